@@ -1,0 +1,1 @@
+//! Typed multichannel audio with its sample rate.

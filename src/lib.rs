@@ -1,0 +1,4 @@
+//! Isotherm: exact DSP and neural networks on the same sound, side by side.
+//! `ARCHITECTURE.md` shows the rooms; arrows between them only point down this list.
+
+pub mod audio;
