@@ -2,3 +2,4 @@
 //! `ARCHITECTURE.md` shows the rooms; arrows between them only point down this list.
 
 pub mod audio;
+pub mod dsp;

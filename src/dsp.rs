@@ -1,0 +1,89 @@
+//! What changes samples. Knows no host, file, device or thread.
+
+mod parameter;
+
+pub use parameter::{Algorithm, Change, Index, Kind, MAX_PARAMETERS, Parameter, Scale, Settings, Unit, ValueError, choice_id};
+
+/// One block: a slice per channel, all of one length.
+pub type Block<'a> = [&'a mut [f32]];
+
+/// The most channels that a block may have.
+pub const MAX_CHANNELS: usize = 128;
+
+/// What a processor is prepared for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spec {
+    /// In hertz: 1 or more, finite.
+    pub sample_rate: f32,
+    /// 1 to [`MAX_CHANNELS`].
+    pub channels: usize,
+    /// The longest block that `process` will get, in frames: 1 or more.
+    pub max_frames: usize,
+}
+
+/// Why a processor cannot be prepared.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PrepareError {
+    #[error("sample rate is {found} Hz; expected a finite rate of 1 Hz or more")]
+    SampleRate { found: f32 },
+    #[error("{found} channels; expected 1 to {MAX_CHANNELS}")]
+    Channels { found: usize },
+    #[error("blocks of {found} frames; expected 1 or more")]
+    Frames { found: usize },
+    #[error("settings are for '{found}'; expected '{expected}'")]
+    Algorithm { found: &'static str, expected: &'static str },
+}
+
+impl Spec {
+    /// [any thread]
+    ///
+    /// # Errors
+    /// If a value is out of its range.
+    pub fn check(&self) -> Result<(), PrepareError> {
+        if !(self.sample_rate.is_finite() && self.sample_rate >= 1.0) {
+            return Err(PrepareError::SampleRate { found: self.sample_rate });
+        }
+        if !(1..=MAX_CHANNELS).contains(&self.channels) {
+            return Err(PrepareError::Channels { found: self.channels });
+        }
+        if self.max_frames == 0 {
+            return Err(PrepareError::Frames { found: 0 });
+        }
+        Ok(())
+    }
+}
+
+/// An effect. The laws in `tests/contract.rs` hold for every one.
+pub trait Processor: Send {
+    /// Reads the settings, sizes every buffer for `spec`, then resets. [control thread: may allocate]
+    ///
+    /// # Errors
+    /// If `spec` is out of range or `settings` are another algorithm's.
+    fn prepare(&mut self, spec: Spec, settings: &Settings) -> Result<(), PrepareError>;
+
+    /// A ramped parameter glides to `value` (plain) from the next frame on; right after `reset` it is simply there. A
+    /// structural parameter does not change. [audio thread]
+    fn set(&mut self, parameter: Index, value: f32);
+
+    /// Back to the state right after `prepare`; values that were set stay. [audio thread]
+    fn reset(&mut self);
+
+    /// In place. Output depends on the samples and on the frames at which values were set, never on how the stream is cut
+    /// into blocks. Samples that are no number count as silence. [audio thread: no allocation, lock, log or I/O]
+    fn process(&mut self, block: &mut Block<'_>);
+
+    /// Samples by which output lags input; constant between two `prepare`s. [any thread]
+    fn latency(&self) -> usize {
+        0
+    }
+
+    /// Called instead of `process` when input and output have been constant for long: leaves the state that `frames` more
+    /// frames of the same input would leave. `false`: it cannot, and changed nothing. [audio thread]
+    fn skip(&mut self, frames: usize) -> bool {
+        let _ = frames;
+        false
+    }
+
+    /// Bytes on the heap: buffers and tables. [any thread]
+    fn bytes(&self) -> usize;
+}

@@ -1,0 +1,350 @@
+//! What an algorithm says of itself: its row in the registry and the parameters that the row lists.
+//!
+//! The plug-in's parameters, the command line's flags, the tests of the laws, the benchmark table and the reference page are
+//! all made from these descriptors, so a parameter is written down exactly once.
+
+use std::fmt;
+
+use super::Processor;
+
+/// Position of a parameter in its algorithm's row.
+pub type Index = usize;
+
+/// The most parameters that a row may list; lets [`Settings`] live on the stack and be copied on the audio thread.
+pub const MAX_PARAMETERS: usize = 16;
+
+/// One row of the registry: an algorithm.
+#[derive(Debug)]
+pub struct Algorithm {
+    /// Stable for ever: part of states, presets and command lines. Lower case, words joined by `_`.
+    pub id: &'static str,
+    /// What a user reads.
+    pub name: &'static str,
+    /// One sentence: what it does to a sound.
+    pub description: &'static str,
+    /// At most [`MAX_PARAMETERS`]; the order within one `since` is for ever.
+    pub parameters: &'static [Parameter],
+    /// A new, unprepared processor. [control thread: may allocate]
+    pub create: fn() -> Box<dyn Processor>,
+}
+
+/// One parameter of an algorithm.
+#[derive(Debug)]
+pub struct Parameter {
+    /// Stable for ever. Lower case, words joined by `_`; on the command line `_` is written `-`.
+    pub id: &'static str,
+    /// What a user reads.
+    pub name: &'static str,
+    /// Range, default and meaning of the value.
+    pub kind: Kind,
+    /// How a change takes effect.
+    pub change: Change,
+    /// The generation of the row that brought it: 1 for the first. A host's list of parameters is ordered by this first, so a
+    /// later parameter never moves an earlier one.
+    pub since: u32,
+    /// What a user hears when it grows.
+    pub doc: &'static str,
+}
+
+/// How a parameter's change takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Glides from the next frame on; may be automated at any speed without a click.
+    Ramped,
+    /// Changes latency, memory or kind: a new processor is prepared off the audio thread and swapped in with a dip. Not
+    /// automatable.
+    Structural,
+}
+
+/// Range, default and meaning of a parameter's value. Values are plain (in their unit), never normalised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// A number.
+    Float {
+        min: f32,
+        max: f32,
+        default: f32,
+        unit: Unit,
+        /// The scale of a knob: 1 is linear; with [`Unit::Hertz`] knobs are logarithmic and this is ignored.
+        scale: Scale,
+        /// Whether the largest value means "off" (a low-pass at the top of its range is none).
+        off_at_max: bool,
+    },
+    /// One of some names, as its position in `names`. On the command line the names are written in lower case.
+    Choice { names: &'static [&'static str], default: usize },
+    /// 0 or 1.
+    Toggle { default: bool },
+}
+
+/// How a knob's travel maps to values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    Linear,
+    /// Equal travel for equal ratios; `min` must be positive.
+    Logarithmic,
+}
+
+/// The unit of a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    Decibel,
+    Hertz,
+    Percent,
+    Bit,
+    /// A plain number, as full scale is 1.
+    None,
+}
+
+impl Unit {
+    /// As written behind a value, with the space before it.
+    #[must_use]
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Decibel => " dB",
+            Self::Hertz => " Hz",
+            Self::Percent => " %",
+            Self::Bit => " bit",
+            Self::None => "",
+        }
+    }
+}
+
+/// Why a text is no value of a parameter.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ValueError {
+    #[error("{id}: '{found}' is not a number; expected {expected}")]
+    NotANumber { id: &'static str, found: String, expected: String },
+    #[error("{id}: {found} is out of range; expected {expected}")]
+    OutOfRange { id: &'static str, found: f32, expected: String },
+    #[error("{id}: '{found}' is none of its values; expected {expected}")]
+    NoSuchChoice { id: &'static str, found: String, expected: String },
+}
+
+impl Parameter {
+    /// The default, plain. [any thread]
+    #[must_use]
+    pub const fn default(&self) -> f32 {
+        match self.kind {
+            Kind::Float { default, .. } => default,
+            Kind::Choice { default, .. } => default as f32,
+            Kind::Toggle { default } => default as u8 as f32,
+        }
+    }
+
+    /// Smallest and largest plain value. [any thread]
+    #[must_use]
+    pub const fn range(&self) -> (f32, f32) {
+        match self.kind {
+            Kind::Float { min, max, .. } => (min, max),
+            Kind::Choice { names, .. } => (0.0, (names.len() - 1) as f32),
+            Kind::Toggle { .. } => (0.0, 1.0),
+        }
+    }
+
+    /// The nearest value that the parameter can have; NaN becomes the default. [any thread]
+    #[must_use]
+    pub fn clamp(&self, value: f32) -> f32 {
+        let (min, max) = self.range();
+        let value = if value.is_nan() { self.default() } else { value.clamp(min, max) };
+        match self.kind {
+            Kind::Float { .. } => value,
+            Kind::Choice { .. } | Kind::Toggle { .. } => value.round(),
+        }
+    }
+
+    /// Whether `value` means "off" (see [`Kind::Float`]). [any thread]
+    #[must_use]
+    pub fn is_off(&self, value: f32) -> bool {
+        matches!(self.kind, Kind::Float { max, off_at_max: true, .. } if value >= max)
+    }
+
+    /// What a user may write for a value: `-12 to 48 dB`, `200 to 20000 Hz or off`, `1, 2, 4 or 8`, `on or off`. [any thread]
+    #[must_use]
+    pub fn expected(&self) -> String {
+        match self.kind {
+            Kind::Float { min, max, unit, off_at_max, .. } => {
+                format!("{min} to {max}{}{}", unit.suffix(), if off_at_max { " or off" } else { "" })
+            }
+            Kind::Choice { names, .. } => {
+                let names: Vec<String> = names.iter().map(|n| choice_id(n)).collect();
+                match names.split_last() {
+                    Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+                    _ => names.concat(),
+                }
+            }
+            Kind::Toggle { .. } => "on or off".into(),
+        }
+    }
+
+    /// The value that a text means, as [`Self::expected`] says; a unit may follow a number. [control thread]
+    ///
+    /// # Errors
+    /// Not a number, out of range, or no such choice; each says what was found and what was expected.
+    pub fn parse(&self, text: &str) -> Result<f32, ValueError> {
+        let word = text.trim();
+        match self.kind {
+            Kind::Float { min, max, unit, off_at_max, .. } => {
+                if off_at_max && word.eq_ignore_ascii_case("off") {
+                    return Ok(max);
+                }
+                let lower = word.to_ascii_lowercase();
+                let unit = unit.suffix().trim().to_ascii_lowercase();
+                let (number, factor) = match (lower.strip_suffix("khz"), lower.strip_suffix(&unit)) {
+                    (Some(kilo), _) if unit == "hz" => (kilo.trim(), 1000.0),
+                    (_, Some(rest)) => (rest.trim(), 1.0),
+                    _ => (lower.as_str(), 1.0),
+                };
+                let value = number.parse::<f32>().ok().filter(|v| !v.is_nan()).ok_or_else(|| ValueError::NotANumber {
+                    id: self.id,
+                    found: word.into(),
+                    expected: self.expected(),
+                })? * factor;
+                if (min..=max).contains(&value) {
+                    Ok(value)
+                } else {
+                    Err(ValueError::OutOfRange { id: self.id, found: value, expected: self.expected() })
+                }
+            }
+            Kind::Choice { names, .. } => {
+                let wanted = choice_id(word);
+                names
+                    .iter()
+                    .position(|n| choice_id(n) == wanted || choice_id(n).trim_end_matches('x') == wanted)
+                    .map(|i| i as f32)
+            }
+            .ok_or_else(|| self.no_such_choice(word)),
+            Kind::Toggle { .. } => match word.to_ascii_lowercase().as_str() {
+                "on" | "true" | "yes" | "1" => Ok(1.0),
+                "off" | "false" | "no" | "0" => Ok(0.0),
+                _ => Err(self.no_such_choice(word)),
+            },
+        }
+    }
+
+    fn no_such_choice(&self, word: &str) -> ValueError {
+        ValueError::NoSuchChoice { id: self.id, found: word.into(), expected: self.expected() }
+    }
+
+    /// The value as a user reads it, without its unit. [any thread but the audio thread: allocates]
+    #[must_use]
+    pub fn text(&self, value: f32) -> String {
+        match self.kind {
+            _ if self.is_off(value) => "off".into(),
+            Kind::Float { unit: Unit::Hertz, .. } => format!("{value:.0}"),
+            Kind::Float { unit: Unit::None, .. } => format!("{value:.3}"),
+            Kind::Float { unit: Unit::Bit | Unit::Decibel, .. } => format!("{value:.2}"),
+            Kind::Float { .. } => format!("{value:.1}"),
+            Kind::Choice { names, .. } => names[(self.clamp(value) as usize).min(names.len() - 1)].into(),
+            Kind::Toggle { .. } => if value >= 0.5 { "on" } else { "off" }.into(),
+        }
+    }
+
+    /// [`Self::text`] with the unit behind it. [any thread but the audio thread: allocates]
+    #[must_use]
+    pub fn text_with_unit(&self, value: f32) -> String {
+        let unit = match self.kind {
+            Kind::Float { unit, .. } if !self.is_off(value) => unit.suffix(),
+            _ => "",
+        };
+        self.text(value) + unit
+    }
+}
+
+/// A choice's name as it is written on a command line: `Mid-tread` is `mid-tread`, `First order` is `first-order`.
+#[must_use]
+pub fn choice_id(name: &str) -> String {
+    name.trim().to_ascii_lowercase().replace([' ', '_'], "-")
+}
+
+/// An algorithm and a value for each of its parameters: plain data that is copied freely.
+#[derive(Clone, Copy)]
+pub struct Settings {
+    algorithm: &'static Algorithm,
+    values: [f32; MAX_PARAMETERS],
+}
+
+impl Settings {
+    /// Every parameter at its default. [any thread]
+    #[must_use]
+    pub fn new(algorithm: &'static Algorithm) -> Self {
+        let mut values = [0.0; MAX_PARAMETERS];
+        for (value, parameter) in values.iter_mut().zip(algorithm.parameters) {
+            *value = parameter.default();
+        }
+        Self { algorithm, values }
+    }
+
+    /// [any thread]
+    #[must_use]
+    pub fn algorithm(&self) -> &'static Algorithm {
+        self.algorithm
+    }
+
+    /// The plain value of a parameter. [any thread]
+    ///
+    /// # Panics
+    /// If the row has no parameter at `index`.
+    #[must_use]
+    pub fn get(&self, index: Index) -> f32 {
+        assert!(index < self.algorithm.parameters.len(), "{} has no parameter {index}", self.algorithm.id);
+        self.values[index]
+    }
+
+    /// Sets a parameter to the nearest value that it can have. [any thread]
+    ///
+    /// # Panics
+    /// If the row has no parameter at `index`.
+    pub fn set(&mut self, index: Index, value: f32) {
+        self.values[index] = self.algorithm.parameters[index].clamp(value);
+    }
+
+    /// This with `id` set to the nearest value that it can have: for code that names a parameter. [any thread]
+    ///
+    /// # Panics
+    /// If the row has no parameter `id`.
+    #[must_use]
+    pub fn with(mut self, id: &str, value: f32) -> Self {
+        let index = self.index(id).unwrap_or_else(|| panic!("{} has no parameter '{id}'", self.algorithm.id));
+        self.set(index, value);
+        self
+    }
+
+    /// Where the row lists `id`. [any thread]
+    #[must_use]
+    pub fn index(&self, id: &str) -> Option<Index> {
+        self.algorithm.parameters.iter().position(|p| p.id == id)
+    }
+
+    /// Whether `other` needs no other processor: same algorithm, same structural values. [any thread]
+    #[must_use]
+    pub fn same_structure(&self, other: &Self) -> bool {
+        std::ptr::eq(self.algorithm, other.algorithm)
+            && self
+                .algorithm
+                .parameters
+                .iter()
+                .enumerate()
+                .all(|(i, p)| p.change == Change::Ramped || self.values[i] == other.values[i])
+    }
+
+    /// Every parameter with its value, in the row's order. [any thread]
+    pub fn iter(&self) -> impl Iterator<Item = (&'static Parameter, f32)> + '_ {
+        self.algorithm.parameters.iter().zip(self.values)
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut s = f.debug_struct(self.algorithm.id);
+        for (parameter, value) in self.iter() {
+            s.field(parameter.id, &value);
+        }
+        s.finish()
+    }
+}
+
+impl PartialEq for Settings {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.algorithm, other.algorithm) && self.values == other.values
+    }
+}
