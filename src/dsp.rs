@@ -1,14 +1,33 @@
 //! What changes samples. Knows no host, file, device or thread.
 
+pub mod approximate;
+pub mod bitcrusher;
+pub mod blend;
+pub mod clipper;
+mod delay;
+pub mod filter;
+pub mod oversample;
 mod parameter;
+mod ramp;
+mod random;
+pub mod saturator;
+
+pub use delay::Delay;
 
 pub use parameter::{Algorithm, Change, Index, Kind, MAX_PARAMETERS, Parameter, Scale, Settings, Unit, ValueError, choice_id};
+pub use ramp::{RAMP_SECONDS, Ramp};
 
 /// One block: a slice per channel, all of one length.
 pub type Block<'a> = [&'a mut [f32]];
 
 /// The most channels that a block may have.
 pub const MAX_CHANNELS: usize = 128;
+
+/// Frames that processors handle at a time: what they work on stays in the fastest cache.
+pub const CHUNK: usize = 64;
+
+/// A channel's share of what is being worked on.
+pub type Chunk = [f32; CHUNK];
 
 /// What a processor is prepared for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,6 +70,31 @@ impl Spec {
         }
         Ok(())
     }
+
+    /// [`Self::check`], and that `settings` are those of `algorithm`. [any thread]
+    ///
+    /// # Errors
+    /// If one of them is not so.
+    pub fn check_for(&self, settings: &Settings, algorithm: &'static Algorithm) -> Result<(), PrepareError> {
+        self.check()?;
+        if std::ptr::eq(settings.algorithm(), algorithm) {
+            Ok(())
+        } else {
+            Err(PrepareError::Algorithm { found: settings.algorithm().id, expected: algorithm.id })
+        }
+    }
+}
+
+/// The factor that `db` decibels are. [any thread]
+#[must_use]
+pub fn db_to_gain(db: f32) -> f32 {
+    10f32.powf(db / 20.0)
+}
+
+/// Decibels of a factor; 0 is minus infinity. [any thread]
+#[must_use]
+pub fn gain_to_db(gain: f32) -> f32 {
+    20.0 * gain.log10()
 }
 
 /// An effect. The laws in `tests/contract.rs` hold for every one.

@@ -1,0 +1,229 @@
+//! The clipper: hard, or soft by a cubic.
+
+use multiversion::multiversion;
+
+use super::blend::Blend;
+use super::oversample::Oversampler;
+use super::parameter::{Algorithm, Change, Index, Kind, Parameter, Scale, Settings, Unit};
+use super::{Block, CHUNK, Chunk, PrepareError, Processor, Ramp, Spec, db_to_gain};
+
+/// The registry's row.
+pub static ALGORITHM: Algorithm = Algorithm {
+    id: "clipper",
+    name: "Clipper",
+    description: "Cuts peaks off at a threshold, hard or with a cubic knee",
+    parameters: &PARAMETERS,
+    create: || Box::<Clipper>::default(),
+};
+
+const THRESHOLD: Index = 0;
+const SHAPE: Index = 1;
+const OUTPUT: Index = 2;
+const MIX: Index = 3;
+const OVERSAMPLING: Index = 4;
+
+static PARAMETERS: [Parameter; 5] = [
+    Parameter {
+        id: "threshold",
+        name: "Threshold",
+        kind: Kind::Float { min: -48.0, max: 0.0, default: -6.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
+        change: Change::Ramped,
+        since: 1,
+        doc: "The level that no peak passes",
+    },
+    Parameter {
+        id: "shape",
+        name: "Shape",
+        kind: Kind::Choice { names: &["Hard", "Cubic"], default: 1 },
+        change: Change::Structural,
+        since: 1,
+        doc: "Hard leaves all below the threshold alone; cubic bends towards it",
+    },
+    Parameter {
+        id: "output",
+        name: "Output",
+        kind: Kind::Float { min: -48.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
+        change: Change::Ramped,
+        since: 1,
+        doc: "Level of the result",
+    },
+    Parameter {
+        id: "mix",
+        name: "Mix",
+        kind: Kind::Float { min: 0.0, max: 100.0, default: 100.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
+        change: Change::Ramped,
+        since: 1,
+        doc: "Dry at 0, clipped at 100; both stay in phase",
+    },
+    Parameter {
+        id: "oversampling",
+        name: "Oversampling",
+        kind: Kind::Choice { names: &["1x", "2x", "4x", "8x"], default: 3 },
+        change: Change::Structural,
+        since: 1,
+        doc: "Runs the curve at a higher rate: less aliasing, more latency and work, and peaks may pass by a little",
+    },
+];
+
+/// See [`ALGORITHM`].
+#[derive(Default)]
+pub struct Clipper {
+    /// Nothing before `prepare`.
+    running: Option<Running>,
+}
+
+struct Running {
+    fresh: bool,
+    cubic: bool,
+    threshold: Ramp,
+    oversamplers: Vec<Oversampler>,
+    blend: Blend,
+    wet: Vec<Chunk>,
+    thresholds: Chunk,
+}
+
+impl Running {
+    fn new(spec: Spec, settings: &Settings) -> Self {
+        let (rate, channels) = (spec.sample_rate, spec.channels);
+        let factor = 1 << settings.get(OVERSAMPLING) as u32;
+        let oversamplers: Vec<_> = (0..channels).map(|_| Oversampler::new(factor, false)).collect();
+        Self {
+            fresh: true,
+            cubic: settings.get(SHAPE) >= 1.0,
+            threshold: Ramp::new(db_to_gain(settings.get(THRESHOLD)), rate),
+            blend: Blend::new(rate, channels, oversamplers[0].latency(), settings.get(MIX), settings.get(OUTPUT)),
+            oversamplers,
+            wet: vec![[0.0; CHUNK]; channels],
+            thresholds: [0.0; CHUNK],
+        }
+    }
+
+    fn process(&mut self, block: &mut Block<'_>) {
+        let frames = block.first().map_or(0, |c| c.len());
+        if frames > 0 {
+            self.fresh = false;
+        }
+        let mut at = 0;
+        while at < frames {
+            let n = CHUNK.min(frames - at);
+            self.blend.split(block, at, n, &mut self.wet);
+            self.threshold.fill(&mut self.thresholds[..n]);
+            for (wet, oversampler) in self.wet.iter_mut().zip(&mut self.oversamplers) {
+                oversampler.process(&mut wet[..n], |u| clip(u, &self.thresholds[..n], self.cubic));
+            }
+            self.blend.join(&self.wet, block, at, n);
+            at += n;
+        }
+    }
+}
+
+/// Each threshold holds for as many samples as the rate is higher.
+#[multiversion(targets("x86_64+avx2"))]
+fn clip(samples: &mut [f32], thresholds: &[f32], cubic: bool) {
+    let factor = samples.len() / thresholds.len();
+    if cubic {
+        for (samples, t) in samples.chunks_exact_mut(factor).zip(thresholds) {
+            for x in samples {
+                // u - 4/27 u³ has slope 1 at 0, and reaches 1 with slope 0 at u = 3/2.
+                let u = (*x / t).clamp(-1.5, 1.5);
+                *x = t * (u - (4.0 / 27.0) * (u * u * u));
+            }
+        }
+    } else {
+        for (samples, t) in samples.chunks_exact_mut(factor).zip(thresholds) {
+            for x in samples {
+                *x = x.clamp(-*t, *t);
+            }
+        }
+    }
+}
+
+impl Processor for Clipper {
+    fn prepare(&mut self, spec: Spec, settings: &Settings) -> Result<(), PrepareError> {
+        spec.check_for(settings, &ALGORITHM)?;
+        self.running = Some(Running::new(spec, settings));
+        Ok(())
+    }
+
+    fn set(&mut self, parameter: Index, value: f32) {
+        let Some(running) = &mut self.running else { return };
+        let Some(row) = ALGORITHM.parameters.get(parameter) else { return };
+        let (value, now) = (row.clamp(value), running.fresh);
+        match parameter {
+            THRESHOLD => running.threshold.set(db_to_gain(value), now),
+            OUTPUT => running.blend.set_output(value, now),
+            MIX => running.blend.set_mix(value, now),
+            _ => {}
+        }
+    }
+
+    fn reset(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        running.fresh = true;
+        running.threshold.finish();
+        for oversampler in &mut running.oversamplers {
+            oversampler.reset();
+        }
+        running.blend.reset();
+    }
+
+    fn process(&mut self, block: &mut Block<'_>) {
+        if let Some(running) = &mut self.running {
+            running.process(block);
+        }
+    }
+
+    fn latency(&self) -> usize {
+        self.running.as_ref().map_or(0, |r| r.oversamplers[0].latency())
+    }
+
+    fn skip(&mut self, frames: usize) -> bool {
+        if let Some(running) = &mut self.running {
+            running.threshold.advance(frames);
+            running.blend.skip(frames);
+        }
+        true
+    }
+
+    fn bytes(&self) -> usize {
+        self.running.as_ref().map_or(0, |r| {
+            r.oversamplers.iter().map(|o| o.bytes() + size_of::<Oversampler>()).sum::<usize>()
+                + r.blend.bytes()
+                + size_of_val(r.wet.as_slice())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_positions_name_their_parameters() {
+        for (name, place) in
+            ["threshold", "shape", "output", "mix", "oversampling"].iter().zip([THRESHOLD, SHAPE, OUTPUT, MIX, OVERSAMPLING])
+        {
+            assert_eq!(PARAMETERS[place].id, *name);
+        }
+    }
+
+    #[test]
+    fn at_1x_no_sample_passes_the_threshold_and_hard_leaves_the_rest_alone() {
+        for shape in [0.0, 1.0] {
+            let settings = Settings::new(&ALGORITHM).with("shape", shape).with("oversampling", 0.0).with("threshold", -6.0);
+            let mut clipper = Clipper::default();
+            clipper.prepare(Spec { sample_rate: 48_000.0, channels: 1, max_frames: 4001 }, &settings).unwrap();
+            let x: Vec<f32> = (0..4001).map(|i| (i - 2000) as f32 / 1000.0).collect();
+            let mut y = x.clone();
+            clipper.process(&mut [&mut y]);
+            let t = db_to_gain(-6.0);
+            for (x, y) in x.iter().zip(&y) {
+                assert!(y.abs() <= t * 1.000_001, "{x} became {y}");
+                if shape == 0.0 {
+                    assert_eq!(*y, x.clamp(-t, t));
+                }
+            }
+            assert!(y.windows(2).all(|w| w[1] >= w[0]), "monotonic");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Random numbers that are a function of a position: the same at the same frame however a stream is cut, and vectorisable.
+
+/// A well-mixed number of 32 bits for `counter` (Wellons' lowbias32 integer hash).
+#[inline(always)]
+fn hash(counter: u32) -> u32 {
+    let mut x = counter;
+    x ^= x >> 16;
+    x = x.wrapping_mul(0x7feb_352d);
+    x ^= x >> 15;
+    x = x.wrapping_mul(0x846c_a68b);
+    x ^ (x >> 16)
+}
+
+/// Uniform in -½..½, for a `stream` (a seed) and a position in it. [any thread]
+#[inline(always)]
+#[must_use]
+pub fn uniform(stream: u32, position: u32) -> f32 {
+    // 24 bits are exact in f32; the half step keeps the mean at zero.
+    let bits = hash(position.wrapping_add(stream)) >> 8;
+    (bits as f32 + 0.5) * (1.0 / 16_777_216.0) - 0.5
+}
+
+/// The stream of a channel for one purpose (dither, jitter ...): far apart, the same in every run and in every slot.
+#[must_use]
+pub fn stream(purpose: u32, channel: usize) -> u32 {
+    hash(hash(purpose.wrapping_mul(0x9e37_79b9)).wrapping_add(channel as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_uniform_white_and_independent() {
+        let n = 100_000u32;
+        let draw = |channel| -> Vec<f64> { (0..n).map(|i| f64::from(uniform(stream(1, channel), i))).collect() };
+        let (a, b) = (draw(0), draw(1));
+        let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>() / x.len() as f64;
+        assert!((dot(&a, &vec![1.0; a.len()])).abs() < 0.004);
+        assert!((dot(&a, &a) - 1.0 / 12.0).abs() < 0.001);
+        assert!(dot(&a, &b).abs() < 0.001);
+        for lag in 1..50 {
+            assert!(dot(&a[lag..], &a[..a.len() - lag]).abs() < 0.0015, "lag {lag}");
+        }
+        assert!(a.iter().all(|x| x.abs() < 0.5));
+    }
+}

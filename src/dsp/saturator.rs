@@ -1,0 +1,391 @@
+//! The tube saturator: y = LPF(tanh(k x + bias)).
+
+use multiversion::multiversion;
+
+use super::approximate::{mean_tanh, tanh};
+use super::blend::{Blend, sane};
+use super::filter::{DcBlocker, LowPass, Slope};
+use super::oversample::Oversampler;
+use super::parameter::{Algorithm, Change, Index, Kind, Parameter, Scale, Settings, Unit};
+use super::{Block, CHUNK, Chunk, PrepareError, Processor, Ramp, Spec, db_to_gain};
+
+/// The registry's row.
+pub static ALGORITHM: Algorithm = Algorithm {
+    id: "saturator",
+    name: "Saturator",
+    description: "Tube-like soft clipping with drive, asymmetry and a low-pass against fizz",
+    parameters: &PARAMETERS,
+    create: || Box::<Saturator>::default(),
+};
+
+const DRIVE: Index = 0;
+const BIAS: Index = 1;
+const TONE: Index = 2;
+const SLOPE: Index = 3;
+const OUTPUT: Index = 4;
+const MIX: Index = 5;
+const COMPENSATION: Index = 6;
+const DC_BLOCKER: Index = 7;
+const OVERSAMPLING: Index = 8;
+const ANTIALIASING: Index = 9;
+
+static PARAMETERS: [Parameter; 10] = [
+    Parameter {
+        id: "drive",
+        name: "Drive",
+        kind: Kind::Float { min: -12.0, max: 48.0, default: 12.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
+        change: Change::Ramped,
+        since: 1,
+        doc: "Gain into the curve: more harmonics, more compression",
+    },
+    Parameter {
+        id: "bias",
+        name: "Bias",
+        kind: Kind::Float { min: -1.0, max: 1.0, default: 0.0, unit: Unit::None, scale: Scale::Linear, off_at_max: false },
+        change: Change::Ramped,
+        since: 1,
+        doc: "Shifts the working point: even harmonics, as from a single-ended stage",
+    },
+    Parameter {
+        id: "tone",
+        name: "Tone",
+        kind: Kind::Float {
+            min: 200.0,
+            max: 20_000.0,
+            default: 4000.0,
+            unit: Unit::Hertz,
+            scale: Scale::Logarithmic,
+            off_at_max: true,
+        },
+        change: Change::Ramped,
+        since: 1,
+        doc: "Low-pass behind the curve, against fizz; at low sample rates it stays under Nyquist",
+    },
+    Parameter {
+        id: "slope",
+        name: "Slope",
+        kind: Kind::Choice { names: &["6 dB/oct", "12 dB/oct"], default: 0 },
+        change: Change::Structural,
+        since: 1,
+        doc: "Steepness of the tone filter",
+    },
+    Parameter {
+        id: "output",
+        name: "Output",
+        kind: Kind::Float { min: -48.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
+        change: Change::Ramped,
+        since: 1,
+        doc: "Level of the result",
+    },
+    Parameter {
+        id: "mix",
+        name: "Mix",
+        kind: Kind::Float { min: 0.0, max: 100.0, default: 100.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
+        change: Change::Ramped,
+        since: 1,
+        doc: "Dry at 0, saturated at 100; both stay in phase",
+    },
+    Parameter {
+        id: "compensation",
+        name: "Compensation",
+        kind: Kind::Toggle { default: true },
+        change: Change::Ramped,
+        since: 1,
+        doc: "Turns the level down as drive turns it up: a tone at -18 dBFS keeps its level",
+    },
+    Parameter {
+        id: "dc_blocker",
+        name: "DC blocker",
+        kind: Kind::Toggle { default: true },
+        change: Change::Ramped,
+        since: 1,
+        doc: "High-pass at 10 Hz, against the offset that bias makes",
+    },
+    Parameter {
+        id: "oversampling",
+        name: "Oversampling",
+        kind: Kind::Choice { names: &["1x", "2x", "4x", "8x"], default: 3 },
+        change: Change::Structural,
+        since: 1,
+        doc: "Runs the curve at a higher rate: less aliasing, more latency and work",
+    },
+    Parameter {
+        id: "antialiasing",
+        name: "Antialiasing",
+        kind: Kind::Choice { names: &["Off", "First"], default: 0 },
+        change: Change::Structural,
+        since: 1,
+        doc: "First-order antiderivative: less aliasing yet, at 1x at the price of the highest treble",
+    },
+];
+
+/// RMS of the tone whose level compensation keeps: -18 dBFS, the alignment level (EBU R 68).
+const ALIGNMENT_DB: f32 = -18.0;
+
+/// Output gain that keeps the RMS of a sine at [`ALIGNMENT_DB`] through tanh(k x). Midpoint rule over a quarter period.
+fn compensation(k: f32) -> f32 {
+    const POINTS: usize = 32;
+    let rms = db_to_gain(ALIGNMENT_DB);
+    let mut sum = 0.0;
+    for i in 0..POINTS {
+        let phase = (i as f32 + 0.5) / POINTS as f32 * std::f32::consts::FRAC_PI_2;
+        let y = tanh(k * rms * std::f32::consts::SQRT_2 * phase.sin());
+        sum += y * y;
+    }
+    rms / (sum / POINTS as f32).sqrt()
+}
+
+/// See [`ALGORITHM`].
+#[derive(Default)]
+pub struct Saturator {
+    /// Nothing before `prepare`.
+    running: Option<Running>,
+}
+
+struct Running {
+    /// Values as they were set; the ramps' targets follow from them.
+    settings: Settings,
+    /// No frame since `reset`: values take effect at once.
+    fresh: bool,
+    drive: Ramp,
+    bias: Ramp,
+    make_up: Ramp,
+    antialiasing: bool,
+    /// Each channel's last input to the curve, at the highest rate.
+    last: Vec<f32>,
+    oversamplers: Vec<Oversampler>,
+    dc_blocker: DcBlocker,
+    tone: LowPass,
+    blend: Blend,
+    wet: Vec<Chunk>,
+    drives: Chunk,
+    biases: Chunk,
+    make_ups: Chunk,
+}
+
+impl Running {
+    fn new(spec: Spec, settings: &Settings) -> Self {
+        let (rate, channels) = (spec.sample_rate, spec.channels);
+        let antialiasing = settings.get(ANTIALIASING) >= 1.0;
+        let factor = 1 << settings.get(OVERSAMPLING) as u32;
+        let oversamplers: Vec<_> = (0..channels).map(|_| Oversampler::new(factor, antialiasing)).collect();
+        let slope = if settings.get(SLOPE) >= 1.0 { Slope::Twelve } else { Slope::Six };
+        let mut new = Self {
+            settings: *settings,
+            fresh: true,
+            drive: Ramp::new(1.0, rate),
+            bias: Ramp::new(0.0, rate),
+            make_up: Ramp::new(1.0, rate),
+            antialiasing,
+            last: vec![0.0; channels],
+            dc_blocker: DcBlocker::new(rate, channels, false),
+            tone: LowPass::new(rate, channels, slope, None),
+            blend: Blend::new(rate, channels, oversamplers[0].latency(), 100.0, 0.0),
+            oversamplers,
+            wet: vec![[0.0; CHUNK]; channels],
+            drives: [0.0; CHUNK],
+            biases: [0.0; CHUNK],
+            make_ups: [0.0; CHUNK],
+        };
+        for (index, parameter) in ALGORITHM.parameters.iter().enumerate() {
+            if parameter.change == Change::Ramped {
+                new.set(index, settings.get(index));
+            }
+        }
+        new.reset();
+        new
+    }
+
+    fn set(&mut self, index: Index, value: f32) {
+        self.settings.set(index, value);
+        let (value, now) = (self.settings.get(index), self.fresh);
+        match index {
+            DRIVE | COMPENSATION => {
+                let k = db_to_gain(self.settings.get(DRIVE));
+                self.drive.set(k, now);
+                self.make_up.set(if self.settings.get(COMPENSATION) >= 0.5 { compensation(k) } else { 1.0 }, now);
+            }
+            BIAS => self.bias.set(value, now),
+            TONE => self.tone.set((!ALGORITHM.parameters[TONE].is_off(value)).then_some(value), now),
+            OUTPUT => self.blend.set_output(value, now),
+            MIX => self.blend.set_mix(value, now),
+            DC_BLOCKER => self.dc_blocker.set(value >= 0.5, now),
+            _ => {}
+        }
+    }
+
+    fn reset(&mut self) {
+        self.fresh = true;
+        self.drive.finish();
+        self.bias.finish();
+        self.make_up.finish();
+        self.last.fill(0.0);
+        for oversampler in &mut self.oversamplers {
+            oversampler.reset();
+        }
+        self.dc_blocker.reset();
+        self.tone.reset();
+        self.blend.reset();
+    }
+
+    /// Drive, bias and gain, if the curve is all there is and everything rests.
+    fn bare(&self) -> Option<[f32; 4]> {
+        let curve_only =
+            self.oversamplers[0].latency() == 0 && !self.antialiasing && self.dc_blocker.is_off() && self.tone.is_off();
+        if !curve_only {
+            return None;
+        }
+        Some([self.drive.resting()?, self.bias.resting()?, self.make_up.resting()?, self.blend.wet_only()?])
+    }
+
+    fn process(&mut self, block: &mut Block<'_>) {
+        let frames = block.first().map_or(0, |c| c.len());
+        if frames > 0 {
+            self.fresh = false;
+        }
+        if let Some([k, bias, make_up, output]) = self.bare() {
+            for samples in block.iter_mut() {
+                saturate(samples, k, bias, make_up, output);
+            }
+            self.tone.sleep(frames);
+            self.dc_blocker.sleep(frames);
+            return;
+        }
+        let mut at = 0;
+        while at < frames {
+            let n = CHUNK.min(frames - at);
+            self.blend.split(block, at, n, &mut self.wet);
+            self.drive.fill(&mut self.drives[..n]);
+            self.bias.fill(&mut self.biases[..n]);
+            self.make_up.fill(&mut self.make_ups[..n]);
+            for ((wet, oversampler), last) in self.wet.iter_mut().zip(&mut self.oversamplers).zip(&mut self.last) {
+                let wet = &mut wet[..n];
+                amplify(wet, &self.drives, &self.biases);
+                oversampler.process(wet, |u| if self.antialiasing { curve_antialiased(u, last) } else { curve(u) });
+                for (y, gain) in wet.iter_mut().zip(&self.make_ups) {
+                    *y *= gain;
+                }
+            }
+            self.dc_blocker.process(&mut self.wet, n);
+            self.tone.process(&mut self.wet, n);
+            self.blend.join(&self.wet, block, at, n);
+            at += n;
+        }
+    }
+}
+
+/// The whole effect where the curve is all there is: the same operations as the long way, in one pass.
+#[multiversion(targets("x86_64+avx2"))]
+fn saturate(samples: &mut [f32], k: f32, bias: f32, make_up: f32, output: f32) {
+    for x in samples {
+        *x = (tanh(k * sane(*x) + bias) * make_up) * output;
+    }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn amplify(samples: &mut [f32], drives: &Chunk, biases: &Chunk) {
+    for ((x, k), bias) in samples.iter_mut().zip(drives).zip(biases) {
+        *x = k * *x + bias;
+    }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn curve(samples: &mut [f32]) {
+    for u in samples {
+        *u = tanh(*u);
+    }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn curve_antialiased(samples: &mut [f32], last: &mut f32) {
+    let mut inputs = [0.0; CHUNK + 1];
+    for part in samples.chunks_mut(CHUNK) {
+        inputs[0] = *last;
+        inputs[1..=part.len()].copy_from_slice(part);
+        *last = inputs[part.len()];
+        for (i, y) in part.iter_mut().enumerate() {
+            *y = mean_tanh(inputs[i], inputs[i + 1]);
+        }
+    }
+}
+
+impl Processor for Saturator {
+    fn prepare(&mut self, spec: Spec, settings: &Settings) -> Result<(), PrepareError> {
+        spec.check_for(settings, &ALGORITHM)?;
+        self.running = Some(Running::new(spec, settings));
+        Ok(())
+    }
+
+    fn set(&mut self, parameter: Index, value: f32) {
+        if let Some(running) = &mut self.running
+            && ALGORITHM.parameters.get(parameter).is_some_and(|p| p.change == Change::Ramped)
+        {
+            running.set(parameter, value);
+        }
+    }
+
+    fn reset(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.reset();
+        }
+    }
+
+    fn process(&mut self, block: &mut Block<'_>) {
+        if let Some(running) = &mut self.running {
+            running.process(block);
+        }
+    }
+
+    fn latency(&self) -> usize {
+        self.running.as_ref().map_or(0, |r| r.oversamplers[0].latency())
+    }
+
+    fn skip(&mut self, frames: usize) -> bool {
+        if let Some(r) = &mut self.running {
+            r.drive.advance(frames);
+            r.bias.advance(frames);
+            r.make_up.advance(frames);
+            r.dc_blocker.skip(frames);
+            r.tone.skip(frames);
+            r.blend.skip(frames);
+        }
+        true
+    }
+
+    fn bytes(&self) -> usize {
+        self.running.as_ref().map_or(0, |r| {
+            r.oversamplers.iter().map(|o| o.bytes() + size_of::<Oversampler>()).sum::<usize>()
+                + r.dc_blocker.bytes()
+                + r.tone.bytes()
+                + r.blend.bytes()
+                + size_of_val(r.wet.as_slice())
+                + size_of_val(r.last.as_slice())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_positions_name_their_parameters() {
+        let names =
+            ["drive", "bias", "tone", "slope", "output", "mix", "compensation", "dc_blocker", "oversampling", "antialiasing"];
+        let places = [DRIVE, BIAS, TONE, SLOPE, OUTPUT, MIX, COMPENSATION, DC_BLOCKER, OVERSAMPLING, ANTIALIASING];
+        for (name, place) in names.iter().zip(places) {
+            assert_eq!(PARAMETERS[place].id, *name);
+        }
+    }
+
+    #[test]
+    fn compensation_keeps_the_level_of_an_aligned_tone() {
+        for db in [-12.0f32, 0.0, 12.0, 24.0, 48.0] {
+            let k = db_to_gain(db);
+            let n = 4800;
+            let x = |i: usize| db_to_gain(ALIGNMENT_DB) * 2f32.sqrt() * (std::f32::consts::TAU * i as f32 / 480.0).sin();
+            let rms = ((0..n).map(|i| (compensation(k) * (k * x(i)).tanh()).powi(2)).sum::<f32>() / n as f32).sqrt();
+            assert!((20.0 * rms.log10() - ALIGNMENT_DB).abs() < 0.05, "{db} dB: {rms}");
+        }
+    }
+}
