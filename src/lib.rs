@@ -1,5 +1,6 @@
 //! Isotherm: exact DSP and neural networks on the same sound, side by side.
 //! `ARCHITECTURE.md` shows the rooms; arrows between them only point down this list.
 
+pub mod algorithm;
 pub mod audio;
 pub mod dsp;

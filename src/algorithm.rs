@@ -1,0 +1,54 @@
+//! The registry: every algorithm has one file in `dsp` and one row here.
+//!
+//! The plug-in's parameters, the command line's flags, the tests of the laws, the benchmark table and the reference page come
+//! from the rows. To add an algorithm: write its file, name the file in `dsp.rs`, and append its row.
+
+use crate::dsp::{Algorithm, bitcrusher, clipper, saturator};
+
+/// Every algorithm. New rows go to the end: a host's list of parameters follows this order.
+pub static REGISTRY: &[&Algorithm] = &[&saturator::ALGORITHM, &bitcrusher::ALGORITHM, &clipper::ALGORITHM];
+
+/// There is no such algorithm.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("unknown algorithm '{found}'; expected {expected}")]
+pub struct UnknownAlgorithm {
+    pub found: String,
+    pub expected: String,
+}
+
+/// The algorithm of an id. [any thread]
+///
+/// # Errors
+/// If there is none; names those that there are.
+pub fn find(id: &str) -> Result<&'static Algorithm, UnknownAlgorithm> {
+    REGISTRY.iter().find(|a| a.id == id).copied().ok_or_else(|| {
+        let ids: Vec<&str> = REGISTRY.iter().map(|a| a.id).collect();
+        UnknownAlgorithm { found: id.into(), expected: ids.join(", ") }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dsp::{Kind, MAX_PARAMETERS};
+
+    #[test]
+    fn every_row_is_well_formed() {
+        let word = |id: &str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        for (i, row) in REGISTRY.iter().enumerate() {
+            assert!(word(row.id) && REGISTRY[..i].iter().all(|r| r.id != row.id), "{}", row.id);
+            assert!(row.parameters.len() <= MAX_PARAMETERS, "{}", row.id);
+            for (k, p) in row.parameters.iter().enumerate() {
+                assert!(word(p.id) && row.parameters[..k].iter().all(|q| q.id != p.id), "{} {}", row.id, p.id);
+                let (min, max) = p.range();
+                assert!(min < max && (min..=max).contains(&p.default()), "{} {}", row.id, p.id);
+                assert!(row.parameters[..k].iter().all(|q| q.since <= p.since), "{} {}: older parameters first", row.id, p.id);
+                for value in [min, max, p.default(), p.clamp((min + max) / 2.0)] {
+                    let read = p.parse(&p.text_with_unit(value)).unwrap();
+                    let close = if matches!(p.kind, Kind::Float { .. }) { (max - min) * 1e-3 } else { 0.0 };
+                    assert!((read - value).abs() <= close, "{} {}: {value} reads as {read}", row.id, p.id);
+                }
+            }
+        }
+    }
+}
