@@ -1,1 +1,36 @@
 //! Typed multichannel audio with its sample rate.
+//!
+//! [`Audio`] holds planar samples of `i16`, [`I24`], `i32`, `f32` or `f64`, channels x frames, together with
+//! their sample rate; the two cannot be taken apart. Every sample stands for a value on one scale, where 1 is full
+//! scale, whatever its type: [`Sample`] gives the rule. Around it: element-wise arithmetic ([`Operand`]), edits
+//! ([`Fade`], [`Window`]), levels ([`Levels`]), test signals and music ([`generate`]) and WAV files ([`wav`]).
+//!
+//! ```
+//! use isotherm::audio::{generate, Audio};
+//!
+//! let tone = generate::sine(48_000, 1_000.0, 0.5, 480)?;
+//! let ramp: Vec<f32> = (0..480).map(|n| n as f32 / 480.0).collect();
+//! let mut faded = tone.multiply(&ramp)?;      // a new buffer
+//! faded.add_in_place(0.001)?;                 // the same buffer, nothing allocated
+//! assert!(faded.peak() < 0.502);
+//! let other = Audio::<f32>::silence(44_100, 1, 480);
+//! assert_eq!(faded.add(&other).unwrap_err().to_string(), "other rate: 48000 Hz and 44100 Hz");
+//! # Ok::<(), isotherm::audio::AudioError>(())
+//! ```
+
+mod arithmetic;
+mod buffer;
+mod edit;
+mod error;
+pub mod generate;
+mod levels;
+mod sample;
+pub mod wav;
+
+pub use arithmetic::Operand;
+pub use buffer::Audio;
+pub use edit::{Fade, Window};
+pub use error::{AudioError, Divisor, Shape, WavError};
+pub use levels::{Levels, db_to_gain, gain_to_db};
+pub use sample::{I24, Sample};
+pub use wav::{Format, NonFinite};

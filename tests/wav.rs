@@ -1,0 +1,509 @@
+//! Laws of WAV files: the same codes as hound's both ways, every malformed header its own error, and no half-written file.
+
+use isotherm::audio::wav::{self, Reader, Writer};
+use isotherm::audio::{Audio, Format, I24, NonFinite, Sample, WavError};
+use proptest::prelude::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const RATE: u32 = 48_000;
+
+fn folder() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sound.wav");
+    (folder, path)
+}
+
+fn spec(channels: u16, format: Format) -> hound::WavSpec {
+    let sample_format = if format == Format::Float32 { hound::SampleFormat::Float } else { hound::SampleFormat::Int };
+    hound::WavSpec { channels, sample_rate: RATE, bits_per_sample: format.bits(), sample_format }
+}
+
+/// The text of an error without the path it begins with.
+fn text<T: std::fmt::Debug>(result: Result<T, WavError>, path: &Path) -> String {
+    let text = result.unwrap_err().to_string();
+    assert!(!text.contains('\n'), "one line: {text}");
+    text.strip_prefix(&format!("{}: ", path.display())).unwrap_or_else(|| panic!("begins with the path: {text}")).into()
+}
+
+// ---- files built by hand
+
+/// A RIFF file of these chunks, each with the size it says, padded to even bytes.
+fn riff(chunks: &[(&[u8; 4], u32, &[u8])]) -> Vec<u8> {
+    let mut file = b"RIFF\0\0\0\0WAVE".to_vec();
+    for (name, size, body) in chunks {
+        file.extend_from_slice(*name);
+        file.extend(size.to_le_bytes());
+        file.extend_from_slice(body);
+        file.extend(vec![0; body.len() % 2]);
+    }
+    let size = file.len() as u32 - 8;
+    file[4..8].copy_from_slice(&size.to_le_bytes());
+    file
+}
+
+fn fmt(tag: u16, channels: u16, rate: u32, frame_bytes: u16, bits: u16) -> Vec<u8> {
+    let mut body = Vec::new();
+    body.extend(tag.to_le_bytes());
+    body.extend(channels.to_le_bytes());
+    body.extend(rate.to_le_bytes());
+    body.extend((rate.wrapping_mul(frame_bytes.into())).to_le_bytes());
+    body.extend(frame_bytes.to_le_bytes());
+    body.extend(bits.to_le_bytes());
+    body
+}
+
+fn extensible(tag: u16, channels: u16, frame_bytes: u16, bits: u16, valid_bits: u16) -> Vec<u8> {
+    let mut body = fmt(0xFFFE, channels, RATE, frame_bytes, bits);
+    body.extend(22_u16.to_le_bytes());
+    body.extend(valid_bits.to_le_bytes());
+    body.extend(0_u32.to_le_bytes());
+    body.extend(tag.to_le_bytes());
+    body.extend([0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71]);
+    body
+}
+
+/// `fmt ` and `data`, with a data size of `size` or the true one.
+fn sound(fmt: &[u8], data: &[u8], size: Option<u32>) -> Vec<u8> {
+    riff(&[(b"fmt ", fmt.len() as u32, fmt), (b"data", size.unwrap_or(data.len() as u32), data)])
+}
+
+/// Writes `bytes` and reads them as samples of `S`.
+fn read_bytes<S: Sample>(bytes: &[u8]) -> Result<Audio<S>, String> {
+    let (_folder, path) = folder();
+    fs::write(&path, bytes).unwrap();
+    match wav::read_exact::<S>(&path) {
+        Ok(audio) => Ok(audio),
+        failed => Err(text(failed, &path)),
+    }
+}
+
+fn codes24(audio: &Audio<I24>) -> Vec<i32> {
+    audio.to_interleaved().iter().map(|code| code.inner()).collect()
+}
+
+#[test]
+fn plain_and_extensible_headers_of_every_format_are_read() {
+    let data = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+    let wide = |fmt: Vec<u8>| {
+        // WAVEFORMATEX: with an extra size of 0.
+        let mut fmt = fmt;
+        fmt.extend([0, 0]);
+        fmt
+    };
+    for fmt in [fmt(1, 2, RATE, 6, 24), wide(fmt(1, 2, RATE, 6, 24)), extensible(1, 2, 6, 24, 24), extensible(1, 2, 6, 24, 20)] {
+        let audio = read_bytes::<I24>(&sound(&fmt, &data, None)).unwrap();
+        assert_eq!(codes24(&audio), [0x03_02_01, 0x06_05_04, 0x09_08_07, 0x0C_0B_0A]);
+        assert_eq!((audio.sample_rate(), audio.channels(), audio.frames()), (RATE, 2, 2));
+    }
+    for fmt in
+        [fmt(1, 3, RATE, 12, 32), wide(fmt(1, 3, RATE, 12, 32)), extensible(1, 3, 12, 32, 32), extensible(1, 3, 12, 32, 24)]
+    {
+        let audio = read_bytes::<i32>(&sound(&fmt, &data, None)).unwrap();
+        assert_eq!(audio.to_interleaved(), [0x04_03_02_01, 0x08_07_06_05, 0x0C_0B_0A_09]);
+    }
+    for fmt in [fmt(1, 1, RATE, 2, 16), wide(fmt(1, 1, RATE, 2, 16)), extensible(1, 1, 2, 16, 16), extensible(1, 1, 2, 16, 0)] {
+        let audio = read_bytes::<i16>(&sound(&fmt, &data[..4], None)).unwrap();
+        assert_eq!(audio.to_interleaved(), [0x02_01, 0x04_03]);
+    }
+    let floats: Vec<u8> = [0.5_f32, -2.0].iter().flat_map(|f| f.to_le_bytes()).collect();
+    for fmt in [fmt(3, 1, RATE, 4, 32), wide(fmt(3, 1, RATE, 4, 32)), extensible(3, 1, 4, 32, 32)] {
+        assert_eq!(read_bytes::<f32>(&sound(&fmt, &floats, None)).unwrap().to_interleaved(), [0.5, -2.0]);
+    }
+    // The sign of 24 bits.
+    let audio = read_bytes::<I24>(&sound(&fmt(1, 1, RATE, 3, 24), &[0xFF, 0xFF, 0xFF, 0, 0, 0x80], None)).unwrap();
+    assert_eq!(codes24(&audio), [-1, -8_388_608]);
+}
+
+#[test]
+fn other_chunks_before_and_after_are_skipped_padded_or_not() {
+    let (format, data) = (fmt(1, 1, RATE, 2, 16), [1, 0, 2, 0]);
+    let mut file = riff(&[
+        (b"JUNK", 28, &[0; 28]),
+        (b"fmt ", 16, &format),
+        (b"LIST", 3, b"abc"),
+        (b"data", 4, &data),
+        (b"iXML", 5, b"after"),
+    ]);
+    assert_eq!(read_bytes::<i16>(&file).unwrap().to_interleaved(), [1, 2]);
+    // Some writers leave out the pad byte.
+    let pad = file.windows(4).position(|w| w == b"abc\0").unwrap() + 3;
+    file.remove(pad);
+    assert_eq!(read_bytes::<i16>(&file).unwrap().to_interleaved(), [1, 2]);
+}
+
+#[test]
+fn rf64_takes_its_size_from_ds64() {
+    let (format, data) = (fmt(1, 1, RATE, 2, 16), [1, 0, 2, 0]);
+    let mut ds64 = [0; 28];
+    ds64[8] = 4;
+    let mut file = riff(&[(b"ds64", 28, &ds64), (b"fmt ", 16, &format), (b"data", u32::MAX, &data), (b"iXML", 2, b"ab")]);
+    file[..4].copy_from_slice(b"RF64");
+    assert_eq!(read_bytes::<i16>(&file).unwrap().to_interleaved(), [1, 2]);
+    file[20 + 12] = 1;
+    assert!(read_bytes::<i16>(&file).unwrap_err().starts_with("truncated: expected 4294967300 bytes of sound"));
+    let mut file = riff(&[(b"fmt ", 16, &format), (b"data", u32::MAX, &data)]);
+    file[..4].copy_from_slice(b"RF64");
+    assert_eq!(read_bytes::<i16>(&file).unwrap_err(), "damaged WAV header: expected a ds64 chunk in an RF64 file, found none");
+}
+
+#[test]
+fn a_size_that_was_never_filled_in_means_the_end_of_the_file() {
+    let format = fmt(1, 2, RATE, 4, 16);
+    // One frame and a half: the half is dropped.
+    let data = [1, 0, 2, 0, 3, 0];
+    for size in [0, u32::MAX] {
+        let bytes = sound(&format, &data, Some(size));
+        assert_eq!(read_bytes::<i16>(&bytes).unwrap().to_interleaved(), [1, 2]);
+        let (_folder, path) = folder();
+        fs::write(&path, &bytes).unwrap();
+        let reader = Reader::open(&path).unwrap();
+        assert!(reader.unfinished());
+        assert_eq!(reader.frames(), 1);
+    }
+    // Truly no sound, with or without chunks after it.
+    let empty = "expected at least 1 frame of sound, found 0";
+    for after in [vec![], vec![(b"LIST", 3, b"abc" as &[u8]), (b"iXML", 2, b"ab")]] {
+        let mut chunks: Vec<(&[u8; 4], u32, &[u8])> = vec![(b"fmt ", 16, &format), (b"data", 0, b"")];
+        chunks.extend(after);
+        assert_eq!(read_bytes::<i16>(&riff(&chunks)).unwrap_err(), empty);
+    }
+    assert_eq!(read_bytes::<i16>(&sound(&format, b"", Some(u32::MAX))).unwrap_err(), empty);
+    let (_folder, path) = folder();
+    fs::write(&path, sound(&format, &[0; 8], None)).unwrap();
+    assert!(!Reader::open(&path).unwrap().unfinished());
+}
+
+#[test]
+fn every_malformed_file_has_its_own_message() {
+    let format = fmt(1, 2, RATE, 4, 16);
+    let cases: Vec<(Vec<u8>, &str)> = vec![
+        (vec![], "not a WAV file: expected RIFF or RF64 with WAVE, found an empty file"),
+        (b"RIFF\0".to_vec(), "not a WAV file: expected RIFF or RF64 with WAVE, found 5 bytes"),
+        (
+            b"OggS\0\0\0\0\0\0\0\0\0\0".to_vec(),
+            "not a WAV file: expected RIFF or RF64 with WAVE, found \"OggS\" with \"\\x00\\x00\\x00\\x00\"",
+        ),
+        (riff(&[]), "damaged WAV header: expected a fmt chunk and a data chunk, found the end of the file at byte 12"),
+        (riff(&[(b"fmt ", 16, &format)]), "damaged WAV header: expected a data chunk, found the end of the file at byte 36"),
+        (riff(&[(b"data", 4, &[0; 4])]), "damaged WAV header: expected a fmt chunk before the data chunk, found none"),
+        (riff(&[(b"fmt ", 14, &format[..14])]), "damaged WAV header: expected a fmt chunk of 16, 18 or 40 bytes, found 14 bytes"),
+        (
+            riff(&[(b"LIST", 4_000, b"ab"), (b"fmt ", 16, &format)]),
+            "damaged WAV header: expected chunks within the file, found chunk \"LIST\" of 4000 bytes, which ends at byte 4020 of 46",
+        ),
+        (sound(&format, &[0; 8], Some(12)), "truncated: expected 12 bytes of sound, found 8 (2 whole frames)"),
+        (sound(&format, &[0; 6], Some(8)), "truncated: expected 8 bytes of sound, found 6 (1 whole frames)"),
+        (sound(&format, &[0; 6], None), "cut inside a frame: expected a multiple of 4 bytes of sound, found 6"),
+        (sound(&fmt(1, 0, RATE, 0, 16), &[0; 4], None), "expected 1 to 32767 channels, found 0"),
+        (sound(&fmt(1, 2, 0, 4, 16), &[0; 4], None), "expected a sample rate of 1 to 4294967295 Hz, found 0 Hz"),
+        (sound(&format, &[], None), "expected at least 1 frame of sound, found 0"),
+        (
+            sound(&fmt(1, 1, RATE, 1, 8), &[0; 4], None),
+            "expected 16, 24 or 32-bit integer or 32-bit float samples, found 8-bit integer",
+        ),
+        (
+            sound(&fmt(3, 1, RATE, 8, 64), &[0; 8], None),
+            "expected 16, 24 or 32-bit integer or 32-bit float samples, found 64-bit float",
+        ),
+        (
+            sound(&fmt(0x11, 1, RATE, 256, 4), &[0; 8], None),
+            "expected 16, 24 or 32-bit integer or 32-bit float samples, found format tag 0x0011 (IMA ADPCM)",
+        ),
+        (
+            sound(&extensible(0x55, 1, 2, 16, 16), &[0; 8], None),
+            "expected 16, 24 or 32-bit integer or 32-bit float samples, found format tag 0x0055 (MP3)",
+        ),
+        (
+            sound(&fmt(0xFFFE, 1, RATE, 2, 16), &[0; 8], None),
+            "damaged WAV header: expected 40 bytes of fmt chunk in the extensible form, found 16",
+        ),
+        (
+            sound(&fmt(1, 2, RATE, 2, 16), &[0; 8], None),
+            "damaged WAV header: expected 4 bytes for a frame of 2 x 16-bit integer, found 2",
+        ),
+    ];
+    for (bytes, message) in cases {
+        assert_eq!(read_bytes::<f64>(&bytes).unwrap_err(), message);
+    }
+    let (_folder, path) = folder();
+    assert!(text(Reader::open(&path), &path).starts_with("cannot open: "));
+}
+
+#[test]
+fn samples_that_are_not_finite_are_refused_with_their_place_unless_told_otherwise() {
+    let values = [0.5, 0.25, f32::NAN, -0.5, 1.0, f32::NEG_INFINITY];
+    let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let (_folder, path) = folder();
+    fs::write(&path, sound(&fmt(3, 2, RATE, 8, 32), &data, None)).unwrap();
+    assert_eq!(text(wav::read(&path), &path), "expected finite samples, found NaN at channel 0, frame 1");
+    let silenced = wav::read_with(&path, NonFinite::Silence).unwrap();
+    assert_eq!(silenced.to_interleaved(), [0.5, 0.25, 0.0, -0.5, 1.0, 0.0]);
+    let kept = wav::read_with(&path, NonFinite::Keep).unwrap();
+    assert!(kept.channel(0)[1].is_nan() && kept.channel(1)[2] == f32::NEG_INFINITY);
+    let mut reader = Reader::open(&path).unwrap();
+    reader.seek(2).unwrap();
+    let found = reader.read_block(&mut [&mut [0.0_f32], &mut [0.0]]).unwrap_err().to_string();
+    assert!(found.ends_with("found -inf at channel 1, frame 2"), "{found}");
+}
+
+#[test]
+fn an_exact_reading_refuses_what_it_would_round() {
+    let (_folder, path) = folder();
+    wav::write(&path, &Audio::<f32>::silence(RATE, 1, 4), Format::Int24).unwrap();
+    assert_eq!(
+        text(wav::read_exact::<i16>(&path), &path),
+        "expected samples that 16-bit integer holds exactly, found 24-bit integer"
+    );
+    assert!(wav::read_exact::<I24>(&path).is_ok() && wav::read_exact::<i32>(&path).is_ok());
+    assert!(wav::read_exact::<f32>(&path).is_ok() && wav::read_exact::<f64>(&path).is_ok());
+    wav::write(&path, &Audio::<f32>::silence(RATE, 1, 4), Format::Int32).unwrap();
+    assert!(wav::read_exact::<f32>(&path).is_err() && wav::read_exact::<f64>(&path).is_ok());
+    wav::write(&path, &Audio::<f32>::silence(RATE, 1, 4), Format::Float32).unwrap();
+    assert!(wav::read_exact::<i32>(&path).is_err() && wav::read_exact::<f32>(&path).is_ok());
+}
+
+// ---- against hound
+
+/// Interleaved codes of a format, as hound has them (floats by their bits), 1 to 32 channels.
+fn material() -> impl Strategy<Value = (Format, u16, Vec<i32>)> {
+    (prop::sample::select(&Format::ALL), 1_u16..=32, 1_usize..70).prop_flat_map(|(format, channels, frames)| {
+        let shift = 32 - u32::from(format.bits());
+        let code = any::<i32>().prop_map(move |code| match format {
+            Format::Float32 if !f32::from_bits(code as u32).is_finite() => 0,
+            _ => code >> shift,
+        });
+        let codes = prop::collection::vec(code, usize::from(channels) * frames);
+        (Just(format), Just(channels), codes)
+    })
+}
+
+fn write_with_hound(path: &Path, format: Format, channels: u16, codes: &[i32]) {
+    let mut writer = hound::WavWriter::create(path, spec(channels, format)).unwrap();
+    for &code in codes {
+        match format {
+            Format::Float32 => writer.write_sample(f32::from_bits(code as u32)).unwrap(),
+            _ => writer.write_sample(code).unwrap(),
+        }
+    }
+    writer.finalize().unwrap();
+}
+
+fn read_with_hound(path: &Path) -> (hound::WavSpec, Vec<i32>) {
+    let mut reader = hound::WavReader::open(path).unwrap();
+    let codes = match reader.spec().sample_format {
+        hound::SampleFormat::Float => reader.samples::<f32>().map(|s| s.unwrap().to_bits() as i32).collect(),
+        hound::SampleFormat::Int => reader.samples::<i32>().map(Result::unwrap).collect(),
+    };
+    (reader.spec(), codes)
+}
+
+/// The codes of `audio`, which came from `format`.
+fn codes(audio: &Audio<f64>, format: Format) -> Vec<i32> {
+    let code = |value: f64| match format {
+        Format::Int16 => i16::from_f64(value).into(),
+        Format::Int24 => I24::from_f64(value).inner(),
+        Format::Int32 => i32::from_f64(value),
+        Format::Float32 => f32::from_f64(value).to_bits() as i32,
+    };
+    audio.to_interleaved().into_iter().map(code).collect()
+}
+
+fn audio(format: Format, channels: u16, codes: &[i32]) -> Audio<f64> {
+    let value = |&code: &i32| match format {
+        Format::Int16 => (code as i16).to_f64(),
+        Format::Int24 => I24::new(code).unwrap().to_f64(),
+        Format::Int32 => code.to_f64(),
+        Format::Float32 => f32::from_bits(code as u32).into(),
+    };
+    Audio::from_interleaved(RATE, channels.into(), &codes.iter().map(value).collect::<Vec<_>>()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn what_hound_writes_is_read_code_by_code((format, channels, wanted) in material()) {
+        let (_folder, path) = folder();
+        write_with_hound(&path, format, channels, &wanted);
+        let found = wav::read_exact::<f64>(&path).unwrap();
+        prop_assert_eq!((found.channels(), found.sample_rate()), (channels.into(), RATE));
+        prop_assert_eq!(codes(&found, format), wanted.clone());
+        if format != Format::Int32 {
+            prop_assert_eq!(codes(&wav::read(&path).unwrap().convert(), format), wanted);
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_by_hound_code_by_code((format, channels, wanted) in material()) {
+        let (_folder, path) = folder();
+        wav::write(&path, &audio(format, channels, &wanted), format).unwrap();
+        let (found_spec, found) = read_with_hound(&path);
+        prop_assert_eq!(found_spec, spec(channels, format));
+        prop_assert_eq!(found, wanted.clone());
+        // And by ourselves; chunks are padded and the RIFF size is that of the file.
+        prop_assert_eq!(codes(&wav::read_exact(&path).unwrap(), format), wanted);
+        let bytes = fs::read(&path).unwrap();
+        prop_assert_eq!(bytes.len() % 2, 0);
+        prop_assert_eq!(u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize, bytes.len() - 8);
+    }
+
+    #[test]
+    fn any_cut_into_blocks_writes_and_reads_the_same(
+        (format, channels, wanted) in material(), cuts in prop::collection::vec(1_usize..30, 1..20),
+    ) {
+        let (_folder, path) = folder();
+        let whole = audio(format, channels, &wanted);
+        let mut writer = Writer::create(&path, RATE, channels.into(), format).unwrap();
+        let mut start = 0;
+        for cut in cuts.iter().cycle() {
+            let end = (start + cut).min(whole.frames());
+            writer.write_block(&whole.slice(start..end).unwrap().slices()).unwrap();
+            start = end;
+            if start == whole.frames() { break }
+        }
+        let written = writer.finish().unwrap();
+        prop_assert_eq!((written.frames, written.clipped, written.replaced), (whole.frames() as u64, 0, 0));
+
+        let mut reader = Reader::open(&path).unwrap();
+        prop_assert_eq!((reader.frames(), reader.format()), (whole.frames() as u64, format));
+        let mut parts = Vec::new();
+        for &cut in cuts.iter().cycle() {
+            let mut block = Audio::<f64>::silence(RATE, channels.into(), cut);
+            let count = reader.read_block(&mut block.slices_mut()).unwrap();
+            if count == 0 { break }
+            parts.push(block.slice(..count).unwrap());
+        }
+        let parts: Vec<&Audio<f64>> = parts.iter().collect();
+        prop_assert_eq!(codes(&Audio::concatenate(&parts).unwrap(), format), wanted);
+        reader.seek(1).unwrap();
+        prop_assert_eq!(reader.position(), 1);
+        prop_assert_eq!(reader.read_to_end::<f64>().unwrap(), whole.slice(1..).unwrap());
+        prop_assert!(reader.seek(whole.frames() as u64 + 1).is_err());
+    }
+
+    #[test]
+    fn mutated_files_never_panic(
+        (format, channels, wanted) in material(),
+        changes in prop::collection::vec((0_usize..120, any::<u8>()), 1..12),
+        cut in prop::option::of(0_usize..200),
+    ) {
+        let (_folder, path) = folder();
+        wav::write(&path, &audio(format, channels, &wanted), format).unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        for (at, byte) in changes {
+            if let Some(place) = bytes.get_mut(at) { *place = byte }
+        }
+        bytes.truncate(cut.unwrap_or(usize::MAX));
+        fs::write(&path, &bytes).unwrap();
+        for how in [NonFinite::Refuse, NonFinite::Silence, NonFinite::Keep] {
+            if let Err(error) = wav::read_with(&path, how) {
+                prop_assert!(!error.to_string().contains('\n'));
+            }
+        }
+        let _ = wav::read_exact::<i32>(&path);
+    }
+}
+
+#[test]
+fn every_24_bit_code_survives_a_file() {
+    let codes: Vec<I24> = (-(1 << 23)..1 << 23).map(|code| I24::new(code).unwrap()).collect();
+    let all = Audio::from_mono(96_000, &codes).unwrap();
+    let (_folder, path) = folder();
+    wav::write(&path, &all.convert::<f32>(), Format::Int24).unwrap();
+    assert_eq!(wav::read_exact::<I24>(&path).unwrap(), all);
+    assert_eq!(wav::read(&path).unwrap().convert::<I24>(), all);
+}
+
+// ---- writing
+
+#[test]
+fn limited_and_replaced_samples_are_counted() {
+    let (_folder, path) = folder();
+    let block = [0.5_f32, 1.0, 1.1, -1.0, -1.000_1, f32::NAN, f32::INFINITY, 0.99];
+    for (format, clipped, replaced) in
+        [(Format::Int16, 4, 1), (Format::Int24, 4, 1), (Format::Int32, 4, 1), (Format::Float32, 0, 2)]
+    {
+        let mut writer = Writer::create(&path, RATE, 1, format).unwrap();
+        writer.write_block(&[&block]).unwrap();
+        let written = writer.finish().unwrap();
+        assert_eq!((written.frames, written.clipped, written.replaced), (8, clipped, replaced), "{format}");
+    }
+    assert_eq!(wav::read(&path).unwrap().channel(0)[..6], [0.5, 1.0, 1.1, -1.0, -1.000_1, 0.0]);
+}
+
+#[test]
+fn a_target_changes_at_once_or_not_at_all() {
+    let (folder, path) = folder();
+    let names = || -> Vec<_> { fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect() };
+    let (first, second) = (Audio::<f32>::silence(RATE, 1, 3), Audio::<f32>::silence(RATE, 2, 5));
+    wav::write(&path, &first, Format::Int16).unwrap();
+    let before = fs::read(&path).unwrap();
+    // Dropped in the middle.
+    let mut writer = Writer::create(&path, RATE, 2, Format::Int24).unwrap();
+    writer.write_block(&second.slices()).unwrap();
+    assert_eq!(names().len(), 2, "the new file grows beside the old");
+    assert_eq!(fs::read(&path).unwrap(), before);
+    drop(writer);
+    assert_eq!(fs::read(&path).unwrap(), before);
+    // Nothing to write.
+    assert_eq!(
+        text(Writer::create(&path, RATE, 2, Format::Int24).unwrap().finish(), &path),
+        "expected at least 1 frame of sound, found 0"
+    );
+    assert_eq!(fs::read(&path).unwrap(), before);
+    // Whole.
+    wav::write(&path, &second, Format::Int24).unwrap();
+    assert_eq!(wav::read(&path).unwrap(), second);
+    assert_eq!(names(), ["sound.wav"]);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_an_error_and_leaves_nothing() {
+    let (folder, _) = folder();
+    let silence = Audio::<f32>::silence(RATE, 1, 3);
+    let missing = folder.path().join("no/such/folder/sound.wav");
+    assert!(text(wav::write(&missing, &silence, Format::Int16), &missing).starts_with("cannot create: "));
+    // A folder stands where the file should be, from the beginning or since.
+    let taken = folder.path().join("taken.wav");
+    let mut writer = Writer::create(&taken, RATE, 1, Format::Int16).unwrap();
+    writer.write_block(&silence.slices()).unwrap();
+    fs::create_dir(&taken).unwrap();
+    assert!(text(writer.finish(), &taken).starts_with("cannot write: "));
+    assert_eq!(
+        text(wav::write(&taken, &silence, Format::Int16), &taken),
+        "cannot create: expected the name of a file, found a folder"
+    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "only the folder is there");
+    // Not a folder at all.
+    let under_file = folder.path().join("file");
+    fs::write(&under_file, b"").unwrap();
+    assert!(wav::write(under_file.join("sound.wav"), &silence, Format::Int16).is_err());
+}
+
+#[test]
+fn what_no_wav_file_can_hold_is_refused_before_it_is_written() {
+    let (_folder, path) = folder();
+    let refused = |rate, channels, format| text(Writer::create(&path, rate, channels, format), &path);
+    assert_eq!(refused(RATE, 0, Format::Int16), "expected 1 to 32767 channels, found 0");
+    assert_eq!(refused(RATE, 65_536, Format::Int16), "expected 1 to 32767 channels, found 65536");
+    assert_eq!(refused(RATE, 21_846, Format::Int24), "expected 1 to 21845 channels, found 21846");
+    assert_eq!(refused(0, 1, Format::Int16), "expected a sample rate of 1 to 2147483647 Hz, found 0 Hz");
+    assert_eq!(refused(u32::MAX, 1, Format::Int24), "expected a sample rate of 1 to 1431655765 Hz, found 4294967295 Hz");
+    let mut writer = Writer::create(&path, RATE, 2, Format::Int16).unwrap();
+    assert_eq!(
+        text(writer.write_block(&[&[0.0_f32; 4] as &[f32]]), &path),
+        "expected a block of 2 x 4 (channels x frames), found 1 x 4"
+    );
+    assert_eq!(
+        text(writer.write_block(&[&[0.0_f32; 4] as &[f32], &[0.0; 3]]), &path),
+        "expected a block of 2 x 4 (channels x frames), found 2 x 3 in channel 1"
+    );
+    assert_eq!(writer.frames(), 0);
+    wav::write(&path, &Audio::<f32>::silence(RATE, 2, 4), Format::Int16).unwrap();
+    assert_eq!(
+        text(Reader::open(&path).unwrap().read_block(&mut [&mut [0.0_f32; 4] as &mut [f32]]), &path),
+        "expected a block of 2 x 4 (channels x frames), found 1 x 4"
+    );
+}
