@@ -3,3 +3,5 @@
 
 pub mod audio;
 pub mod dsp;
+#[cfg(feature = "ui")]
+pub mod ui;
