@@ -205,9 +205,11 @@ impl Editor {
         ui.ctx().request_repaint_after(if self.hands.busy { MOVING } else { IDLE });
     }
 
-    /// Ends a gesture that is still under way. For an owner whose window closes.
+    /// Ends a gesture that is still under way. For an owner whose window closes; it may open again, in another context.
     pub fn close(&mut self, controls: &dyn Controls) {
         self.hands.let_go(controls);
+        self.hands = Hands::default();
+        self.time = 0.0;
     }
 
     /// Position in the registry of a slot's algorithm; `None` if the registry is empty.

@@ -433,6 +433,30 @@ fn the_wheel_turns_the_knob_under_the_pointer() {
 }
 
 #[test]
+fn an_editor_works_again_in_another_window() {
+    let mut first = window();
+    first.run_steps(600);
+    first.get_by_label("A Drive").hover();
+    wheel(&first, 1.0);
+    first.run_steps(60);
+    first.get_by_label("A Drive value").click();
+    first.run_steps(60);
+    let mut state = first.into_state();
+    state.editor.close(&state.desk);
+    state.desk.did.borrow_mut().clear();
+    let mut second = Harness::builder()
+        .with_size(vec2(916.0, 576.0))
+        .with_step_dt(1.0 / 60.0)
+        .build_ui_state(|ui, state: &mut State| state.editor.show(ui, &state.desk, &state.snapshot), state);
+    second.run_steps(60);
+    assert!(second.query_by_role(Role::TextInput).is_none());
+    second.get_by_label("A Drive").hover();
+    wheel(&second, 1.0);
+    second.run_steps(60);
+    assert_eq!(did(&mut second).len(), 3);
+}
+
+#[test]
 fn a_scrolled_page_turns_no_knob() {
     let desk = Desk::default();
     desk.values.borrow_mut().insert(Control::Algorithm(Slot::A), 1.0);
