@@ -4,3 +4,5 @@
 pub mod algorithm;
 pub mod audio;
 pub mod dsp;
+#[cfg(feature = "ui")]
+pub mod ui;

@@ -1,0 +1,296 @@
+//! The editor: panels over plain data. They know neither a plug-in framework nor a device.
+//!
+//! Whoever owns a window implements [`Controls`] over the values, fills a [`Snapshot`] once a frame and calls
+//! [`Editor::show`]. Everything here runs on the interface thread. [control thread]
+
+mod card;
+mod choice;
+mod hands;
+mod header;
+mod knob;
+mod meter;
+mod theme;
+
+use std::time::Duration;
+
+use egui::{Rect, ScrollArea, Sense, Ui, UiBuilder, pos2, vec2};
+
+use crate::dsp::{Algorithm, Index};
+use hands::Hands;
+use meter::Bank;
+
+/// Width and height in logical pixels that the layout is made for: two cards with four columns of knobs each.
+pub const SIZE: (u32, u32) = (900, 560);
+/// Width and height below which the whole window scrolls instead of only the cards.
+pub const MIN_SIZE: (u32, u32) = (640, 420);
+
+/// One of the two places for an algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Slot {
+    A,
+    B,
+}
+
+impl Slot {
+    /// Both, in the order of the screen.
+    pub const ALL: [Self; 2] = [Self::A, Self::B];
+
+    /// What a user reads.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::B => "B",
+        }
+    }
+
+    const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
+
+/// What can be turned or pressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Control {
+    /// Which slot is heard: 0 is A, 1 is B.
+    Listen,
+    /// 0 or 1.
+    Bypass,
+    /// 0 or 1.
+    Blind,
+    /// The slot's algorithm as its position in the registry.
+    Algorithm(Slot),
+    /// A parameter of one of the slot's algorithms; each algorithm keeps its values while another is chosen.
+    Parameter {
+        slot: Slot,
+        /// Position in the registry.
+        algorithm: usize,
+        index: Index,
+    },
+}
+
+/// Where values live. Values are plain (in the parameter's unit). One gesture is `begin`, `set`..., `end`: hosts record
+/// automation by it. The editor never nests two gestures. [control thread]
+pub trait Controls {
+    /// The value now. Anything that is no value of the parameter is shown as the nearest one.
+    fn get(&self, control: Control) -> f32;
+    fn begin(&self, control: Control);
+    fn set(&self, control: Control, value: f32);
+    fn end(&self, control: Control);
+    /// The left (0) or right (1) listen button was pressed, also if it was pressed already. Sets [`Control::Listen`]: to the
+    /// slot of that name, or in a blind comparison to the slot that hides behind the button.
+    fn press_listen(&self, side: u8);
+    /// Show which slot was which in a blind comparison.
+    fn reveal(&self);
+}
+
+/// What the audio side tells, once a frame of the window.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Channels that run; the first 32 have meters.
+    pub channels: usize,
+    /// One per channel.
+    pub input: Vec<Level>,
+    /// One per channel.
+    pub output: Vec<Level>,
+    /// In hertz; what is not finite and positive is "not known yet".
+    pub sample_rate: f32,
+    pub latency_frames: usize,
+    /// Processing time as a share of real time, 0 to 1.
+    pub load: f32,
+    pub blind: BlindView,
+}
+
+/// Level of one channel since the last snapshot. Linear, full scale is 1.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Level {
+    pub peak: f32,
+    pub rms: f32,
+    /// Whether a sample left full scale since the last snapshot; the editor keeps it lit.
+    pub clipped: bool,
+}
+
+/// How far a blind comparison is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlindView {
+    Off,
+    /// The listen buttons read X and Y; slots, parameters, meters and load are hidden.
+    Hidden,
+    Revealed {
+        /// The slot that was X, on the left.
+        left: Slot,
+    },
+}
+
+/// State of the view only: where the meters' needles are, which card is folded, what is being dragged or typed.
+pub struct Editor {
+    registry: &'static [&'static Algorithm],
+    hands: Hands,
+    input: Bank,
+    output: Bank,
+    /// The only card that is open, if one is folded.
+    folded: Option<Slot>,
+    /// The listen button that was pressed last in the running blind comparison.
+    pressed: Option<u8>,
+    /// Of the last frame, in seconds of the window.
+    time: f64,
+}
+
+/// A frame while something moves: about 30 a second, as fast as an eye follows a level meter.
+const MOVING: Duration = Duration::from_millis(33);
+/// A look at the audio side while nothing moves: the interface is not told when a sound begins, so it asks, ten times a second,
+/// soon enough to seem immediate.
+const IDLE: Duration = Duration::from_millis(100);
+/// Space around and between panels.
+const GAP: f32 = 10.0;
+
+impl Editor {
+    #[must_use]
+    pub fn new(registry: &'static [&'static Algorithm]) -> Self {
+        Self {
+            registry,
+            hands: Hands::default(),
+            input: Bank::default(),
+            output: Bank::default(),
+            folded: None,
+            pressed: None,
+            time: 0.0,
+        }
+    }
+
+    /// Draws one frame into all of `ui`'s space and hands what the user did to `controls`.
+    pub fn show(&mut self, ui: &mut Ui, controls: &dyn Controls, snapshot: &Snapshot) {
+        theme::apply(ui);
+        let now = ui.input(|i| i.time);
+        // A second at most: after a pause the needles need not be exact, only at rest.
+        let seconds = (now - self.time).clamp(0.0, 1.0) as f32;
+        self.time = now;
+        self.hands.begin_frame(ui);
+
+        // A comparison that was switched on but is not hidden yet by the audio side is hidden all the same.
+        let hidden = match snapshot.blind {
+            BlindView::Hidden => true,
+            BlindView::Off => controls.get(Control::Blind) >= 0.5,
+            BlindView::Revealed { .. } => false,
+        };
+        if hidden {
+            self.input.rest();
+            self.output.rest();
+        } else {
+            self.pressed = None;
+            self.hands.busy |= self.input.update(&snapshot.input, seconds);
+            self.hands.busy |= self.output.update(&snapshot.output, seconds);
+        }
+
+        let window = ui.available_rect_before_wrap();
+        ui.painter().rect_filled(window, 0, theme::BACKGROUND);
+        let least = vec2(MIN_SIZE.0 as f32, MIN_SIZE.1 as f32);
+        if window.width() >= least.x && window.height() >= least.y {
+            self.panels(ui, window, controls, snapshot, hidden, true);
+        } else {
+            ScrollArea::both().id_salt("window").auto_shrink(false).show(ui, |ui| {
+                // Not a scroll area in another one: the inner would keep what the outer needs to bring a focused knob into view.
+                let above = header::HEIGHT + 3.0 * GAP;
+                let cards = if hidden { 0.0 } else { self.cards_height(least.x - 2.0 * GAP - self.meters_width(), controls) };
+                let size = window.size().max(vec2(least.x, least.y.max(above + cards)));
+                let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
+                self.panels(ui, rect, controls, snapshot, hidden, false);
+            });
+        }
+
+        self.hands.end_frame(ui, controls);
+        ui.ctx().request_repaint_after(if self.hands.busy { MOVING } else { IDLE });
+    }
+
+    /// Ends a gesture that is still under way. For an owner whose window closes; it may open again, in another context.
+    pub fn close(&mut self, controls: &dyn Controls) {
+        self.hands.let_go(controls);
+        self.hands = Hands::default();
+        self.time = 0.0;
+    }
+
+    /// Position in the registry of a slot's algorithm; `None` if the registry is empty.
+    fn algorithm(&self, controls: &dyn Controls, slot: Slot) -> Option<usize> {
+        let last = self.registry.len().checked_sub(1)?;
+        // `as` makes NaN and negative values 0 and what is too large the largest.
+        Some((controls.get(Control::Algorithm(slot)).round() as usize).min(last))
+    }
+
+    /// Header, cards and meters in `rect`; cards that are higher than their place scroll if `scrolls`.
+    fn panels(&mut self, ui: &mut Ui, rect: Rect, controls: &dyn Controls, snapshot: &Snapshot, hidden: bool, scrolls: bool) {
+        let rect = rect.shrink(GAP);
+        let (head, body) = rect.split_top_bottom_at_y(rect.top() + header::HEIGHT);
+        let body = body.with_min_y(body.top() + GAP);
+        self.header(ui, head, controls, snapshot, hidden);
+        if hidden {
+            hidden_notice(ui, body);
+            return;
+        }
+        let (cards, meters) = body.split_left_right_at_x(body.right() - self.meters_width());
+        meter::show(ui, &mut self.hands, meters, &mut self.input, &mut self.output, snapshot.channels);
+        if scrolls {
+            let mut ui = ui.new_child(UiBuilder::new().max_rect(cards).id_salt("cards"));
+            ScrollArea::vertical().auto_shrink(false).show(&mut ui, |ui| {
+                let height = self.cards_height(cards.width(), controls).max(cards.height());
+                let (rect, _) = ui.allocate_exact_size(vec2(cards.width(), height), Sense::hover());
+                self.cards(ui, rect, controls);
+            });
+        } else {
+            self.cards(ui, cards, controls);
+        }
+    }
+
+    fn meters_width(&self) -> f32 {
+        meter::width(self.input.len().max(self.output.len()))
+    }
+
+    /// Widths of both cards in a place that is `width` wide; a gap on the right is left to the scroll bar.
+    fn card_widths(&self, width: f32) -> [f32; 2] {
+        let both = width - 2.0 * GAP;
+        match self.folded {
+            None => [both / 2.0; 2],
+            Some(Slot::A) => [card::FOLDED_WIDTH, both - card::FOLDED_WIDTH],
+            Some(Slot::B) => [both - card::FOLDED_WIDTH, card::FOLDED_WIDTH],
+        }
+    }
+
+    /// Height that the cards need in a place that is `width` wide.
+    fn cards_height(&self, width: f32, controls: &dyn Controls) -> f32 {
+        let open = Slot::ALL.into_iter().zip(self.card_widths(width)).filter(|(slot, _)| self.folded != Some(*slot));
+        let heights = open.filter_map(|(slot, width)| Some(card::height(self.registry[self.algorithm(controls, slot)?], width)));
+        heights.fold(0.0, f32::max)
+    }
+
+    /// Both cards side by side.
+    fn cards(&mut self, ui: &mut Ui, area: Rect, controls: &dyn Controls) {
+        let widths = self.card_widths(area.width());
+        let lefts = [area.left(), area.left() + widths[0] + GAP];
+        let heard = if controls.get(Control::Listen) >= 0.5 { Slot::B } else { Slot::A };
+        let folded = self.folded;
+        for ((slot, left), width) in Slot::ALL.into_iter().zip(lefts).zip(widths) {
+            let view = card::View {
+                slot,
+                registry: self.registry,
+                chosen: self.algorithm(controls, slot),
+                folded: folded == Some(slot),
+                heard: heard == slot,
+            };
+            let rect = Rect::from_min_size(pos2(left, area.top()), vec2(width, area.height()));
+            if card::show(ui, &mut self.hands, controls, rect, &view) {
+                // One card at most is folded: folding the second opens the first.
+                self.folded = if view.folded { None } else { Some(slot) };
+                self.hands.busy = true;
+            }
+        }
+    }
+}
+
+fn hidden_notice(ui: &mut Ui, rect: Rect) {
+    ui.painter().rect_filled(rect, theme::RADIUS, theme::CARD);
+    let text = "Blind comparison: X and Y are A and B in an order that you do not know.\nListen, decide, then reveal.";
+    let rect = Rect::from_center_size(rect.center(), vec2(rect.width() - 40.0, 60.0));
+    ui.put(rect, egui::Label::new(egui::RichText::new(text).color(theme::MUTED)).halign(egui::Align::Center));
+}
