@@ -4,5 +4,6 @@
 pub mod algorithm;
 pub mod audio;
 pub mod dsp;
+pub mod graph;
 #[cfg(feature = "ui")]
 pub mod ui;

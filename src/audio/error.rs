@@ -296,3 +296,10 @@ pub enum WavError {
         frames: u64,
     },
 }
+
+impl WavError {
+    /// What the system refused. [any thread]
+    pub fn io(action: &'static str, path: &std::path::Path, source: io::Error) -> Self {
+        Self::Io { path: path.into(), action, source }
+    }
+}
