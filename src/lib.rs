@@ -5,5 +5,9 @@ pub mod algorithm;
 pub mod audio;
 pub mod dsp;
 pub mod graph;
+pub mod listen;
+#[cfg(feature = "plugin")]
+pub mod plugin;
+pub mod slots;
 #[cfg(feature = "ui")]
 pub mod ui;

@@ -152,8 +152,19 @@ impl Builder {
 
     /// Passes a bus on and shows its level.
     pub fn meter(&mut self, from: Bus) -> (Bus, Meter) {
-        let (metering, meter) = Metering::new(from.channels, self.sample_rate);
-        (self.add(Kind::Meter(metering), &[from], from.channels), meter)
+        let meter = Meter::new(from.channels);
+        (self.meter_to(from, &meter), meter)
+    }
+
+    /// Passes a bus on and shows its level on a meter that there is already.
+    pub fn meter_to(&mut self, from: Bus, meter: &Meter) -> Bus {
+        let metering = Metering::new(meter, from.channels, self.sample_rate.max(1.0));
+        self.add(Kind::Meter(metering), &[from], from.channels)
+    }
+
+    /// Passes a bus on, silent where it is no finite number.
+    pub fn guard(&mut self, from: Bus) -> Bus {
+        self.add(Kind::Guard, &[from], from.channels)
     }
 
     /// Passes a bus on and writes it to a queue; what does not fit is counted there.

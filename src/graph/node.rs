@@ -33,6 +33,8 @@ pub(super) enum Kind {
     Delay(Vec<Delay>),
     /// The sum of all that it reads.
     Mix,
+    /// What is no finite number becomes silence.
+    Guard,
     /// Some channels of what it reads.
     Split(Range<usize>),
     /// All channels of all that it reads, in order.
@@ -54,6 +56,7 @@ impl Kind {
             Self::Gain(_) => "gain",
             Self::Delay(_) => "delay",
             Self::Mix => "mix",
+            Self::Guard => "guard",
             Self::Split(_) => "split",
             Self::Join => "join",
             Self::Switch(_) => "switch",
@@ -68,7 +71,14 @@ impl Kind {
     pub(super) fn in_place(&self) -> bool {
         matches!(
             self,
-            Self::Process(_) | Self::Gain(_) | Self::Delay(_) | Self::Meter(_) | Self::Tap(_) | Self::Roll(_) | Self::Output(_)
+            Self::Process(_)
+                | Self::Gain(_)
+                | Self::Guard
+                | Self::Delay(_)
+                | Self::Meter(_)
+                | Self::Tap(_)
+                | Self::Roll(_)
+                | Self::Output(_)
         )
     }
 
@@ -91,6 +101,13 @@ impl Kind {
             Self::Delay(delays) => {
                 for (delay, channel) in delays.iter_mut().zip(own.chunks_exact_mut(SUB_BLOCK)) {
                     delay.process(&mut channel[..n]);
+                }
+            }
+            Self::Guard => {
+                for channel in own.chunks_exact_mut(SUB_BLOCK) {
+                    for x in &mut channel[..n] {
+                        *x = if x.is_finite() { *x } else { 0.0 };
+                    }
                 }
             }
             Self::Meter(meter) => meter.run(own, n),
@@ -275,6 +292,12 @@ struct Cell {
 }
 
 impl Meter {
+    /// For a meter node to show its channels on. [control thread: allocates]
+    #[must_use]
+    pub fn new(channels: usize) -> Self {
+        Self { channels: (0..channels).map(|_| Cell::default()).collect() }
+    }
+
     /// [any thread]
     #[must_use]
     pub fn channels(&self) -> usize {
@@ -302,9 +325,9 @@ pub(super) struct Metering {
 }
 
 impl Metering {
-    pub(super) fn new(channels: usize, sample_rate: f32) -> (Self, Meter) {
-        let shared: Arc<[Cell]> = (0..channels).map(|_| Cell::default()).collect();
-        (Self { shared: shared.clone(), mean_squares: vec![0.0; channels], sample_rate }, Meter { channels: shared })
+    /// Shows the first of `channels` channels on `meter`.
+    pub(super) fn new(meter: &Meter, channels: usize, sample_rate: f32) -> Self {
+        Self { shared: meter.channels.clone(), mean_squares: vec![0.0; channels], sample_rate }
     }
 
     fn reset(&mut self) {

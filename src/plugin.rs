@@ -1,0 +1,326 @@
+//! The plug-in: CLAP and VST3 through nice-plug. Hosts see parameters made from the registry; sound runs through the slots.
+
+mod editor;
+mod params;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arrayvec::ArrayVec;
+use nice_plug::prelude::*;
+
+use crate::dsp::{MAX_CHANNELS, Settings, Spec};
+use crate::graph::{Swap, SwapSender};
+use crate::listen::Blind;
+use crate::slots::{Heard, Meters, Slots};
+use params::Bank;
+
+/// The most channels of a layout.
+const WIDEST: usize = 32;
+
+/// What the threads of one instance share.
+struct Shared {
+    bank: Bank,
+    blind: Blind,
+    /// Grows with every press of a listen button, so that pressing the same side again is heard.
+    presses: AtomicU32,
+    meters: Meters,
+    /// For what the running slots were prepared, and where other slots are sent. The audio thread never touches it.
+    workshop: Mutex<Workshop>,
+    /// Slots are being made.
+    busy: AtomicBool,
+    channels: AtomicUsize,
+    latency: AtomicUsize,
+    /// Bits of f32: hertz, and processing time as a share of real time.
+    sample_rate: AtomicU32,
+    load: AtomicU32,
+}
+
+#[derive(Default)]
+struct Workshop {
+    spec: Option<Spec>,
+    sender: Option<SwapSender<Slots>>,
+}
+
+impl Shared {
+    /// The slots' settings as they are set now. [audio thread]
+    fn settings(&self) -> [Settings; 2] {
+        [self.bank.slots[0].settings(), self.bank.slots[1].settings()]
+    }
+
+    /// What shall be heard. [audio thread]
+    fn heard(&self) -> Heard {
+        let side = self.bank.listen.modulated_plain_value().clamp(0, 1) as usize;
+        match (self.bank.bypass.modulated_plain_value(), self.bank.blind.modulated_plain_value()) {
+            (true, _) => Heard::Bypass,
+            (false, true) => Heard::Slot(self.blind.slot(side)),
+            (false, false) => Heard::Slot(side),
+        }
+    }
+
+    /// Slots for what is set now. [control thread]
+    fn make(&self, spec: Spec) -> Option<Box<Slots>> {
+        match Slots::compile(spec, &self.settings(), self.heard(), Some(&self.meters)) {
+            Ok(slots) => Some(Box::new(slots)),
+            Err(error) => {
+                nice_error!("{error}");
+                None
+            }
+        }
+    }
+
+    /// Makes slots for what is set now and sends them to the audio thread. [background thread]
+    fn remake(&self) {
+        let mut workshop = self.workshop.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = workshop.spec.and_then(|spec| self.make(spec));
+        if let (Some(slots), Some(sender)) = (slots, &mut workshop.sender) {
+            // Too many wait only while nothing runs; the next block asks again.
+            let _ = sender.send(slots);
+        }
+        self.busy.store(false, Ordering::Release);
+    }
+}
+
+/// What is done beside the audio thread.
+pub enum Task {
+    /// Slots of another structure.
+    Remake,
+    /// Frees what the audio thread has sent back.
+    Free,
+    /// The blind comparison is over: hide the sides anew for the next.
+    Toss,
+}
+
+/// The plug-in.
+pub struct Isotherm {
+    shared: Arc<Shared>,
+    editor_state: Arc<nice_plug_egui::EguiEditorState>,
+    /// Nothing before the first `activate`.
+    swap: Option<Swap<Slots>>,
+    offline: bool,
+    presses: u32,
+    was_blind: bool,
+}
+
+impl Default for Isotherm {
+    fn default() -> Self {
+        let (width, height) = crate::ui::SIZE;
+        Self {
+            shared: Arc::new(Shared {
+                bank: Bank::default(),
+                blind: Blind::new(),
+                presses: AtomicU32::new(0),
+                meters: Meters::new(WIDEST),
+                workshop: Mutex::default(),
+                busy: AtomicBool::new(false),
+                channels: AtomicUsize::new(2),
+                latency: AtomicUsize::new(0),
+                sample_rate: AtomicU32::new(0),
+                load: AtomicU32::new(0),
+            }),
+            editor_state: nice_plug_egui::EguiEditorState::from_size(
+                nice_plug_egui::baseview::dpi::LogicalSize::new(f64::from(width), f64::from(height)),
+                1.0,
+            ),
+            swap: None,
+            offline: false,
+            presses: 0,
+            was_blind: false,
+        }
+    }
+}
+
+/// As many channels out as in.
+const fn layout(channels: u32) -> AudioIOLayout {
+    AudioIOLayout {
+        main_input_channels: NonZeroU32::new(channels),
+        main_output_channels: NonZeroU32::new(channels),
+        ..AudioIOLayout::const_default()
+    }
+}
+
+/// How long an offline render waits for slots of another structure.
+const OFFLINE_PATIENCE: Duration = Duration::from_secs(10);
+
+impl Isotherm {
+    /// Brings what runs to what is set; asks for other slots where that needs another structure. [audio thread]
+    fn follow(&mut self, context: &mut impl ProcessContext<Self>) {
+        let Some(swap) = &mut self.swap else { return };
+        let wanted = self.shared.settings();
+        let fits = |slots: &Slots| (0..2).all(|i| slots.settings(i).same_structure(&wanted[i]));
+        let fit = match swap.next() {
+            Some(next) => fits(next),
+            None => fits(swap.current()),
+        };
+        if !fit && !self.shared.busy.swap(true, Ordering::AcqRel) {
+            context.execute_background(Task::Remake);
+        }
+        if self.offline && !fit {
+            // Nobody listens: what is set counts from this block on, whatever the machine's speed.
+            let start = Instant::now();
+            while self.shared.busy.load(Ordering::Acquire) && start.elapsed() < OFFLINE_PATIENCE {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        let heard = self.shared.heard();
+        let presses = self.shared.presses.load(Ordering::Relaxed);
+        let pressed = presses != self.presses;
+        self.presses = presses;
+        let blind = self.shared.bank.blind.modulated_plain_value();
+        if self.was_blind && !blind {
+            context.execute_background(Task::Toss);
+        }
+        self.was_blind = blind;
+        let follow = |slots: &mut Slots, pressed: bool| {
+            slots.follow(0, &wanted[0]);
+            slots.follow(1, &wanted[1]);
+            if pressed || slots.heard() != heard {
+                slots.press(heard);
+            }
+        };
+        follow(swap.current(), pressed);
+        if let Some(next) = swap.next() {
+            follow(next, false);
+        }
+    }
+}
+
+impl Plugin for Isotherm {
+    const NAME: &'static str = "Isotherm";
+    const VENDOR: &'static str = "Isotherm";
+    const URL: &'static str = "";
+    const EMAIL: &'static str = "";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const AUDIO_IO_LAYOUTS: &'static [AudioIOLayout] = &[layout(2), layout(1), layout(4), layout(8), layout(16), layout(32)];
+    const SAMPLE_ACCURATE_AUTOMATION: bool = true;
+
+    type Editor = nice_plug_egui::EguiEditor<editor::App>;
+    type SysExMessage = ();
+    type BackgroundTask = Task;
+
+    fn task_executor(&mut self) -> TaskExecutor<Self> {
+        let shared = self.shared.clone();
+        Box::new(move |task| match task {
+            Task::Remake => shared.remake(),
+            Task::Free => {
+                let mut workshop = shared.workshop.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(sender) = &mut workshop.sender {
+                    sender.free();
+                }
+            }
+            Task::Toss => shared.blind.toss(),
+        })
+    }
+
+    fn params(&self) -> Arc<dyn Params> {
+        Arc::new(editor::SharedParams(self.shared.clone()))
+    }
+
+    fn editor(&mut self, _: AsyncExecutor<Self>) -> Option<Self::Editor> {
+        editor::create(self.shared.clone(), self.editor_state.clone())
+    }
+
+    fn activate(&mut self, layout: &AudioIOLayout, config: &BufferConfig, context: &mut impl ActivateContext<Self>) -> bool {
+        let channels = layout.main_output_channels.map_or(0, |n| n.get() as usize);
+        let spec = Spec { sample_rate: config.sample_rate, channels, max_frames: (config.max_buffer_size as usize).max(1) };
+        let Some(slots) = self.shared.make(spec) else { return false };
+        let latency = slots.latency();
+        let (swap, sender) = Swap::new(slots, config.sample_rate);
+        *self.shared.workshop.lock().unwrap_or_else(PoisonError::into_inner) =
+            Workshop { spec: Some(spec), sender: Some(sender) };
+        self.swap = Some(swap);
+        self.offline = config.process_mode == ProcessMode::Offline;
+        self.shared.channels.store(channels, Ordering::Relaxed);
+        self.shared.sample_rate.store(config.sample_rate.to_bits(), Ordering::Relaxed);
+        self.shared.latency.store(latency, Ordering::Relaxed);
+        context.set_latency_samples(latency as u32);
+        true
+    }
+
+    fn reset(&mut self) {
+        if let Some(swap) = &mut self.swap {
+            swap.settle();
+            swap.current().reset();
+        }
+    }
+
+    fn process(
+        &mut self,
+        buffer: &mut Buffer,
+        _: &mut AuxiliaryBuffers,
+        context: &mut impl ProcessContext<Self>,
+    ) -> ProcessStatus {
+        let start = Instant::now();
+        let frames = buffer.samples();
+        self.follow(context);
+        let Some(swap) = &mut self.swap else { return ProcessStatus::Normal };
+        let mut block: ArrayVec<&mut [f32], MAX_CHANNELS> = buffer.as_slice().iter_mut().map(|c| &mut **c).collect();
+        if swap.run(&mut block, |slots, block| slots.process(block)) {
+            let latency = swap.current().latency();
+            self.shared.latency.store(latency, Ordering::Relaxed);
+            context.set_latency_samples(latency as u32);
+            context.execute_background(Task::Free);
+        }
+        if frames > 0 {
+            let real = frames as f32 / f32::from_bits(self.shared.sample_rate.load(Ordering::Relaxed)).max(1.0);
+            let now = start.elapsed().as_secs_f32() / real;
+            let before = f32::from_bits(self.shared.load.load(Ordering::Relaxed));
+            // About a third of a second, so that the number can be read.
+            let share = (real / 0.3).min(1.0);
+            self.shared.load.store((before + share * (now - before)).to_bits(), Ordering::Relaxed);
+        }
+        ProcessStatus::Normal
+    }
+}
+
+impl ClapPlugin for Isotherm {
+    const CLAP_ID: &'static str = "audio.isotherm.isotherm";
+    const CLAP_DESCRIPTION: Option<&'static str> = Some("A tube saturator, a bitcrusher and a clipper in two comparable slots");
+    const CLAP_MANUAL_URL: Option<&'static str> = None;
+    const CLAP_SUPPORT_URL: Option<&'static str> = None;
+    const CLAP_FEATURES: &'static [ClapFeature] = &[
+        ClapFeature::AudioEffect,
+        ClapFeature::Distortion,
+        ClapFeature::Stereo,
+        ClapFeature::Mono,
+        ClapFeature::Surround,
+        ClapFeature::Analyzer,
+    ];
+
+    fn remote_controls(&self, context: &mut impl RemoteControlsContext) {
+        let bank = &self.shared.bank;
+        context.add_section("Isotherm", |section| {
+            section.add_page("Compare", |page| {
+                page.add_param(&bank.listen);
+                page.add_param(&bank.bypass);
+                page.add_param(&bank.blind);
+                page.add_param(&bank.slots[0].algorithm);
+                page.add_param(&bank.slots[1].algorithm);
+            });
+        });
+        for (slot, name) in bank.slots.iter().zip(params::SLOTS) {
+            context.add_section(format!("Slot {name}"), |section| {
+                for (row, knobs) in crate::algorithm::REGISTRY.iter().zip(&slot.rows) {
+                    section.add_page(format!("{name} {}", row.name), |page| {
+                        for knob in knobs {
+                            match knob {
+                                params::Knob::Float(p) => page.add_param(p),
+                                params::Knob::Int(p) => page.add_param(p),
+                                params::Knob::Bool(p) => page.add_param(p),
+                            }
+                        }
+                    });
+                }
+            });
+        }
+    }
+}
+
+impl Vst3Plugin for Isotherm {
+    const VST3_CLASS_ID: [u8; 16] = *b"IsothermEffectA1";
+    const VST3_SUBCATEGORIES: &'static [Vst3SubCategory] = &[Vst3SubCategory::Fx, Vst3SubCategory::Distortion];
+}
+
+nice_export_clap!(Isotherm);
+nice_export_vst3!(Isotherm);

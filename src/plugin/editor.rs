@@ -1,0 +1,172 @@
+//! The editor's window: the panels of `ui` over this instance's parameters and meters.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use nice_plug::prelude::*;
+use nice_plug_egui::{EguiEditor, EguiEditorState, EguiNiceSettings, Frame, NiceEguiApp, RepaintNotifier, create_egui_editor};
+
+use super::Shared;
+use super::params::Knob;
+use crate::algorithm::REGISTRY;
+use crate::ui::{BlindView, Control, Controls, Editor, Level, Slot, Snapshot};
+
+/// Keeps the parameters alive for as long as the wrapper uses them.
+pub struct SharedParams(pub Arc<Shared>);
+
+// SAFETY: the pointers are to fields of the `Bank` inside the `Arc` that `self` holds.
+unsafe impl Params for SharedParams {
+    fn param_map(&self) -> Vec<(String, ParamPtr, String)> {
+        self.0.bank.param_map()
+    }
+}
+
+pub fn create(shared: Arc<Shared>, state: Arc<EguiEditorState>) -> Option<EguiEditor<App>> {
+    let app = App { shared, editor: Editor::new(REGISTRY), context: None };
+    create_egui_editor(state, RepaintNotifier::default(), EguiNiceSettings::default(), app)
+}
+
+/// One open or closed window.
+pub struct App {
+    shared: Arc<Shared>,
+    editor: Editor,
+    context: Option<nice_plug::context::gui::GuiContext>,
+}
+
+impl NiceEguiApp for App {
+    fn build(
+        &mut self,
+        _: egui::Context,
+        context: nice_plug::context::gui::GuiContext,
+        _: &mut Frame,
+    ) -> Result<(), nice_plug_egui::baseview::HandlerError> {
+        self.context = Some(context);
+        Ok(())
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, _: &mut Frame) {
+        let Some(context) = &self.context else { return };
+        let snapshot = snapshot(&self.shared);
+        self.editor.show(ui, &Hand { shared: &self.shared, setter: context.param_setter() }, &snapshot);
+    }
+
+    fn editor_closed(&mut self) {
+        if let Some(context) = self.context.take() {
+            self.editor.close(&Hand { shared: &self.shared, setter: context.param_setter() });
+        }
+    }
+}
+
+fn slot_of(position: usize) -> Slot {
+    Slot::ALL[position.min(1)]
+}
+
+fn position_of(slot: Slot) -> usize {
+    usize::from(slot == Slot::B)
+}
+
+fn snapshot(shared: &Shared) -> Snapshot {
+    let channels = shared.channels.load(Ordering::Relaxed);
+    let levels = |meter: &crate::graph::Meter| {
+        let level = |c| meter.take(c).map(|l| Level { peak: l.peak, rms: l.rms, clipped: l.clipped });
+        (0..channels).filter_map(level).collect()
+    };
+    Snapshot {
+        channels,
+        input: levels(&shared.meters.input),
+        output: levels(&shared.meters.output),
+        sample_rate: f32::from_bits(shared.sample_rate.load(Ordering::Relaxed)),
+        latency_frames: shared.latency.load(Ordering::Relaxed),
+        load: f32::from_bits(shared.load.load(Ordering::Relaxed)),
+        blind: match (shared.bank.blind.value(), shared.blind.is_revealed()) {
+            (false, _) => BlindView::Off,
+            (true, false) => BlindView::Hidden,
+            (true, true) => BlindView::Revealed { left: slot_of(shared.blind.slot(0)) },
+        },
+    }
+}
+
+/// The user's hand on the host's parameters.
+struct Hand<'a> {
+    shared: &'a Shared,
+    setter: ParamSetter<'a>,
+}
+
+enum Target<'a> {
+    Int(&'a IntParam),
+    Bool(&'a BoolParam),
+    Float(&'a FloatParam),
+}
+
+impl Hand<'_> {
+    fn target(&self, control: Control) -> Option<Target<'_>> {
+        let bank = &self.shared.bank;
+        Some(match control {
+            Control::Listen => Target::Int(&bank.listen),
+            Control::Bypass => Target::Bool(&bank.bypass),
+            Control::Blind => Target::Bool(&bank.blind),
+            Control::Algorithm(slot) => Target::Int(&bank.slots[position_of(slot)].algorithm),
+            Control::Parameter { slot, algorithm, index } => {
+                match bank.slots[position_of(slot)].rows.get(algorithm)?.get(index)? {
+                    Knob::Float(p) => Target::Float(p),
+                    Knob::Int(p) => Target::Int(p),
+                    Knob::Bool(p) => Target::Bool(p),
+                }
+            }
+        })
+    }
+}
+
+impl Controls for Hand<'_> {
+    fn get(&self, control: Control) -> f32 {
+        match self.target(control) {
+            // The slot behind the side, once it may be known.
+            Some(Target::Int(p)) if control == Control::Listen && self.shared.bank.blind.value() => {
+                self.shared.blind.slot(p.value().clamp(0, 1) as usize) as f32
+            }
+            Some(Target::Int(p)) => p.value() as f32,
+            Some(Target::Bool(p)) => f32::from(u8::from(p.value())),
+            Some(Target::Float(p)) => p.value(),
+            None => 0.0,
+        }
+    }
+
+    fn begin(&self, control: Control) {
+        match self.target(control) {
+            Some(Target::Int(p)) => self.setter.begin_set_parameter(p),
+            Some(Target::Bool(p)) => self.setter.begin_set_parameter(p),
+            Some(Target::Float(p)) => self.setter.begin_set_parameter(p),
+            None => {}
+        }
+    }
+
+    fn set(&self, control: Control, value: f32) {
+        match self.target(control) {
+            Some(Target::Int(p)) => self.setter.set_parameter(p, value.round() as i32),
+            Some(Target::Bool(p)) => self.setter.set_parameter(p, value >= 0.5),
+            Some(Target::Float(p)) => self.setter.set_parameter(p, value),
+            None => {}
+        }
+    }
+
+    fn end(&self, control: Control) {
+        match self.target(control) {
+            Some(Target::Int(p)) => self.setter.end_set_parameter(p),
+            Some(Target::Bool(p)) => self.setter.end_set_parameter(p),
+            Some(Target::Float(p)) => self.setter.end_set_parameter(p),
+            None => {}
+        }
+    }
+
+    /// The parameter holds the side, so that in a blind comparison no host's display tells the slot.
+    fn press_listen(&self, side: u8) {
+        self.shared.presses.fetch_add(1, Ordering::Relaxed);
+        self.begin(Control::Listen);
+        self.set(Control::Listen, f32::from(side));
+        self.end(Control::Listen);
+    }
+
+    fn reveal(&self) {
+        self.shared.blind.reveal();
+    }
+}

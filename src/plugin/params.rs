@@ -1,0 +1,186 @@
+//! The plug-in's parameters, made from the registry.
+
+use std::sync::Arc;
+
+use nice_plug::prelude::*;
+
+use crate::algorithm::REGISTRY;
+use crate::dsp::{Algorithm, Change, Kind, Parameter, Scale, Settings};
+
+/// Names of the slots.
+pub const SLOTS: [&str; 2] = ["A", "B"];
+
+/// A parameter that the host knows, whatever its type.
+pub enum Knob {
+    Float(FloatParam),
+    Int(IntParam),
+    Bool(BoolParam),
+}
+
+impl Knob {
+    fn new(name: String, parameter: &'static Parameter) -> Self {
+        let structural = parameter.change == Change::Structural;
+        match parameter.kind {
+            Kind::Float { min, max, default, scale, .. } => {
+                let range = match scale {
+                    Scale::Linear => FloatRange::Linear { min, max },
+                    // Skewed so that the geometric mean lies in the middle.
+                    Scale::Logarithmic => {
+                        let middle = ((min * max).sqrt() - min) / (max - min);
+                        FloatRange::Skewed { min, max, factor: 0.5f32.ln() / middle.ln() }
+                    }
+                };
+                let knob = FloatParam::new(name, default, range)
+                    .with_value_to_string(Arc::new(move |v| parameter.text_with_unit(v)))
+                    .with_string_to_value(Arc::new(move |text| parameter.parse(text).ok()));
+                Self::Float(if structural { knob.non_automatable() } else { knob })
+            }
+            Kind::Choice { names, default } => {
+                let knob = choice(name, names, default);
+                Self::Int(if structural { knob.non_automatable() } else { knob })
+            }
+            Kind::Toggle { default } => {
+                let knob = BoolParam::new(name, default)
+                    .with_value_to_string(Arc::new(move |v| parameter.text(f32::from(u8::from(v)))))
+                    .with_string_to_value(Arc::new(move |text| parameter.parse(text).ok().map(|v| v >= 0.5)));
+                Self::Bool(if structural { knob.non_automatable() } else { knob })
+            }
+        }
+    }
+
+    /// The plain value, with the host's modulation. [audio thread]
+    #[must_use]
+    pub fn value(&self) -> f32 {
+        match self {
+            Self::Float(p) => p.modulated_plain_value(),
+            Self::Int(p) => p.modulated_plain_value() as f32,
+            Self::Bool(p) => f32::from(u8::from(p.modulated_plain_value())),
+        }
+    }
+
+    fn pointer(&self) -> ParamPtr {
+        match self {
+            Self::Float(p) => p.as_ptr(),
+            Self::Int(p) => p.as_ptr(),
+            Self::Bool(p) => p.as_ptr(),
+        }
+    }
+}
+
+/// A choice among names.
+fn choice(name: String, names: &'static [&'static str], default: usize) -> IntParam {
+    let last = names.len() as i32 - 1;
+    IntParam::new(name, default as i32, IntRange::Linear { min: 0, max: last })
+        .with_value_to_string(Arc::new(move |v| names[v.clamp(0, last) as usize].into()))
+        .with_string_to_value(Arc::new(move |text| {
+            let wanted = crate::dsp::choice_id(text);
+            names.iter().position(|n| crate::dsp::choice_id(n) == wanted).map(|i| i as i32)
+        }))
+}
+
+/// A slot's algorithm and the values of all algorithms, also of those that it does not run.
+pub struct SlotParams {
+    pub algorithm: IntParam,
+    /// Row after row of the registry.
+    pub rows: Vec<Vec<Knob>>,
+}
+
+impl SlotParams {
+    /// The algorithm that the slot shall run. [audio thread]
+    #[must_use]
+    pub fn row(&self) -> usize {
+        (self.algorithm.modulated_plain_value().max(0) as usize).min(REGISTRY.len() - 1)
+    }
+
+    /// What the slot shall run, as it is set now. [audio thread]
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let row = self.row();
+        let mut settings = Settings::new(REGISTRY[row]);
+        for (index, knob) in self.rows[row].iter().enumerate() {
+            settings.set(index, knob.value());
+        }
+        settings
+    }
+}
+
+/// All parameters.
+pub struct Bank {
+    /// 0 is the left button, 1 the right: slots A and B, or X and Y in a blind comparison.
+    pub listen: IntParam,
+    pub bypass: BoolParam,
+    pub blind: BoolParam,
+    pub slots: [SlotParams; 2],
+}
+
+impl Default for Bank {
+    fn default() -> Self {
+        // Leaked once for the process: the framework wants names that live for ever.
+        static NAMES: std::sync::LazyLock<Vec<&'static str>> =
+            std::sync::LazyLock::new(|| REGISTRY.iter().map(|r| r.name).collect());
+        let slot = |slot: &str, default: usize| SlotParams {
+            algorithm: choice(format!("{slot} Algorithm"), &NAMES, default).non_automatable(),
+            rows: REGISTRY
+                .iter()
+                .map(|row| row.parameters.iter().map(|p| Knob::new(format!("{slot} {} {}", row.name, p.name), p)).collect())
+                .collect(),
+        };
+        Self {
+            listen: choice("Listen".into(), &["A or X", "B or Y"], 0),
+            bypass: BoolParam::new("Bypass", false).make_bypass(),
+            blind: BoolParam::new("Blind", false).non_automatable(),
+            slots: [slot(SLOTS[0], 0), slot(SLOTS[1], 1)],
+        }
+    }
+}
+
+/// A parameter's id for ever: `a_saturator_drive`.
+fn id(slot: &str, row: &Algorithm, parameter: &Parameter) -> String {
+    format!("{}_{}_{}", slot.to_lowercase(), row.id, parameter.id)
+}
+
+// SAFETY: the pointers are to fields of `self`, which the wrapper keeps in an `Arc` for as long as it uses them; `Knob`s live in
+// vectors that never change after `default`.
+unsafe impl Params for Bank {
+    /// Oldest first, so that what is added later never moves what is there: generations, then rows, then slots.
+    fn param_map(&self) -> Vec<(String, ParamPtr, String)> {
+        let mut map = vec![
+            ("listen".into(), self.listen.as_ptr(), String::new()),
+            ("bypass".into(), self.bypass.as_ptr(), String::new()),
+            ("blind".into(), self.blind.as_ptr(), String::new()),
+        ];
+        for (slot, name) in self.slots.iter().zip(SLOTS) {
+            map.push((format!("{}_algorithm", name.to_lowercase()), slot.algorithm.as_ptr(), name.into()));
+        }
+        let last = REGISTRY.iter().flat_map(|r| r.parameters).map(|p| p.since).max().unwrap_or(1);
+        for since in 1..=last {
+            for (r, row) in REGISTRY.iter().enumerate() {
+                for (slot, name) in self.slots.iter().zip(SLOTS) {
+                    for (parameter, knob) in row.parameters.iter().zip(&slot.rows[r]) {
+                        if parameter.since == since {
+                            map.push((id(name, row, parameter), knob.pointer(), format!("{name}/{}", row.name)));
+                        }
+                    }
+                }
+            }
+        }
+        map
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_their_order_only_ever_grows() {
+        let ids: Vec<String> = Bank::default().param_map().into_iter().map(|(id, ..)| id).collect();
+        let mut sorted = ids.clone();
+        sorted.sort();
+        sorted.dedup();
+        assert_eq!(sorted.len(), ids.len());
+        // Released ids; new ones are appended here, nothing else ever changes.
+        let released: Vec<&str> = include_str!("parameter_ids.txt").lines().collect();
+        assert_eq!(ids, released, "what a host has stored must keep its place; append new ids to parameter_ids.txt");
+    }
+}
