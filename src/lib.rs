@@ -11,3 +11,5 @@ pub mod plugin;
 pub mod slots;
 #[cfg(feature = "ui")]
 pub mod ui;
+#[cfg(feature = "cli")]
+pub mod cli;

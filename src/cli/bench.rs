@@ -1,0 +1,57 @@
+//! `isotherm bench`: what the algorithms cost here.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::json;
+
+use super::{Failure, list, say, settings, settings_json, whole, with_parameters};
+use crate::algorithm::REGISTRY;
+use crate::dsp::MAX_CHANNELS;
+use crate::measure::bench::{Length, measure};
+
+pub fn command() -> Command {
+    let command = Command::new("bench")
+        .about("Measures time and memory of the algorithms, on one core")
+        .arg(Arg::new("block").long("block").value_name("FRAMES,...").default_value("16,64,256,1024").help("Block sizes"))
+        .arg(Arg::new("channels").long("channels").value_name("N,...").default_value("1,2,32").help("Numbers of channels"))
+        .arg(Arg::new("rate").long("rate").value_name("HZ").default_value("48000").help("Sample rate"))
+        .arg(Arg::new("blocks").long("blocks").value_name("N").default_value("10000").help("Blocks a figure is made of, 100 or more"))
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON, a line a figure"));
+    with_parameters(command, Arg::new("algorithm"))
+}
+
+pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let text = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
+    let blocks = list("block", text("block"), 1, 1 << 20)?;
+    let channels = list("channels", text("channels"), 1, MAX_CHANNELS)?;
+    let rate = whole("rate", text("rate"), 1000, 768_000)?;
+    let count = whole("blocks", text("blocks"), 100, 100_000_000)?;
+    let ids: Vec<&str> = match matches.get_one::<String>("algorithm") {
+        Some(id) => vec![id],
+        None => REGISTRY.iter().map(|r| r.id).collect(),
+    };
+    let json = matches.get_flag("json");
+    if !json {
+        say("algorithm    channels  block  ns/sample      rtf   p50 us   p99 us   max us     bytes");
+    }
+    for id in ids {
+        let settings = settings(matches, id)?;
+        for &channels in &channels {
+            for &block in &blocks {
+                let figures = measure(&settings, rate as f32, channels, block, Length::Blocks(count)).map_err(Failure::failed)?;
+                if json {
+                    say(json!({
+                        "algorithm": id, "settings": settings_json(&settings), "sample_rate": rate, "channels": channels, "block": block,
+                        "ns_per_sample": figures.ns_per_sample, "rtf": figures.rtf, "p50_us": figures.p50_us, "p99_us": figures.p99_us,
+                        "max_us": figures.max_us, "weights_bytes": 0, "buffer_bytes": figures.bytes,
+                    }));
+                } else {
+                    say(format_args!(
+                        "{id:<12} {channels:>8} {block:>6} {:>10.2} {:>8.5} {:>8.2} {:>8.2} {:>8.2} {:>9}",
+                        figures.ns_per_sample, figures.rtf, figures.p50_us, figures.p99_us, figures.max_us, figures.bytes
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
