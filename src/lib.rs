@@ -4,5 +4,7 @@
 pub mod algorithm;
 pub mod audio;
 pub mod dsp;
+#[cfg(feature = "measure")]
+pub mod measure;
 #[cfg(feature = "ui")]
 pub mod ui;
