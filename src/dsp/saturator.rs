@@ -247,8 +247,8 @@ impl Running {
             for samples in block.iter_mut() {
                 saturate(samples, k, bias, make_up, output);
             }
-            self.tone.sleep(frames);
-            self.dc_blocker.sleep(frames);
+            self.tone.skip(frames);
+            self.dc_blocker.skip(frames);
             return;
         }
         let mut at = 0;
@@ -342,6 +342,9 @@ impl Processor for Saturator {
 
     fn skip(&mut self, frames: usize) -> bool {
         if let Some(r) = &mut self.running {
+            if !(r.tone.can_skip() && r.dc_blocker.can_skip()) {
+                return false;
+            }
             r.drive.advance(frames);
             r.bias.advance(frames);
             r.make_up.advance(frames);
