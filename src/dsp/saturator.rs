@@ -3,7 +3,7 @@
 use multiversion::multiversion;
 
 use super::approximate::{mean_tanh, tanh};
-use super::blend::{Blend, sane};
+use super::blend::{Blend, audible, sane};
 use super::filter::{DcBlocker, LowPass, Slope};
 use super::oversample::Oversampler;
 use super::parameter::{Algorithm, Change, Index, Kind, Parameter, Scale, Settings, Unit};
@@ -278,7 +278,7 @@ impl Running {
 #[multiversion(targets("x86_64+avx2"))]
 fn saturate(samples: &mut [f32], k: f32, bias: f32, make_up: f32, output: f32) {
     for x in samples {
-        *x = (tanh(k * sane(*x) + bias) * make_up) * output;
+        *x = audible((tanh(k * sane(*x) + bias) * make_up) * output);
     }
 }
 
