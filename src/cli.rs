@@ -152,7 +152,12 @@ fn settings(matches: &ArgMatches, algorithm: &str) -> Result<Settings, Failure> 
         let Some(text) = matches.get_one::<String>(other.id) else { continue };
         let Some(index) = settings.index(other.id) else {
             let own: Vec<String> = row.parameters.iter().map(|p| format!("--{}", flag(p.id))).collect();
-            return Err(Failure::Usage(format!("--{} is no parameter of {}; expected {}", flag(other.id), row.id, own.join(", "))));
+            return Err(Failure::Usage(format!(
+                "--{} is no parameter of {}; expected {}",
+                flag(other.id),
+                row.id,
+                own.join(", ")
+            )));
         };
         settings.set(index, row.parameters[index].parse(text)?);
     }

@@ -6,7 +6,9 @@ use super::Failure;
 
 pub fn command() -> Command {
     Command::new("app")
-        .about("Opens the plug-in in a window of its own (JACK, ALSA, CoreAudio or WASAPI); 'isotherm app --help' lists its options")
+        .about(
+            "Opens the plug-in in a window of its own (JACK, ALSA, CoreAudio or WASAPI); 'isotherm app --help' lists its options",
+        )
         .disable_help_flag(true)
         .arg(Arg::new("options").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true))
 }

@@ -14,7 +14,13 @@ pub fn command() -> Command {
         .arg(Arg::new("block").long("block").value_name("FRAMES,...").default_value("16,64,256,1024").help("Block sizes"))
         .arg(Arg::new("channels").long("channels").value_name("N,...").default_value("1,2,32").help("Numbers of channels"))
         .arg(Arg::new("rate").long("rate").value_name("HZ").default_value("48000").help("Sample rate"))
-        .arg(Arg::new("blocks").long("blocks").value_name("N").default_value("10000").help("Blocks a figure is made of, 100 or more"))
+        .arg(
+            Arg::new("blocks")
+                .long("blocks")
+                .value_name("N")
+                .default_value("10000")
+                .help("Blocks a figure is made of, 100 or more"),
+        )
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON, a line a figure"));
     with_parameters(command, Arg::new("algorithm"))
 }

@@ -24,7 +24,9 @@ pub fn command() -> Command {
         .about("Renders a WAV file through an algorithm; latency is trimmed, the end is flushed")
         .arg(Arg::new("in").required(true).value_name("IN.wav").value_parser(value_parser!(PathBuf)))
         .arg(Arg::new("out").required(true).value_name("OUT.wav").value_parser(value_parser!(PathBuf)))
-        .arg(Arg::new("block").long("block").value_name("FRAMES").default_value("512").help("Frames at a time; changes no sample"))
+        .arg(
+            Arg::new("block").long("block").value_name("FRAMES").default_value("512").help("Frames at a time; changes no sample"),
+        )
         .arg(format_argument())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The report as JSON"));
     with_parameters(command, Arg::new("algorithm").required(true))

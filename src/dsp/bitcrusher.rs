@@ -331,7 +331,7 @@ impl Running {
         if self.quantiser.dither > 0 || !self.jitter.rests_at(0.0) {
             return false;
         }
-        let Some(pace) = self.pace.resting() else { return false };
+        let Some(pace) = self.pace.resting().filter(|_| self.pre.can_skip() && self.post.can_skip()) else { return false };
         for channel in &mut self.channels {
             if pace >= 1.0 {
                 channel.position = channel.position.wrapping_add(frames as u32);

@@ -13,7 +13,14 @@ pub const QUIETEST: f32 = 1e-20;
 #[inline(always)]
 #[must_use]
 pub fn sane(x: f32) -> f32 {
-    let x = x.clamp(-LOUDEST, LOUDEST);
+    audible(x.clamp(-LOUDEST, LOUDEST))
+}
+
+/// A sample, or silence in place of one below [`QUIETEST`] or of no number: no denormal comes out, where the ends of an
+/// oversampler's response would be some, nor a negative zero. [any thread]
+#[inline(always)]
+#[must_use]
+pub fn audible(x: f32) -> f32 {
     if x.abs() >= QUIETEST { x } else { 0.0 }
 }
 
@@ -115,7 +122,7 @@ impl Blend {
 #[multiversion(targets("x86_64+avx2"))]
 fn scale(wet: &[f32], gain: f32, out: &mut [f32]) {
     for (y, w) in out.iter_mut().zip(wet) {
-        *y = *w * gain;
+        *y = audible(*w * gain);
     }
 }
 
@@ -123,6 +130,6 @@ fn scale(wet: &[f32], gain: f32, out: &mut [f32]) {
 fn mix(wet: &[f32], dry: &Chunk, mixes: &Chunk, outputs: &Chunk, out: &mut [f32]) {
     let n = wet.len().min(CHUNK);
     for i in 0..n {
-        out[i] = ((1.0 - mixes[i]) * dry[i] + mixes[i] * wet[i]) * outputs[i];
+        out[i] = audible(((1.0 - mixes[i]) * dry[i] + mixes[i] * wet[i]) * outputs[i]);
     }
 }

@@ -41,7 +41,7 @@ pub struct LowPass {
     frame: usize,
     /// Whether the coefficients are not those of the cut-off.
     stale: bool,
-    /// Whether the filters have slept while off.
+    /// Whether it was off until it was set: at its next frame the filters start as if the input had always been there.
     cold: bool,
     first: First,
     second: Second,
@@ -112,6 +112,7 @@ impl LowPass {
 
     /// `None` fades it out, a cut-off fades it in or glides there. [audio thread]
     pub fn set(&mut self, cutoff_hz: Option<f32>, now: bool) {
+        self.cold |= cutoff_hz.is_some() && !now && self.is_off();
         self.amount.set(if cutoff_hz.is_some() { 1.0 } else { 0.0 }, now);
         if let Some(hz) = cutoff_hz {
             // A filter that nobody hears need not glide.
@@ -167,7 +168,7 @@ impl LowPass {
     /// The first `frames` of each channel's chunk, in place. [audio thread]
     pub fn process(&mut self, chunks: &mut [Chunk], frames: usize) {
         if self.is_off() {
-            self.sleep(frames);
+            self.skip(frames);
             return;
         }
         if std::mem::take(&mut self.cold) {
@@ -195,9 +196,7 @@ impl LowPass {
                     State::Second { s1, s2 } => second_order(s1, s2, &self.second, samples),
                 }
                 if blended {
-                    for ((y, x), amount) in samples.iter_mut().zip(&dry[..n]).zip(&self.mix[at..at + n]) {
-                        *y = *x + *amount * (*y - *x);
-                    }
+                    fade(&dry, samples, &self.mix[at..at + n]);
                 }
             }
             self.cutoff.advance(n);
@@ -206,13 +205,13 @@ impl LowPass {
         }
     }
 
-    /// Passes over frames while it is off: it does not hear them. [audio thread]
-    pub fn sleep(&mut self, frames: usize) {
-        self.cold = true;
-        self.skip(frames);
+    /// Whether [`Self::skip`] leaves what frames in which nothing changes would leave. [audio thread]
+    #[must_use]
+    pub fn can_skip(&self) -> bool {
+        self.is_off() || !(self.cold || self.stale)
     }
 
-    /// Passes over frames in which nothing changes. [audio thread]
+    /// Passes over frames in which nothing changes, or that it does not hear as it is off. [audio thread]
     pub fn skip(&mut self, frames: usize) {
         self.amount.advance(frames);
         self.cutoff.advance(frames);
@@ -272,6 +271,14 @@ impl FirstState {
 #[inline(always)]
 fn flush(y: f64) -> f64 {
     if y.abs() < FLUSH { 0.0 } else { y }
+}
+
+/// From dry to wet by amounts from 0 to 1. At 1 it is wet exactly: the rest of the chunk in which a fade ends must equal what
+/// no fade gives.
+fn fade(dry: &Chunk, wet: &mut [f32], amounts: &[f32]) {
+    for ((y, x), amount) in wet.iter_mut().zip(dry).zip(amounts) {
+        *y = if *amount < 1.0 { *x + *amount * (*y - *x) } else { *y };
+    }
 }
 
 /// `out[i] = stage[i + lag] + a * stage[i]`, and the history moves to the front.
@@ -338,6 +345,7 @@ const DC_HZ: f64 = 10.0;
 #[derive(Debug)]
 pub struct DcBlocker {
     amount: Ramp,
+    /// As the low-pass's.
     cold: bool,
     r: f64,
     channels: Vec<DcState>,
@@ -380,6 +388,7 @@ impl DcBlocker {
 
     /// [audio thread]
     pub fn set(&mut self, on: bool, now: bool) {
+        self.cold |= on && !now && self.is_off();
         self.amount.set(if on { 1.0 } else { 0.0 }, now);
     }
 
@@ -395,7 +404,7 @@ impl DcBlocker {
     /// The first `frames` of each channel's chunk, in place. [audio thread]
     pub fn process(&mut self, chunks: &mut [Chunk], frames: usize) {
         if self.is_off() {
-            self.sleep(frames);
+            self.skip(frames);
             return;
         }
         if std::mem::take(&mut self.cold) {
@@ -413,20 +422,18 @@ impl DcBlocker {
             }
             block_dc(state, self.r, samples);
             if blended {
-                for ((y, x), amount) in samples.iter_mut().zip(&dry).zip(&self.mix) {
-                    *y = *x + *amount * (*y - *x);
-                }
+                fade(&dry, samples, &self.mix);
             }
         }
     }
 
-    /// Passes over frames while it is off: it does not hear them. [audio thread]
-    pub fn sleep(&mut self, frames: usize) {
-        self.cold = true;
-        self.skip(frames);
+    /// Whether [`Self::skip`] leaves what frames in which nothing changes would leave. [audio thread]
+    #[must_use]
+    pub fn can_skip(&self) -> bool {
+        self.is_off() || !self.cold
     }
 
-    /// Passes over frames in which nothing changes. [audio thread]
+    /// Passes over frames in which nothing changes, or that it does not hear as it is off. [audio thread]
     pub fn skip(&mut self, frames: usize) {
         self.amount.advance(frames);
         for state in &mut self.channels {

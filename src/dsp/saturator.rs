@@ -3,11 +3,11 @@
 use multiversion::multiversion;
 
 use super::approximate::{mean_tanh, tanh};
-use super::blend::{Blend, sane};
+use super::blend::{Blend, audible, sane};
 use super::filter::{DcBlocker, LowPass, Slope};
 use super::oversample::Oversampler;
 use super::parameter::{Algorithm, Change, Index, Kind, Parameter, Scale, Settings, Unit};
-use super::{Block, CHUNK, Chunk, PrepareError, Processor, Ramp, Spec, db_to_gain};
+use super::{Block, CHUNK, Chunk, PrepareError, Processor, Ramp, Spec, db_to_gain, gain_to_db};
 
 /// The registry's row.
 pub static ALGORITHM: Algorithm = Algorithm {
@@ -119,6 +119,9 @@ static PARAMETERS: [Parameter; 10] = [
     },
 ];
 
+/// The range of drive in whole dB.
+const DRIVE_DB: usize = 60;
+
 /// RMS of the tone whose level compensation keeps: -18 dBFS, the alignment level (EBU R 68).
 const ALIGNMENT_DB: f32 = -18.0;
 
@@ -135,6 +138,11 @@ fn compensation(k: f32) -> f32 {
     rms / (sum / POINTS as f32).sqrt()
 }
 
+/// Where the range of drive starts, in dB.
+fn lowest_drive_db() -> f32 {
+    PARAMETERS[DRIVE].range().0
+}
+
 /// See [`ALGORITHM`].
 #[derive(Default)]
 pub struct Saturator {
@@ -147,9 +155,15 @@ struct Running {
     settings: Settings,
     /// No frame since `reset`: values take effect at once.
     fresh: bool,
+    /// In dB: a glide over 60 dB at a constant number of dB a frame makes no step at its quiet end.
     drive: Ramp,
     bias: Ramp,
-    make_up: Ramp,
+    /// How much the level is turned down as drive turns it up: 0 not at all, 1 whole.
+    compensation: Ramp,
+    /// What [`compensation`] is in dB, at each whole dB of drive: so that it follows a gliding drive frame by frame.
+    compensations_db: [f32; DRIVE_DB + 1],
+    /// Gain into the curve and behind it, once both glides rest.
+    rest: (f32, f32),
     antialiasing: bool,
     /// Each channel's last input to the curve, at the highest rate.
     last: Vec<f32>,
@@ -173,9 +187,11 @@ impl Running {
         let mut new = Self {
             settings: *settings,
             fresh: true,
-            drive: Ramp::new(1.0, rate),
+            drive: Ramp::new(0.0, rate),
             bias: Ramp::new(0.0, rate),
-            make_up: Ramp::new(1.0, rate),
+            compensation: Ramp::new(0.0, rate),
+            compensations_db: std::array::from_fn(|i| gain_to_db(compensation(db_to_gain(lowest_drive_db() + i as f32)))),
+            rest: (1.0, 1.0),
             antialiasing,
             last: vec![0.0; channels],
             dc_blocker: DcBlocker::new(rate, channels, false),
@@ -201,9 +217,9 @@ impl Running {
         let (value, now) = (self.settings.get(index), self.fresh);
         match index {
             DRIVE | COMPENSATION => {
-                let k = db_to_gain(self.settings.get(DRIVE));
-                self.drive.set(k, now);
-                self.make_up.set(if self.settings.get(COMPENSATION) >= 0.5 { compensation(k) } else { 1.0 }, now);
+                self.drive.set(self.settings.get(DRIVE), now);
+                self.compensation.set(self.settings.get(COMPENSATION), now);
+                self.rest = self.gains(self.drive.target(), self.compensation.target());
             }
             BIAS => self.bias.set(value, now),
             TONE => self.tone.set((!ALGORITHM.parameters[TONE].is_off(value)).then_some(value), now),
@@ -218,7 +234,7 @@ impl Running {
         self.fresh = true;
         self.drive.finish();
         self.bias.finish();
-        self.make_up.finish();
+        self.compensation.finish();
         self.last.fill(0.0);
         for oversampler in &mut self.oversamplers {
             oversampler.reset();
@@ -228,6 +244,34 @@ impl Running {
         self.blend.reset();
     }
 
+    /// The gains into the curve and behind it.
+    fn gains(&self, drive_db: f32, amount: f32) -> (f32, f32) {
+        let place = drive_db - lowest_drive_db();
+        let i = (place as usize).min(DRIVE_DB - 1);
+        let (a, b) = (self.compensations_db[i], self.compensations_db[i + 1]);
+        let full = db_to_gain(a + (place - i as f32) * (b - a));
+        (db_to_gain(drive_db), 1.0 + amount * (full - 1.0))
+    }
+
+    /// Both gains, if they rest.
+    fn resting_gains(&self) -> Option<(f32, f32)> {
+        (self.drive.resting().is_some() && self.compensation.resting().is_some()).then_some(self.rest)
+    }
+
+    /// The gains of the next `n` frames to `drives` and `make_ups`.
+    fn fill_gains(&mut self, n: usize) {
+        if let Some((k, make_up)) = self.resting_gains() {
+            self.drives[..n].fill(k);
+            self.make_ups[..n].fill(make_up);
+            return;
+        }
+        self.drive.fill(&mut self.drives[..n]);
+        self.compensation.fill(&mut self.make_ups[..n]);
+        for i in 0..n {
+            (self.drives[i], self.make_ups[i]) = self.gains(self.drives[i], self.make_ups[i]);
+        }
+    }
+
     /// Drive, bias and gain, if the curve is all there is and everything rests.
     fn bare(&self) -> Option<[f32; 4]> {
         let curve_only =
@@ -235,7 +279,8 @@ impl Running {
         if !curve_only {
             return None;
         }
-        Some([self.drive.resting()?, self.bias.resting()?, self.make_up.resting()?, self.blend.wet_only()?])
+        let (k, make_up) = self.resting_gains()?;
+        Some([k, self.bias.resting()?, make_up, self.blend.wet_only()?])
     }
 
     fn process(&mut self, block: &mut Block<'_>) {
@@ -247,17 +292,16 @@ impl Running {
             for samples in block.iter_mut() {
                 saturate(samples, k, bias, make_up, output);
             }
-            self.tone.sleep(frames);
-            self.dc_blocker.sleep(frames);
+            self.tone.skip(frames);
+            self.dc_blocker.skip(frames);
             return;
         }
         let mut at = 0;
         while at < frames {
             let n = CHUNK.min(frames - at);
             self.blend.split(block, at, n, &mut self.wet);
-            self.drive.fill(&mut self.drives[..n]);
+            self.fill_gains(n);
             self.bias.fill(&mut self.biases[..n]);
-            self.make_up.fill(&mut self.make_ups[..n]);
             for ((wet, oversampler), last) in self.wet.iter_mut().zip(&mut self.oversamplers).zip(&mut self.last) {
                 let wet = &mut wet[..n];
                 amplify(wet, &self.drives, &self.biases);
@@ -278,7 +322,7 @@ impl Running {
 #[multiversion(targets("x86_64+avx2"))]
 fn saturate(samples: &mut [f32], k: f32, bias: f32, make_up: f32, output: f32) {
     for x in samples {
-        *x = (tanh(k * sane(*x) + bias) * make_up) * output;
+        *x = audible((tanh(k * sane(*x) + bias) * make_up) * output);
     }
 }
 
@@ -342,9 +386,12 @@ impl Processor for Saturator {
 
     fn skip(&mut self, frames: usize) -> bool {
         if let Some(r) = &mut self.running {
+            if !(r.tone.can_skip() && r.dc_blocker.can_skip()) {
+                return false;
+            }
             r.drive.advance(frames);
             r.bias.advance(frames);
-            r.make_up.advance(frames);
+            r.compensation.advance(frames);
             r.dc_blocker.skip(frames);
             r.tone.skip(frames);
             r.blend.skip(frames);
@@ -375,6 +422,17 @@ mod tests {
         let places = [DRIVE, BIAS, TONE, SLOPE, OUTPUT, MIX, COMPENSATION, DC_BLOCKER, OVERSAMPLING, ANTIALIASING];
         for (name, place) in names.iter().zip(places) {
             assert_eq!(PARAMETERS[place].id, *name);
+        }
+    }
+
+    #[test]
+    fn the_table_of_compensation_covers_the_range_of_drive_and_is_exact_between_its_points() {
+        assert_eq!(PARAMETERS[DRIVE].range(), (-12.0, -12.0 + DRIVE_DB as f32));
+        let running = Running::new(Spec { sample_rate: 48_000.0, channels: 1, max_frames: 1 }, &Settings::new(&ALGORITHM));
+        for i in 0..=600 {
+            let db = -12.0 + i as f32 * 0.1;
+            let (k, make_up) = running.gains(db, 1.0);
+            assert!(gain_to_db(make_up / compensation(k)).abs() < 0.01, "{db} dB");
         }
     }
 

@@ -1,0 +1,70 @@
+//! Time per sample of one channel. `cargo bench --no-default-features --features measure`
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use isotherm::algorithm;
+use isotherm::dsp::{Settings, Spec};
+
+const SAMPLE_RATE: f32 = 48_000.0;
+const BLOCK: usize = 256;
+
+/// Noise at -12 dBFS, as long as a block.
+fn noise() -> Vec<f32> {
+    let mut state = 1u32;
+    (0..BLOCK)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            0.3 * (state as f32 / (1u32 << 31) as f32 - 1.0)
+        })
+        .collect()
+}
+
+fn settings(id: &str, values: &[(&str, f32)]) -> Settings {
+    values.iter().fold(Settings::new(algorithm::find(id).unwrap()), |s, (id, value)| s.with(id, *value))
+}
+
+fn all(criterion: &mut Criterion) {
+    let plain = [("oversampling", 0.0), ("dc_blocker", 0.0), ("compensation", 0.0)];
+    let with = |more: &[(&'static str, f32)]| settings("saturator", &[&plain[..], more].concat());
+    let crusher = |values: &[(&str, f32)]| settings("bitcrusher", values);
+    let cases = [
+        ("saturator/reference", with(&[("tone", 20_000.0)])),
+        ("saturator/6 dB tone", with(&[])),
+        ("saturator/12 dB tone", with(&[("slope", 1.0)])),
+        ("saturator/6 dB tone, DC blocker", with(&[("dc_blocker", 1.0)])),
+        ("saturator/default", settings("saturator", &[])),
+        ("saturator/2x", with(&[("tone", 20_000.0), ("oversampling", 1.0)])),
+        ("saturator/4x", with(&[("tone", 20_000.0), ("oversampling", 2.0)])),
+        ("saturator/8x", with(&[("tone", 20_000.0), ("oversampling", 3.0)])),
+        ("saturator/antialiasing", with(&[("tone", 20_000.0), ("antialiasing", 1.0)])),
+        ("saturator/antialiasing 2x", with(&[("tone", 20_000.0), ("antialiasing", 1.0), ("oversampling", 1.0)])),
+        ("bitcrusher/default", crusher(&[])),
+        ("bitcrusher/TPDF dither", crusher(&[("dither", 2.0)])),
+        ("bitcrusher/rate", crusher(&[("rate", 11_025.0)])),
+        ("bitcrusher/rate, jitter", crusher(&[("rate", 11_025.0), ("jitter", 20.0)])),
+        ("bitcrusher/filters", crusher(&[("pre_filter", 8000.0), ("post_filter", 8000.0)])),
+        ("clipper/hard 1x", settings("clipper", &[("shape", 0.0), ("oversampling", 0.0)])),
+        ("clipper/default", settings("clipper", &[])),
+    ];
+    let mut group = criterion.benchmark_group("mono");
+    group.throughput(Throughput::Elements(BLOCK as u64));
+    group.sample_size(20).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
+    for (name, settings) in cases {
+        let mut processor = (settings.algorithm().create)();
+        processor.prepare(Spec { sample_rate: SAMPLE_RATE, channels: 1, max_frames: BLOCK }, &settings).unwrap();
+        let input = noise();
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched_ref(
+                || input.clone(),
+                |samples| processor.process(black_box(&mut [samples.as_mut_slice()])),
+                BatchSize::SmallInput,
+            );
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, all);
+criterion_main!(benches);

@@ -1,0 +1,22 @@
+//! Figures of a sound and of an effect: spectrum, distortion, aliasing, difference, latency, time.
+//!
+//! Everything here analyses: it allocates, transforms in f64 and takes as long as it takes. Nothing is for the audio thread.
+//!
+//! ```
+//! use isotherm::{algorithm, dsp::Settings, measure};
+//!
+//! let settings = Settings::new(algorithm::find("saturator")?).with("drive", 24.0).with("tone", 20_000.0);
+//! let (sound, hz) = measure::tone_response(&settings, 48_000.0, 1244.0, 1.0)?;
+//! assert!(measure::thd(&sound, 48_000.0, hz) > 0.3);
+//! assert!(measure::aliasing(&sound, 48_000.0, hz) < -95.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod bench;
+mod compare;
+mod tone;
+mod transform;
+
+pub use compare::{esr, latency, null_db};
+pub use tone::{PRIME_FRAMES, aliasing, coherent_tone, thd, thd_noise, tone_response};
+pub use transform::{SEGMENT_FRAMES, SILENCE_DB, spectrum};
