@@ -170,7 +170,7 @@ fn settings_json(settings: &Settings) -> serde_json::Value {
     let value = |parameter: &crate::dsp::Parameter, value: f32| match parameter.kind {
         _ if parameter.is_off(value) => serde_json::json!("off"),
         Kind::Float { .. } => serde_json::json!(value),
-        Kind::Choice { .. } => serde_json::json!(parameter.text(value)),
+        Kind::Choice { .. } => serde_json::json!(crate::dsp::choice_id(&parameter.text(value))),
         Kind::Toggle { .. } => serde_json::json!(value >= 0.5),
     };
     settings.iter().map(|(p, v)| (p.id.to_string(), value(p, v))).collect::<serde_json::Map<_, _>>().into()

@@ -13,7 +13,7 @@ pub fn command() -> Command {
         .about("Measures time and memory of the algorithms, on one core")
         .arg(Arg::new("block").long("block").value_name("FRAMES,...").default_value("16,64,256,1024").help("Block sizes"))
         .arg(Arg::new("channels").long("channels").value_name("N,...").default_value("1,2,32").help("Numbers of channels"))
-        .arg(Arg::new("rate").long("rate").value_name("HZ").default_value("48000").help("Sample rate"))
+        .arg(Arg::new("sample_rate").long("sample-rate").value_name("HZ").default_value("48000").help("Sample rate"))
         .arg(
             Arg::new("blocks")
                 .long("blocks")
@@ -29,7 +29,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let text = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
     let blocks = list("block", text("block"), 1, 1 << 20)?;
     let channels = list("channels", text("channels"), 1, MAX_CHANNELS)?;
-    let rate = whole("rate", text("rate"), 1000, 768_000)?;
+    let rate = whole("sample-rate", text("sample_rate"), 1000, 768_000)?;
     let count = whole("blocks", text("blocks"), 100, 100_000_000)?;
     let ids: Vec<&str> = match matches.get_one::<String>("algorithm") {
         Some(id) => vec![id],

@@ -65,7 +65,7 @@ pub enum Kind {
         max: f32,
         default: f32,
         unit: Unit,
-        /// The scale of a knob: 1 is linear; with [`Unit::Hertz`] knobs are logarithmic and this is ignored.
+        /// How a knob's travel maps to values.
         scale: Scale,
         /// Whether the largest value means "off" (a low-pass at the top of its range is none).
         off_at_max: bool,
@@ -207,10 +207,7 @@ impl Parameter {
             }
             Kind::Choice { names, .. } => {
                 let wanted = choice_id(word);
-                names
-                    .iter()
-                    .position(|n| choice_id(n) == wanted || choice_id(n).trim_end_matches('x') == wanted)
-                    .map(|i| i as f32)
+                names.iter().position(|n| choice_id(n) == wanted).map(|i| i as f32)
             }
             .ok_or_else(|| self.no_such_choice(word)),
             Kind::Toggle { .. } => match word.to_ascii_lowercase().as_str() {
@@ -250,10 +247,13 @@ impl Parameter {
     }
 }
 
-/// A choice's name as it is written on a command line: `Mid-tread` is `mid-tread`, `First order` is `first-order`.
+/// A choice's name as it is written on a command line: `Mid-tread` is `mid-tread`, `First order` is `first-order`, and a name that
+/// begins with a number is that number: `8x` is `8`, `12 dB/oct` is `12`.
 #[must_use]
 pub fn choice_id(name: &str) -> String {
-    name.trim().to_ascii_lowercase().replace([' ', '_'], "-")
+    let name = name.trim();
+    let digits: String = name.chars().take_while(char::is_ascii_digit).collect();
+    if digits.is_empty() { name.to_ascii_lowercase().replace([' ', '_'], "-") } else { digits }
 }
 
 /// An algorithm and a value for each of its parameters: plain data that is copied freely.
