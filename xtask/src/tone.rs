@@ -206,8 +206,13 @@ fn algorithm_choice(plugin: &Plugin) -> Outcome<&ParameterInfo> {
     plugin.find(&format!("{SLOT} Algorithm")).ok_or_else(|| format!("the plug-in has no '{SLOT} Algorithm'").into())
 }
 
-/// The slot's own parameter of an algorithm: in a group of both their names, and named like it.
+/// The slot's own parameter of an algorithm: in the group of both, and named after it, with the names of the group in front or not.
 fn slot_parameter<'a>(plugin: &'a Plugin, algorithm: &Algorithm, parameter: &Parameter) -> Outcome<&'a ParameterInfo> {
-    let path = format!("{SLOT}/{}/{SLOT} {}", algorithm.name, parameter.name);
-    plugin.find(&path).ok_or_else(|| format!("the plug-in has no '{path}'").into())
+    let group = format!("{SLOT}/{}", algorithm.name);
+    let own_name = |info: &ParameterInfo| {
+        let behind = |name: &str, prefix: &str| name.strip_prefix(prefix).map_or(name, str::trim_start).to_owned();
+        behind(&behind(&info.name, SLOT), algorithm.name)
+    };
+    let found = plugin.parameters().iter().find(|info| info.module == group && own_name(info) == parameter.name);
+    found.ok_or_else(|| format!("the plug-in's group '{group}' has no '{}'", parameter.name).into())
 }

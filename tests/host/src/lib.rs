@@ -11,7 +11,7 @@
 //! # fn main() -> Result<(), isotherm_host::HostError> {
 //! let mut plugin = isotherm_host::Plugin::load("target/bundled/Isotherm.clap".as_ref())?;
 //! plugin.select_layout(2)?;
-//! plugin.set_text("A/Saturator/A Drive", "24 dB")?;
+//! plugin.set_text("A Saturator Drive", "24 dB")?;
 //! plugin.activate(48_000.0, 512)?;
 //! plugin.serve()?; // a latency that changed takes effect here
 //! let output = plugin.render(&[vec![0.5; 1000], vec![0.5; 1000]], [512, 17], &[])?;

@@ -173,8 +173,8 @@ impl Plugin {
 
     /// All parameters, in the plug-in's order.
     #[must_use]
-    pub fn parameters(&self) -> Vec<ParameterInfo> {
-        self.parameters.clone()
+    pub fn parameters(&self) -> &[ParameterInfo] {
+        &self.parameters
     }
 
     /// The parameter that `key` names; none if there is no such parameter, or several have that name.
