@@ -1,1 +1,119 @@
-fn main() {}
+//! `cargo xtask`: everything that is done with this repository, on any machine that has Rust and a C linker.
+
+mod bundle;
+mod demo;
+mod docs;
+mod install;
+mod picture;
+mod process;
+mod setup;
+mod sound;
+mod table;
+mod test;
+mod tone;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What a task returns; an error is one line for its user.
+pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+struct Task {
+    name: &'static str,
+    /// The options it takes, as a user reads them.
+    options: &'static str,
+    about: &'static str,
+    run: fn(&[String]) -> Outcome,
+}
+
+const TASKS: &[Task] = &[
+    Task {
+        name: "setup",
+        options: "[--build-only]",
+        about: "Install the system packages that building and testing need",
+        run: setup::task,
+    },
+    Task {
+        name: "bundle",
+        options: "[--dev]",
+        about: "Build Isotherm.clap and Isotherm.vst3 into target/bundled",
+        run: bundle::task,
+    },
+    Task {
+        name: "install",
+        options: "",
+        about: "Bundle, then copy the plug-ins to where hosts look for them",
+        run: install::task,
+    },
+    Task {
+        name: "demo",
+        options: "[--input FILE] [--out DIR]",
+        about: "Bundle, play a sound through every algorithm and show what each does to it",
+        run: demo::task,
+    },
+    Task { name: "test", options: "[--long]", about: "Run everything that continuous integration runs", run: test::task },
+    Task { name: "bench", options: "", about: "Measure how long every part takes", run: test::bench },
+    Task { name: "docs", options: "", about: "Build the documentation and a reference of all parameters", run: docs::task },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (name, options) = match arguments.split_first() {
+        None => return help(),
+        Some((name, _)) if matches!(name.as_str(), "-h" | "--help" | "help") => return help(),
+        Some(split) => split,
+    };
+    let Some(task) = TASKS.iter().find(|task| task.name == name) else {
+        eprintln!("error: no task '{name}'; `cargo xtask --help` lists them");
+        return ExitCode::FAILURE;
+    };
+    if options.iter().any(|option| option == "-h" || option == "--help") {
+        println!("{}\n\ncargo xtask {} {}", task.about, task.name, task.options);
+        return ExitCode::SUCCESS;
+    }
+    match (task.run)(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn help() -> ExitCode {
+    println!("cargo xtask <task>\n");
+    let usages: Vec<String> = TASKS.iter().map(|task| format!("{} {}", task.name, task.options)).collect();
+    let width = usages.iter().map(String::len).max().unwrap_or(0);
+    for (task, usage) in TASKS.iter().zip(usages) {
+        println!("  {usage:width$}  {}", task.about);
+    }
+    ExitCode::SUCCESS
+}
+
+/// The repository's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package lies in the repository")
+}
+
+/// A path as a user would type it where they are.
+pub fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
+}
+
+/// Whether the only option, `flag`, was given.
+///
+/// # Errors
+/// If anything else was given.
+pub fn only_flag(task: &str, options: &[String], flag: &str) -> Outcome<bool> {
+    match options {
+        [] => Ok(false),
+        [option] if option == flag => Ok(true),
+        [option, ..] => Err(unknown(task, option).into()),
+    }
+}
+
+/// The words for an option that a task does not take.
+pub fn unknown(task: &str, option: &str) -> String {
+    format!("'{option}' is no option of {task}; see `cargo xtask {task} --help`")
+}

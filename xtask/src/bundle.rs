@@ -1,0 +1,159 @@
+//! The plug-in in the forms that hosts load.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::process::{cargo, lines, target_dir};
+use crate::{Outcome, only_flag, root, shown};
+
+/// Libraries that the standalone window links and a plug-in must not.
+const STANDALONE_LIBRARIES: [&str; 2] = ["libasound.so", "libjack.so"];
+
+/// The name of the profile that the bundler is told.
+const STAGE: &str = "bundle-stage";
+
+/// How a bundle is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// For use.
+    Release,
+    /// With debug assertions; it aborts when the audio thread allocates.
+    Dev,
+}
+
+impl Build {
+    /// The options of `cargo build`. Without default features the standalone window stays out.
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Release => &["--release", "--no-default-features", "--features", "plugin"],
+            Self::Dev => &["--no-default-features", "--features", "plugin,assert-allocs"],
+        }
+    }
+
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Release => "bundled",
+            Self::Dev => "bundled-dev",
+        }
+    }
+}
+
+/// Freshly built bundles.
+pub struct Bundles {
+    pub clap: PathBuf,
+    pub vst3: PathBuf,
+}
+
+pub fn task(options: &[String]) -> Outcome {
+    let build = if only_flag("bundle", options, "--dev")? { Build::Dev } else { Build::Release };
+    let bundles = bundle(build)?;
+    println!("{}\n{}", shown(&bundles.clap), shown(&bundles.vst3));
+    Ok(())
+}
+
+/// Builds the plug-in's library and bundles exactly that file. Older bundles are gone before the build begins, so a failed build
+/// leaves none.
+///
+/// # Errors
+/// If it does not build, or does not export what hosts look for.
+pub fn bundle(build: Build) -> Outcome<Bundles> {
+    let target = target_dir()?;
+    let folder = target.join(build.folder());
+    remove(&folder)?;
+    let library = build_library(build)?;
+
+    // The bundler takes what lies in the folder of a profile, whenever it was built and with whatever features, and also takes
+    // programs along. So it is shown a folder that holds nothing but the library just built.
+    let home = match build {
+        Build::Release => target,
+        Build::Dev => target.join("bundle-dev"),
+    };
+    let stage = home.join(STAGE);
+    remove(&stage)?;
+    fs::create_dir_all(&stage)?;
+    let name = library.file_name().ok_or("the library has no name")?;
+    fs::copy(&library, stage.join(name)).map_err(|e| format!("{}: {e}", library.display()))?;
+    // `bundler.toml` is looked for where the bundler runs.
+    let here = std::env::current_dir()?;
+    std::env::set_current_dir(root())?;
+    let bundled = nice_plug_xtask::bundle(&home, "isotherm", &["--profile".into(), STAGE.into()], false);
+    std::env::set_current_dir(here)?;
+    bundled.map_err(|e| format!("{e:#}"))?;
+    remove(&stage)?;
+    if build == Build::Dev {
+        fs::rename(home.join("bundled"), &folder)?;
+        remove(&home)?;
+    }
+
+    let bundles = Bundles { clap: folder.join("Isotherm.clap"), vst3: folder.join("Isotherm.vst3") };
+    for path in [&bundles.clap, &bundles.vst3] {
+        if !path.exists() {
+            return Err(format!("{} was not made: the library exports no such plug-in", path.display()).into());
+        }
+    }
+    Ok(bundles)
+}
+
+/// Returns the file that cargo says is the plug-in's library.
+fn build_library(build: Build) -> Outcome<PathBuf> {
+    let mut command = cargo(["build", "--package", "isotherm", "--lib", "--message-format", "json-render-diagnostics"]);
+    command.args(build.options());
+    let mut library = None;
+    let succeeded = lines(&mut command, |line| library = library_of(line).or(library.take()))?;
+    let library = library.filter(|_| succeeded).ok_or("the plug-in does not build")?;
+    if cfg!(target_os = "linux") {
+        check_standalone_is_out(&library)?;
+    }
+    Ok(library)
+}
+
+/// The library that a message of cargo announces, if it announces the plug-in's.
+fn library_of(message: &str) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let is_plugin = message["reason"] == "compiler-artifact"
+        && message["target"]["name"] == "isotherm"
+        && message["target"]["crate_types"].as_array()?.iter().any(|kind| kind == "cdylib");
+    let files = message["filenames"].as_array().filter(|_| is_plugin)?.iter().filter_map(Value::as_str);
+    files.map(PathBuf::from).find(|file| file.extension().is_some_and(|e| e == std::env::consts::DLL_EXTENSION))
+}
+
+fn check_standalone_is_out(library: &Path) -> Outcome {
+    let bytes = fs::read(library)?;
+    for name in STANDALONE_LIBRARIES {
+        if bytes.windows(name.len()).any(|window| window == name.as_bytes()) {
+            return Err(format!("{} holds the standalone window: it names {name}", library.display()).into());
+        }
+    }
+    Ok(())
+}
+
+fn remove(folder: &Path) -> Outcome {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(format!("cannot remove {}: {e}", folder.display()).into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_plug_ins_library_is_taken() {
+        let message = |name: &str, kind: &str| {
+            let file = format!("/t/{}isotherm{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+            serde_json::json!({
+                "reason": "compiler-artifact",
+                "target": { "name": name, "crate_types": [kind, "rlib"] },
+                "filenames": ["/t/libisotherm.rlib", file],
+            })
+            .to_string()
+        };
+        assert!(library_of(&message("isotherm", "cdylib")).is_some());
+        assert_eq!(library_of(&message("isotherm", "lib")), None);
+        assert_eq!(library_of(&message("other", "cdylib")), None);
+        assert_eq!(library_of("no json"), None);
+    }
+}

@@ -1,0 +1,63 @@
+//! The documentation, and a reference of all parameters from the registry.
+
+use std::fmt::Write;
+use std::fs;
+
+use isotherm::algorithm::REGISTRY;
+use isotherm::dsp::{Algorithm, Change, Parameter};
+
+use crate::process::{cargo, run, target_dir};
+use crate::{Outcome, shown, unknown};
+
+pub fn task(options: &[String]) -> Outcome {
+    if let Some(option) = options.first() {
+        return Err(unknown("docs", option).into());
+    }
+    run(&mut cargo(["doc", "--workspace", "--no-deps"]))?;
+    let folder = target_dir()?.join("doc");
+    let page = folder.join("reference.md");
+    fs::write(&page, reference(REGISTRY))?;
+    println!("{}\n{}", shown(&folder.join("isotherm/index.html")), shown(&page));
+    Ok(())
+}
+
+/// A page of Markdown: a table per algorithm.
+fn reference(registry: &[&Algorithm]) -> String {
+    let mut page = String::from("# Algorithms and their parameters\n");
+    for algorithm in registry {
+        write!(page, "\n## {} (`{}`)\n\n{}\n\n", algorithm.name, algorithm.id, algorithm.description)
+            .expect("a string takes all");
+        page.push_str("| Parameter | Id | Values | Default | Automatable | When it grows |\n|---|---|---|---|---|---|\n");
+        page.extend(algorithm.parameters.iter().map(row));
+    }
+    page
+}
+
+fn row(parameter: &Parameter) -> String {
+    let cells = [
+        parameter.name,
+        &format!("`{}`", parameter.id),
+        &parameter.expected(),
+        &parameter.text_with_unit(parameter.default()),
+        if parameter.change == Change::Ramped { "yes" } else { "no" },
+        parameter.doc,
+    ];
+    format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_has_every_parameter_of_every_algorithm() {
+        let page = reference(REGISTRY);
+        for algorithm in REGISTRY {
+            assert!(page.contains(&format!("## {} (`{}`)", algorithm.name, algorithm.id)));
+            for parameter in algorithm.parameters {
+                let line = page.lines().find(|line| line.starts_with(&format!("| {} | `{}` |", parameter.name, parameter.id)));
+                assert_eq!(line.unwrap().replace("\\|", "").matches('|').count(), 7);
+            }
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The packages of the system that building and testing need: finds what is missing and installs it.
+
+use std::ffi::OsStr;
+use std::process::Command;
+
+use crate::process::{find, run, succeeds};
+use crate::{Outcome, only_flag};
+
+/// What packages are needed for. Each needs those before it as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// The plug-ins and the demo.
+    Bundle,
+    /// All programs: also the command line and the standalone window.
+    Build,
+    /// All tests.
+    Test,
+}
+
+/// How to see that a package is there.
+enum Probe {
+    /// Whoever ran this program has it.
+    Program(&'static str),
+    /// By `pkg-config`, as build scripts look for it.
+    PkgConfig(&'static str),
+    /// A shared library that is opened by its name while running.
+    Library(&'static str),
+    /// A folder with Mesa's drivers, one below the folders of the libraries.
+    Drivers,
+    /// A module of Python.
+    Python(&'static str),
+}
+
+struct Package {
+    probe: Probe,
+    purpose: Purpose,
+    apt: &'static str,
+    dnf: &'static str,
+    pacman: &'static str,
+    /// Empty where macOS has it, or the tests do without it there.
+    brew: &'static str,
+}
+
+/// The plug-in needs nothing but a linker: baseview and x11rb open every library of X11 and OpenGL by name while they run.
+const PACKAGES: &[Package] = &[
+    // Rust links with the C compiler. Tests and benchmarks also compile a little C (criterion's `alloca`).
+    Package {
+        probe: Probe::Program("cc"),
+        purpose: Purpose::Bundle,
+        apt: "build-essential",
+        dnf: "gcc",
+        pacman: "base-devel",
+        brew: "",
+    },
+    // The build scripts of alsa-sys and jack-sys ask it.
+    Package {
+        probe: Probe::Program("pkg-config"),
+        purpose: Purpose::Build,
+        apt: "pkg-config",
+        dnf: "pkgconf-pkg-config",
+        pacman: "pkgconf",
+        brew: "",
+    },
+    // The standalone window plays through ALSA: cpal and midir link it by alsa-sys.
+    Package {
+        probe: Probe::PkgConfig("alsa"),
+        purpose: Purpose::Build,
+        apt: "libasound2-dev",
+        dnf: "alsa-lib-devel",
+        pacman: "alsa-lib",
+        brew: "",
+    },
+    // ... or through JACK: opened by name while it runs, but the build script of jack-sys insists on its headers.
+    Package {
+        probe: Probe::PkgConfig("jack"),
+        purpose: Purpose::Build,
+        apt: "libjack-jackd2-dev",
+        dnf: "jack-audio-connection-kit-devel",
+        pacman: "jack2",
+        brew: "jack",
+    },
+    // A display without a screen, for the editor's tests.
+    Package {
+        probe: Probe::Program("Xvfb"),
+        purpose: Purpose::Test,
+        apt: "xvfb",
+        dnf: "xorg-x11-server-Xvfb",
+        pacman: "xorg-server-xvfb",
+        brew: "",
+    },
+    // OpenGL without a graphics card, for the editor's tests.
+    Package {
+        probe: Probe::Drivers,
+        purpose: Purpose::Test,
+        apt: "libgl1-mesa-dri",
+        dnf: "mesa-dri-drivers",
+        pacman: "mesa",
+        brew: "",
+    },
+    // What the editor opens by name: GLX, EGL, Xlib over XCB, the keyboard's layout. A desktop has them all.
+    Package {
+        probe: Probe::Library("libGL.so.1"),
+        purpose: Purpose::Test,
+        apt: "libgl1",
+        dnf: "libglvnd-glx",
+        pacman: "libglvnd",
+        brew: "",
+    },
+    Package {
+        probe: Probe::Library("libEGL.so.1"),
+        purpose: Purpose::Test,
+        apt: "libegl1",
+        dnf: "libglvnd-egl",
+        pacman: "libglvnd",
+        brew: "",
+    },
+    Package {
+        probe: Probe::Library("libX11-xcb.so.1"),
+        purpose: Purpose::Test,
+        apt: "libx11-xcb1",
+        dnf: "libX11-xcb",
+        pacman: "libx11",
+        brew: "",
+    },
+    Package {
+        probe: Probe::Library("libxkbcommon-x11.so.0"),
+        purpose: Purpose::Test,
+        apt: "libxkbcommon-x11-0",
+        dnf: "libxkbcommon-x11",
+        pacman: "libxkbcommon-x11",
+        brew: "",
+    },
+    // A hand on the mouse and a look at the window, for the editor's tests.
+    Package {
+        probe: Probe::Program("xdotool"),
+        purpose: Purpose::Test,
+        apt: "xdotool",
+        dnf: "xdotool",
+        pacman: "xdotool",
+        brew: "",
+    },
+    Package {
+        probe: Probe::Program("import"),
+        purpose: Purpose::Test,
+        apt: "imagemagick",
+        dnf: "ImageMagick",
+        pacman: "imagemagick",
+        brew: "",
+    },
+    // Its dummy driver is a sound card of any number of channels.
+    Package {
+        probe: Probe::Program("jackd"),
+        purpose: Purpose::Test,
+        apt: "jackd2",
+        dnf: "jack-audio-connection-kit",
+        pacman: "jack2",
+        brew: "jack",
+    },
+    // Reads and writes WAV files independently of this repository.
+    Package { probe: Probe::Program("sox"), purpose: Purpose::Test, apt: "sox", dnf: "sox", pacman: "sox", brew: "sox" },
+    // pedalboard, a host of VST3 plug-ins, is a Python module.
+    Package {
+        probe: Probe::Program("python3"),
+        purpose: Purpose::Test,
+        apt: "python3",
+        dnf: "python3",
+        pacman: "python",
+        brew: "python",
+    },
+    Package {
+        probe: Probe::Python("ensurepip"),
+        purpose: Purpose::Test,
+        apt: "python3-venv",
+        dnf: "python3",
+        pacman: "python",
+        brew: "python",
+    },
+];
+
+pub fn task(options: &[String]) -> Outcome {
+    let build_only = only_flag("setup", options, "--build-only")?;
+    ensure(if build_only { Purpose::Build } else { Purpose::Test })
+}
+
+/// Makes sure that the packages for `purpose` are there.
+///
+/// # Errors
+/// If one is missing and cannot be installed; the message is what to type.
+pub fn ensure(purpose: Purpose) -> Outcome {
+    if !cfg!(target_os = "linux") {
+        if purpose != Purpose::Bundle {
+            println!("setup: building needs nothing more on this system; tests that need Linux are left out");
+        }
+        return Ok(());
+    }
+    let missing = missing(purpose);
+    if missing.is_empty() {
+        if purpose != Purpose::Bundle {
+            println!("setup: all packages are there");
+        }
+        return Ok(());
+    }
+    let apt = names(&missing, |p| p.apt);
+    match (find("apt-get"), administrator()) {
+        (Some(_), Some(prefix)) => install(prefix, &apt),
+        _ => Err(instructions(&missing).into()),
+    }
+}
+
+fn missing(purpose: Purpose) -> Vec<&'static Package> {
+    PACKAGES.iter().filter(|package| package.purpose <= purpose && !is_there(package)).collect()
+}
+
+fn is_there(package: &Package) -> bool {
+    match package.probe {
+        Probe::Program(name) => find(name).is_some(),
+        Probe::PkgConfig(name) => succeeds(Command::new("pkg-config").args(["--exists", name])),
+        Probe::Library(name) => library_folders().any(|folder| folder.join(name).exists()),
+        Probe::Drivers => library_folders().any(|folder| folder.join("dri/swrast_dri.so").exists() || has_gallium(&folder)),
+        Probe::Python(module) => succeeds(Command::new("python3").args(["-c", &format!("import {module}")])),
+    }
+}
+
+/// Mesa 24.2 and later keep all drivers in one library, `libgallium-VERSION.so`.
+fn has_gallium(folder: &std::path::Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).any(|name| name.to_string_lossy().starts_with("libgallium-"))
+}
+
+/// Where distributions keep shared libraries.
+fn library_folders() -> impl Iterator<Item = std::path::PathBuf> {
+    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
+    let own = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let own: Vec<_> = std::env::split_paths(&own).collect();
+    own.into_iter().chain([format!("/usr/lib/{multiarch}"), "/usr/lib64".into(), "/usr/lib".into()].map(Into::into))
+}
+
+/// The words in front of a command that make it run as root; none if this user may not without a password.
+fn administrator() -> Option<&'static [&'static str]> {
+    let id = Command::new("id").arg("-u").output().ok()?;
+    if id.stdout.trim_ascii() == b"0" {
+        Some(&[])
+    } else if succeeds(Command::new("sudo").args(["-n", "true"])) {
+        Some(&["sudo", "-n"])
+    } else {
+        None
+    }
+}
+
+fn install(prefix: &[&str], packages: &[&str]) -> Outcome {
+    println!("setup: installing {}", packages.join(" "));
+    // jackd2 would ask whether it may have real-time priority.
+    let environment = ["env", "DEBIAN_FRONTEND=noninteractive"];
+    let apt = |arguments: &[&str]| {
+        let words: Vec<&str> = [prefix, &environment, &["apt-get"], arguments].concat();
+        run(Command::new(words[0]).args(words[1..].iter().map(OsStr::new)))
+    };
+    apt(&["update", "-q"])?;
+    apt(&[&["install", "-q", "-y", "--no-install-recommends"], packages].concat())
+}
+
+fn instructions(missing: &[&Package]) -> String {
+    let apt = names(missing, |p| p.apt).join(" ");
+    let mut text = format!("packages are missing: {apt}\nInstall them with the line for your system, then run this again:");
+    let managers = [
+        ("sudo apt-get install -y --no-install-recommends", apt),
+        ("sudo dnf install -y", names(missing, |p| p.dnf).join(" ")),
+        ("sudo pacman -S --needed", names(missing, |p| p.pacman).join(" ")),
+        ("brew install", names(missing, |p| p.brew).join(" ")),
+    ];
+    for (manager, packages) in managers.iter().filter(|(_, packages)| !packages.is_empty()) {
+        text.push_str(&format!("\n  {manager} {packages}"));
+    }
+    text
+}
+
+/// Each name once, in the list's order.
+fn names(packages: &[&Package], name: fn(&Package) -> &'static str) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for package in packages {
+        let name = name(package);
+        if !name.is_empty() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_instructions_name_every_package_once_per_system() {
+        let all: Vec<&Package> = PACKAGES.iter().collect();
+        let text = instructions(&all);
+        assert_eq!(text.lines().count(), 6);
+        for line in text.lines().skip(2) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            assert!(words.iter().all(|word| words.iter().filter(|w| w == &word).count() == 1), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_plug_in_needs_a_linker_and_nothing_else() {
+        let needed = PACKAGES.iter().filter(|p| p.purpose == Purpose::Bundle).map(|p| p.apt);
+        assert_eq!(needed.collect::<Vec<_>>(), ["build-essential"]);
+    }
+}

@@ -1,0 +1,127 @@
+//! What continuous integration runs, and the benchmarks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use crate::bundle::{Build, bundle};
+use crate::process::{cargo, lines, run, target_dir};
+use crate::{Outcome, only_flag, shown, unknown};
+
+/// What the tests of the VST3 plug-in need of Python, each in one version.
+const PYTHON_PACKAGES: [&str; 3] =
+    ["pedalboard==0.9.26", "numpy==2.4.6; python_version >= '3.11'", "numpy==2.2.6; python_version < '3.11'"];
+
+/// The numbers of cargo's `test result:` lines.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Count {
+    passed: usize,
+    failed: usize,
+    ignored: usize,
+}
+
+impl Count {
+    /// Adds the numbers of one line, if it has any.
+    fn add(&mut self, line: &str) {
+        let Some((_, numbers)) = line.split_once("test result: ").and_then(|(_, rest)| rest.split_once(". ")) else {
+            return;
+        };
+        for part in numbers.split(';') {
+            let mut words = part.split_whitespace();
+            let Some(number) = words.next().and_then(|word| word.parse::<usize>().ok()) else { continue };
+            match words.next() {
+                Some("passed") => self.passed += number,
+                Some("failed") => self.failed += number,
+                Some("ignored") => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+pub fn task(options: &[String]) -> Outcome {
+    let long = only_flag("test", options, "--long")?;
+    let begin = Instant::now();
+    step("format", || run(&mut cargo(["fmt", "--all", "--check"])))?;
+    step("clippy", || run(&mut cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])))?;
+    step("core without features", || run(cargo(["check", "--no-default-features", "--lib"]).env("RUSTFLAGS", "-D warnings")))?;
+    step("documentation", || run(cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")))?;
+    let bundles = step("bundle", || bundle(Build::Release))?;
+    let dev = step("bundle --dev", || bundle(Build::Dev))?;
+    let python = step("Python environment", || python_environment(&target_dir()?))?;
+
+    let mut tests = cargo(["test", "--workspace", "--no-fail-fast"]);
+    tests.env("ISOTHERM_CLAP", &bundles.clap).env("ISOTHERM_VST3", &bundles.vst3);
+    tests.env("ISOTHERM_CLAP_DEV", &dev.clap).env("ISOTHERM_PYTHON", &python);
+    if long {
+        tests.env("ISOTHERM_LONG", "1");
+    }
+    let mut count = Count::default();
+    let succeeded = step("tests", || {
+        lines(&mut tests, |line| {
+            println!("{line}");
+            count.add(line);
+        })
+    })?;
+    println!("all steps: {:.1} s", begin.elapsed().as_secs_f64());
+    if !succeeded && count.failed == 0 {
+        eprintln!("error: a test program did not build or did not end by itself");
+    }
+    println!("{} passed, {} failed, {} skipped", count.passed, count.failed, count.ignored);
+    // The line above stays the last one.
+    if succeeded { Ok(()) } else { std::process::exit(1) }
+}
+
+pub fn bench(options: &[String]) -> Outcome {
+    if let Some(option) = options.first() {
+        return Err(unknown("bench", option).into());
+    }
+    step("benchmarks", || run(&mut cargo(["bench", "--package", "isotherm", "--benches"])))?;
+    step("isotherm bench", || run(&mut cargo(["run", "--release", "--package", "isotherm", "--", "bench"])))
+}
+
+fn step<T>(name: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    println!("== {name}");
+    let begin = Instant::now();
+    let result = work().map_err(|e| format!("{name}: {e}"))?;
+    println!("== {name}: {:.1} s", begin.elapsed().as_secs_f64());
+    Ok(result)
+}
+
+/// Returns the Python of an environment with exactly [`PYTHON_PACKAGES`]; makes it if it is not there or has others.
+fn python_environment(target: &Path) -> Outcome<PathBuf> {
+    let folder = target.join("venv");
+    let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    let made_with = folder.join("made-with");
+    let wanted = PYTHON_PACKAGES.join("\n");
+    if python.exists() && fs::read_to_string(&made_with).is_ok_and(|found| found == wanted) {
+        return Ok(python);
+    }
+    println!("making {}", shown(&folder));
+    let system = if cfg!(windows) { "python" } else { "python3" };
+    run(Command::new(system).args(["-m", "venv", "--clear"]).arg(&folder))
+        .map_err(|e| format!("{e}; `cargo xtask setup` installs what it needs"))?;
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON_PACKAGES))?;
+    fs::write(made_with, wanted)?;
+    Ok(python)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_is_of_all_test_programs() {
+        let mut count = Count::default();
+        for line in [
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.05s",
+            "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "test the_result ... ok",
+            "99 passed",
+        ] {
+            count.add(line);
+        }
+        assert_eq!(count, Count { passed: 15, failed: 2, ignored: 1 });
+    }
+}
