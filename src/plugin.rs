@@ -2,6 +2,7 @@
 
 mod editor;
 mod params;
+mod workshop;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,7 @@ use crate::graph::{Swap, SwapSender};
 use crate::listen::Blind;
 use crate::slots::{Heard, Meters, Slots};
 use params::Bank;
+use workshop::{FREE, Orders, REMAKE, TOSS, Workshop};
 
 /// The most channels of a layout.
 const WIDEST: usize = 32;
@@ -26,8 +28,9 @@ struct Shared {
     /// Grows with every press of a listen button, so that pressing the same side again is heard.
     presses: AtomicU32,
     meters: Meters,
-    /// For what the running slots were prepared, and where other slots are sent. The audio thread never touches it.
-    workshop: Mutex<Workshop>,
+    /// The audio thread never touches it.
+    bench: Mutex<Bench>,
+    orders: Arc<Orders>,
     /// Slots are being made.
     busy: AtomicBool,
     channels: AtomicUsize,
@@ -37,8 +40,9 @@ struct Shared {
     load: AtomicU32,
 }
 
+/// For what the running slots were prepared, and where other slots are sent.
 #[derive(Default)]
-struct Workshop {
+struct Bench {
     spec: Option<Spec>,
     sender: Option<SwapSender<Slots>>,
 }
@@ -70,26 +74,31 @@ impl Shared {
         }
     }
 
-    /// Makes slots for what is set now and sends them to the audio thread. [background thread]
+    /// Does what the audio thread asked for. [workshop thread]
+    fn work(&self, jobs: u8) {
+        if jobs & FREE != 0
+            && let Some(sender) = &mut self.bench.lock().unwrap_or_else(PoisonError::into_inner).sender
+        {
+            sender.free();
+        }
+        if jobs & TOSS != 0 {
+            self.blind.toss();
+        }
+        if jobs & REMAKE != 0 {
+            self.remake();
+        }
+    }
+
+    /// Makes slots for what is set now and sends them to the audio thread.
     fn remake(&self) {
-        let mut workshop = self.workshop.lock().unwrap_or_else(PoisonError::into_inner);
-        let slots = workshop.spec.and_then(|spec| self.make(spec));
-        if let (Some(slots), Some(sender)) = (slots, &mut workshop.sender) {
+        let mut bench = self.bench.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = bench.spec.and_then(|spec| self.make(spec));
+        if let (Some(slots), Some(sender)) = (slots, &mut bench.sender) {
             // Too many wait only while nothing runs; the next block asks again.
             let _ = sender.send(slots);
         }
         self.busy.store(false, Ordering::Release);
     }
-}
-
-/// What is done beside the audio thread.
-pub enum Task {
-    /// Slots of another structure.
-    Remake,
-    /// Frees what the audio thread has sent back.
-    Free,
-    /// The blind comparison is over: hide the sides anew for the next.
-    Toss,
 }
 
 /// The plug-in.
@@ -98,7 +107,11 @@ pub struct Isotherm {
     editor_state: Arc<nice_plug_egui::EguiEditorState>,
     /// Nothing before the first `activate`.
     swap: Option<Swap<Slots>>,
+    /// From the first `activate` on.
+    workshop: Option<Workshop>,
     offline: bool,
+    /// The latency that the host knows or was told to ask for.
+    reported: usize,
     presses: u32,
     was_blind: bool,
 }
@@ -112,7 +125,8 @@ impl Default for Isotherm {
                 blind: Blind::new(),
                 presses: AtomicU32::new(0),
                 meters: Meters::new(WIDEST),
-                workshop: Mutex::default(),
+                bench: Mutex::default(),
+                orders: Arc::default(),
                 busy: AtomicBool::new(false),
                 channels: AtomicUsize::new(2),
                 latency: AtomicUsize::new(0),
@@ -124,7 +138,9 @@ impl Default for Isotherm {
                 1.0,
             ),
             swap: None,
+            workshop: None,
             offline: false,
+            reported: 0,
             presses: 0,
             was_blind: false,
         }
@@ -145,7 +161,7 @@ const OFFLINE_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Isotherm {
     /// Brings what runs to what is set; asks for other slots where that needs another structure. [audio thread]
-    fn follow(&mut self, context: &mut impl ProcessContext<Self>) {
+    fn follow(&mut self) {
         let Some(swap) = &mut self.swap else { return };
         let wanted = self.shared.settings();
         let fits = |slots: &Slots| (0..2).all(|i| slots.settings(i).same_structure(&wanted[i]));
@@ -154,7 +170,7 @@ impl Isotherm {
             None => fits(swap.current()),
         };
         if !fit && !self.shared.busy.swap(true, Ordering::AcqRel) {
-            context.execute_background(Task::Remake);
+            self.shared.orders.ask(REMAKE);
         }
         if self.offline && !fit {
             // Nobody listens: what is set counts from this block on, whatever the machine's speed.
@@ -169,7 +185,7 @@ impl Isotherm {
         self.presses = presses;
         let blind = self.shared.bank.blind.modulated_plain_value();
         if self.was_blind && !blind {
-            context.execute_background(Task::Toss);
+            self.shared.orders.ask(TOSS);
         }
         self.was_blind = blind;
         let follow = |slots: &mut Slots, pressed: bool| {
@@ -197,21 +213,7 @@ impl Plugin for Isotherm {
 
     type Editor = nice_plug_egui::EguiEditor<editor::App>;
     type SysExMessage = ();
-    type BackgroundTask = Task;
-
-    fn task_executor(&mut self) -> TaskExecutor<Self> {
-        let shared = self.shared.clone();
-        Box::new(move |task| match task {
-            Task::Remake => shared.remake(),
-            Task::Free => {
-                let mut workshop = shared.workshop.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(sender) = &mut workshop.sender {
-                    sender.free();
-                }
-            }
-            Task::Toss => shared.blind.toss(),
-        })
-    }
+    type BackgroundTask = ();
 
     fn params(&self) -> Arc<dyn Params> {
         Arc::new(editor::SharedParams(self.shared.clone()))
@@ -227,13 +229,23 @@ impl Plugin for Isotherm {
         let Some(slots) = self.shared.make(spec) else { return false };
         let latency = slots.latency();
         let (swap, sender) = Swap::new(slots, config.sample_rate);
-        *self.shared.workshop.lock().unwrap_or_else(PoisonError::into_inner) =
-            Workshop { spec: Some(spec), sender: Some(sender) };
+        *self.shared.bench.lock().unwrap_or_else(PoisonError::into_inner) = Bench { spec: Some(spec), sender: Some(sender) };
+        if self.workshop.is_none() {
+            let shared = self.shared.clone();
+            match Workshop::open(self.shared.orders.clone(), move |jobs| shared.work(jobs)) {
+                Ok(workshop) => self.workshop = Some(workshop),
+                Err(error) => {
+                    nice_error!("no thread to make slots on: {error}");
+                    return false;
+                }
+            }
+        }
         self.swap = Some(swap);
         self.offline = config.process_mode == ProcessMode::Offline;
         self.shared.channels.store(channels, Ordering::Relaxed);
         self.shared.sample_rate.store(config.sample_rate.to_bits(), Ordering::Relaxed);
         self.shared.latency.store(latency, Ordering::Relaxed);
+        self.reported = latency;
         context.set_latency_samples(latency as u32);
         true
     }
@@ -253,14 +265,22 @@ impl Plugin for Isotherm {
     ) -> ProcessStatus {
         let start = Instant::now();
         let frames = buffer.samples();
-        self.follow(context);
+        self.follow();
         let Some(swap) = &mut self.swap else { return ProcessStatus::Normal };
         let mut block: ArrayVec<&mut [f32], MAX_CHANNELS> = buffer.as_slice().iter_mut().map(|c| &mut **c).collect();
         if swap.run(&mut block, |slots, block| slots.process(block)) {
             let latency = swap.current().latency();
             self.shared.latency.store(latency, Ordering::Relaxed);
-            context.set_latency_samples(latency as u32);
-            context.execute_background(Task::Free);
+            self.shared.orders.ask(FREE);
+            // CLAP: latency changes only while inactive, so the host is asked to restart, and `activate` tells the new one. VST3: the
+            // host is told at once and reads it when it likes.
+            if latency != self.reported {
+                match context.plugin_api() {
+                    PluginApi::Clap => context.request_restart(),
+                    _ => context.set_latency_samples(latency as u32),
+                }
+                self.reported = latency;
+            }
         }
         if frames > 0 {
             let real = frames as f32 / f32::from_bits(self.shared.sample_rate.load(Ordering::Relaxed)).max(1.0);

@@ -1,0 +1,72 @@
+//! The thread beside the audio thread: makes slots of another structure and frees what the audio thread is done with.
+//!
+//! It is our own, not the framework's: an instance that a host removes while the framework's thread works for it would be freed on
+//! that very thread, which then waits for itself.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::{JoinHandle, Thread};
+
+/// Makes slots for what is set now.
+pub const REMAKE: u8 = 1;
+/// Frees what the audio thread has sent back.
+pub const FREE: u8 = 2;
+/// Tosses the coin of the blind comparison anew.
+pub const TOSS: u8 = 4;
+
+/// What is to be done, as the audio thread says it.
+#[derive(Debug, Default)]
+pub struct Orders {
+    jobs: AtomicU8,
+    stop: AtomicBool,
+    thread: OnceLock<Thread>,
+}
+
+impl Orders {
+    /// Asks for jobs; does not wait for them. [audio thread]
+    pub fn ask(&self, jobs: u8) {
+        self.jobs.fetch_or(jobs, Ordering::Release);
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
+/// Works until it is dropped, which waits for the job at hand.
+pub struct Workshop {
+    orders: Arc<Orders>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Workshop {
+    /// `work` gets the jobs that were asked for. [control thread]
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn open(orders: Arc<Orders>, work: impl Fn(u8) + Send + 'static) -> std::io::Result<Self> {
+        let mine = orders.clone();
+        let thread = std::thread::Builder::new().name("isotherm-workshop".into()).spawn(move || {
+            while !mine.stop.load(Ordering::Acquire) {
+                match mine.jobs.swap(0, Ordering::AcqRel) {
+                    0 => std::thread::park(),
+                    jobs => work(jobs),
+                }
+            }
+        })?;
+        let _ = orders.thread.set(thread.thread().clone());
+        // What was asked before there was anybody to wake.
+        thread.thread().unpark();
+        Ok(Self { orders, thread: Some(thread) })
+    }
+}
+
+impl Drop for Workshop {
+    fn drop(&mut self) {
+        self.orders.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A panic in there has been reported; nothing is left to do for it.
+            let _ = thread.join();
+        }
+    }
+}
