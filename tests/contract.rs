@@ -445,6 +445,37 @@ fn skipping_a_constant_leaves_what_processing_it_leaves() {
     assert!(skipped > 50, "only {skipped} were skipped");
 }
 
+#[test]
+fn skipping_silence_leaves_each_glide_where_processing_it_leaves_it() {
+    let rate = 48_000.0;
+    let after = Random(7).noise(1, 2000, 1.0);
+    for base in REGISTRY.iter().flat_map(|row| [structures(Settings::new(row)), vec![straight(row)]].concat()) {
+        let row = base.algorithm();
+        for index in ramped(row) {
+            let (min, max) = row.parameters[index].range();
+            for ((from, to), n) in [(min, max), (max, min)].into_iter().flat_map(|ends| [1, 10, 500, 2000].map(|n| (ends, n))) {
+                let mut settings = base;
+                settings.set(index, from);
+                let [mut one, mut two] = [(); 2].map(|()| prepared(&settings, rate, 1));
+                for processor in [&mut one, &mut two] {
+                    rendered(&mut **processor, &vec![vec![0.0; 3000]]);
+                    processor.set(index, to);
+                }
+                let silence = vec![vec![0.0; n]];
+                // An offset glides through the curve: that is no silence.
+                if rendered(&mut *two, &silence)[0].iter().any(|y| *y != 0.0) {
+                    continue;
+                }
+                if !one.skip(n) {
+                    rendered(&mut *one, &silence);
+                }
+                let what = format!("{} {from} -> {to}, {n} frames; {base:?}", row.parameters[index].id);
+                assert_same(&rendered(&mut *one, &after), &rendered(&mut *two, &after), &what);
+            }
+        }
+    }
+}
+
 /// The row as straight as it gets: everything that filters is off, and everything that bends is as weak as it can be.
 fn straight(row: &'static Algorithm) -> Settings {
     let mut settings = Settings::new(row);

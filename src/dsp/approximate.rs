@@ -79,6 +79,14 @@ pub fn mean_tanh(u0: f32, u1: f32) -> f32 {
     if d.abs() > NEAR { far } else { near }
 }
 
+/// `x` within `low` and `high`: `f32::clamp` without its check of the two, which keeps loops from vectorising. [any thread]
+#[inline(always)]
+#[must_use]
+pub fn limit(x: f32, low: f32, high: f32) -> f32 {
+    let x = if x < low { low } else { x };
+    if x > high { high } else { x }
+}
+
 /// Nearest integer, ties to even, for every finite `x`; `f32::round_ties_even` without its library call on plain x86-64.
 #[inline(always)]
 #[must_use]

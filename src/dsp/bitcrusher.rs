@@ -2,7 +2,7 @@
 
 use multiversion::multiversion;
 
-use super::approximate::{floor, round_ties_even};
+use super::approximate::{floor, limit, round_ties_even};
 use super::blend::Blend;
 use super::filter::{LowPass, Slope};
 use super::parameter::{Algorithm, Change, Index, Kind, Parameter, Scale, Settings, Unit};
@@ -374,12 +374,12 @@ fn quantise(samples: &mut [f32], steps: &[f32], quantiser: Quantiser, streams: [
     if quantiser.mid_rise {
         for (x, steps) in samples.iter_mut().zip(steps) {
             let whole = floor(*steps);
-            *x = (floor(*x * *steps).clamp(-whole, whole - 1.0) + 0.5) / *steps;
+            *x = (limit(floor(*x * *steps), -whole, whole - 1.0) + 0.5) / *steps;
         }
     } else {
         for (x, steps) in samples.iter_mut().zip(steps) {
             let whole = floor(*steps);
-            *x = round_ties_even(*x * *steps).clamp(-whole, whole - 1.0) / *steps;
+            *x = limit(round_ties_even(*x * *steps), -whole, whole - 1.0) / *steps;
         }
     }
 }

@@ -84,8 +84,12 @@ impl Blend {
 
     /// `frames` cleaned frames of the block from `at` go to `wet`, and wait for it on the dry path. [audio thread]
     pub fn split(&mut self, block: &Block<'_>, at: usize, frames: usize, wet: &mut [Chunk]) {
+        let unheard = self.wet_only().is_some() && self.delays.iter().all(|d| d.frames() == 0);
         for (((samples, wet), dry), delay) in block.iter().zip(wet).zip(&mut self.dry).zip(&mut self.delays) {
             copy_sane(&samples[at..at + frames], &mut wet[..frames]);
+            if unheard {
+                continue;
+            }
             dry[..frames].copy_from_slice(&wet[..frames]);
             delay.process(&mut dry[..frames]);
         }
@@ -94,8 +98,10 @@ impl Blend {
     /// The mix of `wet` and what waited on the dry path goes to the block. [audio thread]
     pub fn join(&mut self, wet: &[Chunk], block: &mut Block<'_>, at: usize, frames: usize) {
         let wet_only = self.wet_only();
-        self.mix.fill(&mut self.mixes[..frames]);
-        self.output.fill(&mut self.outputs[..frames]);
+        if wet_only.is_none() {
+            self.mix.fill(&mut self.mixes[..frames]);
+            self.output.fill(&mut self.outputs[..frames]);
+        }
         for ((samples, wet), dry) in block.iter_mut().zip(wet).zip(&self.dry) {
             let samples = &mut samples[at..at + frames];
             if let Some(gain) = wet_only {

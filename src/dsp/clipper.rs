@@ -2,6 +2,7 @@
 
 use multiversion::multiversion;
 
+use super::approximate::limit;
 use super::blend::Blend;
 use super::oversample::Oversampler;
 use super::parameter::{Algorithm, Change, Index, Kind, Parameter, Scale, Settings, Unit};
@@ -120,19 +121,29 @@ impl Running {
 /// Each threshold holds for as many samples as the rate is higher.
 #[multiversion(targets("x86_64+avx2"))]
 fn clip(samples: &mut [f32], thresholds: &[f32], cubic: bool) {
+    let cubic_at = |x: f32, t: f32| {
+        // u - 4/27 u³ has slope 1 at 0, and reaches 1 with slope 0 at u = 3/2.
+        let u = (x / t).clamp(-1.5, 1.5);
+        t * (u - (4.0 / 27.0) * (u * u * u))
+    };
     let factor = samples.len() / thresholds.len();
+    if factor == 1 {
+        // The same as below, but vectorised over frames.
+        for (x, t) in samples.iter_mut().zip(thresholds) {
+            *x = if cubic { cubic_at(*x, *t) } else { limit(*x, -*t, *t) };
+        }
+        return;
+    }
     if cubic {
         for (samples, t) in samples.chunks_exact_mut(factor).zip(thresholds) {
             for x in samples {
-                // u - 4/27 u³ has slope 1 at 0, and reaches 1 with slope 0 at u = 3/2.
-                let u = (*x / t).clamp(-1.5, 1.5);
-                *x = t * (u - (4.0 / 27.0) * (u * u * u));
+                *x = cubic_at(*x, *t);
             }
         }
     } else {
         for (samples, t) in samples.chunks_exact_mut(factor).zip(thresholds) {
             for x in samples {
-                *x = x.clamp(-*t, *t);
+                *x = limit(*x, -*t, *t);
             }
         }
     }

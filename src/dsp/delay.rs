@@ -1,5 +1,8 @@
 //! A whole-frame delay of one channel.
 
+/// Delays up to this many frames move whole blocks.
+const SHORT: usize = 64;
+
 /// Delays a channel by a fixed number of frames.
 #[derive(Clone, Debug, Default)]
 pub struct Delay {
@@ -29,6 +32,18 @@ impl Delay {
     /// In place: what came `frames` ago goes out. [audio thread]
     pub fn process(&mut self, samples: &mut [f32]) {
         if self.line.is_empty() {
+            return;
+        }
+        let (n, length) = (samples.len(), self.line.len());
+        if length <= n && length <= SHORT {
+            // Shorter than the block: the block moves at once, not in steps of the line's length.
+            let mut last = [0.0; SHORT];
+            last[..length].copy_from_slice(&samples[n - length..]);
+            samples.copy_within(..n - length, length);
+            self.line.rotate_left(self.at);
+            samples[..length].copy_from_slice(&self.line);
+            self.line.copy_from_slice(&last[..length]);
+            self.at = 0;
             return;
         }
         let mut rest = samples;

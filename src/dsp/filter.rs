@@ -178,7 +178,9 @@ impl LowPass {
             }
         }
         let blended = self.amount.resting().is_none();
-        self.amount.fill(&mut self.mix[..frames]);
+        if blended {
+            self.amount.fill(&mut self.mix[..frames]);
+        }
         let mut at = 0;
         while at < frames {
             if self.stale && self.frame == 0 {
@@ -187,15 +189,12 @@ impl LowPass {
             let n = if self.stale { (GRID - self.frame).min(frames - at) } else { frames - at };
             for (state, chunk) in self.channels.iter_mut().zip(chunks.iter_mut()) {
                 let samples = &mut chunk[at..at + n];
-                let mut dry = [0.0; CHUNK];
-                if blended {
-                    dry[..n].copy_from_slice(samples);
-                }
+                let dry = blended.then(|| copy(samples));
                 match state {
                     State::First(state) => first_order(state, &self.first, samples),
                     State::Second { s1, s2 } => second_order(s1, s2, &self.second, samples),
                 }
-                if blended {
+                if let Some(dry) = dry {
                     fade(&dry, samples, &self.mix[at..at + n]);
                 }
             }
@@ -273,6 +272,13 @@ fn flush(y: f64) -> f64 {
     if y.abs() < FLUSH { 0.0 } else { y }
 }
 
+/// What a fade starts from.
+fn copy(samples: &[f32]) -> Chunk {
+    let mut dry = [0.0; CHUNK];
+    dry[..samples.len()].copy_from_slice(samples);
+    dry
+}
+
 /// From dry to wet by amounts from 0 to 1. At 1 it is wet exactly: the rest of the chunk in which a fade ends must equal what
 /// no fade gives.
 fn fade(dry: &Chunk, wet: &mut [f32], amounts: &[f32]) {
@@ -285,8 +291,8 @@ fn fade(dry: &Chunk, wet: &mut [f32], amounts: &[f32]) {
 #[inline(always)]
 fn stage<const LAG: usize, const N: usize>(stage: &mut [f32; N], a: f32, out: &mut [f32]) {
     let n = out.len();
-    for i in 0..n {
-        out[i] = stage[i + LAG] + a * stage[i];
+    for ((y, x), past) in out.iter_mut().zip(&stage[LAG..LAG + n]).zip(&stage[..n]) {
+        *y = *x + a * *past;
     }
     stage.copy_within(n..n + LAG, 0);
 }
@@ -296,8 +302,8 @@ fn first_order(s: &mut FirstState, c: &First, samples: &mut [f32]) {
     let n = samples.len();
     assert!(n <= CHUNK);
     s.x[1..=n].copy_from_slice(samples);
-    for i in 0..n {
-        s.w0[i + 1] = c.gain * (s.x[i + 1] + s.x[i]);
+    for ((w, x), past) in s.w0[1..=n].iter_mut().zip(&s.x[1..=n]).zip(&s.x[..n]) {
+        *w = c.gain * (*x + *past);
     }
     s.x[0] = s.x[n];
     stage::<1, _>(&mut s.w0, c.a, &mut s.w1[2..2 + n]);
@@ -413,15 +419,14 @@ impl DcBlocker {
             }
         }
         let blended = self.amount.resting().is_none();
-        self.amount.fill(&mut self.mix[..frames]);
+        if blended {
+            self.amount.fill(&mut self.mix[..frames]);
+        }
         for (state, chunk) in self.channels.iter_mut().zip(chunks.iter_mut()) {
             let samples = &mut chunk[..frames];
-            let mut dry = [0.0; CHUNK];
-            if blended {
-                dry[..frames].copy_from_slice(samples);
-            }
+            let dry = blended.then(|| copy(samples));
             block_dc(state, self.r, samples);
-            if blended {
+            if let Some(dry) = dry {
                 fade(&dry, samples, &self.mix);
             }
         }
@@ -465,8 +470,8 @@ fn block_dc(s: &mut DcState, r: f64, samples: &mut [f32]) {
         before = *x;
     }
     s.x = before;
-    for i in 0..n {
-        s.w[i + 2] = s.d[i + 1] + r * s.d[i];
+    for ((w, d), past) in s.w[2..2 + n].iter_mut().zip(&s.d[1..=n]).zip(&s.d[..n]) {
+        *w = *d + r * *past;
     }
     s.d[0] = s.d[n];
     let one = |y: &mut f64, x: &mut f32, i: usize| {

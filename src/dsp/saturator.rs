@@ -164,6 +164,8 @@ struct Running {
     compensations_db: [f32; DRIVE_DB + 1],
     /// Gain into the curve and behind it, once both glides rest.
     rest: (f32, f32),
+    /// Drive, bias and make-up that fill the three chunks below.
+    filled: Option<(f32, f32, f32)>,
     antialiasing: bool,
     /// Each channel's last input to the curve, at the highest rate.
     last: Vec<f32>,
@@ -192,6 +194,7 @@ impl Running {
             compensation: Ramp::new(0.0, rate),
             compensations_db: std::array::from_fn(|i| gain_to_db(compensation(db_to_gain(lowest_drive_db() + i as f32)))),
             rest: (1.0, 1.0),
+            filled: None,
             antialiasing,
             last: vec![0.0; channels],
             dc_blocker: DcBlocker::new(rate, channels, false),
@@ -258,13 +261,19 @@ impl Running {
         (self.drive.resting().is_some() && self.compensation.resting().is_some()).then_some(self.rest)
     }
 
-    /// The gains of the next `n` frames to `drives` and `make_ups`.
+    /// The values of the next `n` frames to `drives`, `biases` and `make_ups`.
     fn fill_gains(&mut self, n: usize) {
-        if let Some((k, make_up)) = self.resting_gains() {
-            self.drives[..n].fill(k);
-            self.make_ups[..n].fill(make_up);
+        if let (Some((k, make_up)), Some(bias)) = (self.resting_gains(), self.bias.resting()) {
+            if self.filled != Some((k, bias, make_up)) {
+                self.drives.fill(k);
+                self.biases.fill(bias);
+                self.make_ups.fill(make_up);
+                self.filled = Some((k, bias, make_up));
+            }
             return;
         }
+        self.filled = None;
+        self.bias.fill(&mut self.biases[..n]);
         self.drive.fill(&mut self.drives[..n]);
         self.compensation.fill(&mut self.make_ups[..n]);
         for i in 0..n {
@@ -301,7 +310,6 @@ impl Running {
             let n = CHUNK.min(frames - at);
             self.blend.split(block, at, n, &mut self.wet);
             self.fill_gains(n);
-            self.bias.fill(&mut self.biases[..n]);
             for ((wet, oversampler), last) in self.wet.iter_mut().zip(&mut self.oversamplers).zip(&mut self.last) {
                 let wet = &mut wet[..n];
                 amplify(wet, &self.drives, &self.biases);
