@@ -28,7 +28,7 @@ impl Build {
     fn options(self) -> &'static [&'static str] {
         match self {
             Self::Release => &["--release", "--no-default-features", "--features", "plugin"],
-            Self::Dev => &["--no-default-features", "--features", "plugin,assert-allocs"],
+            Self::Dev => &["--profile", "bundle-dev", "--no-default-features", "--features", "plugin,assert-allocs"],
         }
     }
 

@@ -15,12 +15,11 @@ pub const BLOCK: u32 = 512;
 /// The slot that is heard when the plug-in is fresh.
 const SLOT: &str = "A";
 
-/// The tone for THD lies on the nearest bin of its analysis.
-const TONE_NEAR_HZ: f64 = 997.0;
-/// -6 dBFS.
-const TONE_AMPLITUDE: f64 = 0.501_187;
-/// Frames of the analysis; as many again go before, for the plug-in to settle.
-const TONE_FRAMES: usize = 1 << 16;
+/// The tone for THD, at -6 dBFS.
+const TONE_NEAR_HZ: f32 = 997.0;
+const TONE_AMPLITUDE: f32 = 0.501_187;
+/// For as long as that it plays before it is measured: all filters have settled.
+const SETTLE_SECONDS: usize = 1;
 
 /// Where the impulse is, in frames: past every filter's beginning.
 const IMPULSE_FRAME: usize = 4096;
@@ -178,12 +177,11 @@ impl Ready {
 }
 
 fn thd(ready: &mut Ready) -> Outcome<f64> {
-    let rate = f64::from(ready.sample_rate);
-    let hz = (TONE_NEAR_HZ * TONE_FRAMES as f64 / rate).round() * rate / TONE_FRAMES as f64;
-    let tone = |frame: usize| (TONE_AMPLITUDE * (std::f64::consts::TAU * hz * frame as f64 / rate).sin()) as f32;
-    let input: Vec<f32> = (0..2 * TONE_FRAMES).map(tone).collect();
+    let (tone, hz) = sound::tone(ready.sample_rate, TONE_NEAR_HZ, TONE_AMPLITUDE);
+    let settling = (SETTLE_SECONDS * ready.sample_rate as usize).div_ceil(tone.len()) * tone.len();
+    let input: Vec<f32> = tone.iter().copied().cycle().take(settling + tone.len()).collect();
     let output = ready.plugin.render(&[input], [BLOCK as usize], &[])?;
-    Ok(f64::from(sound::thd(&output[0][TONE_FRAMES..], ready.sample_rate, hz as f32)))
+    Ok(f64::from(sound::thd(&output[0][settling..], ready.sample_rate, hz)))
 }
 
 /// Frames from an impulse to the largest difference that it makes; none if it makes none.
