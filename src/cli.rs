@@ -35,7 +35,9 @@ impl Failure {
 
 impl From<ValueError> for Failure {
     fn from(error: ValueError) -> Self {
-        Self::Usage(format!("--{}", error.to_string().replacen(|c: char| c == '_', "-", 1)))
+        let text = error.to_string();
+        let (id, rest) = text.split_once(": ").unwrap_or((&text, ""));
+        Self::Usage(format!("--{}: {rest}", flag(id)))
     }
 }
 

@@ -165,7 +165,7 @@ impl Isotherm {
         let Some(swap) = &mut self.swap else { return };
         let wanted = self.shared.settings();
         let fits = |slots: &Slots| (0..2).all(|i| slots.settings(i).same_structure(&wanted[i]));
-        let fit = match swap.next() {
+        let fit = match swap.waiting() {
             Some(next) => fits(next),
             None => fits(swap.current()),
         };
@@ -196,7 +196,7 @@ impl Isotherm {
             }
         };
         follow(swap.current(), pressed);
-        if let Some(next) = swap.next() {
+        if let Some(next) = swap.waiting() {
             follow(next, false);
         }
     }

@@ -108,7 +108,7 @@ fn sound(channels: usize) -> Vec<Vec<f32>> {
 
 #[test]
 fn the_vst3_gives_the_samples_of_isotherm_render_in_mono_and_stereo_at_any_block_and_rate() {
-    for row in 0..REGISTRY.len() {
+    for (row, algorithm) in REGISTRY.iter().enumerate() {
         for (channels, rate, block) in [(2, 48_000, 512), (1, 44_100, 333)] {
             let folder = tempfile::tempdir().unwrap();
             let sound = sound(channels);
@@ -117,7 +117,7 @@ fn the_vst3_gives_the_samples_of_isotherm_render_in_mono_and_stereo_at_any_block
             let expected = rendered(folder.path(), &raw, row, &sound, rate);
             for c in 0..channels {
                 let differs = (0..expected[c].len()).find(|&i| expected[c][i] != output[c][i]);
-                assert!(differs.is_none(), "{}, {channels} channels, from frame {differs:?}", REGISTRY[row].id);
+                assert!(differs.is_none(), "{}, {channels} channels, from frame {differs:?}", algorithm.id);
             }
         }
     }

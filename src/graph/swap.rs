@@ -58,7 +58,7 @@ impl<T> Swap<T> {
     }
 
     /// What will run once the fade-out is over. [audio thread]
-    pub fn next(&mut self) -> Option<&mut T> {
+    pub fn waiting(&mut self) -> Option<&mut T> {
         self.next.as_deref_mut()
     }
 
