@@ -12,7 +12,7 @@ use isotherm::graph::{Builder, CompileError, FileSink, FileSource, Plan, queue, 
 struct Late(Vec<isotherm::dsp::Delay>, usize);
 
 impl Late {
-    fn new(frames: usize, channels: usize) -> Box<dyn Processor> {
+    fn boxed(frames: usize, channels: usize) -> Box<dyn Processor> {
         Box::new(Self(vec![isotherm::dsp::Delay::new(frames); channels], frames))
     }
 }
@@ -65,8 +65,8 @@ fn branches_of_different_latency_meet_in_one_frame_and_all_outputs_lag_alike_how
     for cut in [1, 7, 64, 333, 1000] {
         let mut b = Builder::new(48_000.0);
         let input = b.input(32);
-        let late = b.process(input, Late::new(45, 32));
-        let later = b.process(input, Late::new(7, 32));
+        let late = b.process(input, Late::boxed(45, 32));
+        let later = b.process(input, Late::boxed(7, 32));
         let sum = b.mix(&[late, later, input]);
         b.output(sum);
         b.output(input);
@@ -87,7 +87,7 @@ fn nodes_in_a_row_share_one_storage_and_a_bus_that_is_read_twice_is_not_written_
     let input = b.input(2);
     let a = b.gain(input, 6.0);
     let (a, _meter) = b.meter(a);
-    let a = b.process(a, Late::new(0, 2));
+    let a = b.process(a, Late::boxed(0, 2));
     b.output(a);
     assert_eq!(b.compile().unwrap().storages(), 1);
 

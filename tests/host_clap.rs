@@ -143,8 +143,8 @@ fn the_plugin_gives_the_samples_of_isotherm_render_at_every_rate_and_cut_into_an
             assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
             let rendered = read(&to).unwrap();
             assert_eq!(rendered.frames(), 20_000);
-            for c in 0..2 {
-                assert!(rendered.channel(c) == &output[c][latency..], "{} at {rate}, channel {c}", row.id);
+            for (c, channel) in output.iter().enumerate() {
+                assert!(rendered.channel(c) == &channel[latency..], "{} at {rate}, channel {c}", row.id);
             }
         }
     }
