@@ -23,7 +23,9 @@ unsafe impl Params for SharedParams {
 
 pub fn create(shared: Arc<Shared>, state: Arc<EguiEditorState>) -> Option<EguiEditor<App>> {
     let app = App { shared, editor: Editor::new(REGISTRY), context: None };
-    create_egui_editor(state, RepaintNotifier::default(), EguiNiceSettings::default(), app)
+    // A host's window has a title of its own; this one is for `isotherm app`.
+    let settings = EguiNiceSettings { title: super::Isotherm::NAME.into(), ..EguiNiceSettings::default() };
+    create_egui_editor(state, RepaintNotifier::default(), settings, app)
 }
 
 /// One open or closed window.

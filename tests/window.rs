@@ -1,0 +1,371 @@
+//! The editor in a real window: `isotherm app` on a display without a screen, with a hand on its mouse and a look at its picture.
+//!
+//! Leaves the last picture of each test, and what the program said, in `target/tmp`.
+#![cfg(all(target_os = "linux", feature = "standalone"))]
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use isotherm::ui::SIZE;
+use x11rb::connection::Connection;
+use x11rb::protocol::xproto::{AtomEnum, ClientMessageEvent, ConnectionExt, EventMask};
+use x11rb::rust_connection::RustConnection;
+
+/// For a whole test, on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
+
+type Color = [u8; 3];
+/// Of the editor's theme: slot A, slot B, and what is switched on in general.
+const COOL: Color = [0x5c, 0xb8, 0xf2];
+const WARM: Color = [0xf2, 0x9a, 0x4a];
+const NEUTRAL: Color = [0xc9, 0xce, 0xd6];
+/// Under the mouse.
+const HOVERED: Color = [0x35, 0x3a, 0x43];
+
+/// Left, top, width and height in the window.
+#[derive(Clone, Copy, Debug)]
+struct Area(usize, usize, usize, usize);
+
+const LISTEN_A: Area = Area(122, 11, 104, 42);
+const LISTEN_B: Area = Area(230, 11, 104, 42);
+const BYPASS: Area = Area(482, 18, 66, 28);
+/// The first dial of each card.
+const KNOB_A: Area = Area(34, 132, 60, 46);
+const KNOB_B: Area = Area(417, 132, 60, 46);
+/// Nothing answers to the mouse here.
+const NOWHERE: (usize, usize) = (115, 3);
+
+impl Area {
+    fn middle(self) -> (usize, usize) {
+        (self.0 + self.2 / 2, self.1 + self.3 / 2)
+    }
+}
+
+/// A process that ends with its owner.
+struct Running(Child);
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        match command.stdin(Stdio::null()).spawn() {
+            Ok(child) => Self(child),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                panic!("{} is missing: run `cargo xtask setup`", command.get_program().display())
+            }
+            Err(error) => panic!("{}: {error}", command.get_program().display()),
+        }
+    }
+
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Waiting leaves no zombie, and nothing outlives SIGKILL.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Looks until there is something to see.
+fn wait<T>(what: &str, end: Instant, mut look: impl FnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "waited too long for {what}");
+        thread::sleep(PAUSE);
+    }
+}
+
+/// What a short program writes, if it succeeds.
+fn output(command: &mut Command, end: Instant) -> Option<Vec<u8>> {
+    let mut running = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
+    let mut pipe = running.0.stdout.take().unwrap();
+    let reader = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).map(|_| bytes)
+    });
+    let name = command.get_program().display().to_string();
+    // A little longer, so that what the program was asked for is what was waited for.
+    let status = wait(&name, end + Duration::from_secs(5), || running.ended());
+    let bytes = reader.join().unwrap().unwrap();
+    status.success().then_some(bytes)
+}
+
+/// A display without a screen.
+struct Display {
+    name: String,
+    end: Instant,
+    _server: Running,
+}
+
+impl Display {
+    fn open(end: Instant) -> Self {
+        let mut command = Command::new("Xvfb");
+        command.args(["-displayfd", "1", "-screen", "0", "1024x700x24", "-nolisten", "tcp"]);
+        let mut server = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
+        let pipe = server.0.stdout.take().unwrap();
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            let mut line = String::new();
+            let _ = BufReader::new(pipe).read_line(&mut line);
+            let _ = sender.send(line);
+        });
+        let line = receiver.recv_timeout(end - Instant::now()).expect("Xvfb tells the number of its display");
+        let number: u32 = line.trim().parse().expect("Xvfb opens a display");
+        Self { name: format!(":{number}"), end, _server: server }
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("DISPLAY", &self.name).env_remove("XAUTHORITY").env_remove("WAYLAND_DISPLAY");
+        command
+    }
+
+    fn xdotool(&self, words: &[&str]) -> Option<String> {
+        let bytes = output(self.command("xdotool").args(words), self.end)?;
+        Some(String::from_utf8(bytes).unwrap())
+    }
+}
+
+/// One window at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// The program in its window.
+struct Window {
+    id: u32,
+    program: Running,
+    log: PathBuf,
+    display: Display,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// Pixels of the window.
+struct Picture(Vec<u8>);
+
+impl Window {
+    /// The editor, once it shows what it starts with. With the name of a JACK server, tries until that is there.
+    fn open(name: &str, options: &[&str], server: Option<&str>) -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = Instant::now() + PATIENCE;
+        let display = Display::open(end);
+        let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.log"));
+        let said = File::create(&log).unwrap();
+        let mut command = display.command(env!("CARGO_BIN_EXE_isotherm"));
+        command.arg("app").args(options).env("LIBGL_ALWAYS_SOFTWARE", "1");
+        command.stdout(said.try_clone().unwrap()).stderr(said);
+        command.envs(server.map(|name| ("JACK_DEFAULT_SERVER", name)));
+        let mut program = Running::start(&mut command);
+        let id = wait("the window", end, || {
+            if let Some(status) = program.ended() {
+                let said = fs::read_to_string(&log).unwrap();
+                assert!(server.is_some() && Instant::now() < end, "the program ended: {status}\n{said}");
+                program = Running::start(&mut command);
+            }
+            let said = fs::read_to_string(&log).unwrap();
+            assert!(!said.contains("No GUI available"), "no window opened\n{said}");
+            display.xdotool(&["search", "--onlyvisible", "--name", "^Isotherm$"])?.lines().next()?.parse().ok()
+        });
+        let window = Self { id, program, log, display, _alone: alone };
+        window.point(NOWHERE);
+        window.until("slot A to be heard", |picture| picture.share(LISTEN_A, COOL) > 0.5);
+        window
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    fn xdotool(&self, words: &[&str]) -> String {
+        self.display.xdotool(words).unwrap_or_else(|| panic!("xdotool {words:?} failed\n{}", self.said()))
+    }
+
+    fn size(&self) -> (u32, u32) {
+        let text = self.xdotool(&["getwindowgeometry", "--shell", &self.id.to_string()]);
+        let number = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.parse().ok()).unwrap();
+        (number("WIDTH="), number("HEIGHT="))
+    }
+
+    /// Runs `import`, which writes `to`.
+    fn import(&self, to: &str) -> Vec<u8> {
+        let mut command = self.display.command("import");
+        command.args(["-silent", "-window", &self.id.to_string(), "-depth", "8", to]);
+        output(&mut command, self.display.end).unwrap_or_else(|| panic!("no picture of the window\n{}", self.said()))
+    }
+
+    fn picture(&self) -> Picture {
+        let bytes = self.import("rgb:-");
+        assert_eq!(bytes.len(), (3 * SIZE.0 * SIZE.1) as usize);
+        Picture(bytes)
+    }
+
+    /// Looks until the picture is as it should be.
+    fn until(&self, what: &str, is: impl Fn(&Picture) -> bool) -> Picture {
+        let picture = wait(&format!("{what} ({})", self.log.display()), self.display.end, || {
+            let picture = self.picture();
+            is(&picture).then_some(picture)
+        });
+        self.import(&format!("png:{}", self.log.with_extension("png").display()));
+        picture
+    }
+
+    fn point(&self, (x, y): (usize, usize)) {
+        self.xdotool(&["mousemove", "--window", &self.id.to_string(), &x.to_string(), &y.to_string()]);
+    }
+
+    /// Points, looks whether the editor saw it, clicks, and looks whether that did what it should: moves and clicks that fall into
+    /// one frame of a slow machine would not be told apart.
+    fn click(&self, area: Area, what: &str, is: impl Fn(&Picture) -> bool) {
+        self.point(area.middle());
+        self.until("the hand to be seen", |picture| picture.share(area, HOVERED) > 0.5);
+        self.xdotool(&["click", "1"]);
+        self.until(what, is);
+        self.point(NOWHERE);
+    }
+
+    /// Drags a dial upwards from its lower edge, and no farther than its upper one, until the picture is as it should be.
+    fn drag_up(&self, area: Area, what: &str, is: impl Fn(&Picture) -> bool) {
+        let (x, y) = area.middle();
+        self.point((x, y + 14));
+        self.until("the hand to be seen", |picture| picture.share(area, HOVERED) > 0.1);
+        self.xdotool(&["mousedown", "1"]);
+        let mut step = 0;
+        wait(what, self.display.end, || {
+            step = (step + 2).min(28);
+            self.point((x, y + 14 - step));
+            is(&self.picture()).then_some(())
+        });
+        self.xdotool(&["mouseup", "1"]);
+        self.point(NOWHERE);
+    }
+
+    /// Ctrl-C.
+    fn interrupt(mut self) {
+        signal("INT", &self.program);
+        let status = wait("the program to end", self.display.end, || self.program.ended());
+        assert_eq!(status.code(), Some(130), "{}", self.said());
+    }
+
+    /// Closes the window as a window manager does; the program has to end well.
+    fn close(mut self) {
+        assert!(self.program.ended().is_none(), "the program ended before its window was closed\n{}", self.said());
+        let (connection, screen) = RustConnection::connect(Some(&self.display.name)).unwrap();
+        let atom = |name: &[u8]| connection.intern_atom(false, name).unwrap().reply().unwrap().atom;
+        let (protocols, delete) = (atom(b"WM_PROTOCOLS"), atom(b"WM_DELETE_WINDOW"));
+        let known = connection.get_property(false, self.id, protocols, AtomEnum::ATOM, 0, 8).unwrap().reply().unwrap();
+        assert!(known.value32().unwrap().any(|atom| atom == delete), "the window cannot be asked to close");
+        let event = ClientMessageEvent::new(32, self.id, protocols, [delete, 0, 0, 0, 0]);
+        connection.send_event(false, self.id, EventMask::NO_EVENT, event).unwrap().check().unwrap();
+        let status = wait("the program to end", self.display.end, || self.program.ended());
+        assert!(status.success(), "{status}\n{}", self.said());
+        // The root window is the display's own.
+        let left = connection.query_tree(connection.setup().roots[screen].root).unwrap().reply().unwrap().children;
+        assert!(!left.contains(&self.id));
+    }
+}
+
+impl Picture {
+    fn pixels(&self, area: Area) -> impl Iterator<Item = Color> {
+        let Area(left, top, width, height) = area;
+        let row = move |y: usize| 3 * (y * SIZE.0 as usize + left);
+        (top..top + height).flat_map(move |y| self.0[row(y)..row(y) + 3 * width].as_chunks::<3>().0).copied()
+    }
+
+    /// The share of an area that has about a colour.
+    fn share(&self, area: Area, color: Color) -> f32 {
+        let near = |pixel: &Color| pixel.iter().zip(color).all(|(a, b)| a.abs_diff(b) <= 8);
+        self.pixels(area).filter(near).count() as f32 / (area.2 * area.3) as f32
+    }
+
+    fn is_same(&self, other: &Self, area: Area) -> bool {
+        self.pixels(area).eq(other.pixels(area))
+    }
+
+    fn colors(&self) -> usize {
+        let mut colors: Vec<&Color> = self.0.as_chunks::<3>().0.iter().collect();
+        colors.sort_unstable();
+        colors.dedup();
+        colors.len()
+    }
+}
+
+/// A JACK server of this test's own, with a sound card that is not there.
+struct Server {
+    name: String,
+    process: Running,
+}
+
+impl Server {
+    fn open() -> Self {
+        let name = format!("isotherm-test-{}", std::process::id());
+        let mut command = Command::new("jackd");
+        command.args(["--no-realtime", "--name", &name, "-d", "dummy", "-r", "48000", "-p", "256"]);
+        let log = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("jackd.log")).unwrap();
+        let process = Running::start(command.stdout(log.try_clone().unwrap()).stderr(log));
+        Self { name, process }
+    }
+}
+
+impl Drop for Server {
+    /// Gives the server time to clear its shared memory away.
+    fn drop(&mut self) {
+        signal("TERM", &self.process);
+        let end = Instant::now() + Duration::from_secs(5);
+        while matches!(self.process.0.try_wait(), Ok(None)) && Instant::now() < end {
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+fn signal(name: &str, running: &Running) {
+    let _ = Command::new("kill").args([&format!("-{name}"), &running.0.id().to_string()]).status();
+}
+
+#[test]
+fn the_editor_answers_a_hand_and_closes() {
+    let window = Window::open("editor", &["--backend", "dummy"], None);
+    assert_eq!(window.size(), SIZE);
+    let first = window.until("both knobs", |p| p.share(KNOB_A, COOL) > 0.01 && p.share(KNOB_B, WARM) > 0.01);
+    // Smooth edges of text and knobs have very many.
+    assert!(first.colors() > 200, "{} colours", first.colors());
+    assert!(first.share(LISTEN_B, WARM) < 0.1 && first.share(BYPASS, NEUTRAL) < 0.1);
+
+    let is_b = |p: &Picture| p.share(LISTEN_B, WARM) > 0.5 && p.share(LISTEN_A, COOL) < 0.1;
+    window.click(LISTEN_B, "slot B to be heard", is_b);
+    // Looking until the rest is as before: a tooltip may lie over it for a moment.
+    window.until("nothing else to change", |p| is_b(p) && p.is_same(&first, BYPASS));
+
+    let is_bypassed = |p: &Picture| p.share(BYPASS, NEUTRAL) > 0.5;
+    window.click(BYPASS, "the bypass", is_bypassed);
+    window
+        .until("nothing else to change", |p| is_bypassed(p) && is_b(p) && p.is_same(&first, KNOB_A) && p.is_same(&first, KNOB_B));
+
+    let is_turned = |p: &Picture| p.share(KNOB_A, COOL) > 1.2 * first.share(KNOB_A, COOL);
+    window.drag_up(KNOB_A, "a longer arc", is_turned);
+    window.until("nothing else to change", |p| is_turned(p) && is_bypassed(p) && p.is_same(&first, KNOB_B));
+    window.close();
+}
+
+#[test]
+fn the_editor_runs_under_jack() {
+    let server = Server::open();
+    let window = Window::open("jack", &["--backend", "jack"], Some(&server.name));
+    // Values reach the editor by way of the sound's thread: it runs.
+    window.click(LISTEN_B, "slot B to be heard", |p| p.share(LISTEN_B, WARM) > 0.5 && p.share(LISTEN_A, COOL) < 0.1);
+    // Not closed: nice-plug then waits for a last block, which a server that lost its client never asks for.
+    window.interrupt();
+}
+
+#[test]
+fn an_interrupt_ends_the_program() {
+    Window::open("interrupt", &["--backend", "dummy"], None).interrupt();
+}
