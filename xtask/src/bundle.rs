@@ -101,8 +101,8 @@ fn build_library(build: Build) -> Outcome<PathBuf> {
     let mut command = cargo(["build", "--package", "isotherm", "--lib", "--message-format", "json-render-diagnostics"]);
     command.args(build.options());
     let mut library = None;
-    let succeeded = lines(&mut command, |line| library = library_of(line).or(library.take()))?;
-    let library = library.filter(|_| succeeded).ok_or("the plug-in does not build")?;
+    let status = lines(&mut command, |line| library = library_of(line).or(library.take()))?;
+    let library = library.filter(|_| status.success()).ok_or_else(|| format!("the plug-in does not build ({status})"))?;
     if cfg!(target_os = "linux") {
         check_standalone_is_out(&library)?;
     }

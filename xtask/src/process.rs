@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use crate::{Outcome, root};
 
@@ -42,11 +42,11 @@ pub fn output(command: &mut Command) -> Outcome<String> {
     }
 }
 
-/// Runs to the end and hands over every line of output as it comes. Returns whether the program succeeded.
+/// Runs to the end and hands over every line of output as it comes. Returns how the program ended.
 ///
 /// # Errors
 /// If it cannot be run.
-pub fn lines(command: &mut Command, mut take: impl FnMut(&str)) -> Outcome<bool> {
+pub fn lines(command: &mut Command, mut take: impl FnMut(&str)) -> Outcome<ExitStatus> {
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|e| cannot_run(command, &e))?;
     let mut output = BufReader::new(child.stdout.take().expect("the output is piped"));
     let mut bytes = Vec::new();
@@ -54,7 +54,7 @@ pub fn lines(command: &mut Command, mut take: impl FnMut(&str)) -> Outcome<bool>
         take(String::from_utf8_lossy(&bytes).trim_end_matches(['\r', '\n']));
         bytes.clear();
     }
-    Ok(child.wait()?.success())
+    Ok(child.wait()?)
 }
 
 /// Whether `command` runs and succeeds; it stays silent.

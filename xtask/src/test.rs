@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::bundle::{Build, bundle};
-use crate::process::{cargo, lines, run, target_dir};
+use crate::process::{cargo, line, lines, run, target_dir};
 use crate::{Outcome, only_flag, shown, unknown};
 
 /// What the tests of the VST3 plug-in need of Python, each in one version.
@@ -62,19 +62,19 @@ pub fn task(options: &[String]) -> Outcome {
         tests.env("ISOTHERM_LONG", "1");
     }
     let mut count = Count::default();
-    let succeeded = step("tests", || {
-        lines(&mut tests, |line| {
-            println!("{line}");
-            count.add(line);
+    let status = step("tests", || {
+        lines(&mut tests, |text| {
+            println!("{text}");
+            count.add(text);
         })
     })?;
     println!("all steps: {:.1} s", begin.elapsed().as_secs_f64());
-    if !succeeded && count.failed == 0 {
-        eprintln!("error: a test program did not build or did not end by itself");
+    if !status.success() {
+        eprintln!("error: tests: `{}` failed ({status})", line(&tests));
     }
     println!("{} passed, {} failed, {} skipped", count.passed, count.failed, count.ignored);
     // The line above stays the last one.
-    if succeeded { Ok(()) } else { std::process::exit(1) }
+    if status.success() { Ok(()) } else { std::process::exit(1) }
 }
 
 pub fn bench(options: &[String]) -> Outcome {
