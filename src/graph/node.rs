@@ -211,7 +211,9 @@ fn unchanged(storage: &Storage, n: usize, last: &mut [f32], before: usize) -> us
     for (channel, last) in storage.chunks_exact(SUB_BLOCK).zip(last) {
         let channel = &channel[..n];
         let newest = channel[n - 1];
-        let run = channel.iter().rev().take_while(|x| x.to_bits() == newest.to_bits()).count();
+        // All frames are compared, not only those up to the first that differs: that vectorises, and rest is what must be cheap.
+        let all = channel.iter().fold(true, |all, x| all & (x.to_bits() == newest.to_bits()));
+        let run = if all { n } else { channel.iter().rev().take_while(|x| x.to_bits() == newest.to_bits()).count() };
         if run < n || newest.to_bits() != last.to_bits() {
             // The first of the run is the change; the frames after it are unchanged.
             same = same.min(run);
