@@ -51,7 +51,12 @@ const TASKS: &[Task] = &[
         about: "Bundle, play a sound through every algorithm and show what each does to it",
         run: demo::task,
     },
-    Task { name: "test", options: "[--long]", about: "Run everything that continuous integration runs", run: test::task },
+    Task {
+        name: "test",
+        options: "[--long]",
+        about: "Set up, then run everything that continuous integration runs",
+        run: test::task,
+    },
     Task { name: "bench", options: "", about: "Measure how long every part takes", run: test::bench },
     Task { name: "docs", options: "", about: "Build the documentation and a reference of all parameters", run: docs::task },
 ];

@@ -43,6 +43,7 @@ impl Count {
 pub fn task(options: &[String]) -> Outcome {
     let long = only_flag("test", options, "--long")?;
     let begin = Instant::now();
+    step("setup", || crate::setup::task(&[]))?;
     step("format", || run(&mut cargo(["fmt", "--all", "--check"])))?;
     step("clippy", || run(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])))?;
     // Without the tests, some of which bring an allocator of their own, as `assert-allocs` does.
