@@ -317,6 +317,8 @@ impl Meter {
     }
 }
 
+/// Magnitudes below this (-360 dB) are shown as silence.
+const INAUDIBLE: f32 = 1e-18;
 /// Time constant of the mean square.
 const RMS_SECONDS: f32 = 0.3;
 
@@ -343,7 +345,10 @@ impl Metering {
             let (mut peaks, mut sums) = ([0.0f32; 8], [0.0f32; 8]);
             for part in channel[..n].chunks(8) {
                 for ((peak, sum), x) in peaks.iter_mut().zip(&mut sums).zip(part) {
-                    *peak = peak.max(x.abs());
+                    let x = x.abs();
+                    // Neither what comes in nor its square is a denormal: they cost a processor a hundred times more.
+                    let x = if x < INAUDIBLE { 0.0 } else { x };
+                    *peak = peak.max(x);
                     *sum += x * x;
                 }
             }
