@@ -14,7 +14,9 @@ pub mod saturator;
 
 pub use delay::Delay;
 
-pub use parameter::{Algorithm, Change, Index, Kind, MAX_PARAMETERS, Parameter, Scale, Settings, Unit, ValueError, choice_id};
+pub use parameter::{
+    Algorithm, Change, Index, Kind, MAX_PARAMETERS, ModelKey, Parameter, Scale, Settings, Unit, ValueError, choice_id,
+};
 pub use ramp::{RAMP_SECONDS, Ramp};
 
 /// One block: a slice per channel, all of one length.
@@ -51,6 +53,10 @@ pub enum PrepareError {
     Frames { found: usize },
     #[error("settings are for '{found}'; expected '{expected}'")]
     Algorithm { found: &'static str, expected: &'static str },
+    #[error("model {found:?} is not loaded any more; expected one that is")]
+    Model { found: ModelKey },
+    #[error("{0}")]
+    Engine(String),
 }
 
 impl Spec {
@@ -126,6 +132,12 @@ pub trait Processor: Send {
     fn skip(&mut self, frames: usize) -> bool {
         let _ = frames;
         false
+    }
+
+    /// From now on `process` may take its time (`true`: nobody listens while it works), or must not. Changes no sample where all is
+    /// done in time. [audio thread]
+    fn set_offline(&mut self, offline: bool) {
+        let _ = offline;
     }
 
     /// Bytes on the heap: buffers and tables. [any thread]

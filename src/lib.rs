@@ -16,6 +16,8 @@ pub mod slots;
 pub mod algorithm;
 pub mod graph;
 
+pub mod neural;
+
 pub mod dsp;
 
 pub mod audio;

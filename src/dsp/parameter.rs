@@ -256,11 +256,16 @@ pub fn choice_id(name: &str) -> String {
     if digits.is_empty() { name.to_ascii_lowercase().replace([' ', '_'], "-") } else { digits }
 }
 
-/// An algorithm and a value for each of its parameters: plain data that is copied freely.
+/// Which loaded model an algorithm shall run. Plain data: `neural::shelf` knows the model behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ModelKey(pub std::num::NonZeroU32);
+
+/// An algorithm, a value for each of its parameters and perhaps a model: plain data that is copied freely.
 #[derive(Clone, Copy)]
 pub struct Settings {
     algorithm: &'static Algorithm,
     values: [f32; MAX_PARAMETERS],
+    model: Option<ModelKey>,
 }
 
 impl Settings {
@@ -271,7 +276,18 @@ impl Settings {
         for (value, parameter) in values.iter_mut().zip(algorithm.parameters) {
             *value = parameter.default();
         }
-        Self { algorithm, values }
+        Self { algorithm, values, model: None }
+    }
+
+    /// The model to run, for an algorithm that runs one. [any thread]
+    #[must_use]
+    pub fn model(&self) -> Option<ModelKey> {
+        self.model
+    }
+
+    /// Sets the model to run; it is part of the structure. [any thread]
+    pub fn set_model(&mut self, model: Option<ModelKey>) {
+        self.model = model;
     }
 
     /// [any thread]
@@ -319,6 +335,7 @@ impl Settings {
     #[must_use]
     pub fn same_structure(&self, other: &Self) -> bool {
         std::ptr::eq(self.algorithm, other.algorithm)
+            && self.model == other.model
             && self
                 .algorithm
                 .parameters
@@ -345,6 +362,6 @@ impl fmt::Debug for Settings {
 
 impl PartialEq for Settings {
     fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self.algorithm, other.algorithm) && self.values == other.values
+        std::ptr::eq(self.algorithm, other.algorithm) && self.values == other.values && self.model == other.model
     }
 }

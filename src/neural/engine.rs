@@ -1,0 +1,73 @@
+//! The native engine: packs a description for the machine and runs it, block after block, any number of channels at once.
+
+use std::sync::Arc;
+
+use super::activation::Precision;
+use super::description::Architecture;
+use super::simd::Level;
+use super::{sequence, wavenet};
+use crate::dsp::Block;
+
+/// How a network shall run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mode {
+    /// 1 to [`crate::dsp::MAX_CHANNELS`].
+    pub channels: usize,
+    pub precision: Precision,
+    /// The highest instruction set; what the machine lacks or what is slower for this network is not used.
+    pub level: Level,
+}
+
+impl Mode {
+    /// Fast, with whatever the machine has. [any thread]
+    #[must_use]
+    pub fn new(channels: usize) -> Self {
+        Self { channels, precision: Precision::Fast, level: Level::Avx512 }
+    }
+}
+
+/// Weights, packed once, shared by all channels and slots.
+pub trait Network: Send + Sync {
+    /// State for a number of channels, prewarmed: as if silence had come in for long. [control thread: allocates, takes its time]
+    ///
+    /// # Errors
+    /// If it cannot run here: in one line, why. The native engine always can.
+    fn voices(self: Arc<Self>, mode: Mode) -> Result<Box<dyn Voices>, String>;
+    /// Bytes on the heap. [any thread]
+    fn bytes(&self) -> usize;
+}
+
+/// The state of all channels of one processor. Output does not depend on how the stream is cut into blocks, nor a channel's on the
+/// others.
+pub trait Voices: Send {
+    /// In place, a slice for each channel that this was made for, of any one length. `knobs`: a slice for each further input of
+    /// the network, as long as the block, the same for all channels. The audio must be finite. [audio thread]
+    fn process(&mut self, block: &mut Block<'_>, knobs: &[&[f32]]);
+    /// Back to the prewarmed state, bit by bit. [audio thread]
+    fn reset(&mut self);
+    /// Whether more frames of the input that came last would change neither state nor output. May say no where that is hard to
+    /// know. [audio thread]
+    fn rests(&self) -> bool;
+    /// Frames by which the output lags the input. [any thread]
+    fn latency(&self) -> usize {
+        0
+    }
+    /// From now on `process` may wait (`true`), or must not. [audio thread]
+    fn set_offline(&mut self, offline: bool) {
+        let _ = offline;
+    }
+    /// Bytes on the heap beyond the weights. [any thread]
+    fn bytes(&self) -> usize;
+}
+
+/// Packs a description. It must be sound, as the loaders guarantee. [control thread: allocates]
+///
+/// # Panics
+/// If lengths of weights and shapes disagree.
+#[must_use]
+pub fn build(architecture: &Architecture, sample_rate: f32) -> Arc<dyn Network> {
+    match architecture {
+        Architecture::Sequence(description) => sequence::build(description, sample_rate),
+        Architecture::WaveNet(description) => wavenet::build(description),
+    }
+}

@@ -1,0 +1,157 @@
+//! A model: what a file holds, checked, packed, and shared.
+
+use std::sync::Arc;
+
+use super::description::Architecture;
+use super::engine::{self, Network};
+use super::shelf;
+use crate::dsp::ModelKey;
+
+/// Where a model came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Nam,
+    /// RTNeural's and AIDA-X's JSON of Keras layers.
+    Keras,
+    Proteus,
+    Onnx,
+}
+
+/// What a model says of itself. What a file does not say is absent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Info {
+    pub format: Format,
+    /// As the file has it: `0.5.4`.
+    pub version: Option<String>,
+    pub name: Option<String>,
+    /// Who made the model.
+    pub author: Option<String>,
+    pub gear_make: Option<String>,
+    pub gear_model: Option<String>,
+    pub gear_type: Option<String>,
+    pub tone_type: Option<String>,
+    /// In one line, for a user: `WaveNet, 2 arrays of 16 and 8 channels`.
+    pub architecture: String,
+    /// Numbers that training found.
+    pub parameters: usize,
+    /// Hertz that the model was trained at.
+    pub sample_rate: f32,
+    /// Whether the file says the rate, or the format's own was taken.
+    pub sample_rate_given: bool,
+    /// Of the output for the trainer's standard input, in dB.
+    pub loudness_db: Option<f32>,
+    pub input_level_dbu: Option<f32>,
+    pub output_level_dbu: Option<f32>,
+    /// Error to signal that the trainer measured.
+    pub esr: Option<f32>,
+    /// Names of the inputs behind the audio; each is 0 to 1.
+    pub knobs: Vec<String>,
+}
+
+/// A test inside a file: this input gives this output from a zero state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Golden {
+    pub input: Vec<f32>,
+    pub output: Vec<f32>,
+}
+
+/// One of the networks of a slimmable model, or the only one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Size {
+    /// This one is used for sizes below this (0 to 1); the last one for all above.
+    pub below: f32,
+    pub architecture: Architecture,
+    /// Of this size alone.
+    pub loudness_db: Option<f32>,
+}
+
+/// What a loader makes of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    pub info: Info,
+    /// Smallest first, at least one.
+    pub sizes: Vec<Size>,
+    pub golden: Option<Golden>,
+}
+
+/// Why a file is no model. One line that names what was found and what was expected.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("{path}: {source}")]
+    Read { path: String, source: std::io::Error },
+    #[error("{found} bytes; expected a model of at most {most}")]
+    TooLarge { found: u64, most: u64 },
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// See the module.
+pub struct Model {
+    key: ModelKey,
+    loaded: Loaded,
+    networks: Vec<Arc<dyn Network>>,
+    bytes: Vec<u8>,
+}
+
+impl Model {
+    /// Packs what a loader made. `bytes` are the file's, kept for whoever stores the model. [control thread]
+    #[must_use]
+    pub fn new(loaded: Loaded, bytes: Vec<u8>) -> Arc<Self> {
+        let networks = loaded.sizes.iter().map(|s| engine::build(&s.architecture, loaded.info.sample_rate)).collect();
+        let model = Arc::new(Self { key: shelf::new_key(), loaded, networks, bytes });
+        shelf::put(&model);
+        model
+    }
+
+    /// Of this model alone, as long as the process lives. [any thread]
+    #[must_use]
+    pub fn key(&self) -> ModelKey {
+        self.key
+    }
+
+    /// [any thread]
+    #[must_use]
+    pub fn info(&self) -> &Info {
+        &self.loaded.info
+    }
+
+    /// Smallest first, at least one. [any thread]
+    #[must_use]
+    pub fn sizes(&self) -> &[Size] {
+        &self.loaded.sizes
+    }
+
+    /// [any thread]
+    #[must_use]
+    pub fn golden(&self) -> Option<&Golden> {
+        self.loaded.golden.as_ref()
+    }
+
+    /// The place in [`Self::sizes`] that a wished size (0 to 1) means. [any thread]
+    #[must_use]
+    pub fn size_for(&self, wish: f32) -> usize {
+        let sizes = self.sizes();
+        sizes.iter().position(|s| wish < s.below).unwrap_or(sizes.len() - 1)
+    }
+
+    /// The network of a size. [any thread]
+    ///
+    /// # Panics
+    /// If there is no such size.
+    #[must_use]
+    pub fn network(&self, size: usize) -> &Arc<dyn Network> {
+        &self.networks[size]
+    }
+
+    /// The file's bytes. [any thread]
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model").field("key", &self.key).field("info", &self.loaded.info).finish_non_exhaustive()
+    }
+}
