@@ -4,7 +4,6 @@
 //! AVX-512 change a bit. Condition models may be WaveNets and convolutions one after another; recurrent ones are refused by the
 //! loaders.
 
-mod activate;
 mod convolution;
 mod memory;
 mod plain;

@@ -1,10 +1,9 @@
 //! A WaveNet as steps over the rows of a chunk: what is decided by the file is decided here, once.
 
-use super::activate::activate;
 use super::convolution::{Convolution, check};
 use super::memory::{Area, Layout, Memory, Place, Rows};
 use super::plain::{Call, Entry, Plain};
-use crate::neural::activation::Accuracy;
+use crate::neural::activation::{Accuracy, activate};
 use crate::neural::description::{
     Activation, ConditionModel, Conv1d, Gating, Layer, LayerArray, Sequence, WaveNet, WaveNetLayer,
 };
@@ -421,7 +420,15 @@ impl Step {
                     convolution.run(s, weights, from, to, add, frames.div_ceil(S::LANES));
                 }
                 Self::Activate { activation, from, to, rows } => {
-                    activate::<S, A>(s, activation, memory.rows(*from), memory.rows(*to), *rows, frames.div_ceil(S::LANES));
+                    let (from, to) = (memory.rows(*from), memory.rows(*to));
+                    let frames = frames.next_multiple_of(S::LANES);
+                    for row in 0..*rows {
+                        let (from, to) = (from.skip(row).at, to.skip(row).at);
+                        if from != to {
+                            to.copy_from_nonoverlapping(from, frames);
+                        }
+                        activate::<S, A>(s, activation, row, std::slice::from_raw_parts_mut(to, frames));
+                    }
                 }
                 Self::Multiply { to, by, rows } => {
                     let (to, by) = (memory.rows(*to), memory.rows(*by));
