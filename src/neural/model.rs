@@ -60,7 +60,8 @@ pub struct Golden {
 pub struct Size {
     /// This one is used for sizes below this (0 to 1); the last one for all above.
     pub below: f32,
-    pub architecture: Architecture,
+    /// None for a network that is not the native engine's.
+    pub architecture: Option<Architecture>,
     /// Of this size alone.
     pub loudness_db: Option<f32>,
 }
@@ -95,9 +96,24 @@ pub struct Model {
 
 impl Model {
     /// Packs what a loader made. `bytes` are the file's, kept for whoever stores the model. [control thread]
+    ///
+    /// # Panics
+    /// If a size has no architecture.
     #[must_use]
     pub fn new(loaded: Loaded, bytes: Vec<u8>) -> Arc<Self> {
-        let networks = loaded.sizes.iter().map(|s| engine::build(&s.architecture, loaded.info.sample_rate)).collect();
+        let build = |s: &Size| engine::build(s.architecture.as_ref().expect("an architecture"), loaded.info.sample_rate);
+        let networks = loaded.sizes.iter().map(build).collect();
+        Self::put(loaded, networks, bytes)
+    }
+
+    /// A model of one size whose network is not the native engine's. [control thread]
+    #[must_use]
+    pub fn from_network(info: Info, network: Arc<dyn Network>, bytes: Vec<u8>) -> Arc<Self> {
+        let size = Size { below: f32::INFINITY, architecture: None, loudness_db: info.loudness_db };
+        Self::put(Loaded { info, sizes: vec![size], golden: None }, vec![network], bytes)
+    }
+
+    fn put(loaded: Loaded, networks: Vec<Arc<dyn Network>>, bytes: Vec<u8>) -> Arc<Self> {
         let model = Arc::new(Self { key: shelf::new_key(), loaded, networks, bytes });
         shelf::put(&model);
         model
