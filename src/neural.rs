@@ -4,9 +4,21 @@
 //! turn a file into plain data ([`description`]), the engine packs that for the machine ([`engine`]).
 
 pub mod activation;
+#[cfg(feature = "models")]
+mod budget;
 pub mod description;
 pub mod engine;
+#[cfg(feature = "models")]
+mod json;
+#[cfg(feature = "models")]
+mod keras;
 mod model;
+#[cfg(feature = "models")]
+mod nam;
+#[cfg(feature = "models")]
+mod proteus;
+#[cfg(feature = "models")]
+mod read;
 mod sequence;
 pub mod shelf;
 pub mod simd;

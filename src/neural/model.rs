@@ -84,6 +84,8 @@ pub enum ModelError {
     TooLarge { found: u64, most: u64 },
     #[error("{0}")]
     Invalid(String),
+    #[error("{path}: {error}")]
+    File { path: String, error: Box<ModelError> },
 }
 
 /// See the module.
@@ -109,7 +111,7 @@ impl Model {
     /// A model of one size whose network is not the native engine's. [control thread]
     #[must_use]
     pub fn from_network(info: Info, network: Arc<dyn Network>, bytes: Vec<u8>) -> Arc<Self> {
-        let size = Size { below: f32::INFINITY, architecture: None, loudness_db: info.loudness_db };
+        let size = Size { below: 1.0, architecture: None, loudness_db: info.loudness_db };
         Self::put(Loaded { info, sizes: vec![size], golden: None }, vec![network], bytes)
     }
 
