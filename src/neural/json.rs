@@ -46,11 +46,10 @@ pub fn parse(text: &[u8]) -> Result<Value, ModelError> {
 /// What the parser says, and the word that it fell over where Python writes one that is no JSON.
 fn explained(text: &[u8], error: &serde_json::Error) -> String {
     let line = text.split(|b| *b == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
-    let around = &line[error.column().saturating_sub(2).min(line.len())..];
-    match ["NaN", "Infinity", "-Infinity"]
-        .into_iter()
-        .find(|word| (0..2).any(|skip| around.get(skip..).is_some_and(|a| a.starts_with(word.as_bytes()))))
-    {
+    let at = error.column().saturating_sub(2).min(line.len());
+    let near = &line[at..];
+    let here = |word: &&&str| (0..2).any(|skip| near.get(skip..).is_some_and(|n| n.starts_with(word.as_bytes())));
+    match ["NaN", "Infinity"].iter().find(here) {
         Some(word) => format!("{word} at line {} column {}; expected a finite number", error.line(), error.column()),
         None => one_line(&error.to_string()).into_owned(),
     }
@@ -150,6 +149,11 @@ fn quoted(text: &str) -> String {
     format!("'{short}'")
 }
 
+/// Without dozens of zeros.
+fn number_text(number: f64) -> String {
+    if (1e-6..1e15).contains(&number.abs()) || number == 0.0 { number.to_string() } else { format!("{number:e}") }
+}
+
 /// A value and where it stands.
 #[derive(Clone, Debug)]
 pub struct Field<'a> {
@@ -186,8 +190,8 @@ impl<'a> Field<'a> {
 
     fn shown(&self) -> String {
         match self.at {
-            At::Number(number) => number.to_string(),
-            At::Value(Value::Number(number)) => number.to_string(),
+            At::Number(number) => number_text(number),
+            At::Value(Value::Number(number)) => number_text(*number),
             At::Value(Value::Null) => "null".into(),
             At::Value(Value::Bool(value)) => value.to_string(),
             At::Value(Value::Text(text)) => quoted(text),
@@ -356,7 +360,7 @@ mod tests {
     fn what_is_no_sound_json_says_so_in_one_line() {
         for (text, part) in [
             ("{\"a\": NaN}", "NaN at line 1 column 7; expected a finite number"),
-            ("{\"a\": [1,\n -Infinity]}", "-Infinity at line 2"),
+            ("{\"a\": [1,\n -Infinity]}", "Infinity at line 2"),
             ("{\"a\": 1, \"a\": 2}", "the key 'a' twice"),
             ("{\"a\": 1e999}", "number out of range"),
             ("{\"a\": [1, 2", "EOF"),
