@@ -4,6 +4,7 @@
 //! turn a file into plain data ([`description`]), the engine packs that for the machine ([`engine`]).
 
 pub mod activation;
+mod alignment;
 #[cfg(feature = "models")]
 mod budget;
 pub mod description;
@@ -15,8 +16,10 @@ mod keras;
 mod model;
 #[cfg(feature = "models")]
 mod nam;
+mod processor;
 #[cfg(feature = "models")]
 mod proteus;
+mod rate;
 #[cfg(feature = "models")]
 mod read;
 mod sequence;
@@ -24,4 +27,6 @@ pub mod shelf;
 pub mod simd;
 mod wavenet;
 
+pub use alignment::Alignment;
 pub use model::{Format, Golden, Info, Loaded, Model, ModelError, Size};
+pub use processor::{ALGORITHM, Neural, OutputMode, output_modes};

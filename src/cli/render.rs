@@ -105,6 +105,7 @@ fn render(
     let (rate, channels) = (source.sample_rate(), source.channels());
     let spec = Spec { sample_rate: rate as f32, channels, max_frames: block };
     let mut slots = Slots::compile(spec, &[settings], Heard::Slot(0), None).map_err(Failure::failed)?;
+    slots.set_offline(true);
     let (sink, mut writer) = FileSink::create(to, rate, channels, format, BUFFER_FRAMES).map_err(Failure::failed)?;
     let start = Instant::now();
     match through(source, &mut reader, &mut slots, &mut writer, block) {
