@@ -573,3 +573,209 @@ impl Processor for Neural {
             .map_or(0, |r| r.blend.bytes() + size_of_val(r.wet.as_slice()) + r.play.as_ref().map_or(0, Play::bytes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::neural::engine::Network;
+    use crate::neural::{Format, Info};
+
+    type Function = Box<dyn FnMut(f32) -> f32 + Send>;
+    /// A network of one channel by a function with a state.
+    struct Double(Box<dyn Fn() -> Function + Send + Sync>);
+    struct State(Arc<Double>, Vec<Function>);
+
+    impl Network for Double {
+        fn voices(self: Arc<Self>, mode: Mode) -> Result<Box<dyn Voices>, String> {
+            let channels = (0..mode.channels).map(|_| (self.0)()).collect();
+            Ok(Box::new(State(self, channels)))
+        }
+        fn bytes(&self) -> usize {
+            0
+        }
+    }
+
+    impl Voices for State {
+        fn process(&mut self, block: &mut Block<'_>, _: &[&[f32]]) {
+            for (samples, f) in block.iter_mut().zip(&mut self.1) {
+                samples.iter_mut().for_each(|x| *x = f(*x));
+            }
+        }
+        fn reset(&mut self) {
+            for f in &mut self.1 {
+                *f = (self.0.0)();
+            }
+        }
+        fn rests(&self) -> bool {
+            false
+        }
+        fn bytes(&self) -> usize {
+            0
+        }
+    }
+
+    fn info() -> Info {
+        Info {
+            format: Format::Nam,
+            version: None,
+            name: None,
+            author: None,
+            gear_make: None,
+            gear_model: None,
+            gear_type: None,
+            tone_type: None,
+            architecture: "double".into(),
+            parameters: 0,
+            sample_rate: 48_000.0,
+            sample_rate_given: true,
+            loudness_db: Some(-30.0),
+            input_level_dbu: Some(18.0),
+            output_level_dbu: Some(9.0),
+            esr: None,
+            knobs: Vec::new(),
+        }
+    }
+
+    fn model(info: Info, make: impl Fn() -> Function + Send + Sync + 'static) -> Arc<Model> {
+        Model::from_network(info, Arc::new(Double(Box::new(make))), Vec::new())
+    }
+
+    fn settings(model: &Model) -> Settings {
+        let mut settings = Settings::new(&ALGORITHM);
+        settings.set_model(Some(model.key()));
+        settings
+    }
+
+    fn prepared(settings: &Settings, rate: f32) -> Neural {
+        let mut neural = Neural::default();
+        neural.prepare(Spec { sample_rate: rate, channels: 1, max_frames: 4096 }, settings).unwrap();
+        neural
+    }
+
+    #[test]
+    fn the_positions_name_their_parameters() {
+        let names = [
+            (INPUT, "input"),
+            (OUTPUT, "output"),
+            (MIX, "mix"),
+            (OUTPUT_MODE, "output_mode"),
+            (CALIBRATE_INPUT, "calibrate_input"),
+            (INTERFACE_LEVEL, "interface_level"),
+            (SIZE, "size"),
+            (PRECISION, "precision"),
+            (ALIGN, "align"),
+            (KNOB_1, "knob_1"),
+        ];
+        for (place, name) in names {
+            assert_eq!(PARAMETERS[place].id, name);
+        }
+        assert_eq!(PARAMETERS.len(), KNOB_1 + KNOBS);
+    }
+
+    #[test]
+    fn each_mode_has_its_gain_and_what_a_model_does_not_say_is_raw() {
+        let play = |model: &Model, settings: Settings| {
+            let mut x = [0.125f32];
+            prepared(&settings, model.info().sample_rate).process(&mut [&mut x]);
+            crate::dsp::gain_to_db(x[0] / 0.125)
+        };
+        let all = model(info(), || Box::new(|x| x));
+        let none = model(Info { loudness_db: None, input_level_dbu: None, output_level_dbu: None, ..info() }, || Box::new(|x| x));
+        // Mode, calibrated input, interface level, gain of what says all; see the page of facts: -18 - loudness, and differences
+        // of dBu.
+        for (mode, calibrate, interface, expected) in
+            [(0.0, 0.0, 12.0, 0.0), (1.0, 0.0, 12.0, 12.0), (2.0, 0.0, 12.0, -3.0), (2.0, 0.0, 4.0, 5.0), (0.0, 1.0, 12.0, -6.0)]
+        {
+            let with = |model: &Model| {
+                let settings = settings(model).with("output_mode", mode);
+                play(model, settings.with("calibrate_input", calibrate).with("interface_level", interface))
+            };
+            assert!((with(&all) - expected).abs() < 1e-3, "mode {mode}: {} dB", with(&all));
+            assert!(with(&none).abs() < 1e-6, "mode {mode}: {} dB", with(&none));
+        }
+        assert_eq!(output_modes(&all, 0).count(), 3);
+        assert_eq!(output_modes(&none, 0).collect::<Vec<_>>(), [OutputMode::Raw]);
+    }
+
+    #[test]
+    fn without_a_model_the_sound_passes_and_a_model_that_is_gone_is_an_error() {
+        let x: Vec<f32> = (0..1000).map(|i| (i as f32 * 0.37).sin()).collect();
+        let mut y = x.clone();
+        prepared(&Settings::new(&ALGORITHM), 44_100.0).process(&mut [&mut y]);
+        assert_eq!(x, y);
+        let gone = settings(&model(info(), || Box::new(|x| x)));
+        let found = Neural::default().prepare(Spec { sample_rate: 48_000.0, channels: 1, max_frames: 64 }, &gone);
+        assert_eq!(found, Err(PrepareError::Model { found: gone.model().unwrap() }));
+    }
+
+    #[test]
+    fn a_model_that_explodes_is_silenced_and_begins_anew_by_the_next_turn() {
+        // Full scale lights it.
+        let model = model(info(), || {
+            let mut lit = false;
+            Box::new(move |x| {
+                lit |= x >= 1.0;
+                if lit { f32::NAN } else { 0.5 * x }
+            })
+        });
+        let mut x = vec![0.25f32; 300];
+        x[70] = 1.0;
+        let settings = settings(&model).with("output_mode", 0.0);
+        let mut neural = prepared(&settings, 48_000.0);
+        neural.process(&mut [&mut x]);
+        let expected: Vec<f32> = (0..300).map(|i| if (70..128).contains(&i) { 0.0 } else { 0.125 }).collect();
+        assert_eq!(x, expected);
+        assert_eq!(model.explosions(), 1);
+    }
+
+    #[test]
+    fn an_aligned_model_cancels_what_it_is_compared_with() {
+        use crate::slots::{Heard, Slots};
+        use std::f64::consts::{PI, TAU};
+        for frames in [8.0, 45.25, 45.6] {
+            // Upside down and late: a sinc under a Hann window.
+            let taps: Vec<f64> = (0..128)
+                .map(|k| f64::from(k) - frames)
+                .map(|t| {
+                    if t == 0.0 {
+                        -1.0
+                    } else if t.abs() < 45.0 {
+                        -(PI * t).sin() / (PI * t) * (0.5 + 0.5 * (PI * t / 45.0).cos())
+                    } else {
+                        0.0
+                    }
+                })
+                .collect();
+            let other = model(Info { loudness_db: None, ..info() }, move || {
+                let (taps, mut line) = (taps.clone(), vec![0.0; 128]);
+                Box::new(move |x| {
+                    line.rotate_right(1);
+                    line[0] = f64::from(x);
+                    line.iter().zip(&taps).map(|(x, h)| x * h).sum::<f64>() as f32
+                })
+            });
+            for rate in if cfg!(feature = "models") { vec![48_000.0, 44_100.0] } else { vec![48_000.0] } {
+                // Up to 15 kHz.
+                let tones = [200.0, 1000.0, 5000.0, 15_000.0].map(|hz| TAU * hz / f64::from(rate));
+                let x: Vec<f32> =
+                    (0..8192).map(|i| tones.map(|w| 0.1 * (w * f64::from(i)).sin()).iter().sum::<f64>() as f32).collect();
+                let residue = |align: f32| {
+                    let both = [Settings::new(&ALGORITHM), settings(&other).with("align", align)];
+                    let [a, b] = [0, 1].map(|slot| {
+                        let spec = Spec { sample_rate: rate, channels: 1, max_frames: 8192 };
+                        let mut slots = Slots::compile(spec, &both, Heard::Slot(slot), None).unwrap();
+                        let mut y = x.clone();
+                        slots.process(&mut [&mut y]);
+                        y
+                    });
+                    let power = |y: &[f32]| y[4096..].iter().map(|y| f64::from(*y).powi(2)).sum::<f64>();
+                    let difference: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
+                    10.0 * (power(&difference) / power(&a)).log10()
+                };
+                let (off, on) = (residue(0.0), residue(1.0));
+                println!("{frames} frames at {rate} Hz: {off:.1} dB, aligned {on:.1} dB");
+                assert!(off > -10.0 && on < -80.0, "{frames} frames at {rate} Hz: {off} dB, aligned {on} dB");
+            }
+        }
+    }
+}
