@@ -394,7 +394,7 @@ impl Play {
         let player = &mut self.player;
         if let Some(rates) = &mut self.rates {
             rates.run(wet, self.turned - frames, frames, |block| {
-                player.run(block);
+                player.run_or_rest(block);
                 player.end_turn();
             });
         } else {
@@ -434,6 +434,9 @@ impl Play {
     }
 }
 
+/// No frame that can come in.
+const NOTHING_YET: [f32; 2] = [f32::NAN, 0.0];
+
 /// The voices of a model with its knobs, kept within numbers. Runs at the model's rate in turns that are counted from `reset`, so
 /// that a network that must begin anew does so at the same frame however the stream is cut.
 struct Player {
@@ -445,6 +448,8 @@ struct Player {
     values: Vec<Vec<f32>>,
     /// Channels whose output was no number in this turn.
     broken: Vec<bool>,
+    /// The last frame that went in and that came out, where [`Self::run_or_rest`] looks after that.
+    last: Vec<[f32; 2]>,
 }
 
 impl Player {
@@ -456,6 +461,26 @@ impl Player {
             knobs: (0..knobs).map(|_| Ramp::new(0.5, sample_rate)).collect(),
             values: vec![vec![0.0; longest]; knobs],
             broken: vec![false; channels],
+            last: vec![NOTHING_YET; channels],
+        }
+    }
+
+    /// [`Self::run`], or, where nothing would change, what came out last.
+    fn run_or_rest(&mut self, block: &mut Block<'_>) {
+        let same = block.iter().zip(&self.last).all(|(samples, [x, _])| samples.iter().all(|s| s.to_bits() == x.to_bits()));
+        if same && self.rests() {
+            for (samples, [_, y]) in block.iter_mut().zip(&self.last) {
+                samples.fill(*y);
+            }
+            return;
+        }
+        let newest = |samples: &[f32]| samples.last().copied();
+        for (samples, last) in block.iter().zip(&mut self.last) {
+            last[0] = newest(samples).unwrap_or(last[0]);
+        }
+        self.run(block);
+        for (samples, last) in block.iter().zip(&mut self.last) {
+            last[1] = newest(samples).unwrap_or(last[1]);
         }
     }
 
@@ -484,6 +509,7 @@ impl Player {
     fn reset(&mut self) {
         self.knobs.iter_mut().for_each(Ramp::finish);
         self.broken.fill(false);
+        self.last.fill(NOTHING_YET);
         self.voices.reset();
     }
 
@@ -495,6 +521,7 @@ impl Player {
         self.voices.bytes()
             + self.values.iter().map(|v| size_of_val(v.as_slice()) + size_of::<Vec<f32>>()).sum::<usize>()
             + size_of_val(self.broken.as_slice())
+            + size_of_val(self.last.as_slice())
     }
 }
 
