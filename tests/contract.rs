@@ -151,6 +151,8 @@ fn cases(seed: u64, each: usize, mut law: impl FnMut(&Settings, f32, usize, &mut
     let other: u64 = std::env::var("ISOTHERM_SEED").map_or(0, |n| n.parse().expect("ISOTHERM_SEED is a number"));
     let mut random = Random(seed ^ (other << 32));
     for base in bases() {
+        // Models share what is tried: one processor plays them all.
+        let each = if double(&base).is_some() { each.div_ceil(3) } else { each };
         for (r, rate) in RATES.into_iter().enumerate() {
             for k in 0..=each {
                 let channels = CHANNELS[(r + k) % 3];
@@ -697,6 +699,15 @@ fn every_ramped_parameter_sweeps_end_to_end_without_a_click() {
     }
     println!("largest step above steady: {worst} of the level");
     assert!(found.is_empty(), "{} of them:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn models_are_benched_like_any_algorithm() {
+    for double in DOUBLES.iter() {
+        let length = measure::bench::Length::Blocks(100);
+        let figures = measure::bench::measure(&double.settings(), 48_000.0, 2, 64, length).unwrap();
+        assert!(figures.ns_per_sample > 0.0 && figures.bytes > 0, "{}: {figures:?}", name(&double.settings()));
+    }
 }
 
 fn saturator() -> Settings {

@@ -725,6 +725,64 @@ mod tests {
     }
 
     #[test]
+    fn every_size_is_as_loud_by_its_own_loudness() {
+        use crate::neural::description::{Activation, Architecture, Conv1d, Layer, Sequence};
+        use crate::neural::{Loaded, Size};
+        let size = |below: f32, gain: f32, loudness_db: f32| {
+            let weights = vec![gain];
+            let conv = Conv1d { inputs: 1, outputs: 1, taps: 1, dilation: 1, groups: 1, weights, bias: None };
+            let layers = vec![Layer::Conv1d(conv, Activation::Identity)];
+            let architecture = Architecture::Sequence(Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip: false });
+            Size { below, architecture: Some(architecture), loudness_db: Some(loudness_db) }
+        };
+        // One is 6.02 dB louder than the other, and says so.
+        let sizes = vec![size(0.5, 0.5, -24.0206), size(1.0, 1.0, -18.0)];
+        let model = Model::new(Loaded { info: info(), sizes, golden: None }, Vec::new());
+        let [small, large] = [0.0, 1.0].map(|wish| {
+            let mut x = [0.25f32; 8];
+            prepared(&settings(&model).with("size", wish), 48_000.0).process(&mut [&mut x]);
+            x[7]
+        });
+        assert!((small / large - 1.0).abs() < 1e-4 && (large - 0.25).abs() < 1e-4, "{small} and {large}");
+    }
+
+    #[test]
+    fn the_voices_are_told_when_nobody_listens() {
+        use crate::slots::{Heard, Slots};
+        use std::sync::atomic::{AtomicBool, Ordering};
+        struct Told(Arc<AtomicBool>);
+        impl Network for Told {
+            fn voices(self: Arc<Self>, _: Mode) -> Result<Box<dyn Voices>, String> {
+                Ok(Box::new(Told(self.0.clone())))
+            }
+            fn bytes(&self) -> usize {
+                0
+            }
+        }
+        impl Voices for Told {
+            fn process(&mut self, _: &mut Block<'_>, _: &[&[f32]]) {}
+            fn reset(&mut self) {}
+            fn rests(&self) -> bool {
+                false
+            }
+            fn set_offline(&mut self, offline: bool) {
+                self.0.store(offline, Ordering::Relaxed);
+            }
+            fn bytes(&self) -> usize {
+                0
+            }
+        }
+        let told = Arc::new(AtomicBool::new(false));
+        let model = Model::from_network(info(), Arc::new(Told(told.clone())), Vec::new());
+        let spec = Spec { sample_rate: 48_000.0, channels: 1, max_frames: 64 };
+        let mut slots = Slots::compile(spec, &[settings(&model)], Heard::Slot(0), None).unwrap();
+        for offline in [true, false] {
+            slots.set_offline(offline);
+            assert_eq!(told.load(Ordering::Relaxed), offline);
+        }
+    }
+
+    #[test]
     fn without_a_model_the_sound_passes_and_a_model_that_is_gone_is_an_error() {
         let x: Vec<f32> = (0..1000).map(|i| (i as f32 * 0.37).sin()).collect();
         let mut y = x.clone();
