@@ -7,6 +7,8 @@ pub mod activation;
 pub mod description;
 pub mod engine;
 mod model;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 mod sequence;
 pub mod shelf;
 pub mod simd;
