@@ -524,3 +524,39 @@ fn the_library_is_found_beside_the_program() {
         child(&program, "the_library_is_found_beside_the_program", None);
     }
 }
+
+/// What the documentation says is what is tested.
+#[test]
+fn the_export_example_is_in_the_documentation() {
+    let read = |path: &str| std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let code = format!("```python\n{}```", read("tests/onnx/export_example.py"));
+    assert!(read("docs/models.md").contains(&code));
+}
+
+/// Needs PyTorch: only in the long run.
+#[test]
+fn what_pytorch_exports_plays_as_in_pytorch() {
+    if std::env::var_os("ISOTHERM_LONG").is_none() {
+        eprintln!("skipped: PyTorch's export; `cargo xtask test --long` runs it");
+        return;
+    }
+    library();
+    let python = std::env::var_os("ISOTHERM_TORCH").expect("ISOTHERM_TORCH is not set: run `cargo xtask test --long`");
+    let home = tempfile::tempdir().unwrap();
+    let sound = sound(1, 20_000);
+    let bytes: Vec<u8> = sound[0].iter().flat_map(|x| x.to_le_bytes()).collect();
+    std::fs::write(home.path().join("input.f32"), bytes).unwrap();
+    let script = format!("{FOLDER}/export_check.py");
+    let done = Command::new(python).arg(script).arg(home.path()).env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    for name in ["lstm", "tcn"] {
+        let read = |kind: &str| std::fs::read(home.path().join(format!("{name}.{kind}"))).unwrap();
+        let expected = read("f32");
+        let expected = expected.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+        let (info, network) = onnx::load(&read("onnx")).unwrap();
+        assert_eq!((info.name.as_deref(), info.sample_rate_given), (Some(name), true));
+        let mut voices = network.voices(Mode::new(1)).unwrap();
+        voices.set_offline(true);
+        assert_near(&play(&mut *voices, &sound, &[333], &[])[0], &expected.collect::<Vec<_>>(), name);
+    }
+}
