@@ -5,6 +5,7 @@ mod algorithms;
 mod app;
 mod bench;
 mod generate;
+mod model;
 mod render;
 
 use std::ffi::OsString;
@@ -56,7 +57,8 @@ fn command() -> Command {
         .subcommand(algorithms::command())
         .subcommand(render::command())
         .subcommand(generate::command())
-        .subcommand(bench::command());
+        .subcommand(bench::command())
+        .subcommand(model::command());
     #[cfg(feature = "standalone")]
     let command = command.subcommand(app::command());
     command
@@ -86,6 +88,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("render", m)) => render::run(m),
         Some(("generate", m)) => generate::run(m),
         Some(("bench", m)) => bench::run(m),
+        Some(("model", m)) => model::run(m),
         #[cfg(feature = "standalone")]
         Some(("app", m)) => app::run(m),
         _ => Err(Failure::Usage("no such command".into())),

@@ -52,6 +52,7 @@ static TUBE: Algorithm = Algorithm {
     id: "tube",
     name: "Tube saturator",
     description: "Warms.",
+    model: false,
     parameters: &[
         number("drive", "Drive", -12.0, 48.0, 6.0, Unit::Decibel),
         number("bias", "Bias", -1.0, 1.0, 0.0, Unit::None),
@@ -72,6 +73,7 @@ static KNOBS: Algorithm = Algorithm {
     id: "knobs",
     name: "Knobs",
     description: "Turns.",
+    model: false,
     parameters: &[
         number("k0", "Bits", 1.0, 24.0, 8.0, Unit::Bit),
         number("k1", "Downsampling", 0.0, 1.0, 0.5, Unit::None),
@@ -87,7 +89,8 @@ static KNOBS: Algorithm = Algorithm {
     create,
 };
 
-static EMPTY: Algorithm = Algorithm { id: "empty", name: "Empty", description: "Nothing.", parameters: &[], create };
+static EMPTY: Algorithm =
+    Algorithm { id: "empty", name: "Empty", description: "Nothing.", parameters: &[], model: false, create };
 
 static REGISTRY: [&Algorithm; 3] = [&TUBE, &KNOBS, &EMPTY];
 

@@ -39,6 +39,15 @@ impl Level {
         Self::available().into_iter().rfind(|level| *level <= highest).unwrap_or(Self::Portable)
     }
 
+    /// Lanes of a vector. [any thread]
+    #[must_use]
+    pub fn lanes(self) -> usize {
+        match self {
+            Self::Portable | Self::Avx2 => 8,
+            Self::Avx512 => 16,
+        }
+    }
+
     /// Runs a kernel at this level. [audio thread]
     ///
     /// # Panics
