@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use isotherm::dsp::MAX_CHANNELS;
+use isotherm::dsp::{MAX_CHANNELS, Settings, Spec};
 use isotherm::neural::engine::{Mode, Network, Voices};
-use isotherm::neural::{Format, Info, ModelError, onnx};
+use isotherm::neural::{ALGORITHM, Format, Info, Model, ModelError, onnx};
 use serde_json::Value;
 
 thread_local! {
@@ -523,6 +523,37 @@ fn the_library_is_found_beside_the_program() {
         std::fs::copy(&library, home.path().join(folder).join(name)).unwrap();
         child(&program, "the_library_is_found_beside_the_program", None);
     }
+}
+
+/// The algorithm that plays models, in blocks as a host has them.
+fn through_the_algorithm(name: &str, sample_rate: f32, max_frames: usize, x: &[f32]) -> Vec<f32> {
+    let model = Model::read(file(name)).unwrap();
+    // Output mode 0 is raw; no alignment.
+    let mut settings = Settings::new(&ALGORITHM).with("output_mode", 0.0).with("align", 0.0);
+    settings.set_model(Some(model.key()));
+    let mut processor = (ALGORITHM.create)();
+    processor.prepare(Spec { sample_rate, channels: 1, max_frames }, &settings).unwrap();
+    processor.set_offline(true);
+    let latency = processor.latency();
+    assert!(latency >= max_frames, "{latency}");
+    let mut y = [x, &vec![0.0; latency]].concat();
+    y.chunks_mut(max_frames).for_each(|block| processor.process(&mut [block]));
+    y.split_off(latency)
+}
+
+#[test]
+fn the_algorithm_plays_the_graph_as_late_as_it_says() {
+    library();
+    let sound = &sound(1, 9000)[0];
+    for max_frames in [64, 1000] {
+        assert_near(&through_the_algorithm("tcn", 48_000.0, max_frames, sound), &plain_tcn(sound), "at the model's rate");
+    }
+    // The resampled one is where the other is, within what a resampler loses of a slow sound.
+    let slow: Vec<f32> = (0..9000).map(|i| 0.5 * (i as f32 * 0.021).sin()).collect();
+    let fast: Vec<f32> = (0..18_000).map(|i| 0.5 * (i as f32 * 0.0105).sin()).collect();
+    let (slow, fast) = (plain_tcn(&slow), through_the_algorithm("tcn", 96_000.0, 1000, &fast));
+    let worst = (1000..8000).map(|i| (slow[i] - f64::from(fast[2 * i])).abs()).fold(0.0, f64::max);
+    assert!(worst < 1e-3, "{worst:e}");
 }
 
 /// What the documentation says is what is tested.
