@@ -420,6 +420,14 @@ fn what_is_outside_the_contract_is_named() {
     }
 }
 
+#[test]
+fn an_error_is_one_line_whatever_names_the_file_has() {
+    let mut bytes = file("bad_input");
+    let at = bytes.windows(10).position(|w| w == b"side_chain").unwrap();
+    bytes[at + 4] = b'\n';
+    assert!(refused(&bytes).contains("'side chain'"));
+}
+
 /// More memory than a gibibyte is refused by the runtime itself: nothing in the file shows it.
 #[test]
 fn a_graph_that_needs_too_much_memory_is_refused_and_others_go_on() {

@@ -23,6 +23,8 @@ const SAMPLE_RATES: std::ops::RangeInclusive<f32> = 1000.0..=1_000_000.0;
 const PREWARM_SECONDS: f32 = 0.5;
 /// What knobs stand at while it is.
 const PREWARM_KNOB: f32 = 0.5;
+/// The most characters of a text that comes from a file.
+const LINE: usize = 500;
 /// A model that needs longer is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -31,17 +33,31 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// # Errors
 /// If it is no ONNX file, or not within the contract, or if there is no ONNX Runtime, or if that refuses it.
 pub fn load(bytes: &[u8]) -> Result<(Info, Arc<dyn Network>), ModelError> {
-    let graph = graph::read(bytes).map_err(ModelError::Invalid)?;
-    let info = info(&graph).map_err(ModelError::Invalid)?;
-    let network = Graphed::new(graph.contract, info.sample_rate, bytes).map_err(ModelError::Invalid)?;
-    Ok((info, Arc::new(network)))
+    let load = || {
+        let graph = graph::read(bytes)?;
+        let info = info(&graph)?;
+        let network = Graphed::new(graph.contract, info.sample_rate, bytes)?;
+        Ok((info, Arc::new(network) as Arc<dyn Network>))
+    };
+    load().map_err(|error: String| ModelError::Invalid(line(&error)))
+}
+
+/// One line of a bearable length: names in a file may be anything.
+fn line(text: &str) -> String {
+    let mut line: String =
+        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = line.char_indices().nth(LINE) {
+        line.truncate(end);
+        line.push_str(" ...");
+    }
+    line
 }
 
 /// What the metadata say.
 fn info(graph: &Graph) -> Result<Info, String> {
     let text = |key: &str| {
         let mut found = graph.metadata.iter().filter(|(k, v)| k == key && !v.trim().is_empty());
-        found.next_back().map(|(_, v)| v.trim().to_owned())
+        found.next_back().map(|(_, v)| line(v))
     };
     let number = |key: &str| match text(key) {
         None => Ok(None),
@@ -72,7 +88,7 @@ fn info(graph: &Graph) -> Result<Info, String> {
         gear_model: text("gear_model"),
         gear_type: text("gear_type"),
         tone_type: text("tone_type"),
-        architecture: format!("ONNX, {} nodes: {}", graph.nodes, graph.operators.join(", ")),
+        architecture: line(&format!("ONNX, {} nodes: {}", graph.nodes, graph.operators.join(", "))),
         parameters: graph.parameters,
         sample_rate: sample_rate.unwrap_or(SAMPLE_RATE),
         sample_rate_given: sample_rate.is_some(),
@@ -147,7 +163,7 @@ impl Network for Graphed {
         let states = self.start.iter().map(Vec::len).sum::<usize>() * size_of::<f32>();
         // The session has weights of its own.
         let bytes = self.file.len() + (channels + 1) * states;
-        let stop = Stop::new()?;
+        let stop = Stop::new().map_err(|e| line(&e))?;
         let theirs = stop.clone();
         let work = move || {
             let mut runner = Runner::open(&self.file, &self.contract, theirs, channels, self.chunk, &self.start)?;
@@ -157,7 +173,8 @@ impl Network for Graphed {
             runner.reset();
             Ok(runner)
         };
-        Ok(Box::new(Threaded::open(lengths, bytes, PATIENCE, move || stop.stop(), work)?))
+        let voices = Threaded::open(lengths, bytes, PATIENCE, move || stop.stop(), work).map_err(|e| line(&e))?;
+        Ok(Box::new(voices))
     }
 
     fn bytes(&self) -> usize {

@@ -169,6 +169,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn onnx_runtime_goes_beside_the_library_that_a_host_loads() {
+        let home = std::env::temp_dir().join(format!("isotherm-bundle-{}", std::process::id()));
+        remove(&home).unwrap();
+        let (clap, vst3, runtime) = (home.join("Isotherm.clap"), home.join("Isotherm.vst3"), home.join("runtime"));
+        let module = vst3.join("Contents/x86_64-linux");
+        for folder in [&module, &vst3.join("Contents/Resources"), &runtime] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        fs::write(&clap, "").unwrap();
+        fs::write(module.join("Isotherm.so"), "").unwrap();
+        for name in [onnxruntime::LIBRARY, "onnxruntime-LICENSE.txt", "onnxruntime-ThirdPartyNotices.txt"] {
+            fs::write(runtime.join(name), "").unwrap();
+        }
+        for (bundle, beside) in [(&clap, &home), (&vst3, &module)] {
+            assert_eq!(&module_folder(bundle).unwrap(), beside);
+            let folder = onnxruntime::carry(&runtime.join(onnxruntime::LIBRARY), beside).unwrap();
+            assert_eq!(folder, beside.join("Isotherm"));
+            assert_eq!(fs::read_dir(folder).unwrap().count(), 3);
+        }
+        remove(&home).unwrap();
+    }
+
+    #[test]
     fn only_the_plug_ins_library_is_taken() {
         let message = |name: &str, kind: &str| {
             let file = format!("/t/{}isotherm{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);

@@ -72,7 +72,7 @@ fn open(files: &[PathBuf]) -> Result<Environment, String> {
         }));
         match opened.unwrap_or_else(|_| Err(format!("{} is no ONNX Runtime", file.display()))) {
             Ok(environment) => return Ok(environment),
-            Err(error) => errors.push(line(&error)),
+            Err(error) => errors.push(error),
         }
     }
     let places = format!("in {VARIABLE}, beside the plug-in or program, in the system");
@@ -157,11 +157,6 @@ fn own_file() -> Option<PathBuf> {
     (1..name.len()).contains(&length).then(|| OsString::from_wide(&name[..length]).into())
 }
 
-/// Errors of the runtime may have several lines; a user gets one.
-fn line(error: &str) -> String {
-    error.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// Stops a run from another thread.
 #[derive(Clone)]
 pub struct Stop(Arc<RunOptions<NoSelectedOutputs>>);
@@ -173,7 +168,7 @@ impl Stop {
     /// If there is no ONNX Runtime.
     pub fn new() -> Result<Self, String> {
         environment()?;
-        Ok(Self(Arc::new(RunOptions::new().map_err(|e| line(&e.to_string()))?)))
+        Ok(Self(Arc::new(RunOptions::new().map_err(|e| e.to_string())?)))
     }
 
     /// The run at hand and all later ones fail. [any thread]
@@ -213,7 +208,7 @@ impl Runner {
     ) -> Result<Self, String> {
         let environment = environment()?;
         let session = session(&environment, bytes);
-        let session = session.map_err(|e| format!("ONNX Runtime does not take the graph: {}", line(&e.to_string())))?;
+        let session = session.map_err(|e| format!("ONNX Runtime does not take the graph: {}", e.to_string()))?;
         let batch = if contract.batched { channels } else { 1 };
         let start: Vec<Vec<f32>> =
             contract.states.iter().zip(start).map(|(s, one)| spread(one, &s.shape, s.batch, batch)).collect();
@@ -231,9 +226,9 @@ impl Runner {
         for (audio, states) in audio.chunks_exact_mut(batch * frames).zip(&mut self.states) {
             let inputs = inputs(&self.contract, batch, [frames, self.contract.knobs], audio, &knobs, states);
             let outputs = inputs.and_then(|inputs| self.session.run_with_options(inputs, &*self.stop.0));
-            let outputs = outputs.map_err(|e| line(&e.to_string()))?;
+            let outputs = outputs.map_err(|e| e.to_string())?;
             let take = |name: &str, shape: &mut dyn Iterator<Item = usize>, to: &mut [f32]| {
-                let (found, values) = outputs[name].try_extract_tensor::<f32>().map_err(|e| line(&e.to_string()))?;
+                let (found, values) = outputs[name].try_extract_tensor::<f32>().map_err(|e| e.to_string())?;
                 let expected: Vec<i64> = shape.map(|n| n as i64).collect();
                 if **found != *expected {
                     return Err(format!("'{name}' came out as {:?}; expected {expected:?}", &**found));
