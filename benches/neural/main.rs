@@ -8,7 +8,9 @@ use std::hint::black_box;
 use std::path::Path;
 use std::time::Duration;
 
+use arrayvec::ArrayVec;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use isotherm::dsp::MAX_CHANNELS;
 use isotherm::neural::engine::{Mode, build};
 use isotherm::neural::simd::Level;
 
@@ -42,7 +44,7 @@ fn all(criterion: &mut Criterion) {
                     group.bench_function(format!("{}, blocks of {frames}", model.name), |bencher| {
                         bencher.iter(|| {
                             block.iter_mut().for_each(|samples| samples.copy_from_slice(&input));
-                            let mut block: Vec<_> = block.iter_mut().map(Vec::as_mut_slice).collect();
+                            let mut block: ArrayVec<_, MAX_CHANNELS> = block.iter_mut().map(Vec::as_mut_slice).collect();
                             voices.process(black_box(&mut block), &[]);
                         });
                     });
