@@ -12,6 +12,8 @@ pub mod listen;
 #[cfg(feature = "measure")]
 pub mod measure;
 pub mod slots;
+#[cfg(feature = "train")]
+pub mod train;
 
 pub mod algorithm;
 pub mod graph;

@@ -1,0 +1,16 @@
+//! Training: the neural twin of an effect, from a recording before and after it or from an algorithm that is here.
+//!
+//! Backpropagation is written by hand on the engine's vectors: recurrent layers have as many sequences side by side as a vector has
+//! lanes ([`recurrent`]), convolutions time ([`wavenet`]). Everything here allocates and takes its time: nothing is for the audio
+//! thread.
+
+pub mod design;
+mod lanes;
+pub mod loss;
+pub mod optimise;
+pub mod random;
+pub mod recurrent;
+mod rows;
+pub mod wavenet;
+
+pub use design::{DESIGNS, Design};
