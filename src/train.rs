@@ -7,10 +7,14 @@
 pub mod design;
 mod lanes;
 pub mod loss;
+pub mod material;
 pub mod optimise;
 pub mod random;
 pub mod recurrent;
 mod rows;
+pub mod trainer;
 pub mod wavenet;
 
 pub use design::{DESIGNS, Design};
+pub use material::{Material, MaterialError, Pair};
+pub use trainer::{Evaluation, Limit, Plan, PlanError, Trainer};

@@ -1,12 +1,15 @@
 //! Training: gradients against plain f64 code.
 #![cfg(feature = "train")]
 
+use std::sync::Arc;
+
 use isotherm::neural::description::{Activation, Architecture, Conv1d, Gating, Layer, WaveNet};
 use isotherm::neural::simd::Level;
 use isotherm::train::loss::{Loss, Stretch};
 use isotherm::train::random::Random;
 use isotherm::train::recurrent::{self, Cell, Recurrent};
 use isotherm::train::wavenet::{self, Array, Convolutional};
+use isotherm::train::{Design, Limit, Material, Pair, Plan, Trainer};
 
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
@@ -222,6 +225,91 @@ fn convolutional_gradients_are_those_of_plain_code() {
             let name = format!("{level:?} {arrays:?}");
             assert!((loss(&weights) - found).abs() < 1e-5 * found, "{name}: {found} {}", loss(&weights));
             check(&name, &weights, &gradient, loss);
+        }
+    }
+}
+
+/// tanh of eight times a second of two tones, at 8 kHz.
+fn clip() -> Arc<Material> {
+    let tone = |t: f64| 0.4 * (0.13 * t).sin() + 0.2 * (0.41 * t).sin();
+    let dry: Vec<f32> = (0..8000).map(|t| tone(f64::from(t)) as f32).collect();
+    let wet = dry.iter().map(|x| (8.0 * x).tanh()).collect();
+    let pair = Pair { name: "clip".into(), dry, wet };
+    Arc::new(Material { sample_rate: 8000, held: vec![pair.clone()], train: pair, origin: "a test".into() })
+}
+
+fn short(name: &str, steps: u64) -> Plan {
+    Plan { sequences: 16, frames: 256, ..Plan::new(Design::parse(name).unwrap(), Limit::Steps(steps)) }
+}
+
+fn trained(plan: Plan) -> Trainer {
+    let mut trainer = Trainer::new(plan, clip()).unwrap();
+    while trainer.progress() < 1.0 {
+        trainer.step();
+    }
+    trainer
+}
+
+#[test]
+fn a_short_clip_is_learnt_by_heart() {
+    for (name, steps) in [("lstm-8", 1500), ("gru-8", 1500), ("tcn-4x2", 1500)] {
+        let found = trained(short(name, steps)).evaluate();
+        assert!(found.esr < 1e-4, "{name}: {}", found.esr);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_weights_on_any_number_of_threads() {
+    for name in ["lstm-4", "gru-3", "tcn-3x3"] {
+        let weights = |threads, seed| trained(Plan { threads, seed, ..short(name, 20) }).weights().to_vec();
+        let one = weights(1, 5);
+        assert_eq!(one, weights(1, 5), "{name}");
+        assert_eq!(one, weights(2, 5), "{name}");
+        assert_eq!(one, weights(3, 5), "{name}");
+        assert_ne!(one, weights(1, 6), "{name}");
+    }
+}
+
+#[test]
+fn going_on_gives_the_weights_of_no_interruption() {
+    for name in ["lstm-4", "gru-3", "tcn-3x3"] {
+        let whole = trained(short(name, 40));
+        let mut first = Trainer::new(short(name, 40), clip()).unwrap();
+        for _ in 0..17 {
+            first.step();
+        }
+        let mut second = Trainer::new(short(name, 40), clip()).unwrap();
+        assert!(second.restore(first.state()), "{name}");
+        while second.progress() < 1.0 {
+            second.step();
+        }
+        assert_eq!(whole.weights(), second.weights(), "{name}");
+        assert!(!Trainer::new(short("lstm-5", 40), clip()).unwrap().restore(first.state()), "{name}");
+    }
+}
+
+#[test]
+#[ignore]
+fn explore() {
+    let drive = std::env::var("DRIVE").map_or(24.0, |d| d.parse().unwrap());
+    let settings = isotherm::dsp::Settings::new(isotherm::algorithm::find("saturator").unwrap()).with("drive", drive);
+    let material = Arc::new(Material::of_algorithm(&settings, 48_000, 120.0, 1).unwrap());
+    let name = std::env::var("NET").unwrap_or("lstm-16".into());
+    let seconds: f64 = std::env::var("SECS").unwrap_or("60".into()).parse().unwrap();
+    let mut trainer = Trainer::new(Plan::new(Design::parse(&name).unwrap(), Limit::Seconds(seconds)), material).unwrap();
+    let mut next = 5.0;
+    while trainer.progress() < 1.0 {
+        let loss = trainer.step();
+        if trainer.seconds() >= next || trainer.progress() >= 1.0 {
+            next *= 2.0;
+            let e = trainer.evaluate();
+            println!(
+                "{:.0} s, {} steps ({:.1} ms), loss {loss:.2e}, esr {:.2e} pre {:.2e}, levels {:?}, {:.0} ns",
+                trainer.seconds(), trainer.steps(), 1e3 * trainer.seconds() / trainer.steps() as f64, e.esr, e.esr_emphasised, e.levels, e.ns_per_sample
+            );
+            if trainer.progress() >= 1.0 {
+                for (n, a, b) in e.sounds { println!("  {n}: {a:.2e} {b:.2e}"); }
+            }
         }
     }
 }

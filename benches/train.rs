@@ -1,0 +1,26 @@
+//! A step of training: LSTM-16 over 32 sequences of 2048 samples, a TCN of 8 channels and 2 x 8 layers over 16 of 8192.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use isotherm::dsp::Settings;
+use isotherm::train::{Design, Limit, Material, Plan, Trainer};
+
+fn steps(c: &mut Criterion) {
+    let settings = Settings::new(isotherm::algorithm::find("saturator").expect("a row")).with("drive", 24.0);
+    let material = Arc::new(Material::of_algorithm(&settings, 48_000, 20.0, 1).expect("material"));
+    let mut group = c.benchmark_group("train_step");
+    group.sample_size(20);
+    for name in ["lstm-8", "lstm-16", "gru-16", "tcn-8x4", "tcn-8x16", "wavenet-nano"] {
+        for threads in [1, 2] {
+            let plan = Plan { threads, ..Plan::new(Design::parse(name).expect("a name"), Limit::Steps(u64::MAX)) };
+            let mut trainer = Trainer::new(plan, material.clone()).expect("a plan");
+            group.bench_function(format!("{name}/threads_{threads}"), |b| b.iter(|| black_box(trainer.step())));
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, steps);
+criterion_main!(benches);

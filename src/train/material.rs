@@ -1,0 +1,218 @@
+//! Sound to train on: generated, so that there is as much as is wanted, at every level that music has.
+
+use std::f64::consts::TAU;
+
+use super::random::Random;
+use crate::audio::{AudioError, generate};
+use crate::dsp::{PrepareError, Settings, Spec};
+
+/// A sound before and after an effect, in step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pair {
+    pub name: String,
+    pub dry: Vec<f32>,
+    pub wet: Vec<f32>,
+}
+
+/// What a network learns from, and what it is measured with and never learns from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Material {
+    pub sample_rate: u32,
+    pub train: Pair,
+    pub held: Vec<Pair>,
+    /// In one line, for the card.
+    pub origin: String,
+}
+
+/// Why there is no material.
+#[derive(Debug, thiserror::Error)]
+pub enum MaterialError {
+    #[error(transparent)]
+    Audio(#[from] AudioError),
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    #[error("{found} of {frames} rendered samples are no numbers; expected an effect that is sound")]
+    Unsound { found: usize, frames: usize },
+}
+
+/// Levels of passages, in dB of full scale: evenly spread.
+const LEVELS_DB: (f32, f32) = (-70.0, 0.0);
+/// Passages' lengths in seconds: evenly spread.
+const SECONDS: (f32, f32) = (0.7, 2.0);
+/// Fades at both ends of a passage, in seconds.
+const FADE_SECONDS: f64 = 0.005;
+/// Peaks that guitar and drums are held out at, in dB of full scale.
+const HELD_DB: [f32; 5] = [-1.0, -12.0, -24.0, -40.0, -60.0];
+/// Of generated passages that are held out.
+const HELD_SECONDS: f64 = 24.0;
+/// Apart from any seed that trains.
+const HELD_SEED: u64 = 0x6865_6c64;
+/// Frames at a time of a rendering.
+const BLOCK: usize = 512;
+
+/// Plucked strings, hits, sweeps, tones and noise in turn, each passage at a level of its own. [control thread]
+///
+/// # Errors
+/// If the rate is out of the generators' range.
+pub fn passages(sample_rate: u32, seconds: f64, seed: u64) -> Result<Vec<f32>, AudioError> {
+    let mut random = Random(seed);
+    let rate = f64::from(sample_rate);
+    let frames = (seconds * rate) as usize;
+    let mut out = Vec::with_capacity(frames);
+    let mut kind = 0;
+    while out.len() < frames {
+        let length = (f64::from(random.within(SECONDS.0, SECONDS.1)) * rate) as usize;
+        let mut sound = match kind % 5 {
+            0 => plucks(&mut random, rate, length),
+            1 => hits(&mut random, rate, length),
+            2 => {
+                let from = 20.0 * 8f64.powf(random.unit());
+                let to = (0.45 * rate).min(2000.0 * 8f64.powf(random.unit()));
+                generate::sweep(sample_rate, from, to, 1.0, length)?.channel(0).to_vec()
+            }
+            3 => tones(&mut random, rate, length),
+            _ => noise(&mut random, rate, length),
+        };
+        let peak = sound.iter().fold(1e-9f32, |p, x| p.max(x.abs()));
+        let gain = crate::dsp::db_to_gain(random.within(LEVELS_DB.0, LEVELS_DB.1)) / peak;
+        let fade = (FADE_SECONDS * rate) as f32;
+        for (i, x) in sound.iter_mut().enumerate() {
+            *x *= gain * ((i.min(length - 1 - i) as f32) / fade).min(1.0);
+        }
+        out.extend_from_slice(&sound);
+        kind += 1;
+    }
+    out.truncate(frames);
+    Ok(out)
+}
+
+/// Strings one after another (Karplus and Strong, Computer Music Journal 7(2), 1983), E2 to three octaves above.
+fn plucks(random: &mut Random, rate: f64, length: usize) -> Vec<f32> {
+    let mut out = vec![0.0; length];
+    let count = 1 + random.below(5);
+    for i in 0..count {
+        let period = (rate / (65.0 * 16f64.powf(random.unit()))) as usize;
+        let force = random.within(0.2, 0.6);
+        let (bright, decay) = (random.within(0.5, 0.98), random.within(0.990, 0.999));
+        let mut last = 0.0;
+        let mut string: Vec<f32> = (0..period.max(2))
+            .map(|_| {
+                last += bright * (random.within(-1.0, 1.0) - last);
+                last
+            })
+            .collect();
+        let mut at = 0;
+        for x in &mut out[i * length / count / 2..] {
+            let next = (at + 1) % string.len();
+            *x += force * string[at];
+            string[at] = decay * 0.5 * (string[at] + string[next]);
+            at = next;
+        }
+    }
+    out
+}
+
+/// Drums: decaying noise and decaying tones that fall.
+fn hits(random: &mut Random, rate: f64, length: usize) -> Vec<f32> {
+    let mut out = vec![0.0; length];
+    let count = 3 + random.below(6);
+    for i in 0..count {
+        let decay = f64::from(random.within(0.002, 0.08));
+        let hz = f64::from(random.within(45.0, 300.0));
+        let (tone, bright, force) = (random.within(0.0, 1.0), random.within(0.05, 1.0), random.within(0.2, 1.0));
+        let (mut low, mut phase) = (0.0, 0.0f64);
+        // Until the hit is 80 dB down.
+        for (n, x) in out[i * length / count..].iter_mut().take((9.2 * decay * rate) as usize).enumerate() {
+            let t = n as f64 / rate;
+            low += bright * (random.within(-1.0, 1.0) - low);
+            phase += hz * (1.0 + 0.5 * (-t * 60.0).exp()) / rate;
+            *x += force * (-t / decay).exp() as f32 * (tone * (TAU * phase).sin() as f32 + (1.0 - tone) * low);
+        }
+    }
+    out
+}
+
+/// One to three sines from 40 Hz to 5 kHz that swell or fade.
+fn tones(random: &mut Random, rate: f64, length: usize) -> Vec<f32> {
+    let mut out = vec![0.0; length];
+    for _ in 0..1 + random.below(3) {
+        let hz = 40.0 * 128f64.powf(random.unit());
+        let (force, slope) = (random.within(0.2, 0.9), f64::from(random.within(-3.0, 1.0)));
+        for (n, x) in out.iter_mut().enumerate() {
+            let envelope = (slope * n as f64 / length as f64).exp() as f32;
+            *x += force * envelope * (TAU * (hz * n as f64 / rate).fract()).sin() as f32;
+        }
+    }
+    out
+}
+
+/// Noise, more or less dark, that trembles.
+fn noise(random: &mut Random, rate: f64, length: usize) -> Vec<f32> {
+    let bright = random.within(0.02, 1.0);
+    let hz = f64::from(random.within(1.0, 8.0));
+    let mut low = 0.0;
+    let sample = |n: usize| {
+        low += bright * (random.within(-1.0, 1.0) - low);
+        low * (0.5 + 0.5 * (TAU * hz * n as f64 / rate).sin() as f32)
+    };
+    (0..length).map(sample).collect()
+}
+
+/// A sound through an algorithm, without its latency. [control thread]
+///
+/// # Errors
+/// If the algorithm cannot be prepared.
+pub fn render(settings: &Settings, sample_rate: u32, dry: &[f32]) -> Result<Vec<f32>, PrepareError> {
+    let mut processor = (settings.algorithm().create)();
+    processor.prepare(Spec { sample_rate: sample_rate as f32, channels: 1, max_frames: BLOCK }, settings)?;
+    processor.set_offline(true);
+    let latency = processor.latency();
+    let mut wet = dry.to_vec();
+    wet.resize(dry.len() + latency, 0.0);
+    for block in wet.chunks_mut(BLOCK) {
+        processor.process(&mut [block]);
+    }
+    wet.drain(..latency);
+    Ok(wet)
+}
+
+impl Material {
+    /// Generated sound before and after an algorithm. Held out: other passages, and the guitar and the drums of [`generate`], each at
+    /// five levels. [control thread]
+    ///
+    /// # Errors
+    /// If the algorithm cannot be prepared for the rate, or its output is no sound.
+    pub fn of_algorithm(settings: &Settings, sample_rate: u32, seconds: f64, seed: u64) -> Result<Self, MaterialError> {
+        let pair = |name: String, dry: Vec<f32>| -> Result<Pair, MaterialError> {
+            let wet = render(settings, sample_rate, &dry)?;
+            let found = wet.iter().filter(|x| !x.is_finite()).count();
+            if found > 0 {
+                return Err(MaterialError::Unsound { found, frames: wet.len() });
+            }
+            Ok(Pair { name, dry, wet })
+        };
+        let train = pair("passages".into(), passages(sample_rate, seconds, seed)?)?;
+        let mut held = vec![pair("other passages".into(), passages(sample_rate, HELD_SECONDS, seed ^ HELD_SEED)?)?];
+        let music =
+            [("guitar", generate::guitar(sample_rate, 1, HELD_SEED)?), ("drums", generate::drums(sample_rate, 1, HELD_SEED)?)];
+        for (name, sound) in &music {
+            for level in HELD_DB {
+                let gain = crate::dsp::db_to_gain(level) / sound.peak() as f32;
+                let dry = sound.channel(0).iter().map(|x| gain * x).collect();
+                held.push(pair(format!("{name}, peak {level} dBFS"), dry)?);
+            }
+        }
+        let origin = format!("{seconds} s of generated passages (seed {seed}) through '{}'", settings.algorithm().id);
+        Ok(Self { sample_rate, train, held, origin })
+    }
+
+    /// Adds a sound that is held out. [control thread]
+    ///
+    /// # Errors
+    /// If the algorithm cannot be prepared for the rate.
+    pub fn hold(&mut self, settings: &Settings, name: &str, dry: &[f32]) -> Result<(), MaterialError> {
+        let wet = render(settings, self.sample_rate, dry)?;
+        self.held.push(Pair { name: name.to_owned(), dry: dry.to_vec(), wet });
+        Ok(())
+    }
+}
