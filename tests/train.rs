@@ -305,10 +305,18 @@ fn explore() {
             let e = trainer.evaluate();
             println!(
                 "{:.0} s, {} steps ({:.1} ms), loss {loss:.2e}, esr {:.2e} pre {:.2e}, levels {:?}, {:.0} ns",
-                trainer.seconds(), trainer.steps(), 1e3 * trainer.seconds() / trainer.steps() as f64, e.esr, e.esr_emphasised, e.levels, e.ns_per_sample
+                trainer.seconds(),
+                trainer.steps(),
+                1e3 * trainer.seconds() / trainer.steps() as f64,
+                e.esr,
+                e.esr_emphasised,
+                e.levels,
+                e.ns_per_sample
             );
             if trainer.progress() >= 1.0 {
-                for (n, a, b) in e.sounds { println!("  {n}: {a:.2e} {b:.2e}"); }
+                for (n, a, b) in e.sounds {
+                    println!("  {n}: {a:.2e} {b:.2e}");
+                }
             }
         }
     }

@@ -1,4 +1,6 @@
 //! Products of matrices and vectors, each lane of a vector a sequence of its own.
+//!
+//! No vector goes through a closure here or in the other kernels: a closure is compiled without the level's instructions.
 
 use crate::neural::simd::Simd;
 
@@ -42,7 +44,10 @@ unsafe fn multiply_rows<S: Simd, const R: usize>(s: S, matrix: Matrix, row: usiz
     // SAFETY: the caller's.
     unsafe {
         let out = out.add(row * S::LANES);
-        let mut sums: [S::F; R] = std::array::from_fn(|r| s.load(out.add(r * S::LANES)));
+        let mut sums = [s.splat(0.0); R];
+        for (r, sum) in sums.iter_mut().enumerate() {
+            *sum = s.load(out.add(r * S::LANES));
+        }
         let first = matrix.weights.add(row * matrix.row_step);
         for column in 0..matrix.columns {
             let x = s.load(x.add(column * S::LANES));
@@ -131,11 +136,18 @@ unsafe fn outer_block<S: Simd, const A: usize, const B: usize>(
 ) {
     // SAFETY: the caller's.
     unsafe {
-        let place = |i: usize, k: usize| sums.add(((a + i) * right.rows + b + k) * S::LANES);
-        let mut block: [[S::F; B]; A] = std::array::from_fn(|i| std::array::from_fn(|k| s.load(place(i, k))));
+        let mut block = [[s.splat(0.0); B]; A];
+        for (i, row) in block.iter_mut().enumerate() {
+            for (k, sum) in row.iter_mut().enumerate() {
+                *sum = s.load(sums.add(((a + i) * right.rows + b + k) * S::LANES));
+            }
+        }
         let (mut x, mut y) = (left.values.add(a * S::LANES), right.values.add(b * S::LANES));
         for _ in 0..frames {
-            let y_now: [S::F; B] = std::array::from_fn(|k| s.load(y.add(k * S::LANES)));
+            let mut y_now = [s.splat(0.0); B];
+            for (k, y_now) in y_now.iter_mut().enumerate() {
+                *y_now = s.load(y.add(k * S::LANES));
+            }
             for (i, row) in block.iter_mut().enumerate() {
                 let x = s.load(x.add(i * S::LANES));
                 for (sum, y) in row.iter_mut().zip(y_now) {
@@ -146,7 +158,7 @@ unsafe fn outer_block<S: Simd, const A: usize, const B: usize>(
         }
         for (i, row) in block.into_iter().enumerate() {
             for (k, sum) in row.into_iter().enumerate() {
-                s.store(place(i, k), sum);
+                s.store(sums.add(((a + i) * right.rows + b + k) * S::LANES), sum);
             }
         }
     }

@@ -281,7 +281,9 @@ impl Kernel for Forward<'_> {
                     Cell::Lstm => {
                         multiply_add(s, recurrent, h, gates);
                         for j in 0..width {
-                            let [i, f, o] = [0, 1, 3].map(|gate| sigmoid(s, s.load(at(gate, j))));
+                            let i = sigmoid(s, s.load(at(0, j)));
+                            let f = sigmoid(s, s.load(at(1, j)));
+                            let o = sigmoid(s, s.load(at(3, j)));
                             let g = tanh(s, s.load(at(2, j)));
                             let cell = s.mul_add(f, s.load(c.add(j * lanes)), s.mul(i, g));
                             let bent = tanh(s, cell);
@@ -308,7 +310,8 @@ impl Kernel for Forward<'_> {
                         let new = recurrent.weights.add(2 * width * width);
                         multiply_add(s, Matrix { weights: new, rows: width, ..recurrent }, h, inner);
                         for j in 0..width {
-                            let [r, z] = [0, 1].map(|gate| sigmoid(s, s.load(at(gate, j))));
+                            let r = sigmoid(s, s.load(at(0, j)));
+                            let z = sigmoid(s, s.load(at(1, j)));
                             let n = tanh(s, s.mul_add(r, s.load(inner.add(j * lanes)), s.load(at(2, j))));
                             let out = s.mul_add(z, s.sub(s.load(h.add(j * lanes)), n), n);
                             for (gate, value) in [r, z, n].into_iter().enumerate() {
@@ -323,6 +326,12 @@ impl Kernel for Forward<'_> {
             }
         }
     }
+}
+
+/// The logistic function's derivative, from its value.
+#[inline(always)]
+fn logistic_slope<S: Simd>(s: S, value: S::F) -> S::F {
+    s.mul(value, s.sub(s.splat(1.0), value))
 }
 
 struct Backward<'a> {
@@ -367,15 +376,15 @@ impl Kernel for Backward<'_> {
                             let before = cells.as_ptr().add(t * width * lanes);
                             for j in 0..width {
                                 let d = s.mul_add(s.splat(*p.add(places.head + j)), dy, s.load(dh.add(j * lanes)));
-                                let [i, f, g, o] = [0, 1, 2, 3].map(|gate| s.load(at(gate, j)));
+                                let (i, f) = (s.load(at(0, j)), s.load(at(1, j)));
+                                let (g, o) = (s.load(at(2, j)), s.load(at(3, j)));
                                 let bent = s.load(inner.add(j * lanes));
                                 let slope = s.sub(one, s.mul(bent, bent));
                                 let dcell = s.mul_add(s.mul(d, o), slope, s.load(dc.add(j * lanes)));
-                                let logistic = |x| s.mul(x, s.sub(one, x));
-                                s.store(at(0, j), s.mul(s.mul(dcell, g), logistic(i)));
-                                s.store(at(1, j), s.mul(s.mul(dcell, s.load(before.add(j * lanes))), logistic(f)));
+                                s.store(at(0, j), s.mul(s.mul(dcell, g), logistic_slope(s, i)));
+                                s.store(at(1, j), s.mul(s.mul(dcell, s.load(before.add(j * lanes))), logistic_slope(s, f)));
                                 s.store(at(2, j), s.mul(s.mul(dcell, i), s.sub(one, s.mul(g, g))));
-                                s.store(at(3, j), s.mul(s.mul(d, bent), logistic(o)));
+                                s.store(at(3, j), s.mul(s.mul(d, bent), logistic_slope(s, o)));
                                 s.store(dc.add(j * lanes), s.mul(dcell, f));
                                 s.store(dh.add(j * lanes), s.splat(0.0));
                             }
@@ -387,11 +396,10 @@ impl Kernel for Backward<'_> {
                             let hidden_at = |gate: usize, j: usize| apart.add((gate * width + j) * lanes);
                             for j in 0..width {
                                 let d = s.mul_add(s.splat(*p.add(places.head + j)), dy, s.load(dh.add(j * lanes)));
-                                let [r, z, n] = [0, 1, 2].map(|gate| s.load(at(gate, j)));
-                                let logistic = |x| s.mul(x, s.sub(one, x));
-                                let dz = s.mul(s.mul(d, s.sub(s.load(before.add(j * lanes)), n)), logistic(z));
+                                let (r, z, n) = (s.load(at(0, j)), s.load(at(1, j)), s.load(at(2, j)));
+                                let dz = s.mul(s.mul(d, s.sub(s.load(before.add(j * lanes)), n)), logistic_slope(s, z));
                                 let dn = s.mul(s.mul(d, s.sub(one, z)), s.sub(one, s.mul(n, n)));
-                                let dr = s.mul(s.mul(dn, s.load(inner.add(j * lanes))), logistic(r));
+                                let dr = s.mul(s.mul(dn, s.load(inner.add(j * lanes))), logistic_slope(s, r));
                                 for (gate, (value, hidden_value)) in
                                     [(dr, dr), (dz, dz), (dn, s.mul(dn, r))].into_iter().enumerate()
                                 {

@@ -178,8 +178,11 @@ impl Taps {
         unsafe {
             for t in (start..end).step_by(2 * S::LANES) {
                 let to = self.to.add(o * self.to_step + t);
-                let mut sums: [[S::F; 2]; O] =
-                    std::array::from_fn(|j| [0, 1].map(|v| s.load(to.add(j * self.to_step + v * S::LANES))));
+                let mut sums = [[s.splat(0.0); 2]; O];
+                for (j, sum) in sums.iter_mut().enumerate() {
+                    let to = to.add(j * self.to_step);
+                    *sum = [s.load(to), s.load(to.add(S::LANES))];
+                }
                 for i in 0..self.inputs {
                     let from = self.from.add(i * self.from_step + t);
                     let weights = self.weights.add(o * self.o_step + i * self.i_step);
@@ -321,10 +324,13 @@ impl Products<'_> {
             let d: [*const f32; O] = std::array::from_fn(|j| self.d.start().add((o + j) * self.d.step()));
             let mut sums = [[s.splat(0.0); C]; O];
             for t in frames.step_by(S::LANES) {
-                let x: [S::F; C] = std::array::from_fn(|c| s.load(x[c].add(t)));
+                let mut now = [s.splat(0.0); C];
+                for (now, x) in now.iter_mut().zip(x) {
+                    *now = s.load(x.add(t));
+                }
                 for (row, d) in sums.iter_mut().zip(d) {
                     let d = s.load(d.add(t));
-                    for (sum, x) in row.iter_mut().zip(x) {
+                    for (sum, x) in row.iter_mut().zip(now) {
                         *sum = s.mul_add(d, x, *sum);
                     }
                 }
