@@ -4,11 +4,14 @@
 //! lanes ([`recurrent`]), convolutions time ([`wavenet`]). Everything here allocates and takes its time: nothing is for the audio
 //! thread.
 
+pub mod checkpoint;
 pub mod design;
+pub mod export;
 mod lanes;
 pub mod loss;
 pub mod material;
 pub mod optimise;
+mod pair;
 pub mod random;
 pub mod recurrent;
 mod rows;
@@ -17,4 +20,5 @@ pub mod wavenet;
 
 pub use design::{DESIGNS, Design};
 pub use material::{Material, MaterialError, Pair};
+pub use pair::{Found, LEAST_SECONDS, PairError};
 pub use trainer::{Evaluation, Limit, Plan, PlanError, Trainer};
