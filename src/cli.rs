@@ -7,6 +7,7 @@ mod bench;
 mod generate;
 mod model;
 mod render;
+mod train;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -58,7 +59,8 @@ fn command() -> Command {
         .subcommand(render::command())
         .subcommand(generate::command())
         .subcommand(bench::command())
-        .subcommand(model::command());
+        .subcommand(model::command())
+        .subcommand(train::command());
     #[cfg(feature = "standalone")]
     let command = command.subcommand(app::command());
     command
@@ -89,6 +91,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("generate", m)) => generate::run(m),
         Some(("bench", m)) => bench::run(m),
         Some(("model", m)) => model::run(m),
+        Some(("train", m)) => train::run(m),
         #[cfg(feature = "standalone")]
         Some(("app", m)) => app::run(m),
         _ => Err(Failure::Usage("no such command".into())),
@@ -118,10 +121,11 @@ fn flag(id: &str) -> String {
     id.replace('_', "-")
 }
 
-/// `--algorithm`, and a flag for every parameter of every row.
+/// `--algorithm` (or what else `algorithm` is called), and a flag for every parameter of every row.
 fn with_parameters(command: Command, algorithm: Arg) -> Command {
     let ids: Vec<&str> = REGISTRY.iter().map(|r| r.id).collect();
-    let mut command = command.arg(algorithm.long("algorithm").value_name("ID").help(format!("One of {}", ids.join(", "))));
+    let algorithm = if algorithm.get_long().is_none() { algorithm.long("algorithm") } else { algorithm };
+    let mut command = command.arg(algorithm.value_name("ID").help(format!("One of {}", ids.join(", "))));
     let mut known: Vec<&str> = Vec::new();
     for row in REGISTRY {
         for parameter in row.parameters {

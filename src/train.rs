@@ -21,4 +21,5 @@ pub mod wavenet;
 pub use design::{DESIGNS, Design};
 pub use material::{Material, MaterialError, Pair};
 pub use pair::{Found, LEAST_SECONDS, PairError};
+pub use recurrent::Cell;
 pub use trainer::{Evaluation, Limit, Plan, PlanError, Trainer};

@@ -61,6 +61,22 @@ impl Design {
         }
     }
 
+    /// In one line, for a card: `lstm-16`, `wavenet of 16 and 8 channels, 20 layers`. [any thread]
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Recurrent(r) => {
+                let cell = if r.cell == Cell::Lstm { "lstm" } else { "gru" };
+                format!("{cell}-{}{}", r.hidden, if r.chrono { ", slow" } else { "" })
+            }
+            Self::Convolutional(c) => {
+                let layers: usize = c.arrays.iter().map(|a| a.dilations.len()).sum();
+                let channels: Vec<String> = c.arrays.iter().map(|a| a.channels.to_string()).collect();
+                format!("wavenet of {} channels, {layers} layers", channels.join(" and "))
+            }
+        }
+    }
+
     /// How many numbers are trained. [any thread]
     #[must_use]
     pub fn parameters(&self) -> usize {

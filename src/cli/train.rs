@@ -1,0 +1,347 @@
+//! `isotherm train`: the neural twin of an algorithm, or of a recording before and after an effect.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::{Failure, number, say, settings, settings_json, whole, with_parameters};
+use crate::audio::wav::read;
+use crate::train::export::{self, Label};
+use crate::train::{Cell, DESIGNS, Design, Evaluation, Found, Limit, Material, Plan, Trainer, checkpoint};
+
+/// Names in the folder.
+const CHECKPOINT: &str = "checkpoint.bin";
+const CARD: &str = "card";
+const TWIN: &str = "twin";
+/// Seconds of training between two checkpoints, and the first time that what is held out is measured; then each time twice as late, up to
+/// the most.
+const CHECKPOINT_SECONDS: f64 = 10.0;
+const FIRST_LOOK_SECONDS: f64 = 5.0;
+const LONGEST_BETWEEN_LOOKS: f64 = 30.0;
+
+pub fn command() -> Command {
+    let option = |name: &'static str, long: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(long).value_name(value).allow_hyphen_values(true).help(help)
+    };
+    let file = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("FILE.wav").value_parser(value_parser!(PathBuf)).help(help)
+    };
+    let command = Command::new("train")
+        .about("Trains the neural twin of an algorithm, or of a recording before and after an effect")
+        .arg(
+            Arg::new("out")
+                .long("out")
+                .required(true)
+                .value_name("FOLDER")
+                .value_parser(value_parser!(PathBuf))
+                .help("New or empty; with --resume that of before"),
+        )
+        .arg(file("dry", "Before the effect: mono, 10 s or more").requires("wet"))
+        .arg(file("wet", "Behind the effect: as many frames").requires("dry").conflicts_with("algorithm"))
+        .arg(
+            file("hold", "Another sound to measure the twin of an algorithm with; may be given more than once")
+                .action(ArgAction::Append)
+                .conflicts_with("wet"),
+        )
+        .arg(Arg::new("network").long("network").value_name("NAME").default_value("lstm-16").help(DESIGNS))
+        .arg(option("minutes", "minutes", "M", "How long; the learning rate follows the clock [1]").conflicts_with("steps"))
+        .arg(option("steps", "steps", "N", "How many steps instead: the same seed then gives the same weights"))
+        .arg(option("stop", "stop-at", "ESR", "Ends when the error on what is held out is this low"))
+        .arg(option("seed", "seed", "N", "Of weights and material").default_value("1"))
+        .arg(option("material", "material", "SECONDS", "How much is generated for --target, 20 to 600").default_value("180"))
+        .arg(option("sample_rate", "sample-rate", "HZ", "Of the twin of an algorithm, 8000 to 192000").default_value("48000"))
+        .arg(option("threads", "threads", "N", "1 to 16; changes no weight [2]"))
+        .arg(
+            Arg::new("slow")
+                .long("slow")
+                .action(ArgAction::SetTrue)
+                .help("For an effect with a slow memory: an LSTM that remembers long from the first"),
+        )
+        .arg(Arg::new("resume").long("resume").action(ArgAction::SetTrue).help("Goes on at the checkpoint in the folder"))
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The card as JSON"));
+    with_parameters(command, Arg::new("algorithm").long("target").required_unless_present("dry"))
+}
+
+pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let plan = plan(matches)?;
+    let stop = matches.get_one::<String>("stop").map(|text| number("stop-at", text, 1e-12, 1.0)).transpose()?;
+    let folder = Folder::open(matches)?;
+    let (material, source) = material(matches, plan.seed)?;
+    let of = format!("{source} {plan:?}");
+    let mut trainer = Trainer::new(plan, Arc::new(material)).map_err(Failure::failed)?;
+    if matches.get_flag("resume") {
+        let state = checkpoint::read(&folder.file(CHECKPOINT), &of).map_err(Failure::failed)?;
+        if !trainer.restore(state) {
+            return Err(Failure::Failed(format!("{}: does not fit this plan", folder.file(CHECKPOINT).display())));
+        }
+    }
+    let (found, looks) = train(&mut trainer, &folder, &of, stop)?;
+    let card = card(&trainer, &found, &source, &looks);
+    write_out(&trainer, &folder, &found, &card)?;
+    if matches.get_flag("json") {
+        say(&card);
+    } else {
+        for line in lines(&card) {
+            say(line);
+        }
+    }
+    Ok(())
+}
+
+fn plan(matches: &ArgMatches) -> Result<Plan, Failure> {
+    let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
+    let limit = match (text("steps"), text("minutes")) {
+        (Some(steps), _) => Limit::Steps(whole("steps", steps, 1, 1 << 40)? as u64),
+        (None, minutes) => Limit::Seconds(60.0 * number("minutes", minutes.unwrap_or("1"), 0.01, 10_000.0)?),
+    };
+    let mut design = Design::parse(text("network").unwrap_or("")).map_err(|e| Failure::Usage(format!("--network: {e}")))?;
+    if matches.get_flag("slow") {
+        match &mut design {
+            Design::Recurrent(shape) if shape.cell == Cell::Lstm => shape.chrono = true,
+            _ => return Err(Failure::Usage("--slow is for networks lstm-N".into())),
+        }
+    }
+    let mut plan = Plan::new(design, limit);
+    plan.seed = whole("seed", text("seed").unwrap_or("1"), 0, 1 << 48)? as u64;
+    if let Some(threads) = text("threads") {
+        plan.threads = whole("threads", threads, 1, 16)?;
+    }
+    Ok(plan)
+}
+
+/// The material, and in JSON what it comes from.
+fn material(matches: &ArgMatches, seed: u64) -> Result<(Material, Value), Failure> {
+    let path = |name: &str| matches.get_one::<PathBuf>(name);
+    if let (Some(dry), Some(wet)) = (path("dry"), path("wet")) {
+        let (material, Found { delay, inverted, correlation, replicate_esr }) =
+            Material::of_pair(&read(dry).map_err(Failure::failed)?, &read(wet).map_err(Failure::failed)?)
+                .map_err(|error| Failure::Failed(format!("{} and {}: {error}", dry.display(), wet.display())))?;
+        let source = json!({
+            "dry": dry, "wet": wet, "delay_frames": delay, "inverted": inverted, "correlation": correlation,
+            "replicate_esr": replicate_esr,
+        });
+        return Ok((material, source));
+    }
+    let text = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
+    let settings = settings(matches, text("algorithm")).map_err(|failure| match failure {
+        Failure::Usage(line) => Failure::Usage(line.replace("unknown algorithm", "--target: unknown algorithm")),
+        other => other,
+    })?;
+    if settings.algorithm().model {
+        return Err(Failure::Usage(format!(
+            "--target: '{}' runs a model; expected an algorithm that runs none",
+            settings.algorithm().id
+        )));
+    }
+    let seconds = number("material", text("material"), 20.0, 600.0)?;
+    let rate = whole("sample-rate", text("sample_rate"), 8000, 192_000)? as u32;
+    let mut sounds = Vec::new();
+    for path in matches.get_many::<PathBuf>("hold").into_iter().flatten() {
+        let sound = read(path).map_err(Failure::failed)?;
+        if sound.sample_rate() != rate {
+            let found = sound.sample_rate();
+            return Err(Failure::Failed(format!("{}: {found} Hz; expected {rate} Hz", path.display())));
+        }
+        sounds.push((path, sound.mix_down()));
+    }
+    let mut material = Material::of_algorithm(&settings, rate, seconds, seed).map_err(Failure::failed)?;
+    for (path, sound) in &sounds {
+        material.hold(&settings, &path.display().to_string(), sound.channel(0)).map_err(Failure::failed)?;
+    }
+    let source = json!({
+        "algorithm": settings.algorithm().id, "settings": settings_json(&settings), "material_seconds": seconds,
+        "held_files": sounds.iter().map(|(path, _)| path).collect::<Vec<_>>(),
+    });
+    Ok((material, source))
+}
+
+/// Where everything goes.
+struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes the folder if it is not there, and sees that files can be written to it, before any time is spent.
+    fn open(matches: &ArgMatches) -> Result<Self, Failure> {
+        let path = matches.get_one::<PathBuf>("out").ok_or_else(|| Failure::Usage("no --out folder".into()))?;
+        let failed = |error: std::io::Error| Failure::Failed(format!("{}: {error}", path.display()));
+        if matches.get_flag("resume") {
+            if !path.join(CHECKPOINT).is_file() {
+                return Err(Failure::Failed(format!(
+                    "{}: no {CHECKPOINT} in it; expected the folder of a training",
+                    path.display()
+                )));
+            }
+        } else if path.exists() {
+            if !path.is_dir() {
+                return Err(Failure::Failed(format!("{}: no folder; expected a new or empty one", path.display())));
+            }
+            if path.read_dir().map_err(failed)?.next().is_some() {
+                return Err(Failure::Failed(format!(
+                    "{}: not empty; expected a new or empty folder, or --resume",
+                    path.display()
+                )));
+            }
+        } else {
+            std::fs::create_dir_all(path).map_err(failed)?;
+        }
+        let folder = Self(path.clone());
+        // More than a checkpoint and the exports of the largest network need.
+        let trial = folder.file("room.part");
+        let room = std::fs::write(&trial, vec![0u8; ROOM_BYTES]);
+        let _ = std::fs::remove_file(&trial);
+        room.map_err(failed)?;
+        Ok(folder)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes a file, whole or not at all.
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let (path, part) = (self.file(name), self.file(&format!("{name}.part")));
+        let done = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, &path));
+        done.map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
+    }
+}
+
+/// Room that a folder must have.
+const ROOM_BYTES: usize = 8 << 20;
+
+/// A look at what is held out: seconds, steps, error to signal.
+type Look = (f64, u64, f64);
+
+/// Steps until the limit, an error that is low enough, or an interruption, which leaves a checkpoint behind.
+fn train(trainer: &mut Trainer, folder: &Folder, of: &str, stop: Option<f64>) -> Result<(Evaluation, Vec<Look>), Failure> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = interrupted.clone();
+    // Another handler is there only where this runs inside another program.
+    let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(1000) } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent} % {eta} {msg}") {
+        bar.set_style(style);
+    }
+    let save = |trainer: &Trainer| checkpoint::write(&folder.file(CHECKPOINT), of, &trainer.state()).map_err(Failure::failed);
+    let mut looks: Vec<Look> = Vec::new();
+    let (mut next_look, mut next_save) = (trainer.seconds() + FIRST_LOOK_SECONDS, trainer.seconds() + CHECKPOINT_SECONDS);
+    while trainer.progress() < 1.0 {
+        trainer.step();
+        bar.set_position((1000.0 * trainer.progress()) as u64);
+        if interrupted.load(Ordering::Relaxed) {
+            save(trainer)?;
+            return Err(Failure::Failed(format!("interrupted; --resume goes on at step {}", trainer.steps())));
+        }
+        if trainer.seconds() >= next_save {
+            save(trainer)?;
+            next_save = trainer.seconds() + CHECKPOINT_SECONDS;
+        }
+        if trainer.seconds() >= next_look && trainer.progress() < 1.0 {
+            let found = trainer.evaluate();
+            bar.set_message(format!("ESR {:.2e}", found.esr));
+            looks.push((trainer.seconds(), trainer.steps(), found.esr));
+            if stop.is_some_and(|stop| found.esr <= stop) {
+                break;
+            }
+            next_look = trainer.seconds() + trainer.seconds().min(LONGEST_BETWEEN_LOOKS);
+        }
+    }
+    bar.finish_and_clear();
+    save(trainer)?;
+    let found = trainer.evaluate();
+    if !found.esr.is_finite() {
+        return Err(Failure::Failed(format!("the error came out as {}; expected a number", found.esr)));
+    }
+    looks.push((trainer.seconds(), trainer.steps(), found.esr));
+    Ok((found, looks))
+}
+
+fn card(trainer: &Trainer, found: &Evaluation, source: &Value, looks: &[Look]) -> Value {
+    let (plan, material) = (trainer.plan(), trainer.material());
+    let seconds = |frames: usize| frames as f64 / f64::from(material.sample_rate);
+    json!({
+        "network": plan.design.name(), "parameters": plan.design.parameters(), "sample_rate": material.sample_rate,
+        "data": {
+            "origin": material.origin, "source": source, "train_seconds": seconds(material.train.dry.len()),
+            "held_seconds": seconds(material.held.iter().map(|p| p.dry.len()).sum()),
+        },
+        "training": {
+            "steps": trainer.steps(), "seconds": trainer.seconds(), "seed": plan.seed, "threads": plan.threads,
+            "sequences": plan.sequences, "frames": plan.frames, "learning_rates": [plan.learning_rates.0, plan.learning_rates.1],
+            "loss": { "emphasis": plan.loss.emphasis, "plain": plan.loss.plain, "dc": plan.loss.dc },
+        },
+        "esr": found.esr, "esr_pre_emphasis_0.85": found.esr_emphasised,
+        "esr_by_level": found.levels.iter().map(|(top, esr)| json!({ "up_to_dbfs": top, "esr": esr })).collect::<Vec<_>>(),
+        "esr_by_sound": found.sounds.iter().map(|(name, raw, emphasised)| {
+            json!({ "sound": name, "esr": raw, "esr_pre_emphasis_0.85": emphasised })
+        }).collect::<Vec<_>>(),
+        "ns_per_sample": found.ns_per_sample,
+        "curve": looks.iter().map(|(seconds, steps, esr)| json!({ "seconds": seconds, "steps": steps, "esr": esr })).collect::<Vec<_>>(),
+    })
+}
+
+fn write_out(trainer: &Trainer, folder: &Folder, found: &Evaluation, card: &Value) -> Result<(), Failure> {
+    let architecture = trainer.architecture();
+    let name = format!("Twin, {}", trainer.plan().design.name());
+    let label = Label { name, sample_rate: trainer.material().sample_rate, esr: found.esr };
+    if let Some(text) = export::nam(&architecture, &label) {
+        folder.put(&format!("{TWIN}.nam"), text.as_bytes())?;
+    }
+    if let Some(text) = export::keras(&architecture, &label) {
+        folder.put(&format!("{TWIN}.json"), text.as_bytes())?;
+    }
+    if let Some(bytes) = export::onnx(&architecture, &label) {
+        folder.put(&format!("{TWIN}.onnx"), &bytes)?;
+    }
+    folder.put(&format!("{CARD}.json"), serde_json::to_string_pretty(card).map_err(Failure::failed)?.as_bytes())?;
+    folder.put(&format!("{CARD}.md"), markdown(card).as_bytes())
+}
+
+fn figure(value: &Value) -> String {
+    value.as_f64().map_or_else(|| "none".into(), |x| format!("{x:.2e}"))
+}
+
+fn lines(card: &Value) -> Vec<String> {
+    let levels = card["esr_by_level"].as_array().into_iter().flatten();
+    let levels: Vec<String> =
+        levels.map(|l| format!("up to {} dBFS {}", l["up_to_dbfs"].as_f64().unwrap_or(0.0), figure(&l["esr"]))).collect();
+    vec![
+        format!(
+            "{}: {} parameters, {} steps in {:.1} s, {:.0} ns per sample",
+            card["network"].as_str().unwrap_or(""),
+            card["parameters"],
+            card["training"]["steps"],
+            card["training"]["seconds"].as_f64().unwrap_or(0.0),
+            card["ns_per_sample"].as_f64().unwrap_or(0.0)
+        ),
+        format!(
+            "ESR on what was held out {}, with pre-emphasis 0.85 {}",
+            figure(&card["esr"]),
+            figure(&card["esr_pre_emphasis_0.85"])
+        ),
+        format!("by level: {}", levels.join(", ")),
+    ]
+}
+
+fn markdown(card: &Value) -> String {
+    let mut out = format!("# Twin: {}\n\n", card["network"].as_str().unwrap_or(""));
+    for line in lines(card) {
+        let _ = writeln!(out, "- {line}");
+    }
+    let _ = writeln!(out, "- trained on {}", card["data"]["origin"].as_str().unwrap_or(""));
+    let _ = writeln!(out, "\n| held out | ESR | with pre-emphasis 0.85 |\n|---|---|---|");
+    for sound in card["esr_by_sound"].as_array().into_iter().flatten() {
+        let (raw, emphasised) = (figure(&sound["esr"]), figure(&sound["esr_pre_emphasis_0.85"]));
+        let _ = writeln!(out, "| {} | {raw} | {emphasised} |", sound["sound"].as_str().unwrap_or(""));
+    }
+    let _ = writeln!(out, "\n| seconds | steps | ESR |\n|---|---|---|");
+    for look in card["curve"].as_array().into_iter().flatten() {
+        let _ =
+            writeln!(out, "| {:.1} | {} | {} |", look["seconds"].as_f64().unwrap_or(0.0), look["steps"], figure(&look["esr"]));
+    }
+    out
+}
