@@ -3,13 +3,19 @@
 
 use std::sync::Arc;
 
+use isotherm::audio::Audio;
+use isotherm::neural::Model;
 use isotherm::neural::description::{Activation, Architecture, Conv1d, Gating, Layer, WaveNet};
+#[cfg(feature = "onnx")]
+use isotherm::neural::engine::Mode;
 use isotherm::neural::simd::Level;
+use isotherm::train::export::{self, Label};
 use isotherm::train::loss::{Loss, Stretch};
 use isotherm::train::random::Random;
 use isotherm::train::recurrent::{self, Cell, Recurrent};
+use isotherm::train::trainer::play;
 use isotherm::train::wavenet::{self, Array, Convolutional};
-use isotherm::train::{Design, Limit, Material, Pair, Plan, Trainer};
+use isotherm::train::{Design, Found, Limit, Material, Pair, PairError, Plan, Trainer};
 
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
@@ -229,11 +235,11 @@ fn convolutional_gradients_are_those_of_plain_code() {
     }
 }
 
-/// tanh of eight times a second of two tones, at 8 kHz.
+/// tanh of three times a second of two tones, at 8 kHz.
 fn clip() -> Arc<Material> {
     let tone = |t: f64| 0.4 * (0.13 * t).sin() + 0.2 * (0.41 * t).sin();
     let dry: Vec<f32> = (0..8000).map(|t| tone(f64::from(t)) as f32).collect();
-    let wet = dry.iter().map(|x| (8.0 * x).tanh()).collect();
+    let wet = dry.iter().map(|x| (3.0 * x).tanh()).collect();
     let pair = Pair { name: "clip".into(), dry, wet };
     Arc::new(Material { sample_rate: 8000, held: vec![pair.clone()], train: pair, origin: "a test".into() })
 }
@@ -252,7 +258,7 @@ fn trained(plan: Plan) -> Trainer {
 
 #[test]
 fn a_short_clip_is_learnt_by_heart() {
-    for (name, steps) in [("lstm-8", 1500), ("gru-8", 1500), ("tcn-4x2", 1500)] {
+    for (name, steps) in [("lstm-8", 8000), ("gru-8", 4000), ("tcn-4x2", 2000)] {
         let found = trained(short(name, steps)).evaluate();
         assert!(found.esr < 1e-4, "{name}: {}", found.esr);
     }
@@ -288,36 +294,167 @@ fn going_on_gives_the_weights_of_no_interruption() {
     }
 }
 
-#[test]
-#[ignore]
-fn explore() {
-    let drive = std::env::var("DRIVE").map_or(24.0, |d| d.parse().unwrap());
-    let settings = isotherm::dsp::Settings::new(isotherm::algorithm::find("saturator").unwrap()).with("drive", drive);
-    let material = Arc::new(Material::of_algorithm(&settings, 48_000, 120.0, 1).unwrap());
-    let name = std::env::var("NET").unwrap_or("lstm-16".into());
-    let seconds: f64 = std::env::var("SECS").unwrap_or("60".into()).parse().unwrap();
-    let mut trainer = Trainer::new(Plan::new(Design::parse(&name).unwrap(), Limit::Seconds(seconds)), material).unwrap();
-    let mut next = 5.0;
-    while trainer.progress() < 1.0 {
-        let loss = trainer.step();
-        if trainer.seconds() >= next || trainer.progress() >= 1.0 {
-            next *= 2.0;
-            let e = trainer.evaluate();
-            println!(
-                "{:.0} s, {} steps ({:.1} ms), loss {loss:.2e}, esr {:.2e} pre {:.2e}, levels {:?}, {:.0} ns",
-                trainer.seconds(),
-                trainer.steps(),
-                1e3 * trainer.seconds() / trainer.steps() as f64,
-                e.esr,
-                e.esr_emphasised,
-                e.levels,
-                e.ns_per_sample
-            );
-            if trainer.progress() >= 1.0 {
-                for (n, a, b) in e.sounds {
-                    println!("  {n}: {a:.2e} {b:.2e}");
-                }
+/// The trainer's own forward pass over a sound, from the state that silence leaves; its end is left out.
+fn forward(plan: &Plan, weights: &[f32], input: &[f32], sample_rate: usize) -> Vec<f32> {
+    let level = Level::best_up_to(Level::Avx512);
+    match &plan.design {
+        Design::Recurrent(shape) => {
+            let (lanes, silence) = (level.lanes(), sample_rate / 2);
+            let frames = silence + input.len();
+            let mut tape = recurrent::Tape::new(*shape, level, frames);
+            let mut wide = vec![0.0; frames * lanes];
+            for (t, x) in input.iter().enumerate() {
+                wide[(silence + t) * lanes..(silence + t + 1) * lanes].fill(*x);
             }
+            tape.forward(weights, &wide);
+            tape.output().iter().step_by(lanes).skip(silence).copied().collect()
+        }
+        Design::Convolutional(shape) => {
+            let mut wide = vec![0.0; shape.reach()];
+            wide.extend_from_slice(input);
+            let mut tape = wavenet::Tape::new(shape, level, wide.len());
+            wide.resize(tape.frames(), 0.0);
+            tape.forward(weights, &wide);
+            tape.output()[shape.reach()..shape.reach() + input.len()].to_vec()
         }
     }
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+const LABEL: fn() -> Label = || Label { name: "A twin".into(), sample_rate: 8000, esr: 0.25 };
+
+/// Every kind, with a gated one and one of two arrays.
+fn kinds() -> Vec<Trainer> {
+    let gated = |channels, dilations: &[usize]| Array { channels, taps: 2, dilations: dilations.to_vec(), gated: true };
+    let gated = Design::Convolutional(Convolutional { arrays: vec![gated(3, &[1, 4]), gated(2, &[8])] });
+    let mut plans: Vec<Plan> = ["lstm-5", "gru-3", "tcn-3x3", "wavenet-nano"].iter().map(|name| short(name, 30)).collect();
+    plans[3].frames = 4096;
+    plans[3].limit = Limit::Steps(2);
+    plans.push(Plan { design: gated, ..short("tcn-1x1", 30) });
+    plans.into_iter().map(trained).collect()
+}
+
+#[test]
+fn exported_files_play_as_the_trainer_does() {
+    let input = &clip().train.dry[..2000];
+    for trainer in kinds() {
+        let (name, architecture) = (trainer.plan().design.name(), trainer.architecture());
+        let own = forward(trainer.plan(), trainer.weights(), input, 8000);
+        assert!(largest_difference(&own, &play(&architecture, 8000, input)) < 1e-5, "{name}");
+        let files = [export::nam(&architecture, &LABEL()), export::keras(&architecture, &LABEL())];
+        assert_eq!(
+            files.each_ref().map(Option::is_some),
+            match &trainer.plan().design {
+                Design::Recurrent(r) if r.cell == Cell::Gru => [false, true],
+                Design::Recurrent(_) => [true, true],
+                Design::Convolutional(_) => [true, false],
+            }
+        );
+        for file in files.into_iter().flatten() {
+            let model = Model::read(file.into_bytes()).unwrap();
+            assert_eq!((model.info().sample_rate, model.info().esr), (8000.0, Some(0.25)), "{name}");
+            assert_eq!(model.info().name.as_deref(), Some("A twin"));
+            let read = model.sizes()[0].architecture.as_ref().unwrap();
+            assert!(largest_difference(&own, &play(read, 8000, input)) < 1e-5, "{name}: {:?}", model.info().format);
+        }
+    }
+}
+
+#[cfg(feature = "onnx")]
+#[test]
+fn an_exported_onnx_file_plays_as_the_trainer_does() {
+    assert!(std::env::var_os("ORT_DYLIB_PATH").is_some(), "ORT_DYLIB_PATH is not set: run `cargo xtask test`");
+    let input = &clip().train.dry[..2000];
+    for trainer in kinds() {
+        let name = trainer.plan().design.name();
+        let own = forward(trainer.plan(), trainer.weights(), input, 8000);
+        let model = Model::read(export::onnx(&trainer.architecture(), &LABEL()).unwrap()).unwrap();
+        assert_eq!((model.info().sample_rate, model.info().name.as_deref()), (8000.0, Some("A twin")));
+        let mut voices = model.network(0).clone().voices(Mode::new(1)).unwrap();
+        voices.set_offline(true);
+        let latency = voices.latency();
+        let mut out = input.to_vec();
+        out.resize(input.len() + latency, 0.0);
+        for block in out.chunks_mut(64) {
+            voices.process(&mut [block], &[]);
+        }
+        let difference = largest_difference(&own, &out[latency..]);
+        assert!(difference < 1e-5, "{name}: {difference:e}");
+    }
+}
+
+/// Tones that move, with pauses: `frames` at 8 kHz.
+fn speech(frames: usize) -> Vec<f32> {
+    let mut random = Random(9);
+    let mut low = 0.0;
+    let sample = |t: usize| {
+        low += 0.3 * (random.within(-1.0, 1.0) - low);
+        low * if t / 3000 % 4 == 3 { 0.0 } else { 0.5 }
+    };
+    (0..frames).map(sample).collect()
+}
+
+/// `wet` for the dry sound of 20 s at 8 kHz.
+fn pair(dry: &[f32], wet: &[f32]) -> Result<(Material, Found), PairError> {
+    Material::of_pair(&Audio::from_mono(8000, dry).unwrap(), &Audio::from_mono(8000, wet).unwrap())
+}
+
+#[test]
+fn delay_and_polarity_of_a_pair_are_found_and_undone() {
+    let dry = speech(160_000);
+    let effect = |x: f32| (3.0 * x).tanh();
+    for delay in [0isize, 1, 37, 1200, -5] {
+        for sign in [1.0, -1.0] {
+            let at = |t: isize| usize::try_from(t - delay).ok().and_then(|t| dry.get(t)).map_or(0.0, |x| sign * effect(*x));
+            let wet: Vec<f32> = (0..160_000).map(at).collect();
+            let (material, found) = pair(&dry, &wet).unwrap();
+            assert_eq!((found.delay, found.inverted), (delay, sign < 0.0));
+            assert_eq!(found.replicate_esr, None);
+            for part in material.held.iter().chain([&material.train]) {
+                assert!(part.dry.iter().zip(&part.wet).all(|(x, y)| effect(*x) == *y), "{delay} {sign}");
+            }
+            let frames = material.train.dry.len() + material.held[0].dry.len();
+            assert_eq!(frames, 160_000 - delay.unsigned_abs());
+        }
+    }
+}
+
+#[test]
+fn pairs_that_nothing_can_learn_from_are_refused() {
+    let dry = speech(160_000);
+    let wet: Vec<f32> = dry.iter().map(|x| (3.0 * x).tanh()).collect();
+    let refused = |dry: &[f32], wet: &[f32]| pair(dry, wet).unwrap_err();
+    let at_rate = |rate| Audio::from_mono(rate, &wet).unwrap();
+    let of = |wet: &Audio<f32>| Material::of_pair(&Audio::from_mono(8000, &dry).unwrap(), wet).unwrap_err();
+    assert_eq!(of(&at_rate(44_100)), PairError::Rate { dry: 8000, wet: 44_100 });
+    assert_eq!(of(&at_rate(8000).repeat_channels(2).unwrap()), PairError::Channels { which: "wet", found: 2 });
+    assert_eq!(refused(&dry, &wet[1..]), PairError::Length { dry: 160_000, wet: 159_999 });
+    assert!(matches!(refused(&dry[..8000], &wet[..8000]), PairError::Short { .. }));
+    assert!(matches!(refused(&dry, &vec![0.0; 160_000]), PairError::Silent { which: "wet", .. }));
+    let clipped: Vec<f32> = wet.iter().map(|x| (9.0 * x).clamp(-1.0, 1.0)).collect();
+    assert!(matches!(refused(&dry, &clipped), PairError::Clipped { which: "wet", .. }));
+    let mut random = Random(77);
+    let other: Vec<f32> = (0..160_000).map(|_| random.within(-0.5, 0.5)).collect();
+    assert!(matches!(refused(&dry, &other), PairError::Unrelated { .. }));
+    // The second half comes 100 frames late.
+    let moved: Vec<f32> = (0..160_000).map(|t| if t < 80_000 { wet[t] } else { wet[t - 100] }).collect();
+    assert!(matches!(refused(&dry, &moved), PairError::Misaligned { .. }));
+    // Parts in another order.
+    let shuffled = [&wet[40_000..80_000], &wet[..40_000], &wet[120_000..], &wet[80_000..120_000]].concat();
+    assert!(matches!(refused(&dry, &shuffled), PairError::Misaligned { .. } | PairError::Unrelated { .. }));
+}
+
+#[test]
+fn a_passage_that_comes_again_must_sound_again() {
+    let mut dry = speech(160_000);
+    dry.copy_within(4000..14_000, 140_000);
+    let wet: Vec<f32> = dry.iter().map(|x| (3.0 * x).tanh()).collect();
+    let (_, found) = pair(&dry, &wet).unwrap();
+    assert!(found.replicate_esr.is_some_and(|esr| esr < 1e-6), "{found:?}");
+    let louder: Vec<f32> = wet.iter().enumerate().map(|(t, y)| if t < 130_000 { *y } else { 0.7 * y }).collect();
+    assert!(matches!(pair(&dry, &louder), Err(PairError::Replicate { .. })), "{:?}", pair(&dry, &louder).map(|p| p.1));
 }

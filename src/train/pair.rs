@@ -1,5 +1,7 @@
 //! A recording before and after an effect: whether a network can learn from it, and how late and which way up the second is.
 
+use std::collections::HashMap;
+
 use realfft::RealFftPlanner;
 
 use super::material::{Material, Pair};
@@ -26,8 +28,8 @@ const PLACES: usize = 8;
 const AGREEMENT: f64 = 0.7;
 /// Length of the passage whose repetition is looked for, in seconds.
 const PASSAGE_SECONDS: f64 = 0.5;
-/// Part of a passage's energy up to which another is the same.
-const SAME: f64 = 1e-4;
+/// Samples that a passage is looked up by.
+const KEY: usize = 8;
 /// Error to signal from which on a passage that is repeated is not repeated by the effect: NAM's limit.
 const REPLICATE_ESR: f64 = 0.01;
 /// Part of a recording that is held out, at its end.
@@ -181,46 +183,32 @@ fn align(dry: &[f32], wet: &[f32], sample_rate: u32) -> Result<Found, PairError>
     all.ok_or(PairError::Unrelated { found: 0.0 })
 }
 
-/// If the beginning or the end of the dry sound comes again, the error to signal of the wet sounds.
+/// If passages of the dry sound come again, sample by sample, the largest error to signal of the wet sounds.
 fn replicate(dry: &[f32], wet: &[f32], sample_rate: u32) -> Result<Option<f64>, PairError> {
     let rate = f64::from(sample_rate);
     let length = (PASSAGE_SECONDS * rate) as usize;
-    let loud = energy(dry) / dry.len() as f64 * length as f64;
-    let mut passages = (0..dry.len() / length).map(|i| i * length).filter(|at| energy(&dry[*at..at + length]) > 0.5 * loud);
-    let (first, last) = (passages.next(), passages.next_back());
-    for at in [first, last].into_iter().flatten() {
-        let passage = &dry[at..at + length];
-        let own = energy(passage);
-        // Blocks that overlap by a passage, so that it is whole in one of them.
-        let block = 16 * length;
-        for start in (0..dry.len().saturating_sub(length)).step_by(block - length) {
-            let around = &dry[start..(start + block).min(dry.len())];
-            if around.len() < length {
-                continue;
-            }
-            let products = correlate(passage, around);
-            for (lag, product) in products.iter().enumerate().take(around.len() - length + 1) {
-                let other = start + lag;
-                // A sum of products as large as its own energy: only then is it worth a look.
-                if other.abs_diff(at) < length || f64::from(*product) < 0.999 * own {
-                    continue;
-                }
-                if error(passage, &dry[other..other + length]) > SAME * own {
-                    continue;
-                }
-                // What was before still rings in the first half.
-                let half = length / 2;
-                let (a, b) = (&wet[at + half..at + length], &wet[other + half..other + length]);
-                let esr = error(a, b) / energy(a).max(1e-30);
-                if esr > REPLICATE_ESR {
-                    let (first, second) = (at.min(other) as f64 / rate, at.max(other) as f64 / rate);
-                    return Err(PairError::Replicate { first, second, esr });
-                }
-                return Ok(Some(esr));
-            }
+    let loud = 0.5 * energy(dry) / dry.len() as f64 * length as f64;
+    let key = |at: usize| -> [u32; KEY] { std::array::from_fn(|i| dry[at + i].to_bits()) };
+    let starts = (0..dry.len() / length).map(|i| i * length).filter(|at| energy(&dry[*at..at + length]) > loud);
+    // Where passages that are still to be found again begin, by their first samples.
+    let mut passages: HashMap<[u32; KEY], usize> = starts.map(|at| (key(at), at)).collect();
+    let mut worst: Option<f64> = None;
+    for other in 0..(dry.len() + 1).saturating_sub(length) {
+        let Some(&at) = passages.get(&key(other)) else { continue };
+        if other.abs_diff(at) < length || dry[at..at + length] != dry[other..other + length] {
+            continue;
         }
+        passages.remove(&key(at));
+        // What was before still rings in the first half.
+        let (a, b) = (&wet[at + length / 2..at + length], &wet[other + length / 2..other + length]);
+        let esr = error(a, b) / energy(a).max(1e-30);
+        if esr > REPLICATE_ESR {
+            let (first, second) = (at.min(other) as f64 / rate, at.max(other) as f64 / rate);
+            return Err(PairError::Replicate { first, second, esr });
+        }
+        worst = Some(worst.map_or(esr, |w| w.max(esr)));
     }
-    Ok(None)
+    Ok(worst)
 }
 
 fn energy(x: &[f32]) -> f64 {

@@ -41,8 +41,10 @@ pub struct Plan {
 
 /// Of recurrent networks: the trial of 2026 that this trainer began with.
 const RECURRENT: (usize, usize) = (32, 2048);
-/// Of convolutions, which need their reach in addition.
-const CONVOLUTIONAL: (usize, usize) = (16, 8192);
+/// Of convolutions: sequences, and the fewest and most frames of each. In between it is so many times the reach: of a short network many
+/// small steps learn sooner, of a long one short sequences would be mostly reach.
+const CONVOLUTIONAL: (usize, usize, usize) = (16, 2048, 8192);
+const REACHES: usize = 16;
 /// First and last, found by trial for LSTM-16 and a TCN of 8 channels.
 const LEARNING_RATES: (f32, f32) = (4e-3, 5e-5);
 /// Frames at a time that the engine is measured with.
@@ -58,7 +60,10 @@ impl Plan {
     pub fn new(design: Design, limit: Limit) -> Self {
         let (sequences, frames) = match &design {
             Design::Recurrent(_) => RECURRENT,
-            Design::Convolutional(_) => CONVOLUTIONAL,
+            Design::Convolutional(shape) => {
+                let (sequences, fewest, most) = CONVOLUTIONAL;
+                (sequences, (REACHES * shape.reach()).clamp(fewest, most).max(2 * shape.reach()))
+            }
         };
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(2));
         Self { design, limit, seed: 1, threads, loss: Loss::default(), learning_rates: LEARNING_RATES, sequences, frames }
