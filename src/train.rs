@@ -16,6 +16,7 @@ pub mod random;
 pub mod recurrent;
 mod rows;
 pub mod trainer;
+pub mod twin;
 pub mod wavenet;
 
 pub use design::{DESIGNS, Design};
@@ -23,3 +24,4 @@ pub use material::{Material, MaterialError, Pair};
 pub use pair::{Found, LEAST_SECONDS, PairError};
 pub use recurrent::Cell;
 pub use trainer::{Evaluation, Limit, Plan, PlanError, Trainer};
+pub use twin::{Progress, Twin, TwinError, twin};

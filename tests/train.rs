@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
+use isotherm::algorithm::find;
 use isotherm::audio::Audio;
+use isotherm::dsp::Settings;
 use isotherm::neural::Model;
 use isotherm::neural::description::{Activation, Architecture, Conv1d, Gating, Layer, WaveNet};
 #[cfg(feature = "onnx")]
@@ -15,7 +17,7 @@ use isotherm::train::random::Random;
 use isotherm::train::recurrent::{self, Cell, Recurrent};
 use isotherm::train::trainer::play;
 use isotherm::train::wavenet::{self, Array, Convolutional};
-use isotherm::train::{Design, Found, Limit, Material, Pair, PairError, Plan, Trainer};
+use isotherm::train::{Design, Found, Limit, Material, Pair, PairError, Plan, Trainer, twin};
 
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
@@ -267,7 +269,7 @@ fn a_short_clip_is_learnt_by_heart() {
 #[test]
 fn the_same_seed_gives_the_same_weights_on_any_number_of_threads() {
     for name in ["lstm-4", "gru-3", "tcn-3x3"] {
-        let weights = |threads, seed| trained(Plan { threads, seed, ..short(name, 20) }).weights().to_vec();
+        let weights = |threads, seed| trained(Plan { threads, seed, ..short(name, 20) }).shipped().to_vec();
         let one = weights(1, 5);
         assert_eq!(one, weights(1, 5), "{name}");
         assert_eq!(one, weights(2, 5), "{name}");
@@ -289,7 +291,7 @@ fn going_on_gives_the_weights_of_no_interruption() {
         while second.progress() < 1.0 {
             second.step();
         }
-        assert_eq!(whole.weights(), second.weights(), "{name}");
+        assert_eq!(whole.shipped(), second.shipped(), "{name}");
         assert!(!Trainer::new(short("lstm-5", 40), clip()).unwrap().restore(first.state()), "{name}");
     }
 }
@@ -343,7 +345,7 @@ fn exported_files_play_as_the_trainer_does() {
     let input = &clip().train.dry[..2000];
     for trainer in kinds() {
         let (name, architecture) = (trainer.plan().design.name(), trainer.architecture());
-        let own = forward(trainer.plan(), trainer.weights(), input, 8000);
+        let own = forward(trainer.plan(), trainer.shipped(), input, 8000);
         assert!(largest_difference(&own, &play(&architecture, 8000, input)) < 1e-5, "{name}");
         let files = [export::nam(&architecture, &LABEL()), export::keras(&architecture, &LABEL())];
         assert_eq!(
@@ -371,7 +373,7 @@ fn an_exported_onnx_file_plays_as_the_trainer_does() {
     let input = &clip().train.dry[..2000];
     for trainer in kinds() {
         let name = trainer.plan().design.name();
-        let own = forward(trainer.plan(), trainer.weights(), input, 8000);
+        let own = forward(trainer.plan(), trainer.shipped(), input, 8000);
         let model = Model::read(export::onnx(&trainer.architecture(), &LABEL()).unwrap()).unwrap();
         assert_eq!((model.info().sample_rate, model.info().name.as_deref()), (8000.0, Some("A twin")));
         let mut voices = model.network(0).clone().voices(Mode::new(1)).unwrap();
@@ -457,4 +459,29 @@ fn a_passage_that_comes_again_must_sound_again() {
     assert!(found.replicate_esr.is_some_and(|esr| esr < 1e-6), "{found:?}");
     let louder: Vec<f32> = wet.iter().enumerate().map(|(t, y)| if t < 130_000 { *y } else { 0.7 * y }).collect();
     assert!(matches!(pair(&dry, &louder), Err(PairError::Replicate { .. })), "{:?}", pair(&dry, &louder).map(|p| p.1));
+}
+
+#[test]
+fn a_twin_of_an_algorithm_is_a_model_to_play_unless_it_is_called_off() {
+    let settings = Settings::new(find("saturator").unwrap()).with("drive", 24.0).with("dc_blocker", 0.0);
+    let mut calls = 0;
+    let made = twin(&settings, 8000, short("lstm-4", 200), &mut |progress| {
+        calls += 1;
+        assert_eq!(progress.steps, calls);
+        true
+    });
+    let made = made.unwrap().unwrap();
+    assert_eq!(calls, 200);
+    assert!(made.found.esr < 0.9, "{}", made.found.esr);
+    assert_eq!(made.model.info().name.as_deref(), Some("Saturator twin, lstm-4"));
+    let mut neural = Settings::new(find("neural").unwrap());
+    neural.set_model(Some(made.model.key()));
+    assert_eq!(Material::of_algorithm(&neural, 8000, 20.0, 1).unwrap().sample_rate, 8000);
+    let mut calls = 0;
+    let none = twin(&settings, 8000, short("lstm-4", 200), &mut |_| {
+        calls += 1;
+        calls < 3
+    });
+    assert!(none.unwrap().is_none());
+    assert_eq!(calls, 3);
 }

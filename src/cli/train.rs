@@ -227,6 +227,8 @@ fn train(trainer: &mut Trainer, folder: &Folder, of: &str, stop: Option<f64>) ->
         bar.set_style(style);
     }
     let save = |trainer: &Trainer| checkpoint::write(&folder.file(CHECKPOINT), of, &trainer.state()).map_err(Failure::failed);
+    // The first proves that it can be done.
+    save(trainer)?;
     let mut looks: Vec<Look> = Vec::new();
     let (mut next_look, mut next_save) = (trainer.seconds() + FIRST_LOOK_SECONDS, trainer.seconds() + CHECKPOINT_SECONDS);
     while trainer.progress() < 1.0 {

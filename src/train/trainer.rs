@@ -72,7 +72,7 @@ impl Plan {
 
 /// Sequences that are run together, with what they need.
 enum Group {
-    Recurrent { tape: recurrent::Tape, input: Vec<f32>, before: Vec<f32> },
+    Recurrent { tape: Box<recurrent::Tape>, input: Vec<f32>, before: Vec<f32> },
     Convolutional { input: Vec<f32> },
 }
 
@@ -167,7 +167,7 @@ impl Trainer {
                     return Err(PlanError::Sequences { found: plan.sequences, expected: lanes });
                 }
                 let make = |_| {
-                    let tape = recurrent::Tape::new(*shape, level, plan.frames);
+                    let tape = Box::new(recurrent::Tape::new(*shape, level, plan.frames));
                     let values = plan.frames * lanes;
                     share(Group::Recurrent { tape, input: vec![0.0; values], before: vec![0.0; lanes] }, values)
                 };
@@ -230,14 +230,14 @@ impl Trainer {
 
     /// What is shipped: the average of the weights. [any thread]
     #[must_use]
-    pub fn weights(&self) -> &[f32] {
+    pub fn shipped(&self) -> &[f32] {
         &self.optimiser.average
     }
 
-    /// The network with [`Self::weights`]. [any thread]
+    /// The network with [`Self::shipped`]. [any thread]
     #[must_use]
     pub fn architecture(&self) -> Architecture {
-        self.plan.design.architecture(self.weights())
+        self.plan.design.architecture(self.shipped())
     }
 
     /// One batch. Returns its loss. [control thread]

@@ -1,0 +1,79 @@
+//! From an algorithm's settings to a model that can be played at once.
+
+use std::sync::Arc;
+
+use super::export::{self, Label};
+use super::trainer::{Evaluation, Plan, PlanError, Trainer};
+use super::{Material, MaterialError};
+use crate::dsp::Settings;
+use crate::neural::{Model, ModelError};
+
+/// Seconds of training after which what is held out is measured for the first time; then each time at twice the seconds.
+const FIRST_LOOK_SECONDS: f64 = 2.0;
+/// Of generated material.
+const MATERIAL_SECONDS: f64 = 120.0;
+
+/// How far a training is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Part of the plan: 0 to 1.
+    pub done: f64,
+    pub steps: u64,
+    /// Of training.
+    pub seconds: f64,
+    /// Error to signal when it was last measured.
+    pub esr: Option<f64>,
+}
+
+/// A model and how good it is.
+#[derive(Debug)]
+pub struct Twin {
+    /// On the shelf as long as it is held: `Settings::set_model` takes its key. Its bytes are the file.
+    pub model: Arc<Model>,
+    pub found: Evaluation,
+}
+
+/// Why there is no twin.
+#[derive(Debug, thiserror::Error)]
+pub enum TwinError {
+    #[error(transparent)]
+    Material(#[from] MaterialError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error("a network that no model file holds")]
+    File,
+}
+
+/// Trains a network to do what an algorithm does with these settings. `watch` is called behind every step; `false` ends the training
+/// without a twin. [a thread of its own, of low priority: takes as long as the plan says]
+///
+/// # Errors
+/// If the algorithm cannot be rendered, the plan does not fit, or the network diverged.
+pub fn twin(
+    settings: &Settings,
+    sample_rate: u32,
+    plan: Plan,
+    watch: &mut dyn FnMut(&Progress) -> bool,
+) -> Result<Option<Twin>, TwinError> {
+    let material = Material::of_algorithm(settings, sample_rate, MATERIAL_SECONDS, plan.seed)?;
+    let mut trainer = Trainer::new(plan, Arc::new(material))?;
+    let (mut esr, mut next) = (None, FIRST_LOOK_SECONDS);
+    while trainer.progress() < 1.0 {
+        trainer.step();
+        if trainer.seconds() >= next {
+            esr = Some(trainer.evaluate().esr);
+            next = 2.0 * trainer.seconds();
+        }
+        let progress = Progress { done: trainer.progress(), steps: trainer.steps(), seconds: trainer.seconds(), esr };
+        if !watch(&progress) {
+            return Ok(None);
+        }
+    }
+    let found = trainer.evaluate();
+    let name = format!("{} twin, {}", settings.algorithm().name, trainer.plan().design.name());
+    let (architecture, label) = (trainer.architecture(), Label { name, sample_rate, esr: found.esr });
+    let file = export::nam(&architecture, &label).or_else(|| export::keras(&architecture, &label)).ok_or(TwinError::File)?;
+    Ok(Some(Twin { model: Model::read(file.into_bytes())?, found }))
+}
