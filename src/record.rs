@@ -1,0 +1,2 @@
+//! Takes.
+pub mod pcm;
