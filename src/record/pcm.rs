@@ -19,6 +19,20 @@ pub enum Words {
     Int24,
 }
 
+impl Words {
+    /// The value of a word, where 1 is full scale; rounded to a float.
+    #[inline]
+    #[must_use]
+    pub fn value(self, word: u32) -> f32 {
+        const CODE: f32 = 1.0 / 2_147_483_648.0;
+        match self {
+            Self::Float => f32::from_bits(word),
+            Self::Int32 => word as i32 as f32 * CODE,
+            Self::Int24 => (word << 8) as i32 as f32 * CODE,
+        }
+    }
+}
+
 impl std::fmt::Display for Words {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -97,6 +111,12 @@ impl Converter {
         Self { level, words, format }
     }
 
+    /// The format of the bytes.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
     /// What runs: only 24-bit files have a kernel of their own, all else is portable.
     #[must_use]
     pub fn level(&self) -> Level {
@@ -127,20 +147,19 @@ impl Converter {
         counts
     }
 
-    /// Converts one channel out of `channels` interleaved ones, as many frames as `out` holds.
+    /// Converts every `stride`-th word from the first on, as one channel of interleaved ones, into as many samples as `out` holds.
     ///
     /// # Panics
-    /// If `channel` is not below `channels`, or `words` are fewer frames.
-    pub fn convert_interleaved(&self, words: &[u32], channels: usize, channel: usize, out: &mut [u8]) -> Counts {
-        assert!(channel < channels, "channel {channel} of {channels}");
+    /// If `stride` is 0 or the words are too few.
+    pub fn convert_strided(&self, words: &[u32], stride: usize, out: &mut [u8]) -> Counts {
         let bytes = self.format.bytes();
-        assert!(words.len() / channels >= out.len() / bytes, "{} words for {} frames", words.len(), out.len() / bytes);
         let mut counts = Counts::default();
         let mut column = [0; 4 * TILE];
-        for (rows, out) in words.chunks(column.len() * channels).zip(out.chunks_mut(column.len() * bytes)) {
+        for (i, out) in out.chunks_mut(column.len() * bytes).enumerate() {
             let column = &mut column[..out.len() / bytes];
-            for (word, row) in column.iter_mut().zip(rows.chunks_exact(channels)) {
-                *word = row[channel];
+            let rows = &words[i * 4 * TILE * stride..][..(column.len() - 1) * stride + 1];
+            for (word, row) in column.iter_mut().zip(rows.chunks(stride)) {
+                *word = row[0];
             }
             counts += self.convert(column, out);
         }
@@ -264,8 +283,7 @@ fn int_to_code<const DROPPED: u32>(word: u32) -> (u32, u32, u32) {
 
 #[inline(always)]
 fn int_to_float(word: u32) -> (u32, u32, u32) {
-    const CODE: f32 = 1.0 / 2_147_483_648.0;
-    ((word as i32 as f32 * CODE).to_bits(), 0, 0)
+    (Words::Int32.value(word).to_bits(), 0, 0)
 }
 
 #[inline(always)]
@@ -442,13 +460,11 @@ mod tests {
             assert_eq!(converter.convert(samples, &mut out[1..end]), expected_counts, "{level} {words} to {format}");
             assert!(out[1..end] == expected_bytes, "{level} {words} to {format}");
             assert_eq!((out[0], out[end]), (0xA5, 0xA5));
-            for channels in [1, 3] {
-                let interleaved: Vec<u32> = samples.iter().flat_map(|w| (0..channels as u32).map(move |c| w ^ c ^ 1)).collect();
-                let counts = converter.convert_interleaved(&interleaved, channels, channels / 2, &mut out[1..end]);
-                if channels == 3 {
-                    assert_eq!(counts, expected_counts);
-                    assert!(out[1..end] == expected_bytes);
-                }
+            for stride in [1, 3] {
+                out.fill(0xA5);
+                let interleaved: Vec<u32> = samples.iter().flat_map(|w| (0..stride as u32).map(move |c| w ^ c)).collect();
+                assert_eq!(converter.convert_strided(&interleaved, stride, &mut out[1..end]), expected_counts);
+                assert!(out[1..end] == expected_bytes);
             }
         }
     }
@@ -532,7 +548,7 @@ mod tests {
         let samples: Vec<i32> = (0..8 * 1000).map(|i| (i % 8) << 24 | (i / 8) << 8).collect();
         let mut out = vec![0; 3 * 1000];
         for channel in [0, 2, 4] {
-            Converter::new(Words::Int32, Format::Int24).convert_interleaved(int_words(&samples), 8, channel, &mut out);
+            Converter::new(Words::Int32, Format::Int24).convert_strided(&int_words(&samples)[channel..], 8, &mut out);
             let back: Vec<i32> = out.chunks(3).map(|b| i32::from_le_bytes([0, b[0], b[1], b[2]])).collect();
             assert!(back.iter().zip(0..).all(|(x, frame)| *x == (channel as i32) << 24 | frame << 8));
         }
