@@ -1,15 +1,22 @@
 //! What a take costs. `cargo bench --no-default-features --features record --bench record`
 
+use std::fs::File;
 use std::hint::black_box;
-use std::time::Duration;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
 use isotherm::audio::Format;
 use isotherm::record::pcm::{Converter, Level, Words, float_words};
+use isotherm::record::{Recorder, Settings};
 
 const CHANNELS: usize = 32;
 const RATE: usize = 48_000;
 const FRAMES: usize = 256;
+
+const HOUND: hound::WavSpec =
+    hound::WavSpec { channels: 1, sample_rate: RATE as u32, bits_per_sample: 24, sample_format: hound::SampleFormat::Int };
 
 /// A second of every channel, below full scale.
 fn second() -> Vec<Vec<f32>> {
@@ -19,7 +26,8 @@ fn second() -> Vec<Vec<f32>> {
 fn conversion(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("32 channels x 48 kHz, a second, to 24-bit");
     let planar = second();
-    let interleaved: Vec<f32> = (0..RATE).flat_map(|i| planar.iter().map(move |c| c[i])).collect();
+    // One block again and again, as it comes from a callback: in the cache.
+    let interleaved: Vec<f32> = (0..FRAMES).flat_map(|i| planar.iter().map(move |c| c[i])).collect();
     let mut out = vec![0; RATE * 3];
     for level in [Level::Portable, Level::Avx2] {
         let converter = Converter::at(level, Words::Float, Format::Int24);
@@ -27,7 +35,7 @@ fn conversion(criterion: &mut Criterion) {
             b.iter(|| {
                 for at in (0..RATE).step_by(FRAMES) {
                     for channel in &planar {
-                        let samples = &channel[at..RATE.min(at + FRAMES)];
+                        let samples = &channel[..FRAMES.min(RATE - at)];
                         converter.convert(black_box(float_words(samples)), &mut out[..samples.len() * 3]);
                     }
                 }
@@ -35,10 +43,10 @@ fn conversion(criterion: &mut Criterion) {
         });
         group.bench_function(format!("interleaved, blocks of 256, {}", converter.level()), |b| {
             b.iter(|| {
-                for block in interleaved.chunks(FRAMES * CHANNELS) {
+                for at in (0..RATE).step_by(FRAMES) {
                     for channel in 0..CHANNELS {
-                        let out = &mut out[..block.len() / CHANNELS * 3];
-                        converter.convert_strided(black_box(&float_words(block)[channel..]), CHANNELS, out);
+                        let out = &mut out[..FRAMES.min(RATE - at) * 3];
+                        converter.convert_strided(black_box(&float_words(&interleaved)[channel..]), CHANNELS, out);
                     }
                 }
             });
@@ -49,7 +57,7 @@ fn conversion(criterion: &mut Criterion) {
     group.bench_function("hound in memory", |b| {
         b.iter(|| {
             for channel in &planar {
-                let mut writer = hound::WavWriter::new(std::io::Cursor::new(Vec::with_capacity(200_000)), spec).unwrap();
+                let mut writer = hound::WavWriter::new(std::io::Cursor::new(Vec::with_capacity(200_000)), HOUND).unwrap();
                 for x in channel {
                     writer.write_sample((black_box(x) * 8_388_608.0).round_ties_even() as i32).unwrap();
                 }
@@ -59,9 +67,110 @@ fn conversion(criterion: &mut Criterion) {
     });
 }
 
+/// CPU time of all threads; where it cannot be asked, time.
+fn cpu() -> Duration {
+    #[cfg(target_os = "linux")]
+    if let Ok(time) = nix::time::clock_gettime(nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID) {
+        return time.into();
+    }
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    START.elapsed()
+}
+
+/// CPU time of what is done with every block of so many seconds, each given when it would be there.
+fn paced(seconds: u64, sound: &[Vec<f32>], mut block: impl FnMut(&[&[f32]])) -> Duration {
+    let (start, before) = (Instant::now(), cpu());
+    for second in 0..seconds {
+        for at in (0..RATE).step_by(FRAMES) {
+            let due = start + Duration::from_secs(second) + Duration::from_secs(1) * at as u32 / RATE as u32;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            let views: Vec<&[f32]> = sound.iter().map(|c| &c[at..RATE.min(at + FRAMES)]).collect();
+            block(&views);
+        }
+    }
+    cpu() - before
+}
+
+fn recorder(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, folder: &Path, change: impl Fn(&mut Settings)) {
+    let sound = second();
+    group.bench_function(name, |b| {
+        let mut settings = Settings::new(folder.into(), "bench", RATE as u32, CHANNELS);
+        change(&mut settings);
+        let (recorder, mut writer) = Recorder::open(settings).unwrap();
+        b.iter_custom(|n| paced(n, &sound, |block| assert_eq!(writer.write(block), 0)));
+        let takes = recorder.close();
+        assert!(takes.iter().all(|(_, manifest)| manifest.error.is_none()));
+        takes.iter().for_each(|(folder, _)| std::fs::remove_dir_all(folder).unwrap());
+    });
+}
+
+fn whole(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir_in(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into())).unwrap();
+    let sound = second();
+    let mut group = criterion.benchmark_group("32 channels x 48 kHz, CPU of a second in blocks of 256 as they come");
+    group.sample_size(10).measurement_time(Duration::from_secs(10)).warm_up_time(Duration::from_secs(1));
+    group.bench_function("nothing but waking up", |b| {
+        b.iter_custom(|n| paced(n, &sound, |block| assert_eq!(black_box(block).len(), CHANNELS)));
+    });
+    recorder(&mut group, "recorder, without sums and sync", folder.path(), |s| (s.sync, s.hashes) = (false, false));
+    recorder(&mut group, "recorder, sums", folder.path(), |s| s.sync = false);
+    recorder(&mut group, "recorder, sums, sync every second", folder.path(), |_| {});
+    group.bench_function("the bytes alone, in chunks of 64 KiB", |b| {
+        let mut files: Vec<File> = (0..CHANNELS).map(|c| File::create(folder.path().join(format!("{c}.raw"))).unwrap()).collect();
+        let (bytes, mut waiting) = (vec![1_u8; 64 * 1024], 0);
+        b.iter_custom(|n| {
+            paced(n, &sound, |block| {
+                waiting += block[0].len() * 3;
+                if waiting >= bytes.len() {
+                    waiting -= bytes.len();
+                    files.iter_mut().for_each(|file| file.write_all(&bytes).unwrap());
+                }
+            })
+        });
+    });
+    group.bench_function("hound, files", |b| {
+        let mut writers: Vec<_> =
+            (0..CHANNELS).map(|c| hound::WavWriter::create(folder.path().join(format!("{c}.wav")), HOUND).unwrap()).collect();
+        b.iter_custom(|n| {
+            paced(n, &sound, |block| {
+                for (writer, channel) in writers.iter_mut().zip(block) {
+                    for x in *channel {
+                        writer.write_sample((x * 8_388_608.0).round_ties_even() as i32).unwrap();
+                    }
+                }
+            })
+        });
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("the audio thread");
+    group.bench_function("a block of 256 x 32", |b| {
+        let mut settings = Settings::new(folder.path().into(), "bench", RATE as u32, CHANNELS);
+        settings.sync = false;
+        let (recorder, mut writer) = Recorder::open(settings).unwrap();
+        let block: Vec<&[f32]> = sound.iter().map(|c| &c[..FRAMES]).collect();
+        b.iter_custom(|n| {
+            let mut time = Duration::ZERO;
+            for i in 0..n {
+                // The ring stays nearly empty, as it is when the disk is fast, and the caches are those of a callback.
+                if i % 64 == 0 {
+                    while recorder.health().frames + 48_000 < writer.position() {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
+                let start = Instant::now();
+                writer.write(black_box(&block));
+                time += start.elapsed();
+            }
+            time
+        });
+        recorder.close().iter().for_each(|(folder, _)| std::fs::remove_dir_all(folder).unwrap());
+    });
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20).measurement_time(Duration::from_secs(1)).warm_up_time(Duration::from_millis(300));
-    targets = conversion
+    targets = conversion, whole
 }
 criterion_main!(benches);

@@ -5,7 +5,10 @@ mod algorithms;
 mod app;
 mod bench;
 mod generate;
+mod record;
+mod recover;
 mod render;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -25,6 +28,8 @@ pub enum Failure {
     Usage(String),
     /// The work could not be done: exit code 1.
     Failed(String),
+    /// The work is done, but something of a recording is missing: exit code 3.
+    Lost(String),
 }
 
 impl Failure {
@@ -56,13 +61,16 @@ fn command() -> Command {
         .subcommand(algorithms::command())
         .subcommand(render::command())
         .subcommand(generate::command())
-        .subcommand(bench::command());
+        .subcommand(bench::command())
+        .subcommand(record::command())
+        .subcommand(verify::command())
+        .subcommand(recover::command());
     #[cfg(feature = "standalone")]
     let command = command.subcommand(app::command());
     command
 }
 
-/// Runs the program. Errors are one line on standard error; the exit code is 0, 1 (failure) or 2 (usage).
+/// Runs the program. Errors are one line on standard error; the exit code is 0, 1 (failure), 2 (usage) or 3 (lost).
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
@@ -86,6 +94,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("render", m)) => render::run(m),
         Some(("generate", m)) => generate::run(m),
         Some(("bench", m)) => bench::run(m),
+        Some(("record", m)) => record::run(m),
+        Some(("verify", m)) => verify::run(m),
+        Some(("recover", m)) => recover::run(m),
         #[cfg(feature = "standalone")]
         Some(("app", m)) => app::run(m),
         _ => Err(Failure::Usage("no such command".into())),
@@ -100,6 +111,7 @@ fn report(failure: &Failure) -> ExitCode {
     let (line, code) = match failure {
         Failure::Usage(line) => (line, 2),
         Failure::Failed(line) => (line, 1),
+        Failure::Lost(line) => (line, 3),
     };
     let _ = writeln!(std::io::stderr(), "isotherm: {}", line.replace('\n', " "));
     ExitCode::from(code)
