@@ -52,8 +52,6 @@ fn conversion(criterion: &mut Criterion) {
             });
         });
     }
-    let spec =
-        hound::WavSpec { channels: 1, sample_rate: RATE as u32, bits_per_sample: 24, sample_format: hound::SampleFormat::Int };
     group.bench_function("hound in memory", |b| {
         b.iter(|| {
             for channel in &planar {

@@ -35,6 +35,9 @@ const RING_FULL: &str = "the buffer was full";
 /// Why takes end.
 const AFTER_TIME: &str = "after the time that was set";
 const QUIET: &str = "by silence";
+const BY_HAND: &str = "by hand";
+const CLOSED: &str = "with its recorder";
+const BY_ERROR: &str = "by an error";
 
 /// A channel that is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,7 +207,7 @@ pub struct Health {
     /// Samples beyond full scale, stem by stem.
     pub overs: Vec<u64>,
     pub markers: usize,
-    /// The part of the ring that is full, 0 to 1.
+    /// The part of the buffer that is full, 0 to 1.
     pub fill: f32,
     /// Time that the disk has room for.
     pub disk_seconds_left: Option<f64>,
@@ -237,6 +240,7 @@ pub struct Recorder {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     level: Level,
+    ring_frames: usize,
 }
 
 impl Recorder {
@@ -270,10 +274,10 @@ impl Recorder {
         let level = Converter::new(settings.words, settings.format).level();
         let shared = reader.shared.clone();
         let mut worker = Worker::new(settings, disk, desk.clone(), shared.clone(), take);
-        worker.publish(0.0);
+        worker.publish();
         let thread = std::thread::Builder::new().name("isotherm-disk".into()).spawn(move || worker.run(reader, events));
         let thread = thread.map_err(|e| TakeError::io("start a thread to write", &folder, e))?;
-        Ok((Self { desk, shared, thread: Some(thread), level }, writer))
+        Ok((Self { desk, shared, thread: Some(thread), level, ring_frames }, writer))
     }
 
     /// The conversion that runs.
@@ -310,10 +314,14 @@ impl Recorder {
         }
     }
 
-    /// How it goes. Losses and stretched buffers are of this moment; the rest is at most 50 ms old, unless the disk is slow.
+    /// How it goes. Losses and the buffer are of this moment; the rest is at most 50 ms old, unless the disk is slow.
     #[must_use]
     pub fn health(&self) -> Health {
         let mut health = lock(&self.desk.health).clone();
+        // In this order: what is taken was given before.
+        let taken = self.shared.taken.load(Ordering::Acquire);
+        let waiting = self.shared.position.load(Ordering::Acquire) - taken;
+        health.fill = (waiting as f32 / self.ring_frames as f32).min(1.0);
         if health.phase == Phase::Recording {
             let lost = self.shared.lost.load(Ordering::Relaxed).saturating_sub(self.desk.lost_before.load(Ordering::Relaxed));
             health.lost_frames = health.lost_frames.max(lost);
@@ -493,15 +501,15 @@ impl Worker {
                 self.catch_up(record.position);
                 self.consume(&record.view());
                 drop(record);
-                self.tick(reader.fill());
+                self.tick();
             }
             self.hear(&mut events);
             self.catch_up(given.min(close_at.unwrap_or(u64::MAX)));
             self.obey();
-            self.tick(reader.fill());
+            self.tick();
             if close_at.is_some_and(|end| self.position >= end) {
-                self.finish("the recorder was closed", None);
-                self.publish(reader.fill());
+                self.finish(CLOSED, None);
+                self.publish();
                 return;
             }
             if idle {
@@ -529,7 +537,7 @@ impl Worker {
         while let Some((_, event)) = self.pending.pop_front_if(|(position, _)| *position <= self.position) {
             match (event, &mut self.running) {
                 (Event::Start, None) => self.start(),
-                (Event::Stop, Some(_)) => self.finish("by hand", None),
+                (Event::Stop, Some(_)) => self.finish(BY_HAND, None),
                 (Event::Mark(name), Some(running)) => running.take.mark(self.position - running.first, name),
                 (Event::Start, Some(_)) | (Event::Stop | Event::Mark(_), None) => {}
             }
@@ -622,7 +630,7 @@ impl Worker {
 
     fn end_if(&mut self, ended: bool, why: &str, result: Result<(), TakeError>) {
         match result {
-            Err(error) => self.finish("by an error", Some(error)),
+            Err(error) => self.finish(BY_ERROR, Some(error)),
             Ok(()) if ended => self.finish(why, None),
             Ok(()) => {}
         }
@@ -682,8 +690,9 @@ impl Worker {
         self.last = Some((folder, manifest));
     }
 
-    /// What is done by the clock.
-    fn tick(&mut self, fill: f32) {
+    /// What is done after every block, and by the clock.
+    fn tick(&mut self) {
+        self.shared.taken.store(self.position, Ordering::Release);
         if self.refreshed.elapsed() >= REFRESH {
             self.refreshed = Instant::now();
             let mut result = Ok(());
@@ -699,7 +708,7 @@ impl Worker {
             self.look_at_disk();
         }
         if self.published.elapsed() >= LOOK {
-            self.publish(fill);
+            self.publish();
         }
     }
 
@@ -707,7 +716,7 @@ impl Worker {
         self.disk_bytes_left = self.disk.available(&self.settings.folder).ok();
     }
 
-    fn publish(&mut self, fill: f32) {
+    fn publish(&mut self) {
         self.published = Instant::now();
         let s = &self.settings;
         let (phase, folder, manifest, frames) = match (&self.running, &self.last) {
@@ -729,7 +738,7 @@ impl Worker {
             stretched: manifest.map_or(0, |m| m.stretched),
             overs: manifest.map_or_else(Vec::new, |m| m.stems.iter().map(|stem| stem.overs).collect()),
             markers: manifest.map_or(0, |m| m.markers.len()),
-            fill,
+            fill: 0.0,
             disk_seconds_left: self.disk_bytes_left.map(|bytes| bytes as f64 / second as f64),
             error: self.error.clone(),
         };

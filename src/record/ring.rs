@@ -41,6 +41,8 @@ pub(super) type Events = Consumer<(u64, Event)>;
 pub(super) struct Shared {
     /// Frames given so far, lost ones included; stored after they are in the ring.
     pub position: AtomicU64,
+    /// Frames that the disk thread is done with.
+    pub taken: AtomicU64,
     pub lost: AtomicU64,
     pub stretched: AtomicU64,
 }
@@ -84,7 +86,7 @@ pub(super) fn ring(sources: Vec<usize>, frames: usize) -> (Writer, Reader, Event
     let channels = sources.len();
     let writer =
         Writer { ring: producer, events, sources, shared: shared.clone(), position: 0, waits: false, stretched: false, words };
-    (writer, Reader { ring: consumer, channels, shared, words }, told)
+    (writer, Reader { ring: consumer, channels, shared }, told)
 }
 
 /// The end of a recorder that sound goes into. Nothing here allocates, locks or waits, unless told to wait. Samples are of the type
@@ -316,7 +318,6 @@ pub(super) struct Reader {
     ring: Consumer<u32>,
     channels: usize,
     pub shared: Arc<Shared>,
-    words: usize,
 }
 
 impl Reader {
@@ -334,11 +335,6 @@ impl Reader {
             channels: self.channels,
             interleaved: interleaved != 0,
         })
-    }
-
-    /// The part of the ring that is full, 0 to 1.
-    pub fn fill(&self) -> f32 {
-        self.ring.slots() as f32 / self.words as f32
     }
 }
 

@@ -401,3 +401,167 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::Write;
+    use std::process::Command;
+
+    const FRAME_BYTES: u64 = 3;
+    /// Some frames before a file becomes RF64.
+    const BEFORE: u64 = (u32::MAX as u64 - RF64_MARGIN) / FRAME_BYTES - 100_000;
+    /// More than the margin, so that the file passes 4 GiB.
+    const BATCH: usize = 700_000;
+
+    fn description() -> Description {
+        Description {
+            sample_rate: 48_000,
+            channels: 1,
+            format: Format::Int24,
+            text: "Lang: Bass, channel 1".into(),
+            originator: "isotherm".into(),
+            reference: "0123".into(),
+            date: "2026-11-20".into(),
+            time: "20:15:03".into(),
+            time_reference: 5_000_000_000,
+        }
+    }
+
+    /// A file of which only the first bytes are kept, and which fails after so many writes.
+    #[derive(Clone)]
+    struct Sparse {
+        head: Vec<u8>,
+        position: u64,
+        length: u64,
+        writes: usize,
+    }
+
+    impl Write for Sparse {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.writes = self.writes.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+            for (at, byte) in (self.position..4096).zip(bytes) {
+                self.head[at as usize] = *byte;
+            }
+            self.position += bytes.len() as u64;
+            self.length = self.length.max(self.position);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Read for Sparse {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            let n = bytes.len().min((self.length.min(4096) - self.position.min(4096)) as usize);
+            bytes[..n].copy_from_slice(&self.head[self.position as usize..][..n]);
+            self.position += n as u64;
+            Ok(n)
+        }
+    }
+
+    impl Seek for Sparse {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.position = match to {
+                SeekFrom::Start(at) => at,
+                SeekFrom::End(by) => self.length.saturating_add_signed(by),
+                SeekFrom::Current(by) => self.position.saturating_add_signed(by),
+            };
+            Ok(self.position)
+        }
+    }
+
+    impl Medium for Sparse {
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn cut(&mut self, length: u64) -> io::Result<()> {
+            (self.length, self.position) = (length, length);
+            Ok(())
+        }
+    }
+
+    /// A writer that has written [`BEFORE`] frames.
+    fn long<M: Medium>(medium: M) -> WavWriter<M> {
+        let mut writer = WavWriter::new(medium, &description()).unwrap();
+        writer.data_bytes = BEFORE * FRAME_BYTES;
+        writer.cut(BEFORE).unwrap();
+        writer.refresh().unwrap();
+        writer
+    }
+
+    #[test]
+    fn a_header_is_read_as_it_was_written() {
+        for (channels, format) in
+            [(1, Format::Int16), (1, Format::Int24), (2, Format::Float32), (32, Format::Int32), (3, Format::Float32)]
+        {
+            let description = Description { channels, format, ..description() };
+            let mut file = io::Cursor::new(description.header());
+            let header = Header::read(&mut file).unwrap();
+            assert_eq!(header.description, description);
+            assert_eq!((header.data_start, header.frames_there(), header.rf64), (description.header_bytes(), 0, false));
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_at_any_write_on_its_way_past_4_gib_keeps_its_sound() {
+        let whole = Sparse { head: vec![0; 4096], position: 0, length: 0, writes: usize::MAX };
+        let start = long(whole).into_medium();
+        let read = |mut file: Sparse| Header::read(&mut file).unwrap();
+        let mut rf64 = Vec::new();
+        for writes in 0..100 {
+            let mut left = WavWriter::resume(Sparse { writes, ..start.clone() }, &read(start.clone()), BEFORE).unwrap();
+            let batch = vec![1; BATCH * FRAME_BYTES as usize];
+            let done = left.append(&batch).and_then(|()| left.refresh()).and_then(|()| left.finish(&tail("<BWFXML/>", &[])));
+            let header = read(left.medium.clone());
+            let there = BEFORE + if writes > 0 { BATCH as u64 } else { 0 };
+            assert_eq!(header.frames_there(), there, "after {writes} writes");
+            assert!(header.file_bytes > u64::from(u32::MAX) || writes == 0);
+            rf64.push(header.rf64);
+            if done.is_ok() {
+                assert_eq!((header.riff_bytes, header.frames()), (header.file_bytes, there));
+                assert!(rf64.is_sorted() && rf64.contains(&false) && header.rf64);
+                return;
+            }
+        }
+        panic!("it never finished");
+    }
+
+    #[test]
+    fn a_file_past_4_gib_is_read_by_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("long.wav");
+        let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+        // The first 4 GiB are a hole.
+        let mut writer = long(file);
+        let batch: Vec<u8> = (0..BATCH as u32).flat_map(|i| (i % 1000 + 1).to_le_bytes()[..3].to_vec()).collect();
+        writer.append(&batch).unwrap();
+        writer.refresh().unwrap();
+        let cue = Cue { frame: BEFORE + 5, name: "Late".into() };
+        writer.finish(&tail("<BWFXML/>", &[cue, Cue { frame: 1 << 33, name: "Beyond".into() }])).unwrap();
+        let frames = BEFORE + BATCH as u64;
+        let mut reader = crate::audio::wav::Reader::open(&path).unwrap();
+        assert_eq!(reader.frames(), frames);
+        reader.seek(BEFORE - 1).unwrap();
+        let sound = reader.read_to_end::<f64>().unwrap();
+        let expected = (0..=BATCH).map(|i| if i == 0 { 0.0 } else { ((i - 1) % 1000 + 1) as f64 / 8_388_608.0 });
+        assert!(sound.channel(0).iter().copied().eq(expected));
+        let options = ["-v", "error", "-show_entries", "stream=duration_ts,codec_name", "-of", "csv=p=0"];
+        match Command::new("ffprobe").args(options).arg(&path).output() {
+            Ok(told) => assert_eq!(String::from_utf8_lossy(&told.stdout).trim(), format!("pcm_s24le,{frames}"), "{told:?}"),
+            Err(_) => println!("skipped: ffprobe is not installed"),
+        }
+        if std::env::var_os("ISOTHERM_LONG").is_none() {
+            println!("skipped: sndfile-info reads 4 GiB; ISOTHERM_LONG=1 lets it");
+            return;
+        }
+        match Command::new("sndfile-info").arg(&path).output() {
+            Ok(told) => assert!(String::from_utf8_lossy(&told.stdout).contains(&format!("Frames      : {frames}\n")), "{told:?}"),
+            Err(_) => println!("skipped: sndfile-info is not installed"),
+        }
+    }
+}
