@@ -676,6 +676,7 @@ fn a_manifest_that_lies_and_stems_that_are_not_the_takes_are_found() {
     };
     for (found, expected) in [
         (lie(|m| m.frames += 1), "frames, its parts have"),
+        (lie(|m| m.stems[0].parts.iter_mut().for_each(|part| part.frames = u64::MAX)), "01 Channel 1.wav: it has"),
         (lie(|m| m.stems[1].parts[0].frames -= 1), "02 Channel 2.wav: the manifest has"),
         (lie(|m| m.stems[1].parts[0].sha256 = Some("0".repeat(64))), "02 Channel 2.wav: its sound has SHA-256"),
         (lie(|m| m.sample_rate = 44_100), "it is 1 x 24-bit integer at 48000 Hz; expected 1 x 24-bit integer at 44100 Hz"),

@@ -135,19 +135,19 @@ impl Manifest {
     /// Frames that are missing in at least one stem.
     #[must_use]
     pub fn lost_frames(&self) -> u64 {
-        self.gaps.iter().map(|gap| gap.frames).sum()
+        self.gaps.iter().fold(0, |sum, gap| sum.saturating_add(gap.frames))
     }
 
     /// Samples beyond full scale, of all stems.
     #[must_use]
     pub fn overs(&self) -> u64 {
-        self.stems.iter().map(|stem| stem.overs).sum()
+        self.stems.iter().fold(0, |sum, stem| sum.saturating_add(stem.overs))
     }
 
     /// Samples that were no number, of all stems.
     #[must_use]
     pub fn nans(&self) -> u64 {
-        self.stems.iter().map(|stem| stem.nans).sum()
+        self.stems.iter().fold(0, |sum, stem| sum.saturating_add(stem.nans))
     }
 
     #[must_use]

@@ -438,7 +438,7 @@ pub fn description(manifest: &Manifest, stem: Option<&Stem>, first: u64) -> Desc
         reference: manifest.id.clone(),
         date: date.into(),
         time: time.chars().take(8).collect(),
-        time_reference: manifest.time_reference + first,
+        time_reference: manifest.time_reference.saturating_add(first),
     }
 }
 
