@@ -3,10 +3,9 @@
 use std::fs::File;
 use std::hint::black_box;
 use std::io::Write;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
+use criterion::{Criterion, criterion_group, criterion_main};
 use isotherm::audio::Format;
 use isotherm::record::pcm::{Converter, Level, Words, float_words};
 use isotherm::record::{Recorder, Settings};
@@ -75,71 +74,81 @@ fn cpu() -> Duration {
     START.elapsed()
 }
 
-/// CPU time of what is done with every block of so many seconds, each given when it would be there.
-fn paced(seconds: u64, sound: &[Vec<f32>], mut block: impl FnMut(&[&[f32]])) -> Duration {
+/// CPU time of what is done with every block of a second, each given when it would be there.
+fn paced(sound: &[Vec<f32>], mut block: impl FnMut(&[&[f32]])) -> Duration {
     let (start, before) = (Instant::now(), cpu());
-    for second in 0..seconds {
-        for at in (0..RATE).step_by(FRAMES) {
-            let due = start + Duration::from_secs(second) + Duration::from_secs(1) * at as u32 / RATE as u32;
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            let views: Vec<&[f32]> = sound.iter().map(|c| &c[at..RATE.min(at + FRAMES)]).collect();
-            block(&views);
-        }
+    for at in (0..RATE).step_by(FRAMES) {
+        let due = start + Duration::from_secs(1) * at as u32 / RATE as u32;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let views: Vec<&[f32]> = sound.iter().map(|c| &c[at..RATE.min(at + FRAMES)]).collect();
+        block(&views);
     }
     cpu() - before
 }
 
-fn recorder(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, folder: &Path, change: impl Fn(&mut Settings)) {
-    let sound = second();
-    group.bench_function(name, |b| {
-        let mut settings = Settings::new(folder.into(), "bench", RATE as u32, CHANNELS);
-        change(&mut settings);
-        let (recorder, mut writer) = Recorder::open(settings).unwrap();
-        b.iter_custom(|n| paced(n, &sound, |block| assert_eq!(writer.write(block), 0)));
-        let takes = recorder.close();
-        assert!(takes.iter().all(|(_, manifest)| manifest.error.is_none()));
-        takes.iter().for_each(|(folder, _)| std::fs::remove_dir_all(folder).unwrap());
-    });
-}
+/// Seconds of each way; the median counts.
+const ROUNDS: usize = 9;
 
+/// The whole way to disk in CPU milliseconds per second of sound, in turn, so that a busy machine is unfair to nobody. What takes the
+/// blocks and sleeps between them is subtracted.
 fn whole(criterion: &mut Criterion) {
     let folder = tempfile::tempdir_in(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into())).unwrap();
     let sound = second();
-    let mut group = criterion.benchmark_group("32 channels x 48 kHz, CPU of a second in blocks of 256 as they come");
-    group.sample_size(10).measurement_time(Duration::from_secs(10)).warm_up_time(Duration::from_secs(1));
-    group.bench_function("nothing but waking up", |b| {
-        b.iter_custom(|n| paced(n, &sound, |block| assert_eq!(black_box(block).len(), CHANNELS)));
-    });
-    recorder(&mut group, "recorder, without sums and sync", folder.path(), |s| (s.sync, s.hashes) = (false, false));
-    recorder(&mut group, "recorder, sums", folder.path(), |s| s.sync = false);
-    recorder(&mut group, "recorder, sums, sync every second", folder.path(), |_| {});
-    group.bench_function("the bytes alone, in chunks of 64 KiB", |b| {
-        let mut files: Vec<File> = (0..CHANNELS).map(|c| File::create(folder.path().join(format!("{c}.raw"))).unwrap()).collect();
-        let (bytes, mut waiting) = (vec![1_u8; 64 * 1024], 0);
-        b.iter_custom(|n| {
-            paced(n, &sound, |block| {
-                waiting += block[0].len() * 3;
-                if waiting >= bytes.len() {
-                    waiting -= bytes.len();
-                    files.iter_mut().for_each(|file| file.write_all(&bytes).unwrap());
+    let ways = ["sleeping", "the bytes alone, 64 KiB at a time", "recorder", "recorder, sums", "recorder, sums, sync", "hound"];
+    let recorder = |sync, hashes| {
+        let mut settings = Settings::new(folder.path().join(format!("{sync} {hashes}")), "bench", RATE as u32, CHANNELS);
+        (settings.sync, settings.hashes) = (sync, hashes);
+        Recorder::open(settings).unwrap()
+    };
+    let mut times: Vec<Vec<Duration>> = vec![Vec::new(); ways.len()];
+    for _ in 0..ROUNDS {
+        for (way, times) in times.iter_mut().enumerate() {
+            times.push(match way {
+                0 => paced(&sound, |block| assert_eq!(black_box(block).len(), CHANNELS)),
+                1 => {
+                    let path = |c| folder.path().join(format!("{c}.raw"));
+                    let mut files: Vec<File> = (0..CHANNELS).map(|c| File::create(path(c)).unwrap()).collect();
+                    let (bytes, mut waiting) = (vec![1_u8; 64 * 1024], 0);
+                    paced(&sound, |block| {
+                        waiting += block[0].len() * 3;
+                        if waiting >= bytes.len() {
+                            waiting -= bytes.len();
+                            files.iter_mut().for_each(|file| file.write_all(&bytes).unwrap());
+                        }
+                    })
                 }
-            })
-        });
-    });
-    group.bench_function("hound, files", |b| {
-        let mut writers: Vec<_> =
-            (0..CHANNELS).map(|c| hound::WavWriter::create(folder.path().join(format!("{c}.wav")), HOUND).unwrap()).collect();
-        b.iter_custom(|n| {
-            paced(n, &sound, |block| {
-                for (writer, channel) in writers.iter_mut().zip(block) {
-                    for x in *channel {
-                        writer.write_sample((x * 8_388_608.0).round_ties_even() as i32).unwrap();
-                    }
+                2..5 => {
+                    let (recorder, mut writer) = recorder(way == 4, way > 2);
+                    // Not the first second, in which files begin.
+                    paced(&sound, |block| assert_eq!(writer.write(block), 0));
+                    let time = paced(&sound, |block| assert_eq!(writer.write(block), 0));
+                    recorder.close().iter().for_each(|(folder, _)| std::fs::remove_dir_all(folder).unwrap());
+                    time
                 }
-            })
-        });
-    });
-    group.finish();
+                _ => {
+                    let path = |c| folder.path().join(format!("{c}.wav"));
+                    let mut files: Vec<_> = (0..CHANNELS).map(|c| hound::WavWriter::create(path(c), HOUND).unwrap()).collect();
+                    paced(&sound, |block| {
+                        for (file, channel) in files.iter_mut().zip(block) {
+                            for x in *channel {
+                                file.write_sample((x * 8_388_608.0).round_ties_even() as i32).unwrap();
+                            }
+                        }
+                    })
+                }
+            });
+        }
+    }
+    println!("32 channels x 48 kHz in blocks of 256: CPU ms per second of sound, median and least of {ROUNDS}");
+    for times in &mut times {
+        times.sort();
+    }
+    let sleeping = [times[0][ROUNDS / 2], times[0][0]];
+    for (way, times) in ways.iter().zip(&times) {
+        let [median, least] = [times[ROUNDS / 2], times[0]].map(|t| t.as_secs_f64() * 1e3);
+        let [net, net_least] = [0, 1].map(|i| [median, least][i] - sleeping[i].as_secs_f64() * 1e3);
+        println!("{way:36} {median:6.2} {least:6.2}   without sleeping {net:6.2} {net_least:6.2}");
+    }
 
     let mut group = criterion.benchmark_group("the audio thread");
     group.bench_function("a block of 256 x 32", |b| {

@@ -261,9 +261,9 @@ fn level_and_silence_start_and_stop_at_their_frames() {
     // Loud from 5000 to 6999 and at 8000 and 20000 on one channel: 2400 quiet frames end a take.
     let loud = |i: u64| (5000..7000).contains(&i) || i == 8000 || i == 20_000;
     let sound: Vec<f32> = (0..30_000).map(|i| if loud(i) { -0.5 } else { 0.01 }).collect();
-    for (i, part) in sound.chunks(333).enumerate() {
+    for part in sound.chunks(333) {
         let quiet = vec![0.0; part.len()];
-        writer.write(&if i % 2 == 0 { [part, &quiet[..]] } else { [part, &quiet[..]] });
+        writer.write(&[part, &quiet[..]]);
     }
     let takes = recorder.close();
     let found: Vec<_> = takes.iter().map(|(_, m)| (m.frames, m.pre_roll_frames, m.ended.as_str())).collect();
@@ -319,18 +319,17 @@ impl Write for FaultyMedium {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let closed = self.1.open.0.lock().unwrap();
         drop(self.1.open.1.wait_while(closed, |open| !*open).unwrap());
+        // Only what makes the file longer takes room.
+        let at = self.0.stream_position()?;
+        let end = self.0.seek(SeekFrom::End(0))?;
+        self.0.seek(SeekFrom::Start(at))?;
         let room = self.1.room.load(Ordering::Relaxed);
-        if bytes.len() as u64 <= room {
-            self.1.room.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
-            return self.0.write(bytes);
+        let n = (end - at).saturating_add(room).min(bytes.len() as u64);
+        if n == 0 && !bytes.is_empty() {
+            return Err(io::ErrorKind::StorageFull.into());
         }
-        match room {
-            0 => Err(io::ErrorKind::StorageFull.into()),
-            room => {
-                self.1.room.store(0, Ordering::Relaxed);
-                self.0.write(&bytes[..room as usize])
-            }
-        }
+        self.1.room.fetch_sub((at + n).saturating_sub(end), Ordering::Relaxed);
+        self.0.write(&bytes[..n as usize])
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -395,7 +394,6 @@ fn stalled(seconds: u64, paced: bool) -> (TempDir, PathBuf, Manifest, u64) {
     disk.set_open(true);
     until(|| recorder.health().fill < 0.04);
     give(1);
-    drop(give);
     let (path, manifest) = only(recorder.close());
     assert_eq!((manifest.frames, manifest.lost_frames()), (at, lost));
     (folder, path, manifest, lost)

@@ -190,12 +190,12 @@ const NO_FRACTION: f32 = 8_388_608.0;
 fn portable(words: Words, format: Format, samples: &[u32], out: &mut [u8]) -> Counts {
     // Every pair of its own, so that the compiler makes a loop without branches of each.
     match (words, format) {
-        (Words::Float, Format::Int16) => tiles(samples, out, |w| float_to_code::<15>(w), pack_16),
-        (Words::Float, Format::Int24) => tiles(samples, out, |w| float_to_code::<23>(w), pack_24),
+        (Words::Float, Format::Int16) => tiles(samples, out, float_to_code::<15>, pack_16),
+        (Words::Float, Format::Int24) => tiles(samples, out, float_to_code::<23>, pack_24),
         (Words::Float, Format::Int32) => tiles(samples, out, float_to_32, pack_32),
         (Words::Float, Format::Float32) => tiles(samples, out, float_to_float, pack_32),
-        (Words::Int32, Format::Int16) => tiles(samples, out, |w| int_to_code::<16>(w), pack_16),
-        (Words::Int32, Format::Int24) => tiles(samples, out, |w| int_to_code::<8>(w), pack_24),
+        (Words::Int32, Format::Int16) => tiles(samples, out, int_to_code::<16>, pack_16),
+        (Words::Int32, Format::Int24) => tiles(samples, out, int_to_code::<8>, pack_24),
         (Words::Int32, Format::Int32) => tiles(samples, out, |w| (w, 0, 0), pack_32),
         (Words::Int32, Format::Float32) => tiles(samples, out, int_to_float, pack_32),
         (Words::Int24, Format::Int16) => tiles(samples, out, |w| int_to_code::<16>(w << 8), pack_16),
@@ -261,7 +261,7 @@ fn float_to_32(word: u32) -> (u32, u32, u32) {
     let x = f32::from_bits(word) * FULL_SCALE;
     let rounded = if x.abs() < NO_FRACTION { (x.abs() + NO_FRACTION - NO_FRACTION).copysign(x) } else { x };
     // `as` limits, and makes NaN 0. The highest code is no float; the nearest one above it is the first over.
-    (rounded as i32 as u32, u32::from(x >= FULL_SCALE || x < -FULL_SCALE), u32::from(x.is_nan()))
+    (rounded as i32 as u32, u32::from(x.abs() > FULL_SCALE || x == FULL_SCALE), u32::from(x.is_nan()))
 }
 
 #[inline(always)]
@@ -324,22 +324,15 @@ fn pack_32(codes: &[u32; TILE]) -> [[u8; 16]; TILE / 4] {
 mod avx2 {
     use super::Counts;
     use std::arch::x86_64::{
-        __m256i, _CMP_NEQ_UQ, _CMP_ORD_Q, _CMP_UNORD_Q, _mm256_add_epi32, _mm256_and_ps, _mm256_and_si256, _mm256_castps_si256,
-        _mm256_cmp_ps, _mm256_cmpgt_epi32, _mm256_cvtps_epi32, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_max_ps,
-        _mm256_min_epi32, _mm256_min_ps, _mm256_mul_ps, _mm256_permutevar8x32_epi32, _mm256_set1_epi32, _mm256_set1_ps,
+        __m256i, _CMP_NEQ_UQ, _CMP_ORD_Q, _mm256_add_epi32, _mm256_and_ps, _mm256_and_si256, _mm256_cmp_ps, _mm256_cmpgt_epi32,
+        _mm256_cvtps_epi32, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_maskstore_epi32, _mm256_max_ps, _mm256_min_epi32,
+        _mm256_min_ps, _mm256_movemask_ps, _mm256_mul_ps, _mm256_permutevar8x32_epi32, _mm256_set1_epi32, _mm256_set1_ps,
         _mm256_setr_epi8, _mm256_setr_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi32, _mm256_srai_epi32,
         _mm256_srli_epi32, _mm256_storeu_si256, _mm256_sub_epi32,
     };
 
     /// Samples of a vector.
     const LANES: usize = 8;
-    /// Bytes that a vector stores; only 3 per lane stay.
-    const STORED: usize = 32;
-
-    /// Vectors of `words` whose stores stay within their 3 bytes each.
-    fn whole(words: &[u32]) -> usize {
-        (3 * words.len()).checked_sub(STORED).map_or(0, |room| room / (3 * LANES) + 1)
-    }
 
     /// The sum of unsigned lanes.
     #[target_feature(enable = "avx2")]
@@ -359,6 +352,23 @@ mod avx2 {
         _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(codes, three), _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7))
     }
 
+    /// Stores the packed vector `i` of `n`: 32 bytes, of which the next vector replaces the last 8; the last vector, 24 bytes.
+    ///
+    /// # Safety
+    /// `out` has 24 bytes for each of the `n` vectors, and `i` is below `n`.
+    #[target_feature(enable = "avx2")]
+    unsafe fn store(out: &mut [u8], i: usize, n: usize, packed: __m256i) {
+        // SAFETY: `i` is below `n`; 32 bytes from any vector but the last end within the next one's 24.
+        unsafe {
+            let to = out.as_mut_ptr().add(i * 3 * LANES);
+            if i + 1 < n {
+                _mm256_storeu_si256(to.cast(), packed);
+            } else {
+                _mm256_maskstore_epi32(to.cast(), _mm256_setr_epi32(-1, -1, -1, -1, -1, -1, 0, 0), packed);
+            }
+        }
+    }
+
     /// Converts as many words as whole vectors hold. Returns how many.
     ///
     /// # Safety
@@ -368,23 +378,26 @@ mod avx2 {
         const FULL_SCALE: f32 = 8_388_608.0;
         let (scale, lowest, highest) =
             (_mm256_set1_ps(FULL_SCALE), _mm256_set1_ps(-FULL_SCALE), _mm256_set1_ps(FULL_SCALE - 1.0));
-        let (mut changed, mut nans) = (_mm256_setzero_si256(), _mm256_setzero_si256());
-        let n = whole(words);
+        let mut counts = Counts::default();
+        let n = words.len() / LANES;
         for i in 0..n {
-            // SAFETY: `whole` vectors lie within the words.
+            // SAFETY: `n` vectors lie within the words.
             let x = _mm256_mul_ps(unsafe { _mm256_loadu_ps(words.as_ptr().add(i * LANES).cast()) }, scale);
-            // A NaN becomes the highest code here and 0 below.
-            let limited = _mm256_max_ps(_mm256_min_ps(x, highest), lowest);
-            // A true lane is -1.
-            changed = _mm256_sub_epi32(changed, _mm256_castps_si256(_mm256_cmp_ps::<_CMP_NEQ_UQ>(limited, x)));
-            nans = _mm256_sub_epi32(nans, _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(x, x)));
+            let mut limited = _mm256_max_ps(_mm256_min_ps(x, highest), lowest);
+            let changed = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(limited, x)).count_ones();
+            if changed > 0 {
+                // A NaN became the highest code.
+                let number = _mm256_cmp_ps::<_CMP_ORD_Q>(x, x);
+                limited = _mm256_and_ps(limited, number);
+                let nans = LANES as u32 - _mm256_movemask_ps(number).count_ones();
+                counts += Counts { overs: (changed - nans).into(), nans: nans.into() };
+            }
             // Rounds to nearest even, as the processor does unless told otherwise, which Rust forbids.
-            let codes = _mm256_cvtps_epi32(_mm256_and_ps(limited, _mm256_cmp_ps::<_CMP_ORD_Q>(x, x)));
-            // SAFETY: the stores of `whole` vectors stay within 3 bytes per word, which `out` has.
-            unsafe { _mm256_storeu_si256(out.as_mut_ptr().add(i * 3 * LANES).cast(), pack(codes)) };
+            let codes = _mm256_cvtps_epi32(limited);
+            // SAFETY: `out` has 3 bytes per word.
+            unsafe { store(out, i, n, pack(codes)) };
         }
-        let nans = sum(nans);
-        (n * LANES, Counts { overs: sum(changed) - nans, nans })
+        (n * LANES, counts)
     }
 
     /// As [`float_to_24`], of integers that are moved up by `UP` bits, 0 or 8, to the top of their word.
@@ -395,16 +408,16 @@ mod avx2 {
     pub unsafe fn int_to_24<const UP: i32>(words: &[u32], out: &mut [u8]) -> (usize, Counts) {
         let (highest, half, one) = (_mm256_set1_epi32(0x7FFF_FF00), _mm256_set1_epi32(0x7F), _mm256_set1_epi32(1));
         let mut overs = _mm256_setzero_si256();
-        let n = whole(words);
+        let n = words.len() / LANES;
         for i in 0..n {
-            // SAFETY: `whole` vectors lie within the words.
+            // SAFETY: `n` vectors lie within the words.
             let x = _mm256_slli_epi32::<UP>(unsafe { _mm256_loadu_si256(words.as_ptr().add(i * LANES).cast()) });
             overs = _mm256_sub_epi32(overs, _mm256_cmpgt_epi32(x, highest));
             let limited = _mm256_min_epi32(x, highest);
             let even = _mm256_and_si256(_mm256_srli_epi32::<8>(limited), one);
             let codes = _mm256_srai_epi32::<8>(_mm256_add_epi32(_mm256_add_epi32(limited, half), even));
-            // SAFETY: the stores of `whole` vectors stay within 3 bytes per word, which `out` has.
-            unsafe { _mm256_storeu_si256(out.as_mut_ptr().add(i * 3 * LANES).cast(), pack(codes)) };
+            // SAFETY: `out` has 3 bytes per word.
+            unsafe { store(out, i, n, pack(codes)) };
         }
         (n * LANES, Counts { overs: sum(overs), nans: 0 })
     }

@@ -422,13 +422,11 @@ impl<'a> View<'a> {
         for channel in 0..self.channels {
             let ([(first, a), (second, _)], stride) = self.pieces(channel, from, n);
             let both = first.iter().step_by(stride).take(a).chain(second.iter().step_by(stride));
-            let mut at = from;
-            for word in both.take(n) {
+            for (at, word) in (from..).zip(both.take(n)) {
                 if words.value(*word).abs() >= level {
                     let (earliest, latest) = found.unwrap_or((at, at));
                     found = Some((earliest.min(at), latest.max(at)));
                 }
-                at += 1;
             }
         }
         found

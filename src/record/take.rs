@@ -364,13 +364,19 @@ impl Take {
         let first = self.manifest.frames - frames;
         let cues = cues(&self.manifest, first, frames);
         let mut problem = None;
+        if cut {
+            // First: every file sound, whatever the room that this frees is enough for then.
+            for writer in self.tracks.iter_mut().filter_map(|track| track.writer.as_mut()) {
+                if let Err(e) = writer.cut(frames).and_then(|()| writer.refresh()) {
+                    problem.get_or_insert(TakeError::io("finish", &self.folder, e));
+                }
+            }
+        }
         for (index, track) in self.tracks.iter_mut().enumerate() {
             let Some(mut writer) = track.writer.take() else { continue };
             let hash = std::mem::take(&mut track.hash);
             let tail = tail(&ixml(&self.manifest, self.manifest.stems.get(index)), &cues);
-            let mut done = if cut { writer.cut(frames) } else { Ok(()) };
-            done = done.and_then(|()| writer.finish(&tail));
-            if let Err(e) = done {
+            if let Err(e) = writer.finish(&tail) {
                 problem.get_or_insert(TakeError::io("finish", &self.folder, e));
                 // Without what stands behind the sound.
                 let _ = writer.cut(frames).and_then(|()| writer.refresh());

@@ -160,6 +160,8 @@ pub fn tail(ixml: &str, cues: &[Cue]) -> Vec<u8> {
 /// A file of a take while it is written. [disk thread]
 pub struct WavWriter<M> {
     medium: M,
+    /// All bytes before the sound, while it is no RF64.
+    header: Vec<u8>,
     frame_bytes: u64,
     data_start: u64,
     data_bytes: u64,
@@ -175,7 +177,7 @@ impl<M: Medium> WavWriter<M> {
         let header = description.header();
         medium.write_all(&header)?;
         let data_start = header.len() as u64;
-        Ok(Self { medium, frame_bytes: description.frame_bytes() as u64, data_start, data_bytes: 0, rf64: false })
+        Ok(Self { medium, header, frame_bytes: description.frame_bytes() as u64, data_start, data_bytes: 0, rf64: false })
     }
 
     /// Goes on with a file that was left behind, with its first `frames` frames.
@@ -185,7 +187,8 @@ impl<M: Medium> WavWriter<M> {
     pub fn resume(medium: M, header: &Header, frames: u64) -> io::Result<Self> {
         let frame_bytes = header.description.frame_bytes() as u64;
         let data_bytes = frames * frame_bytes;
-        let mut writer = Self { medium, frame_bytes, data_start: header.data_start, data_bytes, rf64: header.rf64 };
+        let Header { data_start, rf64, bytes: header, .. } = header.clone();
+        let mut writer = Self { medium, header, frame_bytes, data_start, data_bytes, rf64 };
         writer.cut(frames).map(|()| writer)
     }
 
@@ -256,8 +259,12 @@ impl<M: Medium> WavWriter<M> {
     fn sizes(&mut self, file_bytes: u64, data_bytes: u64) -> io::Result<()> {
         let riff_bytes = file_bytes - 8;
         if !self.rf64 && riff_bytes + RF64_MARGIN <= u64::from(u32::MAX) {
-            self.patch(self.data_start - 4, &(data_bytes as u32).to_le_bytes())?;
-            return self.patch(4, &(riff_bytes as u32).to_le_bytes());
+            // In one write: nobody sees half of it.
+            let data_size = self.header.len() - 4;
+            self.header[data_size..].copy_from_slice(&(data_bytes as u32).to_le_bytes());
+            self.header[4..8].copy_from_slice(&(riff_bytes as u32).to_le_bytes());
+            self.medium.seek(SeekFrom::Start(0))?;
+            return self.medium.write_all(&self.header);
         }
         let mut ds64 = Vec::with_capacity(DS64_BYTES);
         for size in [riff_bytes, data_bytes, data_bytes / self.frame_bytes] {
@@ -296,6 +303,8 @@ pub struct Header {
     /// The file's true length.
     pub file_bytes: u64,
     pub rf64: bool,
+    /// All bytes before the sound.
+    bytes: Vec<u8>,
 }
 
 impl Header {
@@ -346,7 +355,8 @@ impl Header {
                         _ => (u64::from(u32_at(&head, 4)), u64::from(size)),
                     };
                     let riff_bytes = riff_bytes.saturating_add(8);
-                    return Ok(Self { description, data_start, data_bytes, riff_bytes, file_bytes, rf64 });
+                    let bytes = head[..at + 8].to_vec();
+                    return Ok(Self { description, data_start, data_bytes, riff_bytes, file_bytes, rf64, bytes });
                 }
                 _ => {}
             }
