@@ -298,13 +298,20 @@ fn a_take_ends_after_its_time() {
 struct Faulty {
     open: Arc<(Mutex<bool>, Condvar)>,
     room: Arc<AtomicU64>,
+    /// Writes that came to a closed gate.
+    waiting: Arc<AtomicU64>,
     /// The path of the next files that cannot be made contains this.
     refused: &'static str,
 }
 
 impl Faulty {
     fn new(room: u64) -> Self {
-        Self { open: Arc::new((Mutex::new(true), Condvar::new())), room: Arc::new(AtomicU64::new(room)), refused: "\0" }
+        Self {
+            open: Arc::new((Mutex::new(true), Condvar::new())),
+            room: Arc::new(AtomicU64::new(room)),
+            waiting: Arc::default(),
+            refused: "\0",
+        }
     }
 
     fn set_open(&self, open: bool) {
@@ -318,6 +325,7 @@ struct FaultyMedium(Box<dyn Medium>, Faulty);
 impl Write for FaultyMedium {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let closed = self.1.open.0.lock().unwrap();
+        self.1.waiting.fetch_add(u64::from(!*closed), Ordering::Relaxed);
         drop(self.1.open.1.wait_while(closed, |open| !*open).unwrap());
         // Only what makes the file longer takes room.
         let at = self.0.stream_position()?;
@@ -437,13 +445,23 @@ fn what_is_lost_at_the_very_end_is_listed_too() {
     settings.buffer_seconds = 0.1;
     let (recorder, mut writer) = Recorder::open_on(Box::new(disk.clone()), settings).unwrap();
     disk.set_open(false);
-    let lost: usize = (0..500).map(|i| writer.write(&block(2, i * 480, 480))).sum();
-    assert!(lost > 0);
-    assert_eq!(writer.write(&block(2, 240_000, 4_800)), 4_800, "the ring is still full");
+    let (mut at, mut lost) = (0, 0);
+    let mut give = |frames: usize| {
+        let n = writer.write(&block(2, at, frames));
+        at += frames as u64;
+        lost += n;
+        n
+    };
+    while disk.waiting.load(Ordering::Relaxed) == 0 {
+        give(480);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    while give(480) == 0 {}
+    assert_eq!(give(4_800), 4_800, "the ring is still full");
     let closing = std::thread::spawn(move || recorder.close());
     disk.set_open(true);
     let (path, manifest) = only(closing.join().unwrap());
-    assert_eq!((manifest.frames, manifest.lost_frames()), (244_800, lost as u64 + 4_800));
+    assert_eq!((manifest.frames, manifest.lost_frames()), (at, lost as u64));
     assert_good(&path, &manifest, 0);
 }
 
