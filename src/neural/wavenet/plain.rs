@@ -83,7 +83,7 @@ fn entry(level: Level, channels: usize, bend: Bend) -> Option<(Entry, usize)> {
             2: Tanh 2 x 4, 3: Tanh 3 x 3, 4: Tanh 4 x 2, 6: Tanh 6 x 2, 8: Tanh 4 x 2, 12: Tanh 4 x 2, 16: Tanh 4 x 2,
             2: Leaky 2 x 4, 3: Leaky 3 x 3, 4: Leaky 4 x 2, 6: Leaky 6 x 2, 8: Leaky 4 x 2, 12: Leaky 4 x 2, 16: Leaky 4 x 2),
         Level::Avx512 => table!(true
-            2: Tanh 2 x 4, 3: Tanh 3 x 4, 4: Tanh 4 x 2, 6: Tanh 6 x 2, 8: Tanh 8 x 1, 12: Tanh 6 x 1, 16: Tanh 8 x 1,
+            2: Tanh 2 x 4, 3: Tanh 3 x 4, 4: Tanh 4 x 2, 6: Tanh 6 x 2, 8: Tanh 8 x 1, 12: Tanh 4 x 2, 16: Tanh 8 x 1,
             2: Leaky 2 x 4, 3: Leaky 3 x 4, 4: Leaky 4 x 2, 6: Leaky 6 x 2, 8: Leaky 8 x 2, 12: Leaky 6 x 2, 16: Leaky 8 x 1),
     }
 }
