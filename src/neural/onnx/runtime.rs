@@ -241,7 +241,7 @@ impl Runner {
     ) -> Result<Self, String> {
         let environment = environment()?;
         let session = session(&environment, bytes);
-        let session = session.map_err(|e| format!("ONNX Runtime does not take the graph: {}", e.to_string()))?;
+        let session = session.map_err(|e| format!("ONNX Runtime does not take the graph: {e}"))?;
         let batch = if contract.batched { channels } else { 1 };
         let start: Vec<Vec<f32>> =
             contract.states.iter().zip(start).map(|(s, one)| spread(one, &s.shape, s.batch, batch)).collect();
