@@ -33,6 +33,8 @@ struct Shared {
     orders: Arc<Orders>,
     /// Slots are being made.
     busy: AtomicBool,
+    /// Whether the host renders faster or slower than real time.
+    offline: AtomicBool,
     channels: AtomicUsize,
     latency: AtomicUsize,
     /// Bits of f32: hertz, and processing time as a share of real time.
@@ -66,7 +68,10 @@ impl Shared {
     /// Slots for what is set now. [control thread]
     fn make(&self, spec: Spec) -> Option<Box<Slots>> {
         match Slots::compile(spec, &self.settings(), self.heard(), Some(&self.meters)) {
-            Ok(slots) => Some(Box::new(slots)),
+            Ok(mut slots) => {
+                slots.set_offline(self.offline.load(Ordering::Relaxed));
+                Some(Box::new(slots))
+            }
             Err(error) => {
                 nice_error!("{error}");
                 None
@@ -128,6 +133,7 @@ impl Default for Isotherm {
                 bench: Mutex::default(),
                 orders: Arc::default(),
                 busy: AtomicBool::new(false),
+                offline: AtomicBool::new(false),
                 channels: AtomicUsize::new(2),
                 latency: AtomicUsize::new(0),
                 sample_rate: AtomicU32::new(0),
@@ -226,6 +232,8 @@ impl Plugin for Isotherm {
     fn activate(&mut self, layout: &AudioIOLayout, config: &BufferConfig, context: &mut impl ActivateContext<Self>) -> bool {
         let channels = layout.main_output_channels.map_or(0, |n| n.get() as usize);
         let spec = Spec { sample_rate: config.sample_rate, channels, max_frames: (config.max_buffer_size as usize).max(1) };
+        self.offline = config.process_mode == ProcessMode::Offline;
+        self.shared.offline.store(self.offline, Ordering::Relaxed);
         let Some(slots) = self.shared.make(spec) else { return false };
         let latency = slots.latency();
         let (swap, sender) = Swap::new(slots, config.sample_rate);
@@ -241,7 +249,6 @@ impl Plugin for Isotherm {
             }
         }
         self.swap = Some(swap);
-        self.offline = config.process_mode == ProcessMode::Offline;
         self.shared.channels.store(channels, Ordering::Relaxed);
         self.shared.sample_rate.store(config.sample_rate.to_bits(), Ordering::Relaxed);
         self.shared.latency.store(latency, Ordering::Relaxed);

@@ -175,8 +175,8 @@ fn bessel(x: f64) -> f64 {
 const TAPS: usize = 64;
 /// Its middle.
 const CENTRE: usize = TAPS / 2 - 1;
-/// A delay this close to a whole number of frames is one.
-const WHOLE: f32 = 1e-3;
+/// A delay this close to a whole number of frames is one: as close as the measure is for what bends (`tests`).
+const WHOLE: f32 = 0.01;
 
 /// Delays all channels so that a model's delay becomes a whole number of frames: a windowed sinc. Flat within -80 dB up to 0.8 of
 /// Nyquist.
@@ -234,6 +234,115 @@ fn convolve(taps: &[f32; TAPS], line: &[f32; TAPS - 1 + CHUNK], out: &mut [f32])
     for (k, tap) in taps.iter().enumerate() {
         for (y, x) in out.iter_mut().zip(&line[k..]) {
             *y += tap * x;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::neural::engine::Voices;
+
+    /// Convolves with an impulse response, then bends.
+    struct Fir(Vec<f64>, fn(f64) -> f64);
+    struct State(Arc<Fir>, Vec<f64>);
+
+    impl Network for Fir {
+        fn voices(self: Arc<Self>, _: Mode) -> Result<Box<dyn Voices>, String> {
+            Ok(Box::new(State(self.clone(), vec![0.0; self.0.len()])))
+        }
+        fn bytes(&self) -> usize {
+            0
+        }
+    }
+
+    impl Voices for State {
+        fn process(&mut self, block: &mut crate::dsp::Block<'_>, _: &[&[f32]]) {
+            for x in block[0].iter_mut() {
+                self.1.rotate_right(1);
+                self.1[0] = f64::from(*x);
+                *x = self.0.1(self.1.iter().zip(&self.0.0).map(|(x, h)| x * h).sum()) as f32;
+            }
+        }
+        fn reset(&mut self) {}
+        fn rests(&self) -> bool {
+            false
+        }
+        fn bytes(&self) -> usize {
+            0
+        }
+    }
+
+    fn found(taps: Vec<f64>, bend: fn(f64) -> f64, rate: f32) -> Alignment {
+        let network: Arc<dyn Network> = Arc::new(Fir(taps, bend));
+        measure(&network, rate, 0).unwrap()
+    }
+
+    /// A pure delay, by a long sinc of its own.
+    fn delay(frames: f64, gain: f64) -> Vec<f64> {
+        (0..128).map(|k| gain * windowed_sinc(f64::from(k) - frames, 40.0)).collect()
+    }
+
+    #[test]
+    fn delays_are_found_within_a_hundredth_of_a_frame_and_polarity_with_them() {
+        for rate in [44_100.0, 48_000.0] {
+            for frames in [0.0, 8.0, 45.25, 45.5, 45.75, 60.1] {
+                for gain in [1.0, -0.3] {
+                    let taps = if frames == 0.0 { vec![gain] } else { delay(frames, gain) };
+                    // A curve's harmonics are folded at the sample rate and correlate a little.
+                    let bends =
+                        [((|x| x) as fn(f64) -> f64, 1e-3), (|x| (20.0 * x).tanh(), 0.01), (|x| (5.0 * x + 0.5).tanh(), 0.01)];
+                    for (bend, within) in bends {
+                        let found = found(taps.clone(), bend, rate);
+                        assert!((f64::from(found.delay_frames) - frames).abs() < within, "{frames}: {found:?}");
+                        assert_eq!((found.inverted, found.ambiguous), (gain < 0.0, false), "{frames}: {found:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_two_peaks_or_none_is_ambiguous() {
+        let echo = |second: f64| {
+            (0..200)
+                .map(|k| {
+                    if k == 3 {
+                        1.0
+                    } else if k == 150 {
+                        second
+                    } else {
+                        0.0
+                    }
+                })
+                .collect::<Vec<_>>()
+        };
+        assert!(found(echo(0.97), |x| x, 48_000.0).ambiguous);
+        assert!(found(echo(-0.97), |x| x, 48_000.0).ambiguous);
+        let clear = found(echo(0.5), |x| x, 48_000.0);
+        assert!(!clear.ambiguous && (clear.delay_frames - 3.0).abs() < 0.02, "{clear:?}");
+        assert!(found(vec![0.0], |x| x, 48_000.0).ambiguous);
+        assert!(found(vec![1.0], |_| f64::NAN, 48_000.0).ambiguous);
+    }
+
+    #[test]
+    fn a_delay_made_whole_is_late_by_what_is_said() {
+        for frames in [0.0f32, 7.0, 0.25, 3.5, 8.75, -0.4, -3.0] {
+            let (aligner, latency) = Aligner::new(frames, 1);
+            let Some(mut aligner) = aligner else {
+                assert_eq!(latency as f32, frames);
+                continue;
+            };
+            let (w, mut line) = (0.7 * std::f64::consts::PI, Vec::new());
+            for start in (0..1024).step_by(CHUNK) {
+                // What the model's delay leaves of a sine.
+                let mut wet = [std::array::from_fn(|i| (w * ((start + i) as f64 - f64::from(frames))).sin() as f32)];
+                aligner.process(&mut wet, CHUNK);
+                line.extend(wet[0]);
+            }
+            let worst =
+                (200..1024).map(|i| (f64::from(line[i]) - (w * (i as f64 - latency as f64)).sin()).abs()).fold(0.0, f64::max);
+            assert!(worst < 1e-4, "{frames}: {worst}");
         }
     }
 }

@@ -394,7 +394,7 @@ impl Play {
         let player = &mut self.player;
         if let Some(rates) = &mut self.rates {
             rates.run(wet, self.turned - frames, frames, |block| {
-                player.run(block);
+                player.run_or_rest(block);
                 player.end_turn();
             });
         } else {
@@ -434,6 +434,9 @@ impl Play {
     }
 }
 
+/// No frame that can come in.
+const NOTHING_YET: [f32; 2] = [f32::NAN, 0.0];
+
 /// The voices of a model with its knobs, kept within numbers. Runs at the model's rate in turns that are counted from `reset`, so
 /// that a network that must begin anew does so at the same frame however the stream is cut.
 struct Player {
@@ -445,6 +448,8 @@ struct Player {
     values: Vec<Vec<f32>>,
     /// Channels whose output was no number in this turn.
     broken: Vec<bool>,
+    /// The last frame that went in and that came out, where [`Self::run_or_rest`] looks after that.
+    last: Vec<[f32; 2]>,
 }
 
 impl Player {
@@ -456,6 +461,26 @@ impl Player {
             knobs: (0..knobs).map(|_| Ramp::new(0.5, sample_rate)).collect(),
             values: vec![vec![0.0; longest]; knobs],
             broken: vec![false; channels],
+            last: vec![NOTHING_YET; channels],
+        }
+    }
+
+    /// [`Self::run`], or, where nothing would change, what came out last.
+    fn run_or_rest(&mut self, block: &mut Block<'_>) {
+        let same = block.iter().zip(&self.last).all(|(samples, [x, _])| samples.iter().all(|s| s.to_bits() == x.to_bits()));
+        if same && self.rests() {
+            for (samples, [_, y]) in block.iter_mut().zip(&self.last) {
+                samples.fill(*y);
+            }
+            return;
+        }
+        let newest = |samples: &[f32]| samples.last().copied();
+        for (samples, last) in block.iter().zip(&mut self.last) {
+            last[0] = newest(samples).unwrap_or(last[0]);
+        }
+        self.run(block);
+        for (samples, last) in block.iter().zip(&mut self.last) {
+            last[1] = newest(samples).unwrap_or(last[1]);
         }
     }
 
@@ -484,6 +509,7 @@ impl Player {
     fn reset(&mut self) {
         self.knobs.iter_mut().for_each(Ramp::finish);
         self.broken.fill(false);
+        self.last.fill(NOTHING_YET);
         self.voices.reset();
     }
 
@@ -495,6 +521,7 @@ impl Player {
         self.voices.bytes()
             + self.values.iter().map(|v| size_of_val(v.as_slice()) + size_of::<Vec<f32>>()).sum::<usize>()
             + size_of_val(self.broken.as_slice())
+            + size_of_val(self.last.as_slice())
     }
 }
 
@@ -571,5 +598,269 @@ impl Processor for Neural {
         self.running
             .as_ref()
             .map_or(0, |r| r.blend.bytes() + size_of_val(r.wet.as_slice()) + r.play.as_ref().map_or(0, Play::bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::neural::engine::Network;
+    use crate::neural::{Format, Info};
+
+    type Function = Box<dyn FnMut(f32) -> f32 + Send>;
+    /// A network of one channel by a function with a state.
+    struct Double(Box<dyn Fn() -> Function + Send + Sync>);
+    struct State(Arc<Double>, Vec<Function>);
+
+    impl Network for Double {
+        fn voices(self: Arc<Self>, mode: Mode) -> Result<Box<dyn Voices>, String> {
+            let channels = (0..mode.channels).map(|_| (self.0)()).collect();
+            Ok(Box::new(State(self, channels)))
+        }
+        fn bytes(&self) -> usize {
+            0
+        }
+    }
+
+    impl Voices for State {
+        fn process(&mut self, block: &mut Block<'_>, _: &[&[f32]]) {
+            for (samples, f) in block.iter_mut().zip(&mut self.1) {
+                samples.iter_mut().for_each(|x| *x = f(*x));
+            }
+        }
+        fn reset(&mut self) {
+            for f in &mut self.1 {
+                *f = (self.0.0)();
+            }
+        }
+        fn rests(&self) -> bool {
+            false
+        }
+        fn bytes(&self) -> usize {
+            0
+        }
+    }
+
+    fn info() -> Info {
+        Info {
+            format: Format::Nam,
+            version: None,
+            name: None,
+            author: None,
+            gear_make: None,
+            gear_model: None,
+            gear_type: None,
+            tone_type: None,
+            architecture: "double".into(),
+            parameters: 0,
+            sample_rate: 48_000.0,
+            sample_rate_given: true,
+            loudness_db: Some(-30.0),
+            input_level_dbu: Some(18.0),
+            output_level_dbu: Some(9.0),
+            esr: None,
+            knobs: Vec::new(),
+        }
+    }
+
+    fn model(info: Info, make: impl Fn() -> Function + Send + Sync + 'static) -> Arc<Model> {
+        Model::from_network(info, Arc::new(Double(Box::new(make))), Vec::new())
+    }
+
+    fn settings(model: &Model) -> Settings {
+        let mut settings = Settings::new(&ALGORITHM);
+        settings.set_model(Some(model.key()));
+        settings
+    }
+
+    fn prepared(settings: &Settings, rate: f32) -> Neural {
+        let mut neural = Neural::default();
+        neural.prepare(Spec { sample_rate: rate, channels: 1, max_frames: 4096 }, settings).unwrap();
+        neural
+    }
+
+    #[test]
+    fn the_positions_name_their_parameters() {
+        let names = [
+            (INPUT, "input"),
+            (OUTPUT, "output"),
+            (MIX, "mix"),
+            (OUTPUT_MODE, "output_mode"),
+            (CALIBRATE_INPUT, "calibrate_input"),
+            (INTERFACE_LEVEL, "interface_level"),
+            (SIZE, "size"),
+            (PRECISION, "precision"),
+            (ALIGN, "align"),
+            (KNOB_1, "knob_1"),
+        ];
+        for (place, name) in names {
+            assert_eq!(PARAMETERS[place].id, name);
+        }
+        assert_eq!(PARAMETERS.len(), KNOB_1 + KNOBS);
+    }
+
+    #[test]
+    fn each_mode_has_its_gain_and_what_a_model_does_not_say_is_raw() {
+        let play = |model: &Model, settings: Settings| {
+            let mut x = [0.125f32];
+            prepared(&settings, model.info().sample_rate).process(&mut [&mut x]);
+            crate::dsp::gain_to_db(x[0] / 0.125)
+        };
+        let all = model(info(), || Box::new(|x| x));
+        let none = model(Info { loudness_db: None, input_level_dbu: None, output_level_dbu: None, ..info() }, || Box::new(|x| x));
+        // Mode, calibrated input, interface level, gain of what says all; see the page of facts: -18 - loudness, and differences
+        // of dBu.
+        for (mode, calibrate, interface, expected) in
+            [(0.0, 0.0, 12.0, 0.0), (1.0, 0.0, 12.0, 12.0), (2.0, 0.0, 12.0, -3.0), (2.0, 0.0, 4.0, 5.0), (0.0, 1.0, 12.0, -6.0)]
+        {
+            let with = |model: &Model| {
+                let settings = settings(model).with("output_mode", mode);
+                play(model, settings.with("calibrate_input", calibrate).with("interface_level", interface))
+            };
+            assert!((with(&all) - expected).abs() < 1e-3, "mode {mode}: {} dB", with(&all));
+            assert!(with(&none).abs() < 1e-6, "mode {mode}: {} dB", with(&none));
+        }
+        assert_eq!(output_modes(&all, 0).count(), 3);
+        assert_eq!(output_modes(&none, 0).collect::<Vec<_>>(), [OutputMode::Raw]);
+    }
+
+    #[test]
+    fn every_size_is_as_loud_by_its_own_loudness() {
+        use crate::neural::description::{Activation, Architecture, Conv1d, Layer, Sequence};
+        use crate::neural::{Loaded, Size};
+        let size = |below: f32, gain: f32, loudness_db: f32| {
+            let weights = vec![gain];
+            let conv = Conv1d { inputs: 1, outputs: 1, taps: 1, dilation: 1, groups: 1, weights, bias: None };
+            let layers = vec![Layer::Conv1d(conv, Activation::Identity)];
+            let architecture = Architecture::Sequence(Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip: false });
+            Size { below, architecture: Some(architecture), loudness_db: Some(loudness_db) }
+        };
+        // One is 6.02 dB louder than the other, and says so.
+        let sizes = vec![size(0.5, 0.5, -24.0206), size(1.0, 1.0, -18.0)];
+        let model = Model::new(Loaded { info: info(), sizes, golden: None }, Vec::new());
+        let [small, large] = [0.0, 1.0].map(|wish| {
+            let mut x = [0.25f32; 8];
+            prepared(&settings(&model).with("size", wish), 48_000.0).process(&mut [&mut x]);
+            x[7]
+        });
+        assert!((small / large - 1.0).abs() < 1e-4 && (large - 0.25).abs() < 1e-4, "{small} and {large}");
+    }
+
+    #[test]
+    fn the_voices_are_told_when_nobody_listens() {
+        use crate::slots::{Heard, Slots};
+        use std::sync::atomic::{AtomicBool, Ordering};
+        struct Told(Arc<AtomicBool>);
+        impl Network for Told {
+            fn voices(self: Arc<Self>, _: Mode) -> Result<Box<dyn Voices>, String> {
+                Ok(Box::new(Told(self.0.clone())))
+            }
+            fn bytes(&self) -> usize {
+                0
+            }
+        }
+        impl Voices for Told {
+            fn process(&mut self, _: &mut Block<'_>, _: &[&[f32]]) {}
+            fn reset(&mut self) {}
+            fn rests(&self) -> bool {
+                false
+            }
+            fn set_offline(&mut self, offline: bool) {
+                self.0.store(offline, Ordering::Relaxed);
+            }
+            fn bytes(&self) -> usize {
+                0
+            }
+        }
+        let told = Arc::new(AtomicBool::new(false));
+        let model = Model::from_network(info(), Arc::new(Told(told.clone())), Vec::new());
+        let spec = Spec { sample_rate: 48_000.0, channels: 1, max_frames: 64 };
+        let mut slots = Slots::compile(spec, &[settings(&model)], Heard::Slot(0), None).unwrap();
+        for offline in [true, false] {
+            slots.set_offline(offline);
+            assert_eq!(told.load(Ordering::Relaxed), offline);
+        }
+    }
+
+    #[test]
+    fn without_a_model_the_sound_passes_and_a_model_that_is_gone_is_an_error() {
+        let x: Vec<f32> = (0..1000).map(|i| (i as f32 * 0.37).sin()).collect();
+        let mut y = x.clone();
+        prepared(&Settings::new(&ALGORITHM), 44_100.0).process(&mut [&mut y]);
+        assert_eq!(x, y);
+        let gone = settings(&model(info(), || Box::new(|x| x)));
+        let found = Neural::default().prepare(Spec { sample_rate: 48_000.0, channels: 1, max_frames: 64 }, &gone);
+        assert_eq!(found, Err(PrepareError::Model { found: gone.model().unwrap() }));
+    }
+
+    #[test]
+    fn a_model_that_explodes_is_silenced_and_begins_anew_by_the_next_turn() {
+        // Full scale lights it.
+        let model = model(info(), || {
+            let mut lit = false;
+            Box::new(move |x| {
+                lit |= x >= 1.0;
+                if lit { f32::NAN } else { 0.5 * x }
+            })
+        });
+        let mut x = vec![0.25f32; 300];
+        x[70] = 1.0;
+        let settings = settings(&model).with("output_mode", 0.0);
+        let mut neural = prepared(&settings, 48_000.0);
+        neural.process(&mut [&mut x]);
+        let expected: Vec<f32> = (0..300).map(|i| if (70..128).contains(&i) { 0.0 } else { 0.125 }).collect();
+        assert_eq!(x, expected);
+        assert_eq!(model.explosions(), 1);
+    }
+
+    #[test]
+    fn an_aligned_model_cancels_what_it_is_compared_with() {
+        use crate::slots::{Heard, Slots};
+        use std::f64::consts::{PI, TAU};
+        for frames in [8.0, 45.25, 45.6] {
+            // Upside down and late: a sinc under a Hann window.
+            let taps: Vec<f64> = (0..128)
+                .map(|k| f64::from(k) - frames)
+                .map(|t| {
+                    if t == 0.0 {
+                        -1.0
+                    } else if t.abs() < 45.0 {
+                        -(PI * t).sin() / (PI * t) * (0.5 + 0.5 * (PI * t / 45.0).cos())
+                    } else {
+                        0.0
+                    }
+                })
+                .collect();
+            let other = model(Info { loudness_db: None, ..info() }, move || {
+                let (taps, mut line) = (taps.clone(), vec![0.0; 128]);
+                Box::new(move |x| {
+                    line.rotate_right(1);
+                    line[0] = f64::from(x);
+                    line.iter().zip(&taps).map(|(x, h)| x * h).sum::<f64>() as f32
+                })
+            });
+            for rate in if cfg!(feature = "models") { vec![48_000.0, 44_100.0] } else { vec![48_000.0] } {
+                // Up to 15 kHz.
+                let tones = [200.0, 1000.0, 5000.0, 15_000.0].map(|hz| TAU * hz / f64::from(rate));
+                let x: Vec<f32> =
+                    (0..8192).map(|i| tones.map(|w| 0.1 * (w * f64::from(i)).sin()).iter().sum::<f64>() as f32).collect();
+                let residue = |align: f32| {
+                    let both = [Settings::new(&ALGORITHM), settings(&other).with("align", align)];
+                    let [a, b] = [0, 1].map(|slot| {
+                        let spec = Spec { sample_rate: rate, channels: 1, max_frames: 8192 };
+                        let mut slots = Slots::compile(spec, &both, Heard::Slot(slot), None).unwrap();
+                        let mut y = x.clone();
+                        slots.process(&mut [&mut y]);
+                        y
+                    });
+                    let power = |y: &[f32]| y[4096..].iter().map(|y| f64::from(*y).powi(2)).sum::<f64>();
+                    let difference: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
+                    10.0 * (power(&difference) / power(&a)).log10()
+                };
+                let (off, on) = (residue(0.0), residue(1.0));
+                println!("{frames} frames at {rate} Hz: {off:.1} dB, aligned {on:.1} dB");
+                assert!(off > -10.0 && on < -80.0, "{frames} frames at {rate} Hz: {off} dB, aligned {on} dB");
+            }
+        }
     }
 }

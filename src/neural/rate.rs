@@ -321,4 +321,66 @@ mod tests {
             }
         }
     }
+
+    /// A tone in dB of itself, and what is left beside it, in dB of what went in.
+    fn tone(host: f32, model: f32, hz: f64) -> (f64, f64) {
+        let mut rates = Rates::new(host, model, 1, 0).unwrap();
+        let w = std::f64::consts::TAU * hz / f64::from(host);
+        let x: Vec<f32> = (0..16_384).map(|i| (0.5 * (w * i as f64).sin()) as f32).collect();
+        let y = through(&mut rates, &x, |_| ());
+        let y = &y[8192..];
+        // The sine and cosine that are closest to it (least squares).
+        let [mut ss, mut cc, mut sc, mut sy, mut cy] = [0.0f64; 5];
+        for (i, y) in y.iter().enumerate() {
+            let (s, c) = (w * i as f64).sin_cos();
+            (ss, cc, sc) = (ss + s * s, cc + c * c, sc + s * c);
+            (sy, cy) = (sy + s * f64::from(*y), cy + c * f64::from(*y));
+        }
+        let d = ss * cc - sc * sc;
+        let (a, b) = ((sy * cc - cy * sc) / d, (cy * ss - sy * sc) / d);
+        let rest = y.iter().enumerate().map(|(i, y)| {
+            let (s, c) = (w * i as f64).sin_cos();
+            (f64::from(*y) - a * s - b * c).powi(2)
+        });
+        let db = |power: f64| 10.0 * (power / 0.125).max(1e-30).log10();
+        (db((a * a + b * b) / 2.0), db(rest.sum::<f64>() / y.len() as f64))
+    }
+
+    #[test]
+    fn tones_pass_without_images_and_what_the_lower_rate_cannot_hold_does_not_pass() {
+        for (host, model) in PAIRS {
+            let lower = f64::from(host.min(model)) / 2.0;
+            for part in [0.01, 0.11, 0.3, 0.5, 0.7, 0.85, 0.905] {
+                let (level, rest) = tone(host, model, part * lower);
+                assert!(level.abs() < 0.2 && rest < -90.0, "{host} / {model}, {part}: {level} dB, beside it {rest} dB");
+            }
+            for part in [1.065, 1.2, 1.31, 1.7, 2.3] {
+                if part * lower < f64::from(host) / 2.0 {
+                    let (level, rest) = tone(host, model, part * lower);
+                    assert!(level < -90.0 && rest < -90.0, "{host} / {model}, {part}: {level} dB, beside it {rest} dB");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_middle_never_runs_dry_nor_over() {
+        for (host, model) in PAIRS {
+            let mut rates = Rates::new(host, model, 1, 0).unwrap();
+            let mut longest = 0;
+            for _ in 0..50_000 {
+                let mut wet = [[0.5; CHUNK]];
+                rates.run(&mut wet, 0, rates.turn(), |block| longest = longest.max(block[0].len()));
+            }
+            assert!(longest <= rates.longest_turn(), "{host} / {model}");
+        }
+    }
+
+    #[test]
+    fn rates_that_are_too_far_apart_are_an_error_that_says_both() {
+        for (host, model) in [(1.0, 48_000.0), (48_000.0, 1.0), (48_000.0, 1e9), (48_000.0, f32::NAN), (48_000.0, 0.0)] {
+            let error = Rates::new(host, model, 1, 0).err().unwrap().to_string();
+            assert!(error.contains(&host.to_string()) && error.contains(&model.to_string()), "{error}");
+        }
+    }
 }
