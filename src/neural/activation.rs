@@ -14,26 +14,29 @@ pub enum Precision {
 }
 
 /// A precision that is known when a kernel is compiled.
+///
+/// The ratios are numerator and denominator, so that products and sums of several functions need one division.
 pub trait Accuracy: Copy + 'static {
-    /// tanh x as numerator and denominator, so that products and sums of several need one division.
-    fn tanh_ratio<S: Simd>(s: S, x: S::F) -> (S::F, S::F);
-    /// The logistic function of x in the same way.
-    fn sigmoid_ratio<S: Simd>(s: S, x: S::F) -> (S::F, S::F);
+    /// tanh(x) / 2
+    fn half_tanh<S: Simd>(s: S, x: S::F) -> (S::F, S::F);
+    /// The logistic function of x times `scale`, 1 or 2.
+    fn scaled_sigmoid<S: Simd>(s: S, x: S::F, scale: f32) -> (S::F, S::F);
 
     #[inline(always)]
     fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
-        let (n, d) = Self::tanh_ratio(s, x);
-        s.div(n, d)
+        let (n, d) = Self::half_tanh(s, x);
+        s.div(s.add(n, n), d)
     }
     #[inline(always)]
     fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
-        let (n, d) = Self::sigmoid_ratio(s, x);
+        let (n, d) = Self::scaled_sigmoid(s, x, 1.0);
         s.div(n, d)
     }
     /// exp(x) - 1 for x up to 0, as 2 t / (1 - t) with t = tanh(x / 2).
     #[inline(always)]
     fn exp_m1<S: Simd>(s: S, x: S::F) -> S::F {
-        let (n, d) = Self::tanh_ratio(s, s.mul(x, s.splat(0.5)));
+        let (n, d) = Self::half_tanh(s, s.mul(x, s.splat(0.5)));
+        let n = s.add(n, n);
         s.div(s.add(n, n), s.sub(d, n))
     }
 }
@@ -47,25 +50,28 @@ pub struct Exact;
 
 impl Accuracy for Fast {
     #[inline(always)]
-    fn tanh_ratio<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
-        let (product, squares) = half_tanh(s, x, TANH_CLAMP, &P, &Q);
-        (s.add(product, product), squares)
+    fn half_tanh<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
+        rational(s, x, TANH_CLAMP, &P, &Q)
     }
     #[inline(always)]
-    fn sigmoid_ratio<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
-        let (product, squares) = half_tanh(s, x, 2.0 * TANH_CLAMP, &P_HALVED, &Q_HALVED);
-        (s.mul_add(squares, s.splat(0.5), product), squares)
+    fn scaled_sigmoid<S: Simd>(s: S, x: S::F, scale: f32) -> (S::F, S::F) {
+        let (product, squares) = rational(s, x, 2.0 * TANH_CLAMP, &P_HALVED, &Q_HALVED);
+        if scale == 1.0 {
+            (s.mul_add(squares, s.splat(0.5), product), squares)
+        } else {
+            (s.mul_add(product, s.splat(2.0), squares), squares)
+        }
     }
 }
 
 impl Accuracy for Exact {
     #[inline(always)]
-    fn tanh_ratio<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
-        (s.map(x, |x| f64::from(x).tanh() as f32), s.splat(1.0))
+    fn half_tanh<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
+        (s.map(x, |x| 0.5 * f64::from(x).tanh() as f32), s.splat(1.0))
     }
     #[inline(always)]
-    fn sigmoid_ratio<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
-        (s.map(x, |x| (1.0 / (1.0 + (-f64::from(x)).exp())) as f32), s.splat(1.0))
+    fn scaled_sigmoid<S: Simd>(s: S, x: S::F, scale: f32) -> (S::F, S::F) {
+        (s.map(x, |x| scale * (1.0 / (1.0 + (-f64::from(x)).exp())) as f32), s.splat(1.0))
     }
     #[inline(always)]
     fn exp_m1<S: Simd>(s: S, x: S::F) -> S::F {
@@ -93,11 +99,12 @@ fn polynomial<S: Simd, const N: usize>(s: S, c: &[f32; N], x: S::F) -> S::F {
     y
 }
 
-/// With u = n / d: n d and n² + d², so that 2 u / (1 + u²) is twice their quotient.
+/// With u = n / d near tanh(x / 2): n d and n² + d², whose quotient is u / (1 + u²) = tanh(x) / 2.
 #[inline(always)]
-fn half_tanh<S: Simd>(s: S, x: S::F, clamp: f32, p: &[f32; 3], q: &[f32; 4]) -> (S::F, S::F) {
+fn rational<S: Simd>(s: S, x: S::F, clamp: f32, p: &[f32; 3], q: &[f32; 4]) -> (S::F, S::F) {
+    // The square is clamped by itself, which is sooner done than the square of what is clamped.
+    let t = s.min(s.mul(x, x), s.splat(clamp * clamp));
     let x = s.max(s.min(x, s.splat(clamp)), s.splat(-clamp));
-    let t = s.mul(x, x);
     let n = s.mul(x, polynomial(s, p, t));
     let d = polynomial(s, q, t);
     (s.mul(n, d), s.mul_add(n, n, s.mul(d, d)))

@@ -41,32 +41,33 @@ pub fn flush<S: Simd>(s: S, x: S::F) -> S::F {
 impl Cell for LstmCell {
     const RECURRENT: usize = 4;
 
-    /// c' = s(f) c + s(i) tanh(g) over one denominator, h = s(o) tanh(c') over another.
+    /// c' = s(f) c + s(i) tanh(g) over one denominator, h = s(o) tanh(c'). The order is such that what comes last waits least.
     #[inline(always)]
     fn step<S: Simd, A: Accuracy>(s: S, [i, f, g, o]: [S::F; 4], c: S::F) -> (S::F, S::F) {
-        let (i, under_i) = A::sigmoid_ratio(s, i);
-        let (f, under_f) = A::sigmoid_ratio(s, f);
-        let (g, under_g) = A::tanh_ratio(s, g);
-        let (o, under_o) = A::sigmoid_ratio(s, o);
+        let (i, under_i) = A::scaled_sigmoid(s, i, 2.0);
+        let (f, under_f) = A::scaled_sigmoid(s, f, 1.0);
+        let (g, under_g) = A::half_tanh(s, g);
+        let (o, under_o) = A::scaled_sigmoid(s, o, 2.0);
+        let o = s.div(o, under_o);
         let under_ig = s.mul(under_i, under_g);
-        let c = s.mul_add(s.mul(f, c), under_ig, s.mul(s.mul(i, g), under_f));
+        let c = s.mul_add(s.mul(f, c), under_ig, s.mul(i, s.mul(g, under_f)));
         let c = s.div(c, s.mul(under_f, under_ig));
-        let (t, under_t) = A::tanh_ratio(s, c);
-        (kept(s, c), s.div(s.mul(o, t), s.mul(under_o, under_t)))
+        let (t, under_t) = A::half_tanh(s, c);
+        (kept(s, c), s.div(s.mul(o, t), under_t))
     }
 }
 
 impl Cell for GruCell {
     const RECURRENT: usize = 3;
 
-    /// h' = (1 - s(z)) n + s(z) h over one denominator.
+    /// h' = (1 - s(z)) n + s(z) h, over the denominator of n.
     #[inline(always)]
     fn step<S: Simd, A: Accuracy>(s: S, [r, z, recurrent, input]: [S::F; 4], h: S::F) -> (S::F, S::F) {
-        let (r, under_r) = A::sigmoid_ratio(s, r);
-        let (z, under_z) = A::sigmoid_ratio(s, z);
-        let (n, under_n) = A::tanh_ratio(s, s.mul_add(s.div(r, under_r), recurrent, input));
-        let h = s.mul_add(s.mul(z, h), under_n, s.mul(s.sub(under_z, z), n));
-        let h = s.div(h, s.mul(under_z, under_n));
+        let z = A::sigmoid(s, z);
+        let rest = s.sub(s.splat(2.0), s.add(z, z));
+        let n = s.mul_add(A::sigmoid(s, r), recurrent, input);
+        let (n, under_n) = A::half_tanh(s, n);
+        let h = s.div(s.mul_add(s.mul(z, h), under_n, s.mul(rest, n)), under_n);
         (kept(s, h), h)
     }
 }

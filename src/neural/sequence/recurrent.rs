@@ -7,12 +7,13 @@ use std::sync::OnceLock;
 
 use super::aligned::{Aligned, LINE};
 use super::cell::{Cell, GruCell, LstmCell};
+use super::twice::Twice;
 use crate::neural::activation::{Accuracy, Exact, Fast, Precision};
 use crate::neural::description::{Gru, Lstm};
 use crate::neural::simd::{Kernel, Level, Simd};
 
 /// Up to this many units the state's two halves are summed apart.
-const SHORT: usize = 24;
+const SHORT: usize = 16;
 /// A bias nearer to 0 becomes this, so that sums cannot decay to what is denormal.
 const LEAST_BIAS: f32 = 1e-12;
 
@@ -275,8 +276,8 @@ impl<C: Cell, A: Accuracy> Kernel for Typed<'_, C, A> {
                     40 => single::<S, C, A, 40>(s, run, batches),
                     _ => single::<S, C, A, 0>(s, run, batches),
                 },
-                width if width == S::LANES => many::<S, C, A, 1>(s, run, batches),
-                width if width == 2 * S::LANES => many::<S, C, A, 2>(s, run, batches),
+                width if width == S::LANES => many::<S, C, A>(s, run, batches),
+                width if width == 2 * S::LANES => many::<Twice<S>, C, A>(Twice(s), run, batches),
                 width => panic!("{width} channels side by side at {:?}", S::LEVEL),
             }
         }
@@ -303,13 +304,13 @@ unsafe fn single<S: Simd, C: Cell, A: Accuracy, const HIDDEN: usize>(s: S, run: 
                 let x = input.data.as_ptr().add(channel * input.batch + t * input.frame);
                 let h = rows.add(channel * state.batch + t * state.frame);
                 let step = Step { x, h, to: h.add(state.frame), own: own.add(channel * state.frame), weights };
-                let mut block = 0;
                 if hidden <= SHORT {
-                    while block < blocks {
-                        tile::<S, C, A, 1, 2>(s, shape, step, block);
-                        block += 1;
+                    match blocks {
+                        1 => tile::<S, C, A, 1, 2>(s, shape, step, 0),
+                        _ => tile::<S, C, A, 2, 2>(s, shape, step, 0),
                     }
                 } else {
+                    let mut block = 0;
                     if blocks % 2 == 1 {
                         tile::<S, C, A, 3, 1>(s, shape, step, 0);
                         block = 3;
@@ -354,66 +355,91 @@ unsafe fn tile<S: Simd, C: Cell, A: Accuracy, const BLOCKS: usize, const PARTS: 
     unsafe {
         let weights = step.weights.add(first * shape.block);
         let mut sums = [[[s.splat(0.0); 4]; BLOCKS]; PARTS];
-        for (b, sums) in sums[0].iter_mut().enumerate() {
-            for (g, sum) in sums.iter_mut().enumerate() {
-                *sum = s.load(weights.add(b * shape.block + g * S::LANES));
+        for b in 0..BLOCKS {
+            for g in 0..4 {
+                sums[0][b][g] = s.load(weights.add(b * shape.block + g * S::LANES));
             }
         }
-        let mut column = weights.add(4 * S::LANES);
         for k in 0..shape.inputs {
-            let x = s.splat(*step.x.add(k));
-            for (b, sums) in sums[0].iter_mut().enumerate() {
-                for (g, sum) in sums.iter_mut().enumerate() {
-                    *sum = s.mul_add(s.load(column.add(b * shape.block + g * S::LANES)), x, *sum);
-                }
-            }
-            column = column.add(4 * S::LANES);
+            let column = weights.add(4 * S::LANES * (1 + k));
+            sums[0] = add_broadcast::<S, BLOCKS>(s, sums[0], 4, column, shape.block, *step.x.add(k));
         }
+        let columns = weights.add(4 * S::LANES * (1 + shape.inputs));
         let stride = C::RECURRENT * S::LANES;
         let part = shape.hidden / PARTS;
-        for k in 0..part {
-            for (p, sums) in sums.iter_mut().enumerate() {
-                let h = s.splat(*step.h.add(p * part + k));
-                let column = column.add((p * part + k) * stride);
-                for (b, sums) in sums.iter_mut().enumerate() {
-                    for (g, sum) in sums[..C::RECURRENT].iter_mut().enumerate() {
-                        *sum = s.mul_add(s.load(column.add(b * shape.block + g * S::LANES)), h, *sum);
-                    }
-                }
+        for p in 0..PARTS {
+            for k in p * part..(p + 1) * part {
+                sums[p] =
+                    add_broadcast::<S, BLOCKS>(s, sums[p], C::RECURRENT, columns.add(k * stride), shape.block, *step.h.add(k));
             }
         }
         for k in PARTS * part..shape.hidden {
-            let h = s.splat(*step.h.add(k));
-            let column = column.add(k * stride);
-            for (b, sums) in sums[PARTS - 1].iter_mut().enumerate() {
-                for (g, sum) in sums[..C::RECURRENT].iter_mut().enumerate() {
-                    *sum = s.mul_add(s.load(column.add(b * shape.block + g * S::LANES)), h, *sum);
+            let column = columns.add(k * stride);
+            sums[PARTS - 1] = add_broadcast::<S, BLOCKS>(s, sums[PARTS - 1], C::RECURRENT, column, shape.block, *step.h.add(k));
+        }
+        for b in 0..BLOCKS {
+            for p in 1..PARTS {
+                for g in 0..4 {
+                    sums[0][b][g] = s.add(sums[0][b][g], sums[p][b][g]);
                 }
             }
         }
-        for b in 0..BLOCKS {
-            let mut all = sums[0][b];
-            for part in &sums[1..] {
-                for (sum, more) in all.iter_mut().zip(part[b]) {
-                    *sum = s.add(*sum, more);
-                }
-            }
-            let place = (first + b) * S::LANES;
-            let (own, h) = C::step::<S, A>(s, all, s.load(step.own.add(place)));
-            s.store(step.own.add(place), own);
-            s.store(step.to.add(place), h);
+        let mut b = 0;
+        if BLOCKS % 2 == 1 {
+            finish::<S, C, A>(s, sums[0][0], step, first * S::LANES);
+            b = 1;
+        }
+        while b < BLOCKS {
+            let [one, other] = [sums[0][b], sums[0][b + 1]];
+            let both = [[one[0], other[0]], [one[1], other[1]], [one[2], other[2]], [one[3], other[3]]];
+            finish::<Twice<S>, C, A>(Twice(s), both, step, (first + b) * S::LANES);
+            b += 2;
         }
     }
 }
 
-/// Channels in the lanes of `VECTORS` vectors.
+/// From the sums of a vector of units (or channels) at a place of the output to what the cell makes of them.
 #[inline(always)]
-unsafe fn many<S: Simd, C: Cell, A: Accuracy, const VECTORS: usize>(s: S, run: Run<'_>, batches: usize) {
+unsafe fn finish<S: Simd, C: Cell, A: Accuracy>(s: S, sums: [S::F; 4], step: Step, place: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        let (own, h) = C::step::<S, A>(s, sums, s.load(step.own.add(place)));
+        s.store(step.own.add(place), own);
+        s.store(step.to.add(place), h);
+    }
+}
+
+/// Adds the first `count` weights of every unit times one input (or output of before).
+#[inline(always)]
+unsafe fn add_broadcast<S: Simd, const BLOCKS: usize>(
+    s: S,
+    mut sums: [[S::F; 4]; BLOCKS],
+    count: usize,
+    weights: *const f32,
+    block: usize,
+    x: f32,
+) -> [[S::F; 4]; BLOCKS] {
+    let x = s.splat(x);
+    for b in 0..BLOCKS {
+        for g in 0..4 {
+            if g < count {
+                // SAFETY: the caller's.
+                let weights = unsafe { s.load(weights.add(b * block + g * S::LANES)) };
+                sums[b][g] = s.mul_add(weights, x, sums[b][g]);
+            }
+        }
+    }
+    sums
+}
+
+/// Channels in the lanes.
+#[inline(always)]
+unsafe fn many<S: Simd, C: Cell, A: Accuracy>(s: S, run: Run<'_>, batches: usize) {
     let Run { layer, state, input, frames } = run;
     let hidden = layer.hidden;
     let weights = layer.packed(1).as_ptr();
     for batch in 0..batches {
-        // SAFETY: within the buffers for every batch, frame and unit; `width` is `VECTORS` vectors.
+        // SAFETY: within the buffers for every batch, frame and unit; a batch is as wide as a vector.
         unsafe {
             let rows = state.rows.as_mut_ptr().add(batch * state.batch);
             let own = state.own.as_mut_ptr().add(batch * state.frame);
@@ -425,123 +451,55 @@ unsafe fn many<S: Simd, C: Cell, A: Accuracy, const VECTORS: usize>(s: S, run: R
                 let h = rows.add(t * state.frame);
                 let step = Step { x, h, to: h.add(state.frame), own, weights };
                 let shape = Shape { inputs: layer.inputs, hidden, block: layer.unit_size() };
-                let mut unit = 0;
-                if VECTORS == 1 {
-                    while unit + 1 < hidden {
-                        units::<S, C, A, VECTORS, 2>(s, shape, step, unit);
-                        unit += 2;
-                    }
-                }
-                while unit < hidden {
-                    units::<S, C, A, VECTORS, 1>(s, shape, step, unit);
-                    unit += 1;
+                for unit in 0..hidden {
+                    one_unit::<S, C, A>(s, shape, step, unit);
                 }
             }
         }
     }
 }
 
-/// `UNITS` units of one frame of a batch.
+/// A unit for one frame of a batch.
 #[inline(always)]
-unsafe fn units<S: Simd, C: Cell, A: Accuracy, const VECTORS: usize, const UNITS: usize>(
-    s: S,
-    shape: Shape,
-    step: Step,
-    first: usize,
-) {
+unsafe fn one_unit<S: Simd, C: Cell, A: Accuracy>(s: S, shape: Shape, step: Step, unit: usize) {
     // SAFETY: the caller's.
     unsafe {
-        let weights = step.weights.add(first * shape.block);
-        let width = VECTORS * S::LANES;
-        let mut sums = [[[s.splat(0.0); 4]; VECTORS]; UNITS];
-        for (u, sums) in sums.iter_mut().enumerate() {
-            for sums in sums.iter_mut() {
-                for (g, sum) in sums.iter_mut().enumerate() {
-                    *sum = s.splat(*weights.add(u * shape.block + g));
-                }
-            }
+        let weights = step.weights.add(unit * shape.block);
+        let mut sums = [s.splat(0.0); 4];
+        for g in 0..4 {
+            sums[g] = s.splat(*weights.add(g));
         }
         for k in 0..shape.inputs {
-            add_column::<S, VECTORS, UNITS, 4>(s, &mut sums, weights.add(4 * (1 + k)), shape.block, step.x.add(k * width));
+            sums = add_column(s, sums, 4, weights.add(4 * (1 + k)), step.x.add(k * S::LANES));
         }
         let columns = weights.add(4 * (1 + shape.inputs));
-        let first_part = if shape.hidden <= SHORT { shape.hidden / 2 } else { shape.hidden };
-        for k in 0..first_part {
-            add_state_column::<S, C, VECTORS, UNITS>(
-                s,
-                &mut sums,
-                columns.add(k * C::RECURRENT),
-                shape.block,
-                step.h.add(k * width),
-            );
+        let part = if shape.hidden <= SHORT { shape.hidden / 2 } else { shape.hidden };
+        for k in 0..part {
+            sums = add_column(s, sums, C::RECURRENT, columns.add(k * C::RECURRENT), step.h.add(k * S::LANES));
         }
-        if first_part < shape.hidden {
-            let mut second = [[[s.splat(0.0); 4]; VECTORS]; UNITS];
-            for k in first_part..shape.hidden {
-                add_state_column::<S, C, VECTORS, UNITS>(
-                    s,
-                    &mut second,
-                    columns.add(k * C::RECURRENT),
-                    shape.block,
-                    step.h.add(k * width),
-                );
+        if part < shape.hidden {
+            let mut second = [s.splat(0.0); 4];
+            for k in part..shape.hidden {
+                second = add_column(s, second, C::RECURRENT, columns.add(k * C::RECURRENT), step.h.add(k * S::LANES));
             }
-            for (sums, second) in sums.iter_mut().flatten().zip(second.iter().flatten()) {
-                for (sum, second) in sums.iter_mut().zip(second) {
-                    *sum = s.add(*sum, *second);
-                }
+            for g in 0..4 {
+                sums[g] = s.add(sums[g], second[g]);
             }
         }
-        for (u, sums) in sums.iter().enumerate() {
-            for (v, sums) in sums.iter().enumerate() {
-                let place = (first + u) * width + v * S::LANES;
-                let (own, h) = C::step::<S, A>(s, *sums, s.load(step.own.add(place)));
-                s.store(step.own.add(place), own);
-                s.store(step.to.add(place), h);
-            }
-        }
+        finish::<S, C, A>(s, sums, step, unit * S::LANES);
     }
 }
 
+/// Adds the first `count` weights times one input (or output of before) of every channel.
 #[inline(always)]
-unsafe fn add_state_column<S: Simd, C: Cell, const VECTORS: usize, const UNITS: usize>(
-    s: S,
-    sums: &mut [[[S::F; 4]; VECTORS]; UNITS],
-    weights: *const f32,
-    unit: usize,
-    x: *const f32,
-) {
+unsafe fn add_column<S: Simd>(s: S, mut sums: [S::F; 4], count: usize, weights: *const f32, x: *const f32) -> [S::F; 4] {
     // SAFETY: the caller's.
-    unsafe {
-        match C::RECURRENT {
-            3 => add_column::<S, VECTORS, UNITS, 3>(s, sums, weights, unit, x),
-            _ => add_column::<S, VECTORS, UNITS, 4>(s, sums, weights, unit, x),
+    let x = unsafe { s.load(x) };
+    for g in 0..4 {
+        if g < count {
+            // SAFETY: the caller's.
+            sums[g] = s.mul_add(s.splat(unsafe { *weights.add(g) }), x, sums[g]);
         }
     }
-}
-
-/// Adds the first `SUMS` weights times one input (or output of before) of every channel.
-#[inline(always)]
-unsafe fn add_column<S: Simd, const VECTORS: usize, const UNITS: usize, const SUMS: usize>(
-    s: S,
-    sums: &mut [[[S::F; 4]; VECTORS]; UNITS],
-    weights: *const f32,
-    unit: usize,
-    x: *const f32,
-) {
-    // SAFETY: the caller's.
-    unsafe {
-        let mut inputs = [s.splat(0.0); VECTORS];
-        for (v, input) in inputs.iter_mut().enumerate() {
-            *input = s.load(x.add(v * S::LANES));
-        }
-        for (u, sums) in sums.iter_mut().enumerate() {
-            for g in 0..SUMS {
-                let weight = s.splat(*weights.add(u * unit + g));
-                for (sums, input) in sums.iter_mut().zip(inputs) {
-                    sums[g] = s.mul_add(weight, input, sums[g]);
-                }
-            }
-        }
-    }
+    sums
 }
