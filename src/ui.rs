@@ -22,8 +22,9 @@ use crate::dsp::{Algorithm, Index};
 use hands::Hands;
 use meter::Bank;
 
-/// Width and height in logical pixels that the layout is made for: two cards with four columns of knobs each.
-pub const SIZE: (u32, u32) = (900, 560);
+/// Width and height in logical pixels that the layout is made for: two cards with four columns of knobs each, and all of a model's
+/// card without scrolling.
+pub const SIZE: (u32, u32) = (900, 600);
 /// Width and height below which the whole window scrolls instead of only the cards.
 pub const MIN_SIZE: (u32, u32) = (640, 420);
 
@@ -373,7 +374,7 @@ impl Editor {
     /// does.
     fn drops(&mut self, ui: &Ui, controls: &dyn Controls, takers: &[(Slot, Rect)]) {
         let (hovers, dropped, at) = ui.input(|i| {
-            let dropped = i.raw.dropped_files.iter().next().map(|f| f.path().to_owned());
+            let dropped = i.raw.dropped_files.first().map(|f| f.path().to_owned());
             (!i.raw.hovered_files.is_empty(), dropped, i.pointer.latest_pos())
         });
         if !hovers && dropped.is_none() {

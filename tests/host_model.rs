@@ -228,7 +228,7 @@ fn a_model_is_swapped_while_sound_runs_without_a_click_or_an_allocation() {
         for turn in 0..6 {
             let gain = gains[turn % 2];
             let came = (0..400).any(|_| {
-                let now = plugin.render(&[sine.clone()], [256, 31, 1], &[]).unwrap().remove(0);
+                let now = plugin.render(std::slice::from_ref(&sine), [256, 31, 1], &[]).unwrap().remove(0);
                 output.extend_from_slice(&now);
                 plugin.run_main_thread_callbacks();
                 std::thread::sleep(Duration::from_millis(1));

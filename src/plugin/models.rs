@@ -97,6 +97,19 @@ impl Default for Desk {
     }
 }
 
+impl Desk {
+    fn is_idle(&self) -> bool {
+        !self.working && self.wishes.is_empty()
+    }
+
+    /// Another field for the state, unless a state that has come meanwhile counts.
+    fn store(&mut self, field: Arc<str>) {
+        if !self.wishes.iter().any(|w| matches!(w, Wish::Restore(_))) {
+            self.stored = field;
+        }
+    }
+}
+
 impl Holder {
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
@@ -114,6 +127,8 @@ impl Holder {
         match &wish {
             Wish::Step(_) | Wish::Browse => {}
             Wish::Open(_) | Wish::Clear => desk.wishes.clear(),
+            // A host may bring back the whole state for the sake of one value.
+            Wish::Restore(field) if *field == *desk.stored && desk.error.is_none() && desk.is_idle() => return,
             Wish::Restore(field) => {
                 desk.wishes.clear();
                 // Saved again at once or unread, it stays what it is.
@@ -137,7 +152,7 @@ impl Holder {
         let exploded = || format!("its output was no number {explosions} times: silenced and begun anew");
         ModelView {
             model: desk.loaded.as_ref().map(|l| l.facts.clone()),
-            loading: desk.working || !desk.wishes.is_empty(),
+            loading: !desk.is_idle(),
             error: desk.error.clone().or_else(|| (explosions > 0).then(exploded)),
             steps: desk.place.is_some(),
             folder: desk.folder.clone(),
@@ -230,10 +245,7 @@ impl Holder {
         };
         let was = match stored {
             Some(field) => {
-                // A state that has come meanwhile counts.
-                if !desk.wishes.iter().any(|w| matches!(w, Wish::Restore(_))) {
-                    desk.stored = field;
-                }
+                desk.store(field);
                 was
             }
             None => desk.stored.clone(),
@@ -257,7 +269,7 @@ impl Holder {
         desk.error = Some(error);
         let refused = match desk.before.take() {
             Some((old, stored)) => {
-                desk.stored = stored;
+                desk.store(stored);
                 std::mem::replace(&mut desk.loaded, old)
             }
             // It was sound elsewhere, at another rate: there it may run again.
@@ -324,21 +336,22 @@ fn entries(folder: &Path) -> std::io::Result<(Vec<String>, Vec<String>)> {
             files.push(name);
         }
     }
-    folders.sort_by_cached_key(order);
-    files.sort_by_cached_key(order);
+    folders.sort_by_cached_key(|name| order(name));
+    files.sort_by_cached_key(|name| order(name));
     Ok((folders, files))
 }
 
-fn order(name: &String) -> (String, String) {
-    (name.to_lowercase(), name.clone())
+/// Small and capital letters side by side.
+fn order(name: &str) -> (String, String) {
+    (name.to_lowercase(), name.to_owned())
 }
 
 /// The model file so many places behind (or before) a file that may be gone, round and round.
 fn neighbour(place: &Path, step: i32) -> Result<PathBuf, String> {
     let folder = place.parent().unwrap_or(Path::new(""));
     let (_, files) = entries(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let here = order(&place.file_name().unwrap_or_default().to_string_lossy().into_owned());
-    let at = match files.binary_search_by_key(&here, order) {
+    let here = order(&place.file_name().unwrap_or_default().to_string_lossy());
+    let at = match files.binary_search_by_key(&here, |name| order(name)) {
         Ok(at) => at as i64 + i64::from(step),
         // Between two: the one behind is one step away.
         Err(behind) => behind as i64 + i64::from(step) - i64::from(step > 0),
@@ -557,6 +570,12 @@ mod tests {
         assert_eq!(*holder.stored(), field);
         holder.work();
         assert_eq!((name(&holder.view()), &*holder.stored()), (Some("gain 0.5"), field.as_str()));
+        // What is there already is not read again.
+        let key = holder.key();
+        holder.ask(Wish::Restore(field.clone()));
+        assert!(!holder.view().loading);
+        holder.work();
+        assert_eq!(holder.key(), key);
         for broken in ["", "{}", r#"{"deflate":"AAAA"}"#] {
             let view = done(&holder, Wish::Restore(broken.into()));
             assert_eq!((name(&view), &*holder.stored()), (Some("gain 0.5"), broken));
