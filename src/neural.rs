@@ -16,6 +16,8 @@ mod keras;
 mod model;
 #[cfg(feature = "models")]
 mod nam;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 mod processor;
 #[cfg(feature = "models")]
 mod proteus;

@@ -658,8 +658,8 @@ fn every_ramped_parameter_sweeps_end_to_end_without_a_click() {
     let (mut found, mut worst) = (Vec::new(), 0.0f32);
     for base in bases().filter(is_sane) {
         let row = base.algorithm();
-        let mut bases: Vec<Settings> = structures(base);
-        bases.push(straight(base));
+        // A model's structures differ in what cannot click: a fixed delay.
+        let mut bases = if double(&base).is_some() { vec![base] } else { [structures(base), vec![straight(base)]].concat() };
         if row.id == "saturator" {
             bases.push(Settings::new(row).with("bias", 0.5));
             bases.push(Settings::new(row).with("bias", 0.5).with("dc_blocker", 0.0).with("tone", 20_000.0));

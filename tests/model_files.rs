@@ -119,13 +119,15 @@ fn random_wavenet(random: &mut Random, outputs: usize, depth: usize) -> (WaveNet
             (Some(Box::new(ConditionModel::WaveNet(wavenet))), size, file)
         }
         (0, 1) => {
-            let lstm = random_lstm(random, 1, 3);
             let size = random.from(1, 2);
-            let head = random.conv(3, size, 1, 1, 1, true);
-            let file = lstm_file(std::slice::from_ref(&lstm), &head);
-            let layers = vec![Layer::Lstm(lstm), Layer::Conv1d(head, Activation::Identity)];
+            let (conv, head) = (random.conv(1, 3, 2, 5, 1, true), random.conv(3, size, 1, 1, 1, true));
+            let mut weights = Vec::new();
+            put(&mut weights, &conv);
+            put(&mut weights, &head);
+            let config = json!({"channels": 3, "dilations": [5], "batchnorm": false, "activation": "SiLU", "out_channels": size});
+            let layers = vec![Layer::Conv1d(conv, Activation::Silu), Layer::Conv1d(head, Activation::Identity)];
             let model = Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip: false };
-            (Some(Box::new(ConditionModel::Sequence(model))), size, file)
+            (Some(Box::new(ConditionModel::Sequence(model))), size, nam("ConvNet", config, &weights))
         }
         _ => (None, 1, Value::Null),
     };
@@ -959,16 +961,16 @@ fn shapes_that_would_need_terabytes_are_refused_before_anything_is_allocated() {
         "dilations": vec![16_777_216; layers], "activation": "Tanh", "head_bias": false,
     });
     let file = nam("WaveNet", json!({"layers": [array], "head_scale": 1.0}), &vec![0.0; weights]);
-    assert_eq!(error(file.to_string().as_bytes()), "the file: a model of 16388 MiB or more; expected at most 1024 MiB");
+    assert_eq!(error(file.to_string().as_bytes()), "the file: a model of 32776 MiB or more; expected at most 1024 MiB");
     // Short enough to be stored, and far too long to be prewarmed.
     let array = json!({
-        "input_size": 1, "condition_size": 1, "head_size": 1, "channels": 1, "kernel_size": 2, "dilations": vec![1_000_000; 200],
+        "input_size": 1, "condition_size": 1, "head_size": 1, "channels": 1, "kernel_size": 2, "dilations": vec![1_000_000; 110],
         "activation": "Tanh", "head_bias": false,
     });
-    let file = nam("WaveNet", json!({"layers": [array], "head_scale": 1.0}), &vec![0.0; 1 + 200 * 6 + 2]);
+    let file = nam("WaveNet", json!({"layers": [array], "head_scale": 1.0}), &vec![0.0; 1 + 110 * 6 + 2]);
     assert_eq!(
         error(file.to_string().as_bytes()),
-        "the file: 1203 weights over 200000001 frames, 240600001203 multiply-adds to prewarm; expected at most 68719476736"
+        "the file: 663 weights over 110000001 frames, 72930000663 multiply-adds to prewarm; expected at most 68719476736"
     );
 }
 
@@ -989,6 +991,16 @@ fn models_in_models_end_somewhere() {
     }
     let found = error(nested.to_string().as_bytes());
     assert!(found.contains("a model 5 models deep; expected at most 4"), "{found}");
+}
+
+#[test]
+fn a_recurrent_condition_model_is_refused() {
+    let mut random = Random(22);
+    let (_, mut file) = old_wavenet(&mut random);
+    let lstm = random_lstm(&mut random, 1, 2);
+    file["config"]["condition_dsp"] = lstm_file(&[lstm], &random.conv(2, 1, 1, 1, 1, true));
+    let expected = "config.condition_dsp: a recurrent condition model; expected WaveNet, ConvNet or Linear";
+    assert_eq!(error(file.to_string().as_bytes()), expected);
 }
 
 #[test]

@@ -308,7 +308,7 @@ fn every_network_is_its_formula_at_every_level_and_precision() {
         let expected = reference(&s, &audio[0], &knobs, prewarm(&s));
         for level in Level::available() {
             for precision in [Precision::Fast, Precision::Exact] {
-                let mode = Mode { channels: 1, precision, level };
+                let mode = Mode { precision, level, ..Mode::new(1) };
                 let out = run(&mut *voices(&s, mode), &audio, &knobs, || 64);
                 let error =
                     out[0].iter().zip(&expected).map(|(y, e)| (f64::from(*y) - e).abs() / e.abs().max(1.0)).fold(0.0, f64::max);
@@ -351,7 +351,7 @@ fn a_channel_does_not_depend_on_how_many_others_there_are() {
         let knobs = signals(r, s.inputs() - 1, 1.0);
         for level in Level::available() {
             for precision in [Precision::Fast, Precision::Exact] {
-                let mode = |channels| Mode { channels, precision, level };
+                let mode = |channels| Mode { precision, level, ..Mode::new(channels) };
                 let mut one = voices(&s, mode(1));
                 let mut alone = |c: usize| {
                     one.reset();
@@ -383,7 +383,7 @@ fn levels_with_fused_arithmetic_give_the_same_bits() {
         for channels in [1, 16, 32] {
             let audio = signals(r, channels, 0.8);
             let knobs = signals(r, s.inputs() - 1, 1.0);
-            let of = |level| run(&mut *voices(&s, Mode { channels, precision: Precision::Fast, level }), &audio, &knobs, || 64);
+            let of = |level| run(&mut *voices(&s, Mode { level, ..Mode::new(channels) }), &audio, &knobs, || 64);
             assert_eq!(of(Level::Avx2), of(Level::Avx512), "{name}, {channels} channels");
         }
     }
@@ -540,7 +540,7 @@ fn a_reference_render_is_met() {
     let (input, expected) = (read("input.wav"), read("lstm_reference.wav"));
     for level in Level::available() {
         let network = build(&Architecture::Sequence(sequence(layers.clone())), 48_000.0);
-        let mut voices = network.voices(Mode { channels: 1, precision: Precision::Fast, level }).unwrap();
+        let mut voices = network.voices(Mode { level, ..Mode::new(1) }).unwrap();
         let out = run(&mut *voices, std::slice::from_ref(&input), &[], || 64);
         let error = out[0].iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(error < 1e-6, "{level:?}: {error:e}");

@@ -288,7 +288,7 @@ fn check_golden(model: &Model, golden: &Golden) -> Result<Check, Failure> {
 fn check_finite(model: &Model, size: usize) -> Result<Check, Failure> {
     let second = model.info().sample_rate as usize;
     let mut random = noise();
-    let square = |i: usize| if i / 100 % 2 == 0 { 1.0 } else { -1.0 };
+    let square = |i: usize| if (i / 100).is_multiple_of(2) { 1.0 } else { -1.0 };
     let input: Vec<f32> = (0..second).map(|_| random()).chain((0..second).map(square)).chain(vec![0.0; second]).collect();
     let mut voices = model.network(size).clone().voices(Mode::new(1)).map_err(Failure::Failed)?;
     voices.set_offline(true);

@@ -4,7 +4,7 @@ use super::ModelError;
 use super::description::{Architecture, ConditionModel, Conv1d, Layer, LayerArray, Sequence, WaveNet};
 use super::json::Field;
 
-/// Bytes of everything that a file makes: weights as read and as packed, layers, the state of a channel.
+/// Bytes of everything that a file makes: weights as read and as packed, layers, the state of two channels.
 pub const MOST_BYTES: u64 = 1 << 30;
 /// Multiply-adds of the silence that a network is prewarmed with: some ten seconds' work.
 const MOST_PREWARMING: u64 = 1 << 36;
@@ -58,13 +58,13 @@ impl Budget {
         self.spend(at, LAYER_BYTES)
     }
 
-    /// For the state of a channel, and the time of prewarming.
+    /// For the state of two channels, and the time of prewarming.
     pub fn run(&mut self, at: &Field<'_>, architecture: &Architecture, sample_rate: f32) -> Result<(), ModelError> {
         let (state, work) = match architecture {
             Architecture::Sequence(s) => (sequence_state(s), sequence_weights(s)),
             Architecture::WaveNet(w) => (wavenet_state(w), wavenet_weights(w)),
         };
-        self.spend(at, state)?;
+        self.spend(at, 2 * state)?;
         // Recurrent networks are prewarmed with half a second.
         let frames = architecture.receptive_field().unwrap_or((sample_rate * 0.5) as usize) as u64;
         let adds = frames.saturating_mul(work);

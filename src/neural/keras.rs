@@ -100,7 +100,7 @@ fn golden(root: &Field<'_>, sequence: &Sequence) -> Result<Option<Golden>, Model
 
 /// `[x, ...]` or `[[x], ...]`
 fn flat(at: &Field<'_>) -> Result<Vec<f32>, ModelError> {
-    let nested = at.list(0, MOST_TAPS)?;
+    let nested = at.list(1, MOST_TAPS)?;
     if nested.first().is_some_and(Field::is_list) { at.matrix(nested.len(), 1) } else { at.floats(None) }
 }
 

@@ -182,11 +182,16 @@ struct Condition {
     weights: usize,
 }
 
-/// A model that makes a WaveNet's condition: in its largest size.
+/// A model that makes a WaveNet's condition: in its largest size. The engine runs none that is recurrent; the trainer makes only
+/// WaveNets.
 fn condition(at: &Field<'_>, rate: Option<f32>, depth: usize, budget: &mut Budget) -> Result<Condition, ModelError> {
     let mut part = part(at, depth + 1, budget)?;
     check_rate(at, part.sample_rate, rate)?;
-    let model = match part.sizes.pop().and_then(|s| s.architecture) {
+    let architecture = part.sizes.pop().and_then(|s| s.architecture);
+    if architecture.as_ref().is_some_and(|a| a.receptive_field().is_none()) {
+        return Err(at.error("a recurrent condition model", "WaveNet, ConvNet or Linear"));
+    }
+    let model = match architecture {
         Some(Architecture::Sequence(s)) => ConditionModel::Sequence(s),
         Some(Architecture::WaveNet(w)) => ConditionModel::WaveNet(*w),
         None => return Err(at.error("no network", "one")),

@@ -277,7 +277,10 @@ impl Running {
         let native = model.info().sample_rate;
         self.levels = Levels::new(&model, &model.sizes()[size]);
         let precision = if self.settings.get(PRECISION) >= 1.0 { Precision::Exact } else { Precision::Fast };
-        let mode = Mode { precision, ..Mode::new(spec.channels) };
+        // A turn of the way to the model's rate may end in any block.
+        let ratio = f64::from(native) / f64::from(spec.sample_rate);
+        let longest = if ratio == 1.0 { spec.max_frames } else { ((spec.max_frames + CHUNK) as f64 * ratio).ceil() as usize };
+        let mode = Mode { precision, max_frames: longest, ..Mode::new(spec.channels) };
         let voices = model.network(size).clone().voices(mode).map_err(PrepareError::Engine)?;
         let knobs = model.knobs(size);
         if knobs > KNOBS {

@@ -72,7 +72,6 @@ impl Model {
     }
 }
 
-#[allow(unexpected_cfgs)]
 fn onnx(bytes: Vec<u8>) -> Result<Arc<Model>, ModelError> {
     #[cfg(feature = "onnx")]
     {

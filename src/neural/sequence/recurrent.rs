@@ -88,9 +88,9 @@ impl Recurrent {
         }
     }
 
-    /// The weights of as many units from `unit` on: `[4][units]` biases, `[inputs][4][units]`, `[hidden][recurrent sums][units]`.
-    /// Units that are not there have zeros.
-    fn pack(&self, unit: usize, units: usize, to: &mut Vec<f32>) {
+    /// The weights of as many units from `unit` on: `[4][units]` biases, `[inputs][4][units]`, `[hidden][sums][units]`. Units that are
+    /// not there have zeros.
+    fn pack(&self, unit: usize, units: usize, sums: usize, to: &mut Vec<f32>) {
         let (inputs, hidden) = (self.inputs, self.hidden);
         let each = |sums: usize, to: &mut Vec<f32>, weight: &dyn Fn(usize) -> f32| {
             for sum in 0..sums {
@@ -102,8 +102,25 @@ impl Recurrent {
             each(4, to, &|row| self.input[row * inputs + k]);
         }
         for k in 0..hidden {
-            each(self.recurrent_sums(), to, &|row| self.state[row * hidden + k]);
+            each(sums, to, &|row| self.state.get(row * hidden + k).copied().unwrap_or(0.0));
         }
+    }
+
+    /// Weights with as many units side by side: the lanes of a level, or 1. If at most half of the last vector's lanes would have units,
+    /// these have all four sums in two vectors. [control thread]
+    fn packed(&self, units: usize) -> &Aligned {
+        self.packs[units.ilog2().saturating_sub(2) as usize].get_or_init(|| {
+            let mut all = Vec::new();
+            let half = has_half(self.hidden, units);
+            let whole = if half { self.hidden / units * units } else { self.hidden };
+            for unit in (0..whole).step_by(units) {
+                self.pack(unit, units, self.recurrent_sums(), &mut all);
+            }
+            if half {
+                self.pack(whole, units / 2, 4, &mut all);
+            }
+            all.into()
+        })
     }
 
     /// Floats of a packed unit.
@@ -111,21 +128,16 @@ impl Recurrent {
         4 * (1 + self.inputs) + self.recurrent_sums() * self.hidden
     }
 
-    /// Weights with as many units side by side: the lanes of a level, or 1. [control thread]
-    fn packed(&self, units: usize) -> &Aligned {
-        self.packs[units.ilog2().saturating_sub(2) as usize].get_or_init(|| {
-            let mut all = Vec::new();
-            for unit in (0..self.hidden).step_by(units) {
-                self.pack(unit, units, &mut all);
-            }
-            all.into()
-        })
-    }
-
     pub fn bytes(&self) -> usize {
         let own = self.bias.len() + self.input.len() + self.state.len() + 2 * self.hidden;
         4 * own + self.packs.iter().filter_map(OnceLock::get).map(Aligned::bytes).sum::<usize>()
     }
+}
+
+/// Whether the units behind those that fill whole vectors fit into half of one.
+#[inline(always)]
+fn has_half(hidden: usize, lanes: usize) -> bool {
+    (1..=lanes / 2).contains(&(hidden % lanes))
 }
 
 /// Units with room for a whole vector at the end.
@@ -189,6 +201,9 @@ impl State {
     /// Gives every channel one output and own state.
     pub fn set(&mut self, [output, own]: &[Vec<f32>; 2]) {
         for (rows, owns) in self.rows.chunks_exact_mut(self.batch).zip(self.own.chunks_exact_mut(self.frame)) {
+            // Behind the last unit may stand what half vectors left.
+            rows[..self.frame].fill(0.0);
+            owns.fill(0.0);
             for (unit, (output, own)) in output.iter().zip(own).enumerate() {
                 rows[unit * self.width..][..self.width].fill(*output);
                 owns[unit * self.width..][..self.width].fill(*own);
@@ -290,7 +305,8 @@ unsafe fn single<S: Simd, C: Cell, A: Accuracy, const HIDDEN: usize>(s: S, run: 
     let Run { layer, state, input, frames } = run;
     let hidden = if HIDDEN > 0 { HIDDEN } else { layer.hidden };
     let shape = Shape { inputs: layer.inputs, hidden, block: S::LANES * layer.unit_size() };
-    let blocks = hidden.div_ceil(S::LANES);
+    let half = has_half(hidden, S::LANES);
+    let blocks = if half { hidden / S::LANES } else { hidden.div_ceil(S::LANES) };
     let weights = layer.packed(S::LANES).as_ptr();
     let (rows, own) = (state.rows.as_mut_ptr(), state.own.as_mut_ptr());
     for t in 0..frames {
@@ -304,22 +320,23 @@ unsafe fn single<S: Simd, C: Cell, A: Accuracy, const HIDDEN: usize>(s: S, run: 
                 let x = input.data.as_ptr().add(channel * input.batch + t * input.frame);
                 let h = rows.add(channel * state.batch + t * state.frame);
                 let step = Step { x, h, to: h.add(state.frame), own: own.add(channel * state.frame), weights };
-                if hidden <= SHORT {
-                    match blocks {
-                        1 => tile::<S, C, A, 1, 2>(s, shape, step, 0),
-                        _ => tile::<S, C, A, 2, 2>(s, shape, step, 0),
+                match (hidden <= SHORT, blocks, half) {
+                    (true, 0, _) => _ = tile::<S, C, A, 0, 1, 2>(s, shape, step, 0),
+                    (true, 1, false) => _ = tile::<S, C, A, 1, 0, 2>(s, shape, step, 0),
+                    (true, 1, true) => _ = tile::<S, C, A, 1, 1, 2>(s, shape, step, 0),
+                    (true, ..) => _ = tile::<S, C, A, 2, 0, 2>(s, shape, step, 0),
+                    (false, ..) => {
+                        let mut first = 0;
+                        while first < blocks {
+                            first += match (blocks - first, half) {
+                                (1, true) => tile::<S, C, A, 1, 1, 1>(s, shape, step, first),
+                                (2, true) => tile::<S, C, A, 2, 1, 1>(s, shape, step, first),
+                                (left, false) if left % 2 == 1 => tile::<S, C, A, 3, 0, 1>(s, shape, step, first),
+                                _ => tile::<S, C, A, 2, 0, 1>(s, shape, step, first),
+                            };
+                        }
                     }
-                } else {
-                    let mut block = 0;
-                    if blocks % 2 == 1 {
-                        tile::<S, C, A, 3, 1>(s, shape, step, 0);
-                        block = 3;
-                    }
-                    while block < blocks {
-                        tile::<S, C, A, 2, 1>(s, shape, step, block);
-                        block += 2;
-                    }
-                }
+                };
             }
         }
     }
@@ -343,59 +360,114 @@ struct Step {
     weights: *const f32,
 }
 
-/// Some vectors of units for one frame of one channel, the state summed in so many parts.
+/// For one frame of one channel: some whole vectors of units and, last, perhaps the units in half a vector, the state summed in so many
+/// parts. Gives the number of whole vectors.
 #[inline(always)]
-unsafe fn tile<S: Simd, C: Cell, A: Accuracy, const BLOCKS: usize, const PARTS: usize>(
+unsafe fn tile<S: Simd, C: Cell, A: Accuracy, const BLOCKS: usize, const HALVES: usize, const PARTS: usize>(
     s: S,
     shape: Shape,
     step: Step,
     first: usize,
-) {
+) -> usize {
+    let lanes = S::LANES;
     // SAFETY: the caller's.
     unsafe {
         let weights = step.weights.add(first * shape.block);
+        let half_weights = weights.add(BLOCKS * shape.block);
         let mut sums = [[[s.splat(0.0); 4]; BLOCKS]; PARTS];
+        // Sums 0 and 1 of the units in one vector, 2 and 3 in the other.
+        let mut half = [[[s.splat(0.0); 2]; HALVES]; PARTS];
         for b in 0..BLOCKS {
             for g in 0..4 {
-                sums[0][b][g] = s.load(weights.add(b * shape.block + g * S::LANES));
+                sums[0][b][g] = s.load(weights.add(b * shape.block + g * lanes));
             }
+        }
+        for b in 0..HALVES {
+            half[0][b] = [s.load(half_weights), s.load(half_weights.add(lanes))];
         }
         for k in 0..shape.inputs {
-            let column = weights.add(4 * S::LANES * (1 + k));
-            sums[0] = add_broadcast::<S, BLOCKS>(s, sums[0], 4, column, shape.block, *step.x.add(k));
+            let x = s.splat(*step.x.add(k));
+            sums[0] = add_broadcast::<S, BLOCKS>(s, sums[0], 4, weights.add(4 * lanes * (1 + k)), shape.block, x);
+            half[0] = add_broadcast_half::<S, HALVES>(s, half[0], half_weights.add(2 * lanes * (1 + k)), x);
         }
-        let columns = weights.add(4 * S::LANES * (1 + shape.inputs));
-        let stride = C::RECURRENT * S::LANES;
+        let columns = weights.add(4 * lanes * (1 + shape.inputs));
+        let half_columns = half_weights.add(2 * lanes * (1 + shape.inputs));
         let part = shape.hidden / PARTS;
         for p in 0..PARTS {
-            for k in p * part..(p + 1) * part {
+            let end = if p + 1 == PARTS { shape.hidden } else { (p + 1) * part };
+            for k in p * part..end {
+                let h = s.splat(*step.h.add(k));
                 sums[p] =
-                    add_broadcast::<S, BLOCKS>(s, sums[p], C::RECURRENT, columns.add(k * stride), shape.block, *step.h.add(k));
+                    add_broadcast::<S, BLOCKS>(s, sums[p], C::RECURRENT, columns.add(k * C::RECURRENT * lanes), shape.block, h);
+                half[p] = add_broadcast_half::<S, HALVES>(s, half[p], half_columns.add(k * 2 * lanes), h);
             }
         }
-        for k in PARTS * part..shape.hidden {
-            let column = columns.add(k * stride);
-            sums[PARTS - 1] = add_broadcast::<S, BLOCKS>(s, sums[PARTS - 1], C::RECURRENT, column, shape.block, *step.h.add(k));
-        }
-        for b in 0..BLOCKS {
-            for p in 1..PARTS {
+        for p in 1..PARTS {
+            for b in 0..BLOCKS {
                 for g in 0..4 {
                     sums[0][b][g] = s.add(sums[0][b][g], sums[p][b][g]);
                 }
             }
+            for b in 0..HALVES {
+                half[0][b] = [s.add(half[0][b][0], half[p][b][0]), s.add(half[0][b][1], half[p][b][1])];
+            }
         }
         let mut b = 0;
         if BLOCKS % 2 == 1 {
-            finish::<S, C, A>(s, sums[0][0], step, first * S::LANES);
+            finish::<S, C, A>(s, sums[0][0], step, first * lanes);
             b = 1;
         }
         while b < BLOCKS {
             let [one, other] = [sums[0][b], sums[0][b + 1]];
             let both = [[one[0], other[0]], [one[1], other[1]], [one[2], other[2]], [one[3], other[3]]];
-            finish::<Twice<S>, C, A>(Twice(s), both, step, (first + b) * S::LANES);
+            finish::<Twice<S>, C, A>(Twice(s), both, step, (first + b) * lanes);
             b += 2;
         }
+        for [a, b] in half[0] {
+            finish::<S, C, A>(s, [a, s.swap_halves(a), b, s.swap_halves(b)], step, (first + BLOCKS) * lanes);
+        }
     }
+    BLOCKS
+}
+
+/// Adds the first `count` weights of every unit times one input (or output of before).
+#[inline(always)]
+unsafe fn add_broadcast<S: Simd, const BLOCKS: usize>(
+    s: S,
+    mut sums: [[S::F; 4]; BLOCKS],
+    count: usize,
+    weights: *const f32,
+    block: usize,
+    x: S::F,
+) -> [[S::F; 4]; BLOCKS] {
+    for b in 0..BLOCKS {
+        for g in 0..4 {
+            if g < count {
+                // SAFETY: the caller's.
+                let weights = unsafe { s.load(weights.add(b * block + g * S::LANES)) };
+                sums[b][g] = s.mul_add(weights, x, sums[b][g]);
+            }
+        }
+    }
+    sums
+}
+
+/// The same of the units in half a vector.
+#[inline(always)]
+unsafe fn add_broadcast_half<S: Simd, const HALVES: usize>(
+    s: S,
+    mut sums: [[S::F; 2]; HALVES],
+    weights: *const f32,
+    x: S::F,
+) -> [[S::F; 2]; HALVES] {
+    for b in 0..HALVES {
+        for v in 0..2 {
+            // SAFETY: the caller's.
+            let weights = unsafe { s.load(weights.add(v * S::LANES)) };
+            sums[b][v] = s.mul_add(weights, x, sums[b][v]);
+        }
+    }
+    sums
 }
 
 /// From the sums of a vector of units (or channels) at a place of the output to what the cell makes of them.
@@ -407,29 +479,6 @@ unsafe fn finish<S: Simd, C: Cell, A: Accuracy>(s: S, sums: [S::F; 4], step: Ste
         s.store(step.own.add(place), own);
         s.store(step.to.add(place), h);
     }
-}
-
-/// Adds the first `count` weights of every unit times one input (or output of before).
-#[inline(always)]
-unsafe fn add_broadcast<S: Simd, const BLOCKS: usize>(
-    s: S,
-    mut sums: [[S::F; 4]; BLOCKS],
-    count: usize,
-    weights: *const f32,
-    block: usize,
-    x: f32,
-) -> [[S::F; 4]; BLOCKS] {
-    let x = s.splat(x);
-    for b in 0..BLOCKS {
-        for g in 0..4 {
-            if g < count {
-                // SAFETY: the caller's.
-                let weights = unsafe { s.load(weights.add(b * block + g * S::LANES)) };
-                sums[b][g] = s.mul_add(weights, x, sums[b][g]);
-            }
-        }
-    }
-    sums
 }
 
 /// Channels in the lanes.

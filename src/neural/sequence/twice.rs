@@ -63,4 +63,8 @@ impl<S: Simd> Simd for Twice<S> {
     fn map(self, x: Self::F, mut f: impl FnMut(f32) -> f32) -> Self::F {
         [self.0.map(x[0], &mut f), self.0.map(x[1], &mut f)]
     }
+    #[inline(always)]
+    fn swap_halves(self, x: Self::F) -> Self::F {
+        [x[1], x[0]]
+    }
 }
