@@ -395,7 +395,8 @@ impl Plugin for Isotherm {
 
 impl ClapPlugin for Isotherm {
     const CLAP_ID: &'static str = "audio.isotherm.isotherm";
-    const CLAP_DESCRIPTION: Option<&'static str> = Some("A tube saturator, a bitcrusher and a clipper in two comparable slots");
+    const CLAP_DESCRIPTION: Option<&'static str> =
+        Some("A tube saturator, a bitcrusher, a clipper and neural models in two comparable slots");
     const CLAP_MANUAL_URL: Option<&'static str> = None;
     const CLAP_SUPPORT_URL: Option<&'static str> = None;
     const CLAP_FEATURES: &'static [ClapFeature] = &[

@@ -148,12 +148,11 @@ impl Holder {
     #[must_use]
     pub fn view(&self) -> ModelView {
         let desk = self.desk();
-        let explosions = desk.loaded.as_ref().map_or(0, |l| l.model.explosions());
-        let exploded = || format!("its output was no number {explosions} times: silenced and begun anew");
+        let trouble = desk.loaded.as_ref().and_then(|l| trouble(&l.model));
         ModelView {
             model: desk.loaded.as_ref().map(|l| l.facts.clone()),
             loading: !desk.is_idle(),
-            error: desk.error.clone().or_else(|| (explosions > 0).then(exploded)),
+            error: desk.error.clone().or(trouble),
             steps: desk.place.is_some(),
             folder: desk.folder.clone(),
         }
@@ -312,6 +311,15 @@ impl Holder {
             Err(error) => FolderView { error: Some(format!("{}: {error}", path.display())), path, ..FolderView::default() },
         };
         self.desk().folder = Some(Arc::new(view));
+    }
+}
+
+/// What went wrong while a model played.
+fn trouble(model: &Model) -> Option<String> {
+    match (model.explosions(), model.misses()) {
+        (0, 0) => None,
+        (0, misses) => Some(format!("its output was late {misses} times: the dry sound was heard instead")),
+        (explosions, _) => Some(format!("its output was no number {explosions} times: silenced and begun anew")),
     }
 }
 
