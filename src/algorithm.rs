@@ -1,12 +1,13 @@
-//! The registry: every algorithm has one file in `dsp` and one row here.
+//! The registry: every algorithm has one file in `dsp` (the neural one a room of its own) and one row here.
 //!
 //! The plug-in's parameters, the command line's flags, the tests of the laws, the benchmark table and the reference page come
 //! from the rows. To add an algorithm: write its file, name the file in `dsp.rs`, and append its row.
 
 use crate::dsp::{Algorithm, bitcrusher, clipper, saturator};
+use crate::neural;
 
 /// Every algorithm. New rows go to the end: a host's list of parameters follows this order.
-pub static REGISTRY: &[&Algorithm] = &[&saturator::ALGORITHM, &bitcrusher::ALGORITHM, &clipper::ALGORITHM];
+pub static REGISTRY: &[&Algorithm] = &[&saturator::ALGORITHM, &bitcrusher::ALGORITHM, &clipper::ALGORITHM, &neural::ALGORITHM];
 
 /// There is no such algorithm.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -34,7 +35,7 @@ mod tests {
 
     #[test]
     fn every_row_is_well_formed() {
-        let word = |id: &str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let word = |id: &str| !id.is_empty() && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
         for (i, row) in REGISTRY.iter().enumerate() {
             assert!(word(row.id) && REGISTRY[..i].iter().all(|r| r.id != row.id), "{}", row.id);
             assert!(row.parameters.len() <= MAX_PARAMETERS, "{}", row.id);

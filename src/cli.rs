@@ -5,6 +5,7 @@ mod algorithms;
 mod app;
 mod bench;
 mod generate;
+mod model;
 mod record;
 mod recover;
 mod render;
@@ -62,6 +63,7 @@ fn command() -> Command {
         .subcommand(render::command())
         .subcommand(generate::command())
         .subcommand(bench::command())
+        .subcommand(model::command())
         .subcommand(record::command())
         .subcommand(verify::command())
         .subcommand(recover::command());
@@ -94,6 +96,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("render", m)) => render::run(m),
         Some(("generate", m)) => generate::run(m),
         Some(("bench", m)) => bench::run(m),
+        Some(("model", m)) => model::run(m),
         Some(("record", m)) => record::run(m),
         Some(("verify", m)) => verify::run(m),
         Some(("recover", m)) => recover::run(m),

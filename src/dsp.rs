@@ -55,6 +55,8 @@ pub enum PrepareError {
     Algorithm { found: &'static str, expected: &'static str },
     #[error("model {found:?} is not loaded any more; expected one that is")]
     Model { found: ModelKey },
+    #[error("model is for {model} Hz, the sound has {host} Hz; expected {expected}")]
+    Rate { model: f32, host: f32, expected: String },
     #[error("{0}")]
     Engine(String),
 }

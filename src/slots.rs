@@ -139,6 +139,11 @@ impl Slots {
         self.plan.press(self.switch, side(heard, self.slots.len()));
     }
 
+    /// From now on the algorithms may take their time (`true`: nobody listens while they work), or must not. [audio thread]
+    pub fn set_offline(&mut self, offline: bool) {
+        self.plan.set_offline(offline);
+    }
+
     /// Back to the state right after `compile`; values stay. [audio thread]
     pub fn reset(&mut self) {
         self.plan.reset();

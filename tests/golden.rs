@@ -36,6 +36,7 @@ const RECIPES: &[Recipe] = &[
     ),
     ("clipper_default", "clipper", "", &[]),
     ("clipper_hard", "clipper", "threshold=-12 shape=hard oversampling=2x output=6", &[(1000, "threshold", "-24")]),
+    ("neural_default", "neural", "", &[]),
 ];
 
 /// Two falling chirps of full scale that fade out (channel 1 twice as high), and silence for the last eighth.

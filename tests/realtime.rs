@@ -1,4 +1,7 @@
-//! What runs on the audio thread allocates nothing and frees nothing, for every algorithm of the registry.
+//! What runs on the audio thread allocates nothing and frees nothing, for every algorithm of the registry and with models.
+
+#[allow(dead_code, reason = "the tests of the laws use the rest")]
+mod models;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -88,8 +91,9 @@ fn work(processor: &mut dyn Processor, settings: &Settings, buffers: &mut [Vec<f
 
 #[test]
 fn the_audio_threads_methods_allocate_and_free_nothing() {
-    for row in REGISTRY {
-        let defaults = Settings::new(row);
+    let models = models::DOUBLES.iter().map(|double| double.settings());
+    for defaults in REGISTRY.iter().map(|row| Settings::new(row)).chain(models) {
+        let row = defaults.algorithm();
         let mut all = vec![defaults];
         for (index, parameter) in row.parameters.iter().enumerate().filter(|(_, p)| p.change == Change::Structural) {
             for value in 0..=parameter.range().1 as usize {

@@ -1,12 +1,15 @@
 //! `isotherm bench`: what the algorithms cost here.
 
+use std::path::PathBuf;
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
-use super::{Failure, list, say, settings, settings_json, whole, with_parameters};
+use super::{Failure, list, model, say, settings, settings_json, whole, with_parameters};
 use crate::algorithm::REGISTRY;
 use crate::dsp::MAX_CHANNELS;
 use crate::measure::bench::{Length, measure};
+use crate::neural::Model;
 
 pub fn command() -> Command {
     let command = Command::new("bench")
@@ -21,6 +24,7 @@ pub fn command() -> Command {
                 .default_value("10000")
                 .help("Blocks a figure is made of, 100 or more"),
         )
+        .arg(model::argument())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON, a line a figure"));
     with_parameters(command, Arg::new("algorithm"))
 }
@@ -33,14 +37,25 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let count = whole("blocks", text("blocks"), 100, 100_000_000)?;
     let ids: Vec<&str> = match matches.get_one::<String>("algorithm") {
         Some(id) => vec![id],
-        None => REGISTRY.iter().map(|r| r.id).collect(),
+        None => REGISTRY.iter().filter(|r| r.model || !matches.contains_id("model")).map(|r| r.id).collect(),
     };
     let json = matches.get_flag("json");
     if !json {
         say("algorithm    channels  block  ns/sample      rtf   p50 us   p99 us   max us     bytes");
     }
     for id in ids {
-        let settings = settings(matches, id)?;
+        let mut settings = settings(matches, id)?;
+        // Settings know it only as long as it is held.
+        let model = model::load(matches, &mut settings)?;
+        let model = model.as_deref();
+        let weights = model.map_or(0, |m| model::network(m, &settings).bytes());
+        if let (Some(model), false) = (model, json) {
+            say(format_args!(
+                "{id:<12} {}: {}, {weights} bytes of weights",
+                model_name(matches, model),
+                model.info().architecture
+            ));
+        }
         for &channels in &channels {
             for &block in &blocks {
                 let figures = measure(&settings, rate as f32, channels, block, Length::Blocks(count)).map_err(Failure::failed)?;
@@ -48,7 +63,8 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
                     say(json!({
                         "algorithm": id, "settings": settings_json(&settings), "sample_rate": rate, "channels": channels, "block": block,
                         "ns_per_sample": figures.ns_per_sample, "rtf": figures.rtf, "p50_us": figures.p50_us, "p99_us": figures.p99_us,
-                        "max_us": figures.max_us, "weights_bytes": 0, "buffer_bytes": figures.bytes,
+                        "max_us": figures.max_us, "weights_bytes": weights, "buffer_bytes": figures.bytes,
+                        "model": model::summary_json(matches.get_one("model"), model),
                     }));
                 } else {
                     say(format_args!(
@@ -60,4 +76,10 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// What the model calls itself, or its file's name.
+fn model_name(matches: &ArgMatches, model: &Model) -> String {
+    let file = || matches.get_one::<PathBuf>("model").map(|p| p.display().to_string());
+    model.info().name.clone().or_else(file).unwrap_or_default()
 }

@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{Failure, format, format_argument, say, settings, settings_json, whole, with_parameters};
+use super::{Failure, format, format_argument, model, say, settings, settings_json, whole, with_parameters};
 use crate::audio::wav::{Format, NonFinite, Written};
 use crate::dsp::{MAX_CHANNELS, Settings, Spec, gain_to_db};
 use crate::graph::{FileSink, FileSource, QueueReader, QueueWriter};
@@ -28,6 +28,7 @@ pub fn command() -> Command {
             Arg::new("block").long("block").value_name("FRAMES").default_value("512").help("Frames at a time; changes no sample"),
         )
         .arg(format_argument())
+        .arg(model::argument())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The report as JSON"));
     with_parameters(command, Arg::new("algorithm").required(true))
 }
@@ -45,12 +46,14 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let path = |name: &str| matches.get_one::<PathBuf>(name).ok_or_else(|| Failure::Usage(format!("no {name} file")));
     let (from, to) = (path("in")?, path("out")?);
     let algorithm = matches.get_one::<String>("algorithm").map_or("", String::as_str);
-    let settings = settings(matches, algorithm)?;
+    let mut settings = settings(matches, algorithm)?;
     let block = whole("block", matches.get_one::<String>("block").map_or("", String::as_str), 1, 1 << 20)?;
     let format = format(matches)?;
     if is_same(from, to) {
         return Err(Failure::Usage(format!("{} is both input and output; expected two files", from.display())));
     }
+    // Settings know it only as long as it is held.
+    let model = model::load(matches, &mut settings)?;
     let (source, reader) = FileSource::open(from, NonFinite::Refuse, BUFFER_FRAMES).map_err(Failure::failed)?;
     let (rate, channels) = (source.sample_rate(), source.channels());
     if channels > MAX_CHANNELS {
@@ -62,6 +65,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if matches.get_flag("json") {
         let value = json!({
             "input": from, "output": to, "algorithm": settings.algorithm().id, "settings": settings_json(&settings),
+            "model": model::summary_json(matches.get_one("model"), model.as_deref()),
             "sample_rate": rate, "channels": channels, "frames": report.frames, "latency_frames": report.latency, "block": block,
             "format": format.to_string(), "peak_db": gain_to_db(report.peak), "clipped": report.written.clipped,
             "seconds": report.seconds, "times_real_time": speed,
@@ -105,6 +109,7 @@ fn render(
     let (rate, channels) = (source.sample_rate(), source.channels());
     let spec = Spec { sample_rate: rate as f32, channels, max_frames: block };
     let mut slots = Slots::compile(spec, &[settings], Heard::Slot(0), None).map_err(Failure::failed)?;
+    slots.set_offline(true);
     let (sink, mut writer) = FileSink::create(to, rate, channels, format, BUFFER_FRAMES).map_err(Failure::failed)?;
     let start = Instant::now();
     match through(source, &mut reader, &mut slots, &mut writer, block) {

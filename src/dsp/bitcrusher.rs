@@ -15,6 +15,7 @@ pub static ALGORITHM: Algorithm = Algorithm {
     name: "Bitcrusher",
     description: "Coarser numbers and a lower sample rate, as from early samplers",
     parameters: &PARAMETERS,
+    model: false,
     create: || Box::<Bitcrusher>::default(),
 };
 

@@ -14,6 +14,7 @@ pub static ALGORITHM: Algorithm = Algorithm {
     name: "Clipper",
     description: "Cuts peaks off at a threshold, hard or with a cubic knee",
     parameters: &PARAMETERS,
+    model: false,
     create: || Box::<Clipper>::default(),
 };
 

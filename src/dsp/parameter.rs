@@ -24,6 +24,8 @@ pub struct Algorithm {
     pub description: &'static str,
     /// At most [`MAX_PARAMETERS`]; the order within one `since` is for ever.
     pub parameters: &'static [Parameter],
+    /// Whether it runs a model, which [`Settings::set_model`] names.
+    pub model: bool,
     /// A new, unprepared processor. [control thread: may allocate]
     pub create: fn() -> Box<dyn Processor>,
 }
@@ -31,7 +33,7 @@ pub struct Algorithm {
 /// One parameter of an algorithm.
 #[derive(Debug)]
 pub struct Parameter {
-    /// Stable for ever. Lower case, words joined by `_`; on the command line `_` is written `-`.
+    /// Stable for ever. Lower case and digits, words joined by `_`; on the command line `_` is written `-`.
     pub id: &'static str,
     /// What a user reads.
     pub name: &'static str,
@@ -88,6 +90,8 @@ pub enum Scale {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     Decibel,
+    /// A voltage: 0 dBu is 0.775 V RMS.
+    Dbu,
     Hertz,
     Percent,
     Bit,
@@ -101,6 +105,7 @@ impl Unit {
     pub const fn suffix(self) -> &'static str {
         match self {
             Self::Decibel => " dB",
+            Self::Dbu => " dBu",
             Self::Hertz => " Hz",
             Self::Percent => " %",
             Self::Bit => " bit",
@@ -229,7 +234,7 @@ impl Parameter {
             _ if self.is_off(value) => "off".into(),
             Kind::Float { unit: Unit::Hertz, .. } => format!("{value:.0}"),
             Kind::Float { unit: Unit::None, .. } => format!("{value:.3}"),
-            Kind::Float { unit: Unit::Bit | Unit::Decibel, .. } => format!("{value:.2}"),
+            Kind::Float { unit: Unit::Bit | Unit::Decibel | Unit::Dbu, .. } => format!("{value:.2}"),
             Kind::Float { .. } => format!("{value:.1}"),
             Kind::Choice { names, .. } => names[(self.clamp(value) as usize).min(names.len() - 1)].into(),
             Kind::Toggle { .. } => if value >= 0.5 { "on" } else { "off" }.into(),

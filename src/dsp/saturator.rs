@@ -15,6 +15,7 @@ pub static ALGORITHM: Algorithm = Algorithm {
     name: "Saturator",
     description: "Tube-like soft clipping with drive, asymmetry and a low-pass against fizz",
     parameters: &PARAMETERS,
+    model: false,
     create: || Box::<Saturator>::default(),
 };
 

@@ -181,6 +181,10 @@ impl Running {
         self.wake();
     }
 
+    pub(super) fn set_offline(&mut self, offline: bool) {
+        self.processor.set_offline(offline);
+    }
+
     fn wake(&mut self) {
         (self.same_in, self.same_out) = (0, 0);
     }

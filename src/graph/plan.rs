@@ -191,6 +191,15 @@ impl Plan {
         }
     }
 
+    /// From now on its effects may take their time (`true`), or must not; see [`crate::dsp::Processor::set_offline`]. [audio thread]
+    pub fn set_offline(&mut self, offline: bool) {
+        for step in &mut self.steps {
+            if let Kind::Process(running) = &mut step.kind {
+                running.set_offline(offline);
+            }
+        }
+    }
+
     /// Everything back to the state right after `compile`; values that were set stay. [audio thread]
     pub fn reset(&mut self) {
         for step in &mut self.steps {

@@ -1,11 +1,12 @@
 //! The activations over vectors, fast and exact.
 
+use super::description::Activation;
 use super::simd::Simd;
 
 /// How tanh and the logistic function are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// By rational approximations: [`tanh`] within 4e-7, [`sigmoid`] within 2e-7.
+    /// By a rational approximation: [`tanh`] within 2.2e-7, [`sigmoid`] within 2e-7.
     #[default]
     Fast,
     /// By the standard library in f64, rounded: for comparisons, many times slower.
@@ -13,10 +14,31 @@ pub enum Precision {
 }
 
 /// A precision that is known when a kernel is compiled.
+///
+/// The ratios are numerator and denominator, so that products and sums of several functions need one division.
 pub trait Accuracy: Copy + 'static {
-    fn tanh<S: Simd>(s: S, x: S::F) -> S::F;
-    fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F;
-    fn exp<S: Simd>(s: S, x: S::F) -> S::F;
+    /// tanh(x) / 2
+    fn half_tanh<S: Simd>(s: S, x: S::F) -> (S::F, S::F);
+    /// The logistic function of x times `scale`, 1 or 2.
+    fn scaled_sigmoid<S: Simd>(s: S, x: S::F, scale: f32) -> (S::F, S::F);
+
+    #[inline(always)]
+    fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
+        let (n, d) = Self::half_tanh(s, x);
+        s.div(s.add(n, n), d)
+    }
+    #[inline(always)]
+    fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
+        let (n, d) = Self::scaled_sigmoid(s, x, 1.0);
+        s.div(n, d)
+    }
+    /// exp(x) - 1 for x up to 0, as 2 t / (1 - t) with t = tanh(x / 2).
+    #[inline(always)]
+    fn exp_m1<S: Simd>(s: S, x: S::F) -> S::F {
+        let (n, d) = Self::half_tanh(s, s.mul(x, s.splat(0.5)));
+        let n = s.add(n, n);
+        s.div(s.add(n, n), s.sub(d, n))
+    }
 }
 
 /// [`Precision::Fast`]
@@ -28,39 +50,45 @@ pub struct Exact;
 
 impl Accuracy for Fast {
     #[inline(always)]
-    fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
-        tanh(s, x)
+    fn half_tanh<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
+        rational(s, x, TANH_CLAMP, &P, &Q)
     }
     #[inline(always)]
-    fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
-        sigmoid(s, x)
-    }
-    #[inline(always)]
-    fn exp<S: Simd>(s: S, x: S::F) -> S::F {
-        s.map(x, f32::exp)
+    fn scaled_sigmoid<S: Simd>(s: S, x: S::F, scale: f32) -> (S::F, S::F) {
+        let (product, squares) = rational(s, x, 2.0 * TANH_CLAMP, &P_HALVED, &Q_HALVED);
+        if scale == 1.0 {
+            (s.mul_add(squares, s.splat(0.5), product), squares)
+        } else {
+            (s.mul_add(product, s.splat(2.0), squares), squares)
+        }
     }
 }
 
 impl Accuracy for Exact {
     #[inline(always)]
-    fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
-        s.map(x, |x| f64::from(x).tanh() as f32)
+    fn half_tanh<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
+        (s.map(x, |x| 0.5 * f64::from(x).tanh() as f32), s.splat(1.0))
     }
     #[inline(always)]
-    fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
-        s.map(x, |x| (1.0 / (1.0 + (-f64::from(x)).exp())) as f32)
+    fn scaled_sigmoid<S: Simd>(s: S, x: S::F, scale: f32) -> (S::F, S::F) {
+        (s.map(x, |x| scale * (1.0 / (1.0 + (-f64::from(x)).exp())) as f32), s.splat(1.0))
     }
     #[inline(always)]
-    fn exp<S: Simd>(s: S, x: S::F) -> S::F {
-        s.map(x, |x| f64::from(x).exp() as f32)
+    fn exp_m1<S: Simd>(s: S, x: S::F) -> S::F {
+        s.map(x, |x| f64::from(x).exp_m1() as f32)
     }
 }
 
 /// Beyond this the nearest f32 to tanh is ±1 within 3e-8.
 const TANH_CLAMP: f32 = 9.0;
-/// tanh x = x P(x²) / Q(x²) on 0..9, absolute error of the fit 1.9e-8; the origin of the numbers stands in `dsp/approximate.rs`.
-const TANH_P: [f32; 5] = [0.999_999_9, 0.133_731_92, 0.003_486_574_2, 2.047_170_3e-5, 1.318_404_9e-8];
-const TANH_Q: [f32; 5] = [1.0, 0.467_064_9, 0.025_841_95, 0.000_327_137_27, 7.702_591_3e-7];
+/// u = x P(x²) / Q(x²) is near tanh(x / 2) on 0..9, so that 2 u / (1 + u²) is tanh x within 6.8e-9: near ±1 an error of u hardly counts,
+/// which lowers the degree and the rounding. Lawson's iteratively reweighted least squares on 3000 Chebyshev nodes in f64, the weight being
+/// the derivative of tanh x for u, rounded to f32.
+const P: [f32; 3] = [0.5, 0.014_875_917, 5.690_369e-5];
+const Q: [f32; 4] = [1.0, 0.113_085_08, 0.001_204_288_9, 1.220_306_8e-6];
+/// The same of x / 2: what the powers of two do is exact.
+const P_HALVED: [f32; 3] = [P[0] / 2.0, P[1] / 8.0, P[2] / 32.0];
+const Q_HALVED: [f32; 4] = [Q[0], Q[1] / 4.0, Q[2] / 16.0, Q[3] / 64.0];
 
 #[inline(always)]
 fn polynomial<S: Simd, const N: usize>(s: S, c: &[f32; N], x: S::F) -> S::F {
@@ -71,83 +99,200 @@ fn polynomial<S: Simd, const N: usize>(s: S, c: &[f32; N], x: S::F) -> S::F {
     y
 }
 
-/// Hyperbolic tangent within 4e-7, odd. What is no number becomes one. [audio thread]
+/// With u = n / d near tanh(x / 2): n d and n² + d², whose quotient is u / (1 + u²) = tanh(x) / 2.
+#[inline(always)]
+fn rational<S: Simd>(s: S, x: S::F, clamp: f32, p: &[f32; 3], q: &[f32; 4]) -> (S::F, S::F) {
+    // The square is clamped by itself, which is sooner done than the square of what is clamped.
+    let t = s.min(s.mul(x, x), s.splat(clamp * clamp));
+    let x = s.max(s.min(x, s.splat(clamp)), s.splat(-clamp));
+    let n = s.mul(x, polynomial(s, p, t));
+    let d = polynomial(s, q, t);
+    (s.mul(n, d), s.mul_add(n, n, s.mul(d, d)))
+}
+
+/// Hyperbolic tangent within 2.2e-7, odd, never beyond ±1 by more than rounding. What is no number becomes one. [audio thread]
 #[inline(always)]
 #[must_use]
 pub fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
-    let x = s.max(s.min(x, s.splat(TANH_CLAMP)), s.splat(-TANH_CLAMP));
-    let t = s.mul(x, x);
-    s.div(s.mul(x, polynomial(s, &TANH_P, t)), polynomial(s, &TANH_Q, t))
+    Fast::tanh(s, x)
 }
 
-/// 1 / (1 + exp(-x)) within 2e-7. [audio thread]
+/// 1 / (1 + exp(-x)) within 2e-7, never beyond 0 and 1 by more than rounding. [audio thread]
 #[inline(always)]
 #[must_use]
 pub fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
-    let half = s.splat(0.5);
-    s.mul_add(tanh(s, s.mul(x, half)), half, half)
+    Fast::sigmoid(s, x)
 }
+
+/// Applies an activation in place to samples of one channel (which matters to a LeakyReLU with a slope for each). [audio thread]
+#[inline(always)]
+pub fn activate<S: Simd, A: Accuracy>(s: S, activation: &Activation, channel: usize, samples: &mut [f32]) {
+    let (zero, one) = (s.splat(0.0), s.splat(1.0));
+    match activation {
+        Activation::Identity => {}
+        Activation::Tanh => each(s, samples, |x| A::tanh(s, x)),
+        Activation::HardTanh => each(s, samples, |x| s.max(s.min(x, one), s.splat(-1.0))),
+        Activation::Relu => each(s, samples, |x| s.max(x, zero)),
+        Activation::LeakyRelu(slopes) => {
+            let slope = s.splat(slopes[if slopes.len() == 1 { 0 } else { channel }]);
+            each(s, samples, |x| s.where_negative(x, s.mul(x, slope), x));
+        }
+        Activation::Sigmoid => each(s, samples, |x| A::sigmoid(s, x)),
+        Activation::Silu => each(s, samples, |x| s.mul(x, A::sigmoid(s, x))),
+        Activation::HardSwish => {
+            let (three, six, sixth) = (s.splat(3.0), s.splat(6.0), s.splat(1.0 / 6.0));
+            each(s, samples, |x| s.mul(s.mul(x, s.max(s.min(s.add(x, three), six), zero)), sixth));
+        }
+        Activation::LeakyHardTanh { min, max, min_slope, max_slope } => {
+            let (min, max, below, above) = (s.splat(*min), s.splat(*max), s.splat(*min_slope), s.splat(*max_slope));
+            each(s, samples, |x| {
+                let low = s.sub(x, min);
+                let high = s.sub(max, x);
+                let x = s.where_negative(low, s.mul_add(low, below, min), x);
+                s.where_negative(high, s.sub(max, s.mul(high, above)), x)
+            });
+        }
+        Activation::Softsign => each(s, samples, |x| s.div(x, s.add(one, s.max(x, s.sub(zero, x))))),
+        Activation::Elu { alpha } => {
+            let alpha = s.splat(*alpha);
+            each(s, samples, |x| s.where_negative(x, s.mul(alpha, A::exp_m1(s, s.min(x, zero))), x));
+        }
+    }
+}
+
+/// `f` of every sample; a last part that fills no vector goes through a copy.
+#[inline(always)]
+fn each<S: Simd>(s: S, samples: &mut [f32], f: impl Fn(S::F) -> S::F) {
+    let mut parts = samples.chunks_exact_mut(S::LANES);
+    for part in &mut parts {
+        // SAFETY: `part` has that many values.
+        unsafe { s.store(part.as_mut_ptr(), f(s.load(part.as_ptr()))) };
+    }
+    let rest = parts.into_remainder();
+    if !rest.is_empty() {
+        let mut copy = [0.0; WIDEST];
+        copy[..rest.len()].copy_from_slice(rest);
+        // SAFETY: no level has more lanes than `copy` has values.
+        unsafe { s.store(copy.as_mut_ptr(), f(s.load(copy.as_ptr()))) };
+        rest.copy_from_slice(&copy[..rest.len()]);
+    }
+}
+
+/// Lanes of the widest level.
+const WIDEST: usize = 16;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::neural::simd::{Kernel, Level};
 
-    struct Run<'a, F>(&'a mut [f32], F);
-    trait Function: Copy {
-        fn call<S: Simd>(s: S, x: S::F) -> S::F;
-    }
-    #[derive(Clone, Copy)]
-    struct Tanh;
-    #[derive(Clone, Copy)]
-    struct Sigmoid;
-    impl Function for Tanh {
-        #[inline(always)]
-        fn call<S: Simd>(s: S, x: S::F) -> S::F {
-            tanh(s, x)
-        }
-    }
-    impl Function for Sigmoid {
-        #[inline(always)]
-        fn call<S: Simd>(s: S, x: S::F) -> S::F {
-            sigmoid(s, x)
-        }
-    }
-    impl<F: Function> Kernel for Run<'_, F> {
+    struct Run<'a, A>(&'a Activation, usize, &'a mut [f32], A);
+    impl<A: Accuracy> Kernel for Run<'_, A> {
         type Output = ();
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
-            let _ = self.1;
-            for part in self.0.chunks_exact_mut(S::LANES) {
-                // SAFETY: `part` has that many values.
-                unsafe { s.store(part.as_mut_ptr(), F::call(s, s.load(part.as_ptr()))) };
-            }
+            activate::<S, A>(s, self.0, self.1, self.2);
         }
     }
 
-    fn worst<F: Function>(level: Level, f: F, exact: impl Fn(f64) -> f64) -> f64 {
-        let x: Vec<f32> = (-2_000_000..2_000_000).map(|i| i as f32 * 1e-5).chain([1e30, -1e30, 1e-30, 0.0].repeat(4)).collect();
-        let mut y = x.clone();
-        level.run(Run(&mut y, f));
-        x.iter().zip(&y).map(|(x, y)| (exact(f64::from(*x)) - f64::from(*y)).abs()).fold(0.0, f64::max)
+    fn grid() -> Vec<f32> {
+        (-2_000_000..2_000_000).map(|i| i as f32 * 1e-5).chain([1e30, -1e30, 1e-30, -1e-30, 0.0]).collect()
+    }
+
+    fn sigmoid_f64(x: f64) -> f64 {
+        1.0 / (1.0 + (-x).exp())
     }
 
     #[test]
     fn tanh_and_sigmoid_are_within_their_stated_errors_at_every_level() {
+        let x = grid();
         for level in Level::available() {
-            let error = worst(level, Tanh, f64::tanh);
-            assert!(error < 4e-7, "{level:?} tanh {error:e}");
-            let error = worst(level, Sigmoid, |x| 1.0 / (1.0 + (-x).exp()));
-            assert!(error < 2e-7, "{level:?} sigmoid {error:e}");
+            for (activation, bound, low, exact) in
+                [(Activation::Tanh, 2.2e-7, -1.0, f64::tanh as fn(f64) -> f64), (Activation::Sigmoid, 2e-7, 0.0, sigmoid_f64)]
+            {
+                let mut y = x.clone();
+                level.run(Run(&activation, 0, &mut y, Fast));
+                let error = x.iter().zip(&y).map(|(x, y)| (exact(f64::from(*x)) - f64::from(*y)).abs()).fold(0.0, f64::max);
+                assert!(error < bound, "{level:?} {activation:?} {error:e}");
+                let beyond = y.iter().map(|y| (y - 1.0).max(low - y)).fold(0.0, f32::max);
+                assert!(beyond <= f32::EPSILON, "{level:?} {activation:?} {beyond:e}");
+            }
         }
+    }
+
+    #[test]
+    fn tanh_is_odd() {
+        for level in Level::available() {
+            let mut y: Vec<f32> = grid();
+            let mut z: Vec<f32> = y.iter().map(|x| -x).collect();
+            level.run(Run(&Activation::Tanh, 0, &mut y, Fast));
+            level.run(Run(&Activation::Tanh, 0, &mut z, Fast));
+            assert!(y.iter().zip(&z).all(|(y, z)| *y == -z), "{level:?}");
+        }
+    }
+
+    #[test]
+    fn the_exact_ones_are_rounded_once() {
+        let x = grid();
+        for (activation, exact) in [(Activation::Tanh, f64::tanh as fn(f64) -> f64), (Activation::Sigmoid, sigmoid_f64)] {
+            let mut y = x.clone();
+            Level::Portable.run(Run(&activation, 0, &mut y, Exact));
+            assert!(x.iter().zip(&y).all(|(x, y)| exact(f64::from(*x)) as f32 == *y), "{activation:?}");
+        }
+    }
+
+    #[test]
+    fn every_activation_is_its_formula_for_any_number_of_samples() {
+        let silu = |x: f64| x * sigmoid_f64(x);
+        let leaky_hard_tanh = |x: f64| match x {
+            x if x < -0.75 => -0.75 + 0.125 * (x + 0.75),
+            x if x > 0.5 => 0.5 + 0.25 * (x - 0.5),
+            x => x,
+        };
+        let rows: [(Activation, &dyn Fn(f64) -> f64); 11] = [
+            (Activation::Identity, &|x| x),
+            (Activation::Tanh, &f64::tanh),
+            (Activation::HardTanh, &|x| x.clamp(-1.0, 1.0)),
+            (Activation::Relu, &|x| x.max(0.0)),
+            (Activation::LeakyRelu(vec![0.5, 0.25, 0.125]), &|x| if x < 0.0 { 0.125 * x } else { x }),
+            (Activation::Sigmoid, &sigmoid_f64),
+            (Activation::Silu, &silu),
+            (Activation::HardSwish, &|x| x * (x + 3.0).clamp(0.0, 6.0) / 6.0),
+            (Activation::LeakyHardTanh { min: -0.75, max: 0.5, min_slope: 0.125, max_slope: 0.25 }, &leaky_hard_tanh),
+            (Activation::Softsign, &|x| x / (1.0 + x.abs())),
+            (Activation::Elu { alpha: 1.5 }, &|x| if x < 0.0 { 1.5 * x.exp_m1() } else { x }),
+        ];
+        for level in Level::available() {
+            for (activation, formula) in &rows {
+                for length in [0, 1, 7, 8, 9, 16, 31, 1001] {
+                    let x: Vec<f32> = (0..length).map(|i| (i as f32 - 0.5 * length as f32) * 12.0 / length as f32).collect();
+                    let (mut fast, mut exact) = (x.clone(), x.clone());
+                    level.run(Run(activation, 2, &mut fast, Fast));
+                    level.run(Run(activation, 2, &mut exact, Exact));
+                    for (x, y) in x.iter().zip(&fast).chain(x.iter().zip(&exact)) {
+                        let error = (formula(f64::from(*x)) - f64::from(*y)).abs();
+                        assert!(error < 3e-7 * f64::from(x.abs().max(1.0)), "{level:?} {activation:?} at {x}: {error:e}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_slope_serves_every_channel() {
+        let mut x = [-2.0; 3];
+        Level::Portable.run(Run(&Activation::LeakyRelu(vec![0.01]), 7, &mut x, Fast));
+        assert_eq!(x, [-0.02; 3]);
     }
 
     #[test]
     fn what_is_no_number_does_not_get_through() {
         for level in Level::available() {
-            let mut x = vec![f32::NAN; 16];
-            level.run(Run(&mut x, Tanh));
-            assert!(x.iter().all(|x| x.is_finite()), "{level:?}");
+            for activation in [Activation::Tanh, Activation::Sigmoid] {
+                let mut x = vec![f32::NAN; 16];
+                level.run(Run(&activation, 0, &mut x, Fast));
+                assert!(x.iter().all(|x| x.is_finite()), "{level:?}");
+            }
         }
     }
 }

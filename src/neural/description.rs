@@ -122,6 +122,7 @@ pub struct WaveNet {
     pub arrays: Vec<LayerArray>,
     /// Convolutions behind the last array's head, the activation before each.
     pub post: Vec<(Activation, Conv1d)>,
+    /// Factor behind the last array's head, before `post`.
     pub head_scale: f32,
 }
 
@@ -152,7 +153,7 @@ pub struct WaveNetLayer {
     pub mixin: Conv1d,
     pub activation: Activation,
     pub gating: Gating,
-    /// Taps 1: bottleneck to channels. Without it, z itself (bottleneck = channels) is added.
+    /// Taps 1: bottleneck to channels. Without it x stays, as NeuralAmpModelerCore has it.
     pub layer1x1: Option<Conv1d>,
     /// Taps 1: bottleneck to the head's channels. Without it z itself goes there.
     pub head1x1: Option<Conv1d>,

@@ -16,13 +16,15 @@ pub struct Mode {
     pub precision: Precision,
     /// The highest instruction set; what the machine lacks or what is slower for this network is not used.
     pub level: Level,
+    /// The most frames that the host hands over at a time: a network on a thread of its own is that far ahead of what is heard.
+    pub max_frames: usize,
 }
 
 impl Mode {
-    /// Fast, with whatever the machine has. [any thread]
+    /// Fast, with whatever the machine has, for up to 512 frames at a time. [any thread]
     #[must_use]
     pub fn new(channels: usize) -> Self {
-        Self { channels, precision: Precision::Fast, level: Level::Avx512 }
+        Self { channels, precision: Precision::Fast, level: Level::Avx512, max_frames: 512 }
     }
 }
 
@@ -55,6 +57,10 @@ pub trait Voices: Send {
     /// From now on `process` may wait (`true`), or must not. [audio thread]
     fn set_offline(&mut self, offline: bool) {
         let _ = offline;
+    }
+    /// Stretches of sound so far that were not ready in time, and were heard dry. [any thread]
+    fn misses(&self) -> u64 {
+        0
     }
     /// Bytes on the heap beyond the weights. [any thread]
     fn bytes(&self) -> usize;

@@ -1,7 +1,9 @@
 //! A model: what a file holds, checked, packed, and shared.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use super::alignment::{self, Alignment};
 use super::description::Architecture;
 use super::engine::{self, Network};
 use super::shelf;
@@ -60,7 +62,8 @@ pub struct Golden {
 pub struct Size {
     /// This one is used for sizes below this (0 to 1); the last one for all above.
     pub below: f32,
-    pub architecture: Architecture,
+    /// None for a network that is not the native engine's.
+    pub architecture: Option<Architecture>,
     /// Of this size alone.
     pub loudness_db: Option<f32>,
 }
@@ -83,6 +86,8 @@ pub enum ModelError {
     TooLarge { found: u64, most: u64 },
     #[error("{0}")]
     Invalid(String),
+    #[error("{path}: {error}")]
+    File { path: String, error: Box<ModelError> },
 }
 
 /// See the module.
@@ -90,15 +95,43 @@ pub struct Model {
     key: ModelKey,
     loaded: Loaded,
     networks: Vec<Arc<dyn Network>>,
+    /// Of each network, once it was asked for.
+    alignments: Vec<OnceLock<Alignment>>,
+    explosions: AtomicU64,
+    misses: AtomicU64,
     bytes: Vec<u8>,
 }
 
 impl Model {
     /// Packs what a loader made. `bytes` are the file's, kept for whoever stores the model. [control thread]
+    ///
+    /// # Panics
+    /// If a size has no architecture.
     #[must_use]
     pub fn new(loaded: Loaded, bytes: Vec<u8>) -> Arc<Self> {
-        let networks = loaded.sizes.iter().map(|s| engine::build(&s.architecture, loaded.info.sample_rate)).collect();
-        let model = Arc::new(Self { key: shelf::new_key(), loaded, networks, bytes });
+        let build = |s: &Size| engine::build(s.architecture.as_ref().expect("an architecture"), loaded.info.sample_rate);
+        let networks = loaded.sizes.iter().map(build).collect();
+        Self::put(loaded, networks, bytes)
+    }
+
+    /// A model of one size whose network is not the native engine's. [control thread]
+    #[must_use]
+    pub fn from_network(info: Info, network: Arc<dyn Network>, bytes: Vec<u8>) -> Arc<Self> {
+        let size = Size { below: 1.0, architecture: None, loudness_db: info.loudness_db };
+        Self::put(Loaded { info, sizes: vec![size], golden: None }, vec![network], bytes)
+    }
+
+    fn put(loaded: Loaded, networks: Vec<Arc<dyn Network>>, bytes: Vec<u8>) -> Arc<Self> {
+        let alignments = vec![OnceLock::new(); networks.len()];
+        let model = Arc::new(Self {
+            key: shelf::new_key(),
+            loaded,
+            networks,
+            alignments,
+            explosions: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            bytes,
+        });
         shelf::put(&model);
         model
     }
@@ -134,6 +167,15 @@ impl Model {
         sizes.iter().position(|s| wish < s.below).unwrap_or(sizes.len() - 1)
     }
 
+    /// Inputs of a size behind the audio. [any thread]
+    ///
+    /// # Panics
+    /// If there is no such size.
+    #[must_use]
+    pub fn knobs(&self, size: usize) -> usize {
+        self.sizes()[size].architecture.as_ref().map_or(self.info().knobs.len(), |a| a.inputs().saturating_sub(1))
+    }
+
     /// The network of a size. [any thread]
     ///
     /// # Panics
@@ -141,6 +183,45 @@ impl Model {
     #[must_use]
     pub fn network(&self, size: usize) -> &Arc<dyn Network> {
         &self.networks[size]
+    }
+
+    /// How much later than its input the output of a size is, and whether it is upside down: measured by a sweep at the first call,
+    /// which takes the time of half a second of sound. [control thread]
+    ///
+    /// # Errors
+    /// If the network cannot run here.
+    ///
+    /// # Panics
+    /// If there is no such size.
+    pub fn alignment(&self, size: usize) -> Result<Alignment, String> {
+        let known = &self.alignments[size];
+        if let Some(alignment) = known.get() {
+            return Ok(*alignment);
+        }
+        let measured = alignment::measure(&self.networks[size], self.info().sample_rate, self.knobs(size))?;
+        Ok(*known.get_or_init(|| measured))
+    }
+
+    /// How often its output was no number, so that it was silenced and began anew, in all processors together. [any thread]
+    #[must_use]
+    pub fn explosions(&self) -> u64 {
+        self.explosions.load(Ordering::Relaxed)
+    }
+
+    /// [any thread]
+    pub(super) fn count_explosion(&self) {
+        self.explosions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often its output was not ready in time and the dry sound was heard instead, in all processors together. [any thread]
+    #[must_use]
+    pub fn misses(&self) -> u64 {
+        self.misses.load(Ordering::Relaxed)
+    }
+
+    /// [any thread]
+    pub(super) fn count_misses(&self, more: u64) {
+        self.misses.fetch_add(more, Ordering::Relaxed);
     }
 
     /// The file's bytes. [any thread]

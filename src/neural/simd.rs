@@ -39,6 +39,15 @@ impl Level {
         Self::available().into_iter().rfind(|level| *level <= highest).unwrap_or(Self::Portable)
     }
 
+    /// Lanes of a vector. [any thread]
+    #[must_use]
+    pub fn lanes(self) -> usize {
+        match self {
+            Self::Portable | Self::Avx2 => 8,
+            Self::Avx512 => 16,
+        }
+    }
+
     /// Runs a kernel at this level. [audio thread]
     ///
     /// # Panics
@@ -113,6 +122,8 @@ pub trait Simd: Copy + 'static {
     fn where_negative(self, x: Self::F, then: Self::F, otherwise: Self::F) -> Self::F;
     /// Lane by lane through plain code: for what need not be fast.
     fn map(self, x: Self::F, f: impl FnMut(f32) -> f32) -> Self::F;
+    /// The upper half of the lanes in the place of the lower one, and the other way round.
+    fn swap_halves(self, x: Self::F) -> Self::F;
 }
 
 /// Lanes of [`Portable`].
@@ -194,6 +205,10 @@ impl Simd for Portable {
     fn map(self, x: Self::F, f: impl FnMut(f32) -> f32) -> Self::F {
         x.map(f)
     }
+    #[inline(always)]
+    fn swap_halves(self, [a, b, c, d, e, f, g, h]: Self::F) -> Self::F {
+        [e, f, g, h, a, b, c, d]
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -201,9 +216,10 @@ mod x86 {
     use super::{Level, Simd};
     use std::arch::x86_64::{
         __m256, __m512, _CMP_LT_OQ, _mm256_add_ps, _mm256_blendv_ps, _mm256_cmp_ps, _mm256_div_ps, _mm256_fmadd_ps,
-        _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
-        _mm256_sub_ps, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps,
-        _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps, _mm512_sub_ps,
+        _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_set1_ps, _mm256_setzero_ps,
+        _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
+        _mm512_mask_blend_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps,
+        _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_sub_ps,
     };
 
     #[derive(Clone, Copy)]
@@ -211,9 +227,21 @@ mod x86 {
     #[derive(Clone, Copy)]
     pub struct Avx512(pub(super) ());
 
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn swap256(x: __m256) -> __m256 {
+        _mm256_permute2f128_ps::<1>(x, x)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn swap512(x: __m512) -> __m512 {
+        _mm512_shuffle_f32x4::<0b01_00_11_10>(x, x)
+    }
+
     macro_rules! level {
         ($level:ident, $vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident,
-         $div:ident, $fma:ident, $min:ident, $max:ident, |$x:ident, $then:ident, $otherwise:ident| $blend:expr) => {
+         $div:ident, $fma:ident, $min:ident, $max:ident, $swap:ident, |$x:ident, $then:ident, $otherwise:ident| $blend:expr) => {
             // SAFETY, for every block below: a value of this type is only made where its instructions were detected.
             impl Simd for $level {
                 type F = $vector;
@@ -273,6 +301,10 @@ mod x86 {
                         $load(lanes.as_ptr())
                     }
                 }
+                #[inline(always)]
+                fn swap_halves(self, x: Self::F) -> Self::F {
+                    unsafe { $swap(x) }
+                }
             }
         };
     }
@@ -291,6 +323,7 @@ mod x86 {
         _mm256_fmadd_ps,
         _mm256_min_ps,
         _mm256_max_ps,
+        swap256,
         |x, then, otherwise| _mm256_blendv_ps(otherwise, then, _mm256_cmp_ps::<_CMP_LT_OQ>(x, _mm256_setzero_ps()))
     );
     level!(
@@ -307,6 +340,7 @@ mod x86 {
         _mm512_fmadd_ps,
         _mm512_min_ps,
         _mm512_max_ps,
+        swap512,
         |x, then, otherwise| _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(x, _mm512_setzero_ps()), otherwise, then)
     );
 }

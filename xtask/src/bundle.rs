@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::process::{cargo, lines, target_dir};
-use crate::{Outcome, only_flag, root, shown};
+use crate::{Outcome, only_flag, onnxruntime, root, shown};
 
 /// Libraries that the standalone window links and a plug-in must not.
 const STANDALONE_LIBRARIES: [&str; 2] = ["libasound.so", "libjack.so"];
@@ -44,6 +44,8 @@ impl Build {
 pub struct Bundles {
     pub clap: PathBuf,
     pub vst3: PathBuf,
+    /// What belongs beside the CLAP, where that is a single file.
+    pub beside_clap: Option<PathBuf>,
 }
 
 pub fn task(options: &[String]) -> Outcome {
@@ -63,6 +65,7 @@ pub fn bundle(build: Build) -> Outcome<Bundles> {
     let folder = target.join(build.folder());
     remove(&folder)?;
     let library = build_library(build)?;
+    let runtime = onnxruntime::get(&target);
 
     // The bundler takes what lies in the folder of a profile, whenever it was built and with whatever features, and also takes
     // programs along. So it is shown a folder that holds nothing but the library just built.
@@ -87,13 +90,38 @@ pub fn bundle(build: Build) -> Outcome<Bundles> {
         remove(&home)?;
     }
 
-    let bundles = Bundles { clap: folder.join("Isotherm.clap"), vst3: folder.join("Isotherm.vst3") };
+    let mut bundles = Bundles { beside_clap: None, clap: folder.join("Isotherm.clap"), vst3: folder.join("Isotherm.vst3") };
     for path in [&bundles.clap, &bundles.vst3] {
         if !path.exists() {
             return Err(format!("{} was not made: the library exports no such plug-in", path.display()).into());
         }
     }
+    match runtime {
+        Ok(runtime) => {
+            for path in [&bundles.clap, &bundles.vst3] {
+                let beside = onnxruntime::carry(&runtime, &module_folder(path)?)?;
+                if path.is_file() {
+                    bundles.beside_clap = Some(beside);
+                }
+            }
+        }
+        Err(e) => println!("the bundles come without ONNX Runtime and play no .onnx models; `cargo xtask setup` gets it ({e})"),
+    }
     Ok(bundles)
+}
+
+/// The folder of a bundle in which the library is that a host loads.
+fn module_folder(bundle: &Path) -> Outcome<PathBuf> {
+    if bundle.is_file() {
+        return Ok(bundle.parent().ok_or("the bundle is in no folder")?.to_owned());
+    }
+    let contents = fs::read_dir(bundle.join("Contents"))?.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+    let holds = |folder: &PathBuf| {
+        let mut files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        files.any(|file| file.is_file() && file.file_stem().is_some_and(|stem| stem == "Isotherm"))
+    };
+    let mut folders = contents.filter(holds);
+    folders.next().ok_or_else(|| format!("{} holds no library", bundle.display()).into())
 }
 
 /// Returns the file that cargo says is the plug-in's library.
@@ -139,6 +167,29 @@ fn remove(folder: &Path) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn onnx_runtime_goes_beside_the_library_that_a_host_loads() {
+        let home = std::env::temp_dir().join(format!("isotherm-bundle-{}", std::process::id()));
+        remove(&home).unwrap();
+        let (clap, vst3, runtime) = (home.join("Isotherm.clap"), home.join("Isotherm.vst3"), home.join("runtime"));
+        let module = vst3.join("Contents/x86_64-linux");
+        for folder in [&module, &vst3.join("Contents/Resources"), &runtime] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        fs::write(&clap, "").unwrap();
+        fs::write(module.join("Isotherm.so"), "").unwrap();
+        for name in [onnxruntime::LIBRARY, "onnxruntime-LICENSE.txt", "onnxruntime-ThirdPartyNotices.txt"] {
+            fs::write(runtime.join(name), "").unwrap();
+        }
+        for (bundle, beside) in [(&clap, &home), (&vst3, &module)] {
+            assert_eq!(&module_folder(bundle).unwrap(), beside);
+            let folder = onnxruntime::carry(&runtime.join(onnxruntime::LIBRARY), beside).unwrap();
+            assert_eq!(folder, beside.join("Isotherm"));
+            assert_eq!(fs::read_dir(folder).unwrap().count(), 3);
+        }
+        remove(&home).unwrap();
+    }
 
     #[test]
     fn only_the_plug_ins_library_is_taken() {

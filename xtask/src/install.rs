@@ -12,7 +12,8 @@ pub fn task(options: &[String]) -> Outcome {
     }
     let (clap, vst3) = folders()?;
     let bundles = bundle(Build::Release)?;
-    for (bundle, folder) in [(bundles.clap, clap), (bundles.vst3, vst3)] {
+    let beside_clap = bundles.beside_clap.map(|bundle| (bundle, clap.clone()));
+    for (bundle, folder) in [(bundles.clap, clap), (bundles.vst3, vst3)].into_iter().chain(beside_clap) {
         println!("installed {}", install(&bundle, &folder)?.display());
     }
     println!("Let your host scan for plug-ins again if it does not show Isotherm.");

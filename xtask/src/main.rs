@@ -4,6 +4,7 @@ mod bundle;
 mod demo;
 mod docs;
 mod install;
+mod onnxruntime;
 mod picture;
 mod process;
 mod setup;
@@ -30,7 +31,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "setup",
         options: "[--build-only]",
-        about: "Install the system packages that building and testing need",
+        about: "Install what building and testing need: packages of the system, ONNX Runtime",
         run: setup::task,
     },
     Task {
@@ -47,7 +48,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "demo",
-        options: "[--input FILE] [--out DIR]",
+        options: "[--input FILE] [--model FILE] [--out DIR]",
         about: "Bundle, play a sound through every algorithm and show what each does to it",
         run: demo::task,
     },

@@ -1,10 +1,10 @@
-//! The packages of the system that building and testing need: finds what is missing and installs it.
+//! The packages of the system that building and testing need: finds what is missing and installs it. And ONNX Runtime.
 
 use std::ffi::OsStr;
 use std::process::Command;
 
-use crate::process::{find, run, succeeds};
-use crate::{Outcome, only_flag};
+use crate::process::{find, run, succeeds, target_dir};
+use crate::{Outcome, only_flag, shown};
 
 /// What packages are needed for. Each needs those before it as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -196,8 +196,13 @@ const PACKAGES: &[Package] = &[
 ];
 
 pub fn task(options: &[String]) -> Outcome {
-    let build_only = only_flag("setup", options, "--build-only")?;
-    ensure(if build_only { Purpose::Build } else { Purpose::Test })
+    if only_flag("setup", options, "--build-only")? {
+        return ensure(Purpose::Build);
+    }
+    ensure(Purpose::Test)?;
+    let library = crate::onnxruntime::get(&target_dir()?)?;
+    println!("setup: ONNX Runtime is {}", shown(&library));
+    Ok(())
 }
 
 /// Makes sure that the packages for `purpose` are there.

@@ -13,6 +13,9 @@ use crate::{Outcome, only_flag, shown, unknown};
 const PYTHON_PACKAGES: [&str; 3] =
     ["pedalboard==0.9.26", "numpy==2.4.6; python_version >= '3.11'", "numpy==2.2.6; python_version < '3.11'"];
 
+/// What exports models to ONNX, for the long tests. On Linux it brings CUDA along: 5 GB.
+const TORCH_PACKAGES: [&str; 3] = ["torch==2.15.0", "onnx==1.23.2", "onnxscript==0.7.2"];
+
 /// The numbers of cargo's `test result:` lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Count {
@@ -54,13 +57,15 @@ pub fn task(options: &[String]) -> Outcome {
     step("documentation", || run(cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")))?;
     let bundles = step("bundle", || bundle(Build::Release))?;
     let dev = step("bundle --dev", || bundle(Build::Dev))?;
-    let python = step("Python environment", || python_environment(&target_dir()?))?;
+    let python = step("Python environment", || python_environment(&target_dir()?, "venv", &PYTHON_PACKAGES))?;
 
     let mut tests = cargo(["test", "--workspace", "--no-fail-fast"]);
     tests.env("ISOTHERM_CLAP", &bundles.clap).env("ISOTHERM_VST3", &bundles.vst3);
     tests.env("ISOTHERM_CLAP_DEV", &dev.clap).env("ISOTHERM_PYTHON", &python);
+    tests.env("ORT_DYLIB_PATH", crate::onnxruntime::get(&target_dir()?)?);
     if long {
-        tests.env("ISOTHERM_LONG", "1");
+        let torch = step("PyTorch", || python_environment(&target_dir()?, "venv-torch", &TORCH_PACKAGES))?;
+        tests.env("ISOTHERM_LONG", "1").env("ISOTHERM_TORCH", &torch);
     }
     let mut count = Count::default();
     let status = step("tests", || {
@@ -94,12 +99,12 @@ fn step<T>(name: &str, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     Ok(result)
 }
 
-/// Returns the Python of an environment with exactly [`PYTHON_PACKAGES`]; makes it if it is not there or has others.
-fn python_environment(target: &Path) -> Outcome<PathBuf> {
-    let folder = target.join("venv");
+/// Returns the Python of an environment with exactly these packages; makes it if it is not there or has others.
+fn python_environment(target: &Path, name: &str, packages: &[&str]) -> Outcome<PathBuf> {
+    let folder = target.join(name);
     let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     let made_with = folder.join("made-with");
-    let wanted = PYTHON_PACKAGES.join("\n");
+    let wanted = packages.join("\n");
     if python.exists() && fs::read_to_string(&made_with).is_ok_and(|found| found == wanted) {
         return Ok(python);
     }
@@ -107,7 +112,7 @@ fn python_environment(target: &Path) -> Outcome<PathBuf> {
     let system = if cfg!(windows) { "python" } else { "python3" };
     run(Command::new(system).args(["-m", "venv", "--clear"]).arg(&folder))
         .map_err(|e| format!("{e}; `cargo xtask setup` installs what it needs"))?;
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON_PACKAGES))?;
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages))?;
     fs::write(made_with, wanted)?;
     Ok(python)
 }

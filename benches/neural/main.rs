@@ -1,0 +1,59 @@
+//! Time per sample and channel of neural models, with AVX2 and with whatever the machine has. Before, the models are written as
+//! files into `target/tmp/models`, for others to be measured on (`benches/peers_onnx.py`).
+//! `cargo bench --no-default-features --bench neural`
+
+mod models;
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use isotherm::dsp::MAX_CHANNELS;
+use isotherm::neural::engine::{Mode, build};
+use isotherm::neural::simd::Level;
+
+const SAMPLE_RATE: f32 = 48_000.0;
+
+/// Noise at -12 dBFS.
+fn noise(frames: usize) -> Vec<f32> {
+    let mut state = 1u32;
+    (0..frames)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            0.3 * (state as f32 / (1u32 << 31) as f32 - 1.0)
+        })
+        .collect()
+}
+
+fn all(criterion: &mut Criterion) {
+    let models = models::all();
+    models::write(&models, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("models")).unwrap();
+    for (level, name) in [(Level::Avx2, "AVX2"), (Level::Avx512, "default")] {
+        for (channels, blocks) in [(1, &[16, 64, 256][..]), (32, &[64])] {
+            let mut group = criterion.benchmark_group(format!("neural/{name}, {channels} channels"));
+            group.sample_size(20).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_millis(500));
+            for model in &models {
+                let network = build(&model.architecture, SAMPLE_RATE);
+                for &frames in blocks {
+                    let mut voices = network.clone().voices(Mode { level, ..Mode::new(channels) }).unwrap();
+                    let input = noise(frames);
+                    let mut block = vec![input.clone(); channels];
+                    group.throughput(Throughput::Elements((frames * channels) as u64));
+                    group.bench_function(format!("{}, blocks of {frames}", model.name), |bencher| {
+                        bencher.iter(|| {
+                            block.iter_mut().for_each(|samples| samples.copy_from_slice(&input));
+                            let mut block: ArrayVec<_, MAX_CHANNELS> = block.iter_mut().map(Vec::as_mut_slice).collect();
+                            voices.process(black_box(&mut block), &[]);
+                        });
+                    });
+                }
+            }
+            group.finish();
+        }
+    }
+}
+
+criterion_group!(benches, all);
+criterion_main!(benches);

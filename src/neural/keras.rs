@@ -1,0 +1,276 @@
+//! JSON of Keras layers, as RTNeural's exporter and AIDA-X's trainer write it.
+
+use super::budget::{self, Budget, MOST_CHANNELS, MOST_DILATION, MOST_TAPS, RATES};
+use super::description::{Activation, Architecture, Conv1d, Gru, Layer, Lstm, Sequence};
+use super::json::Field;
+use super::model::{Format, Golden, Info, Loaded, ModelError, Size};
+use super::nam::fold_norm;
+use crate::dsp::db_to_gain;
+
+/// The rate of a file that gives none, as AIDA-X takes it.
+const SAMPLE_RATE: f32 = 48_000.0;
+const MOST_LAYERS: usize = 256;
+/// Audio and knobs.
+const MOST_INPUTS: usize = 16;
+
+/// Reads a file.
+pub fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
+    let mut budget = Budget::new();
+    let shape = root.find("in_shape")?.map(|s| last(&s)).transpose()?;
+    let inputs = shape.map_or(Ok(1), |f| f.whole(1, MOST_INPUTS))?;
+    let mut layers = Vec::new();
+    let fields = root.get("layers")?.list(1, MOST_LAYERS)?;
+    for at in &fields {
+        budget.layer(at)?;
+        let inputs = layers.last().map_or(inputs, Layer::outputs);
+        add(at, inputs, &mut layers, &mut budget)?;
+    }
+    let outputs = layers.last().map_or(inputs, Layer::outputs);
+    if outputs != 1 || layers.is_empty() {
+        return Err(fields[fields.len() - 1].error(format!("{outputs} outputs of the last layer"), 1));
+    }
+    let gain = |key: &str| root.find(key)?.map_or(Ok(1.0), |f| f.within(-200.0, 200.0).map(db_to_gain));
+    let skip = root.find("in_skip")?.map_or(Ok(0), |f| f.whole(0, 1))? == 1;
+    let sequence = Sequence { layers, input_gain: gain("in_gain")?, output_gain: gain("out_gain")?, skip };
+    let golden = golden(root, &sequence)?;
+    let summary = budget::summary(&sequence);
+    let architecture = Architecture::Sequence(sequence);
+
+    let metadata = root.find("metadata")?;
+    let rate = match metadata.as_ref().map(|m| m.find("samplerate")).transpose()?.flatten() {
+        None => root.find("samplerate")?,
+        given => given,
+    };
+    let rate = rate.map(|f| sample_rate(&f)).transpose()?;
+    budget.run(root, &architecture, rate.unwrap_or(SAMPLE_RATE))?;
+    // Nobody has laid down what else the metadata are: what is no text is left out.
+    let text = |key: &str| -> Option<String> {
+        let field = metadata.as_ref()?.find(key).ok()??;
+        field.text().ok().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned)
+    };
+    let esr = metadata.as_ref().map(|m| m.find("esr")).transpose()?.flatten().and_then(|f| f.float().ok());
+    let info = Info {
+        format: Format::Keras,
+        version: None,
+        name: text("name"),
+        author: text("author"),
+        gear_make: None,
+        gear_model: text("based"),
+        gear_type: None,
+        tone_type: text("style"),
+        architecture: summary,
+        parameters: budget::weights(&architecture) as usize,
+        sample_rate: rate.unwrap_or(SAMPLE_RATE),
+        sample_rate_given: rate.is_some(),
+        loudness_db: None,
+        input_level_dbu: None,
+        output_level_dbu: None,
+        esr,
+        knobs: (1..inputs).map(|i| format!("Param {i}")).collect(),
+    };
+    Ok(Loaded { info, sizes: vec![Size { below: 1.0, architecture: Some(architecture), loudness_db: None }], golden })
+}
+
+/// AIDA-X's trainer writes the number as a text.
+fn sample_rate(at: &Field<'_>) -> Result<f32, ModelError> {
+    if !at.is_text() {
+        return at.within(RATES.0, RATES.1);
+    }
+    let rate = at.text()?.trim().parse().ok().filter(|rate| (RATES.0..=RATES.1).contains(rate));
+    rate.map(|rate: f64| rate as f32).ok_or_else(|| at.unexpected(format!("{} to {}", RATES.0, RATES.1)))
+}
+
+/// The last of a list, or the value itself.
+fn last<'a>(at: &Field<'a>) -> Result<Field<'a>, ModelError> {
+    if at.is_list() { Ok(at.list(1, 8)?.pop().unwrap_or_else(|| at.clone())) } else { Ok(at.clone()) }
+}
+
+/// The batch as the whole model would give it: AIDA-X records it without the gains and with all knobs at 0.
+fn golden(root: &Field<'_>, sequence: &Sequence) -> Result<Option<Golden>, ModelError> {
+    let (Some(input), Some(output)) = (root.find("input_batch")?, root.find("output_batch")?) else { return Ok(None) };
+    let (input, found) = (flat(&input)?, flat(&output)?);
+    if input.len() != found.len() {
+        return Err(output.error(format!("{} values", found.len()), format!("{}, as many as input_batch has", input.len())));
+    }
+    Ok(Some(Golden {
+        input: input.iter().map(|x| x / sequence.input_gain).collect(),
+        output: found.iter().map(|y| y * sequence.output_gain).collect(),
+    }))
+}
+
+/// `[x, ...]` or `[[x], ...]`
+fn flat(at: &Field<'_>) -> Result<Vec<f32>, ModelError> {
+    let nested = at.list(1, MOST_TAPS)?;
+    if nested.first().is_some_and(Field::is_list) { at.matrix(nested.len(), 1) } else { at.floats(None) }
+}
+
+/// Reads a layer, and adds it to those before or folds it into the last of them.
+fn add(at: &Field<'_>, inputs: usize, layers: &mut Vec<Layer>, budget: &mut Budget) -> Result<(), ModelError> {
+    let kind = at.get("type")?;
+    let shape = last(&at.get("shape")?)?;
+    let outputs = shape.whole(1, MOST_CHANNELS)?;
+    let weights = |least: usize, most: usize| at.get("weights")?.list(least, most);
+    let same = || if inputs == outputs { Ok(()) } else { Err(shape.unexpected(format!("{inputs}, as many as come in"))) };
+    match kind.text()? {
+        "dense" | "time-distributed-dense" => {
+            let fields = weights(1, 2)?;
+            let numbers = transposed(&fields[0].matrix(inputs, outputs)?, outputs);
+            let bias = fields.get(1).map(|b| b.floats(Some(outputs))).transpose()?;
+            let conv = Conv1d { inputs, outputs, taps: 1, dilation: 1, groups: 1, weights: numbers, bias };
+            layers.push(Layer::Conv1d(conv, activation(at, outputs)?));
+        }
+        "conv1d" => {
+            let taps = last(&at.get("kernel_size")?)?.whole(1, MOST_TAPS)?;
+            let dilation = at.find("dilation")?.map_or(Ok(1), |d| last(&d)?.whole(1, MOST_DILATION))?;
+            let groups = at.find("groups")?;
+            let number = groups.as_ref().map_or(Ok(1), |g| g.whole(1, MOST_CHANNELS))?;
+            if let Some(groups) = groups
+                && !(inputs.is_multiple_of(number) && outputs.is_multiple_of(number))
+            {
+                return Err(groups.unexpected(format!("a divisor of {inputs} inputs and {outputs} outputs")));
+            }
+            budget::check_reach(at, taps, dilation)?;
+            let fields = weights(1, 2)?;
+            let each = inputs / number;
+            let mut numbers = Vec::new();
+            for tap in fields[0].list(taps, taps)? {
+                numbers.extend(tap.matrix(each, outputs)?);
+            }
+            // [tap][input][output] becomes [output][input][tap]; in both the last tap is on the newest sample.
+            let place = |tap: usize, input: usize, output: usize| (tap * each + input) * outputs + output;
+            let order = (0..outputs).flat_map(|o| (0..each).flat_map(move |i| (0..taps).map(move |t| place(t, i, o))));
+            let numbers = order.map(|i| numbers[i]).collect();
+            let bias = fields.get(1).map(|b| b.floats(Some(outputs))).transpose()?;
+            let conv = Conv1d { inputs, outputs, taps, dilation, groups: number, weights: numbers, bias };
+            layers.push(Layer::Conv1d(conv, activation(at, outputs)?));
+        }
+        "lstm" => {
+            let fields = weights(3, 3)?;
+            layers.push(Layer::Lstm(Lstm {
+                inputs,
+                hidden: outputs,
+                input_weights: transposed(&fields[0].matrix(inputs, 4 * outputs)?, 4 * outputs),
+                hidden_weights: transposed(&fields[1].matrix(outputs, 4 * outputs)?, 4 * outputs),
+                bias: fields[2].floats(Some(4 * outputs))?,
+                h0: vec![0.0; outputs],
+                c0: vec![0.0; outputs],
+            }));
+            recurrent_activation(at)?;
+        }
+        "gru" => {
+            let fields = weights(3, 3)?;
+            let bias = fields[2].matrix(2, 3 * outputs)?;
+            let matrix = |field: &Field<'_>, rows: usize| -> Result<Vec<f32>, ModelError> {
+                Ok(reset_first(&transposed(&field.matrix(rows, 3 * outputs)?, 3 * outputs)))
+            };
+            layers.push(Layer::Gru(Gru {
+                inputs,
+                hidden: outputs,
+                input_weights: matrix(&fields[0], inputs)?,
+                hidden_weights: matrix(&fields[1], outputs)?,
+                input_bias: reset_first(&bias[..3 * outputs]),
+                hidden_bias: reset_first(&bias[3 * outputs..]),
+                h0: vec![0.0; outputs],
+            }));
+            recurrent_activation(at)?;
+        }
+        "activation" => {
+            same()?;
+            let activation = activation(at, outputs)?;
+            apply(layers, outputs, activation);
+        }
+        "prelu" => {
+            same()?;
+            let fields = weights(1, 1)?;
+            let slopes = last(&fields[0])?;
+            let list = slopes.floats(None)?;
+            if list.len() != outputs && list.len() != 1 {
+                return Err(slopes.error(format!("{} slopes", list.len()), format!("1 or {outputs}, one a channel")));
+            }
+            apply(layers, outputs, Activation::LeakyRelu(list));
+        }
+        "batchnorm" => {
+            same()?;
+            let fields = weights(2, 4)?;
+            if fields.len() == 3 {
+                return Err(at.get("weights")?.error("3 lists", "2 or 4"));
+            }
+            let list = |i: usize| fields[i].floats(Some(outputs));
+            let (gamma, beta) = if fields.len() == 4 { (list(0)?, list(1)?) } else { (vec![1.0; outputs], vec![0.0; outputs]) };
+            let (mean, variance) = (list(fields.len() - 2)?, list(fields.len() - 1)?);
+            let epsilon = at.get("epsilon")?;
+            let eps = f64::from(epsilon.float()?);
+            if !matches!(layers.last(), Some(Layer::Conv1d(_, Activation::Identity))) {
+                layers.push(Layer::Conv1d(identity(outputs), Activation::Identity));
+            }
+            if let Some(Layer::Conv1d(conv, _)) = layers.last_mut() {
+                let bias = fold_norm(conv, &mean, &variance, &gamma, &beta, eps);
+                conv.bias = Some(bias.map_err(|i| {
+                    let found = format!("epsilon {eps} with a variance of {}", variance[i]);
+                    at.error(found, "a positive sum and a finite result")
+                })?);
+            }
+        }
+        _ => {
+            let known = "dense, time-distributed-dense, conv1d, lstm, gru, prelu, batchnorm or activation";
+            return Err(kind.unexpected(known));
+        }
+    }
+    let count = match layers.last() {
+        Some(Layer::Conv1d(c, _)) => c.weights.len(),
+        Some(Layer::Lstm(l)) => l.input_weights.len() + l.hidden_weights.len(),
+        Some(Layer::Gru(g)) => g.input_weights.len() + g.hidden_weights.len(),
+        None => 0,
+    };
+    budget.weights(at, count as u64)
+}
+
+/// Lets each channel through.
+fn identity(channels: usize) -> Conv1d {
+    let weights = vec![1.0; channels];
+    Conv1d { inputs: channels, outputs: channels, taps: 1, dilation: 1, groups: channels, weights, bias: None }
+}
+
+/// Behind the last layer, or in it.
+fn apply(layers: &mut Vec<Layer>, channels: usize, new: Activation) {
+    match layers.last_mut() {
+        Some(Layer::Conv1d(_, activation @ Activation::Identity)) => *activation = new,
+        _ => layers.push(Layer::Conv1d(identity(channels), new)),
+    }
+}
+
+/// `[rows][columns]` becomes `[columns][rows]`.
+fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|c| matrix.iter().skip(c).step_by(columns)).copied().collect()
+}
+
+/// Keras' gates z, r, h become r, z, n.
+fn reset_first(gates: &[f32]) -> Vec<f32> {
+    let (z, rest) = gates.split_at(gates.len() / 3);
+    let (r, n) = rest.split_at(z.len());
+    [r, z, n].concat()
+}
+
+fn activation(at: &Field<'_>, channels: usize) -> Result<Activation, ModelError> {
+    let Some(field) = at.find("activation")? else { return Ok(Activation::Identity) };
+    match field.text()? {
+        "" | "linear" => Ok(Activation::Identity),
+        "tanh" => Ok(Activation::Tanh),
+        "relu" => Ok(Activation::Relu),
+        "sigmoid" => Ok(Activation::Sigmoid),
+        "elu" => Ok(Activation::Elu { alpha: 1.0 }),
+        "softmax" => {
+            let reason = if channels == 1 { "of one channel is always 1" } else { "makes every channel depend on all" };
+            Err(field.error(format!("softmax, which {reason}"), "tanh, relu, sigmoid, elu or none"))
+        }
+        _ => Err(field.unexpected("tanh, relu, sigmoid, elu or none")),
+    }
+}
+
+/// RTNeural runs recurrent layers with tanh whatever stands there; what is something else was trained otherwise.
+fn recurrent_activation(at: &Field<'_>) -> Result<(), ModelError> {
+    match at.find("activation")? {
+        Some(field) if !["", "tanh"].contains(&field.text()?) => Err(field.unexpected("tanh or none")),
+        _ => Ok(()),
+    }
+}

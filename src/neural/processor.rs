@@ -1,0 +1,914 @@
+//! The algorithm that plays a neural model.
+//!
+//! Without a model the sound passes unchanged but for the gains. With one: input gain, to the model's rate, the network, back to the
+//! host's rate, the gain of the output mode. What a network gives that is no number becomes silence, and the network begins anew.
+
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+use multiversion::multiversion;
+
+use super::activation::Precision;
+use super::alignment::Aligner;
+use super::engine::{Mode, Voices};
+use super::model::{Model, Size};
+use super::rate::Rates;
+use super::shelf;
+use crate::dsp::blend::{Blend, LOUDEST};
+use crate::dsp::{
+    Algorithm, Block, CHUNK, Change, Chunk, Index, Kind, MAX_CHANNELS, Parameter, PrepareError, Processor, Ramp, Scale, Settings,
+    Spec, Unit, db_to_gain,
+};
+
+/// The registry's row.
+pub static ALGORITHM: Algorithm = Algorithm {
+    id: "neural",
+    name: "Neural model",
+    description: "Plays a neural model of an amplifier or another device; without one, the sound passes",
+    parameters: &PARAMETERS,
+    model: true,
+    create: || Box::<Neural>::default(),
+};
+
+const INPUT: Index = 0;
+const OUTPUT: Index = 1;
+const MIX: Index = 2;
+const OUTPUT_MODE: Index = 3;
+const CALIBRATE_INPUT: Index = 4;
+const INTERFACE_LEVEL: Index = 5;
+const SIZE: Index = 6;
+const PRECISION: Index = 7;
+const ALIGN: Index = 8;
+const KNOB_1: Index = 9;
+
+/// Further inputs that a model may have.
+const KNOBS: usize = 4;
+
+/// One of the four further inputs of a model.
+const fn knob(id: &'static str, name: &'static str) -> Parameter {
+    Parameter {
+        id,
+        name,
+        kind: Kind::Float { min: 0.0, max: 1.0, default: 0.5, unit: Unit::None, scale: Scale::Linear, off_at_max: false },
+        change: Change::Ramped,
+        since: 1,
+        doc: "A control that the model was trained with; nothing where it has none",
+    }
+}
+
+static PARAMETERS: [Parameter; 13] = [
+    Parameter {
+        id: "input",
+        name: "Input",
+        kind: Kind::Float { min: -24.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
+        change: Change::Ramped,
+        since: 1,
+        doc: "Gain into the model: more drive",
+    },
+    Parameter {
+        id: "output",
+        name: "Output",
+        kind: Kind::Float { min: -48.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
+        change: Change::Ramped,
+        since: 1,
+        doc: "Level of the result",
+    },
+    Parameter {
+        id: "mix",
+        name: "Mix",
+        kind: Kind::Float { min: 0.0, max: 100.0, default: 100.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
+        change: Change::Ramped,
+        since: 1,
+        doc: "Dry at 0, the model at 100",
+    },
+    Parameter {
+        id: "output_mode",
+        name: "Output mode",
+        kind: Kind::Choice { names: &["Raw", "Normalised", "Calibrated"], default: 1 },
+        change: Change::Ramped,
+        since: 1,
+        doc: "Level of the model: its own, -18 dB loudness for all, or that of the device; its own if it does not say",
+    },
+    Parameter {
+        id: "calibrate_input",
+        name: "Calibrate input",
+        kind: Kind::Toggle { default: false },
+        change: Change::Ramped,
+        since: 1,
+        doc: "Drives the model as the device was driven, where it says its level",
+    },
+    Parameter {
+        id: "interface_level",
+        name: "Interface level",
+        kind: Kind::Float { min: -10.0, max: 30.0, default: 12.0, unit: Unit::Dbu, scale: Scale::Linear, off_at_max: false },
+        change: Change::Ramped,
+        since: 1,
+        doc: "Level of the audio interface's full scale, for both calibrations",
+    },
+    Parameter {
+        id: "size",
+        name: "Size",
+        kind: Kind::Float { min: 0.0, max: 1.0, default: 1.0, unit: Unit::None, scale: Scale::Linear, off_at_max: false },
+        change: Change::Structural,
+        since: 1,
+        doc: "Which of a slimmable model's networks: closer to the device, more work",
+    },
+    Parameter {
+        id: "precision",
+        name: "Precision",
+        kind: Kind::Choice { names: &["Fast", "Exact"], default: 0 },
+        change: Change::Structural,
+        since: 1,
+        doc: "Exact computes tanh and its like by the standard library: for comparisons, many times slower",
+    },
+    Parameter {
+        id: "align",
+        name: "Align",
+        kind: Kind::Toggle { default: false },
+        change: Change::Structural,
+        since: 1,
+        doc: "Undoes the model's measured delay and polarity: in phase with what it is compared with",
+    },
+    knob("knob_1", "Knob 1"),
+    knob("knob_2", "Knob 2"),
+    knob("knob_3", "Knob 3"),
+    knob("knob_4", "Knob 4"),
+];
+
+/// What the level of a model follows; the values of `output_mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputMode {
+    Raw,
+    Normalised,
+    Calibrated,
+}
+
+/// Loudness that normalised models have, in dB; NeuralAmpModelerCore's.
+const NORMALISED_DB: f32 = -18.0;
+
+/// No level that a model says of itself changes a gain by more, in dB.
+const MOST_DB: f32 = 60.0;
+
+/// The output modes that a size of a model says enough for; with another one it plays raw. [any thread]
+///
+/// # Panics
+/// If there is no such size.
+pub fn output_modes(model: &Model, size: usize) -> impl Iterator<Item = OutputMode> {
+    let levels = Levels::new(model, &model.sizes()[size]);
+    [
+        (OutputMode::Raw, true),
+        (OutputMode::Normalised, levels.loudness_db.is_some()),
+        (OutputMode::Calibrated, levels.output_dbu.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(mode, says)| says.then_some(mode))
+}
+
+/// What a model says of its levels. The gains are NeuralAmpModelerPlugin's.
+#[derive(Clone, Copy, Default)]
+struct Levels {
+    loudness_db: Option<f32>,
+    input_dbu: Option<f32>,
+    output_dbu: Option<f32>,
+}
+
+impl Levels {
+    fn new(model: &Model, size: &Size) -> Self {
+        let info = model.info();
+        Self {
+            loudness_db: size.loudness_db.or(info.loudness_db),
+            input_dbu: info.input_level_dbu,
+            output_dbu: info.output_level_dbu,
+        }
+    }
+
+    fn input_db(&self, settings: &Settings) -> f32 {
+        let calibration = match self.input_dbu {
+            Some(level) if settings.get(CALIBRATE_INPUT) >= 0.5 => settings.get(INTERFACE_LEVEL) - level,
+            _ => 0.0,
+        };
+        settings.get(INPUT) + sane_db(calibration)
+    }
+
+    fn output_db(&self, settings: &Settings) -> f32 {
+        let db = match settings.get(OUTPUT_MODE) as usize {
+            1 => self.loudness_db.map(|loudness| NORMALISED_DB - loudness),
+            2 => self.output_dbu.map(|level| level - settings.get(INTERFACE_LEVEL)),
+            _ => None,
+        };
+        sane_db(db.unwrap_or(0.0))
+    }
+}
+
+fn sane_db(db: f32) -> f32 {
+    if db.is_nan() { 0.0 } else { db.clamp(-MOST_DB, MOST_DB) }
+}
+
+/// See [`ALGORITHM`].
+#[derive(Default)]
+pub struct Neural {
+    /// Nothing before `prepare`.
+    running: Option<Running>,
+}
+
+struct Running {
+    /// Values as they were set; the ramps' targets follow from them.
+    settings: Settings,
+    /// No frame since `reset`: values take effect at once.
+    fresh: bool,
+    levels: Levels,
+    /// In dB: at a constant number of dB a frame no glide makes a step at its quiet end.
+    input_db: Ramp,
+    /// What `input_db` goes to, as a factor.
+    input: f32,
+    /// Factor behind the model; negative where its polarity is undone.
+    level: Ramp,
+    polarity: f32,
+    play: Option<Play>,
+    blend: Blend,
+    wet: Vec<Chunk>,
+    gains: Chunk,
+    latency: usize,
+}
+
+/// A model that plays.
+struct Play {
+    player: Player,
+    /// Nothing at the model's own rate.
+    rates: Option<Rates>,
+    aligner: Option<Aligner>,
+    /// Frames of the current turn that have passed, at the host's rate.
+    turned: usize,
+}
+
+impl Running {
+    fn new(spec: Spec, settings: &Settings) -> Result<Self, PrepareError> {
+        let (rate, channels) = (spec.sample_rate, spec.channels);
+        let mut new = Self {
+            settings: *settings,
+            fresh: true,
+            levels: Levels::default(),
+            input_db: Ramp::new(0.0, rate),
+            input: 1.0,
+            level: Ramp::new(1.0, rate),
+            polarity: 1.0,
+            play: None,
+            blend: Blend::new(rate, channels, 0, 100.0, 0.0),
+            wet: vec![[0.0; CHUNK]; channels],
+            gains: [0.0; CHUNK],
+            latency: 0,
+        };
+        if let Some(key) = settings.model() {
+            let model = shelf::find(key).ok_or(PrepareError::Model { found: key })?;
+            new.load(spec, model)?;
+            new.blend = Blend::new(rate, channels, new.latency, 100.0, 0.0);
+        }
+        for (index, parameter) in ALGORITHM.parameters.iter().enumerate() {
+            if parameter.change == Change::Ramped {
+                new.set(index, settings.get(index));
+            }
+        }
+        new.reset();
+        Ok(new)
+    }
+
+    fn load(&mut self, spec: Spec, model: Arc<Model>) -> Result<(), PrepareError> {
+        let size = model.size_for(self.settings.get(SIZE));
+        let native = model.info().sample_rate;
+        self.levels = Levels::new(&model, &model.sizes()[size]);
+        let precision = if self.settings.get(PRECISION) >= 1.0 { Precision::Exact } else { Precision::Fast };
+        // A turn of the way to the model's rate may end in any block.
+        let ratio = f64::from(native) / f64::from(spec.sample_rate);
+        let longest = if ratio == 1.0 { spec.max_frames } else { ((spec.max_frames + CHUNK) as f64 * ratio).ceil() as usize };
+        let mode = Mode { precision, max_frames: longest, ..Mode::new(spec.channels) };
+        let voices = model.network(size).clone().voices(mode).map_err(PrepareError::Engine)?;
+        let knobs = model.knobs(size);
+        if knobs > KNOBS {
+            return Err(PrepareError::Engine(format!("the model has {knobs} controls; expected at most {KNOBS}")));
+        }
+        self.latency = voices.latency();
+        let rates = if native == spec.sample_rate {
+            None
+        } else {
+            let rates = Rates::new(spec.sample_rate, native, spec.channels, voices.latency())?;
+            self.latency = rates.latency();
+            Some(rates)
+        };
+        let mut aligner = None;
+        if self.settings.get(ALIGN) >= 0.5 {
+            let found = model.alignment(size).map_err(PrepareError::Engine)?;
+            self.polarity = if found.inverted { -1.0 } else { 1.0 };
+            let (new, latency) = Aligner::new(found.delay_frames * spec.sample_rate / native, spec.channels);
+            self.latency += latency;
+            aligner = new;
+        }
+        let turn = rates.as_ref().map_or(CHUNK, Rates::longest_turn);
+        let player = Player::new(model, voices, knobs, native, spec.channels, turn);
+        self.play = Some(Play { player, rates, aligner, turned: 0 });
+        Ok(())
+    }
+
+    fn set(&mut self, index: Index, value: f32) {
+        self.settings.set(index, value);
+        let (value, now) = (self.settings.get(index), self.fresh);
+        match index {
+            INPUT | CALIBRATE_INPUT | INTERFACE_LEVEL | OUTPUT_MODE => {
+                self.input_db.set(self.levels.input_db(&self.settings), now);
+                self.input = db_to_gain(self.input_db.target());
+                self.level.set(self.polarity * db_to_gain(self.levels.output_db(&self.settings)), now);
+            }
+            OUTPUT => self.blend.set_output(value, now),
+            MIX => self.blend.set_mix(value, now),
+            _ => {
+                if let Some(play) = &mut self.play
+                    && let Some(ramp) = play.player.knobs.get_mut(index - KNOB_1)
+                {
+                    ramp.set(value, now);
+                }
+            }
+        }
+    }
+
+    fn reset(&mut self) {
+        self.fresh = true;
+        self.input_db.finish();
+        self.level.finish();
+        self.blend.reset();
+        if let Some(play) = &mut self.play {
+            play.reset();
+        }
+    }
+
+    fn process(&mut self, block: &mut Block<'_>) {
+        let frames = block.first().map_or(0, |c| c.len());
+        if frames > 0 {
+            self.fresh = false;
+        }
+        let mut at = 0;
+        while at < frames {
+            let room = self.play.as_ref().map_or(CHUNK, Play::room);
+            let n = room.min(frames - at);
+            self.blend.split(block, at, n, &mut self.wet);
+            if let Some(gain) = self.input_db.resting().map(|_| self.input) {
+                amplify_all(&mut self.wet, n, gain);
+            } else {
+                self.input_db.fill(&mut self.gains[..n]);
+                self.gains[..n].iter_mut().for_each(|g| *g = db_to_gain(*g));
+                self.wet.iter_mut().for_each(|wet| amplify(&mut wet[..n], &self.gains));
+            }
+            if let Some(play) = &mut self.play {
+                play.run(&mut self.wet, n);
+            }
+            if let Some(gain) = self.level.resting() {
+                amplify_all(&mut self.wet, n, gain);
+            } else {
+                self.level.fill(&mut self.gains[..n]);
+                self.wet.iter_mut().for_each(|wet| amplify(&mut wet[..n], &self.gains));
+            }
+            self.blend.join(&self.wet, block, at, n);
+            at += n;
+        }
+    }
+}
+
+fn amplify_all(wet: &mut [Chunk], frames: usize, gain: f32) {
+    if gain != 1.0 {
+        wet.iter_mut().for_each(|wet| wet[..frames].iter_mut().for_each(|x| *x *= gain));
+    }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn amplify(samples: &mut [f32], gains: &Chunk) {
+    for (x, gain) in samples.iter_mut().zip(gains) {
+        *x *= gain;
+    }
+}
+
+impl Play {
+    /// Frames that may come before the current turn ends.
+    fn room(&self) -> usize {
+        self.rates.as_ref().map_or(CHUNK, Rates::turn) - self.turned
+    }
+
+    /// `frames` frames of every channel, within the current turn.
+    fn run(&mut self, wet: &mut [Chunk], frames: usize) {
+        self.turned += frames;
+        let done = self.room() == 0;
+        let player = &mut self.player;
+        if let Some(rates) = &mut self.rates {
+            rates.run(wet, self.turned - frames, frames, |block| {
+                player.run_or_rest(block);
+                player.end_turn();
+            });
+        } else {
+            let mut block: ArrayVec<&mut [f32], MAX_CHANNELS> = wet.iter_mut().map(|c| &mut c[..frames]).collect();
+            player.run(&mut block);
+            if done {
+                player.end_turn();
+            }
+        }
+        if done {
+            self.turned = 0;
+        }
+        if let Some(aligner) = &mut self.aligner {
+            aligner.process(wet, frames);
+        }
+    }
+
+    fn reset(&mut self) {
+        self.turned = 0;
+        self.player.reset();
+        if let Some(rates) = &mut self.rates {
+            rates.reset();
+        }
+        if let Some(aligner) = &mut self.aligner {
+            aligner.reset();
+        }
+    }
+
+    /// Whether more frames like the last one would change nothing.
+    fn rests(&self) -> bool {
+        // What a change of rate holds back differs from frame to frame.
+        self.rates.is_none() && self.player.rests() && self.aligner.as_ref().is_none_or(Aligner::rests)
+    }
+
+    fn bytes(&self) -> usize {
+        self.player.bytes() + self.rates.as_ref().map_or(0, Rates::bytes) + self.aligner.as_ref().map_or(0, Aligner::bytes)
+    }
+}
+
+/// No frame that can come in.
+const NOTHING_YET: [f32; 2] = [f32::NAN, 0.0];
+
+/// The voices of a model with its knobs, kept within numbers. Runs at the model's rate in turns that are counted from `reset`, so
+/// that a network that must begin anew does so at the same frame however the stream is cut.
+struct Player {
+    /// Kept for as long as it plays.
+    model: Arc<Model>,
+    voices: Box<dyn Voices>,
+    knobs: ArrayVec<Ramp, KNOBS>,
+    /// The knobs' values of a block.
+    values: Vec<Vec<f32>>,
+    /// Channels whose output was no number in this turn.
+    broken: Vec<bool>,
+    /// Of the voices, as far as the model counts them already.
+    misses: u64,
+    /// The last frame that went in and that came out, where [`Self::run_or_rest`] looks after that.
+    last: Vec<[f32; 2]>,
+}
+
+impl Player {
+    /// `longest` is a turn's largest number of frames.
+    fn new(model: Arc<Model>, voices: Box<dyn Voices>, knobs: usize, sample_rate: f32, channels: usize, longest: usize) -> Self {
+        Self {
+            model,
+            voices,
+            knobs: (0..knobs).map(|_| Ramp::new(0.5, sample_rate)).collect(),
+            values: vec![vec![0.0; longest]; knobs],
+            broken: vec![false; channels],
+            misses: 0,
+            last: vec![NOTHING_YET; channels],
+        }
+    }
+
+    /// [`Self::run`], or, where nothing would change, what came out last.
+    fn run_or_rest(&mut self, block: &mut Block<'_>) {
+        let same = block.iter().zip(&self.last).all(|(samples, [x, _])| samples.iter().all(|s| s.to_bits() == x.to_bits()));
+        if same && self.rests() {
+            for (samples, [_, y]) in block.iter_mut().zip(&self.last) {
+                samples.fill(*y);
+            }
+            return;
+        }
+        let newest = |samples: &[f32]| samples.last().copied();
+        for (samples, last) in block.iter().zip(&mut self.last) {
+            last[0] = newest(samples).unwrap_or(last[0]);
+        }
+        self.run(block);
+        for (samples, last) in block.iter().zip(&mut self.last) {
+            last[1] = newest(samples).unwrap_or(last[1]);
+        }
+    }
+
+    fn run(&mut self, block: &mut Block<'_>) {
+        let frames = block.first().map_or(0, |c| c.len());
+        for (knob, values) in self.knobs.iter_mut().zip(&mut self.values) {
+            knob.fill(&mut values[..frames]);
+        }
+        let knobs: ArrayVec<&[f32], KNOBS> = self.values.iter().map(|v| &v[..frames]).collect();
+        self.voices.process(block, &knobs);
+        for (samples, broken) in block.iter_mut().zip(&mut self.broken) {
+            if *broken || largest(samples) > LOUDEST.to_bits() {
+                *broken = tame(samples, *broken);
+            }
+        }
+    }
+
+    fn end_turn(&mut self) {
+        if self.broken.contains(&true) {
+            self.broken.fill(false);
+            self.voices.reset();
+            self.model.count_explosion();
+        }
+        let misses = self.voices.misses();
+        if misses > self.misses {
+            self.model.count_misses(misses - self.misses);
+            self.misses = misses;
+        }
+    }
+
+    fn reset(&mut self) {
+        self.knobs.iter_mut().for_each(Ramp::finish);
+        self.broken.fill(false);
+        self.last.fill(NOTHING_YET);
+        self.voices.reset();
+    }
+
+    fn rests(&self) -> bool {
+        self.knobs.iter().all(|k| k.resting().is_some()) && !self.broken.contains(&true) && self.voices.rests()
+    }
+
+    fn bytes(&self) -> usize {
+        self.voices.bytes()
+            + self.values.iter().map(|v| size_of_val(v.as_slice()) + size_of::<Vec<f32>>()).sum::<usize>()
+            + size_of_val(self.broken.as_slice())
+            + size_of_val(self.last.as_slice())
+    }
+}
+
+/// The bits of the largest magnitude, which order as the numbers do; above those of infinity if there is one that is no number.
+#[multiversion(targets("x86_64+avx2"))]
+fn largest(samples: &[f32]) -> u32 {
+    samples.iter().fold(0, |most, x| most.max(x.to_bits() & 0x7fff_ffff))
+}
+
+/// Silence from the first sample on that is no finite number (from the start if `broken`), and nothing beyond [`LOUDEST`]. Returns
+/// whether one was none.
+fn tame(samples: &mut [f32], broken: bool) -> bool {
+    let sound = if broken { 0 } else { samples.iter().position(|x| !x.is_finite()).unwrap_or(samples.len()) };
+    for x in &mut samples[..sound] {
+        *x = x.clamp(-LOUDEST, LOUDEST);
+    }
+    samples[sound..].fill(0.0);
+    sound < samples.len()
+}
+
+impl Processor for Neural {
+    fn prepare(&mut self, spec: Spec, settings: &Settings) -> Result<(), PrepareError> {
+        spec.check_for(settings, &ALGORITHM)?;
+        self.running = Some(Running::new(spec, settings)?);
+        Ok(())
+    }
+
+    fn set(&mut self, parameter: Index, value: f32) {
+        if let Some(running) = &mut self.running
+            && ALGORITHM.parameters.get(parameter).is_some_and(|p| p.change == Change::Ramped)
+        {
+            running.set(parameter, value);
+        }
+    }
+
+    fn reset(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.reset();
+        }
+    }
+
+    fn process(&mut self, block: &mut Block<'_>) {
+        if let Some(running) = &mut self.running {
+            running.process(block);
+        }
+    }
+
+    fn latency(&self) -> usize {
+        self.running.as_ref().map_or(0, |r| r.latency)
+    }
+
+    fn skip(&mut self, frames: usize) -> bool {
+        let Some(running) = &mut self.running else { return true };
+        if let Some(play) = &mut running.play {
+            let glides = running.input_db.resting().is_none() || running.level.resting().is_none();
+            if glides || !play.rests() {
+                return false;
+            }
+            play.turned = (play.turned + frames) % CHUNK;
+        }
+        running.input_db.advance(frames);
+        running.level.advance(frames);
+        running.blend.skip(frames);
+        true
+    }
+
+    fn set_offline(&mut self, offline: bool) {
+        if let Some(play) = self.running.as_mut().and_then(|r| r.play.as_mut()) {
+            play.player.voices.set_offline(offline);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.running
+            .as_ref()
+            .map_or(0, |r| r.blend.bytes() + size_of_val(r.wet.as_slice()) + r.play.as_ref().map_or(0, Play::bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::neural::engine::Network;
+    use crate::neural::{Format, Info};
+
+    type Function = Box<dyn FnMut(f32) -> f32 + Send>;
+    /// A network of one channel by a function with a state.
+    struct Double(Box<dyn Fn() -> Function + Send + Sync>);
+    struct State(Arc<Double>, Vec<Function>);
+
+    impl Network for Double {
+        fn voices(self: Arc<Self>, mode: Mode) -> Result<Box<dyn Voices>, String> {
+            let channels = (0..mode.channels).map(|_| (self.0)()).collect();
+            Ok(Box::new(State(self, channels)))
+        }
+        fn bytes(&self) -> usize {
+            0
+        }
+    }
+
+    impl Voices for State {
+        fn process(&mut self, block: &mut Block<'_>, _: &[&[f32]]) {
+            for (samples, f) in block.iter_mut().zip(&mut self.1) {
+                samples.iter_mut().for_each(|x| *x = f(*x));
+            }
+        }
+        fn reset(&mut self) {
+            for f in &mut self.1 {
+                *f = (self.0.0)();
+            }
+        }
+        fn rests(&self) -> bool {
+            false
+        }
+        fn bytes(&self) -> usize {
+            0
+        }
+    }
+
+    fn info() -> Info {
+        Info {
+            format: Format::Nam,
+            version: None,
+            name: None,
+            author: None,
+            gear_make: None,
+            gear_model: None,
+            gear_type: None,
+            tone_type: None,
+            architecture: "double".into(),
+            parameters: 0,
+            sample_rate: 48_000.0,
+            sample_rate_given: true,
+            loudness_db: Some(-30.0),
+            input_level_dbu: Some(18.0),
+            output_level_dbu: Some(9.0),
+            esr: None,
+            knobs: Vec::new(),
+        }
+    }
+
+    fn model(info: Info, make: impl Fn() -> Function + Send + Sync + 'static) -> Arc<Model> {
+        Model::from_network(info, Arc::new(Double(Box::new(make))), Vec::new())
+    }
+
+    fn settings(model: &Model) -> Settings {
+        let mut settings = Settings::new(&ALGORITHM);
+        settings.set_model(Some(model.key()));
+        settings
+    }
+
+    fn prepared(settings: &Settings, rate: f32) -> Neural {
+        let mut neural = Neural::default();
+        neural.prepare(Spec { sample_rate: rate, channels: 1, max_frames: 4096 }, settings).unwrap();
+        neural
+    }
+
+    #[test]
+    fn the_positions_name_their_parameters() {
+        let names = [
+            (INPUT, "input"),
+            (OUTPUT, "output"),
+            (MIX, "mix"),
+            (OUTPUT_MODE, "output_mode"),
+            (CALIBRATE_INPUT, "calibrate_input"),
+            (INTERFACE_LEVEL, "interface_level"),
+            (SIZE, "size"),
+            (PRECISION, "precision"),
+            (ALIGN, "align"),
+            (KNOB_1, "knob_1"),
+        ];
+        for (place, name) in names {
+            assert_eq!(PARAMETERS[place].id, name);
+        }
+        assert_eq!(PARAMETERS.len(), KNOB_1 + KNOBS);
+    }
+
+    #[test]
+    fn each_mode_has_its_gain_and_what_a_model_does_not_say_is_raw() {
+        let play = |model: &Model, settings: Settings| {
+            let mut x = [0.125f32];
+            prepared(&settings, model.info().sample_rate).process(&mut [&mut x]);
+            crate::dsp::gain_to_db(x[0] / 0.125)
+        };
+        let all = model(info(), || Box::new(|x| x));
+        let none = model(Info { loudness_db: None, input_level_dbu: None, output_level_dbu: None, ..info() }, || Box::new(|x| x));
+        // Mode, calibrated input, interface level, gain of what says all; see the page of facts: -18 - loudness, and differences
+        // of dBu.
+        for (mode, calibrate, interface, expected) in
+            [(0.0, 0.0, 12.0, 0.0), (1.0, 0.0, 12.0, 12.0), (2.0, 0.0, 12.0, -3.0), (2.0, 0.0, 4.0, 5.0), (0.0, 1.0, 12.0, -6.0)]
+        {
+            let with = |model: &Model| {
+                let settings = settings(model).with("output_mode", mode);
+                play(model, settings.with("calibrate_input", calibrate).with("interface_level", interface))
+            };
+            assert!((with(&all) - expected).abs() < 1e-3, "mode {mode}: {} dB", with(&all));
+            assert!(with(&none).abs() < 1e-6, "mode {mode}: {} dB", with(&none));
+        }
+        assert_eq!(output_modes(&all, 0).count(), 3);
+        assert_eq!(output_modes(&none, 0).collect::<Vec<_>>(), [OutputMode::Raw]);
+    }
+
+    #[test]
+    fn every_size_is_as_loud_by_its_own_loudness() {
+        use crate::neural::description::{Activation, Architecture, Conv1d, Layer, Sequence};
+        use crate::neural::{Loaded, Size};
+        let size = |below: f32, gain: f32, loudness_db: f32| {
+            let weights = vec![gain];
+            let conv = Conv1d { inputs: 1, outputs: 1, taps: 1, dilation: 1, groups: 1, weights, bias: None };
+            let layers = vec![Layer::Conv1d(conv, Activation::Identity)];
+            let architecture = Architecture::Sequence(Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip: false });
+            Size { below, architecture: Some(architecture), loudness_db: Some(loudness_db) }
+        };
+        // One is 6.02 dB louder than the other, and says so.
+        let sizes = vec![size(0.5, 0.5, -24.0206), size(1.0, 1.0, -18.0)];
+        let model = Model::new(Loaded { info: info(), sizes, golden: None }, Vec::new());
+        let [small, large] = [0.0, 1.0].map(|wish| {
+            let mut x = [0.25f32; 8];
+            prepared(&settings(&model).with("size", wish), 48_000.0).process(&mut [&mut x]);
+            x[7]
+        });
+        assert!((small / large - 1.0).abs() < 1e-4 && (large - 0.25).abs() < 1e-4, "{small} and {large}");
+    }
+
+    #[test]
+    fn the_voices_are_told_when_nobody_listens() {
+        use crate::slots::{Heard, Slots};
+        use std::sync::atomic::{AtomicBool, Ordering};
+        struct Told(Arc<AtomicBool>);
+        impl Network for Told {
+            fn voices(self: Arc<Self>, _: Mode) -> Result<Box<dyn Voices>, String> {
+                Ok(Box::new(Told(self.0.clone())))
+            }
+            fn bytes(&self) -> usize {
+                0
+            }
+        }
+        impl Voices for Told {
+            fn process(&mut self, _: &mut Block<'_>, _: &[&[f32]]) {}
+            fn reset(&mut self) {}
+            fn rests(&self) -> bool {
+                false
+            }
+            fn set_offline(&mut self, offline: bool) {
+                self.0.store(offline, Ordering::Relaxed);
+            }
+            fn bytes(&self) -> usize {
+                0
+            }
+        }
+        let told = Arc::new(AtomicBool::new(false));
+        let model = Model::from_network(info(), Arc::new(Told(told.clone())), Vec::new());
+        let spec = Spec { sample_rate: 48_000.0, channels: 1, max_frames: 64 };
+        let mut slots = Slots::compile(spec, &[settings(&model)], Heard::Slot(0), None).unwrap();
+        for offline in [true, false] {
+            slots.set_offline(offline);
+            assert_eq!(told.load(Ordering::Relaxed), offline);
+        }
+    }
+
+    #[test]
+    fn what_is_not_ready_in_time_is_counted_once() {
+        struct Late(u64);
+        impl Network for Late {
+            fn voices(self: Arc<Self>, _: Mode) -> Result<Box<dyn Voices>, String> {
+                Ok(Box::new(Self(0)))
+            }
+            fn bytes(&self) -> usize {
+                0
+            }
+        }
+        impl Voices for Late {
+            /// Late in every block.
+            fn process(&mut self, _: &mut Block<'_>, _: &[&[f32]]) {
+                self.0 += 1;
+            }
+            fn reset(&mut self) {}
+            fn rests(&self) -> bool {
+                false
+            }
+            fn misses(&self) -> u64 {
+                self.0
+            }
+            fn bytes(&self) -> usize {
+                0
+            }
+        }
+        let model = Model::from_network(info(), Arc::new(Late(0)), Vec::new());
+        for so_far in [1, 2] {
+            let mut neural = prepared(&settings(&model), 48_000.0);
+            neural.process(&mut [&mut [0.0; CHUNK]]);
+            assert_eq!(model.misses(), 2 * so_far - 1);
+            neural.process(&mut [&mut [0.0; CHUNK]]);
+            assert_eq!(model.misses(), 2 * so_far);
+        }
+    }
+
+    #[test]
+    fn without_a_model_the_sound_passes_and_a_model_that_is_gone_is_an_error() {
+        let x: Vec<f32> = (0..1000).map(|i| (i as f32 * 0.37).sin()).collect();
+        let mut y = x.clone();
+        prepared(&Settings::new(&ALGORITHM), 44_100.0).process(&mut [&mut y]);
+        assert_eq!(x, y);
+        let gone = settings(&model(info(), || Box::new(|x| x)));
+        let found = Neural::default().prepare(Spec { sample_rate: 48_000.0, channels: 1, max_frames: 64 }, &gone);
+        assert_eq!(found, Err(PrepareError::Model { found: gone.model().unwrap() }));
+    }
+
+    #[test]
+    fn a_model_that_explodes_is_silenced_and_begins_anew_by_the_next_turn() {
+        // Full scale lights it.
+        let model = model(info(), || {
+            let mut lit = false;
+            Box::new(move |x| {
+                lit |= x >= 1.0;
+                if lit { f32::NAN } else { 0.5 * x }
+            })
+        });
+        let mut x = vec![0.25f32; 300];
+        x[70] = 1.0;
+        let settings = settings(&model).with("output_mode", 0.0);
+        let mut neural = prepared(&settings, 48_000.0);
+        neural.process(&mut [&mut x]);
+        let expected: Vec<f32> = (0..300).map(|i| if (70..128).contains(&i) { 0.0 } else { 0.125 }).collect();
+        assert_eq!(x, expected);
+        assert_eq!(model.explosions(), 1);
+    }
+
+    #[test]
+    fn an_aligned_model_cancels_what_it_is_compared_with() {
+        use crate::slots::{Heard, Slots};
+        use std::f64::consts::{PI, TAU};
+        for frames in [8.0, 45.25, 45.6] {
+            // Upside down and late: a sinc under a Hann window.
+            let taps: Vec<f64> = (0..128)
+                .map(|k| f64::from(k) - frames)
+                .map(|t| {
+                    if t == 0.0 {
+                        -1.0
+                    } else if t.abs() < 45.0 {
+                        -(PI * t).sin() / (PI * t) * (0.5 + 0.5 * (PI * t / 45.0).cos())
+                    } else {
+                        0.0
+                    }
+                })
+                .collect();
+            let other = model(Info { loudness_db: None, ..info() }, move || {
+                let (taps, mut line) = (taps.clone(), vec![0.0; 128]);
+                Box::new(move |x| {
+                    line.rotate_right(1);
+                    line[0] = f64::from(x);
+                    line.iter().zip(&taps).map(|(x, h)| x * h).sum::<f64>() as f32
+                })
+            });
+            for rate in if cfg!(feature = "models") { vec![48_000.0, 44_100.0] } else { vec![48_000.0] } {
+                // Up to 15 kHz.
+                let tones = [200.0, 1000.0, 5000.0, 15_000.0].map(|hz| TAU * hz / f64::from(rate));
+                let x: Vec<f32> =
+                    (0..8192).map(|i| tones.map(|w| 0.1 * (w * f64::from(i)).sin()).iter().sum::<f64>() as f32).collect();
+                let residue = |align: f32| {
+                    let both = [Settings::new(&ALGORITHM), settings(&other).with("align", align)];
+                    let [a, b] = [0, 1].map(|slot| {
+                        let spec = Spec { sample_rate: rate, channels: 1, max_frames: 8192 };
+                        let mut slots = Slots::compile(spec, &both, Heard::Slot(slot), None).unwrap();
+                        let mut y = x.clone();
+                        slots.process(&mut [&mut y]);
+                        y
+                    });
+                    let power = |y: &[f32]| y[4096..].iter().map(|y| f64::from(*y).powi(2)).sum::<f64>();
+                    let difference: Vec<f32> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
+                    10.0 * (power(&difference) / power(&a)).log10()
+                };
+                let (off, on) = (residue(0.0), residue(1.0));
+                println!("{frames} frames at {rate} Hz: {off:.1} dB, aligned {on:.1} dB");
+                assert!(off > -10.0 && on < -80.0, "{frames} frames at {rate} Hz: {off} dB, aligned {on} dB");
+            }
+        }
+    }
+}

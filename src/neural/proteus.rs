@@ -1,0 +1,80 @@
+//! GuitarML's Proteus files: a recurrent layer or several of PyTorch and a dense one.
+
+use super::budget::{self, Budget, MOST_CHANNELS};
+use super::description::{Activation, Architecture, Conv1d, Gru, Layer, Lstm, Sequence};
+use super::json::Field;
+use super::model::{Format, Info, Loaded, ModelError, Size};
+
+/// What all of them are trained at.
+const SAMPLE_RATE: f32 = 44_100.0;
+/// Audio and knobs.
+const MOST_INPUTS: usize = 16;
+const MOST_LAYERS: usize = 64;
+
+/// Reads a file.
+pub fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
+    let mut budget = Budget::new();
+    let (data, state) = (root.get("model_data")?, root.get("state_dict")?);
+    let hidden_at = data.get("hidden_size")?;
+    let hidden = hidden_at.whole(1, MOST_CHANNELS)?;
+    let knobs = data.get("input_size")?.whole(1, MOST_INPUTS)?;
+    data.get("output_size")?.whole(1, 1)?;
+    let kind = data.get("unit_type")?;
+    let skip = data.find("skip")?.map_or(Ok(0), |f| f.whole(0, 1))? == 1;
+    let mut layers = Vec::new();
+    let mut inputs = knobs;
+    for layer in 0..data.find("num_layers")?.map_or(Ok(1), |f| f.whole(1, MOST_LAYERS))? {
+        budget.layer(&state)?;
+        let get = |name: &str| state.get(&format!("rec.{name}_l{layer}"));
+        let gates = match kind.text()? {
+            "LSTM" => 4,
+            "GRU" => 3,
+            _ => return Err(kind.unexpected("LSTM or GRU")),
+        };
+        let input_weights = get("weight_ih")?.matrix(gates * hidden, inputs)?;
+        let hidden_weights = get("weight_hh")?.matrix(gates * hidden, hidden)?;
+        let input_bias = get("bias_ih")?.floats(Some(gates * hidden))?;
+        let hidden_bias = get("bias_hh")?.floats(Some(gates * hidden))?;
+        budget.weights(&state, (input_weights.len() + hidden_weights.len()) as u64)?;
+        let h0 = vec![0.0; hidden];
+        layers.push(if gates == 4 {
+            let bias: Vec<f32> = input_bias.iter().zip(&hidden_bias).map(|(a, b)| a + b).collect();
+            if let Some(index) = bias.iter().position(|b| !b.is_finite()) {
+                return Err(get("bias_hh")?.error(format!("a sum of {} at {index} with bias_ih", bias[index]), "a finite one"));
+            }
+            Layer::Lstm(Lstm { inputs, hidden, input_weights, hidden_weights, bias, c0: h0.clone(), h0 })
+        } else {
+            Layer::Gru(Gru { inputs, hidden, input_weights, hidden_weights, input_bias, hidden_bias, h0 })
+        });
+        inputs = hidden;
+    }
+    let weights = state.get("lin.weight")?.matrix(1, hidden)?;
+    let bias = state.find("lin.bias")?.map(|f| f.floats(Some(1))).transpose()?;
+    let conv = Conv1d { inputs: hidden, outputs: 1, taps: 1, dilation: 1, groups: 1, weights, bias };
+    layers.push(Layer::Conv1d(conv, Activation::Identity));
+    let sequence = Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip };
+    let summary = budget::summary(&sequence);
+    let architecture = Architecture::Sequence(sequence);
+    budget.run(root, &architecture, SAMPLE_RATE)?;
+    let info = Info {
+        format: Format::Proteus,
+        version: None,
+        name: None,
+        author: None,
+        gear_make: None,
+        gear_model: None,
+        gear_type: None,
+        tone_type: None,
+        architecture: summary,
+        parameters: budget::weights(&architecture) as usize,
+        sample_rate: SAMPLE_RATE,
+        sample_rate_given: false,
+        loudness_db: None,
+        input_level_dbu: None,
+        output_level_dbu: None,
+        esr: None,
+        knobs: (1..knobs).map(|i| format!("Knob {i}")).collect(),
+    };
+    let sizes = vec![Size { below: 1.0, architecture: Some(architecture), loudness_db: None }];
+    Ok(Loaded { info, sizes, golden: None })
+}
