@@ -6,8 +6,11 @@ mod app;
 mod bench;
 mod generate;
 mod model;
+mod record;
+mod recover;
 mod render;
 mod train;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -27,6 +30,8 @@ pub enum Failure {
     Usage(String),
     /// The work could not be done: exit code 1.
     Failed(String),
+    /// The work is done, but something of a recording is missing: exit code 3.
+    Lost(String),
 }
 
 impl Failure {
@@ -60,13 +65,16 @@ fn command() -> Command {
         .subcommand(generate::command())
         .subcommand(bench::command())
         .subcommand(model::command())
+        .subcommand(record::command())
+        .subcommand(verify::command())
+        .subcommand(recover::command())
         .subcommand(train::command());
     #[cfg(feature = "standalone")]
     let command = command.subcommand(app::command());
     command
 }
 
-/// Runs the program. Errors are one line on standard error; the exit code is 0, 1 (failure) or 2 (usage).
+/// Runs the program. Errors are one line on standard error; the exit code is 0, 1 (failure), 2 (usage) or 3 (lost).
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
@@ -91,6 +99,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("generate", m)) => generate::run(m),
         Some(("bench", m)) => bench::run(m),
         Some(("model", m)) => model::run(m),
+        Some(("record", m)) => record::run(m),
+        Some(("verify", m)) => verify::run(m),
+        Some(("recover", m)) => recover::run(m),
         Some(("train", m)) => train::run(m),
         #[cfg(feature = "standalone")]
         Some(("app", m)) => app::run(m),
@@ -106,6 +117,7 @@ fn report(failure: &Failure) -> ExitCode {
     let (line, code) = match failure {
         Failure::Usage(line) => (line, 2),
         Failure::Failed(line) => (line, 1),
+        Failure::Lost(line) => (line, 3),
     };
     let _ = writeln!(std::io::stderr(), "isotherm: {}", line.replace('\n', " "));
     ExitCode::from(code)

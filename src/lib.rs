@@ -11,6 +11,8 @@ pub mod ui;
 pub mod listen;
 #[cfg(feature = "measure")]
 pub mod measure;
+#[cfg(feature = "record")]
+pub mod record;
 pub mod slots;
 #[cfg(feature = "train")]
 pub mod train;

@@ -1,11 +1,12 @@
 //! The plug-in: CLAP and VST3 through nice-plug. Hosts see parameters made from the registry; sound runs through the slots.
 
 mod editor;
+mod models;
 mod params;
 mod workshop;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
@@ -15,8 +16,9 @@ use crate::dsp::{MAX_CHANNELS, Settings, Spec};
 use crate::graph::{Swap, SwapSender};
 use crate::listen::Blind;
 use crate::slots::{Heard, Meters, Slots};
+use models::{Holder, Wish};
 use params::Bank;
-use workshop::{FREE, Orders, REMAKE, TOSS, Workshop};
+use workshop::{FREE, LOAD, Orders, REMAKE, TOSS, Workshop};
 
 /// The most channels of a layout.
 const WIDEST: usize = 32;
@@ -24,6 +26,8 @@ const WIDEST: usize = 32;
 /// What the threads of one instance share.
 struct Shared {
     bank: Bank,
+    /// Of each slot.
+    models: [Holder; 2],
     blind: Blind,
     /// Grows with every press of a listen button, so that pressing the same side again is heard.
     presses: AtomicU32,
@@ -31,9 +35,10 @@ struct Shared {
     /// The audio thread never touches it.
     bench: Mutex<Bench>,
     orders: Arc<Orders>,
-    /// Slots are being made.
-    busy: AtomicBool,
-    /// Whether the host renders faster or slower than real time.
+    /// From the first sound or window on, until the plug-in goes.
+    workshop: Mutex<Option<Workshop>>,
+    gone: AtomicBool,
+    /// Nobody listens while the host renders.
     offline: AtomicBool,
     channels: AtomicUsize,
     latency: AtomicUsize,
@@ -42,17 +47,29 @@ struct Shared {
     load: AtomicU32,
 }
 
-/// For what the running slots were prepared, and where other slots are sent.
+/// For what the running slots were prepared, and where other slots are sent. Who reads models or makes slots holds it meanwhile.
 #[derive(Default)]
 struct Bench {
     spec: Option<Spec>,
     sender: Option<SwapSender<Slots>>,
+    /// What the slots that were sent last run with.
+    sent: Option<[Settings; 2]>,
+}
+
+fn same_structure(a: &[Settings; 2], b: &[Settings; 2]) -> bool {
+    a.iter().zip(b).all(|(a, b)| a.same_structure(b))
 }
 
 impl Shared {
     /// The slots' settings as they are set now. [audio thread]
     fn settings(&self) -> [Settings; 2] {
-        [self.bank.slots[0].settings(), self.bank.slots[1].settings()]
+        std::array::from_fn(|i| {
+            let mut settings = self.bank.slots[i].settings();
+            if settings.algorithm().model {
+                settings.set_model(self.models[i].key());
+            }
+            settings
+        })
     }
 
     /// What shall be heard. [audio thread]
@@ -65,44 +82,94 @@ impl Shared {
         }
     }
 
-    /// Slots for what is set now. [control thread]
+    fn bench(&self) -> MutexGuard<'_, Bench> {
+        self.bench.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Slots for what is set now. A model that cannot be prepared for this is left out, and its slot says why. [control thread]
     fn make(&self, spec: Spec) -> Option<Box<Slots>> {
-        match Slots::compile(spec, &self.settings(), self.heard(), Some(&self.meters)) {
-            Ok(mut slots) => {
-                slots.set_offline(self.offline.load(Ordering::Relaxed));
-                Some(Box::new(slots))
-            }
-            Err(error) => {
+        loop {
+            let (settings, heard) = (self.settings(), self.heard());
+            let error = match Slots::compile(spec, &settings, heard, Some(&self.meters)) {
+                Ok(mut slots) => {
+                    slots.set_offline(self.offline.load(Ordering::Relaxed));
+                    self.models.iter().for_each(Holder::settle);
+                    return Some(Box::new(slots));
+                }
+                Err(error) => error,
+            };
+            let fails = |slot: &[Settings]| slot[0].model().is_some() && Slots::compile(spec, slot, heard, None).is_err();
+            let Some(slot) = settings.chunks(1).position(fails) else {
                 nice_error!("{error}");
-                None
-            }
+                return None;
+            };
+            // At most twice for each: what was loaded, then what ran before.
+            self.models[slot].refuse(error.to_string());
         }
     }
 
-    /// Does what the audio thread asked for. [workshop thread]
+    /// Does what was asked for. [workshop thread]
     fn work(&self, jobs: u8) {
+        let mut bench = self.bench();
         if jobs & FREE != 0
-            && let Some(sender) = &mut self.bench.lock().unwrap_or_else(PoisonError::into_inner).sender
+            && let Some(sender) = &mut bench.sender
         {
             sender.free();
         }
         if jobs & TOSS != 0 {
             self.blind.toss();
         }
+        if jobs & LOAD != 0 {
+            self.models.iter().for_each(Holder::work);
+        }
+        if jobs & (LOAD | REMAKE) != 0 {
+            self.remake(&mut bench);
+        }
         if jobs & REMAKE != 0 {
-            self.remake();
+            self.orders.made();
         }
     }
 
-    /// Makes slots for what is set now and sends them to the audio thread.
-    fn remake(&self) {
-        let mut bench = self.bench.lock().unwrap_or_else(PoisonError::into_inner);
-        let slots = bench.spec.and_then(|spec| self.make(spec));
-        if let (Some(slots), Some(sender)) = (slots, &mut bench.sender) {
-            // Too many wait only while nothing runs; the next block asks again.
-            let _ = sender.send(slots);
+    /// Makes slots for what is set now and sends them to the audio thread, unless those that were sent last will do.
+    fn remake(&self, bench: &mut Bench) {
+        let Bench { spec: Some(spec), sender: Some(sender), sent } = bench else { return };
+        for last in [false, false, true] {
+            if sent.is_some_and(|sent| same_structure(&sent, &self.settings())) {
+                return;
+            }
+            let Some(slots) = self.make(*spec) else { return };
+            let made = [*slots.settings(0), *slots.settings(1)];
+            if sent.is_some_and(|sent| same_structure(&sent, &made)) {
+                return;
+            }
+            // A host sets one value after the other: only the last of them is worth a dip.
+            if last || same_structure(&made, &self.settings()) {
+                // Too many wait only while nothing runs; the next block asks again.
+                if sender.send(slots).is_ok() {
+                    *sent = Some(made);
+                }
+                return;
+            }
         }
-        self.busy.store(false, Ordering::Release);
+    }
+
+    /// Lets there be a thread that works. [control thread]
+    ///
+    /// # Errors
+    /// If the system gives none.
+    fn open_workshop(self: &Arc<Self>) -> std::io::Result<()> {
+        let mut workshop = self.workshop.lock().unwrap_or_else(PoisonError::into_inner);
+        if workshop.is_none() && !self.gone.load(Ordering::Acquire) {
+            let shared = self.clone();
+            *workshop = Some(Workshop::open(self.orders.clone(), move |jobs| shared.work(jobs))?);
+        }
+        Ok(())
+    }
+
+    /// Asks for something to be done with a slot's model. [any thread but the audio thread]
+    fn ask_model(&self, slot: usize, wish: Wish) {
+        self.models[slot].ask(wish);
+        self.orders.ask(LOAD);
     }
 }
 
@@ -112,8 +179,8 @@ pub struct Isotherm {
     editor_state: Arc<nice_plug_egui::EguiEditorState>,
     /// Nothing before the first `activate`.
     swap: Option<Swap<Slots>>,
-    /// From the first `activate` on.
-    workshop: Option<Workshop>,
+    /// No frame since `activate` or `reset`: other slots are taken at once, without a dip.
+    fresh: bool,
     offline: bool,
     /// The latency that the host knows or was told to ask for.
     reported: usize,
@@ -124,15 +191,18 @@ pub struct Isotherm {
 impl Default for Isotherm {
     fn default() -> Self {
         let (width, height) = crate::ui::SIZE;
+        let orders: Arc<Orders> = Arc::default();
         Self {
             shared: Arc::new(Shared {
-                bank: Bank::default(),
+                bank: Bank::new(&orders),
+                models: Default::default(),
                 blind: Blind::new(),
                 presses: AtomicU32::new(0),
                 meters: Meters::new(WIDEST),
                 bench: Mutex::default(),
-                orders: Arc::default(),
-                busy: AtomicBool::new(false),
+                orders,
+                workshop: Mutex::default(),
+                gone: AtomicBool::new(false),
                 offline: AtomicBool::new(false),
                 channels: AtomicUsize::new(2),
                 latency: AtomicUsize::new(0),
@@ -144,12 +214,20 @@ impl Default for Isotherm {
                 1.0,
             ),
             swap: None,
-            workshop: None,
+            fresh: true,
             offline: false,
             reported: 0,
             presses: 0,
             was_blind: false,
         }
+    }
+}
+
+impl Drop for Isotherm {
+    fn drop(&mut self) {
+        self.shared.gone.store(true, Ordering::Release);
+        let workshop = self.shared.workshop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(workshop);
     }
 }
 
@@ -169,21 +247,30 @@ impl Isotherm {
     /// Brings what runs to what is set; asks for other slots where that needs another structure. [audio thread]
     fn follow(&mut self) {
         let Some(swap) = &mut self.swap else { return };
+        if self.fresh {
+            swap.settle();
+        }
         let wanted = self.shared.settings();
         let fits = |slots: &Slots| (0..2).all(|i| slots.settings(i).same_structure(&wanted[i]));
         let fit = match swap.waiting() {
             Some(next) => fits(next),
             None => fits(swap.current()),
         };
-        if !fit && !self.shared.busy.swap(true, Ordering::AcqRel) {
-            self.shared.orders.ask(REMAKE);
-        }
         if self.offline && !fit {
-            // Nobody listens: what is set counts from this block on, whatever the machine's speed.
+            // Nobody listens: what is set counts from this block on, whatever the machine's speed. What is being made already may
+            // have been asked for before all was set.
             let start = Instant::now();
-            while self.shared.busy.load(Ordering::Acquire) && start.elapsed() < OFFLINE_PATIENCE {
-                std::thread::sleep(Duration::from_millis(1));
+            for _ in 0..2 {
+                self.shared.orders.ask_for_slots();
+                while self.shared.orders.is_making() && start.elapsed() < OFFLINE_PATIENCE {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
             }
+            if self.fresh {
+                swap.settle();
+            }
+        } else if !fit {
+            self.shared.orders.ask_for_slots();
         }
         let heard = self.shared.heard();
         let presses = self.shared.presses.load(Ordering::Relaxed);
@@ -234,21 +321,22 @@ impl Plugin for Isotherm {
         let spec = Spec { sample_rate: config.sample_rate, channels, max_frames: (config.max_buffer_size as usize).max(1) };
         self.offline = config.process_mode == ProcessMode::Offline;
         self.shared.offline.store(self.offline, Ordering::Relaxed);
+        if let Err(error) = self.shared.open_workshop() {
+            nice_error!("no thread to make slots on: {error}");
+            return false;
+        }
+        let mut bench = self.shared.bench();
+        // A state that came before is whole before the first sound.
+        self.shared.models.iter().for_each(Holder::work);
+        self.shared.models.iter().for_each(Holder::retry);
         let Some(slots) = self.shared.make(spec) else { return false };
         let latency = slots.latency();
+        let sent = Some([*slots.settings(0), *slots.settings(1)]);
         let (swap, sender) = Swap::new(slots, config.sample_rate);
-        *self.shared.bench.lock().unwrap_or_else(PoisonError::into_inner) = Bench { spec: Some(spec), sender: Some(sender) };
-        if self.workshop.is_none() {
-            let shared = self.shared.clone();
-            match Workshop::open(self.shared.orders.clone(), move |jobs| shared.work(jobs)) {
-                Ok(workshop) => self.workshop = Some(workshop),
-                Err(error) => {
-                    nice_error!("no thread to make slots on: {error}");
-                    return false;
-                }
-            }
-        }
+        *bench = Bench { spec: Some(spec), sender: Some(sender), sent };
+        drop(bench);
         self.swap = Some(swap);
+        self.fresh = true;
         self.shared.channels.store(channels, Ordering::Relaxed);
         self.shared.sample_rate.store(config.sample_rate.to_bits(), Ordering::Relaxed);
         self.shared.latency.store(latency, Ordering::Relaxed);
@@ -258,6 +346,7 @@ impl Plugin for Isotherm {
     }
 
     fn reset(&mut self) {
+        self.fresh = true;
         if let Some(swap) = &mut self.swap {
             swap.settle();
             swap.current().reset();
@@ -275,7 +364,10 @@ impl Plugin for Isotherm {
         self.follow();
         let Some(swap) = &mut self.swap else { return ProcessStatus::Normal };
         let mut block: ArrayVec<&mut [f32], MAX_CHANNELS> = buffer.as_slice().iter_mut().map(|c| &mut **c).collect();
-        if swap.run(&mut block, |slots, block| slots.process(block)) {
+        let replaced = swap.run(&mut block, |slots, block| slots.process(block));
+        let settled = self.fresh;
+        self.fresh &= frames == 0;
+        if replaced || settled {
             let latency = swap.current().latency();
             self.shared.latency.store(latency, Ordering::Relaxed);
             self.shared.orders.ask(FREE);
@@ -303,7 +395,8 @@ impl Plugin for Isotherm {
 
 impl ClapPlugin for Isotherm {
     const CLAP_ID: &'static str = "audio.isotherm.isotherm";
-    const CLAP_DESCRIPTION: Option<&'static str> = Some("A tube saturator, a bitcrusher and a clipper in two comparable slots");
+    const CLAP_DESCRIPTION: Option<&'static str> =
+        Some("A tube saturator, a bitcrusher, a clipper and neural models in two comparable slots");
     const CLAP_MANUAL_URL: Option<&'static str> = None;
     const CLAP_SUPPORT_URL: Option<&'static str> = None;
     const CLAP_FEATURES: &'static [ClapFeature] = &[

@@ -9,8 +9,11 @@ mod hands;
 mod header;
 mod knob;
 mod meter;
+mod model;
 mod theme;
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use egui::{Rect, ScrollArea, Sense, Ui, UiBuilder, pos2, vec2};
@@ -19,8 +22,9 @@ use crate::dsp::{Algorithm, Index};
 use hands::Hands;
 use meter::Bank;
 
-/// Width and height in logical pixels that the layout is made for: two cards with four columns of knobs each.
-pub const SIZE: (u32, u32) = (900, 560);
+/// Width and height in logical pixels that the layout is made for: two cards with four columns of knobs each, and all of a model's
+/// card without scrolling.
+pub const SIZE: (u32, u32) = (900, 600);
 /// Width and height below which the whole window scrolls instead of only the cards.
 pub const MIN_SIZE: (u32, u32) = (640, 420);
 
@@ -85,6 +89,14 @@ pub trait Controls {
     fn press_listen(&self, side: u8);
     /// Show which slot was which in a blind comparison.
     fn reveal(&self);
+    /// A file is to become the slot's model; a folder is to be listed in [`ModelView::folder`].
+    fn open_model(&self, slot: Slot, path: &Path);
+    /// The folder that was looked at last is to be listed anew.
+    fn browse_models(&self, slot: Slot);
+    /// The model so many places behind (or before, if negative) the one that was tried last in its folder, round and round.
+    fn step_model(&self, slot: Slot, step: i32);
+    /// The slot is to run without a model.
+    fn clear_model(&self, slot: Slot);
 }
 
 /// What the audio side tells, once a frame of the window.
@@ -102,6 +114,58 @@ pub struct Snapshot {
     /// Processing time as a share of real time, 0 to 1.
     pub load: f32,
     pub blind: BlindView,
+    /// Of slot A and of slot B; shown where the slot's algorithm runs a model.
+    pub models: [ModelView; 2],
+}
+
+/// How a slot stands with its model.
+#[derive(Clone, Debug, Default)]
+pub struct ModelView {
+    /// Nothing without a model.
+    pub model: Option<Arc<ModelFacts>>,
+    /// Something that was asked for is not done yet.
+    pub loading: bool,
+    /// Why the last thing that was asked for was not done, in one line.
+    pub error: Option<String>,
+    /// Whether a folder is known to step through.
+    pub steps: bool,
+    /// What the browser shows.
+    pub folder: Option<Arc<FolderView>>,
+}
+
+/// What is known of a model. What its file does not say is absent.
+#[derive(Clone, Debug, Default)]
+pub struct ModelFacts {
+    pub name: String,
+    /// Where the file was; it may be gone.
+    pub path: Option<PathBuf>,
+    pub author: Option<String>,
+    pub gear: Option<String>,
+    pub architecture: String,
+    /// Numbers that training found.
+    pub parameters: usize,
+    /// In hertz.
+    pub sample_rate: f32,
+    pub sample_rate_given: bool,
+    pub loudness_db: Option<f32>,
+    /// Error to signal ratio that the trainer measured.
+    pub esr: Option<f32>,
+    /// Measured on this machine: nanoseconds a sample and channel.
+    pub cost_ns: Option<f32>,
+    /// Delay and polarity as they were measured.
+    pub delay: Option<String>,
+}
+
+/// A folder on the machine.
+#[derive(Clone, Debug, Default)]
+pub struct FolderView {
+    pub path: PathBuf,
+    /// Names of the folders in it, sorted.
+    pub folders: Vec<String>,
+    /// Names of the model files in it, sorted.
+    pub files: Vec<String>,
+    /// Why it cannot be listed.
+    pub error: Option<String>,
 }
 
 /// Level of one channel since the last snapshot. Linear, full scale is 1.
@@ -135,6 +199,8 @@ pub struct Editor {
     folded: Option<Slot>,
     /// The listen button that was pressed last in the running blind comparison.
     pressed: Option<u8>,
+    /// The slot that a model is looked for.
+    browser: Option<model::Browser>,
     /// Of the last frame, in seconds of the window.
     time: f64,
 }
@@ -157,6 +223,7 @@ impl Editor {
             output: Bank::default(),
             folded: None,
             pressed: None,
+            browser: None,
             time: 0.0,
         }
     }
@@ -209,6 +276,7 @@ impl Editor {
     pub fn close(&mut self, controls: &dyn Controls) {
         self.hands.let_go(controls);
         self.hands = Hands::default();
+        self.browser = None;
         self.time = 0.0;
     }
 
@@ -236,10 +304,10 @@ impl Editor {
             ScrollArea::vertical().auto_shrink(false).show(&mut ui, |ui| {
                 let height = self.cards_height(cards.width(), controls).max(cards.height());
                 let (rect, _) = ui.allocate_exact_size(vec2(cards.width(), height), Sense::hover());
-                self.cards(ui, rect, controls);
+                self.cards(ui, rect, controls, &snapshot.models);
             });
         } else {
-            self.cards(ui, cards, controls);
+            self.cards(ui, cards, controls, &snapshot.models);
         }
     }
 
@@ -260,30 +328,64 @@ impl Editor {
     /// Height that the cards need in a place that is `width` wide.
     fn cards_height(&self, width: f32, controls: &dyn Controls) -> f32 {
         let open = Slot::ALL.into_iter().zip(self.card_widths(width)).filter(|(slot, _)| self.folded != Some(*slot));
-        let heights = open.filter_map(|(slot, width)| Some(card::height(self.registry[self.algorithm(controls, slot)?], width)));
+        let heights = open.filter_map(|(slot, width)| {
+            let algorithm = self.registry[self.algorithm(controls, slot)?];
+            Some(card::height(algorithm, width, self.browses(slot)))
+        });
         heights.fold(0.0, f32::max)
     }
 
+    fn browses(&self, slot: Slot) -> bool {
+        self.browser.as_ref().is_some_and(|b| b.slot == slot)
+    }
+
     /// Both cards side by side.
-    fn cards(&mut self, ui: &mut Ui, area: Rect, controls: &dyn Controls) {
+    fn cards(&mut self, ui: &mut Ui, area: Rect, controls: &dyn Controls, models: &[ModelView; 2]) {
         let widths = self.card_widths(area.width());
         let lefts = [area.left(), area.left() + widths[0] + GAP];
         let heard = if controls.get(Control::Listen) >= 0.5 { Slot::B } else { Slot::A };
         let folded = self.folded;
-        for ((slot, left), width) in Slot::ALL.into_iter().zip(lefts).zip(widths) {
+        let mut takers = Vec::new();
+        for (((slot, left), width), model) in Slot::ALL.into_iter().zip(lefts).zip(widths).zip(models) {
             let view = card::View {
                 slot,
                 registry: self.registry,
                 chosen: self.algorithm(controls, slot),
                 folded: folded == Some(slot),
                 heard: heard == slot,
+                model,
             };
             let rect = Rect::from_min_size(pos2(left, area.top()), vec2(width, area.height()));
-            if card::show(ui, &mut self.hands, controls, rect, &view) {
+            if view.chosen.is_some_and(|c| self.registry[c].model) {
+                takers.push((slot, rect));
+            } else if self.browses(slot) {
+                self.browser = None;
+            }
+            if card::show(ui, &mut self.hands, controls, rect, &view, &mut self.browser) {
                 // One card at most is folded: folding the second opens the first.
                 self.folded = if view.folded { None } else { Some(slot) };
                 self.hands.busy = true;
             }
+        }
+        self.drops(ui, controls, &takers);
+    }
+
+    /// A file that is dragged over the window belongs to the card under the pointer if that runs a model, else to the first that
+    /// does.
+    fn drops(&mut self, ui: &Ui, controls: &dyn Controls, takers: &[(Slot, Rect)]) {
+        let (hovers, dropped, at) = ui.input(|i| {
+            let dropped = i.raw.dropped_files.first().map(|f| f.path().to_owned());
+            (!i.raw.hovered_files.is_empty(), dropped, i.pointer.latest_pos())
+        });
+        if !hovers && dropped.is_none() {
+            return;
+        }
+        let under = takers.iter().find(|(_, rect)| at.is_some_and(|at| rect.contains(at)));
+        let Some((slot, rect)) = under.or(takers.first()) else { return };
+        self.hands.busy = true;
+        match dropped {
+            Some(path) => model::drop_file(&mut self.hands, controls, *slot, &path),
+            None => model::drop_mark(ui, *rect, *slot),
         }
     }
 }

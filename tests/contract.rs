@@ -95,6 +95,15 @@ fn is_resampled(settings: &Settings, rate: f32) -> bool {
     double(settings).is_some_and(|d| d.model.info().sample_rate != rate)
 }
 
+/// How far apart the samples of a sound may be that has come to rest. A network's recurrence may end in a cycle of the last bits
+/// instead of at a point; each phase of a sinc has a gain of its own, within -90 dB.
+fn ripple(settings: &Settings, rate: f32, end: &[f32]) -> f32 {
+    let is_recurrent = double(settings)
+        .is_some_and(|d| d.model.sizes().iter().filter_map(|s| s.architecture.as_ref()).any(|a| a.receptive_field().is_none()));
+    let cycle = if is_recurrent { 4.0 * f32::EPSILON } else { 0.0 };
+    peak(end) * if is_resampled(settings, rate) { 3e-5 } else { cycle }
+}
+
 /// What runs, for messages.
 fn name(settings: &Settings) -> String {
     format!("{} {:?}", settings.algorithm().id, double(settings).and_then(|d| d.model.info().name.as_deref()))
@@ -409,8 +418,7 @@ fn a_constant_comes_out_finite_and_in_the_end_constant() {
         assert!(out.iter().all(|y| y.is_finite()), "{what}");
         if !draws(settings) && is_sane(settings) {
             let end = &out[out.len() - 1000..];
-            // Each phase of a sinc has a gain of its own, within -90 dB.
-            let ripple = if is_resampled(settings, rate) { 3e-5 * peak(end) } else { 0.0 };
+            let ripple = ripple(settings, rate, end);
             assert!(end.iter().all(|y| (*y - end[0]).abs() <= ripple), "{x}: {:?}; {what}", &end[990..]);
         }
     });
@@ -435,7 +443,8 @@ fn no_subnormal_number_comes_out_when_sound_stops() {
         let tail = &out[0][out[0].len() - 100..];
         if !draws(settings) && is_sane(settings) && !(is_resampled(settings, rate) && double(settings).is_some_and(|d| !d.silent))
         {
-            assert!(tail.iter().all(|x| *x == tail[0]), "{:?}; {what}", tail);
+            let cycle = if is_resampled(settings, rate) { 0.0 } else { ripple(settings, rate, tail) };
+            assert!(tail.iter().all(|x| (x - tail[0]).abs() <= cycle), "{:?}; {what}", tail);
         }
     });
 }
@@ -658,8 +667,8 @@ fn every_ramped_parameter_sweeps_end_to_end_without_a_click() {
     let (mut found, mut worst) = (Vec::new(), 0.0f32);
     for base in bases().filter(is_sane) {
         let row = base.algorithm();
-        let mut bases: Vec<Settings> = structures(base);
-        bases.push(straight(base));
+        // A model's structures differ in what cannot click: a fixed delay.
+        let mut bases = if double(&base).is_some() { vec![base] } else { [structures(base), vec![straight(base)]].concat() };
         if row.id == "saturator" {
             bases.push(Settings::new(row).with("bias", 0.5));
             bases.push(Settings::new(row).with("bias", 0.5).with("dc_blocker", 0.0).with("tone", 20_000.0));

@@ -1,14 +1,17 @@
 """Plays a sound through the VST3 plug-in in pedalboard (a JUCE host). Driven by host_vst3.rs.
 
 Standard input: {"plugin", "sound", "output" (raw little-endian f32, channel after channel), "channels", "rate", "block",
-"values": {name: raw value}, "state": hex or null}. Standard output: {"raw": {name: raw value read back}, "state": hex}.
+"values": {name: raw value}, "state": hex or null, "model": path or null (for slot A)}. Standard output: {"raw": {name: raw value read back}, "state": hex}.
 
 pedalboard prepares a plug-in when it loads it, so values that need other slots arrive while it runs, and the slots are made beside the
 audio thread: silence is played until the plug-in has come to rest, that is until the same sound comes out twice in a row.
 """
 
 import json
+import pathlib
+import struct
 import sys
+import tempfile
 import time
 
 import numpy
@@ -24,11 +27,31 @@ def play(plugin):
     return output
 
 
+def load_model(plugin, model):
+    """By a preset (Steinberg's .vstpreset) like the plug-in's own, but for the field of the model."""
+    # "VST3", version, class, and where the list is: a count of (id, offset, size).
+    preset = plugin.preset_data
+    head, where = preset[:40], struct.unpack_from("<q", preset, 40)[0]
+    count = struct.unpack_from("<i", preset, where + 4)[0]
+    chunks = [struct.unpack_from("<4sqq", preset, where + 8 + 20 * i) for i in range(count)]
+    offset, size = next((offset, size) for id, offset, size in chunks if id == b"Comp")
+    state = json.loads(preset[offset : offset + size])
+    state["fields"]["a_model"] = json.dumps({"name": model.name, "folder": str(model.parent)})
+    component = json.dumps(state).encode()
+    tail = b"List" + struct.pack("<i4sqq", 1, b"Comp", 48, len(component))
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "model.vstpreset"
+        path.write_bytes(head + struct.pack("<q", 48 + len(component)) + component + tail)
+        plugin.load_preset(str(path))
+
+
 plugin = pedalboard.load_plugin(job["plugin"])
 if job["state"] is not None:
     plugin.raw_state = bytes.fromhex(job["state"])
 for name, value in job["values"].items():
     plugin.parameters[name].raw_value = value
+if job["model"] is not None:
+    load_model(plugin, pathlib.Path(job["model"]))
 before, output = play(plugin), None
 for _ in range(100):
     time.sleep(0.1)

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use isotherm::algorithm::REGISTRY;
 use isotherm::audio::wav::{Format, read, write};
 use isotherm::audio::{Audio, generate};
-use isotherm::dsp::{Kind, choice_id};
+use isotherm::dsp::{Algorithm, Kind, Parameter, choice_id};
 use isotherm_host::{Plugin, nice_state};
 use serde_json::{Value, json};
 
@@ -27,6 +27,8 @@ struct Job<'a> {
     block: usize,
     values: BTreeMap<String, f32>,
     state: Option<String>,
+    /// For slot A.
+    model: Option<&'a Path>,
 }
 
 /// The output, the parameters' raw values and the state.
@@ -36,7 +38,7 @@ fn play(job: &Job) -> (Vec<Vec<f32>>, BTreeMap<String, f32>, String) {
     std::fs::write(&from, bytes).unwrap();
     let order = json!({
         "plugin": path("ISOTHERM_VST3"), "sound": from, "output": to, "channels": job.sound.len(), "rate": job.rate, "block": job.block,
-        "values": job.values, "state": job.state,
+        "values": job.values, "state": job.state, "model": job.model,
     });
     let mut python = Command::new(path("ISOTHERM_PYTHON"))
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host_vst3.py"))
@@ -57,12 +59,17 @@ fn play(job: &Job) -> (Vec<Vec<f32>>, BTreeMap<String, f32>, String) {
     (output, raw, answer["state"].as_str().unwrap().to_string())
 }
 
+/// A parameter as pedalboard calls it.
+fn name(slot: &str, algorithm: &Algorithm, parameter: &Parameter) -> String {
+    format!("{slot} {} {}", algorithm.name, parameter.name).to_lowercase().replace(' ', "_")
+}
+
 /// Values somewhere in the range, as a host holds them (0 to 1).
 fn values(slot: &str, row: usize) -> BTreeMap<String, f32> {
     let algorithm = REGISTRY[row];
     let mut values = BTreeMap::from([(format!("{slot}_algorithm"), row as f32 / (REGISTRY.len() - 1) as f32)]);
     for parameter in algorithm.parameters {
-        let name = format!("{slot}_{}_{}", algorithm.id, parameter.name.to_lowercase().replace(' ', "_"));
+        let name = name(slot, algorithm, parameter);
         let value = match parameter.kind {
             Kind::Choice { names, .. } => (names.len() / 2) as f32 / (names.len() - 1) as f32,
             Kind::Toggle { .. } => 1.0,
@@ -73,21 +80,24 @@ fn values(slot: &str, row: usize) -> BTreeMap<String, f32> {
     values
 }
 
-/// What `isotherm render` makes of the values: a CLAP instance of the same build turns them into plain ones.
-fn rendered(folder: &Path, raw: &BTreeMap<String, f32>, row: usize, sound: &[Vec<f32>], rate: u32) -> Vec<Vec<f32>> {
+/// What `isotherm render` makes of a job's values: a CLAP instance of the same build turns them into plain ones.
+fn rendered(job: &Job, raw: &BTreeMap<String, f32>, row: usize) -> Vec<Vec<f32>> {
     let algorithm = REGISTRY[row];
     let mut clap = Plugin::load(&path("ISOTHERM_CLAP")).unwrap();
     for parameter in algorithm.parameters {
-        let value = f64::from(raw[&format!("a_{}_{}", algorithm.id, parameter.name.to_lowercase().replace(' ', "_"))]);
+        let value = f64::from(raw[&name("a", algorithm, parameter)]);
         let steps = if let Kind::Choice { names, .. } = parameter.kind { (names.len() - 1) as f64 } else { 1.0 };
         clap.set(&format!("A {} {}", algorithm.name, parameter.name), value * steps);
     }
     let state = nice_state::parameters(&clap.save().unwrap()).unwrap();
-    let (from, to) = (folder.join("in.wav"), folder.join("out.wav"));
-    let channels: Vec<&[f32]> = sound.iter().map(Vec::as_slice).collect();
-    write(&from, &Audio::from_channels(rate, &channels).unwrap(), Format::Float32).unwrap();
+    let (from, to) = (job.folder.join("in.wav"), job.folder.join("out.wav"));
+    let channels: Vec<&[f32]> = job.sound.iter().map(Vec::as_slice).collect();
+    write(&from, &Audio::from_channels(job.rate, &channels).unwrap(), Format::Float32).unwrap();
     let mut render = Command::new(env!("CARGO_BIN_EXE_isotherm"));
     render.arg("render").args([&from, &to]).args(["--algorithm", algorithm.id, "--format", "32f"]);
+    if let Some(model) = job.model {
+        render.arg("--model").arg(model);
+    }
     for parameter in algorithm.parameters {
         let value = state[&format!("a_{}_{}", algorithm.id, parameter.id)];
         let text = match parameter.kind {
@@ -99,7 +109,7 @@ fn rendered(folder: &Path, raw: &BTreeMap<String, f32>, row: usize, sound: &[Vec
     let done = render.output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let output = read(&to).unwrap();
-    (0..sound.len()).map(|c| output.channel(c).to_vec()).collect()
+    (0..job.sound.len()).map(|c| output.channel(c).to_vec()).collect()
 }
 
 fn sound(channels: usize) -> Vec<Vec<f32>> {
@@ -112,9 +122,10 @@ fn the_vst3_gives_the_samples_of_isotherm_render_in_mono_and_stereo_at_any_block
         for (channels, rate, block) in [(2, 48_000, 512), (1, 44_100, 333)] {
             let folder = tempfile::tempdir().unwrap();
             let sound = sound(channels);
-            let job = Job { folder: folder.path(), sound: &sound, rate, block, values: values("a", row), state: None };
+            let job =
+                Job { folder: folder.path(), sound: &sound, rate, block, values: values("a", row), state: None, model: None };
             let (output, raw, _) = play(&job);
-            let expected = rendered(folder.path(), &raw, row, &sound, rate);
+            let expected = rendered(&job, &raw, row);
             for c in 0..channels {
                 let differs = (0..expected[c].len()).find(|&i| expected[c][i] != output[c][i]);
                 assert!(differs.is_none(), "{}, {channels} channels, from frame {differs:?}", algorithm.id);
@@ -127,10 +138,78 @@ fn the_vst3_gives_the_samples_of_isotherm_render_in_mono_and_stereo_at_any_block
 fn the_vst3s_state_restores_the_sound_in_another_process() {
     let folder = tempfile::tempdir().unwrap();
     let sound = sound(2);
-    let job = Job { folder: folder.path(), sound: &sound, rate: 48_000, block: 512, values: values("a", 1), state: None };
+    let job =
+        Job { folder: folder.path(), sound: &sound, rate: 48_000, block: 512, values: values("a", 1), state: None, model: None };
     let (output, raw, state) = play(&job);
     let (again, raw_again, state_again) = play(&Job { values: BTreeMap::new(), state: Some(state.clone()), ..job });
     assert_eq!(raw, raw_again);
     assert_eq!(state, state_again);
     assert!(output == again);
+}
+
+/// Where the algorithm that runs models stands.
+fn neural() -> usize {
+    REGISTRY.iter().position(|r| r.model).unwrap()
+}
+
+#[test]
+fn the_vst3_plays_a_model_with_the_samples_of_isotherm_render() {
+    let model = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/saturator-18db-lstm16.nam"));
+    for (channels, rate, block) in [(2, 48_000, 512), (1, 44_100, 333)] {
+        let folder = tempfile::tempdir().unwrap();
+        let sound = sound(channels);
+        let values = BTreeMap::from([("a_algorithm".to_string(), neural() as f32 / (REGISTRY.len() - 1) as f32)]);
+        let job = Job { folder: folder.path(), sound: &sound, rate, block, values, state: None, model: Some(model) };
+        let (output, raw, _) = play(&job);
+        assert!(output == rendered(&job, &raw, neural()), "{channels} channels at {rate} Hz");
+        assert!(output != sound, "no model was loaded");
+    }
+}
+
+/// Where the folder with other implementations' renders is.
+fn peer_models() -> Option<PathBuf> {
+    let shared = std::env::var_os("ISOTHERM_SHARED").map(PathBuf::from);
+    let shared = shared.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"));
+    Some(shared.join("peer-models")).filter(|f| f.is_dir())
+}
+
+#[test]
+fn models_of_another_implementation_sound_as_there_from_the_command_line_and_in_both_hosts() {
+    let Some(folder) = peer_models() else {
+        println!("skipped: there is no folder of reference renders");
+        return;
+    };
+    let input = read(folder.join("input.wav")).unwrap();
+    let sound = [input.channel(0).to_vec()];
+    for name in ["lstm", "wavenet", "wavenet_a1_standard"] {
+        let model = folder.join(format!("{name}.nam"));
+        let reference = read(folder.join(format!("{name}_reference.wav"))).unwrap();
+        let reference = reference.channel(0);
+        let close = |face: &str, output: &[f32]| {
+            let worst = output.iter().zip(reference).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            println!("{name}, {face}: {worst:e}");
+            assert!(output.len() == reference.len() && worst < 1e-5, "{name}, {face}: off by {worst}");
+        };
+        let work = tempfile::tempdir().unwrap();
+        let rate = input.sample_rate();
+        // Raw, that is at the model's own level.
+        let values = BTreeMap::from([
+            ("a_algorithm".to_string(), neural() as f32 / (REGISTRY.len() - 1) as f32),
+            ("a_neural_model_output_mode".to_string(), 0.0),
+        ]);
+        let job = Job { folder: work.path(), sound: &sound, rate, block: 256, values, state: None, model: Some(&model) };
+        let (output, raw, _) = play(&job);
+        close("VST3", &output[0]);
+        close("command line", &rendered(&job, &raw, neural())[0]);
+
+        let mut clap = Plugin::load(&path("ISOTHERM_CLAP")).unwrap();
+        clap.set_text("A Algorithm", REGISTRY[neural()].name).unwrap();
+        clap.set_text("A Neural model Output mode", "Raw").unwrap();
+        let field = json!({ "name": model.file_name().unwrap().to_str(), "folder": folder.to_str() }).to_string();
+        let state = nice_state::with_field(&clap.save().unwrap(), "a_model", &field).unwrap();
+        clap.load_state(&state).unwrap();
+        clap.select_layout(1).unwrap();
+        clap.activate(f64::from(rate), 256).unwrap();
+        close("CLAP", &clap.render(&sound, [256], &[]).unwrap()[0]);
+    }
 }

@@ -106,7 +106,7 @@ fn voices_of_layers_allocate_and_free_nothing() {
         for channels in [1, 2, 7, 13, 32] {
             for level in Level::available() {
                 for precision in [Precision::Fast, Precision::Exact] {
-                    let mut voices = network.clone().voices(Mode { channels, precision, level }).unwrap();
+                    let mut voices = network.clone().voices(Mode { precision, level, ..Mode::new(channels) }).unwrap();
                     let mut audio = vec![vec![0.25; 4096]; channels];
                     let knob = vec![0.5; 4096];
                     for frames in [0, 1, 7, 63, 64, 65, 512, if precision == Precision::Exact { 1 } else { 4096 }] {

@@ -400,7 +400,7 @@ fn network(net: &WaveNet) -> Arc<dyn Network> {
 }
 
 fn voices(net: &WaveNet, channels: usize, precision: Precision, level: Level) -> Box<dyn Voices> {
-    network(net).voices(Mode { channels, precision, level }).unwrap()
+    network(net).voices(Mode { precision, level, ..Mode::new(channels) }).unwrap()
 }
 
 /// In blocks of these lengths, over and over.

@@ -35,7 +35,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
                         })
                     })
                     .collect();
-                json!({ "id": row.id, "name": row.name, "description": row.description, "parameters": parameters })
+                json!({ "id": row.id, "name": row.name, "description": row.description, "model": row.model, "parameters": parameters })
             })
             .collect();
         say(serde_json::to_string_pretty(&rows).map_err(Failure::failed)?);
@@ -45,7 +45,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         say(format_args!("{}: {}", row.id, row.description));
         for p in row.parameters {
             let range = format!("{} [{}]", p.expected(), p.text(p.default()));
-            say(format_args!("  --{:<14} {range:<34} {}", flag(p.id), p.doc));
+            say(format_args!("  --{:<16} {range:<37} {}", flag(p.id), p.doc));
         }
     }
     Ok(())

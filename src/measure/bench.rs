@@ -58,6 +58,8 @@ pub fn measure(
 ) -> Result<Figures, PrepareError> {
     let mut processor = (algorithm.algorithm().create)();
     processor.prepare(Spec { sample_rate, channels, max_frames: block }, algorithm)?;
+    // What works on another thread is waited for, so that its time counts.
+    processor.set_offline(true);
     let blocks = match length {
         Length::Blocks(blocks) => blocks,
         Length::Seconds(seconds) => (seconds * sample_rate / block as f32).ceil() as usize,

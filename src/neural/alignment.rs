@@ -20,6 +20,8 @@ pub struct Alignment {
 
 /// Length of the sweep: an octave takes 56 ms.
 const SWEEP_SECONDS: f64 = 0.5;
+/// No rate makes it longer, in frames.
+const MOST_FRAMES: f64 = 131_072.0;
 /// From here to [`HIGHEST`] of the sample rate. Equal energy in each octave, as music has.
 const LOWEST_HZ: f64 = 40.0;
 const HIGHEST: f64 = 0.4;
@@ -39,7 +41,7 @@ const TAIL: usize = LATEST as usize + AROUND as usize;
 
 /// An exponential sine sweep (Farina, AES 108, 2000).
 fn sweep(sample_rate: f64) -> Vec<f32> {
-    let frames = SWEEP_SECONDS * sample_rate;
+    let frames = (SWEEP_SECONDS * sample_rate).min(MOST_FRAMES);
     let octaves = (HIGHEST * sample_rate / LOWEST_HZ).max(2.0).ln();
     let peak = 10f64.powf(PEAK_DB / 20.0);
     let scale = std::f64::consts::TAU * LOWEST_HZ.min(HIGHEST * sample_rate / 2.0) / sample_rate * frames / octaves;
@@ -87,7 +89,7 @@ fn compare(x: &[f32], y: &[f32]) -> Alignment {
     let (first, last) = (EARLIEST - AROUND, LATEST + AROUND);
     let correlation: Vec<f64> = (first..last)
         .map(|lag| {
-            let (x, y) = if lag < 0 { (&x[lag.unsigned_abs()..], &y[..]) } else { (x, &y[lag as usize..]) };
+            let (x, y) = if lag < 0 { (x.get(lag.unsigned_abs()..).unwrap_or(&[]), &y[..]) } else { (x, &y[lag as usize..]) };
             correlate(x, y)
         })
         .collect();
@@ -322,6 +324,7 @@ mod tests {
         let clear = found(echo(0.5), |x| x, 48_000.0);
         assert!(!clear.ambiguous && (clear.delay_frames - 3.0).abs() < 0.02, "{clear:?}");
         assert!(found(vec![0.0], |x| x, 48_000.0).ambiguous);
+        assert!(found(vec![1.0], |x| x, 1.0).ambiguous);
         assert!(found(vec![1.0], |_| f64::NAN, 48_000.0).ambiguous);
     }
 

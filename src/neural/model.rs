@@ -98,6 +98,7 @@ pub struct Model {
     /// Of each network, once it was asked for.
     alignments: Vec<OnceLock<Alignment>>,
     explosions: AtomicU64,
+    misses: AtomicU64,
     bytes: Vec<u8>,
 }
 
@@ -122,7 +123,15 @@ impl Model {
 
     fn put(loaded: Loaded, networks: Vec<Arc<dyn Network>>, bytes: Vec<u8>) -> Arc<Self> {
         let alignments = vec![OnceLock::new(); networks.len()];
-        let model = Arc::new(Self { key: shelf::new_key(), loaded, networks, alignments, explosions: AtomicU64::new(0), bytes });
+        let model = Arc::new(Self {
+            key: shelf::new_key(),
+            loaded,
+            networks,
+            alignments,
+            explosions: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            bytes,
+        });
         shelf::put(&model);
         model
     }
@@ -202,6 +211,17 @@ impl Model {
     /// [any thread]
     pub(super) fn count_explosion(&self) {
         self.explosions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often its output was not ready in time and the dry sound was heard instead, in all processors together. [any thread]
+    #[must_use]
+    pub fn misses(&self) -> u64 {
+        self.misses.load(Ordering::Relaxed)
+    }
+
+    /// [any thread]
+    pub(super) fn count_misses(&self, more: u64) {
+        self.misses.fetch_add(more, Ordering::Relaxed);
     }
 
     /// The file's bytes. [any thread]

@@ -451,6 +451,8 @@ struct Player {
     values: Vec<Vec<f32>>,
     /// Channels whose output was no number in this turn.
     broken: Vec<bool>,
+    /// Of the voices, as far as the model counts them already.
+    misses: u64,
     /// The last frame that went in and that came out, where [`Self::run_or_rest`] looks after that.
     last: Vec<[f32; 2]>,
 }
@@ -464,6 +466,7 @@ impl Player {
             knobs: (0..knobs).map(|_| Ramp::new(0.5, sample_rate)).collect(),
             values: vec![vec![0.0; longest]; knobs],
             broken: vec![false; channels],
+            misses: 0,
             last: vec![NOTHING_YET; channels],
         }
     }
@@ -506,6 +509,11 @@ impl Player {
             self.broken.fill(false);
             self.voices.reset();
             self.model.count_explosion();
+        }
+        let misses = self.voices.misses();
+        if misses > self.misses {
+            self.model.count_misses(misses - self.misses);
+            self.misses = misses;
         }
     }
 
@@ -782,6 +790,43 @@ mod tests {
         for offline in [true, false] {
             slots.set_offline(offline);
             assert_eq!(told.load(Ordering::Relaxed), offline);
+        }
+    }
+
+    #[test]
+    fn what_is_not_ready_in_time_is_counted_once() {
+        struct Late(u64);
+        impl Network for Late {
+            fn voices(self: Arc<Self>, _: Mode) -> Result<Box<dyn Voices>, String> {
+                Ok(Box::new(Self(0)))
+            }
+            fn bytes(&self) -> usize {
+                0
+            }
+        }
+        impl Voices for Late {
+            /// Late in every block.
+            fn process(&mut self, _: &mut Block<'_>, _: &[&[f32]]) {
+                self.0 += 1;
+            }
+            fn reset(&mut self) {}
+            fn rests(&self) -> bool {
+                false
+            }
+            fn misses(&self) -> u64 {
+                self.0
+            }
+            fn bytes(&self) -> usize {
+                0
+            }
+        }
+        let model = Model::from_network(info(), Arc::new(Late(0)), Vec::new());
+        for so_far in [1, 2] {
+            let mut neural = prepared(&settings(&model), 48_000.0);
+            neural.process(&mut [&mut [0.0; CHUNK]]);
+            assert_eq!(model.misses(), 2 * so_far - 1);
+            neural.process(&mut [&mut [0.0; CHUNK]]);
+            assert_eq!(model.misses(), 2 * so_far);
         }
     }
 

@@ -307,7 +307,7 @@ mod tests {
                 let mut x = vec![0.0; 8192];
                 x[5] = 1.0;
                 let mut line = crate::dsp::Delay::new(voices_latency);
-                let y = through(&mut rates, &x, |block| line.process(&mut block[0]));
+                let y = through(&mut rates, &x, |block| line.process(block[0]));
                 // The phase of a low frequency is the delay.
                 let w = std::f64::consts::TAU * (0.05 * f64::from(model / host)).min(0.05);
                 let (re, im) = y.iter().enumerate().fold((0.0, 0.0), |(re, im), (i, y)| {

@@ -10,10 +10,11 @@ mod plain;
 mod program;
 
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use self::memory::{Area, Arena, Memory};
-use self::program::{Program, Step, Sweep};
+use self::memory::{Area, Arena, Memory, Ring};
+use self::plain::Sweep;
+use self::program::{Program, Step};
 use super::activation::{Accuracy, Exact, Fast, Precision};
 use super::description::WaveNet;
 use super::engine::{Mode, Network, Voices};
@@ -27,15 +28,18 @@ use crate::dsp::{Block, CHUNK};
 #[must_use]
 pub fn build(description: &WaveNet) -> Arc<dyn Network> {
     let Some(field) = description.receptive_field() else { panic!("a recurrent condition model") };
-    Arc::new(Packed { fast: Variant::new(description, Sweep::Allowed), exact: Variant::new(description, Sweep::Never), field })
+    let packed = Packed { description: description.clone(), field, variants: Default::default() };
+    packed.variant(Precision::Fast, Level::best_up_to(Level::Avx512));
+    Arc::new(packed)
 }
 
-/// A network for each precision.
+/// A network for each way of running it that was asked for.
 struct Packed {
-    fast: Variant,
-    exact: Variant,
+    description: WaveNet,
     /// Frames that an output depends on.
     field: usize,
+    /// For narrow vectors, for wide ones, and exact.
+    variants: [OnceLock<Variant>; 3],
 }
 
 struct Variant {
@@ -46,8 +50,8 @@ struct Variant {
 }
 
 impl Variant {
-    fn new(description: &WaveNet, sweep: Sweep) -> Self {
-        let (mut program, input, output) = Program::new(description, sweep);
+    fn new(description: &WaveNet, stacks: Option<Level>) -> Self {
+        let (mut program, input, output) = Program::new(description, stacks);
         let weights = Arena::of(&std::mem::take(&mut program.weights));
         Self { program, weights, input, output }
     }
@@ -58,11 +62,13 @@ impl Variant {
 }
 
 impl Packed {
-    fn variant(&self, precision: Precision) -> &Variant {
-        match precision {
-            Precision::Fast => &self.fast,
-            Precision::Exact => &self.exact,
-        }
+    fn variant(&self, precision: Precision, level: Level) -> &Variant {
+        let (number, stacks) = match (precision, level) {
+            (Precision::Fast, Level::Portable | Level::Avx2) => (0, Some(Level::Avx2)),
+            (Precision::Fast, Level::Avx512) => (1, Some(Level::Avx512)),
+            (Precision::Exact, _) => (2, None),
+        };
+        self.variants[number].get_or_init(|| Variant::new(&self.description, stacks))
     }
 }
 
@@ -72,7 +78,9 @@ impl Network for Packed {
     }
 
     fn bytes(&self) -> usize {
-        self.fast.bytes() + self.exact.bytes()
+        // The description has the same numbers as any variant.
+        let variants = self.variants.iter().filter_map(OnceLock::get);
+        variants.clone().map(Variant::bytes).sum::<usize>() + variants.map(|v| v.weights.bytes()).next().unwrap_or(0)
     }
 }
 
@@ -81,6 +89,8 @@ struct Player {
     network: Arc<Packed>,
     mode: Mode,
     channels: Vec<Channel>,
+    /// Of all channels, one behind the other.
+    state: Arena,
     scratch: Arena,
     /// Where the next frame goes in each ring, the same for all channels.
     positions: Vec<usize>,
@@ -88,8 +98,8 @@ struct Player {
     silent: Vec<f32>,
 }
 
+#[derive(Clone)]
 struct Channel {
-    state: Arena,
     /// The input that came last, and how often it came without another one between, up to the receptive field.
     last: f32,
     run: usize,
@@ -97,53 +107,43 @@ struct Channel {
 
 impl Player {
     fn new(network: Arc<Packed>, mode: Mode) -> Self {
-        let layout = &network.variant(mode.precision).program.layout;
-        let channel = || Channel { state: Arena::new(layout.state), last: 0.0, run: 0 };
-        let mut player = Self {
-            mode: Mode { level: Level::best_up_to(mode.level), ..mode },
-            channels: (0..mode.channels).map(|_| channel()).collect(),
-            scratch: Arena::new(layout.scratch),
-            positions: vec![0; layout.rings.len()],
-            silent: Vec::new(),
-            network: Arc::clone(&network),
-        };
-        player.chunk(0, 1, true);
-        let state = player.channels[0].state.as_slice();
-        player.silent =
-            layout.rings.iter().flat_map(|ring| (0..ring.rows).map(|row| state[ring.at + row * ring.stride])).collect();
+        let mode = Mode { level: Level::best_up_to(mode.level), ..mode };
+        let variant = network.variant(mode.precision, mode.level);
+        let layout = &variant.program.layout;
+        let mut state = Arena::new(mode.channels * layout.state);
+        let mut scratch = Arena::new(layout.scratch);
+        let positions = vec![0; layout.rings.len()];
+        variant.chunk(mode, state.as_mut_slice(), scratch.as_mut_slice(), &positions, 1, true);
+        let row = |ring: &Ring, row: usize| state.as_slice()[ring.at + row * ring.stride];
+        let silent = layout.rings.iter().flat_map(|ring| (0..ring.rows).map(move |r| row(ring, r))).collect();
+        let channels = vec![Channel { last: 0.0, run: 0 }; mode.channels];
+        let mut player = Self { mode, channels, state, scratch, positions, silent, network };
         player.reset();
         player
     }
+}
 
-    /// Runs what stands in the scratch memory at the input through a channel's state.
-    fn chunk(&mut self, channel: usize, frames: usize, settle: bool) {
-        let variant = self.network.variant(self.mode.precision);
-        let memory = Memory {
-            rings: &variant.program.layout.rings,
-            positions: &self.positions,
-            state: self.channels[channel].state.as_mut_slice().as_mut_ptr(),
-            scratch: self.scratch.as_mut_slice().as_mut_ptr(),
-        };
-        let (steps, weights) = (variant.program.steps.as_slice(), variant.weights.as_slice());
-        let level = self.mode.level;
-        match self.mode.precision {
-            Precision::Fast => level.run(Run { steps, memory, weights, frames, settle, accuracy: PhantomData::<Fast> }),
-            Precision::Exact => level.run(Run { steps, memory, weights, frames, settle, accuracy: PhantomData::<Exact> }),
+impl Variant {
+    /// Runs what stands in the scratch memory at the input through a channel's state. With `settle`, the last of it has been there for
+    /// ever.
+    fn chunk(&self, mode: Mode, state: &mut [f32], scratch: &mut [f32], positions: &[usize], frames: usize, settle: bool) {
+        let layout = &self.program.layout;
+        assert!(state.len() >= layout.state && scratch.len() >= layout.scratch && frames <= CHUNK);
+        let rings = &layout.rings;
+        let memory = Memory { rings, positions, state: state.as_mut_ptr(), scratch: scratch.as_mut_ptr() };
+        let sweep = Sweep { memory: &memory, weights: self.weights.as_slice().as_ptr(), frames, settle };
+        let steps = self.program.steps.as_slice();
+        match mode.precision {
+            Precision::Fast => mode.level.run(Run { steps, sweep, accuracy: PhantomData::<Fast> }),
+            Precision::Exact => mode.level.run(Run { steps, sweep, accuracy: PhantomData::<Exact> }),
         }
-    }
-
-    fn row(&mut self, area: Area) -> &mut [f32] {
-        &mut self.scratch.as_mut_slice()[area.at..area.at + CHUNK]
     }
 }
 
 /// All steps over a chunk.
 struct Run<'a, A> {
     steps: &'a [Step],
-    memory: Memory<'a>,
-    weights: &'a [f32],
-    frames: usize,
-    settle: bool,
+    sweep: Sweep<'a>,
     accuracy: PhantomData<A>,
 }
 
@@ -152,53 +152,58 @@ impl<A: Accuracy> Kernel for Run<'_, A> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { steps, memory, weights, frames, settle, accuracy: _ } = self;
-        debug_assert!(frames <= CHUNK);
-        for step in steps {
-            // SAFETY: `Player` made the memory by the program's layout and passes at most a chunk of frames.
-            unsafe { step.run::<S, A>(s, &memory, weights.as_ptr(), frames, settle, S::LEVEL) };
+        for step in self.steps {
+            // SAFETY: whoever makes this has made the memory by the program's layout and has at most a chunk of frames.
+            unsafe { step.run::<S, A>(s, &self.sweep) };
         }
     }
 }
 
 impl Voices for Player {
     fn process(&mut self, block: &mut Block<'_>, _knobs: &[&[f32]]) {
-        let network = Arc::clone(&self.network);
-        let variant = network.variant(self.mode.precision);
+        let Self { network, mode, channels, state, scratch, positions, .. } = self;
+        let variant = network.variant(mode.precision, mode.level);
+        let layout = &variant.program.layout;
+        let (state, scratch) = (state.as_mut_slice(), scratch.as_mut_slice());
         let total = block.first().map_or(0, |channel| channel.len());
         let mut start = 0;
         while start < total {
             let frames = (total - start).min(CHUNK);
-            for (number, channel) in block.iter_mut().enumerate() {
-                let audio = &mut channel[start..start + frames];
-                self.channels[number].listen(audio, network.field);
-                let input = self.row(variant.input);
+            for (number, (audio, channel)) in block.iter_mut().zip(&mut *channels).enumerate() {
+                let audio = &mut audio[start..start + frames];
+                channel.listen(audio, network.field);
+                let input = &mut scratch[variant.input.at..][..CHUNK];
                 input[..frames].copy_from_slice(audio);
                 input[frames..].fill(0.0);
-                self.chunk(number, frames, false);
-                audio.copy_from_slice(&self.row(variant.output)[..frames]);
+                variant.chunk(*mode, &mut state[number * layout.state..], scratch, positions, frames, false);
+                audio.copy_from_slice(&scratch[variant.output.at..][..frames]);
             }
-            for (position, ring) in self.positions.iter_mut().zip(&variant.program.layout.rings) {
-                *position = (*position + frames) % ring.frames;
+            for (position, ring) in positions.iter_mut().zip(&layout.rings) {
+                *position += frames;
+                if *position >= ring.frames {
+                    *position -= ring.frames;
+                }
             }
             start += frames;
         }
     }
 
     fn reset(&mut self) {
-        let rings = &self.network.variant(self.mode.precision).program.layout.rings;
-        self.positions.fill(0);
-        for channel in &mut self.channels {
+        let layout = &self.network.variant(self.mode.precision, self.mode.level).program.layout;
+        // Spread, so that not all rings end in the same block.
+        for (number, (position, ring)) in self.positions.iter_mut().zip(&layout.rings).enumerate() {
+            *position = ring.frames * number / layout.rings.len();
+        }
+        for state in self.state.as_mut_slice().chunks_mut(layout.state.max(1)) {
             let mut silent = self.silent.iter();
-            let state = channel.state.as_mut_slice();
-            for ring in rings {
+            for ring in &layout.rings {
                 let rows = &mut state[ring.at..ring.at + ring.rows * ring.stride];
                 for (row, value) in rows.chunks_exact_mut(ring.stride).zip(&mut silent) {
                     row.fill(*value);
                 }
             }
-            (channel.last, channel.run) = (0.0, self.network.field);
         }
+        self.channels.fill(Channel { last: 0.0, run: self.network.field });
     }
 
     fn rests(&self) -> bool {
@@ -206,7 +211,7 @@ impl Voices for Player {
     }
 
     fn bytes(&self) -> usize {
-        self.channels.iter().map(|channel| channel.state.bytes()).sum::<usize>()
+        self.state.bytes()
             + size_of_val(self.channels.as_slice())
             + self.scratch.bytes()
             + size_of_val(self.positions.as_slice())

@@ -1,5 +1,9 @@
-//! The editor's window: the panels of `ui` over this instance's parameters and meters.
+//! The editor's window: the panels of `ui` over this instance's parameters, meters and models.
+//!
+//! egui-baseview (0.9) does not pass on the files that baseview sees dropped, so the panels get none in a plug-in's window yet.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -7,7 +11,8 @@ use nice_plug::prelude::*;
 use nice_plug_egui::{EguiEditor, EguiEditorState, EguiNiceSettings, Frame, NiceEguiApp, RepaintNotifier, create_egui_editor};
 
 use super::Shared;
-use super::params::Knob;
+use super::models::Wish;
+use super::params::{Knob, SLOTS};
 use crate::algorithm::REGISTRY;
 use crate::ui::{BlindView, Control, Controls, Editor, Level, Slot, Snapshot};
 
@@ -19,6 +24,24 @@ unsafe impl Params for SharedParams {
     fn param_map(&self) -> Vec<(String, ParamPtr, String)> {
         self.0.bank.param_map()
     }
+
+    fn serialize_fields(&self) -> BTreeMap<String, String> {
+        SLOTS.iter().zip(&self.0.models).map(|(name, model)| (model_field(name), model.stored().to_string())).collect()
+    }
+
+    /// Reads nothing: a host may call this on any thread. What is not there stays, as with parameters.
+    fn deserialize_fields(&self, fields: &BTreeMap<String, String>) {
+        for (slot, name) in SLOTS.iter().enumerate() {
+            if let Some(field) = fields.get(&model_field(name)) {
+                self.0.ask_model(slot, Wish::Restore(field.clone()));
+            }
+        }
+    }
+}
+
+/// A state's name for a slot's model, for ever: `a_model`.
+fn model_field(slot: &str) -> String {
+    format!("{}_model", slot.to_lowercase())
 }
 
 pub fn create(shared: Arc<Shared>, state: Arc<EguiEditorState>) -> Option<EguiEditor<App>> {
@@ -43,6 +66,10 @@ impl NiceEguiApp for App {
         _: &mut Frame,
     ) -> Result<(), nice_plug_egui::baseview::HandlerError> {
         self.context = Some(context);
+        // A model can be opened before there is sound.
+        if let Err(error) = self.shared.open_workshop() {
+            nice_error!("no thread to read models on: {error}");
+        }
         Ok(())
     }
 
@@ -85,6 +112,7 @@ fn snapshot(shared: &Shared) -> Snapshot {
             (true, false) => BlindView::Hidden,
             (true, true) => BlindView::Revealed { left: slot_of(shared.blind.slot(0)) },
         },
+        models: [shared.models[0].view(), shared.models[1].view()],
     }
 }
 
@@ -101,6 +129,15 @@ enum Target<'a> {
 }
 
 impl Hand<'_> {
+    /// The framework cannot say that a state is no longer the saved one; a touched parameter does.
+    fn ask_model(&self, slot: Slot, wish: Wish) {
+        self.shared.ask_model(position_of(slot), wish);
+        let control = Control::Algorithm(slot);
+        self.begin(control);
+        self.set(control, self.get(control));
+        self.end(control);
+    }
+
     fn target(&self, control: Control) -> Option<Target<'_>> {
         let bank = &self.shared.bank;
         Some(match control {
@@ -170,5 +207,21 @@ impl Controls for Hand<'_> {
 
     fn reveal(&self) {
         self.shared.blind.reveal();
+    }
+
+    fn open_model(&self, slot: Slot, path: &Path) {
+        self.ask_model(slot, Wish::Open(path.to_owned()));
+    }
+
+    fn browse_models(&self, slot: Slot) {
+        self.shared.ask_model(position_of(slot), Wish::Browse);
+    }
+
+    fn step_model(&self, slot: Slot, step: i32) {
+        self.ask_model(slot, Wish::Step(step));
+    }
+
+    fn clear_model(&self, slot: Slot) {
+        self.ask_model(slot, Wish::Clear);
     }
 }

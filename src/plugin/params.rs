@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use nice_plug::prelude::*;
 
+use super::workshop::Orders;
 use crate::algorithm::REGISTRY;
 use crate::dsp::{Algorithm, Change, Kind, Parameter, Scale, Settings};
 
@@ -18,8 +19,10 @@ pub enum Knob {
 }
 
 impl Knob {
-    fn new(name: String, parameter: &'static Parameter) -> Self {
+    /// A structural one asks for other slots as soon as it is set, not only when sound runs.
+    fn new(name: String, parameter: &'static Parameter, orders: &Arc<Orders>) -> Self {
         let structural = parameter.change == Change::Structural;
+        let orders = orders.clone();
         match parameter.kind {
             Kind::Float { min, max, default, scale, .. } => {
                 let range = match scale {
@@ -33,17 +36,29 @@ impl Knob {
                 let knob = FloatParam::new(name, default, range)
                     .with_value_to_string(Arc::new(move |v| parameter.text_with_unit(v)))
                     .with_string_to_value(Arc::new(move |text| parameter.parse(text).ok()));
-                Self::Float(if structural { knob.non_automatable() } else { knob })
+                Self::Float(if structural {
+                    knob.non_automatable().with_callback(Arc::new(move |_| orders.ask_for_slots()))
+                } else {
+                    knob
+                })
             }
             Kind::Choice { names, default } => {
                 let knob = choice(name, names, default);
-                Self::Int(if structural { knob.non_automatable() } else { knob })
+                Self::Int(if structural {
+                    knob.non_automatable().with_callback(Arc::new(move |_| orders.ask_for_slots()))
+                } else {
+                    knob
+                })
             }
             Kind::Toggle { default } => {
                 let knob = BoolParam::new(name, default)
                     .with_value_to_string(Arc::new(move |v| parameter.text(f32::from(u8::from(v)))))
                     .with_string_to_value(Arc::new(move |text| parameter.parse(text).ok().map(|v| v >= 0.5)));
-                Self::Bool(if structural { knob.non_automatable() } else { knob })
+                Self::Bool(if structural {
+                    knob.non_automatable().with_callback(Arc::new(move |_| orders.ask_for_slots()))
+                } else {
+                    knob
+                })
             }
         }
     }
@@ -113,16 +128,23 @@ pub struct Bank {
     pub slots: [SlotParams; 2],
 }
 
-impl Default for Bank {
-    fn default() -> Self {
+impl Bank {
+    /// [control thread: allocates]
+    pub fn new(orders: &Arc<Orders>) -> Self {
         // Leaked once for the process: the framework wants names that live for ever.
         static NAMES: std::sync::LazyLock<Vec<&'static str>> =
             std::sync::LazyLock::new(|| REGISTRY.iter().map(|r| r.name).collect());
         let slot = |slot: &str, default: usize| SlotParams {
-            algorithm: choice(format!("{slot} Algorithm"), &NAMES, default).non_automatable(),
+            algorithm: choice(format!("{slot} Algorithm"), &NAMES, default).non_automatable().with_callback({
+                let orders = orders.clone();
+                Arc::new(move |_| orders.ask_for_slots())
+            }),
             rows: REGISTRY
                 .iter()
-                .map(|row| row.parameters.iter().map(|p| Knob::new(format!("{slot} {} {}", row.name, p.name), p)).collect())
+                .map(|row| {
+                    let knob = |p: &'static Parameter| Knob::new(format!("{slot} {} {}", row.name, p.name), p, orders);
+                    row.parameters.iter().map(knob).collect()
+                })
                 .collect(),
         };
         Self {
@@ -174,7 +196,7 @@ mod tests {
 
     #[test]
     fn ids_are_unique_and_their_order_only_ever_grows() {
-        let ids: Vec<String> = Bank::default().param_map().into_iter().map(|(id, ..)| id).collect();
+        let ids: Vec<String> = Bank::new(&Arc::default()).param_map().into_iter().map(|(id, ..)| id).collect();
         let mut sorted = ids.clone();
         sorted.sort();
         sorted.dedup();

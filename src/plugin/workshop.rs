@@ -1,4 +1,4 @@
-//! The thread beside the audio thread: makes slots of another structure and frees what the audio thread is done with.
+//! The thread beside the audio thread: reads models, makes slots of another structure and frees what the audio thread is done with.
 //!
 //! It is our own, not the framework's: an instance that a host removes while the framework's thread works for it would be freed on
 //! that very thread, which then waits for itself.
@@ -13,16 +13,38 @@ pub const REMAKE: u8 = 1;
 pub const FREE: u8 = 2;
 /// Tosses the coin of the blind comparison anew.
 pub const TOSS: u8 = 4;
+/// Does what the slots' models are asked for.
+pub const LOAD: u8 = 8;
 
-/// What is to be done, as the audio thread says it.
+/// What is to be done, as the other threads say it.
 #[derive(Debug, Default)]
 pub struct Orders {
     jobs: AtomicU8,
+    /// Slots are asked for and not made yet.
+    making: AtomicBool,
     stop: AtomicBool,
     thread: OnceLock<Thread>,
 }
 
 impl Orders {
+    /// Asks for slots, unless they are being made. [audio thread]
+    pub fn ask_for_slots(&self) {
+        if !self.making.swap(true, Ordering::AcqRel) {
+            self.ask(REMAKE);
+        }
+    }
+
+    /// Whether slots are being made. [audio thread]
+    #[must_use]
+    pub fn is_making(&self) -> bool {
+        self.making.load(Ordering::Acquire)
+    }
+
+    /// Slots were made. [workshop thread]
+    pub fn made(&self) {
+        self.making.store(false, Ordering::Release);
+    }
+
     /// Asks for jobs; does not wait for them. [audio thread]
     pub fn ask(&self, jobs: u8) {
         self.jobs.fetch_or(jobs, Ordering::Release);
@@ -33,6 +55,7 @@ impl Orders {
 }
 
 /// Works until it is dropped, which waits for the job at hand.
+#[derive(Debug)]
 pub struct Workshop {
     orders: Arc<Orders>,
     thread: Option<JoinHandle<()>>,

@@ -2,36 +2,48 @@
 
 use egui::{Align2, Rect, Role, Sense, Shape, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
-use super::{Control, Controls, Slot, choice, hands::Hands, knob, theme};
+use super::{Control, Controls, ModelView, Slot, choice, hands::Hands, knob, model, model::Browser, theme};
 use crate::dsp::Algorithm;
 
 pub(super) const FOLDED_WIDTH: f32 = 44.0;
 const PADDING: f32 = 10.0;
 const HEAD_HEIGHT: f32 = 28.0;
 
-pub(super) struct View {
+pub(super) struct View<'a> {
     pub slot: Slot,
     pub registry: &'static [&'static Algorithm],
     /// Position in the registry; `None` if that is empty.
     pub chosen: Option<usize>,
     pub folded: bool,
     pub heard: bool,
+    pub model: &'a ModelView,
 }
 
 fn columns(width: f32) -> usize {
     ((width - 2.0 * PADDING) / knob::MIN_WIDTH).floor().clamp(1.0, 5.0) as usize
 }
 
-/// Height that an algorithm's parameters need at a card's width.
-pub(super) fn height(algorithm: &Algorithm, width: f32) -> f32 {
+/// Height that an algorithm's parameters, or the browser for its models, need at a card's width.
+pub(super) fn height(algorithm: &Algorithm, width: f32, browses: bool) -> f32 {
+    let bar = if algorithm.model { model::BAR_HEIGHT } else { 0.0 };
+    if algorithm.model && browses {
+        return 3.0 * PADDING + HEAD_HEIGHT + bar + model::BROWSER_HEIGHT;
+    }
     let knobs = algorithm.parameters.iter().filter(|p| choice::has_knob(p)).count();
     let rows = algorithm.parameters.len() - knobs;
     let knob_rows = knobs.div_ceil(columns(width));
-    3.0 * PADDING + HEAD_HEIGHT + knob_rows as f32 * knob::HEIGHT + rows as f32 * choice::ROW_HEIGHT
+    3.0 * PADDING + HEAD_HEIGHT + bar + knob_rows as f32 * knob::HEIGHT + rows as f32 * choice::ROW_HEIGHT
 }
 
 /// Draws the card; tells whether the user wants it folded, or open again.
-pub(super) fn show(ui: &mut Ui, hands: &mut Hands, controls: &dyn Controls, rect: Rect, view: &View) -> bool {
+pub(super) fn show(
+    ui: &mut Ui,
+    hands: &mut Hands,
+    controls: &dyn Controls,
+    rect: Rect,
+    view: &View<'_>,
+    browser: &mut Option<Browser>,
+) -> bool {
     let accent = theme::accent(view.slot);
     let slot = view.slot.name();
     ui.painter().rect_filled(rect, theme::RADIUS, theme::CARD);
@@ -73,6 +85,17 @@ pub(super) fn show(ui: &mut Ui, hands: &mut Hands, controls: &dyn Controls, rect
     let columns = columns(rect.width());
     let cell = vec2(inside.width() / columns as f32, knob::HEIGHT);
     let mut top = inside.top() + HEAD_HEIGHT + PADDING;
+    if algorithm.model {
+        let bar = Rect::from_min_size(pos2(inside.left(), top), vec2(inside.width(), model::BAR_HEIGHT));
+        // From the next frame on: the click that opens it is not one beside its field.
+        let browses = browser.as_ref().is_some_and(|b| b.slot == view.slot);
+        model::bar(ui, hands, controls, bar, view.slot, view.model, browser);
+        top = bar.bottom();
+        if browses {
+            model::browse(ui, hands, controls, inside.with_min_y(top), view.model, browser);
+            return fold;
+        }
+    }
     let mut knobs = 0;
     for pass_knobs in [true, false] {
         for (index, parameter) in algorithm.parameters.iter().enumerate() {
@@ -101,7 +124,7 @@ pub(super) fn show(ui: &mut Ui, hands: &mut Hands, controls: &dyn Controls, rect
 }
 
 /// A triangle that points to where the card goes.
-fn fold_button(ui: &Ui, rect: Rect, view: &View) -> bool {
+fn fold_button(ui: &Ui, rect: Rect, view: &View<'_>) -> bool {
     let label = format!("{} {}", if view.folded { "Open" } else { "Fold" }, view.slot.name());
     let response = ui.interact(rect, egui::Id::unique(("isotherm fold", view.slot)), Sense::click());
     let color = if response.hovered() || response.has_focus() { theme::TEXT } else { theme::MUTED };

@@ -10,8 +10,12 @@ use crate::table::{self, Row};
 use crate::tone::{self, Measured, Setting};
 use crate::{Outcome, picture, root, shown, unknown};
 
+/// The model that is played where none is named.
+const MODEL: &str = "assets/models/saturator-18db-lstm16.nam";
+
 struct Options {
     input: Option<PathBuf>,
+    model: PathBuf,
     out: PathBuf,
 }
 
@@ -29,7 +33,7 @@ pub fn task(options: &[String]) -> Outcome {
     println!("Building the plug-in ...");
     let plugin = bundle(Build::Release)?.clap;
     println!("Playing through {} ...", shown(&plugin));
-    let settings = tone::settings(&plugin)?;
+    let settings = tone::settings(&plugin, &options.model)?;
     let measured = settings.iter().map(|setting| setting.measure(&plugin)).collect::<Outcome<Vec<_>>>()?;
     let mut rows = Vec::new();
     for sound in &sounds {
@@ -56,16 +60,20 @@ pub fn task(options: &[String]) -> Outcome {
 }
 
 fn parse(options: &[String]) -> Outcome<Options> {
-    let mut parsed = Options { input: None, out: root().join("demo") };
+    let mut parsed = Options { input: None, model: root().join(MODEL), out: root().join("demo") };
     let mut options = options.iter();
     while let Some(option) = options.next() {
         let (name, inside) = option.split_once('=').map_or((option.as_str(), None), |(name, value)| (name, Some(value)));
-        if !matches!(name, "--input" | "--out") {
+        if !matches!(name, "--input" | "--model" | "--out") {
             return Err(unknown("demo", option).into());
         }
         let value = inside.or_else(|| options.next().map(String::as_str)).filter(|value| !value.is_empty());
         let value = std::path::absolute(value.ok_or_else(|| format!("{name} needs a value"))?)?;
-        if name == "--input" { parsed.input = Some(value) } else { parsed.out = value }
+        match name {
+            "--input" => parsed.input = Some(value),
+            "--model" => parsed.model = value,
+            _ => parsed.out = value,
+        }
     }
     Ok(parsed)
 }
@@ -111,9 +119,11 @@ mod tests {
 
     #[test]
     fn options_are_taken_in_both_forms() {
-        let options = parse(&["--input", "/a.wav", "--out=/b"]).unwrap();
-        assert_eq!((options.input, options.out), (Some("/a.wav".into()), "/b".into()));
-        assert_eq!(parse(&[]).unwrap().out, root().join("demo"));
+        let options = parse(&["--input", "/a.wav", "--out=/b", "--model", "/c.nam"]).unwrap();
+        assert_eq!((options.input, options.out, options.model), (Some("/a.wav".into()), "/b".into(), "/c.nam".into()));
+        let options = parse(&[]).unwrap();
+        assert_eq!(options.out, root().join("demo"));
+        assert!(options.model.is_file(), "{}", options.model.display());
     }
 
     #[test]

@@ -48,7 +48,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "demo",
-        options: "[--input FILE] [--out DIR]",
+        options: "[--input FILE] [--model FILE] [--out DIR]",
         about: "Bundle, play a sound through every algorithm and show what each does to it",
         run: demo::task,
     },

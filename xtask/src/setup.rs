@@ -158,6 +158,24 @@ const PACKAGES: &[Package] = &[
     },
     // Reads and writes WAV files independently of this repository.
     Package { probe: Probe::Program("sox"), purpose: Purpose::Test, apt: "sox", dnf: "sox", pacman: "sox", brew: "sox" },
+    // So do libsndfile ...
+    Package {
+        probe: Probe::Program("sndfile-info"),
+        purpose: Purpose::Test,
+        apt: "sndfile-programs",
+        dnf: "libsndfile-utils",
+        pacman: "libsndfile",
+        brew: "libsndfile",
+    },
+    // ... and ffmpeg.
+    Package {
+        probe: Probe::Program("ffmpeg"),
+        purpose: Purpose::Test,
+        apt: "ffmpeg",
+        dnf: "ffmpeg-free",
+        pacman: "ffmpeg",
+        brew: "ffmpeg",
+    },
     // pedalboard, a host of VST3 plug-ins, is a Python module.
     Package {
         probe: Probe::Program("python3"),

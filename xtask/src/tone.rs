@@ -1,11 +1,13 @@
 //! The plug-in as an algorithm: sets a slot up, and measures it with a tone and an impulse, all through CLAP.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use isotherm::algorithm::REGISTRY;
 use isotherm::dsp::{Algorithm, Change, Kind, Parameter};
-use isotherm_host::{ParameterInfo, Plugin};
+use isotherm::neural::Model;
+use isotherm_host::{ParameterInfo, Plugin, nice_state};
+use serde_json::json;
 
 use crate::{Outcome, sound};
 
@@ -34,21 +36,23 @@ const STRONGER_TRAVEL: f64 = 0.5;
 /// Renderings whose fastest counts.
 const SPEED_RUNS: usize = 3;
 
-/// An algorithm with all defaults, or one parameter elsewhere.
+/// An algorithm with all defaults, or one parameter elsewhere; with a model, if it runs one.
 #[derive(Clone, Debug)]
 pub struct Setting {
     pub algorithm: &'static Algorithm,
+    pub model: Option<PathBuf>,
     /// The parameter and its value at the level of CLAP.
     pub changed: Option<(&'static Parameter, f64)>,
-    /// "default" or the changed parameter with its value, as the plug-in writes it.
+    /// "default", the model's name, or the changed parameter with its value, as the plug-in writes it.
     pub text: String,
 }
 
 impl Setting {
     /// Words for the names of files: lower case, joined by `-`.
     pub fn file_stem(&self) -> String {
-        let text = format!("{} {}", self.algorithm.id, self.changed.map_or("default", |(parameter, _)| parameter.id));
-        text.replace(['_', ' '], "-")
+        let model = self.model.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
+        let what = model.unwrap_or_else(|| self.changed.map_or("default", |(parameter, _)| parameter.id).into());
+        format!("{} {what}", self.algorithm.id).replace(['_', ' '], "-")
     }
 }
 
@@ -62,15 +66,21 @@ pub struct Measured {
     pub impulse: Option<usize>,
 }
 
-/// Every algorithm with its defaults and with one stronger setting.
+/// Every algorithm with its defaults and with one stronger setting, or with the model that it runs.
 ///
 /// # Errors
 /// If the plug-in does not offer what the registry lists.
-pub fn settings(bundle: &Path) -> Outcome<Vec<Setting>> {
+pub fn settings(bundle: &Path, model: &Path) -> Outcome<Vec<Setting>> {
     let mut settings = Vec::new();
     for &algorithm in REGISTRY {
-        settings.push(Setting { algorithm, changed: None, text: "default".into() });
-        settings.extend(stronger(bundle, algorithm)?);
+        if algorithm.model {
+            // The plug-in plays on without a model that it cannot read, so that is said here.
+            let text = Model::open(model)?.info().name.clone().unwrap_or_else(|| model.display().to_string());
+            settings.push(Setting { algorithm, model: Some(model.to_owned()), changed: None, text });
+        } else {
+            settings.push(Setting { algorithm, model: None, changed: None, text: "default".into() });
+            settings.extend(stronger(bundle, algorithm)?);
+        }
     }
     Ok(settings)
 }
@@ -85,7 +95,7 @@ fn stronger(bundle: &Path, algorithm: &'static Algorithm) -> Outcome<Option<Sett
     for end in [info.max, info.min] {
         let value = info.default + STRONGER_TRAVEL * (end - info.default);
         plugin.set(info.id, value);
-        let setting = Setting { algorithm, changed: Some((parameter, value)), text: String::new() };
+        let setting = Setting { algorithm, model: None, changed: Some((parameter, value)), text: String::new() };
         let thd = thd(&mut setting.load(bundle, 1)?)?;
         if best.is_none_or(|(_, most)| thd > most) {
             best = Some((value, thd));
@@ -93,6 +103,7 @@ fn stronger(bundle: &Path, algorithm: &'static Algorithm) -> Outcome<Option<Sett
     }
     Ok(best.map(|(value, _)| Setting {
         algorithm,
+        model: None,
         changed: Some((parameter, value)),
         text: format!("{} {}", parameter.name, plugin.text(info.id, value)),
     }))
@@ -132,6 +143,14 @@ impl Setting {
                     plugin.set(id, max);
                 }
             }
+        }
+        if let Some(model) = &self.model {
+            let path = std::path::absolute(model)?;
+            let field =
+                json!({ "name": path.file_name().and_then(|n| n.to_str()), "folder": path.parent().and_then(Path::to_str) });
+            let id = format!("{}_model", SLOT.to_lowercase());
+            let state = nice_state::with_field(&plugin.save()?, &id, &field.to_string())?;
+            plugin.load_state(&state)?;
         }
         plugin.activate(f64::from(sample_rate), BLOCK)?;
         plugin.serve()?;

@@ -1,6 +1,7 @@
 //! ONNX Runtime: where its shared library is found, and a graph that runs in it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ffi::{CStr, c_void};
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,18 +29,27 @@ const LIBRARIES: [&str; 2] = ["libonnxruntime.so.1", "libonnxruntime.so"];
 /// Bytes that all graphs of this process may allocate together.
 const MOST_MEMORY: usize = 1 << 30;
 
-/// There is one in a process; it stays until that ends.
-static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
+/// There is one in a process; it stays until that ends. An error is final too: `ort` must not be asked again after it.
+static ENVIRONMENT: Mutex<Option<Result<Environment, String>>> = Mutex::new(None);
 
-/// Opens the library the first time. [control thread]
+/// Opens the library the first time; looks for it again if there was none. [control thread]
 fn environment() -> Result<Environment, String> {
     let mut environment = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(environment) = environment.as_ref() {
-        return Ok(environment.clone());
+    if environment.is_none() {
+        let file = choose(&candidates())?;
+        // What its checks did not see may make `ort` panic.
+        let made = catch_unwind(|| make_environment(&file));
+        *environment = Some(made.unwrap_or_else(|_| Err(format!("{} does not begin to work", file.display()))));
     }
-    let opened = open(&candidates())?;
-    *environment = Some(opened.clone());
-    Ok(opened)
+    environment.clone().expect("it was made")
+}
+
+fn make_environment(file: &Path) -> Result<Environment, String> {
+    let builder = ort::init_from(file).map_err(|e| e.to_string())?;
+    let environment = builder.with_name("isotherm").with_telemetry(false).build().map_err(|e| e.to_string())?;
+    environment.set_log_level(LogLevel::Fatal);
+    limit_memory(&environment)?;
+    Ok(environment)
 }
 
 /// The places of the library, first the one to try first.
@@ -59,24 +69,42 @@ fn candidates() -> Vec<PathBuf> {
 }
 
 /// The first of `files` that is a library of ONNX Runtime.
-fn open(files: &[PathBuf]) -> Result<Environment, String> {
+fn choose(files: &[PathBuf]) -> Result<PathBuf, String> {
     let mut errors = Vec::new();
     for file in files {
-        // A library that is something else may fail in ways that `ort` takes for impossible.
-        let opened = catch_unwind(AssertUnwindSafe(|| {
-            let builder = ort::init_from(file).map_err(|e| e.to_string())?;
-            let environment = builder.with_name("isotherm").with_telemetry(false).build().map_err(|e| e.to_string())?;
-            environment.set_log_level(LogLevel::Fatal);
-            limit_memory(&environment)?;
-            Ok(environment)
-        }));
-        match opened.unwrap_or_else(|_| Err(format!("{} is no ONNX Runtime", file.display()))) {
-            Ok(environment) => return Ok(environment),
-            Err(error) => errors.push(error),
+        match check(file) {
+            Ok(file) => return Ok(file),
+            Err(error) => errors.push(format!("{}: {error}", file.display())),
         }
     }
     let places = format!("in {VARIABLE}, beside the plug-in or program, in the system");
     Err(format!("no ONNX Runtime was found ({places}); .onnx models need it: {}", errors.join("; ")))
+}
+
+/// Opens a library, for good if it is ONNX Runtime, and returns its file. `ort` takes its first failure to open one for a success
+/// ever after, so it only gets what is sure to open.
+fn check(file: &Path) -> Result<PathBuf, String> {
+    // SAFETY: what a library does while it is opened is what whoever put it there wants.
+    let library =
+        unsafe { libloading::Library::new(file) }.map_err(|e| std::error::Error::source(&e).unwrap_or(&e).to_string())?;
+    let no_runtime = || "no ONNX Runtime: it has no OrtGetApiBase".to_owned();
+    // SAFETY: this is the type of that function in every version, as is that of what it returns.
+    let (found, version) = unsafe {
+        let base =
+            library.get::<unsafe extern "C" fn() -> *const ort::sys::OrtApiBase>(b"OrtGetApiBase").map_err(|_| no_runtime())?;
+        let api = base();
+        if api.is_null() {
+            return Err(no_runtime());
+        }
+        let version = CStr::from_ptr(((*api).GetVersionString)()).to_string_lossy().into_owned();
+        let minor = version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
+        let is_new =
+            minor.is_some_and(|minor| minor >= ort::MINOR_VERSION) && !((*api).GetApi)(ort::sys::ORT_API_VERSION).is_null();
+        (is_new.then(|| file_of(*base as *const c_void)), version)
+    };
+    let found = found.ok_or_else(|| format!("ONNX Runtime {version}; expected 1.{} or later", ort::MINOR_VERSION))?;
+    std::mem::forget(library);
+    found.ok_or_else(|| format!("ONNX Runtime {version} lies in no file"))
 }
 
 /// Gives the sessions of an environment one allocator that ends at [`MOST_MEMORY`].
@@ -105,9 +133,14 @@ fn limit_memory(environment: &Environment) -> Result<(), String> {
 }
 
 /// The file that this code was loaded from: the plug-in's library or the program.
-#[cfg(unix)]
 fn own_file() -> Option<PathBuf> {
-    use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
+    file_of(own_file as *const c_void)
+}
+
+/// The file that the code at an address was loaded from.
+#[cfg(unix)]
+fn file_of(code: *const c_void) -> Option<PathBuf> {
+    use std::ffi::{OsStr, c_char, c_int};
     use std::os::unix::ffi::OsStrExt;
     /// `Dl_info` of dlfcn.h.
     #[repr(C)]
@@ -124,7 +157,7 @@ fn own_file() -> Option<PathBuf> {
         Info { file: std::ptr::null(), base: std::ptr::null_mut(), symbol: std::ptr::null(), address: std::ptr::null_mut() };
     // SAFETY: any address may be asked for; the name that comes back lives as long as this code is loaded.
     let name = unsafe {
-        if dladdr(own_file as *const c_void, &mut info) == 0 || info.file.is_null() {
+        if dladdr(code, &mut info) == 0 || info.file.is_null() {
             return None;
         }
         CStr::from_ptr(info.file)
@@ -132,10 +165,10 @@ fn own_file() -> Option<PathBuf> {
     Path::new(OsStr::from_bytes(name.to_bytes())).canonicalize().ok()
 }
 
-/// The file that this code was loaded from: the plug-in's library or the program.
+/// The file that the code at an address was loaded from.
 #[cfg(windows)]
-fn own_file() -> Option<PathBuf> {
-    use std::ffi::{OsString, c_void};
+fn file_of(code: *const c_void) -> Option<PathBuf> {
+    use std::ffi::OsString;
     use std::os::windows::ffi::OsStringExt;
     // Of libloaderapi.h: the address is inside the module, and the module may go.
     const FROM_ADDRESS: u32 = 4;
@@ -149,7 +182,7 @@ fn own_file() -> Option<PathBuf> {
     let mut name = [0_u16; 4096];
     // SAFETY: any address may be asked for; the name is written within its length.
     let length = unsafe {
-        if GetModuleHandleExW(FROM_ADDRESS | UNCHANGED_COUNT, own_file as *const c_void, &mut module) == 0 {
+        if GetModuleHandleExW(FROM_ADDRESS | UNCHANGED_COUNT, code, &mut module) == 0 {
             return None;
         }
         GetModuleFileNameW(module, name.as_mut_ptr(), name.len() as u32) as usize
@@ -208,7 +241,7 @@ impl Runner {
     ) -> Result<Self, String> {
         let environment = environment()?;
         let session = session(&environment, bytes);
-        let session = session.map_err(|e| format!("ONNX Runtime does not take the graph: {}", e.to_string()))?;
+        let session = session.map_err(|e| format!("ONNX Runtime does not take the graph: {e}"))?;
         let batch = if contract.batched { channels } else { 1 };
         let start: Vec<Vec<f32>> =
             contract.states.iter().zip(start).map(|(s, one)| spread(one, &s.shape, s.batch, batch)).collect();
@@ -325,7 +358,7 @@ mod tests {
 
     #[test]
     fn what_is_no_library_is_an_error_of_one_line() {
-        let error = open(&["/nowhere/libonnxruntime.so.1".into(), std::env::current_exe().unwrap()]).unwrap_err();
+        let error = choose(&["/nowhere/libonnxruntime.so.1".into(), std::env::current_exe().unwrap()]).unwrap_err();
         assert!(error.contains("/nowhere/libonnxruntime.so.1") && error.lines().count() == 1, "{error}");
     }
 }

@@ -3,6 +3,8 @@
 //! One channel has the units in the lanes; many channels have the channels in the lanes. Either way a sum is: bias, then the inputs, then
 //! the state's first half and, apart (for short sums, to shorten the chain), its second half.
 
+#![allow(clippy::needless_range_loop, reason = "sums stay in registers in counted loops, not behind iterators")]
+
 use std::sync::OnceLock;
 
 use super::aligned::{Aligned, LINE};

@@ -109,6 +109,19 @@ impl Convolution {
         let mut v = 0;
         // SAFETY: the caller's.
         unsafe {
+            // So many sums that they need not wait for each other.
+            if O == 1 {
+                while v + 8 <= vectors {
+                    self.tile::<S, O, 8>(s, w, from, to, add, v * S::LANES);
+                    v += 8;
+                }
+            }
+            if O <= 2 {
+                while v + 4 <= vectors {
+                    self.tile::<S, O, 4>(s, w, from, to, add, v * S::LANES);
+                    v += 4;
+                }
+            }
             while v + 2 <= vectors {
                 self.tile::<S, O, 2>(s, w, from, to, add, v * S::LANES);
                 v += 2;

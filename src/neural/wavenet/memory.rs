@@ -1,6 +1,7 @@
 //! Where frames are kept: aligned memory, rings of the past, places to work in.
 
 use crate::dsp::CHUNK;
+use crate::neural::simd::Simd;
 
 /// Values in a cache line.
 const LINE: usize = 16;
@@ -54,10 +55,14 @@ impl Values for [Line] {
 }
 
 /// The shortest ring, in frames: where a ring ends, frames are copied, and this makes that rare.
-const SHORTEST_RING: usize = 448;
+const SHORTEST_RING: usize = 256;
+
+/// Values behind a ring's end.
+const OVERLAP: usize = 2 * CHUNK;
 
 /// The past of some rows, each a ring of `frames` with its first [`CHUNK`] frames once more behind its end, so that whatever is
-/// read is in one piece. It holds what a convolution reaches back to, and a chunk.
+/// read is in one piece. It holds what a convolution reaches back to, and a chunk. Vectors that are filled up write a few frames
+/// further: where the oldest are, which nobody reads any more.
 #[derive(Clone, Copy, Debug)]
 pub struct Ring {
     pub rows: usize,
@@ -95,10 +100,10 @@ pub struct Layout {
 impl Layout {
     /// Space for `rows` and `reach` frames before the chunk.
     pub fn ring(&mut self, rows: usize, reach: usize) -> Place {
-        let lines = ((reach + CHUNK).max(SHORTEST_RING) + CHUNK).div_ceil(LINE);
+        let lines = ((reach + CHUNK).max(SHORTEST_RING) + OVERLAP).div_ceil(LINE);
         // Odd: so the rows' frames of one time do not fall on the same few sets of the cache.
         let stride = (lines | 1) * LINE;
-        self.rings.push(Ring { rows, frames: stride - CHUNK, stride, at: self.state });
+        self.rings.push(Ring { rows, frames: stride - OVERLAP, stride, at: self.state });
         self.state += rows * stride;
         Place::Ring(self.rings.len() - 1)
     }
@@ -188,37 +193,48 @@ impl Memory<'_> {
         }
     }
 
-    /// Makes the `frames` that were written at a ring's position readable from everywhere.
+    /// Makes the `frames` that were written at a ring's position readable from everywhere; with `settle`, as if the newest one had
+    /// been there for ever. Nothing to do for scratch memory.
     ///
     /// # Safety
     /// `frames` are at most a chunk.
-    pub unsafe fn commit(&self, number: usize, frames: usize) {
+    #[inline(always)]
+    pub unsafe fn commit<S: Simd>(&self, s: S, place: Place, frames: usize, settle: bool) {
+        let Place::Ring(number) = place else { return };
         let ring = &self.rings[number];
         let from = self.positions[number];
-        let to = from + frames;
-        for row in 0..ring.rows {
-            // SAFETY: a row has `frames + CHUNK` values; both copies stay in it.
-            unsafe {
-                let row = self.state.add(ring.at + row * ring.stride);
-                if to > ring.frames {
-                    row.copy_from_nonoverlapping(row.add(ring.frames), to - ring.frames);
+        // SAFETY: the caller's; rows have `frames + OVERLAP` values, so whole vectors of a chunk that begins in the first `CHUNK` fit
+        // behind the end, too.
+        unsafe {
+            let row = |row: usize| self.state.add(ring.at + row * ring.stride);
+            if settle {
+                for row in (0..ring.rows).map(row) {
+                    std::slice::from_raw_parts_mut(row, ring.stride).fill(*row.add(from));
                 }
-                if from < CHUNK {
-                    row.add(ring.frames + from).copy_from_nonoverlapping(row.add(from), to.min(CHUNK) - from);
+                return;
+            }
+            if from < CHUNK {
+                for row in (0..ring.rows).map(row) {
+                    copy(s, row.add(from), row.add(ring.frames + from), frames);
+                }
+            }
+            if from + frames > ring.frames {
+                for row in (0..ring.rows).map(row) {
+                    copy(s, row.add(ring.frames), row, from + frames - ring.frames);
                 }
             }
         }
     }
+}
 
-    /// Lets a ring have held its newest frame for ever.
-    pub fn settle(&self, number: usize) {
-        let ring = &self.rings[number];
-        for row in 0..ring.rows {
-            // SAFETY: a row has `stride` values.
-            unsafe {
-                let row = std::slice::from_raw_parts_mut(self.state.add(ring.at + row * ring.stride), ring.stride);
-                row.fill(row[self.positions[number]]);
-            }
-        }
+/// Copies frames, rounded up to whole vectors.
+///
+/// # Safety
+/// Both are good for that many.
+#[inline(always)]
+unsafe fn copy<S: Simd>(s: S, from: *const f32, to: *mut f32, frames: usize) {
+    for frame in (0..frames).step_by(S::LANES) {
+        // SAFETY: the caller's.
+        unsafe { s.store(to.add(frame), s.load(from.add(frame))) };
     }
 }

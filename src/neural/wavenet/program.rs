@@ -1,8 +1,8 @@
 //! A WaveNet as steps over the rows of a chunk: what is decided by the file is decided here, once.
 
 use super::convolution::{Convolution, check};
-use super::memory::{Area, Layout, Memory, Place, Rows};
-use super::plain::{Call, Entry, Plain};
+use super::memory::{Area, Layout, Place, Rows};
+use super::plain::{Plain, Stack, Sweep};
 use crate::neural::activation::{Accuracy, activate};
 use crate::neural::description::{
     Activation, ConditionModel, Conv1d, Gating, Layer, LayerArray, Sequence, WaveNet, WaveNetLayer,
@@ -62,17 +62,11 @@ pub enum Step {
         k: Place,
         rows: usize,
     },
-    Plain {
-        plain: Plain,
-        entry: Entry,
-        from: Place,
-        condition: Place,
-        head: Place,
-        to: Option<Place>,
-    },
-    /// A ring's newest frames are complete.
+    /// Plain layers one after another; commits what they read.
+    Stack(Stack),
+    /// A place's newest frames are complete.
     Commit {
-        ring: usize,
+        place: Place,
     },
 }
 
@@ -91,22 +85,16 @@ struct Signal {
     rows: usize,
 }
 
-/// Whether layers that allow it run in one sweep; else every layer is made of steps, which any precision can run.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Sweep {
-    Allowed,
-    Never,
-}
-
 impl Program {
-    /// Audio in the first place, output in the second, one row each.
+    /// Audio in the first place, output in the second, one row each. With a level, layers that are plain run in stacks as is best for
+    /// that level; else all is made of steps, which any precision can run.
     ///
     /// # Panics
     /// If lengths of weights and shapes disagree, or a condition model is recurrent.
-    pub fn new(net: &WaveNet, sweep: Sweep) -> (Self, Area, Area) {
+    pub fn new(net: &WaveNet, stacks: Option<Level>) -> (Self, Area, Area) {
         let mut program = Self::default();
         let input = program.layout.scratch(1);
-        let y = program.wavenet(net, Signal { place: Place::Scratch(input), rows: 1 }, sweep);
+        let y = program.wavenet(net, Signal { place: Place::Scratch(input), rows: 1 }, stacks);
         let output = program.layout.scratch(1);
         program.scale(y, Signal { place: Place::Scratch(output), rows: 1 }, 1.0);
         (program, input, output)
@@ -122,11 +110,8 @@ impl Program {
         Signal { place: self.layout.place(conv.inputs, conv.reach()), rows: conv.inputs }
     }
 
-    /// Nothing to do for scratch memory.
     fn commit(&mut self, signal: Signal) {
-        if let Place::Ring(ring) = signal.place {
-            self.steps.push(Step::Commit { ring });
-        }
+        self.steps.push(Step::Commit { place: signal.place });
     }
 
     /// `to` = bias + convolution of `from` (+ `add`)
@@ -174,10 +159,10 @@ impl Program {
         }
     }
 
-    fn wavenet(&mut self, net: &WaveNet, audio: Signal, sweep: Sweep) -> Signal {
+    fn wavenet(&mut self, net: &WaveNet, audio: Signal, stacks: Option<Level>) -> Signal {
         let condition = match net.condition.as_deref() {
             None => audio,
-            Some(ConditionModel::WaveNet(inner)) => self.wavenet(inner, audio, sweep),
+            Some(ConditionModel::WaveNet(inner)) => self.wavenet(inner, audio, stacks),
             Some(ConditionModel::Sequence(inner)) => self.sequence(inner, audio),
         };
         let mut x = audio;
@@ -185,7 +170,7 @@ impl Program {
         self.steps.push(Step::Zero { to: head.place, rows: head.rows });
         for (number, array) in net.arrays.iter().enumerate() {
             let next = net.arrays.get(number + 1);
-            if let Some(output) = self.array(array, x, condition, head, next.is_some(), sweep) {
+            if let Some(output) = self.array(array, x, condition, head, next.is_some(), stacks) {
                 x = output;
             }
             self.commit(head);
@@ -222,7 +207,7 @@ impl Program {
         condition: Signal,
         head: Signal,
         wanted: bool,
-        sweep: Sweep,
+        stacks: Option<Level>,
     ) -> Option<Signal> {
         let mut x = self.input_of_layer(&array.layers[0]);
         self.convolve(&array.rechannel, input, x, None);
@@ -232,17 +217,25 @@ impl Program {
                 None if wanted => Some(self.scratch(x.rows)),
                 None => None,
             };
-            self.commit(x);
-            self.layer(layer, x, condition, head, to, sweep);
+            self.layer(layer, x, condition, head, to, stacks);
             x = to?;
         }
         Some(x)
     }
 
-    fn layer(&mut self, layer: &WaveNetLayer, x: Signal, condition: Signal, head: Signal, to: Option<Signal>, sweep: Sweep) {
-        if sweep == Sweep::Allowed && self.plain(layer, x, condition, head, to) {
+    fn layer(
+        &mut self,
+        layer: &WaveNetLayer,
+        x: Signal,
+        condition: Signal,
+        head: Signal,
+        to: Option<Signal>,
+        stacks: Option<Level>,
+    ) {
+        if stacks.is_some_and(|level| self.plain(layer, level, x, condition, head, to)) {
             return;
         }
+        self.commit(x);
         let film = &layer.film;
 
         let mut from = x;
@@ -298,12 +291,26 @@ impl Program {
     }
 
     /// Whether the layer is plain and was added as such.
-    fn plain(&mut self, layer: &WaveNetLayer, x: Signal, condition: Signal, head: Signal, to: Option<Signal>) -> bool {
-        let Some((plain, entry)) = Plain::pack(layer, &mut self.weights) else { return false };
-        assert_eq!((x.rows, condition.rows, head.rows), (plain.channels, plain.rows, plain.channels), "rows of a layer");
-        assert!(to.is_none_or(|to| to.rows == plain.channels), "channels of a layer");
-        let to = to.map(|to| to.place);
-        self.steps.push(Step::Plain { plain, entry, from: x.place, condition: condition.place, head: head.place, to });
+    fn plain(
+        &mut self,
+        layer: &WaveNetLayer,
+        level: Level,
+        x: Signal,
+        condition: Signal,
+        head: Signal,
+        to: Option<Signal>,
+    ) -> bool {
+        let packed = Plain::pack(layer, level, x.place, to.map(|to| to.place), &mut self.weights);
+        let Some((plain, shape, entry)) = packed else { return false };
+        assert_eq!((x.rows, condition.rows, head.rows), (shape.channels, shape.rows, shape.channels), "rows of a layer");
+        assert!(to.is_none_or(|to| to.rows == shape.channels), "channels of a layer");
+        match self.steps.last_mut() {
+            Some(Step::Stack(stack)) if (stack.shape, stack.head) == (shape, head.place) => stack.layers.push(plain),
+            _ => {
+                let (condition, head) = (condition.place, head.place);
+                self.steps.push(Step::Stack(Stack { shape, condition, head, layers: vec![plain], entry }));
+            }
+        }
         true
     }
 
@@ -378,21 +385,13 @@ impl Rows {
 }
 
 impl Step {
-    /// Runs it over the first `frames` of the chunk, rounded up to whole vectors. With `settle`, what is now in a ring has been there
-    /// for ever.
+    /// Runs it over the first frames of the chunk, rounded up to whole vectors.
     ///
     /// # Safety
     /// Memory and weights are those of the program, and at most a chunk of frames.
     #[inline(always)]
-    pub unsafe fn run<S: Simd, A: Accuracy>(
-        &self,
-        s: S,
-        memory: &Memory,
-        weights: *const f32,
-        frames: usize,
-        settle: bool,
-        sweep: Level,
-    ) {
+    pub unsafe fn run<S: Simd, A: Accuracy>(&self, s: S, sweep: &Sweep) {
+        let Sweep { memory, weights, frames, settle } = *sweep;
         // SAFETY, for all: the caller's; the program gave each step places with the rows that it needs.
         unsafe {
             match self {
@@ -442,20 +441,8 @@ impl Step {
                         to.store(s, r, f, s.mul_add(k, to.load(s, r, f), rest));
                     });
                 }
-                Self::Plain { plain, entry, from, condition, head, to } => {
-                    let call = Call {
-                        layer: *plain,
-                        weights,
-                        from: memory.past(*from),
-                        condition: memory.rows(*condition),
-                        head: memory.rows(*head),
-                        to: to.map(|to| memory.rows(to)),
-                        frames,
-                    };
-                    entry(sweep, &call);
-                }
-                Self::Commit { ring } if settle => memory.settle(*ring),
-                Self::Commit { ring } => memory.commit(*ring, frames),
+                Self::Stack(stack) => (stack.entry)(S::LEVEL, stack, sweep),
+                Self::Commit { place } => memory.commit(s, *place, frames, settle),
             }
         }
     }

@@ -63,6 +63,24 @@ pub fn with_numbers<'a>(version: &str, numbers: impl IntoIterator<Item = (&'a st
     from_json(&json!({ "version": version, "params": parameters, "fields": {} }))
 }
 
+/// The text of a field that the plug-in keeps beside its parameters; none if the state has no such field.
+///
+/// # Errors
+/// If the bytes are no state of nice-plug.
+pub fn field(state: &[u8], id: &str) -> Result<Option<String>, StateError> {
+    Ok(to_json(state)?["fields"][id].as_str().map(str::to_owned))
+}
+
+/// The state with another text in a field.
+///
+/// # Errors
+/// If the bytes are no state of nice-plug.
+pub fn with_field(state: &[u8], id: &str, text: &str) -> Result<Vec<u8>, StateError> {
+    let mut json = to_json(state)?;
+    json["fields"][id] = text.into();
+    Ok(from_json(&json))
+}
+
 fn plain(id: &str, value: &Value) -> Result<f32, StateError> {
     let tagged = value.as_object().and_then(|object| object.iter().next());
     let number = match tagged.map(|(tag, inner)| (tag.as_str(), inner)) {
@@ -95,6 +113,14 @@ mod tests {
             json!({ "version": "1", "params": { "a": { "f32": 24.5 }, "b": { "i32": 3 }, "c": { "bool": true } }, "fields": {} });
         let read = parameters(&from_json(&json)).unwrap();
         assert_eq!(read, BTreeMap::from([("a".into(), 24.5), ("b".into(), 3.0), ("c".into(), 1.0)]));
+    }
+
+    #[test]
+    fn a_field_comes_back_and_leaves_the_rest() {
+        let state = with_field(&with_numbers("1", [("a", 0.5)]), "model", "a \"text\"").unwrap();
+        assert_eq!(field(&state, "model").unwrap().as_deref(), Some("a \"text\""));
+        assert_eq!(field(&state, "other").unwrap(), None);
+        assert_eq!(parameters(&state).unwrap(), BTreeMap::from([("a".into(), 0.5)]));
     }
 
     #[test]

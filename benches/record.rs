@@ -1,0 +1,183 @@
+//! What a take costs. `cargo bench --no-default-features --features record --bench record`
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use isotherm::audio::Format;
+use isotherm::record::pcm::{Converter, Level, Words, float_words};
+use isotherm::record::{Recorder, Settings};
+
+const CHANNELS: usize = 32;
+const RATE: usize = 48_000;
+const FRAMES: usize = 256;
+
+const HOUND: hound::WavSpec =
+    hound::WavSpec { channels: 1, sample_rate: RATE as u32, bits_per_sample: 24, sample_format: hound::SampleFormat::Int };
+
+/// A second of every channel, below full scale.
+fn second() -> Vec<Vec<f32>> {
+    (0..CHANNELS).map(|c| (0..RATE).map(|i| ((i * (c + 7)) % 1999) as f32 / 1000.0 - 0.9995).collect()).collect()
+}
+
+fn conversion(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("32 channels x 48 kHz, a second, to 24-bit");
+    let planar = second();
+    // One block again and again, as it comes from a callback: in the cache.
+    let interleaved: Vec<f32> = (0..FRAMES).flat_map(|i| planar.iter().map(move |c| c[i])).collect();
+    let mut out = vec![0; RATE * 3];
+    for level in [Level::Portable, Level::Avx2] {
+        let converter = Converter::at(level, Words::Float, Format::Int24);
+        group.bench_function(format!("planar, blocks of 256, {}", converter.level()), |b| {
+            b.iter(|| {
+                for at in (0..RATE).step_by(FRAMES) {
+                    for channel in &planar {
+                        let samples = &channel[..FRAMES.min(RATE - at)];
+                        converter.convert(black_box(float_words(samples)), &mut out[..samples.len() * 3]);
+                    }
+                }
+            });
+        });
+        group.bench_function(format!("interleaved, blocks of 256, {}", converter.level()), |b| {
+            b.iter(|| {
+                for at in (0..RATE).step_by(FRAMES) {
+                    for channel in 0..CHANNELS {
+                        let out = &mut out[..FRAMES.min(RATE - at) * 3];
+                        converter.convert_strided(black_box(&float_words(&interleaved)[channel..]), CHANNELS, out);
+                    }
+                }
+            });
+        });
+    }
+    group.bench_function("hound in memory", |b| {
+        b.iter(|| {
+            for channel in &planar {
+                let mut writer = hound::WavWriter::new(std::io::Cursor::new(Vec::with_capacity(200_000)), HOUND).unwrap();
+                for x in channel {
+                    writer.write_sample((black_box(x) * 8_388_608.0).round_ties_even() as i32).unwrap();
+                }
+                writer.finalize().unwrap();
+            }
+        });
+    });
+}
+
+/// CPU time of all threads; where it cannot be asked, time.
+fn cpu() -> Duration {
+    #[cfg(target_os = "linux")]
+    if let Ok(time) = nix::time::clock_gettime(nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID) {
+        return time.into();
+    }
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    START.elapsed()
+}
+
+/// CPU time of what is done with every block of a second, each given when it would be there.
+fn paced(sound: &[Vec<f32>], mut block: impl FnMut(&[&[f32]])) -> Duration {
+    let (start, before) = (Instant::now(), cpu());
+    for at in (0..RATE).step_by(FRAMES) {
+        let due = start + Duration::from_secs(1) * at as u32 / RATE as u32;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let views: Vec<&[f32]> = sound.iter().map(|c| &c[at..RATE.min(at + FRAMES)]).collect();
+        block(&views);
+    }
+    cpu() - before
+}
+
+/// Seconds of each way; the median counts.
+const ROUNDS: usize = 9;
+
+/// The whole way to disk in CPU milliseconds per second of sound, in turn, so that a busy machine is unfair to nobody. What takes the
+/// blocks and sleeps between them is subtracted.
+fn whole(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir_in(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into())).unwrap();
+    let sound = second();
+    let ways = ["sleeping", "the bytes alone, 64 KiB at a time", "recorder", "recorder, sums", "recorder, sums, sync", "hound"];
+    let recorder = |sync, hashes| {
+        let mut settings = Settings::new(folder.path().join(format!("{sync} {hashes}")), "bench", RATE as u32, CHANNELS);
+        (settings.sync, settings.hashes) = (sync, hashes);
+        Recorder::open(settings).unwrap()
+    };
+    let mut times: Vec<Vec<Duration>> = vec![Vec::new(); ways.len()];
+    for _ in 0..ROUNDS {
+        for (way, times) in times.iter_mut().enumerate() {
+            times.push(match way {
+                0 => paced(&sound, |block| assert_eq!(black_box(block).len(), CHANNELS)),
+                1 => {
+                    let path = |c| folder.path().join(format!("{c}.raw"));
+                    let mut files: Vec<File> = (0..CHANNELS).map(|c| File::create(path(c)).unwrap()).collect();
+                    let (bytes, mut waiting) = (vec![1_u8; 64 * 1024], 0);
+                    paced(&sound, |block| {
+                        waiting += block[0].len() * 3;
+                        if waiting >= bytes.len() {
+                            waiting -= bytes.len();
+                            files.iter_mut().for_each(|file| file.write_all(&bytes).unwrap());
+                        }
+                    })
+                }
+                2..5 => {
+                    let (recorder, mut writer) = recorder(way == 4, way > 2);
+                    // Not the first second, in which files begin.
+                    paced(&sound, |block| assert_eq!(writer.write(block), 0));
+                    let time = paced(&sound, |block| assert_eq!(writer.write(block), 0));
+                    recorder.close().iter().for_each(|(folder, _)| std::fs::remove_dir_all(folder).unwrap());
+                    time
+                }
+                _ => {
+                    let path = |c| folder.path().join(format!("{c}.wav"));
+                    let mut files: Vec<_> = (0..CHANNELS).map(|c| hound::WavWriter::create(path(c), HOUND).unwrap()).collect();
+                    paced(&sound, |block| {
+                        for (file, channel) in files.iter_mut().zip(block) {
+                            for x in *channel {
+                                file.write_sample((x * 8_388_608.0).round_ties_even() as i32).unwrap();
+                            }
+                        }
+                    })
+                }
+            });
+        }
+    }
+    println!("32 channels x 48 kHz in blocks of 256: CPU ms per second of sound, median and least of {ROUNDS}");
+    for times in &mut times {
+        times.sort();
+    }
+    let sleeping = [times[0][ROUNDS / 2], times[0][0]];
+    for (way, times) in ways.iter().zip(&times) {
+        let [median, least] = [times[ROUNDS / 2], times[0]].map(|t| t.as_secs_f64() * 1e3);
+        let [net, net_least] = [0, 1].map(|i| [median, least][i] - sleeping[i].as_secs_f64() * 1e3);
+        println!("{way:36} {median:6.2} {least:6.2}   without sleeping {net:6.2} {net_least:6.2}");
+    }
+
+    let mut group = criterion.benchmark_group("the audio thread");
+    group.bench_function("a block of 256 x 32", |b| {
+        let mut settings = Settings::new(folder.path().into(), "bench", RATE as u32, CHANNELS);
+        settings.sync = false;
+        let (recorder, mut writer) = Recorder::open(settings).unwrap();
+        let block: Vec<&[f32]> = sound.iter().map(|c| &c[..FRAMES]).collect();
+        b.iter_custom(|n| {
+            let mut time = Duration::ZERO;
+            for i in 0..n {
+                // The ring stays nearly empty, as it is when the disk is fast, and the caches are those of a callback.
+                if i % 64 == 0 {
+                    while recorder.health().frames + 48_000 < writer.position() {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
+                let start = Instant::now();
+                writer.write(black_box(&block));
+                time += start.elapsed();
+            }
+            time
+        });
+        recorder.close().iter().for_each(|(folder, _)| std::fs::remove_dir_all(folder).unwrap());
+    });
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(20).measurement_time(Duration::from_secs(1)).warm_up_time(Duration::from_millis(300));
+    targets = conversion, whole
+}
+criterion_main!(benches);

@@ -1,0 +1,59 @@
+//! Takes: many channels to disk, a file each, provably nothing lost.
+//!
+//! [`Recorder::open`] gives two ends. The [`Writer`] belongs to the audio thread: it copies what it is given into a ring and never
+//! waits. One disk thread empties the ring, converts ([`pcm`]) and writes ([`wav`]). The [`Recorder`] starts, stops, marks and
+//! tells how it goes ([`Health`]). All positions are frames, counted from the first that the writer was given.
+//!
+//! A take is a folder: a file per channel and `take.json` ([`Manifest`]), which says what was captured, what was clipped, and what
+//! was lost and where. [`verify`] checks every word of it; [`recover`] makes a take whole that was left behind by a crash. While it
+//! grows, a take on disk is at most a second behind, and its files are playable.
+//!
+//! Frames that find the ring full are lost in all stems alike: silence of their length is written, and the gap is listed.
+
+pub mod disk;
+pub mod manifest;
+mod name;
+pub mod pcm;
+mod recorder;
+mod recover;
+mod ring;
+mod take;
+mod verify;
+pub mod wav;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+pub use manifest::Manifest;
+pub use name::check_name;
+pub use recorder::{Channel, Health, Light, Phase, Recorder, Settings, Start, Stop};
+pub use recover::{Recovered, recover};
+pub use ring::{Block, Word, Writer};
+pub use verify::{Verified, verify};
+
+/// Why a take cannot be made, checked or recovered. Every message is one line.
+#[derive(Debug, Error)]
+pub enum TakeError {
+    #[error("{}: it exists already; nothing of it was touched", .folder.display())]
+    Exists { folder: PathBuf },
+    #[error("cannot {action} {}: {source}", .path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("{}: it is no manifest of a take: {what}", .path.display())]
+    Manifest { path: PathBuf, what: String },
+    #[error("{field}: found {found}; expected {expected}")]
+    Setting { field: &'static str, found: String, expected: String },
+    #[error("{}: {what}", .folder.display())]
+    NoTake { folder: PathBuf, what: String },
+}
+
+impl TakeError {
+    fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.into(), source }
+    }
+
+    fn setting(field: &'static str, found: impl std::fmt::Display, expected: impl Into<String>) -> Self {
+        Self::Setting { field, found: found.to_string(), expected: expected.into() }
+    }
+}

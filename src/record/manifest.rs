@@ -1,0 +1,192 @@
+//! `take.json`: what a take is.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::TakeError;
+use crate::audio::Format;
+
+/// The manifest's name in the folder of its take.
+pub const FILE: &str = "take.json";
+/// Its name while it is being written.
+pub const NEW_FILE: &str = "take.json.new";
+/// The version that this program writes and reads.
+pub const VERSION: u32 = 1;
+
+/// How far a take is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Being written, or left behind: `frames` and sums are of the last save.
+    Recording,
+    Finished,
+    /// Left behind, and made whole later.
+    Recovered,
+}
+
+/// Frames that are missing and stand as silence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The first frame, counted from the take's first.
+    pub position: u64,
+    pub frames: u64,
+    /// The one stem that lacks them; none if all do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stem: Option<usize>,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// Counted from the take's first frame.
+    pub position: u64,
+    pub name: String,
+}
+
+/// A file: the whole sound or, if it was split, a part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    pub file: String,
+    pub frames: u64,
+    /// Of the sample data, in hex; none if it was not wanted, or not known yet.
+    pub sha256: Option<String>,
+}
+
+/// One channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stem {
+    /// From 1.
+    pub number: usize,
+    /// The source's channel, from 1.
+    pub channel: usize,
+    pub name: String,
+    /// Samples beyond full scale.
+    pub overs: u64,
+    /// Samples that were no number.
+    pub nans: u64,
+    pub parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub version: u32,
+    /// What wrote it, with its version.
+    pub program: String,
+    /// 32 hex digits.
+    pub id: String,
+    pub state: State,
+    pub name: String,
+    /// Where the sound came from.
+    pub source: String,
+    /// The form that was asked of the source, and the one it gave.
+    pub asked: String,
+    pub granted: String,
+    /// Hertz.
+    pub sample_rate: u32,
+    #[serde(with = "format_name")]
+    pub format: Format,
+    /// The conversion that ran.
+    pub conversion: String,
+    /// Of the first frame: RFC 3339, local time.
+    pub started: String,
+    /// Frames from midnight, local time, to the first frame.
+    pub time_reference: u64,
+    pub frames: u64,
+    /// Frames before the start.
+    pub pre_roll_frames: u64,
+    /// Times that the buffer was stretched.
+    pub stretched: u64,
+    pub gaps: Vec<Gap>,
+    pub markers: Vec<Marker>,
+    pub stems: Vec<Stem>,
+    /// Files with all channels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interleaved: Vec<Part>,
+    /// Why it ended; empty while it is being written.
+    pub ended: String,
+    /// What cut it short.
+    pub error: Option<String>,
+}
+
+/// A format as on the command line: 16, 24, 32, 32f.
+mod format_name {
+    use super::Format;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    const NAMES: [(Format, &str); 4] =
+        [(Format::Int16, "16"), (Format::Int24, "24"), (Format::Int32, "32"), (Format::Float32, "32f")];
+
+    pub fn serialize<S: Serializer>(format: &Format, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = NAMES.iter().find(|(f, _)| f == format).map_or("", |(_, name)| name);
+        serializer.serialize_str(name)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Format, D::Error> {
+        let found = String::deserialize(deserializer)?;
+        let named = NAMES.iter().find(|(_, name)| *name == found).map(|(format, _)| *format);
+        named.ok_or_else(|| D::Error::custom(format!("format: found '{found}', expected 16, 24, 32 or 32f")))
+    }
+}
+
+impl Manifest {
+    /// Frames that are missing in at least one stem.
+    #[must_use]
+    pub fn lost_frames(&self) -> u64 {
+        self.gaps.iter().fold(0, |sum, gap| sum.saturating_add(gap.frames))
+    }
+
+    /// Samples beyond full scale, of all stems.
+    #[must_use]
+    pub fn overs(&self) -> u64 {
+        self.stems.iter().fold(0, |sum, stem| sum.saturating_add(stem.overs))
+    }
+
+    /// Samples that were no number, of all stems.
+    #[must_use]
+    pub fn nans(&self) -> u64 {
+        self.stems.iter().fold(0, |sum, stem| sum.saturating_add(stem.nans))
+    }
+
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.frames as f64 / f64::from(self.sample_rate.max(1))
+    }
+
+    /// Reads the manifest in `folder`. [control thread]
+    ///
+    /// # Errors
+    /// If there is none, or it is none of this version.
+    pub fn load(folder: &Path) -> Result<Self, TakeError> {
+        let path = folder.join(FILE);
+        let text = fs::read_to_string(&path).map_err(|e| TakeError::io("read", &path, e))?;
+        let broken = |what: String| TakeError::Manifest { path: path.clone(), what };
+        /// Read first: another version may look different.
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let Version { version } = serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
+        if version != VERSION {
+            return Err(broken(format!("version: found {version}, expected {VERSION}")));
+        }
+        serde_json::from_str(&text).map_err(|e| broken(e.to_string()))
+    }
+
+    /// Writes the manifest into `folder`: the old one stays until the new one is whole. [disk thread]
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn save(&self, folder: &Path) -> io::Result<()> {
+        let new = folder.join(NEW_FILE);
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        let mut file = File::create(&new)?;
+        file.write_all(&text)?;
+        file.sync_data()?;
+        drop(file);
+        fs::rename(new, folder.join(FILE))
+    }
+}

@@ -1,0 +1,75 @@
+//! Names of takes, channels and files.
+
+use super::TakeError;
+
+/// Bytes of a name: with number, part and ending it stays below the 255 of file systems.
+const LONGEST_BYTES: usize = 120;
+/// What some file system does not take.
+const FORBIDDEN: &str = "/\\:*?\"<>|";
+
+/// Whether a take or a channel can be called `name`; `field` is for the message. [any thread]
+///
+/// # Errors
+/// If it is empty or longer than 120 bytes, has a character that file systems refuse, or begins or ends with a space or a dot.
+pub fn check_name(field: &'static str, name: &str) -> Result<(), TakeError> {
+    let wrong = |expected: String| {
+        let short: String = name.chars().take(40).flat_map(char::escape_debug).collect();
+        let dots = if name.chars().count() > 40 { "..." } else { "" };
+        Err(TakeError::setting(field, format_args!("'{short}{dots}'"), expected))
+    };
+    if name.is_empty() || name.len() > LONGEST_BYTES {
+        return wrong(format!("1 to {LONGEST_BYTES} bytes, these are {}", name.len()));
+    }
+    if let Some(c) = name.chars().find(|c| FORBIDDEN.contains(*c) || c.is_control()) {
+        return wrong(format!("a name without {}", c.escape_debug()));
+    }
+    if name.starts_with([' ', '.']) || name.ends_with([' ', '.']) {
+        return wrong("no space or dot at its ends".into());
+    }
+    Ok(())
+}
+
+/// The file of a stem, or of all channels: `01 Kick.wav`, `01 Kick part 2.wav`. Parts count from 1.
+pub(super) fn file_name(number: usize, name: &str, part: usize) -> String {
+    match part {
+        1 => format!("{number:02} {name}.wav"),
+        _ => format!("{number:02} {name} part {part}.wav"),
+    }
+}
+
+/// Number, name and part of a file that [`file_name`] named.
+pub(super) fn parse_file_name(file: &str) -> Option<(usize, &str, usize)> {
+    let (number, name) = file.strip_suffix(".wav")?.split_once(' ')?;
+    let number = number.parse().ok()?;
+    if let Some((name, part)) = name.rsplit_once(" part ")
+        && let Ok(part @ 2..) = part.parse()
+    {
+        return Some((number, name, part));
+    }
+    Some((number, name, 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_by_their_names() {
+        for (number, name, part) in [(1, "Kick", 1), (12, "A part of it", 1), (128, "Über 3 part", 12)] {
+            assert_eq!(parse_file_name(&file_name(number, name, part)), Some((number, name, part)));
+        }
+        assert_eq!(parse_file_name("take.json"), None);
+        assert_eq!(parse_file_name("Kick.wav"), None);
+    }
+
+    #[test]
+    fn a_name_that_a_disk_may_refuse_is_refused() {
+        for name in ["Kick", "Snare (oben)", "ドラム", "a.b", "x".repeat(120).as_str()] {
+            assert!(check_name("name", name).is_ok(), "{name}");
+        }
+        for name in ["", "a/b", "a\\b", "..", ".hidden", "end ", "a\nb", "c:", "x".repeat(300).as_str()] {
+            let text = check_name("name", name).unwrap_err().to_string();
+            assert!(text.starts_with("name: found '") && !text.contains('\n') && text.len() < 150, "{text}");
+        }
+    }
+}

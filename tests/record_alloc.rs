@@ -1,0 +1,94 @@
+//! What a recorder does on the audio thread allocates nothing and frees nothing.
+#![cfg(feature = "record")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use isotherm::record::pcm::Words;
+use isotherm::record::{Recorder, Settings};
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+fn count() {
+    // A thread that ends has no counter any more.
+    let _ = COUNT.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: every call goes on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations and frees of this thread during `work`.
+fn allocations(work: impl FnOnce()) -> usize {
+    let before = COUNT.get();
+    work();
+    COUNT.get() - before
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| ()), 0);
+    assert_eq!(allocations(|| drop(std::hint::black_box(vec![1_u8; 64]))), 2);
+}
+
+#[test]
+fn writing_starting_stopping_and_marking_allocate_nothing_also_when_the_ring_is_full() {
+    for words in [Words::Float, Words::Int32] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings::new(folder.path().into(), "take", 48_000, 8);
+        settings.words = words;
+        settings.channels.retain(|channel| channel.source % 2 == 0);
+        settings.buffer_seconds = 0.02;
+        let (recorder, mut writer) = Recorder::open(settings).unwrap();
+        let (floats, integers) = (vec![0.5f32; 8 * 8192], vec![1i32; 8 * 8192]);
+        let mut lost = 0;
+        let counted = allocations(|| {
+            for frames in [0, 1, 7, 64, 256, 8192] {
+                for _ in 0..20 {
+                    writer.start();
+                    let float: [&[f32]; 8] = std::array::from_fn(|_| &floats[..frames]);
+                    let integer: [&[i32]; 8] = std::array::from_fn(|_| &integers[..frames]);
+                    lost += if words == Words::Float {
+                        writer.write(&float) + writer.write_interleaved(&floats[..8 * frames], 8)
+                    } else {
+                        writer.write(&integer) + writer.write_interleaved(&integers[..8 * frames], 8)
+                    };
+                    writer.mark();
+                    if let Some(mut block) = writer.begin(frames) {
+                        block.put(0, 0, float[0]);
+                        block.commit();
+                    }
+                    writer.stop();
+                }
+            }
+        });
+        assert_eq!(counted, 0);
+        assert!(lost > 0, "the ring was never full");
+        drop(recorder);
+        assert_eq!(allocations(|| lost += usize::from(writer.begin(64).is_none())), 0, "without a recorder");
+    }
+}
