@@ -43,7 +43,7 @@ pub fn write(path: &Path, of: &str, state: &State) -> Result<(), CheckpointError
     std::fs::write(&part, &bytes).and_then(|()| std::fs::rename(&part, path)).map_err(io)
 }
 
-/// Reads a checkpoint of [`write`]. [control thread]
+/// Reads a checkpoint of [`write()`]. [control thread]
 ///
 /// # Errors
 /// If it cannot be read, is not whole, or is of something else.
