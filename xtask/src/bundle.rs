@@ -71,7 +71,8 @@ pub fn bundle(build: Build) -> Outcome<Bundles> {
     // programs along. So it is shown a folder that holds nothing but the library just built.
     let home = match build {
         Build::Release => target,
-        Build::Dev => target.join("bundle-dev"),
+        // Not the folder of the profile: this one is removed, and what was built stays.
+        Build::Dev => target.join("staging"),
     };
     let stage = home.join(STAGE);
     remove(&stage)?;
