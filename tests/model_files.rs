@@ -589,6 +589,45 @@ fn a_slimmable_wavenet_has_the_first_channels_of_everything() {
     assert_eq!(all.sizes.len(), 4);
 }
 
+#[test]
+fn the_sizes_of_a_slimmable_wavenet_play_whatever_its_arrays_add_up() {
+    let mut random = Random(12);
+    // The second array has 8 channels, of which its layers add up 4 or, behind a head1x1, 3.
+    for head1x1 in [None, Some(3)] {
+        let accumulated = head1x1.unwrap_or(4);
+        let mut weights = Vec::new();
+        let mut put = |inputs, outputs, taps, bias| put(&mut weights, &random.conv(inputs, outputs, taps, 1, 1, bias));
+        for (inputs, channels, head) in [(1, 4, accumulated), (4, 8, 1)] {
+            put(inputs, channels, 1, false);
+            put(channels, 4, 3, true);
+            put(1, 4, 1, false);
+            put(4, channels, 1, true);
+            if let Some(outputs) = head1x1 {
+                put(4, outputs, 1, true);
+            }
+            put(accumulated, head, 1, true);
+        }
+        weights.push(0.5);
+        let array = |inputs: usize, channels: usize, head: usize| {
+            json!({
+                "input_size": inputs, "condition_size": 1, "channels": channels, "bottleneck": 4, "kernel_size": 3, "dilations": [1],
+                "activation": "Tanh", "head_size": head, "head_bias": true,
+                "head1x1": {"active": head1x1.is_some(), "out_channels": accumulated, "groups": 1},
+                "slimmable": {"method": "slice_channels_uniform", "kwargs": {}},
+            })
+        };
+        let config = json!({"layers": [array(1, 4, accumulated), array(4, 8, 1)], "head": null, "head_scale": 1.0});
+        let model = Model::read(nam("WaveNet", config, &weights).to_string().into_bytes()).unwrap();
+        assert!(model.sizes().len() > 4);
+        for size in 0..model.sizes().len() {
+            let mut voices = model.network(size).clone().voices(Mode::new(1)).unwrap();
+            let mut output = [0.1; 64];
+            voices.process(&mut [&mut output], &[]);
+            assert!(output.iter().all(|x| x.is_finite() && *x != 0.1), "size {size}");
+        }
+    }
+}
+
 // What Keras and RTNeural write.
 
 /// `[rows][columns]` of an index.
@@ -961,7 +1000,16 @@ fn shapes_that_would_need_terabytes_are_refused_before_anything_is_allocated() {
         "dilations": vec![16_777_216; layers], "activation": "Tanh", "head_bias": false,
     });
     let file = nam("WaveNet", json!({"layers": [array], "head_scale": 1.0}), &vec![0.0; weights]);
-    assert_eq!(error(file.to_string().as_bytes()), "the file: a model of 32776 MiB or more; expected at most 1024 MiB");
+    assert_eq!(error(file.to_string().as_bytes()), "the file: a model of 32773 MiB or more; expected at most 1024 MiB");
+    // Few weights, but what every channel would keep of wide layers without any is 51 GB.
+    let wide = 65_536;
+    let mut layers = vec![keras_dense(&mut Random(1), 1, wide).1];
+    layers.extend(
+        (0..254).map(|_| json!({"type": "activation", "activation": "tanh", "shape": [null, null, wide], "weights": []})),
+    );
+    layers.push(keras_dense(&mut Random(2), wide, 1).1);
+    let found = error(json!({"in_shape": [null, null, 1], "layers": layers}).to_string().as_bytes());
+    assert!(found.ends_with("MiB or more; expected at most 1024 MiB"), "{found}");
     // Short enough to be stored, and far too long to be prewarmed.
     let array = json!({
         "input_size": 1, "condition_size": 1, "head_size": 1, "channels": 1, "kernel_size": 2, "dilations": vec![1_000_000; 110],
@@ -970,7 +1018,7 @@ fn shapes_that_would_need_terabytes_are_refused_before_anything_is_allocated() {
     let file = nam("WaveNet", json!({"layers": [array], "head_scale": 1.0}), &vec![0.0; 1 + 110 * 6 + 2]);
     assert_eq!(
         error(file.to_string().as_bytes()),
-        "the file: 663 weights over 110000001 frames, 72930000663 multiply-adds to prewarm; expected at most 68719476736"
+        "the file: 663 weights over 110000001 frames, 72930000663 multiply-adds before the first sound; expected at most 68719476736"
     );
 }
 

@@ -6,8 +6,8 @@ use super::json::Field;
 
 /// Bytes of everything that a file makes: weights as read and as packed, layers, the state of two channels.
 pub const MOST_BYTES: u64 = 1 << 30;
-/// Multiply-adds of the silence that a network is prewarmed with: some ten seconds' work.
-const MOST_PREWARMING: u64 = 1 << 36;
+/// Multiply-adds of what a network is prewarmed and looked at with: some ten seconds' work.
+const MOST_WORK: u64 = 1 << 36;
 /// Channels of anything.
 pub const MOST_CHANNELS: usize = 1 << 16;
 /// Taps of a convolution, and frames between two of them.
@@ -24,8 +24,9 @@ pub const RATES: (f64, f64) = (1000.0, 768_000.0);
 const WEIGHT_BYTES: u64 = 8;
 /// Bytes of a layer's description without its weights, at most.
 const LAYER_BYTES: u64 = 2048;
-/// Frames that a ring holds beyond what its convolution looks back.
-const RING_FRAMES: u64 = 4096;
+/// Frames that a channel keeps of a convolution's input beyond what it looks back, and of its output, at most.
+const INPUT_FRAMES: u64 = 1024;
+const OUTPUT_FRAMES: u64 = 128;
 
 /// What is left.
 #[derive(Debug)]
@@ -65,12 +66,12 @@ impl Budget {
             Architecture::WaveNet(w) => (wavenet_state(w), wavenet_weights(w)),
         };
         self.spend(at, 2 * state)?;
-        // Recurrent networks are prewarmed with half a second.
-        let frames = architecture.receptive_field().unwrap_or((sample_rate * 0.5) as usize) as u64;
+        // All are looked at, and recurrent networks prewarmed, with half a second; the others with what they look back on.
+        let frames = architecture.receptive_field().unwrap_or(0).max((sample_rate * 0.5) as usize) as u64;
         let adds = frames.saturating_mul(work);
-        if adds > MOST_PREWARMING {
-            let found = format!("{work} weights over {frames} frames, {adds} multiply-adds to prewarm");
-            return Err(at.error(found, format!("at most {MOST_PREWARMING}")));
+        if adds > MOST_WORK {
+            let found = format!("{work} weights over {frames} frames, {adds} multiply-adds before the first sound");
+            return Err(at.error(found, format!("at most {MOST_WORK}")));
         }
         Ok(())
     }
@@ -88,12 +89,13 @@ pub fn check_reach(at: &Field<'_>, taps: usize, dilation: usize) -> Result<(), M
 }
 
 fn conv_state(c: &Conv1d) -> u64 {
-    if c.taps == 1 { 0 } else { (c.reach() as u64 + RING_FRAMES) * c.inputs as u64 * 4 }
+    4 * ((c.reach() as u64 + INPUT_FRAMES) * c.inputs as u64 + OUTPUT_FRAMES * c.outputs as u64)
 }
 
 fn sequence_state(s: &Sequence) -> u64 {
     let layer = |layer: &Layer| match layer {
-        Layer::Conv1d(c, _) => conv_state(c),
+        // The past is kept twice as long as it is read, so that it is seldom moved.
+        Layer::Conv1d(c, _) => conv_state(c) + 4 * c.reach() as u64 * c.inputs as u64,
         Layer::Lstm(l) => 8 * l.hidden as u64,
         Layer::Gru(g) => 4 * g.hidden as u64,
     };

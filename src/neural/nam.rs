@@ -736,18 +736,26 @@ fn slimmed(config: &Field<'_>, full: &WaveNet, budget: &mut Budget) -> Result<Ve
 /// The first channels of everything, as many for each array as `channels` says.
 fn slice(full: &WaveNet, channels: &[usize]) -> WaveNet {
     let last = channels.len() - 1;
-    let arrays = full.arrays.iter().enumerate().map(|(i, array)| {
-        let inputs = if i == 0 { array.rechannel.inputs } else { channels[i - 1] };
-        let head = if i == last { array.head.outputs } else { channels[i + 1] };
-        let layers: Vec<_> = array.layers.iter().map(|l| slice_layer(l, array.rechannel.outputs, channels[i])).collect();
-        let accumulated = layers.first().map_or(channels[i], |l| match &l.head1x1 {
+    let layers: Vec<Vec<_>> = full
+        .arrays
+        .iter()
+        .zip(channels)
+        .map(|(array, n)| array.layers.iter().map(|l| slice_layer(l, array.rechannel.outputs, *n)).collect())
+        .collect();
+    // What the layers of an array add up for its head; the head of the array before begins that sum.
+    let accumulated = |i: usize| {
+        layers[i].first().map_or(channels[i], |l| match &l.head1x1 {
             Some(conv) => conv.outputs,
             None => bottleneck(l),
-        });
+        })
+    };
+    let arrays = full.arrays.iter().enumerate().map(|(i, array)| {
+        let inputs = if i == 0 { array.rechannel.inputs } else { channels[i - 1] };
+        let head = if i == last { array.head.outputs } else { accumulated(i + 1) };
         LayerArray {
             rechannel: first(&array.rechannel, inputs, channels[i]),
-            head: first(&array.head, accumulated, head),
-            layers,
+            head: first(&array.head, accumulated(i), head),
+            layers: layers[i].clone(),
         }
     });
     WaveNet { condition: full.condition.clone(), arrays: arrays.collect(), post: Vec::new(), head_scale: full.head_scale }
