@@ -438,6 +438,51 @@ fn a_disk_that_really_stands_still_for_5_and_15_seconds_does_no_other() {
 }
 
 #[test]
+fn a_loss_that_has_left_the_pre_roll_is_not_the_next_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Faulty::new(u64::MAX);
+    let mut settings = settings(&folder, 2);
+    (settings.start, settings.buffer_seconds, settings.pre_roll_seconds) = (Start::Hand, 0.1, 0.1);
+    let (recorder, mut writer) = Recorder::open_on(Box::new(disk.clone()), settings).unwrap();
+    let (mut at, mut lost) = (0, 0);
+    let give = |writer: &mut isotherm::record::Writer, at: &mut u64, frames: usize| {
+        let n = writer.write(&block(2, *at, frames));
+        *at += frames as u64;
+        n
+    };
+    writer.start();
+    disk.set_open(false);
+    while disk.waiting.load(Ordering::Relaxed) == 0 {
+        lost += give(&mut writer, &mut at, 480);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for _ in 0..50 {
+        lost += give(&mut writer, &mut at, 480);
+    }
+    assert!(lost > 0, "the ring overflowed");
+    disk.set_open(true);
+    writer.wait(true);
+    for _ in 0..100 {
+        assert_eq!(give(&mut writer, &mut at, 480), 0);
+    }
+    writer.stop();
+    for _ in 0..50 {
+        give(&mut writer, &mut at, 480);
+    }
+    writer.start();
+    let first = at - 4_800;
+    for _ in 0..50 {
+        give(&mut writer, &mut at, 480);
+    }
+    let takes = recorder.close();
+    let [(one, with_loss), (two, whole)] = &takes[..] else { panic!("{takes:?}") };
+    assert_eq!(with_loss.lost_frames(), lost as u64);
+    assert_good(one, with_loss, 0);
+    assert_eq!((whole.frames, whole.gaps.len()), (at - first, 0));
+    assert_good(two, whole, first);
+}
+
+#[test]
 fn what_is_lost_at_the_very_end_is_listed_too() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Faulty::new(u64::MAX);

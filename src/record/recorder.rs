@@ -554,7 +554,6 @@ impl Worker {
         while self.position < position {
             self.obey();
             let mut n = self.uneventful(position - self.position);
-            self.pre_roll.lose(self.position, n);
             let mut ended = false;
             let mut result = Ok(());
             if let Some(running) = &mut self.running {
@@ -565,6 +564,7 @@ impl Worker {
                 running.loud += n;
                 result = running.take.lose(&*self.disk, n, RING_FULL);
             }
+            self.pre_roll.lose(self.position, n);
             self.position += n;
             self.end_if(ended, AFTER_TIME, result);
         }
@@ -653,6 +653,8 @@ impl Worker {
             }
         }
         let Some(running) = &mut self.running else { return };
+        // Some may have left the pre-roll since the last loss.
+        self.pre_roll.gaps.retain(|(position, frames)| position + frames > first);
         for (position, frames) in &self.pre_roll.gaps {
             let from = (*position).max(first);
             running.take.note_gap(from - first, position + frames - from, RING_FULL);
