@@ -119,11 +119,15 @@ impl Shared {
         if jobs & TOSS != 0 {
             self.blind.toss();
         }
+        let asked = self.orders.models_asked();
         if jobs & LOAD != 0 {
             self.models.iter().for_each(Holder::work);
         }
         if jobs & (LOAD | REMAKE) != 0 {
             self.remake(&mut bench);
+        }
+        if jobs & LOAD != 0 {
+            self.orders.models_are_there(asked);
         }
         if jobs & REMAKE != 0 {
             self.orders.made();
@@ -169,7 +173,7 @@ impl Shared {
     /// Asks for something to be done with a slot's model. [any thread but the audio thread]
     fn ask_model(&self, slot: usize, wish: Wish) {
         self.models[slot].ask(wish);
-        self.orders.ask(LOAD);
+        self.orders.ask_for_models();
     }
 }
 
@@ -250,27 +254,29 @@ impl Isotherm {
         if self.fresh {
             swap.settle();
         }
-        let wanted = self.shared.settings();
+        let mut wanted = self.shared.settings();
         let fits = |slots: &Slots| (0..2).all(|i| slots.settings(i).same_structure(&wanted[i]));
         let fit = match swap.waiting() {
             Some(next) => fits(next),
             None => fits(swap.current()),
         };
-        if self.offline && !fit {
+        let orders = &self.shared.orders;
+        if self.offline && (!fit || orders.is_loading()) {
             // Nobody listens: what is set counts from this block on, whatever the machine's speed. What is being made already may
             // have been asked for before all was set.
             let start = Instant::now();
             for _ in 0..2 {
-                self.shared.orders.ask_for_slots();
-                while self.shared.orders.is_making() && start.elapsed() < OFFLINE_PATIENCE {
+                orders.ask_for_slots();
+                while (orders.is_making() || orders.is_loading()) && start.elapsed() < OFFLINE_PATIENCE {
                     std::thread::sleep(Duration::from_millis(1));
                 }
             }
+            wanted = self.shared.settings();
             if self.fresh {
                 swap.settle();
             }
         } else if !fit {
-            self.shared.orders.ask_for_slots();
+            orders.ask_for_slots();
         }
         let heard = self.shared.heard();
         let presses = self.shared.presses.load(Ordering::Relaxed);
@@ -364,7 +370,7 @@ impl Plugin for Isotherm {
         self.follow();
         let Some(swap) = &mut self.swap else { return ProcessStatus::Normal };
         let mut block: ArrayVec<&mut [f32], MAX_CHANNELS> = buffer.as_slice().iter_mut().map(|c| &mut **c).collect();
-        let replaced = swap.run(&mut block, |slots, block| slots.process(block));
+        let replaced = swap.run(&mut block, Slots::latency, |slots, block| slots.process(block));
         let settled = self.fresh;
         self.fresh &= frames == 0;
         if replaced || settled {

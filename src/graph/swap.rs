@@ -78,9 +78,14 @@ impl<T> Swap<T> {
         }
     }
 
-    /// Runs a block through what runs, and through its replacement behind a dip. Returns whether one was replaced.
-    /// [audio thread]
-    pub fn run(&mut self, block: &mut Block<'_>, mut run: impl FnMut(&mut T, &mut Block<'_>)) -> bool {
+    /// Runs a block through what runs, and through its replacement behind a dip, which stays down for the replacement's `latency`:
+    /// until then it gives silence, and sound would begin in the middle of a wave. Returns whether one was replaced. [audio thread]
+    pub fn run(
+        &mut self,
+        block: &mut Block<'_>,
+        latency: impl Fn(&T) -> usize,
+        mut run: impl FnMut(&mut T, &mut Block<'_>),
+    ) -> bool {
         let frames = block.first().map_or(0, |c| c.len());
         if let Ok(newer) = self.incoming.pop() {
             // One that never ran goes straight back.
@@ -103,6 +108,7 @@ impl<T> Swap<T> {
             if self.dip.advance(n)
                 && let Some(next) = self.next.take()
             {
+                self.dip.hold(latency(&next));
                 self.replace(next);
                 replaced = true;
             }
@@ -121,7 +127,7 @@ mod tests {
         let (mut swap, mut sender) = Swap::new(Box::new(1.0f32), 48_000.0);
         let play = |swap: &mut Swap<f32>, n: usize| {
             let mut y = vec![1.0f32; n];
-            let replaced = swap.run(&mut [&mut y], |gain, block| block[0].iter_mut().for_each(|x| *x *= *gain));
+            let replaced = swap.run(&mut [&mut y], |_| 0, |gain, block| block[0].iter_mut().for_each(|x| *x *= *gain));
             (y, replaced)
         };
         assert_eq!(play(&mut swap, 100), (vec![1.0; 100], false));
@@ -138,5 +144,31 @@ mod tests {
         assert!(y[..239].iter().all(|x| *x > 0.0) && y[241..].iter().all(|x| *x < 0.0));
         assert_eq!(y[480..], vec![-1.0; 170]);
         assert_eq!(sender.spent.slots(), 1);
+    }
+
+    #[test]
+    fn a_replacement_is_heard_once_its_latency_is_over() {
+        // Delays by as many frames as it holds; what it holds at first is silence.
+        type Line = std::collections::VecDeque<f32>;
+        let line = |n: usize| Box::new(Line::from(vec![0.0; n]));
+        for (latency, block) in [(1, 64), (60, 64), (300, 100), (5000, 512)] {
+            let (mut swap, mut sender) = Swap::new(line(0), 48_000.0);
+            let mut out = Vec::new();
+            for i in 0..10_000 / block {
+                if i == 2 {
+                    sender.send(line(latency)).unwrap();
+                }
+                let mut y = vec![1.0; block];
+                swap.run(&mut [&mut y], Line::len, |line, block| {
+                    for x in block[0].iter_mut() {
+                        line.push_back(*x);
+                        *x = line.pop_front().unwrap();
+                    }
+                });
+                out.extend(y);
+            }
+            assert!(out.windows(2).all(|w| (w[1] - w[0]).abs() < 0.01), "a click with {latency} frames of latency");
+            assert_eq!(out.last(), Some(&1.0));
+        }
     }
 }

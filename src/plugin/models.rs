@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -77,6 +78,8 @@ struct Desk {
     /// The state's field.
     stored: Arc<str>,
     error: Option<String>,
+    /// The error is that slots could not be made with what is loaded.
+    refused: bool,
     /// The file that was tried last.
     place: Option<PathBuf>,
     folder: Option<Arc<FolderView>>,
@@ -91,6 +94,7 @@ impl Default for Desk {
             before: None,
             stored: NOTHING.into(),
             error: None,
+            refused: false,
             place: None,
             folder: None,
         }
@@ -170,7 +174,7 @@ impl Holder {
             let wish = desk.wishes.remove(0);
             let place = desk.place.clone();
             if !matches!(wish, Wish::Browse) {
-                desk.error = None;
+                (desk.error, desk.refused) = (None, false);
             }
             drop(desk);
             match wish {
@@ -189,12 +193,12 @@ impl Holder {
     }
 
     fn open(&self, path: PathBuf) {
-        let model = Model::open(&path);
+        let new = checked(|| loaded(Model::open(&path).map_err(|e| e.to_string())?, Some(path.clone())));
         self.desk().place = Some(path.clone());
         if let Some(folder) = path.parent() {
             *LAST_FOLDER.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder.to_owned());
         }
-        match model.map_err(|e| e.to_string()).and_then(|model| loaded(model, Some(path.clone()))) {
+        match new {
             Ok(new) => {
                 let stored = pack(&path, new.model.bytes());
                 self.put(Some(new), Some(stored.into()));
@@ -214,12 +218,16 @@ impl Holder {
             return self.put(None, None);
         };
         self.desk().place.clone_from(&path);
-        let (model, whole) = match (bytes, &path) {
-            (Some(bytes), _) => (Model::read(bytes), true),
-            (None, Some(path)) => (Model::open(path), false),
-            (None, None) => return self.fail("state holds neither a model's bytes nor its path".into()),
-        };
-        match model.map_err(|e| e.to_string()).and_then(|model| loaded(model, path.clone())) {
+        let whole = bytes.is_some();
+        let new = checked(|| {
+            let model = match (bytes, &path) {
+                (Some(bytes), _) => Model::read(bytes),
+                (None, Some(path)) => Model::open(path),
+                (None, None) => return Err("state holds neither a model's bytes nor its path".into()),
+            };
+            loaded(model.map_err(|e| e.to_string())?, path.clone())
+        });
+        match new {
             Ok(new) => {
                 let stored = path.filter(|_| !whole).map(|path| pack(&path, new.model.bytes()).into());
                 self.put(Some(new), stored);
@@ -258,7 +266,14 @@ impl Holder {
     /// Slots run with what was loaded: what ran before is no longer needed. [workshop thread, or a control thread before there is
     /// sound]
     pub fn settle(&self) {
-        let before = self.desk().before.take();
+        let mut desk = self.desk();
+        let key = desk.loaded.as_ref().map_or(0, |l| l.model.key().0.get());
+        // What was refused elsewhere runs here.
+        if key != 0 && key == self.key.load(Ordering::Acquire) && std::mem::take(&mut desk.refused) {
+            desk.error = None;
+        }
+        let before = desk.before.take();
+        drop(desk);
         drop(before);
     }
 
@@ -273,6 +288,7 @@ impl Holder {
             }
             // It was sound elsewhere, at another rate: there it may run again.
             None => {
+                desk.refused = true;
                 self.key.store(0, Ordering::Release);
                 return;
             }
@@ -369,6 +385,11 @@ fn neighbour(place: &Path, step: i32) -> Result<PathBuf, String> {
         return Err(format!("{}: no model file; expected .nam, .json or .onnx", folder.display()));
     }
     Ok(folder.join(&files[at.rem_euclid(count) as usize]))
+}
+
+/// A fault of ours in reading a file must not end the thread, or cross into the host that calls.
+fn checked(read: impl FnOnce() -> Result<Loaded, String>) -> Result<Loaded, String> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err("this file cannot be read: an error in Isotherm".into()))
 }
 
 /// What is known of a model, with what is measured here.

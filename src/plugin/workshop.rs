@@ -3,7 +3,8 @@
 //! It is our own, not the framework's: an instance that a host removes while the framework's thread works for it would be freed on
 //! that very thread, which then waits for itself.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{JoinHandle, Thread};
 
@@ -22,6 +23,9 @@ pub struct Orders {
     jobs: AtomicU8,
     /// Slots are asked for and not made yet.
     making: AtomicBool,
+    /// How often models were asked for, and how many of these wishes are done.
+    models_asked: AtomicU32,
+    models_done: AtomicU32,
     stop: AtomicBool,
     thread: OnceLock<Thread>,
 }
@@ -43,6 +47,29 @@ impl Orders {
     /// Slots were made. [workshop thread]
     pub fn made(&self) {
         self.making.store(false, Ordering::Release);
+    }
+
+    /// Asks for [`LOAD`]. [any thread but the audio thread]
+    pub fn ask_for_models(&self) {
+        self.models_asked.fetch_add(1, Ordering::AcqRel);
+        self.ask(LOAD);
+    }
+
+    /// How often models were asked for. [any thread]
+    #[must_use]
+    pub fn models_asked(&self) -> u32 {
+        self.models_asked.load(Ordering::Acquire)
+    }
+
+    /// What was asked for up to `asked` is done, and slots with it are sent. [workshop thread]
+    pub fn models_are_there(&self, asked: u32) {
+        self.models_done.store(asked, Ordering::Release);
+    }
+
+    /// Whether models were asked for and do not run yet. [audio thread]
+    #[must_use]
+    pub fn is_loading(&self) -> bool {
+        self.models_asked() != self.models_done.load(Ordering::Acquire)
     }
 
     /// Asks for jobs; does not wait for them. [audio thread]
@@ -72,7 +99,12 @@ impl Workshop {
             while !mine.stop.load(Ordering::Acquire) {
                 match mine.jobs.swap(0, Ordering::AcqRel) {
                     0 => std::thread::park(),
-                    jobs => work(jobs),
+                    // A panic has been reported; who waits for slots waits no longer.
+                    jobs if catch_unwind(AssertUnwindSafe(|| work(jobs))).is_err() => {
+                        mine.models_are_there(mine.models_asked());
+                        mine.made();
+                    }
+                    _ => {}
                 }
             }
         })?;
