@@ -507,6 +507,7 @@ impl Player {
     fn end_turn(&mut self) {
         if self.broken.contains(&true) {
             self.broken.fill(false);
+            self.last.fill(NOTHING_YET);
             self.voices.reset();
             self.model.count_explosion();
         }

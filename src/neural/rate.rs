@@ -167,9 +167,9 @@ mod sinc {
                 latency: latency as usize,
                 table_bytes,
             };
-            // Rounding may have let the first turn take one frame more.
-            let more = new.begin() - taken as usize;
-            new.cushion = whole as usize - more;
+            // Rounding may have let the first turn take one frame more or less.
+            let more = new.begin() as isize - taken as isize;
+            new.cushion = (whole as usize).saturating_add_signed(-more);
             new.reset();
             Ok(new)
         }

@@ -389,19 +389,20 @@ unsafe fn tile<S: Simd, C: Cell, A: Accuracy, const BLOCKS: usize, const HALVES:
         }
         for k in 0..shape.inputs {
             let x = s.splat(*step.x.add(k));
-            sums[0] = add_broadcast::<S, BLOCKS>(s, sums[0], 4, weights.add(4 * lanes * (1 + k)), shape.block, x);
-            half[0] = add_broadcast_half::<S, HALVES>(s, half[0], half_weights.add(2 * lanes * (1 + k)), x);
+            sums[0] = add_broadcast::<S, BLOCKS>(s, sums[0], 4, weights.wrapping_add(4 * lanes * (1 + k)), shape.block, x);
+            half[0] = add_broadcast_half::<S, HALVES>(s, half[0], half_weights.wrapping_add(2 * lanes * (1 + k)), x);
         }
-        let columns = weights.add(4 * lanes * (1 + shape.inputs));
-        let half_columns = half_weights.add(2 * lanes * (1 + shape.inputs));
+        // Behind the weights if there are no whole vectors, or no half: nothing is read there.
+        let columns = weights.wrapping_add(4 * lanes * (1 + shape.inputs));
+        let half_columns = half_weights.wrapping_add(2 * lanes * (1 + shape.inputs));
         let part = shape.hidden / PARTS;
         for p in 0..PARTS {
             let end = if p + 1 == PARTS { shape.hidden } else { (p + 1) * part };
             for k in p * part..end {
                 let h = s.splat(*step.h.add(k));
-                sums[p] =
-                    add_broadcast::<S, BLOCKS>(s, sums[p], C::RECURRENT, columns.add(k * C::RECURRENT * lanes), shape.block, h);
-                half[p] = add_broadcast_half::<S, HALVES>(s, half[p], half_columns.add(k * 2 * lanes), h);
+                let here = columns.wrapping_add(k * C::RECURRENT * lanes);
+                sums[p] = add_broadcast::<S, BLOCKS>(s, sums[p], C::RECURRENT, here, shape.block, h);
+                half[p] = add_broadcast_half::<S, HALVES>(s, half[p], half_columns.wrapping_add(k * 2 * lanes), h);
             }
         }
         for p in 1..PARTS {
