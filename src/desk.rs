@@ -44,8 +44,8 @@ pub enum DeskError {
     Io { action: &'static str, address: SocketAddr, source: io::Error },
     #[error("cannot search the net: {0}")]
     Search(io::Error),
-    #[error("the desk at {address} gave no answer in {seconds:.1} s{why}")]
-    Silent { address: SocketAddr, seconds: f32, why: String },
+    #[error("the desk at {address} {what} in {seconds:.1} s{why}")]
+    Silent { address: SocketAddr, what: &'static str, seconds: f32, why: String },
     #[error("{address} is '{model}'; expected an X32 or M32")]
     Model { address: SocketAddr, model: String },
     #[error("no desk answers on the local net; give its address")]

@@ -157,7 +157,7 @@ fn a_desk_that_does_not_answer_is_an_error_of_one_line() {
     let error = |fault| line(&Desk::open_with(fake(fault).address(), patience).unwrap_err());
     assert!(error(Fault::Silent).ends_with("gave no answer in 0.1 s"), "{}", error(Fault::Silent));
     assert!(error(Fault::OnlyGarbage).contains("packets came that are no answers"), "{}", error(Fault::OnlyGarbage));
-    assert!(error(Fault::Dies(100)).contains("gave no answer"), "{}", error(Fault::Dies(100)));
+    assert!(error(Fault::Dies(100)).contains("fell silent: no answer in 0.1 s"), "{}", error(Fault::Dies(100)));
     let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = line(&Desk::open_with(nobody, patience).unwrap_err());
     assert!(error.contains("nothing listens there"), "{error}");
@@ -268,6 +268,7 @@ fn names_are_acceptable_for_stems_and_each_given_once() {
     fake.set("/ch/02/config/name", Value::Text("  ...  ".into()));
     fake.set("/ch/03/config/name", Value::Text("a\\b/c:d*e?".into()));
     fake.set("/ch/04/config/name", Value::Text("ü".repeat(200)));
+    fake.set("/ch/06/config/name", Value::Text("Horn part 2".into()));
     fake.set("/ch/10/config/name", Value::Text("oh".into()));
     fake.set("/ch/11/config/name", Value::Text("tab\there\n".into()));
     let desk = open(&fake);
@@ -282,6 +283,8 @@ fn names_are_acceptable_for_stems_and_each_given_once() {
     folded.dedup();
     assert_eq!(folded.len(), names.len(), "{names:?}");
     assert_eq!((names[0].as_str(), names[1].as_str(), names[2].as_str()), ("Kick", "Track 02", "a-b-c-d-e-"));
+    // A file called "Horn part 2" would be taken for the second part of "Horn".
+    assert_eq!(names[5], "Horn part-2");
     assert_eq!((names[7].as_str(), names[8].as_str(), names[9].as_str()), ("OH", "OH (2)", "oh (3)"));
     assert_eq!((names[10].as_str(), names[12].as_str(), names[19].as_str()), ("tabhere", "Gtr-DI", "Vox- Bea"));
     assert_eq!((names[30].as_str(), names[32].as_str(), names[33].as_str()), ("Main L", "Track 40", "Kick (2)"));

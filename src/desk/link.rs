@@ -38,6 +38,8 @@ pub struct Link {
     pub strange: u64,
     pub last_strange: String,
     refused: bool,
+    /// Whether the desk has ever answered.
+    is_known: bool,
 }
 
 impl Link {
@@ -46,7 +48,7 @@ impl Link {
         let socket = UdpSocket::bind((any, 0)).and_then(|s| s.connect(address).map(|()| s));
         let socket = socket.map_err(|source| DeskError::Io { action: "open a socket to", address, source })?;
         let buffer = vec![0; BUFFER_BYTES];
-        Ok(Self { socket, address, patience, buffer, strange: 0, last_strange: String::new(), refused: false })
+        Ok(Self { socket, address, patience, buffer, strange: 0, last_strange: String::new(), refused: false, is_known: false })
     }
 
     /// Sends an address without values, which sets nothing; a packet that cannot be sent is one that is lost.
@@ -98,6 +100,7 @@ impl Link {
                 if state.accept(&message) == Accepted::Refused {
                     self.count_strange(format!("an answer to {}", message.address.chars().take(40).collect::<String>()));
                 } else {
+                    self.is_known = true;
                     open.retain(|question| **question != message.address);
                 }
             }
@@ -144,6 +147,7 @@ impl Link {
     fn silent(&self) -> DeskError {
         DeskError::Silent {
             address: self.address,
+            what: if self.is_known { "fell silent: no answer" } else { "gave no answer" },
             seconds: self.patience.longest().as_secs_f32(),
             why: match (self.strange, self.refused) {
                 (0, true) => "; nothing listens there".into(),

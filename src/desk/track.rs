@@ -230,7 +230,13 @@ pub fn stem_names(tracks: &[Track], channels: &[usize]) -> Vec<String> {
 }
 
 fn stem_name(label: &str) -> String {
-    let clean: String = label.chars().map(|c| if FORBIDDEN.contains(c) || c.is_control() { '-' } else { c }).collect();
+    let mut clean: String = label.chars().map(|c| if FORBIDDEN.contains(c) || c.is_control() { '-' } else { c }).collect();
+    // A file's later parts are called so.
+    if let Some(at) = clean.rfind(" part ")
+        && clean[at + 6..].starts_with(|c: char| c.is_ascii_digit())
+    {
+        clean.replace_range(at + 5..at + 6, "-");
+    }
     let at_ends = [' ', '.'];
     let clean = clean.trim_matches(at_ends);
     let short = (0..=clean.len().min(LONGEST_NAME_BYTES)).rev().find(|n| clean.is_char_boundary(*n)).unwrap_or(0);
