@@ -1,8 +1,7 @@
 //! Laws of the desk: what is read, what is flagged, and that nothing is ever set.
-#![cfg(feature = "cli")]
+#![cfg(all(feature = "desk", feature = "record"))]
 
 use std::net::{SocketAddr, UdpSocket};
-use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -293,7 +292,10 @@ fn names_are_acceptable_for_stems_and_each_given_once() {
 #[test]
 fn a_watch_follows_changes_without_setting_anything() {
     let fake = fake(Fault::None);
-    let watch = Watch::start(open(&fake), PATIENCE).unwrap();
+    let desk = open(&fake);
+    fake.set("/ch/03/config/name", Value::Text("Before".into()));
+    let watch = Watch::start(desk, PATIENCE).unwrap();
+    until(|| track(&watch.desk(), 3).name == "Before");
     until(|| fake.renewals() >= 2);
     assert!(watch.status().connected);
     let before = watch.status().changes;
@@ -474,62 +476,70 @@ proptest! {
     }
 }
 
-fn isotherm(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_isotherm")).args(arguments).output().unwrap()
-}
-
-#[test]
-fn the_command_shows_what_the_desk_says() {
-    let fake = fake(Fault::None);
-    let address = fake.address().to_string();
-    let output = isotherm(&["desk", &address, "--json"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&report["model"], &report["clock_rate_hz"], &report["usb_sent"]), (&"X32".into(), &48_000.into(), &32.into()));
-    let tracks = report["tracks"].as_array().unwrap();
-    assert_eq!(tracks.len(), 32);
-    assert_eq!((&tracks[0]["name"], &tracks[0]["channel"]), (&"Kick".into(), &"1".into()));
-    assert_eq!((&tracks[30]["stem"], &tracks[30]["flag"]), (&"Main L".into(), &"carries Main L".into()));
-    let table = String::from_utf8(isotherm(&["desk", &address]).stdout).unwrap();
-    assert!(table.starts_with(&format!("{address}: X32 'Fake desk', firmware 4.06; 48000 Hz; card X-USB, USB mode 32/32\n")));
-    assert!(table.lines().any(|l| l.contains("User Out 31 > Output 1") && l.ends_with("carries Main L")), "{table}");
-    assert_eq!(fake.writes(), 0);
-}
-
-#[test]
-fn the_command_fails_in_one_line() {
-    let silent = fake(Fault::Silent);
-    let mixer = fake(Fault::None);
-    mixer.set_model("XR18", "1.17");
-    let (silent_at, mixer_at) = (silent.address().to_string(), mixer.address().to_string());
-    let taken = silent.address().port().to_string();
-    let cases: [(&[&str], i32, &str); 6] = [
-        (&["desk", &silent_at], 1, "gave no answer"),
-        (&["desk", &mixer_at], 1, "expected an X32 or M32"),
-        (&["desk", "no such desk"], 1, "no such address"),
-        (&["desk", "--fake", "70000"], 2, "--fake: '70000' is no number from 0 to 65535"),
-        (&["desk", "--fake", "0", "--fault", "fire"], 2, "'fire' is no fault"),
-        (&["desk", "--fake", &taken], 1, "cannot be a desk at port"),
-    ];
-    for (arguments, code, text) in cases {
-        let output = isotherm(arguments);
-        let line = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {line}");
-        assert!(line.starts_with("isotherm: ") && line.contains(text) && line.matches('\n').count() == 1, "{line}");
-    }
-}
-
-#[test]
-fn the_fake_desk_of_the_command_answers() {
+#[cfg(feature = "cli")]
+mod command {
+    use super::*;
     use std::io::{BufRead, BufReader};
-    let arguments = ["desk", "--fake", "0", "--seconds", "20"];
-    let mut child =
-        Command::new(env!("CARGO_BIN_EXE_isotherm")).args(arguments).stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.strip_prefix("a fake desk at ").and_then(|l| l.split(';').next()).unwrap();
-    let desk = Desk::open_with(address.parse().unwrap(), PATIENCE).unwrap();
-    assert_eq!(track(&desk, 1).name, "Kick");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    use std::process::{Command, Output, Stdio};
+
+    fn isotherm(arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_isotherm")).args(arguments).output().unwrap()
+    }
+
+    #[test]
+    fn the_command_shows_what_the_desk_says() {
+        let fake = fake(Fault::None);
+        let address = fake.address().to_string();
+        let output = isotherm(&["desk", &address, "--json"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(
+            (&report["model"], &report["clock_rate_hz"], &report["usb_sent"]),
+            (&"X32".into(), &48_000.into(), &32.into())
+        );
+        let tracks = report["tracks"].as_array().unwrap();
+        assert_eq!(tracks.len(), 32);
+        assert_eq!((&tracks[0]["name"], &tracks[0]["channel"]), (&"Kick".into(), &"1".into()));
+        assert_eq!((&tracks[30]["stem"], &tracks[30]["flag"]), (&"Main L".into(), &"carries Main L".into()));
+        let table = String::from_utf8(isotherm(&["desk", &address]).stdout).unwrap();
+        assert!(table.starts_with(&format!("{address}: X32 'Fake desk', firmware 4.06; 48000 Hz; card X-USB, USB mode 32/32\n")));
+        assert!(table.lines().any(|l| l.contains("User Out 31 > Output 1") && l.ends_with("carries Main L")), "{table}");
+        assert_eq!(fake.writes(), 0);
+    }
+
+    #[test]
+    fn the_command_fails_in_one_line() {
+        let silent = fake(Fault::Silent);
+        let mixer = fake(Fault::None);
+        mixer.set_model("XR18", "1.17");
+        let (silent_at, mixer_at) = (silent.address().to_string(), mixer.address().to_string());
+        let taken = silent.address().port().to_string();
+        let cases: [(&[&str], i32, &str); 6] = [
+            (&["desk", &silent_at], 1, "gave no answer"),
+            (&["desk", &mixer_at], 1, "expected an X32 or M32"),
+            (&["desk", "no such desk"], 1, "no such address"),
+            (&["desk", "--fake", "70000"], 2, "--fake: '70000' is no number from 0 to 65535"),
+            (&["desk", "--fake", "0", "--fault", "fire"], 2, "'fire' is no fault"),
+            (&["desk", "--fake", &taken], 1, "cannot be a desk at port"),
+        ];
+        for (arguments, code, text) in cases {
+            let output = isotherm(arguments);
+            let line = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(code), "{arguments:?}: {line}");
+            assert!(line.starts_with("isotherm: ") && line.contains(text) && line.matches('\n').count() == 1, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_fake_desk_of_the_command_answers() {
+        let arguments = ["desk", "--fake", "0", "--seconds", "20"];
+        let mut child = Command::new(env!("CARGO_BIN_EXE_isotherm")).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.strip_prefix("a fake desk at ").and_then(|l| l.split(';').next()).unwrap();
+        let desk = Desk::open_with(address.parse().unwrap(), PATIENCE).unwrap();
+        assert_eq!(track(&desk, 1).name, "Kick");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }

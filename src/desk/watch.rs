@@ -94,6 +94,9 @@ struct Follower {
 
 impl Follower {
     fn run(mut self) {
+        // What changed between the first reading and now.
+        self.link.send("/xremote");
+        self.read_again();
         let (mut renew, mut ask) = (Instant::now(), Instant::now());
         while !self.stop.load(Ordering::Relaxed) {
             let now = Instant::now();
@@ -130,7 +133,7 @@ impl Follower {
         }
     }
 
-    /// What changed while the desk was away.
+    /// Asks everything, for changes that nobody told.
     fn read_again(&mut self) {
         let mut state = lock(&self.shared).state.clone();
         let all = questions(&state.firmware());
