@@ -4,6 +4,7 @@ mod algorithms;
 #[cfg(feature = "standalone")]
 mod app;
 mod bench;
+mod desk;
 mod generate;
 mod model;
 mod record;
@@ -66,6 +67,7 @@ fn command() -> Command {
         .subcommand(bench::command())
         .subcommand(model::command())
         .subcommand(record::command())
+        .subcommand(desk::command())
         .subcommand(verify::command())
         .subcommand(recover::command())
         .subcommand(train::command());
@@ -100,6 +102,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("bench", m)) => bench::run(m),
         Some(("model", m)) => model::run(m),
         Some(("record", m)) => record::run(m),
+        Some(("desk", m)) => desk::run(m),
         Some(("verify", m)) => verify::run(m),
         Some(("recover", m)) => recover::run(m),
         Some(("train", m)) => train::run(m),

@@ -8,6 +8,8 @@ pub mod plugin;
 #[cfg(feature = "ui")]
 pub mod ui;
 
+#[cfg(feature = "desk")]
+pub mod desk;
 pub mod listen;
 #[cfg(feature = "measure")]
 pub mod measure;

@@ -1,0 +1,39 @@
+//! Packets, each behind a byte of its length: they are read or refused in one line, and what they say makes tracks and names.
+#![no_main]
+
+use isotherm::desk::Desk;
+use isotherm::desk::osc::{Value, decode, encode, meters};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut rest = bytes;
+    let mut messages = Vec::new();
+    while let Some((length, after)) = rest.split_first() {
+        let (packet, after) = after.split_at(after.len().min(usize::from(*length)));
+        match decode(packet) {
+            Ok(message) => messages.push(message),
+            Err(error) => {
+                let line = error.to_string();
+                assert!(!line.is_empty() && !line.contains('\n') && line.len() < 200, "{line}");
+            }
+        }
+        rest = after;
+    }
+    for message in &messages {
+        for value in &message.values {
+            if let Value::Blob(blob) = value {
+                assert!(meters(blob).is_none_or(|levels| levels.len() * 4 < blob.len()));
+            }
+        }
+        let again = decode(&encode(message)).expect("what was read can be written");
+        assert_eq!(encode(&again), encode(message));
+    }
+    let desk = Desk::from_messages(([127, 0, 0, 1], 10023).into(), &messages);
+    assert_eq!(desk.tracks().len(), 32);
+    let names = desk.names(&(1..=33).collect::<Vec<_>>());
+    assert!(names.iter().all(|name| !name.is_empty() && name.len() <= 120));
+    for note in desk.notes() {
+        assert!(!note.contains('\n'), "{note}");
+    }
+    let _ = desk.check(48_000, 32);
+});

@@ -1,0 +1,159 @@
+//! `isotherm desk`: what an X32 or M32 says of itself, over OSC.
+
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::thread;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::json;
+
+use super::{Failure, number, say, whole};
+use crate::desk::{Carries, Desk, Fake, Fault, Found, Patience, Track, discover, only};
+
+/// What `--fault` can be.
+const FAULTS: &str = "silent, late, half, garbage, stranger, dies or xair";
+/// How late the late one is.
+const LATE: Duration = Duration::from_millis(250);
+/// Answers after which the dying one falls silent.
+const DIES_AFTER: u64 = 100;
+/// What is above in a table of levels.
+const QUIETEST_DB: f32 = -120.0;
+
+pub fn command() -> Command {
+    Command::new("desk")
+        .about("Shows what each card track of an X32 or M32 carries; reads only, sets nothing")
+        .arg(Arg::new("address").value_name("ADDRESS").help("HOST or HOST:PORT; without it the local net is searched"))
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON"))
+        .arg(
+            Arg::new("fake")
+                .long("fake")
+                .value_name("PORT")
+                .conflicts_with("address")
+                .help("Be a desk, to try this; 0: any port"),
+        )
+        .arg(Arg::new("fault").long("fault").value_name("FAULT").requires("fake").help(format!("Of the fake desk: {FAULTS}")))
+        .arg(Arg::new("seconds").long("seconds").value_name("TIME").requires("fake").help("The fake desk ends after this time"))
+}
+
+pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    if let Some(port) = matches.get_one::<String>("fake") {
+        return fake(matches, port);
+    }
+    let desk = match matches.get_one::<String>("address") {
+        Some(address) => Desk::open(address).map_err(Failure::failed)?,
+        None => search(matches.get_flag("json"))?,
+    };
+    let levels = desk.channel_levels(Patience::default()).unwrap_or_default();
+    if matches.get_flag("json") {
+        return say_json(&desk, &levels);
+    }
+    let usb = desk.usb_channels().map_or_else(|| "unknown".into(), |(sent, played)| format!("{sent}/{played}"));
+    let rate = desk.clock_rate_hz().map_or_else(|| "unknown rate".into(), |hz| format!("{hz} Hz"));
+    say(format_args!(
+        "{}: {} '{}', firmware {}; {rate}; card {}, USB mode {usb}",
+        desk.address(),
+        desk.model(),
+        desk.name(),
+        desk.firmware(),
+        desk.card()
+    ));
+    say(format_args!("{:>5}  {:<26} {:<8} {:<14} {:<16} {:>8}  note", "track", "source", "channel", "name", "colour", "level"));
+    for track in desk.tracks() {
+        let level = db(&track, &levels).map_or_else(String::new, |db| format!("{db:.1} dB"));
+        let line = format!(
+            "{:>5}  {:<26} {:<8} {:<14} {:<16} {level:>8}  {}",
+            track.number,
+            track.source,
+            channel(track.carries),
+            track.label(),
+            track.colour.map_or_else(String::new, |c| c.to_string()),
+            track.flag.as_deref().unwrap_or_default()
+        );
+        say(line.trim_end());
+    }
+    // Flags of tracks stand in the table.
+    desk.notes().iter().filter(|note| !note.starts_with("track ")).for_each(say);
+    Ok(())
+}
+
+/// The only desk of the local net; what else answers is listed.
+fn search(quietly: bool) -> Result<Desk, Failure> {
+    let found = discover().map_err(Failure::failed)?;
+    let line = |f: &Found| format!("found {} '{}', firmware {}, at {}", f.model, f.name, f.firmware, f.address);
+    if !quietly {
+        found.iter().map(line).for_each(say);
+    }
+    let address = only(&found).map_err(Failure::failed)?.address;
+    Desk::open_with(address, Patience::default()).map_err(Failure::failed)
+}
+
+fn say_json(desk: &Desk, levels: &[f32]) -> Result<(), Failure> {
+    let numbers: Vec<usize> = desk.tracks().iter().map(|t| t.number).collect();
+    let names = desk.names(&numbers);
+    let track = |(track, stem): (&Track, &String)| {
+        json!({
+            "track": track.number, "source": track.source, "channel": channel(track.carries), "name": track.name, "stem": stem,
+            "colour": track.colour.map(|c| c.to_string()), "icon": track.icon, "level_db": db(track, levels), "flag": track.flag,
+        })
+    };
+    let (sent, played) = desk.usb_channels().unzip();
+    let report = json!({
+        "address": desk.address().to_string(), "name": desk.name(), "model": desk.model(), "firmware": desk.firmware(),
+        "clock_rate_hz": desk.clock_rate_hz(), "card": desk.card(), "usb_sent": sent, "usb_played": played, "plays": desk.plays(),
+        "tracks": desk.tracks().iter().zip(&names).map(track).collect::<Vec<_>>(), "notes": desk.notes(),
+    });
+    say(serde_json::to_string_pretty(&report).map_err(Failure::failed)?);
+    Ok(())
+}
+
+/// `5`, `aux 2`, `Main L`, or nothing.
+fn channel(carries: Carries) -> String {
+    match carries {
+        Carries::Channel(n) => n.to_string(),
+        Carries::AuxChannel(n) => format!("aux {n}"),
+        Carries::Output(signal) => signal.to_string(),
+        Carries::Nothing | Carries::Input(_) | Carries::Unknown => String::new(),
+    }
+}
+
+/// The level of the channel that a track carries.
+fn db(track: &Track, levels: &[f32]) -> Option<f32> {
+    let Carries::Channel(n) = track.carries else { return None };
+    let level = levels.get(usize::from(n) - 1)?;
+    Some((20.0 * level.log10()).max(QUIETEST_DB))
+}
+
+fn fake(matches: &ArgMatches, port: &str) -> Result<(), Failure> {
+    let port = u16::try_from(whole("fake", port, 0, usize::from(u16::MAX))?).map_err(Failure::failed)?;
+    let mut model = None;
+    let fault = match matches.get_one::<String>("fault").map(String::as_str) {
+        None => Fault::None,
+        Some("silent") => Fault::Silent,
+        Some("late") => Fault::Late(LATE),
+        Some("half") => Fault::Half,
+        Some("garbage") => Fault::Garbage,
+        Some("stranger") => Fault::Stranger,
+        Some("dies") => Fault::Dies(DIES_AFTER),
+        Some("xair") => {
+            model = Some(("XR18", "1.17"));
+            Fault::None
+        }
+        Some(other) => return Err(Failure::Usage(format!("--fault: '{other}' is no fault; expected {FAULTS}"))),
+    };
+    let seconds = matches.get_one::<String>("seconds").map(|text| number("seconds", text, 0.0, 1e6)).transpose()?;
+    let desk = Fake::start((Ipv4Addr::UNSPECIFIED, port), fault)
+        .map_err(|error| Failure::Failed(format!("cannot be a desk at port {port}: {error}")))?;
+    if let Some((model, firmware)) = model {
+        desk.set_model(model, firmware);
+    }
+    say(format_args!("a fake desk at {}; Ctrl-C ends it", desk.address()));
+    let _ = io::stdout().flush();
+    match seconds {
+        Some(seconds) => thread::sleep(Duration::from_secs_f64(seconds)),
+        None => loop {
+            thread::park();
+        },
+    }
+    Ok(())
+}
