@@ -621,6 +621,23 @@ fn what_a_crash_leaves_at_any_moment_becomes_whole() {
 }
 
 #[test]
+fn a_stem_whose_name_ends_like_a_part_is_recovered_under_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(&folder, 2);
+    settings.channels[1].name = "Horn part 2".into();
+    let (recorder, mut writer) = Recorder::open(settings).unwrap();
+    for at in 0..10 {
+        writer.write(&block(2, at * 480, 480));
+    }
+    let (path, _) = only(recorder.close());
+    fs::remove_file(path.join("take.json")).unwrap();
+    let recovered = recover(&path).unwrap().manifest;
+    assert_eq!(recovered.stems.iter().map(|s| &*s.name).collect::<Vec<_>>(), ["Channel 1", "Horn part 2"]);
+    assert_eq!(recovered.frames, 4_800);
+    assert_good(&path, &recovered, 0);
+}
+
+#[test]
 fn a_stem_that_is_short_gets_listed_silence_and_a_lost_manifest_is_rebuilt() {
     let folder = tempfile::tempdir().unwrap();
     let (recorder, mut writer) = Recorder::open(settings(&folder, 3)).unwrap();

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::TakeError;
 use super::manifest::{FILE, Gap, Manifest, NEW_FILE, Part, State, Stem, VERSION};
-use super::name::parse_file_name;
+use super::name::{file_name, parse_file_name};
 use super::take::{ALL, PROGRAM, RESERVE_FILE, cues, description, hex, ixml};
 use super::wav::{Header, WavWriter, tail};
 
@@ -258,8 +258,13 @@ fn rebuild(folder: &Path) -> Result<Option<Manifest>, TakeError> {
     let entries = fs::read_dir(folder).map_err(|e| TakeError::io("read", folder, e))?;
     let mut names: Vec<String> = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
-    let mut found: Vec<(usize, &str, usize, &String)> =
-        names.iter().filter_map(|file| parse_file_name(file).map(|(number, name, part)| (number, name, part, file))).collect();
+    let parse = |file| {
+        let (number, name, part) = parse_file_name(file)?;
+        // Without a first part it is the first, of a stem that is called so.
+        let whole = || file.strip_suffix(".wav")?.split_once(' ').map(|(_, name)| (number, name, 1, file));
+        if part > 1 && !names.contains(&file_name(number, name, 1)) { whole() } else { Some((number, name, part, file)) }
+    };
+    let mut found: Vec<(usize, &str, usize, &String)> = names.iter().filter_map(parse).collect();
     found.sort_by_key(|(number, _, part, _)| (*number, *part));
     let mut headers = found.iter().filter_map(|(.., file)| Header::read(&mut File::open(folder.join(file)).ok()?).ok());
     let Some(Header { description, .. }) = headers.next() else { return Ok(None) };
