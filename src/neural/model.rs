@@ -46,6 +46,8 @@ pub struct Info {
     pub output_level_dbu: Option<f32>,
     /// Error to signal that the trainer measured.
     pub esr: Option<f32>,
+    /// Frames that the output is late on purpose, as the model looks so far ahead: part of its latency.
+    pub late_frames: usize,
     /// Names of the inputs behind the audio; each is 0 to 1.
     pub knobs: Vec<String>,
 }

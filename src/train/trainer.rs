@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Design;
 use super::loss::{Loss, Stretch};
 use super::material::{Material, Pair};
-use super::optimise::{Optimiser, cosine};
+use super::optimise::{Optimiser, Progress, cosine};
 use super::random::Random;
 use super::{recurrent, wavenet};
 use crate::dsp::gain_to_db;
@@ -39,14 +39,15 @@ pub struct Plan {
     pub frames: usize,
 }
 
-/// Of recurrent networks: the trial of 2026 that this trainer began with.
-const RECURRENT: (usize, usize) = (32, 2048);
-/// Of convolutions: sequences, and the fewest and most frames of each. In between it is so many times the reach: of a short network many
-/// small steps learn sooner, of a long one short sequences would be mostly reach.
-const CONVOLUTIONAL: (usize, usize, usize) = (16, 2048, 8192);
+/// Of recurrent networks: sequences and frames of each, and frames of those with a slow memory. Many small steps learn sooner; the state
+/// is carried from one to the next.
+const RECURRENT: (usize, usize, usize) = (32, 256, 512);
+/// Of convolutions: sequences, and the fewest and most frames of each. In between it is so many times the reach: of a long network short
+/// sequences would be mostly reach.
+const CONVOLUTIONAL: (usize, usize, usize) = (16, 1024, 8192);
 const REACHES: usize = 16;
 /// First and last, found by trial for LSTM-16 and a TCN of 8 channels.
-const LEARNING_RATES: (f32, f32) = (4e-3, 5e-5);
+const LEARNING_RATES: (f32, f32) = (1e-2, 5e-5);
 /// Frames at a time that the engine is measured with.
 const BLOCK: usize = 64;
 /// Of the windows whose level decides where their error counts, in seconds.
@@ -59,7 +60,10 @@ impl Plan {
     #[must_use]
     pub fn new(design: Design, limit: Limit) -> Self {
         let (sequences, frames) = match &design {
-            Design::Recurrent(_) => RECURRENT,
+            Design::Recurrent(shape) => {
+                let (sequences, frames, slow) = RECURRENT;
+                (sequences, if shape.chrono { slow } else { frames })
+            }
             Design::Convolutional(shape) => {
                 let (sequences, fewest, most) = CONVOLUTIONAL;
                 (sequences, (REACHES * shape.reach()).clamp(fewest, most).max(2 * shape.reach()))
@@ -188,7 +192,7 @@ impl Trainer {
                 (0..plan.sequences).map(|_| share(Group::Convolutional { input: vec![0.0; frames] }, frames)).collect()
             }
         };
-        let optimiser = Optimiser::new(weights);
+        let optimiser = Optimiser::new(weights, plan.design.tensors());
         // Beyond the end, so that the first step begins an epoch.
         let position = usize::MAX / 2;
         Ok(Self { plan, material, optimiser, random, shares, tapes, position, roll: 0, steps: 0, seconds: 0.0 })
@@ -231,7 +235,7 @@ impl Trainer {
     /// What is shipped: the average of the weights. [any thread]
     #[must_use]
     pub fn shipped(&self) -> &[f32] {
-        &self.optimiser.average
+        &self.optimiser.now.average
     }
 
     /// The network with [`Self::shipped`]. [any thread]
@@ -250,7 +254,7 @@ impl Trainer {
         };
         let loss = self.plan.loss;
         let energy = loss.energy(self.shares.iter().map(|s| (s.target.as_slice(), s.lanes(), from)));
-        let weights = &self.optimiser.weights;
+        let weights = &self.optimiser.now.weights;
         let work = |shares: &mut [Share], own_tape: Option<&mut wavenet::Tape>| {
             let mut own_tape = own_tape;
             for share in shares {
@@ -363,7 +367,7 @@ impl Trainer {
             }
         }
         State {
-            optimiser: self.optimiser.clone(),
+            optimiser: self.optimiser.now.clone(),
             random: self.random.clone(),
             position: self.position as u64,
             roll: self.roll as u64,
@@ -377,10 +381,10 @@ impl Trainer {
     /// [control thread]
     #[must_use]
     pub fn restore(&mut self, state: State) -> bool {
-        let own = self.state();
-        let of =
-            |s: &State| (s.optimiser.weights.len(), s.optimiser.average.len(), s.optimiser.first.len(), s.optimiser.second.len());
-        if of(&own) != of(&state) || own.memory.len() != state.memory.len() || state.roll >= self.material.train.dry.len() as u64
+        let memory: usize = self.state().memory.len();
+        if memory != state.memory.len()
+            || state.roll >= self.material.train.dry.len() as u64
+            || !self.optimiser.restore(state.optimiser)
         {
             return false;
         }
@@ -394,7 +398,6 @@ impl Trainer {
                 memory = rest;
             }
         }
-        self.optimiser = state.optimiser;
         self.random = state.random;
         self.position = (state.position as usize).min(usize::MAX / 2);
         self.roll = state.roll as usize;
@@ -407,7 +410,7 @@ impl Trainer {
 /// Where a [`Trainer`] stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    pub optimiser: Optimiser,
+    pub optimiser: Progress,
     pub random: Random,
     pub position: u64,
     pub roll: u64,
