@@ -10,6 +10,7 @@ use super::optimise::{Optimiser, Progress, cosine};
 use super::random::Random;
 use super::{recurrent, wavenet};
 use crate::dsp::gain_to_db;
+use crate::measure;
 use crate::neural::description::Architecture;
 use crate::neural::engine::{self, Mode};
 use crate::neural::simd::Level;
@@ -37,6 +38,8 @@ pub struct Plan {
     /// Sequences in a batch and frames of each.
     pub sequences: usize,
     pub frames: usize,
+    /// Frames that the twin comes late, so that it knows what comes: an effect with linear-phase filters inside rings before a sound.
+    pub look_ahead: usize,
 }
 
 /// Of recurrent networks: sequences and frames of each, and frames of those with a slow memory. Many small steps learn sooner; the state
@@ -70,7 +73,17 @@ impl Plan {
             }
         };
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(2));
-        Self { design, limit, seed: 1, threads, loss: Loss::default(), learning_rates: LEARNING_RATES, sequences, frames }
+        Self {
+            design,
+            limit,
+            seed: 1,
+            threads,
+            loss: Loss::default(),
+            learning_rates: LEARNING_RATES,
+            sequences,
+            frames,
+            look_ahead: 0,
+        }
     }
 }
 
@@ -154,6 +167,7 @@ impl Trainer {
         if found < expected {
             return Err(PlanError::Short { found, expected, sequences: plan.sequences, frames: plan.frames });
         }
+        let material = if plan.look_ahead > 0 { Arc::new(late(&material, plan.look_ahead)) } else { material };
         let mut random = Random(plan.seed);
         let weights = plan.design.begin(&mut random);
         let share = |group, values| Share {
@@ -356,6 +370,15 @@ impl Trainer {
         evaluate(&self.architecture(), &self.material)
     }
 
+    /// Distance of the spectra of what is held out: see [`measure::multi_resolution_stft`]; the mean of the sounds. [control thread]
+    #[must_use]
+    pub fn mr_stft(&self) -> f64 {
+        let architecture = self.architecture();
+        let of =
+            |pair: &Pair| measure::multi_resolution_stft(&pair.wet, &play(&architecture, self.material.sample_rate, &pair.dry));
+        self.material.held.iter().map(of).sum::<f64>() / self.material.held.len().max(1) as f64
+    }
+
     /// What [`Self::restore`] takes: all that the next step depends on, apart from plan and material. [control thread]
     #[must_use]
     pub fn state(&self) -> State {
@@ -405,6 +428,17 @@ impl Trainer {
         self.seconds = state.seconds;
         true
     }
+}
+
+/// The material with wet sounds that come so many frames later.
+fn late(material: &Material, frames: usize) -> Material {
+    let mut late = material.clone();
+    for pair in late.held.iter_mut().chain([&mut late.train]) {
+        let frames = frames.min(pair.wet.len());
+        pair.wet.rotate_right(frames);
+        pair.wet[..frames].fill(0.0);
+    }
+    late
 }
 
 /// Where a [`Trainer`] stands.
