@@ -14,7 +14,10 @@ fn steps(c: &mut Criterion) {
     group.sample_size(20);
     for name in ["lstm-8", "lstm-16", "gru-16", "tcn-8x4", "tcn-8x16", "wavenet-nano"] {
         for threads in [1, 2] {
-            let plan = Plan { threads, ..Plan::new(Design::parse(name).expect("a name"), Limit::Steps(u64::MAX)) };
+            let design = Design::parse(name).expect("a name");
+            // As the figures of other trainers are given, not as this one does by itself.
+            let (sequences, frames) = if matches!(design, Design::Recurrent(_)) { (32, 2048) } else { (16, 8192) };
+            let plan = Plan { threads, sequences, frames, ..Plan::new(design, Limit::Steps(u64::MAX)) };
             let mut trainer = Trainer::new(plan, material.clone()).expect("a plan");
             group.bench_function(format!("{name}/threads_{threads}"), |b| b.iter(|| black_box(trainer.step())));
         }

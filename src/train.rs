@@ -4,6 +4,7 @@
 //! lanes ([`recurrent`]), convolutions time ([`wavenet`]). Everything here allocates and takes its time: nothing is for the audio
 //! thread.
 
+mod basis;
 pub mod checkpoint;
 pub mod design;
 pub mod export;

@@ -49,18 +49,20 @@ fn a_training_leaves_models_and_a_card() {
     assert_eq!((&card["network"], &card["parameters"]), (&"lstm-4".into(), &101.into()));
     assert_eq!((&card["training"]["steps"], &card["sample_rate"]), (&20.into(), &8000.into()));
     assert_eq!(card["data"]["source"]["settings"]["drive"], 24.0);
-    for key in ["esr", "esr_pre_emphasis_0.85", "ns_per_sample"] {
+    for key in ["esr", "esr_pre_emphasis_0.85", "mr_stft", "ns_per_sample"] {
         assert!(card[key].as_f64().unwrap() > 0.0, "{key}");
     }
     assert_eq!(card["esr_by_sound"].as_array().unwrap().len(), 11);
     assert_eq!(card["esr_by_level"].as_array().unwrap().len(), 4);
     let file = std::fs::read(out.join("card.json")).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&file).unwrap(), card);
+    let curve = std::fs::read(out.join("curve.png")).unwrap();
+    assert!(curve.starts_with(b"\x89PNG\r\n\x1a\n") && curve[12..24] == *b"IHDR\0\0\x02\x80\0\0\x01\x90");
     let page = std::fs::read_to_string(out.join("card.md")).unwrap();
     assert!(page.starts_with("# Twin: lstm-4\n") && page.contains("| guitar, peak -1 dBFS |"), "{page}");
     let mut names: Vec<String> = out.read_dir().unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["card.json", "card.md", "checkpoint.bin", "twin.json", "twin.nam", "twin.onnx"]);
+    assert_eq!(names, ["card.json", "card.md", "checkpoint.bin", "curve.png", "twin.json", "twin.nam", "twin.onnx"]);
     for name in ["twin.nam", "twin.json"] {
         let inspect = ["model", "inspect", text(&out.join(name))].map(str::to_owned);
         let done = Command::new(env!("CARGO_BIN_EXE_isotherm")).args(inspect).output().unwrap();

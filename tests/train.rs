@@ -327,7 +327,7 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-const LABEL: fn() -> Label = || Label { name: "A twin".into(), sample_rate: 8000, esr: 0.25 };
+const LABEL: fn() -> Label = || Label { name: "A twin".into(), sample_rate: 8000, esr: 0.25, late_frames: 0 };
 
 /// Every kind, with a gated one and one of two arrays.
 fn kinds() -> Vec<Trainer> {
@@ -386,6 +386,89 @@ fn an_exported_onnx_file_plays_as_the_trainer_does() {
         }
         let difference = largest_difference(&own, &out[latency..]);
         assert!(difference < 1e-5, "{name}: {difference:e}");
+    }
+}
+
+/// A white sound whose effect needs the next two samples.
+fn foreseen() -> Arc<Material> {
+    let mut random = Random(2);
+    let dry: Vec<f32> = (0..8000).map(|_| random.within(-0.5, 0.5)).collect();
+    let at = |t: usize| dry.get(t).copied().unwrap_or(0.0);
+    let wet = (0..dry.len()).map(|t| (2.0 * at(t) + at(t + 2)).tanh()).collect();
+    let pair = Pair { name: "foreseen".into(), dry, wet };
+    Arc::new(Material { sample_rate: 8000, held: vec![pair.clone()], train: pair, origin: "a test".into() })
+}
+
+#[test]
+fn a_twin_that_looks_ahead_knows_what_comes_and_says_how_late_it_is() {
+    let train = |look_ahead| {
+        let mut trainer = Trainer::new(Plan { look_ahead, ..short("tcn-4x2", 600) }, foreseen()).unwrap();
+        while trainer.progress() < 1.0 {
+            trainer.step();
+        }
+        trainer
+    };
+    let (blind, ahead) = (train(0).evaluate().esr, train(2));
+    // What comes is white, so a fifth of the energy cannot be known.
+    assert!(blind > 0.1, "{blind}");
+    let esr = ahead.evaluate().esr;
+    assert!(esr < 1e-2, "{esr}");
+    let label = Label { late_frames: 2, ..LABEL() };
+    let architecture = ahead.architecture();
+    let model = Arc::new(Model::read(export::nam(&architecture, &label).unwrap().into_bytes()).unwrap());
+    assert_eq!(model.info().late_frames, 2);
+    // Whatever plays it is told, and what is measured is beyond that.
+    assert!(model.alignment(0).unwrap().delay_frames.abs() < 1.0, "{:?}", model.alignment(0));
+    let mut neural = Settings::new(find("neural").unwrap());
+    neural.set_model(Some(model.key()));
+    let wet = isotherm::train::material::render(&neural, 8000, &foreseen().train.dry).unwrap();
+    let found = isotherm::measure::esr(&foreseen().train.wet[100..7900], &wet[100..7900]);
+    assert!(found < 2e-2, "{found}");
+    let keras = trained(short("gru-3", 1)).architecture();
+    let read = |bytes| Model::read(bytes).unwrap().info().late_frames;
+    assert_eq!(read(export::keras(&keras, &label).unwrap().into_bytes()), 2);
+    #[cfg(feature = "onnx")]
+    assert_eq!(read(export::onnx(&keras, &label).unwrap()), 2);
+}
+
+/// Needs the `onnx` package: only in the long run.
+#[test]
+fn onnx_checks_what_is_exported() {
+    if std::env::var_os("ISOTHERM_LONG").is_none() {
+        eprintln!("skipped: onnx.checker; `cargo xtask test --long` runs it");
+        return;
+    }
+    let python = std::env::var_os("ISOTHERM_TORCH").expect("ISOTHERM_TORCH is not set: run `cargo xtask test --long`");
+    let home = tempfile::tempdir().unwrap();
+    for (i, trainer) in kinds().iter().enumerate() {
+        let path = home.path().join(format!("{i}.onnx"));
+        std::fs::write(&path, export::onnx(&trainer.architecture(), &LABEL()).unwrap()).unwrap();
+        let script = "import onnx, sys; onnx.checker.check_model(sys.argv[1], full_check=True)";
+        let done = std::process::Command::new(&python).args(["-c", script]).arg(&path).output().unwrap();
+        assert!(done.status.success(), "{}: {}", trainer.plan().design.name(), String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+/// Takes minutes: only in the long run.
+#[test]
+fn real_trainings_come_as_near_as_they_are_said_to() {
+    if std::env::var_os("ISOTHERM_LONG").is_none() {
+        eprintln!("skipped: trainings of minutes; `cargo xtask test --long` runs them");
+        return;
+    }
+    for (dc_blocker, network, most) in [(0.0, "lstm-16", 1e-3), (0.0, "tcn-8x4", 1e-3), (1.0, "lstm-16", 1e-3)] {
+        let settings = Settings::new(find("saturator").unwrap()).with("drive", 24.0).with("dc_blocker", dc_blocker);
+        let material = Material::of_algorithm(&settings, 48_000, 120.0, 1).unwrap();
+        let mut plan = Plan { look_ahead: 6, ..Plan::new(Design::parse(network).unwrap(), Limit::Steps(12_000)) };
+        if dc_blocker > 0.0 {
+            plan.frames = 512;
+        }
+        let mut trainer = Trainer::new(plan, Arc::new(material)).unwrap();
+        while trainer.progress() < 1.0 {
+            trainer.step();
+        }
+        let found = trainer.evaluate();
+        assert!(found.esr < most, "{network}, DC blocker {dc_blocker}: {found:?}");
     }
 }
 

@@ -168,7 +168,7 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
             "gear_type": info.gear_type, "tone_type": info.tone_type, "architecture": info.architecture,
             "parameters": info.parameters, "sample_rate": info.sample_rate, "sample_rate_given": info.sample_rate_given,
             "loudness_db": info.loudness_db, "input_level_dbu": info.input_level_dbu, "output_level_dbu": info.output_level_dbu,
-            "esr": info.esr, "knobs": info.knobs, "golden_frames": model.golden().map(|g| g.input.len()), "sizes": sizes,
+            "esr": info.esr, "late_frames": info.late_frames, "knobs": info.knobs, "golden_frames": model.golden().map(|g| g.input.len()), "sizes": sizes,
         }))
         .map_err(Failure::failed)?);
         return Ok(());

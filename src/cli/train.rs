@@ -1,5 +1,7 @@
 //! `isotherm train`: the neural twin of an algorithm, or of a recording before and after an effect.
 
+mod curve;
+
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -18,6 +20,9 @@ use crate::train::{Cell, DESIGNS, Design, Evaluation, Found, Limit, Material, Pl
 /// Names in the folder.
 const CHECKPOINT: &str = "checkpoint.bin";
 const CARD: &str = "card";
+const CURVE: &str = "curve.png";
+/// The most frames of `--look-ahead`: about as long as the filters of an oversampler ring.
+const MOST_LOOK_AHEAD: usize = 64;
 const TWIN: &str = "twin";
 /// Seconds of training between two checkpoints, and the first time that what is held out is measured; then each time twice as late, up to
 /// the most.
@@ -53,6 +58,11 @@ pub fn command() -> Command {
         .arg(option("minutes", "minutes", "M", "How long; the learning rate follows the clock [1]").conflicts_with("steps"))
         .arg(option("steps", "steps", "N", "How many steps instead: the same seed then gives the same weights"))
         .arg(option("stop", "stop-at", "ESR", "Ends when the error on what is held out is this low"))
+        .arg(option("patience", "patience", "N", "Ends when so many looks in a row at what is held out found nothing better"))
+        .arg(
+            option("look_ahead", "look-ahead", "FRAMES", "The twin is so late, 0 to 64, and knows what comes; hosts are told")
+                .default_value("0"),
+        )
         .arg(option("seed", "seed", "N", "Of weights and material").default_value("1"))
         .arg(option("material", "material", "SECONDS", "How much is generated for --target, 20 to 600").default_value("180"))
         .arg(option("sample_rate", "sample-rate", "HZ", "Of the twin of an algorithm, 8000 to 192000").default_value("48000"))
@@ -71,6 +81,7 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let plan = plan(matches)?;
     let stop = matches.get_one::<String>("stop").map(|text| number("stop-at", text, 1e-12, 1.0)).transpose()?;
+    let patience = matches.get_one::<String>("patience").map(|text| whole("patience", text, 1, 1 << 20)).transpose()?;
     let folder = Folder::open(matches)?;
     let (material, source) = material(matches, plan.seed)?;
     let of = format!("{source} {plan:?}");
@@ -81,9 +92,9 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
             return Err(Failure::Failed(format!("{}: does not fit this plan", folder.file(CHECKPOINT).display())));
         }
     }
-    let (found, looks) = train(&mut trainer, &folder, &of, stop)?;
+    let (found, looks) = train(&mut trainer, &folder, &of, (stop, patience))?;
     let card = card(&trainer, &found, &source, &looks);
-    write_out(&trainer, &folder, &found, &card)?;
+    write_out(&trainer, &folder, (&found, &looks), &card)?;
     if matches.get_flag("json") {
         say(&card);
     } else {
@@ -109,6 +120,7 @@ fn plan(matches: &ArgMatches) -> Result<Plan, Failure> {
     }
     let mut plan = Plan::new(design, limit);
     plan.seed = whole("seed", text("seed").unwrap_or("1"), 0, 1 << 48)? as u64;
+    plan.look_ahead = whole("look-ahead", text("look_ahead").unwrap_or("0"), 0, MOST_LOOK_AHEAD)?;
     if let Some(threads) = text("threads") {
         plan.threads = whole("threads", threads, 1, 16)?;
     }
@@ -216,8 +228,13 @@ const ROOM_BYTES: usize = 8 << 20;
 /// A look at what is held out: seconds, steps, error to signal.
 type Look = (f64, u64, f64);
 
-/// Steps until the limit, an error that is low enough, or an interruption, which leaves a checkpoint behind.
-fn train(trainer: &mut Trainer, folder: &Folder, of: &str, stop: Option<f64>) -> Result<(Evaluation, Vec<Look>), Failure> {
+/// Steps until the limit, an error that is low enough, so many looks without a better one, or an interruption, which leaves a checkpoint behind.
+fn train(
+    trainer: &mut Trainer,
+    folder: &Folder,
+    of: &str,
+    (stop, patience): (Option<f64>, Option<usize>),
+) -> Result<(Evaluation, Vec<Look>), Failure> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
     // Another handler is there only where this runs inside another program.
@@ -246,7 +263,9 @@ fn train(trainer: &mut Trainer, folder: &Folder, of: &str, stop: Option<f64>) ->
             let found = trainer.evaluate();
             bar.set_message(format!("ESR {:.2e}", found.esr));
             looks.push((trainer.seconds(), trainer.steps(), found.esr));
-            if stop.is_some_and(|stop| found.esr <= stop) {
+            let best = looks.iter().map(|look| look.2).fold(f64::INFINITY, f64::min);
+            let worse = looks.iter().rev().take_while(|look| look.2 > best).count();
+            if stop.is_some_and(|stop| found.esr <= stop) || patience.is_some_and(|patience| worse >= patience) {
                 break;
             }
             next_look = trainer.seconds() + trainer.seconds().min(LONGEST_BETWEEN_LOOKS);
@@ -273,10 +292,11 @@ fn card(trainer: &Trainer, found: &Evaluation, source: &Value, looks: &[Look]) -
         },
         "training": {
             "steps": trainer.steps(), "seconds": trainer.seconds(), "seed": plan.seed, "threads": plan.threads,
-            "sequences": plan.sequences, "frames": plan.frames, "learning_rates": [plan.learning_rates.0, plan.learning_rates.1],
+            "look_ahead_frames": plan.look_ahead, "sequences": plan.sequences, "frames": plan.frames, "learning_rates": [plan.learning_rates.0, plan.learning_rates.1],
             "loss": { "emphasis": plan.loss.emphasis, "plain": plan.loss.plain, "dc": plan.loss.dc },
         },
         "esr": found.esr, "esr_pre_emphasis_0.85": found.esr_emphasised,
+        "mr_stft": trainer.mr_stft(),
         "esr_by_level": found.levels.iter().map(|(top, esr)| json!({ "up_to_dbfs": top, "esr": esr })).collect::<Vec<_>>(),
         "esr_by_sound": found.sounds.iter().map(|(name, raw, emphasised)| {
             json!({ "sound": name, "esr": raw, "esr_pre_emphasis_0.85": emphasised })
@@ -286,10 +306,11 @@ fn card(trainer: &Trainer, found: &Evaluation, source: &Value, looks: &[Look]) -
     })
 }
 
-fn write_out(trainer: &Trainer, folder: &Folder, found: &Evaluation, card: &Value) -> Result<(), Failure> {
+fn write_out(trainer: &Trainer, folder: &Folder, (found, looks): (&Evaluation, &[Look]), card: &Value) -> Result<(), Failure> {
     let architecture = trainer.architecture();
     let name = format!("Twin, {}", trainer.plan().design.name());
-    let label = Label { name, sample_rate: trainer.material().sample_rate, esr: found.esr };
+    let label =
+        Label { name, sample_rate: trainer.material().sample_rate, esr: found.esr, late_frames: trainer.plan().look_ahead };
     if let Some(text) = export::nam(&architecture, &label) {
         folder.put(&format!("{TWIN}.nam"), text.as_bytes())?;
     }
@@ -299,6 +320,8 @@ fn write_out(trainer: &Trainer, folder: &Folder, found: &Evaluation, card: &Valu
     if let Some(bytes) = export::onnx(&architecture, &label) {
         folder.put(&format!("{TWIN}.onnx"), &bytes)?;
     }
+    let points: Vec<(f64, f64)> = looks.iter().map(|(seconds, _, esr)| (*seconds, *esr)).collect();
+    folder.put(CURVE, &curve::png(&points))?;
     folder.put(&format!("{CARD}.json"), serde_json::to_string_pretty(card).map_err(Failure::failed)?.as_bytes())?;
     folder.put(&format!("{CARD}.md"), markdown(card).as_bytes())
 }
@@ -321,9 +344,10 @@ fn lines(card: &Value) -> Vec<String> {
             card["ns_per_sample"].as_f64().unwrap_or(0.0)
         ),
         format!(
-            "ESR on what was held out {}, with pre-emphasis 0.85 {}",
+            "ESR on what was held out {}, with pre-emphasis 0.85 {}, MR-STFT {}",
             figure(&card["esr"]),
-            figure(&card["esr_pre_emphasis_0.85"])
+            figure(&card["esr_pre_emphasis_0.85"]),
+            figure(&card["mr_stft"])
         ),
         format!("by level: {}", levels.join(", ")),
     ]
@@ -334,13 +358,16 @@ fn markdown(card: &Value) -> String {
     for line in lines(card) {
         let _ = writeln!(out, "- {line}");
     }
+    if let Some(frames @ 1..) = card["training"]["look_ahead_frames"].as_u64() {
+        let _ = writeln!(out, "- looks {frames} frames ahead: it is so late, and says so to its host");
+    }
     let _ = writeln!(out, "- trained on {}", card["data"]["origin"].as_str().unwrap_or(""));
     let _ = writeln!(out, "\n| held out | ESR | with pre-emphasis 0.85 |\n|---|---|---|");
     for sound in card["esr_by_sound"].as_array().into_iter().flatten() {
         let (raw, emphasised) = (figure(&sound["esr"]), figure(&sound["esr_pre_emphasis_0.85"]));
         let _ = writeln!(out, "| {} | {raw} | {emphasised} |", sound["sound"].as_str().unwrap_or(""));
     }
-    let _ = writeln!(out, "\n| seconds | steps | ESR |\n|---|---|---|");
+    let _ = writeln!(out, "\n![ESR over seconds]({CURVE})\n\n| seconds | steps | ESR |\n|---|---|---|");
     for look in card["curve"].as_array().into_iter().flatten() {
         let _ =
             writeln!(out, "| {:.1} | {} | {} |", look["seconds"].as_f64().unwrap_or(0.0), look["steps"], figure(&look["esr"]));

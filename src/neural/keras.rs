@@ -3,7 +3,7 @@
 use super::budget::{self, Budget, MOST_CHANNELS, MOST_DILATION, MOST_TAPS, RATES};
 use super::description::{Activation, Architecture, Conv1d, Gru, Layer, Lstm, Sequence};
 use super::json::Field;
-use super::model::{Format, Golden, Info, Loaded, ModelError, Size};
+use super::model::{Format, Golden, Info, Loaded, MOST_LATE_FRAMES, ModelError, Size};
 use super::nam::fold_norm;
 use crate::dsp::db_to_gain;
 
@@ -49,6 +49,8 @@ pub fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
         field.text().ok().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned)
     };
     let esr = metadata.as_ref().map(|m| m.find("esr")).transpose()?.flatten().and_then(|f| f.float().ok());
+    let late = metadata.as_ref().map(|m| m.find("late_frames")).transpose()?.flatten();
+    let late = late.map(|f| f.within(0.0, MOST_LATE_FRAMES as f64)).transpose()?;
     let info = Info {
         format: Format::Keras,
         version: None,
@@ -66,6 +68,7 @@ pub fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
         input_level_dbu: None,
         output_level_dbu: None,
         esr,
+        late_frames: late.map_or(0, |n| n as usize),
         knobs: (1..inputs).map(|i| format!("Param {i}")).collect(),
     };
     Ok(Loaded { info, sizes: vec![Size { below: 1.0, architecture: Some(architecture), loudness_db: None }], golden })

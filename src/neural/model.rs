@@ -19,6 +19,9 @@ pub enum Format {
     Onnx,
 }
 
+/// The latest that a model may be on purpose, in frames.
+pub const MOST_LATE_FRAMES: usize = 512;
+
 /// What a model says of itself. What a file does not say is absent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Info {
@@ -46,6 +49,8 @@ pub struct Info {
     pub output_level_dbu: Option<f32>,
     /// Error to signal that the trainer measured.
     pub esr: Option<f32>,
+    /// Frames that the output is late on purpose, as the model looks so far ahead: part of its latency.
+    pub late_frames: usize,
     /// Names of the inputs behind the audio; each is 0 to 1.
     pub knobs: Vec<String>,
 }
@@ -185,7 +190,8 @@ impl Model {
         &self.networks[size]
     }
 
-    /// How much later than its input the output of a size is, and whether it is upside down: measured by a sweep at the first call,
+    /// How much later than its input the output of a size is beyond [`Info::late_frames`], and whether it is upside down: measured by a
+    /// sweep at the first call,
     /// which takes the time of half a second of sound. [control thread]
     ///
     /// # Errors
@@ -199,7 +205,8 @@ impl Model {
             return Ok(*alignment);
         }
         let measured = alignment::measure(&self.networks[size], self.info().sample_rate, self.knobs(size))?;
-        Ok(*known.get_or_init(|| measured))
+        let delay_frames = measured.delay_frames - self.info().late_frames as f32;
+        Ok(*known.get_or_init(|| Alignment { delay_frames, ..measured }))
     }
 
     /// How often its output was no number, so that it was silenced and began anew, in all processors together. [any thread]

@@ -5,7 +5,7 @@ use super::description::{
     Activation, Architecture, ConditionModel, Conv1d, Films, Gating, Layer, LayerArray, Lstm, Sequence, WaveNet, WaveNetLayer,
 };
 use super::json::Field;
-use super::model::{Format, Info, Loaded, ModelError, Size};
+use super::model::{Format, Info, Loaded, MOST_LATE_FRAMES, ModelError, Size};
 
 /// The rate of a file that gives none.
 const SAMPLE_RATE: f32 = 48_000.0;
@@ -57,6 +57,7 @@ pub fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
         input_level_dbu: number("input_level_dbu", -200.0, 200.0)?,
         output_level_dbu: number("output_level_dbu", -200.0, 200.0)?,
         esr,
+        late_frames: number("late_frames", 0.0, MOST_LATE_FRAMES as f64)?.map_or(0, |n| n as usize),
         knobs: Vec::new(),
     };
     Ok(Loaded { info, sizes: part.sizes, golden: None })

@@ -11,6 +11,7 @@ use self::graph::{Contract, Graph};
 use self::runtime::{Runner, Stop};
 use self::voices::{Lengths, Threaded, Work};
 use super::engine::{Mode, Network, Voices};
+use super::model::MOST_LATE_FRAMES;
 use super::{Format, Info, ModelError};
 
 /// Frames of a run where the graph leaves the choice: longer ones cost latency, shorter ones the time of more calls.
@@ -71,6 +72,10 @@ fn info(graph: &Graph) -> Result<Info, String> {
         let (low, high) = (SAMPLE_RATES.start(), SAMPLE_RATES.end());
         return Err(format!("metadata 'sample_rate' is {rate}; expected {low} to {high}"));
     }
+    let late = number("late_frames")?.unwrap_or(0.0);
+    if !(0.0..=MOST_LATE_FRAMES as f32).contains(&late) {
+        return Err(format!("metadata 'late_frames' is {late}; expected 0 to {MOST_LATE_FRAMES}"));
+    }
     let count = graph.contract.knobs;
     let knobs: Vec<String> = match text("knobs") {
         None => (1..=count).map(|n| format!("knob {n}")).collect(),
@@ -96,6 +101,7 @@ fn info(graph: &Graph) -> Result<Info, String> {
         input_level_dbu: number("input_level_dbu")?,
         output_level_dbu: number("output_level_dbu")?,
         esr: number("esr")?,
+        late_frames: late as usize,
         knobs,
     })
 }

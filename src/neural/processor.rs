@@ -286,11 +286,12 @@ impl Running {
         if knobs > KNOBS {
             return Err(PrepareError::Engine(format!("the model has {knobs} controls; expected at most {KNOBS}")));
         }
-        self.latency = voices.latency();
+        let latency = voices.latency() + model.info().late_frames;
+        self.latency = latency;
         let rates = if native == spec.sample_rate {
             None
         } else {
-            let rates = Rates::new(spec.sample_rate, native, spec.channels, voices.latency())?;
+            let rates = Rates::new(spec.sample_rate, native, spec.channels, latency)?;
             self.latency = rates.latency();
             Some(rates)
         };
@@ -671,6 +672,7 @@ mod tests {
             input_level_dbu: Some(18.0),
             output_level_dbu: Some(9.0),
             esr: None,
+            late_frames: 0,
             knobs: Vec::new(),
         }
     }

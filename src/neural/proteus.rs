@@ -73,6 +73,7 @@ pub fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
         input_level_dbu: None,
         output_level_dbu: None,
         esr: None,
+        late_frames: 0,
         knobs: (1..knobs).map(|i| format!("Knob {i}")).collect(),
     };
     let sizes = vec![Size { below: 1.0, architecture: Some(architecture), loudness_db: None }];

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::optimise::Optimiser;
+use super::optimise::Progress;
 use super::random::Random;
 use super::trainer::State;
 
 /// Begins every checkpoint; the number is the format's.
-const MAGIC: &[u8] = b"isotherm training 1\n";
+const MAGIC: &[u8] = b"isotherm training 2\n";
 
 /// Why a checkpoint is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +33,10 @@ pub fn write(path: &Path, of: &str, state: &State) -> Result<(), CheckpointError
         number(n);
     }
     number(optimiser.weights.len() as u64);
+    number(optimiser.bases.len() as u64);
     number(memory.len() as u64);
     bytes.extend(of.as_bytes());
-    for values in [&optimiser.weights, &optimiser.average, &optimiser.first, &optimiser.second, memory] {
+    for values in [&optimiser.weights, &optimiser.average, &optimiser.first, &optimiser.second, &optimiser.bases, memory] {
         bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
     }
     let part = path.with_extension("part");
@@ -52,19 +53,19 @@ pub fn read(path: &Path, of: &str) -> Result<State, CheckpointError> {
     let bytes = std::fs::read(path).map_err(|source| CheckpointError::Io { path: name(), source })?;
     let unsound = || CheckpointError::Unsound { path: name(), found: format!("{} bytes", bytes.len()) };
     let mut rest = bytes.strip_prefix(MAGIC).ok_or_else(unsound)?;
-    let mut numbers = [0u64; 9];
+    let mut numbers = [0u64; 10];
     for number in &mut numbers {
         let (own, others) = rest.split_first_chunk::<8>().ok_or_else(unsound)?;
         (*number, rest) = (u64::from_le_bytes(*own), others);
     }
-    let [length, random, position, roll, steps, seconds, optimised, weights, memory] = numbers;
-    let (length, weights, memory) = (length as usize, weights as usize, memory as usize);
+    let [length, random, position, roll, steps, seconds, optimised, weights, bases, memory] = numbers;
+    let [length, weights, bases, memory] = [length, weights, bases, memory].map(|n| n as usize);
     let found = rest.get(..length).and_then(|text| std::str::from_utf8(text).ok()).ok_or_else(unsound)?;
     if found != of {
         return Err(CheckpointError::Other { path: name(), found: found.to_owned(), expected: of.to_owned() });
     }
     let values = &rest[length..];
-    let expected = weights.checked_mul(4).and_then(|n| n.checked_add(memory)).and_then(|n| n.checked_mul(4));
+    let expected = weights.checked_mul(4).and_then(|n| n.checked_add(bases)?.checked_add(memory)).and_then(|n| n.checked_mul(4));
     if expected != Some(values.len()) {
         return Err(unsound());
     }
@@ -73,7 +74,9 @@ pub fn read(path: &Path, of: &str) -> Result<State, CheckpointError> {
         return Err(unsound());
     }
     let part = |i: usize| values[i * weights..(i + 1) * weights].to_vec();
-    let optimiser = Optimiser { weights: part(0), average: part(1), first: part(2), second: part(3), steps: optimised };
-    let memory = values[4 * weights..].to_vec();
+    let (bases, memory) = values[4 * weights..].split_at(bases);
+    let optimiser =
+        Progress { weights: part(0), average: part(1), first: part(2), second: part(3), bases: bases.to_vec(), steps: optimised };
+    let memory = memory.to_vec();
     Ok(State { optimiser, random: Random(random), position, roll, steps, seconds: f64::from_bits(seconds), memory })
 }

@@ -1,5 +1,6 @@
 //! Which network is trained: names for the command line, and one face on both kinds.
 
+use super::optimise::Tensor;
 use super::random::Random;
 use super::recurrent::{Cell, Recurrent};
 use super::wavenet::{Array, Convolutional};
@@ -83,6 +84,15 @@ impl Design {
         match self {
             Self::Recurrent(r) => r.parameters(),
             Self::Convolutional(c) => c.parameters(),
+        }
+    }
+
+    /// Which parameters form a matrix each: all of them. [any thread]
+    #[must_use]
+    pub fn tensors(&self) -> Vec<Tensor> {
+        match self {
+            Self::Recurrent(r) => r.tensors(),
+            Self::Convolutional(c) => c.tensors(),
         }
     }
 

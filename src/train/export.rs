@@ -12,6 +12,8 @@ pub struct Label {
     pub sample_rate: u32,
     /// Error to signal on what was held out.
     pub esr: f64,
+    /// See [`Info::late_frames`](crate::neural::Info).
+    pub late_frames: usize,
 }
 
 /// Version of the `.nam` format: the last before the layers of a WaveNet got options that are not used here.
@@ -32,7 +34,7 @@ pub fn nam(architecture: &Architecture, label: &Label) -> Option<String> {
     };
     let file = json!({
         "version": NAM_VERSION, "architecture": kind, "config": config, "weights": weights, "sample_rate": label.sample_rate,
-        "metadata": { "name": label.name, "modeled_by": "Isotherm", "training": { "validation_esr": label.esr } },
+        "metadata": { "name": label.name, "modeled_by": "Isotherm", "late_frames": label.late_frames, "training": { "validation_esr": label.esr } },
     });
     Some(file.to_string())
 }
@@ -107,7 +109,9 @@ pub fn keras(architecture: &Architecture, label: &Label) -> Option<String> {
         "weights": [matrix(&head.weights, hidden), head.bias.clone().unwrap_or_else(|| vec![0.0])],
     });
     file.insert("layers".into(), json!([cell, dense]));
-    let metadata = json!({ "name": label.name, "author": "Isotherm", "samplerate": label.sample_rate, "esr": label.esr });
+    let metadata = json!({
+        "name": label.name, "author": "Isotherm", "samplerate": label.sample_rate, "esr": label.esr, "late_frames": label.late_frames,
+    });
     file.insert("metadata".into(), metadata);
     Some(Value::Object(file).to_string())
 }
@@ -134,6 +138,7 @@ pub fn onnx(architecture: &Architecture, label: &Label) -> Option<Vec<u8>> {
         ("name", label.name.clone()),
         ("author", "Isotherm".into()),
         ("esr", label.esr.to_string()),
+        ("late_frames", label.late_frames.to_string()),
     ];
     Some(graph.model(&metadata))
 }

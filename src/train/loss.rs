@@ -14,7 +14,7 @@ pub struct Loss {
 
 impl Default for Loss {
     fn default() -> Self {
-        Self { emphasis: 0.85, plain: 0.3, dc: 0.1 }
+        Self { emphasis: 0.85, plain: 1.0, dc: 0.1 }
     }
 }
 

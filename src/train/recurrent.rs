@@ -1,6 +1,7 @@
 //! One LSTM or GRU layer and a dense head, forward and backward through time, each lane a sequence of its own.
 
 use super::lanes::{Matrix, Series, multiply_add, outer_add};
+use super::optimise::Tensor;
 use super::random::Random;
 use crate::neural::activation::{sigmoid, tanh};
 use crate::neural::description::{Activation, Architecture, Conv1d, Gru, Layer, Lstm, Sequence};
@@ -43,6 +44,7 @@ pub struct Recurrent {
 }
 
 /// Where each tensor's first parameter is.
+#[derive(Clone, Copy)]
 struct Places {
     hidden_weights: usize,
     bias: usize,
@@ -71,6 +73,26 @@ impl Recurrent {
     #[must_use]
     pub fn parameters(&self) -> usize {
         self.places().end
+    }
+
+    /// For each row of gates what comes in, hidden values and bias side by side; and the head. [any thread]
+    #[must_use]
+    pub fn tensors(&self) -> Vec<Tensor> {
+        let (p, hidden, inputs) = (self.places(), self.hidden, self.inputs);
+        let gru = self.cell == Cell::Gru;
+        let row = |row: usize| {
+            (0..inputs)
+                .map(move |i| row * inputs + i)
+                .chain((0..hidden).map(move |i| p.hidden_weights + row * hidden + i))
+                .chain([p.bias + row])
+                .chain(gru.then_some(p.hidden_bias + row))
+        };
+        let cells = Tensor {
+            rows: self.rows(),
+            columns: inputs + hidden + 1 + usize::from(gru),
+            places: (0..self.rows()).flat_map(row).collect(),
+        };
+        vec![cells, Tensor { rows: 1, columns: hidden + 1, places: (p.head..p.end).collect() }]
     }
 
     /// Where training begins: evenly spread within 1 / sqrt(hidden), an LSTM's forget gates open. [any thread]

@@ -6,10 +6,11 @@ use std::time::Instant;
 use super::Design;
 use super::loss::{Loss, Stretch};
 use super::material::{Material, Pair};
-use super::optimise::{Optimiser, cosine};
+use super::optimise::{Optimiser, Progress, cosine};
 use super::random::Random;
 use super::{recurrent, wavenet};
 use crate::dsp::gain_to_db;
+use crate::measure;
 use crate::neural::description::Architecture;
 use crate::neural::engine::{self, Mode};
 use crate::neural::simd::Level;
@@ -37,16 +38,19 @@ pub struct Plan {
     /// Sequences in a batch and frames of each.
     pub sequences: usize,
     pub frames: usize,
+    /// Frames that the twin comes late, so that it knows what comes: an effect with linear-phase filters inside rings before a sound.
+    pub look_ahead: usize,
 }
 
-/// Of recurrent networks: the trial of 2026 that this trainer began with.
-const RECURRENT: (usize, usize) = (32, 2048);
-/// Of convolutions: sequences, and the fewest and most frames of each. In between it is so many times the reach: of a short network many
-/// small steps learn sooner, of a long one short sequences would be mostly reach.
-const CONVOLUTIONAL: (usize, usize, usize) = (16, 2048, 8192);
+/// Of recurrent networks: sequences and frames of each, and frames of those with a slow memory. Many small steps learn sooner; the state
+/// is carried from one to the next.
+const RECURRENT: (usize, usize, usize) = (32, 256, 512);
+/// Of convolutions: sequences, and the fewest and most frames of each. In between it is so many times the reach: of a long network short
+/// sequences would be mostly reach.
+const CONVOLUTIONAL: (usize, usize, usize) = (16, 1024, 8192);
 const REACHES: usize = 16;
 /// First and last, found by trial for LSTM-16 and a TCN of 8 channels.
-const LEARNING_RATES: (f32, f32) = (4e-3, 5e-5);
+const LEARNING_RATES: (f32, f32) = (1e-2, 5e-5);
 /// Frames at a time that the engine is measured with.
 const BLOCK: usize = 64;
 /// Of the windows whose level decides where their error counts, in seconds.
@@ -59,14 +63,27 @@ impl Plan {
     #[must_use]
     pub fn new(design: Design, limit: Limit) -> Self {
         let (sequences, frames) = match &design {
-            Design::Recurrent(_) => RECURRENT,
+            Design::Recurrent(shape) => {
+                let (sequences, frames, slow) = RECURRENT;
+                (sequences, if shape.chrono { slow } else { frames })
+            }
             Design::Convolutional(shape) => {
                 let (sequences, fewest, most) = CONVOLUTIONAL;
                 (sequences, (REACHES * shape.reach()).clamp(fewest, most).max(2 * shape.reach()))
             }
         };
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(2));
-        Self { design, limit, seed: 1, threads, loss: Loss::default(), learning_rates: LEARNING_RATES, sequences, frames }
+        Self {
+            design,
+            limit,
+            seed: 1,
+            threads,
+            loss: Loss::default(),
+            learning_rates: LEARNING_RATES,
+            sequences,
+            frames,
+            look_ahead: 0,
+        }
     }
 }
 
@@ -150,6 +167,7 @@ impl Trainer {
         if found < expected {
             return Err(PlanError::Short { found, expected, sequences: plan.sequences, frames: plan.frames });
         }
+        let material = if plan.look_ahead > 0 { Arc::new(late(&material, plan.look_ahead)) } else { material };
         let mut random = Random(plan.seed);
         let weights = plan.design.begin(&mut random);
         let share = |group, values| Share {
@@ -188,7 +206,7 @@ impl Trainer {
                 (0..plan.sequences).map(|_| share(Group::Convolutional { input: vec![0.0; frames] }, frames)).collect()
             }
         };
-        let optimiser = Optimiser::new(weights);
+        let optimiser = Optimiser::new(weights, plan.design.tensors());
         // Beyond the end, so that the first step begins an epoch.
         let position = usize::MAX / 2;
         Ok(Self { plan, material, optimiser, random, shares, tapes, position, roll: 0, steps: 0, seconds: 0.0 })
@@ -231,7 +249,7 @@ impl Trainer {
     /// What is shipped: the average of the weights. [any thread]
     #[must_use]
     pub fn shipped(&self) -> &[f32] {
-        &self.optimiser.average
+        &self.optimiser.now.average
     }
 
     /// The network with [`Self::shipped`]. [any thread]
@@ -250,7 +268,7 @@ impl Trainer {
         };
         let loss = self.plan.loss;
         let energy = loss.energy(self.shares.iter().map(|s| (s.target.as_slice(), s.lanes(), from)));
-        let weights = &self.optimiser.weights;
+        let weights = &self.optimiser.now.weights;
         let work = |shares: &mut [Share], own_tape: Option<&mut wavenet::Tape>| {
             let mut own_tape = own_tape;
             for share in shares {
@@ -352,6 +370,15 @@ impl Trainer {
         evaluate(&self.architecture(), &self.material)
     }
 
+    /// Distance of the spectra of what is held out: see [`measure::multi_resolution_stft`]; the mean of the sounds. [control thread]
+    #[must_use]
+    pub fn mr_stft(&self) -> f64 {
+        let architecture = self.architecture();
+        let of =
+            |pair: &Pair| measure::multi_resolution_stft(&pair.wet, &play(&architecture, self.material.sample_rate, &pair.dry));
+        self.material.held.iter().map(of).sum::<f64>() / self.material.held.len().max(1) as f64
+    }
+
     /// What [`Self::restore`] takes: all that the next step depends on, apart from plan and material. [control thread]
     #[must_use]
     pub fn state(&self) -> State {
@@ -363,7 +390,7 @@ impl Trainer {
             }
         }
         State {
-            optimiser: self.optimiser.clone(),
+            optimiser: self.optimiser.now.clone(),
             random: self.random.clone(),
             position: self.position as u64,
             roll: self.roll as u64,
@@ -377,10 +404,10 @@ impl Trainer {
     /// [control thread]
     #[must_use]
     pub fn restore(&mut self, state: State) -> bool {
-        let own = self.state();
-        let of =
-            |s: &State| (s.optimiser.weights.len(), s.optimiser.average.len(), s.optimiser.first.len(), s.optimiser.second.len());
-        if of(&own) != of(&state) || own.memory.len() != state.memory.len() || state.roll >= self.material.train.dry.len() as u64
+        let memory: usize = self.state().memory.len();
+        if memory != state.memory.len()
+            || state.roll >= self.material.train.dry.len() as u64
+            || !self.optimiser.restore(state.optimiser)
         {
             return false;
         }
@@ -394,7 +421,6 @@ impl Trainer {
                 memory = rest;
             }
         }
-        self.optimiser = state.optimiser;
         self.random = state.random;
         self.position = (state.position as usize).min(usize::MAX / 2);
         self.roll = state.roll as usize;
@@ -404,10 +430,21 @@ impl Trainer {
     }
 }
 
+/// The material with wet sounds that come so many frames later.
+fn late(material: &Material, frames: usize) -> Material {
+    let mut late = material.clone();
+    for pair in late.held.iter_mut().chain([&mut late.train]) {
+        let frames = frames.min(pair.wet.len());
+        pair.wet.rotate_right(frames);
+        pair.wet[..frames].fill(0.0);
+    }
+    late
+}
+
 /// Where a [`Trainer`] stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    pub optimiser: Optimiser,
+    pub optimiser: Progress,
     pub random: Random,
     pub position: u64,
     pub roll: u64,

@@ -1,5 +1,6 @@
 //! A WaveNet as in NAM files, also called TCN: dilated convolutions, gated or not, residuals, and a head. Time is in the lanes.
 
+use super::optimise::Tensor;
 use super::random::Random;
 use super::rows::{Convolve, ConvolveBack, Rows, Shape, WeightGradient};
 use crate::neural::activation::{sigmoid, tanh};
@@ -84,6 +85,32 @@ impl Convolutional {
     #[must_use]
     pub fn parameters(&self) -> usize {
         self.places().last().map_or(0, |a| a.head.end())
+    }
+
+    /// For each output of a layer its convolution, bias and mixin side by side; the others one by one. [any thread]
+    #[must_use]
+    pub fn tensors(&self) -> Vec<Tensor> {
+        let tensor = |places: &[&Place]| {
+            let rows = places[0].shape.outputs;
+            let row = |row: usize| {
+                places.iter().flat_map(move |place| {
+                    let width = place.shape.inputs * place.shape.taps;
+                    (0..width).map(move |i| place.weights + row * width + i).chain(place.bias.map(|bias| bias + row))
+                })
+            };
+            let all: Vec<usize> = (0..rows).flat_map(row).collect();
+            Tensor { rows, columns: all.len() / rows, places: all }
+        };
+        let mut made = Vec::new();
+        for array in self.places() {
+            made.push(tensor(&[&array.rechannel]));
+            for layer in &array.layers {
+                made.push(tensor(&[&layer.conv, &layer.mixin]));
+                made.push(tensor(&[&layer.one]));
+            }
+            made.push(tensor(&[&array.head]));
+        }
+        made
     }
 
     /// Frames before the newest that the output depends on. [any thread]

@@ -154,6 +154,7 @@ fn info(name: &str, sample_rate: f32, knobs: &[&str]) -> Info {
         input_level_dbu: Some(8.0),
         output_level_dbu: Some(16.0),
         esr: None,
+        late_frames: 0,
         knobs: knobs.iter().map(|k| (*k).into()).collect(),
     }
 }

@@ -1,0 +1,201 @@
+//! The eigenbases in which the gradients of a matrix are most nearly independent of each other.
+
+use std::ops::{AddAssign, Mul};
+
+/// Parameters that form a matrix: `[rows][columns]` of their places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    pub rows: usize,
+    pub columns: usize,
+    pub places: Vec<usize>,
+}
+
+/// A side of a tensor that is longer is not turned: that would cost more than it gains.
+const LONGEST: usize = 256;
+/// Off the diagonal, as a part of what is on it: nothing to turn.
+const NOTHING: f64 = 1e-9;
+
+impl Tensor {
+    /// Sizes of its sides, rows first; 0 if one is not turned.
+    fn sides(&self) -> [usize; 2] {
+        [self.rows, self.columns].map(|size| if size > LONGEST { 0 } else { size })
+    }
+
+    /// How many numbers its bases have: of each side the mean of the gradients' products, and its eigenvectors as rows.
+    pub fn bases_len(&self) -> usize {
+        self.sides().iter().map(|n| 2 * n * n).sum()
+    }
+
+    /// Bases to begin with: those of the parameters themselves.
+    pub fn begin(&self) -> Vec<f32> {
+        let mut bases = Vec::with_capacity(self.bases_len());
+        for n in self.sides() {
+            bases.resize(bases.len() + n * n, 0.0);
+            bases.extend((0..n * n).map(|i| if i / n == i % n { 1.0 } else { 0.0 }));
+        }
+        bases
+    }
+
+    /// Both means follow a gradient G: that of the rows G Gᵀ, that of the columns Gᵀ G.
+    pub fn follow(&self, bases: &mut [f32], gradient: &[f32], follow: f32) {
+        let (m, n) = (self.rows, self.columns);
+        let other = transposed(gradient, m, n);
+        let [rows, columns] = self.sides();
+        let (left, right) = bases.split_at_mut(2 * rows * rows);
+        if rows > 0 {
+            let now = product(gradient, &other, (m, n, m));
+            left.iter_mut().zip(now).for_each(|(mean, now)| *mean += follow * (now - *mean));
+        }
+        if columns > 0 {
+            let now = product(&other, gradient, (n, m, n));
+            right.iter_mut().zip(now).for_each(|(mean, now)| *mean += follow * (now - *mean));
+        }
+    }
+
+    /// Both bases come nearer to the eigenvectors of their means.
+    pub fn refine(&self, bases: &mut [f32]) {
+        let mut rest = bases;
+        for n in self.sides() {
+            let (own, others) = rest.split_at_mut(2 * n * n);
+            let (mean, basis) = own.split_at_mut(n * n);
+            sweep(mean, basis, n);
+            rest = others;
+        }
+    }
+
+    /// A matrix into the bases.
+    pub fn turn(&self, bases: &[f32], x: Vec<f32>) -> Vec<f32> {
+        self.multiply(bases, x, false)
+    }
+
+    /// A matrix back from the bases.
+    pub fn turn_back(&self, bases: &[f32], x: Vec<f32>) -> Vec<f32> {
+        self.multiply(bases, x, true)
+    }
+
+    fn multiply(&self, bases: &[f32], mut x: Vec<f32>, back: bool) -> Vec<f32> {
+        let [rows, columns] = self.sides();
+        let (left, right) = bases.split_at(2 * rows * rows);
+        if rows > 0 {
+            let basis = &left[rows * rows..];
+            let size = (rows, rows, self.columns);
+            x = if back { product(&transposed(basis, rows, rows), &x, size) } else { product(basis, &x, size) };
+        }
+        if columns > 0 {
+            let basis = &right[columns * columns..];
+            let size = (self.rows, columns, columns);
+            x = if back { product(&x, basis, size) } else { product(&x, &transposed(basis, columns, columns), size) };
+        }
+        x
+    }
+}
+
+/// One sweep of Jacobi's rotations over the mean as it looks in the basis. Rotations are small, so vectors keep their places.
+fn sweep(mean: &[f32], basis: &mut [f32], n: usize) {
+    let wide = |values: &[f32]| -> Vec<f64> { values.iter().map(|x| f64::from(*x)).collect() };
+    let mut q = wide(basis);
+    let half = product(&q, &wide(mean), (n, n, n));
+    let mut a = product(&half, &transposed(&q, n, n), (n, n, n));
+    for i in 0..n {
+        for k in i + 1..n {
+            let (aii, akk, aik) = (a[i * n + i], a[k * n + k], a[i * n + k]);
+            if aik.abs() <= NOTHING * (aii * akk).abs().sqrt() {
+                continue;
+            }
+            let cot = (akk - aii) / (2.0 * aik);
+            let tan = cot.signum() / (cot.abs() + cot.hypot(1.0));
+            let cos = 1.0 / tan.hypot(1.0);
+            let sin = tan * cos;
+            let rotate = |x: &mut f64, y: &mut f64| (*x, *y) = (cos * *x - sin * *y, sin * *x + cos * *y);
+            for values in [&mut a, &mut q] {
+                let (before, from) = values.split_at_mut(k * n);
+                before[i * n..(i + 1) * n].iter_mut().zip(&mut from[..n]).for_each(|(x, y)| rotate(x, y));
+            }
+            for row in a.chunks_exact_mut(n) {
+                let (before, from) = row.split_at_mut(k);
+                rotate(&mut before[i], &mut from[0]);
+            }
+        }
+    }
+    // Gram and Schmidt, so that roundings do not add up.
+    for i in 0..n {
+        let (done, rest) = q.split_at_mut(i * n);
+        let row = &mut rest[..n];
+        for other in done.chunks_exact(n) {
+            let along: f64 = row.iter().zip(other).map(|(a, b)| a * b).sum();
+            row.iter_mut().zip(other).for_each(|(a, b)| *a -= along * b);
+        }
+        let length = row.iter().map(|x| x * x).sum::<f64>().sqrt();
+        row.iter_mut().for_each(|x| *x /= length);
+    }
+    basis.iter_mut().zip(q).for_each(|(b, q)| *b = q as f32);
+}
+
+/// `a[m][k] b[k][n]`
+fn product<T: Copy + Default + AddAssign + Mul<Output = T>>(a: &[T], b: &[T], (m, k, n): (usize, usize, usize)) -> Vec<T> {
+    let mut out = vec![T::default(); m * n];
+    for i in 0..m {
+        let out = &mut out[i * n..(i + 1) * n];
+        for (&x, b) in a[i * k..(i + 1) * k].iter().zip(b.chunks_exact(n)) {
+            out.iter_mut().zip(b).for_each(|(out, &b)| *out += x * b);
+        }
+    }
+    out
+}
+
+fn transposed<T: Copy>(a: &[T], rows: usize, columns: usize) -> Vec<T> {
+    (0..rows * columns).map(|i| a[i % rows * columns + i / rows]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::random::Random;
+
+    fn noise(random: &mut Random, n: usize) -> Vec<f32> {
+        (0..n).map(|_| random.within(-1.0, 1.0)).collect()
+    }
+
+    #[test]
+    fn bases_become_the_eigenvectors_and_stay_orthonormal() {
+        let (m, n) = (6, 5);
+        let tensor = Tensor { rows: m, columns: n, places: (0..m * n).collect() };
+        let mut random = Random(4);
+        let mut bases = tensor.begin();
+        for i in 0..8 {
+            tensor.follow(&mut bases, &noise(&mut random, m * n), 1.0 / (i + 1) as f32);
+        }
+        for _ in 0..12 {
+            tensor.refine(&mut bases);
+        }
+        let (left, right) = bases.split_at(2 * m * m);
+        for (side, n) in [(left, m), (right, n)] {
+            let (mean, q) = side.split_at(n * n);
+            let other = transposed(q, n, n);
+            let own = product(&product(q, mean, (n, n, n)), &other, (n, n, n));
+            let square = product(q, &other, (n, n, n));
+            for i in 0..n * n {
+                let one = if i / n == i % n { 1.0 } else { 0.0 };
+                assert!((square[i] - one).abs() < 1e-6, "{square:?}");
+                assert!(one == 1.0 || own[i].abs() < 1e-5 * own[0].abs(), "{own:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_turned_and_turned_back_is_what_it_was() {
+        for (rows, columns) in [(7, 3), (1, 4), (300, 2)] {
+            let tensor = Tensor { rows, columns, places: (0..rows * columns).collect() };
+            let mut random = Random(9);
+            let mut bases = tensor.begin();
+            assert_eq!(bases.len(), tensor.bases_len());
+            tensor.follow(&mut bases, &noise(&mut random, rows * columns), 1.0);
+            tensor.refine(&mut bases);
+            let x = noise(&mut random, rows * columns);
+            let turned = tensor.turn(&bases, x.clone());
+            assert!(turned.iter().zip(&x).any(|(a, b)| (a - b).abs() > 0.1));
+            let back = tensor.turn_back(&bases, turned);
+            assert!(back.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-5), "{rows} {columns}");
+        }
+    }
+}
