@@ -16,6 +16,7 @@ pub mod random;
 pub mod recurrent;
 mod rows;
 pub mod trainer;
+pub mod triode;
 pub mod twin;
 pub mod wavenet;
 
