@@ -48,6 +48,8 @@ pub fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
         let field = metadata.as_ref()?.find(key).ok()??;
         field.text().ok().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned)
     };
+    let named = metadata.as_ref().and_then(|m| m.find("knobs").ok()?).and_then(|f| f.list(inputs - 1, inputs - 1).ok());
+    let knob = |i: usize| -> Option<String> { Some(named.as_ref()?[i - 1].text().ok()?.to_owned()) };
     let esr = metadata.as_ref().map(|m| m.find("esr")).transpose()?.flatten().and_then(|f| f.float().ok());
     let info = Info {
         format: Format::Keras,
@@ -66,7 +68,7 @@ pub fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
         input_level_dbu: None,
         output_level_dbu: None,
         esr,
-        knobs: (1..inputs).map(|i| format!("Param {i}")).collect(),
+        knobs: (1..inputs).map(|i| knob(i).unwrap_or_else(|| format!("Param {i}"))).collect(),
     };
     Ok(Loaded { info, sizes: vec![Size { below: 1.0, architecture: Some(architecture), loudness_db: None }], golden })
 }

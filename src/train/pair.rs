@@ -93,8 +93,12 @@ impl Material {
         let replicate_esr = replicate(dry, wet, sample_rate)?;
         let wet: Vec<f32> = wet.iter().map(|x| sign * x).collect();
         let end = dry.len() - (HELD * dry.len() as f64) as usize;
-        let pair =
-            |name: &str, from: usize, to: usize| Pair { name: name.into(), dry: dry[from..to].into(), wet: wet[from..to].into() };
+        let pair = |name: &str, from: usize, to: usize| Pair {
+            name: name.into(),
+            dry: dry[from..to].into(),
+            wet: wet[from..to].into(),
+            knob: Vec::new(),
+        };
         let (train, held) = (pair("beginning", 0, end), vec![pair("last tenth", end, dry.len())]);
         let turned = if found.inverted { ", turned over" } else { "" };
         let origin = format!(
@@ -102,7 +106,7 @@ impl Material {
             dry.len() as f64 / f64::from(sample_rate),
             found.delay
         );
-        Ok((Self { sample_rate, train, held, origin }, Found { replicate_esr, ..found }))
+        Ok((Self { sample_rate, train, held, knob: None, origin }, Found { replicate_esr, ..found }))
     }
 }
 
