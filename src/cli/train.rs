@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{Failure, circuit, flag, number, say, settings, settings_json, whole, with_parameters};
 use crate::algorithm::REGISTRY;
 use crate::audio::wav::read;
+use crate::train::checkpoint::CheckpointError;
 use crate::train::export::{self, Label};
 use crate::train::{Cell, Condition, DESIGNS, Design, Evaluation, Found, Limit, Material, Plan, Target, Trainer, checkpoint};
 
@@ -89,7 +90,13 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let of = format!("{source} {plan:?}");
     let mut trainer = Trainer::new(plan, Arc::new(material)).map_err(Failure::failed)?;
     if matches.get_flag("resume") {
-        let state = checkpoint::read(&folder.file(CHECKPOINT), &of).map_err(Failure::failed)?;
+        let state = checkpoint::read(&folder.file(CHECKPOINT), &of).map_err(|error| match error {
+            CheckpointError::Other { path, found, expected } => {
+                let (found, expected) = difference(&found, &expected);
+                Failure::Failed(format!("{path}: of another training: {found}; expected {expected}"))
+            }
+            other => Failure::failed(other),
+        })?;
         if !trainer.restore(state) {
             return Err(Failure::Failed(format!("{}: does not fit this plan", folder.file(CHECKPOINT).display())));
         }
@@ -105,6 +112,14 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The first words of both, up to the next comma, that differ.
+fn difference<'a>(a: &'a str, b: &'a str) -> (&'a str, &'a str) {
+    let same = a.char_indices().zip(b.chars()).find(|((_, a), b)| a != b).map_or(a.len().min(b.len()), |((at, _), _)| at);
+    let start = a[..same].rfind([',', '{', '(']).map_or(0, |at| at + 1);
+    let words = |text: &'a str| text[start..].split([',', '}', ')']).next().unwrap_or("").trim();
+    (words(a), words(b))
 }
 
 fn plan(matches: &ArgMatches, conditioned: bool) -> Result<Plan, Failure> {
