@@ -62,8 +62,8 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "train-models",
-        options: "[NAME ...]",
-        about: "Train the models that ship, or those that are named, and write the page about them",
+        options: "[--page | NAME ...]",
+        about: "Train the models that ship, or those that are named, and write the page about them, or only the page",
         run: models::task,
     },
     Task { name: "bench", options: "", about: "Measure how long every part takes", run: test::bench },

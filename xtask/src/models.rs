@@ -33,37 +33,37 @@ const ROWS: [Row; 6] = [
         name: "saturator-lstm8",
         extension: "nam",
         of: "the saturator, all at its default",
-        arguments: "--target saturator --network lstm-8 --slow --steps 2000",
+        arguments: "--target saturator --network lstm-8 --slow --steps 600",
     },
     Row {
         name: "saturator-lstm16",
         extension: "nam",
         of: "the saturator, all at its default",
-        arguments: "--target saturator --network lstm-16 --slow --steps 2000",
+        arguments: "--target saturator --network lstm-16 --slow --steps 600",
     },
     Row {
         name: "saturator-24db-lstm8",
         extension: "nam",
         of: "the saturator, drive 24 dB, all else at its default",
-        arguments: "--target saturator --drive 24 --network lstm-8 --slow --steps 2000",
+        arguments: "--target saturator --drive 24 --network lstm-8 --slow --steps 600",
     },
     Row {
         name: "saturator-24db-lstm16",
         extension: "nam",
         of: "the saturator, drive 24 dB, all else at its default",
-        arguments: "--target saturator --drive 24 --network lstm-16 --slow --steps 2000",
+        arguments: "--target saturator --drive 24 --network lstm-16 --slow --steps 600",
     },
     Row {
         name: "saturator-drive-lstm16",
         extension: "json",
         of: "the saturator, knob 1 is its drive from 0 to 36 dB, all else at its default",
-        arguments: "--target saturator --condition drive=0..36 --network lstm-16 --slow --steps 2000",
+        arguments: "--target saturator --condition drive=0..36 --network lstm-16 --slow --steps 600",
     },
     Row {
         name: "triode-lstm16",
         extension: "nam",
         of: "a 12AX7 stage, 2 V for full scale",
-        arguments: "--target triode --volts 2 --network lstm-16 --slow --steps 2000",
+        arguments: "--target triode --volts 2 --network lstm-16 --slow --steps 600",
     },
 ];
 
@@ -106,13 +106,15 @@ impl Row {
     }
 }
 
-/// Trains all models that ship, or those that are named, and writes the page about them.
+/// Trains all models that ship, or those that are named, and writes the page about them; or only writes the page.
 pub fn task(options: &[String]) -> Outcome {
-    if let Some(unknown) = options.iter().find(|name| ROWS.iter().all(|row| row.name != **name)) {
+    let only_page = options == ["--page"];
+    let names = if only_page { &[] } else { options };
+    if let Some(unknown) = names.iter().find(|name| ROWS.iter().all(|row| row.name != **name)) {
         let known: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
         return Err(format!("'{unknown}' is no model that ships; expected {}", known.join(", ")).into());
     }
-    for row in ROWS.iter().filter(|row| options.is_empty() || options.iter().any(|name| name == row.name)) {
+    for row in ROWS.iter().filter(|row| !only_page && (names.is_empty() || names.iter().any(|name| name == row.name))) {
         row.train()?;
     }
     let page = root().join(FOLDER).join("README.md");
