@@ -4,6 +4,7 @@ mod algorithms;
 #[cfg(feature = "standalone")]
 mod app;
 mod bench;
+mod circuit;
 mod desk;
 mod generate;
 mod model;
@@ -64,6 +65,7 @@ fn command() -> Command {
         .subcommand(algorithms::command())
         .subcommand(render::command())
         .subcommand(generate::command())
+        .subcommand(circuit::command())
         .subcommand(bench::command())
         .subcommand(model::command())
         .subcommand(record::command())
@@ -99,6 +101,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("algorithms", m)) => algorithms::run(m),
         Some(("render", m)) => render::run(m),
         Some(("generate", m)) => generate::run(m),
+        Some(("circuit", m)) => circuit::run(m),
         Some(("bench", m)) => bench::run(m),
         Some(("model", m)) => model::run(m),
         Some(("record", m)) => record::run(m),

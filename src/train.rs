@@ -6,6 +6,7 @@
 
 mod basis;
 pub mod checkpoint;
+pub mod condition;
 pub mod design;
 pub mod export;
 mod lanes;
@@ -17,11 +18,13 @@ pub mod random;
 pub mod recurrent;
 mod rows;
 pub mod trainer;
+pub mod triode;
 pub mod twin;
 pub mod wavenet;
 
+pub use condition::{Condition, Knob};
 pub use design::{DESIGNS, Design};
-pub use material::{Material, MaterialError, Pair};
+pub use material::{Material, MaterialError, Pair, Target};
 pub use pair::{Found, LEAST_SECONDS, PairError};
 pub use recurrent::Cell;
 pub use trainer::{Evaluation, Limit, Plan, PlanError, Trainer};

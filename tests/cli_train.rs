@@ -112,6 +112,12 @@ fn what_cannot_work_is_said_before_any_time_is_spent() {
     check(base(&["--target", "saturator", "--bits", "4"]), 2, "--bits is no parameter of saturator");
     check(base(&["--target", "saturator", "--network", "gru-4", "--slow"]), 2, "--slow");
     check(base(&["--target", "saturator", "--resume"]), 1, "no checkpoint.bin");
+    check(base(&["--target", "triode", "--drive", "3"]), 2, "--drive is none of triode's; expected --volts");
+    check(base(&["--target", "triode", "--volts", "0"]), 2, "--volts");
+    check(base(&["--target", "saturator", "--volts", "2"]), 2, "--volts is for --target triode");
+    check(base(&["--target", "saturator", "--condition", "drive=36..0"]), 2, "a range that rises");
+    check(base(&["--target", "triode", "--condition", "volts=1..2"]), 2, "--condition is none of triode's");
+    check(base(&["--target", "saturator", "--condition", "drive=0..36", "--network", "tcn-4x4"]), 2, "lstm-N and gru-N");
     check(base(&["--dry", "x.wav"]), 2, "--wet");
     check(base(&[]), 2, "--target");
     std::fs::create_dir_all(&out).unwrap();
@@ -144,4 +150,129 @@ fn a_pair_that_is_none_is_refused_by_name() {
     };
     fails_with(&wet, "8000 Hz, wet has 16000 Hz");
     fails_with(&short, "90000 frames, wet has 8000");
+}
+
+#[test]
+fn a_twin_with_a_knob_has_a_card_that_tells_of_each_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("twin");
+    let call = [small(text(&out), "10").as_slice(), &["--condition", "bias=-0.5..0.5", "--json"]].concat();
+    let card: Value = serde_json::from_slice(&works(&call).stdout).unwrap();
+    assert_eq!(card["data"]["source"]["condition"], serde_json::json!({ "parameter": "bias", "from": -0.5, "to": 0.5 }));
+    let values: Vec<f64> = card["esr_by_place"].as_array().unwrap().iter().map(|p| p["value"].as_f64().unwrap()).collect();
+    assert_eq!(values, [-0.5, -0.25, 0.0, 0.25, 0.5]);
+    assert_eq!(card["command"].as_str().unwrap(), format!("isotherm train {}", call.join(" ")));
+    assert!(out.join("twin.json").exists() && out.join("twin.onnx").exists() && !out.join("twin.nam").exists());
+    let page = std::fs::read_to_string(out.join("card.md")).unwrap();
+    assert!(page.contains("| bias | knob | ESR |") && page.contains("| other passages, turning |"), "{page}");
+}
+
+#[test]
+fn the_triode_is_rendered_and_learnt() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let sound: Vec<f32> = (0..800).map(|t| 0.5 * (t as f32 * 0.3).sin()).collect();
+    write(at("in.wav"), &Audio::from_mono(8000, &sound).unwrap().repeat_channels(2).unwrap(), Format::Float32).unwrap();
+    let circuit = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_isotherm")).args(["circuit", "triode"]).args(arguments).output().unwrap()
+    };
+    let (from, to) = (at("in.wav"), at("out.wav"));
+    let call = [text(&from), text(&to), "--volts", "5", "--format", "32f"];
+    assert!(circuit(&call).status.success());
+    let wet = isotherm::audio::wav::read(&to).unwrap();
+    let expected = isotherm::train::triode::Stage { volts: 5.0, oversampling: 16 }.render(8000, &sound).unwrap();
+    assert_eq!((wet.channels(), wet.channel(0), wet.channel(1)), (2, expected.as_slice(), expected.as_slice()));
+    assert_eq!(circuit(&[text(&from), text(&to), "--volts", "x"]).status.code(), Some(2));
+    assert_eq!(circuit(&[text(&at("none.wav")), text(&to)]).status.code(), Some(1));
+    let out = at("twin");
+    let base = ["--target", "triode", "--sample-rate", "8000", "--material", "20", "--network", "lstm-4", "--steps", "5"];
+    let card: Value =
+        serde_json::from_slice(&works(&[&base, ["--json", "--out", text(&out)].as_slice()].concat()).stdout).unwrap();
+    assert_eq!((&card["data"]["source"]["circuit"], &card["data"]["source"]["volts"]), (&"triode".into(), &2.0.into()));
+}
+
+#[test]
+fn pairs_that_cannot_be_learnt_from_are_refused_with_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let put = |name: &str, sound: &Audio<f32>| {
+        let path = folder.path().join(name);
+        write(&path, sound, Format::Float32).unwrap();
+        path
+    };
+    let mono = |sound: &[f32]| Audio::from_mono(8000, sound).unwrap();
+    let mut state = 1u32;
+    let mut noise = |_: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        0.3 * (state >> 8) as f32 / 8_388_608.0 - 0.3
+    };
+    let dry: Vec<f32> = (0..160_000).map(&mut noise).collect();
+    let other: Vec<f32> = (0..160_000).map(&mut noise).collect();
+    let wet: Vec<f32> = dry.iter().map(|x| (3.0 * x).tanh()).collect();
+    // Half-second pieces in another order, each near where it was.
+    let shuffled: Vec<f32> =
+        wet.chunks(4000).collect::<Vec<_>>().chunks(4).flat_map(|p| [p[2], p[0], p[3], p[1]].concat()).collect();
+    let clipped: Vec<f32> = wet.iter().map(|y| (9.0 * y).clamp(-1.0, 1.0)).collect();
+    let good = put("dry.wav", &mono(&dry));
+    let refused = |dry: &Path, wet: &Path, part: &str| {
+        let line = fails(&["--dry", text(dry), "--wet", text(wet), "--steps", "1", "--out", text(&out)], 1);
+        assert!(line.contains(part) && line.contains("expected") && line.len() < 400, "{part}: {line}");
+    };
+    let stereo = mono(&wet).repeat_channels(2).unwrap();
+    for (name, sound, part) in [
+        ("silence.wav", &mono(&vec![0.0; 160_000]), "wet is silent"),
+        ("clipped.wav", &mono(&clipped), "wet is clipped"),
+        ("shuffled.wav", &mono(&shuffled), "parts are missing or moved"),
+        ("unrelated.wav", &mono(&other), "wet does not come from dry"),
+        ("stereo.wav", &stereo, "wet has 2 channels"),
+        ("longer.wav", &mono(&[wet.as_slice(), &[0.1]].concat()), "wet has 160001"),
+        ("rate.wav", &Audio::from_mono(44_100, &wet).unwrap(), "wet has 44100 Hz"),
+    ] {
+        refused(&good, &put(name, sound), part);
+    }
+    refused(&put("stereo-dry.wav", &stereo), &good, "dry has 2 channels");
+    refused(&folder.path().join("silence.wav"), &good, "dry is silent");
+    refused(&folder.path().join("clipped.wav"), &good, "dry is clipped");
+    let second = |name: &str, sound: &[f32]| put(name, &mono(&sound[..8000]));
+    refused(&second("short-dry.wav", &dry), &second("short-wet.wav", &wet), "1.0 s");
+    let none = folder.path().join("none.wav");
+    assert!(fails(&["--dry", text(&good), "--wet", text(&none), "--out", text(&out)], 1).contains("none.wav"));
+}
+
+#[test]
+fn a_checkpoint_of_another_network_says_what_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("twin");
+    works(&small(text(&out), "2"));
+    let weights = std::fs::read(out.join("twin.nam")).unwrap();
+    for (network, drive, found, expected) in
+        [("lstm-8", "24", "hidden: 4", "hidden: 8"), ("gru-4", "24", "cell: Lstm", "cell: Gru"), ("lstm-4", "12", "24.0", "12.0")]
+    {
+        let mut call = small(text(&out), "2");
+        for (flag, value) in [("--network", network), ("--drive", drive)] {
+            let at = call.iter().position(|word| *word == flag).unwrap();
+            call[at + 1] = value;
+        }
+        call.push("--resume");
+        let line = fails(&call, 1);
+        assert!(line.contains("checkpoint.bin") && line.contains(found) && line.len() < 300, "{line}");
+        assert!(line.split("expected").nth(1).is_some_and(|behind| behind.contains(expected)), "{line}");
+    }
+    assert_eq!(std::fs::read(out.join("twin.nam")).unwrap(), weights);
+}
+
+/// With the largest file that may be written as small as a folder without room makes it.
+#[cfg(unix)]
+#[test]
+fn a_folder_without_room_is_found_out_before_any_time_is_spent() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("twin");
+    let limited = "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"";
+    let mut call = Command::new("sh");
+    call.args(["-c", limited, env!("CARGO_BIN_EXE_isotherm"), "train"]).args(small(text(&out), "1000000000"));
+    let done = call.output().unwrap();
+    let line = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(1), "{line}");
+    assert!(line.contains(text(&out)) && line.trim_end().lines().count() == 1, "{line}");
+    assert_eq!(out.read_dir().unwrap().count(), 0, "something was left in the folder");
 }

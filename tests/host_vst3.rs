@@ -154,7 +154,7 @@ fn neural() -> usize {
 
 #[test]
 fn the_vst3_plays_a_model_with_the_samples_of_isotherm_render() {
-    let model = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/saturator-18db-lstm16.nam"));
+    let model = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/saturator-24db-lstm16.nam"));
     for (channels, rate, block) in [(2, 48_000, 512), (1, 44_100, 333)] {
         let folder = tempfile::tempdir().unwrap();
         let sound = sound(channels);

@@ -242,8 +242,8 @@ fn clip() -> Arc<Material> {
     let tone = |t: f64| 0.4 * (0.13 * t).sin() + 0.2 * (0.41 * t).sin();
     let dry: Vec<f32> = (0..8000).map(|t| tone(f64::from(t)) as f32).collect();
     let wet = dry.iter().map(|x| (3.0 * x).tanh()).collect();
-    let pair = Pair { name: "clip".into(), dry, wet };
-    Arc::new(Material { sample_rate: 8000, held: vec![pair.clone()], train: pair, origin: "a test".into() })
+    let pair = Pair { name: "clip".into(), dry, wet, knob: Vec::new() };
+    Arc::new(Material { sample_rate: 8000, held: vec![pair.clone()], train: pair, knob: None, origin: "a test".into() })
 }
 
 fn short(name: &str, steps: u64) -> Plan {
@@ -327,7 +327,7 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-const LABEL: fn() -> Label = || Label { name: "A twin".into(), sample_rate: 8000, esr: 0.25, late_frames: 0 };
+const LABEL: fn() -> Label = || Label { name: "A twin".into(), sample_rate: 8000, esr: 0.25, late_frames: 0, knob: None };
 
 /// Every kind, with a gated one and one of two arrays.
 fn kinds() -> Vec<Trainer> {

@@ -12,10 +12,12 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{Failure, number, say, settings, settings_json, whole, with_parameters};
+use super::{Failure, circuit, flag, number, say, settings, settings_json, whole, with_parameters};
+use crate::algorithm::REGISTRY;
 use crate::audio::wav::read;
+use crate::train::checkpoint::CheckpointError;
 use crate::train::export::{self, Label};
-use crate::train::{Cell, DESIGNS, Design, Evaluation, Found, Limit, Material, Plan, Trainer, checkpoint};
+use crate::train::{Cell, Condition, DESIGNS, Design, Evaluation, Found, Limit, Material, Plan, Target, Trainer, checkpoint};
 
 /// Names in the folder.
 const CHECKPOINT: &str = "checkpoint.bin";
@@ -68,6 +70,16 @@ pub fn command() -> Command {
         .arg(option("sample_rate", "sample-rate", "HZ", "Of the twin of an algorithm, 8000 to 192000").default_value("48000"))
         .arg(option("threads", "threads", "N", "1 to 16; changes no weight [2]"))
         .arg(
+            option(
+                "condition",
+                "condition",
+                "PARAMETER=FROM..TO",
+                "A parameter of the algorithm as a knob of its twin: drive=0..36",
+            )
+            .conflicts_with("dry"),
+        )
+        .arg(circuit::volts_argument().conflicts_with("dry"))
+        .arg(
             Arg::new("slow")
                 .long("slow")
                 .action(ArgAction::SetTrue)
@@ -79,15 +91,23 @@ pub fn command() -> Command {
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    let plan = plan(matches)?;
+    let (target, condition) = target(matches)?.unzip();
+    let condition = condition.flatten();
+    let plan = plan(matches, condition.is_some())?;
     let stop = matches.get_one::<String>("stop").map(|text| number("stop-at", text, 1e-12, 1.0)).transpose()?;
     let patience = matches.get_one::<String>("patience").map(|text| whole("patience", text, 1, 1 << 20)).transpose()?;
     let folder = Folder::open(matches)?;
-    let (material, source) = material(matches, plan.seed)?;
+    let (material, source) = material(matches, target.as_ref().zip(Some(condition)), plan.seed)?;
     let of = format!("{source} {plan:?}");
     let mut trainer = Trainer::new(plan, Arc::new(material)).map_err(Failure::failed)?;
     if matches.get_flag("resume") {
-        let state = checkpoint::read(&folder.file(CHECKPOINT), &of).map_err(Failure::failed)?;
+        let state = checkpoint::read(&folder.file(CHECKPOINT), &of).map_err(|error| match error {
+            CheckpointError::Other { path, found, expected } => {
+                let (found, expected) = difference(&found, &expected);
+                Failure::Failed(format!("{path}: of another training: {found}; expected {expected}"))
+            }
+            other => Failure::failed(other),
+        })?;
         if !trainer.restore(state) {
             return Err(Failure::Failed(format!("{}: does not fit this plan", folder.file(CHECKPOINT).display())));
         }
@@ -105,7 +125,15 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     Ok(())
 }
 
-fn plan(matches: &ArgMatches) -> Result<Plan, Failure> {
+/// The first words of both, up to the next comma, that differ.
+fn difference<'a>(a: &'a str, b: &'a str) -> (&'a str, &'a str) {
+    let same = a.char_indices().zip(b.chars()).find(|((_, a), b)| a != b).map_or(a.len().min(b.len()), |((at, _), _)| at);
+    let start = a[..same].rfind([',', '{', '(']).map_or(0, |at| at + 1);
+    let words = |text: &'a str| text[start..].split([',', '}', ')']).next().unwrap_or("").trim();
+    (words(a), words(b))
+}
+
+fn plan(matches: &ArgMatches, conditioned: bool) -> Result<Plan, Failure> {
     let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
     let limit = match (text("steps"), text("minutes")) {
         (Some(steps), _) => Limit::Steps(whole("steps", steps, 1, 1 << 40)? as u64),
@@ -118,6 +146,12 @@ fn plan(matches: &ArgMatches) -> Result<Plan, Failure> {
             _ => return Err(Failure::Usage("--slow is for networks lstm-N".into())),
         }
     }
+    if conditioned {
+        match &mut design {
+            Design::Recurrent(shape) => shape.inputs = 2,
+            Design::Convolutional(_) => return Err(Failure::Usage("--condition is for networks lstm-N and gru-N".into())),
+        }
+    }
     let mut plan = Plan::new(design, limit);
     plan.seed = whole("seed", text("seed").unwrap_or("1"), 0, 1 << 48)? as u64;
     plan.look_ahead = whole("look-ahead", text("look_ahead").unwrap_or("0"), 0, MOST_LOOK_AHEAD)?;
@@ -127,21 +161,20 @@ fn plan(matches: &ArgMatches) -> Result<Plan, Failure> {
     Ok(plan)
 }
 
-/// The material, and in JSON what it comes from.
-fn material(matches: &ArgMatches, seed: u64) -> Result<(Material, Value), Failure> {
-    let path = |name: &str| matches.get_one::<PathBuf>(name);
-    if let (Some(dry), Some(wet)) = (path("dry"), path("wet")) {
-        let (material, Found { delay, inverted, correlation, replicate_esr }) =
-            Material::of_pair(&read(dry).map_err(Failure::failed)?, &read(wet).map_err(Failure::failed)?)
-                .map_err(|error| Failure::Failed(format!("{} and {}: {error}", dry.display(), wet.display())))?;
-        let source = json!({
-            "dry": dry, "wet": wet, "delay_frames": delay, "inverted": inverted, "correlation": correlation,
-            "replicate_esr": replicate_esr,
-        });
-        return Ok((material, source));
+/// What is learnt, if it is no recording, and what of it is a knob.
+fn target(matches: &ArgMatches) -> Result<Option<(Target, Option<Condition>)>, Failure> {
+    let Some(id) = matches.get_one::<String>("algorithm") else { return Ok(None) };
+    if id == circuit::TRIODE {
+        let parameters = REGISTRY.iter().flat_map(|row| row.parameters).map(|p| p.id);
+        if let Some(other) = parameters.chain(["condition"]).find(|id| matches.contains_id(id)) {
+            return Err(Failure::Usage(format!("--{} is none of {id}'s; expected --volts", flag(other))));
+        }
+        return Ok(Some((Target::Triode(circuit::stage(matches)?), None)));
     }
-    let text = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
-    let settings = settings(matches, text("algorithm")).map_err(|failure| match failure {
+    if matches.contains_id("volts") {
+        return Err(Failure::Usage(format!("--volts is for --target {}", circuit::TRIODE)));
+    }
+    let settings = settings(matches, id).map_err(|failure| match failure {
         Failure::Usage(line) => Failure::Usage(line.replace("unknown algorithm", "--target: unknown algorithm")),
         other => other,
     })?;
@@ -151,6 +184,26 @@ fn material(matches: &ArgMatches, seed: u64) -> Result<(Material, Value), Failur
             settings.algorithm().id
         )));
     }
+    let condition = matches.get_one::<String>("condition").map(|text| Condition::parse(text, &settings)).transpose();
+    let condition = condition.map_err(|error| Failure::Usage(format!("--condition: {error}")))?;
+    Ok(Some((Target::Algorithm(settings), condition)))
+}
+
+/// The material, and in JSON what it comes from.
+fn material(matches: &ArgMatches, target: Option<(&Target, Option<Condition>)>, seed: u64) -> Result<(Material, Value), Failure> {
+    let path = |name: &str| matches.get_one::<PathBuf>(name).ok_or_else(|| Failure::Usage(format!("no --{name} file")));
+    let Some((target, condition)) = target else {
+        let (dry, wet) = (path("dry")?, path("wet")?);
+        let (material, Found { delay, inverted, correlation, replicate_esr }) =
+            Material::of_pair(&read(dry).map_err(Failure::failed)?, &read(wet).map_err(Failure::failed)?)
+                .map_err(|error| Failure::Failed(format!("{} and {}: {error}", dry.display(), wet.display())))?;
+        let source = json!({
+            "dry": dry, "wet": wet, "delay_frames": delay, "inverted": inverted, "correlation": correlation,
+            "replicate_esr": replicate_esr,
+        });
+        return Ok((material, source));
+    };
+    let text = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
     let seconds = number("material", text("material"), 20.0, 600.0)?;
     let rate = whole("sample-rate", text("sample_rate"), 8000, 192_000)? as u32;
     let mut sounds = Vec::new();
@@ -162,14 +215,21 @@ fn material(matches: &ArgMatches, seed: u64) -> Result<(Material, Value), Failur
         }
         sounds.push((path, sound.mix_down()));
     }
-    let mut material = Material::of_algorithm(&settings, rate, seconds, seed).map_err(Failure::failed)?;
+    let mut material = Material::of_target(target, condition, rate, seconds, seed).map_err(Failure::failed)?;
     for (path, sound) in &sounds {
-        material.hold(&settings, &path.display().to_string(), sound.channel(0)).map_err(Failure::failed)?;
+        material.hold(target, condition, &path.display().to_string(), sound.channel(0)).map_err(Failure::failed)?;
     }
-    let source = json!({
-        "algorithm": settings.algorithm().id, "settings": settings_json(&settings), "material_seconds": seconds,
-        "held_files": sounds.iter().map(|(path, _)| path).collect::<Vec<_>>(),
-    });
+    let mut source = match target {
+        Target::Algorithm(settings) => json!({ "algorithm": settings.algorithm().id, "settings": settings_json(settings) }),
+        Target::Triode(stage) => {
+            json!({ "circuit": circuit::TRIODE, "volts": stage.volts, "oversampling": stage.oversampling })
+        }
+    };
+    source["material_seconds"] = json!(seconds);
+    source["held_files"] = json!(sounds.iter().map(|(path, _)| path).collect::<Vec<_>>());
+    if let Some(knob) = &material.knob {
+        source["condition"] = json!({ "parameter": knob.parameter, "from": knob.from, "to": knob.to });
+    }
     Ok((material, source))
 }
 
@@ -301,16 +361,30 @@ fn card(trainer: &Trainer, found: &Evaluation, source: &Value, looks: &[Look]) -
         "esr_by_sound": found.sounds.iter().map(|(name, raw, emphasised)| {
             json!({ "sound": name, "esr": raw, "esr_pre_emphasis_0.85": emphasised })
         }).collect::<Vec<_>>(),
+        "esr_by_place": found.places.iter().map(|(place, esr)| json!({
+            "value": material.knob.as_ref().map(|knob| knob.from + place * (knob.to - knob.from)), "knob": place, "esr": esr,
+        })).collect::<Vec<_>>(),
+        "command": command_line(),
         "ns_per_sample": found.ns_per_sample,
         "curve": looks.iter().map(|(seconds, steps, esr)| json!({ "seconds": seconds, "steps": steps, "esr": esr })).collect::<Vec<_>>(),
     })
 }
 
+/// The call that makes the same again.
+fn command_line() -> String {
+    std::iter::once("isotherm".to_owned()).chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" ")
+}
+
 fn write_out(trainer: &Trainer, folder: &Folder, (found, looks): (&Evaluation, &[Look]), card: &Value) -> Result<(), Failure> {
     let architecture = trainer.architecture();
     let name = format!("Twin, {}", trainer.plan().design.name());
-    let label =
-        Label { name, sample_rate: trainer.material().sample_rate, esr: found.esr, late_frames: trainer.plan().look_ahead };
+    let label = Label {
+        name,
+        sample_rate: trainer.material().sample_rate,
+        esr: found.esr,
+        late_frames: trainer.plan().look_ahead,
+        knob: trainer.material().knob.as_ref().map(|knob| knob.name.clone()),
+    };
     if let Some(text) = export::nam(&architecture, &label) {
         folder.put(&format!("{TWIN}.nam"), text.as_bytes())?;
     }
@@ -362,6 +436,15 @@ fn markdown(card: &Value) -> String {
         let _ = writeln!(out, "- looks {frames} frames ahead: it is so late, and says so to its host");
     }
     let _ = writeln!(out, "- trained on {}", card["data"]["origin"].as_str().unwrap_or(""));
+    let _ = writeln!(out, "- made by `{}`", card["command"].as_str().unwrap_or(""));
+    if let (Some(knob), Some(places)) =
+        (card["data"]["source"]["condition"]["parameter"].as_str(), card["esr_by_place"].as_array())
+    {
+        let _ = writeln!(out, "\n| {knob} | knob | ESR |\n|---|---|---|");
+        for place in places {
+            let _ = writeln!(out, "| {} | {} | {} |", place["value"], place["knob"], figure(&place["esr"]));
+        }
+    }
     let _ = writeln!(out, "\n| held out | ESR | with pre-emphasis 0.85 |\n|---|---|---|");
     for sound in card["esr_by_sound"].as_array().into_iter().flatten() {
         let (raw, emphasised) = (figure(&sound["esr"]), figure(&sound["esr_pre_emphasis_0.85"]));

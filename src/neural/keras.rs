@@ -48,6 +48,8 @@ pub fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
         let field = metadata.as_ref()?.find(key).ok()??;
         field.text().ok().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned)
     };
+    let named = metadata.as_ref().and_then(|m| m.find("knobs").ok()?).and_then(|f| f.list(inputs - 1, inputs - 1).ok());
+    let knob = |i: usize| -> Option<String> { Some(named.as_ref()?[i - 1].text().ok()?.to_owned()) };
     let esr = metadata.as_ref().map(|m| m.find("esr")).transpose()?.flatten().and_then(|f| f.float().ok());
     let late = metadata.as_ref().map(|m| m.find("late_frames")).transpose()?.flatten();
     let late = late.map(|f| f.within(0.0, MOST_LATE_FRAMES as f64)).transpose()?;
@@ -69,7 +71,7 @@ pub fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
         output_level_dbu: None,
         esr,
         late_frames: late.map_or(0, |n| n as usize),
-        knobs: (1..inputs).map(|i| format!("Param {i}")).collect(),
+        knobs: (1..inputs).map(|i| knob(i).unwrap_or_else(|| format!("Param {i}"))).collect(),
     };
     Ok(Loaded { info, sizes: vec![Size { below: 1.0, architecture: Some(architecture), loudness_db: None }], golden })
 }

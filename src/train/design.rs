@@ -96,6 +96,15 @@ impl Design {
         }
     }
 
+    /// The sound and the knobs behind it. [any thread]
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        match self {
+            Self::Recurrent(r) => r.inputs,
+            Self::Convolutional(_) => 1,
+        }
+    }
+
     /// Weights to begin with. [any thread]
     #[must_use]
     pub fn begin(&self, random: &mut Random) -> Vec<f32> {

@@ -14,6 +14,8 @@ pub struct Label {
     pub esr: f64,
     /// See [`Info::late_frames`](crate::neural::Info).
     pub late_frames: usize,
+    /// Of the input behind the audio, if there is one.
+    pub knob: Option<String>,
 }
 
 /// Version of the `.nam` format: the last before the layers of a WaveNet got options that are not used here.
@@ -109,9 +111,12 @@ pub fn keras(architecture: &Architecture, label: &Label) -> Option<String> {
         "weights": [matrix(&head.weights, hidden), head.bias.clone().unwrap_or_else(|| vec![0.0])],
     });
     file.insert("layers".into(), json!([cell, dense]));
-    let metadata = json!({
+    let mut metadata = json!({
         "name": label.name, "author": "Isotherm", "samplerate": label.sample_rate, "esr": label.esr, "late_frames": label.late_frames,
     });
+    if let Some(knob) = &label.knob {
+        metadata["knobs"] = json!([knob]);
+    }
     file.insert("metadata".into(), metadata);
     Some(Value::Object(file).to_string())
 }
@@ -127,19 +132,20 @@ pub fn onnx(architecture: &Architecture, label: &Label) -> Option<Vec<u8>> {
     let mut graph = Graph::default();
     match architecture {
         Architecture::Sequence(s) => match s.layers.as_slice() {
-            [Layer::Lstm(lstm), Layer::Conv1d(head, _)] if lstm.inputs == 1 => recurrent(&mut graph, Cell::Lstm(lstm), head),
-            [Layer::Gru(gru), Layer::Conv1d(head, _)] if gru.inputs == 1 => recurrent(&mut graph, Cell::Gru(gru), head),
+            [Layer::Lstm(lstm), Layer::Conv1d(head, _)] => recurrent(&mut graph, Cell::Lstm(lstm), head),
+            [Layer::Gru(gru), Layer::Conv1d(head, _)] => recurrent(&mut graph, Cell::Gru(gru), head),
             _ => return None,
         },
         Architecture::WaveNet(w) => wavenet(&mut graph, w),
     }
-    let metadata = [
+    let mut metadata = vec![
         ("sample_rate", label.sample_rate.to_string()),
         ("name", label.name.clone()),
         ("author", "Isotherm".into()),
         ("esr", label.esr.to_string()),
         ("late_frames", label.late_frames.to_string()),
     ];
+    metadata.extend(label.knob.as_ref().map(|knob| ("knobs", knob.clone())));
     Some(graph.model(&metadata))
 }
 
@@ -156,6 +162,10 @@ fn ordered(weights: &[f32], gates: &[usize]) -> Vec<f32> {
 
 fn recurrent(graph: &mut Graph, cell: Cell<'_>, head: &Conv1d) {
     let hidden = head.inputs as i64;
+    let inputs = match &cell {
+        Cell::Lstm(l) => l.inputs as i64,
+        Cell::Gru(g) => g.inputs as i64,
+    };
     // ONNX: i, o, f, c of an LSTM, z, r, h of a GRU.
     let (operator, gates, w, u, b, input_bias): (_, &[usize], _, _, _, _) = match &cell {
         Cell::Lstm(l) => ("LSTM", &[0, 3, 1, 2], &l.input_weights, &l.hidden_weights, None, &l.bias),
@@ -163,7 +173,7 @@ fn recurrent(graph: &mut Graph, cell: Cell<'_>, head: &Conv1d) {
     };
     let rows = gates.len() as i64 * hidden;
     let hidden_bias = b.map_or_else(|| vec![0.0; input_bias.len()], |b| ordered(b, gates));
-    graph.floats("w", &[1, rows, 1], &ordered(w, gates));
+    graph.floats("w", &[1, rows, inputs], &ordered(w, gates));
     graph.floats("u", &[1, rows, hidden], &ordered(u, gates));
     graph.floats("b", &[1, 2 * rows], &[ordered(input_bias, gates), hidden_bias].concat());
     graph.floats("head", &[hidden, 1], &head.weights);
@@ -172,7 +182,18 @@ fn recurrent(graph: &mut Graph, cell: Cell<'_>, head: &Conv1d) {
     graph.ints("two", &[2]);
     let state = [Dim::Fixed(1), Dim::Free("batch"), Dim::Fixed(hidden)];
     graph.node("Transpose", &["audio"], &["time"], &[("perm", Attribute::Ints(&[1, 0]))]);
-    graph.node("Unsqueeze", &["time", "two"], &["x"], &[]);
+    if inputs == 1 {
+        graph.node("Unsqueeze", &["time", "two"], &["x"], &[]);
+    } else {
+        // The same at every frame of a run.
+        graph.input("knobs", &[Dim::Free("batch"), Dim::Fixed(inputs - 1)]);
+        graph.ints("zero", &[0]);
+        graph.node("Unsqueeze", &["time", "two"], &["sound"], &[]);
+        graph.node("Unsqueeze", &["knobs", "zero"], &["standing"], &[]);
+        graph.node("Shape", &["sound"], &["shape"], &[]);
+        graph.node("Expand", &["standing", "shape"], &["turned"], &[]);
+        graph.node("Concat", &["sound", "turned"], &["x"], &[("axis", Attribute::Int(2))]);
+    }
     let size = ("hidden_size", Attribute::Int(hidden));
     graph.state("state_h", &state);
     match cell {
@@ -407,8 +428,12 @@ impl Graph {
         value
     }
 
-    fn state(&mut self, name: &str, dims: &[Dim]) {
+    fn input(&mut self, name: &str, dims: &[Dim]) {
         self.inputs.message(11, &Self::value(name, dims));
+    }
+
+    fn state(&mut self, name: &str, dims: &[Dim]) {
+        self.input(name, dims);
         self.outputs.message(12, &Self::value(&format!("{name}_out"), dims));
     }
 

@@ -2,16 +2,20 @@
 
 use std::f64::consts::TAU;
 
+use super::condition::{self, Condition, Knob};
 use super::random::Random;
+use super::triode::{Stage, Unsolved};
 use crate::audio::{AudioError, generate};
 use crate::dsp::{PrepareError, Settings, Spec};
 
 /// A sound before and after an effect, in step.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pair {
     pub name: String,
     pub dry: Vec<f32>,
     pub wet: Vec<f32>,
+    /// Where the knob stood at each frame, 0 to 1. Empty where there is none.
+    pub knob: Vec<f32>,
 }
 
 /// What a network learns from, and what it is measured with and never learns from.
@@ -20,6 +24,8 @@ pub struct Material {
     pub sample_rate: u32,
     pub train: Pair,
     pub held: Vec<Pair>,
+    /// What all pairs' `knob` turns.
+    pub knob: Option<Knob>,
     /// In one line, for the card.
     pub origin: String,
 }
@@ -31,6 +37,8 @@ pub enum MaterialError {
     Audio(#[from] AudioError),
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+    #[error(transparent)]
+    Unsolved(#[from] Unsolved),
     #[error("{found} of {frames} rendered samples are no numbers; expected an effect that is sound")]
     Unsound { found: usize, frames: usize },
 }
@@ -43,24 +51,52 @@ const SECONDS: (f32, f32) = (0.7, 2.0);
 const FADE_SECONDS: f64 = 0.005;
 /// Peaks that guitar and drums are held out at, in dB of full scale.
 const HELD_DB: [f32; 5] = [-1.0, -12.0, -24.0, -40.0, -60.0];
-/// Of generated passages that are held out.
+/// Of generated passages that are held out; of a conditioned effect half as much at each place of its knob, and as much while it turns.
 const HELD_SECONDS: f64 = 24.0;
+/// Places of a knob that are held out, and the peaks that guitar and drums have there.
+const HELD_PLACES: [f32; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
+const HELD_THERE_DB: [f32; 2] = [-6.0, -24.0];
 /// Apart from any seed that trains.
 const HELD_SEED: u64 = 0x6865_6c64;
 /// Frames at a time of a rendering.
 const BLOCK: usize = 512;
+
+/// What is learnt.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    Algorithm(Settings),
+    Triode(Stage),
+}
+
+impl Target {
+    /// In a few words, for a card.
+    fn name(&self) -> String {
+        match self {
+            Self::Algorithm(settings) => format!("'{}'", settings.algorithm().id),
+            Self::Triode(stage) => {
+                format!("the circuit of a 12AX7 stage, {} V for full scale, {} steps a frame", stage.volts, stage.oversampling)
+            }
+        }
+    }
+}
 
 /// Plucked strings, hits, sweeps, tones and noise in turn, each passage at a level of its own. [control thread]
 ///
 /// # Errors
 /// If the rate is out of the generators' range.
 pub fn passages(sample_rate: u32, seconds: f64, seed: u64) -> Result<Vec<f32>, AudioError> {
+    Ok(passages_from(sample_rate, seconds, seed)?.0)
+}
+
+/// [`passages`], and the frame that each begins at.
+fn passages_from(sample_rate: u32, seconds: f64, seed: u64) -> Result<(Vec<f32>, Vec<usize>), AudioError> {
     let mut random = Random(seed);
     let rate = f64::from(sample_rate);
     let frames = (seconds * rate) as usize;
-    let mut out = Vec::with_capacity(frames);
+    let (mut out, mut starts) = (Vec::with_capacity(frames), Vec::new());
     let mut kind = 0;
     while out.len() < frames {
+        starts.push(out.len());
         let length = (f64::from(random.within(SECONDS.0, SECONDS.1)) * rate) as usize;
         let mut sound = match kind % 5 {
             0 => plucks(&mut random, rate, length),
@@ -83,7 +119,7 @@ pub fn passages(sample_rate: u32, seconds: f64, seed: u64) -> Result<Vec<f32>, A
         kind += 1;
     }
     out.truncate(frames);
-    Ok(out)
+    Ok((out, starts))
 }
 
 /// Strings one after another (Karplus and Strong, Computer Music Journal 7(2), 1983), E2 to three octaves above.
@@ -163,56 +199,132 @@ fn noise(random: &mut Random, rate: f64, length: usize) -> Vec<f32> {
 /// # Errors
 /// If the algorithm cannot be prepared.
 pub fn render(settings: &Settings, sample_rate: u32, dry: &[f32]) -> Result<Vec<f32>, PrepareError> {
+    render_turning(settings, sample_rate, dry, None)
+}
+
+/// [`render`], and the knob of a condition goes to a place (0 to 1) at a frame, as often as is said, first at frame 0.
+fn render_turning(
+    settings: &Settings,
+    sample_rate: u32,
+    dry: &[f32],
+    turns: Option<(Condition, &[(usize, f32)])>,
+) -> Result<Vec<f32>, PrepareError> {
     let mut processor = (settings.algorithm().create)();
     processor.prepare(Spec { sample_rate: sample_rate as f32, channels: 1, max_frames: BLOCK }, settings)?;
     processor.set_offline(true);
     let latency = processor.latency();
     let mut wet = dry.to_vec();
     wet.resize(dry.len() + latency, 0.0);
-    for block in wet.chunks_mut(BLOCK) {
-        processor.process(&mut [block]);
+    let mut at = 0;
+    let whole = [(0, f32::NAN)];
+    let (condition, turns) = turns.map_or((None, whole.as_slice()), |(condition, turns)| (Some(condition), turns));
+    for (i, (_, place)) in turns.iter().enumerate() {
+        if let Some(condition) = condition {
+            processor.set(condition.parameter, condition.value(*place));
+        }
+        let end = turns.get(i + 1).map_or(wet.len(), |(next, _)| (*next).min(wet.len()));
+        for block in wet[at..end].chunks_mut(BLOCK) {
+            processor.process(&mut [block]);
+        }
+        at = end;
     }
     wet.drain(..latency);
     Ok(wet)
 }
 
+/// A target, and what of it is a knob.
+struct Source<'a> {
+    target: &'a Target,
+    condition: Option<Condition>,
+    sample_rate: u32,
+}
+
+impl Source<'_> {
+    /// `turns` as in [`render_turning`]; only read where there is a condition.
+    fn pair(&self, name: String, dry: Vec<f32>, turns: &[(usize, f32)]) -> Result<Pair, MaterialError> {
+        let wet = match self.target {
+            Target::Algorithm(settings) => {
+                render_turning(settings, self.sample_rate, &dry, self.condition.map(|condition| (condition, turns)))?
+            }
+            Target::Triode(stage) => stage.render(self.sample_rate, &dry)?,
+        };
+        let found = wet.iter().filter(|x| !x.is_finite()).count();
+        if found > 0 {
+            return Err(MaterialError::Unsound { found, frames: wet.len() });
+        }
+        let knob = self.condition.map_or(Vec::new(), |_| condition::glided(turns, dry.len(), self.sample_rate));
+        Ok(Pair { name, dry, wet, knob })
+    }
+
+    /// A sound that is held out: once, or at each of some places of the knob.
+    fn held(&self, name: &str, dry: &[f32]) -> Result<Vec<Pair>, MaterialError> {
+        match &self.condition {
+            None => Ok(vec![self.pair(name.into(), dry.to_vec(), &[])?]),
+            Some(condition) => HELD_PLACES
+                .iter()
+                .map(|place| self.pair(format!("{name}, {}", condition.text(*place)), dry.to_vec(), &[(0, *place)]))
+                .collect(),
+        }
+    }
+}
+
 impl Material {
-    /// Generated sound before and after an algorithm. Held out: other passages, and the guitar and the drums of [`generate`], each at
-    /// five levels. [control thread]
+    /// [`Self::of_target`] of an algorithm without a condition. [control thread]
     ///
     /// # Errors
     /// If the algorithm cannot be prepared for the rate, or its output is no sound.
     pub fn of_algorithm(settings: &Settings, sample_rate: u32, seconds: f64, seed: u64) -> Result<Self, MaterialError> {
-        let pair = |name: String, dry: Vec<f32>| -> Result<Pair, MaterialError> {
-            let wet = render(settings, sample_rate, &dry)?;
-            let found = wet.iter().filter(|x| !x.is_finite()).count();
-            if found > 0 {
-                return Err(MaterialError::Unsound { found, frames: wet.len() });
-            }
-            Ok(Pair { name, dry, wet })
+        Self::of_target(&Target::Algorithm(*settings), None, sample_rate, seconds, seed)
+    }
+
+    /// Generated sound before and after an effect. Held out: other passages, and the guitar and the drums of [`generate`] at several
+    /// levels. With a condition, which only an algorithm has, its knob stands somewhere else in each passage or turns through it; held
+    /// out is all at several places of it, and other passages while it turns. [control thread]
+    ///
+    /// # Errors
+    /// If the algorithm cannot be prepared for the rate, or the output is no sound.
+    pub fn of_target(
+        target: &Target,
+        condition: Option<Condition>,
+        sample_rate: u32,
+        seconds: f64,
+        seed: u64,
+    ) -> Result<Self, MaterialError> {
+        let condition = condition.filter(|_| matches!(target, Target::Algorithm(_)));
+        let source = Source { target, condition, sample_rate };
+        let turning = |name: &str, seconds: f64, seed: u64| -> Result<Pair, MaterialError> {
+            let (dry, starts) = passages_from(sample_rate, seconds, seed)?;
+            let turns = condition::turns(&starts, dry.len(), seed);
+            source.pair(name.into(), dry, &turns)
         };
-        let train = pair("passages".into(), passages(sample_rate, seconds, seed)?)?;
-        let mut held = vec![pair("other passages".into(), passages(sample_rate, HELD_SECONDS, seed ^ HELD_SEED)?)?];
+        let train = turning("passages", seconds, seed)?;
+        let (mut held, apart) = (Vec::new(), seed ^ HELD_SEED);
+        let (held_seconds, levels) =
+            if condition.is_some() { (0.5 * HELD_SECONDS, HELD_THERE_DB.as_slice()) } else { (HELD_SECONDS, HELD_DB.as_slice()) };
+        held.extend(source.held("other passages", &passages(sample_rate, held_seconds, apart)?)?);
+        if condition.is_some() {
+            held.push(turning("other passages, turning", HELD_SECONDS, apart)?);
+        }
         let music =
             [("guitar", generate::guitar(sample_rate, 1, HELD_SEED)?), ("drums", generate::drums(sample_rate, 1, HELD_SEED)?)];
         for (name, sound) in &music {
-            for level in HELD_DB {
-                let gain = crate::dsp::db_to_gain(level) / sound.peak() as f32;
-                let dry = sound.channel(0).iter().map(|x| gain * x).collect();
-                held.push(pair(format!("{name}, peak {level} dBFS"), dry)?);
+            for level in levels {
+                let gain = crate::dsp::db_to_gain(*level) / sound.peak() as f32;
+                let dry: Vec<f32> = sound.channel(0).iter().map(|x| gain * x).collect();
+                held.extend(source.held(&format!("{name}, peak {level} dBFS"), &dry)?);
             }
         }
-        let origin = format!("{seconds} s of generated passages (seed {seed}) through '{}'", settings.algorithm().id);
-        Ok(Self { sample_rate, train, held, origin })
+        let turned = condition.map_or(String::new(), |c| format!(", {}", c.knob().name));
+        let origin = format!("{seconds} s of generated passages (seed {seed}) through {}{turned}", target.name());
+        Ok(Self { sample_rate, train, held, knob: condition.map(|c| c.knob()), origin })
     }
 
-    /// Adds a sound that is held out. [control thread]
+    /// Adds a sound that is held out, through the same target and condition. [control thread]
     ///
     /// # Errors
-    /// If the algorithm cannot be prepared for the rate.
-    pub fn hold(&mut self, settings: &Settings, name: &str, dry: &[f32]) -> Result<(), MaterialError> {
-        let wet = render(settings, self.sample_rate, dry)?;
-        self.held.push(Pair { name: name.to_owned(), dry: dry.to_vec(), wet });
+    /// As [`Self::of_target`].
+    pub fn hold(&mut self, target: &Target, condition: Option<Condition>, name: &str, dry: &[f32]) -> Result<(), MaterialError> {
+        self.held.extend(Source { target, condition, sample_rate: self.sample_rate }.held(name, dry)?);
         Ok(())
     }
 }

@@ -26,6 +26,9 @@ const RELATED: f64 = 0.2;
 /// Places that are compared, and the least part of the best correlation there that the one delay must give at all of them.
 const PLACES: usize = 8;
 const AGREEMENT: f64 = 0.7;
+/// Length of what must follow the dry sound on its own, in seconds, and the least part of these that do.
+const PIECE_SECONDS: f64 = 0.25;
+const FOLLOWING: f64 = 0.5;
 /// Length of the passage whose repetition is looked for, in seconds.
 const PASSAGE_SECONDS: f64 = 0.5;
 /// Samples that a passage is looked up by.
@@ -56,6 +59,11 @@ pub enum PairError {
         "wet is {first} frames late, but {other} frames at {seconds:.1} s; expected one delay: parts are missing, moved or drift"
     )]
     Misaligned { first: isize, other: isize, seconds: f64 },
+    #[error(
+        "wet follows dry in {found:.0} % of its quarter seconds; expected {} or more: parts are missing or moved",
+        100.0 * FOLLOWING
+    )]
+    Shuffled { found: f64 },
     #[error(
         "dry at {first:.1} s comes again at {second:.1} s, but wet differs: ESR {esr:.3}; expected less than {REPLICATE_ESR}"
     )]
@@ -90,11 +98,16 @@ impl Material {
             (&dry[found.delay.unsigned_abs()..], &wet[..wet.len() - found.delay.unsigned_abs()])
         };
         let sign = if found.inverted { -1.0 } else { 1.0 };
+        check_pieces(dry, wet, sign, sample_rate)?;
         let replicate_esr = replicate(dry, wet, sample_rate)?;
         let wet: Vec<f32> = wet.iter().map(|x| sign * x).collect();
         let end = dry.len() - (HELD * dry.len() as f64) as usize;
-        let pair =
-            |name: &str, from: usize, to: usize| Pair { name: name.into(), dry: dry[from..to].into(), wet: wet[from..to].into() };
+        let pair = |name: &str, from: usize, to: usize| Pair {
+            name: name.into(),
+            dry: dry[from..to].into(),
+            wet: wet[from..to].into(),
+            knob: Vec::new(),
+        };
         let (train, held) = (pair("beginning", 0, end), vec![pair("last tenth", end, dry.len())]);
         let turned = if found.inverted { ", turned over" } else { "" };
         let origin = format!(
@@ -102,7 +115,7 @@ impl Material {
             dry.len() as f64 / f64::from(sample_rate),
             found.delay
         );
-        Ok((Self { sample_rate, train, held, origin }, Found { replicate_esr, ..found }))
+        Ok((Self { sample_rate, train, held, knob: None, origin }, Found { replicate_esr, ..found }))
     }
 }
 
@@ -181,6 +194,23 @@ fn align(dry: &[f32], wet: &[f32], sample_rate: u32) -> Result<Found, PairError>
         }
     }
     all.ok_or(PairError::Unrelated { found: 0.0 })
+}
+
+/// Whether most of the loud pieces of the wet sound come from the dry ones beside them.
+fn check_pieces(dry: &[f32], wet: &[f32], sign: f32, sample_rate: u32) -> Result<(), PairError> {
+    let length = (PIECE_SECONDS * f64::from(sample_rate)) as usize;
+    let loud = 0.1 * energy(wet) / wet.len() as f64 * length as f64;
+    let (mut loud_ones, mut following) = (0, 0);
+    for (x, y) in dry.chunks_exact(length).zip(wet.chunks_exact(length)) {
+        if energy(y) < loud {
+            continue;
+        }
+        let product: f64 = x.iter().zip(y).map(|(x, y)| f64::from(sign * x * y)).sum();
+        loud_ones += 1;
+        following += usize::from(product >= RELATED * (energy(x) * energy(y)).sqrt());
+    }
+    let found = following as f64 / f64::from(loud_ones.max(1));
+    if found < FOLLOWING { Err(PairError::Shuffled { found: 100.0 * found }) } else { Ok(()) }
 }
 
 /// If passages of the dry sound come again, sample by sample, the largest error to signal of the wet sounds.

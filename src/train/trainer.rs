@@ -137,6 +137,8 @@ pub enum PlanError {
     Sequences { found: usize, expected: usize },
     #[error("sequences of {found} frames; expected more than {reach}, which the network looks back on")]
     Reach { found: usize, reach: usize },
+    #[error("a network of {found} inputs; expected {expected}, the sound and its knobs")]
+    Inputs { found: usize, expected: usize },
 }
 
 /// How far a network is from what is held out.
@@ -147,6 +149,8 @@ pub struct Evaluation {
     pub esr_emphasised: f64,
     /// Of each sound: its name, raw, with pre-emphasis.
     pub sounds: Vec<(String, f64, f64)>,
+    /// Of all sounds with the knob at one place: raw.
+    pub places: Vec<(f32, f64)>,
     /// Of windows whose wet sound is up to so many dB of full scale, and above the next: raw. None where there are none.
     pub levels: Vec<(f32, Option<f64>)>,
     /// Of the native engine, one channel, blocks of 64.
@@ -166,6 +170,10 @@ impl Trainer {
         };
         if found < expected {
             return Err(PlanError::Short { found, expected, sequences: plan.sequences, frames: plan.frames });
+        }
+        let expected = 1 + usize::from(material.knob.is_some());
+        if plan.design.inputs() != expected {
+            return Err(PlanError::Inputs { found: plan.design.inputs(), expected });
         }
         let material = if plan.look_ahead > 0 { Arc::new(late(&material, plan.look_ahead)) } else { material };
         let mut random = Random(plan.seed);
@@ -187,7 +195,7 @@ impl Trainer {
                 let make = |_| {
                     let tape = Box::new(recurrent::Tape::new(*shape, level, plan.frames));
                     let values = plan.frames * lanes;
-                    share(Group::Recurrent { tape, input: vec![0.0; values], before: vec![0.0; lanes] }, values)
+                    share(Group::Recurrent { tape, input: vec![0.0; shape.inputs * values], before: vec![0.0; lanes] }, values)
                 };
                 (0..plan.sequences / lanes).map(make).collect()
             }
@@ -320,10 +328,10 @@ impl Trainer {
 
     /// The next batch.
     fn fill(&mut self) {
-        let Pair { dry, wet, .. } = &self.material.train;
+        let Pair { dry, wet, knob, .. } = &self.material.train;
         let (frames, total) = (self.plan.frames, dry.len());
         match &self.plan.design {
-            Design::Recurrent(_) => {
+            Design::Recurrent(shape) => {
                 let part = total / self.plan.sequences;
                 if self.position + frames > part {
                     self.position = 0;
@@ -342,7 +350,10 @@ impl Trainer {
                     for lane in 0..lanes {
                         let mut at = (sequence * part + self.position + self.roll) % total;
                         for t in 0..frames {
-                            input[t * lanes + lane] = dry[at];
+                            input[t * shape.inputs * lanes + lane] = dry[at];
+                            if shape.inputs > 1 {
+                                input[(t * shape.inputs + 1) * lanes + lane] = knob[at];
+                            }
                             target[t * lanes + lane] = wet[at];
                             at = if at + 1 == total { 0 } else { at + 1 };
                         }
@@ -479,11 +490,21 @@ impl Sums {
 /// If the description is not sound.
 #[must_use]
 pub fn play(architecture: &Architecture, sample_rate: u32, dry: &[f32]) -> Vec<f32> {
+    play_turning(architecture, sample_rate, dry, &[])
+}
+
+/// [`play`] with a knob, whose place each frame has; empty for a network without one. [control thread]
+///
+/// # Panics
+/// If the description is not sound, or there are not as many places as frames.
+#[must_use]
+pub fn play_turning(architecture: &Architecture, sample_rate: u32, dry: &[f32], knob: &[f32]) -> Vec<f32> {
     let network = engine::build(architecture, sample_rate as f32);
     let mut voices = network.voices(Mode::new(1)).expect("the native engine always runs");
     let mut out = dry.to_vec();
-    for block in out.chunks_mut(BLOCK) {
-        voices.process(&mut [block], &[]);
+    for (i, block) in out.chunks_mut(BLOCK).enumerate() {
+        let places = (!knob.is_empty()).then(|| &knob[i * BLOCK..i * BLOCK + block.len()]);
+        voices.process(&mut [block], places.as_slice());
     }
     out
 }
@@ -499,10 +520,11 @@ pub fn evaluate(architecture: &Architecture, material: &Material) -> Evaluation 
     let mut levels = [Sums::default(); LEVELS_DB.len()];
     let (mut raw, mut emphasised) = (Sums::default(), Sums::default());
     let mut sounds = Vec::new();
+    let mut places: Vec<(f32, Sums)> = Vec::new();
     let (mut seconds, mut frames) = (0.0, 0);
     for pair in &material.held {
         let start = Instant::now();
-        let out = play(architecture, material.sample_rate, &pair.dry);
+        let out = play_turning(architecture, material.sample_rate, &pair.dry, &pair.knob);
         seconds += start.elapsed().as_secs_f64();
         frames += out.len();
         let (mut own, mut own_emphasised) = (Sums::default(), Sums::default());
@@ -518,6 +540,12 @@ pub fn evaluate(architecture: &Architecture, material: &Material) -> Evaluation 
             own_emphasised.add(target[1] - emphasis * target[0], out[1] - emphasis * out[0]);
         }
         raw.join(own);
+        if let Some(place) = pair.knob.first().filter(|first| pair.knob.iter().all(|place| place == *first)) {
+            match places.iter_mut().find(|(known, _)| known == place) {
+                Some((_, sums)) => sums.join(own),
+                None => places.push((*place, own)),
+            }
+        }
         emphasised.join(own_emphasised);
         sounds.push((pair.name.clone(), own.ratio(), own_emphasised.ratio()));
     }
@@ -525,6 +553,7 @@ pub fn evaluate(architecture: &Architecture, material: &Material) -> Evaluation 
         esr: raw.ratio(),
         esr_emphasised: emphasised.ratio(),
         sounds,
+        places: places.into_iter().map(|(place, sums)| (place, sums.ratio())).collect(),
         levels: LEVELS_DB.iter().zip(levels).map(|(top, sums)| (*top, (sums.1 > 0.0).then(|| sums.ratio()))).collect(),
         ns_per_sample: seconds * 1e9 / frames.max(1) as f64,
     }

@@ -73,8 +73,8 @@ pub fn twin(
     }
     let found = trainer.evaluate();
     let name = format!("{} twin, {}", settings.algorithm().name, trainer.plan().design.name());
-    let (architecture, label) =
-        (trainer.architecture(), Label { name, sample_rate, esr: found.esr, late_frames: trainer.plan().look_ahead });
+    let architecture = trainer.architecture();
+    let label = Label { name, sample_rate, esr: found.esr, late_frames: trainer.plan().look_ahead, knob: None };
     let file = export::nam(&architecture, &label).or_else(|| export::keras(&architecture, &label)).ok_or(TwinError::File)?;
     Ok(Some(Twin { model: Model::read(file.into_bytes())?, found }))
 }

@@ -8,10 +8,11 @@ use crate::setup::{Purpose, ensure};
 use crate::sound::{self, Sound};
 use crate::table::{self, Row};
 use crate::tone::{self, Measured, Setting};
+use crate::twin::Twin;
 use crate::{Outcome, picture, root, shown, unknown};
 
 /// The model that is played where none is named.
-const MODEL: &str = "assets/models/saturator-18db-lstm16.nam";
+const MODEL: &str = "assets/models/saturator-24db-lstm16.nam";
 
 struct Options {
     input: Option<PathBuf>,
@@ -33,21 +34,42 @@ pub fn task(options: &[String]) -> Outcome {
     println!("Building the plug-in ...");
     let plugin = bundle(Build::Release)?.clap;
     println!("Playing through {} ...", shown(&plugin));
-    let settings = tone::settings(&plugin, &options.model)?;
+    let mut settings = tone::settings(&plugin, &options.model)?;
+    let twin = Twin::of(&options.model)?;
+    if let Some(own) = twin.as_ref().map(Twin::setting)
+        && settings.iter().all(|setting| setting.file_stem() != own.file_stem())
+    {
+        settings.push(own);
+    }
     let measured = settings.iter().map(|setting| setting.measure(&plugin)).collect::<Outcome<Vec<_>>>()?;
-    let mut rows = Vec::new();
+    let (mut rows, mut compared) = (Vec::new(), Vec::new());
     for sound in &sounds {
         if options.input.is_none() {
             let path = out.join(format!("{}.wav", sound.name));
             sound::write(&path, sound.audio.sample_rate(), &sound::channels(&sound.audio))?;
         }
+        let mut outputs = Vec::new();
         for (setting, measured) in settings.iter().zip(&measured) {
-            rows.push(play(&plugin, out, sound, setting, measured)?);
+            let (row, output) = play(&plugin, out, sound, setting, measured)?;
+            rows.push(row);
+            outputs.push(output);
+        }
+        if let Some(twin) = &twin {
+            let place = |stem: &str| settings.iter().position(|setting| setting.file_stem() == stem);
+            let model = settings.iter().position(|setting| setting.model.is_some());
+            if let (Some(reference), Some(model)) = (place(&twin.setting().file_stem()), model) {
+                compared.push(twin.compare(out, sound, &outputs[reference], &outputs[model])?);
+            }
         }
     }
-    fs::write(out.join("table.md"), table::markdown(&rows))?;
+    let comparison = twin.as_ref().map_or(String::new(), |twin| twin.markdown(&compared));
+    fs::write(out.join("table.md"), table::markdown(&rows) + &comparison)?;
     fs::write(out.join("table.json"), format!("{:#}\n", table::json(&rows)))?;
     print!("\n{}", table::text(&rows));
+    if let Some(twin) = &twin {
+        print!("\n{}", twin.text(&compared));
+        fs::write(out.join("twin.json"), format!("{:#}\n", twin.json(&compared)))?;
+    }
     println!(
         "\nTHD: a tone near 1 kHz at -6 dBFS. Time: the whole plug-in, that is both slots, in blocks of {} frames.",
         tone::BLOCK
@@ -78,7 +100,8 @@ fn parse(options: &[String]) -> Outcome<Options> {
     Ok(parsed)
 }
 
-fn play(plugin: &Path, out: &Path, sound: &Sound, setting: &Setting, measured: &Measured) -> Outcome<Row> {
+/// Returns the sound too, a vector per channel.
+fn play(plugin: &Path, out: &Path, sound: &Sound, setting: &Setting, measured: &Measured) -> Outcome<(Row, Vec<Vec<f32>>)> {
     let sample_rate = sound.audio.sample_rate();
     let input = sound::channels(&sound.audio);
     let mut ready = setting.ready(plugin, sample_rate, input.len(), false).map_err(|e| format!("{}: {e}", sound.name))?;
@@ -93,7 +116,7 @@ fn play(plugin: &Path, out: &Path, sound: &Sound, setting: &Setting, measured: &
     picture::draw(&out.join(&png), &title, sample_rate, &input[0], &output[0])?;
 
     let frames = input[0].len() as f64;
-    Ok(Row {
+    let row = Row {
         sound: sound.name.clone(),
         algorithm: setting.algorithm.name.into(),
         setting: setting.text.clone(),
@@ -106,7 +129,8 @@ fn play(plugin: &Path, out: &Path, sound: &Sound, setting: &Setting, measured: &
         times_real_time: frames / f64::from(sample_rate) / time,
         wav,
         png,
-    })
+    };
+    Ok((row, output))
 }
 
 #[cfg(test)]

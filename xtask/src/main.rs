@@ -4,6 +4,7 @@ mod bundle;
 mod demo;
 mod docs;
 mod install;
+mod models;
 mod onnxruntime;
 mod picture;
 mod process;
@@ -12,6 +13,7 @@ mod sound;
 mod table;
 mod test;
 mod tone;
+mod twin;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,7 +51,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "demo",
         options: "[--input FILE] [--model FILE] [--out DIR]",
-        about: "Bundle, play a sound through every algorithm and show what each does to it",
+        about: "Bundle, play a sound through every algorithm and show what each does to it, and a model beside what it is the twin of",
         run: demo::task,
     },
     Task {
@@ -57,6 +59,12 @@ const TASKS: &[Task] = &[
         options: "[--long]",
         about: "Set up, then run everything that continuous integration runs",
         run: test::task,
+    },
+    Task {
+        name: "train-models",
+        options: "[--page | NAME ...]",
+        about: "Train the models that ship, or those that are named, and write the page about them, or only the page",
+        run: models::task,
     },
     Task { name: "bench", options: "", about: "Measure how long every part takes", run: test::bench },
     Task { name: "docs", options: "", about: "Build the documentation and a reference of all parameters", run: docs::task },

@@ -1,4 +1,4 @@
-//! A picture of a sound before and after: both waveforms, and both spectra in one.
+//! Pictures of two sounds: before and after, or an effect's and its twin's. Two waveforms, and all spectra in one.
 
 use std::path::Path;
 use std::sync::Once;
@@ -22,6 +22,7 @@ const BOTTOM_AXIS_HEIGHT: u32 = 44;
 
 const INPUT: RGBColor = RGBColor(120, 124, 132);
 const OUTPUT: RGBColor = RGBColor(200, 68, 20);
+const DIFFERENCE: RGBColor = RGBColor(20, 96, 190);
 const TEXT: RGBColor = RGBColor(32, 34, 38);
 const GRID: RGBColor = RGBColor(222, 224, 228);
 
@@ -35,19 +36,46 @@ const LABELLED_HZ: [f32; 10] = [20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0,
 /// # Errors
 /// If the file cannot be written.
 pub fn draw(path: &Path, title: &str, sample_rate: u32, input: &[f32], output: &[f32]) -> Outcome {
+    let peak = peak(input).max(peak(output));
+    let (before, after) = (Trace("Input", INPUT, input), Trace("Output", OUTPUT, output));
+    page(path, title, sample_rate, [(before, peak), (after, peak)], &[before, after])
+}
+
+/// Draws the first channels of what an effect and its twin made of a sound: the effect's and the difference, which has a height of its
+/// own, and the spectra of all three.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn difference(path: &Path, title: &str, sample_rate: u32, effect: &[f32], twin: &[f32]) -> Outcome {
+    let difference: Vec<f32> = effect.iter().zip(twin).map(|(a, b)| b - a).collect();
+    let traces = [Trace("Effect", INPUT, effect), Trace("Twin", OUTPUT, twin), Trace("Difference", DIFFERENCE, &difference)];
+    let waveforms = [(traces[0], peak(effect)), (traces[2], peak(&difference))];
+    page(path, title, sample_rate, waveforms, &traces)
+}
+
+/// A name, a colour and a sound.
+#[derive(Clone, Copy)]
+struct Trace<'a>(&'static str, RGBColor, &'a [f32]);
+
+fn peak(samples: &[f32]) -> f32 {
+    samples.iter().fold(0.0, |peak, sample| peak.max(sample.abs()))
+}
+
+/// Waveforms with their heights, and spectra.
+fn page(path: &Path, title: &str, sample_rate: u32, waveforms: [(Trace<'_>, f32); 2], spectra: &[Trace<'_>]) -> Outcome {
     register_font();
     let root = BitMapBackend::new(path, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let style = (FONT, 30).into_font().color(&TEXT);
     root.draw(&Text::new(title.to_owned(), (LEFT_AXIS_WIDTH as i32, 18), style))?;
     let (_, below) = root.split_vertically(TITLE_HEIGHT);
-    let (waveforms, spectra) = below.split_vertically(2 * WAVEFORM_HEIGHT);
-    let (before, after) = waveforms.split_vertically(WAVEFORM_HEIGHT);
-    let peak = input.iter().chain(output).fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
-    let height = if peak > 0.0 { 1.05 * peak } else { 1.0 };
-    draw_waveform(&before, "Input", INPUT, sample_rate, input, height)?;
-    draw_waveform(&after, "Output", OUTPUT, sample_rate, output, height)?;
-    draw_spectra(&spectra, sample_rate, [("Input", INPUT, input), ("Output", OUTPUT, output)])?;
+    let (upper, lower) = below.split_vertically(2 * WAVEFORM_HEIGHT);
+    let (first, second) = upper.split_vertically(WAVEFORM_HEIGHT);
+    for (area, (Trace(name, color, samples), peak)) in [first, second].iter().zip(waveforms) {
+        let height = if peak > 0.0 { 1.05 * peak } else { 1.0 };
+        draw_waveform(area, name, color, sample_rate, samples, height)?;
+    }
+    draw_spectra(&lower, sample_rate, spectra)?;
     root.present().map_err(|e| format!("{}: {e}", path.display()))?;
     Ok(())
 }
@@ -75,7 +103,7 @@ fn draw_waveform(
         .y_labels(5)
         .x_labels(12)
         .x_label_formatter(&|seconds| format!("{seconds:.1} s"))
-        .y_label_formatter(&|value| format!("{value:.2}"))
+        .y_label_formatter(&|value| if height < 0.05 { format!("{value:.0e}") } else { format!("{value:.2}") })
         .label_style((FONT, LABEL_HEIGHT).into_font().color(&TEXT))
         .draw()?;
     // Per column of pixels the lowest and the highest sample, joined with the column before.
@@ -94,11 +122,7 @@ fn draw_waveform(
     Ok(())
 }
 
-fn draw_spectra(
-    area: &DrawingArea<BitMapBackend<'_>, Shift>,
-    sample_rate: u32,
-    sounds: [(&str, RGBColor, &[f32]); 2],
-) -> Outcome {
+fn draw_spectra(area: &DrawingArea<BitMapBackend<'_>, Shift>, sample_rate: u32, sounds: &[Trace<'_>]) -> Outcome {
     let highest_hz = (sample_rate as f32 / 2.0).max(2.0 * LOWEST_HZ);
     let labelled: Vec<f32> = LABELLED_HZ.into_iter().filter(|&hz| hz <= highest_hz).collect();
     let mut chart = ChartBuilder::on(area)
@@ -119,7 +143,7 @@ fn draw_spectra(
         .label_style((FONT, LABEL_HEIGHT).into_font().color(&TEXT))
         .draw()?;
     let columns = chart.plotting_area().dim_in_pixel().0.max(1) as usize;
-    for (name, color, samples) in sounds {
+    for &Trace(name, color, samples) in sounds {
         let line = per_column(&sound::spectrum(samples, sample_rate), highest_hz, columns);
         chart
             .draw_series(LineSeries::new(line, color.stroke_width(2)))?

@@ -43,6 +43,8 @@ pub struct Setting {
     pub model: Option<PathBuf>,
     /// The parameter and its value at the level of CLAP.
     pub changed: Option<(&'static Parameter, f64)>,
+    /// Parameters elsewhere, as a user would type them.
+    pub typed: Vec<(&'static Parameter, String)>,
     /// "default", the model's name, or the changed parameter with its value, as the plug-in writes it.
     pub text: String,
 }
@@ -51,7 +53,14 @@ impl Setting {
     /// Words for the names of files: lower case, joined by `-`.
     pub fn file_stem(&self) -> String {
         let model = self.model.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
-        let what = model.unwrap_or_else(|| self.changed.map_or("default", |(parameter, _)| parameter.id).into());
+        let typed =
+            || self.typed.iter().map(|(parameter, text)| format!("{} {text}", parameter.id)).collect::<Vec<_>>().join(" ");
+        let what = match (model, self.changed) {
+            (Some(model), _) => model,
+            (None, Some((parameter, _))) => parameter.id.into(),
+            (None, None) if self.typed.is_empty() => "default".into(),
+            (None, None) => typed(),
+        };
         format!("{} {what}", self.algorithm.id).replace(['_', ' '], "-")
     }
 }
@@ -76,9 +85,9 @@ pub fn settings(bundle: &Path, model: &Path) -> Outcome<Vec<Setting>> {
         if algorithm.model {
             // The plug-in plays on without a model that it cannot read, so that is said here.
             let text = Model::open(model)?.info().name.clone().unwrap_or_else(|| model.display().to_string());
-            settings.push(Setting { algorithm, model: Some(model.to_owned()), changed: None, text });
+            settings.push(Setting { algorithm, model: Some(model.to_owned()), changed: None, typed: Vec::new(), text });
         } else {
-            settings.push(Setting { algorithm, model: None, changed: None, text: "default".into() });
+            settings.push(Setting { algorithm, model: None, changed: None, typed: Vec::new(), text: "default".into() });
             settings.extend(stronger(bundle, algorithm)?);
         }
     }
@@ -95,7 +104,8 @@ fn stronger(bundle: &Path, algorithm: &'static Algorithm) -> Outcome<Option<Sett
     for end in [info.max, info.min] {
         let value = info.default + STRONGER_TRAVEL * (end - info.default);
         plugin.set(info.id, value);
-        let setting = Setting { algorithm, model: None, changed: Some((parameter, value)), text: String::new() };
+        let setting =
+            Setting { algorithm, model: None, changed: Some((parameter, value)), typed: Vec::new(), text: String::new() };
         let thd = thd(&mut setting.load(bundle, 1)?)?;
         if best.is_none_or(|(_, most)| thd > most) {
             best = Some((value, thd));
@@ -105,6 +115,7 @@ fn stronger(bundle: &Path, algorithm: &'static Algorithm) -> Outcome<Option<Sett
         algorithm,
         model: None,
         changed: Some((parameter, value)),
+        typed: Vec::new(),
         text: format!("{} {}", parameter.name, plugin.text(info.id, value)),
     }))
 }
@@ -134,6 +145,10 @@ impl Setting {
         if let Some((parameter, value)) = self.changed {
             let id = slot_parameter(&plugin, self.algorithm, parameter)?.id;
             plugin.set(id, value);
+        }
+        for (parameter, text) in &self.typed {
+            let id = slot_parameter(&plugin, self.algorithm, parameter)?.id;
+            plugin.set_text(id, text)?;
         }
         if transparent {
             for parameter in self.algorithm.parameters {
