@@ -187,7 +187,9 @@ fn lower_priority() -> Result<(), thread_priority::Error> {
         thread_priority::set_thread_priority_and_policy(thread_priority::thread_native_id(), ThreadPriority::Min, policy)
     }
     #[cfg(not(target_os = "linux"))]
-    thread_priority::ThreadPriority::Min.set_for_current()
+    {
+        thread_priority::ThreadPriority::Min.set_for_current()
+    }
 }
 
 /// One core stays free for the sound; elsewhere than on Linux, threads that a thread starts do not inherit its priority.
