@@ -96,7 +96,7 @@ fn a_twin_plays_in_slot_b_what_slot_a_plays_and_comes_back_with_the_state() {
         !is_training(&shared)
     });
     let TwinStage::Done { name, esr: found, placed, .. } = stage(&shared) else { panic!("{:?}", stage(&shared)) };
-    assert_eq!(name, "Saturator (Drive 12 dB, DC blocker off) twin, lstm-4");
+    assert_eq!(name, "Saturator (Drive 12.00 dB, DC blocker off) twin, lstm-4");
     assert_eq!(placed, found <= GOOD_ESR);
     if !placed {
         let stored = shared.upgrade().unwrap().models[1].stored();
@@ -180,7 +180,7 @@ fn a_name_tells_what_a_was_set_to_and_a_note_what_is_chance() {
     let design = Design::parse("lstm-16").unwrap();
     let saturator = Settings::new(find("saturator").unwrap());
     assert_eq!(name(&saturator, &design), "Saturator twin, lstm-16");
-    assert_eq!(name(&saturator.with("drive", 24.0), &design), "Saturator (Drive 24 dB) twin, lstm-16");
+    assert_eq!(name(&saturator.with("drive", 24.0), &design), "Saturator (Drive 24.00 dB) twin, lstm-16");
     assert_eq!(note(&saturator), "");
     let crusher = Settings::new(find("bitcrusher").unwrap()).with("dither", 1.0).with("jitter", 10.0);
     assert_eq!(note(&crusher), "chance in Dither and Jitter: the twin learns the rest");
