@@ -3,6 +3,7 @@
 mod editor;
 mod models;
 mod params;
+mod twin;
 mod workshop;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -37,6 +38,7 @@ struct Shared {
     orders: Arc<Orders>,
     /// From the first sound or window on, until the plug-in goes.
     workshop: Mutex<Option<Workshop>>,
+    training: twin::Training,
     gone: AtomicBool,
     /// Nobody listens while the host renders.
     offline: AtomicBool,
@@ -196,7 +198,7 @@ impl Default for Isotherm {
     fn default() -> Self {
         let (width, height) = crate::ui::SIZE;
         let orders: Arc<Orders> = Arc::default();
-        Self {
+        let plugin = Self {
             shared: Arc::new(Shared {
                 bank: Bank::new(&orders),
                 models: Default::default(),
@@ -206,6 +208,7 @@ impl Default for Isotherm {
                 bench: Mutex::default(),
                 orders,
                 workshop: Mutex::default(),
+                training: twin::Training::default(),
                 gone: AtomicBool::new(false),
                 offline: AtomicBool::new(false),
                 channels: AtomicUsize::new(2),
@@ -223,13 +226,17 @@ impl Default for Isotherm {
             reported: 0,
             presses: 0,
             was_blind: false,
-        }
+        };
+        #[cfg(test)]
+        twin::tests::LAST.set(Arc::downgrade(&plugin.shared));
+        plugin
     }
 }
 
 impl Drop for Isotherm {
     fn drop(&mut self) {
         self.shared.gone.store(true, Ordering::Release);
+        self.shared.training.end();
         let workshop = self.shared.workshop.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(workshop);
     }

@@ -11,6 +11,7 @@ mod knob;
 mod meter;
 mod model;
 mod theme;
+mod twin;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,10 +22,11 @@ use egui::{Rect, ScrollArea, Sense, Ui, UiBuilder, pos2, vec2};
 use crate::dsp::{Algorithm, Index};
 use hands::Hands;
 use meter::Bank;
+pub use twin::{TWIN_SIZES, TwinSize, TwinStage, TwinView, TwinWish};
 
 /// Width and height in logical pixels that the layout is made for: two cards with four columns of knobs each, and all of a model's
-/// card without scrolling.
-pub const SIZE: (u32, u32) = (900, 600);
+/// card without scrolling, above the strip that trains.
+pub const SIZE: (u32, u32) = (900, 648);
 /// Width and height below which the whole window scrolls instead of only the cards.
 pub const MIN_SIZE: (u32, u32) = (640, 420);
 
@@ -97,6 +99,8 @@ pub trait Controls {
     fn step_model(&self, slot: Slot, step: i32);
     /// The slot is to run without a model.
     fn clear_model(&self, slot: Slot);
+    /// The training of slot A's twin.
+    fn twin(&self, wish: TwinWish);
 }
 
 /// What the audio side tells, once a frame of the window.
@@ -116,6 +120,7 @@ pub struct Snapshot {
     pub blind: BlindView,
     /// Of slot A and of slot B; shown where the slot's algorithm runs a model.
     pub models: [ModelView; 2],
+    pub twin: TwinView,
 }
 
 /// How a slot stands with its model.
@@ -201,6 +206,8 @@ pub struct Editor {
     pressed: Option<u8>,
     /// The slot that a model is looked for.
     browser: Option<model::Browser>,
+    /// Of the next twin: position in [`TWIN_SIZES`].
+    twin_size: usize,
     /// Of the last frame, in seconds of the window.
     time: f64,
 }
@@ -224,6 +231,7 @@ impl Editor {
             folded: None,
             pressed: None,
             browser: None,
+            twin_size: 0,
             time: 0.0,
         }
     }
@@ -248,6 +256,10 @@ impl Editor {
             self.output.rest();
         } else {
             self.pressed = None;
+            // Not during a blind comparison, which it would end.
+            if snapshot.twin.arrived {
+                twin::act(&mut self.hands, controls, TwinWish::Seat);
+            }
             self.hands.busy |= self.input.update(&snapshot.input, seconds);
             self.hands.busy |= self.output.update(&snapshot.output, seconds);
         }
@@ -260,7 +272,7 @@ impl Editor {
         } else {
             ScrollArea::both().id_salt("window").auto_shrink(false).show(ui, |ui| {
                 // Not a scroll area in another one: the inner would keep what the outer needs to bring a focused knob into view.
-                let above = header::HEIGHT + 3.0 * GAP;
+                let above = header::HEIGHT + twin::HEIGHT + 4.0 * GAP;
                 let cards = if hidden { 0.0 } else { self.cards_height(least.x - 2.0 * GAP - self.meters_width(), controls) };
                 let size = window.size().max(vec2(least.x, least.y.max(above + cards)));
                 let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
@@ -297,6 +309,10 @@ impl Editor {
             hidden_notice(ui, body);
             return;
         }
+        let (body, strip) = body.split_top_bottom_at_y(body.bottom() - twin::HEIGHT - GAP);
+        let strip = strip.with_min_y(strip.top() + GAP);
+        let a_runs_model = self.algorithm(controls, Slot::A).is_some_and(|a| self.registry[a].model);
+        twin::show(ui, &mut self.hands, controls, strip, &snapshot.twin, a_runs_model, &mut self.twin_size);
         let (cards, meters) = body.split_left_right_at_x(body.right() - self.meters_width());
         meter::show(ui, &mut self.hands, meters, &mut self.input, &mut self.output, snapshot.channels);
         if scrolls {

@@ -13,8 +13,9 @@ use nice_plug_egui::{EguiEditor, EguiEditorState, EguiNiceSettings, Frame, NiceE
 use super::Shared;
 use super::models::Wish;
 use super::params::{Knob, SLOTS};
+use super::twin;
 use crate::algorithm::REGISTRY;
-use crate::ui::{BlindView, Control, Controls, Editor, Level, Slot, Snapshot};
+use crate::ui::{BlindView, Control, Controls, Editor, Level, Slot, Snapshot, TwinWish};
 
 /// Keeps the parameters alive for as long as the wrapper uses them.
 pub struct SharedParams(pub Arc<Shared>);
@@ -113,12 +114,13 @@ fn snapshot(shared: &Shared) -> Snapshot {
             (true, true) => BlindView::Revealed { left: slot_of(shared.blind.slot(0)) },
         },
         models: [shared.models[0].view(), shared.models[1].view()],
+        twin: shared.training.view(),
     }
 }
 
 /// The user's hand on the host's parameters.
 struct Hand<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     setter: ParamSetter<'a>,
 }
 
@@ -136,6 +138,20 @@ impl Hand<'_> {
         self.begin(control);
         self.set(control, self.get(control));
         self.end(control);
+    }
+
+    /// Slot B plays the model that it has, with neutral settings.
+    fn seat_twin(&self) {
+        self.shared.training.seated();
+        let neutral = twin::neutral();
+        let Some(algorithm) = REGISTRY.iter().position(|row| row.id == neutral.algorithm().id) else { return };
+        let parameter = |index| (Control::Parameter { slot: Slot::B, algorithm, index }, neutral.get(index));
+        let all = (0..neutral.algorithm().parameters.len()).map(parameter);
+        for (control, value) in all.chain([(Control::Algorithm(Slot::B), algorithm as f32)]) {
+            self.begin(control);
+            self.set(control, value);
+            self.end(control);
+        }
     }
 
     fn target(&self, control: Control) -> Option<Target<'_>> {
@@ -223,5 +239,16 @@ impl Controls for Hand<'_> {
 
     fn clear_model(&self, slot: Slot) {
         self.ask_model(slot, Wish::Clear);
+    }
+
+    fn twin(&self, wish: TwinWish) {
+        match wish {
+            TwinWish::Train(size) => self.shared.train_twin(size),
+            TwinWish::Cancel => self.shared.training.cancel(),
+            TwinWish::Use => self.shared.use_twin(),
+            TwinWish::Seat => self.seat_twin(),
+            TwinWish::Save => self.shared.training.save(&twin::folder()),
+            TwinWish::Dismiss => self.shared.training.dismiss(),
+        }
     }
 }

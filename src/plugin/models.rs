@@ -42,6 +42,8 @@ static LAST_FOLDER: Mutex<Option<PathBuf>> = Mutex::new(None);
 pub enum Wish {
     /// A file is loaded, a folder is listed.
     Open(PathBuf),
+    /// A model that was made here: it has no file.
+    Take(Arc<Model>),
     /// The file so many places behind the one that was tried last.
     Step(i32),
     Clear,
@@ -130,7 +132,7 @@ impl Holder {
         let mut desk = self.desk();
         match &wish {
             Wish::Step(_) | Wish::Browse => {}
-            Wish::Open(_) | Wish::Clear => desk.wishes.clear(),
+            Wish::Open(_) | Wish::Take(_) | Wish::Clear => desk.wishes.clear(),
             // A host may bring back the whole state for the sake of one value.
             Wish::Restore(field) if *field == *desk.stored && desk.error.is_none() && desk.is_idle() => return,
             Wish::Restore(field) => {
@@ -180,6 +182,7 @@ impl Holder {
             match wish {
                 Wish::Open(path) if path.is_dir() => self.list(path),
                 Wish::Open(path) => self.open(path),
+                Wish::Take(model) => self.take(model),
                 Wish::Step(step) => match place.map(|place| neighbour(&place, step)) {
                     Some(Ok(path)) => self.open(path),
                     Some(Err(error)) => self.fail(error),
@@ -200,7 +203,18 @@ impl Holder {
         }
         match new {
             Ok(new) => {
-                let stored = pack(&path, new.model.bytes());
+                let stored = pack(Some(&path), new.model.bytes());
+                self.put(Some(new), Some(stored.into()));
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn take(&self, model: Arc<Model>) {
+        self.desk().place = None;
+        match loaded(model, None) {
+            Ok(new) => {
+                let stored = pack(None, new.model.bytes());
                 self.put(Some(new), Some(stored.into()));
             }
             Err(error) => self.fail(error),
@@ -229,7 +243,7 @@ impl Holder {
         });
         match new {
             Ok(new) => {
-                let stored = path.filter(|_| !whole).map(|path| pack(&path, new.model.bytes()).into());
+                let stored = path.filter(|_| !whole).map(|path| pack(Some(&path), new.model.bytes()).into());
                 self.put(Some(new), stored);
             }
             Err(error) => self.fail(error),
@@ -445,16 +459,16 @@ fn cost_ns(model: &Model, size: usize) -> Result<f32, String> {
     Ok(least.as_nanos() as f32 / (chunks * CHUNK) as f32)
 }
 
-/// The state's field for a file: its name, its folder and its bytes, compressed.
-fn pack(path: &Path, bytes: &[u8]) -> String {
+/// The state's field for a model: its file's name and folder, if it has one, and its bytes, compressed.
+fn pack(path: Option<&Path>, bytes: &[u8]) -> String {
     let text = |part: Option<&OsStr>| part.and_then(OsStr::to_str).map(str::to_owned);
     let deflate = || {
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(bytes).and_then(|()| encoder.finish()).ok().map(|deflated| BASE64.encode(deflated))
     };
     json!({
-        "name": text(path.file_name()),
-        "folder": text(path.parent().map(Path::as_os_str)),
+        "name": text(path.and_then(Path::file_name)),
+        "folder": text(path.and_then(Path::parent).map(Path::as_os_str)),
         "deflate": if bytes.len() <= MOST_KEPT { deflate() } else { None },
     })
     .to_string()
@@ -525,8 +539,10 @@ mod tests {
     fn what_is_packed_comes_back() {
         let bytes: Vec<u8> = (0..10_000u32).map(|i| (i * i % 251) as u8).collect();
         let path = Path::new("/a folder/b \"c\".nam");
-        let kept = unpack(&pack(path, &bytes)).unwrap().unwrap();
+        let kept = unpack(&pack(Some(path), &bytes)).unwrap().unwrap();
         assert_eq!(kept, Kept { path: Some(path.to_owned()), bytes: Some(bytes) });
+        let kept = unpack(&pack(None, b"abc")).unwrap().unwrap();
+        assert_eq!(kept, Kept { path: None, bytes: Some(b"abc".to_vec()) });
         assert_eq!(unpack(NOTHING), Ok(None));
     }
 
@@ -592,7 +608,7 @@ mod tests {
     fn a_restored_field_is_stored_before_it_is_read_and_whatever_comes_of_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = file(folder.path(), "1.nam", 0.5);
-        let field = pack(&path, &fs::read(&path).unwrap());
+        let field = pack(Some(&path), &fs::read(&path).unwrap());
         folder.close().unwrap();
         let holder = Holder::default();
         holder.ask(Wish::Restore(field.clone()));
@@ -627,7 +643,7 @@ mod tests {
         assert_eq!((name(&holder.view()), holder.key(), holder.stored()), (Some("gain 0.5"), key, stored.clone()));
         assert_eq!(holder.view().error.as_deref(), Some("not here"));
         // A state keeps what it brought.
-        let field = pack(&two, &fs::read(&two).unwrap());
+        let field = pack(Some(&two), &fs::read(&two).unwrap());
         done(&holder, Wish::Restore(field.clone()));
         holder.refuse("not here".into());
         assert_eq!((holder.key(), &*holder.stored()), (key, field.as_str()));

@@ -11,7 +11,7 @@ use crate::neural::{Model, ModelError};
 /// Seconds of training after which what is held out is measured for the first time; then each time at twice the seconds.
 const FIRST_LOOK_SECONDS: f64 = 2.0;
 /// Of generated material.
-const MATERIAL_SECONDS: f64 = 120.0;
+pub const MATERIAL_SECONDS: f64 = 120.0;
 
 /// How far a training is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,6 +58,21 @@ pub fn twin(
     watch: &mut dyn FnMut(&Progress) -> bool,
 ) -> Result<Option<Twin>, TwinError> {
     let material = Material::of_algorithm(settings, sample_rate, MATERIAL_SECONDS, plan.seed)?;
+    let name = format!("{} twin, {}", settings.algorithm().name, plan.design.name());
+    twin_of(material, name, plan, watch)
+}
+
+/// [`twin`] of what the material was rendered with, as a model of this name. [as `twin`]
+///
+/// # Errors
+/// If the plan does not fit, or the network diverged.
+pub fn twin_of(
+    material: Material,
+    name: String,
+    plan: Plan,
+    watch: &mut dyn FnMut(&Progress) -> bool,
+) -> Result<Option<Twin>, TwinError> {
+    let sample_rate = material.sample_rate;
     let mut trainer = Trainer::new(plan, Arc::new(material))?;
     let (mut esr, mut next) = (None, FIRST_LOOK_SECONDS);
     while trainer.progress() < 1.0 {
@@ -72,9 +87,13 @@ pub fn twin(
         }
     }
     let found = trainer.evaluate();
+<<<<<<< HEAD
     let name = format!("{} twin, {}", settings.algorithm().name, trainer.plan().design.name());
     let architecture = trainer.architecture();
     let label = Label { name, sample_rate, esr: found.esr, late_frames: trainer.plan().look_ahead, knob: None };
+=======
+    let (architecture, label) = (trainer.architecture(), Label { name, sample_rate, esr: found.esr });
+>>>>>>> twin-button
     let file = export::nam(&architecture, &label).or_else(|| export::keras(&architecture, &label)).ok_or(TwinError::File)?;
     Ok(Some(Twin { model: Model::read(file.into_bytes())?, found }))
 }

@@ -13,6 +13,7 @@ use clack_extensions::latency::PluginLatency;
 use clack_extensions::params::{ParamInfoBuffer, ParamInfoFlags, PluginParams};
 use clack_extensions::remote_controls::{PluginRemoteControls, RemoteControlsPageBuffer};
 use clack_extensions::state::PluginState;
+use clack_host::entry::EntryDescriptor;
 use clack_host::events::event_types::ParamValueEvent;
 use clack_host::prelude::*;
 use clack_host::process::PluginAudioProcessor;
@@ -123,6 +124,26 @@ impl Plugin {
         let path = bundle.canonicalize().map_err(|e| error(e.to_string()))?;
         // SAFETY: The caller names a CLAP plug-in that it built; its entry keeps the rules of the CLAP specification.
         let entry = unsafe { PluginEntry::load(&path) }.map_err(|e| error(e.to_string()))?;
+        Self::from_entry(&entry, bundle)
+    }
+
+    /// The first plug-in of an entry that is part of this program.
+    ///
+    /// # Safety
+    /// `entry` must point to a `clap_plugin_entry` that lives as long as the program and keeps the rules of the CLAP specification.
+    ///
+    /// # Errors
+    /// If there is no plug-in.
+    pub unsafe fn linked(entry: *const std::ffi::c_void) -> Result<Self, HostError> {
+        let name = Path::new("this program");
+        // SAFETY: the caller's.
+        let loaded = unsafe { PluginEntry::load_from_raw(&*entry.cast::<EntryDescriptor>(), c"") };
+        let entry = loaded.map_err(|e| HostError::Load { path: name.to_owned(), reason: e.to_string() })?;
+        Self::from_entry(&entry, name)
+    }
+
+    fn from_entry(entry: &PluginEntry, bundle: &Path) -> Result<Self, HostError> {
+        let error = |reason: String| HostError::Load { path: bundle.to_owned(), reason };
         let factory = entry.get_plugin_factory().ok_or_else(|| error("it has no plug-in factory".into()))?;
         let descriptor = factory.plugin_descriptor(0).ok_or_else(|| error("its factory is empty".into()))?;
         let id = descriptor.id().ok_or_else(|| error("its first plug-in has no id".into()))?;
@@ -130,7 +151,7 @@ impl Plugin {
             HostInfo::new("Isotherm test host", "Isotherm", "", env!("CARGO_PKG_VERSION")).map_err(|e| error(e.to_string()))?;
         let requests = Arc::<Requests>::default();
         let instance =
-            PluginInstance::new(|()| Shared::new(requests.clone()), |_| MainThread::new(requests.clone()), &entry, id, &host)
+            PluginInstance::new(|()| Shared::new(requests.clone()), |_| MainThread::new(requests.clone()), entry, id, &host)
                 .map_err(|e| error(e.to_string()))?;
         let mut plugin = Self {
             instance: RefCell::new(instance),
