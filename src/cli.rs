@@ -4,6 +4,7 @@ mod algorithms;
 #[cfg(feature = "standalone")]
 mod app;
 mod bench;
+mod devices;
 mod generate;
 mod model;
 mod record;
@@ -65,6 +66,7 @@ fn command() -> Command {
         .subcommand(generate::command())
         .subcommand(bench::command())
         .subcommand(model::command())
+        .subcommand(devices::command())
         .subcommand(record::command())
         .subcommand(verify::command())
         .subcommand(recover::command())
@@ -99,6 +101,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("generate", m)) => generate::run(m),
         Some(("bench", m)) => bench::run(m),
         Some(("model", m)) => model::run(m),
+        Some(("devices", m)) => devices::run(m),
         Some(("record", m)) => record::run(m),
         Some(("verify", m)) => verify::run(m),
         Some(("recover", m)) => recover::run(m),
