@@ -6,6 +6,7 @@ mod app;
 mod bench;
 mod circuit;
 mod desk;
+mod devices;
 mod generate;
 mod model;
 mod record;
@@ -68,6 +69,7 @@ fn command() -> Command {
         .subcommand(circuit::command())
         .subcommand(bench::command())
         .subcommand(model::command())
+        .subcommand(devices::command())
         .subcommand(record::command())
         .subcommand(desk::command())
         .subcommand(verify::command())
@@ -104,6 +106,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("circuit", m)) => circuit::run(m),
         Some(("bench", m)) => bench::run(m),
         Some(("model", m)) => model::run(m),
+        Some(("devices", m)) => devices::run(m),
         Some(("record", m)) => record::run(m),
         Some(("desk", m)) => desk::run(m),
         Some(("verify", m)) => verify::run(m),

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "device")]
+pub mod device;
 #[cfg(feature = "plugin")]
 pub mod plugin;
 #[cfg(feature = "ui")]

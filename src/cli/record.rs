@@ -1,4 +1,7 @@
-//! `isotherm record`: stems of files or of standard input, at real-time pace or as fast as it goes.
+//! `isotherm record`: stems of a device; or of files or of standard input, at real-time pace or as fast as it goes.
+
+mod live;
+mod view;
 
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +12,7 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
-use super::{Failure, format, format_argument, list, number, say, whole};
+use super::{Failure, format, format_argument, number, say, whole, with_parameters};
 use crate::audio::{Format, NonFinite, wav};
 use crate::record::pcm::Words;
 use crate::record::{Channel, Health, Light, Manifest, Phase, Recorder, Settings, Start, Stop, Writer};
@@ -23,8 +26,13 @@ pub fn command() -> Command {
     let text =
         |name: &'static str, value: &'static str, help: &'static str| Arg::new(name).long(name).value_name(value).help(help);
     let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
-    Command::new("record")
+    let command = Command::new("record")
         .about("Records stems, a file per channel, into a folder of their own; exit code 3 if anything was lost")
+        .arg(
+            text("device", "NAME", "Source: a device (`isotherm devices` lists them)")
+                .conflicts_with_all(["input", "fast", "block"]),
+        )
+        .args(live::arguments())
         .arg(
             text("input", "FILE.wav", "Source: one or more files, their channels side by side; without it, standard input")
                 .num_args(1..)
@@ -37,7 +45,7 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(PathBuf)),
         )
         .arg(text("name", "NAME", "Of the take").default_value("take"))
-        .arg(text("channels", "LIST", "Channels to record, such as 1,3,5; without it, all"))
+        .arg(text("channels", "LIST", "Channels to record, such as 1-8,12; without it, all"))
         .arg(text("names", "LIST", "Names of the recorded channels, such as Kick,Snare"))
         .arg(format_argument())
         .arg(flag("interleaved", "One more file, with all channels"))
@@ -65,12 +73,25 @@ pub fn command() -> Command {
         .arg(text("duration", "TIME", "Stop after this time"))
         .arg(flag("no-sync", "Leave it to the system when the bytes reach the disk"))
         .arg(flag("no-hashes", "No SHA-256 sums in the manifest"))
-        .arg(flag("json", "The report as JSON"))
+        .arg(flag("json", "The report as JSON; with --device also a line every second"));
+    with_parameters(command, Arg::new("algorithm").help_heading(live::MONITOR).requires("monitor"))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    if matches.contains_id("device") {
+        return live::run(matches);
+    }
     let mut source = Source::open(matches)?;
-    let settings = settings(matches, &source)?;
+    let form = format!("{} channels, {} Hz, {}", source.channels, source.rate, source.words);
+    let given = Given {
+        name: &source.name,
+        rate: source.rate,
+        channels: source.channels,
+        words: source.words,
+        asked: &form,
+        granted: &form,
+    };
+    let settings = settings(matches, &given)?;
     let fast = matches.get_flag("fast");
     let block = if fast { FAST_FRAMES } else { whole("block", text(matches, "block"), 1, 1 << 20)? };
     let (json, memory, rate) = (matches.get_flag("json"), settings.memory_bytes(), settings.sample_rate);
@@ -88,28 +109,46 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let started = Instant::now();
     let result = feed(&mut source, &recorder, &mut writer, (!fast).then_some(rate), block);
     let takes = recorder.close();
-    let seconds = started.elapsed().as_secs_f64();
+    let lost = losses(&takes);
+    if json {
+        say(json!({
+            "conversion": level.to_string(), "memory_bytes": memory, "takes": takes_json(&takes),
+            "seconds": started.elapsed().as_secs_f64(), "lost": lost.is_some(),
+        }));
+    } else {
+        tell_takes(&takes);
+    }
+    result?;
+    lost.map_or(Ok(()), |lost| Err(Failure::Lost(lost)))
+}
+
+/// A take that is finished: its folder and what it says.
+type Finished = (PathBuf, Manifest);
+
+/// What the takes lack; none if they lack nothing.
+fn losses(takes: &[Finished]) -> Option<String> {
     let mut lost = Vec::new();
-    for (folder, manifest) in &takes {
+    for (_, manifest) in takes {
         lost.extend(manifest.error.clone());
         if manifest.lost_frames() > 0 {
             let (frames, gaps) = (manifest.lost_frames(), manifest.gaps.len());
             lost.push(format!("{frames} frames were lost in {gaps} gaps; take.json says where"));
         }
-        if !json {
-            say(format_args!("{}: {}", folder.display(), summary(manifest)));
-        }
     }
-    if json {
-        let takes: Vec<_> = takes.iter().map(|(folder, m)| json!({ "folder": folder, "manifest": m })).collect();
-        say(json!({
-            "conversion": level.to_string(), "memory_bytes": memory, "takes": takes, "seconds": seconds, "lost": !lost.is_empty(),
-        }));
-    } else if takes.is_empty() {
+    (!lost.is_empty()).then(|| lost.join("; "))
+}
+
+fn takes_json(takes: &[Finished]) -> serde_json::Value {
+    takes.iter().map(|(folder, m)| json!({ "folder": folder, "manifest": m })).collect()
+}
+
+fn tell_takes(takes: &[Finished]) {
+    for (folder, manifest) in takes {
+        say(format_args!("{}: {}", folder.display(), summary(manifest)));
+    }
+    if takes.is_empty() {
         say("nothing was recorded: the level was never reached");
     }
-    result?;
-    if lost.is_empty() { Ok(()) } else { Err(Failure::Lost(lost.join("; "))) }
 }
 
 fn summary(manifest: &Manifest) -> String {
@@ -128,10 +167,7 @@ fn summary(manifest: &Manifest) -> String {
 
 /// Gives the source to the recorder until it ends, the take ends by itself, or Ctrl-C is pressed.
 fn feed(source: &mut Source, recorder: &Recorder, writer: &mut Writer, rate: Option<u32>, block: usize) -> Result<(), Failure> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let flag = interrupted.clone();
-    // Another handler is there only where this runs inside another program.
-    let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+    let interrupted = interruption();
     writer.wait(rate.is_none());
     let tell = std::io::stderr().is_terminal();
     let (start, mut told, mut frames) = (Instant::now(), Instant::now(), 0u64);
@@ -164,12 +200,25 @@ fn feed(source: &mut Source, recorder: &Recorder, writer: &mut Writer, rate: Opt
     Ok(())
 }
 
-fn tell_health(health: &Health) {
-    let light = match health.light {
+/// Becomes true when Ctrl-C is pressed.
+fn interruption() -> Arc<AtomicBool> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = interrupted.clone();
+    // Another handler is there only where this runs inside another program.
+    let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+    interrupted
+}
+
+fn light(health: &Health) -> String {
+    match health.light {
         Light::Green => "ok".into(),
         Light::Yellow => format!("stretched {}", health.stretched),
         Light::Red => format!("LOST {}", health.lost_frames),
-    };
+    }
+}
+
+fn tell_health(health: &Health) {
+    let light = light(health);
     let phase = if health.phase == Phase::Recording { "recording" } else { "waiting" };
     let left = health.disk_seconds_left.map_or(String::new(), |s| format!(", disk for {:.1} h", s / 3600.0));
     let _ = write!(std::io::stderr(), "\r{phase} {:.1} s, {light}, buffer {:.0} %{left}   ", health.seconds, health.fill * 100.0);
@@ -197,11 +246,35 @@ fn optional_db(matches: &ArgMatches, name: &str) -> Result<Option<f32>, Failure>
     matches.get_one::<String>(name).map(|text| Ok(number(name, text, -200.0, 60.0)? as f32)).transpose()
 }
 
-fn settings(matches: &ArgMatches, source: &Source) -> Result<Settings, Failure> {
+/// Numbers and ranges between commas, such as `1-8,12`.
+fn ranges(name: &str, text: &str, most: usize) -> Result<Vec<usize>, Failure> {
+    let mut all = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (whole(name, first, 1, most)?, whole(name, last, 1, most)?);
+        if first > last {
+            return Err(Failure::Usage(format!("--{name}: '{part}' runs backwards; expected {last}-{first}")));
+        }
+        all.extend(first..=last);
+    }
+    Ok(all)
+}
+
+/// What a source gives.
+struct Given<'a> {
+    name: &'a str,
+    rate: u32,
+    channels: usize,
+    words: Words,
+    asked: &'a str,
+    granted: &'a str,
+}
+
+fn settings(matches: &ArgMatches, source: &Given<'_>) -> Result<Settings, Failure> {
     let out = matches.get_one::<PathBuf>("out").ok_or_else(|| Failure::Usage("--out: no folder".into()))?;
     let mut settings = Settings::new(out.clone(), text(matches, "name"), source.rate, source.channels);
     if let Some(channels) = matches.get_one::<String>("channels") {
-        let channels = list("channels", channels, 1, source.channels)?;
+        let channels = ranges("channels", channels, source.channels)?;
         settings.channels = channels.into_iter().map(|n| settings.channels[n - 1].clone()).collect();
         let twice = (1..settings.channels.len()).find(|i| settings.channels[..*i].contains(&settings.channels[*i]));
         if let Some(index) = twice {
@@ -220,9 +293,9 @@ fn settings(matches: &ArgMatches, source: &Source) -> Result<Settings, Failure> 
         let named = settings.channels.iter().zip(names);
         settings.channels = named.map(|(channel, name)| Channel { name: name.into(), ..channel.clone() }).collect();
     }
-    settings.source.clone_from(&source.name);
-    settings.asked = format!("{} channels, {} Hz, {}", source.channels, source.rate, source.words);
-    settings.granted.clone_from(&settings.asked);
+    settings.source = source.name.into();
+    settings.asked = source.asked.into();
+    settings.granted = source.granted.into();
     settings.words = source.words;
     settings.format = format(matches)?;
     settings.interleaved = matches.get_flag("interleaved");

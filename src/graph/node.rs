@@ -326,15 +326,18 @@ const INAUDIBLE: f32 = 1e-18;
 /// Time constant of the mean square.
 const RMS_SECONDS: f32 = 0.3;
 
-pub(super) struct Metering {
+/// The writing side of a meter.
+#[derive(Debug)]
+pub struct Metering {
     shared: Arc<[Cell]>,
     mean_squares: Vec<f32>,
     sample_rate: f32,
 }
 
 impl Metering {
-    /// Shows the first of `channels` channels on `meter`.
-    pub(super) fn new(meter: &Meter, channels: usize, sample_rate: f32) -> Self {
+    /// Shows the first of `channels` channels on `meter`. [control thread: allocates]
+    #[must_use]
+    pub fn new(meter: &Meter, channels: usize, sample_rate: f32) -> Self {
         Self { shared: meter.channels.clone(), mean_squares: vec![0.0; channels], sample_rate }
     }
 
@@ -343,32 +346,39 @@ impl Metering {
     }
 
     fn run(&mut self, own: &Storage, n: usize) {
+        for (channel, samples) in own.chunks_exact(SUB_BLOCK).enumerate().take(self.mean_squares.len()) {
+            self.measure(channel, &samples[..n]);
+        }
+    }
+
+    /// The next samples of a channel; nothing if there is no such channel. [audio thread]
+    pub fn measure(&mut self, channel: usize, samples: &[f32]) {
+        let n = samples.len();
         let keep = (-(n as f32) / (RMS_SECONDS * self.sample_rate)).exp();
-        for ((cell, mean_square), channel) in self.shared.iter().zip(&mut self.mean_squares).zip(own.chunks_exact(SUB_BLOCK)) {
-            // Eight sums side by side, so that they need not wait for each other.
-            let (mut peaks, mut sums) = ([0.0f32; 8], [0.0f32; 8]);
-            for part in channel[..n].chunks(8) {
-                for ((peak, sum), x) in peaks.iter_mut().zip(&mut sums).zip(part) {
-                    let x = x.abs();
-                    // Neither what comes in nor its square is a denormal: they cost a processor a hundred times more.
-                    let x = if x < INAUDIBLE { 0.0 } else { x };
-                    *peak = peak.max(x);
-                    *sum += x * x;
-                }
+        let (Some(cell), Some(mean_square)) = (self.shared.get(channel), self.mean_squares.get_mut(channel)) else { return };
+        // Eight sums side by side, so that they need not wait for each other.
+        let (mut peaks, mut sums) = ([0.0f32; 8], [0.0f32; 8]);
+        for part in samples.chunks(8) {
+            for ((peak, sum), x) in peaks.iter_mut().zip(&mut sums).zip(part) {
+                let x = x.abs();
+                // Neither what comes in nor its square is a denormal: they cost a processor a hundred times more.
+                let x = if x < INAUDIBLE { 0.0 } else { x };
+                *peak = peak.max(x);
+                *sum += x * x;
             }
-            let peak = peaks.into_iter().fold(0.0, f32::max);
-            let square = sums.iter().sum::<f32>() / n as f32;
-            *mean_square = if square.is_finite() { square + keep * (*mean_square - square) } else { 0.0 };
-            if *mean_square < 1e-20 {
-                *mean_square = 0.0;
-            }
-            if peak > f32::from_bits(cell.peak.load(Ordering::Relaxed)) {
-                cell.peak.store(peak.to_bits(), Ordering::Relaxed);
-            }
-            cell.rms.store(mean_square.sqrt().to_bits(), Ordering::Relaxed);
-            if peak >= 1.0 {
-                cell.clipped.store(true, Ordering::Relaxed);
-            }
+        }
+        let peak = peaks.into_iter().fold(0.0, f32::max);
+        let square = sums.iter().sum::<f32>() / n as f32;
+        *mean_square = if square.is_finite() { square + keep * (*mean_square - square) } else { 0.0 };
+        if *mean_square < 1e-20 {
+            *mean_square = 0.0;
+        }
+        if peak > f32::from_bits(cell.peak.load(Ordering::Relaxed)) {
+            cell.peak.store(peak.to_bits(), Ordering::Relaxed);
+        }
+        cell.rms.store(mean_square.sqrt().to_bits(), Ordering::Relaxed);
+        if peak >= 1.0 {
+            cell.clipped.store(true, Ordering::Relaxed);
         }
     }
 }

@@ -374,8 +374,8 @@ struct PreRoll {
     held: usize,
     /// Where the next frame goes.
     next: usize,
-    /// Positions and lengths of what was lost.
-    gaps: VecDeque<(u64, u64)>,
+    /// Positions and lengths of what was lost, and why.
+    gaps: VecDeque<(u64, u64, &'static str)>,
 }
 
 impl PreRoll {
@@ -395,7 +395,7 @@ impl PreRoll {
     }
 
     /// Keeps silence of a gap at `position`.
-    fn lose(&mut self, position: u64, frames: u64) {
+    fn lose(&mut self, position: u64, frames: u64, reason: &'static str) {
         let n = frames.min(self.frames as u64) as usize;
         let first = n.min(self.frames - self.next);
         for words in self.words.chunks_exact_mut(self.frames.max(1)) {
@@ -403,9 +403,9 @@ impl PreRoll {
             words[..n - first].fill(0);
         }
         self.advance(n);
-        self.gaps.push_back((position, frames));
+        self.gaps.push_back((position, frames, reason));
         let oldest = (position + frames).saturating_sub(self.frames as u64);
-        self.gaps.retain(|(at, length)| at + length > oldest);
+        self.gaps.retain(|(at, length, _)| at + length > oldest);
     }
 
     fn advance(&mut self, n: usize) {
@@ -447,6 +447,8 @@ struct Worker {
     position: u64,
     pre_roll: PreRoll,
     running: Option<Running>,
+    /// Up to this position frames are missing for a reason that was told.
+    known_gap: (u64, &'static str),
     /// What was told and is not done yet, by position.
     pending: VecDeque<(u64, Event)>,
     refreshed: Instant,
@@ -470,6 +472,7 @@ impl Worker {
             position: 0,
             pre_roll,
             running: None,
+            known_gap: (0, RING_FULL),
             pending: VecDeque::new(),
             refreshed: now,
             synced: now,
@@ -539,6 +542,7 @@ impl Worker {
                 (Event::Start, None) => self.start(),
                 (Event::Stop, Some(_)) => self.finish(BY_HAND, None),
                 (Event::Mark(name), Some(running)) => running.take.mark(self.position - running.first, name),
+                (Event::Gap(frames, reason), _) => self.known_gap = (self.position + frames, reason),
                 (Event::Start, Some(_)) | (Event::Stop | Event::Mark(_), None) => {}
             }
         }
@@ -554,6 +558,11 @@ impl Worker {
         while self.position < position {
             self.obey();
             let mut n = self.uneventful(position - self.position);
+            let mut reason = RING_FULL;
+            if self.position < self.known_gap.0 {
+                n = n.min(self.known_gap.0 - self.position);
+                reason = self.known_gap.1;
+            }
             let mut ended = false;
             let mut result = Ok(());
             if let Some(running) = &mut self.running {
@@ -562,9 +571,9 @@ impl Worker {
                 ended = n == left;
                 // Nobody knows whether it was loud.
                 running.loud += n;
-                result = running.take.lose(&*self.disk, n, RING_FULL);
+                result = running.take.lose(&*self.disk, n, reason);
             }
-            self.pre_roll.lose(self.position, n);
+            self.pre_roll.lose(self.position, n, reason);
             self.position += n;
             self.end_if(ended, AFTER_TIME, result);
         }
@@ -654,10 +663,10 @@ impl Worker {
         }
         let Some(running) = &mut self.running else { return };
         // Some may have left the pre-roll since the last loss.
-        self.pre_roll.gaps.retain(|(position, frames)| position + frames > first);
-        for (position, frames) in &self.pre_roll.gaps {
+        self.pre_roll.gaps.retain(|(position, frames, _)| position + frames > first);
+        for (position, frames, reason) in &self.pre_roll.gaps {
             let from = (*position).max(first);
-            running.take.note_gap(from - first, position + frames - from, RING_FULL);
+            running.take.note_gap(from - first, position + frames - from, reason);
         }
         let channels = self.settings.channels.len();
         let mut words = vec![0; channels * REPLAY_FRAMES];

@@ -258,13 +258,17 @@ fn rebuild(folder: &Path) -> Result<Option<Manifest>, TakeError> {
     let entries = fs::read_dir(folder).map_err(|e| TakeError::io("read", folder, e))?;
     let mut names: Vec<String> = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
-    let parse = |file| {
-        let (number, name, part) = parse_file_name(file)?;
-        // Without a first part it is the first, of a stem that is called so.
-        let whole = || file.strip_suffix(".wav")?.split_once(' ').map(|(_, name)| (number, name, 1, file));
-        if part > 1 && !names.contains(&file_name(number, name, 1)) { whole() } else { Some((number, name, part, file)) }
-    };
-    let mut found: Vec<(usize, &str, usize, &String)> = names.iter().filter_map(parse).collect();
+    let mut found = Vec::new();
+    for file in &names {
+        let Some((number, name, part)) = parse_file_name(file) else { continue };
+        found.push(if part == 1 || names.contains(&file_name(number, name, 1)) {
+            (number, name, part, file)
+        } else {
+            // Without a first part it is the first, of a stem that is called so.
+            let name = file.strip_suffix(".wav").and_then(|file| file.split_once(' ')).map_or(name, |(_, name)| name);
+            (number, name, 1, file)
+        });
+    }
     found.sort_by_key(|(number, _, part, _)| (*number, *part));
     let mut headers = found.iter().filter_map(|(.., file)| Header::read(&mut File::open(folder.join(file)).ok()?).ok());
     let Some(Header { description, .. }) = headers.next() else { return Ok(None) };

@@ -31,6 +31,8 @@ pub(super) enum Event {
     Start,
     Stop,
     Mark(Option<String>),
+    /// So many frames from here on will not come, and why.
+    Gap(u64, &'static str),
 }
 
 /// What the writer told, each at a position.
@@ -138,6 +140,19 @@ impl Writer {
         self.tell(Event::Mark(None));
     }
 
+    /// The source has lost the next `frames` frames, for a reason that the manifest shall name: they are a gap in all stems.
+    /// [audio thread]
+    pub fn lose(&mut self, frames: u64, reason: &'static str) {
+        self.tell(Event::Gap(frames, reason));
+        self.lost(frames);
+    }
+
+    fn lost(&mut self, frames: u64) {
+        self.position += frames;
+        self.shared.lost.fetch_add(frames, Ordering::Relaxed);
+        self.shared.position.store(self.position, Ordering::Release);
+    }
+
     fn tell(&mut self, event: Event) {
         // Full only if hundreds wait, and then nothing new is said.
         let _ = self.events.push((self.position, event));
@@ -229,9 +244,7 @@ impl Writer {
         if free >= needed {
             return true;
         }
-        self.position += frames as u64;
-        self.shared.lost.fetch_add(frames as u64, Ordering::Relaxed);
-        self.shared.position.store(self.position, Ordering::Release);
+        self.lost(frames as u64);
         false
     }
 }

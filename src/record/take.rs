@@ -235,10 +235,16 @@ impl Take {
         Ok(())
     }
 
-    /// Lists a gap whose silence is written by others.
+    /// Lists a gap whose silence is written by others; it may go on the last one.
     pub fn note_gap(&mut self, position: u64, frames: u64, reason: &str) {
-        self.manifest.gaps.push(Gap { position, frames, stem: None, reason: reason.into() });
         self.dirty = true;
+        if let Some(last) = self.manifest.gaps.last_mut()
+            && (last.position + last.frames, last.stem, last.reason.as_str()) == (position, None, reason)
+        {
+            last.frames += frames;
+            return;
+        }
+        self.manifest.gaps.push(Gap { position, frames, stem: None, reason: reason.into() });
     }
 
     /// A marker; without a name it gets a number.

@@ -87,13 +87,8 @@ pub fn twin_of(
         }
     }
     let found = trainer.evaluate();
-<<<<<<< HEAD
-    let name = format!("{} twin, {}", settings.algorithm().name, trainer.plan().design.name());
     let architecture = trainer.architecture();
     let label = Label { name, sample_rate, esr: found.esr, late_frames: trainer.plan().look_ahead, knob: None };
-=======
-    let (architecture, label) = (trainer.architecture(), Label { name, sample_rate, esr: found.esr });
->>>>>>> twin-button
     let file = export::nam(&architecture, &label).or_else(|| export::keras(&architecture, &label)).ok_or(TwinError::File)?;
     Ok(Some(Twin { model: Model::read(file.into_bytes())?, found }))
 }

@@ -27,6 +27,8 @@ enum Probe {
     Library(&'static str),
     /// A folder with Mesa's drivers, one below the folders of the libraries.
     Drivers,
+    /// A shared library that `libasound` opens, in a folder below those of the libraries.
+    AlsaPlugin(&'static str),
     /// A module of Python.
     Python(&'static str),
 }
@@ -156,6 +158,15 @@ const PACKAGES: &[Package] = &[
         pacman: "jack2",
         brew: "jack",
     },
+    // ... also for programs that know only ALSA, by its plug-in for JACK.
+    Package {
+        probe: Probe::AlsaPlugin("libasound_module_pcm_jack.so"),
+        purpose: Purpose::Test,
+        apt: "libasound2-plugins",
+        dnf: "alsa-plugins-jack",
+        pacman: "alsa-plugins",
+        brew: "",
+    },
     // Reads and writes WAV files independently of this repository.
     Package { probe: Probe::Program("sox"), purpose: Purpose::Test, apt: "sox", dnf: "sox", pacman: "sox", brew: "sox" },
     // So do libsndfile ...
@@ -240,6 +251,7 @@ fn is_there(package: &Package) -> bool {
         Probe::PkgConfig(name) => succeeds(Command::new("pkg-config").args(["--exists", name])),
         Probe::Library(name) => library_folders().any(|folder| folder.join(name).exists()),
         Probe::Drivers => library_folders().any(|folder| folder.join("dri/swrast_dri.so").exists() || has_gallium(&folder)),
+        Probe::AlsaPlugin(name) => library_folders().any(|folder| folder.join("alsa-lib").join(name).exists()),
         Probe::Python(module) => succeeds(Command::new("python3").args(["-c", &format!("import {module}")])),
     }
 }

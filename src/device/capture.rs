@@ -1,0 +1,120 @@
+//! The client that records.
+
+use std::time::{Duration, Instant};
+
+use super::{Client, Granted, Input, MAX_CHANNELS};
+use crate::graph::{Meter, Metering};
+use crate::record::Writer;
+
+/// Why frames are missing.
+const OVERRUN: &str = "the device lost them";
+const AWAY: &str = "the device was away";
+/// While a device is away, the take stays so far behind the clock: when it comes back, the rest is known exactly.
+const BEHIND: Duration = Duration::from_millis(500);
+/// Samples that are metered at a time.
+const PART: usize = 64;
+
+/// Feeds a recorder and meters, and keeps the time line. Everything else is behind them, so that nothing can hold them up.
+pub struct Capture {
+    writer: Writer,
+    metering: Metering,
+    /// Hertz.
+    sample_rate: f64,
+    /// The lowest integer that is full scale.
+    full_scale: i32,
+    /// When which frame of the writer was the next one.
+    anchor: Option<(Instant, u64)>,
+    /// The device was away before the next block.
+    away: bool,
+}
+
+impl Capture {
+    /// Records what a device gives that granted this; `meter` has all its channels. [control thread: allocates]
+    #[must_use]
+    pub fn new(writer: Writer, meter: &Meter, granted: &Granted) -> Self {
+        let channels = granted.channels.min(MAX_CHANNELS);
+        let bits = (granted.format.bytes().min(3) * 8) as u32;
+        Self {
+            writer,
+            metering: Metering::new(meter, channels, granted.sample_rate as f32),
+            sample_rate: f64::from(granted.sample_rate),
+            full_scale: i32::MAX << (32 - bits),
+            anchor: None,
+            away: false,
+        }
+    }
+
+    /// The frame that it is at a moment, by the clock.
+    fn frame_at(&self, moment: Instant) -> Option<u64> {
+        let (time, frame) = self.anchor?;
+        let passed = moment.saturating_duration_since(time).as_secs_f64() * self.sample_rate;
+        Some(frame + passed.round() as u64)
+    }
+
+    /// The device has gone: the take goes on in silence that is listed, half a second behind the clock. To be called again and
+    /// again until there is another device. [control thread]
+    pub fn wait(&mut self) {
+        self.away = true;
+        self.lose_until(Instant::now().checked_sub(BEHIND));
+    }
+
+    /// There will be no other device: all time up to now is lost. [control thread]
+    pub fn give_up(&mut self) {
+        if self.away {
+            self.lose_until(Some(Instant::now()));
+        }
+    }
+
+    fn lose_until(&mut self, moment: Option<Instant>) {
+        let now = moment.and_then(|moment| self.frame_at(moment)).unwrap_or(0);
+        let missing = now.saturating_sub(self.writer.position());
+        if missing > 0 {
+            self.writer.lose(missing, AWAY);
+        }
+    }
+
+    fn meter(&mut self, input: Input<'_>) {
+        match input {
+            Input::Floats(channels) => channels.iter().enumerate().for_each(|(i, samples)| self.metering.measure(i, samples)),
+            Input::Integers(channels) => {
+                // 2^-31: integers stand at the top of 32 bits.
+                const CODE: f32 = 1.0 / 2_147_483_648.0;
+                let full_scale = self.full_scale;
+                for (channel, samples) in channels.iter().enumerate() {
+                    for part in samples.chunks(PART) {
+                        let mut floats = [0.0f32; PART];
+                        for (to, code) in floats.iter_mut().zip(part) {
+                            // The highest code is full scale, as the lowest one is.
+                            *to = if *code >= full_scale { 1.0 } else { *code as f32 * CODE };
+                        }
+                        self.metering.measure(channel, &floats[..part.len()]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Client for Capture {
+    fn process(&mut self, lost: u64, input: Input<'_>, _: &mut [&mut [f32]]) {
+        let now = Instant::now();
+        let n = input.frames() as u64;
+        if std::mem::take(&mut self.away) {
+            // A block is there when its last frame is.
+            let first = self.frame_at(now).unwrap_or(0).saturating_sub(n);
+            let missing = first.saturating_sub(self.writer.position());
+            if missing > 0 {
+                self.writer.lose(missing, AWAY);
+            }
+        }
+        if lost > 0 {
+            self.writer.lose(lost, OVERRUN);
+        }
+        match input {
+            Input::Floats(channels) => self.writer.write(channels),
+            Input::Integers(channels) => self.writer.write(channels),
+        };
+        self.anchor = Some((now, self.writer.position()));
+        self.meter(input);
+    }
+}
