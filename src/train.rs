@@ -28,4 +28,4 @@ pub use material::{Material, MaterialError, Pair, Target};
 pub use pair::{Found, LEAST_SECONDS, PairError};
 pub use recurrent::Cell;
 pub use trainer::{Evaluation, Limit, Plan, PlanError, Trainer};
-pub use twin::{MATERIAL_SECONDS, Progress, Twin, TwinError, twin, twin_of};
+pub use twin::{Progress, Twin, TwinError, twin};

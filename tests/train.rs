@@ -17,7 +17,7 @@ use isotherm::train::random::Random;
 use isotherm::train::recurrent::{self, Cell, Recurrent};
 use isotherm::train::trainer::play;
 use isotherm::train::wavenet::{self, Array, Convolutional};
-use isotherm::train::{Design, Found, Limit, Material, Pair, PairError, Plan, Trainer, twin};
+use isotherm::train::{Design, Found, Limit, Material, Pair, PairError, Plan, Target, Trainer, twin};
 
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
@@ -395,8 +395,8 @@ fn foreseen() -> Arc<Material> {
     let dry: Vec<f32> = (0..8000).map(|_| random.within(-0.5, 0.5)).collect();
     let at = |t: usize| dry.get(t).copied().unwrap_or(0.0);
     let wet = (0..dry.len()).map(|t| (2.0 * at(t) + at(t + 2)).tanh()).collect();
-    let pair = Pair { name: "foreseen".into(), dry, wet };
-    Arc::new(Material { sample_rate: 8000, held: vec![pair.clone()], train: pair, origin: "a test".into() })
+    let pair = Pair { name: "foreseen".into(), dry, wet, knob: Vec::new() };
+    Arc::new(Material { sample_rate: 8000, held: vec![pair.clone()], train: pair, knob: None, origin: "a test".into() })
 }
 
 #[test]
@@ -548,23 +548,34 @@ fn a_passage_that_comes_again_must_sound_again() {
 fn a_twin_of_an_algorithm_is_a_model_to_play_unless_it_is_called_off() {
     let settings = Settings::new(find("saturator").unwrap()).with("drive", 24.0).with("dc_blocker", 0.0);
     let mut calls = 0;
-    let made = twin(&settings, 8000, short("lstm-4", 200), &mut |progress| {
+    let made = twin(&settings, 8000, short("lstm-4", 200), "A twin".into(), &|| true, &mut |progress| {
         calls += 1;
         assert_eq!(progress.steps, calls);
-        true
     });
     let made = made.unwrap().unwrap();
     assert_eq!(calls, 200);
     assert!(made.found.esr < 0.9, "{}", made.found.esr);
-    assert_eq!(made.model.info().name.as_deref(), Some("Saturator twin, lstm-4"));
+    assert_eq!(made.model.info().name.as_deref(), Some("A twin"));
     let mut neural = Settings::new(find("neural").unwrap());
     neural.set_model(Some(made.model.key()));
     assert_eq!(Material::of_algorithm(&neural, 8000, 20.0, 1).unwrap().sample_rate, 8000);
-    let mut calls = 0;
-    let none = twin(&settings, 8000, short("lstm-4", 200), &mut |_| {
-        calls += 1;
-        calls < 3
-    });
-    assert!(none.unwrap().is_none());
-    assert_eq!(calls, 3);
+    let ends_at = |most: u64| {
+        let (asked, mut steps) = (std::cell::Cell::new(0u64), 0);
+        let wanted = || asked.replace(asked.get() + 1) < most;
+        let none = twin(&settings, 8000, short("lstm-4", 200), "A twin".into(), &wanted, &mut |_| steps += 1);
+        assert!(none.unwrap().is_none());
+        (asked.get(), steps)
+    };
+    // Nothing goes on once it is called off: while passages are made, while they are rendered, between steps.
+    for most in [0, 3, 100, 2000] {
+        assert_eq!(ends_at(most), (most + 1, 0));
+    }
+    let all = {
+        let count = std::cell::Cell::new(0u64);
+        let target = Target::Algorithm(settings);
+        let wanted = || count.replace(count.get() + 1) < u64::MAX;
+        Material::of_target(&target, None, 8000, (120.0, short("lstm-4", 1).seed), &wanted).unwrap();
+        count.get()
+    };
+    assert_eq!(ends_at(all + 2), (all + 3, 3));
 }

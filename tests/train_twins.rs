@@ -25,7 +25,7 @@ fn conditioned() -> Material {
 
 fn with_knob(settings: Settings, condition: &str) -> Material {
     let condition = Condition::parse(condition, &settings).unwrap();
-    Material::of_target(&Target::Algorithm(settings), Some(condition), RATE, 20.0, 1).unwrap()
+    Material::of_target(&Target::Algorithm(settings), Some(condition), RATE, (20.0, 1), &|| true).unwrap()
 }
 
 fn plan(name: &str, inputs: usize, steps: u64) -> Plan {
@@ -129,7 +129,8 @@ fn a_model_file_keeps_the_knob_and_the_slot_turns_it() {
     for name in ["lstm-5", "gru-3"] {
         let trainer = trained(name, 30, &material);
         let architecture = trainer.architecture();
-        let label = Label { name: "A twin".into(), sample_rate: RATE, esr: 0.25, knob: Some("Drive 0 to 24 dB".into()) };
+        let label =
+            Label { name: "A twin".into(), sample_rate: RATE, esr: 0.25, late_frames: 0, knob: Some("Drive 0 to 24 dB".into()) };
         assert_eq!(export::nam(&architecture, &label), None);
         let model = Model::read(export::keras(&architecture, &label).unwrap().into_bytes()).unwrap();
         assert_eq!(model.info().knobs, ["Drive 0 to 24 dB"]);
@@ -161,7 +162,7 @@ fn an_onnx_file_keeps_the_knob() {
     let material = Arc::new(conditioned());
     for name in ["lstm-5", "gru-3"] {
         let trainer = trained(name, 30, &material);
-        let label = Label { name: "A twin".into(), sample_rate: RATE, esr: 0.25, knob: Some("Drive".into()) };
+        let label = Label { name: "A twin".into(), sample_rate: RATE, esr: 0.25, late_frames: 0, knob: Some("Drive".into()) };
         let model = Model::read(export::onnx(&trainer.architecture(), &label).unwrap()).unwrap();
         assert_eq!(model.info().knobs, ["Drive"]);
         for place in [0.0, 0.8] {
@@ -196,7 +197,7 @@ fn a_network_without_a_knob_plays_as_before() {
 #[test]
 fn the_circuit_is_a_target_like_an_algorithm() {
     let target = Target::Triode(Stage { volts: 2.0, oversampling: 2 });
-    let mut material = Material::of_target(&target, None, RATE, 20.0, 1).unwrap();
+    let mut material = Material::of_target(&target, None, RATE, (20.0, 1), &|| true).unwrap();
     assert_eq!((material.train.dry.len(), material.held.len()), (160_000, 11));
     assert!(material.origin.contains("12AX7 stage, 2 V for full scale"), "{}", material.origin);
     let again = Stage { volts: 2.0, oversampling: 2 }.render(RATE, &material.held[0].dry).unwrap();

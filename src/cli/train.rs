@@ -215,7 +215,7 @@ fn material(matches: &ArgMatches, target: Option<(&Target, Option<Condition>)>, 
         }
         sounds.push((path, sound.mix_down()));
     }
-    let mut material = Material::of_target(target, condition, rate, seconds, seed).map_err(Failure::failed)?;
+    let mut material = Material::of_target(target, condition, rate, (seconds, seed), &|| true).map_err(Failure::failed)?;
     for (path, sound) in &sounds {
         material.hold(target, condition, &path.display().to_string(), sound.channel(0)).map_err(Failure::failed)?;
     }

@@ -16,14 +16,11 @@ use super::Shared;
 use super::models::Wish;
 use crate::dsp::Settings;
 use crate::neural::Model;
-use crate::train::material::{Material, passages, render};
-use crate::train::{Design, Limit, MATERIAL_SECONDS, Plan, Progress, Twin, TwinError, twin_of};
+use crate::train::{Design, Limit, Plan, Twin, TwinError, twin};
 use crate::ui::{TWIN_SIZES, TwinStage, TwinView};
 
 /// A twin is put into slot B by itself up to this error to signal: -20 dB, of which neural-amp-modeler's trainer says "great".
 pub const GOOD_ESR: f64 = 0.01;
-/// Of the material that is made at a time, between two looks whether it is still wanted.
-const PIECE_SECONDS: f64 = 10.0;
 /// Parameters of A that a twin's name tells.
 const TOLD: usize = 3;
 /// Parameters whose values bring chance into the sound.
@@ -198,32 +195,6 @@ fn threads() -> usize {
     if cfg!(target_os = "linux") { cores.saturating_sub(1).clamp(1, 2) } else { 1 }
 }
 
-/// As `train::twin`; asks before each piece of work whether to go on.
-fn train(
-    settings: &Settings,
-    sample_rate: u32,
-    (plan, name): (Plan, String),
-    stop: &AtomicBool,
-    watch: &mut dyn FnMut(&Progress),
-) -> Result<Option<Twin>, TwinError> {
-    let wanted = || !stop.load(Ordering::Acquire);
-    let mut material = Material::of_algorithm(settings, sample_rate, PIECE_SECONDS, plan.seed)?;
-    for piece in 1..(MATERIAL_SECONDS / PIECE_SECONDS) as u64 {
-        if !wanted() {
-            return Ok(None);
-        }
-        // Apart from the seeds of other pieces and of what is held out.
-        let dry = passages(sample_rate, PIECE_SECONDS, plan.seed + (piece << 8)).map_err(crate::train::MaterialError::from)?;
-        let wet = render(settings, sample_rate, &dry).map_err(crate::train::MaterialError::from)?;
-        material.train.dry.extend_from_slice(&dry);
-        material.train.wet.extend_from_slice(&wet);
-    }
-    twin_of(material, name, plan, &mut |progress| {
-        watch(progress);
-        wanted()
-    })
-}
-
 impl Shared {
     /// Begins to train the twin of slot A as it is set now; the view tells why if it cannot. [control thread]
     pub(super) fn train_twin(self: &Arc<Self>, size: usize) {
@@ -287,7 +258,8 @@ impl Shared {
         note: &str,
     ) -> Result<Option<Twin>, TwinError> {
         let mut begin = None;
-        train(settings, sample_rate, (plan, name.to_owned()), &self.training.stop, &mut |progress| {
+        let wanted = || !self.training.stop.load(Ordering::Acquire);
+        twin(settings, sample_rate, plan, name.to_owned(), &wanted, &mut |progress| {
             let begin = begin.get_or_insert_with(|| (Instant::now(), progress.done));
             // By the clock on the wall: whatever else runs goes first.
             let gone = progress.done - begin.1;

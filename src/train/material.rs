@@ -41,6 +41,8 @@ pub enum MaterialError {
     Unsolved(#[from] Unsolved),
     #[error("{found} of {frames} rendered samples are no numbers; expected an effect that is sound")]
     Unsound { found: usize, frames: usize },
+    #[error("called off")]
+    CalledOff,
 }
 
 /// Levels of passages, in dB of full scale: evenly spread.
@@ -60,6 +62,9 @@ const HELD_THERE_DB: [f32; 2] = [-6.0, -24.0];
 const HELD_SEED: u64 = 0x6865_6c64;
 /// Frames at a time of a rendering.
 const BLOCK: usize = 512;
+
+/// Asked again and again, after a millisecond's work or so: whether to go on.
+pub type Wanted<'a> = &'a dyn Fn() -> bool;
 
 /// What is learnt.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,18 +89,21 @@ impl Target {
 ///
 /// # Errors
 /// If the rate is out of the generators' range.
-pub fn passages(sample_rate: u32, seconds: f64, seed: u64) -> Result<Vec<f32>, AudioError> {
-    Ok(passages_from(sample_rate, seconds, seed)?.0)
+pub fn passages(sample_rate: u32, seconds: f64, seed: u64) -> Result<Vec<f32>, MaterialError> {
+    Ok(passages_from(sample_rate, seconds, seed, &|| true)?.0)
 }
 
 /// [`passages`], and the frame that each begins at.
-fn passages_from(sample_rate: u32, seconds: f64, seed: u64) -> Result<(Vec<f32>, Vec<usize>), AudioError> {
+fn passages_from(sample_rate: u32, seconds: f64, seed: u64, wanted: Wanted<'_>) -> Result<(Vec<f32>, Vec<usize>), MaterialError> {
     let mut random = Random(seed);
     let rate = f64::from(sample_rate);
     let frames = (seconds * rate) as usize;
     let (mut out, mut starts) = (Vec::with_capacity(frames), Vec::new());
     let mut kind = 0;
     while out.len() < frames {
+        if !wanted() {
+            return Err(MaterialError::CalledOff);
+        }
         starts.push(out.len());
         let length = (f64::from(random.within(SECONDS.0, SECONDS.1)) * rate) as usize;
         let mut sound = match kind % 5 {
@@ -198,8 +206,8 @@ fn noise(random: &mut Random, rate: f64, length: usize) -> Vec<f32> {
 ///
 /// # Errors
 /// If the algorithm cannot be prepared.
-pub fn render(settings: &Settings, sample_rate: u32, dry: &[f32]) -> Result<Vec<f32>, PrepareError> {
-    render_turning(settings, sample_rate, dry, None)
+pub fn render(settings: &Settings, sample_rate: u32, dry: &[f32]) -> Result<Vec<f32>, MaterialError> {
+    render_turning(settings, sample_rate, dry, None, &|| true)
 }
 
 /// [`render`], and the knob of a condition goes to a place (0 to 1) at a frame, as often as is said, first at frame 0.
@@ -208,7 +216,8 @@ fn render_turning(
     sample_rate: u32,
     dry: &[f32],
     turns: Option<(Condition, &[(usize, f32)])>,
-) -> Result<Vec<f32>, PrepareError> {
+    wanted: Wanted<'_>,
+) -> Result<Vec<f32>, MaterialError> {
     let mut processor = (settings.algorithm().create)();
     processor.prepare(Spec { sample_rate: sample_rate as f32, channels: 1, max_frames: BLOCK }, settings)?;
     processor.set_offline(true);
@@ -224,6 +233,9 @@ fn render_turning(
         }
         let end = turns.get(i + 1).map_or(wet.len(), |(next, _)| (*next).min(wet.len()));
         for block in wet[at..end].chunks_mut(BLOCK) {
+            if !wanted() {
+                return Err(MaterialError::CalledOff);
+            }
             processor.process(&mut [block]);
         }
         at = end;
@@ -237,6 +249,7 @@ struct Source<'a> {
     target: &'a Target,
     condition: Option<Condition>,
     sample_rate: u32,
+    wanted: Wanted<'a>,
 }
 
 impl Source<'_> {
@@ -244,7 +257,7 @@ impl Source<'_> {
     fn pair(&self, name: String, dry: Vec<f32>, turns: &[(usize, f32)]) -> Result<Pair, MaterialError> {
         let wet = match self.target {
             Target::Algorithm(settings) => {
-                render_turning(settings, self.sample_rate, &dry, self.condition.map(|condition| (condition, turns)))?
+                render_turning(settings, self.sample_rate, &dry, self.condition.map(|condition| (condition, turns)), self.wanted)?
             }
             Target::Triode(stage) => stage.render(self.sample_rate, &dry)?,
         };
@@ -274,7 +287,7 @@ impl Material {
     /// # Errors
     /// If the algorithm cannot be prepared for the rate, or its output is no sound.
     pub fn of_algorithm(settings: &Settings, sample_rate: u32, seconds: f64, seed: u64) -> Result<Self, MaterialError> {
-        Self::of_target(&Target::Algorithm(*settings), None, sample_rate, seconds, seed)
+        Self::of_target(&Target::Algorithm(*settings), None, sample_rate, (seconds, seed), &|| true)
     }
 
     /// Generated sound before and after an effect. Held out: other passages, and the guitar and the drums of [`generate`] at several
@@ -282,18 +295,18 @@ impl Material {
     /// out is all at several places of it, and other passages while it turns. [control thread]
     ///
     /// # Errors
-    /// If the algorithm cannot be prepared for the rate, or the output is no sound.
+    /// If the algorithm cannot be prepared for the rate, the output is no sound, or it is no longer `wanted`.
     pub fn of_target(
         target: &Target,
         condition: Option<Condition>,
         sample_rate: u32,
-        seconds: f64,
-        seed: u64,
+        (seconds, seed): (f64, u64),
+        wanted: Wanted<'_>,
     ) -> Result<Self, MaterialError> {
         let condition = condition.filter(|_| matches!(target, Target::Algorithm(_)));
-        let source = Source { target, condition, sample_rate };
+        let source = Source { target, condition, sample_rate, wanted };
         let turning = |name: &str, seconds: f64, seed: u64| -> Result<Pair, MaterialError> {
-            let (dry, starts) = passages_from(sample_rate, seconds, seed)?;
+            let (dry, starts) = passages_from(sample_rate, seconds, seed, wanted)?;
             let turns = condition::turns(&starts, dry.len(), seed);
             source.pair(name.into(), dry, &turns)
         };
@@ -301,7 +314,7 @@ impl Material {
         let (mut held, apart) = (Vec::new(), seed ^ HELD_SEED);
         let (held_seconds, levels) =
             if condition.is_some() { (0.5 * HELD_SECONDS, HELD_THERE_DB.as_slice()) } else { (HELD_SECONDS, HELD_DB.as_slice()) };
-        held.extend(source.held("other passages", &passages(sample_rate, held_seconds, apart)?)?);
+        held.extend(source.held("other passages", &passages_from(sample_rate, held_seconds, apart, wanted)?.0)?);
         if condition.is_some() {
             held.push(turning("other passages, turning", HELD_SECONDS, apart)?);
         }
@@ -324,7 +337,7 @@ impl Material {
     /// # Errors
     /// As [`Self::of_target`].
     pub fn hold(&mut self, target: &Target, condition: Option<Condition>, name: &str, dry: &[f32]) -> Result<(), MaterialError> {
-        self.held.extend(Source { target, condition, sample_rate: self.sample_rate }.held(name, dry)?);
+        self.held.extend(Source { target, condition, sample_rate: self.sample_rate, wanted: &|| true }.held(name, dry)?);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::Design;
 use super::loss::{Loss, Stretch};
-use super::material::{Material, Pair};
+use super::material::{Material, Pair, Wanted};
 use super::optimise::{Optimiser, Progress, cosine};
 use super::random::Random;
 use super::{recurrent, wavenet};
@@ -381,12 +381,22 @@ impl Trainer {
         evaluate(&self.architecture(), &self.material)
     }
 
+    /// [`Self::evaluate`] as long as that is wanted. [control thread]
+    #[must_use]
+    pub fn evaluate_while(&self, wanted: Wanted<'_>) -> Option<Evaluation> {
+        evaluate_while(&self.architecture(), &self.material, wanted)
+    }
+
     /// Distance of the spectra of what is held out: see [`measure::multi_resolution_stft`]; the mean of the sounds. [control thread]
     #[must_use]
     pub fn mr_stft(&self) -> f64 {
         let architecture = self.architecture();
-        let of =
-            |pair: &Pair| measure::multi_resolution_stft(&pair.wet, &play(&architecture, self.material.sample_rate, &pair.dry));
+        let of = |pair: &Pair| {
+            measure::multi_resolution_stft(
+                &pair.wet,
+                &play_turning(&architecture, self.material.sample_rate, &pair.dry, &pair.knob),
+            )
+        };
         self.material.held.iter().map(of).sum::<f64>() / self.material.held.len().max(1) as f64
     }
 
@@ -499,14 +509,21 @@ pub fn play(architecture: &Architecture, sample_rate: u32, dry: &[f32]) -> Vec<f
 /// If the description is not sound, or there are not as many places as frames.
 #[must_use]
 pub fn play_turning(architecture: &Architecture, sample_rate: u32, dry: &[f32], knob: &[f32]) -> Vec<f32> {
+    play_while(architecture, sample_rate, dry, knob, &|| true).expect("it is wanted")
+}
+
+fn play_while(architecture: &Architecture, sample_rate: u32, dry: &[f32], knob: &[f32], wanted: Wanted<'_>) -> Option<Vec<f32>> {
     let network = engine::build(architecture, sample_rate as f32);
     let mut voices = network.voices(Mode::new(1)).expect("the native engine always runs");
     let mut out = dry.to_vec();
     for (i, block) in out.chunks_mut(BLOCK).enumerate() {
         let places = (!knob.is_empty()).then(|| &knob[i * BLOCK..i * BLOCK + block.len()]);
         voices.process(&mut [block], places.as_slice());
+        if !wanted() {
+            return None;
+        }
     }
-    out
+    Some(out)
 }
 
 /// What is held out through a network of the native engine. [control thread]
@@ -515,6 +532,10 @@ pub fn play_turning(architecture: &Architecture, sample_rate: u32, dry: &[f32], 
 /// If the description is not sound.
 #[must_use]
 pub fn evaluate(architecture: &Architecture, material: &Material) -> Evaluation {
+    evaluate_while(architecture, material, &|| true).expect("it is wanted")
+}
+
+fn evaluate_while(architecture: &Architecture, material: &Material, wanted: Wanted<'_>) -> Option<Evaluation> {
     let emphasis = Loss::default().emphasis;
     let window = ((WINDOW_SECONDS * f64::from(material.sample_rate)) as usize).max(1);
     let mut levels = [Sums::default(); LEVELS_DB.len()];
@@ -524,7 +545,7 @@ pub fn evaluate(architecture: &Architecture, material: &Material) -> Evaluation 
     let (mut seconds, mut frames) = (0.0, 0);
     for pair in &material.held {
         let start = Instant::now();
-        let out = play_turning(architecture, material.sample_rate, &pair.dry, &pair.knob);
+        let out = play_while(architecture, material.sample_rate, &pair.dry, &pair.knob, wanted)?;
         seconds += start.elapsed().as_secs_f64();
         frames += out.len();
         let (mut own, mut own_emphasised) = (Sums::default(), Sums::default());
@@ -549,12 +570,12 @@ pub fn evaluate(architecture: &Architecture, material: &Material) -> Evaluation 
         emphasised.join(own_emphasised);
         sounds.push((pair.name.clone(), own.ratio(), own_emphasised.ratio()));
     }
-    Evaluation {
+    Some(Evaluation {
         esr: raw.ratio(),
         esr_emphasised: emphasised.ratio(),
         sounds,
         places: places.into_iter().map(|(place, sums)| (place, sums.ratio())).collect(),
         levels: LEVELS_DB.iter().zip(levels).map(|(top, sums)| (*top, (sums.1 > 0.0).then(|| sums.ratio()))).collect(),
         ns_per_sample: seconds * 1e9 / frames.max(1) as f64,
-    }
+    })
 }

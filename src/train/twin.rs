@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::export::{self, Label};
+use super::material::{Material, MaterialError, Target, Wanted};
 use super::trainer::{Evaluation, Plan, PlanError, Trainer};
-use super::{Material, MaterialError};
 use crate::dsp::Settings;
 use crate::neural::{Model, ModelError};
 
 /// Seconds of training after which what is held out is measured for the first time; then each time at twice the seconds.
 const FIRST_LOOK_SECONDS: f64 = 2.0;
 /// Of generated material.
-pub const MATERIAL_SECONDS: f64 = 120.0;
+const MATERIAL_SECONDS: f64 = 120.0;
 
 /// How far a training is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,8 +46,9 @@ pub enum TwinError {
     File,
 }
 
-/// Trains a network to do what an algorithm does with these settings. `watch` is called behind every step; `false` ends the training
-/// without a twin. [a thread of its own, of low priority: takes as long as the plan says]
+/// Trains a network to do what an algorithm does with these settings, as a model of this name. `watch` is called behind every step. As
+/// soon as it is no longer `wanted` it ends without a twin; within a millisecond's work, apart from the beginning and the end of a step
+/// and of a file. [a thread of its own, of low priority: takes as long as the plan says]
 ///
 /// # Errors
 /// If the algorithm cannot be rendered, the plan does not fit, or the network diverged.
@@ -55,38 +56,30 @@ pub fn twin(
     settings: &Settings,
     sample_rate: u32,
     plan: Plan,
-    watch: &mut dyn FnMut(&Progress) -> bool,
-) -> Result<Option<Twin>, TwinError> {
-    let material = Material::of_algorithm(settings, sample_rate, MATERIAL_SECONDS, plan.seed)?;
-    let name = format!("{} twin, {}", settings.algorithm().name, plan.design.name());
-    twin_of(material, name, plan, watch)
-}
-
-/// [`twin`] of what the material was rendered with, as a model of this name. [as `twin`]
-///
-/// # Errors
-/// If the plan does not fit, or the network diverged.
-pub fn twin_of(
-    material: Material,
     name: String,
-    plan: Plan,
-    watch: &mut dyn FnMut(&Progress) -> bool,
+    wanted: Wanted<'_>,
+    watch: &mut dyn FnMut(&Progress),
 ) -> Result<Option<Twin>, TwinError> {
-    let sample_rate = material.sample_rate;
+    let target = Target::Algorithm(*settings);
+    let material = match Material::of_target(&target, None, sample_rate, (MATERIAL_SECONDS, plan.seed), wanted) {
+        Err(MaterialError::CalledOff) => return Ok(None),
+        other => other?,
+    };
     let mut trainer = Trainer::new(plan, Arc::new(material))?;
     let (mut esr, mut next) = (None, FIRST_LOOK_SECONDS);
     while trainer.progress() < 1.0 {
         trainer.step();
         if trainer.seconds() >= next {
-            esr = Some(trainer.evaluate().esr);
+            let Some(found) = trainer.evaluate_while(wanted) else { return Ok(None) };
+            esr = Some(found.esr);
             next = 2.0 * trainer.seconds();
         }
-        let progress = Progress { done: trainer.progress(), steps: trainer.steps(), seconds: trainer.seconds(), esr };
-        if !watch(&progress) {
+        watch(&Progress { done: trainer.progress(), steps: trainer.steps(), seconds: trainer.seconds(), esr });
+        if !wanted() {
             return Ok(None);
         }
     }
-    let found = trainer.evaluate();
+    let Some(found) = trainer.evaluate_while(wanted) else { return Ok(None) };
     let architecture = trainer.architecture();
     let label = Label { name, sample_rate, esr: found.esr, late_frames: trainer.plan().look_ahead, knob: None };
     let file = export::nam(&architecture, &label).or_else(|| export::keras(&architecture, &label)).ok_or(TwinError::File)?;
