@@ -225,6 +225,7 @@ fn material(matches: &ArgMatches, target: Option<(&Target, Option<Condition>)>, 
             json!({ "circuit": circuit::TRIODE, "volts": stage.volts, "oversampling": stage.oversampling })
         }
     };
+    source["sample_rate"] = json!(rate);
     source["material_seconds"] = json!(seconds);
     source["held_files"] = json!(sounds.iter().map(|(path, _)| path).collect::<Vec<_>>());
     if let Some(knob) = &material.knob {

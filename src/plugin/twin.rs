@@ -21,6 +21,8 @@ use crate::ui::{TWIN_SIZES, TwinStage, TwinView};
 
 /// A twin is put into slot B by itself up to this error to signal: -20 dB, of which neural-amp-modeler's trainer says "great".
 pub const GOOD_ESR: f64 = 0.01;
+/// Frames by which a twin is late: an oversampled curve rings before a sound. Found by trial: docs/training.md.
+const LOOK_AHEAD: usize = 6;
 /// Parameters of A that a twin's name tells.
 const TOLD: usize = 3;
 /// Parameters whose values bring chance into the sound.
@@ -199,8 +201,14 @@ impl Shared {
     /// Begins to train the twin of slot A as it is set now; the view tells why if it cannot. [control thread]
     pub(super) fn train_twin(self: &Arc<Self>, size: usize) {
         let Some(chosen) = TWIN_SIZES.get(size) else { return };
-        let plan = Design::parse(chosen.network)
-            .map(|design| Plan { threads: threads(), ..Plan::new(design, Limit::Seconds(f64::from(chosen.seconds))) });
+        let plan = Design::parse(chosen.network).map(|mut design| {
+            // DC blockers remember long.
+            if let Design::Recurrent(shape) = &mut design {
+                shape.chrono = true;
+            }
+            let plan = Plan::new(design, Limit::Seconds(f64::from(chosen.seconds)));
+            Plan { threads: threads(), look_ahead: LOOK_AHEAD, ..plan }
+        });
         if let Err(error) = plan.and_then(|plan| self.train_twin_by(plan, size)) {
             self.training.stage(TwinStage::Failed(error));
         }
