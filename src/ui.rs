@@ -10,6 +10,7 @@ mod header;
 mod knob;
 mod meter;
 mod model;
+mod record;
 mod theme;
 
 use std::path::{Path, PathBuf};
@@ -21,12 +22,13 @@ use egui::{Rect, ScrollArea, Sense, Ui, UiBuilder, pos2, vec2};
 use crate::dsp::{Algorithm, Index};
 use hands::Hands;
 use meter::Bank;
+pub use record::{StemView, TakeAction, TakeLight, TakePanel, TakeSetup, TakeStart, TakeView};
 
 /// Width and height in logical pixels that the layout is made for: two cards with four columns of knobs each, and all of a model's
 /// card without scrolling.
-pub const SIZE: (u32, u32) = (900, 600);
+pub const SIZE: (u32, u32) = (900, 642);
 /// Width and height below which the whole window scrolls instead of only the cards.
-pub const MIN_SIZE: (u32, u32) = (640, 420);
+pub const MIN_SIZE: (u32, u32) = (640, 462);
 
 /// One of the two places for an algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +99,8 @@ pub trait Controls {
     fn step_model(&self, slot: Slot, step: i32);
     /// The slot is to run without a model.
     fn clear_model(&self, slot: Slot);
+    /// Something is to be done with the recorder.
+    fn take(&self, action: TakeAction);
 }
 
 /// What the audio side tells, once a frame of the window.
@@ -116,6 +120,7 @@ pub struct Snapshot {
     pub blind: BlindView,
     /// Of slot A and of slot B; shown where the slot's algorithm runs a model.
     pub models: [ModelView; 2],
+    pub take: TakeView,
 }
 
 /// How a slot stands with its model.
@@ -201,6 +206,7 @@ pub struct Editor {
     pressed: Option<u8>,
     /// The slot that a model is looked for.
     browser: Option<model::Browser>,
+    takes: TakePanel,
     /// Of the last frame, in seconds of the window.
     time: f64,
 }
@@ -224,6 +230,7 @@ impl Editor {
             folded: None,
             pressed: None,
             browser: None,
+            takes: TakePanel::default(),
             time: 0.0,
         }
     }
@@ -252,6 +259,8 @@ impl Editor {
             self.hands.busy |= self.output.update(&snapshot.output, seconds);
         }
 
+        self.hands.busy |= TakePanel::is_busy(&snapshot.take);
+
         let window = ui.available_rect_before_wrap();
         ui.painter().rect_filled(window, 0, theme::BACKGROUND);
         let least = vec2(MIN_SIZE.0 as f32, MIN_SIZE.1 as f32);
@@ -260,7 +269,7 @@ impl Editor {
         } else {
             ScrollArea::both().id_salt("window").auto_shrink(false).show(ui, |ui| {
                 // Not a scroll area in another one: the inner would keep what the outer needs to bring a focused knob into view.
-                let above = header::HEIGHT + 3.0 * GAP;
+                let above = header::HEIGHT + record::BAR_HEIGHT + 4.0 * GAP;
                 let cards = if hidden { 0.0 } else { self.cards_height(least.x - 2.0 * GAP - self.meters_width(), controls) };
                 let size = window.size().max(vec2(least.x, least.y.max(above + cards)));
                 let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
@@ -277,6 +286,7 @@ impl Editor {
         self.hands.let_go(controls);
         self.hands = Hands::default();
         self.browser = None;
+        self.takes.close();
         self.time = 0.0;
     }
 
@@ -291,14 +301,22 @@ impl Editor {
     fn panels(&mut self, ui: &mut Ui, rect: Rect, controls: &dyn Controls, snapshot: &Snapshot, hidden: bool, scrolls: bool) {
         let rect = rect.shrink(GAP);
         let (head, body) = rect.split_top_bottom_at_y(rect.top() + header::HEIGHT);
-        let body = body.with_min_y(body.top() + GAP);
+        let (body, bar) = body.split_top_bottom_at_y(body.bottom() - record::BAR_HEIGHT);
+        let body = body.with_min_y(body.top() + GAP).with_max_y(body.bottom() - GAP);
         self.header(ui, head, controls, snapshot, hidden);
+        let action = self.takes.bar(ui, bar, &snapshot.take);
+        self.take(controls, action);
         if hidden {
             hidden_notice(ui, body);
             return;
         }
         let (cards, meters) = body.split_left_right_at_x(body.right() - self.meters_width());
         meter::show(ui, &mut self.hands, meters, &mut self.input, &mut self.output, snapshot.channels);
+        if self.takes.is_open() {
+            let action = self.takes.panel(ui, cards.with_max_x(cards.right() - GAP), &snapshot.take);
+            self.take(controls, action);
+            return;
+        }
         if scrolls {
             let mut ui = ui.new_child(UiBuilder::new().max_rect(cards).id_salt("cards"));
             ScrollArea::vertical().auto_shrink(false).show(&mut ui, |ui| {
@@ -308,6 +326,15 @@ impl Editor {
             });
         } else {
             self.cards(ui, cards, controls, &snapshot.models);
+        }
+    }
+
+    fn take(&mut self, controls: &dyn Controls, action: Option<TakeAction>) {
+        if let Some(action) = action {
+            // An owner may tell its host by a gesture of its own.
+            self.hands.let_go(controls);
+            self.hands.busy = true;
+            controls.take(action);
         }
     }
 

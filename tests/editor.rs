@@ -12,7 +12,7 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
 use isotherm::dsp::{Algorithm, Block, Change, Index, Kind, Parameter, PrepareError, Processor, Scale, Settings, Spec, Unit};
 use isotherm::ui::{
-    BlindView, Control, Controls, Editor, FolderView, Level, MIN_SIZE, ModelFacts, ModelView, SIZE, Slot, Snapshot,
+    BlindView, Control, Controls, Editor, FolderView, Level, MIN_SIZE, ModelFacts, ModelView, SIZE, Slot, Snapshot, TakeAction,
 };
 
 struct Nothing;
@@ -119,6 +119,7 @@ enum Did {
     Browse(Slot),
     Step(Slot, i32),
     Clear(Slot),
+    Take(TakeAction),
 }
 
 /// Values in a map, and a record of what was done to them.
@@ -172,6 +173,9 @@ impl Controls for Desk {
     fn clear_model(&self, slot: Slot) {
         self.did.borrow_mut().push(Did::Clear(slot));
     }
+    fn take(&self, action: TakeAction) {
+        self.did.borrow_mut().push(Did::Take(action));
+    }
 }
 
 struct State {
@@ -190,6 +194,7 @@ fn silence(channels: usize) -> Snapshot {
         load: 0.12,
         blind: BlindView::Off,
         models: Default::default(),
+        take: Default::default(),
     }
 }
 

@@ -13,8 +13,9 @@ use nice_plug_egui::{EguiEditor, EguiEditorState, EguiNiceSettings, Frame, NiceE
 use super::Shared;
 use super::models::Wish;
 use super::params::{Knob, SLOTS};
+use super::workshop::RECORD;
 use crate::algorithm::REGISTRY;
-use crate::ui::{BlindView, Control, Controls, Editor, Level, Slot, Snapshot};
+use crate::ui::{BlindView, Control, Controls, Editor, Level, Slot, Snapshot, TakeAction};
 
 /// Keeps the parameters alive for as long as the wrapper uses them.
 pub struct SharedParams(pub Arc<Shared>);
@@ -26,11 +27,16 @@ unsafe impl Params for SharedParams {
     }
 
     fn serialize_fields(&self) -> BTreeMap<String, String> {
-        SLOTS.iter().zip(&self.0.models).map(|(name, model)| (model_field(name), model.stored().to_string())).collect()
+        let models = SLOTS.iter().zip(&self.0.models).map(|(name, model)| (model_field(name), model.stored().to_string()));
+        models.chain([(TAKES_FIELD.into(), self.0.takes.stored())]).collect()
     }
 
     /// Reads nothing: a host may call this on any thread. What is not there stays, as with parameters.
     fn deserialize_fields(&self, fields: &BTreeMap<String, String>) {
+        if let Some(field) = fields.get(TAKES_FIELD) {
+            self.0.takes.restore(field);
+            self.0.orders.ask(RECORD);
+        }
         for (slot, name) in SLOTS.iter().enumerate() {
             if let Some(field) = fields.get(&model_field(name)) {
                 self.0.ask_model(slot, Wish::Restore(field.clone()));
@@ -38,6 +44,9 @@ unsafe impl Params for SharedParams {
         }
     }
 }
+
+/// A state's name for what is recorded, and where, for ever.
+const TAKES_FIELD: &str = "takes";
 
 /// A state's name for a slot's model, for ever: `a_model`.
 fn model_field(slot: &str) -> String {
@@ -113,6 +122,7 @@ fn snapshot(shared: &Shared) -> Snapshot {
             (true, true) => BlindView::Revealed { left: slot_of(shared.blind.slot(0)) },
         },
         models: [shared.models[0].view(), shared.models[1].view()],
+        take: shared.takes.view(shared.is_armed(), channels),
     }
 }
 
@@ -136,6 +146,12 @@ impl Hand<'_> {
         self.begin(control);
         self.set(control, self.get(control));
         self.end(control);
+    }
+
+    fn switch(&self, parameter: &BoolParam, on: bool) {
+        self.setter.begin_set_parameter(parameter);
+        self.setter.set_parameter(parameter, on);
+        self.setter.end_set_parameter(parameter);
     }
 
     fn target(&self, control: Control) -> Option<Target<'_>> {
@@ -223,5 +239,25 @@ impl Controls for Hand<'_> {
 
     fn clear_model(&self, slot: Slot) {
         self.ask_model(slot, Wish::Clear);
+    }
+
+    fn take(&self, action: TakeAction) {
+        let bank = &self.shared.bank;
+        match action {
+            TakeAction::Arm(on) => self.switch(&bank.arm, on),
+            TakeAction::Record(on) => {
+                if !on || bank.record.value() {
+                    self.shared.takes.tell(on);
+                }
+                self.switch(&bank.record, on);
+            }
+            TakeAction::Mark => self.shared.takes.mark(),
+            TakeAction::Setup(setup) => {
+                self.shared.takes.set(setup);
+                self.shared.orders.ask(RECORD);
+                // The framework cannot say that a state is no longer the saved one; a touched parameter does.
+                self.switch(&bank.arm, bank.arm.value());
+            }
+        }
     }
 }
