@@ -301,8 +301,8 @@ impl Editor {
     fn panels(&mut self, ui: &mut Ui, rect: Rect, controls: &dyn Controls, snapshot: &Snapshot, hidden: bool, scrolls: bool) {
         let rect = rect.shrink(GAP);
         let (head, body) = rect.split_top_bottom_at_y(rect.top() + header::HEIGHT);
-        let (body, bar) = body.split_top_bottom_at_y(body.bottom() - record::BAR_HEIGHT);
-        let body = body.with_min_y(body.top() + GAP).with_max_y(body.bottom() - GAP);
+        let (bar, body) = body.with_min_y(body.top() + GAP).split_top_bottom_at_y(body.top() + GAP + record::BAR_HEIGHT);
+        let body = body.with_min_y(body.top() + GAP);
         self.header(ui, head, controls, snapshot, hidden);
         let action = self.takes.bar(ui, bar, &snapshot.take);
         self.take(controls, action);

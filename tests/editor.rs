@@ -1125,3 +1125,29 @@ fn an_algorithm_that_runs_no_model_closes_the_browser() {
     harness.run();
     harness.get_by_label("B Input");
 }
+
+#[test]
+fn the_takes_panel_stands_in_the_place_of_the_cards_and_its_actions_reach_the_owner() {
+    let mut harness = window();
+    click(&mut harness, "Takes");
+    assert!(harness.query_by_label("A algorithm").is_none());
+    assert_apart(&reachable(&harness));
+    click(&mut harness, "Arm");
+    click(&mut harness, "Record Output");
+    let mut setup = isotherm::ui::TakeSetup::default();
+    setup.sources[3] = true;
+    assert_eq!(did(&mut harness), [Did::Take(TakeAction::Arm(true)), Did::Take(TakeAction::Setup(setup))]);
+    click(&mut harness, "Takes");
+    harness.get_by_label("A algorithm");
+}
+
+#[test]
+fn a_blind_comparison_hides_the_takes_panel_and_leaves_its_bar() {
+    let mut harness = window();
+    click(&mut harness, "Takes");
+    harness.state_mut().snapshot.blind = BlindView::Hidden;
+    harness.run();
+    assert!(harness.query_by_label("Record Slot A").is_none());
+    click(&mut harness, "Arm");
+    assert_eq!(did(&mut harness), [Did::Take(TakeAction::Arm(true))]);
+}

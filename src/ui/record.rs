@@ -523,8 +523,10 @@ fn label(ui: &Ui, row: Rect, text: &str) {
 
 /// A line of text with a name, cut to its place; all of it is in the tip.
 fn said(ui: &Ui, rect: Rect, name: &str, text: &str, color: Color32, tip: &str) {
-    let galley = theme::line(ui, text, &[12.0, 11.0, 10.0], color, rect.width());
-    ui.painter().galley(pos2(rect.left(), rect.center().y - galley.size().y / 2.0), galley, color);
+    if !text.is_empty() {
+        let galley = theme::line(ui, text, &[12.0, 11.0, 10.0], color, rect.width());
+        ui.painter().galley(pos2(rect.left(), rect.center().y - galley.size().y / 2.0), galley, color);
+    }
     let response = ui.interact(rect, Id::unique(("isotherm take", name)), Sense::hover());
     response.widget_info(|| {
         let mut info = WidgetInfo::labeled(Role::Status, true, name);
