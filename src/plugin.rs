@@ -3,6 +3,7 @@
 mod editor;
 mod models;
 mod params;
+mod record;
 mod twin;
 mod workshop;
 
@@ -19,7 +20,8 @@ use crate::listen::Blind;
 use crate::slots::{Heard, Meters, Slots};
 use models::{Holder, Wish};
 use params::Bank;
-use workshop::{FREE, LOAD, Orders, REMAKE, TOSS, Workshop};
+use record::{Deck, Takes};
+use workshop::{FREE, LOAD, Orders, RECORD, REMAKE, TOSS, Workshop};
 
 /// The most channels of a layout.
 const WIDEST: usize = 32;
@@ -29,6 +31,7 @@ struct Shared {
     bank: Bank,
     /// Of each slot.
     models: [Holder; 2],
+    takes: Takes,
     blind: Blind,
     /// Grows with every press of a listen button, so that pressing the same side again is heard.
     presses: AtomicU32,
@@ -84,6 +87,11 @@ impl Shared {
         }
     }
 
+    /// Whether there shall be a recorder. [audio thread]
+    fn is_armed(&self) -> bool {
+        self.bank.arm.modulated_plain_value() || self.bank.record.modulated_plain_value()
+    }
+
     fn bench(&self) -> MutexGuard<'_, Bench> {
         self.bench.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -133,6 +141,9 @@ impl Shared {
         }
         if jobs & REMAKE != 0 {
             self.orders.made();
+        }
+        if jobs & RECORD != 0 {
+            self.takes.work(bench.spec, self.is_armed());
         }
     }
 
@@ -185,6 +196,7 @@ pub struct Isotherm {
     editor_state: Arc<nice_plug_egui::EguiEditorState>,
     /// Nothing before the first `activate`.
     swap: Option<Swap<Slots>>,
+    deck: Deck,
     /// No frame since `activate` or `reset`: other slots are taken at once, without a dip.
     fresh: bool,
     offline: bool,
@@ -198,10 +210,12 @@ impl Default for Isotherm {
     fn default() -> Self {
         let (width, height) = crate::ui::SIZE;
         let orders: Arc<Orders> = Arc::default();
+        let (takes, deck) = Takes::new();
         let plugin = Self {
             shared: Arc::new(Shared {
                 bank: Bank::new(&orders),
                 models: Default::default(),
+                takes,
                 blind: Blind::new(),
                 presses: AtomicU32::new(0),
                 meters: Meters::new(WIDEST),
@@ -221,6 +235,7 @@ impl Default for Isotherm {
                 1.0,
             ),
             swap: None,
+            deck,
             fresh: true,
             offline: false,
             reported: 0,
@@ -347,6 +362,8 @@ impl Plugin for Isotherm {
         let sent = Some([*slots.settings(0), *slots.settings(1)]);
         let (swap, sender) = Swap::new(slots, config.sample_rate);
         *bench = Bench { spec: Some(spec), sender: Some(sender), sent };
+        // What is armed already misses no frame.
+        self.shared.takes.work(bench.spec, self.shared.is_armed());
         drop(bench);
         self.swap = Some(swap);
         self.fresh = true;
@@ -375,9 +392,26 @@ impl Plugin for Isotherm {
         let start = Instant::now();
         let frames = buffer.samples();
         self.follow();
+        let (armed, record) = (self.shared.is_armed(), self.shared.bank.record.modulated_plain_value());
+        let playing = context.transport().playing;
+        self.deck.follow(&self.shared.takes, &self.shared.orders, armed, record, playing, self.offline);
         let Some(swap) = &mut self.swap else { return ProcessStatus::Normal };
         let mut block: ArrayVec<&mut [f32], MAX_CHANNELS> = buffer.as_slice().iter_mut().map(|c| &mut **c).collect();
-        let replaced = swap.run(&mut block, Slots::latency, |slots, block| slots.process(block));
+        let mut rolling = self.deck.begin(frames);
+        let mut from = 0;
+        let replaced = swap.run(&mut block, Slots::latency, |slots, block| {
+            let frames = block.first().map_or(0, |c| c.len());
+            match &mut rolling {
+                Some(rolling) => {
+                    slots.process_tapped(block, |tap, channel, at, samples| rolling.tap(tap, channel, from + at, samples));
+                }
+                None => slots.process(block),
+            }
+            from += frames;
+        });
+        if let Some(rolling) = rolling {
+            rolling.finish(&block);
+        }
         let settled = self.fresh;
         self.fresh &= frames == 0;
         if replaced || settled {
@@ -430,6 +464,10 @@ impl ClapPlugin for Isotherm {
                 page.add_param(&bank.blind);
                 page.add_param(&bank.slots[0].algorithm);
                 page.add_param(&bank.slots[1].algorithm);
+            });
+            section.add_page("Takes", |page| {
+                page.add_param(&bank.arm);
+                page.add_param(&bank.record);
             });
         });
         for (slot, name) in bank.slots.iter().zip(params::SLOTS) {

@@ -24,6 +24,15 @@ pub enum Heard {
     Bypass,
 }
 
+/// Where sound can be tapped. All places are aligned with the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tap {
+    /// The input as bypass lets it through: silent where it is no finite number.
+    Input,
+    /// What the slot at this position gives.
+    Slot(usize),
+}
+
 /// See the module.
 pub struct Slots {
     plan: Plan,
@@ -69,13 +78,19 @@ impl Slots {
             sides.push(bus);
         }
         // The effects clean what they read themselves.
-        sides.push(builder.guard(input));
+        let guarded = builder.guard(input);
+        sides.push(guarded);
         let switch = builder.switch(&sides, side(heard, slots.len()));
         let mut output = switch;
         if let Some(meters) = meters {
             output = builder.meter_to(output, &meters.output);
         }
         builder.output(output);
+        // The ends of the taps, in the order of `process_tapped`.
+        builder.output(guarded);
+        for (bus, _) in &slots {
+            builder.output(*bus);
+        }
         Ok(Self { plan: builder.compile()?, slots, switch, heard })
     }
 
@@ -152,6 +167,15 @@ impl Slots {
     /// In place, any number of frames. [audio thread]
     pub fn process(&mut self, block: &mut Block<'_>) {
         self.plan.run_in_place(block);
+    }
+
+    /// As [`Self::process`]; what passes the taps goes to `tap` in pieces: place, channel, first frame in the block, samples.
+    /// [audio thread]
+    pub fn process_tapped(&mut self, block: &mut Block<'_>, mut tap: impl FnMut(Tap, usize, usize, &[f32])) {
+        self.plan.run_tapped(block, |end, channel, at, samples| {
+            let place = if end == 1 { Tap::Input } else { Tap::Slot(end - 2) };
+            tap(place, channel, at, samples);
+        });
     }
 
     /// The plan, for what it measures. [the thread that runs it]

@@ -10,6 +10,7 @@ mod header;
 mod knob;
 mod meter;
 mod model;
+mod record;
 mod theme;
 mod twin;
 
@@ -22,13 +23,14 @@ use egui::{Rect, ScrollArea, Sense, Ui, UiBuilder, pos2, vec2};
 use crate::dsp::{Algorithm, Index};
 use hands::Hands;
 use meter::Bank;
+pub use record::{StemView, TakeAction, TakeLight, TakePanel, TakeSetup, TakeStart, TakeView};
 pub use twin::{TWIN_SIZES, TwinSize, TwinStage, TwinView, TwinWish};
 
 /// Width and height in logical pixels that the layout is made for: two cards with four columns of knobs each, and all of a model's
-/// card without scrolling, above the strip that trains.
-pub const SIZE: (u32, u32) = (900, 648);
+/// card without scrolling, between the recorder's bar and the strip that trains.
+pub const SIZE: (u32, u32) = (900, 690);
 /// Width and height below which the whole window scrolls instead of only the cards.
-pub const MIN_SIZE: (u32, u32) = (640, 420);
+pub const MIN_SIZE: (u32, u32) = (640, 462);
 
 /// One of the two places for an algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -101,6 +103,8 @@ pub trait Controls {
     fn clear_model(&self, slot: Slot);
     /// The training of slot A's twin.
     fn twin(&self, wish: TwinWish);
+    /// Something is to be done with the recorder.
+    fn take(&self, action: TakeAction);
 }
 
 /// What the audio side tells, once a frame of the window.
@@ -121,6 +125,7 @@ pub struct Snapshot {
     /// Of slot A and of slot B; shown where the slot's algorithm runs a model.
     pub models: [ModelView; 2],
     pub twin: TwinView,
+    pub take: TakeView,
 }
 
 /// How a slot stands with its model.
@@ -208,6 +213,7 @@ pub struct Editor {
     browser: Option<model::Browser>,
     /// Of the next twin: position in [`TWIN_SIZES`].
     twin_size: usize,
+    takes: TakePanel,
     /// Of the last frame, in seconds of the window.
     time: f64,
 }
@@ -232,6 +238,7 @@ impl Editor {
             pressed: None,
             browser: None,
             twin_size: 0,
+            takes: TakePanel::default(),
             time: 0.0,
         }
     }
@@ -264,6 +271,8 @@ impl Editor {
             self.hands.busy |= self.output.update(&snapshot.output, seconds);
         }
 
+        self.hands.busy |= TakePanel::is_busy(&snapshot.take);
+
         let window = ui.available_rect_before_wrap();
         ui.painter().rect_filled(window, 0, theme::BACKGROUND);
         let least = vec2(MIN_SIZE.0 as f32, MIN_SIZE.1 as f32);
@@ -272,7 +281,7 @@ impl Editor {
         } else {
             ScrollArea::both().id_salt("window").auto_shrink(false).show(ui, |ui| {
                 // Not a scroll area in another one: the inner would keep what the outer needs to bring a focused knob into view.
-                let above = header::HEIGHT + twin::HEIGHT + 4.0 * GAP;
+                let above = header::HEIGHT + record::BAR_HEIGHT + twin::HEIGHT + 5.0 * GAP;
                 let cards = if hidden { 0.0 } else { self.cards_height(least.x - 2.0 * GAP - self.meters_width(), controls) };
                 let size = window.size().max(vec2(least.x, least.y.max(above + cards)));
                 let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
@@ -289,6 +298,7 @@ impl Editor {
         self.hands.let_go(controls);
         self.hands = Hands::default();
         self.browser = None;
+        self.takes.close();
         self.time = 0.0;
     }
 
@@ -303,8 +313,11 @@ impl Editor {
     fn panels(&mut self, ui: &mut Ui, rect: Rect, controls: &dyn Controls, snapshot: &Snapshot, hidden: bool, scrolls: bool) {
         let rect = rect.shrink(GAP);
         let (head, body) = rect.split_top_bottom_at_y(rect.top() + header::HEIGHT);
+        let (bar, body) = body.with_min_y(body.top() + GAP).split_top_bottom_at_y(body.top() + GAP + record::BAR_HEIGHT);
         let body = body.with_min_y(body.top() + GAP);
         self.header(ui, head, controls, snapshot, hidden);
+        let action = self.takes.bar(ui, bar, &snapshot.take);
+        self.take(controls, action);
         if hidden {
             hidden_notice(ui, body);
             return;
@@ -315,6 +328,11 @@ impl Editor {
         twin::show(ui, &mut self.hands, controls, strip, &snapshot.twin, a_runs_model, &mut self.twin_size);
         let (cards, meters) = body.split_left_right_at_x(body.right() - self.meters_width());
         meter::show(ui, &mut self.hands, meters, &mut self.input, &mut self.output, snapshot.channels);
+        if self.takes.is_open() {
+            let action = self.takes.panel(ui, cards.with_max_x(cards.right() - GAP), &snapshot.take);
+            self.take(controls, action);
+            return;
+        }
         if scrolls {
             let mut ui = ui.new_child(UiBuilder::new().max_rect(cards).id_salt("cards"));
             ScrollArea::vertical().auto_shrink(false).show(&mut ui, |ui| {
@@ -324,6 +342,15 @@ impl Editor {
             });
         } else {
             self.cards(ui, cards, controls, &snapshot.models);
+        }
+    }
+
+    fn take(&mut self, controls: &dyn Controls, action: Option<TakeAction>) {
+        if let Some(action) = action {
+            // An owner may tell its host by a gesture of its own.
+            self.hands.let_go(controls);
+            self.hands.busy = true;
+            controls.take(action);
         }
     }
 

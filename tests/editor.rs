@@ -12,8 +12,8 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
 use isotherm::dsp::{Algorithm, Block, Change, Index, Kind, Parameter, PrepareError, Processor, Scale, Settings, Spec, Unit};
 use isotherm::ui::{
-    BlindView, Control, Controls, Editor, FolderView, Level, MIN_SIZE, ModelFacts, ModelView, SIZE, Slot, Snapshot, TwinStage,
-    TwinView, TwinWish,
+    BlindView, Control, Controls, Editor, FolderView, Level, MIN_SIZE, ModelFacts, ModelView, SIZE, Slot, Snapshot, TakeAction,
+    TwinStage, TwinView, TwinWish,
 };
 
 struct Nothing;
@@ -121,6 +121,7 @@ enum Did {
     Step(Slot, i32),
     Clear(Slot),
     Twin(TwinWish),
+    Take(TakeAction),
 }
 
 /// Values in a map, and a record of what was done to them.
@@ -177,6 +178,9 @@ impl Controls for Desk {
     fn twin(&self, wish: TwinWish) {
         self.did.borrow_mut().push(Did::Twin(wish));
     }
+    fn take(&self, action: TakeAction) {
+        self.did.borrow_mut().push(Did::Take(action));
+    }
 }
 
 struct State {
@@ -196,6 +200,7 @@ fn silence(channels: usize) -> Snapshot {
         blind: BlindView::Off,
         models: Default::default(),
         twin: TwinView::default(),
+        take: Default::default(),
     }
 }
 
@@ -1226,4 +1231,30 @@ fn every_stage_of_a_training_stays_apart_from_the_rest() {
             assert_apart(&reachable(&harness));
         }
     }
+}
+
+#[test]
+fn the_takes_panel_stands_in_the_place_of_the_cards_and_its_actions_reach_the_owner() {
+    let mut harness = window();
+    click(&mut harness, "Takes");
+    assert!(harness.query_by_label("A algorithm").is_none());
+    assert_apart(&reachable(&harness));
+    click(&mut harness, "Arm");
+    click(&mut harness, "Record Output");
+    let mut setup = isotherm::ui::TakeSetup::default();
+    setup.sources[3] = true;
+    assert_eq!(did(&mut harness), [Did::Take(TakeAction::Arm(true)), Did::Take(TakeAction::Setup(setup))]);
+    click(&mut harness, "Takes");
+    harness.get_by_label("A algorithm");
+}
+
+#[test]
+fn a_blind_comparison_hides_the_takes_panel_and_leaves_its_bar() {
+    let mut harness = window();
+    click(&mut harness, "Takes");
+    harness.state_mut().snapshot.blind = BlindView::Hidden;
+    harness.run();
+    assert!(harness.query_by_label("Record Slot A").is_none());
+    click(&mut harness, "Arm");
+    assert_eq!(did(&mut harness), [Did::Take(TakeAction::Arm(true))]);
 }

@@ -211,9 +211,13 @@ impl Builder {
                 let early = due - latencies[bus.node];
                 let mut from: usize = place[bus.node];
                 if early > 0 {
-                    let delays = vec![Delay::new(early); bus.channels];
-                    steps.push(Step::new(Kind::Delay(delays), vec![from], bus.channels));
-                    from = steps.len() - 1;
+                    // All that need this bus so late read one delay.
+                    let delays = |s: &Step| matches!(&s.kind, Kind::Delay(d) if s.reads == [from] && d[0].frames() == early);
+                    from = steps.iter().position(delays).unwrap_or_else(|| {
+                        let delays = vec![Delay::new(early); bus.channels];
+                        steps.push(Step::new(Kind::Delay(delays), vec![from], bus.channels));
+                        steps.len() - 1
+                    });
                 }
                 reads.push(from);
             }

@@ -76,11 +76,12 @@ impl Ends for Separate<'_, '_, '_, '_, '_> {
     }
 }
 
-struct Same<'a, 'b> {
+struct Same<'a, 'b, F> {
     block: &'a mut Block<'b>,
+    tap: F,
 }
 
-impl Ends for Same<'_, '_> {
+impl<F: FnMut(usize, usize, usize, &[f32])> Ends for Same<'_, '_, F> {
     fn read(&self, _: usize, channel: usize, at: usize, to: &mut [f32]) {
         match self.block.get(channel).and_then(|c| c.get(at..at + to.len())) {
             Some(from) => to.copy_from_slice(from),
@@ -88,8 +89,10 @@ impl Ends for Same<'_, '_> {
         }
     }
 
-    fn write(&mut self, _: usize, channel: usize, at: usize, from: &[f32]) {
-        if let Some(to) = self.block.get_mut(channel).and_then(|c| c.get_mut(at..at + from.len())) {
+    fn write(&mut self, end: usize, channel: usize, at: usize, from: &[f32]) {
+        if end > 0 {
+            (self.tap)(end, channel, at, from);
+        } else if let Some(to) = self.block.get_mut(channel).and_then(|c| c.get_mut(at..at + from.len())) {
             to.copy_from_slice(from);
         }
     }
@@ -125,10 +128,16 @@ impl Plan {
         self.run_ends(&mut Separate { ins, outs }, frames);
     }
 
-    /// One block that is both input and output. [audio thread]
+    /// One block that is both input and the first output. [audio thread]
     pub fn run_in_place(&mut self, block: &mut Block<'_>) {
+        self.run_tapped(block, |_, _, _, _| ());
+    }
+
+    /// As [`Self::run_in_place`]; what the output ends behind the first give goes to `tap`: the end, from 1, the channel, the first
+    /// frame in the block, the samples. [audio thread]
+    pub fn run_tapped(&mut self, block: &mut Block<'_>, tap: impl FnMut(usize, usize, usize, &[f32])) {
         let frames = block.first().map_or(0, |c| c.len());
-        self.run_ends(&mut Same { block }, frames);
+        self.run_ends(&mut Same { block, tap }, frames);
     }
 
     fn run_ends(&mut self, ends: &mut impl Ends, frames: usize) {

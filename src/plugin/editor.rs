@@ -14,8 +14,9 @@ use super::Shared;
 use super::models::Wish;
 use super::params::{Knob, SLOTS};
 use super::twin;
+use super::workshop::RECORD;
 use crate::algorithm::REGISTRY;
-use crate::ui::{BlindView, Control, Controls, Editor, Level, Slot, Snapshot, TwinWish};
+use crate::ui::{BlindView, Control, Controls, Editor, Level, Slot, Snapshot, TakeAction, TwinWish};
 
 /// Keeps the parameters alive for as long as the wrapper uses them.
 pub struct SharedParams(pub Arc<Shared>);
@@ -27,11 +28,16 @@ unsafe impl Params for SharedParams {
     }
 
     fn serialize_fields(&self) -> BTreeMap<String, String> {
-        SLOTS.iter().zip(&self.0.models).map(|(name, model)| (model_field(name), model.stored().to_string())).collect()
+        let models = SLOTS.iter().zip(&self.0.models).map(|(name, model)| (model_field(name), model.stored().to_string()));
+        models.chain([(TAKES_FIELD.into(), self.0.takes.stored())]).collect()
     }
 
     /// Reads nothing: a host may call this on any thread. What is not there stays, as with parameters.
     fn deserialize_fields(&self, fields: &BTreeMap<String, String>) {
+        if let Some(field) = fields.get(TAKES_FIELD) {
+            self.0.takes.restore(field);
+            self.0.orders.ask(RECORD);
+        }
         for (slot, name) in SLOTS.iter().enumerate() {
             if let Some(field) = fields.get(&model_field(name)) {
                 self.0.ask_model(slot, Wish::Restore(field.clone()));
@@ -39,6 +45,9 @@ unsafe impl Params for SharedParams {
         }
     }
 }
+
+/// A state's name for what is recorded, and where, for ever.
+const TAKES_FIELD: &str = "takes";
 
 /// A state's name for a slot's model, for ever: `a_model`.
 fn model_field(slot: &str) -> String {
@@ -115,6 +124,7 @@ fn snapshot(shared: &Shared) -> Snapshot {
         },
         models: [shared.models[0].view(), shared.models[1].view()],
         twin: shared.training.view(),
+        take: shared.takes.view(shared.is_armed(), channels),
     }
 }
 
@@ -152,6 +162,12 @@ impl Hand<'_> {
             self.set(control, value);
             self.end(control);
         }
+    }
+
+    fn switch(&self, parameter: &BoolParam, on: bool) {
+        self.setter.begin_set_parameter(parameter);
+        self.setter.set_parameter(parameter, on);
+        self.setter.end_set_parameter(parameter);
     }
 
     fn target(&self, control: Control) -> Option<Target<'_>> {
@@ -249,6 +265,26 @@ impl Controls for Hand<'_> {
             TwinWish::Seat => self.seat_twin(),
             TwinWish::Save => self.shared.training.save(&twin::folder()),
             TwinWish::Dismiss => self.shared.training.dismiss(),
+        }
+    }
+
+    fn take(&self, action: TakeAction) {
+        let bank = &self.shared.bank;
+        match action {
+            TakeAction::Arm(on) => self.switch(&bank.arm, on),
+            TakeAction::Record(on) => {
+                if !on || bank.record.value() {
+                    self.shared.takes.tell(on);
+                }
+                self.switch(&bank.record, on);
+            }
+            TakeAction::Mark => self.shared.takes.mark(),
+            TakeAction::Setup(setup) => {
+                self.shared.takes.set(setup);
+                self.shared.orders.ask(RECORD);
+                // The framework cannot say that a state is no longer the saved one; a touched parameter does.
+                self.switch(&bank.arm, bank.arm.value());
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nice_plug::prelude::*;
 
-use super::workshop::Orders;
+use super::workshop::{Orders, RECORD};
 use crate::algorithm::REGISTRY;
 use crate::dsp::{Algorithm, Change, Kind, Parameter, Scale, Settings};
 
@@ -125,6 +125,9 @@ pub struct Bank {
     pub listen: IntParam,
     pub bypass: BoolParam,
     pub blind: BoolParam,
+    /// Whether a recorder is kept ready; then takes start and stop at the very frame.
+    pub arm: BoolParam,
+    pub record: BoolParam,
     pub slots: [SlotParams; 2],
 }
 
@@ -147,10 +150,16 @@ impl Bank {
                 })
                 .collect(),
         };
+        let take = |name: &str| {
+            let orders = orders.clone();
+            BoolParam::new(name, false).with_callback(Arc::new(move |_| orders.ask(RECORD)))
+        };
         Self {
             listen: choice("Listen".into(), &["A or X", "B or Y"], 0),
             bypass: BoolParam::new("Bypass", false).make_bypass(),
             blind: BoolParam::new("Blind", false).non_automatable(),
+            arm: take("Arm Recorder").non_automatable(),
+            record: take("Record"),
             slots: [slot(SLOTS[0], 0), slot(SLOTS[1], 1)],
         }
     }
@@ -184,6 +193,11 @@ unsafe impl Params for Bank {
                         }
                     }
                 }
+            }
+            // They came behind the first generation.
+            if since == 1 {
+                map.push(("record_arm".into(), self.arm.as_ptr(), String::new()));
+                map.push(("record".into(), self.record.as_ptr(), String::new()));
             }
         }
         map

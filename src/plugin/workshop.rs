@@ -16,6 +16,8 @@ pub const FREE: u8 = 2;
 pub const TOSS: u8 = 4;
 /// Does what the slots' models are asked for.
 pub const LOAD: u8 = 8;
+/// Opens or closes the recorder, as it is set now.
+pub const RECORD: u8 = 16;
 
 /// What is to be done, as the other threads say it.
 #[derive(Debug, Default)]

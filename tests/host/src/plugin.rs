@@ -12,9 +12,11 @@ use clack_extensions::audio_ports_config::{AudioPortsConfigBuffer, PluginAudioPo
 use clack_extensions::latency::PluginLatency;
 use clack_extensions::params::{ParamInfoBuffer, ParamInfoFlags, PluginParams};
 use clack_extensions::remote_controls::{PluginRemoteControls, RemoteControlsPageBuffer};
+use clack_extensions::render::{PluginRender, RenderMode};
 use clack_extensions::state::PluginState;
 use clack_host::entry::EntryDescriptor;
-use clack_host::events::event_types::ParamValueEvent;
+use clack_host::events::event_types::{ParamValueEvent, TransportEvent, TransportFlags};
+use clack_host::events::{EventFlags, EventHeader};
 use clack_host::prelude::*;
 use clack_host::process::PluginAudioProcessor;
 
@@ -101,6 +103,7 @@ pub struct Plugin {
     restarts: usize,
     parameters: Vec<ParameterInfo>,
     process_time: Duration,
+    playing: bool,
 }
 
 struct Audio {
@@ -160,6 +163,7 @@ impl Plugin {
             restarts: 0,
             parameters: Vec::new(),
             process_time: Duration::ZERO,
+            playing: false,
         };
         plugin.parameters = plugin.read_parameters();
         Ok(plugin)
@@ -489,6 +493,24 @@ impl Plugin {
         Err(HostError::Restless { rounds: SERVE_ROUNDS })
     }
 
+    /// Tells the plug-in whether it is rendered offline, where nobody listens; then serves what it asks for.
+    ///
+    /// # Errors
+    /// If the plug-in refuses, or as [`Self::serve`].
+    pub fn set_offline(&mut self, offline: bool) -> Result<(), HostError> {
+        let mode = if offline { RenderMode::Offline } else { RenderMode::Realtime };
+        self.with_handle(|handle| {
+            let extension = handle.get_extension::<PluginRender>().ok_or(HostError::Extension("render"))?;
+            extension.set(&handle, mode).map_err(|_| HostError::Extension("render"))
+        })?;
+        self.serve()
+    }
+
+    /// Whether the host's transport plays from the next rendering on.
+    pub fn set_playing(&mut self, playing: bool) {
+        self.playing = playing;
+    }
+
     /// Clears the plug-in's memory of past sound, on the audio thread.
     ///
     /// # Panics
@@ -522,7 +544,8 @@ impl Plugin {
         let blocks = cut(frames, blocks, audio.configuration.max_frames_count as usize);
         let mut events = events.to_vec();
         events.sort_by_key(|event| event.frame);
-        let (output, process_time) = on_audio_thread(|| play(audio, input, &blocks, &events))?;
+        let playing = self.playing;
+        let (output, process_time) = on_audio_thread(|| play(audio, input, &blocks, &events, playing))?;
         self.process_time = process_time;
         Ok(output)
     }
@@ -547,6 +570,7 @@ fn play(
     input: &[Vec<f32>],
     blocks: &[Range<usize>],
     events: &[Event],
+    playing: bool,
 ) -> Result<(Vec<Vec<f32>>, Duration), HostError> {
     let error = |block: &Range<usize>, reason: String| HostError::Process { first: block.start, end: block.end, reason };
     let channels = input.len();
@@ -557,6 +581,7 @@ fn play(
     let mut output_ports = AudioPorts::with_capacity(channels, 1);
     let mut time = Duration::ZERO;
     let mut later = events;
+    let transport = transport(playing);
     for block in blocks {
         let now;
         (now, later) = later.split_at(later.partition_point(|event| event.frame < block.end));
@@ -580,13 +605,39 @@ fn play(
         let started = audio.processor.ensure_processing_started().map_err(|e| error(block, e.to_string()))?;
         let steady_time = Some(audio.steady_time);
         let begin = Instant::now();
-        let result =
-            started.process(&inputs, &mut outputs, &InputEvents::from_buffer(&now), &mut OutputEvents::void(), steady_time, None);
+        let result = started.process(
+            &inputs,
+            &mut outputs,
+            &InputEvents::from_buffer(&now),
+            &mut OutputEvents::void(),
+            steady_time,
+            Some(&transport),
+        );
         time += begin.elapsed();
         result.map_err(|e| error(block, e.to_string()))?;
         audio.steady_time += block.len() as u64;
     }
     Ok((output, time))
+}
+
+/// A transport that knows only whether it plays.
+fn transport(playing: bool) -> TransportEvent {
+    TransportEvent {
+        header: EventHeader::new_core(0, EventFlags::empty()),
+        flags: if playing { TransportFlags::IS_PLAYING } else { TransportFlags::empty() },
+        song_pos_beats: Default::default(),
+        song_pos_seconds: Default::default(),
+        tempo: 0.0,
+        tempo_inc: 0.0,
+        loop_start_beats: Default::default(),
+        loop_end_beats: Default::default(),
+        loop_start_seconds: Default::default(),
+        loop_end_seconds: Default::default(),
+        bar_start: Default::default(),
+        bar_number: 0,
+        time_signature_numerator: 0,
+        time_signature_denominator: 0,
+    }
 }
 
 /// `frames` cut into blocks of the given sizes, over and over; the last one may be shorter.

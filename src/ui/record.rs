@@ -1,0 +1,539 @@
+//! Takes: the recorder's bar, and the panel of what is recorded. Both are given a [`TakeView`] and give a [`TakeAction`]; they know
+//! nothing else.
+
+use std::path::PathBuf;
+
+use egui::{Align2, Color32, Id, Key, Rect, Role, ScrollArea, Sense, TextEdit, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+
+use super::{choice, choice::Face, theme};
+
+/// Height of the bar.
+pub(super) const BAR_HEIGHT: f32 = 32.0;
+const GAP: f32 = 6.0;
+const ROW_HEIGHT: f32 = 26.0;
+const LABEL_WIDTH: f32 = 72.0;
+const NUMBER_WIDTH: f32 = 26.0;
+const NAME_WIDTH: f32 = 130.0;
+/// Levels below it are not shown.
+const FLOOR_DB: f32 = -60.0;
+/// How fast a meter falls: 20 dB in 1.7 s (IEC 60268-18).
+const FALL_DB_PER_SECOND: f32 = 20.0 / 1.7;
+const GREEN: Color32 = Color32::from_rgb(0x5f, 0xc9, 0x7a);
+const YELLOW: Color32 = Color32::from_rgb(0xf0, 0xc8, 0x4b);
+/// What can be recorded, in the order of [`TakeSetup::sources`].
+const SOURCES: [&str; 4] = ["Input", "Slot A", "Slot B", "Output"];
+/// The same as stems call them.
+const STEMS: [&str; 4] = ["Dry", "A", "B", "Out"];
+const STARTS: [(TakeStart, &str); 3] =
+    [(TakeStart::Hand, "By hand"), (TakeStart::Transport, "Transport"), (TakeStart::Level, "Level")];
+
+/// What starts a take, besides a hand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+pub enum TakeStart {
+    #[default]
+    Hand,
+    /// The host plays; the take ends when it stops.
+    Transport,
+    /// A sample of a level; the take ends when it has been quiet for a time.
+    Level,
+}
+
+/// What is recorded, and where. A state keeps it: fields are only ever added.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(default))]
+pub struct TakeSetup {
+    /// Where takes are made; empty for the folder that the owner prefers.
+    pub folder: PathBuf,
+    /// Of the take; empty for the owner's.
+    pub name: String,
+    /// Input, slot A, slot B, output.
+    pub sources: [bool; 4],
+    /// Names of the channels; one that lacks or is empty has a number, or L and R.
+    pub channels: Vec<String>,
+    pub start: TakeStart,
+    /// Of [`TakeStart::Level`]: decibels of full scale, and seconds below it that end a take.
+    pub level_db: f32,
+    pub quiet_seconds: f64,
+    /// 0 to 60, put in front of a take.
+    pub pre_roll_seconds: f64,
+    /// New files after so long.
+    pub split_minutes: Option<f64>,
+}
+
+impl Default for TakeSetup {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::new(),
+            name: String::new(),
+            sources: [true, true, true, false],
+            channels: Vec::new(),
+            start: TakeStart::Hand,
+            level_db: -40.0,
+            quiet_seconds: 5.0,
+            pre_roll_seconds: 0.0,
+            split_minutes: None,
+        }
+    }
+}
+
+impl TakeSetup {
+    /// The name of a stem: its source's and its channel's. A channel with a name of its own needs no source beside it if there is
+    /// only one.
+    #[must_use]
+    pub fn stem_name(&self, source: usize, channel: usize, channels: usize) -> String {
+        let only = self.sources.iter().filter(|on| **on).count() == 1;
+        match self.channels.get(channel).filter(|name| !name.is_empty()) {
+            Some(name) if only => name.clone(),
+            Some(name) => format!("{} {name}", STEMS[source]),
+            None if channels == 1 => STEMS[source].into(),
+            None => format!("{} {}", STEMS[source], number(channel, channels)),
+        }
+    }
+
+    /// Sources that are recorded, as positions in [`Self::sources`].
+    pub fn chosen(&self) -> impl Iterator<Item = usize> + '_ {
+        self.sources.iter().enumerate().filter(|(_, on)| **on).map(|(source, _)| source)
+    }
+}
+
+/// What a channel without a name is called.
+fn number(channel: usize, channels: usize) -> String {
+    match (channels, channel) {
+        (2, 0) => "L".into(),
+        (2, 1) => "R".into(),
+        _ => (channel + 1).to_string(),
+    }
+}
+
+/// How the take of now, or the last one, is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TakeLight {
+    #[default]
+    Green,
+    /// The buffer was stretched; nothing is missing.
+    Yellow,
+    /// Frames are lost, or the take ended in an error.
+    Red,
+}
+
+/// A stem that is recorded.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StemView {
+    pub name: String,
+    /// The largest magnitude since the last view; full scale is 1. What was no number is none here.
+    pub peak: f32,
+    /// Samples beyond full scale in the take.
+    pub overs: u64,
+}
+
+/// What the recorder tells, once a frame of the window.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TakeView {
+    pub setup: TakeSetup,
+    /// Of each source.
+    pub channels: usize,
+    /// A recorder is wanted.
+    pub armed: bool,
+    /// There is one.
+    pub ready: bool,
+    pub recording: bool,
+    /// From here on of the take of now, or of the last one.
+    pub light: TakeLight,
+    pub seconds: f64,
+    pub lost_frames: u64,
+    /// Times that the buffer was stretched.
+    pub stretched: u64,
+    pub markers: usize,
+    pub disk_seconds_left: Option<f64>,
+    pub folder: Option<PathBuf>,
+    /// One line.
+    pub error: Option<String>,
+    /// Source after source, each with all its channels; nothing without a recorder.
+    pub stems: Vec<StemView>,
+}
+
+/// What the user wants.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TakeAction {
+    Arm(bool),
+    Record(bool),
+    /// A marker, now.
+    Mark,
+    Setup(TakeSetup),
+}
+
+/// A text that can be typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Field {
+    Folder,
+    Name,
+    Level,
+    Quiet,
+    PreRoll,
+    Split,
+    Channel(usize),
+}
+
+/// A stem's meter.
+#[derive(Clone, Copy, Debug)]
+struct Bar {
+    db: f32,
+    /// Until it is clicked.
+    clipped: bool,
+}
+
+/// State of the view only.
+#[derive(Debug, Default)]
+pub struct TakePanel {
+    open: bool,
+    editing: Option<(Field, String)>,
+    bars: Vec<Bar>,
+    time: f64,
+}
+
+impl TakePanel {
+    /// Whether the panel is wanted beside its bar.
+    #[must_use]
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Whether something moves and the window shall be drawn often.
+    #[must_use]
+    pub fn is_busy(view: &TakeView) -> bool {
+        view.recording || view.armed && view.stems.iter().any(|stem| stem.peak > 0.0)
+    }
+
+    /// Forgets what is being typed, for an owner whose window closes.
+    pub fn close(&mut self) {
+        self.editing = None;
+        self.time = 0.0;
+    }
+
+    /// The bar, and the panel below it if it is wanted, in all of `ui`'s space: for a window that shows nothing else. [control thread]
+    pub fn show(&mut self, ui: &mut Ui, view: &TakeView) -> Option<TakeAction> {
+        theme::apply(ui);
+        let all = ui.available_rect_before_wrap();
+        ui.painter().rect_filled(all, 0, theme::BACKGROUND);
+        let (bar, below) = all.split_top_bottom_at_y(all.top() + BAR_HEIGHT);
+        let action = self.bar(ui, bar, view);
+        let changed = if self.open { self.panel(ui, below.with_min_y(below.top() + GAP), view) } else { None };
+        action.or(changed)
+    }
+
+    /// Arm, record, mark; time, health, room on the disk; the panel's button.
+    pub(super) fn bar(&mut self, ui: &Ui, rect: Rect, view: &TakeView) -> Option<TakeAction> {
+        self.fall(ui, view);
+        let mut action = None;
+        ui.painter().rect_filled(rect, theme::RADIUS, theme::CARD);
+        let inside = rect.shrink(3.0);
+        let mut left = inside.left();
+        let mut place = |width: f32| {
+            left += width + GAP;
+            Rect::from_min_size(pos2(left - width - GAP, inside.top()), vec2(width, inside.height()))
+        };
+        let arm = Face { label: "Arm", text: "Arm", down: Some(view.armed), role: Role::CheckBox, ..Face::default() };
+        let arm = choice::button(ui, place(48.0), Id::unique("isotherm take arm"), &arm);
+        if arm.clicked() {
+            action = Some(TakeAction::Arm(!view.armed));
+        }
+        arm.on_hover_text("Keeps a recorder ready: takes then start at the very frame, with their pre-roll");
+        let text = if view.recording { "Stop" } else { "Record" };
+        let face = Face {
+            label: "Record take",
+            text,
+            down: Some(view.recording),
+            accent: theme::ALARM,
+            role: Role::CheckBox,
+            ..Face::default()
+        };
+        let record = choice::button(ui, place(78.0), Id::unique("isotherm take record"), &face);
+        if record.clicked() {
+            action = Some(TakeAction::Record(!view.recording));
+        }
+        record.on_hover_text("Records what is chosen under Takes, a file for each channel");
+        let face = Face { label: "Mark", text: "Mark", enabled: view.recording, ..Face::default() };
+        let mark = choice::button(ui, place(48.0), Id::unique("isotherm take mark"), &face);
+        if mark.clicked() {
+            action = Some(TakeAction::Mark);
+        }
+        mark.on_hover_text("Puts a marker into the take");
+        let time = place(78.0);
+        let color = if view.recording { theme::TEXT } else { theme::MUTED };
+        said(ui, time, "Take time", &clock(view.seconds), color, "Length of the take");
+
+        let open = Rect::from_min_max(pos2(inside.right() - 60.0, inside.top()), inside.max);
+        let face = Face { label: "Takes", text: "Takes", down: Some(self.open), ..Face::default() };
+        let button = choice::button(ui, open, Id::unique("isotherm takes"), &face);
+        if button.clicked() {
+            self.open = !self.open;
+            self.editing = None;
+        }
+        button.on_hover_text("What is recorded, and where");
+        let disk = open.translate(vec2(-96.0, 0.0)).with_max_x(open.left() - GAP);
+        let left_on_disk = view.disk_seconds_left.map_or(String::new(), |s| format!("{} left", long(s)));
+        said(ui, disk, "Disk left", &left_on_disk, theme::MUTED, "Time that the disk has room for");
+
+        let status = Rect::from_min_max(pos2(time.right() + GAP, inside.top()), pos2(disk.left() - GAP, inside.bottom()));
+        let (light, color) = light(view);
+        let lamp = pos2(status.left() + 7.0, status.center().y);
+        ui.painter().circle_filled(lamp, 5.0, light.unwrap_or(theme::RAISED));
+        let text = status_text(view);
+        said(ui, status.with_min_x(status.left() + 18.0), "Take health", &text, color, &text);
+        action
+    }
+
+    /// What is recorded, and where; names and meters. Nothing of it can be changed during a take.
+    pub(super) fn panel(&mut self, ui: &mut Ui, rect: Rect, view: &TakeView) -> Option<TakeAction> {
+        ui.painter().rect_filled(rect, theme::RADIUS, theme::CARD);
+        let mut ui = ui.new_child(UiBuilder::new().max_rect(rect.shrink(10.0)).id_salt("takes"));
+        let mut setup = view.setup.clone();
+        ScrollArea::vertical().auto_shrink(false).show(&mut ui, |ui| {
+            let width = ui.available_width();
+            let rows = 6 + view.channels;
+            let (area, _) = ui.allocate_exact_size(vec2(width, rows as f32 * (ROW_HEIGHT + GAP)), Sense::hover());
+            let row = |n: usize| {
+                let top = area.top() + n as f32 * (ROW_HEIGHT + GAP);
+                Rect::from_min_size(pos2(area.left(), top), vec2(width - GAP, ROW_HEIGHT))
+            };
+            let enabled = !view.recording;
+            self.sources(ui, row(0), &mut setup, enabled);
+            self.starts(ui, row(1), &mut setup, enabled);
+            if let Some(text) = self.text(ui, row(2), Field::Folder, "Folder", &setup.folder.display().to_string(), enabled) {
+                setup.folder = text.trim().into();
+            }
+            if let Some(text) = self.text(ui, row(3), Field::Name, "Name", &setup.name.clone(), enabled) {
+                text.trim().clone_into(&mut setup.name);
+            }
+            self.times(ui, row(4), &mut setup, enabled);
+            let folder = view.folder.as_ref().map_or(String::new(), |f| f.display().to_string());
+            let (text, color) = view.error.as_ref().map_or((folder.as_str(), theme::MUTED), |e| (e.as_str(), theme::ALARM));
+            said(ui, row(5), "Last take", text, color, text);
+            for channel in 0..view.channels {
+                self.channel(ui, row(6 + channel), channel, view, &mut setup, enabled);
+            }
+        });
+        (setup != view.setup).then_some(TakeAction::Setup(setup))
+    }
+
+    fn sources(&self, ui: &Ui, row: Rect, setup: &mut TakeSetup, enabled: bool) {
+        label(ui, row, "Record");
+        let width = (row.width() - LABEL_WIDTH - 3.0 * GAP) / 4.0;
+        for (n, (name, on)) in SOURCES.iter().zip(&mut setup.sources).enumerate() {
+            let at = pos2(row.left() + LABEL_WIDTH + n as f32 * (width + GAP), row.top());
+            let label = format!("Record {name}");
+            let face = Face { label: &label, text: name, down: Some(*on), enabled, role: Role::CheckBox, ..Face::default() };
+            let rect = Rect::from_min_size(at, vec2(width.min(110.0), ROW_HEIGHT));
+            if choice::button(ui, rect, Id::unique(("isotherm take source", n)), &face).clicked() {
+                *on = !*on;
+            }
+        }
+    }
+
+    fn starts(&mut self, ui: &mut Ui, row: Rect, setup: &mut TakeSetup, enabled: bool) {
+        label(ui, row, "Start");
+        let mut left = row.left() + LABEL_WIDTH;
+        for (start, name) in STARTS {
+            let label = format!("Start: {name}");
+            let on = setup.start == start;
+            let face = Face { label: &label, text: name, down: Some(on), enabled, role: Role::RadioButton, ..Face::default() };
+            let rect = Rect::from_min_size(pos2(left, row.top()), vec2(76.0, ROW_HEIGHT));
+            if choice::button(ui, rect, Id::unique(&label), &face).clicked() {
+                setup.start = start;
+            }
+            left += 76.0 + GAP;
+        }
+        if setup.start == TakeStart::Level {
+            let half = ((row.right() - left - GAP) / 2.0).max(0.0);
+            let rect = Rect::from_min_size(pos2(left, row.top()), vec2(half, ROW_HEIGHT));
+            if let Some(db) = self.figure(ui, rect, Field::Level, "Level in dBFS", f64::from(setup.level_db), enabled) {
+                setup.level_db = db.clamp(f64::from(FLOOR_DB) * 2.0, 0.0) as f32;
+            }
+            let rect = rect.translate(vec2(half + GAP, 0.0));
+            if let Some(seconds) = self.figure(ui, rect, Field::Quiet, "Quiet seconds to end", setup.quiet_seconds, enabled) {
+                setup.quiet_seconds = seconds.clamp(0.1, 3600.0);
+            }
+        }
+    }
+
+    fn times(&mut self, ui: &mut Ui, row: Rect, setup: &mut TakeSetup, enabled: bool) {
+        let (left, right) = row.split_left_right_at_fraction(0.5);
+        label(ui, left, "Pre-roll s");
+        let rect = left.with_min_x(left.left() + LABEL_WIDTH).with_max_x(left.right() - GAP);
+        if let Some(seconds) = self.figure(ui, rect, Field::PreRoll, "Pre-roll seconds", setup.pre_roll_seconds, enabled) {
+            setup.pre_roll_seconds = seconds.clamp(0.0, 60.0);
+        }
+        label(ui, right, "Split min");
+        let rect = right.with_min_x(right.left() + LABEL_WIDTH);
+        let split = setup.split_minutes.unwrap_or(0.0);
+        if let Some(minutes) = self.figure(ui, rect, Field::Split, "Split after minutes", split, enabled) {
+            setup.split_minutes = (minutes > 0.0).then(|| minutes.clamp(0.01, 1440.0));
+        }
+    }
+
+    /// Number, name, and a meter for each source that is recorded.
+    fn channel(&mut self, ui: &mut Ui, row: Rect, channel: usize, view: &TakeView, setup: &mut TakeSetup, enabled: bool) {
+        let number = number(channel, view.channels);
+        let at = pos2(row.left() + NUMBER_WIDTH / 2.0, row.center().y);
+        ui.painter().text(at, Align2::CENTER_CENTER, &number, theme::font(12.0), theme::MUTED);
+        let field = row.with_min_x(row.left() + NUMBER_WIDTH).with_max_x(row.left() + NUMBER_WIDTH + NAME_WIDTH);
+        let name = setup.channels.get(channel).cloned().unwrap_or_default();
+        let label = format!("Name of channel {}", channel + 1);
+        if let Some(text) = self.edit(ui, field, Field::Channel(channel), &label, &name, enabled) {
+            if setup.channels.len() <= channel {
+                setup.channels.resize(channel + 1, String::new());
+            }
+            text.trim().clone_into(&mut setup.channels[channel]);
+        }
+        let count = view.setup.chosen().count();
+        let meters = row.with_min_x(field.right() + GAP);
+        let width = (meters.width() + GAP) / count.max(1) as f32 - GAP;
+        for nth in 0..count {
+            let index = nth * view.channels + channel;
+            let (Some(stem), Some(bar)) = (view.stems.get(index), self.bars.get_mut(index)) else { continue };
+            let at = pos2(meters.left() + nth as f32 * (width + GAP), meters.top());
+            meter(ui, Rect::from_min_size(at, vec2(width, ROW_HEIGHT)), stem, bar);
+        }
+    }
+
+    fn text(&mut self, ui: &mut Ui, row: Rect, field: Field, name: &str, value: &str, enabled: bool) -> Option<String> {
+        label(ui, row, name);
+        self.edit(ui, row.with_min_x(row.left() + LABEL_WIDTH), field, &format!("Take {}", name.to_lowercase()), value, enabled)
+    }
+
+    /// A number that was typed and is one.
+    fn figure(&mut self, ui: &mut Ui, rect: Rect, field: Field, name: &str, value: f64, enabled: bool) -> Option<f64> {
+        let text = self.edit(ui, rect, field, name, &format!("{value}"), enabled)?;
+        text.trim().replace('\u{2212}', "-").parse().ok().filter(|number: &f64| number.is_finite())
+    }
+
+    /// What was typed, once the field is left; Escape leaves it as it was.
+    fn edit(&mut self, ui: &mut Ui, rect: Rect, field: Field, name: &str, value: &str, enabled: bool) -> Option<String> {
+        let mut text = match &self.editing {
+            Some((edited, text)) if *edited == field => text.clone(),
+            _ => value.to_owned(),
+        };
+        let edit = TextEdit::singleline(&mut text).id(Id::unique(("isotherm take", field)));
+        let mut ui = ui.new_child(UiBuilder::new().max_rect(rect));
+        let response = ui.add_enabled_ui(enabled, |ui| ui.put(rect, edit)).inner.accessible_name(name);
+        if response.changed() {
+            self.editing = Some((field, text));
+        }
+        let escaped = ui.input(|i| i.key_pressed(Key::Escape));
+        let left = response.lost_focus();
+        response.on_hover_text(name);
+        let (_, text) = self.editing.take_if(|(edited, _)| left && *edited == field)?;
+        (!escaped && text != value).then_some(text)
+    }
+
+    /// Lets the meters fall and rise.
+    fn fall(&mut self, ui: &Ui, view: &TakeView) {
+        let now = ui.input(|i| i.time);
+        let fallen = FALL_DB_PER_SECOND * (now - self.time).clamp(0.0, 10.0) as f32;
+        self.time = now;
+        self.bars.resize(view.stems.len(), Bar { db: FLOOR_DB, clipped: false });
+        for (bar, stem) in self.bars.iter_mut().zip(&view.stems) {
+            // What is no number has no level: it is shown as too much.
+            let peak = if stem.peak.is_nan() { f32::INFINITY } else { stem.peak };
+            bar.db = (20.0 * peak.log10()).clamp(FLOOR_DB, 6.0).max(bar.db - fallen);
+            bar.clipped |= peak > 1.0;
+        }
+    }
+}
+
+/// A level with its clip light on the right; a click puts the light out.
+fn meter(ui: &Ui, rect: Rect, stem: &StemView, bar: &mut Bar) {
+    let track = rect.shrink2(vec2(0.0, 5.0)).with_max_x(rect.right() - 12.0);
+    let light = Rect::from_min_max(pos2(rect.right() - 9.0, track.top()), track.right_bottom() + vec2(12.0, 0.0));
+    let level = egui::remap_clamp(bar.db, FLOOR_DB..=0.0, track.x_range());
+    let clipped = bar.clipped || stem.overs > 0;
+    let painter = ui.painter();
+    painter.rect_filled(track, 2, theme::SUNKEN);
+    painter.rect_filled(track.with_max_x(level), 2, theme::mix(theme::SUNKEN, theme::NEUTRAL, 0.38));
+    painter.rect_filled(light, 2, if clipped { theme::ALARM } else { theme::RAISED });
+    let text = theme::line(ui, &stem.name, &[11.0, 10.0], theme::TEXT, track.width() - 8.0);
+    painter.galley(pos2(track.left() + 4.0, track.center().y - text.size().y / 2.0), text, theme::TEXT);
+    let response = ui.interact(rect, Id::unique(("isotherm take stem", &stem.name)), Sense::click());
+    if response.clicked() {
+        bar.clipped = false;
+    }
+    let overs = if stem.overs > 0 { format!(", {} samples beyond full scale", stem.overs) } else { String::new() };
+    response.widget_info(|| {
+        let mut info = WidgetInfo::selected(Role::Button, true, clipped, format!("Stem {}", stem.name));
+        info.current_text_value = Some(format!("{:.0} dBFS{overs}", bar.db));
+        info
+    });
+    response.on_hover_text(format!("{}{overs}. Red: clipped; click to reset", stem.name));
+}
+
+fn light(view: &TakeView) -> (Option<Color32>, Color32) {
+    if view.error.is_some() || view.light == TakeLight::Red {
+        return (Some(theme::ALARM), theme::ALARM);
+    }
+    match view.light {
+        TakeLight::Yellow => (Some(YELLOW), YELLOW),
+        _ if view.recording || view.ready => (Some(GREEN), theme::MUTED),
+        _ => (None, theme::MUTED),
+    }
+}
+
+fn status_text(view: &TakeView) -> String {
+    if view.lost_frames > 0 {
+        return format!("{} frames lost", view.lost_frames);
+    }
+    if let Some(error) = &view.error {
+        return error.clone();
+    }
+    let markers = match view.markers {
+        0 => String::new(),
+        1 => ", 1 marker".into(),
+        n => format!(", {n} markers"),
+    };
+    let done = if view.recording { "Recording" } else { "Last take" };
+    match (view.recording || view.folder.is_some(), view.stretched) {
+        (true, 0) => format!("{done}: nothing lost{markers}"),
+        (true, times) => format!("{done}: buffer stretched {times} times, nothing lost{markers}"),
+        (false, _) if view.ready => "Ready".into(),
+        (false, _) if view.armed => "Getting ready".into(),
+        (false, _) => "Not armed".into(),
+    }
+}
+
+/// `1:02:03.4`
+fn clock(seconds: f64) -> String {
+    let tenths = if seconds.is_finite() { (seconds.max(0.0) * 10.0) as u64 } else { 0 };
+    let (minutes, rest) = (tenths / 600, tenths % 600);
+    format!("{}:{:02}:{:02}.{}", minutes / 60, minutes % 60, rest / 10, rest % 10)
+}
+
+/// A time that need not be exact.
+fn long(seconds: f64) -> String {
+    match seconds {
+        s if s >= 7200.0 => format!("{:.0} h", s / 3600.0),
+        s if s >= 120.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.0} s", s.max(0.0)),
+    }
+}
+
+fn label(ui: &Ui, row: Rect, text: &str) {
+    let at = pos2(row.left(), row.center().y);
+    ui.painter().text(at, Align2::LEFT_CENTER, text, theme::font(12.0), theme::MUTED);
+}
+
+/// A line of text with a name, cut to its place; all of it is in the tip.
+fn said(ui: &Ui, rect: Rect, name: &str, text: &str, color: Color32, tip: &str) {
+    if !text.is_empty() {
+        let galley = theme::line(ui, text, &[12.0, 11.0, 10.0], color, rect.width());
+        ui.painter().galley(pos2(rect.left(), rect.center().y - galley.size().y / 2.0), galley, color);
+    }
+    let response = ui.interact(rect, Id::unique(("isotherm take", name)), Sense::hover());
+    response.widget_info(|| {
+        let mut info = WidgetInfo::labeled(Role::Status, true, name);
+        info.current_text_value = Some(text.to_owned());
+        info
+    });
+    if !tip.is_empty() {
+        response.on_hover_text(tip);
+    }
+}
