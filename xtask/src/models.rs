@@ -33,37 +33,37 @@ const ROWS: [Row; 6] = [
         name: "saturator-lstm8",
         extension: "nam",
         of: "the saturator, all at its default",
-        arguments: "--target saturator --network lstm-8 --slow --steps 600",
+        arguments: "--target saturator --network lstm-8 --slow --look-ahead 6 --steps 40000",
     },
     Row {
         name: "saturator-lstm16",
         extension: "nam",
         of: "the saturator, all at its default",
-        arguments: "--target saturator --network lstm-16 --slow --steps 600",
+        arguments: "--target saturator --network lstm-16 --slow --look-ahead 6 --steps 60000",
     },
     Row {
         name: "saturator-24db-lstm8",
         extension: "nam",
         of: "the saturator, drive 24 dB, all else at its default",
-        arguments: "--target saturator --drive 24 --network lstm-8 --slow --steps 600",
+        arguments: "--target saturator --drive 24 --network lstm-8 --slow --look-ahead 6 --steps 40000",
     },
     Row {
         name: "saturator-24db-lstm16",
         extension: "nam",
         of: "the saturator, drive 24 dB, all else at its default",
-        arguments: "--target saturator --drive 24 --network lstm-16 --slow --steps 600",
+        arguments: "--target saturator --drive 24 --network lstm-16 --slow --look-ahead 6 --steps 60000",
     },
     Row {
         name: "saturator-drive-lstm16",
         extension: "json",
         of: "the saturator, knob 1 is its drive from 0 to 36 dB, all else at its default",
-        arguments: "--target saturator --condition drive=0..36 --network lstm-16 --slow --steps 600",
+        arguments: "--target saturator --condition drive=0..36 --network lstm-16 --slow --look-ahead 6 --steps 60000",
     },
     Row {
         name: "triode-lstm16",
         extension: "nam",
         of: "a 12AX7 stage, 2 V for full scale",
-        arguments: "--target triode --volts 2 --network lstm-16 --slow --steps 600",
+        arguments: "--target triode --volts 2 --network lstm-16 --slow --look-ahead 6 --steps 60000",
     },
 ];
 
