@@ -267,7 +267,7 @@ fn account(take: &Path) -> Account {
             if let Some(last) = last {
                 let jump = (number - last).rem_euclid(TURN.into());
                 if missing > 0 {
-                    of_channel.gaps.push((missing, jump as u64 - 1));
+                    of_channel.gaps.push((missing, (jump as u64).saturating_sub(1)));
                 } else if jump != 1 {
                     of_channel.unexplained.push((at, jump));
                 }
@@ -396,8 +396,8 @@ fn what_jack_does_not_give_is_refused_in_one_line() {
     assert!(refused("desk", &[]).contains("jack: unknown device 'desk'; expected system"));
     assert!(refused("system", &["--channels", "1-33"]).contains("asked for channel 33, the device gave 32"));
     assert!(refused("system", &["--device-channels", "64"]).contains("asked for 64 channels, the device gave 32"));
-    assert!(refused("system", &["--rate", "44100"]).contains("asked for 44100 Hz, the device gave 48000"));
-    assert!(refused("system", &["--period", "128"]).contains("asked for a period of 128 frames, the device gave 256"));
+    assert!(refused("system", &["--device-rate", "44100"]).contains("asked for 44100 Hz, the device gave 48000"));
+    assert!(refused("system", &["--device-period", "128"]).contains("asked for a period of 128 frames, the device gave 256"));
     let far = ["--monitor", "1", "--algorithm", "clipper", "--monitor-to", "33"];
     assert!(refused("system", &far).contains("asked for output channel 33, the device gave 32"));
     assert!(!server.folder.path().join("takes").exists());
@@ -486,7 +486,7 @@ fn what_alsa_does_not_give_is_refused_and_never_something_else_taken() {
         let base = ["record", "--host", "alsa", "--out", "takes", "--duration", "1s", "--device", device];
         failure(&server.isotherm(&[&base[..], options].concat()).output().unwrap(), 1)
     };
-    let line = refused("x32s32", &["--rate", "44100"]);
+    let line = refused("x32s32", &["--device-rate", "44100"]);
     assert!(line.contains("x32s32: asked for 44100 Hz, the device gave 48000"), "{line}");
     let line = refused("x32s32", &["--device-format", "S24_3LE"]);
     assert!(line.contains("asked for S24_3LE, the device gave S32_LE"), "{line}");

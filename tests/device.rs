@@ -182,7 +182,7 @@ fn stems_are_dry_while_one_channel_is_heard_through_the_saturator() {
     let (out, heard) = (folder.path().join("takes"), folder.path().join("heard.wav"));
     let base =
         ["record", "--device", text(&path), "--host", "file", "--channels", "1-2,5", "--out", text(&out), "--duration", "600ms"];
-    let monitor = ["--monitor", "2", "--algorithm", "saturator", "--drive", "18", "--monitor-file", text(&heard), "--json"];
+    let monitor = ["--monitor", "2", "--algorithm", "saturator", "--set", "drive=18", "--monitor-file", text(&heard), "--json"];
     let output = run(&[&base[..], &monitor].concat());
     assert!(output.status.success(), "{output:?}");
     let report: Value = serde_json::from_str(String::from_utf8(output.stdout).unwrap().lines().last().unwrap()).unwrap();
@@ -220,7 +220,7 @@ fn a_wrong_call_is_refused_in_one_line_and_leaves_nothing() {
         (&["--channels", "3-1"], 2, "--channels: '3-1' runs backwards"),
         (&["--channels", "1-3,2"], 2, "--channels: found 2 twice"),
         (&["--channels", "0"], 2, "--channels: '0' is no number from 1 to 128"),
-        (&["--rate", "44100"], 1, "asked for 44100 Hz, the device gave 48000"),
+        (&["--device-rate", "44100"], 1, "asked for 44100 Hz, the device gave 48000"),
         (&["--device-format", "U8"], 2, "--device-format: 'U8' is no format; expected S32_LE"),
         (&["--device-channels", "32"], 1, "asked for 32 channels, the device gave 5"),
         (
@@ -230,6 +230,12 @@ fn a_wrong_call_is_refused_in_one_line_and_leaves_nothing() {
         ),
         (&["--monitor", "1", "--algorithm", "clipper"], 2, "--monitor: nowhere to hear it"),
         (&["--monitor", "1,2,3", "--algorithm", "clipper"], 2, "--monitor: found 3 channels"),
+        (
+            &["--monitor", "1", "--algorithm", "clipper", "--set", "drive=3"],
+            2,
+            "--set: 'drive' is no parameter of clipper; expected threshold",
+        ),
+        (&["--monitor", "1", "--algorithm", "clipper", "--set", "threshold=loud"], 2, "--threshold: "),
         (&["--monitor", "1", "--algorithm", "tape"], 2, "unknown algorithm 'tape'"),
         (&["--host", "coreaudio"], 2, "invalid value 'coreaudio'"),
         (&["--fast"], 2, "cannot be used with"),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
-use super::{Failure, format, format_argument, number, say, whole, with_parameters};
+use super::{Failure, format, format_argument, number, say, whole};
 use crate::audio::{Format, NonFinite, wav};
 use crate::record::pcm::Words;
 use crate::record::{Channel, Health, Light, Manifest, Phase, Recorder, Settings, Start, Stop, Writer};
@@ -26,7 +26,7 @@ pub fn command() -> Command {
     let text =
         |name: &'static str, value: &'static str, help: &'static str| Arg::new(name).long(name).value_name(value).help(help);
     let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
-    let command = Command::new("record")
+    Command::new("record")
         .about("Records stems, a file per channel, into a folder of their own; exit code 3 if anything was lost")
         .arg(
             text("device", "NAME", "Source: a device (`isotherm devices` lists them)")
@@ -73,8 +73,7 @@ pub fn command() -> Command {
         .arg(text("duration", "TIME", "Stop after this time"))
         .arg(flag("no-sync", "Leave it to the system when the bytes reach the disk"))
         .arg(flag("no-hashes", "No SHA-256 sums in the manifest"))
-        .arg(flag("json", "The report as JSON; with --device also a line every second"));
-    with_parameters(command, Arg::new("algorithm").help_heading(live::MONITOR).requires("monitor"))
+        .arg(flag("json", "The report as JSON; with --device also a line every second"))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {

@@ -38,7 +38,7 @@ impl Capture {
             writer,
             metering: Metering::new(meter, channels, granted.sample_rate as f32),
             sample_rate: f64::from(granted.sample_rate),
-            full_scale: i32::MAX << (32 - bits),
+            full_scale: i32::MAX >> (32 - bits) << (32 - bits),
             anchor: None,
             away: false,
         }

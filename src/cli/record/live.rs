@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use clap::{Arg, ArgMatches, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde_json::json;
 
 use super::view::{Picture, Screen, Shown, look};
 use super::{Given, interruption, light, losses, ranges, takes_json, tell_takes, text};
-use crate::cli::{Failure, model, say, settings as parameters, whole};
+use crate::algorithm::find;
+use crate::cli::{Failure, flag, model, say, whole};
 use crate::device::{Capture, Granted, Host, Monitor, SampleFormat, Session, State, Wish};
-use crate::dsp::Spec;
+use crate::dsp::{Settings, Spec};
 use crate::graph::{FileSink, Meter};
 use crate::neural::Model;
 use crate::record::{Channel, Phase, Recorder};
@@ -33,17 +34,19 @@ pub fn arguments() -> Vec<Arg> {
     let hosts: Vec<&str> = Host::ALL.iter().map(|host| host.id()).collect();
     let of_device = [
         text("host", "HOST", "How the device is reached").value_parser(hosts),
-        text("rate", "HZ", "Sample rate that the device must have; without it, its own"),
+        text("device-rate", "HZ", "Sample rate that the device must have; without it, its own"),
         text("device-format", "FORMAT", "Samples that the device must give: S32_LE, S24_LE, S24_3LE, S16_LE or FLOAT_LE"),
         text("device-channels", "COUNT", "Channels that the device must have; without it, as many as it has"),
-        text("period", "FRAMES", "Period that the device must have; without it, about 256"),
+        text("device-period", "FRAMES", "Period that the device must have; without it, about 256"),
     ];
     let of_monitor = [
         text("monitor", "LIST", "One or two channels to hear through --algorithm, while all are recorded dry"),
         text("monitor-to", "PAIR", "The device's outputs to hear them on, such as 1,2"),
         text("monitor-device", "NAME", "The device that plays; without it, the one that records"),
         text("monitor-file", "FILE.wav", "What is heard goes to this file, too").value_parser(value_parser!(PathBuf)),
-        model::argument(),
+        text("algorithm", "ID", "What they are heard through (`isotherm algorithms` lists them)").requires("monitor"),
+        text("set", "NAME=VALUE", "A parameter of it, such as drive=18").action(ArgAction::Append).requires("monitor"),
+        model::argument().requires("monitor"),
     ];
     let of_device = of_device.map(|argument| argument.requires("device"));
     let of_monitor = of_monitor.map(|argument| argument.help_heading(MONITOR).requires("device"));
@@ -53,7 +56,7 @@ pub fn arguments() -> Vec<Arg> {
 /// What shall be heard, and where.
 struct Heed {
     channels: Vec<usize>,
-    settings: crate::dsp::Settings,
+    settings: Settings,
     file: Option<PathBuf>,
     /// Settings know it only as long as it is held.
     model: Option<std::sync::Arc<Model>>,
@@ -63,9 +66,9 @@ fn wish(matches: &ArgMatches) -> Result<Wish, Failure> {
     let host = matches.get_one::<String>("host").and_then(|id| Host::find(id)).unwrap_or(Host::ALL[0]);
     let number = |name: &str, most: usize| matches.get_one::<String>(name).map(|text| whole(name, text, 1, most)).transpose();
     let mut wish = Wish::new(host, text(matches, "device"));
-    wish.sample_rate = number("rate", 10_000_000)?.map(|rate| rate as u32);
+    wish.sample_rate = number("device-rate", 10_000_000)?.map(|rate| rate as u32);
     wish.channels = number("device-channels", crate::device::MAX_CHANNELS)?;
-    wish.period_frames = number("period", 1 << 16)?;
+    wish.period_frames = number("device-period", 1 << 16)?;
     if let Some(name) = matches.get_one::<String>("device-format") {
         let known = || SampleFormat::ALL.map(SampleFormat::name).join(", ");
         let wrong = || Failure::Usage(format!("--device-format: '{name}' is no format; expected {}", known()));
@@ -76,6 +79,21 @@ fn wish(matches: &ArgMatches) -> Result<Wish, Failure> {
     }
     wish.output_device = matches.get_one::<String>("monitor-device").cloned();
     Ok(wish)
+}
+
+/// The settings that `--set` makes of an algorithm.
+fn parameters(matches: &ArgMatches, algorithm: &str) -> Result<Settings, Failure> {
+    let row = find(algorithm)?;
+    let mut settings = Settings::new(row);
+    for text in matches.get_many::<String>("set").into_iter().flatten() {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        let index = settings.index(&name.trim().replace('-', "_")).ok_or_else(|| {
+            let own: Vec<String> = row.parameters.iter().map(|p| flag(p.id)).collect();
+            Failure::Usage(format!("--set: '{name}' is no parameter of {}; expected {}", row.id, own.join(", ")))
+        })?;
+        settings.set(index, row.parameters[index].parse(value.trim())?);
+    }
+    Ok(settings)
 }
 
 fn heed(matches: &ArgMatches, wish: &Wish) -> Result<Option<Heed>, Failure> {
