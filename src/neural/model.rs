@@ -20,6 +20,7 @@ pub enum Format {
 }
 
 /// The latest that a model may be on purpose, in frames.
+#[cfg(feature = "models")]
 pub const MOST_LATE_FRAMES: usize = 512;
 
 /// What a model says of itself. What a file does not say is absent.
