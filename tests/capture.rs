@@ -188,7 +188,8 @@ fn jackd(name: &str) -> Option<Process> {
     let (channels, rate, period) = (CHANNELS.to_string(), RATE.to_string(), PERIOD.to_string());
     let dummy = ["-d", "dummy", "-r", &rate, "-p", &period, "-C", &channels, "-P", &channels];
     let mut command = Command::new("jackd");
-    command.args(["-n", name, "-m"]).args(dummy).stdout(Stdio::null()).stderr(Stdio::null());
+    // `-S`: each cycle waits for all clients, so that numbers that are missing are the program's fault.
+    command.args(["-n", name, "-m", "-S"]).args(dummy).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().ok().map(Process)
 }
 
@@ -258,7 +259,7 @@ fn account(take: &Path) -> Account {
             let number = i64::from(*x >> 5) - 1;
             if (*x & 31) as usize != channel || number < 0 {
                 // Silence of a cycle in which cables are put in, behind a gap; or something that is none of ours.
-                assert!(missing > 0 && *x == 0, "channel {channel}, frame {at}: {x}");
+                assert!(missing > 0 && *x == 0, "channel {channel}, frame {at}: {x} of {:?}", manifest.gaps);
                 let silent = found[at..].iter().take_while(|x| **x == 0).count();
                 at += silent;
                 last = None;
@@ -380,7 +381,8 @@ fn a_take_goes_on_when_its_device_comes_back() {
     let manifest = Manifest::load(&server.take()).unwrap();
     let away: Vec<_> = manifest.gaps.iter().filter(|gap| gap.reason == "the device was away").collect();
     assert!(!away.is_empty() && away.iter().map(|gap| gap.frames).sum::<u64>() > 3 * RATE as u64 / 2, "{:?}", manifest.gaps);
-    assert!(account(&server.take()).unexplained.is_empty());
+    let account = account(&server.take());
+    assert!(account.unexplained.is_empty(), "{account:?}, {:?}", manifest.gaps);
     // The take is as long as it took, but for the start of the program and the last look.
     let length = manifest.frames as f64 / RATE as f64;
     assert!(length <= lived && length > lived - 3.0, "{length} s of {lived} s");
@@ -416,7 +418,8 @@ fn a_channel_is_heard_through_the_saturator_while_all_are_recorded_dry() {
     let monitor = ["--monitor", "1", "--algorithm", "saturator", "--monitor-to", "1,2", "--monitor-file", "heard.wav"];
     let output = finish(server.record(&[&monitor[..], &["--duration", "2s"]].concat()));
     let report = report(&output);
-    assert!(account(&server.take()).unexplained.is_empty());
+    let account = account(&server.take());
+    assert!(account.unexplained.is_empty(), "{account:?}, {report}");
     let heard = codes(&server.folder.path().join("heard.wav"));
     assert!(heard.len() + RATE / 2 > 2 * RATE && heard.iter().any(|x| *x != 0), "{} frames, {report}", heard.len());
 }
@@ -488,8 +491,8 @@ fn what_alsa_does_not_give_is_refused_and_never_something_else_taken() {
     };
     let line = refused("x32s32", &["--device-rate", "44100"]);
     assert!(line.contains("x32s32: asked for 44100 Hz, the device gave 48000"), "{line}");
-    let line = refused("x32s32", &["--device-format", "S24_3LE"]);
-    assert!(line.contains("asked for S24_3LE, the device gave S32_LE"), "{line}");
+    let line = refused("jack32", &["--device-format", "S24_3LE"]);
+    assert!(line.contains("asked for S24_3LE, the device gave FLOAT_LE"), "{line}");
     let line = refused("x32s32", &["--device-channels", "16"]);
     assert!(line.contains("asked for 16 channels, the device gave 32"), "{line}");
     let line = refused("x32s32", &["--channels", "40"]);
@@ -503,6 +506,6 @@ fn what_alsa_does_not_give_is_refused_and_never_something_else_taken() {
     let devices: Value = serde_json::from_slice(&output.stdout).unwrap();
     let found = devices["devices"].as_array().unwrap().iter().find(|d| d["device"] == "x32s32").unwrap();
     let grants = found["grants"].as_array().unwrap();
-    assert_eq!(grants.len(), 1, "one form, whatever it lets itself be asked for: {found}");
-    assert_eq!((&grants[0]["format"], &grants[0]["sample_rate"]), (&"S32_LE".into(), &48_000.into()));
+    assert!(grants.iter().any(|grant| grant["format"] == "S32_LE"), "{found}");
+    assert!(grants.iter().all(|grant| grant["sample_rate"] == 48_000), "whatever rate it lets itself be asked for: {found}");
 }

@@ -61,7 +61,8 @@ fn open_pcm(device: &str, direction: Direction) -> Result<PCM, DeviceError> {
     let (opened, said) = quietly(|| PCM::open(&name, direction, true));
     opened.map_err(|e| match Errno::from_raw(e.errno()) {
         Errno::EBUSY | Errno::EAGAIN => DeviceError::Busy { device: device.into() },
-        Errno::ENOENT | Errno::ENODEV => {
+        // Also what is no name of a device: `hw:` and a card that is not there.
+        Errno::ENOENT | Errno::ENODEV | Errno::ENXIO => {
             let expected = names(direction).join(", ");
             DeviceError::Unknown { host: Host::Alsa, device: device.into(), expected }
         }
@@ -123,7 +124,7 @@ impl Side {
         let any = || RATES.into_iter().find(|rate| set.test_rate(*rate).is_ok()).unwrap_or(fastest);
         let sample_rate = asked.sample_rate.unwrap_or_else(any);
         if set.set_rate(sample_rate, ValueOr::Nearest).is_err() {
-            let gives = if slowest == fastest { format!("{fastest} Hz") } else { format!("{slowest} to {fastest} Hz") };
+            let gives = if slowest == fastest { format!("{fastest}") } else { format!("{slowest} to {fastest}") };
             return Err(DeviceError::difference(device, format_args!("{sample_rate} Hz"), gives));
         }
 

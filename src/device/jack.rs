@@ -196,6 +196,12 @@ struct Seat<C: Client> {
     status: Arc<Status>,
     period_frames: usize,
     clock: Clock,
+    /// A copy of what is in the ports.
+    blocks: Vec<Vec<f32>>,
+    /// Frames that are lost and not told yet.
+    owed: u64,
+    /// The last block was not taken: it may come again.
+    doubtful: bool,
 }
 
 /// Finds out how many frames are missing.
@@ -211,34 +217,39 @@ struct Clock {
     overruns: u64,
 }
 
+/// What a call is.
+enum Turn {
+    /// The next block; the server itself has lost so many frames before it.
+    Next(u64),
+    /// We were not called in time for so many frames. What there is now may be half of another cycle.
+    Late(u64),
+    /// Once more for the cycle of the last call.
+    Again,
+}
+
 impl Clock {
-    /// Frames that are missing in front of a block of `n` frames that begins at the frame time `at` and is processed at `now`; none
-    /// if it is no new block.
-    fn tick(&mut self, at: u32, now: u64, n: usize, overruns: u64) -> Option<u64> {
-        let mut lost = 0;
-        if let Some(next) = self.next {
-            let ahead = at.wrapping_sub(next).cast_signed();
-            if (-(n as i32)..0).contains(&ahead) {
-                return None;
-            }
-            // Cycles of the server in which we were not called: it counts them.
-            lost = u64::try_from(ahead).unwrap_or(0);
+    /// A block of `n` frames that begins at the frame time `at` and is processed at `now`.
+    fn tick(&mut self, at: u32, now: u64, n: usize, overruns: u64) -> Turn {
+        let ahead = self.next.map_or(0, |next| at.wrapping_sub(next).cast_signed());
+        if (-(n as i32)..0).contains(&ahead) {
+            return Turn::Again;
         }
         self.next = Some(at.wrapping_add(n as u32));
-        self.frames += lost + n as u64;
+        let missed = u64::try_from(ahead).unwrap_or(0);
+        self.frames += missed + n as u64;
         let delay = now as f64 - self.frames as f64 * self.frame;
-        // Frames that the server itself lost are not counted by it: they make all that follows late.
-        if overruns != self.overruns {
-            self.overruns = overruns;
-            let late = ((delay - self.delay) / self.frame).round();
-            if late > n as f64 / 2.0 {
-                lost += late as u64;
-                self.frames += late as u64;
-            }
-        } else {
+        if overruns == self.overruns {
             self.delay = delay.min(self.delay + LARGEST_DRIFT * n as f64 * self.frame);
+        } else {
+            self.overruns = overruns;
+            // Frames that the server itself lost are not counted by it: they make all that follows late.
+            let late = ((delay - self.delay) / self.frame).round();
+            if missed == 0 && late > n as f64 / 2.0 {
+                self.frames += late as u64;
+                return Turn::Next(late as u64);
+            }
         }
-        Some(lost)
+        if missed > 0 { Turn::Late(missed) } else { Turn::Next(0) }
     }
 }
 
@@ -252,6 +263,9 @@ impl<C: Client> Seat<C> {
             outputs: (0..granted.outputs).map(output).collect::<Result<_, _>>()?,
             status: status.clone(),
             period_frames: granted.period_frames,
+            blocks: vec![vec![0.0; granted.period_frames]; granted.channels],
+            owed: 0,
+            doubtful: false,
             clock: Clock { frame: 1e6 / f64::from(granted.sample_rate), next: None, frames: 0, delay: f64::MAX, overruns: 0 },
         })
     }
@@ -263,6 +277,10 @@ impl<C: Client> ProcessHandler for Seat<C> {
         let mut output: ArrayVec<&mut [f32], MAX_CHANNELS> =
             self.outputs.iter_mut().map(|port| port.as_mut_slice(scope)).collect();
         output.iter_mut().for_each(|channel| channel.fill(0.0));
+        if self.status.stop.load(Ordering::Acquire) {
+            // Its cables may be out already.
+            return Control::Continue;
+        }
         let Some(client) = self.chair.client() else { return Control::Continue };
         if n != self.period_frames || self.status.ended.load(Ordering::Acquire) {
             // Another period than was granted: the device is opened anew.
@@ -270,9 +288,28 @@ impl<C: Client> ProcessHandler for Seat<C> {
             return Control::Continue;
         }
         let overruns = self.status.overruns.load(Ordering::Relaxed);
-        let Some(lost) = self.clock.tick(scope.last_frame_time(), server.time(), n, overruns) else { return Control::Continue };
-        let input: ArrayVec<&[f32], MAX_CHANNELS> = self.inputs.iter().map(|port| port.as_slice(scope)).collect();
-        self.status.run(client, lost, Input::Floats(&input), &mut output);
+        let at = scope.last_frame_time();
+        match self.clock.tick(at, server.time(), n, overruns) {
+            Turn::Again if !self.doubtful => return Control::Continue,
+            Turn::Again => {}
+            Turn::Next(lost) => self.owed += lost + if self.doubtful { n as u64 } else { 0 },
+            Turn::Late(lost) => {
+                self.owed += lost + if self.doubtful { n as u64 } else { 0 };
+                self.doubtful = true;
+                return Control::Continue;
+            }
+        }
+        self.doubtful = false;
+        for (block, port) in self.blocks.iter_mut().zip(&self.inputs) {
+            block.copy_from_slice(port.as_slice(scope));
+        }
+        if scope.last_frame_time() != at {
+            // The next cycle began meanwhile, so others may have written into the ports.
+            self.owed += n as u64;
+            return Control::Continue;
+        }
+        let input: ArrayVec<&[f32], MAX_CHANNELS> = self.blocks.iter().map(Vec::as_slice).collect();
+        self.status.run(client, std::mem::take(&mut self.owed), Input::Floats(&input), &mut output);
         Control::Continue
     }
 }
