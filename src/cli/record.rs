@@ -1,5 +1,6 @@
 //! `isotherm record`: stems of a device; or of files or of standard input, at real-time pace or as fast as it goes.
 
+mod desk;
 mod live;
 mod view;
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde_json::json;
 
+use super::desk::{self, Beside};
 use super::view::{Picture, Screen, Shown, look};
 use super::{Given, interruption, light, losses, ranges, takes_json, tell_takes, text};
 use crate::algorithm::find;
@@ -38,6 +39,7 @@ pub fn arguments() -> Vec<Arg> {
         text("device-format", "FORMAT", "Samples that the device must give: S32_LE, S24_LE, S24_3LE, S16_LE or FLOAT_LE"),
         text("device-channels", "COUNT", "Channels that the device must have; without it, as many as it has"),
         text("device-period", "FRAMES", "Period that the device must have; without it, about 256"),
+        desk::argument(),
     ];
     let of_monitor = [
         text("monitor", "LIST", "One or two channels to hear through --algorithm, while all are recorded dry"),
@@ -135,6 +137,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let prepared = Session::prepare(&wish, heed.is_some()).map_err(Failure::failed)?;
     let granted = prepared.granted().clone();
     check_channels(matches, &granted)?;
+    let console = desk::open(matches, &granted)?;
     let given = Given {
         name: &format!("{} ({})", granted.device, granted.host.id()),
         rate: granted.sample_rate,
@@ -143,7 +146,10 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         asked: &wish.to_string(),
         granted: &granted.to_string(),
     };
-    let settings = super::settings(matches, &given)?;
+    let mut settings = super::settings(matches, &given)?;
+    if let Some(console) = &console {
+        desk::name(console, matches, &mut settings);
+    }
     let ends_with_take = !matches.contains_id("start-level");
     let channels = settings.channels.clone();
     let (monitor, sink) = heed.as_ref().map(|heed| monitor(heed, &granted)).transpose()?.unzip();
@@ -155,6 +161,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if !json {
         say(format_args!("{}: asked for {wish}; granted {granted}", granted.device));
     }
+    let console = console.map(|console| Beside::start(console, json)).transpose()?;
     let (started, busy) = (Instant::now(), processor_seconds());
     let mut session = match prepared.start(Capture::new(writer, &meter, &granted), monitor) {
         Ok(session) => session,
@@ -168,7 +175,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         std::thread::sleep(LOOK);
         session.attend();
         let health = recorder.health();
-        watch.tell(&health, session.state());
+        watch.tell(&health, session.state(), console.as_ref());
         if health.phase == Phase::Armed && ends_with_take && !recorder.takes().is_empty() {
             break;
         }
@@ -194,7 +201,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
             "lost": lost.is_some(), "cpu_share": share, "worst_callback_seconds": seen.worst.as_secs_f64(),
             "period_seconds": granted.period_frames as f64 / f64::from(granted.sample_rate), "overruns": seen.overruns,
             "departures": seen.departures, "output_underruns": seen.underruns, "monitor_dropped_frames": dropped,
-            "monitor_frames": file.map(|written| written.frames),
+            "monitor_frames": file.map(|written| written.frames), "desk": console.as_ref().map(Beside::json),
         }));
     } else {
         tell_takes(&takes);
@@ -256,16 +263,19 @@ impl<'a> Watch<'a> {
         Self { meter, channels, shown: vec![Shown::default(); channels.len()], screen, json, told: Instant::now() }
     }
 
-    fn tell(&mut self, health: &crate::record::Health, state: &State) {
+    fn tell(&mut self, health: &crate::record::Health, state: &State, console: Option<&Beside>) {
         let due = self.told.elapsed() >= TELL;
         if self.screen.is_none() && !due {
             return;
         }
         look(self.meter, self.channels, &mut self.shown);
-        let device = match state {
+        let mut device = match state {
             State::Running => "device running".to_string(),
             State::Away(why) => format!("DEVICE AWAY: {why}"),
         };
+        if let Some(console) = console {
+            device = format!("{device}, {}", console.status());
+        }
         let light = light(health);
         let picture = Picture { health, light: &light, device: &device, channels: self.channels, levels: &self.shown };
         match &mut self.screen {

@@ -1,0 +1,127 @@
+//! A desk beside a recording: a fake one over UDP, and a file in the device's place.
+#![cfg(feature = "cli")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use isotherm::desk::osc::Value as Osc;
+use isotherm::desk::{Fake, Fault};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const CHANNELS: u16 = 32;
+
+/// Ten milliseconds of sound in all channels.
+fn device(folder: &TempDir, rate: u32, channels: u16) -> String {
+    let path = folder.path().join(format!("{channels} at {rate}.wav"));
+    let spec = hound::WavSpec { channels, sample_rate: rate, bits_per_sample: 24, sample_format: hound::SampleFormat::Int };
+    let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+    for i in 0..rate as i32 / 100 * i32::from(channels) {
+        writer.write_sample(i % 1000 * 100).unwrap();
+    }
+    writer.finalize().unwrap();
+    path.display().to_string()
+}
+
+fn record(folder: &TempDir, device: &str, desk: &str, more: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_isotherm"))
+        .args([
+            "record",
+            "--host",
+            "file",
+            "--device",
+            device,
+            "--desk",
+            desk,
+            "--duration",
+            "1.5s",
+            "--json",
+            "--no-sync",
+            "--out",
+        ])
+        .arg(folder.path().join("takes"))
+        .args(more)
+        .output()
+        .unwrap()
+}
+
+fn report(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(text.lines().last().unwrap_or_default())
+        .unwrap_or_else(|e| panic!("{e}: {text}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+fn error(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8_lossy(&output.stderr).trim().to_owned()
+}
+
+fn stems(report: &Value) -> Vec<String> {
+    let take = &report["takes"][0];
+    assert!(isotherm::record::verify(Path::new(take["folder"].as_str().unwrap())).unwrap().problems.is_empty());
+    let stems = take["manifest"]["stems"].as_array().unwrap();
+    stems.iter().map(|stem| stem["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn stems_have_the_names_of_the_desks_tracks_unless_others_are_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fake, device) = (Fake::start("127.0.0.1:0", Fault::None).unwrap(), device(&folder, 48_000, CHANNELS));
+    fake.set("/ch/02/config/name", Osc::Text("Snare/Top".into()));
+    let address = fake.address().to_string();
+    let all = report(&record(&folder, &device, &address, &["--name", "all"]));
+    let names = stems(&all);
+    assert_eq!(names.len(), 32);
+    assert_eq!((names[0].as_str(), names[30].as_str()), ("Kick", "Main L"));
+    assert!(!names[1].contains('/') && names[1].starts_with("Snare"), "{}", names[1]);
+    assert!(
+        all["takes"][0]["manifest"]["source"].as_str().unwrap().contains("desk X32"),
+        "{}",
+        all["takes"][0]["manifest"]["source"]
+    );
+    let notes = all["desk"]["notes"].to_string();
+    assert!(notes.contains("track 31") && notes.contains("Main L"), "{notes}");
+    let some = report(&record(&folder, &device, &address, &["--name", "some", "--channels", "31,1"]));
+    assert_eq!(stems(&some), ["Main L", "Kick"]);
+    let own = report(&record(&folder, &device, &address, &["--name", "own", "--channels", "1,2", "--names", "One,Two"]));
+    assert_eq!(stems(&own), ["One", "Two"]);
+    assert_eq!(fake.writes(), 0, "the desk is only read");
+}
+
+#[test]
+fn a_desk_that_falls_silent_is_told_and_touches_no_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fake, device) = (Fake::start("127.0.0.1:0", Fault::None).unwrap(), device(&folder, 48_000, CHANNELS));
+    let address = fake.address().to_string();
+    let found = std::thread::scope(|scope| {
+        let recording = scope.spawn(|| record(&folder, &device, &address, &["--duration", "7s"]));
+        // Once it follows the desk.
+        while fake.renewals() == 0 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        fake.set_fault(Fault::Silent);
+        recording.join().unwrap()
+    });
+    assert_eq!(found.status.code(), Some(0), "{}", String::from_utf8_lossy(&found.stderr));
+    let report = report(&found);
+    assert_eq!(report["desk"]["connected"], false);
+    assert!(String::from_utf8_lossy(&found.stdout).contains("DESK LOST"));
+    assert_eq!(stems(&report).len(), 32);
+    assert_eq!(report["takes"][0]["manifest"]["frames"], 7 * 48_000);
+    assert_eq!(report["lost"], false);
+}
+
+#[test]
+fn a_desk_that_does_not_fit_the_device_is_an_error_that_names_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake::start("127.0.0.1:0", Fault::None).unwrap();
+    let address = fake.address().to_string();
+    let slow = error(&record(&folder, &device(&folder, 44_100, CHANNELS), &address, &[]));
+    assert!(slow.contains("48000 Hz") && slow.contains("44100 Hz"), "{slow}");
+    let narrow = error(&record(&folder, &device(&folder, 48_000, 8), &address, &[]));
+    assert!(narrow.contains("32 channels") && narrow.ends_with("has 8"), "{narrow}");
+    fake.set_fault(Fault::Silent);
+    let silent = error(&record(&folder, &device(&folder, 48_000, CHANNELS), &address, &[]));
+    assert!(silent.contains(&address) && silent.lines().count() == 1, "{silent}");
+    assert!(!folder.path().join("takes").exists(), "nothing was begun");
+}
