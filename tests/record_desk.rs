@@ -24,6 +24,10 @@ fn device(folder: &TempDir, rate: u32, channels: u16) -> String {
 }
 
 fn record(folder: &TempDir, device: &str, desk: &str, more: &[&str]) -> Output {
+    record_for("1.5s", folder, device, desk, more)
+}
+
+fn record_for(duration: &str, folder: &TempDir, device: &str, desk: &str, more: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_isotherm"))
         .args([
             "record",
@@ -94,7 +98,7 @@ fn a_desk_that_falls_silent_is_told_and_touches_no_frame() {
     let (fake, device) = (Fake::start("127.0.0.1:0", Fault::None).unwrap(), device(&folder, 48_000, CHANNELS));
     let address = fake.address().to_string();
     let found = std::thread::scope(|scope| {
-        let recording = scope.spawn(|| record(&folder, &device, &address, &["--duration", "7s"]));
+        let recording = scope.spawn(|| record_for("7s", &folder, &device, &address, &[]));
         // Once it follows the desk.
         while fake.renewals() == 0 {
             std::thread::sleep(std::time::Duration::from_millis(10));
