@@ -38,7 +38,7 @@ fn record_for(duration: &str, folder: &TempDir, device: &str, desk: &str, more: 
             "--desk",
             desk,
             "--duration",
-            "1.5s",
+            duration,
             "--json",
             "--no-sync",
             "--out",
