@@ -13,6 +13,8 @@ use crate::{Outcome, root, shown};
 const FOLDER: &str = "assets/models";
 /// Where they are trained, from the root.
 const TRAINED: &str = "target/twins";
+/// The picture that a card shows, in the training's folder.
+const CURVE: &str = "curve.png";
 /// Real recordings that they are measured with where they are there, from the root.
 const RECORDINGS: [&str; 3] = ["../shared/audio/guitar.wav", "../shared/audio/drums.wav", "../shared/audio/speech.wav"];
 
@@ -98,10 +100,12 @@ impl Row {
             ["run", "--quiet", "--release", "--package", "isotherm", "--no-default-features", "--features", "cli", "--"];
         run(cargo(options).args(command.split(' ').skip(1)))?;
         let model = format!("twin.{}", self.extension);
-        for (from, ending) in [(model.as_str(), self.extension), ("card.json", "card.json"), ("card.md", "card.md")] {
+        for (from, ending) in [(model.as_str(), self.extension), ("card.json", "card.json"), (CURVE, CURVE)] {
             let to = self.file(ending);
             fs::copy(folder.join(from), &to).map_err(|e| format!("{}: {e}", shown(&to)))?;
         }
+        let text = fs::read_to_string(folder.join("card.md"))?;
+        fs::write(self.file("card.md"), text.replace(&format!("({CURVE})"), &format!("({}.{CURVE})", self.name)))?;
         Ok(())
     }
 }
@@ -189,7 +193,9 @@ mod tests {
             let card = row.card().unwrap();
             let command = card["command"].as_str().unwrap();
             assert!([true, false].map(|recordings| row.command(recordings)).contains(&command.to_owned()), "{command}");
-            assert!(fs::read_to_string(row.file("card.md")).unwrap().contains(command), "{}", row.name);
+            let text = fs::read_to_string(row.file("card.md")).unwrap();
+            assert!(text.contains(command) && text.contains(&format!("({}.{CURVE})", row.name)), "{}", row.name);
+            assert!(row.file(CURVE).is_file());
         }
     }
 

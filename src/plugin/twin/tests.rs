@@ -84,7 +84,7 @@ fn a_twin_plays_in_slot_b_what_slot_a_plays_and_comes_back_with_the_state() {
     let _alone = alone();
     let input = sound(48_000);
     let (mut plugin, shared) = instance();
-    plugin.set_text("A Saturator Drive", "12 dB").unwrap();
+    plugin.set_text("A Saturator Drive", "18 dB").unwrap();
     plugin.set_text("A Saturator DC blocker", "off").unwrap();
     plugin.set_text("B Algorithm", crate::neural::ALGORITHM.name).unwrap();
     plugin.set_text("B Neural model Output mode", "Raw").unwrap();
@@ -96,7 +96,7 @@ fn a_twin_plays_in_slot_b_what_slot_a_plays_and_comes_back_with_the_state() {
         !is_training(&shared)
     });
     let TwinStage::Done { name, esr: found, placed, .. } = stage(&shared) else { panic!("{:?}", stage(&shared)) };
-    assert_eq!(name, "Saturator (Drive 12.00 dB, DC blocker off) twin, lstm-4");
+    assert_eq!(name, "Saturator (Drive 18.00 dB, DC blocker off) twin, lstm-4");
     assert_eq!(placed, found <= GOOD_ESR);
     if !placed {
         let stored = shared.upgrade().unwrap().models[1].stored();
