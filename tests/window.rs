@@ -37,8 +37,8 @@ const LISTEN_A: Area = Area(122, 11, 104, 42);
 const LISTEN_B: Area = Area(230, 11, 104, 42);
 const BYPASS: Area = Area(482, 18, 66, 28);
 /// The first dial of each card.
-const KNOB_A: Area = Area(34, 132, 60, 46);
-const KNOB_B: Area = Area(417, 132, 60, 46);
+const KNOB_A: Area = Area(34, 170, 60, 46);
+const KNOB_B: Area = Area(417, 170, 60, 46);
 /// Nothing answers to the mouse here.
 const NOWHERE: (usize, usize) = (115, 3);
 
