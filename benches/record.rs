@@ -1,8 +1,10 @@
 //! What a take costs. `cargo bench --no-default-features --features record --bench record`
 
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::fs::File;
 use std::hint::black_box;
 use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -64,6 +66,61 @@ fn conversion(criterion: &mut Criterion) {
     });
 }
 
+/// libsndfile's writer, if the library is here.
+struct Sndfile {
+    library: libloading::Library,
+}
+
+/// `SF_INFO` of sndfile.h.
+#[repr(C)]
+struct SfInfo {
+    frames: i64,
+    samplerate: c_int,
+    channels: c_int,
+    format: c_int,
+    sections: c_int,
+    seekable: c_int,
+}
+
+/// `SFM_WRITE`, and `SF_FORMAT_WAV | SF_FORMAT_PCM_24`.
+const SFM_WRITE: c_int = 0x20;
+const WAV_24: c_int = 0x01_0000 | 0x0003;
+
+impl Sndfile {
+    fn load() -> Option<Self> {
+        // SAFETY: a library of plain functions.
+        let library = unsafe { libloading::Library::new("libsndfile.so.1") };
+        if library.is_err() {
+            println!("libsndfile is not here: skipped");
+        }
+        Some(Self { library: library.ok()? })
+    }
+
+    fn create(&self, path: &Path) -> *mut c_void {
+        let path = CString::new(path.to_str().unwrap()).unwrap();
+        let mut info = SfInfo { frames: 0, samplerate: RATE as c_int, channels: 1, format: WAV_24, sections: 0, seekable: 0 };
+        // SAFETY: the function's signature in sndfile.h.
+        let file = unsafe {
+            type Open = unsafe extern "C" fn(*const c_char, c_int, *mut SfInfo) -> *mut c_void;
+            (self.library.get::<Open>(b"sf_open").unwrap())(path.as_ptr(), SFM_WRITE, &raw mut info)
+        };
+        assert!(!file.is_null());
+        file
+    }
+
+    fn write(&self, file: *mut c_void, samples: &[f32]) {
+        type Write = unsafe extern "C" fn(*mut c_void, *const f32, i64) -> i64;
+        // SAFETY: the function's signature in sndfile.h; the file is open.
+        let n = unsafe { (self.library.get::<Write>(b"sf_write_float").unwrap())(file, samples.as_ptr(), samples.len() as i64) };
+        assert_eq!(n, samples.len() as i64);
+    }
+
+    fn close(&self, file: *mut c_void) {
+        // SAFETY: the function's signature in sndfile.h; the file is open and not used again.
+        unsafe { (self.library.get::<unsafe extern "C" fn(*mut c_void) -> c_int>(b"sf_close").unwrap())(file) };
+    }
+}
+
 /// CPU time of all threads; where it cannot be asked, time.
 fn cpu() -> Duration {
     #[cfg(target_os = "linux")]
@@ -94,7 +151,16 @@ const ROUNDS: usize = 9;
 fn whole(criterion: &mut Criterion) {
     let folder = tempfile::tempdir_in(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into())).unwrap();
     let sound = second();
-    let ways = ["sleeping", "the bytes alone, 64 KiB at a time", "recorder", "recorder, sums", "recorder, sums, sync", "hound"];
+    let ways = [
+        "sleeping",
+        "the bytes alone, 64 KiB at a time",
+        "recorder",
+        "recorder, sums",
+        "recorder, sums, sync",
+        "hound",
+        "libsndfile",
+    ];
+    let sndfile = Sndfile::load();
     let recorder = |sync, hashes| {
         let mut settings = Settings::new(folder.path().join(format!("{sync} {hashes}")), "bench", RATE as u32, CHANNELS);
         (settings.sync, settings.hashes) = (sync, hashes);
@@ -102,7 +168,7 @@ fn whole(criterion: &mut Criterion) {
     };
     let mut times: Vec<Vec<Duration>> = vec![Vec::new(); ways.len()];
     for _ in 0..ROUNDS {
-        for (way, times) in times.iter_mut().enumerate() {
+        for (way, times) in times.iter_mut().enumerate().take(if sndfile.is_some() { 7 } else { 6 }) {
             times.push(match way {
                 0 => paced(&sound, |block| assert_eq!(black_box(block).len(), CHANNELS)),
                 1 => {
@@ -117,12 +183,22 @@ fn whole(criterion: &mut Criterion) {
                         }
                     })
                 }
-                2..5 => {
+                2..=4 => {
                     let (recorder, mut writer) = recorder(way == 4, way > 2);
                     // Not the first second, in which files begin.
                     paced(&sound, |block| assert_eq!(writer.write(block), 0));
                     let time = paced(&sound, |block| assert_eq!(writer.write(block), 0));
                     recorder.close().iter().for_each(|(folder, _)| std::fs::remove_dir_all(folder).unwrap());
+                    time
+                }
+                6 => {
+                    let sndfile = sndfile.as_ref().unwrap();
+                    let path = |c| folder.path().join(format!("{c} sf.wav"));
+                    let files: Vec<_> = (0..CHANNELS).map(|c| sndfile.create(&path(c))).collect();
+                    let time = paced(&sound, |block| {
+                        files.iter().zip(block).for_each(|(file, channel)| sndfile.write(*file, channel));
+                    });
+                    files.iter().for_each(|file| sndfile.close(*file));
                     time
                 }
                 _ => {
@@ -144,7 +220,7 @@ fn whole(criterion: &mut Criterion) {
         times.sort();
     }
     let sleeping = [times[0][ROUNDS / 2], times[0][0]];
-    for (way, times) in ways.iter().zip(&times) {
+    for (way, times) in ways.iter().zip(&times).filter(|(_, times)| !times.is_empty()) {
         let [median, least] = [times[ROUNDS / 2], times[0]].map(|t| t.as_secs_f64() * 1e3);
         let [net, net_least] = [0, 1].map(|i| [median, least][i] - sleeping[i].as_secs_f64() * 1e3);
         println!("{way:36} {median:6.2} {least:6.2}   without sleeping {net:6.2} {net_least:6.2}");
