@@ -10,6 +10,7 @@ mod header;
 mod knob;
 mod meter;
 mod model;
+mod program;
 mod record;
 mod theme;
 mod twin;
@@ -23,6 +24,7 @@ use egui::{Rect, ScrollArea, Sense, Ui, UiBuilder, pos2, vec2};
 use crate::dsp::{Algorithm, Index};
 use hands::Hands;
 use meter::Bank;
+pub use program::{DeviceSetup, DeviceStage, DeviceView, LogLine, PROGRAM_SIZE, Program, ProgramAction, ProgramView, StripView};
 pub use record::{StemView, TakeAction, TakeLight, TakePanel, TakeSetup, TakeStart, TakeView};
 pub use twin::{TWIN_SIZES, TwinSize, TwinStage, TwinView, TwinWish};
 

@@ -366,6 +366,7 @@ impl Takes {
         TakeView {
             setup: desk.setup.clone(),
             channels,
+            by_strip: false,
             armed,
             ready,
             recording: health.phase == Phase::Recording,

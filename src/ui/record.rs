@@ -133,6 +133,8 @@ pub struct TakeView {
     pub setup: TakeSetup,
     /// Of each source.
     pub channels: usize,
+    /// What is recorded, and what it is called, is chosen elsewhere: channel by channel of a device, which has no transport.
+    pub by_strip: bool,
     /// A recorder is wanted.
     pub armed: bool,
     /// There is one.

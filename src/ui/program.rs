@@ -1,0 +1,151 @@
+//! The program's window: a device's bar, a strip for each of its channels and a log around the editor.
+//!
+//! Whoever owns the window fills a [`ProgramView`] once a frame and does the [`ProgramAction`]s. [control thread]
+
+use egui::Ui;
+
+use super::{Controls, Editor, Level, Snapshot};
+use crate::dsp::Algorithm;
+
+/// Width and height in logical pixels that the layout is made for.
+pub const PROGRAM_SIZE: (u32, u32) = (1260, 840);
+
+/// What device is wanted, and how. Kept between runs: fields are only ever added.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(default))]
+pub struct DeviceSetup {
+    /// As on the command line: `alsa`, `jack`, `file`.
+    pub host: String,
+    /// A name, or a file.
+    pub device: String,
+    /// Hertz; without it, the device's own.
+    pub sample_rate: Option<u32>,
+    /// Frames; without it, about 256.
+    pub period_frames: Option<usize>,
+    /// The device's outputs, from 0, on which left and right are heard.
+    pub outputs: Option<[usize; 2]>,
+    /// The address of an X32 or M32; `find` for the only one of the local net; empty for none.
+    pub desk: String,
+}
+
+/// How the device is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DeviceStage {
+    #[default]
+    Stopped,
+    Starting,
+    Running,
+    /// It has gone, for this reason, and is tried again.
+    Away(String),
+}
+
+/// What is known of the device, once a frame of the window.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeviceView {
+    pub setup: DeviceSetup,
+    pub stage: DeviceStage,
+    /// What can be chosen.
+    pub hosts: Vec<String>,
+    /// What the chosen host lists; another name can be typed.
+    pub devices: Vec<String>,
+    pub rates: Vec<u32>,
+    pub periods: Vec<usize>,
+    /// While it runs: what it gives, in one line.
+    pub granted: Option<String>,
+    /// From an input to the output on which it is heard, in seconds: the device's periods and the slots.
+    pub monitor_seconds: Option<f64>,
+    /// Times that the device lost frames, and times that there was nothing to play.
+    pub overruns: u64,
+    pub underruns: u64,
+    /// Why it does not run, in one line.
+    pub error: Option<String>,
+    /// How the desk is, in one line, and whether that is well; nothing without a desk.
+    pub desk: Option<(String, bool)>,
+}
+
+/// A channel of the device.
+#[derive(Clone, Debug, Default)]
+pub struct StripView {
+    /// Typed, or a desk's; empty for none.
+    pub name: String,
+    pub armed: bool,
+    /// Heard on the left, on the right, or on both.
+    pub left: bool,
+    pub right: bool,
+    pub level: Level,
+    /// A desk's colour.
+    pub colour: Option<[u8; 3]>,
+    /// What stands out about it, in one line.
+    pub note: Option<String>,
+}
+
+/// A line of the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogLine {
+    /// Of the day, as the user reads it.
+    pub time: String,
+    pub text: String,
+    pub alarm: bool,
+}
+
+/// All that is around the editor, once a frame of the window.
+#[derive(Clone, Debug, Default)]
+pub struct ProgramView {
+    pub device: DeviceView,
+    /// While a take runs, what is armed and what it is called stays.
+    pub recording: bool,
+    /// Of the device's channels, in their order.
+    pub strips: Vec<StripView>,
+    /// Oldest first.
+    pub log: Vec<LogLine>,
+}
+
+/// What the user wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProgramAction {
+    /// Another device, or another way of it.
+    Setup(DeviceSetup),
+    /// The host's devices are to be listed anew.
+    List,
+    Start,
+    Stop,
+    Arm {
+        channel: usize,
+        on: bool,
+    },
+    ArmAll(bool),
+    Name {
+        channel: usize,
+        name: String,
+    },
+    Hear {
+        channel: usize,
+        left: bool,
+        right: bool,
+    },
+}
+
+/// State of the view only.
+pub struct Program {
+    editor: Editor,
+}
+
+impl Program {
+    #[must_use]
+    pub fn new(registry: &'static [&'static Algorithm]) -> Self {
+        Self { editor: Editor::new(registry) }
+    }
+
+    /// Draws one frame into all of `ui`'s space, hands what the user did in the editor to `controls`, and gives what the user wants
+    /// around it.
+    pub fn show(&mut self, ui: &mut Ui, controls: &dyn Controls, snapshot: &Snapshot, view: &ProgramView) -> Vec<ProgramAction> {
+        let _ = view;
+        self.editor.show(ui, controls, snapshot);
+        Vec::new()
+    }
+
+    /// Ends a gesture that is still under way. For an owner whose window closes.
+    pub fn close(&mut self, controls: &dyn Controls) {
+        self.editor.close(controls);
+    }
+}
