@@ -198,6 +198,19 @@ pub struct Granted {
     pub outputs: usize,
 }
 
+impl Granted {
+    /// Frames from an input to the output on which a [`Monitor`] plays it, without what the effect adds: one period at JACK; else the
+    /// period that comes in and those of silence that were played first.
+    #[must_use]
+    pub fn heard_after_frames(&self) -> usize {
+        match self.host {
+            #[cfg(target_os = "linux")]
+            Host::Alsa => (1 + alsa::PREFILL_PERIODS) * self.period_frames,
+            _ => self.period_frames,
+        }
+    }
+}
+
 impl std::fmt::Display for Granted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { channels, sample_rate, period_frames, buffer_frames, .. } = self;
