@@ -159,10 +159,10 @@ impl Wanted {
         settings.asked = format!("f32, {sample_rate} Hz, {channels} channels");
         settings.granted.clone_from(&settings.asked);
         for source in setup.chosen() {
-            settings.channels.extend((0..*channels).map(|channel| Channel {
-                source: source * channels + channel,
-                name: setup.stem_name(source, channel, *channels),
-            }));
+            settings.channels.extend(
+                (0..*channels)
+                    .map(|channel| Channel::new(source * channels + channel, setup.stem_name(source, channel, *channels))),
+            );
         }
         settings.pre_roll_seconds = setup.pre_roll_seconds;
         settings.split_seconds = setup.split_minutes.map(|minutes| 60.0 * minutes);
