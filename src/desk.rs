@@ -22,7 +22,7 @@ use thiserror::Error;
 
 pub use fake::{Fake, Fault};
 pub use link::PORT;
-pub use track::{Carries, Track};
+pub use track::{Carries, Strip, Track};
 pub use watch::{Status, Watch};
 
 use link::Link;
@@ -251,6 +251,12 @@ impl Desk {
     #[must_use]
     pub fn tracks(&self) -> Vec<Track> {
         track::tracks(&self.state)
+    }
+
+    /// What a window shows of each of the card's 32 tracks.
+    #[must_use]
+    pub fn strips(&self) -> Vec<Strip> {
+        self.tracks().iter().map(Track::strip).collect()
     }
 
     /// Names for the stems of these tracks, counted from 1: as on the desk, acceptable as names of files, each only once.

@@ -11,7 +11,7 @@
 mod alsa;
 mod capture;
 mod chair;
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(test, not(target_os = "linux")))]
 mod cpal;
 mod file;
 #[cfg(target_os = "linux")]
@@ -49,7 +49,7 @@ pub enum Host {
     #[cfg(target_os = "linux")]
     Jack,
     /// The system's own: Core Audio, WASAPI.
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(any(test, not(target_os = "linux")))]
     Cpal,
     /// A WAV file stands in for a device: looped, at the pace of the clock. What is played is thrown away.
     File,
@@ -71,7 +71,7 @@ impl Host {
             Self::Alsa => "alsa",
             #[cfg(target_os = "linux")]
             Self::Jack => "jack",
-            #[cfg(not(target_os = "linux"))]
+            #[cfg(any(test, not(target_os = "linux")))]
             Self::Cpal => "cpal",
             Self::File => "file",
         }
@@ -305,7 +305,7 @@ enum Kind {
     Alsa(alsa::Device),
     #[cfg(target_os = "linux")]
     Jack(jack::Device),
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(any(test, not(target_os = "linux")))]
     Cpal(cpal::Device),
     File(file::Device),
 }
@@ -320,7 +320,7 @@ pub fn open(wish: &Wish) -> Result<Opened, DeviceError> {
         Host::Alsa => alsa::Device::open(wish).map(|(g, d)| (g, Kind::Alsa(d)))?,
         #[cfg(target_os = "linux")]
         Host::Jack => jack::Device::open(wish).map(|(g, d)| (g, Kind::Jack(d)))?,
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(any(test, not(target_os = "linux")))]
         Host::Cpal => cpal::Device::open(wish).map(|(g, d)| (g, Kind::Cpal(d)))?,
         Host::File => file::Device::open(wish).map(|(g, d)| (g, Kind::File(d)))?,
     };
@@ -366,7 +366,7 @@ impl Opened {
             Kind::Alsa(device) => Running::thread(&granted, &status, client, |client, status| device.run(client, status)),
             #[cfg(target_os = "linux")]
             Kind::Jack(device) => device.start(client, &status).map(Running::Jack),
-            #[cfg(not(target_os = "linux"))]
+            #[cfg(any(test, not(target_os = "linux")))]
             Kind::Cpal(device) => device.start(client, &status).map(Running::Cpal),
             Kind::File(device) => Running::thread(&granted, &status, client, |client, status| device.run(client, status)),
         }?;
@@ -386,7 +386,7 @@ enum Running<C: Client> {
     Thread(JoinHandle<Option<C>>),
     #[cfg(target_os = "linux")]
     Jack(jack::Running<C>),
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(any(test, not(target_os = "linux")))]
     Cpal(cpal::Running<C>),
 }
 
@@ -461,7 +461,7 @@ impl<C: Client> Stream<C> {
             Running::Thread(thread) => thread.join().ok().flatten(),
             #[cfg(target_os = "linux")]
             Running::Jack(running) => running.stop(),
-            #[cfg(not(target_os = "linux"))]
+            #[cfg(any(test, not(target_os = "linux")))]
             Running::Cpal(running) => running.stop(),
         }
     }
@@ -493,7 +493,7 @@ pub fn list(host: Host) -> Vec<Listed> {
         Host::Alsa => alsa::list(),
         #[cfg(target_os = "linux")]
         Host::Jack => jack::list(),
-        #[cfg(not(target_os = "linux"))]
+        #[cfg(any(test, not(target_os = "linux")))]
         Host::Cpal => cpal::list(),
         // Every file may be one.
         Host::File => Vec::new(),

@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use manifest::Manifest;
+pub use manifest::{DeskTrack, Manifest};
 pub use name::check_name;
 pub use recorder::{Channel, Health, Light, Phase, Recorder, Settings, Start, Stop};
 pub use recover::{Recovered, recover};

@@ -54,6 +54,37 @@ fn until(mut is_so: impl FnMut() -> bool) {
 }
 
 #[test]
+fn a_strip_shows_the_name_the_lights_and_the_note_of_its_track() {
+    let fake = fake(Fault::None);
+    for (channel, value) in (1..=16).zip(0..) {
+        fake.set(&format!("/ch/{channel:02}/config/color"), Value::Int(value));
+    }
+    let strips = open(&fake).strips();
+    assert_eq!(strips.len(), 32);
+    // Off, red, green, yellow, blue, magenta, cyan, white.
+    let full = u8::MAX;
+    let lights = [
+        [0, 0, 0],
+        [full, 0, 0],
+        [0, full, 0],
+        [full, full, 0],
+        [0, 0, full],
+        [full, 0, full],
+        [0, full, full],
+        [full, full, full],
+    ];
+    for (i, strip) in strips[..16].iter().enumerate() {
+        assert_eq!((strip.colour, strip.is_inverted, strip.note.as_ref()), (Some(lights[i % 8]), i >= 8, None));
+    }
+    assert_eq!((strips[0].name.as_str(), strips[24].name.as_str()), ("Kick", "Ch 25"));
+    assert_eq!((strips[30].name.as_str(), strips[30].note.as_deref()), ("Main L", Some("carries Main L")));
+    fake.set("/config/routing/CARD/1-8", Value::Int(99));
+    let unknown = open(&fake).strips().swap_remove(0);
+    assert_eq!((unknown.name.as_str(), unknown.colour), ("Track 01", None));
+    assert!(unknown.note.is_some());
+}
+
+#[test]
 fn every_track_is_traced_to_its_channel() {
     let fake = fake(Fault::None);
     let desk = open(&fake);

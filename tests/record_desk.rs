@@ -6,7 +6,8 @@ use std::process::{Command, Output};
 
 use isotherm::desk::osc::Value as Osc;
 use isotherm::desk::{Fake, Fault};
-use serde_json::Value;
+use isotherm::record::Manifest;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const CHANNELS: u16 = 32;
@@ -90,6 +91,32 @@ fn stems_have_the_names_of_the_desks_tracks_unless_others_are_given() {
     let own = report(&record(&folder, &device, &address, &["--name", "own", "--channels", "1,2", "--names", "One,Two"]));
     assert_eq!(stems(&own), ["One", "Two"]);
     assert_eq!(fake.writes(), 0, "the desk is only read");
+}
+
+#[test]
+fn a_take_keeps_the_source_colour_and_note_of_each_track() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fake, device) = (Fake::start("127.0.0.1:0", Fault::None).unwrap(), device(&folder, 48_000, CHANNELS));
+    let address = fake.address().to_string();
+    let found = report(&record(&folder, &device, &address, &["--channels", "31,1,9", "--names", "A,B,C"]));
+    assert_eq!(stems(&found), ["A", "B", "C"]);
+    let take = &found["takes"][0];
+    let desk = |index: usize| take["manifest"]["stems"][index]["desk"].clone();
+    assert_eq!(desk(0), json!({ "source": "User Out 31 > Output 1", "colour": "off", "note": "carries Main L" }));
+    assert_eq!(desk(1), json!({ "source": "User Out 1 > Local 1", "colour": "red" }));
+    assert_eq!(desk(2), json!({ "source": "User Out 9 > Local 9", "colour": "red inverted" }));
+    let verified = Command::new(env!("CARGO_BIN_EXE_isotherm")).arg("verify").arg(take["folder"].as_str().unwrap()).output();
+    let text = String::from_utf8(verified.unwrap().stdout).unwrap();
+    assert!(text.ends_with("stem 1 'A': track 31 carries Main L\n"), "{text}");
+    // Without a desk there is nothing of it, as in manifests of old.
+    let path = Path::new(take["folder"].as_str().unwrap()).join("take.json");
+    let mut old: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for stem in old["stems"].as_array_mut().unwrap() {
+        stem.as_object_mut().unwrap().remove("desk");
+    }
+    std::fs::write(&path, old.to_string()).unwrap();
+    let loaded = Manifest::load(path.parent().unwrap()).unwrap();
+    assert_eq!(serde_json::to_value(&loaded).unwrap(), old);
 }
 
 #[test]

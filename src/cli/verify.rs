@@ -40,6 +40,11 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
                 manifest.seconds(),
                 bytes as f64 / 1e6
             ));
+            for stem in &manifest.stems {
+                if let Some(note) = stem.desk.as_ref().and_then(|desk| desk.note.as_ref()) {
+                    say(format_args!("stem {} '{}': track {} {note}", stem.number, stem.name, stem.channel));
+                }
+            }
             for gap in &manifest.gaps {
                 let of = gap.stem.map_or("all stems".into(), |number| format!("stem {number}"));
                 say(format_args!("gap of {} frames at frame {} of {of}: {}", gap.frames, gap.position, gap.reason));

@@ -41,7 +41,30 @@ pub struct Track {
     pub flag: Option<String>,
 }
 
+/// What a window shows of a track.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strip {
+    /// [`Track::label`].
+    pub name: String,
+    /// Red, green, blue; none if the track has no colour.
+    pub colour: Option<[u8; 3]>,
+    /// [`Colour::is_inverted`].
+    pub is_inverted: bool,
+    /// [`Track::flag`].
+    pub note: Option<String>,
+}
+
 impl Track {
+    #[must_use]
+    pub fn strip(&self) -> Strip {
+        Strip {
+            name: self.label(),
+            colour: self.colour.map(Colour::rgb),
+            is_inverted: self.colour.is_some_and(Colour::is_inverted),
+            note: self.flag.clone(),
+        }
+    }
+
     /// The name, or what the track carries.
     #[must_use]
     pub fn label(&self) -> String {

@@ -243,6 +243,12 @@ impl Colour {
         ["off", "red", "green", "yellow", "blue", "magenta", "cyan", "white"][usize::from(self.0 % 8)]
     }
 
+    /// Red, green, blue: one bit of the value for each of the lights behind a strip's display.
+    #[must_use]
+    pub fn rgb(self) -> [u8; 3] {
+        [1, 2, 4].map(|bit| if self.0 & bit == 0 { 0 } else { u8::MAX })
+    }
+
     /// Whether the name stands dark on the colour.
     #[must_use]
     pub fn is_inverted(self) -> bool {

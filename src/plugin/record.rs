@@ -153,10 +153,10 @@ impl Wanted {
         settings.asked = format!("f32, {sample_rate} Hz, {channels} channels");
         settings.granted.clone_from(&settings.asked);
         for source in setup.chosen() {
-            settings.channels.extend((0..*channels).map(|channel| Channel {
-                source: source * channels + channel,
-                name: setup.stem_name(source, channel, *channels),
-            }));
+            settings.channels.extend(
+                (0..*channels)
+                    .map(|channel| Channel::new(source * channels + channel, setup.stem_name(source, channel, *channels))),
+            );
         }
         settings
     }

@@ -55,6 +55,19 @@ pub struct Part {
     pub sha256: Option<String>,
 }
 
+/// What a desk said of a channel when the take began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeskTrack {
+    /// The way through the desk's routing, like `User Out 31 > Output 1`.
+    pub source: String,
+    /// Of the channel, like `red`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colour: Option<String>,
+    /// What a user should know, like `carries Main L`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
 /// One channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stem {
@@ -63,6 +76,9 @@ pub struct Stem {
     /// The source's channel, from 1.
     pub channel: usize,
     pub name: String,
+    /// None without a desk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desk: Option<DeskTrack>,
     /// Samples beyond full scale.
     pub overs: u64,
     /// Samples that were no number.

@@ -11,7 +11,7 @@ use chrono::{Local, TimeDelta};
 
 use super::TakeError;
 use super::disk::{Disk, System};
-use super::manifest::Manifest;
+use super::manifest::{DeskTrack, Manifest};
 use super::name::check_name;
 use super::pcm::{Converter, Level, Words};
 use super::ring::{Event, Events, Reader, Shared, View, Writer, ring, ring_words};
@@ -46,6 +46,16 @@ pub struct Channel {
     pub source: usize,
     /// The stem's name.
     pub name: String,
+    /// For the manifest.
+    pub desk: Option<DeskTrack>,
+}
+
+impl Channel {
+    /// A channel of no desk.
+    #[must_use]
+    pub fn new(source: usize, name: impl Into<String>) -> Self {
+        Self { source, name: name.into(), desk: None }
+    }
 }
 
 /// What starts a take, besides [`Recorder::start`] and [`Writer::start`].
@@ -115,7 +125,7 @@ impl Settings {
             sample_rate,
             words: Words::Float,
             format: Format::Int24,
-            channels: (0..channels).map(|source| Channel { source, name: format!("Channel {}", source + 1) }).collect(),
+            channels: (0..channels).map(|source| Channel::new(source, format!("Channel {}", source + 1))).collect(),
             interleaved: false,
             buffer_seconds: 10.0,
             pre_roll_seconds: 0.0,

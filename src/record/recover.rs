@@ -305,7 +305,7 @@ fn rebuild(folder: &Path) -> Result<Option<Manifest>, TakeError> {
             stem.parts.push(part);
         } else {
             let parts = vec![part];
-            manifest.stems.push(Stem { number, channel: number, name: name.into(), overs: 0, nans: 0, parts });
+            manifest.stems.push(Stem { number, channel: number, name: name.into(), desk: None, overs: 0, nans: 0, parts });
         }
     }
     Ok((!manifest.stems.is_empty()).then_some(manifest))

@@ -127,6 +127,7 @@ impl Take {
                     number,
                     channel: channel.source + 1,
                     name: channel.name.clone(),
+                    desk: channel.desk.clone(),
                     overs: 0,
                     nans: 0,
                     parts: Vec::new(),

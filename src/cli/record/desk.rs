@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::{Failure, say};
 use crate::desk::{Desk, Patience, Watch};
 use crate::device::Granted;
-use crate::record::Settings;
+use crate::record::{DeskTrack, Settings};
 
 pub fn argument() -> Arg {
     Arg::new("desk")
@@ -29,13 +29,19 @@ pub fn open(matches: &ArgMatches, granted: &Granted) -> Result<Option<Desk>, Fai
     Ok(Some(desk))
 }
 
-/// Names the channels as the desk's tracks, unless `--names` did.
+/// Tells the take what the desk says of its tracks, and names the channels so, unless `--names` did.
 pub fn name(desk: &Desk, matches: &ArgMatches, settings: &mut Settings) {
-    if !matches.contains_id("names") {
-        let tracks: Vec<usize> = settings.channels.iter().map(|channel| channel.source + 1).collect();
-        for (channel, name) in settings.channels.iter_mut().zip(desk.names(&tracks)) {
+    let numbers: Vec<usize> = settings.channels.iter().map(|channel| channel.source + 1).collect();
+    let (tracks, names) = (desk.tracks(), desk.names(&numbers));
+    for (channel, name) in settings.channels.iter_mut().zip(names) {
+        if !matches.contains_id("names") {
             channel.name = name;
         }
+        channel.desk = tracks.get(channel.source).map(|track| DeskTrack {
+            source: track.source.clone(),
+            colour: track.colour.map(|colour| colour.to_string()),
+            note: track.flag.clone(),
+        });
     }
     settings.source = format!("{}; desk {} '{}', firmware {}", settings.source, desk.model(), desk.name(), desk.firmware());
 }

@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_picture_fits_a_terminal_and_shows_20_log10() {
-        let channels: Vec<Channel> = (0..32).map(|source| Channel { source, name: "Overhead left".into() }).collect();
+        let channels: Vec<Channel> = (0..32).map(|source| Channel::new(source, "Overhead left")).collect();
         let mut levels = vec![Shown::default(); 32];
         levels[1] = Shown { level: Level { peak: 0.5, rms: 0.1, clipped: false }, clipped: false };
         levels[31] = Shown { level: Level { peak: 1.0, rms: 0.5, clipped: true }, clipped: true };
