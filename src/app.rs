@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::plugin::Rack;
-use crate::ui::{DeviceSetup, ProgramAction, TakeAction};
+use crate::ui::{DeviceSetup, ProgramAction};
 use keeper::Keeper;
 
 /// A window that was told to close has so long before the program ends without it.
@@ -99,7 +99,7 @@ pub fn run(options: &Options, interrupted: &Arc<AtomicBool>) -> Result<Ended, St
         keeper.tell(ProgramAction::Start);
     }
     if options.record {
-        keeper.tell_take(TakeAction::Record(true));
+        keeper.record_soon();
     }
     let shown = if options.windowless {
         while !interrupted.load(Ordering::Relaxed) && !keeper.failed() {

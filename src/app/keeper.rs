@@ -11,11 +11,12 @@ use chrono::Local;
 use super::Ended;
 use super::settings::{Kept, Strip, save};
 use super::take::{Deck, Finished, Given};
-use crate::desk::{Desk, Patience, Watch};
+use crate::desk::{Desk, Patience, Track, Watch};
 use crate::device::{self, Capture, Effect, Feed, Granted, Host, Listed, Monitor, Session, Sides, State, Wish};
 use crate::dsp::{Block, Spec};
 use crate::graph::Meter;
 use crate::plugin::{Rack, Voice};
+use crate::record::{Channel, DeskTrack, stem_names};
 use crate::ui::{
     DeviceSetup, DeviceStage, DeviceView, Level, LogLine, ProgramAction, ProgramView, StripView, TakeAction, TakeView,
 };
@@ -35,6 +36,8 @@ const FIND: &str = "find";
 enum Command {
     Do(ProgramAction),
     Take(TakeAction),
+    /// A take starts as soon as the desk, if there is one, has said its names.
+    RecordSoon,
     Report(String),
     /// What a host lists.
     Listed(Host, Vec<Listed>),
@@ -88,6 +91,11 @@ impl Keeper {
     /// Does not wait.
     pub fn tell_take(&self, action: TakeAction) {
         self.send(Command::Take(action));
+    }
+
+    /// A take starts as soon as the device runs and the desk, if one is asked, has said its names. Does not wait.
+    pub fn record_soon(&self) {
+        self.send(Command::RecordSoon);
     }
 
     /// A line for the log.
@@ -179,6 +187,10 @@ struct Worker {
     /// Counts the starts.
     starts: u64,
     deck: Deck,
+    /// A take is to start when the desk has answered.
+    record_soon: bool,
+    /// A desk was asked and has not answered yet.
+    asking: bool,
     watch: Option<Watch>,
     /// What was known of the desk when it was told last, and how it is now.
     desk: Option<(String, bool)>,
@@ -195,7 +207,8 @@ struct Worker {
 struct FromDesk {
     name: String,
     colour: Option<[u8; 3]>,
-    note: Option<String>,
+    /// For the manifest.
+    track: DeskTrack,
 }
 
 impl Worker {
@@ -215,6 +228,8 @@ impl Worker {
             starting: false,
             starts: 0,
             deck: Deck::new(),
+            record_soon: false,
+            asking: false,
             watch: None,
             desk: None,
             changes: 0,
@@ -250,6 +265,7 @@ impl Worker {
         match command {
             Command::Do(action) => self.act(action),
             Command::Take(action) => self.take(action),
+            Command::RecordSoon => self.record_soon = true,
             Command::Report(line) => self.say(line, true),
             Command::Listed(host, listed) => {
                 if Host::find(&self.kept.device.host) == Some(host) {
@@ -313,15 +329,19 @@ impl Worker {
                 if self.live.is_none() {
                     self.start();
                 }
-                if self.live.is_some() {
-                    self.deck.want();
-                    self.fit();
-                    self.deck.record();
-                }
+                self.record();
             }
             TakeAction::Record(false) => self.deck.stop(),
             TakeAction::Mark => self.deck.mark(),
             TakeAction::Setup(setup) => self.kept.takes = setup,
+        }
+    }
+
+    fn record(&mut self) {
+        if self.live.is_some() {
+            self.deck.want();
+            self.fit();
+            self.deck.record();
         }
     }
 
@@ -388,8 +408,7 @@ impl Worker {
 
     /// Stops the device and finishes the take.
     fn stop(&mut self) {
-        self.watch = None;
-        self.desk = None;
+        (self.watch, self.desk, self.asking) = (None, None, false);
         self.strips.clear();
         let Some(live) = self.live.take() else { return };
         let device = live.granted.device.clone();
@@ -439,6 +458,9 @@ impl Worker {
         }
         self.ended(ended);
         self.attend_desk(&mut lines);
+        if self.live.is_some() && !self.asking && std::mem::take(&mut self.record_soon) {
+            self.record();
+        }
         lines.into_iter().for_each(|(line, alarm)| self.say(line, alarm));
         self.fit();
         if self.looked.elapsed() >= KEEP {
@@ -448,10 +470,10 @@ impl Worker {
 
     /// Brings the recorder to what is wanted.
     fn fit(&mut self) {
-        let names: Vec<String> = (0..self.kept.strips.len()).map(|channel| self.name(channel)).collect();
+        let count = self.live.as_ref().map_or(0, |live| live.granted.channels);
+        let armed = (0..count).filter(|channel| self.kept.strips.get(*channel).is_some_and(|strip| strip.armed));
+        let armed = self.channels(armed);
         let Some(live) = &mut self.live else { return };
-        let armed = self.kept.strips.iter().zip(names).enumerate().take(live.granted.channels);
-        let armed = armed.filter(|(_, (strip, _))| strip.armed).map(|(channel, (_, name))| (channel, name)).collect();
         let source = match &self.watch {
             Some(watch) => {
                 let desk = watch.desk();
@@ -466,11 +488,21 @@ impl Worker {
         }
     }
 
-    /// A stem's name: what was typed, or the desk's, or the number.
-    fn name(&self, channel: usize) -> String {
-        let typed = self.kept.strips.get(channel).map_or("", |strip| strip.name.as_str());
-        let desk = self.strips.get(channel).map_or("", |strip| strip.name.as_str());
-        [typed, desk].into_iter().find(|name| !name.is_empty()).map_or_else(|| format!("Channel {}", channel + 1), Into::into)
+    /// Stems, named as was typed, or by the desk, or by their numbers.
+    fn channels(&self, sources: impl Iterator<Item = usize>) -> Vec<Channel> {
+        let sources: Vec<usize> = sources.collect();
+        let wanted = sources.iter().map(|source| {
+            let typed = self.kept.strips.get(*source).map_or("", |strip| strip.name.as_str());
+            let desk = self.strips.get(*source).map_or("", |strip| strip.name.as_str());
+            (if typed.is_empty() { desk } else { typed }.into(), format!("Channel {}", source + 1))
+        });
+        let names = stem_names(wanted);
+        let desk = |source: usize| self.strips.get(source).map(|strip| strip.track.clone());
+        sources
+            .into_iter()
+            .zip(names)
+            .map(|(source, name)| Channel { desk: desk(source), ..Channel::new(source, name) })
+            .collect()
     }
 
     /// Tells what became of takes.
@@ -483,9 +515,10 @@ impl Worker {
     }
 
     /// Asks the desk who it is and what it carries, which may take its time.
-    fn ask_desk(&self) {
+    fn ask_desk(&mut self) {
         let address = self.kept.device.desk.trim().to_owned();
-        if address.is_empty() {
+        self.asking = !address.is_empty();
+        if !self.asking {
             return;
         }
         let (back, start) = (self.back.clone(), self.starts);
@@ -496,6 +529,7 @@ impl Worker {
     }
 
     fn desk_is_there(&mut self, desk: Result<Desk, String>) {
+        self.asking = false;
         let Some(live) = &self.live else { return };
         let watch = desk.and_then(|desk| {
             desk.check(live.granted.sample_rate, live.granted.channels).map_err(|e| e.to_string())?;
@@ -528,12 +562,21 @@ impl Worker {
     fn read_desk(&mut self, desk: &Desk) {
         let tracks = desk.tracks();
         let numbers: Vec<usize> = (1..=tracks.len()).collect();
-        let strip = |(name, track): (String, crate::desk::Track)| FromDesk { name, colour: None, note: track.flag };
+        let strip = |(name, track): (String, Track)| FromDesk {
+            name,
+            colour: track.strip().colour,
+            track: DeskTrack { source: track.source, colour: track.colour.map(|colour| colour.to_string()), note: track.flag },
+        };
         self.strips = desk.names(&numbers).into_iter().zip(tracks).map(strip).collect();
     }
 
     fn attend_desk(&mut self, lines: &mut Vec<(String, bool)>) {
-        let Some(watch) = &self.watch else { return };
+        let Some(watch) = &self.watch else {
+            if self.asking {
+                self.desk = Some(("asking".into(), true));
+            }
+            return;
+        };
         let (status, desk) = (watch.status(), watch.desk());
         let well = status.connected;
         let text = if well {
@@ -612,7 +655,7 @@ impl Worker {
                 right: strip.right,
                 level: Level::default(),
                 colour: desk.colour,
-                note: desk.note,
+                note: desk.track.note,
             }
         });
         let strips: Vec<StripView> = strips.collect();

@@ -25,8 +25,8 @@ pub struct Given<'a> {
     pub granted: &'a Granted,
     pub asked: &'a str,
     pub source: String,
-    /// The device's channels that are armed, from 0, with their names.
-    pub channels: Vec<(usize, String)>,
+    /// Those that are armed.
+    pub channels: Vec<Channel>,
 }
 
 /// See the module.
@@ -77,7 +77,7 @@ impl Deck {
         settings.asked = given.asked.into();
         settings.granted = given.granted.to_string();
         settings.words = given.granted.format.words();
-        settings.channels = given.channels.into_iter().map(|(source, name)| Channel { source, name }).collect();
+        settings.channels = given.channels;
         if self.open.as_ref().is_some_and(|open| open.settings == settings)
             || self.refused.as_ref().is_some_and(|(refused, _)| *refused == settings)
         {
