@@ -69,6 +69,8 @@ pub struct Patience {
     /// For the first answer to a question; twice as long after each try.
     pub wait: Duration,
     pub tries: u32,
+    /// For a whole reading: what has no answer then is left without one.
+    pub whole: Duration,
     /// Between two `/xremote`, which lapses after 10 s.
     pub renew: Duration,
     /// Between two signs of life that are asked of a watched desk.
@@ -82,6 +84,7 @@ impl Default for Patience {
         Self {
             wait: Duration::from_millis(200),
             tries: 3,
+            whole: Duration::from_secs(5),
             renew: Duration::from_secs(7),
             ask: Duration::from_secs(1),
             lost: Duration::from_secs(4),

@@ -15,6 +15,7 @@ use proptest::prelude::*;
 const PATIENCE: Patience = Patience {
     wait: Duration::from_millis(100),
     tries: 4,
+    whole: Duration::from_secs(20),
     renew: Duration::from_millis(300),
     ask: Duration::from_millis(100),
     lost: Duration::from_secs(1),
@@ -179,6 +180,20 @@ fn late_half_strange_and_garbage_answers_change_nothing() {
         let desk = open(&fake(fault));
         assert_eq!((desk.tracks(), desk.notes(), desk.name()), (plain.tracks(), plain.notes(), plain.name()), "{fault:?}");
     }
+}
+
+#[test]
+fn a_desk_that_answers_half_or_late_is_read_whole_within_the_patience() {
+    for fault in [Fault::Half, Fault::Late(Duration::from_millis(250)), Fault::Late(Duration::from_millis(1000))] {
+        let fake = fake(fault);
+        let desk = Desk::open(&fake.address().to_string()).unwrap();
+        let left = desk.notes().into_iter().find(|note| note.contains("without an answer"));
+        assert_eq!(left, None, "{fault:?}");
+    }
+    // Of another desk only what there was time for.
+    let fake = fake(Fault::Late(Duration::from_millis(300)));
+    let desk = Desk::open_with(fake.address(), Patience { whole: Duration::from_millis(400), ..PATIENCE }).unwrap();
+    assert!(desk.notes().iter().any(|note| note.contains("without an answer")), "{:?}", desk.notes());
 }
 
 #[test]

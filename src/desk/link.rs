@@ -1,4 +1,4 @@
-//! Asking over UDP: questions in small batches, each again if its answer does not come; and finding desks on the local net.
+//! Asking over UDP: many questions at a time, in small bursts, each again if its answer does not come; and finding desks on the local net.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
@@ -10,8 +10,11 @@ use super::{DeskError, Found, Patience, track};
 
 /// An X32 or M32 listens here.
 pub const PORT: u16 = 10023;
-/// Questions that are open at a time: a desk loses packets if it is asked everything at once.
-const BATCH: usize = 8;
+/// Questions that are sent within [`PACE`] if no answers come: a desk loses packets if it is asked everything at once.
+const BURST: usize = 8;
+const PACE: Duration = Duration::from_millis(20);
+/// A look at what has come takes at least this long.
+const LOOK: Duration = Duration::from_millis(1);
 /// Larger than any packet, so that a longer one is seen to be too long.
 const BUFFER_BYTES: usize = 65_536;
 
@@ -26,6 +29,29 @@ pub fn resolve(address: &str) -> Result<SocketAddr, DeskError> {
     let mut found: Vec<SocketAddr> = looked.map_err(|e| wrong(e.to_string()))?.collect();
     found.sort_by_key(|a| a.is_ipv6());
     found.first().copied().ok_or_else(|| wrong("it has no address".into()))
+}
+
+/// A question without an answer.
+struct Asked<'a> {
+    question: &'a str,
+    tries: u32,
+    /// Of the last try, if there was one, and of the next.
+    sent: Option<Instant>,
+    due: Instant,
+}
+
+fn open(questions: &[String]) -> Vec<Asked<'_>> {
+    let due = Instant::now();
+    questions.iter().map(|question| Asked { question, tries: 0, sent: None, due }).collect()
+}
+
+/// Why a conversation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Every question has its answer or had its tries; or the time is over, or it was told to stop.
+    All,
+    /// The desk has said nothing for long: is it there?
+    Silence,
 }
 
 /// A socket that only hears the desk.
@@ -88,40 +114,14 @@ impl Link {
         self.last_strange = what;
     }
 
-    /// Asks a batch of questions, and those again that have no answer. Returns how many were answered.
-    fn ask_batch(&mut self, questions: &[String], state: &mut State) -> usize {
-        let mut open: Vec<&String> = questions.iter().collect();
-        let mut wait = self.patience.wait;
-        for _ in 0..self.patience.tries {
-            open.iter().for_each(|question| self.send(question));
-            let deadline = Instant::now() + wait;
-            while !open.is_empty() {
-                let Some(message) = self.receive(deadline) else { break };
-                if state.accept(&message) == Accepted::Refused {
-                    self.count_strange(format!("an answer to {}", message.address.chars().take(40).collect::<String>()));
-                } else {
-                    self.is_known = true;
-                    open.retain(|question| **question != message.address);
-                }
-            }
-            if open.is_empty() {
-                break;
-            }
-            wait *= 2;
-        }
-        questions.len() - open.len()
-    }
-
     /// Who the desk is.
     pub fn ask_identity(&mut self, state: &mut State) -> Result<(), DeskError> {
-        if self.ask_batch(&[INFO.into(), XINFO.into()], state) == 0 {
-            return Err(self.silent());
-        }
-        Ok(())
+        let questions = [INFO.into(), XINFO.into()];
+        self.converse(&mut open(&questions), state, Instant::now() + self.patience.longest(), &mut |_| true);
+        if [INFO, XINFO].iter().any(|question| state.has(question)) { Ok(()) } else { Err(self.silent()) }
     }
 
-    /// Asks all questions, and gives `each` the state after every batch until it says false. A question may stay without an
-    /// answer.
+    /// Asks all questions, and gives `each` the state as answers come until it says false. A question may stay without an answer.
     ///
     /// # Errors
     /// If the desk falls silent.
@@ -131,17 +131,57 @@ impl Link {
         state: &mut State,
         mut each: impl FnMut(&State) -> bool,
     ) -> Result<(), DeskError> {
-        for batch in questions.chunks(BATCH) {
-            if self.ask_batch(batch, state) == 0 {
-                // Some firmware does not know these; a desk that lives answers this.
-                let mut alive = State::default();
-                self.ask_identity(&mut alive)?;
-            }
-            if !each(state) {
-                break;
-            }
+        let mut open = open(questions);
+        let end = Instant::now() + self.patience.whole;
+        while self.converse(&mut open, state, end, &mut each) == End::Silence {
+            // Some firmware does not know these; a desk that lives answers this.
+            let mut alive = State::default();
+            self.ask_identity(&mut alive)?;
+            state.extend(alive);
+            open.retain(|asked| !state.has(asked.question));
         }
         Ok(())
+    }
+
+    /// Asks what is open, each question again while its answer lacks; leaves open what still may be answered.
+    fn converse(&mut self, open: &mut Vec<Asked>, state: &mut State, end: Instant, each: &mut dyn FnMut(&State) -> bool) -> End {
+        let patience = self.patience;
+        let (mut heard, mut answers) = (Instant::now(), 0);
+        loop {
+            let now = Instant::now();
+            let tried = open.len();
+            open.retain(|asked| asked.tries < patience.tries || asked.due > now);
+            let given_up = open.len() < tried;
+            if now - heard >= if given_up { patience.wait } else { patience.longest() } {
+                return End::Silence;
+            }
+            if open.is_empty() || now >= end {
+                return End::All;
+            }
+            // What was never asked goes first.
+            open.sort_by_key(|asked| asked.tries);
+            let mut fresh = open.iter().filter(|asked| asked.sent.is_some_and(|sent| now - sent < PACE)).count();
+            for asked in open.iter_mut().filter(|asked| asked.due <= now) {
+                if fresh == BURST {
+                    break;
+                }
+                self.send(asked.question);
+                (asked.sent, asked.due) = (Some(now), now + patience.wait * 2_u32.saturating_pow(asked.tries));
+                (asked.tries, fresh) = (asked.tries + 1, fresh + 1);
+            }
+            let due = open.iter().map(|asked| asked.due).min().unwrap_or(end);
+            let Some(message) = self.receive(due.clamp(now + LOOK, now + PACE)) else { continue };
+            if state.accept(&message) == Accepted::Refused {
+                self.count_strange(format!("an answer to {}", message.address.chars().take(40).collect::<String>()));
+                continue;
+            }
+            self.is_known = true;
+            open.retain(|asked| asked.question != message.address);
+            (heard, answers) = (Instant::now(), answers + 1);
+            if (answers % BURST == 0 || open.is_empty()) && !each(state) {
+                return End::All;
+            }
+        }
     }
 
     fn silent(&self) -> DeskError {

@@ -79,6 +79,11 @@ impl State {
         }
     }
 
+    /// What another heard goes before what was known.
+    pub fn extend(&mut self, other: Self) {
+        self.answers.extend(other.answers);
+    }
+
     pub fn has(&self, address: &str) -> bool {
         self.answers.contains_key(address)
     }

@@ -59,13 +59,13 @@ fn open_pcm(device: &str, direction: Direction) -> Result<PCM, DeviceError> {
     let name = CString::new(device).map_err(|_| DeviceError::failed(device, "a name with a zero byte"))?;
     // Without waiting: a device in use shall be an error at once.
     let (opened, said) = quietly(|| PCM::open(&name, direction, true));
+    let unknown = || DeviceError::Unknown { host: Host::Alsa, device: device.into(), expected: names(direction).join(", ") };
     opened.map_err(|e| match Errno::from_raw(e.errno()) {
         Errno::EBUSY | Errno::EAGAIN => DeviceError::Busy { device: device.into() },
         // Also what is no name of a device: `hw:` and a card that is not there.
-        Errno::ENOENT | Errno::ENODEV | Errno::ENXIO => {
-            let expected = names(direction).join(", ");
-            DeviceError::Unknown { host: Host::Alsa, device: device.into(), expected }
-        }
+        Errno::ENOENT | Errno::ENODEV | Errno::ENXIO => unknown(),
+        // A card of a number that there cannot be: cards are counted from 0 to 31.
+        Errno::EINVAL if said.contains("card index") => unknown(),
         _ if said.is_empty() => DeviceError::failed(device, format_args!("cannot open it: {}", describe(&e))),
         _ => DeviceError::failed(device, format_args!("cannot open it: {said}")),
     })
