@@ -25,6 +25,8 @@ use crate::ui::{
 const LOOK: Duration = Duration::from_millis(50);
 /// What has changed is kept this often.
 const KEEP: Duration = Duration::from_secs(1);
+/// What happens again and again is told this often.
+const AGAIN: Duration = Duration::from_secs(5);
 /// Lines of the log.
 const LOG_LINES: usize = 300;
 /// What can be chosen; a device may have others, which are typed on the command line.
@@ -170,6 +172,8 @@ struct Live {
     /// As they were told last.
     state: State,
     overruns: u64,
+    /// When overruns were told.
+    told: Option<Instant>,
 }
 
 /// The thread's own.
@@ -403,7 +407,7 @@ impl Worker {
         let monitor = Monitor::new(Heard(voice), sides.clone(), &granted, None);
         let session = prepared.start(capture, Some(monitor)).map_err(|e| e.to_string())?;
         lock(&self.told).meter = Some(meter);
-        Ok(Live { session, granted, feed, sides, asked: wish.to_string(), state: State::Running, overruns: 0 })
+        Ok(Live { session, granted, feed, sides, asked: wish.to_string(), state: State::Running, overruns: 0, told: None })
     }
 
     /// Stops the device and finishes the take.
@@ -442,9 +446,9 @@ impl Worker {
                 }
             }
             let overruns = live.session.counts().overruns;
-            if overruns > live.overruns {
+            if overruns > live.overruns && live.told.is_none_or(|told| told.elapsed() >= AGAIN) {
                 lines.push((format!("{}: {} overruns", live.granted.device, overruns - live.overruns), true));
-                live.overruns = overruns;
+                (live.overruns, live.told) = (overruns, Some(Instant::now()));
             }
         }
         if broken {
