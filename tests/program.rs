@@ -295,6 +295,19 @@ fn nothing_of_the_setup_can_be_changed_unless_the_device_is_stopped() {
 }
 
 #[test]
+fn a_list_that_was_open_when_the_device_started_changes_nothing() {
+    for (list, entry) in [("Devices", "hw:Intel"), ("Host", "jack"), ("Rate", "44.1 kHz")] {
+        let mut harness = window(stopped(0));
+        click(&mut harness, list);
+        harness.state_mut().view.device.stage = DeviceStage::Starting;
+        harness.step();
+        harness.get_by_label(entry).click();
+        harness.run_steps(4);
+        assert_eq!(asked(&mut harness), [], "{list}");
+    }
+}
+
+#[test]
 fn the_bar_tells_how_the_device_and_the_desk_are() {
     let error = "no device hw:X32: expected hw:Intel".to_owned();
     for (stage, granted, error, state) in [

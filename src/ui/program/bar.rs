@@ -1,6 +1,6 @@
 //! The device's bar: what is wanted of it, and below that how it is.
 
-use egui::{Align2, Color32, Id, Popup, PopupCloseBehavior, Rect, ScrollArea, Shape, Stroke, Ui, UiBuilder, pos2, vec2};
+use egui::{Align2, Color32, Id, Popup, Rect, RectAlign, ScrollArea, Shape, Stroke, Ui, UiBuilder, pos2, vec2};
 
 use super::{DeviceSetup, DeviceStage, DeviceView, ProgramAction};
 use crate::ui::{
@@ -73,8 +73,8 @@ impl Bar {
         let lower = lower.with_min_y(lower.bottom() - ROW_HEIGHT);
         let mut setup = view.setup.clone();
         let asked = self.wanted(ui, upper, view, &mut setup);
-        // First how, then go.
-        if setup != view.setup {
+        // First how, then go. A list may have been open when the device started.
+        if setup != view.setup && view.stage == DeviceStage::Stopped {
             actions.push(ProgramAction::Setup(setup));
         }
         actions.extend(asked);
@@ -139,8 +139,8 @@ impl Bar {
             text.trim().clone_into(&mut setup.desk);
         }
 
-        let (text, accent) = if enabled { ("Start", theme::GREEN) } else { ("Stop", theme::NEUTRAL) };
-        let face = Face { label: text, text, down: Some(!enabled), accent, ..Face::default() };
+        let text = if enabled { "Start" } else { "Stop" };
+        let face = Face { label: text, text, down: Some(!enabled), ..Face::default() };
         let button = choice::button(ui, row.place(START_WIDTH), Id::unique("isotherm device start"), &face);
         if button.clicked() {
             asked = Some(if enabled { ProgramAction::Start } else { ProgramAction::Stop });
@@ -211,8 +211,9 @@ fn devices(ui: &Ui, rect: Rect, width: f32, view: &DeviceView, enabled: bool) ->
     let ink = if enabled { theme::TEXT } else { theme::LINE };
     ui.painter().add(Shape::convex_polygon(corners.into(), ink, Stroke::NONE));
     let mut chosen = None;
-    let popup = Popup::menu(&button).close_behavior(PopupCloseBehavior::CloseOnClick).width(width + GAP + rect.width());
-    popup.show(|ui| {
+    Popup::menu(&button).align(RectAlign::BOTTOM_END).show(|ui| {
+        // As wide as the field with its button.
+        ui.set_min_width(width + GAP);
         if view.devices.is_empty() {
             ui.label("No device is listed");
         }
@@ -225,7 +226,7 @@ fn devices(ui: &Ui, rect: Rect, width: f32, view: &DeviceView, enabled: bool) ->
         });
     });
     button.on_hover_text("The devices of the host");
-    chosen.filter(|_| enabled)
+    chosen
 }
 
 /// A lamp and its line.
