@@ -155,14 +155,14 @@ fn running(channels: usize) -> ProgramView {
 fn full() -> ProgramView {
     let strip = |n: usize| StripView {
         name: format!("A channel's long name {n}"),
-        armed: n % 3 != 0,
+        armed: !n.is_multiple_of(3),
         left: n == 1,
         right: n == 2,
         level: Level { peak: 1.2, rms: 0.3, clipped: true },
         colour: Some([200, 40, 40]),
         note: Some("carries Main L".into()),
     };
-    let line = |n: usize| LogLine { time: format!("12:00:{n:02}"), text: format!("happening {n}"), alarm: n % 2 == 0 };
+    let line = |n: usize| LogLine { time: format!("12:00:{n:02}"), text: format!("happening {n}"), alarm: n.is_multiple_of(2) };
     let mut view = running(0);
     view.strips = (0..32).map(strip).collect();
     view.log = (0..40).map(line).collect();
