@@ -155,14 +155,14 @@ fn running(channels: usize) -> ProgramView {
 fn full() -> ProgramView {
     let strip = |n: usize| StripView {
         name: format!("A channel's long name {n}"),
-        armed: n % 3 != 0,
+        armed: !n.is_multiple_of(3),
         left: n == 1,
         right: n == 2,
         level: Level { peak: 1.2, rms: 0.3, clipped: true },
         colour: Some([200, 40, 40]),
         note: Some("carries Main L".into()),
     };
-    let line = |n: usize| LogLine { time: format!("12:00:{n:02}"), text: format!("happening {n}"), alarm: n % 2 == 0 };
+    let line = |n: usize| LogLine { time: format!("12:00:{n:02}"), text: format!("happening {n}"), alarm: n.is_multiple_of(2) };
     let mut view = running(0);
     view.strips = (0..32).map(strip).collect();
     view.log = (0..40).map(line).collect();
@@ -273,12 +273,7 @@ fn what_is_typed_when_start_is_pressed_comes_before_the_start() {
     harness.get_by_label("Device name").type_text("hw:9");
     harness.run_steps(2);
     let start = harness.get_by_label("Start").rect().center();
-    for pressed in [true, false] {
-        harness.event(egui::Event::PointerMoved(start));
-        let button = egui::PointerButton::Primary;
-        harness.event(egui::Event::PointerButton { pos: start, button, pressed, modifiers: Modifiers::NONE });
-        harness.run_steps(2);
-    }
+    press_at(&mut harness, start);
     let wanted = ProgramAction::Setup(DeviceSetup { device: "hw:9".into(), ..setup() });
     assert_eq!(asked(&mut harness), [wanted, ProgramAction::Start]);
 }
@@ -296,6 +291,19 @@ fn nothing_of_the_setup_can_be_changed_unless_the_device_is_stopped() {
         }
         assert!(harness.query_by_label("hw:Intel").is_none() && harness.query_by_label("jack").is_none());
         assert_eq!(asked(&mut harness), []);
+    }
+}
+
+#[test]
+fn a_list_that_was_open_when_the_device_started_changes_nothing() {
+    for (list, entry) in [("Devices", "hw:Intel"), ("Host", "jack"), ("Rate", "44.1 kHz")] {
+        let mut harness = window(stopped(0));
+        click(&mut harness, list);
+        harness.state_mut().view.device.stage = DeviceStage::Starting;
+        harness.step();
+        harness.get_by_label(entry).click();
+        harness.run_steps(4);
+        assert_eq!(asked(&mut harness), [], "{list}");
     }
 }
 
@@ -414,16 +422,15 @@ fn a_meters_peak_rises_at_once_and_falls_20_db_in_1_7_seconds() {
     view.strips[0].level.peak = 0.1;
     let mut harness = window(view);
     assert_eq!(value(&harness, "Level of channel 1"), "-20 dBFS");
+    let frames = (1.7 / step_seconds(&mut harness)).round() as usize;
     harness.state_mut().view.strips[0].level.peak = 0.0;
-    // The harness steps 0.25 s a frame.
-    let frames = (1.7 / harness_seconds(&mut harness)).round() as usize;
     harness.run_steps(frames);
     let db: f32 = value(&harness, "Level of channel 1").trim_end_matches(" dBFS").parse().expect("a number");
     assert!((db + 40.0).abs() <= 2.0, "{db}");
 }
 
-/// Length of a step of the harness.
-fn harness_seconds(harness: &mut Window) -> f64 {
+/// Length of a frame here.
+fn step_seconds(harness: &mut Window) -> f64 {
     let before = harness.ctx.input(|i| i.time);
     harness.step();
     harness.ctx.input(|i| i.time) - before
@@ -479,7 +486,11 @@ fn the_log_shows_its_last_three_lines_and_more_on_demand_newest_at_the_bottom() 
 /// All that has a name and a place.
 fn named(harness: &Window) -> Vec<(String, Rect)> {
     let nodes = harness.root().children_recursive();
-    nodes.filter_map(|n| Some((n.accesskit_node().label()?, n.rect()))).filter(|(_, rect)| rect.is_positive()).collect()
+    let name = |node: egui_kittest::kittest::AccessKitNode<'_>| match node.role() {
+        Role::Label => node.value(),
+        _ => node.label(),
+    };
+    nodes.filter_map(|n| Some((name(n.accesskit_node())?, n.rect()))).filter(|(_, rect)| rect.is_positive()).collect()
 }
 
 /// Whether it is of a strip; the editor's own have other names.
@@ -512,56 +523,97 @@ fn all_of_32_channels_fits_the_windows_own_size_and_nothing_overlaps() {
     // The strips end where the editor and the log begin.
     let top = |name: &str| all.iter().find(|(n, _)| n == name).expect("a name").1;
     for (name, rect) in all.iter().filter(|(name, _)| is_of_a_strip(name)) {
-        assert!(rect.right() < top("Isotherm").left() && rect.bottom() < top("More of the log").top(), "{name} {rect:?}");
+        assert!(rect.right() < top("Listen A").left() && rect.bottom() < top("More of the log").top(), "{name} {rect:?}");
     }
     assert!(harness.query_by_role(Role::ScrollBar).is_none());
 }
 
+/// What is around the editor, by what it belongs to.
+const BAR: [&str; 13] = [
+    "Host",
+    "Device name",
+    "Devices",
+    "List devices anew",
+    "Rate",
+    "Period",
+    "Outputs",
+    "Desk",
+    "Stop",
+    "Device state",
+    "Device health",
+    "Heard",
+    "Desk state",
+];
+const HEAD: [&str; 4] = ["Channels", "Arm all", "Arm none", "Reset all peaks"];
+
 #[test]
-fn nothing_overlaps_or_leaves_a_small_window() {
-    for size in [(900, 560), (1024, 700), (1800, 1000)] {
-        for channels in [0, 2, 32] {
-            let mut view = full();
-            view.strips.truncate(channels);
-            let mut harness = window_of(size, view);
-            for large in [false, true] {
-                if large {
-                    click(&mut harness, "More of the log");
-                }
-                let inside = Rect::from_min_size(pos2(8.0, 8.0), vec2(size.0 as f32, size.1 as f32));
-                let all = named(&harness);
-                // Strips and the editor scroll: what is seen of them counts.
-                let find = |name: &str| all.iter().find(|(n, _)| n == name).expect("a name").1;
-                let (log, head) = (find("More of the log"), find("Channels"));
-                let state = find("Device state");
-                let body = Rect::from_min_max(pos2(8.0, state.bottom() + 10.0), pos2(inside.right(), log.top() - 4.0));
-                let bars = |rect: &Rect| rect.bottom() <= state.bottom() + 0.5 || rect.top() >= log.top() - 4.5;
-                let column = head.left() + 330.0;
-                let seen: Vec<_> = all
-                    .into_iter()
-                    .map(|(name, rect)| {
-                        let scrolls = is_of_a_strip(&name);
-                        let top = if scrolls { head.bottom() } else { body.top() };
-                        let part = if bars(&rect) { rect } else { rect.intersect(body.with_min_y(top)) };
-                        let right = if rect.left() > column { inside.right() } else { f32::INFINITY };
-                        (name, part.with_max_x(part.right().min(right)))
-                    })
-                    .filter(|(_, rect)| rect.is_positive())
-                    .collect();
-                for (name, rect) in &seen {
-                    assert!(inside.contains_rect(*rect), "{name} at {rect:?} leaves {inside:?}");
-                }
-                let around: Vec<_> =
-                    seen.iter().filter(|(_, rect)| bars(rect) || rect.right() < column + 10.0).cloned().collect();
-                assert!(around.len() > 15, "{around:?}");
-                assert_apart(&around);
-                for (name, rect) in &around {
-                    let covered = seen.iter().find(|(_, at)| at.left() > column && !bars(at) && at.intersects(rect.shrink(0.5)));
-                    assert!(covered.is_none(), "{name} and {covered:?}");
+fn nothing_around_the_editor_overlaps_or_leaves_a_small_window() {
+    for (size, channels) in [((900, 560), 0), ((900, 560), 2), ((900, 560), 64), ((1024, 700), 32), ((1800, 1000), 32)] {
+        let mut view = full();
+        view.strips.resize(channels, view.strips[0].clone());
+        let mut harness = window_of(size, view);
+        for large in [false, true] {
+            if large {
+                click(&mut harness, "More of the log");
+            }
+            let inside = Rect::from_min_size(pos2(8.0, 8.0), vec2(size.0 as f32, size.1 as f32));
+            let all = named(&harness);
+            let is_log = |name: &str| name == "More of the log" || name.contains("happening");
+            let (log, button) =
+                (all.iter().filter(|(name, _)| name.contains("happening")), harness.get_by_label("More of the log").rect());
+            // What scrolls counts where it is seen.
+            let lines: Vec<_> = log.map(|(name, rect)| (name.clone(), rect.with_min_y(rect.top().max(button.top())))).collect();
+            let head = harness.get_by_label("Channels").rect();
+            let strips = inside.with_min_y(head.bottom()).with_max_y(button.top() - 18.0);
+            let strips =
+                all.iter().filter(|(name, _)| is_of_a_strip(name)).map(|(name, rect)| (name.clone(), rect.intersect(strips)));
+            let fixed = all
+                .iter()
+                .filter(|(name, _)| BAR.contains(&name.as_str()) || HEAD.contains(&name.as_str()) || name == "More of the log");
+            let around: Vec<_> = fixed.cloned().chain(lines).chain(strips).filter(|(_, rect)| rect.is_positive()).collect();
+            assert!(around.len() >= BAR.len() + 5, "{around:?}");
+            for (name, rect) in &around {
+                assert!(inside.contains_rect(*rect), "{name} at {rect:?} leaves {inside:?}");
+            }
+            assert_apart(&around);
+            // The editor begins beside the strips and below the bar.
+            let edge = around.iter().filter(|(name, _)| is_of_a_strip(name) || HEAD.contains(&name.as_str()));
+            let edge = edge.map(|(_, rect)| rect.right()).fold(0.0, f32::max);
+            for (name, rect) in &all {
+                if !is_log(name) && around.iter().all(|(other, _)| other != name) && !is_of_a_strip(name) {
+                    assert!(rect.left() >= edge && rect.top() >= 8.0 + 10.0 + 68.0, "{name} {rect:?}");
                 }
             }
         }
     }
+}
+
+fn press_at(harness: &mut Window, pos: egui::Pos2) {
+    for pressed in [true, false] {
+        harness.event(egui::Event::PointerMoved(pos));
+        let button = egui::PointerButton::Primary;
+        harness.event(egui::Event::PointerButton { pos, button, pressed, modifiers: Modifiers::NONE });
+        harness.run_steps(2);
+    }
+}
+
+#[test]
+fn what_is_scrolled_out_of_sight_is_not_pressed_and_hides_nothing() {
+    let mut harness = window_of((900, 560), full());
+    let log = harness.get_by_label("More of the log").rect();
+    let hidden: Vec<_> = (1..=32).map(|n| harness.get_by_label(&format!("Arm channel {n}")).rect().center()).collect();
+    let hidden: Vec<_> = hidden.into_iter().filter(|at| at.y > log.top() - 4.0).collect();
+    assert!(hidden.len() > 5);
+    for at in hidden {
+        press_at(&mut harness, at);
+    }
+    assert_eq!(asked(&mut harness), []);
+    press_at(&mut harness, log.center());
+    harness.run_steps(4);
+    assert!(harness.get_by_label("More of the log").rect().top() < log.top() - 50.0);
+    let stop = harness.get_by_label("Stop").rect().center();
+    press_at(&mut harness, stop);
+    assert_eq!(asked(&mut harness), [ProgramAction::Stop]);
 }
 
 #[test]
@@ -577,7 +629,7 @@ fn strips_that_do_not_fit_are_scrolled_to() {
         delta: vec2(0.0, -2000.0),
         phase: egui::TouchPhase::Move,
         modifiers: Modifiers::NONE,
-        source: egui::MouseWheelSource::Physical,
+        source: egui::MouseWheelSource::Unknown,
     });
     harness.run_steps(60);
     assert!(strip(&harness).bottom() < log, "{:?}", strip(&harness));

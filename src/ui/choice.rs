@@ -253,7 +253,10 @@ impl<F: Copy + Debug + Eq + Hash + 'static> Typing<F> {
         };
         let margin = if face.size < 13.0 { Margin::symmetric(4, 1) } else { Margin::symmetric(4, 2) };
         let edit = TextEdit::singleline(&mut text).id(id).hint_text(face.hint).font(theme::font(face.size)).margin(margin);
+        let edit = edit.align(Align2::LEFT_CENTER);
         let mut ui = ui.new_child(UiBuilder::new().max_rect(rect));
+        // A field is as high as its place, however low.
+        ui.spacing_mut().interact_size.y = 0.0;
         let response = ui.add_enabled_ui(face.enabled, |ui| ui.put(rect, edit)).inner.accessible_name(face.label);
         if response.changed() {
             self.0 = Some((field, text));

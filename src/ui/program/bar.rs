@@ -1,6 +1,6 @@
 //! The device's bar: what is wanted of it, and below that how it is.
 
-use egui::{Align2, Color32, Id, Popup, PopupCloseBehavior, Rect, ScrollArea, Ui, UiBuilder, pos2, vec2};
+use egui::{Align2, Color32, Id, Popup, Rect, RectAlign, ScrollArea, Shape, Stroke, Ui, UiBuilder, pos2, vec2};
 
 use super::{DeviceSetup, DeviceStage, DeviceView, ProgramAction};
 use crate::ui::{
@@ -15,11 +15,12 @@ const PADDING: f32 = 5.0;
 pub(super) const HEIGHT: f32 = 2.0 * (ROW_HEIGHT + PADDING) + GAP;
 const HOST_WIDTH: f32 = 76.0;
 /// The device's is what the others leave, and this at least.
-const DEVICE_WIDTH: f32 = 90.0;
-const RATE_WIDTH: f32 = 96.0;
-const PERIOD_WIDTH: f32 = 150.0;
+const DEVICE_WIDTH: f32 = 110.0;
+const RATE_WIDTH: f32 = 92.0;
+const PERIOD_WIDTH: f32 = 146.0;
 const OUTPUTS_WIDTH: f32 = 54.0;
 const DESK_WIDTH: f32 = 108.0;
+const LIST_WIDTH: f32 = 36.0;
 const START_WIDTH: f32 = 76.0;
 const LIST_HEIGHT: f32 = 320.0;
 /// Of the second row: times, counts, the desk's share.
@@ -72,8 +73,8 @@ impl Bar {
         let lower = lower.with_min_y(lower.bottom() - ROW_HEIGHT);
         let mut setup = view.setup.clone();
         let asked = self.wanted(ui, upper, view, &mut setup);
-        // First how, then go.
-        if setup != view.setup {
+        // First how, then go. A list may have been open when the device started.
+        if setup != view.setup && view.stage == DeviceStage::Stopped {
             actions.push(ProgramAction::Setup(setup));
         }
         actions.extend(asked);
@@ -87,13 +88,12 @@ impl Bar {
         }
         let mut asked = None;
         let mut row = Row { rect, left: rect.left() };
-        row.word(ui, "Device");
         if let Some(host) = list(ui, row.place(HOST_WIDTH), "Host", &setup.host, &view.hosts, enabled, "What opens the device") {
             setup.host.clone_from(&view.hosts[host]);
         }
 
         let words = ["Outputs", "Desk"].map(|text| theme::line(ui, text, &[12.0], theme::MUTED, f32::INFINITY).size().x);
-        let others = [RATE_WIDTH, PERIOD_WIDTH, OUTPUTS_WIDTH, DESK_WIDTH, START_WIDTH, 2.0 * ROW_HEIGHT];
+        let others = [RATE_WIDTH, PERIOD_WIDTH, OUTPUTS_WIDTH, DESK_WIDTH, START_WIDTH, LIST_WIDTH, ROW_HEIGHT];
         let others = others.iter().chain(&words).sum::<f32>() + 9.0 * GAP;
         let place = row.place((rect.right() - row.left - others).max(DEVICE_WIDTH));
         let face = Text { label: "Device name", value: &view.setup.device, hint: "a name or a file", enabled, ..Text::default() };
@@ -103,8 +103,8 @@ impl Bar {
         if let Some(device) = devices(ui, row.place(ROW_HEIGHT), place.width(), view, enabled) {
             setup.device = device;
         }
-        let face = Face { label: "List devices anew", text: "\u{21bb}", enabled, ..Face::default() };
-        let anew = choice::button(ui, row.place(ROW_HEIGHT), Id::unique("isotherm devices anew"), &face);
+        let face = Face { label: "List devices anew", text: "List", size: 12.0, enabled, ..Face::default() };
+        let anew = choice::button(ui, row.place(LIST_WIDTH), Id::unique("isotherm devices anew"), &face);
         if anew.clicked() {
             asked = Some(ProgramAction::List);
         }
@@ -139,8 +139,8 @@ impl Bar {
             text.trim().clone_into(&mut setup.desk);
         }
 
-        let (text, accent) = if enabled { ("Start", theme::GREEN) } else { ("Stop", theme::NEUTRAL) };
-        let face = Face { label: text, text, down: Some(!enabled), accent, ..Face::default() };
+        let text = if enabled { "Start" } else { "Stop" };
+        let face = Face { label: text, text, down: Some(!enabled), ..Face::default() };
         let button = choice::button(ui, row.place(START_WIDTH), Id::unique("isotherm device start"), &face);
         if button.clicked() {
             asked = Some(if enabled { ProgramAction::Start } else { ProgramAction::Stop });
@@ -205,11 +205,15 @@ fn list(ui: &mut Ui, rect: Rect, label: &str, shown: &str, names: &[String], ena
 
 /// The button that opens the list of devices below a field that is `width` wide; gives the one that was chosen.
 fn devices(ui: &Ui, rect: Rect, width: f32, view: &DeviceView, enabled: bool) -> Option<String> {
-    let face = Face { label: "Devices", text: "\u{23f7}", enabled, ..Face::default() };
+    let face = Face { label: "Devices", enabled, ..Face::default() };
     let button = choice::button(ui, rect, Id::unique("isotherm devices"), &face);
+    let corners = [vec2(-4.0, -2.0), vec2(4.0, -2.0), vec2(0.0, 3.0)].map(|to| rect.center() + to);
+    let ink = if enabled { theme::TEXT } else { theme::LINE };
+    ui.painter().add(Shape::convex_polygon(corners.into(), ink, Stroke::NONE));
     let mut chosen = None;
-    let popup = Popup::menu(&button).close_behavior(PopupCloseBehavior::CloseOnClick).width(width + GAP + rect.width());
-    popup.show(|ui| {
+    Popup::menu(&button).align(RectAlign::BOTTOM_END).show(|ui| {
+        // As wide as the field with its button.
+        ui.set_min_width(width + GAP);
         if view.devices.is_empty() {
             ui.label("No device is listed");
         }
@@ -222,7 +226,7 @@ fn devices(ui: &Ui, rect: Rect, width: f32, view: &DeviceView, enabled: bool) ->
         });
     });
     button.on_hover_text("The devices of the host");
-    chosen.filter(|_| enabled)
+    chosen
 }
 
 /// A lamp and its line.
