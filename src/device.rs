@@ -5,7 +5,7 @@
 //! samples stay integers. Frames that a device lost are counted by its clock and told with the block behind them.
 //!
 //! [`Capture`] is the client that records: it feeds a [`record::Writer`](crate::record::Writer) and meters, and keeps the time line
-//! while a device is away. [`Session`] keeps it running. [`Monitor`] plays channels through the slots.
+//! while a device is away. [`Session`] keeps it running. [`Monitor`] plays channels through an [`Effect`].
 
 #[cfg(target_os = "linux")]
 mod alsa;
@@ -28,8 +28,8 @@ use thiserror::Error;
 
 use crate::record::pcm::Words;
 
-pub use capture::Capture;
-pub use monitor::{Monitor, MonitorCounts};
+pub use capture::{Capture, Feed};
+pub use monitor::{Effect, Monitor, MonitorCounts, Sides};
 pub use session::{Counts, Prepared, Session, State};
 
 /// Channels of a device that are used; further ones are left out.
@@ -196,6 +196,19 @@ pub struct Granted {
     pub buffer_frames: usize,
     /// Output channels of the client.
     pub outputs: usize,
+}
+
+impl Granted {
+    /// Frames from an input to the output on which a [`Monitor`] plays it, without what the effect adds: one period at JACK; else the
+    /// period that comes in and those of silence that were played first.
+    #[must_use]
+    pub fn heard_after_frames(&self) -> usize {
+        match self.host {
+            #[cfg(target_os = "linux")]
+            Host::Alsa => (1 + alsa::PREFILL_PERIODS) * self.period_frames,
+            _ => self.period_frames,
+        }
+    }
 }
 
 impl std::fmt::Display for Granted {

@@ -1,6 +1,8 @@
 //! Isotherm: exact DSP and neural networks on the same sound, side by side.
 //! `ARCHITECTURE.md` shows the rooms; arrows between them only point down this list.
 
+#[cfg(feature = "standalone")]
+pub mod app;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "device")]

@@ -1,26 +1,30 @@
 //! The plug-in: CLAP and VST3 through nice-plug. Hosts see parameters made from the registry; sound runs through the slots.
 
 mod editor;
+mod engine;
 mod models;
 mod params;
+mod rack;
 mod record;
 mod twin;
 mod workshop;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
 use nice_plug::prelude::*;
 
 use crate::dsp::{MAX_CHANNELS, Settings, Spec};
-use crate::graph::{Swap, SwapSender};
+use crate::graph::SwapSender;
 use crate::listen::Blind;
 use crate::slots::{Heard, Meters, Slots};
+use engine::Engine;
 use models::{Holder, Wish};
 use params::Bank;
+pub use rack::{Rack, RackState, Voice};
 use record::{Deck, Takes};
+pub use record::{settings as take_settings, view as take_view};
 use workshop::{FREE, LOAD, Orders, RECORD, REMAKE, TOSS, Workshop};
 
 /// The most channels of a layout.
@@ -183,6 +187,39 @@ impl Shared {
         Ok(())
     }
 
+    /// What one instance shares, and what its audio thread records with. [control thread]
+    fn new() -> (Arc<Self>, Deck) {
+        let orders: Arc<Orders> = Arc::default();
+        let (takes, deck) = Takes::new();
+        let shared = Arc::new(Self {
+            bank: Bank::new(&orders),
+            models: Default::default(),
+            takes,
+            blind: Blind::new(),
+            presses: AtomicU32::new(0),
+            meters: Meters::new(WIDEST),
+            bench: Mutex::default(),
+            orders,
+            workshop: Mutex::default(),
+            training: twin::Training::default(),
+            gone: AtomicBool::new(false),
+            offline: AtomicBool::new(false),
+            channels: AtomicUsize::new(2),
+            latency: AtomicUsize::new(0),
+            sample_rate: AtomicU32::new(0),
+            load: AtomicU32::new(0),
+        });
+        (shared, deck)
+    }
+
+    /// The instance goes: its threads end. [control thread]
+    fn go(&self) {
+        self.gone.store(true, Ordering::Release);
+        self.training.end();
+        let workshop = self.workshop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(workshop);
+    }
+
     /// Asks for something to be done with a slot's model. [any thread but the audio thread]
     fn ask_model(&self, slot: usize, wish: Wish) {
         self.models[slot].ask(wish);
@@ -194,53 +231,23 @@ impl Shared {
 pub struct Isotherm {
     shared: Arc<Shared>,
     editor_state: Arc<nice_plug_egui::EguiEditorState>,
-    /// Nothing before the first `activate`.
-    swap: Option<Swap<Slots>>,
+    engine: Engine,
     deck: Deck,
-    /// No frame since `activate` or `reset`: other slots are taken at once, without a dip.
-    fresh: bool,
-    offline: bool,
     /// The latency that the host knows or was told to ask for.
     reported: usize,
-    presses: u32,
-    was_blind: bool,
 }
 
 impl Default for Isotherm {
     fn default() -> Self {
         let (width, height) = crate::ui::SIZE;
-        let orders: Arc<Orders> = Arc::default();
-        let (takes, deck) = Takes::new();
+        let (shared, deck) = Shared::new();
+        let size = nice_plug_egui::baseview::dpi::LogicalSize::new(f64::from(width), f64::from(height));
         let plugin = Self {
-            shared: Arc::new(Shared {
-                bank: Bank::new(&orders),
-                models: Default::default(),
-                takes,
-                blind: Blind::new(),
-                presses: AtomicU32::new(0),
-                meters: Meters::new(WIDEST),
-                bench: Mutex::default(),
-                orders,
-                workshop: Mutex::default(),
-                training: twin::Training::default(),
-                gone: AtomicBool::new(false),
-                offline: AtomicBool::new(false),
-                channels: AtomicUsize::new(2),
-                latency: AtomicUsize::new(0),
-                sample_rate: AtomicU32::new(0),
-                load: AtomicU32::new(0),
-            }),
-            editor_state: nice_plug_egui::EguiEditorState::from_size(
-                nice_plug_egui::baseview::dpi::LogicalSize::new(f64::from(width), f64::from(height)),
-                1.0,
-            ),
-            swap: None,
+            engine: Engine::new(shared.clone()),
+            shared,
+            editor_state: nice_plug_egui::EguiEditorState::from_size(size, 1.0),
             deck,
-            fresh: true,
-            offline: false,
             reported: 0,
-            presses: 0,
-            was_blind: false,
         };
         #[cfg(test)]
         twin::tests::LAST.set(Arc::downgrade(&plugin.shared));
@@ -250,10 +257,7 @@ impl Default for Isotherm {
 
 impl Drop for Isotherm {
     fn drop(&mut self) {
-        self.shared.gone.store(true, Ordering::Release);
-        self.shared.training.end();
-        let workshop = self.shared.workshop.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(workshop);
+        self.shared.go();
     }
 }
 
@@ -263,63 +267,6 @@ const fn layout(channels: u32) -> AudioIOLayout {
         main_input_channels: NonZeroU32::new(channels),
         main_output_channels: NonZeroU32::new(channels),
         ..AudioIOLayout::const_default()
-    }
-}
-
-/// How long an offline render waits for slots of another structure.
-const OFFLINE_PATIENCE: Duration = Duration::from_secs(10);
-
-impl Isotherm {
-    /// Brings what runs to what is set; asks for other slots where that needs another structure. [audio thread]
-    fn follow(&mut self) {
-        let Some(swap) = &mut self.swap else { return };
-        if self.fresh {
-            swap.settle();
-        }
-        let mut wanted = self.shared.settings();
-        let fits = |slots: &Slots| (0..2).all(|i| slots.settings(i).same_structure(&wanted[i]));
-        let fit = match swap.waiting() {
-            Some(next) => fits(next),
-            None => fits(swap.current()),
-        };
-        let orders = &self.shared.orders;
-        if self.offline && (!fit || orders.is_loading()) {
-            // Nobody listens: what is set counts from this block on, whatever the machine's speed. What is being made already may
-            // have been asked for before all was set.
-            let start = Instant::now();
-            for _ in 0..2 {
-                orders.ask_for_slots();
-                while (orders.is_making() || orders.is_loading()) && start.elapsed() < OFFLINE_PATIENCE {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-            }
-            wanted = self.shared.settings();
-            if self.fresh {
-                swap.settle();
-            }
-        } else if !fit {
-            orders.ask_for_slots();
-        }
-        let heard = self.shared.heard();
-        let presses = self.shared.presses.load(Ordering::Relaxed);
-        let pressed = presses != self.presses;
-        self.presses = presses;
-        let blind = self.shared.bank.blind.modulated_plain_value();
-        if self.was_blind && !blind {
-            self.shared.orders.ask(TOSS);
-        }
-        self.was_blind = blind;
-        let follow = |slots: &mut Slots, pressed: bool| {
-            slots.follow(0, &wanted[0]);
-            slots.follow(1, &wanted[1]);
-            if pressed || slots.heard() != heard {
-                slots.press(heard);
-            }
-        };
-        follow(swap.current(), pressed);
-        if let Some(next) = swap.waiting() {
-            follow(next, false);
-        }
     }
 }
 
@@ -347,40 +294,15 @@ impl Plugin for Isotherm {
     fn activate(&mut self, layout: &AudioIOLayout, config: &BufferConfig, context: &mut impl ActivateContext<Self>) -> bool {
         let channels = layout.main_output_channels.map_or(0, |n| n.get() as usize);
         let spec = Spec { sample_rate: config.sample_rate, channels, max_frames: (config.max_buffer_size as usize).max(1) };
-        self.offline = config.process_mode == ProcessMode::Offline;
-        self.shared.offline.store(self.offline, Ordering::Relaxed);
-        if let Err(error) = self.shared.open_workshop() {
-            nice_error!("no thread to make slots on: {error}");
-            return false;
-        }
-        let mut bench = self.shared.bench();
-        // A state that came before is whole before the first sound.
-        self.shared.models.iter().for_each(Holder::work);
-        self.shared.models.iter().for_each(Holder::retry);
-        let Some(slots) = self.shared.make(spec) else { return false };
-        let latency = slots.latency();
-        let sent = Some([*slots.settings(0), *slots.settings(1)]);
-        let (swap, sender) = Swap::new(slots, config.sample_rate);
-        *bench = Bench { spec: Some(spec), sender: Some(sender), sent };
-        // What is armed already misses no frame.
-        self.shared.takes.work(bench.spec, self.shared.is_armed());
-        drop(bench);
-        self.swap = Some(swap);
-        self.fresh = true;
-        self.shared.channels.store(channels, Ordering::Relaxed);
-        self.shared.sample_rate.store(config.sample_rate.to_bits(), Ordering::Relaxed);
-        self.shared.latency.store(latency, Ordering::Relaxed);
+        let offline = config.process_mode == ProcessMode::Offline;
+        let Some(latency) = self.engine.prepare(spec, offline) else { return false };
         self.reported = latency;
         context.set_latency_samples(latency as u32);
         true
     }
 
     fn reset(&mut self) {
-        self.fresh = true;
-        if let Some(swap) = &mut self.swap {
-            swap.settle();
-            swap.current().reset();
-        }
+        self.engine.reset();
     }
 
     fn process(
@@ -389,17 +311,15 @@ impl Plugin for Isotherm {
         _: &mut AuxiliaryBuffers,
         context: &mut impl ProcessContext<Self>,
     ) -> ProcessStatus {
-        let start = Instant::now();
         let frames = buffer.samples();
-        self.follow();
+        self.engine.follow();
         let (armed, record) = (self.shared.is_armed(), self.shared.bank.record.modulated_plain_value());
-        let playing = context.transport().playing;
-        self.deck.follow(&self.shared.takes, &self.shared.orders, armed, record, playing, self.offline);
-        let Some(swap) = &mut self.swap else { return ProcessStatus::Normal };
+        let (playing, offline) = (context.transport().playing, self.engine.is_offline());
+        self.deck.follow(&self.shared.takes, &self.shared.orders, armed, record, playing, offline);
         let mut block: ArrayVec<&mut [f32], MAX_CHANNELS> = buffer.as_slice().iter_mut().map(|c| &mut **c).collect();
-        let mut rolling = self.deck.begin(frames);
+        let mut rolling = if self.engine.is_ready() { self.deck.begin(frames) } else { None };
         let mut from = 0;
-        let replaced = swap.run(&mut block, Slots::latency, |slots, block| {
+        let latency = self.engine.run(&mut block, |slots, block| {
             let frames = block.first().map_or(0, |c| c.len());
             match &mut rolling {
                 Some(rolling) => {
@@ -412,29 +332,14 @@ impl Plugin for Isotherm {
         if let Some(rolling) = rolling {
             rolling.finish(&block);
         }
-        let settled = self.fresh;
-        self.fresh &= frames == 0;
-        if replaced || settled {
-            let latency = swap.current().latency();
-            self.shared.latency.store(latency, Ordering::Relaxed);
-            self.shared.orders.ask(FREE);
-            // CLAP: latency changes only while inactive, so the host is asked to restart, and `activate` tells the new one. VST3: the
-            // host is told at once and reads it when it likes.
-            if latency != self.reported {
-                match context.plugin_api() {
-                    PluginApi::Clap => context.request_restart(),
-                    _ => context.set_latency_samples(latency as u32),
-                }
-                self.reported = latency;
+        // CLAP: latency changes only while inactive, so the host is asked to restart, and `activate` tells the new one. VST3: the host
+        // is told at once and reads it when it likes.
+        if let Some(latency) = latency.filter(|latency| *latency != self.reported) {
+            match context.plugin_api() {
+                PluginApi::Clap => context.request_restart(),
+                _ => context.set_latency_samples(latency as u32),
             }
-        }
-        if frames > 0 {
-            let real = frames as f32 / f32::from_bits(self.shared.sample_rate.load(Ordering::Relaxed)).max(1.0);
-            let now = start.elapsed().as_secs_f32() / real;
-            let before = f32::from_bits(self.shared.load.load(Ordering::Relaxed));
-            // About a third of a second, so that the number can be read.
-            let share = (real / 0.3).min(1.0);
-            self.shared.load.store((before + share * (now - before)).to_bits(), Ordering::Relaxed);
+            self.reported = latency;
         }
         ProcessStatus::Normal
     }

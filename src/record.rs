@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 pub use manifest::{DeskTrack, Manifest};
-pub use name::check_name;
+pub use name::{check_name, stem_names};
 pub use recorder::{Channel, Health, Light, Phase, Recorder, Settings, Start, Stop};
 pub use recover::{Recovered, recover};
 pub use ring::{Block, Word, Writer};

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use isotherm::algorithm;
-use isotherm::device::{self, Capture, Client, Granted, Host, Input, Monitor, SampleFormat, Wish};
+use isotherm::device::{self, Capture, Client, Effect, Granted, Host, Input, Monitor, SampleFormat, Sides, Wish};
 use isotherm::dsp::{Settings as Parameters, Spec};
 use isotherm::graph::{Meter, queue};
 use isotherm::record::{Manifest, Recorder, Settings, Start};
@@ -317,6 +317,66 @@ fn a_take_keeps_its_time_line_while_its_device_is_away() {
 }
 
 #[test]
+fn a_capture_that_runs_is_fed_to_one_recorder_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let meter = Meter::new(CHANNELS);
+    let (mut capture, mut feed) = Capture::fed(&meter, &granted(SampleFormat::Float));
+    let mut next = 0;
+    let mut play = |capture: &mut Capture, frames: usize| {
+        let block: Vec<f32> = (0..frames).map(|i| (next + i) as f32 / 8_388_608.0).collect();
+        next += frames;
+        capture.process(0, Input::Floats(&[&block[..]; CHANNELS]), &mut []);
+    };
+    play(&mut capture, 100);
+    let mut takes = Vec::new();
+    for (name, channels) in [("one", 2), ("two", CHANNELS)] {
+        let (recorder, writer) = Recorder::open(Settings::new(folder.path().into(), name, RATE as u32, channels)).unwrap();
+        feed.replace(Some(writer)).unwrap();
+        play(&mut capture, 480);
+        play(&mut capture, 10);
+        takes.push(recorder);
+    }
+    feed.replace(None).unwrap();
+    play(&mut capture, 100);
+    for (recorder, first, stems) in takes.into_iter().zip([100, 590]).zip([2, CHANNELS]).map(|((r, f), s)| (r, f, s)) {
+        let (take, manifest) = recorder.close().remove(0);
+        assert_eq!((manifest.frames, manifest.stems.len(), manifest.gaps.len()), (490, stems, 0));
+        assert!(codes(&take.join("01 Channel 1.wav")).into_iter().eq(first..first + 490));
+    }
+}
+
+#[test]
+fn channels_come_to_a_side_and_go_within_5_ms_and_add_up() {
+    /// Nothing.
+    struct Through;
+    impl Effect for Through {
+        fn process(&mut self, _: &mut isotherm::dsp::Block<'_>) {}
+        fn reset(&mut self) {}
+    }
+    let sides = Sides::new(2);
+    sides.set(0, 1, true);
+    let mut monitor = Monitor::new(Through, sides.clone(), &granted(SampleFormat::Float), None);
+    let samples: Vec<Vec<f32>> = (0..CHANNELS).map(|channel| vec![0.1 * channel as f32; 480]).collect();
+    let views: Vec<&[f32]> = samples.iter().map(Vec::as_slice).collect();
+    let mut play = |sides: &[(usize, usize, bool)], from: &Sides| {
+        sides.iter().for_each(|(side, channel, heard)| from.set(*side, *channel, *heard));
+        let (mut left, mut right) = (vec![9.0f32; 480], vec![9.0f32; 480]);
+        monitor.process(0, Input::Floats(&views), &mut [&mut left, &mut right]);
+        (left, right)
+    };
+    // What is heard from the start is there at once, and exactly.
+    let (left, right) = play(&[], &sides);
+    assert!(left.iter().all(|x| *x == 0.1) && right.iter().all(|x| *x == 0.0));
+    let (left, right) = play(&[(0, 2, true), (1, 4, true), (0, CHANNELS, true), (2, 0, true)], &sides);
+    let (fade, largest) = (RATE / 200, |x: &[f32]| x.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max));
+    assert!(left[fade..].iter().all(|x| (*x - 0.3).abs() < 1e-6) && right[fade..].iter().all(|x| (*x - 0.4).abs() < 1e-6));
+    assert!(left[0] < 0.11 && largest(&left) < 0.0011 && largest(&right) < 0.0021);
+    let (left, right) = play(&[(0, 1, false), (0, 2, false), (1, 4, false)], &sides);
+    assert!(left[0] > 0.29 && left[fade..].iter().chain(&right[fade..]).all(|x| *x == 0.0));
+    assert!(largest(&left) < 0.0021 && !sides.get(0, 1));
+}
+
+#[test]
 fn meters_show_20_log10_of_floats_and_integers_and_light_at_full_scale() {
     for format in [SampleFormat::Float, SampleFormat::S32, SampleFormat::S24, SampleFormat::S24Packed, SampleFormat::S16] {
         let folder = tempfile::tempdir().unwrap();
@@ -356,7 +416,18 @@ fn what_a_device_calls_allocates_nothing() {
         let meter = Meter::new(CHANNELS);
         let mut capture = Capture::new(writer, &meter, &granted(format));
         let (file, _reader) = queue(2, 1024);
-        let mut monitor = Monitor::new(slots(2), vec![0, 3], &granted(format), Some(file));
+        let mut monitor = Monitor::new(slots(2), Sides::each(&[0, 3]), &granted(format), Some(file));
+        let sides = Sides::new(2);
+        let mut heard = Monitor::new(slots(2), sides.clone(), &granted(format), None);
+        let (mut fed, mut feed) = Capture::fed(&meter, &granted(format));
+        let (other, writer) = {
+            let name = format!("{} fed", format.name());
+            let mut settings = Settings::new(folder.path().into(), &name, RATE as u32, CHANNELS);
+            settings.words = format.words();
+            Recorder::open(settings).unwrap()
+        };
+        feed.replace(Some(writer)).unwrap();
+        feed.replace(None).unwrap();
         let (floats, integers) = (vec![0.25f32; 300], vec![1i32 << 30; 300]);
         let (mut left, mut right) = (vec![0.0f32; 300], vec![0.0f32; 300]);
         let counted = allocations(|| {
@@ -367,10 +438,13 @@ fn what_a_device_calls_allocates_nothing() {
                 let lost = u64::from(round % 50 == 7) * 11;
                 capture.process(lost, input, &mut []);
                 monitor.process(lost, input, &mut [&mut left[..frames], &mut right[..frames]]);
+                fed.process(lost, input, &mut []);
+                sides.set(round % 2, round % CHANNELS, round % 3 == 0);
+                heard.process(lost, input, &mut []);
             }
         });
         assert_eq!(counted, 0, "{format:?}");
         assert!(left[299] != 0.0 && right[299] != 0.0 && monitor.counts().dropped_frames() > 0);
-        drop(recorder);
+        drop((recorder, other));
     }
 }

@@ -141,6 +141,40 @@ fn what_is_typed_counts_when_its_field_is_left_and_escape_leaves_it() {
 }
 
 #[test]
+fn what_is_chosen_by_strip_is_not_in_the_panel() {
+    let setup = TakeSetup::default();
+    let view = TakeView { by_strip: true, stems: stems(&setup, 2), setup: setup.clone(), ..stereo() };
+    let mut harness = open(view);
+    for gone in ["Record Input", "Record Output", "Start: Transport", "Name of channel 1", "Stem Dry L"] {
+        assert!(harness.query_by_label(gone).is_none(), "{gone}");
+    }
+    for stays in ["Start: By hand", "Take folder", "Take name", "Pre-roll seconds", "Split after minutes", "Last take"] {
+        assert!(harness.query_by_label(stays).is_some(), "{stays}");
+    }
+    click(&mut harness, "Start: Level");
+    let level = TakeSetup { start: TakeStart::Level, ..setup };
+    assert_eq!(asked(&mut harness), [TakeAction::Setup(level.clone())]);
+    harness.state_mut().view.setup = level;
+    harness.run();
+    assert!(harness.query_by_label("Level in dBFS").is_some() && harness.query_by_label("Quiet seconds to end").is_some());
+}
+
+#[test]
+fn what_is_typed_when_a_take_begins_is_dropped() {
+    let mut harness = open(stereo());
+    harness.get_by_label("Take name").focus();
+    harness.run();
+    harness.get_by_label("Take name").type_text("Show");
+    harness.run();
+    assert_eq!(value(&harness, "Take name"), "Show");
+    harness.state_mut().view.recording = true;
+    harness.run_steps(4);
+    harness.state_mut().view.recording = false;
+    harness.run();
+    assert_eq!((value(&harness, "Take name"), asked(&mut harness)), (String::new(), vec![]));
+}
+
+#[test]
 fn every_stem_has_a_meter_and_a_clip_light_that_stays_until_it_is_clicked() {
     let setup = TakeSetup::default();
     let mut view = TakeView { stems: stems(&setup, 2), ready: true, ..stereo() };

@@ -1,43 +1,66 @@
-//! `isotherm app`: the plug-in in a window of its own.
+//! `isotherm app`: a device, its channels through the slots, and takes, in a window.
 
-use clap::{Arg, ArgMatches, Command};
+use std::path::PathBuf;
 
-use super::Failure;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::record::{interruption, ranges};
+use super::{Failure, whole};
+use crate::app::{self, Options, Setup};
+use crate::device::{Host, MAX_CHANNELS};
 
 pub fn command() -> Command {
+    let text =
+        |name: &'static str, value: &'static str, help: &'static str| Arg::new(name).long(name).value_name(value).help(help);
+    let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+    let path = |argument: Arg| argument.value_parser(value_parser!(PathBuf));
     Command::new("app")
-        .about(
-            "Opens the plug-in in a window of its own (JACK, ALSA, CoreAudio or WASAPI); 'isotherm app --help' lists its options",
-        )
-        .disable_help_flag(true)
-        .arg(Arg::new("options").num_args(0..).trailing_var_arg(true).allow_hyphen_values(true))
+        .about("Opens the window: a device's channels recorded and heard through the slots. What is set is kept between runs")
+        .arg(flag(
+            "no-window",
+            "Without a window: lines on standard output; Ctrl-C finishes the take. Exit code 3 if anything was lost",
+        ))
+        .arg(text("host", "HOST", "How the device is reached").value_parser(Host::ALL.iter().map(|h| h.id()).collect::<Vec<_>>()))
+        .arg(text("device", "NAME", "The device (`isotherm devices` lists them)"))
+        .arg(text("rate", "HZ", "Sample rate that the device must have"))
+        .arg(text("period", "FRAMES", "Period that the device must have"))
+        .arg(text("outputs", "PAIR", "The device's outputs on which left and right are heard, such as 1,2"))
+        .arg(text("desk", "ADDRESS", "The X32 or M32 whose card the device is; 'find' looks for it on the local net"))
+        .arg(path(text("out", "DIR", "The folder in which takes are made")))
+        .arg(path(text("settings", "FILE", "Where settings are kept, in place of the user's")))
+        .arg(flag("start", "Start the device at once"))
+        .arg(flag("record", "Start a take at once"))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    let options = matches.get_many::<String>("options").into_iter().flatten().cloned();
-    let arguments = std::iter::once("isotherm app".to_string()).chain(options);
-    end_on_interrupt();
-    if nice_plug::prelude::nice_export_standalone_with_args::<crate::plugin::Isotherm, _>(arguments) {
-        Ok(())
-    } else {
-        Err(Failure::Failed("the window or the sound device could not be opened".into()))
-    }
-}
-
-/// Makes Ctrl-C end the program: nice-plug takes the signal over and then, with a window open, does nothing about it.
-fn end_on_interrupt() {
-    #[cfg(unix)]
-    {
-        use nix::sys::signal::{SigSet, Signal};
-        let interrupt = SigSet::from(Signal::SIGINT);
-        // All threads start from this one, so that the signal comes to none but the one that waits for it.
-        if interrupt.thread_block().is_ok() {
-            std::thread::spawn(move || {
-                if interrupt.wait().is_ok() {
-                    // What a shell reads as "ended by Ctrl-C".
-                    std::process::exit(130);
-                }
-            });
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    let number = |name: &str, most: usize| text(name).map(|text| whole(name, &text, 1, most)).transpose();
+    let outputs = text("outputs").map(|pair| {
+        let outputs = ranges("outputs", &pair, MAX_CHANNELS)?;
+        match outputs[..] {
+            [left, right] => Ok([left - 1, right - 1]),
+            _ => Err(Failure::Usage(format!("--outputs: found {} outputs; expected two, such as 1,2", outputs.len()))),
         }
+    });
+    let options = Options {
+        windowless: matches.get_flag("no-window"),
+        settings: matches.get_one::<PathBuf>("settings").cloned(),
+        setup: Setup {
+            host: text("host"),
+            device: text("device"),
+            sample_rate: number("rate", 10_000_000)?.map(|rate| rate as u32),
+            period_frames: number("period", 1 << 16)?,
+            outputs: outputs.transpose()?,
+            desk: text("desk"),
+        },
+        folder: matches.get_one::<PathBuf>("out").cloned(),
+        start: matches.get_flag("start"),
+        record: matches.get_flag("record"),
+    };
+    let ended = app::run(&options, &interruption()).map_err(Failure::Failed)?;
+    match (ended.lost, ended.error) {
+        (Some(lost), _) => Err(Failure::Lost(lost)),
+        (None, Some(error)) if options.windowless => Err(Failure::Failed(error)),
+        _ => Ok(()),
     }
 }

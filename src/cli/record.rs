@@ -127,14 +127,7 @@ type Finished = (PathBuf, Manifest);
 
 /// What the takes lack; none if they lack nothing.
 fn losses(takes: &[Finished]) -> Option<String> {
-    let mut lost = Vec::new();
-    for (_, manifest) in takes {
-        lost.extend(manifest.error.clone());
-        if manifest.lost_frames() > 0 {
-            let (frames, gaps) = (manifest.lost_frames(), manifest.gaps.len());
-            lost.push(format!("{frames} frames were lost in {gaps} gaps; take.json says where"));
-        }
-    }
+    let lost: Vec<String> = takes.iter().filter_map(|(_, manifest)| manifest.loss()).collect();
     (!lost.is_empty()).then(|| lost.join("; "))
 }
 
@@ -144,25 +137,11 @@ fn takes_json(takes: &[Finished]) -> serde_json::Value {
 
 fn tell_takes(takes: &[Finished]) {
     for (folder, manifest) in takes {
-        say(format_args!("{}: {}", folder.display(), summary(manifest)));
+        say(format_args!("{}: {}", folder.display(), manifest.summary()));
     }
     if takes.is_empty() {
         say("nothing was recorded: the level was never reached");
     }
-}
-
-fn summary(manifest: &Manifest) -> String {
-    let Manifest { stems, frames, stretched, gaps, .. } = manifest;
-    format!(
-        "{} stems, {frames} frames, {:.3} s, {} overs, {} NaNs, {} lost frames in {} gaps, buffer stretched {stretched} times; ended {}",
-        stems.len(),
-        manifest.seconds(),
-        manifest.overs(),
-        manifest.nans(),
-        manifest.lost_frames(),
-        gaps.len(),
-        manifest.ended
-    )
 }
 
 /// Gives the source to the recorder until it ends, the take ends by itself, or Ctrl-C is pressed.
@@ -201,7 +180,7 @@ fn feed(source: &mut Source, recorder: &Recorder, writer: &mut Writer, rate: Opt
 }
 
 /// Becomes true when Ctrl-C is pressed.
-fn interruption() -> Arc<AtomicBool> {
+pub fn interruption() -> Arc<AtomicBool> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
     // Another handler is there only where this runs inside another program.
@@ -247,7 +226,7 @@ fn optional_db(matches: &ArgMatches, name: &str) -> Result<Option<f32>, Failure>
 }
 
 /// Numbers and ranges between commas, such as `1-8,12`.
-fn ranges(name: &str, text: &str, most: usize) -> Result<Vec<usize>, Failure> {
+pub fn ranges(name: &str, text: &str, most: usize) -> Result<Vec<usize>, Failure> {
     let mut all = Vec::new();
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));

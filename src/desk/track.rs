@@ -4,11 +4,6 @@ use super::osc::Value;
 use super::state::{self, AUX_CHANNELS, CARD_TYPE, CHANNELS, ROUTE_SWITCH, State, USB_MODE, block, config, user_routing};
 use super::values::{self, Colour, Input, Listens, Output, Patch, Signal};
 
-/// Bytes of a name for a file; the desk's own have at most 12.
-const LONGEST_NAME_BYTES: usize = 100;
-/// What some file system does not take.
-const FORBIDDEN: &str = "/\\:*?\"<>|";
-
 /// What arrives on a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carries {
@@ -239,31 +234,8 @@ fn output_signal(state: &State, output: Output) -> Result<Signal, String> {
 
 /// Names for the stems of card tracks, counted from 1: as on the desk, made acceptable for files, and each only once.
 pub fn stem_names(tracks: &[Track], channels: &[usize]) -> Vec<String> {
-    let mut given: Vec<String> = Vec::new();
-    for channel in channels {
-        let plain = format!("Track {channel:02}");
-        let label = tracks.iter().find(|t| t.number == *channel).map_or_else(|| plain.clone(), Track::label);
-        let name = Some(stem_name(&label)).filter(|name| !name.is_empty()).unwrap_or(plain);
-        let is_given = |name: &str| given.iter().any(|g| g.to_lowercase() == name.to_lowercase());
-        let numbered = (2..).map(|n| format!("{name} ({n})"));
-        let first = std::iter::once(name.clone()).chain(numbered).find(|name| !is_given(name));
-        given.push(first.unwrap_or(name));
-    }
-    given
-}
-
-fn stem_name(label: &str) -> String {
-    let mut clean: String = label.chars().map(|c| if FORBIDDEN.contains(c) || c.is_control() { '-' } else { c }).collect();
-    // A file's later parts are called so.
-    if let Some(at) = clean.rfind(" part ")
-        && clean[at + 6..].starts_with(|c: char| c.is_ascii_digit())
-    {
-        clean.replace_range(at + 5..at + 6, "-");
-    }
-    let at_ends = [' ', '.'];
-    let clean = clean.trim_matches(at_ends);
-    let short = (0..=clean.len().min(LONGEST_NAME_BYTES)).rev().find(|n| clean.is_char_boundary(*n)).unwrap_or(0);
-    clean[..short].trim_matches(at_ends).into()
+    let label = |channel: &usize| tracks.iter().find(|t| t.number == *channel).map_or_else(String::new, Track::label);
+    crate::record::stem_names(channels.iter().map(|channel| (label(channel), format!("Track {channel:02}"))))
 }
 
 /// Who a desk is, out of an answer to `/info` or `/xinfo`: name, model, firmware.

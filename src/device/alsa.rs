@@ -19,7 +19,7 @@ use crate::record::pcm::Words;
 /// The device shall hold so much of what comes in while this machine does something else; it costs no latency.
 const BUFFER_SECONDS: f64 = 0.5;
 /// Periods of silence in front of what is played.
-const PREFILL_PERIODS: usize = 2;
+pub const PREFILL_PERIODS: usize = 2;
 /// A device that gives nothing for this long is gone.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The device's thread looks this often whether it shall stop.

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rtrb::{Consumer, Producer, RingBuffer};
+
 use super::{Client, Granted, Input, MAX_CHANNELS};
 use crate::graph::{Meter, Metering};
 use crate::record::Writer;
@@ -13,16 +15,39 @@ const AWAY: &str = "the device was away";
 const BEHIND: Duration = Duration::from_millis(500);
 /// Samples that are metered at a time.
 const PART: usize = 64;
+/// Writers that can be under way in each direction.
+const UNDER_WAY: usize = 8;
+
+/// Gives a [`Capture`] that runs another recorder to feed. All of it: [control thread]
+pub struct Feed {
+    coming: Producer<Option<Writer>>,
+    spent: Consumer<Writer>,
+}
+
+impl Feed {
+    /// From a block on that comes soon, this writer is fed, or none.
+    ///
+    /// # Errors
+    /// The writer, if the capture has not taken several that came before: its device does not run.
+    pub fn replace(&mut self, writer: Option<Writer>) -> Result<(), Option<Writer>> {
+        while self.spent.pop().is_ok() {}
+        self.coming.push(writer).map_err(|rtrb::PushError::Full(writer)| writer)
+    }
+}
 
 /// Feeds a recorder and meters, and keeps the time line. Everything else is behind them, so that nothing can hold them up.
 pub struct Capture {
-    writer: Writer,
+    writer: Option<Writer>,
+    coming: Consumer<Option<Writer>>,
+    spent: Producer<Writer>,
+    /// Frames that have passed, lost ones included.
+    position: u64,
     metering: Metering,
     /// Hertz.
     sample_rate: f64,
     /// The lowest integer that is full scale.
     full_scale: i32,
-    /// When which frame of the writer was the next one.
+    /// When which frame was the next one.
     anchor: Option<(Instant, u64)>,
     /// The device was away before the next block.
     away: bool,
@@ -32,15 +57,51 @@ impl Capture {
     /// Records what a device gives that granted this; `meter` has all its channels. [control thread: allocates]
     #[must_use]
     pub fn new(writer: Writer, meter: &Meter, granted: &Granted) -> Self {
+        Self { writer: Some(writer), ..Self::fed(meter, granted).0 }
+    }
+
+    /// As [`Self::new`], with nothing to record to until it is fed. [control thread: allocates]
+    #[must_use]
+    pub fn fed(meter: &Meter, granted: &Granted) -> (Self, Feed) {
+        let (to, coming) = RingBuffer::new(UNDER_WAY);
+        let (spent, back) = RingBuffer::new(UNDER_WAY);
         let channels = granted.channels.min(MAX_CHANNELS);
         let bits = (granted.format.bytes().min(3) * 8) as u32;
-        Self {
-            writer,
+        let capture = Self {
+            writer: None,
+            coming,
+            spent,
+            position: 0,
             metering: Metering::new(meter, channels, granted.sample_rate as f32),
             sample_rate: f64::from(granted.sample_rate),
             full_scale: i32::MAX >> (32 - bits) << (32 - bits),
             anchor: None,
             away: false,
+        };
+        (capture, Feed { coming: to, spent: back })
+    }
+
+    /// Takes the writer that came last. [device thread, or control thread while the device is away]
+    fn take_over(&mut self) {
+        // What was used goes back; without room for it nothing new is taken.
+        while self.spent.slots() > 0
+            && let Ok(next) = self.coming.pop()
+        {
+            if let Some(old) = std::mem::replace(&mut self.writer, next)
+                && let Err(rtrb::PushError::Full(old)) = self.spent.push(old)
+            {
+                // Not reached: there was room.
+                std::mem::forget(old);
+            }
+        }
+    }
+
+    fn lose(&mut self, frames: u64, reason: &'static str) {
+        if frames > 0 {
+            self.position += frames;
+            if let Some(writer) = &mut self.writer {
+                writer.lose(frames, reason);
+            }
         }
     }
 
@@ -54,6 +115,7 @@ impl Capture {
     /// The device has gone: the take goes on in silence that is listed, half a second behind the clock. To be called again and
     /// again until there is another device. [control thread]
     pub fn wait(&mut self) {
+        self.take_over();
         self.away = true;
         self.lose_until(Instant::now().checked_sub(BEHIND));
     }
@@ -67,10 +129,7 @@ impl Capture {
 
     fn lose_until(&mut self, moment: Option<Instant>) {
         let now = moment.and_then(|moment| self.frame_at(moment)).unwrap_or(0);
-        let missing = now.saturating_sub(self.writer.position());
-        if missing > 0 {
-            self.writer.lose(missing, AWAY);
-        }
+        self.lose(now.saturating_sub(self.position), AWAY);
     }
 
     fn meter(&mut self, input: Input<'_>) {
@@ -98,23 +157,22 @@ impl Capture {
 impl Client for Capture {
     fn process(&mut self, lost: u64, input: Input<'_>, _: &mut [&mut [f32]]) {
         let now = Instant::now();
+        self.take_over();
         let n = input.frames() as u64;
         if std::mem::take(&mut self.away) {
             // A block is there when its last frame is.
             let first = self.frame_at(now).unwrap_or(0).saturating_sub(n);
-            let missing = first.saturating_sub(self.writer.position());
-            if missing > 0 {
-                self.writer.lose(missing, AWAY);
-            }
+            self.lose(first.saturating_sub(self.position), AWAY);
         }
-        if lost > 0 {
-            self.writer.lose(lost, OVERRUN);
+        self.lose(lost, OVERRUN);
+        if let Some(writer) = &mut self.writer {
+            match input {
+                Input::Floats(channels) => writer.write(channels),
+                Input::Integers(channels) => writer.write(channels),
+            };
         }
-        match input {
-            Input::Floats(channels) => self.writer.write(channels),
-            Input::Integers(channels) => self.writer.write(channels),
-        };
-        self.anchor = Some((now, self.writer.position()));
+        self.position += n;
+        self.anchor = Some((now, self.position));
         self.meter(input);
     }
 }

@@ -56,9 +56,7 @@ fn model_field(slot: &str) -> String {
 
 pub fn create(shared: Arc<Shared>, state: Arc<EguiEditorState>) -> Option<EguiEditor<App>> {
     let app = App { shared, editor: Editor::new(REGISTRY), context: None };
-    // A host's window has a title of its own; this one is for `isotherm app`.
-    let settings = EguiNiceSettings { title: super::Isotherm::NAME.into(), ..EguiNiceSettings::default() };
-    create_egui_editor(state, RepaintNotifier::default(), settings, app)
+    create_egui_editor(state, RepaintNotifier::default(), EguiNiceSettings::default(), app)
 }
 
 /// One open or closed window.
@@ -86,12 +84,12 @@ impl NiceEguiApp for App {
     fn ui(&mut self, ui: &mut egui::Ui, _: &mut Frame) {
         let Some(context) = &self.context else { return };
         let snapshot = snapshot(&self.shared);
-        self.editor.show(ui, &Hand { shared: &self.shared, setter: context.param_setter() }, &snapshot);
+        self.editor.show(ui, &Hand { shared: &self.shared, setter: context.param_setter(), takes: None }, &snapshot);
     }
 
     fn editor_closed(&mut self) {
         if let Some(context) = self.context.take() {
-            self.editor.close(&Hand { shared: &self.shared, setter: context.param_setter() });
+            self.editor.close(&Hand { shared: &self.shared, setter: context.param_setter(), takes: None });
         }
     }
 }
@@ -104,7 +102,7 @@ fn position_of(slot: Slot) -> usize {
     usize::from(slot == Slot::B)
 }
 
-fn snapshot(shared: &Shared) -> Snapshot {
+pub fn snapshot(shared: &Shared) -> Snapshot {
     let channels = shared.channels.load(Ordering::Relaxed);
     let levels = |meter: &crate::graph::Meter| {
         let level = |c| meter.take(c).map(|l| Level { peak: l.peak, rms: l.rms, clipped: l.clipped });
@@ -129,9 +127,11 @@ fn snapshot(shared: &Shared) -> Snapshot {
 }
 
 /// The user's hand on the host's parameters.
-struct Hand<'a> {
-    shared: &'a Arc<Shared>,
-    setter: ParamSetter<'a>,
+pub struct Hand<'a> {
+    pub shared: &'a Arc<Shared>,
+    pub setter: ParamSetter<'a>,
+    /// Who does what is asked of takes, if it is not the plug-in.
+    pub takes: Option<&'a dyn Fn(TakeAction)>,
 }
 
 enum Target<'a> {
@@ -269,6 +269,9 @@ impl Controls for Hand<'_> {
     }
 
     fn take(&self, action: TakeAction) {
+        if let Some(takes) = self.takes {
+            return takes(action);
+        }
         let bank = &self.shared.bank;
         match action {
             TakeAction::Arm(on) => self.switch(&bank.arm, on),

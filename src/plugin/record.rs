@@ -148,13 +148,7 @@ struct Wanted {
 impl Wanted {
     fn settings(&self) -> Settings {
         let Self { setup, sample_rate, channels } = self;
-        let folder = if setup.folder.as_os_str().is_empty() {
-            std::env::home_dir().unwrap_or_default().join(FOLDER)
-        } else {
-            setup.folder.clone()
-        };
-        let name = if setup.name.is_empty() { NAME } else { &setup.name };
-        let mut settings = Settings::new(folder, name, *sample_rate, 0);
+        let mut settings = settings(setup, *sample_rate);
         settings.source = "plug-in".into();
         settings.asked = format!("f32, {sample_rate} Hz, {channels} channels");
         settings.granted.clone_from(&settings.asked);
@@ -164,14 +158,48 @@ impl Wanted {
                     .map(|channel| Channel::new(source * channels + channel, setup.stem_name(source, channel, *channels))),
             );
         }
-        settings.pre_roll_seconds = setup.pre_roll_seconds;
-        settings.split_seconds = setup.split_minutes.map(|minutes| 60.0 * minutes);
-        settings.start = record::Start::Hand;
-        if setup.start == TakeStart::Level {
-            settings.start = record::Start::Level { db: setup.level_db };
-            settings.stop = Stop { below: Some((setup.level_db, setup.quiet_seconds)), ..Stop::default() };
-        }
         settings
+    }
+}
+
+/// A recorder's settings as the panel says, without a channel. [any thread]
+#[must_use]
+pub fn settings(setup: &TakeSetup, sample_rate: u32) -> Settings {
+    let folder = if setup.folder.as_os_str().is_empty() {
+        std::env::home_dir().unwrap_or_default().join(FOLDER)
+    } else {
+        setup.folder.clone()
+    };
+    let name = if setup.name.is_empty() { NAME } else { &setup.name };
+    let mut settings = Settings::new(folder, name, sample_rate, 0);
+    settings.pre_roll_seconds = setup.pre_roll_seconds;
+    settings.split_seconds = setup.split_minutes.map(|minutes| 60.0 * minutes);
+    settings.start = record::Start::Hand;
+    if setup.start == TakeStart::Level {
+        settings.start = record::Start::Level { db: setup.level_db };
+        settings.stop = Stop { below: Some((setup.level_db, setup.quiet_seconds)), ..Stop::default() };
+    }
+    settings
+}
+
+/// How a recorder stands, for the panel: without setup, channels and stems. [any thread]
+#[must_use]
+pub fn view(health: &Health) -> TakeView {
+    TakeView {
+        recording: health.phase == Phase::Recording,
+        light: match health.light {
+            Light::Green => TakeLight::Green,
+            Light::Yellow => TakeLight::Yellow,
+            Light::Red => TakeLight::Red,
+        },
+        seconds: health.seconds,
+        lost_frames: health.lost_frames,
+        stretched: health.stretched,
+        markers: health.markers,
+        disk_seconds_left: health.disk_seconds_left,
+        folder: health.folder.clone(),
+        error: health.error.clone(),
+        ..TakeView::default()
     }
 }
 
@@ -363,26 +391,16 @@ impl Takes {
             let names = open.wanted.settings().channels.into_iter().map(|channel| channel.name);
             names.enumerate().map(|(index, name)| stem(open, index, name)).collect()
         });
+        let told = view(&health);
         TakeView {
             setup: desk.setup.clone(),
             channels,
-            by_strip: false,
             armed,
             ready,
-            recording: health.phase == Phase::Recording,
-            light: match health.light {
-                Light::Green => TakeLight::Green,
-                Light::Yellow => TakeLight::Yellow,
-                Light::Red => TakeLight::Red,
-            },
-            seconds: health.seconds,
-            lost_frames: health.lost_frames,
-            stretched: health.stretched,
-            markers: health.markers,
-            disk_seconds_left: health.disk_seconds_left.filter(|_| ready),
-            folder: health.folder.clone(),
-            error: desk.error.clone().or_else(|| health.error.clone()),
+            disk_seconds_left: told.disk_seconds_left.filter(|_| ready),
+            error: desk.error.clone().or(told.error),
             stems,
+            ..told
         }
     }
 }

@@ -171,6 +171,33 @@ impl Manifest {
         self.frames as f64 / f64::from(self.sample_rate.max(1))
     }
 
+    /// What the take lacks, in one line; none if it lacks nothing.
+    #[must_use]
+    pub fn loss(&self) -> Option<String> {
+        let (frames, gaps) = (self.lost_frames(), self.gaps.len());
+        let lost = (frames > 0).then(|| format!("{frames} frames were lost in {gaps} gaps; take.json says where"));
+        match (self.error.clone(), lost) {
+            (Some(error), Some(lost)) => Some(format!("{error}; {lost}")),
+            (error, lost) => error.or(lost),
+        }
+    }
+
+    /// The take in one line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let Self { stems, frames, stretched, gaps, .. } = self;
+        format!(
+            "{} stems, {frames} frames, {:.3} s, {} overs, {} NaNs, {} lost frames in {} gaps, buffer stretched {stretched} times; ended {}",
+            stems.len(),
+            self.seconds(),
+            self.overs(),
+            self.nans(),
+            self.lost_frames(),
+            gaps.len(),
+            self.ended
+        )
+    }
+
     /// Reads the manifest in `folder`. [control thread]
     ///
     /// # Errors

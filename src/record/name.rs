@@ -4,6 +4,8 @@ use super::TakeError;
 
 /// Bytes of a name: with number, part and ending it stays below the 255 of file systems.
 const LONGEST_BYTES: usize = 120;
+/// Of them, room for a number behind it.
+const NUMBER_BYTES: usize = 20;
 /// What some file system does not take.
 const FORBIDDEN: &str = "/\\:*?\"<>|";
 
@@ -27,6 +29,37 @@ pub fn check_name(field: &'static str, name: &str) -> Result<(), TakeError> {
         return wrong("no space or dot at its ends".into());
     }
     Ok(())
+}
+
+/// Names of stems: what is wanted, made acceptable for files; where nothing is left of it, the second of each pair; numbered where
+/// another one has it already, whatever the case. [control thread]
+#[must_use]
+pub fn stem_names(wanted: impl IntoIterator<Item = (String, String)>) -> Vec<String> {
+    let mut given: Vec<String> = Vec::new();
+    for (text, plain) in wanted {
+        let name = Some(acceptable(&text)).filter(|name| !name.is_empty()).unwrap_or(plain);
+        let is_given = |name: &str| given.iter().any(|g| g.to_lowercase() == name.to_lowercase());
+        let numbered = (2..).map(|n| format!("{name} ({n})"));
+        let first = std::iter::once(name.clone()).chain(numbered).find(|name| !is_given(name));
+        given.push(first.unwrap_or(name));
+    }
+    given
+}
+
+/// A text as [`check_name`] takes it, with room for a number; empty if nothing is left.
+fn acceptable(text: &str) -> String {
+    let mut clean: String = text.chars().map(|c| if FORBIDDEN.contains(c) || c.is_control() { '-' } else { c }).collect();
+    // A file's later parts are called so.
+    if let Some(at) = clean.rfind(" part ")
+        && clean[at + 6..].starts_with(|c: char| c.is_ascii_digit())
+    {
+        clean.replace_range(at + 5..at + 6, "-");
+    }
+    let at_ends = [' ', '.'];
+    let clean = clean.trim_matches(at_ends);
+    let most = LONGEST_BYTES - NUMBER_BYTES;
+    let short = (0..=clean.len().min(most)).rev().find(|n| clean.is_char_boundary(*n)).unwrap_or(0);
+    clean[..short].trim_matches(at_ends).into()
 }
 
 /// The file of a stem, or of all channels: `01 Kick.wav`, `01 Kick part 2.wav`. Parts count from 1.

@@ -1,7 +1,12 @@
-//! What is pressed: buttons, switches, and one of some names.
+//! What is pressed and typed: buttons, switches, one of some names, and fields.
+
+use std::any::TypeId;
+use std::fmt::Debug;
+use std::hash::Hash;
 
 use egui::{
-    Align2, Color32, ComboBox, Id, Rect, Response, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2,
+    Align2, Color32, ComboBox, Id, Key, Margin, Rect, Response, Role, Sense, Stroke, StrokeKind, TextEdit, Ui, UiBuilder,
+    WidgetInfo, pos2, vec2,
 };
 
 use super::{
@@ -46,7 +51,8 @@ pub(super) fn button(ui: &Ui, rect: Rect, id: Id, face: &Face<'_>) -> Response {
     let response = ui.interact(rect, id, if face.enabled { Sense::click() } else { Sense::hover() });
     let down = face.down == Some(true);
     let (fill, ink) = match (face.enabled, down) {
-        (false, _) => (theme::CARD, theme::mix(theme::CARD, theme::MUTED, 0.5)),
+        (false, false) => (theme::CARD, theme::mix(theme::CARD, theme::MUTED, 0.5)),
+        (false, true) => (theme::mix(theme::CARD, face.accent, 0.45), theme::INK),
         (true, true) => (face.accent, theme::INK),
         (true, false) if response.hovered() || response.is_pointer_button_down_on() => (theme::RAISED_HOVER, theme::TEXT),
         (true, false) => (theme::RAISED, theme::TEXT),
@@ -205,4 +211,61 @@ pub(super) fn toggle(ui: &Ui, hands: &mut Hands, controls: &dyn Controls, rect: 
         hands.set(controls, control, if on { 0.0 } else { 1.0 });
     }
     response
+}
+
+/// A field's face.
+pub(super) struct Text<'a> {
+    /// For those who hear the screen, and the tip.
+    pub label: &'a str,
+    pub value: &'a str,
+    /// What is read while it is empty.
+    pub hint: &'static str,
+    pub size: f32,
+    pub enabled: bool,
+}
+
+impl Default for Text<'_> {
+    fn default() -> Self {
+        Self { label: "", value: "", hint: "", size: 13.0, enabled: true }
+    }
+}
+
+/// What is being typed, into one of the fields that an `F` tells apart.
+#[derive(Debug)]
+pub(super) struct Typing<F>(Option<(F, String)>);
+
+impl<F> Default for Typing<F> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<F: Copy + Debug + Eq + Hash + 'static> Typing<F> {
+    /// What was typed, once the field is left; Escape leaves it as it was.
+    pub fn field(&mut self, ui: &mut Ui, rect: Rect, field: F, face: &Text<'_>) -> Option<String> {
+        let id = Id::unique((TypeId::of::<F>(), field));
+        // It may have been out of sight, or disabled, while it was typed into.
+        let typed = ui.memory(|m| m.has_focus(id)) || ui.ctx().read_response(id).is_some_and(|r| r.lost_focus());
+        let typed = face.enabled && typed;
+        let mut text = match &self.0 {
+            Some((edited, text)) if *edited == field && typed => text.clone(),
+            _ => face.value.to_owned(),
+        };
+        let margin = if face.size < 13.0 { Margin::symmetric(4, 1) } else { Margin::symmetric(4, 2) };
+        let edit = TextEdit::singleline(&mut text).id(id).hint_text(face.hint).font(theme::font(face.size)).margin(margin);
+        let mut ui = ui.new_child(UiBuilder::new().max_rect(rect));
+        let response = ui.add_enabled_ui(face.enabled, |ui| ui.put(rect, edit)).inner.accessible_name(face.label);
+        if response.changed() {
+            self.0 = Some((field, text));
+        }
+        let escaped = ui.input(|i| i.key_pressed(Key::Escape));
+        let left = response.lost_focus();
+        response.on_hover_text(face.label);
+        let (_, text) = self.0.take_if(|(edited, _)| *edited == field && (left || !typed))?;
+        (typed && !escaped && text != face.value).then_some(text)
+    }
+
+    pub fn forget(&mut self) {
+        self.0 = None;
+    }
 }

@@ -2,10 +2,17 @@
 //!
 //! Whoever owns the window fills a [`ProgramView`] once a frame and does the [`ProgramAction`]s. [control thread]
 
-use egui::Ui;
+mod bar;
+mod log;
+mod strips;
 
-use super::{Controls, Editor, Level, Snapshot};
+use egui::{Rect, Ui, UiBuilder, pos2};
+
+use super::{Controls, Editor, GAP, Level, MOVING, Snapshot, theme};
 use crate::dsp::Algorithm;
+use bar::Bar;
+use log::Log;
+use strips::Strips;
 
 /// Width and height in logical pixels that the layout is made for.
 pub const PROGRAM_SIZE: (u32, u32) = (1260, 840);
@@ -128,24 +135,51 @@ pub enum ProgramAction {
 /// State of the view only.
 pub struct Program {
     editor: Editor,
+    bar: Bar,
+    strips: Strips,
+    log: Log,
 }
+
+/// Inside a panel.
+const PADDING: f32 = 4.0;
 
 impl Program {
     #[must_use]
     pub fn new(registry: &'static [&'static Algorithm]) -> Self {
-        Self { editor: Editor::new(registry) }
+        Self { editor: Editor::new(registry), bar: Bar::default(), strips: Strips::default(), log: Log::default() }
     }
 
     /// Draws one frame into all of `ui`'s space, hands what the user did in the editor to `controls`, and gives what the user wants
     /// around it.
     pub fn show(&mut self, ui: &mut Ui, controls: &dyn Controls, snapshot: &Snapshot, view: &ProgramView) -> Vec<ProgramAction> {
-        let _ = view;
-        self.editor.show(ui, controls, snapshot);
-        Vec::new()
+        theme::apply(ui);
+        let window = ui.available_rect_before_wrap();
+        ui.painter().rect_filled(window, 0, theme::BACKGROUND);
+        let inside = window.shrink(GAP);
+        let (bar, rest) = inside.split_top_bottom_at_y(inside.top() + bar::HEIGHT);
+        let (rest, log) = rest.split_top_bottom_at_y(rest.bottom() - self.log.height());
+        let strips =
+            Rect::from_min_max(pos2(inside.left(), rest.top() + GAP), pos2(inside.left() + strips::WIDTH, rest.bottom() - GAP));
+        // The editor has gaps of its own.
+        let editor = Rect::from_min_max(pos2(strips.right(), rest.top()), pos2(window.right(), rest.bottom()));
+
+        let mut actions = Vec::new();
+        self.bar.show(ui, bar, &view.device, &mut actions);
+        let busy = self.strips.show(ui, strips, view, &mut actions);
+        self.log.show(ui, log, &view.log);
+        let mut ui = ui.new_child(UiBuilder::new().max_rect(editor).id_salt("editor"));
+        ui.set_clip_rect(editor.intersect(ui.clip_rect()));
+        self.editor.show(&mut ui, controls, snapshot);
+        if busy || !actions.is_empty() {
+            ui.ctx().request_repaint_after(MOVING);
+        }
+        actions
     }
 
     /// Ends a gesture that is still under way. For an owner whose window closes.
     pub fn close(&mut self, controls: &dyn Controls) {
         self.editor.close(controls);
+        self.bar = Bar::default();
+        self.strips.close();
     }
 }

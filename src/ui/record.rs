@@ -3,9 +3,13 @@
 
 use std::path::PathBuf;
 
-use egui::{Align2, Color32, Id, Key, Rect, Role, ScrollArea, Sense, TextEdit, Ui, UiBuilder, WidgetInfo, pos2, vec2};
+use egui::{Align2, Color32, Id, Rect, Role, ScrollArea, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
-use super::{choice, choice::Face, theme};
+use super::{
+    choice,
+    choice::{Face, Typing},
+    theme,
+};
 
 /// Height of the bar.
 pub(super) const BAR_HEIGHT: f32 = 32.0;
@@ -18,8 +22,6 @@ const NAME_WIDTH: f32 = 130.0;
 const FLOOR_DB: f32 = -60.0;
 /// How fast a meter falls: 20 dB in 1.7 s (IEC 60268-18).
 const FALL_DB_PER_SECOND: f32 = 20.0 / 1.7;
-const GREEN: Color32 = Color32::from_rgb(0x5f, 0xc9, 0x7a);
-const YELLOW: Color32 = Color32::from_rgb(0xf0, 0xc8, 0x4b);
 /// What can be recorded, in the order of [`TakeSetup::sources`].
 const SOURCES: [&str; 4] = ["Input", "Slot A", "Slot B", "Output"];
 /// The same as stems call them.
@@ -189,7 +191,7 @@ struct Bar {
 #[derive(Debug, Default)]
 pub struct TakePanel {
     open: bool,
-    editing: Option<(Field, String)>,
+    typing: Typing<Field>,
     bars: Vec<Bar>,
     time: f64,
 }
@@ -209,7 +211,7 @@ impl TakePanel {
 
     /// Forgets what is being typed, for an owner whose window closes.
     pub fn close(&mut self) {
-        self.editing = None;
+        self.typing.forget();
         self.time = 0.0;
     }
 
@@ -254,7 +256,8 @@ impl TakePanel {
         if record.clicked() {
             action = Some(TakeAction::Record(!view.recording));
         }
-        record.on_hover_text("Records what is chosen under Takes, a file for each channel");
+        let what = if view.by_strip { "what is armed" } else { "what is chosen under Takes" };
+        record.on_hover_text(format!("Records {what}, a file for each channel"));
         let face = Face { label: "Mark", text: "Mark", enabled: view.recording, ..Face::default() };
         let mark = choice::button(ui, place(48.0), Id::unique("isotherm take mark"), &face);
         if mark.clicked() {
@@ -263,26 +266,26 @@ impl TakePanel {
         mark.on_hover_text("Puts a marker into the take");
         let time = place(78.0);
         let color = if view.recording { theme::TEXT } else { theme::MUTED };
-        said(ui, time, "Take time", &clock(view.seconds), color, "Length of the take");
+        theme::said(ui, time, "Take time", &clock(view.seconds), color, "Length of the take");
 
         let open = Rect::from_min_max(pos2(inside.right() - 60.0, inside.top()), inside.max);
         let face = Face { label: "Takes", text: "Takes", down: Some(self.open), ..Face::default() };
         let button = choice::button(ui, open, Id::unique("isotherm takes"), &face);
         if button.clicked() {
             self.open = !self.open;
-            self.editing = None;
+            self.typing.forget();
         }
         button.on_hover_text("What is recorded, and where");
         let disk = open.translate(vec2(-96.0, 0.0)).with_max_x(open.left() - GAP);
         let left_on_disk = view.disk_seconds_left.map_or(String::new(), |s| format!("{} left", long(s)));
-        said(ui, disk, "Disk left", &left_on_disk, theme::MUTED, "Time that the disk has room for");
+        theme::said(ui, disk, "Disk left", &left_on_disk, theme::MUTED, "Time that the disk has room for");
 
         let status = Rect::from_min_max(pos2(time.right() + GAP, inside.top()), pos2(disk.left() - GAP, inside.bottom()));
         let (light, color) = light(view);
         let lamp = pos2(status.left() + 7.0, status.center().y);
         ui.painter().circle_filled(lamp, 5.0, light.unwrap_or(theme::RAISED));
         let text = status_text(view);
-        said(ui, status.with_min_x(status.left() + 18.0), "Take health", &text, color, &text);
+        theme::said(ui, status.with_min_x(status.left() + 18.0), "Take health", &text, color, &text);
         action
     }
 
@@ -293,27 +296,31 @@ impl TakePanel {
         let mut setup = view.setup.clone();
         ScrollArea::vertical().auto_shrink(false).show(&mut ui, |ui| {
             let width = ui.available_width();
-            let rows = 6 + view.channels;
+            let channels = if view.by_strip { 0 } else { view.channels };
+            let rows = 5 + usize::from(!view.by_strip) + channels;
             let (area, _) = ui.allocate_exact_size(vec2(width, rows as f32 * (ROW_HEIGHT + GAP)), Sense::hover());
-            let row = |n: usize| {
-                let top = area.top() + n as f32 * (ROW_HEIGHT + GAP);
-                Rect::from_min_size(pos2(area.left(), top), vec2(width - GAP, ROW_HEIGHT))
+            let mut top = area.top();
+            let mut row = || {
+                top += ROW_HEIGHT + GAP;
+                Rect::from_min_size(pos2(area.left(), top - ROW_HEIGHT - GAP), vec2(width - GAP, ROW_HEIGHT))
             };
             let enabled = !view.recording;
-            self.sources(ui, row(0), &mut setup, enabled);
-            self.starts(ui, row(1), &mut setup, enabled);
-            if let Some(text) = self.text(ui, row(2), Field::Folder, "Folder", &setup.folder.display().to_string(), enabled) {
+            if !view.by_strip {
+                self.sources(ui, row(), &mut setup, enabled);
+            }
+            self.starts(ui, row(), &mut setup, view);
+            if let Some(text) = self.text(ui, row(), Field::Folder, "Folder", &setup.folder.display().to_string(), enabled) {
                 setup.folder = text.trim().into();
             }
-            if let Some(text) = self.text(ui, row(3), Field::Name, "Name", &setup.name.clone(), enabled) {
+            if let Some(text) = self.text(ui, row(), Field::Name, "Name", &setup.name.clone(), enabled) {
                 text.trim().clone_into(&mut setup.name);
             }
-            self.times(ui, row(4), &mut setup, enabled);
+            self.times(ui, row(), &mut setup, enabled);
             let folder = view.folder.as_ref().map_or(String::new(), |f| f.display().to_string());
             let (text, color) = view.error.as_ref().map_or((folder.as_str(), theme::MUTED), |e| (e.as_str(), theme::ALARM));
-            said(ui, row(5), "Last take", text, color, text);
-            for channel in 0..view.channels {
-                self.channel(ui, row(6 + channel), channel, view, &mut setup, enabled);
+            theme::said(ui, row(), "Last take", text, color, text);
+            for channel in 0..channels {
+                self.channel(ui, row(), channel, view, &mut setup, enabled);
             }
         });
         (setup != view.setup).then_some(TakeAction::Setup(setup))
@@ -333,10 +340,14 @@ impl TakePanel {
         }
     }
 
-    fn starts(&mut self, ui: &mut Ui, row: Rect, setup: &mut TakeSetup, enabled: bool) {
+    fn starts(&mut self, ui: &mut Ui, row: Rect, setup: &mut TakeSetup, view: &TakeView) {
+        let enabled = !view.recording;
         label(ui, row, "Start");
         let mut left = row.left() + LABEL_WIDTH;
         for (start, name) in STARTS {
+            if view.by_strip && start == TakeStart::Transport {
+                continue;
+            }
             let label = format!("Start: {name}");
             let on = setup.start == start;
             let face = Face { label: &label, text: name, down: Some(on), enabled, role: Role::RadioButton, ..Face::default() };
@@ -410,23 +421,8 @@ impl TakePanel {
         text.trim().replace('\u{2212}', "-").parse().ok().filter(|number: &f64| number.is_finite())
     }
 
-    /// What was typed, once the field is left; Escape leaves it as it was.
     fn edit(&mut self, ui: &mut Ui, rect: Rect, field: Field, name: &str, value: &str, enabled: bool) -> Option<String> {
-        let mut text = match &self.editing {
-            Some((edited, text)) if *edited == field => text.clone(),
-            _ => value.to_owned(),
-        };
-        let edit = TextEdit::singleline(&mut text).id(Id::unique(("isotherm take", field)));
-        let mut ui = ui.new_child(UiBuilder::new().max_rect(rect));
-        let response = ui.add_enabled_ui(enabled, |ui| ui.put(rect, edit)).inner.accessible_name(name);
-        if response.changed() {
-            self.editing = Some((field, text));
-        }
-        let escaped = ui.input(|i| i.key_pressed(Key::Escape));
-        let left = response.lost_focus();
-        response.on_hover_text(name);
-        let (_, text) = self.editing.take_if(|(edited, _)| left && *edited == field)?;
-        (!escaped && text != value).then_some(text)
+        self.typing.field(ui, rect, field, &choice::Text { label: name, value, enabled, ..choice::Text::default() })
     }
 
     /// Lets the meters fall and rise.
@@ -474,8 +470,8 @@ fn light(view: &TakeView) -> (Option<Color32>, Color32) {
         return (Some(theme::ALARM), theme::ALARM);
     }
     match view.light {
-        TakeLight::Yellow => (Some(YELLOW), YELLOW),
-        _ if view.recording || view.ready => (Some(GREEN), theme::MUTED),
+        TakeLight::Yellow => (Some(theme::YELLOW), theme::YELLOW),
+        _ if view.recording || view.ready => (Some(theme::GREEN), theme::MUTED),
         _ => (None, theme::MUTED),
     }
 }
@@ -521,21 +517,4 @@ fn long(seconds: f64) -> String {
 fn label(ui: &Ui, row: Rect, text: &str) {
     let at = pos2(row.left(), row.center().y);
     ui.painter().text(at, Align2::LEFT_CENTER, text, theme::font(12.0), theme::MUTED);
-}
-
-/// A line of text with a name, cut to its place; all of it is in the tip.
-fn said(ui: &Ui, rect: Rect, name: &str, text: &str, color: Color32, tip: &str) {
-    if !text.is_empty() {
-        let galley = theme::line(ui, text, &[12.0, 11.0, 10.0], color, rect.width());
-        ui.painter().galley(pos2(rect.left(), rect.center().y - galley.size().y / 2.0), galley, color);
-    }
-    let response = ui.interact(rect, Id::unique(("isotherm take", name)), Sense::hover());
-    response.widget_info(|| {
-        let mut info = WidgetInfo::labeled(Role::Status, true, name);
-        info.current_text_value = Some(text.to_owned());
-        info
-    });
-    if !tip.is_empty() {
-        response.on_hover_text(tip);
-    }
 }

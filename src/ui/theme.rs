@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use egui::text::{LayoutJob, TextWrapping};
-use egui::{Color32, CornerRadius, FontFamily, FontId, Galley, Id, Stroke, Style, TextStyle, Theme, Ui};
+use egui::{
+    Color32, CornerRadius, FontFamily, FontId, Galley, Id, Rect, Role, Sense, Stroke, Style, TextStyle, Theme, Ui, WidgetInfo,
+    pos2,
+};
 
 use super::Slot;
 
@@ -26,6 +29,10 @@ pub(super) const WARM: Color32 = Color32::from_rgb(0xf2, 0x9a, 0x4a);
 /// Neither slot: on in general, and both buttons of a blind comparison.
 pub(super) const NEUTRAL: Color32 = Color32::from_rgb(0xc9, 0xce, 0xd6);
 pub(super) const ALARM: Color32 = Color32::from_rgb(0xff, 0x6b, 0x61);
+
+/// All is well, and look at it: of lamps.
+pub(super) const GREEN: Color32 = Color32::from_rgb(0x5f, 0xc9, 0x7a);
+pub(super) const YELLOW: Color32 = Color32::from_rgb(0xf0, 0xc8, 0x4b);
 
 pub(super) const RADIUS: CornerRadius = CornerRadius::same(6);
 
@@ -54,6 +61,23 @@ pub(super) fn line(ui: &Ui, text: &str, sizes: &[f32], color: Color32, width: f3
     };
     let (first, rest) = sizes.split_first().expect("a size");
     rest.iter().fold(at(*first), |galley, size| if galley.elided { at(*size) } else { galley })
+}
+
+/// A line of text with a name, cut to its place.
+pub(super) fn said(ui: &Ui, rect: Rect, name: &str, text: &str, color: Color32, tip: &str) {
+    if !text.is_empty() {
+        let galley = line(ui, text, &[12.0, 11.0, 10.0], color, rect.width());
+        ui.painter().galley(pos2(rect.left(), rect.center().y - galley.size().y / 2.0), galley, color);
+    }
+    let response = ui.interact(rect, Id::unique(("isotherm said", name)), Sense::hover());
+    response.widget_info(|| {
+        let mut info = WidgetInfo::labeled(Role::Status, true, name);
+        info.current_text_value = Some(text.to_owned());
+        info
+    });
+    if !tip.is_empty() {
+        response.on_hover_text(tip);
+    }
 }
 
 /// Gives the window's context this style, once, and `ui` in any case (it took its style before).

@@ -1,0 +1,216 @@
+//! Laws of the program that captures a device: without a window, with a file in the device's place and a desk that is not there.
+#![cfg(all(feature = "cli", feature = "standalone", unix))]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use isotherm::desk::osc::Value as Osc;
+use isotherm::desk::{Fake, Fault};
+use isotherm::record::{Manifest, verify};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const CHANNELS: u16 = 32;
+const RATE: u32 = 48_000;
+/// Frames of the file, which comes again and again.
+const TURN: usize = 4800;
+/// On a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+struct Place {
+    folder: TempDir,
+    device: String,
+}
+
+impl Place {
+    /// With a file of 24-bit codes that tell channel and frame.
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("device.wav");
+        let spec = hound::WavSpec {
+            channels: CHANNELS,
+            sample_rate: RATE,
+            bits_per_sample: 24,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+        for frame in 0..TURN {
+            (0..CHANNELS.into()).for_each(|channel| writer.write_sample(code(channel, frame)).unwrap());
+        }
+        writer.finalize().unwrap();
+        Self { device: path.display().to_string(), folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn app(&self, options: &[&str]) -> Program {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_isotherm"));
+        command.args(["app", "--no-window", "--settings"]).arg(self.path("app.json")).args(options);
+        command.current_dir(self.folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Program(Some(command.spawn().unwrap()))
+    }
+
+    fn file(&self, options: &[&str]) -> Program {
+        self.app(&[&["--host", "file", "--device", &self.device, "--out", "takes"], options].concat())
+    }
+
+    /// The only take, once it is so long.
+    fn take(&self, frames: usize) -> PathBuf {
+        let begun = Instant::now();
+        loop {
+            let take = fs::read_dir(self.path("takes")).into_iter().flatten().flatten().next().map(|entry| entry.path());
+            let first = |take: &Path| {
+                fs::read_dir(take).ok()?.flatten().map(|e| e.path()).find(|p| p.extension().is_some_and(|e| e == "wav"))
+            };
+            let length = take.as_deref().and_then(first).and_then(|stem| fs::metadata(stem).ok()).map_or(0, |file| file.len());
+            match take {
+                Some(take) if length as usize >= 3 * frames => return take,
+                _ => assert!(begun.elapsed() < PATIENCE, "no take of {frames} frames"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn settings(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.path("app.json")).unwrap()).unwrap()
+    }
+}
+
+fn code(channel: usize, frame: usize) -> i32 {
+    ((frame + 1) << 6 | channel) as i32
+}
+
+/// Ends with its owner.
+struct Program(Option<Child>);
+
+impl Program {
+    /// Ctrl-C, or the end that it comes to by itself.
+    fn end(mut self, interrupt: bool) -> Output {
+        let child = self.0.take().unwrap();
+        if interrupt {
+            kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+        }
+        child.wait_with_output().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn check(take: &Path, names: &[(usize, &str)]) -> Manifest {
+    let verified = verify(take).unwrap();
+    assert_eq!(verified.problems, Vec::<String>::new());
+    let manifest = Manifest::load(take).unwrap();
+    assert_eq!(manifest.gaps.len(), 0);
+    for (channel, name) in names {
+        let number = manifest.stems.iter().position(|stem| stem.name == *name).unwrap_or_else(|| panic!("no stem '{name}'"));
+        let path = take.join(format!("{:02} {name}.wav", number + 1));
+        let mut reader = hound::WavReader::open(&path).unwrap();
+        let samples: Vec<i32> = reader.samples().map(Result::unwrap).collect();
+        assert_eq!(samples.len() as u64, manifest.frames);
+        let first = (samples[0] as usize >> 6) - 1;
+        let right = samples.iter().enumerate().all(|(i, x)| *x == code(*channel, (first + i) % TURN));
+        assert!(right, "{name}: not channel {channel}, or a frame is missing");
+    }
+    manifest
+}
+
+#[test]
+fn armed_channels_are_recorded_bit_for_bit_under_the_desks_names_and_what_is_set_is_kept() {
+    let place = Place::new();
+    let fake = Fake::start("127.0.0.1:0", Fault::None).unwrap();
+    let strips: Vec<Value> = (0..CHANNELS)
+        .map(
+            |channel| json!({ "armed": channel % 2 == 0, "name": if channel == 4 { "Vox/1" } else if channel == 8 { "kick" } else { "" }, "left": channel == 0 }),
+        )
+        .collect();
+    fs::write(
+        place.path("app.json"),
+        json!({ "strips": strips, "rack": { "parameters": { "a_saturator_drive": 18.0 } } }).to_string(),
+    )
+    .unwrap();
+    let program = place.file(&["--record", "--desk", &fake.address().to_string()]);
+    place.take(2 * TURN);
+    let output = program.end(true);
+    assert!(output.status.success(), "{output:?}");
+    let manifest = check(&place.take(0), &[(0, "Kick"), (4, "Vox-1"), (8, "kick (2)"), (30, "Main L")]);
+    assert_eq!(manifest.stems.len(), 16);
+    assert!(manifest.source.contains("desk X32"), "{}", manifest.source);
+    let flagged = manifest.stems.iter().find(|stem| stem.name == "Main L").unwrap();
+    assert!(flagged.desk.as_ref().unwrap().note.as_ref().unwrap().contains("Main L"));
+    assert!(said(&output).contains("nothing") || said(&output).contains("0 lost frames"), "{}", said(&output));
+    assert_eq!(fake.writes(), 0, "it only reads");
+
+    let kept = place.settings();
+    assert_eq!(kept["strips"][4]["name"], "Vox/1");
+    assert_eq!(kept["rack"]["parameters"]["a_saturator_drive"], 18.0);
+    assert_eq!(kept["device"]["desk"], fake.address().to_string());
+    fs::remove_dir_all(place.path("takes")).unwrap();
+    // The same once more, with nothing said.
+    let program = place.app(&["--record"]);
+    place.take(TURN);
+    assert!(program.end(true).status.success());
+    assert_eq!(check(&place.take(0), &[(2, "Snare Bot")]).stems.len(), 16);
+}
+
+#[test]
+fn a_desk_that_is_lost_never_touches_the_recording() {
+    let place = Place::new();
+    let fake = Fake::start("127.0.0.1:0", Fault::None).unwrap();
+    let program = place.file(&["--record", "--desk", &fake.address().to_string()]);
+    place.take(TURN);
+    fake.set("/ch/01/config/name", Osc::Text("Other".into()));
+    fake.set_fault(Fault::Silent);
+    place.take(15 * RATE as usize);
+    let output = program.end(true);
+    assert!(output.status.success() && said(&output).contains("desk: lost"), "{output:?}");
+    check(&place.take(0), &[(0, "Kick")]);
+}
+
+#[test]
+fn what_cannot_be_opened_is_one_line_and_leaves_nothing() {
+    let place = Place::new();
+    let refused = |options: &[&str], code: i32, words: &str| {
+        let output = place.app(options).end(false);
+        let line = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{line}");
+        assert!(line.contains(words) && line.lines().count() == 1, "{line}");
+        assert!(!place.path("takes").exists());
+    };
+    let file = ["--host", "file", "--out", "takes", "--record", "--device"];
+    refused(&[&file[..], &["nowhere.wav"]].concat(), 1, "nowhere.wav: ");
+    refused(&[&file[..], &[&place.device, "--rate", "44100"]].concat(), 1, "asked for 44100 Hz, the device gave 48000");
+    refused(&["--host", "file", "--outputs", "1,2,3"], 2, "--outputs: found 3 outputs; expected two");
+    let fake = Fake::start("127.0.0.1:0", Fault::None).unwrap();
+    fake.set("/-prefs/clockrate", Osc::Int(1));
+    let address = fake.address().to_string();
+    refused(&[&file[..], &[&place.device, "--desk", &address]].concat(), 1, "desk: ");
+}
+
+#[test]
+fn settings_that_cannot_be_read_are_set_aside_and_said() {
+    let place = Place::new();
+    fs::write(place.path("app.json"), "no settings").unwrap();
+    let program = place.file(&["--record"]);
+    place.take(TURN);
+    let output = program.end(true);
+    assert!(said(&output).contains("app.json.broken"), "{}", said(&output));
+    assert_eq!(fs::read(place.path("app.json.broken")).unwrap(), b"no settings");
+    assert_eq!(check(&place.take(0), &[(31, "Channel 32")]).stems.len(), 32);
+}
