@@ -158,7 +158,7 @@ fn every_frame_of_32_channels_is_accounted_for_while_all_cores_are_busy() {
     drop(load);
     let report = report(&output);
     let manifest = Manifest::load(&server.take()).unwrap();
-    assert_eq!(manifest.frames, seconds * RATE as u64);
+    assert_eq!(manifest.frames, seconds * RATE as u64, "{:?}, {report}", output.status);
     assert_eq!(output.status.code(), Some(if manifest.gaps.is_empty() { 0 } else { 3 }), "{output:?}");
     let account = account(&server.take());
     let share = &report["cpu_share"];

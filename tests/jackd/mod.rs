@@ -85,14 +85,6 @@ impl Server {
         self.wait_for(client);
     }
 
-    /// Until the client has ended, which its test does when its input ends.
-    pub fn end_player(&mut self) {
-        if let Some(mut player) = self.player.take() {
-            drop(player.0.stdin.take());
-            assert!(player.0.wait().unwrap().success());
-        }
-    }
-
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env("JACK_DEFAULT_SERVER", &self.name).current_dir(self.folder.path());
