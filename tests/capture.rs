@@ -4,41 +4,26 @@
 //! server's frame number and the channel's own.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
+mod jackd;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use isotherm::record::{Manifest, verify};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use jackd::{CHANNELS, PATIENCE, PERIOD, Process, RATE, Server, TURN, code, codes, failure, finish, is_player, report};
+use nix::sys::signal::Signal;
 use serde_json::Value;
-use tempfile::TempDir;
-
-const CHANNELS: usize = 32;
-const RATE: usize = 48_000;
-const PERIOD: usize = 256;
-/// Frame numbers come again after so many frames (5.46 s): with the channel they fill 23 bits, and none is 0.
-const TURN: u32 = (1 << 18) - 1;
-/// Tells this program that it is the player.
-const PLAYER: &str = "ISOTHERM_TEST_PLAYER";
-/// A server starts, and a player connects, within this time.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn long() -> bool {
     std::env::var_os("ISOTHERM_LONG").is_some()
-}
-
-/// What is played on a channel at a frame.
-fn code(channel: usize, frame: u32) -> i32 {
-    ((frame % TURN + 1) << 5) as i32 + channel as i32
 }
 
 /// Not a test: the player, when a test starts it.
 #[test]
 #[ignore = "the player of other tests"]
 fn player() {
-    if std::env::var_os(PLAYER).is_none() {
+    if !is_player() {
         return;
     }
     let (client, _) = jack::Client::new("player", jack::ClientOptions::NO_START_SERVER).unwrap();
@@ -54,175 +39,28 @@ fn player() {
         jack::Control::Continue
     };
     let _active = client.activate_async((), jack::contrib::ClosureProcessHandler::new(play)).unwrap();
-    // Until it is killed, but not for ever.
-    std::thread::sleep(Duration::from_secs(1800));
+    jackd::wait_for_the_end();
 }
 
-/// Ends with its owner.
-struct Process(Child);
-
-impl Process {
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.0.id().cast_signed()), signal).unwrap();
-    }
-
-    fn end(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// `isotherm record` of the player into `takes`.
+fn record(server: &Server, options: &[&str]) -> Process {
+    let base = ["record", "--device", "player", "--host", "jack", "--channels", "1-32", "--out", "takes", "--json"];
+    Process(server.isotherm(&[&base[..], options].concat()).spawn().unwrap())
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.end();
+/// Waits until the take is at least so long.
+fn wait_for_frames(server: &Server, frames: u64) {
+    let take = server.take();
+    let begun = Instant::now();
+    while Manifest::load(&take).map_or(0, |_| length(&take)) < frames {
+        assert!(begun.elapsed() < PATIENCE, "the take does not grow");
+        std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// A JACK server of our own, without sound card.
-struct Server {
-    name: String,
-    folder: TempDir,
-    jackd: Process,
-    player: Option<Process>,
-}
-
-impl Server {
-    /// None, said aloud, where there is no jackd.
-    fn start(test: &str, waits: bool) -> Option<Self> {
-        let name = format!("isotherm-{test}-{}", std::process::id());
-        let folder = tempfile::tempdir().unwrap();
-        let Some(jackd) = jackd(&name, waits) else {
-            println!("skipped: there is no jackd; cargo xtask setup installs it");
-            return None;
-        };
-        let server = Self { name, folder, jackd, player: None };
-        server.wait_for("system");
-        Some(server)
-    }
-
-    fn restart(&mut self) {
-        self.jackd = jackd(&self.name, true).unwrap();
-        self.wait_for("system");
-    }
-
-    fn play(&mut self) {
-        let mut player = self.command(std::env::current_exe().unwrap().to_str().unwrap());
-        player.args(["player", "--exact", "--ignored"]).env(PLAYER, "1").stdout(Stdio::null()).stderr(Stdio::null());
-        self.player = Some(Process(player.spawn().unwrap()));
-        self.wait_for("player");
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.env("JACK_DEFAULT_SERVER", &self.name).current_dir(self.folder.path());
-        let own = self.folder.path().join("sim.conf");
-        command.env("ALSA_CONFIG_PATH", format!("/usr/share/alsa/alsa.conf:{}", own.display()));
-        command
-    }
-
-    fn isotherm(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command(env!("CARGO_BIN_EXE_isotherm"));
-        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    /// Until the server has a client with 32 outputs of this name.
-    fn wait_for(&self, client: &str) {
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
-            let output = self.isotherm(&["devices", "--host", "jack", "--json"]).output().unwrap();
-            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-            let is = |d: &Value| d["host"] == "jack" && d["device"] == client && d["grants"][0]["channels"] == CHANNELS;
-            if report["devices"].as_array().unwrap().iter().any(is) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("no '{client}' at {} after {PATIENCE:?}", self.name);
-    }
-
-    /// `isotherm record` of the player into `takes`.
-    fn record(&self, options: &[&str]) -> Process {
-        let base = ["record", "--device", "player", "--host", "jack", "--channels", "1-32", "--out", "takes", "--json"];
-        Process(self.isotherm(&[&base[..], options].concat()).spawn().unwrap())
-    }
-
-    fn take(&self) -> PathBuf {
-        let begun = Instant::now();
-        loop {
-            let found = fs::read_dir(self.folder.path().join("takes")).into_iter().flatten().flatten().next();
-            match found {
-                Some(take) => return take.path(),
-                None if begun.elapsed() > PATIENCE => panic!("no take after {PATIENCE:?}"),
-                None => std::thread::sleep(Duration::from_millis(10)),
-            }
-        }
-    }
-
-    /// Waits until the take is at least so long.
-    fn wait_for_frames(&self, frames: u64) {
-        let take = self.take();
-        let begun = Instant::now();
-        while Manifest::load(&take).map_or(0, |_| length(&take)) < frames {
-            assert!(begun.elapsed() < PATIENCE, "the take does not grow");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Some(player) = &mut self.player {
-            player.end();
-        }
-        // Told to end, it takes its traces in /dev/shm along.
-        self.jackd.signal(Signal::SIGTERM);
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(5) && self.jackd.0.try_wait().is_ok_and(|status| status.is_none()) {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-/// If `waits`, each cycle of the server waits for all clients, so that no number is missing but by our fault.
-fn jackd(name: &str, waits: bool) -> Option<Process> {
-    let (channels, rate, period) = (CHANNELS.to_string(), RATE.to_string(), PERIOD.to_string());
-    let dummy = ["-d", "dummy", "-r", &rate, "-p", &period, "-C", &channels, "-P", &channels];
-    let mut command = Command::new("jackd");
-    command.args(["-n", name, "-m"]).args(waits.then_some("-S")).args(dummy).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().ok().map(Process)
 }
 
 /// Frames of the first stem, by its length.
 fn length(take: &Path) -> u64 {
     fs::metadata(take.join("01 Channel 1.wav")).map_or(0, |file| file.len().saturating_sub(1000) / 3)
-}
-
-/// What a program says, read while it runs: a full pipe would stop it.
-fn finish(mut process: Process) -> Output {
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    std::io::Read::read_to_end(process.0.stdout.as_mut().unwrap(), &mut stdout).unwrap();
-    std::io::Read::read_to_end(process.0.stderr.as_mut().unwrap(), &mut stderr).unwrap();
-    Output { status: process.0.wait().unwrap(), stdout, stderr }
-}
-
-/// The last of the lines of JSON.
-fn report(output: &Output) -> Value {
-    let text = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(text.lines().last().unwrap_or_default())
-        .unwrap_or_else(|e| panic!("{e}: {text} {}", String::from_utf8_lossy(&output.stderr)))
-}
-
-/// The one line of a failure.
-fn failure(output: &Output, code: i32) -> String {
-    let line = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{line}");
-    assert!(line.starts_with("isotherm: ") && line.ends_with('\n') && line.matches('\n').count() == 1, "{line}");
-    line
-}
-
-fn codes(path: &Path) -> Vec<i32> {
-    hound::WavReader::open(path).unwrap().samples::<i32>().map(Result::unwrap).collect()
 }
 
 /// What the player's frame numbers say.
@@ -313,14 +151,14 @@ impl Drop for Load {
 #[test]
 fn every_frame_of_32_channels_is_accounted_for_while_all_cores_are_busy() {
     let Some(mut server) = Server::start("frames", true) else { return };
-    server.play();
+    server.play("player");
     let seconds: u64 = if long() { 600 } else { 60 };
     let load = Load::new(std::thread::available_parallelism().map_or(2, usize::from));
-    let output = finish(server.record(&["--duration", &format!("{seconds}s"), "--no-hashes"]));
+    let output = finish(record(&server, &["--duration", &format!("{seconds}s"), "--no-hashes"]));
     drop(load);
     let report = report(&output);
     let manifest = Manifest::load(&server.take()).unwrap();
-    assert_eq!(manifest.frames, seconds * RATE as u64);
+    assert_eq!(manifest.frames, seconds * RATE as u64, "{:?}, {report}", output.status);
     assert_eq!(output.status.code(), Some(if manifest.gaps.is_empty() { 0 } else { 3 }), "{output:?}");
     let account = account(&server.take());
     let share = &report["cpu_share"];
@@ -334,9 +172,9 @@ fn every_frame_of_32_channels_is_accounted_for_while_all_cores_are_busy() {
 #[test]
 fn frames_that_pass_while_the_program_is_held_are_a_gap_of_exactly_their_number() {
     let Some(mut server) = Server::start("held", false) else { return };
-    server.play();
-    let process = server.record(&["--duration", "4s"]);
-    server.wait_for_frames(RATE as u64 / 2);
+    server.play("player");
+    let process = record(&server, &["--duration", "4s"]);
+    wait_for_frames(&server, RATE as u64 / 2);
     process.signal(Signal::SIGSTOP);
     std::thread::sleep(Duration::from_millis(600));
     process.signal(Signal::SIGCONT);
@@ -356,10 +194,10 @@ fn frames_that_pass_while_the_program_is_held_are_a_gap_of_exactly_their_number(
 #[test]
 fn a_take_goes_on_when_its_device_comes_back() {
     let Some(mut server) = Server::start("unplug", true) else { return };
-    server.play();
-    let process = server.record(&[]);
+    server.play("player");
+    let process = record(&server, &[]);
     let begun = Instant::now();
-    server.wait_for_frames(RATE as u64);
+    wait_for_frames(&server, RATE as u64);
     server.jackd.end();
     if let Some(player) = &mut server.player {
         player.end();
@@ -367,10 +205,11 @@ fn a_take_goes_on_when_its_device_comes_back() {
     std::thread::sleep(Duration::from_millis(1500));
     let before = Manifest::load(&server.take()).unwrap();
     assert!(!before.gaps.is_empty(), "the gap is in the manifest while the device is away");
-    server.restart();
-    server.play();
+    server.jackd = jackd::jackd(&server.name, true).unwrap();
+    server.wait_for("system");
+    server.play("player");
     let frames = length(&server.take());
-    server.wait_for_frames(frames + 2 * RATE as u64);
+    wait_for_frames(&server, frames + 2 * RATE as u64);
     process.signal(Signal::SIGINT);
     let output = finish(process);
     let lived = begun.elapsed().as_secs_f64();
@@ -415,9 +254,9 @@ fn what_jack_does_not_give_is_refused_in_one_line() {
 #[test]
 fn a_channel_is_heard_through_the_saturator_while_all_are_recorded_dry() {
     let Some(mut server) = Server::start("heard", true) else { return };
-    server.play();
+    server.play("player");
     let monitor = ["--monitor", "1", "--algorithm", "saturator", "--monitor-to", "1,2", "--monitor-file", "heard.wav"];
-    let output = finish(server.record(&[&monitor[..], &["--duration", "2s"]].concat()));
+    let output = finish(record(&server, &[&monitor[..], &["--duration", "2s"]].concat()));
     let report = report(&output);
     let account = account(&server.take());
     assert!(account.unexplained.is_empty(), "{account:?}, {report}");

@@ -168,6 +168,50 @@ fn stems_are_dry_while_one_channel_is_heard_through_the_saturator() {
     assert!(found[..28_000].iter().zip(0..).any(|(x, i)| *x != self::code(1, i)));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_take_that_a_level_starts_has_its_pre_roll_and_is_split_to_the_frame() {
+    use isotherm::record::manifest::State;
+    use nix::sys::signal::{Signal, kill};
+
+    let folder = tempfile::tempdir().unwrap();
+    let (path, out) = (folder.path().join("in.wav"), folder.path().join("takes"));
+    let spec =
+        hound::WavSpec { channels: 1, sample_rate: RATE as u32, bits_per_sample: 24, sample_format: hound::SampleFormat::Int };
+    // Half a second below -60 dBFS, then half a second at -6 dBFS.
+    let sample = |frame: i32| if frame < 24_000 { frame % 8000 + 1 } else { 4_194_304 + frame };
+    let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+    (0..RATE as i32).for_each(|frame| writer.write_sample(sample(frame)).unwrap());
+    writer.finalize().unwrap();
+    let base = ["record", "--device", text(&path), "--host", "file", "--out", text(&out), "--name", "take"];
+    let options = ["--start-level", "-20", "--pre-roll", "100ms", "--duration", "300ms", "--split", "200ms", "--json"];
+    let mut program = Command::new(env!("CARGO_BIN_EXE_isotherm"));
+    let mut program = program.args([&base[..], &options].concat()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let finished = || {
+        let mut takes: Vec<PathBuf> = std::fs::read_dir(&out).into_iter().flatten().flatten().map(|e| e.path()).collect();
+        takes.sort();
+        let first = takes.into_iter().next()?;
+        Manifest::load(&first).ok().filter(|manifest| manifest.state == State::Finished).map(|manifest| (first, manifest))
+    };
+    let begun = Instant::now();
+    let (take, manifest) = loop {
+        if let Some(found) = finished() {
+            break found;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "no take");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    // It waits for the level again, until it is told to end.
+    kill(nix::unistd::Pid::from_raw(program.id().cast_signed()), Signal::SIGINT).unwrap();
+    assert!(program.wait().unwrap().success());
+    assert_eq!((manifest.frames, manifest.pre_roll_frames, manifest.gaps.len()), (4800 + 14_400, 4800, 0));
+    let parts = &manifest.stems[0].parts;
+    assert_eq!(parts.iter().map(|part| part.frames).collect::<Vec<_>>(), [9600, 9600]);
+    let found: Vec<i32> = parts.iter().flat_map(|part| codes(&take.join(&part.file))).collect();
+    assert_eq!(found, (24_000 - 4800..24_000 + 14_400).map(sample).collect::<Vec<_>>());
+    assert_eq!(isotherm::record::verify(&take).unwrap().problems, Vec::<String>::new());
+}
+
 #[test]
 fn a_wrong_call_is_refused_in_one_line_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
