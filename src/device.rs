@@ -10,6 +10,8 @@
 #[cfg(target_os = "linux")]
 mod alsa;
 mod capture;
+#[cfg(target_os = "linux")]
+mod card;
 mod chair;
 #[cfg(any(test, not(target_os = "linux")))]
 mod cpal;
@@ -29,6 +31,8 @@ use thiserror::Error;
 use crate::record::pcm::Words;
 
 pub use capture::{Capture, Feed};
+#[cfg(target_os = "linux")]
+pub use card::FakeCard;
 pub use monitor::{Effect, Monitor, MonitorCounts, Sides};
 pub use session::{Counts, Prepared, Session, State};
 

@@ -295,6 +295,9 @@ impl Worker {
                     self.kept.device = setup;
                     self.error = None;
                     if other {
+                        // What was said of the other host's device means nothing here.
+                        let DeviceSetup { host, desk, .. } = std::mem::take(&mut self.kept.device);
+                        self.kept.device = DeviceSetup { host, desk, ..DeviceSetup::default() };
                         self.listed.clear();
                         self.list();
                     }

@@ -32,6 +32,13 @@ pub fn command() -> Command {
                 .conflicts_with("address")
                 .help("Be a desk, to try this; 0: any port"),
         )
+        .arg(
+            Arg::new("card")
+                .long("card")
+                .action(ArgAction::SetTrue)
+                .requires("fake")
+                .help("The fake desk has a card, too: the client X-USB of a JACK server, which plays a band on 32 channels"),
+        )
         .arg(Arg::new("fault").long("fault").value_name("FAULT").requires("fake").help(format!("Of the fake desk: {FAULTS}")))
         .arg(Arg::new("seconds").long("seconds").value_name("TIME").requires("fake").help("The fake desk ends after this time"))
 }
@@ -147,6 +154,7 @@ fn fake(matches: &ArgMatches, port: &str) -> Result<(), Failure> {
     if let Some((model, firmware)) = model {
         desk.set_model(model, firmware);
     }
+    let _card = matches.get_flag("card").then(card).transpose()?;
     say(format_args!("a fake desk at {}; Ctrl-C ends it", desk.address()));
     let _ = io::stdout().flush();
     match seconds {
@@ -156,4 +164,14 @@ fn fake(matches: &ArgMatches, port: &str) -> Result<(), Failure> {
         },
     }
     Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn card() -> Result<crate::device::FakeCard, Failure> {
+    crate::device::FakeCard::start().map_err(Failure::Failed)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn card() -> Result<(), Failure> {
+    Err(Failure::Usage("--card: there is no JACK here; expected Linux".into()))
 }

@@ -219,7 +219,7 @@ pub(super) struct Text<'a> {
     pub label: &'a str,
     pub value: &'a str,
     /// What is read while it is empty.
-    pub hint: &'static str,
+    pub hint: &'a str,
     pub size: f32,
     pub enabled: bool,
 }

@@ -10,6 +10,7 @@ mod picture;
 mod process;
 mod setup;
 mod sound;
+mod stage;
 mod table;
 mod test;
 mod tone;
@@ -59,6 +60,12 @@ const TASKS: &[Task] = &[
         options: "[--long]",
         about: "Set up, then run everything that continuous integration runs",
         run: test::task,
+    },
+    Task {
+        name: "stage",
+        options: "",
+        about: "Be an X32 with a band on 32 channels, to try recording and the window without a desk (Linux)",
+        run: stage::task,
     },
     Task {
         name: "train-models",

@@ -63,7 +63,7 @@ const PACKAGES: &[Package] = &[
         pacman: "pkgconf",
         brew: "",
     },
-    // The standalone window plays through ALSA: cpal and midir link it by alsa-sys.
+    // Devices are opened through ALSA: alsa-sys links it.
     Package {
         probe: Probe::PkgConfig("alsa"),
         purpose: Purpose::Build,

@@ -183,7 +183,8 @@ impl Strips {
         ui.painter().rect_filled(place(CHIP_WIDTH), 2, chip);
 
         let label = format!("Name of channel {number}");
-        let face = Text { label: &label, value: &strip.name, size: 11.0, enabled, ..Text::default() };
+        let hint = format!("Channel {number}");
+        let face = Text { label: &label, value: &strip.name, hint: &hint, size: 11.0, enabled };
         if let Some(name) = self.typing.field(ui, place(NAME_WIDTH), Name(n), &face) {
             actions.push(ProgramAction::Name { channel: n, name: name.trim().to_owned() });
         }

@@ -1,0 +1,82 @@
+//! A stage that is not there: an X32 that answers, and its card as a JACK device with 32 channels of a band.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::process::{cargo, run, target_dir};
+use crate::setup::{Purpose, ensure};
+use crate::{Outcome, shown, unknown};
+
+/// The server's name, and the port on which a real desk answers.
+const SERVER: &str = "isotherm";
+const PORT: &str = "10023";
+/// The server and the card are there within this time.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Ends with its owner.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub fn task(options: &[String]) -> Outcome {
+    if let Some(option) = options.first() {
+        return Err(unknown("stage", option).into());
+    }
+    ensure(Purpose::Test)?;
+    println!("Building the program ...");
+    run(&mut cargo(["build", "--release", "--package", "isotherm"]))?;
+    let program = target_dir()?.join("release/isotherm");
+
+    // `-S`: the server waits for its clients, so that a busy machine loses nothing.
+    let card = ["-d", "dummy", "-r", "48000", "-p", "256", "-C", "32", "-P", "32"];
+    let mut jackd = Command::new("jackd");
+    jackd.args(["-n", SERVER, "-m", "-S"]).args(card).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut jackd = Running(jackd.spawn().map_err(|e| format!("jackd: {e}"))?);
+    wait(&program, "system", &mut [&mut jackd])?;
+    let mut desk = Command::new(&program);
+    desk.args(["desk", "--fake", PORT, "--card"]).env("JACK_DEFAULT_SERVER", SERVER).stdout(Stdio::null());
+    let mut desk = Running(desk.spawn().map_err(|e| format!("{}: {e}", shown(&program)))?);
+    wait(&program, "X-USB", &mut [&mut jackd, &mut desk])?;
+
+    let call = format!("JACK_DEFAULT_SERVER={SERVER} {}", shown(&program));
+    println!(
+        "\nA desk at 127.0.0.1, its card at the JACK server '{SERVER}': a band on 32 channels, until Ctrl-C. In another terminal:\n"
+    );
+    println!(
+        "{call} record --host jack --device X-USB --channels 1-32 --out takes --duration 10s --desk 127.0.0.1 --monitor 1 --algorithm saturator --set drive=18 --monitor-file heard.wav"
+    );
+    println!("{call} app --host jack --device X-USB --outputs 1,2 --desk 127.0.0.1 --start");
+    loop {
+        for (name, running) in [("jackd", &mut jackd), ("the desk", &mut desk)] {
+            if let Some(status) = running.0.try_wait()? {
+                return Err(format!("{name} ended: {status}").into());
+            }
+        }
+        sleep(Duration::from_millis(200));
+    }
+}
+
+/// Until the server has this device.
+fn wait(program: &Path, device: &str, running: &mut [&mut Running]) -> Outcome {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        for running in &mut *running {
+            if let Some(status) = running.0.try_wait()? {
+                return Err(format!("no device '{device}': what makes it ended: {status}; is another one running?").into());
+            }
+        }
+        let listed = Command::new(program).args(["devices", "--host", "jack"]).env("JACK_DEFAULT_SERVER", SERVER).output()?;
+        if String::from_utf8_lossy(&listed.stdout).contains(&format!(" {device}: ")) {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(100));
+    }
+    Err(format!("no device '{device}' at the JACK server '{SERVER}' after {PATIENCE:?}").into())
+}
