@@ -117,6 +117,11 @@ impl Keeper {
             let told = lock(&self.told);
             (told.view.clone(), told.meter.clone())
         };
+        if lock(&self.thread).as_ref().is_some_and(JoinHandle::is_finished) {
+            // A panic: what it owned is closed.
+            view.device.stage = DeviceStage::Stopped;
+            view.device.error = Some("the program broke: close it and start it again".into());
+        }
         if let Some(meter) = meter {
             for (channel, strip) in view.strips.iter_mut().enumerate() {
                 let level = meter.take(channel).unwrap_or_default();
@@ -332,11 +337,10 @@ impl Worker {
     fn take(&mut self, action: TakeAction) {
         match action {
             TakeAction::Arm(on) => self.deck.armed = on,
+            TakeAction::Record(true) if self.live.is_some() => self.record(),
             TakeAction::Record(true) => {
-                if self.live.is_none() {
-                    self.start();
-                }
-                self.record();
+                self.start();
+                self.record_soon = true;
             }
             TakeAction::Record(false) => self.deck.stop(),
             TakeAction::Mark => self.deck.mark(),
@@ -415,7 +419,7 @@ impl Worker {
 
     /// Stops the device and finishes the take.
     fn stop(&mut self) {
-        (self.watch, self.desk, self.asking) = (None, None, false);
+        (self.watch, self.desk, self.asking, self.record_soon) = (None, None, false, false);
         self.strips.clear();
         let Some(live) = self.live.take() else { return };
         let device = live.granted.device.clone();
@@ -429,6 +433,7 @@ impl Worker {
     }
 
     fn fail(&mut self, error: String) {
+        self.record_soon = false;
         self.say(error.clone(), true);
         self.error = Some(error);
     }

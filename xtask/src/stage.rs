@@ -9,8 +9,8 @@ use crate::process::{cargo, run, target_dir};
 use crate::setup::{Purpose, ensure};
 use crate::{Outcome, shown, unknown};
 
-/// The server's name, and the port on which a real desk answers.
-const SERVER: &str = "isotherm";
+/// The server's name, which must not be a client's (JACK would mix up their sockets), and the port on which a real desk answers.
+const SERVER: &str = "stage";
 const PORT: &str = "10023";
 /// The server and the card are there within this time.
 const PATIENCE: Duration = Duration::from_secs(20);
