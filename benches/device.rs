@@ -15,7 +15,7 @@ const CHANNELS: usize = 32;
 const RATE: u32 = 48_000;
 const FRAMES: usize = 256;
 /// Blocks that are given in a row; the ring of ten seconds holds 1875.
-const ROW: u64 = 1500;
+const ROW: u32 = 1500;
 /// Meanwhile the ring is emptied, three times over.
 const REST: Duration = Duration::from_millis(150);
 
@@ -32,16 +32,15 @@ fn granted(format: SampleFormat) -> Granted {
     }
 }
 
-/// The time of so many blocks, given in rows.
-fn rows(blocks: u64, mut block: impl FnMut()) -> Duration {
-    let mut time = Duration::ZERO;
-    for first in (0..blocks).step_by(ROW as usize) {
+/// So many times the mean time of a block in a row.
+fn rows(times: u64, mut block: impl FnMut()) -> Duration {
+    let row = |_| {
         std::thread::sleep(REST);
         let begun = Instant::now();
-        (first..blocks.min(first + ROW)).for_each(|_| block());
-        time += begun.elapsed();
-    }
-    time
+        (0..ROW).for_each(|_| block());
+        begun.elapsed() / ROW
+    };
+    (0..times).map(row).sum()
 }
 
 fn all(criterion: &mut Criterion) {
@@ -59,7 +58,7 @@ fn all(criterion: &mut Criterion) {
         let meter = Meter::new(CHANNELS);
         let mut capture = Capture::new(writer, &meter, &granted);
         group.bench_function(format!("{}, recorded and metered", format.name()), |b| {
-            b.iter_custom(|blocks| rows(blocks, || capture.process(0, input, &mut [])));
+            b.iter_custom(|times| rows(times, || capture.process(0, input, &mut [])));
         });
         drop(capture);
         drop(recorder.close());
@@ -80,7 +79,7 @@ criterion_group! {
     config = Criterion::default()
         .sample_size(20)
         .warm_up_time(Duration::from_millis(100))
-        .measurement_time(Duration::from_millis(500));
+        .measurement_time(Duration::from_secs(5));
     targets = all
 }
 criterion_main!(benches);
