@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use nice_plug::context::gui::{GuiContext, GuiContextInner};
+use nice_plug::params::InternalParamMut;
 use nice_plug::prelude::{ParamPtr, Params, PluginApi, PluginState};
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +73,20 @@ impl GuiContextInner for Direct {
     fn request_restart(&self) {}
 }
 
+/// Sets a parameter of a `Bank` that is held to exactly this: by way of the normalised value it would be off by a rounding.
+fn set_plain(parameter: ParamPtr, value: f32) {
+    // SAFETY: the pointer is to a field of the `Bank` inside the `Arc` that the caller holds.
+    unsafe {
+        match parameter {
+            ParamPtr::FloatParam(p) => (*p)._internal_set_plain_value(value),
+            ParamPtr::IntParam(p) => (*p)._internal_set_plain_value(value.round() as i32),
+            ParamPtr::BoolParam(p) => (*p)._internal_set_plain_value(value >= 0.5),
+            // There is none.
+            ParamPtr::EnumParam(_) => false,
+        };
+    }
+}
+
 impl Default for Rack {
     fn default() -> Self {
         let (shared, _) = Shared::new();
@@ -135,8 +150,7 @@ impl Rack {
         let params = SharedParams(self.shared.clone());
         for (id, parameter, _) in params.param_map() {
             if let Some(value) = state.parameters.get(&id).filter(|value| value.is_finite()) {
-                // SAFETY: the pointer is to a field of the `Bank` inside the `Arc` that `self` holds.
-                unsafe { parameter._internal_set_normalized_value(parameter.preview_normalized(*value)) };
+                set_plain(parameter, *value);
             }
         }
         params.deserialize_fields(&state.fields);
