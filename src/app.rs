@@ -9,9 +9,10 @@ mod settings;
 mod take;
 mod window;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::plugin::Rack;
@@ -52,9 +53,11 @@ pub struct Setup {
 impl Setup {
     fn over(&self, kept: &mut DeviceSetup) {
         // Another device has other rates, periods and outputs.
-        if self.host.is_some() || self.device.is_some() {
+        let other = |said: &Option<String>, kept: &str| said.as_ref().is_some_and(|said| said != kept);
+        if other(&self.host, &kept.host) || other(&self.device, &kept.device) {
             let (host, desk) = (std::mem::take(&mut kept.host), std::mem::take(&mut kept.desk));
-            *kept = DeviceSetup { host, desk, ..DeviceSetup::default() };
+            let device = if other(&self.host, &host) { String::new() } else { std::mem::take(&mut kept.device) };
+            *kept = DeviceSetup { host, device, desk, ..DeviceSetup::default() };
         }
         let Self { host, device, sample_rate, period_frames, outputs, desk } = self.clone();
         kept.host = host.unwrap_or(std::mem::take(&mut kept.host));
@@ -101,17 +104,52 @@ pub fn run(options: &Options, interrupted: &Arc<AtomicBool>) -> Result<Ended, St
     if options.record {
         keeper.record_soon();
     }
-    let shown = if options.windowless {
+    end_at_exit(&keeper);
+    let windowless = || {
         while !interrupted.load(Ordering::Relaxed) && !keeper.failed() {
             std::thread::sleep(Duration::from_millis(50));
         }
-        Ok(())
+    };
+    let mut error = None;
+    if options.windowless {
+        windowless();
     } else {
         end_without_window(&keeper, interrupted);
-        window::run(&keeper, &rack, interrupted)
-    };
+        let seen = Arc::<AtomicBool>::default();
+        let shown = catch_unwind(AssertUnwindSafe(|| window::run(&keeper, &rack, interrupted, &seen)));
+        error = shown.unwrap_or_else(|_| Err("the window broke".into())).err();
+        if let Some(why) = error.take_if(|_| seen.load(Ordering::Relaxed) && keeper.is_recording()) {
+            keeper.report(format!("{why}; the recording goes on without a window; Ctrl-C finishes it"));
+            windowless();
+        }
+    }
     let ended = keeper.finish();
-    shown.map(|()| ended)
+    match error {
+        // What is missing is worse news.
+        Some(error) if ended.lost.is_none() => Err(error),
+        _ => Ok(ended),
+    }
+}
+
+/// The keeper of this program, for its end.
+static KEEPER: Mutex<Weak<Keeper>> = Mutex::new(Weak::new());
+
+/// Xlib ends the program when its display is gone: the take is finished then, too.
+fn end_at_exit(keeper: &Arc<Keeper>) {
+    *KEEPER.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(keeper);
+    #[cfg(unix)]
+    {
+        extern "C" fn finish() {
+            let keeper = KEEPER.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+            if let Some(keeper) = keeper {
+                keeper.finish();
+                // Not freed here: this may be the thread that holds the other end.
+                std::mem::forget(keeper);
+            }
+        }
+        // SAFETY: the function is there as long as the program, unwinds nowhere and needs nothing of the thread that ends.
+        unsafe { libc::atexit(finish) };
+    }
 }
 
 /// An interrupt finishes the take whatever the window does, and ends the program if the window does nothing.

@@ -203,13 +203,13 @@ pub struct Granted {
 }
 
 impl Granted {
-    /// Frames from an input to the output on which a [`Monitor`] plays it, without what the effect adds: one period at JACK; else the
-    /// period that comes in and those of silence that were played first.
+    /// Frames from an input to the output on which a [`Monitor`] plays it, without what the effect adds: one period at JACK; at ALSA the
+    /// periods of silence that are played while the first block comes in.
     #[must_use]
     pub fn heard_after_frames(&self) -> usize {
         match self.host {
             #[cfg(target_os = "linux")]
-            Host::Alsa => (1 + alsa::PREFILL_PERIODS) * self.period_frames,
+            Host::Alsa => alsa::PREFILL_PERIODS * self.period_frames,
             _ => self.period_frames,
         }
     }
@@ -277,6 +277,8 @@ pub trait Client: Send + 'static {
 pub(crate) struct Status {
     stop: AtomicBool,
     ended: AtomicBool,
+    /// The client has panicked: nothing shall call it again.
+    broken: AtomicBool,
     why: OnceLock<String>,
     overruns: AtomicU64,
     underruns: AtomicU64,
@@ -293,8 +295,20 @@ impl Status {
     /// Calls the client, and keeps the longest time that it took. [device thread]
     fn run<C: Client>(&self, client: &mut C, lost: u64, input: Input<'_>, output: &mut [&mut [f32]]) {
         let begun = Instant::now();
+        let unwound = Unwound(self);
         client.process(lost, input, output);
+        std::mem::forget(unwound);
         self.worst_nanoseconds.fetch_max(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    }
+}
+
+/// Dropped while a client panics, whoever catches that.
+struct Unwound<'a>(&'a Status);
+
+impl Drop for Unwound<'_> {
+    fn drop(&mut self) {
+        self.0.broken.store(true, Ordering::Release);
+        self.0.end("what the device calls has broken");
     }
 }
 
@@ -461,13 +475,14 @@ impl<C: Client> Stream<C> {
 
     fn end(&mut self) -> Option<C> {
         self.status.stop.store(true, Ordering::Release);
-        match self.running.take()? {
+        let client = match self.running.take()? {
             Running::Thread(thread) => thread.join().ok().flatten(),
             #[cfg(target_os = "linux")]
             Running::Jack(running) => running.stop(),
             #[cfg(any(test, not(target_os = "linux")))]
             Running::Cpal(running) => running.stop(),
-        }
+        };
+        client.filter(|_| !self.status.broken.load(Ordering::Acquire))
     }
 }
 
@@ -487,6 +502,21 @@ pub struct Listed {
     pub grants: Result<Vec<Granted>, DeviceError>,
     /// Channels that it can play.
     pub outputs: usize,
+}
+
+/// The names of a host's devices, none of which is opened. [control thread]
+#[must_use]
+pub fn names(host: Host) -> Vec<String> {
+    match host {
+        #[cfg(target_os = "linux")]
+        Host::Alsa => alsa::names(),
+        #[cfg(target_os = "linux")]
+        Host::Jack => jack::names(),
+        #[cfg(any(test, not(target_os = "linux")))]
+        Host::Cpal => list(host).into_iter().map(|listed| listed.device).collect(),
+        // Every file may be one.
+        Host::File => Vec::new(),
+    }
 }
 
 /// The devices of a host. Each is opened for a moment, in every form, to see what it grants. [control thread]

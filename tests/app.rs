@@ -90,11 +90,11 @@ fn code(channel: usize, frame: usize) -> i32 {
 struct Program(Option<Child>);
 
 impl Program {
-    /// Ctrl-C, or the end that it comes to by itself.
-    fn end(mut self, interrupt: bool) -> Output {
+    /// By a signal, or the end that it comes to by itself.
+    fn end(mut self, signal: impl Into<Option<Signal>>) -> Output {
         let child = self.0.take().unwrap();
-        if interrupt {
-            kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+        if let Some(signal) = signal.into() {
+            kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
         }
         child.wait_with_output().unwrap()
     }
@@ -147,14 +147,14 @@ fn armed_channels_are_recorded_bit_for_bit_under_the_desks_names_and_what_is_set
     .unwrap();
     let program = place.file(&["--record", "--desk", &fake.address().to_string()]);
     place.take(2 * TURN);
-    let output = program.end(true);
+    let output = program.end(Signal::SIGINT);
     assert!(output.status.success(), "{output:?}");
     let manifest = check(&place.take(0), &[(0, "Kick"), (4, "Vox-1"), (8, "kick (2)"), (30, "Main L")]);
     assert_eq!(manifest.stems.len(), 16);
     assert!(manifest.source.contains("desk X32"), "{}", manifest.source);
     let flagged = manifest.stems.iter().find(|stem| stem.name == "Main L").unwrap();
     assert!(flagged.desk.as_ref().unwrap().note.as_ref().unwrap().contains("Main L"));
-    assert!(said(&output).contains("nothing") || said(&output).contains("0 lost frames"), "{}", said(&output));
+    assert!(said(&output).contains(", 0 lost frames in 0 gaps"), "{}", said(&output));
     assert_eq!(fake.writes(), 0, "it only reads");
 
     let kept = place.settings();
@@ -165,7 +165,7 @@ fn armed_channels_are_recorded_bit_for_bit_under_the_desks_names_and_what_is_set
     // The same once more, with nothing said.
     let program = place.app(&["--record"]);
     place.take(TURN);
-    assert!(program.end(true).status.success());
+    assert!(program.end(Signal::SIGINT).status.success());
     assert_eq!(check(&place.take(0), &[(2, "Snare Bot")]).stems.len(), 16);
 }
 
@@ -175,10 +175,9 @@ fn a_desk_that_is_lost_never_touches_the_recording() {
     let fake = Fake::start("127.0.0.1:0", Fault::None).unwrap();
     let program = place.file(&["--record", "--desk", &fake.address().to_string()]);
     place.take(TURN);
-    fake.set("/ch/01/config/name", Osc::Text("Other".into()));
     fake.set_fault(Fault::Silent);
     place.take(15 * RATE as usize);
-    let output = program.end(true);
+    let output = program.end(Signal::SIGINT);
     assert!(output.status.success() && said(&output).contains("desk: lost"), "{output:?}");
     check(&place.take(0), &[(0, "Kick")]);
 }
@@ -187,7 +186,7 @@ fn a_desk_that_is_lost_never_touches_the_recording() {
 fn what_cannot_be_opened_is_one_line_and_leaves_nothing() {
     let place = Place::new();
     let refused = |options: &[&str], code: i32, words: &str| {
-        let output = place.app(options).end(false);
+        let output = place.app(options).end(None);
         let line = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{line}");
         assert!(line.contains(words) && line.lines().count() == 1, "{line}");
@@ -196,6 +195,14 @@ fn what_cannot_be_opened_is_one_line_and_leaves_nothing() {
     let file = ["--host", "file", "--out", "takes", "--record", "--device"];
     refused(&[&file[..], &["nowhere.wav"]].concat(), 1, "nowhere.wav: ");
     refused(&[&file[..], &[&place.device, "--rate", "44100"]].concat(), 1, "asked for 44100 Hz, the device gave 48000");
+    // It was kept.
+    refused(&["--record"], 1, "asked for 44100 Hz, the device gave 48000");
+    fs::remove_file(place.path("app.json")).unwrap();
+    let nowhere = ["--host", "file", "--device", &place.device, "--out", "device.wav/takes", "--record"];
+    refused(&nowhere, 1, "device.wav/takes");
+    fs::write(place.path("app.json"), json!({ "strips": vec![json!({ "armed": false }); 32] }).to_string()).unwrap();
+    refused(&[&file[..], &[&place.device]].concat(), 1, "no channel is armed");
+    fs::remove_file(place.path("app.json")).unwrap();
     refused(&["--host", "file", "--outputs", "1,2,3"], 2, "--outputs: found 3 outputs; expected two");
     let fake = Fake::start("127.0.0.1:0", Fault::None).unwrap();
     fake.set("/-prefs/clockrate", Osc::Int(1));
@@ -209,8 +216,38 @@ fn settings_that_cannot_be_read_are_set_aside_and_said() {
     fs::write(place.path("app.json"), "no settings").unwrap();
     let program = place.file(&["--record"]);
     place.take(TURN);
-    let output = program.end(true);
+    let output = program.end(Signal::SIGINT);
     assert!(said(&output).contains("app.json.broken"), "{}", said(&output));
     assert_eq!(fs::read(place.path("app.json.broken")).unwrap(), b"no settings");
     assert_eq!(check(&place.take(0), &[(31, "Channel 32")]).stems.len(), 32);
+}
+
+#[test]
+fn being_told_to_end_finishes_the_take() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let place = Place::new();
+        let program = place.file(&["--record"]);
+        place.take(TURN);
+        assert!(program.end(signal).status.success());
+        check(&place.take(0), &[(5, "Channel 6")]);
+    }
+}
+
+#[test]
+fn names_and_arms_are_a_devices() {
+    let place = Place::new();
+    fs::copy(&place.device, place.path("other.wav")).unwrap();
+    fs::write(place.path("app.json"), json!({ "strips": [{ "name": "Kick" }, { "armed": false }] }).to_string()).unwrap();
+    let record = |device: &str| {
+        let program = place.app(&["--host", "file", "--device", device, "--out", "takes", "--record"]);
+        place.take(TURN);
+        assert!(program.end(Signal::SIGINT).status.success());
+        let manifest = Manifest::load(&place.take(0)).unwrap();
+        fs::remove_dir_all(place.path("takes")).unwrap();
+        (manifest.stems.len(), manifest.stems[0].name.clone())
+    };
+    // What nobody said whose it is is the first one's.
+    assert_eq!(record("device.wav"), (31, "Kick".into()));
+    assert_eq!(record("other.wav"), (32, "Channel 1".into()));
+    assert_eq!(record("device.wav"), (31, "Kick".into()));
 }

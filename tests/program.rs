@@ -262,6 +262,9 @@ fn start_stop_and_list_are_one_action_each() {
         click(&mut harness, "Stop");
         assert_eq!(asked(&mut harness), [ProgramAction::Stop], "{stage:?}");
     }
+    let mut harness = window(ProgramView { recording: true, ..at(DeviceStage::Running, 2) });
+    click(&mut harness, "Stop");
+    assert_eq!(asked(&mut harness), [], "not while a take runs");
 }
 
 #[test]

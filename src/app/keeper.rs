@@ -1,7 +1,8 @@
 //! The thread that owns device, recorder and desk.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use super::Ended;
 use super::settings::{Kept, Strip, save};
 use super::take::{Deck, Finished, Given};
 use crate::desk::{Desk, Patience, Track, Watch};
-use crate::device::{self, Capture, Effect, Feed, Granted, Host, Listed, Monitor, Session, Sides, State, Wish};
+use crate::device::{self, Capture, Effect, Feed, Granted, Host, Monitor, Session, Sides, State, Wish};
 use crate::dsp::{Block, Spec};
 use crate::graph::Meter;
 use crate::plugin::{Rack, Voice};
@@ -24,7 +25,9 @@ use crate::ui::{
 /// The device is looked after at least this often.
 const LOOK: Duration = Duration::from_millis(50);
 /// What has changed is kept this often.
-const KEEP: Duration = Duration::from_secs(1);
+const KEEP: Duration = Duration::from_secs(5);
+/// A take is warned of the disk when there is room for so many seconds.
+const LOW_SECONDS: [f64; 3] = [1800.0, 600.0, 120.0];
 /// What happens again and again is told this often.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Lines of the log.
@@ -42,7 +45,7 @@ enum Command {
     RecordSoon,
     Report(String),
     /// What a host lists.
-    Listed(Host, Vec<Listed>),
+    Listed(Host, Vec<String>),
     /// The desk that the start of this number asked for.
     Desk(u64, Result<Desk, String>),
     Finish,
@@ -81,7 +84,11 @@ impl Keeper {
         let (back, shared) = (commands.clone(), told.clone());
         rack.restore(&kept.rack);
         let thread = std::thread::Builder::new().name("isotherm-keeper".into());
-        let thread = thread.spawn(move || Worker::new(rack, kept, path, back, shared).run(&inbox))?;
+        let work = move || {
+            let worker = Worker::new(rack, kept, path, back, shared.clone());
+            catch_unwind(AssertUnwindSafe(|| worker.run(&inbox))).unwrap_or_else(|_| broken(&shared))
+        };
+        let thread = thread.spawn(work)?;
         Ok(Self { commands, told, thread: Mutex::new(Some(thread)), ended: Mutex::new(None) })
     }
 
@@ -117,12 +124,8 @@ impl Keeper {
             let told = lock(&self.told);
             (told.view.clone(), told.meter.clone())
         };
-        if lock(&self.thread).as_ref().is_some_and(JoinHandle::is_finished) {
-            // A panic: what it owned is closed.
-            view.device.stage = DeviceStage::Stopped;
-            view.device.error = Some("the program broke: close it and start it again".into());
-        }
-        if let Some(meter) = meter {
+        // What is away has no level.
+        if let Some(meter) = meter.filter(|_| view.device.stage == DeviceStage::Running) {
             for (channel, strip) in view.strips.iter_mut().enumerate() {
                 let level = meter.take(channel).unwrap_or_default();
                 strip.level = Level { peak: level.peak, rms: level.rms, clipped: level.clipped };
@@ -136,6 +139,12 @@ impl Keeper {
         lock(&self.told).take.clone()
     }
 
+    /// Whether a take runs, or is about to.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        lock(&self.told).view.recording
+    }
+
     /// Whether the device should run and does not.
     #[must_use]
     pub fn failed(&self) -> bool {
@@ -145,13 +154,29 @@ impl Keeper {
     /// Finishes the take, stops the device and keeps the settings. Waits for the disk; a second call gives the same.
     pub fn finish(&self) -> Ended {
         let mut ended = lock(&self.ended);
-        if let Some(thread) = lock(&self.thread).take() {
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread {
             self.send(Command::Finish);
-            let broken = Ended { lost: Some("the program broke while it recorded".into()), error: None };
-            *ended = Some(thread.join().unwrap_or(broken));
+            *ended = thread.join().ok();
         }
         ended.clone().unwrap_or(Ended { lost: None, error: None })
     }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// The keeper has panicked: what it owned is closed.
+fn broken(told: &Mutex<Told>) -> Ended {
+    let error = "the program broke: close it and start it again".to_string();
+    let mut told = lock(told);
+    told.view.device.stage = DeviceStage::Stopped;
+    told.view.device.error = Some(error.clone());
+    (told.failed, told.view.recording, told.take.recording, told.meter) = (true, false, false, None);
+    Ended { lost: Some("the program broke while it ran".into()), error: Some(error) }
 }
 
 /// The slots behind a monitor.
@@ -176,6 +201,7 @@ struct Live {
     asked: String,
     /// As they were told last.
     state: State,
+    monitor_state: Option<State>,
     overruns: u64,
     /// When overruns were told.
     told: Option<Instant>,
@@ -205,10 +231,53 @@ struct Worker {
     desk: Option<(String, bool)>,
     changes: u64,
     strips: Vec<FromDesk>,
-    listed: Vec<Listed>,
+    listed: Vec<String>,
     error: Option<String>,
     log: Vec<LogLine>,
+    printer: Printer,
+    /// Room on the disk that was warned of, as a place in [`LOW_SECONDS`].
+    low: usize,
+    /// Why settings could not be kept.
+    unkept: Option<String>,
     lost: Vec<String>,
+}
+
+/// Does something that takes its time. Without a thread to be had it is not done.
+fn aside(work: impl FnOnce() + Send + 'static) {
+    drop(std::thread::Builder::new().name("isotherm-aside".into()).spawn(work));
+}
+
+/// Writes lines to standard output, which may stand still: then they are left out, and nobody waits.
+struct Printer {
+    lines: Option<SyncSender<String>>,
+    done: Receiver<()>,
+}
+
+impl Printer {
+    fn new() -> Self {
+        let (lines, waiting) = sync_channel::<String>(LOG_LINES);
+        let (ended, done) = channel();
+        aside(move || {
+            use std::io::Write as _;
+            // A closed pipe is nobody's loss.
+            waiting.iter().for_each(|line| drop(writeln!(std::io::stdout(), "{line}")));
+            let _ = ended.send(());
+        });
+        Self { lines: Some(lines), done }
+    }
+
+    fn say(&self, line: String) {
+        if let Some(lines) = &self.lines {
+            let _ = lines.try_send(line);
+        }
+    }
+}
+
+impl Drop for Printer {
+    fn drop(&mut self) {
+        self.lines = None;
+        let _ = self.done.recv_timeout(Duration::from_secs(1));
+    }
 }
 
 /// What a desk says of a channel.
@@ -246,6 +315,9 @@ impl Worker {
             listed: Vec::new(),
             error: None,
             log: Vec::new(),
+            printer: Printer::new(),
+            low: 0,
+            unkept: None,
             lost: Vec::new(),
         }
     }
@@ -263,6 +335,9 @@ impl Worker {
         }
         let error = self.error.clone().filter(|_| self.live.is_none());
         self.stop();
+        if self.deck.is_closing() {
+            self.printer.say("finishing the take".into());
+        }
         let takes = self.deck.finish();
         self.ended(takes);
         self.keep();
@@ -274,7 +349,7 @@ impl Worker {
         match command {
             Command::Do(action) => self.act(action),
             Command::Take(action) => self.take(action),
-            Command::RecordSoon => self.record_soon = true,
+            Command::RecordSoon => self.record_soon = self.live.is_some(),
             Command::Report(line) => self.say(line, true),
             Command::Listed(host, listed) => {
                 if Host::find(&self.kept.device.host) == Some(host) {
@@ -283,7 +358,7 @@ impl Worker {
                     if let [only] = &self.listed[..]
                         && self.kept.device.device.is_empty()
                     {
-                        self.kept.device.device.clone_from(&only.device);
+                        self.kept.device.device.clone_from(only);
                     }
                 }
             }
@@ -337,10 +412,11 @@ impl Worker {
     fn take(&mut self, action: TakeAction) {
         match action {
             TakeAction::Arm(on) => self.deck.armed = on,
-            TakeAction::Record(true) if self.live.is_some() => self.record(),
+            // The panel says why not.
+            TakeAction::Record(true) if self.live.is_some() => drop(self.record()),
             TakeAction::Record(true) => {
                 self.start();
-                self.record_soon = true;
+                self.record_soon = self.live.is_some();
             }
             TakeAction::Record(false) => self.deck.stop(),
             TakeAction::Mark => self.deck.mark(),
@@ -348,11 +424,21 @@ impl Worker {
         }
     }
 
-    fn record(&mut self) {
-        if self.live.is_some() {
-            self.deck.want();
-            self.fit();
-            self.deck.record();
+    /// Starts a take.
+    ///
+    /// # Errors
+    /// Why there is no recorder for it.
+    fn record(&mut self) -> Result<(), String> {
+        if self.asking {
+            self.say("desk: no answer yet; the take has numbers for names".into(), true);
+        }
+        self.deck.want();
+        match self.fit() {
+            Some(error) => Err(error),
+            None => {
+                self.deck.record();
+                Ok(())
+            }
         }
     }
 
@@ -360,8 +446,8 @@ impl Worker {
     fn list(&self) {
         let Some(host) = Host::find(&self.kept.device.host) else { return };
         let back = self.back.clone();
-        std::thread::spawn(move || {
-            let _ = back.send(Command::Listed(host, device::list(host)));
+        aside(move || {
+            let _ = back.send(Command::Listed(host, device::names(host)));
         });
     }
 
@@ -405,6 +491,17 @@ impl Worker {
         let (capture, feed) = Capture::fed(&meter, &granted);
         let spec = Spec { sample_rate: granted.sample_rate as f32, channels: 2, max_frames: granted.period_frames };
         let voice = self.rack.voice(spec).ok_or_else(|| format!("no slots for {granted}"))?;
+        // Names and arms are a device's.
+        let device = format!("{} {}", host.id(), device);
+        if self.kept.strips_of != device {
+            let strips = self.kept.shelf.remove(&device);
+            let of = std::mem::replace(&mut self.kept.strips_of, device);
+            // What nobody said whose it is is this one's.
+            if !of.is_empty() {
+                let old = std::mem::replace(&mut self.kept.strips, strips.unwrap_or_default());
+                self.kept.shelf.insert(of, old);
+            }
+        }
         self.kept.strips.resize_with(channels.max(self.kept.strips.len()), Strip::default);
         let sides = Sides::new(2);
         for (channel, strip) in self.kept.strips.iter().enumerate().take(channels) {
@@ -414,7 +511,17 @@ impl Worker {
         let monitor = Monitor::new(Heard(voice), sides.clone(), &granted, None);
         let session = prepared.start(capture, Some(monitor)).map_err(|e| e.to_string())?;
         lock(&self.told).meter = Some(meter);
-        Ok(Live { session, granted, feed, sides, asked: wish.to_string(), state: State::Running, overruns: 0, told: None })
+        Ok(Live {
+            session,
+            granted,
+            feed,
+            sides,
+            asked: wish.to_string(),
+            state: State::Running,
+            monitor_state: None,
+            overruns: 0,
+            told: None,
+        })
     }
 
     /// Stops the device and finishes the take.
@@ -424,6 +531,9 @@ impl Worker {
         let Some(live) = self.live.take() else { return };
         let device = live.granted.device.clone();
         let (counts, heard) = live.session.stop();
+        if counts.broken {
+            self.lost.push("the capture broke".into());
+        }
         // The slots are freed here.
         drop(heard);
         self.deck.end();
@@ -444,13 +554,27 @@ impl Worker {
         let mut broken = false;
         if let Some(live) = &mut self.live {
             live.session.attend();
+            live.feed.free();
             broken = live.session.is_broken();
+            live.granted = live.session.granted().clone();
+            let heard = live.session.monitor_state().cloned();
+            if heard != live.monitor_state {
+                match &heard {
+                    Some(State::Away(why) | State::Broken(why)) => {
+                        lines.push((format!("nothing is heard: {why}; the recording goes on"), true));
+                    }
+                    Some(State::Running) if live.monitor_state.is_some() => lines.push(("heard again".into(), false)),
+                    _ => {}
+                }
+                live.monitor_state = heard;
+            }
             if *live.session.state() != live.state {
                 live.state = live.session.state().clone();
                 let device = &live.granted.device;
                 match &live.state {
                     State::Running => lines.push((format!("{device}: back"), false)),
                     State::Away(why) => lines.push((format!("{device}: away: {why}; trying again"), true)),
+                    State::Broken(why) => lines.push((format!("{device}: {why}"), true)),
                 }
             }
             let overruns = live.session.counts().overruns;
@@ -461,17 +585,33 @@ impl Worker {
         }
         if broken {
             self.stop();
-            self.lost.push("the capture broke".into());
             self.fail("the capture broke".into());
         }
-        let (began, ended) = self.deck.attend();
-        if let Some((folder, channels)) = began {
+        let seen = self.deck.attend();
+        if let Some((folder, channels)) = seen.began {
             lines.push((format!("take: {channels} channels to {}", folder.display()), false));
+            self.low = 0;
         }
-        self.ended(ended);
+        if let Some(error) = seen.failed {
+            lines.push((format!("no take: {error}"), true));
+            self.lost.push(format!("no take: {error}"));
+        }
+        self.ended(seen.ended);
+        let left = self.deck.seconds_left().filter(|_| self.deck.is_recording());
+        while let Some(seconds) = left.filter(|left| LOW_SECONDS.get(self.low).is_some_and(|low| left < low)) {
+            lines.retain(|(line, _)| !line.starts_with("the disk"));
+            lines.push((format!("the disk has room for {:.0} minutes", (seconds / 60.0).floor()), true));
+            self.low += 1;
+        }
         self.attend_desk(&mut lines);
-        if self.live.is_some() && !self.asking && std::mem::take(&mut self.record_soon) {
-            self.record();
+        if self.live.is_some()
+            && !self.asking
+            && std::mem::take(&mut self.record_soon)
+            && let Err(error) = self.record()
+        {
+            // It was to record from its start, and cannot.
+            self.stop();
+            self.error = Some(error);
         }
         lines.into_iter().for_each(|(line, alarm)| self.say(line, alarm));
         self.fit();
@@ -480,12 +620,12 @@ impl Worker {
         }
     }
 
-    /// Brings the recorder to what is wanted.
-    fn fit(&mut self) {
+    /// Brings the recorder to what is wanted. Returns why there is none, once.
+    fn fit(&mut self) -> Option<String> {
         let count = self.live.as_ref().map_or(0, |live| live.granted.channels);
         let armed = (0..count).filter(|channel| self.kept.strips.get(*channel).is_some_and(|strip| strip.armed));
         let armed = self.channels(armed);
-        let Some(live) = &mut self.live else { return };
+        let live = self.live.as_mut()?;
         let source = match &self.watch {
             Some(watch) => {
                 let desk = watch.desk();
@@ -495,9 +635,10 @@ impl Worker {
         };
         let given = Given { granted: &live.granted, asked: &live.asked, source, channels: armed };
         let error = self.deck.fit(&self.kept.takes, given, &mut live.feed);
-        if let Some(error) = error {
-            self.say(error, true);
+        if let Some(error) = &error {
+            self.say(error.clone(), true);
         }
+        error
     }
 
     /// Stems, named as was typed, or by the desk, or by their numbers.
@@ -534,7 +675,7 @@ impl Worker {
             return;
         }
         let (back, start) = (self.back.clone(), self.starts);
-        std::thread::spawn(move || {
+        aside(move || {
             let desk = if address == FIND { Desk::find() } else { Desk::open(&address) };
             let _ = back.send(Command::Desk(start, desk.map_err(|e| e.to_string())));
         });
@@ -608,10 +749,8 @@ impl Worker {
     }
 
     fn say(&mut self, text: String, alarm: bool) {
-        use std::io::Write as _;
         let time = Local::now().format("%H:%M:%S").to_string();
-        // A closed pipe is nobody's loss.
-        let _ = writeln!(std::io::stdout(), "{time} {text}");
+        self.printer.say(format!("{time} {text}"));
         if self.log.len() >= LOG_LINES {
             self.log.remove(0);
         }
@@ -621,10 +760,17 @@ impl Worker {
     fn keep(&mut self) {
         self.looked = Instant::now();
         self.kept.rack = self.rack.state();
-        if self.kept != self.saved {
-            self.saved = self.kept.clone();
-            if let Err(error) = save(&self.path, &self.kept) {
-                self.say(format!("settings {}: {error}", self.path.display()), true);
+        if self.kept == self.saved {
+            return;
+        }
+        match save(&self.path, &self.kept) {
+            Ok(()) => (self.saved, self.unkept) = (self.kept.clone(), None),
+            Err(error) => {
+                let error = format!("settings {}: {error}", self.path.display());
+                if self.unkept.as_ref() != Some(&error) {
+                    self.say(error.clone(), true);
+                    self.unkept = Some(error);
+                }
             }
         }
     }
@@ -635,19 +781,18 @@ impl Worker {
             None if self.starting => DeviceStage::Starting,
             None => DeviceStage::Stopped,
             Some(State::Running) => DeviceStage::Running,
-            Some(State::Away(why)) => DeviceStage::Away(why.clone()),
+            Some(State::Away(why) | State::Broken(why)) => DeviceStage::Away(why.clone()),
         };
         let counts = live.map(|live| live.session.counts()).unwrap_or_default();
         let monitor_seconds = live.filter(|live| live.granted.outputs > 0 || self.kept.device.outputs.is_some()).map(|live| {
             let frames = live.granted.heard_after_frames() + self.rack.latency_frames();
             frames as f64 / f64::from(live.granted.sample_rate)
         });
-        let names = |nth: &Listed| nth.device.clone();
         let device = DeviceView {
             setup: self.kept.device.clone(),
             stage,
             hosts: Host::ALL.iter().map(|host| host.id().into()).collect(),
-            devices: self.listed.iter().map(names).collect(),
+            devices: self.listed.clone(),
             rates: RATES.to_vec(),
             periods: PERIODS.to_vec(),
             granted: live.map(|live| live.granted.to_string()),

@@ -1,5 +1,6 @@
 //! What the program keeps between runs: a JSON file.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,10 @@ pub struct Kept {
     pub device: DeviceSetup,
     pub takes: TakeSetup,
     pub strips: Vec<Strip>,
+    /// Whose they are: host and device.
+    pub strips_of: String,
+    /// Those of other devices.
+    pub shelf: BTreeMap<String, Vec<Strip>>,
     pub rack: RackState,
 }
 

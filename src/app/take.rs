@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
 use crate::device::{Feed, Granted};
 use crate::plugin::{take_settings, take_view};
-use crate::record::{Channel, Health, Manifest, Phase, Recorder, Settings};
+use crate::record::{Channel, Health, Manifest, Phase, Recorder, Settings, Start};
 use crate::ui::{TakeSetup, TakeStart, TakeView};
+
+/// A take that was asked for begins within this time, or something is wrong.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A take that is finished: its folder and what it says.
 pub type Finished = (PathBuf, Manifest);
@@ -18,6 +22,18 @@ struct Open {
     told: usize,
     /// As it was at the last look.
     phase: Phase,
+    /// A take was asked for, when, and what was wrong before; until it runs, or fails.
+    starting: Option<(Instant, Option<String>)>,
+}
+
+/// What has happened since the last look.
+#[derive(Default)]
+pub struct Seen {
+    /// A take has begun: its folder and its number of channels.
+    pub began: Option<(PathBuf, usize)>,
+    pub ended: Vec<Finished>,
+    /// Why a take has not begun.
+    pub failed: Option<String>,
 }
 
 /// What there is to record.
@@ -53,20 +69,21 @@ impl Deck {
         Self { armed: false, wanted: false, open: None, refused: None, last, closing: 0, done, closed }
     }
 
-    /// Whether a take runs.
+    /// Whether a take runs, or is about to.
     pub fn is_recording(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| open.recorder.health().phase == Phase::Recording)
+        let runs = |open: &Open| open.starting.is_some() || open.recorder.health().phase == Phase::Recording;
+        self.open.as_ref().is_some_and(runs)
     }
 
     /// Opens, closes or leaves the recorder, so that it is what is wanted. During a take all stays as it is. Returns why there is no
     /// recorder, once.
     pub fn fit(&mut self, setup: &TakeSetup, given: Given<'_>, feed: &mut Feed) -> Option<String> {
+        if self.is_recording() {
+            return None;
+        }
         if !(self.armed || self.wanted) {
             self.refused = None;
             self.close(Some(feed));
-            return None;
-        }
-        if self.is_recording() {
             return None;
         }
         // A device has no transport.
@@ -87,7 +104,7 @@ impl Deck {
         let error = match Self::recorder(&settings, feed) {
             Ok(recorder) => {
                 self.refused = None;
-                self.open = Some(Open { recorder, settings, told: 0, phase: Phase::Armed });
+                self.open = Some(Open { recorder, settings, told: 0, phase: Phase::Armed, starting: None });
                 return None;
             }
             Err(error) => error,
@@ -114,16 +131,19 @@ impl Deck {
 
     /// A take starts now. The recorder is open.
     pub fn record(&mut self) {
-        if let Some(open) = &self.open {
+        if let Some(open) = &mut self.open {
+            open.starting = Some((Instant::now(), open.recorder.health().error));
             open.recorder.start();
         }
     }
 
-    /// The take ends now.
+    /// The take ends now. Levels start no other one until the recorder is armed again.
     pub fn stop(&mut self) {
         self.wanted = false;
-        if let Some(open) = &self.open {
+        if let Some(open) = &mut self.open {
+            open.starting = None;
             open.recorder.stop();
+            self.armed &= !matches!(open.settings.start, Start::Level { .. });
         }
     }
 
@@ -149,10 +169,24 @@ impl Deck {
         self.last = Health { phase: Phase::Armed, ..recorder.health() };
         self.closing += 1;
         let done = self.done.clone();
-        std::thread::spawn(move || {
+        let close = move || {
             let takes = recorder.close();
             let _ = done.send(takes.into_iter().skip(told).collect());
-        });
+        };
+        // Without a thread the recorder is dropped, which finishes the take as well.
+        if std::thread::Builder::new().name("isotherm-close".into()).spawn(close).is_err() {
+            self.closing -= 1;
+        }
+    }
+
+    /// Seconds that the disk has room for.
+    pub fn seconds_left(&self) -> Option<f64> {
+        self.open.as_ref()?.recorder.health().disk_seconds_left
+    }
+
+    /// Whether [`Self::finish`] waits.
+    pub fn is_closing(&self) -> bool {
+        self.closing > 0
     }
 
     /// Waits for the disk. Returns what was recorded and not told yet.
@@ -181,25 +215,35 @@ impl Deck {
         closed
     }
 
-    /// The folder of a take that has begun since the last look with its number of channels, and takes that have ended.
-    pub fn attend(&mut self) -> (Option<(PathBuf, usize)>, Vec<Finished>) {
-        let mut takes = Vec::new();
+    /// To be called several times a second.
+    pub fn attend(&mut self) -> Seen {
+        let mut seen = Seen::default();
         while let Ok(closed) = self.closed.try_recv() {
-            takes.extend(self.take_over(closed));
+            seen.ended.extend(self.take_over(closed));
         }
-        let Some(open) = &mut self.open else { return (None, takes) };
+        let Some(open) = &mut self.open else { return seen };
+        // In this order: what has ended is known to have ended.
+        let new = open.recorder.takes_since(open.told);
         let health = open.recorder.health();
-        let began = health.phase == Phase::Recording && open.phase != Phase::Recording;
-        let began = health.folder.filter(|_| began).map(|folder| (folder, open.settings.channels.len()));
+        if health.phase == Phase::Recording && open.phase != Phase::Recording {
+            seen.began = health.folder.clone().map(|folder| (folder, open.settings.channels.len()));
+        }
         open.phase = health.phase;
-        let all = open.recorder.takes();
-        let new = all.get(open.told..).unwrap_or(&[]);
+        open.told += new.len();
+        if let Some((since, before)) = &open.starting {
+            let late = since.elapsed() > PATIENCE;
+            if health.phase == Phase::Recording || !new.is_empty() {
+                open.starting = None;
+            } else if late || health.error.is_some() && health.error != *before {
+                seen.failed = Some(health.error.clone().unwrap_or_else(|| "no sound comes from the device".into()));
+                (open.starting, self.wanted) = (None, false);
+            }
+        }
         if !new.is_empty() && health.phase == Phase::Armed {
             self.wanted = false;
         }
-        takes.extend_from_slice(new);
-        open.told = all.len();
-        (began, takes)
+        seen.ended.extend(new);
+        seen
     }
 
     /// For the panel.
@@ -211,6 +255,7 @@ impl Deck {
         };
         let told = take_view(&health);
         TakeView {
+            recording: self.is_recording(),
             setup: setup.clone(),
             channels,
             by_strip: true,
@@ -219,5 +264,123 @@ impl Deck {
             error: self.refused.as_ref().map(|(_, error)| error.clone()).or(told.error),
             ..told
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::{Capture, Client, Host, Input, SampleFormat};
+    use crate::graph::Meter;
+
+    const RATE: usize = 48_000;
+
+    fn granted() -> Granted {
+        Granted {
+            host: Host::File,
+            device: "x".into(),
+            sample_rate: RATE as u32,
+            format: SampleFormat::Float,
+            channels: 2,
+            period_frames: 480,
+            buffer_frames: 480,
+            outputs: 0,
+        }
+    }
+
+    struct Place {
+        deck: Deck,
+        capture: Capture,
+        feed: Feed,
+        setup: TakeSetup,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Place {
+        fn new(setup: TakeSetup) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let (capture, feed) = Capture::fed(&Meter::new(2), &granted());
+            Self { deck: Deck::new(), capture, feed, setup: TakeSetup { folder: folder.path().into(), ..setup }, _folder: folder }
+        }
+
+        fn fit(&mut self, name: &str) -> Option<String> {
+            let granted = granted();
+            let given = Given { granted: &granted, asked: "", source: String::new(), channels: vec![Channel::new(0, name)] };
+            self.deck.fit(&self.setup, given, &mut self.feed)
+        }
+
+        fn play(&mut self, level: f32, blocks: usize) {
+            for _ in 0..blocks {
+                self.capture.process(0, Input::Floats(&[&[level; 480], &[level; 480]]), &mut []);
+            }
+        }
+
+        /// Looks until something is as it should be.
+        fn until(&mut self, is: impl Fn(&Seen) -> bool) -> Seen {
+            let begun = Instant::now();
+            loop {
+                let seen = self.deck.attend();
+                if is(&seen) {
+                    return seen;
+                }
+                assert!(begun.elapsed() < Duration::from_secs(30), "waited too long");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+
+    #[test]
+    fn a_take_that_is_about_to_begin_is_left_alone_whatever_changes() {
+        let mut place = Place::new(TakeSetup { pre_roll_seconds: 5.0, ..TakeSetup::default() });
+        place.deck.armed = true;
+        assert_eq!(place.fit("One"), None);
+        place.play(0.25, 500);
+        place.deck.want();
+        place.fit("One");
+        place.deck.record();
+        assert!(place.deck.is_recording(), "from the press on");
+        place.fit("Two");
+        place.deck.armed = false;
+        place.fit("Three");
+        place.play(0.25, 10);
+        assert_eq!(place.until(|seen| seen.began.is_some()).began.unwrap().1, 1);
+        place.play(0.25, 10);
+        place.deck.stop();
+        let ended = place.until(|seen| !seen.ended.is_empty()).ended;
+        assert_eq!((ended.len(), ended[0].1.stems[0].name.as_str(), ended[0].1.lost_frames()), (1, "One", 0));
+        assert_eq!(ended[0].1.frames, 5 * RATE as u64 + 20 * 480);
+        // Neither armed nor wanted: nothing is kept ready.
+        place.fit("Four");
+        assert!(place.deck.open.is_none());
+        assert!(place.deck.finish().is_empty(), "told once");
+    }
+
+    #[test]
+    fn a_take_that_silence_ended_leaves_nothing_that_would_start_another() {
+        let setup = TakeSetup { start: TakeStart::Level, level_db: -20.0, quiet_seconds: 0.2, ..TakeSetup::default() };
+        for _ in 0..10 {
+            let mut place = Place::new(setup.clone());
+            place.deck.want();
+            assert_eq!(place.fit("One"), None);
+            place.deck.record();
+            place.play(0.5, 10);
+            place.play(0.0, 40);
+            place.until(|seen| !seen.ended.is_empty());
+            place.fit("One");
+            assert!(place.deck.open.is_none(), "it was not armed");
+        }
+    }
+
+    #[test]
+    fn why_there_is_no_take_is_said_once_and_again_when_it_is_asked_for_again() {
+        let mut place = Place::new(TakeSetup::default());
+        std::fs::write(place.setup.folder.join("file"), "").unwrap();
+        place.setup.folder = place.setup.folder.join("file");
+        place.deck.want();
+        assert!(place.fit("One").unwrap().contains("file"));
+        assert_eq!(place.fit("One"), None);
+        place.deck.want();
+        assert!(place.fit("One").is_some());
+        assert!(place.deck.view(&place.setup, 1).error.unwrap().contains("file"));
     }
 }

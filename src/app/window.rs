@@ -18,22 +18,28 @@ struct Pane {
     keeper: Arc<Keeper>,
     rack: Arc<Rack>,
     interrupted: Arc<AtomicBool>,
+    seen: Arc<AtomicBool>,
     program: Program,
 }
 
-/// Shows the window until it is closed. [main thread]
+/// Shows the window until it is closed; `seen` becomes true when it has been drawn. [main thread]
 ///
 /// # Errors
 /// One line: there is no window to be had.
-pub fn run(keeper: &Arc<Keeper>, rack: &Arc<Rack>, interrupted: &Arc<AtomicBool>) -> Result<(), String> {
+pub fn run(keeper: &Arc<Keeper>, rack: &Arc<Rack>, interrupted: &Arc<AtomicBool>, seen: &Arc<AtomicBool>) -> Result<(), String> {
     let size = LogicalSize::new(f64::from(PROGRAM_SIZE.0), f64::from(PROGRAM_SIZE.1));
     let settings = EguiWindowSettings::new()
         .with_title("Isotherm")
         .with_size(size)
         .with_min_size(Some(LogicalSize::new(LEAST.0, LEAST.1)))
         .with_resizable(true);
-    let pane =
-        Pane { keeper: keeper.clone(), rack: rack.clone(), interrupted: interrupted.clone(), program: Program::new(REGISTRY) };
+    let pane = Pane {
+        keeper: keeper.clone(),
+        rack: rack.clone(),
+        interrupted: interrupted.clone(),
+        seen: seen.clone(),
+        program: Program::new(REGISTRY),
+    };
     EguiWindow::create(settings, pane).and_then(|window| window.run_until_closed()).map_err(|error| {
         let error = error.to_string().replace('\n', " ");
         format!("no window: {error}; --no-window runs without one")
@@ -46,6 +52,7 @@ impl App for Pane {
             frame.baseview_window().request_close();
             return;
         }
+        self.seen.store(true, Ordering::Relaxed);
         let view = self.keeper.view();
         let mut snapshot = self.rack.snapshot();
         snapshot.take = self.keeper.take_view();

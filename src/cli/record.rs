@@ -179,12 +179,18 @@ fn feed(source: &mut Source, recorder: &Recorder, writer: &mut Writer, rate: Opt
     Ok(())
 }
 
-/// Becomes true when Ctrl-C is pressed.
+/// Becomes true when Ctrl-C is pressed, or the program is told to end.
 pub fn interruption() -> Arc<AtomicBool> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
+    let interrupt = move || {
+        // The second time it is meant: what is on the disk is what `recover` finds.
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(3);
+        }
+    };
     // Another handler is there only where this runs inside another program.
-    let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+    let _ = ctrlc::set_handler(interrupt);
     interrupted
 }
 

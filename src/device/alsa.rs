@@ -59,7 +59,7 @@ fn open_pcm(device: &str, direction: Direction) -> Result<PCM, DeviceError> {
     let name = CString::new(device).map_err(|_| DeviceError::failed(device, "a name with a zero byte"))?;
     // Without waiting: a device in use shall be an error at once.
     let (opened, said) = quietly(|| PCM::open(&name, direction, true));
-    let unknown = || DeviceError::Unknown { host: Host::Alsa, device: device.into(), expected: names(direction).join(", ") };
+    let unknown = || DeviceError::Unknown { host: Host::Alsa, device: device.into(), expected: named(direction).join(", ") };
     opened.map_err(|e| match Errno::from_raw(e.errno()) {
         Errno::EBUSY | Errno::EAGAIN => DeviceError::Busy { device: device.into() },
         // Also what is no name of a device: `hw:` and a card that is not there.
@@ -464,12 +464,17 @@ fn hints(direction: Direction) -> Vec<(String, String)> {
     found.unwrap_or_default()
 }
 
-fn names(direction: Direction) -> Vec<String> {
+fn named(direction: Direction) -> Vec<String> {
     hints(direction).into_iter().map(|(name, _)| name).collect()
 }
 
+/// What can be recorded.
+pub(super) fn names() -> Vec<String> {
+    named(Direction::Capture)
+}
+
 pub(super) fn list() -> Vec<Listed> {
-    let playing = names(Direction::Playback);
+    let playing = named(Direction::Playback);
     let listed = |(device, description): (String, String)| {
         let outputs = if playing.contains(&device) { outputs(&device) } else { 0 };
         Listed { host: Host::Alsa, grants: grants(&device), description: description.replace('\n', ", "), device, outputs }

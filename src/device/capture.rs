@@ -30,8 +30,13 @@ impl Feed {
     /// # Errors
     /// The writer, if the capture has not taken several that came before: its device does not run.
     pub fn replace(&mut self, writer: Option<Writer>) -> Result<(), Option<Writer>> {
-        while self.spent.pop().is_ok() {}
+        self.free();
         self.coming.push(writer).map_err(|rtrb::PushError::Full(writer)| writer)
+    }
+
+    /// Frees what the capture is done with.
+    pub fn free(&mut self) {
+        while self.spent.pop().is_ok() {}
     }
 }
 

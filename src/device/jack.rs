@@ -78,6 +78,11 @@ fn granted(client: &jack::Client, device: &str, channels: usize, outputs: usize)
     }
 }
 
+/// Clients that can be recorded.
+pub(super) fn names() -> Vec<String> {
+    connect().map_or_else(|_| Vec::new(), |client| devices(&client))
+}
+
 pub(super) fn list() -> Vec<Listed> {
     let Ok(client) = connect() else { return Vec::new() };
     let listed = |device: String| {

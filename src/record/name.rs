@@ -51,7 +51,7 @@ fn acceptable(text: &str) -> String {
     let mut clean: String = text.chars().map(|c| if FORBIDDEN.contains(c) || c.is_control() { '-' } else { c }).collect();
     // A file's later parts are called so.
     if let Some(at) = clean.rfind(" part ")
-        && clean[at + 6..].starts_with(|c: char| c.is_ascii_digit())
+        && clean[at + 6..].starts_with(|c: char| c == '+' || c.is_ascii_digit())
     {
         clean.replace_range(at + 5..at + 6, "-");
     }

@@ -353,6 +353,12 @@ impl Recorder {
         lock(&self.desk.takes).clone()
     }
 
+    /// Those of them behind the first `known`.
+    #[must_use]
+    pub fn takes_since(&self, known: usize) -> Vec<(PathBuf, Manifest)> {
+        lock(&self.desk.takes).get(known..).unwrap_or(&[]).to_vec()
+    }
+
     /// Finishes the take with everything that was given, waits for the disk and returns all takes.
     #[must_use]
     pub fn close(mut self) -> Vec<(PathBuf, Manifest)> {
@@ -671,6 +677,8 @@ impl Worker {
                 return;
             }
         }
+        // Who asks shall know it before all of the pre-roll is written.
+        self.publish();
         let Some(running) = &mut self.running else { return };
         // Some may have left the pre-roll since the last loss.
         self.pre_roll.gaps.retain(|(position, frames, _)| position + frames > first);
@@ -707,8 +715,10 @@ impl Worker {
         running.take.stretched(self.shared.stretched.load(Ordering::Relaxed) - running.stretched_before);
         let (folder, manifest) = running.take.finish(why, error);
         self.error.clone_from(&manifest.error);
-        lock(&self.desk.takes).push((folder.clone(), manifest.clone()));
-        self.last = Some((folder, manifest));
+        self.last = Some((folder.clone(), manifest.clone()));
+        // First that it has ended, then what it was.
+        self.publish();
+        lock(&self.desk.takes).push((folder, manifest));
     }
 
     /// What is done after every block, and by the clock.

@@ -164,7 +164,7 @@ impl Program {
         let editor = Rect::from_min_max(pos2(strips.right(), rest.top()), pos2(window.right(), rest.bottom()));
 
         let mut actions = Vec::new();
-        self.bar.show(ui, bar, &view.device, &mut actions);
+        self.bar.show(ui, bar, &view.device, view.recording, &mut actions);
         let busy = self.strips.show(ui, strips, view, &mut actions);
         self.log.show(ui, log, &view.log);
         let mut ui = ui.new_child(UiBuilder::new().max_rect(editor).id_salt("editor"));

@@ -180,7 +180,6 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
             break;
         }
     }
-    let broken = session.is_broken();
     let (seen, heard) = session.stop();
     let takes = recorder.close();
     let seconds = started.elapsed().as_secs_f64();
@@ -191,7 +190,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     };
     drop(heed.and_then(|heed| heed.model));
     let mut lost = losses(&takes);
-    if broken {
+    if seen.broken {
         lost = Some("the capture broke".into());
     }
     let dropped = counts.map_or(0, |counts| counts.dropped_frames());
@@ -272,6 +271,7 @@ impl<'a> Watch<'a> {
         let mut device = match state {
             State::Running => "device running".to_string(),
             State::Away(why) => format!("DEVICE AWAY: {why}"),
+            State::Broken(why) => format!("BROKEN: {why}"),
         };
         if let Some(console) = console {
             device = format!("{device}, {}", console.status());

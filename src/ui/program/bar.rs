@@ -66,13 +66,14 @@ impl Row {
 }
 
 impl Bar {
-    pub fn show(&mut self, ui: &mut Ui, rect: Rect, view: &DeviceView, actions: &mut Vec<ProgramAction>) {
+    /// While `recording`, the device cannot be stopped: first the take is.
+    pub fn show(&mut self, ui: &mut Ui, rect: Rect, view: &DeviceView, recording: bool, actions: &mut Vec<ProgramAction>) {
         ui.painter().rect_filled(rect, theme::RADIUS, theme::CARD);
         let inside = rect.shrink(PADDING);
         let (upper, lower) = inside.split_top_bottom_at_y(inside.top() + ROW_HEIGHT);
         let lower = lower.with_min_y(lower.bottom() - ROW_HEIGHT);
         let mut setup = view.setup.clone();
-        let asked = self.wanted(ui, upper, view, &mut setup);
+        let asked = self.wanted(ui, upper, view, recording, &mut setup);
         // First how, then go. A list may have been open when the device started.
         if setup != view.setup && view.stage == DeviceStage::Stopped {
             actions.push(ProgramAction::Setup(setup));
@@ -81,7 +82,14 @@ impl Bar {
         self.state(ui, lower, view);
     }
 
-    fn wanted(&mut self, ui: &mut Ui, rect: Rect, view: &DeviceView, setup: &mut DeviceSetup) -> Option<ProgramAction> {
+    fn wanted(
+        &mut self,
+        ui: &mut Ui,
+        rect: Rect,
+        view: &DeviceView,
+        recording: bool,
+        setup: &mut DeviceSetup,
+    ) -> Option<ProgramAction> {
         let enabled = view.stage == DeviceStage::Stopped;
         if !enabled {
             self.refused = None;
@@ -140,12 +148,16 @@ impl Bar {
         }
 
         let text = if enabled { "Start" } else { "Stop" };
-        let face = Face { label: text, text, down: Some(!enabled), ..Face::default() };
+        let face = Face { label: text, text, down: Some(!enabled), enabled: enabled || !recording, ..Face::default() };
         let button = choice::button(ui, row.place(START_WIDTH), Id::unique("isotherm device start"), &face);
         if button.clicked() {
             asked = Some(if enabled { ProgramAction::Start } else { ProgramAction::Stop });
         }
-        button.on_hover_text(if enabled { "Opens the device" } else { "Closes the device" });
+        button.on_hover_text(match (enabled, recording) {
+            (true, _) => "Opens the device",
+            (false, false) => "Closes the device",
+            (false, true) => "Closes the device, once the take is stopped",
+        });
         asked
     }
 
