@@ -230,6 +230,8 @@ struct Worker {
     /// What was known of the desk when it was told last, and how it is now.
     desk: Option<(String, bool)>,
     changes: u64,
+    /// The desk's model, name and firmware.
+    whose: String,
     strips: Vec<FromDesk>,
     listed: Vec<String>,
     error: Option<String>,
@@ -311,6 +313,7 @@ impl Worker {
             watch: None,
             desk: None,
             changes: 0,
+            whose: String::new(),
             strips: Vec::new(),
             listed: Vec::new(),
             error: None,
@@ -626,13 +629,8 @@ impl Worker {
         let armed = (0..count).filter(|channel| self.kept.strips.get(*channel).is_some_and(|strip| strip.armed));
         let armed = self.channels(armed);
         let live = self.live.as_mut()?;
-        let source = match &self.watch {
-            Some(watch) => {
-                let desk = watch.desk();
-                format!("{}; desk {} '{}', firmware {}", live.granted.device, desk.model(), desk.name(), desk.firmware())
-            }
-            None => live.granted.device.clone(),
-        };
+        let device = &live.granted.device;
+        let source = if self.watch.is_some() { format!("{device}; desk {}", self.whose) } else { device.clone() };
         let given = Given { granted: &live.granted, asked: &live.asked, source, channels: armed };
         let error = self.deck.fit(&self.kept.takes, given, &mut live.feed);
         if let Some(error) = &error {
@@ -691,12 +689,9 @@ impl Worker {
         match watch {
             Ok(watch) => {
                 let desk = watch.desk();
-                self.say(
-                    format!("desk {}: {} '{}', firmware {}", desk.address(), desk.model(), desk.name(), desk.firmware()),
-                    false,
-                );
-                desk.notes().into_iter().for_each(|note| self.say(format!("desk: {note}"), false));
                 self.read_desk(&desk);
+                self.say(format!("desk {}: {}", desk.address(), self.whose), false);
+                desk.notes().into_iter().for_each(|note| self.say(format!("desk: {note}"), false));
                 self.changes = watch.status().changes;
                 self.watch = Some(watch);
             }
@@ -713,6 +708,7 @@ impl Worker {
     }
 
     fn read_desk(&mut self, desk: &Desk) {
+        self.whose = format!("{} '{}', firmware {}", desk.model(), desk.name(), desk.firmware());
         let tracks = desk.tracks();
         let numbers: Vec<usize> = (1..=tracks.len()).collect();
         let strip = |(name, track): (String, Track)| FromDesk {
@@ -730,13 +726,10 @@ impl Worker {
             }
             return;
         };
-        let (status, desk) = (watch.status(), watch.desk());
+        let status = watch.status();
         let well = status.connected;
-        let text = if well {
-            format!("{} '{}' connected", desk.model(), desk.name())
-        } else {
-            format!("lost for {:.0} s", status.last_seen.as_secs_f64())
-        };
+        let text =
+            if well { format!("{} connected", self.whose) } else { format!("lost for {:.0} s", status.last_seen.as_secs_f64()) };
         if self.desk.as_ref().is_some_and(|(_, was)| *was != well) {
             lines.push((if well { "desk: back".into() } else { "desk: lost; the recording goes on".into() }, !well));
         }
@@ -744,6 +737,7 @@ impl Worker {
         // A take keeps the names that it began with.
         if status.changes != self.changes && !self.deck.is_recording() {
             self.changes = status.changes;
+            let desk = watch.desk();
             self.read_desk(&desk);
         }
     }

@@ -45,6 +45,13 @@ pub struct Given<'a> {
     pub channels: Vec<Channel>,
 }
 
+/// Whether nothing but what takes are called, and where they are, tells two settings apart.
+fn is_renamed(old: &Settings, new: &Settings) -> bool {
+    let sources = |settings: &Settings| settings.channels.iter().map(|channel| channel.source).collect::<Vec<_>>();
+    let Settings { folder, name, source, channels, .. } = new.clone();
+    sources(old) == sources(new) && Settings { folder, name, source, channels, ..old.clone() } == *new
+}
+
 /// See the module.
 pub struct Deck {
     /// A recorder is to be kept ready.
@@ -100,14 +107,22 @@ impl Deck {
         {
             return None;
         }
-        self.close(Some(feed));
-        let error = match Self::recorder(&settings, feed) {
-            Ok(recorder) => {
-                self.refused = None;
-                self.open = Some(Open { recorder, settings, told: 0, phase: Phase::Armed, starting: None });
-                return None;
-            }
-            Err(error) => error,
+        // Other names leave the pre-roll as it is, and the ear for a level.
+        let renamed = self.open.as_mut().filter(|open| is_renamed(&open.settings, &settings)).map(|open| {
+            open.recorder.describe(&settings).map_err(|e| e.to_string())?;
+            open.settings.clone_from(&settings);
+            Ok(())
+        });
+        let done: Result<(), String> = renamed.unwrap_or_else(|| {
+            self.close(Some(feed));
+            let recorder = Self::recorder(&settings, feed)?;
+            let settings = settings.clone();
+            self.open = Some(Open { recorder, settings, told: 0, phase: Phase::Armed, starting: None });
+            Ok(())
+        });
+        let Err(error) = done else {
+            self.refused = None;
+            return None;
         };
         self.wanted = false;
         self.refused = Some((settings, error.clone()));
@@ -235,6 +250,7 @@ impl Deck {
             if health.phase == Phase::Recording || !new.is_empty() {
                 open.starting = None;
             } else if late || health.error.is_some() && health.error != *before {
+                open.recorder.stop();
                 seen.failed = Some(health.error.clone().unwrap_or_else(|| "no sound comes from the device".into()));
                 (open.starting, self.wanted) = (None, false);
             }
@@ -353,6 +369,25 @@ mod tests {
         place.fit("Four");
         assert!(place.deck.open.is_none());
         assert!(place.deck.finish().is_empty(), "told once");
+    }
+
+    #[test]
+    fn a_name_that_changes_while_armed_costs_no_pre_roll() {
+        let mut place = Place::new(TakeSetup { pre_roll_seconds: 1.0, ..TakeSetup::default() });
+        place.deck.armed = true;
+        assert_eq!(place.fit("One"), None);
+        place.play(0.25, 100);
+        assert_eq!(place.fit("Two"), None);
+        place.play(0.25, 50);
+        place.deck.want();
+        assert_eq!(place.fit("Three"), None);
+        place.deck.record();
+        place.play(0.25, 10);
+        place.deck.stop();
+        let ended = place.until(|seen| !seen.ended.is_empty()).ended;
+        assert_eq!((ended[0].1.frames, ended[0].1.stems[0].name.as_str()), (RATE as u64 + 10 * 480, "Three"));
+        let problems = crate::record::verify(&ended[0].0).unwrap().problems;
+        assert_eq!(problems, Vec::<String>::new());
     }
 
     #[test]

@@ -42,7 +42,11 @@ impl Line {
 impl Client for Line {
     fn process(&mut self, lost: u64, input: Input<'_>, output: &mut [&mut [f32]]) {
         self.capture.process(lost, input, output);
-        let Some(monitor) = self.monitor.as_mut().filter(|_| !self.silent) else { return };
+        let Some(monitor) = &mut self.monitor else { return };
+        if self.silent {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         let seconds = input.frames() as f64 / self.sample_rate;
         if self.debt > DEBT_SECONDS {
             self.debt -= seconds;

@@ -1,7 +1,7 @@
 //! The recorder: settings, the thread that writes, and what can be asked and told while it runs.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -14,7 +14,7 @@ use super::disk::{Disk, System};
 use super::manifest::{DeskTrack, Manifest};
 use super::name::check_name;
 use super::pcm::{Converter, Level, Words};
-use super::ring::{Event, Events, Reader, Shared, View, Writer, ring, ring_words};
+use super::ring::{Description, Event, Events, Reader, Shared, View, Writer, ring, ring_words};
 use super::take::{BATCH_FRAMES, Take};
 use crate::audio::{Format, db_to_gain};
 
@@ -180,6 +180,15 @@ impl Settings {
     }
 }
 
+/// Whether the folder can be written shall be known before the start, not after it.
+fn check_folder(folder: &Path) -> Result<(), TakeError> {
+    std::fs::create_dir_all(folder).map_err(|e| TakeError::io("create", folder, e))?;
+    let probe = folder.join(format!(".isotherm-{}", std::process::id()));
+    std::fs::write(&probe, b"").map_err(|e| TakeError::io("write to", folder, e))?;
+    let _ = std::fs::remove_file(probe);
+    Ok(())
+}
+
 /// What the recorder does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
@@ -251,6 +260,8 @@ pub struct Recorder {
     thread: Option<JoinHandle<()>>,
     level: Level,
     ring_frames: usize,
+    /// Channels that are recorded.
+    sources: Vec<usize>,
 }
 
 impl Recorder {
@@ -269,11 +280,7 @@ impl Recorder {
     pub fn open_on(disk: Box<dyn Disk>, settings: Settings) -> Result<(Self, Writer), TakeError> {
         settings.check()?;
         let folder = settings.folder.clone();
-        std::fs::create_dir_all(&folder).map_err(|e| TakeError::io("create", &folder, e))?;
-        // Whether the folder can be written shall be known before the start, not after it.
-        let probe = folder.join(format!(".isotherm-{}", std::process::id()));
-        std::fs::write(&probe, b"").map_err(|e| TakeError::io("write to", &folder, e))?;
-        let _ = std::fs::remove_file(probe);
+        check_folder(&folder)?;
         let take = match settings.start {
             Start::Now => Some(Take::create(&settings, &*disk, Local::now(), 0, false)?),
             _ => None,
@@ -283,11 +290,12 @@ impl Recorder {
         let desk = Arc::new(Desk::default());
         let level = Converter::new(settings.words, settings.format).level();
         let shared = reader.shared.clone();
+        let sources = settings.channels.iter().map(|channel| channel.source).collect();
         let mut worker = Worker::new(settings, disk, desk.clone(), shared.clone(), take);
         worker.publish();
         let thread = std::thread::Builder::new().name("isotherm-disk".into()).spawn(move || worker.run(reader, events));
         let thread = thread.map_err(|e| TakeError::io("start a thread to write", &folder, e))?;
-        Ok((Self { desk, shared, thread: Some(thread), level, ring_frames }, writer))
+        Ok((Self { desk, shared, thread: Some(thread), level, ring_frames, sources }, writer))
     }
 
     /// The conversion that runs.
@@ -309,6 +317,27 @@ impl Recorder {
     /// A marker, now; without a name it gets a number.
     pub fn mark(&self, name: Option<String>) {
         self.tell(Event::Mark(name));
+    }
+
+    /// Folder, name, source and channels' names of the takes that begin from now on are those of `settings`; all else stays, so that a
+    /// pre-roll is kept.
+    ///
+    /// # Errors
+    /// As those of [`Self::open`]; or if other channels are recorded.
+    pub fn describe(&self, settings: &Settings) -> Result<(), TakeError> {
+        settings.check()?;
+        let sources: Vec<usize> = settings.channels.iter().map(|channel| channel.source).collect();
+        if sources != self.sources {
+            return Err(TakeError::setting(
+                "channels",
+                format!("{sources:?}"),
+                format!("{:?}, which are recorded", self.sources),
+            ));
+        }
+        check_folder(&settings.folder)?;
+        let Settings { folder, name, source, channels, .. } = settings.clone();
+        self.tell(Event::Describe(Box::new(Description { folder, name, source, channels })));
+        Ok(())
     }
 
     fn tell(&self, event: Event) {
@@ -463,6 +492,8 @@ struct Worker {
     position: u64,
     pre_roll: PreRoll,
     running: Option<Running>,
+    /// What the next take is called, once the one that runs has ended.
+    described: Option<Box<Description>>,
     /// Up to this position frames are missing for a reason that was told.
     known_gap: (u64, &'static str),
     /// What was told and is not done yet, by position.
@@ -488,6 +519,7 @@ impl Worker {
             position: 0,
             pre_roll,
             running: None,
+            described: None,
             known_gap: (0, RING_FULL),
             pending: VecDeque::new(),
             refreshed: now,
@@ -559,6 +591,8 @@ impl Worker {
                 (Event::Stop, Some(_)) => self.finish(BY_HAND, None),
                 (Event::Mark(name), Some(running)) => running.take.mark(self.position - running.first, name),
                 (Event::Gap(frames, reason), _) => self.known_gap = (self.position + frames, reason),
+                (Event::Describe(description), None) => self.describe(*description),
+                (Event::Describe(description), Some(_)) => self.described = Some(description),
                 (Event::Start, Some(_)) | (Event::Stop | Event::Mark(_), None) => {}
             }
         }
@@ -710,11 +744,19 @@ impl Worker {
         self.synced = self.refreshed;
     }
 
+    fn describe(&mut self, description: Description) {
+        let Description { folder, name, source, channels } = description;
+        self.settings = Settings { folder, name, source, channels, ..self.settings.clone() };
+    }
+
     fn finish(&mut self, why: &str, error: Option<TakeError>) {
         let Some(mut running) = self.running.take() else { return };
         running.take.stretched(self.shared.stretched.load(Ordering::Relaxed) - running.stretched_before);
         let (folder, manifest) = running.take.finish(why, error);
         self.error.clone_from(&manifest.error);
+        if let Some(description) = self.described.take() {
+            self.describe(*description);
+        }
         self.last = Some((folder.clone(), manifest.clone()));
         // First that it has ended, then what it was.
         self.publish();

@@ -3,6 +3,7 @@
 //! One ring of words for all channels: a record is four words of head, then the samples of the recorded channels, channel after
 //! channel or interleaved, as they came. So a record fits for all channels or for none.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use rtrb::chunks::{ReadChunk, WriteChunk};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::pcm::{Converter, Counts, Words, float_words, int_words};
+use super::recorder::Channel;
 
 /// Words before the samples of a record: position, low and high; frames; whether they are interleaved.
 const HEAD: usize = 4;
@@ -31,8 +33,19 @@ pub(super) enum Event {
     Start,
     Stop,
     Mark(Option<String>),
+    /// Takes that begin from here on are called otherwise.
+    Describe(Box<Description>),
     /// So many frames from here on will not come, and why.
     Gap(u64, &'static str),
+}
+
+/// What takes are called, and where they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Description {
+    pub folder: PathBuf,
+    pub name: String,
+    pub source: String,
+    pub channels: Vec<Channel>,
 }
 
 /// What the writer told, each at a position.
