@@ -34,8 +34,9 @@ pub fn task(options: &[String]) -> Outcome {
     run(&mut cargo(["build", "--release", "--package", "isotherm"]))?;
     let program = target_dir()?.join("release/isotherm");
 
-    // `-S`: the server waits for its clients, so that a busy machine loses nothing.
-    let card = ["-d", "dummy", "-r", "48000", "-p", "256", "-C", "32", "-P", "32"];
+    // `-S`: the server waits for its clients; and a period of 21 ms: a driver that is a timer calls every period that comes too late an
+    // overrun, which a busy machine is soon guilty of.
+    let card = ["-d", "dummy", "-r", "48000", "-p", "1024", "-C", "32", "-P", "32"];
     let mut jackd = Command::new("jackd");
     jackd.args(["-n", SERVER, "-m", "-S"]).args(card).stdout(Stdio::null()).stderr(Stdio::null());
     let mut jackd = Running(jackd.spawn().map_err(|e| format!("jackd: {e}"))?);
