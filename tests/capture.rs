@@ -171,24 +171,31 @@ fn every_frame_of_32_channels_is_accounted_for_while_all_cores_are_busy() {
 
 #[test]
 fn frames_that_pass_while_the_program_is_held_are_a_gap_of_exactly_their_number() {
-    let Some(mut server) = Server::start("held", false) else { return };
-    server.play("player");
-    let process = record(&server, &["--duration", "4s"]);
-    wait_for_frames(&server, RATE as u64 / 2);
-    process.signal(Signal::SIGSTOP);
-    std::thread::sleep(Duration::from_millis(600));
-    process.signal(Signal::SIGCONT);
-    let output = finish(process);
-    let line = failure(&output, 3);
-    assert!(line.contains("frames were lost in"), "{line}");
-    let manifest = Manifest::load(&server.take()).unwrap();
-    assert!(manifest.gaps.iter().all(|gap| gap.reason == "the device lost them"), "{:?}", manifest.gaps);
-    let account = account(&server.take());
-    assert!(account.unexplained.is_empty(), "{account:?}");
-    let longest = account.gaps.iter().max().unwrap();
-    assert_eq!(longest.0, longest.1, "{account:?}");
-    assert!(longest.0 > RATE as u64 / 2, "{account:?}");
-    assert_eq!(manifest.frames, 4 * RATE as u64);
+    // The server's own timer may come late meanwhile: that is in the same gap, which is then longer than what was played.
+    const TRIES: usize = 6;
+    for attempt in 1..=TRIES {
+        let Some(mut server) = Server::start(&format!("held{attempt}"), false) else { return };
+        server.play("player");
+        let process = record(&server, &["--duration", "4s"]);
+        wait_for_frames(&server, RATE as u64 / 2);
+        process.signal(Signal::SIGSTOP);
+        std::thread::sleep(Duration::from_millis(600));
+        process.signal(Signal::SIGCONT);
+        let output = finish(process);
+        let line = failure(&output, 3);
+        assert!(line.contains("frames were lost in"), "{line}");
+        let manifest = Manifest::load(&server.take()).unwrap();
+        assert!(manifest.gaps.iter().all(|gap| gap.reason == "the device lost them"), "{:?}", manifest.gaps);
+        let account = account(&server.take());
+        assert!(account.unexplained.is_empty(), "{account:?}");
+        let longest = account.gaps.iter().max().unwrap();
+        assert!(longest.0 >= longest.1 && longest.0 > RATE as u64 / 2, "{account:?}");
+        assert_eq!(manifest.frames, 4 * RATE as u64);
+        if longest.0 == longest.1 {
+            return;
+        }
+        assert!(attempt < TRIES, "never exact: {account:?}");
+    }
 }
 
 #[test]

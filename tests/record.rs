@@ -384,24 +384,28 @@ fn stalled(seconds: u64, paced: bool) -> (TempDir, PathBuf, Manifest, u64) {
     assert_eq!(settings.buffer_seconds, 10.0);
     let (recorder, mut writer) = Recorder::open_on(Box::new(disk.clone()), settings).unwrap();
     let (mut at, mut lost) = (0, 0);
-    let mut give = |seconds: u64| {
-        for _ in 0..seconds * 100 {
+    // As fast as it goes, even a disk that is open may be late: then its thread is waited for, tenth by tenth of a second.
+    let mut give = |seconds: u64, open: bool| {
+        for n in 0..seconds * 100 {
             lost += writer.write(&block(3, at, 480)) as u64;
             at += 480;
             if paced {
                 std::thread::sleep(Duration::from_millis(10));
             }
+            if open && n % 10 == 9 {
+                until(|| recorder.health().fill < 0.04);
+            }
         }
     };
-    give(1);
+    give(1, true);
     until(|| recorder.health().frames == 48_000);
     disk.set_open(false);
-    give(seconds);
+    give(seconds, false);
     let health = recorder.health();
     assert!(health.stretched >= 1 && health.light != Light::Green, "{health:?}");
     disk.set_open(true);
     until(|| recorder.health().fill < 0.04);
-    give(1);
+    give(1, true);
     let (path, manifest) = only(recorder.close());
     assert_eq!((manifest.frames, manifest.lost_frames()), (at, lost));
     (folder, path, manifest, lost)
