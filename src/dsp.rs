@@ -19,14 +19,7 @@ pub use parameter::{
 };
 pub use ramp::{RAMP_SECONDS, Ramp};
 
-/// One block: a slice per channel, all of one length.
-pub type Block<'a> = [&'a mut [f32]];
-
-/// The most channels that a block may have.
-pub const MAX_CHANNELS: usize = 128;
-
-/// Frames that processors handle at a time: what they work on stays in the fastest cache.
-pub const CHUNK: usize = 64;
+pub use isotherm_kernels::{Block, CHUNK, MAX_CHANNELS};
 
 /// A channel's share of what is being worked on.
 pub type Chunk = [f32; CHUNK];

@@ -1,14 +1,11 @@
-//! Neural models: files, the native engine, and the algorithm that plays them.
+//! Neural models: files, and the algorithm that plays them. The native engine is a package of its own, `crates/kernels`.
 //!
 //! A [`Model`] is immutable, loaded and verified once and shared; what runs has a state of its own ([`engine::Voices`]). The loaders
 //! turn a file into plain data ([`description`]), the engine packs that for the machine ([`engine`]).
 
-pub mod activation;
 mod alignment;
 #[cfg(feature = "models")]
 mod budget;
-pub mod description;
-pub mod engine;
 #[cfg(feature = "models")]
 mod json;
 #[cfg(feature = "models")]
@@ -24,11 +21,9 @@ mod proteus;
 mod rate;
 #[cfg(feature = "models")]
 mod read;
-mod sequence;
 pub mod shelf;
-pub mod simd;
-mod wavenet;
 
 pub use alignment::Alignment;
+pub use isotherm_kernels::{activation, description, engine, simd};
 pub use model::{Format, Golden, Info, Loaded, Model, ModelError, Size};
 pub use processor::{ALGORITHM, Neural, OutputMode, output_modes};

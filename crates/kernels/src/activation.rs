@@ -184,7 +184,7 @@ const WIDEST: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::neural::simd::{Kernel, Level};
+    use crate::simd::{Kernel, Level};
 
     struct Run<'a, A>(&'a Activation, usize, &'a mut [f32], A);
     impl<A: Accuracy> Kernel for Run<'_, A> {

@@ -18,7 +18,7 @@ use super::activation::{Accuracy, Exact, Fast, Precision, activate};
 use super::description::{Activation, Layer, Sequence};
 use super::engine::{self, Mode, Network};
 use super::simd::{Kernel, Level, Simd};
-use crate::dsp::Block;
+use crate::Block;
 
 /// Packs a description. `sample_rate` gives the half second of silence that a recurrent network is prewarmed with; with a rate of 0 it
 /// starts as its layers do, without. [control thread]

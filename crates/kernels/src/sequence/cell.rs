@@ -1,7 +1,7 @@
 //! What one unit of an LSTM or a GRU does with its four sums.
 
-use crate::neural::activation::Accuracy;
-use crate::neural::simd::Simd;
+use crate::activation::Accuracy;
+use crate::simd::Simd;
 
 /// A kind of unit. Each has four sums over the layer's input and state, and a state of its own beside its output.
 pub trait Cell: Copy + 'static {

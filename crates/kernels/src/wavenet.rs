@@ -19,7 +19,7 @@ use super::activation::{Accuracy, Exact, Fast, Precision};
 use super::description::WaveNet;
 use super::engine::{Mode, Network, Voices};
 use super::simd::{Kernel, Level, Simd};
-use crate::dsp::{Block, CHUNK};
+use crate::{Block, CHUNK};
 
 /// Packs a description. [control thread]
 ///

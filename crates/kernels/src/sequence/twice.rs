@@ -1,6 +1,6 @@
 //! Two vectors as one, so that what is done to them alternates and neither waits for itself.
 
-use crate::neural::simd::{Level, Simd};
+use crate::simd::{Level, Simd};
 
 #[derive(Clone, Copy)]
 pub struct Twice<S>(pub S);

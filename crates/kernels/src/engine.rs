@@ -6,12 +6,12 @@ use super::activation::Precision;
 use super::description::Architecture;
 use super::simd::Level;
 use super::{sequence, wavenet};
-use crate::dsp::Block;
+use crate::Block;
 
 /// How a network shall run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mode {
-    /// 1 to [`crate::dsp::MAX_CHANNELS`].
+    /// 1 to [`crate::MAX_CHANNELS`].
     pub channels: usize,
     pub precision: Precision,
     /// The highest instruction set; what the machine lacks or what is slower for this network is not used.

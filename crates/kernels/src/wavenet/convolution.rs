@@ -1,8 +1,8 @@
 //! Convolutions over planar rows, time in the vectors' lanes.
 
 use super::memory::{Past, Rows};
-use crate::neural::description::Conv1d;
-use crate::neural::simd::Simd;
+use crate::description::Conv1d;
+use crate::simd::Simd;
 
 /// Outputs that are computed at once, as far as there are so many.
 const OUTPUTS: usize = 4;

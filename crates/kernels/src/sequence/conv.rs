@@ -2,9 +2,9 @@
 
 use super::aligned::{Aligned, LINE};
 use super::recurrent::View;
-use crate::neural::activation::{Accuracy, Exact, Fast, Precision, activate};
-use crate::neural::description::{Activation, Conv1d};
-use crate::neural::simd::{Kernel, Level, Simd};
+use crate::activation::{Accuracy, Exact, Fast, Precision, activate};
+use crate::description::{Activation, Conv1d};
+use crate::simd::{Kernel, Level, Simd};
 
 /// Outputs that are computed together.
 const TILE: usize = 4;

@@ -1,7 +1,7 @@
 //! Where frames are kept: aligned memory, rings of the past, places to work in.
 
-use crate::dsp::CHUNK;
-use crate::neural::simd::Simd;
+use crate::CHUNK;
+use crate::simd::Simd;
 
 /// Values in a cache line.
 const LINE: usize = 16;

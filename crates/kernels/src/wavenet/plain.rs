@@ -4,9 +4,9 @@ use std::marker::PhantomData;
 
 use super::convolution::{Taps, biases, check, multiply, pack_biases, pack_outputs};
 use super::memory::{Memory, Past, Place, Rows};
-use crate::neural::activation;
-use crate::neural::description::{Activation, Conv1d, Gating, WaveNetLayer};
-use crate::neural::simd::{Kernel, Level, Simd};
+use crate::activation;
+use crate::description::{Activation, Conv1d, Gating, WaveNetLayer};
+use crate::simd::{Kernel, Level, Simd};
 
 /// Layers one after another without gate, FiLM, groups and head1x1, of a number of channels that [`entry`] knows.
 #[derive(Debug)]

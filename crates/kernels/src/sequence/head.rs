@@ -4,8 +4,8 @@
 
 use super::aligned::{Aligned, LINE};
 use super::recurrent::View;
-use crate::neural::description::Conv1d;
-use crate::neural::simd::{Kernel, Level, Simd};
+use crate::description::Conv1d;
+use crate::simd::{Kernel, Level, Simd};
 
 /// Sums that are kept apart.
 const SUMS: usize = 8;

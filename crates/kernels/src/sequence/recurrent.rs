@@ -10,9 +10,9 @@ use std::sync::OnceLock;
 use super::aligned::{Aligned, LINE};
 use super::cell::{Cell, GruCell, LstmCell};
 use super::twice::Twice;
-use crate::neural::activation::{Accuracy, Exact, Fast, Precision};
-use crate::neural::description::{Gru, Lstm};
-use crate::neural::simd::{Kernel, Level, Simd};
+use crate::activation::{Accuracy, Exact, Fast, Precision};
+use crate::description::{Gru, Lstm};
+use crate::simd::{Kernel, Level, Simd};
 
 /// Up to this many units the state's two halves are summed apart.
 const SHORT: usize = 16;
