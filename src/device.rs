@@ -21,7 +21,8 @@ mod jack;
 mod monitor;
 mod session;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use crate::record::pcm::Words;
+
+use chair::Chair;
 
 pub use capture::{Capture, Feed};
 #[cfg(target_os = "linux")]
@@ -40,6 +43,8 @@ pub use session::{Counts, Prepared, Session, State};
 pub const MAX_CHANNELS: usize = crate::dsp::MAX_CHANNELS;
 /// The period where none is asked for.
 const PERIOD_FRAMES: usize = 256;
+/// A device that is told to stop is waited for so long.
+const STOP_PATIENCE: Duration = Duration::from_millis(300);
 /// The rate where none is asked for and the device lets us choose: a desk's own.
 const SAMPLE_RATE: u32 = 48_000;
 
@@ -194,7 +199,7 @@ pub struct Granted {
     pub sample_rate: u32,
     pub format: SampleFormat,
     pub channels: usize,
-    /// A block has at most so many frames.
+    /// Frames of a block. A server may change them while it runs; no other device gives more.
     pub period_frames: usize,
     /// What the device holds while nobody listens.
     pub buffer_frames: usize,
@@ -277,9 +282,15 @@ pub trait Client: Send + 'static {
 pub(crate) struct Status {
     stop: AtomicBool,
     ended: AtomicBool,
+    /// The sample rate that it has now, if it ended because that is another one than was granted; else 0.
+    rate: AtomicU32,
     /// The client has panicked: nothing shall call it again.
     broken: AtomicBool,
     why: OnceLock<String>,
+    /// Times that the device has called us.
+    calls: AtomicU64,
+    /// Frames of the last block; 0 before the first one.
+    period_frames: AtomicUsize,
     overruns: AtomicU64,
     underruns: AtomicU64,
     worst_nanoseconds: AtomicU64,
@@ -292,13 +303,28 @@ impl Status {
         self.ended.store(true, Ordering::Release);
     }
 
-    /// Calls the client, and keeps the longest time that it took. [device thread]
-    fn run<C: Client>(&self, client: &mut C, lost: u64, input: Input<'_>, output: &mut [&mut [f32]]) {
+    /// The device goes on at another sample rate. [device thread]
+    fn change(&self, rate: u32) {
+        self.rate.store(rate, Ordering::Relaxed);
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// The device calls us, with a block of so many frames. [device thread]
+    fn called(&self, frames: usize) {
+        self.period_frames.store(frames, Ordering::Relaxed);
+        self.calls.fetch_add(1, Ordering::Release);
+    }
+
+    /// Calls the client, if one sits there, and keeps the longest time that it took. [device thread]
+    fn run(&self, chair: &Chair, lost: u64, input: Input<'_>, output: &mut [&mut [f32]]) -> bool {
         let begun = Instant::now();
-        let unwound = Unwound(self);
-        client.process(lost, input, output);
-        std::mem::forget(unwound);
+        let called = chair.call(|client| {
+            let unwound = Unwound(self);
+            client.process(lost, input, output);
+            std::mem::forget(unwound);
+        });
         self.worst_nanoseconds.fetch_max(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        called
     }
 }
 
@@ -312,15 +338,18 @@ impl Drop for Unwound<'_> {
     }
 }
 
-/// A device that is open and does not run yet.
+/// A device that is open and has no client yet.
 pub struct Opened {
     granted: Granted,
+    status: Arc<Status>,
+    chair: Arc<Chair>,
     device: Kind,
 }
 
 enum Kind {
     #[cfg(target_os = "linux")]
     Alsa(alsa::Device),
+    /// It runs already: only so a server tells its period, and whether its cables carry.
     #[cfg(target_os = "linux")]
     Jack(jack::Device),
     #[cfg(any(test, not(target_os = "linux")))]
@@ -328,22 +357,24 @@ enum Kind {
     File(file::Device),
 }
 
-/// Opens a device and compares what it grants with what was asked. [control thread]
+/// Opens a device and compares what it grants with what was asked. A server that stands still is waited for a few seconds.
+/// [control thread]
 ///
 /// # Errors
-/// An unknown device, one in use, or a difference.
+/// An unknown device, one in use, one that gives nothing, or a difference.
 pub fn open(wish: &Wish) -> Result<Opened, DeviceError> {
+    let (status, chair) = (Arc::<Status>::default(), Arc::<Chair>::default());
     let (granted, device) = match wish.host {
         #[cfg(target_os = "linux")]
         Host::Alsa => alsa::Device::open(wish).map(|(g, d)| (g, Kind::Alsa(d)))?,
         #[cfg(target_os = "linux")]
-        Host::Jack => jack::Device::open(wish).map(|(g, d)| (g, Kind::Jack(d)))?,
+        Host::Jack => jack::Device::open(wish, &status, &chair).map(|(g, d)| (g, Kind::Jack(d)))?,
         #[cfg(any(test, not(target_os = "linux")))]
         Host::Cpal => cpal::Device::open(wish).map(|(g, d)| (g, Kind::Cpal(d)))?,
         Host::File => file::Device::open(wish).map(|(g, d)| (g, Kind::File(d)))?,
     };
     compare(wish, &granted)?;
-    Ok(Opened { granted, device })
+    Ok(Opened { granted, status, chair, device })
 }
 
 /// Whether `granted` is what was asked for.
@@ -375,20 +406,24 @@ impl Opened {
     /// Lets the device run; from now on it calls `client`. [control thread]
     ///
     /// # Errors
-    /// The device's; with the client, for another try.
-    pub fn start<C: Client>(self, client: C) -> Result<Stream<C>, (C, DeviceError)> {
-        let status = Arc::new(Status::default());
-        let granted = self.granted;
-        let running = match self.device {
+    /// The device's; with the client, unless that has panicked, for another try.
+    pub fn start<C: Client>(self, client: C) -> Result<Stream<C>, (Option<C>, DeviceError)> {
+        let Self { granted, status, chair, device } = self;
+        // First: so no block comes before it.
+        chair.seat(Box::new(client));
+        let running = match device {
             #[cfg(target_os = "linux")]
-            Kind::Alsa(device) => Running::thread(&granted, &status, client, |client, status| device.run(client, status)),
+            Kind::Alsa(device) => Running::thread(&granted, &status, &chair, |status, chair| device.run(status, chair)),
             #[cfg(target_os = "linux")]
-            Kind::Jack(device) => device.start(client, &status).map(Running::Jack),
+            Kind::Jack(device) => Ok(Running::Jack(device)),
             #[cfg(any(test, not(target_os = "linux")))]
-            Kind::Cpal(device) => device.start(client, &status).map(Running::Cpal),
-            Kind::File(device) => Running::thread(&granted, &status, client, |client, status| device.run(client, status)),
-        }?;
-        Ok(Stream { granted, status, running: Some(running) })
+            Kind::Cpal(device) => device.start(&status, &chair).map(Running::Cpal),
+            Kind::File(device) => Running::thread(&granted, &status, &chair, |status, chair| device.run(status, chair)),
+        };
+        match running {
+            Ok(running) => Ok(Stream { granted, status, chair, running: Some(running), client: PhantomData }),
+            Err(error) => Err((chair.leave_as(), error)),
+        }
     }
 }
 
@@ -396,48 +431,85 @@ impl Opened {
 pub struct Stream<C: Client> {
     granted: Granted,
     status: Arc<Status>,
+    chair: Arc<Chair>,
     /// None after the stop.
-    running: Option<Running<C>>,
+    running: Option<Running>,
+    client: PhantomData<C>,
 }
 
-enum Running<C: Client> {
-    Thread(JoinHandle<Option<C>>),
+enum Running {
+    Thread(JoinHandle<()>),
     #[cfg(target_os = "linux")]
-    Jack(jack::Running<C>),
+    Jack(jack::Device),
     #[cfg(any(test, not(target_os = "linux")))]
-    Cpal(cpal::Running<C>),
+    Cpal(cpal::Running),
 }
 
-impl<C: Client> Running<C> {
+impl Running {
     /// A thread of our own calls the client until it is told to stop.
     fn thread(
         granted: &Granted,
         status: &Arc<Status>,
-        client: C,
-        run: impl FnOnce(&mut C, &Status) + Send + 'static,
-    ) -> Result<Self, (C, DeviceError)> {
-        // The client comes when the thread is there: a thread that cannot be made would take it along.
-        let (send, receive) = std::sync::mpsc::sync_channel::<C>(1);
-        let shared = status.clone();
+        chair: &Arc<Chair>,
+        run: impl FnOnce(&Status, &Chair) + Send + 'static,
+    ) -> Result<Self, DeviceError> {
+        let (status, chair) = (status.clone(), chair.clone());
         let work = move || {
-            let mut client = receive.recv().ok()?;
-            run(&mut client, &shared);
-            shared.ended.store(true, Ordering::Release);
-            Some(client)
+            run(&status, &chair);
+            status.ended.store(true, Ordering::Release);
         };
         let spawned = std::thread::Builder::new().name("isotherm-device".into()).spawn(work);
-        match spawned {
-            Ok(thread) => match send.send(client) {
-                Ok(()) => Ok(Self::Thread(thread)),
-                Err(unsent) => Err((unsent.0, DeviceError::failed(&granted.device, "its thread ended"))),
-            },
-            Err(e) => Err((client, DeviceError::failed(&granted.device, format_args!("no thread for it: {e}")))),
+        let none = |e| DeviceError::failed(&granted.device, format_args!("no thread for it: {e}"));
+        spawned.map(Self::Thread).map_err(none)
+    }
+
+    /// Stops the device. One that does not answer is left to a thread of its own.
+    fn stop(self) {
+        match self {
+            Self::Thread(thread) => {
+                let _ = within(STOP_PATIENCE, move || drop(thread.join()));
+            }
+            #[cfg(target_os = "linux")]
+            Self::Jack(device) => drop(device),
+            #[cfg(any(test, not(target_os = "linux")))]
+            Self::Cpal(running) => drop(running),
         }
     }
 }
 
+/// Does something that others may hold up, on a thread of its own, and waits for it so long; after that it is left to itself. None if
+/// it took longer, or there is no thread for it. [control thread]
+fn within<T: Send + 'static>(patience: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (done, outcome) = std::sync::mpsc::sync_channel(1);
+    let work = move || drop(done.send(work()));
+    std::thread::Builder::new().name("isotherm-wait".into()).spawn(work).ok()?;
+    outcome.recv_timeout(patience).ok()
+}
+
+/// Why a device runs no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It has gone, for this reason, and may come back.
+    Gone(String),
+    /// Its sample rate is another one: what comes now does not belong to what came before.
+    Changed(String),
+}
+
+impl std::fmt::Display for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Gone(why) | Self::Changed(why) => f.write_str(why),
+        }
+    }
+}
+
+/// The words for another sample rate.
+fn changed(from: u32, to: u32) -> String {
+    format!("the sample rate changed from {from} to {to} Hz")
+}
+
 impl<C: Client> Stream<C> {
-    /// What the device gives.
+    /// What the device gave when it was opened.
     #[must_use]
     pub fn granted(&self) -> &Granted {
         &self.granted
@@ -445,9 +517,29 @@ impl<C: Client> Stream<C> {
 
     /// Why the device runs no more; none while it runs.
     #[must_use]
-    pub fn ended(&self) -> Option<String> {
-        let ended = self.status.ended.load(Ordering::Acquire);
-        ended.then(|| self.status.why.get().cloned().unwrap_or_else(|| "the device stopped".into()))
+    pub fn ended(&self) -> Option<Ending> {
+        if !self.status.ended.load(Ordering::Acquire) {
+            return None;
+        }
+        Some(match self.status.rate.load(Ordering::Relaxed) {
+            0 => Ending::Gone(self.status.why.get().cloned().unwrap_or_else(|| "the device stopped".into())),
+            rate => Ending::Changed(changed(self.granted.sample_rate, rate)),
+        })
+    }
+
+    /// Times that the device has called us. While they do not grow, nothing comes.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.status.calls.load(Ordering::Acquire)
+    }
+
+    /// Frames of the last block: at a server it may change while it runs.
+    #[must_use]
+    pub fn period_frames(&self) -> usize {
+        match self.status.period_frames.load(Ordering::Relaxed) {
+            0 => self.granted.period_frames,
+            frames => frames,
+        }
     }
 
     /// Times that the device lost frames, as it says.
@@ -467,21 +559,19 @@ impl<C: Client> Stream<C> {
     pub fn worst(&self) -> Duration {
         Duration::from_nanos(self.status.worst_nanoseconds.load(Ordering::Relaxed))
     }
-    /// Stops the device and gives back its client; none if that has panicked.
+
+    /// Stops the device and gives back its client; none if that has panicked. It waits for the client's call, if one is under way, and
+    /// for the device only a moment.
     #[must_use]
     pub fn stop(mut self) -> Option<C> {
         self.end()
     }
 
     fn end(&mut self) -> Option<C> {
+        let running = self.running.take()?;
         self.status.stop.store(true, Ordering::Release);
-        let client = match self.running.take()? {
-            Running::Thread(thread) => thread.join().ok().flatten(),
-            #[cfg(target_os = "linux")]
-            Running::Jack(running) => running.stop(),
-            #[cfg(any(test, not(target_os = "linux")))]
-            Running::Cpal(running) => running.stop(),
-        };
+        let client = self.chair.leave_as();
+        running.stop();
         client.filter(|_| !self.status.broken.load(Ordering::Acquire))
     }
 }

@@ -44,6 +44,9 @@ pub enum TakeError {
     Manifest { path: PathBuf, what: String },
     #[error("{field}: found {found}; expected {expected}")]
     Setting { field: &'static str, found: String, expected: String },
+    /// The source has ended: nothing more can come.
+    #[error("{what}")]
+    Source { what: String },
     #[error("{}: {what}", .folder.display())]
     NoTake { folder: PathBuf, what: String },
 }

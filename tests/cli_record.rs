@@ -241,7 +241,8 @@ fn a_take_that_is_killed_at_any_moment_is_playable_and_becomes_whole() {
         let frames = report["manifest"]["frames"].as_u64().unwrap() as usize;
         assert!(playable <= frames, "round {round}: {playable} of {frames} frames were playable");
         let verified = run(&["verify", text(&take)]);
-        assert!(verified.status.success(), "round {round}: {verified:?}");
+        // Killed before the first frame was on disk, it holds nothing, which is nothing good.
+        assert_eq!(verified.status.success(), frames > 0, "round {round}: {verified:?}");
         let gaps = report["manifest"]["gaps"].as_array().unwrap();
         for c in 0..CHANNELS {
             let lost = |i: usize| {

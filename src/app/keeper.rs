@@ -555,6 +555,7 @@ impl Worker {
     fn attend(&mut self) {
         let mut lines = Vec::new();
         let mut broken = false;
+        let mut ended = None;
         if let Some(live) = &mut self.live {
             live.session.attend();
             live.feed.free();
@@ -563,7 +564,7 @@ impl Worker {
             let heard = live.session.monitor_state().cloned();
             if heard != live.monitor_state {
                 match &heard {
-                    Some(State::Away(why) | State::Broken(why)) => {
+                    Some(State::Away(why) | State::Changed(why) | State::Broken(why)) => {
                         lines.push((format!("nothing is heard: {why}; the recording goes on"), true));
                     }
                     Some(State::Running) if live.monitor_state.is_some() => lines.push(("heard again".into(), false)),
@@ -577,6 +578,10 @@ impl Worker {
                 match &live.state {
                     State::Running => lines.push((format!("{device}: back"), false)),
                     State::Away(why) => lines.push((format!("{device}: away: {why}; trying again"), true)),
+                    State::Changed(why) => {
+                        self.deck.source_ended(why);
+                        ended = Some(format!("{device}: {why}; start it again"));
+                    }
                     State::Broken(why) => lines.push((format!("{device}: {why}"), true)),
                 }
             }
@@ -587,8 +592,11 @@ impl Worker {
             }
         }
         if broken {
+            ended = Some("the capture broke".into());
+        }
+        if let Some(why) = ended {
             self.stop();
-            self.fail("the capture broke".into());
+            self.fail(why);
         }
         let seen = self.deck.attend();
         if let Some((folder, channels)) = seen.began {
@@ -775,7 +783,7 @@ impl Worker {
             None if self.starting => DeviceStage::Starting,
             None => DeviceStage::Stopped,
             Some(State::Running) => DeviceStage::Running,
-            Some(State::Away(why) | State::Broken(why)) => DeviceStage::Away(why.clone()),
+            Some(State::Away(why) | State::Changed(why) | State::Broken(why)) => DeviceStage::Away(why.clone()),
         };
         let counts = live.map(|live| live.session.counts()).unwrap_or_default();
         let monitor_seconds = live.filter(|live| live.granted.outputs > 0 || self.kept.device.outputs.is_some()).map(|live| {

@@ -162,6 +162,13 @@ impl Deck {
         }
     }
 
+    /// The device has ended for this reason: so does the take.
+    pub fn source_ended(&self, why: &str) {
+        if let Some(open) = &self.open {
+            open.recorder.source_ended(why);
+        }
+    }
+
     pub fn mark(&self) {
         if let Some(open) = &self.open {
             open.recorder.mark(None);
@@ -369,6 +376,35 @@ mod tests {
         place.fit("Four");
         assert!(place.deck.open.is_none());
         assert!(place.deck.finish().is_empty(), "told once");
+    }
+
+    #[test]
+    fn a_take_to_which_nothing_came_is_told_as_a_loss() {
+        let mut place = Place::new(TakeSetup::default());
+        place.deck.want();
+        assert_eq!(place.fit("One"), None);
+        place.deck.record();
+        place.until(|seen| seen.began.is_some());
+        place.deck.end();
+        let ended = place.deck.finish();
+        assert_eq!((ended.len(), ended[0].1.frames), (1, 0));
+        assert!(ended[0].1.loss().unwrap().contains("no frames"));
+        assert!(!crate::record::verify(&ended[0].0).unwrap().problems.is_empty());
+    }
+
+    #[test]
+    fn a_source_that_ended_is_the_takes_error_and_costs_no_frame() {
+        let mut place = Place::new(TakeSetup::default());
+        place.deck.want();
+        assert_eq!(place.fit("One"), None);
+        place.deck.record();
+        place.play(0.25, 10);
+        place.until(|seen| seen.began.is_some());
+        place.deck.source_ended("the clock was changed");
+        let ended = place.until(|seen| !seen.ended.is_empty()).ended;
+        assert_eq!((ended[0].1.frames, ended[0].1.ended.as_str()), (4800, "by its source"));
+        assert!(ended[0].1.loss().unwrap().starts_with("the clock was changed; the take is 0.100 s long and whole"));
+        assert_eq!(crate::record::verify(&ended[0].0).unwrap().problems, Vec::<String>::new());
     }
 
     #[test]

@@ -11,9 +11,8 @@ use arrayvec::ArrayVec;
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
-use super::{
-    Client, DeviceError, Granted, Host, Input, Listed, MAX_CHANNELS, PERIOD_FRAMES, SAMPLE_RATE, SampleFormat, Status, Wish,
-};
+use super::chair::Chair;
+use super::{DeviceError, Granted, Host, Input, Listed, MAX_CHANNELS, PERIOD_FRAMES, SAMPLE_RATE, SampleFormat, Status, Wish};
 use crate::record::pcm::Words;
 
 /// The device shall hold so much of what comes in while this machine does something else; it costs no latency.
@@ -220,13 +219,13 @@ impl Device {
     }
 
     /// [device thread]
-    pub fn run<C: Client>(self, client: &mut C, status: &Status) {
+    pub fn run(self, status: &Status, chair: &Chair) {
         // What `libasound` has to say is in its results. Its handler is for as long as the thread lives.
         let said = Output::local_error_handler();
         let ended = if self.capture.format.words() == Words::Float {
-            Loop::new(&self, 0.0f32).run(client, status, |channels| Input::Floats(channels))
+            Loop::new(&self, 0.0f32).run(status, chair, |channels| Input::Floats(channels))
         } else {
-            Loop::new(&self, 0i32).run(client, status, |channels| Input::Integers(channels))
+            Loop::new(&self, 0i32).run(status, chair, |channels| Input::Integers(channels))
         };
         if let Err(e) = ended {
             let what = match Errno::from_raw(e.errno()) {
@@ -324,12 +323,7 @@ impl<'a, S: Unpacked> Loop<'a, S> {
         }
     }
 
-    fn run<C: Client>(
-        mut self,
-        client: &mut C,
-        status: &Status,
-        input: impl for<'b> Fn(&'b [&'b [S]]) -> Input<'b>,
-    ) -> alsa::Result<()> {
+    fn run(mut self, status: &Status, chair: &Chair, input: impl for<'b> Fn(&'b [&'b [S]]) -> Input<'b>) -> alsa::Result<()> {
         let pcm = &self.device.capture.pcm;
         let io = pcm.io_bytes();
         let mut lost = 0;
@@ -348,7 +342,7 @@ impl<'a, S: Unpacked> Loop<'a, S> {
                 Ok(0) => {}
                 Ok(n) => {
                     heard = Instant::now();
-                    self.give(n, lost, client, status, &input);
+                    self.give(n, lost, status, chair, &input);
                     lost = 0;
                     self.set_anchor();
                 }
@@ -402,14 +396,7 @@ impl<'a, S: Unpacked> Loop<'a, S> {
         Ok(lost)
     }
 
-    fn give<C: Client>(
-        &mut self,
-        n: usize,
-        lost: u64,
-        client: &mut C,
-        status: &Status,
-        input: &impl for<'b> Fn(&'b [&'b [S]]) -> Input<'b>,
-    ) {
+    fn give(&mut self, n: usize, lost: u64, status: &Status, chair: &Chair, input: &impl for<'b> Fn(&'b [&'b [S]]) -> Input<'b>) {
         let Side { channels, format, .. } = self.device.capture;
         for (channel, out) in self.planar.iter_mut().enumerate() {
             unpack(format, &self.bytes, channels, channel, &mut out[..n]);
@@ -418,7 +405,8 @@ impl<'a, S: Unpacked> Loop<'a, S> {
         let views: ArrayVec<&[S], MAX_CHANNELS> = self.planar.iter().map(|channel| &channel[..n]).collect();
         self.output.iter_mut().for_each(|channel| channel.fill(0.0));
         let mut output: ArrayVec<&mut [f32], MAX_CHANNELS> = self.output.iter_mut().map(|channel| &mut channel[..n]).collect();
-        status.run(client, lost, input(&views), &mut output);
+        status.called(n);
+        status.run(chair, lost, input(&views), &mut output);
         drop((views, output));
         if self.device.playback.is_some() {
             self.play(n, status);

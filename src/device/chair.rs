@@ -1,37 +1,67 @@
-//! A client on its way into a callback that a library owns, and back when that is dropped, whatever happens in between.
+//! A client's place in a callback that others own: a library's, or a thread's of our own.
+//!
+//! The control thread can take the client back at any time, whether the callback still comes or not: a server that stands still keeps
+//! nothing of ours.
 
-use rtrb::{Consumer, Producer, RingBuffer};
+use std::any::Any;
+use std::sync::{Mutex, TryLockError};
+use std::time::Duration;
 
-/// Sits in the callback. [device thread]
-pub struct Chair<C> {
-    coming: Consumer<C>,
-    client: Option<C>,
-    leaving: Producer<C>,
+use super::Client;
+
+/// The control thread looks again this often while the callback has the client.
+const NAP: Duration = Duration::from_micros(200);
+
+/// A [`Client`] of any type, which can be had back as the one it is.
+pub trait Sitter: Client {
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
 }
 
-/// A chair, what seats a client on it, and where the client comes out again. [control thread]
-pub fn chair<C>() -> (Producer<C>, Chair<C>, Consumer<C>) {
-    let (send, coming) = RingBuffer::new(1);
-    let (leaving, back) = RingBuffer::new(1);
-    (send, Chair { coming, client: None, leaving }, back)
-}
-
-impl<C> Chair<C> {
-    /// The client, if it has come. [device thread]
-    pub fn client(&mut self) -> Option<&mut C> {
-        if self.client.is_none() {
-            self.client = self.coming.pop().ok();
-        }
-        self.client.as_mut()
+impl<C: Client> Sitter for C {
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
     }
 }
 
-impl<C> Drop for Chair<C> {
-    /// [control thread]
-    fn drop(&mut self) {
-        if let Some(client) = self.client.take().or_else(|| self.coming.pop().ok()) {
-            // There is room for the one that there is.
-            let _ = self.leaving.push(client);
+/// See the module. Neither side ever waits in the lock: both only try it.
+#[derive(Default)]
+pub struct Chair(Mutex<Option<Box<dyn Sitter>>>);
+
+impl Chair {
+    /// Seats a client, which is called from the next block on. [control thread]
+    pub fn seat(&self, client: Box<dyn Sitter>) {
+        self.enter(|place| *place = Some(client));
+    }
+
+    /// The client, if one of this type sits here and has not panicked. It is called no more. [control thread: waits for the end of its
+    /// call]
+    pub fn leave_as<C: Client>(&self) -> Option<C> {
+        let client = self.enter(Option::take).flatten()?;
+        client.into_any().downcast().ok().map(|client| *client)
+    }
+
+    /// Whether a client sits here. [device thread: no wait]
+    pub fn is_taken(&self) -> bool {
+        self.0.try_lock().is_ok_and(|place| place.is_some())
+    }
+
+    /// Lets the client, if there is one, do something. Returns whether there was. [device thread: no wait]
+    pub fn call(&self, work: impl FnOnce(&mut dyn Client)) -> bool {
+        let Ok(mut place) = self.0.try_lock() else { return false };
+        let Some(client) = place.as_mut() else { return false };
+        // A panic leaves the lock poisoned: nobody comes in any more.
+        work(client.as_mut());
+        true
+    }
+
+    /// None if the client has panicked.
+    fn enter<T>(&self, work: impl FnOnce(&mut Option<Box<dyn Sitter>>) -> T) -> Option<T> {
+        loop {
+            match self.0.try_lock() {
+                Ok(mut place) => return Some(work(&mut place)),
+                Err(TryLockError::Poisoned(_)) => return None,
+                Err(TryLockError::WouldBlock) => std::thread::sleep(NAP),
+            }
         }
     }
 }

@@ -12,12 +12,9 @@ use ::cpal::{
     SupportedBufferSize, SupportedStreamConfigRange,
 };
 use arrayvec::ArrayVec;
-use rtrb::Consumer;
 
-use super::chair::{Chair, chair};
-use super::{
-    Client, DeviceError, Granted, Host, Input, Listed, MAX_CHANNELS, PERIOD_FRAMES, SAMPLE_RATE, SampleFormat, Status, Wish,
-};
+use super::chair::Chair;
+use super::{DeviceError, Granted, Host, Input, Listed, MAX_CHANNELS, PERIOD_FRAMES, SAMPLE_RATE, SampleFormat, Status, Wish};
 
 /// The rates that are looked for, in this order.
 const RATES: [u32; 5] = [SAMPLE_RATE, 44_100, 96_000, 88_200, 192_000];
@@ -128,8 +125,7 @@ impl Device {
         Ok((offer.granted.clone(), Self { device, offer }))
     }
 
-    pub fn start<C: Client>(self, client: C, status: &Arc<Status>) -> Result<Running<C>, (C, DeviceError)> {
-        let (mut send, chair, back) = chair();
+    pub fn start(self, status: &Arc<Status>, chair: &Arc<Chair>) -> Result<Running, DeviceError> {
         let built = match self.offer.given {
             Given::F32 => self.build(Seat::new(&self.offer, chair, status, 0.0), |x: &f32| *x, |c| Input::Floats(c)),
             Given::I16 => {
@@ -138,20 +134,13 @@ impl Device {
             Given::I24 => self.build(Seat::new(&self.offer, chair, status, 0), |x: &I24| x.inner() << 8, |c| Input::Integers(c)),
             _ => self.build(Seat::new(&self.offer, chair, status, 0), |x: &i32| *x, |c| Input::Integers(c)),
         };
-        let device = &self.offer.granted.device;
-        let stream = match built.and_then(|stream| stream.play().map(|()| stream)) {
-            Ok(stream) => stream,
-            Err(e) => return Err((client, failed(device, &e))),
-        };
-        match send.push(client) {
-            Ok(()) => Ok(Running { stream, back }),
-            Err(rtrb::PushError::Full(client)) => Err((client, DeviceError::failed(device, "its thread ended"))),
-        }
+        let stream = built.and_then(|stream| stream.play().map(|()| stream));
+        stream.map(|stream| Running { _stream: stream }).map_err(|e| failed(&self.offer.granted.device, &e))
     }
 
-    fn build<C: Client, T: SizedSample + 'static, S: Copy + Send + 'static>(
+    fn build<T: SizedSample + 'static, S: Copy + Send + 'static>(
         &self,
-        mut seat: Seat<C, S>,
+        mut seat: Seat<S>,
         sample: fn(&T) -> S,
         input: for<'a> fn(&'a [&'a [S]]) -> Input<'a>,
     ) -> Result<::cpal::Stream, ::cpal::Error> {
@@ -172,21 +161,14 @@ impl Device {
     }
 }
 
-pub(super) struct Running<C: Client> {
-    stream: ::cpal::Stream,
-    back: Consumer<C>,
-}
-
-impl<C: Client> Running<C> {
-    pub fn stop(mut self) -> Option<C> {
-        drop(self.stream);
-        self.back.pop().ok()
-    }
+/// Dropped, it stops.
+pub(super) struct Running {
+    _stream: ::cpal::Stream,
 }
 
 /// What the system calls.
-struct Seat<C: Client, S> {
-    chair: Chair<C>,
+struct Seat<S> {
+    chair: Arc<Chair>,
     status: Arc<Status>,
     /// A period of each channel that is used.
     planar: Vec<Vec<S>>,
@@ -199,11 +181,11 @@ struct Seat<C: Client, S> {
     overruns: u64,
 }
 
-impl<C: Client, S: Copy> Seat<C, S> {
-    fn new(offer: &Offer, chair: Chair<C>, status: &Arc<Status>, zero: S) -> Self {
+impl<S: Copy> Seat<S> {
+    fn new(offer: &Offer, chair: &Arc<Chair>, status: &Arc<Status>, zero: S) -> Self {
         let Granted { channels, period_frames, sample_rate, .. } = offer.granted;
         Self {
-            chair,
+            chair: chair.clone(),
             status: status.clone(),
             planar: vec![vec![zero; period_frames]; channels],
             period_frames,
@@ -229,7 +211,7 @@ impl<C: Client, S: Copy> Seat<C, S> {
         self.overruns = overruns;
         let frames = data.len() / self.width;
         self.next = first.checked_add(Duration::from_secs_f64(frames as f64 / self.sample_rate));
-        let Some(client) = self.chair.client() else { return };
+        self.status.called(frames);
         for part in data.chunks(self.period_frames * self.width) {
             let n = part.len() / self.width;
             for (channel, out) in self.planar.iter_mut().enumerate() {
@@ -238,13 +220,14 @@ impl<C: Client, S: Copy> Seat<C, S> {
                 }
             }
             let views: ArrayVec<&[S], MAX_CHANNELS> = self.planar.iter().map(|channel| &channel[..n]).collect();
-            self.status.run(client, std::mem::take(&mut lost), input(&views), &mut []);
+            self.status.run(&self.chair, std::mem::take(&mut lost), input(&views), &mut []);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Client;
     use super::*;
 
     /// Keeps what it is given.
@@ -263,7 +246,7 @@ mod tests {
     }
 
     /// Three channels at 48 kHz, of which two are used, in periods of 4 frames.
-    fn seat() -> (Seat<Keeper, i32>, Consumer<Keeper>, Arc<Status>) {
+    fn seat() -> (Seat<i32>, Arc<Chair>, Arc<Status>) {
         let granted = Granted {
             host: Host::Cpal,
             device: String::new(),
@@ -277,9 +260,9 @@ mod tests {
         let config = StreamConfig { channels: 3, sample_rate: 48_000, buffer_size: BufferSize::Fixed(4) };
         let offer = Offer { given: Given::I16, config, granted };
         let status = Arc::new(Status::default());
-        let (mut send, chair, back) = chair();
-        send.push(Keeper::default()).unwrap_or_else(|_| unreachable!());
-        (Seat::new(&offer, chair, &status, 0), back, status)
+        let chair = Arc::<Chair>::default();
+        chair.seat(Box::new(Keeper::default()));
+        (Seat::new(&offer, &chair, &status, 0), chair, status)
     }
 
     /// Frame `n` has `10 n + channel`.
@@ -293,10 +276,10 @@ mod tests {
 
     #[test]
     fn a_block_of_any_length_comes_in_parts_of_a_period_with_every_channel_in_its_place() {
-        let (mut seat, mut back, _) = seat();
+        let (mut seat, chair, _) = seat();
         seat.call(&frames(0..10), at(0), |x| (*x).into(), |c| Input::Integers(c));
         drop(seat);
-        let keeper = back.pop().unwrap_or_else(|_| unreachable!());
+        let keeper = chair.leave_as::<Keeper>().unwrap();
         assert_eq!(keeper.blocks.iter().map(|block| block[0].len()).collect::<Vec<_>>(), [4, 4, 2]);
         for channel in 0..2 {
             let all: Vec<i32> = keeper.blocks.iter().flat_map(|block| block[channel].clone()).collect();
@@ -307,7 +290,7 @@ mod tests {
 
     #[test]
     fn frames_that_are_missing_are_counted_by_the_devices_clock_where_it_tells_of_an_overrun() {
-        let (mut seat, mut back, status) = seat();
+        let (mut seat, chair, status) = seat();
         let mut call =
             |range: std::ops::Range<i16>, time| seat.call(&frames(range), time, |x| (*x).into(), |c| Input::Integers(c));
         call(0..4, at(0));
@@ -317,7 +300,7 @@ mod tests {
         call(0..6, at(108));
         call(6..10, at(114));
         drop(seat);
-        let keeper = back.pop().unwrap_or_else(|_| unreachable!());
+        let keeper = chair.leave_as::<Keeper>().unwrap();
         assert_eq!(keeper.lost[..2], [0, 0]);
         // 100, or less by what the stamp before was late.
         assert!((97..=100).contains(&keeper.lost[2]), "{:?}", keeper.lost);

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
 
-use super::{Client, DeviceError, Granted, Host, Input, MAX_CHANNELS, PERIOD_FRAMES, SampleFormat, Status, Wish};
+use super::chair::Chair;
+use super::{DeviceError, Granted, Host, Input, MAX_CHANNELS, PERIOD_FRAMES, SampleFormat, Status, Wish};
 use crate::audio::{Format, NonFinite, Sample, wav};
 use crate::record::pcm::Words;
 
@@ -43,15 +44,15 @@ impl Device {
     }
 
     /// [device thread]
-    pub fn run<C: Client>(self, client: &mut C, status: &Status) {
+    pub fn run(self, status: &Status, chair: &Chair) {
         if self.granted.format.words() == Words::Float {
-            self.feed::<f32, C>(client, status, |channels| Input::Floats(channels));
+            self.feed::<f32>(status, chair, |channels| Input::Floats(channels));
         } else {
-            self.feed::<i32, C>(client, status, |channels| Input::Integers(channels));
+            self.feed::<i32>(status, chair, |channels| Input::Integers(channels));
         }
     }
 
-    fn feed<S: Sample, C: Client>(mut self, client: &mut C, status: &Status, input: impl for<'a> Fn(&'a [&'a [S]]) -> Input<'a>) {
+    fn feed<S: Sample>(mut self, status: &Status, chair: &Chair, input: impl for<'a> Fn(&'a [&'a [S]]) -> Input<'a>) {
         let Granted { sample_rate, channels, period_frames, outputs, .. } = self.granted;
         let mut planar = vec![vec![S::ZERO; period_frames]; channels];
         let mut silence = vec![vec![0.0f32; period_frames]; outputs];
@@ -67,7 +68,8 @@ impl Device {
             let views: ArrayVec<&[S], MAX_CHANNELS> = planar.iter().map(Vec::as_slice).collect();
             silence.iter_mut().for_each(|channel| channel.fill(0.0));
             let mut output: ArrayVec<&mut [f32], MAX_CHANNELS> = silence.iter_mut().map(Vec::as_mut_slice).collect();
-            status.run(client, 0, input(&views), &mut output);
+            status.called(period_frames);
+            status.run(chair, 0, input(&views), &mut output);
         }
     }
 

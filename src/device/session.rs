@@ -3,12 +3,18 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use super::{Capture, Client, DeviceError, Granted, Input, Monitor, Opened, Stream, Wish, open};
+use super::{Capture, Client, DeviceError, Ending, Granted, Input, Monitor, Opened, Stream, Wish, changed, open};
 
 /// A device that is away is tried again this often.
 const RETRY: Duration = Duration::from_millis(250);
+/// A device that calls nobody for this long, and for [`QUIET_PERIODS`], gives nothing: it is away.
+const QUIET: Duration = Duration::from_millis(700);
+const QUIET_PERIODS: f64 = 4.0;
+/// The most that one look adds to the time that a device has been quiet: a program that was held itself has not listened.
+const LONGEST_LOOK: Duration = Duration::from_millis(150);
 
 /// What is heard may take so much longer than the time that it plays, in all, before some of it is left out: far less than the half
 /// second that a device holds.
@@ -69,8 +75,10 @@ impl Client for Line {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     Running,
-    /// It has gone, or cannot be opened again, for this reason; it is tried again.
+    /// It has gone, gives nothing or cannot be opened again, for this reason; it is tried again.
     Away(String),
+    /// Its sample rate is another one, so that what was captured ends here; it is not tried again.
+    Changed(String),
     /// What it calls has panicked, and is not called again.
     Broken(String),
 }
@@ -98,14 +106,38 @@ pub struct Counts {
     pub broken: bool,
 }
 
+/// Whether a device still calls.
+struct Pulse {
+    calls: u64,
+    quiet: Duration,
+    looked: Instant,
+}
+
+impl Pulse {
+    fn new() -> Self {
+        Self { calls: 0, quiet: Duration::ZERO, looked: Instant::now() }
+    }
+
+    /// Looks whether calls have come; if none have for `patience`, returns for how long.
+    fn quiet_for(&mut self, calls: u64, patience: Duration) -> Option<Duration> {
+        let passed = std::mem::replace(&mut self.looked, Instant::now()).elapsed().min(LONGEST_LOOK);
+        self.quiet = if calls == self.calls { self.quiet + passed } else { Duration::ZERO };
+        self.calls = calls;
+        (self.quiet > patience).then_some(self.quiet)
+    }
+}
+
 struct Watched<C: Client> {
     wish: Wish,
     granted: Granted,
     seat: Seat<C>,
     state: State,
+    pulse: Pulse,
     /// Of the streams that have ended.
     before: Counts,
     tried: Instant,
+    /// A try that is under way, on a thread of its own: a server that stands still would hold it up.
+    opening: Option<Receiver<Result<Opened, DeviceError>>>,
 }
 
 impl<C: Client> Watched<C> {
@@ -113,7 +145,8 @@ impl<C: Client> Watched<C> {
         let granted = opened.granted().clone();
         let stream = opened.start(client).map_err(|(_, error)| error)?;
         let (seat, before) = (Seat::Running(stream), Counts::default());
-        Ok(Self { wish, granted, seat, state: State::Running, before, tried: Instant::now() })
+        let (state, pulse, tried) = (State::Running, Pulse::new(), Instant::now());
+        Ok(Self { wish, granted, seat, state, pulse, before, tried, opening: None })
     }
 
     fn counts(&self) -> Counts {
@@ -128,56 +161,85 @@ impl<C: Client> Watched<C> {
         }
     }
 
-    /// Looks whether the device is still there, and tries again if not. Meanwhile the client is told to `wait`.
+    /// Looks whether the device is still there and calls, and tries again if not. Meanwhile the client is told to `wait`.
     fn attend(&mut self, wait: impl Fn(&mut C)) {
-        if let Seat::Running(stream) = &self.seat
-            && let Some(why) = stream.ended()
-        {
-            self.before = Counts { departures: self.before.departures + 1, ..self.counts() };
-            self.state = State::Away(why);
-            if let Seat::Running(stream) = std::mem::replace(&mut self.seat, Seat::Broken) {
-                self.seat = stream.stop().map_or(Seat::Broken, Seat::Away);
-            }
-            if let (Seat::Broken, State::Away(why)) = (&self.seat, &self.state) {
-                self.state = State::Broken(why.clone());
+        if let Seat::Running(stream) = &self.seat {
+            self.granted.period_frames = stream.period_frames();
+            let period = self.granted.period_frames as f64 / f64::from(self.granted.sample_rate);
+            let patience = QUIET.max(Duration::from_secs_f64(QUIET_PERIODS * period));
+            let quiet = self.pulse.quiet_for(stream.calls(), patience);
+            let said = |quiet: Duration| Ending::Gone(format!("nothing came from it for {:.1} s", quiet.as_secs_f64()));
+            if let Some(ending) = stream.ended().or_else(|| quiet.map(said)) {
+                self.end(ending);
             }
         }
         if let Seat::Away(client) = &mut self.seat {
             wait(client);
-            if self.tried.elapsed() >= RETRY {
-                self.try_again();
-                self.tried = Instant::now();
-            }
+            self.try_again();
         }
     }
 
-    fn try_again(&mut self) {
-        let form = |granted: &Granted| (granted.sample_rate, granted.format, granted.channels);
-        let opened = match open(&self.wish) {
-            Ok(opened) if form(opened.granted()) == form(&self.granted) => opened,
-            Ok(opened) => {
-                self.state = State::Away(format!("it was {} and came back as {}", self.granted, opened.granted()));
-                return;
-            }
-            Err(error) => {
-                self.state = State::Away(error.to_string());
-                return;
-            }
+    /// The device runs no more.
+    fn end(&mut self, ending: Ending) {
+        self.before = Counts { departures: self.before.departures + 1, ..self.counts() };
+        self.tried = Instant::now();
+        let stopped = match std::mem::replace(&mut self.seat, Seat::Broken) {
+            Seat::Running(stream) => stream.stop(),
+            Seat::Away(client) => Some(client),
+            Seat::Broken => None,
         };
-        if let Seat::Away(client) = std::mem::replace(&mut self.seat, Seat::Broken) {
-            // Its period may be another one.
-            self.granted = opened.granted().clone();
-            match opened.start(client) {
-                Ok(stream) => {
-                    self.seat = Seat::Running(stream);
-                    self.state = State::Running;
-                }
-                Err((client, error)) => {
-                    self.seat = Seat::Away(client);
-                    self.state = State::Away(error.to_string());
+        (self.seat, self.state) = match (stopped, ending) {
+            (Some(client), Ending::Gone(why)) => (Seat::Away(client), State::Away(why)),
+            (Some(client), Ending::Changed(why)) => (Seat::Away(client), State::Changed(why)),
+            (None, ending) => (Seat::Broken, State::Broken(ending.to_string())),
+        };
+    }
+
+    fn try_again(&mut self) {
+        if matches!(self.state, State::Changed(_)) {
+            return;
+        }
+        let Some(opening) = &self.opening else {
+            if self.tried.elapsed() >= RETRY {
+                self.tried = Instant::now();
+                let (done, opening) = channel();
+                let wish = self.wish.clone();
+                // Nobody may wait for it any more; then what it opens is closed again.
+                let work = move || drop(done.send(open(&wish)));
+                if std::thread::Builder::new().name("isotherm-open".into()).spawn(work).is_ok() {
+                    self.opening = Some(opening);
                 }
             }
+            return;
+        };
+        let Ok(opened) = opening.try_recv() else { return };
+        self.opening = None;
+        self.tried = Instant::now();
+        match opened {
+            Ok(opened) => self.come_back(opened),
+            Err(error) => self.state = State::Away(error.to_string()),
         }
+    }
+
+    fn come_back(&mut self, opened: Opened) {
+        let granted = opened.granted().clone();
+        if granted.sample_rate != self.granted.sample_rate {
+            return self.end(Ending::Changed(changed(self.granted.sample_rate, granted.sample_rate)));
+        }
+        // A server's client may not have all its ports yet.
+        if (granted.format, granted.channels) != (self.granted.format, self.granted.channels) {
+            self.state = State::Away(format!("it was {} and came back as {granted}", self.granted));
+            return;
+        }
+        let Seat::Away(client) = std::mem::replace(&mut self.seat, Seat::Broken) else { return };
+        // Its period may be another one.
+        self.granted = granted;
+        self.pulse = Pulse::new();
+        (self.seat, self.state) = match opened.start(client) {
+            Ok(stream) => (Seat::Running(stream), State::Running),
+            Err((Some(client), error)) => (Seat::Away(client), State::Away(error.to_string())),
+            Err((None, error)) => (Seat::Broken, State::Broken(error.to_string())),
+        };
     }
 
     fn stop(self) -> (Option<C>, Counts) {
@@ -303,5 +365,30 @@ impl Session {
             heard = monitor;
         }
         (counts, heard)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_calls_nobody_is_told_within_a_second_and_a_program_that_was_held_blames_nobody() {
+        let look = Duration::from_millis(100);
+        assert!(QUIET + 2 * look < Duration::from_secs(1));
+        let mut pulse = Pulse::new();
+        // The program was held for longer than that, between two looks.
+        pulse.looked = Instant::now().checked_sub(10 * QUIET).unwrap();
+        assert_eq!(pulse.quiet_for(0, QUIET), None);
+        let mut looks = 0;
+        let quiet = loop {
+            pulse.looked = Instant::now().checked_sub(look).unwrap();
+            looks += 1;
+            if let Some(quiet) = pulse.quiet_for(0, QUIET) {
+                break quiet;
+            }
+        };
+        assert!(quiet > QUIET && looks <= 8, "{quiet:?} after {looks} looks");
+        assert_eq!(pulse.quiet_for(1, QUIET), None, "it calls again");
     }
 }

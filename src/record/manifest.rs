@@ -16,6 +16,9 @@ pub const NEW_FILE: &str = "take.json.new";
 /// The version that this program writes and reads.
 pub const VERSION: u32 = 1;
 
+/// The words for a take in which nothing is.
+pub const NO_FRAMES: &str = "the take has no frames: nothing came to be recorded";
+
 /// How far a take is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -176,6 +179,7 @@ impl Manifest {
     pub fn loss(&self) -> Option<String> {
         let (frames, gaps) = (self.lost_frames(), self.gaps.len());
         let lost = (frames > 0).then(|| format!("{frames} frames were lost in {gaps} gaps; take.json says where"));
+        let lost = lost.or_else(|| (self.frames == 0).then(|| NO_FRAMES.into()));
         match (self.error.clone(), lost) {
             (Some(error), Some(lost)) => Some(format!("{error}; {lost}")),
             (error, lost) => error.or(lost),

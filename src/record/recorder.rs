@@ -38,6 +38,7 @@ const QUIET: &str = "by silence";
 const BY_HAND: &str = "by hand";
 const CLOSED: &str = "with its recorder";
 const BY_ERROR: &str = "by an error";
+const BY_SOURCE: &str = "by its source";
 
 /// A channel that is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -312,6 +313,11 @@ impl Recorder {
     /// The take ends now; the recorder waits for the next start.
     pub fn stop(&self) {
         self.tell(Event::Stop);
+    }
+
+    /// The source has ended for this reason, which is the take's error: it is whole up to the last frame that was given.
+    pub fn source_ended(&self, why: impl Into<String>) {
+        self.tell(Event::End(why.into()));
     }
 
     /// A marker, now; without a name it gets a number.
@@ -590,10 +596,15 @@ impl Worker {
                 (Event::Start, None) => self.start(),
                 (Event::Stop, Some(_)) => self.finish(BY_HAND, None),
                 (Event::Mark(name), Some(running)) => running.take.mark(self.position - running.first, name),
+                (Event::End(what), Some(running)) => {
+                    // First: an error takes along what is in no file yet.
+                    let written = running.take.refresh(false);
+                    self.finish(BY_SOURCE, Some(written.err().unwrap_or(TakeError::Source { what })));
+                }
                 (Event::Gap(frames, reason), _) => self.known_gap = (self.position + frames, reason),
                 (Event::Describe(description), None) => self.describe(*description),
                 (Event::Describe(description), Some(_)) => self.described = Some(description),
-                (Event::Start, Some(_)) | (Event::Stop | Event::Mark(_), None) => {}
+                (Event::Start, Some(_)) | (Event::Stop | Event::Mark(_) | Event::End(_), None) => {}
             }
         }
     }

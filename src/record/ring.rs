@@ -33,6 +33,8 @@ pub(super) enum Event {
     Start,
     Stop,
     Mark(Option<String>),
+    /// The source has ended, for this reason: so does the take.
+    End(String),
     /// Takes that begin from here on are called otherwise.
     Describe(Box<Description>),
     /// So many frames from here on will not come, and why.

@@ -7,7 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::TakeError;
-use super::manifest::{Gap, Manifest, Part, State, Stem};
+use super::manifest::{Gap, Manifest, NO_FRAMES, Part, State, Stem};
 use super::name::file_name;
 use super::take::{ALL, description, hex, is_full_scale};
 use super::wav::Header;
@@ -58,6 +58,9 @@ impl<'a> Check<'a> {
         if m.stems.is_empty() || m.sample_rate == 0 {
             self.problems.push(format!("the manifest has {} stems at {} Hz; expected 1 or more", m.stems.len(), m.sample_rate));
             return;
+        }
+        if m.frames == 0 {
+            self.problems.push(NO_FRAMES.into());
         }
         let lengths: Vec<u64> = m.stems[0].parts.iter().map(|part| part.frames).collect();
         // What lies may be of any size.

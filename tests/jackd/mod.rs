@@ -54,11 +54,13 @@ impl Drop for Process {
     }
 }
 
-/// A JACK server of our own, without sound card.
+/// A JACK server of our own, without sound card: jackd, or PipeWire.
 pub struct Server {
     pub name: String,
     pub folder: TempDir,
     pub jackd: Process,
+    /// Programs are run by this one.
+    pub through: Option<&'static str>,
     /// A client of it, which is ended first.
     pub player: Option<Process>,
 }
@@ -72,7 +74,7 @@ impl Server {
             println!("skipped: there is no jackd; cargo xtask setup installs it");
             return None;
         };
-        let server = Self { name, folder, jackd, player: None };
+        let server = Self { name, folder, jackd, through: None, player: None };
         server.wait_for("system");
         Some(server)
     }
@@ -86,8 +88,12 @@ impl Server {
     }
 
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+        let mut command = Command::new(self.through.unwrap_or(program));
+        command.args(self.through.map(|_| program));
         command.env("JACK_DEFAULT_SERVER", &self.name).current_dir(self.folder.path());
+        if self.through.is_some() {
+            command.env("XDG_RUNTIME_DIR", self.folder.path());
+        }
         let own = self.folder.path().join("sim.conf");
         command.env("ALSA_CONFIG_PATH", format!("/usr/share/alsa/alsa.conf:{}", own.display()));
         command
@@ -133,7 +139,10 @@ impl Drop for Server {
             player.end();
         }
         // Told to end, it takes its traces in /dev/shm along.
-        self.jackd.signal(Signal::SIGTERM);
+        if self.jackd.0.try_wait().is_ok_and(|status| status.is_none()) {
+            self.jackd.signal(Signal::SIGCONT);
+            self.jackd.signal(Signal::SIGTERM);
+        }
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(5) && self.jackd.0.try_wait().is_ok_and(|status| status.is_none()) {
             std::thread::sleep(Duration::from_millis(20));
@@ -162,7 +171,7 @@ pub fn finish(mut process: Process) -> Output {
 pub fn report(output: &Output) -> Value {
     let text = String::from_utf8_lossy(&output.stdout);
     serde_json::from_str(text.lines().last().unwrap_or_default())
-        .unwrap_or_else(|e| panic!("{e}: {text} {}", String::from_utf8_lossy(&output.stderr)))
+        .unwrap_or_else(|e| panic!("{e}: {}: {text} {}", output.status, String::from_utf8_lossy(&output.stderr)))
 }
 
 /// The one line of a failure.

@@ -167,6 +167,31 @@ const PACKAGES: &[Package] = &[
         pacman: "alsa-plugins",
         brew: "",
     },
+    // PipeWire is the JACK server of most desktops.
+    Package {
+        probe: Probe::Program("pipewire"),
+        purpose: Purpose::Test,
+        apt: "pipewire",
+        dnf: "pipewire",
+        pacman: "pipewire",
+        brew: "",
+    },
+    Package {
+        probe: Probe::Program("pw-metadata"),
+        purpose: Purpose::Test,
+        apt: "pipewire-bin",
+        dnf: "pipewire-utils",
+        pacman: "pipewire",
+        brew: "",
+    },
+    Package {
+        probe: Probe::Program("pw-jack"),
+        purpose: Purpose::Test,
+        apt: "pipewire-jack",
+        dnf: "pipewire-jack-audio-connection-kit",
+        pacman: "pipewire-jack",
+        brew: "",
+    },
     // Reads and writes WAV files independently of this repository.
     Package { probe: Probe::Program("sox"), purpose: Purpose::Test, apt: "sox", dnf: "sox", pacman: "sox", brew: "sox" },
     // So do libsndfile ...

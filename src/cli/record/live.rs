@@ -176,10 +176,15 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         session.attend();
         let health = recorder.health();
         watch.tell(&health, session.state(), console.as_ref());
+        if let State::Changed(why) = session.state() {
+            recorder.source_ended(why);
+            break;
+        }
         if health.phase == Phase::Armed && ends_with_take && !recorder.takes().is_empty() {
             break;
         }
     }
+    let state = session.state().clone();
     let (seen, heard) = session.stop();
     let takes = recorder.close();
     let seconds = started.elapsed().as_secs_f64();
@@ -192,6 +197,10 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let mut lost = losses(&takes);
     if seen.broken {
         lost = Some("the capture broke".into());
+    }
+    if let (State::Changed(why), None) = (state, &lost) {
+        // No take ran, so none says it.
+        lost = Some(format!("{}: {why}", granted.device));
     }
     let dropped = counts.map_or(0, |counts| counts.dropped_frames());
     if json {
@@ -271,6 +280,7 @@ impl<'a> Watch<'a> {
         let mut device = match state {
             State::Running => "device running".to_string(),
             State::Away(why) => format!("DEVICE AWAY: {why}"),
+            State::Changed(why) => format!("DEVICE CHANGED: {why}"),
             State::Broken(why) => format!("BROKEN: {why}"),
         };
         if let Some(console) = console {
