@@ -36,8 +36,6 @@ pub use verify::{Verified, verify};
 /// Why a take cannot be made, checked or recovered. Every message is one line.
 #[derive(Debug, Error)]
 pub enum TakeError {
-    #[error("{}: it exists already; nothing of it was touched", .folder.display())]
-    Exists { folder: PathBuf },
     #[error("cannot {action} {}: {source}", .path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("{}: it is no manifest of a take: {what}", .path.display())]

@@ -268,7 +268,7 @@ impl Recorder {
     /// Allocates everything and starts the disk thread. With [`Start::Now`] the take's folder exists afterwards.
     ///
     /// # Errors
-    /// A setting that cannot be, a folder that cannot be written, a take that exists.
+    /// A setting that cannot be, a folder that cannot be written.
     pub fn open(settings: Settings) -> Result<(Self, Writer), TakeError> {
         Self::open_on(Box::new(System), settings)
     }
@@ -282,7 +282,7 @@ impl Recorder {
         let folder = settings.folder.clone();
         check_folder(&folder)?;
         let take = match settings.start {
-            Start::Now => Some(Take::create(&settings, &*disk, Local::now(), 0, false)?),
+            Start::Now => Some(Take::create(&settings, &*disk, Local::now(), 0)?),
             _ => None,
         };
         let ring_frames = settings.frames(settings.buffer_seconds).max(1) as usize;
@@ -704,7 +704,8 @@ impl Worker {
         let ago = TimeDelta::from_std(Duration::from_secs_f64(ago as f64 / f64::from(self.settings.sample_rate)));
         let started = Local::now() - ago.unwrap_or_default();
         self.error = None;
-        match Take::create(&self.settings, &*self.disk, started, held, true) {
+        self.settle(first);
+        match Take::create(&self.settings, &*self.disk, started, held) {
             Ok(take) => self.run_take(take, first),
             Err(error) => {
                 self.error = Some(error.to_string());

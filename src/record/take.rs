@@ -62,16 +62,15 @@ pub struct Take {
 }
 
 impl Take {
-    /// Makes the folder, the manifest and the first files. If `numbered`, a folder that exists is evaded by a number.
+    /// Makes the folder, the manifest and the first files. A folder that exists is evaded by a number.
     ///
     /// # Errors
-    /// [`TakeError::Exists`], or the system's; then nothing is left.
+    /// The system's; then nothing is left.
     pub fn create(
         settings: &Settings,
         disk: &dyn Disk,
         started: DateTime<Local>,
         pre_roll_frames: u64,
-        numbered: bool,
     ) -> Result<Self, TakeError> {
         fs::create_dir_all(&settings.folder).map_err(|e| TakeError::io("create", &settings.folder, e))?;
         let base = format!("{} {}", started.format("%Y-%m-%dT%H-%M-%S"), settings.name);
@@ -81,8 +80,7 @@ impl Take {
             let folder = settings.folder.join(name);
             match fs::create_dir(&folder) {
                 Ok(()) => break folder,
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && numbered => number += 1,
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(TakeError::Exists { folder }),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => number += 1,
                 Err(e) => return Err(TakeError::io("create", &folder, e)),
             }
         };
