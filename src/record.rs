@@ -28,8 +28,8 @@ use thiserror::Error;
 
 pub use manifest::{DeskTrack, Manifest};
 pub use name::{check_name, stem_names};
-pub use recorder::{Channel, Health, Light, Phase, Recorder, Settings, Start, Stop};
-pub use recover::{Recovered, recover};
+pub use recorder::{Channel, Health, Light, Phase, Recorder, Settings, SourceChange, Start, Stop};
+pub use recover::{Recovered, recover, recover_while, unfinished, unfinished_text};
 pub use ring::{Block, Word, Writer};
 pub use verify::{Verified, verify};
 

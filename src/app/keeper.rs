@@ -421,7 +421,10 @@ impl Worker {
                 self.start();
                 self.record_soon = self.live.is_some();
             }
-            TakeAction::Record(false) => self.deck.stop(),
+            TakeAction::Record(false) => {
+                self.desk_changed();
+                self.deck.stop();
+            }
             TakeAction::Mark => self.deck.mark(),
             TakeAction::Setup(setup) => self.kept.takes = setup,
         }
@@ -537,6 +540,7 @@ impl Worker {
         if counts.broken {
             self.lost.push("the capture broke".into());
         }
+        self.desk_changed();
         // The slots are freed here.
         drop(heard);
         self.deck.end();
@@ -711,11 +715,7 @@ impl Worker {
         self.whose = format!("{} '{}', firmware {}", desk.model(), desk.name(), desk.firmware());
         let tracks = desk.tracks();
         let numbers: Vec<usize> = (1..=tracks.len()).collect();
-        let strip = |(name, track): (String, Track)| FromDesk {
-            name,
-            colour: track.strip().colour,
-            track: DeskTrack { source: track.source, colour: track.colour.map(|colour| colour.to_string()), note: track.flag },
-        };
+        let strip = |(name, track): (String, Track)| FromDesk { name, colour: track.strip().colour, track: track.entry() };
         self.strips = desk.names(&numbers).into_iter().zip(tracks).map(strip).collect();
     }
 
@@ -728,7 +728,21 @@ impl Worker {
         };
         let status = watch.status();
         let well = status.connected;
+    /// What the desk changed goes to the take, and into the log.
+    fn desk_changed(&mut self) {
+        let changes = self.watch.as_ref().map(Watch::changes).unwrap_or_default();
+        let Some(first) = changes.first() else { return };
+        let said = |text: &Option<String>| text.as_ref().map_or("nothing".into(), |text| format!("'{text}'"));
+        let more = if changes.len() > 1 { format!(" (and {} more changes)", changes.len() - 1) } else { String::new() };
+        let (channel, what, from, to) = (first.source + 1, first.what, said(&first.from), said(&first.to));
+        let line = format!("desk: channel {channel}: the {what} was {from} and is {to}{more}");
+        let alarm = self.deck.is_recording() && changes.iter().any(|change| change.what == "source");
+        self.deck.change(changes);
+        self.say(line, alarm);
+    }
+
         let text =
+        self.desk_changed();
             if well { format!("{} connected", self.whose) } else { format!("lost for {:.0} s", status.last_seen.as_secs_f64()) };
         if self.desk.as_ref().is_some_and(|(_, was)| *was != well) {
             lines.push((if well { "desk: back".into() } else { "desk: lost; the recording goes on".into() }, !well));

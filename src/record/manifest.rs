@@ -48,6 +48,34 @@ pub struct Marker {
 
 /// A file: the whole sound or, if it was split, a part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Something that became different about a stem's source during the take, as a desk told it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The frame that was recorded when the desk said it, counted from the take's first.
+    pub position: u64,
+    /// Where the desk was not heard, or read anew, the change came between this frame and `position`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// The stem's number.
+    pub stem: usize,
+    /// `source`, `name`, `colour` or `note`: see [`DeskTrack`]. The stem keeps its own name.
+    pub what: String,
+    /// None for nothing.
+    pub from: Option<String>,
+    pub to: Option<String>,
+}
+
+/// Something that nobody can know about the take, because its recording was cut off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unknown {
+    /// The first frame that it concerns, counted from the take's first; the take's length for sound behind its end.
+    pub position: u64,
+    /// How many, as far as the disk kept up.
+    pub frames: u64,
+    /// In one line.
+    pub reason: String,
+}
+
 pub struct Part {
     pub file: String,
     pub frames: u64,
@@ -119,6 +147,12 @@ pub struct Manifest {
     pub markers: Vec<Marker>,
     pub stems: Vec<Stem>,
     /// Files with all channels.
+    /// What a desk changed meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+    /// What is not known; nothing unless the take was cut off and recovered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<Unknown>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interleaved: Vec<Part>,
     /// Why it ended; empty while it is being written.
@@ -200,6 +234,9 @@ impl Manifest {
 
     /// Reads the manifest in `folder`. [control thread]
     ///
+        let changes =
+            if self.changes.is_empty() { String::new() } else { format!(", {} changes on the desk", self.changes.len()) };
+        let unknown = self.not_known().map_or(String::new(), |what| format!("; not known: {what}"));
     /// # Errors
     /// If there is none, or it is none of this version.
     pub fn load(folder: &Path) -> Result<Self, TakeError> {

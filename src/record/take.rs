@@ -8,12 +8,12 @@ use chrono::{DateTime, Local, SecondsFormat, Timelike};
 use sha2::{Digest, Sha256};
 
 use super::disk::{Disk, Medium};
-use super::manifest::{FILE, Gap, Manifest, Marker, Part, State, Stem, VERSION};
+use super::manifest::{Change, FILE, Gap, Manifest, Marker, Part, State, Stem, VERSION};
 use super::name::file_name;
 use super::pcm::{Converter, Counts};
 use super::ring::View;
 use super::wav::{Cue, Description, WavWriter, tail};
-use super::{Settings, TakeError};
+use super::{Settings, SourceChange, TakeError};
 use crate::audio::Format;
 
 /// Frames that are gathered before they go to the files at once: 96 KiB of a 24-bit stem.
@@ -119,6 +119,8 @@ impl Take {
             stretched: 0,
             gaps: Vec::new(),
             markers: Vec::new(),
+            changes: Vec::new(),
+            unknown: Vec::new(),
             stems: (1..)
                 .zip(&settings.channels)
                 .map(|(number, channel)| Stem {
@@ -253,6 +255,20 @@ impl Take {
         self.dirty = true;
     }
 
+    /// What became different about a channel of the source: for each stem of it.
+    pub fn change(&mut self, position: u64, since: Option<u64>, change: &SourceChange) {
+        let stems = self.manifest.stems.iter().filter(|stem| stem.channel == change.source + 1).map(|stem| stem.number);
+        self.manifest.changes.extend(stems.map(|stem| Change {
+            position,
+            since: since.filter(|since| *since < position),
+            stem,
+            what: change.what.into(),
+            from: change.from.clone(),
+            to: change.to.clone(),
+        }));
+        self.dirty = true;
+    }
+
     /// Sets how often the buffer was stretched during this take.
     pub fn stretched(&mut self, times: u64) {
         self.dirty |= self.manifest.stretched != times;
@@ -294,6 +310,7 @@ impl Take {
             self.manifest.markers.retain(|marker| marker.position <= end);
         }
         let closed = self.close_part(cut);
+            self.manifest.changes.retain(|change| change.position <= end);
         error = error.or(closed.err());
         self.manifest.state = State::Finished;
         self.manifest.ended = ended.into();

@@ -7,7 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::TakeError;
-use super::manifest::{Gap, Manifest, Part, State, Stem};
+use super::manifest::{Change, Gap, Manifest, Part, State, Stem};
 use super::name::file_name;
 use super::take::{ALL, description, hex, is_full_scale};
 use super::wav::Header;
@@ -99,6 +99,17 @@ impl<'a> Check<'a> {
         }
     }
 
+        for change in &m.changes {
+            let since = change.since.unwrap_or(change.position);
+            if change.position > m.frames || since > change.position || !(1..=m.stems.len()).contains(&change.stem) {
+                let Change { position, stem, .. } = change;
+                self.problems.push(format!(
+                    "a change of stem {stem} at frame {position} is not within {} stems of {} frames",
+                    m.stems.len(),
+                    m.frames
+                ));
+            }
+        }
     /// The parts of one stem, or of the file with all channels.
     fn parts(&mut self, stem: Option<&'a Stem>, parts: &'a [Part], lengths: &[u64]) {
         let (number, name) = stem.map_or(ALL, |stem| (stem.number, stem.name.as_str()));

@@ -175,6 +175,9 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         std::thread::sleep(LOOK);
         session.attend();
         let health = recorder.health();
+        if let Some(console) = &console {
+            console.attend(&recorder);
+        }
         watch.tell(&health, session.state(), console.as_ref());
         if health.phase == Phase::Armed && ends_with_take && !recorder.takes().is_empty() {
             break;
@@ -182,6 +185,9 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let (seen, heard) = session.stop();
     let takes = recorder.close();
+    if let Some(console) = &console {
+        console.attend(&recorder);
+    }
     let seconds = started.elapsed().as_secs_f64();
     let share = (processor_seconds() - busy) / seconds;
     let file = match (sink, heard.and_then(Monitor::into_file)) {
