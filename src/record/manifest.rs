@@ -13,8 +13,10 @@ use crate::audio::Format;
 pub const FILE: &str = "take.json";
 /// Its name while it is being written.
 pub const NEW_FILE: &str = "take.json.new";
-/// The version that this program writes and reads.
+/// The version that this program writes and reads. A field that an older program may pass over, and a manifest may lack, leaves it as it is.
 pub const VERSION: u32 = 1;
+/// What is not known of a take that was cut off.
+const UNKNOWN_END: &str = "what came in the last second before the recording was cut off (more if the disk was slow just then) may not have reached the disk";
 
 /// How far a take is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,8 +48,6 @@ pub struct Marker {
     pub name: String,
 }
 
-/// A file: the whole sound or, if it was split, a part of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 /// Something that became different about a stem's source during the take, as a desk told it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
@@ -76,6 +76,8 @@ pub struct Unknown {
     pub reason: String,
 }
 
+/// A file: the whole sound or, if it was split, a part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     pub file: String,
     pub frames: u64,
@@ -145,14 +147,14 @@ pub struct Manifest {
     pub stretched: u64,
     pub gaps: Vec<Gap>,
     pub markers: Vec<Marker>,
-    pub stems: Vec<Stem>,
-    /// Files with all channels.
     /// What a desk changed meanwhile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
     /// What is not known; nothing unless the take was cut off and recovered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Unknown>,
+    pub stems: Vec<Stem>,
+    /// Files with all channels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interleaved: Vec<Part>,
     /// Why it ended; empty while it is being written.
@@ -216,12 +218,27 @@ impl Manifest {
         }
     }
 
+    /// What is not known of the take, in one line; none if all is known.
+    #[must_use]
+    pub fn not_known(&self) -> Option<String> {
+        let reasons: Vec<&str> = self.unknown.iter().map(|unknown| unknown.reason.as_str()).collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+
+    /// Says that up to a second is not known behind the end.
+    pub(super) fn end_is_unknown(&mut self) {
+        self.unknown.push(Unknown { position: self.frames, frames: self.sample_rate.into(), reason: UNKNOWN_END.into() });
+    }
+
     /// The take in one line.
     #[must_use]
     pub fn summary(&self) -> String {
         let Self { stems, frames, stretched, gaps, .. } = self;
+        let changes =
+            if self.changes.is_empty() { String::new() } else { format!(", {} changes on the desk", self.changes.len()) };
+        let unknown = self.not_known().map_or(String::new(), |what| format!("; not known: {what}"));
         format!(
-            "{} stems, {frames} frames, {:.3} s, {} overs, {} NaNs, {} lost frames in {} gaps, buffer stretched {stretched} times; ended {}",
+            "{} stems, {frames} frames, {:.3} s, {} overs, {} NaNs, {} lost frames in {} gaps, buffer stretched {stretched} times{changes}; ended {}{unknown}",
             stems.len(),
             self.seconds(),
             self.overs(),
@@ -234,9 +251,6 @@ impl Manifest {
 
     /// Reads the manifest in `folder`. [control thread]
     ///
-        let changes =
-            if self.changes.is_empty() { String::new() } else { format!(", {} changes on the desk", self.changes.len()) };
-        let unknown = self.not_known().map_or(String::new(), |what| format!("; not known: {what}"));
     /// # Errors
     /// If there is none, or it is none of this version.
     pub fn load(folder: &Path) -> Result<Self, TakeError> {
@@ -252,7 +266,23 @@ impl Manifest {
         if version != VERSION {
             return Err(broken(format!("version: found {version}, expected {VERSION}")));
         }
-        serde_json::from_str(&text).map_err(|e| broken(e.to_string()))
+        let mut manifest: Self = serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
+        // Recovered before manifests said so.
+        if manifest.state == State::Recovered && manifest.unknown.is_empty() {
+            manifest.end_is_unknown();
+        }
+        Ok(manifest)
+    }
+
+    /// How far the take in `folder` is; none if there is no manifest that says so. [control thread]
+    pub(super) fn state_in(folder: &Path) -> Option<State> {
+        #[derive(Deserialize)]
+        struct Stands {
+            version: u32,
+            state: State,
+        }
+        let Stands { version, state } = serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok()?;
+        (version == VERSION).then_some(state)
     }
 
     /// Writes the manifest into `folder`: the old one stays until the new one is whole. [disk thread]

@@ -298,8 +298,10 @@ impl Take {
     pub fn finish(mut self, ended: &str, error: Option<TakeError>) -> (PathBuf, Manifest) {
         let mut error = error.or_else(|| self.flush().err());
         let cut = error.is_some();
-        self.reserve = None;
-        let _ = fs::remove_file(self.folder.join(RESERVE_FILE));
+        // Its room is free at once; its lock holds until the manifest says that the take is finished.
+        if let Some(reserve) = &self.reserve {
+            let _ = reserve.set_len(0);
+        }
         if cut {
             self.waiting = 0;
             let end = self.manifest.frames;
@@ -308,9 +310,9 @@ impl Take {
                 gap.frames > 0
             });
             self.manifest.markers.retain(|marker| marker.position <= end);
+            self.manifest.changes.retain(|change| change.position <= end);
         }
         let closed = self.close_part(cut);
-            self.manifest.changes.retain(|change| change.position <= end);
         error = error.or(closed.err());
         self.manifest.state = State::Finished;
         self.manifest.ended = ended.into();
@@ -320,6 +322,8 @@ impl Take {
         if let Err(unsaved) = self.save() {
             self.manifest.error.get_or_insert_with(|| told(&unsaved));
         }
+        self.reserve = None;
+        let _ = fs::remove_file(self.folder.join(RESERVE_FILE));
         (self.folder, self.manifest)
     }
 
