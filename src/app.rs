@@ -5,6 +5,7 @@
 //! nothing; the rack's workshop makes slots.
 
 mod keeper;
+mod leftovers;
 mod settings;
 mod take;
 mod window;
@@ -131,12 +132,12 @@ pub fn run(options: &Options, interrupted: &Arc<AtomicBool>) -> Result<Ended, St
     }
 }
 
-/// The keeper of this program, for its end.
 /// What ends the program now shall not wait for the disk: a take is left as it is. [any thread]
 pub fn abandon() {
     *KEEPER.lock().unwrap_or_else(PoisonError::into_inner) = Weak::new();
 }
 
+/// The keeper of this program, for its end.
 static KEEPER: Mutex<Weak<Keeper>> = Mutex::new(Weak::new());
 
 /// Xlib ends the program when its display is gone: the take is finished then, too.

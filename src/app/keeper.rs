@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use chrono::Local;
 
 use super::Ended;
+use super::leftovers::Leftovers;
 use super::settings::{Kept, Strip, save};
 use super::take::{Deck, Finished, Given};
 use crate::desk::{Desk, Patience, Track, Watch};
 use crate::device::{self, Capture, Effect, Feed, Granted, Host, Monitor, Session, Sides, State, Wish};
 use crate::dsp::{Block, Spec};
 use crate::graph::Meter;
-use crate::plugin::{Rack, Voice};
+use crate::plugin::{Rack, Voice, take_folder};
 use crate::record::{Channel, DeskTrack, stem_names};
 use crate::ui::{
     DeviceSetup, DeviceStage, DeviceView, Level, LogLine, ProgramAction, ProgramView, StripView, TakeAction, TakeView,
@@ -222,6 +223,7 @@ struct Worker {
     /// Counts the starts.
     starts: u64,
     deck: Deck,
+    leftovers: Leftovers,
     /// A take is to start when the desk has answered.
     record_soon: bool,
     /// A desk was asked and has not answered yet.
@@ -308,6 +310,7 @@ impl Worker {
             starting: false,
             starts: 0,
             deck: Deck::new(),
+            leftovers: Leftovers::new(),
             record_soon: false,
             asking: false,
             watch: None,
@@ -389,6 +392,11 @@ impl Worker {
             ProgramAction::List => self.list(),
             ProgramAction::Start => self.start(),
             ProgramAction::Stop => self.stop(),
+            ProgramAction::Recover(take) => {
+                if let Err(error) = self.leftovers.recover(&take, self.deck.is_recording()) {
+                    self.say(error, true);
+                }
+            }
             ProgramAction::Arm { channel, on } => {
                 if let Some(strip) = self.kept.strips.get_mut(channel) {
                     strip.armed = on;
@@ -532,6 +540,7 @@ impl Worker {
 
     /// Stops the device and finishes the take.
     fn stop(&mut self) {
+        self.desk_changed();
         (self.watch, self.desk, self.asking, self.record_soon) = (None, None, false, false);
         self.strips.clear();
         let Some(live) = self.live.take() else { return };
@@ -540,7 +549,6 @@ impl Worker {
         if counts.broken {
             self.lost.push("the capture broke".into());
         }
-        self.desk_changed();
         // The slots are freed here.
         drop(heard);
         self.deck.end();
@@ -604,6 +612,7 @@ impl Worker {
             self.lost.push(format!("no take: {error}"));
         }
         self.ended(seen.ended);
+        lines.extend(self.leftovers.attend(&take_folder(&self.kept.takes), self.deck.is_recording()));
         let left = self.deck.seconds_left().filter(|_| self.deck.is_recording());
         while let Some(seconds) = left.filter(|left| LOW_SECONDS.get(self.low).is_some_and(|low| left < low)) {
             lines.retain(|(line, _)| !line.starts_with("the disk"));
@@ -719,15 +728,6 @@ impl Worker {
         self.strips = desk.names(&numbers).into_iter().zip(tracks).map(strip).collect();
     }
 
-    fn attend_desk(&mut self, lines: &mut Vec<(String, bool)>) {
-        let Some(watch) = &self.watch else {
-            if self.asking {
-                self.desk = Some(("asking".into(), true));
-            }
-            return;
-        };
-        let status = watch.status();
-        let well = status.connected;
     /// What the desk changed goes to the take, and into the log.
     fn desk_changed(&mut self) {
         let changes = self.watch.as_ref().map(Watch::changes).unwrap_or_default();
@@ -741,8 +741,17 @@ impl Worker {
         self.say(line, alarm);
     }
 
-        let text =
+    fn attend_desk(&mut self, lines: &mut Vec<(String, bool)>) {
         self.desk_changed();
+        let Some(watch) = &self.watch else {
+            if self.asking {
+                self.desk = Some(("asking".into(), true));
+            }
+            return;
+        };
+        let status = watch.status();
+        let well = status.connected;
+        let text =
             if well { format!("{} connected", self.whose) } else { format!("lost for {:.0} s", status.last_seen.as_secs_f64()) };
         if self.desk.as_ref().is_some_and(|(_, was)| *was != well) {
             lines.push((if well { "desk: back".into() } else { "desk: lost; the recording goes on".into() }, !well));
@@ -825,7 +834,7 @@ impl Worker {
         });
         let strips: Vec<StripView> = strips.collect();
         let take = self.deck.view(&self.kept.takes, strips.iter().filter(|strip| strip.armed).count());
-        let view = ProgramView { device, recording: take.recording, strips, log: self.log.clone() };
+        let view = ProgramView { device, recording: take.recording, strips, left: self.leftovers.view(), log: self.log.clone() };
         let mut told = lock(&self.told);
         told.failed = self.error.is_some() && live.is_none();
         told.view = view;

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{Failure, format, format_argument, number, say, whole};
 use crate::audio::{Format, NonFinite, wav};
 use crate::record::pcm::Words;
-use crate::record::{Channel, Health, Light, Manifest, Phase, Recorder, Settings, Start, Stop, Writer};
+use crate::record::{self, Channel, Health, Light, Manifest, Phase, Recorder, Settings, Start, Stop, Writer};
 
 /// Frames that are read from a source at a time when `--fast` lets it.
 const FAST_FRAMES: usize = 4096;
@@ -96,6 +96,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let block = if fast { FAST_FRAMES } else { whole("block", text(matches, "block"), 1, 1 << 20)? };
     let (json, memory, rate) = (matches.get_flag("json"), settings.memory_bytes(), settings.sample_rate);
     let (stems, format) = (settings.channels.len(), settings.format);
+    let unfinished = tell_unfinished(&settings.folder, json);
     let (recorder, mut writer) = Recorder::open(settings).map_err(Failure::failed)?;
     let level = recorder.level();
     if !json {
@@ -113,7 +114,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if json {
         say(json!({
             "conversion": level.to_string(), "memory_bytes": memory, "takes": takes_json(&takes),
-            "seconds": started.elapsed().as_secs_f64(), "lost": lost.is_some(),
+            "seconds": started.elapsed().as_secs_f64(), "lost": lost.is_some(), "unfinished": unfinished,
         }));
     } else {
         tell_takes(&takes);
@@ -181,15 +182,15 @@ fn feed(source: &mut Source, recorder: &Recorder, writer: &mut Writer, rate: Opt
 
 /// Becomes true when Ctrl-C is pressed, or the program is told to end.
 pub fn interruption() -> Arc<AtomicBool> {
-    let interrupted = Arc::new(AtomicBool::new(false));
     interruption_or(|| ())
 }
 
 /// As [`interruption`]; `leave` is called before the program ends without waiting for the disk.
 pub fn interruption_or(leave: impl Fn() + Send + 'static) -> Arc<AtomicBool> {
+    let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
-    let interrupt = move || {
     let mut patience = Patience::default();
+    let interrupt = move || {
         flag.store(true, Ordering::Relaxed);
         if patience.is_at_its_end(Instant::now()) {
             // What is on the disk is what `recover` finds.
@@ -206,7 +207,6 @@ pub fn interruption_or(leave: impl Fn() + Send + 'static) -> Arc<AtomicBool> {
     interrupted
 }
 
-fn light(health: &Health) -> String {
 /// Tells one wish to end, which may come as several signals (`timeout -s INT` sends one to the program and one to its group; a service
 /// manager SIGTERM and SIGHUP), from the wish not to wait any longer.
 #[derive(Default)]
@@ -243,6 +243,7 @@ fn tell_unfinished(folder: &Path, json: bool) -> Vec<String> {
     takes.iter().map(|take| take.display().to_string()).collect()
 }
 
+fn light(health: &Health) -> String {
     match health.light {
         Light::Green => "ok".into(),
         Light::Yellow => format!("stretched {}", health.stretched),
