@@ -5,6 +5,7 @@
 //! nothing; the rack's workshop makes slots.
 
 mod keeper;
+mod leftovers;
 mod settings;
 mod take;
 mod window;
@@ -129,6 +130,11 @@ pub fn run(options: &Options, interrupted: &Arc<AtomicBool>) -> Result<Ended, St
         Some(error) if ended.lost.is_none() => Err(error),
         _ => Ok(ended),
     }
+}
+
+/// What ends the program now shall not wait for the disk: a take is left as it is. [any thread]
+pub fn abandon() {
+    *KEEPER.lock().unwrap_or_else(PoisonError::into_inner) = Weak::new();
 }
 
 /// The keeper of this program, for its end.

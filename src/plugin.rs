@@ -24,7 +24,7 @@ use models::{Holder, Wish};
 use params::Bank;
 pub use rack::{Rack, RackState, Voice};
 use record::{Deck, Takes};
-pub use record::{settings as take_settings, view as take_view};
+pub use record::{folder as take_folder, settings as take_settings, view as take_view};
 use workshop::{FREE, LOAD, Orders, RECORD, REMAKE, TOSS, Workshop};
 
 /// The most channels of a layout.

@@ -5,8 +5,8 @@
 //! tells how it goes ([`Health`]). All positions are frames, counted from the first that the writer was given.
 //!
 //! A take is a folder: a file per channel and `take.json` ([`Manifest`]), which says what was captured, what was clipped, and what
-//! was lost and where. [`verify`] checks every word of it; [`recover`] makes a take whole that was left behind by a crash. While it
-//! grows, a take on disk is at most a second behind, and its files are playable.
+//! was lost and where. [`verify`] checks every word of it; [`unfinished`] finds takes that a crash left behind, and [`recover`] makes
+//! one whole. While it grows, a take on disk is at most a second behind, and its files are playable.
 //!
 //! Frames that find the ring full are lost in all stems alike: silence of their length is written, and the gap is listed.
 
@@ -28,16 +28,14 @@ use thiserror::Error;
 
 pub use manifest::{DeskTrack, Manifest};
 pub use name::{check_name, stem_names};
-pub use recorder::{Channel, Health, Light, Phase, Recorder, Settings, Start, Stop};
-pub use recover::{Recovered, recover};
+pub use recorder::{Channel, Health, Light, Phase, Recorder, Settings, SourceChange, Start, Stop};
+pub use recover::{Recovered, recover, recover_while, unfinished, unfinished_text};
 pub use ring::{Block, Word, Writer};
-pub use verify::{Verified, verify};
+pub use verify::{Verified, verify, verify_while};
 
 /// Why a take cannot be made, checked or recovered. Every message is one line.
 #[derive(Debug, Error)]
 pub enum TakeError {
-    #[error("{}: it exists already; nothing of it was touched", .folder.display())]
-    Exists { folder: PathBuf },
     #[error("cannot {action} {}: {source}", .path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("{}: it is no manifest of a take: {what}", .path.display())]
@@ -49,6 +47,10 @@ pub enum TakeError {
     Source { what: String },
     #[error("{}: {what}", .folder.display())]
     NoTake { folder: PathBuf, what: String },
+    #[error("{}: the take is finished; `isotherm verify` checks it", .folder.display())]
+    Finished { folder: PathBuf },
+    #[error("{}: called off before it was done", .folder.display())]
+    CalledOff { folder: PathBuf },
 }
 
 impl TakeError {

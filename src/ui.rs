@@ -24,7 +24,9 @@ use egui::{Rect, ScrollArea, Sense, Ui, UiBuilder, pos2, vec2};
 use crate::dsp::{Algorithm, Index};
 use hands::Hands;
 use meter::Bank;
-pub use program::{DeviceSetup, DeviceStage, DeviceView, LogLine, PROGRAM_SIZE, Program, ProgramAction, ProgramView, StripView};
+pub use program::{
+    DeviceSetup, DeviceStage, DeviceView, LeftView, LogLine, PROGRAM_SIZE, Program, ProgramAction, ProgramView, StripView,
+};
 pub use record::{StemView, TakeAction, TakeLight, TakePanel, TakeSetup, TakeStart, TakeView};
 pub use twin::{TWIN_SIZES, TwinSize, TwinStage, TwinView, TwinWish};
 

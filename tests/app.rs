@@ -2,6 +2,7 @@
 #![cfg(all(feature = "cli", feature = "standalone", unix))]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -180,6 +181,97 @@ fn a_desk_that_is_lost_never_touches_the_recording() {
     let output = program.end(Signal::SIGINT);
     assert!(output.status.success() && said(&output).contains("desk: lost"), "{output:?}");
     check(&place.take(0), &[(0, "Kick")]);
+}
+
+#[test]
+fn a_routing_change_is_said_and_stands_in_the_take_at_its_frame() {
+    let place = Place::new();
+    let fake = Fake::start("127.0.0.1:0", Fault::None).unwrap();
+    let program = place.file(&["--record", "--desk", &fake.address().to_string()]);
+    place.take(TURN);
+    let written = fs::metadata(place.take(TURN).join("09 OH (2).wav")).unwrap().len() / 3;
+    fake.set("/config/routing/CARD/9-16", Osc::Int(5));
+    place.take(written as usize + 2 * RATE as usize);
+    let output = program.end(Signal::SIGINT);
+    let manifest = check(&place.take(0), &[(8, "OH (2)")]);
+    let sources: Vec<_> = manifest.changes.iter().filter(|change| change.what == "source").collect();
+    assert_eq!(sources.iter().map(|change| change.stem).collect::<Vec<_>>(), (9..=16).collect::<Vec<_>>());
+    assert_eq!(sources[0].from.as_deref(), Some("User Out 9 > Local 9"));
+    assert_eq!(sources[0].to.as_deref(), Some("AES50-A 9"));
+    let (position, frames) = (sources[0].position, manifest.frames);
+    assert!(position + 1000 > written && position < frames, "{position} of {frames} with {written} written");
+    let line = "desk: channel 9: the source was 'User Out 9 > Local 9' and is 'AES50-A 9' (and ";
+    assert!(output.status.success() && said(&output).contains(line), "{}", said(&output));
+}
+
+/// A take of the program that was killed.
+fn killed(place: &Place) -> PathBuf {
+    let mut program = place.file(&["--record"]);
+    let take = place.take(2 * TURN);
+    let child = program.0.as_mut().unwrap();
+    // SIGKILL.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    take
+}
+
+#[test]
+fn what_a_kill_left_unfinished_is_said_and_what_is_being_recorded_is_not() {
+    let place = Place::new();
+    let take = killed(&place);
+    let name = take.file_name().unwrap().to_str().unwrap().to_owned();
+    let mut program = place.file(&["--record"]);
+    let (tell, said_lines) = std::sync::mpsc::channel();
+    let stdout = program.0.as_mut().unwrap().stdout.take().unwrap();
+    std::thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).for_each(|line| drop(tell.send(line))));
+    // Once there is another take, and what was there has been found.
+    let begun = Instant::now();
+    let mut app = Vec::new();
+    while !app.iter().any(|line: &String| line.contains("unfinished")) {
+        app.push(said_lines.recv_timeout(PATIENCE).expect("a line of the unfinished take"));
+    }
+    let takes = || fs::read_dir(place.path("takes")).unwrap().flatten().map(|entry| entry.path()).collect::<Vec<_>>();
+    while !takes().iter().any(|other| *other != take && other.join("take.json").exists()) {
+        assert!(begun.elapsed() < PATIENCE, "no second take");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // One more looks into the same folder.
+    let beside = Command::new(env!("CARGO_BIN_EXE_isotherm"))
+        .args(["record", "--host", "file", "--device", &place.device, "--duration", "300ms", "--name", "beside", "--out"])
+        .arg(place.path("takes"))
+        .output()
+        .unwrap();
+    assert!(program.end(Signal::SIGINT).status.success());
+    app.extend(said_lines);
+    for (text, what) in [(app.join("\n"), "the app"), (said(&beside), "record")] {
+        assert_eq!(text.matches("is unfinished, as a crash left it").count(), 1, "{what}: {text}");
+        assert!(text.contains(&format!("the take '{name}' is unfinished")), "{what}: {text}");
+        assert!(
+            text.contains("`isotherm recover '") && text.contains(&format!("takes/{name}'` makes it whole")),
+            "{what}: {text}"
+        );
+    }
+    // As it says.
+    let recovered = Command::new(env!("CARGO_BIN_EXE_isotherm")).arg("recover").arg(&take).output().unwrap();
+    assert!(recovered.status.success() && said(&recovered).contains("and verified"), "{recovered:?}");
+    let verified = Command::new(env!("CARGO_BIN_EXE_isotherm")).arg("verify").arg(&take).output().unwrap();
+    let text = said(&verified);
+    assert!(verified.status.success() && text.contains("not known: what came in the last second"), "{text}");
+    assert!(!text.contains("nothing was lost"), "{text}");
+}
+
+#[test]
+fn an_end_that_is_asked_for_twice_at_once_finishes_the_take() {
+    let place = Place::new();
+    let mut program = place.file(&["--record"]);
+    place.take(TURN);
+    let pid = Pid::from_raw(program.0.as_mut().unwrap().id().cast_signed());
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        kill(pid, signal).unwrap();
+    }
+    let output = program.end(None);
+    assert!(output.status.success(), "{output:?}");
+    check(&place.take(0), &[(5, "Channel 6")]);
 }
 
 #[test]

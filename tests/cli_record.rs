@@ -167,6 +167,195 @@ fn a_wrong_call_is_refused_in_one_line_and_leaves_nothing() {
     }
 }
 
+/// Sound of a source that is looked at every 8 s only: an end that is asked for is come to that late.
+#[cfg(unix)]
+fn slow(folder: &TempDir) -> Vec<String> {
+    let path = folder.path().join("slow.wav");
+    let spec = hound::WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 24, sample_format: hound::SampleFormat::Int };
+    let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+    (0..60 * 8000).for_each(|i| writer.write_sample(code(0, i)).unwrap());
+    writer.finalize().unwrap();
+    let out = folder.path().join("takes");
+    ["record", "--input", text(&path), "--block", "64000", "--out", text(&out)].map(Into::into).into()
+}
+
+/// The only take, once it is there.
+#[cfg(unix)]
+fn begun(folder: &TempDir) -> PathBuf {
+    let begun = Instant::now();
+    loop {
+        let found = fs::read_dir(folder.path().join("takes")).into_iter().flatten().flatten().next().map(|entry| entry.path());
+        match found {
+            Some(take) if take.join("take.json").exists() => return take,
+            _ => assert!(begun.elapsed() < Duration::from_secs(60), "no take"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sends signals to a recording, each after a pause in milliseconds.
+#[cfg(unix)]
+fn signalled(folder: &TempDir, signals: &[(u64, nix::sys::signal::Signal)]) -> (Output, PathBuf) {
+    let mut command = isotherm();
+    let child = command.args(slow(folder)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let take = begun(folder);
+    // The handler is there when the first block is waited for.
+    std::thread::sleep(Duration::from_millis(500));
+    for (pause, signal) in signals {
+        std::thread::sleep(Duration::from_millis(*pause));
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id().cast_signed()), *signal).unwrap();
+    }
+    (child.wait_with_output().unwrap(), take)
+}
+
+#[cfg(unix)]
+#[test]
+fn signals_that_come_together_finish_the_take() {
+    use nix::sys::signal::Signal::{SIGHUP, SIGINT, SIGTERM};
+    for signals in [&[(0, SIGINT), (300, SIGINT)][..], &[(0, SIGTERM), (0, SIGINT), (0, SIGHUP)]] {
+        let folder = tempfile::tempdir().unwrap();
+        let (output, take) = signalled(&folder, signals);
+        assert_eq!(output.status.code(), Some(0), "{signals:?}: {output:?}");
+        let verified = run(&["verify", text(&take)]);
+        let told = String::from_utf8_lossy(&verified.stdout).into_owned();
+        assert!(verified.status.success() && told.contains("nothing was lost"), "{signals:?}: {told}");
+    }
+    // It signals the program, and then the group.
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("timeout");
+    let options = ["-s", "INT", "4", env!("CARGO_BIN_EXE_isotherm")];
+    let output = command.args(options).args(slow(&folder)).output().expect("coreutils");
+    assert_eq!(output.status.code(), Some(124), "{output:?}");
+    let verified = run(&["verify", text(&begun(&folder))]);
+    assert!(verified.status.success(), "{output:?} {verified:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_end_that_is_asked_for_again_later_or_a_third_time_is_said_and_leaves_what_can_be_recovered() {
+    use nix::sys::signal::Signal::{SIGINT, SIGTERM};
+    for signals in [&[(0, SIGINT), (2500, SIGTERM)][..], &[(0, SIGINT), (500, SIGINT), (500, SIGINT)]] {
+        let folder = tempfile::tempdir().unwrap();
+        let (output, take) = signalled(&folder, signals);
+        let line = failure(&output, 3);
+        assert!(line.contains("interrupted again") && line.contains("`isotherm recover`"), "{line}");
+        failure(&run(&["verify", text(&take)]), 1);
+        assert!(run(&["recover", text(&take)]).status.success());
+        assert!(run(&["verify", text(&take)]).status.success());
+    }
+}
+
+#[test]
+fn two_takes_of_one_name_in_one_second_are_both_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = input(&folder, 1);
+    for round in 0.. {
+        let out = folder.path().join(format!("takes {round}"));
+        let arguments = ["record", "--input", text(&input), "--out", text(&out), "--fast"];
+        let start = || isotherm().args(arguments).stdout(Stdio::null()).spawn().unwrap();
+        for mut child in [start(), start(), start()] {
+            assert!(child.wait().unwrap().success());
+        }
+        let mut takes: Vec<PathBuf> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).collect();
+        takes.sort();
+        assert_eq!(takes.len(), 3);
+        let all: Vec<&str> = takes.iter().map(|take| text(take)).collect();
+        assert!(run(&[&["verify"], &all[..]].concat()).status.success());
+        if text(&takes[2]).ends_with(" take 3") {
+            break;
+        }
+    }
+}
+
+#[test]
+fn many_takes_are_verified_and_recovered_at_once_and_the_worst_is_the_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = input(&folder, 1);
+    let out = folder.path().join("takes");
+    for name in ["a", "b", "c"] {
+        json(&run(&["record", "--input", text(&input), "--out", text(&out), "--fast", "--json", "--name", name]));
+    }
+    let mut takes: Vec<PathBuf> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).collect();
+    takes.sort();
+    let [a, b, c] = [0, 1, 2].map(|index| text(&takes[index]));
+    let good = run(&["verify", a, b, c]);
+    let told = String::from_utf8_lossy(&good.stdout).into_owned();
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!((good.status.code(), lines.len()), (Some(0), 3), "{told}");
+    for (line, take) in lines.iter().zip([a, b, c]) {
+        assert_eq!(*line, format!("{take}: good: 4 stems of 48000 frames (1.000 s), 0.6 MB; nothing was lost"));
+    }
+    // One that is none, one that was changed; the last is looked at all the same.
+    let none = folder.path().join("none");
+    fs::create_dir(&none).unwrap();
+    fs::write(takes[1].join("02 Channel 2.wav"), b"").unwrap();
+    let bad = run(&["verify", a, text(&none), b, c]);
+    let line = failure(&bad, 1);
+    assert!(line.contains("2 of 4 takes failed; the first: ") && line.contains("none"), "{line}");
+    let told = String::from_utf8_lossy(&bad.stdout).into_owned();
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[0].starts_with(&format!("{a}: good: ")), "{told}");
+    assert!(lines[1].starts_with(&format!("{}: ", text(&none))) && lines[1].contains("take.json"), "{told}");
+    assert_eq!(lines[2], format!("{b}: 02 Channel 2.wav: it is no WAV file"));
+    assert!(lines[3].starts_with(&format!("{c}: good: ")), "{told}");
+    let bad = run(&["verify", "--json", a, text(&none), b, c]);
+    let report: Value = serde_json::from_slice(&bad.stdout).unwrap();
+    let is_good: Vec<bool> = report.as_array().unwrap().iter().map(|take| take["good"].as_bool().unwrap()).collect();
+    assert_eq!((bad.status.code(), is_good), (Some(1), vec![true, false, false, true]));
+    assert!(report[1]["problems"][0].as_str().unwrap().contains("take.json"), "{report}");
+    // One alone is as it ever was: an object.
+    assert_eq!(json(&run(&["verify", "--json", a]))["good"], true);
+
+    // Unfinished takes among finished ones.
+    for take in [&takes[0], &takes[2]] {
+        let file = take.join("take.json");
+        let left = fs::read_to_string(&file).unwrap().replace("\"state\": \"finished\"", "\"state\": \"recording\"");
+        fs::write(&file, left).unwrap();
+    }
+    fs::remove_dir_all(b).unwrap();
+    json(&run(&["record", "--input", text(&input), "--out", text(&out), "--fast", "--json", "--name", "d"]));
+    let all: Vec<PathBuf> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let all: Vec<&str> = all.iter().map(|take| text(take)).collect();
+    assert_eq!(all.len(), 3);
+    let recovered = run(&[&["recover"], &all[..]].concat());
+    let told = String::from_utf8_lossy(&recovered.stdout).into_owned();
+    assert_eq!(recovered.status.code(), Some(0), "{told}");
+    assert_eq!((told.matches(", and verified").count(), told.matches("nothing to recover").count()), (2, 1), "{told}");
+    assert!(run(&[&["verify"], &all[..]].concat()).status.success());
+    // Nothing is left that could be recovered; alone, that is a failure.
+    assert!(run(&[&["recover"], &all[..]].concat()).status.success());
+    failure(&run(&["recover", a]), 1);
+    let none = run(&["recover", a, text(&none)]);
+    assert!(failure(&none, 1).contains("1 of 2 takes failed"), "{none:?}");
+}
+
+#[test]
+fn a_recording_says_first_which_takes_are_unfinished() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = input(&folder, 1);
+    let out = folder.path().join("it's here");
+    let record = |more: &[&str]| run(&[&["record", "--input", text(&input), "--out", text(&out), "--fast"], more].concat());
+    let first = record(&["--json"]);
+    assert_eq!(json(&first)["unfinished"], serde_json::json!([]));
+    let take = PathBuf::from(json(&first)["takes"][0]["folder"].as_str().unwrap());
+    let file = take.join("take.json");
+    let left = fs::read_to_string(&file).unwrap().replace("\"state\": \"finished\"", "\"state\": \"recording\"");
+    fs::write(&file, left).unwrap();
+    assert_eq!(json(&record(&["--json"]))["unfinished"], serde_json::json!([take]));
+    let told = String::from_utf8(record(&[]).stdout).unwrap();
+    let line = told.lines().next().unwrap();
+    assert!(line.contains("is unfinished, as a crash left it; `isotherm recover '"), "{told}");
+    #[cfg(unix)]
+    {
+        // The command can be given to a shell as it is.
+        let command = line.split('`').nth(1).unwrap().replace("isotherm ", &format!("{} ", env!("CARGO_BIN_EXE_isotherm")));
+        assert!(Command::new("sh").arg("-c").arg(command).output().unwrap().status.success(), "{told}");
+        assert_eq!(json(&record(&["--json"]))["unfinished"], serde_json::json!([]));
+        let told = String::from_utf8(run(&["verify", text(&take)]).stdout).unwrap();
+        assert!(told.contains("not known: ") && !told.contains("nothing was lost"), "{told}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn what_was_lost_makes_exit_code_3() {

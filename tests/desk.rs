@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use isotherm::desk::osc::{Message, Value, decode, encode, meters};
 use isotherm::desk::values::{Input, Signal};
 use isotherm::desk::{Carries, Desk, DeskError, Fake, Fault, Mismatch, Patience, Track, Watch, discover_at, only};
-use isotherm::record::check_name;
+use isotherm::record::{SourceChange, check_name};
 use proptest::prelude::*;
 
 /// Short enough for tests, long enough for a busy machine.
@@ -358,6 +358,56 @@ fn a_watch_follows_changes_without_setting_anything() {
     let set = Message { address: "/ch/01/mix/fader".into(), values: vec![Value::Float(1.0)] };
     setter.send_to(&encode(&set), fake.address()).unwrap();
     until(|| fake.writes() == 1);
+}
+
+#[test]
+fn a_watch_tells_of_each_track_what_became_different_and_when() {
+    let fake = fake(Fault::None);
+    // Not lost before its time.
+    let patience = Patience { lost: Duration::from_secs(4), ..PATIENCE };
+    let watch = Watch::start(open(&fake), patience).unwrap();
+    // The first reading, and all that a desk says of itself, are no changes.
+    until(|| fake.renewals() >= 3);
+    assert_eq!(watch.changes(), []);
+    let next = || {
+        let mut told = Vec::new();
+        until(|| {
+            told = watch.changes();
+            !told.is_empty()
+        });
+        told
+    };
+    let said = |change: &SourceChange| (change.source, change.what, change.from.clone(), change.to.clone());
+    let some = |text: &str| Some(text.to_string());
+    let before = Instant::now();
+    // AES50-A 1-8 in place of User Out 1-8.
+    fake.set("/config/routing/CARD/1-8", Value::Int(4));
+    let told = next();
+    let after = Instant::now();
+    let sources: Vec<_> = told.iter().filter(|change| change.what == "source").map(said).collect();
+    let expected = |n: usize| (n - 1, "source", Some(format!("User Out {n} > Local {n}")), Some(format!("AES50-A {n}")));
+    assert_eq!(sources, (1..=8).map(expected).collect::<Vec<_>>());
+    assert!(told.iter().all(|change| (before..=after).contains(&change.at) && change.since.is_none()));
+    // No channel hears these.
+    assert!(told.iter().map(said).any(|said| said == (0, "note", None, some("carries AES50-A 1, which no channel hears"))));
+    assert!(told.iter().map(said).any(|said| said == (0, "name", some("Kick"), some("AES50-A 1"))));
+    fake.set("/ch/10/config/color", Value::Int(1));
+    assert_eq!(next().iter().map(said).collect::<Vec<_>>(), [(9, "colour", some("green inverted"), some("red"))]);
+    fake.set("/ch/10/config/name", Value::Text("Bell".into()));
+    assert_eq!(next().iter().map(said).collect::<Vec<_>>(), [(9, "name", some("Ride"), some("Bell"))]);
+    // An output's own source.
+    fake.set("/outputs/main/01/src", Value::Int(4));
+    assert!(next().iter().map(said).any(|said| said == (30, "note", some("carries Main L"), some("carries Bus 1"))));
+    // While the desk is away: between when it was last heard and when it was read again.
+    let known = Instant::now();
+    fake.set_fault(Fault::Silent);
+    until(|| !watch.status().connected);
+    let lost = Instant::now();
+    fake.set("/ch/10/config/name", Value::Text("Gong".into()));
+    fake.set_fault(Fault::None);
+    let told = next();
+    assert_eq!(told.iter().map(said).collect::<Vec<_>>(), [(9, "name", some("Bell"), some("Gong"))]);
+    assert!(told[0].since.is_some_and(|since| since < lost) && told[0].at > lost && known < lost);
 }
 
 #[test]

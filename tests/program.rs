@@ -9,8 +9,8 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use isotherm::dsp::{Algorithm, Block, Index, PrepareError, Processor, Settings, Spec};
 use isotherm::ui::{
-    BlindView, Control, Controls, DeviceSetup, DeviceStage, DeviceView, Level, LogLine, PROGRAM_SIZE, Program, ProgramAction,
-    ProgramView, Slot, Snapshot, StripView, TakeAction, TakeView, TwinView, TwinWish,
+    BlindView, Control, Controls, DeviceSetup, DeviceStage, DeviceView, LeftView, Level, LogLine, PROGRAM_SIZE, Program,
+    ProgramAction, ProgramView, Slot, Snapshot, StripView, TakeAction, TakeView, TwinView, TwinWish,
 };
 
 struct Nothing;
@@ -529,6 +529,42 @@ fn all_of_32_channels_fits_the_windows_own_size_and_nothing_overlaps() {
         assert!(rect.right() < top("Listen A").left() && rect.bottom() < top("More of the log").top(), "{name} {rect:?}");
     }
     assert!(harness.query_by_role(Role::ScrollBar).is_none());
+}
+
+#[test]
+fn an_unfinished_take_is_named_above_the_log_and_can_be_recovered_while_none_is_recorded() {
+    let left = |name: &str| LeftView { name: name.into(), folder: format!("/takes/{name}").into(), ..LeftView::default() };
+    let mut view = full();
+    let mut harness = window(view.clone());
+    assert!(harness.query_by_label("Recover take").is_none());
+    view.left = vec![left("2026-11-20T20-15-03 Show"), left("Other")];
+    harness.state_mut().view = view.clone();
+    harness.run_steps(4);
+    assert_eq!(value(&harness, "Unfinished take"), "2026-11-20T20-15-03 Show is unfinished, as a crash left it (and 1 more)");
+    click(&mut harness, "Recover take");
+    assert_eq!(asked(&mut harness), [ProgramAction::Recover("/takes/2026-11-20T20-15-03 Show".into())]);
+    // The strips scroll, and nothing covers anything.
+    let all = named(&harness);
+    let of = |name: &str| all.iter().find(|(n, _)| n == name).expect("a name").1;
+    let (button, log) = (of("Recover take"), of("More of the log"));
+    assert!(button.bottom() <= log.top() && log.bottom() <= PROGRAM_SIZE.1 as f32 + 8.0, "{button:?} {log:?}");
+    for name in ["Channels", "Arm all", "Device state", "More of the log", "Listen A", "Record take"] {
+        assert!(!of(name).intersects(button) && !of(name).intersects(of("Unfinished take")), "{name}");
+    }
+    for (done, waits, expected) in [(0.456, false, "being recovered, 46 %"), (0.0, true, "waits for the take that is recorded")] {
+        view.left[1] = LeftView { done: Some(done), waits, ..left("Other") };
+        harness.state_mut().view = view.clone();
+        harness.run_steps(4);
+        assert!(value(&harness, "Unfinished take").contains(expected), "{}", value(&harness, "Unfinished take"));
+        click(&mut harness, "Recover take");
+        assert_eq!(asked(&mut harness), []);
+    }
+    view.left.pop();
+    view.recording = true;
+    harness.state_mut().view = view;
+    harness.run_steps(4);
+    click(&mut harness, "Recover take");
+    assert_eq!(asked(&mut harness), []);
 }
 
 /// What is around the editor, by what it belongs to.

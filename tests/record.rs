@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use isotherm::audio::{Format, I24, Sample};
 use isotherm::record::disk::{Disk, Medium, System};
 use isotherm::record::pcm::Words;
-use isotherm::record::{Light, Manifest, Phase, Recorder, Settings, Start, Stop, recover, verify};
+use isotherm::record::{
+    Channel, DeskTrack, Light, Manifest, Phase, Recorder, Settings, SourceChange, Start, Stop, recover, unfinished, verify,
+};
 use tempfile::TempDir;
 
 const RATE: u32 = 48_000;
@@ -302,6 +304,8 @@ struct Faulty {
     waiting: Arc<AtomicU64>,
     /// The path of the next files that cannot be made contains this.
     refused: &'static str,
+    /// The gate is in front of syncs alone.
+    only_sync: bool,
 }
 
 impl Faulty {
@@ -311,7 +315,14 @@ impl Faulty {
             room: Arc::new(AtomicU64::new(room)),
             waiting: Arc::default(),
             refused: "\0",
+            only_sync: false,
         }
+    }
+
+    fn wait(&self) {
+        let closed = self.open.0.lock().unwrap();
+        self.waiting.fetch_add(u64::from(!*closed), Ordering::Relaxed);
+        drop(self.open.1.wait_while(closed, |open| !*open).unwrap());
     }
 
     fn set_open(&self, open: bool) {
@@ -324,9 +335,9 @@ struct FaultyMedium(Box<dyn Medium>, Faulty);
 
 impl Write for FaultyMedium {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let closed = self.1.open.0.lock().unwrap();
-        self.1.waiting.fetch_add(u64::from(!*closed), Ordering::Relaxed);
-        drop(self.1.open.1.wait_while(closed, |open| !*open).unwrap());
+        if !self.1.only_sync {
+            self.1.wait();
+        }
         // Only what makes the file longer takes room.
         let at = self.0.stream_position()?;
         let end = self.0.seek(SeekFrom::End(0))?;
@@ -353,6 +364,9 @@ impl Seek for FaultyMedium {
 
 impl Medium for FaultyMedium {
     fn sync(&mut self) -> io::Result<()> {
+        if self.1.only_sync {
+            self.1.wait();
+        }
         self.0.sync()
     }
 
@@ -671,6 +685,181 @@ fn a_stem_that_is_short_gets_listed_silence_and_a_lost_manifest_is_rebuilt() {
     assert!(recover(&empty).unwrap_err().to_string().ends_with("there is no take.json and no stem to recover"));
 }
 
+/// The folder of takes in `folder`, and a take in it that a crash left: a copy of one that grows, whose manifest has the word `saved`.
+fn left_behind(folder: &TempDir, settings: Settings, tell: impl FnOnce(&Recorder), saved: &str) -> (PathBuf, PathBuf) {
+    let (recorder, mut writer) = Recorder::open(settings).unwrap();
+    writer.wait(true);
+    for at in 0..100 {
+        writer.write(&block(2, at * 480, 480));
+    }
+    let path = recorder.health().folder.unwrap();
+    tell(&recorder);
+    writer.write(&block(2, 48_000, 480));
+    until(|| fs::metadata(path.join("02 Channel 2.wav")).unwrap().len() > 3 * 48_000);
+    until(|| fs::read_to_string(path.join("take.json")).unwrap().contains(saved));
+    let takes = folder.path().join("takes");
+    fs::create_dir_all(&takes).unwrap();
+    let left = takes.join(path.file_name().unwrap());
+    copy(&path, &left);
+    (takes, left)
+}
+
+#[test]
+fn what_a_cut_keeps_from_being_known_stands_in_the_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    let (takes, path) = left_behind(&folder, settings(&folder, 2), |_| {}, "");
+    assert_eq!(unfinished(&takes), [path.as_path()]);
+    let bare = takes.join("bare");
+    copy(&path, &bare);
+    fs::remove_file(bare.join("take.json")).unwrap();
+    let recovered = recover(&path).unwrap();
+    let told = Manifest::load(&path).unwrap();
+    assert_eq!(told, recovered.manifest);
+    let unknown = &only(told.unknown.clone());
+    assert_eq!((unknown.position, unknown.frames), (told.frames, u64::from(RATE)));
+    for text in [told.not_known().unwrap(), told.summary(), recovered.notes.concat()] {
+        assert!(text.contains("the last second before the recording was cut off"), "{text}");
+    }
+    assert!(unfinished(&takes).is_empty() && verify(&path).unwrap().problems.is_empty());
+    // One that was recovered before manifests said so.
+    let file = path.join("take.json");
+    let mut old: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert!(old.as_object_mut().unwrap().remove("unknown").is_some() && old.get("changes").is_none());
+    fs::write(&file, old.to_string()).unwrap();
+    assert_eq!(Manifest::load(&path).unwrap(), told);
+    // Without a manifest less is known.
+    let unknown = recover(&bare).unwrap().manifest.unknown;
+    assert_eq!((unknown.len(), unknown[0].position, unknown[0].frames), (2, 0, told.frames));
+    assert!(unknown[0].reason.contains("gaps, overs"), "{}", unknown[0].reason);
+    // Of a take that ended well all is known.
+    let (recorder, mut writer) = Recorder::open(settings(&folder, 1)).unwrap();
+    writer.write(&block(1, 0, 480));
+    let (path, manifest) = only(recorder.close());
+    assert_eq!((manifest.not_known(), fs::read_to_string(path.join("take.json")).unwrap().contains("unknown")), (None, false));
+}
+
+#[test]
+fn a_take_is_its_recorders_until_it_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    // Files are synced when they are finished; the manifest is saved behind that.
+    let disk = Faulty { only_sync: true, ..Faulty::new(u64::MAX) };
+    let (recorder, mut writer) = Recorder::open_on(Box::new(disk.clone()), settings(&folder, 2)).unwrap();
+    writer.write(&block(2, 0, 4800));
+    let path = recorder.health().folder.unwrap();
+    disk.set_open(false);
+    recorder.stop();
+    until(|| disk.waiting.load(Ordering::Relaxed) > 0);
+    let found = unfinished(folder.path());
+    let refused = recover(&path).map_or_else(|error| error.to_string(), |_| "recovered".into());
+    disk.set_open(true);
+    assert_eq!(found, Vec::<PathBuf>::new());
+    assert!(refused.ends_with("it is being recorded; stop that first"), "{refused}");
+    let (path, manifest) = only(recorder.close());
+    assert_eq!(manifest.frames, 4800);
+    assert_good(&path, &manifest, 0);
+    assert!(!path.join(".reserve").exists());
+}
+
+// ---- what a desk changes
+
+fn tracked(folder: &TempDir) -> Settings {
+    let mut settings = settings(folder, 2);
+    let track = DeskTrack { source: "Local 1".into(), colour: Some("red".into()), note: None };
+    settings.channels[0].desk = Some(track);
+    settings
+}
+
+/// Told at the very frame that is given next.
+fn change(what: &'static str, from: &str, to: Option<&str>) -> SourceChange {
+    // Later than now is now.
+    let at = Instant::now() + Duration::from_secs(3600);
+    SourceChange { source: 0, what, from: Some(from.into()), to: to.map(Into::into), at, since: None }
+}
+
+#[test]
+fn what_a_desk_changes_stands_in_the_take_at_its_frame_for_each_stem_of_the_channel() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recorder, mut writer) = Recorder::open(tracked(&folder)).unwrap();
+    writer.wait(true);
+    writer.write(&block(2, 0, 4801));
+    let begun = Instant::now();
+    recorder.change(vec![change("source", "Local 1", Some("AES50-A 1"))]);
+    recorder.change(vec![SourceChange { source: 7, ..change("source", "Local 8", Some("AES50-A 8")) }]);
+    writer.write(&block(2, 4801, 480));
+    recorder.change(vec![SourceChange { since: Some(begun - Duration::from_millis(50)), ..change("colour", "red", None) }]);
+    // Told long after it was heard: at the frame of then, and not before the take.
+    recorder.change(vec![SourceChange { at: begun - Duration::from_secs(60), ..change("name", "Kick", Some("Boom")) }]);
+    writer.write(&block(2, 5281, 480));
+    let (path, manifest) = only(recorder.close());
+    assert_good(&path, &manifest, 0);
+    let told: Vec<_> = manifest.changes.iter().map(|c| (c.position, c.stem, c.what.as_str(), c.to.as_deref())).collect();
+    let told = |index: usize| told[index];
+    assert_eq!(manifest.changes.len(), 3);
+    // By their frames.
+    assert_eq!(told(0), (0, 1, "name", Some("Boom")));
+    assert_eq!(told(1), (4801, 1, "source", Some("AES50-A 1")));
+    assert_eq!((told(2).0, told(2).2, told(2).3), (5281, "colour", None));
+    assert!(manifest.changes[2].since.is_some_and(|since| (1..5281).contains(&since)));
+    // The stem says what it began with.
+    assert_eq!(manifest.stems[0].desk.as_ref().unwrap().source, "Local 1");
+    assert!(manifest.summary().contains(", 3 changes on the desk"), "{}", manifest.summary());
+    for (lie, expected) in [
+        ((|m: &mut Manifest| m.changes[1].position = 5762) as fn(&mut Manifest), "a change of stem 1 at frame 5762"),
+        (|m| m.changes[1].stem = 3, "a change of stem 3 at frame 4801"),
+        (|m| m.changes[2].since = Some(5282), "a change of stem 1 at frame 5281"),
+    ] {
+        let mut lying = manifest.clone();
+        lie(&mut lying);
+        lying.save(&path).unwrap();
+        assert!(only(verify(&path).unwrap().problems).contains(expected), "{expected}");
+    }
+}
+
+#[test]
+fn what_changed_before_a_take_is_what_it_began_with_but_for_its_pre_roll() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = tracked(&folder);
+    (settings.start, settings.pre_roll_seconds) = (Start::Hand, 1.0);
+    let (recorder, mut writer) = Recorder::open(settings.clone()).unwrap();
+    writer.wait(true);
+    writer.write(&block(2, 0, 480));
+    recorder.change(vec![change("source", "Local 1", Some("Local 2"))]);
+    writer.write(&block(2, 480, 48_000));
+    recorder.change(vec![change("source", "Local 2", Some("Local 3"))]);
+    // The names of the next take; what is said of its channels follows what was told.
+    let track = DeskTrack { source: "Local 3".into(), colour: Some("red".into()), note: None };
+    settings.channels[0] = Channel { desk: Some(track), ..Channel::new(0, "Boom") };
+    recorder.describe(&settings).unwrap();
+    writer.write(&block(2, 48_480, 12_000));
+    recorder.start();
+    writer.write(&block(2, 60_480, 480));
+    recorder.stop();
+    writer.write(&block(2, 60_960, 96_000));
+    recorder.start();
+    writer.write(&block(2, 156_960, 480));
+    let takes = recorder.close();
+    let told: Vec<_> = takes
+        .iter()
+        .map(|(_, m)| {
+            let changes: Vec<_> = m.changes.iter().map(|c| (c.position, c.to.as_deref().unwrap())).collect();
+            (m.stems[0].name.as_str(), m.stems[0].desk.as_ref().unwrap().source.as_str(), changes)
+        })
+        .collect();
+    // The first take begins at frame 12480.
+    assert_eq!(told, [("Boom", "Local 2", vec![(36_000, "Local 3")]), ("Boom", "Local 3", vec![])]);
+    takes.iter().for_each(|(path, _)| assert_eq!(verify(path).unwrap().problems, [""; 0]));
+}
+
+#[test]
+fn what_a_desk_changed_outlives_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = |recorder: &Recorder| recorder.change(vec![change("source", "Local 1", Some("AES50-A 1"))]);
+    let (_, path) = left_behind(&folder, tracked(&folder), told, "AES50-A 1");
+    let changes = recover(&path).unwrap().manifest.changes;
+    assert_eq!((only(changes.clone()).position, changes[0].to.as_deref()), (48_000, Some("AES50-A 1")));
+    assert_eq!(verify(&path).unwrap().problems, [""; 0]);
+}
+
 // ---- bad input
 
 fn refused(change: impl FnOnce(&mut Settings)) -> String {
@@ -704,19 +893,28 @@ fn what_cannot_be_recorded_is_refused_in_one_line_and_leaves_nothing() {
 }
 
 #[test]
-fn a_take_that_exists_stays_as_it_is() {
-    let folder = tempfile::tempdir().unwrap();
-    // Two in one second.
-    let refused = loop {
-        let opened = Recorder::open(settings(&folder, 1)).unwrap();
-        if let Err(refused) = Recorder::open(settings(&folder, 1)) {
-            drop(opened);
-            break refused.to_string();
+fn takes_of_one_name_in_one_second_get_numbers_and_leave_each_other_alone() {
+    loop {
+        let folder = tempfile::tempdir().unwrap();
+        let mut names = Vec::new();
+        for n in 0..3 {
+            let (recorder, mut writer) = Recorder::open(settings(&folder, 1)).unwrap();
+            writer.wait(true);
+            writer.write(&block(1, n * 1000, 480));
+            let (path, manifest) = only(recorder.close());
+            assert_eq!(manifest.frames, 480);
+            names.push((n, path));
         }
-    };
-    assert!(refused.ends_with("take: it exists already; nothing of it was touched"), "{refused}");
-    for entry in fs::read_dir(&folder).unwrap() {
-        assert_eq!(verify(&entry.unwrap().path()).unwrap().problems, [""; 0]);
+        for (n, path) in &names {
+            assert_good(path, &Manifest::load(path).unwrap(), n * 1000);
+        }
+        let first = names[0].1.display().to_string();
+        // In another second they need no number.
+        if names[2].1.display().to_string().starts_with(&first) {
+            let numbered: Vec<String> = names.iter().map(|(_, path)| path.display().to_string()).collect();
+            assert_eq!(numbered, [first.clone(), format!("{first} 2"), format!("{first} 3")]);
+            return;
+        }
     }
 }
 

@@ -143,6 +143,48 @@ fn a_desk_that_falls_silent_is_told_and_touches_no_frame() {
 }
 
 #[test]
+fn a_routing_change_is_in_the_take_at_its_frame_with_both_sources_of_each_stem() {
+    let folder = tempfile::tempdir().unwrap();
+    let (fake, device) = (Fake::start("127.0.0.1:0", Fault::None).unwrap(), device(&folder, 48_000, CHANNELS));
+    let address = fake.address().to_string();
+    let takes = folder.path().join("takes");
+    let frames = || {
+        let take = std::fs::read_dir(&takes).into_iter().flatten().flatten().next().map(|take| take.path());
+        let stem = take.and_then(|take| std::fs::metadata(take.join("01 One.wav")).ok());
+        stem.map_or(0, |stem| stem.len() / 3)
+    };
+    let options = ["--channels", "1,9", "--names", "One,Nine"];
+    let (found, written) = std::thread::scope(|scope| {
+        let recording = scope.spawn(|| record_for("6s", &folder, &device, &address, &options));
+        while fake.renewals() == 0 || frames() < 24_000 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let written = frames();
+        // The card's first block: AES50-A 1-8 in place of User Out 1-8.
+        fake.set("/config/routing/CARD/1-8", Osc::Int(4));
+        (recording.join().unwrap(), written)
+    });
+    let report = report(&found);
+    assert_eq!(stems(&report), ["One", "Nine"]);
+    let take = &report["takes"][0];
+    let changes = take["manifest"]["changes"].as_array().unwrap();
+    let of =
+        |what: &str| changes.iter().find(|change| change["what"] == what).unwrap_or_else(|| panic!("no {what}: {changes:?}"));
+    let source = of("source");
+    assert_eq!((&source["from"], &source["to"]), (&json!("User Out 1 > Local 1"), &json!("AES50-A 1")));
+    assert_eq!((&source["stem"], &of("note")["to"]), (&json!(1), &json!("carries AES50-A 1, which no channel hears")));
+    assert!(changes.iter().all(|change| change["stem"] == 1), "{changes:?}");
+    // What was on the disk came before. A header is some hundred frames.
+    let position = source["position"].as_u64().unwrap();
+    assert!(position + 1000 > written && position < 6 * 48_000, "{position} with {written} written");
+    let verified = Command::new(env!("CARGO_BIN_EXE_isotherm")).arg("verify").arg(take["folder"].as_str().unwrap()).output();
+    let text = String::from_utf8(verified.unwrap().stdout).unwrap();
+    let line =
+        format!("stem 1 'One': at frame {position} the desk changed its source from 'User Out 1 > Local 1' to 'AES50-A 1'\n");
+    assert!(text.contains(&line), "{text}");
+}
+
+#[test]
 fn a_desk_that_does_not_fit_the_device_is_an_error_that_names_both() {
     let folder = tempfile::tempdir().unwrap();
     let fake = Fake::start("127.0.0.1:0", Fault::None).unwrap();

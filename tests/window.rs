@@ -50,6 +50,8 @@ const RECORD: Area = Area(417, 147, 74, 22);
 /// Of all strips, a column each.
 const ARMED: Area = Area(159, 120, 18, 640);
 const LEVELS: Area = Area(182, 120, 68, 640);
+/// Above the log, while there is an unfinished take.
+const RECOVER: Area = Area(1168, 752, 70, 20);
 /// Nothing answers to the mouse here.
 const NOWHERE: (usize, usize) = (4, 4);
 
@@ -431,6 +433,23 @@ fn an_interrupt_finishes_the_take_though_the_window_hangs() {
     let status = wait("the program to end", window.display.end, || window.program.ended());
     assert!(status.success(), "{status}\n{}", window.said());
     is_whole(&take);
+}
+
+#[test]
+fn a_take_that_a_kill_left_is_recovered_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut window, take) = recording("killed", folder.path());
+    signal("KILL", &window.program);
+    wait("the program to end", window.display.end, || window.program.ended());
+    drop(window);
+    assert_eq!(verify(&take).unwrap().problems.len(), 1);
+    let window = Window::open("recovery", &["--out", take.parent().unwrap().to_str().unwrap()]);
+    let first = window.picture();
+    window.click(RECOVER, "the take to be whole", |p| !p.is_same(&first, RECOVER) && verify(&take).unwrap().problems.is_empty());
+    wait("the recovery to be told", window.display.end, || window.said().contains("recovered and verified").then_some(()));
+    window.close();
+    let manifest = Manifest::load(&take).unwrap();
+    assert_eq!((manifest.stems.len(), manifest.unknown.len()), (CHANNELS, 1));
 }
 
 #[test]

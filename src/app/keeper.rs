@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use chrono::Local;
 
 use super::Ended;
+use super::leftovers::Leftovers;
 use super::settings::{Kept, Strip, save};
 use super::take::{Deck, Finished, Given};
 use crate::desk::{Desk, Patience, Track, Watch};
 use crate::device::{self, Capture, Effect, Feed, Granted, Host, Monitor, Session, Sides, State, Wish};
 use crate::dsp::{Block, Spec};
 use crate::graph::Meter;
-use crate::plugin::{Rack, Voice};
+use crate::plugin::{Rack, Voice, take_folder};
 use crate::record::{Channel, DeskTrack, stem_names};
 use crate::ui::{
     DeviceSetup, DeviceStage, DeviceView, Level, LogLine, ProgramAction, ProgramView, StripView, TakeAction, TakeView,
@@ -222,6 +223,7 @@ struct Worker {
     /// Counts the starts.
     starts: u64,
     deck: Deck,
+    leftovers: Leftovers,
     /// A take is to start when the desk has answered.
     record_soon: bool,
     /// A desk was asked and has not answered yet.
@@ -308,6 +310,7 @@ impl Worker {
             starting: false,
             starts: 0,
             deck: Deck::new(),
+            leftovers: Leftovers::new(),
             record_soon: false,
             asking: false,
             watch: None,
@@ -389,6 +392,11 @@ impl Worker {
             ProgramAction::List => self.list(),
             ProgramAction::Start => self.start(),
             ProgramAction::Stop => self.stop(),
+            ProgramAction::Recover(take) => {
+                if let Err(error) = self.leftovers.recover(&take, self.deck.is_recording()) {
+                    self.say(error, true);
+                }
+            }
             ProgramAction::Arm { channel, on } => {
                 if let Some(strip) = self.kept.strips.get_mut(channel) {
                     strip.armed = on;
@@ -421,7 +429,10 @@ impl Worker {
                 self.start();
                 self.record_soon = self.live.is_some();
             }
-            TakeAction::Record(false) => self.deck.stop(),
+            TakeAction::Record(false) => {
+                self.desk_changed();
+                self.deck.stop();
+            }
             TakeAction::Mark => self.deck.mark(),
             TakeAction::Setup(setup) => self.kept.takes = setup,
         }
@@ -529,6 +540,7 @@ impl Worker {
 
     /// Stops the device and finishes the take.
     fn stop(&mut self) {
+        self.desk_changed();
         (self.watch, self.desk, self.asking, self.record_soon) = (None, None, false, false);
         self.strips.clear();
         let Some(live) = self.live.take() else { return };
@@ -608,6 +620,7 @@ impl Worker {
             self.lost.push(format!("no take: {error}"));
         }
         self.ended(seen.ended);
+        lines.extend(self.leftovers.attend(&take_folder(&self.kept.takes), self.deck.is_recording()));
         let left = self.deck.seconds_left().filter(|_| self.deck.is_recording());
         while let Some(seconds) = left.filter(|left| LOW_SECONDS.get(self.low).is_some_and(|low| left < low)) {
             lines.retain(|(line, _)| !line.starts_with("the disk"));
@@ -719,15 +732,25 @@ impl Worker {
         self.whose = format!("{} '{}', firmware {}", desk.model(), desk.name(), desk.firmware());
         let tracks = desk.tracks();
         let numbers: Vec<usize> = (1..=tracks.len()).collect();
-        let strip = |(name, track): (String, Track)| FromDesk {
-            name,
-            colour: track.strip().colour,
-            track: DeskTrack { source: track.source, colour: track.colour.map(|colour| colour.to_string()), note: track.flag },
-        };
+        let strip = |(name, track): (String, Track)| FromDesk { name, colour: track.strip().colour, track: track.entry() };
         self.strips = desk.names(&numbers).into_iter().zip(tracks).map(strip).collect();
     }
 
+    /// What the desk changed goes to the take, and into the log.
+    fn desk_changed(&mut self) {
+        let changes = self.watch.as_ref().map(Watch::changes).unwrap_or_default();
+        let Some(first) = changes.first() else { return };
+        let said = |text: &Option<String>| text.as_ref().map_or("nothing".into(), |text| format!("'{text}'"));
+        let more = if changes.len() > 1 { format!(" (and {} more changes)", changes.len() - 1) } else { String::new() };
+        let (channel, what, from, to) = (first.source + 1, first.what, said(&first.from), said(&first.to));
+        let line = format!("desk: channel {channel}: the {what} was {from} and is {to}{more}");
+        let alarm = self.deck.is_recording() && changes.iter().any(|change| change.what == "source");
+        self.deck.change(changes);
+        self.say(line, alarm);
+    }
+
     fn attend_desk(&mut self, lines: &mut Vec<(String, bool)>) {
+        self.desk_changed();
         let Some(watch) = &self.watch else {
             if self.asking {
                 self.desk = Some(("asking".into(), true));
@@ -819,7 +842,7 @@ impl Worker {
         });
         let strips: Vec<StripView> = strips.collect();
         let take = self.deck.view(&self.kept.takes, strips.iter().filter(|strip| strip.armed).count());
-        let view = ProgramView { device, recording: take.recording, strips, log: self.log.clone() };
+        let view = ProgramView { device, recording: take.recording, strips, left: self.leftovers.view(), log: self.log.clone() };
         let mut told = lock(&self.told);
         told.failed = self.error.is_some() && live.is_none();
         told.view = view;

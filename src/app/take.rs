@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::device::{Feed, Granted};
 use crate::plugin::{take_settings, take_view};
-use crate::record::{Channel, Health, Manifest, Phase, Recorder, Settings, Start};
+use crate::record::{Channel, Health, Manifest, Phase, Recorder, Settings, SourceChange, Start};
 use crate::ui::{TakeSetup, TakeStart, TakeView};
 
 /// A take that was asked for begins within this time, or something is wrong.
@@ -172,6 +172,13 @@ impl Deck {
     pub fn mark(&self) {
         if let Some(open) = &self.open {
             open.recorder.mark(None);
+        }
+    }
+
+    /// A desk changed something of channels.
+    pub fn change(&self, changes: Vec<SourceChange>) {
+        if let Some(open) = &self.open {
+            open.recorder.change(changes);
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::record::{interruption, ranges};
+use super::record::{interruption_or, ranges};
 use super::{Failure, whole};
 use crate::app::{self, Options, Setup};
 use crate::device::{Host, MAX_CHANNELS};
@@ -57,7 +57,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         start: matches.get_flag("start"),
         record: matches.get_flag("record"),
     };
-    let ended = app::run(&options, &interruption()).map_err(Failure::Failed)?;
+    let ended = app::run(&options, &interruption_or(app::abandon)).map_err(Failure::Failed)?;
     match (ended.lost, ended.error) {
         (Some(lost), _) => Err(Failure::Lost(lost)),
         (None, Some(error)) if options.windowless => Err(Failure::Failed(error)),

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::{Failure, format, format_argument, number, say, whole};
 use crate::audio::{Format, NonFinite, wav};
 use crate::record::pcm::Words;
-use crate::record::{Channel, Health, Light, Manifest, Phase, Recorder, Settings, Start, Stop, Writer};
+use crate::record::{self, Channel, Health, Light, Manifest, Phase, Recorder, Settings, Start, Stop, Writer};
 
 /// Frames that are read from a source at a time when `--fast` lets it.
 const FAST_FRAMES: usize = 4096;
@@ -96,6 +96,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let block = if fast { FAST_FRAMES } else { whole("block", text(matches, "block"), 1, 1 << 20)? };
     let (json, memory, rate) = (matches.get_flag("json"), settings.memory_bytes(), settings.sample_rate);
     let (stems, format) = (settings.channels.len(), settings.format);
+    let unfinished = tell_unfinished(&settings.folder, json);
     let (recorder, mut writer) = Recorder::open(settings).map_err(Failure::failed)?;
     let level = recorder.level();
     if !json {
@@ -113,7 +114,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if json {
         say(json!({
             "conversion": level.to_string(), "memory_bytes": memory, "takes": takes_json(&takes),
-            "seconds": started.elapsed().as_secs_f64(), "lost": lost.is_some(),
+            "seconds": started.elapsed().as_secs_f64(), "lost": lost.is_some(), "unfinished": unfinished,
         }));
     } else {
         tell_takes(&takes);
@@ -181,17 +182,65 @@ fn feed(source: &mut Source, recorder: &Recorder, writer: &mut Writer, rate: Opt
 
 /// Becomes true when Ctrl-C is pressed, or the program is told to end.
 pub fn interruption() -> Arc<AtomicBool> {
+    interruption_or(|| ())
+}
+
+/// As [`interruption`]; `leave` is called before the program ends without waiting for the disk.
+pub fn interruption_or(leave: impl Fn() + Send + 'static) -> Arc<AtomicBool> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
+    let mut patience = Patience::default();
     let interrupt = move || {
-        // The second time it is meant: what is on the disk is what `recover` finds.
-        if flag.swap(true, Ordering::Relaxed) {
+        flag.store(true, Ordering::Relaxed);
+        if patience.is_at_its_end(Instant::now()) {
+            // What is on the disk is what `recover` finds.
+            let _ = writeln!(
+                std::io::stderr(),
+                "isotherm: interrupted again: the disk is not waited for; `isotherm recover` makes whole a take that is left unfinished"
+            );
+            leave();
             std::process::exit(3);
         }
     };
     // Another handler is there only where this runs inside another program.
     let _ = ctrlc::set_handler(interrupt);
     interrupted
+}
+
+/// Tells one wish to end, which may come as several signals (`timeout -s INT` sends one to the program and one to its group; a service
+/// manager SIGTERM and SIGHUP), from the wish not to wait any longer.
+#[derive(Default)]
+struct Patience {
+    /// When the first signal came, and the last one.
+    came: Option<(Instant, Instant)>,
+    /// Times that somebody asked.
+    times: u32,
+}
+
+impl Patience {
+    /// Signals that follow one another so closely are one.
+    const BURST: Duration = Duration::from_millis(250);
+    /// A second wish within this time of the first one is the same.
+    const SAME: Duration = Duration::from_secs(2);
+
+    /// A signal has come. Whether it means that the program shall not wait: the second wish after a while, or the third one.
+    fn is_at_its_end(&mut self, now: Instant) -> bool {
+        let (first, last) = *self.came.get_or_insert((now, now));
+        if self.times == 0 || now - last >= Self::BURST {
+            self.times += 1;
+        }
+        self.came = Some((first, now));
+        self.times >= 3 || self.times == 2 && now - first >= Self::SAME
+    }
+}
+
+/// Says which takes in the folder were left unfinished, before another one is made there; for the report, too.
+fn tell_unfinished(folder: &Path, json: bool) -> Vec<String> {
+    let takes = record::unfinished(folder);
+    for take in takes.iter().filter(|_| !json) {
+        say(record::unfinished_text(take));
+    }
+    takes.iter().map(|take| take.display().to_string()).collect()
 }
 
 fn light(health: &Health) -> String {
@@ -419,4 +468,26 @@ fn read_files<S: crate::audio::Sample>(
         first += width;
     }
     Ok(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Milliseconds of the signals that end it at once, of those given.
+    fn ends(signals: &[u64]) -> Vec<u64> {
+        let (begin, mut patience) = (Instant::now(), Patience::default());
+        signals.iter().copied().filter(|at| patience.is_at_its_end(begin + Duration::from_millis(*at))).collect()
+    }
+
+    #[test]
+    fn signals_that_come_together_are_one_wish_to_end() {
+        let none: [u64; 0] = [];
+        for together in [&[0][..], &[0, 0, 0, 0], &[0, 1, 2], &[0, 400], &[0, 1, 500, 501, 502], &[0, 1999]] {
+            assert_eq!(ends(together), none, "{together:?}");
+        }
+        for (meant, end) in [(&[0, 2000][..], 2000), (&[0, 1, 2, 9000], 9000), (&[0, 500, 1000], 1000)] {
+            assert_eq!(ends(meant), [end], "{meant:?}");
+        }
+    }
 }

@@ -1,8 +1,11 @@
 //! What a card track carries: card block, user routing, input block, channel.
 
+use std::time::Instant;
+
 use super::osc::Value;
 use super::state::{self, AUX_CHANNELS, CARD_TYPE, CHANNELS, ROUTE_SWITCH, State, USB_MODE, block, config, user_routing};
 use super::values::{self, Colour, Input, Listens, Output, Patch, Signal};
+use crate::record::{DeskTrack, SourceChange};
 
 /// What arrives on a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,13 @@ impl Track {
         }
     }
 
+    /// What a take keeps of it.
+    #[must_use]
+    pub fn entry(&self) -> DeskTrack {
+        let colour = self.colour.map(|colour| colour.to_string());
+        DeskTrack { source: self.source.clone(), colour, note: self.flag.clone() }
+    }
+
     /// The name, or what the track carries.
     #[must_use]
     pub fn label(&self) -> String {
@@ -78,6 +88,19 @@ impl Track {
 pub fn tracks(state: &State) -> Vec<Track> {
     let listeners = listeners(state);
     (1..=CHANNELS).map(|number| track(state, &listeners, number)).collect()
+}
+
+/// What became different between two readings of the same tracks, told `at`, if nobody knew of it `since` then.
+pub fn changes(before: &[Track], after: &[Track], at: Instant, since: Option<Instant>) -> Vec<SourceChange> {
+    let said = |track: &Track| {
+        let DeskTrack { source, colour, note } = track.entry();
+        [("source", Some(source)), ("name", Some(track.label())), ("colour", colour), ("note", note)]
+    };
+    let pairs = before.iter().zip(after).flat_map(|(old, new)| {
+        said(old).into_iter().zip(said(new)).map(move |((what, from), (_, to))| (new.number - 1, what, from, to))
+    });
+    let differ = pairs.filter(|(.., from, to)| from != to);
+    differ.map(|(source, what, from, to)| SourceChange { source, what, from, to, at, since }).collect()
 }
 
 /// A channel, and the input that it hears.

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::link::Link;
 use super::state::{Accepted, State, XINFO, questions};
+use super::track::{Track, changes, tracks};
 use super::{Desk, DeskError, Patience};
+use crate::record::SourceChange;
 
 /// The thread looks at the time this often.
 const TICK: Duration = Duration::from_millis(50);
@@ -20,7 +22,7 @@ pub struct Status {
     pub last_seen: Duration,
     /// Times that it was lost.
     pub losses: u64,
-    /// Counts what became different on the desk: names, colours, routing.
+    /// Counts what became different on the desk: names, colours, icons, routing, rate, USB mode.
     pub changes: u64,
 }
 
@@ -30,6 +32,8 @@ struct Shared {
     last_seen: Instant,
     losses: u64,
     changes: u64,
+    /// What became different about the card's tracks, and nobody has asked for yet.
+    told: Vec<SourceChange>,
 }
 
 /// A thread that keeps a [`Desk`] up to date and sees when it is lost and back. Its lock is held for a copy only.
@@ -46,10 +50,10 @@ impl Watch {
     /// If there is no socket or no thread to be had.
     pub fn start(desk: Desk, patience: Patience) -> Result<Self, DeskError> {
         let link = Link::open(desk.address, patience)?;
-        let state = desk.state.clone();
-        let shared = Shared { state, connected: true, last_seen: Instant::now(), losses: 0, changes: 0 };
+        let (state, tracks, known) = (desk.state.clone(), desk.tracks(), Instant::now());
+        let shared = Shared { state, connected: true, last_seen: Instant::now(), losses: 0, changes: 0, told: Vec::new() };
         let (shared, stop) = (Arc::new(Mutex::new(shared)), Arc::new(AtomicBool::new(false)));
-        let follower = Follower { link, patience, shared: shared.clone(), stop: stop.clone() };
+        let follower = Follower { link, patience, shared: shared.clone(), stop: stop.clone(), tracks, known };
         let spawned = thread::Builder::new().name("desk".into()).spawn(move || follower.run());
         spawned.map_err(|source| DeskError::Io { action: "start a thread for", address: desk.address, source })?;
         Ok(Self { desk, shared, stop })
@@ -65,6 +69,13 @@ impl Watch {
             losses: shared.losses,
             changes: shared.changes,
         }
+    }
+
+    /// What became different about the card's tracks since the last call: source, name, colour and note of each, in the order of time.
+    /// [control thread]
+    #[must_use]
+    pub fn changes(&self) -> Vec<SourceChange> {
+        std::mem::take(&mut lock(&self.shared).told)
     }
 
     /// The desk as it is now, or was when it was last seen. [control thread]
@@ -90,6 +101,10 @@ struct Follower {
     patience: Patience,
     shared: Arc<Mutex<Shared>>,
     stop: Arc<AtomicBool>,
+    /// What the tracks carried when it was told last.
+    tracks: Vec<Track>,
+    /// When the desk was last known to be as it was read.
+    known: Instant,
 }
 
 impl Follower {
@@ -112,14 +127,19 @@ impl Follower {
                 self.look();
                 continue;
             };
+            let now = Instant::now();
             let mut shared = lock(&self.shared);
-            shared.last_seen = Instant::now();
+            let seen = std::mem::replace(&mut shared.last_seen, now);
             let is_back = !std::mem::replace(&mut shared.connected, true);
-            shared.changes += u64::from(shared.state.accept(&message) == Accepted::New);
+            let is_new = shared.state.accept(&message) == Accepted::New;
+            shared.changes += u64::from(is_new);
             drop(shared);
             if is_back {
+                self.known = seen;
                 self.read_again();
                 renew = Instant::now();
+            } else if is_new {
+                self.compare(now, None);
             }
         }
     }
@@ -148,5 +168,15 @@ impl Follower {
             shared.last_seen = Instant::now();
             !stop.load(Ordering::Relaxed)
         });
+        self.compare(Instant::now(), Some(self.known));
+    }
+
+    /// Tells what became different about the tracks.
+    fn compare(&mut self, at: Instant, since: Option<Instant>) {
+        let state = lock(&self.shared).state.clone();
+        let tracks = tracks(&state);
+        let mut changes = changes(&self.tracks, &tracks, at, since);
+        self.tracks = tracks;
+        lock(&self.shared).told.append(&mut changes);
     }
 }

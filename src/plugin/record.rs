@@ -3,6 +3,7 @@
 //! The workshop thread opens and closes a recorder as it is set; the audio thread gets the recorder's writer through a ring, gives it
 //! what passes the taps, and sends it back to be freed.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -162,16 +163,17 @@ impl Wanted {
     }
 }
 
+/// The folder in which takes are made. [any thread]
+#[must_use]
+pub fn folder(setup: &TakeSetup) -> PathBuf {
+    if setup.folder.as_os_str().is_empty() { std::env::home_dir().unwrap_or_default().join(FOLDER) } else { setup.folder.clone() }
+}
+
 /// A recorder's settings as the panel says, without a channel. [any thread]
 #[must_use]
 pub fn settings(setup: &TakeSetup, sample_rate: u32) -> Settings {
-    let folder = if setup.folder.as_os_str().is_empty() {
-        std::env::home_dir().unwrap_or_default().join(FOLDER)
-    } else {
-        setup.folder.clone()
-    };
     let name = if setup.name.is_empty() { NAME } else { &setup.name };
-    let mut settings = Settings::new(folder, name, sample_rate, 0);
+    let mut settings = Settings::new(folder(setup), name, sample_rate, 0);
     settings.pre_roll_seconds = setup.pre_roll_seconds;
     settings.split_seconds = setup.split_minutes.map(|minutes| 60.0 * minutes);
     settings.start = record::Start::Hand;

@@ -13,8 +13,10 @@ use crate::audio::Format;
 pub const FILE: &str = "take.json";
 /// Its name while it is being written.
 pub const NEW_FILE: &str = "take.json.new";
-/// The version that this program writes and reads.
+/// The version that this program writes and reads. A field that an older program may pass over, and a manifest may lack, leaves it as it is.
 pub const VERSION: u32 = 1;
+/// What is not known of a take that was cut off.
+const UNKNOWN_END: &str = "what came in the last second before the recording was cut off (more if the disk was slow just then) may not have reached the disk";
 
 /// The words for a take in which nothing is.
 pub const NO_FRAMES: &str = "the take has no frames: nothing came to be recorded";
@@ -47,6 +49,34 @@ pub struct Marker {
     /// Counted from the take's first frame.
     pub position: u64,
     pub name: String,
+}
+
+/// Something that became different about a stem's source during the take, as a desk told it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The frame that was recorded when the desk said it, counted from the take's first.
+    pub position: u64,
+    /// Where the desk was not heard, or read anew, the change came between this frame and `position`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// The stem's number.
+    pub stem: usize,
+    /// `source`, `name`, `colour` or `note`: see [`DeskTrack`]. The stem keeps its own name.
+    pub what: String,
+    /// None for nothing.
+    pub from: Option<String>,
+    pub to: Option<String>,
+}
+
+/// Something that nobody can know about the take, because its recording was cut off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unknown {
+    /// The first frame that it concerns, counted from the take's first; the take's length for sound behind its end.
+    pub position: u64,
+    /// How many, as far as the disk kept up.
+    pub frames: u64,
+    /// In one line.
+    pub reason: String,
 }
 
 /// A file: the whole sound or, if it was split, a part of it.
@@ -120,6 +150,12 @@ pub struct Manifest {
     pub stretched: u64,
     pub gaps: Vec<Gap>,
     pub markers: Vec<Marker>,
+    /// What a desk changed meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+    /// What is not known; nothing unless the take was cut off and recovered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<Unknown>,
     pub stems: Vec<Stem>,
     /// Files with all channels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -186,12 +222,27 @@ impl Manifest {
         }
     }
 
+    /// What is not known of the take, in one line; none if all is known.
+    #[must_use]
+    pub fn not_known(&self) -> Option<String> {
+        let reasons: Vec<&str> = self.unknown.iter().map(|unknown| unknown.reason.as_str()).collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+
+    /// Says that up to a second is not known behind the end.
+    pub(super) fn end_is_unknown(&mut self) {
+        self.unknown.push(Unknown { position: self.frames, frames: self.sample_rate.into(), reason: UNKNOWN_END.into() });
+    }
+
     /// The take in one line.
     #[must_use]
     pub fn summary(&self) -> String {
         let Self { stems, frames, stretched, gaps, .. } = self;
+        let changes =
+            if self.changes.is_empty() { String::new() } else { format!(", {} changes on the desk", self.changes.len()) };
+        let unknown = self.not_known().map_or(String::new(), |what| format!("; not known: {what}"));
         format!(
-            "{} stems, {frames} frames, {:.3} s, {} overs, {} NaNs, {} lost frames in {} gaps, buffer stretched {stretched} times; ended {}",
+            "{} stems, {frames} frames, {:.3} s, {} overs, {} NaNs, {} lost frames in {} gaps, buffer stretched {stretched} times{changes}; ended {}{unknown}",
             stems.len(),
             self.seconds(),
             self.overs(),
@@ -219,7 +270,23 @@ impl Manifest {
         if version != VERSION {
             return Err(broken(format!("version: found {version}, expected {VERSION}")));
         }
-        serde_json::from_str(&text).map_err(|e| broken(e.to_string()))
+        let mut manifest: Self = serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
+        // Recovered before manifests said so.
+        if manifest.state == State::Recovered && manifest.unknown.is_empty() {
+            manifest.end_is_unknown();
+        }
+        Ok(manifest)
+    }
+
+    /// How far the take in `folder` is; none if there is no manifest that says so. [control thread]
+    pub(super) fn state_in(folder: &Path) -> Option<State> {
+        #[derive(Deserialize)]
+        struct Stands {
+            version: u32,
+            state: State,
+        }
+        let Stands { version, state } = serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok()?;
+        (version == VERSION).then_some(state)
     }
 
     /// Writes the manifest into `folder`: the old one stays until the new one is whole. [disk thread]

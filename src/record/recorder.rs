@@ -59,6 +59,37 @@ impl Channel {
     }
 }
 
+/// Something that became different about a channel of the source, as a desk told it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceChange {
+    /// The channel of the blocks that the writer is given, from 0.
+    pub source: usize,
+    /// `source`, `name`, `colour` or `note`.
+    pub what: &'static str,
+    /// None for nothing.
+    pub from: Option<String>,
+    pub to: Option<String>,
+    /// When it was told.
+    pub at: Instant,
+    /// Since when it may have been so, if nobody could tell it earlier.
+    pub since: Option<Instant>,
+}
+
+impl SourceChange {
+    /// Brings what is said of a channel up to date; its stem keeps its name.
+    fn apply(&self, channels: &mut [Channel]) {
+        let tracks = channels.iter_mut().filter(|channel| channel.source == self.source);
+        for track in tracks.filter_map(|channel| channel.desk.as_mut()) {
+            match self.what {
+                "source" => track.source = self.to.clone().unwrap_or_default(),
+                "colour" => track.colour.clone_from(&self.to),
+                "note" => track.note.clone_from(&self.to),
+                _ => {}
+            }
+        }
+    }
+}
+
 /// What starts a take, besides [`Recorder::start`] and [`Writer::start`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Start {
@@ -261,6 +292,7 @@ pub struct Recorder {
     thread: Option<JoinHandle<()>>,
     level: Level,
     ring_frames: usize,
+    sample_rate: u32,
     /// Channels that are recorded.
     sources: Vec<usize>,
 }
@@ -269,7 +301,7 @@ impl Recorder {
     /// Allocates everything and starts the disk thread. With [`Start::Now`] the take's folder exists afterwards.
     ///
     /// # Errors
-    /// A setting that cannot be, a folder that cannot be written, a take that exists.
+    /// A setting that cannot be, a folder that cannot be written.
     pub fn open(settings: Settings) -> Result<(Self, Writer), TakeError> {
         Self::open_on(Box::new(System), settings)
     }
@@ -283,7 +315,7 @@ impl Recorder {
         let folder = settings.folder.clone();
         check_folder(&folder)?;
         let take = match settings.start {
-            Start::Now => Some(Take::create(&settings, &*disk, Local::now(), 0, false)?),
+            Start::Now => Some(Take::create(&settings, &*disk, Local::now(), 0)?),
             _ => None,
         };
         let ring_frames = settings.frames(settings.buffer_seconds).max(1) as usize;
@@ -292,11 +324,12 @@ impl Recorder {
         let level = Converter::new(settings.words, settings.format).level();
         let shared = reader.shared.clone();
         let sources = settings.channels.iter().map(|channel| channel.source).collect();
+        let sample_rate = settings.sample_rate;
         let mut worker = Worker::new(settings, disk, desk.clone(), shared.clone(), take);
         worker.publish();
         let thread = std::thread::Builder::new().name("isotherm-disk".into()).spawn(move || worker.run(reader, events));
         let thread = thread.map_err(|e| TakeError::io("start a thread to write", &folder, e))?;
-        Ok((Self { desk, shared, thread: Some(thread), level, ring_frames, sources }, writer))
+        Ok((Self { desk, shared, thread: Some(thread), level, ring_frames, sample_rate, sources }, writer))
     }
 
     /// The conversion that runs.
@@ -346,8 +379,26 @@ impl Recorder {
         Ok(())
     }
 
+    /// What a desk changed goes into the manifest of the take that runs, at the frame that was given when it was told. What is said of the
+    /// channels of later takes follows it.
+    pub fn change(&self, changes: Vec<SourceChange>) {
+        // One look at the clock: what came together stays together.
+        let (position, now) = (self.shared.position.load(Ordering::Acquire), Instant::now());
+        let frame = |then: Instant| {
+            let ago = now.saturating_duration_since(then).as_secs_f64();
+            position.saturating_sub((ago * f64::from(self.sample_rate)).round() as u64)
+        };
+        for change in changes {
+            let (at, since) = (frame(change.at), change.since.map(frame));
+            self.tell_at(at, Event::Change(Box::new(change), since));
+        }
+    }
+
     fn tell(&self, event: Event) {
-        let position = self.shared.position.load(Ordering::Acquire);
+        self.tell_at(self.shared.position.load(Ordering::Acquire), event);
+    }
+
+    fn tell_at(&self, position: u64, event: Event) {
         lock(&self.desk.events).push_back((position, event));
         self.desk.told.store(true, Ordering::Release);
         self.wake();
@@ -504,6 +555,8 @@ struct Worker {
     known_gap: (u64, &'static str),
     /// What was told and is not done yet, by position.
     pending: VecDeque<(u64, Event)>,
+    /// What became different since what the settings say of the channels, and the positions: now, and from when on it may have been so.
+    changes: VecDeque<(u64, Option<u64>, SourceChange)>,
     refreshed: Instant,
     synced: Instant,
     published: Instant,
@@ -528,6 +581,7 @@ impl Worker {
             described: None,
             known_gap: (0, RING_FULL),
             pending: VecDeque::new(),
+            changes: VecDeque::new(),
             refreshed: now,
             synced: now,
             published: now,
@@ -591,7 +645,7 @@ impl Worker {
 
     /// Does what was told up to this position.
     fn obey(&mut self) {
-        while let Some((_, event)) = self.pending.pop_front_if(|(position, _)| *position <= self.position) {
+        while let Some((told, event)) = self.pending.pop_front_if(|(position, _)| *position <= self.position) {
             match (event, &mut self.running) {
                 (Event::Start, None) => self.start(),
                 (Event::Stop, Some(_)) => self.finish(BY_HAND, None),
@@ -602,6 +656,7 @@ impl Worker {
                     self.finish(BY_SOURCE, Some(written.err().unwrap_or(TakeError::Source { what })));
                 }
                 (Event::Gap(frames, reason), _) => self.known_gap = (self.position + frames, reason),
+                (Event::Change(change, since), _) => self.change(told, since, *change),
                 (Event::Describe(description), None) => self.describe(*description),
                 (Event::Describe(description), Some(_)) => self.described = Some(description),
                 (Event::Start, Some(_)) | (Event::Stop | Event::Mark(_) | Event::End(_), None) => {}
@@ -715,7 +770,8 @@ impl Worker {
         let ago = TimeDelta::from_std(Duration::from_secs_f64(ago as f64 / f64::from(self.settings.sample_rate)));
         let started = Local::now() - ago.unwrap_or_default();
         self.error = None;
-        match Take::create(&self.settings, &*self.disk, started, held, true) {
+        self.settle(first);
+        match Take::create(&self.settings, &*self.disk, started, held) {
             Ok(take) => self.run_take(take, first),
             Err(error) => {
                 self.error = Some(error.to_string());
@@ -730,6 +786,9 @@ impl Worker {
         for (position, frames, reason) in &self.pre_roll.gaps {
             let from = (*position).max(first);
             running.take.note_gap(from - first, position + frames - from, reason);
+        }
+        for (position, since, change) in &self.changes {
+            running.take.change(position - first, since.map(|since| since.saturating_sub(first)), change);
         }
         let channels = self.settings.channels.len();
         let mut words = vec![0; channels * REPLAY_FRAMES];
@@ -755,8 +814,33 @@ impl Worker {
         self.synced = self.refreshed;
     }
 
+    /// Something became different at `position`, which may lie before now.
+    fn change(&mut self, position: u64, since: Option<u64>, change: SourceChange) {
+        match &mut self.running {
+            Some(running) => {
+                let of_take = |position: u64| position.saturating_sub(running.first);
+                running.take.change(of_take(position), since.map(of_take), &change);
+            }
+            None => self.settle(self.position.saturating_sub(self.pre_roll.frames as u64)),
+        }
+        self.changes.push_back((position, since, change));
+    }
+
+    /// What changed up to the frame `first` is how things are then.
+    fn settle(&mut self, first: u64) {
+        while let Some((_, _, change)) = self.changes.pop_front_if(|(position, ..)| *position <= first) {
+            change.apply(&mut self.settings.channels);
+        }
+    }
+
     fn describe(&mut self, description: Description) {
-        let Description { folder, name, source, channels } = description;
+        let Description { folder, name, source, mut channels } = description;
+        // What is said of a channel follows what is told of it: in a pre-roll it may have been otherwise.
+        for (new, old) in channels.iter_mut().zip(&self.settings.channels) {
+            if new.desk.is_some() && old.desk.is_some() {
+                new.desk.clone_from(&old.desk);
+            }
+        }
         self.settings = Settings { folder, name, source, channels, ..self.settings.clone() };
     }
 

@@ -1,13 +1,13 @@
 //! Making a take whole that a crash left behind.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::TakeError;
-use super::manifest::{FILE, Gap, Manifest, NEW_FILE, Part, State, Stem, VERSION};
+use super::manifest::{FILE, Gap, Manifest, NEW_FILE, Part, State, Stem, Unknown, VERSION};
 use super::name::{file_name, parse_file_name};
 use super::take::{ALL, PROGRAM, RESERVE_FILE, cues, description, hex, ixml};
 use super::wav::{Header, WavWriter, tail};
@@ -16,6 +16,8 @@ use super::wav::{Header, WavWriter, tail};
 const CHUNK_FRAMES: u64 = 65_536;
 /// Why a stem lacks frames that others have.
 const CUT_OFF: &str = "not yet written when the recording was cut off";
+/// What only a manifest says.
+const NO_MANIFEST: &str = "source, markers, gaps, overs and NaNs, for the manifest was gone";
 
 /// What [`recover`] made.
 #[derive(Clone, Debug)]
@@ -25,31 +27,76 @@ pub struct Recovered {
     pub notes: Vec<String>,
 }
 
+/// Whether a program records the take in `folder`, or recovers it; none if the file system has no locks.
+fn is_held(folder: &Path) -> Option<bool> {
+    let Ok(file) = File::open(folder.join(RESERVE_FILE)) else { return Some(false) };
+    match file.try_lock() {
+        Ok(()) => Some(false),
+        Err(TryLockError::WouldBlock) => Some(true),
+        Err(TryLockError::Error(_)) => None,
+    }
+}
+
+/// The takes in `folder` that were left unfinished and that no program records or recovers now, by name. [control thread: reads every
+/// manifest]
+#[must_use]
+pub fn unfinished(folder: &Path) -> Vec<PathBuf> {
+    let is_unfinished = |take: &Path| Manifest::state_in(take) == Some(State::Recording);
+    // Once more behind the lock: a take that ended meanwhile is finished before its lock goes.
+    let is_left = |take: &PathBuf| is_unfinished(take) && is_held(take) == Some(false) && is_unfinished(take);
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut takes: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_left).collect();
+    takes.sort();
+    takes
+}
+
+/// What a user is told of a take that [`unfinished`] found, in one line. [any thread]
+#[must_use]
+pub fn unfinished_text(take: &Path) -> String {
+    let name = take.file_name().unwrap_or_default().to_string_lossy();
+    // As a shell takes it.
+    let path = std::path::absolute(take).unwrap_or_else(|_| take.into()).display().to_string().replace('\'', "'\\''");
+    format!("the take '{name}' is unfinished, as a crash left it; `isotherm recover '{path}'` makes it whole")
+}
+
 /// Makes the unfinished take in `folder` whole: every stem as long as the longest, by silence that is listed as a gap; headers, sums
-/// and manifest as of a finished take. No sound is cut away. It can be interrupted and called again. [control thread: reads the
-/// whole take]
+/// and manifest as of a finished take, which says what is not known. No sound is cut away. It can be interrupted and called again.
+/// [control thread: reads the whole take]
 ///
 /// # Errors
 /// If the take is finished, or still being recorded, or nothing is there to recover, or a file can be neither read nor written.
 pub fn recover(folder: &Path) -> Result<Recovered, TakeError> {
+    recover_while(folder, &mut |_| true)
+}
+
+/// As [`recover`], while `go_on` says so: it is told again and again which part is done, 0 to 1. [control thread]
+///
+/// # Errors
+/// Those of [`recover`]; [`TakeError::CalledOff`].
+pub fn recover_while(folder: &Path, go_on: &mut dyn FnMut(f64) -> bool) -> Result<Recovered, TakeError> {
     let no_take = |what: &str| TakeError::NoTake { folder: folder.into(), what: what.into() };
-    let reserve = folder.join(RESERVE_FILE);
-    if let Ok(file) = File::open(&reserve)
-        && let Err(fs::TryLockError::WouldBlock) = file.try_lock()
-    {
-        return Err(no_take("it is being recorded; stop that first"));
+    let running = || no_take("it is being recorded; stop that first");
+    if is_held(folder) == Some(true) {
+        return Err(running());
     }
     let mut notes = Vec::new();
-    let mut manifest = if folder.join(FILE).exists() {
+    let has_manifest = folder.join(FILE).exists();
+    let mut manifest = if has_manifest {
         Manifest::load(folder)?
     } else {
-        notes.push("there is no manifest: source, markers, gaps, overs and NaNs are not known".into());
         rebuild(folder)?.ok_or_else(|| no_take("there is no take.json and no stem to recover"))?
     };
     if manifest.state != State::Recording {
-        return Err(no_take("the take is finished; `isotherm verify` checks it"));
+        return Err(TakeError::Finished { folder: folder.into() });
     }
-    notes.push("what came in the last moments before the cut is not on disk: up to a second".into());
+    // From here on it is nobody else's; the room that the lock's file kept is needed now.
+    let reserve = folder.join(RESERVE_FILE);
+    let failed = |e| TakeError::io("open", &reserve, e);
+    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&reserve).map_err(failed)?;
+    if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+        return Err(running());
+    }
+    lock.set_len(0).map_err(failed)?;
     let parts = manifest.stems.iter().map(|stem| stem.parts.len()).max().unwrap_or(0);
     let mut first = 0;
     let mut part = 0;
@@ -65,11 +112,19 @@ pub fn recover(folder: &Path) -> Result<Recovered, TakeError> {
         gap.frames > 0
     });
     manifest.markers.retain(|marker| marker.position <= first);
+    manifest.changes.retain(|change| change.position <= first);
     // Once more, now that all gaps are known.
-    finish(folder, &mut manifest)?;
+    finish(folder, &mut manifest, go_on)?;
     manifest.state = State::Recovered;
     manifest.ended = "cut off, and recovered".into();
+    manifest.unknown.clear();
+    if !has_manifest {
+        manifest.unknown.push(Unknown { position: 0, frames: first, reason: NO_MANIFEST.into() });
+    }
+    manifest.end_is_unknown();
+    notes.extend(manifest.unknown.iter().map(|unknown| format!("not known: {}", unknown.reason)));
     manifest.save(folder).map_err(|e| TakeError::io("write", &folder.join(FILE), e))?;
+    drop(lock);
     for left in [reserve, folder.join(NEW_FILE)] {
         let _ = fs::remove_file(left);
     }
@@ -213,8 +268,15 @@ fn interleave(
 }
 
 /// Completes all files and takes their sums.
-fn finish(folder: &Path, manifest: &mut Manifest) -> Result<(), TakeError> {
+fn finish(folder: &Path, manifest: &mut Manifest, go_on: &mut dyn FnMut(f64) -> bool) -> Result<(), TakeError> {
     let stems = manifest.stems.len();
+    let stem_bytes = manifest.frames * stems as u64 * manifest.format.bytes() as u64;
+    let all = stem_bytes * if manifest.interleaved.is_empty() { 1 } else { 2 };
+    let mut done = 0;
+    let mut read = |bytes: usize| {
+        done += bytes as u64;
+        go_on(done as f64 / all.max(1) as f64)
+    };
     for index in 0..=stems {
         let parts = if index < stems { &manifest.stems[index].parts } else { &manifest.interleaved };
         let (mut first, mut sums) = (0, Vec::new());
@@ -223,7 +285,8 @@ fn finish(folder: &Path, manifest: &mut Manifest) -> Result<(), TakeError> {
             let failed = |e| TakeError::io("finish", &path, e);
             let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
             let header = Header::read(&mut file).map_err(io::Error::other).map_err(failed)?;
-            sums.push(sum(&mut file, &header, part.frames).map_err(failed)?);
+            let sum = sum(&mut file, &header, part.frames, &mut read).map_err(failed)?;
+            sums.push(sum.ok_or_else(|| TakeError::CalledOff { folder: folder.into() })?);
             let mut writer = WavWriter::resume(file, &header, part.frames).map_err(failed)?;
             let tail = tail(&ixml(manifest, manifest.stems.get(index)), &cues(manifest, first, part.frames));
             writer.finish(&tail).and_then(|()| writer.sync()).map_err(failed)?;
@@ -237,7 +300,8 @@ fn finish(folder: &Path, manifest: &mut Manifest) -> Result<(), TakeError> {
     Ok(())
 }
 
-fn sum(file: &mut File, header: &Header, frames: u64) -> io::Result<String> {
+/// None if `read`, which is told how many bytes were, says no.
+fn sum(file: &mut File, header: &Header, frames: u64, read: &mut dyn FnMut(usize) -> bool) -> io::Result<Option<String>> {
     file.seek(SeekFrom::Start(header.data_start))?;
     let frame_bytes = header.description.frame_bytes();
     let mut hash = Sha256::new();
@@ -247,10 +311,13 @@ fn sum(file: &mut File, header: &Header, frames: u64) -> io::Result<String> {
         let n = left.min(CHUNK_FRAMES);
         let bytes = &mut bytes[..n as usize * frame_bytes];
         file.read_exact(bytes)?;
-        hash.update(bytes);
+        hash.update(&*bytes);
         left -= n;
+        if !read(bytes.len()) {
+            return Ok(None);
+        }
     }
-    Ok(hex(&hash.finalize()))
+    Ok(Some(hex(&hash.finalize())))
 }
 
 /// What the files alone tell; none if there are none.
@@ -292,6 +359,8 @@ fn rebuild(folder: &Path) -> Result<Option<Manifest>, TakeError> {
         stretched: 0,
         gaps: Vec::new(),
         markers: Vec::new(),
+        changes: Vec::new(),
+        unknown: Vec::new(),
         stems: Vec::new(),
         interleaved: Vec::new(),
         ended: String::new(),

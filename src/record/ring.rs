@@ -12,7 +12,7 @@ use rtrb::chunks::{ReadChunk, WriteChunk};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::pcm::{Converter, Counts, Words, float_words, int_words};
-use super::recorder::Channel;
+use super::recorder::{Channel, SourceChange};
 
 /// Words before the samples of a record: position, low and high; frames; whether they are interleaved.
 const HEAD: usize = 4;
@@ -39,6 +39,8 @@ pub(super) enum Event {
     Describe(Box<Description>),
     /// So many frames from here on will not come, and why.
     Gap(u64, &'static str),
+    /// What became different about the source's channel here, or between the position given and here.
+    Change(Box<SourceChange>, Option<u64>),
 }
 
 /// What takes are called, and where they are.

@@ -8,12 +8,12 @@ use chrono::{DateTime, Local, SecondsFormat, Timelike};
 use sha2::{Digest, Sha256};
 
 use super::disk::{Disk, Medium};
-use super::manifest::{FILE, Gap, Manifest, Marker, Part, State, Stem, VERSION};
+use super::manifest::{Change, FILE, Gap, Manifest, Marker, Part, State, Stem, VERSION};
 use super::name::file_name;
 use super::pcm::{Converter, Counts};
 use super::ring::View;
 use super::wav::{Cue, Description, WavWriter, tail};
-use super::{Settings, TakeError};
+use super::{Settings, SourceChange, TakeError};
 use crate::audio::Format;
 
 /// Frames that are gathered before they go to the files at once: 96 KiB of a 24-bit stem.
@@ -62,16 +62,15 @@ pub struct Take {
 }
 
 impl Take {
-    /// Makes the folder, the manifest and the first files. If `numbered`, a folder that exists is evaded by a number.
+    /// Makes the folder, the manifest and the first files. A folder that exists is evaded by a number.
     ///
     /// # Errors
-    /// [`TakeError::Exists`], or the system's; then nothing is left.
+    /// The system's; then nothing is left.
     pub fn create(
         settings: &Settings,
         disk: &dyn Disk,
         started: DateTime<Local>,
         pre_roll_frames: u64,
-        numbered: bool,
     ) -> Result<Self, TakeError> {
         fs::create_dir_all(&settings.folder).map_err(|e| TakeError::io("create", &settings.folder, e))?;
         let base = format!("{} {}", started.format("%Y-%m-%dT%H-%M-%S"), settings.name);
@@ -81,8 +80,7 @@ impl Take {
             let folder = settings.folder.join(name);
             match fs::create_dir(&folder) {
                 Ok(()) => break folder,
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && numbered => number += 1,
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(TakeError::Exists { folder }),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => number += 1,
                 Err(e) => return Err(TakeError::io("create", &folder, e)),
             }
         };
@@ -121,6 +119,8 @@ impl Take {
             stretched: 0,
             gaps: Vec::new(),
             markers: Vec::new(),
+            changes: Vec::new(),
+            unknown: Vec::new(),
             stems: (1..)
                 .zip(&settings.channels)
                 .map(|(number, channel)| Stem {
@@ -255,6 +255,20 @@ impl Take {
         self.dirty = true;
     }
 
+    /// What became different about a channel of the source: for each stem of it.
+    pub fn change(&mut self, position: u64, since: Option<u64>, change: &SourceChange) {
+        let stems = self.manifest.stems.iter().filter(|stem| stem.channel == change.source + 1).map(|stem| stem.number);
+        self.manifest.changes.extend(stems.map(|stem| Change {
+            position,
+            since: since.filter(|since| *since < position),
+            stem,
+            what: change.what.into(),
+            from: change.from.clone(),
+            to: change.to.clone(),
+        }));
+        self.dirty = true;
+    }
+
     /// Sets how often the buffer was stretched during this take.
     pub fn stretched(&mut self, times: u64) {
         self.dirty |= self.manifest.stretched != times;
@@ -284,8 +298,10 @@ impl Take {
     pub fn finish(mut self, ended: &str, error: Option<TakeError>) -> (PathBuf, Manifest) {
         let mut error = error.or_else(|| self.flush().err());
         let cut = error.is_some();
-        self.reserve = None;
-        let _ = fs::remove_file(self.folder.join(RESERVE_FILE));
+        // Its room is free at once; its lock holds until the manifest says that the take is finished.
+        if let Some(reserve) = &self.reserve {
+            let _ = reserve.set_len(0);
+        }
         if cut {
             self.waiting = 0;
             let end = self.manifest.frames;
@@ -294,6 +310,7 @@ impl Take {
                 gap.frames > 0
             });
             self.manifest.markers.retain(|marker| marker.position <= end);
+            self.manifest.changes.retain(|change| change.position <= end);
         }
         let closed = self.close_part(cut);
         error = error.or(closed.err());
@@ -305,6 +322,8 @@ impl Take {
         if let Err(unsaved) = self.save() {
             self.manifest.error.get_or_insert_with(|| told(&unsaved));
         }
+        self.reserve = None;
+        let _ = fs::remove_file(self.folder.join(RESERVE_FILE));
         (self.folder, self.manifest)
     }
 

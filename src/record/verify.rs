@@ -7,7 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::TakeError;
-use super::manifest::{Gap, Manifest, NO_FRAMES, Part, State, Stem};
+use super::manifest::{Change, Gap, Manifest, NO_FRAMES, Part, State, Stem};
 use super::name::file_name;
 use super::take::{ALL, description, hex, is_full_scale};
 use super::wav::Header;
@@ -33,10 +33,22 @@ pub struct Verified {
 /// # Errors
 /// If there is no manifest that can be read.
 pub fn verify(folder: &Path) -> Result<Verified, TakeError> {
+    verify_while(folder, &mut |_| true)
+}
+
+/// As [`verify`], while `go_on` says so: it is told again and again which part is done, 0 to 1. [control thread]
+///
+/// # Errors
+/// Those of [`verify`]; [`TakeError::CalledOff`].
+pub fn verify_while(folder: &Path, go_on: &mut dyn FnMut(f64) -> bool) -> Result<Verified, TakeError> {
     let manifest = Manifest::load(folder)?;
-    let mut check = Check { folder, manifest: &manifest, problems: Vec::new(), bytes: 0, without_sum: 0 };
+    let (problems, is_off) = (Vec::new(), false);
+    let mut check = Check { folder, manifest: &manifest, problems, bytes: 0, without_sum: 0, go_on, is_off };
     check.take();
-    let Check { problems, bytes, without_sum, .. } = check;
+    let Check { problems, bytes, without_sum, is_off, .. } = check;
+    if is_off {
+        return Err(TakeError::CalledOff { folder: folder.into() });
+    }
     Ok(Verified { problems, bytes, without_sum, manifest })
 }
 
@@ -46,6 +58,9 @@ struct Check<'a> {
     problems: Vec<String>,
     bytes: u64,
     without_sum: usize,
+    go_on: &'a mut dyn FnMut(f64) -> bool,
+    /// It said no.
+    is_off: bool,
 }
 
 impl<'a> Check<'a> {
@@ -86,6 +101,17 @@ impl<'a> Check<'a> {
         for marker in m.markers.iter().filter(|marker| marker.position > m.frames) {
             self.problems
                 .push(format!("marker '{}' at frame {} is not within {} frames", marker.name, marker.position, m.frames));
+        }
+        for change in &m.changes {
+            let since = change.since.unwrap_or(change.position);
+            if change.position > m.frames || since > change.position || !(1..=m.stems.len()).contains(&change.stem) {
+                let Change { position, stem, .. } = change;
+                self.problems.push(format!(
+                    "a change of stem {stem} at frame {position} is not within {} stems of {} frames",
+                    m.stems.len(),
+                    m.frames
+                ));
+            }
         }
         self.strangers();
     }
@@ -216,6 +242,12 @@ impl<'a> Check<'a> {
             }
             self.bytes += bytes.len() as u64;
             at += n;
+            let files = m.stems.len() as u64 * if m.interleaved.is_empty() { 1 } else { 2 };
+            let all = (m.frames as f64 * files as f64 * sample_bytes as f64).max(1.0);
+            self.is_off |= !(self.go_on)((self.bytes as f64 / all).min(1.0));
+            if self.is_off {
+                return Err("it was called off".into());
+            }
         }
         Ok(hex(&hash.finalize()))
     }

@@ -3,8 +3,11 @@
 //! Whoever owns the window fills a [`ProgramView`] once a frame and does the [`ProgramAction`]s. [control thread]
 
 mod bar;
+mod left;
 mod log;
 mod strips;
+
+use std::path::PathBuf;
 
 use egui::{Rect, Ui, UiBuilder, pos2};
 
@@ -95,6 +98,17 @@ pub struct LogLine {
     pub alarm: bool,
 }
 
+/// A take that a crash left behind.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LeftView {
+    pub name: String,
+    pub folder: PathBuf,
+    /// The part of its recovery that is done, 0 to 1; none if it is not being recovered.
+    pub done: Option<f32>,
+    /// The recovery waits for a take that is recorded.
+    pub waits: bool,
+}
+
 /// All that is around the editor, once a frame of the window.
 #[derive(Clone, Debug, Default)]
 pub struct ProgramView {
@@ -103,6 +117,8 @@ pub struct ProgramView {
     pub recording: bool,
     /// Of the device's channels, in their order.
     pub strips: Vec<StripView>,
+    /// Takes that are unfinished and can be recovered.
+    pub left: Vec<LeftView>,
     /// Oldest first.
     pub log: Vec<LogLine>,
 }
@@ -116,6 +132,8 @@ pub enum ProgramAction {
     List,
     Start,
     Stop,
+    /// The unfinished take in this folder is to be made whole.
+    Recover(PathBuf),
     Arm {
         channel: usize,
         on: bool,
@@ -158,6 +176,7 @@ impl Program {
         let inside = window.shrink(GAP);
         let (bar, rest) = inside.split_top_bottom_at_y(inside.top() + bar::HEIGHT);
         let (rest, log) = rest.split_top_bottom_at_y(rest.bottom() - self.log.height());
+        let (rest, left) = rest.split_top_bottom_at_y(rest.bottom() - left::height(view));
         let strips =
             Rect::from_min_max(pos2(inside.left(), rest.top() + GAP), pos2(inside.left() + strips::WIDTH, rest.bottom() - GAP));
         // The editor has gaps of its own.
@@ -166,6 +185,7 @@ impl Program {
         let mut actions = Vec::new();
         self.bar.show(ui, bar, &view.device, view.recording, &mut actions);
         let busy = self.strips.show(ui, strips, view, &mut actions);
+        left::show(ui, left.with_max_y(left.bottom() - GAP), view, &mut actions);
         self.log.show(ui, log, &view.log);
         let mut ui = ui.new_child(UiBuilder::new().max_rect(editor).id_salt("editor"));
         ui.set_clip_rect(editor.intersect(ui.clip_rect()));

@@ -5,9 +5,9 @@ use clap::{Arg, ArgMatches};
 use serde_json::{Value, json};
 
 use crate::cli::{Failure, say};
-use crate::desk::{Desk, Patience, Watch};
+use crate::desk::{Desk, Patience, Track, Watch};
 use crate::device::Granted;
-use crate::record::{DeskTrack, Settings};
+use crate::record::{Recorder, Settings};
 
 pub fn argument() -> Arg {
     Arg::new("desk")
@@ -37,11 +37,7 @@ pub fn name(desk: &Desk, matches: &ArgMatches, settings: &mut Settings) {
         if !matches.contains_id("names") {
             channel.name = name;
         }
-        channel.desk = tracks.get(channel.source).map(|track| DeskTrack {
-            source: track.source.clone(),
-            colour: track.colour.map(|colour| colour.to_string()),
-            note: track.flag.clone(),
-        });
+        channel.desk = tracks.get(channel.source).map(Track::entry);
     }
     settings.source = format!("{}; desk {} '{}', firmware {}", settings.source, desk.model(), desk.name(), desk.firmware());
 }
@@ -60,6 +56,11 @@ impl Beside {
             desk.notes().iter().for_each(|note| say(format_args!("desk: {note}")));
         }
         Ok(Self(Watch::start(desk, Patience::default()).map_err(Failure::failed)?))
+    }
+
+    /// What the desk changed goes to the take.
+    pub fn attend(&self, recorder: &Recorder) {
+        recorder.change(self.0.changes());
     }
 
     /// In a few words.

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::desk::{self, Beside};
 use super::view::{Picture, Screen, Shown, look};
-use super::{Given, interruption, light, losses, ranges, takes_json, tell_takes, text};
+use super::{Given, interruption, light, losses, ranges, takes_json, tell_takes, tell_unfinished, text};
 use crate::algorithm::find;
 use crate::cli::{Failure, flag, model, say, whole};
 use crate::device::{Capture, Granted, Host, Monitor, SampleFormat, Session, Sides, State, Wish};
@@ -156,6 +156,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let sink = sink.flatten();
     let counts = monitor.as_ref().map(Monitor::counts);
     let meter = Meter::new(granted.channels);
+    let unfinished = tell_unfinished(&settings.folder, json);
     let (recorder, writer) = Recorder::open(settings).map_err(Failure::failed)?;
     let conversion = recorder.level();
     if !json {
@@ -174,6 +175,9 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     while !interrupted.load(Ordering::Relaxed) && !session.is_broken() {
         std::thread::sleep(LOOK);
         session.attend();
+        if let Some(console) = &console {
+            console.attend(&recorder);
+        }
         let health = recorder.health();
         watch.tell(&health, session.state(), console.as_ref());
         if let State::Changed(why) = session.state() {
@@ -186,6 +190,9 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let state = session.state().clone();
     let (seen, heard) = session.stop();
+    if let Some(console) = &console {
+        console.attend(&recorder);
+    }
     let takes = recorder.close();
     let seconds = started.elapsed().as_secs_f64();
     let share = (processor_seconds() - busy) / seconds;
@@ -210,6 +217,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
             "period_seconds": granted.period_frames as f64 / f64::from(granted.sample_rate), "overruns": seen.overruns,
             "departures": seen.departures, "output_underruns": seen.underruns, "monitor_dropped_frames": dropped,
             "monitor_frames": file.map(|written| written.frames), "desk": console.as_ref().map(Beside::json),
+            "unfinished": unfinished,
         }));
     } else {
         tell_takes(&takes);
