@@ -244,7 +244,7 @@ fn run_step(step: &mut Step, storages: &[Storage], own: &mut Storage, ends: &mut
             if inputs[0] != step.storage {
                 copy(&storages[inputs[0]], own, n);
             }
-            // Whatever the nodes before make of what came in: no subnormal number leaves.
+            // No subnormal number leaves, whatever came in and whatever the nodes before made of it.
             for (c, channel) in own.chunks_exact_mut(SUB_BLOCK).enumerate() {
                 flush_subnormal(&mut channel[..n]);
                 ends.write(*end, c, at, &channel[..n]);
