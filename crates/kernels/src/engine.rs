@@ -8,7 +8,7 @@ use super::simd::Level;
 use super::{sequence, wavenet};
 use crate::Block;
 
-/// Where a [`Mode`] says how the inputs behind the audio stand; further ones stand at [`MIDDLE`].
+/// Inputs behind the audio whose place a [`Mode`] says; further ones stand at [`MIDDLE`].
 pub const KNOBS: usize = 4;
 /// A knob that nobody has turned.
 pub const MIDDLE: f32 = 0.5;
@@ -23,7 +23,7 @@ pub struct Mode {
     pub level: Level,
     /// The most frames that the host hands over at a time: a network on a thread of its own is that far ahead of what is heard.
     pub max_frames: usize,
-    /// Where the knobs stand that the voices are prewarmed at.
+    /// Values of the knobs that the voices are prewarmed at.
     pub knobs: [f32; KNOBS],
 }
 

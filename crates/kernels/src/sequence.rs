@@ -103,10 +103,11 @@ struct Settled {
     one: Option<Group>,
     /// Values of the knobs.
     knobs: Vec<f32>,
-    /// Of every layer: before the first frame, and behind the silence.
+    /// Every layer before the first frame.
     first: Vec<Start>,
+    /// Every layer behind the silence.
     start: Vec<Start>,
-    /// What the network gives last.
+    /// The last frame that came out.
     output: f32,
 }
 

@@ -94,8 +94,9 @@ struct Player {
     scratch: Arena,
     /// Where the next frame goes in each ring, the same for all channels.
     positions: Vec<usize>,
-    /// What each row of the rings holds when silence came in for ever, and what comes out then.
+    /// What each row of the rings holds when silence came in for ever.
     silent: Vec<f32>,
+    /// The output then.
     output: f32,
 }
 
