@@ -777,11 +777,13 @@ mod tests {
             (PRECISION, "precision"),
             (ALIGN, "align"),
             (KNOB_1, "knob_1"),
+            (KNOB_1 + KNOBS - 1, "knob_4"),
+            (DC_BLOCKER, "dc_blocker"),
         ];
         for (place, name) in names {
             assert_eq!(PARAMETERS[place].id, name);
         }
-        assert_eq!(PARAMETERS.len(), KNOB_1 + KNOBS);
+        assert_eq!(PARAMETERS.len(), DC_BLOCKER + 1);
     }
 
     #[test]
