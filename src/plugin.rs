@@ -291,6 +291,10 @@ impl Plugin for Isotherm {
         editor::create(self.shared.clone(), self.editor_state.clone())
     }
 
+    fn filter_state(state: &mut PluginState) {
+        params::complete(state);
+    }
+
     fn activate(&mut self, layout: &AudioIOLayout, config: &BufferConfig, context: &mut impl ActivateContext<Self>) -> bool {
         let channels = layout.main_output_channels.map_or(0, |n| n.get() as usize);
         let spec = Spec { sample_rate: config.sample_rate, channels, max_frames: (config.max_buffer_size as usize).max(1) };

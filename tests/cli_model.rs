@@ -227,5 +227,88 @@ fn what_is_wrong_is_one_line_and_an_exit_code() {
     assert!(line.contains("--model: saturator runs no model; expected an algorithm that does: neural"), "{line}");
     assert!(fails(&["bench", "--algorithm", "clipper", "--model", &good], 2).contains("--model: clipper runs no model"));
     assert!(fails(&["render", &from, &to, "--algorithm", "neural", "--model", &missing], 1).contains("none.nam: "));
+    // Without a model there is nothing to do, and the sound that came in is no result.
+    let take = text(&folder.path("takes"));
+    for command in [
+        vec!["render", &from, &to, "--algorithm", "neural"],
+        vec!["bench", "--algorithm", "neural"],
+        vec!["record", "--device", "none", "--out", &take, "--monitor", "1", "--monitor-to", "1", "--algorithm", "neural"],
+    ] {
+        let line = fails(&command, 2);
+        assert!(line.contains("--algorithm neural: no model; expected --model FILE"), "{line}");
+    }
     assert!(!folder.path("out.wav").exists());
+}
+
+/// Layers that grow without end from full scale on: an output that is fed through 1e30 twice is infinite.
+fn explosive() -> Value {
+    let mut model = rectifier(1e30);
+    model["config"]["layers"][0]["head_size"] = json!(1);
+    model["weights"][7] = json!(1e30);
+    model
+}
+
+#[test]
+fn a_model_that_gives_no_numbers_is_told_of() {
+    let folder = Folder::new();
+    let file = folder.put("amp.nam", &explosive());
+    let (from, to) = (text(&folder.path("in.wav")), text(&folder.path("out.wav")));
+    // Silence, and sound from 0.25 s on for 128 frames: two turns of 64.
+    let mut sound = vec![0.0; 24_000];
+    sound[12_032..12_160].fill(0.5);
+    write(&from, &Audio::from_channels(48_000, &[&sound]).unwrap(), Format::Float32).unwrap();
+    let command = ["render", &from, &to, "--algorithm", "neural", "--block", "64", "--model", &file];
+    let done = isotherm(&command);
+    assert!(done.status.success());
+    let warning = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(warning.trim_end().lines().count(), 1, "{warning}");
+    let expected =
+        format!("isotherm: warning: {file}: gave NaN or infinite numbers, first within 0.252 s: silenced and begun anew 2 times");
+    assert_eq!(warning.trim_end(), expected);
+    let done = isotherm(&[&command[..], &["--json"]].concat());
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(report["explosions"], json!({ "count": 2, "first_within_frames": 12_096 }));
+    // `bench` runs it too.
+    let done = isotherm(&["bench", "--block", "64", "--channels", "1", "--blocks", "100", "--model", &file]);
+    assert!(String::from_utf8(done.stderr).unwrap().contains("gave NaN or infinite numbers: silenced and begun anew"));
+    // A sound model says nothing, but that nothing happened.
+    let good = folder.put("good.nam", &rectifier(0.5));
+    let report: Value =
+        serde_json::from_str(&works(&["render", &from, &to, "--algorithm", "neural", "--json", "--model", &good])).unwrap();
+    assert_eq!(report["explosions"], json!({ "count": 0, "first_within_frames": null }));
+    let report: Value = serde_json::from_str(&works(&["render", &from, &to, "--algorithm", "clipper", "--json"])).unwrap();
+    assert_eq!(report["explosions"], Value::Null);
+}
+
+#[test]
+fn inspect_shows_the_constant_that_a_model_makes_of_silence_and_the_dc_blocker_takes_it_away() {
+    let folder = Folder::new();
+    // The bias of the convolution goes through the rectifier and the head.
+    let mut model = rectifier(0.5);
+    model["weights"][3] = json!(0.05);
+    for (name, model, constant) in [("quiet.nam", rectifier(0.5), 0.0f64), ("offset.nam", model, 0.025)] {
+        let file = folder.put(name, &model);
+        let shown: Value = serde_json::from_str(&works(&["model", "inspect", &file, "--json"])).unwrap();
+        let size = &shown["sizes"][0];
+        assert!((size["dc_on_silence"].as_f64().unwrap() - constant).abs() < 1e-6, "{size}");
+        let lines = works(&["model", "inspect", &file]);
+        if constant == 0.0 {
+            assert_eq!(size["dc_on_silence_dbfs"], Value::Null);
+            assert!(lines.contains("on silence    silence"), "{lines}");
+        } else {
+            assert!((size["dc_on_silence_dbfs"].as_f64().unwrap() - 20.0 * constant.log10()).abs() < 0.01, "{size}");
+            assert!(lines.contains("on silence    a constant of +0.025000, -32.0 dBFS"), "{lines}");
+        }
+        let (from, to) = (text(&folder.path("in.wav")), text(&folder.path("out.wav")));
+        for rate in [48_000, 44_100] {
+            write(&from, &Audio::from_channels(rate, &[&[0.0f32; 3000]]).unwrap(), Format::Float32).unwrap();
+            for (blocker, expected) in [("off", constant), ("on", 0.0)] {
+                let command = ["render", &from, &to, "--algorithm", "neural", "--output-mode", "raw", "--format", "32f"];
+                works(&[&command[..], &["--dc-blocker", blocker, "--model", &file]].concat());
+                let sound = read(&to).unwrap();
+                let all = sound.channel(0).iter().all(|y| (f64::from(*y) - expected).abs() < 1e-6);
+                assert!(all, "{name} at {rate} Hz, blocker {blocker}: {:?}", &sound.channel(0)[..9]);
+            }
+        }
+    }
 }

@@ -8,7 +8,10 @@ mod models;
 
 use isotherm::algorithm::REGISTRY;
 use isotherm::dsp::{Algorithm, Change, Kind, Processor, Settings, Spec, Unit, db_to_gain};
+use isotherm::graph::Swap;
 use isotherm::measure;
+use isotherm::neural::Model;
+use isotherm::slots::{Heard, Slots};
 use models::{DOUBLES, double};
 
 const RATES: [f32; 5] = [8_000.0, 44_100.0, 48_000.0, 96_000.0, 192_000.0];
@@ -96,12 +99,14 @@ fn is_resampled(settings: &Settings, rate: f32) -> bool {
 }
 
 /// How far apart the samples of a sound may be that has come to rest. A network's recurrence may end in a cycle of the last bits
-/// instead of at a point; each phase of a sinc has a gain of its own, within -90 dB.
-fn ripple(settings: &Settings, rate: f32, end: &[f32]) -> f32 {
+/// instead of at a point; each phase of a sinc has a gain of its own, within -90 dB, also where an offset is taken away behind it.
+fn ripple(settings: &Settings, rate: f32, sound: &[f32]) -> f32 {
     let is_recurrent = double(settings)
         .is_some_and(|d| d.model.sizes().iter().filter_map(|s| s.architecture.as_ref()).any(|a| a.receptive_field().is_none()));
     let cycle = if is_recurrent { 4.0 * f32::EPSILON } else { 0.0 };
-    peak(end) * if is_resampled(settings, rate) { 3e-5 } else { cycle }
+    let blocks_dc = settings.iter().any(|(p, v)| p.id == "dc_blocker" && v > 0.0);
+    let loud = if blocks_dc { sound } else { &sound[sound.len() - 1000..] };
+    peak(loud) * if is_resampled(settings, rate) { 3e-5 } else { cycle }
 }
 
 /// What runs, for messages.
@@ -408,17 +413,185 @@ fn silence_gives_silence_at_default_settings() {
     }
 }
 
+/// How far a sound may be from the constant that it should be, as a part of its loudest sample or of what was in it before its offset was
+/// taken away: some roundings, and the cycle of last bits in which a recurrence may end.
+const CONSTANT: f32 = 2e-6;
+
+/// The first frame and channel where a sound is not the constant that it begins with.
+fn departs(sound: &Sound, before_dc: f32) -> Option<(usize, usize, f32)> {
+    let bound = CONSTANT * peak(&sound[0]).max(before_dc);
+    let far = |c: usize| (0..sound[c].len()).find(|i| (sound[c][*i] - sound[0][0]).abs() > bound || !sound[c][*i].is_finite());
+    (0..sound.len()).find_map(|c| far(c).map(|frame| (c, frame, sound[c][frame])))
+}
+
+#[test]
+fn silence_gives_a_constant_from_the_first_frame_on_wherever_the_knobs_stand() {
+    let mut random = Random(0x51e7ce);
+    let mut turn = 0;
+    for base in bases() {
+        let row = base.algorithm();
+        let mut all = vec![base, random.settings(base), random.settings(base), random.settings(base)];
+        for (index, p) in row.parameters.iter().enumerate() {
+            for part in [0.0, 0.3, 1.0] {
+                let mut settings = base;
+                settings.set(index, p.clamp(place(row, index, part)));
+                all.push(settings);
+                // An offset inside, and everything else at random.
+                let mut settings = random.settings(base);
+                settings.set(index, p.clamp(place(row, index, part)));
+                all.push(settings);
+            }
+        }
+        for settings in all.into_iter().filter(|s| !draws(s)) {
+            let rate = RATES[turn % RATES.len()];
+            turn += 1;
+            let mut processor = prepared(&settings, rate, 2);
+            let silence = vec![vec![0.0; (0.1 * rate) as usize + 4 * processor.latency()]; 2];
+            // The same without the DC blocker: the loudest that there is to round.
+            let raw = |settings: &Settings| {
+                let mut raw = *settings;
+                if let Some(index) = raw.index("dc_blocker") {
+                    raw.set(index, 0.0);
+                }
+                peak(&rendered(&mut *prepared(&raw, rate, 1), &vec![vec![0.0; 500]])[0])
+            };
+            let out = rendered(&mut *processor, &silence);
+            let what = format!("{} at {rate} Hz, {settings:?}", name(&settings));
+            assert_eq!(departs(&out, raw(&settings)), None, "begins with {}; prepared: {what}", out[0][0]);
+            // Other values after sound, and back to the start.
+            let mut later = settings;
+            for index in ramped(row) {
+                later.set(index, random.value(row, index));
+            }
+            if draws(&later) {
+                continue;
+            }
+            run(&mut *processor, &mut random.noise(2, 700, 1.0), 0, 700);
+            processor.reset();
+            for index in ramped(row) {
+                processor.set(index, later.get(index));
+            }
+            let out = rendered(&mut *processor, &silence);
+            let what = format!("{what}, later {later:?}");
+            assert_eq!(departs(&out, raw(&later)), None, "begins with {}; set after reset: {what}", out[0][0]);
+        }
+    }
+}
+
+#[test]
+fn with_its_dc_blocker_every_algorithm_makes_silence_of_silence() {
+    let mut random = Random(0xdcb);
+    let mut offsets = 0;
+    for base in bases().filter(|b| b.index("dc_blocker").is_some()) {
+        for settings in [base, random.settings(base), random.settings(base)] {
+            for rate in RATES {
+                let [on, off] = [1.0, 0.0].map(|on| {
+                    let settings = settings.with("dc_blocker", on).with("mix", 100.0);
+                    rendered(&mut *prepared(&settings, rate, 1), &vec![vec![0.0; 3000]]).remove(0)
+                });
+                offsets += usize::from(peak(&off) > 1e-3);
+                let most = CONSTANT * peak(&off);
+                assert!(peak(&on) <= most, "{} of {}: {} at {rate} Hz, {settings:?}", peak(&on), peak(&off), name(&base));
+            }
+        }
+    }
+    assert!(offsets > 20, "only {offsets} had an offset");
+}
+
+#[test]
+fn our_model_with_a_knob_begins_without_a_burst_wherever_it_stands() {
+    let model = Model::open("assets/models/saturator-drive-lstm16.json".as_ref()).unwrap();
+    let mut settings = Settings::new(isotherm::algorithm::find("neural").unwrap()).with("output_mode", 0.0);
+    settings.set_model(Some(model.key()));
+    let mut processor = prepared(&settings, 48_000.0, 1);
+    for knob in [0.5, 0.0, 0.03, 0.7, 1.0, 0.5] {
+        for fresh in [true, false] {
+            let settings = settings.with("knob_1", knob);
+            if fresh {
+                processor = prepared(&settings, 48_000.0, 1);
+            } else {
+                run(&mut *processor, &mut Random(5).noise(1, 3000, 1.0), 0, 3000);
+                processor.reset();
+                processor.set(settings.index("knob_1").unwrap(), knob);
+            }
+            let out = mono(&mut *processor, &[0.0; 24_000]);
+            let moves = out.iter().map(|y| (y - out[0]).abs()).fold(0.0, f32::max);
+            println!("knob {knob}: {} and {moves:e} of movement", out[0]);
+            // -108 dBFS: its recurrence ends in a cycle of last bits, and its head is loud.
+            assert!(moves < 4e-6, "knob {knob}, fresh {fresh}: {moves:e} from {}", out[0]);
+        }
+    }
+}
+
+#[test]
+fn no_subnormal_number_leaves_while_everything_is_set_at_random_and_when_sound_stops() {
+    cases(0x5ab4, 12, |settings, rate, channels, random, what| {
+        let channels = channels.min(2);
+        let frames = 9000;
+        let mut input = random.noise(channels, frames, 1.0);
+        // Loud, at the edge of what is normal, below it, and gone.
+        for samples in &mut input {
+            for part in samples.chunks_mut(700) {
+                let scale = [1.0, 0.0, 1e-37, 1e-38, 1e-40, 1e-20][random.below(6)];
+                part.iter_mut().for_each(|x| *x *= scale);
+            }
+            samples[7000..].fill(0.0);
+        }
+        let changes = random_changes(random, settings.algorithm(), rate, frames);
+        let out = with_changes(&mut *prepared(settings, rate, channels), &input, &changes, |_| 1 + random.below(300));
+        let found = out.iter().flatten().find(|x| x.is_subnormal() || !x.is_finite());
+        assert_eq!(found, None, "{what}, {changes:?}");
+    });
+}
+
+#[test]
+fn no_subnormal_number_leaves_the_slots_in_bypass_through_a_dip_or_through_a_tap() {
+    let mut random = Random(0xf1a5);
+    let all: Vec<Settings> = bases().collect();
+    for _ in 0..60 {
+        let settings = [(); 2].map(|()| {
+            let base = all[random.below(all.len())];
+            random.settings(base)
+        });
+        let spec = Spec { sample_rate: 48_000.0, channels: 2, max_frames: 512 };
+        let slots = Slots::compile(spec, &settings, Heard::Bypass, None).unwrap();
+        let (mut swap, mut sender) = Swap::new(Box::new(slots), spec.sample_rate);
+        for block in 0..40 {
+            let scale = [1.0, 1e-36, 2e-38, 1e-38, 1e-41, 0.0][random.below(6)];
+            let mut sound = random.noise(2, 512, scale);
+            if random.below(3) == 0 {
+                let heard = [Heard::Slot(0), Heard::Slot(1), Heard::Bypass][random.below(3)];
+                swap.current().press(heard);
+            }
+            if block % 10 == 9 {
+                let next = Slots::compile(spec, &settings, Heard::Bypass, None).unwrap();
+                let _ = sender.send(Box::new(next));
+            }
+            let mut views: Vec<&mut [f32]> = sound.iter_mut().map(Vec::as_mut_slice).collect();
+            let mut tapped = None;
+            swap.run(&mut views, Slots::latency, |slots, block| {
+                slots.process_tapped(block, |tap, _, _, samples| {
+                    tapped = tapped.or(samples.iter().find(|x| x.is_subnormal()).map(|x| (tap, *x)));
+                });
+            });
+            assert_eq!(tapped, None, "block {block}, scale {scale:e}, {settings:?}");
+            let found = sound.iter().flatten().find(|x| x.is_subnormal());
+            assert_eq!(found, None, "block {block}, scale {scale:e}, {settings:?}");
+        }
+    }
+}
+
 #[test]
 fn a_constant_comes_out_finite_and_in_the_end_constant() {
     cases(0xdc, 4, |settings, rate, _, random, what| {
         let x = [1.0, -1.0, 0.3, 0.0, 1e-3][random.below(5)];
         let mut processor = prepared(settings, rate, 1);
-        // 3 s: 190 time constants of the 10 Hz high-pass.
+        // 3 s: 94 time constants of the 5 Hz high-pass.
         let out = mono(&mut *processor, &vec![x; (3.0 * rate) as usize]);
         assert!(out.iter().all(|y| y.is_finite()), "{what}");
         if !draws(settings) && is_sane(settings) {
             let end = &out[out.len() - 1000..];
-            let ripple = ripple(settings, rate, end);
+            let ripple = ripple(settings, rate, &out);
             assert!(end.iter().all(|y| (*y - end[0]).abs() <= ripple), "{x}: {:?}; {what}", &end[990..]);
         }
     });
@@ -427,8 +600,8 @@ fn a_constant_comes_out_finite_and_in_the_end_constant() {
 #[test]
 fn no_subnormal_number_comes_out_when_sound_stops() {
     cases(0x5b, 5, |settings, rate, _, random, what| {
-        let mut sound = random.noise(1, (2.0 * rate) as usize, 1.0);
-        let stop = sound[0].len() / 4;
+        let mut sound = random.noise(1, (3.0 * rate) as usize, 1.0);
+        let stop = sound[0].len() / 6;
         // Half of them stop dead, half of them fade down to subnormal numbers.
         let factor = if random.below(2) == 0 { 0.0 } else { 1e-43f64.powf(2.0 / rate as f64) as f32 };
         let mut gain = 1.0;
@@ -443,7 +616,7 @@ fn no_subnormal_number_comes_out_when_sound_stops() {
         let tail = &out[0][out[0].len() - 100..];
         if !draws(settings) && is_sane(settings) && !(is_resampled(settings, rate) && double(settings).is_some_and(|d| !d.silent))
         {
-            let cycle = if is_resampled(settings, rate) { 0.0 } else { ripple(settings, rate, tail) };
+            let cycle = if is_resampled(settings, rate) { 0.0 } else { ripple(settings, rate, &out[0]) };
             assert!(tail.iter().all(|x| (x - tail[0]).abs() <= cycle), "{:?}; {what}", tail);
         }
     });
@@ -511,14 +684,15 @@ fn skipping_silence_leaves_each_glide_where_processing_it_leaves_it() {
             for ((from, to), n) in [(min, max), (max, min)].into_iter().flat_map(|ends| [1, 10, 500, 2000].map(|n| (ends, n))) {
                 let mut settings = base;
                 settings.set(index, from);
-                let [mut one, mut two] = [(); 2].map(|()| prepared(&settings, rate, 1));
-                for processor in [&mut one, &mut two] {
+                let [mut one, mut two, mut long] = [(); 3].map(|()| prepared(&settings, rate, 1));
+                for processor in [&mut one, &mut two, &mut long] {
                     rendered(&mut **processor, &vec![vec![0.0; 3000]]);
                     processor.set(index, to);
                 }
                 let silence = vec![vec![0.0; n]];
-                // An offset glides through the curve: that is no silence.
-                if rendered(&mut *two, &silence)[0].iter().any(|y| *y != 0.0) {
+                rendered(&mut *two, &silence);
+                // An offset glides through the curve: that is no silence, also where it has not come out yet.
+                if rendered(&mut *long, &vec![vec![0.0; 2000]])[0].iter().any(|y| *y != 0.0) {
                     continue;
                 }
                 if !one.skip(n) {
@@ -685,9 +859,16 @@ fn every_ramped_parameter_sweeps_end_to_end_without_a_click() {
                 };
                 let (a, b) = (steady(from), steady(to));
                 let level = peak(&a[start..]).max(peak(&b[start..]));
-                // A sweep may be as loud as the onset of either, before the DC blocker has settled, and 6 dB: drive reaches the
+                // A sweep may be as loud as either is with its offset, which a DC blocker follows late, and 6 dB: drive reaches the
                 // curve half a latency before its compensation reaches the output.
-                let loud = 2.0 * peak(&a).max(peak(&b));
+                let with_offset = |value: f32| {
+                    let mut settings = base;
+                    settings.set(index, value);
+                    let settings =
+                        if settings.index("dc_blocker").is_some() { settings.with("dc_blocker", 0.0) } else { settings };
+                    peak(&mono(&mut *prepared(&settings, rate, 1), &x))
+                };
+                let loud = 2.0 * with_offset(from).max(with_offset(to));
                 // Where the range passes steeper ground than its ends (bits, drive), that is no click.
                 let mut steps = step(&a[start..]).max(step(&b[start..]));
                 for k in 1..32 {

@@ -342,6 +342,25 @@ fn reset_means_prewarmed() {
     assert!(output.iter().all(|y| (y - output[0]).abs() < 1e-6));
 }
 
+/// Its state creeps to where the knob stands: prewarmed elsewhere, silence would begin with a slide.
+#[test]
+fn prewarmed_means_where_the_knobs_stand_when_sound_begins() {
+    let silence = vec![vec![0.0; 3000]; 2];
+    let slide = |output: &[Vec<f32>], knob: f32| output.iter().flatten().map(|y| (y - knob).abs()).fold(0.0, f32::max);
+    for knob in [0.5, 0.0, 0.3, 1.0] {
+        let mode = Mode { knobs: [knob; 4], ..Mode::new(2) };
+        let mut voices = load("slow_knob").1.voices(mode).unwrap();
+        voices.set_offline(true);
+        let output = play(&mut *voices, &silence, &[64], &[knob]);
+        assert!(slide(&output, knob) < 1e-6, "made with {knob}: {:?}", &output[0][..3]);
+        for other in [1.0 - knob, knob] {
+            voices.settle(&[other]);
+            let output = play(&mut *voices, &silence, &[64], &[other]);
+            assert!(slide(&output, other) < 1e-6, "settled at {other}: {:?}", &output[0][..3]);
+        }
+    }
+}
+
 #[test]
 fn channels_do_not_leak() {
     let mut sound = sound(4, 2000);

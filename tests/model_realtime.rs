@@ -70,6 +70,8 @@ fn voices_of_layers_allocate_and_free_nothing() {
                         );
                         assert_eq!(allocations(|| _ = std::hint::black_box(voices.rests())), 0, "rests");
                         assert_eq!(allocations(|| voices.reset()), 0, "reset");
+                        let turned = [frames as f32 / 4096.0];
+                        assert_eq!(allocations(|| _ = std::hint::black_box(voices.settle(&turned))), 0, "settle");
                     }
                 }
             }

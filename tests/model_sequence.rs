@@ -179,10 +179,11 @@ fn layer(layer: &Layer, signal: &[Vec<f64>]) -> Vec<Vec<f64>> {
     }
 }
 
-/// A network over a whole signal of one channel, after `prewarm` frames of silence.
+/// A network over a whole signal of one channel, after `prewarm` frames of silence with the knobs in the middle.
 fn reference(s: &Sequence, audio: &[f32], knobs: &[Vec<f32>], prewarm: usize) -> Vec<f64> {
     let scaled = |t: usize| f64::from(s.input_gain) * f64::from(audio[t]);
-    let silence = std::iter::repeat_n(vec![0.0; s.inputs()], prewarm);
+    let quiet = [0.0].into_iter().chain(vec![0.5; s.inputs() - 1]).collect();
+    let silence = std::iter::repeat_n(quiet, prewarm);
     let frames = (0..audio.len()).map(|t| [scaled(t)].into_iter().chain(knobs.iter().map(|k| f64::from(k[t]))).collect());
     let mut signal: Vec<Vec<f64>> = silence.chain(frames).collect();
     for l in &s.layers {
@@ -403,6 +404,39 @@ fn reset_is_exact() {
             assert!(first.iter().zip(&again).all(|(a, b)| bits(a) == bits(b)), "{name}, {channels} channels");
         }
     }
+}
+
+/// What settles at other knobs is what was made with them: bit by bit, whatever went through it before; and silence then begins with what
+/// it says.
+#[test]
+fn settling_at_other_knobs_is_being_made_with_them() {
+    let r = &mut Random(10);
+    let mut turned = 0;
+    for (name, s) in networks() {
+        for channels in [1, 13] {
+            for precision in [Precision::Fast, Precision::Exact] {
+                let mut knobs = [0.5; 4];
+                let mode = |knobs| Mode { precision, knobs, ..Mode::new(channels) };
+                let (audio, moved) = (signals(r, channels, 0.8), signals(r, s.inputs() - 1, 1.0));
+                let middle = run(&mut *voices(&s, mode(knobs)), &audio, &moved, || 64);
+                let mut one = voices(&s, mode(knobs));
+                for _ in 0..3 {
+                    knobs = std::array::from_fn(|_| r.floats(1, 1.0)[0].abs());
+                    let made = run(&mut *voices(&s, mode(knobs)), &audio, &moved, || 64);
+                    let output = one.settle(&knobs[..s.inputs() - 1]);
+                    let settled = run(&mut *one, &audio, &moved, || 64);
+                    let what = format!("{name} {precision:?}, {channels} channels");
+                    assert!(made.iter().zip(&settled).all(|(a, b)| bits(a) == bits(b)), "{what}");
+                    turned += usize::from(made != middle);
+                    one.reset();
+                    let stand: Vec<_> = knobs[..s.inputs() - 1].iter().map(|k| vec![*k; FRAMES]).collect();
+                    let silence = run(&mut *one, &vec![vec![0.0; FRAMES]; channels], &stand, || 64);
+                    assert!((silence[0][0] - output).abs() <= 1e-6 * output.abs().max(1.0), "{what}: {output}");
+                }
+            }
+        }
+    }
+    assert!(turned > 0, "some networks have knobs");
 }
 
 /// Without a rate there is no prewarming: the first sample comes from h0 and c0.

@@ -37,7 +37,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let count = whole("blocks", text("blocks"), 100, 100_000_000)?;
     let ids: Vec<&str> = match matches.get_one::<String>("algorithm") {
         Some(id) => vec![id],
-        None => REGISTRY.iter().filter(|r| r.model || !matches.contains_id("model")).map(|r| r.id).collect(),
+        None => REGISTRY.iter().filter(|r| r.model == matches.contains_id("model")).map(|r| r.id).collect(),
     };
     let json = matches.get_flag("json");
     if !json {
@@ -46,8 +46,9 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     for id in ids {
         let mut settings = settings(matches, id)?;
         // Settings know it only as long as it is held.
-        let model = model::load(matches, &mut settings)?;
-        let model = model.as_deref();
+        let held = model::load(matches, &mut settings)?;
+        let explosions = model::Explosions::watch(held.as_ref());
+        let model = held.as_deref();
         let weights = model.map_or(0, |m| model::network(m, &settings).bytes());
         if let (Some(model), false) = (model, json) {
             say(format_args!(
@@ -64,7 +65,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
                         "algorithm": id, "settings": settings_json(&settings), "sample_rate": rate, "channels": channels, "block": block,
                         "ns_per_sample": figures.ns_per_sample, "rtf": figures.rtf, "p50_us": figures.p50_us, "p99_us": figures.p99_us,
                         "max_us": figures.max_us, "weights_bytes": weights, "buffer_bytes": figures.bytes,
-                        "model": model::summary_json(matches.get_one("model"), model),
+                        "model": model::summary_json(matches.get_one("model"), model), "explosions": explosions.json(),
                     }));
                 } else {
                     say(format_args!(
@@ -74,6 +75,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
                 }
             }
         }
+        explosions.warn(matches.get_one("model"), rate as f64);
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `isotherm model`: what a model file says of itself, and whether it does what it says.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Failure, say};
 use crate::audio::wav;
 use crate::dsp::{Settings, gain_to_db};
-use crate::neural::engine::{self, Mode, Network, Voices};
+use crate::neural::engine::{self, MIDDLE, Mode, Network, Voices};
 use crate::neural::{Format, Golden, Info, Model};
 
 /// Frames at a time, as a host hands them over.
@@ -53,8 +54,11 @@ pub fn argument() -> Arg {
 
 /// The model that `--model` names, set in the settings. It must be held as long as they are used.
 pub fn load(matches: &ArgMatches, settings: &mut Settings) -> Result<Option<Arc<Model>>, Failure> {
-    let Some(path) = matches.get_one::<PathBuf>("model") else { return Ok(None) };
     let algorithm = settings.algorithm();
+    let Some(path) = matches.get_one::<PathBuf>("model") else {
+        let wrong = || Failure::Usage(format!("--algorithm {0}: no model; expected --model FILE, which {0} runs", algorithm.id));
+        return if algorithm.model { Err(wrong()) } else { Ok(None) };
+    };
     if !algorithm.model {
         return Err(Failure::Usage(format!("--model: {} runs no model; expected an algorithm that does: neural", algorithm.id)));
     }
@@ -67,6 +71,51 @@ pub fn load(matches: &ArgMatches, settings: &mut Settings) -> Result<Option<Arc<
 pub fn network<'a>(model: &'a Model, settings: &Settings) -> &'a Arc<dyn Network> {
     let wish = settings.index("size").map_or(1.0, |index| settings.get(index));
     model.network(model.size_for(wish))
+}
+
+/// Counts how often a model gives what is no number, and notes when first.
+pub struct Explosions {
+    model: Option<Arc<Model>>,
+    before: u64,
+    /// Frames that had been heard when one was first counted.
+    first: Option<u64>,
+}
+
+impl Explosions {
+    /// Counts from now on.
+    pub fn watch(model: Option<&Arc<Model>>) -> Self {
+        Self { model: model.cloned(), before: model.map_or(0, |m| m.explosions()), first: None }
+    }
+
+    fn count(&self) -> u64 {
+        self.model.as_ref().map_or(0, |model| model.explosions() - self.before)
+    }
+
+    /// After `frames` frames in all.
+    pub fn look(&mut self, frames: u64) {
+        if self.first.is_none() && self.count() > 0 {
+            self.first = Some(frames);
+        }
+    }
+
+    /// A warning on standard error, if there is something to say. `sample_rate` is that of the frames.
+    pub fn warn(&self, path: Option<&PathBuf>, sample_rate: f64) {
+        let (count, path) = (self.count(), path.map_or_else(String::new, |path| path.display().to_string()));
+        if count > 0 {
+            let when = self.first.map_or_else(String::new, |first| format!(", first within {:.3} s", first as f64 / sample_rate));
+            let times = if count == 1 { "once".into() } else { format!("{count} times") };
+            let line = format!("{path}: gave NaN or infinite numbers{when}: silenced and begun anew {times}");
+            let _ = writeln!(std::io::stderr(), "isotherm: warning: {line}");
+        }
+    }
+
+    /// For a report: nothing without a model.
+    pub fn json(&self) -> Value {
+        match self.model {
+            Some(_) => json!({ "count": self.count(), "first_within_frames": self.first }),
+            None => Value::Null,
+        }
+    }
 }
 
 /// A model in a report.
@@ -119,6 +168,26 @@ fn needs(network: &Arc<dyn Network>, knobs: usize) -> Result<Needs, Failure> {
     })
 }
 
+/// The constant that a network makes of silence, knobs in the middle: what is left of half a second behind another one, in which it
+/// comes to rest. Not a number if it gives one that is none.
+fn rest(network: &Arc<dyn Network>, knobs: usize, sample_rate: f32) -> Result<f32, Failure> {
+    let mut voices = network.clone().voices(Mode::new(1)).map_err(Failure::Failed)?;
+    voices.set_offline(true);
+    let half = (0.5 * sample_rate) as usize;
+    let silence = vec![0.0; voices.latency() + 2 * half];
+    let output = through(&mut *voices, &silence, &vec![MIDDLE; knobs]);
+    let end = &output[silence.len() - half..];
+    Ok((end.iter().map(|y| f64::from(*y)).sum::<f64>() / end.len().max(1) as f64) as f32)
+}
+
+/// Magnitudes below this (-200 dB) are shown as silence.
+const SILENT: f32 = 1e-10;
+
+/// A constant as its level, if it has one.
+fn level_db(constant: f32) -> Option<f32> {
+    (constant.abs() >= SILENT).then(|| gain_to_db(constant.abs()))
+}
+
 /// Uniform numbers from -1 to 1, the same in every run (a linear congruential generator, Knuth's constants).
 fn noise() -> impl FnMut() -> f32 {
     let mut state = 1u64;
@@ -145,20 +214,22 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
     for (index, size) in model.sizes().iter().enumerate() {
         let needs = needs(model.network(index), model.knobs(index))?;
         let alignment = model.alignment(index).map_err(Failure::Failed)?;
+        let rest = rest(model.network(index), model.knobs(index), info.sample_rate)?;
         let reach = size.architecture.as_ref().and_then(|a| a.receptive_field());
         let recurrent = size.architecture.is_some() && reach.is_none();
-        sizes.push((size, needs, alignment, reach, recurrent));
+        sizes.push((size, needs, alignment, reach, recurrent, rest));
     }
     if matches.get_flag("json") {
         let sizes: Vec<Value> = sizes
             .iter()
-            .map(|(size, needs, alignment, reach, recurrent)| {
+            .map(|(size, needs, alignment, reach, recurrent, rest)| {
                 json!({
                     "below": size.below, "loudness_db": size.loudness_db, "recurrent": recurrent, "receptive_field_frames": reach,
                     "receptive_field_ms": reach.map(|frames| frames as f64 * 1000.0 / rate), "latency_frames": needs.latency,
                     "weights_bytes": needs.weights_bytes, "state_bytes_per_channel": needs.state_bytes,
                     "ns_per_sample": needs.ns_per_sample, "delay_frames": alignment.delay_frames, "inverted": alignment.inverted,
-                    "delay_ambiguous": alignment.ambiguous,
+                    "delay_ambiguous": alignment.ambiguous, "dc_on_silence": rest.is_finite().then_some(rest),
+                    "dc_on_silence_dbfs": level_db(*rest),
                 })
             })
             .collect();
@@ -178,7 +249,7 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
     for (name, text) in lines(info) {
         say(format_args!("  {name:<14}{text}"));
     }
-    for (i, (size, needs, alignment, reach, recurrent)) in sizes.iter().enumerate() {
+    for (i, (size, needs, alignment, reach, recurrent, rest)) in sizes.iter().enumerate() {
         if sizes.len() > 1 {
             let until = if i + 1 < sizes.len() { format!("below {}", size.below) } else { "above".into() };
             say(format_args!("  size {} of {}, for sizes {until}", i + 1, sizes.len()));
@@ -193,6 +264,12 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
         let (sign, sure) =
             (if alignment.inverted { ", upside down" } else { "" }, if alignment.ambiguous { ", ambiguous" } else { "" });
         say(format_args!("  {:<14}{:.2} frames of its sound{sign}{sure}", "delay", alignment.delay_frames));
+        let constant = match level_db(*rest) {
+            _ if rest.is_nan() => "NaN or infinite".into(),
+            Some(db) => format!("a constant of {rest:+.6}, {db:.1} dBFS; the DC blocker takes it away"),
+            None => "silence".into(),
+        };
+        say(format_args!("  {:<14}{constant}", "on silence"));
         say(format_args!("  {:<14}{} bytes, and {} a channel", "memory", needs.weights_bytes, needs.state_bytes));
         say(format_args!(
             "  {:<14}{:.0} ns a sample here, {:.1} % of a core",

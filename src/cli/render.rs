@@ -59,13 +59,15 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if channels > MAX_CHANNELS {
         return Err(Failure::Failed(format!("{}: {channels} channels; expected 1 to {MAX_CHANNELS}", from.display())));
     }
-    let report = render(&source, reader, to, settings, block, format)?;
+    let mut explosions = model::Explosions::watch(model.as_ref());
+    let report = render(&source, reader, to, settings, block, format, &mut explosions)?;
+    explosions.warn(matches.get_one("model"), f64::from(rate));
     let length = report.frames as f64 / f64::from(rate);
     let speed = length / report.seconds.max(1e-9);
     if matches.get_flag("json") {
         let value = json!({
             "input": from, "output": to, "algorithm": settings.algorithm().id, "settings": settings_json(&settings),
-            "model": model::summary_json(matches.get_one("model"), model.as_deref()),
+            "model": model::summary_json(matches.get_one("model"), model.as_deref()), "explosions": explosions.json(),
             "sample_rate": rate, "channels": channels, "frames": report.frames, "latency_frames": report.latency, "block": block,
             "format": format.to_string(), "peak_db": gain_to_db(report.peak), "clipped": report.written.clipped,
             "seconds": report.seconds, "times_real_time": speed,
@@ -105,6 +107,7 @@ fn render(
     settings: Settings,
     block: usize,
     format: Format,
+    explosions: &mut model::Explosions,
 ) -> Result<Report, Failure> {
     let (rate, channels) = (source.sample_rate(), source.channels());
     let spec = Spec { sample_rate: rate as f32, channels, max_frames: block };
@@ -112,7 +115,7 @@ fn render(
     slots.set_offline(true);
     let (sink, mut writer) = FileSink::create(to, rate, channels, format, BUFFER_FRAMES).map_err(Failure::failed)?;
     let start = Instant::now();
-    match through(source, &mut reader, &mut slots, &mut writer, block) {
+    match through(source, &mut reader, &mut slots, &mut writer, block, explosions) {
         Ok((frames, peak)) => {
             let written = sink.finish(writer).map_err(Failure::failed)?;
             Ok(Report { frames, latency: slots.latency(), peak, seconds: start.elapsed().as_secs_f64(), written })
@@ -131,6 +134,7 @@ fn through(
     slots: &mut Slots,
     writer: &mut QueueWriter,
     block: usize,
+    explosions: &mut model::Explosions,
 ) -> Result<(u64, f32), Failure> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
@@ -167,6 +171,7 @@ fn through(
         }
         let mut views: Vec<&mut [f32]> = buffers.iter_mut().map(|c| &mut c[..n]).collect();
         slots.process(&mut views);
+        explosions.look(frames);
         let skip = early.min(n);
         early -= skip;
         let out: Vec<&[f32]> = buffers.iter().map(|c| &c[skip..n]).collect();

@@ -289,10 +289,20 @@ impl Running {
         self.blend.reset();
     }
 
+    /// Before the first frame: the filter behind the crusher as silence leaves it that came in for long. A mid-rise quantiser makes
+    /// a constant of that; of dither nothing is known.
+    fn settle(&mut self) {
+        if self.quantiser.dither == 0 {
+            let mut rest = [0.0];
+            quantise(&mut rest, &[self.steps.target()], self.quantiser, [0; 2], &[0]);
+            self.post.rest_at(rest[0]);
+        }
+    }
+
     fn process(&mut self, block: &mut Block<'_>) {
         let frames = block.first().map_or(0, |c| c.len());
-        if frames > 0 {
-            self.fresh = false;
+        if frames > 0 && std::mem::take(&mut self.fresh) {
+            self.settle();
         }
         let mut at = 0;
         while at < frames {

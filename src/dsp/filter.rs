@@ -132,11 +132,13 @@ impl LowPass {
         self.frame = 0;
         self.cold = false;
         self.update();
+        self.rest_at(0.0);
+    }
+
+    /// The state of an input that has always been `x`. [audio thread]
+    pub fn rest_at(&mut self, x: f32) {
         for channel in &mut self.channels {
-            match channel {
-                State::First(state) => state.rest_at(0.0, &First::default()),
-                State::Second { s1, s2 } => (*s1, *s2) = (0.0, 0.0),
-            }
+            channel.rest_at(x, &self.first, &self.second);
         }
     }
 
@@ -344,10 +346,7 @@ fn second_order(s1: &mut f64, s2: &mut f64, c: &Second, samples: &mut [f32]) {
     (*s1, *s2) = (z1, z2);
 }
 
-/// Corner of the DC blocker: below hearing, above drift.
-const DC_HZ: f64 = 10.0;
-
-/// A first-order high-pass at 10 Hz over all channels; fades in and out.
+/// A first-order high-pass of a few hertz over all channels; fades in and out.
 #[derive(Debug)]
 pub struct DcBlocker {
     amount: Ramp,
@@ -381,8 +380,8 @@ impl DcState {
 impl DcBlocker {
     /// [control thread: allocates]
     #[must_use]
-    pub fn new(sample_rate: f32, channels: usize, on: bool) -> Self {
-        let w = (PI * DC_HZ / f64::from(sample_rate)).min(1.4).tan();
+    pub fn new(sample_rate: f32, channels: usize, corner_hz: f64, on: bool) -> Self {
+        let w = (PI * corner_hz / f64::from(sample_rate)).min(1.4).tan();
         Self {
             amount: Ramp::new(if on { 1.0 } else { 0.0 }, sample_rate),
             cold: false,
@@ -402,8 +401,13 @@ impl DcBlocker {
     pub fn reset(&mut self) {
         self.amount.finish();
         self.cold = false;
+        self.rest_at(0.0);
+    }
+
+    /// The state of an input that has always been `x`: nothing comes out of it then. [audio thread]
+    pub fn rest_at(&mut self, x: f32) {
         for state in &mut self.channels {
-            state.rest_at(0.0);
+            state.rest_at(x);
         }
     }
 
@@ -565,12 +569,12 @@ mod tests {
 
     #[test]
     fn the_dc_blocker_removes_dc_and_ends_in_exact_silence() {
-        let mut blocker = DcBlocker::new(48_000.0, 1, true);
+        let mut blocker = DcBlocker::new(48_000.0, 1, 10.0, true);
         let y = run(&mut |c, n| blocker.process(c, n), &vec![0.7; 96_000]);
         assert!((y[0] - 0.7).abs() < 1e-3);
         assert!(y[4800].abs() < 0.7 * 0.002, "{}", y[4800]);
         assert!(y[80_000..].iter().all(|v| *v == 0.0));
-        let mut blocker = DcBlocker::new(48_000.0, 1, true);
+        let mut blocker = DcBlocker::new(48_000.0, 1, 10.0, true);
         let y = run(&mut |c, n| blocker.process(c, n), &sine(10.0, 48_000.0, 96_000));
         assert!((gain_db(&y, 10.0, 48_000.0) + 3.01).abs() < 0.05);
     }

@@ -100,7 +100,7 @@ static PARAMETERS: [Parameter; 10] = [
         kind: Kind::Toggle { default: true },
         change: Change::Ramped,
         since: 1,
-        doc: "High-pass at 10 Hz, against the offset that bias makes",
+        doc: "High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset",
     },
     Parameter {
         id: "oversampling",
@@ -119,6 +119,9 @@ static PARAMETERS: [Parameter; 10] = [
         doc: "First-order antiderivative: less aliasing yet, at 1x at the price of the highest treble",
     },
 ];
+
+/// Corner of the DC blocker: below hearing, above drift.
+const DC_HZ: f64 = 10.0;
 
 /// The range of drive in whole dB.
 const DRIVE_DB: usize = 60;
@@ -198,7 +201,7 @@ impl Running {
             filled: None,
             antialiasing,
             last: vec![0.0; channels],
-            dc_blocker: DcBlocker::new(rate, channels, false),
+            dc_blocker: DcBlocker::new(rate, channels, DC_HZ, false),
             tone: LowPass::new(rate, channels, slope, None),
             blend: Blend::new(rate, channels, oversamplers[0].latency(), 100.0, 0.0),
             oversamplers,
@@ -248,6 +251,27 @@ impl Running {
         self.blend.reset();
     }
 
+    /// Before the first frame: everything as silence leaves it that came in for long. With a bias that is no silence inside.
+    fn settle(&mut self) {
+        let bias = self.bias.target();
+        if bias == 0.0 {
+            return;
+        }
+        // The filters of the oversampler, as long before their middle as behind it, and a chunk for what rounding leaves.
+        let chunks = (2 * self.oversamplers[0].latency()).div_ceil(CHUNK) + 1;
+        let mut level = 0.0;
+        for (oversampler, last) in self.oversamplers.iter_mut().zip(&mut self.last) {
+            for _ in 0..chunks {
+                let mut chunk = [bias; CHUNK];
+                oversampler.process(&mut chunk, |u| if self.antialiasing { curve_antialiased(u, last) } else { curve(u) });
+                level = chunk[CHUNK - 1];
+            }
+        }
+        level *= self.rest.1;
+        self.dc_blocker.rest_at(level);
+        self.tone.rest_at(if self.dc_blocker.is_off() { level } else { 0.0 });
+    }
+
     /// The gains into the curve and behind it.
     fn gains(&self, drive_db: f32, amount: f32) -> (f32, f32) {
         let place = drive_db - lowest_drive_db();
@@ -295,8 +319,8 @@ impl Running {
 
     fn process(&mut self, block: &mut Block<'_>) {
         let frames = block.first().map_or(0, |c| c.len());
-        if frames > 0 {
-            self.fresh = false;
+        if frames > 0 && std::mem::take(&mut self.fresh) {
+            self.settle();
         }
         if let Some([k, bias, make_up, output]) = self.bare() {
             for samples in block.iter_mut() {

@@ -1,6 +1,7 @@
 //! The dip that hides a change: down, the change, up.
 
 use super::DIP_SECONDS;
+use crate::dsp::blend::flush_subnormal;
 
 /// A raised-cosine fade-out and its mirror image, and how far they have come.
 pub(super) struct Dip {
@@ -54,11 +55,11 @@ impl Dip {
         self.at.map_or(frames, |at| (if at < n { n } else { 2 * n } - at).min(frames))
     }
 
-    /// The gains of a span over a channel's samples. [audio thread]
+    /// The gains of a span over a channel's samples; subnormal numbers become zero. [audio thread]
     pub(super) fn apply(&self, samples: &mut [f32]) {
         let n = self.gains.len();
         match self.at {
-            None => {}
+            None => return,
             Some(_) if self.is_holding() => samples.fill(0.0),
             Some(at) if at < n => {
                 for (x, gain) in samples.iter_mut().zip(&self.gains[at..]) {
@@ -71,6 +72,7 @@ impl Dip {
                 }
             }
         }
+        flush_subnormal(samples);
     }
 
     /// Passes over a span; says whether the bottom was reached, where the change belongs. [audio thread]

@@ -6,6 +6,7 @@ use arrayvec::ArrayVec;
 
 use super::node::{Kind, Storage};
 use super::{Bus, SUB_BLOCK};
+use crate::dsp::blend::flush_subnormal;
 use crate::dsp::{Block, Index, MAX_CHANNELS, db_to_gain};
 
 /// One node in the order of running.
@@ -240,8 +241,12 @@ fn run_step(step: &mut Step, storages: &[Storage], own: &mut Storage, ends: &mut
             }
         }
         Kind::Output(end) => {
-            let from = if inputs[0] == step.storage { &*own } else { &storages[inputs[0]] };
-            for (c, channel) in from.chunks_exact(SUB_BLOCK).enumerate() {
+            if inputs[0] != step.storage {
+                copy(&storages[inputs[0]], own, n);
+            }
+            // No subnormal number leaves, whatever came in and whatever the nodes before made of it.
+            for (c, channel) in own.chunks_exact_mut(SUB_BLOCK).enumerate() {
+                flush_subnormal(&mut channel[..n]);
                 ends.write(*end, c, at, &channel[..n]);
             }
         }

@@ -266,6 +266,9 @@ mod tests {
                 *x = self.0.1(self.1.iter().zip(&self.0.0).map(|(x, h)| x * h).sum()) as f32;
             }
         }
+        fn settle(&mut self, _: &[f32]) -> f32 {
+            0.0
+        }
         fn reset(&mut self) {}
         fn rests(&self) -> bool {
             false

@@ -10,7 +10,7 @@ use std::time::Duration;
 use self::graph::{Contract, Graph};
 use self::runtime::{Runner, Stop};
 use self::voices::{Lengths, Threaded, Work};
-use super::engine::{Mode, Network, Voices};
+use super::engine::{MIDDLE, Mode, Network, Voices};
 use super::model::MOST_LATE_FRAMES;
 use super::{Format, Info, ModelError};
 
@@ -22,8 +22,6 @@ const SAMPLE_RATE: f32 = 48_000.0;
 const SAMPLE_RATES: std::ops::RangeInclusive<f32> = 1000.0..=1_000_000.0;
 /// Silence that a network is prewarmed with, in seconds: that of the field's recurrent models.
 const PREWARM_SECONDS: f32 = 0.5;
-/// What knobs stand at while it is.
-const PREWARM_KNOB: f32 = 0.5;
 /// The most characters of a text that comes from a file.
 const LINE: usize = 500;
 /// A model that needs longer is given up.
@@ -111,7 +109,9 @@ struct Graphed {
     file: Arc<[u8]>,
     contract: Arc<Contract>,
     chunk: usize,
-    /// Prewarmed, of one channel, for each state.
+    /// Runs of silence that it is prewarmed with at the most.
+    runs: usize,
+    /// Prewarmed, knobs in the middle, of one channel, for each state.
     start: Vec<Vec<f32>>,
 }
 
@@ -132,7 +132,7 @@ impl Graphed {
             stop.stop();
             format!("the model did not run {runs} x {chunk} frames within {} s", PATIENCE.as_secs())
         })??;
-        Ok(Self { file, contract, chunk, start })
+        Ok(Self { file, contract, chunk, runs, start })
     }
 }
 
@@ -140,44 +140,49 @@ impl Graphed {
 fn prewarm(file: &[u8], contract: &Arc<Contract>, stop: Stop, chunk: usize, runs: usize) -> Result<Vec<Vec<f32>>, String> {
     let zeros: Vec<Vec<f32>> = contract.states.iter().map(|state| vec![0.0; state.len()]).collect();
     let mut runner = Runner::open(file, contract, stop, 1, chunk, &zeros)?;
-    let knobs = vec![PREWARM_KNOB; contract.knobs];
-    for _ in 0..runs {
-        let before = runner.states().to_vec();
-        runner.run(&mut vec![0.0; chunk], &knobs)?;
-        // It has come to rest.
-        if runner.states() == before {
-            break;
-        }
-    }
-    Ok(runner.states().to_vec())
+    runner.settle(&vec![MIDDLE; contract.knobs], runs)?;
+    Ok(runner.start().to_vec())
 }
 
-impl Work for Runner {
+/// A graph that starts prewarmed wherever its knobs stand.
+struct Prewarmed {
+    runner: Runner,
+    runs: usize,
+    /// Their values when it was.
+    knobs: Vec<f32>,
+}
+
+impl Work for Prewarmed {
     fn run(&mut self, audio: &mut [f32], knobs: &[f32]) -> bool {
-        self.run(audio, knobs).is_ok()
+        self.runner.run(audio, knobs).is_ok()
     }
 
-    fn reset(&mut self) {
-        self.reset();
+    fn settle(&mut self, knobs: &[f32]) {
+        if self.knobs != knobs && self.runner.settle(knobs, self.runs).is_ok() {
+            self.knobs.copy_from_slice(knobs);
+        }
+        self.runner.reset();
     }
 }
 
 impl Network for Graphed {
     fn voices(self: Arc<Self>, mode: Mode) -> Result<Box<dyn Voices>, String> {
-        let Mode { channels, max_frames, .. } = mode;
+        let Mode { channels, max_frames, knobs, .. } = mode;
         let lengths = Lengths { channels, knobs: self.contract.knobs, chunk: self.chunk, max_frames };
         let states = self.start.iter().map(Vec::len).sum::<usize>() * size_of::<f32>();
         // The session has weights of its own.
         let bytes = self.file.len() + (channels + 1) * states;
         let stop = Stop::new().map_err(|e| line(&e))?;
         let theirs = stop.clone();
+        let set: Vec<f32> = (0..self.contract.knobs).map(|k| knobs.get(k).copied().unwrap_or(MIDDLE)).collect();
         let work = move || {
             let mut runner = Runner::open(&self.file, &self.contract, theirs, channels, self.chunk, &self.start)?;
             // The first run is the slowest: the runtime sizes its buffers. It also shows whether the shapes are right.
-            let knobs = vec![PREWARM_KNOB; self.contract.knobs];
-            runner.run(&mut vec![0.0; channels * self.chunk], &knobs)?;
-            runner.reset();
-            Ok(runner)
+            let middle = vec![MIDDLE; self.contract.knobs];
+            runner.run(&mut vec![0.0; channels * self.chunk], &middle)?;
+            let mut work = Prewarmed { runner, runs: self.runs, knobs: middle };
+            work.settle(&set);
+            Ok(work)
         };
         let voices = Threaded::open(lengths, bytes, PATIENCE, move || stop.stop(), work).map_err(|e| line(&e))?;
         Ok(Box::new(voices))

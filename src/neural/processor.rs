@@ -1,7 +1,11 @@
 //! The algorithm that plays a neural model.
 //!
 //! Without a model the sound passes unchanged but for the gains. With one: input gain, to the model's rate, the network, back to the
-//! host's rate, the gain of the output mode. What a network gives that is no number becomes silence, and the network begins anew.
+//! host's rate, a DC blocker if it is on, the gain of the output mode. What a network gives that is no number becomes silence, and the
+//! network begins anew.
+//!
+//! The first frame is as if silence had come in for ever: the network is settled at the knobs as they are set then, and all behind it
+//! at what it gives for silence.
 
 use std::sync::Arc;
 
@@ -10,11 +14,12 @@ use multiversion::multiversion;
 
 use super::activation::Precision;
 use super::alignment::Aligner;
-use super::engine::{Mode, Voices};
+use super::engine::{KNOBS, MIDDLE, Mode, Voices};
 use super::model::{Model, Size};
 use super::rate::Rates;
 use super::shelf;
-use crate::dsp::blend::{Blend, LOUDEST};
+use crate::dsp::blend::{Blend, LOUDEST, audible};
+use crate::dsp::filter::DcBlocker;
 use crate::dsp::{
     Algorithm, Block, CHUNK, Change, Chunk, Index, Kind, MAX_CHANNELS, Parameter, PrepareError, Processor, Ramp, Scale, Settings,
     Spec, Unit, db_to_gain,
@@ -40,23 +45,24 @@ const SIZE: Index = 6;
 const PRECISION: Index = 7;
 const ALIGN: Index = 8;
 const KNOB_1: Index = 9;
+const DC_BLOCKER: Index = KNOB_1 + KNOBS;
 
-/// Further inputs that a model may have.
-const KNOBS: usize = 4;
+/// Corner of the DC blocker, in hertz: more than two octaves below the lowest note of a bass (B0, 31 Hz).
+const DC_HZ: f64 = 5.0;
 
 /// One of the four further inputs of a model.
 const fn knob(id: &'static str, name: &'static str) -> Parameter {
     Parameter {
         id,
         name,
-        kind: Kind::Float { min: 0.0, max: 1.0, default: 0.5, unit: Unit::None, scale: Scale::Linear, off_at_max: false },
+        kind: Kind::Float { min: 0.0, max: 1.0, default: MIDDLE, unit: Unit::None, scale: Scale::Linear, off_at_max: false },
         change: Change::Ramped,
         since: 1,
         doc: "A control that the model was trained with; nothing where it has none",
     }
 }
 
-static PARAMETERS: [Parameter; 13] = [
+static PARAMETERS: [Parameter; 14] = [
     Parameter {
         id: "input",
         name: "Input",
@@ -133,6 +139,14 @@ static PARAMETERS: [Parameter; 13] = [
     knob("knob_2", "Knob 2"),
     knob("knob_3", "Knob 3"),
     knob("knob_4", "Knob 4"),
+    Parameter {
+        id: "dc_blocker",
+        name: "DC blocker",
+        kind: Kind::Toggle { default: false },
+        change: Change::Ramped,
+        since: 2,
+        doc: "High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset",
+    },
 ];
 
 /// What the level of a model follows; the values of `output_mode`.
@@ -237,8 +251,11 @@ struct Play {
     /// Nothing at the model's own rate.
     rates: Option<Rates>,
     aligner: Option<Aligner>,
+    dc_blocker: DcBlocker,
     /// Frames of the current turn that have passed, at the host's rate.
     turned: usize,
+    /// The network's output for silence, before the first frame.
+    rest: f32,
 }
 
 impl Running {
@@ -280,7 +297,8 @@ impl Running {
         // A turn of the way to the model's rate may end in any block.
         let ratio = f64::from(native) / f64::from(spec.sample_rate);
         let longest = if ratio == 1.0 { spec.max_frames } else { ((spec.max_frames + CHUNK) as f64 * ratio).ceil() as usize };
-        let mode = Mode { precision, max_frames: longest, ..Mode::new(spec.channels) };
+        let knobs = std::array::from_fn(|k| self.settings.get(KNOB_1 + k));
+        let mode = Mode { precision, max_frames: longest, knobs, ..Mode::new(spec.channels) };
         let voices = model.network(size).clone().voices(mode).map_err(PrepareError::Engine)?;
         let knobs = model.knobs(size);
         if knobs > KNOBS {
@@ -305,7 +323,8 @@ impl Running {
         }
         let turn = rates.as_ref().map_or(CHUNK, Rates::longest_turn);
         let player = Player::new(model, voices, knobs, native, spec.channels, turn);
-        self.play = Some(Play { player, rates, aligner, turned: 0 });
+        let dc_blocker = DcBlocker::new(spec.sample_rate, spec.channels, DC_HZ, false);
+        self.play = Some(Play { player, rates, aligner, dc_blocker, turned: 0, rest: 0.0 });
         Ok(())
     }
 
@@ -320,6 +339,11 @@ impl Running {
             }
             OUTPUT => self.blend.set_output(value, now),
             MIX => self.blend.set_mix(value, now),
+            DC_BLOCKER => {
+                if let Some(play) = &mut self.play {
+                    play.dc_blocker.set(value >= 0.5, now);
+                }
+            }
             _ => {
                 if let Some(play) = &mut self.play
                     && let Some(ramp) = play.player.knobs.get_mut(index - KNOB_1)
@@ -342,8 +366,11 @@ impl Running {
 
     fn process(&mut self, block: &mut Block<'_>) {
         let frames = block.first().map_or(0, |c| c.len());
-        if frames > 0 {
-            self.fresh = false;
+        if frames > 0
+            && std::mem::take(&mut self.fresh)
+            && let Some(play) = &mut self.play
+        {
+            play.settle();
         }
         let mut at = 0;
         while at < frames {
@@ -385,25 +412,43 @@ fn amplify(samples: &mut [f32], gains: &Chunk) {
     }
 }
 
+fn shift(samples: &mut [f32], by: f32) {
+    samples.iter_mut().for_each(|x| *x += by);
+}
+
 impl Play {
     /// Frames that may come before the current turn ends.
     fn room(&self) -> usize {
         self.rates.as_ref().map_or(CHUNK, Rates::turn) - self.turned
     }
 
+    /// Before the first frame: everything as silence leaves it that came in for long, with all as it is set.
+    fn settle(&mut self) {
+        self.rest = self.player.settle();
+        self.dc_blocker.rest_at(self.rest);
+    }
+
     /// `frames` frames of every channel, within the current turn.
     fn run(&mut self, wet: &mut [Chunk], frames: usize) {
         self.turned += frames;
         let done = self.room() == 0;
-        let player = &mut self.player;
+        let (player, rest) = (&mut self.player, self.rest);
+        // Rates and alignment hold zeros at first, so they get the difference from the rest.
+        let differs = rest != 0.0 && (self.rates.is_some() || self.aligner.is_some());
         if let Some(rates) = &mut self.rates {
             rates.run(wet, self.turned - frames, frames, |block| {
                 player.run_or_rest(block);
+                if differs {
+                    block.iter_mut().for_each(|c| shift(c, -rest));
+                }
                 player.end_turn();
             });
         } else {
             let mut block: ArrayVec<&mut [f32], MAX_CHANNELS> = wet.iter_mut().map(|c| &mut c[..frames]).collect();
             player.run(&mut block);
+            if differs {
+                block.iter_mut().for_each(|c| shift(c, -rest));
+            }
             if done {
                 player.end_turn();
             }
@@ -414,6 +459,10 @@ impl Play {
         if let Some(aligner) = &mut self.aligner {
             aligner.process(wet, frames);
         }
+        if differs {
+            wet.iter_mut().for_each(|c| shift(&mut c[..frames], rest));
+        }
+        self.dc_blocker.process(wet, frames);
     }
 
     fn reset(&mut self) {
@@ -425,16 +474,23 @@ impl Play {
         if let Some(aligner) = &mut self.aligner {
             aligner.reset();
         }
+        self.dc_blocker.reset();
     }
 
     /// Whether more frames like the last one would change nothing.
     fn rests(&self) -> bool {
         // What a change of rate holds back differs from frame to frame.
-        self.rates.is_none() && self.player.rests() && self.aligner.as_ref().is_none_or(Aligner::rests)
+        self.rates.is_none()
+            && self.player.rests()
+            && self.aligner.as_ref().is_none_or(Aligner::rests)
+            && self.dc_blocker.can_skip()
     }
 
     fn bytes(&self) -> usize {
-        self.player.bytes() + self.rates.as_ref().map_or(0, Rates::bytes) + self.aligner.as_ref().map_or(0, Aligner::bytes)
+        self.player.bytes()
+            + self.dc_blocker.bytes()
+            + self.rates.as_ref().map_or(0, Rates::bytes)
+            + self.aligner.as_ref().map_or(0, Aligner::bytes)
     }
 }
 
@@ -464,7 +520,7 @@ impl Player {
         Self {
             model,
             voices,
-            knobs: (0..knobs).map(|_| Ramp::new(0.5, sample_rate)).collect(),
+            knobs: (0..knobs).map(|_| Ramp::new(MIDDLE, sample_rate)).collect(),
             values: vec![vec![0.0; longest]; knobs],
             broken: vec![false; channels],
             misses: 0,
@@ -498,10 +554,14 @@ impl Player {
         }
         let knobs: ArrayVec<&[f32], KNOBS> = self.values.iter().map(|v| &v[..frames]).collect();
         self.voices.process(block, &knobs);
+        let was_broken = self.broken.contains(&true);
         for (samples, broken) in block.iter_mut().zip(&mut self.broken) {
             if *broken || largest(samples) > LOUDEST.to_bits() {
                 *broken = tame(samples, *broken);
             }
+        }
+        if !was_broken && self.broken.contains(&true) {
+            self.model.count_explosion();
         }
     }
 
@@ -510,7 +570,6 @@ impl Player {
             self.broken.fill(false);
             self.last.fill(NOTHING_YET);
             self.voices.reset();
-            self.model.count_explosion();
         }
         let misses = self.voices.misses();
         if misses > self.misses {
@@ -523,7 +582,14 @@ impl Player {
         self.knobs.iter_mut().for_each(Ramp::finish);
         self.broken.fill(false);
         self.last.fill(NOTHING_YET);
-        self.voices.reset();
+    }
+
+    /// Prewarms the voices at the knobs as they are set. Returns what they give for silence.
+    fn settle(&mut self) -> f32 {
+        let knobs: ArrayVec<f32, KNOBS> = self.knobs.iter().map(Ramp::target).collect();
+        let rest = self.voices.settle(&knobs);
+        // Within the same bounds as `tame`.
+        if rest.is_finite() { audible(rest.clamp(-LOUDEST, LOUDEST)) } else { 0.0 }
     }
 
     fn rests(&self) -> bool {
@@ -590,10 +656,11 @@ impl Processor for Neural {
         let Some(running) = &mut self.running else { return true };
         if let Some(play) = &mut running.play {
             let glides = running.input_db.resting().is_none() || running.level.resting().is_none();
-            if glides || !play.rests() {
+            if running.fresh || glides || !play.rests() {
                 return false;
             }
             play.turned = (play.turned + frames) % CHUNK;
+            play.dc_blocker.skip(frames);
         }
         running.input_db.advance(frames);
         running.level.advance(frames);
@@ -640,6 +707,10 @@ mod tests {
             for (samples, f) in block.iter_mut().zip(&mut self.1) {
                 samples.iter_mut().for_each(|x| *x = f(*x));
             }
+        }
+        fn settle(&mut self, _: &[f32]) -> f32 {
+            self.reset();
+            (self.0.0)()(0.0)
         }
         fn reset(&mut self) {
             for f in &mut self.1 {
@@ -706,11 +777,13 @@ mod tests {
             (PRECISION, "precision"),
             (ALIGN, "align"),
             (KNOB_1, "knob_1"),
+            (KNOB_1 + KNOBS - 1, "knob_4"),
+            (DC_BLOCKER, "dc_blocker"),
         ];
         for (place, name) in names {
             assert_eq!(PARAMETERS[place].id, name);
         }
-        assert_eq!(PARAMETERS.len(), KNOB_1 + KNOBS);
+        assert_eq!(PARAMETERS.len(), DC_BLOCKER + 1);
     }
 
     #[test]
@@ -775,6 +848,9 @@ mod tests {
         }
         impl Voices for Told {
             fn process(&mut self, _: &mut Block<'_>, _: &[&[f32]]) {}
+            fn settle(&mut self, _: &[f32]) -> f32 {
+                0.0
+            }
             fn reset(&mut self) {}
             fn rests(&self) -> bool {
                 false
@@ -811,6 +887,9 @@ mod tests {
             /// Late in every block.
             fn process(&mut self, _: &mut Block<'_>, _: &[&[f32]]) {
                 self.0 += 1;
+            }
+            fn settle(&mut self, _: &[f32]) -> f32 {
+                0.0
             }
             fn reset(&mut self) {}
             fn rests(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use nice_plug::plugin::ParamValue;
 use nice_plug::prelude::*;
 
 use super::workshop::{Orders, RECORD};
@@ -168,6 +169,21 @@ impl Bank {
 /// A parameter's id for ever: `a_saturator_drive`.
 fn id(slot: &str, row: &Algorithm, parameter: &Parameter) -> String {
     format!("{}_{}_{}", slot.to_lowercase(), row.id, parameter.id)
+}
+
+/// Adds the parameters that a state of an older version does not know, at their defaults: what plays then is what played, whatever the
+/// instance was set to before. [control thread]
+pub fn complete(state: &mut PluginState) {
+    for (slot, row) in SLOTS.iter().flat_map(|slot| REGISTRY.iter().map(move |row| (slot, row))) {
+        for parameter in row.parameters.iter().filter(|p| p.since > 1) {
+            let default = parameter.default();
+            state.params.entry(id(slot, row, parameter)).or_insert(match parameter.kind {
+                Kind::Float { .. } => ParamValue::F32(default),
+                Kind::Choice { .. } => ParamValue::I32(default as i32),
+                Kind::Toggle { .. } => ParamValue::Bool(default >= 0.5),
+            });
+        }
+    }
 }
 
 // SAFETY: the pointers are to fields of `self`, which the wrapper keeps in an `Arc` for as long as it uses them; `Knob`s live in

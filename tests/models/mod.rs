@@ -46,6 +46,13 @@ impl<C: Cell> Voices for Running<C> {
         }
     }
 
+    fn settle(&mut self, knobs: &[f32]) -> f32 {
+        self.reset();
+        let knobs: arrayvec::ArrayVec<&[f32], 4> = knobs.iter().map(std::slice::from_ref).collect();
+        let mut one = self.start;
+        one.next(0.0, &knobs, 0)
+    }
+
     fn reset(&mut self) {
         self.channels.fill(self.start);
     }
@@ -123,8 +130,9 @@ impl Double {
 
     /// What the engine runs, with random weights.
     fn real(name: &str, architecture: Architecture, sample_rate: f32) -> Self {
+        let knobs = &["Drive", "Colour"][..architecture.inputs() - 1];
         let size = Size { below: 1.0, architecture: Some(architecture), loudness_db: Some(-15.0) };
-        let loaded = Loaded { info: info(name, sample_rate, &[]), sizes: vec![size], golden: None };
+        let loaded = Loaded { info: info(name, sample_rate, knobs), sizes: vec![size], golden: None };
         Self { model: Model::new(loaded, Vec::new()), plain: false, silent: false, sane: true }
     }
 
@@ -179,11 +187,11 @@ fn sequence(layers: Vec<Layer>) -> Architecture {
     Architecture::Sequence(Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip: false })
 }
 
-fn lstm() -> Architecture {
+fn lstm(knobs: usize) -> Architecture {
     let lstm = Lstm {
-        inputs: 1,
+        inputs: 1 + knobs,
         hidden: 4,
-        input_weights: weights(16, 1.0),
+        input_weights: weights(16 * (1 + knobs), 1.0),
         hidden_weights: weights(64, 0.5),
         bias: weights(17, 0.5)[..16].to_vec(),
         h0: weights(4, 0.1),
@@ -221,7 +229,8 @@ pub static DOUBLES: LazyLock<Vec<Double>> = LazyLock::new(|| {
         Double { plain: true, ..Double::new("gain at another rate", Straight(0.5, 0.0), 44_100.0, &[]) },
         Double::new("warm", Warm::default(), 48_000.0, &["Drive"]),
         Double { silent: false, ..Double::new("offset", Straight(0.5, 0.1), 48_000.0, &[]) },
-        Double::real("lstm", lstm(), 48_000.0),
+        Double::real("lstm", lstm(0), 48_000.0),
+        Double::real("lstm with knobs", lstm(2), 44_100.0),
         Double::real("convnet", conv_net(), 44_100.0),
         Double::real("wavenet", wave_net(), 48_000.0),
         Double { sane: false, ..Double::new("explosive", Explosive(0.0), 48_000.0, &[]) },

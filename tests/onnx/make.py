@@ -135,6 +135,23 @@ def knobs():
     )
 
 
+def slow_knob():
+    """Each run, a state goes half of the way to the knob; output = audio + state."""
+    half = [numpy_helper.from_array(np.array([0.5], np.float32), "half")]
+    model(
+        "slow_knob",
+        [
+            helper.make_node("Add", ["state_x", "knobs"], ["sum"]),
+            helper.make_node("Mul", ["sum", "half"], ["state_x_out"]),
+            helper.make_node("Add", ["audio", "state_x_out"], ["output"]),
+        ],
+        [value("audio", AUDIO), value("knobs", ["batch", 1]), value("state_x", ["batch", 1])],
+        [value("output", AUDIO), value("state_x_out", ["batch", 1])],
+        half,
+        {"knobs": "level"},
+    )
+
+
 def gain(name, nodes=(), initializers=None, kind=FLOAT):
     """output = audio * w"""
     w = [helper.make_tensor("w", kind, [1], [0.5])] if initializers is None else initializers
@@ -206,5 +223,6 @@ if __name__ == "__main__":
     lstm()
     tcn()
     knobs()
+    slow_knob()
     one_sample_delay("fixed", 64)
     bad()

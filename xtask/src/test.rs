@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::bundle::{Build, bundle};
-use crate::process::{cargo, line, lines, run, target_dir};
+use crate::process::{cargo, find, line, lines, run, target_dir};
 use crate::{Outcome, only_flag, shown, unknown};
 
 /// What the tests of the VST3 plug-in need of Python, each in one version.
@@ -64,6 +64,7 @@ pub fn task(options: &[String]) -> Outcome {
     tests.env("ISOTHERM_CLAP_DEV", &dev.clap).env("ISOTHERM_PYTHON", &python);
     tests.env("ORT_DYLIB_PATH", crate::onnxruntime::get(&target_dir()?)?);
     if long {
+        step("clap-validator", || validate(&bundles.clap))?;
         let torch = step("PyTorch", || python_environment(&target_dir()?, "venv-torch", &TORCH_PACKAGES))?;
         tests.env("ISOTHERM_LONG", "1").env("ISOTHERM_TORCH", &torch);
     }
@@ -81,6 +82,22 @@ pub fn task(options: &[String]) -> Outcome {
     println!("{} passed, {} failed, {} skipped", count.passed, count.failed, count.ignored);
     // The line above stays the last one.
     if status.success() { Ok(()) } else { std::process::exit(1) }
+}
+
+/// Names a clap-validator that does not lie in `PATH`.
+const VALIDATOR: &str = "ISOTHERM_CLAP_VALIDATOR";
+
+/// Runs another author's validator and fuzzer over the CLAP plug-in, where there is one: it is in no package registry.
+fn validate(bundle: &Path) -> Outcome {
+    let validator = std::env::var_os(VALIDATOR).map(PathBuf::from).or_else(|| find("clap-validator"));
+    let Some(validator) = validator else {
+        println!(
+            "left out: no clap-validator in PATH and none in {VALIDATOR}; its source is github.com/free-audio/clap-validator"
+        );
+        return Ok(());
+    };
+    run(Command::new(&validator).arg("validate").arg(bundle))?;
+    run(Command::new(&validator).args(["fuzz", "-d", "20s", "-l", "3"]).arg(bundle))
 }
 
 pub fn bench(options: &[String]) -> Outcome {

@@ -8,6 +8,11 @@ use super::simd::Level;
 use super::{sequence, wavenet};
 use crate::Block;
 
+/// Inputs behind the audio whose place a [`Mode`] says; further ones stand at [`MIDDLE`].
+pub const KNOBS: usize = 4;
+/// A knob that nobody has turned.
+pub const MIDDLE: f32 = 0.5;
+
 /// How a network shall run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mode {
@@ -18,19 +23,22 @@ pub struct Mode {
     pub level: Level,
     /// The most frames that the host hands over at a time: a network on a thread of its own is that far ahead of what is heard.
     pub max_frames: usize,
+    /// Values of the knobs that the voices are prewarmed at.
+    pub knobs: [f32; KNOBS],
 }
 
 impl Mode {
-    /// Fast, with whatever the machine has, for up to 512 frames at a time. [any thread]
+    /// Fast, with whatever the machine has, for up to 512 frames at a time, knobs in the middle. [any thread]
     #[must_use]
     pub fn new(channels: usize) -> Self {
-        Self { channels, precision: Precision::Fast, level: Level::Avx512, max_frames: 512 }
+        Self { channels, precision: Precision::Fast, level: Level::Avx512, max_frames: 512, knobs: [MIDDLE; KNOBS] }
     }
 }
 
 /// Weights, packed once, shared by all channels and slots.
 pub trait Network: Send + Sync {
-    /// State for a number of channels, prewarmed: as if silence had come in for long. [control thread: allocates, takes its time]
+    /// State for a number of channels, prewarmed: as if silence had come in for long with the knobs where the mode says. [control
+    /// thread: allocates, takes its time]
     ///
     /// # Errors
     /// If it cannot run here: in one line, why. The native engine always can.
@@ -45,7 +53,11 @@ pub trait Voices: Send {
     /// In place, a slice for each channel that this was made for, of any one length. `knobs`: a slice for each further input of
     /// the network, as long as the block, the same for all channels. The audio must be finite. [audio thread]
     fn process(&mut self, block: &mut Block<'_>, knobs: &[&[f32]]);
-    /// Back to the prewarmed state, bit by bit. [audio thread]
+    /// Prewarmed, bit by bit as if made with these values of the knobs. Returns what comes out of it for silence; 0 where only
+    /// another thread knows that. With the knobs of the last time it is a copy; with others a recurrent network runs over silence,
+    /// one channel for all, until it rests, for half a second of sound at the most. [audio thread]
+    fn settle(&mut self, knobs: &[f32]) -> f32;
+    /// Back to the prewarmed state, knobs as they were for it, bit by bit. [audio thread]
     fn reset(&mut self);
     /// Whether more frames of the input that came last would change neither state nor output. May say no where that is hard to
     /// know. [audio thread]

@@ -16,12 +16,12 @@ use recurrent::{Recurrent, View};
 
 use super::activation::{Accuracy, Exact, Fast, Precision, activate};
 use super::description::{Activation, Layer, Sequence};
-use super::engine::{self, Mode, Network};
+use super::engine::{self, MIDDLE, Mode, Network};
 use super::simd::{Kernel, Level, Simd};
 use crate::Block;
 
-/// Packs a description. `sample_rate` gives the half second of silence that a recurrent network is prewarmed with; with a rate of 0 it
-/// starts as its layers do, without. [control thread]
+/// Packs a description. `sample_rate` gives the half second of silence that a recurrent network is prewarmed with, unless it comes
+/// to rest before; with a rate of 0 it starts as its layers do, without. [control thread]
 ///
 /// # Panics
 /// If lengths of weights and shapes disagree.
@@ -81,34 +81,91 @@ impl Packs {
         self.layers.iter().filter_map(|l| if let Packed::Recurrent(r) = l { Some(r.hidden) } else { None }).max()
     }
 
-    /// States of all layers after silence at all inputs.
-    fn prewarmed(&self, mode: Mode) -> Vec<Start> {
-        let level = Level::best_up_to(mode.level);
-        let mut one = Group::new(self, level, level, 0, 1, 1);
-        let start: Vec<_> = self.layers.iter().map(Packed::start).collect();
-        one.set(self, &start);
-        let mut frames = match self.units() {
+    /// Frames of silence that a network is prewarmed with at the most.
+    fn prewarming(&self) -> usize {
+        match self.units() {
             _ if self.sample_rate <= 0.0 => 0,
             None => self.reach() + 1,
             Some(_) => self.reach() + (PREWARM_SECONDS * self.sample_rate).round() as usize,
-        };
-        one.input.fill(0.0);
-        while frames > 0 {
-            let now = frames.min(one.chunk);
-            one.run(self, mode.precision, now);
-            frames -= now;
         }
-        one.get(self)
+    }
+
+    /// Whether a convolution reaches back behind a recurrent layer: then it is hard to know when all is at rest.
+    fn reaches_behind(&self) -> bool {
+        let recurrent = self.layers.iter().position(|l| matches!(l, Packed::Recurrent(_))).unwrap_or(self.layers.len());
+        self.layers[recurrent..].iter().any(|l| matches!(l, Packed::Conv(c) if c.reach() > 0))
+    }
+}
+
+/// The state that silence leaves, with knobs that stand.
+struct Settled {
+    /// The channel that silence goes through; nothing where no knob can ask for another state.
+    one: Option<Group>,
+    /// Values of the knobs.
+    knobs: Vec<f32>,
+    /// Every layer before the first frame.
+    first: Vec<Start>,
+    /// Every layer behind the silence.
+    start: Vec<Start>,
+    /// The last frame that came out.
+    output: f32,
+}
+
+impl Settled {
+    fn new(packs: &Packs, mode: Mode) -> Self {
+        let level = Level::best_up_to(mode.level);
+        let start = || packs.layers.iter().map(Packed::start).collect();
+        let knobs = (0..packs.inputs - 1).map(|k| mode.knobs.get(k).copied().unwrap_or(MIDDLE)).collect();
+        let one = Some(Group::new(packs, level, level, 0, 1, 1));
+        let mut new = Self { one, knobs, first: start(), start: start(), output: 0.0 };
+        new.run(packs, mode.precision);
+        new.one = new.one.filter(|_| packs.inputs > 1);
+        new
+    }
+
+    /// For other knobs. [audio thread]
+    fn turn(&mut self, packs: &Packs, precision: Precision, knobs: &[f32]) {
+        let mut turned = false;
+        for (own, knob) in self.knobs.iter_mut().zip(knobs) {
+            turned |= own.to_bits() != knob.to_bits();
+            *own = *knob;
+        }
+        if turned {
+            self.run(packs, precision);
+        }
+    }
+
+    fn run(&mut self, packs: &Packs, precision: Precision) {
+        let Some(one) = &mut self.one else { return };
+        one.set(packs, &self.first);
+        let mut rows = one.input.chunks_exact_mut(one.chunk);
+        for (row, value) in rows.by_ref().zip(std::iter::once(&0.0).chain(&self.knobs)) {
+            row.fill(*value);
+        }
+        let (reach, most, knowable) = (packs.reach(), packs.prewarming(), !packs.reaches_behind());
+        let mut frames = 0;
+        while frames < most {
+            let now = (most - frames).min(one.chunk);
+            one.run(packs, precision, now);
+            frames += now;
+            if frames == most || (knowable && frames > reach && one.rests()) {
+                let mut last = [0.0; CHUNK];
+                one.output(packs, 0, &mut last[..now]);
+                self.output = last[now - 1] * packs.output_gain;
+                break;
+            }
+        }
+        one.get(packs, &mut self.start);
     }
 }
 
 impl Network for Packs {
     fn voices(self: Arc<Self>, mode: Mode) -> Result<Box<dyn engine::Voices>, String> {
-        let start = self.prewarmed(mode);
+        let settled = Settled::new(&self, mode);
         let groups = groups(&self, mode);
         let signals = mode.channels + self.inputs - 1;
         let constant = vec![Constant { value: 0, frames: 0 }; signals];
-        let mut voices = Voices { packs: self, precision: mode.precision, start, groups, constant };
+        let mut voices = Voices { packs: self, precision: mode.precision, settled, groups, constant };
         engine::Voices::reset(&mut voices);
         Ok(Box::new(voices))
     }
@@ -235,13 +292,15 @@ impl Group {
         }
     }
 
-    fn get(&self, packs: &Packs) -> Vec<Start> {
-        let each = self.stages.iter().zip(&packs.layers).map(|(stage, layer)| match (stage, layer) {
-            (Stage::Recurrent(_, state), Packed::Recurrent(r)) => Start::Recurrent(state.get(r)),
-            (Stage::Conv(state), Packed::Conv(conv)) => Start::Past(state.get(conv)),
-            _ => Start::Nothing,
-        });
-        each.collect()
+    /// The first channel's state.
+    fn get(&self, packs: &Packs, start: &mut [Start]) {
+        for ((stage, layer), start) in self.stages.iter().zip(&packs.layers).zip(start) {
+            match (stage, layer, start) {
+                (Stage::Recurrent(_, state), _, Start::Recurrent(start)) => state.get(start),
+                (Stage::Conv(state), Packed::Conv(conv), Start::Past(past)) => state.get(conv, past),
+                _ => {}
+            }
+        }
     }
 
     /// Takes `input` through all layers.
@@ -364,8 +423,7 @@ impl Constant {
 struct Voices {
     packs: Arc<Packs>,
     precision: Precision,
-    /// Of every layer, prewarmed.
-    start: Vec<Start>,
+    settled: Settled,
     groups: Vec<Group>,
     /// Of the channels, then the knobs.
     constant: Vec<Constant>,
@@ -405,9 +463,15 @@ impl engine::Voices for Voices {
         }
     }
 
+    fn settle(&mut self, knobs: &[f32]) -> f32 {
+        self.settled.turn(&self.packs, self.precision, knobs);
+        self.reset();
+        self.settled.output
+    }
+
     fn reset(&mut self) {
         for group in &mut self.groups {
-            group.set(&self.packs, &self.start);
+            group.set(&self.packs, &self.settled.start);
         }
         self.constant.fill(Constant { value: 0, frames: 0 });
     }
@@ -415,15 +479,14 @@ impl engine::Voices for Voices {
     /// When the inputs have been constant for the convolutions' reach and the last frame changed no recurrent layer's state. With a
     /// convolution that reaches back behind a recurrent layer it never says so.
     fn rests(&self) -> bool {
-        let layers = &self.packs.layers;
-        let recurrent = layers.iter().position(|l| matches!(l, Packed::Recurrent(_))).unwrap_or(layers.len());
-        let reaches_behind = layers[recurrent..].iter().any(|l| matches!(l, Packed::Conv(c) if c.reach() > 0));
         let receptive_field = self.packs.reach() + 1;
-        !reaches_behind && self.constant.iter().all(|c| c.frames >= receptive_field) && self.groups.iter().all(Group::rests)
+        !self.packs.reaches_behind()
+            && self.constant.iter().all(|c| c.frames >= receptive_field)
+            && self.groups.iter().all(Group::rests)
     }
 
     fn bytes(&self) -> usize {
-        self.groups.iter().map(Group::bytes).sum()
+        self.groups.iter().chain(&self.settled.one).map(Group::bytes).sum()
     }
 }
 

@@ -96,6 +96,8 @@ struct Player {
     positions: Vec<usize>,
     /// What each row of the rings holds when silence came in for ever.
     silent: Vec<f32>,
+    /// The output then.
+    output: f32,
 }
 
 #[derive(Clone)]
@@ -116,8 +118,9 @@ impl Player {
         variant.chunk(mode, state.as_mut_slice(), scratch.as_mut_slice(), &positions, 1, true);
         let row = |ring: &Ring, row: usize| state.as_slice()[ring.at + row * ring.stride];
         let silent = layout.rings.iter().flat_map(|ring| (0..ring.rows).map(move |r| row(ring, r))).collect();
+        let output = scratch.as_slice()[variant.output.at];
         let channels = vec![Channel { last: 0.0, run: 0 }; mode.channels];
-        let mut player = Self { mode, channels, state, scratch, positions, silent, network };
+        let mut player = Self { mode, channels, state, scratch, positions, silent, output, network };
         player.reset();
         player
     }
@@ -186,6 +189,11 @@ impl Voices for Player {
             }
             start += frames;
         }
+    }
+
+    fn settle(&mut self, _knobs: &[f32]) -> f32 {
+        self.reset();
+        self.output
     }
 
     fn reset(&mut self) {

@@ -132,6 +132,7 @@ fn monitor(heed: &Heed, granted: &Granted) -> Result<(Monitor, Option<FileSink>)
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let wish = wish(matches)?;
     let heed = heed(matches, &wish)?;
+    let mut explosions = model::Explosions::watch(heed.as_ref().and_then(|heed| heed.model.as_ref()));
     let json = matches.get_flag("json");
     let interrupted = interruption();
     let prepared = Session::prepare(&wish, heed.is_some()).map_err(Failure::failed)?;
@@ -179,6 +180,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
             console.attend(&recorder);
         }
         let health = recorder.health();
+        explosions.look((started.elapsed().as_secs_f64() * f64::from(granted.sample_rate)) as u64);
         watch.tell(&health, session.state(), console.as_ref());
         if let State::Changed(why) = session.state() {
             recorder.source_ended(why);
@@ -193,6 +195,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if let Some(console) = &console {
         console.attend(&recorder);
     }
+    explosions.warn(matches.get_one("model"), f64::from(granted.sample_rate));
     let takes = recorder.close();
     let seconds = started.elapsed().as_secs_f64();
     let share = (processor_seconds() - busy) / seconds;
@@ -216,8 +219,8 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
             "lost": lost.is_some(), "cpu_share": share, "worst_callback_seconds": seen.worst.as_secs_f64(),
             "period_seconds": granted.period_frames as f64 / f64::from(granted.sample_rate), "overruns": seen.overruns,
             "departures": seen.departures, "output_underruns": seen.underruns, "monitor_dropped_frames": dropped,
-            "monitor_frames": file.map(|written| written.frames), "desk": console.as_ref().map(Beside::json),
-            "unfinished": unfinished,
+            "monitor_frames": file.map(|written| written.frames), "explosions": explosions.json(),
+            "desk": console.as_ref().map(Beside::json), "unfinished": unfinished,
         }));
     } else {
         tell_takes(&takes);

@@ -290,9 +290,28 @@ impl Runner {
         }
     }
 
-    /// The states of the first run's channels. [inference thread]
-    pub fn states(&self) -> &[Vec<f32>] {
-        &self.states[0]
+    /// Runs silence through all channels from a zero state, at most `runs` times, until nothing changes any more; [`Self::reset`] goes
+    /// there from now on. [inference thread]
+    ///
+    /// # Errors
+    /// As [`Self::run`]; then `reset` goes where it went before.
+    pub fn settle(&mut self, knobs: &[f32], runs: usize) -> Result<(), String> {
+        self.states.iter_mut().flatten().for_each(|state| state.fill(0.0));
+        let channels = self.batch * self.states.len();
+        for _ in 0..runs {
+            let before = self.states[0].clone();
+            self.run(&mut vec![0.0; channels * self.frames], knobs)?;
+            if self.states[0] == before {
+                break;
+            }
+        }
+        self.start.clone_from(&self.states[0]);
+        Ok(())
+    }
+
+    /// The state that [`Self::reset`] goes to, of the channels of a run. [inference thread]
+    pub fn start(&self) -> &[Vec<f32>] {
+        &self.start
     }
 }
 

@@ -27,10 +27,10 @@ const NAP: Duration = Duration::from_micros(50);
 
 /// What is done to a chunk.
 pub trait Work {
-    /// In place, one channel behind the other. `false` if it failed: the next chunk comes after a `reset`. [inference thread]
+    /// In place, one channel behind the other. `false` if it failed: the next chunk comes after a `settle`. [inference thread]
     fn run(&mut self, audio: &mut [f32], knobs: &[f32]) -> bool;
-    /// Back to the state at the start. [inference thread]
-    fn reset(&mut self);
+    /// Back to the state at the start, prewarmed with the knobs where the next chunk has them. [inference thread]
+    fn settle(&mut self, knobs: &[f32]);
 }
 
 /// Lengths of what runs.
@@ -298,6 +298,12 @@ impl Voices for Threaded {
         }
     }
 
+    /// Done on the other thread when the first chunk comes, which has the knobs: what it then gives for silence is not known here.
+    fn settle(&mut self, _: &[f32]) -> f32 {
+        self.reset();
+        0.0
+    }
+
     fn reset(&mut self) {
         self.generation += 1;
         self.shared.generation.store(self.generation, Ordering::Release);
@@ -348,7 +354,7 @@ impl Drop for Threaded {
 
 /// Runs chunk after chunk until there is nobody at the other end. [inference thread]
 fn infer(mut work: impl Work, shared: &Shared, mut tasks: Consumer<Chunk>, mut results: Producer<Chunk>) {
-    let mut generation = 0;
+    let mut generation = None;
     while !shared.stop.load(Ordering::Acquire) && !results.is_abandoned() {
         let Ok(mut chunk) = tasks.pop() else {
             std::thread::park();
@@ -356,13 +362,13 @@ fn infer(mut work: impl Work, shared: &Shared, mut tasks: Consumer<Chunk>, mut r
         };
         // What was sent before a reset is not needed any more.
         if chunk.generation == shared.generation.load(Ordering::Acquire) {
-            if generation != chunk.generation {
-                generation = chunk.generation;
-                work.reset();
+            if generation != Some(chunk.generation) {
+                generation = Some(chunk.generation);
+                work.settle(&chunk.knobs);
             }
             chunk.done = work.run(&mut chunk.audio, &chunk.knobs);
             if !chunk.done {
-                work.reset();
+                work.settle(&chunk.knobs);
             }
         }
         // The ring has room for every chunk.
@@ -416,7 +422,7 @@ mod tests {
             true
         }
 
-        fn reset(&mut self) {
+        fn settle(&mut self, _: &[f32]) {
             self.last.fill(0.0);
         }
     }

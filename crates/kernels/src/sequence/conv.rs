@@ -111,10 +111,12 @@ impl State {
         }
     }
 
-    /// The past of the first channel.
-    pub fn get(&self, conv: &Conv) -> Vec<f32> {
-        let rows = self.past.chunks_exact(self.room).take(conv.inputs);
-        rows.flat_map(|row| &row[self.now - conv.reach()..self.now]).copied().collect()
+    /// The past of the first channel, `[inputs][reach]`.
+    pub fn get(&self, conv: &Conv, past: &mut [f32]) {
+        let reach = conv.reach();
+        for (to, row) in past.chunks_exact_mut(reach.max(1)).zip(self.past.chunks_exact(self.room)) {
+            to.copy_from_slice(&row[self.now - reach..self.now]);
+        }
     }
 
     /// The outputs of this chunk, of batches of `width` channels.

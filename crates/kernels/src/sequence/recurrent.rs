@@ -216,9 +216,11 @@ impl State {
     }
 
     /// Output and own state of the first channel.
-    pub fn get(&self, layer: &Recurrent) -> [Vec<f32>; 2] {
-        let first = |from: &[f32]| (0..layer.hidden).map(|unit| from[unit * self.width]).collect();
-        [first(&self.rows[self.frames * self.frame..]), first(&self.own)]
+    pub fn get(&self, [output, own]: &mut [Vec<f32>; 2]) {
+        let first =
+            |from: &[f32], to: &mut [f32]| to.iter_mut().zip(from.iter().step_by(self.width)).for_each(|(to, x)| *to = *x);
+        first(&self.rows[self.frames * self.frame..], output);
+        first(&self.own, own);
     }
 
     /// Whether the last frame changed nothing.
