@@ -181,6 +181,12 @@ impl EventLoop {
     }
 
     fn handle_idle(&mut self) {
+        // `calloop` forgets a stop signal that comes before its loop runs, but not the wake-up.
+        if self.shared.main_thread_shared.is_stop_host_requested() {
+            self.stop_now();
+            return;
+        }
+
         if let Err(e) = self.try_handle_idle() {
             self.trigger_fatal_error(e.into());
         }

@@ -55,6 +55,7 @@ pub struct PresentState {
     draw_now: bool,
     last_requested_serial: Option<u32>,
     last_received_present: Option<(u32, u64)>,
+    mapped: bool,
 }
 
 impl PresentState {
@@ -114,8 +115,10 @@ impl PresentState {
 
 impl PresentState {
     pub fn handle_window_mapped(
-        &self, shared: &PresentStateShared, window: &XcbWindow, loop_handle: &LoopHandle<EventLoop>,
+        &mut self, shared: &PresentStateShared, window: &XcbWindow, loop_handle: &LoopHandle<EventLoop>,
     ) -> Result<(), FatalError> {
+        self.mapped = true;
+
         if window.present_supported() && window.present_select_input()? {
             shared.present_notify_requested.set(true);
         } else {
@@ -128,7 +131,12 @@ impl PresentState {
 
 impl PresentState {
     pub fn new() -> Self {
-        Self { draw_now: false, last_requested_serial: None, last_received_present: None }
+        Self {
+            draw_now: false,
+            last_requested_serial: None,
+            last_received_present: None,
+            mapped: false,
+        }
     }
 
     pub fn handle_present_complete_notify(&mut self, e: CompleteNotifyEvent) {
@@ -194,6 +202,13 @@ impl PresentState {
         loop_handle: &LoopHandle<EventLoop>,
     ) -> Result<(), FatalError> {
         if !shared.present_notify_requested.get() {
+            return Ok(());
+        }
+
+        // Before the window is mapped nobody has asked for the answer, which would be waited for
+        // for ever. The first frame is requested when it is.
+        if !self.mapped {
+            shared.present_notify_requested.set(false);
             return Ok(());
         }
 

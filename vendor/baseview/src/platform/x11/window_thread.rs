@@ -188,6 +188,11 @@ impl WindowThreadHandle {
             self.request(WindowThreadRequest::Show)?;
         }
 
+        self.join()
+    }
+
+    /// Waits until the thread has ended, and everything in it is dropped.
+    fn join(&self) -> PlatformResult<()> {
         let Some(thread) = self.event_loop_handle.take() else { return Ok(()) };
 
         if let Err(panic) = thread.join() {
@@ -278,7 +283,8 @@ impl Drop for WindowThreadHandle {
         self.loop_signal.stop();
         self.loop_signal.wakeup();
 
-        if let Err(e) = self.run_until_closed() {
+        // The thread is not asked to show the window first: it may end before it answers, and would be left running.
+        if let Err(e) = self.join() {
             warn!("Error while closing window: {}", e)
         }
     }
