@@ -4,9 +4,7 @@ use super::convolution::{Convolution, check};
 use super::memory::{Area, Layout, Place, Rows};
 use super::plain::{Plain, Stack, Sweep};
 use crate::activation::{Accuracy, activate};
-use crate::description::{
-    Activation, ConditionModel, Conv1d, Gating, Layer, LayerArray, Sequence, WaveNet, WaveNetLayer,
-};
+use crate::description::{Activation, ConditionModel, Conv1d, Gating, Layer, LayerArray, Sequence, WaveNet, WaveNetLayer};
 use crate::simd::{Level, Simd};
 
 /// One thing to do with a chunk. Places may be the same unless a convolution reads them.
