@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use display::{Display, PATIENCE, Running, output, wait};
+use display::{Display, PATIENCE, Running, output, paintings, wait};
 use isotherm::record::{Manifest, verify};
 use isotherm::ui::PROGRAM_SIZE as SIZE;
 use x11rb::connection::Connection;
@@ -243,6 +243,17 @@ fn the_editor_answers_a_hand_and_closes() {
     let is_turned = |p: &Picture| p.share(KNOB_A, COOL) > 1.2 * first.share(KNOB_A, COOL);
     window.drag_up(KNOB_A, "a longer arc", is_turned);
     window.until("nothing else to change", |p| is_turned(p) && is_bypassed(p) && p.is_same(&first, KNOB_B));
+    window.close();
+}
+
+#[test]
+fn a_window_at_rest_is_not_painted() {
+    let window = Window::open("rest", &[]);
+    // It comes to rest when what is painted at the start is done.
+    let counts: Vec<usize> = (0..4).map(|_| paintings(Some(&window.display.name), window.id, || ())).collect();
+    assert!(counts.iter().min() <= Some(&2), "paintings in 2 s, again and again: {counts:?}");
+    // And it is awake at once.
+    window.click(BYPASS, "the bypass", |p| p.share(BYPASS, NEUTRAL) > 0.5);
     window.close();
 }
 

@@ -7,6 +7,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use x11rb::connection::Connection as _;
+use x11rb::protocol::Event;
+use x11rb::protocol::damage::{ConnectionExt as _, ReportLevel};
+use x11rb::rust_connection::RustConnection;
+
 /// For a whole test, on a machine that does much else.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks.
@@ -100,4 +105,29 @@ impl Display {
         let bytes = output(self.command("xdotool").args(words), self.end)?;
         Some(String::from_utf8(bytes).unwrap())
     }
+}
+
+/// Paintings of a window within two seconds, in which something else is done. Without a name, the display is the environment's.
+pub fn paintings(display: Option<&str>, window: u32, mut meanwhile: impl FnMut()) -> usize {
+    let (connection, _) = RustConnection::connect(display).unwrap();
+    connection.damage_query_version(1, 1).unwrap().reply().unwrap();
+    let damage = connection.generate_id().unwrap();
+    connection.damage_create(damage, window, ReportLevel::NON_EMPTY).unwrap().check().unwrap();
+    let mut count = 0;
+    let mut drain = || {
+        while let Some(event) = connection.poll_for_event().unwrap() {
+            if matches!(event, Event::DamageNotify(_)) {
+                count += 1;
+                connection.damage_subtract(damage, x11rb::NONE, x11rb::NONE).unwrap().check().unwrap();
+            }
+        }
+    };
+    let end = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < end {
+        meanwhile();
+        drain();
+        thread::sleep(Duration::from_millis(5));
+    }
+    drain();
+    count
 }
