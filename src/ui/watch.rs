@@ -135,7 +135,10 @@ mod tests {
             }
         };
         let woken = wakes.clone();
-        let watch = Watch::start(look, move || drop(woken.fetch_add(1, Ordering::SeqCst))).unwrap();
+        let wake = move || {
+            woken.fetch_add(1, Ordering::SeqCst);
+        };
+        let watch = Watch::start(look, wake).unwrap();
         // Nothing is shown yet.
         wait_until(|| wakes.load(Ordering::SeqCst) > 0 && looks.load(Ordering::SeqCst) >= 3);
         let frame = watch.frame();
