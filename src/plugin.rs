@@ -7,6 +7,7 @@ mod params;
 mod rack;
 mod record;
 mod twin;
+mod window;
 mod workshop;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -46,6 +47,7 @@ struct Shared {
     /// From the first sound or window on, until the plug-in goes.
     workshop: Mutex<Option<Workshop>>,
     training: twin::Training,
+    window: window::Geometry,
     gone: AtomicBool,
     /// Nobody listens while the host renders.
     offline: AtomicBool,
@@ -202,6 +204,7 @@ impl Shared {
             orders,
             workshop: Mutex::default(),
             training: twin::Training::default(),
+            window: window::Geometry::default(),
             gone: AtomicBool::new(false),
             offline: AtomicBool::new(false),
             channels: AtomicUsize::new(2),
@@ -230,7 +233,6 @@ impl Shared {
 /// The plug-in.
 pub struct Isotherm {
     shared: Arc<Shared>,
-    editor_state: Arc<nice_plug_egui::EguiEditorState>,
     engine: Engine,
     deck: Deck,
     /// The latency that the host knows or was told to ask for.
@@ -239,16 +241,8 @@ pub struct Isotherm {
 
 impl Default for Isotherm {
     fn default() -> Self {
-        let (width, height) = crate::ui::SIZE;
         let (shared, deck) = Shared::new();
-        let size = nice_plug_egui::baseview::dpi::LogicalSize::new(f64::from(width), f64::from(height));
-        let plugin = Self {
-            engine: Engine::new(shared.clone()),
-            shared,
-            editor_state: nice_plug_egui::EguiEditorState::from_size(size, 1.0),
-            deck,
-            reported: 0,
-        };
+        let plugin = Self { engine: Engine::new(shared.clone()), shared, deck, reported: 0 };
         #[cfg(test)]
         twin::tests::LAST.set(Arc::downgrade(&plugin.shared));
         plugin
@@ -279,7 +273,7 @@ impl Plugin for Isotherm {
     const AUDIO_IO_LAYOUTS: &'static [AudioIOLayout] = &[layout(2), layout(1), layout(4), layout(8), layout(16), layout(32)];
     const SAMPLE_ACCURATE_AUTOMATION: bool = true;
 
-    type Editor = nice_plug_egui::EguiEditor<editor::App>;
+    type Editor = window::Opener;
     type SysExMessage = ();
     type BackgroundTask = ();
 
@@ -288,7 +282,7 @@ impl Plugin for Isotherm {
     }
 
     fn editor(&mut self, _: AsyncExecutor<Self>) -> Option<Self::Editor> {
-        editor::create(self.shared.clone(), self.editor_state.clone())
+        Some(window::Opener::new(self.shared.clone()))
     }
 
     fn filter_state(state: &mut PluginState) {

@@ -14,6 +14,7 @@ mod program;
 mod record;
 mod theme;
 mod twin;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,12 +30,15 @@ pub use program::{
 };
 pub use record::{StemView, TakeAction, TakeLight, TakePanel, TakeSetup, TakeStart, TakeView};
 pub use twin::{TWIN_SIZES, TwinSize, TwinStage, TwinView, TwinWish};
+pub use watch::{Look, Watch};
 
 /// Width and height in logical pixels that the layout is made for: two cards with four columns of knobs each, and all of a model's
 /// card without scrolling, between the recorder's bar and the strip that trains.
 pub const SIZE: (u32, u32) = (900, 690);
 /// Width and height below which the whole window scrolls instead of only the cards.
 pub const MIN_SIZE: (u32, u32) = (640, 462);
+/// Width and height that more room is of no use to.
+pub const MAX_SIZE: (u32, u32) = (2 * SIZE.0, 2 * SIZE.1);
 
 /// One of the two places for an algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -147,6 +151,17 @@ pub struct ModelView {
     pub folder: Option<Arc<FolderView>>,
 }
 
+impl ModelView {
+    fn is_same(&self, other: &Self) -> bool {
+        fn same<T>(a: Option<&Arc<T>>, b: Option<&Arc<T>>) -> bool {
+            a.map(Arc::as_ptr) == b.map(Arc::as_ptr)
+        }
+        same(self.model.as_ref(), other.model.as_ref())
+            && same(self.folder.as_ref(), other.folder.as_ref())
+            && (self.loading, &self.error, self.steps) == (other.loading, &other.error, other.steps)
+    }
+}
+
 /// What is known of a model. What its file does not say is absent.
 #[derive(Clone, Debug, Default)]
 pub struct ModelFacts {
@@ -182,6 +197,28 @@ pub struct FolderView {
     pub error: Option<String>,
 }
 
+impl Look for Snapshot {
+    fn absorb(&mut self, earlier: &Self) {
+        for (levels, earlier) in [(&mut self.input, &earlier.input), (&mut self.output, &earlier.output)] {
+            levels.iter_mut().zip(earlier).for_each(|(level, earlier)| level.absorb(earlier));
+        }
+        self.take.absorb(&earlier.take);
+    }
+
+    fn is_shown_by(&self, shown: &Self) -> bool {
+        let same = self.channels == shown.channels
+            && self.sample_rate.to_bits() == shown.sample_rate.to_bits()
+            && self.latency_frames == shown.latency_frames
+            && self.blind == shown.blind
+            && self.take.is_shown_by(&shown.take);
+        // All else is hidden, so nothing of it may be told by when the window is painted.
+        let hidden = self.blind == BlindView::Hidden;
+        let models = || self.models.iter().zip(&shown.models).all(|(model, shown)| model.is_same(shown));
+        let meters = || meter::is_at_rest(&self.input, &shown.input) && meter::is_at_rest(&self.output, &shown.output);
+        same && (hidden || self.twin == shown.twin && header::load(self.load) == header::load(shown.load) && models() && meters())
+    }
+}
+
 /// Level of one channel since the last snapshot. Linear, full scale is 1.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Level {
@@ -189,6 +226,23 @@ pub struct Level {
     pub rms: f32,
     /// Whether a sample left full scale since the last snapshot; the editor keeps it lit.
     pub clipped: bool,
+}
+
+impl Level {
+    /// Takes in what was seen earlier and not shown.
+    fn absorb(&mut self, earlier: &Self) {
+        self.peak = self.peak.max(earlier.peak);
+        self.clipped |= earlier.clipped;
+    }
+
+    /// Whether a meter that rests at `shown` does not move: by less than `visible_db` above `floor_db`. A peak that is lower is no
+    /// news as long as the RMS level stays.
+    fn is_at_rest(&self, shown: &Self, floor_db: f32, visible_db: f32) -> bool {
+        let db = |level: f32| if level > 0.0 { (20.0 * level.log10()).clamp(floor_db, 99.9) } else { floor_db };
+        (db(self.rms) - db(shown.rms)).abs() <= visible_db
+            && db(self.peak) <= db(shown.peak) + visible_db
+            && (shown.clipped || !self.clipped)
+    }
 }
 
 /// How far a blind comparison is.
@@ -220,13 +274,12 @@ pub struct Editor {
     takes: TakePanel,
     /// Of the last frame, in seconds of the window.
     time: f64,
+    /// Nothing moved in the last frame, and no other was asked for.
+    rests: bool,
 }
 
 /// A frame while something moves: about 30 a second, as fast as an eye follows a level meter.
 const MOVING: Duration = Duration::from_millis(33);
-/// A look at the audio side while nothing moves: the interface is not told when a sound begins, so it asks, ten times a second,
-/// soon enough to seem immediate.
-const IDLE: Duration = Duration::from_millis(100);
 /// Space around and between panels.
 const GAP: f32 = 10.0;
 
@@ -244,15 +297,16 @@ impl Editor {
             twin_size: 0,
             takes: TakePanel::default(),
             time: 0.0,
+            rests: false,
         }
     }
 
-    /// Draws one frame into all of `ui`'s space and hands what the user did to `controls`.
+    /// Draws one frame into all of `ui`'s space and hands what the user did to `controls`. While something moves it asks for the next
+    /// frame; when nothing does, a [`Watch`] tells the owner that there is something new to show.
     pub fn show(&mut self, ui: &mut Ui, controls: &dyn Controls, snapshot: &Snapshot) {
         theme::apply(ui);
         let now = ui.input(|i| i.time);
-        // A second at most: after a pause the needles need not be exact, only at rest.
-        let seconds = (now - self.time).clamp(0.0, 1.0) as f32;
+        let seconds = moving_seconds(now - self.time, self.rests);
         self.time = now;
         self.hands.begin_frame(ui);
 
@@ -275,7 +329,7 @@ impl Editor {
             self.hands.busy |= self.output.update(&snapshot.output, seconds);
         }
 
-        self.hands.busy |= TakePanel::is_busy(&snapshot.take);
+        self.hands.busy |= self.takes.is_busy(&snapshot.take);
 
         let window = ui.available_rect_before_wrap();
         ui.painter().rect_filled(window, 0, theme::BACKGROUND);
@@ -294,7 +348,10 @@ impl Editor {
         }
 
         self.hands.end_frame(ui, controls);
-        ui.ctx().request_repaint_after(if self.hands.busy { MOVING } else { IDLE });
+        self.rests = !self.hands.busy;
+        if !self.rests {
+            ui.ctx().request_repaint_after(MOVING);
+        }
     }
 
     /// Ends a gesture that is still under way. For an owner whose window closes; it may open again, in another context.
@@ -435,6 +492,13 @@ impl Editor {
             None => model::drop_mark(ui, *rect, *slot),
         }
     }
+}
+
+/// Time that needles have moved since a frame before which `elapsed` seconds passed. A second at most: after a pause the needles need
+/// not be exact, only at rest. Needles that rested begin to move now.
+fn moving_seconds(elapsed: f64, rested: bool) -> f32 {
+    let most = if rested { MOVING.as_secs_f64() } else { 1.0 };
+    elapsed.clamp(0.0, most) as f32
 }
 
 fn hidden_notice(ui: &mut Ui, rect: Rect) {

@@ -1,6 +1,6 @@
 //! Laws of the graph: alignment, wiring, ends, files, what it allocates (nothing) and that resting changes no sample.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use isotherm::algorithm::REGISTRY;
 use isotherm::audio::wav::{Format, NonFinite, read, write};
@@ -331,4 +331,27 @@ fn an_effect_that_rests_gives_the_samples_of_one_that_does_not() {
         assert!(processed < 30_001 + 144_000, "{}: {processed} frames processed", row.id);
         assert!(y[0] == z, "{}: first difference at {:?}", row.id, (0..z[0].len()).find(|&i| y[0][0][i] != z[0][i]));
     }
+}
+
+#[test]
+fn a_meter_falls_by_the_clock_when_no_sound_comes_any_more() {
+    let mut b = Builder::new(48_000.0);
+    let input = b.input(1);
+    let (metered, meter) = b.meter(input);
+    b.output(metered);
+    let mut plan = b.compile().unwrap();
+    play(&mut plan, &[vec![0.5; 48_000]], 1, 1000);
+    let begun = Instant::now();
+    let level = meter.take(0).unwrap();
+    assert!((level.rms - 0.5).abs() < 0.02 && meter.freshness(0) <= 1.0, "{level:?}");
+    std::thread::sleep(Duration::from_millis(800));
+    let (fallen, elapsed) = (meter.take(0).unwrap(), begun.elapsed().as_secs_f32());
+    // As silence would have made it fall, not counting the time of a long block.
+    let least = (-elapsed / 0.6).exp();
+    let most = (-(0.8 - 0.2) / 0.6f32).exp();
+    assert!(fallen.peak == 0.0 && (least * 0.48..=most * 0.52).contains(&fallen.rms), "{fallen:?} after {elapsed} s");
+    // Sound that comes again is shown at once.
+    play(&mut plan, &[vec![0.5; 48_000]], 1, 1000);
+    let level = meter.take(0).unwrap();
+    assert!((level.rms - 0.5).abs() < 0.02 && level.peak == 0.5, "{level:?}");
 }

@@ -692,15 +692,25 @@ fn a_tiny_window_and_any_values_are_drawn() {
 }
 
 #[test]
-fn the_window_is_drawn_often_while_something_sounds() {
-    let delay = |view: ProgramView| {
-        let mut harness = window(view);
-        harness.run_steps(60);
+fn the_window_is_drawn_often_only_while_something_moves() {
+    let delay = |harness: &Harness<'_, State>| {
         let output = harness.output().viewport_output.values().next().expect("a window");
         output.repaint_delay.as_millis()
     };
-    assert_eq!(delay(running(2)), 100);
-    let mut view = running(2);
-    view.strips[0].level.peak = 0.01;
-    assert_eq!(delay(view), 33);
+    let mut harness = window(running(2));
+    harness.run_steps(60);
+    let rest = delay(&harness);
+    assert!(rest > 60_000, "{rest} ms");
+    harness.state_mut().view.strips[0].level = Level { peak: 0.5, rms: 0.1, clipped: false };
+    harness.step();
+    assert_eq!(delay(&harness), 33);
+    // A level that stays moves nothing.
+    harness.run_steps(60);
+    assert_eq!(delay(&harness), rest);
+    harness.state_mut().view.strips[0].level = Level::default();
+    harness.step();
+    assert_eq!(delay(&harness), 33);
+    // 60 dB take 5.1 s.
+    harness.run_steps(200);
+    assert_eq!(delay(&harness), rest);
 }

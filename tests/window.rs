@@ -3,24 +3,21 @@
 //! Leaves the last picture of each test, and what the program said, in `target/tmp`.
 #![cfg(all(target_os = "linux", feature = "standalone"))]
 
+mod display;
+
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use display::{Display, PATIENCE, Running, output, paintings, wait};
 use isotherm::record::{Manifest, verify};
 use isotherm::ui::PROGRAM_SIZE as SIZE;
 use x11rb::connection::Connection;
 use x11rb::protocol::xproto::{AtomEnum, ClientMessageEvent, ConnectionExt, EventMask};
 use x11rb::rust_connection::RustConnection;
-
-/// For a whole test, on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(50);
 
 type Color = [u8; 3];
 /// Of the editor's theme: slot A, slot B, and what is switched on in general.
@@ -61,95 +58,6 @@ impl Area {
     }
 }
 
-/// A process that ends with its owner.
-struct Running(Child);
-
-impl Running {
-    fn start(command: &mut Command) -> Self {
-        match command.stdin(Stdio::null()).spawn() {
-            Ok(child) => Self(child),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                panic!("{} is missing: run `cargo xtask setup`", command.get_program().display())
-            }
-            Err(error) => panic!("{}: {error}", command.get_program().display()),
-        }
-    }
-
-    fn ended(&mut self) -> Option<ExitStatus> {
-        self.0.try_wait().unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Waiting leaves no zombie, and nothing outlives SIGKILL.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Looks until there is something to see.
-fn wait<T>(what: &str, end: Instant, mut look: impl FnMut() -> Option<T>) -> T {
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < end, "waited too long for {what}");
-        thread::sleep(PAUSE);
-    }
-}
-
-/// What a short program writes, if it succeeds.
-fn output(command: &mut Command, end: Instant) -> Option<Vec<u8>> {
-    let mut running = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
-    let mut pipe = running.0.stdout.take().unwrap();
-    let reader = thread::spawn(move || {
-        let mut bytes = Vec::new();
-        pipe.read_to_end(&mut bytes).map(|_| bytes)
-    });
-    let name = command.get_program().display().to_string();
-    // A little longer, so that what the program was asked for is what was waited for.
-    let status = wait(&name, end + Duration::from_secs(5), || running.ended());
-    let bytes = reader.join().unwrap().unwrap();
-    status.success().then_some(bytes)
-}
-
-/// A display without a screen.
-struct Display {
-    name: String,
-    end: Instant,
-    server: Running,
-}
-
-impl Display {
-    fn open(end: Instant) -> Self {
-        let mut command = Command::new("Xvfb");
-        command.args(["-displayfd", "1", "-screen", "0", "1280x860x24", "-nolisten", "tcp"]);
-        let mut server = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
-        let pipe = server.0.stdout.take().unwrap();
-        let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || {
-            let mut line = String::new();
-            let _ = BufReader::new(pipe).read_line(&mut line);
-            let _ = sender.send(line);
-        });
-        let line = receiver.recv_timeout(end - Instant::now()).expect("Xvfb tells the number of its display");
-        let number: u32 = line.trim().parse().expect("Xvfb opens a display");
-        Self { name: format!(":{number}"), end, server }
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.env("DISPLAY", &self.name).env_remove("XAUTHORITY").env_remove("WAYLAND_DISPLAY");
-        command
-    }
-
-    fn xdotool(&self, words: &[&str]) -> Option<String> {
-        let bytes = output(self.command("xdotool").args(words), self.end)?;
-        Some(String::from_utf8(bytes).unwrap())
-    }
-}
-
 /// One window at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -170,7 +78,7 @@ impl Window {
     fn open(name: &str, options: &[&str]) -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let end = Instant::now() + PATIENCE;
-        let display = Display::open(end);
+        let display = Display::open((1280, 860), end);
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.log"));
         let said = File::create(&log).unwrap();
         let mut command = display.command(env!("CARGO_BIN_EXE_isotherm"));
@@ -337,6 +245,17 @@ fn the_editor_answers_a_hand_and_closes() {
     let is_turned = |p: &Picture| p.share(KNOB_A, COOL) > 1.2 * first.share(KNOB_A, COOL);
     window.drag_up(KNOB_A, "a longer arc", is_turned);
     window.until("nothing else to change", |p| is_turned(p) && is_bypassed(p) && p.is_same(&first, KNOB_B));
+    window.close();
+}
+
+#[test]
+fn a_window_at_rest_is_not_painted() {
+    let window = Window::open("rest", &[]);
+    // It comes to rest when what is painted at the start is done.
+    let counts: Vec<usize> = (0..4).map(|_| paintings(Some(&window.display.name), window.id, || ())).collect();
+    assert!(counts.iter().min() <= Some(&2), "paintings in 2 s, again and again: {counts:?}");
+    // And it is awake at once.
+    window.click(BYPASS, "the bypass", |p| p.share(BYPASS, NEUTRAL) > 0.5);
     window.close();
 }
 

@@ -118,7 +118,7 @@ impl Keeper {
         let _ = self.commands.send(command);
     }
 
-    /// All but the take; levels since the last call.
+    /// All but the take; levels since the last call. Its one reader is the window's watch.
     #[must_use]
     pub fn view(&self) -> ProgramView {
         let (mut view, meter) = {

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
 
 use arrayvec::ArrayVec;
 
@@ -277,7 +278,7 @@ impl Switch {
 pub struct Level {
     /// Largest magnitude since it was last read.
     pub peak: f32,
-    /// Root of the mean square over about 300 ms.
+    /// Root of the mean square over about 300 ms. When no sound comes any more it falls by the clock, as if silence had come.
     pub rms: f32,
     /// Whether a sample reached full scale since it was last read.
     pub clipped: bool,
@@ -287,6 +288,7 @@ pub struct Level {
 #[derive(Clone, Debug)]
 pub struct Meter {
     channels: Arc<[Cell]>,
+    made: Instant,
 }
 
 /// Bits of f32, which for magnitudes order as the numbers do.
@@ -295,13 +297,17 @@ struct Cell {
     peak: AtomicU32,
     rms: AtomicU32,
     clipped: AtomicBool,
+    /// Sound came since it was last read.
+    fresh: AtomicBool,
+    /// When it was last read after sound had come, in microseconds since the meter was made.
+    read_us: AtomicU64,
 }
 
 impl Meter {
     /// For a meter node to show its channels on. [control thread: allocates]
     #[must_use]
     pub fn new(channels: usize) -> Self {
-        Self { channels: (0..channels).map(|_| Cell::default()).collect() }
+        Self { channels: (0..channels).map(|_| Cell::default()).collect(), made: Instant::now() }
     }
 
     /// [any thread]
@@ -315,9 +321,27 @@ impl Meter {
     pub fn take(&self, channel: usize) -> Option<Level> {
         self.channels.get(channel).map(|cell| Level {
             peak: f32::from_bits(cell.peak.swap(0, Ordering::Relaxed)),
-            rms: f32::from_bits(cell.rms.load(Ordering::Relaxed)),
+            rms: f32::from_bits(cell.rms.load(Ordering::Relaxed)) * self.fade(cell),
             clipped: cell.clipped.swap(false, Ordering::Relaxed),
         })
+    }
+
+    /// What is left of what a channel last told: 1 while sound comes, falling to 0 by the clock when it does not. It is as exact as
+    /// it is often asked for; [`Self::take`] asks, too. [any thread but the audio thread]
+    #[must_use]
+    pub fn freshness(&self, channel: usize) -> f32 {
+        self.channels.get(channel).map_or(0.0, |cell| self.fade(cell))
+    }
+
+    fn fade(&self, cell: &Cell) -> f32 {
+        let now = self.made.elapsed().as_micros() as u64;
+        if cell.fresh.swap(false, Ordering::Relaxed) {
+            cell.read_us.store(now, Ordering::Relaxed);
+            return 1.0;
+        }
+        let silent = now.saturating_sub(cell.read_us.load(Ordering::Relaxed)) as f32 / 1e6 - BLOCK_SECONDS;
+        let fade = (-silent.max(0.0) / (2.0 * RMS_SECONDS)).exp();
+        if fade < 1e-6 { 0.0 } else { fade }
     }
 }
 
@@ -325,6 +349,8 @@ impl Meter {
 const INAUDIBLE: f32 = 1e-18;
 /// Time constant of the mean square.
 const RMS_SECONDS: f32 = 0.3;
+/// Sound that does not come for so long has stopped: blocks of 8192 frames at 44.1 kHz come faster.
+const BLOCK_SECONDS: f32 = 0.2;
 
 /// The writing side of a meter.
 #[derive(Debug)]
@@ -377,6 +403,7 @@ impl Metering {
             cell.peak.store(peak.to_bits(), Ordering::Relaxed);
         }
         cell.rms.store(mean_square.sqrt().to_bits(), Ordering::Relaxed);
+        cell.fresh.store(true, Ordering::Relaxed);
         if peak >= 1.0 {
             cell.clipped.store(true, Ordering::Relaxed);
         }

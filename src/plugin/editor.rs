@@ -3,20 +3,23 @@
 //! egui-baseview (0.9) does not pass on the files that baseview sees dropped, so the panels get none in a plug-in's window yet.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use nice_plug::context::gui::GuiContext;
 use nice_plug::prelude::*;
-use nice_plug_egui::{EguiEditor, EguiEditorState, EguiNiceSettings, Frame, NiceEguiApp, RepaintNotifier, create_egui_editor};
+use nice_plug_egui::{Frame, NiceEguiApp, RepaintNotifier, baseview};
 
 use super::Shared;
 use super::models::Wish;
 use super::params::{Knob, SLOTS};
 use super::twin;
+use super::window;
 use super::workshop::RECORD;
 use crate::algorithm::REGISTRY;
-use crate::ui::{BlindView, Control, Controls, Editor, Level, Slot, Snapshot, TakeAction, TwinWish};
+use crate::ui::{BlindView, Control, Controls, Editor, Level, Look, Slot, Snapshot, TakeAction, TwinWish, Watch};
 
 /// Keeps the parameters alive for as long as the wrapper uses them.
 pub struct SharedParams(pub Arc<Shared>);
@@ -29,7 +32,8 @@ unsafe impl Params for SharedParams {
 
     fn serialize_fields(&self) -> BTreeMap<String, String> {
         let models = SLOTS.iter().zip(&self.0.models).map(|(name, model)| (model_field(name), model.stored().to_string()));
-        models.chain([(TAKES_FIELD.into(), self.0.takes.stored())]).collect()
+        let takes = (TAKES_FIELD.into(), self.0.takes.stored());
+        models.chain([takes, (window::FIELD.into(), self.0.window.stored())]).collect()
     }
 
     /// Reads nothing: a host may call this on any thread. What is not there stays, as with parameters.
@@ -37,6 +41,9 @@ unsafe impl Params for SharedParams {
         if let Some(field) = fields.get(TAKES_FIELD) {
             self.0.takes.restore(field);
             self.0.orders.ask(RECORD);
+        }
+        if let Some(field) = fields.get(window::FIELD) {
+            self.0.window.restore(field);
         }
         for (slot, name) in SLOTS.iter().enumerate() {
             if let Some(field) = fields.get(&model_field(name)) {
@@ -54,44 +61,99 @@ fn model_field(slot: &str) -> String {
     format!("{}_model", slot.to_lowercase())
 }
 
-pub fn create(shared: Arc<Shared>, state: Arc<EguiEditorState>) -> Option<EguiEditor<App>> {
-    let app = App { shared, editor: Editor::new(REGISTRY), context: None };
-    create_egui_editor(state, RepaintNotifier::default(), EguiNiceSettings::default(), app)
+/// What the panels keep while their window is closed.
+pub struct Panels(Editor);
+
+impl Default for Panels {
+    fn default() -> Self {
+        Self(Editor::new(REGISTRY))
+    }
 }
 
-/// One open or closed window.
+impl Panels {
+    /// The window is gone: ends what a hand had begun. [control thread]
+    pub fn close(&mut self, shared: &Arc<Shared>, context: &GuiContext) {
+        self.0.close(&Hand { shared, setter: context.param_setter(), takes: None });
+    }
+}
+
+/// An open window.
 pub struct App {
     shared: Arc<Shared>,
-    editor: Editor,
-    context: Option<nice_plug::context::gui::GuiContext>,
+    panels: Arc<Mutex<Panels>>,
+    notifier: RepaintNotifier,
+    open: Option<(GuiContext, Watch<Seen>)>,
+}
+
+impl App {
+    pub fn new(shared: Arc<Shared>, panels: Arc<Mutex<Panels>>, notifier: RepaintNotifier) -> Self {
+        Self { shared, panels, notifier, open: None }
+    }
+}
+
+/// What a window shows: the audio side and, in short, all values.
+#[derive(Clone)]
+struct Seen {
+    snapshot: Snapshot,
+    values: u64,
+}
+
+impl Look for Seen {
+    fn absorb(&mut self, earlier: &Self) {
+        self.snapshot.absorb(&earlier.snapshot);
+    }
+
+    fn is_shown_by(&self, shown: &Self) -> bool {
+        self.values == shown.values && self.snapshot.is_shown_by(&shown.snapshot)
+    }
 }
 
 impl NiceEguiApp for App {
-    fn build(
-        &mut self,
-        _: egui::Context,
-        context: nice_plug::context::gui::GuiContext,
-        _: &mut Frame,
-    ) -> Result<(), nice_plug_egui::baseview::HandlerError> {
-        self.context = Some(context);
+    fn build(&mut self, _: egui::Context, context: GuiContext, frame: &mut Frame) -> Result<(), baseview::HandlerError> {
         // A model can be opened before there is sound.
         if let Err(error) = self.shared.open_workshop() {
             nice_error!("no thread to read models on: {error}");
         }
+        #[cfg(target_os = "linux")]
+        if let Err(error) = window::mark_embeddable(frame.baseview_window()) {
+            nice_error!("the window is not marked as one to be embedded: {error}");
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = frame;
+        let (shared, notifier) = (self.shared.clone(), self.notifier.clone());
+        let look = move || Seen { snapshot: snapshot(&shared), values: values(&shared) };
+        self.open = Some((context, Watch::start(look, move || notifier.request_repaint())?));
         Ok(())
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, _: &mut Frame) {
-        let Some(context) = &self.context else { return };
-        let snapshot = snapshot(&self.shared);
-        self.editor.show(ui, &Hand { shared: &self.shared, setter: context.param_setter(), takes: None }, &snapshot);
+        let Some((context, watch)) = &self.open else { return };
+        let seen = watch.frame();
+        let mut panels = self.panels.lock().unwrap_or_else(PoisonError::into_inner);
+        panels.0.show(ui, &Hand { shared: &self.shared, setter: context.param_setter(), takes: None }, &seen.snapshot);
     }
 
-    fn editor_closed(&mut self) {
-        if let Some(context) = self.context.take() {
-            self.editor.close(&Hand { shared: &self.shared, setter: context.param_setter(), takes: None });
+    fn resized(&mut self, size: baseview::WindowSize) {
+        self.shared.window.is(size);
+    }
+}
+
+/// All values that the panels can show.
+pub fn values(shared: &Shared) -> u64 {
+    let bank = &shared.bank;
+    let mut hash = DefaultHasher::new();
+    (bank.listen.value(), bank.bypass.value(), bank.blind.value()).hash(&mut hash);
+    for slot in &bank.slots {
+        slot.algorithm.value().hash(&mut hash);
+        for knob in slot.rows.iter().flatten() {
+            match knob {
+                Knob::Float(p) => p.value().to_bits().hash(&mut hash),
+                Knob::Int(p) => p.value().hash(&mut hash),
+                Knob::Bool(p) => p.value().hash(&mut hash),
+            }
         }
     }
+    hash.finish()
 }
 
 fn slot_of(position: usize) -> Slot {
@@ -114,7 +176,8 @@ pub fn snapshot(shared: &Shared) -> Snapshot {
         output: levels(&shared.meters.output),
         sample_rate: f32::from_bits(shared.sample_rate.load(Ordering::Relaxed)),
         latency_frames: shared.latency.load(Ordering::Relaxed),
-        load: f32::from_bits(shared.load.load(Ordering::Relaxed)),
+        // Nothing is processed while no sound comes.
+        load: f32::from_bits(shared.load.load(Ordering::Relaxed)) * shared.meters.input.freshness(0),
         blind: match (shared.bank.blind.value(), shared.blind.is_revealed()) {
             (false, _) => BlindView::Off,
             (true, false) => BlindView::Hidden,

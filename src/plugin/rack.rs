@@ -10,7 +10,7 @@ use nice_plug::prelude::{ParamPtr, Params, PluginApi, PluginState};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
-use super::editor::{Hand, SharedParams, snapshot};
+use super::editor::{Hand, SharedParams, snapshot, values};
 use super::engine::Engine;
 use crate::dsp::{Block, Spec};
 use crate::slots::Slots;
@@ -128,6 +128,12 @@ impl Rack {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         snapshot(&self.shared)
+    }
+
+    /// All values of the panels in short: two that differ are of different values.
+    #[must_use]
+    pub fn values(&self) -> u64 {
+        values(&self.shared)
     }
 
     /// The user's hand; takes are the owner's, who gets what is asked of them.

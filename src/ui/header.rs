@@ -102,7 +102,7 @@ fn latency(snapshot: &Snapshot) -> String {
     }
 }
 
-fn load(load: f32) -> String {
+pub(super) fn load(load: f32) -> String {
     if load.is_finite() { format!("Load {:.0} %", 100.0 * load.clamp(0.0, 9.99)) } else { "Load unknown".into() }
 }
 

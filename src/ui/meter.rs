@@ -43,6 +43,12 @@ fn decibels(level: f32) -> f32 {
     if level > 0.0 { (20.0 * level.log10()).clamp(FLOOR_DB, CEILING_DB) } else { FLOOR_DB }
 }
 
+/// Whether bars that rest at `shown` do not move for `levels`.
+pub(super) fn is_at_rest(levels: &[Level], shown: &[Level]) -> bool {
+    levels.len() == shown.len()
+        && levels.iter().zip(shown).take(MAX_CHANNELS).all(|(level, shown)| level.is_at_rest(shown, FLOOR_DB, VISIBLE_DB))
+}
+
 impl Bank {
     pub fn len(&self) -> usize {
         self.bars.len()
@@ -65,6 +71,9 @@ impl Bank {
                 self.held_db = Some(self.held_db.map_or(exact_db, |held| held.max(exact_db)));
             }
             let far = (bar.rms_db - rms_db).abs() > VISIBLE_DB || bar.peak_db > peak_db + VISIBLE_DB;
+            if !far {
+                (bar.peak_db, bar.rms_db) = (peak_db, rms_db);
+            }
             moved |= far || (bar.peak_db - before.peak_db).abs() > VISIBLE_DB || bar.clipped != before.clipped;
         }
         moved

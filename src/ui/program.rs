@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use egui::{Rect, Ui, UiBuilder, pos2};
 
-use super::{Controls, Editor, GAP, Level, MOVING, Snapshot, theme};
+use super::{Controls, Editor, GAP, Level, Look, MOVING, Snapshot, theme};
 use crate::dsp::Algorithm;
 use bar::Bar;
 use log::Log;
@@ -121,6 +121,20 @@ pub struct ProgramView {
     pub left: Vec<LeftView>,
     /// Oldest first.
     pub log: Vec<LogLine>,
+}
+
+impl Look for ProgramView {
+    fn absorb(&mut self, earlier: &Self) {
+        self.strips.iter_mut().zip(&earlier.strips).for_each(|(strip, earlier)| strip.level.absorb(&earlier.level));
+    }
+
+    fn is_shown_by(&self, shown: &Self) -> bool {
+        self.device == shown.device
+            && self.recording == shown.recording
+            && self.log == shown.log
+            && self.strips.len() == shown.strips.len()
+            && self.strips.iter().zip(&shown.strips).all(|(strip, shown)| strips::is_at_rest(strip, shown))
+    }
 }
 
 /// What the user wants.

@@ -157,6 +157,20 @@ pub struct TakeView {
     pub stems: Vec<StemView>,
 }
 
+impl TakeView {
+    /// Takes in peaks that were seen earlier and not shown.
+    pub(super) fn absorb(&mut self, earlier: &Self) {
+        self.stems.iter_mut().zip(&earlier.stems).for_each(|(stem, earlier)| stem.peak = stem.peak.max(earlier.peak));
+    }
+
+    /// Whether a panel at rest that shows `shown` would look the same.
+    pub(super) fn is_shown_by(&self, shown: &Self) -> bool {
+        // What moves while it is looked at is painted as long as it moves; room on the disk is told in minutes.
+        let told = |view: &Self| Self { disk_seconds_left: None, ..view.clone() };
+        told(self) == told(shown) && self.disk_seconds_left.map(long) == shown.disk_seconds_left.map(long)
+    }
+}
+
 /// What the user wants.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TakeAction {
@@ -205,8 +219,9 @@ impl TakePanel {
 
     /// Whether something moves and the window shall be drawn often.
     #[must_use]
-    pub fn is_busy(view: &TakeView) -> bool {
-        view.recording || view.armed && view.stems.iter().any(|stem| stem.peak > 0.0)
+    pub fn is_busy(&self, view: &TakeView) -> bool {
+        let falls = self.bars.iter().any(|bar| bar.db > FLOOR_DB);
+        view.recording || falls || view.armed && view.stems.iter().any(|stem| stem.peak > 0.0)
     }
 
     /// Forgets what is being typed, for an owner whose window closes.

@@ -6,7 +6,7 @@ use super::{DeviceStage, PADDING, ProgramAction, ProgramView, StripView};
 use crate::ui::{
     Level, choice,
     choice::{Face, Text, Typing},
-    theme,
+    moving_seconds, theme,
 };
 
 /// Of the column.
@@ -47,6 +47,16 @@ pub(super) struct Strips {
     meters: Vec<Meter>,
     /// Of the last frame, in seconds of the window.
     time: f64,
+    /// Nothing moved in the last frame.
+    rests: bool,
+}
+
+/// Whether a strip that shows `shown` and is at rest would look the same.
+pub(super) fn is_at_rest(strip: &StripView, shown: &StripView) -> bool {
+    let told = |strip: &StripView| (strip.armed, strip.left, strip.right, strip.colour);
+    told(strip) == told(shown)
+        && (&strip.name, &strip.note) == (&shown.name, &shown.note)
+        && strip.level.is_at_rest(&shown.level, FLOOR_DB, VISIBLE_DB)
 }
 
 #[derive(Clone, Copy)]
@@ -71,11 +81,18 @@ impl Meter {
         let decibels = |level: f32| if level.is_nan() { f32::INFINITY } else { 20.0 * level.max(0.0).log10() };
         let shown = |db: f32| db.clamp(FLOOR_DB, 0.0);
         let (peak_db, rms_db) = (decibels(level.peak), decibels(level.rms));
+        let before = *self;
         self.peak_db = shown(peak_db).max(self.peak_db - FALL_DB_PER_SECOND * seconds);
         self.rms_db += (shown(rms_db) - self.rms_db) * (1.0 - (-seconds / RMS_SECONDS).exp());
         self.held_db = self.held_db.max(peak_db);
         self.clipped |= level.clipped || level.peak.is_nan();
-        level.peak > 0.0 || self.peak_db > FLOOR_DB || self.rms_db > FLOOR_DB + VISIBLE_DB
+        let far = (self.rms_db - shown(rms_db)).abs() > VISIBLE_DB || self.peak_db > shown(peak_db) + VISIBLE_DB;
+        if !far {
+            (self.peak_db, self.rms_db) = (shown(peak_db), shown(rms_db));
+        }
+        far || (self.peak_db - before.peak_db).abs() > VISIBLE_DB
+            || self.clipped != before.clipped
+            || self.held_db > before.held_db
     }
 
     fn held(&self) -> String {
@@ -96,14 +113,14 @@ impl Strips {
     /// Tells whether something moves.
     pub fn show(&mut self, ui: &mut Ui, rect: Rect, view: &ProgramView, actions: &mut Vec<ProgramAction>) -> bool {
         let now = ui.input(|i| i.time);
-        // A second at most: after a pause the needles need not be exact, only at rest.
-        let seconds = (now - self.time).clamp(0.0, 1.0) as f32;
+        let seconds = moving_seconds(now - self.time, self.rests);
         self.time = now;
         self.meters.resize(view.strips.len(), Meter::default());
         let mut busy = false;
         for (meter, strip) in self.meters.iter_mut().zip(&view.strips) {
             busy |= meter.update(&strip.level, seconds);
         }
+        self.rests = !busy;
 
         ui.painter().rect_filled(rect, theme::RADIUS, theme::CARD);
         let inside = rect.shrink(PADDING);

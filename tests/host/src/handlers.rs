@@ -1,10 +1,11 @@
 //! The host's side of CLAP: what a plug-in may ask of it. Nothing is done here; [`crate::Plugin::serve`] does it later.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
+use clack_extensions::gui::{GuiSize, HostGui, HostGuiImpl};
 use clack_extensions::latency::{HostLatency, HostLatencyImpl};
 use clack_extensions::params::{HostParams, HostParamsImplMainThread, HostParamsImplShared, ParamClearFlags, ParamRescanFlags};
 use clack_extensions::state::{HostState, HostStateImpl};
@@ -37,6 +38,8 @@ pub struct Requests {
     pub latency_changed: AtomicUsize,
     pub rescans: AtomicUsize,
     pub dirty: AtomicUsize,
+    /// Of its window.
+    pub sizes: Mutex<Vec<(u32, u32)>>,
 }
 
 pub struct Host;
@@ -47,7 +50,12 @@ impl HostHandlers for Host {
     type AudioProcessor<'a> = ();
 
     fn declare_extensions(builder: &mut HostExtensions<Self>, _: &Shared) {
-        builder.register::<HostLatency>().register::<HostParams>().register::<HostState>().register::<HostThreadCheck>();
+        builder
+            .register::<HostGui>()
+            .register::<HostLatency>()
+            .register::<HostParams>()
+            .register::<HostState>()
+            .register::<HostThreadCheck>();
     }
 }
 
@@ -81,6 +89,26 @@ impl HostParamsImplShared for Shared {
     fn request_flush(&self) {
         self.requests.flush.store(true, Ordering::SeqCst);
     }
+}
+
+impl HostGuiImpl for Shared {
+    fn resize_hints_changed(&self) {}
+
+    fn request_resize(&self, size: GuiSize) -> Result<(), HostError> {
+        self.requests.sizes.lock().expect("nobody panics with it").push((size.width, size.height));
+        Ok(())
+    }
+
+    /// The window is shown when the test says so.
+    fn request_show(&self) -> Result<(), HostError> {
+        Err(HostError::Message("it is not for the plug-in to say"))
+    }
+
+    fn request_hide(&self) -> Result<(), HostError> {
+        self.request_show()
+    }
+
+    fn closed(&self, _: bool) {}
 }
 
 impl HostThreadCheckImpl for Shared {

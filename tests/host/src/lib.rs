@@ -18,10 +18,16 @@
 //! # Ok(()) }
 //! ```
 
+#[cfg(target_os = "linux")]
+mod clap_window;
 mod error;
 mod handlers;
 pub mod nice_state;
 mod plugin;
+#[cfg(target_os = "linux")]
+mod vst3_view;
 
 pub use error::HostError;
 pub use plugin::{Event, Key, Page, ParameterInfo, Plugin};
+#[cfg(target_os = "linux")]
+pub use vst3_view::Vst3View;

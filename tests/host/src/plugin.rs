@@ -169,7 +169,7 @@ impl Plugin {
         Ok(plugin)
     }
 
-    fn with_handle<R>(&self, ask: impl FnOnce(PluginMainThreadHandle<'_>) -> R) -> R {
+    pub(crate) fn with_handle<R>(&self, ask: impl FnOnce(PluginMainThreadHandle<'_>) -> R) -> R {
         ask(self.instance.borrow_mut().plugin_handle())
     }
 
@@ -451,6 +451,12 @@ impl Plugin {
     #[must_use]
     pub fn dirty_calls(&self) -> usize {
         self.requests.dirty.load(Ordering::SeqCst)
+    }
+
+    /// Width and height that the plug-in asked its host for, in their order.
+    #[must_use]
+    pub fn window_requests(&self) -> Vec<(u32, u32)> {
+        self.requests.sizes.lock().expect("nobody panics with it").clone()
     }
 
     /// Restarts that [`Self::serve`] granted.

@@ -1,7 +1,9 @@
 use crossbeam::atomic::AtomicCell;
 use fragile::Fragile;
 use nice_plug_core::editor::HostMainThreadCaller;
-use nice_plug_core::editor::dpi::{NativeSize, Size};
+#[cfg(not(target_os = "macos"))]
+use nice_plug_core::editor::dpi::PhysicalSize;
+use nice_plug_core::editor::dpi::{LogicalSize, NativeSize, Size};
 use nice_plug_core::editor::{
     Editor, EditorHandle, HostCallbacks, HostMethods, ParentWindowHandle,
 };
@@ -290,6 +292,43 @@ impl<P: Vst3Plugin> WrapperView<P> {
         }
     }
 
+    /// The size that the host has to make room for. An editor without a window knows nothing of the
+    /// scale that the host asked for, so its size at scale 1 is multiplied here.
+    fn native_size(&self) -> Option<NativeSize<u32>> {
+        let size = self.editor.upgrade()?.lock().size();
+        let is_open = self.inner.upgrade()?.is_editor_open.load(Ordering::SeqCst);
+
+        match self.fallback_scale_factor.load() {
+            Some(scale) if !is_open => {
+                let logical = LogicalSize::new(size.width as f64, size.height as f64);
+                Some(NativeSize::from_size(logical.into(), scale as f64))
+            }
+            _ => Some(size),
+        }
+    }
+
+    /// Asks the host for a frame of the window's size if that is no longer what the host was told.
+    /// This **needs** to be run from the GUI thread.
+    fn tell_host_if_resized(&self, inner: &Arc<WrapperInner<P>>, told: Option<NativeSize<u32>>) {
+        let Some(size) = self.native_size() else {
+            return;
+        };
+        if told == Some(size) {
+            return;
+        }
+
+        let view = inner.plug_view.read().clone();
+        if let Some(view) = view {
+            #[cfg(target_os = "macos")]
+            let size: Size = LogicalSize::new(size.width as f64, size.height as f64).into();
+            #[cfg(not(target_os = "macos"))]
+            let size: Size = PhysicalSize::new(size.width, size.height).into();
+
+            // The scale is of no matter here: the size is the platform's own.
+            let _ = unsafe { Self::request_resize(&view, size, 1.0) };
+        }
+    }
+
     /// If the host supports `IRunLoop`, then this will post the task to a task queue that will be
     /// run on the host's UI thread. If not, then this will return an `Err` value containing the
     /// task so it can be run elsewhere.
@@ -465,6 +504,7 @@ impl<P: Vst3Plugin> IPlugViewTrait for WrapperView<P> {
             return kResultFalse;
         };
 
+        let told = self.native_size();
         let mut window = inner.editor_window.borrow_mut();
         if window.is_none() {
             let parent_handle = if unsafe { fid_matches(type_, kPlatformTypeX11EmbedWindowID) } {
@@ -556,7 +596,8 @@ impl<P: Vst3Plugin> IPlugViewTrait for WrapperView<P> {
 
             let fallback_scale_factor = self.fallback_scale_factor.load().map(|s| s as f64);
 
-            match self.editor.upgrade().unwrap().lock().spawn(
+            // Bound, so that the editor is no longer locked when the host is asked for another size.
+            let spawned = self.editor.upgrade().unwrap().lock().spawn(
                 Some(parent_handle),
                 false,
                 fallback_scale_factor,
@@ -565,11 +606,15 @@ impl<P: Vst3Plugin> IPlugViewTrait for WrapperView<P> {
                     callbacks,
                     main_thread_caller,
                 }),
-            ) {
+            );
+            match spawned {
                 Ok(editor_window) => match editor_window.handle.show(&editor_window.window) {
                     Ok(()) => {
                         *window = Some(Fragile::new(editor_window));
                         inner.is_editor_open.store(true, Ordering::SeqCst);
+                        // Not while the window is borrowed: the host may call back.
+                        drop(window);
+                        self.tell_host_if_resized(&inner, told);
                         kResultOk
                     }
                     Err(e) => {
@@ -626,16 +671,14 @@ impl<P: Vst3Plugin> IPlugViewTrait for WrapperView<P> {
     unsafe fn getSize(&self, size: *mut ViewRect) -> tresult {
         check_null_ptr!(size);
 
-        let Some(editor) = self.editor.upgrade() else {
+        // TODO: This is technically incorrect during resizing, this should still report the old
+        //       size until `.on_size()` has been called. We should probably only bother fixing this
+        //       if it turns out to be an issue.
+        let Some(editor_size) = self.native_size() else {
             return kResultFalse;
         };
 
         let size = unsafe { &mut *size };
-
-        // TODO: This is technically incorrect during resizing, this should still report the old
-        //       size until `.on_size()` has been called. We should probably only bother fixing this
-        //       if it turns out to be an issue.
-        let editor_size = editor.lock().size();
 
         size.left = 0;
         size.right = editor_size.width as i32;
@@ -789,10 +832,14 @@ impl<P: Vst3Plugin> IPlugViewContentScaleSupportTrait for WrapperView<P> {
         //       on macOS and both the editor implementation and the wrappers would know about the
         //       correct scale.
 
-        if !scale_factor.is_finite() || !scale_factor.is_sign_positive() {
+        if !scale_factor.is_finite() || scale_factor <= 0.0 {
             return kResultFalse;
         }
 
+        // Hosts call this before `attached()`: the scale is kept for the window to come.
+        self.fallback_scale_factor.store(Some(scale_factor));
+
+        let size_before = self.native_size();
         if let Some(editor_window) = inner.editor_window.borrow().as_ref() {
             let editor_window = editor_window.get();
             if let Err(e) = editor_window
@@ -800,14 +847,15 @@ impl<P: Vst3Plugin> IPlugViewContentScaleSupportTrait for WrapperView<P> {
                 .set_fallback_scale_factor(scale_factor as f64, &editor_window.window)
             {
                 crate::nice_error!("Failed to set suggested scale factor: {}", e);
-                kResultFalse
-            } else {
-                self.fallback_scale_factor.store(Some(scale_factor));
-                kResultOk
+                return kResultFalse;
             }
         } else {
-            kResultFalse
+            return kResultOk;
         }
+        // Not while the window is borrowed: the host may call back.
+        self.tell_host_if_resized(&inner, size_before);
+
+        kResultOk
     }
 }
 

@@ -1,0 +1,287 @@
+//! The editor's window as a host has it: how large it is, how it is resized, and what is left when it is closed.
+
+use std::error::Error;
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nice_plug::context::gui::GuiContext;
+use nice_plug::editor::dpi::{LogicalSize, NativeSize, PhysicalSize};
+use nice_plug::editor::{EditorHandle, HostMethods, SpawnedEditor};
+use nice_plug::prelude::{Editor, Modifiers, ParentWindowHandle, ResizeHint, VirtualKeyCode};
+use nice_plug_egui::{EguiEditorHandle, EguiEditorState, EguiNiceSettings, RepaintNotifier, baseview, create_egui_editor};
+
+use super::Shared;
+use super::editor::{App, Panels};
+use crate::ui::{MAX_SIZE, MIN_SIZE, SIZE};
+
+/// A state's name for the window's size, for ever.
+pub const FIELD: &str = "window";
+
+const fn logical((width, height): (u32, u32)) -> LogicalSize<f32> {
+    LogicalSize::new(width as f32, height as f32)
+}
+
+/// How a host may resize the window.
+const HINT: ResizeHint = ResizeHint::RESIZABLE.with_min_max_logical_size(Some(logical(MIN_SIZE)), Some(logical(MAX_SIZE)));
+
+/// The system's own pixels that a logical one may have.
+const SCALES: RangeInclusive<f64> = 0.25..=8.0;
+
+/// Why a host's wish was not fulfilled.
+#[derive(Debug, thiserror::Error)]
+pub enum WindowError {
+    #[error(transparent)]
+    Window(#[from] baseview::Error),
+    #[error("a scale of {found}; expected {} to {}", SCALES.start(), SCALES.end())]
+    Scale { found: f64 },
+}
+
+/// Width and height in logical pixels, from one opening of the window to the next and in a state; and what it has on the screen.
+/// [any thread but the audio thread]
+#[derive(Debug)]
+pub struct Geometry(Mutex<State>);
+
+#[derive(Clone, Copy, Debug)]
+struct State {
+    logical: (u32, u32),
+    /// While it is open: the system's own pixels, and how many of them are a logical one.
+    open: Option<(NativeSize<u32>, f64)>,
+}
+
+impl Default for Geometry {
+    fn default() -> Self {
+        Self(Mutex::new(State { logical: SIZE, open: None }))
+    }
+}
+
+impl Geometry {
+    fn state(&self) -> State {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, with: impl FnOnce(&mut State)) {
+        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The window is there, or has another size or scale.
+    pub fn is(&self, size: baseview::WindowSize) {
+        let native = NativeSize::from_logical_or_physical(
+            LogicalSize::new(size.logical.width, size.logical.height),
+            PhysicalSize::new(size.physical.width, size.physical.height),
+        );
+        self.set(|state| {
+            state.logical = (size.logical.width.round() as u32, size.logical.height.round() as u32);
+            state.open = Some((native, size.scale_factor));
+        });
+    }
+
+    fn closed(&self) {
+        self.set(|state| state.open = None);
+    }
+
+    /// For a state: `900x690`.
+    pub fn stored(&self) -> String {
+        let (width, height) = self.state().logical;
+        format!("{width}x{height}")
+    }
+
+    /// For the next opening. What is no size is left alone, one that no window may have becomes the nearest.
+    pub fn restore(&self, field: &str) {
+        let number = |text: &str| text.parse::<u32>().ok();
+        let Some((width, height)) = field.split_once('x').and_then(|(w, h)| number(w).zip(number(h))) else { return };
+        let size = (width.clamp(MIN_SIZE.0, MAX_SIZE.0), height.clamp(MIN_SIZE.1, MAX_SIZE.1));
+        self.set(|state| {
+            // A window that is open keeps its size.
+            if state.open.is_none() {
+                state.logical = size;
+            }
+        });
+    }
+}
+
+/// Opens the window. nice-plug-egui's own editor (0.6) does not know the scale of a window before its size has changed, keeps no
+/// size in the state, and does not tell when a window is closed.
+pub struct Opener {
+    shared: Arc<Shared>,
+    panels: Arc<Mutex<Panels>>,
+}
+
+impl Opener {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, panels: Arc::default() }
+    }
+}
+
+impl Editor for Opener {
+    type Handle = Handle;
+
+    fn spawn(
+        &self,
+        parent: Option<ParentWindowHandle>,
+        wait_for_parent: bool,
+        fallback_scale_factor: Option<f64>,
+        context: GuiContext,
+        host: Option<HostMethods>,
+    ) -> Result<SpawnedEditor<Handle>, Box<dyn Error>> {
+        let (width, height) = self.shared.window.state().logical;
+        let size = LogicalSize::new(f64::from(width), f64::from(height));
+        let state = EguiEditorState::from_size(size, 1.0);
+        let notifier = RepaintNotifier::default();
+        let app = App::new(self.shared.clone(), self.panels.clone(), notifier.clone());
+        let settings = EguiNiceSettings::default().with_resize_hint(HINT);
+        let editor = create_egui_editor(state, notifier, settings, app).ok_or("no editor")?;
+        let scale = fallback_scale_factor.filter(|scale| SCALES.contains(scale));
+        let spawned = editor.spawn(parent, wait_for_parent, scale, context.clone(), host)?;
+        // baseview (0.4) opens at the host's scale in a window that is as large as at scale 1.
+        spawned.window.resize(size)?;
+        self.shared.window.is(spawned.window.size());
+        let end = End { shared: self.shared.clone(), panels: self.panels.clone(), context };
+        let window = Window { window: spawned.window, _end: end };
+        Ok(SpawnedEditor { handle: Handle { inner: spawned.handle, shared: self.shared.clone() }, window })
+    }
+
+    /// Of the open window; of one that is not open, as it would be where a logical pixel is one of the screen's.
+    fn size(&self) -> NativeSize<u32> {
+        let State { logical: (width, height), open } = self.shared.window.state();
+        open.map_or(NativeSize::new(width, height), |(native, _)| native)
+    }
+
+    fn resize_hint(&self) -> ResizeHint {
+        HINT
+    }
+}
+
+/// The window; dropped, it closes.
+pub struct Window {
+    /// Dropped first, which waits for its thread.
+    window: baseview::Window,
+    _end: End,
+}
+
+/// Puts away what the window leaves.
+struct End {
+    shared: Arc<Shared>,
+    panels: Arc<Mutex<Panels>>,
+    context: GuiContext,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.panels.lock().unwrap_or_else(PoisonError::into_inner).close(&self.shared, &self.context);
+        self.shared.window.closed();
+        give_back();
+    }
+}
+
+/// Gives the system the memory that is free. A window's thread and those of a software renderer have heaps of their own, which glibc
+/// keeps for threads to come.
+fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it takes glibc's own locks and moves nothing that is in use.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// The host's hand on the open window.
+pub struct Handle {
+    inner: EguiEditorHandle,
+    shared: Arc<Shared>,
+}
+
+impl EditorHandle for Handle {
+    type Window = Window;
+    type Error = WindowError;
+
+    fn run_until_closed(window: Window) -> Result<(), Self::Error> {
+        Ok(EguiEditorHandle::run_until_closed(window.window)?)
+    }
+
+    fn set_parent(&self, parent: ParentWindowHandle, window: &Window) -> Result<(), Self::Error> {
+        Ok(self.inner.set_parent(parent, &window.window)?)
+    }
+
+    fn show(&self, window: &Window) -> Result<(), Self::Error> {
+        Ok(self.inner.show(&window.window)?)
+    }
+
+    fn hide(&self, window: &Window) -> Result<(), Self::Error> {
+        Ok(self.inner.hide(&window.window)?)
+    }
+
+    fn host_main_thread_callback(&self, window: &Window) {
+        self.inner.host_main_thread_callback(&window.window);
+    }
+
+    fn set_size(&self, size: NativeSize<u32>, window: &Window) -> Result<(), Self::Error> {
+        Ok(self.inner.set_size(size, &window.window)?)
+    }
+
+    fn set_fallback_scale_factor(&self, scale: f64, window: &Window) -> Result<(), Self::Error> {
+        if !SCALES.contains(&scale) {
+            return Err(WindowError::Scale { found: scale });
+        }
+        Ok(self.inner.set_fallback_scale_factor(scale, &window.window)?)
+    }
+
+    /// By the scale that the window has; baseview's own account of it (0.4) stays at the first one.
+    fn adjust_size(&self, size: NativeSize<u32>, _: &Window) -> Option<NativeSize<u32>> {
+        let (now, scale) = self.shared.window.state().open?;
+        Some(HINT.adjust_size(size, now, scale))
+    }
+
+    fn on_virtual_key_from_host(&self, key: VirtualKeyCode, is_down: bool, modifiers: Modifiers) -> bool {
+        self.inner.on_virtual_key_from_host(key, is_down, modifiers)
+    }
+
+    fn state_changed(&self) {
+        self.inner.state_changed();
+    }
+
+    /// Seen by the window's watch.
+    fn param_value_changed(&self, _: &str, _: f32) {}
+
+    /// Not shown.
+    fn param_modulation_changed(&self, _: &str, _: f32) {}
+}
+
+/// Marks a window of the X Window System as one that may stand in a host's: some hosts want to know (XEmbed, version 0).
+#[cfg(target_os = "linux")]
+pub fn mark_embeddable(window: &impl raw_window_handle::HasWindowHandle) -> Result<(), Box<dyn Error>> {
+    use raw_window_handle::RawWindowHandle;
+    use x11rb::connection::Connection as _;
+    use x11rb::protocol::xproto::{ConnectionExt as _, PropMode};
+    use x11rb::wrapper::ConnectionExt as _;
+
+    /// The protocol's version and its flag `XEMBED_MAPPED`.
+    const INFO: [u32; 2] = [0, 1];
+    let id = match window.window_handle().map_err(|e| e.to_string())?.as_raw() {
+        RawWindowHandle::Xlib(handle) => u32::try_from(handle.window)?,
+        RawWindowHandle::Xcb(handle) => handle.window.get(),
+        _ => return Ok(()),
+    };
+    let (connection, _) = x11rb::connect(None)?;
+    let atom = connection.intern_atom(false, b"_XEMBED_INFO")?.reply()?.atom;
+    connection.change_property32(PropMode::REPLACE, id, atom, atom, &INFO)?.check()?;
+    connection.flush()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_that_is_kept_comes_back_and_a_broken_one_changes_nothing() {
+        let window = Geometry::default();
+        assert_eq!(window.stored(), "900x690");
+        window.restore("1200x800");
+        assert_eq!(window.stored(), "1200x800");
+        for broken in ["", "x", "12", "-1x800", "1200x", "axb", "1e3x1e3", "99999999999999x1"] {
+            window.restore(broken);
+            assert_eq!(window.stored(), "1200x800", "{broken}");
+        }
+        window.restore("1x4000000000");
+        assert_eq!(window.stored(), format!("{}x{}", MIN_SIZE.0, MAX_SIZE.1));
+    }
+}
