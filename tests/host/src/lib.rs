@@ -22,6 +22,7 @@ mod error;
 mod handlers;
 pub mod nice_state;
 mod plugin;
+pub mod vst3;
 
 pub use error::HostError;
 pub use plugin::{Event, Key, Page, ParameterInfo, Plugin};
