@@ -341,6 +341,8 @@ mod window {
         }
         let mut command = Command::new("Xvfb");
         command.args(["-displayfd", "1", "-screen", "0", "1280x860x24", "-nolisten", "tcp"]);
+        // It would begin anew, and refuse meanwhile, when its last window goes.
+        command.arg("-noreset");
         let mut server = Server(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("run `cargo xtask setup`"));
         let mut line = String::new();
         BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
