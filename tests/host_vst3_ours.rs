@@ -267,12 +267,17 @@ mod param_values;
 #[test]
 fn a_parameter_that_two_threads_set_at_once_is_whole() {
     use param_values::{ParamValues, Source};
-    const ROUNDS: u32 = 20_000;
+    const ROUNDS: u32 = 2_000;
+    const SETS: u32 = 7;
     let values = ParamValues::new(&[7]);
     let (value, copy) = (AtomicU32::new(0), AtomicU32::new(0));
     let set = |new: u32, source: Source| {
         values.set(7, new as f32, source, || {
             if value.swap(new, Ordering::Relaxed) != new {
+                // Interrupted in between, as may happen.
+                if new.is_multiple_of(7) {
+                    thread::yield_now();
+                }
                 copy.store(new, Ordering::Relaxed);
             }
         });
@@ -282,13 +287,13 @@ fn a_parameter_that_two_threads_set_at_once_is_whole() {
         scope.spawn(|| {
             for round in 1..=ROUNDS {
                 together.wait();
-                set(2 * round, Source::Block);
+                (0..SETS).for_each(|i| set(2 * (SETS * round + i), Source::Block));
                 together.wait();
             }
         });
         for round in 1..=ROUNDS {
             together.wait();
-            set(2 * round + 1, Source::Editor);
+            (0..SETS).for_each(|i| set(2 * (SETS * round + i) + 1, Source::Editor));
             together.wait();
             let (value, copy) = (value.load(Ordering::Relaxed), copy.load(Ordering::Relaxed));
             torn = torn.or((value != copy).then_some((round, value, copy)));

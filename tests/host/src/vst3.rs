@@ -617,6 +617,8 @@ impl Vst3 {
     }
 }
 
+/// Flags are of another type on Windows.
+#[allow(clippy::unnecessary_cast)]
 fn read_parameter(controller: &ComPtr<IEditController>, index: i32) -> Option<Vst3Parameter> {
     // SAFETY: plain numbers, for which zeros are values.
     let mut info: ParameterInfo = unsafe { std::mem::zeroed() };
