@@ -1147,7 +1147,7 @@ fn an_algorithm_that_runs_no_model_closes_the_browser() {
 
 /// The editor with the strip of the twin at some stage.
 fn strip(stage: TwinStage) -> Harness<'static, State> {
-    window_of(SIZE, Desk::default(), Snapshot { twin: TwinView { stage, arrived: false }, ..silence(2) })
+    window_of(SIZE, Desk::default(), Snapshot { twin: TwinView { stage, ..TwinView::default() }, ..silence(2) })
 }
 
 fn strip_says(harness: &Harness<'_, State>) -> String {
@@ -1206,7 +1206,7 @@ fn a_training_shows_how_far_it_is_and_can_be_called_off() {
 fn a_twin_that_is_not_good_enough_is_offered_and_one_in_b_is_not() {
     let mut harness = strip(done(false, 0));
     let says = strip_says(&harness);
-    for part in ["ESR 0.0158 (-18.0 dB)", "not put into slot B", "Tube saturator (Drive 24 dB) twin, lstm-8"] {
+    for part in ["ESR 0.0158 (-18.0 dB)", "not in slot B", "Tube saturator (Drive 24 dB) twin, lstm-8"] {
         assert!(says.contains(part), "{part} in {says}");
     }
     for (button, wish) in [
@@ -1225,11 +1225,26 @@ fn a_twin_that_is_not_good_enough_is_offered_and_one_in_b_is_not() {
 
 #[test]
 fn a_twin_that_came_into_b_is_seated_but_not_in_a_blind_comparison() {
-    let twin = TwinView { stage: done(true, 0), arrived: true };
+    let twin = TwinView { stage: done(false, 0), arrived: true, coming: true };
     let mut harness = window_of(SIZE, Desk::default(), Snapshot { twin: twin.clone(), ..silence(2) });
     assert!(did(&mut harness).contains(&Did::Twin(TwinWish::Seat)));
     let mut harness = window_of(SIZE, Desk::default(), Snapshot { twin, blind: BlindView::Hidden, ..silence(2) });
     assert_eq!(did(&mut harness), []);
+}
+
+#[test]
+fn a_twin_is_said_to_be_in_slot_b_only_while_slot_b_plays_it() {
+    let says = |placed, coming| {
+        let twin = TwinView { stage: done(placed, 0), arrived: false, coming };
+        let harness = window_of(SIZE, Desk::default(), Snapshot { twin, ..silence(2) });
+        (strip_says(&harness), harness.query_by_label("Use twin anyway").is_some())
+    };
+    let (said, offered) = says(true, false);
+    assert!(said.contains("in slot B") && !said.contains("not in slot B") && !offered, "{said}");
+    let (said, offered) = says(false, true);
+    assert!(said.contains("on its way into slot B") && !offered, "{said}");
+    let (said, offered) = says(false, false);
+    assert!(said.contains("not in slot B") && offered, "{said}");
 }
 
 #[test]
@@ -1239,7 +1254,7 @@ fn every_stage_of_a_training_stays_apart_from_the_rest() {
             let harness = window_of(
                 size,
                 Desk::default(),
-                Snapshot { twin: TwinView { stage: stage.clone(), arrived: false }, ..silence(2) },
+                Snapshot { twin: TwinView { stage: stage.clone(), ..TwinView::default() }, ..silence(2) },
             );
             assert_apart(&seen(&harness));
         }

@@ -2,6 +2,8 @@
 
 Standard input: {"plugin", "sound", "output" (raw little-endian f32, channel after channel), "channels", "rate", "block",
 "values": {name: raw value}, "state": hex or null, "model": path or null (for slot A)}. Standard output: {"raw": {name: raw value read back}, "state": hex}.
+With "unheard" ("before blocks" or "after blocks") some values are set while no block comes, and the output is {"raw", "restored": {name: raw
+value in another instance with the state}, "shown": {name: text}, "texts": {name: [text, unit]}}.
 
 pedalboard prepares a plug-in when it loads it, so values that need other slots arrive while it runs, and the slots are made beside the
 audio thread: silence is played until the plug-in has come to rest, that is until the same sound comes out twice in a row.
@@ -52,6 +54,25 @@ for name, value in job["values"].items():
     plugin.parameters[name].raw_value = value
 if job["model"] is not None:
     load_model(plugin, pathlib.Path(job["model"]))
+
+if job.get("unheard"):
+    # No block comes any more, or none has come yet: what is set counts, is shown and is saved.
+    if job["unheard"] == "after blocks":
+        play(plugin)
+    plugin.a_algorithm = "Clipper"
+    plugin.a_saturator_drive_db = 24.0
+    plugin.a_bitcrusher_quantiser = "Mid-rise"
+    plugin.parameters["listen"].raw_value = 0.3
+    state = plugin.raw_state
+    shown = {name: str(getattr(plugin, name)) for name in ("a_algorithm", "a_saturator_drive_db", "a_bitcrusher_quantiser")}
+    raw = {name: parameter.raw_value for name, parameter in plugin.parameters.items()}
+    again = pedalboard.load_plugin(job["plugin"])
+    again.raw_state = state
+    restored = {name: parameter.raw_value for name, parameter in again.parameters.items()}
+    texts = {name: [parameter.string_value, parameter.label] for name, parameter in again.parameters.items()}
+    json.dump({"raw": raw, "restored": restored, "shown": shown, "texts": texts}, sys.stdout)
+    sys.exit()
+
 before, output = play(plugin), None
 for _ in range(100):
     time.sleep(0.1)

@@ -31,15 +31,8 @@ struct Job<'a> {
     model: Option<&'a Path>,
 }
 
-/// The output, the parameters' raw values and the state.
-fn play(job: &Job) -> (Vec<Vec<f32>>, BTreeMap<String, f32>, String) {
-    let (from, to) = (job.folder.join("in.f32"), job.folder.join("out.f32"));
-    let bytes: Vec<u8> = job.sound.iter().flat_map(|c| c.iter().copied().chain([0.0; TAIL])).flat_map(f32::to_le_bytes).collect();
-    std::fs::write(&from, bytes).unwrap();
-    let order = json!({
-        "plugin": path("ISOTHERM_VST3"), "sound": from, "output": to, "channels": job.sound.len(), "rate": job.rate, "block": job.block,
-        "values": job.values, "state": job.state, "model": job.model,
-    });
+/// What the script answers to an order.
+fn ask(order: &Value) -> Value {
     let mut python = Command::new(path("ISOTHERM_PYTHON"))
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host_vst3.py"))
         .stdin(Stdio::piped())
@@ -50,18 +43,40 @@ fn play(job: &Job) -> (Vec<Vec<f32>>, BTreeMap<String, f32>, String) {
     python.stdin.take().unwrap().write_all(order.to_string().as_bytes()).unwrap();
     let done = python.wait_with_output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let answer: Value = serde_json::from_slice(&done.stdout).unwrap();
-    let raw = answer["raw"].as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.as_f64().unwrap() as f32)).collect();
+    serde_json::from_slice(&done.stdout).unwrap()
+}
+
+/// The sound of a job where the script finds it, and the order.
+fn order(job: &Job, to: &Path) -> Value {
+    let from = job.folder.join("in.f32");
+    let bytes: Vec<u8> = job.sound.iter().flat_map(|c| c.iter().copied().chain([0.0; TAIL])).flat_map(f32::to_le_bytes).collect();
+    std::fs::write(&from, bytes).unwrap();
+    json!({
+        "plugin": path("ISOTHERM_VST3"), "sound": from, "output": to, "channels": job.sound.len(), "rate": job.rate, "block": job.block,
+        "values": job.values, "state": job.state, "model": job.model,
+    })
+}
+
+/// Raw values by name.
+fn raw(answer: &Value, key: &str) -> BTreeMap<String, f32> {
+    answer[key].as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.as_f64().unwrap() as f32)).collect()
+}
+
+/// The output, the parameters' raw values and the state.
+fn play(job: &Job) -> (Vec<Vec<f32>>, BTreeMap<String, f32>, String) {
+    let to = job.folder.join("out.f32");
+    let answer = ask(&order(job, &to));
     let samples: Vec<f32> =
         std::fs::read(&to).unwrap().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
     let frames = job.sound[0].len() + TAIL;
     let output = samples.chunks_exact(frames).map(|c| c[..frames - TAIL].to_vec()).collect();
-    (output, raw, answer["state"].as_str().unwrap().to_string())
+    (output, raw(&answer, "raw"), answer["state"].as_str().unwrap().to_string())
 }
 
-/// A parameter as pedalboard calls it.
+/// A parameter as pedalboard calls it: by its title and the unit that the plug-in tells.
 fn name(slot: &str, algorithm: &Algorithm, parameter: &Parameter) -> String {
-    format!("{slot} {} {}", algorithm.name, parameter.name).to_lowercase().replace(' ', "_")
+    let unit = parameter.unit().suffix().replace('%', "");
+    format!("{slot} {} {}{}", algorithm.name, parameter.name, unit.trim_end()).to_lowercase().replace(' ', "_")
 }
 
 /// Values somewhere in the range, as a host holds them (0 to 1).
@@ -145,6 +160,37 @@ fn the_vst3s_state_restores_the_sound_in_another_process() {
     assert_eq!(raw, raw_again);
     assert_eq!(state, state_again);
     assert!(output == again);
+}
+
+#[test]
+fn what_is_set_while_no_block_comes_is_shown_and_saved_and_steps_are_steps() {
+    for unheard in ["before blocks", "after blocks"] {
+        let folder = tempfile::tempdir().unwrap();
+        let sound = sound(2);
+        let values = BTreeMap::new();
+        let job = Job { folder: folder.path(), sound: &sound, rate: 48_000, block: 512, values, state: None, model: None };
+        let mut order = order(&job, &folder.path().join("out.f32"));
+        order["unheard"] = unheard.into();
+        let answer = ask(&order);
+        let (shown, restored) = (raw(&answer, "raw"), raw(&answer, "restored"));
+        assert_eq!(answer["shown"]["a_algorithm"], "Clipper", "{unheard}");
+        for (name, value) in &shown {
+            let back = restored[name];
+            assert!((back - value).abs() < 1e-6, "{unheard}: {name} was {value} and comes back as {back}");
+        }
+        let clipper = REGISTRY.iter().position(|r| r.id == "clipper").unwrap();
+        assert!((restored["a_algorithm"] - clipper as f32 / (REGISTRY.len() - 1) as f32).abs() < 1e-6, "{unheard}");
+        assert!((restored["a_saturator_drive_db"] - 36.0 / 60.0).abs() < 1e-5, "{unheard}");
+        assert_eq!((restored["a_bitcrusher_quantiser"], restored["listen"]), (1.0, 0.0), "{unheard}");
+        for (row, p) in REGISTRY.iter().flat_map(|row| row.parameters.iter().map(move |p| (row, p))) {
+            let texts = &answer["texts"][name("b", row, p)];
+            let unit = p.unit().suffix().trim();
+            // pedalboard guesses one from the texts where there is none.
+            assert!(unit.is_empty() || texts[1] == unit, "{} {}: {}, expected {unit}", row.id, p.id, texts[1]);
+            let text = texts[0].as_str().unwrap();
+            assert!(unit.is_empty() || !text.ends_with(unit), "{} {}: '{text}' and '{unit}'", row.id, p.id);
+        }
+    }
 }
 
 /// Where the algorithm that runs models stands.

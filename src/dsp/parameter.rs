@@ -13,6 +13,11 @@ pub type Index = usize;
 /// The most parameters that a row may list; lets [`Settings`] live on the stack and be copied on the audio thread.
 pub const MAX_PARAMETERS: usize = 16;
 
+/// Two values that are no farther apart are one to a user: a share of the range, or of the value itself where the scale is
+/// logarithmic. A host keeps a value as a position of 32 bits along the knob's travel, so 8 bit come back as 7.9999995 bit: off by
+/// some 1e-7 of that. What a user reads is rounded to 1e-4 of it at the finest.
+const SAME: f32 = 1e-5;
+
 /// One row of the registry: an algorithm.
 #[derive(Debug)]
 pub struct Algorithm {
@@ -157,10 +162,36 @@ impl Parameter {
         }
     }
 
-    /// Whether `value` means "off" (see [`Kind::Float`]). [any thread]
+    /// Whether two values are one but for what a host's way of keeping them costs. [any thread]
+    #[must_use]
+    pub fn is_same(&self, a: f32, b: f32) -> bool {
+        let span = match self.kind {
+            Kind::Float { scale: Scale::Logarithmic, .. } => a.abs().max(b.abs()),
+            Kind::Float { min, max, .. } => max - min,
+            Kind::Choice { .. } | Kind::Toggle { .. } => return self.clamp(a) == self.clamp(b),
+        };
+        (a - b).abs() <= SAME * span
+    }
+
+    /// Whether `value` is the default, as [`Self::is_same`] says. [any thread]
+    #[must_use]
+    pub fn is_default(&self, value: f32) -> bool {
+        self.is_same(value, self.default())
+    }
+
+    /// Whether `value` means "off" (see [`Kind::Float`]), also a largest value that went through a host. [any thread]
     #[must_use]
     pub fn is_off(&self, value: f32) -> bool {
-        matches!(self.kind, Kind::Float { max, off_at_max: true, .. } if value >= max)
+        matches!(self.kind, Kind::Float { max, off_at_max: true, .. } if value >= max || self.is_same(value, max))
+    }
+
+    /// What stands behind a number: nothing behind a choice or a toggle. [any thread]
+    #[must_use]
+    pub const fn unit(&self) -> Unit {
+        match self.kind {
+            Kind::Float { unit, .. } => unit,
+            Kind::Choice { .. } | Kind::Toggle { .. } => Unit::None,
+        }
     }
 
     /// What a user may write for a value: `-12 to 48 dB`, `200 to 20000 Hz or off`, `1, 2, 4 or 8`, `on or off`. [any thread]
@@ -244,11 +275,7 @@ impl Parameter {
     /// [`Self::text`] with the unit behind it. [any thread but the audio thread: allocates]
     #[must_use]
     pub fn text_with_unit(&self, value: f32) -> String {
-        let unit = match self.kind {
-            Kind::Float { unit, .. } if !self.is_off(value) => unit.suffix(),
-            _ => "",
-        };
-        self.text(value) + unit
+        self.text(value) + if self.is_off(value) { "" } else { self.unit().suffix() }
     }
 }
 

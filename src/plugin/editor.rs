@@ -184,7 +184,7 @@ pub fn snapshot(shared: &Shared) -> Snapshot {
             (true, true) => BlindView::Revealed { left: slot_of(shared.blind.slot(0)) },
         },
         models: [shared.models[0].view(), shared.models[1].view()],
-        twin: shared.training.view(),
+        twin: shared.twin_view(),
         take: shared.takes.view(shared.is_armed(), channels),
     }
 }
@@ -215,7 +215,6 @@ impl Hand<'_> {
 
     /// Slot B plays the model that it has, with neutral settings.
     fn seat_twin(&self) {
-        self.shared.training.seated();
         let neutral = twin::neutral();
         let Some(algorithm) = REGISTRY.iter().position(|row| row.id == neutral.algorithm().id) else { return };
         let parameter = |index| (Control::Parameter { slot: Slot::B, algorithm, index }, neutral.get(index));
@@ -225,6 +224,7 @@ impl Hand<'_> {
             self.set(control, value);
             self.end(control);
         }
+        self.shared.training.seated();
     }
 
     fn switch(&self, parameter: &BoolParam, on: bool) {

@@ -35,7 +35,8 @@ impl Knob {
                     }
                 };
                 let knob = FloatParam::new(name, default, range)
-                    .with_value_to_string(Arc::new(move |v| parameter.text_with_unit(v)))
+                    .with_unit(parameter.unit().suffix())
+                    .with_value_to_string(Arc::new(move |v| parameter.text(v)))
                     .with_string_to_value(Arc::new(move |text| parameter.parse(text).ok()));
                 Self::Float(if structural {
                     knob.non_automatable().with_callback(Arc::new(move |_| orders.ask_for_slots()))
@@ -223,6 +224,38 @@ unsafe impl Params for Bank {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_went_through_the_host_is_the_same_value_and_one_that_a_user_tells_apart_is_not() {
+        let bank = Bank::new(&Arc::default());
+        let mut inexact = 0;
+        for (row, knobs) in REGISTRY.iter().zip(&bank.slots[0].rows) {
+            for (p, knob) in row.parameters.iter().zip(knobs) {
+                let (min, max) = p.range();
+                let travel = |share: f32| match p.kind {
+                    Kind::Float { scale: Scale::Logarithmic, .. } => min * (max / min).powf(share),
+                    _ => p.clamp(min + share * (max - min)),
+                };
+                let values = (0..=200).map(|i| travel(i as f32 / 200.0)).chain([p.default(), min, max, min.ceil(), 8.0, 4000.0]);
+                for value in values.map(|v| p.clamp(v)) {
+                    let pointer = knob.pointer();
+                    // SAFETY: the bank that it points into lives.
+                    unsafe { pointer._internal_set_normalized_value(pointer.preview_normalized(value)) };
+                    let back = knob.value();
+                    inexact += usize::from(back != value);
+                    assert!(p.is_same(back, value), "{} {}: {value} comes back as {back}", row.id, p.id);
+                    assert_eq!(p.text_with_unit(back), p.text_with_unit(value), "{} {}", row.id, p.id);
+                    assert_eq!(p.is_off(back), p.is_off(value), "{} {}", row.id, p.id);
+                    assert_eq!(p.is_default(back), p.is_default(value), "{} {}", row.id, p.id);
+                }
+                // A hundred times finer than a hand turns a knob.
+                for (a, b) in (0..2000).map(|i| (travel(i as f32 / 2000.0), travel((i + 1) as f32 / 2000.0))) {
+                    assert!(a == b || !p.is_same(a, b), "{} {}: {a} and {b}", row.id, p.id);
+                }
+            }
+        }
+        assert!(inexact > 100, "{inexact} values are changed on their way");
+    }
 
     #[test]
     fn ids_are_unique_and_their_order_only_ever_grows() {

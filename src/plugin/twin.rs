@@ -74,7 +74,8 @@ impl Training {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For the editor. [control thread]
+    /// What was asked for; [`Shared::twin_view`] tells what came of it. [control thread]
+    #[cfg(test)]
     #[must_use]
     pub fn view(&self) -> TwinView {
         self.desk().view.clone()
@@ -160,7 +161,7 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
 /// What a twin is of: `Saturator (Drive 24 dB) twin, lstm-16`.
 fn name(settings: &Settings, design: &Design) -> String {
     let algorithm = settings.algorithm();
-    let moved = algorithm.parameters.iter().enumerate().filter(|(i, p)| settings.get(*i).to_bits() != p.default().to_bits());
+    let moved = algorithm.parameters.iter().enumerate().filter(|(i, p)| !p.is_default(settings.get(*i)));
     let told: Vec<String> = moved.map(|(i, p)| format!("{} {}", p.name, p.text_with_unit(settings.get(i)))).collect();
     let more = if told.len() > TOLD { ", \u{2026}" } else { "" };
     let told = told.iter().take(TOLD).map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -171,7 +172,7 @@ fn name(settings: &Settings, design: &Design) -> String {
 /// What of these settings no network can learn.
 fn note(settings: &Settings) -> String {
     let parameters = settings.algorithm().parameters.iter().enumerate();
-    let chance = parameters.filter(|(i, p)| CHANCE.contains(&p.id) && settings.get(*i) != 0.0);
+    let chance = parameters.filter(|(i, p)| CHANCE.contains(&p.id) && !p.is_same(settings.get(*i), 0.0));
     let names: Vec<&str> = chance.map(|(_, p)| p.name).collect();
     if names.is_empty() { String::new() } else { format!("chance in {}: the twin learns the rest", names.join(" and ")) }
 }
@@ -294,10 +295,26 @@ impl Shared {
         }
     }
 
+    /// For the editor: in slot B is only what slot B plays, whoever has set it to what. [control thread]
+    pub(super) fn twin_view(&self) -> TwinView {
+        let desk = self.training.desk();
+        let (mut view, key) = (desk.view.clone(), desk.model.as_ref().map(|model| model.key()));
+        drop(desk);
+        let slot = &self.models[1];
+        let is_there = key.is_some() && slot.key() == key;
+        view.coming = view.arrived && (is_there || slot.view().loading);
+        view.arrived &= is_there;
+        if let TwinStage::Done { placed, .. } = &mut view.stage {
+            *placed = is_there && self.settings()[1].model() == key;
+        }
+        view
+    }
+
     /// Slot B gets the result; the editor seats it. [control thread or training thread]
     pub(super) fn use_twin(&self) {
         let mut desk = self.training.desk();
-        let Desk { view: TwinView { stage: TwinStage::Done { placed, .. }, arrived }, model: Some(model) } = &mut *desk else {
+        let Desk { view: TwinView { stage: TwinStage::Done { placed, .. }, arrived, .. }, model: Some(model) } = &mut *desk
+        else {
             return;
         };
         (*placed, *arrived) = (true, true);

@@ -34,8 +34,10 @@ pub const TWIN_SIZES: [TwinSize; 3] = [
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TwinView {
     pub stage: TwinStage,
-    /// Slot B has the twin's model but does not run it yet: [`TwinWish::Seat`] is due.
+    /// Slot B has the twin's model and was not set to play it yet: [`TwinWish::Seat`] is due.
     pub arrived: bool,
+    /// Slot B is about to play it.
+    pub coming: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,7 +63,7 @@ pub enum TwinStage {
         esr: f64,
         /// Position in [`TWIN_SIZES`].
         size: usize,
-        /// Slot B has it.
+        /// Slot B plays it.
         placed: bool,
         saved: Option<PathBuf>,
         /// Why it was not saved.
@@ -168,7 +170,7 @@ pub(super) fn show(
             if saved.is_none() {
                 button(ui, 54.0, "Save twin", "Save", "As a file among your twins", TwinWish::Save);
             }
-            if !placed {
+            if !placed && !view.coming {
                 let longer = size + 1;
                 if longer < TWIN_SIZES.len() {
                     let tip = format!("A as it is set now, anew: {}", TWIN_SIZES[longer].name);
@@ -177,7 +179,11 @@ pub(super) fn show(
                 button(ui, 96.0, "Use twin anyway", "Use it in B", "Slot B gets this model as it is", TwinWish::Use);
             }
             let text = inside.with_min_x(inside.left() + 4.0).with_max_x(end);
-            let place = if *placed { "in slot B" } else { "not put into slot B" };
+            let place = match (placed, view.coming) {
+                (true, _) => "in slot B",
+                (false, true) => "on its way into slot B",
+                (false, false) => "not in slot B",
+            };
             let file = saved.as_ref().map_or_else(String::new, |p| format!("saved as {}", p.display()));
             match error {
                 Some(error) => said(ui, text, error, theme::ALARM),

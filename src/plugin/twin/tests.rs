@@ -107,6 +107,15 @@ fn a_twin_plays_in_slot_b_what_slot_a_plays_and_comes_back_with_the_state() {
     assert!(shared_now.training.view().arrived);
     until("the model", || !shared_now.models[1].view().loading && shared_now.models[1].key().is_some());
     assert_eq!(shared_now.models[1].view().model.unwrap().name, name);
+    // In slot B is what slot B plays, whoever sets it to what.
+    let is_placed = || matches!(shared_now.twin_view().stage, TwinStage::Done { placed: true, .. });
+    assert!(is_placed());
+    plugin.set_text("B Algorithm", "Clipper").unwrap();
+    assert!(!is_placed() && shared_now.twin_view().arrived && shared_now.twin_view().coming);
+    shared_now.training.seated();
+    assert!(!is_placed() && !shared_now.twin_view().coming, "the host did not follow the editor");
+    plugin.set_text("B Algorithm", crate::neural::ALGORITHM.name).unwrap();
+    assert!(is_placed());
     drop(shared_now);
     let (a, b) = (listen(&mut plugin, 0, &input), listen(&mut plugin, 1, &input));
     assert!(a == before);
@@ -182,6 +191,19 @@ fn a_name_tells_what_a_was_set_to_and_a_note_what_is_chance() {
     assert_eq!(name(&saturator, &design), "Saturator twin, lstm-16");
     assert_eq!(name(&saturator.with("drive", 24.0), &design), "Saturator (Drive 24.00 dB) twin, lstm-16");
     assert_eq!(note(&saturator), "");
+    // A host gives values back as the nearest of 24 bits along the travel.
+    for row in crate::algorithm::REGISTRY.iter().filter(|row| !row.model) {
+        let mut settings = Settings::new(row);
+        for (index, parameter) in row.parameters.iter().enumerate() {
+            if let crate::dsp::Kind::Float { default, .. } = parameter.kind {
+                let back = default * (1.0 - 4.0 * f32::EPSILON);
+                assert!(default == 0.0 || back != default);
+                settings.set(index, back);
+            }
+        }
+        assert_eq!(name(&settings, &design), format!("{} twin, lstm-16", row.name));
+        assert_eq!(note(&settings), "");
+    }
     let crusher = Settings::new(find("bitcrusher").unwrap()).with("dither", 1.0).with("jitter", 10.0);
     assert_eq!(note(&crusher), "chance in Dither and Jitter: the twin learns the rest");
 }

@@ -19,11 +19,17 @@ thread_local! {
 
 /// Runs `work` on a thread of its own, which the plug-in takes for the audio thread, and waits for it.
 pub fn on_audio_thread<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    beside_audio_thread(work, || {})
+}
+
+/// As [`on_audio_thread`], while this thread does something `else_`.
+pub fn beside_audio_thread<R: Send>(work: impl FnOnce() -> R + Send, else_: impl FnOnce()) -> R {
     let done = thread::scope(|scope| {
         let audio = scope.spawn(|| {
             IS_AUDIO_THREAD.set(true);
             work()
         });
+        else_();
         audio.join()
     });
     done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -24,6 +24,7 @@ mod error;
 mod handlers;
 pub mod nice_state;
 mod plugin;
+pub mod vst3;
 #[cfg(target_os = "linux")]
 mod vst3_view;
 

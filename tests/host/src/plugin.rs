@@ -202,6 +202,16 @@ impl Plugin {
         &self.parameters
     }
 
+    /// Whether the plug-in says anything of a parameter behind its last one: it must not.
+    #[must_use]
+    pub fn has_parameter_behind_the_last(&self) -> bool {
+        self.with_handle(|handle| {
+            let parameters = handle.get_extension::<PluginParams>()?;
+            parameters.get_info(&handle, parameters.count(&handle), &mut ParamInfoBuffer::new()).map(drop)
+        })
+        .is_some()
+    }
+
     /// The parameter that `key` names; none if there is no such parameter, or several have that name.
     #[must_use]
     pub fn find<'a>(&self, key: impl Into<Key<'a>>) -> Option<&ParameterInfo> {

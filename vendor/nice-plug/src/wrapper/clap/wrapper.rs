@@ -3160,7 +3160,7 @@ impl<P: ClapPlugin> Wrapper<P> {
         check_null_ptr!(false, plugin, unsafe { (*plugin).plugin_data }, param_info);
         let wrapper = unsafe { &*((*plugin).plugin_data as *const Self) };
 
-        if param_index > unsafe { Self::ext_params_count(plugin) } {
+        if param_index >= unsafe { Self::ext_params_count(plugin) } {
             return false;
         }
 
@@ -3250,16 +3250,15 @@ impl<P: ClapPlugin> Wrapper<P> {
 
         match wrapper.param_by_hash.get(&param_id) {
             Some(param_ptr) => {
-                unsafe {
-                    strlcpy(
-                        dest,
-                        // CLAP does not have a separate unit, so we'll include the unit here
-                        &param_ptr.normalized_value_to_string(
-                            value as f32 / param_ptr.step_count().unwrap_or(1) as f32,
-                            true,
-                        ),
-                    );
+                let normalized =
+                    value as f32 / unsafe { param_ptr.step_count() }.unwrap_or(1) as f32;
+                let mut text = unsafe { param_ptr.normalized_value_to_string(normalized, false) };
+                // CLAP does not have a separate unit, so we'll include the unit here. It belongs to
+                // numbers, and not to words such as 'off'.
+                if text.contains(|c: char| c.is_ascii_digit()) || text.contains("inf") {
+                    text.push_str(unsafe { param_ptr.unit() });
                 }
+                strlcpy(dest, &text);
 
                 true
             }

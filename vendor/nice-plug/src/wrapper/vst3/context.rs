@@ -34,6 +34,8 @@ use crate::wrapper::{
 };
 
 use super::inner::{Task, WrapperInner};
+#[cfg(feature = "editor")]
+use super::param_values::Source;
 
 /// An [`ActivateContext`] implementation for the wrapper.
 ///
@@ -416,23 +418,16 @@ impl<P: Vst3Plugin + Send> GuiContextInner for WrapperGuiContext<P> {
         match &*inner.component_handler.borrow() {
             Some(handler) => match inner.param_ptr_to_hash.get(&param) {
                 Some(hash) => {
-                    // Only update the parameters manually if the host is not processing audio. If
-                    // the plugin is currently processing audio, the host will pass this change back
-                    // to the plugin in the audio callback. This also prevents the values from
-                    // changing in the middle of the process callback, which would be unsound.
-                    // FIXME: So this doesn't work for REAPER, because they just silently stop
-                    //        processing audio when you bypass the plugin. Great. We can add a time
-                    //        based heuristic to work around this in the meantime.
-                    if !inner
-                        .is_processing
-                        .load(std::sync::atomic::Ordering::SeqCst)
-                    {
-                        inner.set_normalized_value_by_hash(
-                            *hash,
-                            normalized,
-                            inner.current_buffer_config.load().map(|c| c.sample_rate),
-                        );
-                    }
+                    // A host that processes audio may pass this change back to the plugin in the
+                    // audio callback, but it need not: Ardour only passes on what can be
+                    // automated, and REAPER silently stops processing audio when you bypass the
+                    // plugin. So the value counts at once. When it comes back, it is there already.
+                    inner.set_normalized_value_by_hash(
+                        *hash,
+                        normalized,
+                        inner.current_buffer_config.load().map(|c| c.sample_rate),
+                        Source::Editor,
+                    );
 
                     unsafe { handler.performEdit(*hash, normalized as f64) };
                 }

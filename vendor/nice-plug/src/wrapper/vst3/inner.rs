@@ -31,6 +31,7 @@ use vst3::{ComPtr, ComRef};
 use super::context::{WrapperActivateContext, WrapperProcessContext};
 use super::note_expressions::NoteExpressionController;
 use super::param_units::ParamUnits;
+use super::param_values::{ParamValues, Source};
 use super::util::{VST3_MIDI_PARAMS_END, VST3_MIDI_PARAMS_START};
 use crate::event_loop::{EventLoop, MainThreadExecutor, OsEventLoop};
 use crate::util::permit_alloc;
@@ -162,6 +163,8 @@ pub(crate) struct WrapperInner<P: Vst3Plugin> {
     /// editor about parameter changes.
     pub param_id_by_hash: HashMap<u32, String>,
     pub param_units: ParamUnits,
+    /// Decides which of the callers that set a parameter at the same time counts.
+    pub param_values: ParamValues,
     /// Mappings from string parameter identifiers to parameter hashes. Useful for debug logging
     /// and when storing and restoring plugin state.
     pub param_id_to_hash: HashMap<String, u32>,
@@ -295,7 +298,7 @@ impl<P: Vst3Plugin> WrapperInner<P> {
             }
         }
 
-        let param_hashes = param_id_hashes_ptrs_groups
+        let param_hashes: Vec<u32> = param_id_hashes_ptrs_groups
             .iter()
             .map(|(_, hash, _, _)| *hash)
             .collect();
@@ -374,6 +377,7 @@ impl<P: Vst3Plugin> WrapperInner<P> {
             updated_state_sender,
             updated_state_receiver,
 
+            param_values: ParamValues::new(&param_hashes),
             param_hashes,
             param_by_hash,
             param_id_by_hash,
@@ -543,6 +547,7 @@ impl<P: Vst3Plugin> WrapperInner<P> {
         hash: u32,
         normalized_value: f32,
         sample_rate: Option<f32>,
+        source: Source,
     ) -> tresult {
         if !normalized_value.is_finite() {
             return kInvalidArgument;
@@ -550,7 +555,11 @@ impl<P: Vst3Plugin> WrapperInner<P> {
 
         match self.param_by_hash.get(&hash) {
             Some(param_ptr) => {
-                if unsafe { param_ptr._internal_set_normalized_value(normalized_value) } {
+                let mut changed = false;
+                self.param_values.set(hash, normalized_value, source, || {
+                    changed |= unsafe { param_ptr._internal_set_normalized_value(normalized_value) }
+                });
+                if changed {
                     if let Some(sample_rate) = sample_rate {
                         unsafe { param_ptr._internal_update_smoother(sample_rate, false) };
                     }

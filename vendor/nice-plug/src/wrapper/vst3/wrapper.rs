@@ -30,7 +30,7 @@ use vst3::Steinberg::Vst::{
     IoMode, MediaType, NoteExpressionTypeID, NoteExpressionTypeInfo, NoteExpressionValue,
     NoteExpressionValueDescription, ParamID, ParamValue, ParameterInfo,
     ParameterInfo_::ParameterFlags_,
-    ProcessData, ProcessModes_, ProcessSetup, ProgramListID, ProgramListInfo, SpeakerArrangement,
+    ProcessData, ProcessModes_, ProcessSetup, ProgramListID, ProgramListInfo, RestartFlags_, SpeakerArrangement,
     String128, TChar, UnitID, UnitInfo, kNoParamId, kNoParentUnitId, kNoProgramListId, kRootUnitId,
 };
 use vst3::Steinberg::{
@@ -40,8 +40,9 @@ use vst3::Steinberg::{
 use vst3::{Class, ComRef};
 use widestring::U16CStr;
 
-use super::inner::{ProcessEvent, WrapperInner};
+use super::inner::{ProcessEvent, Task, WrapperInner};
 use super::note_expressions;
+use super::param_values::Source;
 use super::util::{VST3_MIDI_CCS, VST3_MIDI_NUM_PARAMS, VST3_MIDI_PARAMS_START, u16strlcpy};
 use super::util::{VST3_MIDI_CHANNELS, VST3_MIDI_PARAMS_END};
 use crate::util::permit_alloc;
@@ -64,6 +65,12 @@ const K_BUS_DIRECTION_OUTPUT: i32 = vst3::Steinberg::Vst::BusDirections_::kOutpu
 const K_BUS_TYPE_MAIN: i32 = vst3::Steinberg::Vst::BusTypes_::kMain as i32;
 #[allow(clippy::unnecessary_cast)]
 const K_BUS_TYPE_AUX: i32 = vst3::Steinberg::Vst::BusTypes_::kAux as i32;
+
+/// Whether a normalized value is one of a stepped parameter's, as exactly as an `f32` can tell.
+fn is_on_step(normalized: f64, steps: usize) -> bool {
+    let step = normalized * steps as f64;
+    (step - step.round()).abs() <= f32::EPSILON as f64 * steps as f64
+}
 
 pub struct Wrapper<P: Vst3Plugin> {
     inner: Arc<WrapperInner<P>>,
@@ -624,7 +631,7 @@ impl<P: Vst3Plugin> IEditControllerTrait for Wrapper<P> {
     unsafe fn getParameterInfo(&self, param_index: int32, info: *mut ParameterInfo) -> tresult {
         check_null_ptr!(info);
 
-        if param_index < 0 || param_index > unsafe { self.getParameterCount() } {
+        if param_index < 0 || param_index >= unsafe { self.getParameterCount() } {
             return kInvalidArgument;
         }
 
@@ -668,7 +675,8 @@ impl<P: Vst3Plugin> IEditControllerTrait for Wrapper<P> {
             info.id = *param_hash;
             u16strlcpy(&mut info.title, unsafe { param_ptr.name() });
             u16strlcpy(&mut info.shortTitle, unsafe { param_ptr.name() });
-            u16strlcpy(&mut info.units, unsafe { param_ptr.unit() });
+            // The space that stands before the unit in texts belongs to the host here
+            u16strlcpy(&mut info.units, unsafe { param_ptr.unit() }.trim());
             info.stepCount = unsafe { param_ptr.step_count().unwrap_or(0) } as i32;
             info.defaultNormalizedValue = default_value as f64;
             info.unitId = *param_unit;
@@ -768,18 +776,31 @@ impl<P: Vst3Plugin> IEditControllerTrait for Wrapper<P> {
 
     unsafe fn setParamNormalized(&self, id: ParamID, value: ParamValue) -> tresult {
         // If the plugin is currently processing audio, then this parameter change will also be sent
-        // to the process function
-        if self.inner.is_processing.load(Ordering::SeqCst) {
-            return kResultOk;
-        }
-
+        // to the process function. But hosts stop calling that without saying so, and then save
+        // the plugin's state. So the value counts at once, see `param_values`.
         let sample_rate = self
             .inner
             .current_buffer_config
             .load()
             .map(|c| c.sample_rate);
-        self.inner
-            .set_normalized_value_by_hash(id, value as f32, sample_rate)
+        let result =
+            self.inner
+                .set_normalized_value_by_hash(id, value as f32, sample_rate, Source::Host);
+
+        // A host that sets a stepped parameter to a value between its steps may go on showing, and
+        // comparing with, that value. Telling the host to look again is better than to pretend.
+        if let Some(param_ptr) = self.inner.param_by_hash.get(&id)
+            && let Some(steps) = unsafe { param_ptr.step_count() }
+            && !is_on_step(value, steps)
+            && self.inner.component_handler.borrow().is_some()
+        {
+            let task_posted = self
+                .inner
+                .schedule_gui(Task::TriggerRestart(RestartFlags_::kParamValuesChanged));
+            crate::nice_debug_assert!(task_posted, "The task queue is full, dropping task...");
+        }
+
+        result
     }
 
     unsafe fn setComponentHandler(&self, handler: *mut IComponentHandler) -> tresult {
@@ -1220,6 +1241,7 @@ impl<P: Vst3Plugin> IAudioProcessorTrait for Wrapper<P> {
                                         param_hash,
                                         value,
                                         Some(sample_rate),
+                                        Source::Block,
                                     );
                                 }
                             }
@@ -1227,6 +1249,23 @@ impl<P: Vst3Plugin> IAudioProcessorTrait for Wrapper<P> {
                     }
                 }
             }
+
+            // What the host said beside the blocks of a parameter that belongs to them ends here
+            let _running_block = self.inner.param_values.begin_block(
+                |hash| {
+                    process_events.iter().take_while(|event| event.timing() == 0).any(|event| {
+                        matches!(event, ProcessEvent::ParameterChange { hash: h, .. } if *h == hash)
+                    })
+                },
+                |hash, value| {
+                    self.inner.set_normalized_value_by_hash(
+                        hash,
+                        value,
+                        Some(sample_rate),
+                        Source::EarlierBlock,
+                    );
+                },
+            );
 
             // Then we'll add all of our input events
             if P::MIDI_INPUT >= MidiConfig::Basic {
@@ -1384,6 +1423,7 @@ impl<P: Vst3Plugin> IAudioProcessorTrait for Wrapper<P> {
                                     *hash,
                                     *normalized_value,
                                     Some(sample_rate),
+                                    Source::Block,
                                 );
                             }
                             ProcessEvent::NoteEvent(event) => {

@@ -1,0 +1,653 @@
+//! The same for VST3: loads the first effect of a `.vst3` bundle as a host does, with or without calling `process`.
+//!
+//! A host may choose what it passes on of what the plug-in's window says: [`Passes`].
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::path::{Path, PathBuf};
+use std::ptr::null_mut;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use libloading::Library;
+use vst3::Steinberg::Vst::{
+    AudioBusBuffers, AudioBusBuffers__type0, BusDirections_, IAudioProcessor, IAudioProcessorTrait, IComponent,
+    IComponentHandler, IComponentHandlerTrait, IComponentTrait, IEditController, IEditControllerTrait, IParamValueQueue,
+    IParamValueQueueTrait, IParameterChanges, IParameterChangesTrait, MediaTypes_, ParameterInfo,
+    ParameterInfo_::ParameterFlags_, ProcessData, ProcessModes_, ProcessSetup, SpeakerArrangement, String128,
+    SymbolicSampleSizes_,
+};
+use vst3::Steinberg::{
+    IBStream, IBStream_::IStreamSeekMode_, IBStreamTrait, IPlugFrame, IPlugFrameTrait, IPlugView, IPlugViewTrait,
+    IPluginBaseTrait, IPluginFactory, IPluginFactoryTrait, PClassInfo, ViewRect, kInvalidArgument, kNotImplemented,
+    kPlatformTypeX11EmbedWindowID, kResultFalse, kResultOk, tresult,
+};
+use vst3::{Class, ComPtr, ComRef, ComWrapper, Interface};
+
+use crate::HostError;
+use crate::handlers::beside_audio_thread;
+
+/// What a host brings back to the plug-in, at the first frame of the next block, of what the plug-in's window told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passes {
+    /// As the standard has it.
+    Everything,
+    /// Only parameters that can be automated: what the host does not list does not exist for it. Ardour is such a host.
+    Automatable,
+}
+
+/// What a plug-in says of a parameter.
+#[derive(Clone, Debug)]
+pub struct Vst3Parameter {
+    pub id: u32,
+    pub title: String,
+    pub units: String,
+    /// 0 for a number; otherwise one less than there are values.
+    pub steps: i32,
+    /// 0 to 1.
+    pub default: f64,
+    pub automatable: bool,
+}
+
+/// A value (0 to 1) for a parameter at a frame of a block.
+#[derive(Clone, Copy, Debug)]
+pub struct Point {
+    pub frame: usize,
+    pub id: u32,
+    pub value: f64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn text(units: &[u16]) -> String {
+    let end = units.iter().position(|u| *u == 0).unwrap_or(units.len());
+    String::from_utf16_lossy(&units[..end])
+}
+
+/// What the plug-in told its host.
+#[derive(Default)]
+struct Told {
+    edits: Mutex<Vec<(u32, f64)>>,
+    /// Of these, what the next block brings back.
+    due: Mutex<Vec<(u32, f64)>>,
+    restarts: Mutex<Vec<i32>>,
+    /// Of parameters that the host passes on.
+    passed: Vec<u32>,
+}
+
+struct Handler(Arc<Told>);
+
+impl Class for Handler {
+    type Interfaces = (IComponentHandler,);
+}
+
+impl IComponentHandlerTrait for Handler {
+    unsafe fn beginEdit(&self, _: u32) -> tresult {
+        kResultOk
+    }
+
+    unsafe fn performEdit(&self, id: u32, value: f64) -> tresult {
+        lock(&self.0.edits).push((id, value));
+        if !self.0.passed.contains(&id) {
+            return kResultFalse;
+        }
+        lock(&self.0.due).push((id, value));
+        kResultOk
+    }
+
+    unsafe fn endEdit(&self, _: u32) -> tresult {
+        kResultOk
+    }
+
+    unsafe fn restartComponent(&self, flags: i32) -> tresult {
+        lock(&self.0.restarts).push(flags);
+        kResultOk
+    }
+}
+
+/// A stream in memory.
+#[derive(Default)]
+struct Stream {
+    bytes: Mutex<Vec<u8>>,
+    at: Cell<usize>,
+}
+
+impl Class for Stream {
+    type Interfaces = (IBStream,);
+}
+
+impl IBStreamTrait for Stream {
+    unsafe fn read(&self, buffer: *mut c_void, count: i32, read: *mut i32) -> tresult {
+        let bytes = lock(&self.bytes);
+        let from = self.at.get().min(bytes.len());
+        let count = usize::try_from(count).unwrap_or(0).min(bytes.len() - from);
+        // SAFETY: the plug-in gives a buffer of at least the bytes that it asks for.
+        unsafe { std::ptr::copy_nonoverlapping(bytes[from..].as_ptr(), buffer.cast(), count) };
+        self.at.set(from + count);
+        if !read.is_null() {
+            // SAFETY: the plug-in's own number.
+            unsafe { *read = count as i32 };
+        }
+        kResultOk
+    }
+
+    unsafe fn write(&self, buffer: *mut c_void, count: i32, written: *mut i32) -> tresult {
+        let Ok(length) = usize::try_from(count) else { return kInvalidArgument };
+        // SAFETY: the plug-in gives a buffer of as many bytes.
+        lock(&self.bytes).extend_from_slice(unsafe { std::slice::from_raw_parts(buffer.cast(), length) });
+        if !written.is_null() {
+            // SAFETY: the plug-in's own number.
+            unsafe { *written = count };
+        }
+        kResultOk
+    }
+
+    unsafe fn seek(&self, place: i64, mode: i32, result: *mut i64) -> tresult {
+        let from = match mode {
+            m if m == IStreamSeekMode_::kIBSeekCur as i32 => self.at.get() as i64,
+            m if m == IStreamSeekMode_::kIBSeekEnd as i32 => lock(&self.bytes).len() as i64,
+            _ => 0,
+        };
+        let Ok(at) = usize::try_from(from + place) else { return kInvalidArgument };
+        self.at.set(at);
+        if !result.is_null() {
+            // SAFETY: the plug-in's own number.
+            unsafe { *result = at as i64 };
+        }
+        kResultOk
+    }
+
+    unsafe fn tell(&self, place: *mut i64) -> tresult {
+        // SAFETY: the plug-in's own number.
+        unsafe { *place = self.at.get() as i64 };
+        kResultOk
+    }
+}
+
+/// The points of one parameter in a block.
+struct Queue(u32, Vec<(i32, f64)>);
+
+impl Class for Queue {
+    type Interfaces = (IParamValueQueue,);
+}
+
+impl IParamValueQueueTrait for Queue {
+    unsafe fn getParameterId(&self) -> u32 {
+        self.0
+    }
+
+    unsafe fn getPointCount(&self) -> i32 {
+        self.1.len() as i32
+    }
+
+    unsafe fn getPoint(&self, index: i32, frame: *mut i32, value: *mut f64) -> tresult {
+        let Some(point) = usize::try_from(index).ok().and_then(|i| self.1.get(i)) else { return kInvalidArgument };
+        // SAFETY: the plug-in's own numbers.
+        unsafe { (*frame, *value) = *point };
+        kResultOk
+    }
+
+    unsafe fn addPoint(&self, _: i32, _: f64, _: *mut i32) -> tresult {
+        kNotImplemented
+    }
+}
+
+/// The points of a block.
+struct Changes(Vec<ComWrapper<Queue>>);
+
+impl Class for Changes {
+    type Interfaces = (IParameterChanges,);
+}
+
+impl IParameterChangesTrait for Changes {
+    unsafe fn getParameterCount(&self) -> i32 {
+        self.0.len() as i32
+    }
+
+    unsafe fn getParameterData(&self, index: i32) -> *mut IParamValueQueue {
+        let queue = usize::try_from(index).ok().and_then(|i| self.0.get(i)).and_then(ComWrapper::as_com_ref);
+        queue.map_or(null_mut(), |queue| queue.as_ptr())
+    }
+
+    unsafe fn addParameterData(&self, _: *const u32, _: *mut i32) -> *mut IParamValueQueue {
+        null_mut()
+    }
+}
+
+impl Changes {
+    fn new(points: &[Point]) -> Self {
+        let mut queues: Vec<Queue> = Vec::new();
+        for point in points {
+            let place = (point.frame as i32, point.value);
+            match queues.iter_mut().find(|q| q.0 == point.id) {
+                Some(queue) => queue.1.push(place),
+                None => queues.push(Queue(point.id, vec![place])),
+            }
+        }
+        Self(queues.into_iter().map(ComWrapper::new).collect())
+    }
+}
+
+/// The frame around the plug-in's window, and the host's loop of events.
+#[derive(Default)]
+struct Frame {
+    #[cfg(target_os = "linux")]
+    waiting: Mutex<Vec<(ComPtr<vst3::Steinberg::Linux::IEventHandler>, i32)>>,
+}
+
+#[cfg(target_os = "linux")]
+impl Class for Frame {
+    type Interfaces = (IPlugFrame, vst3::Steinberg::Linux::IRunLoop);
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Class for Frame {
+    type Interfaces = (IPlugFrame,);
+}
+
+impl IPlugFrameTrait for Frame {
+    unsafe fn resizeView(&self, view: *mut IPlugView, size: *mut ViewRect) -> tresult {
+        // SAFETY: the plug-in's own view.
+        unsafe { ComRef::from_raw(view) }.map_or(kInvalidArgument, |view| unsafe { view.onSize(size) })
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl vst3::Steinberg::Linux::IRunLoopTrait for Frame {
+    unsafe fn registerEventHandler(&self, handler: *mut vst3::Steinberg::Linux::IEventHandler, fd: i32) -> tresult {
+        // SAFETY: the plug-in's own handler, which it takes back before it goes.
+        let Some(handler) = (unsafe { ComRef::from_raw(handler) }) else { return kInvalidArgument };
+        lock(&self.waiting).push((handler.to_com_ptr(), fd));
+        kResultOk
+    }
+
+    unsafe fn unregisterEventHandler(&self, handler: *mut vst3::Steinberg::Linux::IEventHandler) -> tresult {
+        let mut waiting = lock(&self.waiting);
+        let Some(place) = waiting.iter().position(|(h, _)| h.as_ptr() == handler) else { return kInvalidArgument };
+        // The last reference is not let go while it is asked to go.
+        std::mem::forget(waiting.remove(place));
+        kResultOk
+    }
+
+    unsafe fn registerTimer(&self, _: *mut vst3::Steinberg::Linux::ITimerHandler, _: u64) -> tresult {
+        kNotImplemented
+    }
+
+    unsafe fn unregisterTimer(&self, _: *mut vst3::Steinberg::Linux::ITimerHandler) -> tresult {
+        kNotImplemented
+    }
+}
+
+/// What a host may do while a block runs.
+pub struct Beside<'a>(&'a ComPtr<IEditController>);
+
+impl Beside<'_> {
+    /// As [`Vst3::set_normalized`].
+    pub fn set_normalized(&self, id: u32, value: f64) {
+        // SAFETY: any number may be set.
+        unsafe { self.0.setParamNormalized(id, value) };
+    }
+}
+
+/// One instance. Everything but blocks happens on the thread that made it.
+pub struct Vst3 {
+    view: Option<ComPtr<IPlugView>>,
+    frame: ComWrapper<Frame>,
+    processor: ComPtr<IAudioProcessor>,
+    controller: ComPtr<IEditController>,
+    component: ComPtr<IComponent>,
+    _handler: ComWrapper<Handler>,
+    told: Arc<Told>,
+    parameters: Vec<Vst3Parameter>,
+    channels: usize,
+    is_active: bool,
+}
+
+/// The library in a bundle.
+fn library(bundle: &Path) -> PathBuf {
+    if bundle.is_file() {
+        return bundle.to_owned();
+    }
+    let name = bundle.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let arch = std::env::consts::ARCH;
+    let path = match std::env::consts::OS {
+        "macos" => format!("MacOS/{name}"),
+        "windows" => format!("{arch}-win/{name}.vst3"),
+        _ => format!("{arch}-linux/{name}.so"),
+    };
+    bundle.join("Contents").join(path)
+}
+
+impl Vst3 {
+    /// Loads the first class of a `.vst3` bundle. Its library stays for as long as the process.
+    ///
+    /// # Errors
+    /// If there is no such file, or it is no VST3 plug-in of one part.
+    pub fn load(bundle: &Path, passes: Passes) -> Result<Self, HostError> {
+        let error = |reason: String| HostError::Load { path: bundle.to_owned(), reason };
+        // SAFETY: the caller names a VST3 plug-in that it built.
+        let library = unsafe { Library::new(library(bundle)) }.map_err(|e| error(e.to_string()))?;
+        let library: &'static Library = Box::leak(Box::new(library));
+        // SAFETY: the standard's functions, as it declares them; one is for Linux alone.
+        let factory = unsafe {
+            if let Ok(enter) = library.get::<unsafe extern "system" fn(*mut c_void) -> bool>(b"ModuleEntry\0") {
+                enter(null_mut());
+            }
+            let get = library
+                .get::<unsafe extern "system" fn() -> *mut IPluginFactory>(b"GetPluginFactory\0")
+                .map_err(|e| error(e.to_string()))?;
+            ComPtr::from_raw(get())
+        };
+        let factory = factory.ok_or_else(|| error("it has no factory".into()))?;
+        // SAFETY: calls as the standard declares them, with places of ours to write to.
+        let component = unsafe {
+            let mut info: PClassInfo = std::mem::zeroed();
+            let mut object: *mut c_void = null_mut();
+            if factory.getClassInfo(0, &mut info) != kResultOk
+                || factory.createInstance(info.cid.as_ptr(), IComponent::IID.as_ptr().cast(), &mut object) != kResultOk
+            {
+                return Err(error("its factory makes nothing".into()));
+            }
+            ComPtr::from_raw(object.cast::<IComponent>())
+        };
+        let component = component.ok_or_else(|| error("its factory made nothing".into()))?;
+        // SAFETY: called first, as the standard wants it.
+        unsafe { component.initialize(null_mut()) };
+        let controller = component.cast::<IEditController>().ok_or_else(|| error("its controller is apart".into()))?;
+        let processor = component.cast::<IAudioProcessor>().ok_or_else(|| error("it processes no audio".into()))?;
+        let parameters = read_parameters(&controller);
+        let passed = |p: &&Vst3Parameter| passes == Passes::Everything || p.automatable;
+        let passed = parameters.iter().filter(passed).map(|p| p.id).collect();
+        let told = Arc::new(Told { passed, ..Told::default() });
+        let handler = ComWrapper::new(Handler(told.clone()));
+        let frame = ComWrapper::new(Frame::default());
+        if let Some(handler) = handler.as_com_ref::<IComponentHandler>() {
+            // SAFETY: the plug-in counts a reference of its own.
+            unsafe { controller.setComponentHandler(handler.as_ptr()) };
+        }
+        let (view, _handler) = (None, handler);
+        Ok(Self { view, frame, processor, controller, component, _handler, told, parameters, channels: 2, is_active: false })
+    }
+
+    /// All parameters, in the plug-in's order.
+    #[must_use]
+    pub fn parameters(&self) -> &[Vst3Parameter] {
+        &self.parameters
+    }
+
+    /// What the plug-in says of the parameter behind its last one: nothing, if it is right.
+    #[must_use]
+    pub fn parameter_behind_the_last(&self) -> Option<Vst3Parameter> {
+        read_parameter(&self.controller, self.parameters.len() as i32)
+    }
+
+    /// The id of the parameter with this title.
+    ///
+    /// # Panics
+    /// If there is no such parameter.
+    #[must_use]
+    pub fn id(&self, title: &str) -> u32 {
+        self.parameters.iter().find(|p| p.title == title).unwrap_or_else(|| panic!("no parameter '{title}'")).id
+    }
+
+    /// A parameter's value, 0 to 1.
+    #[must_use]
+    pub fn normalized(&self, id: u32) -> f64 {
+        // SAFETY: any number may be asked for.
+        unsafe { self.controller.getParamNormalized(id) }
+    }
+
+    /// Sets a parameter beside the blocks; does not bring it in a block as well.
+    pub fn set_normalized(&mut self, id: u32, value: f64) {
+        Beside(&self.controller).set_normalized(id, value);
+    }
+
+    /// How the plug-in writes a value (0 to 1) of a parameter.
+    ///
+    /// # Panics
+    /// If the plug-in does not tell.
+    #[must_use]
+    pub fn text(&self, id: u32, value: f64) -> String {
+        let mut buffer: String128 = [0; 128];
+        // SAFETY: the buffer has the standard's size.
+        let result = unsafe { self.controller.getParamStringByValue(id, value, &mut buffer) };
+        assert_eq!(result, kResultOk, "every value of a parameter has a text");
+        text(&buffer)
+    }
+
+    /// The value (0 to 1) that the plug-in reads from what a user types; none if it reads none.
+    #[must_use]
+    pub fn value_of_text(&self, id: u32, text: &str) -> Option<f64> {
+        let mut units: Vec<u16> = text.encode_utf16().chain([0]).collect();
+        let mut value = 0.0;
+        // SAFETY: the text ends with a zero.
+        let result = unsafe { self.controller.getParamValueByString(id, units.as_mut_ptr(), &mut value) };
+        (result == kResultOk).then_some(value)
+    }
+
+    /// The plug-in's state.
+    ///
+    /// # Errors
+    /// If the plug-in does not give it.
+    pub fn save(&self) -> Result<Vec<u8>, HostError> {
+        let stream = ComWrapper::new(Stream::default());
+        let to = stream.as_com_ref::<IBStream>().ok_or(HostError::Save)?;
+        // SAFETY: the stream lives longer than the call.
+        let result = unsafe { self.component.getState(to.as_ptr()) };
+        if result == kResultOk { Ok(lock(&stream.bytes).clone()) } else { Err(HostError::Save) }
+    }
+
+    /// Gives the plug-in back what [`Self::save`] gave.
+    ///
+    /// # Errors
+    /// If the plug-in does not take it.
+    pub fn load_state(&mut self, state: &[u8]) -> Result<(), HostError> {
+        let stream = ComWrapper::new(Stream { bytes: Mutex::new(state.to_vec()), at: Cell::new(0) });
+        let error = HostError::LoadState { bytes: state.len() };
+        let Some(from) = stream.as_com_ref::<IBStream>() else { return Err(error) };
+        // SAFETY: the stream lives longer than the call.
+        let result = unsafe { self.component.setState(from.as_ptr()) };
+        if result == kResultOk { Ok(()) } else { Err(error) }
+    }
+
+    /// From here on blocks may come, and need not.
+    ///
+    /// # Errors
+    /// If the plug-in refuses.
+    ///
+    /// # Panics
+    /// With neither one channel nor two.
+    pub fn activate(&mut self, sample_rate: f64, max_frames: usize, channels: usize) -> Result<(), HostError> {
+        let mut speakers: SpeakerArrangement = match channels {
+            1 => vst3::Steinberg::Vst::SpeakerArr::kMono,
+            2 => vst3::Steinberg::Vst::SpeakerArr::kStereo,
+            _ => panic!("{channels} channels"),
+        };
+        let error = |reason: &str| HostError::Activate { sample_rate, max_frames: max_frames as u32, reason: reason.into() };
+        let mut setup = ProcessSetup {
+            processMode: ProcessModes_::kRealtime as i32,
+            symbolicSampleSize: SymbolicSampleSizes_::kSample32 as i32,
+            maxSamplesPerBlock: max_frames as i32,
+            sampleRate: sample_rate,
+        };
+        let mut out = speakers;
+        // SAFETY: in the standard's order, on the thread that made the instance.
+        unsafe {
+            if self.processor.setBusArrangements(&mut speakers, 1, &mut out, 1) != kResultOk {
+                return Err(error("it refuses the layout"));
+            }
+            if self.processor.setupProcessing(&mut setup) != kResultOk {
+                return Err(error("it refuses the setup"));
+            }
+            for direction in [BusDirections_::kInput, BusDirections_::kOutput] {
+                self.component.activateBus(MediaTypes_::kAudio as i32, direction as i32, 0, 1);
+            }
+            if self.component.setActive(1) != kResultOk {
+                return Err(error("it does not become active"));
+            }
+            self.processor.setProcessing(1);
+        }
+        (self.channels, self.is_active) = (channels, true);
+        Ok(())
+    }
+
+    /// No block comes any more.
+    pub fn deactivate(&mut self) {
+        if std::mem::take(&mut self.is_active) {
+            // SAFETY: in the standard's order, on the thread that made the instance.
+            unsafe {
+                self.processor.setProcessing(0);
+                self.component.setActive(0);
+            }
+        }
+    }
+
+    /// One block, on a thread of its own. It begins with what the window told and the host passes on, then bring the points theirs.
+    ///
+    /// # Panics
+    /// If the plug-in fails, or while inactive.
+    pub fn process(&mut self, input: &[Vec<f32>], points: &[Point]) -> Vec<Vec<f32>> {
+        self.process_while(input, points, |_| {})
+    }
+
+    /// As [`Self::process`], while this thread does something else.
+    ///
+    /// # Panics
+    /// As [`Self::process`].
+    pub fn process_while(&mut self, input: &[Vec<f32>], points: &[Point], beside: impl FnOnce(&Beside<'_>)) -> Vec<Vec<f32>> {
+        assert!(self.is_active && input.len() == self.channels, "an active plug-in and its number of channels");
+        let frames = input.first().map_or(0, Vec::len);
+        let due = std::mem::take(&mut *lock(&self.told.due));
+        let due = due.into_iter().map(|(id, value)| Point { frame: 0, id, value });
+        let points: Vec<Point> = due.chain(points.iter().copied()).collect();
+        let changes = ComWrapper::new(Changes::new(&points));
+        let changes = changes.to_com_ptr::<IParameterChanges>();
+        let mut input = input.to_vec();
+        let mut output = vec![vec![0.0; frames]; self.channels];
+        let processor = &self.processor;
+        let controller = Beside(&self.controller);
+        let block = || {
+            let mut from: Vec<*mut f32> = input.iter_mut().map(|c| c.as_mut_ptr()).collect();
+            let mut to: Vec<*mut f32> = output.iter_mut().map(|c| c.as_mut_ptr()).collect();
+            let bus = |channels: &mut Vec<*mut f32>| AudioBusBuffers {
+                numChannels: channels.len() as i32,
+                silenceFlags: 0,
+                __field0: AudioBusBuffers__type0 { channelBuffers32: channels.as_mut_ptr() },
+            };
+            let (mut inputs, mut outputs) = (bus(&mut from), bus(&mut to));
+            let mut data = ProcessData {
+                processMode: ProcessModes_::kRealtime as i32,
+                symbolicSampleSize: SymbolicSampleSizes_::kSample32 as i32,
+                numSamples: frames as i32,
+                numInputs: 1,
+                numOutputs: 1,
+                inputs: &mut inputs,
+                outputs: &mut outputs,
+                inputParameterChanges: changes.as_ref().map_or(null_mut(), |c| c.as_ptr()),
+                outputParameterChanges: null_mut(),
+                inputEvents: null_mut(),
+                outputEvents: null_mut(),
+                processContext: null_mut(),
+            };
+            // SAFETY: all that is pointed to lives longer than the call.
+            unsafe { processor.process(&mut data) }
+        };
+        let result = beside_audio_thread(block, || beside(&controller));
+        assert_eq!(result, kResultOk, "a block is processed");
+        output
+    }
+
+    /// What the window has told since this was asked last: ids and values, 0 to 1.
+    pub fn take_edits(&mut self) -> Vec<(u32, f64)> {
+        std::mem::take(&mut *lock(&self.told.edits))
+    }
+
+    /// The flags of each restart that the plug-in has asked for since this was asked last.
+    pub fn take_restarts(&mut self) -> Vec<i32> {
+        std::mem::take(&mut *lock(&self.told.restarts))
+    }
+
+    /// Opens the plug-in's window in one of the display's.
+    ///
+    /// # Errors
+    /// If there is no window, or it does not open.
+    pub fn open_window(&mut self, parent: u32) -> Result<(), HostError> {
+        // SAFETY: calls as the standard declares them; the frame lives for as long as the view.
+        unsafe {
+            let view = ComPtr::from_raw(self.controller.createView(c"editor".as_ptr()));
+            let view = view.ok_or(HostError::Extension("window"))?;
+            if let Some(frame) = self.frame.as_com_ref::<IPlugFrame>() {
+                view.setFrame(frame.as_ptr());
+            }
+            if view.attached(parent as usize as *mut c_void, kPlatformTypeX11EmbedWindowID) != kResultOk {
+                return Err(HostError::Extension("window that opens"));
+            }
+            self.view = Some(view);
+        }
+        Ok(())
+    }
+
+    /// Closes the plug-in's window, if it is open.
+    pub fn close_window(&mut self) {
+        if let Some(view) = self.view.take() {
+            // SAFETY: in the standard's order.
+            unsafe {
+                view.removed();
+                view.setFrame(null_mut());
+            }
+        }
+    }
+
+    /// Does what the plug-in has for the thread of the windows; a host does it all the time.
+    #[cfg(target_os = "linux")]
+    pub fn turn(&mut self) {
+        use std::os::fd::BorrowedFd;
+        use vst3::Steinberg::Linux::IEventHandlerTrait;
+        let waiting = lock(&self.frame.waiting).clone();
+        for (handler, fd) in waiting {
+            // SAFETY: the plug-in keeps it open while its handler is registered.
+            let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+            let mut polled = [nix::poll::PollFd::new(borrowed, nix::poll::PollFlags::POLLIN)];
+            if nix::poll::poll(&mut polled, nix::poll::PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {
+                // SAFETY: as the plug-in asked for it.
+                unsafe { handler.onFDIsSet(fd) };
+            }
+        }
+    }
+}
+
+/// Flags are of another type on Windows.
+#[allow(clippy::unnecessary_cast)]
+fn read_parameter(controller: &ComPtr<IEditController>, index: i32) -> Option<Vst3Parameter> {
+    // SAFETY: plain numbers, for which zeros are values.
+    let mut info: ParameterInfo = unsafe { std::mem::zeroed() };
+    // SAFETY: any number may be asked for.
+    let result = unsafe { controller.getParameterInfo(index, &mut info) };
+    (result == kResultOk).then(|| Vst3Parameter {
+        id: info.id,
+        title: text(&info.title),
+        units: text(&info.units),
+        steps: info.stepCount,
+        default: info.defaultNormalizedValue,
+        automatable: info.flags & ParameterFlags_::kCanAutomate as i32 != 0,
+    })
+}
+
+fn read_parameters(controller: &ComPtr<IEditController>) -> Vec<Vst3Parameter> {
+    // SAFETY: a number.
+    let count = unsafe { controller.getParameterCount() };
+    (0..count).filter_map(|index| read_parameter(controller, index)).collect()
+}
+
+impl Drop for Vst3 {
+    fn drop(&mut self) {
+        self.close_window();
+        self.deactivate();
+        // SAFETY: called last, as the standard wants it.
+        unsafe {
+            self.controller.setComponentHandler(null_mut());
+            self.component.terminate();
+        }
+    }
+}
