@@ -423,6 +423,11 @@ fn settling_at_other_knobs_is_being_made_with_them() {
                 for _ in 0..3 {
                     knobs = std::array::from_fn(|_| r.floats(1, 1.0)[0].abs());
                     let made = run(&mut *voices(&s, mode(knobs)), &audio, &moved, || 64);
+                    // Sound may have played before, while knobs stood here or elsewhere for long or not.
+                    let stood = if r.floats(1, 1.0)[0] > 0.0 { knobs } else { [0.25; 4] };
+                    let frames = (r.floats(1, 1.0)[0].abs() * 30_000.0) as usize;
+                    let stands: Vec<_> = stood[..s.inputs() - 1].iter().map(|k| vec![*k; frames]).collect();
+                    run(&mut *one, &vec![vec![0.3; frames]; channels], &stands, || 200);
                     let output = one.settle(&knobs[..s.inputs() - 1]);
                     let settled = run(&mut *one, &audio, &moved, || 64);
                     let what = format!("{name} {precision:?}, {channels} channels");

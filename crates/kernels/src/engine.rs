@@ -54,8 +54,9 @@ pub trait Voices: Send {
     /// the network, as long as the block, the same for all channels. The audio must be finite. [audio thread]
     fn process(&mut self, block: &mut Block<'_>, knobs: &[&[f32]]);
     /// Prewarmed, bit by bit as if made with these values of the knobs. Returns what comes out of it for silence; 0 where only
-    /// another thread knows that. With the knobs of the last time it is a copy; with others a recurrent network runs over silence,
-    /// one channel for all, until it rests, for half a second of sound at the most. [audio thread]
+    /// another thread knows that. With the knobs of the last time it is a copy, and also where knobs have stood while sound
+    /// played for half a second, as that is prepared meanwhile, a channel's work for as many frames; with others a recurrent network
+    /// runs over silence, one channel for all, until it rests, for half a second of sound at the most. [audio thread]
     fn settle(&mut self, knobs: &[f32]) -> f32;
     /// Back to the prewarmed state, knobs as they were for it, bit by bit. [audio thread]
     fn reset(&mut self);

@@ -97,65 +97,108 @@ impl Packs {
     }
 }
 
+/// Frames for which knobs stand before it is worth knowing what silence gives there.
+const STANDING_FRAMES: usize = 2048;
+
 /// The state that silence leaves, with knobs that stand.
-struct Settled {
-    /// The channel that silence goes through; nothing where no knob can ask for another state.
-    one: Option<Group>,
+struct Rest {
     /// Values of the knobs.
     knobs: Vec<f32>,
-    /// Every layer before the first frame.
-    first: Vec<Start>,
+    /// Frames of silence so far.
+    frames: usize,
+    /// There was silence enough: what follows is known.
+    done: bool,
     /// Every layer behind the silence.
     start: Vec<Start>,
     /// The last frame that came out.
     output: f32,
 }
 
+impl Rest {
+    fn is_at(&self, knobs: impl Iterator<Item = f32>) -> bool {
+        self.knobs.iter().map(|knob| knob.to_bits()).eq(knobs.map(f32::to_bits))
+    }
+}
+
+/// Where a network begins.
+struct Settled {
+    /// The channel that silence goes through; nothing where no knob can ask for another state.
+    one: Option<Group>,
+    /// Every layer before the first frame.
+    first: Vec<Start>,
+    /// For the knobs that were asked for last.
+    now: Rest,
+    /// For the knobs that are expected: worked on little by little while sound plays, so that nobody waits for it.
+    next: Rest,
+}
+
 impl Settled {
     fn new(packs: &Packs, mode: Mode) -> Self {
         let level = Level::best_up_to(mode.level);
         let start = || packs.layers.iter().map(Packed::start).collect();
-        let knobs = (0..packs.inputs - 1).map(|k| mode.knobs.get(k).copied().unwrap_or(MIDDLE)).collect();
+        let knobs: Vec<f32> = (0..packs.inputs - 1).map(|k| mode.knobs.get(k).copied().unwrap_or(MIDDLE)).collect();
+        let rest = || Rest { knobs: knobs.clone(), frames: 0, done: false, start: start(), output: 0.0 };
         let one = Some(Group::new(packs, level, level, 0, 1, 1));
-        let mut new = Self { one, knobs, first: start(), start: start(), output: 0.0 };
-        new.run(packs, mode.precision);
+        let mut new = Self { one, first: start(), now: rest(), next: rest() };
+        new.begin(packs, knobs.iter().copied());
+        new.go_on(packs, mode.precision, usize::MAX);
+        std::mem::swap(&mut new.now, &mut new.next);
         new.one = new.one.filter(|_| packs.inputs > 1);
         new
     }
 
     /// For other knobs. [audio thread]
     fn turn(&mut self, packs: &Packs, precision: Precision, knobs: &[f32]) {
-        let mut turned = false;
-        for (own, knob) in self.knobs.iter_mut().zip(knobs) {
-            turned |= own.to_bits() != knob.to_bits();
-            *own = *knob;
-        }
-        if turned {
-            self.run(packs, precision);
+        let knobs = knobs[..self.now.knobs.len().min(knobs.len())].iter().copied();
+        if !self.now.is_at(knobs.clone()) {
+            self.prepare(packs, precision, knobs, usize::MAX);
+            std::mem::swap(&mut self.now, &mut self.next);
         }
     }
 
-    fn run(&mut self, packs: &Packs, precision: Precision) {
+    /// Works on what [`Self::turn`] will be asked for, for about so many frames. [audio thread]
+    fn prepare(&mut self, packs: &Packs, precision: Precision, knobs: impl Iterator<Item = f32> + Clone, frames: usize) {
+        if self.one.is_none() || self.now.is_at(knobs.clone()) {
+            return;
+        }
+        if !self.next.is_at(knobs.clone()) {
+            self.begin(packs, knobs);
+        }
+        self.go_on(packs, precision, frames);
+    }
+
+    fn begin(&mut self, packs: &Packs, knobs: impl Iterator<Item = f32>) {
         let Some(one) = &mut self.one else { return };
         one.set(packs, &self.first);
-        let mut rows = one.input.chunks_exact_mut(one.chunk);
-        for (row, value) in rows.by_ref().zip(std::iter::once(&0.0).chain(&self.knobs)) {
+        self.next.knobs.iter_mut().zip(knobs).for_each(|(own, knob)| *own = knob);
+        (self.next.frames, self.next.done) = (0, false);
+        for (row, value) in one.input.chunks_exact_mut(one.chunk).zip(std::iter::once(&0.0).chain(&self.next.knobs)) {
             row.fill(*value);
         }
+    }
+
+    fn go_on(&mut self, packs: &Packs, precision: Precision, frames: usize) {
+        let (Some(one), next) = (&mut self.one, &mut self.next) else { return };
         let (reach, most, knowable) = (packs.reach(), packs.prewarming(), !packs.reaches_behind());
-        let mut frames = 0;
-        while frames < most {
-            let now = (most - frames).min(one.chunk);
-            one.run(packs, precision, now);
-            frames += now;
-            if frames == most || (knowable && frames > reach && one.rests()) {
+        let end = next.frames.saturating_add(frames);
+        if most == 0 && !next.done {
+            // Without silence it starts as its layers do.
+            one.get(packs, &mut next.start);
+            (next.output, next.done) = (0.0, true);
+        }
+        while !next.done && next.frames < end {
+            // Always in the same pieces, so that the end is the same.
+            let n = (most - next.frames).min(one.chunk);
+            one.run(packs, precision, n);
+            next.frames += n;
+            if next.frames == most || (knowable && next.frames > reach && one.rests()) {
                 let mut last = [0.0; CHUNK];
-                one.output(packs, 0, &mut last[..now]);
-                self.output = last[now - 1] * packs.output_gain;
-                break;
+                one.output(packs, 0, &mut last[..n]);
+                next.output = last[n - 1] * packs.output_gain;
+                one.get(packs, &mut next.start);
+                next.done = true;
             }
         }
-        one.get(packs, &mut self.start);
     }
 }
 
@@ -461,17 +504,22 @@ impl engine::Voices for Voices {
                 }
             }
         }
+        if !knob_states.is_empty() && knob_states.iter().all(|knob| knob.frames >= STANDING_FRAMES) {
+            // A host may begin anew from here at any time.
+            let values = knob_states.iter().map(|knob| f32::from_bits(knob.value));
+            self.settled.prepare(packs, self.precision, values, frames);
+        }
     }
 
     fn settle(&mut self, knobs: &[f32]) -> f32 {
         self.settled.turn(&self.packs, self.precision, knobs);
         self.reset();
-        self.settled.output
+        self.settled.now.output
     }
 
     fn reset(&mut self) {
         for group in &mut self.groups {
-            group.set(&self.packs, &self.settled.start);
+            group.set(&self.packs, &self.settled.now.start);
         }
         self.constant.fill(Constant { value: 0, frames: 0 });
     }
@@ -496,4 +544,52 @@ const TINY: f32 = 1e-9;
 /// `x`, or 0 where it is so small that products of it might be denormal.
 fn flush(x: f32) -> f32 {
     (x + TINY) - TINY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::description::Lstm;
+    use crate::engine::Voices as _;
+
+    #[test]
+    fn knobs_that_have_stood_while_sound_played_are_settled_at_without_further_work() {
+        let (inputs, hidden) = (2, 8);
+        let weights = |n: usize| (0..n).map(|i| 0.4 * (i as f32 * 1.7).sin()).collect();
+        let lstm = Lstm {
+            inputs,
+            hidden,
+            input_weights: weights(4 * hidden * inputs),
+            hidden_weights: weights(4 * hidden * hidden),
+            bias: weights(4 * hidden),
+            h0: vec![0.0; hidden],
+            c0: vec![0.0; hidden],
+        };
+        let packs = Packs {
+            layers: vec![Packed::Recurrent(Recurrent::lstm(&lstm))],
+            inputs,
+            input_gain: 1.0,
+            output_gain: 1.0,
+            skip: false,
+            sample_rate: 48_000.0,
+        };
+        let (packs, mode) = (Arc::new(packs), Mode::new(1));
+        let settled = Settled::new(&packs, mode);
+        let constant = vec![Constant { value: 0, frames: 0 }; inputs];
+        let groups = groups(&packs, mode);
+        let mut voices = Voices { packs, precision: mode.precision, settled, groups, constant };
+        let (mut sound, knob) = ([0.0f32; 256], [0.9f32; 256]);
+        // As long as the longest prewarming, and until the knob counts as standing.
+        for block in 0..(24_000 + STANDING_FRAMES).div_ceil(256) + 1 {
+            assert!(block >= STANDING_FRAMES / 256 || !voices.settled.next.is_at([0.9].into_iter()), "block {block}");
+            sound.iter_mut().enumerate().for_each(|(i, x)| *x = (i as f32 * 0.1).sin());
+            voices.process(&mut [&mut sound], &[&knob]);
+        }
+        assert!(voices.settled.next.done && voices.settled.next.is_at([0.9].into_iter()));
+        let frames = voices.settled.next.frames;
+        let output = voices.settle(&[0.9]);
+        assert_eq!((voices.settled.now.frames, voices.settled.now.output), (frames, output), "it was taken as it was");
+        // What was there before is kept for the way back.
+        assert!(voices.settled.next.done && voices.settled.next.is_at([MIDDLE].into_iter()));
+    }
 }
