@@ -133,7 +133,8 @@ fn sound(channels: usize) -> Vec<Vec<f32>> {
 
 #[test]
 fn the_vst3_gives_the_samples_of_isotherm_render_in_mono_and_stereo_at_any_block_and_rate() {
-    for (row, algorithm) in REGISTRY.iter().enumerate() {
+    // Without a model that row has nothing to render; the test with reference models plays it.
+    for (row, algorithm) in REGISTRY.iter().enumerate().filter(|(_, algorithm)| !algorithm.model) {
         for (channels, rate, block) in [(2, 48_000, 512), (1, 44_100, 333)] {
             let folder = tempfile::tempdir().unwrap();
             let sound = sound(channels);
