@@ -576,7 +576,9 @@ impl Worker {
             let heard = live.session.monitor_state().cloned();
             if heard != live.monitor_state {
                 match &heard {
-                    Some(State::Away(why) | State::Changed(why) | State::Broken(why)) => {
+                    // The device's own line says it.
+                    Some(State::Changed(_)) => {}
+                    Some(State::Away(why) | State::Broken(why)) => {
                         lines.push((format!("nothing is heard: {why}; the recording goes on"), true));
                     }
                     Some(State::Running) if live.monitor_state.is_some() => lines.push(("heard again".into(), false)),
