@@ -388,4 +388,10 @@ mod tests {
         let needed = PACKAGES.iter().filter(|p| p.purpose == Purpose::Bundle).map(|p| p.apt);
         assert_eq!(needed.collect::<Vec<_>>(), ["build-essential"]);
     }
+
+    #[test]
+    fn only_the_longest_tests_need_ardour() {
+        let needs = |purpose| PACKAGES.iter().any(|p| p.purpose <= purpose && p.apt == "ardour");
+        assert!(needs(Purpose::Long) && !needs(Purpose::Test));
+    }
 }
