@@ -1,6 +1,9 @@
 //! The bundled VST3 plug-in in a host of our own, which does what hosts do and others do not: it passes on only what it lists, it
 //! does not call `process`, and it tells late what it did. Needs `ISOTHERM_VST3` and `ISOTHERM_CLAP`, which `cargo xtask test` sets.
 
+#[cfg(target_os = "linux")]
+mod display;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
@@ -310,18 +313,17 @@ mod window {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use egui_kittest::Harness;
-    use egui_kittest::kittest::Queryable;
+    use isotherm::algorithm::REGISTRY;
     use isotherm::dsp::Settings;
     use isotherm::dsp::Spec;
     use isotherm::slots::{Heard, Slots};
-    use isotherm::ui::{Editor, SIZE};
-    use isotherm::{algorithm::REGISTRY, plugin::Rack};
+    use isotherm::ui::SIZE;
     use isotherm_host::vst3::{Passes, Point, Vst3};
     use x11rb::connection::Connection;
     use x11rb::protocol::xproto::{ConnectionExt, CreateWindowAux, WindowClass};
     use x11rb::rust_connection::RustConnection;
 
+    use super::display::panels::Panels;
     use super::{FRAMES, RATE, active, near, plain, sound};
 
     /// For a whole test, on a machine that does much else.
@@ -366,7 +368,7 @@ mod window {
         plugin: Vst3,
         display: RustConnection,
         screen: usize,
-        picture: Harness<'static, (Editor, Rack)>,
+        panels: Panels,
         end: Instant,
     }
 
@@ -381,17 +383,7 @@ mod window {
             display.create_window(0, id, root, 0, 0, width, height, 0, WindowClass::INPUT_OUTPUT, 0, &looks).unwrap();
             display.map_window(id).unwrap().check().unwrap();
             plugin.open_window(id).unwrap();
-            let picture =
-                Harness::builder().with_size(egui::vec2(SIZE.0 as f32, SIZE.1 as f32) + egui::Vec2::splat(16.0)).build_ui_state(
-                    |ui, (editor, rack): &mut (Editor, Rack)| {
-                        let snapshot = rack.snapshot();
-                        rack.with_controls(&|_| {}, |controls| editor.show(ui, controls, &snapshot));
-                    },
-                    (Editor::new(REGISTRY), Rack::default()),
-                );
-            let mut window = Self { plugin, display, screen, picture, end: Instant::now() + PATIENCE };
-            window.picture.run();
-            window
+            Self { plugin, display, screen, panels: Panels::default(), end: Instant::now() + PATIENCE }
         }
 
         /// The host does what it does all the time.
@@ -409,7 +401,7 @@ mod window {
 
         /// Where the editor's own picture has this.
         fn place(&self, label: &str) -> (i32, i32) {
-            let middle = self.picture.get_by_label(label).rect().center() - egui::vec2(8.0, 8.0);
+            let middle = self.panels.area(label).center();
             (middle.x.round() as i32, middle.y.round() as i32)
         }
 
@@ -435,8 +427,7 @@ mod window {
             let mut places = Vec::new();
             for label in labels {
                 places.push(self.place(label));
-                self.picture.get_by_label(label).click();
-                self.picture.run();
+                self.panels.click(label);
             }
             loop {
                 for place in &places {

@@ -1,6 +1,8 @@
 //! A display without a screen, for tests of real windows.
 #![allow(dead_code, reason = "not every test uses all of it")]
 
+pub mod panels;
+
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;

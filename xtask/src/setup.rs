@@ -13,14 +13,18 @@ pub enum Purpose {
     Bundle,
     /// All programs: also the command line and the standalone window.
     Build,
-    /// All tests.
+    /// All tests but the longest.
     Test,
+    /// Also the longest tests.
+    Long,
 }
 
 /// How to see that a package is there.
 enum Probe {
     /// Whoever ran this program has it.
     Program(&'static str),
+    /// A program whose name may end in the number of its version.
+    Numbered(&'static str),
     /// By `pkg-config`, as build scripts look for it.
     PkgConfig(&'static str),
     /// A shared library that is opened by its name while running.
@@ -229,13 +233,30 @@ const PACKAGES: &[Package] = &[
         pacman: "python",
         brew: "python",
     },
+    // A host that passes on only what can be automated.
+    Package {
+        probe: Probe::Numbered("ardour"),
+        purpose: Purpose::Long,
+        apt: "ardour",
+        dnf: "ardour8",
+        pacman: "ardour",
+        brew: "",
+    },
 ];
 
 pub fn task(options: &[String]) -> Outcome {
     if only_flag("setup", options, "--build-only")? {
         return ensure(Purpose::Build);
     }
-    ensure(Purpose::Test)?;
+    for_tests(Purpose::Test)
+}
+
+/// Makes sure that all is there that tests need.
+///
+/// # Errors
+/// As [`ensure`], and if ONNX Runtime cannot be had.
+pub fn for_tests(purpose: Purpose) -> Outcome {
+    ensure(purpose)?;
     let library = crate::onnxruntime::get(&target_dir()?)?;
     println!("setup: ONNX Runtime is {}", shown(&library));
     Ok(())
@@ -273,6 +294,7 @@ fn missing(purpose: Purpose) -> Vec<&'static Package> {
 fn is_there(package: &Package) -> bool {
     match package.probe {
         Probe::Program(name) => find(name).is_some(),
+        Probe::Numbered(name) => find(name).is_some() || (0..100).any(|version| find(&format!("{name}{version}")).is_some()),
         Probe::PkgConfig(name) => succeeds(Command::new("pkg-config").args(["--exists", name])),
         Probe::Library(name) => library_folders().any(|folder| folder.join(name).exists()),
         Probe::Drivers => library_folders().any(|folder| folder.join("dri/swrast_dri.so").exists() || has_gallium(&folder)),
@@ -365,5 +387,11 @@ mod tests {
     fn a_plug_in_needs_a_linker_and_nothing_else() {
         let needed = PACKAGES.iter().filter(|p| p.purpose == Purpose::Bundle).map(|p| p.apt);
         assert_eq!(needed.collect::<Vec<_>>(), ["build-essential"]);
+    }
+
+    #[test]
+    fn only_the_longest_tests_need_ardour() {
+        let needs = |purpose| PACKAGES.iter().any(|p| p.purpose <= purpose && p.apt == "ardour");
+        assert!(needs(Purpose::Long) && !needs(Purpose::Test));
     }
 }

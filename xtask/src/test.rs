@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::bundle::{Build, bundle};
 use crate::process::{cargo, find, line, lines, run, target_dir};
+use crate::setup::{Purpose, for_tests};
 use crate::{Outcome, only_flag, shown, unknown};
 
 /// What the tests of the VST3 plug-in need of Python, each in one version.
@@ -46,7 +47,7 @@ impl Count {
 pub fn task(options: &[String]) -> Outcome {
     let long = only_flag("test", options, "--long")?;
     let begin = Instant::now();
-    step("setup", || crate::setup::task(&[]))?;
+    step("setup", || for_tests(if long { Purpose::Long } else { Purpose::Test }))?;
     step("format", || run(&mut cargo(["fmt", "--all", "--check"])))?;
     step("clippy", || run(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])))?;
     // Without the tests, some of which bring an allocator of their own, as `assert-allocs` does.
