@@ -514,7 +514,10 @@ pub fn play_turning(architecture: &Architecture, sample_rate: u32, dry: &[f32], 
 
 fn play_while(architecture: &Architecture, sample_rate: u32, dry: &[f32], knob: &[f32], wanted: Wanted<'_>) -> Option<Vec<f32>> {
     let network = engine::build(architecture, sample_rate as f32);
-    let mut voices = network.voices(Mode::new(1)).expect("the native engine always runs");
+    let mut mode = Mode::new(1);
+    // Prewarmed where the knob stands at first, as the slot is.
+    knob.first().into_iter().for_each(|place| mode.knobs[0] = *place);
+    let mut voices = network.voices(mode).expect("the native engine always runs");
     let mut out = dry.to_vec();
     for (i, block) in out.chunks_mut(BLOCK).enumerate() {
         let places = (!knob.is_empty()).then(|| &knob[i * BLOCK..i * BLOCK + block.len()]);
