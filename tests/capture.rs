@@ -247,7 +247,7 @@ fn stop_while_the_server_stands_still(server: &Server) -> Vec<Value> {
     // Returns although the server still stands.
     let output = finish(process);
     let line = failure(&output, 3);
-    assert!(line.contains("frames were lost in 1 gaps"), "{line}");
+    assert!(line.contains("frames were lost in"), "{line}");
     let lines = String::from_utf8(output.stdout).unwrap();
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -255,12 +255,11 @@ fn stop_while_the_server_stands_still(server: &Server) -> Vec<Value> {
 /// What is expected of that.
 fn check_stop_while_the_server_stands_still(server: &Server) {
     let said = stop_while_the_server_stands_still(server);
-    let away =
-        |line: &Value| line["device"].as_str().is_some_and(|text| text.contains("DEVICE AWAY: nothing came from it for 0."));
+    let away = |line: &Value| line["device"].as_str().is_some_and(|text| text.contains("DEVICE AWAY: nothing came from it for "));
     assert!(said.iter().any(away), "{said:?}");
     let manifest = Manifest::load(&server.take()).unwrap();
-    let gap = &manifest.gaps[0];
-    assert_eq!((manifest.gaps.len(), gap.reason.as_str()), (1, "the device was away"));
+    let gap = manifest.gaps.last().unwrap();
+    assert_eq!(gap.reason, "the device was away");
     assert_eq!(gap.position + gap.frames, manifest.frames);
     assert!(gap.frames > 2 * RATE as u64, "{gap:?}");
     let account = account(&server.take());
