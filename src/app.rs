@@ -125,10 +125,11 @@ pub fn run(options: &Options, interrupted: &Arc<AtomicBool>) -> Result<Ended, St
         }
     }
     let ended = keeper.finish();
-    match error {
-        // What is missing is worse news.
-        Some(error) if ended.lost.is_none() => Err(error),
-        _ => Ok(ended),
+    match (error, ended.lost) {
+        (Some(error), None) => Err(error),
+        // What is missing is worse news, but needs its reason.
+        (Some(error), Some(lost)) => Ok(Ended { lost: Some(format!("{error}; {lost}")), ..ended }),
+        (None, lost) => Ok(Ended { lost, ..ended }),
     }
 }
 
