@@ -42,6 +42,19 @@ impl Process {
         kill(Pid::from_raw(self.0.id().cast_signed()), signal).unwrap();
     }
 
+    /// Whether it ended as it should when it was told to.
+    fn end_in_peace(&mut self) -> bool {
+        let ended = |child: &mut Child| child.try_wait().ok().flatten();
+        if ended(&mut self.0).is_none() {
+            self.signal(Signal::SIGTERM);
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE && ended(&mut self.0).is_none() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        ended(&mut self.0).is_some_and(|status| status.success())
+    }
+
     pub fn end(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -141,22 +154,27 @@ impl Drop for Server {
         // Told to end, it takes its traces in /dev/shm along.
         if self.jackd.0.try_wait().is_ok_and(|status| status.is_none()) {
             self.jackd.signal(Signal::SIGCONT);
-            self.jackd.signal(Signal::SIGTERM);
         }
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(5) && self.jackd.0.try_wait().is_ok_and(|status| status.is_none()) {
-            std::thread::sleep(Duration::from_millis(20));
+        if !self.jackd.end_in_peace() && self.through.is_none() {
+            // JACK has eight places for servers. One that was killed keeps its own, until another of its name gives it back.
+            if let Some(mut other) = jackd(&self.name, false) {
+                std::thread::sleep(Duration::from_secs(1));
+                other.end_in_peace();
+            }
         }
     }
 }
 
 /// If `waits`, each cycle of the server waits for all clients, so that no number is missing but by our fault.
 pub fn jackd(name: &str, waits: bool) -> Option<Process> {
+    let there = Command::new("jackd").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    there.ok()?;
     let (channels, rate, period) = (CHANNELS.to_string(), RATE.to_string(), PERIOD.to_string());
     let dummy = ["-d", "dummy", "-r", &rate, "-p", &period, "-C", &channels, "-P", &channels];
-    let mut command = Command::new("jackd");
-    command.args(["-n", name, "-m"]).args(waits.then_some("-S")).args(dummy).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().ok().map(Process)
+    // A client that has gone while the server stood still must not end it: it dies of a broken pipe, uncleanly.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' PIPE; exec \"$0\" \"$@\"", "jackd", "-n", name, "-m"]).args(waits.then_some("-S")).args(dummy);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok().map(Process)
 }
 
 /// What a program says, read while it runs: a full pipe would stop it.
