@@ -83,7 +83,8 @@ impl Display {
     pub fn open((width, height): (u32, u32), end: Instant) -> Self {
         let mut command = Command::new("Xvfb");
         let screen = format!("{width}x{height}x24");
-        command.args(["-displayfd", "1", "-screen", "0", &screen, "-nolisten", "tcp"]);
+        // It stays as it is when its last client goes: one that comes meanwhile would be refused.
+        command.args(["-displayfd", "1", "-screen", "0", &screen, "-nolisten", "tcp", "-noreset"]);
         let mut server = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
         let pipe = server.0.stdout.take().unwrap();
         let (sender, receiver) = mpsc::channel();
