@@ -6,6 +6,7 @@
 
 mod display;
 
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -45,8 +46,14 @@ fn on_stage(name: &str, dpi: Option<u32>, test: impl FnOnce(&Stage)) {
     command.args(["--exact", name, "--nocapture", "--test-threads", "1"]).env(ON_STAGE, &display.name);
     command.env("DISPLAY", &display.name).env_remove("XAUTHORITY").env_remove("WAYLAND_DISPLAY");
     command.env("LIBGL_ALWAYS_SOFTWARE", "1");
+    // What it says is this test's to tell: it is no test of its own for those who count.
+    let mut said = tempfile::tempfile().unwrap();
+    command.stdout(said.try_clone().unwrap()).stderr(said.try_clone().unwrap());
     let mut running = Running::start(&mut command);
     let status = wait("the test", end, || running.ended());
+    let mut text = String::new();
+    said.seek(SeekFrom::Start(0)).and_then(|_| said.read_to_string(&mut text)).unwrap();
+    text.lines().for_each(|line| println!("| {line}"));
     assert!(status.success(), "{status}; see above");
 }
 
