@@ -127,13 +127,13 @@ pub fn run(options: &Options, interrupted: &Arc<AtomicBool>) -> Result<Ended, St
     let ended = keeper.finish();
     match (error, ended.lost) {
         (Some(error), None) => Err(error),
-        // What is missing is worse news, but needs its reason.
+        // A loss is worse news than a window that failed, but needs it as its reason.
         (Some(error), Some(lost)) => Ok(Ended { lost: Some(format!("{error}; {lost}")), ..ended }),
         (None, lost) => Ok(Ended { lost, ..ended }),
     }
 }
 
-/// What ends the program now shall not wait for the disk: a take is left as it is. [any thread]
+/// Lets the program end without waiting for the disk: a take is left as it is. [any thread]
 pub fn abandon() {
     *KEEPER.lock().unwrap_or_else(PoisonError::into_inner) = Weak::new();
 }

@@ -486,7 +486,7 @@ fn within<T: Send + 'static>(patience: Duration, work: impl FnOnce() -> T + Send
     outcome.recv_timeout(patience).ok()
 }
 
-/// Why a device runs no more.
+/// The reason for which a device runs no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// It has gone, for this reason, and may come back.
@@ -509,7 +509,7 @@ fn changed(from: u32, to: u32) -> String {
 }
 
 impl<C: Client> Stream<C> {
-    /// What the device gave when it was opened.
+    /// The form that the device gave when it was opened.
     #[must_use]
     pub fn granted(&self) -> &Granted {
         &self.granted

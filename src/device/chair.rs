@@ -40,7 +40,7 @@ impl Chair {
         client.into_any().downcast().ok().map(|client| *client)
     }
 
-    /// Whether a client sits here. [device thread: no wait]
+    /// Tells whether a client sits here. [device thread: no wait]
     pub fn is_taken(&self) -> bool {
         self.0.try_lock().is_ok_and(|place| place.is_some())
     }

@@ -126,7 +126,7 @@ pub(super) fn names() -> Vec<String> {
     within(PATIENCE, || connect().map_or_else(|_| Vec::new(), |client| devices(&client))).unwrap_or_default()
 }
 
-/// As [`names`], with what they have.
+/// Clients that can be recorded, with their channels and ports; none of a server that stands still.
 pub(super) fn list() -> Vec<Listed> {
     within(PATIENCE, list_here).unwrap_or_default()
 }
@@ -223,7 +223,7 @@ impl Drop for Device {
     }
 }
 
-/// Whether something becomes true within a time.
+/// Waits until something is true, for a time at the most. Returns whether it is.
 fn wait(patience: Duration, is: impl Fn() -> bool) -> bool {
     let begun = Instant::now();
     while begun.elapsed() < patience {
@@ -235,7 +235,7 @@ fn wait(patience: Duration, is: impl Fn() -> bool) -> bool {
     is()
 }
 
-/// How the cables are, told by the audio thread.
+/// The state of the cables, told by the audio thread.
 #[derive(Default)]
 struct Links {
     /// Cables are being put in, or are.
@@ -289,7 +289,7 @@ impl NotificationHandler for Notice {
 /// A port that records.
 struct InputPort {
     port: Port<AudioIn>,
-    /// Where its own silence is, which it shows while no cable carries: an address, for comparison only.
+    /// Address of its own silence, which it shows while no cable carries: for comparison only.
     own: usize,
     /// A copy of what is in the port.
     block: Vec<f32>,
@@ -368,7 +368,7 @@ impl Clock {
                 return Turn::Next(late as u64);
             }
         }
-        // Where the period changed, the server skipped a cycle on purpose, and this one is whole.
+        // A server whose period changed has skipped a cycle on purpose, and this one is whole.
         if missed > 0 && n == before { Turn::Late(missed) } else { Turn::Next(missed) }
     }
 }

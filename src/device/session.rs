@@ -106,7 +106,7 @@ pub struct Counts {
     pub broken: bool,
 }
 
-/// Whether a device still calls.
+/// The calls of a device, watched for silence.
 struct Pulse {
     calls: u64,
     quiet: Duration,

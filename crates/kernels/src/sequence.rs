@@ -120,7 +120,7 @@ impl Rest {
     }
 }
 
-/// Where a network begins.
+/// The state in which a network begins.
 struct Settled {
     /// The channel that silence goes through; nothing where no knob can ask for another state.
     one: Option<Group>,
@@ -579,7 +579,7 @@ mod tests {
         let groups = groups(&packs, mode);
         let mut voices = Voices { packs, precision: mode.precision, settled, groups, constant };
         let (mut sound, knob) = ([0.0f32; 256], [0.9f32; 256]);
-        // As long as the longest prewarming, and until the knob counts as standing.
+        // Sound for as long as the longest prewarming, after the knob counts as standing.
         for block in 0..(24_000 + STANDING_FRAMES).div_ceil(256) + 1 {
             assert!(block >= STANDING_FRAMES / 256 || !voices.settled.next.is_at([0.9].into_iter()), "block {block}");
             sound.iter_mut().enumerate().for_each(|(i, x)| *x = (i as f32 * 0.1).sin());
@@ -589,7 +589,7 @@ mod tests {
         let frames = voices.settled.next.frames;
         let output = voices.settle(&[0.9]);
         assert_eq!((voices.settled.now.frames, voices.settled.now.output), (frames, output), "it was taken as it was");
-        // What was there before is kept for the way back.
+        // The state from before is kept for the way back.
         assert!(voices.settled.next.done && voices.settled.next.is_at([MIDDLE].into_iter()));
     }
 }
