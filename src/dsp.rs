@@ -98,7 +98,7 @@ pub fn gain_to_db(gain: f32) -> f32 {
     20.0 * gain.log10()
 }
 
-/// An effect. The laws in `tests/contract.rs` hold for every one.
+/// An effect. The laws in `tests/laws/contract.rs` hold for every one.
 pub trait Processor: Send {
     /// Reads the settings, sizes every buffer for `spec`, then resets. [control thread: may allocate]
     ///
