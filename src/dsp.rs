@@ -81,7 +81,7 @@ pub fn gain_to_db(gain: f32) -> f32 {
     20.0 * gain.log10()
 }
 
-/// An effect that is prepared: made for one [`Spec`] by [`Settings::prepare`]. The laws in `tests/laws` hold for every one.
+/// An effect that is prepared: made for one [`Spec`] by [`Settings::prepare`]. The laws in `tests/laws/contract.rs` hold for every one.
 pub trait Processor: Send {
     /// A ramped parameter glides to `value` (plain) from the next frame on; right after `reset` it is simply there. A
     /// structural parameter does not change. [audio thread]
