@@ -324,16 +324,9 @@ impl Plugin for Isotherm {
         self.deck.follow(&self.shared.takes, &self.shared.orders, armed, record, playing, offline);
         let mut block: ArrayVec<&mut [f32], MAX_CHANNELS> = buffer.as_slice().iter_mut().map(|c| &mut **c).collect();
         let mut rolling = if self.engine.is_ready() { self.deck.begin(frames) } else { None };
-        let mut from = 0;
-        let latency = self.engine.run(&mut block, |slots, block| {
-            let frames = block.first().map_or(0, |c| c.len());
-            match &mut rolling {
-                Some(rolling) => {
-                    slots.process_tapped(block, |tap, channel, at, samples| rolling.tap(tap, channel, from + at, samples));
-                }
-                None => slots.process(block),
-            }
-            from += frames;
+        let latency = self.engine.run(&mut block, |slots, part| match &mut rolling {
+            Some(rolling) => rolling.run(slots, part),
+            None => slots.process(part),
         });
         if let Some(rolling) = rolling {
             rolling.finish(&block);

@@ -5,7 +5,7 @@
 
 use crate::dsp::{Block, Change, Index, PrepareError, Spec};
 use crate::effect::{Effect, Outline};
-use crate::graph::{Builder, Bus, CompileError, Meter, Plan};
+use crate::graph::{Builder, Bus, CompileError, Meter, Plan, Taps};
 
 /// Why there are no slots.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -23,15 +23,6 @@ pub enum Heard {
     Slot(usize),
     /// The input, as late as the slots.
     Bypass,
-}
-
-/// Where sound can be tapped. All places are aligned with the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tap {
-    /// The input as bypass lets it through: silent where it is no finite number.
-    Input,
-    /// What the slot at this position gives.
-    Slot(usize),
 }
 
 /// See the module.
@@ -85,7 +76,7 @@ impl Slots {
             output = builder.meter_to(output, &meters.output);
         }
         builder.output(output);
-        // The ends of the taps, in the order of `process_tapped`.
+        // The taps, in the order that `process_tapped` promises.
         builder.output(guarded);
         for (bus, _) in &slots {
             builder.output(*bus);
@@ -167,13 +158,10 @@ impl Slots {
         self.plan.run_in_place(block);
     }
 
-    /// As [`Self::process`]; what passes the taps goes to `tap` in pieces: place, channel, first frame in the block, samples.
-    /// [audio thread]
-    pub fn process_tapped(&mut self, block: &mut Block<'_>, mut tap: impl FnMut(Tap, usize, usize, &[f32])) {
-        self.plan.run_tapped(block, |end, channel, at, samples| {
-            let place = if end == 1 { Tap::Input } else { Tap::Slot(end - 2) };
-            tap(place, channel, at, samples);
-        });
+    /// As [`Self::process`], tapped, all taps aligned with the output: tap 0 is the input as bypass lets it through, silent where it is
+    /// no finite number; tap 1 is what the first slot gives, and so on. [audio thread]
+    pub fn process_tapped(&mut self, block: &mut Block<'_>, taps: &mut impl Taps) {
+        self.plan.run_tapped(block, taps);
     }
 
     /// The plan, for what it measures. [the thread that runs it]

@@ -6,7 +6,7 @@ use isotherm::algorithm::REGISTRY;
 use isotherm::audio::wav::{Format, NonFinite, read, write};
 use isotherm::audio::{Audio, generate};
 use isotherm::dsp::{Block, Index, PrepareError, Processor, Settings, Spec};
-use isotherm::graph::{Builder, CompileError, FileSink, FileSource, Plan, queue, rolling};
+use isotherm::graph::{Builder, CompileError, FileSink, FileSource, Plan, Taps, queue, rolling};
 
 /// Delays by a number of frames and says so.
 struct Late(Vec<isotherm::dsp::Delay>, usize);
@@ -79,6 +79,33 @@ fn branches_of_different_latency_meet_in_one_frame_and_all_outputs_lag_alike_how
             }
         }
     }
+}
+
+/// What passes the taps, kept in its place: tap, channel, frame.
+struct Kept(Vec<Vec<Vec<f32>>>);
+
+impl Taps for Kept {
+    fn write(&mut self, tap: usize, channel: usize, at: usize, samples: &[f32]) {
+        self.0[tap][channel][at..at + samples.len()].copy_from_slice(samples);
+    }
+}
+
+#[test]
+fn taps_get_what_the_output_ends_behind_the_first_give_each_frame_in_its_place() {
+    let mut b = Builder::new(48_000.0);
+    let input = b.input(2);
+    let loud = b.gain(input, 6.0);
+    let late = b.process(input, Late::boxed(45, 2));
+    b.output(loud);
+    b.output(input);
+    b.output(late);
+    let mut plan = b.compile().unwrap();
+    let sound: Vec<Vec<f32>> = (0..2).map(|c| (0..1000).map(|i| (1 + i * 2 + c) as f32).collect()).collect();
+    let expected = play(&mut plan, &sound, 3, 1000);
+    plan.reset();
+    let (mut block, mut taps) = (sound.clone(), Kept(vec![vec![vec![f32::NAN; 1000]; 2]; 2]));
+    plan.run_tapped(&mut block.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>(), &mut taps);
+    assert_eq!((&block, &taps.0[..]), (&expected[0], &expected[1..]));
 }
 
 #[test]

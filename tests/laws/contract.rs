@@ -6,7 +6,7 @@
 use crate::doubles::{DOUBLES, double};
 use isotherm::algorithm::REGISTRY;
 use isotherm::dsp::{Algorithm, Change, Kind, Processor, Settings, Spec, Unit, db_to_gain};
-use isotherm::graph::Swap;
+use isotherm::graph::{Swap, Taps};
 use isotherm::measure;
 use isotherm::neural::Model;
 use isotherm::slots::{Heard, Slots};
@@ -541,6 +541,17 @@ fn no_subnormal_number_leaves_while_everything_is_set_at_random_and_when_sound_s
     });
 }
 
+/// The first subnormal number that passes a tap, and which.
+#[derive(Default)]
+struct Subnormal(Option<(usize, f32)>);
+
+impl Taps for Subnormal {
+    fn write(&mut self, tap: usize, _: usize, _: usize, samples: &[f32]) {
+        let found = samples.iter().find(|x| x.is_subnormal());
+        self.0 = self.0.or(found.map(|x| (tap, *x)));
+    }
+}
+
 #[test]
 fn no_subnormal_number_leaves_the_slots_in_bypass_through_a_dip_or_through_a_tap() {
     let mut random = Random(0xf1a5);
@@ -565,13 +576,9 @@ fn no_subnormal_number_leaves_the_slots_in_bypass_through_a_dip_or_through_a_tap
                 let _ = sender.send(Box::new(next));
             }
             let mut views: Vec<&mut [f32]> = sound.iter_mut().map(Vec::as_mut_slice).collect();
-            let mut tapped = None;
-            swap.run(&mut views, Slots::latency, |slots, block| {
-                slots.process_tapped(block, |tap, _, _, samples| {
-                    tapped = tapped.or(samples.iter().find(|x| x.is_subnormal()).map(|x| (tap, *x)));
-                });
-            });
-            assert_eq!(tapped, None, "block {block}, scale {scale:e}, {settings:?}");
+            let mut tapped = Subnormal::default();
+            swap.run(&mut views, Slots::latency, |slots, block| slots.process_tapped(block, &mut tapped));
+            assert_eq!(tapped.0, None, "block {block}, scale {scale:e}, {settings:?}");
             let found = sound.iter().flatten().find(|x| x.is_subnormal());
             assert_eq!(found, None, "block {block}, scale {scale:e}, {settings:?}");
         }
