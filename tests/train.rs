@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use isotherm::algorithm::find;
-use isotherm::audio::Audio;
+use isotherm::audio::{Audio, Random};
 use isotherm::dsp::Settings;
 use isotherm::neural::Model;
 use isotherm::neural::description::{Activation, Architecture, Conv1d, Gating, Layer, WaveNet};
@@ -13,7 +13,6 @@ use isotherm::neural::engine::Mode;
 use isotherm::neural::simd::Level;
 use isotherm::train::export::{self, Label};
 use isotherm::train::loss::{Loss, Stretch};
-use isotherm::train::random::Random;
 use isotherm::train::recurrent::{self, Cell, Recurrent};
 use isotherm::train::trainer::play;
 use isotherm::train::wavenet::{self, Array, Convolutional};
@@ -166,7 +165,7 @@ fn recurrent_gradients_are_those_of_plain_code() {
             for (hidden, inputs, frames) in [(8, 1, 20), (5, 2, 37), (1, 1, 5)] {
                 let shape = Recurrent { cell, inputs, hidden, chrono: false };
                 let lanes = level.lanes();
-                let mut random = Random(3);
+                let mut random = Random::new(3);
                 let weights = shape.begin(&mut random);
                 let mut noise = |n: usize| (0..n).map(|_| random.within(-1.0, 1.0)).collect::<Vec<f32>>();
                 let (input, target) = (noise(frames * inputs * lanes), noise(frames * lanes));
@@ -209,7 +208,7 @@ fn convolutional_gradients_are_those_of_plain_code() {
     for level in Level::available() {
         for arrays in &shapes {
             let shape = Convolutional { arrays: arrays.clone() };
-            let mut random = Random(7);
+            let mut random = Random::new(7);
             let mut weights = shape.begin(&mut random);
             weights.iter_mut().for_each(|w| *w += random.within(-0.2, 0.2));
             let mut tape = wavenet::Tape::new(&shape, level, 64);
@@ -391,7 +390,7 @@ fn an_exported_onnx_file_plays_as_the_trainer_does() {
 
 /// A white sound whose effect needs the next two samples.
 fn foreseen() -> Arc<Material> {
-    let mut random = Random(2);
+    let mut random = Random::new(2);
     let dry: Vec<f32> = (0..8000).map(|_| random.within(-0.5, 0.5)).collect();
     let at = |t: usize| dry.get(t).copied().unwrap_or(0.0);
     let wet = (0..dry.len()).map(|t| (2.0 * at(t) + at(t + 2)).tanh()).collect();
@@ -474,7 +473,7 @@ fn real_trainings_come_as_near_as_they_are_said_to() {
 
 /// Tones that move, with pauses: `frames` at 8 kHz.
 fn speech(frames: usize) -> Vec<f32> {
-    let mut random = Random(9);
+    let mut random = Random::new(9);
     let mut low = 0.0;
     let sample = |t: usize| {
         low += 0.3 * (random.within(-1.0, 1.0) - low);
@@ -522,7 +521,7 @@ fn pairs_that_nothing_can_learn_from_are_refused() {
     assert!(matches!(refused(&dry, &vec![0.0; 160_000]), PairError::Silent { which: "wet", .. }));
     let clipped: Vec<f32> = wet.iter().map(|x| (9.0 * x).clamp(-1.0, 1.0)).collect();
     assert!(matches!(refused(&dry, &clipped), PairError::Clipped { which: "wet", .. }));
-    let mut random = Random(77);
+    let mut random = Random::new(77);
     let other: Vec<f32> = (0..160_000).map(|_| random.within(-0.5, 0.5)).collect();
     assert!(matches!(refused(&dry, &other), PairError::Unrelated { .. }));
     // The second half comes 100 frames late.

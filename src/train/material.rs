@@ -3,9 +3,8 @@
 use std::f64::consts::TAU;
 
 use super::condition::{self, Condition, Knob};
-use super::random::Random;
 use super::triode::{Stage, Unsolved};
-use crate::audio::{AudioError, generate};
+use crate::audio::{AudioError, Random, generate};
 use crate::dsp::{PrepareError, Settings, Spec};
 
 /// A sound before and after an effect, in step.
@@ -95,7 +94,7 @@ pub fn passages(sample_rate: u32, seconds: f64, seed: u64) -> Result<Vec<f32>, M
 
 /// [`passages`], and the frame that each begins at.
 fn passages_from(sample_rate: u32, seconds: f64, seed: u64, wanted: Wanted<'_>) -> Result<(Vec<f32>, Vec<usize>), MaterialError> {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let rate = f64::from(sample_rate);
     let frames = (seconds * rate) as usize;
     let (mut out, mut starts) = (Vec::with_capacity(frames), Vec::new());

@@ -7,8 +7,9 @@ use super::Design;
 use super::loss::{Loss, Stretch};
 use super::material::{Material, Pair, Wanted};
 use super::optimise::{Optimiser, Progress, cosine};
-use super::random::Random;
+
 use super::{recurrent, wavenet};
+use crate::audio::Random;
 use crate::dsp::gain_to_db;
 use crate::measure;
 use crate::neural::description::Architecture;
@@ -176,7 +177,7 @@ impl Trainer {
             return Err(PlanError::Inputs { found: plan.design.inputs(), expected });
         }
         let material = if plan.look_ahead > 0 { Arc::new(late(&material, plan.look_ahead)) } else { material };
-        let mut random = Random(plan.seed);
+        let mut random = Random::new(plan.seed);
         let weights = plan.design.begin(&mut random);
         let share = |group, values| Share {
             group,
