@@ -114,8 +114,7 @@ fn a_twin_learns_what_its_knob_does() {
     // With the knob at the other end it is another effect: 18 dB of gain apart.
     let esr = |pair: &Pair, place: f32| {
         let out = play_turning(&trainer.architecture(), RATE, &pair.dry, &vec![place; pair.dry.len()]);
-        let error: f64 = out.iter().zip(&pair.wet).map(|(y, t)| f64::from(y - t).powi(2)).sum();
-        error / pair.wet.iter().map(|t| f64::from(*t).powi(2)).sum::<f64>()
+        isotherm::measure::esr(&pair.wet, &out)
     };
     for (pair, place) in [(0, 0.0), (4, 1.0)] {
         let (right, wrong) = (esr(&material.held[pair], place), esr(&material.held[pair], 1.0 - place));
