@@ -12,7 +12,7 @@ use super::{Failure, say};
 use crate::audio::{Random, wav};
 use crate::dsp::{Settings, gain_to_db};
 use crate::neural::engine::{self, MIDDLE, Mode, Network, Voices};
-use crate::neural::{Format, Golden, Info, Model};
+use crate::neural::{Golden, Info, Model, formats};
 
 /// Frames at a time, as a host hands them over.
 const BLOCK: usize = 64;
@@ -32,7 +32,7 @@ pub fn command() -> Command {
         .value_parser(value_parser!(PathBuf))
         .help("The sound that the trainer measured loudness with: neural-amp-modeler's loudness_input.wav");
     Command::new("model")
-        .about("Shows and checks model files: .nam, Keras JSON (RTNeural, AIDA-X), Proteus JSON, ONNX")
+        .about(format!("Shows and checks model files: {}", formats::names_and_origins()))
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(Command::new("inspect").about("Shows what a model is, needs and costs").arg(file()).arg(json()))
@@ -188,15 +188,6 @@ fn level_db(constant: f32) -> Option<f32> {
     (constant.abs() >= SILENT).then(|| gain_to_db(constant.abs()))
 }
 
-fn format_name(format: Format) -> &'static str {
-    match format {
-        Format::Nam => "nam",
-        Format::Keras => "keras",
-        Format::Proteus => "proteus",
-        Format::Onnx => "onnx",
-    }
-}
-
 fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
     let (path, model) = open(matches)?;
     let info = model.info();
@@ -225,7 +216,7 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
             })
             .collect();
         say(serde_json::to_string_pretty(&json!({
-            "file": path, "bytes": model.bytes().len(), "format": format_name(info.format), "version": info.version,
+            "file": path, "bytes": model.bytes().len(), "format": info.format, "version": info.version,
             "name": info.name, "author": info.author, "gear_make": info.gear_make, "gear_model": info.gear_model,
             "gear_type": info.gear_type, "tone_type": info.tone_type, "architecture": info.architecture,
             "parameters": info.parameters, "sample_rate": info.sample_rate, "sample_rate_given": info.sample_rate_given,
@@ -236,7 +227,7 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
         return Ok(());
     }
     let version = info.version.as_ref().map_or_else(String::new, |v| format!(" {v}"));
-    say(format_args!("{}: {} ({}{version})", path.display(), info.architecture, format_name(info.format)));
+    say(format_args!("{}: {} ({}{version})", path.display(), info.architecture, info.format));
     for (name, text) in lines(info) {
         say(format_args!("  {name:<14}{text}"));
     }

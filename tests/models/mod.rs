@@ -8,7 +8,7 @@ use isotherm::neural::description::{
     Activation, Architecture, Conv1d, Films, Gating, Layer, LayerArray, Lstm, Sequence, WaveNet, WaveNetLayer,
 };
 use isotherm::neural::engine::{Mode, Network, Voices};
-use isotherm::neural::{Format, Info, Loaded, Model, Size};
+use isotherm::neural::{Info, Loaded, Model, Size};
 
 /// A channel of a network.
 trait Cell: Copy + Send + Sync + 'static {
@@ -146,24 +146,13 @@ impl Double {
 
 fn info(name: &str, sample_rate: f32, knobs: &[&str]) -> Info {
     Info {
-        format: Format::Nam,
-        version: None,
         name: Some(name.into()),
-        author: None,
-        gear_make: None,
-        gear_model: None,
-        gear_type: None,
-        tone_type: None,
-        architecture: name.into(),
-        parameters: 0,
-        sample_rate,
         sample_rate_given: true,
         loudness_db: Some(-21.0),
         input_level_dbu: Some(8.0),
         output_level_dbu: Some(16.0),
-        esr: None,
-        late_frames: 0,
         knobs: knobs.iter().map(|k| (*k).into()).collect(),
+        ..Info::new("double", name, 0, sample_rate)
     }
 }
 
