@@ -18,7 +18,7 @@ mod stft;
 mod tone;
 mod transform;
 
-pub use compare::{esr, latency, null_db};
+pub use compare::{ErrorToSignal, esr, latency, null_db};
 pub use stft::multi_resolution_stft;
 pub use tone::{PRIME_FRAMES, aliasing, coherent_tone, thd, thd_noise, tone_response};
 pub use transform::{SEGMENT_FRAMES, SILENCE_DB, spectrum};

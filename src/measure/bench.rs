@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::audio::Random;
 use crate::dsp::{Block, PrepareError, Spec};
 use crate::effect::Effect;
 
@@ -111,16 +112,12 @@ fn clock_cost() -> Duration {
     times[times.len() / 2]
 }
 
-/// Uniform noise at [`NOISE_DB`] (a linear congruential generator, Knuth's constants), the same in every run.
+/// Uniform noise at [`NOISE_DB`], the same in every run.
 fn noise(frames: usize) -> Vec<f32> {
     // A sine of amplitude 1 has RMS 1 / sqrt 2, uniform noise of amplitude a has a / sqrt 3.
     let amplitude = crate::dsp::db_to_gain(NOISE_DB) * 1.5f32.sqrt();
-    let mut state = 1u64;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    (0..frames).map(|_| amplitude * next()).collect()
+    let mut random = Random::new(1);
+    (0..frames).map(|_| random.within(-amplitude, amplitude)).collect()
 }
 
 #[cfg(test)]

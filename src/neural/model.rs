@@ -9,16 +9,6 @@ use super::alignment::{self, Alignment};
 use super::description::Architecture;
 use super::engine::{self, Network};
 
-/// Where a model came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Nam,
-    /// RTNeural's and AIDA-X's JSON of Keras layers.
-    Keras,
-    Proteus,
-    Onnx,
-}
-
 /// The latest that a model may be on purpose, in frames.
 #[cfg(feature = "models")]
 pub const MOST_LATE_FRAMES: usize = 512;
@@ -26,7 +16,8 @@ pub const MOST_LATE_FRAMES: usize = 512;
 /// What a model says of itself. What a file does not say is absent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Info {
-    pub format: Format,
+    /// The id of its format, of the rows in `formats.rs`.
+    pub format: &'static str,
     /// As the file has it: `0.5.4`.
     pub version: Option<String>,
     pub name: Option<String>,
@@ -54,6 +45,34 @@ pub struct Info {
     pub late_frames: usize,
     /// Names of the inputs behind the audio; each is 0 to 1.
     pub knobs: Vec<String>,
+}
+
+impl Info {
+    /// What every format has: its id, the architecture in one line, how many numbers training found, and the rate in hertz, which
+    /// counts as the format's own. The rest is absent. [any thread]
+    #[must_use]
+    pub fn new(format: &'static str, architecture: impl Into<String>, parameters: usize, sample_rate: f32) -> Self {
+        Self {
+            format,
+            version: None,
+            name: None,
+            author: None,
+            gear_make: None,
+            gear_model: None,
+            gear_type: None,
+            tone_type: None,
+            architecture: architecture.into(),
+            parameters,
+            sample_rate,
+            sample_rate_given: false,
+            loudness_db: None,
+            input_level_dbu: None,
+            output_level_dbu: None,
+            esr: None,
+            late_frames: 0,
+            knobs: Vec::new(),
+        }
+    }
 }
 
 /// A test inside a file: this input gives this output from a zero state.

@@ -453,7 +453,7 @@ mod tests {
     use super::*;
     use crate::effect::Effect;
     use crate::neural::engine::{Network, Voices};
-    use crate::neural::{Format, Info};
+    use crate::neural::Info;
 
     type Function = Box<dyn FnMut(f32) -> f32 + Send>;
     /// A network of one channel by a function with a state.
@@ -495,24 +495,11 @@ mod tests {
 
     fn info() -> Info {
         Info {
-            format: Format::Nam,
-            version: None,
-            name: None,
-            author: None,
-            gear_make: None,
-            gear_model: None,
-            gear_type: None,
-            tone_type: None,
-            architecture: "double".into(),
-            parameters: 0,
-            sample_rate: 48_000.0,
             sample_rate_given: true,
             loudness_db: Some(-30.0),
             input_level_dbu: Some(18.0),
             output_level_dbu: Some(9.0),
-            esr: None,
-            late_frames: 0,
-            knobs: Vec::new(),
+            ..Info::new("double", "double", 0, 48_000.0)
         }
     }
 

@@ -18,11 +18,9 @@ use serde_json::{Value, json};
 
 use crate::dsp::CHUNK;
 use crate::neural::engine::Mode;
-use crate::neural::{Info, Model, ModelId};
+use crate::neural::{Info, Model, ModelId, formats};
 use crate::ui::{FolderView, ModelFacts, ModelView};
 
-/// Endings of model files.
-const ENDINGS: [&str; 3] = ["nam", "json", "onnx"];
 /// Bytes of a file in a state: as many as the loaders take.
 const MOST_BYTES: u64 = 256 << 20;
 /// Bytes of a file that a slot puts into the state: in base64 two of them stay below the 256 MiB that the framework reads of a state.
@@ -168,6 +166,7 @@ impl Holder {
             error: desk.error.clone().or(trouble),
             steps: desk.place.is_some(),
             folder: desk.folder.clone(),
+            endings: formats::endings(),
         }
     }
 
@@ -360,11 +359,6 @@ fn trouble(model: &Model) -> Option<String> {
     }
 }
 
-fn is_model_file(name: &OsStr) -> bool {
-    let ending = Path::new(name).extension().and_then(OsStr::to_str);
-    ending.is_some_and(|e| ENDINGS.iter().any(|known| e.eq_ignore_ascii_case(known)))
-}
-
 /// Names of the folders and of the model files in a folder, sorted as a user reads them; nothing that hides.
 fn entries(folder: &Path) -> std::io::Result<(Vec<String>, Vec<String>)> {
     let (mut folders, mut files) = (Vec::new(), Vec::new());
@@ -377,7 +371,7 @@ fn entries(folder: &Path) -> std::io::Result<(Vec<String>, Vec<String>)> {
         }
         if about.is_dir() {
             folders.push(name);
-        } else if is_model_file(name.as_ref()) {
+        } else if formats::is_model_file(name.as_ref()) {
             files.push(name);
         }
     }
@@ -403,7 +397,7 @@ fn neighbour(place: &Path, step: i32) -> Result<PathBuf, String> {
     };
     let count = i64::try_from(files.len()).unwrap_or(i64::MAX);
     if count == 0 {
-        return Err(format!("{}: no model file; expected .nam, .json or .onnx", folder.display()));
+        return Err(format!("{}: no model file; expected {}", folder.display(), formats::endings()));
     }
     Ok(folder.join(&files[at.rem_euclid(count) as usize]))
 }

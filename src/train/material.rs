@@ -3,9 +3,8 @@
 use std::f64::consts::TAU;
 
 use super::condition::{self, Condition, Knob};
-use super::random::Random;
 use super::triode::{Stage, Unsolved};
-use crate::audio::{Audio, AudioError, generate};
+use crate::audio::{Audio, AudioError, Random, generate};
 use crate::effect::Effect;
 use crate::render::{Point, RenderError, Renderer};
 
@@ -103,7 +102,7 @@ pub fn passages(sample_rate: u32, seconds: f64, seed: u64) -> Result<Vec<f32>, M
 
 /// [`passages`], and the frame that each begins at.
 fn passages_from(sample_rate: u32, seconds: f64, seed: u64, wanted: Wanted<'_>) -> Result<(Vec<f32>, Vec<usize>), MaterialError> {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let rate = f64::from(sample_rate);
     let frames = (seconds * rate) as usize;
     let (mut out, mut starts) = (Vec::with_capacity(frames), Vec::new());

@@ -75,7 +75,7 @@ fn granted(format: SampleFormat) -> Granted {
 fn slots(width: usize) -> Slots {
     let spec = Spec { sample_rate: RATE as f32, channels: width, max_frames: 256 };
     let saturator = Parameters::new(algorithm::find("saturator").unwrap());
-    Slots::compile(spec, &[saturator], Heard::Slot(0), None).unwrap()
+    Slots::compile(spec, &[saturator.into()], Heard::Slot(0), None).unwrap()
 }
 
 /// Keeps what it is given.
@@ -155,7 +155,7 @@ fn stems_are_dry_while_one_channel_is_heard_through_the_saturator() {
     let spec = Spec { sample_rate: RATE as f32, channels: 1, max_frames: 512 };
     let mut saturator = Parameters::new(algorithm::find("saturator").unwrap());
     saturator.set(saturator.index("drive").unwrap(), 18.0);
-    let mut slots = Slots::compile(spec, &[saturator], Heard::Slot(0), None).unwrap();
+    let mut slots = Slots::compile(spec, &[saturator.into()], Heard::Slot(0), None).unwrap();
     let mut expected: Vec<f32> = (0..28_000).map(|i| code(1, i) as f32 / 8_388_608.0).collect();
     expected.chunks_mut(512).for_each(|block| slots.process(&mut [block]));
     let found = codes(&heard);

@@ -103,7 +103,7 @@ fn record_and_hear(server: &mut Server, algorithm: &str) -> Option<(u32, Vec<f32
 
 fn slots(algorithm: &str, frames: usize) -> Slots {
     let spec = Spec { sample_rate: RATE as f32, channels: 1, max_frames: frames };
-    Slots::compile(spec, &[Settings::new(algorithm::find(algorithm).unwrap())], Heard::Slot(0), None).unwrap()
+    Slots::compile(spec, &[Effect::from_id(algorithm).unwrap()], Heard::Slot(0), None).unwrap()
 }
 
 /// What of `frames` frames from `first` on was recorded; what is not in the take is what the card played.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use isotherm::algorithm::REGISTRY;
 use isotherm::audio::wav::{Format, NonFinite, read, write};
 use isotherm::audio::{Audio, generate};
-use isotherm::dsp::{Block, Index, PrepareError, Processor, Settings, Spec};
+use isotherm::dsp::{Block, Index, Processor, Settings, Spec};
 use isotherm::graph::{Builder, CompileError, FileSink, FileSource, Plan, Taps, queue, rolling};
 
 /// Delays by a number of frames and says so.
@@ -294,9 +294,6 @@ fn files_load_and_are_written_behind_queues() {
 struct Counted(Box<dyn Processor>, std::sync::Arc<std::sync::atomic::AtomicUsize>);
 
 impl Processor for Counted {
-    fn prepare(&mut self, spec: Spec, settings: &Settings) -> Result<(), PrepareError> {
-        self.0.prepare(spec, settings)
-    }
     fn set(&mut self, parameter: Index, value: f32) {
         self.0.set(parameter, value);
     }
@@ -312,6 +309,9 @@ impl Processor for Counted {
     }
     fn skip(&mut self, frames: usize) -> bool {
         self.0.skip(frames)
+    }
+    fn duplicate(&self) -> Option<Box<dyn Processor>> {
+        None
     }
     fn bytes(&self) -> usize {
         self.0.bytes()
@@ -329,10 +329,8 @@ fn an_effect_that_rests_gives_the_samples_of_one_that_does_not() {
             settings = settings.with("bias", 0.3);
         }
         let processed = std::sync::Arc::default();
-        let mut effect: Box<dyn Processor> = Box::new(Counted((row.create)(), std::sync::Arc::clone(&processed)));
-        effect.prepare(spec, &settings).unwrap();
-        let mut twin = (row.create)();
-        twin.prepare(spec, &settings).unwrap();
+        let effect: Box<dyn Processor> = Box::new(Counted(settings.prepare(spec).unwrap(), std::sync::Arc::clone(&processed)));
+        let mut twin = settings.prepare(spec).unwrap();
         let mut b = Builder::new(48_000.0);
         let input = b.input(2);
         let node = b.process(input, effect);

@@ -35,10 +35,14 @@ fn settings(plugin: &Plugin, slot: &str) -> Settings {
     settings
 }
 
+fn effects(settings: &[Settings]) -> Vec<Effect> {
+    settings.iter().map(|settings| Effect::from(*settings)).collect()
+}
+
 /// What the core gives for the settings of a slot, with its latency.
 fn core(rate: f32, settings: &[Settings], heard: usize, input: &[Vec<f32>]) -> (Vec<Vec<f32>>, usize) {
     let spec = Spec { sample_rate: rate, channels: input.len(), max_frames: 4096 };
-    let mut slots = Slots::compile(spec, settings, Heard::Slot(heard), None).unwrap();
+    let mut slots = Slots::compile(spec, &effects(settings), Heard::Slot(heard), None).unwrap();
     let mut output = input.to_vec();
     let mut views: Vec<&mut [f32]> = output.iter_mut().map(Vec::as_mut_slice).collect();
     slots.process(&mut views);
@@ -164,7 +168,7 @@ fn an_event_inside_a_block_takes_effect_at_its_frame() {
     assert!((drive - 30.0).abs() < 1e-3);
 
     let spec = Spec { sample_rate: 48_000.0, channels: 1, max_frames: 4096 };
-    let mut slots = Slots::compile(spec, &before, Heard::Slot(0), None).unwrap();
+    let mut slots = Slots::compile(spec, &effects(&before), Heard::Slot(0), None).unwrap();
     let mut expected = input.clone();
     let (early, late) = expected[0].split_at_mut(1124);
     slots.process(&mut [early]);

@@ -71,9 +71,9 @@ fn settings(plugin: &Plugin, slot: &str) -> Settings {
 }
 
 /// What the core gives for the first of some slots.
-fn run(settings: &[Settings], input: &[Vec<f32>]) -> Vec<Vec<f32>> {
+fn run(effects: &[Effect], input: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let spec = Spec { sample_rate: 48_000.0, channels: input.len(), max_frames: 4096 };
-    let mut slots = Slots::compile(spec, settings, Heard::Slot(0), None).unwrap();
+    let mut slots = Slots::compile(spec, effects, Heard::Slot(0), None).unwrap();
     let mut output = input.to_vec();
     let mut views: Vec<&mut [f32]> = output.iter_mut().map(Vec::as_mut_slice).collect();
     slots.process(&mut views);
@@ -82,9 +82,7 @@ fn run(settings: &[Settings], input: &[Vec<f32>]) -> Vec<Vec<f32>> {
 
 /// What the core gives for a slot of the plug-in with a model.
 fn core(plugin: &Plugin, slot: &str, model: Option<&Arc<Model>>, input: &[Vec<f32>]) -> Vec<Vec<f32>> {
-    let mut settings = settings(plugin, slot);
-    settings.set_model(model.map(|m| m.key()));
-    run(&[settings], input)
+    run(&[Effect { settings: settings(plugin, slot), model: model.cloned() }], input)
 }
 
 fn play(plugin: &mut Plugin, input: &[Vec<f32>]) -> Vec<Vec<f32>> {

@@ -459,7 +459,7 @@ mod window {
             settings.set(index, state[&format!("a_{}_{}", row.id, parameter.id)]);
         }
         let spec = Spec { sample_rate: RATE as f32, channels: 2, max_frames: FRAMES };
-        let mut slots = Slots::compile(spec, &[settings, Settings::new(REGISTRY[1])], Heard::Slot(0), None).unwrap();
+        let mut slots = Slots::compile(spec, &[settings.into(), Effect::new(REGISTRY[1])], Heard::Slot(0), None).unwrap();
         let mut output = Vec::new();
         for _ in 0..200 {
             output = sound();

@@ -1,11 +1,12 @@
-//! The laws that every algorithm of the registry obeys, and those of single ones. A failure prints the seed, the settings, the
+//! The laws that every algorithm of the registry obeys, and those of single ones. A failure prints the seed, the effect, the
 //! rate and the number of channels: enough to play it again.
 //!
 //! The algorithm that plays models is tried without a model and with those of `models`.
 
 use crate::doubles::{DOUBLES, double};
 use isotherm::algorithm::REGISTRY;
-use isotherm::dsp::{Algorithm, Change, Kind, Processor, Settings, Spec, Unit, db_to_gain};
+use isotherm::dsp::{Algorithm, Change, Kind, Processor, Spec, Unit, db_to_gain};
+use isotherm::effect::Effect;
 use isotherm::graph::{Swap, Taps};
 use isotherm::measure;
 use isotherm::neural::Model;
@@ -54,13 +55,13 @@ impl Random {
         }
     }
 
-    /// Other values for `settings`.
-    fn settings(&mut self, mut settings: Settings) -> Settings {
-        let row = settings.algorithm();
+    /// Other values for `effect`.
+    fn effect(&mut self, mut effect: Effect) -> Effect {
+        let row = effect.algorithm();
         for index in 0..row.parameters.len() {
-            settings.set(index, self.value(row, index));
+            effect.settings.set(index, self.value(row, index));
         }
-        settings
+        effect
     }
 
     fn ramped(&mut self, row: &'static Algorithm) -> usize {
@@ -76,45 +77,43 @@ fn ramped(row: &'static Algorithm) -> Vec<usize> {
 }
 
 /// Every row at its defaults, and the models.
-fn bases() -> impl Iterator<Item = Settings> {
-    REGISTRY.iter().map(|row| Settings::new(row)).chain(DOUBLES.iter().map(|d| d.settings()))
+fn bases() -> impl Iterator<Item = Effect> {
+    REGISTRY.iter().map(|row| Effect::new(row)).chain(DOUBLES.iter().map(|d| d.effect()))
 }
 
-/// Those that leave a quiet sound as it is but for its level, at settings that are as straight as can be.
-fn plain_bases() -> impl Iterator<Item = Settings> {
+/// Those that leave a quiet sound as it is but for its level, at effect that are as straight as can be.
+fn plain_bases() -> impl Iterator<Item = Effect> {
     bases().filter(|base| double(base).is_none_or(|d| d.plain))
 }
 
 /// Whether what runs obeys laws that a network may break.
-fn is_sane(settings: &Settings) -> bool {
-    double(settings).is_none_or(|d| d.sane)
+fn is_sane(effect: &Effect) -> bool {
+    double(effect).is_none_or(|d| d.sane)
 }
 
 /// Whether a model runs at another rate.
-fn is_resampled(settings: &Settings, rate: f32) -> bool {
-    double(settings).is_some_and(|d| d.model.info().sample_rate != rate)
+fn is_resampled(effect: &Effect, rate: f32) -> bool {
+    double(effect).is_some_and(|d| d.model.info().sample_rate != rate)
 }
 
 /// How far apart the samples of a sound may be that has come to rest. A network's recurrence may end in a cycle of the last bits
 /// instead of at a point; each phase of a sinc has a gain of its own, within -90 dB, also where an offset is taken away behind it.
-fn ripple(settings: &Settings, rate: f32, sound: &[f32]) -> f32 {
-    let is_recurrent = double(settings)
+fn ripple(effect: &Effect, rate: f32, sound: &[f32]) -> f32 {
+    let is_recurrent = double(effect)
         .is_some_and(|d| d.model.sizes().iter().filter_map(|s| s.architecture.as_ref()).any(|a| a.receptive_field().is_none()));
     let cycle = if is_recurrent { 4.0 * f32::EPSILON } else { 0.0 };
-    let blocks_dc = settings.iter().any(|(p, v)| p.id == "dc_blocker" && v > 0.0);
+    let blocks_dc = effect.settings.iter().any(|(p, v)| p.id == "dc_blocker" && v > 0.0);
     let loud = if blocks_dc { sound } else { &sound[sound.len() - 1000..] };
-    peak(loud) * if is_resampled(settings, rate) { 3e-5 } else { cycle }
+    peak(loud) * if is_resampled(effect, rate) { 3e-5 } else { cycle }
 }
 
 /// What runs, for messages.
-fn name(settings: &Settings) -> String {
-    format!("{} {:?}", settings.algorithm().id, double(settings).and_then(|d| d.model.info().name.as_deref()))
+fn name(effect: &Effect) -> String {
+    format!("{} {:?}", effect.algorithm().id, double(effect).and_then(|d| d.model.info().name.as_deref()))
 }
 
-fn prepared(settings: &Settings, sample_rate: f32, channels: usize) -> Box<dyn Processor> {
-    let mut processor = (settings.algorithm().create)();
-    processor.prepare(Spec { sample_rate, channels, max_frames: 4096 }, settings).unwrap();
-    processor
+fn prepared(effect: &Effect, sample_rate: f32, channels: usize) -> Box<dyn Processor> {
+    effect.prepare(Spec { sample_rate, channels, max_frames: 4096 }).unwrap()
 }
 
 /// Frames `from..to` in one block.
@@ -156,9 +155,9 @@ fn sine(hz: f64, sample_rate: f32, amplitude: f32, frames: usize) -> Vec<f32> {
     (0..frames).map(|i| amplitude * (w * i as f64).sin() as f32).collect()
 }
 
-/// Each of [`bases`] as it is and with some random settings, at every rate; every number of channels in turn.
+/// Each of [`bases`] as it is and with some random effect, at every rate; every number of channels in turn.
 /// `ISOTHERM_SEED=n` draws others.
-fn cases(seed: u64, each: usize, mut law: impl FnMut(&Settings, f32, usize, &mut Random, &str)) {
+fn cases(seed: u64, each: usize, mut law: impl FnMut(&Effect, f32, usize, &mut Random, &str)) {
     let other: u64 = std::env::var("ISOTHERM_SEED").map_or(0, |n| n.parse().expect("ISOTHERM_SEED is a number"));
     let mut random = Random(seed ^ (other << 32));
     for base in bases() {
@@ -167,10 +166,10 @@ fn cases(seed: u64, each: usize, mut law: impl FnMut(&Settings, f32, usize, &mut
         for (r, rate) in RATES.into_iter().enumerate() {
             for k in 0..=each {
                 let channels = CHANNELS[(r + k) % 3];
-                let settings = if k == 0 { base } else { random.settings(base) };
+                let effect = if k == 0 { base } else { random.effect(base) };
                 let seed = random.next();
-                let what = format!("{}, seed {seed:#x}, {channels} channels at {rate} Hz, {settings:?}", name(&base));
-                law(&settings, rate, channels, &mut Random(seed), &what);
+                let what = format!("{}, seed {seed:#x}, {channels} channels at {rate} Hz, {effect:?}", name(&base));
+                law(&effect, rate, channels, &mut Random(seed), &what);
             }
         }
     }
@@ -221,11 +220,11 @@ fn random_changes(random: &mut Random, row: &'static Algorithm, rate: f32, frame
 
 #[test]
 fn cutting_the_stream_into_blocks_changes_no_sample() {
-    cases(0xb10c, 5, |settings, rate, channels, random, what| {
+    cases(0xb10c, 5, |effect, rate, channels, random, what| {
         let input = random.noise(channels, 6000, 1.0);
-        let whole = rendered(&mut *prepared(settings, rate, channels), &input);
+        let whole = rendered(&mut *prepared(effect, rate, channels), &input);
         for most in [1, 7, 100, 1500] {
-            let cut = with_changes(&mut *prepared(settings, rate, channels), &input, &[], |_| 1 + random.below(most));
+            let cut = with_changes(&mut *prepared(effect, rate, channels), &input, &[], |_| 1 + random.below(most));
             assert_same(&whole, &cut, what);
             if channels > 2 {
                 break;
@@ -236,14 +235,14 @@ fn cutting_the_stream_into_blocks_changes_no_sample() {
 
 #[test]
 fn cutting_changes_no_sample_while_values_are_set() {
-    cases(0x5e7, 24, |settings, rate, channels, random, what| {
+    cases(0x5e7, 24, |effect, rate, channels, random, what| {
         let channels = channels.min(2);
         let frames = 6000 + random.below(2000);
         let input = random.noise(channels, frames, 1.0);
-        let changes = random_changes(random, settings.algorithm(), rate, frames);
-        let whole = with_changes(&mut *prepared(settings, rate, channels), &input, &changes, |n| n);
+        let changes = random_changes(random, effect.algorithm(), rate, frames);
+        let whole = with_changes(&mut *prepared(effect, rate, channels), &input, &changes, |n| n);
         for most in [1, 70, 700] {
-            let cut = with_changes(&mut *prepared(settings, rate, channels), &input, &changes, |_| 1 + random.below(most));
+            let cut = with_changes(&mut *prepared(effect, rate, channels), &input, &changes, |_| 1 + random.below(most));
             assert_same(&whole, &cut, &format!("{what}, {changes:?}"));
         }
         assert_finite(&whole, what);
@@ -252,16 +251,16 @@ fn cutting_changes_no_sample_while_values_are_set() {
 
 #[test]
 fn reset_is_exact() {
-    cases(0x4e5e7, 4, |settings, rate, channels, random, what| {
+    cases(0x4e5e7, 4, |effect, rate, channels, random, what| {
         let input = random.noise(channels, 1500, 1.0);
-        let mut processor = prepared(settings, rate, channels);
+        let mut processor = prepared(effect, rate, channels);
         let first = rendered(&mut *processor, &input);
         processor.reset();
         assert_same(&first, &rendered(&mut *processor, &input), what);
         // Values that were set stay: as if it had been prepared with them.
-        let mut later = *settings;
-        for index in ramped(settings.algorithm()) {
-            let value = random.value(settings.algorithm(), index);
+        let mut later = *effect;
+        for index in ramped(effect.algorithm()) {
+            let value = random.value(effect.algorithm(), index);
             later.set(index, value);
             processor.set(index, value);
             run(&mut *processor, &mut input.clone(), 0, random.below(300));
@@ -274,16 +273,16 @@ fn reset_is_exact() {
 
 #[test]
 fn what_is_set_right_after_reset_does_not_glide() {
-    cases(0xf2e5, 4, |settings, rate, channels, random, what| {
+    cases(0xf2e5, 4, |effect, rate, channels, random, what| {
         let input = random.noise(channels, 1500, 1.0);
-        let mut processor = prepared(settings, rate, channels);
+        let mut processor = prepared(effect, rate, channels);
         run(&mut *processor, &mut input.clone(), 0, random.below(1500));
         processor.reset();
-        let mut later = *settings;
-        for index in ramped(settings.algorithm()) {
+        let mut later = *effect;
+        for index in ramped(effect.algorithm()) {
             // Twice: the last value counts.
-            processor.set(index, random.value(settings.algorithm(), index));
-            let value = random.value(settings.algorithm(), index);
+            processor.set(index, random.value(effect.algorithm(), index));
+            let value = random.value(effect.algorithm(), index);
             later.set(index, value);
             processor.set(index, value);
         }
@@ -294,11 +293,11 @@ fn what_is_set_right_after_reset_does_not_glide() {
 
 #[test]
 fn values_out_of_range_are_clamped_and_structural_values_stay() {
-    cases(0xc1a, 3, |settings, rate, channels, random, what| {
-        let row = settings.algorithm();
+    cases(0xc1a, 3, |effect, rate, channels, random, what| {
+        let row = effect.algorithm();
         let input = random.noise(channels, 2500, 1.0);
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30, -1e30] {
-            let (mut one, mut two) = (prepared(settings, rate, channels), prepared(settings, rate, channels));
+            let (mut one, mut two) = (prepared(effect, rate, channels), prepared(effect, rate, channels));
             let (mut a, mut b) = (input.clone(), input.clone());
             run(&mut *one, &mut a, 0, 100);
             run(&mut *two, &mut b, 0, 100);
@@ -320,42 +319,65 @@ fn values_out_of_range_are_clamped_and_structural_values_stay() {
 }
 
 #[test]
-fn before_prepare_nothing_happens() {
-    for row in REGISTRY {
-        let mut processor = (row.create)();
-        let input = Random(1).noise(2, 100, 1.0);
-        for index in 0..=row.parameters.len() {
-            processor.set(index, 1.0);
-        }
-        processor.reset();
-        let _ = processor.skip(100);
-        assert_eq!(processor.latency(), 0);
-        assert_same(&input, &rendered(&mut *processor, &input), row.id);
-        // No frames and no channels are no reason to fall either.
-        let mut processor = prepared(&Settings::new(row), 48_000.0, 2);
+fn no_frames_and_no_channels_are_no_reason_to_fall_and_what_is_out_of_range_is_refused() {
+    for base in bases() {
+        let mut processor = prepared(&base, 48_000.0, 2);
         processor.process(&mut [&mut [], &mut []]);
         processor.process(&mut []);
-        let bad = Spec { sample_rate: 48_000.0, channels: 0, max_frames: 64 };
-        assert!(processor.prepare(bad, &Settings::new(row)).is_err(), "{}", row.id);
+        let good = Spec { sample_rate: 48_000.0, channels: 2, max_frames: 64 };
+        let bad = [
+            Spec { channels: 0, ..good },
+            Spec { channels: 33, ..good },
+            Spec { sample_rate: 0.0, ..good },
+            Spec { sample_rate: f32::NAN, ..good },
+            Spec { max_frames: 0, ..good },
+        ];
+        for spec in bad {
+            assert!(base.prepare(spec).is_err(), "{}: {spec:?}", name(&base));
+        }
     }
 }
 
 #[test]
+fn a_duplicate_goes_on_from_the_same_place() {
+    let mut copied = 0;
+    cases(0xd0b1, 3, |effect, rate, channels, random, what| {
+        let mut processor = prepared(effect, rate, channels);
+        let mut sound = random.noise(channels, 3000, 1.0);
+        run(&mut *processor, &mut sound, 0, 1000);
+        let ramped = random.ramped(effect.algorithm());
+        processor.set(ramped, random.value(effect.algorithm(), ramped));
+        run(&mut *processor, &mut sound, 1000, 1100);
+        let Some(mut duplicate) = processor.duplicate() else {
+            // A change of rate cannot be copied, nor can what a test makes.
+            assert!(double(effect).is_some(), "{what}");
+            return;
+        };
+        copied += usize::from(double(effect).is_some());
+        let mut twin = sound.clone();
+        run(&mut *processor, &mut sound, 1100, 3000);
+        run(&mut *duplicate, &mut twin, 1100, 3000);
+        assert_same(&sound, &twin, what);
+    });
+    assert!(copied > 0, "models of the engine are copied");
+}
+
+#[test]
 fn two_instances_are_twins() {
-    cases(0x2_2, 3, |settings, rate, channels, random, what| {
+    cases(0x2_2, 3, |effect, rate, channels, random, what| {
         let input = random.noise(channels, 3000, 1.0);
-        let mut one = prepared(settings, rate, channels);
-        run(&mut *prepared(settings, rate, channels), &mut input.clone(), 0, 1000);
-        let mut two = prepared(settings, rate, channels);
+        let mut one = prepared(effect, rate, channels);
+        run(&mut *prepared(effect, rate, channels), &mut input.clone(), 0, 1000);
+        let mut two = prepared(effect, rate, channels);
         assert_same(&rendered(&mut *one, &input), &rendered(&mut *two, &input), what);
     });
 }
 
 #[test]
 fn channels_do_not_leak() {
-    cases(0x1ea4, 3, |settings, rate, channels, random, what| {
+    cases(0x1ea4, 3, |effect, rate, channels, random, what| {
         // A network that explodes begins anew in all channels.
-        if !is_sane(settings) {
+        if !is_sane(effect) {
             return;
         }
         let channels = channels.max(2);
@@ -364,8 +386,8 @@ fn channels_do_not_leak() {
         let mut other = input.clone();
         other[changed] = random.noise(1, 2000, 1.0).remove(0);
         other[changed][500..600].fill(f32::NAN);
-        let a = rendered(&mut *prepared(settings, rate, channels), &input);
-        let b = rendered(&mut *prepared(settings, rate, channels), &other);
+        let a = rendered(&mut *prepared(effect, rate, channels), &input);
+        let b = rendered(&mut *prepared(effect, rate, channels), &other);
         for channel in (0..channels).filter(|c| *c != changed) {
             assert_same(&vec![a[channel].clone()], &vec![b[channel].clone()], what);
         }
@@ -374,7 +396,7 @@ fn channels_do_not_leak() {
 
 #[test]
 fn what_is_no_sound_comes_out_finite_and_leaves_no_trace() {
-    cases(0xbad, 4, |settings, rate, channels, random, what| {
+    cases(0xbad, 4, |effect, rate, channels, random, what| {
         let mut bad = random.noise(channels, 2000, 1.0);
         for (channel, samples) in bad.iter_mut().enumerate() {
             for (i, x) in samples.iter_mut().enumerate() {
@@ -385,18 +407,18 @@ fn what_is_no_sound_comes_out_finite_and_leaves_no_trace() {
                 }
             }
         }
-        let mut processor = prepared(settings, rate, channels);
+        let mut processor = prepared(effect, rate, channels);
         assert_finite(&rendered(&mut *processor, &bad), what);
         processor.reset();
         let input = random.noise(channels, 1000, 1.0);
-        let fresh = rendered(&mut *prepared(settings, rate, channels), &input);
+        let fresh = rendered(&mut *prepared(effect, rate, channels), &input);
         assert_same(&fresh, &rendered(&mut *processor, &input), what);
     });
 }
 
 /// Dither and jitter draw new numbers for ever.
-fn draws(settings: &Settings) -> bool {
-    settings.iter().any(|(p, v)| matches!(p.id, "dither" | "jitter") && v > 0.0)
+fn draws(effect: &Effect) -> bool {
+    effect.settings.iter().any(|(p, v)| matches!(p.id, "dither" | "jitter") && v > 0.0)
 }
 
 #[test]
@@ -427,36 +449,36 @@ fn silence_gives_a_constant_from_the_first_frame_on_wherever_the_knobs_stand() {
     let mut turn = 0;
     for base in bases() {
         let row = base.algorithm();
-        let mut all = vec![base, random.settings(base), random.settings(base), random.settings(base)];
+        let mut all = vec![base, random.effect(base), random.effect(base), random.effect(base)];
         for (index, p) in row.parameters.iter().enumerate() {
             for part in [0.0, 0.3, 1.0] {
-                let mut settings = base;
-                settings.set(index, p.clamp(place(row, index, part)));
-                all.push(settings);
+                let mut effect = base;
+                effect.settings.set(index, p.clamp(place(row, index, part)));
+                all.push(effect);
                 // An offset inside, and everything else at random.
-                let mut settings = random.settings(base);
-                settings.set(index, p.clamp(place(row, index, part)));
-                all.push(settings);
+                let mut effect = random.effect(base);
+                effect.settings.set(index, p.clamp(place(row, index, part)));
+                all.push(effect);
             }
         }
-        for settings in all.into_iter().filter(|s| !draws(s)) {
+        for effect in all.into_iter().filter(|s| !draws(s)) {
             let rate = RATES[turn % RATES.len()];
             turn += 1;
-            let mut processor = prepared(&settings, rate, 2);
+            let mut processor = prepared(&effect, rate, 2);
             let silence = vec![vec![0.0; (0.1 * rate) as usize + 4 * processor.latency()]; 2];
             // The same without the DC blocker: the loudest that there is to round.
-            let raw = |settings: &Settings| {
-                let mut raw = *settings;
+            let raw = |effect: &Effect| {
+                let mut raw = *effect;
                 if let Some(index) = raw.index("dc_blocker") {
                     raw.set(index, 0.0);
                 }
                 peak(&rendered(&mut *prepared(&raw, rate, 1), &vec![vec![0.0; 500]])[0])
             };
             let out = rendered(&mut *processor, &silence);
-            let what = format!("{} at {rate} Hz, {settings:?}", name(&settings));
-            assert_eq!(departs(&out, raw(&settings)), None, "begins with {}; prepared: {what}", out[0][0]);
+            let what = format!("{} at {rate} Hz, {effect:?}", name(&effect));
+            assert_eq!(departs(&out, raw(&effect)), None, "begins with {}; prepared: {what}", out[0][0]);
             // Other values after sound, and back to the start.
-            let mut later = settings;
+            let mut later = effect;
             for index in ramped(row) {
                 later.set(index, random.value(row, index));
             }
@@ -480,15 +502,15 @@ fn with_its_dc_blocker_every_algorithm_makes_silence_of_silence() {
     let mut random = Random(0xdcb);
     let mut offsets = 0;
     for base in bases().filter(|b| b.index("dc_blocker").is_some()) {
-        for settings in [base, random.settings(base), random.settings(base)] {
+        for effect in [base, random.effect(base), random.effect(base)] {
             for rate in RATES {
                 let [on, off] = [1.0, 0.0].map(|on| {
-                    let settings = settings.with("dc_blocker", on).with("mix", 100.0);
-                    rendered(&mut *prepared(&settings, rate, 1), &vec![vec![0.0; 3000]]).remove(0)
+                    let effect = effect.with("dc_blocker", on).with("mix", 100.0);
+                    rendered(&mut *prepared(&effect, rate, 1), &vec![vec![0.0; 3000]]).remove(0)
                 });
                 offsets += usize::from(peak(&off) > 1e-3);
                 let most = CONSTANT * peak(&off);
-                assert!(peak(&on) <= most, "{} of {}: {} at {rate} Hz, {settings:?}", peak(&on), peak(&off), name(&base));
+                assert!(peak(&on) <= most, "{} of {}: {} at {rate} Hz, {effect:?}", peak(&on), peak(&off), name(&base));
             }
         }
     }
@@ -498,18 +520,17 @@ fn with_its_dc_blocker_every_algorithm_makes_silence_of_silence() {
 #[test]
 fn our_model_with_a_knob_begins_without_a_burst_wherever_it_stands() {
     let model = Model::open("assets/models/saturator-drive-lstm16.json".as_ref()).unwrap();
-    let mut settings = Settings::new(isotherm::algorithm::find("neural").unwrap()).with("output_mode", 0.0);
-    settings.set_model(Some(model.key()));
-    let mut processor = prepared(&settings, 48_000.0, 1);
+    let effect = Effect::from_id("neural").unwrap().with("output_mode", 0.0).with_model(model);
+    let mut processor = prepared(&effect, 48_000.0, 1);
     for knob in [0.5, 0.0, 0.03, 0.7, 1.0, 0.5] {
         for fresh in [true, false] {
-            let settings = settings.with("knob_1", knob);
+            let effect = effect.with("knob_1", knob);
             if fresh {
-                processor = prepared(&settings, 48_000.0, 1);
+                processor = prepared(&effect, 48_000.0, 1);
             } else {
                 run(&mut *processor, &mut Random(5).noise(1, 3000, 1.0), 0, 3000);
                 processor.reset();
-                processor.set(settings.index("knob_1").unwrap(), knob);
+                processor.set(effect.settings.index("knob_1").unwrap(), knob);
             }
             let out = mono(&mut *processor, &[0.0; 24_000]);
             let moves = out.iter().map(|y| (y - out[0]).abs()).fold(0.0, f32::max);
@@ -522,7 +543,7 @@ fn our_model_with_a_knob_begins_without_a_burst_wherever_it_stands() {
 
 #[test]
 fn no_subnormal_number_leaves_while_everything_is_set_at_random_and_when_sound_stops() {
-    cases(0x5ab4, 12, |settings, rate, channels, random, what| {
+    cases(0x5ab4, 12, |effect, rate, channels, random, what| {
         let channels = channels.min(2);
         let frames = 9000;
         let mut input = random.noise(channels, frames, 1.0);
@@ -534,8 +555,8 @@ fn no_subnormal_number_leaves_while_everything_is_set_at_random_and_when_sound_s
             }
             samples[7000..].fill(0.0);
         }
-        let changes = random_changes(random, settings.algorithm(), rate, frames);
-        let out = with_changes(&mut *prepared(settings, rate, channels), &input, &changes, |_| 1 + random.below(300));
+        let changes = random_changes(random, effect.algorithm(), rate, frames);
+        let out = with_changes(&mut *prepared(effect, rate, channels), &input, &changes, |_| 1 + random.below(300));
         let found = out.iter().flatten().find(|x| x.is_subnormal() || !x.is_finite());
         assert_eq!(found, None, "{what}, {changes:?}");
     });
@@ -555,14 +576,14 @@ impl Taps for Subnormal {
 #[test]
 fn no_subnormal_number_leaves_the_slots_in_bypass_through_a_dip_or_through_a_tap() {
     let mut random = Random(0xf1a5);
-    let all: Vec<Settings> = bases().collect();
+    let all: Vec<Effect> = bases().collect();
     for _ in 0..60 {
-        let settings = [(); 2].map(|()| {
-            let base = all[random.below(all.len())];
-            random.settings(base)
+        let effect = [(); 2].map(|()| {
+            let base = all[random.below(all.len())].clone();
+            random.effect(base)
         });
         let spec = Spec { sample_rate: 48_000.0, channels: 2, max_frames: 512 };
-        let slots = Slots::compile(spec, &settings, Heard::Bypass, None).unwrap();
+        let slots = Slots::compile(spec, &effect, Heard::Bypass, None).unwrap();
         let (mut swap, mut sender) = Swap::new(Box::new(slots), spec.sample_rate);
         for block in 0..40 {
             let scale = [1.0, 1e-36, 2e-38, 1e-38, 1e-41, 0.0][random.below(6)];
@@ -572,30 +593,30 @@ fn no_subnormal_number_leaves_the_slots_in_bypass_through_a_dip_or_through_a_tap
                 swap.current().press(heard);
             }
             if block % 10 == 9 {
-                let next = Slots::compile(spec, &settings, Heard::Bypass, None).unwrap();
+                let next = Slots::compile(spec, &effect, Heard::Bypass, None).unwrap();
                 let _ = sender.send(Box::new(next));
             }
             let mut views: Vec<&mut [f32]> = sound.iter_mut().map(Vec::as_mut_slice).collect();
             let mut tapped = Subnormal::default();
             swap.run(&mut views, Slots::latency, |slots, block| slots.process_tapped(block, &mut tapped));
-            assert_eq!(tapped.0, None, "block {block}, scale {scale:e}, {settings:?}");
+            assert_eq!(tapped.0, None, "block {block}, scale {scale:e}, {effect:?}");
             let found = sound.iter().flatten().find(|x| x.is_subnormal());
-            assert_eq!(found, None, "block {block}, scale {scale:e}, {settings:?}");
+            assert_eq!(found, None, "block {block}, scale {scale:e}, {effect:?}");
         }
     }
 }
 
 #[test]
 fn a_constant_comes_out_finite_and_in_the_end_constant() {
-    cases(0xdc, 4, |settings, rate, _, random, what| {
+    cases(0xdc, 4, |effect, rate, _, random, what| {
         let x = [1.0, -1.0, 0.3, 0.0, 1e-3][random.below(5)];
-        let mut processor = prepared(settings, rate, 1);
+        let mut processor = prepared(effect, rate, 1);
         // 3 s: 94 time constants of the 5 Hz high-pass.
         let out = mono(&mut *processor, &vec![x; (3.0 * rate) as usize]);
         assert!(out.iter().all(|y| y.is_finite()), "{what}");
-        if !draws(settings) && is_sane(settings) {
+        if !draws(effect) && is_sane(effect) {
             let end = &out[out.len() - 1000..];
-            let ripple = ripple(settings, rate, &out);
+            let ripple = ripple(effect, rate, &out);
             assert!(end.iter().all(|y| (*y - end[0]).abs() <= ripple), "{x}: {:?}; {what}", &end[990..]);
         }
     });
@@ -603,7 +624,7 @@ fn a_constant_comes_out_finite_and_in_the_end_constant() {
 
 #[test]
 fn no_subnormal_number_comes_out_when_sound_stops() {
-    cases(0x5b, 5, |settings, rate, _, random, what| {
+    cases(0x5b, 5, |effect, rate, _, random, what| {
         let mut sound = random.noise(1, (3.0 * rate) as usize, 1.0);
         let stop = sound[0].len() / 6;
         // Half of them stop dead, half of them fade down to subnormal numbers.
@@ -613,14 +634,14 @@ fn no_subnormal_number_comes_out_when_sound_stops() {
             gain *= factor;
             *x *= gain;
         }
-        let out = rendered(&mut *prepared(settings, rate, 1), &sound);
+        let out = rendered(&mut *prepared(effect, rate, 1), &sound);
         let found = out[0].iter().filter(|x| x.is_subnormal()).count();
         assert_eq!(found, 0, "{what}");
         // What remains is far above it too: a slow state would show here first.
         let tail = &out[0][out[0].len() - 100..];
-        if !draws(settings) && is_sane(settings) && !(is_resampled(settings, rate) && double(settings).is_some_and(|d| !d.silent))
+        if !draws(effect) && is_sane(effect) && !(is_resampled(effect, rate) && double(effect).is_some_and(|d| !d.silent))
         {
-            let cycle = if is_resampled(settings, rate) { 0.0 } else { ripple(settings, rate, &out[0]) };
+            let cycle = if is_resampled(effect, rate) { 0.0 } else { ripple(effect, rate, &out[0]) };
             assert!(tail.iter().all(|x| (x - tail[0]).abs() <= cycle), "{:?}; {what}", tail);
         }
     });
@@ -629,14 +650,14 @@ fn no_subnormal_number_comes_out_when_sound_stops() {
 #[test]
 fn skipping_a_constant_leaves_what_processing_it_leaves() {
     let mut skipped = 0;
-    cases(0x5c1b, 8, |settings, rate, _, random, what| {
-        if is_resampled(settings, rate) {
+    cases(0x5c1b, 8, |effect, rate, _, random, what| {
+        if is_resampled(effect, rate) {
             // What a change of rate holds back is never the same for long enough to skip.
-            assert!(!prepared(settings, rate, 1).skip(64), "{what}");
+            assert!(!prepared(effect, rate, 1).skip(64), "{what}");
             return;
         }
         let x = [0.0, 0.0, 0.5, -0.3][random.below(4)];
-        let (mut one, mut two) = (prepared(settings, rate, 2), prepared(settings, rate, 2));
+        let (mut one, mut two) = (prepared(effect, rate, 2), prepared(effect, rate, 2));
         let n = 1 + random.below(3000);
         let mut before = random.noise(2, 500, 1.0);
         for channel in &mut before {
@@ -649,8 +670,8 @@ fn skipping_a_constant_leaves_what_processing_it_leaves() {
         let mut changes = Vec::new();
         if x == 0.0 && a.iter().all(|c| c[c.len() - 1] == 0.0) && random.below(2) == 0 {
             for _ in 0..3 {
-                let index = random.ramped(settings.algorithm());
-                changes.push((index, random.value(settings.algorithm(), index)));
+                let index = random.ramped(effect.algorithm());
+                changes.push((index, random.value(effect.algorithm(), index)));
             }
         }
         for (index, value) in &changes {
@@ -669,7 +690,7 @@ fn skipping_a_constant_leaves_what_processing_it_leaves() {
             skipped += 1;
         }
         let after = random.noise(2, 2000, 1.0);
-        let later = random_changes(random, settings.algorithm(), rate, 2000);
+        let later = random_changes(random, effect.algorithm(), rate, 2000);
         let a = with_changes(&mut *one, &after, &later, |n| n);
         let b = with_changes(&mut *two, &after, &later, |n| n);
         assert_same(&a, &b, &format!("{what}; {x} for {n} frames, {changes:?}, later {later:?}"));
@@ -686,9 +707,9 @@ fn skipping_silence_leaves_each_glide_where_processing_it_leaves_it() {
         for index in ramped(row) {
             let (min, max) = row.parameters[index].range();
             for ((from, to), n) in [(min, max), (max, min)].into_iter().flat_map(|ends| [1, 10, 500, 2000].map(|n| (ends, n))) {
-                let mut settings = base;
-                settings.set(index, from);
-                let [mut one, mut two, mut long] = [(); 3].map(|()| prepared(&settings, rate, 1));
+                let mut effect = base;
+                effect.settings.set(index, from);
+                let [mut one, mut two, mut long] = [(); 3].map(|()| prepared(&effect, rate, 1));
                 for processor in [&mut one, &mut two, &mut long] {
                     rendered(&mut **processor, &vec![vec![0.0; 3000]]);
                     processor.set(index, to);
@@ -710,27 +731,27 @@ fn skipping_silence_leaves_each_glide_where_processing_it_leaves_it() {
 }
 
 /// The row as straight as it gets: everything that filters is off, and everything that bends is as weak as it can be.
-fn straight(base: Settings) -> Settings {
-    let mut settings = base;
+fn straight(base: Effect) -> Effect {
+    let mut effect = base;
     for (index, p) in base.algorithm().parameters.iter().enumerate() {
         let (min, max) = p.range();
         match p.kind {
-            Kind::Float { off_at_max: true, .. } => settings.set(index, max),
-            Kind::Toggle { .. } => settings.set(index, 0.0),
+            Kind::Float { off_at_max: true, .. } => effect.settings.set(index, max),
+            Kind::Toggle { .. } => effect.settings.set(index, 0.0),
             _ => match p.id {
-                "drive" | "jitter" => settings.set(index, min),
-                "threshold" | "bits" => settings.set(index, max),
+                "drive" | "jitter" => effect.settings.set(index, min),
+                "threshold" | "bits" => effect.settings.set(index, max),
                 _ => {}
             },
         }
     }
-    settings
+    effect
 }
 
 /// Every combination of structural values.
-fn structures(settings: Settings) -> Vec<Settings> {
-    let row = settings.algorithm();
-    let mut all = vec![settings];
+fn structures(effect: Effect) -> Vec<Effect> {
+    let row = effect.algorithm();
+    let mut all = vec![effect];
     for (index, p) in row.parameters.iter().enumerate() {
         // Dither is noise, a mid-rise quantiser has no zero: they say nothing of latency. The models here have one size and compute
         // exactly.
@@ -752,13 +773,13 @@ fn structures(settings: Settings) -> Vec<Settings> {
 
 #[test]
 fn an_impulse_proves_the_latency() {
-    for settings in plain_bases().flat_map(|base| structures(straight(base))) {
+    for effect in plain_bases().flat_map(|base| structures(straight(base))) {
         for rate in RATES {
-            let mut processor = prepared(&settings, rate, 1);
+            let mut processor = prepared(&effect, rate, 1);
             let mut impulse = vec![0.0; 512];
             impulse[0] = 0.1;
             let out = mono(&mut *processor, &impulse);
-            assert_eq!(measure::latency(&out), processor.latency(), "{rate} Hz, {settings:?}");
+            assert_eq!(measure::latency(&out), processor.latency(), "{rate} Hz, {effect:?}");
         }
     }
 }
@@ -779,12 +800,12 @@ fn component(samples: &[f32], w: f64) -> (f64, f64) {
 #[test]
 fn wet_and_dry_stay_in_phase_for_every_structure() {
     let rate = 48_000.0;
-    for settings in plain_bases().flat_map(|base| structures(straight(base))) {
+    for effect in plain_bases().flat_map(|base| structures(straight(base))) {
         for hz in [100.0, 1000.0, 5000.0, 12_000.0, 18_000.0] {
             let x = sine(hz, rate, 0.02, 6000);
             let w = std::f64::consts::TAU * hz / f64::from(rate);
             let part = |mix: f32| {
-                let mut processor = prepared(&settings.with("mix", mix), rate, 1);
+                let mut processor = prepared(&effect.with("mix", mix), rate, 1);
                 let y = mono(&mut *processor, &x);
                 (component(&y[2000..], w), processor.latency())
             };
@@ -795,9 +816,9 @@ fn wet_and_dry_stay_in_phase_for_every_structure() {
                 d.min(std::f64::consts::TAU - d)
             };
             let (level, x_phase) = component(&x[2000 - latency..6000 - latency], w);
-            assert!((dry - level).abs() < 1e-6 && apart(dry_phase, x_phase) < 1e-4, "{hz} Hz, {settings:?}: dry {dry}");
-            assert!(apart(dry_phase, wet_phase) < 1e-3, "{hz} Hz, {settings:?}: {} rad apart", apart(dry_phase, wet_phase));
-            assert!((half - 0.5 * (dry + wet)).abs() < 1e-5, "{hz} Hz, {settings:?}: {half} of {dry} and {wet}");
+            assert!((dry - level).abs() < 1e-6 && apart(dry_phase, x_phase) < 1e-4, "{hz} Hz, {effect:?}: dry {dry}");
+            assert!(apart(dry_phase, wet_phase) < 1e-3, "{hz} Hz, {effect:?}: {} rad apart", apart(dry_phase, wet_phase));
+            assert!((half - 0.5 * (dry + wet)).abs() < 1e-5, "{hz} Hz, {effect:?}: {half} of {dry} and {wet}");
             assert!(apart(dry_phase, half_phase) < 1e-3);
         }
     }
@@ -805,12 +826,12 @@ fn wet_and_dry_stay_in_phase_for_every_structure() {
 
 #[test]
 fn the_dry_path_is_the_input_late_by_the_latency() {
-    for settings in bases().flat_map(structures) {
-        let mut processor = prepared(&settings.with("mix", 0.0), 48_000.0, 1);
+    for effect in bases().flat_map(structures) {
+        let mut processor = prepared(&effect.with("mix", 0.0), 48_000.0, 1);
         let input = Random(3).noise(1, 1000, 1.0).remove(0);
         let out = mono(&mut *processor, &input);
         let late = processor.latency();
-        assert_eq!(out[late..], input[..1000 - late], "{settings:?}");
+        assert_eq!(out[late..], input[..1000 - late], "{effect:?}");
     }
 }
 
@@ -848,8 +869,8 @@ fn every_ramped_parameter_sweeps_end_to_end_without_a_click() {
         // A model's structures differ in what cannot click: a fixed delay.
         let mut bases = if double(&base).is_some() { vec![base] } else { [structures(base), vec![straight(base)]].concat() };
         if row.id == "saturator" {
-            bases.push(Settings::new(row).with("bias", 0.5));
-            bases.push(Settings::new(row).with("bias", 0.5).with("dc_blocker", 0.0).with("tone", 20_000.0));
+            bases.push(Effect::new(row).with("bias", 0.5));
+            bases.push(Effect::new(row).with("bias", 0.5).with("dc_blocker", 0.0).with("tone", 20_000.0));
         }
         for (base, index) in bases.iter().flat_map(|b| ramped(row).into_iter().map(move |i| (*b, i))) {
             let (min, max) = row.parameters[index].range();
@@ -857,20 +878,20 @@ fn every_ramped_parameter_sweeps_end_to_end_without_a_click() {
                 let start = 2400 + random.below(480);
                 let x = sine(hz, rate, amplitude, start + 1600);
                 let steady = |value: f32| {
-                    let mut settings = base;
-                    settings.set(index, value);
-                    mono(&mut *prepared(&settings, rate, 1), &x)
+                    let mut effect = base;
+                    effect.settings.set(index, value);
+                    mono(&mut *prepared(&effect, rate, 1), &x)
                 };
                 let (a, b) = (steady(from), steady(to));
                 let level = peak(&a[start..]).max(peak(&b[start..]));
                 // A sweep may be as loud as either is with its offset, which a DC blocker follows late, and 6 dB: drive reaches the
                 // curve half a latency before its compensation reaches the output.
                 let with_offset = |value: f32| {
-                    let mut settings = base;
-                    settings.set(index, value);
-                    let settings =
-                        if settings.index("dc_blocker").is_some() { settings.with("dc_blocker", 0.0) } else { settings };
-                    peak(&mono(&mut *prepared(&settings, rate, 1), &x))
+                    let mut effect = base;
+                    effect.settings.set(index, value);
+                    let effect =
+                        if effect.settings.index("dc_blocker").is_some() { effect.with("dc_blocker", 0.0) } else { effect };
+                    peak(&mono(&mut *prepared(&effect, rate, 1), &x))
                 };
                 let loud = 2.0 * with_offset(from).max(with_offset(to));
                 // Where the range passes steeper ground than its ends (bits, drive), that is no click.
@@ -878,9 +899,9 @@ fn every_ramped_parameter_sweeps_end_to_end_without_a_click() {
                 for k in 1..32 {
                     steps = steps.max(step(&steady(row.parameters[index].clamp(place(row, index, k as f32 / 32.0)))[start..]));
                 }
-                let mut settings = base;
-                settings.set(index, from);
-                let mut processor = prepared(&settings, rate, 1);
+                let mut effect = base;
+                effect.settings.set(index, from);
+                let mut processor = prepared(&effect, rate, 1);
                 let swept = with_changes(&mut *processor, &vec![x.clone()], &[(start, index, to)], |n| n);
                 let (excess, loudest) = (step(&swept[0][start - 1..]) - steps, peak(&swept[0][start..]));
                 worst = worst.max(excess / level);
@@ -899,13 +920,13 @@ fn every_ramped_parameter_sweeps_end_to_end_without_a_click() {
 fn models_are_benched_like_any_algorithm() {
     for double in DOUBLES.iter() {
         let length = measure::bench::Length::Blocks(100);
-        let figures = measure::bench::measure(&double.settings(), 48_000.0, 2, 64, length).unwrap();
-        assert!(figures.ns_per_sample > 0.0 && figures.bytes > 0, "{}: {figures:?}", name(&double.settings()));
+        let figures = measure::bench::measure(&double.effect(), 48_000.0, 2, 64, length).unwrap();
+        assert!(figures.ns_per_sample > 0.0 && figures.bytes > 0, "{}: {figures:?}", name(&double.effect()));
     }
 }
 
-fn saturator() -> Settings {
-    Settings::new(isotherm::algorithm::find("saturator").unwrap())
+fn saturator() -> Effect {
+    Effect::new(isotherm::algorithm::find("saturator").unwrap())
 }
 
 #[test]
@@ -929,12 +950,12 @@ fn the_plain_saturator_is_tanh() {
 fn the_tone_filter_stays_under_nyquist_at_a_low_rate() {
     for slope in [0.0, 1.0] {
         for tone in [3000.0, 3999.0, 4000.0, 8000.0, 19_999.0] {
-            let settings = saturator().with("tone", tone).with("slope", slope).with("oversampling", 0.0);
-            let out = mono(&mut *prepared(&settings, 8000.0, 1), &Random(9).noise(1, 8000, 1.0)[0]);
+            let effect = saturator().with("tone", tone).with("slope", slope).with("oversampling", 0.0);
+            let out = mono(&mut *prepared(&effect, 8000.0, 1), &Random(9).noise(1, 8000, 1.0)[0]);
             assert!(out.iter().all(|y| y.abs() < 2.0), "{tone} Hz, slope {slope}");
             // What is well below the cut-off passes.
-            let settings = settings.with("compensation", 0.0).with("drive", 0.0);
-            let out = mono(&mut *prepared(&settings, 8000.0, 1), &sine(200.0, 8000.0, 0.01, 8000));
+            let effect = effect.with("compensation", 0.0).with("drive", 0.0);
+            let out = mono(&mut *prepared(&effect, 8000.0, 1), &sine(200.0, 8000.0, 0.01, 8000));
             let (level, _) = component(&out[4000..], std::f64::consts::TAU * 200.0 / 8000.0);
             assert!((level / 0.01 - 1.0).abs() < 0.02, "{tone} Hz, slope {slope}: {level}");
         }
@@ -944,8 +965,8 @@ fn the_tone_filter_stays_under_nyquist_at_a_low_rate() {
 #[test]
 fn at_24_db_drive_aliasing_stays_low_at_default_quality() {
     for (hz, at_most) in [(5000.0, -60.0), (1244.0, -95.0)] {
-        let settings = saturator().with("drive", 24.0).with("tone", 20_000.0);
-        let (sound, hz) = measure::tone_response(&settings, 48_000.0, hz, 1.0).unwrap();
+        let effect = saturator().with("drive", 24.0).with("tone", 20_000.0);
+        let (sound, hz) = measure::tone_response(&effect, 48_000, hz, 1.0).unwrap();
         let found = measure::aliasing(&sound, 48_000.0, hz);
         println!("{hz} Hz: {found} dB");
         assert!(found < at_most, "{hz} Hz: {found} dB");
@@ -955,9 +976,9 @@ fn at_24_db_drive_aliasing_stays_low_at_default_quality() {
 #[test]
 fn antialiasing_and_each_doubling_of_the_rate_lower_aliasing() {
     let at = |oversampling: f32, antialiasing: f32| {
-        let settings = saturator().with("drive", 24.0).with("tone", 20_000.0);
-        let settings = settings.with("oversampling", oversampling).with("antialiasing", antialiasing);
-        let (sound, hz) = measure::tone_response(&settings, 48_000.0, 5000.0, 1.0).unwrap();
+        let effect = saturator().with("drive", 24.0).with("tone", 20_000.0);
+        let effect = effect.with("oversampling", oversampling).with("antialiasing", antialiasing);
+        let (sound, hz) = measure::tone_response(&effect, 48_000, 5000.0, 1.0).unwrap();
         measure::aliasing(&sound, 48_000.0, hz)
     };
     for oversampling in 0..4 {
@@ -974,12 +995,12 @@ fn antialiasing_and_each_doubling_of_the_rate_lower_aliasing() {
 fn compensation_keeps_the_level_in_every_quality() {
     let rate = 48_000.0;
     for drive in [-12.0, 12.0, 36.0, 48.0] {
-        for settings in structures(saturator().with("drive", drive).with("tone", 20_000.0)) {
+        for effect in structures(saturator().with("drive", drive).with("tone", 20_000.0)) {
             let x = sine(1000.0, rate, db_to_gain(-18.0) * std::f32::consts::SQRT_2, 24_000);
-            let y = mono(&mut *prepared(&settings, rate, 1), &x);
+            let y = mono(&mut *prepared(&effect, rate, 1), &x);
             let rms = |x: &[f32]| (x.iter().map(|v| f64::from(v * v)).sum::<f64>() / x.len() as f64).sqrt();
             let change = 20.0 * (rms(&y[12_000..]) / rms(&x[12_000..])).log10();
-            assert!(change.abs() < 0.25, "{drive} dB: {change} dB; {settings:?}");
+            assert!(change.abs() < 0.25, "{drive} dB: {change} dB; {effect:?}");
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, LazyLock};
 
-use isotherm::algorithm;
-use isotherm::dsp::{Block, Settings};
+use isotherm::dsp::Block;
+use isotherm::effect::Effect;
 use isotherm::neural::description::{
     Activation, Architecture, Conv1d, Films, Gating, Layer, LayerArray, Lstm, Sequence, WaveNet, WaveNetLayer,
 };
 use isotherm::neural::engine::{Mode, Network, Voices};
-use isotherm::neural::{Format, Info, Loaded, Model, Size};
+use isotherm::neural::{Info, Loaded, Model, Size};
 
 /// A channel of a network.
 trait Cell: Copy + Send + Sync + 'static {
@@ -137,33 +137,20 @@ impl Double {
     }
 
     /// The defaults of the algorithm that plays it, with it.
-    pub fn settings(&self) -> Settings {
-        let mut settings = Settings::new(algorithm::find("neural").unwrap());
-        settings.set_model(Some(self.model.key()));
-        settings
+    pub fn effect(&self) -> Effect {
+        Effect::from_id("neural").unwrap().with_model(self.model.clone())
     }
 }
 
 fn info(name: &str, sample_rate: f32, knobs: &[&str]) -> Info {
     Info {
-        format: Format::Nam,
-        version: None,
         name: Some(name.into()),
-        author: None,
-        gear_make: None,
-        gear_model: None,
-        gear_type: None,
-        tone_type: None,
-        architecture: name.into(),
-        parameters: 0,
-        sample_rate,
         sample_rate_given: true,
         loudness_db: Some(-21.0),
         input_level_dbu: Some(8.0),
         output_level_dbu: Some(16.0),
-        esr: None,
-        late_frames: 0,
         knobs: knobs.iter().map(|k| (*k).into()).collect(),
+        ..Info::new("double", name, 0, sample_rate)
     }
 }
 
@@ -237,7 +224,7 @@ pub static DOUBLES: LazyLock<Vec<Double>> = LazyLock::new(|| {
     ]
 });
 
-/// What plays in some settings, if one of [`DOUBLES`] does.
-pub fn double(settings: &Settings) -> Option<&'static Double> {
-    DOUBLES.iter().find(|d| Some(d.model.key()) == settings.model())
+/// The one of [`DOUBLES`] that an effect plays, if it does.
+pub fn double(effect: &Effect) -> Option<&'static Double> {
+    DOUBLES.iter().find(|d| Some(d.model.id()) == effect.played().map(|model| model.id()))
 }

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use isotherm::algorithm;
-use isotherm::dsp::{Processor, Settings, Spec};
+use isotherm::dsp::{Settings, Spec};
 
 const SAMPLE_RATE: f32 = 48_000.0;
 const FRAMES: usize = 2048;
@@ -67,8 +67,7 @@ fn render(&(name, id, text, changes): &Recipe) -> Vec<f32> {
         let (index, value) = word.split_once('=').map(|(i, v)| value(i, v)).expect("id=value");
         settings.set(index, value);
     }
-    let mut processor: Box<dyn Processor> = (row.create)();
-    processor.prepare(Spec { sample_rate: SAMPLE_RATE, channels: 2, max_frames: FRAMES }, &settings).unwrap();
+    let mut processor = settings.prepare(Spec { sample_rate: SAMPLE_RATE, channels: 2, max_frames: FRAMES }).unwrap();
     let [mut a, mut b] = input();
     let mut at = 0;
     for (frame, id, text) in changes.iter().chain([&(FRAMES, "", "")]) {

@@ -51,7 +51,7 @@ fn what_is_set_is_what_is_heard() {
     settings.set(settings.index("drive").unwrap(), 18.0);
     settings.set(settings.index("oversampling").unwrap(), 1.0);
     let other = Settings::new(REGISTRY.iter().find(|row| row.id == "bitcrusher").unwrap());
-    let mut slots = Slots::compile(SPEC, &[settings, other], Heard::Slot(0), None).unwrap();
+    let mut slots = Slots::compile(SPEC, &[settings.into(), other.into()], Heard::Slot(0), None).unwrap();
     assert_eq!(slots.latency(), rack.latency_frames());
     let (mut a, mut b) = (sound.channel(0)[..24_000].to_vec(), sound.channel(1)[..24_000].to_vec());
     for (a, b) in a.chunks_mut(SPEC.max_frames).zip(b.chunks_mut(SPEC.max_frames)) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use isotherm::dsp::{MAX_CHANNELS, Settings, Spec};
 use isotherm::neural::description::{Activation, Architecture, Conv1d, Layer, Lstm, Sequence};
 use isotherm::neural::engine::{Mode, Network, Voices, build};
-use isotherm::neural::{ALGORITHM, Format, Info, Model, ModelError, onnx};
+use isotherm::neural::{ALGORITHM, Info, Model, ModelError, onnx};
 use serde_json::Value;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnx");
@@ -412,7 +412,7 @@ fn as_many_channels_as_there_may_be() {
 #[test]
 fn metadata_are_read() {
     let (info, network) = load("lstm8");
-    assert_eq!(info.format, Format::Onnx);
+    assert_eq!(info.format, "onnx");
     assert_eq!((info.name.as_deref(), info.author.as_deref()), (Some("Small LSTM"), Some("Isotherm")));
     assert_eq!((info.sample_rate, info.sample_rate_given, info.loudness_db), (44_100.0, true, Some(-18.5)));
     // The graph has both biases of ONNX: 32 (1 + 8 + 2), and 9 of the dense layer.
@@ -577,10 +577,8 @@ fn the_library_is_found_beside_the_program() {
 fn through_the_algorithm(name: &str, sample_rate: f32, max_frames: usize, x: &[f32]) -> Vec<f32> {
     let model = Model::read(file(name)).unwrap();
     // Output mode 0 is raw; no alignment.
-    let mut settings = Settings::new(&ALGORITHM).with("output_mode", 0.0).with("align", 0.0);
-    settings.set_model(Some(model.key()));
-    let mut processor = (ALGORITHM.create)();
-    processor.prepare(Spec { sample_rate, channels: 1, max_frames }, &settings).unwrap();
+    let effect = Effect::new(&ALGORITHM).with("output_mode", 0.0).with("align", 0.0).with_model(model);
+    let mut processor = effect.prepare(Spec { sample_rate, channels: 1, max_frames }).unwrap();
     processor.set_offline(true);
     let latency = processor.latency();
     assert!(latency >= max_frames, "{latency}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use isotherm::algorithm::find;
-use isotherm::audio::Audio;
+use isotherm::audio::{Audio, Random};
 use isotherm::dsp::Settings;
 use isotherm::neural::Model;
 use isotherm::neural::description::{Activation, Architecture, Conv1d, Gating, Layer, WaveNet};
@@ -12,7 +12,6 @@ use isotherm::neural::engine::Mode;
 use isotherm::neural::simd::Level;
 use isotherm::train::export::{self, Label};
 use isotherm::train::loss::{Loss, Stretch};
-use isotherm::train::random::Random;
 use isotherm::train::recurrent::{self, Cell, Recurrent};
 use isotherm::train::trainer::play;
 use isotherm::train::wavenet::{self, Array, Convolutional};
@@ -165,7 +164,7 @@ fn recurrent_gradients_are_those_of_plain_code() {
             for (hidden, inputs, frames) in [(8, 1, 20), (5, 2, 37), (1, 1, 5)] {
                 let shape = Recurrent { cell, inputs, hidden, chrono: false };
                 let lanes = level.lanes();
-                let mut random = Random(3);
+                let mut random = Random::new(3);
                 let weights = shape.begin(&mut random);
                 let mut noise = |n: usize| (0..n).map(|_| random.within(-1.0, 1.0)).collect::<Vec<f32>>();
                 let (input, target) = (noise(frames * inputs * lanes), noise(frames * lanes));
@@ -208,7 +207,7 @@ fn convolutional_gradients_are_those_of_plain_code() {
     for level in Level::available() {
         for arrays in &shapes {
             let shape = Convolutional { arrays: arrays.clone() };
-            let mut random = Random(7);
+            let mut random = Random::new(7);
             let mut weights = shape.begin(&mut random);
             weights.iter_mut().for_each(|w| *w += random.within(-0.2, 0.2));
             let mut tape = wavenet::Tape::new(&shape, level, 64);
@@ -390,7 +389,7 @@ fn an_exported_onnx_file_plays_as_the_trainer_does() {
 
 /// A white sound whose effect needs the next two samples.
 fn foreseen() -> Arc<Material> {
-    let mut random = Random(2);
+    let mut random = Random::new(2);
     let dry: Vec<f32> = (0..8000).map(|_| random.within(-0.5, 0.5)).collect();
     let at = |t: usize| dry.get(t).copied().unwrap_or(0.0);
     let wet = (0..dry.len()).map(|t| (2.0 * at(t) + at(t + 2)).tanh()).collect();
@@ -414,13 +413,12 @@ fn a_twin_that_looks_ahead_knows_what_comes_and_says_how_late_it_is() {
     assert!(esr < 1e-2, "{esr}");
     let label = Label { late_frames: 2, ..LABEL() };
     let architecture = ahead.architecture();
-    let model = Arc::new(Model::read(export::nam(&architecture, &label).unwrap().into_bytes()).unwrap());
+    let model = Model::read(export::nam(&architecture, &label).unwrap().into_bytes()).unwrap();
     assert_eq!(model.info().late_frames, 2);
     // Whatever plays it is told, and what is measured is beyond that.
     assert!(model.alignment(0).unwrap().delay_frames.abs() < 1.0, "{:?}", model.alignment(0));
-    let mut neural = Settings::new(find("neural").unwrap());
-    neural.set_model(Some(model.key()));
-    let wet = isotherm::train::material::render(&neural, 8000, &foreseen().train.dry).unwrap();
+    let neural = Effect::from_id("neural").unwrap().with_model(model.clone());
+    let wet = render(&neural, &Audio::from_mono(8000, &foreseen().train.dry).unwrap()).unwrap().channel(0).to_vec();
     let found = isotherm::measure::esr(&foreseen().train.wet[100..7900], &wet[100..7900]);
     assert!(found < 2e-2, "{found}");
     let keras = trained(short("gru-3", 1)).architecture();
@@ -456,8 +454,8 @@ fn real_trainings_come_as_near_as_they_are_said_to() {
         return;
     }
     for (dc_blocker, network, most) in [(0.0, "lstm-16", 1e-3), (0.0, "tcn-8x4", 1e-3), (1.0, "lstm-16", 1e-3)] {
-        let settings = Settings::new(find("saturator").unwrap()).with("drive", 24.0).with("dc_blocker", dc_blocker);
-        let material = Material::of_algorithm(&settings, 48_000, 120.0, 1).unwrap();
+        let effect = Effect::from_id("saturator").unwrap().with("drive", 24.0).with("dc_blocker", dc_blocker);
+        let material = Material::of_effect(&effect, 48_000, 120.0, 1).unwrap();
         let mut plan = Plan { look_ahead: 6, ..Plan::new(Design::parse(network).unwrap(), Limit::Steps(12_000)) };
         if dc_blocker > 0.0 {
             plan.frames = 512;
@@ -473,7 +471,7 @@ fn real_trainings_come_as_near_as_they_are_said_to() {
 
 /// Tones that move, with pauses: `frames` at 8 kHz.
 fn speech(frames: usize) -> Vec<f32> {
-    let mut random = Random(9);
+    let mut random = Random::new(9);
     let mut low = 0.0;
     let sample = |t: usize| {
         low += 0.3 * (random.within(-1.0, 1.0) - low);
@@ -521,7 +519,7 @@ fn pairs_that_nothing_can_learn_from_are_refused() {
     assert!(matches!(refused(&dry, &vec![0.0; 160_000]), PairError::Silent { which: "wet", .. }));
     let clipped: Vec<f32> = wet.iter().map(|x| (9.0 * x).clamp(-1.0, 1.0)).collect();
     assert!(matches!(refused(&dry, &clipped), PairError::Clipped { which: "wet", .. }));
-    let mut random = Random(77);
+    let mut random = Random::new(77);
     let other: Vec<f32> = (0..160_000).map(|_| random.within(-0.5, 0.5)).collect();
     assert!(matches!(refused(&dry, &other), PairError::Unrelated { .. }));
     // The second half comes 100 frames late.
@@ -545,9 +543,9 @@ fn a_passage_that_comes_again_must_sound_again() {
 
 #[test]
 fn a_twin_of_an_algorithm_is_a_model_to_play_unless_it_is_called_off() {
-    let settings = Settings::new(find("saturator").unwrap()).with("drive", 24.0).with("dc_blocker", 0.0);
+    let effect = Effect::from_id("saturator").unwrap().with("drive", 24.0).with("dc_blocker", 0.0);
     let mut calls = 0;
-    let made = twin(&settings, 8000, short("lstm-4", 200), "A twin".into(), &|| true, &mut |progress| {
+    let made = twin(&effect, 8000, short("lstm-4", 200), "A twin".into(), &|| true, &mut |progress| {
         calls += 1;
         assert_eq!(progress.steps, calls);
     });
@@ -555,13 +553,12 @@ fn a_twin_of_an_algorithm_is_a_model_to_play_unless_it_is_called_off() {
     assert_eq!(calls, 200);
     assert!(made.found.esr < 0.9, "{}", made.found.esr);
     assert_eq!(made.model.info().name.as_deref(), Some("A twin"));
-    let mut neural = Settings::new(find("neural").unwrap());
-    neural.set_model(Some(made.model.key()));
-    assert_eq!(Material::of_algorithm(&neural, 8000, 20.0, 1).unwrap().sample_rate, 8000);
+    let neural = Effect::from_id("neural").unwrap().with_model(made.model);
+    assert_eq!(Material::of_effect(&neural, 8000, 20.0, 1).unwrap().sample_rate, 8000);
     let ends_at = |most: u64| {
         let (asked, mut steps) = (std::cell::Cell::new(0u64), 0);
         let wanted = || asked.replace(asked.get() + 1) < most;
-        let none = twin(&settings, 8000, short("lstm-4", 200), "A twin".into(), &wanted, &mut |_| steps += 1);
+        let none = twin(&effect, 8000, short("lstm-4", 200), "A twin".into(), &wanted, &mut |_| steps += 1);
         assert!(none.unwrap().is_none());
         (asked.get(), steps)
     };
@@ -571,7 +568,7 @@ fn a_twin_of_an_algorithm_is_a_model_to_play_unless_it_is_called_off() {
     }
     let all = {
         let count = std::cell::Cell::new(0u64);
-        let target = Target::Algorithm(settings);
+        let target = Target::Effect(effect.clone());
         let wanted = || count.replace(count.get() + 1) < u64::MAX;
         Material::of_target(&target, None, 8000, (120.0, short("lstm-4", 1).seed), &wanted).unwrap();
         count.get()

@@ -24,7 +24,7 @@ fn conditioned() -> Material {
 
 fn with_knob(settings: Settings, condition: &str) -> Material {
     let condition = Condition::parse(condition, &settings).unwrap();
-    Material::of_target(&Target::Algorithm(settings), Some(condition), RATE, (20.0, 1), &|| true).unwrap()
+    Material::of_target(&Target::Effect(settings.into()), Some(condition), RATE, (20.0, 1), &|| true).unwrap()
 }
 
 fn plan(name: &str, inputs: usize, steps: u64) -> Plan {
@@ -96,7 +96,7 @@ fn each_passage_has_its_own_place_of_the_knob_and_through_some_it_turns() {
 
 #[test]
 fn a_knob_needs_an_input_and_an_input_a_knob() {
-    let (with, without) = (Arc::new(conditioned()), Material::of_algorithm(&saturator(), RATE, 20.0, 1).unwrap());
+    let (with, without) = (Arc::new(conditioned()), Material::of_effect(&saturator().into(), RATE, 20.0, 1).unwrap());
     let error = |plan: Plan, material: &Arc<Material>| Trainer::new(plan, material.clone()).err();
     assert_eq!(error(plan("lstm-4", 1, 1), &with), Some(PlanError::Inputs { found: 1, expected: 2 }));
     assert_eq!(error(plan("tcn-4x4", 1, 1), &with), Some(PlanError::Inputs { found: 1, expected: 2 }));
@@ -113,8 +113,7 @@ fn a_twin_learns_what_its_knob_does() {
     // With the knob at the other end it is another effect: 18 dB of gain apart.
     let esr = |pair: &Pair, place: f32| {
         let out = play_turning(&trainer.architecture(), RATE, &pair.dry, &vec![place; pair.dry.len()]);
-        let error: f64 = out.iter().zip(&pair.wet).map(|(y, t)| f64::from(y - t).powi(2)).sum();
-        error / pair.wet.iter().map(|t| f64::from(*t).powi(2)).sum::<f64>()
+        isotherm::measure::esr(&pair.wet, &out)
     };
     for (pair, place) in [(0, 0.0), (4, 1.0)] {
         let (right, wrong) = (esr(&material.held[pair], place), esr(&material.held[pair], 1.0 - place));
@@ -136,13 +135,11 @@ fn a_model_file_keeps_the_knob_and_the_slot_turns_it() {
         assert_eq!(model.knobs(0), 1);
         let Pair { dry, .. } = &material.held[0];
         // It stands at 0.25, and goes to 1 at a frame within a block.
-        let mut settings = Settings::new(find("neural").unwrap()).with("output_mode", 0.0).with("knob_1", 0.25);
-        settings.set_model(Some(model.key()));
-        let mut slot = Neural::default();
-        slot.prepare(Spec { sample_rate: RATE as f32, channels: 1, max_frames: 4096 }, &settings).unwrap();
+        let effect = Effect::from_id("neural").unwrap().with("output_mode", 0.0).with("knob_1", 0.25).with_model(model.clone());
+        let mut slot = effect.prepare(Spec { sample_rate: RATE as f32, channels: 1, max_frames: 4096 }).unwrap();
         let mut out = dry[..4000].to_vec();
         slot.process(&mut [&mut out[..1000]]);
-        slot.set(settings.index("knob_1").unwrap(), 1.0);
+        slot.set(effect.settings.index("knob_1").unwrap(), 1.0);
         slot.process(&mut [&mut out[1000..]]);
         // 20 ms of glide.
         let knob: Vec<f32> =
@@ -186,7 +183,7 @@ fn an_onnx_file_keeps_the_knob() {
 
 #[test]
 fn a_network_without_a_knob_plays_as_before() {
-    let material = Arc::new(Material::of_algorithm(&saturator(), RATE, 20.0, 1).unwrap());
+    let material = Arc::new(Material::of_effect(&saturator().into(), RATE, 20.0, 1).unwrap());
     let trainer = Trainer::new(plan("lstm-4", 1, 1), material.clone()).unwrap();
     let dry = &material.held[0].dry[..1000];
     assert_eq!(play(&trainer.architecture(), RATE, dry), play_turning(&trainer.architecture(), RATE, dry, &[]));

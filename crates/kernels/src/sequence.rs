@@ -16,7 +16,7 @@ use recurrent::{Recurrent, View};
 
 use super::activation::{Accuracy, Exact, Fast, Precision, activate};
 use super::description::{Activation, Layer, Sequence};
-use super::engine::{self, MIDDLE, Mode, Network};
+use super::network::{self, MIDDLE, Mode, Network};
 use super::simd::{Kernel, Level, Simd};
 use crate::Block;
 
@@ -205,13 +205,13 @@ impl Settled {
 }
 
 impl Network for Packs {
-    fn voices(self: Arc<Self>, mode: Mode) -> Result<Box<dyn engine::Voices>, String> {
+    fn voices(self: Arc<Self>, mode: Mode) -> Result<Box<dyn network::Voices>, String> {
         let settled = Settled::new(&self, mode);
         let groups = groups(&self, mode);
         let signals = mode.channels + self.inputs - 1;
         let constant = vec![Constant { value: 0, frames: 0 }; signals];
         let mut voices = Voices { packs: self, precision: mode.precision, settled, groups, constant };
-        engine::Voices::reset(&mut voices);
+        network::Voices::reset(&mut voices);
         Ok(Box::new(voices))
     }
 
@@ -478,7 +478,7 @@ struct Voices {
     constant: Vec<Constant>,
 }
 
-impl engine::Voices for Voices {
+impl network::Voices for Voices {
     fn process(&mut self, block: &mut Block<'_>, knobs: &[&[f32]]) {
         let packs = &*self.packs;
         let (channels, knob_states) = self.constant.split_at_mut(block.len());
@@ -539,7 +539,7 @@ impl engine::Voices for Voices {
             && self.groups.iter().all(Group::rests)
     }
 
-    fn duplicate(&self) -> Option<Box<dyn engine::Voices>> {
+    fn duplicate(&self) -> Option<Box<dyn network::Voices>> {
         Some(Box::new(self.clone()))
     }
 
@@ -560,7 +560,7 @@ fn flush(x: f32) -> f32 {
 mod tests {
     use super::*;
     use crate::description::Lstm;
-    use crate::engine::Voices as _;
+    use crate::network::Voices as _;
 
     #[test]
     fn knobs_that_have_stood_while_sound_played_are_settled_at_without_further_work() {

@@ -17,7 +17,7 @@ use self::plain::Sweep;
 use self::program::{Program, Step};
 use super::activation::{Accuracy, Exact, Fast, Precision};
 use super::description::WaveNet;
-use super::engine::{Mode, Network, Voices};
+use super::network::{Mode, Network, Voices};
 use super::simd::{Kernel, Level, Simd};
 use crate::{Block, CHUNK};
 
