@@ -7,6 +7,7 @@ use isotherm::algorithm::REGISTRY;
 use isotherm::audio::wav::{Format, read, write};
 use isotherm::audio::{Audio, generate};
 use isotherm::dsp::{Change, Settings, Spec, choice_id};
+use isotherm::effect::Effect;
 use isotherm::slots::{Heard, Slots};
 use isotherm_host::{Event, Plugin, nice_state};
 

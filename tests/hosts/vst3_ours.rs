@@ -313,6 +313,7 @@ mod window {
     use isotherm::algorithm::REGISTRY;
     use isotherm::dsp::Settings;
     use isotherm::dsp::Spec;
+    use isotherm::effect::Effect;
     use isotherm::slots::{Heard, Slots};
     use isotherm::ui::SIZE;
     use isotherm_host::vst3::{Passes, Point, Vst3};

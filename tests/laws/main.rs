@@ -3,10 +3,12 @@
 #[cfg(feature = "measure")]
 mod contract;
 mod doubles;
+mod effect;
 mod golden;
 #[cfg(feature = "plugin")]
 mod rack;
 mod realtime;
+mod render;
 
 use isotherm_support::counting::Counting;
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use isotherm::dsp::{MAX_CHANNELS, Settings, Spec};
+use isotherm::dsp::{MAX_CHANNELS, Spec};
+use isotherm::effect::Effect;
 use isotherm::neural::description::{Activation, Architecture, Conv1d, Layer, Lstm, Sequence};
 use isotherm::neural::engine::{Mode, Network, Voices, build};
 use isotherm::neural::{ALGORITHM, Info, Model, ModelError, onnx};

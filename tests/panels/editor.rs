@@ -9,25 +9,11 @@ use egui::accesskit::{Role, Toggled};
 use egui::{Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, Rect, TouchPhase, Vec2, ViewportId, pos2, vec2};
 use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
-use isotherm::dsp::{Algorithm, Block, Change, Index, Kind, Parameter, PrepareError, Processor, Scale, Settings, Spec, Unit};
+use isotherm::dsp::{Algorithm, Change, Kind, Parameter, PrepareError, Processor, Scale, Settings, Spec, Unit};
 use isotherm::ui::{
     BlindView, Control, Controls, Editor, FolderView, Level, MIN_SIZE, ModelFacts, ModelView, SIZE, Slot, Snapshot, TakeAction,
     TwinStage, TwinView, TwinWish,
 };
-
-struct Nothing;
-
-impl Processor for Nothing {
-    fn prepare(&mut self, _: Spec, _: &Settings) -> Result<(), PrepareError> {
-        Ok(())
-    }
-    fn set(&mut self, _: Index, _: f32) {}
-    fn reset(&mut self) {}
-    fn process(&mut self, _: &mut Block<'_>) {}
-    fn bytes(&self) -> usize {
-        0
-    }
-}
 
 const fn number(id: &'static str, name: &'static str, min: f32, max: f32, default: f32, unit: Unit) -> Parameter {
     let kind = Kind::Float { min, max, default, unit, scale: Scale::Linear, off_at_max: false };
@@ -47,8 +33,9 @@ const TONE: Kind =
     Kind::Float { min: 200.0, max: 20_000.0, default: 20_000.0, unit: Unit::Hertz, scale: Scale::Logarithmic, off_at_max: true };
 const CURVES: &[&str] = &["Soft", "Medium rare", "Hard", "Fold over", "Sine", "Diode pair", "Rectified"];
 
-fn create() -> Box<dyn Processor> {
-    Box::new(Nothing)
+/// The panels make no sound.
+fn prepare(_: Spec, _: &Settings) -> Result<Box<dyn Processor>, PrepareError> {
+    Err(PrepareError::Engine("a row for its looks".into()))
 }
 
 /// Every kind of parameter.
@@ -69,7 +56,7 @@ static TUBE: Algorithm = Algorithm {
         toggle("dc_blocker", "DC blocker", true),
         toggle("auto_gain", "Auto gain", false),
     ],
-    create,
+    prepare,
 };
 
 /// As many knobs as any row has.
@@ -90,11 +77,11 @@ static KNOBS: Algorithm = Algorithm {
         number("k8", "Mix", 0.0, 100.0, 100.0, Unit::Percent),
         number("k9", "Output", -24.0, 24.0, 0.0, Unit::Decibel),
     ],
-    create,
+    prepare,
 };
 
 static EMPTY: Algorithm =
-    Algorithm { id: "empty", name: "Empty", description: "Nothing.", parameters: &[], model: false, create };
+    Algorithm { id: "empty", name: "Empty", description: "Nothing.", parameters: &[], model: false, prepare };
 
 /// Runs a model.
 static NEURAL: Algorithm = Algorithm {
@@ -103,7 +90,7 @@ static NEURAL: Algorithm = Algorithm {
     description: "Plays.",
     parameters: &[number("input", "Input", -24.0, 24.0, 0.0, Unit::Decibel), choice("mode", "Mode", &["Raw", "Normalised"], 0)],
     model: true,
-    create,
+    prepare,
 };
 
 static REGISTRY: [&Algorithm; 4] = [&TUBE, &KNOBS, &EMPTY, &NEURAL];
