@@ -241,3 +241,8 @@ pub static DOUBLES: LazyLock<Vec<Double>> = LazyLock::new(|| {
 pub fn double(settings: &Settings) -> Option<&'static Double> {
     DOUBLES.iter().find(|d| Some(d.model.key()) == settings.model())
 }
+
+/// Whether something plays at a host's rate: without the feature `models`, a model plays at its own only.
+pub fn plays(settings: &Settings, rate: f32) -> bool {
+    cfg!(feature = "models") || double(settings).is_none_or(|d| d.model.info().sample_rate == rate)
+}

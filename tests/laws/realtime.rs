@@ -1,5 +1,6 @@
 //! What runs on the audio thread allocates nothing and frees nothing, for every algorithm of the registry and with models.
 
+use crate::doubles::{DOUBLES, plays};
 use isotherm::algorithm::REGISTRY;
 use isotherm::dsp::{Change, Processor, Settings, Spec};
 use isotherm_support::counting::allocations;
@@ -38,7 +39,7 @@ fn work(processor: &mut dyn Processor, settings: &Settings, buffers: &mut [Vec<f
 
 #[test]
 fn the_audio_threads_methods_allocate_and_free_nothing() {
-    let models = crate::doubles::DOUBLES.iter().map(|double| double.settings());
+    let models = DOUBLES.iter().map(|double| double.settings());
     for defaults in REGISTRY.iter().map(|row| Settings::new(row)).chain(models) {
         let row = defaults.algorithm();
         let mut all = vec![defaults];
@@ -50,7 +51,7 @@ fn the_audio_threads_methods_allocate_and_free_nothing() {
             }
         }
         for settings in all {
-            for sample_rate in [8000.0, 48_000.0, 192_000.0] {
+            for sample_rate in [8000.0, 48_000.0, 192_000.0].into_iter().filter(|rate| plays(&settings, *rate)) {
                 let mut buffers = [0.5, f32::NAN].map(|x| vec![x; 4096]);
                 let mut processor = (row.create)();
                 assert_eq!(work(&mut *processor, &settings, &mut buffers), [0; 4], "{} before prepare", row.id);
