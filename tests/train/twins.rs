@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use isotherm::algorithm::find;
 use isotherm::dsp::{Processor, Settings, Spec};
+#[cfg(feature = "onnx")]
 use isotherm::neural::engine::Mode;
 use isotherm::neural::{Model, Neural};
 use isotherm::train::export::{self, Label};
