@@ -228,3 +228,8 @@ pub static DOUBLES: LazyLock<Vec<Double>> = LazyLock::new(|| {
 pub fn double(effect: &Effect) -> Option<&'static Double> {
     DOUBLES.iter().find(|d| Some(d.model.id()) == effect.played().map(|model| model.id()))
 }
+
+/// Whether something plays at a host's rate: without the feature `models`, a model plays at its own only.
+pub fn plays(effect: &Effect, rate: f32) -> bool {
+    cfg!(feature = "models") || double(effect).is_none_or(|d| d.model.info().sample_rate == rate)
+}

@@ -1,6 +1,5 @@
 //! What every algorithm of the registry promises: the laws, the renders that stay, and what the audio thread may do.
 
-#[cfg(feature = "measure")]
 mod contract;
 mod doubles;
 mod effect;

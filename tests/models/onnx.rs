@@ -524,7 +524,7 @@ fn child(program: &Path, test: &str, library: Option<&Path>) {
     }
     let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
-    assert!(output.status.success() && !text.contains("panicked"), "{text}");
+    assert!(output.status.success() && !text.contains("panicked") && text.contains("1 passed"), "{text}");
 }
 
 #[test]
