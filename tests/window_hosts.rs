@@ -12,6 +12,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use display::{Display, PATIENCE, Running, output, paintings, wait};
+use isotherm::plugin::Isotherm;
 use isotherm::ui::{MAX_SIZE, MIN_SIZE, SIZE};
 use isotherm_host::{Plugin, Vst3View};
 use x11rb::connection::Connection as _;
@@ -20,6 +21,10 @@ use x11rb::protocol::xproto::{
 };
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
+
+// This program is the plug-in and its hosts.
+nice_plug::nice_export_clap!(Isotherm);
+nice_plug::nice_export_vst3!(Isotherm);
 
 /// Set in the process that has the display.
 const ON_STAGE: &str = "ISOTHERM_TEST_ON_STAGE";
@@ -191,12 +196,12 @@ impl Picture {
 
 fn clap() -> Plugin {
     // SAFETY: the entry is part of this program.
-    unsafe { Plugin::linked((&raw const isotherm::plugin::clap_entry).cast()) }.unwrap()
+    unsafe { Plugin::linked((&raw const clap_entry).cast()) }.unwrap()
 }
 
 fn vst3() -> Vst3View {
     // SAFETY: the factory is the plug-in's, and its reference is given away.
-    unsafe { Vst3View::linked(isotherm::plugin::GetPluginFactory()) }.unwrap()
+    unsafe { Vst3View::linked(GetPluginFactory()) }.unwrap()
 }
 
 fn times((width, height): (u32, u32), scale: f64) -> (u32, u32) {
