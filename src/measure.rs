@@ -1,5 +1,7 @@
 //! Figures of a sound and of an effect: spectrum, distortion, aliasing, difference, latency, time.
 //!
+//! [`MEASURES`] lists every figure that is reported: what it is called, in which unit, what it means and what it needs.
+//!
 //! Everything here analyses: it allocates, transforms in f64 and takes as long as it takes. Nothing is for the audio thread.
 //!
 //! ```
@@ -14,11 +16,16 @@
 
 pub mod bench;
 mod compare;
+mod measures;
 mod stft;
 mod tone;
 mod transform;
 
 pub use compare::{ErrorToSignal, esr, latency, null_db};
+pub use measures::{
+    ALIASING, Better, DC, ESR, LATENCY, MAX, MEASURES, MEMORY, MR_STFT, Measure, NULL, P50, P99, PEAK, Pair, REAL_TIME, RMS, Run,
+    THD, THD_NOISE, TIME, Tone, Unit,
+};
 pub use stft::multi_resolution_stft;
 pub use tone::{PRIME_FRAMES, aliasing, coherent_tone, thd, thd_noise, tone_response};
 pub use transform::{SEGMENT_FRAMES, SILENCE_DB, spectrum};
