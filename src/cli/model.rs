@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{Failure, say};
 use crate::audio::{Random, wav};
 use crate::dsp::{Settings, gain_to_db};
+use crate::effect::Effect;
 use crate::neural::engine::{self, MIDDLE, Mode, Network, Voices};
 use crate::neural::{Golden, Info, Model, formats};
 
@@ -52,19 +53,17 @@ pub fn argument() -> Arg {
     Arg::new("model").long("model").value_name("FILE").value_parser(value_parser!(PathBuf)).help("Model for 'neural' to run")
 }
 
-/// The model that `--model` names, set in the settings. It must be held as long as they are used.
-pub fn load(matches: &ArgMatches, settings: &mut Settings) -> Result<Option<Arc<Model>>, Failure> {
+/// Settings with the model that `--model` names.
+pub fn effect(matches: &ArgMatches, settings: Settings) -> Result<Effect, Failure> {
     let algorithm = settings.algorithm();
     let Some(path) = matches.get_one::<PathBuf>("model") else {
         let wrong = || Failure::Usage(format!("--algorithm {0}: no model; expected --model FILE, which {0} runs", algorithm.id));
-        return if algorithm.model { Err(wrong()) } else { Ok(None) };
+        return if algorithm.model { Err(wrong()) } else { Ok(settings.into()) };
     };
     if !algorithm.model {
         return Err(Failure::Usage(format!("--model: {} runs no model; expected an algorithm that does: neural", algorithm.id)));
     }
-    let model = Model::open(path).map_err(Failure::failed)?;
-    settings.set_model(Some(model.key()));
-    Ok(Some(model))
+    Ok(Effect::from(settings).with_model(Model::open(path).map_err(Failure::failed)?))
 }
 
 /// The network that settings choose of a model.

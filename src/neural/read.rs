@@ -56,6 +56,10 @@ impl Model {
         }
         let mut bytes = Vec::new();
         File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes)).map_err(unread)?;
-        Self::read(bytes).map_err(unsound)
+        let mut model = Self::read(bytes).map_err(unsound)?;
+        if let Some(model) = Arc::get_mut(&mut model) {
+            model.path = Some(path.to_owned());
+        }
+        Ok(model)
     }
 }

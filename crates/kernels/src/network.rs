@@ -73,6 +73,11 @@ pub trait Voices: Send {
     fn misses(&self) -> u64 {
         0
     }
+    /// Others in the same state, which go on as these would; nothing if the state is not all here, as on another thread. [control
+    /// thread: allocates]
+    fn duplicate(&self) -> Option<Box<dyn Voices>> {
+        None
+    }
     /// Bytes on the heap beyond the weights. [any thread]
     fn bytes(&self) -> usize;
 }

@@ -101,6 +101,7 @@ impl Packs {
 const STANDING_FRAMES: usize = 2048;
 
 /// The state that silence leaves, with knobs that stand.
+#[derive(Clone)]
 struct Rest {
     /// Values of the knobs.
     knobs: Vec<f32>,
@@ -121,6 +122,7 @@ impl Rest {
 }
 
 /// The state in which a network begins.
+#[derive(Clone)]
 struct Settled {
     /// The channel that silence goes through; nothing where no knob can ask for another state.
     one: Option<Group>,
@@ -238,6 +240,7 @@ impl Packed {
 }
 
 /// A layer's state of one channel.
+#[derive(Clone)]
 enum Start {
     /// Output and own state.
     Recurrent([Vec<f32>; 2]),
@@ -278,6 +281,7 @@ fn single_level(best: Level, units: usize) -> Level {
     if units <= Level::Avx2.lanes() { best.min(Level::Avx2) } else { best }
 }
 
+#[derive(Clone)]
 enum Stage {
     /// Inputs, `[batches][chunk][inputs][width]`, unless the layer before has them in place.
     Recurrent(Aligned, recurrent::State),
@@ -287,6 +291,7 @@ enum Stage {
 }
 
 /// Channels that run together: batches of one, or one batch of some side by side.
+#[derive(Clone)]
 struct Group {
     /// Of recurrent layers and heads.
     level: Level,
@@ -463,6 +468,7 @@ impl Constant {
     }
 }
 
+#[derive(Clone)]
 struct Voices {
     packs: Arc<Packs>,
     precision: Precision,
@@ -531,6 +537,10 @@ impl network::Voices for Voices {
         !self.packs.reaches_behind()
             && self.constant.iter().all(|c| c.frames >= receptive_field)
             && self.groups.iter().all(Group::rests)
+    }
+
+    fn duplicate(&self) -> Option<Box<dyn network::Voices>> {
+        Some(Box::new(self.clone()))
     }
 
     fn bytes(&self) -> usize {
