@@ -8,26 +8,23 @@
 //! use isotherm::{effect::Effect, measure};
 //!
 //! let effect = Effect::from_id("saturator")?.with("drive", 24.0).with("tone", 20_000.0);
-//! let (sound, hz) = measure::tone_response(&effect, 48_000, 1244.0, 1.0)?;
-//! assert!(measure::thd(&sound, 48_000.0, hz) > 0.3);
-//! assert!(measure::aliasing(&sound, 48_000.0, hz) < -95.0);
+//! let tone = measure::tone_response(&effect, 48_000, 1244.0, 1.0)?;
+//! assert!(measure::thd(&tone) > 0.3);
+//! assert!(measure::aliasing(&tone) < -95.0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 pub mod bench;
 mod compare;
-mod measures;
+pub mod measures;
 mod stft;
 mod tone;
 mod transform;
 
 pub use compare::{ErrorToSignal, esr, latency, null_db};
-pub use measures::{
-    ALIASING, Better, DC, ESR, LATENCY, MAX, MEASURES, MEMORY, MR_STFT, Measure, NULL, P50, P99, PEAK, Pair, REAL_TIME, RMS, Run,
-    THD, THD_NOISE, TIME, Tone, Unit,
-};
+pub use measures::{Better, MEASURES, Measure, Pair, Run, Unit};
 pub use stft::multi_resolution_stft;
-pub use tone::{PRIME_FRAMES, aliasing, coherent_tone, thd, thd_noise, tone_response};
+pub use tone::{PRIME_FRAMES, Tone, aliasing, coherent_tone, thd, thd_noise, tone_response};
 pub use transform::{SEGMENT_FRAMES, SILENCE_DB, spectrum};
 
 /// Why a figure of an effect could not be taken.

@@ -5,7 +5,7 @@
 //! append its row.
 
 use super::bench::Figures;
-use super::{ErrorToSignal, aliasing, latency, multi_resolution_stft, thd, thd_noise};
+use super::{ErrorToSignal, Tone, aliasing, latency, multi_resolution_stft, thd, thd_noise};
 use crate::audio::{Audio, AudioError};
 
 /// A row: one figure.
@@ -71,15 +71,6 @@ pub enum Run {
 pub struct Pair<'a> {
     reference: &'a Audio<f32>,
     test: &'a Audio<f32>,
-}
-
-/// What an effect makes of a steady sine, after it has settled.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tone {
-    /// Whole periods, a prime number of frames in all: [`super::tone_response`].
-    pub samples: Vec<f32>,
-    pub sample_rate: f32,
-    pub fundamental_hz: f32,
 }
 
 impl<'a> Pair<'a> {
@@ -249,7 +240,7 @@ pub static THD: Measure = Measure {
     unit: Unit::Percent,
     definition: "Root of the energy of the harmonics from the second up to 20 kHz, by the fundamental (IEC 60268-3).",
     better: Better::Neither,
-    run: Run::Tone(|tone| 100.0 * f64::from(thd(&tone.samples, tone.sample_rate, tone.fundamental_hz))),
+    run: Run::Tone(|tone| 100.0 * f64::from(thd(tone))),
 };
 
 pub static THD_NOISE: Measure = Measure {
@@ -259,7 +250,7 @@ pub static THD_NOISE: Measure = Measure {
     unit: Unit::Percent,
     definition: "Root of the energy of all but the fundamental by that of all, 20 Hz to 20 kHz (AES17).",
     better: Better::Neither,
-    run: Run::Tone(|tone| 100.0 * f64::from(thd_noise(&tone.samples, tone.sample_rate, tone.fundamental_hz))),
+    run: Run::Tone(|tone| 100.0 * f64::from(thd_noise(tone))),
 };
 
 pub static ALIASING: Measure = Measure {
@@ -269,7 +260,7 @@ pub static ALIASING: Measure = Measure {
     unit: Unit::Decibel,
     definition: "Energy of all that is no harmonic of a sine by the energy of its harmonics, above 0 Hz up to 20 kHz, in dB; told apart by a length that is prime.",
     better: Better::Lower,
-    run: Run::Tone(|tone| aliasing(&tone.samples, tone.sample_rate, tone.fundamental_hz).into()),
+    run: Run::Tone(|tone| aliasing(tone).into()),
 };
 
 pub static LATENCY: Measure = Measure {
@@ -344,13 +335,16 @@ pub static MEMORY: Measure = Measure {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{SILENCE_DB, coherent_tone};
+    use super::super::{PRIME_FRAMES, SILENCE_DB, bench, coherent_tone, tone_response};
     use super::*;
+    use crate::algorithm::REGISTRY;
+    use crate::effect::Effect;
+    use crate::render::render;
 
     const RATE: u32 = 48_000;
 
-    fn sine(amplitude: f32) -> Vec<f32> {
-        coherent_tone(RATE as f32, 1000.0, amplitude, super::super::PRIME_FRAMES).0
+    fn samples(amplitude: f32) -> Vec<f32> {
+        coherent_tone(RATE as f32, 1000.0, amplitude, PRIME_FRAMES).samples
     }
 
     fn stereo(left: &[f32], right: &[f32]) -> Audio<f32> {
@@ -369,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_pair_counts_all_channels_and_a_sound_is_no_distance_from_itself() {
-        let (loud, quiet) = (sine(1.0), sine(0.5));
+        let (loud, quiet) = (samples(1.0), samples(0.5));
         let (a, b) = (stereo(&loud, &quiet), stereo(&loud, &loud));
         let pair = Pair::new(&a, &b).unwrap();
         // Half of the right channel's amplitude is missing: 0.25 of a total of 1.25.
@@ -393,19 +387,40 @@ mod tests {
 
     #[test]
     fn rows_give_the_figures_of_their_functions_in_their_unit() {
-        let half = stereo(&sine(0.5), &sine(0.5));
+        let half = stereo(&samples(0.5), &samples(0.5));
         let sound = |row: &Measure| if let Run::Sound(run) = row.run { run(&half) } else { f64::NAN };
         assert_eq!([&PEAK, &RMS, &DC].map(|row| row.text(sound(row))), ["-6.0", "-9.0", "0.000000"]);
-        let clipped: Vec<f32> = sine(2.0).iter().map(|x| x.clamp(-1.0, 1.0)).collect();
-        let fundamental_hz = coherent_tone(RATE as f32, 1000.0, 1.0, super::super::PRIME_FRAMES).1;
-        let tone = Tone { samples: clipped.clone(), sample_rate: RATE as f32, fundamental_hz };
+        let sine = coherent_tone(RATE as f32, 1000.0, 2.0, PRIME_FRAMES);
+        let tone = Tone { samples: sine.samples.iter().map(|x| x.clamp(-1.0, 1.0)).collect(), ..sine };
         let of = |row: &Measure| if let Run::Tone(run) = row.run { run(&tone) } else { f64::NAN };
-        assert!((of(&THD) - 100.0 * f64::from(thd(&clipped, RATE as f32, fundamental_hz))).abs() < 1e-9 && of(&THD) > 1.0);
+        assert!((of(&THD) - 100.0 * f64::from(thd(&tone))).abs() < 1e-9 && of(&THD) > 1.0);
         assert!(of(&THD_NOISE) > of(&THD) * 0.9 && of(&ALIASING) < -30.0);
         let Run::Impulse(run) = LATENCY.run else { panic!("{:?}", LATENCY.run) };
         assert_eq!(LATENCY.text(run(&[0.0, 0.1, -0.9])), "2");
         let figures = Figures { ns_per_sample: 1.0, rtf: 0.5, p50_us: 2.0, p99_us: 3.0, max_us: 4.0, bytes: 5 };
         let costs: Vec<String> = MEASURES.iter().filter_map(|row| Some(row.text(row.cost(&figures)?))).collect();
         assert_eq!(costs, ["1.00", "0.50000", "2.00", "3.00", "4.00", "5"]);
+    }
+    #[test]
+    fn every_effect_has_a_figure_in_every_row_that_needs_an_effect() {
+        for algorithm in REGISTRY {
+            let effect = Effect::new(algorithm);
+            let tone = tone_response(&effect, RATE, 1000.0, 0.5).unwrap();
+            let mut impulse = vec![0.0; 4000];
+            impulse[0] = 1.0;
+            let response = render(&effect, &Audio::from_mono(RATE, &impulse).unwrap()).unwrap();
+            let figures = bench::measure(&effect, RATE as f32, 1, 64, bench::Length::Blocks(100)).unwrap();
+            for row in MEASURES {
+                let figure = match row.run {
+                    Run::Pair(_) | Run::Sound(_) => continue,
+                    Run::Tone(run) => run(&tone),
+                    Run::Impulse(run) => run(response.channel(0)),
+                    Run::Cost(run) => run(&figures),
+                };
+                assert!(figure.is_finite(), "{} of {}: {figure}", row.id, algorithm.id);
+                // The latency is cut off by then.
+                assert!(row.id != LATENCY.id || figure < 100.0, "{} of {}: {figure}", row.id, algorithm.id);
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The demo's figures as a table for eyes, as Markdown and as JSON.
 
-use isotherm::measure;
+use isotherm::measure::measures;
 use serde_json::{Value, json};
 
 /// The lowest level that is written as a number, in dB.
@@ -27,9 +27,9 @@ const HEADS: [&str; 10] = [
     "Sound",
     "Algorithm",
     "Setting",
-    measure::RMS.head,
-    measure::PEAK.head,
-    measure::THD.head,
+    measures::RMS.head,
+    measures::PEAK.head,
+    measures::THD.head,
     "THD dB",
     "Latency (impulse)",
     "ns/sample/channel",
@@ -46,7 +46,7 @@ impl Row {
             self.setting.clone(),
             db(self.rms_db),
             db(self.peak_db),
-            measure::THD.text(100.0 * self.thd),
+            measures::THD.text(100.0 * self.thd),
             db(20.0 * self.thd.log10()),
             format!("{} ({})", self.latency_frames, self.impulse_frames.map_or("none".into(), |frames| frames.to_string())),
             format!("{:.2}", self.nanoseconds_per_sample),
@@ -59,11 +59,11 @@ impl Row {
             "sound": self.sound,
             "algorithm": self.algorithm,
             "setting": self.setting,
-            measure::RMS.id: number(self.rms_db),
-            measure::PEAK.id: number(self.peak_db),
+            measures::RMS.id: number(self.rms_db),
+            measures::PEAK.id: number(self.peak_db),
             "thd_ratio": number(self.thd),
             "latency_frames": self.latency_frames,
-            measure::LATENCY.id: self.impulse_frames,
+            measures::LATENCY.id: self.impulse_frames,
             "nanoseconds_per_sample_and_channel": number(self.nanoseconds_per_sample),
             "times_real_time": number(self.times_real_time),
             "wav": self.wav,

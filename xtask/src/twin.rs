@@ -6,7 +6,8 @@ use isotherm::algorithm::find;
 use isotherm::audio::Audio;
 use isotherm::dsp::{Parameter, Settings};
 use isotherm::effect::Effect;
-use isotherm::measure::{ESR, Measure, NULL, Pair, bench};
+use isotherm::measure::measures::{ESR, NULL};
+use isotherm::measure::{Measure, Pair, bench};
 use isotherm::neural::Model;
 use serde_json::{Value, json};
 
