@@ -15,11 +15,11 @@ pub mod ui;
 #[cfg(feature = "desk")]
 pub mod desk;
 pub mod listen;
-pub mod render;
 #[cfg(feature = "measure")]
 pub mod measure;
 #[cfg(feature = "record")]
 pub mod record;
+pub mod render;
 pub mod slots;
 #[cfg(feature = "train")]
 pub mod train;

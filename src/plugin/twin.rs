@@ -244,7 +244,8 @@ impl Shared {
             if let Err(error) = lower_priority() {
                 nice_error!("the training's thread keeps its priority: {error:?}");
             }
-            let found = catch_unwind(AssertUnwindSafe(|| shared.follow_training(&settings.into(), sample_rate, plan, &name, &note)));
+            let found =
+                catch_unwind(AssertUnwindSafe(|| shared.follow_training(&settings.into(), sample_rate, plan, &name, &note)));
             let stage = match found {
                 Ok(Ok(Some(twin))) => return shared.finish_training(twin, name, note, size),
                 Ok(Ok(None)) => TwinStage::Idle,

@@ -104,7 +104,7 @@ fn a_twin_plays_in_slot_b_what_slot_a_plays_and_comes_back_with_the_state() {
     }
     let shared_now = shared.upgrade().unwrap();
     assert!(shared_now.training.view().arrived);
-    until("the model", || !shared_now.models[1].view().loading && shared_now.models[1].key().is_some());
+    until("the model", || !shared_now.models[1].view().loading && shared_now.models[1].id().is_some());
     assert_eq!(shared_now.models[1].view().model.unwrap().name, name);
     // In slot B is what slot B plays, whoever sets it to what.
     let is_placed = || matches!(shared_now.twin_view().stage, TwinStage::Done { placed: true, .. });
