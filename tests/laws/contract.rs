@@ -16,25 +16,21 @@ use isotherm::slots::{Heard, Slots};
 const RATES: [f32; 5] = [8_000.0, 44_100.0, 48_000.0, 96_000.0, 192_000.0];
 const CHANNELS: [usize; 3] = [1, 2, 32];
 
-/// SplitMix64 (Steele et al., OOPSLA 2014): a seed is all there is to note.
-struct Random(u64);
+/// What the laws are tried with: a seed is all there is to note.
+struct Random(isotherm::audio::Random);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
+    fn new(seed: u64) -> Self {
+        Self(isotherm::audio::Random::new(seed))
     }
 
     fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
+        (self.0.bits() % n as u64) as usize
     }
 
     /// 0 to 1.
     fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1 << 24) as f32
+        (self.0.bits() >> 40) as f32 / (1 << 24) as f32
     }
 
     fn noise(&mut self, channels: usize, frames: usize, amplitude: f32) -> Sound {
@@ -171,7 +167,7 @@ fn sine(hz: f64, sample_rate: f32, amplitude: f32, frames: usize) -> Vec<f32> {
 /// `ISOTHERM_SEED=n` draws others.
 fn cases(seed: u64, each: usize, mut law: impl FnMut(&Effect, f32, usize, &mut Random, &str)) {
     let other: u64 = std::env::var("ISOTHERM_SEED").map_or(0, |n| n.parse().expect("ISOTHERM_SEED is a number"));
-    let mut random = Random(seed ^ (other << 32));
+    let mut random = Random::new(seed ^ (other << 32));
     for base in bases() {
         // Models share what is tried: one processor plays them all.
         let each = if double(&base).is_some() { each.div_ceil(3) } else { each };
@@ -179,11 +175,11 @@ fn cases(seed: u64, each: usize, mut law: impl FnMut(&Effect, f32, usize, &mut R
             for k in 0..=each {
                 let channels = CHANNELS[(r + k) % 3];
                 let effect = if k == 0 { base.clone() } else { random.effect(&base) };
-                let seed = random.next();
+                let seed = random.0.bits();
                 let what = format!("{}, seed {seed:#x}, {channels} channels at {rate} Hz, {effect:?}", name(&base));
                 // Drawn all the same, so that each rate has its seeds with any features.
                 if plays(&base, rate) {
-                    law(&effect, rate, channels, &mut Random(seed), &what);
+                    law(&effect, rate, channels, &mut Random::new(seed), &what);
                 }
             }
         }
@@ -460,7 +456,7 @@ fn departs(sound: &Sound, before_dc: f32) -> Option<(usize, usize, f32)> {
 
 #[test]
 fn silence_gives_a_constant_from_the_first_frame_on_wherever_the_knobs_stand() {
-    let mut random = Random(0x51e7ce);
+    let mut random = Random::new(0x51e7ce);
     let mut turn = 0;
     for base in bases() {
         let row = base.algorithm();
@@ -515,7 +511,7 @@ fn silence_gives_a_constant_from_the_first_frame_on_wherever_the_knobs_stand() {
 
 #[test]
 fn with_its_dc_blocker_every_algorithm_makes_silence_of_silence() {
-    let mut random = Random(0xdcb);
+    let mut random = Random::new(0xdcb);
     let mut offsets = 0;
     for base in bases().filter(|b| b.settings.index("dc_blocker").is_some()) {
         for effect in [base.clone(), random.effect(&base), random.effect(&base)] {
@@ -545,7 +541,7 @@ fn our_model_with_a_knob_begins_without_a_burst_wherever_it_stands() {
             if fresh {
                 processor = prepared(&effect, 48_000.0, 1);
             } else {
-                run(&mut *processor, &mut Random(5).noise(1, 3000, 1.0), 0, 3000);
+                run(&mut *processor, &mut Random::new(5).noise(1, 3000, 1.0), 0, 3000);
                 processor.reset();
                 processor.set(effect.settings.index("knob_1").unwrap(), knob);
             }
@@ -592,7 +588,7 @@ impl Taps for Subnormal {
 
 #[test]
 fn no_subnormal_number_leaves_the_slots_in_bypass_through_a_dip_or_through_a_tap() {
-    let mut random = Random(0xf1a5);
+    let mut random = Random::new(0xf1a5);
     let all: Vec<Effect> = bases_at_48_khz().collect();
     for _ in 0..60 {
         let effect = [(); 2].map(|()| {
@@ -717,7 +713,7 @@ fn skipping_a_constant_leaves_what_processing_it_leaves() {
 #[test]
 fn skipping_silence_leaves_each_glide_where_processing_it_leaves_it() {
     let rate = 48_000.0;
-    let after = Random(7).noise(1, 2000, 1.0);
+    let after = Random::new(7).noise(1, 2000, 1.0);
     for base in bases_at_48_khz().flat_map(|base| [structures(&base), vec![straight(&base)]].concat()) {
         let row = base.algorithm();
         for index in ramped(row) {
@@ -831,7 +827,7 @@ fn wet_and_dry_stay_in_phase_for_every_structure() {
 fn the_dry_path_is_the_input_late_by_the_latency() {
     for effect in bases_at_48_khz().flat_map(|base| structures(&base)) {
         let mut processor = prepared(&effect.with("mix", 0.0), 48_000.0, 1);
-        let input = Random(3).noise(1, 1000, 1.0).remove(0);
+        let input = Random::new(3).noise(1, 1000, 1.0).remove(0);
         let out = mono(&mut *processor, &input);
         let late = processor.latency();
         assert_eq!(out[late..], input[..1000 - late], "{effect:?}");
@@ -865,7 +861,7 @@ fn place(row: &'static Algorithm, index: usize, part: f32) -> f32 {
 #[test]
 fn every_ramped_parameter_sweeps_end_to_end_without_a_click() {
     let (rate, hz, amplitude) = (48_000.0, 110.0, 0.5);
-    let mut random = Random(0xc11c);
+    let mut random = Random::new(0xc11c);
     let (mut found, mut worst) = (Vec::new(), 0.0f32);
     for base in bases_at_48_khz().filter(is_sane) {
         let row = base.algorithm();
@@ -946,7 +942,7 @@ fn the_tone_filter_stays_under_nyquist_at_a_low_rate() {
     for slope in [0.0, 1.0] {
         for tone in [3000.0, 3999.0, 4000.0, 8000.0, 19_999.0] {
             let effect = saturator().with("tone", tone).with("slope", slope).with("oversampling", 0.0);
-            let out = mono(&mut *prepared(&effect, 8000.0, 1), &Random(9).noise(1, 8000, 1.0)[0]);
+            let out = mono(&mut *prepared(&effect, 8000.0, 1), &Random::new(9).noise(1, 8000, 1.0)[0]);
             assert!(out.iter().all(|y| y.abs() < 2.0), "{tone} Hz, slope {slope}");
             // What is well below the cut-off passes.
             let effect = effect.with("compensation", 0.0).with("drive", 0.0);

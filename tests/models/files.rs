@@ -21,19 +21,15 @@ use isotherm::neural::{Loaded, Model};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// SplitMix64 (Steele et al., OOPSLA 2014).
-struct Random(u64);
+/// What models are made of here.
+struct Random(isotherm::audio::Random);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
+    fn new(seed: u64) -> Self {
+        Self(isotherm::audio::Random::new(seed))
     }
     fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
+        (self.0.bits() % n as u64) as usize
     }
     /// `least` to `most`.
     fn from(&mut self, least: usize, most: usize) -> usize {
@@ -43,7 +39,7 @@ impl Random {
         self.below(2) == 0
     }
     fn weight(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
+        (self.0.bits() >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
     fn weights(&mut self, n: usize) -> Vec<f32> {
         (0..n).map(|_| self.weight()).collect()

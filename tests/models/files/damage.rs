@@ -4,14 +4,14 @@ use super::*;
 
 /// Files of every kind, small.
 fn seeds() -> Vec<String> {
-    let mut random = Random(20);
+    let mut random = Random::new(20);
     let (_, dense) = keras_dense(&mut random, 1, 1);
     let lstm = random_lstm(&mut random, 1, 2);
     let head = random.conv(2, 1, 1, 1, 1, true);
     let (_, mut slim) = old_wavenet(&mut random);
     slim["config"]["layers"][0]["slimmable"] =
         json!({"method": "slice_channels_uniform", "kwargs": {"allowed_channels": [1, 3]}});
-    let (_, wavenet) = random_wavenet(&mut Random(21), 1, 0);
+    let (_, wavenet) = random_wavenet(&mut Random::new(21), 1, 0);
     let conv_net = json!({"channels": 1, "dilations": [1, 2], "batchnorm": true, "activation": "ReLU"});
     let container = json!({"submodels": [{"max_value": 1, "model": lstm_file(std::slice::from_ref(&lstm), &head)}]});
     [

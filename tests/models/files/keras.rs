@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_keras_lstm_is_read_as_it_is_written_with_gains_skip_and_batch() {
-    let mut random = Random(11);
+    let mut random = Random::new(11);
     let lstm = Lstm { h0: vec![0.0; 5], c0: vec![0.0; 5], ..random_lstm(&mut random, 1, 5) };
     let (dense, dense_json) = keras_dense(&mut random, 5, 1);
     let layer = json!({
@@ -45,7 +45,7 @@ fn a_keras_lstm_is_read_as_it_is_written_with_gains_skip_and_batch() {
 
 #[test]
 fn a_keras_grus_gates_z_r_h_are_read_as_r_z_n() {
-    let mut random = Random(12);
+    let mut random = Random::new(12);
     let gru = Gru {
         inputs: 2,
         hidden: 3,
@@ -74,7 +74,7 @@ fn a_keras_grus_gates_z_r_h_are_read_as_r_z_n() {
 
 #[test]
 fn keras_convolutions_activations_and_normalisations_are_folded_into_few_layers() {
-    let mut random = Random(13);
+    let mut random = Random::new(13);
     let conv = random.conv(4, 6, 3, 2, 2, true);
     let (dense, mut first) = keras_dense(&mut random, 1, 4);
     first["activation"] = json!("tanh");
@@ -119,7 +119,7 @@ fn keras_convolutions_activations_and_normalisations_are_folded_into_few_layers(
 
 #[test]
 fn what_keras_can_say_and_this_engine_cannot_run_is_refused_with_the_field() {
-    let (_, dense) = keras_dense(&mut Random(14), 1, 1);
+    let (_, dense) = keras_dense(&mut Random::new(14), 1, 1);
     let file = json!({"in_shape": [null, null, 1], "layers": [dense]});
     for (pointer, value, expected) in [
         (
@@ -141,7 +141,7 @@ fn what_keras_can_say_and_this_engine_cannot_run_is_refused_with_the_field() {
         let found = error(changed(&file, pointer, value).to_string().as_bytes());
         assert!(found.starts_with(expected), "{found}\n{expected}");
     }
-    let two = keras_dense(&mut Random(14), 1, 2).1;
+    let two = keras_dense(&mut Random::new(14), 1, 2).1;
     let found = error(json!({"in_shape": [1], "layers": [two]}).to_string().as_bytes());
     assert_eq!(found, "layers[0]: 2 outputs of the last layer; expected 1");
 }

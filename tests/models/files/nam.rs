@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn every_option_of_a_nam_wavenet_is_read_as_it_is_written() {
     for seed in 0..400 {
-        let (wavenet, file) = random_wavenet(&mut Random(seed), 1, 0);
+        let (wavenet, file) = random_wavenet(&mut Random::new(seed), 1, 0);
         let loaded = read(&file);
         assert_eq!(loaded.info.format, "nam");
         let count = |file: &Value| file["weights"].as_array().expect("weights").len();
@@ -17,7 +17,7 @@ fn every_option_of_a_nam_wavenet_is_read_as_it_is_written() {
 
 #[test]
 fn a_wavenet_in_the_form_of_0_5_is_read_and_its_last_weight_is_the_scale() {
-    let (wavenet, file) = old_wavenet(&mut Random(1));
+    let (wavenet, file) = old_wavenet(&mut Random::new(1));
     assert_eq!(only(read(&file)), Architecture::WaveNet(Box::new(wavenet)));
 }
 
@@ -31,7 +31,7 @@ fn a_linear_models_first_weight_is_on_the_newest_sample() {
 
 #[test]
 fn a_nam_lstm_is_read_as_it_is_written() {
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     for layers in 1..4 {
         let hidden = random.from(1, 9);
         let lstms: Vec<Lstm> = (0..layers).map(|i| random_lstm(&mut random, if i == 0 { 1 } else { hidden }, hidden)).collect();
@@ -44,7 +44,7 @@ fn a_nam_lstm_is_read_as_it_is_written() {
 
 #[test]
 fn a_conv_net_without_batch_normalisation_is_read_as_it_is_written() {
-    let mut random = Random(4);
+    let mut random = Random::new(4);
     let mut weights = Vec::new();
     let mut layers = Vec::new();
     for (inputs, dilation) in [(1, 1), (4, 2), (4, 64)] {
@@ -61,7 +61,7 @@ fn a_conv_net_without_batch_normalisation_is_read_as_it_is_written() {
 
 #[test]
 fn batch_normalisation_folded_in_gives_what_it_gives_behind() {
-    let mut random = Random(5);
+    let mut random = Random::new(5);
     let conv = random.conv(1, 4, 2, 3, 1, false);
     let [mean, gamma, beta] = std::array::from_fn(|_| random.weights(4));
     let variance: Vec<f32> = random.weights(4).iter().map(|w| w.abs() + 0.1).collect();
@@ -86,7 +86,7 @@ fn batch_normalisation_folded_in_gives_what_it_gives_behind() {
 
 #[test]
 fn metadata_are_read_and_what_a_file_does_not_say_is_absent() {
-    let mut file = old_wavenet(&mut Random(6)).1;
+    let mut file = old_wavenet(&mut Random::new(6)).1;
     let bare = read(&file).info;
     assert_eq!((bare.sample_rate, bare.sample_rate_given, bare.loudness_db, bare.name), (48_000.0, false, None, None));
     file["sample_rate"] = json!(44100);
@@ -113,7 +113,7 @@ fn metadata_are_read_and_what_a_file_does_not_say_is_absent() {
 #[test]
 fn versions_from_0_5_0_to_0_7_are_read_and_others_refused() {
     let file = |version: Value| {
-        let mut file = old_wavenet(&mut Random(6)).1;
+        let mut file = old_wavenet(&mut Random::new(6)).1;
         file["version"] = version;
         file.to_string()
     };
@@ -129,10 +129,10 @@ fn versions_from_0_5_0_to_0_7_are_read_and_others_refused() {
 
 #[test]
 fn a_container_holds_its_submodels_smallest_first() {
-    let small = random_lstm(&mut Random(7), 1, 2);
-    let mut first = lstm_file(&[small], &Random(8).conv(2, 1, 1, 1, 1, true));
+    let small = random_lstm(&mut Random::new(7), 1, 2);
+    let mut first = lstm_file(&[small], &Random::new(8).conv(2, 1, 1, 1, 1, true));
     first["metadata"] = json!({"loudness": -24.0});
-    let (wavenet, mut second) = old_wavenet(&mut Random(9));
+    let (wavenet, mut second) = old_wavenet(&mut Random::new(9));
     second["metadata"] = json!({"loudness": -26.5, "name": "Large"});
     let submodels = json!([{"max_value": 0.5, "model": first}, {"max_value": 1.0, "model": second}]);
     let file = nam("SlimmableContainer", json!({"submodels": submodels}), &[]);

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_nam_file_with_one_wrong_field_is_an_error_that_names_it() {
-    let (_, file) = old_wavenet(&mut Random(17));
+    let (_, file) = old_wavenet(&mut Random::new(17));
     let count = file["weights"].as_array().unwrap().len();
     let mut more = file["weights"].clone();
     more.as_array_mut().unwrap().push(json!(0.5));
@@ -114,7 +114,7 @@ fn a_nam_file_with_one_wrong_field_is_an_error_that_names_it() {
         let found = array(key, value);
         assert!(found.starts_with(expected), "{key}: {found}\nexpected {expected}");
     }
-    let stereo = random_wavenet(&mut Random(2), 2, 1).1;
+    let stereo = random_wavenet(&mut Random::new(2), 2, 1).1;
     assert_eq!(error(stereo.to_string().as_bytes()), "config: 2 outputs; expected 1");
     for (key, value) in [("in_channels", json!(2)), ("in_channels", json!(0))] {
         let mut file = file.clone();
@@ -160,11 +160,11 @@ fn shapes_that_would_need_terabytes_are_refused_before_anything_is_allocated() {
     assert_eq!(error(file.to_string().as_bytes()), "the file: a model of 32773 MiB or more; expected at most 1024 MiB");
     // Few weights, but what every channel would keep of wide layers without any is 51 GB.
     let wide = 65_536;
-    let mut layers = vec![keras_dense(&mut Random(1), 1, wide).1];
+    let mut layers = vec![keras_dense(&mut Random::new(1), 1, wide).1];
     layers.extend(
         (0..254).map(|_| json!({"type": "activation", "activation": "tanh", "shape": [null, null, wide], "weights": []})),
     );
-    layers.push(keras_dense(&mut Random(2), wide, 1).1);
+    layers.push(keras_dense(&mut Random::new(2), wide, 1).1);
     let found = error(json!({"in_shape": [null, null, 1], "layers": layers}).to_string().as_bytes());
     assert!(found.ends_with("MiB or more; expected at most 1024 MiB"), "{found}");
     // Short enough to be stored, and far too long to be prewarmed.
@@ -181,7 +181,7 @@ fn shapes_that_would_need_terabytes_are_refused_before_anything_is_allocated() {
 
 #[test]
 fn models_in_models_end_somewhere() {
-    let (_, plain) = old_wavenet(&mut Random(18));
+    let (_, plain) = old_wavenet(&mut Random::new(18));
     let mut nested = plain.clone();
     for _ in 0..20 {
         let mut outer = plain.clone();
@@ -200,7 +200,7 @@ fn models_in_models_end_somewhere() {
 
 #[test]
 fn a_recurrent_condition_model_is_refused() {
-    let mut random = Random(22);
+    let mut random = Random::new(22);
     let (_, mut file) = old_wavenet(&mut random);
     let lstm = random_lstm(&mut random, 1, 2);
     file["config"]["condition_dsp"] = lstm_file(&[lstm], &random.conv(2, 1, 1, 1, 1, true));
@@ -210,7 +210,7 @@ fn a_recurrent_condition_model_is_refused() {
 
 #[test]
 fn hostile_json_is_an_error() {
-    let (_, file) = old_wavenet(&mut Random(19));
+    let (_, file) = old_wavenet(&mut Random::new(19));
     let text = file.to_string();
     for (bytes, part) in [
         (text.replacen("\"weights\"", "\"weights\": [1], \"weights\"", 1).into_bytes(), "the key 'weights' twice"),

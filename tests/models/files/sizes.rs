@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_slimmable_wavenet_has_the_first_channels_of_everything() {
     // One array of 4 channels, two layers; the second gated.
-    let mut random = Random(10);
+    let mut random = Random::new(10);
     let full = LayerArray {
         rechannel: random.conv(1, 4, 1, 1, 1, false),
         layers: [4, 8]
@@ -86,7 +86,7 @@ fn a_slimmable_wavenet_has_the_first_channels_of_everything() {
 
 #[test]
 fn the_sizes_of_a_slimmable_wavenet_play_whatever_its_arrays_add_up() {
-    let mut random = Random(12);
+    let mut random = Random::new(12);
     // The second array has 8 channels, of which its layers add up 4 or, behind a head1x1, 3.
     for head1x1 in [None, Some(3)] {
         let accumulated = head1x1.unwrap_or(4);

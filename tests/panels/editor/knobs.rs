@@ -1,5 +1,7 @@
 //! Knobs: gestures, text, keys, the wheel, tooltips.
 
+use isotherm::audio::Random;
+
 use super::*;
 
 fn drag(harness: &mut Harness<'_, State>, name: &str, up: &[f32]) {
@@ -269,21 +271,17 @@ fn a_tooltip_says_what_a_parameter_does_its_range_and_how_it_changes() {
 #[test]
 fn gestures_never_nest_whatever_the_hands_do() {
     for seed in 0..8_u64 {
-        // Knuth's linear congruential generator, MMIX.
-        let mut state = seed;
-        let mut random = |below: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) % below
-        };
+        let mut source = Random::new(seed);
+        let mut random = |below: usize| source.below(below);
         let mut harness = window();
         for _ in 0..1000 {
-            let at = pos2(random(u64::from(SIZE.0)) as f32, random(u64::from(SIZE.1)) as f32);
+            let at = pos2(random(SIZE.0 as usize) as f32, random(SIZE.1 as usize) as f32);
             match random(9) {
                 0..=2 => harness.hover_at(at),
                 3 | 4 => harness.drag_at(at),
                 5 => harness.drop_at(at),
                 6 => wheel(&harness, random(3) as f32 - 1.0),
-                7 => harness.key_press([Key::Tab, Key::ArrowUp, Key::Enter, Key::Escape, Key::Num7][random(5) as usize]),
+                7 => harness.key_press([Key::Tab, Key::ArrowUp, Key::Enter, Key::Escape, Key::Num7][random(5)]),
                 _ => {
                     harness.state_mut().snapshot.blind = if random(8) == 0 { BlindView::Hidden } else { BlindView::Off };
                     harness.state_mut().desk.values.borrow_mut().remove(&Control::Blind);
