@@ -7,10 +7,29 @@ use nice_plug::prelude::*;
 
 use super::workshop::{Orders, RECORD};
 use crate::algorithm::REGISTRY;
-use crate::dsp::{Algorithm, Change, Kind, Parameter, Scale, Settings};
+use crate::dsp::{Algorithm, Change, Kind, Parameter, Settings};
 
 /// Names of the slots.
 pub const SLOTS: [&str; 2] = ["A", "B"];
+
+/// Hosts have each value where knobs have it.
+impl FloatMapping for Parameter {
+    fn min(&self) -> f32 {
+        self.range().0
+    }
+
+    fn max(&self) -> f32 {
+        self.range().1
+    }
+
+    fn normalize(&self, plain: f32) -> f32 {
+        self.position(plain)
+    }
+
+    fn unnormalize(&self, normalized: f32) -> f32 {
+        self.value_at(normalized)
+    }
+}
 
 /// A parameter that the host knows, whatever its type.
 pub enum Knob {
@@ -25,16 +44,8 @@ impl Knob {
         let structural = parameter.change == Change::Structural;
         let orders = orders.clone();
         match parameter.kind {
-            Kind::Float { min, max, default, scale, .. } => {
-                let range = match scale {
-                    Scale::Linear => FloatRange::Linear { min, max },
-                    // Skewed so that the geometric mean lies in the middle.
-                    Scale::Logarithmic => {
-                        let middle = ((min * max).sqrt() - min) / (max - min);
-                        FloatRange::Skewed { min, max, factor: 0.5f32.ln() / middle.ln() }
-                    }
-                };
-                let knob = FloatParam::new(name, default, range)
+            Kind::Float { default, .. } => {
+                let knob = FloatParam::new(name, default, FloatRange::Custom(parameter))
                     .with_unit(parameter.unit().suffix())
                     .with_value_to_string(Arc::new(move |v| parameter.text(v)))
                     .with_string_to_value(Arc::new(move |text| parameter.parse(text).ok()));
@@ -232,11 +243,16 @@ mod tests {
         for (row, knobs) in REGISTRY.iter().zip(&bank.slots[0].rows) {
             for (p, knob) in row.parameters.iter().zip(knobs) {
                 let (min, max) = p.range();
-                let travel = |share: f32| match p.kind {
-                    Kind::Float { scale: Scale::Logarithmic, .. } => min * (max / min).powf(share),
-                    _ => p.clamp(min + share * (max - min)),
-                };
-                let values = (0..=200).map(|i| travel(i as f32 / 200.0)).chain([p.default(), min, max, min.ceil(), 8.0, 4000.0]);
+                // As they are typed, and as a knob has them.
+                let typed = (0..=200).map(|i| min + i as f32 / 200.0 * (max - min));
+                let values = typed.chain((0..=200).map(|i| p.value_at(i as f32 / 200.0))).chain([
+                    p.default(),
+                    min,
+                    max,
+                    min.ceil(),
+                    8.0,
+                    4000.0,
+                ]);
                 for value in values.map(|v| p.clamp(v)) {
                     let pointer = knob.pointer();
                     // SAFETY: the bank that it points into lives.
@@ -249,12 +265,30 @@ mod tests {
                     assert_eq!(p.is_default(back), p.is_default(value), "{} {}", row.id, p.id);
                 }
                 // A hundred times finer than a hand turns a knob.
-                for (a, b) in (0..2000).map(|i| (travel(i as f32 / 2000.0), travel((i + 1) as f32 / 2000.0))) {
+                for (a, b) in (0..2000).map(|i| (p.value_at(i as f32 / 2000.0), p.value_at((i + 1) as f32 / 2000.0))) {
                     assert!(a == b || !p.is_same(a, b), "{} {}: {a} and {b}", row.id, p.id);
                 }
             }
         }
         assert!(inexact > 100, "{inexact} values are changed on their way");
+    }
+
+    #[test]
+    fn a_host_and_a_knob_have_each_value_at_the_same_place() {
+        let bank = Bank::new(&Arc::default());
+        for (row, knobs) in bank.slots.iter().flat_map(|slot| REGISTRY.iter().zip(&slot.rows)) {
+            for (p, knob) in row.parameters.iter().zip(knobs) {
+                let pointer = knob.pointer();
+                // SAFETY: the bank that it points into lives.
+                let (to_value, to_position) =
+                    unsafe { (|at| pointer.preview_plain(at), |value| pointer.preview_normalized(value)) };
+                for position in [0.0, 0.25, 0.5, 0.75, 1.0] {
+                    let value = p.value_at(position);
+                    assert_eq!(to_value(position), value, "{} {} at {position}", row.id, p.id);
+                    assert_eq!(to_position(value), p.position(value), "{} {} at {value}", row.id, p.id);
+                }
+            }
+        }
     }
 
     #[test]

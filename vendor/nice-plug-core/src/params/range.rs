@@ -24,6 +24,21 @@ pub enum FloatRange {
     },
     /// A reversed range that goes from high to low instead of from low to high.
     Reversed(&'static FloatRange),
+    /// A range with a mapping of its own.
+    Custom(&'static dyn FloatMapping),
+}
+
+/// Maps a floating point parameter's plain values to `[0, 1]` and back, for [`FloatRange::Custom`]. Both directions must rise
+/// and may be called on the audio thread.
+pub trait FloatMapping: std::fmt::Debug + Sync {
+    /// The smallest plain value, which is mapped to 0.
+    fn min(&self) -> f32;
+    /// The largest plain value, which is mapped to 1.
+    fn max(&self) -> f32;
+    /// Normalize a plain value, clamped to the range.
+    fn normalize(&self, plain: f32) -> f32;
+    /// Unnormalize a value in `[0, 1]`.
+    fn unnormalize(&self, normalized: f32) -> f32;
 }
 
 /// A distribution for an integer parameter's range. All range endpoints are inclusive. Only linear
@@ -104,6 +119,7 @@ impl FloatRange {
                 }
             }
             FloatRange::Reversed(range) => 1.0 - range.normalize(plain),
+            FloatRange::Custom(mapping) => mapping.normalize(plain),
         }
     }
 
@@ -136,6 +152,7 @@ impl FloatRange {
                 (skewed_proportion * (max - min)) + min
             }
             FloatRange::Reversed(range) => range.unnormalize(1.0 - normalized),
+            FloatRange::Custom(mapping) => mapping.unnormalize(normalized),
         }
     }
 
@@ -146,51 +163,52 @@ impl FloatRange {
         // This one's slightly more involved than the integer version. We'll split the normalized
         // range up into 50 segments, but if `self.step_size` would cause the range to be devided
         // into less than 50 segments then we'll use that.
-        match self {
+        let (min, max) = match self {
             FloatRange::Linear { min, max }
             | FloatRange::Skewed { min, max, .. }
-            | FloatRange::SymmetricalSkewed { min, max, .. } => {
-                let normalized_naive_step_size = if finer { 0.005 } else { 0.02 };
-                let naive_step =
-                    self.unnormalize(self.normalize(from) - normalized_naive_step_size);
+            | FloatRange::SymmetricalSkewed { min, max, .. } => (*min, *max),
+            FloatRange::Custom(mapping) => (mapping.min(), mapping.max()),
+            FloatRange::Reversed(range) => return range.next_step(from, step_size, finer),
+        };
 
-                match step_size {
-                    // Use the naive step size if it is larger than the configured step size
-                    Some(step_size) if (naive_step - from).abs() > step_size => {
-                        self.snap_to_step(naive_step, step_size)
-                    }
-                    Some(step_size) => from - step_size,
-                    None => naive_step,
-                }
-                .clamp(*min, *max)
+        let normalized_naive_step_size = if finer { 0.005 } else { 0.02 };
+        let naive_step = self.unnormalize(self.normalize(from) - normalized_naive_step_size);
+
+        match step_size {
+            // Use the naive step size if it is larger than the configured step size
+            Some(step_size) if (naive_step - from).abs() > step_size => {
+                self.snap_to_step(naive_step, step_size)
             }
-            FloatRange::Reversed(range) => range.next_step(from, step_size, finer),
+            Some(step_size) => from - step_size,
+            None => naive_step,
         }
+        .clamp(min, max)
     }
 
     /// The range's next discrete step from a certain value with a certain step size. If the step
     /// size is not set, then the normalized range is split into 100 segments instead.
     pub fn next_step(&self, from: f32, step_size: Option<f32>, finer: bool) -> f32 {
         // See above
-        match self {
+        let (min, max) = match self {
             FloatRange::Linear { min, max }
             | FloatRange::Skewed { min, max, .. }
-            | FloatRange::SymmetricalSkewed { min, max, .. } => {
-                let normalized_naive_step_size = if finer { 0.005 } else { 0.02 };
-                let naive_step =
-                    self.unnormalize(self.normalize(from) + normalized_naive_step_size);
+            | FloatRange::SymmetricalSkewed { min, max, .. } => (*min, *max),
+            FloatRange::Custom(mapping) => (mapping.min(), mapping.max()),
+            FloatRange::Reversed(range) => return range.previous_step(from, step_size, finer),
+        };
 
-                match step_size {
-                    Some(step_size) if (naive_step - from).abs() > step_size => {
-                        self.snap_to_step(naive_step, step_size)
-                    }
-                    Some(step_size) => from + step_size,
-                    None => naive_step,
-                }
-                .clamp(*min, *max)
+        let normalized_naive_step_size = if finer { 0.005 } else { 0.02 };
+        let naive_step = self.unnormalize(self.normalize(from) + normalized_naive_step_size);
+
+        match step_size {
+            // Use the naive step size if it is larger than the configured step size
+            Some(step_size) if (naive_step - from).abs() > step_size => {
+                self.snap_to_step(naive_step, step_size)
             }
-            FloatRange::Reversed(range) => range.previous_step(from, step_size, finer),
+            Some(step_size) => from + step_size,
+            None => naive_step,
         }
+        .clamp(min, max)
     }
 
     /// Snap a value to a step size, clamping to the minimum and maximum value of the range.
@@ -200,6 +218,9 @@ impl FloatRange {
             | FloatRange::Skewed { min, max, .. }
             | FloatRange::SymmetricalSkewed { min, max, .. } => {
                 ((value / step_size).round() * step_size).clamp(*min, *max)
+            }
+            FloatRange::Custom(mapping) => {
+                ((value / step_size).round() * step_size).clamp(mapping.min(), mapping.max())
             }
             FloatRange::Reversed(range) => range.snap_to_step(value, step_size),
         }
@@ -218,6 +239,15 @@ impl FloatRange {
                      cannot be equal",
                     min,
                     max
+                );
+            }
+            FloatRange::Custom(mapping) => {
+                nice_debug_assert!(
+                    mapping.min() < mapping.max(),
+                    "The range minimum ({}) needs to be less than the range maximum ({}) and they \
+                     cannot be equal",
+                    mapping.min(),
+                    mapping.max()
                 );
             }
             FloatRange::Reversed(range) => range.assert_validity(),
