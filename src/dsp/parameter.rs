@@ -27,7 +27,8 @@ pub struct Algorithm {
     pub name: &'static str,
     /// One sentence: what it does to a sound.
     pub description: &'static str,
-    /// At most [`MAX_PARAMETERS`]; the order within one `since` is for ever.
+    /// At most [`MAX_PARAMETERS`], in the order of the editor and the reference page. Hosts have them in the order in which they were
+    /// released, wherever the row lists them.
     pub parameters: &'static [Parameter],
     /// Whether it runs a model, which [`Settings::set_model`] names.
     pub model: bool,
@@ -46,9 +47,6 @@ pub struct Parameter {
     pub kind: Kind,
     /// How a change takes effect.
     pub change: Change,
-    /// The generation of the row that brought it: 1 for the first. A host's list of parameters is ordered by this first, so a
-    /// later parameter never moves an earlier one.
-    pub since: u32,
     /// What a user hears when it grows.
     pub doc: &'static str,
 }

@@ -183,11 +183,11 @@ fn id(slot: &str, row: &Algorithm, parameter: &Parameter) -> String {
     format!("{}_{}_{}", slot.to_lowercase(), row.id, parameter.id)
 }
 
-/// Adds the parameters that a state of an older version does not know, at their defaults: what plays then is what played, whatever the
-/// instance was set to before. [control thread]
+/// Adds the algorithms' parameters that a state of an older version does not know, at their defaults: what plays then is what
+/// played, whatever the instance was set to before. [control thread]
 pub fn complete(state: &mut PluginState) {
     for (slot, row) in SLOTS.iter().flat_map(|slot| REGISTRY.iter().map(move |row| (slot, row))) {
-        for parameter in row.parameters.iter().filter(|p| p.since > 1) {
+        for parameter in row.parameters {
             let default = parameter.default();
             state.params.entry(id(slot, row, parameter)).or_insert(match parameter.kind {
                 Kind::Float { .. } => ParamValue::F32(default),
@@ -198,36 +198,32 @@ pub fn complete(state: &mut PluginState) {
     }
 }
 
+/// Ids of the parameters that a release had, in the order in which hosts have them. New ones are appended, nothing else ever changes.
+const RELEASED: &str = include_str!("parameter_ids.txt");
+
 // SAFETY: the pointers are to fields of `self`, which the wrapper keeps in an `Arc` for as long as it uses them; `Knob`s live in
 // vectors that never change after `default`.
 unsafe impl Params for Bank {
-    /// Oldest first, so that what is added later never moves what is there: generations, then rows, then slots.
+    /// Those that were released stand where they stood; behind them comes what is new.
     fn param_map(&self) -> Vec<(String, ParamPtr, String)> {
-        let mut map = vec![
+        let mut map: Vec<(String, ParamPtr, String)> = vec![
             ("listen".into(), self.listen.as_ptr(), String::new()),
             ("bypass".into(), self.bypass.as_ptr(), String::new()),
             ("blind".into(), self.blind.as_ptr(), String::new()),
+            ("record_arm".into(), self.arm.as_ptr(), String::new()),
+            ("record".into(), self.record.as_ptr(), String::new()),
         ];
         for (slot, name) in self.slots.iter().zip(SLOTS) {
             map.push((format!("{}_algorithm", name.to_lowercase()), slot.algorithm.as_ptr(), name.into()));
         }
-        let last = REGISTRY.iter().flat_map(|r| r.parameters).map(|p| p.since).max().unwrap_or(1);
-        for since in 1..=last {
-            for (r, row) in REGISTRY.iter().enumerate() {
-                for (slot, name) in self.slots.iter().zip(SLOTS) {
-                    for (parameter, knob) in row.parameters.iter().zip(&slot.rows[r]) {
-                        if parameter.since == since {
-                            map.push((id(name, row, parameter), knob.pointer(), format!("{name}/{}", row.name)));
-                        }
-                    }
+        for (r, row) in REGISTRY.iter().enumerate() {
+            for (slot, name) in self.slots.iter().zip(SLOTS) {
+                for (parameter, knob) in row.parameters.iter().zip(&slot.rows[r]) {
+                    map.push((id(name, row, parameter), knob.pointer(), format!("{name}/{}", row.name)));
                 }
             }
-            // They came behind the first generation.
-            if since == 1 {
-                map.push(("record_arm".into(), self.arm.as_ptr(), String::new()));
-                map.push(("record".into(), self.record.as_ptr(), String::new()));
-            }
         }
+        map.sort_by_key(|(id, ..)| RELEASED.lines().position(|released| released == id).unwrap_or(usize::MAX));
         map
     }
 }
@@ -298,8 +294,10 @@ mod tests {
         sorted.sort();
         sorted.dedup();
         assert_eq!(sorted.len(), ids.len());
-        // Released ids; new ones are appended here, nothing else ever changes.
-        let released: Vec<&str> = include_str!("parameter_ids.txt").lines().collect();
-        assert_eq!(ids, released, "what a host has stored must keep its place; append new ids to parameter_ids.txt");
+        let released: Vec<&str> = RELEASED.lines().collect();
+        let new: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !released.contains(id)).collect();
+        assert!(new.is_empty(), "append to parameter_ids.txt:\n{}", new.join("\n"));
+        // Nothing that was released has gone either, so each stands in its place.
+        assert_eq!(ids, released);
     }
 }
