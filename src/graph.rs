@@ -18,7 +18,7 @@ mod swap;
 pub use builder::{Builder, Bus, CompileError};
 pub use file::{FileSink, FileSource};
 pub use node::{Level, Meter, Metering};
-pub use plan::{NodeTime, Plan};
+pub use plan::{NodeTime, Plan, Taps};
 pub use queue::{QueueReader, QueueWriter, queue};
 pub use rolling::{RollingReader, RollingWriter, rolling};
 pub use swap::{Swap, SwapSender};

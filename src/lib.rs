@@ -15,6 +15,7 @@ pub mod ui;
 #[cfg(feature = "desk")]
 pub mod desk;
 pub mod listen;
+pub mod render;
 #[cfg(feature = "measure")]
 pub mod measure;
 #[cfg(feature = "record")]
@@ -22,6 +23,8 @@ pub mod record;
 pub mod slots;
 #[cfg(feature = "train")]
 pub mod train;
+
+pub mod effect;
 
 pub mod algorithm;
 pub mod graph;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
-use super::{Failure, list, model, say, settings, settings_json, whole, with_parameters};
+use super::{Failure, list, model, say, settings, whole, with_parameters};
 use crate::algorithm::REGISTRY;
 use crate::dsp::MAX_CHANNELS;
 use crate::measure::bench::{Length, measure};
@@ -44,12 +44,10 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         say("algorithm    channels  block  ns/sample      rtf   p50 us   p99 us   max us     bytes");
     }
     for id in ids {
-        let mut settings = settings(matches, id)?;
-        // Settings know it only as long as it is held.
-        let held = model::load(matches, &mut settings)?;
-        let explosions = model::Explosions::watch(held.as_ref());
-        let model = held.as_deref();
-        let weights = model.map_or(0, |m| model::network(m, &settings).bytes());
+        let effect = model::effect(matches, settings(matches, id)?)?;
+        let explosions = model::Explosions::watch(effect.played());
+        let model = effect.played().map(|model| &**model);
+        let weights = model.map_or(0, |m| model::network(m, &effect.settings).bytes());
         if let (Some(model), false) = (model, json) {
             say(format_args!(
                 "{id:<12} {}: {}, {weights} bytes of weights",
@@ -59,10 +57,10 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         }
         for &channels in &channels {
             for &block in &blocks {
-                let figures = measure(&settings, rate as f32, channels, block, Length::Blocks(count)).map_err(Failure::failed)?;
+                let figures = measure(&effect, rate as f32, channels, block, Length::Blocks(count)).map_err(Failure::failed)?;
                 if json {
                     say(json!({
-                        "algorithm": id, "settings": settings_json(&settings), "sample_rate": rate, "channels": channels, "block": block,
+                        "algorithm": id, "settings": effect.settings.to_json(), "sample_rate": rate, "channels": channels, "block": block,
                         "ns_per_sample": figures.ns_per_sample, "rtf": figures.rtf, "p50_us": figures.p50_us, "p99_us": figures.p99_us,
                         "max_us": figures.max_us, "weights_bytes": weights, "buffer_bytes": figures.bytes,
                         "model": model::summary_json(matches.get_one("model"), model), "explosions": explosions.json(),

@@ -5,9 +5,9 @@ use multiversion::multiversion;
 use super::approximate::{floor, limit, round_ties_even};
 use super::blend::Blend;
 use super::filter::{LowPass, Slope};
-use super::parameter::{Algorithm, Change, Index, Kind, Parameter, Scale, Settings, Unit};
+use super::parameter::{Change, Index, Kind, Parameter, Scale, Unit};
 use super::random::{stream, uniform};
-use super::{Block, CHUNK, Chunk, PrepareError, Processor, Ramp, Spec};
+use super::{Algorithm, Block, CHUNK, Chunk, Processor, Ramp, Settings, Spec};
 
 /// The registry's row.
 pub static ALGORITHM: Algorithm = Algorithm {
@@ -16,7 +16,7 @@ pub static ALGORITHM: Algorithm = Algorithm {
     description: "Coarser numbers and a lower sample rate, as from early samplers",
     parameters: &PARAMETERS,
     model: false,
-    create: || Box::<Bitcrusher>::default(),
+    prepare: |spec, settings| Ok(Box::new(Bitcrusher::new(spec, settings))),
 };
 
 const BITS: Index = 0;
@@ -114,13 +114,8 @@ const JITTER_STREAM: u32 = 3;
 const HOLD: u64 = 1 << 32;
 
 /// See [`ALGORITHM`].
-#[derive(Default)]
+#[derive(Clone)]
 pub struct Bitcrusher {
-    /// Nothing before `prepare`.
-    running: Option<Running>,
-}
-
-struct Running {
     sample_rate: f32,
     fresh: bool,
     quantiser: Quantiser,
@@ -222,7 +217,7 @@ impl Channel {
     }
 }
 
-impl Running {
+impl Bitcrusher {
     fn new(spec: Spec, settings: &Settings) -> Self {
         let (rate, channels) = (spec.sample_rate, spec.channels);
         let mut new = Self {
@@ -251,10 +246,51 @@ impl Running {
         new
     }
 
+    /// Before the first frame: the filter behind the crusher as silence leaves it that came in for long. A mid-rise quantiser makes
+    /// a constant of that; of dither nothing is known.
+    fn settle(&mut self) {
+        if self.quantiser.dither == 0 {
+            let mut rest = [0.0];
+            quantise(&mut rest, &[self.steps.target()], self.quantiser, [0; 2], &[0]);
+            self.post.rest_at(rest[0]);
+        }
+    }
+
+}
+
+/// To the nearest of 2 * `steps` levels in -1..1 (mid-tread: zero is one; mid-rise: zero lies between two), after dither.
+#[multiversion(targets("x86_64+avx2"))]
+fn quantise(samples: &mut [f32], steps: &[f32], quantiser: Quantiser, streams: [u32; 2], positions: &[u32]) {
+    match quantiser.dither {
+        0 => {}
+        1 => {
+            for ((x, steps), position) in samples.iter_mut().zip(steps).zip(positions) {
+                *x += uniform(streams[0], *position) / *steps;
+            }
+        }
+        _ => {
+            for ((x, steps), position) in samples.iter_mut().zip(steps).zip(positions) {
+                *x += (uniform(streams[0], *position) + uniform(streams[1], *position)) / *steps;
+            }
+        }
+    }
+    if quantiser.mid_rise {
+        for (x, steps) in samples.iter_mut().zip(steps) {
+            let whole = floor(*steps);
+            *x = (limit(floor(*x * *steps), -whole, whole - 1.0) + 0.5) / *steps;
+        }
+    } else {
+        for (x, steps) in samples.iter_mut().zip(steps) {
+            let whole = floor(*steps);
+            *x = limit(round_ties_even(*x * *steps), -whole, whole - 1.0) / *steps;
+        }
+    }
+}
+
+impl Processor for Bitcrusher {
     fn set(&mut self, index: Index, value: f32) {
-        let parameter = &ALGORITHM.parameters[index];
-        let value = parameter.clamp(value);
-        let (now, off) = (self.fresh, parameter.is_off(value));
+        let Some(value) = ALGORITHM.ramped(index, value) else { return };
+        let (now, off) = (self.fresh, PARAMETERS[index].is_off(value));
         match index {
             BITS => self.steps.set((value - 1.0).exp2(), now),
             RATE => self.pace.set(if off { 1.0 } else { (value / self.sample_rate).min(1.0) }, now),
@@ -278,16 +314,6 @@ impl Running {
         self.pre.reset();
         self.post.reset();
         self.blend.reset();
-    }
-
-    /// Before the first frame: the filter behind the crusher as silence leaves it that came in for long. A mid-rise quantiser makes
-    /// a constant of that; of dither nothing is known.
-    fn settle(&mut self) {
-        if self.quantiser.dither == 0 {
-            let mut rest = [0.0];
-            quantise(&mut rest, &[self.steps.target()], self.quantiser, [0; 2], &[0]);
-            self.post.rest_at(rest[0]);
-        }
     }
 
     fn process(&mut self, block: &mut Block<'_>) {
@@ -355,77 +381,18 @@ impl Running {
         self.blend.skip(frames);
         true
     }
-}
 
-/// To the nearest of 2 * `steps` levels in -1..1 (mid-tread: zero is one; mid-rise: zero lies between two), after dither.
-#[multiversion(targets("x86_64+avx2"))]
-fn quantise(samples: &mut [f32], steps: &[f32], quantiser: Quantiser, streams: [u32; 2], positions: &[u32]) {
-    match quantiser.dither {
-        0 => {}
-        1 => {
-            for ((x, steps), position) in samples.iter_mut().zip(steps).zip(positions) {
-                *x += uniform(streams[0], *position) / *steps;
-            }
-        }
-        _ => {
-            for ((x, steps), position) in samples.iter_mut().zip(steps).zip(positions) {
-                *x += (uniform(streams[0], *position) + uniform(streams[1], *position)) / *steps;
-            }
-        }
-    }
-    if quantiser.mid_rise {
-        for (x, steps) in samples.iter_mut().zip(steps) {
-            let whole = floor(*steps);
-            *x = (limit(floor(*x * *steps), -whole, whole - 1.0) + 0.5) / *steps;
-        }
-    } else {
-        for (x, steps) in samples.iter_mut().zip(steps) {
-            let whole = floor(*steps);
-            *x = limit(round_ties_even(*x * *steps), -whole, whole - 1.0) / *steps;
-        }
-    }
-}
-
-impl Processor for Bitcrusher {
-    fn prepare(&mut self, spec: Spec, settings: &Settings) -> Result<(), PrepareError> {
-        spec.check_for(settings, &ALGORITHM)?;
-        self.running = Some(Running::new(spec, settings));
-        Ok(())
-    }
-
-    fn set(&mut self, parameter: Index, value: f32) {
-        if let Some(running) = &mut self.running
-            && ALGORITHM.parameters.get(parameter).is_some_and(|p| p.change == Change::Ramped)
-        {
-            running.set(parameter, value);
-        }
-    }
-
-    fn reset(&mut self) {
-        if let Some(running) = &mut self.running {
-            running.reset();
-        }
-    }
-
-    fn process(&mut self, block: &mut Block<'_>) {
-        if let Some(running) = &mut self.running {
-            running.process(block);
-        }
-    }
-
-    fn skip(&mut self, frames: usize) -> bool {
-        self.running.as_mut().is_none_or(|r| r.skip(frames))
+    fn duplicate(&self) -> Option<Box<dyn Processor>> {
+        Some(Box::new(self.clone()))
     }
 
     fn bytes(&self) -> usize {
-        self.running.as_ref().map_or(0, |r| {
-            r.pre.bytes()
-                + r.post.bytes()
-                + r.blend.bytes()
-                + size_of_val(r.wet.as_slice())
-                + size_of_val(r.channels.as_slice())
-                + size_of_val(&*r.positions)
-        })
+        self.pre.bytes()
+            + self.post.bytes()
+            + self.blend.bytes()
+            + size_of_val(self.wet.as_slice())
+            + size_of_val(self.channels.as_slice())
+            + size_of_val(&*self.positions)
     }
 }
 
@@ -442,8 +409,7 @@ mod tests {
     }
 
     fn crush(x: &[f32], settings: Settings) -> Vec<f32> {
-        let mut crusher = Bitcrusher::default();
-        crusher.prepare(Spec { sample_rate: 48_000.0, channels: 1, max_frames: x.len() }, &settings).unwrap();
+        let mut crusher = Bitcrusher::new(Spec { sample_rate: 48_000.0, channels: 1, max_frames: x.len() }, &settings);
         let mut y = x.to_vec();
         crusher.process(&mut [&mut y]);
         y

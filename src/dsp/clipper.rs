@@ -5,8 +5,8 @@ use multiversion::multiversion;
 use super::approximate::limit;
 use super::blend::Blend;
 use super::oversample::Oversampler;
-use super::parameter::{Algorithm, Change, Index, Kind, Parameter, Scale, Settings, Unit};
-use super::{Block, CHUNK, Chunk, PrepareError, Processor, Ramp, Spec, db_to_gain};
+use super::parameter::{Change, Index, Kind, Parameter, Scale, Unit};
+use super::{Algorithm, Block, CHUNK, Chunk, Processor, Ramp, Settings, Spec, db_to_gain};
 
 /// The registry's row.
 pub static ALGORITHM: Algorithm = Algorithm {
@@ -15,7 +15,7 @@ pub static ALGORITHM: Algorithm = Algorithm {
     description: "Cuts peaks off at a threshold, hard or with a cubic knee",
     parameters: &PARAMETERS,
     model: false,
-    create: || Box::<Clipper>::default(),
+    prepare: |spec, settings| Ok(Box::new(Clipper::new(spec, settings))),
 };
 
 const THRESHOLD: Index = 0;
@@ -63,13 +63,8 @@ static PARAMETERS: [Parameter; 5] = [
 ];
 
 /// See [`ALGORITHM`].
-#[derive(Default)]
+#[derive(Clone)]
 pub struct Clipper {
-    /// Nothing before `prepare`.
-    running: Option<Running>,
-}
-
-struct Running {
     fresh: bool,
     cubic: bool,
     threshold: Ramp,
@@ -79,7 +74,7 @@ struct Running {
     thresholds: Chunk,
 }
 
-impl Running {
+impl Clipper {
     fn new(spec: Spec, settings: &Settings) -> Self {
         let (rate, channels) = (spec.sample_rate, spec.channels);
         let factor = 1 << settings.get(OVERSAMPLING) as u32;
@@ -95,23 +90,6 @@ impl Running {
         }
     }
 
-    fn process(&mut self, block: &mut Block<'_>) {
-        let frames = block.first().map_or(0, |c| c.len());
-        if frames > 0 {
-            self.fresh = false;
-        }
-        let mut at = 0;
-        while at < frames {
-            let n = CHUNK.min(frames - at);
-            self.blend.split(block, at, n, &mut self.wet);
-            self.threshold.fill(&mut self.thresholds[..n]);
-            for (wet, oversampler) in self.wet.iter_mut().zip(&mut self.oversamplers) {
-                oversampler.process(&mut wet[..n], |u| clip(u, &self.thresholds[..n], self.cubic));
-            }
-            self.blend.join(&self.wet, block, at, n);
-            at += n;
-        }
-    }
 }
 
 /// Each threshold holds for as many samples as the rate is higher.
@@ -146,58 +124,61 @@ fn clip(samples: &mut [f32], thresholds: &[f32], cubic: bool) {
 }
 
 impl Processor for Clipper {
-    fn prepare(&mut self, spec: Spec, settings: &Settings) -> Result<(), PrepareError> {
-        spec.check_for(settings, &ALGORITHM)?;
-        self.running = Some(Running::new(spec, settings));
-        Ok(())
-    }
-
     fn set(&mut self, parameter: Index, value: f32) {
-        let Some(running) = &mut self.running else { return };
-        let Some(row) = ALGORITHM.parameters.get(parameter) else { return };
-        let (value, now) = (row.clamp(value), running.fresh);
+        let Some(value) = ALGORITHM.ramped(parameter, value) else { return };
         match parameter {
-            THRESHOLD => running.threshold.set(db_to_gain(value), now),
-            OUTPUT => running.blend.set_output(value, now),
-            MIX => running.blend.set_mix(value, now),
+            THRESHOLD => self.threshold.set(db_to_gain(value), self.fresh),
+            OUTPUT => self.blend.set_output(value, self.fresh),
+            MIX => self.blend.set_mix(value, self.fresh),
             _ => {}
         }
     }
 
     fn reset(&mut self) {
-        let Some(running) = &mut self.running else { return };
-        running.fresh = true;
-        running.threshold.finish();
-        for oversampler in &mut running.oversamplers {
+        self.fresh = true;
+        self.threshold.finish();
+        for oversampler in &mut self.oversamplers {
             oversampler.reset();
         }
-        running.blend.reset();
+        self.blend.reset();
     }
 
     fn process(&mut self, block: &mut Block<'_>) {
-        if let Some(running) = &mut self.running {
-            running.process(block);
+        let frames = block.first().map_or(0, |c| c.len());
+        if frames > 0 {
+            self.fresh = false;
+        }
+        let mut at = 0;
+        while at < frames {
+            let n = CHUNK.min(frames - at);
+            self.blend.split(block, at, n, &mut self.wet);
+            self.threshold.fill(&mut self.thresholds[..n]);
+            for (wet, oversampler) in self.wet.iter_mut().zip(&mut self.oversamplers) {
+                oversampler.process(&mut wet[..n], |u| clip(u, &self.thresholds[..n], self.cubic));
+            }
+            self.blend.join(&self.wet, block, at, n);
+            at += n;
         }
     }
 
     fn latency(&self) -> usize {
-        self.running.as_ref().map_or(0, |r| r.oversamplers[0].latency())
+        self.oversamplers[0].latency()
     }
 
     fn skip(&mut self, frames: usize) -> bool {
-        if let Some(running) = &mut self.running {
-            running.threshold.advance(frames);
-            running.blend.skip(frames);
-        }
+        self.threshold.advance(frames);
+        self.blend.skip(frames);
         true
     }
 
+    fn duplicate(&self) -> Option<Box<dyn Processor>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn bytes(&self) -> usize {
-        self.running.as_ref().map_or(0, |r| {
-            r.oversamplers.iter().map(|o| o.bytes() + size_of::<Oversampler>()).sum::<usize>()
-                + r.blend.bytes()
-                + size_of_val(r.wet.as_slice())
-        })
+        self.oversamplers.iter().map(|o| o.bytes() + size_of::<Oversampler>()).sum::<usize>()
+            + self.blend.bytes()
+            + size_of_val(self.wet.as_slice())
     }
 }
 
@@ -218,8 +199,7 @@ mod tests {
     fn at_1x_no_sample_passes_the_threshold_and_hard_leaves_the_rest_alone() {
         for shape in [0.0, 1.0] {
             let settings = Settings::new(&ALGORITHM).with("shape", shape).with("oversampling", 0.0).with("threshold", -6.0);
-            let mut clipper = Clipper::default();
-            clipper.prepare(Spec { sample_rate: 48_000.0, channels: 1, max_frames: 4001 }, &settings).unwrap();
+            let mut clipper = Clipper::new(Spec { sample_rate: 48_000.0, channels: 1, max_frames: 4001 }, &settings);
             let x: Vec<f32> = (0..4001).map(|i| (i - 2000) as f32 / 1000.0).collect();
             let mut y = x.clone();
             clipper.process(&mut [&mut y]);

@@ -1,40 +1,15 @@
-//! What an algorithm says of itself: its row in the registry and the parameters that the row lists.
+//! One parameter of an algorithm: its descriptor.
 //!
 //! The plug-in's parameters, the command line's flags, the tests of the laws, the benchmark table and the reference page are
 //! all made from these descriptors, so a parameter is written down exactly once.
 
-use std::fmt;
-
-use super::Processor;
-
 /// Position of a parameter in its algorithm's row.
 pub type Index = usize;
-
-/// The most parameters that a row may list; lets [`Settings`] live on the stack and be copied on the audio thread.
-pub const MAX_PARAMETERS: usize = 16;
 
 /// Two values that are no farther apart are one to a user: a share of the range, or of the value itself where the scale is
 /// logarithmic. A host keeps a value as a position of 32 bits along the knob's travel, so 8 bit come back as 7.9999995 bit: off by
 /// some 1e-7 of that. What a user reads is rounded to 1e-4 of it at the finest.
 const SAME: f32 = 1e-5;
-
-/// One row of the registry: an algorithm.
-#[derive(Debug)]
-pub struct Algorithm {
-    /// Stable for ever: part of states, presets and command lines. Lower case, words joined by `_`.
-    pub id: &'static str,
-    /// What a user reads.
-    pub name: &'static str,
-    /// One sentence: what it does to a sound.
-    pub description: &'static str,
-    /// At most [`MAX_PARAMETERS`], in the order of the editor and the reference page. Hosts have them in the order in which they were
-    /// released, wherever the row lists them.
-    pub parameters: &'static [Parameter],
-    /// Whether it runs a model, which [`Settings::set_model`] names.
-    pub model: bool,
-    /// A new, unprepared processor. [control thread: may allocate]
-    pub create: fn() -> Box<dyn Processor>,
-}
 
 /// One parameter of an algorithm.
 #[derive(Debug)]
@@ -316,114 +291,4 @@ pub fn choice_id(name: &str) -> String {
     let name = name.trim();
     let digits: String = name.chars().take_while(char::is_ascii_digit).collect();
     if digits.is_empty() { name.to_ascii_lowercase().replace([' ', '_'], "-") } else { digits }
-}
-
-/// Which loaded model an algorithm shall run. Plain data: `neural::shelf` knows the model behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ModelKey(pub std::num::NonZeroU32);
-
-/// An algorithm, a value for each of its parameters and perhaps a model: plain data that is copied freely.
-#[derive(Clone, Copy)]
-pub struct Settings {
-    algorithm: &'static Algorithm,
-    values: [f32; MAX_PARAMETERS],
-    model: Option<ModelKey>,
-}
-
-impl Settings {
-    /// Every parameter at its default. [any thread]
-    #[must_use]
-    pub fn new(algorithm: &'static Algorithm) -> Self {
-        let mut values = [0.0; MAX_PARAMETERS];
-        for (value, parameter) in values.iter_mut().zip(algorithm.parameters) {
-            *value = parameter.default();
-        }
-        Self { algorithm, values, model: None }
-    }
-
-    /// The model to run, for an algorithm that runs one. [any thread]
-    #[must_use]
-    pub fn model(&self) -> Option<ModelKey> {
-        self.model
-    }
-
-    /// Sets the model to run; it is part of the structure. [any thread]
-    pub fn set_model(&mut self, model: Option<ModelKey>) {
-        self.model = model;
-    }
-
-    /// [any thread]
-    #[must_use]
-    pub fn algorithm(&self) -> &'static Algorithm {
-        self.algorithm
-    }
-
-    /// The plain value of a parameter. [any thread]
-    ///
-    /// # Panics
-    /// If the row has no parameter at `index`.
-    #[must_use]
-    pub fn get(&self, index: Index) -> f32 {
-        assert!(index < self.algorithm.parameters.len(), "{} has no parameter {index}", self.algorithm.id);
-        self.values[index]
-    }
-
-    /// Sets a parameter to the nearest value that it can have. [any thread]
-    ///
-    /// # Panics
-    /// If the row has no parameter at `index`.
-    pub fn set(&mut self, index: Index, value: f32) {
-        self.values[index] = self.algorithm.parameters[index].clamp(value);
-    }
-
-    /// This with `id` set to the nearest value that it can have: for code that names a parameter. [any thread]
-    ///
-    /// # Panics
-    /// If the row has no parameter `id`.
-    #[must_use]
-    pub fn with(mut self, id: &str, value: f32) -> Self {
-        let index = self.index(id).unwrap_or_else(|| panic!("{} has no parameter '{id}'", self.algorithm.id));
-        self.set(index, value);
-        self
-    }
-
-    /// Where the row lists `id`. [any thread]
-    #[must_use]
-    pub fn index(&self, id: &str) -> Option<Index> {
-        self.algorithm.parameters.iter().position(|p| p.id == id)
-    }
-
-    /// Whether `other` needs no other processor: same algorithm, same structural values. [any thread]
-    #[must_use]
-    pub fn same_structure(&self, other: &Self) -> bool {
-        std::ptr::eq(self.algorithm, other.algorithm)
-            && self.model == other.model
-            && self
-                .algorithm
-                .parameters
-                .iter()
-                .enumerate()
-                .all(|(i, p)| p.change == Change::Ramped || self.values[i] == other.values[i])
-    }
-
-    /// Every parameter with its value, in the row's order. [any thread]
-    pub fn iter(&self) -> impl Iterator<Item = (&'static Parameter, f32)> + '_ {
-        self.algorithm.parameters.iter().zip(self.values)
-    }
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut s = f.debug_struct(self.algorithm.id);
-        for (parameter, value) in self.iter() {
-            s.field(parameter.id, &value);
-        }
-        s.finish()
-    }
-}
-
-impl PartialEq for Settings {
-    fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self.algorithm, other.algorithm) && self.values == other.values && self.model == other.model
-    }
 }

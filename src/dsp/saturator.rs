@@ -6,8 +6,8 @@ use super::approximate::{mean_tanh, tanh};
 use super::blend::{Blend, audible, sane};
 use super::filter::{DcBlocker, LowPass, Slope};
 use super::oversample::Oversampler;
-use super::parameter::{Algorithm, Change, Index, Kind, Parameter, Scale, Settings, Unit};
-use super::{Block, CHUNK, Chunk, PrepareError, Processor, Ramp, Spec, db_to_gain, gain_to_db};
+use super::parameter::{Change, Index, Kind, Parameter, Scale, Unit};
+use super::{Algorithm, Block, CHUNK, Chunk, Processor, Ramp, Settings, Spec, db_to_gain, gain_to_db};
 
 /// The registry's row.
 pub static ALGORITHM: Algorithm = Algorithm {
@@ -16,7 +16,7 @@ pub static ALGORITHM: Algorithm = Algorithm {
     description: "Tube-like soft clipping with drive, asymmetry and a low-pass against fizz",
     parameters: &PARAMETERS,
     model: false,
-    create: || Box::<Saturator>::default(),
+    prepare: |spec, settings| Ok(Box::new(Saturator::new(spec, settings))),
 };
 
 const DRIVE: Index = 0;
@@ -138,13 +138,8 @@ fn lowest_drive_db() -> f32 {
 }
 
 /// See [`ALGORITHM`].
-#[derive(Default)]
+#[derive(Clone)]
 pub struct Saturator {
-    /// Nothing before `prepare`.
-    running: Option<Running>,
-}
-
-struct Running {
     /// Values as they were set; the ramps' targets follow from them.
     settings: Settings,
     /// No frame since `reset`: values take effect at once.
@@ -173,7 +168,7 @@ struct Running {
     make_ups: Chunk,
 }
 
-impl Running {
+impl Saturator {
     fn new(spec: Spec, settings: &Settings) -> Self {
         let (rate, channels) = (spec.sample_rate, spec.channels);
         let antialiasing = settings.get(ANTIALIASING) >= 1.0;
@@ -207,38 +202,6 @@ impl Running {
         }
         new.reset();
         new
-    }
-
-    fn set(&mut self, index: Index, value: f32) {
-        self.settings.set(index, value);
-        let (value, now) = (self.settings.get(index), self.fresh);
-        match index {
-            DRIVE | COMPENSATION => {
-                self.drive.set(self.settings.get(DRIVE), now);
-                self.compensation.set(self.settings.get(COMPENSATION), now);
-                self.rest = self.gains(self.drive.target(), self.compensation.target());
-            }
-            BIAS => self.bias.set(value, now),
-            TONE => self.tone.set((!ALGORITHM.parameters[TONE].is_off(value)).then_some(value), now),
-            OUTPUT => self.blend.set_output(value, now),
-            MIX => self.blend.set_mix(value, now),
-            DC_BLOCKER => self.dc_blocker.set(value >= 0.5, now),
-            _ => {}
-        }
-    }
-
-    fn reset(&mut self) {
-        self.fresh = true;
-        self.drive.finish();
-        self.bias.finish();
-        self.compensation.finish();
-        self.last.fill(0.0);
-        for oversampler in &mut self.oversamplers {
-            oversampler.reset();
-        }
-        self.dc_blocker.reset();
-        self.tone.reset();
-        self.blend.reset();
     }
 
     /// Before the first frame: everything as silence leaves it that came in for long. With a bias that is no silence inside.
@@ -307,38 +270,6 @@ impl Running {
         Some([k, self.bias.resting()?, make_up, self.blend.wet_only()?])
     }
 
-    fn process(&mut self, block: &mut Block<'_>) {
-        let frames = block.first().map_or(0, |c| c.len());
-        if frames > 0 && std::mem::take(&mut self.fresh) {
-            self.settle();
-        }
-        if let Some([k, bias, make_up, output]) = self.bare() {
-            for samples in block.iter_mut() {
-                saturate(samples, k, bias, make_up, output);
-            }
-            self.tone.skip(frames);
-            self.dc_blocker.skip(frames);
-            return;
-        }
-        let mut at = 0;
-        while at < frames {
-            let n = CHUNK.min(frames - at);
-            self.blend.split(block, at, n, &mut self.wet);
-            self.fill_gains(n);
-            for ((wet, oversampler), last) in self.wet.iter_mut().zip(&mut self.oversamplers).zip(&mut self.last) {
-                let wet = &mut wet[..n];
-                amplify(wet, &self.drives, &self.biases);
-                oversampler.process(wet, |u| if self.antialiasing { curve_antialiased(u, last) } else { curve(u) });
-                for (y, gain) in wet.iter_mut().zip(&self.make_ups) {
-                    *y *= gain;
-                }
-            }
-            self.dc_blocker.process(&mut self.wet, n);
-            self.tone.process(&mut self.wet, n);
-            self.blend.join(&self.wet, block, at, n);
-            at += n;
-        }
-    }
 }
 
 /// The whole effect where the curve is all there is: the same operations as the long way, in one pass.
@@ -377,60 +308,100 @@ fn curve_antialiased(samples: &mut [f32], last: &mut f32) {
 }
 
 impl Processor for Saturator {
-    fn prepare(&mut self, spec: Spec, settings: &Settings) -> Result<(), PrepareError> {
-        spec.check_for(settings, &ALGORITHM)?;
-        self.running = Some(Running::new(spec, settings));
-        Ok(())
-    }
-
-    fn set(&mut self, parameter: Index, value: f32) {
-        if let Some(running) = &mut self.running
-            && ALGORITHM.parameters.get(parameter).is_some_and(|p| p.change == Change::Ramped)
-        {
-            running.set(parameter, value);
+    fn set(&mut self, index: Index, value: f32) {
+        let Some(value) = ALGORITHM.ramped(index, value) else { return };
+        self.settings.set(index, value);
+        let now = self.fresh;
+        match index {
+            DRIVE | COMPENSATION => {
+                self.drive.set(self.settings.get(DRIVE), now);
+                self.compensation.set(self.settings.get(COMPENSATION), now);
+                self.rest = self.gains(self.drive.target(), self.compensation.target());
+            }
+            BIAS => self.bias.set(value, now),
+            TONE => self.tone.set((!ALGORITHM.parameters[TONE].is_off(value)).then_some(value), now),
+            OUTPUT => self.blend.set_output(value, now),
+            MIX => self.blend.set_mix(value, now),
+            DC_BLOCKER => self.dc_blocker.set(value >= 0.5, now),
+            _ => {}
         }
     }
 
     fn reset(&mut self) {
-        if let Some(running) = &mut self.running {
-            running.reset();
+        self.fresh = true;
+        self.drive.finish();
+        self.bias.finish();
+        self.compensation.finish();
+        self.last.fill(0.0);
+        for oversampler in &mut self.oversamplers {
+            oversampler.reset();
         }
+        self.dc_blocker.reset();
+        self.tone.reset();
+        self.blend.reset();
     }
 
     fn process(&mut self, block: &mut Block<'_>) {
-        if let Some(running) = &mut self.running {
-            running.process(block);
+        let frames = block.first().map_or(0, |c| c.len());
+        if frames > 0 && std::mem::take(&mut self.fresh) {
+            self.settle();
+        }
+        if let Some([k, bias, make_up, output]) = self.bare() {
+            for samples in block.iter_mut() {
+                saturate(samples, k, bias, make_up, output);
+            }
+            self.tone.skip(frames);
+            self.dc_blocker.skip(frames);
+            return;
+        }
+        let mut at = 0;
+        while at < frames {
+            let n = CHUNK.min(frames - at);
+            self.blend.split(block, at, n, &mut self.wet);
+            self.fill_gains(n);
+            for ((wet, oversampler), last) in self.wet.iter_mut().zip(&mut self.oversamplers).zip(&mut self.last) {
+                let wet = &mut wet[..n];
+                amplify(wet, &self.drives, &self.biases);
+                oversampler.process(wet, |u| if self.antialiasing { curve_antialiased(u, last) } else { curve(u) });
+                for (y, gain) in wet.iter_mut().zip(&self.make_ups) {
+                    *y *= gain;
+                }
+            }
+            self.dc_blocker.process(&mut self.wet, n);
+            self.tone.process(&mut self.wet, n);
+            self.blend.join(&self.wet, block, at, n);
+            at += n;
         }
     }
 
     fn latency(&self) -> usize {
-        self.running.as_ref().map_or(0, |r| r.oversamplers[0].latency())
+        self.oversamplers[0].latency()
     }
 
     fn skip(&mut self, frames: usize) -> bool {
-        if let Some(r) = &mut self.running {
-            if !(r.tone.can_skip() && r.dc_blocker.can_skip()) {
-                return false;
-            }
-            r.drive.advance(frames);
-            r.bias.advance(frames);
-            r.compensation.advance(frames);
-            r.dc_blocker.skip(frames);
-            r.tone.skip(frames);
-            r.blend.skip(frames);
+        if !(self.tone.can_skip() && self.dc_blocker.can_skip()) {
+            return false;
         }
+        self.drive.advance(frames);
+        self.bias.advance(frames);
+        self.compensation.advance(frames);
+        self.dc_blocker.skip(frames);
+        self.tone.skip(frames);
+        self.blend.skip(frames);
         true
     }
 
+    fn duplicate(&self) -> Option<Box<dyn Processor>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn bytes(&self) -> usize {
-        self.running.as_ref().map_or(0, |r| {
-            r.oversamplers.iter().map(|o| o.bytes() + size_of::<Oversampler>()).sum::<usize>()
-                + r.dc_blocker.bytes()
-                + r.tone.bytes()
-                + r.blend.bytes()
-                + size_of_val(r.wet.as_slice())
-                + size_of_val(r.last.as_slice())
-        })
+        self.oversamplers.iter().map(|o| o.bytes() + size_of::<Oversampler>()).sum::<usize>()
+            + self.dc_blocker.bytes()
+            + self.tone.bytes()
+            + self.blend.bytes()
+            + size_of_val(self.wet.as_slice())
+            + size_of_val(self.last.as_slice())
     }
 }
 

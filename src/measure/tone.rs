@@ -1,7 +1,10 @@
 //! Figures of a pure tone through an effect. The tone must lie on a bin's centre: `samples` hold whole periods.
 
+use super::MeasureError;
 use super::transform::{decibels, powers};
-use crate::dsp::{PrepareError, Settings, Spec};
+use crate::audio::Audio;
+use crate::effect::Effect;
+use crate::render::render;
 
 /// The band of hearing, in hertz.
 const HEARING_HZ: (f64, f64) = (20.0, 20_000.0);
@@ -22,27 +25,24 @@ pub fn coherent_tone(sample_rate: f32, near_hz: f32, amplitude: f32, frames: usi
     (tone, (periods as f64 * f64::from(sample_rate) / frames as f64) as f32)
 }
 
-/// What an algorithm makes of a steady tone next to `near_hz`, after it has settled: [`PRIME_FRAMES`] frames, and the tone's
-/// exact frequency in hertz. [analysis thread: allocates]
+/// What an effect makes of a steady tone next to `near_hz`, after it has settled: [`PRIME_FRAMES`] frames, and the tone's exact
+/// frequency in hertz. [analysis thread: allocates]
 ///
 /// # Errors
-/// If the algorithm cannot be prepared for this sample rate.
+/// If the effect cannot be prepared for this sample rate.
 pub fn tone_response(
-    settings: &Settings,
-    sample_rate: f32,
+    effect: &Effect,
+    sample_rate: u32,
     near_hz: f32,
     amplitude: f32,
-) -> Result<(Vec<f32>, f32), PrepareError> {
-    let mut processor = (settings.algorithm().create)();
-    processor.prepare(Spec { sample_rate, channels: 1, max_frames: PRIME_FRAMES }, settings)?;
-    let (tone, hz) = coherent_tone(sample_rate, near_hz, amplitude, PRIME_FRAMES);
-    let settle = (SETTLE_SECONDS * sample_rate) as usize + processor.latency();
-    let mut sound = tone.clone();
-    for _ in 0..=settle.div_ceil(PRIME_FRAMES) {
-        sound.copy_from_slice(&tone);
-        processor.process(&mut [&mut sound]);
-    }
-    Ok((sound, hz))
+) -> Result<(Vec<f32>, f32), MeasureError> {
+    let (tone, hz) = coherent_tone(sample_rate as f32, near_hz, amplitude, PRIME_FRAMES);
+    let settle = (SETTLE_SECONDS * sample_rate as f32) as usize;
+    // The end is flushed with silence behind it, which a filter that looks ahead would see: one more time is cut off.
+    let times = settle.div_ceil(PRIME_FRAMES) + 2;
+    let wet = render(effect, &Audio::from_mono(sample_rate, &tone.repeat(times))?)?;
+    let last = wet.frames() - 2 * PRIME_FRAMES..wet.frames() - PRIME_FRAMES;
+    Ok((wet.channel(0)[last].to_vec(), hz))
 }
 
 /// The bin whose centre is nearest to `hz`, at least 1.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use isotherm::algorithm::find;
 use isotherm::dsp::{Parameter, Settings};
+use isotherm::effect::Effect;
 use isotherm::measure::{self, bench};
 use isotherm::neural::Model;
 use serde_json::{Value, json};
@@ -44,8 +45,7 @@ impl Twin {
         let Some(id) = source["algorithm"].as_str() else { return Ok(None) };
         let mut reference = Settings::new(find(id)?);
         for (id, value) in source["settings"].as_object().into_iter().flatten() {
-            let index = reference.index(id).ok_or_else(|| format!("the card of {}: no parameter '{id}'", model.display()))?;
-            reference.set(index, reference.algorithm().parameters[index].parse(&words(value))?);
+            reference.parse(id, &words(value)).map_err(|error| format!("the card of {}: {error}", model.display()))?;
         }
         // A knob is in its middle.
         let condition = &source["condition"];
@@ -54,13 +54,11 @@ impl Twin {
         {
             reference = reference.with(id, (0.5 * (from + to)) as f32);
         }
-        let loaded = Model::open(model)?;
-        let mut neural = Settings::new(find("neural")?);
-        neural.set_model(Some(loaded.key()));
+        let neural = Effect::from_id("neural")?.with_model(Model::open(model)?);
         let mut costs = [f32::INFINITY; 2];
         for _ in 0..TURNS {
-            for (cost, settings) in costs.iter_mut().zip([&reference, &neural]) {
-                *cost = cost.min(bench::measure(settings, RATE, 1, BLOCK, bench::Length::Blocks(1000))?.ns_per_sample);
+            for (cost, effect) in costs.iter_mut().zip([&reference.into(), &neural]) {
+                *cost = cost.min(bench::measure(effect, RATE, 1, BLOCK, bench::Length::Blocks(1000))?.ns_per_sample);
             }
         }
         Ok(Some(Self { reference, costs }))

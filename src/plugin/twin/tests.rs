@@ -75,8 +75,7 @@ fn listen(plugin: &mut Plugin, slot: usize, input: &[Vec<f32>]) -> Vec<Vec<f32>>
 
 /// Of two outputs, behind the latency.
 fn esr(target: &[Vec<f32>], output: &[Vec<f32>]) -> f64 {
-    let pairs = || target.iter().zip(output).flat_map(|(t, o)| t.iter().zip(o)).map(|(t, o)| (f64::from(*t), f64::from(*o)));
-    pairs().map(|(t, o)| (t - o) * (t - o)).sum::<f64>() / pairs().map(|(t, _)| t * t).sum::<f64>()
+    f64::from(crate::measure::esr(&target.concat(), &output.concat()))
 }
 
 #[test]

@@ -1,0 +1,14 @@
+//! What every algorithm of the registry promises: the laws, the renders that stay, and what the audio thread may do.
+
+#[cfg(feature = "measure")]
+mod contract;
+mod doubles;
+mod golden;
+#[cfg(feature = "plugin")]
+mod rack;
+mod realtime;
+
+use isotherm_support::counting::Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
