@@ -25,6 +25,8 @@ pub mod train;
 
 pub mod algorithm;
 pub mod graph;
+#[cfg(any(feature = "desk", feature = "record"))]
+pub mod source;
 
 pub mod neural;
 

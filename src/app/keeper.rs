@@ -14,11 +14,12 @@ use super::leftovers::Leftovers;
 use super::settings::{Kept, Strip, save};
 use super::take::{Deck, Finished, Given};
 use crate::desk::{Desk, Patience, Track, Watch};
-use crate::device::{self, Capture, Effect, Feed, Granted, Host, Monitor, Session, Sides, State, Wish};
+use crate::device::{self, Capture, Feed, Granted, Host, Insert, Monitor, Session, Sides, State, Wish};
 use crate::dsp::{Block, Spec};
 use crate::graph::Meter;
 use crate::plugin::{Rack, Voice, take_folder};
-use crate::record::{Channel, DeskTrack, stem_names};
+use crate::record::Channel;
+use crate::source::{DeskTrack, stem_names};
 use crate::ui::{
     DeviceSetup, DeviceStage, DeviceView, Level, LogLine, ProgramAction, ProgramView, StripView, TakeAction, TakeView,
 };
@@ -183,7 +184,7 @@ fn broken(told: &Mutex<Told>) -> Ended {
 /// The slots behind a monitor.
 struct Heard(Voice);
 
-impl Effect for Heard {
+impl Insert for Heard {
     fn process(&mut self, block: &mut Block<'_>) {
         self.0.process(block);
     }
