@@ -5,7 +5,7 @@ use multiversion::multiversion;
 use super::approximate::{floor, limit, round_ties_even};
 use super::blend::Blend;
 use super::filter::{LowPass, Slope};
-use super::parameter::{Change, Index, Kind, Parameter, Scale, Unit};
+use super::parameter::{Change, Index, Parameter, Unit};
 use super::random::{stream, uniform};
 use super::{Algorithm, Block, CHUNK, Chunk, Processor, Ramp, Settings, Spec};
 
@@ -19,90 +19,66 @@ pub static ALGORITHM: Algorithm = Algorithm {
     prepare: |spec, settings| Ok(Box::new(Bitcrusher::new(spec, settings))),
 };
 
-const BITS: Index = 0;
-const RATE: Index = 1;
-const QUANTISER: Index = 2;
-const DITHER: Index = 3;
-const JITTER: Index = 4;
-const PRE_FILTER: Index = 5;
-const POST_FILTER: Index = 6;
-const OUTPUT: Index = 7;
-const MIX: Index = 8;
-
-const FILTER: Kind =
-    Kind::Float { min: 200.0, max: 20_000.0, default: 20_000.0, unit: Unit::Hertz, scale: Scale::Logarithmic, off_at_max: true };
+const BITS: Index = Parameter::place(&PARAMETERS, "bits");
+const RATE: Index = Parameter::place(&PARAMETERS, "rate");
+const QUANTISER: Index = Parameter::place(&PARAMETERS, "quantiser");
+const DITHER: Index = Parameter::place(&PARAMETERS, "dither");
+const JITTER: Index = Parameter::place(&PARAMETERS, "jitter");
+const PRE_FILTER: Index = Parameter::place(&PARAMETERS, "pre_filter");
+const POST_FILTER: Index = Parameter::place(&PARAMETERS, "post_filter");
+const OUTPUT: Index = Parameter::place(&PARAMETERS, "output");
+const MIX: Index = Parameter::place(&PARAMETERS, "mix");
 
 static PARAMETERS: [Parameter; 9] = [
-    Parameter {
-        id: "bits",
-        name: "Bits",
-        kind: Kind::Float { min: 1.0, max: 24.0, default: 8.0, unit: Unit::Bit, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        doc: "Word length, also between whole numbers: fewer bits, coarser steps",
-    },
-    Parameter {
-        id: "rate",
-        name: "Rate",
-        kind: Kind::Float {
-            min: 100.0,
-            max: 96_000.0,
-            default: 96_000.0,
-            unit: Unit::Hertz,
-            scale: Scale::Logarithmic,
-            off_at_max: true,
-        },
-        change: Change::Ramped,
-        doc: "Sample rate of the crushed sound, also between fractions of the host's: lower is darker and more metallic",
-    },
-    Parameter {
-        id: "quantiser",
-        name: "Quantiser",
-        kind: Kind::Choice { names: &["Mid-tread", "Mid-rise"], default: 0 },
-        change: Change::Structural,
-        doc: "Mid-tread has a step at zero and gates quiet sound, mid-rise has none and lets it buzz",
-    },
-    Parameter {
-        id: "dither",
-        name: "Dither",
-        kind: Kind::Choice { names: &["None", "RPDF", "TPDF"], default: 0 },
-        change: Change::Structural,
-        doc: "Noise before the quantiser: distortion becomes hiss",
-    },
-    Parameter {
-        id: "jitter",
-        name: "Jitter",
-        kind: Kind::Float { min: 0.0, max: 100.0, default: 0.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        doc: "Uneven sampling instants at a lowered rate: grit",
-    },
-    Parameter {
-        id: "pre_filter",
-        name: "Pre filter",
-        kind: FILTER,
-        change: Change::Ramped,
-        doc: "Low-pass (12 dB per octave) before the crusher: less aliasing",
-    },
-    Parameter {
-        id: "post_filter",
-        name: "Post filter",
-        kind: FILTER,
-        change: Change::Ramped,
-        doc: "Low-pass (12 dB per octave) behind the crusher: rounder steps",
-    },
-    Parameter {
-        id: "output",
-        name: "Output",
-        kind: Kind::Float { min: -48.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        doc: "Level of the result",
-    },
-    Parameter {
-        id: "mix",
-        name: "Mix",
-        kind: Kind::Float { min: 0.0, max: 100.0, default: 100.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        doc: "Dry at 0, crushed at 100",
-    },
+    Parameter::number(
+        "bits",
+        "Bits",
+        (1.0, 24.0),
+        8.0,
+        Unit::Bit,
+        "Word length, also between whole numbers: fewer bits, coarser steps",
+    ),
+    Parameter::number(
+        "rate",
+        "Rate",
+        (100.0, 96_000.0),
+        96_000.0,
+        Unit::Hertz,
+        "Sample rate of the crushed sound, also between fractions of the host's: lower is darker and more metallic",
+    )
+    .logarithmic()
+    .off_at_max(),
+    Parameter::choice(
+        "quantiser",
+        "Quantiser",
+        &["Mid-tread", "Mid-rise"],
+        0,
+        "Mid-tread has a step at zero and gates quiet sound, mid-rise has none and lets it buzz",
+    ),
+    Parameter::choice("dither", "Dither", &["None", "RPDF", "TPDF"], 0, "Noise before the quantiser: distortion becomes hiss"),
+    Parameter::number("jitter", "Jitter", (0.0, 100.0), 0.0, Unit::Percent, "Uneven sampling instants at a lowered rate: grit"),
+    Parameter::number(
+        "pre_filter",
+        "Pre filter",
+        (200.0, 20_000.0),
+        20_000.0,
+        Unit::Hertz,
+        "Low-pass (12 dB per octave) before the crusher: less aliasing",
+    )
+    .logarithmic()
+    .off_at_max(),
+    Parameter::number(
+        "post_filter",
+        "Post filter",
+        (200.0, 20_000.0),
+        20_000.0,
+        Unit::Hertz,
+        "Low-pass (12 dB per octave) behind the crusher: rounder steps",
+    )
+    .logarithmic()
+    .off_at_max(),
+    Parameter::output(),
+    Parameter::mix("Dry at 0, crushed at 100"),
 ];
 
 /// Purposes of the random streams.
@@ -398,14 +374,6 @@ impl Processor for Bitcrusher {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_positions_name_their_parameters() {
-        let names = ["bits", "rate", "quantiser", "dither", "jitter", "pre_filter", "post_filter", "output", "mix"];
-        for (name, place) in names.iter().zip([BITS, RATE, QUANTISER, DITHER, JITTER, PRE_FILTER, POST_FILTER, OUTPUT, MIX]) {
-            assert_eq!(PARAMETERS[place].id, *name);
-        }
-    }
 
     fn crush(x: &[f32], settings: Settings) -> Vec<f32> {
         let mut crusher = Bitcrusher::new(Spec { sample_rate: 48_000.0, channels: 1, max_frames: x.len() }, &settings);

@@ -5,7 +5,7 @@ use multiversion::multiversion;
 use super::approximate::limit;
 use super::blend::Blend;
 use super::oversample::Oversampler;
-use super::parameter::{Change, Index, Kind, Parameter, Scale, Unit};
+use super::parameter::{Index, Parameter, Unit};
 use super::{Algorithm, Block, CHUNK, Chunk, Processor, Ramp, Settings, Spec, db_to_gain};
 
 /// The registry's row.
@@ -18,48 +18,30 @@ pub static ALGORITHM: Algorithm = Algorithm {
     prepare: |spec, settings| Ok(Box::new(Clipper::new(spec, settings))),
 };
 
-const THRESHOLD: Index = 0;
-const SHAPE: Index = 1;
-const OUTPUT: Index = 2;
-const MIX: Index = 3;
-const OVERSAMPLING: Index = 4;
+const THRESHOLD: Index = Parameter::place(&PARAMETERS, "threshold");
+const SHAPE: Index = Parameter::place(&PARAMETERS, "shape");
+const OUTPUT: Index = Parameter::place(&PARAMETERS, "output");
+const MIX: Index = Parameter::place(&PARAMETERS, "mix");
+const OVERSAMPLING: Index = Parameter::place(&PARAMETERS, "oversampling");
 
 static PARAMETERS: [Parameter; 5] = [
-    Parameter {
-        id: "threshold",
-        name: "Threshold",
-        kind: Kind::Float { min: -48.0, max: 0.0, default: -6.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        doc: "The level that no peak passes",
-    },
-    Parameter {
-        id: "shape",
-        name: "Shape",
-        kind: Kind::Choice { names: &["Hard", "Cubic"], default: 1 },
-        change: Change::Structural,
-        doc: "Hard leaves all below the threshold alone; cubic bends towards it",
-    },
-    Parameter {
-        id: "output",
-        name: "Output",
-        kind: Kind::Float { min: -48.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        doc: "Level of the result",
-    },
-    Parameter {
-        id: "mix",
-        name: "Mix",
-        kind: Kind::Float { min: 0.0, max: 100.0, default: 100.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        doc: "Dry at 0, clipped at 100; both stay in phase",
-    },
-    Parameter {
-        id: "oversampling",
-        name: "Oversampling",
-        kind: Kind::Choice { names: &["1x", "2x", "4x", "8x"], default: 3 },
-        change: Change::Structural,
-        doc: "Runs the curve at a higher rate: less aliasing, more latency and work, and peaks may pass by a little",
-    },
+    Parameter::number("threshold", "Threshold", (-48.0, 0.0), -6.0, Unit::Decibel, "The level that no peak passes"),
+    Parameter::choice(
+        "shape",
+        "Shape",
+        &["Hard", "Cubic"],
+        1,
+        "Hard leaves all below the threshold alone; cubic bends towards it",
+    ),
+    Parameter::output(),
+    Parameter::mix("Dry at 0, clipped at 100; both stay in phase"),
+    Parameter::choice(
+        "oversampling",
+        "Oversampling",
+        &["1x", "2x", "4x", "8x"],
+        3,
+        "Runs the curve at a higher rate: less aliasing, more latency and work, and peaks may pass by a little",
+    ),
 ];
 
 /// See [`ALGORITHM`].
@@ -184,15 +166,6 @@ impl Processor for Clipper {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_positions_name_their_parameters() {
-        for (name, place) in
-            ["threshold", "shape", "output", "mix", "oversampling"].iter().zip([THRESHOLD, SHAPE, OUTPUT, MIX, OVERSAMPLING])
-        {
-            assert_eq!(PARAMETERS[place].id, *name);
-        }
-    }
 
     #[test]
     fn at_1x_no_sample_passes_the_threshold_and_hard_leaves_the_rest_alone() {

@@ -92,6 +92,14 @@ impl Unit {
     }
 }
 
+const fn is_same_text(a: &[u8], b: &[u8]) -> bool {
+    let mut index = 0;
+    while index < a.len() && index < b.len() && a[index] == b[index] {
+        index += 1;
+    }
+    index == a.len() && index == b.len()
+}
+
 /// Why a text is no value of a parameter.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ValueError {
@@ -104,6 +112,98 @@ pub enum ValueError {
 }
 
 impl Parameter {
+    /// A number from `min` to `max` that glides, on a linear scale. [any thread]
+    #[must_use]
+    pub const fn number(
+        id: &'static str,
+        name: &'static str,
+        (min, max): (f32, f32),
+        default: f32,
+        unit: Unit,
+        doc: &'static str,
+    ) -> Self {
+        let kind = Kind::Float { min, max, default, unit, scale: Scale::Linear, off_at_max: false };
+        Self { id, name, kind, change: Change::Ramped, doc }
+    }
+
+    /// One of some names, structural. [any thread]
+    #[must_use]
+    pub const fn choice(
+        id: &'static str,
+        name: &'static str,
+        names: &'static [&'static str],
+        default: usize,
+        doc: &'static str,
+    ) -> Self {
+        Self { id, name, kind: Kind::Choice { names, default }, change: Change::Structural, doc }
+    }
+
+    /// A switch that glides. [any thread]
+    #[must_use]
+    pub const fn toggle(id: &'static str, name: &'static str, default: bool, doc: &'static str) -> Self {
+        Self { id, name, kind: Kind::Toggle { default }, change: Change::Ramped, doc }
+    }
+
+    /// The level behind an effect, which all of them have. [any thread]
+    #[must_use]
+    pub const fn output() -> Self {
+        Self::number("output", "Output", (-48.0, 24.0), 0.0, Unit::Decibel, "Level of the result")
+    }
+
+    /// How much of an effect is heard, which all of them have. [any thread]
+    #[must_use]
+    pub const fn mix(doc: &'static str) -> Self {
+        Self::number("mix", "Mix", (0.0, 100.0), 100.0, Unit::Percent, doc)
+    }
+
+    /// This with equal travel for equal ratios; for a number above 0. [any thread]
+    #[must_use]
+    pub const fn logarithmic(mut self) -> Self {
+        if let Kind::Float { ref mut scale, .. } = self.kind {
+            *scale = Scale::Logarithmic;
+        }
+        self
+    }
+
+    /// This number with its largest value as "off". [any thread]
+    #[must_use]
+    pub const fn off_at_max(mut self) -> Self {
+        if let Kind::Float { ref mut off_at_max, .. } = self.kind {
+            *off_at_max = true;
+        }
+        self
+    }
+
+    /// This as one that glides. [any thread]
+    #[must_use]
+    pub const fn ramped(mut self) -> Self {
+        self.change = Change::Ramped;
+        self
+    }
+
+    /// This as one that needs another processor. [any thread]
+    #[must_use]
+    pub const fn structural(mut self) -> Self {
+        self.change = Change::Structural;
+        self
+    }
+
+    /// Where a row lists an id, for constants. [any thread]
+    ///
+    /// # Panics
+    /// If it does not: then the program does not compile.
+    #[must_use]
+    pub const fn place(row: &[Self], id: &str) -> Index {
+        let mut index = 0;
+        while index < row.len() {
+            if is_same_text(row[index].id.as_bytes(), id.as_bytes()) {
+                return index;
+            }
+            index += 1;
+        }
+        panic!("the row has no such parameter")
+    }
+
     /// The default, plain. [any thread]
     #[must_use]
     pub const fn default(&self) -> f32 {

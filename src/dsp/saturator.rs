@@ -6,7 +6,7 @@ use super::approximate::{mean_tanh, tanh};
 use super::blend::{Blend, audible, sane};
 use super::filter::{DcBlocker, LowPass, Slope};
 use super::oversample::Oversampler;
-use super::parameter::{Change, Index, Kind, Parameter, Scale, Unit};
+use super::parameter::{Change, Index, Parameter, Unit};
 use super::{Algorithm, Block, CHUNK, Chunk, Processor, Ramp, Settings, Spec, db_to_gain, gain_to_db};
 
 /// The registry's row.
@@ -19,95 +19,73 @@ pub static ALGORITHM: Algorithm = Algorithm {
     prepare: |spec, settings| Ok(Box::new(Saturator::new(spec, settings))),
 };
 
-const DRIVE: Index = 0;
-const BIAS: Index = 1;
-const TONE: Index = 2;
-const SLOPE: Index = 3;
-const OUTPUT: Index = 4;
-const MIX: Index = 5;
-const COMPENSATION: Index = 6;
-const DC_BLOCKER: Index = 7;
-const OVERSAMPLING: Index = 8;
-const ANTIALIASING: Index = 9;
+const DRIVE: Index = Parameter::place(&PARAMETERS, "drive");
+const BIAS: Index = Parameter::place(&PARAMETERS, "bias");
+const TONE: Index = Parameter::place(&PARAMETERS, "tone");
+const SLOPE: Index = Parameter::place(&PARAMETERS, "slope");
+const OUTPUT: Index = Parameter::place(&PARAMETERS, "output");
+const MIX: Index = Parameter::place(&PARAMETERS, "mix");
+const COMPENSATION: Index = Parameter::place(&PARAMETERS, "compensation");
+const DC_BLOCKER: Index = Parameter::place(&PARAMETERS, "dc_blocker");
+const OVERSAMPLING: Index = Parameter::place(&PARAMETERS, "oversampling");
+const ANTIALIASING: Index = Parameter::place(&PARAMETERS, "antialiasing");
 
 static PARAMETERS: [Parameter; 10] = [
-    Parameter {
-        id: "drive",
-        name: "Drive",
-        kind: Kind::Float { min: -12.0, max: 48.0, default: 12.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        doc: "Gain into the curve: more harmonics, more compression",
-    },
-    Parameter {
-        id: "bias",
-        name: "Bias",
-        kind: Kind::Float { min: -1.0, max: 1.0, default: 0.0, unit: Unit::None, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        doc: "Shifts the working point: even harmonics, as from a single-ended stage",
-    },
-    Parameter {
-        id: "tone",
-        name: "Tone",
-        kind: Kind::Float {
-            min: 200.0,
-            max: 20_000.0,
-            default: 4000.0,
-            unit: Unit::Hertz,
-            scale: Scale::Logarithmic,
-            off_at_max: true,
-        },
-        change: Change::Ramped,
-        doc: "Low-pass behind the curve, against fizz; at low sample rates it stays under Nyquist",
-    },
-    Parameter {
-        id: "slope",
-        name: "Slope",
-        kind: Kind::Choice { names: &["6 dB/oct", "12 dB/oct"], default: 0 },
-        change: Change::Structural,
-        doc: "Steepness of the tone filter",
-    },
-    Parameter {
-        id: "output",
-        name: "Output",
-        kind: Kind::Float { min: -48.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        doc: "Level of the result",
-    },
-    Parameter {
-        id: "mix",
-        name: "Mix",
-        kind: Kind::Float { min: 0.0, max: 100.0, default: 100.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        doc: "Dry at 0, saturated at 100; both stay in phase",
-    },
-    Parameter {
-        id: "compensation",
-        name: "Compensation",
-        kind: Kind::Toggle { default: true },
-        change: Change::Ramped,
-        doc: "Turns the level down as drive turns it up: a tone at -18 dBFS keeps its level",
-    },
-    Parameter {
-        id: "dc_blocker",
-        name: "DC blocker",
-        kind: Kind::Toggle { default: true },
-        change: Change::Ramped,
-        doc: "High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset",
-    },
-    Parameter {
-        id: "oversampling",
-        name: "Oversampling",
-        kind: Kind::Choice { names: &["1x", "2x", "4x", "8x"], default: 3 },
-        change: Change::Structural,
-        doc: "Runs the curve at a higher rate: less aliasing, more latency and work",
-    },
-    Parameter {
-        id: "antialiasing",
-        name: "Antialiasing",
-        kind: Kind::Choice { names: &["Off", "First"], default: 0 },
-        change: Change::Structural,
-        doc: "First-order antiderivative: less aliasing yet, at 1x at the price of the highest treble",
-    },
+    Parameter::number(
+        "drive",
+        "Drive",
+        (-12.0, 48.0),
+        12.0,
+        Unit::Decibel,
+        "Gain into the curve: more harmonics, more compression",
+    ),
+    Parameter::number(
+        "bias",
+        "Bias",
+        (-1.0, 1.0),
+        0.0,
+        Unit::None,
+        "Shifts the working point: even harmonics, as from a single-ended stage",
+    ),
+    Parameter::number(
+        "tone",
+        "Tone",
+        (200.0, 20_000.0),
+        4000.0,
+        Unit::Hertz,
+        "Low-pass behind the curve, against fizz; at low sample rates it stays under Nyquist",
+    )
+    .logarithmic()
+    .off_at_max(),
+    Parameter::choice("slope", "Slope", &["6 dB/oct", "12 dB/oct"], 0, "Steepness of the tone filter"),
+    Parameter::output(),
+    Parameter::mix("Dry at 0, saturated at 100; both stay in phase"),
+    Parameter::toggle(
+        "compensation",
+        "Compensation",
+        true,
+        "Turns the level down as drive turns it up: a tone at -18 dBFS keeps its level",
+    ),
+    Parameter::toggle(
+        "dc_blocker",
+        "DC blocker",
+        true,
+        "High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset",
+    ),
+    Parameter::choice(
+        "oversampling",
+        "Oversampling",
+        &["1x", "2x", "4x", "8x"],
+        3,
+        "Runs the curve at a higher rate: less aliasing, more latency and work",
+    ),
+    Parameter::choice(
+        "antialiasing",
+        "Antialiasing",
+        &["Off", "First"],
+        0,
+        "First-order antiderivative: less aliasing yet, at 1x at the price of the highest treble",
+    ),
 ];
 
 /// Corner of the DC blocker: below hearing, above drift.
@@ -407,16 +385,6 @@ impl Processor for Saturator {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_positions_name_their_parameters() {
-        let names =
-            ["drive", "bias", "tone", "slope", "output", "mix", "compensation", "dc_blocker", "oversampling", "antialiasing"];
-        let places = [DRIVE, BIAS, TONE, SLOPE, OUTPUT, MIX, COMPENSATION, DC_BLOCKER, OVERSAMPLING, ANTIALIASING];
-        for (name, place) in names.iter().zip(places) {
-            assert_eq!(PARAMETERS[place].id, *name);
-        }
-    }
 
     #[test]
     fn the_table_of_compensation_covers_the_range_of_drive_and_is_exact_between_its_points() {

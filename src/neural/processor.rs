@@ -20,8 +20,7 @@ use super::rate::Rates;
 use crate::dsp::blend::Blend;
 use crate::dsp::filter::DcBlocker;
 use crate::dsp::{
-    Algorithm, Block, CHUNK, Change, Chunk, Index, Kind, Parameter, PrepareError, Processor, Ramp, Scale, Settings, Spec, Unit,
-    db_to_gain,
+    Algorithm, Block, CHUNK, Change, Chunk, Index, Parameter, PrepareError, Processor, Ramp, Settings, Spec, Unit, db_to_gain,
 };
 
 /// The registry's row.
@@ -34,107 +33,86 @@ pub static ALGORITHM: Algorithm = Algorithm {
     prepare: |spec, settings| Ok(Box::new(Neural::new(spec, settings, None)?)),
 };
 
-const INPUT: Index = 0;
-const OUTPUT: Index = 1;
-const MIX: Index = 2;
-const OUTPUT_MODE: Index = 3;
-const CALIBRATE_INPUT: Index = 4;
-const INTERFACE_LEVEL: Index = 5;
-const SIZE: Index = 6;
-const PRECISION: Index = 7;
-const ALIGN: Index = 8;
-const KNOB_1: Index = 9;
-const DC_BLOCKER: Index = KNOB_1 + KNOBS;
+const INPUT: Index = Parameter::place(&PARAMETERS, "input");
+const OUTPUT: Index = Parameter::place(&PARAMETERS, "output");
+const MIX: Index = Parameter::place(&PARAMETERS, "mix");
+const OUTPUT_MODE: Index = Parameter::place(&PARAMETERS, "output_mode");
+const CALIBRATE_INPUT: Index = Parameter::place(&PARAMETERS, "calibrate_input");
+const INTERFACE_LEVEL: Index = Parameter::place(&PARAMETERS, "interface_level");
+const SIZE: Index = Parameter::place(&PARAMETERS, "size");
+const PRECISION: Index = Parameter::place(&PARAMETERS, "precision");
+const ALIGN: Index = Parameter::place(&PARAMETERS, "align");
+const KNOB_1: Index = Parameter::place(&PARAMETERS, "knob_1");
+const DC_BLOCKER: Index = Parameter::place(&PARAMETERS, "dc_blocker");
 
 /// Corner of the DC blocker, in hertz: more than two octaves below the lowest note of a bass (B0, 31 Hz).
 const DC_HZ: f64 = 5.0;
 
 /// One of the four further inputs of a model.
 const fn knob(id: &'static str, name: &'static str) -> Parameter {
-    Parameter {
-        id,
-        name,
-        kind: Kind::Float { min: 0.0, max: 1.0, default: MIDDLE, unit: Unit::None, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        doc: "A control that the model was trained with; nothing where it has none",
-    }
+    let doc = "A control that the model was trained with; nothing where it has none";
+    Parameter::number(id, name, (0.0, 1.0), MIDDLE, Unit::None, doc)
 }
 
 static PARAMETERS: [Parameter; 14] = [
-    Parameter {
-        id: "input",
-        name: "Input",
-        kind: Kind::Float { min: -24.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        doc: "Gain into the model: more drive",
-    },
-    Parameter {
-        id: "output",
-        name: "Output",
-        kind: Kind::Float { min: -48.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        doc: "Level of the result",
-    },
-    Parameter {
-        id: "mix",
-        name: "Mix",
-        kind: Kind::Float { min: 0.0, max: 100.0, default: 100.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        doc: "Dry at 0, the model at 100",
-    },
-    Parameter {
-        id: "output_mode",
-        name: "Output mode",
-        kind: Kind::Choice { names: &["Raw", "Normalised", "Calibrated"], default: 1 },
-        change: Change::Ramped,
-        doc: "Level of the model: its own, -18 dB loudness for all, or that of the device; its own if it does not say",
-    },
-    Parameter {
-        id: "calibrate_input",
-        name: "Calibrate input",
-        kind: Kind::Toggle { default: false },
-        change: Change::Ramped,
-        doc: "Drives the model as the device was driven, where it says its level",
-    },
-    Parameter {
-        id: "interface_level",
-        name: "Interface level",
-        kind: Kind::Float { min: -10.0, max: 30.0, default: 12.0, unit: Unit::Dbu, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        doc: "Level of the audio interface's full scale, for both calibrations",
-    },
-    Parameter {
-        id: "size",
-        name: "Size",
-        kind: Kind::Float { min: 0.0, max: 1.0, default: 1.0, unit: Unit::None, scale: Scale::Linear, off_at_max: false },
-        change: Change::Structural,
-        doc: "Which of a slimmable model's networks: closer to the device, more work",
-    },
-    Parameter {
-        id: "precision",
-        name: "Precision",
-        kind: Kind::Choice { names: &["Fast", "Exact"], default: 0 },
-        change: Change::Structural,
-        doc: "Exact computes tanh and its like by the standard library: for comparisons, many times slower",
-    },
-    Parameter {
-        id: "align",
-        name: "Align",
-        kind: Kind::Toggle { default: false },
-        change: Change::Structural,
-        doc: "Undoes the model's measured delay and polarity: in phase with what it is compared with",
-    },
+    Parameter::number("input", "Input", (-24.0, 24.0), 0.0, Unit::Decibel, "Gain into the model: more drive"),
+    Parameter::output(),
+    Parameter::mix("Dry at 0, the model at 100"),
+    Parameter::choice(
+        "output_mode",
+        "Output mode",
+        &["Raw", "Normalised", "Calibrated"],
+        1,
+        "Level of the model: its own, -18 dB loudness for all, or that of the device; its own if it does not say",
+    )
+    .ramped(),
+    Parameter::toggle(
+        "calibrate_input",
+        "Calibrate input",
+        false,
+        "Drives the model as the device was driven, where it says its level",
+    ),
+    Parameter::number(
+        "interface_level",
+        "Interface level",
+        (-10.0, 30.0),
+        12.0,
+        Unit::Dbu,
+        "Level of the audio interface's full scale, for both calibrations",
+    ),
+    Parameter::number(
+        "size",
+        "Size",
+        (0.0, 1.0),
+        1.0,
+        Unit::None,
+        "Which of a slimmable model's networks: closer to the device, more work",
+    )
+    .structural(),
+    Parameter::choice(
+        "precision",
+        "Precision",
+        &["Fast", "Exact"],
+        0,
+        "Exact computes tanh and its like by the standard library: for comparisons, many times slower",
+    ),
+    Parameter::toggle(
+        "align",
+        "Align",
+        false,
+        "Undoes the model's measured delay and polarity: in phase with what it is compared with",
+    )
+    .structural(),
     knob("knob_1", "Knob 1"),
     knob("knob_2", "Knob 2"),
     knob("knob_3", "Knob 3"),
     knob("knob_4", "Knob 4"),
-    Parameter {
-        id: "dc_blocker",
-        name: "DC blocker",
-        kind: Kind::Toggle { default: false },
-        change: Change::Ramped,
-        doc: "High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset",
-    },
+    Parameter::toggle(
+        "dc_blocker",
+        "DC blocker",
+        false,
+        "High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset",
+    ),
 ];
 
 /// What the level of a model follows; the values of `output_mode`.
@@ -502,28 +480,6 @@ mod tests {
 
     fn prepared(effect: &Effect, rate: f32) -> Box<dyn Processor> {
         effect.prepare(Spec { sample_rate: rate, channels: 1, max_frames: 4096 }).unwrap()
-    }
-
-    #[test]
-    fn the_positions_name_their_parameters() {
-        let names = [
-            (INPUT, "input"),
-            (OUTPUT, "output"),
-            (MIX, "mix"),
-            (OUTPUT_MODE, "output_mode"),
-            (CALIBRATE_INPUT, "calibrate_input"),
-            (INTERFACE_LEVEL, "interface_level"),
-            (SIZE, "size"),
-            (PRECISION, "precision"),
-            (ALIGN, "align"),
-            (KNOB_1, "knob_1"),
-            (KNOB_1 + KNOBS - 1, "knob_4"),
-            (DC_BLOCKER, "dc_blocker"),
-        ];
-        for (place, name) in names {
-            assert_eq!(PARAMETERS[place].id, name);
-        }
-        assert_eq!(PARAMETERS.len(), DC_BLOCKER + 1);
     }
 
     #[test]
