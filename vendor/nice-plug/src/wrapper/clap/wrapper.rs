@@ -1716,6 +1716,9 @@ impl<P: ClapPlugin> Wrapper<P> {
     unsafe extern "C" fn destroy(plugin: *const clap_plugin) {
         assert!(!plugin.is_null() && unsafe { !(*plugin).plugin_data.is_null() });
         let this = unsafe { Arc::from_raw((*plugin).plugin_data as *mut Self) };
+        if let Some(background_thread) = this.background_thread.borrow().as_ref() {
+            background_thread.close();
+        }
         crate::nice_debug_assert_eq!(Arc::strong_count(&this), 1);
 
         drop(this);

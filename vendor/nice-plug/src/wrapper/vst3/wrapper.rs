@@ -105,6 +105,9 @@ impl<P: Vst3Plugin> Default for Wrapper<P> {
 
 impl<P: Vst3Plugin> Drop for Wrapper<P> {
     fn drop(&mut self) {
+        if let Some(event_loop) = self.inner.event_loop.borrow().as_ref() {
+            event_loop.close();
+        }
         crate::nice_debug_assert_eq!(Arc::strong_count(&self.inner), 1);
     }
 }
