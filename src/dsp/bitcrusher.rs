@@ -38,7 +38,6 @@ static PARAMETERS: [Parameter; 9] = [
         name: "Bits",
         kind: Kind::Float { min: 1.0, max: 24.0, default: 8.0, unit: Unit::Bit, scale: Scale::Linear, off_at_max: false },
         change: Change::Ramped,
-        since: 1,
         doc: "Word length, also between whole numbers: fewer bits, coarser steps",
     },
     Parameter {
@@ -53,7 +52,6 @@ static PARAMETERS: [Parameter; 9] = [
             off_at_max: true,
         },
         change: Change::Ramped,
-        since: 1,
         doc: "Sample rate of the crushed sound, also between fractions of the host's: lower is darker and more metallic",
     },
     Parameter {
@@ -61,7 +59,6 @@ static PARAMETERS: [Parameter; 9] = [
         name: "Quantiser",
         kind: Kind::Choice { names: &["Mid-tread", "Mid-rise"], default: 0 },
         change: Change::Structural,
-        since: 1,
         doc: "Mid-tread has a step at zero and gates quiet sound, mid-rise has none and lets it buzz",
     },
     Parameter {
@@ -69,7 +66,6 @@ static PARAMETERS: [Parameter; 9] = [
         name: "Dither",
         kind: Kind::Choice { names: &["None", "RPDF", "TPDF"], default: 0 },
         change: Change::Structural,
-        since: 1,
         doc: "Noise before the quantiser: distortion becomes hiss",
     },
     Parameter {
@@ -77,7 +73,6 @@ static PARAMETERS: [Parameter; 9] = [
         name: "Jitter",
         kind: Kind::Float { min: 0.0, max: 100.0, default: 0.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
         change: Change::Ramped,
-        since: 1,
         doc: "Uneven sampling instants at a lowered rate: grit",
     },
     Parameter {
@@ -85,7 +80,6 @@ static PARAMETERS: [Parameter; 9] = [
         name: "Pre filter",
         kind: FILTER,
         change: Change::Ramped,
-        since: 1,
         doc: "Low-pass (12 dB per octave) before the crusher: less aliasing",
     },
     Parameter {
@@ -93,7 +87,6 @@ static PARAMETERS: [Parameter; 9] = [
         name: "Post filter",
         kind: FILTER,
         change: Change::Ramped,
-        since: 1,
         doc: "Low-pass (12 dB per octave) behind the crusher: rounder steps",
     },
     Parameter {
@@ -101,7 +94,6 @@ static PARAMETERS: [Parameter; 9] = [
         name: "Output",
         kind: Kind::Float { min: -48.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
         change: Change::Ramped,
-        since: 1,
         doc: "Level of the result",
     },
     Parameter {
@@ -109,7 +101,6 @@ static PARAMETERS: [Parameter; 9] = [
         name: "Mix",
         kind: Kind::Float { min: 0.0, max: 100.0, default: 100.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
         change: Change::Ramped,
-        since: 1,
         doc: "Dry at 0, crushed at 100",
     },
 ];

@@ -30,7 +30,6 @@ static PARAMETERS: [Parameter; 5] = [
         name: "Threshold",
         kind: Kind::Float { min: -48.0, max: 0.0, default: -6.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
         change: Change::Ramped,
-        since: 1,
         doc: "The level that no peak passes",
     },
     Parameter {
@@ -38,7 +37,6 @@ static PARAMETERS: [Parameter; 5] = [
         name: "Shape",
         kind: Kind::Choice { names: &["Hard", "Cubic"], default: 1 },
         change: Change::Structural,
-        since: 1,
         doc: "Hard leaves all below the threshold alone; cubic bends towards it",
     },
     Parameter {
@@ -46,7 +44,6 @@ static PARAMETERS: [Parameter; 5] = [
         name: "Output",
         kind: Kind::Float { min: -48.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
         change: Change::Ramped,
-        since: 1,
         doc: "Level of the result",
     },
     Parameter {
@@ -54,7 +51,6 @@ static PARAMETERS: [Parameter; 5] = [
         name: "Mix",
         kind: Kind::Float { min: 0.0, max: 100.0, default: 100.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
         change: Change::Ramped,
-        since: 1,
         doc: "Dry at 0, clipped at 100; both stay in phase",
     },
     Parameter {
@@ -62,7 +58,6 @@ static PARAMETERS: [Parameter; 5] = [
         name: "Oversampling",
         kind: Kind::Choice { names: &["1x", "2x", "4x", "8x"], default: 3 },
         change: Change::Structural,
-        since: 1,
         doc: "Runs the curve at a higher rate: less aliasing, more latency and work, and peaks may pass by a little",
     },
 ];

@@ -22,9 +22,6 @@ pub struct Parameter {
     pub kind: Kind,
     /// How a change takes effect.
     pub change: Change,
-    /// The generation of the row that brought it: 1 for the first. A host's list of parameters is ordered by this first, so a
-    /// later parameter never moves an earlier one.
-    pub since: u32,
     /// What a user hears when it grows.
     pub doc: &'static str,
 }
@@ -48,7 +45,7 @@ pub enum Kind {
         max: f32,
         default: f32,
         unit: Unit,
-        /// How a knob's travel maps to values.
+        /// How positions map to values.
         scale: Scale,
         /// Whether the largest value means "off" (a low-pass at the top of its range is none).
         off_at_max: bool,
@@ -59,11 +56,11 @@ pub enum Kind {
     Toggle { default: bool },
 }
 
-/// How a knob's travel maps to values.
+/// How a position (a knob's travel, a host's lane) maps to values: [`Parameter::value_at`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
     Linear,
-    /// Equal travel for equal ratios; `min` must be positive.
+    /// Equal travel for equal ratios, `min * (max / min)^position`; `min` must be positive.
     Logarithmic,
 }
 
@@ -136,6 +133,38 @@ impl Parameter {
             Kind::Float { .. } => value,
             Kind::Choice { .. } | Kind::Toggle { .. } => value.round(),
         }
+    }
+
+    /// Where a value stands in the range, 0 to 1: along a knob's travel, in a host's lane. Ends and [`Self::default`] come back from
+    /// [`Self::value_at`] exactly, other values as [`Self::is_same`] says. [any thread]
+    #[must_use]
+    pub fn position(&self, value: f32) -> f32 {
+        let (min, max) = self.range();
+        let value = self.clamp(value);
+        match self.kind {
+            Kind::Float { scale: Scale::Logarithmic, .. } => {
+                ((f64::from(value) / f64::from(min)).ln() / (f64::from(max) / f64::from(min)).ln()) as f32
+            }
+            _ => (value - min) / (max - min),
+        }
+    }
+
+    /// The value at a position: the inverse of [`Self::position`]. What is outside 0 to 1 becomes the nearer end. [any thread]
+    #[must_use]
+    pub fn value_at(&self, position: f32) -> f32 {
+        let (min, max) = self.range();
+        let value = match self.kind {
+            _ if position <= 0.0 => min,
+            _ if position >= 1.0 => max,
+            Kind::Float { default, .. } if position == self.position(default) => default,
+            Kind::Float { scale: Scale::Logarithmic, .. } => {
+                (f64::from(min) * (f64::from(max) / f64::from(min)).powf(f64::from(position))) as f32
+            }
+            // Not yet in the middle, as hosts have it.
+            Kind::Toggle { .. } => f32::from(u8::from(position > 0.5)),
+            _ => min + (max - min) * position,
+        };
+        self.clamp(value)
     }
 
     /// Whether two values are one but for what a host's way of keeping them costs. [any thread]

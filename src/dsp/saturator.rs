@@ -36,7 +36,6 @@ static PARAMETERS: [Parameter; 10] = [
         name: "Drive",
         kind: Kind::Float { min: -12.0, max: 48.0, default: 12.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
         change: Change::Ramped,
-        since: 1,
         doc: "Gain into the curve: more harmonics, more compression",
     },
     Parameter {
@@ -44,7 +43,6 @@ static PARAMETERS: [Parameter; 10] = [
         name: "Bias",
         kind: Kind::Float { min: -1.0, max: 1.0, default: 0.0, unit: Unit::None, scale: Scale::Linear, off_at_max: false },
         change: Change::Ramped,
-        since: 1,
         doc: "Shifts the working point: even harmonics, as from a single-ended stage",
     },
     Parameter {
@@ -59,7 +57,6 @@ static PARAMETERS: [Parameter; 10] = [
             off_at_max: true,
         },
         change: Change::Ramped,
-        since: 1,
         doc: "Low-pass behind the curve, against fizz; at low sample rates it stays under Nyquist",
     },
     Parameter {
@@ -67,7 +64,6 @@ static PARAMETERS: [Parameter; 10] = [
         name: "Slope",
         kind: Kind::Choice { names: &["6 dB/oct", "12 dB/oct"], default: 0 },
         change: Change::Structural,
-        since: 1,
         doc: "Steepness of the tone filter",
     },
     Parameter {
@@ -75,7 +71,6 @@ static PARAMETERS: [Parameter; 10] = [
         name: "Output",
         kind: Kind::Float { min: -48.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
         change: Change::Ramped,
-        since: 1,
         doc: "Level of the result",
     },
     Parameter {
@@ -83,7 +78,6 @@ static PARAMETERS: [Parameter; 10] = [
         name: "Mix",
         kind: Kind::Float { min: 0.0, max: 100.0, default: 100.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
         change: Change::Ramped,
-        since: 1,
         doc: "Dry at 0, saturated at 100; both stay in phase",
     },
     Parameter {
@@ -91,7 +85,6 @@ static PARAMETERS: [Parameter; 10] = [
         name: "Compensation",
         kind: Kind::Toggle { default: true },
         change: Change::Ramped,
-        since: 1,
         doc: "Turns the level down as drive turns it up: a tone at -18 dBFS keeps its level",
     },
     Parameter {
@@ -99,7 +92,6 @@ static PARAMETERS: [Parameter; 10] = [
         name: "DC blocker",
         kind: Kind::Toggle { default: true },
         change: Change::Ramped,
-        since: 1,
         doc: "High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset",
     },
     Parameter {
@@ -107,7 +99,6 @@ static PARAMETERS: [Parameter; 10] = [
         name: "Oversampling",
         kind: Kind::Choice { names: &["1x", "2x", "4x", "8x"], default: 3 },
         change: Change::Structural,
-        since: 1,
         doc: "Runs the curve at a higher rate: less aliasing, more latency and work",
     },
     Parameter {
@@ -115,7 +106,6 @@ static PARAMETERS: [Parameter; 10] = [
         name: "Antialiasing",
         kind: Kind::Choice { names: &["Off", "First"], default: 0 },
         change: Change::Structural,
-        since: 1,
         doc: "First-order antiderivative: less aliasing yet, at 1x at the price of the highest treble",
     },
 ];

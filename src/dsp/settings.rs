@@ -17,7 +17,8 @@ pub struct Algorithm {
     pub name: &'static str,
     /// One sentence: what it does to a sound.
     pub description: &'static str,
-    /// At most [`MAX_PARAMETERS`]; the order within one `since` is for ever.
+    /// At most [`MAX_PARAMETERS`], in the order of the editor and the reference page. Hosts have them in the order in which they were
+    /// released, wherever the row lists them.
     pub parameters: &'static [Parameter],
     /// Whether it plays a model; without one it still is a processor.
     pub model: bool,

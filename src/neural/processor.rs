@@ -56,7 +56,6 @@ const fn knob(id: &'static str, name: &'static str) -> Parameter {
         name,
         kind: Kind::Float { min: 0.0, max: 1.0, default: MIDDLE, unit: Unit::None, scale: Scale::Linear, off_at_max: false },
         change: Change::Ramped,
-        since: 1,
         doc: "A control that the model was trained with; nothing where it has none",
     }
 }
@@ -67,7 +66,6 @@ static PARAMETERS: [Parameter; 14] = [
         name: "Input",
         kind: Kind::Float { min: -24.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
         change: Change::Ramped,
-        since: 1,
         doc: "Gain into the model: more drive",
     },
     Parameter {
@@ -75,7 +73,6 @@ static PARAMETERS: [Parameter; 14] = [
         name: "Output",
         kind: Kind::Float { min: -48.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
         change: Change::Ramped,
-        since: 1,
         doc: "Level of the result",
     },
     Parameter {
@@ -83,7 +80,6 @@ static PARAMETERS: [Parameter; 14] = [
         name: "Mix",
         kind: Kind::Float { min: 0.0, max: 100.0, default: 100.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
         change: Change::Ramped,
-        since: 1,
         doc: "Dry at 0, the model at 100",
     },
     Parameter {
@@ -91,7 +87,6 @@ static PARAMETERS: [Parameter; 14] = [
         name: "Output mode",
         kind: Kind::Choice { names: &["Raw", "Normalised", "Calibrated"], default: 1 },
         change: Change::Ramped,
-        since: 1,
         doc: "Level of the model: its own, -18 dB loudness for all, or that of the device; its own if it does not say",
     },
     Parameter {
@@ -99,7 +94,6 @@ static PARAMETERS: [Parameter; 14] = [
         name: "Calibrate input",
         kind: Kind::Toggle { default: false },
         change: Change::Ramped,
-        since: 1,
         doc: "Drives the model as the device was driven, where it says its level",
     },
     Parameter {
@@ -107,7 +101,6 @@ static PARAMETERS: [Parameter; 14] = [
         name: "Interface level",
         kind: Kind::Float { min: -10.0, max: 30.0, default: 12.0, unit: Unit::Dbu, scale: Scale::Linear, off_at_max: false },
         change: Change::Ramped,
-        since: 1,
         doc: "Level of the audio interface's full scale, for both calibrations",
     },
     Parameter {
@@ -115,7 +108,6 @@ static PARAMETERS: [Parameter; 14] = [
         name: "Size",
         kind: Kind::Float { min: 0.0, max: 1.0, default: 1.0, unit: Unit::None, scale: Scale::Linear, off_at_max: false },
         change: Change::Structural,
-        since: 1,
         doc: "Which of a slimmable model's networks: closer to the device, more work",
     },
     Parameter {
@@ -123,7 +115,6 @@ static PARAMETERS: [Parameter; 14] = [
         name: "Precision",
         kind: Kind::Choice { names: &["Fast", "Exact"], default: 0 },
         change: Change::Structural,
-        since: 1,
         doc: "Exact computes tanh and its like by the standard library: for comparisons, many times slower",
     },
     Parameter {
@@ -131,7 +122,6 @@ static PARAMETERS: [Parameter; 14] = [
         name: "Align",
         kind: Kind::Toggle { default: false },
         change: Change::Structural,
-        since: 1,
         doc: "Undoes the model's measured delay and polarity: in phase with what it is compared with",
     },
     knob("knob_1", "Knob 1"),
@@ -143,7 +133,6 @@ static PARAMETERS: [Parameter; 14] = [
         name: "DC blocker",
         kind: Kind::Toggle { default: false },
         change: Change::Ramped,
-        since: 2,
         doc: "High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset",
     },
 ];

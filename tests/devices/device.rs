@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use isotherm::algorithm;
-use isotherm::device::{self, Capture, Client, Effect, Granted, Host, Input, Monitor, SampleFormat, Session, Sides, Wish};
+use isotherm::device::{self, Capture, Client, Granted, Host, Input, Insert, Monitor, SampleFormat, Session, Sides, Wish};
 use isotherm::dsp::{Settings as Parameters, Spec};
 use isotherm::graph::{Meter, queue};
 use isotherm::record::{Manifest, Recorder, Settings, Start};
@@ -219,7 +219,7 @@ fn a_capture_that_runs_is_fed_to_one_recorder_after_the_other() {
 fn channels_come_to_a_side_and_go_within_5_ms_and_add_up() {
     /// Nothing.
     struct Through;
-    impl Effect for Through {
+    impl Insert for Through {
         fn process(&mut self, _: &mut isotherm::dsp::Block<'_>) {}
         fn reset(&mut self) {}
     }
@@ -247,7 +247,7 @@ fn channels_come_to_a_side_and_go_within_5_ms_and_add_up() {
 }
 
 /// A file of two channels in a device's place, what it is played through, and how long the take and its time were in seconds.
-fn through(effect: impl Effect) -> (f64, f64, device::Counts, device::State) {
+fn through(effect: impl Insert) -> (f64, f64, device::Counts, device::State) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("device.wav");
     let spec =
@@ -278,7 +278,7 @@ fn through(effect: impl Effect) -> (f64, f64, device::Counts, device::State) {
 #[test]
 fn an_effect_that_is_too_slow_is_left_out_now_and_then_and_holds_up_no_frame() {
     struct Slow;
-    impl Effect for Slow {
+    impl Insert for Slow {
         fn process(&mut self, block: &mut isotherm::dsp::Block<'_>) {
             std::thread::sleep(Duration::from_secs_f64(2.0 * block[0].len() as f64 / RATE as f64));
         }
@@ -293,7 +293,7 @@ fn an_effect_that_is_too_slow_is_left_out_now_and_then_and_holds_up_no_frame() {
 #[test]
 fn an_effect_that_panics_is_silent_and_the_take_goes_on() {
     struct Panics(usize);
-    impl Effect for Panics {
+    impl Insert for Panics {
         fn process(&mut self, _: &mut isotherm::dsp::Block<'_>) {
             self.0 += 1;
             assert!(self.0 < 10, "on purpose");
@@ -372,9 +372,9 @@ fn what_a_device_calls_allocates_nothing() {
         let meter = Meter::new(CHANNELS);
         let mut capture = Capture::new(writer, &meter, &granted(format));
         let (file, _reader) = queue(2, 1024);
-        let mut monitor = Monitor::new(slots(2), Sides::each(&[0, 3]), &granted(format), Some(file));
+        let mut monitor = Monitor::new(slots(2).into_plan(), Sides::each(&[0, 3]), &granted(format), Some(file));
         let sides = Sides::new(2);
-        let mut heard = Monitor::new(slots(2), sides.clone(), &granted(format), None);
+        let mut heard = Monitor::new(slots(2).into_plan(), sides.clone(), &granted(format), None);
         let (mut fed, mut feed) = Capture::fed(&meter, &granted(format));
         let (other, writer) = {
             let name = format!("{} fed", format.name());

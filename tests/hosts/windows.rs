@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use isotherm::plugin::Isotherm;
 use isotherm::ui::{MAX_SIZE, MIN_SIZE, SIZE};
 use isotherm_host::{Plugin, Vst3View};
 use isotherm_support::display::{PATIENCE, is_on_display, output, paintings};
@@ -16,6 +17,10 @@ use x11rb::protocol::xproto::{
 };
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
+
+// This program is the plug-in and its hosts.
+nice_plug::nice_export_clap!(Isotherm);
+nice_plug::nice_export_vst3!(Isotherm);
 
 /// Room for the window at twice its size.
 const SCREEN: (u32, u32) = (1900, 1500);
@@ -170,12 +175,12 @@ impl Picture {
 
 fn clap() -> Plugin {
     // SAFETY: the entry is part of this program.
-    unsafe { Plugin::linked((&raw const isotherm::plugin::clap_entry).cast()) }.unwrap()
+    unsafe { Plugin::linked((&raw const clap_entry).cast()) }.unwrap()
 }
 
 fn vst3() -> Vst3View {
     // SAFETY: the factory is the plug-in's, and its reference is given away.
-    unsafe { Vst3View::linked(isotherm::plugin::GetPluginFactory()) }.unwrap()
+    unsafe { Vst3View::linked(GetPluginFactory()) }.unwrap()
 }
 
 fn times((width, height): (u32, u32), scale: f64) -> (u32, u32) {

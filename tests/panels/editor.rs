@@ -23,16 +23,16 @@ use isotherm::ui::{
 
 const fn number(id: &'static str, name: &'static str, min: f32, max: f32, default: f32, unit: Unit) -> Parameter {
     let kind = Kind::Float { min, max, default, unit, scale: Scale::Linear, off_at_max: false };
-    Parameter { id, name, kind, change: Change::Ramped, since: 1, doc: "More of it." }
+    Parameter { id, name, kind, change: Change::Ramped, doc: "More of it." }
 }
 
 const fn choice(id: &'static str, name: &'static str, names: &'static [&'static str], default: usize) -> Parameter {
     let kind = Kind::Choice { names, default };
-    Parameter { id, name, kind, change: Change::Structural, since: 1, doc: "Which of some." }
+    Parameter { id, name, kind, change: Change::Structural, doc: "Which of some." }
 }
 
 const fn toggle(id: &'static str, name: &'static str, default: bool) -> Parameter {
-    Parameter { id, name, kind: Kind::Toggle { default }, change: Change::Ramped, since: 1, doc: "On or off." }
+    Parameter { id, name, kind: Kind::Toggle { default }, change: Change::Ramped, doc: "On or off." }
 }
 
 const TONE: Kind =
@@ -53,7 +53,7 @@ static TUBE: Algorithm = Algorithm {
     parameters: &[
         number("drive", "Drive", -12.0, 48.0, 6.0, Unit::Decibel),
         number("bias", "Bias", -1.0, 1.0, 0.0, Unit::None),
-        Parameter { id: "tone", name: "Tone", kind: TONE, change: Change::Ramped, since: 1, doc: "Brighter." },
+        Parameter { id: "tone", name: "Tone", kind: TONE, change: Change::Ramped, doc: "Brighter." },
         number("mix", "Mix", 0.0, 100.0, 100.0, Unit::Percent),
         number("output", "Output", -24.0, 24.0, 0.0, Unit::Decibel),
         number("sag", "Sag", 0.0, 100.0, 0.0, Unit::Percent),

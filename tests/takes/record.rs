@@ -18,9 +18,8 @@ use std::time::{Duration, Instant};
 use isotherm::audio::{Format, I24, Sample};
 use isotherm::record::disk::{Disk, Medium, System};
 use isotherm::record::pcm::Words;
-use isotherm::record::{
-    Channel, DeskTrack, Light, Manifest, Phase, Recorder, Settings, SourceChange, Start, Stop, recover, unfinished, verify,
-};
+use isotherm::record::{Channel, Light, Manifest, Phase, Recorder, Settings, Start, Stop, recover, unfinished, verify};
+use isotherm::source::{DeskTrack, SourceChange};
 use tempfile::TempDir;
 
 const RATE: u32 = 48_000;
@@ -170,7 +169,7 @@ fn a_wide_and_fast_take_holds() {
 fn the_memory_that_is_stated_is_the_memory_of_ten_seconds() {
     let settings = Settings::new("x".into(), "x", RATE, 32);
     // 10 s of 32 channels of 4 bytes, the heads of records, and a batch of every stem.
-    assert_eq!(settings.memory_bytes(), 4 * (32 * 480_000 + 4 * 30_001) + 32 * 32_768 * 3);
+    assert_eq!(Recorder::memory_bytes(&settings), 4 * (32 * 480_000 + 4 * 30_001) + 32 * 32_768 * 3);
 }
 
 /// A disk whose files wait at a gate, and which has room for so many bytes of sound.

@@ -1,24 +1,22 @@
-//! The documentation, and a reference of all parameters from the registry.
+//! A reference of all parameters, from the registry.
 
 use std::fmt::Write;
 use std::fs;
+use std::path::Path;
 
 use isotherm::algorithm::REGISTRY;
 use isotherm::dsp::{Algorithm, Change, Parameter};
 use isotherm::measure::{Better, MEASURES, Measure};
 
-use crate::process::{cargo, run, target_dir};
-use crate::{Outcome, shown, unknown};
+use crate::{Outcome, shown};
 
-pub fn task(options: &[String]) -> Outcome {
-    if let Some(option) = options.first() {
-        return Err(unknown("docs", option).into());
-    }
-    run(&mut cargo(["doc", "--workspace", "--no-deps"]))?;
-    let folder = target_dir()?.join("doc");
-    let page = folder.join("reference.md");
-    fs::write(&page, reference(REGISTRY))?;
-    println!("{}\n{}", shown(&folder.join("isotherm/index.html")), shown(&page));
+/// Writes the page.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write(page: &Path) -> Outcome {
+    fs::write(page, reference(REGISTRY)).map_err(|e| format!("{}: {e}", shown(page)))?;
+    println!("{}", shown(page));
     Ok(())
 }
 
