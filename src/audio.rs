@@ -3,7 +3,7 @@
 //! [`Audio`] holds planar samples of `i16`, [`I24`], `i32`, `f32` or `f64`, channels x frames, together with
 //! their sample rate; the two cannot be taken apart. Every sample stands for a value on one scale, where 1 is full
 //! scale, whatever its type: [`Sample`] gives the rule. Around it: element-wise arithmetic ([`Operand`]), edits
-//! ([`Fade`], [`Window`]), levels ([`Levels`]), test signals and music ([`generate`]) and WAV files ([`wav`]).
+//! ([`Fade`], [`Window`]), levels ([`Levels`]), random numbers ([`Random`]), test signals and music ([`generate`]) and WAV files ([`wav`]).
 //!
 //! ```
 //! use isotherm::audio::{Audio, Fade, generate};
@@ -34,6 +34,7 @@ mod edit;
 mod error;
 pub mod generate;
 mod levels;
+mod random;
 mod sample;
 pub mod wav;
 
@@ -42,5 +43,6 @@ pub use buffer::Audio;
 pub use edit::{Fade, Window};
 pub use error::{AudioError, Divisor, Shape, WavError};
 pub use levels::{Levels, db_to_gain, gain_to_db};
+pub use random::Random;
 pub use sample::{I24, Sample};
 pub use wav::{Format, NonFinite};

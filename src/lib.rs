@@ -19,9 +19,12 @@ pub mod listen;
 pub mod measure;
 #[cfg(feature = "record")]
 pub mod record;
+pub mod render;
 pub mod slots;
 #[cfg(feature = "train")]
 pub mod train;
+
+pub mod effect;
 
 pub mod algorithm;
 pub mod graph;

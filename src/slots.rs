@@ -3,7 +3,8 @@
 //! This is the plan that the plug-in and the command line run: `input -> each slot -> switch -> output`, with the input itself as
 //! one more side of the switch, so that bypass keeps the latency.
 
-use crate::dsp::{Block, Change, Index, PrepareError, Settings, Spec};
+use crate::dsp::{Block, Change, Index, PrepareError, Spec};
+use crate::effect::{Effect, Outline};
 use crate::graph::{Builder, Bus, CompileError, Meter, Plan, Taps};
 
 /// Why there are no slots.
@@ -27,7 +28,7 @@ pub enum Heard {
 /// See the module.
 pub struct Slots {
     plan: Plan,
-    slots: Vec<(Bus, Settings)>,
+    slots: Vec<(Bus, Outline)>,
     switch: Bus,
     heard: Heard,
 }
@@ -48,11 +49,11 @@ impl Meters {
 }
 
 impl Slots {
-    /// Prepares an algorithm for each of `settings` and puts them side by side. [control thread: allocates]
+    /// Prepares each of `effects` and puts them side by side. [control thread: allocates]
     ///
     /// # Errors
-    /// If the specification is out of range.
-    pub fn compile(spec: Spec, settings: &[Settings], heard: Heard, meters: Option<&Meters>) -> Result<Self, SlotsError> {
+    /// If the specification is out of range, or a model cannot play here.
+    pub fn compile(spec: Spec, effects: &[Effect], heard: Heard, meters: Option<&Meters>) -> Result<Self, SlotsError> {
         let mut builder = Builder::new(spec.sample_rate);
         let mut input = builder.input(spec.channels);
         if let Some(meters) = meters {
@@ -60,12 +61,10 @@ impl Slots {
         }
         let mut slots = Vec::new();
         let mut sides = Vec::new();
-        for settings in settings {
-            let algorithm = settings.algorithm();
-            let mut processor = (algorithm.create)();
-            processor.prepare(spec, settings).map_err(|source| SlotsError::Prepare { algorithm: algorithm.id, source })?;
-            let bus = builder.process(input, processor);
-            slots.push((bus, *settings));
+        for effect in effects {
+            let failed = |source| SlotsError::Prepare { algorithm: effect.algorithm().id, source };
+            let bus = builder.process(input, effect.prepare(spec).map_err(failed)?);
+            slots.push((bus, effect.outline()));
             sides.push(bus);
         }
         // The effects clean what they read themselves.
@@ -97,12 +96,12 @@ impl Slots {
         self.plan.bytes()
     }
 
-    /// The settings that a slot runs with. [audio thread]
+    /// What a slot runs. [audio thread]
     ///
     /// # Panics
     /// If there is no such slot.
     #[must_use]
-    pub fn settings(&self, slot: usize) -> &Settings {
+    pub fn outline(&self, slot: usize) -> &Outline {
         &self.slots[slot].1
     }
 
@@ -111,7 +110,7 @@ impl Slots {
     /// # Panics
     /// If there is no such slot or parameter.
     pub fn set(&mut self, slot: usize, parameter: Index, value: f32) {
-        let (bus, settings) = &mut self.slots[slot];
+        let (bus, Outline { settings, .. }) = &mut self.slots[slot];
         let row = &settings.algorithm().parameters[parameter];
         let value = row.clamp(value);
         if row.change == Change::Ramped && settings.get(parameter) != value {
@@ -120,15 +119,14 @@ impl Slots {
         }
     }
 
-    /// Takes over the ramped values of other settings of the same structure; settings of another structure are left alone.
-    /// [audio thread]
+    /// Takes over the ramped values of an effect of the same structure; one of another structure is left alone. [audio thread]
     ///
     /// # Panics
     /// If there is no such slot.
-    pub fn follow(&mut self, slot: usize, wanted: &Settings) {
+    pub fn follow(&mut self, slot: usize, wanted: &Outline) {
         if self.slots[slot].1.same_structure(wanted) {
-            for parameter in 0..wanted.algorithm().parameters.len() {
-                self.set(slot, parameter, wanted.get(parameter));
+            for parameter in 0..wanted.settings.algorithm().parameters.len() {
+                self.set(slot, parameter, wanted.settings.get(parameter));
             }
         }
     }
