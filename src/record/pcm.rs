@@ -95,7 +95,7 @@ impl std::ops::AddAssign for Counts {
 }
 
 /// The highest and the lowest code of a sample, or the largest floats: what overs become.
-pub fn is_full_scale(format: Format, sample: &[u8]) -> bool {
+pub(super) fn is_full_scale(format: Format, sample: &[u8]) -> bool {
     match format {
         Format::Int16 => matches!(sample, [0xFF, 0x7F] | [0, 0x80]),
         Format::Int24 => matches!(sample, [0xFF, 0xFF, 0x7F] | [0, 0, 0x80]),

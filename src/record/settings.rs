@@ -42,7 +42,7 @@ impl Channel {
     }
 }
 
-/// What starts a take, besides [`Recorder::start`] and [`Writer::start`].
+/// What starts a take, besides [`Recorder::start`](super::Recorder::start) and [`Writer::start`](super::Writer::start).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Start {
     /// Nothing.
@@ -53,7 +53,7 @@ pub enum Start {
     Level { db: f32 },
 }
 
-/// What ends a take, besides [`Recorder::stop`], [`Writer::stop`] and the recorder's end.
+/// What ends a take, besides [`Recorder::stop`](super::Recorder::stop), [`Writer::stop`](super::Writer::stop) and the recorder's end.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stop {
     /// This time after its start; the pre-roll comes on top.

@@ -36,7 +36,7 @@ impl Header {
         if finished { self.frames() } else { there / self.description.frame_bytes() as u64 }
     }
 
-    /// Reads the header of a file that [`WavWriter`] wrote.
+    /// Reads the header of a file that [`WavWriter`](super::WavWriter) wrote.
     ///
     /// # Errors
     /// What is wrong with the file, or the system's error.
