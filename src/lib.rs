@@ -9,17 +9,20 @@ pub mod cli;
 pub mod device;
 #[cfg(feature = "plugin")]
 pub mod plugin;
+
+#[cfg(feature = "instance")]
+pub mod instance;
 #[cfg(feature = "ui")]
 pub mod ui;
 
 #[cfg(feature = "desk")]
 pub mod desk;
 pub mod listen;
-pub mod render;
 #[cfg(feature = "measure")]
 pub mod measure;
 #[cfg(feature = "record")]
 pub mod record;
+pub mod render;
 pub mod slots;
 #[cfg(feature = "train")]
 pub mod train;

@@ -17,7 +17,7 @@ use crate::desk::{Desk, Patience, Track, Watch};
 use crate::device::{self, Capture, Effect, Feed, Granted, Host, Monitor, Session, Sides, State, Wish};
 use crate::dsp::{Block, Spec};
 use crate::graph::Meter;
-use crate::plugin::{Rack, Voice, take_folder};
+use crate::instance::{Instance, Voice, takes};
 use crate::record::{Channel, DeskTrack, stem_names};
 use crate::ui::{
     DeviceSetup, DeviceStage, DeviceView, Level, LogLine, ProgramAction, ProgramView, StripView, TakeAction, TakeView,
@@ -79,14 +79,14 @@ impl Keeper {
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(rack: Arc<Rack>, kept: Kept, path: PathBuf) -> std::io::Result<Self> {
+    pub fn start(instance: Arc<Instance>, kept: Kept, path: PathBuf) -> std::io::Result<Self> {
         let (commands, inbox) = channel();
         let told = Arc::<Mutex<Told>>::default();
         let (back, shared) = (commands.clone(), told.clone());
-        rack.restore(&kept.rack);
+        instance.restore(&kept.instance);
         let thread = std::thread::Builder::new().name("isotherm-keeper".into());
         let work = move || {
-            let worker = Worker::new(rack, kept, path, back, shared.clone());
+            let worker = Worker::new(instance, kept, path, back, shared.clone());
             catch_unwind(AssertUnwindSafe(|| worker.run(&inbox))).unwrap_or_else(|_| broken(&shared))
         };
         let thread = thread.spawn(work)?;
@@ -210,7 +210,7 @@ struct Live {
 
 /// The thread's own.
 struct Worker {
-    rack: Arc<Rack>,
+    instance: Arc<Instance>,
     kept: Kept,
     /// As it is in the file.
     saved: Kept,
@@ -294,12 +294,12 @@ struct FromDesk {
 }
 
 impl Worker {
-    fn new(rack: Arc<Rack>, mut kept: Kept, path: PathBuf, back: Sender<Command>, told: Arc<Mutex<Told>>) -> Self {
+    fn new(instance: Arc<Instance>, mut kept: Kept, path: PathBuf, back: Sender<Command>, told: Arc<Mutex<Told>>) -> Self {
         if Host::find(&kept.device.host).is_none() {
             kept.device.host = Host::ALL[0].id().into();
         }
         Self {
-            rack,
+            instance,
             saved: Kept::default(),
             kept,
             path,
@@ -504,7 +504,7 @@ impl Worker {
         let meter = Meter::new(channels);
         let (capture, feed) = Capture::fed(&meter, &granted);
         let spec = Spec { sample_rate: granted.sample_rate as f32, channels: 2, max_frames: granted.period_frames };
-        let voice = self.rack.voice(spec).ok_or_else(|| format!("no slots for {granted}"))?;
+        let voice = self.instance.voice(spec).ok_or_else(|| format!("no slots for {granted}"))?;
         // Names and arms are a device's.
         let device = format!("{} {}", host.id(), device);
         if self.kept.strips_of != device {
@@ -622,7 +622,7 @@ impl Worker {
             self.lost.push(format!("no take: {error}"));
         }
         self.ended(seen.ended);
-        lines.extend(self.leftovers.attend(&take_folder(&self.kept.takes), self.deck.is_recording()));
+        lines.extend(self.leftovers.attend(&takes::folder(&self.kept.takes), self.deck.is_recording()));
         let left = self.deck.seconds_left().filter(|_| self.deck.is_recording());
         while let Some(seconds) = left.filter(|left| LOW_SECONDS.get(self.low).is_some_and(|low| left < low)) {
             lines.retain(|(line, _)| !line.starts_with("the disk"));
@@ -786,7 +786,7 @@ impl Worker {
 
     fn keep(&mut self) {
         self.looked = Instant::now();
-        self.kept.rack = self.rack.state();
+        self.kept.instance = self.instance.state();
         if self.kept == self.saved {
             return;
         }
@@ -812,7 +812,7 @@ impl Worker {
         };
         let counts = live.map(|live| live.session.counts()).unwrap_or_default();
         let monitor_seconds = live.filter(|live| live.granted.outputs > 0 || self.kept.device.outputs.is_some()).map(|live| {
-            let frames = live.granted.heard_after_frames() + self.rack.latency_frames();
+            let frames = live.granted.heard_after_frames() + self.instance.latency_frames();
             frames as f64 / f64::from(live.granted.sample_rate)
         });
         let device = DeviceView {

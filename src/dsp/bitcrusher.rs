@@ -255,7 +255,6 @@ impl Bitcrusher {
             self.post.rest_at(rest[0]);
         }
     }
-
 }
 
 /// To the nearest of 2 * `steps` levels in -1..1 (mid-tread: zero is one; mid-rise: zero lies between two), after dither.

@@ -89,7 +89,6 @@ impl Clipper {
             thresholds: [0.0; CHUNK],
         }
     }
-
 }
 
 /// Each threshold holds for as many samples as the rate is higher.

@@ -269,7 +269,6 @@ impl Saturator {
         let (k, make_up) = self.resting_gains()?;
         Some([k, self.bias.resting()?, make_up, self.blend.wet_only()?])
     }
-
 }
 
 /// The whole effect where the curve is all there is: the same operations as the long way, in one pass.

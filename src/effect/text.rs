@@ -18,7 +18,8 @@ impl Effect {
         let mut text = self.algorithm().id.to_owned();
         let mut add = |id: &str, value: &str| {
             let plain = !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || c == '"' || c == '\\');
-            let value = if plain { value.to_owned() } else { format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")) };
+            let value =
+                if plain { value.to_owned() } else { format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")) };
             text += &format!(" {id}={value}");
         };
         if self.algorithm().model {
@@ -175,7 +176,8 @@ mod json {
             }
             let id = object.get("algorithm").and_then(Value::as_str).ok_or_else(|| wrong(value, "an algorithm's id"))?;
             let mut effect = Self::new(find(id)?);
-            let settings = object.get("settings").map(|found| found.as_object().ok_or_else(|| wrong(found, "an object of settings")));
+            let settings =
+                object.get("settings").map(|found| found.as_object().ok_or_else(|| wrong(found, "an object of settings")));
             for (id, value) in settings.transpose()?.into_iter().flatten() {
                 let text = match value {
                     Value::String(text) => text.clone(),

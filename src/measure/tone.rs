@@ -30,12 +30,7 @@ pub fn coherent_tone(sample_rate: f32, near_hz: f32, amplitude: f32, frames: usi
 ///
 /// # Errors
 /// If the effect cannot be prepared for this sample rate.
-pub fn tone_response(
-    effect: &Effect,
-    sample_rate: u32,
-    near_hz: f32,
-    amplitude: f32,
-) -> Result<(Vec<f32>, f32), MeasureError> {
+pub fn tone_response(effect: &Effect, sample_rate: u32, near_hz: f32, amplitude: f32) -> Result<(Vec<f32>, f32), MeasureError> {
     let (tone, hz) = coherent_tone(sample_rate as f32, near_hz, amplitude, PRIME_FRAMES);
     let settle = (SETTLE_SECONDS * sample_rate as f32) as usize;
     // The end is flushed with silence behind it, which a filter that looks ahead would see: one more time is cut off.

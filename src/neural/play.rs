@@ -149,7 +149,14 @@ pub(super) struct Player {
 
 impl Player {
     /// `longest` is a turn's largest number of frames.
-    pub fn new(model: Arc<Model>, voices: Box<dyn Voices>, knobs: usize, sample_rate: f32, channels: usize, longest: usize) -> Self {
+    pub fn new(
+        model: Arc<Model>,
+        voices: Box<dyn Voices>,
+        knobs: usize,
+        sample_rate: f32,
+        channels: usize,
+        longest: usize,
+    ) -> Self {
         Self {
             model,
             voices,

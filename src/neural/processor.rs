@@ -441,8 +441,8 @@ impl Processor for Neural {
 mod tests {
     use super::*;
     use crate::effect::Effect;
-    use crate::neural::engine::{Network, Voices};
     use crate::neural::Info;
+    use crate::neural::engine::{Network, Voices};
 
     type Function = Box<dyn FnMut(f32) -> f32 + Send>;
     /// A network of one channel by a function with a state.

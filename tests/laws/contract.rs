@@ -639,8 +639,7 @@ fn no_subnormal_number_comes_out_when_sound_stops() {
         assert_eq!(found, 0, "{what}");
         // What remains is far above it too: a slow state would show here first.
         let tail = &out[0][out[0].len() - 100..];
-        if !draws(effect) && is_sane(effect) && !(is_resampled(effect, rate) && double(effect).is_some_and(|d| !d.silent))
-        {
+        if !draws(effect) && is_sane(effect) && !(is_resampled(effect, rate) && double(effect).is_some_and(|d| !d.silent)) {
             let cycle = if is_resampled(effect, rate) { 0.0 } else { ripple(effect, rate, &out[0]) };
             assert!(tail.iter().all(|x| (x - tail[0]).abs() <= cycle), "{:?}; {what}", tail);
         }
