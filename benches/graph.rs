@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use isotherm::algorithm::REGISTRY;
-use isotherm::dsp::{Settings, Spec};
+use isotherm::dsp::Spec;
+use isotherm::effect::Effect;
 use isotherm::graph::Builder;
 use isotherm::slots::{Heard, Meters, Slots};
 

@@ -6,7 +6,7 @@
 //! ([`Fade`], [`Window`]), levels ([`Levels`]), random numbers ([`Random`]), test signals and music ([`generate`]) and WAV files ([`wav`]).
 //!
 //! ```
-//! use isotherm::audio::{generate, Audio};
+//! use isotherm::audio::{Audio, Fade, generate};
 //!
 //! let tone = generate::sine(48_000, 1_000.0, 0.5, 480)?;
 //! let ramp: Vec<f32> = (0..480).map(|n| n as f32 / 480.0).collect();
@@ -15,6 +15,16 @@
 //! assert!(faded.peak() < 0.502);
 //! let other = Audio::<f32>::silence(44_100, 1, 480);
 //! assert_eq!(faded.add(&other).unwrap_err().to_string(), "other rate: 48000 Hz and 44100 Hz");
+//!
+//! faded.fade_in(48, Fade::Linear)?;
+//! faded.gain_db(-6.0);
+//! let both = Audio::concatenate(&[&faded, &tone.divide(2.0)?])?;
+//! assert!(both.dc().abs() < 0.001 && both.levels().crest_db().is_some_and(|db| db > 3.0));
+//! let stereo = both.repeat_channels(2)?;
+//! assert_eq!(stereo.to_array().dim(), (2, 960));
+//! assert_eq!(stereo.extract(1)?, both);
+//! let back = Audio::from_interleaved(48_000, 2, &stereo.to_interleaved())?;
+//! assert_eq!(back, stereo);
 //! # Ok::<(), isotherm::audio::AudioError>(())
 //! ```
 

@@ -89,9 +89,8 @@ impl Effect {
     /// # Panics
     /// If the row has no parameter `id`.
     #[must_use]
-    pub fn with(mut self, id: &str, value: f32) -> Self {
-        self.settings = self.settings.with(id, value);
-        self
+    pub fn with(&self, id: &str, value: f32) -> Self {
+        Self { settings: self.settings.with(id, value), model: self.model.clone() }
     }
 
     /// This with a model. [any thread]

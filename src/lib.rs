@@ -31,6 +31,8 @@ pub mod effect;
 
 pub mod algorithm;
 pub mod graph;
+#[cfg(any(feature = "desk", feature = "record"))]
+pub mod source;
 
 pub mod neural;
 

@@ -164,6 +164,12 @@ impl Slots {
         self.plan.run_tapped(block, taps);
     }
 
+    /// The plan, to run as it is set now. [any thread]
+    #[must_use]
+    pub fn into_plan(self) -> Plan {
+        self.plan
+    }
+
     /// The plan, for what it measures. [the thread that runs it]
     pub fn plan(&mut self) -> &mut Plan {
         &mut self.plan

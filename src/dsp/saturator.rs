@@ -421,10 +421,10 @@ mod tests {
     #[test]
     fn the_table_of_compensation_covers_the_range_of_drive_and_is_exact_between_its_points() {
         assert_eq!(PARAMETERS[DRIVE].range(), (-12.0, -12.0 + DRIVE_DB as f32));
-        let running = Running::new(Spec { sample_rate: 48_000.0, channels: 1, max_frames: 1 }, &Settings::new(&ALGORITHM));
+        let saturator = Saturator::new(Spec { sample_rate: 48_000.0, channels: 1, max_frames: 1 }, &Settings::new(&ALGORITHM));
         for i in 0..=600 {
             let db = -12.0 + i as f32 * 0.1;
-            let (k, make_up) = running.gains(db, 1.0);
+            let (k, make_up) = saturator.gains(db, 1.0);
             assert!(gain_to_db(make_up / compensation(k)).abs() < 0.01, "{db} dB");
         }
     }

@@ -23,7 +23,7 @@ pub struct Algorithm {
     /// Whether it plays a model; without one it still is a processor.
     pub model: bool,
     /// A processor with these settings, which are this row's, for a `spec` that was checked: [`Settings::prepare`].
-    pub(crate) prepare: fn(Spec, &Settings) -> Result<Box<dyn Processor>, PrepareError>,
+    pub prepare: fn(Spec, &Settings) -> Result<Box<dyn Processor>, PrepareError>,
 }
 
 impl Algorithm {

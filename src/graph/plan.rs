@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use arrayvec::ArrayVec;
 
-use super::node::{Kind, Storage};
+use super::node::Kind;
+use super::storage::Storage;
 use super::{Bus, SUB_BLOCK};
 use crate::dsp::blend::flush_subnormal;
 use crate::dsp::{Block, Index, MAX_CHANNELS, db_to_gain};
@@ -181,8 +182,8 @@ impl Plan {
     /// # Panics
     /// If `bus` is another plan's.
     pub fn set(&mut self, bus: Bus, parameter: Index, value: f32) {
-        if let Kind::Process(running) = self.step(bus) {
-            running.set(parameter, value);
+        if let Kind::Process(resting) = self.step(bus) {
+            resting.set(parameter, value);
         }
     }
 
@@ -215,8 +216,8 @@ impl Plan {
     /// From now on its effects may take their time (`true`), or must not; see [`crate::dsp::Processor::set_offline`]. [audio thread]
     pub fn set_offline(&mut self, offline: bool) {
         for step in &mut self.steps {
-            if let Kind::Process(running) = &mut step.kind {
-                running.set_offline(offline);
+            if let Kind::Process(resting) = &mut step.kind {
+                resting.set_offline(offline);
             }
         }
     }

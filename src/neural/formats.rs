@@ -25,6 +25,9 @@ pub struct Format {
     pub content: Content,
 }
 
+/// A network that is not the native engine's, and what its file says of it.
+pub type Foreign = (Info, Arc<dyn Network>);
+
 /// What a file of a format holds, and how it is read. [control thread]
 pub enum Content {
     /// Numbers for the native engine, as JSON.
@@ -34,8 +37,8 @@ pub enum Content {
         /// Takes the outermost object.
         read: fn(&Field<'_>) -> Result<Loaded, ModelError>,
     },
-    /// A network that brings its own engine.
-    Bytes { probe: fn(&[u8]) -> bool, read: fn(&[u8]) -> Result<(Info, Arc<dyn Network>), ModelError> },
+    /// Another engine's network.
+    Bytes { probe: fn(&[u8]) -> bool, read: fn(&[u8]) -> Result<Foreign, ModelError> },
 }
 
 /// Every format; the first that fits a file reads it.
@@ -116,7 +119,7 @@ pub(super) fn read_json(root: &Field<'_>) -> Result<Loaded, ModelError> {
 ///
 /// # Errors
 /// If it is of no format, or what the format's reader says.
-pub(super) fn read_bytes(bytes: &[u8]) -> Result<(Info, Arc<dyn Network>), ModelError> {
+pub(super) fn read_bytes(bytes: &[u8]) -> Result<Foreign, ModelError> {
     for format in FORMATS {
         if let Content::Bytes { probe, read } = format.content
             && probe(bytes)

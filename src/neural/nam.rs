@@ -21,11 +21,6 @@ pub static FORMAT: Format = Format {
     content: Content::Json { keys: &["architecture", "weights"], read },
 };
 
-/// The rate of a file that gives none.
-const SAMPLE_RATE: f32 = 48_000.0;
-/// Networks of a slimmable model.
-const MOST_SIZES: usize = 256;
-
 fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
     let part = part::part(root, 0, &mut Budget::new())?;
     if part.outputs != 1 {
@@ -63,7 +58,7 @@ fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
         output_level_dbu: number("output_level_dbu", -200.0, 200.0)?,
         esr,
         late_frames: number("late_frames", 0.0, MOST_LATE_FRAMES as f64)?.map_or(0, |n| n as usize),
-        ..Info::new(FORMAT.id, part.summary, part.weights, part.sample_rate.unwrap_or(SAMPLE_RATE))
+        ..Info::new(FORMAT.id, part.summary, part.weights, part.sample_rate.unwrap_or(part::SAMPLE_RATE))
     };
     Ok(Loaded { info, sizes: part.sizes, golden: None })
 }

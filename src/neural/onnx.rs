@@ -11,7 +11,7 @@ use self::graph::{Contract, Graph};
 use self::runtime::{Runner, Stop};
 use self::voices::{Lengths, Threaded, Work};
 use super::engine::{MIDDLE, Mode, Network, Voices};
-use super::formats::{self, Content, Format};
+use super::formats::{self, Content, Foreign, Format};
 use super::model::MOST_LATE_FRAMES;
 use super::{Info, ModelError};
 
@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// If it is no ONNX file, or not within the contract, or if there is no ONNX Runtime, or if that refuses it.
-pub fn load(bytes: &[u8]) -> Result<(Info, Arc<dyn Network>), ModelError> {
+pub fn load(bytes: &[u8]) -> Result<Foreign, ModelError> {
     let load = || {
         let graph = graph::read(bytes)?;
         let info = info(&graph)?;

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::jackd::{CHANNELS, PATIENCE, Process, RATE, Server, TURN, code, codes, failure, finish, is_player, report};
+use isotherm::audio::Random;
 use isotherm::record::{Manifest, verify};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -349,13 +350,8 @@ fn alsa(server: &Server) -> Vec<u8> {
     let x32 = "pcm.x32s32 { type file slave.pcm { type lfloat slave { pcm jack32 format FLOAT_LE } }\n\
                file /dev/null infile s32.raw format raw hint { show on description \"x32\" } }\n";
     fs::write(server.folder.path().join("sim.conf"), jack + x32).unwrap();
-    // Words of all bits, by Knuth's MMIX generator.
-    let mut state = 1u64;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 32) as u32
-    };
-    let bytes: Vec<u8> = (0..CHANNELS * RATE * 3).flat_map(|_| next().to_le_bytes()).collect();
+    let mut random = Random::new(1);
+    let bytes: Vec<u8> = (0..CHANNELS * RATE * 3).flat_map(|_| (random.bits() as u32).to_le_bytes()).collect();
     fs::write(server.folder.path().join("s32.raw"), &bytes).unwrap();
     bytes
 }

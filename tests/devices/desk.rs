@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use isotherm::desk::osc::{Message, Value, decode, encode, meters};
 use isotherm::desk::values::{Input, Signal};
 use isotherm::desk::{Carries, Desk, DeskError, Fake, Fault, Mismatch, Patience, Track, Watch, discover_at, only};
-use isotherm::record::{SourceChange, check_name};
+use isotherm::source::{SourceChange, check_name};
 use proptest::prelude::*;
 
 /// Short enough for tests, long enough for a busy machine.

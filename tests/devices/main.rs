@@ -6,7 +6,7 @@ mod beside_a_desk;
 mod capture;
 #[cfg(feature = "desk")]
 mod desk;
-#[cfg(feature = "cli")]
+#[cfg(feature = "device")]
 mod device;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod jackd;

@@ -3,9 +3,9 @@
 use std::fs;
 
 use crate::jackd::{CHANNELS, PERIOD, Process, RATE, Server, TURN, code, codes, failure, finish, is_player, report};
-use isotherm::algorithm;
 use isotherm::device::{Host, Wish};
-use isotherm::dsp::{Settings, Spec};
+use isotherm::dsp::Spec;
+use isotherm::effect::Effect;
 use isotherm::record::Manifest;
 use isotherm::slots::{Heard, Slots};
 

@@ -18,8 +18,8 @@ impl Late {
 }
 
 impl Processor for Late {
-    fn prepare(&mut self, _: Spec, _: &Settings) -> Result<(), PrepareError> {
-        Ok(())
+    fn duplicate(&self) -> Option<Box<dyn Processor>> {
+        None
     }
     fn set(&mut self, _: Index, _: f32) {}
     fn reset(&mut self) {

@@ -5,8 +5,9 @@ use std::process::Command;
 
 use isotherm::algorithm::REGISTRY;
 use isotherm::audio::wav::{Format, read, write};
-use isotherm::audio::{Audio, generate};
+use isotherm::audio::{Audio, Random, generate};
 use isotherm::dsp::{Change, Settings, Spec, choice_id};
+use isotherm::effect::Effect;
 use isotherm::slots::{Heard, Slots};
 use isotherm_host::{Event, Plugin, nice_state};
 
@@ -370,21 +371,6 @@ fn the_audio_thread_allocates_nothing_while_everything_moves() {
     }
 }
 
-/// Uniform numbers, the same in every run (a linear congruential generator, Knuth's constants).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % n
-    }
-
-    /// 0 to 1.
-    fn unit(&mut self) -> f64 {
-        self.below(1 << 24) as f64 / f64::from((1 << 24) - 1)
-    }
-}
-
 /// Frames that are loud, quiet, at the edge of what is normal, below it, no numbers, or gone, in stretches.
 fn extremes(random: &mut Random, channels: usize, frames: usize) -> Vec<Vec<f32>> {
     const SCALES: [f32; 10] = [1.0, 1.0, 1e30, 1e-10, 1e-20, 1e-36, 2e-38, 1e-39, 1e-44, 0.0];
@@ -408,7 +394,7 @@ fn extremes(random: &mut Random, channels: usize, frames: usize) -> Vec<Vec<f32>
 #[test]
 fn whatever_is_set_and_comes_in_what_leaves_is_finite_and_never_subnormal() {
     for seed in 0..12 {
-        let random = &mut Random(seed);
+        let random = &mut Random::new(seed);
         let mut plugin = load();
         let channels = [1, 2, 4][random.below(3)];
         plugin.select_layout(channels).unwrap();

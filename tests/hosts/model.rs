@@ -10,6 +10,7 @@ use isotherm::algorithm::REGISTRY;
 use isotherm::audio::wav::{Format, read as read_wav, write as write_wav};
 use isotherm::audio::{Audio, generate};
 use isotherm::dsp::{Settings, Spec};
+use isotherm::effect::Effect;
 use isotherm::neural::Model;
 use isotherm::slots::{Heard, Slots};
 use isotherm_host::{Plugin, nice_state};
@@ -258,8 +259,8 @@ fn what_is_set_before_the_first_sound_holds_from_its_first_sample() {
 
 /// What the core gives for slot A beside slot B.
 fn both(plugin: &Plugin, input: &[Vec<f32>]) -> Vec<Vec<f32>> {
-    let settings = ["a", "b"].map(|slot| settings(plugin, slot));
-    run(&settings, input)
+    let effects = ["a", "b"].map(|slot| settings(plugin, slot).into());
+    run(&effects, input)
 }
 
 #[test]

@@ -1,4 +1,4 @@
-"""Plays a sound through the VST3 plug-in in pedalboard (a JUCE host). Driven by host_vst3.rs.
+"""Plays a sound through the VST3 plug-in in pedalboard (a JUCE host). Driven by vst3.rs.
 
 Standard input: {"plugin", "sound", "output" (raw little-endian f32, channel after channel), "channels", "rate", "block",
 "values": {name: raw value}, "state": hex or null, "model": path or null (for slot A)}. Standard output: {"raw": {name: raw value read back}, "state": hex}.

@@ -305,14 +305,14 @@ fn a_parameter_that_two_threads_set_at_once_is_whole() {
 /// The plug-in's window on a display without a screen, and a hand on the mouse.
 #[cfg(target_os = "linux")]
 mod window {
-    use std::io::{BufRead, BufReader};
-    use std::process::{Child, Command, Stdio};
+    use std::process::Command;
     use std::thread;
     use std::time::{Duration, Instant};
 
     use isotherm::algorithm::REGISTRY;
     use isotherm::dsp::Settings;
     use isotherm::dsp::Spec;
+    use isotherm::effect::Effect;
     use isotherm::slots::{Heard, Slots};
     use isotherm::ui::SIZE;
     use isotherm_host::vst3::{Passes, Point, Vst3};
@@ -322,47 +322,12 @@ mod window {
 
     use super::{FRAMES, RATE, active, near, plain, sound};
     use crate::panels::Panels;
-    use isotherm_support::test_name;
+    use isotherm_support::display::is_on_display;
 
     /// For a whole test, on a machine that does much else.
     const PATIENCE: Duration = Duration::from_secs(240);
-    /// Names the display for the process that a test starts anew: a variable that a plug-in reads must be there before any thread.
-    const DISPLAY: &str = "ISOTHERM_TEST_DISPLAY";
-
-    struct Server(Child);
-
-    impl Drop for Server {
-        fn drop(&mut self) {
-            // Waiting leaves no zombie, and nothing outlives SIGKILL.
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
-    }
-
-    /// Runs the test of this name in a process that has a display of its own; true in that process.
     fn has_display(test: &str) -> bool {
-        if std::env::var_os(DISPLAY).is_some() {
-            return true;
-        }
-        let mut command = Command::new("Xvfb");
-        command.args(["-displayfd", "1", "-screen", "0", "1280x860x24", "-nolisten", "tcp"]);
-        // It would begin anew, and refuse meanwhile, when its last window goes.
-        command.arg("-noreset");
-        let mut server = Server(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("run `cargo xtask setup`"));
-        let mut line = String::new();
-        BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let display = format!(":{}", line.trim().parse::<u32>().expect("Xvfb opens a display"));
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", &test_name(module_path!(), test), "--nocapture", "--test-threads", "1"]);
-        command.env(DISPLAY, &display).env("DISPLAY", &display).env("LIBGL_ALWAYS_SOFTWARE", "1");
-        command.env_remove("XAUTHORITY").env_remove("WAYLAND_DISPLAY");
-        // What it says is this test's to tell: it is no test of its own for those who count.
-        let output = command.output().unwrap();
-        for text in [&output.stdout, &output.stderr] {
-            String::from_utf8_lossy(text).lines().for_each(|line| println!("| {line}"));
-        }
-        assert!(output.status.success(), "{test} in its window: {}", output.status);
-        false
+        is_on_display(module_path!(), test, (1280, 860), PATIENCE, |_| ())
     }
 
     /// A plug-in that plays, its window, and where things are in it.

@@ -3,15 +3,14 @@
 //!
 //! Each test is a process of its own, so that nothing but its windows counts. Leaves pictures in `target/tmp`.
 
-use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use isotherm::plugin::Isotherm;
 use isotherm::ui::{MAX_SIZE, MIN_SIZE, SIZE};
 use isotherm_host::{Plugin, Vst3View};
-use isotherm_support::display::{Display, PATIENCE, Running, output, paintings, wait};
-use isotherm_support::test_name;
+use isotherm_support::display::{PATIENCE, is_on_display, output, paintings};
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{
     AtomEnum, ConfigureWindowAux, ConnectionExt as _, CreateWindowAux, ImageFormat, PropMode, WindowClass,
@@ -19,42 +18,27 @@ use x11rb::protocol::xproto::{
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
-/// Set in the process that has the display.
-const ON_STAGE: &str = "ISOTHERM_TEST_ON_STAGE";
+// This program is the plug-in and its hosts.
+nice_plug::nice_export_clap!(Isotherm);
+nice_plug::nice_export_vst3!(Isotherm);
+
 /// Room for the window at twice its size.
 const SCREEN: (u32, u32) = (1900, 1500);
 const SCALES: [f64; 4] = [1.0, 1.25, 1.5, 2.0];
 
 /// Runs the test `name` in a process that has a display, whose screen has so many dots per inch if any are given.
 fn on_stage(name: &str, dpi: Option<u32>, test: impl FnOnce(&Stage)) {
-    if std::env::var_os(ON_STAGE).is_some() {
-        return test(&Stage::new(name));
-    }
-    let end = Instant::now() + PATIENCE;
-    let display = Display::open(SCREEN, end);
-    // A display forgets everything when its last client goes.
-    let (stays, _) = RustConnection::connect(Some(&display.name)).unwrap();
-    if let Some(dpi) = dpi {
-        let root = stays.setup().roots[0].root;
+    let set_up = |display: &RustConnection| {
+        let Some(dpi) = dpi else { return };
+        let root = display.setup().roots[0].root;
         let text = format!("Xft.dpi:\t{dpi}\n");
-        let set = stays.change_property8(PropMode::REPLACE, root, AtomEnum::RESOURCE_MANAGER, AtomEnum::STRING, text.as_bytes());
+        let set =
+            display.change_property8(PropMode::REPLACE, root, AtomEnum::RESOURCE_MANAGER, AtomEnum::STRING, text.as_bytes());
         set.unwrap().check().unwrap();
+    };
+    if is_on_display(module_path!(), name, SCREEN, PATIENCE, set_up) {
+        test(&Stage::new(name));
     }
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", &test_name(module_path!(), name), "--nocapture", "--test-threads", "1"])
-        .env(ON_STAGE, &display.name);
-    command.env("DISPLAY", &display.name).env_remove("XAUTHORITY").env_remove("WAYLAND_DISPLAY");
-    command.env("LIBGL_ALWAYS_SOFTWARE", "1");
-    // What it says is this test's to tell: it is no test of its own for those who count.
-    let mut said = tempfile::tempfile().unwrap();
-    command.stdout(said.try_clone().unwrap()).stderr(said.try_clone().unwrap());
-    let mut running = Running::start(&mut command);
-    let status = wait("the test", end, || running.ended());
-    let mut text = String::new();
-    said.seek(SeekFrom::Start(0)).and_then(|_| said.read_to_string(&mut text)).unwrap();
-    text.lines().for_each(|line| println!("| {line}"));
-    assert!(status.success(), "{status}; see above");
 }
 
 /// The host's side of the display.
@@ -191,12 +175,12 @@ impl Picture {
 
 fn clap() -> Plugin {
     // SAFETY: the entry is part of this program.
-    unsafe { Plugin::linked((&raw const isotherm::plugin::clap_entry).cast()) }.unwrap()
+    unsafe { Plugin::linked((&raw const clap_entry).cast()) }.unwrap()
 }
 
 fn vst3() -> Vst3View {
     // SAFETY: the factory is the plug-in's, and its reference is given away.
-    unsafe { Vst3View::linked(isotherm::plugin::GetPluginFactory()) }.unwrap()
+    unsafe { Vst3View::linked(GetPluginFactory()) }.unwrap()
 }
 
 fn times((width, height): (u32, u32), scale: f64) -> (u32, u32) {

@@ -1,39 +1,36 @@
 //! The laws that every algorithm of the registry obeys, and those of single ones. A failure prints the seed, the effect, the
 //! rate and the number of channels: enough to play it again.
 //!
-//! The algorithm that plays models is tried without a model and with those of `models`.
+//! The algorithm that plays models is tried without a model and with those of `doubles`.
 
-use crate::doubles::{DOUBLES, double};
+#[cfg(feature = "measure")]
+mod measured;
+
+use crate::doubles::{DOUBLES, double, plays};
 use isotherm::algorithm::REGISTRY;
-use isotherm::dsp::{Algorithm, Change, Kind, Processor, Spec, Unit, db_to_gain};
+use isotherm::dsp::{Algorithm, Change, Kind, MAX_CHANNELS, Processor, Spec, Unit, db_to_gain};
 use isotherm::effect::Effect;
 use isotherm::graph::{Swap, Taps};
-use isotherm::measure;
-use isotherm::neural::Model;
 use isotherm::slots::{Heard, Slots};
 
 const RATES: [f32; 5] = [8_000.0, 44_100.0, 48_000.0, 96_000.0, 192_000.0];
 const CHANNELS: [usize; 3] = [1, 2, 32];
 
-/// SplitMix64 (Steele et al., OOPSLA 2014): a seed is all there is to note.
-struct Random(u64);
+/// What the laws are tried with: a seed is all there is to note.
+struct Random(isotherm::audio::Random);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
+    fn new(seed: u64) -> Self {
+        Self(isotherm::audio::Random::new(seed))
     }
 
     fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
+        (self.0.bits() % n as u64) as usize
     }
 
     /// 0 to 1.
     fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1 << 24) as f32
+        (self.0.bits() >> 40) as f32 / (1 << 24) as f32
     }
 
     fn noise(&mut self, channels: usize, frames: usize, amplitude: f32) -> Sound {
@@ -56,7 +53,8 @@ impl Random {
     }
 
     /// Other values for `effect`.
-    fn effect(&mut self, mut effect: Effect) -> Effect {
+    fn effect(&mut self, base: &Effect) -> Effect {
+        let mut effect = base.clone();
         let row = effect.algorithm();
         for index in 0..row.parameters.len() {
             effect.settings.set(index, self.value(row, index));
@@ -81,7 +79,17 @@ fn bases() -> impl Iterator<Item = Effect> {
     REGISTRY.iter().map(|row| Effect::new(row)).chain(DOUBLES.iter().map(|d| d.effect()))
 }
 
-/// Those that leave a quiet sound as it is but for its level, at effect that are as straight as can be.
+/// The rates at which something plays.
+fn rates(base: &Effect) -> impl Iterator<Item = f32> {
+    RATES.into_iter().filter(|rate| plays(base, *rate))
+}
+
+/// What plays at 48 kHz, as hosts mostly run.
+fn bases_at_48_khz() -> impl Iterator<Item = Effect> {
+    bases().filter(|base| plays(base, 48_000.0))
+}
+
+/// Those that leave a quiet sound as it is but for its level, at settings that are as straight as can be.
 fn plain_bases() -> impl Iterator<Item = Effect> {
     bases().filter(|base| double(base).is_none_or(|d| d.plain))
 }
@@ -159,17 +167,20 @@ fn sine(hz: f64, sample_rate: f32, amplitude: f32, frames: usize) -> Vec<f32> {
 /// `ISOTHERM_SEED=n` draws others.
 fn cases(seed: u64, each: usize, mut law: impl FnMut(&Effect, f32, usize, &mut Random, &str)) {
     let other: u64 = std::env::var("ISOTHERM_SEED").map_or(0, |n| n.parse().expect("ISOTHERM_SEED is a number"));
-    let mut random = Random(seed ^ (other << 32));
+    let mut random = Random::new(seed ^ (other << 32));
     for base in bases() {
         // Models share what is tried: one processor plays them all.
         let each = if double(&base).is_some() { each.div_ceil(3) } else { each };
         for (r, rate) in RATES.into_iter().enumerate() {
             for k in 0..=each {
                 let channels = CHANNELS[(r + k) % 3];
-                let effect = if k == 0 { base } else { random.effect(base) };
-                let seed = random.next();
+                let effect = if k == 0 { base.clone() } else { random.effect(&base) };
+                let seed = random.0.bits();
                 let what = format!("{}, seed {seed:#x}, {channels} channels at {rate} Hz, {effect:?}", name(&base));
-                law(&effect, rate, channels, &mut Random(seed), &what);
+                // Drawn all the same, so that each rate has its seeds with any features.
+                if plays(&base, rate) {
+                    law(&effect, rate, channels, &mut Random::new(seed), &what);
+                }
             }
         }
     }
@@ -258,10 +269,10 @@ fn reset_is_exact() {
         processor.reset();
         assert_same(&first, &rendered(&mut *processor, &input), what);
         // Values that were set stay: as if it had been prepared with them.
-        let mut later = *effect;
+        let mut later = effect.clone();
         for index in ramped(effect.algorithm()) {
             let value = random.value(effect.algorithm(), index);
-            later.set(index, value);
+            later.settings.set(index, value);
             processor.set(index, value);
             run(&mut *processor, &mut input.clone(), 0, random.below(300));
         }
@@ -278,12 +289,12 @@ fn what_is_set_right_after_reset_does_not_glide() {
         let mut processor = prepared(effect, rate, channels);
         run(&mut *processor, &mut input.clone(), 0, random.below(1500));
         processor.reset();
-        let mut later = *effect;
+        let mut later = effect.clone();
         for index in ramped(effect.algorithm()) {
             // Twice: the last value counts.
             processor.set(index, random.value(effect.algorithm(), index));
             let value = random.value(effect.algorithm(), index);
-            later.set(index, value);
+            later.settings.set(index, value);
             processor.set(index, value);
         }
         let fresh = rendered(&mut *prepared(&later, rate, channels), &input);
@@ -320,14 +331,14 @@ fn values_out_of_range_are_clamped_and_structural_values_stay() {
 
 #[test]
 fn no_frames_and_no_channels_are_no_reason_to_fall_and_what_is_out_of_range_is_refused() {
-    for base in bases() {
+    for base in bases_at_48_khz() {
         let mut processor = prepared(&base, 48_000.0, 2);
         processor.process(&mut [&mut [], &mut []]);
         processor.process(&mut []);
         let good = Spec { sample_rate: 48_000.0, channels: 2, max_frames: 64 };
         let bad = [
             Spec { channels: 0, ..good },
-            Spec { channels: 33, ..good },
+            Spec { channels: MAX_CHANNELS + 1, ..good },
             Spec { sample_rate: 0.0, ..good },
             Spec { sample_rate: f32::NAN, ..good },
             Spec { max_frames: 0, ..good },
@@ -425,7 +436,7 @@ fn draws(effect: &Effect) -> bool {
 fn silence_gives_silence_at_default_settings() {
     // What a network makes of silence is its own affair.
     for base in bases().filter(|base| double(base).is_none_or(|d| d.silent)) {
-        for rate in RATES {
+        for rate in rates(&base) {
             let out = rendered(&mut *prepared(&base, rate, 2), &vec![vec![0.0; 20_000]; 2]);
             assert!(out.iter().flatten().all(|x| *x == 0.0), "{} at {rate}", name(&base));
         }
@@ -445,32 +456,33 @@ fn departs(sound: &Sound, before_dc: f32) -> Option<(usize, usize, f32)> {
 
 #[test]
 fn silence_gives_a_constant_from_the_first_frame_on_wherever_the_knobs_stand() {
-    let mut random = Random(0x51e7ce);
+    let mut random = Random::new(0x51e7ce);
     let mut turn = 0;
     for base in bases() {
         let row = base.algorithm();
-        let mut all = vec![base, random.effect(base), random.effect(base), random.effect(base)];
+        let rates: Vec<f32> = rates(&base).collect();
+        let mut all = vec![base.clone(), random.effect(&base), random.effect(&base), random.effect(&base)];
         for (index, p) in row.parameters.iter().enumerate() {
             for part in [0.0, 0.3, 1.0] {
-                let mut effect = base;
+                let mut effect = base.clone();
                 effect.settings.set(index, p.clamp(place(row, index, part)));
                 all.push(effect);
                 // An offset inside, and everything else at random.
-                let mut effect = random.effect(base);
+                let mut effect = random.effect(&base);
                 effect.settings.set(index, p.clamp(place(row, index, part)));
                 all.push(effect);
             }
         }
         for effect in all.into_iter().filter(|s| !draws(s)) {
-            let rate = RATES[turn % RATES.len()];
+            let rate = rates[turn % rates.len()];
             turn += 1;
             let mut processor = prepared(&effect, rate, 2);
             let silence = vec![vec![0.0; (0.1 * rate) as usize + 4 * processor.latency()]; 2];
             // The same without the DC blocker: the loudest that there is to round.
             let raw = |effect: &Effect| {
-                let mut raw = *effect;
-                if let Some(index) = raw.index("dc_blocker") {
-                    raw.set(index, 0.0);
+                let mut raw = effect.clone();
+                if let Some(index) = raw.settings.index("dc_blocker") {
+                    raw.settings.set(index, 0.0);
                 }
                 peak(&rendered(&mut *prepared(&raw, rate, 1), &vec![vec![0.0; 500]])[0])
             };
@@ -478,9 +490,9 @@ fn silence_gives_a_constant_from_the_first_frame_on_wherever_the_knobs_stand() {
             let what = format!("{} at {rate} Hz, {effect:?}", name(&effect));
             assert_eq!(departs(&out, raw(&effect)), None, "begins with {}; prepared: {what}", out[0][0]);
             // Other values after sound, and back to the start.
-            let mut later = effect;
+            let mut later = effect.clone();
             for index in ramped(row) {
-                later.set(index, random.value(row, index));
+                later.settings.set(index, random.value(row, index));
             }
             if draws(&later) {
                 continue;
@@ -488,7 +500,7 @@ fn silence_gives_a_constant_from_the_first_frame_on_wherever_the_knobs_stand() {
             run(&mut *processor, &mut random.noise(2, 700, 1.0), 0, 700);
             processor.reset();
             for index in ramped(row) {
-                processor.set(index, later.get(index));
+                processor.set(index, later.settings.get(index));
             }
             let out = rendered(&mut *processor, &silence);
             let what = format!("{what}, later {later:?}");
@@ -499,11 +511,11 @@ fn silence_gives_a_constant_from_the_first_frame_on_wherever_the_knobs_stand() {
 
 #[test]
 fn with_its_dc_blocker_every_algorithm_makes_silence_of_silence() {
-    let mut random = Random(0xdcb);
+    let mut random = Random::new(0xdcb);
     let mut offsets = 0;
-    for base in bases().filter(|b| b.index("dc_blocker").is_some()) {
-        for effect in [base, random.effect(base), random.effect(base)] {
-            for rate in RATES {
+    for base in bases().filter(|b| b.settings.index("dc_blocker").is_some()) {
+        for effect in [base.clone(), random.effect(&base), random.effect(&base)] {
+            for rate in rates(&base) {
                 let [on, off] = [1.0, 0.0].map(|on| {
                     let effect = effect.with("dc_blocker", on).with("mix", 100.0);
                     rendered(&mut *prepared(&effect, rate, 1), &vec![vec![0.0; 3000]]).remove(0)
@@ -517,9 +529,10 @@ fn with_its_dc_blocker_every_algorithm_makes_silence_of_silence() {
     assert!(offsets > 20, "only {offsets} had an offset");
 }
 
+#[cfg(feature = "models")]
 #[test]
 fn our_model_with_a_knob_begins_without_a_burst_wherever_it_stands() {
-    let model = Model::open("assets/models/saturator-drive-lstm16.json".as_ref()).unwrap();
+    let model = isotherm::neural::Model::open("assets/models/saturator-drive-lstm16.json".as_ref()).unwrap();
     let effect = Effect::from_id("neural").unwrap().with("output_mode", 0.0).with_model(model);
     let mut processor = prepared(&effect, 48_000.0, 1);
     for knob in [0.5, 0.0, 0.03, 0.7, 1.0, 0.5] {
@@ -528,7 +541,7 @@ fn our_model_with_a_knob_begins_without_a_burst_wherever_it_stands() {
             if fresh {
                 processor = prepared(&effect, 48_000.0, 1);
             } else {
-                run(&mut *processor, &mut Random(5).noise(1, 3000, 1.0), 0, 3000);
+                run(&mut *processor, &mut Random::new(5).noise(1, 3000, 1.0), 0, 3000);
                 processor.reset();
                 processor.set(effect.settings.index("knob_1").unwrap(), knob);
             }
@@ -575,12 +588,12 @@ impl Taps for Subnormal {
 
 #[test]
 fn no_subnormal_number_leaves_the_slots_in_bypass_through_a_dip_or_through_a_tap() {
-    let mut random = Random(0xf1a5);
-    let all: Vec<Effect> = bases().collect();
+    let mut random = Random::new(0xf1a5);
+    let all: Vec<Effect> = bases_at_48_khz().collect();
     for _ in 0..60 {
         let effect = [(); 2].map(|()| {
             let base = all[random.below(all.len())].clone();
-            random.effect(base)
+            random.effect(&base)
         });
         let spec = Spec { sample_rate: 48_000.0, channels: 2, max_frames: 512 };
         let slots = Slots::compile(spec, &effect, Heard::Bypass, None).unwrap();
@@ -700,13 +713,13 @@ fn skipping_a_constant_leaves_what_processing_it_leaves() {
 #[test]
 fn skipping_silence_leaves_each_glide_where_processing_it_leaves_it() {
     let rate = 48_000.0;
-    let after = Random(7).noise(1, 2000, 1.0);
-    for base in bases().flat_map(|base| [structures(base), vec![straight(base)]].concat()) {
+    let after = Random::new(7).noise(1, 2000, 1.0);
+    for base in bases_at_48_khz().flat_map(|base| [structures(&base), vec![straight(&base)]].concat()) {
         let row = base.algorithm();
         for index in ramped(row) {
             let (min, max) = row.parameters[index].range();
             for ((from, to), n) in [(min, max), (max, min)].into_iter().flat_map(|ends| [1, 10, 500, 2000].map(|n| (ends, n))) {
-                let mut effect = base;
+                let mut effect = base.clone();
                 effect.settings.set(index, from);
                 let [mut one, mut two, mut long] = [(); 3].map(|()| prepared(&effect, rate, 1));
                 for processor in [&mut one, &mut two, &mut long] {
@@ -730,8 +743,8 @@ fn skipping_silence_leaves_each_glide_where_processing_it_leaves_it() {
 }
 
 /// The row as straight as it gets: everything that filters is off, and everything that bends is as weak as it can be.
-fn straight(base: Effect) -> Effect {
-    let mut effect = base;
+fn straight(base: &Effect) -> Effect {
+    let mut effect = base.clone();
     for (index, p) in base.algorithm().parameters.iter().enumerate() {
         let (min, max) = p.range();
         match p.kind {
@@ -748,9 +761,9 @@ fn straight(base: Effect) -> Effect {
 }
 
 /// Every combination of structural values.
-fn structures(effect: Effect) -> Vec<Effect> {
+fn structures(effect: &Effect) -> Vec<Effect> {
     let row = effect.algorithm();
-    let mut all = vec![effect];
+    let mut all = vec![effect.clone()];
     for (index, p) in row.parameters.iter().enumerate() {
         // Dither is noise, a mid-rise quantiser has no zero: they say nothing of latency. The models here have one size and compute
         // exactly.
@@ -759,8 +772,8 @@ fn structures(effect: Effect) -> Vec<Effect> {
                 .iter()
                 .flat_map(|s| {
                     (0..=p.range().1 as usize).map(|v| {
-                        let mut s = *s;
-                        s.set(index, v as f32);
+                        let mut s = s.clone();
+                        s.settings.set(index, v as f32);
                         s
                     })
                 })
@@ -768,19 +781,6 @@ fn structures(effect: Effect) -> Vec<Effect> {
         }
     }
     all
-}
-
-#[test]
-fn an_impulse_proves_the_latency() {
-    for effect in plain_bases().flat_map(|base| structures(straight(base))) {
-        for rate in RATES {
-            let mut processor = prepared(&effect, rate, 1);
-            let mut impulse = vec![0.0; 512];
-            impulse[0] = 0.1;
-            let out = mono(&mut *processor, &impulse);
-            assert_eq!(measure::latency(&out), processor.latency(), "{rate} Hz, {effect:?}");
-        }
-    }
 }
 
 /// Amplitude and phase of one frequency (in radians per frame) over the samples, under a Hann window.
@@ -799,7 +799,7 @@ fn component(samples: &[f32], w: f64) -> (f64, f64) {
 #[test]
 fn wet_and_dry_stay_in_phase_for_every_structure() {
     let rate = 48_000.0;
-    for effect in plain_bases().flat_map(|base| structures(straight(base))) {
+    for effect in plain_bases().filter(|base| plays(base, rate)).flat_map(|base| structures(&straight(&base))) {
         for hz in [100.0, 1000.0, 5000.0, 12_000.0, 18_000.0] {
             let x = sine(hz, rate, 0.02, 6000);
             let w = std::f64::consts::TAU * hz / f64::from(rate);
@@ -825,9 +825,9 @@ fn wet_and_dry_stay_in_phase_for_every_structure() {
 
 #[test]
 fn the_dry_path_is_the_input_late_by_the_latency() {
-    for effect in bases().flat_map(structures) {
+    for effect in bases_at_48_khz().flat_map(|base| structures(&base)) {
         let mut processor = prepared(&effect.with("mix", 0.0), 48_000.0, 1);
-        let input = Random(3).noise(1, 1000, 1.0).remove(0);
+        let input = Random::new(3).noise(1, 1000, 1.0).remove(0);
         let out = mono(&mut *processor, &input);
         let late = processor.latency();
         assert_eq!(out[late..], input[..1000 - late], "{effect:?}");
@@ -861,23 +861,24 @@ fn place(row: &'static Algorithm, index: usize, part: f32) -> f32 {
 #[test]
 fn every_ramped_parameter_sweeps_end_to_end_without_a_click() {
     let (rate, hz, amplitude) = (48_000.0, 110.0, 0.5);
-    let mut random = Random(0xc11c);
+    let mut random = Random::new(0xc11c);
     let (mut found, mut worst) = (Vec::new(), 0.0f32);
-    for base in bases().filter(is_sane) {
+    for base in bases_at_48_khz().filter(is_sane) {
         let row = base.algorithm();
         // A model's structures differ in what cannot click: a fixed delay.
-        let mut bases = if double(&base).is_some() { vec![base] } else { [structures(base), vec![straight(base)]].concat() };
+        let mut bases =
+            if double(&base).is_some() { vec![base.clone()] } else { [structures(&base), vec![straight(&base)]].concat() };
         if row.id == "saturator" {
             bases.push(Effect::new(row).with("bias", 0.5));
             bases.push(Effect::new(row).with("bias", 0.5).with("dc_blocker", 0.0).with("tone", 20_000.0));
         }
-        for (base, index) in bases.iter().flat_map(|b| ramped(row).into_iter().map(move |i| (*b, i))) {
+        for (base, index) in bases.iter().flat_map(|b| ramped(row).into_iter().map(move |i| (b, i))) {
             let (min, max) = row.parameters[index].range();
             for (from, to) in [(min, max), (max, min)] {
                 let start = 2400 + random.below(480);
                 let x = sine(hz, rate, amplitude, start + 1600);
                 let steady = |value: f32| {
-                    let mut effect = base;
+                    let mut effect = base.clone();
                     effect.settings.set(index, value);
                     mono(&mut *prepared(&effect, rate, 1), &x)
                 };
@@ -886,7 +887,7 @@ fn every_ramped_parameter_sweeps_end_to_end_without_a_click() {
                 // A sweep may be as loud as either is with its offset, which a DC blocker follows late, and 6 dB: drive reaches the
                 // curve half a latency before its compensation reaches the output.
                 let with_offset = |value: f32| {
-                    let mut effect = base;
+                    let mut effect = base.clone();
                     effect.settings.set(index, value);
                     let effect =
                         if effect.settings.index("dc_blocker").is_some() { effect.with("dc_blocker", 0.0) } else { effect };
@@ -898,7 +899,7 @@ fn every_ramped_parameter_sweeps_end_to_end_without_a_click() {
                 for k in 1..32 {
                     steps = steps.max(step(&steady(row.parameters[index].clamp(place(row, index, k as f32 / 32.0)))[start..]));
                 }
-                let mut effect = base;
+                let mut effect = base.clone();
                 effect.settings.set(index, from);
                 let mut processor = prepared(&effect, rate, 1);
                 let swept = with_changes(&mut *processor, &vec![x.clone()], &[(start, index, to)], |n| n);
@@ -913,15 +914,6 @@ fn every_ramped_parameter_sweeps_end_to_end_without_a_click() {
     }
     println!("largest step above steady: {worst} of the level");
     assert!(found.is_empty(), "{} of them:\n{}", found.len(), found.join("\n"));
-}
-
-#[test]
-fn models_are_benched_like_any_algorithm() {
-    for double in DOUBLES.iter() {
-        let length = measure::bench::Length::Blocks(100);
-        let figures = measure::bench::measure(&double.effect(), 48_000.0, 2, 64, length).unwrap();
-        assert!(figures.ns_per_sample > 0.0 && figures.bytes > 0, "{}: {figures:?}", name(&double.effect()));
-    }
 }
 
 fn saturator() -> Effect {
@@ -950,7 +942,7 @@ fn the_tone_filter_stays_under_nyquist_at_a_low_rate() {
     for slope in [0.0, 1.0] {
         for tone in [3000.0, 3999.0, 4000.0, 8000.0, 19_999.0] {
             let effect = saturator().with("tone", tone).with("slope", slope).with("oversampling", 0.0);
-            let out = mono(&mut *prepared(&effect, 8000.0, 1), &Random(9).noise(1, 8000, 1.0)[0]);
+            let out = mono(&mut *prepared(&effect, 8000.0, 1), &Random::new(9).noise(1, 8000, 1.0)[0]);
             assert!(out.iter().all(|y| y.abs() < 2.0), "{tone} Hz, slope {slope}");
             // What is well below the cut-off passes.
             let effect = effect.with("compensation", 0.0).with("drive", 0.0);
@@ -962,39 +954,10 @@ fn the_tone_filter_stays_under_nyquist_at_a_low_rate() {
 }
 
 #[test]
-fn at_24_db_drive_aliasing_stays_low_at_default_quality() {
-    for (hz, at_most) in [(5000.0, -60.0), (1244.0, -95.0)] {
-        let effect = saturator().with("drive", 24.0).with("tone", 20_000.0);
-        let (sound, hz) = measure::tone_response(&effect, 48_000, hz, 1.0).unwrap();
-        let found = measure::aliasing(&sound, 48_000.0, hz);
-        println!("{hz} Hz: {found} dB");
-        assert!(found < at_most, "{hz} Hz: {found} dB");
-    }
-}
-
-#[test]
-fn antialiasing_and_each_doubling_of_the_rate_lower_aliasing() {
-    let at = |oversampling: f32, antialiasing: f32| {
-        let effect = saturator().with("drive", 24.0).with("tone", 20_000.0);
-        let effect = effect.with("oversampling", oversampling).with("antialiasing", antialiasing);
-        let (sound, hz) = measure::tone_response(&effect, 48_000, 5000.0, 1.0).unwrap();
-        measure::aliasing(&sound, 48_000.0, hz)
-    };
-    for oversampling in 0..4 {
-        let (off, first) = (at(oversampling as f32, 0.0), at(oversampling as f32, 1.0));
-        println!("{}x: {off} dB, first order {first} dB", 1 << oversampling);
-        assert!(first < off - 6.0, "{oversampling}: {off} and {first}");
-        if oversampling > 0 {
-            assert!(off < at(oversampling as f32 - 1.0, 0.0) - 6.0);
-        }
-    }
-}
-
-#[test]
 fn compensation_keeps_the_level_in_every_quality() {
     let rate = 48_000.0;
     for drive in [-12.0, 12.0, 36.0, 48.0] {
-        for effect in structures(saturator().with("drive", drive).with("tone", 20_000.0)) {
+        for effect in structures(&saturator().with("drive", drive).with("tone", 20_000.0)) {
             let x = sine(1000.0, rate, db_to_gain(-18.0) * std::f32::consts::SQRT_2, 24_000);
             let y = mono(&mut *prepared(&effect, rate, 1), &x);
             let rms = |x: &[f32]| (x.iter().map(|v| f64::from(v * v)).sum::<f64>() / x.len() as f64).sqrt();

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use isotherm::audio::Random;
 use isotherm::dsp::Block;
 use isotherm::effect::Effect;
 use isotherm::neural::description::{
@@ -154,14 +155,10 @@ fn info(name: &str, sample_rate: f32, knobs: &[&str]) -> Info {
     }
 }
 
-/// Weights within `most`, always the same (a linear congruential generator, Knuth's constants).
+/// Weights within `most`, always the same.
 fn weights(count: usize, most: f32) -> Vec<f32> {
-    let mut state = count as u64;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        most * ((state >> 40) as f32 / (1u64 << 23) as f32 - 1.0)
-    };
-    (0..count).map(|_| next()).collect()
+    let mut random = Random::new(count as u64);
+    (0..count).map(|_| random.within(-most, most)).collect()
 }
 
 fn conv(inputs: usize, outputs: usize, taps: usize, dilation: usize, bias: bool) -> Conv1d {
@@ -227,4 +224,9 @@ pub static DOUBLES: LazyLock<Vec<Double>> = LazyLock::new(|| {
 /// The one of [`DOUBLES`] that an effect plays, if it does.
 pub fn double(effect: &Effect) -> Option<&'static Double> {
     DOUBLES.iter().find(|d| Some(d.model.id()) == effect.played().map(|model| model.id()))
+}
+
+/// Whether something plays at a host's rate: without the feature `models`, a model plays at its own only.
+pub fn plays(effect: &Effect, rate: f32) -> bool {
+    cfg!(feature = "models") || double(effect).is_none_or(|d| d.model.info().sample_rate == rate)
 }

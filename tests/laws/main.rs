@@ -1,12 +1,13 @@
 //! What every algorithm of the registry promises: the laws, the renders that stay, and what the audio thread may do.
 
-#[cfg(feature = "measure")]
 mod contract;
 mod doubles;
+mod effect;
 mod golden;
 #[cfg(feature = "instance")]
 mod instance;
 mod realtime;
+mod render;
 
 use isotherm_support::counting::Counting;
 

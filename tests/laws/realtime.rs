@@ -1,5 +1,6 @@
 //! What runs on the audio thread allocates nothing and frees nothing, for every algorithm of the registry and with models.
 
+use crate::doubles::{DOUBLES, plays};
 use isotherm::algorithm::REGISTRY;
 use isotherm::dsp::{Change, Processor, Spec};
 use isotherm::effect::Effect;
@@ -38,7 +39,7 @@ fn work(processor: &mut dyn Processor, effect: &Effect, buffers: &mut [Vec<f32>;
 
 #[test]
 fn the_audio_threads_methods_allocate_and_free_nothing() {
-    let models = crate::doubles::DOUBLES.iter().map(|double| double.effect());
+    let models = DOUBLES.iter().map(|double| double.effect());
     for defaults in REGISTRY.iter().map(|row| Effect::new(row)).chain(models) {
         let row = defaults.algorithm();
         let mut all = vec![defaults.clone()];
@@ -50,7 +51,7 @@ fn the_audio_threads_methods_allocate_and_free_nothing() {
             }
         }
         for effect in all {
-            for sample_rate in [8000.0, 48_000.0, 192_000.0] {
+            for sample_rate in [8000.0, 48_000.0, 192_000.0].into_iter().filter(|rate| plays(&effect, *rate)) {
                 let mut buffers = [0.5, f32::NAN].map(|x| vec![x; 4096]);
                 let mut processor = effect.prepare(Spec { sample_rate, channels: 2, max_frames: 4096 }).unwrap();
                 let counts = work(&mut *processor, &effect, &mut buffers);

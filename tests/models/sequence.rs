@@ -5,20 +5,17 @@ use isotherm::neural::description::{Activation, Architecture, Conv1d, Gru, Layer
 use isotherm::neural::engine::{Mode, Voices, build};
 use isotherm::neural::simd::Level;
 
-/// SplitMix64, and floats of it.
-struct Random(u64);
+/// What networks are made of here.
+struct Random(isotherm::audio::Random);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+    fn new(seed: u64) -> Self {
+        Self(isotherm::audio::Random::new(seed))
     }
 
     /// -1 to 1
     fn float(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
+        (self.0.bits() >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
 
     fn floats(&mut self, n: usize, scale: f32) -> Vec<f32> {
@@ -26,7 +23,7 @@ impl Random {
     }
 
     fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
+        (self.0.bits() % n as u64) as usize
     }
 
     fn lstm(&mut self, inputs: usize, hidden: usize) -> Layer {
@@ -227,7 +224,7 @@ fn bits(x: &[f32]) -> Vec<u32> {
 
 /// Every kind of layer and option, with what it is.
 fn networks() -> Vec<(String, Sequence)> {
-    let r = &mut Random(2026);
+    let r = &mut Random::new(2026);
     let mut all = Vec::new();
     for hidden in [1, 2, 3, 5, 8, 12, 13, 16, 17, 20, 24, 25, 32, 33, 40, 48, 64] {
         let layers = vec![r.lstm(1, hidden), r.dense(hidden, 1, Activation::Identity)];
@@ -302,7 +299,7 @@ fn signals(r: &mut Random, count: usize, scale: f32) -> Vec<Vec<f32>> {
 
 #[test]
 fn every_network_is_its_formula_at_every_level_and_precision() {
-    let r = &mut Random(1);
+    let r = &mut Random::new(1);
     for (name, s) in networks() {
         let audio = signals(r, 1, 0.8);
         let knobs = signals(r, s.inputs() - 1, 1.0);
@@ -324,7 +321,7 @@ const BOUND: f64 = 2e-6;
 
 #[test]
 fn blocks_of_any_size_give_the_same_samples() {
-    let r = &mut Random(2);
+    let r = &mut Random::new(2);
     for (name, s) in networks() {
         let audio: Vec<_> = (0..2).map(|_| r.floats(4500, 0.8)).collect();
         let knobs: Vec<_> = (1..s.inputs()).map(|_| r.floats(4500, 1.0)).collect();
@@ -346,7 +343,7 @@ fn blocks_of_any_size_give_the_same_samples() {
 
 #[test]
 fn a_channel_does_not_depend_on_how_many_others_there_are() {
-    let r = &mut Random(3);
+    let r = &mut Random::new(3);
     for (name, s) in networks() {
         let audio = signals(r, 39, 0.8);
         let knobs = signals(r, s.inputs() - 1, 1.0);
@@ -375,7 +372,7 @@ fn a_channel_does_not_depend_on_how_many_others_there_are() {
 
 #[test]
 fn levels_with_fused_arithmetic_give_the_same_bits() {
-    let r = &mut Random(4);
+    let r = &mut Random::new(4);
     if Level::best_up_to(Level::Avx512) < Level::Avx512 {
         eprintln!("skipped: no AVX-512 here");
         return;
@@ -392,7 +389,7 @@ fn levels_with_fused_arithmetic_give_the_same_bits() {
 
 #[test]
 fn reset_is_exact() {
-    let r = &mut Random(5);
+    let r = &mut Random::new(5);
     for (name, s) in networks() {
         for channels in [1, 3, 8, 33] {
             let audio = signals(r, channels, 0.8);
@@ -410,7 +407,7 @@ fn reset_is_exact() {
 /// it says.
 #[test]
 fn settling_at_other_knobs_is_being_made_with_them() {
-    let r = &mut Random(10);
+    let r = &mut Random::new(10);
     let mut turned = 0;
     for (name, s) in networks() {
         for channels in [1, 13] {
@@ -447,7 +444,7 @@ fn settling_at_other_knobs_is_being_made_with_them() {
 /// Without a rate there is no prewarming: the first sample comes from h0 and c0.
 #[test]
 fn a_rate_of_nothing_starts_as_the_layers_do() {
-    let r = &mut Random(6);
+    let r = &mut Random::new(6);
     for (name, s) in networks() {
         let audio = signals(r, 1, 0.8);
         let knobs = signals(r, s.inputs() - 1, 1.0);
@@ -462,7 +459,7 @@ fn a_rate_of_nothing_starts_as_the_layers_do() {
 /// Where a network says that it rests, more of the same input changes nothing; and in silence it comes to say so.
 #[test]
 fn what_rests_stays_as_it_is() {
-    let r = &mut Random(7);
+    let r = &mut Random::new(7);
     for (name, s) in networks() {
         for channels in [1, 16] {
             let mut voices = voices(&s, Mode::new(channels));
@@ -494,7 +491,7 @@ fn what_rests_stays_as_it_is() {
 /// A recurrence without any bias decays in silence: neither what it holds nor what it gives may become denormal.
 #[test]
 fn a_decaying_network_does_not_become_denormal() {
-    let r = &mut Random(8);
+    let r = &mut Random::new(8);
     for hidden in [8, 32] {
         for mut recurrent in [r.lstm(1, hidden), r.gru(1, hidden)] {
             match &mut recurrent {
@@ -520,7 +517,7 @@ fn a_decaying_network_does_not_become_denormal() {
 
 #[test]
 fn a_model_that_explodes_stays_finite() {
-    let r = &mut Random(9);
+    let r = &mut Random::new(9);
     for mut recurrent in [r.lstm(1, 8), r.gru(1, 8)] {
         let (Layer::Lstm(Lstm { input_weights, hidden_weights, .. }) | Layer::Gru(Gru { input_weights, hidden_weights, .. })) =
             &mut recurrent

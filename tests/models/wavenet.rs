@@ -170,15 +170,14 @@ fn expected(net: &WaveNet, audio: &[f32]) -> Vec<f64> {
 
 // ---- models of random weights ----
 
-struct Random(u64);
+struct Random(isotherm::audio::Random);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 33
+    fn new(seed: u64) -> Self {
+        Self(isotherm::audio::Random::new(seed))
     }
     fn below(&mut self, n: usize) -> usize {
-        self.next() as usize % n
+        self.0.below(n)
     }
     fn of<T: Clone>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())].clone()
@@ -188,7 +187,7 @@ impl Random {
     }
     /// -1 to 1
     fn value(&mut self) -> f32 {
-        (self.next() as f64 / f64::from(1_u32 << 30) - 1.0) as f32
+        self.0.bipolar() as f32
     }
     fn divisor(&mut self, a: usize, b: usize) -> usize {
         let common: Vec<usize> = (1..=a.min(b)).filter(|n| a.is_multiple_of(*n) && b.is_multiple_of(*n)).collect();
@@ -446,7 +445,7 @@ fn agrees(what: &str, net: &WaveNet, audio: &[f32], bound: f64) {
 fn anything_that_a_description_can_say_equals_plain_f64() {
     let mut worst = 0.0_f64;
     for seed in 0..150 {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let net = random.any(1, 2);
         let audio = random.audio(300);
         let expected = expected(&net, &audio);
@@ -464,7 +463,7 @@ fn anything_that_a_description_can_say_equals_plain_f64() {
 
 #[test]
 fn plain_layers_of_every_size_equal_plain_f64() {
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     for channels in 1..=17 {
         for (taps, activation) in [
             (3, Activation::Tanh),
@@ -482,7 +481,7 @@ fn plain_layers_of_every_size_equal_plain_f64() {
 
 #[test]
 fn the_standard_model_equals_plain_f64() {
-    let mut random = Random(2);
+    let mut random = Random::new(2);
     let net = random.plain(&[(16, &POWERS), (8, &POWERS)], 3, &Activation::Tanh);
     assert_eq!(net.receptive_field(), Some(4093));
     let audio = random.audio(1500);
@@ -493,7 +492,7 @@ fn the_standard_model_equals_plain_f64() {
 fn every_activation_equals_plain_f64_alone_gated_and_blended() {
     for number in 0..12 {
         for gate in 0..12 {
-            let mut random = Random((number * 12 + gate) as u64);
+            let mut random = Random::new((number * 12 + gate) as u64);
             let mut net = random.plain(&[(4, &[1, 5])], 3, &Activation::Tanh);
             for (place, layer) in net.arrays[0].layers.iter_mut().enumerate() {
                 layer.activation = random.activation_number(number, 4);
@@ -515,7 +514,7 @@ fn every_film_place_alone_equals_plain_f64() {
     for place in 0..8 {
         for shift in [false, true] {
             for gating in 0..3 {
-                let mut random = Random(100 + place);
+                let mut random = Random::new(100 + place);
                 let mut net = random.plain(&[(4, &[1, 5, 2])], 3, &Activation::Tanh);
                 let inner = random.any_sequence(2);
                 net.condition = Some(Box::new(ConditionModel::Sequence(inner)));
@@ -555,21 +554,21 @@ fn every_film_place_alone_equals_plain_f64() {
 
 /// A few of all kinds.
 fn some_nets() -> Vec<WaveNet> {
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     let mut nets = vec![
         random.plain(&[(16, &POWERS[..6]), (8, &POWERS[..8])], 3, &Activation::Tanh),
         random.plain(&[(4, &[128, 256, 1]), (2, &[512, 3])], 3, &Activation::Tanh),
         random.plain(&[(3, &[1, 239, 41])], 6, &Activation::LeakyRelu(vec![0.01])),
         random.plain(&[(5, &[1, 100])], 2, &Activation::Silu),
     ];
-    nets.extend((0..12).map(|seed| Random(1000 + seed).any(1, 2)));
+    nets.extend((0..12).map(|seed| Random::new(1000 + seed).any(1, 2)));
     nets
 }
 
 #[test]
 fn blocks_of_any_size_give_the_same_samples() {
     for (number, net) in some_nets().iter().enumerate() {
-        let mut random = Random(number as u64);
+        let mut random = Random::new(number as u64);
         let audio = random.audio(5000);
         let cuts: Vec<usize> = (0..500).map(|_| 1 + random.below(200)).collect();
         for level in Level::available() {
@@ -585,7 +584,7 @@ fn blocks_of_any_size_give_the_same_samples() {
 #[test]
 fn a_channel_does_not_depend_on_the_others() {
     for (number, net) in some_nets().iter().enumerate() {
-        let mut random = Random(number as u64);
+        let mut random = Random::new(number as u64);
         let inputs: Vec<Vec<f32>> = (0..5).map(|_| random.audio(700)).collect();
         for level in Level::available() {
             let mut together = inputs.clone();
@@ -605,7 +604,7 @@ fn a_channel_does_not_depend_on_the_others() {
 #[test]
 fn reset_is_exact() {
     for (number, net) in some_nets().iter().enumerate() {
-        let audio = Random(3).audio(1000);
+        let audio = Random::new(3).audio(1000);
         for precision in PRECISIONS {
             let mut voices = voices(net, 1, precision, Level::Avx512);
             let first = run(&mut *voices, &audio, &[77]);
@@ -618,7 +617,7 @@ fn reset_is_exact() {
 #[test]
 fn it_begins_as_if_silence_had_come_for_long() {
     for (number, net) in some_nets().iter().enumerate() {
-        let audio = Random(4).audio(1000);
+        let audio = Random::new(4).audio(1000);
         for level in Level::available() {
             let mut fresh = voices(net, 1, Precision::Fast, level);
             let mut warm = voices(net, 1, Precision::Fast, level);
@@ -636,7 +635,7 @@ fn avx2_and_avx512_give_the_same_bits() {
         return;
     }
     for (number, net) in some_nets().iter().enumerate() {
-        let audio = Random(5).audio(1000);
+        let audio = Random::new(5).audio(1000);
         for precision in PRECISIONS {
             let narrow = run(&mut *voices(net, 1, precision, Level::Avx2), &audio, &[100]);
             let wide = run(&mut *voices(net, 1, precision, Level::Avx512), &audio, &[100]);
@@ -651,7 +650,7 @@ fn it_rests_only_when_nothing_would_change() {
         let field = net.receptive_field().unwrap();
         let mut voices = voices(net, 2, Precision::Fast, Level::Avx512);
         assert!(voices.rests(), "net {number}: fresh");
-        let audio = Random(6).audio(50);
+        let audio = Random::new(6).audio(50);
         voices.process(&mut [&mut audio.clone(), &mut audio.clone()], &[]);
         assert!(!voices.rests(), "net {number}: after noise");
         let (mut a, mut b) = (vec![0.25; field - 1], vec![-0.5; field - 1]);
@@ -671,7 +670,7 @@ fn it_rests_only_when_nothing_would_change() {
 
 #[test]
 fn a_standard_model_takes_less_than_a_mebibyte_a_channel() {
-    let net = Random(8).plain(&[(16, &POWERS), (8, &POWERS)], 3, &Activation::Tanh);
+    let net = Random::new(8).plain(&[(16, &POWERS), (8, &POWERS)], 3, &Activation::Tanh);
     let one = voices(&net, 1, Precision::Fast, Level::Avx512).bytes();
     let many = voices(&net, 33, Precision::Fast, Level::Avx512).bytes();
     assert!(one < 1 << 20, "{one} bytes");
@@ -683,7 +682,7 @@ fn a_standard_model_takes_less_than_a_mebibyte_a_channel() {
 #[test]
 #[should_panic(expected = "weights of a convolution")]
 fn weights_that_do_not_fit_the_shape_are_refused() {
-    let mut net = Random(9).plain(&[(4, &[1])], 3, &Activation::Tanh);
+    let mut net = Random::new(9).plain(&[(4, &[1])], 3, &Activation::Tanh);
     net.arrays[0].layers[0].conv.weights.pop();
     network(&net);
 }
@@ -691,8 +690,8 @@ fn weights_that_do_not_fit_the_shape_are_refused() {
 #[test]
 #[should_panic(expected = "inputs and outputs of a convolution")]
 fn arrays_that_do_not_fit_each_other_are_refused() {
-    let mut net = Random(9).plain(&[(4, &[1]), (3, &[1])], 3, &Activation::Tanh);
-    net.arrays[1].rechannel = Random(1).conv(5, 3, 1, 1, 1, false);
+    let mut net = Random::new(9).plain(&[(4, &[1]), (3, &[1])], 3, &Activation::Tanh);
+    net.arrays[1].rechannel = Random::new(1).conv(5, 3, 1, 1, 1, false);
     network(&net);
 }
 

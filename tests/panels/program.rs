@@ -6,32 +6,19 @@ use egui::accesskit::{Role, Toggled};
 use egui::{Key, Modifiers, Rect, pos2, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
-use isotherm::dsp::{Algorithm, Block, Index, PrepareError, Processor, Settings, Spec};
+use isotherm::dsp::{Algorithm, PrepareError, Processor, Settings, Spec};
 use isotherm::ui::{
     BlindView, Control, Controls, DeviceSetup, DeviceStage, DeviceView, LeftView, Level, LogLine, PROGRAM_SIZE, Program,
     ProgramAction, ProgramView, Slot, Snapshot, StripView, TakeAction, TakeView, TwinView, TwinWish,
 };
 
-struct Nothing;
-
-impl Processor for Nothing {
-    fn prepare(&mut self, _: Spec, _: &Settings) -> Result<(), PrepareError> {
-        Ok(())
-    }
-    fn set(&mut self, _: Index, _: f32) {}
-    fn reset(&mut self) {}
-    fn process(&mut self, _: &mut Block<'_>) {}
-    fn bytes(&self) -> usize {
-        0
-    }
-}
-
-fn create() -> Box<dyn Processor> {
-    Box::new(Nothing)
+/// The panels make no sound.
+fn prepare(_: Spec, _: &Settings) -> Result<Box<dyn Processor>, PrepareError> {
+    Err(PrepareError::Engine("a row for its looks".into()))
 }
 
 static EMPTY: Algorithm =
-    Algorithm { id: "empty", name: "Empty", description: "Nothing.", parameters: &[], model: false, create };
+    Algorithm { id: "empty", name: "Empty", description: "Nothing.", parameters: &[], model: false, prepare };
 static REGISTRY: [&Algorithm; 1] = [&EMPTY];
 
 /// Values that nobody turns.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use isotherm::audio::Random;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -381,21 +382,11 @@ fn what_was_lost_makes_exit_code_3() {
 }
 
 /// Numbers that differ from run to run; the first is printed.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let mut seed = [0; 8];
-        getrandom::fill(&mut seed).unwrap();
-        println!("seed {:?}", u64::from_le_bytes(seed));
-        Self(u64::from_le_bytes(seed))
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        // Knuth's MMIX generator.
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
+fn seeded() -> Random {
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).unwrap();
+    println!("seed {:?}", u64::from_le_bytes(seed));
+    Random::new(u64::from_le_bytes(seed))
 }
 
 #[cfg(unix)]
@@ -404,7 +395,7 @@ fn a_take_that_is_killed_at_any_moment_is_playable_and_becomes_whole() {
     let long = std::env::var_os("ISOTHERM_LONG").is_some();
     let folder = tempfile::tempdir().unwrap();
     let input = input(&folder, 6);
-    let mut random = Random::new();
+    let mut random = seeded();
     for round in 0..if long { 50 } else { 5 } {
         let out = folder.path().join(format!("takes {round}"));
         let mut child = isotherm()
@@ -420,7 +411,7 @@ fn a_take_that_is_killed_at_any_moment_is_playable_and_becomes_whole() {
             }
         };
         let begun = Instant::now();
-        std::thread::sleep(Duration::from_millis(random.below(4000)));
+        std::thread::sleep(Duration::from_millis(random.below(4000) as u64));
         let lived = begun.elapsed();
         // SIGKILL.
         child.kill().unwrap();

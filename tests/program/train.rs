@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use isotherm::audio::Audio;
 use isotherm::audio::wav::{Format, write};
+use isotherm::audio::{Audio, Random};
 use serde_json::Value;
 
 fn program(arguments: &[&str]) -> Command {
@@ -200,13 +200,9 @@ fn pairs_that_cannot_be_learnt_from_are_refused_with_one_line() {
         path
     };
     let mono = |sound: &[f32]| Audio::from_mono(8000, sound).unwrap();
-    let mut state = 1u32;
-    let mut noise = |_: u32| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        0.3 * (state >> 8) as f32 / 8_388_608.0 - 0.3
-    };
-    let dry: Vec<f32> = (0..160_000).map(&mut noise).collect();
-    let other: Vec<f32> = (0..160_000).map(&mut noise).collect();
+    let mut random = Random::new(1);
+    let mut noise = || -> Vec<f32> { (0..160_000).map(|_| random.within(-0.3, 0.3)).collect() };
+    let (dry, other) = (noise(), noise());
     let wet: Vec<f32> = dry.iter().map(|x| (3.0 * x).tanh()).collect();
     // Half-second pieces in another order, each near where it was.
     let shuffled: Vec<f32> =

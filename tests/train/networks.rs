@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use isotherm::algorithm::find;
 use isotherm::audio::{Audio, Random};
-use isotherm::dsp::Settings;
+use isotherm::effect::Effect;
 use isotherm::neural::Model;
 use isotherm::neural::description::{Activation, Architecture, Conv1d, Gating, Layer, WaveNet};
 #[cfg(feature = "onnx")]
 use isotherm::neural::engine::Mode;
 use isotherm::neural::simd::Level;
+use isotherm::render::render;
 use isotherm::train::export::{self, Label};
 use isotherm::train::loss::{Loss, Stretch};
 use isotherm::train::recurrent::{self, Cell, Recurrent};

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use isotherm::algorithm::find;
-use isotherm::dsp::{Processor, Settings, Spec};
+use isotherm::audio::Audio;
+use isotherm::dsp::{Settings, Spec};
+use isotherm::effect::Effect;
+use isotherm::neural::Model;
+#[cfg(feature = "onnx")]
 use isotherm::neural::engine::Mode;
-use isotherm::neural::{Model, Neural};
+use isotherm::render::render;
 use isotherm::train::export::{self, Label};
-use isotherm::train::material::render;
 use isotherm::train::trainer::{play, play_turning};
 use isotherm::train::triode::Stage;
 use isotherm::train::{Condition, Design, Limit, Material, Pair, Plan, PlanError, Target, Trainer};
@@ -86,7 +89,10 @@ fn each_passage_has_its_own_place_of_the_knob_and_through_some_it_turns() {
         let pair = &material.held[place];
         assert_eq!(pair.name, format!("other passages, drive {drive:.2} dB"), "{held:?}");
         assert_eq!(pair.knob, vec![place as f32 / 4.0; pair.dry.len()]);
-        assert_eq!(pair.wet, render(&saturator().with("drive", drive), RATE, &pair.dry).unwrap());
+        assert_eq!(
+            pair.wet,
+            render(&saturator().with("drive", drive).into(), &Audio::from_mono(RATE, &pair.dry).unwrap()).unwrap().channel(0)
+        );
     }
     assert_eq!(material.held[5].name, "other passages, turning");
     assert!(material.held[5].knob.windows(2).any(|k| k[0] != k[1]));
@@ -113,7 +119,8 @@ fn a_twin_learns_what_its_knob_does() {
     // With the knob at the other end it is another effect: 18 dB of gain apart.
     let esr = |pair: &Pair, place: f32| {
         let out = play_turning(&trainer.architecture(), RATE, &pair.dry, &vec![place; pair.dry.len()]);
-        isotherm::measure::esr(&pair.wet, &out)
+        let error: f64 = out.iter().zip(&pair.wet).map(|(y, t)| f64::from(y - t).powi(2)).sum();
+        error / pair.wet.iter().map(|t| f64::from(*t).powi(2)).sum::<f64>()
     };
     for (pair, place) in [(0, 0.0), (4, 1.0)] {
         let (right, wrong) = (esr(&material.held[pair], place), esr(&material.held[pair], 1.0 - place));

@@ -2,17 +2,25 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use serde_json::Value;
-
-use crate::process::{cargo, lines, target_dir};
+use crate::process::{cargo, lines, run, target_dir, texts};
 use crate::{Outcome, only_flag, onnxruntime, root, shown};
+
+/// The package whose library is the plug-in.
+const PACKAGE: &str = "isotherm-plugin";
+
+/// Names what the bundles are called.
+const NAMES: &str = "bundler.toml";
 
 /// Libraries that the standalone window links and a plug-in must not.
 const STANDALONE_LIBRARIES: [&str; 2] = ["libasound.so", "libjack.so"];
 
-/// The name of the profile that the bundler is told.
-const STAGE: &str = "bundle-stage";
+/// Functions that hosts look for: CLAP's and VST3's.
+const ENTRIES: [&str; 2] = ["clap_entry", "GetPluginFactory"];
+
+/// What the allocator says that aborts when the audio thread allocates.
+const ABORT: &str = "Memory allocation of ";
 
 /// How a bundle is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,21 +29,33 @@ pub enum Build {
     Release,
     /// With debug assertions; it aborts when the audio thread allocates.
     Dev,
+    /// As `Dev`, along with all tests, which are made of the same packages.
+    Tests,
 }
 
 impl Build {
-    /// The options of `cargo build`. Without default features the standalone window stays out.
+    /// The options of `cargo build`.
     fn options(self) -> &'static [&'static str] {
         match self {
-            Self::Release => &["--release", "--no-default-features", "--features", "plugin"],
-            Self::Dev => &["--profile", "bundle-dev", "--no-default-features", "--features", "plugin,assert-allocs"],
+            Self::Release => &["--release", "--package", PACKAGE],
+            Self::Dev => &["--package", PACKAGE],
+            Self::Tests => &["--workspace", "--lib", "--tests"],
         }
     }
 
+    /// The profile's folder below the target folder.
+    fn built(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dev | Self::Tests => "debug",
+        }
+    }
+
+    /// The bundles' folder below the target folder.
     fn folder(self) -> &'static str {
         match self {
             Self::Release => "bundled",
-            Self::Dev => "bundled-dev",
+            Self::Dev | Self::Tests => "bundled-dev",
         }
     }
 }
@@ -64,39 +84,12 @@ pub fn bundle(build: Build) -> Outcome<Bundles> {
     let target = target_dir()?;
     let folder = target.join(build.folder());
     remove(&folder)?;
-    let library = build_library(build)?;
+    let library = build_library(build, &target)?;
     let runtime = onnxruntime::get(&target);
-
-    // The bundler takes what lies in the folder of a profile, whenever it was built and with whatever features, and also takes
-    // programs along. So it is shown a folder that holds nothing but the library just built.
-    let home = match build {
-        Build::Release => target,
-        // Not the folder of the profile: this one is removed, and what was built stays.
-        Build::Dev => target.join("staging"),
-    };
-    let stage = home.join(STAGE);
-    remove(&stage)?;
-    fs::create_dir_all(&stage)?;
-    let name = library.file_name().ok_or("the library has no name")?;
-    fs::copy(&library, stage.join(name)).map_err(|e| format!("{}: {e}", library.display()))?;
-    // `bundler.toml` is looked for where the bundler runs.
-    let here = std::env::current_dir()?;
-    std::env::set_current_dir(root())?;
-    let bundled = nice_plug_xtask::bundle(&home, "isotherm", &["--profile".into(), STAGE.into()], false);
-    std::env::set_current_dir(here)?;
-    bundled.map_err(|e| format!("{e:#}"))?;
-    remove(&stage)?;
-    if build == Build::Dev {
-        fs::rename(home.join("bundled"), &folder)?;
-        remove(&home)?;
-    }
-
-    let mut bundles = Bundles { beside_clap: None, clap: folder.join("Isotherm.clap"), vst3: folder.join("Isotherm.vst3") };
-    for path in [&bundles.clap, &bundles.vst3] {
-        if !path.exists() {
-            return Err(format!("{} was not made: the library exports no such plug-in", path.display()).into());
-        }
-    }
+    let name = bundle_name()?;
+    let clap = assemble(&library, &folder, &format!("{name}.clap"), Form::of_clap())?;
+    let vst3 = assemble(&library, &folder, &format!("{name}.vst3"), Form::Bundle)?;
+    let mut bundles = Bundles { beside_clap: None, clap, vst3 };
     match runtime {
         Ok(runtime) => {
             for path in [&bundles.clap, &bundles.vst3] {
@@ -111,51 +104,144 @@ pub fn bundle(build: Build) -> Outcome<Bundles> {
     Ok(bundles)
 }
 
+/// What the bundles are called, by [`NAMES`].
+fn bundle_name() -> Outcome<String> {
+    let text = fs::read_to_string(root().join(NAMES)).map_err(|e| format!("{NAMES}: {e}"))?;
+    let own = text.split_once(&format!("[{PACKAGE}]")).map(|(_, rest)| rest.split('[').next().unwrap_or(rest));
+    let line = own.and_then(|lines| lines.lines().find_map(|line| line.trim().strip_prefix("name")));
+    let name = line.and_then(|line| line.split('"').nth(1));
+    Ok(name.ok_or_else(|| format!("{NAMES}: [{PACKAGE}] has no line name = \"...\""))?.to_owned())
+}
+
+/// How hosts have a plug-in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// The library itself.
+    File,
+    /// A folder with the library at a place that depends on the system.
+    Bundle,
+}
+
+impl Form {
+    /// On macOS every plug-in is a folder.
+    fn of_clap() -> Self {
+        if cfg!(target_os = "macos") { Self::Bundle } else { Self::File }
+    }
+}
+
+/// Copies the library into a bundle, or to a file, named `name` in `folder`. Returns its path.
+fn assemble(library: &Path, folder: &Path, name: &str, form: Form) -> Outcome<PathBuf> {
+    let bundle = folder.join(name);
+    let module = match form {
+        Form::File => bundle.clone(),
+        Form::Bundle => bundle.join("Contents").join(module_path(name)),
+    };
+    let home = module.parent().ok_or("a bundle is in no folder")?;
+    fs::create_dir_all(home).map_err(|e| format!("{}: {e}", shown(home)))?;
+    fs::copy(library, &module).map_err(|e| format!("{}: {e}", shown(&module)))?;
+    if cfg!(target_os = "macos") {
+        let stem = name.split('.').next().unwrap_or(name);
+        fs::write(bundle.join("Contents/PkgInfo"), "BNDL????")?;
+        fs::write(bundle.join("Contents/Info.plist"), property_list(stem))?;
+        // Apple's processors run no code that is not signed, by whomever.
+        run(Command::new("codesign").args(["--force", "--sign", "-"]).arg(&bundle))?;
+    }
+    Ok(bundle)
+}
+
+/// Where a bundle named so has its library, below `Contents`.
+fn module_path(name: &str) -> PathBuf {
+    let stem = name.split('.').next().unwrap_or(name);
+    let machine = std::env::consts::ARCH;
+    if cfg!(target_os = "macos") {
+        Path::new("MacOS").join(stem)
+    } else if cfg!(windows) {
+        let machine = if machine == "aarch64" { "arm_64" } else { machine };
+        Path::new(&format!("{machine}-win")).join(name)
+    } else {
+        Path::new(&format!("{machine}-linux")).join(format!("{stem}.so"))
+    }
+}
+
+/// What macOS wants to know of a bundle.
+fn property_list(name: &str) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let rows = [
+        ("CFBundleExecutable", name),
+        ("CFBundleIdentifier", "com.isotherm.plugin"),
+        ("CFBundleName", name),
+        ("CFBundleDisplayName", name),
+        ("CFBundlePackageType", "BNDL"),
+        ("CFBundleSignature", "????"),
+        ("CFBundleShortVersionString", version),
+        ("CFBundleVersion", version),
+    ];
+    let rows: String = rows.map(|(key, value)| format!("  <key>{key}</key><string>{value}</string>\n")).concat();
+    let head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \
+                \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n";
+    format!("{head}<plist version=\"1.0\"><dict>\n{rows}  <key>NSHighResolutionCapable</key><true/>\n</dict></plist>\n")
+}
+
 /// The folder of a bundle in which the library is that a host loads.
 fn module_folder(bundle: &Path) -> Outcome<PathBuf> {
-    if bundle.is_file() {
-        return Ok(bundle.parent().ok_or("the bundle is in no folder")?.to_owned());
-    }
-    let contents = fs::read_dir(bundle.join("Contents"))?.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
-    let holds = |folder: &PathBuf| {
-        let mut files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        files.any(|file| file.is_file() && file.file_stem().is_some_and(|stem| stem == "Isotherm"))
-    };
-    let mut folders = contents.filter(holds);
-    folders.next().ok_or_else(|| format!("{} holds no library", bundle.display()).into())
+    let name = bundle.file_name().and_then(|name| name.to_str()).ok_or("a bundle has no name")?;
+    let module = if bundle.is_file() { bundle.to_owned() } else { bundle.join("Contents").join(module_path(name)) };
+    Ok(module.parent().ok_or("a bundle is in no folder")?.to_owned())
 }
 
 /// Returns the file that cargo says is the plug-in's library.
-fn build_library(build: Build) -> Outcome<PathBuf> {
-    let mut command = cargo(["build", "--package", "isotherm", "--lib", "--message-format", "json-render-diagnostics"]);
+///
+/// # Errors
+/// If it does not build, lacks what hosts look for, or has the standalone window in it.
+fn build_library(build: Build, target: &Path) -> Outcome<PathBuf> {
+    // A library for hosts has no hash in its name: one with other features (`cargo build --workspace`) lies in the same place, and
+    // cargo would take it for this one. So it is made anew; the packages that it is made of are not.
+    let name = format!("{}{}{}", std::env::consts::DLL_PREFIX, PACKAGE.replace('-', "_"), std::env::consts::DLL_SUFFIX);
+    for folder in ["", "deps"] {
+        remove_file(&target.join(build.built()).join(folder).join(&name))?;
+    }
+    let mut command = cargo(["build", "--message-format", "json-render-diagnostics"]);
     command.args(build.options());
     let mut library = None;
     let status = lines(&mut command, |line| library = library_of(line).or(library.take()))?;
     let library = library.filter(|_| status.success()).ok_or_else(|| format!("the plug-in does not build ({status})"))?;
-    if cfg!(target_os = "linux") {
-        check_standalone_is_out(&library)?;
-    }
+    check(&library, build)?;
     Ok(library)
 }
 
 /// The library that a message of cargo announces, if it announces the plug-in's.
 fn library_of(message: &str) -> Option<PathBuf> {
-    let message: Value = serde_json::from_str(message).ok()?;
-    let is_plugin = message["reason"] == "compiler-artifact"
-        && message["target"]["name"] == "isotherm"
-        && message["target"]["crate_types"].as_array()?.iter().any(|kind| kind == "cdylib");
-    let files = message["filenames"].as_array().filter(|_| is_plugin)?.iter().filter_map(Value::as_str);
-    files.map(PathBuf::from).find(|file| file.extension().is_some_and(|e| e == std::env::consts::DLL_EXTENSION))
+    let texts = texts(message);
+    let is_plugin = texts.starts_with(&["reason".into(), "compiler-artifact".into()])
+        && texts.windows(2).any(|pair| pair[0] == "name" && pair[1] == PACKAGE.replace('-', "_"))
+        && texts.iter().any(|text| text == "cdylib");
+    let mut files = texts.into_iter().filter(|_| is_plugin).map(PathBuf::from);
+    files.find(|file| file.extension().is_some_and(|e| e == std::env::consts::DLL_EXTENSION))
 }
 
-fn check_standalone_is_out(library: &Path) -> Outcome {
-    let bytes = fs::read(library)?;
-    for name in STANDALONE_LIBRARIES {
-        if bytes.windows(name.len()).any(|window| window == name.as_bytes()) {
-            return Err(format!("{} holds the standalone window: it names {name}", library.display()).into());
-        }
+/// Makes sure that the library has what hosts look for, nothing of the standalone window, and an allocator that aborts if and only
+/// if it is one for tests.
+fn check(library: &Path, build: Build) -> Outcome {
+    let bytes = fs::read(library).map_err(|e| format!("{}: {e}", shown(library)))?;
+    let names = |name: &str| bytes.windows(name.len()).any(|window| window == name.as_bytes());
+    if let Some(entry) = ENTRIES.iter().find(|entry| !names(entry)) {
+        return Err(format!("{} is no plug-in: it exports no {entry}", shown(library)).into());
     }
-    Ok(())
+    if names(ABORT) != (build != Build::Release) {
+        let has = if build == Build::Release { "has" } else { "lacks" };
+        return Err(format!("{} {has} the allocator that aborts on the audio thread", shown(library)).into());
+    }
+    match STANDALONE_LIBRARIES.iter().find(|name| names(name)) {
+        Some(name) => Err(format!("{} holds the standalone window: it names {name}", shown(library)).into()),
+        None => Ok(()),
+    }
+}
+
+fn remove_file(file: &Path) -> Outcome {
+    match fs::remove_file(file) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(format!("cannot remove {}: {e}", file.display()).into()),
+        _ => Ok(()),
+    }
 }
 
 fn remove(folder: &Path) -> Outcome {
@@ -170,41 +256,62 @@ mod tests {
     use super::*;
 
     #[test]
-    fn onnx_runtime_goes_beside_the_library_that_a_host_loads() {
+    fn a_bundle_has_the_library_and_onnx_runtime_where_hosts_look() {
         let home = std::env::temp_dir().join(format!("isotherm-bundle-{}", std::process::id()));
         remove(&home).unwrap();
-        let (clap, vst3, runtime) = (home.join("Isotherm.clap"), home.join("Isotherm.vst3"), home.join("runtime"));
-        let module = vst3.join("Contents/x86_64-linux");
-        for folder in [&module, &vst3.join("Contents/Resources"), &runtime] {
-            fs::create_dir_all(folder).unwrap();
-        }
-        fs::write(&clap, "").unwrap();
-        fs::write(module.join("Isotherm.so"), "").unwrap();
+        let (library, runtime) = (home.join("library"), home.join("runtime"));
+        fs::create_dir_all(&runtime).unwrap();
+        fs::write(&library, "code").unwrap();
         for name in [onnxruntime::LIBRARY, "onnxruntime-LICENSE.txt", "onnxruntime-ThirdPartyNotices.txt"] {
             fs::write(runtime.join(name), "").unwrap();
         }
-        for (bundle, beside) in [(&clap, &home), (&vst3, &module)] {
-            assert_eq!(&module_folder(bundle).unwrap(), beside);
-            let folder = onnxruntime::carry(&runtime.join(onnxruntime::LIBRARY), beside).unwrap();
-            assert_eq!(folder, beside.join("Isotherm"));
+        let clap = assemble(&library, &home, "Isotherm.clap", Form::of_clap()).unwrap();
+        let vst3 = assemble(&library, &home, "Isotherm.vst3", Form::Bundle).unwrap();
+        if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+            assert_eq!(fs::read_to_string(home.join("Isotherm.clap")).unwrap(), "code");
+            assert_eq!(fs::read_to_string(home.join("Isotherm.vst3/Contents/x86_64-linux/Isotherm.so")).unwrap(), "code");
+            assert_eq!(module_folder(&clap).unwrap(), home);
+            assert_eq!(module_folder(&vst3).unwrap(), home.join("Isotherm.vst3/Contents/x86_64-linux"));
+        }
+        for bundle in [clap, vst3] {
+            let folder = onnxruntime::carry(&runtime.join(onnxruntime::LIBRARY), &module_folder(&bundle).unwrap()).unwrap();
             assert_eq!(fs::read_dir(folder).unwrap().count(), 3);
         }
         remove(&home).unwrap();
     }
 
     #[test]
+    fn the_bundles_have_the_name_that_is_written_down() {
+        assert_eq!(bundle_name().unwrap(), "Isotherm");
+    }
+
+    #[test]
+    fn a_library_that_is_no_plug_in_or_too_much_is_refused() {
+        let file = std::env::temp_dir().join(format!("isotherm-library-{}", std::process::id()));
+        let error = |build: Build, names: &[&str]| {
+            fs::write(&file, names.join("\0")).unwrap();
+            check(&file, build).map_err(|e| e.to_string())
+        };
+        let [clap, vst3] = ENTRIES;
+        assert_eq!(error(Build::Release, &[clap, vst3]), Ok(()));
+        assert_eq!(error(Build::Dev, &[clap, vst3, ABORT]), Ok(()));
+        assert!(error(Build::Release, &[clap]).unwrap_err().ends_with("it exports no GetPluginFactory"));
+        assert!(error(Build::Release, &[clap, vst3, "libasound.so.2"]).unwrap_err().ends_with("it names libasound.so"));
+        assert!(error(Build::Tests, &[clap, vst3]).unwrap_err().contains(" lacks the allocator"));
+        assert!(error(Build::Release, &[clap, vst3, ABORT]).unwrap_err().contains(" has the allocator"));
+        fs::remove_file(&file).unwrap();
+    }
+
+    #[test]
     fn only_the_plug_ins_library_is_taken() {
         let message = |name: &str, kind: &str| {
-            let file = format!("/t/{}isotherm{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-            serde_json::json!({
-                "reason": "compiler-artifact",
-                "target": { "name": name, "crate_types": [kind, "rlib"] },
-                "filenames": ["/t/libisotherm.rlib", file],
-            })
-            .to_string()
+            let file = format!("/t/{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+            format!(
+                r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"],"crate_types":["{kind}"],"name":"{name}","src_path":"/s/lib.rs"}},"filenames":["/t/lib{name}.rlib","{file}"]}}"#
+            )
         };
-        assert!(library_of(&message("isotherm", "cdylib")).is_some());
-        assert_eq!(library_of(&message("isotherm", "lib")), None);
+        assert!(library_of(&message("isotherm_plugin", "cdylib")).is_some_and(|file| file.starts_with("/t")));
+        assert_eq!(library_of(&message("isotherm_plugin", "lib")), None);
         assert_eq!(library_of(&message("other", "cdylib")), None);
         assert_eq!(library_of("no json"), None);
     }

@@ -1,18 +1,22 @@
-//! Plays a sound through every algorithm of the bundled plug-in and shows what each does to it.
+//! Shows what the plug-in does to a sound: tells beforehand what that takes, builds, and has `isotherm-tools` play.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Instant;
 
 use crate::bundle::{Build, bundle};
+use crate::process::target_dir;
 use crate::setup::{Purpose, ensure};
-use crate::sound::{self, Sound};
-use crate::table::{self, Row};
-use crate::tone::{self, Measured, Setting};
-use crate::twin::Twin;
-use crate::{Outcome, picture, root, shown, unknown};
+use crate::{Outcome, root, shown, tools, unknown};
 
 /// The model that is played where none is named.
 const MODEL: &str = "assets/models/saturator-24db-lstm16.nam";
+
+/// Seconds of one core that a step takes, measured on a virtualised Xeon.
+const PLUGIN_SECONDS: f64 = 300.0;
+const TOOLS_SECONDS: f64 = 100.0;
+const PLAY_SECONDS: f64 = 30.0;
 
 struct Options {
     input: Option<PathBuf>,
@@ -22,63 +26,58 @@ struct Options {
 
 pub fn task(options: &[String]) -> Outcome {
     let options = parse(options)?;
-    // A mistake in the options shows before anything is built.
-    let sounds = match &options.input {
-        Some(path) => vec![sound::read(path)?],
-        None => sound::generated()?,
-    };
+    // A file that is not there shows before anything is built.
+    for file in options.input.iter().chain([&options.model]) {
+        fs::File::open(file).map_err(|e| format!("{}: {e}", file.display()))?;
+    }
     let out = &options.out;
     fs::create_dir_all(out).map_err(|e| format!("--out: cannot make the folder {}: {e}", out.display()))?;
 
+    let built = target_dir()?.join("release");
+    let there = |name: &str| built.join(name).exists();
+    let plugin_there = there(&format!("{}isotherm_plugin{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX));
+    let tools_there = there(&format!("isotherm-tools{}", std::env::consts::EXE_SUFFIX));
+    println!("The demo has four steps; the sounds, pictures and tables go to {}.", shown(out));
+    step(1, "Look whether this system has a C linker, and install it if not: a moment");
     ensure(Purpose::Bundle)?;
-    println!("Building the plug-in ...");
+    step(2, &format!("Build the plug-in: {}", compiling(PLUGIN_SECONDS, plugin_there)));
+    let begin = Instant::now();
     let plugin = bundle(Build::Release)?.clap;
-    println!("Playing through {} ...", shown(&plugin));
-    let mut settings = tone::settings(&plugin, &options.model)?;
-    let twin = Twin::of(&options.model)?;
-    if let Some(own) = twin.as_ref().map(Twin::setting)
-        && settings.iter().all(|setting| setting.file_stem() != own.file_stem())
-    {
-        settings.push(own);
+    step(3, &format!("Build the host that plays it: {}", compiling(TOOLS_SECONDS, tools_there)));
+    tools::build()?;
+    println!("Built in {}.", duration(begin.elapsed().as_secs_f64()));
+    step(4, &format!("Play through {}: about {}", shown(&plugin), duration(PLAY_SECONDS)));
+    let files = [&plugin, &options.model, out].into_iter().chain(&options.input).map(|path| path.as_os_str());
+    tools::call([OsStr::new("demo")].into_iter().chain(files))
+}
+
+fn step(number: usize, text: &str) {
+    println!("\n{number}/4 {text}.");
+}
+
+/// How long a build takes, in words.
+fn compiling(seconds: f64, was_built: bool) -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if was_built {
+        return "seconds, as it was built before; more if much has changed".into();
     }
-    let measured = settings.iter().map(|setting| setting.measure(&plugin)).collect::<Outcome<Vec<_>>>()?;
-    let (mut rows, mut compared) = (Vec::new(), Vec::new());
-    for sound in &sounds {
-        if options.input.is_none() {
-            let path = out.join(format!("{}.wav", sound.name));
-            sound::write(&path, sound.audio.sample_rate(), &sound::channels(&sound.audio))?;
-        }
-        let mut outputs = Vec::new();
-        for (setting, measured) in settings.iter().zip(&measured) {
-            let (row, output) = play(&plugin, out, sound, setting, measured)?;
-            rows.push(row);
-            outputs.push(output);
-        }
-        if let Some(twin) = &twin {
-            let place = |stem: &str| settings.iter().position(|setting| setting.file_stem() == stem);
-            let model = settings.iter().position(|setting| setting.model.is_some());
-            if let (Some(reference), Some(model)) = (place(&twin.setting().file_stem()), model) {
-                compared.push(twin.compare(out, sound, &outputs[reference], &outputs[model])?);
-            }
-        }
+    let cores_text = if cores == 1 { "one core".into() } else { format!("{cores} cores") };
+    // From some number of cores on, more of them wait for the largest packages.
+    let time = duration(seconds / cores.min(MOST_CORES) as f64);
+    format!("about {time} the first time on {cores_text}, seconds from then on")
+}
+
+/// Cores that a build keeps busy.
+const MOST_CORES: usize = 6;
+
+/// Rounded for people.
+fn duration(seconds: f64) -> String {
+    if seconds < 60.0 {
+        let tens = (seconds / 10.0).ceil().max(1.0) * 10.0;
+        return format!("{tens} seconds");
     }
-    let comparison = twin.as_ref().map_or(String::new(), |twin| twin.markdown(&compared));
-    fs::write(out.join("table.md"), table::markdown(&rows) + &comparison)?;
-    fs::write(out.join("table.json"), format!("{:#}\n", table::json(&rows)))?;
-    print!("\n{}", table::text(&rows));
-    if let Some(twin) = &twin {
-        print!("\n{}", twin.text(&compared));
-        fs::write(out.join("twin.json"), format!("{:#}\n", twin.json(&compared)))?;
-    }
-    println!(
-        "\nTHD: a tone near 1 kHz at -6 dBFS. Time: the whole plug-in, that is both slots, in blocks of {} frames.",
-        tone::BLOCK
-    );
-    if rows.iter().any(|row| row.peak_db > 0.0) {
-        println!("Peaks above 0 dBFS are clipped in the 24-bit files, not in the plug-in.");
-    }
-    println!("Sounds, pictures, table.md and table.json: {}", shown(out));
-    Ok(())
+    let minutes = (seconds / 60.0).round();
+    if minutes == 1.0 { "a minute".into() } else { format!("{minutes} minutes") }
 }
 
 fn parse(options: &[String]) -> Outcome<Options> {
@@ -98,39 +97,6 @@ fn parse(options: &[String]) -> Outcome<Options> {
         }
     }
     Ok(parsed)
-}
-
-/// Returns the sound too, a vector per channel.
-fn play(plugin: &Path, out: &Path, sound: &Sound, setting: &Setting, measured: &Measured) -> Outcome<(Row, Vec<Vec<f32>>)> {
-    let sample_rate = sound.audio.sample_rate();
-    let input = sound::channels(&sound.audio);
-    let mut ready = setting.ready(plugin, sample_rate, input.len(), false).map_err(|e| format!("{}: {e}", sound.name))?;
-    let output = ready.play(&input)?;
-    let time = ready.time(&input)?.as_secs_f64();
-    let (rms_db, peak_db) = sound::levels_db(&output);
-
-    let stem = format!("{}-{}", sound.name, setting.file_stem());
-    let (wav, png) = (format!("{stem}.wav"), format!("{stem}.png"));
-    sound::write(&out.join(&wav), sample_rate, &output)?;
-    let title = format!("{} through {}, {}", sound.name, setting.algorithm.name, setting.text);
-    picture::draw(&out.join(&png), &title, sample_rate, &input[0], &output[0])?;
-
-    let frames = input[0].len() as f64;
-    let row = Row {
-        sound: sound.name.clone(),
-        algorithm: setting.algorithm.name.into(),
-        setting: setting.text.clone(),
-        rms_db,
-        peak_db,
-        thd: measured.thd,
-        latency_frames: measured.latency,
-        impulse_frames: measured.impulse,
-        nanoseconds_per_sample: 1e9 * time / (frames * input.len() as f64),
-        times_real_time: frames / f64::from(sample_rate) / time,
-        wav,
-        png,
-    };
-    Ok((row, output))
 }
 
 #[cfg(test)]
@@ -155,5 +121,12 @@ mod tests {
         let error = |options: &[&str]| parse(options).map(drop).unwrap_err().to_string();
         assert_eq!(error(&["--input"]), "--input needs a value");
         assert!(error(&["--inptu", "x"]).starts_with("'--inptu' is no option of demo"));
+    }
+
+    #[test]
+    fn times_are_told_in_round_numbers() {
+        let told = [4.0, 31.0, 61.0, 200.0].map(duration);
+        assert_eq!(told, ["10 seconds", "40 seconds", "a minute", "3 minutes"]);
+        assert!(compiling(300.0, true).starts_with("seconds") && compiling(300.0, false).contains("the first time"));
     }
 }

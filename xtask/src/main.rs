@@ -2,19 +2,13 @@
 
 mod bundle;
 mod demo;
-mod docs;
 mod install;
-mod models;
 mod onnxruntime;
-mod picture;
 mod process;
 mod setup;
-mod sound;
 mod stage;
-mod table;
 mod test;
-mod tone;
-mod twin;
+mod tools;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -71,10 +65,10 @@ const TASKS: &[Task] = &[
         name: "train-models",
         options: "[--page | NAME ...]",
         about: "Train the models that ship, or those that are named, and write the page about them, or only the page",
-        run: models::task,
+        run: tools::train_models,
     },
     Task { name: "bench", options: "", about: "Measure how long every part takes", run: test::bench },
-    Task { name: "docs", options: "", about: "Build the documentation and a reference of all parameters", run: docs::task },
+    Task { name: "docs", options: "", about: "Build the documentation and a reference of all parameters", run: tools::docs },
 ];
 
 fn main() -> ExitCode {

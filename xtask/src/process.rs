@@ -11,7 +11,13 @@ use crate::{Outcome, root};
 pub fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root());
-    // Cargo tells its children about the package that it runs, here this one; another cargo must not take that for its own.
+    outside(&mut command);
+    command
+}
+
+/// Takes from a command's environment what cargo tells about the package that it runs, here this one: another cargo must not take
+/// that for its own.
+pub fn outside(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|n| n.starts_with("CARGO_PKG_") || n.starts_with("CARGO_MANIFEST_")) {
             command.env_remove(name);
@@ -75,8 +81,36 @@ pub fn find(program: &str) -> Option<PathBuf> {
 /// If cargo does not tell.
 pub fn target_dir() -> Outcome<PathBuf> {
     let metadata = output(&mut cargo(["metadata", "--no-deps", "--format-version", "1"]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
-    Ok(metadata["target_directory"].as_str().ok_or("cargo metadata names no target_directory")?.into())
+    let texts = texts(&metadata);
+    let name = texts.iter().position(|text| text == "target_directory").ok_or("cargo metadata names no target_directory")?;
+    Ok(texts.get(name + 1).ok_or("cargo metadata ends within target_directory")?.into())
+}
+
+/// All texts in JSON in their order, names of members among them: enough for what cargo tells.
+pub fn texts(json: &str) -> Vec<String> {
+    let (mut texts, mut characters) = (Vec::new(), json.chars());
+    while characters.any(|c| c == '"') {
+        let mut text = String::new();
+        while let Some(c) = characters.next().filter(|&c| c != '"') {
+            text.push(if c == '\\' { escaped(&mut characters) } else { c });
+        }
+        texts.push(text);
+    }
+    texts
+}
+
+/// What stands behind a backslash.
+fn escaped(characters: &mut std::str::Chars) -> char {
+    match characters.next() {
+        Some('n') => '\n',
+        Some('t') => '\t',
+        Some('r') => '\r',
+        Some('u') => {
+            let digits: String = characters.take(4).collect();
+            u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER)
+        }
+        other => other.unwrap_or(char::REPLACEMENT_CHARACTER),
+    }
 }
 
 fn cannot_run(command: &Command, error: &std::io::Error) -> String {
@@ -89,4 +123,16 @@ pub fn line(command: &Command) -> String {
     let program = program.file_name().unwrap_or(command.get_program()).to_owned();
     let words = std::iter::once(program.as_os_str()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_texts_of_json_are_read_as_they_were_meant() {
+        let json = r#"{"a": ["C:\\x \"y\"", 3, null, "\u00e9\n"], "b": {"": true}}"#;
+        assert_eq!(texts(json), ["a", "C:\\x \"y\"", "\u{e9}\n", "b", ""]);
+        assert_eq!(texts("no json"), [""; 0]);
+    }
 }

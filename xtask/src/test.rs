@@ -50,14 +50,12 @@ pub fn task(options: &[String]) -> Outcome {
     step("setup", || for_tests(if long { Purpose::Long } else { Purpose::Test }))?;
     step("format", || run(&mut cargo(["fmt", "--all", "--check"])))?;
     step("clippy", || run(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])))?;
-    // Without the tests, some of which bring an allocator of their own, as `assert-allocs` does.
-    step("clippy, all features", || run(&mut cargo(["clippy", "--lib", "--bins", "--all-features", "--", "-D", "warnings"])))?;
     step("core without features", || {
         run(&mut cargo(["clippy", "--package", "isotherm", "--lib", "--no-default-features", "--", "-D", "warnings"]))
     })?;
     step("documentation", || run(cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")))?;
     let bundles = step("bundle", || bundle(Build::Release))?;
-    let dev = step("bundle --dev", || bundle(Build::Dev))?;
+    let dev = step("tests and bundle --dev", || bundle(Build::Tests))?;
     let python = step("Python environment", || python_environment(&target_dir()?, "venv", &PYTHON_PACKAGES))?;
 
     let mut tests = cargo(["test", "--workspace", "--no-fail-fast"]);

@@ -121,7 +121,7 @@ fn monitor(heed: &Heed, granted: &Granted) -> Result<(Monitor, Option<FileSink>)
     let slots = Slots::compile(spec, std::slice::from_ref(&heed.effect), Heard::Slot(0), None).map_err(Failure::failed)?;
     let create = |path: &Path| FileSink::create(path, granted.sample_rate, width, crate::audio::Format::Int24, FILE_FRAMES);
     let (sink, queue) = heed.file.as_deref().map(create).transpose().map_err(Failure::failed)?.unzip();
-    Ok((Monitor::new(slots, Sides::each(&heed.channels), granted, queue), sink))
+    Ok((Monitor::new(slots.into_plan(), Sides::each(&heed.channels), granted, queue), sink))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {

@@ -1,12 +1,15 @@
 //! A model with its version, architecture and weights: the whole file, or one in a container, or one that makes a condition.
 
-use super::slimmable::slimmed;
+use super::slimmable::{MOST_SIZES, slimmed};
 use super::weights::Weights;
-use super::{MOST_SIZES, SAMPLE_RATE, sequence, wavenet};
+use super::{sequence, wavenet};
 use crate::neural::budget::{Budget, MOST_DEPTH, RATES};
 use crate::neural::description::{Architecture, ConditionModel, Layer, Sequence, WaveNet};
 use crate::neural::json::Field;
 use crate::neural::{ModelError, Size};
+
+/// The rate of a file that gives none, in hertz.
+pub const SAMPLE_RATE: f32 = 48_000.0;
 
 /// A model, perhaps one in another.
 pub struct Part<'a> {

@@ -1,11 +1,13 @@
 //! Slimmable WaveNets: smaller networks that are made of the first channels of the full one.
 
-use super::MOST_SIZES;
 use super::wavenet::MOST_ARRAYS;
 use crate::neural::budget::{self, Budget};
 use crate::neural::description::{Activation, Architecture, Conv1d, Films, Gating, LayerArray, WaveNet, WaveNetLayer};
 use crate::neural::json::Field;
 use crate::neural::{ModelError, Size};
+
+/// Networks of a slimmable model.
+pub const MOST_SIZES: usize = 256;
 
 /// The smaller networks in a slimmable WaveNet, smallest first, without the full one; none if it is not slimmable.
 pub fn slimmed(config: &Field<'_>, full: &WaveNet, budget: &mut Budget) -> Result<Vec<Size>, ModelError> {

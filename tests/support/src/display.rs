@@ -1,6 +1,6 @@
 //! A display without a screen, for tests of real windows.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -10,6 +10,8 @@ use x11rb::connection::Connection as _;
 use x11rb::protocol::Event;
 use x11rb::protocol::damage::{ConnectionExt as _, ReportLevel};
 use x11rb::rust_connection::RustConnection;
+
+use crate::test_name;
 
 /// For a whole test, on a machine that does much else.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -105,6 +107,45 @@ impl Display {
         let bytes = output(self.command("xdotool").args(words), self.end)?;
         Some(String::from_utf8(bytes).unwrap())
     }
+}
+
+/// Names the display for the process that a test starts anew: a variable that a plug-in reads must be there before any thread.
+const ON_DISPLAY: &str = "ISOTHERM_TEST_ON_DISPLAY";
+
+/// Runs a test of `module`, which is told by `module_path!()`, once more in a process that has a display of its own; true in that
+/// process. The display is set up before, by a client that stays.
+///
+/// # Panics
+///
+/// Where the test fails, or takes longer than `patience`.
+pub fn is_on_display(
+    module: &str,
+    test: &str,
+    screen: (u32, u32),
+    patience: Duration,
+    set_up: impl FnOnce(&RustConnection),
+) -> bool {
+    if std::env::var_os(ON_DISPLAY).is_some() {
+        return true;
+    }
+    let end = Instant::now() + patience;
+    let display = Display::open(screen, end);
+    let (stays, _) = RustConnection::connect(Some(&display.name)).unwrap();
+    set_up(&stays);
+    let mut command = display.command(std::env::current_exe().unwrap().to_str().unwrap());
+    command.args(["--exact", &test_name(module, test), "--nocapture", "--test-threads", "1"]);
+    command.env(ON_DISPLAY, "1").env("LIBGL_ALWAYS_SOFTWARE", "1");
+    // What it says is this test's to tell: it is no test of its own for those who count.
+    let mut said = tempfile::tempfile().unwrap();
+    command.stdout(said.try_clone().unwrap()).stderr(said.try_clone().unwrap());
+    let mut running = Running::start(&mut command);
+    let status = wait("the test", end, || running.ended());
+    let mut text = String::new();
+    said.seek(SeekFrom::Start(0)).and_then(|_| said.read_to_string(&mut text)).unwrap();
+    text.lines().for_each(|line| println!("| {line}"));
+    assert!(status.success(), "{test}: {status}; see above");
+    assert!(text.contains("1 passed"), "{test}: no such test in {module}");
+    false
 }
 
 /// Paintings of a window within two seconds, in which something else is done. Without a name, the display is the environment's.

@@ -27,10 +27,6 @@ const SSE_FTZ_BIT: u32 = 1 << 15;
 #[cfg(all(not(miri), target_arch = "aarch64", feature = "unsafe_flush_denormals"))]
 const AARCH64_FTZ_BIT: u64 = 1 << 24;
 
-#[cfg(all(debug_assertions, feature = "assert_process_allocs"))]
-#[global_allocator]
-static A: nice_assert_no_alloc::AllocDisabler = nice_assert_no_alloc::AllocDisabler;
-
 /// A Rabin fingerprint based string hash for parameter ID strings.
 pub fn hash_param_id(id: &str) -> u32 {
     let mut hash: u32 = 0;

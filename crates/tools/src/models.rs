@@ -3,10 +3,10 @@
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::process::{cargo, run};
 use crate::{Outcome, root, shown};
 
 /// Where the models are, from the root.
@@ -98,7 +98,11 @@ impl Row {
         println!("{command}");
         let options =
             ["run", "--quiet", "--release", "--package", "isotherm", "--no-default-features", "--features", "cli", "--"];
-        run(cargo(options).args(command.split(' ').skip(1)))?;
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo).args(options).args(command.split(' ').skip(1)).current_dir(root()).status()?;
+        if !status.success() {
+            return Err(format!("`{command}` failed ({status})").into());
+        }
         let model = format!("twin.{}", self.extension);
         for (from, ending) in [(model.as_str(), self.extension), ("card.json", "card.json"), (CURVE, CURVE)] {
             let to = self.file(ending);
@@ -111,14 +115,14 @@ impl Row {
 }
 
 /// Trains all models that ship, or those that are named, and writes the page about them; or only writes the page.
-pub fn task(options: &[String]) -> Outcome {
+pub fn task(options: &[&str]) -> Outcome {
     let only_page = options == ["--page"];
     let names = if only_page { &[] } else { options };
-    if let Some(unknown) = names.iter().find(|name| ROWS.iter().all(|row| row.name != **name)) {
+    if let Some(unknown) = names.iter().find(|&&name| ROWS.iter().all(|row| row.name != name)) {
         let known: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
         return Err(format!("'{unknown}' is no model that ships; expected {}", known.join(", ")).into());
     }
-    for row in ROWS.iter().filter(|row| !only_page && (names.is_empty() || names.iter().any(|name| name == row.name))) {
+    for row in ROWS.iter().filter(|row| !only_page && (names.is_empty() || names.contains(&row.name))) {
         row.train()?;
     }
     let page = root().join(FOLDER).join("README.md");
@@ -212,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_model_that_does_not_ship_is_named() {
-        let error = task(&["triod".into()]).unwrap_err().to_string();
+        let error = task(&["triod"]).unwrap_err().to_string();
         assert!(error.starts_with("'triod' is no model that ships; expected saturator-lstm8, "), "{error}");
     }
 }

@@ -1,12 +1,13 @@
 //! Pictures of two sounds: before and after, or an effect's and its twin's. Two waveforms, and all spectra in one.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Once;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use crate::{Outcome, sound};
+use crate::{Outcome, png, sound};
 
 /// Width and height, in pixels.
 const SIZE: (u32, u32) = (1600, 1100);
@@ -64,19 +65,23 @@ fn peak(samples: &[f32]) -> f32 {
 /// Waveforms with their heights, and spectra.
 fn page(path: &Path, title: &str, sample_rate: u32, waveforms: [(Trace<'_>, f32); 2], spectra: &[Trace<'_>]) -> Outcome {
     register_font();
-    let root = BitMapBackend::new(path, SIZE).into_drawing_area();
+    let mut pixels = vec![0; SIZE.0 as usize * SIZE.1 as usize * png::PIXEL];
+    let root = BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let style = (FONT, 30).into_font().color(&TEXT);
     root.draw(&Text::new(title.to_owned(), (LEFT_AXIS_WIDTH as i32, 18), style))?;
     let (_, below) = root.split_vertically(TITLE_HEIGHT);
     let (upper, lower) = below.split_vertically(2 * WAVEFORM_HEIGHT);
     let (first, second) = upper.split_vertically(WAVEFORM_HEIGHT);
-    for (area, (Trace(name, color, samples), peak)) in [first, second].iter().zip(waveforms) {
+    for (area, (Trace(name, color, samples), peak)) in [&first, &second].into_iter().zip(waveforms) {
         let height = if peak > 0.0 { 1.05 * peak } else { 1.0 };
         draw_waveform(area, name, color, sample_rate, samples, height)?;
     }
     draw_spectra(&lower, sample_rate, spectra)?;
-    root.present().map_err(|e| format!("{}: {e}", path.display()))?;
+    root.present()?;
+    // They borrow the pixels.
+    drop((root, below, upper, lower, first, second));
+    fs::write(path, png::encode(SIZE, &pixels)?).map_err(|e| format!("{}: {e}", path.display()))?;
     Ok(())
 }
 

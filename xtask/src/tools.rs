@@ -1,0 +1,42 @@
+//! The tasks that need the library: `isotherm-tools` does them, which is built first.
+
+use std::ffi::OsStr;
+use std::process::Command;
+
+use crate::process::{cargo, outside, run, target_dir};
+use crate::{Outcome, shown, unknown};
+
+/// Builds `isotherm-tools`.
+///
+/// # Errors
+/// If it does not build.
+pub fn build() -> Outcome {
+    run(&mut cargo(["build", "--release", "--package", "isotherm-tools"]))
+}
+
+/// Runs `isotherm-tools`, which was built, with these words, where the user is.
+///
+/// # Errors
+/// If it fails.
+pub fn call<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> Outcome {
+    let program = target_dir()?.join("release").join(format!("isotherm-tools{}", std::env::consts::EXE_SUFFIX));
+    let status = outside(Command::new(&program).args(words)).status().map_err(|e| format!("{}: {e}", shown(&program)))?;
+    // What failed has said why.
+    if status.success() { Ok(()) } else { std::process::exit(1) }
+}
+
+pub fn docs(options: &[String]) -> Outcome {
+    if let Some(option) = options.first() {
+        return Err(unknown("docs", option).into());
+    }
+    run(&mut cargo(["doc", "--workspace", "--no-deps"]))?;
+    let folder = target_dir()?.join("doc");
+    println!("{}", shown(&folder.join("isotherm/index.html")));
+    build()?;
+    call([OsStr::new("reference"), folder.join("reference.md").as_os_str()])
+}
+
+pub fn train_models(options: &[String]) -> Outcome {
+    build()?;
+    call(["train-models"].into_iter().chain(options.iter().map(String::as_str)))
+}
