@@ -89,6 +89,42 @@ fn a_state_that_is_kept_comes_back_and_what_it_does_not_say_stays() {
 }
 
 #[test]
+fn what_is_set_while_other_slots_are_made_is_what_they_play() {
+    const BLOCKS: usize = 200;
+    let instance = Instance::default();
+    // Constant in, constant out.
+    let row = REGISTRY.iter().find(|row| row.id == "saturator").unwrap();
+    let mut settings = Settings::new(row).with("dc_blocker", 0.0).with("compensation", 0.0).with("oversampling", 0.0);
+    set(&instance, saturator("dc_blocker"), 0.0);
+    set(&instance, saturator("compensation"), 0.0);
+    let mut voice = instance.voice(SPEC).unwrap();
+    let mut block = || {
+        let mut sound = [[0.1; 256]; 2];
+        let [left, right] = &mut sound;
+        voice.process(&mut [left, right]);
+        sound[0][255]
+    };
+    let (before, begun) = (instance.latency_frames(), Instant::now());
+    set(&instance, saturator("oversampling"), 0.0);
+    let mut drive = 0.0;
+    while instance.latency_frames() == before {
+        assert!(begun.elapsed() < PATIENCE, "no other slots");
+        drive = (drive + 0.25) % 24.0;
+        set(&instance, saturator("drive"), drive);
+        block();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let found = (0..BLOCKS).map(|_| block()).last().unwrap();
+    settings = settings.with("drive", drive);
+    let mut slots = Slots::compile(SPEC, &[settings.into(), settings.into()], Heard::Slot(0), None).unwrap();
+    let mut sound = vec![0.1; BLOCKS * 256];
+    let mut other = sound.clone();
+    slots.process(&mut [&mut sound, &mut other]);
+    let expected = *sound.last().unwrap();
+    assert!((found - expected).abs() < 1e-6 && (found - 0.1).abs() > 1e-3, "{found}, expected {expected} at {drive} dB");
+}
+
+#[test]
 fn the_voice_allocates_nothing_while_everything_changes() {
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![1_u8; 64]))), 2, "the counter counts");
     let instance = Instance::default();
