@@ -106,10 +106,10 @@ fn what_is_set_while_other_slots_are_made_is_what_they_play() {
     };
     let (before, begun) = (instance.latency_frames(), Instant::now());
     set(&instance, saturator("oversampling"), 0.0);
-    let mut drive = 0.0;
+    let mut drive = 6.0;
     while instance.latency_frames() == before {
         assert!(begun.elapsed() < PATIENCE, "no other slots");
-        drive = (drive + 0.25) % 24.0;
+        drive = if drive < 24.0 { drive + 0.25 } else { 6.0 };
         set(&instance, saturator("drive"), drive);
         block();
         std::thread::sleep(Duration::from_millis(1));
