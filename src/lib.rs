@@ -9,6 +9,9 @@ pub mod cli;
 pub mod device;
 #[cfg(feature = "plugin")]
 pub mod plugin;
+
+#[cfg(feature = "instance")]
+pub mod instance;
 #[cfg(feature = "ui")]
 pub mod ui;
 

@@ -19,7 +19,7 @@ impl Worker {
         };
         let counts = live.map(|live| live.session.counts()).unwrap_or_default();
         let monitor_seconds = live.filter(|live| live.granted.outputs > 0 || self.kept.device.outputs.is_some()).map(|live| {
-            let frames = live.granted.heard_after_frames() + self.rack.latency_frames();
+            let frames = live.granted.heard_after_frames() + self.instance.latency_frames();
             frames as f64 / f64::from(live.granted.sample_rate)
         });
         DeviceView {
