@@ -17,7 +17,7 @@ use crate::dsp::{Settings, Spec};
 use crate::effect::{Effect, Outline};
 use crate::listen::Blind;
 use crate::slots::{Heard, Meters};
-use crate::ui::{BlindView, Controls, Level, Snapshot, TakeAction};
+use crate::view::{BlindView, Controls, Level, Snapshot, TakeAction};
 use builder::{BuilderThread, Requests, Target};
 pub use controls::{Gestures, InstanceControls};
 use engine::Engine;

@@ -33,6 +33,7 @@ pub mod algorithm;
 pub mod graph;
 #[cfg(any(feature = "desk", feature = "record"))]
 pub mod source;
+pub mod view;
 
 pub mod neural;
 

@@ -24,7 +24,8 @@ use crate::desk::Desk;
 use crate::device::Host;
 use crate::graph::Meter;
 use crate::instance::Instance;
-use crate::ui::{DeviceSetup, DeviceStage, Level, ProgramAction, ProgramView, TakeAction, TakeView};
+use crate::ui::{DeviceSetup, DeviceStage, ProgramAction, ProgramView};
+use crate::view::{Level, TakeAction, TakeView};
 
 /// The device is looked after at least this often.
 const LOOK: Duration = Duration::from_millis(50);

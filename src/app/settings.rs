@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::instance::InstanceState;
-use crate::ui::{DeviceSetup, TakeSetup};
+use crate::ui::DeviceSetup;
+use crate::view::TakeSetup;
 
 /// Fields are only ever added.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use crate::device::{Feed, Granted};
 use crate::instance::takes;
 use crate::record::{Channel, Health, Manifest, Phase, Recorder, Settings, Start};
 use crate::source::SourceChange;
-use crate::ui::{TakeSetup, TakeStart, TakeView};
+use crate::view::{TakeSetup, TakeStart, TakeView};
 
 /// A take that was asked for begins within this time, or something is wrong.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -9,7 +9,8 @@ use nice_plug_egui::{App, EguiWindow, EguiWindowSettings, Frame, RepaintNotifier
 use super::keeper::Keeper;
 use crate::algorithm::REGISTRY;
 use crate::instance::Instance;
-use crate::ui::{Look, PROGRAM_SIZE, Program, ProgramView, Snapshot, Watch};
+use crate::ui::{Look, PROGRAM_SIZE, Program, ProgramView, Watch};
+use crate::view::Snapshot;
 
 /// The window's smallest size in logical pixels.
 const LEAST: (f64, f64) = (640.0, 400.0);

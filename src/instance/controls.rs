@@ -8,7 +8,7 @@ use super::models::ModelRequest;
 use super::parameters::{ARM, BLIND, BYPASS, LISTEN, Parameters, RECORD, algorithm_of, effect_of};
 use super::{Shared, builder::jobs, twin};
 use crate::algorithm::REGISTRY;
-use crate::ui::{Control, Controls, Slot, TakeAction, TwinWish};
+use crate::view::{Control, Controls, Slot, TakeAction, TwinWish};
 
 /// The way in which a face sets parameters, each by its position in `parameters::descriptors`: a host is told of a gesture, so that
 /// it can record automation. [control thread]

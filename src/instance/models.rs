@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::neural::{Model, ModelId, formats};
-use crate::ui::{FolderView, ModelFacts, ModelView};
+use crate::view::{FolderView, ModelFacts, ModelView};
 use field::{Kept, NOTHING, pack, unpack};
 
 /// Where the last model of any slot was opened: where the next browser begins.

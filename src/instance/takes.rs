@@ -15,7 +15,7 @@ use crate::dsp::{self, Spec};
 use crate::graph::Taps;
 use crate::record::{self, Block, Channel, Health, Light, Phase, Recorder, Settings, Stop, Writer};
 use crate::slots::Slots;
-use crate::ui::{StemView, TakeLight, TakeSetup, TakeStart, TakeView};
+use crate::view::{StemView, TakeLight, TakeSetup, TakeStart, TakeView};
 
 /// Writers that can be under way in each direction.
 const UNDER_WAY: usize = 16;

@@ -17,7 +17,7 @@ use crate::dsp::Settings;
 use crate::effect::Effect;
 use crate::neural::Model;
 use crate::train::{Design, Limit, Plan, Twin, TwinError, twin};
-use crate::ui::{TWIN_SIZES, TwinStage, TwinView};
+use crate::view::{TWIN_SIZES, TwinStage, TwinView};
 
 /// A twin is put into slot B by itself up to this error to signal: -20 dB, of which neural-amp-modeler's trainer says "great".
 pub const GOOD_ESR: f64 = 0.01;

@@ -13,7 +13,8 @@ use super::params::{HostGestures, HostParameters};
 use super::window;
 use crate::algorithm::REGISTRY;
 use crate::instance::InstanceControls;
-use crate::ui::{Controls, Editor, Look, Snapshot, Watch};
+use crate::ui::{Editor, Look, Watch};
+use crate::view::{Controls, Snapshot};
 
 /// A user's hand on the instance; the host is told of each gesture.
 fn with_controls<R>(parameters: &HostParameters, context: &GuiContext, with: impl FnOnce(&dyn Controls) -> R) -> R {

@@ -11,7 +11,7 @@ use crate::audio::generate;
 use crate::instance::Shared;
 use crate::instance::twin::{BUSY, GOOD_ESR, threads};
 use crate::train::{Design, Limit, Plan};
-use crate::ui::TwinStage;
+use crate::view::TwinStage;
 
 thread_local! {
     /// What the instance that this thread made last shares.

@@ -8,7 +8,7 @@ use isotherm::audio::generate::guitar;
 use isotherm::dsp::{Settings, Spec};
 use isotherm::instance::{Instance, InstanceState, Voice};
 use isotherm::slots::{Heard, Slots};
-use isotherm::ui::{Control, Controls, Slot, TakeAction};
+use isotherm::view::{Control, Controls, Slot, TakeAction};
 use isotherm_support::counting::allocations;
 
 const SPEC: Spec = Spec { sample_rate: 48_000.0, channels: 2, max_frames: 256 };

@@ -5,7 +5,7 @@ use crate::app::take::{Finished, Given};
 use crate::instance::takes;
 use crate::record::Channel;
 use crate::source::stem_names;
-use crate::ui::TakeAction;
+use crate::view::TakeAction;
 
 /// A take is warned of the disk when there is room for so many seconds.
 const LOW_SECONDS: [f64; 3] = [1800.0, 600.0, 120.0];

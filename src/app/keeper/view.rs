@@ -2,7 +2,8 @@
 
 use super::{Worker, lock};
 use crate::device::{Host, State};
-use crate::ui::{DeviceStage, DeviceView, Level, ProgramView, StripView};
+use crate::ui::{DeviceStage, DeviceView, ProgramView, StripView};
+use crate::view::Level;
 
 /// What can be chosen; a device may have others, which are typed on the command line.
 const RATES: [u32; 4] = [44_100, 48_000, 88_200, 96_000];

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::dsp::CHUNK;
 use crate::neural::engine::Mode;
 use crate::neural::{Info, Model};
-use crate::ui::ModelFacts;
+use crate::view::ModelFacts;
 
 /// Frames that one measurement of the cost takes at least, and time for all of them: enough for a minimum that is not noise.
 const COST_FRAMES: usize = 1024;

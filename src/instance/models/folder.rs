@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::neural::formats;
-use crate::ui::FolderView;
+use crate::view::FolderView;
 
 /// What a folder holds, or why that cannot be told.
 pub fn list(path: PathBuf) -> FolderView {
