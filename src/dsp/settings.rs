@@ -23,8 +23,11 @@ pub struct Algorithm {
     /// Whether it plays a model; without one it still is a processor.
     pub model: bool,
     /// A processor with these settings, which are this row's, for a `spec` that was checked: [`Settings::prepare`].
-    pub prepare: fn(Spec, &Settings) -> Result<Box<dyn Processor>, PrepareError>,
+    pub prepare: Prepare,
 }
+
+/// What makes a processor of settings. [control thread: allocates]
+pub type Prepare = fn(Spec, &Settings) -> Result<Box<dyn Processor>, PrepareError>;
 
 impl Algorithm {
     /// The nearest value that a ramped parameter can have; nothing for a structural one, or where the row has none. [any thread]
