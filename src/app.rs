@@ -2,7 +2,7 @@
 //!
 //! Three threads beside the device's: the keeper (`app/keeper.rs`) owns device, recorder and desk and is all that touches them; the
 //! window (`app/window.rs`) shows what the keeper tells and sends it what the user wants, so that a window that hangs changes
-//! nothing; the rack's workshop makes slots.
+//! nothing; the instance's builder thread makes slots.
 
 mod keeper;
 mod leftovers;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use crate::plugin::Rack;
+use crate::instance::Instance;
 use crate::ui::{DeviceSetup, ProgramAction};
 use keeper::Keeper;
 
@@ -86,15 +86,15 @@ pub struct Ended {
 /// # Errors
 /// One line: there is no window or no thread to be had.
 pub fn run(options: &Options, interrupted: &Arc<AtomicBool>) -> Result<Ended, String> {
-    let rack = Arc::new(Rack::default());
-    rack.open().map_err(|e| format!("no thread to make slots on: {e}"))?;
+    let instance = Arc::new(Instance::default());
+    instance.open().map_err(|e| format!("no thread to make slots on: {e}"))?;
     let path = options.settings.clone().unwrap_or_else(settings::path);
     let (mut kept, trouble) = settings::load(&path);
     options.setup.over(&mut kept.device);
     if let Some(folder) = &options.folder {
         kept.takes.folder.clone_from(folder);
     }
-    let keeper = Arc::new(Keeper::start(rack.clone(), kept, path).map_err(|e| format!("no thread for the device: {e}"))?);
+    let keeper = Arc::new(Keeper::start(instance.clone(), kept, path).map_err(|e| format!("no thread for the device: {e}"))?);
     if let Some(trouble) = trouble {
         keeper.report(trouble);
     }
@@ -117,7 +117,7 @@ pub fn run(options: &Options, interrupted: &Arc<AtomicBool>) -> Result<Ended, St
     } else {
         end_without_window(&keeper, interrupted);
         let seen = Arc::<AtomicBool>::default();
-        let shown = catch_unwind(AssertUnwindSafe(|| window::run(&keeper, &rack, interrupted, &seen)));
+        let shown = catch_unwind(AssertUnwindSafe(|| window::run(&keeper, &instance, interrupted, &seen)));
         error = shown.unwrap_or_else(|_| Err("the window broke".into())).err();
         if let Some(why) = error.take_if(|_| seen.load(Ordering::Relaxed) && keeper.is_recording()) {
             keeper.report(format!("{why}; the recording goes on without a window; Ctrl-C finishes it"));

@@ -9,6 +9,9 @@ pub mod cli;
 pub mod device;
 #[cfg(feature = "plugin")]
 pub mod plugin;
+
+#[cfg(feature = "instance")]
+pub mod instance;
 #[cfg(feature = "ui")]
 pub mod ui;
 
@@ -30,6 +33,7 @@ pub mod algorithm;
 pub mod graph;
 #[cfg(any(feature = "desk", feature = "record"))]
 pub mod source;
+pub mod view;
 
 pub mod neural;
 

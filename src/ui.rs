@@ -16,20 +16,19 @@ mod theme;
 mod twin;
 mod watch;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use egui::{Rect, ScrollArea, Sense, Ui, UiBuilder, pos2, vec2};
 
-use crate::dsp::{Algorithm, Index};
+use crate::dsp::Algorithm;
+use crate::view::{BlindView, Control, Controls, Level, ModelView, Slot, Snapshot, TakeAction, TwinWish};
 use hands::Hands;
 use meter::Bank;
 pub use program::{
     DeviceSetup, DeviceStage, DeviceView, LeftView, LogLine, PROGRAM_SIZE, Program, ProgramAction, ProgramView, StripView,
 };
-pub use record::{StemView, TakeAction, TakeLight, TakePanel, TakeSetup, TakeStart, TakeView};
-pub use twin::{TWIN_SIZES, TwinSize, TwinStage, TwinView, TwinWish};
+pub use record::TakePanel;
 pub use watch::{Look, Watch};
 
 /// Width and height in logical pixels that the layout is made for: two cards with four columns of knobs each, and all of a model's
@@ -40,119 +39,6 @@ pub const MIN_SIZE: (u32, u32) = (640, 462);
 /// Width and height that more room is of no use to.
 pub const MAX_SIZE: (u32, u32) = (2 * SIZE.0, 2 * SIZE.1);
 
-/// One of the two places for an algorithm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Slot {
-    A,
-    B,
-}
-
-impl Slot {
-    /// Both, in the order of the screen.
-    pub const ALL: [Self; 2] = [Self::A, Self::B];
-
-    /// What a user reads.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::A => "A",
-            Self::B => "B",
-        }
-    }
-
-    const fn other(self) -> Self {
-        match self {
-            Self::A => Self::B,
-            Self::B => Self::A,
-        }
-    }
-}
-
-/// What can be turned or pressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Control {
-    /// Which slot is heard: 0 is A, 1 is B.
-    Listen,
-    /// 0 or 1.
-    Bypass,
-    /// 0 or 1.
-    Blind,
-    /// The slot's algorithm as its position in the registry.
-    Algorithm(Slot),
-    /// A parameter of one of the slot's algorithms; each algorithm keeps its values while another is chosen.
-    Parameter {
-        slot: Slot,
-        /// Position in the registry.
-        algorithm: usize,
-        index: Index,
-    },
-}
-
-/// Where values live. Values are plain (in the parameter's unit). One gesture is `begin`, `set`..., `end`: hosts record
-/// automation by it. The editor never nests two gestures. [control thread]
-pub trait Controls {
-    /// The value now. Anything that is no value of the parameter is shown as the nearest one.
-    fn get(&self, control: Control) -> f32;
-    fn begin(&self, control: Control);
-    fn set(&self, control: Control, value: f32);
-    fn end(&self, control: Control);
-    /// The left (0) or right (1) listen button was pressed, also if it was pressed already. Sets [`Control::Listen`]: to the
-    /// slot of that name, or in a blind comparison to the slot that hides behind the button.
-    fn press_listen(&self, side: u8);
-    /// Show which slot was which in a blind comparison.
-    fn reveal(&self);
-    /// A file is to become the slot's model; a folder is to be listed in [`ModelView::folder`].
-    fn open_model(&self, slot: Slot, path: &Path);
-    /// The folder that was looked at last is to be listed anew.
-    fn browse_models(&self, slot: Slot);
-    /// The model so many places behind (or before, if negative) the one that was tried last in its folder, round and round.
-    fn step_model(&self, slot: Slot, step: i32);
-    /// The slot is to run without a model.
-    fn clear_model(&self, slot: Slot);
-    /// The training of slot A's twin.
-    fn twin(&self, wish: TwinWish);
-    /// Something is to be done with the recorder.
-    fn take(&self, action: TakeAction);
-}
-
-/// What the audio side tells, once a frame of the window.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// Channels that run; the first 32 have meters.
-    pub channels: usize,
-    /// One per channel.
-    pub input: Vec<Level>,
-    /// One per channel.
-    pub output: Vec<Level>,
-    /// In hertz; what is not finite and positive is "not known yet".
-    pub sample_rate: f32,
-    pub latency_frames: usize,
-    /// Processing time as a share of real time, 0 to 1.
-    pub load: f32,
-    pub blind: BlindView,
-    /// Of slot A and of slot B; shown where the slot's algorithm runs a model.
-    pub models: [ModelView; 2],
-    pub twin: TwinView,
-    pub take: TakeView,
-}
-
-/// How a slot stands with its model.
-#[derive(Clone, Debug, Default)]
-pub struct ModelView {
-    /// Nothing without a model.
-    pub model: Option<Arc<ModelFacts>>,
-    /// Something that was asked for is not done yet.
-    pub loading: bool,
-    /// Why the last thing that was asked for was not done, in one line.
-    pub error: Option<String>,
-    /// Whether a folder is known to step through.
-    pub steps: bool,
-    /// What the browser shows.
-    pub folder: Option<Arc<FolderView>>,
-    /// What names of model files end with, as a user reads it: `.nam or .json`.
-    pub endings: &'static str,
-}
-
 impl ModelView {
     fn is_same(&self, other: &Self) -> bool {
         fn same<T>(a: Option<&Arc<T>>, b: Option<&Arc<T>>) -> bool {
@@ -162,41 +48,6 @@ impl ModelView {
             && same(self.folder.as_ref(), other.folder.as_ref())
             && (self.loading, &self.error, self.steps) == (other.loading, &other.error, other.steps)
     }
-}
-
-/// What is known of a model. What its file does not say is absent.
-#[derive(Clone, Debug, Default)]
-pub struct ModelFacts {
-    pub name: String,
-    /// Where the file was; it may be gone.
-    pub path: Option<PathBuf>,
-    pub author: Option<String>,
-    pub gear: Option<String>,
-    pub architecture: String,
-    /// Numbers that training found.
-    pub parameters: usize,
-    /// In hertz.
-    pub sample_rate: f32,
-    pub sample_rate_given: bool,
-    pub loudness_db: Option<f32>,
-    /// Error to signal ratio that the trainer measured.
-    pub esr: Option<f32>,
-    /// Measured on this machine: nanoseconds a sample and channel.
-    pub cost_ns: Option<f32>,
-    /// Delay and polarity as they were measured.
-    pub delay: Option<String>,
-}
-
-/// A folder on the machine.
-#[derive(Clone, Debug, Default)]
-pub struct FolderView {
-    pub path: PathBuf,
-    /// Names of the folders in it, sorted.
-    pub folders: Vec<String>,
-    /// Names of the model files in it, sorted.
-    pub files: Vec<String>,
-    /// Why it cannot be listed.
-    pub error: Option<String>,
 }
 
 impl Look for Snapshot {
@@ -221,15 +72,6 @@ impl Look for Snapshot {
     }
 }
 
-/// Level of one channel since the last snapshot. Linear, full scale is 1.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Level {
-    pub peak: f32,
-    pub rms: f32,
-    /// Whether a sample left full scale since the last snapshot; the editor keeps it lit.
-    pub clipped: bool,
-}
-
 impl Level {
     /// Takes in what was seen earlier and not shown.
     fn absorb(&mut self, earlier: &Self) {
@@ -245,18 +87,6 @@ impl Level {
             && db(self.peak) <= db(shown.peak) + visible_db
             && (shown.clipped || !self.clipped)
     }
-}
-
-/// How far a blind comparison is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlindView {
-    Off,
-    /// The listen buttons read X and Y; slots, parameters, meters and load are hidden.
-    Hidden,
-    Revealed {
-        /// The slot that was X, on the left.
-        left: Slot,
-    },
 }
 
 /// State of the view only: where the meters' needles are, which card is folded, what is being dragged or typed.

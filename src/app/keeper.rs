@@ -23,8 +23,9 @@ use super::take::Deck;
 use crate::desk::Desk;
 use crate::device::Host;
 use crate::graph::Meter;
-use crate::plugin::Rack;
-use crate::ui::{DeviceSetup, DeviceStage, Level, ProgramAction, ProgramView, TakeAction, TakeView};
+use crate::instance::Instance;
+use crate::ui::{DeviceSetup, DeviceStage, ProgramAction, ProgramView};
+use crate::view::{Level, TakeAction, TakeView};
 
 /// The device is looked after at least this often.
 const LOOK: Duration = Duration::from_millis(50);
@@ -70,14 +71,14 @@ impl Keeper {
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(rack: Arc<Rack>, kept: Kept, path: PathBuf) -> std::io::Result<Self> {
+    pub fn start(instance: Arc<Instance>, kept: Kept, path: PathBuf) -> std::io::Result<Self> {
         let (commands, inbox) = channel();
         let told = Arc::<Mutex<Told>>::default();
         let (back, shared) = (commands.clone(), told.clone());
-        rack.restore(&kept.rack);
+        instance.restore(&kept.instance);
         let thread = std::thread::Builder::new().name("isotherm-keeper".into());
         let work = move || {
-            let worker = Worker::new(rack, kept, path, back, shared.clone());
+            let worker = Worker::new(instance, kept, path, back, shared.clone());
             catch_unwind(AssertUnwindSafe(|| worker.run(&inbox))).unwrap_or_else(|_| broken(&shared))
         };
         let thread = thread.spawn(work)?;
@@ -173,7 +174,7 @@ fn broken(told: &Mutex<Told>) -> Ended {
 
 /// The thread's own.
 struct Worker {
-    rack: Arc<Rack>,
+    instance: Arc<Instance>,
     kept: Kept,
     /// As it is in the file.
     saved: Kept,
@@ -201,12 +202,12 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(rack: Arc<Rack>, mut kept: Kept, path: PathBuf, back: Sender<Command>, told: Arc<Mutex<Told>>) -> Self {
+    fn new(instance: Arc<Instance>, mut kept: Kept, path: PathBuf, back: Sender<Command>, told: Arc<Mutex<Told>>) -> Self {
         if Host::find(&kept.device.host).is_none() {
             kept.device.host = Host::ALL[0].id().into();
         }
         Self {
-            rack,
+            instance,
             saved: Kept::default(),
             kept,
             path,
@@ -349,7 +350,7 @@ impl Worker {
 
     fn keep(&mut self) {
         self.looked = Instant::now();
-        self.kept.rack = self.rack.state();
+        self.kept.instance = self.instance.state();
         if self.kept == self.saved {
             return;
         }

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::plugin::RackState;
-use crate::ui::{DeviceSetup, TakeSetup};
+use crate::instance::InstanceState;
+use crate::ui::DeviceSetup;
+use crate::view::TakeSetup;
 
 /// Fields are only ever added.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,7 +22,8 @@ pub struct Kept {
     pub strips_of: String,
     /// Those of other devices.
     pub shelf: BTreeMap<String, Vec<Strip>>,
-    pub rack: RackState,
+    #[serde(rename = "rack")]
+    pub instance: InstanceState,
 }
 
 /// A channel of the device.
@@ -96,7 +98,7 @@ mod tests {
         let mut kept = Kept::default();
         kept.device.device = "hw:X32".into();
         kept.strips = vec![Strip { name: "Kick \"in\"".into(), armed: false, left: true, right: false }];
-        kept.rack.parameters.insert("a_saturator_drive".into(), 18.0);
+        kept.instance.parameters.insert("a_saturator_drive".into(), 18.0);
         save(&path, &kept).unwrap();
         assert_eq!(load(&path), (kept, None));
         fs::write(&path, r#"{"device": {"host": "jack", "colour": 3}, "later": []}"#).unwrap();

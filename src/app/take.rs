@@ -5,10 +5,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::device::{Feed, Granted};
-use crate::plugin::{take_settings, take_view};
+use crate::instance::takes;
 use crate::record::{Channel, Health, Manifest, Phase, Recorder, Settings, Start};
 use crate::source::SourceChange;
-use crate::ui::{TakeSetup, TakeStart, TakeView};
+use crate::view::{TakeSetup, TakeStart, TakeView};
 
 /// A take that was asked for begins within this time, or something is wrong.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -97,7 +97,7 @@ impl Deck {
         // A device has no transport.
         let by_hand = TakeSetup { start: TakeStart::Hand, ..setup.clone() };
         let setup = if setup.start == TakeStart::Level { setup } else { &by_hand };
-        let mut settings = take_settings(setup, given.granted.sample_rate);
+        let mut settings = takes::settings(setup, given.granted.sample_rate);
         settings.source = given.source;
         settings.asked = given.asked.into();
         settings.granted = given.granted.to_string();
@@ -284,7 +284,7 @@ impl Deck {
             Some(health) => Health { disk_seconds_left: health.disk_seconds_left, error: health.error, ..self.last.clone() },
             None => Health { disk_seconds_left: None, ..self.last.clone() },
         };
-        let told = take_view(&health);
+        let told = takes::view(&health);
         TakeView {
             recording: self.is_recording(),
             setup: setup.clone(),

@@ -8,15 +8,16 @@ use nice_plug_egui::{App, EguiWindow, EguiWindowSettings, Frame, RepaintNotifier
 
 use super::keeper::Keeper;
 use crate::algorithm::REGISTRY;
-use crate::plugin::Rack;
-use crate::ui::{Look, PROGRAM_SIZE, Program, ProgramView, Snapshot, Watch};
+use crate::instance::Instance;
+use crate::ui::{Look, PROGRAM_SIZE, Program, ProgramView, Watch};
+use crate::view::Snapshot;
 
 /// The window's smallest size in logical pixels.
 const LEAST: (f64, f64) = (640.0, 400.0);
 
 struct Pane {
     keeper: Arc<Keeper>,
-    rack: Arc<Rack>,
+    instance: Arc<Instance>,
     watch: Watch<Seen>,
     seen: Arc<AtomicBool>,
     program: Program,
@@ -27,8 +28,8 @@ struct Pane {
 struct Seen {
     snapshot: Snapshot,
     view: ProgramView,
-    /// All values, in short.
-    values: u64,
+    /// The generation of all values.
+    values: u32,
     interrupted: bool,
 }
 
@@ -49,7 +50,12 @@ impl Look for Seen {
 ///
 /// # Errors
 /// One line: there is no window to be had.
-pub fn run(keeper: &Arc<Keeper>, rack: &Arc<Rack>, interrupted: &Arc<AtomicBool>, seen: &Arc<AtomicBool>) -> Result<(), String> {
+pub fn run(
+    keeper: &Arc<Keeper>,
+    instance: &Arc<Instance>,
+    interrupted: &Arc<AtomicBool>,
+    seen: &Arc<AtomicBool>,
+) -> Result<(), String> {
     let size = LogicalSize::new(f64::from(PROGRAM_SIZE.0), f64::from(PROGRAM_SIZE.1));
     let notifier = RepaintNotifier::default();
     let settings = EguiWindowSettings::new()
@@ -59,16 +65,17 @@ pub fn run(keeper: &Arc<Keeper>, rack: &Arc<Rack>, interrupted: &Arc<AtomicBool>
         .with_resizable(true)
         .with_repaint_notifier(notifier.clone());
     let look = {
-        let (keeper, rack, interrupted) = (keeper.clone(), rack.clone(), interrupted.clone());
+        let (keeper, instance, interrupted) = (keeper.clone(), instance.clone(), interrupted.clone());
         move || Seen {
-            snapshot: Snapshot { take: keeper.take_view(), ..rack.snapshot() },
+            snapshot: Snapshot { take: keeper.take_view(), ..instance.snapshot() },
             view: keeper.view(),
-            values: rack.values(),
+            values: instance.parameters().generation(),
             interrupted: interrupted.load(Ordering::Relaxed),
         }
     };
     let watch = Watch::start(look, move || notifier.request_repaint()).map_err(|e| format!("no thread to watch with: {e}"))?;
-    let pane = Pane { keeper: keeper.clone(), rack: rack.clone(), watch, seen: seen.clone(), program: Program::new(REGISTRY) };
+    let pane =
+        Pane { keeper: keeper.clone(), instance: instance.clone(), watch, seen: seen.clone(), program: Program::new(REGISTRY) };
     EguiWindow::create(settings, pane).and_then(|window| window.run_until_closed()).map_err(|error| {
         let error = error.to_string().replace('\n', " ");
         format!("no window: {error}; --no-window runs without one")
@@ -83,8 +90,9 @@ impl App for Pane {
             return;
         }
         self.seen.store(true, Ordering::Relaxed);
-        let Self { keeper, rack, program, .. } = self;
-        let wishes = rack.with_controls(&|take| keeper.tell_take(take), |controls| program.show(ui, controls, &snapshot, &view));
+        let Self { keeper, instance, program, .. } = self;
+        let wishes =
+            instance.with_controls(&|take| keeper.tell_take(take), |controls| program.show(ui, controls, &snapshot, &view));
         wishes.into_iter().for_each(|wish| keeper.tell(wish));
     }
 }

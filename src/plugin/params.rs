@@ -1,16 +1,15 @@
-//! The plug-in's parameters, made from the registry.
+//! The parameters as a host has them: nice-plug's own, one for each of the instance's, which get every value as soon as it is set.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nice_plug::plugin::ParamValue;
 use nice_plug::prelude::*;
 
-use super::workshop::{Orders, RECORD};
-use crate::algorithm::REGISTRY;
-use crate::dsp::{Algorithm, Change, Kind, Parameter, Settings};
-
-/// Names of the slots.
-pub const SLOTS: [&str; 2] = ["A", "B"];
+use super::window::{self, Geometry};
+use crate::dsp::{Kind, Parameter};
+use crate::instance::parameters::{Descriptor, Parameters, Role, descriptors, host_order};
+use crate::instance::{Gestures, Instance, Shared};
 
 /// Hosts have each value where knobs have it.
 impl FloatMapping for Parameter {
@@ -32,57 +31,46 @@ impl FloatMapping for Parameter {
 }
 
 /// A parameter that the host knows, whatever its type.
-pub enum Knob {
+enum HostParameter {
     Float(FloatParam),
     Int(IntParam),
     Bool(BoolParam),
 }
 
-impl Knob {
-    /// A structural one asks for other slots as soon as it is set, not only when sound runs.
-    fn new(name: String, parameter: &'static Parameter, orders: &Arc<Orders>) -> Self {
-        let structural = parameter.change == Change::Structural;
-        let orders = orders.clone();
+impl HostParameter {
+    /// Each value that it gets, with the host's modulation, goes to the instance at once, on whatever thread the host sets it: an
+    /// automation point in a block is heard at its frame.
+    fn new(at: usize, descriptor: &Descriptor, values: &Arc<Parameters>) -> Self {
+        let (parameter, name, values) = (descriptor.parameter, descriptor.name.as_str(), values.clone());
         match parameter.kind {
             Kind::Float { default, .. } => {
-                let knob = FloatParam::new(name, default, FloatRange::Custom(parameter))
+                let float = FloatParam::new(name, default, FloatRange::Custom(parameter))
                     .with_unit(parameter.unit().suffix())
-                    .with_value_to_string(Arc::new(move |v| parameter.text(v)))
-                    .with_string_to_value(Arc::new(move |text| parameter.parse(text).ok()));
-                Self::Float(if structural {
-                    knob.non_automatable().with_callback(Arc::new(move |_| orders.ask_for_slots()))
-                } else {
-                    knob
-                })
+                    .with_value_to_string(Arc::new(move |value| parameter.text(value)))
+                    .with_string_to_value(Arc::new(move |text| parameter.parse(text).ok()))
+                    .with_callback(Arc::new(move |value| values.set(at, value)));
+                Self::Float(if descriptor.is_automatable() { float } else { float.non_automatable() })
             }
             Kind::Choice { names, default } => {
-                let knob = choice(name, names, default);
-                Self::Int(if structural {
-                    knob.non_automatable().with_callback(Arc::new(move |_| orders.ask_for_slots()))
-                } else {
-                    knob
-                })
+                let int = IntParam::new(name, default as i32, IntRange::Linear { min: 0, max: names.len() as i32 - 1 })
+                    .with_value_to_string(Arc::new(move |value| parameter.text(value as f32)))
+                    .with_string_to_value(Arc::new(move |text| parameter.parse(text).ok().map(|value| value as i32)))
+                    .with_callback(Arc::new(move |value| values.set(at, value as f32)));
+                Self::Int(if descriptor.is_automatable() { int } else { int.non_automatable() })
             }
             Kind::Toggle { default } => {
-                let knob = BoolParam::new(name, default)
-                    .with_value_to_string(Arc::new(move |v| parameter.text(f32::from(u8::from(v)))))
-                    .with_string_to_value(Arc::new(move |text| parameter.parse(text).ok().map(|v| v >= 0.5)));
-                Self::Bool(if structural {
-                    knob.non_automatable().with_callback(Arc::new(move |_| orders.ask_for_slots()))
-                } else {
-                    knob
-                })
+                let mut toggle =
+                    BoolParam::new(name, default).with_callback(Arc::new(move |on| values.set(at, f32::from(u8::from(on)))));
+                if let Role::Effect { .. } = descriptor.role {
+                    toggle = toggle
+                        .with_value_to_string(Arc::new(move |on| parameter.text(f32::from(u8::from(on)))))
+                        .with_string_to_value(Arc::new(move |text| parameter.parse(text).ok().map(|value| value >= 0.5)));
+                }
+                if descriptor.role == Role::Bypass {
+                    toggle = toggle.make_bypass();
+                }
+                Self::Bool(if descriptor.is_automatable() { toggle } else { toggle.non_automatable() })
             }
-        }
-    }
-
-    /// The plain value, with the host's modulation. [audio thread]
-    #[must_use]
-    pub fn value(&self) -> f32 {
-        match self {
-            Self::Float(p) => p.modulated_plain_value(),
-            Self::Int(p) => p.modulated_plain_value() as f32,
-            Self::Bool(p) => f32::from(u8::from(p.modulated_plain_value())),
         }
     }
 
@@ -95,175 +83,156 @@ impl Knob {
     }
 }
 
-/// A choice among names.
-fn choice(name: String, names: &'static [&'static str], default: usize) -> IntParam {
-    let last = names.len() as i32 - 1;
-    IntParam::new(name, default as i32, IntRange::Linear { min: 0, max: last })
-        .with_value_to_string(Arc::new(move |v| names[v.clamp(0, last) as usize].into()))
-        .with_string_to_value(Arc::new(move |text| {
-            let wanted = crate::dsp::choice_id(text);
-            names.iter().position(|n| crate::dsp::choice_id(n) == wanted).map(|i| i as i32)
-        }))
+/// All parameters of an instance, and what else its state keeps.
+pub struct HostParameters {
+    /// By position in `instance::parameters`.
+    all: Vec<HostParameter>,
+    shared: Arc<Shared>,
+    pub window: Geometry,
 }
 
-/// A slot's algorithm and the values of all algorithms, also of those that it does not run.
-pub struct SlotParams {
-    pub algorithm: IntParam,
-    /// Row after row of the registry.
-    pub rows: Vec<Vec<Knob>>,
-}
-
-impl SlotParams {
-    /// The algorithm that the slot shall run. [audio thread]
-    #[must_use]
-    pub fn row(&self) -> usize {
-        (self.algorithm.modulated_plain_value().max(0) as usize).min(REGISTRY.len() - 1)
-    }
-
-    /// What the slot shall run, as it is set now. [audio thread]
-    #[must_use]
-    pub fn settings(&self) -> Settings {
-        let row = self.row();
-        let mut settings = Settings::new(REGISTRY[row]);
-        for (index, knob) in self.rows[row].iter().enumerate() {
-            settings.set(index, knob.value());
-        }
-        settings
-    }
-}
-
-/// All parameters.
-pub struct Bank {
-    /// 0 is the left button, 1 the right: slots A and B, or X and Y in a blind comparison.
-    pub listen: IntParam,
-    pub bypass: BoolParam,
-    pub blind: BoolParam,
-    /// Whether a recorder is kept ready; then takes start and stop at the very frame.
-    pub arm: BoolParam,
-    pub record: BoolParam,
-    pub slots: [SlotParams; 2],
-}
-
-impl Bank {
+impl HostParameters {
     /// [control thread: allocates]
-    pub fn new(orders: &Arc<Orders>) -> Self {
-        // Leaked once for the process: the framework wants names that live for ever.
-        static NAMES: std::sync::LazyLock<Vec<&'static str>> =
-            std::sync::LazyLock::new(|| REGISTRY.iter().map(|r| r.name).collect());
-        let slot = |slot: &str, default: usize| SlotParams {
-            algorithm: choice(format!("{slot} Algorithm"), &NAMES, default).non_automatable().with_callback({
-                let orders = orders.clone();
-                Arc::new(move |_| orders.ask_for_slots())
-            }),
-            rows: REGISTRY
-                .iter()
-                .map(|row| {
-                    let knob = |p: &'static Parameter| Knob::new(format!("{slot} {} {}", row.name, p.name), p, orders);
-                    row.parameters.iter().map(knob).collect()
-                })
-                .collect(),
-        };
-        let take = |name: &str| {
-            let orders = orders.clone();
-            BoolParam::new(name, false).with_callback(Arc::new(move |_| orders.ask(RECORD)))
-        };
-        Self {
-            listen: choice("Listen".into(), &["A or X", "B or Y"], 0),
-            bypass: BoolParam::new("Bypass", false).make_bypass(),
-            blind: BoolParam::new("Blind", false).non_automatable(),
-            arm: take("Arm Recorder").non_automatable(),
-            record: take("Record"),
-            slots: [slot(SLOTS[0], 0), slot(SLOTS[1], 1)],
+    pub fn new(instance: &Instance) -> Self {
+        let shared = instance.shared().clone();
+        let all = descriptors().iter().enumerate().map(|(at, d)| HostParameter::new(at, d, &shared.parameters)).collect();
+        Self { all, shared, window: Geometry::default() }
+    }
+
+    /// [any thread]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Puts a parameter on a page of a hardware controller.
+    pub fn add_to(&self, page: &mut impl RemoteControlsPage, at: usize) {
+        match &self.all[at] {
+            HostParameter::Float(p) => page.add_param(p),
+            HostParameter::Int(p) => page.add_param(p),
+            HostParameter::Bool(p) => page.add_param(p),
         }
     }
-}
-
-/// A parameter's id for ever: `a_saturator_drive`.
-fn id(slot: &str, row: &Algorithm, parameter: &Parameter) -> String {
-    format!("{}_{}_{}", slot.to_lowercase(), row.id, parameter.id)
 }
 
 /// Adds the algorithms' parameters that a state of an older version does not know, at their defaults: what plays then is what
 /// played, whatever the instance was set to before. [control thread]
 pub fn complete(state: &mut PluginState) {
-    for (slot, row) in SLOTS.iter().flat_map(|slot| REGISTRY.iter().map(move |row| (slot, row))) {
-        for parameter in row.parameters {
-            let default = parameter.default();
-            state.params.entry(id(slot, row, parameter)).or_insert(match parameter.kind {
-                Kind::Float { .. } => ParamValue::F32(default),
-                Kind::Choice { .. } => ParamValue::I32(default as i32),
-                Kind::Toggle { .. } => ParamValue::Bool(default >= 0.5),
-            });
-        }
+    for descriptor in descriptors().iter().filter(|d| matches!(d.role, Role::Effect { .. })) {
+        let default = descriptor.parameter.default();
+        state.params.entry(descriptor.id.clone()).or_insert(match descriptor.parameter.kind {
+            Kind::Float { .. } => ParamValue::F32(default),
+            Kind::Choice { .. } => ParamValue::I32(default as i32),
+            Kind::Toggle { .. } => ParamValue::Bool(default >= 0.5),
+        });
     }
 }
 
-/// Ids of the parameters that a release had, in the order in which hosts have them. New ones are appended, nothing else ever changes.
-const RELEASED: &str = include_str!("parameter_ids.txt");
-
-// SAFETY: the pointers are to fields of `self`, which the wrapper keeps in an `Arc` for as long as it uses them; `Knob`s live in
-// vectors that never change after `default`.
-unsafe impl Params for Bank {
-    /// Those that were released stand where they stood; behind them comes what is new.
+// SAFETY: the pointers are to elements of `all`, which never changes after `new`; the wrapper keeps `self` in an `Arc` for as long as
+// it uses them.
+unsafe impl Params for HostParameters {
     fn param_map(&self) -> Vec<(String, ParamPtr, String)> {
-        let mut map: Vec<(String, ParamPtr, String)> = vec![
-            ("listen".into(), self.listen.as_ptr(), String::new()),
-            ("bypass".into(), self.bypass.as_ptr(), String::new()),
-            ("blind".into(), self.blind.as_ptr(), String::new()),
-            ("record_arm".into(), self.arm.as_ptr(), String::new()),
-            ("record".into(), self.record.as_ptr(), String::new()),
-        ];
-        for (slot, name) in self.slots.iter().zip(SLOTS) {
-            map.push((format!("{}_algorithm", name.to_lowercase()), slot.algorithm.as_ptr(), name.into()));
+        let entry = |at: &usize| {
+            let descriptor = &descriptors()[*at];
+            (descriptor.id.clone(), self.all[*at].pointer(), descriptor.group.clone())
+        };
+        host_order().iter().map(entry).collect()
+    }
+
+    fn serialize_fields(&self) -> BTreeMap<String, String> {
+        let mut fields = self.shared.fields();
+        fields.insert(window::FIELD.into(), self.window.stored());
+        fields
+    }
+
+    /// Reads nothing: a host may call this on any thread. What is not there stays, as with parameters.
+    fn deserialize_fields(&self, fields: &BTreeMap<String, String>) {
+        if let Some(field) = fields.get(window::FIELD) {
+            self.window.restore(field);
         }
-        for (r, row) in REGISTRY.iter().enumerate() {
-            for (slot, name) in self.slots.iter().zip(SLOTS) {
-                for (parameter, knob) in row.parameters.iter().zip(&slot.rows[r]) {
-                    map.push((id(name, row, parameter), knob.pointer(), format!("{name}/{}", row.name)));
-                }
-            }
+        self.shared.restore_fields(fields);
+    }
+}
+
+/// A user's gestures, told to the host, which may record them as automation.
+pub struct HostGestures<'a> {
+    pub parameters: &'a HostParameters,
+    pub setter: ParamSetter<'a>,
+}
+
+impl Gestures for HostGestures<'_> {
+    fn begin(&self, at: usize) {
+        match &self.parameters.all[at] {
+            HostParameter::Float(p) => self.setter.begin_set_parameter(p),
+            HostParameter::Int(p) => self.setter.begin_set_parameter(p),
+            HostParameter::Bool(p) => self.setter.begin_set_parameter(p),
         }
-        map.sort_by_key(|(id, ..)| RELEASED.lines().position(|released| released == id).unwrap_or(usize::MAX));
-        map
+    }
+
+    fn set(&self, at: usize, value: f32) {
+        match &self.parameters.all[at] {
+            HostParameter::Float(p) => self.setter.set_parameter(p, value),
+            HostParameter::Int(p) => self.setter.set_parameter(p, value.round() as i32),
+            HostParameter::Bool(p) => self.setter.set_parameter(p, value >= 0.5),
+        }
+    }
+
+    fn end(&self, at: usize) {
+        match &self.parameters.all[at] {
+            HostParameter::Float(p) => self.setter.end_set_parameter(p),
+            HostParameter::Int(p) => self.setter.end_set_parameter(p),
+            HostParameter::Bool(p) => self.setter.end_set_parameter(p),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use nice_plug::context::gui::GuiContext;
+
     use super::*;
+    use crate::dsp::Spec;
+    use crate::instance::parameters::effect_of;
+    use crate::slots::{Heard, Slots};
+
+    fn parameters() -> (Instance, Arc<HostParameters>) {
+        let instance = Instance::default();
+        let parameters = Arc::new(HostParameters::new(&instance));
+        (instance, parameters)
+    }
+
+    /// As a host's automation does.
+    fn automate(parameters: &HostParameters, at: usize, position: f32) {
+        // SAFETY: the parameters that it points into live.
+        unsafe { parameters.all[at].pointer()._internal_set_normalized_value(position) };
+    }
 
     #[test]
     fn a_value_that_went_through_the_host_is_the_same_value_and_one_that_a_user_tells_apart_is_not() {
-        let bank = Bank::new(&Arc::default());
+        let (_instance, parameters) = parameters();
         let mut inexact = 0;
-        for (row, knobs) in REGISTRY.iter().zip(&bank.slots[0].rows) {
-            for (p, knob) in row.parameters.iter().zip(knobs) {
-                let (min, max) = p.range();
-                // As they are typed, and as a knob has them.
-                let typed = (0..=200).map(|i| min + i as f32 / 200.0 * (max - min));
-                let values = typed.chain((0..=200).map(|i| p.value_at(i as f32 / 200.0))).chain([
-                    p.default(),
-                    min,
-                    max,
-                    min.ceil(),
-                    8.0,
-                    4000.0,
-                ]);
-                for value in values.map(|v| p.clamp(v)) {
-                    let pointer = knob.pointer();
-                    // SAFETY: the bank that it points into lives.
-                    unsafe { pointer._internal_set_normalized_value(pointer.preview_normalized(value)) };
-                    let back = knob.value();
-                    inexact += usize::from(back != value);
-                    assert!(p.is_same(back, value), "{} {}: {value} comes back as {back}", row.id, p.id);
-                    assert_eq!(p.text_with_unit(back), p.text_with_unit(value), "{} {}", row.id, p.id);
-                    assert_eq!(p.is_off(back), p.is_off(value), "{} {}", row.id, p.id);
-                    assert_eq!(p.is_default(back), p.is_default(value), "{} {}", row.id, p.id);
-                }
-                // A hundred times finer than a hand turns a knob.
-                for (a, b) in (0..2000).map(|i| (p.value_at(i as f32 / 2000.0), p.value_at((i + 1) as f32 / 2000.0))) {
-                    assert!(a == b || !p.is_same(a, b), "{} {}: {a} and {b}", row.id, p.id);
-                }
+        for (at, descriptor) in descriptors().iter().enumerate() {
+            let p = descriptor.parameter;
+            let (min, max) = p.range();
+            // As they are typed, and as a knob has them.
+            let typed = (0..=200).map(|i| min + i as f32 / 200.0 * (max - min));
+            let values = typed.chain((0..=200).map(|i| p.value_at(i as f32 / 200.0)));
+            let values = values.chain([p.default(), min, max, min.ceil(), 8.0, 4000.0]);
+            for value in values.map(|v| p.clamp(v)) {
+                // SAFETY: the parameters that it points into live.
+                let position = unsafe { parameters.all[at].pointer().preview_normalized(value) };
+                automate(&parameters, at, position);
+                let back = parameters.shared.parameters.get(at);
+                inexact += usize::from(back != value);
+                assert!(p.is_same(back, value), "{}: {value} comes back as {back}", descriptor.id);
+                assert_eq!(p.text_with_unit(back), p.text_with_unit(value), "{}", descriptor.id);
+                assert_eq!(p.is_off(back), p.is_off(value), "{}", descriptor.id);
+                assert_eq!(p.is_default(back), p.is_default(value), "{}", descriptor.id);
+            }
+            // A hundred times finer than a hand turns a knob.
+            for (a, b) in (0..2000).map(|i| (p.value_at(i as f32 / 2000.0), p.value_at((i + 1) as f32 / 2000.0))) {
+                assert!(a == b || !p.is_same(a, b), "{}: {a} and {b}", descriptor.id);
             }
         }
         assert!(inexact > 100, "{inexact} values are changed on their way");
@@ -271,33 +240,92 @@ mod tests {
 
     #[test]
     fn a_host_and_a_knob_have_each_value_at_the_same_place() {
-        let bank = Bank::new(&Arc::default());
-        for (row, knobs) in bank.slots.iter().flat_map(|slot| REGISTRY.iter().zip(&slot.rows)) {
-            for (p, knob) in row.parameters.iter().zip(knobs) {
-                let pointer = knob.pointer();
-                // SAFETY: the bank that it points into lives.
-                let (to_value, to_position) =
-                    unsafe { (|at| pointer.preview_plain(at), |value| pointer.preview_normalized(value)) };
-                for position in [0.0, 0.25, 0.5, 0.75, 1.0] {
-                    let value = p.value_at(position);
-                    assert_eq!(to_value(position), value, "{} {} at {position}", row.id, p.id);
-                    assert_eq!(to_position(value), p.position(value), "{} {} at {value}", row.id, p.id);
-                }
+        let (_instance, parameters) = parameters();
+        for (descriptor, host) in descriptors().iter().zip(&parameters.all) {
+            let (p, pointer) = (descriptor.parameter, host.pointer());
+            for position in [0.0, 0.25, 0.5, 0.75, 1.0] {
+                let value = p.value_at(position);
+                // SAFETY: the parameters that it points into live.
+                let (theirs, back) = unsafe { (pointer.preview_plain(position), pointer.preview_normalized(value)) };
+                assert_eq!((theirs, back), (value, p.position(value)), "{} at {position}", descriptor.id);
             }
         }
     }
 
+    /// A VST3 host: what the window sets counts at once, and the host is told.
+    struct Window {
+        parameters: Arc<HostParameters>,
+        told: Mutex<Vec<f32>>,
+    }
+
+    impl GuiContextInner for Window {
+        fn plugin_api(&self) -> PluginApi {
+            PluginApi::Vst3
+        }
+
+        unsafe fn raw_begin_set_parameter(&self, _: ParamPtr) {}
+
+        unsafe fn raw_set_parameter_normalized(&self, parameter: ParamPtr, normalized: f32) {
+            let at = self.parameters.all.iter().position(|p| p.pointer() == parameter).unwrap();
+            automate(&self.parameters, at, normalized);
+            self.told.lock().unwrap().push(normalized);
+        }
+
+        unsafe fn raw_end_set_parameter(&self, _: ParamPtr) {}
+
+        fn get_state(&self) -> PluginState {
+            unreachable!()
+        }
+
+        fn set_state(&self, _: PluginState) {}
+
+        fn request_restart(&self) {}
+    }
+
     #[test]
-    fn ids_are_unique_and_their_order_only_ever_grows() {
-        let ids: Vec<String> = Bank::new(&Arc::default()).param_map().into_iter().map(|(id, ..)| id).collect();
-        let mut sorted = ids.clone();
-        sorted.sort();
-        sorted.dedup();
-        assert_eq!(sorted.len(), ids.len());
-        let released: Vec<&str> = RELEASED.lines().collect();
-        let new: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !released.contains(id)).collect();
-        assert!(new.is_empty(), "append to parameter_ids.txt:\n{}", new.join("\n"));
-        // Nothing that was released has gone either, so each stands in its place.
-        assert_eq!(ids, released);
+    fn in_one_block_the_last_of_window_and_host_is_heard_and_both_show_it() {
+        const SPEC: Spec = Spec { sample_rate: 48_000.0, channels: 1, max_frames: 512 };
+        let (instance, parameters) = parameters();
+        let window = Arc::new(Window { parameters: parameters.clone(), told: Mutex::default() });
+        let context = GuiContext::new(window.clone());
+        let gestures = HostGestures { parameters: &parameters, setter: context.param_setter() };
+        let drive = effect_of(0, 0, 0).unwrap();
+        let p = descriptors()[drive].parameter;
+        let sound: Vec<f32> = (0..512).map(|i| 0.5 * (i as f32 * 0.07).sin()).collect();
+        // The order within the block: by hand, then the host's point in the middle of it; and the other way round.
+        for host_is_last in [true, false] {
+            let mut voice = instance.voice(SPEC).unwrap();
+            let (by_hand, by_host) = (p.value_at(0.8), p.value_at(0.3));
+            let set = |hand: bool| {
+                if hand {
+                    gestures.begin(drive);
+                    gestures.set(drive, by_hand);
+                    gestures.end(drive);
+                } else {
+                    automate(&parameters, drive, 0.3);
+                }
+            };
+            let [first, last] = if host_is_last { [by_hand, by_host] } else { [by_host, by_hand] };
+            let mut found = sound.clone();
+            let (one, two) = found.split_at_mut(200);
+            set(host_is_last);
+            voice.process(&mut [one]);
+            set(!host_is_last);
+            voice.process(&mut [two]);
+            let state = parameters.shared.parameters.get(drive);
+            assert!(p.is_same(state, last), "{state}, expected {last}");
+
+            let row = p.clamp(first);
+            let mut settings = [instance.shared().parameters.settings(0), instance.shared().parameters.settings(1)];
+            settings[0].set(0, row);
+            let mut slots = Slots::compile(SPEC, &settings.map(Into::into), Heard::Slot(0), None).unwrap();
+            let mut expected = sound.clone();
+            let (one, two) = expected.split_at_mut(200);
+            slots.process(&mut [one]);
+            slots.set(0, 0, state);
+            slots.process(&mut [two]);
+            assert!(found == expected && found != sound, "host last: {host_is_last}");
+        }
+        assert_eq!(*window.told.lock().unwrap(), [p.position(p.value_at(0.8)); 2]);
     }
 }

@@ -10,8 +10,8 @@ use nice_plug::editor::{EditorHandle, HostMethods, SpawnedEditor};
 use nice_plug::prelude::{Editor, Modifiers, ParentWindowHandle, ResizeHint, VirtualKeyCode};
 use nice_plug_egui::{EguiEditorHandle, EguiEditorState, EguiNiceSettings, RepaintNotifier, baseview, create_egui_editor};
 
-use super::Shared;
 use super::editor::{App, Panels};
+use super::params::HostParameters;
 use crate::ui::{MAX_SIZE, MIN_SIZE, SIZE};
 
 /// A state's name for the window's size, for ever.
@@ -102,13 +102,13 @@ impl Geometry {
 /// Opens the window. nice-plug-egui's own editor (0.6) does not know the scale of a window before its size has changed, keeps no
 /// size in the state, and does not tell when a window is closed.
 pub struct Opener {
-    shared: Arc<Shared>,
+    parameters: Arc<HostParameters>,
     panels: Arc<Mutex<Panels>>,
 }
 
 impl Opener {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, panels: Arc::default() }
+    pub(super) fn new(parameters: Arc<HostParameters>) -> Self {
+        Self { parameters, panels: Arc::default() }
     }
 }
 
@@ -123,26 +123,26 @@ impl Editor for Opener {
         context: GuiContext,
         host: Option<HostMethods>,
     ) -> Result<SpawnedEditor<Handle>, Box<dyn Error>> {
-        let (width, height) = self.shared.window.state().logical;
+        let (width, height) = self.parameters.window.state().logical;
         let size = LogicalSize::new(f64::from(width), f64::from(height));
         let state = EguiEditorState::from_size(size, 1.0);
         let notifier = RepaintNotifier::default();
-        let app = App::new(self.shared.clone(), self.panels.clone(), notifier.clone());
+        let app = App::new(self.parameters.clone(), self.panels.clone(), notifier.clone());
         let settings = EguiNiceSettings::default().with_resize_hint(HINT);
         let editor = create_egui_editor(state, notifier, settings, app).ok_or("no editor")?;
         let scale = fallback_scale_factor.filter(|scale| SCALES.contains(scale));
         let spawned = editor.spawn(parent, wait_for_parent, scale, context.clone(), host)?;
         // baseview (0.4) opens at the host's scale in a window that is as large as at scale 1.
         spawned.window.resize(size)?;
-        self.shared.window.is(spawned.window.size());
-        let end = End { shared: self.shared.clone(), panels: self.panels.clone(), context };
+        self.parameters.window.is(spawned.window.size());
+        let end = End { parameters: self.parameters.clone(), panels: self.panels.clone(), context };
         let window = Window { window: spawned.window, _end: end };
-        Ok(SpawnedEditor { handle: Handle { inner: spawned.handle, shared: self.shared.clone() }, window })
+        Ok(SpawnedEditor { handle: Handle { inner: spawned.handle, parameters: self.parameters.clone() }, window })
     }
 
     /// Of the open window; of one that is not open, as it would be where a logical pixel is one of the screen's.
     fn size(&self) -> NativeSize<u32> {
-        let State { logical: (width, height), open } = self.shared.window.state();
+        let State { logical: (width, height), open } = self.parameters.window.state();
         open.map_or(NativeSize::new(width, height), |(native, _)| native)
     }
 
@@ -160,15 +160,15 @@ pub struct Window {
 
 /// Puts away what the window leaves.
 struct End {
-    shared: Arc<Shared>,
+    parameters: Arc<HostParameters>,
     panels: Arc<Mutex<Panels>>,
     context: GuiContext,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.panels.lock().unwrap_or_else(PoisonError::into_inner).close(&self.shared, &self.context);
-        self.shared.window.closed();
+        self.panels.lock().unwrap_or_else(PoisonError::into_inner).close(&self.parameters, &self.context);
+        self.parameters.window.closed();
         give_back();
     }
 }
@@ -186,7 +186,7 @@ fn give_back() {
 /// The host's hand on the open window.
 pub struct Handle {
     inner: EguiEditorHandle,
-    shared: Arc<Shared>,
+    parameters: Arc<HostParameters>,
 }
 
 impl EditorHandle for Handle {
@@ -226,7 +226,7 @@ impl EditorHandle for Handle {
 
     /// By the scale that the window has; baseview's own account of it (0.4) stays at the first one.
     fn adjust_size(&self, size: NativeSize<u32>, _: &Window) -> Option<NativeSize<u32>> {
-        let (now, scale) = self.shared.window.state().open?;
+        let (now, scale) = self.parameters.window.state().open?;
         Some(HINT.adjust_size(size, now, scale))
     }
 

@@ -2,8 +2,9 @@
 
 use egui::{Align2, Rect, Role, Sense, Shape, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
-use super::{Control, Controls, ModelView, Slot, choice, hands::Hands, knob, model, model::Browser, theme};
+use super::{choice, hands::Hands, knob, model, model::Browser, theme};
 use crate::dsp::Algorithm;
+use crate::view::{Control, Controls, ModelView, Slot};
 
 pub(super) const FOLDED_WIDTH: f32 = 44.0;
 const PADDING: f32 = 10.0;

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use egui::{Event, Id, MouseWheelUnit, Ui, Vec2};
 
-use super::{Control, Controls};
+use crate::view::{Control, Controls};
 
 /// A drag of a knob.
 struct Drag {

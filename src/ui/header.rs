@@ -2,7 +2,8 @@
 
 use egui::{Align, Color32, Id, Rect, Role, Sense, Ui, WidgetInfo, pos2, text::LayoutJob, text::TextFormat, vec2};
 
-use super::{BlindView, Control, Controls, Editor, Slot, Snapshot, choice, choice::Face, theme};
+use super::{Editor, choice, choice::Face, theme};
+use crate::view::{BlindView, Control, Controls, Slot, Snapshot};
 
 pub(super) const HEIGHT: f32 = 44.0;
 /// Width from which the buttons are large and carry the algorithms' names.

@@ -2,7 +2,8 @@
 
 use egui::{Align2, Id, Rect, Role, Sense, Stroke, Ui, WidgetInfo, pos2, vec2};
 
-use super::{Level, hands::Hands, theme};
+use super::{hands::Hands, theme};
+use crate::view::Level;
 
 /// Channels that are drawn; 32 bars of 3 px are the most that a window has room for.
 pub const MAX_CHANNELS: usize = 32;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use egui::{Align2, Id, Key, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, TextEdit, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
-use super::{Controls, FolderView, ModelFacts, ModelView, Slot, choice, choice::Face, hands::Hands, theme};
+use super::{choice, choice::Face, hands::Hands, theme};
+use crate::view::{Controls, FolderView, ModelFacts, ModelView, Slot};
 
 /// Two lines and the space below them.
 pub(super) const BAR_HEIGHT: f32 = 58.0;

@@ -11,8 +11,9 @@ use std::path::PathBuf;
 
 use egui::{Rect, Ui, UiBuilder, pos2};
 
-use super::{Controls, Editor, GAP, Level, Look, MOVING, Snapshot, theme};
+use super::{Editor, GAP, Look, MOVING, theme};
 use crate::dsp::Algorithm;
+use crate::view::{Controls, Level, Snapshot};
 use bar::Bar;
 use log::Log;
 use strips::Strips;

@@ -1,8 +1,6 @@
 //! Takes: the recorder's bar, and the panel of what is recorded. Both are given a [`TakeView`] and give a [`TakeAction`]; they know
 //! nothing else.
 
-use std::path::PathBuf;
-
 use egui::{Align2, Color32, Id, Rect, Role, ScrollArea, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use super::{
@@ -10,6 +8,7 @@ use super::{
     choice::{Face, Typing},
     theme,
 };
+use crate::view::{StemView, TakeAction, TakeLight, TakeSetup, TakeStart, TakeView};
 
 /// Height of the bar.
 pub(super) const BAR_HEIGHT: f32 = 32.0;
@@ -24,138 +23,8 @@ const FLOOR_DB: f32 = -60.0;
 const FALL_DB_PER_SECOND: f32 = 20.0 / 1.7;
 /// What can be recorded, in the order of [`TakeSetup::sources`].
 const SOURCES: [&str; 4] = ["Input", "Slot A", "Slot B", "Output"];
-/// The same as stems call them.
-const STEMS: [&str; 4] = ["Dry", "A", "B", "Out"];
 const STARTS: [(TakeStart, &str); 3] =
     [(TakeStart::Hand, "By hand"), (TakeStart::Transport, "Transport"), (TakeStart::Level, "Level")];
-
-/// What starts a take, besides a hand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
-pub enum TakeStart {
-    #[default]
-    Hand,
-    /// The host plays; the take ends when it stops.
-    Transport,
-    /// A sample of a level; the take ends when it has been quiet for a time.
-    Level,
-}
-
-/// What is recorded, and where. A state keeps it: fields are only ever added.
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(default))]
-pub struct TakeSetup {
-    /// Where takes are made; empty for the folder that the owner prefers.
-    pub folder: PathBuf,
-    /// Of the take; empty for the owner's.
-    pub name: String,
-    /// Input, slot A, slot B, output.
-    pub sources: [bool; 4],
-    /// Names of the channels; one that lacks or is empty has a number, or L and R.
-    pub channels: Vec<String>,
-    pub start: TakeStart,
-    /// Of [`TakeStart::Level`]: decibels of full scale, and seconds below it that end a take.
-    pub level_db: f32,
-    pub quiet_seconds: f64,
-    /// 0 to 60, put in front of a take.
-    pub pre_roll_seconds: f64,
-    /// New files after so long.
-    pub split_minutes: Option<f64>,
-}
-
-impl Default for TakeSetup {
-    fn default() -> Self {
-        Self {
-            folder: PathBuf::new(),
-            name: String::new(),
-            sources: [true, true, true, false],
-            channels: Vec::new(),
-            start: TakeStart::Hand,
-            level_db: -40.0,
-            quiet_seconds: 5.0,
-            pre_roll_seconds: 0.0,
-            split_minutes: None,
-        }
-    }
-}
-
-impl TakeSetup {
-    /// The name of a stem: its source's and its channel's. A channel with a name of its own needs no source beside it if there is
-    /// only one.
-    #[must_use]
-    pub fn stem_name(&self, source: usize, channel: usize, channels: usize) -> String {
-        let only = self.sources.iter().filter(|on| **on).count() == 1;
-        match self.channels.get(channel).filter(|name| !name.is_empty()) {
-            Some(name) if only => name.clone(),
-            Some(name) => format!("{} {name}", STEMS[source]),
-            None if channels == 1 => STEMS[source].into(),
-            None => format!("{} {}", STEMS[source], number(channel, channels)),
-        }
-    }
-
-    /// Sources that are recorded, as positions in [`Self::sources`].
-    pub fn chosen(&self) -> impl Iterator<Item = usize> + '_ {
-        self.sources.iter().enumerate().filter(|(_, on)| **on).map(|(source, _)| source)
-    }
-}
-
-/// What a channel without a name is called.
-fn number(channel: usize, channels: usize) -> String {
-    match (channels, channel) {
-        (2, 0) => "L".into(),
-        (2, 1) => "R".into(),
-        _ => (channel + 1).to_string(),
-    }
-}
-
-/// How the take of now, or the last one, is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TakeLight {
-    #[default]
-    Green,
-    /// The buffer was stretched; nothing is missing.
-    Yellow,
-    /// Frames are lost, or the take ended in an error.
-    Red,
-}
-
-/// A stem that is recorded.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct StemView {
-    pub name: String,
-    /// The largest magnitude since the last view; full scale is 1. What was no number is none here.
-    pub peak: f32,
-    /// Samples beyond full scale in the take.
-    pub overs: u64,
-}
-
-/// What the recorder tells, once a frame of the window.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TakeView {
-    pub setup: TakeSetup,
-    /// Of each source.
-    pub channels: usize,
-    /// What is recorded, and what it is called, is chosen elsewhere: channel by channel of a device, which has no transport.
-    pub by_strip: bool,
-    /// A recorder is wanted.
-    pub armed: bool,
-    /// There is one.
-    pub ready: bool,
-    pub recording: bool,
-    /// From here on of the take of now, or of the last one.
-    pub light: TakeLight,
-    pub seconds: f64,
-    pub lost_frames: u64,
-    /// Times that the buffer was stretched.
-    pub stretched: u64,
-    pub markers: usize,
-    pub disk_seconds_left: Option<f64>,
-    pub folder: Option<PathBuf>,
-    /// One line.
-    pub error: Option<String>,
-    /// Source after source, each with all its channels; nothing without a recorder.
-    pub stems: Vec<StemView>,
-}
 
 impl TakeView {
     /// Takes in peaks that were seen earlier and not shown.
@@ -169,16 +38,6 @@ impl TakeView {
         let told = |view: &Self| Self { disk_seconds_left: None, ..view.clone() };
         told(self) == told(shown) && self.disk_seconds_left.map(long) == shown.disk_seconds_left.map(long)
     }
-}
-
-/// What the user wants.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TakeAction {
-    Arm(bool),
-    Record(bool),
-    /// A marker, now.
-    Mark,
-    Setup(TakeSetup),
 }
 
 /// A text that can be typed.
@@ -402,7 +261,7 @@ impl TakePanel {
 
     /// Number, name, and a meter for each source that is recorded.
     fn channel(&mut self, ui: &mut Ui, row: Rect, channel: usize, view: &TakeView, setup: &mut TakeSetup, enabled: bool) {
-        let number = number(channel, view.channels);
+        let number = TakeSetup::number(channel, view.channels);
         let at = pos2(row.left() + NUMBER_WIDTH / 2.0, row.center().y);
         ui.painter().text(at, Align2::CENTER_CENTER, &number, theme::font(12.0), theme::MUTED);
         let field = row.with_min_x(row.left() + NUMBER_WIDTH).with_max_x(row.left() + NUMBER_WIDTH + NAME_WIDTH);

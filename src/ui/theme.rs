@@ -8,7 +8,7 @@ use egui::{
     pos2,
 };
 
-use super::Slot;
+use crate::view::Slot;
 
 pub(super) const BACKGROUND: Color32 = Color32::from_rgb(0x13, 0x15, 0x18);
 pub(super) const CARD: Color32 = Color32::from_rgb(0x1c, 0x1f, 0x24);

@@ -433,7 +433,7 @@ fn whatever_is_set_and_comes_in_what_leaves_is_finite_and_never_subnormal() {
 fn a_state_of_before_a_parameter_was_there_leaves_it_at_its_default() {
     // What came behind the first release.
     let newer: Vec<&str> =
-        include_str!("../../src/plugin/parameter_ids.txt").lines().skip_while(|id| *id != "record").skip(1).collect();
+        include_str!("../../src/instance/parameter_ids.txt").lines().skip_while(|id| *id != "record").skip(1).collect();
     assert!(newer.contains(&"a_neural_dc_blocker"));
     let mut one = load();
     one.set_text("A Neural model Input", "3").unwrap();

@@ -10,6 +10,7 @@ mod model;
 #[cfg(target_os = "linux")]
 mod panels;
 mod record;
+mod states;
 #[cfg(feature = "cli")]
 mod vst3;
 mod vst3_ours;

@@ -6,25 +6,25 @@ use egui::{Pos2, Rect, UiBuilder, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use isotherm::algorithm::REGISTRY;
-use isotherm::plugin::Rack;
+use isotherm::instance::Instance;
 use isotherm::ui::{Editor, SIZE};
 
 /// A new instance's panels.
-pub struct Panels(Harness<'static, (Editor, Rack)>);
+pub struct Panels(Harness<'static, (Editor, Instance)>);
 
 impl Default for Panels {
     fn default() -> Self {
         let size = vec2(SIZE.0 as f32, SIZE.1 as f32);
         let harness = Harness::builder().with_size(size).build_ui_state(
-            move |ui, (editor, rack): &mut (Editor, Rack)| {
+            move |ui, (editor, instance): &mut (Editor, Instance)| {
                 // The harness keeps a margin, which a window does not have.
                 let whole = Rect::from_min_size(Pos2::ZERO, size);
                 let mut ui = ui.new_child(UiBuilder::new().max_rect(whole));
                 ui.set_clip_rect(whole);
-                let snapshot = rack.snapshot();
-                rack.with_controls(&|_| {}, |controls| editor.show(&mut ui, controls, &snapshot));
+                let snapshot = instance.snapshot();
+                instance.with_controls(&|_| {}, |controls| editor.show(&mut ui, controls, &snapshot));
             },
-            (Editor::new(REGISTRY), Rack::default()),
+            (Editor::new(REGISTRY), Instance::default()),
         );
         let mut panels = Self(harness);
         panels.0.run();

@@ -259,6 +259,33 @@ fn automation_is_exact_whatever_a_host_echoes_beside_the_blocks() {
     assert!(differs.is_none(), "from block {differs:?}");
 }
 
+/// What an instance tells its host from the audio thread goes through a thread that all instances share, and may be on its way when
+/// the host removes the instance.
+#[test]
+fn an_instance_that_is_removed_while_it_tells_the_host_something_takes_no_other_along() {
+    /// Of the standard: `kLatencyChanged`.
+    const LATENCY_CHANGED: i32 = 1 << 3;
+    let mut stays = active(Passes::Everything);
+    for _ in 0..100 {
+        let mut goes = active(Passes::Everything);
+        let all = |value: f64| goes.parameters().iter().map(move |p| Point { frame: 0, id: p.id, value }).collect::<Vec<_>>();
+        let points = [all(0.3), all(0.7)].concat();
+        goes.process(&sound(), &points);
+        drop(goes);
+    }
+    // The one that stays is still heard.
+    let quality = stays.id("A Saturator Oversampling");
+    let begin = Instant::now();
+    for turn in 0.. {
+        stays.process(&sound(), &[Point { frame: 0, id: quality, value: f64::from(turn / 50 % 2) }]);
+        if stays.take_restarts().iter().any(|flags| flags & LATENCY_CHANGED != 0) {
+            return;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20), "the host is told no more");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// The framework's own part, with a parameter of two fields as the framework has it.
 #[allow(dead_code)]
 #[path = "../../vendor/nice-plug/src/wrapper/vst3/param_values.rs"]

@@ -4,8 +4,8 @@ mod contract;
 mod doubles;
 mod effect;
 mod golden;
-#[cfg(feature = "plugin")]
-mod rack;
+#[cfg(feature = "instance")]
+mod instance;
 mod realtime;
 mod render;
 

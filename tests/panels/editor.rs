@@ -16,9 +16,10 @@ use egui::{Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, Rect, TouchP
 use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
 use isotherm::dsp::{Algorithm, Change, Kind, Parameter, PrepareError, Processor, Scale, Settings, Spec, Unit};
-use isotherm::ui::{
-    BlindView, Control, Controls, Editor, FolderView, Level, MIN_SIZE, ModelFacts, ModelView, SIZE, Slot, Snapshot, TakeAction,
-    TwinStage, TwinView, TwinWish,
+use isotherm::ui::{Editor, MIN_SIZE, SIZE};
+use isotherm::view::{
+    BlindView, Control, Controls, FolderView, Level, ModelFacts, ModelView, Slot, Snapshot, TakeAction, TwinStage, TwinView,
+    TwinWish,
 };
 
 const fn number(id: &'static str, name: &'static str, min: f32, max: f32, default: f32, unit: Unit) -> Parameter {

@@ -8,9 +8,9 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use isotherm::dsp::{Algorithm, PrepareError, Processor, Settings, Spec};
 use isotherm::ui::{
-    BlindView, Control, Controls, DeviceSetup, DeviceStage, DeviceView, LeftView, Level, LogLine, PROGRAM_SIZE, Program,
-    ProgramAction, ProgramView, Slot, Snapshot, StripView, TakeAction, TakeView, TwinView, TwinWish,
+    DeviceSetup, DeviceStage, DeviceView, LeftView, LogLine, PROGRAM_SIZE, Program, ProgramAction, ProgramView, StripView,
 };
+use isotherm::view::{BlindView, Control, Controls, Level, Slot, Snapshot, TakeAction, TakeView, TwinView, TwinWish};
 
 /// The panels make no sound.
 fn prepare(_: Spec, _: &Settings) -> Result<Box<dyn Processor>, PrepareError> {

@@ -3,7 +3,8 @@
 use egui::{Key, Modifiers, Rect, pos2, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
-use isotherm::ui::{StemView, TakeAction, TakeLight, TakePanel, TakeSetup, TakeStart, TakeView};
+use isotherm::ui::TakePanel;
+use isotherm::view::{StemView, TakeAction, TakeLight, TakeSetup, TakeStart, TakeView};
 
 #[derive(Default)]
 struct State {

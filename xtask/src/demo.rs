@@ -14,9 +14,12 @@ use crate::{Outcome, root, shown, tools, unknown};
 const MODEL: &str = "assets/models/saturator-24db-lstm16.nam";
 
 /// Seconds of one core that a step takes, measured on a virtualised Xeon.
-const PLUGIN_SECONDS: f64 = 300.0;
-const TOOLS_SECONDS: f64 = 100.0;
-const PLAY_SECONDS: f64 = 30.0;
+const PLUGIN_SECONDS: f64 = 320.0;
+const TOOLS_SECONDS: f64 = 15.0;
+const PLAY_SECONDS: f64 = 10.0;
+
+/// Cores that a build keeps busy: with more of them, it waits for its largest packages.
+const MOST_CORES: usize = 6;
 
 struct Options {
     input: Option<PathBuf>,
@@ -62,13 +65,9 @@ fn compiling(seconds: f64, was_built: bool) -> String {
         return "seconds, as it was built before; more if much has changed".into();
     }
     let cores_text = if cores == 1 { "one core".into() } else { format!("{cores} cores") };
-    // From some number of cores on, more of them wait for the largest packages.
     let time = duration(seconds / cores.min(MOST_CORES) as f64);
     format!("about {time} the first time on {cores_text}, seconds from then on")
 }
-
-/// Cores that a build keeps busy.
-const MOST_CORES: usize = 6;
 
 /// Rounded for people.
 fn duration(seconds: f64) -> String {

@@ -9,7 +9,7 @@ use crate::app::settings::Strip;
 use crate::device::{self, Capture, Feed, Granted, Host, Insert, Monitor, Session, Sides, State, Wish};
 use crate::dsp::{Block, Spec};
 use crate::graph::Meter;
-use crate::plugin::Voice;
+use crate::instance::Voice;
 use crate::ui::DeviceSetup;
 
 /// What happens again and again is told this often.
@@ -92,7 +92,7 @@ impl Worker {
         let meter = Meter::new(channels);
         let (capture, feed) = Capture::fed(&meter, &granted);
         let spec = Spec { sample_rate: granted.sample_rate as f32, channels: 2, max_frames: granted.period_frames };
-        let voice = self.rack.voice(spec).ok_or_else(|| format!("no slots for {granted}"))?;
+        let voice = self.instance.voice(spec).ok_or_else(|| format!("no slots for {granted}"))?;
         // Names and arms are a device's.
         let device = format!("{} {}", host.id(), device);
         if self.kept.strips_of != device {

@@ -2,10 +2,10 @@
 
 use super::Worker;
 use crate::app::take::{Finished, Given};
-use crate::plugin::take_folder;
+use crate::instance::takes;
 use crate::record::Channel;
 use crate::source::stem_names;
-use crate::ui::TakeAction;
+use crate::view::TakeAction;
 
 /// A take is warned of the disk when there is room for so many seconds.
 const LOW_SECONDS: [f64; 3] = [1800.0, 600.0, 120.0];
@@ -101,7 +101,7 @@ impl Worker {
             self.lost.push(format!("no take: {error}"));
         }
         self.ended(seen.ended);
-        lines.extend(self.leftovers.attend(&take_folder(&self.kept.takes), self.deck.is_recording()));
+        lines.extend(self.leftovers.attend(&takes::folder(&self.kept.takes), self.deck.is_recording()));
         let left = self.deck.seconds_left().filter(|_| self.deck.is_recording());
         while let Some(seconds) = left.filter(|left| LOW_SECONDS.get(self.low).is_some_and(|low| left < low)) {
             lines.retain(|(line, _)| !line.starts_with("the disk"));

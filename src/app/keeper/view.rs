@@ -2,7 +2,8 @@
 
 use super::{Worker, lock};
 use crate::device::{Host, State};
-use crate::ui::{DeviceStage, DeviceView, Level, ProgramView, StripView};
+use crate::ui::{DeviceStage, DeviceView, ProgramView, StripView};
+use crate::view::Level;
 
 /// What can be chosen; a device may have others, which are typed on the command line.
 const RATES: [u32; 4] = [44_100, 48_000, 88_200, 96_000];
@@ -19,7 +20,7 @@ impl Worker {
         };
         let counts = live.map(|live| live.session.counts()).unwrap_or_default();
         let monitor_seconds = live.filter(|live| live.granted.outputs > 0 || self.kept.device.outputs.is_some()).map(|live| {
-            let frames = live.granted.heard_after_frames() + self.rack.latency_frames();
+            let frames = live.granted.heard_after_frames() + self.instance.latency_frames();
             frames as f64 / f64::from(live.granted.sample_rate)
         });
         DeviceView {

@@ -50,7 +50,7 @@ fn the_takes_panel_stands_in_the_place_of_the_cards_and_its_actions_reach_the_ow
     assert_apart(&reachable(&harness));
     click(&mut harness, "Arm");
     click(&mut harness, "Record Output");
-    let mut setup = isotherm::ui::TakeSetup::default();
+    let mut setup = isotherm::view::TakeSetup::default();
     setup.sources[3] = true;
     assert_eq!(did(&mut harness), [Did::Take(TakeAction::Arm(true)), Did::Take(TakeAction::Setup(setup))]);
     click(&mut harness, "Takes");

@@ -65,6 +65,10 @@ where
     #[must_use]
     fn schedule_background(&self, task: T) -> bool;
 
+    /// Waits for the background task of this instance that runs, and lets no other one run. Called when the host lets go of
+    /// the instance.
+    fn close(&self);
+
     /// Whether the calling thread is the event loop's main thread. This is usually the thread the
     /// event loop instance was initialized on.
     fn is_main_thread(&self) -> bool;

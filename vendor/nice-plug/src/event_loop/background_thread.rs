@@ -20,6 +20,9 @@ pub(crate) struct BackgroundThread<T, E> {
     /// worker thread whenever a task needs to be executed. This allows multiple plugin instances to
     /// share the same worker thread.
     executor: Weak<E>,
+    /// Whether tasks of this instance still run. Held while one does, so that [`close()`][Self::close()] returns
+    /// when the worker thread has let go of the executor.
+    open: Arc<Mutex<bool>>,
     /// A thread that act as our worker thread. When [`schedule()`][Self::schedule()] is called,
     /// this thread will be woken up to execute the task on the executor. When the last worker
     /// thread handle gets dropped the thread is shut down.
@@ -39,7 +42,7 @@ enum Message<T, E> {
     /// A new task for the event loop to execute along with the executor that should execute the
     /// task. A reference to the executor is sent alongside because multiple plugin instances may
     /// share the same background thread.
-    Task((T, Weak<E>)),
+    Task((T, Weak<E>, Arc<Mutex<bool>>)),
     /// Shut down the worker thread. Send when the last reference to the thread is dropped.
     Shutdown,
 }
@@ -52,6 +55,7 @@ where
     pub fn get_or_create(executor: Weak<E>) -> Self {
         Self {
             executor,
+            open: Arc::new(Mutex::new(true)),
             // The same worker thread can be shared by multiple instances. Lifecycle management
             // happens through reference counting.
             worker_thread: get_or_create_worker_thread(),
@@ -64,9 +68,16 @@ where
         permit_alloc(|| {
             self.worker_thread
                 .tasks_sender
-                .try_send(Message::Task((task, self.executor.clone())))
+                .try_send(Message::Task((task, self.executor.clone(), self.open.clone())))
                 .is_ok()
         })
+    }
+
+    /// Waits for the task of this instance that runs, and lets no other one run: behind this the worker thread does not
+    /// touch the executor any more, so the executor is freed on the thread that lets go of it last, and not on the
+    /// worker thread, whose code may be unloaded right after.
+    pub fn close(&self) {
+        *self.open.lock() = false;
     }
 }
 
@@ -95,15 +106,14 @@ impl<T: Send + 'static, E: MainThreadExecutor<T> + 'static> WorkerThread<T, E> {
 impl<T, E> Drop for WorkerThread<T, E> {
     fn drop(&mut self) {
         // The thread is shut down and joined when the handle is dropped
-        self.tasks_sender
-            .send(Message::Shutdown)
-            .expect("Failed while sending worker thread shutdown request");
-        self.join_handle
-            .take()
-            // Only possible if the WorkerThread got dropped twice, somehow?
-            .expect("Missing Worker thread JoinHandle")
-            .join()
-            .expect("Worker thread panicked");
+        // This runs while a host lets go of a plug-in, where a panic would end the host: a thread that is gone already
+        // needs no request, and a panic on it has been reported.
+        let _ = self.tasks_sender.send(Message::Shutdown);
+        if let Some(handle) = self.join_handle.take()
+            && handle.thread().id() != thread::current().id()
+        {
+            let _ = handle.join();
+        }
     }
 }
 
@@ -145,16 +155,13 @@ where
 {
     loop {
         match tasks_receiver.recv() {
-            Ok(Message::Task((task, executor))) => match executor.upgrade() {
-                Some(e) => e.execute(task, true),
-                None => {
-                    nice_trace!(
-                        "Received a new task but the executor is no longer alive, shutting down \
-                         worker"
-                    );
-                    return;
+            // Other instances share this thread, so it goes on where one of them is gone.
+            Ok(Message::Task((task, executor, open))) => {
+                let open = open.lock();
+                if let Some(e) = executor.upgrade().filter(|_| *open) {
+                    e.execute(task, true);
                 }
-            },
+            }
             Ok(Message::Shutdown) => return,
             Err(err) => {
                 nice_trace!(

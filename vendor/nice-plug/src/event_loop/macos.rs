@@ -115,6 +115,10 @@ where
         self.background_thread.schedule(task)
     }
 
+    fn close(&self) {
+        self.background_thread.close();
+    }
+
     fn is_main_thread(&self) -> bool {
         unsafe { msg_send![class!(NSThread), isMainThread] }
     }

@@ -177,6 +177,10 @@ where
         self.background_thread.schedule(task)
     }
 
+    fn close(&self) {
+        self.background_thread.close();
+    }
+
     fn is_main_thread(&self) -> bool {
         // FIXME: `thread::current()` may allocate the first time it's called, is there a safe
         //        non-allocating version of this without using huge OS-specific libraries?

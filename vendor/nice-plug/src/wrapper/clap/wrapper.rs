@@ -379,6 +379,12 @@ impl<P: ClapPlugin> EventLoop<Task<P>, Wrapper<P>> for Wrapper<P> {
             .schedule(task)
     }
 
+    fn close(&self) {
+        if let Some(background_thread) = self.background_thread.borrow().as_ref() {
+            background_thread.close();
+        }
+    }
+
     fn is_main_thread(&self) -> bool {
         // If the host supports the thread check interface then we'll use that, otherwise we'll
         // check if this is the same thread as the one that created the plugin instance.
@@ -1716,6 +1722,7 @@ impl<P: ClapPlugin> Wrapper<P> {
     unsafe extern "C" fn destroy(plugin: *const clap_plugin) {
         assert!(!plugin.is_null() && unsafe { !(*plugin).plugin_data.is_null() });
         let this = unsafe { Arc::from_raw((*plugin).plugin_data as *mut Self) };
+        this.close();
         crate::nice_debug_assert_eq!(Arc::strong_count(&this), 1);
 
         drop(this);

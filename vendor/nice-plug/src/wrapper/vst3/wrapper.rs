@@ -45,6 +45,7 @@ use super::note_expressions;
 use super::param_values::Source;
 use super::util::{VST3_MIDI_CCS, VST3_MIDI_NUM_PARAMS, VST3_MIDI_PARAMS_START, u16strlcpy};
 use super::util::{VST3_MIDI_CHANNELS, VST3_MIDI_PARAMS_END};
+use crate::event_loop::EventLoop;
 use crate::util::permit_alloc;
 use crate::wrapper::state;
 use crate::wrapper::util::buffer_management::{BufferManager, ChannelPointers};
@@ -105,6 +106,9 @@ impl<P: Vst3Plugin> Default for Wrapper<P> {
 
 impl<P: Vst3Plugin> Drop for Wrapper<P> {
     fn drop(&mut self) {
+        if let Some(event_loop) = self.inner.event_loop.borrow().as_ref() {
+            event_loop.close();
+        }
         crate::nice_debug_assert_eq!(Arc::strong_count(&self.inner), 1);
     }
 }

@@ -1,14 +1,17 @@
 //! In a host in this process, over the plug-in's own entry: the editor's button is pressed where its window would.
 
 use std::cell::Cell;
-use std::sync::Weak;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use isotherm_host::{Plugin, nice_state};
 
-use super::*;
-use crate::algorithm::find;
 use crate::audio::generate;
+use crate::instance::Shared;
+use crate::instance::twin::{BUSY, GOOD_ESR, threads};
+use crate::train::{Design, Limit, Plan};
+use crate::view::TwinStage;
 
 thread_local! {
     /// What the instance that this thread made last shares.
@@ -181,39 +184,6 @@ fn no_twin_is_trained_of_a_model_or_without_a_rate() {
     let silent = unsafe { Plugin::linked((&raw const crate::plugin::clap_entry).cast()) }.unwrap();
     assert!(start(&LAST.take(), 1).unwrap_err().contains("no sample rate"));
     drop(silent);
-}
-
-#[test]
-fn a_name_tells_what_a_was_set_to_and_a_note_what_is_chance() {
-    let design = Design::parse("lstm-16").unwrap();
-    let saturator = Settings::new(find("saturator").unwrap());
-    assert_eq!(name(&saturator, &design), "Saturator twin, lstm-16");
-    assert_eq!(name(&saturator.with("drive", 24.0), &design), "Saturator (Drive 24.00 dB) twin, lstm-16");
-    assert_eq!(note(&saturator), "");
-    // A host gives values back as the nearest of 24 bits along the travel.
-    for row in crate::algorithm::REGISTRY.iter().filter(|row| !row.model) {
-        let mut settings = Settings::new(row);
-        for (index, parameter) in row.parameters.iter().enumerate() {
-            if let crate::dsp::Kind::Float { default, .. } = parameter.kind {
-                let back = default * (1.0 - 4.0 * f32::EPSILON);
-                assert!(default == 0.0 || back != default);
-                settings.set(index, back);
-            }
-        }
-        assert_eq!(name(&settings, &design), format!("{} twin, lstm-16", row.name));
-        assert_eq!(note(&settings), "");
-    }
-    let crusher = Settings::new(find("bitcrusher").unwrap()).with("dither", 1.0).with("jitter", 10.0);
-    assert_eq!(note(&crusher), "chance in Dither and Jitter: the twin learns the rest");
-}
-
-#[test]
-fn a_saved_twin_replaces_no_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let place = folder.path().join("new");
-    let paths = [1u8, 2].map(|byte| write(&place, "a/b twin", &[byte]).unwrap());
-    assert_eq!(paths.clone().map(|p| p.file_name().unwrap().to_owned()), ["a_b twin.nam", "a_b twin 2.nam"]);
-    assert_eq!(paths.map(|p| fs::read(p).unwrap()), [[1], [2]]);
 }
 
 /// Blocks of 128 frames as a host plays them, with and without a training beside, in turn.

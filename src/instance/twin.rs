@@ -1,6 +1,6 @@
 //! The training of slot A's twin: a thread of its own beside the sound, of the lowest priority.
 //!
-//! The thread is ours and joined where the workshop is: when the host removes the instance, and never by itself.
+//! The thread is ours and joined where the builder thread is: when the host removes the instance, and never by itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -10,15 +10,14 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 use std::{fs, io};
 
-use nice_plug::prelude::nice_error;
-
 use super::Shared;
-use super::models::Wish;
+use super::models::ModelRequest;
+use super::parameters::BLIND;
 use crate::dsp::Settings;
 use crate::effect::Effect;
 use crate::neural::Model;
 use crate::train::{Design, Limit, Plan, Twin, TwinError, twin};
-use crate::ui::{TWIN_SIZES, TwinStage, TwinView};
+use crate::view::{TWIN_SIZES, TwinStage, TwinView};
 
 /// A twin is put into slot B by itself up to this error to signal: -20 dB, of which neural-amp-modeler's trainer says "great".
 pub const GOOD_ESR: f64 = 0.01;
@@ -30,7 +29,7 @@ const TOLD: usize = 3;
 const CHANCE: [&str; 2] = ["dither", "jitter"];
 
 /// Whether an instance of this process trains.
-static BUSY: AtomicBool = AtomicBool::new(false);
+pub(crate) static BUSY: AtomicBool = AtomicBool::new(false);
 
 /// The right to train.
 struct Turn;
@@ -50,19 +49,19 @@ impl Drop for Turn {
 /// Of one instance. The audio thread never touches it.
 #[derive(Default)]
 pub struct Training {
-    desk: Mutex<Desk>,
+    status: Mutex<Status>,
     stop: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Default)]
-struct Desk {
+struct Status {
     view: TwinView,
     /// What [`TwinStage::Done`] is about.
     model: Option<Arc<Model>>,
 }
 
-impl Desk {
+impl Status {
     /// Whether an earlier twin still is to be seated does not change.
     fn show(&mut self, stage: TwinStage, model: Option<Arc<Model>>) {
         self.view.stage = stage;
@@ -71,15 +70,15 @@ impl Desk {
 }
 
 impl Training {
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What was asked for; [`Shared::twin_view`] tells what came of it. [control thread]
     #[cfg(test)]
     #[must_use]
     pub fn view(&self) -> TwinView {
-        self.desk().view.clone()
+        self.status().view.clone()
     }
 
     /// Calls the training off; does not wait. [control thread]
@@ -99,22 +98,23 @@ impl Training {
 
     /// Forgets the result. [control thread]
     pub fn dismiss(&self) {
-        let mut desk = self.desk();
-        if !matches!(desk.view.stage, TwinStage::Training { .. }) {
-            desk.view.stage = TwinStage::Idle;
-            desk.model = None;
+        let mut status = self.status();
+        if !matches!(status.view.stage, TwinStage::Training { .. }) {
+            status.view.stage = TwinStage::Idle;
+            status.model = None;
         }
     }
 
     /// Slot B plays the twin. [control thread]
     pub fn seated(&self) {
-        self.desk().view.arrived = false;
+        self.status().view.arrived = false;
     }
 
     /// Writes the result to a file of its own in a folder. [control thread]
     pub fn save(&self, folder: &Path) {
-        let mut desk = self.desk();
-        let Desk { view: TwinView { stage: TwinStage::Done { name, saved, error, .. }, .. }, model: Some(model) } = &mut *desk
+        let mut status = self.status();
+        let Status { view: TwinView { stage: TwinStage::Done { name, saved, error, .. }, .. }, model: Some(model) } =
+            &mut *status
         else {
             return;
         };
@@ -125,7 +125,7 @@ impl Training {
     }
 
     fn stage(&self, stage: TwinStage) {
-        self.desk().view.stage = stage;
+        self.status().view.stage = stage;
     }
 }
 
@@ -194,14 +194,14 @@ fn lower_priority() -> Result<(), thread_priority::Error> {
 }
 
 /// One core stays free for the sound; elsewhere than on Linux, threads that a thread starts do not inherit its priority.
-fn threads() -> usize {
+pub(crate) fn threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     if cfg!(target_os = "linux") { cores.saturating_sub(1).clamp(1, 2) } else { 1 }
 }
 
 impl Shared {
     /// Begins to train the twin of slot A as it is set now; the view tells why if it cannot. [control thread]
-    pub(super) fn train_twin(self: &Arc<Self>, size: usize) {
+    pub(crate) fn train_twin(self: &Arc<Self>, size: usize) {
         let Some(chosen) = TWIN_SIZES.get(size) else { return };
         let plan = Design::parse(chosen.network).map(|mut design| {
             // DC blockers remember long.
@@ -217,7 +217,7 @@ impl Shared {
     }
 
     /// Nothing happens while this instance trains.
-    fn train_twin_by(self: &Arc<Self>, plan: Plan, size: usize) -> Result<(), String> {
+    pub(crate) fn train_twin_by(self: &Arc<Self>, plan: Plan, size: usize) -> Result<(), String> {
         let mut thread = self.training.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if self.gone.load(Ordering::Acquire) || thread.as_ref().is_some_and(|t| !t.is_finished()) {
             return Ok(());
@@ -234,7 +234,7 @@ impl Shared {
         let (name, note) = (name(&settings, &plan.design), note(&settings));
         self.training.stop.store(false, Ordering::Release);
         let stage = TwinStage::Training { name: name.clone(), note: note.clone(), done: 0.0, left_seconds: None, esr: None };
-        self.training.desk().show(stage, None);
+        self.training.status().show(stage, None);
         if let Some(last) = thread.take() {
             let _ = last.join();
         }
@@ -242,7 +242,7 @@ impl Shared {
         let work = move || {
             let _turn = turn;
             if let Err(error) = lower_priority() {
-                nice_error!("the training's thread keeps its priority: {error:?}");
+                tracing::error!("the training's thread keeps its priority: {error:?}");
             }
             let found =
                 catch_unwind(AssertUnwindSafe(|| shared.follow_training(&settings.into(), sample_rate, plan, &name, &note)));
@@ -289,19 +289,19 @@ impl Shared {
     fn finish_training(&self, twin: Twin, name: String, note: String, size: usize) {
         let esr = twin.found.esr;
         let stage = TwinStage::Done { name, note, esr, size, placed: false, saved: None, error: None };
-        self.training.desk().show(stage, Some(twin.model));
+        self.training.status().show(stage, Some(twin.model));
         // A blind comparison is about what both slots had when it began.
-        let compares = self.bank.blind.value() && !self.blind.is_revealed();
+        let compares = self.parameters.is_on(BLIND) && !self.blind.is_revealed();
         if esr <= GOOD_ESR && !compares {
             self.use_twin();
         }
     }
 
     /// For the editor: in slot B is only what slot B plays, whoever has set it to what. [control thread]
-    pub(super) fn twin_view(&self) -> TwinView {
-        let desk = self.training.desk();
-        let (mut view, id) = (desk.view.clone(), desk.model.as_ref().map(|model| model.id()));
-        drop(desk);
+    pub(crate) fn twin_view(&self) -> TwinView {
+        let status = self.training.status();
+        let (mut view, id) = (status.view.clone(), status.model.as_ref().map(|model| model.id()));
+        drop(status);
         let slot = &self.models[1];
         let is_there = id.is_some() && slot.id() == id;
         view.coming = view.arrived && (is_there || slot.view().loading);
@@ -313,16 +313,16 @@ impl Shared {
     }
 
     /// Slot B gets the result; the editor seats it. [control thread or training thread]
-    pub(super) fn use_twin(&self) {
-        let mut desk = self.training.desk();
-        let Desk { view: TwinView { stage: TwinStage::Done { placed, .. }, arrived, .. }, model: Some(model) } = &mut *desk
+    pub(crate) fn use_twin(&self) {
+        let mut status = self.training.status();
+        let Status { view: TwinView { stage: TwinStage::Done { placed, .. }, arrived, .. }, model: Some(model) } = &mut *status
         else {
             return;
         };
         (*placed, *arrived) = (true, true);
         let model = model.clone();
-        drop(desk);
-        self.ask_model(1, Wish::Take(model));
+        drop(status);
+        self.ask_model(1, ModelRequest::Take(model));
     }
 }
 
@@ -332,4 +332,40 @@ pub fn neutral() -> Settings {
 }
 
 #[cfg(test)]
-pub mod tests;
+mod tests {
+    use super::*;
+    use crate::algorithm::{REGISTRY, find};
+
+    #[test]
+    fn a_name_tells_what_a_was_set_to_and_a_note_what_is_chance() {
+        let design = Design::parse("lstm-16").unwrap();
+        let saturator = Settings::new(find("saturator").unwrap());
+        assert_eq!(name(&saturator, &design), "Saturator twin, lstm-16");
+        assert_eq!(name(&saturator.with("drive", 24.0), &design), "Saturator (Drive 24.00 dB) twin, lstm-16");
+        assert_eq!(note(&saturator), "");
+        // A host gives values back as the nearest of 24 bits along the travel.
+        for row in REGISTRY.iter().filter(|row| !row.model) {
+            let mut settings = Settings::new(row);
+            for (index, parameter) in row.parameters.iter().enumerate() {
+                if let crate::dsp::Kind::Float { default, .. } = parameter.kind {
+                    let back = default * (1.0 - 4.0 * f32::EPSILON);
+                    assert!(default == 0.0 || back != default);
+                    settings.set(index, back);
+                }
+            }
+            assert_eq!(name(&settings, &design), format!("{} twin, lstm-16", row.name));
+            assert_eq!(note(&settings), "");
+        }
+        let crusher = Settings::new(find("bitcrusher").unwrap()).with("dither", 1.0).with("jitter", 10.0);
+        assert_eq!(note(&crusher), "chance in Dither and Jitter: the twin learns the rest");
+    }
+
+    #[test]
+    fn a_saved_twin_replaces_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("new");
+        let paths = [1u8, 2].map(|byte| write(&place, "a/b twin", &[byte]).unwrap());
+        assert_eq!(paths.clone().map(|p| p.file_name().unwrap().to_owned()), ["a_b twin.nam", "a_b twin 2.nam"]);
+        assert_eq!(paths.map(|p| fs::read(p).unwrap()), [[1], [2]]);
+    }
+}

@@ -1,6 +1,6 @@
 //! Takes: the stems of input, slot A, slot B and output of one performance, aligned to the sample.
 //!
-//! The workshop thread opens and closes a recorder as it is set; the audio thread gets the recorder's writer through a ring, gives it
+//! The builder thread opens and closes a recorder as it is set; the audio thread gets the recorder's writer through a ring, gives it
 //! what passes the taps, and sends it back to be freed.
 
 use std::path::PathBuf;
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use super::workshop::{Orders, RECORD};
+use super::builder::{Requests, jobs};
 use crate::dsp::{self, Spec};
 use crate::graph::Taps;
 use crate::record::{self, Block, Channel, Health, Light, Phase, Recorder, Settings, Stop, Writer};
 use crate::slots::Slots;
-use crate::ui::{StemView, TakeLight, TakeSetup, TakeStart, TakeView};
+use crate::view::{StemView, TakeLight, TakeSetup, TakeStart, TakeView};
 
 /// Writers that can be under way in each direction.
 const UNDER_WAY: usize = 16;
@@ -63,20 +63,20 @@ pub struct Rolling<'a> {
 }
 
 impl Deck {
-    /// Takes what the workshop sent; starts or stops before the next frame. A host that waits (`offline`) gets a recorder before it, and
+    /// Takes what the builder thread sent; starts or stops before the next frame. A host that waits (`offline`) gets a recorder before it, and
     /// loses nothing. [audio thread]
-    pub fn follow(&mut self, takes: &Takes, orders: &Orders, armed: bool, record: bool, playing: bool, offline: bool) {
-        self.take_over(orders);
+    pub fn follow(&mut self, takes: &Takes, requests: &Requests, armed: bool, record: bool, playing: bool, offline: bool) {
+        self.take_over(requests);
         if armed != self.asked {
             self.asked = armed;
-            let ticket = takes.ask(orders);
+            let ticket = takes.ask(requests);
             if offline && armed {
                 // Nobody listens: the recorder is there from this frame on.
                 let start = Instant::now();
                 while !takes.is_done(ticket) && start.elapsed() < OFFLINE_PATIENCE {
                     std::thread::sleep(Duration::from_millis(1));
                 }
-                self.take_over(orders);
+                self.take_over(requests);
             }
         }
         let Some(input) = &mut self.input else { return };
@@ -88,7 +88,7 @@ impl Deck {
         }
     }
 
-    fn take_over(&mut self, orders: &Orders) {
+    fn take_over(&mut self, requests: &Requests) {
         // What was used goes back; without room for it nothing new is taken.
         while self.spent.slots() > 0
             && let Ok(next) = self.incoming.pop()
@@ -101,7 +101,7 @@ impl Deck {
                 std::mem::forget(old);
             }
             // What was sent back is freed there.
-            orders.ask(RECORD);
+            requests.ask(jobs::RECORD);
         }
     }
 
@@ -217,7 +217,7 @@ struct Open {
     peaks: Arc<[AtomicU32]>,
 }
 
-struct Desk {
+struct Status {
     setup: TakeSetup,
     /// The state's field.
     stored: Arc<str>,
@@ -232,7 +232,7 @@ struct Desk {
 /// What the other threads know of takes.
 pub struct Takes {
     /// Held only to copy and to move; the audio thread never touches it.
-    desk: Mutex<Desk>,
+    status: Mutex<Status>,
     /// Numbers of the requests: the last one, and the last one that is done.
     asked: AtomicU32,
     done: AtomicU32,
@@ -245,19 +245,19 @@ impl Takes {
         let (spent, back) = RingBuffer::new(UNDER_WAY);
         let setup = TakeSetup::default();
         let stored = pack(&setup);
-        let desk = Desk { setup, stored, to_audio, spent: back, open: None, last: Health::default(), error: None };
-        let takes = Self { desk: Mutex::new(desk), asked: AtomicU32::new(0), done: AtomicU32::new(0) };
+        let status = Status { setup, stored, to_audio, spent: back, open: None, last: Health::default(), error: None };
+        let takes = Self { status: Mutex::new(status), asked: AtomicU32::new(0), done: AtomicU32::new(0) };
         (takes, Deck { incoming, spent, input: None, running: false, asked: false })
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the workshop for what is set now. [audio thread]
-    fn ask(&self, orders: &Orders) -> u32 {
+    /// Asks the builder thread for what is set now. [audio thread]
+    fn ask(&self, requests: &Requests) -> u32 {
         let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
-        orders.ask(RECORD);
+        requests.ask(jobs::RECORD);
         ticket
     }
 
@@ -265,24 +265,24 @@ impl Takes {
         self.done.load(Ordering::Acquire).wrapping_sub(ticket).cast_signed() >= 0
     }
 
-    /// Opens, closes or leaves the recorder. One at a time does it. [workshop thread, or a control thread before there is sound]
+    /// Opens, closes or leaves the recorder. One at a time does it. [builder thread, or a control thread before there is sound]
     pub fn work(&self, spec: Option<Spec>, armed: bool) {
         let ticket = self.asked.load(Ordering::Acquire);
-        let mut desk = self.desk();
-        let spent: Vec<Input> = std::iter::from_fn(|| desk.spent.pop().ok()).collect();
+        let mut status = self.status();
+        let spent: Vec<Input> = std::iter::from_fn(|| status.spent.pop().ok()).collect();
         let wanted = spec.filter(|_| armed).map(|spec| Wanted {
-            setup: desk.setup.clone(),
+            setup: status.setup.clone(),
             sample_rate: spec.sample_rate.round() as u32,
             channels: spec.channels,
         });
-        if desk.open.as_ref().map(|open| &open.wanted) != wanted.as_ref() {
-            let old = desk.open.take();
+        if status.open.as_ref().map(|open| &open.wanted) != wanted.as_ref() {
+            let old = status.open.take();
             if old.is_some() {
                 // Full only while no sound runs; then what follows it is not there either.
-                let _ = desk.to_audio.push(None);
+                let _ = status.to_audio.push(None);
             }
-            desk.error = None;
-            drop(desk);
+            status.error = None;
+            drop(status);
             if let Some(Open { recorder, .. }) = old {
                 self.close(recorder);
             }
@@ -290,7 +290,7 @@ impl Takes {
                 self.open(wanted);
             }
         } else {
-            drop(desk);
+            drop(status);
         }
         drop(spent);
         self.done.store(ticket, Ordering::Release);
@@ -309,13 +309,13 @@ impl Takes {
                 error: manifest.error.clone(),
                 ..health
             };
-            self.desk().last = last;
+            self.status().last = last;
         }
     }
 
     fn open(&self, wanted: Wanted) {
         if wanted.setup.chosen().next().is_none() {
-            self.desk().error = Some("nothing is chosen to be recorded".into());
+            self.status().error = Some("nothing is chosen to be recorded".into());
             return;
         }
         let settings = wanted.settings();
@@ -323,7 +323,7 @@ impl Takes {
         let (recorder, writer) = match Recorder::open(settings) {
             Ok(ends) => ends,
             Err(error) => {
-                self.desk().error = Some(error.to_string());
+                self.status().error = Some(error.to_string());
                 return;
             }
         };
@@ -333,17 +333,17 @@ impl Takes {
         }
         let transport = wanted.setup.start == TakeStart::Transport;
         let input = Input { writer, first, channels: wanted.channels, peaks: peaks.clone(), transport };
-        let mut desk = self.desk();
-        if desk.to_audio.push(Some(input)).is_ok() {
-            desk.open = Some(Open { recorder, wanted, peaks });
+        let mut status = self.status();
+        if status.to_audio.push(Some(input)).is_ok() {
+            status.open = Some(Open { recorder, wanted, peaks });
         } else {
-            desk.error = Some("the host runs no sound to record".into());
+            status.error = Some("the host runs no sound to record".into());
         }
     }
 
     /// A marker, now. [control thread]
     pub fn mark(&self) {
-        if let Some(open) = &self.desk().open {
+        if let Some(open) = &self.status().open {
             open.recorder.mark(None);
         }
     }
@@ -351,62 +351,62 @@ impl Takes {
     /// Starts a take, or ends it, whatever the parameter says: the host may run no sound, and takes begin and end by themselves too.
     /// [control thread]
     pub fn tell(&self, record: bool) {
-        if let Some(open) = &self.desk().open {
+        if let Some(open) = &self.status().open {
             if record { open.recorder.start() } else { open.recorder.stop() }
         }
     }
 
-    /// What is set from now on; ask the workshop afterwards. [any thread but the audio thread]
+    /// What is set from now on; ask the builder thread afterwards. [any thread but the audio thread]
     pub fn set(&self, setup: TakeSetup) {
-        let mut desk = self.desk();
-        desk.stored = pack(&setup);
-        desk.setup = setup;
+        let mut status = self.status();
+        status.stored = pack(&setup);
+        status.setup = setup;
     }
 
     /// The state's field. [any thread but the audio thread]
     pub fn stored(&self) -> String {
-        self.desk().stored.to_string()
+        self.status().stored.to_string()
     }
 
     /// Takes over a state's field; what it does not say is as it is by default. One that cannot be read is kept as it is.
     /// [any thread but the audio thread]
     pub fn restore(&self, field: &str) {
         let read = serde_json::from_str(field);
-        let mut desk = self.desk();
-        desk.stored = field.into();
+        let mut status = self.status();
+        status.stored = field.into();
         match read {
-            Ok(setup) => desk.setup = setup,
-            Err(error) => desk.error = Some(format!("state's takes: {error}")),
+            Ok(setup) => status.setup = setup,
+            Err(error) => status.error = Some(format!("state's takes: {error}")),
         }
     }
 
     /// For the panel. [control thread]
     pub fn view(&self, armed: bool, channels: usize) -> TakeView {
-        let desk = self.desk();
-        let health = desk.open.as_ref().map(|open| open.recorder.health());
+        let status = self.status();
+        let health = status.open.as_ref().map(|open| open.recorder.health());
         let ready = health.is_some();
         let health = match health {
             Some(health) if health.folder.is_some() => health,
-            Some(health) => Health { disk_seconds_left: health.disk_seconds_left, error: health.error, ..desk.last.clone() },
-            None => desk.last.clone(),
+            Some(health) => Health { disk_seconds_left: health.disk_seconds_left, error: health.error, ..status.last.clone() },
+            None => status.last.clone(),
         };
         let stem = |open: &Open, index: usize, name: String| StemView {
             name,
             peak: f32::from_bits(open.peaks[index].swap(0, Ordering::Relaxed)),
             overs: health.overs.get(index).copied().unwrap_or(0),
         };
-        let stems = desk.open.as_ref().map_or_else(Vec::new, |open| {
+        let stems = status.open.as_ref().map_or_else(Vec::new, |open| {
             let names = open.wanted.settings().channels.into_iter().map(|channel| channel.name);
             names.enumerate().map(|(index, name)| stem(open, index, name)).collect()
         });
         let told = view(&health);
         TakeView {
-            setup: desk.setup.clone(),
+            setup: status.setup.clone(),
             channels,
             armed,
             ready,
             disk_seconds_left: told.disk_seconds_left.filter(|_| ready),
-            error: desk.error.clone().or(told.error),
+            error: status.error.clone().or(told.error),
             stems,
             ..told
         }

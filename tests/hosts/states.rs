@@ -1,0 +1,96 @@
+//! States that an earlier bundle has saved, in `tests/states`: what hosts have kept is loaded with the samples that it stood for.
+
+use std::path::{Path, PathBuf};
+
+use isotherm::algorithm::REGISTRY;
+use isotherm::audio::generate;
+use isotherm::dsp::{Settings, Spec};
+use isotherm::effect::Effect;
+use isotherm::neural::Model;
+use isotherm::slots::{Heard, Slots};
+use isotherm_host::vst3::{Passes, Vst3};
+use isotherm_host::{Plugin, nice_state};
+
+const RATE: u32 = 48_000;
+const FRAMES: usize = 256;
+
+fn bundle(variable: &str) -> PathBuf {
+    let path = std::env::var_os(variable);
+    PathBuf::from(path.unwrap_or_else(|| panic!("{variable} is not set: run `cargo xtask test`, or name a bundle in it")))
+}
+
+fn sound(frames: usize) -> Vec<Vec<f32>> {
+    (0..2).map(|c| generate::pink(RATE, 0.2, frames, c + 1).unwrap().channel(0).to_vec()).collect()
+}
+
+/// A state as CLAP has it: its length stands before it.
+fn framed(json: &[u8]) -> Vec<u8> {
+    [&(json.len() as u64).to_le_bytes(), json].concat()
+}
+
+/// What the core gives for the plain values and the models of a state, and a VST3 host hears in blocks.
+fn expected(state: &[u8], models: &[Option<&str>; 2], input: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let values = nice_state::parameters(state).unwrap();
+    let effects: [Effect; 2] = ["a", "b"].map(|slot| {
+        let row = REGISTRY[values[&format!("{slot}_algorithm")] as usize];
+        let mut settings = Settings::new(row);
+        for (index, parameter) in row.parameters.iter().enumerate() {
+            settings.set(index, values[&format!("{slot}_{}_{}", row.id, parameter.id)]);
+        }
+        let model = models[usize::from(slot == "b")].map(|name| Model::open(&folder().join(name)).unwrap());
+        Effect { settings, model }
+    });
+    let spec = Spec { sample_rate: RATE as f32, channels: input.len(), max_frames: FRAMES };
+    let mut slots = Slots::compile(spec, &effects, Heard::Slot(values["listen"] as usize), None).unwrap();
+    let mut output = input.to_vec();
+    let mut views: Vec<&mut [f32]> = output.iter_mut().map(Vec::as_mut_slice).collect();
+    slots.process(&mut views);
+    output
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/states")
+}
+
+/// Each file with the models of its slots, whose files stand beside it.
+const STATES: [(&str, [Option<&str>; 2]); 3] = [
+    ("saturator_and_bitcrusher.json", [None, None]),
+    ("clipper_in_b.json", [None, None]),
+    ("two_models.json", [Some("three.nam"), Some("two.nam")]),
+];
+
+#[test]
+fn a_state_that_an_earlier_bundle_saved_is_loaded_with_its_samples_and_saved_again_as_it_was() {
+    let input = sound(20 * FRAMES);
+    for (name, models) in STATES {
+        let json = std::fs::read(folder().join(name)).unwrap();
+        let state = framed(&json);
+        let expected = expected(&state, &models, &input);
+        assert!(expected != input, "{name}");
+
+        let mut clap = Plugin::load(&bundle("ISOTHERM_CLAP")).unwrap();
+        clap.load_state(&state).unwrap();
+        clap.activate(f64::from(RATE), FRAMES as u32).unwrap();
+        let output = clap.render(&input, [FRAMES], &[]).unwrap();
+        assert!(output == expected, "{name} in CLAP");
+        let saved = clap.save().unwrap();
+        let (old, new) = (nice_state::parameters(&state).unwrap(), nice_state::parameters(&saved).unwrap());
+        for (id, value) in &old {
+            assert_eq!(new.get(id), Some(value), "{name}: {id}");
+        }
+        let fields = |state: &[u8]| nice_state::to_json(state).unwrap()["fields"].clone();
+        assert_eq!(fields(&saved), fields(&state), "{name}");
+
+        let mut vst3 = Vst3::load(&bundle("ISOTHERM_VST3"), Passes::Everything).unwrap();
+        vst3.load_state(&json).unwrap();
+        vst3.activate(f64::from(RATE), FRAMES, 2).unwrap();
+        let mut output = vec![Vec::new(); 2];
+        for from in (0..input[0].len()).step_by(FRAMES) {
+            let block: Vec<Vec<f32>> = input.iter().map(|channel| channel[from..from + FRAMES].to_vec()).collect();
+            for (all, part) in output.iter_mut().zip(vst3.process(&block, &[])) {
+                all.extend(part);
+            }
+        }
+        assert!(output == expected, "{name} in VST3");
+    }
+}
