@@ -6,18 +6,20 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::desk::{self, Beside};
 use super::view::{Picture, Screen, Shown, look};
-use super::{Given, interruption, light, losses, ranges, takes_json, tell_takes, tell_unfinished, text};
+use super::{Finished, Given, interruption, light, losses, ranges, takes_json, tell_takes, tell_unfinished, text};
 use crate::algorithm::find;
 use crate::cli::{Failure, model, say, whole};
-use crate::device::{Capture, Granted, Host, Monitor, SampleFormat, Session, Sides, State, Wish};
+use crate::desk::Desk;
+use crate::device::{Capture, Counts, Granted, Host, Monitor, SampleFormat, Session, Sides, State, Wish};
 use crate::dsp::{SettingError, Settings, Spec};
 use crate::effect::Effect;
 use crate::graph::{FileSink, Meter};
-use crate::record::{Channel, Phase, Recorder};
+use crate::record::pcm::Level;
+use crate::record::{self, Channel, Phase, Recorder};
 use crate::slots::{Heard, Slots};
 
 /// The heading of what can be heard.
@@ -134,18 +136,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let granted = prepared.granted().clone();
     check_channels(matches, &granted)?;
     let console = desk::open(matches, &granted)?;
-    let given = Given {
-        name: &format!("{} ({})", granted.device, granted.host.id()),
-        rate: granted.sample_rate,
-        channels: granted.channels,
-        words: granted.format.words(),
-        asked: &wish.to_string(),
-        granted: &granted.to_string(),
-    };
-    let mut settings = super::settings(matches, &given)?;
-    if let Some(console) = &console {
-        desk::name(console, matches, &mut settings);
-    }
+    let settings = settings(matches, &wish, &granted, console.as_ref())?;
     let ends_with_take = !matches.contains_id("start-level");
     let channels = settings.channels.clone();
     let (monitor, sink) = heed.as_ref().map(|heed| monitor(heed, &granted)).transpose()?.unzip();
@@ -198,38 +189,98 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         (Some(sink), Some(queue)) => Some(sink.finish(queue).map_err(Failure::failed)?),
         _ => None,
     };
-    let mut lost = losses(&takes);
-    if seen.broken {
-        lost = Some("the capture broke".into());
-    }
-    if let (State::Changed(why), None) = (state, &lost) {
-        // No take ran, so none says it.
-        lost = Some(format!("{}: {why}", granted.device));
-    }
-    let dropped = counts.map_or(0, |counts| counts.dropped_frames());
+    let lost = lost(&takes, &seen, &state, &granted);
+    let report = Report {
+        conversion,
+        granted: &granted,
+        takes: &takes,
+        seconds,
+        share,
+        seen,
+        dropped: counts.map_or(0, |counts| counts.dropped_frames()),
+        monitor_frames: file.map(|written| written.frames),
+        explosions: explosions.json(),
+        desk: console.as_ref().map(Beside::json),
+        unfinished,
+    };
     if json {
-        say(json!({
-            "conversion": conversion.to_string(), "granted": granted.to_string(), "takes": takes_json(&takes), "seconds": seconds,
-            "lost": lost.is_some(), "cpu_share": share, "worst_callback_seconds": seen.worst.as_secs_f64(),
-            "period_seconds": granted.period_frames as f64 / f64::from(granted.sample_rate), "overruns": seen.overruns,
-            "departures": seen.departures, "output_underruns": seen.underruns, "monitor_dropped_frames": dropped,
-            "monitor_frames": file.map(|written| written.frames), "explosions": explosions.json(),
-            "desk": console.as_ref().map(Beside::json), "unfinished": unfinished,
-        }));
+        say(report.json(lost.is_some()))
     } else {
-        tell_takes(&takes);
-        say(format_args!(
-            "{:.2} % of one core, longest callback {:.0} us of {:.0} us, {} overruns",
-            share * 100.0,
-            seen.worst.as_secs_f64() * 1e6,
-            granted.period_frames as f64 / f64::from(granted.sample_rate) * 1e6,
-            seen.overruns,
-        ));
-        if dropped > 0 || seen.underruns > 0 {
+        report.tell()
+    }
+    lost.map_or(Ok(()), |lost| Err(Failure::Lost(lost)))
+}
+
+/// Settings of the takes of a device, with what its desk says.
+fn settings(matches: &ArgMatches, wish: &Wish, granted: &Granted, console: Option<&Desk>) -> Result<record::Settings, Failure> {
+    let given = Given {
+        name: &format!("{} ({})", granted.device, granted.host.id()),
+        rate: granted.sample_rate,
+        channels: granted.channels,
+        words: granted.format.words(),
+        asked: &wish.to_string(),
+        granted: &granted.to_string(),
+    };
+    let mut settings = super::settings(matches, &given)?;
+    if let Some(console) = console {
+        desk::name(console, matches, &mut settings);
+    }
+    Ok(settings)
+}
+
+/// What the recording lacks, in a line.
+fn lost(takes: &[Finished], seen: &Counts, state: &State, granted: &Granted) -> Option<String> {
+    match (losses(takes), state) {
+        _ if seen.broken => Some("the capture broke".into()),
+        // No take ran, so none says it.
+        (None, State::Changed(why)) => Some(format!("{}: {why}", granted.device)),
+        (lost, _) => lost,
+    }
+}
+
+/// How a recording went.
+struct Report<'a> {
+    conversion: Level,
+    granted: &'a Granted,
+    takes: &'a [Finished],
+    seconds: f64,
+    /// Processor time, as a part of one core.
+    share: f64,
+    seen: Counts,
+    /// Frames that the monitor's file lacks, and those it has.
+    dropped: u64,
+    monitor_frames: Option<u64>,
+    explosions: Value,
+    desk: Option<Value>,
+    unfinished: Vec<String>,
+}
+
+impl Report<'_> {
+    fn period_seconds(&self) -> f64 {
+        self.granted.period_frames as f64 / f64::from(self.granted.sample_rate)
+    }
+
+    fn json(&self, lost: bool) -> Value {
+        let Self { seen, .. } = self;
+        json!({
+            "conversion": self.conversion.to_string(), "granted": self.granted.to_string(), "takes": takes_json(self.takes),
+            "seconds": self.seconds, "lost": lost, "cpu_share": self.share, "worst_callback_seconds": seen.worst.as_secs_f64(),
+            "period_seconds": self.period_seconds(), "overruns": seen.overruns, "departures": seen.departures,
+            "output_underruns": seen.underruns, "monitor_dropped_frames": self.dropped, "monitor_frames": self.monitor_frames,
+            "explosions": self.explosions, "desk": self.desk, "unfinished": self.unfinished,
+        })
+    }
+
+    fn tell(&self) {
+        let Self { seen, dropped, .. } = self;
+        tell_takes(self.takes);
+        let (share, worst, period) = (self.share * 100.0, seen.worst.as_secs_f64() * 1e6, self.period_seconds() * 1e6);
+        let overruns = seen.overruns;
+        say(format_args!("{share:.2} % of one core, longest callback {worst:.0} us of {period:.0} us, {overruns} overruns"));
+        if *dropped > 0 || seen.underruns > 0 {
             say(format_args!("monitoring: {dropped} frames dropped, {} times nothing to play", seen.underruns));
         }
     }
-    lost.map_or(Ok(()), |lost| Err(Failure::Lost(lost)))
 }
 
 /// Whether the device has the channels; before there is a recorder, whose message is about the call.
