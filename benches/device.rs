@@ -65,8 +65,8 @@ fn all(criterion: &mut Criterion) {
 
         let spec = Spec { sample_rate: RATE as f32, channels: 1, max_frames: FRAMES };
         let saturator = Parameters::new(algorithm::find("saturator").expect("it is registered"));
-        let slots = Slots::compile(spec, &[saturator], Heard::Slot(0), None).expect("a slot");
-        let mut monitor = Monitor::new(slots, Sides::each(&[0]), &granted, None);
+        let slots = Slots::compile(spec, &[saturator.into()], Heard::Slot(0), None).expect("a slot");
+        let mut monitor = Monitor::new(slots.into_plan(), Sides::each(&[0]), &granted, None);
         let (mut left, mut right) = ([0.0; FRAMES], [0.0; FRAMES]);
         group.bench_function(format!("{}, one channel heard through the saturator", format.name()), |b| {
             b.iter(|| monitor.process(0, input, &mut [&mut left, &mut right]));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use isotherm::algorithm;
+use isotherm::audio::Random;
 use isotherm::dsp::{Settings, Spec};
 
 const SAMPLE_RATE: f32 = 48_000.0;
@@ -12,13 +13,8 @@ const BLOCK: usize = 256;
 
 /// Noise at -12 dBFS, as long as a block.
 fn noise() -> Vec<f32> {
-    let mut state = 1u32;
-    (0..BLOCK)
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            0.3 * (state as f32 / (1u32 << 31) as f32 - 1.0)
-        })
-        .collect()
+    let mut random = Random::new(1);
+    (0..BLOCK).map(|_| random.within(-0.3, 0.3)).collect()
 }
 
 fn settings(id: &str, values: &[(&str, f32)]) -> Settings {
@@ -52,8 +48,7 @@ fn all(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(BLOCK as u64));
     group.sample_size(20).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
     for (name, settings) in cases {
-        let mut processor = (settings.algorithm().create)();
-        processor.prepare(Spec { sample_rate: SAMPLE_RATE, channels: 1, max_frames: BLOCK }, &settings).unwrap();
+        let mut processor = settings.prepare(Spec { sample_rate: SAMPLE_RATE, channels: 1, max_frames: BLOCK }).unwrap();
         let input = noise();
         group.bench_function(name, |bencher| {
             bencher.iter_batched_ref(

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use isotherm::algorithm::REGISTRY;
-use isotherm::dsp::{Settings, Spec};
+use isotherm::dsp::Spec;
+use isotherm::effect::Effect;
 use isotherm::graph::Builder;
 use isotherm::slots::{Heard, Meters, Slots};
 
@@ -34,9 +35,9 @@ fn all(criterion: &mut Criterion) {
 
     // The plug-in's plan in constant sound: after the first half second everything rests.
     let spec = Spec { sample_rate: 48_000.0, channels: CHANNELS, max_frames: FRAMES };
-    let settings = [Settings::new(REGISTRY[0]), Settings::new(REGISTRY[1])];
+    let effects = [Effect::new(REGISTRY[0]), Effect::new(REGISTRY[1])];
     for (name, meters) in [("both slots at rest", None), ("both slots at rest, with meters", Some(Meters::new(CHANNELS)))] {
-        let mut slots = Slots::compile(spec, &settings, Heard::Slot(0), meters.as_ref()).unwrap();
+        let mut slots = Slots::compile(spec, &effects, Heard::Slot(0), meters.as_ref()).unwrap();
         let mut block = input.clone();
         let mut play = |n: usize| {
             for _ in 0..n {

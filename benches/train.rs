@@ -4,12 +4,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use isotherm::dsp::Settings;
+use isotherm::effect::Effect;
 use isotherm::train::{Design, Limit, Material, Plan, Trainer};
 
 fn steps(c: &mut Criterion) {
-    let settings = Settings::new(isotherm::algorithm::find("saturator").expect("a row")).with("drive", 24.0);
-    let material = Arc::new(Material::of_algorithm(&settings, 48_000, 20.0, 1).expect("material"));
+    let effect = Effect::from_id("saturator").expect("a row").with("drive", 24.0);
+    let material = Arc::new(Material::of_effect(&effect, 48_000, 20.0, 1).expect("material"));
     let mut group = c.benchmark_group("train_step");
     group.sample_size(20);
     for name in ["lstm-8", "lstm-16", "gru-16", "tcn-8x4", "tcn-8x16", "wavenet-nano"] {

@@ -31,7 +31,7 @@ pub fn find(id: &str) -> Result<&'static Algorithm, UnknownAlgorithm> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dsp::{Kind, MAX_PARAMETERS};
+    use crate::dsp::{Kind, MAX_PARAMETERS, Scale};
 
     #[test]
     fn every_row_is_well_formed() {
@@ -43,7 +43,6 @@ mod tests {
                 assert!(word(p.id) && row.parameters[..k].iter().all(|q| q.id != p.id), "{} {}", row.id, p.id);
                 let (min, max) = p.range();
                 assert!(min < max && (min..=max).contains(&p.default()), "{} {}", row.id, p.id);
-                assert!(row.parameters[..k].iter().all(|q| q.since <= p.since), "{} {}: older parameters first", row.id, p.id);
                 for value in [min, max, p.default(), p.clamp((min + max) / 2.0)] {
                     let read = p.parse(&p.text_with_unit(value)).unwrap();
                     let close = if matches!(p.kind, Kind::Float { .. }) { (max - min) * 1e-3 } else { 0.0 };
@@ -51,5 +50,28 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn positions_and_values_are_each_others_inverse_and_a_logarithmic_one_has_equal_ratios() {
+        for p in REGISTRY.iter().flat_map(|row| row.parameters) {
+            let (min, max) = p.range();
+            assert_eq!((p.position(min), p.position(max)), (0.0, 1.0), "{}", p.id);
+            for exact in [min, max, p.default()] {
+                assert_eq!(p.value_at(p.position(exact)), exact, "{}", p.id);
+            }
+            for position in (-5..=105).map(|percent| percent as f32 / 100.0) {
+                let (value, inside) = (p.value_at(position), position.clamp(0.0, 1.0));
+                assert!(p.is_same(p.value_at(p.position(value)), value), "{} at {position}", p.id);
+                let expected = match p.kind {
+                    Kind::Float { scale: Scale::Logarithmic, .. } => min * (max / min).powf(inside),
+                    Kind::Float { .. } => min + (max - min) * inside,
+                    _ => continue,
+                };
+                assert!((value - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{}: {value}, expected {expected}", p.id);
+            }
+        }
+        let tone = REGISTRY[0].parameters.iter().find(|p| p.id == "tone").unwrap();
+        assert_eq!(tone.value_at(0.25).round(), 632.0);
     }
 }

@@ -3,10 +3,10 @@
 //! [`Audio`] holds planar samples of `i16`, [`I24`], `i32`, `f32` or `f64`, channels x frames, together with
 //! their sample rate; the two cannot be taken apart. Every sample stands for a value on one scale, where 1 is full
 //! scale, whatever its type: [`Sample`] gives the rule. Around it: element-wise arithmetic ([`Operand`]), edits
-//! ([`Fade`], [`Window`]), levels ([`Levels`]), test signals and music ([`generate`]) and WAV files ([`wav`]).
+//! ([`Fade`], [`Window`]), levels ([`Levels`]), random numbers ([`Random`]), test signals and music ([`generate`]) and WAV files ([`wav`]).
 //!
 //! ```
-//! use isotherm::audio::{generate, Audio};
+//! use isotherm::audio::{Audio, Fade, generate};
 //!
 //! let tone = generate::sine(48_000, 1_000.0, 0.5, 480)?;
 //! let ramp: Vec<f32> = (0..480).map(|n| n as f32 / 480.0).collect();
@@ -15,6 +15,16 @@
 //! assert!(faded.peak() < 0.502);
 //! let other = Audio::<f32>::silence(44_100, 1, 480);
 //! assert_eq!(faded.add(&other).unwrap_err().to_string(), "other rate: 48000 Hz and 44100 Hz");
+//!
+//! faded.fade_in(48, Fade::Linear)?;
+//! faded.gain_db(-6.0);
+//! let both = Audio::concatenate(&[&faded, &tone.divide(2.0)?])?;
+//! assert!(both.dc().abs() < 0.001 && both.levels().crest_db().is_some_and(|db| db > 3.0));
+//! let stereo = both.repeat_channels(2)?;
+//! assert_eq!(stereo.to_array().dim(), (2, 960));
+//! assert_eq!(stereo.extract(1)?, both);
+//! let back = Audio::from_interleaved(48_000, 2, &stereo.to_interleaved())?;
+//! assert_eq!(back, stereo);
 //! # Ok::<(), isotherm::audio::AudioError>(())
 //! ```
 
@@ -24,6 +34,7 @@ mod edit;
 mod error;
 pub mod generate;
 mod levels;
+mod random;
 mod sample;
 pub mod wav;
 
@@ -32,5 +43,6 @@ pub use buffer::Audio;
 pub use edit::{Fade, Window};
 pub use error::{AudioError, Divisor, Shape, WavError};
 pub use levels::{Levels, db_to_gain, gain_to_db};
+pub use random::Random;
 pub use sample::{I24, Sample};
 pub use wav::{Format, NonFinite};

@@ -194,18 +194,6 @@ fn settings(matches: &ArgMatches, algorithm: &str) -> Result<Settings, Failure> 
     Ok(settings)
 }
 
-/// The settings as JSON: numbers, names of choices, and whether switches are on.
-fn settings_json(settings: &Settings) -> serde_json::Value {
-    use crate::dsp::Kind;
-    let value = |parameter: &crate::dsp::Parameter, value: f32| match parameter.kind {
-        _ if parameter.is_off(value) => serde_json::json!("off"),
-        Kind::Float { .. } => serde_json::json!(value),
-        Kind::Choice { .. } => serde_json::json!(crate::dsp::choice_id(&parameter.text(value))),
-        Kind::Toggle { .. } => serde_json::json!(value >= 0.5),
-    };
-    settings.iter().map(|(p, v)| (p.id.to_string(), value(p, v))).collect::<serde_json::Map<_, _>>().into()
-}
-
 /// `--format`
 fn format_argument() -> Arg {
     Arg::new("format").long("format").value_name("FORMAT").default_value("24").help("16, 24 or 32 (integer) or 32f (float)")

@@ -5,7 +5,7 @@
 //! samples stay integers. Frames that a device lost are counted by its clock and told with the block behind them.
 //!
 //! [`Capture`] is the client that records: it feeds a [`record::Writer`](crate::record::Writer) and meters, and keeps the time line
-//! while a device is away. [`Session`] keeps it running. [`Monitor`] plays channels through an [`Effect`].
+//! while a device is away. [`Session`] keeps it running. [`Monitor`] plays channels through an [`Insert`].
 
 #[cfg(target_os = "linux")]
 mod alsa;
@@ -36,7 +36,7 @@ use chair::Chair;
 pub use capture::{Capture, Feed};
 #[cfg(target_os = "linux")]
 pub use card::FakeCard;
-pub use monitor::{Effect, Monitor, MonitorCounts, Sides};
+pub use monitor::{Insert, Monitor, MonitorCounts, Sides};
 pub use session::{Counts, Prepared, Session, State};
 
 /// Channels of a device that are used; further ones are left out.

@@ -11,13 +11,13 @@ mod parameter;
 mod ramp;
 mod random;
 pub mod saturator;
+mod settings;
 
 pub use delay::Delay;
 
-pub use parameter::{
-    Algorithm, Change, Index, Kind, MAX_PARAMETERS, ModelKey, Parameter, Scale, Settings, Unit, ValueError, choice_id,
-};
+pub use parameter::{Change, Index, Kind, Parameter, Scale, Unit, ValueError, choice_id};
 pub use ramp::{RAMP_SECONDS, Ramp};
+pub use settings::{Algorithm, MAX_PARAMETERS, SettingError, Settings};
 
 pub use isotherm_kernels::{Block, CHUNK, MAX_CHANNELS};
 
@@ -44,10 +44,6 @@ pub enum PrepareError {
     Channels { found: usize },
     #[error("blocks of {found} frames; expected 1 or more")]
     Frames { found: usize },
-    #[error("settings are for '{found}'; expected '{expected}'")]
-    Algorithm { found: &'static str, expected: &'static str },
-    #[error("model {found:?} is not loaded any more; expected one that is")]
-    Model { found: ModelKey },
     #[error("model is for {model} Hz, the sound has {host} Hz; expected {expected}")]
     Rate { model: f32, host: f32, expected: String },
     #[error("{0}")]
@@ -71,19 +67,6 @@ impl Spec {
         }
         Ok(())
     }
-
-    /// [`Self::check`], and that `settings` are those of `algorithm`. [any thread]
-    ///
-    /// # Errors
-    /// If one of them is not so.
-    pub fn check_for(&self, settings: &Settings, algorithm: &'static Algorithm) -> Result<(), PrepareError> {
-        self.check()?;
-        if std::ptr::eq(settings.algorithm(), algorithm) {
-            Ok(())
-        } else {
-            Err(PrepareError::Algorithm { found: settings.algorithm().id, expected: algorithm.id })
-        }
-    }
 }
 
 /// The factor that `db` decibels are. [any thread]
@@ -98,26 +81,20 @@ pub fn gain_to_db(gain: f32) -> f32 {
     20.0 * gain.log10()
 }
 
-/// An effect. The laws in `tests/contract.rs` hold for every one.
+/// An effect that is prepared: made for one [`Spec`] by [`Settings::prepare`]. The laws in `tests/laws/contract.rs` hold for every one.
 pub trait Processor: Send {
-    /// Reads the settings, sizes every buffer for `spec`, then resets. [control thread: may allocate]
-    ///
-    /// # Errors
-    /// If `spec` is out of range or `settings` are another algorithm's.
-    fn prepare(&mut self, spec: Spec, settings: &Settings) -> Result<(), PrepareError>;
-
     /// A ramped parameter glides to `value` (plain) from the next frame on; right after `reset` it is simply there. A
     /// structural parameter does not change. [audio thread]
     fn set(&mut self, parameter: Index, value: f32);
 
-    /// Back to the state right after `prepare`; values that were set stay. [audio thread]
+    /// Back to the state that it was made in; values that were set stay. [audio thread]
     fn reset(&mut self);
 
     /// In place. Output depends on the samples and on the frames at which values were set, never on how the stream is cut
     /// into blocks. Samples that are no number count as silence. [audio thread: no allocation, lock, log or I/O]
     fn process(&mut self, block: &mut Block<'_>);
 
-    /// Samples by which output lags input; constant between two `prepare`s. [any thread]
+    /// Samples by which output lags input; constant. [any thread]
     fn latency(&self) -> usize {
         0
     }
@@ -134,6 +111,10 @@ pub trait Processor: Send {
     fn set_offline(&mut self, offline: bool) {
         let _ = offline;
     }
+
+    /// Another one in the same state, which goes on as this one would; nothing if the state is not all here, as where a network runs
+    /// on another thread. [control thread: allocates]
+    fn duplicate(&self) -> Option<Box<dyn Processor>>;
 
     /// Bytes on the heap: buffers and tables. [any thread]
     fn bytes(&self) -> usize;

@@ -19,12 +19,17 @@ pub mod listen;
 pub mod measure;
 #[cfg(feature = "record")]
 pub mod record;
+pub mod render;
 pub mod slots;
 #[cfg(feature = "train")]
 pub mod train;
 
+pub mod effect;
+
 pub mod algorithm;
 pub mod graph;
+#[cfg(any(feature = "desk", feature = "record"))]
+pub mod source;
 
 pub mod neural;
 

@@ -5,7 +5,11 @@
 
 mod alignment;
 #[cfg(feature = "models")]
+mod batch_norm;
+#[cfg(feature = "models")]
 mod budget;
+#[cfg(feature = "models")]
+pub mod formats;
 #[cfg(feature = "models")]
 mod json;
 #[cfg(feature = "models")]
@@ -15,15 +19,15 @@ mod model;
 mod nam;
 #[cfg(feature = "onnx")]
 pub mod onnx;
+mod play;
 mod processor;
 #[cfg(feature = "models")]
 mod proteus;
 mod rate;
 #[cfg(feature = "models")]
 mod read;
-pub mod shelf;
 
 pub use alignment::Alignment;
 pub use isotherm_kernels::{activation, description, engine, simd};
-pub use model::{Format, Golden, Info, Loaded, Model, ModelError, Size};
+pub use model::{Golden, Info, Loaded, Model, ModelError, ModelId, Size};
 pub use processor::{ALGORITHM, Neural, OutputMode, output_modes};

@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrayvec::ArrayVec;
 use nice_plug::prelude::*;
 
-use crate::dsp::{MAX_CHANNELS, Settings, Spec};
+use crate::dsp::{MAX_CHANNELS, Spec};
+use crate::effect::{Effect, Outline};
 use crate::graph::SwapSender;
 use crate::listen::Blind;
 use crate::slots::{Heard, Meters, Slots};
@@ -64,22 +65,29 @@ struct Bench {
     spec: Option<Spec>,
     sender: Option<SwapSender<Slots>>,
     /// What the slots that were sent last run with.
-    sent: Option<[Settings; 2]>,
+    sent: Option<[Outline; 2]>,
 }
 
-fn same_structure(a: &[Settings; 2], b: &[Settings; 2]) -> bool {
+fn same_structure(a: &[Outline; 2], b: &[Outline; 2]) -> bool {
     a.iter().zip(b).all(|(a, b)| a.same_structure(b))
 }
 
 impl Shared {
-    /// The slots' settings as they are set now. [audio thread]
-    fn settings(&self) -> [Settings; 2] {
+    /// What the slots are set to now. [audio thread]
+    fn wanted(&self) -> [Outline; 2] {
         std::array::from_fn(|i| {
-            let mut settings = self.bank.slots[i].settings();
-            if settings.algorithm().model {
-                settings.set_model(self.models[i].key());
-            }
-            settings
+            let settings = self.bank.slots[i].settings();
+            let model = self.models[i].id().filter(|_| settings.algorithm().model);
+            Outline { settings, model }
+        })
+    }
+
+    /// The same, with the models themselves. [control thread]
+    fn effects(&self) -> [Effect; 2] {
+        std::array::from_fn(|i| {
+            let settings = self.bank.slots[i].settings();
+            let model = if settings.algorithm().model { self.models[i].model() } else { None };
+            Effect { settings, model }
         })
     }
 
@@ -105,8 +113,8 @@ impl Shared {
     /// Slots for what is set now. A model that cannot be prepared for this is left out, and its slot says why. [control thread]
     fn make(&self, spec: Spec) -> Option<Box<Slots>> {
         loop {
-            let (settings, heard) = (self.settings(), self.heard());
-            let error = match Slots::compile(spec, &settings, heard, Some(&self.meters)) {
+            let (effects, heard) = (self.effects(), self.heard());
+            let error = match Slots::compile(spec, &effects, heard, Some(&self.meters)) {
                 Ok(mut slots) => {
                     slots.set_offline(self.offline.load(Ordering::Relaxed));
                     self.models.iter().for_each(Holder::settle);
@@ -114,8 +122,8 @@ impl Shared {
                 }
                 Err(error) => error,
             };
-            let fails = |slot: &[Settings]| slot[0].model().is_some() && Slots::compile(spec, slot, heard, None).is_err();
-            let Some(slot) = settings.chunks(1).position(fails) else {
+            let fails = |slot: &[Effect]| slot[0].model.is_some() && Slots::compile(spec, slot, heard, None).is_err();
+            let Some(slot) = effects.chunks(1).position(fails) else {
                 nice_error!("{error}");
                 return None;
             };
@@ -157,16 +165,16 @@ impl Shared {
     fn remake(&self, bench: &mut Bench) {
         let Bench { spec: Some(spec), sender: Some(sender), sent } = bench else { return };
         for last in [false, false, true] {
-            if sent.is_some_and(|sent| same_structure(&sent, &self.settings())) {
+            if sent.is_some_and(|sent| same_structure(&sent, &self.wanted())) {
                 return;
             }
             let Some(slots) = self.make(*spec) else { return };
-            let made = [*slots.settings(0), *slots.settings(1)];
+            let made = [*slots.outline(0), *slots.outline(1)];
             if sent.is_some_and(|sent| same_structure(&sent, &made)) {
                 return;
             }
             // A host sets one value after the other: only the last of them is worth a dip.
-            if last || same_structure(&made, &self.settings()) {
+            if last || same_structure(&made, &self.wanted()) {
                 // Too many wait only while nothing runs; the next block asks again.
                 if sender.send(slots).is_ok() {
                     *sent = Some(made);
@@ -316,16 +324,9 @@ impl Plugin for Isotherm {
         self.deck.follow(&self.shared.takes, &self.shared.orders, armed, record, playing, offline);
         let mut block: ArrayVec<&mut [f32], MAX_CHANNELS> = buffer.as_slice().iter_mut().map(|c| &mut **c).collect();
         let mut rolling = if self.engine.is_ready() { self.deck.begin(frames) } else { None };
-        let mut from = 0;
-        let latency = self.engine.run(&mut block, |slots, block| {
-            let frames = block.first().map_or(0, |c| c.len());
-            match &mut rolling {
-                Some(rolling) => {
-                    slots.process_tapped(block, |tap, channel, at, samples| rolling.tap(tap, channel, from + at, samples));
-                }
-                None => slots.process(block),
-            }
-            from += frames;
+        let latency = self.engine.run(&mut block, |slots, part| match &mut rolling {
+            Some(rolling) => rolling.run(slots, part),
+            None => slots.process(part),
         });
         if let Some(rolling) = rolling {
             rolling.finish(&block);

@@ -10,27 +10,39 @@
 //!
 //! Frames that find the ring full are lost in all stems alike: silence of their length is written, and the gap is listed.
 
+mod describe;
 pub mod disk;
+mod event;
+mod exchange;
+mod health;
 pub mod manifest;
 mod name;
 pub mod pcm;
+mod pre_roll;
 mod recorder;
 mod recover;
 mod ring;
+mod settings;
 mod take;
+mod track;
 mod verify;
+mod view;
 pub mod wav;
+mod worker;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use manifest::{DeskTrack, Manifest};
-pub use name::{check_name, stem_names};
-pub use recorder::{Channel, Health, Light, Phase, Recorder, Settings, SourceChange, Start, Stop};
+use crate::source::NameError;
+
+pub use health::{Health, Light, Phase};
+pub use manifest::Manifest;
+pub use recorder::Recorder;
 pub use recover::{Recovered, recover, recover_while, unfinished, unfinished_text};
 pub use ring::{Block, Word, Writer};
+pub use settings::{Channel, Settings, Start, Stop};
 pub use verify::{Verified, verify, verify_while};
 
 /// Why a take cannot be made, checked or recovered. Every message is one line.
@@ -40,6 +52,8 @@ pub enum TakeError {
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("{}: it is no manifest of a take: {what}", .path.display())]
     Manifest { path: PathBuf, what: String },
+    #[error(transparent)]
+    Name(#[from] NameError),
     #[error("{field}: found {found}; expected {expected}")]
     Setting { field: &'static str, found: String, expected: String },
     /// The source has ended: nothing more can come.

@@ -3,8 +3,9 @@
 //! This is the plan that the plug-in and the command line run: `input -> each slot -> switch -> output`, with the input itself as
 //! one more side of the switch, so that bypass keeps the latency.
 
-use crate::dsp::{Block, Change, Index, PrepareError, Settings, Spec};
-use crate::graph::{Builder, Bus, CompileError, Meter, Plan};
+use crate::dsp::{Block, Change, Index, PrepareError, Spec};
+use crate::effect::{Effect, Outline};
+use crate::graph::{Builder, Bus, CompileError, Meter, Plan, Taps};
 
 /// Why there are no slots.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -24,19 +25,10 @@ pub enum Heard {
     Bypass,
 }
 
-/// Where sound can be tapped. All places are aligned with the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tap {
-    /// The input as bypass lets it through: silent where it is no finite number.
-    Input,
-    /// What the slot at this position gives.
-    Slot(usize),
-}
-
 /// See the module.
 pub struct Slots {
     plan: Plan,
-    slots: Vec<(Bus, Settings)>,
+    slots: Vec<(Bus, Outline)>,
     switch: Bus,
     heard: Heard,
 }
@@ -57,11 +49,11 @@ impl Meters {
 }
 
 impl Slots {
-    /// Prepares an algorithm for each of `settings` and puts them side by side. [control thread: allocates]
+    /// Prepares each of `effects` and puts them side by side. [control thread: allocates]
     ///
     /// # Errors
-    /// If the specification is out of range.
-    pub fn compile(spec: Spec, settings: &[Settings], heard: Heard, meters: Option<&Meters>) -> Result<Self, SlotsError> {
+    /// If the specification is out of range, or a model cannot play here.
+    pub fn compile(spec: Spec, effects: &[Effect], heard: Heard, meters: Option<&Meters>) -> Result<Self, SlotsError> {
         let mut builder = Builder::new(spec.sample_rate);
         let mut input = builder.input(spec.channels);
         if let Some(meters) = meters {
@@ -69,12 +61,10 @@ impl Slots {
         }
         let mut slots = Vec::new();
         let mut sides = Vec::new();
-        for settings in settings {
-            let algorithm = settings.algorithm();
-            let mut processor = (algorithm.create)();
-            processor.prepare(spec, settings).map_err(|source| SlotsError::Prepare { algorithm: algorithm.id, source })?;
-            let bus = builder.process(input, processor);
-            slots.push((bus, *settings));
+        for effect in effects {
+            let failed = |source| SlotsError::Prepare { algorithm: effect.algorithm().id, source };
+            let bus = builder.process(input, effect.prepare(spec).map_err(failed)?);
+            slots.push((bus, effect.outline()));
             sides.push(bus);
         }
         // The effects clean what they read themselves.
@@ -86,7 +76,7 @@ impl Slots {
             output = builder.meter_to(output, &meters.output);
         }
         builder.output(output);
-        // The ends of the taps, in the order of `process_tapped`.
+        // The taps, in the order that `process_tapped` promises.
         builder.output(guarded);
         for (bus, _) in &slots {
             builder.output(*bus);
@@ -106,12 +96,12 @@ impl Slots {
         self.plan.bytes()
     }
 
-    /// The settings that a slot runs with. [audio thread]
+    /// What a slot runs. [audio thread]
     ///
     /// # Panics
     /// If there is no such slot.
     #[must_use]
-    pub fn settings(&self, slot: usize) -> &Settings {
+    pub fn outline(&self, slot: usize) -> &Outline {
         &self.slots[slot].1
     }
 
@@ -120,7 +110,7 @@ impl Slots {
     /// # Panics
     /// If there is no such slot or parameter.
     pub fn set(&mut self, slot: usize, parameter: Index, value: f32) {
-        let (bus, settings) = &mut self.slots[slot];
+        let (bus, Outline { settings, .. }) = &mut self.slots[slot];
         let row = &settings.algorithm().parameters[parameter];
         let value = row.clamp(value);
         if row.change == Change::Ramped && settings.get(parameter) != value {
@@ -129,15 +119,14 @@ impl Slots {
         }
     }
 
-    /// Takes over the ramped values of other settings of the same structure; settings of another structure are left alone.
-    /// [audio thread]
+    /// Takes over the ramped values of an effect of the same structure; one of another structure is left alone. [audio thread]
     ///
     /// # Panics
     /// If there is no such slot.
-    pub fn follow(&mut self, slot: usize, wanted: &Settings) {
+    pub fn follow(&mut self, slot: usize, wanted: &Outline) {
         if self.slots[slot].1.same_structure(wanted) {
-            for parameter in 0..wanted.algorithm().parameters.len() {
-                self.set(slot, parameter, wanted.get(parameter));
+            for parameter in 0..wanted.settings.algorithm().parameters.len() {
+                self.set(slot, parameter, wanted.settings.get(parameter));
             }
         }
     }
@@ -169,13 +158,16 @@ impl Slots {
         self.plan.run_in_place(block);
     }
 
-    /// As [`Self::process`]; what passes the taps goes to `tap` in pieces: place, channel, first frame in the block, samples.
-    /// [audio thread]
-    pub fn process_tapped(&mut self, block: &mut Block<'_>, mut tap: impl FnMut(Tap, usize, usize, &[f32])) {
-        self.plan.run_tapped(block, |end, channel, at, samples| {
-            let place = if end == 1 { Tap::Input } else { Tap::Slot(end - 2) };
-            tap(place, channel, at, samples);
-        });
+    /// As [`Self::process`], tapped, all taps aligned with the output: tap 0 is the input as bypass lets it through, silent where it is
+    /// no finite number; tap 1 is what the first slot gives, and so on. [audio thread]
+    pub fn process_tapped(&mut self, block: &mut Block<'_>, taps: &mut impl Taps) {
+        self.plan.run_tapped(block, taps);
+    }
+
+    /// The plan, to run as it is set now. [any thread]
+    #[must_use]
+    pub fn into_plan(self) -> Plan {
+        self.plan
     }
 
     /// The plan, for what it measures. [the thread that runs it]

@@ -14,7 +14,6 @@ pub mod loss;
 pub mod material;
 pub mod optimise;
 mod pair;
-pub mod random;
 pub mod recurrent;
 mod rows;
 pub mod trainer;

@@ -149,6 +149,8 @@ pub struct ModelView {
     pub steps: bool,
     /// What the browser shows.
     pub folder: Option<Arc<FolderView>>,
+    /// What names of model files end with, as a user reads it: `.nam or .json`.
+    pub endings: &'static str,
 }
 
 impl ModelView {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use isotherm::audio::Random;
 use isotherm::dsp::MAX_CHANNELS;
 use isotherm::neural::engine::{Mode, build};
 use isotherm::neural::simd::Level;
@@ -18,13 +19,8 @@ const SAMPLE_RATE: f32 = 48_000.0;
 
 /// Noise at -12 dBFS.
 fn noise(frames: usize) -> Vec<f32> {
-    let mut state = 1u32;
-    (0..frames)
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            0.3 * (state as f32 / (1u32 << 31) as f32 - 1.0)
-        })
-        .collect()
+    let mut random = Random::new(1);
+    (0..frames).map(|_| random.within(-0.3, 0.3)).collect()
 }
 
 fn all(criterion: &mut Criterion) {

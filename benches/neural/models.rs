@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use isotherm::audio::Random;
 use isotherm::neural::description::{
     Activation, Architecture, Conv1d, Films, Gating, Gru, Layer, LayerArray, Lstm, Sequence, WaveNet, WaveNetLayer,
 };
@@ -35,21 +36,20 @@ pub fn write(models: &[Model], folder: &Path) -> io::Result<()> {
 
 /// Weights, in the order in which a `.nam` file has them.
 struct Weights {
-    state: u32,
+    random: Random,
     taken: Vec<f32>,
 }
 
 impl Weights {
     fn new() -> Self {
-        Self { state: 1, taken: Vec::new() }
+        Self { random: Random::new(1), taken: Vec::new() }
     }
 
     /// Uniform from -`bound` to `bound`.
     fn take(&mut self, count: usize, bound: f32) -> Vec<f32> {
         let first = self.taken.len();
         for _ in 0..count {
-            self.state = self.state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            self.taken.push(bound * (self.state as f32 / (1u32 << 31) as f32 - 1.0));
+            self.taken.push(self.random.within(-bound, bound));
         }
         self.taken[first..].to_vec()
     }

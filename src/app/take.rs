@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::device::{Feed, Granted};
 use crate::plugin::{take_settings, take_view};
-use crate::record::{Channel, Health, Manifest, Phase, Recorder, Settings, SourceChange, Start};
+use crate::record::{Channel, Health, Manifest, Phase, Recorder, Settings, Start};
+use crate::source::SourceChange;
 use crate::ui::{TakeSetup, TakeStart, TakeView};
 
 /// A take that was asked for begins within this time, or something is wrong.

@@ -12,14 +12,12 @@
 mod drums;
 mod filter;
 mod guitar;
-mod random;
 
 pub use drums::drums;
 pub use guitar::guitar;
 
-use super::{Audio, AudioError, Sample as _};
+use super::{Audio, AudioError, Random, Sample as _};
 use filter::Pinking;
-use random::Random;
 use std::f64::consts::{PI, TAU};
 
 /// Lowest sample rate in Hz of [`guitar`] and [`drums`]: below, their notes would not fit under half of it.

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Failure, list, model, say, settings, settings_json, whole, with_parameters};
+use super::{Failure, list, model, say, settings, whole, with_parameters};
 use crate::algorithm::REGISTRY;
 use crate::dsp::MAX_CHANNELS;
 use crate::measure::bench::{Length, measure};
+use crate::measure::{MEASURES, Measure, Run, Unit};
 use crate::neural::Model;
 
 pub fn command() -> Command {
@@ -41,15 +42,14 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     };
     let json = matches.get_flag("json");
     if !json {
-        say("algorithm    channels  block  ns/sample      rtf   p50 us   p99 us   max us     bytes");
+        let heads: String = costs().map(|row| format!(" {:>10}", row.head)).collect();
+        say(format_args!("algorithm    channels  block{heads}"));
     }
     for id in ids {
-        let mut settings = settings(matches, id)?;
-        // Settings know it only as long as it is held.
-        let held = model::load(matches, &mut settings)?;
-        let explosions = model::Explosions::watch(held.as_ref());
-        let model = held.as_deref();
-        let weights = model.map_or(0, |m| model::network(m, &settings).bytes());
+        let effect = model::effect(matches, settings(matches, id)?)?;
+        let explosions = model::Explosions::watch(effect.played());
+        let model = effect.played().map(|model| &**model);
+        let weights = model.map_or(0, |m| model::network(m, &effect.settings).bytes());
         if let (Some(model), false) = (model, json) {
             say(format_args!(
                 "{id:<12} {}: {}, {weights} bytes of weights",
@@ -59,25 +59,37 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         }
         for &channels in &channels {
             for &block in &blocks {
-                let figures = measure(&settings, rate as f32, channels, block, Length::Blocks(count)).map_err(Failure::failed)?;
+                let figures = measure(&effect, rate as f32, channels, block, Length::Blocks(count)).map_err(Failure::failed)?;
                 if json {
-                    say(json!({
-                        "algorithm": id, "settings": settings_json(&settings), "sample_rate": rate, "channels": channels, "block": block,
-                        "ns_per_sample": figures.ns_per_sample, "rtf": figures.rtf, "p50_us": figures.p50_us, "p99_us": figures.p99_us,
-                        "max_us": figures.max_us, "weights_bytes": weights, "buffer_bytes": figures.bytes,
-                        "model": model::summary_json(matches.get_one("model"), model), "explosions": explosions.json(),
-                    }));
+                    let mut line = json!({
+                        "algorithm": id, "settings": effect.settings.to_json(), "sample_rate": rate, "channels": channels, "block": block,
+                        "weights_bytes": weights, "model": model::summary_json(matches.get_one("model"), model),
+                        "explosions": explosions.json(),
+                    });
+                    for row in costs() {
+                        line[row.id] = row.cost(&figures).map_or(Value::Null, |figure| number(row.unit, figure));
+                    }
+                    say(line);
                 } else {
-                    say(format_args!(
-                        "{id:<12} {channels:>8} {block:>6} {:>10.2} {:>8.5} {:>8.2} {:>8.2} {:>8.2} {:>9}",
-                        figures.ns_per_sample, figures.rtf, figures.p50_us, figures.p99_us, figures.max_us, figures.bytes
-                    ));
+                    let cells: String =
+                        costs().filter_map(|row| Some(format!(" {:>10}", row.text(row.cost(&figures)?)))).collect();
+                    say(format_args!("{id:<12} {channels:>8} {block:>6}{cells}"));
                 }
             }
         }
         explosions.warn(matches.get_one("model"), rate as f64);
     }
     Ok(())
+}
+
+/// The measures of time and memory.
+fn costs() -> impl Iterator<Item = &'static Measure> {
+    MEASURES.iter().copied().filter(|row| matches!(row.run, Run::Cost(_)))
+}
+
+/// Bytes and the like are whole.
+fn number(unit: Unit, figure: f64) -> Value {
+    if matches!(unit, Unit::Bytes | Unit::Frames) { json!(figure as u64) } else { json!(figure) }
 }
 
 /// What the model calls itself, or its file's name.

@@ -9,10 +9,11 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
 use super::{Failure, say};
-use crate::audio::wav;
+use crate::audio::{Random, wav};
 use crate::dsp::{Settings, gain_to_db};
+use crate::effect::Effect;
 use crate::neural::engine::{self, MIDDLE, Mode, Network, Voices};
-use crate::neural::{Format, Golden, Info, Model};
+use crate::neural::{Golden, Info, Model, formats};
 
 /// Frames at a time, as a host hands them over.
 const BLOCK: usize = 64;
@@ -32,7 +33,7 @@ pub fn command() -> Command {
         .value_parser(value_parser!(PathBuf))
         .help("The sound that the trainer measured loudness with: neural-amp-modeler's loudness_input.wav");
     Command::new("model")
-        .about("Shows and checks model files: .nam, Keras JSON (RTNeural, AIDA-X), Proteus JSON, ONNX")
+        .about(format!("Shows and checks model files: {}", formats::names_and_origins()))
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(Command::new("inspect").about("Shows what a model is, needs and costs").arg(file()).arg(json()))
@@ -52,19 +53,17 @@ pub fn argument() -> Arg {
     Arg::new("model").long("model").value_name("FILE").value_parser(value_parser!(PathBuf)).help("Model for 'neural' to run")
 }
 
-/// The model that `--model` names, set in the settings. It must be held as long as they are used.
-pub fn load(matches: &ArgMatches, settings: &mut Settings) -> Result<Option<Arc<Model>>, Failure> {
+/// Settings with the model that `--model` names.
+pub fn effect(matches: &ArgMatches, settings: Settings) -> Result<Effect, Failure> {
     let algorithm = settings.algorithm();
     let Some(path) = matches.get_one::<PathBuf>("model") else {
         let wrong = || Failure::Usage(format!("--algorithm {0}: no model; expected --model FILE, which {0} runs", algorithm.id));
-        return if algorithm.model { Err(wrong()) } else { Ok(None) };
+        return if algorithm.model { Err(wrong()) } else { Ok(settings.into()) };
     };
     if !algorithm.model {
         return Err(Failure::Usage(format!("--model: {} runs no model; expected an algorithm that does: neural", algorithm.id)));
     }
-    let model = Model::open(path).map_err(Failure::failed)?;
-    settings.set_model(Some(model.key()));
-    Ok(Some(model))
+    Ok(Effect::from(settings).with_model(Model::open(path).map_err(Failure::failed)?))
 }
 
 /// The network that settings choose of a model.
@@ -142,7 +141,7 @@ fn needs(network: &Arc<dyn Network>, knobs: usize) -> Result<Needs, Failure> {
     let mut voices = network.clone().voices(Mode::new(1)).map_err(Failure::Failed)?;
     // Time is that of a network that may wait for its result.
     voices.set_offline(true);
-    let mut random = noise();
+    let mut random = Random::new(1);
     let knobs = vec![[0.5; BLOCK]; knobs];
     let knobs: Vec<&[f32]> = knobs.iter().map(<[f32; BLOCK]>::as_slice).collect();
     let mut times = Vec::new();
@@ -152,7 +151,7 @@ fn needs(network: &Arc<dyn Network>, knobs: usize) -> Result<Needs, Failure> {
     while times.len() < 20 || start.elapsed() < TIMED {
         let mut time = Duration::ZERO;
         for _ in 0..blocks {
-            let mut block: Vec<f32> = (0..BLOCK).map(|_| 0.25 * random()).collect();
+            let mut block: Vec<f32> = (0..BLOCK).map(|_| random.within(-0.25, 0.25)).collect();
             let before = Instant::now();
             voices.process(&mut [&mut block], &knobs);
             time += before.elapsed();
@@ -188,24 +187,6 @@ fn level_db(constant: f32) -> Option<f32> {
     (constant.abs() >= SILENT).then(|| gain_to_db(constant.abs()))
 }
 
-/// Uniform numbers from -1 to 1, the same in every run (a linear congruential generator, Knuth's constants).
-fn noise() -> impl FnMut() -> f32 {
-    let mut state = 1u64;
-    move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    }
-}
-
-fn format_name(format: Format) -> &'static str {
-    match format {
-        Format::Nam => "nam",
-        Format::Keras => "keras",
-        Format::Proteus => "proteus",
-        Format::Onnx => "onnx",
-    }
-}
-
 fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
     let (path, model) = open(matches)?;
     let info = model.info();
@@ -234,7 +215,7 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
             })
             .collect();
         say(serde_json::to_string_pretty(&json!({
-            "file": path, "bytes": model.bytes().len(), "format": format_name(info.format), "version": info.version,
+            "file": path, "bytes": model.bytes().len(), "format": info.format, "version": info.version,
             "name": info.name, "author": info.author, "gear_make": info.gear_make, "gear_model": info.gear_model,
             "gear_type": info.gear_type, "tone_type": info.tone_type, "architecture": info.architecture,
             "parameters": info.parameters, "sample_rate": info.sample_rate, "sample_rate_given": info.sample_rate_given,
@@ -245,7 +226,7 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
         return Ok(());
     }
     let version = info.version.as_ref().map_or_else(String::new, |v| format!(" {v}"));
-    say(format_args!("{}: {} ({}{version})", path.display(), info.architecture, format_name(info.format)));
+    say(format_args!("{}: {} ({}{version})", path.display(), info.architecture, info.format));
     for (name, text) in lines(info) {
         say(format_args!("  {name:<14}{text}"));
     }
@@ -370,9 +351,10 @@ fn check_golden(model: &Model, golden: &Golden) -> Result<Check, Failure> {
 /// Noise, a square wave and silence, one second each at full scale, come out finite.
 fn check_finite(model: &Model, size: usize) -> Result<Check, Failure> {
     let second = model.info().sample_rate as usize;
-    let mut random = noise();
+    let mut random = Random::new(1);
     let square = |i: usize| if (i / 100).is_multiple_of(2) { 1.0 } else { -1.0 };
-    let input: Vec<f32> = (0..second).map(|_| random()).chain((0..second).map(square)).chain(vec![0.0; second]).collect();
+    let input: Vec<f32> =
+        (0..second).map(|_| random.within(-1.0, 1.0)).chain((0..second).map(square)).chain(vec![0.0; second]).collect();
     let mut voices = model.network(size).clone().voices(Mode::new(1)).map_err(Failure::Failed)?;
     voices.set_offline(true);
     let output = through(&mut *voices, &input, &vec![0.5; model.knobs(size)]);

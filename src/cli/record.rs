@@ -94,7 +94,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let settings = settings(matches, &given)?;
     let fast = matches.get_flag("fast");
     let block = if fast { FAST_FRAMES } else { whole("block", text(matches, "block"), 1, 1 << 20)? };
-    let (json, memory, rate) = (matches.get_flag("json"), settings.memory_bytes(), settings.sample_rate);
+    let (json, memory, rate) = (matches.get_flag("json"), Recorder::memory_bytes(&settings), settings.sample_rate);
     let (stems, format) = (settings.channels.len(), settings.format);
     let unfinished = tell_unfinished(&settings.folder, json);
     let (recorder, mut writer) = Recorder::open(settings).map_err(Failure::failed)?;

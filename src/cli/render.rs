@@ -10,11 +10,12 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{Failure, format, format_argument, model, say, settings, settings_json, whole, with_parameters};
+use super::{Failure, format, format_argument, model, say, settings, whole, with_parameters};
 use crate::audio::wav::{Format, NonFinite, Written};
-use crate::dsp::{MAX_CHANNELS, Settings, Spec, gain_to_db};
-use crate::graph::{FileSink, FileSource, QueueReader, QueueWriter};
-use crate::slots::{Heard, Slots};
+use crate::dsp::{MAX_CHANNELS, Spec, gain_to_db};
+use crate::effect::Effect;
+use crate::graph::{FileSink, FileSource, QueueReader};
+use crate::render::Renderer;
 
 /// Frames that wait between a file and the plan.
 const BUFFER_FRAMES: usize = 32_768;
@@ -46,28 +47,27 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let path = |name: &str| matches.get_one::<PathBuf>(name).ok_or_else(|| Failure::Usage(format!("no {name} file")));
     let (from, to) = (path("in")?, path("out")?);
     let algorithm = matches.get_one::<String>("algorithm").map_or("", String::as_str);
-    let mut settings = settings(matches, algorithm)?;
+    let settings = settings(matches, algorithm)?;
     let block = whole("block", matches.get_one::<String>("block").map_or("", String::as_str), 1, 1 << 20)?;
     let format = format(matches)?;
     if is_same(from, to) {
         return Err(Failure::Usage(format!("{} is both input and output; expected two files", from.display())));
     }
-    // Settings know it only as long as it is held.
-    let model = model::load(matches, &mut settings)?;
+    let effect = model::effect(matches, settings)?;
     let (source, reader) = FileSource::open(from, NonFinite::Refuse, BUFFER_FRAMES).map_err(Failure::failed)?;
     let (rate, channels) = (source.sample_rate(), source.channels());
     if channels > MAX_CHANNELS {
         return Err(Failure::Failed(format!("{}: {channels} channels; expected 1 to {MAX_CHANNELS}", from.display())));
     }
-    let mut explosions = model::Explosions::watch(model.as_ref());
-    let report = render(&source, reader, to, settings, block, format, &mut explosions)?;
+    let mut explosions = model::Explosions::watch(effect.played());
+    let report = render(Ends { source: &source, reader, to, format }, &effect, block, &mut explosions)?;
     explosions.warn(matches.get_one("model"), f64::from(rate));
     let length = report.frames as f64 / f64::from(rate);
     let speed = length / report.seconds.max(1e-9);
     if matches.get_flag("json") {
         let value = json!({
-            "input": from, "output": to, "algorithm": settings.algorithm().id, "settings": settings_json(&settings),
-            "model": model::summary_json(matches.get_one("model"), model.as_deref()), "explosions": explosions.json(),
+            "input": from, "output": to, "algorithm": settings.algorithm().id, "settings": effect.settings.to_json(),
+            "model": model::summary_json(matches.get_one("model"), effect.played().map(|model| &**model)), "explosions": explosions.json(),
             "sample_rate": rate, "channels": channels, "frames": report.frames, "latency_frames": report.latency, "block": block,
             "format": format.to_string(), "peak_db": gain_to_db(report.peak), "clipped": report.written.clipped,
             "seconds": report.seconds, "times_real_time": speed,
@@ -100,42 +100,22 @@ fn is_same(a: &Path, b: &Path) -> bool {
     a == b
 }
 
-fn render(
-    source: &FileSource,
-    mut reader: QueueReader,
-    to: &Path,
-    settings: Settings,
-    block: usize,
+/// Where sound comes from and goes to.
+struct Ends<'a> {
+    source: &'a FileSource,
+    reader: QueueReader,
+    to: &'a Path,
     format: Format,
-    explosions: &mut model::Explosions,
-) -> Result<Report, Failure> {
-    let (rate, channels) = (source.sample_rate(), source.channels());
-    let spec = Spec { sample_rate: rate as f32, channels, max_frames: block };
-    let mut slots = Slots::compile(spec, &[settings], Heard::Slot(0), None).map_err(Failure::failed)?;
-    slots.set_offline(true);
-    let (sink, mut writer) = FileSink::create(to, rate, channels, format, BUFFER_FRAMES).map_err(Failure::failed)?;
-    let start = Instant::now();
-    match through(source, &mut reader, &mut slots, &mut writer, block, explosions) {
-        Ok((frames, peak)) => {
-            let written = sink.finish(writer).map_err(Failure::failed)?;
-            Ok(Report { frames, latency: slots.latency(), peak, seconds: start.elapsed().as_secs_f64(), written })
-        }
-        Err(failure) => {
-            sink.discard(writer);
-            Err(failure)
-        }
-    }
 }
 
-/// Everything that the source gives, through the slots, without their latency. Returns frames and peak.
-fn through(
-    source: &FileSource,
-    reader: &mut QueueReader,
-    slots: &mut Slots,
-    writer: &mut QueueWriter,
-    block: usize,
-    explosions: &mut model::Explosions,
-) -> Result<(u64, f32), Failure> {
+/// Everything that the source gives, through the effect, to a file that is there once it is whole.
+fn render(ends: Ends<'_>, effect: &Effect, block: usize, explosions: &mut model::Explosions) -> Result<Report, Failure> {
+    let Ends { source, mut reader, to, format } = ends;
+    let (rate, channels) = (source.sample_rate(), source.channels());
+    let spec = Spec { sample_rate: rate as f32, channels, max_frames: block };
+    let renderer = Renderer::new(effect, spec).map_err(Failure::failed)?;
+    let latency = renderer.latency();
+    let (sink, mut writer) = FileSink::create(to, rate, channels, format, BUFFER_FRAMES).map_err(Failure::failed)?;
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
     // Another handler is there only where this runs inside another program.
@@ -144,46 +124,35 @@ fn through(
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent} % {eta}") {
         bar.set_style(style);
     }
-    let mut buffers = vec![vec![0.0f32; block]; reader.channels()];
+    let start = Instant::now();
     let (mut frames, mut peak) = (0u64, 0.0f32);
-    let mut early = slots.latency();
-    // Silence behind the end, until the last sample has come out.
-    let mut owed = slots.latency();
-    loop {
-        let mut n = reader.read(&mut buffers, None);
+    let read = |buffers: &mut [Vec<f32>]| {
+        explosions.look(frames);
+        let n = reader.read(buffers, None);
         if interrupted.load(Ordering::Relaxed) {
-            return Err(Failure::Failed("interrupted; nothing was written".into()));
+            return Err(Some(Failure::Failed("interrupted; nothing was written".into())));
         }
         frames += n as u64;
-        if n < block {
-            if let Some(error) = source.error() {
-                return Err(Failure::failed(error));
-            }
-            let flush = owed.min(block - n);
-            owed -= flush;
-            for channel in &mut buffers {
-                channel[n..n + flush].fill(0.0);
-            }
-            n += flush;
-        }
-        if n == 0 {
-            break;
-        }
-        let mut views: Vec<&mut [f32]> = buffers.iter_mut().map(|c| &mut c[..n]).collect();
-        slots.process(&mut views);
-        explosions.look(frames);
-        let skip = early.min(n);
-        early -= skip;
-        let out: Vec<&[f32]> = buffers.iter().map(|c| &c[skip..n]).collect();
-        for channel in &out {
-            peak = channel.iter().fold(peak, |p, x| p.max(x.abs()));
-        }
-        if writer.write_all(&out) < n - skip {
-            // The sink says why when it is finished.
-            break;
-        }
         bar.set_position(frames);
-    }
+        match source.error() {
+            Some(error) if n < block => Err(Some(Failure::failed(error))),
+            _ => Ok(n),
+        }
+    };
+    let done = renderer.run(read, |out| {
+        for channel in out {
+            peak = channel.iter().fold(peak, |peak, x| peak.max(x.abs()));
+        }
+        let n = out.first().map_or(0, |channel| channel.len());
+        // If not all is taken, the sink says why when it is finished.
+        if writer.write_all(out) < n { Err(None) } else { Ok(()) }
+    });
+    explosions.look(frames);
     bar.finish_and_clear();
-    Ok((frames, peak))
+    if let Err(Some(failure)) = done {
+        sink.discard(writer);
+        return Err(failure);
+    }
+    let written = sink.finish(writer).map_err(Failure::failed)?;
+    Ok(Report { frames, latency, peak, seconds: start.elapsed().as_secs_f64(), written })
 }

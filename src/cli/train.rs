@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{Failure, circuit, flag, number, say, settings, settings_json, whole, with_parameters};
+use super::{Failure, circuit, flag, number, say, settings, whole, with_parameters};
 use crate::algorithm::REGISTRY;
 use crate::audio::wav::read;
 use crate::train::checkpoint::CheckpointError;
@@ -186,7 +186,7 @@ fn target(matches: &ArgMatches) -> Result<Option<(Target, Option<Condition>)>, F
     }
     let condition = matches.get_one::<String>("condition").map(|text| Condition::parse(text, &settings)).transpose();
     let condition = condition.map_err(|error| Failure::Usage(format!("--condition: {error}")))?;
-    Ok(Some((Target::Algorithm(settings), condition)))
+    Ok(Some((Target::Effect(settings.into()), condition)))
 }
 
 /// The material, and in JSON what it comes from.
@@ -220,7 +220,7 @@ fn material(matches: &ArgMatches, target: Option<(&Target, Option<Condition>)>, 
         material.hold(target, condition, &path.display().to_string(), sound.channel(0)).map_err(Failure::failed)?;
     }
     let mut source = match target {
-        Target::Algorithm(settings) => json!({ "algorithm": settings.algorithm().id, "settings": settings_json(settings) }),
+        Target::Effect(effect) => json!({ "algorithm": effect.algorithm().id, "settings": effect.settings.to_json() }),
         Target::Triode(stage) => {
             json!({ "circuit": circuit::TRIODE, "volts": stage.volts, "oversampling": stage.oversampling })
         }

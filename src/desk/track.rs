@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::osc::Value;
 use super::state::{self, AUX_CHANNELS, CARD_TYPE, CHANNELS, ROUTE_SWITCH, State, USB_MODE, block, config, user_routing};
 use super::values::{self, Colour, Input, Listens, Output, Patch, Signal};
-use crate::record::{DeskTrack, SourceChange};
+use crate::source::{self, DeskTrack, SourceChange};
 
 /// What arrives on a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,7 +258,7 @@ fn output_signal(state: &State, output: Output) -> Result<Signal, String> {
 /// Names for the stems of card tracks, counted from 1: as on the desk, made acceptable for files, and each only once.
 pub fn stem_names(tracks: &[Track], channels: &[usize]) -> Vec<String> {
     let label = |channel: &usize| tracks.iter().find(|t| t.number == *channel).map_or_else(String::new, Track::label);
-    crate::record::stem_names(channels.iter().map(|channel| (label(channel), format!("Track {channel:02}"))))
+    source::stem_names(channels.iter().map(|channel| (label(channel), format!("Track {channel:02}"))))
 }
 
 /// Who a desk is, out of an answer to `/info` or `/xinfo`: name, model, firmware.

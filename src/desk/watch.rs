@@ -9,7 +9,7 @@ use super::link::Link;
 use super::state::{Accepted, State, XINFO, questions};
 use super::track::{Track, changes, tracks};
 use super::{Desk, DeskError, Patience};
-use crate::record::SourceChange;
+use crate::source::SourceChange;
 
 /// The thread looks at the time this often.
 const TICK: Duration = Duration::from_millis(50);

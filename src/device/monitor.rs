@@ -1,12 +1,11 @@
-//! Some channels through an effect, to be heard while all are recorded.
+//! Some channels through an insert, to be heard while all are recorded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Client, Granted, Input, MAX_CHANNELS};
 use crate::dsp::Block;
-use crate::graph::QueueWriter;
-use crate::slots::Slots;
+use crate::graph::{Plan, QueueWriter};
 
 /// Words of a set of channels.
 const WORDS: usize = MAX_CHANNELS.div_ceil(64);
@@ -16,16 +15,16 @@ const FADE_SECONDS: f32 = 0.005;
 const CODE: f32 = 1.0 / 2_147_483_648.0;
 
 /// What sound goes through on its way to be heard.
-pub trait Effect: Send + 'static {
+pub trait Insert: Send + 'static {
     /// In place, a slice for each side, all of one length. [device thread: no wait, no allocation, no lock]
     fn process(&mut self, block: &mut Block<'_>);
     /// What comes next does not follow what came before. [device thread]
     fn reset(&mut self);
 }
 
-impl Effect for Slots {
+impl Insert for Plan {
     fn process(&mut self, block: &mut Block<'_>) {
-        Self::process(self, block);
+        self.run_in_place(block);
     }
 
     fn reset(&mut self) {
@@ -91,9 +90,9 @@ impl MonitorCounts {
     }
 }
 
-/// Plays channels of a device through an effect to its outputs, to a queue, or to both.
+/// Plays channels of a device through an insert to its outputs, to a queue, or to both.
 pub struct Monitor {
-    effect: Box<dyn Effect>,
+    insert: Box<dyn Insert>,
     sides: Sides,
     /// Side after side: how loud each channel is at the moment, 0 to 1.
     gains: Vec<Vec<f32>>,
@@ -111,14 +110,14 @@ impl Monitor {
     /// # Panics
     /// If there is no side.
     #[must_use]
-    pub fn new(effect: impl Effect, sides: Sides, granted: &Granted, file: Option<QueueWriter>) -> Self {
+    pub fn new(insert: impl Insert, sides: Sides, granted: &Granted, file: Option<QueueWriter>) -> Self {
         assert!(sides.count() > 0, "nothing to hear");
         let channels = granted.channels.min(MAX_CHANNELS);
         let gain = |side: usize, channel: usize| if sides.get(side, channel) { 1.0 } else { 0.0 };
         let gains = (0..sides.count()).map(|side| (0..channels).map(|channel| gain(side, channel)).collect()).collect();
         let block = vec![vec![0.0; granted.period_frames]; sides.count()];
         let step = 1.0 / (FADE_SECONDS * granted.sample_rate as f32).max(1.0);
-        Self { effect: Box::new(effect), sides, gains, step, block, file, counts: MonitorCounts::default() }
+        Self { insert: Box::new(insert), sides, gains, step, block, file, counts: MonitorCounts::default() }
     }
 
     /// What is counted while it plays.
@@ -137,7 +136,7 @@ impl Monitor {
 impl Client for Monitor {
     fn process(&mut self, lost: u64, input: Input<'_>, output: &mut [&mut [f32]]) {
         if lost > 0 {
-            self.effect.reset();
+            self.insert.reset();
         }
         let (frames, period) = (input.frames(), self.block[0].len());
         for at in (0..frames).step_by(period) {
@@ -153,7 +152,7 @@ impl Client for Monitor {
             }
             let mut views: arrayvec::ArrayVec<&mut [f32], MAX_CHANNELS> =
                 self.block.iter_mut().map(|side| &mut side[..n]).collect();
-            self.effect.process(&mut views);
+            self.insert.process(&mut views);
             // One side is heard on both.
             for (output, block) in output.iter_mut().zip(views.iter().cycle()) {
                 output[at..at + n].copy_from_slice(block);

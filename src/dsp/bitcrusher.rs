@@ -5,9 +5,9 @@ use multiversion::multiversion;
 use super::approximate::{floor, limit, round_ties_even};
 use super::blend::Blend;
 use super::filter::{LowPass, Slope};
-use super::parameter::{Algorithm, Change, Index, Kind, Parameter, Scale, Settings, Unit};
+use super::parameter::{Change, Index, Parameter, Unit};
 use super::random::{stream, uniform};
-use super::{Block, CHUNK, Chunk, PrepareError, Processor, Ramp, Spec};
+use super::{Algorithm, Block, CHUNK, Chunk, Processor, Ramp, Settings, Spec};
 
 /// The registry's row.
 pub static ALGORITHM: Algorithm = Algorithm {
@@ -16,102 +16,69 @@ pub static ALGORITHM: Algorithm = Algorithm {
     description: "Coarser numbers and a lower sample rate, as from early samplers",
     parameters: &PARAMETERS,
     model: false,
-    create: || Box::<Bitcrusher>::default(),
+    prepare: |spec, settings| Ok(Box::new(Bitcrusher::new(spec, settings))),
 };
 
-const BITS: Index = 0;
-const RATE: Index = 1;
-const QUANTISER: Index = 2;
-const DITHER: Index = 3;
-const JITTER: Index = 4;
-const PRE_FILTER: Index = 5;
-const POST_FILTER: Index = 6;
-const OUTPUT: Index = 7;
-const MIX: Index = 8;
-
-const FILTER: Kind =
-    Kind::Float { min: 200.0, max: 20_000.0, default: 20_000.0, unit: Unit::Hertz, scale: Scale::Logarithmic, off_at_max: true };
+const BITS: Index = Parameter::place(&PARAMETERS, "bits");
+const RATE: Index = Parameter::place(&PARAMETERS, "rate");
+const QUANTISER: Index = Parameter::place(&PARAMETERS, "quantiser");
+const DITHER: Index = Parameter::place(&PARAMETERS, "dither");
+const JITTER: Index = Parameter::place(&PARAMETERS, "jitter");
+const PRE_FILTER: Index = Parameter::place(&PARAMETERS, "pre_filter");
+const POST_FILTER: Index = Parameter::place(&PARAMETERS, "post_filter");
+const OUTPUT: Index = Parameter::place(&PARAMETERS, "output");
+const MIX: Index = Parameter::place(&PARAMETERS, "mix");
 
 static PARAMETERS: [Parameter; 9] = [
-    Parameter {
-        id: "bits",
-        name: "Bits",
-        kind: Kind::Float { min: 1.0, max: 24.0, default: 8.0, unit: Unit::Bit, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Word length, also between whole numbers: fewer bits, coarser steps",
-    },
-    Parameter {
-        id: "rate",
-        name: "Rate",
-        kind: Kind::Float {
-            min: 100.0,
-            max: 96_000.0,
-            default: 96_000.0,
-            unit: Unit::Hertz,
-            scale: Scale::Logarithmic,
-            off_at_max: true,
-        },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Sample rate of the crushed sound, also between fractions of the host's: lower is darker and more metallic",
-    },
-    Parameter {
-        id: "quantiser",
-        name: "Quantiser",
-        kind: Kind::Choice { names: &["Mid-tread", "Mid-rise"], default: 0 },
-        change: Change::Structural,
-        since: 1,
-        doc: "Mid-tread has a step at zero and gates quiet sound, mid-rise has none and lets it buzz",
-    },
-    Parameter {
-        id: "dither",
-        name: "Dither",
-        kind: Kind::Choice { names: &["None", "RPDF", "TPDF"], default: 0 },
-        change: Change::Structural,
-        since: 1,
-        doc: "Noise before the quantiser: distortion becomes hiss",
-    },
-    Parameter {
-        id: "jitter",
-        name: "Jitter",
-        kind: Kind::Float { min: 0.0, max: 100.0, default: 0.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Uneven sampling instants at a lowered rate: grit",
-    },
-    Parameter {
-        id: "pre_filter",
-        name: "Pre filter",
-        kind: FILTER,
-        change: Change::Ramped,
-        since: 1,
-        doc: "Low-pass (12 dB per octave) before the crusher: less aliasing",
-    },
-    Parameter {
-        id: "post_filter",
-        name: "Post filter",
-        kind: FILTER,
-        change: Change::Ramped,
-        since: 1,
-        doc: "Low-pass (12 dB per octave) behind the crusher: rounder steps",
-    },
-    Parameter {
-        id: "output",
-        name: "Output",
-        kind: Kind::Float { min: -48.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Level of the result",
-    },
-    Parameter {
-        id: "mix",
-        name: "Mix",
-        kind: Kind::Float { min: 0.0, max: 100.0, default: 100.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Dry at 0, crushed at 100",
-    },
+    Parameter::number(
+        "bits",
+        "Bits",
+        (1.0, 24.0),
+        8.0,
+        Unit::Bit,
+        "Word length, also between whole numbers: fewer bits, coarser steps",
+    ),
+    Parameter::number(
+        "rate",
+        "Rate",
+        (100.0, 96_000.0),
+        96_000.0,
+        Unit::Hertz,
+        "Sample rate of the crushed sound, also between fractions of the host's: lower is darker and more metallic",
+    )
+    .logarithmic()
+    .off_at_max(),
+    Parameter::choice(
+        "quantiser",
+        "Quantiser",
+        &["Mid-tread", "Mid-rise"],
+        0,
+        "Mid-tread has a step at zero and gates quiet sound, mid-rise has none and lets it buzz",
+    ),
+    Parameter::choice("dither", "Dither", &["None", "RPDF", "TPDF"], 0, "Noise before the quantiser: distortion becomes hiss"),
+    Parameter::number("jitter", "Jitter", (0.0, 100.0), 0.0, Unit::Percent, "Uneven sampling instants at a lowered rate: grit"),
+    Parameter::number(
+        "pre_filter",
+        "Pre filter",
+        (200.0, 20_000.0),
+        20_000.0,
+        Unit::Hertz,
+        "Low-pass (12 dB per octave) before the crusher: less aliasing",
+    )
+    .logarithmic()
+    .off_at_max(),
+    Parameter::number(
+        "post_filter",
+        "Post filter",
+        (200.0, 20_000.0),
+        20_000.0,
+        Unit::Hertz,
+        "Low-pass (12 dB per octave) behind the crusher: rounder steps",
+    )
+    .logarithmic()
+    .off_at_max(),
+    Parameter::output(),
+    Parameter::mix("Dry at 0, crushed at 100"),
 ];
 
 /// Purposes of the random streams.
@@ -123,13 +90,8 @@ const JITTER_STREAM: u32 = 3;
 const HOLD: u64 = 1 << 32;
 
 /// See [`ALGORITHM`].
-#[derive(Default)]
+#[derive(Clone)]
 pub struct Bitcrusher {
-    /// Nothing before `prepare`.
-    running: Option<Running>,
-}
-
-struct Running {
     sample_rate: f32,
     fresh: bool,
     quantiser: Quantiser,
@@ -231,7 +193,7 @@ impl Channel {
     }
 }
 
-impl Running {
+impl Bitcrusher {
     fn new(spec: Spec, settings: &Settings) -> Self {
         let (rate, channels) = (spec.sample_rate, spec.channels);
         let mut new = Self {
@@ -260,10 +222,50 @@ impl Running {
         new
     }
 
+    /// Before the first frame: the filter behind the crusher as silence leaves it that came in for long. A mid-rise quantiser makes
+    /// a constant of that; of dither nothing is known.
+    fn settle(&mut self) {
+        if self.quantiser.dither == 0 {
+            let mut rest = [0.0];
+            quantise(&mut rest, &[self.steps.target()], self.quantiser, [0; 2], &[0]);
+            self.post.rest_at(rest[0]);
+        }
+    }
+}
+
+/// To the nearest of 2 * `steps` levels in -1..1 (mid-tread: zero is one; mid-rise: zero lies between two), after dither.
+#[multiversion(targets("x86_64+avx2"))]
+fn quantise(samples: &mut [f32], steps: &[f32], quantiser: Quantiser, streams: [u32; 2], positions: &[u32]) {
+    match quantiser.dither {
+        0 => {}
+        1 => {
+            for ((x, steps), position) in samples.iter_mut().zip(steps).zip(positions) {
+                *x += uniform(streams[0], *position) / *steps;
+            }
+        }
+        _ => {
+            for ((x, steps), position) in samples.iter_mut().zip(steps).zip(positions) {
+                *x += (uniform(streams[0], *position) + uniform(streams[1], *position)) / *steps;
+            }
+        }
+    }
+    if quantiser.mid_rise {
+        for (x, steps) in samples.iter_mut().zip(steps) {
+            let whole = floor(*steps);
+            *x = (limit(floor(*x * *steps), -whole, whole - 1.0) + 0.5) / *steps;
+        }
+    } else {
+        for (x, steps) in samples.iter_mut().zip(steps) {
+            let whole = floor(*steps);
+            *x = limit(round_ties_even(*x * *steps), -whole, whole - 1.0) / *steps;
+        }
+    }
+}
+
+impl Processor for Bitcrusher {
     fn set(&mut self, index: Index, value: f32) {
-        let parameter = &ALGORITHM.parameters[index];
-        let value = parameter.clamp(value);
-        let (now, off) = (self.fresh, parameter.is_off(value));
+        let Some(value) = ALGORITHM.ramped(index, value) else { return };
+        let (now, off) = (self.fresh, PARAMETERS[index].is_off(value));
         match index {
             BITS => self.steps.set((value - 1.0).exp2(), now),
             RATE => self.pace.set(if off { 1.0 } else { (value / self.sample_rate).min(1.0) }, now),
@@ -287,16 +289,6 @@ impl Running {
         self.pre.reset();
         self.post.reset();
         self.blend.reset();
-    }
-
-    /// Before the first frame: the filter behind the crusher as silence leaves it that came in for long. A mid-rise quantiser makes
-    /// a constant of that; of dither nothing is known.
-    fn settle(&mut self) {
-        if self.quantiser.dither == 0 {
-            let mut rest = [0.0];
-            quantise(&mut rest, &[self.steps.target()], self.quantiser, [0; 2], &[0]);
-            self.post.rest_at(rest[0]);
-        }
     }
 
     fn process(&mut self, block: &mut Block<'_>) {
@@ -364,77 +356,18 @@ impl Running {
         self.blend.skip(frames);
         true
     }
-}
 
-/// To the nearest of 2 * `steps` levels in -1..1 (mid-tread: zero is one; mid-rise: zero lies between two), after dither.
-#[multiversion(targets("x86_64+avx2"))]
-fn quantise(samples: &mut [f32], steps: &[f32], quantiser: Quantiser, streams: [u32; 2], positions: &[u32]) {
-    match quantiser.dither {
-        0 => {}
-        1 => {
-            for ((x, steps), position) in samples.iter_mut().zip(steps).zip(positions) {
-                *x += uniform(streams[0], *position) / *steps;
-            }
-        }
-        _ => {
-            for ((x, steps), position) in samples.iter_mut().zip(steps).zip(positions) {
-                *x += (uniform(streams[0], *position) + uniform(streams[1], *position)) / *steps;
-            }
-        }
-    }
-    if quantiser.mid_rise {
-        for (x, steps) in samples.iter_mut().zip(steps) {
-            let whole = floor(*steps);
-            *x = (limit(floor(*x * *steps), -whole, whole - 1.0) + 0.5) / *steps;
-        }
-    } else {
-        for (x, steps) in samples.iter_mut().zip(steps) {
-            let whole = floor(*steps);
-            *x = limit(round_ties_even(*x * *steps), -whole, whole - 1.0) / *steps;
-        }
-    }
-}
-
-impl Processor for Bitcrusher {
-    fn prepare(&mut self, spec: Spec, settings: &Settings) -> Result<(), PrepareError> {
-        spec.check_for(settings, &ALGORITHM)?;
-        self.running = Some(Running::new(spec, settings));
-        Ok(())
-    }
-
-    fn set(&mut self, parameter: Index, value: f32) {
-        if let Some(running) = &mut self.running
-            && ALGORITHM.parameters.get(parameter).is_some_and(|p| p.change == Change::Ramped)
-        {
-            running.set(parameter, value);
-        }
-    }
-
-    fn reset(&mut self) {
-        if let Some(running) = &mut self.running {
-            running.reset();
-        }
-    }
-
-    fn process(&mut self, block: &mut Block<'_>) {
-        if let Some(running) = &mut self.running {
-            running.process(block);
-        }
-    }
-
-    fn skip(&mut self, frames: usize) -> bool {
-        self.running.as_mut().is_none_or(|r| r.skip(frames))
+    fn duplicate(&self) -> Option<Box<dyn Processor>> {
+        Some(Box::new(self.clone()))
     }
 
     fn bytes(&self) -> usize {
-        self.running.as_ref().map_or(0, |r| {
-            r.pre.bytes()
-                + r.post.bytes()
-                + r.blend.bytes()
-                + size_of_val(r.wet.as_slice())
-                + size_of_val(r.channels.as_slice())
-                + size_of_val(&*r.positions)
-        })
+        self.pre.bytes()
+            + self.post.bytes()
+            + self.blend.bytes()
+            + size_of_val(self.wet.as_slice())
+            + size_of_val(self.channels.as_slice())
+            + size_of_val(&*self.positions)
     }
 }
 
@@ -442,17 +375,8 @@ impl Processor for Bitcrusher {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_positions_name_their_parameters() {
-        let names = ["bits", "rate", "quantiser", "dither", "jitter", "pre_filter", "post_filter", "output", "mix"];
-        for (name, place) in names.iter().zip([BITS, RATE, QUANTISER, DITHER, JITTER, PRE_FILTER, POST_FILTER, OUTPUT, MIX]) {
-            assert_eq!(PARAMETERS[place].id, *name);
-        }
-    }
-
     fn crush(x: &[f32], settings: Settings) -> Vec<f32> {
-        let mut crusher = Bitcrusher::default();
-        crusher.prepare(Spec { sample_rate: 48_000.0, channels: 1, max_frames: x.len() }, &settings).unwrap();
+        let mut crusher = Bitcrusher::new(Spec { sample_rate: 48_000.0, channels: 1, max_frames: x.len() }, &settings);
         let mut y = x.to_vec();
         crusher.process(&mut [&mut y]);
         y

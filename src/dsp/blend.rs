@@ -41,7 +41,7 @@ fn copy_sane(from: &[f32], to: &mut [f32]) {
 }
 
 /// The dry path of all channels, the mix and the output level.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Blend {
     dry: Vec<Chunk>,
     delays: Vec<Delay>,

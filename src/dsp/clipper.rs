@@ -5,8 +5,8 @@ use multiversion::multiversion;
 use super::approximate::limit;
 use super::blend::Blend;
 use super::oversample::Oversampler;
-use super::parameter::{Algorithm, Change, Index, Kind, Parameter, Scale, Settings, Unit};
-use super::{Block, CHUNK, Chunk, PrepareError, Processor, Ramp, Spec, db_to_gain};
+use super::parameter::{Index, Parameter, Unit};
+use super::{Algorithm, Block, CHUNK, Chunk, Processor, Ramp, Settings, Spec, db_to_gain};
 
 /// The registry's row.
 pub static ALGORITHM: Algorithm = Algorithm {
@@ -15,66 +15,38 @@ pub static ALGORITHM: Algorithm = Algorithm {
     description: "Cuts peaks off at a threshold, hard or with a cubic knee",
     parameters: &PARAMETERS,
     model: false,
-    create: || Box::<Clipper>::default(),
+    prepare: |spec, settings| Ok(Box::new(Clipper::new(spec, settings))),
 };
 
-const THRESHOLD: Index = 0;
-const SHAPE: Index = 1;
-const OUTPUT: Index = 2;
-const MIX: Index = 3;
-const OVERSAMPLING: Index = 4;
+const THRESHOLD: Index = Parameter::place(&PARAMETERS, "threshold");
+const SHAPE: Index = Parameter::place(&PARAMETERS, "shape");
+const OUTPUT: Index = Parameter::place(&PARAMETERS, "output");
+const MIX: Index = Parameter::place(&PARAMETERS, "mix");
+const OVERSAMPLING: Index = Parameter::place(&PARAMETERS, "oversampling");
 
 static PARAMETERS: [Parameter; 5] = [
-    Parameter {
-        id: "threshold",
-        name: "Threshold",
-        kind: Kind::Float { min: -48.0, max: 0.0, default: -6.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        since: 1,
-        doc: "The level that no peak passes",
-    },
-    Parameter {
-        id: "shape",
-        name: "Shape",
-        kind: Kind::Choice { names: &["Hard", "Cubic"], default: 1 },
-        change: Change::Structural,
-        since: 1,
-        doc: "Hard leaves all below the threshold alone; cubic bends towards it",
-    },
-    Parameter {
-        id: "output",
-        name: "Output",
-        kind: Kind::Float { min: -48.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Level of the result",
-    },
-    Parameter {
-        id: "mix",
-        name: "Mix",
-        kind: Kind::Float { min: 0.0, max: 100.0, default: 100.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Dry at 0, clipped at 100; both stay in phase",
-    },
-    Parameter {
-        id: "oversampling",
-        name: "Oversampling",
-        kind: Kind::Choice { names: &["1x", "2x", "4x", "8x"], default: 3 },
-        change: Change::Structural,
-        since: 1,
-        doc: "Runs the curve at a higher rate: less aliasing, more latency and work, and peaks may pass by a little",
-    },
+    Parameter::number("threshold", "Threshold", (-48.0, 0.0), -6.0, Unit::Decibel, "The level that no peak passes"),
+    Parameter::choice(
+        "shape",
+        "Shape",
+        &["Hard", "Cubic"],
+        1,
+        "Hard leaves all below the threshold alone; cubic bends towards it",
+    ),
+    Parameter::output(),
+    Parameter::mix("Dry at 0, clipped at 100; both stay in phase"),
+    Parameter::choice(
+        "oversampling",
+        "Oversampling",
+        &["1x", "2x", "4x", "8x"],
+        3,
+        "Runs the curve at a higher rate: less aliasing, more latency and work, and peaks may pass by a little",
+    ),
 ];
 
 /// See [`ALGORITHM`].
-#[derive(Default)]
+#[derive(Clone)]
 pub struct Clipper {
-    /// Nothing before `prepare`.
-    running: Option<Running>,
-}
-
-struct Running {
     fresh: bool,
     cubic: bool,
     threshold: Ramp,
@@ -84,7 +56,7 @@ struct Running {
     thresholds: Chunk,
 }
 
-impl Running {
+impl Clipper {
     fn new(spec: Spec, settings: &Settings) -> Self {
         let (rate, channels) = (spec.sample_rate, spec.channels);
         let factor = 1 << settings.get(OVERSAMPLING) as u32;
@@ -97,24 +69,6 @@ impl Running {
             oversamplers,
             wet: vec![[0.0; CHUNK]; channels],
             thresholds: [0.0; CHUNK],
-        }
-    }
-
-    fn process(&mut self, block: &mut Block<'_>) {
-        let frames = block.first().map_or(0, |c| c.len());
-        if frames > 0 {
-            self.fresh = false;
-        }
-        let mut at = 0;
-        while at < frames {
-            let n = CHUNK.min(frames - at);
-            self.blend.split(block, at, n, &mut self.wet);
-            self.threshold.fill(&mut self.thresholds[..n]);
-            for (wet, oversampler) in self.wet.iter_mut().zip(&mut self.oversamplers) {
-                oversampler.process(&mut wet[..n], |u| clip(u, &self.thresholds[..n], self.cubic));
-            }
-            self.blend.join(&self.wet, block, at, n);
-            at += n;
         }
     }
 }
@@ -151,58 +105,61 @@ fn clip(samples: &mut [f32], thresholds: &[f32], cubic: bool) {
 }
 
 impl Processor for Clipper {
-    fn prepare(&mut self, spec: Spec, settings: &Settings) -> Result<(), PrepareError> {
-        spec.check_for(settings, &ALGORITHM)?;
-        self.running = Some(Running::new(spec, settings));
-        Ok(())
-    }
-
     fn set(&mut self, parameter: Index, value: f32) {
-        let Some(running) = &mut self.running else { return };
-        let Some(row) = ALGORITHM.parameters.get(parameter) else { return };
-        let (value, now) = (row.clamp(value), running.fresh);
+        let Some(value) = ALGORITHM.ramped(parameter, value) else { return };
         match parameter {
-            THRESHOLD => running.threshold.set(db_to_gain(value), now),
-            OUTPUT => running.blend.set_output(value, now),
-            MIX => running.blend.set_mix(value, now),
+            THRESHOLD => self.threshold.set(db_to_gain(value), self.fresh),
+            OUTPUT => self.blend.set_output(value, self.fresh),
+            MIX => self.blend.set_mix(value, self.fresh),
             _ => {}
         }
     }
 
     fn reset(&mut self) {
-        let Some(running) = &mut self.running else { return };
-        running.fresh = true;
-        running.threshold.finish();
-        for oversampler in &mut running.oversamplers {
+        self.fresh = true;
+        self.threshold.finish();
+        for oversampler in &mut self.oversamplers {
             oversampler.reset();
         }
-        running.blend.reset();
+        self.blend.reset();
     }
 
     fn process(&mut self, block: &mut Block<'_>) {
-        if let Some(running) = &mut self.running {
-            running.process(block);
+        let frames = block.first().map_or(0, |c| c.len());
+        if frames > 0 {
+            self.fresh = false;
+        }
+        let mut at = 0;
+        while at < frames {
+            let n = CHUNK.min(frames - at);
+            self.blend.split(block, at, n, &mut self.wet);
+            self.threshold.fill(&mut self.thresholds[..n]);
+            for (wet, oversampler) in self.wet.iter_mut().zip(&mut self.oversamplers) {
+                oversampler.process(&mut wet[..n], |u| clip(u, &self.thresholds[..n], self.cubic));
+            }
+            self.blend.join(&self.wet, block, at, n);
+            at += n;
         }
     }
 
     fn latency(&self) -> usize {
-        self.running.as_ref().map_or(0, |r| r.oversamplers[0].latency())
+        self.oversamplers[0].latency()
     }
 
     fn skip(&mut self, frames: usize) -> bool {
-        if let Some(running) = &mut self.running {
-            running.threshold.advance(frames);
-            running.blend.skip(frames);
-        }
+        self.threshold.advance(frames);
+        self.blend.skip(frames);
         true
     }
 
+    fn duplicate(&self) -> Option<Box<dyn Processor>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn bytes(&self) -> usize {
-        self.running.as_ref().map_or(0, |r| {
-            r.oversamplers.iter().map(|o| o.bytes() + size_of::<Oversampler>()).sum::<usize>()
-                + r.blend.bytes()
-                + size_of_val(r.wet.as_slice())
-        })
+        self.oversamplers.iter().map(|o| o.bytes() + size_of::<Oversampler>()).sum::<usize>()
+            + self.blend.bytes()
+            + size_of_val(self.wet.as_slice())
     }
 }
 
@@ -211,20 +168,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_positions_name_their_parameters() {
-        for (name, place) in
-            ["threshold", "shape", "output", "mix", "oversampling"].iter().zip([THRESHOLD, SHAPE, OUTPUT, MIX, OVERSAMPLING])
-        {
-            assert_eq!(PARAMETERS[place].id, *name);
-        }
-    }
-
-    #[test]
     fn at_1x_no_sample_passes_the_threshold_and_hard_leaves_the_rest_alone() {
         for shape in [0.0, 1.0] {
             let settings = Settings::new(&ALGORITHM).with("shape", shape).with("oversampling", 0.0).with("threshold", -6.0);
-            let mut clipper = Clipper::default();
-            clipper.prepare(Spec { sample_rate: 48_000.0, channels: 1, max_frames: 4001 }, &settings).unwrap();
+            let mut clipper = Clipper::new(Spec { sample_rate: 48_000.0, channels: 1, max_frames: 4001 }, &settings);
             let x: Vec<f32> = (0..4001).map(|i| (i - 2000) as f32 / 1000.0).collect();
             let mut y = x.clone();
             clipper.process(&mut [&mut y]);

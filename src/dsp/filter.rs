@@ -29,7 +29,7 @@ pub enum Slope {
 
 /// A low-pass over all channels of a processor. Bilinear transform with the cut-off prewarped, so that -3 dB is where it says
 /// at every sample rate (Zavalishin, *The Art of VA Filter Design*).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct LowPass {
     sample_rate: f32,
     slope: Slope,
@@ -49,7 +49,7 @@ pub struct LowPass {
     mix: Chunk,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum State {
     First(Box<FirstState>),
     Second { s1: f64, s2: f64 },
@@ -73,7 +73,7 @@ struct Second {
 }
 
 /// The four stages of the look-ahead, each with its history in front of its chunk.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct FirstState {
     x: [f32; CHUNK + 1],
     w0: [f32; CHUNK + 1],
@@ -347,7 +347,7 @@ fn second_order(s1: &mut f64, s2: &mut f64, c: &Second, samples: &mut [f32]) {
 }
 
 /// A first-order high-pass of a few hertz over all channels; fades in and out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct DcBlocker {
     amount: Ramp,
     /// As the low-pass's.
@@ -358,7 +358,7 @@ pub struct DcBlocker {
 }
 
 /// As [`FirstState`], in f64 and four frames wide: 1 / (1 - r z⁻¹) = (1 + r z⁻¹)(1 + r² z⁻²) / (1 - r⁴ z⁻⁴).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct DcState {
     x: f32,
     d: [f64; CHUNK + 1],

@@ -53,7 +53,7 @@ fn half_band(m: usize) -> Vec<f32> {
 }
 
 /// The half-band filter between two rates.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Stage {
     /// See [`half_band`].
     taps: Vec<f32>,
@@ -72,7 +72,7 @@ impl Stage {
 }
 
 /// One channel's way up to the higher rate, through a function, and down.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Oversampler {
     factor: usize,
     stages: Vec<Stage>,
@@ -243,7 +243,7 @@ fn down(taps: &[f32], even: &mut [f32], odd: &mut [f32], x: &[f32], out: &mut [f
 }
 
 /// Delays by a half sample more than a whole number, flat in the pass band: completes a method that lags by half a sample.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct HalfSample {
     /// Half of an even, symmetric filter.
     taps: Vec<f32>,

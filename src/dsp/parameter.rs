@@ -1,39 +1,15 @@
-//! What an algorithm says of itself: its row in the registry and the parameters that the row lists.
+//! One parameter of an algorithm: its descriptor.
 //!
 //! The plug-in's parameters, the command line's flags, the tests of the laws, the benchmark table and the reference page are
 //! all made from these descriptors, so a parameter is written down exactly once.
 
-use std::fmt;
-
-use super::Processor;
-
 /// Position of a parameter in its algorithm's row.
 pub type Index = usize;
-
-/// The most parameters that a row may list; lets [`Settings`] live on the stack and be copied on the audio thread.
-pub const MAX_PARAMETERS: usize = 16;
 
 /// Two values that are no farther apart are one to a user: a share of the range, or of the value itself where the scale is
 /// logarithmic. A host keeps a value as a position of 32 bits along the knob's travel, so 8 bit come back as 7.9999995 bit: off by
 /// some 1e-7 of that. What a user reads is rounded to 1e-4 of it at the finest.
 const SAME: f32 = 1e-5;
-
-/// One row of the registry: an algorithm.
-#[derive(Debug)]
-pub struct Algorithm {
-    /// Stable for ever: part of states, presets and command lines. Lower case, words joined by `_`.
-    pub id: &'static str,
-    /// What a user reads.
-    pub name: &'static str,
-    /// One sentence: what it does to a sound.
-    pub description: &'static str,
-    /// At most [`MAX_PARAMETERS`]; the order within one `since` is for ever.
-    pub parameters: &'static [Parameter],
-    /// Whether it runs a model, which [`Settings::set_model`] names.
-    pub model: bool,
-    /// A new, unprepared processor. [control thread: may allocate]
-    pub create: fn() -> Box<dyn Processor>,
-}
 
 /// One parameter of an algorithm.
 #[derive(Debug)]
@@ -46,9 +22,6 @@ pub struct Parameter {
     pub kind: Kind,
     /// How a change takes effect.
     pub change: Change,
-    /// The generation of the row that brought it: 1 for the first. A host's list of parameters is ordered by this first, so a
-    /// later parameter never moves an earlier one.
-    pub since: u32,
     /// What a user hears when it grows.
     pub doc: &'static str,
 }
@@ -72,7 +45,7 @@ pub enum Kind {
         max: f32,
         default: f32,
         unit: Unit,
-        /// How a knob's travel maps to values.
+        /// How positions map to values.
         scale: Scale,
         /// Whether the largest value means "off" (a low-pass at the top of its range is none).
         off_at_max: bool,
@@ -83,11 +56,11 @@ pub enum Kind {
     Toggle { default: bool },
 }
 
-/// How a knob's travel maps to values.
+/// How a position (a knob's travel, a host's lane) maps to values: [`Parameter::value_at`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
     Linear,
-    /// Equal travel for equal ratios; `min` must be positive.
+    /// Equal travel for equal ratios, `min * (max / min)^position`; `min` must be positive.
     Logarithmic,
 }
 
@@ -119,6 +92,14 @@ impl Unit {
     }
 }
 
+const fn is_same_text(a: &[u8], b: &[u8]) -> bool {
+    let mut index = 0;
+    while index < a.len() && index < b.len() && a[index] == b[index] {
+        index += 1;
+    }
+    index == a.len() && index == b.len()
+}
+
 /// Why a text is no value of a parameter.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ValueError {
@@ -131,6 +112,98 @@ pub enum ValueError {
 }
 
 impl Parameter {
+    /// A number from `min` to `max` that glides, on a linear scale. [any thread]
+    #[must_use]
+    pub const fn number(
+        id: &'static str,
+        name: &'static str,
+        (min, max): (f32, f32),
+        default: f32,
+        unit: Unit,
+        doc: &'static str,
+    ) -> Self {
+        let kind = Kind::Float { min, max, default, unit, scale: Scale::Linear, off_at_max: false };
+        Self { id, name, kind, change: Change::Ramped, doc }
+    }
+
+    /// One of some names, structural. [any thread]
+    #[must_use]
+    pub const fn choice(
+        id: &'static str,
+        name: &'static str,
+        names: &'static [&'static str],
+        default: usize,
+        doc: &'static str,
+    ) -> Self {
+        Self { id, name, kind: Kind::Choice { names, default }, change: Change::Structural, doc }
+    }
+
+    /// A switch that glides. [any thread]
+    #[must_use]
+    pub const fn toggle(id: &'static str, name: &'static str, default: bool, doc: &'static str) -> Self {
+        Self { id, name, kind: Kind::Toggle { default }, change: Change::Ramped, doc }
+    }
+
+    /// The level behind an effect, which all of them have. [any thread]
+    #[must_use]
+    pub const fn output() -> Self {
+        Self::number("output", "Output", (-48.0, 24.0), 0.0, Unit::Decibel, "Level of the result")
+    }
+
+    /// How much of an effect is heard, which all of them have. [any thread]
+    #[must_use]
+    pub const fn mix(doc: &'static str) -> Self {
+        Self::number("mix", "Mix", (0.0, 100.0), 100.0, Unit::Percent, doc)
+    }
+
+    /// This with equal travel for equal ratios; for a number above 0. [any thread]
+    #[must_use]
+    pub const fn logarithmic(mut self) -> Self {
+        if let Kind::Float { ref mut scale, .. } = self.kind {
+            *scale = Scale::Logarithmic;
+        }
+        self
+    }
+
+    /// This number with its largest value as "off". [any thread]
+    #[must_use]
+    pub const fn off_at_max(mut self) -> Self {
+        if let Kind::Float { ref mut off_at_max, .. } = self.kind {
+            *off_at_max = true;
+        }
+        self
+    }
+
+    /// This as one that glides. [any thread]
+    #[must_use]
+    pub const fn ramped(mut self) -> Self {
+        self.change = Change::Ramped;
+        self
+    }
+
+    /// This as one that needs another processor. [any thread]
+    #[must_use]
+    pub const fn structural(mut self) -> Self {
+        self.change = Change::Structural;
+        self
+    }
+
+    /// Where a row lists an id, for constants. [any thread]
+    ///
+    /// # Panics
+    /// If it does not: then the program does not compile.
+    #[must_use]
+    pub const fn place(row: &[Self], id: &str) -> Index {
+        let mut index = 0;
+        while index < row.len() {
+            if is_same_text(row[index].id.as_bytes(), id.as_bytes()) {
+                return index;
+            }
+            index += 1;
+        }
+        panic!("the row has no such parameter")
+    }
+
     /// The default, plain. [any thread]
     #[must_use]
     pub const fn default(&self) -> f32 {
@@ -160,6 +233,38 @@ impl Parameter {
             Kind::Float { .. } => value,
             Kind::Choice { .. } | Kind::Toggle { .. } => value.round(),
         }
+    }
+
+    /// Where a value stands in the range, 0 to 1: along a knob's travel, in a host's lane. Ends and [`Self::default`] come back from
+    /// [`Self::value_at`] exactly, other values as [`Self::is_same`] says. [any thread]
+    #[must_use]
+    pub fn position(&self, value: f32) -> f32 {
+        let (min, max) = self.range();
+        let value = self.clamp(value);
+        match self.kind {
+            Kind::Float { scale: Scale::Logarithmic, .. } => {
+                ((f64::from(value) / f64::from(min)).ln() / (f64::from(max) / f64::from(min)).ln()) as f32
+            }
+            _ => (value - min) / (max - min),
+        }
+    }
+
+    /// The value at a position: the inverse of [`Self::position`]. What is outside 0 to 1 becomes the nearer end. [any thread]
+    #[must_use]
+    pub fn value_at(&self, position: f32) -> f32 {
+        let (min, max) = self.range();
+        let value = match self.kind {
+            _ if position <= 0.0 => min,
+            _ if position >= 1.0 => max,
+            Kind::Float { default, .. } if position == self.position(default) => default,
+            Kind::Float { scale: Scale::Logarithmic, .. } => {
+                (f64::from(min) * (f64::from(max) / f64::from(min)).powf(f64::from(position))) as f32
+            }
+            // Not yet in the middle, as hosts have it.
+            Kind::Toggle { .. } => f32::from(u8::from(position > 0.5)),
+            _ => min + (max - min) * position,
+        };
+        self.clamp(value)
     }
 
     /// Whether two values are one but for what a host's way of keeping them costs. [any thread]
@@ -286,114 +391,4 @@ pub fn choice_id(name: &str) -> String {
     let name = name.trim();
     let digits: String = name.chars().take_while(char::is_ascii_digit).collect();
     if digits.is_empty() { name.to_ascii_lowercase().replace([' ', '_'], "-") } else { digits }
-}
-
-/// Which loaded model an algorithm shall run. Plain data: `neural::shelf` knows the model behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ModelKey(pub std::num::NonZeroU32);
-
-/// An algorithm, a value for each of its parameters and perhaps a model: plain data that is copied freely.
-#[derive(Clone, Copy)]
-pub struct Settings {
-    algorithm: &'static Algorithm,
-    values: [f32; MAX_PARAMETERS],
-    model: Option<ModelKey>,
-}
-
-impl Settings {
-    /// Every parameter at its default. [any thread]
-    #[must_use]
-    pub fn new(algorithm: &'static Algorithm) -> Self {
-        let mut values = [0.0; MAX_PARAMETERS];
-        for (value, parameter) in values.iter_mut().zip(algorithm.parameters) {
-            *value = parameter.default();
-        }
-        Self { algorithm, values, model: None }
-    }
-
-    /// The model to run, for an algorithm that runs one. [any thread]
-    #[must_use]
-    pub fn model(&self) -> Option<ModelKey> {
-        self.model
-    }
-
-    /// Sets the model to run; it is part of the structure. [any thread]
-    pub fn set_model(&mut self, model: Option<ModelKey>) {
-        self.model = model;
-    }
-
-    /// [any thread]
-    #[must_use]
-    pub fn algorithm(&self) -> &'static Algorithm {
-        self.algorithm
-    }
-
-    /// The plain value of a parameter. [any thread]
-    ///
-    /// # Panics
-    /// If the row has no parameter at `index`.
-    #[must_use]
-    pub fn get(&self, index: Index) -> f32 {
-        assert!(index < self.algorithm.parameters.len(), "{} has no parameter {index}", self.algorithm.id);
-        self.values[index]
-    }
-
-    /// Sets a parameter to the nearest value that it can have. [any thread]
-    ///
-    /// # Panics
-    /// If the row has no parameter at `index`.
-    pub fn set(&mut self, index: Index, value: f32) {
-        self.values[index] = self.algorithm.parameters[index].clamp(value);
-    }
-
-    /// This with `id` set to the nearest value that it can have: for code that names a parameter. [any thread]
-    ///
-    /// # Panics
-    /// If the row has no parameter `id`.
-    #[must_use]
-    pub fn with(mut self, id: &str, value: f32) -> Self {
-        let index = self.index(id).unwrap_or_else(|| panic!("{} has no parameter '{id}'", self.algorithm.id));
-        self.set(index, value);
-        self
-    }
-
-    /// Where the row lists `id`. [any thread]
-    #[must_use]
-    pub fn index(&self, id: &str) -> Option<Index> {
-        self.algorithm.parameters.iter().position(|p| p.id == id)
-    }
-
-    /// Whether `other` needs no other processor: same algorithm, same structural values. [any thread]
-    #[must_use]
-    pub fn same_structure(&self, other: &Self) -> bool {
-        std::ptr::eq(self.algorithm, other.algorithm)
-            && self.model == other.model
-            && self
-                .algorithm
-                .parameters
-                .iter()
-                .enumerate()
-                .all(|(i, p)| p.change == Change::Ramped || self.values[i] == other.values[i])
-    }
-
-    /// Every parameter with its value, in the row's order. [any thread]
-    pub fn iter(&self) -> impl Iterator<Item = (&'static Parameter, f32)> + '_ {
-        self.algorithm.parameters.iter().zip(self.values)
-    }
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut s = f.debug_struct(self.algorithm.id);
-        for (parameter, value) in self.iter() {
-            s.field(parameter.id, &value);
-        }
-        s.finish()
-    }
-}
-
-impl PartialEq for Settings {
-    fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self.algorithm, other.algorithm) && self.values == other.values && self.model == other.model
-    }
 }

@@ -6,8 +6,8 @@ use super::approximate::{mean_tanh, tanh};
 use super::blend::{Blend, audible, sane};
 use super::filter::{DcBlocker, LowPass, Slope};
 use super::oversample::Oversampler;
-use super::parameter::{Algorithm, Change, Index, Kind, Parameter, Scale, Settings, Unit};
-use super::{Block, CHUNK, Chunk, PrepareError, Processor, Ramp, Spec, db_to_gain, gain_to_db};
+use super::parameter::{Change, Index, Parameter, Unit};
+use super::{Algorithm, Block, CHUNK, Chunk, Processor, Ramp, Settings, Spec, db_to_gain, gain_to_db};
 
 /// The registry's row.
 pub static ALGORITHM: Algorithm = Algorithm {
@@ -16,108 +16,76 @@ pub static ALGORITHM: Algorithm = Algorithm {
     description: "Tube-like soft clipping with drive, asymmetry and a low-pass against fizz",
     parameters: &PARAMETERS,
     model: false,
-    create: || Box::<Saturator>::default(),
+    prepare: |spec, settings| Ok(Box::new(Saturator::new(spec, settings))),
 };
 
-const DRIVE: Index = 0;
-const BIAS: Index = 1;
-const TONE: Index = 2;
-const SLOPE: Index = 3;
-const OUTPUT: Index = 4;
-const MIX: Index = 5;
-const COMPENSATION: Index = 6;
-const DC_BLOCKER: Index = 7;
-const OVERSAMPLING: Index = 8;
-const ANTIALIASING: Index = 9;
+const DRIVE: Index = Parameter::place(&PARAMETERS, "drive");
+const BIAS: Index = Parameter::place(&PARAMETERS, "bias");
+const TONE: Index = Parameter::place(&PARAMETERS, "tone");
+const SLOPE: Index = Parameter::place(&PARAMETERS, "slope");
+const OUTPUT: Index = Parameter::place(&PARAMETERS, "output");
+const MIX: Index = Parameter::place(&PARAMETERS, "mix");
+const COMPENSATION: Index = Parameter::place(&PARAMETERS, "compensation");
+const DC_BLOCKER: Index = Parameter::place(&PARAMETERS, "dc_blocker");
+const OVERSAMPLING: Index = Parameter::place(&PARAMETERS, "oversampling");
+const ANTIALIASING: Index = Parameter::place(&PARAMETERS, "antialiasing");
 
 static PARAMETERS: [Parameter; 10] = [
-    Parameter {
-        id: "drive",
-        name: "Drive",
-        kind: Kind::Float { min: -12.0, max: 48.0, default: 12.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Gain into the curve: more harmonics, more compression",
-    },
-    Parameter {
-        id: "bias",
-        name: "Bias",
-        kind: Kind::Float { min: -1.0, max: 1.0, default: 0.0, unit: Unit::None, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Shifts the working point: even harmonics, as from a single-ended stage",
-    },
-    Parameter {
-        id: "tone",
-        name: "Tone",
-        kind: Kind::Float {
-            min: 200.0,
-            max: 20_000.0,
-            default: 4000.0,
-            unit: Unit::Hertz,
-            scale: Scale::Logarithmic,
-            off_at_max: true,
-        },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Low-pass behind the curve, against fizz; at low sample rates it stays under Nyquist",
-    },
-    Parameter {
-        id: "slope",
-        name: "Slope",
-        kind: Kind::Choice { names: &["6 dB/oct", "12 dB/oct"], default: 0 },
-        change: Change::Structural,
-        since: 1,
-        doc: "Steepness of the tone filter",
-    },
-    Parameter {
-        id: "output",
-        name: "Output",
-        kind: Kind::Float { min: -48.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Level of the result",
-    },
-    Parameter {
-        id: "mix",
-        name: "Mix",
-        kind: Kind::Float { min: 0.0, max: 100.0, default: 100.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Dry at 0, saturated at 100; both stay in phase",
-    },
-    Parameter {
-        id: "compensation",
-        name: "Compensation",
-        kind: Kind::Toggle { default: true },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Turns the level down as drive turns it up: a tone at -18 dBFS keeps its level",
-    },
-    Parameter {
-        id: "dc_blocker",
-        name: "DC blocker",
-        kind: Kind::Toggle { default: true },
-        change: Change::Ramped,
-        since: 1,
-        doc: "High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset",
-    },
-    Parameter {
-        id: "oversampling",
-        name: "Oversampling",
-        kind: Kind::Choice { names: &["1x", "2x", "4x", "8x"], default: 3 },
-        change: Change::Structural,
-        since: 1,
-        doc: "Runs the curve at a higher rate: less aliasing, more latency and work",
-    },
-    Parameter {
-        id: "antialiasing",
-        name: "Antialiasing",
-        kind: Kind::Choice { names: &["Off", "First"], default: 0 },
-        change: Change::Structural,
-        since: 1,
-        doc: "First-order antiderivative: less aliasing yet, at 1x at the price of the highest treble",
-    },
+    Parameter::number(
+        "drive",
+        "Drive",
+        (-12.0, 48.0),
+        12.0,
+        Unit::Decibel,
+        "Gain into the curve: more harmonics, more compression",
+    ),
+    Parameter::number(
+        "bias",
+        "Bias",
+        (-1.0, 1.0),
+        0.0,
+        Unit::None,
+        "Shifts the working point: even harmonics, as from a single-ended stage",
+    ),
+    Parameter::number(
+        "tone",
+        "Tone",
+        (200.0, 20_000.0),
+        4000.0,
+        Unit::Hertz,
+        "Low-pass behind the curve, against fizz; at low sample rates it stays under Nyquist",
+    )
+    .logarithmic()
+    .off_at_max(),
+    Parameter::choice("slope", "Slope", &["6 dB/oct", "12 dB/oct"], 0, "Steepness of the tone filter"),
+    Parameter::output(),
+    Parameter::mix("Dry at 0, saturated at 100; both stay in phase"),
+    Parameter::toggle(
+        "compensation",
+        "Compensation",
+        true,
+        "Turns the level down as drive turns it up: a tone at -18 dBFS keeps its level",
+    ),
+    Parameter::toggle(
+        "dc_blocker",
+        "DC blocker",
+        true,
+        "High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset",
+    ),
+    Parameter::choice(
+        "oversampling",
+        "Oversampling",
+        &["1x", "2x", "4x", "8x"],
+        3,
+        "Runs the curve at a higher rate: less aliasing, more latency and work",
+    ),
+    Parameter::choice(
+        "antialiasing",
+        "Antialiasing",
+        &["Off", "First"],
+        0,
+        "First-order antiderivative: less aliasing yet, at 1x at the price of the highest treble",
+    ),
 ];
 
 /// Corner of the DC blocker: below hearing, above drift.
@@ -148,13 +116,8 @@ fn lowest_drive_db() -> f32 {
 }
 
 /// See [`ALGORITHM`].
-#[derive(Default)]
+#[derive(Clone)]
 pub struct Saturator {
-    /// Nothing before `prepare`.
-    running: Option<Running>,
-}
-
-struct Running {
     /// Values as they were set; the ramps' targets follow from them.
     settings: Settings,
     /// No frame since `reset`: values take effect at once.
@@ -183,7 +146,7 @@ struct Running {
     make_ups: Chunk,
 }
 
-impl Running {
+impl Saturator {
     fn new(spec: Spec, settings: &Settings) -> Self {
         let (rate, channels) = (spec.sample_rate, spec.channels);
         let antialiasing = settings.get(ANTIALIASING) >= 1.0;
@@ -217,38 +180,6 @@ impl Running {
         }
         new.reset();
         new
-    }
-
-    fn set(&mut self, index: Index, value: f32) {
-        self.settings.set(index, value);
-        let (value, now) = (self.settings.get(index), self.fresh);
-        match index {
-            DRIVE | COMPENSATION => {
-                self.drive.set(self.settings.get(DRIVE), now);
-                self.compensation.set(self.settings.get(COMPENSATION), now);
-                self.rest = self.gains(self.drive.target(), self.compensation.target());
-            }
-            BIAS => self.bias.set(value, now),
-            TONE => self.tone.set((!ALGORITHM.parameters[TONE].is_off(value)).then_some(value), now),
-            OUTPUT => self.blend.set_output(value, now),
-            MIX => self.blend.set_mix(value, now),
-            DC_BLOCKER => self.dc_blocker.set(value >= 0.5, now),
-            _ => {}
-        }
-    }
-
-    fn reset(&mut self) {
-        self.fresh = true;
-        self.drive.finish();
-        self.bias.finish();
-        self.compensation.finish();
-        self.last.fill(0.0);
-        for oversampler in &mut self.oversamplers {
-            oversampler.reset();
-        }
-        self.dc_blocker.reset();
-        self.tone.reset();
-        self.blend.reset();
     }
 
     /// Before the first frame: everything as silence leaves it that came in for long. With a bias that is no silence inside.
@@ -316,39 +247,6 @@ impl Running {
         let (k, make_up) = self.resting_gains()?;
         Some([k, self.bias.resting()?, make_up, self.blend.wet_only()?])
     }
-
-    fn process(&mut self, block: &mut Block<'_>) {
-        let frames = block.first().map_or(0, |c| c.len());
-        if frames > 0 && std::mem::take(&mut self.fresh) {
-            self.settle();
-        }
-        if let Some([k, bias, make_up, output]) = self.bare() {
-            for samples in block.iter_mut() {
-                saturate(samples, k, bias, make_up, output);
-            }
-            self.tone.skip(frames);
-            self.dc_blocker.skip(frames);
-            return;
-        }
-        let mut at = 0;
-        while at < frames {
-            let n = CHUNK.min(frames - at);
-            self.blend.split(block, at, n, &mut self.wet);
-            self.fill_gains(n);
-            for ((wet, oversampler), last) in self.wet.iter_mut().zip(&mut self.oversamplers).zip(&mut self.last) {
-                let wet = &mut wet[..n];
-                amplify(wet, &self.drives, &self.biases);
-                oversampler.process(wet, |u| if self.antialiasing { curve_antialiased(u, last) } else { curve(u) });
-                for (y, gain) in wet.iter_mut().zip(&self.make_ups) {
-                    *y *= gain;
-                }
-            }
-            self.dc_blocker.process(&mut self.wet, n);
-            self.tone.process(&mut self.wet, n);
-            self.blend.join(&self.wet, block, at, n);
-            at += n;
-        }
-    }
 }
 
 /// The whole effect where the curve is all there is: the same operations as the long way, in one pass.
@@ -387,60 +285,100 @@ fn curve_antialiased(samples: &mut [f32], last: &mut f32) {
 }
 
 impl Processor for Saturator {
-    fn prepare(&mut self, spec: Spec, settings: &Settings) -> Result<(), PrepareError> {
-        spec.check_for(settings, &ALGORITHM)?;
-        self.running = Some(Running::new(spec, settings));
-        Ok(())
-    }
-
-    fn set(&mut self, parameter: Index, value: f32) {
-        if let Some(running) = &mut self.running
-            && ALGORITHM.parameters.get(parameter).is_some_and(|p| p.change == Change::Ramped)
-        {
-            running.set(parameter, value);
+    fn set(&mut self, index: Index, value: f32) {
+        let Some(value) = ALGORITHM.ramped(index, value) else { return };
+        self.settings.set(index, value);
+        let now = self.fresh;
+        match index {
+            DRIVE | COMPENSATION => {
+                self.drive.set(self.settings.get(DRIVE), now);
+                self.compensation.set(self.settings.get(COMPENSATION), now);
+                self.rest = self.gains(self.drive.target(), self.compensation.target());
+            }
+            BIAS => self.bias.set(value, now),
+            TONE => self.tone.set((!ALGORITHM.parameters[TONE].is_off(value)).then_some(value), now),
+            OUTPUT => self.blend.set_output(value, now),
+            MIX => self.blend.set_mix(value, now),
+            DC_BLOCKER => self.dc_blocker.set(value >= 0.5, now),
+            _ => {}
         }
     }
 
     fn reset(&mut self) {
-        if let Some(running) = &mut self.running {
-            running.reset();
+        self.fresh = true;
+        self.drive.finish();
+        self.bias.finish();
+        self.compensation.finish();
+        self.last.fill(0.0);
+        for oversampler in &mut self.oversamplers {
+            oversampler.reset();
         }
+        self.dc_blocker.reset();
+        self.tone.reset();
+        self.blend.reset();
     }
 
     fn process(&mut self, block: &mut Block<'_>) {
-        if let Some(running) = &mut self.running {
-            running.process(block);
+        let frames = block.first().map_or(0, |c| c.len());
+        if frames > 0 && std::mem::take(&mut self.fresh) {
+            self.settle();
+        }
+        if let Some([k, bias, make_up, output]) = self.bare() {
+            for samples in block.iter_mut() {
+                saturate(samples, k, bias, make_up, output);
+            }
+            self.tone.skip(frames);
+            self.dc_blocker.skip(frames);
+            return;
+        }
+        let mut at = 0;
+        while at < frames {
+            let n = CHUNK.min(frames - at);
+            self.blend.split(block, at, n, &mut self.wet);
+            self.fill_gains(n);
+            for ((wet, oversampler), last) in self.wet.iter_mut().zip(&mut self.oversamplers).zip(&mut self.last) {
+                let wet = &mut wet[..n];
+                amplify(wet, &self.drives, &self.biases);
+                oversampler.process(wet, |u| if self.antialiasing { curve_antialiased(u, last) } else { curve(u) });
+                for (y, gain) in wet.iter_mut().zip(&self.make_ups) {
+                    *y *= gain;
+                }
+            }
+            self.dc_blocker.process(&mut self.wet, n);
+            self.tone.process(&mut self.wet, n);
+            self.blend.join(&self.wet, block, at, n);
+            at += n;
         }
     }
 
     fn latency(&self) -> usize {
-        self.running.as_ref().map_or(0, |r| r.oversamplers[0].latency())
+        self.oversamplers[0].latency()
     }
 
     fn skip(&mut self, frames: usize) -> bool {
-        if let Some(r) = &mut self.running {
-            if !(r.tone.can_skip() && r.dc_blocker.can_skip()) {
-                return false;
-            }
-            r.drive.advance(frames);
-            r.bias.advance(frames);
-            r.compensation.advance(frames);
-            r.dc_blocker.skip(frames);
-            r.tone.skip(frames);
-            r.blend.skip(frames);
+        if !(self.tone.can_skip() && self.dc_blocker.can_skip()) {
+            return false;
         }
+        self.drive.advance(frames);
+        self.bias.advance(frames);
+        self.compensation.advance(frames);
+        self.dc_blocker.skip(frames);
+        self.tone.skip(frames);
+        self.blend.skip(frames);
         true
     }
 
+    fn duplicate(&self) -> Option<Box<dyn Processor>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn bytes(&self) -> usize {
-        self.running.as_ref().map_or(0, |r| {
-            r.oversamplers.iter().map(|o| o.bytes() + size_of::<Oversampler>()).sum::<usize>()
-                + r.dc_blocker.bytes()
-                + r.tone.bytes()
-                + r.blend.bytes()
-                + size_of_val(r.wet.as_slice())
-                + size_of_val(r.last.as_slice())
-        })
+        self.oversamplers.iter().map(|o| o.bytes() + size_of::<Oversampler>()).sum::<usize>()
+            + self.dc_blocker.bytes()
+            + self.tone.bytes()
+            + self.blend.bytes()
+            + size_of_val(self.wet.as_slice())
+            + size_of_val(self.last.as_slice())
     }
 }
 
@@ -449,22 +387,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_positions_name_their_parameters() {
-        let names =
-            ["drive", "bias", "tone", "slope", "output", "mix", "compensation", "dc_blocker", "oversampling", "antialiasing"];
-        let places = [DRIVE, BIAS, TONE, SLOPE, OUTPUT, MIX, COMPENSATION, DC_BLOCKER, OVERSAMPLING, ANTIALIASING];
-        for (name, place) in names.iter().zip(places) {
-            assert_eq!(PARAMETERS[place].id, *name);
-        }
-    }
-
-    #[test]
     fn the_table_of_compensation_covers_the_range_of_drive_and_is_exact_between_its_points() {
         assert_eq!(PARAMETERS[DRIVE].range(), (-12.0, -12.0 + DRIVE_DB as f32));
-        let running = Running::new(Spec { sample_rate: 48_000.0, channels: 1, max_frames: 1 }, &Settings::new(&ALGORITHM));
+        let saturator = Saturator::new(Spec { sample_rate: 48_000.0, channels: 1, max_frames: 1 }, &Settings::new(&ALGORITHM));
         for i in 0..=600 {
             let db = -12.0 + i as f32 * 0.1;
-            let (k, make_up) = running.gains(db, 1.0);
+            let (k, make_up) = saturator.gains(db, 1.0);
             assert!(gain_to_db(make_up / compensation(k)).abs() < 0.01, "{db} dB");
         }
     }

@@ -3,9 +3,10 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::node::{Kind, Metering, Running, Switch};
+use super::node::{Kind, Switch};
 use super::plan::{Plan, Step};
-use super::{Meter, QueueReader, QueueWriter, RollingWriter, SUB_BLOCK};
+use super::rest::Resting;
+use super::{Meter, Metering, QueueReader, QueueWriter, RollingWriter, SUB_BLOCK};
 use crate::dsp::{Delay, MAX_CHANNELS, Processor, Ramp, db_to_gain};
 
 /// The one output of a node: what any number of later nodes may read, and how the node is named to a running [`Plan`].
@@ -102,8 +103,8 @@ impl Builder {
 
     /// A prepared effect.
     pub fn process(&mut self, from: Bus, processor: Box<dyn Processor>) -> Bus {
-        let running = Running::new(processor, from.channels, self.sample_rate.max(1.0));
-        self.add(Kind::Process(Box::new(running)), &[from], from.channels)
+        let resting = Resting::new(processor, from.channels, self.sample_rate.max(1.0));
+        self.add(Kind::Process(Box::new(resting)), &[from], from.channels)
     }
 
     /// A level that glides where [`Plan::set_gain`] sets it.

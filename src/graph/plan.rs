@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use arrayvec::ArrayVec;
 
-use super::node::{Kind, Storage};
+use super::node::Kind;
+use super::storage::Storage;
 use super::{Bus, SUB_BLOCK};
 use crate::dsp::blend::flush_subnormal;
 use crate::dsp::{Block, Index, MAX_CHANNELS, db_to_gain};
@@ -50,6 +51,18 @@ pub struct Plan {
     fresh: bool,
 }
 
+/// Takes what the output ends of a plan behind the first give: stems beside what is heard.
+pub trait Taps {
+    /// Samples of a channel of the `tap`-th of these ends, from 0, from frame `at` of the block on. Each frame comes once, in pieces.
+    /// [audio thread]
+    fn write(&mut self, tap: usize, channel: usize, at: usize, samples: &[f32]);
+}
+
+/// Nobody listens there.
+impl Taps for () {
+    fn write(&mut self, _: usize, _: usize, _: usize, _: &[f32]) {}
+}
+
 /// Where a plan's ends reach the outside.
 trait Ends {
     /// Fills `to` with frames from `at` on of a channel of an input end.
@@ -77,12 +90,12 @@ impl Ends for Separate<'_, '_, '_, '_, '_> {
     }
 }
 
-struct Same<'a, 'b, F> {
+struct Same<'a, 'b, T> {
     block: &'a mut Block<'b>,
-    tap: F,
+    taps: &'a mut T,
 }
 
-impl<F: FnMut(usize, usize, usize, &[f32])> Ends for Same<'_, '_, F> {
+impl<T: Taps> Ends for Same<'_, '_, T> {
     fn read(&self, _: usize, channel: usize, at: usize, to: &mut [f32]) {
         match self.block.get(channel).and_then(|c| c.get(at..at + to.len())) {
             Some(from) => to.copy_from_slice(from),
@@ -91,8 +104,8 @@ impl<F: FnMut(usize, usize, usize, &[f32])> Ends for Same<'_, '_, F> {
     }
 
     fn write(&mut self, end: usize, channel: usize, at: usize, from: &[f32]) {
-        if end > 0 {
-            (self.tap)(end, channel, at, from);
+        if let Some(tap) = end.checked_sub(1) {
+            self.taps.write(tap, channel, at, from);
         } else if let Some(to) = self.block.get_mut(channel).and_then(|c| c.get_mut(at..at + from.len())) {
             to.copy_from_slice(from);
         }
@@ -131,14 +144,13 @@ impl Plan {
 
     /// One block that is both input and the first output. [audio thread]
     pub fn run_in_place(&mut self, block: &mut Block<'_>) {
-        self.run_tapped(block, |_, _, _, _| ());
+        self.run_tapped(block, &mut ());
     }
 
-    /// As [`Self::run_in_place`]; what the output ends behind the first give goes to `tap`: the end, from 1, the channel, the first
-    /// frame in the block, the samples. [audio thread]
-    pub fn run_tapped(&mut self, block: &mut Block<'_>, tap: impl FnMut(usize, usize, usize, &[f32])) {
+    /// As [`Self::run_in_place`]; what the output ends behind the first give goes to `taps`. [audio thread]
+    pub fn run_tapped(&mut self, block: &mut Block<'_>, taps: &mut impl Taps) {
         let frames = block.first().map_or(0, |c| c.len());
-        self.run_ends(&mut Same { block, tap }, frames);
+        self.run_ends(&mut Same { block, taps }, frames);
     }
 
     fn run_ends(&mut self, ends: &mut impl Ends, frames: usize) {
@@ -170,8 +182,8 @@ impl Plan {
     /// # Panics
     /// If `bus` is another plan's.
     pub fn set(&mut self, bus: Bus, parameter: Index, value: f32) {
-        if let Kind::Process(running) = self.step(bus) {
-            running.set(parameter, value);
+        if let Kind::Process(resting) = self.step(bus) {
+            resting.set(parameter, value);
         }
     }
 
@@ -204,8 +216,8 @@ impl Plan {
     /// From now on its effects may take their time (`true`), or must not; see [`crate::dsp::Processor::set_offline`]. [audio thread]
     pub fn set_offline(&mut self, offline: bool) {
         for step in &mut self.steps {
-            if let Kind::Process(running) = &mut step.kind {
-                running.set_offline(offline);
+            if let Kind::Process(resting) = &mut step.kind {
+                resting.set_offline(offline);
             }
         }
     }

@@ -1,8 +1,10 @@
-//! How long an algorithm takes.
+//! How long an effect takes.
 
 use std::time::{Duration, Instant};
 
-use crate::dsp::{Block, PrepareError, Settings, Spec};
+use crate::audio::Random;
+use crate::dsp::{Block, PrepareError, Spec};
+use crate::effect::Effect;
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,7 +22,7 @@ impl Default for Length {
     }
 }
 
-/// Time and memory of an algorithm.
+/// Time and memory of an effect.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Figures {
     /// Nanoseconds per sample of one channel: the median block's time / (frames * channels).
@@ -44,20 +46,19 @@ const WARM_UP_BLOCKS: usize = 200;
 /// Frames of noise that are played over and over.
 const NOISE_FRAMES: usize = 1 << 14;
 
-/// Runs an algorithm over blocks of noise at -12 dBFS and times each. What reading the clock costs is measured too, and
+/// Runs an effect over blocks of noise at -12 dBFS and times each. What reading the clock costs is measured too, and
 /// subtracted. Copying the noise into the block does not count. [control thread: allocates, takes its time]
 ///
 /// # Errors
-/// If the algorithm cannot be prepared for this rate, number of channels and block.
+/// If the effect cannot be prepared for this rate, number of channels and block.
 pub fn measure(
-    algorithm: &Settings,
+    effect: &Effect,
     sample_rate: f32,
     channels: usize,
     block: usize,
     length: Length,
 ) -> Result<Figures, PrepareError> {
-    let mut processor = (algorithm.algorithm().create)();
-    processor.prepare(Spec { sample_rate, channels, max_frames: block }, algorithm)?;
+    let mut processor = effect.prepare(Spec { sample_rate, channels, max_frames: block })?;
     // What works on another thread is waited for, so that its time counts.
     processor.set_offline(true);
     let blocks = match length {
@@ -111,16 +112,12 @@ fn clock_cost() -> Duration {
     times[times.len() / 2]
 }
 
-/// Uniform noise at [`NOISE_DB`] (a linear congruential generator, Knuth's constants), the same in every run.
+/// Uniform noise at [`NOISE_DB`], the same in every run.
 fn noise(frames: usize) -> Vec<f32> {
     // A sine of amplitude 1 has RMS 1 / sqrt 2, uniform noise of amplitude a has a / sqrt 3.
     let amplitude = crate::dsp::db_to_gain(NOISE_DB) * 1.5f32.sqrt();
-    let mut state = 1u64;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    (0..frames).map(|_| amplitude * next()).collect()
+    let mut random = Random::new(1);
+    (0..frames).map(|_| random.within(-amplitude, amplitude)).collect()
 }
 
 #[cfg(test)]
@@ -131,7 +128,7 @@ mod tests {
     #[test]
     fn the_figures_are_in_order_and_agree() {
         for row in REGISTRY {
-            let figures = measure(&Settings::new(row), 48_000.0, 2, 64, Length::Blocks(100)).unwrap();
+            let figures = measure(&Effect::new(row), 48_000.0, 2, 64, Length::Blocks(100)).unwrap();
             assert!(figures.p50_us <= figures.p99_us && figures.p99_us <= figures.max_us, "{figures:?}");
             assert!((figures.ns_per_sample * 128.0 / 1000.0 - figures.p50_us).abs() <= figures.p50_us * 1e-3, "{figures:?}");
             assert!(figures.rtf > 0.0 && figures.bytes > 0, "{figures:?}");
@@ -147,7 +144,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_prepared_is_an_error() {
-        assert!(measure(&Settings::new(REGISTRY[0]), f32::NAN, 1, 64, Length::default()).is_err());
-        assert!(measure(&Settings::new(REGISTRY[0]), 48_000.0, 1, 0, Length::default()).is_err());
+        assert!(measure(&Effect::new(REGISTRY[0]), f32::NAN, 1, 64, Length::default()).is_err());
+        assert!(measure(&Effect::new(REGISTRY[0]), 48_000.0, 1, 0, Length::default()).is_err());
     }
 }

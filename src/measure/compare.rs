@@ -2,12 +2,53 @@
 
 use super::transform::decibels;
 
-/// Squared error and squared reference, over the frames that both have.
-fn sums(reference: &[f32], rendered: &[f32]) -> (f64, f64) {
-    reference.iter().zip(rendered).fold((0.0, 0.0), |(error, signal), (y, z)| {
-        let (y, z) = (f64::from(*y), f64::from(*z));
-        (error + (y - z) * (y - z), signal + y * y)
-    })
+/// Energies of an error and of the signal that it is an error of, added up sample by sample, of as many sounds as are to count
+/// together. [any thread]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ErrorToSignal {
+    error: f64,
+    signal: f64,
+}
+
+impl ErrorToSignal {
+    /// Over the frames that both have.
+    #[must_use]
+    pub fn of(reference: &[f32], rendered: &[f32]) -> Self {
+        let mut sums = Self::default();
+        reference.iter().zip(rendered).for_each(|(y, z)| sums.add(*y, *z));
+        sums
+    }
+
+    /// One more sample of each.
+    pub fn add(&mut self, reference: f32, rendered: f32) {
+        let (y, z) = (f64::from(reference), f64::from(rendered));
+        self.error += (y - z) * (y - z);
+        self.signal += y * y;
+    }
+
+    /// Another sound, so that both count together.
+    pub fn join(&mut self, other: Self) {
+        self.error += other.error;
+        self.signal += other.signal;
+    }
+
+    /// Sum of the reference's squares.
+    #[must_use]
+    pub fn signal(self) -> f64 {
+        self.signal
+    }
+
+    /// See [`esr`].
+    #[must_use]
+    pub fn ratio(self) -> f64 {
+        if self.error == 0.0 { 0.0 } else { self.error / self.signal }
+    }
+
+    /// See [`null_db`].
+    #[must_use]
+    pub fn db(self) -> f32 {
+        decibels(self.ratio())
+    }
 }
 
 /// Error to signal as a ratio of energies: sum (y - ŷ)² / sum y² (Wright et al., DAFx-19), without pre-emphasis and without
@@ -15,16 +56,14 @@ fn sums(reference: &[f32], rendered: &[f32]) -> (f64, f64) {
 /// [analysis thread]
 #[must_use]
 pub fn esr(reference: &[f32], rendered: &[f32]) -> f32 {
-    let (error, signal) = sums(reference, rendered);
-    if error == 0.0 { 0.0 } else { (error / signal) as f32 }
+    ErrorToSignal::of(reference, rendered).ratio() as f32
 }
 
 /// What is left of `rendered` when `reference` is subtracted, in dB of the reference's energy: [`esr`] as 10 log10. Exact
 /// equality is [`super::SILENCE_DB`]. [analysis thread]
 #[must_use]
 pub fn null_db(reference: &[f32], rendered: &[f32]) -> f32 {
-    let (error, signal) = sums(reference, rendered);
-    decibels(if error == 0.0 { 0.0 } else { error / signal })
+    ErrorToSignal::of(reference, rendered).db()
 }
 
 /// Frames by which an impulse at frame 0 comes late: where its response is largest, the first of equals. [analysis thread]

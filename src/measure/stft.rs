@@ -54,13 +54,8 @@ mod tests {
 
     #[test]
     fn a_sound_at_half_its_level_is_as_far_as_the_formula_says_and_from_itself_nothing() {
-        let mut state = 1u32;
-        let sound: Vec<f32> = (0..6000)
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (state >> 8) as f32 / (1 << 24) as f32 - 0.5
-            })
-            .collect();
+        let mut random = crate::audio::Random::new(1);
+        let sound: Vec<f32> = (0..6000).map(|_| random.within(-0.5, 0.5)).collect();
         let half: Vec<f32> = sound.iter().map(|x| 0.5 * x).collect();
         let found = multi_resolution_stft(&sound, &half);
         assert!((found - 0.5 - 2f64.ln()).abs() < 1e-4, "{found}");

@@ -182,6 +182,7 @@ const WHOLE: f32 = 0.01;
 
 /// Delays all channels so that a model's delay becomes a whole number of frames: a windowed sinc. Flat within -80 dB up to 0.8 of
 /// Nyquist.
+#[derive(Clone)]
 pub(super) struct Aligner {
     taps: [f32; TAPS],
     /// Of each channel: the last frames and room for a chunk.

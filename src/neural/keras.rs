@@ -1,11 +1,20 @@
 //! JSON of Keras layers, as RTNeural's exporter and AIDA-X's trainer write it.
 
+use super::batch_norm;
 use super::budget::{self, Budget, MOST_CHANNELS, MOST_DILATION, MOST_TAPS, RATES};
 use super::description::{Activation, Architecture, Conv1d, Gru, Layer, Lstm, Sequence};
+use super::formats::{Content, Format};
 use super::json::Field;
-use super::model::{Format, Golden, Info, Loaded, MOST_LATE_FRAMES, ModelError, Size};
-use super::nam::fold_norm;
+use super::model::{Golden, Info, Loaded, MOST_LATE_FRAMES, ModelError, Size};
 use crate::dsp::db_to_gain;
+
+pub static FORMAT: Format = Format {
+    id: "keras",
+    name: "Keras JSON",
+    from: "RTNeural, AIDA-X",
+    endings: &["json"],
+    content: Content::Json { keys: &["layers"], read },
+};
 
 /// The rate of a file that gives none, as AIDA-X takes it.
 const SAMPLE_RATE: f32 = 48_000.0;
@@ -13,8 +22,7 @@ const MOST_LAYERS: usize = 256;
 /// Audio and knobs.
 const MOST_INPUTS: usize = 16;
 
-/// Reads a file.
-pub fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
+fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
     let mut budget = Budget::new();
     let shape = root.find("in_shape")?.map(|s| last(&s)).transpose()?;
     let inputs = shape.map_or(Ok(1), |f| f.whole(1, MOST_INPUTS))?;
@@ -54,24 +62,15 @@ pub fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
     let late = metadata.as_ref().map(|m| m.find("late_frames")).transpose()?.flatten();
     let late = late.map(|f| f.within(0.0, MOST_LATE_FRAMES as f64)).transpose()?;
     let info = Info {
-        format: Format::Keras,
-        version: None,
         name: text("name"),
         author: text("author"),
-        gear_make: None,
         gear_model: text("based"),
-        gear_type: None,
         tone_type: text("style"),
-        architecture: summary,
-        parameters: budget::weights(&architecture) as usize,
-        sample_rate: rate.unwrap_or(SAMPLE_RATE),
         sample_rate_given: rate.is_some(),
-        loudness_db: None,
-        input_level_dbu: None,
-        output_level_dbu: None,
         esr,
         late_frames: late.map_or(0, |n| n as usize),
         knobs: (1..inputs).map(|i| knob(i).unwrap_or_else(|| format!("Param {i}"))).collect(),
+        ..Info::new(FORMAT.id, summary, budget::weights(&architecture) as usize, rate.unwrap_or(SAMPLE_RATE))
     };
     Ok(Loaded { info, sizes: vec![Size { below: 1.0, architecture: Some(architecture), loudness_db: None }], golden })
 }
@@ -209,7 +208,7 @@ fn add(at: &Field<'_>, inputs: usize, layers: &mut Vec<Layer>, budget: &mut Budg
                 layers.push(Layer::Conv1d(identity(outputs), Activation::Identity));
             }
             if let Some(Layer::Conv1d(conv, _)) = layers.last_mut() {
-                let bias = fold_norm(conv, &mean, &variance, &gamma, &beta, eps);
+                let bias = batch_norm::fold(conv, &mean, &variance, &gamma, &beta, eps);
                 conv.bias = Some(bias.map_err(|i| {
                     let found = format!("epsilon {eps} with a variance of {}", variance[i]);
                     at.error(found, "a positive sum and a finite result")

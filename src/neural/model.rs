@@ -1,23 +1,13 @@
 //! A model: what a file holds, checked, packed, and shared.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::alignment::{self, Alignment};
 use super::description::Architecture;
 use super::engine::{self, Network};
-use super::shelf;
-use crate::dsp::ModelKey;
-
-/// Where a model came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Nam,
-    /// RTNeural's and AIDA-X's JSON of Keras layers.
-    Keras,
-    Proteus,
-    Onnx,
-}
 
 /// The latest that a model may be on purpose, in frames.
 #[cfg(feature = "models")]
@@ -26,7 +16,8 @@ pub const MOST_LATE_FRAMES: usize = 512;
 /// What a model says of itself. What a file does not say is absent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Info {
-    pub format: Format,
+    /// The id of its format, of the rows in `formats.rs`.
+    pub format: &'static str,
     /// As the file has it: `0.5.4`.
     pub version: Option<String>,
     pub name: Option<String>,
@@ -54,6 +45,34 @@ pub struct Info {
     pub late_frames: usize,
     /// Names of the inputs behind the audio; each is 0 to 1.
     pub knobs: Vec<String>,
+}
+
+impl Info {
+    /// What every format has: its id, the architecture in one line, how many numbers training found, and the rate in hertz, which
+    /// counts as the format's own. The rest is absent. [any thread]
+    #[must_use]
+    pub fn new(format: &'static str, architecture: impl Into<String>, parameters: usize, sample_rate: f32) -> Self {
+        Self {
+            format,
+            version: None,
+            name: None,
+            author: None,
+            gear_make: None,
+            gear_model: None,
+            gear_type: None,
+            tone_type: None,
+            architecture: architecture.into(),
+            parameters,
+            sample_rate,
+            sample_rate_given: false,
+            loudness_db: None,
+            input_level_dbu: None,
+            output_level_dbu: None,
+            esr: None,
+            late_frames: 0,
+            knobs: Vec::new(),
+        }
+    }
 }
 
 /// A test inside a file: this input gives this output from a zero state.
@@ -96,9 +115,27 @@ pub enum ModelError {
     File { path: String, error: Box<ModelError> },
 }
 
+/// Which of the models of this process: no two ever have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ModelId(pub NonZeroU32);
+
+impl ModelId {
+    /// An id that no model had before.
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        loop {
+            if let Some(number) = NonZeroU32::new(NEXT.fetch_add(1, Ordering::Relaxed)) {
+                return Self(number);
+            }
+        }
+    }
+}
+
 /// See the module.
 pub struct Model {
-    key: ModelKey,
+    id: ModelId,
+    /// The file that it was opened from.
+    pub(super) path: Option<PathBuf>,
     loaded: Loaded,
     networks: Vec<Arc<dyn Network>>,
     /// Of each network, once it was asked for.
@@ -129,23 +166,28 @@ impl Model {
 
     fn put(loaded: Loaded, networks: Vec<Arc<dyn Network>>, bytes: Vec<u8>) -> Arc<Self> {
         let alignments = vec![OnceLock::new(); networks.len()];
-        let model = Arc::new(Self {
-            key: shelf::new_key(),
+        Arc::new(Self {
+            id: ModelId::new(),
+            path: None,
             loaded,
             networks,
             alignments,
             explosions: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             bytes,
-        });
-        shelf::put(&model);
-        model
+        })
     }
 
     /// Of this model alone, as long as the process lives. [any thread]
     #[must_use]
-    pub fn key(&self) -> ModelKey {
-        self.key
+    pub fn id(&self) -> ModelId {
+        self.id
+    }
+
+    /// The file that it was opened from, if it was. [any thread]
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// [any thread]
@@ -241,6 +283,6 @@ impl Model {
 
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Model").field("key", &self.key).field("info", &self.loaded.info).finish_non_exhaustive()
+        f.debug_struct("Model").field("id", &self.id).field("info", &self.loaded.info).finish_non_exhaustive()
     }
 }

@@ -11,8 +11,17 @@ use self::graph::{Contract, Graph};
 use self::runtime::{Runner, Stop};
 use self::voices::{Lengths, Threaded, Work};
 use super::engine::{MIDDLE, Mode, Network, Voices};
+use super::formats::{self, Content, Foreign, Format};
 use super::model::MOST_LATE_FRAMES;
-use super::{Format, Info, ModelError};
+use super::{Info, ModelError};
+
+pub static FORMAT: Format = Format {
+    id: "onnx",
+    name: "ONNX",
+    from: "PyTorch and others",
+    endings: &["onnx"],
+    content: Content::Bytes { probe: formats::is_onnx, read: load },
+};
 
 /// Frames of a run where the graph leaves the choice: longer ones cost latency, shorter ones the time of more calls.
 const CHUNK: usize = 256;
@@ -31,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// If it is no ONNX file, or not within the contract, or if there is no ONNX Runtime, or if that refuses it.
-pub fn load(bytes: &[u8]) -> Result<(Info, Arc<dyn Network>), ModelError> {
+pub fn load(bytes: &[u8]) -> Result<Foreign, ModelError> {
     let load = || {
         let graph = graph::read(bytes)?;
         let info = info(&graph)?;
@@ -82,8 +91,8 @@ fn info(graph: &Graph) -> Result<Info, String> {
     if knobs.len() != count {
         return Err(format!("metadata 'knobs' names {}; expected {count}, as the input 'knobs' has", knobs.len()));
     }
+    let architecture = line(&format!("ONNX, {} nodes: {}", graph.nodes, graph.operators.join(", ")));
     Ok(Info {
-        format: Format::Onnx,
         version: text("version"),
         name: text("name"),
         author: text("author"),
@@ -91,9 +100,6 @@ fn info(graph: &Graph) -> Result<Info, String> {
         gear_model: text("gear_model"),
         gear_type: text("gear_type"),
         tone_type: text("tone_type"),
-        architecture: line(&format!("ONNX, {} nodes: {}", graph.nodes, graph.operators.join(", "))),
-        parameters: graph.parameters,
-        sample_rate: sample_rate.unwrap_or(SAMPLE_RATE),
         sample_rate_given: sample_rate.is_some(),
         loudness_db: number("loudness")?,
         input_level_dbu: number("input_level_dbu")?,
@@ -101,6 +107,7 @@ fn info(graph: &Graph) -> Result<Info, String> {
         esr: number("esr")?,
         late_frames: late as usize,
         knobs,
+        ..Info::new(FORMAT.id, architecture, graph.parameters, sample_rate.unwrap_or(SAMPLE_RATE))
     })
 }
 

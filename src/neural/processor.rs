@@ -9,20 +9,18 @@
 
 use std::sync::Arc;
 
-use arrayvec::ArrayVec;
 use multiversion::multiversion;
 
 use super::activation::Precision;
 use super::alignment::Aligner;
-use super::engine::{KNOBS, MIDDLE, Mode, Voices};
+use super::engine::{KNOBS, MIDDLE, Mode};
 use super::model::{Model, Size};
+use super::play::{Play, Player};
 use super::rate::Rates;
-use super::shelf;
-use crate::dsp::blend::{Blend, LOUDEST, audible};
+use crate::dsp::blend::Blend;
 use crate::dsp::filter::DcBlocker;
 use crate::dsp::{
-    Algorithm, Block, CHUNK, Change, Chunk, Index, Kind, MAX_CHANNELS, Parameter, PrepareError, Processor, Ramp, Scale, Settings,
-    Spec, Unit, db_to_gain,
+    Algorithm, Block, CHUNK, Change, Chunk, Index, Parameter, PrepareError, Processor, Ramp, Settings, Spec, Unit, db_to_gain,
 };
 
 /// The registry's row.
@@ -32,121 +30,89 @@ pub static ALGORITHM: Algorithm = Algorithm {
     description: "Plays a neural model of an amplifier or another device; without one, the sound passes",
     parameters: &PARAMETERS,
     model: true,
-    create: || Box::<Neural>::default(),
+    prepare: |spec, settings| Ok(Box::new(Neural::new(spec, settings, None)?)),
 };
 
-const INPUT: Index = 0;
-const OUTPUT: Index = 1;
-const MIX: Index = 2;
-const OUTPUT_MODE: Index = 3;
-const CALIBRATE_INPUT: Index = 4;
-const INTERFACE_LEVEL: Index = 5;
-const SIZE: Index = 6;
-const PRECISION: Index = 7;
-const ALIGN: Index = 8;
-const KNOB_1: Index = 9;
-const DC_BLOCKER: Index = KNOB_1 + KNOBS;
+const INPUT: Index = Parameter::place(&PARAMETERS, "input");
+const OUTPUT: Index = Parameter::place(&PARAMETERS, "output");
+const MIX: Index = Parameter::place(&PARAMETERS, "mix");
+const OUTPUT_MODE: Index = Parameter::place(&PARAMETERS, "output_mode");
+const CALIBRATE_INPUT: Index = Parameter::place(&PARAMETERS, "calibrate_input");
+const INTERFACE_LEVEL: Index = Parameter::place(&PARAMETERS, "interface_level");
+const SIZE: Index = Parameter::place(&PARAMETERS, "size");
+const PRECISION: Index = Parameter::place(&PARAMETERS, "precision");
+const ALIGN: Index = Parameter::place(&PARAMETERS, "align");
+const KNOB_1: Index = Parameter::place(&PARAMETERS, "knob_1");
+const DC_BLOCKER: Index = Parameter::place(&PARAMETERS, "dc_blocker");
 
 /// Corner of the DC blocker, in hertz: more than two octaves below the lowest note of a bass (B0, 31 Hz).
 const DC_HZ: f64 = 5.0;
 
 /// One of the four further inputs of a model.
 const fn knob(id: &'static str, name: &'static str) -> Parameter {
-    Parameter {
-        id,
-        name,
-        kind: Kind::Float { min: 0.0, max: 1.0, default: MIDDLE, unit: Unit::None, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        since: 1,
-        doc: "A control that the model was trained with; nothing where it has none",
-    }
+    let doc = "A control that the model was trained with; nothing where it has none";
+    Parameter::number(id, name, (0.0, 1.0), MIDDLE, Unit::None, doc)
 }
 
 static PARAMETERS: [Parameter; 14] = [
-    Parameter {
-        id: "input",
-        name: "Input",
-        kind: Kind::Float { min: -24.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Gain into the model: more drive",
-    },
-    Parameter {
-        id: "output",
-        name: "Output",
-        kind: Kind::Float { min: -48.0, max: 24.0, default: 0.0, unit: Unit::Decibel, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Level of the result",
-    },
-    Parameter {
-        id: "mix",
-        name: "Mix",
-        kind: Kind::Float { min: 0.0, max: 100.0, default: 100.0, unit: Unit::Percent, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Dry at 0, the model at 100",
-    },
-    Parameter {
-        id: "output_mode",
-        name: "Output mode",
-        kind: Kind::Choice { names: &["Raw", "Normalised", "Calibrated"], default: 1 },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Level of the model: its own, -18 dB loudness for all, or that of the device; its own if it does not say",
-    },
-    Parameter {
-        id: "calibrate_input",
-        name: "Calibrate input",
-        kind: Kind::Toggle { default: false },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Drives the model as the device was driven, where it says its level",
-    },
-    Parameter {
-        id: "interface_level",
-        name: "Interface level",
-        kind: Kind::Float { min: -10.0, max: 30.0, default: 12.0, unit: Unit::Dbu, scale: Scale::Linear, off_at_max: false },
-        change: Change::Ramped,
-        since: 1,
-        doc: "Level of the audio interface's full scale, for both calibrations",
-    },
-    Parameter {
-        id: "size",
-        name: "Size",
-        kind: Kind::Float { min: 0.0, max: 1.0, default: 1.0, unit: Unit::None, scale: Scale::Linear, off_at_max: false },
-        change: Change::Structural,
-        since: 1,
-        doc: "Which of a slimmable model's networks: closer to the device, more work",
-    },
-    Parameter {
-        id: "precision",
-        name: "Precision",
-        kind: Kind::Choice { names: &["Fast", "Exact"], default: 0 },
-        change: Change::Structural,
-        since: 1,
-        doc: "Exact computes tanh and its like by the standard library: for comparisons, many times slower",
-    },
-    Parameter {
-        id: "align",
-        name: "Align",
-        kind: Kind::Toggle { default: false },
-        change: Change::Structural,
-        since: 1,
-        doc: "Undoes the model's measured delay and polarity: in phase with what it is compared with",
-    },
+    Parameter::number("input", "Input", (-24.0, 24.0), 0.0, Unit::Decibel, "Gain into the model: more drive"),
+    Parameter::output(),
+    Parameter::mix("Dry at 0, the model at 100"),
+    Parameter::choice(
+        "output_mode",
+        "Output mode",
+        &["Raw", "Normalised", "Calibrated"],
+        1,
+        "Level of the model: its own, -18 dB loudness for all, or that of the device; its own if it does not say",
+    )
+    .ramped(),
+    Parameter::toggle(
+        "calibrate_input",
+        "Calibrate input",
+        false,
+        "Drives the model as the device was driven, where it says its level",
+    ),
+    Parameter::number(
+        "interface_level",
+        "Interface level",
+        (-10.0, 30.0),
+        12.0,
+        Unit::Dbu,
+        "Level of the audio interface's full scale, for both calibrations",
+    ),
+    Parameter::number(
+        "size",
+        "Size",
+        (0.0, 1.0),
+        1.0,
+        Unit::None,
+        "Which of a slimmable model's networks: closer to the device, more work",
+    )
+    .structural(),
+    Parameter::choice(
+        "precision",
+        "Precision",
+        &["Fast", "Exact"],
+        0,
+        "Exact computes tanh and its like by the standard library: for comparisons, many times slower",
+    ),
+    Parameter::toggle(
+        "align",
+        "Align",
+        false,
+        "Undoes the model's measured delay and polarity: in phase with what it is compared with",
+    )
+    .structural(),
     knob("knob_1", "Knob 1"),
     knob("knob_2", "Knob 2"),
     knob("knob_3", "Knob 3"),
     knob("knob_4", "Knob 4"),
-    Parameter {
-        id: "dc_blocker",
-        name: "DC blocker",
-        kind: Kind::Toggle { default: false },
-        change: Change::Ramped,
-        since: 2,
-        doc: "High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset",
-    },
+    Parameter::toggle(
+        "dc_blocker",
+        "DC blocker",
+        false,
+        "High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset",
+    ),
 ];
 
 /// What the level of a model follows; the values of `output_mode`.
@@ -219,13 +185,7 @@ fn sane_db(db: f32) -> f32 {
 }
 
 /// See [`ALGORITHM`].
-#[derive(Default)]
 pub struct Neural {
-    /// Nothing before `prepare`.
-    running: Option<Running>,
-}
-
-struct Running {
     /// Values as they were set; the ramps' targets follow from them.
     settings: Settings,
     /// No frame since `reset`: values take effect at once.
@@ -245,21 +205,13 @@ struct Running {
     latency: usize,
 }
 
-/// A model that plays.
-struct Play {
-    player: Player,
-    /// Nothing at the model's own rate.
-    rates: Option<Rates>,
-    aligner: Option<Aligner>,
-    dc_blocker: DcBlocker,
-    /// Frames of the current turn that have passed, at the host's rate.
-    turned: usize,
-    /// The network's output for silence, before the first frame.
-    rest: f32,
-}
-
-impl Running {
-    fn new(spec: Spec, settings: &Settings) -> Result<Self, PrepareError> {
+impl Neural {
+    /// A processor with these settings, which are [`ALGORITHM`]'s, and perhaps a model. [control thread: allocates]
+    ///
+    /// # Errors
+    /// If `spec` is out of range, or the model cannot play here.
+    pub fn new(spec: Spec, settings: &Settings, model: Option<Arc<Model>>) -> Result<Self, PrepareError> {
+        spec.check()?;
         let (rate, channels) = (spec.sample_rate, spec.channels);
         let mut new = Self {
             settings: *settings,
@@ -275,8 +227,7 @@ impl Running {
             gains: [0.0; CHUNK],
             latency: 0,
         };
-        if let Some(key) = settings.model() {
-            let model = shelf::find(key).ok_or(PrepareError::Model { found: key })?;
+        if let Some(model) = model {
             new.load(spec, model)?;
             new.blend = Blend::new(rate, channels, new.latency, 100.0, 0.0);
         }
@@ -324,13 +275,29 @@ impl Running {
         let turn = rates.as_ref().map_or(CHUNK, Rates::longest_turn);
         let player = Player::new(model, voices, knobs, native, spec.channels, turn);
         let dc_blocker = DcBlocker::new(spec.sample_rate, spec.channels, DC_HZ, false);
-        self.play = Some(Play { player, rates, aligner, dc_blocker, turned: 0, rest: 0.0 });
+        self.play = Some(Play::new(player, rates, aligner, dc_blocker));
         Ok(())
     }
+}
 
+fn amplify_all(wet: &mut [Chunk], frames: usize, gain: f32) {
+    if gain != 1.0 {
+        wet.iter_mut().for_each(|wet| wet[..frames].iter_mut().for_each(|x| *x *= gain));
+    }
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn amplify(samples: &mut [f32], gains: &Chunk) {
+    for (x, gain) in samples.iter_mut().zip(gains) {
+        *x *= gain;
+    }
+}
+
+impl Processor for Neural {
     fn set(&mut self, index: Index, value: f32) {
+        let Some(value) = ALGORITHM.ramped(index, value) else { return };
         self.settings.set(index, value);
-        let (value, now) = (self.settings.get(index), self.fresh);
+        let now = self.fresh;
         match index {
             INPUT | CALIBRATE_INPUT | INTERFACE_LEVEL | OUTPUT_MODE => {
                 self.input_db.set(self.levels.input_db(&self.settings), now);
@@ -397,295 +364,63 @@ impl Running {
             at += n;
         }
     }
-}
-
-fn amplify_all(wet: &mut [Chunk], frames: usize, gain: f32) {
-    if gain != 1.0 {
-        wet.iter_mut().for_each(|wet| wet[..frames].iter_mut().for_each(|x| *x *= gain));
-    }
-}
-
-#[multiversion(targets("x86_64+avx2"))]
-fn amplify(samples: &mut [f32], gains: &Chunk) {
-    for (x, gain) in samples.iter_mut().zip(gains) {
-        *x *= gain;
-    }
-}
-
-fn shift(samples: &mut [f32], by: f32) {
-    samples.iter_mut().for_each(|x| *x += by);
-}
-
-impl Play {
-    /// Frames that may come before the current turn ends.
-    fn room(&self) -> usize {
-        self.rates.as_ref().map_or(CHUNK, Rates::turn) - self.turned
-    }
-
-    /// Before the first frame: everything as silence leaves it that came in for long, with all as it is set.
-    fn settle(&mut self) {
-        self.rest = self.player.settle();
-        self.dc_blocker.rest_at(self.rest);
-    }
-
-    /// `frames` frames of every channel, within the current turn.
-    fn run(&mut self, wet: &mut [Chunk], frames: usize) {
-        self.turned += frames;
-        let done = self.room() == 0;
-        let (player, rest) = (&mut self.player, self.rest);
-        // Rates and alignment hold zeros at first, so they get the difference from the rest.
-        let differs = rest != 0.0 && (self.rates.is_some() || self.aligner.is_some());
-        if let Some(rates) = &mut self.rates {
-            rates.run(wet, self.turned - frames, frames, |block| {
-                player.run_or_rest(block);
-                if differs {
-                    block.iter_mut().for_each(|c| shift(c, -rest));
-                }
-                player.end_turn();
-            });
-        } else {
-            let mut block: ArrayVec<&mut [f32], MAX_CHANNELS> = wet.iter_mut().map(|c| &mut c[..frames]).collect();
-            player.run(&mut block);
-            if differs {
-                block.iter_mut().for_each(|c| shift(c, -rest));
-            }
-            if done {
-                player.end_turn();
-            }
-        }
-        if done {
-            self.turned = 0;
-        }
-        if let Some(aligner) = &mut self.aligner {
-            aligner.process(wet, frames);
-        }
-        if differs {
-            wet.iter_mut().for_each(|c| shift(&mut c[..frames], rest));
-        }
-        self.dc_blocker.process(wet, frames);
-    }
-
-    fn reset(&mut self) {
-        self.turned = 0;
-        self.player.reset();
-        if let Some(rates) = &mut self.rates {
-            rates.reset();
-        }
-        if let Some(aligner) = &mut self.aligner {
-            aligner.reset();
-        }
-        self.dc_blocker.reset();
-    }
-
-    /// Whether more frames like the last one would change nothing.
-    fn rests(&self) -> bool {
-        // What a change of rate holds back differs from frame to frame.
-        self.rates.is_none()
-            && self.player.rests()
-            && self.aligner.as_ref().is_none_or(Aligner::rests)
-            && self.dc_blocker.can_skip()
-    }
-
-    fn bytes(&self) -> usize {
-        self.player.bytes()
-            + self.dc_blocker.bytes()
-            + self.rates.as_ref().map_or(0, Rates::bytes)
-            + self.aligner.as_ref().map_or(0, Aligner::bytes)
-    }
-}
-
-/// No frame that can come in.
-const NOTHING_YET: [f32; 2] = [f32::NAN, 0.0];
-
-/// The voices of a model with its knobs, kept within numbers. Runs at the model's rate in turns that are counted from `reset`, so
-/// that a network that must begin anew does so at the same frame however the stream is cut.
-struct Player {
-    /// Kept for as long as it plays.
-    model: Arc<Model>,
-    voices: Box<dyn Voices>,
-    knobs: ArrayVec<Ramp, KNOBS>,
-    /// The knobs' values of a block.
-    values: Vec<Vec<f32>>,
-    /// Channels whose output was no number in this turn.
-    broken: Vec<bool>,
-    /// Of the voices, as far as the model counts them already.
-    misses: u64,
-    /// The last frame that went in and that came out, where [`Self::run_or_rest`] looks after that.
-    last: Vec<[f32; 2]>,
-}
-
-impl Player {
-    /// `longest` is a turn's largest number of frames.
-    fn new(model: Arc<Model>, voices: Box<dyn Voices>, knobs: usize, sample_rate: f32, channels: usize, longest: usize) -> Self {
-        Self {
-            model,
-            voices,
-            knobs: (0..knobs).map(|_| Ramp::new(MIDDLE, sample_rate)).collect(),
-            values: vec![vec![0.0; longest]; knobs],
-            broken: vec![false; channels],
-            misses: 0,
-            last: vec![NOTHING_YET; channels],
-        }
-    }
-
-    /// [`Self::run`], or, where nothing would change, what came out last.
-    fn run_or_rest(&mut self, block: &mut Block<'_>) {
-        let same = block.iter().zip(&self.last).all(|(samples, [x, _])| samples.iter().all(|s| s.to_bits() == x.to_bits()));
-        if same && self.rests() {
-            for (samples, [_, y]) in block.iter_mut().zip(&self.last) {
-                samples.fill(*y);
-            }
-            return;
-        }
-        let newest = |samples: &[f32]| samples.last().copied();
-        for (samples, last) in block.iter().zip(&mut self.last) {
-            last[0] = newest(samples).unwrap_or(last[0]);
-        }
-        self.run(block);
-        for (samples, last) in block.iter().zip(&mut self.last) {
-            last[1] = newest(samples).unwrap_or(last[1]);
-        }
-    }
-
-    fn run(&mut self, block: &mut Block<'_>) {
-        let frames = block.first().map_or(0, |c| c.len());
-        for (knob, values) in self.knobs.iter_mut().zip(&mut self.values) {
-            knob.fill(&mut values[..frames]);
-        }
-        let knobs: ArrayVec<&[f32], KNOBS> = self.values.iter().map(|v| &v[..frames]).collect();
-        self.voices.process(block, &knobs);
-        let was_broken = self.broken.contains(&true);
-        for (samples, broken) in block.iter_mut().zip(&mut self.broken) {
-            if *broken || largest(samples) > LOUDEST.to_bits() {
-                *broken = tame(samples, *broken);
-            }
-        }
-        if !was_broken && self.broken.contains(&true) {
-            self.model.count_explosion();
-        }
-    }
-
-    fn end_turn(&mut self) {
-        if self.broken.contains(&true) {
-            self.broken.fill(false);
-            self.last.fill(NOTHING_YET);
-            self.voices.reset();
-        }
-        let misses = self.voices.misses();
-        if misses > self.misses {
-            self.model.count_misses(misses - self.misses);
-            self.misses = misses;
-        }
-    }
-
-    fn reset(&mut self) {
-        self.knobs.iter_mut().for_each(Ramp::finish);
-        self.broken.fill(false);
-        self.last.fill(NOTHING_YET);
-    }
-
-    /// Prewarms the voices at the knobs as they are set. Returns what they give for silence.
-    fn settle(&mut self) -> f32 {
-        let knobs: ArrayVec<f32, KNOBS> = self.knobs.iter().map(Ramp::target).collect();
-        let rest = self.voices.settle(&knobs);
-        // Within the same bounds as `tame`.
-        if rest.is_finite() { audible(rest.clamp(-LOUDEST, LOUDEST)) } else { 0.0 }
-    }
-
-    fn rests(&self) -> bool {
-        self.knobs.iter().all(|k| k.resting().is_some()) && !self.broken.contains(&true) && self.voices.rests()
-    }
-
-    fn bytes(&self) -> usize {
-        self.voices.bytes()
-            + self.values.iter().map(|v| size_of_val(v.as_slice()) + size_of::<Vec<f32>>()).sum::<usize>()
-            + size_of_val(self.broken.as_slice())
-            + size_of_val(self.last.as_slice())
-    }
-}
-
-/// The bits of the largest magnitude, which order as the numbers do; above those of infinity if there is one that is no number.
-#[multiversion(targets("x86_64+avx2"))]
-fn largest(samples: &[f32]) -> u32 {
-    samples.iter().fold(0, |most, x| most.max(x.to_bits() & 0x7fff_ffff))
-}
-
-/// Silence from the first sample on that is no finite number (from the start if `broken`), and nothing beyond [`LOUDEST`]. Returns
-/// whether one was none.
-fn tame(samples: &mut [f32], broken: bool) -> bool {
-    let sound = if broken { 0 } else { samples.iter().position(|x| !x.is_finite()).unwrap_or(samples.len()) };
-    for x in &mut samples[..sound] {
-        *x = x.clamp(-LOUDEST, LOUDEST);
-    }
-    samples[sound..].fill(0.0);
-    sound < samples.len()
-}
-
-impl Processor for Neural {
-    fn prepare(&mut self, spec: Spec, settings: &Settings) -> Result<(), PrepareError> {
-        spec.check_for(settings, &ALGORITHM)?;
-        self.running = Some(Running::new(spec, settings)?);
-        Ok(())
-    }
-
-    fn set(&mut self, parameter: Index, value: f32) {
-        if let Some(running) = &mut self.running
-            && ALGORITHM.parameters.get(parameter).is_some_and(|p| p.change == Change::Ramped)
-        {
-            running.set(parameter, value);
-        }
-    }
-
-    fn reset(&mut self) {
-        if let Some(running) = &mut self.running {
-            running.reset();
-        }
-    }
-
-    fn process(&mut self, block: &mut Block<'_>) {
-        if let Some(running) = &mut self.running {
-            running.process(block);
-        }
-    }
 
     fn latency(&self) -> usize {
-        self.running.as_ref().map_or(0, |r| r.latency)
+        self.latency
     }
 
     fn skip(&mut self, frames: usize) -> bool {
-        let Some(running) = &mut self.running else { return true };
-        if let Some(play) = &mut running.play {
-            let glides = running.input_db.resting().is_none() || running.level.resting().is_none();
-            if running.fresh || glides || !play.rests() {
+        if let Some(play) = &mut self.play {
+            let glides = self.input_db.resting().is_none() || self.level.resting().is_none();
+            if self.fresh || glides || !play.rests() {
                 return false;
             }
-            play.turned = (play.turned + frames) % CHUNK;
-            play.dc_blocker.skip(frames);
+            play.skip(frames);
         }
-        running.input_db.advance(frames);
-        running.level.advance(frames);
-        running.blend.skip(frames);
+        self.input_db.advance(frames);
+        self.level.advance(frames);
+        self.blend.skip(frames);
         true
     }
 
     fn set_offline(&mut self, offline: bool) {
-        if let Some(play) = self.running.as_mut().and_then(|r| r.play.as_mut()) {
+        if let Some(play) = &mut self.play {
             play.player.voices.set_offline(offline);
         }
     }
 
+    fn duplicate(&self) -> Option<Box<dyn Processor>> {
+        let play = match &self.play {
+            Some(play) => Some(play.duplicate()?),
+            None => None,
+        };
+        Some(Box::new(Self {
+            settings: self.settings,
+            fresh: self.fresh,
+            levels: self.levels,
+            input_db: self.input_db.clone(),
+            input: self.input,
+            level: self.level.clone(),
+            polarity: self.polarity,
+            play,
+            blend: self.blend.clone(),
+            wet: self.wet.clone(),
+            gains: self.gains,
+            latency: self.latency,
+        }))
+    }
+
     fn bytes(&self) -> usize {
-        self.running
-            .as_ref()
-            .map_or(0, |r| r.blend.bytes() + size_of_val(r.wet.as_slice()) + r.play.as_ref().map_or(0, Play::bytes))
+        self.blend.bytes() + size_of_val(self.wet.as_slice()) + self.play.as_ref().map_or(0, Play::bytes)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::neural::engine::Network;
-    use crate::neural::{Format, Info};
+    use crate::effect::Effect;
+    use crate::neural::Info;
+    use crate::neural::engine::{Network, Voices};
 
     type Function = Box<dyn FnMut(f32) -> f32 + Send>;
     /// A network of one channel by a function with a state.
@@ -727,24 +462,11 @@ mod tests {
 
     fn info() -> Info {
         Info {
-            format: Format::Nam,
-            version: None,
-            name: None,
-            author: None,
-            gear_make: None,
-            gear_model: None,
-            gear_type: None,
-            tone_type: None,
-            architecture: "double".into(),
-            parameters: 0,
-            sample_rate: 48_000.0,
             sample_rate_given: true,
             loudness_db: Some(-30.0),
             input_level_dbu: Some(18.0),
             output_level_dbu: Some(9.0),
-            esr: None,
-            late_frames: 0,
-            knobs: Vec::new(),
+            ..Info::new("double", "double", 0, 48_000.0)
         }
     }
 
@@ -752,45 +474,19 @@ mod tests {
         Model::from_network(info, Arc::new(Double(Box::new(make))), Vec::new())
     }
 
-    fn settings(model: &Model) -> Settings {
-        let mut settings = Settings::new(&ALGORITHM);
-        settings.set_model(Some(model.key()));
-        settings
+    fn effect(model: &Arc<Model>) -> Effect {
+        Effect { settings: Settings::new(&ALGORITHM), model: Some(model.clone()) }
     }
 
-    fn prepared(settings: &Settings, rate: f32) -> Neural {
-        let mut neural = Neural::default();
-        neural.prepare(Spec { sample_rate: rate, channels: 1, max_frames: 4096 }, settings).unwrap();
-        neural
-    }
-
-    #[test]
-    fn the_positions_name_their_parameters() {
-        let names = [
-            (INPUT, "input"),
-            (OUTPUT, "output"),
-            (MIX, "mix"),
-            (OUTPUT_MODE, "output_mode"),
-            (CALIBRATE_INPUT, "calibrate_input"),
-            (INTERFACE_LEVEL, "interface_level"),
-            (SIZE, "size"),
-            (PRECISION, "precision"),
-            (ALIGN, "align"),
-            (KNOB_1, "knob_1"),
-            (KNOB_1 + KNOBS - 1, "knob_4"),
-            (DC_BLOCKER, "dc_blocker"),
-        ];
-        for (place, name) in names {
-            assert_eq!(PARAMETERS[place].id, name);
-        }
-        assert_eq!(PARAMETERS.len(), DC_BLOCKER + 1);
+    fn prepared(effect: &Effect, rate: f32) -> Box<dyn Processor> {
+        effect.prepare(Spec { sample_rate: rate, channels: 1, max_frames: 4096 }).unwrap()
     }
 
     #[test]
     fn each_mode_has_its_gain_and_what_a_model_does_not_say_is_raw() {
-        let play = |model: &Model, settings: Settings| {
+        let play = |effect: Effect| {
             let mut x = [0.125f32];
-            prepared(&settings, model.info().sample_rate).process(&mut [&mut x]);
+            prepared(&effect, 48_000.0).process(&mut [&mut x]);
             crate::dsp::gain_to_db(x[0] / 0.125)
         };
         let all = model(info(), || Box::new(|x| x));
@@ -800,9 +496,9 @@ mod tests {
         for (mode, calibrate, interface, expected) in
             [(0.0, 0.0, 12.0, 0.0), (1.0, 0.0, 12.0, 12.0), (2.0, 0.0, 12.0, -3.0), (2.0, 0.0, 4.0, 5.0), (0.0, 1.0, 12.0, -6.0)]
         {
-            let with = |model: &Model| {
-                let settings = settings(model).with("output_mode", mode);
-                play(model, settings.with("calibrate_input", calibrate).with("interface_level", interface))
+            let with = |model: &Arc<Model>| {
+                let effect = effect(model).with("output_mode", mode);
+                play(effect.with("calibrate_input", calibrate).with("interface_level", interface))
             };
             assert!((with(&all) - expected).abs() < 1e-3, "mode {mode}: {} dB", with(&all));
             assert!(with(&none).abs() < 1e-6, "mode {mode}: {} dB", with(&none));
@@ -827,7 +523,7 @@ mod tests {
         let model = Model::new(Loaded { info: info(), sizes, golden: None }, Vec::new());
         let [small, large] = [0.0, 1.0].map(|wish| {
             let mut x = [0.25f32; 8];
-            prepared(&settings(&model).with("size", wish), 48_000.0).process(&mut [&mut x]);
+            prepared(&effect(&model).with("size", wish), 48_000.0).process(&mut [&mut x]);
             x[7]
         });
         assert!((small / large - 1.0).abs() < 1e-4 && (large - 0.25).abs() < 1e-4, "{small} and {large}");
@@ -865,7 +561,7 @@ mod tests {
         let told = Arc::new(AtomicBool::new(false));
         let model = Model::from_network(info(), Arc::new(Told(told.clone())), Vec::new());
         let spec = Spec { sample_rate: 48_000.0, channels: 1, max_frames: 64 };
-        let mut slots = Slots::compile(spec, &[settings(&model)], Heard::Slot(0), None).unwrap();
+        let mut slots = Slots::compile(spec, &[effect(&model)], Heard::Slot(0), None).unwrap();
         for offline in [true, false] {
             slots.set_offline(offline);
             assert_eq!(told.load(Ordering::Relaxed), offline);
@@ -904,7 +600,7 @@ mod tests {
         }
         let model = Model::from_network(info(), Arc::new(Late(0)), Vec::new());
         for so_far in [1, 2] {
-            let mut neural = prepared(&settings(&model), 48_000.0);
+            let mut neural = prepared(&effect(&model), 48_000.0);
             neural.process(&mut [&mut [0.0; CHUNK]]);
             assert_eq!(model.misses(), 2 * so_far - 1);
             neural.process(&mut [&mut [0.0; CHUNK]]);
@@ -913,14 +609,11 @@ mod tests {
     }
 
     #[test]
-    fn without_a_model_the_sound_passes_and_a_model_that_is_gone_is_an_error() {
+    fn without_a_model_the_sound_passes() {
         let x: Vec<f32> = (0..1000).map(|i| (i as f32 * 0.37).sin()).collect();
         let mut y = x.clone();
-        prepared(&Settings::new(&ALGORITHM), 44_100.0).process(&mut [&mut y]);
+        prepared(&Effect::new(&ALGORITHM), 44_100.0).process(&mut [&mut y]);
         assert_eq!(x, y);
-        let gone = settings(&model(info(), || Box::new(|x| x)));
-        let found = Neural::default().prepare(Spec { sample_rate: 48_000.0, channels: 1, max_frames: 64 }, &gone);
-        assert_eq!(found, Err(PrepareError::Model { found: gone.model().unwrap() }));
     }
 
     #[test]
@@ -935,8 +628,7 @@ mod tests {
         });
         let mut x = vec![0.25f32; 300];
         x[70] = 1.0;
-        let settings = settings(&model).with("output_mode", 0.0);
-        let mut neural = prepared(&settings, 48_000.0);
+        let mut neural = prepared(&effect(&model).with("output_mode", 0.0), 48_000.0);
         neural.process(&mut [&mut x]);
         let expected: Vec<f32> = (0..300).map(|i| if (70..128).contains(&i) { 0.0 } else { 0.125 }).collect();
         assert_eq!(x, expected);
@@ -975,7 +667,7 @@ mod tests {
                 let x: Vec<f32> =
                     (0..8192).map(|i| tones.map(|w| 0.1 * (w * f64::from(i)).sin()).iter().sum::<f64>() as f32).collect();
                 let residue = |align: f32| {
-                    let both = [Settings::new(&ALGORITHM), settings(&other).with("align", align)];
+                    let both = [Effect::new(&ALGORITHM), effect(&other).with("align", align)];
                     let [a, b] = [0, 1].map(|slot| {
                         let spec = Spec { sample_rate: rate, channels: 1, max_frames: 8192 };
                         let mut slots = Slots::compile(spec, &both, Heard::Slot(slot), None).unwrap();

@@ -2,8 +2,17 @@
 
 use super::budget::{self, Budget, MOST_CHANNELS};
 use super::description::{Activation, Architecture, Conv1d, Gru, Layer, Lstm, Sequence};
+use super::formats::{Content, Format};
 use super::json::Field;
-use super::model::{Format, Info, Loaded, ModelError, Size};
+use super::model::{Info, Loaded, ModelError, Size};
+
+pub static FORMAT: Format = Format {
+    id: "proteus",
+    name: "Proteus JSON",
+    from: "GuitarML",
+    endings: &["json"],
+    content: Content::Json { keys: &["model_data", "state_dict"], read },
+};
 
 /// What all of them are trained at.
 const SAMPLE_RATE: f32 = 44_100.0;
@@ -11,8 +20,7 @@ const SAMPLE_RATE: f32 = 44_100.0;
 const MOST_INPUTS: usize = 16;
 const MOST_LAYERS: usize = 64;
 
-/// Reads a file.
-pub fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
+fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
     let mut budget = Budget::new();
     let (data, state) = (root.get("model_data")?, root.get("state_dict")?);
     let hidden_at = data.get("hidden_size")?;
@@ -57,24 +65,8 @@ pub fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
     let architecture = Architecture::Sequence(sequence);
     budget.run(root, &architecture, SAMPLE_RATE)?;
     let info = Info {
-        format: Format::Proteus,
-        version: None,
-        name: None,
-        author: None,
-        gear_make: None,
-        gear_model: None,
-        gear_type: None,
-        tone_type: None,
-        architecture: summary,
-        parameters: budget::weights(&architecture) as usize,
-        sample_rate: SAMPLE_RATE,
-        sample_rate_given: false,
-        loudness_db: None,
-        input_level_dbu: None,
-        output_level_dbu: None,
-        esr: None,
-        late_frames: 0,
         knobs: (1..knobs).map(|i| format!("Knob {i}")).collect(),
+        ..Info::new(FORMAT.id, summary, budget::weights(&architecture) as usize, SAMPLE_RATE)
     };
     let sizes = vec![Size { below: 1.0, architecture: Some(architecture), loudness_db: None }];
     Ok(Loaded { info, sizes, golden: None })

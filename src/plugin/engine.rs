@@ -52,7 +52,7 @@ impl Engine {
         shared.models.iter().for_each(Holder::retry);
         let slots = shared.make(spec)?;
         let latency = slots.latency();
-        let sent = Some([*slots.settings(0), *slots.settings(1)]);
+        let sent = Some([*slots.outline(0), *slots.outline(1)]);
         let (swap, sender) = Swap::new(slots, spec.sample_rate);
         *bench = Bench { spec: Some(spec), sender: Some(sender), sent };
         // What is armed already misses no frame.
@@ -91,8 +91,8 @@ impl Engine {
         if self.fresh {
             swap.settle();
         }
-        let mut wanted = self.shared.settings();
-        let fits = |slots: &Slots| (0..2).all(|i| slots.settings(i).same_structure(&wanted[i]));
+        let mut wanted = self.shared.wanted();
+        let fits = |slots: &Slots| (0..2).all(|i| slots.outline(i).same_structure(&wanted[i]));
         let fit = match swap.waiting() {
             Some(next) => fits(next),
             None => fits(swap.current()),
@@ -108,7 +108,7 @@ impl Engine {
                     std::thread::sleep(Duration::from_millis(1));
                 }
             }
-            wanted = self.shared.settings();
+            wanted = self.shared.wanted();
             if self.fresh {
                 swap.settle();
             }

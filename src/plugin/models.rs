@@ -1,4 +1,4 @@
-//! The models of the slots: the interface or a state asks for one, the workshop thread reads it, the audio thread sees its key.
+//! The models of the slots: the interface or a state asks for one, the workshop thread reads it, the audio thread sees its id.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,13 +16,11 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use serde_json::{Value, json};
 
-use crate::dsp::{CHUNK, ModelKey};
+use crate::dsp::CHUNK;
 use crate::neural::engine::Mode;
-use crate::neural::{Info, Model};
+use crate::neural::{Info, Model, ModelId, formats};
 use crate::ui::{FolderView, ModelFacts, ModelView};
 
-/// Endings of model files.
-const ENDINGS: [&str; 3] = ["nam", "json", "onnx"];
 /// Bytes of a file in a state: as many as the loaders take.
 const MOST_BYTES: u64 = 256 << 20;
 /// Bytes of a file that a slot puts into the state: in base64 two of them stay below the 256 MiB that the framework reads of a state.
@@ -63,8 +61,8 @@ struct Loaded {
 /// Of one slot.
 #[derive(Default)]
 pub struct Holder {
-    /// The number of the key that the slot shall run with; 0 for none.
-    key: AtomicU32,
+    /// The number of the model that the slot shall run with; 0 for none.
+    id: AtomicU32,
     /// Held only to copy and to move; the audio thread never touches it.
     desk: Mutex<Desk>,
 }
@@ -123,8 +121,15 @@ impl Holder {
 
     /// The model that the slot shall run with. [audio thread]
     #[must_use]
-    pub fn key(&self) -> Option<ModelKey> {
-        std::num::NonZeroU32::new(self.key.load(Ordering::Acquire)).map(ModelKey)
+    pub fn id(&self) -> Option<ModelId> {
+        std::num::NonZeroU32::new(self.id.load(Ordering::Acquire)).map(ModelId)
+    }
+
+    /// That model itself. [any thread but the audio thread]
+    #[must_use]
+    pub fn model(&self) -> Option<Arc<Model>> {
+        let desk = self.desk();
+        desk.loaded.as_ref().map(|loaded| loaded.model.clone()).filter(|model| Some(model.id()) == self.id())
     }
 
     /// Notes a wish; what it makes pointless is forgotten. [any thread but the audio thread]
@@ -161,6 +166,7 @@ impl Holder {
             error: desk.error.clone().or(trouble),
             steps: desk.place.is_some(),
             folder: desk.folder.clone(),
+            endings: formats::endings(),
         }
     }
 
@@ -257,7 +263,7 @@ impl Holder {
     /// Lets the slot run with something else; without `stored` the state's field is right already.
     fn put(&self, new: Option<Loaded>, stored: Option<Arc<str>>) {
         let mut desk = self.desk();
-        let key = new.as_ref().map_or(0, |l| l.model.key().0.get());
+        let id = new.as_ref().map_or(0, |l| l.model.id().0.get());
         let old = std::mem::replace(&mut desk.loaded, new);
         // What slots ran with, also if this is the second since they were made.
         let (ran, skipped, was) = match desk.before.take() {
@@ -272,7 +278,7 @@ impl Holder {
             None => desk.stored.clone(),
         };
         desk.before = Some((ran, was));
-        self.key.store(key, Ordering::Release);
+        self.id.store(id, Ordering::Release);
         drop(desk);
         drop(skipped);
     }
@@ -281,9 +287,9 @@ impl Holder {
     /// sound]
     pub fn settle(&self) {
         let mut desk = self.desk();
-        let key = desk.loaded.as_ref().map_or(0, |l| l.model.key().0.get());
+        let id = desk.loaded.as_ref().map_or(0, |l| l.model.id().0.get());
         // What was refused elsewhere runs here.
-        if key != 0 && key == self.key.load(Ordering::Acquire) && std::mem::take(&mut desk.refused) {
+        if id != 0 && id == self.id.load(Ordering::Acquire) && std::mem::take(&mut desk.refused) {
             desk.error = None;
         }
         let before = desk.before.take();
@@ -303,12 +309,12 @@ impl Holder {
             // It was sound elsewhere, at another rate: there it may run again.
             None => {
                 desk.refused = true;
-                self.key.store(0, Ordering::Release);
+                self.id.store(0, Ordering::Release);
                 return;
             }
         };
-        let key = desk.loaded.as_ref().map_or(0, |l| l.model.key().0.get());
-        self.key.store(key, Ordering::Release);
+        let id = desk.loaded.as_ref().map_or(0, |l| l.model.id().0.get());
+        self.id.store(id, Ordering::Release);
         drop(desk);
         drop(refused);
     }
@@ -316,7 +322,7 @@ impl Holder {
     /// What was refused elsewhere is tried again. [control thread, before there is sound]
     pub fn retry(&self) {
         let desk = self.desk();
-        self.key.store(desk.loaded.as_ref().map_or(0, |l| l.model.key().0.get()), Ordering::Release);
+        self.id.store(desk.loaded.as_ref().map_or(0, |l| l.model.id().0.get()), Ordering::Release);
     }
 
     fn where_to_look(&self) -> PathBuf {
@@ -353,11 +359,6 @@ fn trouble(model: &Model) -> Option<String> {
     }
 }
 
-fn is_model_file(name: &OsStr) -> bool {
-    let ending = Path::new(name).extension().and_then(OsStr::to_str);
-    ending.is_some_and(|e| ENDINGS.iter().any(|known| e.eq_ignore_ascii_case(known)))
-}
-
 /// Names of the folders and of the model files in a folder, sorted as a user reads them; nothing that hides.
 fn entries(folder: &Path) -> std::io::Result<(Vec<String>, Vec<String>)> {
     let (mut folders, mut files) = (Vec::new(), Vec::new());
@@ -370,7 +371,7 @@ fn entries(folder: &Path) -> std::io::Result<(Vec<String>, Vec<String>)> {
         }
         if about.is_dir() {
             folders.push(name);
-        } else if is_model_file(name.as_ref()) {
+        } else if formats::is_model_file(name.as_ref()) {
             files.push(name);
         }
     }
@@ -396,7 +397,7 @@ fn neighbour(place: &Path, step: i32) -> Result<PathBuf, String> {
     };
     let count = i64::try_from(files.len()).unwrap_or(i64::MAX);
     if count == 0 {
-        return Err(format!("{}: no model file; expected .nam, .json or .onnx", folder.display()));
+        return Err(format!("{}: no model file; expected {}", folder.display(), formats::endings()));
     }
     Ok(folder.join(&files[at.rem_euclid(count) as usize]))
 }
@@ -589,19 +590,19 @@ mod tests {
         let holder = Holder::default();
         let view = done(&holder, Wish::Open(first.clone()));
         assert_eq!((name(&view), view.error.as_deref(), view.steps), (Some("gain 0.5"), None, true));
-        let (key, stored) = (holder.key(), holder.stored());
-        assert!(key.is_some());
+        let (id, stored) = (holder.id(), holder.stored());
+        assert!(id.is_some());
         let view = done(&holder, Wish::Step(1));
         assert_eq!(name(&view), Some("gain 0.5"));
         assert!(view.error.unwrap().contains("2.nam"));
-        assert_eq!((holder.key(), holder.stored()), (key, stored));
+        assert_eq!((holder.id(), holder.stored()), (id, stored));
         let view = done(&holder, Wish::Step(1));
         assert_eq!((name(&view), view.error.as_deref()), (Some("gain 0.25"), None));
         let facts = view.model.unwrap();
         assert!(facts.cost_ns.unwrap() > 0.0 && facts.path == Some(folder.path().join("3.nam")));
         assert_eq!(name(&done(&holder, Wish::Step(-2))), Some("gain 0.5"));
         let view = done(&holder, Wish::Clear);
-        assert_eq!((name(&view), holder.key(), &*holder.stored()), (None, None, NOTHING));
+        assert_eq!((name(&view), holder.id(), &*holder.stored()), (None, None, NOTHING));
     }
 
     #[test]
@@ -616,18 +617,18 @@ mod tests {
         holder.work();
         assert_eq!((name(&holder.view()), &*holder.stored()), (Some("gain 0.5"), field.as_str()));
         // What is there already is not read again.
-        let key = holder.key();
+        let id = holder.id();
         holder.ask(Wish::Restore(field.clone()));
         assert!(!holder.view().loading);
         holder.work();
-        assert_eq!(holder.key(), key);
+        assert_eq!(holder.id(), id);
         for broken in ["", "{}", r#"{"deflate":"AAAA"}"#] {
             let view = done(&holder, Wish::Restore(broken.into()));
             assert_eq!((name(&view), &*holder.stored()), (Some("gain 0.5"), broken));
             assert_eq!(view.error.unwrap().lines().count(), 1);
         }
         done(&holder, Wish::Restore(NOTHING.into()));
-        assert_eq!(holder.key(), None);
+        assert_eq!(holder.id(), None);
     }
 
     #[test]
@@ -637,21 +638,21 @@ mod tests {
         let holder = Holder::default();
         done(&holder, Wish::Open(one));
         holder.settle();
-        let (key, stored) = (holder.key(), holder.stored());
+        let (id, stored) = (holder.id(), holder.stored());
         done(&holder, Wish::Open(two.clone()));
         holder.refuse("not here".into());
-        assert_eq!((name(&holder.view()), holder.key(), holder.stored()), (Some("gain 0.5"), key, stored.clone()));
+        assert_eq!((name(&holder.view()), holder.id(), holder.stored()), (Some("gain 0.5"), id, stored.clone()));
         assert_eq!(holder.view().error.as_deref(), Some("not here"));
         // A state keeps what it brought.
         let field = pack(Some(&two), &fs::read(&two).unwrap());
         done(&holder, Wish::Restore(field.clone()));
         holder.refuse("not here".into());
-        assert_eq!((holder.key(), &*holder.stored()), (key, field.as_str()));
+        assert_eq!((holder.id(), &*holder.stored()), (id, field.as_str()));
         // What ran before may be refused too, at another rate; elsewhere it runs again.
         holder.refuse("not at this rate".into());
-        assert_eq!(holder.key(), None);
+        assert_eq!(holder.id(), None);
         holder.retry();
-        assert_eq!(holder.key(), key);
+        assert_eq!(holder.id(), id);
     }
 
     #[test]
@@ -662,7 +663,7 @@ mod tests {
         let holder = Holder::default();
         let listed = done(&holder, Wish::Open(folder.path().to_owned())).folder.unwrap();
         assert_eq!((&listed.folders[..], &listed.files[..]), (&["a".to_owned()][..], &["b.nam".to_owned()][..]));
-        assert_eq!((holder.key(), &*holder.stored()), (None, NOTHING));
+        assert_eq!((holder.id(), &*holder.stored()), (None, NOTHING));
         file(folder.path(), "c.nam", 1.0);
         assert_eq!(done(&holder, Wish::Browse).folder.unwrap().files.len(), 2);
     }

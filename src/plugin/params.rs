@@ -7,10 +7,29 @@ use nice_plug::prelude::*;
 
 use super::workshop::{Orders, RECORD};
 use crate::algorithm::REGISTRY;
-use crate::dsp::{Algorithm, Change, Kind, Parameter, Scale, Settings};
+use crate::dsp::{Algorithm, Change, Kind, Parameter, Settings};
 
 /// Names of the slots.
 pub const SLOTS: [&str; 2] = ["A", "B"];
+
+/// Hosts have each value where knobs have it.
+impl FloatMapping for Parameter {
+    fn min(&self) -> f32 {
+        self.range().0
+    }
+
+    fn max(&self) -> f32 {
+        self.range().1
+    }
+
+    fn normalize(&self, plain: f32) -> f32 {
+        self.position(plain)
+    }
+
+    fn unnormalize(&self, normalized: f32) -> f32 {
+        self.value_at(normalized)
+    }
+}
 
 /// A parameter that the host knows, whatever its type.
 pub enum Knob {
@@ -25,16 +44,8 @@ impl Knob {
         let structural = parameter.change == Change::Structural;
         let orders = orders.clone();
         match parameter.kind {
-            Kind::Float { min, max, default, scale, .. } => {
-                let range = match scale {
-                    Scale::Linear => FloatRange::Linear { min, max },
-                    // Skewed so that the geometric mean lies in the middle.
-                    Scale::Logarithmic => {
-                        let middle = ((min * max).sqrt() - min) / (max - min);
-                        FloatRange::Skewed { min, max, factor: 0.5f32.ln() / middle.ln() }
-                    }
-                };
-                let knob = FloatParam::new(name, default, range)
+            Kind::Float { default, .. } => {
+                let knob = FloatParam::new(name, default, FloatRange::Custom(parameter))
                     .with_unit(parameter.unit().suffix())
                     .with_value_to_string(Arc::new(move |v| parameter.text(v)))
                     .with_string_to_value(Arc::new(move |text| parameter.parse(text).ok()));
@@ -172,11 +183,11 @@ fn id(slot: &str, row: &Algorithm, parameter: &Parameter) -> String {
     format!("{}_{}_{}", slot.to_lowercase(), row.id, parameter.id)
 }
 
-/// Adds the parameters that a state of an older version does not know, at their defaults: what plays then is what played, whatever the
-/// instance was set to before. [control thread]
+/// Adds the algorithms' parameters that a state of an older version does not know, at their defaults: what plays then is what
+/// played, whatever the instance was set to before. [control thread]
 pub fn complete(state: &mut PluginState) {
     for (slot, row) in SLOTS.iter().flat_map(|slot| REGISTRY.iter().map(move |row| (slot, row))) {
-        for parameter in row.parameters.iter().filter(|p| p.since > 1) {
+        for parameter in row.parameters {
             let default = parameter.default();
             state.params.entry(id(slot, row, parameter)).or_insert(match parameter.kind {
                 Kind::Float { .. } => ParamValue::F32(default),
@@ -187,36 +198,32 @@ pub fn complete(state: &mut PluginState) {
     }
 }
 
+/// Ids of the parameters that a release had, in the order in which hosts have them. New ones are appended, nothing else ever changes.
+const RELEASED: &str = include_str!("parameter_ids.txt");
+
 // SAFETY: the pointers are to fields of `self`, which the wrapper keeps in an `Arc` for as long as it uses them; `Knob`s live in
 // vectors that never change after `default`.
 unsafe impl Params for Bank {
-    /// Oldest first, so that what is added later never moves what is there: generations, then rows, then slots.
+    /// Those that were released stand where they stood; behind them comes what is new.
     fn param_map(&self) -> Vec<(String, ParamPtr, String)> {
-        let mut map = vec![
+        let mut map: Vec<(String, ParamPtr, String)> = vec![
             ("listen".into(), self.listen.as_ptr(), String::new()),
             ("bypass".into(), self.bypass.as_ptr(), String::new()),
             ("blind".into(), self.blind.as_ptr(), String::new()),
+            ("record_arm".into(), self.arm.as_ptr(), String::new()),
+            ("record".into(), self.record.as_ptr(), String::new()),
         ];
         for (slot, name) in self.slots.iter().zip(SLOTS) {
             map.push((format!("{}_algorithm", name.to_lowercase()), slot.algorithm.as_ptr(), name.into()));
         }
-        let last = REGISTRY.iter().flat_map(|r| r.parameters).map(|p| p.since).max().unwrap_or(1);
-        for since in 1..=last {
-            for (r, row) in REGISTRY.iter().enumerate() {
-                for (slot, name) in self.slots.iter().zip(SLOTS) {
-                    for (parameter, knob) in row.parameters.iter().zip(&slot.rows[r]) {
-                        if parameter.since == since {
-                            map.push((id(name, row, parameter), knob.pointer(), format!("{name}/{}", row.name)));
-                        }
-                    }
+        for (r, row) in REGISTRY.iter().enumerate() {
+            for (slot, name) in self.slots.iter().zip(SLOTS) {
+                for (parameter, knob) in row.parameters.iter().zip(&slot.rows[r]) {
+                    map.push((id(name, row, parameter), knob.pointer(), format!("{name}/{}", row.name)));
                 }
             }
-            // They came behind the first generation.
-            if since == 1 {
-                map.push(("record_arm".into(), self.arm.as_ptr(), String::new()));
-                map.push(("record".into(), self.record.as_ptr(), String::new()));
-            }
         }
+        map.sort_by_key(|(id, ..)| RELEASED.lines().position(|released| released == id).unwrap_or(usize::MAX));
         map
     }
 }
@@ -232,11 +239,16 @@ mod tests {
         for (row, knobs) in REGISTRY.iter().zip(&bank.slots[0].rows) {
             for (p, knob) in row.parameters.iter().zip(knobs) {
                 let (min, max) = p.range();
-                let travel = |share: f32| match p.kind {
-                    Kind::Float { scale: Scale::Logarithmic, .. } => min * (max / min).powf(share),
-                    _ => p.clamp(min + share * (max - min)),
-                };
-                let values = (0..=200).map(|i| travel(i as f32 / 200.0)).chain([p.default(), min, max, min.ceil(), 8.0, 4000.0]);
+                // As they are typed, and as a knob has them.
+                let typed = (0..=200).map(|i| min + i as f32 / 200.0 * (max - min));
+                let values = typed.chain((0..=200).map(|i| p.value_at(i as f32 / 200.0))).chain([
+                    p.default(),
+                    min,
+                    max,
+                    min.ceil(),
+                    8.0,
+                    4000.0,
+                ]);
                 for value in values.map(|v| p.clamp(v)) {
                     let pointer = knob.pointer();
                     // SAFETY: the bank that it points into lives.
@@ -249,12 +261,30 @@ mod tests {
                     assert_eq!(p.is_default(back), p.is_default(value), "{} {}", row.id, p.id);
                 }
                 // A hundred times finer than a hand turns a knob.
-                for (a, b) in (0..2000).map(|i| (travel(i as f32 / 2000.0), travel((i + 1) as f32 / 2000.0))) {
+                for (a, b) in (0..2000).map(|i| (p.value_at(i as f32 / 2000.0), p.value_at((i + 1) as f32 / 2000.0))) {
                     assert!(a == b || !p.is_same(a, b), "{} {}: {a} and {b}", row.id, p.id);
                 }
             }
         }
         assert!(inexact > 100, "{inexact} values are changed on their way");
+    }
+
+    #[test]
+    fn a_host_and_a_knob_have_each_value_at_the_same_place() {
+        let bank = Bank::new(&Arc::default());
+        for (row, knobs) in bank.slots.iter().flat_map(|slot| REGISTRY.iter().zip(&slot.rows)) {
+            for (p, knob) in row.parameters.iter().zip(knobs) {
+                let pointer = knob.pointer();
+                // SAFETY: the bank that it points into lives.
+                let (to_value, to_position) =
+                    unsafe { (|at| pointer.preview_plain(at), |value| pointer.preview_normalized(value)) };
+                for position in [0.0, 0.25, 0.5, 0.75, 1.0] {
+                    let value = p.value_at(position);
+                    assert_eq!(to_value(position), value, "{} {} at {position}", row.id, p.id);
+                    assert_eq!(to_position(value), p.position(value), "{} {} at {value}", row.id, p.id);
+                }
+            }
+        }
     }
 
     #[test]
@@ -264,8 +294,10 @@ mod tests {
         sorted.sort();
         sorted.dedup();
         assert_eq!(sorted.len(), ids.len());
-        // Released ids; new ones are appended here, nothing else ever changes.
-        let released: Vec<&str> = include_str!("parameter_ids.txt").lines().collect();
-        assert_eq!(ids, released, "what a host has stored must keep its place; append new ids to parameter_ids.txt");
+        let released: Vec<&str> = RELEASED.lines().collect();
+        let new: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !released.contains(id)).collect();
+        assert!(new.is_empty(), "append to parameter_ids.txt:\n{}", new.join("\n"));
+        // Nothing that was released has gone either, so each stands in its place.
+        assert_eq!(ids, released);
     }
 }

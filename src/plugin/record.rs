@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::workshop::{Orders, RECORD};
-use crate::dsp::Spec;
+use crate::dsp::{self, Spec};
+use crate::graph::Taps;
 use crate::record::{self, Block, Channel, Health, Light, Phase, Recorder, Settings, Stop, Writer};
-use crate::slots::Tap;
+use crate::slots::Slots;
 use crate::ui::{StemView, TakeLight, TakeSetup, TakeStart, TakeView};
 
 /// Writers that can be under way in each direction.
@@ -24,9 +25,7 @@ const OFFLINE_PATIENCE: Duration = Duration::from_secs(10);
 const FOLDER: &str = "Isotherm Takes";
 /// The name of a take, if it has none.
 const NAME: &str = "Isotherm";
-/// Positions of the places in [`TakeSetup::sources`].
-const INPUT: usize = 0;
-const SLOT_A: usize = 1;
+/// The output's position in [`TakeSetup::sources`]; before it stand the taps of [`Slots::process_tapped`], input, A and B.
 const OUTPUT: usize = 3;
 
 /// What the audio thread records with.
@@ -56,6 +55,8 @@ pub struct Deck {
 /// A block that is being recorded.
 pub struct Rolling<'a> {
     block: Block<'a>,
+    /// Frames of the block that have passed the taps.
+    passed: usize,
     first: [Option<usize>; 4],
     channels: usize,
     peaks: &'a [AtomicU32],
@@ -107,18 +108,15 @@ impl Deck {
     /// Room for a block of `frames` frames, if there is something to record with. [audio thread]
     pub fn begin(&mut self, frames: usize) -> Option<Rolling<'_>> {
         let Input { writer, first, channels, peaks, .. } = self.input.as_mut().filter(|_| frames > 0)?;
-        Some(Rolling { block: writer.begin(frames)?, first: *first, channels: *channels, peaks })
+        Some(Rolling { block: writer.begin(frames)?, passed: 0, first: *first, channels: *channels, peaks })
     }
 }
 
 impl Rolling<'_> {
-    /// What passes a tap, from frame `at` of the block on. [audio thread]
-    pub fn tap(&mut self, tap: Tap, channel: usize, at: usize, samples: &[f32]) {
-        match tap {
-            Tap::Input => self.put(INPUT, channel, at, samples),
-            Tap::Slot(slot @ 0..=1) => self.put(SLOT_A + slot, channel, at, samples),
-            Tap::Slot(_) => {}
-        }
+    /// Runs the slots on the next part of the block and records what passes their taps. [audio thread]
+    pub fn run(&mut self, slots: &mut Slots, part: &mut dsp::Block<'_>) {
+        slots.process_tapped(part, self);
+        self.passed += part.first().map_or(0, |channel| channel.len());
     }
 
     /// What the host gets; ends the block. [audio thread]
@@ -135,6 +133,14 @@ impl Rolling<'_> {
         // Magnitudes of floats have the order of their bits; what is no number is above all.
         let peak = samples.iter().fold(0, |peak, x| peak.max(x.to_bits() & !(1 << 31)));
         self.peaks[first + channel].fetch_max(peak, Ordering::Relaxed);
+    }
+}
+
+impl Taps for Rolling<'_> {
+    fn write(&mut self, tap: usize, channel: usize, at: usize, samples: &[f32]) {
+        if tap < OUTPUT {
+            self.put(tap, channel, self.passed + at, samples);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use nice_plug::prelude::nice_error;
 use super::Shared;
 use super::models::Wish;
 use crate::dsp::Settings;
+use crate::effect::Effect;
 use crate::neural::Model;
 use crate::train::{Design, Limit, Plan, Twin, TwinError, twin};
 use crate::ui::{TWIN_SIZES, TwinStage, TwinView};
@@ -221,7 +222,7 @@ impl Shared {
         if self.gone.load(Ordering::Acquire) || thread.as_ref().is_some_and(|t| !t.is_finished()) {
             return Ok(());
         }
-        let settings = self.settings()[0];
+        let settings = self.wanted()[0].settings;
         if settings.algorithm().model {
             return Err("A runs a model already: choose another algorithm for A".into());
         }
@@ -243,7 +244,8 @@ impl Shared {
             if let Err(error) = lower_priority() {
                 nice_error!("the training's thread keeps its priority: {error:?}");
             }
-            let found = catch_unwind(AssertUnwindSafe(|| shared.follow_training(&settings, sample_rate, plan, &name, &note)));
+            let found =
+                catch_unwind(AssertUnwindSafe(|| shared.follow_training(&settings.into(), sample_rate, plan, &name, &note)));
             let stage = match found {
                 Ok(Ok(Some(twin))) => return shared.finish_training(twin, name, note, size),
                 Ok(Ok(None)) => TwinStage::Idle,
@@ -260,7 +262,7 @@ impl Shared {
     /// [training thread]
     fn follow_training(
         &self,
-        settings: &Settings,
+        effect: &Effect,
         sample_rate: u32,
         plan: Plan,
         name: &str,
@@ -268,7 +270,7 @@ impl Shared {
     ) -> Result<Option<Twin>, TwinError> {
         let mut begin = None;
         let wanted = || !self.training.stop.load(Ordering::Acquire);
-        twin(settings, sample_rate, plan, name.to_owned(), &wanted, &mut |progress| {
+        twin(effect, sample_rate, plan, name.to_owned(), &wanted, &mut |progress| {
             let begin = begin.get_or_insert_with(|| (Instant::now(), progress.done));
             // By the clock on the wall: whatever else runs goes first.
             let gone = progress.done - begin.1;
@@ -298,14 +300,14 @@ impl Shared {
     /// For the editor: in slot B is only what slot B plays, whoever has set it to what. [control thread]
     pub(super) fn twin_view(&self) -> TwinView {
         let desk = self.training.desk();
-        let (mut view, key) = (desk.view.clone(), desk.model.as_ref().map(|model| model.key()));
+        let (mut view, id) = (desk.view.clone(), desk.model.as_ref().map(|model| model.id()));
         drop(desk);
         let slot = &self.models[1];
-        let is_there = key.is_some() && slot.key() == key;
+        let is_there = id.is_some() && slot.id() == id;
         view.coming = view.arrived && (is_there || slot.view().loading);
         view.arrived &= is_there;
         if let TwinStage::Done { placed, .. } = &mut view.stage {
-            *placed = is_there && self.settings()[1].model() == key;
+            *placed = is_there && self.wanted()[1].model == id;
         }
         view
     }

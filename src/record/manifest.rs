@@ -4,10 +4,14 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use chrono::{DateTime, Local, SecondsFormat, Timelike};
 use serde::{Deserialize, Serialize};
 
 use super::TakeError;
+use super::pcm::Level;
+use super::settings::Settings;
 use crate::audio::Format;
+use crate::source::DeskTrack;
 
 /// The manifest's name in the folder of its take.
 pub const FILE: &str = "take.json";
@@ -15,6 +19,8 @@ pub const FILE: &str = "take.json";
 pub const NEW_FILE: &str = "take.json.new";
 /// The version that this program writes and reads. A field that an older program may pass over, and a manifest may lack, leaves it as it is.
 pub const VERSION: u32 = 1;
+/// The program's name and version.
+pub(super) const PROGRAM: &str = concat!("isotherm ", env!("CARGO_PKG_VERSION"));
 /// What is not known of a take that was cut off.
 const UNKNOWN_END: &str = "what came in the last second before the recording was cut off (more if the disk was slow just then) may not have reached the disk";
 
@@ -88,19 +94,6 @@ pub struct Part {
     pub sha256: Option<String>,
 }
 
-/// What a desk said of a channel when the take began.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeskTrack {
-    /// The way through the desk's routing, like `User Out 31 > Output 1`.
-    pub source: String,
-    /// Of the channel, like `red`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub colour: Option<String>,
-    /// What a user should know, like `carries Main L`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
-}
-
 /// One channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stem {
@@ -166,6 +159,18 @@ pub struct Manifest {
     pub error: Option<String>,
 }
 
+/// Ties the files of a take together: 32 hex digits.
+fn id() -> String {
+    let mut bytes = [0; 16];
+    // Without the system's random numbers it is no more unique than the take's folder.
+    let _ = getrandom::fill(&mut bytes);
+    hex(&bytes)
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
 /// A format as on the command line: 16, 24, 32, 32f.
 mod format_name {
     use super::Format;
@@ -187,6 +192,49 @@ mod format_name {
 }
 
 impl Manifest {
+    /// Of a take that begins with these settings. [disk thread]
+    pub(super) fn begin(settings: &Settings, conversion: Level, started: DateTime<Local>, pre_roll_frames: u64) -> Self {
+        let rate = u64::from(settings.sample_rate);
+        let since_midnight = u64::from(started.num_seconds_from_midnight());
+        Self {
+            version: VERSION,
+            program: PROGRAM.into(),
+            id: id(),
+            state: State::Recording,
+            name: settings.name.clone(),
+            source: settings.source.clone(),
+            asked: settings.asked.clone(),
+            granted: settings.granted.clone(),
+            sample_rate: settings.sample_rate,
+            format: settings.format,
+            conversion: conversion.to_string(),
+            started: started.to_rfc3339_opts(SecondsFormat::Millis, false),
+            time_reference: since_midnight * rate + u64::from(started.nanosecond() % 1_000_000_000) * rate / 1_000_000_000,
+            frames: 0,
+            pre_roll_frames,
+            stretched: 0,
+            gaps: Vec::new(),
+            markers: Vec::new(),
+            changes: Vec::new(),
+            unknown: Vec::new(),
+            stems: (1..)
+                .zip(&settings.channels)
+                .map(|(number, channel)| Stem {
+                    number,
+                    channel: channel.source + 1,
+                    name: channel.name.clone(),
+                    desk: channel.desk.clone(),
+                    overs: 0,
+                    nans: 0,
+                    parts: Vec::new(),
+                })
+                .collect(),
+            interleaved: Vec::new(),
+            ended: String::new(),
+            error: None,
+        }
+    }
+
     /// Frames that are missing in at least one stem.
     #[must_use]
     pub fn lost_frames(&self) -> u64 {

@@ -6,7 +6,12 @@
 //!
 //! Every level gives the same bytes and counts. All functions: [any thread], nothing allocated.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod portable;
+
 use crate::audio::Format;
+use portable::TILE;
 
 /// What the 32-bit words of a source are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +94,16 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
+/// The highest and the lowest code of a sample, or the largest floats: what overs become.
+pub fn is_full_scale(format: Format, sample: &[u8]) -> bool {
+    match format {
+        Format::Int16 => matches!(sample, [0xFF, 0x7F] | [0, 0x80]),
+        Format::Int24 => matches!(sample, [0xFF, 0xFF, 0x7F] | [0, 0, 0x80]),
+        Format::Int32 => matches!(sample, [0xFF, 0xFF, 0xFF, 0x7F] | [0, 0, 0, 0x80]),
+        Format::Float32 => matches!(sample, [0xFF, 0xFF, 0x7F, 0x7F | 0xFF]),
+    }
+}
+
 /// Words to bytes of one format.
 #[derive(Clone, Copy, Debug)]
 pub struct Converter {
@@ -143,7 +158,7 @@ impl Converter {
                 }
             };
         }
-        counts += portable(self.words, self.format, &words[done..], &mut out[done * bytes..]);
+        counts += portable::convert(self.words, self.format, &words[done..], &mut out[done * bytes..]);
         counts
     }
 
@@ -179,248 +194,6 @@ pub fn float_words(samples: &[f32]) -> &[u32] {
 pub fn int_words(samples: &[i32]) -> &[u32] {
     // SAFETY: both types have 4 bytes, the same alignment and no invalid values.
     unsafe { std::slice::from_raw_parts(samples.as_ptr().cast(), samples.len()) }
-}
-
-/// Samples that are converted before they are packed; both loops then become vectors of any width.
-const TILE: usize = 64;
-
-/// 2^23: a float of [2^23, 2^24] has no fraction, so adding this rounds to nearest even.
-const NO_FRACTION: f32 = 8_388_608.0;
-
-fn portable(words: Words, format: Format, samples: &[u32], out: &mut [u8]) -> Counts {
-    // Every pair of its own, so that the compiler makes a loop without branches of each.
-    match (words, format) {
-        (Words::Float, Format::Int16) => tiles(samples, out, float_to_code::<15>, pack_16),
-        (Words::Float, Format::Int24) => tiles(samples, out, float_to_code::<23>, pack_24),
-        (Words::Float, Format::Int32) => tiles(samples, out, float_to_32, pack_32),
-        (Words::Float, Format::Float32) => tiles(samples, out, float_to_float, pack_32),
-        (Words::Int32, Format::Int16) => tiles(samples, out, int_to_code::<16>, pack_16),
-        (Words::Int32, Format::Int24) => tiles(samples, out, int_to_code::<8>, pack_24),
-        (Words::Int32, Format::Int32) => tiles(samples, out, |w| (w, 0, 0), pack_32),
-        (Words::Int32, Format::Float32) => tiles(samples, out, int_to_float, pack_32),
-        (Words::Int24, Format::Int16) => tiles(samples, out, |w| int_to_code::<16>(w << 8), pack_16),
-        (Words::Int24, Format::Int24) => tiles(samples, out, |w| (w, 0, 0), pack_24),
-        (Words::Int24, Format::Int32) => tiles(samples, out, |w| (w << 8, 0, 0), pack_32),
-        (Words::Int24, Format::Float32) => tiles(samples, out, |w| int_to_float(w << 8), pack_32),
-    }
-}
-
-/// `convert` gives a code, whether it is an over and whether it was a NaN; `pack` lays [`TILE`] codes out and returns their bytes.
-#[inline(always)]
-fn tiles<const BYTES: usize>(
-    samples: &[u32],
-    out: &mut [u8],
-    convert: impl Fn(u32) -> (u32, u32, u32),
-    pack: impl Fn(&[u32; TILE]) -> [[u8; BYTES]; TILE / 4],
-) -> Counts {
-    let mut counts = Counts::default();
-    let mut tile = |words: &[u32; TILE]| {
-        let mut codes = [0; TILE];
-        let (mut overs, mut nans) = (0, 0);
-        for (code, word) in codes.iter_mut().zip(words) {
-            let (c, over, nan) = convert(*word);
-            *code = c;
-            overs += over;
-            nans += nan;
-        }
-        counts += Counts { overs: overs.into(), nans: nans.into() };
-        pack(&codes)
-    };
-    let (whole, rest) = samples.as_chunks::<TILE>();
-    let (bytes, last) = out.split_at_mut(whole.len() * BYTES * (TILE / 4));
-    for (words, bytes) in whole.iter().zip(bytes.chunks_exact_mut(BYTES * (TILE / 4))) {
-        bytes.copy_from_slice(tile(words).as_flattened());
-    }
-    if !rest.is_empty() {
-        let mut words = [0; TILE];
-        words[..rest.len()].copy_from_slice(rest);
-        last.copy_from_slice(&tile(&words).as_flattened()[..last.len()]);
-    }
-    counts
-}
-
-/// To an integer of `BITS` bits and a sign, 15 or 23.
-#[inline(always)]
-fn float_to_code<const BITS: u32>(word: u32) -> (u32, u32, u32) {
-    let full_scale = (1_u32 << BITS) as f32;
-    let x = f32::from_bits(word) * full_scale;
-    // A NaN becomes the highest code here and 0 at the end.
-    let limited = if x < full_scale - 1.0 { x } else { full_scale - 1.0 };
-    let limited = if limited > -full_scale { limited } else { -full_scale };
-    let nan = u32::from(x.is_nan());
-    let over = u32::from(limited != x) - nan;
-    let size = (limited.abs() + NO_FRACTION).to_bits().wrapping_sub(NO_FRACTION.to_bits());
-    let sign = (limited.to_bits() as i32 >> 31) as u32;
-    let code = (size ^ sign).wrapping_sub(sign);
-    (code & nan.wrapping_sub(1), over, nan)
-}
-
-#[inline(always)]
-fn float_to_32(word: u32) -> (u32, u32, u32) {
-    const FULL_SCALE: f32 = 2_147_483_648.0;
-    let x = f32::from_bits(word) * FULL_SCALE;
-    let rounded = if x.abs() < NO_FRACTION { (x.abs() + NO_FRACTION - NO_FRACTION).copysign(x) } else { x };
-    // `as` limits, and makes NaN 0. The highest code is no float; the nearest one above it is the first over.
-    (rounded as i32 as u32, u32::from(x.abs() > FULL_SCALE || x == FULL_SCALE), u32::from(x.is_nan()))
-}
-
-#[inline(always)]
-fn float_to_float(word: u32) -> (u32, u32, u32) {
-    let x = f32::from_bits(word);
-    if x.is_nan() { (0, 0, 1) } else { (x.clamp(f32::MIN, f32::MAX).to_bits(), u32::from(x.is_infinite()), 0) }
-}
-
-/// To the top 32 - `DROPPED` bits.
-#[inline(always)]
-fn int_to_code<const DROPPED: u32>(word: u32) -> (u32, u32, u32) {
-    let highest = i32::MAX >> DROPPED << DROPPED;
-    let x = word as i32;
-    let limited = x.min(highest);
-    // Just below a half, and the last bit that stays: a half rises to the even code only.
-    let half = (1 << (DROPPED - 1)) - 1 + (limited >> DROPPED & 1);
-    (((limited + half) >> DROPPED) as u32, u32::from(x > highest), 0)
-}
-
-#[inline(always)]
-fn int_to_float(word: u32) -> (u32, u32, u32) {
-    (Words::Int32.value(word).to_bits(), 0, 0)
-}
-
-#[inline(always)]
-fn pack_16(codes: &[u32; TILE]) -> [[u8; 8]; TILE / 4] {
-    let (fours, _) = codes.as_chunks::<4>();
-    std::array::from_fn(|i| {
-        let [a, b, c, d] = fours[i].map(|code| u64::from(code as u16));
-        (a | b << 16 | c << 32 | d << 48).to_le_bytes()
-    })
-}
-
-#[inline(always)]
-fn pack_24(codes: &[u32; TILE]) -> [[u8; 12]; TILE / 4] {
-    let (fours, _) = codes.as_chunks::<4>();
-    let mut out = [[0; 12]; TILE / 4];
-    for (bytes, [a, b, c, d]) in out.iter_mut().zip(fours) {
-        let [a, b, c] = [a & 0xFF_FFFF | b << 24, b >> 8 & 0xFFFF | c << 16, c >> 16 & 0xFF | d << 8];
-        bytes[..4].copy_from_slice(&a.to_le_bytes());
-        bytes[4..8].copy_from_slice(&b.to_le_bytes());
-        bytes[8..].copy_from_slice(&c.to_le_bytes());
-    }
-    out
-}
-
-#[inline(always)]
-fn pack_32(codes: &[u32; TILE]) -> [[u8; 16]; TILE / 4] {
-    let (fours, _) = codes.as_chunks::<4>();
-    let mut out = [[0; 16]; TILE / 4];
-    for (bytes, four) in out.iter_mut().zip(fours) {
-        for (bytes, code) in bytes.chunks_exact_mut(4).zip(four) {
-            bytes.copy_from_slice(&code.to_le_bytes());
-        }
-    }
-    out
-}
-
-#[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use super::Counts;
-    use std::arch::x86_64::{
-        __m256i, _CMP_NEQ_UQ, _CMP_ORD_Q, _mm256_add_epi32, _mm256_and_ps, _mm256_and_si256, _mm256_cmp_ps, _mm256_cmpgt_epi32,
-        _mm256_cvtps_epi32, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_maskstore_epi32, _mm256_max_ps, _mm256_min_epi32,
-        _mm256_min_ps, _mm256_movemask_ps, _mm256_mul_ps, _mm256_permutevar8x32_epi32, _mm256_set1_epi32, _mm256_set1_ps,
-        _mm256_setr_epi8, _mm256_setr_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi32, _mm256_srai_epi32,
-        _mm256_srli_epi32, _mm256_storeu_si256, _mm256_sub_epi32,
-    };
-
-    /// Samples of a vector.
-    const LANES: usize = 8;
-
-    /// The sum of unsigned lanes.
-    #[target_feature(enable = "avx2")]
-    fn sum(lanes: __m256i) -> u64 {
-        let mut out = [0_u32; LANES];
-        // SAFETY: the array is one vector long.
-        unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), lanes) };
-        out.iter().map(|n| u64::from(*n)).sum()
-    }
-
-    /// The low 3 bytes of every lane, close together, in the low 24 bytes.
-    #[target_feature(enable = "avx2")]
-    fn pack(codes: __m256i) -> __m256i {
-        let three = _mm256_setr_epi8(
-            0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1, 0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1,
-        );
-        _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(codes, three), _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7))
-    }
-
-    /// Stores the packed vector `i` of `n`: 32 bytes, of which the next vector replaces the last 8; the last vector, 24 bytes.
-    ///
-    /// # Safety
-    /// `out` has 24 bytes for each of the `n` vectors, and `i` is below `n`.
-    #[target_feature(enable = "avx2")]
-    unsafe fn store(out: &mut [u8], i: usize, n: usize, packed: __m256i) {
-        // SAFETY: `i` is below `n`; 32 bytes from any vector but the last end within the next one's 24.
-        unsafe {
-            let to = out.as_mut_ptr().add(i * 3 * LANES);
-            if i + 1 < n {
-                _mm256_storeu_si256(to.cast(), packed);
-            } else {
-                _mm256_maskstore_epi32(to.cast(), _mm256_setr_epi32(-1, -1, -1, -1, -1, -1, 0, 0), packed);
-            }
-        }
-    }
-
-    /// Converts as many words as whole vectors hold. Returns how many.
-    ///
-    /// # Safety
-    /// `out` has 3 bytes for each word.
-    #[target_feature(enable = "avx2")]
-    pub unsafe fn float_to_24(words: &[u32], out: &mut [u8]) -> (usize, Counts) {
-        const FULL_SCALE: f32 = 8_388_608.0;
-        let (scale, lowest, highest) =
-            (_mm256_set1_ps(FULL_SCALE), _mm256_set1_ps(-FULL_SCALE), _mm256_set1_ps(FULL_SCALE - 1.0));
-        let mut counts = Counts::default();
-        let n = words.len() / LANES;
-        for i in 0..n {
-            // SAFETY: `n` vectors lie within the words.
-            let x = _mm256_mul_ps(unsafe { _mm256_loadu_ps(words.as_ptr().add(i * LANES).cast()) }, scale);
-            let mut limited = _mm256_max_ps(_mm256_min_ps(x, highest), lowest);
-            let changed = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(limited, x)).count_ones();
-            if changed > 0 {
-                // A NaN became the highest code.
-                let number = _mm256_cmp_ps::<_CMP_ORD_Q>(x, x);
-                limited = _mm256_and_ps(limited, number);
-                let nans = LANES as u32 - _mm256_movemask_ps(number).count_ones();
-                counts += Counts { overs: (changed - nans).into(), nans: nans.into() };
-            }
-            // Rounds to nearest even, as the processor does unless told otherwise, which Rust forbids.
-            let codes = _mm256_cvtps_epi32(limited);
-            // SAFETY: `out` has 3 bytes per word.
-            unsafe { store(out, i, n, pack(codes)) };
-        }
-        (n * LANES, counts)
-    }
-
-    /// As [`float_to_24`], of integers that are moved up by `UP` bits, 0 or 8, to the top of their word.
-    ///
-    /// # Safety
-    /// `out` has 3 bytes for each word.
-    #[target_feature(enable = "avx2")]
-    pub unsafe fn int_to_24<const UP: i32>(words: &[u32], out: &mut [u8]) -> (usize, Counts) {
-        let (highest, half, one) = (_mm256_set1_epi32(0x7FFF_FF00), _mm256_set1_epi32(0x7F), _mm256_set1_epi32(1));
-        let mut overs = _mm256_setzero_si256();
-        let n = words.len() / LANES;
-        for i in 0..n {
-            // SAFETY: `n` vectors lie within the words.
-            let x = _mm256_slli_epi32::<UP>(unsafe { _mm256_loadu_si256(words.as_ptr().add(i * LANES).cast()) });
-            overs = _mm256_sub_epi32(overs, _mm256_cmpgt_epi32(x, highest));
-            let limited = _mm256_min_epi32(x, highest);
-            let even = _mm256_and_si256(_mm256_srli_epi32::<8>(limited), one);
-            let codes = _mm256_srai_epi32::<8>(_mm256_add_epi32(_mm256_add_epi32(limited, half), even));
-            // SAFETY: `out` has 3 bytes per word.
-            unsafe { store(out, i, n, pack(codes)) };
-        }
-        (n * LANES, Counts { overs: sum(overs), nans: 0 })
-    }
 }
 
 #[cfg(test)]

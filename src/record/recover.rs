@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::TakeError;
-use super::manifest::{FILE, Gap, Manifest, NEW_FILE, Part, State, Stem, Unknown, VERSION};
+use super::describe::{ALL, cues, description, ixml};
+use super::manifest::{FILE, Gap, Manifest, NEW_FILE, PROGRAM, Part, State, Stem, Unknown, VERSION, hex};
 use super::name::{file_name, parse_file_name};
-use super::take::{ALL, PROGRAM, RESERVE_FILE, cues, description, hex, ixml};
+use super::take::RESERVE_FILE;
 use super::wav::{Header, WavWriter, tail};
 
 /// Frames that are read or written at a time.

@@ -4,43 +4,28 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Local, SecondsFormat, Timelike};
+use chrono::{DateTime, Local};
 use sha2::{Digest, Sha256};
 
-use super::disk::{Disk, Medium};
-use super::manifest::{Change, FILE, Gap, Manifest, Marker, Part, State, Stem, VERSION};
+use super::TakeError;
+use super::describe::{ALL, cues, description, ixml};
+use super::disk::Disk;
+use super::manifest::{Change, FILE, Gap, Manifest, Marker, Part, State, hex};
 use super::name::file_name;
 use super::pcm::{Converter, Counts};
-use super::ring::View;
-use super::wav::{Cue, Description, WavWriter, tail};
-use super::{Settings, SourceChange, TakeError};
-use crate::audio::Format;
+use super::settings::Settings;
+use super::track::{BATCH_FRAMES, Track, interleave};
+use super::view::View;
+use super::wav::{WavWriter, tail};
+use crate::source::SourceChange;
 
-/// Frames that are gathered before they go to the files at once: 96 KiB of a 24-bit stem.
-pub const BATCH_FRAMES: usize = 32_768;
 /// The file that keeps room for what a take still needs to write when the disk is full.
 pub const RESERVE_FILE: &str = ".reserve";
 /// Its size: a manifest, and for each file what stands behind the sound.
 const RESERVE_BYTES: usize = 64 * 1024;
 const RESERVE_BYTES_PER_FILE: usize = 4096;
-/// The program's name and version.
-pub const PROGRAM: &str = concat!("isotherm ", env!("CARGO_PKG_VERSION"));
-/// The number and name of the file with all channels.
-pub const ALL: (usize, &str) = (0, "All");
 
-/// A file that grows.
-struct Track {
-    /// None between two parts.
-    writer: Option<WavWriter<Box<dyn Medium>>>,
-    /// Bytes of [`BATCH_FRAMES`] frames.
-    batch: Vec<u8>,
-    frame_bytes: usize,
-    /// What the conversion of the batch could not keep.
-    counts: Counts,
-    /// Of the part's sound.
-    hash: Sha256,
-}
-
+/// See the module.
 pub struct Take {
     folder: PathBuf,
     manifest: Manifest,
@@ -98,55 +83,8 @@ impl Take {
 
     fn new(settings: &Settings, folder: PathBuf, started: DateTime<Local>, pre_roll_frames: u64) -> Self {
         let converter = Converter::new(settings.words, settings.format);
-        let rate = u64::from(settings.sample_rate);
-        let since_midnight = u64::from(started.num_seconds_from_midnight());
-        let manifest = Manifest {
-            version: VERSION,
-            program: PROGRAM.into(),
-            id: id(),
-            state: State::Recording,
-            name: settings.name.clone(),
-            source: settings.source.clone(),
-            asked: settings.asked.clone(),
-            granted: settings.granted.clone(),
-            sample_rate: settings.sample_rate,
-            format: settings.format,
-            conversion: converter.level().to_string(),
-            started: started.to_rfc3339_opts(SecondsFormat::Millis, false),
-            time_reference: since_midnight * rate + u64::from(started.nanosecond() % 1_000_000_000) * rate / 1_000_000_000,
-            frames: 0,
-            pre_roll_frames,
-            stretched: 0,
-            gaps: Vec::new(),
-            markers: Vec::new(),
-            changes: Vec::new(),
-            unknown: Vec::new(),
-            stems: (1..)
-                .zip(&settings.channels)
-                .map(|(number, channel)| Stem {
-                    number,
-                    channel: channel.source + 1,
-                    name: channel.name.clone(),
-                    desk: channel.desk.clone(),
-                    overs: 0,
-                    nans: 0,
-                    parts: Vec::new(),
-                })
-                .collect(),
-            interleaved: Vec::new(),
-            ended: String::new(),
-            error: None,
-        };
-        let track = |channels: usize| {
-            let frame_bytes = channels * settings.format.bytes();
-            Track {
-                writer: None,
-                batch: vec![0; BATCH_FRAMES * frame_bytes],
-                frame_bytes,
-                counts: Counts::default(),
-                hash: Sha256::new(),
-            }
-        };
+        let manifest = Manifest::begin(settings, converter.level(), started, pre_roll_frames);
+        let track = |channels: usize| Track::new(channels * settings.format.bytes());
         let mut tracks: Vec<Track> = settings.channels.iter().map(|_| track(1)).collect();
         if settings.interleaved {
             tracks.push(track(settings.channels.len()));
@@ -440,99 +378,5 @@ impl Take {
         let _ = file.try_lock();
         self.reserve = Some(file);
         Ok(())
-    }
-}
-
-/// Samples of all `channels`, frame after frame.
-fn interleave(channels: &[Track], frames: usize, out: &mut [u8]) {
-    let width = channels.len();
-    for (index, track) in channels.iter().enumerate() {
-        let bytes = track.frame_bytes;
-        let places = out[index * bytes..].chunks_mut(width * bytes);
-        for (place, sample) in places.zip(track.batch[..frames * bytes].chunks_exact(bytes)) {
-            place[..bytes].copy_from_slice(sample);
-        }
-    }
-}
-
-/// What a file of a take says of itself: of a stem, or of all channels. Its first frame is the take's frame `first`.
-pub fn description(manifest: &Manifest, stem: Option<&Stem>, first: u64) -> Description {
-    let (date, time) = manifest.started.split_once('T').unwrap_or_default();
-    Description {
-        sample_rate: manifest.sample_rate,
-        channels: if stem.is_some() { 1 } else { u16::try_from(manifest.stems.len()).unwrap_or(u16::MAX) },
-        format: manifest.format,
-        text: match stem {
-            Some(stem) => format!("{}: {}, channel {} of {}", manifest.name, stem.name, stem.channel, manifest.source),
-            None => format!("{}: all channels of {}", manifest.name, manifest.source),
-        },
-        originator: manifest.program.clone(),
-        reference: manifest.id.clone(),
-        date: date.into(),
-        time: time.chars().take(8).collect(),
-        time_reference: manifest.time_reference.saturating_add(first),
-    }
-}
-
-/// Markers and gaps of a part, from frame `first` of the take on.
-pub fn cues(manifest: &Manifest, first: u64, frames: u64) -> Vec<Cue> {
-    let markers = manifest.markers.iter().map(|m| (m.position, m.name.clone()));
-    let gaps = manifest.gaps.iter().map(|g| (g.position, format!("Gap: {} frames, {}", g.frames, g.reason)));
-    let mut cues: Vec<Cue> = markers
-        .chain(gaps)
-        .filter(|(position, _)| (first..first + frames).contains(position))
-        .map(|(position, name)| Cue { frame: position - first, name })
-        .collect();
-    cues.sort_by_key(|cue| cue.frame);
-    cues
-}
-
-/// The tracks of a file, and the take it belongs to. (iXML 2.10, <http://www.ixml.info>)
-pub fn ixml(manifest: &Manifest, stem: Option<&Stem>) -> String {
-    let tracks: Vec<&Stem> = stem.map_or_else(|| manifest.stems.iter().collect(), |stem| vec![stem]);
-    let mut list = String::new();
-    for (index, track) in (1..).zip(&tracks) {
-        list += &format!(
-            "<TRACK><CHANNEL_INDEX>{}</CHANNEL_INDEX><INTERLEAVE_INDEX>{index}</INTERLEAVE_INDEX><NAME>{}</NAME><FUNCTION/></TRACK>",
-            track.channel,
-            escape(&track.name)
-        );
-    }
-    format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<BWFXML><IXML_VERSION>2.10</IXML_VERSION><PROJECT>{name}</PROJECT>\
-         <FILE_UID>{id}{number:03}</FILE_UID><FILE_SET><TOTAL_FILES>{total}</TOTAL_FILES><FAMILY_UID>{id}</FAMILY_UID>\
-         <FAMILY_NAME>{name}</FAMILY_NAME><FILE_SET_INDEX>{number}</FILE_SET_INDEX></FILE_SET>\
-         <TRACK_LIST><TRACK_COUNT>{count}</TRACK_COUNT>{list}</TRACK_LIST></BWFXML>",
-        name = escape(&manifest.name),
-        id = manifest.id,
-        number = stem.map_or(0, |stem| stem.number),
-        total = manifest.stems.len() + usize::from(!manifest.interleaved.is_empty()),
-        count = tracks.len(),
-    )
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// Ties the files of a take together: 32 hex digits.
-fn id() -> String {
-    let mut bytes = [0; 16];
-    // Without the system's random numbers it is no more unique than the take's folder.
-    let _ = getrandom::fill(&mut bytes);
-    hex(&bytes)
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// The highest and the lowest code of a sample, or the largest floats: what overs become.
-pub fn is_full_scale(format: Format, sample: &[u8]) -> bool {
-    match format {
-        Format::Int16 => matches!(sample, [0xFF, 0x7F] | [0, 0x80]),
-        Format::Int24 => matches!(sample, [0xFF, 0xFF, 0x7F] | [0, 0, 0x80]),
-        Format::Int32 => matches!(sample, [0xFF, 0xFF, 0xFF, 0x7F] | [0, 0, 0, 0x80]),
-        Format::Float32 => matches!(sample, [0xFF, 0xFF, 0x7F, 0x7F | 0xFF]),
     }
 }

@@ -7,9 +7,10 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::TakeError;
-use super::manifest::{Change, Gap, Manifest, NO_FRAMES, Part, State, Stem};
+use super::describe::{ALL, description};
+use super::manifest::{Change, Gap, Manifest, NO_FRAMES, Part, State, Stem, hex};
 use super::name::file_name;
-use super::take::{ALL, description, hex, is_full_scale};
+use super::pcm::is_full_scale;
 use super::wav::Header;
 
 /// Frames that are read at a time.

@@ -150,7 +150,7 @@ fn transposed<T: Copy>(a: &[T], rows: usize, columns: usize) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::random::Random;
+    use crate::audio::Random;
 
     fn noise(random: &mut Random, n: usize) -> Vec<f32> {
         (0..n).map(|_| random.within(-1.0, 1.0)).collect()
@@ -160,7 +160,7 @@ mod tests {
     fn bases_become_the_eigenvectors_and_stay_orthonormal() {
         let (m, n) = (6, 5);
         let tensor = Tensor { rows: m, columns: n, places: (0..m * n).collect() };
-        let mut random = Random(4);
+        let mut random = Random::new(4);
         let mut bases = tensor.begin();
         for i in 0..8 {
             tensor.follow(&mut bases, &noise(&mut random, m * n), 1.0 / (i + 1) as f32);
@@ -186,7 +186,7 @@ mod tests {
     fn what_is_turned_and_turned_back_is_what_it_was() {
         for (rows, columns) in [(7, 3), (1, 4), (300, 2)] {
             let tensor = Tensor { rows, columns, places: (0..rows * columns).collect() };
-            let mut random = Random(9);
+            let mut random = Random::new(9);
             let mut bases = tensor.begin();
             assert_eq!(bases.len(), tensor.bases_len());
             tensor.follow(&mut bases, &noise(&mut random, rows * columns), 1.0);

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::optimise::Progress;
-use super::random::Random;
 use super::trainer::State;
+use crate::audio::Random;
 
 /// Begins every checkpoint; the number is the format's.
 const MAGIC: &[u8] = b"isotherm training 2\n";
@@ -29,7 +29,7 @@ pub fn write(path: &Path, of: &str, state: &State) -> Result<(), CheckpointError
     let mut number = |n: u64| bytes.extend(n.to_le_bytes());
     number(of.len() as u64);
     let State { optimiser, random, position, roll, steps, seconds, memory } = state;
-    for n in [random.0, *position, *roll, *steps, seconds.to_bits(), optimiser.steps] {
+    for n in [random.state(), *position, *roll, *steps, seconds.to_bits(), optimiser.steps] {
         number(n);
     }
     number(optimiser.weights.len() as u64);
@@ -78,5 +78,5 @@ pub fn read(path: &Path, of: &str) -> Result<State, CheckpointError> {
     let optimiser =
         Progress { weights: part(0), average: part(1), first: part(2), second: part(3), bases: bases.to_vec(), steps: optimised };
     let memory = memory.to_vec();
-    Ok(State { optimiser, random: Random(random), position, roll, steps, seconds: f64::from_bits(seconds), memory })
+    Ok(State { optimiser, random: Random::new(random), position, roll, steps, seconds: f64::from_bits(seconds), memory })
 }

@@ -1,6 +1,6 @@
 //! A parameter of an algorithm as a second input of its twin: a knob from 0 to 1.
 
-use super::random::Random;
+use crate::audio::Random;
 use crate::dsp::{Change, Index, Kind, Parameter, Ramp, Settings};
 
 /// Which parameter, and its plain values at the knob's ends.
@@ -78,7 +78,7 @@ impl Condition {
 /// Where a knob goes and when: to one place for most passages, through others it turns. `starts` of the passages, the first 0.
 pub(super) fn turns(starts: &[usize], frames: usize, seed: u64) -> Vec<(usize, f32)> {
     // Apart from what the passages are made of.
-    let mut random = Random(!seed);
+    let mut random = Random::new(!seed);
     let mut place = || match random.below(ENDS) {
         0 => random.below(2) as f32,
         _ => random.within(0.0, 1.0),

@@ -1,9 +1,9 @@
 //! Which network is trained: names for the command line, and one face on both kinds.
 
 use super::optimise::Tensor;
-use super::random::Random;
 use super::recurrent::{Cell, Recurrent};
 use super::wavenet::{Array, Convolutional};
+use crate::audio::Random;
 use crate::neural::description::Architecture;
 
 /// A network to be trained.

@@ -3,10 +3,10 @@
 use std::f64::consts::TAU;
 
 use super::condition::{self, Condition, Knob};
-use super::random::Random;
 use super::triode::{Stage, Unsolved};
-use crate::audio::{AudioError, generate};
-use crate::dsp::{PrepareError, Settings, Spec};
+use crate::audio::{Audio, AudioError, Random, generate};
+use crate::effect::Effect;
+use crate::render::{Point, RenderError, Renderer};
 
 /// A sound before and after an effect, in step.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,13 +36,22 @@ pub enum MaterialError {
     #[error(transparent)]
     Audio(#[from] AudioError),
     #[error(transparent)]
-    Prepare(#[from] PrepareError),
+    Render(RenderError),
     #[error(transparent)]
     Unsolved(#[from] Unsolved),
     #[error("{found} of {frames} rendered samples are no numbers; expected an effect that is sound")]
     Unsound { found: usize, frames: usize },
     #[error("called off")]
     CalledOff,
+}
+
+impl From<RenderError> for MaterialError {
+    fn from(error: RenderError) -> Self {
+        match error {
+            RenderError::CalledOff => Self::CalledOff,
+            other => Self::Render(other),
+        }
+    }
 }
 
 /// Levels of passages, in dB of full scale: evenly spread.
@@ -60,8 +69,6 @@ const HELD_PLACES: [f32; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 const HELD_THERE_DB: [f32; 2] = [-6.0, -24.0];
 /// Apart from any seed that trains.
 const HELD_SEED: u64 = 0x6865_6c64;
-/// Frames at a time of a rendering.
-const BLOCK: usize = 512;
 
 /// Asked again and again, after a millisecond's work or so: whether to go on.
 pub type Wanted<'a> = &'a dyn Fn() -> bool;
@@ -69,7 +76,7 @@ pub type Wanted<'a> = &'a dyn Fn() -> bool;
 /// What is learnt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
-    Algorithm(Settings),
+    Effect(Effect),
     Triode(Stage),
 }
 
@@ -77,7 +84,7 @@ impl Target {
     /// In a few words, for a card.
     fn name(&self) -> String {
         match self {
-            Self::Algorithm(settings) => format!("'{}'", settings.algorithm().id),
+            Self::Effect(effect) => format!("'{}'", effect.algorithm().id),
             Self::Triode(stage) => {
                 format!("the circuit of a 12AX7 stage, {} V for full scale, {} steps a frame", stage.volts, stage.oversampling)
             }
@@ -95,7 +102,7 @@ pub fn passages(sample_rate: u32, seconds: f64, seed: u64) -> Result<Vec<f32>, M
 
 /// [`passages`], and the frame that each begins at.
 fn passages_from(sample_rate: u32, seconds: f64, seed: u64, wanted: Wanted<'_>) -> Result<(Vec<f32>, Vec<usize>), MaterialError> {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let rate = f64::from(sample_rate);
     let frames = (seconds * rate) as usize;
     let (mut out, mut starts) = (Vec::with_capacity(frames), Vec::new());
@@ -202,46 +209,23 @@ fn noise(random: &mut Random, rate: f64, length: usize) -> Vec<f32> {
     (0..length).map(sample).collect()
 }
 
-/// A sound through an algorithm, without its latency. [control thread]
-///
-/// # Errors
-/// If the algorithm cannot be prepared.
-pub fn render(settings: &Settings, sample_rate: u32, dry: &[f32]) -> Result<Vec<f32>, MaterialError> {
-    render_turning(settings, sample_rate, dry, None, &|| true)
-}
-
-/// [`render`], and the knob of a condition goes to a place (0 to 1) at a frame, as often as is said, first at frame 0.
+/// A sound through an effect while the knob of a condition goes to a place (0 to 1) at a frame, as often as is said, first at frame 0.
 fn render_turning(
-    settings: &Settings,
+    effect: &Effect,
     sample_rate: u32,
     dry: &[f32],
     turns: Option<(Condition, &[(usize, f32)])>,
     wanted: Wanted<'_>,
 ) -> Result<Vec<f32>, MaterialError> {
-    let mut processor = (settings.algorithm().create)();
-    processor.prepare(Spec { sample_rate: sample_rate as f32, channels: 1, max_frames: BLOCK }, settings)?;
-    processor.set_offline(true);
-    let latency = processor.latency();
-    let mut wet = dry.to_vec();
-    wet.resize(dry.len() + latency, 0.0);
-    let mut at = 0;
-    let whole = [(0, f32::NAN)];
-    let (condition, turns) = turns.map_or((None, whole.as_slice()), |(condition, turns)| (Some(condition), turns));
-    for (i, (_, place)) in turns.iter().enumerate() {
-        if let Some(condition) = condition {
-            processor.set(condition.parameter, condition.value(*place));
-        }
-        let end = turns.get(i + 1).map_or(wet.len(), |(next, _)| (*next).min(wet.len()));
-        for block in wet[at..end].chunks_mut(BLOCK) {
-            if !wanted() {
-                return Err(MaterialError::CalledOff);
-            }
-            processor.process(&mut [block]);
-        }
-        at = end;
-    }
-    wet.drain(..latency);
-    Ok(wet)
+    let dry = Audio::from_mono(sample_rate, dry)?;
+    let point = |condition: &Condition, (frame, place): &(usize, f32)| Point {
+        frame: *frame as u64,
+        parameter: condition.parameter,
+        value: condition.value(*place),
+    };
+    let points = turns.iter().flat_map(|(condition, turns)| turns.iter().map(|turn| point(condition, turn))).collect();
+    let renderer = Renderer::for_sound(effect, &dry)?.with_points(points);
+    Ok(renderer.render(&dry, |_| wanted())?.channel(0).to_vec())
 }
 
 /// A target, and what of it is a knob.
@@ -256,8 +240,8 @@ impl Source<'_> {
     /// `turns` as in [`render_turning`]; only read where there is a condition.
     fn pair(&self, name: String, dry: Vec<f32>, turns: &[(usize, f32)]) -> Result<Pair, MaterialError> {
         let wet = match self.target {
-            Target::Algorithm(settings) => {
-                render_turning(settings, self.sample_rate, &dry, self.condition.map(|condition| (condition, turns)), self.wanted)?
+            Target::Effect(effect) => {
+                render_turning(effect, self.sample_rate, &dry, self.condition.map(|condition| (condition, turns)), self.wanted)?
             }
             Target::Triode(stage) => stage.render(self.sample_rate, &dry)?,
         };
@@ -282,20 +266,20 @@ impl Source<'_> {
 }
 
 impl Material {
-    /// [`Self::of_target`] of an algorithm without a condition. [control thread]
+    /// [`Self::of_target`] of an effect without a condition. [control thread]
     ///
     /// # Errors
-    /// If the algorithm cannot be prepared for the rate, or its output is no sound.
-    pub fn of_algorithm(settings: &Settings, sample_rate: u32, seconds: f64, seed: u64) -> Result<Self, MaterialError> {
-        Self::of_target(&Target::Algorithm(*settings), None, sample_rate, (seconds, seed), &|| true)
+    /// If the effect cannot be prepared for the rate, or its output is no sound.
+    pub fn of_effect(effect: &Effect, sample_rate: u32, seconds: f64, seed: u64) -> Result<Self, MaterialError> {
+        Self::of_target(&Target::Effect(effect.clone()), None, sample_rate, (seconds, seed), &|| true)
     }
 
     /// Generated sound before and after an effect. Held out: other passages, and the guitar and the drums of [`generate`] at several
-    /// levels. With a condition, which only an algorithm has, its knob stands somewhere else in each passage or turns through it; held
+    /// levels. With a condition, which only an effect of an algorithm has, its knob stands somewhere else in each passage or turns through it; held
     /// out is all at several places of it, and other passages while it turns. [control thread]
     ///
     /// # Errors
-    /// If the algorithm cannot be prepared for the rate, the output is no sound, or it is no longer `wanted`.
+    /// If the effect cannot be prepared for the rate, the output is no sound, or it is no longer `wanted`.
     pub fn of_target(
         target: &Target,
         condition: Option<Condition>,
@@ -303,7 +287,7 @@ impl Material {
         (seconds, seed): (f64, u64),
         wanted: Wanted<'_>,
     ) -> Result<Self, MaterialError> {
-        let condition = condition.filter(|_| matches!(target, Target::Algorithm(_)));
+        let condition = condition.filter(|_| matches!(target, Target::Effect(_)));
         let source = Source { target, condition, sample_rate, wanted };
         let turning = |name: &str, seconds: f64, seed: u64| -> Result<Pair, MaterialError> {
             let (dry, starts) = passages_from(sample_rate, seconds, seed, wanted)?;

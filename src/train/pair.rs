@@ -7,6 +7,7 @@ use realfft::RealFftPlanner;
 use super::material::{Material, Pair};
 use crate::audio::Audio;
 use crate::dsp::{db_to_gain, gain_to_db};
+use crate::measure::ErrorToSignal;
 
 /// The shortest recording, in seconds.
 pub const LEAST_SECONDS: f64 = 10.0;
@@ -231,7 +232,7 @@ fn replicate(dry: &[f32], wet: &[f32], sample_rate: u32) -> Result<Option<f64>, 
         passages.remove(&key(at));
         // What was before still rings in the first half.
         let (a, b) = (&wet[at + length / 2..at + length], &wet[other + length / 2..other + length]);
-        let esr = error(a, b) / energy(a).max(1e-30);
+        let esr = ErrorToSignal::of(a, b).ratio();
         if esr > REPLICATE_ESR {
             let (first, second) = (at.min(other) as f64 / rate, at.max(other) as f64 / rate);
             return Err(PairError::Replicate { first, second, esr });
@@ -243,10 +244,6 @@ fn replicate(dry: &[f32], wet: &[f32], sample_rate: u32) -> Result<Option<f64>, 
 
 fn energy(x: &[f32]) -> f64 {
     x.chunks(1024).map(|part| f64::from(part.iter().map(|x| x * x).sum::<f32>())).sum()
-}
-
-fn error(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
 }
 
 /// Sum over t of part\[t\] around\[t + lag\] for each lag from 0, by transforms.

@@ -2,7 +2,7 @@
 
 use super::lanes::{Matrix, Series, multiply_add, outer_add};
 use super::optimise::Tensor;
-use super::random::Random;
+use crate::audio::Random;
 use crate::neural::activation::{sigmoid, tanh};
 use crate::neural::description::{Activation, Architecture, Conv1d, Gru, Layer, Lstm, Sequence};
 use crate::neural::simd::{Kernel, Level, Simd};

@@ -7,10 +7,10 @@ use super::Design;
 use super::loss::{Loss, Stretch};
 use super::material::{Material, Pair, Wanted};
 use super::optimise::{Optimiser, Progress, cosine};
-use super::random::Random;
 use super::{recurrent, wavenet};
+use crate::audio::Random;
 use crate::dsp::gain_to_db;
-use crate::measure;
+use crate::measure::{self, ErrorToSignal};
 use crate::neural::description::Architecture;
 use crate::neural::engine::{self, Mode};
 use crate::neural::simd::Level;
@@ -176,7 +176,7 @@ impl Trainer {
             return Err(PlanError::Inputs { found: plan.design.inputs(), expected });
         }
         let material = if plan.look_ahead > 0 { Arc::new(late(&material, plan.look_ahead)) } else { material };
-        let mut random = Random(plan.seed);
+        let mut random = Random::new(plan.seed);
         let weights = plan.design.begin(&mut random);
         let share = |group, values| Share {
             group,
@@ -475,25 +475,6 @@ pub struct State {
     pub memory: Vec<f32>,
 }
 
-/// Error and signal energy.
-#[derive(Clone, Copy, Default)]
-struct Sums(f64, f64);
-
-impl Sums {
-    fn add(&mut self, target: f32, output: f32) {
-        let (target, output) = (f64::from(target), f64::from(output));
-        self.0 += (target - output) * (target - output);
-        self.1 += target * target;
-    }
-    fn join(&mut self, other: Self) {
-        self.0 += other.0;
-        self.1 += other.1;
-    }
-    fn ratio(self) -> f64 {
-        if self.0 == 0.0 { 0.0 } else { self.0 / self.1 }
-    }
-}
-
 /// The output of a network of the native engine, which begins as after long silence. [control thread]
 ///
 /// # Panics
@@ -541,21 +522,20 @@ pub fn evaluate(architecture: &Architecture, material: &Material) -> Evaluation 
 fn evaluate_while(architecture: &Architecture, material: &Material, wanted: Wanted<'_>) -> Option<Evaluation> {
     let emphasis = Loss::default().emphasis;
     let window = ((WINDOW_SECONDS * f64::from(material.sample_rate)) as usize).max(1);
-    let mut levels = [Sums::default(); LEVELS_DB.len()];
-    let (mut raw, mut emphasised) = (Sums::default(), Sums::default());
+    let mut levels = [ErrorToSignal::default(); LEVELS_DB.len()];
+    let (mut raw, mut emphasised) = (ErrorToSignal::default(), ErrorToSignal::default());
     let mut sounds = Vec::new();
-    let mut places: Vec<(f32, Sums)> = Vec::new();
+    let mut places: Vec<(f32, ErrorToSignal)> = Vec::new();
     let (mut seconds, mut frames) = (0.0, 0);
     for pair in &material.held {
         let start = Instant::now();
         let out = play_while(architecture, material.sample_rate, &pair.dry, &pair.knob, wanted)?;
         seconds += start.elapsed().as_secs_f64();
         frames += out.len();
-        let (mut own, mut own_emphasised) = (Sums::default(), Sums::default());
+        let (mut own, mut own_emphasised) = (ErrorToSignal::default(), ErrorToSignal::default());
         for (target, out) in pair.wet.chunks(window).zip(out.chunks(window)) {
-            let mut sums = Sums::default();
-            target.iter().zip(out).for_each(|(t, y)| sums.add(*t, *y));
-            let level = gain_to_db((sums.1 / target.len() as f64).sqrt() as f32);
+            let sums = ErrorToSignal::of(target, out);
+            let level = gain_to_db((sums.signal() / target.len() as f64).sqrt() as f32);
             let place = LEVELS_DB.iter().rposition(|top| level <= *top).unwrap_or(0);
             levels[place].join(sums);
             own.join(sums);
@@ -578,7 +558,7 @@ fn evaluate_while(architecture: &Architecture, material: &Material, wanted: Want
         esr_emphasised: emphasised.ratio(),
         sounds,
         places: places.into_iter().map(|(place, sums)| (place, sums.ratio())).collect(),
-        levels: LEVELS_DB.iter().zip(levels).map(|(top, sums)| (*top, (sums.1 > 0.0).then(|| sums.ratio()))).collect(),
+        levels: LEVELS_DB.iter().zip(levels).map(|(top, sums)| (*top, (sums.signal() > 0.0).then(|| sums.ratio()))).collect(),
         ns_per_sample: seconds * 1e9 / frames.max(1) as f64,
     })
 }

@@ -1,11 +1,11 @@
-//! From an algorithm's settings to a model that can be played at once.
+//! From an effect to a model that can be played at once.
 
 use std::sync::Arc;
 
 use super::export::{self, Label};
 use super::material::{Material, MaterialError, Target, Wanted};
 use super::trainer::{Evaluation, Plan, PlanError, Trainer};
-use crate::dsp::Settings;
+use crate::effect::Effect;
 use crate::neural::{Model, ModelError};
 
 /// Seconds of training after which what is held out is measured for the first time; then each time at twice the seconds.
@@ -28,7 +28,7 @@ pub struct Progress {
 /// A model and how good it is.
 #[derive(Debug)]
 pub struct Twin {
-    /// On the shelf as long as it is held: `Settings::set_model` takes its key. Its bytes are the file.
+    /// Its bytes are the file.
     pub model: Arc<Model>,
     pub found: Evaluation,
 }
@@ -46,21 +46,21 @@ pub enum TwinError {
     File,
 }
 
-/// Trains a network to do what an algorithm does with these settings, as a model of this name. `watch` is called behind every step. As
+/// Trains a network to do what an effect does, as a model of this name. `watch` is called behind every step. As
 /// soon as it is no longer `wanted` it ends without a twin; within a millisecond's work, apart from the beginning and the end of a step
 /// and of a file. [a thread of its own, of low priority: takes as long as the plan says]
 ///
 /// # Errors
-/// If the algorithm cannot be rendered, the plan does not fit, or the network diverged.
+/// If the effect cannot be rendered, the plan does not fit, or the network diverged.
 pub fn twin(
-    settings: &Settings,
+    effect: &Effect,
     sample_rate: u32,
     plan: Plan,
     name: String,
     wanted: Wanted<'_>,
     watch: &mut dyn FnMut(&Progress),
 ) -> Result<Option<Twin>, TwinError> {
-    let target = Target::Algorithm(*settings);
+    let target = Target::Effect(effect.clone());
     let material = match Material::of_target(&target, None, sample_rate, (MATERIAL_SECONDS, plan.seed), wanted) {
         Err(MaterialError::CalledOff) => return Ok(None),
         other => other?,

@@ -1,8 +1,8 @@
 //! A WaveNet as in NAM files, also called TCN: dilated convolutions, gated or not, residuals, and a head. Time is in the lanes.
 
 use super::optimise::Tensor;
-use super::random::Random;
 use super::rows::{Convolve, ConvolveBack, Rows, Shape, WeightGradient};
+use crate::audio::Random;
 use crate::neural::activation::{sigmoid, tanh};
 use crate::neural::description::{Activation, Architecture, Conv1d, Films, Gating, LayerArray, WaveNet, WaveNetLayer};
 use crate::neural::simd::{Kernel, Level, Simd};

@@ -12,7 +12,7 @@ use super::{
     hands::{Edit, Hands},
     theme,
 };
-use crate::dsp::{Change, Kind, Parameter, Scale};
+use crate::dsp::{Change, Parameter};
 
 /// Narrowest cell: a long name ("Downsampling") at 10 px.
 pub(super) const MIN_WIDTH: f32 = 72.0;
@@ -37,30 +37,6 @@ const PAGE: f32 = 0.1;
 
 /// What a structural parameter says of itself.
 pub(super) const STRUCTURAL: &str = "Takes effect with a short dip; not automatable.";
-
-/// Where a value is along a knob's travel, 0 to 1.
-fn position(parameter: &Parameter, value: f32) -> f32 {
-    let (min, max) = parameter.range();
-    let value = parameter.clamp(value);
-    let position = if is_logarithmic(parameter) { (value / min).ln() / (max / min).ln() } else { (value - min) / (max - min) };
-    if position.is_finite() { position.clamp(0.0, 1.0) } else { 0.0 }
-}
-
-/// The value at a place of a knob's travel; the ends are exact.
-fn value_at(parameter: &Parameter, position: f32) -> f32 {
-    let (min, max) = parameter.range();
-    let value = match position {
-        p if p <= 0.0 => min,
-        p if p >= 1.0 => max,
-        p if is_logarithmic(parameter) => min * (max / min).powf(p),
-        p => min + (max - min) * p,
-    };
-    parameter.clamp(value)
-}
-
-fn is_logarithmic(parameter: &Parameter) -> bool {
-    matches!(parameter.kind, Kind::Float { min, scale: Scale::Logarithmic, .. } if min > 0.0)
-}
 
 /// What a parameter does, what it can be, and how a change takes effect.
 pub(super) fn tooltip(ui: &mut Ui, parameter: &Parameter) {
@@ -143,7 +119,7 @@ fn turn(ui: &mut Ui, hands: &mut Hands, controls: &dyn Controls, dial: Rect, vie
     let &View { control, parameter, label, accent } = view;
     let mut response = ui.interact(dial, Hands::id(control), Sense::click_and_drag());
     let value = parameter.clamp(hands.watch(controls, control));
-    let here = position(parameter, value);
+    let here = parameter.position(value);
     let fine = |shift: bool| if shift { FINE } else { 1.0 };
     let shift = ui.input(|i| i.modifiers.shift);
 
@@ -152,7 +128,7 @@ fn turn(ui: &mut Ui, hands: &mut Hands, controls: &dyn Controls, dial: Rect, vie
         let place = hands.drag(controls, control, here);
         // Up is more.
         *place = (*place - response.drag_delta().y / TRAVEL_PIXELS * fine(shift)).clamp(0.0, 1.0);
-        let next = value_at(parameter, *place);
+        let next = parameter.value_at(*place);
         if next != value {
             controls.set(control, next);
             response.mark_changed();
@@ -169,7 +145,7 @@ fn turn(ui: &mut Ui, hands: &mut Hands, controls: &dyn Controls, dial: Rect, vie
     if response.hovered() {
         let notches = hands.wheel(ui, control);
         if notches != 0.0 {
-            wanted = Some(value_at(parameter, here + notches * NOTCH * fine(shift)));
+            wanted = Some(parameter.value_at(here + notches * NOTCH * fine(shift)));
         }
     }
     if response.has_focus() {
@@ -186,7 +162,7 @@ fn turn(ui: &mut Ui, hands: &mut Hands, controls: &dyn Controls, dial: Rect, vie
             )
         });
         if steps != 0.0 || pages != 0.0 || ends != 0.0 {
-            wanted = Some(value_at(parameter, here + steps * STEP * fine(shift) + pages * PAGE + ends));
+            wanted = Some(parameter.value_at(here + steps * STEP * fine(shift) + pages * PAGE + ends));
         }
         if reset {
             wanted = Some(parameter.default());
@@ -206,7 +182,7 @@ fn turn(ui: &mut Ui, hands: &mut Hands, controls: &dyn Controls, dial: Rect, vie
         (count(Action::Increment) - count(Action::Decrement), given.last())
     });
     if steps != 0.0 {
-        wanted = Some(value_at(parameter, here + steps * STEP));
+        wanted = Some(parameter.value_at(here + steps * STEP));
     }
     if let Some(next) = given.or(wanted).map(|v| parameter.clamp(v))
         && next != value
@@ -248,10 +224,10 @@ fn paint(ui: &Ui, dial: Rect, parameter: &Parameter, value: f32, accent: Color32
         let steps = ((to - from).abs() / (PI / 36.0)).ceil().max(1.0) as usize;
         (0..=steps).map(|i| at(from + (to - from) * i as f32 / steps as f32, radius)).collect()
     };
-    let here = position(parameter, value);
+    let here = parameter.position(value);
     // The arc grows from zero where the range has a zero inside.
     let (min, max) = parameter.range();
-    let origin = if min < 0.0 && max > 0.0 { position(parameter, 0.0) } else { 0.0 };
+    let origin = if min < 0.0 && max > 0.0 { parameter.position(0.0) } else { 0.0 };
     let off = parameter.is_off(value);
     let color = if off { theme::LINE } else { accent };
 

@@ -133,7 +133,8 @@ pub(super) fn bar(
     if button(next, "next model", "\u{203a}", "The model behind this one in its folder", view.steps, None) {
         act(hands, controls, slot, &Action::Step(1));
     }
-    if button(open, "open model", "Open", "Look for a model file: .nam, .json or .onnx", true, Some(browsing)) {
+    let tip = format!("Look for a model file: {}", view.endings);
+    if button(open, "open model", "Open", &tip, true, Some(browsing)) {
         if browsing {
             *browser = None;
         } else {
@@ -253,11 +254,12 @@ pub(super) fn browse(
     }
 
     let list = inside.with_min_y(field.bottom() + 6.0);
+    let none = format!("No folder and no model file ({}) here", view.endings);
     let note = match folder {
         None => Some("Reading \u{2026}"),
         Some(FolderView { error: Some(error), .. }) => Some(error.as_str()),
         Some(_) if entries.is_empty() && typed.is_absolute() => Some("Enter opens this path"),
-        Some(_) if entries.is_empty() => Some("No folder and no model file (.nam, .json, .onnx) here"),
+        Some(_) if entries.is_empty() => Some(none.as_str()),
         Some(_) => None,
     };
     if let Some(note) = note {

@@ -7,6 +7,7 @@
 pub mod activation;
 pub mod description;
 pub mod engine;
+mod network;
 mod sequence;
 pub mod simd;
 mod wavenet;

@@ -16,7 +16,7 @@ use recurrent::{Recurrent, View};
 
 use super::activation::{Accuracy, Exact, Fast, Precision, activate};
 use super::description::{Activation, Layer, Sequence};
-use super::engine::{self, MIDDLE, Mode, Network};
+use super::network::{self, MIDDLE, Mode, Network};
 use super::simd::{Kernel, Level, Simd};
 use crate::Block;
 
@@ -101,6 +101,7 @@ impl Packs {
 const STANDING_FRAMES: usize = 2048;
 
 /// The state that silence leaves, with knobs that stand.
+#[derive(Clone)]
 struct Rest {
     /// Values of the knobs.
     knobs: Vec<f32>,
@@ -121,6 +122,7 @@ impl Rest {
 }
 
 /// The state in which a network begins.
+#[derive(Clone)]
 struct Settled {
     /// The channel that silence goes through; nothing where no knob can ask for another state.
     one: Option<Group>,
@@ -203,13 +205,13 @@ impl Settled {
 }
 
 impl Network for Packs {
-    fn voices(self: Arc<Self>, mode: Mode) -> Result<Box<dyn engine::Voices>, String> {
+    fn voices(self: Arc<Self>, mode: Mode) -> Result<Box<dyn network::Voices>, String> {
         let settled = Settled::new(&self, mode);
         let groups = groups(&self, mode);
         let signals = mode.channels + self.inputs - 1;
         let constant = vec![Constant { value: 0, frames: 0 }; signals];
         let mut voices = Voices { packs: self, precision: mode.precision, settled, groups, constant };
-        engine::Voices::reset(&mut voices);
+        network::Voices::reset(&mut voices);
         Ok(Box::new(voices))
     }
 
@@ -238,6 +240,7 @@ impl Packed {
 }
 
 /// A layer's state of one channel.
+#[derive(Clone)]
 enum Start {
     /// Output and own state.
     Recurrent([Vec<f32>; 2]),
@@ -278,6 +281,7 @@ fn single_level(best: Level, units: usize) -> Level {
     if units <= Level::Avx2.lanes() { best.min(Level::Avx2) } else { best }
 }
 
+#[derive(Clone)]
 enum Stage {
     /// Inputs, `[batches][chunk][inputs][width]`, unless the layer before has them in place.
     Recurrent(Aligned, recurrent::State),
@@ -287,6 +291,7 @@ enum Stage {
 }
 
 /// Channels that run together: batches of one, or one batch of some side by side.
+#[derive(Clone)]
 struct Group {
     /// Of recurrent layers and heads.
     level: Level,
@@ -463,6 +468,7 @@ impl Constant {
     }
 }
 
+#[derive(Clone)]
 struct Voices {
     packs: Arc<Packs>,
     precision: Precision,
@@ -472,7 +478,7 @@ struct Voices {
     constant: Vec<Constant>,
 }
 
-impl engine::Voices for Voices {
+impl network::Voices for Voices {
     fn process(&mut self, block: &mut Block<'_>, knobs: &[&[f32]]) {
         let packs = &*self.packs;
         let (channels, knob_states) = self.constant.split_at_mut(block.len());
@@ -533,6 +539,10 @@ impl engine::Voices for Voices {
             && self.groups.iter().all(Group::rests)
     }
 
+    fn duplicate(&self) -> Option<Box<dyn network::Voices>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn bytes(&self) -> usize {
         self.groups.iter().chain(&self.settled.one).map(Group::bytes).sum()
     }
@@ -550,7 +560,7 @@ fn flush(x: f32) -> f32 {
 mod tests {
     use super::*;
     use crate::description::Lstm;
-    use crate::engine::Voices as _;
+    use crate::network::Voices as _;
 
     #[test]
     fn knobs_that_have_stood_while_sound_played_are_settled_at_without_further_work() {

@@ -17,7 +17,7 @@ use self::plain::Sweep;
 use self::program::{Program, Step};
 use super::activation::{Accuracy, Exact, Fast, Precision};
 use super::description::WaveNet;
-use super::engine::{Mode, Network, Voices};
+use super::network::{Mode, Network, Voices};
 use super::simd::{Kernel, Level, Simd};
 use crate::{Block, CHUNK};
 
@@ -85,6 +85,7 @@ impl Network for Packed {
 }
 
 /// The state of all channels.
+#[derive(Clone)]
 struct Player {
     network: Arc<Packed>,
     mode: Mode,
@@ -216,6 +217,10 @@ impl Voices for Player {
 
     fn rests(&self) -> bool {
         self.channels.iter().all(|channel| channel.run >= self.network.field)
+    }
+
+    fn duplicate(&self) -> Option<Box<dyn Voices>> {
+        Some(Box::new(self.clone()))
     }
 
     fn bytes(&self) -> usize {

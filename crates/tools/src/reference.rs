@@ -6,6 +6,7 @@ use std::path::Path;
 
 use isotherm::algorithm::REGISTRY;
 use isotherm::dsp::{Algorithm, Change, Parameter};
+use isotherm::measure::{Better, MEASURES, Measure};
 
 use crate::{Outcome, shown};
 
@@ -19,7 +20,7 @@ pub fn write(page: &Path) -> Outcome {
     Ok(())
 }
 
-/// A page of Markdown: a table per algorithm.
+/// A page of Markdown: a table per algorithm, and one of the measures.
 fn reference(registry: &[&Algorithm]) -> String {
     let mut page = String::from("# Algorithms and their parameters\n");
     for algorithm in registry {
@@ -28,7 +29,15 @@ fn reference(registry: &[&Algorithm]) -> String {
         page.push_str("| Parameter | Id | Values | Default | Automatable | When it grows |\n|---|---|---|---|---|---|\n");
         page.extend(algorithm.parameters.iter().map(row));
     }
+    page.push_str("\n# Measures\n\n| Measure | Id | Unit | Better | Needs | Definition |\n|---|---|---|---|---|---|\n");
+    page.extend(MEASURES.iter().map(|row| measure(row)));
     page
+}
+
+fn measure(measure: &Measure) -> String {
+    let better = if measure.better == Better::Lower { "lower" } else { "neither" };
+    let Measure { id, name, unit, run, definition, .. } = measure;
+    format!("| {name} | `{id}` | {} | {better} | {} | {definition} |\n", unit.name(), run.needs())
 }
 
 fn row(parameter: &Parameter) -> String {
@@ -48,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reference_has_every_parameter_of_every_algorithm() {
+    fn the_reference_has_every_parameter_of_every_algorithm_and_every_measure() {
         let page = reference(REGISTRY);
         for algorithm in REGISTRY {
             assert!(page.contains(&format!("## {} (`{}`)", algorithm.name, algorithm.id)));
@@ -56,6 +65,10 @@ mod tests {
                 let line = page.lines().find(|line| line.starts_with(&format!("| {} | `{}` |", parameter.name, parameter.id)));
                 assert_eq!(line.unwrap().replace("\\|", "").matches('|').count(), 7);
             }
+        }
+        for measure in MEASURES {
+            let line = page.lines().find(|line| line.starts_with(&format!("| {} | `{}` |", measure.name, measure.id)));
+            assert_eq!(line.unwrap().matches('|').count(), 7, "{}", measure.id);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use isotherm::audio::{Audio, Format, generate, wav};
-use isotherm::measure;
+use isotherm::measure::{self, Tone};
 
 use crate::Outcome;
 
@@ -66,14 +66,9 @@ pub fn spectrum(samples: &[f32], sample_rate: u32) -> Vec<(f32, f32)> {
     measure::spectrum(samples, sample_rate as f32)
 }
 
-/// Whole periods of a sine next to `near_hz`, and its exact frequency in hertz.
-pub fn tone(sample_rate: u32, near_hz: f32, amplitude: f32) -> (Vec<f32>, f32) {
+/// Whole periods of a sine next to `near_hz`.
+pub fn tone(sample_rate: u32, near_hz: f32, amplitude: f32) -> Tone {
     measure::coherent_tone(sample_rate as f32, near_hz, amplitude, measure::PRIME_FRAMES)
-}
-
-/// Harmonics over fundamental, as a ratio. `samples` hold whole periods.
-pub fn thd(samples: &[f32], sample_rate: u32, fundamental_hz: f32) -> f32 {
-    measure::thd(samples, sample_rate as f32, fundamental_hz)
 }
 
 /// Root of the mean square and peak over all channels, in dBFS of a full-scale 1.

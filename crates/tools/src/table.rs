@@ -1,5 +1,6 @@
 //! The demo's figures as a table for eyes, as Markdown and as JSON.
 
+use isotherm::measure::measures;
 use serde_json::{Value, json};
 
 /// The lowest level that is written as a number, in dB.
@@ -26,9 +27,9 @@ const HEADS: [&str; 10] = [
     "Sound",
     "Algorithm",
     "Setting",
-    "RMS dBFS",
-    "Peak dBFS",
-    "THD %",
+    measures::RMS.head,
+    measures::PEAK.head,
+    measures::THD.head,
     "THD dB",
     "Latency (impulse)",
     "ns/sample/channel",
@@ -45,7 +46,7 @@ impl Row {
             self.setting.clone(),
             db(self.rms_db),
             db(self.peak_db),
-            format!("{:.4}", 100.0 * self.thd),
+            measures::THD.text(100.0 * self.thd),
             db(20.0 * self.thd.log10()),
             format!("{} ({})", self.latency_frames, self.impulse_frames.map_or("none".into(), |frames| frames.to_string())),
             format!("{:.2}", self.nanoseconds_per_sample),
@@ -58,11 +59,11 @@ impl Row {
             "sound": self.sound,
             "algorithm": self.algorithm,
             "setting": self.setting,
-            "rms_dbfs": number(self.rms_db),
-            "peak_dbfs": number(self.peak_db),
+            measures::RMS.id: number(self.rms_db),
+            measures::PEAK.id: number(self.peak_db),
             "thd_ratio": number(self.thd),
             "latency_frames": self.latency_frames,
-            "impulse_frames": self.impulse_frames,
+            measures::LATENCY.id: self.impulse_frames,
             "nanoseconds_per_sample_and_channel": number(self.nanoseconds_per_sample),
             "times_real_time": number(self.times_real_time),
             "wav": self.wav,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use isotherm::algorithm::REGISTRY;
 use isotherm::dsp::{Algorithm, Change, Kind, Parameter};
+use isotherm::measure::{self, Tone};
 use isotherm::neural::Model;
 use isotherm_host::{ParameterInfo, Plugin, nice_state};
 use serde_json::json;
@@ -211,11 +212,12 @@ impl Ready {
 }
 
 fn thd(ready: &mut Ready) -> Outcome<f64> {
-    let (tone, hz) = sound::tone(ready.sample_rate, TONE_NEAR_HZ, TONE_AMPLITUDE);
-    let settling = (SETTLE_SECONDS * ready.sample_rate as usize).div_ceil(tone.len()) * tone.len();
-    let input: Vec<f32> = tone.iter().copied().cycle().take(settling + tone.len()).collect();
+    let tone = sound::tone(ready.sample_rate, TONE_NEAR_HZ, TONE_AMPLITUDE);
+    let period = tone.samples.len();
+    let settling = (SETTLE_SECONDS * ready.sample_rate as usize).div_ceil(period) * period;
+    let input: Vec<f32> = tone.samples.iter().copied().cycle().take(settling + period).collect();
     let output = ready.plugin.render(&[input], [BLOCK as usize], &[])?;
-    Ok(f64::from(sound::thd(&output[0][settling..], ready.sample_rate, hz)))
+    Ok(f64::from(measure::thd(&Tone { samples: output[0][settling..].to_vec(), ..tone })))
 }
 
 /// Frames from an impulse to the largest difference that it makes; none if it makes none.

@@ -3,8 +3,11 @@
 use std::path::Path;
 
 use isotherm::algorithm::find;
+use isotherm::audio::Audio;
 use isotherm::dsp::{Parameter, Settings};
-use isotherm::measure::{self, bench};
+use isotherm::effect::Effect;
+use isotherm::measure::measures::{ESR, NULL};
+use isotherm::measure::{Measure, Pair, bench};
 use isotherm::neural::Model;
 use serde_json::{Value, json};
 
@@ -28,8 +31,8 @@ pub struct Twin {
 /// A sound through both.
 pub struct Compared {
     sound: String,
-    esr: f32,
-    null_db: f32,
+    esr: f64,
+    null_db: f64,
     png: String,
 }
 
@@ -44,8 +47,7 @@ impl Twin {
         let Some(id) = source["algorithm"].as_str() else { return Ok(None) };
         let mut reference = Settings::new(find(id)?);
         for (id, value) in source["settings"].as_object().into_iter().flatten() {
-            let index = reference.index(id).ok_or_else(|| format!("the card of {}: no parameter '{id}'", model.display()))?;
-            reference.set(index, reference.algorithm().parameters[index].parse(&words(value))?);
+            reference.parse(id, &words(value)).map_err(|error| format!("the card of {}: {error}", model.display()))?;
         }
         // A knob is in its middle.
         let condition = &source["condition"];
@@ -54,13 +56,11 @@ impl Twin {
         {
             reference = reference.with(id, (0.5 * (from + to)) as f32);
         }
-        let loaded = Model::open(model)?;
-        let mut neural = Settings::new(find("neural")?);
-        neural.set_model(Some(loaded.key()));
+        let neural = Effect::from_id("neural")?.with_model(Model::open(model)?);
         let mut costs = [f32::INFINITY; 2];
         for _ in 0..TURNS {
-            for (cost, settings) in costs.iter_mut().zip([&reference, &neural]) {
-                *cost = cost.min(bench::measure(settings, RATE, 1, BLOCK, bench::Length::Blocks(1000))?.ns_per_sample);
+            for (cost, effect) in costs.iter_mut().zip([&reference.into(), &neural]) {
+                *cost = cost.min(bench::measure(effect, RATE, 1, BLOCK, bench::Length::Blocks(1000))?.ns_per_sample);
             }
         }
         Ok(Some(Self { reference, costs }))
@@ -81,11 +81,17 @@ impl Twin {
     /// # Errors
     /// If the picture cannot be written.
     pub fn compare(&self, out: &Path, sound: &Sound, reference: &[Vec<f32>], twin: &[Vec<f32>]) -> Outcome<Compared> {
-        let (all, own) = (reference.concat(), twin.concat());
+        let of = |channels: &[Vec<f32>]| {
+            let slices: Vec<&[f32]> = channels.iter().map(Vec::as_slice).collect();
+            Audio::from_channels(sound.audio.sample_rate(), &slices)
+        };
+        let (all, own) = (of(reference)?, of(twin)?);
+        let pair = Pair::new(&all, &own)?;
+        let figure = |row: &Measure| row.pair(&pair).ok_or_else(|| format!("{} compares no sounds", row.name));
         let png = format!("{}-twin.png", sound.name);
         let title = format!("{} through {} and its twin", sound.name, self.reference.algorithm().name);
         picture::difference(&out.join(&png), &title, sound.audio.sample_rate(), &reference[0], &twin[0])?;
-        Ok(Compared { sound: sound.name.clone(), esr: measure::esr(&all, &own), null_db: measure::null_db(&all, &own), png })
+        Ok(Compared { sound: sound.name.clone(), esr: figure(&ESR)?, null_db: figure(&NULL)?, png })
     }
 
     /// A line for each sound, under a head.
@@ -96,10 +102,10 @@ impl Twin {
             self.reference.algorithm().name,
             self.setting().text,
             "Sound",
-            "ESR",
-            "Null dB"
+            ESR.head,
+            NULL.head
         );
-        text.extend(compared.iter().map(|c| format!("{:<10}{:>10.1e}{:>10.1}\n", c.sound, c.esr, c.null_db)));
+        text.extend(compared.iter().map(|c| format!("{:<10}{:>10}{:>10}\n", c.sound, ESR.text(c.esr), NULL.text(c.null_db))));
         text
     }
 
@@ -109,11 +115,15 @@ impl Twin {
         let name = self.reference.algorithm().name;
         let mut text = format!(
             "\n## The twin beside {name} ({})\n\n{name} takes {algorithm:.1} ns/sample, the twin {twin:.1}.\n\n\
-             | Sound | ESR | Null dB | Difference |\n|---|---:|---:|---|\n",
-            self.setting().text
+             | Sound | {} | {} | Difference |\n|---|---:|---:|---|\n",
+            self.setting().text,
+            ESR.head,
+            NULL.head
         );
         text.extend(
-            compared.iter().map(|c| format!("| {} | {:.1e} | {:.1} | [{}]({}) |\n", c.sound, c.esr, c.null_db, c.png, c.png)),
+            compared
+                .iter()
+                .map(|c| format!("| {} | {} | {} | [{}]({}) |\n", c.sound, ESR.text(c.esr), NULL.text(c.null_db), c.png, c.png)),
         );
         text
     }
@@ -125,7 +135,7 @@ impl Twin {
             "setting": self.setting().text,
             "nanoseconds_per_sample": { "algorithm": algorithm, "twin": twin },
             "sounds": compared.iter().map(|c| json!({
-                "sound": c.sound, "esr": c.esr, "null_db": c.null_db, "png": c.png,
+                "sound": c.sound, ESR.id: c.esr, NULL.id: c.null_db, "png": c.png,
             })).collect::<Vec<_>>(),
         })
     }

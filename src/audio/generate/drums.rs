@@ -1,8 +1,8 @@
 //! A drum pattern.
 
 use super::filter::Biquad;
-use super::random::Random;
 use super::{BEATS_PER_MINUTE, MUSIC_SECONDS, finished, music, pan_gains};
+use crate::audio::Random;
 use crate::audio::{Audio, AudioError, Fade};
 use std::f64::consts::TAU;
 

@@ -1,9 +1,8 @@
 //! A guitar phrase by plucked-string synthesis.
 
 use super::filter::{Biquad, StringLoop, mode};
-use super::random::Random;
 use super::{BEATS_PER_MINUTE, MUSIC_SECONDS, finished, music, pan_gains};
-use crate::audio::{Audio, AudioError, Fade};
+use crate::audio::{Audio, AudioError, Fade, Random};
 use std::f64::consts::TAU;
 
 /// A note of the phrase.

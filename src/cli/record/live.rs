@@ -12,11 +12,11 @@ use super::desk::{self, Beside};
 use super::view::{Picture, Screen, Shown, look};
 use super::{Given, interruption, light, losses, ranges, takes_json, tell_takes, tell_unfinished, text};
 use crate::algorithm::find;
-use crate::cli::{Failure, flag, model, say, whole};
+use crate::cli::{Failure, model, say, whole};
 use crate::device::{Capture, Granted, Host, Monitor, SampleFormat, Session, Sides, State, Wish};
-use crate::dsp::{Settings, Spec};
+use crate::dsp::{SettingError, Settings, Spec};
+use crate::effect::Effect;
 use crate::graph::{FileSink, Meter};
-use crate::neural::Model;
 use crate::record::{Channel, Phase, Recorder};
 use crate::slots::{Heard, Slots};
 
@@ -58,10 +58,8 @@ pub fn arguments() -> Vec<Arg> {
 /// What shall be heard, and where.
 struct Heed {
     channels: Vec<usize>,
-    settings: Settings,
+    effect: Effect,
     file: Option<PathBuf>,
-    /// Settings know it only as long as it is held.
-    model: Option<std::sync::Arc<Model>>,
 }
 
 fn wish(matches: &ArgMatches) -> Result<Wish, Failure> {
@@ -85,15 +83,13 @@ fn wish(matches: &ArgMatches) -> Result<Wish, Failure> {
 
 /// The settings that `--set` makes of an algorithm.
 fn parameters(matches: &ArgMatches, algorithm: &str) -> Result<Settings, Failure> {
-    let row = find(algorithm)?;
-    let mut settings = Settings::new(row);
+    let mut settings = Settings::new(find(algorithm)?);
     for text in matches.get_many::<String>("set").into_iter().flatten() {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
-        let index = settings.index(&name.trim().replace('-', "_")).ok_or_else(|| {
-            let own: Vec<String> = row.parameters.iter().map(|p| flag(p.id)).collect();
-            Failure::Usage(format!("--set: '{name}' is no parameter of {}; expected {}", row.id, own.join(", ")))
+        settings.parse(name.trim(), value.trim()).map_err(|error| match error {
+            SettingError::Value(error) => error.into(),
+            SettingError::Parameter { .. } => Failure::Usage(format!("--set: {error}")),
         })?;
-        settings.set(index, row.parameters[index].parse(value.trim())?);
     }
     Ok(settings)
 }
@@ -106,13 +102,12 @@ fn heed(matches: &ArgMatches, wish: &Wish) -> Result<Option<Heed>, Failure> {
         return Err(Failure::Usage(format!("--monitor: found {} channels; expected one or two", channels.len())));
     }
     let algorithm = matches.get_one::<String>("algorithm").ok_or_else(|| Failure::Usage("--monitor: no --algorithm".into()))?;
-    let mut settings = parameters(matches, algorithm)?;
-    let model = model::load(matches, &mut settings)?;
+    let effect = model::effect(matches, parameters(matches, algorithm)?)?;
     let file = matches.get_one::<PathBuf>("monitor-file").cloned();
     if file.is_none() && wish.outputs.is_empty() {
         return Err(Failure::Usage("--monitor: nowhere to hear it; expected --monitor-to or --monitor-file".into()));
     }
-    Ok(Some(Heed { channels, settings, file, model }))
+    Ok(Some(Heed { channels, effect, file }))
 }
 
 /// The monitor, and the file behind it.
@@ -123,16 +118,16 @@ fn monitor(heed: &Heed, granted: &Granted) -> Result<(Monitor, Option<FileSink>)
     }
     let width = heed.channels.len();
     let spec = Spec { sample_rate: granted.sample_rate as f32, channels: width, max_frames: granted.period_frames };
-    let slots = Slots::compile(spec, &[heed.settings], Heard::Slot(0), None).map_err(Failure::failed)?;
+    let slots = Slots::compile(spec, std::slice::from_ref(&heed.effect), Heard::Slot(0), None).map_err(Failure::failed)?;
     let create = |path: &Path| FileSink::create(path, granted.sample_rate, width, crate::audio::Format::Int24, FILE_FRAMES);
     let (sink, queue) = heed.file.as_deref().map(create).transpose().map_err(Failure::failed)?.unzip();
-    Ok((Monitor::new(slots, Sides::each(&heed.channels), granted, queue), sink))
+    Ok((Monitor::new(slots.into_plan(), Sides::each(&heed.channels), granted, queue), sink))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let wish = wish(matches)?;
     let heed = heed(matches, &wish)?;
-    let mut explosions = model::Explosions::watch(heed.as_ref().and_then(|heed| heed.model.as_ref()));
+    let mut explosions = model::Explosions::watch(heed.as_ref().and_then(|heed| heed.effect.played()));
     let json = matches.get_flag("json");
     let interrupted = interruption();
     let prepared = Session::prepare(&wish, heed.is_some()).map_err(Failure::failed)?;
@@ -203,7 +198,6 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         (Some(sink), Some(queue)) => Some(sink.finish(queue).map_err(Failure::failed)?),
         _ => None,
     };
-    drop(heed.and_then(|heed| heed.model));
     let mut lost = losses(&takes);
     if seen.broken {
         lost = Some("the capture broke".into());

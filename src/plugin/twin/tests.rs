@@ -75,8 +75,7 @@ fn listen(plugin: &mut Plugin, slot: usize, input: &[Vec<f32>]) -> Vec<Vec<f32>>
 
 /// Of two outputs, behind the latency.
 fn esr(target: &[Vec<f32>], output: &[Vec<f32>]) -> f64 {
-    let pairs = || target.iter().zip(output).flat_map(|(t, o)| t.iter().zip(o)).map(|(t, o)| (f64::from(*t), f64::from(*o)));
-    pairs().map(|(t, o)| (t - o) * (t - o)).sum::<f64>() / pairs().map(|(t, _)| t * t).sum::<f64>()
+    f64::from(crate::measure::esr(&target.concat(), &output.concat()))
 }
 
 #[test]
@@ -105,7 +104,7 @@ fn a_twin_plays_in_slot_b_what_slot_a_plays_and_comes_back_with_the_state() {
     }
     let shared_now = shared.upgrade().unwrap();
     assert!(shared_now.training.view().arrived);
-    until("the model", || !shared_now.models[1].view().loading && shared_now.models[1].key().is_some());
+    until("the model", || !shared_now.models[1].view().loading && shared_now.models[1].id().is_some());
     assert_eq!(shared_now.models[1].view().model.unwrap().name, name);
     // In slot B is what slot B plays, whoever sets it to what.
     let is_placed = || matches!(shared_now.twin_view().stage, TwinStage::Done { placed: true, .. });

@@ -72,6 +72,7 @@ impl Conv {
 }
 
 /// What some channels' inputs were, and the outputs of this chunk.
+#[derive(Clone)]
 pub struct State {
     channels: usize,
     /// Frames that an input's past and present have room for.

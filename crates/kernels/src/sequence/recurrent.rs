@@ -148,6 +148,7 @@ fn padded(units: usize) -> usize {
 }
 
 /// Output and own state of some channels in one layer.
+#[derive(Clone)]
 pub struct State {
     /// Channels side by side in the lanes; 1 has the units in the lanes.
     width: usize,

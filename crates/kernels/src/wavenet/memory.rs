@@ -11,6 +11,7 @@ const LINE: usize = 16;
 struct Line([f32; LINE]);
 
 /// Values from a cache line's start on, all 0 at first.
+#[derive(Clone)]
 pub struct Arena(Vec<Line>);
 
 impl Arena {

@@ -1,0 +1,233 @@
+//! The registry of model formats: every format is one file in this room and one row here.
+//!
+//! Loading, messages, the filters of file lists and `isotherm model` come from the rows. To add a format: write its file with its
+//! `FORMAT` row, name the file in `neural.rs`, and append the row. A file that is known by sight and is no model has a row in
+//! [`REFUSED`] instead.
+
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use super::engine::Network;
+use super::json::Field;
+use super::{Info, Loaded, ModelError};
+use super::{keras, nam, proteus};
+
+/// A format of model files.
+pub struct Format {
+    /// Stable: part of reports. Lower case.
+    pub id: &'static str,
+    /// What a user reads.
+    pub name: &'static str,
+    /// Programs that write such files.
+    pub from: &'static str,
+    /// Names of such files end with one of them, behind a dot, in lower case. What a file is shows in its content alone.
+    pub endings: &'static [&'static str],
+    pub content: Content,
+}
+
+/// A network that is not the native engine's, and what its file says of it.
+pub type Foreign = (Info, Arc<dyn Network>);
+
+/// What a file of a format holds, and how it is read. [control thread]
+pub enum Content {
+    /// Numbers for the native engine, as JSON.
+    Json {
+        /// Keys that the outermost object has, all of them.
+        keys: &'static [&'static str],
+        /// Takes the outermost object.
+        read: fn(&Field<'_>) -> Result<Loaded, ModelError>,
+    },
+    /// Another engine's network.
+    Bytes { probe: fn(&[u8]) -> bool, read: fn(&[u8]) -> Result<Foreign, ModelError> },
+}
+
+/// Every format; the first that fits a file reads it.
+pub static FORMATS: &[&Format] = &[
+    &nam::FORMAT,
+    &proteus::FORMAT,
+    &keras::FORMAT,
+    #[cfg(feature = "onnx")]
+    &super::onnx::FORMAT,
+];
+
+/// A kind of file that is known by sight and cannot be played.
+pub struct Refused {
+    /// What such a file is, for an error, and perhaps what to do with it.
+    pub what: &'static str,
+    pub probe: fn(&[u8]) -> bool,
+}
+
+/// Looked at behind all formats.
+pub static REFUSED: &[Refused] = &[
+    #[cfg(not(feature = "onnx"))]
+    Refused { what: "an ONNX model, but this build has no ONNX Runtime support", probe: is_onnx },
+];
+
+/// `.nam, .json or .onnx`: what names of model files end with. [any thread]
+#[must_use]
+pub fn endings() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let mut all: Vec<String> = Vec::new();
+        for ending in FORMATS.iter().flat_map(|format| format.endings) {
+            let ending = format!(".{ending}");
+            if !all.contains(&ending) {
+                all.push(ending);
+            }
+        }
+        either(all)
+    });
+    &TEXT
+}
+
+/// Whether a file's name is that of a model file. [any thread]
+#[must_use]
+pub fn is_model_file(name: &Path) -> bool {
+    let ending = name.extension().and_then(|ending| ending.to_str());
+    let mut known = FORMATS.iter().flat_map(|format| format.endings);
+    ending.is_some_and(|ending| known.any(|known| ending.eq_ignore_ascii_case(known)))
+}
+
+/// `.nam, Keras JSON, Proteus JSON or ONNX`. [any thread]
+#[must_use]
+pub fn names() -> String {
+    either(FORMATS.iter().map(|format| format.name.to_owned()).collect())
+}
+
+/// [`names`], each with the programs that write such files. [any thread]
+#[must_use]
+pub fn names_and_origins() -> String {
+    either(FORMATS.iter().map(|format| format!("{} ({})", format.name, format.from)).collect())
+}
+
+/// Reads JSON.
+///
+/// # Errors
+/// If it is of no format, or what the format's reader says.
+pub(super) fn read_json(root: &Field<'_>) -> Result<Loaded, ModelError> {
+    let mut marks = Vec::new();
+    for format in FORMATS {
+        let Content::Json { keys, read } = format.content else { continue };
+        if keys.iter().all(|key| root.has(key)) {
+            return read(root);
+        }
+        marks.push(format!("{} ({})", keys.join(" and "), format.name));
+    }
+    Err(root.unexpected(format!("{} in it", either(marks))))
+}
+
+/// Reads what is no JSON.
+///
+/// # Errors
+/// If it is of no format, or what the format's reader says.
+pub(super) fn read_bytes(bytes: &[u8]) -> Result<Foreign, ModelError> {
+    for format in FORMATS {
+        if let Content::Bytes { probe, read } = format.content
+            && probe(bytes)
+        {
+            return read(bytes);
+        }
+    }
+    let start = bytes[..bytes.len().min(8)].escape_ascii();
+    let found = match REFUSED.iter().find(|refused| (refused.probe)(bytes)) {
+        Some(refused) => refused.what.into(),
+        None if bytes.is_empty() => "an empty file".into(),
+        None => format!("a file that starts with '{start}'"),
+    };
+    Err(ModelError::Invalid(format!("{found}; expected a model: {}", names())))
+}
+
+/// `a, b or c`
+fn either(mut words: Vec<String>) -> String {
+    match words.pop() {
+        Some(last) if !words.is_empty() => format!("{} or {last}", words.join(", ")),
+        last => last.unwrap_or_default(),
+    }
+}
+
+/// Whether bytes are ONNX's `ModelProto`: to the end fields of known numbers (1 to 25), each a number or of a length, with a graph
+/// (7) among them.
+pub(super) fn is_onnx(mut bytes: &[u8]) -> bool {
+    let mut graph = false;
+    while !bytes.is_empty() {
+        let (Some(tag), Some(value)) = (varint(&mut bytes), varint(&mut bytes)) else { return false };
+        match (tag >> 3, tag & 7) {
+            (1..=25, 0) => {}
+            (field @ 1..=25, 2) => {
+                let Some(rest) = usize::try_from(value).ok().and_then(|length| bytes.get(length..)) else { return false };
+                bytes = rest;
+                graph |= field == 7;
+            }
+            _ => return false,
+        }
+    }
+    graph
+}
+
+/// Protobuf's number of seven bits a byte, lowest first.
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_well_formed_and_told_from_the_others() {
+        for (i, row) in FORMATS.iter().enumerate() {
+            assert!(row.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()), "{}", row.id);
+            assert!(!row.endings.is_empty() && !row.name.is_empty() && !row.from.is_empty(), "{}", row.id);
+            assert!(row.endings.iter().all(|e| !e.contains('.') && e.to_lowercase() == **e), "{}", row.id);
+            for other in &FORMATS[..i] {
+                assert!(other.id != row.id && other.name != row.name, "{}", row.id);
+                if let (Content::Json { keys, .. }, Content::Json { keys: before, .. }) = (&row.content, &other.content) {
+                    assert!(
+                        !keys.is_empty() && !before.iter().all(|key| keys.contains(key)),
+                        "{} is read as {}",
+                        row.id,
+                        other.id
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_user_reads_names_every_row() {
+        for row in FORMATS {
+            assert!(names().contains(row.name) && names_and_origins().contains(&format!("{} ({})", row.name, row.from)));
+            for ending in row.endings {
+                assert!(endings().contains(&format!(".{ending}")));
+                assert!(is_model_file(Path::new(&format!("/a/b.{}", ending.to_uppercase()))));
+            }
+            let page = include_str!("../../docs/models.md");
+            assert!(row.endings.iter().all(|ending| page.contains(&format!("`.{ending}`"))), "docs/models.md: {}", row.id);
+        }
+        assert_eq!(endings().matches(".json").count(), 1);
+        assert!(!is_model_file(Path::new("nam")) && !is_model_file(Path::new("a.nam.txt")));
+        assert_eq!(either(vec!["a".into(), "b".into(), "c".into()]), "a, b or c");
+        assert_eq!((either(vec!["a".into()]), either(Vec::new())), ("a".into(), String::new()));
+    }
+
+    #[test]
+    fn what_is_of_no_format_is_said_with_all_that_there_are() {
+        let error = |bytes: &[u8]| read_bytes(bytes).err().expect("an error").to_string();
+        assert_eq!(error(b"PK\x03\x04"), format!("a file that starts with 'PK\\x03\\x04'; expected a model: {}", names()));
+        assert_eq!(error(b""), format!("an empty file; expected a model: {}", names()));
+        // A graph of no bytes.
+        assert!(is_onnx(b"\x3a\x00") && !is_onnx(b"\x08\x01") && !is_onnx(b"\x3a\x05"));
+        #[cfg(not(feature = "onnx"))]
+        assert!(
+            error(b"\x3a\x00").starts_with("an ONNX model, but this build has no ONNX Runtime support; expected a model: .nam")
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! Laws of captures from a PipeWire that is the JACK server, as on most Linux desktops. Every test has one of its own, in which a player
+//! is a client as at jackd.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use isotherm::record::Manifest;
+use nix::sys::signal::Signal;
+
+use super::{CLIENT, account, check_stop_while_the_server_stands_still, record, wait_for_frames};
+use crate::jackd::{PATIENCE, Process, RATE, Server, failure, finish, report};
+
+/// Runs programs with PipeWire's JACK library.
+const THROUGH: &str = "pw-jack";
+
+/// A PipeWire of the test's own; none, said aloud, where there is none.
+fn start(test: &str) -> Option<Server> {
+    let name = format!("isotherm-{test}-{}", std::process::id());
+    let folder = tempfile::tempdir().unwrap();
+    let there =
+        |program: &str| Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    if !["pipewire", "pw-metadata", THROUGH].into_iter().all(there) {
+        println!("skipped: there is no PipeWire; cargo xtask setup installs it");
+        return None;
+    }
+    let mut command = Command::new("pipewire");
+    // Nothing of the user's own: neither settings nor session bus.
+    command.env("XDG_RUNTIME_DIR", folder.path()).env("XDG_CONFIG_HOME", folder.path()).env("HOME", folder.path());
+    command.env_remove("DBUS_SESSION_BUS_ADDRESS").env_remove("DISPLAY");
+    let pipewire = Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let mut server = Server { name, folder, jackd: pipewire, through: Some(THROUGH), player: None };
+    let begun = Instant::now();
+    while fs::metadata(server.folder.path().join("pipewire-0")).is_err() {
+        assert!(begun.elapsed() < PATIENCE, "PipeWire does not start");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    server.play(CLIENT);
+    Some(server)
+}
+
+/// Changes a setting of the running PipeWire.
+fn set(server: &Server, key: &str, value: usize) {
+    let mut command = server.command("pw-metadata");
+    let status = command.args(["-n", "settings", "0", key, &value.to_string()]).stdout(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{key} {value}");
+}
+
+#[test]
+fn a_take_has_every_frame_at_whatever_period_runs_and_begins_with_all_channels() {
+    let Some(server) = start("quantum") else { return };
+    // The one that is told before a client runs is PipeWire's default.
+    for (round, period) in [256, 64, 1024, 2048, 256, 256, 128, 256, 256, 256].into_iter().enumerate() {
+        set(&server, "clock.force-quantum", period);
+        let name = format!("take {round}");
+        let output = finish(record(&server, &["--duration", "500ms", "--name", &name]));
+        let report = report(&output);
+        let take = server.folder.path().join(report["takes"][0]["folder"].as_str().unwrap());
+        let manifest = Manifest::load(&take).unwrap();
+        assert_eq!(manifest.frames, RATE as u64 / 2, "{report}");
+        assert_eq!(output.status.code(), Some(if manifest.gaps.is_empty() { 0 } else { 3 }), "{output:?}");
+        assert!(report["granted"].as_str().unwrap().contains(&format!("period {period} frames")), "{report}");
+        assert_eq!(report["departures"], 0, "{report}");
+        let account = account(&take);
+        assert!(account.unexplained.is_empty() && account.early == 0, "round {round}: {account:?}");
+    }
+}
+
+#[test]
+fn a_period_that_changes_in_a_take_costs_no_frame_that_came() {
+    let Some(server) = start("change") else { return };
+    set(&server, "clock.force-quantum", 256);
+    let process = record(&server, &["--duration", "5s"]);
+    wait_for_frames(&server, RATE as u64);
+    for period in [1024, 64, 512, 128] {
+        set(&server, "clock.force-quantum", period);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let output = finish(process);
+    let report = report(&output);
+    assert_eq!(report["departures"], 0, "it goes on as it is: {report}");
+    let manifest = Manifest::load(&server.take()).unwrap();
+    assert_eq!(manifest.frames, 5 * RATE as u64);
+    let account = account(&server.take());
+    // PipeWire itself calls no client in the cycle in which it changes.
+    assert!(account.unexplained.is_empty() && account.early == 0, "{account:?}");
+    assert!(account.gaps.iter().all(|(listed, jump)| *jump <= *listed), "{account:?}");
+}
+
+#[test]
+fn the_period_that_is_asked_for_runs() {
+    let Some(server) = start("asked") else { return };
+    for period in ["128", "512"] {
+        let output = finish(record(&server, &["--duration", "300ms", "--name", period, "--device-period", period]));
+        let report = report(&output);
+        assert!(report["granted"].as_str().unwrap().contains(&format!("period {period} frames")), "{report}");
+    }
+    set(&server, "clock.force-quantum", 256);
+    let line = failure(&finish(record(&server, &["--duration", "300ms", "--device-period", "64"])), 1);
+    assert!(line.contains("player: asked for a period of 64 frames, the device gave 256"), "{line}");
+}
+
+#[test]
+fn a_rate_that_changes_ends_the_take_with_the_reason() {
+    let Some(server) = start("rate") else { return };
+    let process = record(&server, &["--duration", "60s"]);
+    wait_for_frames(&server, RATE as u64);
+    set(&server, "clock.force-rate", 44_100);
+    let output = finish(process);
+    let line = failure(&output, 3);
+    assert!(
+        line.contains("the sample rate changed from 48000 to 44100 Hz; the take is ") && line.contains(" s long and whole"),
+        "{line}"
+    );
+    let manifest = Manifest::load(&server.take()).unwrap();
+    assert_eq!((manifest.sample_rate, manifest.ended.as_str()), (48_000, "by its source"));
+    assert!(manifest.frames >= RATE as u64);
+    let account = account(&server.take());
+    assert!(account.unexplained.is_empty() && account.early == 0, "{account:?}");
+}
+
+#[test]
+fn a_pipewire_that_stands_still_or_dies_is_away_and_holds_up_no_stop() {
+    let Some(server) = start("still") else { return };
+    check_stop_while_the_server_stands_still(&server);
+    drop(server);
+    let Some(mut server) = start("dies") else { return };
+    let process = record(&server, &[]);
+    wait_for_frames(&server, RATE as u64 / 2);
+    server.jackd.end();
+    std::thread::sleep(Duration::from_millis(2000));
+    process.signal(Signal::SIGINT);
+    let output = finish(process);
+    failure(&output, 3);
+    assert!(report(&output)["departures"].as_u64().unwrap() >= 1);
+    let manifest = Manifest::load(&server.take()).unwrap();
+    let away: u64 = manifest.gaps.iter().filter(|gap| gap.reason == "the device was away").map(|gap| gap.frames).sum();
+    assert!(away > 3 * RATE as u64 / 2, "{:?}", manifest.gaps);
+    let account = account(&server.take());
+    assert!(account.unexplained.is_empty() && account.early == 0, "{account:?}");
+}

@@ -1,0 +1,55 @@
+//! Laws that are measured.
+
+use isotherm::measure;
+
+use super::{mono, name, plain_bases, prepared, rates, saturator, straight, structures};
+use crate::doubles::{DOUBLES, plays};
+
+#[test]
+fn an_impulse_proves_the_latency() {
+    for effect in plain_bases().flat_map(|base| structures(&straight(&base))) {
+        for rate in rates(&effect) {
+            let mut processor = prepared(&effect, rate, 1);
+            let mut impulse = vec![0.0; 512];
+            impulse[0] = 0.1;
+            let out = mono(&mut *processor, &impulse);
+            assert_eq!(measure::latency(&out), processor.latency(), "{rate} Hz, {effect:?}");
+        }
+    }
+}
+
+#[test]
+fn models_are_benched_like_any_algorithm() {
+    for double in DOUBLES.iter().filter(|d| plays(&d.effect(), 48_000.0)) {
+        let length = measure::bench::Length::Blocks(100);
+        let figures = measure::bench::measure(&double.effect(), 48_000.0, 2, 64, length).unwrap();
+        assert!(figures.ns_per_sample > 0.0 && figures.bytes > 0, "{}: {figures:?}", name(&double.effect()));
+    }
+}
+
+#[test]
+fn at_24_db_drive_aliasing_stays_low_at_default_quality() {
+    for (hz, at_most) in [(5000.0, -60.0), (1244.0, -95.0)] {
+        let effect = saturator().with("drive", 24.0).with("tone", 20_000.0);
+        let found = measure::aliasing(&measure::tone_response(&effect, 48_000, hz, 1.0).unwrap());
+        println!("{hz} Hz: {found} dB");
+        assert!(found < at_most, "{hz} Hz: {found} dB");
+    }
+}
+
+#[test]
+fn antialiasing_and_each_doubling_of_the_rate_lower_aliasing() {
+    let at = |oversampling: f32, antialiasing: f32| {
+        let effect = saturator().with("drive", 24.0).with("tone", 20_000.0);
+        let effect = effect.with("oversampling", oversampling).with("antialiasing", antialiasing);
+        measure::aliasing(&measure::tone_response(&effect, 48_000, 5000.0, 1.0).unwrap())
+    };
+    for oversampling in 0..4 {
+        let (off, first) = (at(oversampling as f32, 0.0), at(oversampling as f32, 1.0));
+        println!("{}x: {off} dB, first order {first} dB", 1 << oversampling);
+        assert!(first < off - 6.0, "{oversampling}: {off} and {first}");
+        if oversampling > 0 {
+            assert!(off < at(oversampling as f32 - 1.0, 0.0) - 6.0);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Proteus files.
+
+use super::*;
+
+#[test]
+fn proteus_files_are_read_as_they_are_written() {
+    for (kind, inputs, hidden, layers) in [("LSTM", 1, 40, 1), ("LSTM", 2, 5, 2), ("GRU", 3, 4, 2)] {
+        let (expected, file) = proteus(&mut Random::new(15), kind, inputs, hidden, layers);
+        let loaded = read(&file);
+        assert_eq!((loaded.info.format, loaded.info.sample_rate, loaded.info.sample_rate_given), ("proteus", 44_100.0, false));
+        assert_eq!(loaded.info.knobs.len(), inputs - 1);
+        assert_eq!(
+            only(loaded),
+            Architecture::Sequence(Sequence { layers: expected, input_gain: 1.0, output_gain: 1.0, skip: true })
+        );
+    }
+    let (_, file) = proteus(&mut Random::new(16), "LSTM", 1, 3, 1);
+    for (pointer, value, expected) in [
+        ("/model_data/unit_type", json!("RNN"), "model_data.unit_type: 'RNN'; expected LSTM or GRU"),
+        ("/model_data/hidden_size", json!(4), "state_dict.rec.weight_ih_l0: 12 values; expected 16"),
+        ("/model_data/hidden_size", json!(1e9), "model_data.hidden_size: 1000000000; expected a whole number from 1 to 65536"),
+        ("/model_data/num_layers", json!(2), "state_dict.rec.weight_ih_l1 is missing"),
+        ("/model_data/input_size", json!(-1), "model_data.input_size: -1; expected a whole number from 1 to 16"),
+        ("/model_data/output_size", json!(2), "model_data.output_size: 2; expected a whole number from 1 to 1"),
+        ("/state_dict/lin.bias", json!([0, 0]), "state_dict.lin.bias: 2 numbers; expected 1"),
+        ("/state_dict/rec.bias_hh_l0/2", json!(null), "state_dict.rec.bias_hh_l0[2]: null; expected a number"),
+    ] {
+        assert_eq!(error(changed(&file, pointer, value).to_string().as_bytes()), expected);
+    }
+}

@@ -1,0 +1,636 @@
+//! Models in `.onnx` files: the network against plain code, its time, and what is refused. Needs `ORT_DYLIB_PATH`, which `cargo
+//! xtask test` sets to the ONNX Runtime that `cargo xtask setup` got. `tests/onnx/make.py` makes the files.
+
+use isotherm_support::counting::allocations;
+use isotherm_support::test_name;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use isotherm::audio::Random;
+use isotherm::dsp::{MAX_CHANNELS, Spec};
+use isotherm::effect::Effect;
+use isotherm::neural::description::{Activation, Architecture, Conv1d, Layer, Lstm, Sequence};
+use isotherm::neural::engine::{Mode, Network, Voices, build};
+use isotherm::neural::{ALGORITHM, Info, Model, ModelError, onnx};
+use serde_json::Value;
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnx");
+/// In the environment of this program when a test runs it a second time.
+const CHILD: &str = "ISOTHERM_TEST_CHILD";
+
+fn library() -> PathBuf {
+    std::env::var_os("ORT_DYLIB_PATH").expect("ORT_DYLIB_PATH is not set: run `cargo xtask test`").into()
+}
+
+fn file(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{FOLDER}/{name}.onnx")).unwrap()
+}
+
+fn load(name: &str) -> (Info, Arc<dyn Network>) {
+    library();
+    onnx::load(&file(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+fn voices(name: &str, channels: usize) -> Box<dyn Voices> {
+    load(name).1.voices(Mode::new(channels)).unwrap()
+}
+
+fn refused(bytes: &[u8]) -> String {
+    match onnx::load(bytes) {
+        Ok(_) => panic!("it was not refused"),
+        Err(ModelError::Invalid(error)) => {
+            assert_eq!(error.lines().count(), 1, "{error}");
+            error
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Another sound for each channel.
+fn sound(channels: usize, frames: usize) -> Vec<Vec<f32>> {
+    let sample =
+        |c: usize, i: usize| (0.5 * (0.021 * ((c + 1) * i) as f64).sin() + 0.3 * (0.37 * i as f64 + c as f64).sin()) as f32;
+    (0..channels).map(|c| (0..frames).map(|i| sample(c, i)).collect()).collect()
+}
+
+/// Plays a sound and the silence that brings its end out, and takes the latency off.
+fn play(voices: &mut dyn Voices, sound: &[Vec<f32>], cuts: &[usize], knobs: &[f32]) -> Vec<Vec<f32>> {
+    let latency = voices.latency();
+    let mut all: Vec<Vec<f32>> = sound.iter().map(|c| [&c[..], &vec![0.0; latency]].concat()).collect();
+    let frames = all[0].len();
+    let mut cuts = cuts.iter().cycle();
+    let mut at = 0;
+    while at < frames {
+        let n = (*cuts.next().unwrap()).min(frames - at);
+        let knobs: Vec<Vec<f32>> = knobs.iter().map(|k| vec![*k; n]).collect();
+        let knobs: Vec<&[f32]> = knobs.iter().map(Vec::as_slice).collect();
+        let mut block: Vec<&mut [f32]> = all.iter_mut().map(|c| &mut c[at..at + n]).collect();
+        voices.process(&mut block, &knobs);
+        at += n;
+    }
+    assert!(all.iter().all(|c| c[..latency].iter().all(|x| *x == 0.0)), "nothing comes before its time");
+    all.into_iter().map(|c| c[latency..].to_vec()).collect()
+}
+
+fn offline(name: &str, sound: &[Vec<f32>], cuts: &[usize], knobs: &[f32]) -> Vec<Vec<f32>> {
+    let mut voices = voices(name, sound.len());
+    voices.set_offline(true);
+    let output = play(&mut *voices, sound, cuts, knobs);
+    assert_eq!(voices.misses(), 0);
+    output
+}
+
+fn weights(name: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(format!("{FOLDER}/{name}.json")).unwrap()).unwrap()
+}
+
+/// The numbers of an array of arrays, row by row.
+fn numbers(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(numbers).collect(),
+        value => vec![value.as_f64().unwrap()],
+    }
+}
+
+/// Silence before the sound, as long as prewarming is: half a second at the highest rate of the files, at the least.
+const SILENCE: usize = 30_000;
+
+/// The LSTM of `lstm8.json` in f64, prewarmed. Gates in PyTorch's order, i f g o.
+fn plain_lstm(x: &[f32]) -> Vec<f64> {
+    let weights = weights("lstm8");
+    let [w, u, b, head, bias] = ["w", "u", "b", "head", "bias"].map(|key| numbers(&weights[key]));
+    let n = head.len();
+    let (mut h, mut c) = (vec![0.0; n], vec![0.0; n]);
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let silence = std::iter::repeat_n(0.0, SILENCE);
+    let output = silence.chain(x.iter().map(|x| f64::from(*x))).map(|x| {
+        let gate = |row: usize, h: &[f64]| w[row] * x + b[row] + (0..n).map(|k| u[row * n + k] * h[k]).sum::<f64>();
+        let gates: Vec<f64> = (0..4 * n).map(|row| gate(row, &h)).collect();
+        for k in 0..n {
+            c[k] = sigmoid(gates[n + k]) * c[k] + sigmoid(gates[k]) * gates[2 * n + k].tanh();
+            h[k] = sigmoid(gates[3 * n + k]) * c[k].tanh();
+        }
+        (0..n).map(|k| head[k] * h[k]).sum::<f64>() + bias[0]
+    });
+    output.skip(SILENCE).collect()
+}
+
+/// The convolutions of `tcn.json` in f64, prewarmed.
+fn plain_tcn(x: &[f32]) -> Vec<f64> {
+    let weights = weights("tcn");
+    let silence = std::iter::repeat_n(0.0, SILENCE);
+    let mut signals: Vec<Vec<f64>> = vec![silence.chain(x.iter().map(|x| f64::from(*x))).collect()];
+    for (layer, dilation) in [1, 4].into_iter().enumerate() {
+        let (w, b) = (numbers(&weights[format!("w{layer}")]), numbers(&weights[format!("b{layer}")]));
+        let (inputs, taps) = (signals.len(), 3);
+        signals = (0..b.len())
+            .map(|o| {
+                let at = |t: usize| {
+                    let mut sum = b[o];
+                    for (i, signal) in signals.iter().enumerate() {
+                        for k in 0..taps {
+                            let back = (taps - 1 - k) * dilation;
+                            sum += w[(o * inputs + i) * taps + k] * if back <= t { signal[t - back] } else { 0.0 };
+                        }
+                    }
+                    sum.tanh()
+                };
+                (0..signals[0].len()).map(at).collect()
+            })
+            .collect();
+    }
+    let head = numbers(&weights["head"]);
+    (SILENCE..signals[0].len()).map(|t| head.iter().zip(&signals).map(|(w, s)| w * s[t]).sum()).collect()
+}
+
+fn assert_near(found: &[f32], expected: &[f64], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let worst = found.iter().zip(expected).map(|(x, y)| (f64::from(*x) - y).abs()).fold(0.0, f64::max);
+    let peak = expected.iter().fold(0.0_f64, |peak, y| peak.max(y.abs()));
+    assert!(worst < 1e-5 && peak > 0.05, "{what}: {worst:e} of {peak}");
+}
+
+#[test]
+fn an_lstm_is_that_of_plain_code_in_every_channel() {
+    let sound = sound(3, 5000);
+    for (c, output) in offline("lstm8", &sound, &[512], &[]).iter().enumerate() {
+        assert_near(output, &plain_lstm(&sound[c]), &format!("channel {c}"));
+    }
+}
+
+#[test]
+fn convolutions_are_those_of_plain_code_in_every_channel() {
+    let sound = sound(3, 5000);
+    for (c, output) in offline("tcn", &sound, &[512], &[]).iter().enumerate() {
+        assert_near(output, &plain_tcn(&sound[c]), &format!("channel {c}"));
+    }
+}
+
+fn singles(value: &Value) -> Vec<f32> {
+    numbers(value).into_iter().map(|x| x as f32).collect()
+}
+
+fn conv(weights: &Value, bias: Option<&Value>, [outputs, inputs, taps, dilation]: [usize; 4]) -> Conv1d {
+    Conv1d { inputs, outputs, taps, dilation, groups: 1, weights: singles(weights), bias: bias.map(singles) }
+}
+
+/// The weights of a graph as the native engine takes them.
+fn native(name: &str) -> Architecture {
+    let w = weights(name);
+    let layers = if name == "lstm8" {
+        let lstm = Lstm {
+            inputs: 1,
+            hidden: 8,
+            input_weights: singles(&w["w"]),
+            hidden_weights: singles(&w["u"]),
+            bias: singles(&w["b"]),
+            h0: vec![0.0; 8],
+            c0: vec![0.0; 8],
+        };
+        vec![Layer::Lstm(lstm), Layer::Conv1d(conv(&w["head"], Some(&w["bias"]), [1, 8, 1, 1]), Activation::Identity)]
+    } else {
+        vec![
+            Layer::Conv1d(conv(&w["w0"], Some(&w["b0"]), [4, 1, 3, 1]), Activation::Tanh),
+            Layer::Conv1d(conv(&w["w1"], Some(&w["b1"]), [4, 4, 3, 4]), Activation::Tanh),
+            Layer::Conv1d(conv(&w["head"], None, [1, 4, 1, 1]), Activation::Identity),
+        ]
+    };
+    Architecture::Sequence(Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip: false })
+}
+
+#[test]
+fn the_native_engine_is_onnx_runtime_on_the_same_weights() {
+    let sound = sound(4, 10_000);
+    for name in ["lstm8", "tcn"] {
+        let onnx = offline(name, &sound, &[512], &[]);
+        let rate = load(name).0.sample_rate;
+        let mut voices = build(&native(name), rate).voices(Mode::new(4)).unwrap();
+        assert_eq!(voices.latency(), 0);
+        let native = play(&mut *voices, &sound, &[512], &[]);
+        for (native, onnx) in native.iter().zip(&onnx) {
+            assert_near(native, &onnx.iter().map(|x| f64::from(*x)).collect::<Vec<_>>(), name);
+        }
+    }
+}
+
+#[test]
+fn a_graph_of_one_channel_and_a_fixed_length_plays_any_number_of_channels() {
+    let sound = sound(5, 1000);
+    let mut voices = voices("fixed", 5);
+    assert_eq!(voices.latency(), 64 + 512, "its own chunk, and the time of the longest block");
+    voices.set_offline(true);
+    for (c, output) in play(&mut *voices, &sound, &[333], &[]).iter().enumerate() {
+        assert_eq!(output[0], 0.0);
+        assert_eq!(output[1..], sound[c][..999], "it delays by one frame");
+    }
+}
+
+#[test]
+fn knobs_reach_the_graph() {
+    let sound = sound(2, 1000);
+    let output = offline("knobs", &sound, &[100], &[0.5, 0.25]);
+    for (x, y) in sound.concat().iter().zip(output.concat()) {
+        assert_eq!(y, x * 0.5 + 0.25);
+    }
+}
+
+#[test]
+fn blocks_of_any_size_give_the_same_samples() {
+    let sound = sound(2, 9000);
+    for name in ["lstm8", "tcn", "fixed"] {
+        let whole = offline(name, &sound, &[9000], &[]);
+        for cuts in [&[1][..], &[16], &[64], &[333], &[4096], &[1, 700, 3, 0, 255]] {
+            assert!(offline(name, &sound, cuts, &[]) == whole, "{name}, {cuts:?}");
+        }
+    }
+}
+
+#[test]
+fn the_longest_block_changes_the_latency_and_no_sample() {
+    let sound = sound(1, 3000);
+    let whole = offline("lstm8", &sound, &[512], &[]);
+    for (max_frames, latency) in [(1, 512), (256, 512), (257, 513), (4096, 4352)] {
+        let mut voices = load("lstm8").1.voices(Mode { max_frames, ..Mode::new(1) }).unwrap();
+        voices.set_offline(true);
+        assert_eq!(voices.latency(), latency);
+        assert!(play(&mut *voices, &sound, &[max_frames], &[]) == whole, "{max_frames}");
+    }
+}
+
+#[test]
+fn an_impulse_proves_the_latency() {
+    let mut voices = voices("fixed", 1);
+    voices.set_offline(true);
+    let mut block = vec![0.0; 4000];
+    block[777] = 1.0;
+    voices.process(&mut [&mut block], &[]);
+    // The graph delays by one frame of its own.
+    assert_eq!(block.iter().position(|x| *x != 0.0), Some(777 + voices.latency() + 1));
+}
+
+#[test]
+fn in_time_is_the_same_as_offline() {
+    let sound = sound(2, 20_000);
+    let whole = offline("lstm8", &sound, &[512], &[]);
+    let mut voices = voices("lstm8", 2);
+    let latency = voices.latency();
+    // A pace at which nothing is late is found by being slower and slower: the machine may be busy.
+    for nap in [1, 4, 16, 64, 256] {
+        let before = voices.misses();
+        voices.reset();
+        let mut all: Vec<Vec<f32>> = sound.iter().map(|c| [&c[..], &vec![0.0; latency]].concat()).collect();
+        for at in (0..20_000 + latency).step_by(256) {
+            let end = (at + 256).min(20_000 + latency);
+            let mut block: Vec<&mut [f32]> = all.iter_mut().map(|c| &mut c[at..end]).collect();
+            voices.process(&mut block, &[]);
+            std::thread::sleep(std::time::Duration::from_millis(nap));
+        }
+        if voices.misses() == before {
+            assert!(all.iter().zip(&whole).all(|(c, whole)| c[latency..] == *whole));
+            return;
+        }
+    }
+    panic!("results were late at every pace");
+}
+
+#[test]
+fn a_thread_that_is_too_slow_is_counted_and_caught_up_with() {
+    let frames = 60_000;
+    let sound = sound(1, frames);
+    let mut voices = voices("tcn", 1);
+    let latency = voices.latency();
+    let mut all = [&sound[0][..], &vec![0.0; latency]].concat();
+    // Faster than any machine: nothing of a block can be back when the next one comes at once.
+    voices.process(&mut [&mut all[..30_000]], &[]);
+    let misses = voices.misses();
+    assert!(misses > 0 && misses <= 30_000 / 256, "{misses}");
+    let dry = all[latency..30_000].iter().zip(&sound[0]).filter(|(x, y)| x == y).count();
+    assert!(dry > 256 / 2 * misses as usize / 2, "{dry} dry frames of {misses} chunks");
+    voices.set_offline(true);
+    // What was never sent is missed yet, and is out of the receptive field by then.
+    let from = 40_000;
+    voices.process(&mut [&mut all[30_000..from]], &[]);
+    let misses = voices.misses();
+    voices.process(&mut [&mut all[from..]], &[]);
+    assert_eq!(voices.misses(), misses);
+    assert_near(&all[latency + from..], &plain_tcn(&sound[0])[from..], "afterwards");
+    let step = |x: &[f32]| x.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
+    let bound = step(&sound[0]).max(step(&all[latency + from..])) + 4.0 * 1.5 / 128.0;
+    assert!(step(&all) < bound, "no click: {} of {bound}", step(&all));
+}
+
+#[test]
+fn reset_is_exact() {
+    for name in ["lstm8", "tcn", "fixed"] {
+        let sound = sound(2, 3000);
+        let mut voices = voices(name, 2);
+        // In real time first, so that there is something under way.
+        voices.process(&mut sound.clone().iter_mut().map(|c| &mut c[..]).collect::<Vec<_>>(), &[]);
+        voices.reset();
+        voices.set_offline(true);
+        assert!(play(&mut *voices, &sound, &[64], &[]) == offline(name, &sound, &[64], &[]), "{name}");
+    }
+}
+
+#[test]
+fn reset_means_prewarmed() {
+    let silence = vec![vec![0.0; 2000]];
+    let output = &offline("lstm8", &silence, &[500], &[])[0];
+    assert!(output[0].abs() > 1e-3, "this model's silence is no zero, so that the law says something");
+    assert!(output.iter().all(|y| (y - output[0]).abs() < 1e-6));
+}
+
+/// Its state creeps to where the knob stands: prewarmed elsewhere, silence would begin with a slide.
+#[test]
+fn prewarmed_means_where_the_knobs_stand_when_sound_begins() {
+    let silence = vec![vec![0.0; 3000]; 2];
+    let slide = |output: &[Vec<f32>], knob: f32| output.iter().flatten().map(|y| (y - knob).abs()).fold(0.0, f32::max);
+    for knob in [0.5, 0.0, 0.3, 1.0] {
+        let mode = Mode { knobs: [knob; 4], ..Mode::new(2) };
+        let mut voices = load("slow_knob").1.voices(mode).unwrap();
+        voices.set_offline(true);
+        let output = play(&mut *voices, &silence, &[64], &[knob]);
+        assert!(slide(&output, knob) < 1e-6, "made with {knob}: {:?}", &output[0][..3]);
+        for other in [1.0 - knob, knob] {
+            voices.settle(&[other]);
+            let output = play(&mut *voices, &silence, &[64], &[other]);
+            assert!(slide(&output, other) < 1e-6, "settled at {other}: {:?}", &output[0][..3]);
+        }
+    }
+}
+
+#[test]
+fn channels_do_not_leak() {
+    let mut sound = sound(4, 2000);
+    let before = offline("lstm8", &sound, &[256], &[]);
+    sound[2].iter_mut().for_each(|x| *x = -*x);
+    let after = offline("lstm8", &sound, &[256], &[]);
+    for c in [0, 1, 3] {
+        assert!(before[c] == after[c], "channel {c}");
+    }
+    assert!(before[2] != after[2]);
+}
+
+#[test]
+fn the_audio_thread_allocates_and_frees_nothing() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(vec![1_u8; 64]))), 2, "the counter counts");
+    for name in ["lstm8", "tcn", "knobs"] {
+        let mut voices = voices(name, 2);
+        let mut sound = sound(2, 4096);
+        let knob = vec![0.5; 4096];
+        let mut work = |n: usize| {
+            let [a, b] = &mut sound[..] else { unreachable!() };
+            allocations(|| voices.process(&mut [&mut a[..n], &mut b[..n]], &[&knob[..n], &knob[..n]]))
+                + allocations(|| voices.set_offline(n.is_multiple_of(2)))
+                + allocations(|| voices.reset())
+                + allocations(|| voices.process(&mut [&mut a[..n], &mut b[..n]], &[&knob[..n], &knob[..n]]))
+        };
+        for n in [0, 1, 63, 64, 255, 256, 257, 1000, 4096] {
+            assert_eq!(work(n), 0, "{name}, {n} frames");
+        }
+    }
+}
+
+#[test]
+fn leaving_in_the_middle_hangs_nowhere() {
+    let (_, network) = load("lstm8");
+    for round in 0..20 {
+        let mut voices = network.clone().voices(Mode::new(2)).unwrap();
+        let mut sound = sound(2, 256 * round);
+        voices.process(&mut sound.iter_mut().map(|c| &mut c[..]).collect::<Vec<_>>(), &[]);
+    }
+}
+
+#[test]
+fn as_many_channels_as_there_may_be() {
+    let mut sound = sound(2, 600);
+    sound = sound.into_iter().cycle().take(MAX_CHANNELS).collect();
+    let output = offline("lstm8", &sound, &[600], &[]);
+    assert_near(&output[126], &plain_lstm(&sound[0]), "channel 126");
+    assert_near(&output[127], &plain_lstm(&sound[1]), "channel 127");
+}
+
+#[test]
+fn metadata_are_read() {
+    let (info, network) = load("lstm8");
+    assert_eq!(info.format, "onnx");
+    assert_eq!((info.name.as_deref(), info.author.as_deref()), (Some("Small LSTM"), Some("Isotherm")));
+    assert_eq!((info.sample_rate, info.sample_rate_given, info.loudness_db), (44_100.0, true, Some(-18.5)));
+    // The graph has both biases of ONNX: 32 (1 + 8 + 2), and 9 of the dense layer.
+    assert_eq!(info.parameters, 361);
+    assert!(info.architecture.contains("LSTM") && info.knobs.is_empty(), "{info:?}");
+    assert!(network.bytes() > 2000);
+    let (info, _) = load("knobs");
+    assert_eq!(info.knobs, ["gain", "offset"]);
+    assert_eq!((info.sample_rate, info.sample_rate_given), (48_000.0, false));
+}
+
+#[test]
+fn what_is_outside_the_contract_is_named() {
+    library();
+    for (name, found, expected) in [
+        ("bad_input", "side_chain", "state_"),
+        ("bad_state", "1 x ?", "no free dimension"),
+        ("bad_state_out", "1 x 2", "1 x 1"),
+        ("bad_state_name", "new_x", "state_x_out"),
+        ("bad_rank", "1 x 64 x 1", "batch x frames"),
+        ("bad_batch", "3 x 64", "batch x frames"),
+        ("bad_frames", "1000000", "8192"),
+        ("bad_rate", "fast", "a number"),
+        ("bad_type", "float64", "float32"),
+        ("bad_weight", "NaN", "finite"),
+        ("bad_size", "50000 x 50000", "bytes"),
+        ("bad_external", "external data", "inside the .onnx file"),
+        ("bad_operator", "Warm", "ONNX Runtime"),
+        ("bad_loop", "Loop", "graph of its own"),
+        ("bad_explosion", "inf", "finite"),
+    ] {
+        let error = refused(&file(name));
+        assert!(error.contains(found) && error.contains(expected), "{name}: {error}");
+    }
+}
+
+#[test]
+fn an_error_is_one_line_whatever_names_the_file_has() {
+    let mut bytes = file("bad_input");
+    let at = bytes.windows(10).position(|w| w == b"side_chain").unwrap();
+    bytes[at + 4] = b'\n';
+    assert!(refused(&bytes).contains("'side chain'"));
+}
+
+/// More memory than a gibibyte is refused by the runtime itself: nothing in the file shows it.
+#[test]
+fn a_graph_that_needs_too_much_memory_is_refused_and_others_go_on() {
+    let mut running = voices("lstm8", 1);
+    for name in ["bad_memory", "bad_growth"] {
+        let error = refused(&file(name));
+        assert!(error.to_lowercase().contains("memory"), "{name}: {error}");
+    }
+    running.set_offline(true);
+    let sound = sound(1, 2000);
+    assert_near(&play(&mut *running, &sound, &[256], &[])[0], &plain_lstm(&sound[0]), "the old one goes on");
+}
+
+#[test]
+fn a_file_cut_anywhere_is_refused() {
+    library();
+    let whole = file("lstm8");
+    for length in 0..whole.len() {
+        // What follows the last field that is needed may be missing.
+        match onnx::load(&whole[..length]) {
+            Err(ModelError::Invalid(error)) => assert_eq!(error.lines().count(), 1, "{error}"),
+            Err(error) => panic!("{error}"),
+            Ok(_) => assert!(length > 2000, "cut at {length}"),
+        }
+    }
+    assert!(refused(b"{\"architecture\": \"LSTM\"}").contains("ONNX"));
+    assert!(refused(b"").contains("0 ONNX graphs"));
+}
+
+#[test]
+fn a_file_with_any_byte_changed_is_a_model_or_an_error() {
+    library();
+    let whole = file("lstm8");
+    let mut random = Random::new(1);
+    for _ in 0..300 {
+        let mut bytes = whole.clone();
+        for _ in 0..1 + random.below(3) {
+            let at = random.below(bytes.len());
+            bytes[at] = random.below(256) as u8;
+        }
+        match onnx::load(&bytes) {
+            Err(ModelError::Invalid(error)) => assert_eq!(error.lines().count(), 1, "{error}"),
+            Err(error) => panic!("{error}"),
+            Ok((_, network)) => drop(network.voices(Mode::new(2))),
+        }
+    }
+}
+
+/// Runs one test of this program, as a process of its own.
+fn child(program: &Path, test: &str, library: Option<&Path>) {
+    let mut command = Command::new(program);
+    command
+        .args(["--exact", &test_name(module_path!(), test), "--nocapture"])
+        .env(CHILD, "1")
+        .env_remove("ORT_DYLIB_PATH")
+        .env_remove("LD_LIBRARY_PATH");
+    if let Some(library) = library {
+        command.env("ORT_DYLIB_PATH", library);
+    }
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(output.status.success() && !text.contains("panicked") && text.contains("1 passed"), "{text}");
+}
+
+#[test]
+fn without_onnx_runtime_there_is_an_error_and_nothing_else() {
+    let test = "without_onnx_runtime_there_is_an_error_and_nothing_else";
+    if std::env::var_os(CHILD).is_none() {
+        let program = std::env::current_exe().unwrap();
+        child(&program, test, Some(Path::new("/nowhere/libonnxruntime.so")));
+        // A library, but another one; and what is no library.
+        child(&program, test, Some(Path::new("libc.so.6")));
+        // Nothing is named; the system may have one.
+        child(&program, test, None);
+        return child(&program, test, Some(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))));
+    }
+    let named = std::env::var("ORT_DYLIB_PATH").ok();
+    if named.is_none() && onnx::load(&file("lstm8")).is_ok() {
+        return;
+    }
+    for _ in 0..2 {
+        let error = refused(&file("lstm8"));
+        let library = named.as_deref().unwrap_or("onnxruntime");
+        assert!(error.contains("no ONNX Runtime was found") && error.contains(library), "{error}");
+        // What is wrong with the file is said all the same.
+        assert!(refused(&file("bad_input")).contains("side_chain"));
+    }
+}
+
+#[test]
+fn the_library_is_found_beside_the_program() {
+    if std::env::var_os(CHILD).is_some() {
+        onnx::load(&file("lstm8")).unwrap();
+        return;
+    }
+    let library = library();
+    let name = match std::env::consts::OS {
+        "windows" => "onnxruntime.dll",
+        "macos" => "libonnxruntime.dylib",
+        _ => "libonnxruntime.so.1",
+    };
+    for folder in ["Isotherm", "."] {
+        let home = tempfile::tempdir().unwrap();
+        let program = home.path().join("program").with_extension(std::env::consts::EXE_EXTENSION);
+        std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        std::fs::create_dir_all(home.path().join(folder)).unwrap();
+        std::fs::copy(&library, home.path().join(folder).join(name)).unwrap();
+        child(&program, "the_library_is_found_beside_the_program", None);
+    }
+}
+
+/// The algorithm that plays models, in blocks as a host has them.
+fn through_the_algorithm(name: &str, sample_rate: f32, max_frames: usize, x: &[f32]) -> Vec<f32> {
+    let model = Model::read(file(name)).unwrap();
+    // Output mode 0 is raw; no alignment.
+    let effect = Effect::new(&ALGORITHM).with("output_mode", 0.0).with("align", 0.0).with_model(model);
+    let mut processor = effect.prepare(Spec { sample_rate, channels: 1, max_frames }).unwrap();
+    processor.set_offline(true);
+    let latency = processor.latency();
+    assert!(latency >= max_frames, "{latency}");
+    let mut y = [x, &vec![0.0; latency]].concat();
+    y.chunks_mut(max_frames).for_each(|block| processor.process(&mut [block]));
+    y.split_off(latency)
+}
+
+#[test]
+fn the_algorithm_plays_the_graph_as_late_as_it_says() {
+    library();
+    let sound = &sound(1, 9000)[0];
+    for max_frames in [64, 1000] {
+        assert_near(&through_the_algorithm("tcn", 48_000.0, max_frames, sound), &plain_tcn(sound), "at the model's rate");
+    }
+    // The resampled one is where the other is, within what a resampler loses of a slow sound.
+    let slow: Vec<f32> = (0..9000).map(|i| 0.5 * (i as f32 * 0.021).sin()).collect();
+    let fast: Vec<f32> = (0..18_000).map(|i| 0.5 * (i as f32 * 0.0105).sin()).collect();
+    let (slow, fast) = (plain_tcn(&slow), through_the_algorithm("tcn", 96_000.0, 1000, &fast));
+    let worst = (1000..8000).map(|i| (slow[i] - f64::from(fast[2 * i])).abs()).fold(0.0, f64::max);
+    assert!(worst < 1e-3, "{worst:e}");
+}
+
+/// What the documentation says is what is tested.
+#[test]
+fn the_export_example_is_in_the_documentation() {
+    let read = |path: &str| std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let code = format!("```python\n{}```", read("tests/onnx/export_example.py"));
+    assert!(read("docs/models.md").contains(&code));
+}
+
+/// Needs PyTorch: only in the long run.
+#[test]
+fn what_pytorch_exports_plays_as_in_pytorch() {
+    if std::env::var_os("ISOTHERM_LONG").is_none() {
+        eprintln!("skipped: PyTorch's export; `cargo xtask test --long` runs it");
+        return;
+    }
+    library();
+    let python = std::env::var_os("ISOTHERM_TORCH").expect("ISOTHERM_TORCH is not set: run `cargo xtask test --long`");
+    let home = tempfile::tempdir().unwrap();
+    let sound = sound(1, 20_000);
+    let bytes: Vec<u8> = sound[0].iter().flat_map(|x| x.to_le_bytes()).collect();
+    std::fs::write(home.path().join("input.f32"), bytes).unwrap();
+    let script = format!("{FOLDER}/export_check.py");
+    let done = Command::new(python).arg(script).arg(home.path()).env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    for name in ["lstm", "tcn"] {
+        let read = |kind: &str| std::fs::read(home.path().join(format!("{name}.{kind}"))).unwrap();
+        let expected = read("f32");
+        let expected = expected.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+        let (info, network) = onnx::load(&read("onnx")).unwrap();
+        assert_eq!((info.name.as_deref(), info.sample_rate_given), (Some(name), true));
+        let mut voices = network.voices(Mode::new(1)).unwrap();
+        voices.set_offline(true);
+        assert_near(&play(&mut *voices, &sound, &[333], &[])[0], &expected.collect::<Vec<_>>(), name);
+    }
+}

@@ -1,0 +1,69 @@
+//! What is heard, and blind comparisons.
+
+use super::*;
+
+#[test]
+fn bypass_and_blind_switch_on_and_off() {
+    for (name, control) in [("Bypass", Control::Bypass), ("Blind", Control::Blind)] {
+        let mut harness = window();
+        click(&mut harness, name);
+        assert_eq!(did(&mut harness), once(control, 1.0));
+        click(&mut harness, name);
+        assert_eq!(did(&mut harness), once(control, 0.0));
+    }
+}
+
+#[test]
+fn a_comparison_that_is_switched_on_is_hidden_at_once() {
+    let mut harness = window();
+    click(&mut harness, "Blind");
+    assert_eq!(harness.state().snapshot.blind, BlindView::Off);
+    harness.get_by_label("Listen X");
+    assert!(harness.query_by_label("A Drive").is_none());
+}
+
+#[test]
+fn reveal_tells_which_slot_was_which() {
+    let mut harness = window();
+    click(&mut harness, "Reveal");
+    assert_eq!(did(&mut harness), [], "nothing to reveal");
+    harness.state_mut().snapshot.blind = BlindView::Hidden;
+    harness.run();
+    click(&mut harness, "Reveal");
+    assert_eq!(did(&mut harness), [Did::Reveal]);
+    harness.state_mut().snapshot.blind = BlindView::Revealed { left: Slot::B };
+    harness.run();
+    harness.get_by_label("Listen X, B");
+    harness.get_by_label("Listen Y, A");
+    harness.get_by_label("A Drive");
+    // A is heard, on the right.
+    assert_eq!(harness.get_by_label("Listen Y, A").accesskit_node().toggled(), Some(Toggled::True));
+    click(&mut harness, "Listen X, B");
+    assert_eq!(did(&mut harness), [Did::Press(0)]);
+}
+
+#[test]
+fn the_takes_panel_stands_in_the_place_of_the_cards_and_its_actions_reach_the_owner() {
+    let mut harness = window();
+    click(&mut harness, "Takes");
+    assert!(harness.query_by_label("A algorithm").is_none());
+    assert_apart(&reachable(&harness));
+    click(&mut harness, "Arm");
+    click(&mut harness, "Record Output");
+    let mut setup = isotherm::ui::TakeSetup::default();
+    setup.sources[3] = true;
+    assert_eq!(did(&mut harness), [Did::Take(TakeAction::Arm(true)), Did::Take(TakeAction::Setup(setup))]);
+    click(&mut harness, "Takes");
+    harness.get_by_label("A algorithm");
+}
+
+#[test]
+fn a_blind_comparison_hides_the_takes_panel_and_leaves_its_bar() {
+    let mut harness = window();
+    click(&mut harness, "Takes");
+    harness.state_mut().snapshot.blind = BlindView::Hidden;
+    harness.run();
+    assert!(harness.query_by_label("Record Slot A").is_none());
+    click(&mut harness, "Arm");
+    assert_eq!(did(&mut harness), [Did::Take(TakeAction::Arm(true))]);
+}

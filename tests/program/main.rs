@@ -1,0 +1,10 @@
+//! The built program: its commands, and `isotherm app` without and with a window.
+#![cfg(feature = "cli")]
+
+#[cfg(all(feature = "standalone", unix))]
+mod app;
+mod model;
+mod record;
+mod train;
+#[cfg(all(feature = "standalone", target_os = "linux"))]
+mod window;

@@ -1,0 +1,313 @@
+//! `isotherm model`, and `--model` of `render` and `bench`: the built program on files that the test writes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use isotherm::audio::Audio;
+use isotherm::audio::wav::{Format, read, write};
+use serde_json::{Value, json};
+
+fn isotherm(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_isotherm")).args(arguments).output().unwrap()
+}
+
+/// Standard output of a call that works.
+fn works(arguments: &[&str]) -> String {
+    let done = isotherm(arguments);
+    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    assert!(done.stderr.is_empty());
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// The one line on standard error of a call that fails with a code.
+fn fails(arguments: &[&str], code: i32) -> String {
+    let done = isotherm(arguments);
+    let line = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(code), "{arguments:?}: {line}");
+    assert!(line.starts_with("isotherm: ") && line.trim_end().lines().count() == 1, "{line}");
+    line
+}
+
+/// A WaveNet of one layer of one channel that gives `scale` max(x, 0).
+fn rectifier(scale: f32) -> Value {
+    let array = json!({
+        "input_size": 1, "condition_size": 1, "channels": 1, "kernel_size": 2, "dilations": [48], "activation": "ReLU",
+        "head_size": 1, "head_bias": false,
+    });
+    // Rechannel; convolution (the last tap is on the newest sample) and its bias; mixin; 1x1 and its bias; head; scale.
+    let weights = [1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, scale];
+    json!({
+        "version": "0.5.4", "architecture": "WaveNet", "config": {"layers": [array], "head": null, "head_scale": 1.0},
+        "weights": weights, "sample_rate": 48000, "metadata": {
+            "name": "Rectifier", "modeled_by": "A test", "gear_make": "None", "loudness": -18.5, "input_level_dbu": 12.0,
+            "training": {"validation_esr": 0.5},
+        },
+    })
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+    fn put(&self, name: &str, value: &Value) -> String {
+        std::fs::write(self.path(name), value.to_string()).unwrap();
+        text(&self.path(name))
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn inspect_shows_what_the_file_says_and_what_the_network_needs() {
+    let folder = Folder::new();
+    // The content says what it is, not the name.
+    let file = folder.put("amp.onnx", &rectifier(0.5));
+    let shown: Value = serde_json::from_str(&works(&["model", "inspect", &file, "--json"])).unwrap();
+    let expected = json!({
+        "file": file, "format": "nam", "version": "0.5.4", "name": "Rectifier", "author": "A test", "gear_make": "None",
+        "gear_model": null, "architecture": "WaveNet, 1 array of 1 channels", "parameters": 9, "sample_rate": 48000.0,
+        "sample_rate_given": true, "loudness_db": -18.5, "input_level_dbu": 12.0, "output_level_dbu": null, "esr": 0.5, "knobs": [],
+        "golden_frames": null,
+    });
+    for (key, value) in expected.as_object().unwrap() {
+        assert_eq!(&shown[key], value, "{key}");
+    }
+    let [size] = shown["sizes"].as_array().unwrap().as_slice() else { panic!("{shown}") };
+    assert_eq!((&size["receptive_field_frames"], &size["latency_frames"]), (&json!(49), &json!(0)));
+    assert!((size["receptive_field_ms"].as_f64().unwrap() - 49.0 / 48.0).abs() < 1e-9);
+    for key in ["weights_bytes", "state_bytes_per_channel", "ns_per_sample"] {
+        assert!(size[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    let lines = works(&["model", "inspect", &file]);
+    for part in
+        ["WaveNet, 1 array of 1 channels (nam 0.5.4)", "Rectifier", "A test", "-18.50 dB", "12 dBu", "49 frames, 1.0 ms", "0.5"]
+    {
+        assert!(lines.contains(part), "{part}: {lines}");
+    }
+}
+
+#[test]
+fn verify_passes_a_sound_model_and_says_what_it_could_not_check() {
+    let folder = Folder::new();
+    let file = folder.put("amp.nam", &rectifier(0.5));
+    let shown: Value = serde_json::from_str(&works(&["model", "verify", &file, "--json"])).unwrap();
+    assert_eq!(shown["passed"], true);
+    let checks: Vec<_> =
+        shown["checks"].as_array().unwrap().iter().map(|c| (c["name"].as_str().unwrap(), &c["passed"])).collect();
+    let (yes, unknown) = (json!(true), Value::Null);
+    assert_eq!(checks, [("weights", &yes), ("golden batch", &unknown), ("finite", &yes), ("loudness", &unknown)]);
+    assert!(works(&["model", "verify", &file]).contains("not checked: --loudness-input is missing"));
+}
+
+#[test]
+fn verify_measures_loudness_with_the_trainers_sound() {
+    let folder = Folder::new();
+    // Half a square wave of 0.8 is 0.8 for half of the time: RMS 0.4 / sqrt 2.
+    let sound: Vec<f32> = (0..48_000).map(|i| if i / 100 % 2 == 0 { 0.8 } else { -0.8 }).collect();
+    let wav = text(&folder.path("in.wav"));
+    write(&wav, &Audio::from_channels(48_000, &[&sound]).unwrap(), Format::Float32).unwrap();
+    let mut model = rectifier(0.5);
+    model["metadata"]["loudness"] = json!(20.0 * (0.4 / 2f64.sqrt()).log10());
+    let file = folder.put("amp.nam", &model);
+    assert!(works(&["model", "verify", &file, "--loudness-input", &wav]).contains("-10.969 dB; expected -10.969"));
+    model["metadata"]["loudness"] = json!(-11.1);
+    let file = folder.put("amp.nam", &model);
+    let line = fails(&["model", "verify", &file, "--loudness-input", &wav], 1);
+    assert!(line.contains("amp.nam: loudness: -10.969 dB; expected -11.100 within 0.05"), "{line}");
+}
+
+#[test]
+fn verify_fails_a_model_whose_output_is_no_number() {
+    let folder = Folder::new();
+    let mut model = rectifier(3e38);
+    model["weights"][2] = json!(3e38);
+    let file = folder.put("amp.nam", &model);
+    let line = fails(&["model", "verify", &file], 1);
+    assert!(line.contains("finite: inf at frame") && line.contains("expected finite numbers"), "{line}");
+}
+
+/// A Keras file with one LSTM of two units, a dense layer and a batch that plain f64 code makes.
+fn recurrent() -> Value {
+    let (w, u) = ([[0.5, -0.25, 0.75, 1.0, -0.5, 0.25, 0.125, -1.0]], [[0.1, -0.2, 0.3, -0.4, 0.5, -0.6, 0.7, -0.8]; 2]);
+    let (bias, dense, offset) = ([0.1, -0.1, 0.2, -0.2, 0.3, -0.3, 0.4, -0.4], [0.75, -0.5], 0.25);
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let (mut h, mut c) = ([0.0f64; 2], [0.0f64; 2]);
+    let input: Vec<f64> = (0..300).map(|i| (f64::from(i) * 0.1).sin()).collect();
+    let output: Vec<f64> = input
+        .iter()
+        .map(|x| {
+            let gates: Vec<f64> = (0..8).map(|g| bias[g] + x * w[0][g] + h[0] * u[0][g] + h[1] * u[1][g]).collect();
+            for k in 0..2 {
+                c[k] = sigmoid(gates[2 + k]) * c[k] + sigmoid(gates[k]) * gates[4 + k].tanh();
+                h[k] = sigmoid(gates[6 + k]) * c[k].tanh();
+            }
+            offset + h[0] * dense[0] + h[1] * dense[1] + x
+        })
+        .collect();
+    json!({
+        "in_shape": [null, null, 1], "in_skip": 1, "in_gain": 6.0, "out_gain": -3.0, "input_batch": input, "output_batch": output,
+        "layers": [
+            {"type": "lstm", "activation": "", "shape": [null, null, 2], "weights": [w, u, bias]},
+            {"type": "dense", "activation": "", "shape": [null, null, 1], "weights": [[[dense[0]], [dense[1]]], [offset]]},
+        ],
+    })
+}
+
+#[test]
+fn verify_plays_the_batch_in_a_file_from_a_zero_state() {
+    let folder = Folder::new();
+    let mut model = recurrent();
+    let file = folder.put("amp.json", &model);
+    let lines = works(&["model", "verify", &file]);
+    assert!(lines.contains("golden batch  300 frames within"), "{lines}");
+    model["output_batch"][250] = json!(model["output_batch"][250].as_f64().unwrap() + 0.001);
+    let file = folder.put("amp.json", &model);
+    let line = fails(&["model", "verify", &file], 1);
+    assert!(line.contains("golden batch: 300 frames within") && line.contains("expected 1e-5"), "{line}");
+}
+
+#[test]
+fn render_plays_the_model_that_is_named() {
+    let folder = Folder::new();
+    let file = folder.put("amp.nam", &rectifier(0.5));
+    let sound: Vec<f32> = (0..10_000).map(|i| (i as f32 * 0.37).sin() * 0.9).collect();
+    let other: Vec<f32> = sound.iter().map(|x| -x).collect();
+    let (from, to) = (text(&folder.path("in.wav")), text(&folder.path("out.wav")));
+    write(&from, &Audio::from_channels(48_000, &[&sound, &other]).unwrap(), Format::Float32).unwrap();
+    let call =
+        ["render", &from, &to, "--algorithm", "neural", "--output-mode", "raw", "--format", "32f", "--json", "--model", &file];
+    let report: Value = serde_json::from_str(&works(&call)).unwrap();
+    assert_eq!((&report["model"]["name"], &report["model"]["file"]), (&json!("Rectifier"), &json!(file)));
+    let rendered = read(&to).unwrap();
+    for (channel, input) in [&sound, &other].into_iter().enumerate() {
+        let worst = rendered.channel(channel).iter().zip(input).map(|(y, x)| (y - 0.5 * x.max(0.0)).abs()).fold(0.0, f32::max);
+        assert!(worst < 1e-6 && rendered.frames() == input.len(), "channel {channel}: {worst:e}");
+    }
+}
+
+#[test]
+fn bench_names_the_model_and_measures_only_what_runs_one() {
+    let folder = Folder::new();
+    let file = folder.put("amp.nam", &rectifier(0.5));
+    let few = ["bench", "--block", "64", "--channels", "1", "--blocks", "100", "--model", &file];
+    let lines = works(&[&few[..], &["--json"]].concat());
+    let figures: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [figures] = figures.as_slice() else { panic!("{lines}") };
+    assert_eq!((&figures["algorithm"], &figures["model"]["name"]), (&json!("neural"), &json!("Rectifier")));
+    assert!(figures["weights_bytes"].as_u64().unwrap() > 0 && figures["ns_per_sample"].as_f64().unwrap() > 0.0);
+    assert!(works(&few).contains("Rectifier: WaveNet, 1 array of 1 channels"));
+}
+
+#[test]
+fn what_is_wrong_is_one_line_and_an_exit_code() {
+    let folder = Folder::new();
+    let good = folder.put("amp.nam", &rectifier(0.5));
+    let missing = text(&folder.path("none.nam"));
+    let mut broken = rectifier(0.5);
+    broken["config"]["layers"][0]["dilations"][0] = json!(0);
+    let broken = folder.put("broken.nam", &broken);
+    let (from, to) = (text(&folder.path("in.wav")), text(&folder.path("out.wav")));
+    write(&from, &Audio::from_channels(48_000, &[&[0.5f32; 100]]).unwrap(), Format::Float32).unwrap();
+    for command in ["inspect", "verify"] {
+        assert!(fails(&["model", command, &missing], 1).contains("none.nam: "));
+        let line = fails(&["model", command, &broken], 1);
+        assert!(line.contains("broken.nam: config.layers[0].dilations[0]: 0; expected a whole number from 1 to"), "{line}");
+        fails(&["model", command], 2);
+    }
+    fails(&["model", "train", &good], 2);
+    let line = fails(&["render", &from, &to, "--algorithm", "saturator", "--model", &good], 2);
+    assert!(line.contains("--model: saturator runs no model; expected an algorithm that does: neural"), "{line}");
+    assert!(fails(&["bench", "--algorithm", "clipper", "--model", &good], 2).contains("--model: clipper runs no model"));
+    assert!(fails(&["render", &from, &to, "--algorithm", "neural", "--model", &missing], 1).contains("none.nam: "));
+    // Without a model there is nothing to do, and the sound that came in is no result.
+    let take = text(&folder.path("takes"));
+    for command in [
+        vec!["render", &from, &to, "--algorithm", "neural"],
+        vec!["bench", "--algorithm", "neural"],
+        vec!["record", "--device", "none", "--out", &take, "--monitor", "1", "--monitor-to", "1", "--algorithm", "neural"],
+    ] {
+        let line = fails(&command, 2);
+        assert!(line.contains("--algorithm neural: no model; expected --model FILE"), "{line}");
+    }
+    assert!(!folder.path("out.wav").exists());
+}
+
+/// Layers that grow without end from full scale on: an output that is fed through 1e30 twice is infinite.
+fn explosive() -> Value {
+    let mut model = rectifier(1e30);
+    model["config"]["layers"][0]["head_size"] = json!(1);
+    model["weights"][7] = json!(1e30);
+    model
+}
+
+#[test]
+fn a_model_that_gives_no_numbers_is_told_of() {
+    let folder = Folder::new();
+    let file = folder.put("amp.nam", &explosive());
+    let (from, to) = (text(&folder.path("in.wav")), text(&folder.path("out.wav")));
+    // Silence, and sound from 0.25 s on for 128 frames: two turns of 64.
+    let mut sound = vec![0.0; 24_000];
+    sound[12_032..12_160].fill(0.5);
+    write(&from, &Audio::from_channels(48_000, &[&sound]).unwrap(), Format::Float32).unwrap();
+    let command = ["render", &from, &to, "--algorithm", "neural", "--block", "64", "--model", &file];
+    let done = isotherm(&command);
+    assert!(done.status.success());
+    let warning = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(warning.trim_end().lines().count(), 1, "{warning}");
+    let expected =
+        format!("isotherm: warning: {file}: gave NaN or infinite numbers, first within 0.252 s: silenced and begun anew 2 times");
+    assert_eq!(warning.trim_end(), expected);
+    let done = isotherm(&[&command[..], &["--json"]].concat());
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(report["explosions"], json!({ "count": 2, "first_within_frames": 12_096 }));
+    // `bench` runs it too.
+    let done = isotherm(&["bench", "--block", "64", "--channels", "1", "--blocks", "100", "--model", &file]);
+    assert!(String::from_utf8(done.stderr).unwrap().contains("gave NaN or infinite numbers: silenced and begun anew"));
+    // A sound model says nothing, but that nothing happened.
+    let good = folder.put("good.nam", &rectifier(0.5));
+    let report: Value =
+        serde_json::from_str(&works(&["render", &from, &to, "--algorithm", "neural", "--json", "--model", &good])).unwrap();
+    assert_eq!(report["explosions"], json!({ "count": 0, "first_within_frames": null }));
+    let report: Value = serde_json::from_str(&works(&["render", &from, &to, "--algorithm", "clipper", "--json"])).unwrap();
+    assert_eq!(report["explosions"], Value::Null);
+}
+
+#[test]
+fn inspect_shows_the_constant_that_a_model_makes_of_silence_and_the_dc_blocker_takes_it_away() {
+    let folder = Folder::new();
+    // The bias of the convolution goes through the rectifier and the head.
+    let mut model = rectifier(0.5);
+    model["weights"][3] = json!(0.05);
+    for (name, model, constant) in [("quiet.nam", rectifier(0.5), 0.0f64), ("offset.nam", model, 0.025)] {
+        let file = folder.put(name, &model);
+        let shown: Value = serde_json::from_str(&works(&["model", "inspect", &file, "--json"])).unwrap();
+        let size = &shown["sizes"][0];
+        assert!((size["dc_on_silence"].as_f64().unwrap() - constant).abs() < 1e-6, "{size}");
+        let lines = works(&["model", "inspect", &file]);
+        if constant == 0.0 {
+            assert_eq!(size["dc_on_silence_dbfs"], Value::Null);
+            assert!(lines.contains("on silence    silence"), "{lines}");
+        } else {
+            assert!((size["dc_on_silence_dbfs"].as_f64().unwrap() - 20.0 * constant.log10()).abs() < 0.01, "{size}");
+            assert!(lines.contains("on silence    a constant of +0.025000, -32.0 dBFS"), "{lines}");
+        }
+        let (from, to) = (text(&folder.path("in.wav")), text(&folder.path("out.wav")));
+        for rate in [48_000, 44_100] {
+            write(&from, &Audio::from_channels(rate, &[&[0.0f32; 3000]]).unwrap(), Format::Float32).unwrap();
+            for (blocker, expected) in [("off", constant), ("on", 0.0)] {
+                let command = ["render", &from, &to, "--algorithm", "neural", "--output-mode", "raw", "--format", "32f"];
+                works(&[&command[..], &["--dc-blocker", blocker, "--model", &file]].concat());
+                let sound = read(&to).unwrap();
+                let all = sound.channel(0).iter().all(|y| (f64::from(*y) - expected).abs() < 1e-6);
+                assert!(all, "{name} at {rate} Hz, blocker {blocker}: {:?}", &sound.channel(0)[..9]);
+            }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Training.
+#![cfg(feature = "train")]
+
+mod networks;
+mod triode;
+mod twins;

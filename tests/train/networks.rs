@@ -1,0 +1,577 @@
+//! Training: gradients against plain f64 code.
+
+use std::sync::Arc;
+
+use isotherm::audio::{Audio, Random};
+use isotherm::effect::Effect;
+use isotherm::neural::Model;
+use isotherm::neural::description::{Activation, Architecture, Conv1d, Gating, Layer, WaveNet};
+#[cfg(feature = "onnx")]
+use isotherm::neural::engine::Mode;
+use isotherm::neural::simd::Level;
+use isotherm::render::render;
+use isotherm::train::export::{self, Label};
+use isotherm::train::loss::{Loss, Stretch};
+use isotherm::train::recurrent::{self, Cell, Recurrent};
+use isotherm::train::trainer::play;
+use isotherm::train::wavenet::{self, Array, Convolutional};
+use isotherm::train::{Design, Found, Limit, Material, Pair, PairError, Plan, Target, Trainer, twin};
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// y\[output\]\[t\] of planar f64 sound, silence before it.
+fn conv(c: &Conv1d, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let frames = x[0].len();
+    let weight = |o: usize, i: usize, k: usize| f64::from(c.weights[(o * c.inputs + i) * c.taps + k]);
+    (0..c.outputs)
+        .map(|o| {
+            (0..frames)
+                .map(|t| {
+                    let mut sum = c.bias.as_ref().map_or(0.0, |b| f64::from(b[o]));
+                    for (i, x) in x.iter().enumerate() {
+                        for k in 0..c.taps {
+                            let back = (c.taps - 1 - k) * c.dilation;
+                            sum += if t >= back { weight(o, i, k) * x[t - back] } else { 0.0 };
+                        }
+                    }
+                    sum
+                })
+                .collect()
+        })
+        .collect()
+}
+
+fn plus(a: &[Vec<f64>], b: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    a.iter().zip(b).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + b).collect()).collect()
+}
+
+/// A WaveNet of the kinds that are trained.
+fn wavenet_f64(w: &WaveNet, input: &[f64]) -> Vec<f64> {
+    let input = vec![input.to_vec()];
+    let (mut x, mut head): (Vec<Vec<f64>>, Option<Vec<Vec<f64>>>) = (input.clone(), None);
+    for array in &w.arrays {
+        x = conv(&array.rechannel, &x);
+        for layer in &array.layers {
+            let a = plus(&conv(&layer.conv, &x), &conv(&layer.mixin, &input));
+            assert_eq!(layer.activation, Activation::Tanh);
+            let tanh = |row: &Vec<f64>| row.iter().map(|x| x.tanh()).collect::<Vec<_>>();
+            let z: Vec<Vec<f64>> = match layer.gating {
+                Gating::Gated(_) => {
+                    let (top, gate) = a.split_at(a.len() / 2);
+                    let product = |(t, g): (&Vec<f64>, &Vec<f64>)| t.iter().zip(g).map(|(t, g)| t.tanh() * sigmoid(*g)).collect();
+                    top.iter().zip(gate).map(product).collect()
+                }
+                _ => a.iter().map(tanh).collect(),
+            };
+            head = Some(head.map_or(z.clone(), |h| plus(&h, &z)));
+            x = plus(&x, &conv(layer.layer1x1.as_ref().unwrap(), &z));
+        }
+        head = head.map(|h| conv(&array.head, &h));
+    }
+    let scale = f64::from(w.head_scale);
+    head.unwrap()[0].iter().map(|y| y * scale).collect()
+}
+
+/// One recurrent layer and its head, from a state of zeros. `input`: `[frames][inputs]`.
+fn recurrent_f64(layers: &[Layer], input: &[Vec<f64>]) -> Vec<f64> {
+    let [cell, Layer::Conv1d(head, _)] = layers else { panic!() };
+    let row = |w: &[f32], row: usize, x: &[f64]| -> f64 {
+        w[row * x.len()..(row + 1) * x.len()].iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum()
+    };
+    let hidden = head.inputs;
+    let (mut h, mut c) = (vec![0.0; hidden], vec![0.0; hidden]);
+    let mut out = Vec::new();
+    for x in input {
+        let before = h.clone();
+        for j in 0..hidden {
+            match cell {
+                Layer::Lstm(l) => {
+                    let gate = |g: usize| {
+                        let r = g * hidden + j;
+                        row(&l.input_weights, r, x) + row(&l.hidden_weights, r, &before) + f64::from(l.bias[r])
+                    };
+                    c[j] = sigmoid(gate(1)) * c[j] + sigmoid(gate(0)) * gate(2).tanh();
+                    h[j] = sigmoid(gate(3)) * c[j].tanh();
+                }
+                Layer::Gru(l) => {
+                    let of_x = |g: usize| row(&l.input_weights, g * hidden + j, x) + f64::from(l.input_bias[g * hidden + j]);
+                    let of_h =
+                        |g: usize| row(&l.hidden_weights, g * hidden + j, &before) + f64::from(l.hidden_bias[g * hidden + j]);
+                    let (r, z) = (sigmoid(of_x(0) + of_h(0)), sigmoid(of_x(1) + of_h(1)));
+                    let n = (of_x(2) + r * of_h(2)).tanh();
+                    h[j] = (1.0 - z) * n + z * before[j];
+                }
+                Layer::Conv1d(..) => panic!(),
+            }
+        }
+        out.push(row(&head.weights, 0, &h) + f64::from(head.bias.as_ref().unwrap()[0]));
+    }
+    out
+}
+
+/// The loss by its formula, over sequences of their own from a frame on. The error before the first frame is 0.
+fn loss_f64(loss: &Loss, targets: &[Vec<f64>], outputs: &[Vec<f64>], from: usize) -> f64 {
+    let (c, plain, dc) = (f64::from(loss.emphasis), f64::from(loss.plain), f64::from(loss.dc));
+    let (mut emphasised, mut energy, mut count) = (0.0, 0.0, 0.0);
+    let (mut bent_error, mut error, mut means) = (0.0, 0.0, 0.0);
+    for (target, output) in targets.iter().zip(outputs) {
+        let e: Vec<f64> = target.iter().zip(output).map(|(t, y)| t - y).collect();
+        let mut sum = 0.0;
+        for t in from..e.len() {
+            if t > 0 {
+                emphasised += (target[t] - c * target[t - 1]).powi(2);
+                energy += target[t].powi(2);
+                count += 1.0;
+            }
+            let before = if t > 0 { e[t - 1] } else { 0.0 };
+            bent_error += (e[t] - c * before).powi(2);
+            error += e[t] * e[t];
+            sum += e[t];
+        }
+        let frames = (e.len() - from) as f64;
+        means += frames * (sum / frames).powi(2);
+    }
+    let least = 1e-8 * count;
+    bent_error / (emphasised + least) + (plain * error + dc * means) / (energy + least)
+}
+
+/// Central differences of the f64 loss for every weight against the trainer's gradient.
+fn check(name: &str, weights: &[f32], gradient: &[f32], loss: impl Fn(&[f32]) -> f64) {
+    let mut largest = 0.0f64;
+    let mut worst = 0.0f64;
+    for i in 0..weights.len() {
+        // What f32 makes of the step is what it is.
+        let (mut up, mut down) = (weights.to_vec(), weights.to_vec());
+        up[i] += 1e-3;
+        down[i] -= 1e-3;
+        let slope = (loss(&up) - loss(&down)) / f64::from(up[i] - down[i]);
+        largest = largest.max(slope.abs());
+        worst = worst.max((slope - f64::from(gradient[i])).abs());
+    }
+    assert!(largest > 1e-2, "{name}: no gradient");
+    assert!(worst < 2e-5 * largest.max(1.0), "{name}: {worst:e} of {largest:e}");
+}
+
+const LOSS: Loss = Loss { emphasis: 0.85, plain: 0.3, dc: 0.7 };
+
+#[test]
+fn recurrent_gradients_are_those_of_plain_code() {
+    for level in Level::available() {
+        for cell in [Cell::Lstm, Cell::Gru] {
+            // Sizes that fill blocks, leave some over, and are less than one.
+            for (hidden, inputs, frames) in [(8, 1, 20), (5, 2, 37), (1, 1, 5)] {
+                let shape = Recurrent { cell, inputs, hidden, chrono: false };
+                let lanes = level.lanes();
+                let mut random = Random::new(3);
+                let weights = shape.begin(&mut random);
+                let mut noise = |n: usize| (0..n).map(|_| random.within(-1.0, 1.0)).collect::<Vec<f32>>();
+                let (input, target) = (noise(frames * inputs * lanes), noise(frames * lanes));
+                let mut tape = recurrent::Tape::new(shape, level, frames);
+                tape.forward(&weights, &input);
+                let energy = LOSS.energy([(target.as_slice(), lanes, 0)].into_iter());
+                let mut slopes = vec![0.0; frames * lanes];
+                let stretch = Stretch { target: &target, output: tape.output(), lanes, from: 0 };
+                let found = LOSS.gradient(&energy, &stretch, &mut vec![0.0; lanes], &mut slopes);
+                let mut gradient = vec![0.0; weights.len()];
+                tape.backward(&weights, &input, &slopes, &mut gradient);
+                let lane = |values: &[f32], lane: usize| -> Vec<f64> {
+                    values.iter().skip(lane).step_by(lanes).map(|x| f64::from(*x)).collect()
+                };
+                let targets: Vec<_> = (0..lanes).map(|l| lane(&target, l)).collect();
+                let loss = |weights: &[f32]| {
+                    let Architecture::Sequence(s) = shape.architecture(weights) else { panic!() };
+                    let run = |l| {
+                        let flat = lane(&input, l);
+                        recurrent_f64(&s.layers, &flat.chunks(inputs).map(<[f64]>::to_vec).collect::<Vec<_>>())
+                    };
+                    loss_f64(&LOSS, &targets, &(0..lanes).map(run).collect::<Vec<_>>(), 0)
+                };
+                let name = format!("{level:?} {cell:?} {hidden} {inputs}");
+                assert!((loss(&weights) - found).abs() < 1e-5 * found, "{name}: {found}");
+                check(&name, &weights, &gradient, loss);
+            }
+        }
+    }
+}
+
+#[test]
+fn convolutional_gradients_are_those_of_plain_code() {
+    let array = |channels, taps, dilations: &[usize], gated| Array { channels, taps, dilations: dilations.to_vec(), gated };
+    let shapes = [
+        vec![array(8, 3, &[1, 2], false)],
+        vec![array(3, 2, &[5, 1], true)],
+        vec![array(5, 3, &[1, 4], false), array(2, 4, &[3], true), array(4, 1, &[1], false)],
+    ];
+    for level in Level::available() {
+        for arrays in &shapes {
+            let shape = Convolutional { arrays: arrays.clone() };
+            let mut random = Random::new(7);
+            let mut weights = shape.begin(&mut random);
+            weights.iter_mut().for_each(|w| *w += random.within(-0.2, 0.2));
+            let mut tape = wavenet::Tape::new(&shape, level, 64);
+            let frames = tape.frames();
+            let mut noise = |n: usize| (0..n).map(|_| random.within(-1.0, 1.0)).collect::<Vec<f32>>();
+            let (input, target) = (noise(frames), noise(frames));
+            let from = shape.reach();
+            tape.forward(&weights, &input);
+            let energy = LOSS.energy([(target.as_slice(), 1, from)].into_iter());
+            let mut slopes = vec![0.0; frames];
+            let stretch = Stretch { target: &target, output: tape.output(), lanes: 1, from };
+            let found = LOSS.gradient(&energy, &stretch, &mut [0.0], &mut slopes);
+            let mut gradient = vec![0.0; weights.len()];
+            tape.backward(&weights, &slopes, &mut gradient);
+            let double = |values: &[f32]| values.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
+            let targets = [double(&target)];
+            let loss = |weights: &[f32]| {
+                let Architecture::WaveNet(w) = shape.architecture(weights) else { panic!() };
+                loss_f64(&LOSS, &targets, &[wavenet_f64(&w, &double(&input))], from)
+            };
+            let name = format!("{level:?} {arrays:?}");
+            assert!((loss(&weights) - found).abs() < 1e-5 * found, "{name}: {found} {}", loss(&weights));
+            check(&name, &weights, &gradient, loss);
+        }
+    }
+}
+
+/// tanh of three times a second of two tones, at 8 kHz.
+fn clip() -> Arc<Material> {
+    let tone = |t: f64| 0.4 * (0.13 * t).sin() + 0.2 * (0.41 * t).sin();
+    let dry: Vec<f32> = (0..8000).map(|t| tone(f64::from(t)) as f32).collect();
+    let wet = dry.iter().map(|x| (3.0 * x).tanh()).collect();
+    let pair = Pair { name: "clip".into(), dry, wet, knob: Vec::new() };
+    Arc::new(Material { sample_rate: 8000, held: vec![pair.clone()], train: pair, knob: None, origin: "a test".into() })
+}
+
+fn short(name: &str, steps: u64) -> Plan {
+    Plan { sequences: 16, frames: 256, ..Plan::new(Design::parse(name).unwrap(), Limit::Steps(steps)) }
+}
+
+fn trained(plan: Plan) -> Trainer {
+    let mut trainer = Trainer::new(plan, clip()).unwrap();
+    while trainer.progress() < 1.0 {
+        trainer.step();
+    }
+    trainer
+}
+
+#[test]
+fn a_short_clip_is_learnt_by_heart() {
+    for (name, steps) in [("lstm-8", 8000), ("gru-8", 4000), ("tcn-4x2", 2000)] {
+        let found = trained(short(name, steps)).evaluate();
+        assert!(found.esr < 1e-4, "{name}: {}", found.esr);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_weights_on_any_number_of_threads() {
+    for name in ["lstm-4", "gru-3", "tcn-3x3"] {
+        let weights = |threads, seed| trained(Plan { threads, seed, ..short(name, 20) }).shipped().to_vec();
+        let one = weights(1, 5);
+        assert_eq!(one, weights(1, 5), "{name}");
+        assert_eq!(one, weights(2, 5), "{name}");
+        assert_eq!(one, weights(3, 5), "{name}");
+        assert_ne!(one, weights(1, 6), "{name}");
+    }
+}
+
+#[test]
+fn going_on_gives_the_weights_of_no_interruption() {
+    for name in ["lstm-4", "gru-3", "tcn-3x3"] {
+        let whole = trained(short(name, 40));
+        let mut first = Trainer::new(short(name, 40), clip()).unwrap();
+        for _ in 0..17 {
+            first.step();
+        }
+        let mut second = Trainer::new(short(name, 40), clip()).unwrap();
+        assert!(second.restore(first.state()), "{name}");
+        while second.progress() < 1.0 {
+            second.step();
+        }
+        assert_eq!(whole.shipped(), second.shipped(), "{name}");
+        assert!(!Trainer::new(short("lstm-5", 40), clip()).unwrap().restore(first.state()), "{name}");
+    }
+}
+
+/// The trainer's own forward pass over a sound, from the state that silence leaves; its end is left out.
+fn forward(plan: &Plan, weights: &[f32], input: &[f32], sample_rate: usize) -> Vec<f32> {
+    let level = Level::best_up_to(Level::Avx512);
+    match &plan.design {
+        Design::Recurrent(shape) => {
+            let (lanes, silence) = (level.lanes(), sample_rate / 2);
+            let frames = silence + input.len();
+            let mut tape = recurrent::Tape::new(*shape, level, frames);
+            let mut wide = vec![0.0; frames * lanes];
+            for (t, x) in input.iter().enumerate() {
+                wide[(silence + t) * lanes..(silence + t + 1) * lanes].fill(*x);
+            }
+            tape.forward(weights, &wide);
+            tape.output().iter().step_by(lanes).skip(silence).copied().collect()
+        }
+        Design::Convolutional(shape) => {
+            let mut wide = vec![0.0; shape.reach()];
+            wide.extend_from_slice(input);
+            let mut tape = wavenet::Tape::new(shape, level, wide.len());
+            wide.resize(tape.frames(), 0.0);
+            tape.forward(weights, &wide);
+            tape.output()[shape.reach()..shape.reach() + input.len()].to_vec()
+        }
+    }
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+const LABEL: fn() -> Label = || Label { name: "A twin".into(), sample_rate: 8000, esr: 0.25, late_frames: 0, knob: None };
+
+/// Every kind, with a gated one and one of two arrays.
+fn kinds() -> Vec<Trainer> {
+    let gated = |channels, dilations: &[usize]| Array { channels, taps: 2, dilations: dilations.to_vec(), gated: true };
+    let gated = Design::Convolutional(Convolutional { arrays: vec![gated(3, &[1, 4]), gated(2, &[8])] });
+    let mut plans: Vec<Plan> = ["lstm-5", "gru-3", "tcn-3x3", "wavenet-nano"].iter().map(|name| short(name, 30)).collect();
+    plans[3].frames = 4096;
+    plans[3].limit = Limit::Steps(2);
+    plans.push(Plan { design: gated, ..short("tcn-1x1", 30) });
+    plans.into_iter().map(trained).collect()
+}
+
+#[test]
+fn exported_files_play_as_the_trainer_does() {
+    let input = &clip().train.dry[..2000];
+    for trainer in kinds() {
+        let (name, architecture) = (trainer.plan().design.name(), trainer.architecture());
+        let own = forward(trainer.plan(), trainer.shipped(), input, 8000);
+        assert!(largest_difference(&own, &play(&architecture, 8000, input)) < 1e-5, "{name}");
+        let files = [export::nam(&architecture, &LABEL()), export::keras(&architecture, &LABEL())];
+        assert_eq!(
+            files.each_ref().map(Option::is_some),
+            match &trainer.plan().design {
+                Design::Recurrent(r) if r.cell == Cell::Gru => [false, true],
+                Design::Recurrent(_) => [true, true],
+                Design::Convolutional(_) => [true, false],
+            }
+        );
+        for file in files.into_iter().flatten() {
+            let model = Model::read(file.into_bytes()).unwrap();
+            assert_eq!((model.info().sample_rate, model.info().esr), (8000.0, Some(0.25)), "{name}");
+            assert_eq!(model.info().name.as_deref(), Some("A twin"));
+            let read = model.sizes()[0].architecture.as_ref().unwrap();
+            assert!(largest_difference(&own, &play(read, 8000, input)) < 1e-5, "{name}: {:?}", model.info().format);
+        }
+    }
+}
+
+#[cfg(feature = "onnx")]
+#[test]
+fn an_exported_onnx_file_plays_as_the_trainer_does() {
+    assert!(std::env::var_os("ORT_DYLIB_PATH").is_some(), "ORT_DYLIB_PATH is not set: run `cargo xtask test`");
+    let input = &clip().train.dry[..2000];
+    for trainer in kinds() {
+        let name = trainer.plan().design.name();
+        let own = forward(trainer.plan(), trainer.shipped(), input, 8000);
+        let model = Model::read(export::onnx(&trainer.architecture(), &LABEL()).unwrap()).unwrap();
+        assert_eq!((model.info().sample_rate, model.info().name.as_deref()), (8000.0, Some("A twin")));
+        let mut voices = model.network(0).clone().voices(Mode::new(1)).unwrap();
+        voices.set_offline(true);
+        let latency = voices.latency();
+        let mut out = input.to_vec();
+        out.resize(input.len() + latency, 0.0);
+        for block in out.chunks_mut(64) {
+            voices.process(&mut [block], &[]);
+        }
+        let difference = largest_difference(&own, &out[latency..]);
+        assert!(difference < 1e-5, "{name}: {difference:e}");
+    }
+}
+
+/// A white sound whose effect needs the next two samples.
+fn foreseen() -> Arc<Material> {
+    let mut random = Random::new(2);
+    let dry: Vec<f32> = (0..8000).map(|_| random.within(-0.5, 0.5)).collect();
+    let at = |t: usize| dry.get(t).copied().unwrap_or(0.0);
+    let wet = (0..dry.len()).map(|t| (2.0 * at(t) + at(t + 2)).tanh()).collect();
+    let pair = Pair { name: "foreseen".into(), dry, wet, knob: Vec::new() };
+    Arc::new(Material { sample_rate: 8000, held: vec![pair.clone()], train: pair, knob: None, origin: "a test".into() })
+}
+
+#[test]
+fn a_twin_that_looks_ahead_knows_what_comes_and_says_how_late_it_is() {
+    let train = |look_ahead| {
+        let mut trainer = Trainer::new(Plan { look_ahead, ..short("tcn-4x2", 600) }, foreseen()).unwrap();
+        while trainer.progress() < 1.0 {
+            trainer.step();
+        }
+        trainer
+    };
+    let (blind, ahead) = (train(0).evaluate().esr, train(2));
+    // What comes is white, so a fifth of the energy cannot be known.
+    assert!(blind > 0.1, "{blind}");
+    let esr = ahead.evaluate().esr;
+    assert!(esr < 1e-2, "{esr}");
+    let label = Label { late_frames: 2, ..LABEL() };
+    let architecture = ahead.architecture();
+    let model = Model::read(export::nam(&architecture, &label).unwrap().into_bytes()).unwrap();
+    assert_eq!(model.info().late_frames, 2);
+    // Whatever plays it is told, and what is measured is beyond that.
+    assert!(model.alignment(0).unwrap().delay_frames.abs() < 1.0, "{:?}", model.alignment(0));
+    let neural = Effect::from_id("neural").unwrap().with_model(model.clone());
+    let wet = render(&neural, &Audio::from_mono(8000, &foreseen().train.dry).unwrap()).unwrap().channel(0).to_vec();
+    let found = isotherm::measure::esr(&foreseen().train.wet[100..7900], &wet[100..7900]);
+    assert!(found < 2e-2, "{found}");
+    let keras = trained(short("gru-3", 1)).architecture();
+    let read = |bytes| Model::read(bytes).unwrap().info().late_frames;
+    assert_eq!(read(export::keras(&keras, &label).unwrap().into_bytes()), 2);
+    #[cfg(feature = "onnx")]
+    assert_eq!(read(export::onnx(&keras, &label).unwrap()), 2);
+}
+
+/// Needs the `onnx` package: only in the long run.
+#[test]
+fn onnx_checks_what_is_exported() {
+    if std::env::var_os("ISOTHERM_LONG").is_none() {
+        eprintln!("skipped: onnx.checker; `cargo xtask test --long` runs it");
+        return;
+    }
+    let python = std::env::var_os("ISOTHERM_TORCH").expect("ISOTHERM_TORCH is not set: run `cargo xtask test --long`");
+    let home = tempfile::tempdir().unwrap();
+    for (i, trainer) in kinds().iter().enumerate() {
+        let path = home.path().join(format!("{i}.onnx"));
+        std::fs::write(&path, export::onnx(&trainer.architecture(), &LABEL()).unwrap()).unwrap();
+        let script = "import onnx, sys; onnx.checker.check_model(sys.argv[1], full_check=True)";
+        let done = std::process::Command::new(&python).args(["-c", script]).arg(&path).output().unwrap();
+        assert!(done.status.success(), "{}: {}", trainer.plan().design.name(), String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+/// Takes minutes: only in the long run.
+#[test]
+fn real_trainings_come_as_near_as_they_are_said_to() {
+    if std::env::var_os("ISOTHERM_LONG").is_none() {
+        eprintln!("skipped: trainings of minutes; `cargo xtask test --long` runs them");
+        return;
+    }
+    for (dc_blocker, network, most) in [(0.0, "lstm-16", 1e-3), (0.0, "tcn-8x4", 1e-3), (1.0, "lstm-16", 1e-3)] {
+        let effect = Effect::from_id("saturator").unwrap().with("drive", 24.0).with("dc_blocker", dc_blocker);
+        let material = Material::of_effect(&effect, 48_000, 120.0, 1).unwrap();
+        let mut plan = Plan { look_ahead: 6, ..Plan::new(Design::parse(network).unwrap(), Limit::Steps(12_000)) };
+        if dc_blocker > 0.0 {
+            plan.frames = 512;
+        }
+        let mut trainer = Trainer::new(plan, Arc::new(material)).unwrap();
+        while trainer.progress() < 1.0 {
+            trainer.step();
+        }
+        let found = trainer.evaluate();
+        assert!(found.esr < most, "{network}, DC blocker {dc_blocker}: {found:?}");
+    }
+}
+
+/// Tones that move, with pauses: `frames` at 8 kHz.
+fn speech(frames: usize) -> Vec<f32> {
+    let mut random = Random::new(9);
+    let mut low = 0.0;
+    let sample = |t: usize| {
+        low += 0.3 * (random.within(-1.0, 1.0) - low);
+        low * if t / 3000 % 4 == 3 { 0.0 } else { 0.5 }
+    };
+    (0..frames).map(sample).collect()
+}
+
+/// `wet` for the dry sound of 20 s at 8 kHz.
+fn pair(dry: &[f32], wet: &[f32]) -> Result<(Material, Found), PairError> {
+    Material::of_pair(&Audio::from_mono(8000, dry).unwrap(), &Audio::from_mono(8000, wet).unwrap())
+}
+
+#[test]
+fn delay_and_polarity_of_a_pair_are_found_and_undone() {
+    let dry = speech(160_000);
+    let effect = |x: f32| (3.0 * x).tanh();
+    for delay in [0isize, 1, 37, 1200, -5] {
+        for sign in [1.0, -1.0] {
+            let at = |t: isize| usize::try_from(t - delay).ok().and_then(|t| dry.get(t)).map_or(0.0, |x| sign * effect(*x));
+            let wet: Vec<f32> = (0..160_000).map(at).collect();
+            let (material, found) = pair(&dry, &wet).unwrap();
+            assert_eq!((found.delay, found.inverted), (delay, sign < 0.0));
+            assert_eq!(found.replicate_esr, None);
+            for part in material.held.iter().chain([&material.train]) {
+                assert!(part.dry.iter().zip(&part.wet).all(|(x, y)| effect(*x) == *y), "{delay} {sign}");
+            }
+            let frames = material.train.dry.len() + material.held[0].dry.len();
+            assert_eq!(frames, 160_000 - delay.unsigned_abs());
+        }
+    }
+}
+
+#[test]
+fn pairs_that_nothing_can_learn_from_are_refused() {
+    let dry = speech(160_000);
+    let wet: Vec<f32> = dry.iter().map(|x| (3.0 * x).tanh()).collect();
+    let refused = |dry: &[f32], wet: &[f32]| pair(dry, wet).unwrap_err();
+    let at_rate = |rate| Audio::from_mono(rate, &wet).unwrap();
+    let of = |wet: &Audio<f32>| Material::of_pair(&Audio::from_mono(8000, &dry).unwrap(), wet).unwrap_err();
+    assert_eq!(of(&at_rate(44_100)), PairError::Rate { dry: 8000, wet: 44_100 });
+    assert_eq!(of(&at_rate(8000).repeat_channels(2).unwrap()), PairError::Channels { which: "wet", found: 2 });
+    assert_eq!(refused(&dry, &wet[1..]), PairError::Length { dry: 160_000, wet: 159_999 });
+    assert!(matches!(refused(&dry[..8000], &wet[..8000]), PairError::Short { .. }));
+    assert!(matches!(refused(&dry, &vec![0.0; 160_000]), PairError::Silent { which: "wet", .. }));
+    let clipped: Vec<f32> = wet.iter().map(|x| (9.0 * x).clamp(-1.0, 1.0)).collect();
+    assert!(matches!(refused(&dry, &clipped), PairError::Clipped { which: "wet", .. }));
+    let mut random = Random::new(77);
+    let other: Vec<f32> = (0..160_000).map(|_| random.within(-0.5, 0.5)).collect();
+    assert!(matches!(refused(&dry, &other), PairError::Unrelated { .. }));
+    // The second half comes 100 frames late.
+    let moved: Vec<f32> = (0..160_000).map(|t| if t < 80_000 { wet[t] } else { wet[t - 100] }).collect();
+    assert!(matches!(refused(&dry, &moved), PairError::Misaligned { .. }));
+    // Parts in another order.
+    let shuffled = [&wet[40_000..80_000], &wet[..40_000], &wet[120_000..], &wet[80_000..120_000]].concat();
+    assert!(matches!(refused(&dry, &shuffled), PairError::Misaligned { .. } | PairError::Unrelated { .. }));
+}
+
+#[test]
+fn a_passage_that_comes_again_must_sound_again() {
+    let mut dry = speech(160_000);
+    dry.copy_within(4000..14_000, 140_000);
+    let wet: Vec<f32> = dry.iter().map(|x| (3.0 * x).tanh()).collect();
+    let (_, found) = pair(&dry, &wet).unwrap();
+    assert!(found.replicate_esr.is_some_and(|esr| esr < 1e-6), "{found:?}");
+    let louder: Vec<f32> = wet.iter().enumerate().map(|(t, y)| if t < 130_000 { *y } else { 0.7 * y }).collect();
+    assert!(matches!(pair(&dry, &louder), Err(PairError::Replicate { .. })), "{:?}", pair(&dry, &louder).map(|p| p.1));
+}
+
+#[test]
+fn a_twin_of_an_algorithm_is_a_model_to_play_unless_it_is_called_off() {
+    let effect = Effect::from_id("saturator").unwrap().with("drive", 24.0).with("dc_blocker", 0.0);
+    let mut calls = 0;
+    let made = twin(&effect, 8000, short("lstm-4", 200), "A twin".into(), &|| true, &mut |progress| {
+        calls += 1;
+        assert_eq!(progress.steps, calls);
+    });
+    let made = made.unwrap().unwrap();
+    assert_eq!(calls, 200);
+    assert!(made.found.esr < 0.9, "{}", made.found.esr);
+    assert_eq!(made.model.info().name.as_deref(), Some("A twin"));
+    let neural = Effect::from_id("neural").unwrap().with_model(made.model);
+    assert_eq!(Material::of_effect(&neural, 8000, 20.0, 1).unwrap().sample_rate, 8000);
+    let ends_at = |most: u64| {
+        let (asked, mut steps) = (std::cell::Cell::new(0u64), 0);
+        let wanted = || asked.replace(asked.get() + 1) < most;
+        let none = twin(&effect, 8000, short("lstm-4", 200), "A twin".into(), &wanted, &mut |_| steps += 1);
+        assert!(none.unwrap().is_none());
+        (asked.get(), steps)
+    };
+    // Nothing goes on once it is called off: while passages are made, while they are rendered, between steps.
+    for most in [0, 3, 100, 2000] {
+        assert_eq!(ends_at(most), (most + 1, 0));
+    }
+    let all = {
+        let count = std::cell::Cell::new(0u64);
+        let target = Target::Effect(effect.clone());
+        let wanted = || count.replace(count.get() + 1) < u64::MAX;
+        Material::of_target(&target, None, 8000, (120.0, short("lstm-4", 1).seed), &wanted).unwrap();
+        count.get()
+    };
+    assert_eq!(ends_at(all + 2), (all + 3, 3));
+}
