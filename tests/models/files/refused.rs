@@ -235,10 +235,10 @@ fn hostile_json_is_an_error() {
 #[test]
 fn what_is_no_model_says_what_was_found_and_what_was_expected() {
     let fails = |bytes: &[u8]| Model::read(bytes.to_vec()).expect_err("an error").to_string();
-    assert_eq!(fails(b""), "an empty file; expected a model: .nam, Keras or Proteus JSON, or ONNX");
+    assert_eq!(fails(b""), "an empty file; expected a model: .nam, Proteus JSON, Keras JSON or ONNX");
     assert_eq!(
         fails(b"RIFF\x10\0\0\0WAVE"),
-        "a file that starts with 'RIFF\\x10\\x00\\x00\\x00'; expected a model: .nam, Keras or Proteus JSON, or ONNX"
+        "a file that starts with 'RIFF\\x10\\x00\\x00\\x00'; expected a model: .nam, Proteus JSON, Keras JSON or ONNX"
     );
     assert!(fails(b"\xef\xbb\xbf {\"a\": 1}").starts_with("the file: an object of 1 keys; expected architecture"));
     // ir_version 8, producer_name, an empty graph: as ONNX starts.
