@@ -1,7 +1,8 @@
 //! The registry: every algorithm has one file in `dsp` (the neural one a room of its own) and one row here.
 //!
 //! The plug-in's parameters, the command line's flags, the tests of the laws, the benchmark table and the reference page come
-//! from the rows. To add an algorithm: write its file, name the file in `dsp.rs`, and append its row.
+//! from the rows. To add an algorithm: write its file, name the file in `dsp.rs`, append its row, its ids in `instance/parameter_ids.txt`
+//! and a recipe in `tests/laws/golden.rs`.
 
 use crate::dsp::{Algorithm, bitcrusher, clipper, saturator};
 use crate::neural;

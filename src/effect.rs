@@ -1,7 +1,7 @@
 //! An effect as a value: an algorithm, its settings and perhaps a model.
 //!
 //! It can be written and read as text and as JSON, compared, cloned and sent between threads; [`Effect::prepare`] makes what processes
-//! sound. Slots, rendering, comparing, training and the Python package all speak of effects.
+//! sound. Slots, rendering, measuring and training all speak of effects.
 //!
 //! ```
 //! use isotherm::effect::Effect;

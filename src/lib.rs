@@ -1,5 +1,5 @@
 //! Isotherm: exact DSP and neural networks on the same sound, side by side.
-//! `ARCHITECTURE.md` shows the rooms; arrows between them only point down this list.
+//! `ARCHITECTURE.md` shows the rooms; arrows between them only point down its table.
 
 #[cfg(feature = "standalone")]
 pub mod app;

@@ -9,6 +9,8 @@ mod batch_norm;
 #[cfg(feature = "models")]
 mod budget;
 #[cfg(feature = "models")]
+mod format;
+#[cfg(feature = "models")]
 pub mod formats;
 #[cfg(feature = "models")]
 mod json;

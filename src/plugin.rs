@@ -1,6 +1,7 @@
 //! The plug-in: CLAP and VST3 through nice-plug, a face on an instance. Hosts see its parameters; sound runs through its slots.
 
 mod editor;
+mod geometry;
 mod params;
 #[cfg(test)]
 mod twin_tests;

@@ -2,7 +2,7 @@
 //! it means and what it needs.
 //!
 //! Heads of tables, keys of JSON and the reference page come from the rows. To add a measure: write the function that reckons it, and
-//! append its row.
+//! append its row to [`MEASURES`]; a cost has a field in [`Figures`].
 
 use super::bench::Figures;
 use super::{ErrorToSignal, Tone, aliasing, latency, multi_resolution_stft, thd, thd_noise};

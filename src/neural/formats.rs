@@ -1,45 +1,18 @@
 //! The registry of model formats: every format is one file in this room and one row here.
 //!
 //! Loading, messages, the filters of file lists and `isotherm model` come from the rows. To add a format: write its file with its
-//! `FORMAT` row, name the file in `neural.rs`, and append the row. A file that is known by sight and is no model has a row in
+//! `FORMAT` row, name the file in `neural.rs`, append the row, and name its endings in `docs/models.md`. A file that is known by sight and is no model has a row in
 //! [`REFUSED`] instead.
 
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use super::engine::Network;
+#[cfg(not(feature = "onnx"))]
+use super::format::is_onnx;
+use super::format::{Content, Foreign, Format, Refused};
 use super::json::Field;
-use super::{Info, Loaded, ModelError};
+use super::{Loaded, ModelError};
 use super::{keras, nam, proteus};
-
-/// A format of model files.
-pub struct Format {
-    /// Stable: part of reports. Lower case.
-    pub id: &'static str,
-    /// What a user reads.
-    pub name: &'static str,
-    /// Programs that write such files.
-    pub from: &'static str,
-    /// Names of such files end with one of them, behind a dot, in lower case. What a file is shows in its content alone.
-    pub endings: &'static [&'static str],
-    pub content: Content,
-}
-
-/// A network that is not the native engine's, and what its file says of it.
-pub type Foreign = (Info, Arc<dyn Network>);
-
-/// What a file of a format holds, and how it is read. [control thread]
-pub enum Content {
-    /// Numbers for the native engine, as JSON.
-    Json {
-        /// Keys that the outermost object has, all of them.
-        keys: &'static [&'static str],
-        /// Takes the outermost object.
-        read: fn(&Field<'_>) -> Result<Loaded, ModelError>,
-    },
-    /// Another engine's network.
-    Bytes { probe: fn(&[u8]) -> bool, read: fn(&[u8]) -> Result<Foreign, ModelError> },
-}
 
 /// Every format; the first that fits a file reads it.
 pub static FORMATS: &[&Format] = &[
@@ -49,13 +22,6 @@ pub static FORMATS: &[&Format] = &[
     #[cfg(feature = "onnx")]
     &super::onnx::FORMAT,
 ];
-
-/// A kind of file that is known by sight and cannot be played.
-pub struct Refused {
-    /// What such a file is, for an error, and perhaps what to do with it.
-    pub what: &'static str,
-    pub probe: fn(&[u8]) -> bool,
-}
 
 /// Looked at behind all formats.
 pub static REFUSED: &[Refused] = &[
@@ -144,41 +110,9 @@ fn either(mut words: Vec<String>) -> String {
     }
 }
 
-/// Whether bytes are ONNX's `ModelProto`: to the end fields of known numbers (1 to 25), each a number or of a length, with a graph
-/// (7) among them.
-pub(super) fn is_onnx(mut bytes: &[u8]) -> bool {
-    let mut graph = false;
-    while !bytes.is_empty() {
-        let (Some(tag), Some(value)) = (varint(&mut bytes), varint(&mut bytes)) else { return false };
-        match (tag >> 3, tag & 7) {
-            (1..=25, 0) => {}
-            (field @ 1..=25, 2) => {
-                let Some(rest) = usize::try_from(value).ok().and_then(|length| bytes.get(length..)) else { return false };
-                bytes = rest;
-                graph |= field == 7;
-            }
-            _ => return false,
-        }
-    }
-    graph
-}
-
-/// Protobuf's number of seven bits a byte, lowest first.
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::format::is_onnx;
     use super::*;
 
     #[test]

@@ -3,7 +3,7 @@
 use super::batch_norm;
 use super::budget::{self, Budget, MOST_CHANNELS, MOST_DILATION, MOST_TAPS, RATES};
 use super::description::{Activation, Architecture, Conv1d, Gru, Layer, Lstm, Sequence};
-use super::formats::{Content, Format};
+use super::format::{Content, Format};
 use super::json::Field;
 use super::model::{Golden, Info, Loaded, MOST_LATE_FRAMES, ModelError, Size};
 use crate::dsp::db_to_gain;

@@ -9,7 +9,7 @@ mod wavenet;
 mod weights;
 
 use super::budget::Budget;
-use super::formats::{Content, Format};
+use super::format::{Content, Format};
 use super::json::Field;
 use super::model::{Info, Loaded, MOST_LATE_FRAMES, ModelError};
 

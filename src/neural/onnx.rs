@@ -11,7 +11,7 @@ use self::graph::{Contract, Graph};
 use self::runtime::{Runner, Stop};
 use self::voices::{Lengths, Threaded, Work};
 use super::engine::{MIDDLE, Mode, Network, Voices};
-use super::formats::{self, Content, Foreign, Format};
+use super::format::{self, Content, Foreign, Format};
 use super::model::MOST_LATE_FRAMES;
 use super::{Info, ModelError};
 
@@ -20,7 +20,7 @@ pub static FORMAT: Format = Format {
     name: "ONNX",
     from: "PyTorch and others",
     endings: &["onnx"],
-    content: Content::Bytes { probe: formats::is_onnx, read: load },
+    content: Content::Bytes { probe: format::is_onnx, read: load },
 };
 
 /// Frames of a run where the graph leaves the choice: longer ones cost latency, shorter ones the time of more calls.

@@ -2,7 +2,7 @@
 
 use super::budget::{self, Budget, MOST_CHANNELS};
 use super::description::{Activation, Architecture, Conv1d, Gru, Layer, Lstm, Sequence};
-use super::formats::{Content, Format};
+use super::format::{Content, Format};
 use super::json::Field;
 use super::model::{Info, Loaded, ModelError, Size};
 

@@ -8,9 +8,9 @@ use nice_plug::context::gui::GuiContext;
 use nice_plug::prelude::*;
 use nice_plug_egui::{Frame, NiceEguiApp, RepaintNotifier, baseview};
 
-use super::params::{HostGestures, HostParameters};
 #[cfg(target_os = "linux")]
-use super::window;
+use super::geometry;
+use super::params::{HostGestures, HostParameters};
 use crate::algorithm::REGISTRY;
 use crate::instance::InstanceControls;
 use crate::ui::{Editor, Look, Watch};
@@ -76,7 +76,7 @@ impl NiceEguiApp for App {
             nice_error!("no thread to read models on: {error}");
         }
         #[cfg(target_os = "linux")]
-        if let Err(error) = window::mark_embeddable(frame.baseview_window()) {
+        if let Err(error) = geometry::mark_embeddable(frame.baseview_window()) {
             nice_error!("the window is not marked as one to be embedded: {error}");
         }
         #[cfg(not(target_os = "linux"))]

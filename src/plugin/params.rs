@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nice_plug::plugin::ParamValue;
 use nice_plug::prelude::*;
 
-use super::window::{self, Geometry};
+use super::geometry::{self, Geometry};
 use crate::dsp::{Kind, Parameter};
 use crate::instance::parameters::{Descriptor, Parameters, Role, descriptors, host_order};
 use crate::instance::{Gestures, Instance, Shared};
@@ -140,13 +140,13 @@ unsafe impl Params for HostParameters {
 
     fn serialize_fields(&self) -> BTreeMap<String, String> {
         let mut fields = self.shared.fields();
-        fields.insert(window::FIELD.into(), self.window.stored());
+        fields.insert(geometry::FIELD.into(), self.window.stored());
         fields
     }
 
     /// Reads nothing: a host may call this on any thread. What is not there stays, as with parameters.
     fn deserialize_fields(&self, fields: &BTreeMap<String, String>) {
-        if let Some(field) = fields.get(window::FIELD) {
+        if let Some(field) = fields.get(geometry::FIELD) {
             self.window.restore(field);
         }
         self.shared.restore_fields(fields);

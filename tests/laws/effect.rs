@@ -2,7 +2,7 @@
 
 use isotherm::algorithm::REGISTRY;
 use isotherm::audio::generate;
-use isotherm::dsp::{Kind, Settings, Spec};
+use isotherm::dsp::{Change, Kind, Settings, Spec};
 use isotherm::effect::Effect;
 
 use crate::doubles::DOUBLES;
@@ -105,9 +105,11 @@ fn a_stream_does_not_depend_on_its_blocks_and_follows_values() {
     let spec = Spec { sample_rate: 48_000.0, channels: 1, max_frames: 256 };
     let sound = generate::pink(48_000, 0.5, 9000, 3).unwrap().channel(0).to_vec();
     for base in REGISTRY.iter().map(|row| Effect::new(row)).chain(DOUBLES.iter().filter(|d| d.sane).map(|d| d.effect())) {
-        let mix = base.settings.algorithm().parameters.iter().find(|p| p.id == "mix" && matches!(p.kind, Kind::Float { .. }));
-        assert!(mix.is_some());
-        let effects = [(0, base.clone()), (3001, base.with("mix", 30.0)), (6000, base.with("mix", 30.0).with("output", -6.0))];
+        let ramped =
+            base.algorithm().parameters.iter().find(|p| p.change == Change::Ramped && matches!(p.kind, Kind::Float { .. }));
+        let ramped = ramped.expect("a number that glides");
+        let (low, high) = (base.with(ramped.id, ramped.value_at(0.1)), base.with(ramped.id, ramped.value_at(0.9)));
+        let effects = [(0, low), (3001, high.clone()), (6000, base.clone())];
         let whole = streamed(&effects, &[100_000], &sound, spec);
         assert_eq!(whole, streamed(&effects, &[1, 64, 7, 1000, 255], &sound, spec), "{}", base.algorithm().id);
         assert_ne!(whole, streamed(&effects[..1], &[512], &sound, spec), "{}", base.algorithm().id);
