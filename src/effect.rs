@@ -57,6 +57,8 @@ pub enum EffectError {
     Model(String),
     #[error("the model is in no file, so its name cannot be written; expected one that was opened")]
     NoFile,
+    #[error("the model's path '{found}' is no Unicode; expected one that a text can hold")]
+    Path { found: String },
     #[error("a quotation mark is open at the end of '{found}'; expected another one")]
     Open { found: String },
     #[error("{found}; expected {expected}")]

@@ -25,7 +25,9 @@ impl Effect {
         if self.algorithm().model {
             match &self.model {
                 None => add("model", NONE),
-                Some(model) => add("model", &model.path().ok_or(EffectError::NoFile)?.display().to_string()),
+                // A file of that name is told from no model.
+                Some(model) if file(model)? == NONE => add("model", &format!("./{NONE}")),
+                Some(model) => add("model", file(model)?),
             }
         }
         for (parameter, value) in self.settings.iter().filter(|(parameter, value)| *value != parameter.default()) {
@@ -33,6 +35,12 @@ impl Effect {
         }
         Ok(text)
     }
+}
+
+/// The file that a model was opened from.
+fn file(model: &crate::neural::Model) -> Result<&str, EffectError> {
+    let path = model.path().ok_or(EffectError::NoFile)?;
+    path.to_str().ok_or_else(|| EffectError::Path { found: path.display().to_string() })
 }
 
 /// A value that reads back as exactly itself.
@@ -126,7 +134,7 @@ impl FromStr for Effect {
 mod json {
     use serde_json::{Map, Value, json};
 
-    use super::{Effect, EffectError, find, open};
+    use super::{Effect, EffectError, file, find, open};
     use crate::dsp::{Kind, Settings, choice_id};
 
     impl Settings {
@@ -157,7 +165,7 @@ mod json {
             if self.algorithm().model {
                 object["model"] = match &self.model {
                     None => Value::Null,
-                    Some(model) => json!(model.path().ok_or(EffectError::NoFile)?.display().to_string()),
+                    Some(model) => json!(file(model)?),
                 };
             }
             Ok(object)
@@ -174,15 +182,26 @@ mod json {
             if let Some(key) = object.keys().find(|key| !["algorithm", "settings", "model"].contains(&key.as_str())) {
                 return Err(EffectError::Json { found: key.clone(), expected: "algorithm, settings and model" });
             }
-            let id = object.get("algorithm").and_then(Value::as_str).ok_or_else(|| wrong(value, "an algorithm's id"))?;
+            let id = object
+                .get("algorithm")
+                .and_then(Value::as_str)
+                .ok_or(EffectError::Json { found: "no algorithm".into(), expected: "an algorithm's id" })?;
             let mut effect = Self::new(find(id)?);
             let settings =
                 object.get("settings").map(|found| found.as_object().ok_or_else(|| wrong(found, "an object of settings")));
+            let mut seen = Vec::new();
             for (id, value) in settings.transpose()?.into_iter().flatten() {
+                if seen.contains(&id.replace('-', "_")) {
+                    return Err(EffectError::Twice { id: id.clone() });
+                }
+                seen.push(id.replace('-', "_"));
                 let text = match value {
                     Value::String(text) => text.clone(),
                     // By way of f32: as it was written.
-                    Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |n| (n as f32).to_string()),
+                    Value::Number(number) => match number.as_f64().map(|n| n as f32) {
+                        Some(n) if n.is_finite() => n.to_string(),
+                        _ => return Err(wrong(value, "a number of 32 bits")),
+                    },
                     Value::Bool(on) => if *on { "on" } else { "off" }.into(),
                     other => return Err(wrong(other, "a number, a name, true or false")),
                 };

@@ -368,7 +368,8 @@ impl ModelSlot {
         let unpacked = matches!(status.stored, Stored::Model(..));
         drop(status);
         if let Some(Loaded { model, facts, .. }) = unmeasured {
-            let measured = facts::measured(&model, &facts);
+            let measured = catch_unwind(AssertUnwindSafe(|| facts::measured(&model, &facts)));
+            let measured = measured.unwrap_or_else(|_| Err("its cost cannot be measured: an error in Isotherm".into()));
             let mut status = self.status();
             let Some(loaded) = status.loaded.as_mut().filter(|loaded| Arc::ptr_eq(&loaded.model, &model)) else { return true };
             loaded.measured = true;

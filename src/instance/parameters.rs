@@ -230,7 +230,7 @@ impl Parameters {
     pub fn set(&self, at: usize, value: f32) {
         let descriptor = &self.table.all[at];
         let bits = descriptor.parameter.clamp(value).to_bits();
-        if self.values[at].swap(bits, Ordering::Relaxed) == bits {
+        if self.values[at].swap(bits, Ordering::AcqRel) == bits {
             return;
         }
         // Behind the value: who sees the number sees the value.

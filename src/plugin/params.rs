@@ -254,6 +254,36 @@ mod tests {
         }
     }
 
+    /// As where a host loads a state while it plays automation.
+    #[test]
+    fn what_two_threads_set_at_once_is_what_the_instance_has() {
+        const ROUNDS: usize = 4000;
+        let (_instance, parameters) = parameters();
+        let all: Vec<usize> = ["a_saturator_drive", "a_algorithm", "bypass"]
+            .map(|id| descriptors().iter().position(|d| d.id == id).unwrap())
+            .to_vec();
+        let together = std::sync::Barrier::new(2);
+        let round = |thread: usize, round: usize| {
+            together.wait();
+            for (k, at) in all.iter().enumerate() {
+                let part = ((round * 7 + thread * 3 + k) % 5) as f32 / 4.0;
+                automate(&parameters, *at, part);
+            }
+            together.wait();
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..ROUNDS).for_each(|i| round(0, i)));
+            for i in 0..ROUNDS {
+                round(1, i);
+                for at in &all {
+                    // SAFETY: the parameters that it points into live.
+                    let theirs = unsafe { parameters.all[*at].pointer().modulated_plain_value() };
+                    assert_eq!(parameters.shared.parameters.get(*at), theirs, "{}, round {i}", descriptors()[*at].id);
+                }
+            }
+        });
+    }
+
     /// A VST3 host: what the window sets counts at once, and the host is told.
     struct Window {
         parameters: Arc<HostParameters>,

@@ -162,7 +162,8 @@ fn a_json_reads_back_as_the_very_effect_and_models_are_read_by_their_files() {
         (r#"{"algorithm": "saturator", "drive": 3}"#, "drive"),
         (r#"{"algorithm": "saturator", "settings": 5}"#, "settings"),
         (r#"{"algorithm": "saturator", "settings": {"drive": null}}"#, "null"),
-        (r#"{"algorithm": "saturator", "settings": {"drive": 1e300}}"#, "48"),
+        (r#"{"algorithm": "saturator", "settings": {"drive": 1e300}}"#, "32 bits"),
+        (r#"{"algorithm": "saturator", "settings": {"dc_blocker": true, "dc-blocker": false}}"#, "twice"),
         (r#"{"algorithm": "saturator", "model": "a.nam"}"#, "plays no model"),
         (r#"{"algorithm": "neural"}"#, "no model"),
     ] {

@@ -48,12 +48,17 @@ pub fn measured(model: &Model, said: &ModelFacts) -> Result<ModelFacts, String> 
     Ok(ModelFacts { cost_ns: Some(cost_ns), delay: Some(delay), ..said.clone() })
 }
 
-/// Whether it can run on this machine at all.
+/// Runs a chunk, so that a network that cannot run on this machine is found here and not on the audio thread.
 ///
 /// # Errors
-/// If not.
+/// If it cannot run.
 pub fn check(model: &Model) -> Result<(), String> {
-    model.network(largest(model)).clone().voices(Mode::new(1)).map(drop)
+    let size = largest(model);
+    let mut voices = model.network(size).clone().voices(Mode::new(1))?;
+    voices.set_offline(true);
+    let middle = [0.5; CHUNK];
+    voices.process(&mut [&mut [0.1; CHUNK]], &vec![&middle[..]; model.knobs(size)]);
+    Ok(())
 }
 
 /// The size of a model that its facts are of.

@@ -175,7 +175,7 @@ impl InternalParamMut for BoolParam {
         // REAPER spams automation events with the same value. This prevents callbacks from firing
         // multiple times. This can be problematic when they're used to trigger expensive
         // computations when a parameter changes.
-        let old_value = self.value.swap(value, Ordering::Relaxed);
+        let old_value = self.value.swap(value, Ordering::AcqRel);
         if value != old_value {
             self.normalized_value
                 .store(normalized_value, Ordering::Relaxed);
@@ -184,7 +184,17 @@ impl InternalParamMut for BoolParam {
             self.unmodulated_normalized_value
                 .store(unmodulated_normalized_value, Ordering::Relaxed);
             if let Some(f) = &self.value_changed {
-                f(value);
+                // Another thread may have set another value between the swap and this call: the callback's last value
+                // is the parameter's.
+                let mut value = value;
+                loop {
+                    f(value);
+                    let now = self.value.load(Ordering::Acquire);
+                    if now == value {
+                        break;
+                    }
+                    value = now;
+                }
             }
 
             true

@@ -6,6 +6,7 @@
 use anymap3::Entry;
 use nice_plug_core::nice_trace;
 use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
 use std::thread::{self, JoinHandle};
 
@@ -20,13 +21,19 @@ pub(crate) struct BackgroundThread<T, E> {
     /// worker thread whenever a task needs to be executed. This allows multiple plugin instances to
     /// share the same worker thread.
     executor: Weak<E>,
-    /// Whether tasks of this instance still run. Held while one does, so that [`close()`][Self::close()] returns
-    /// when the worker thread has let go of the executor.
-    open: Arc<Mutex<bool>>,
+    gate: Arc<Gate>,
     /// A thread that act as our worker thread. When [`schedule()`][Self::schedule()] is called,
     /// this thread will be woken up to execute the task on the executor. When the last worker
     /// thread handle gets dropped the thread is shut down.
     worker_thread: Arc<WorkerThread<T, E>>,
+}
+
+/// What lets tasks of one instance run.
+struct Gate {
+    open: AtomicBool,
+    /// Held while one runs, so that [`close()`][BackgroundThread::close()] returns when the worker thread has let go of the
+    /// executor.
+    running: Mutex<()>,
 }
 
 /// A handle for the singleton worker thread. This lets multiple instances of the same plugin share
@@ -42,7 +49,7 @@ enum Message<T, E> {
     /// A new task for the event loop to execute along with the executor that should execute the
     /// task. A reference to the executor is sent alongside because multiple plugin instances may
     /// share the same background thread.
-    Task((T, Weak<E>, Arc<Mutex<bool>>)),
+    Task((T, Weak<E>, Arc<Gate>)),
     /// Shut down the worker thread. Send when the last reference to the thread is dropped.
     Shutdown,
 }
@@ -55,7 +62,7 @@ where
     pub fn get_or_create(executor: Weak<E>) -> Self {
         Self {
             executor,
-            open: Arc::new(Mutex::new(true)),
+            gate: Arc::new(Gate { open: AtomicBool::new(true), running: Mutex::new(()) }),
             // The same worker thread can be shared by multiple instances. Lifecycle management
             // happens through reference counting.
             worker_thread: get_or_create_worker_thread(),
@@ -68,7 +75,7 @@ where
         permit_alloc(|| {
             self.worker_thread
                 .tasks_sender
-                .try_send(Message::Task((task, self.executor.clone(), self.open.clone())))
+                .try_send(Message::Task((task, self.executor.clone(), self.gate.clone())))
                 .is_ok()
         })
     }
@@ -77,7 +84,12 @@ where
     /// touch the executor any more, so the executor is freed on the thread that lets go of it last, and not on the
     /// worker thread, whose code may be unloaded right after.
     pub fn close(&self) {
-        *self.open.lock() = false;
+        self.gate.open.store(false, Ordering::SeqCst);
+        // A host may let go of an instance within the task that tells it something.
+        let worker = self.worker_thread.join_handle.as_ref().map(|handle| handle.thread().id());
+        if worker != Some(thread::current().id()) {
+            drop(self.gate.running.lock());
+        }
     }
 }
 
@@ -156,10 +168,13 @@ where
     loop {
         match tasks_receiver.recv() {
             // Other instances share this thread, so it goes on where one of them is gone.
-            Ok(Message::Task((task, executor, open))) => {
-                let open = open.lock();
-                if let Some(e) = executor.upgrade().filter(|_| *open) {
-                    e.execute(task, true);
+            Ok(Message::Task((task, executor, gate))) => {
+                let _running = gate.running.lock();
+                // Looked at first: behind `close()` this thread must not hold the executor, not even for a moment.
+                if gate.open.load(Ordering::SeqCst)
+                    && let Some(executor) = executor.upgrade()
+                {
+                    executor.execute(task, true);
                 }
             }
             Ok(Message::Shutdown) => return,
