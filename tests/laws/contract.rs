@@ -105,14 +105,17 @@ fn is_resampled(effect: &Effect, rate: f32) -> bool {
 }
 
 /// How far apart the samples of a sound may be that has come to rest. A network's recurrence may end in a cycle of the last bits
-/// instead of at a point; each phase of a sinc has a gain of its own, within -90 dB, also where an offset is taken away behind it.
+/// of its states instead of at a point, and how large these are shows in the loudest sound, not in what is left; each phase of a sinc has a gain of its own, within -90 dB, also where an offset is taken away behind it.
 fn ripple(effect: &Effect, rate: f32, sound: &[f32]) -> f32 {
     let is_recurrent = double(effect)
         .is_some_and(|d| d.model.sizes().iter().filter_map(|s| s.architecture.as_ref()).any(|a| a.receptive_field().is_none()));
-    let cycle = if is_recurrent { 4.0 * f32::EPSILON } else { 0.0 };
     let blocks_dc = effect.settings.iter().any(|(p, v)| p.id == "dc_blocker" && v > 0.0);
-    let loud = if blocks_dc { sound } else { &sound[sound.len() - 1000..] };
-    peak(loud) * if is_resampled(effect, rate) { 3e-5 } else { cycle }
+    let (all, end) = (peak(sound), peak(&sound[sound.len() - 1000..]));
+    match (is_resampled(effect, rate), is_recurrent) {
+        (true, _) => 3e-5 * if blocks_dc { all } else { end },
+        (false, true) => 4.0 * f32::EPSILON * all,
+        (false, false) => 0.0,
+    }
 }
 
 /// What runs, for messages.
