@@ -8,7 +8,7 @@
 //!
 //! let effect: Effect = "saturator drive=24 oversampling=4x tone=off".parse()?;
 //! assert_eq!(effect, Effect::from_id("saturator")?.with("drive", 24.0).with("oversampling", 2.0).with("tone", 20_000.0));
-//! assert_eq!(effect.to_text()?, "saturator drive=24 oversampling=4x");
+//! assert_eq!(effect.to_text()?, "saturator drive=24 tone=off oversampling=4x");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
