@@ -53,6 +53,9 @@ pub struct Plan {
 
 /// Takes what the output ends of a plan behind the first give: stems beside what is heard.
 pub trait Taps {
+    /// Whether anybody listens; else these ends are left out.
+    const LISTENS: bool = true;
+
     /// Samples of a channel of the `tap`-th of these ends, from 0, from frame `at` of the block on. Each frame comes once, in pieces.
     /// [audio thread]
     fn write(&mut self, tap: usize, channel: usize, at: usize, samples: &[f32]);
@@ -60,6 +63,8 @@ pub trait Taps {
 
 /// Nobody listens there.
 impl Taps for () {
+    const LISTENS: bool = false;
+
     fn write(&mut self, _: usize, _: usize, _: usize, _: &[f32]) {}
 }
 
@@ -67,6 +72,10 @@ impl Taps for () {
 trait Ends {
     /// Fills `to` with frames from `at` on of a channel of an input end.
     fn read(&self, end: usize, channel: usize, at: usize, to: &mut [f32]);
+    /// Whether what an output end gives is wanted.
+    fn wants(&self, _end: usize) -> bool {
+        true
+    }
     fn write(&mut self, end: usize, channel: usize, at: usize, from: &[f32]);
 }
 
@@ -101,6 +110,10 @@ impl<T: Taps> Ends for Same<'_, '_, T> {
             Some(from) => to.copy_from_slice(from),
             None => to.fill(0.0),
         }
+    }
+
+    fn wants(&self, end: usize) -> bool {
+        end == 0 || T::LISTENS
     }
 
     fn write(&mut self, end: usize, channel: usize, at: usize, from: &[f32]) {
@@ -252,13 +265,18 @@ fn run_step(step: &mut Step, storages: &[Storage], own: &mut Storage, ends: &mut
                 ends.read(*end, c, at, &mut channel[..n]);
             }
         }
+        Kind::Output(end) if !ends.wants(*end) => {}
         Kind::Output(end) => {
             if inputs[0] != step.storage {
                 copy(&storages[inputs[0]], own, n);
             }
             // No subnormal number leaves, whatever came in and whatever the nodes before made of it.
-            for (c, channel) in own.chunks_exact_mut(SUB_BLOCK).enumerate() {
-                flush_subnormal(&mut channel[..n]);
+            if n == SUB_BLOCK {
+                flush_subnormal(own);
+            } else {
+                own.chunks_exact_mut(SUB_BLOCK).for_each(|channel| flush_subnormal(&mut channel[..n]));
+            }
+            for (c, channel) in own.chunks_exact(SUB_BLOCK).enumerate() {
                 ends.write(*end, c, at, &channel[..n]);
             }
         }
