@@ -28,12 +28,17 @@ pub fn audible(x: f32) -> f32 {
 /// [any thread]
 #[multiversion(targets("x86_64+avx2"))]
 pub fn flush_subnormal(samples: &mut [f32]) {
-    /// All ones in infinities and NaN, all zeros in what is subnormal and in zero.
-    const EXPONENT: u32 = 0x7f80_0000;
     for x in samples {
-        // As a mask: a choice between two numbers would become a branch, and a sample at a time.
-        let keep = u32::from(x.to_bits() & EXPONENT == 0).wrapping_sub(1);
-        *x = f32::from_bits(x.to_bits() & keep);
+        *x = if x.abs() < f32::MIN_POSITIVE { 0.0 } else { *x };
+    }
+}
+
+/// As [`flush_subnormal`], on the way to another place: several times faster than in place, where only some samples are written.
+/// [any thread]
+#[multiversion(targets("x86_64+avx2"))]
+pub fn copy_flushed(from: &[f32], to: &mut [f32]) {
+    for (y, x) in to.iter_mut().zip(from) {
+        *y = if x.abs() < f32::MIN_POSITIVE { 0.0 } else { *x };
     }
 }
 

@@ -7,7 +7,7 @@ use arrayvec::ArrayVec;
 use super::node::Kind;
 use super::storage::Storage;
 use super::{Bus, SUB_BLOCK};
-use crate::dsp::blend::flush_subnormal;
+use crate::dsp::blend::copy_flushed;
 use crate::dsp::{Block, Index, MAX_CHANNELS, db_to_gain};
 
 /// One node in the order of running.
@@ -76,6 +76,7 @@ trait Ends {
     fn wants(&self, _end: usize) -> bool {
         true
     }
+    /// At most a sub-block. No subnormal number leaves, whatever came in and whatever the nodes made of it.
     fn write(&mut self, end: usize, channel: usize, at: usize, from: &[f32]);
 }
 
@@ -94,7 +95,7 @@ impl Ends for Separate<'_, '_, '_, '_, '_> {
 
     fn write(&mut self, end: usize, channel: usize, at: usize, from: &[f32]) {
         if let Some(to) = self.outs.get_mut(end).and_then(|e| e.get_mut(channel)).and_then(|c| c.get_mut(at..at + from.len())) {
-            to.copy_from_slice(from);
+            copy_flushed(from, to);
         }
     }
 }
@@ -118,9 +119,11 @@ impl<T: Taps> Ends for Same<'_, '_, T> {
 
     fn write(&mut self, end: usize, channel: usize, at: usize, from: &[f32]) {
         if let Some(tap) = end.checked_sub(1) {
-            self.taps.write(tap, channel, at, from);
+            let mut samples = [0.0; SUB_BLOCK];
+            copy_flushed(from, &mut samples);
+            self.taps.write(tap, channel, at, &samples[..from.len()]);
         } else if let Some(to) = self.block.get_mut(channel).and_then(|c| c.get_mut(at..at + from.len())) {
-            to.copy_from_slice(from);
+            copy_flushed(from, to);
         }
     }
 }
@@ -267,16 +270,8 @@ fn run_step(step: &mut Step, storages: &[Storage], own: &mut Storage, ends: &mut
         }
         Kind::Output(end) if !ends.wants(*end) => {}
         Kind::Output(end) => {
-            if inputs[0] != step.storage {
-                copy(&storages[inputs[0]], own, n);
-            }
-            // No subnormal number leaves, whatever came in and whatever the nodes before made of it.
-            if n == SUB_BLOCK {
-                flush_subnormal(own);
-            } else {
-                own.chunks_exact_mut(SUB_BLOCK).for_each(|channel| flush_subnormal(&mut channel[..n]));
-            }
-            for (c, channel) in own.chunks_exact(SUB_BLOCK).enumerate() {
+            let from = if inputs[0] == step.storage { &*own } else { &storages[inputs[0]] };
+            for (c, channel) in from.chunks_exact(SUB_BLOCK).enumerate() {
                 ends.write(*end, c, at, &channel[..n]);
             }
         }
