@@ -33,3 +33,5 @@ pub use alignment::Alignment;
 pub use isotherm_kernels::{activation, description, engine, simd};
 pub use model::{Golden, Info, Loaded, Model, ModelError, ModelId, Size};
 pub use processor::{ALGORITHM, Neural, OutputMode, output_modes};
+#[cfg(feature = "models")]
+pub use read::MOST_BYTES;

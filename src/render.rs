@@ -13,7 +13,7 @@
 //! ```
 
 use crate::audio::Audio;
-use crate::dsp::{Block, Index, MAX_CHANNELS, PrepareError, Spec};
+use crate::dsp::{Block, Index, PrepareError, Spec};
 use crate::effect::Effect;
 use crate::graph::{Builder, Bus, Plan};
 
@@ -83,11 +83,6 @@ impl Renderer {
     /// As [`Self::new`].
     pub fn for_sound(effect: &Effect, sound: &Audio) -> Result<Self, RenderError> {
         let (sample_rate, channels) = (sound.sample_rate() as f32, sound.channels());
-        // A sound may have more channels than a processor, which must be said of the sound.
-        if channels > MAX_CHANNELS {
-            let source = PrepareError::Channels { found: channels };
-            return Err(RenderError::Prepare { algorithm: effect.algorithm().id, source });
-        }
         Self::new(effect, Spec { sample_rate, channels, max_frames: BLOCK_FRAMES })
     }
 

@@ -9,8 +9,8 @@ use super::formats;
 use super::json::{self, Field};
 use super::{Loaded, Model, ModelError};
 
-/// Bytes of a file.
-const MOST_BYTES: u64 = 256 << 20;
+/// Bytes that a model file may have at the most.
+pub const MOST_BYTES: u64 = 256 << 20;
 
 impl Loaded {
     /// Reads a file of one of the formats that are JSON. [control thread]

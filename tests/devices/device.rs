@@ -12,7 +12,7 @@ use isotherm::algorithm;
 use isotherm::device::{self, Capture, Client, Granted, Host, Input, Insert, Monitor, SampleFormat, Session, Sides, Wish};
 use isotherm::dsp::{Settings as Parameters, Spec};
 use isotherm::graph::{Meter, queue};
-use isotherm::record::{Manifest, Recorder, Settings, Start};
+use isotherm::record::{Recorder, Settings, Start};
 use isotherm::slots::{Heard, Slots};
 use tempfile::TempDir;
 

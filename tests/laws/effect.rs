@@ -7,6 +7,7 @@ use isotherm::effect::Effect;
 
 use crate::doubles::{DOUBLES, plays};
 
+#[cfg(feature = "models")]
 const MODEL: &str = "assets/models/saturator-24db-lstm16.nam";
 
 /// Values of every kind: the ends, the default, and numbers that no decimal text of a few digits holds.

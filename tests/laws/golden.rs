@@ -57,15 +57,10 @@ fn input() -> [Vec<f32>; 2] {
 }
 
 fn render(&(name, id, text, changes): &Recipe) -> Vec<f32> {
-    let row = algorithm::find(id).unwrap();
-    let value = |id: &str, value: &str| {
-        let index = Settings::new(row).index(id).unwrap_or_else(|| panic!("{name}: no parameter '{id}'"));
-        (index, row.parameters[index].parse(value).unwrap_or_else(|e| panic!("{name}: {e}")))
-    };
-    let mut settings = Settings::new(row);
+    let mut settings = Settings::new(algorithm::find(id).unwrap());
     for word in text.split_whitespace() {
-        let (index, value) = word.split_once('=').map(|(i, v)| value(i, v)).expect("id=value");
-        settings.set(index, value);
+        let (id, value) = word.split_once('=').expect("id=value");
+        settings.parse(id, value).unwrap_or_else(|e| panic!("{name}: {e}"));
     }
     let mut processor = settings.prepare(Spec { sample_rate: SAMPLE_RATE, channels: 2, max_frames: FRAMES }).unwrap();
     let [mut a, mut b] = input();
@@ -73,8 +68,9 @@ fn render(&(name, id, text, changes): &Recipe) -> Vec<f32> {
     for (frame, id, text) in changes.iter().chain([&(FRAMES, "", "")]) {
         processor.process(&mut [&mut a[at..*frame], &mut b[at..*frame]]);
         if !id.is_empty() {
-            let (index, value) = value(id, text);
-            processor.set(index, value);
+            settings.parse(id, text).unwrap_or_else(|e| panic!("{name}: {e}"));
+            let index = settings.index(id).unwrap();
+            processor.set(index, settings.get(index));
         }
         at = *frame;
     }

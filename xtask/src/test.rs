@@ -14,6 +14,9 @@ use crate::{Outcome, only_flag, shown, unknown};
 const PYTHON_PACKAGES: [&str; 3] =
     ["pedalboard==0.9.26", "numpy==2.4.6; python_version >= '3.11'", "numpy==2.2.6; python_version < '3.11'"];
 
+/// Features of the library whose code and tests compile with that feature alone.
+const LAYERS: [&str; 9] = ["measure", "models", "onnx", "record", "device", "desk", "train", "ui", "instance"];
+
 /// What exports models to ONNX, for the long tests. On Linux it brings CUDA along: 5 GB.
 const TORCH_PACKAGES: [&str; 3] = ["torch==2.15.0", "onnx==1.23.2", "onnxscript==0.7.2"];
 
@@ -52,6 +55,14 @@ pub fn task(options: &[String]) -> Outcome {
     step("clippy", || run(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])))?;
     step("core without features", || {
         run(&mut cargo(["clippy", "--package", "isotherm", "--lib", "--no-default-features", "--", "-D", "warnings"]))
+    })?;
+    step("each layer alone", || {
+        for layer in LAYERS {
+            let layer = ["--package", "isotherm", "--lib", "--tests", "--no-default-features", "--features", layer];
+            run(cargo(["clippy"]).args(layer).args(["--", "-D", "warnings"]))?;
+        }
+        // Other rates than a model's own need another layer.
+        run(&mut cargo(["test", "--package", "isotherm", "--no-default-features", "--features", "measure", "--test", "laws"]))
     })?;
     step("documentation", || run(cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")))?;
     let bundles = step("bundle", || bundle(Build::Release))?;

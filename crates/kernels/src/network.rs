@@ -1,4 +1,4 @@
-//! What every network is, whatever it is made of: [`Network`], its state [`Voices`], and the [`Mode`] in which it runs.
+//! [`Network`], its state [`Voices`] and the [`Mode`] in which it runs: the traits that recurrent and convolutional networks share.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ pub const KNOBS: usize = 4;
 /// A knob that nobody has turned.
 pub const MIDDLE: f32 = 0.5;
 
-/// How a network shall run.
+/// Channels, precision, instruction set and knobs that a network's state is made for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mode {
     /// 1 to [`crate::MAX_CHANNELS`].
@@ -58,7 +58,7 @@ pub trait Voices: Send {
     fn settle(&mut self, knobs: &[f32]) -> f32;
     /// Back to the prewarmed state, knobs as they were for it, bit by bit. [audio thread]
     fn reset(&mut self);
-    /// Whether more frames of the input that came last would change neither state nor output. May say no where that is hard to
+    /// True where more frames of the input that came last would change neither state nor output. May be false where that is hard to
     /// know. [audio thread]
     fn rests(&self) -> bool;
     /// Frames by which the output lags the input. [any thread]

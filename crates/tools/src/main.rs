@@ -13,7 +13,7 @@ mod twin;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// What a task returns; an error is one line for its user.
+/// The result of a task; an error is one line for its user.
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {

@@ -9,7 +9,7 @@ use crate::source::{DeskTrack, SourceChange};
 /// A desk on the local net is looked for.
 const FIND: &str = "find";
 
-/// What a desk says of a channel.
+/// Name, colour and routing of a channel, as a desk tells them.
 #[derive(Clone, Debug, Default)]
 pub struct FromDesk {
     pub name: String,
@@ -24,7 +24,7 @@ pub struct Console {
     /// A desk was asked and has not answered yet.
     asking: bool,
     watch: Option<Watch>,
-    /// How it was when it was told last, and whether that is well.
+    /// The status line that was told last, and true if it is good news.
     status: Option<(String, bool)>,
     /// The watch's count when the strips were read.
     changes: u64,

@@ -11,8 +11,8 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use serde_json::{Value, json};
 
-/// Bytes of a file in a state: as many as the loaders take.
-const MOST_BYTES: u64 = 256 << 20;
+use crate::neural::MOST_BYTES;
+
 /// Bytes of a file that a slot puts into the state: in base64 two of them stay below the 256 MiB that nice-plug reads of a state.
 /// A larger model is kept by its path only.
 const MOST_KEPT: usize = 64 << 20;

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use isotherm::record::Manifest;
 use serde_json::Value;
 
 use super::*;
