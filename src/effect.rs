@@ -25,7 +25,7 @@ use crate::neural::{Model, ModelId, Neural};
 pub struct Effect {
     /// The algorithm and a value for each of its parameters.
     pub settings: Settings,
-    /// What an algorithm plays that plays models; others leave it alone.
+    /// The model, for an algorithm that plays one; others leave it alone.
     pub model: Option<Arc<Model>>,
 }
 

@@ -1,4 +1,4 @@
-//! What one instance is: parameters, models, slots, takes, the training of twins, the blind switch. It knows no host; the plug-in and
+//! One instance: parameters, models, slots, takes, the training of twins, the blind switch. It knows no host; the plug-in and
 //! the program are faces on it.
 
 pub mod builder;

@@ -96,7 +96,7 @@ impl Slots {
         self.plan.bytes()
     }
 
-    /// What a slot runs. [audio thread]
+    /// The effect that a slot runs. [audio thread]
     ///
     /// # Panics
     /// If there is no such slot.

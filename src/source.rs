@@ -1,4 +1,4 @@
-//! What a source of many channels says of them: names that files can have, where each comes from, and what changes meanwhile.
+//! Channels as their source describes them: names that files can have, the way of each, and changes meanwhile.
 //!
 //! A desk tells it, takes keep it; neither needs the other.
 

@@ -1,4 +1,4 @@
-//! What a face shows of an instance, and what a user does through it: plain data between panels, programs and whoever owns the values.
+//! Plain data between panels, programs and the owner of the values: the state of an instance, and the actions of a user.
 
 mod model;
 mod take;

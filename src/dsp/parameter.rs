@@ -150,7 +150,7 @@ impl Parameter {
         Self::number("output", "Output", (-48.0, 24.0), 0.0, Unit::Decibel, "Level of the result")
     }
 
-    /// How much of an effect is heard, which all of them have. [any thread]
+    /// The share of the effect in what is heard, which all of them have. [any thread]
     #[must_use]
     pub const fn mix(doc: &'static str) -> Self {
         Self::number("mix", "Mix", (0.0, 100.0), 100.0, Unit::Percent, doc)

@@ -6,7 +6,7 @@ use super::{Effect, EffectError};
 use crate::algorithm::find;
 use crate::dsp::{Kind, Parameter};
 
-/// What a text says in a model's place where there is none.
+/// The word for no model in a text.
 const NONE: &str = "none";
 
 impl Effect {

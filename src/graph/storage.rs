@@ -1,4 +1,4 @@
-//! Where a bus keeps its samples.
+//! The samples of a bus.
 
 use arrayvec::ArrayVec;
 

@@ -37,7 +37,7 @@ pub struct Requests {
     jobs: AtomicU8,
     /// Slots are asked for and not made yet.
     making: AtomicBool,
-    /// How often models were asked for, and how many of these requests are done.
+    /// Counts of requests for models, and of those that are done.
     models_asked: AtomicU32,
     models_done: AtomicU32,
     stop: AtomicBool,
@@ -69,7 +69,7 @@ impl Requests {
         self.ask(jobs::LOAD);
     }
 
-    /// How often models were asked for. [any thread]
+    /// The count of requests for models. [any thread]
     #[must_use]
     fn models_asked(&self) -> u32 {
         self.models_asked.load(Ordering::Acquire)

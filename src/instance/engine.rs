@@ -1,4 +1,4 @@
-//! What the audio thread runs: the slots, brought to what is set before every block.
+//! The audio thread's part: the slots, brought to the values that are set before every block.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

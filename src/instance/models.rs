@@ -19,7 +19,7 @@ use field::{Kept, NOTHING, pack, unpack};
 /// Where the last model of any slot was opened: where the next browser begins.
 static LAST_FOLDER: Mutex<Option<PathBuf>> = Mutex::new(None);
 
-/// What a slot is asked for.
+/// A request to a slot.
 #[derive(Debug)]
 pub enum ModelRequest {
     /// A file is loaded, a folder is listed.

@@ -24,7 +24,7 @@ pub const RECORD: usize = 4;
 /// Ids of the parameters that a release had, in the order in which hosts have them. New ones are appended, nothing else ever changes.
 const RELEASED: &str = include_str!("parameter_ids.txt");
 
-/// What a parameter is for.
+/// The purpose of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// 0 is the left button, 1 the right: slots A and B, or X and Y in a blind comparison.
@@ -71,7 +71,7 @@ impl Descriptor {
         }
     }
 
-    /// What a change asks the builder thread for.
+    /// Jobs that a change asks the builder thread for.
     fn jobs(&self) -> u8 {
         match self.role {
             Role::Listen | Role::Bypass | Role::Blind => 0,

@@ -1,4 +1,4 @@
-//! What an instance keeps: values by the parameters' ids, and texts beside them.
+//! The saved state of an instance: values by the parameters' ids, and texts beside them.
 
 use std::collections::BTreeMap;
 

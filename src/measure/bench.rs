@@ -1,4 +1,4 @@
-//! How long an effect takes.
+//! Time and memory that an effect takes.
 
 use std::time::{Duration, Instant};
 

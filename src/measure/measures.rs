@@ -54,7 +54,7 @@ pub enum Better {
     Neither,
 }
 
-/// What a measure needs, and how its figure is reckoned from that. One that has no figure gives no number (NaN).
+/// Input of a measure, with the function that makes its figure of it. One that has no figure gives NaN.
 /// [analysis thread: allocates, takes its time]
 #[derive(Clone, Copy, Debug)]
 pub enum Run {

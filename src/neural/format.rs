@@ -1,4 +1,4 @@
-//! What a row of the registry of model formats says.
+//! A row of the registry of model formats.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub struct Format {
 /// A network that is not the native engine's, and what its file says of it.
 pub type Foreign = (Info, Arc<dyn Network>);
 
-/// What a file of a format holds, and how it is read. [control thread]
+/// Content of a file of a format, with its reader. [control thread]
 pub enum Content {
     /// Numbers for the native engine, as JSON.
     Json {

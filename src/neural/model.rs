@@ -48,8 +48,8 @@ pub struct Info {
 }
 
 impl Info {
-    /// What every format has: its id, the architecture in one line, how many numbers training found, and the rate in hertz, which
-    /// counts as the format's own. The rest is absent. [any thread]
+    /// An info with the fields that every format has: its id, the architecture in one line, the count of trained numbers, and the
+    /// rate in hertz, which counts as the format's own. The rest is absent. [any thread]
     #[must_use]
     pub fn new(format: &'static str, architecture: impl Into<String>, parameters: usize, sample_rate: f32) -> Self {
         Self {

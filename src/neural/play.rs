@@ -110,7 +110,7 @@ impl Play {
         self.dc_blocker.skip(frames);
     }
 
-    /// The same state once more; nothing where it cannot be copied: a change of rate, a network on another thread.
+    /// A copy in the same state; nothing where there can be none: a change of rate, a network on another thread.
     pub fn duplicate(&self) -> Option<Self> {
         if self.rates.is_some() {
             return None;

@@ -1,4 +1,4 @@
-//! What the files of a take say of themselves, out of its manifest.
+//! Metadata of the files of a take, out of its manifest.
 
 use super::manifest::{Manifest, Stem};
 use super::wav::{Cue, Description};

@@ -1,4 +1,4 @@
-//! What a take is told.
+//! Events of a take, at the frames of its time.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What a recorder's interface and its disk thread share.
+//! State that a recorder's interface and its disk thread share.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;

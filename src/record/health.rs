@@ -1,4 +1,4 @@
-//! How a recorder stands, for an interface.
+//! The state of a recorder, for an interface.
 
 use std::path::PathBuf;
 

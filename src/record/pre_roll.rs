@@ -1,4 +1,4 @@
-//! What is put in front of a take. [disk thread]
+//! The pre-roll: sound that is put in front of a take. [disk thread]
 
 use std::collections::VecDeque;
 

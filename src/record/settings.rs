@@ -1,4 +1,4 @@
-//! What is recorded, and how.
+//! The settings of a recorder.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! What the program tells: a log for the window, and lines on standard output.
+//! The program's log: in the window, and as lines on standard output.
 
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::time::Duration;

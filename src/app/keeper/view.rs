@@ -1,4 +1,4 @@
-//! What the window sees of the keeper.
+//! The keeper's state as the window shows it.
 
 use super::{Worker, lock};
 use crate::device::{Host, State};

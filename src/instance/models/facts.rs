@@ -1,4 +1,4 @@
-//! What the panels tell of a model: what its file says, and what is measured here.
+//! Facts about a model for the panels: from its file, and measured here.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

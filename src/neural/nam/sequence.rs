@@ -1,4 +1,4 @@
-//! What runs one layer after another: Linear, ConvNet and LSTM.
+//! Architectures that run one layer after another: Linear, ConvNet and LSTM.
 
 use super::activation::activation;
 use super::weights::{Weights, channels, channels_or_one, dense, mono, shape};
