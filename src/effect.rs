@@ -134,8 +134,7 @@ impl Effect {
     }
 
     /// The next block of a stream, in place. Ramped values that differ from those that the state ran with glide from this block on;
-    /// with another structure the state is made anew, as if before the first frame. [control thread: may allocate where the structure
-    /// is another]
+    /// with another structure the state is made anew, as if before the first frame. [control thread: allocates]
     ///
     /// # Errors
     /// As [`Self::prepare`], only where the structure is another.
