@@ -1,19 +1,21 @@
-//! What moving samples costs. `cargo bench --no-default-features --features measure --bench graph`
+//! Time that a graph takes besides the work of its effects. `cargo bench --no-default-features --features measure --bench graph`
+
+#![allow(clippy::unwrap_used)]
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use isotherm::algorithm::REGISTRY;
-use isotherm::dsp::Spec;
+use isotherm::dsp::ProcessSpec;
 use isotherm::effect::Effect;
 use isotherm::graph::Builder;
-use isotherm::slots::{Heard, Meters, Slots};
+use isotherm::slots::{Listen, Meters, Slots};
 
 const CHANNELS: usize = 32;
 const FRAMES: usize = 256;
 
-fn all(criterion: &mut Criterion) {
+fn plans(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("32 channels x 256 frames");
     let input = vec![vec![0.1f32; FRAMES]; CHANNELS];
     let mut output = input.clone();
@@ -33,14 +35,14 @@ fn all(criterion: &mut Criterion) {
         });
     });
 
-    // The plug-in's plan in constant sound: after the first half second everything rests.
-    let spec = Spec { sample_rate: 48_000.0, channels: CHANNELS, max_frames: FRAMES };
+    // The plug-in's plan with a constant input. After the first 1000 blocks (5 s) the processors of both slots sleep.
+    let spec = ProcessSpec { sample_rate: 48_000.0, channels: CHANNELS, max_frames: FRAMES };
     let effects = [Effect::new(REGISTRY[0]), Effect::new(REGISTRY[1])];
     for (name, meters) in [("both slots at rest", None), ("both slots at rest, with meters", Some(Meters::new(CHANNELS)))] {
-        let mut slots = Slots::compile(spec, &effects, Heard::Slot(0), meters.as_ref()).unwrap();
+        let mut slots = Slots::compile(spec, &effects, Listen::Slot(0), meters.as_ref()).unwrap();
         let mut block = input.clone();
-        let mut play = |n: usize| {
-            for _ in 0..n {
+        let mut play = |blocks: usize| {
+            for _ in 0..blocks {
                 for (to, from) in block.iter_mut().zip(&input) {
                     to.copy_from_slice(from);
                 }
@@ -56,6 +58,6 @@ fn all(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20).measurement_time(Duration::from_secs(1)).warm_up_time(Duration::from_millis(300));
-    targets = all
+    targets = plans
 }
 criterion_main!(benches);

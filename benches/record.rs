@@ -1,4 +1,7 @@
-//! What a take costs. `cargo bench --no-default-features --features record --bench record`
+//! Cost of recording: conversion, the whole path to the disk, and a block on the audio thread.
+//! `cargo bench --no-default-features --features record --bench record`
+
+#![allow(clippy::unwrap_used)]
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::fs::File;
@@ -8,31 +11,35 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use isotherm::audio::Format;
-use isotherm::record::pcm::{Converter, Level, Words, float_words};
+use isotherm::audio::WavFormat;
+use isotherm::record::pcm::{Converter, InstructionSet, WordFormat, float_words};
 use isotherm::record::{Recorder, Settings};
 
+/// Channels of the recorded sound.
 const CHANNELS: usize = 32;
+/// Sample rate in hertz.
 const RATE: usize = 48_000;
+/// Frames per block.
 const FRAMES: usize = 256;
 
+/// Format of the files that the crate hound writes for comparison.
 const HOUND: hound::WavSpec =
     hound::WavSpec { channels: 1, sample_rate: RATE as u32, bits_per_sample: 24, sample_format: hound::SampleFormat::Int };
 
-/// A second of every channel, below full scale.
-fn second() -> Vec<Vec<f32>> {
+/// A second of sound per channel, below full scale.
+fn one_second() -> Vec<Vec<f32>> {
     (0..CHANNELS).map(|c| (0..RATE).map(|i| ((i * (c + 7)) % 1999) as f32 / 1000.0 - 0.9995).collect()).collect()
 }
 
 fn conversion(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("32 channels x 48 kHz, a second, to 24-bit");
-    let planar = second();
-    // One block again and again, as it comes from a callback: in the cache.
+    let planar = one_second();
+    // The same block each time, so that it is in the cache, as in a callback.
     let interleaved: Vec<f32> = (0..FRAMES).flat_map(|i| planar.iter().map(move |c| c[i])).collect();
     let mut out = vec![0; RATE * 3];
-    for level in [Level::Portable, Level::Avx2] {
-        let converter = Converter::at(level, Words::Float, Format::Int24);
-        group.bench_function(format!("planar, blocks of 256, {}", converter.level()), |b| {
+    for set in [InstructionSet::Portable, InstructionSet::Avx2] {
+        let converter = Converter::with_instruction_set(set, WordFormat::Float, WavFormat::Int24);
+        group.bench_function(format!("planar, blocks of 256, {}", converter.instruction_set()), |b| {
             b.iter(|| {
                 for at in (0..RATE).step_by(FRAMES) {
                     for channel in &planar {
@@ -42,7 +49,7 @@ fn conversion(criterion: &mut Criterion) {
                 }
             });
         });
-        group.bench_function(format!("interleaved, blocks of 256, {}", converter.level()), |b| {
+        group.bench_function(format!("interleaved, blocks of 256, {}", converter.instruction_set()), |b| {
             b.iter(|| {
                 for at in (0..RATE).step_by(FRAMES) {
                     for channel in 0..CHANNELS {
@@ -66,7 +73,7 @@ fn conversion(criterion: &mut Criterion) {
     });
 }
 
-/// libsndfile's writer, if the library is here.
+/// libsndfile, loaded at run time.
 struct Sndfile {
     library: libloading::Library,
 }
@@ -82,16 +89,17 @@ struct SfInfo {
     seekable: c_int,
 }
 
-/// `SFM_WRITE`, and `SF_FORMAT_WAV | SF_FORMAT_PCM_24`.
+/// `SFM_WRITE` of sndfile.h.
 const SFM_WRITE: c_int = 0x20;
+/// `SF_FORMAT_WAV | SF_FORMAT_PCM_24` of sndfile.h.
 const WAV_24: c_int = 0x01_0000 | 0x0003;
 
 impl Sndfile {
     fn load() -> Option<Self> {
-        // SAFETY: a library of plain functions.
+        // SAFETY: the initialisers of libsndfile have no preconditions.
         let library = unsafe { libloading::Library::new("libsndfile.so.1") };
         if library.is_err() {
-            println!("libsndfile is not here: skipped");
+            println!("skipped: libsndfile is not installed");
         }
         Some(Self { library: library.ok()? })
     }
@@ -99,7 +107,7 @@ impl Sndfile {
     fn create(&self, path: &Path) -> *mut c_void {
         let path = CString::new(path.to_str().unwrap()).unwrap();
         let mut info = SfInfo { frames: 0, samplerate: RATE as c_int, channels: 1, format: WAV_24, sections: 0, seekable: 0 };
-        // SAFETY: the function's signature in sndfile.h.
+        // SAFETY: the type is the function's signature in sndfile.h, and both pointers are valid during the call.
         let file = unsafe {
             type Open = unsafe extern "C" fn(*const c_char, c_int, *mut SfInfo) -> *mut c_void;
             (self.library.get::<Open>(b"sf_open").unwrap())(path.as_ptr(), SFM_WRITE, &raw mut info)
@@ -110,19 +118,20 @@ impl Sndfile {
 
     fn write(&self, file: *mut c_void, samples: &[f32]) {
         type Write = unsafe extern "C" fn(*mut c_void, *const f32, i64) -> i64;
-        // SAFETY: the function's signature in sndfile.h; the file is open.
+        // SAFETY: the type is the function's signature in sndfile.h; the file is open, and the pointer is valid for so many
+        // samples.
         let n = unsafe { (self.library.get::<Write>(b"sf_write_float").unwrap())(file, samples.as_ptr(), samples.len() as i64) };
         assert_eq!(n, samples.len() as i64);
     }
 
     fn close(&self, file: *mut c_void) {
-        // SAFETY: the function's signature in sndfile.h; the file is open and not used again.
+        // SAFETY: the type is the function's signature in sndfile.h; the file is open and not used again.
         unsafe { (self.library.get::<unsafe extern "C" fn(*mut c_void) -> c_int>(b"sf_close").unwrap())(file) };
     }
 }
 
-/// CPU time of all threads; where it cannot be asked, time.
-fn cpu() -> Duration {
+/// CPU time of the process; wall-clock time on systems other than Linux.
+fn cpu_time() -> Duration {
     #[cfg(target_os = "linux")]
     if let Ok(time) = nix::time::clock_gettime(nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID) {
         return time.into();
@@ -131,32 +140,32 @@ fn cpu() -> Duration {
     START.elapsed()
 }
 
-/// CPU time of what is done with every block of a second, each given when it would be there.
-fn paced(sound: &[Vec<f32>], mut block: impl FnMut(&[&[f32]])) -> Duration {
-    let (start, before) = (Instant::now(), cpu());
+/// Calls `process_block` with each block of a second of sound in real time. Returns the CPU time that this took.
+fn time_paced(sound: &[Vec<f32>], mut process_block: impl FnMut(&[&[f32]])) -> Duration {
+    let (start, before) = (Instant::now(), cpu_time());
     for at in (0..RATE).step_by(FRAMES) {
         let due = start + Duration::from_secs(1) * at as u32 / RATE as u32;
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         let views: Vec<&[f32]> = sound.iter().map(|c| &c[at..RATE.min(at + FRAMES)]).collect();
-        block(&views);
+        process_block(&views);
     }
-    cpu() - before
+    cpu_time() - before
 }
 
-/// Seconds of each way; the median counts.
+/// Number of seconds that each method is measured for; the median counts.
 const ROUNDS: usize = 9;
 
-/// The whole way to disk in CPU milliseconds per second of sound, in turn, so that a busy machine is unfair to nobody. What takes the
-/// blocks and sleeps between them is subtracted.
-fn whole(criterion: &mut Criterion) {
+/// Compares methods of writing sound to the disk in CPU milliseconds per second of sound. The methods take turns, so that other
+/// load on the machine affects all of them. The cost of the first method, which only sleeps, is subtracted.
+fn whole_path(criterion: &mut Criterion) {
     let folder = tempfile::tempdir_in(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into())).unwrap();
-    let sound = second();
-    let ways = [
+    let sound = one_second();
+    let methods = [
         "sleeping",
         "the bytes alone, 64 KiB at a time",
         "recorder",
-        "recorder, sums",
-        "recorder, sums, sync",
+        "recorder, hashes",
+        "recorder, hashes, sync",
         "hound",
         "libsndfile",
     ];
@@ -166,16 +175,16 @@ fn whole(criterion: &mut Criterion) {
         (settings.sync, settings.hashes) = (sync, hashes);
         Recorder::open(settings).unwrap()
     };
-    let mut times: Vec<Vec<Duration>> = vec![Vec::new(); ways.len()];
+    let mut times: Vec<Vec<Duration>> = vec![Vec::new(); methods.len()];
     for _ in 0..ROUNDS {
-        for (way, times) in times.iter_mut().enumerate().take(if sndfile.is_some() { 7 } else { 6 }) {
-            times.push(match way {
-                0 => paced(&sound, |block| assert_eq!(black_box(block).len(), CHANNELS)),
+        for (method, times) in times.iter_mut().enumerate().take(if sndfile.is_some() { 7 } else { 6 }) {
+            times.push(match method {
+                0 => time_paced(&sound, |block| assert_eq!(black_box(block).len(), CHANNELS)),
                 1 => {
                     let path = |c| folder.path().join(format!("{c}.raw"));
                     let mut files: Vec<File> = (0..CHANNELS).map(|c| File::create(path(c)).unwrap()).collect();
                     let (bytes, mut waiting) = (vec![1_u8; 64 * 1024], 0);
-                    paced(&sound, |block| {
+                    time_paced(&sound, |block| {
                         waiting += block[0].len() * 3;
                         if waiting >= bytes.len() {
                             waiting -= bytes.len();
@@ -184,10 +193,10 @@ fn whole(criterion: &mut Criterion) {
                     })
                 }
                 2..=4 => {
-                    let (recorder, mut writer) = recorder(way == 4, way > 2);
-                    // Not the first second, in which files begin.
-                    paced(&sound, |block| assert_eq!(writer.write(block), 0));
-                    let time = paced(&sound, |block| assert_eq!(writer.write(block), 0));
+                    let (recorder, mut writer) = recorder(method == 4, method > 2);
+                    // The first second, in which files are created, is not measured.
+                    time_paced(&sound, |block| assert_eq!(writer.write(block), 0));
+                    let time = time_paced(&sound, |block| assert_eq!(writer.write(block), 0));
                     recorder.close().iter().for_each(|(folder, _)| std::fs::remove_dir_all(folder).unwrap());
                     time
                 }
@@ -195,7 +204,7 @@ fn whole(criterion: &mut Criterion) {
                     let sndfile = sndfile.as_ref().unwrap();
                     let path = |c| folder.path().join(format!("{c} sf.wav"));
                     let files: Vec<_> = (0..CHANNELS).map(|c| sndfile.create(&path(c))).collect();
-                    let time = paced(&sound, |block| {
+                    let time = time_paced(&sound, |block| {
                         files.iter().zip(block).for_each(|(file, channel)| sndfile.write(*file, channel));
                     });
                     files.iter().for_each(|file| sndfile.close(*file));
@@ -204,7 +213,7 @@ fn whole(criterion: &mut Criterion) {
                 _ => {
                     let path = |c| folder.path().join(format!("{c}.wav"));
                     let mut files: Vec<_> = (0..CHANNELS).map(|c| hound::WavWriter::create(path(c), HOUND).unwrap()).collect();
-                    paced(&sound, |block| {
+                    time_paced(&sound, |block| {
                         for (file, channel) in files.iter_mut().zip(block) {
                             for x in *channel {
                                 file.write_sample((x * 8_388_608.0).round_ties_even() as i32).unwrap();
@@ -220,10 +229,10 @@ fn whole(criterion: &mut Criterion) {
         times.sort();
     }
     let sleeping = [times[0][ROUNDS / 2], times[0][0]];
-    for (way, times) in ways.iter().zip(&times).filter(|(_, times)| !times.is_empty()) {
+    for (method, times) in methods.iter().zip(&times).filter(|(_, times)| !times.is_empty()) {
         let [median, least] = [times[ROUNDS / 2], times[0]].map(|t| t.as_secs_f64() * 1e3);
         let [net, net_least] = [0, 1].map(|i| [median, least][i] - sleeping[i].as_secs_f64() * 1e3);
-        println!("{way:36} {median:6.2} {least:6.2}   without sleeping {net:6.2} {net_least:6.2}");
+        println!("{method:36} {median:6.2} {least:6.2}   without sleeping {net:6.2} {net_least:6.2}");
     }
 
     let mut group = criterion.benchmark_group("the audio thread");
@@ -235,7 +244,7 @@ fn whole(criterion: &mut Criterion) {
         b.iter_custom(|n| {
             let mut time = Duration::ZERO;
             for i in 0..n {
-                // The ring stays nearly empty, as it is when the disk is fast, and the caches are those of a callback.
+                // Waits for the disk thread now and then, so that the ring stays nearly empty, as it is when the disk is fast.
                 if i % 64 == 0 {
                     while recorder.health().frames + 48_000 < writer.position() {
                         std::thread::sleep(Duration::from_millis(1));
@@ -254,6 +263,6 @@ fn whole(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20).measurement_time(Duration::from_secs(1)).warm_up_time(Duration::from_millis(300));
-    targets = conversion, whole
+    targets = conversion, whole_path
 }
 criterion_main!(benches);

@@ -1,11 +1,13 @@
-//! A step of training: LSTM-16 over 32 sequences of 2048 samples, a TCN of 8 channels and 2 x 8 layers over 16 of 8192.
+//! Time of a training step: recurrent networks with 32 sequences of 2048 frames, convolutional ones with 16 of 8192.
+
+#![allow(clippy::unwrap_used)]
 
 use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use isotherm::effect::Effect;
-use isotherm::train::{Design, Limit, Material, Plan, Trainer};
+use isotherm::train::{Design, Limit, Material, Trainer, TrainingPlan};
 
 fn steps(c: &mut Criterion) {
     let effect = Effect::from_id("saturator").expect("a row").with("drive", 24.0);
@@ -15,9 +17,9 @@ fn steps(c: &mut Criterion) {
     for name in ["lstm-8", "lstm-16", "gru-16", "tcn-8x4", "tcn-8x16", "wavenet-nano"] {
         for threads in [1, 2] {
             let design = Design::parse(name).expect("a name");
-            // As the figures of other trainers are given, not as this one does by itself.
+            // The batches for which the figures of other trainers are published, not this trainer's defaults.
             let (sequences, frames) = if matches!(design, Design::Recurrent(_)) { (32, 2048) } else { (16, 8192) };
-            let plan = Plan { threads, sequences, frames, ..Plan::new(design, Limit::Steps(u64::MAX)) };
+            let plan = TrainingPlan { threads, sequences, frames, ..TrainingPlan::new(design, Limit::Steps(u64::MAX)) };
             let mut trainer = Trainer::new(plan, material.clone()).expect("a plan");
             group.bench_function(format!("{name}/threads_{threads}"), |b| b.iter(|| black_box(trainer.step())));
         }

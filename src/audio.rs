@@ -1,9 +1,9 @@
 //! Typed multichannel audio with its sample rate.
 //!
 //! [`Audio`] holds planar samples of `i16`, [`I24`], `i32`, `f32` or `f64`, channels x frames, together with
-//! their sample rate; the two cannot be taken apart. Every sample stands for a value on one scale, where 1 is full
-//! scale, whatever its type: [`Sample`] gives the rule. Around it: element-wise arithmetic ([`Operand`]), edits
-//! ([`Fade`], [`Window`]), levels ([`Levels`]), random numbers ([`Random`]), test signals and music ([`generate`]) and WAV files ([`wav`]).
+//! their sample rate. Samples of every type are read on one scale, where 1 is full scale; [`Sample`] has the conversion rule.
+//! The module also has element-wise arithmetic ([`Operand`]), edits ([`Fade`], [`Window`]), levels ([`Levels`]), random numbers
+//! ([`Random`]), test signals and music ([`generate`]) and WAV files ([`wav`]).
 //!
 //! ```
 //! use isotherm::audio::{Audio, Fade, generate};
@@ -41,8 +41,8 @@ pub mod wav;
 pub use arithmetic::Operand;
 pub use buffer::Audio;
 pub use edit::{Fade, Window};
-pub use error::{AudioError, Divisor, Shape, WavError};
+pub use error::{AudioError, Shape, WavError, ZeroPosition};
 pub use levels::{Levels, db_to_gain, gain_to_db};
 pub use random::Random;
 pub use sample::{I24, Sample};
-pub use wav::{Format, NonFinite};
+pub use wav::{NonFinitePolicy, WavFormat};

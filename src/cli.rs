@@ -1,4 +1,5 @@
-//! The command line: one file per subcommand. Flags for parameters are made from the registry.
+//! The command line: one file per subcommand, each with `command`, which describes its arguments, and `run`, which does its work.
+//! The flags of parameters are made from the registry of algorithms.
 
 mod algorithms;
 #[cfg(feature = "standalone")]
@@ -23,13 +24,13 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Command};
 
 use crate::algorithm::{REGISTRY, UnknownAlgorithm, find};
-use crate::audio::wav::Format;
+use crate::audio::wav::WavFormat;
 use crate::dsp::{Settings, ValueError};
 
-/// What went wrong, and so how the program exits.
+/// The failure of a subcommand, with the line for standard error. The variant decides the exit code.
 #[derive(Debug)]
 pub enum Failure {
-    /// The call itself is wrong: exit code 2.
+    /// The arguments are wrong: exit code 2.
     Usage(String),
     /// The work could not be done: exit code 1.
     Failed(String),
@@ -38,6 +39,7 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Makes a [`Failure::Failed`] with the text of an error.
     fn failed(error: impl std::fmt::Display) -> Self {
         Self::Failed(error.to_string())
     }
@@ -47,7 +49,7 @@ impl From<ValueError> for Failure {
     fn from(error: ValueError) -> Self {
         let text = error.to_string();
         let (id, rest) = text.split_once(": ").unwrap_or((&text, ""));
-        Self::Usage(format!("--{}: {rest}", flag(id)))
+        Self::Usage(format!("--{}: {rest}", flag_name(id)))
     }
 }
 
@@ -80,7 +82,8 @@ fn command() -> Command {
     command
 }
 
-/// Runs the program. Errors are one line on standard error; the exit code is 0, 1 (failure), 2 (usage) or 3 (lost).
+/// Runs the program with its arguments, of which the first is the program's name. Results go to standard output, an error as one
+/// line to standard error. The exit code is 0, or that of the [`Failure`]. [main thread]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
@@ -93,10 +96,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(2);
         }
         Err(error) => {
-            // The first paragraph says it all; the rest is a usage text.
+            // The first paragraph is the error; the rest is a usage text.
             let text = error.to_string();
             let line: Vec<&str> = text.lines().take_while(|l| !l.trim().is_empty()).map(str::trim).collect();
-            return report(&Failure::Usage(line.join(" ").trim_start_matches("error: ").into()));
+            return report_failure(&Failure::Usage(line.join(" ").trim_start_matches("error: ").into()));
         }
     };
     let done = match matches.subcommand() {
@@ -118,11 +121,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => report(&failure),
+        Err(failure) => report_failure(&failure),
     }
 }
 
-fn report(failure: &Failure) -> ExitCode {
+/// Writes the failure's line to standard error and returns the exit code.
+fn report_failure(failure: &Failure) -> ExitCode {
     let (line, code) = match failure {
         Failure::Usage(line) => (line, 2),
         Failure::Failed(line) => (line, 1),
@@ -132,29 +136,29 @@ fn report(failure: &Failure) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Prints a line; a closed pipe ends the program's output, not the program's work.
-fn say(line: impl std::fmt::Display) {
+/// Writes a line to standard output. Errors are ignored: if the output is a closed pipe, the program still finishes its work.
+fn print_line(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// A parameter's id as a flag: `dc_blocker` is `dc-blocker`.
-fn flag(id: &str) -> String {
+/// Returns a parameter's id as the name of a flag: `dc_blocker` becomes `dc-blocker`.
+fn flag_name(id: &str) -> String {
     id.replace('_', "-")
 }
 
-/// `--algorithm` (or what else `algorithm` is called), and a flag for every parameter of every row.
-fn with_parameters(command: Command, algorithm: Arg) -> Command {
+/// Adds the flag `--algorithm`, unless `algorithm` has a name of its own, and a flag for every parameter of every algorithm.
+fn with_parameter_flags(command: Command, algorithm: Arg) -> Command {
     let ids: Vec<&str> = REGISTRY.iter().map(|r| r.id).collect();
     let algorithm = if algorithm.get_long().is_none() { algorithm.long("algorithm") } else { algorithm };
     let mut command = command.arg(algorithm.value_name("ID").help(format!("One of {}", ids.join(", "))));
-    let mut known: Vec<&str> = Vec::new();
+    let mut added: Vec<&str> = Vec::new();
     for row in REGISTRY {
         for parameter in row.parameters {
-            if known.contains(&parameter.id) {
+            if added.contains(&parameter.id) {
                 continue;
             }
-            known.push(parameter.id);
-            let of: Vec<String> = REGISTRY
+            added.push(parameter.id);
+            let ranges: Vec<String> = REGISTRY
                 .iter()
                 .filter_map(|r| {
                     let p = r.parameters.iter().find(|p| p.id == parameter.id)?;
@@ -163,10 +167,10 @@ fn with_parameters(command: Command, algorithm: Arg) -> Command {
                 .collect();
             command = command.arg(
                 Arg::new(parameter.id)
-                    .long(flag(parameter.id))
+                    .long(flag_name(parameter.id))
                     .value_name("VALUE")
                     .allow_hyphen_values(true)
-                    .help(format!("{} ({})", parameter.doc, of.join("; ")))
+                    .help(format!("{} ({})", parameter.doc, ranges.join("; ")))
                     .help_heading("Parameters"),
             );
         }
@@ -174,17 +178,17 @@ fn with_parameters(command: Command, algorithm: Arg) -> Command {
     command
 }
 
-/// The settings that the flags make of an algorithm.
-fn settings(matches: &ArgMatches, algorithm: &str) -> Result<Settings, Failure> {
+/// Returns an algorithm's settings with the values of the flags.
+fn parse_settings(matches: &ArgMatches, algorithm: &str) -> Result<Settings, Failure> {
     let row = find(algorithm)?;
     let mut settings = Settings::new(row);
     for other in REGISTRY.iter().flat_map(|r| r.parameters) {
         let Some(text) = matches.get_one::<String>(other.id) else { continue };
         let Some(index) = settings.index(other.id) else {
-            let own: Vec<String> = row.parameters.iter().map(|p| format!("--{}", flag(p.id))).collect();
+            let own: Vec<String> = row.parameters.iter().map(|p| format!("--{}", flag_name(p.id))).collect();
             return Err(Failure::Usage(format!(
                 "--{} is no parameter of {}; expected {}",
-                flag(other.id),
+                flag_name(other.id),
                 row.id,
                 own.join(", ")
             )));
@@ -194,34 +198,35 @@ fn settings(matches: &ArgMatches, algorithm: &str) -> Result<Settings, Failure> 
     Ok(settings)
 }
 
-/// `--format`
+/// The flag `--format`.
 fn format_argument() -> Arg {
     Arg::new("format").long("format").value_name("FORMAT").default_value("24").help("16, 24 or 32 (integer) or 32f (float)")
 }
 
-fn format(matches: &ArgMatches) -> Result<Format, Failure> {
+/// Returns the value of `--format`.
+fn parse_format(matches: &ArgMatches) -> Result<WavFormat, Failure> {
     match matches.get_one::<String>("format").map_or("24", String::as_str) {
-        "16" => Ok(Format::Int16),
-        "24" => Ok(Format::Int24),
-        "32" => Ok(Format::Int32),
-        "32f" => Ok(Format::Float32),
+        "16" => Ok(WavFormat::Int16),
+        "24" => Ok(WavFormat::Int24),
+        "32" => Ok(WavFormat::Int32),
+        "32f" => Ok(WavFormat::Float32),
         other => Err(Failure::Usage(format!("--format: '{other}' is no format; expected 16, 24, 32 or 32f"))),
     }
 }
 
-/// A whole number in a range.
-fn whole(name: &str, text: &str, least: usize, most: usize) -> Result<usize, Failure> {
-    let wrong = || Failure::Usage(format!("--{name}: '{text}' is no number from {least} to {most}"));
-    text.trim().parse().ok().filter(|n| (least..=most).contains(n)).ok_or_else(wrong)
+/// Parses the value of the flag `name`: an integer from `min` to `max`.
+fn parse_integer(name: &str, text: &str, min: usize, max: usize) -> Result<usize, Failure> {
+    let error = || Failure::Usage(format!("--{name}: '{text}' is no number from {min} to {max}"));
+    text.trim().parse().ok().filter(|n| (min..=max).contains(n)).ok_or_else(error)
 }
 
-/// Whole numbers between commas.
-fn list(name: &str, text: &str, least: usize, most: usize) -> Result<Vec<usize>, Failure> {
-    text.split(',').map(|part| whole(name, part, least, most)).collect()
+/// Parses the value of the flag `name`: integers from `min` to `max`, separated by commas.
+fn parse_integers(name: &str, text: &str, min: usize, max: usize) -> Result<Vec<usize>, Failure> {
+    text.split(',').map(|part| parse_integer(name, part, min, max)).collect()
 }
 
-/// A number in a range.
-fn number(name: &str, text: &str, least: f64, most: f64) -> Result<f64, Failure> {
-    let wrong = || Failure::Usage(format!("--{name}: '{text}' is no number from {least} to {most}"));
-    text.trim().parse().ok().filter(|n| (least..=most).contains(n)).ok_or_else(wrong)
+/// Parses the value of the flag `name`: a decimal number from `min` to `max`.
+fn parse_number(name: &str, text: &str, min: f64, max: f64) -> Result<f64, Failure> {
+    let error = || Failure::Usage(format!("--{name}: '{text}' is no number from {min} to {max}"));
+    text.trim().parse().ok().filter(|n| (min..=max).contains(n)).ok_or_else(error)
 }

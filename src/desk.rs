@@ -1,13 +1,20 @@
-//! An X32 or M32 over OSC: names, colours, routing, rate. It is only read: no message of this room sets anything.
+//! Reads an X32 or M32 mixing desk over OSC: channel names and colours, routing, sample rate. No message of this module sets
+//! anything.
 //!
-//! [`Desk::open`] asks everything; the result is plain data. [`Desk::tracks`] says what each track of the card carries, through
-//! card block, user routing and input block to the channel that hears the same input. [`Watch`] follows the desk while something
-//! else runs. [`discover`] finds desks, and [`Fake`] is one.
+//! [`Desk::open`] reads everything once; the result is plain data. [`Desk::tracks`] says what each track of the desk's USB card
+//! carries: the routing of the card leads to an input, perhaps through a row of the user routing, and the input to the channel
+//! that takes its signal from the same input. [`DeskWatch`] keeps the data up to date while something else runs. [`discover`]
+//! finds desks on the network, and [`FakeDesk`] imitates one.
 //!
-//! Source of addresses and values: pmaillot/X32-Behringer.
+//! Terms: an *address* is the OSC path of a value, like `/ch/01/config/name`; a *question* is a packet with an address and no
+//! value, which the desk *answers* with the value. A *track* is one of the 32 channels that the USB card sends to the computer.
+//!
+//! Source of addresses and values: <https://github.com/pmaillot/X32-Behringer>.
 
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
+mod connection;
 mod fake;
-mod link;
 pub mod osc;
 mod state;
 mod track;
@@ -20,126 +27,185 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-pub use fake::{Fake, Fault};
-pub use link::PORT;
-pub use track::{Carries, Strip, Track};
-pub use watch::{Status, Watch};
+pub use connection::PORT;
+pub use fake::{FakeDesk, Fault};
+pub use track::{Track, TrackContent, TrackStrip};
+pub use watch::{DeskWatch, WatchStatus};
 
-use link::Link;
-use state::{CARD_TYPE, CLOCK_RATE, ROUTE_SWITCH, State, USB_MODE, questions};
+use connection::DeskConnection;
+use state::{CARD_TYPE, CLOCK_RATE, DeskState, ROUTE_SWITCH, USB_MODE, questions};
 
-/// The page of meters whose first 32 levels are the channels'.
+/// OSC address of the page of meters whose first 32 levels are those of the channels.
 const CHANNEL_METERS: &str = "/meters/0";
-/// The whole search for desks takes this long.
-const SEARCH: Duration = Duration::from_millis(1500);
-/// Questions that are named when they have no answer.
-const NAMED: usize = 3;
+/// Duration of the search for desks.
+const SEARCH_DURATION: Duration = Duration::from_millis(1500);
+/// Largest number of unanswered questions that a note names.
+const NAMED_QUESTIONS: usize = 3;
 
-/// Why a desk cannot be read. Every message is one line.
+/// Reason why a desk cannot be found or read. Every message is one line.
 #[derive(Debug, Error)]
 pub enum DeskError {
+    /// The text is no network address, or the name is unknown.
     #[error("desk {address}: no such address: {what}; expected an address like 192.168.1.20")]
-    Address { address: String, what: String },
+    Address {
+        /// The text, its first 80 characters, without control characters.
+        address: String,
+        /// Error of the name server or the parser.
+        what: String,
+    },
+    /// The operating system refused a socket or a thread.
     #[error("cannot {action} the desk at {address}: {source}")]
-    Io { action: &'static str, address: SocketAddr, source: io::Error },
+    Io {
+        /// Action that failed, such as `open a socket to`.
+        action: &'static str,
+        /// Network address of the desk.
+        address: SocketAddr,
+        /// Error of the operating system.
+        source: io::Error,
+    },
+    /// The operating system refused a socket for the search.
     #[error("cannot search the net: {0}")]
     Search(io::Error),
+    /// The desk did not answer, or stopped answering.
     #[error("the desk at {address} {what} in {seconds:.1} s{why}")]
-    Silent { address: SocketAddr, what: &'static str, seconds: f32, why: String },
+    Silent {
+        /// Network address of the desk.
+        address: SocketAddr,
+        /// `gave no answer`, or `fell silent: no answer` after an earlier answer.
+        what: &'static str,
+        /// Time for which a question was repeated without an answer.
+        seconds: f32,
+        /// Text about invalid packets or a refused connection, with a semicolon in front; empty if nothing at all came.
+        why: String,
+    },
+    /// Something else than an X32 or M32 answered.
     #[error("{address} is '{model}'; expected an X32 or M32")]
-    Model { address: SocketAddr, model: String },
+    Model {
+        /// Network address that answered.
+        address: SocketAddr,
+        /// Name of the model, its first 40 characters.
+        model: String,
+    },
+    /// The search found no desk.
     #[error("no desk answers on the local net; give its address")]
     None,
+    /// The search found more than one desk.
     #[error("{count} desks answer: {list}; give an address")]
-    Several { count: usize, list: String },
+    Several {
+        /// Number of desks.
+        count: usize,
+        /// Addresses and names of the desks, separated by commas.
+        list: String,
+    },
 }
 
-/// What differs between desk and device.
+/// Difference between a desk and the device that should be its USB card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Mismatch {
+    /// The sample rates differ.
     #[error("the desk runs at {desk_hz} Hz, the device at {device_hz} Hz")]
-    Rate { desk_hz: u32, device_hz: u32 },
+    Rate {
+        /// Sample rate of the desk in hertz.
+        desk_hz: u32,
+        /// Sample rate of the device in hertz.
+        device_hz: u32,
+    },
+    /// The numbers of channels from desk to computer differ.
     #[error("the desk sends {desk} channels (USB mode {desk}/{played}), the device has {device}")]
-    Channels { desk: usize, played: usize, device: usize },
+    Channels {
+        /// Number of channels that the desk sends to the computer.
+        desk: usize,
+        /// Number of channels that the computer sends to the desk.
+        played: usize,
+        /// Number of input channels of the device.
+        device: usize,
+    },
 }
 
-/// How long is waited.
+/// Timeouts and intervals of the conversation with a desk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// For the first answer to a question; twice as long after each try.
-    pub wait: Duration,
+pub struct Timeouts {
+    /// Time to wait for an answer before a question is sent again. Doubles after each try.
+    pub first_answer: Duration,
+    /// Number of times that a question is sent.
     pub tries: u32,
-    /// For a whole reading: what has no answer then is left without one.
-    pub whole: Duration,
-    /// Between two `/xremote`, which lapses after 10 s.
-    pub renew: Duration,
-    /// Between two signs of life that are asked of a watched desk.
-    pub ask: Duration,
-    /// A desk that says nothing for so long is lost.
-    pub lost: Duration,
+    /// Longest duration of a complete reading. Questions without an answer by then stay unanswered.
+    pub reading: Duration,
+    /// Time between two `/xremote` messages, which subscribe to changes for 10 s.
+    pub xremote_interval: Duration,
+    /// Time between two questions that check whether a watched desk is still there.
+    pub ping_interval: Duration,
+    /// Time without a message after which a watched desk counts as lost.
+    pub lost_after: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            wait: Duration::from_millis(200),
+            first_answer: Duration::from_millis(200),
             tries: 3,
-            whole: Duration::from_secs(5),
-            renew: Duration::from_secs(7),
-            ask: Duration::from_secs(1),
-            lost: Duration::from_secs(4),
+            reading: Duration::from_secs(5),
+            xremote_interval: Duration::from_secs(7),
+            ping_interval: Duration::from_secs(1),
+            lost_after: Duration::from_secs(4),
         }
     }
 }
 
-impl Patience {
-    /// For one question.
-    fn longest(&self) -> Duration {
-        self.wait * (2_u32.saturating_pow(self.tries) - 1)
+impl Timeouts {
+    /// Returns the time that a single question may take with all its tries.
+    fn per_question(&self) -> Duration {
+        self.first_answer * (2_u32.saturating_pow(self.tries) - 1)
     }
 }
 
-/// A desk that answered a search.
+/// A desk that answered a search. It may be of another model than X32 and M32.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundDesk {
+    /// Network address of the desk.
     pub address: SocketAddr,
+    /// Name that its owner gave it.
     pub name: String,
+    /// Name of the model, such as `X32RACK`.
     pub model: String,
+    /// Version of the firmware, such as `4.06`.
     pub firmware: String,
 }
 
-impl Found {
-    fn is_known(&self) -> bool {
-        is_known(&self.model)
+impl FoundDesk {
+    /// Returns true if the desk is an X32 or M32.
+    fn is_supported(&self) -> bool {
+        is_supported(&self.model)
     }
 }
 
-fn is_known(model: &str) -> bool {
+/// Returns true if the model is one of the X32 and M32 series.
+fn is_supported(model: &str) -> bool {
     model.starts_with("X32") || model.starts_with("M32")
 }
 
-/// The desks on the local net, other models too. Takes 1.5 s. [control thread]
+/// Searches the local network for desks, including those of other models. Takes 1.5 s. [control thread]
 ///
 /// # Errors
-/// If there is no socket to be had.
-pub fn discover() -> Result<Vec<Found>, DeskError> {
-    discover_at(&link::broadcasts(), SEARCH)
+/// [`DeskError::Search`] if the operating system gives no socket.
+pub fn discover() -> Result<Vec<FoundDesk>, DeskError> {
+    discover_at(&connection::broadcasts(), SEARCH_DURATION)
 }
 
-/// The desks that answer at some of these addresses within `wait`. [control thread]
+/// Returns the desks that answer at these addresses, which may be broadcast addresses, within `duration`. [control thread]
 ///
 /// # Errors
-/// If there is no socket to be had.
-pub fn discover_at(addresses: &[SocketAddr], wait: Duration) -> Result<Vec<Found>, DeskError> {
-    link::discover(addresses, wait).map_err(DeskError::Search)
+/// [`DeskError::Search`] if the operating system gives no socket.
+pub fn discover_at(addresses: &[SocketAddr], duration: Duration) -> Result<Vec<FoundDesk>, DeskError> {
+    connection::discover(addresses, duration).map_err(DeskError::Search)
 }
 
-/// The one desk among those found.
+/// Returns the only X32 or M32 among the desks that were found. [any thread]
 ///
 /// # Errors
-/// If there is none, or more than one.
-pub fn only(found: &[Found]) -> Result<&Found, DeskError> {
-    let desks: Vec<&Found> = found.iter().filter(|f| f.is_known()).collect();
+/// [`DeskError::None`] or [`DeskError::Model`] if there is none, [`DeskError::Several`] if there is more than one.
+pub fn only_desk(found: &[FoundDesk]) -> Result<&FoundDesk, DeskError> {
+    let desks: Vec<&FoundDesk> = found.iter().filter(|f| f.is_supported()).collect();
     match desks.as_slice() {
         [one] => Ok(one),
         [] => {
@@ -152,128 +218,133 @@ pub fn only(found: &[Found]) -> Result<&Found, DeskError> {
     }
 }
 
-/// What a desk said of itself.
+/// Everything that was read from a desk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Desk {
     address: SocketAddr,
-    state: State,
+    state: DeskState,
 }
 
 impl Desk {
-    /// Reads the desk at `HOST` or `HOST:PORT`; it has a second and a half for its first answer. [control thread]
+    /// Reads the desk at `HOST` or `HOST:PORT`. Waits at most 1.4 s for its first answer and 5 s for all. [control thread]
     ///
     /// # Errors
-    /// If there is no such address, nothing answers, the desk falls silent, or it is no X32 or M32.
+    /// If there is no such address, nothing answers, the desk stops answering, or it is no X32 or M32.
     pub fn open(address: &str) -> Result<Self, DeskError> {
-        Self::open_with(link::resolve(address)?, Patience::default())
+        Self::open_with(connection::resolve(address)?, Timeouts::default())
     }
 
-    /// Reads the only desk of the local net. [control thread]
+    /// Reads the only desk of the local network. [control thread]
     ///
     /// # Errors
-    /// As [`Desk::open`], and if there is none or more than one.
+    /// The errors of [`Desk::open`] and [`only_desk`].
     pub fn find() -> Result<Self, DeskError> {
-        Self::open_with(only(&discover()?)?.address, Patience::default())
+        Self::open_with(only_desk(&discover()?)?.address, Timeouts::default())
     }
 
-    /// Reads the desk at an address. [control thread]
+    /// Reads the desk at a network address. [control thread]
     ///
     /// # Errors
-    /// As [`Desk::open`].
-    pub fn open_with(address: SocketAddr, patience: Patience) -> Result<Self, DeskError> {
-        let mut link = Link::open(address, patience)?;
-        let mut state = State::default();
-        link.ask_identity(&mut state)?;
+    /// If nothing answers, the desk stops answering, or it is no X32 or M32.
+    pub fn open_with(address: SocketAddr, timeouts: Timeouts) -> Result<Self, DeskError> {
+        let mut connection = DeskConnection::open(address, timeouts)?;
+        let mut state = DeskState::default();
+        connection.ask_identity(&mut state)?;
         let model = state.model();
-        if !is_known(&model) {
+        if !is_supported(&model) {
             return Err(DeskError::Model { address, model: model.chars().take(40).collect() });
         }
         let all = questions(&state.firmware());
-        link.ask(&all, &mut state, |_| true)?;
+        connection.ask(&all, &mut state, |_| true)?;
         Ok(Self { address, state })
     }
 
-    /// A desk that said these messages; those that are no answers are passed over.
+    /// Returns the desk whose answers are these messages. Messages that answer no question are ignored. [any thread]
     #[must_use]
     pub fn from_messages(address: SocketAddr, messages: &[osc::Message]) -> Self {
-        let mut state = State::default();
+        let mut state = DeskState::default();
         for message in messages {
             state.accept(message);
         }
         Self { address, state }
     }
 
+    /// Returns the desk's network address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The desk's own name.
+    /// Returns the name that the owner gave the desk; empty if the desk did not answer.
     #[must_use]
     pub fn name(&self) -> String {
         self.state.name()
     }
 
+    /// Returns the name of the model, such as `X32RACK`; empty if the desk did not answer.
     #[must_use]
     pub fn model(&self) -> String {
         self.state.model()
     }
 
+    /// Returns the version of the firmware, such as `4.06`; empty if the desk did not answer.
     #[must_use]
     pub fn firmware(&self) -> String {
         self.state.firmware()
     }
 
-    /// None if the desk did not say, or said what is not known.
+    /// Returns the sample rate in hertz; `None` if the desk did not answer or answered with an unknown value.
     #[must_use]
     pub fn clock_rate_hz(&self) -> Option<u32> {
         values::clock_rate_hz(self.state.int(CLOCK_RATE)?)
     }
 
-    /// Channels that the computer records and plays; none as for the clock rate, or if the card has no USB.
+    /// Returns the number of channels from desk to computer and from computer to desk. `None` if the desk did not answer,
+    /// answered with an unknown value, or has a card without USB.
     #[must_use]
     pub fn usb_channels(&self) -> Option<(usize, usize)> {
         let is_usb = self.state.int(CARD_TYPE).is_none_or(values::is_usb);
         self.state.int(USB_MODE).filter(|_| is_usb).and_then(values::usb_mode)
     }
 
-    /// The card's kind.
+    /// Returns the type of the desk's expansion card, such as `X-USB`.
     #[must_use]
-    pub fn card(&self) -> String {
-        let known = |value| values::card(value).map_or_else(|| format!("unknown (value {value})"), String::from);
-        self.state.int(CARD_TYPE).map_or_else(|| "unknown".into(), known)
+    pub fn card_type(&self) -> String {
+        let name = |value| values::card_type(value).map_or_else(|| format!("unknown (value {value})"), String::from);
+        self.state.int(CARD_TYPE).map_or_else(|| "unknown".into(), name)
     }
 
-    /// Whether the channels hear what the desk's playback routing says, not its inputs.
+    /// Returns true if the desk is switched to playback: its channels take their signals from the PLAY routing instead of the
+    /// inputs.
     #[must_use]
-    pub fn plays(&self) -> bool {
+    pub fn is_in_playback(&self) -> bool {
         self.state.int(ROUTE_SWITCH) == Some(1)
     }
 
-    /// What each of the card's 32 tracks carries.
+    /// Returns the 32 tracks of the USB card in order.
     #[must_use]
     pub fn tracks(&self) -> Vec<Track> {
         track::tracks(&self.state)
     }
 
-    /// What a window shows of each of the card's 32 tracks.
+    /// Returns the summary of each of the 32 tracks that a window shows.
     #[must_use]
-    pub fn strips(&self) -> Vec<Strip> {
+    pub fn strips(&self) -> Vec<TrackStrip> {
         self.tracks().iter().map(Track::strip).collect()
     }
 
-    /// Names for the stems of these tracks, counted from 1: as on the desk, acceptable as names of files, each only once.
+    /// Returns names for the stems of these tracks, counted from 1: the desk's names, made valid and unique as file names.
     #[must_use]
-    pub fn names(&self, tracks: &[usize]) -> Vec<String> {
+    pub fn stem_names(&self, tracks: &[usize]) -> Vec<String> {
         track::stem_names(&self.tracks(), tracks)
     }
 
-    /// What stands out, a line each: flagged tracks, and what the desk did not say.
+    /// Returns notes for the user, a line each: on tracks with unexpected content, and on values that the desk did not report.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
-        let flag = |t: Track| t.flag.map(|flag| format!("track {} {flag}", t.number));
-        let mut notes: Vec<String> = self.tracks().into_iter().filter_map(flag).collect();
-        if self.plays() {
+        let note = |t: Track| t.note.map(|note| format!("track {} {note}", t.number));
+        let mut notes: Vec<String> = self.tracks().into_iter().filter_map(note).collect();
+        if self.is_in_playback() {
             notes.push("the desk is switched to playback: channels hear its PLAY routing".into());
         }
         let unread = |what: &str, address: &str, value: Option<i32>| match value {
@@ -285,26 +356,26 @@ impl Desk {
         }
         match self.state.int(CARD_TYPE) {
             Some(card) if !values::is_usb(card) => {
-                notes.push(format!("the card is {}, so channels are not compared", self.card()));
+                notes.push(format!("the card is {}, so channels are not compared", self.card_type()));
             }
             _ if self.usb_channels().is_none() => notes.push(unread("USB mode", USB_MODE, self.state.int(USB_MODE))),
             _ => {}
         }
         let missing = self.state.missing();
         if !missing.is_empty() {
-            let more = if missing.len() > NAMED { ", ..." } else { "" };
-            let named = missing[..missing.len().min(NAMED)].join(", ");
+            let more = if missing.len() > NAMED_QUESTIONS { ", ..." } else { "" };
+            let named = missing[..missing.len().min(NAMED_QUESTIONS)].join(", ");
             notes.push(format!("the desk left {} questions without an answer: {named}{more}", missing.len()));
         }
         notes
     }
 
-    /// Whether a device that granted this rate and so many channels is this desk's card; what the desk did not say is not
-    /// compared, and is in [`Desk::notes`].
+    /// Checks whether a device of this sample rate and number of input channels can be this desk's USB card. Values that the desk
+    /// did not report are not compared; [`Desk::notes`] names them. [any thread]
     ///
     /// # Errors
-    /// What differs, with both sides.
-    pub fn check(&self, granted_rate_hz: u32, granted_channels: usize) -> Result<(), Mismatch> {
+    /// The first difference.
+    pub fn check_device(&self, granted_rate_hz: u32, granted_channels: usize) -> Result<(), Mismatch> {
         if let Some(desk_hz) = self.clock_rate_hz().filter(|hz| *hz != granted_rate_hz) {
             return Err(Mismatch::Rate { desk_hz, device_hz: granted_rate_hz });
         }
@@ -316,10 +387,10 @@ impl Desk {
         }
     }
 
-    /// The levels of the 32 channels now, linear, 1.0 at full scale; none if the desk sends none. [control thread]
+    /// Reads the present levels of the 32 channels, linear, 1.0 at full scale. `None` if the desk sends none. [control thread]
     #[must_use]
-    pub fn channel_levels(&self, patience: Patience) -> Option<Vec<f32>> {
-        let mut levels = Link::open(self.address, patience).ok()?.levels(CHANNEL_METERS)?;
+    pub fn channel_levels(&self, timeouts: Timeouts) -> Option<Vec<f32>> {
+        let mut levels = DeskConnection::open(self.address, timeouts).ok()?.levels(CHANNEL_METERS)?;
         levels.truncate(state::CHANNELS.into());
         Some(levels)
     }

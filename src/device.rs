@@ -1,20 +1,29 @@
-//! Sound devices, opened strictly: what was asked for is what runs, or there is an error that names both.
+//! Sound devices for recording and monitoring: ALSA and JACK on Linux, cpal elsewhere, or a file that stands in for a device.
 //!
-//! [`open`] takes a [`Wish`] and gives an [`Opened`] device that says what was [`Granted`]. [`Opened::start`] hands a [`Client`] to
-//! the device's thread, which calls it with every block; [`Stream::stop`] hands it back, also after the device has gone. Integer
-//! samples stay integers. Frames that a device lost are counted by its clock and told with the block behind them.
+//! A device is opened strictly: it runs exactly as requested, or the error names what was requested and what the device gave.
 //!
-//! [`Capture`] is the client that records: it feeds a [`record::Writer`](crate::record::Writer) and meters, and keeps the time line
-//! while a device is away. [`Session`] keeps it running. [`Monitor`] plays channels through an [`Insert`].
+//! [`open`] takes an [`OpenRequest`] and returns an [`OpenDevice`], whose [`GrantedConfig`] is what the device really gives.
+//! [`OpenDevice::start`] hands a [`Client`] to the device's thread, which calls it with every block. [`Stream::stop`] hands the
+//! client back, also after the device has been disconnected. Integer samples stay integers. Frames that the device lost are
+//! counted by the device's clock and reported with the next block.
+//!
+//! [`Capture`] is the client that records: it feeds a [`record::Writer`](crate::record::Writer) and meters, and keeps the take's
+//! time line while a device is disconnected. [`Monitor`] plays some channels through an [`Insert`]. [`Session`] runs both and
+//! opens the device again when it was disconnected.
+//!
+//! [device thread] is the thread that calls the client: with ALSA and a file a thread of this module, with JACK the server's
+//! audio thread, with cpal the system's. It must not wait, allocate or lock.
+
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 #[cfg(target_os = "linux")]
 mod alsa;
 mod capture;
-#[cfg(target_os = "linux")]
-mod card;
-mod chair;
+mod client_slot;
 #[cfg(any(test, not(target_os = "linux")))]
 mod cpal;
+#[cfg(target_os = "linux")]
+mod fake_usb_card;
 mod file;
 #[cfg(target_os = "linux")]
 mod jack;
@@ -29,50 +38,52 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use crate::record::pcm::Words;
+use crate::record::pcm::WordFormat;
 
-use chair::Chair;
+use client_slot::ClientSlot;
 
-pub use capture::{Capture, Feed};
+pub use capture::{Capture, WriterFeed};
 #[cfg(target_os = "linux")]
-pub use card::FakeCard;
-pub use monitor::{Insert, Monitor, MonitorCounts, Sides};
-pub use session::{Counts, Prepared, Session, State};
+pub use fake_usb_card::{FakeUsbCard, FakeUsbCardError};
+pub use monitor::{Insert, Monitor, MonitorCounts, MonitorRouting};
+pub use session::{DeviceState, PreparedSession, Session, SessionCounts};
 
-/// Channels of a device that are used; further ones are left out.
+/// Largest number of channels of a device that is used. Further channels are left out.
 pub const MAX_CHANNELS: usize = crate::dsp::MAX_CHANNELS;
-/// The period where none is asked for.
+/// Frames of a period if the request names none.
 const PERIOD_FRAMES: usize = 256;
-/// A device that is told to stop is waited for so long.
-const STOP_PATIENCE: Duration = Duration::from_millis(300);
-/// The rate where none is asked for and the device lets us choose: a desk's own.
+/// Longest time that a stop waits for the device.
+const STOP_TIMEOUT: Duration = Duration::from_millis(300);
+/// 2^-31, which scales integers in the high bits of 32 to floats.
+const INTEGER_SCALE: f32 = 1.0 / 2_147_483_648.0;
+/// Sample rate in hertz if the request names none and the device offers several: that of most mixing desks.
 const SAMPLE_RATE: u32 = 48_000;
 
-/// What devices are reached through.
+/// An audio system through which devices are reached, `--host` on the command line. It is not a plug-in's host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Host {
-    /// The kernel's devices, by `libasound`.
+    /// ALSA: the kernel's devices, through `libasound`.
     #[cfg(target_os = "linux")]
     Alsa,
-    /// Clients of a JACK server (that of `JACK_DEFAULT_SERVER`). Its library is opened when it is asked for.
+    /// JACK: clients of the server that `JACK_DEFAULT_SERVER` names. Its library is opened at the first use.
     #[cfg(target_os = "linux")]
     Jack,
-    /// The system's own: Core Audio, WASAPI.
+    /// The system's own audio interface, Core Audio or WASAPI, through the crate `cpal`.
     #[cfg(any(test, not(target_os = "linux")))]
     Cpal,
-    /// A WAV file stands in for a device: looped, at the pace of the clock. What is played is thrown away.
+    /// A WAV file in place of a device, read in a loop in real time. Output is discarded.
     File,
 }
 
 impl Host {
-    /// All of this system; the first is the default.
+    /// Hosts of this operating system. The first is the default.
     #[cfg(target_os = "linux")]
     pub const ALL: &[Self] = &[Self::Alsa, Self::Jack, Self::File];
-    /// All of this system; the first is the default.
+    /// Hosts of this operating system. The first is the default.
     #[cfg(not(target_os = "linux"))]
     pub const ALL: &[Self] = &[Self::Cpal, Self::File];
 
-    /// As on the command line.
+    /// Returns the name that the command line has for the host, such as `alsa`. [any thread]
     #[must_use]
     pub fn id(self) -> &'static str {
         match self {
@@ -86,30 +97,33 @@ impl Host {
         }
     }
 
-    /// The host of an id.
+    /// Returns the host of this operating system with an [`id`](Self::id). [any thread]
     #[must_use]
     pub fn find(id: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|host| host.id() == id)
     }
 }
 
-/// Samples as a device gives them, little-endian.
+/// Format of a device's samples. All are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleFormat {
+    /// Signed 16-bit integer.
     S16,
-    /// 24 bits at the bottom of 32.
+    /// Signed 24-bit integer in the low bits of a 32-bit word.
     S24,
-    /// 24 bits in three bytes.
+    /// Signed 24-bit integer in three bytes.
     S24Packed,
+    /// Signed 32-bit integer.
     S32,
+    /// 32-bit float, full scale at ±1.
     Float,
 }
 
 impl SampleFormat {
-    /// In the order in which they are tried where none is asked for.
+    /// Every format, in the order in which a device is tried if the request names none.
     pub const ALL: [Self; 5] = [Self::S32, Self::S24, Self::S24Packed, Self::Float, Self::S16];
 
-    /// ALSA's name.
+    /// Returns ALSA's name of the format, such as `S32_LE`. [any thread]
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -121,13 +135,13 @@ impl SampleFormat {
         }
     }
 
-    /// The format of a name, in any case.
+    /// Returns the format of an ALSA name in upper or lower case. [any thread]
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name))
     }
 
-    /// Of one sample.
+    /// Returns the number of bytes of one sample. [any thread]
     #[must_use]
     pub fn bytes(self) -> usize {
         match self {
@@ -137,33 +151,36 @@ impl SampleFormat {
         }
     }
 
-    /// What a [`Client`] gets: floats, or integers at the top of 32 bits.
+    /// Returns the format in which a [`Client`] receives the samples: floats, or integers in the high bits of 32. [any thread]
     #[must_use]
-    pub fn words(self) -> Words {
-        if self == Self::Float { Words::Float } else { Words::Int32 }
+    pub fn word_format(self) -> WordFormat {
+        if self == Self::Float { WordFormat::Float } else { WordFormat::Int32 }
     }
 }
 
-/// What is asked of a device. `None` leaves a choice to it.
+/// Configuration that a device is to be opened with. `None` leaves the choice to the device.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wish {
+pub struct OpenRequest {
+    /// Audio system that has the device.
     pub host: Host,
-    /// An ALSA name, a JACK client with outputs, or a file.
+    /// Name of the device that records: an ALSA or cpal device, a JACK client with outputs, or the path of a WAV file.
     pub device: String,
-    /// Hertz.
+    /// Sample rate in hertz.
     pub sample_rate: Option<u32>,
+    /// Format of the device's samples.
     pub format: Option<SampleFormat>,
-    /// Input channels; without it, as many as it has.
+    /// Number of input channels; `None` for all that the device has, at most [`MAX_CHANNELS`].
     pub channels: Option<usize>,
+    /// Frames of a period; `None` for 256 or what comes nearest.
     pub period_frames: Option<usize>,
-    /// Plays, too: the device's output channel, from 0, of each output of the client. Empty: input only.
+    /// Output channel of the device, from 0, for each output of the client. Empty: the device only records.
     pub outputs: Vec<usize>,
-    /// The device that plays; without it, the one that records (at JACK: `system`).
+    /// Name of the device that plays; `None` for `device` itself, or with JACK for `system`.
     pub output_device: Option<String>,
 }
 
-impl Wish {
-    /// A device as it is, input only.
+impl OpenRequest {
+    /// Returns the request for a device in the configuration that it has or prefers, for input only. [any thread]
     #[must_use]
     pub fn new(host: Host, device: &str) -> Self {
         Self {
@@ -179,7 +196,7 @@ impl Wish {
     }
 }
 
-impl std::fmt::Display for Wish {
+impl std::fmt::Display for OpenRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let any = |text: Option<String>, of: &str| text.unwrap_or_else(|| format!("any {of}"));
         let channels = any(self.channels.map(|n| format!("{n} channels")), "channels");
@@ -190,28 +207,32 @@ impl std::fmt::Display for Wish {
     }
 }
 
-/// What a device really gives.
+/// Configuration that a device really has after it was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Granted {
+pub struct GrantedConfig {
+    /// Audio system that has the device.
     pub host: Host,
+    /// Name of the device that records, as in the request.
     pub device: String,
-    /// Hertz.
+    /// Sample rate in hertz.
     pub sample_rate: u32,
+    /// Format of the device's samples.
     pub format: SampleFormat,
+    /// Number of input channels that a client receives, at most [`MAX_CHANNELS`].
     pub channels: usize,
-    /// Frames of a block. A server may change them while it runs; no other device gives more.
+    /// Frames of a block. A JACK server may change them while it runs; the other hosts never give a longer block.
     pub period_frames: usize,
-    /// What the device holds while nobody listens.
+    /// Frames of input that the device holds before frames are lost.
     pub buffer_frames: usize,
-    /// Output channels of the client.
+    /// Number of output channels that a client fills.
     pub outputs: usize,
 }
 
-impl Granted {
-    /// Frames from an input to the output on which a [`Monitor`] plays it, without what the effect adds: one period at JACK; at ALSA the
-    /// periods of silence that are played while the first block comes in.
+impl GrantedConfig {
+    /// Returns the delay in frames from an input to the output on which a [`Monitor`] plays it, without the latency of its
+    /// insert: with JACK one period; with ALSA the periods of silence that are played before the first block. [any thread]
     #[must_use]
-    pub fn heard_after_frames(&self) -> usize {
+    pub fn monitor_delay_frames(&self) -> usize {
         match self.host {
             #[cfg(target_os = "linux")]
             Host::Alsa => alsa::PREFILL_PERIODS * self.period_frames,
@@ -220,7 +241,7 @@ impl Granted {
     }
 }
 
-impl std::fmt::Display for Granted {
+impl std::fmt::Display for GrantedConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { channels, sample_rate, period_frames, buffer_frames, .. } = self;
         let format = self.format.name();
@@ -228,39 +249,68 @@ impl std::fmt::Display for Granted {
     }
 }
 
-/// Why a device cannot be used, or ended. Every message is one line.
+/// Reason why a device cannot be opened or started. Every message is one line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DeviceError {
+    /// The host has no device of this name.
     #[error("{host}: unknown device '{device}'; expected {expected}", host = .host.id())]
-    Unknown { host: Host, device: String, expected: String },
+    Unknown {
+        /// Audio system that was asked.
+        host: Host,
+        /// Requested name.
+        device: String,
+        /// Names of the devices that there are, separated by commas.
+        expected: String,
+    },
+    /// Another program uses the device.
     #[error("{device}: the device is in use by another program")]
-    Busy { device: String },
+    Busy {
+        /// Name of the device.
+        device: String,
+    },
+    /// The device does not give what was requested.
     #[error("{device}: asked for {asked}, the device gave {granted}")]
-    Difference { device: String, asked: String, granted: String },
+    Difference {
+        /// Name of the device.
+        device: String,
+        /// Requested value with its unit.
+        asked: String,
+        /// Value, or range of values, that the device gives.
+        granted: String,
+    },
+    /// The audio system or the file reported an error.
     #[error("{device}: {what}")]
-    Failed { device: String, what: String },
+    Failed {
+        /// Name of the device.
+        device: String,
+        /// Text of the error, in one line.
+        what: String,
+    },
 }
 
 impl DeviceError {
+    /// Returns [`Self::Failed`], its text in one line.
     fn failed(device: &str, what: impl std::fmt::Display) -> Self {
         Self::Failed { device: device.into(), what: what.to_string().replace('\n', " ") }
     }
 
+    /// Returns [`Self::Difference`].
     fn difference(device: &str, asked: impl std::fmt::Display, granted: impl std::fmt::Display) -> Self {
         Self::Difference { device: device.into(), asked: asked.to_string(), granted: granted.to_string() }
     }
 }
 
-/// Samples of a block: a slice per channel, all of one length.
+/// Samples of one block of a device's input: a slice for each channel, all of one length.
 #[derive(Clone, Copy, Debug)]
-pub enum Input<'a> {
+pub enum InputBlock<'a> {
+    /// Floats, full scale at ±1.
     Floats(&'a [&'a [f32]]),
-    /// At the top of 32 bits.
+    /// Integers in the high bits of 32, whatever number of bits the device has.
     Integers(&'a [&'a [i32]]),
 }
 
-impl Input<'_> {
-    /// [device thread]
+impl InputBlock<'_> {
+    /// Returns the number of frames. [any thread]
     #[must_use]
     pub fn frames(&self) -> usize {
         match self {
@@ -270,86 +320,95 @@ impl Input<'_> {
     }
 }
 
-/// What a device calls.
+/// Receiver of a device's blocks. The device's thread calls it once for each block.
 pub trait Client: Send + 'static {
-    /// A block comes in, and one of the same length goes out; `output` is silent. `lost` frames are missing in front of it.
-    /// [device thread: no wait, no allocation, no lock]
-    fn process(&mut self, lost: u64, input: Input<'_>, output: &mut [&mut [f32]]);
+    /// Processes one block. `input` has the granted number of channels; `output` has a slice of the same number of frames for
+    /// each requested output, filled with silence. `lost` is the number of frames that are missing before this block.
+    /// [device thread: must not wait, allocate or lock]
+    fn process(&mut self, lost: u64, input: InputBlock<'_>, output: &mut [&mut [f32]]);
 }
 
-/// How a stream goes. [any thread]
+/// State of a stream, shared by the device's thread and the control thread. [any thread]
 #[derive(Debug, Default)]
-pub(crate) struct Status {
+pub(crate) struct StreamStatus {
+    /// The device's thread is told to end.
     stop: AtomicBool,
+    /// The device does not call the client any more.
     ended: AtomicBool,
-    /// The sample rate that it has now, if it ended because that is another one than was granted; else 0.
-    rate: AtomicU32,
-    /// The client has panicked: nothing shall call it again.
-    broken: AtomicBool,
-    why: OnceLock<String>,
-    /// Times that the device has called us.
+    /// New sample rate in hertz if the stream ended because the rate changed; else 0.
+    changed_rate: AtomicU32,
+    /// The client has panicked and must not be called again.
+    client_panicked: AtomicBool,
+    /// Reason of the end, unless the sample rate changed.
+    end_reason: OnceLock<String>,
+    /// Number of blocks that the device has delivered.
     calls: AtomicU64,
     /// Frames of the last block; 0 before the first one.
     period_frames: AtomicUsize,
+    /// Number of times that the device lost input.
     overruns: AtomicU64,
+    /// Number of times that the output had nothing to play.
     underruns: AtomicU64,
-    worst_nanoseconds: AtomicU64,
+    /// Longest duration of a client's call, in nanoseconds.
+    longest_call_nanoseconds: AtomicU64,
 }
 
-impl Status {
-    /// The device is gone. [the device's thread, which ends]
-    fn end(&self, why: impl std::fmt::Display) {
-        let _ = self.why.set(why.to_string());
+impl StreamStatus {
+    /// Notes that the device is gone, and why. Only the first reason is kept. [not the audio thread: allocates]
+    fn end(&self, reason: impl std::fmt::Display) {
+        let _ = self.end_reason.set(reason.to_string());
         self.ended.store(true, Ordering::Release);
     }
 
-    /// The device goes on at another sample rate. [device thread]
-    fn change(&self, rate: u32) {
-        self.rate.store(rate, Ordering::Relaxed);
+    /// Notes that the device now runs at another sample rate, in hertz. [device thread]
+    fn end_by_rate_change(&self, rate: u32) {
+        self.changed_rate.store(rate, Ordering::Relaxed);
         self.ended.store(true, Ordering::Release);
     }
 
-    /// The device calls us, with a block of so many frames. [device thread]
-    fn called(&self, frames: usize) {
+    /// Notes that the device delivers a block of `frames` frames. [device thread]
+    fn count_call(&self, frames: usize) {
         self.period_frames.store(frames, Ordering::Relaxed);
         self.calls.fetch_add(1, Ordering::Release);
     }
 
-    /// Calls the client, if one sits there, and keeps the longest time that it took. [device thread]
-    fn run(&self, chair: &Chair, lost: u64, input: Input<'_>, output: &mut [&mut [f32]]) -> bool {
+    /// Calls the client in the slot and keeps the longest duration. Returns false if there was no client to call. [device thread]
+    fn call_client(&self, client_slot: &ClientSlot, lost: u64, input: InputBlock<'_>, output: &mut [&mut [f32]]) -> bool {
         let begun = Instant::now();
-        let called = chair.call(|client| {
-            let unwound = Unwound(self);
+        let called = client_slot.call(|client| {
+            let guard = PanicGuard(self);
             client.process(lost, input, output);
-            std::mem::forget(unwound);
+            std::mem::forget(guard);
         });
-        self.worst_nanoseconds.fetch_max(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        let nanoseconds = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.longest_call_nanoseconds.fetch_max(nanoseconds, Ordering::Relaxed);
         called
     }
 }
 
-/// Dropped while a client panics, whoever catches that.
-struct Unwound<'a>(&'a Status);
+/// Ends the stream if it is dropped while the client panics, wherever the panic is caught.
+struct PanicGuard<'a>(&'a StreamStatus);
 
-impl Drop for Unwound<'_> {
+impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
-        self.0.broken.store(true, Ordering::Release);
+        self.0.client_panicked.store(true, Ordering::Release);
         self.0.end("what the device calls has broken");
     }
 }
 
-/// A device that is open and has no client yet.
-pub struct Opened {
-    granted: Granted,
-    status: Arc<Status>,
-    chair: Arc<Chair>,
-    device: Kind,
+/// A device that is open and has no [`Client`] yet.
+pub struct OpenDevice {
+    granted: GrantedConfig,
+    status: Arc<StreamStatus>,
+    client_slot: Arc<ClientSlot>,
+    device: OpenBackend,
 }
 
-enum Kind {
+/// The open device of a host.
+enum OpenBackend {
     #[cfg(target_os = "linux")]
     Alsa(alsa::Device),
-    /// It runs already: only so a server tells its period, and whether its cables carry.
+    /// A JACK client that already runs: before that, neither the period nor the state of its connections is known.
     #[cfg(target_os = "linux")]
     Jack(jack::Device),
     #[cfg(any(test, not(target_os = "linux")))]
@@ -357,87 +416,92 @@ enum Kind {
     File(file::Device),
 }
 
-/// Opens a device and compares what it grants with what was asked. A server that stands still is waited for a few seconds.
+/// Opens a device and compares what it grants with the request. Waits at most a few seconds for a server that does not answer.
 /// [control thread]
 ///
 /// # Errors
-/// An unknown device, one in use, one that gives nothing, or a difference.
-pub fn open(wish: &Wish) -> Result<Opened, DeviceError> {
-    let (status, chair) = (Arc::<Status>::default(), Arc::<Chair>::default());
-    let (granted, device) = match wish.host {
+/// If the device is unknown, in use, gives no usable format or no sound, or differs from the request.
+pub fn open(request: &OpenRequest) -> Result<OpenDevice, DeviceError> {
+    let (status, client_slot) = (Arc::<StreamStatus>::default(), Arc::<ClientSlot>::default());
+    let (granted, device) = match request.host {
         #[cfg(target_os = "linux")]
-        Host::Alsa => alsa::Device::open(wish).map(|(g, d)| (g, Kind::Alsa(d)))?,
+        Host::Alsa => alsa::Device::open(request).map(|(g, d)| (g, OpenBackend::Alsa(d)))?,
         #[cfg(target_os = "linux")]
-        Host::Jack => jack::Device::open(wish, &status, &chair).map(|(g, d)| (g, Kind::Jack(d)))?,
+        Host::Jack => jack::Device::open(request, &status, &client_slot).map(|(g, d)| (g, OpenBackend::Jack(d)))?,
         #[cfg(any(test, not(target_os = "linux")))]
-        Host::Cpal => cpal::Device::open(wish).map(|(g, d)| (g, Kind::Cpal(d)))?,
-        Host::File => file::Device::open(wish).map(|(g, d)| (g, Kind::File(d)))?,
+        Host::Cpal => cpal::Device::open(request).map(|(g, d)| (g, OpenBackend::Cpal(d)))?,
+        Host::File => file::Device::open(request).map(|(g, d)| (g, OpenBackend::File(d)))?,
     };
-    compare(wish, &granted)?;
-    Ok(Opened { granted, status, chair, device })
+    compare(request, &granted)?;
+    Ok(OpenDevice { granted, status, client_slot, device })
 }
 
-/// Whether `granted` is what was asked for.
-fn compare(wish: &Wish, granted: &Granted) -> Result<(), DeviceError> {
-    let device = &wish.device;
+/// Compares what a device grants with the request.
+///
+/// # Errors
+/// [`DeviceError::Difference`] for the first value that differs.
+fn compare(request: &OpenRequest, granted: &GrantedConfig) -> Result<(), DeviceError> {
+    let device = &request.device;
     let differs = |asked: Option<usize>, gave: usize| asked.filter(|asked| *asked != gave);
-    if let Some(asked) = wish.sample_rate.filter(|rate| *rate != granted.sample_rate) {
+    if let Some(asked) = request.sample_rate.filter(|rate| *rate != granted.sample_rate) {
         return Err(DeviceError::difference(device, format_args!("{asked} Hz"), granted.sample_rate));
     }
-    if let Some(asked) = wish.format.filter(|format| *format != granted.format) {
+    if let Some(asked) = request.format.filter(|format| *format != granted.format) {
         return Err(DeviceError::difference(device, asked.name(), granted.format.name()));
     }
-    if let Some(asked) = differs(wish.channels, granted.channels) {
+    if let Some(asked) = differs(request.channels, granted.channels) {
         return Err(DeviceError::difference(device, format_args!("{asked} channels"), granted.channels));
     }
-    if let Some(asked) = differs(wish.period_frames, granted.period_frames) {
+    if let Some(asked) = differs(request.period_frames, granted.period_frames) {
         return Err(DeviceError::difference(device, format_args!("a period of {asked} frames"), granted.period_frames));
     }
     Ok(())
 }
 
-impl Opened {
-    /// What the device gives. [control thread]
+impl OpenDevice {
+    /// Returns the configuration of the device. [control thread]
     #[must_use]
-    pub fn granted(&self) -> &Granted {
+    pub fn granted(&self) -> &GrantedConfig {
         &self.granted
     }
 
-    /// Lets the device run; from now on it calls `client`. [control thread]
+    /// Starts the device, which calls `client` with every block from now on. [control thread]
     ///
     /// # Errors
-    /// The device's; with the client, unless that has panicked, for another try.
+    /// The device's error, with the client for another try. The client is `None` if it has panicked.
     pub fn start<C: Client>(self, client: C) -> Result<Stream<C>, (Option<C>, DeviceError)> {
-        let Self { granted, status, chair, device } = self;
-        // First: so no block comes before it.
-        chair.seat(Box::new(client));
+        let Self { granted, status, client_slot, device } = self;
+        // The client is in its slot before the device starts, so that it misses no block.
+        client_slot.put(Box::new(client));
         let running = match device {
             #[cfg(target_os = "linux")]
-            Kind::Alsa(device) => Running::thread(&granted, &status, &chair, |status, chair| device.run(status, chair)),
+            OpenBackend::Alsa(device) => RunningBackend::thread(&granted, &status, &client_slot, |s, c| device.run(s, c)),
             #[cfg(target_os = "linux")]
-            Kind::Jack(device) => Ok(Running::Jack(device)),
+            OpenBackend::Jack(device) => Ok(RunningBackend::Jack(device)),
             #[cfg(any(test, not(target_os = "linux")))]
-            Kind::Cpal(device) => device.start(&status, &chair).map(Running::Cpal),
-            Kind::File(device) => Running::thread(&granted, &status, &chair, |status, chair| device.run(status, chair)),
+            OpenBackend::Cpal(device) => device.start(&status, &client_slot).map(RunningBackend::Cpal),
+            OpenBackend::File(device) => RunningBackend::thread(&granted, &status, &client_slot, |s, c| device.run(s, c)),
         };
         match running {
-            Ok(running) => Ok(Stream { granted, status, chair, running: Some(running), client: PhantomData }),
-            Err(error) => Err((chair.leave_as(), error)),
+            Ok(running) => Ok(Stream { granted, status, client_slot, running: Some(running), client: PhantomData }),
+            Err(error) => Err((client_slot.take_as(), error)),
         }
     }
 }
 
-/// A device that runs. Dropped, it stops. All of it: [control thread]
+/// A device that runs and calls a [`Client`]. Stops when it is dropped. All methods: [control thread]
 pub struct Stream<C: Client> {
-    granted: Granted,
-    status: Arc<Status>,
-    chair: Arc<Chair>,
-    /// None after the stop.
-    running: Option<Running>,
+    granted: GrantedConfig,
+    status: Arc<StreamStatus>,
+    client_slot: Arc<ClientSlot>,
+    /// The device; `None` after the stop.
+    running: Option<RunningBackend>,
     client: PhantomData<C>,
 }
 
-enum Running {
+/// The running device of a host.
+enum RunningBackend {
+    /// A thread that reads the device and calls the client, with ALSA and a file.
     Thread(JoinHandle<()>),
     #[cfg(target_os = "linux")]
     Jack(jack::Device),
@@ -445,29 +509,29 @@ enum Running {
     Cpal(cpal::Running),
 }
 
-impl Running {
-    /// A thread of our own calls the client until it is told to stop.
+impl RunningBackend {
+    /// Starts the device's thread, which executes `run` until [`StreamStatus::stop`] is set or the device ends.
     fn thread(
-        granted: &Granted,
-        status: &Arc<Status>,
-        chair: &Arc<Chair>,
-        run: impl FnOnce(&Status, &Chair) + Send + 'static,
+        granted: &GrantedConfig,
+        status: &Arc<StreamStatus>,
+        client_slot: &Arc<ClientSlot>,
+        run: impl FnOnce(&StreamStatus, &ClientSlot) + Send + 'static,
     ) -> Result<Self, DeviceError> {
-        let (status, chair) = (status.clone(), chair.clone());
+        let (status, client_slot) = (status.clone(), client_slot.clone());
         let work = move || {
-            run(&status, &chair);
+            run(&status, &client_slot);
             status.ended.store(true, Ordering::Release);
         };
         let spawned = std::thread::Builder::new().name("isotherm-device".into()).spawn(work);
-        let none = |e| DeviceError::failed(&granted.device, format_args!("no thread for it: {e}"));
-        spawned.map(Self::Thread).map_err(none)
+        let no_thread = |e| DeviceError::failed(&granted.device, format_args!("no thread for it: {e}"));
+        spawned.map(Self::Thread).map_err(no_thread)
     }
 
-    /// Stops the device. One that does not answer is left to a thread of its own.
+    /// Stops the device. A device that does not stop within [`STOP_TIMEOUT`] is left to a thread that waits for it.
     fn stop(self) {
         match self {
             Self::Thread(thread) => {
-                let _ = within(STOP_PATIENCE, move || drop(thread.join()));
+                let _ = run_with_timeout(STOP_TIMEOUT, move || drop(thread.join()));
             }
             #[cfg(target_os = "linux")]
             Self::Jack(device) => drop(device),
@@ -477,63 +541,75 @@ impl Running {
     }
 }
 
-/// Does something that others may hold up, on a thread of its own, and waits for it so long; after that it is left to itself. None if
-/// it took longer, or there is no thread for it. [control thread]
-fn within<T: Send + 'static>(patience: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// Executes `work`, which a device or a server may block, on a thread of its own, and waits for its result. Returns `None` if it
+/// takes longer than `timeout`, in which case the thread goes on alone, or if there is no thread. [control thread]
+fn run_with_timeout<T: Send + 'static>(timeout: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (done, outcome) = std::sync::mpsc::sync_channel(1);
     let work = move || drop(done.send(work()));
     std::thread::Builder::new().name("isotherm-wait".into()).spawn(work).ok()?;
-    outcome.recv_timeout(patience).ok()
+    outcome.recv_timeout(timeout).ok()
 }
 
-/// The reason for which a device runs no more.
+/// Rounds a number of frames to the nearest whole one; a negative number becomes 0. [any thread]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, so a negative number becomes 0")]
+fn whole_frames(frames: f64) -> u64 {
+    frames.round() as u64
+}
+
+/// Returns the number of whole frames in a duration at a sample rate in hertz. [any thread]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "durations here are positive and a few seconds long")]
+fn frames_in(seconds: f64, sample_rate: u32) -> usize {
+    (seconds * f64::from(sample_rate)) as usize
+}
+
+/// Reason why a stream ended, as a text of one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// It has gone, for this reason, and may come back.
-    Gone(String),
-    /// Its sample rate is another one: what comes now does not belong to what came before.
-    Changed(String),
+pub enum StreamEnd {
+    /// The device is gone or gives no blocks. It may come back.
+    Disconnected(String),
+    /// The device runs at another sample rate, so its sound does not continue what came before.
+    RateChanged(String),
 }
 
-impl std::fmt::Display for Ending {
+impl std::fmt::Display for StreamEnd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Gone(why) | Self::Changed(why) => f.write_str(why),
+            Self::Disconnected(why) | Self::RateChanged(why) => f.write_str(why),
         }
     }
 }
 
-/// The words for another sample rate.
-fn changed(from: u32, to: u32) -> String {
+/// Returns the text for a change of the sample rate, both in hertz.
+fn rate_change_text(from: u32, to: u32) -> String {
     format!("the sample rate changed from {from} to {to} Hz")
 }
 
 impl<C: Client> Stream<C> {
-    /// The form that the device gave when it was opened.
+    /// Returns the configuration that the device had when it was opened.
     #[must_use]
-    pub fn granted(&self) -> &Granted {
+    pub fn granted(&self) -> &GrantedConfig {
         &self.granted
     }
 
-    /// Why the device runs no more; none while it runs.
+    /// Returns the reason why the stream ended; `None` while it runs.
     #[must_use]
-    pub fn ended(&self) -> Option<Ending> {
+    pub fn ended(&self) -> Option<StreamEnd> {
         if !self.status.ended.load(Ordering::Acquire) {
             return None;
         }
-        Some(match self.status.rate.load(Ordering::Relaxed) {
-            0 => Ending::Gone(self.status.why.get().cloned().unwrap_or_else(|| "the device stopped".into())),
-            rate => Ending::Changed(changed(self.granted.sample_rate, rate)),
+        Some(match self.status.changed_rate.load(Ordering::Relaxed) {
+            0 => StreamEnd::Disconnected(self.status.end_reason.get().cloned().unwrap_or_else(|| "the device stopped".into())),
+            rate => StreamEnd::RateChanged(rate_change_text(self.granted.sample_rate, rate)),
         })
     }
 
-    /// Times that the device has called us. While they do not grow, nothing comes.
+    /// Returns the number of blocks that the device has delivered. While it does not grow, the device gives no blocks.
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.status.calls.load(Ordering::Acquire)
     }
 
-    /// Frames of the last block: at a server it may change while it runs.
+    /// Returns the frames of the last block. A JACK server may change them while it runs.
     #[must_use]
     pub fn period_frames(&self) -> usize {
         match self.status.period_frames.load(Ordering::Relaxed) {
@@ -542,26 +618,26 @@ impl<C: Client> Stream<C> {
         }
     }
 
-    /// Times that the device lost frames, as it says.
+    /// Returns the number of times that the device reported lost input.
     #[must_use]
     pub fn overruns(&self) -> u64 {
         self.status.overruns.load(Ordering::Relaxed)
     }
 
-    /// Times that the output had nothing to play.
+    /// Returns the number of times that the output had nothing to play.
     #[must_use]
     pub fn underruns(&self) -> u64 {
         self.status.underruns.load(Ordering::Relaxed)
     }
 
-    /// The longest time that the client took for a block.
+    /// Returns the longest duration of a client's call.
     #[must_use]
-    pub fn worst(&self) -> Duration {
-        Duration::from_nanos(self.status.worst_nanoseconds.load(Ordering::Relaxed))
+    pub fn longest_callback(&self) -> Duration {
+        Duration::from_nanos(self.status.longest_call_nanoseconds.load(Ordering::Relaxed))
     }
 
-    /// Stops the device and gives back its client; none if that has panicked. It waits for the client's call, if one is under way, and
-    /// for the device only a moment.
+    /// Stops the device and returns its client, or `None` if the client has panicked. Waits for the end of a call that is under
+    /// way, and at most 0.3 s for the device.
     #[must_use]
     pub fn stop(mut self) -> Option<C> {
         self.end()
@@ -570,9 +646,9 @@ impl<C: Client> Stream<C> {
     fn end(&mut self) -> Option<C> {
         let running = self.running.take()?;
         self.status.stop.store(true, Ordering::Release);
-        let client = self.chair.leave_as();
+        let client = self.client_slot.take_as();
         running.stop();
-        client.filter(|_| !self.status.broken.load(Ordering::Acquire))
+        client.filter(|_| !self.status.client_panicked.load(Ordering::Acquire))
     }
 }
 
@@ -582,19 +658,22 @@ impl<C: Client> Drop for Stream<C> {
     }
 }
 
-/// A device that is there, for a list.
+/// An entry of the list of devices.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Listed {
+pub struct DeviceInfo {
+    /// Audio system that has the device.
     pub host: Host,
+    /// Name of the device, as an [`OpenRequest`] takes it.
     pub device: String,
+    /// Description in the host's words, in one line; may be empty.
     pub description: String,
-    /// Every form that it grants at its own number of channels, or why it grants none.
-    pub grants: Result<Vec<Granted>, DeviceError>,
-    /// Channels that it can play.
+    /// Every configuration that the device grants with all its channels, or the reason why it grants none.
+    pub grants: Result<Vec<GrantedConfig>, DeviceError>,
+    /// Number of channels that the device can play.
     pub outputs: usize,
 }
 
-/// The names of a host's devices, none of which is opened. [control thread]
+/// Returns the names of a host's devices that can record. Opens none of them. [control thread]
 #[must_use]
 pub fn names(host: Host) -> Vec<String> {
     match host {
@@ -603,15 +682,16 @@ pub fn names(host: Host) -> Vec<String> {
         #[cfg(target_os = "linux")]
         Host::Jack => jack::names(),
         #[cfg(any(test, not(target_os = "linux")))]
-        Host::Cpal => list(host).into_iter().map(|listed| listed.device).collect(),
-        // Every file may be one.
+        Host::Cpal => list(host).into_iter().map(|info| info.device).collect(),
+        // Any WAV file can stand in for a device, so none is listed.
         Host::File => Vec::new(),
     }
 }
 
-/// The devices of a host. Each is opened for a moment, in every form, to see what it grants. [control thread]
+/// Returns the devices of a host that can record. Opens each for a moment, in every configuration, to see what it grants.
+/// [control thread]
 #[must_use]
-pub fn list(host: Host) -> Vec<Listed> {
+pub fn list(host: Host) -> Vec<DeviceInfo> {
     match host {
         #[cfg(target_os = "linux")]
         Host::Alsa => alsa::list(),
@@ -619,7 +699,7 @@ pub fn list(host: Host) -> Vec<Listed> {
         Host::Jack => jack::list(),
         #[cfg(any(test, not(target_os = "linux")))]
         Host::Cpal => cpal::list(),
-        // Every file may be one.
+        // Any WAV file can stand in for a device, so none is listed.
         Host::File => Vec::new(),
     }
 }

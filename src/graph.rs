@@ -1,31 +1,33 @@
-//! What moves samples. Algorithms never do I/O; here is how they are put together and reached from outside.
+//! The audio graph: connects processors, meters and queues, and runs them in order.
 //!
-//! A [`Builder`] adds nodes that read channels that exist already, so a cycle cannot be written and the order is the order of
-//! adding. [`Builder::compile`] checks widths, allocates everything and aligns branches of different latency. The resulting
-//! [`Plan`] never changes while it runs: another one is compiled off the audio thread and swapped in with a dip ([`Swap`]).
-//! Host buffers are copied in and out at the plan's ends. At the borders of threads stand [`queue`]s and [`rolling`] buffers;
-//! files stand behind queues ([`FileSource`], [`FileSink`]).
+//! A [`Builder`] adds nodes one after another. A node reads only nodes that exist already, so a cycle cannot be written, and
+//! nodes run in the order in which they were added. [`Builder::compile`] checks the numbers of channels, allocates everything and
+//! aligns branches of different latency. The resulting [`Plan`] never changes its structure: another plan is compiled on another
+//! thread and swapped in with a dip ([`Swap`]), a fade-out and fade-in of 5 ms each. Host buffers are copied in at the plan's
+//! inputs and out at its outputs. Threads exchange samples by [`queue`]s (every frame) and [`rolling_buffer`]s (the last frames);
+//! a file is read or written on a thread of its own, through a queue ([`FileSource`], [`FileSink`]).
 //!
+//! # Examples
 //! ```
-//! use isotherm::graph::{Builder, queue, rolling};
+//! use isotherm::graph::{Builder, queue, rolling_buffer};
 //!
 //! let mut builder = Builder::new(48_000.0);
-//! // Another thread writes two channels to a queue, from which the plan reads.
+//! // A source reads a queue of two channels, to which another thread may write.
 //! let (mut sound, reader) = queue(2, 4096);
 //! let source = builder.source(reader);
 //! let quiet = builder.gain(source, -6.0);
-//! // The left channel and the quiet right one are added; beside the sum stands the left channel.
+//! // The first output channel is the sum of the left and the quiet right channel, the second is the left channel.
 //! let (left, right) = (builder.split(source, 0..1), builder.split(quiet, 1..2));
 //! let sum = builder.mix(&[left, right]);
 //! let both = builder.join(&[sum, left]);
-//! // A tap copies what passes it to a queue; a roll keeps the last frames for whoever looks.
+//! // A tap copies its input to a queue, a rolling tap to a buffer of the last frames.
 //! let (writer, mut tapped) = queue(2, 4096);
-//! let (roll, scope) = rolling(2, 1024);
+//! let (roll, scope) = rolling_buffer(2, 1024);
 //! let both = builder.tap(both, writer);
-//! let both = builder.roll(both, roll);
+//! let both = builder.tap_rolling(both, roll);
 //! builder.output(both);
 //! let mut plan = builder.compile()?;
-//! plan.set_gain(quiet, -12.0); // At once here; while it runs, it glides.
+//! plan.set_gain(quiet, -12.0); // At once before the first block; later it glides.
 //!
 //! sound.write(&[[0.5f32; 256], [0.25; 256]]);
 //! let [mut first, mut second] = [[0.0f32; 256]; 2];
@@ -40,6 +42,7 @@
 //! # Ok::<(), isotherm::graph::CompileError>(())
 //! ```
 
+mod auto_sleep;
 mod builder;
 mod dip;
 mod file;
@@ -47,21 +50,20 @@ mod meter;
 mod node;
 mod plan;
 mod queue;
-mod rest;
 mod rolling;
 mod storage;
 mod swap;
 
 pub use builder::{Builder, Bus, CompileError};
 pub use file::{FileSink, FileSource};
-pub use meter::{Level, Meter, Metering};
+pub use meter::{Meter, MeterReading, MeterWriter};
 pub use plan::{NodeTime, Plan, Taps};
 pub use queue::{QueueReader, QueueWriter, queue};
-pub use rolling::{RollingReader, RollingWriter, rolling};
+pub use rolling::{RollingReader, RollingWriter, rolling_buffer};
 pub use swap::{Swap, SwapSender};
 
-/// Frames that a plan moves at a time.
+/// Largest number of frames that a plan processes at a time.
 pub const SUB_BLOCK: usize = crate::dsp::CHUNK;
 
-/// Length of each half of a dip: fade-out, then fade-in (ITU-R BS.1534-3, 5.3).
+/// Length in seconds of the fade-out, and of the fade-in, of a dip (ITU-R BS.1534-3, 5.3).
 pub const DIP_SECONDS: f32 = 0.005;

@@ -1,5 +1,5 @@
-//! One instance: parameters, models, slots, takes, the training of twins, the blind switch. It knows no host; the plug-in and
-//! the program are faces on it.
+//! One instance of the effect: its parameter values, the two slots with their models, takes, the training of twins and the
+//! blind switch. It knows no host; the plug-in (`plugin`) and the program with a window (`app`) are layers on top of it.
 
 pub mod builder;
 pub mod controls;
@@ -13,154 +13,160 @@ pub mod twin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::dsp::{Settings, Spec};
-use crate::effect::{Effect, Outline};
-use crate::listen::Blind;
-use crate::slots::{Heard, Meters};
-use crate::view::{BlindView, Controls, Level, Snapshot, TakeAction};
-use builder::{BuilderThread, Requests, Target};
-pub use controls::{Gestures, InstanceControls};
+use crate::dsp::{ProcessSpec, Settings};
+use crate::effect::{Effect, EffectSnapshot};
+use crate::listen::BlindSwitch;
+use crate::slots::{Listen, Meters};
+use crate::view::{BlindView, ChannelLevel, Controls, InstanceView, TakeAction};
+use builder::{BuildTarget, BuilderRequests, BuilderThread};
+pub use controls::{InstanceControls, ParameterGestures};
 use engine::Engine;
-pub use engine::{Player, Voice};
+pub use engine::{InstanceProcessor, MonitorInsert};
 use models::{ModelRequest, ModelSlot};
-use parameters::{ARM, BLIND, BYPASS, LISTEN, Parameters, RECORD};
+use parameters::{ARM, BLIND, BYPASS, LISTEN, ParameterStore, RECORD};
 pub use state::InstanceState;
 use takes::Takes;
 
-/// The most channels whose levels are shown.
-const WIDEST: usize = 32;
+/// Number of channels that have level meters; further ones are processed, but not metered.
+const METERED_CHANNELS: usize = 32;
 
-/// What the threads of one instance share.
-pub struct Shared {
-    pub(crate) parameters: Arc<Parameters>,
-    /// Of each slot.
+/// The part of an instance that its threads share: control thread, audio thread, builder thread and training thread.
+pub struct SharedInstance {
+    pub(crate) parameters: Arc<ParameterStore>,
+    /// The model of slot A and of slot B.
     pub(crate) models: [ModelSlot; 2],
     pub(crate) takes: Takes,
-    pub(crate) blind: Blind,
-    /// Grows with every press of a listen button, so that pressing the same side again is heard.
-    presses: AtomicU32,
+    pub(crate) blind: BlindSwitch,
+    /// Count of presses of a listen button. It tells the audio thread of a press that does not change the parameter: the sound
+    /// dips all the same.
+    listen_presses: AtomicU32,
     meters: Meters,
-    /// The audio thread never touches it.
-    target: Mutex<Target>,
-    pub(crate) requests: Arc<Requests>,
-    /// From the first sound or window on, until the instance goes.
+    /// Locked while models are read or slots are made; never by the audio thread.
+    target: Mutex<BuildTarget>,
+    pub(crate) requests: Arc<BuilderRequests>,
+    /// Runs from the first `prepare` or the first open window until the instance is dropped.
     builder: Mutex<Option<BuilderThread>>,
     pub(crate) training: twin::Training,
-    gone: AtomicBool,
-    /// Nobody listens while the sound is rendered.
+    /// True once the instance is dropped: no thread is started any more.
+    is_closed: AtomicBool,
+    /// True while the host renders offline: the audio thread may wait then, so that a change counts from the next block on.
     offline: AtomicBool,
+    /// Number of channels that run.
     channels: AtomicUsize,
+    /// Latency of the slots in frames.
     latency: AtomicUsize,
-    /// Bits of f32: hertz, and processing time as a share of real time.
+    /// Sample rate in hertz, as the bits of an f32; 0 before the first `prepare`.
     sample_rate: AtomicU32,
+    /// Processing time as a share of real time (1 is all of it), as the bits of an f32.
     load: AtomicU32,
 }
 
-impl Shared {
-    fn new() -> (Arc<Self>, takes::Deck) {
-        let requests: Arc<Requests> = Arc::default();
-        let (takes, deck) = Takes::new();
+impl SharedInstance {
+    fn new() -> (Arc<Self>, takes::TakeWriter) {
+        let requests: Arc<BuilderRequests> = Arc::default();
+        let (takes, take_writer) = Takes::new();
         let shared = Arc::new(Self {
-            parameters: Arc::new(Parameters::new(requests.clone())),
+            parameters: Arc::new(ParameterStore::new(requests.clone())),
             models: Default::default(),
             takes,
-            blind: Blind::new(),
-            presses: AtomicU32::new(0),
-            meters: Meters::new(WIDEST),
+            blind: BlindSwitch::new(),
+            listen_presses: AtomicU32::new(0),
+            meters: Meters::new(METERED_CHANNELS),
             target: Mutex::default(),
             requests,
             builder: Mutex::default(),
             training: twin::Training::default(),
-            gone: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             offline: AtomicBool::new(false),
             channels: AtomicUsize::new(2),
             latency: AtomicUsize::new(0),
             sample_rate: AtomicU32::new(0),
             load: AtomicU32::new(0),
         });
-        (shared, deck)
+        (shared, take_writer)
     }
 
-    /// What the slots are set to now. [audio thread]
-    pub(crate) fn wanted(&self) -> [Outline; 2] {
-        self.outlines(&self.settings())
+    /// The settings and the model's id that each slot is asked to run, which may be newer than those that run. [audio thread]
+    pub(crate) fn requested_snapshots(&self) -> [EffectSnapshot; 2] {
+        self.effect_snapshots(&self.settings())
     }
 
-    /// Settings of both slots as they are set now. [audio thread]
+    /// The settings of both slots, read from the parameter store. [audio thread]
     fn settings(&self) -> [Settings; 2] {
         std::array::from_fn(|slot| self.parameters.settings(slot))
     }
 
-    /// These settings with the models that the slots shall run. [audio thread]
-    fn outlines(&self, settings: &[Settings; 2]) -> [Outline; 2] {
+    /// `settings` with the id of each slot's model, where the algorithm runs one. [audio thread]
+    fn effect_snapshots(&self, settings: &[Settings; 2]) -> [EffectSnapshot; 2] {
         std::array::from_fn(|slot| {
             let settings = settings[slot];
-            let model = self.models[slot].id().filter(|_| settings.algorithm().model);
-            Outline { settings, model }
+            let model = self.models[slot].id().filter(|_| settings.algorithm().plays_model);
+            EffectSnapshot { settings, model }
         })
     }
 
-    /// As [`Self::wanted`], with the models themselves. [control thread]
-    fn effects(&self) -> [Effect; 2] {
+    /// The effects of [`Self::requested_snapshots`], with the models themselves in place of their ids. [control thread]
+    fn requested_effects(&self) -> [Effect; 2] {
         std::array::from_fn(|slot| {
             let settings = self.parameters.settings(slot);
-            let model = if settings.algorithm().model { self.models[slot].model() } else { None };
+            let model = if settings.algorithm().plays_model { self.models[slot].model() } else { None };
             Effect { settings, model }
         })
     }
 
-    /// What shall be heard. [audio thread]
-    fn heard(&self) -> Heard {
+    /// The slot that is let through, or bypass, as the parameters ask for it. [audio thread]
+    fn requested_listen(&self) -> Listen {
         let side = self.parameters.get(LISTEN) as usize;
         match (self.parameters.is_on(BYPASS), self.parameters.is_on(BLIND)) {
-            (true, _) => Heard::Bypass,
-            (false, true) => Heard::Slot(self.blind.slot(side)),
-            (false, false) => Heard::Slot(side),
+            (true, _) => Listen::Bypass,
+            (false, true) => Listen::Slot(self.blind.slot(side)),
+            (false, false) => Listen::Slot(side),
         }
     }
 
-    /// Whether there shall be a recorder. [audio thread]
+    /// True if a recorder has to be open: it is armed, or a take is asked for. [audio thread]
     fn is_armed(&self) -> bool {
         self.parameters.is_on(ARM) || self.parameters.is_on(RECORD)
     }
 
-    fn target(&self) -> MutexGuard<'_, Target> {
+    fn target(&self) -> MutexGuard<'_, BuildTarget> {
         self.target.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The instance goes: its threads end. [control thread]
-    fn go(&self) {
-        self.gone.store(true, Ordering::Release);
-        self.training.end();
+    /// Ends the instance's threads and waits for them. [control thread]
+    fn shut_down(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        self.training.cancel_and_join();
         let builder = self.builder.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(builder);
     }
 
-    /// Asks for something to be done with a slot's model. [any thread but the audio thread]
-    pub fn ask_model(&self, slot: usize, request: ModelRequest) {
-        self.models[slot].ask(request);
-        self.requests.ask_for_models();
+    /// Queues a request for the model of a slot (0 is A, 1 is B) and wakes the builder thread, which does it. [any thread but the
+    /// audio thread]
+    pub fn request_model(&self, slot: usize, request: ModelRequest) {
+        self.models[slot].request(request);
+        self.requests.request_models();
     }
 
-    /// For the panels. [control thread]
-    pub fn snapshot(&self) -> Snapshot {
+    /// The state of the instance as the panels show it. Reading it restarts the peak levels of the meters. [control thread]
+    pub fn view(&self) -> InstanceView {
         let channels = self.channels.load(Ordering::Relaxed);
         let levels = |meter: &crate::graph::Meter| {
-            let level = |c| meter.take(c).map(|l| Level { peak: l.peak, rms: l.rms, clipped: l.clipped });
+            let level = |c| meter.take(c).map(|l| ChannelLevel { peak: l.peak, rms: l.rms, clipped: l.clipped });
             (0..channels).filter_map(level).collect()
         };
-        Snapshot {
+        InstanceView {
             channels,
             input: levels(&self.meters.input),
             output: levels(&self.meters.output),
             sample_rate: f32::from_bits(self.sample_rate.load(Ordering::Relaxed)),
             latency_frames: self.latency.load(Ordering::Relaxed),
-            // Nothing is processed while no sound comes.
+            // Without blocks the last load would stand still: it fades as the meters do.
             load: f32::from_bits(self.load.load(Ordering::Relaxed)) * self.meters.input.freshness(0),
             blind: match (self.parameters.is_on(BLIND), self.blind.is_revealed()) {
                 (false, _) => BlindView::Off,
                 (true, false) => BlindView::Hidden,
-                (true, true) => BlindView::Revealed { left: controls::slot_of(self.blind.slot(0)) },
+                (true, true) => BlindView::Revealed { left: controls::slot_at(self.blind.slot(0)) },
             },
             models: [self.models[0].view(), self.models[1].view()],
             twin: self.twin_view(),
@@ -169,75 +175,77 @@ impl Shared {
     }
 }
 
-/// One instance. Dropped, its threads end. All of it: [control thread]
+/// One instance of the effect. Dropping it ends its threads. All methods: [control thread]
 pub struct Instance {
-    shared: Arc<Shared>,
+    shared: Arc<SharedInstance>,
 }
 
-/// One whose takes, if any, are its owner's.
+/// An instance that records no takes of its own; its owner may record them.
 impl Default for Instance {
     fn default() -> Self {
-        Self { shared: Shared::new().0 }
+        Self { shared: SharedInstance::new().0 }
     }
 }
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        self.shared.go();
+        self.shared.shut_down();
     }
 }
 
 impl Instance {
-    /// An instance that records its own takes, and its sound.
+    /// An instance that records its own takes, and the processor that the audio thread runs for it.
     #[must_use]
-    pub fn with_takes() -> (Self, Player) {
-        let (shared, deck) = Shared::new();
-        let player = Player::new(Engine::new(shared.clone()), deck);
-        (Self { shared }, player)
+    pub fn with_takes() -> (Self, InstanceProcessor) {
+        let (shared, take_writer) = SharedInstance::new();
+        let processor = InstanceProcessor::new(Engine::new(shared.clone()), take_writer);
+        (Self { shared }, processor)
     }
 
-    /// What its threads share.
+    /// The part that the instance's threads share.
     #[must_use]
-    pub fn shared(&self) -> &Arc<Shared> {
+    pub fn shared(&self) -> &Arc<SharedInstance> {
         &self.shared
     }
 
-    /// What plays through the slots from now on; what played before is heard no more. Nothing if slots cannot be made for this.
+    /// A processor that runs the slots without recording, for a monitor path. It takes the place of an earlier one, whose output
+    /// no longer follows changes of structure. None if slots cannot be made for `spec`; the log says why.
     #[must_use]
-    pub fn voice(&self, spec: Spec) -> Option<Voice> {
+    pub fn monitor_insert(&self, spec: ProcessSpec) -> Option<MonitorInsert> {
         let mut engine = Engine::new(self.shared.clone());
         engine.prepare(spec, false)?;
-        Some(Voice(engine))
+        Some(MonitorInsert(engine))
     }
 
-    /// Frames by which the slots lag.
+    /// Latency of the slots, in frames.
     #[must_use]
     pub fn latency_frames(&self) -> usize {
         self.shared.latency.load(Ordering::Relaxed)
     }
 
-    /// Lets models be opened before there is sound.
+    /// Starts the builder thread, so that models can be opened before sound runs.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// If the system cannot start a thread.
     pub fn open(&self) -> std::io::Result<()> {
         self.shared.open_builder()
     }
 
-    /// For the panels; takes are the owner's.
+    /// The state of the instance as the panels show it. An owner that records takes itself replaces [`InstanceView::take`].
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        self.shared.snapshot()
+    pub fn view(&self) -> InstanceView {
+        self.shared.view()
     }
 
-    /// The values of all parameters.
+    /// The values of all parameters, which can be set here, too.
     #[must_use]
-    pub fn parameters(&self) -> &Parameters {
+    pub fn parameters(&self) -> &ParameterStore {
         &self.shared.parameters
     }
 
-    /// A user's hand on it, without a host; takes are the owner's, who gets what is asked of them.
-    pub fn with_controls<R>(&self, take: &dyn Fn(TakeAction), with: impl FnOnce(&dyn Controls) -> R) -> R {
-        with(&InstanceControls { shared: &self.shared, gestures: &*self.shared.parameters, takes: Some(take) })
+    /// Calls `with` with the controls over this instance, for an owner that is no plug-in. `on_take` gets the user's actions on
+    /// takes, which the owner records.
+    pub fn with_controls<R>(&self, on_take: &dyn Fn(TakeAction), with: impl FnOnce(&dyn Controls) -> R) -> R {
+        with(&InstanceControls { shared: &self.shared, gestures: &*self.shared.parameters, on_take: Some(on_take) })
     }
 }

@@ -1,5 +1,16 @@
-//! Isotherm: exact DSP and neural networks on the same sound, side by side.
-//! `ARCHITECTURE.md` shows the rooms; arrows between them only point down its table.
+//! Isotherm, an audio effect: exact DSP and neural networks, side by side in two slots on the same sound.
+//!
+//! `ARCHITECTURE.md` describes each module ("room"). A module uses only modules below it in the table there. The groups here go
+//! the same way, from the user-facing programs at the top to plain audio buffers at the bottom.
+//!
+//! Labels in the documentation of functions say on which threads they may be called:
+//!
+//! | label | meaning |
+//! |---|---|
+//! | `[audio thread]` | real-time safe: no allocation, lock, log or I/O; may also be called on any other thread |
+//! | `[any thread]` | may be called on the audio thread, too |
+//! | `[control thread]` | may allocate, block or take long: any thread but the audio thread |
+//! | `[builder thread]`, `[disk thread]` ... | only on the thread of this name in the table of threads in `ARCHITECTURE.md` |
 
 #[cfg(feature = "standalone")]
 pub mod app;

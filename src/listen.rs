@@ -1,24 +1,28 @@
-//! Comparing by ear: which slot is heard without knowing.
+//! Comparison by ear: the blind switch lets one slot through and hides from the listener which one.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// A blind switch: a coin decides which slot hides behind which button. Not scored; shown on request.
+/// A blind switch: two sides, and a coin that decides which slot is behind which. It keeps no score; it shows the slots on
+/// request.
 #[derive(Debug)]
-pub struct Blind {
+pub struct BlindSwitch {
+    /// Bits [`SWAPPED`] and [`REVEALED`].
     state: AtomicU8,
 }
 
-const TURNED: u8 = 1;
+/// Set if slot 1 is behind side 0.
+const SWAPPED: u8 = 1;
+/// Set if the listener is shown which slot is behind which side.
 const REVEALED: u8 = 2;
 
-impl Default for Blind {
+impl Default for BlindSwitch {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Blind {
-    /// With a coin tossed. [control thread]
+impl BlindSwitch {
+    /// A switch that has tossed its coin. [control thread]
     #[must_use]
     pub fn new() -> Self {
         let blind = Self { state: AtomicU8::new(0) };
@@ -26,29 +30,29 @@ impl Blind {
         blind
     }
 
-    /// Hides the sides again and tosses the coin anew: a bit from the operating system's random source. [control thread]
+    /// Hides the slots again and tosses the coin: a bit from the operating system's random source. [control thread]
     pub fn toss(&self) {
         let mut byte = [0];
-        // A system without random numbers gets one from the addresses and the time in a hasher's keys.
+        // Without such a source, the random keys of a hasher serve.
         if getrandom::fill(&mut byte).is_err() {
             use std::hash::{BuildHasher, RandomState};
             byte[0] = RandomState::new().hash_one(0) as u8;
         }
-        self.state.store(byte[0] & TURNED, Ordering::Relaxed);
+        self.state.store(byte[0] & SWAPPED, Ordering::Relaxed);
     }
 
-    /// The slot behind a side, 0 or 1. [audio thread]
+    /// The slot, 0 or 1, behind a side, 0 or 1. [audio thread]
     #[must_use]
     pub fn slot(&self, side: usize) -> usize {
-        (side & 1) ^ usize::from(self.state.load(Ordering::Relaxed) & TURNED)
+        (side & 1) ^ usize::from(self.state.load(Ordering::Relaxed) & SWAPPED)
     }
 
-    /// Shows which is which, until the next toss. [any thread]
+    /// Shows which slot is behind which side, until the next toss. [any thread]
     pub fn reveal(&self) {
         self.state.fetch_or(REVEALED, Ordering::Relaxed);
     }
 
-    /// [any thread]
+    /// True after [`Self::reveal`], until the next toss. [any thread]
     #[must_use]
     pub fn is_revealed(&self) -> bool {
         self.state.load(Ordering::Relaxed) & REVEALED != 0
@@ -60,18 +64,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_coin_falls_both_ways_and_hides_what_it_was() {
-        let blind = Blind::new();
-        let mut turned = 0;
+    fn the_coin_falls_both_ways_and_a_toss_hides_the_slots() {
+        let blind = BlindSwitch::new();
+        let mut swapped = 0;
         for _ in 0..400 {
             blind.reveal();
             assert!(blind.is_revealed());
             blind.toss();
             assert!(!blind.is_revealed());
             assert_ne!(blind.slot(0), blind.slot(1));
-            turned += blind.slot(0);
+            swapped += blind.slot(0);
         }
-        // Six standard deviations around the half.
-        assert!((140..=260).contains(&turned), "{turned} of 400");
+        // Six standard deviations around one half.
+        assert!((140..=260).contains(&swapped), "{swapped} of 400");
     }
 }

@@ -1,8 +1,9 @@
-//! Figures of a sound and of an effect: spectrum, distortion, aliasing, difference, latency, time.
+//! Measurements of sounds and effects: spectrum, distortion, aliasing, difference, latency, time.
 //!
-//! [`MEASURES`] lists every figure that is reported: what it is called, in which unit, what it means and what it needs.
+//! [`MEASURES`] lists every figure (measured number) that is reported, with its name, unit, definition and the input that it
+//! needs.
 //!
-//! Everything here analyses: it allocates, transforms in f64 and takes as long as it takes. Nothing is for the audio thread.
+//! Everything here allocates and takes its time, so nothing is for the audio thread.
 //!
 //! ```
 //! use isotherm::{effect::Effect, measure};
@@ -15,23 +16,25 @@
 //! ```
 
 pub mod bench;
-mod compare;
+mod difference;
 pub mod measures;
+mod spectrum;
 mod stft;
 mod tone;
-mod transform;
 
-pub use compare::{ErrorToSignal, esr, latency, null_db};
-pub use measures::{Better, MEASURES, Measure, Pair, Run, Unit};
+pub use difference::{ErrorToSignal, esr, latency, null_db};
+pub use measures::{Comparison, MEASURES, Measure, MeasureFn, Preference, Unit};
+pub use spectrum::{SEGMENT_FRAMES, SILENCE_DB, spectrum};
 pub use stft::multi_resolution_stft;
 pub use tone::{PRIME_FRAMES, Tone, aliasing, coherent_tone, thd, thd_noise, tone_response};
-pub use transform::{SEGMENT_FRAMES, SILENCE_DB, spectrum};
 
-/// Why a figure of an effect could not be taken.
+/// A failure to measure an effect.
 #[derive(Debug, thiserror::Error)]
 pub enum MeasureError {
+    /// No test sound can be made, as at an unusual sample rate.
     #[error(transparent)]
     Audio(#[from] crate::audio::AudioError),
+    /// The effect cannot be prepared or rendered.
     #[error(transparent)]
     Render(#[from] crate::render::RenderError),
 }

@@ -1,13 +1,16 @@
-//! Neural models: files, and the algorithm that plays them. The native engine is a package of its own, `crates/kernels`.
+//! Neural models: reading their files, and the algorithm that plays them ([`ALGORITHM`]).
 //!
-//! A [`Model`] is immutable, loaded and verified once and shared; what runs has a state of its own ([`engine::Voices`]). The loaders
-//! turn a file into plain data ([`description`]), the engine packs that for the machine ([`engine`]).
+//! The reader of a format turns a file into plain data: a [`ParsedModel`] with the [`description`] of its networks. A [`Model`]
+//! is made from that once, is immutable and is shared. It holds the networks, packed for this machine by the native engine
+//! ([`engine`], in `crates/kernels`) or run by ONNX Runtime (`onnx`). Each processor that plays the model has a state of its
+//! own ([`engine::NetworkState`]).
 
 mod alignment;
 #[cfg(feature = "models")]
 mod batch_norm;
 #[cfg(feature = "models")]
 mod budget;
+mod chain;
 #[cfg(feature = "models")]
 mod format;
 #[cfg(feature = "models")]
@@ -21,17 +24,16 @@ mod model;
 mod nam;
 #[cfg(feature = "onnx")]
 pub mod onnx;
-mod play;
 mod processor;
 #[cfg(feature = "models")]
 mod proteus;
-mod rate;
 #[cfg(feature = "models")]
 mod read;
+mod resampler_pair;
 
 pub use alignment::Alignment;
 pub use isotherm_kernels::{activation, description, engine, simd};
-pub use model::{Golden, Info, Loaded, Model, ModelError, ModelId, Size};
-pub use processor::{ALGORITHM, Neural, OutputMode, output_modes};
+pub use model::{Model, ModelError, ModelId, ModelInfo, ModelSize, ParsedModel, TestVector};
+pub use processor::{ALGORITHM, NeuralProcessor, OutputMode, output_modes};
 #[cfg(feature = "models")]
-pub use read::MOST_BYTES;
+pub use read::MAX_FILE_BYTES;

@@ -1,4 +1,5 @@
-//! The plug-in: CLAP and VST3 through nice-plug, a face on an instance. Hosts see its parameters; sound runs through its slots.
+//! The plug-in for CLAP and VST3 hosts, made with the framework nice-plug: it gives hosts the parameters of an instance and runs
+//! their sound through it.
 
 mod editor;
 mod geometry;
@@ -13,31 +14,31 @@ use arrayvec::ArrayVec;
 use nice_plug::prelude::*;
 
 use crate::algorithm::REGISTRY;
-use crate::dsp::{MAX_CHANNELS, Spec};
-use crate::instance::parameters::{ARM, BLIND, BYPASS, LISTEN, RECORD, SLOTS, algorithm_of, effect_of};
-use crate::instance::{Instance, Player};
+use crate::dsp::{MAX_CHANNELS, ProcessSpec};
+use crate::instance::parameters::{ARM, BLIND, BYPASS, LISTEN, RECORD, SLOT_NAMES, algorithm_parameter, effect_parameter};
+use crate::instance::{Instance, InstanceProcessor};
 use params::HostParameters;
 
-/// The plug-in.
+/// The plug-in: one instance, and its parameters as the host sees them.
 pub struct Isotherm {
-    /// Dropped with the plug-in, whoever still holds its parameters.
+    /// Held to be dropped with the plug-in, which ends its threads even if the host keeps the parameters alive.
     _instance: Instance,
     parameters: Arc<HostParameters>,
-    player: Player,
-    /// The latency that the host knows or was told to ask for.
-    reported: usize,
+    processor: InstanceProcessor,
+    /// The latency in frames that the host knows or was asked to read.
+    reported_latency: usize,
 }
 
 impl Default for Isotherm {
     fn default() -> Self {
-        let (instance, player) = Instance::with_takes();
+        let (instance, processor) = Instance::with_takes();
         #[cfg(test)]
-        twin_tests::LAST.set(Arc::downgrade(instance.shared()));
-        Self { parameters: Arc::new(HostParameters::new(&instance)), _instance: instance, player, reported: 0 }
+        twin_tests::LAST_INSTANCE.set(Arc::downgrade(instance.shared()));
+        Self { parameters: Arc::new(HostParameters::new(&instance)), _instance: instance, processor, reported_latency: 0 }
     }
 }
 
-/// As many channels out as in.
+/// A layout with as many output channels as input channels.
 const fn layout(channels: u32) -> AudioIOLayout {
     AudioIOLayout {
         main_input_channels: NonZeroU32::new(channels),
@@ -55,7 +56,7 @@ impl Plugin for Isotherm {
     const AUDIO_IO_LAYOUTS: &'static [AudioIOLayout] = &[layout(2), layout(1), layout(4), layout(8), layout(16), layout(32)];
     const SAMPLE_ACCURATE_AUTOMATION: bool = true;
 
-    type Editor = window::Opener;
+    type Editor = window::PluginEditor;
     type SysExMessage = ();
     type BackgroundTask = ();
 
@@ -64,25 +65,26 @@ impl Plugin for Isotherm {
     }
 
     fn editor(&mut self, _: AsyncExecutor<Self>) -> Option<Self::Editor> {
-        Some(window::Opener::new(self.parameters.clone()))
+        Some(window::PluginEditor::new(self.parameters.clone()))
     }
 
     fn filter_state(state: &mut PluginState) {
-        params::complete(state);
+        params::add_missing_parameters(state);
     }
 
     fn activate(&mut self, layout: &AudioIOLayout, config: &BufferConfig, context: &mut impl ActivateContext<Self>) -> bool {
         let channels = layout.main_output_channels.map_or(0, |n| n.get() as usize);
-        let spec = Spec { sample_rate: config.sample_rate, channels, max_frames: (config.max_buffer_size as usize).max(1) };
+        let max_frames = (config.max_buffer_size as usize).max(1);
+        let spec = ProcessSpec { sample_rate: config.sample_rate, channels, max_frames };
         let offline = config.process_mode == ProcessMode::Offline;
-        let Some(latency) = self.player.prepare(spec, offline) else { return false };
-        self.reported = latency;
+        let Some(latency) = self.processor.prepare(spec, offline) else { return false };
+        self.reported_latency = latency;
         context.set_latency_samples(latency as u32);
         true
     }
 
     fn reset(&mut self) {
-        self.player.reset();
+        self.processor.reset();
     }
 
     fn process(
@@ -92,15 +94,15 @@ impl Plugin for Isotherm {
         context: &mut impl ProcessContext<Self>,
     ) -> ProcessStatus {
         let mut block: ArrayVec<&mut [f32], MAX_CHANNELS> = buffer.as_slice().iter_mut().map(|c| &mut **c).collect();
-        let latency = self.player.process(&mut block, context.transport().playing);
-        // CLAP: latency changes only while inactive, so the host is asked to restart, and `activate` tells the new one. VST3: the host
-        // is told at once and reads it when it likes.
-        if let Some(latency) = latency.filter(|latency| *latency != self.reported) {
+        let latency = self.processor.process(&mut block, context.transport().playing);
+        // CLAP lets the latency change only while the plug-in is inactive: the host is asked to restart, and `activate` tells
+        // the new latency. In VST3 the host is told at once, and reads it when it likes.
+        if let Some(latency) = latency.filter(|latency| *latency != self.reported_latency) {
             match context.plugin_api() {
                 PluginApi::Clap => context.request_restart(),
                 _ => context.set_latency_samples(latency as u32),
             }
-            self.reported = latency;
+            self.reported_latency = latency;
         }
         ProcessStatus::Normal
     }
@@ -125,7 +127,7 @@ impl ClapPlugin for Isotherm {
         let parameters = &self.parameters;
         context.add_section("Isotherm", |section| {
             section.add_page("Compare", |page| {
-                for at in [LISTEN, BYPASS, BLIND, algorithm_of(0), algorithm_of(1)] {
+                for at in [LISTEN, BYPASS, BLIND, algorithm_parameter(0), algorithm_parameter(1)] {
                     parameters.add_to(page, at);
                 }
             });
@@ -134,12 +136,12 @@ impl ClapPlugin for Isotherm {
                 parameters.add_to(page, RECORD);
             });
         });
-        for (slot, name) in SLOTS.into_iter().enumerate() {
+        for (slot, name) in SLOT_NAMES.into_iter().enumerate() {
             context.add_section(format!("Slot {name}"), |section| {
                 for (row, algorithm) in REGISTRY.iter().enumerate() {
                     section.add_page(format!("{name} {}", algorithm.name), |page| {
                         (0..algorithm.parameters.len())
-                            .filter_map(|index| effect_of(slot, row, index))
+                            .filter_map(|index| effect_parameter(slot, row, index))
                             .for_each(|at| parameters.add_to(page, at));
                     });
                 }
@@ -153,6 +155,6 @@ impl Vst3Plugin for Isotherm {
     const VST3_SUBCATEGORIES: &'static [Vst3SubCategory] = &[Vst3SubCategory::Fx, Vst3SubCategory::Distortion];
 }
 
-// The plug-in's own tests are a host in this process.
+// The CLAP entry by which the plug-in's own tests, a host in this process, load it.
 #[cfg(test)]
 nice_export_clap!(Isotherm);

@@ -1,32 +1,36 @@
-//! Takes: many channels to disk, a file each, provably nothing lost.
+//! Takes: recordings of many channels to disk, one file per channel, in which every frame is either written or listed as lost.
 //!
-//! [`Recorder::open`] gives two ends. The [`Writer`] belongs to the audio thread: it copies what it is given into a ring and never
-//! waits. One disk thread empties the ring, converts ([`pcm`]) and writes ([`wav`]). The [`Recorder`] starts, stops, marks and
-//! tells how it goes ([`Health`]). All positions are frames, counted from the first that the writer was given.
+//! [`Recorder::open`] returns two ends. The [`Writer`] belongs to the audio thread: it copies blocks into a ring and does not
+//! wait. The disk thread, one per recorder, empties the ring, converts the samples ([`pcm`]) and writes them ([`wav`]). The
+//! [`Recorder`] starts, stops and marks takes and reports their [`Health`]. A position is a frame, counted from the first frame
+//! that the writer was given.
 //!
-//! A take is a folder: a file per channel and `take.json` ([`Manifest`]), which says what was captured, what was clipped, and what
-//! was lost and where. [`verify`] checks every word of it; [`unfinished`] finds takes that a crash left behind, and [`recover`] makes
-//! one whole. While it grows, a take on disk is at most a second behind, and its files are playable.
+//! A take is a folder with a file per channel and `take.json` ([`Manifest`]), which lists what was recorded, how many samples
+//! were beyond full scale, and which frames were lost. [`verify`] checks the files against the manifest; [`unfinished_takes`]
+//! finds takes that a crash left behind, and [`recover`] completes one. While a take grows, its files are playable and at most a
+//! second behind.
 //!
-//! Frames that find the ring full are lost in all stems alike: silence of their length is written, and the gap is listed.
+//! Frames that find the ring full are lost in all stems alike: silence of the same length is written, and the gap is listed.
 
-mod describe;
-pub mod disk;
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+
+mod block_view;
 mod event;
-mod exchange;
+mod file_name;
+pub mod file_system;
 mod health;
 pub mod manifest;
-mod name;
+mod metadata;
+mod output_file;
 pub mod pcm;
 mod pre_roll;
 mod recorder;
 mod recover;
 mod ring;
 mod settings;
+mod shared;
 mod take;
-mod track;
 mod verify;
-mod view;
 pub mod wav;
 mod worker;
 
@@ -37,34 +41,74 @@ use thiserror::Error;
 
 use crate::source::NameError;
 
-pub use health::{Health, Light, Phase};
+pub use health::{Health, RecorderPhase, StatusLight};
 pub use manifest::Manifest;
 pub use recorder::Recorder;
-pub use recover::{Recovered, recover, recover_while, unfinished, unfinished_text};
-pub use ring::{Block, Word, Writer};
-pub use settings::{Channel, Settings, Start, Stop};
-pub use verify::{Verified, verify, verify_while};
+pub use recover::{RecoverReport, recover, recover_with_progress, unfinished_message, unfinished_takes};
+pub use ring::{RecorderBlock, SampleWord, Writer};
+pub use settings::{Channel, Settings, StartTrigger, StopConditions};
+pub use verify::{VerifyReport, verify, verify_with_progress};
 
-/// Why a take cannot be made, checked or recovered. Every message is one line.
+/// Error of recording, checking or recovering a take. Every message is one line.
 #[derive(Debug, Error)]
 pub enum TakeError {
+    /// The system refused an operation on a file or folder.
     #[error("cannot {action} {}: {source}", .path.display())]
-    Io { action: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        /// The verb of the operation, like `create`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// `take.json` cannot be parsed, or is of another version.
     #[error("{}: it is no manifest of a take: {what}", .path.display())]
-    Manifest { path: PathBuf, what: String },
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// The parser's message, or the version that was found.
+        what: String,
+    },
+    /// The take or a channel has a name that file systems refuse.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// A setting of the recorder is out of range.
     #[error("{field}: found {found}; expected {expected}")]
-    Setting { field: &'static str, found: String, expected: String },
-    /// The source has ended: nothing more can come.
+    Setting {
+        /// The setting, like `pre-roll`.
+        field: &'static str,
+        /// Its value, with the unit.
+        found: String,
+        /// The range, with the unit.
+        expected: String,
+    },
+    /// The source ended while the take ran: no more frames can come.
     #[error("{what}")]
-    Source { what: String },
+    SourceEnded {
+        /// The reason, as [`Recorder::source_ended`] was given it.
+        what: String,
+    },
+    /// The folder has no take that can be recovered now.
     #[error("{}: {what}", .folder.display())]
-    NoTake { folder: PathBuf, what: String },
+    CannotRecover {
+        /// The take's folder.
+        folder: PathBuf,
+        /// The reason.
+        what: String,
+    },
+    /// The take to recover is finished already.
     #[error("{}: the take is finished; `isotherm verify` checks it", .folder.display())]
-    Finished { folder: PathBuf },
+    Finished {
+        /// The take's folder.
+        folder: PathBuf,
+    },
+    /// The caller cancelled the check or the recovery.
     #[error("{}: called off before it was done", .folder.display())]
-    CalledOff { folder: PathBuf },
+    Cancelled {
+        /// The take's folder.
+        folder: PathBuf,
+    },
 }
 
 impl TakeError {
@@ -75,4 +119,9 @@ impl TakeError {
     fn setting(field: &'static str, found: impl std::fmt::Display, expected: impl Into<String>) -> Self {
         Self::Setting { field, found: found.to_string(), expected: expected.into() }
     }
+}
+
+/// Converts a count of frames or bytes to `usize`; a count beyond the address space saturates.
+fn to_usize(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
 }

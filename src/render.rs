@@ -1,8 +1,9 @@
-//! Sound through an effect, offline: sound in, as much sound out, without latency and with the end flushed.
+//! Offline rendering of a sound through an effect: as many frames out as in, with the latency removed and the end flushed.
 //!
-//! The plan is the plug-in's, `input -> effect -> output`, so the samples are those that a host gets. Sounds in memory go through
-//! [`render`]; what has other ends (files, queues) or moves values on the way goes through a [`Renderer`].
+//! The plan is that of the plug-in, `input -> effect -> output`, so the samples are the same as in a host. [`render`] is for
+//! sounds in memory; a [`Renderer`] also reads and writes anything else (files, queues) and changes values on the way.
 //!
+//! # Examples
 //! ```
 //! use isotherm::{audio::Audio, effect::Effect, render::render};
 //!
@@ -13,109 +14,119 @@
 //! ```
 
 use crate::audio::Audio;
-use crate::dsp::{Block, Index, PrepareError, Spec};
+use crate::dsp::{Block, ParameterIndex, PrepareError, ProcessSpec};
 use crate::effect::Effect;
 use crate::graph::{Builder, Bus, Plan};
 
-/// Frames at a time; changes no sample.
+/// Frames of a block of a [`Renderer`] that is made for a sound; has no influence on the samples.
 pub const BLOCK_FRAMES: usize = 512;
 
-/// Why a sound was not rendered.
+/// An error while a sound is rendered.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RenderError {
+    /// The effect cannot be prepared.
     #[error("{algorithm}: {source}")]
-    Prepare { algorithm: &'static str, source: PrepareError },
+    Prepare {
+        /// Id of the effect's algorithm.
+        algorithm: &'static str,
+        /// The reason.
+        source: PrepareError,
+    },
+    /// The caller's `watch` function cancelled the rendering.
     #[error("called off")]
-    CalledOff,
+    Cancelled,
 }
 
-/// A value that a ramped parameter goes to.
+/// A change of a ramped parameter at a frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Point {
-    /// The frame of the input from which on it glides there; at the first frame it is simply there.
+pub struct AutomationPoint {
+    /// Frame of the input, from 0, at which the glide to the value begins. At frame 0 the value is set at once.
     pub frame: u64,
-    pub parameter: Index,
-    /// Plain.
+    /// The parameter.
+    pub parameter: ParameterIndex,
+    /// The plain value, in the parameter's unit.
     pub value: f32,
 }
 
-/// An effect that renders one sound. [control thread]
+/// An offline renderer of one sound through an effect. [control thread]
 pub struct Renderer {
     plan: Plan,
+    /// The node of the effect.
     effect: Bus,
-    /// Frames at a time.
+    /// Frames of a block.
     block: usize,
     channels: usize,
-    /// In the order of their frames.
-    points: Vec<Point>,
-    /// Frames that came in.
+    /// Automation points still to come, the next one last.
+    points: Vec<AutomationPoint>,
+    /// Frames processed so far.
     frames: u64,
 }
 
-/// A sound in memory through an effect: same rate, channels and frames. [control thread]
+/// Renders a sound in memory through an effect; the result has the same rate, channels and frames. [control thread]
 ///
 /// # Errors
-/// If the effect cannot be prepared for the sound.
+/// [`RenderError::Prepare`] if the effect cannot be prepared for the sound.
 pub fn render(effect: &Effect, sound: &Audio) -> Result<Audio, RenderError> {
     Renderer::for_sound(effect, sound)?.render(sound, |_| true)
 }
 
 impl Renderer {
-    /// Prepares an effect; `spec.max_frames` are the frames at a time.
+    /// Prepares an effect; `spec.max_frames` is the length of the blocks that [`Self::run`] reads.
     ///
     /// # Errors
-    /// If it cannot be prepared for this.
-    pub fn new(effect: &Effect, spec: Spec) -> Result<Self, RenderError> {
+    /// [`RenderError::Prepare`] if the effect cannot be prepared for `spec`.
+    pub fn new(effect: &Effect, spec: ProcessSpec) -> Result<Self, RenderError> {
         let failed = |source| RenderError::Prepare { algorithm: effect.algorithm().id, source };
         let processor = effect.prepare(spec).map_err(failed)?;
         let mut builder = Builder::new(spec.sample_rate);
         let input = builder.input(spec.channels);
         let bus = builder.process(input, processor);
         builder.output(bus);
-        let mut plan = builder.compile().map_err(|error| failed(PrepareError::Engine(error.to_string())))?;
+        let mut plan = builder.compile().map_err(|error| failed(PrepareError::Other(error.to_string())))?;
         plan.set_offline(true);
         Ok(Self { plan, effect: bus, block: spec.max_frames, channels: spec.channels, points: Vec::new(), frames: 0 })
     }
 
-    /// [`Self::new`] for the rate and the channels of a sound, [`BLOCK_FRAMES`] at a time.
+    /// Prepares an effect for the sample rate and the channels of a sound, with blocks of [`BLOCK_FRAMES`].
     ///
     /// # Errors
-    /// As [`Self::new`].
+    /// [`RenderError::Prepare`] if the effect cannot be prepared for them.
     pub fn for_sound(effect: &Effect, sound: &Audio) -> Result<Self, RenderError> {
         let (sample_rate, channels) = (sound.sample_rate() as f32, sound.channels());
-        Self::new(effect, Spec { sample_rate, channels, max_frames: BLOCK_FRAMES })
+        Self::new(effect, ProcessSpec { sample_rate, channels, max_frames: BLOCK_FRAMES })
     }
 
-    /// Moves values on the way.
+    /// Returns the renderer with automation, points in any order. Of points for the same parameter and frame, the last counts.
     #[must_use]
-    pub fn with_points(mut self, mut points: Vec<Point>) -> Self {
-        // Of one frame, the later one counts.
+    pub fn with_automation(mut self, mut points: Vec<AutomationPoint>) -> Self {
+        // Stable, so that points of one frame are applied in their order.
         points.sort_by_key(|point| point.frame);
         points.reverse();
         self.points = points;
         self
     }
 
-    /// Frames by which the effect's output lags, and which are trimmed.
+    /// Latency of the effect in frames, which rendering removes.
     #[must_use]
     pub fn latency(&self) -> usize {
         self.plan.latency()
     }
 
-    /// The whole sound. `watch` gets the frames that came in so far, and says whether to go on.
+    /// Renders a whole sound in memory. Before each block, `watch` gets the number of frames read so far and returns false to
+    /// cancel.
     ///
     /// # Errors
-    /// If it was called off.
+    /// [`RenderError::Cancelled`] if `watch` cancelled.
     ///
     /// # Panics
-    /// If the sound has other channels than this was made for.
+    /// If the sound has another number of channels than the renderer.
     pub fn render(self, sound: &Audio, mut watch: impl FnMut(u64) -> bool) -> Result<Audio, RenderError> {
         assert_eq!(sound.channels(), self.channels, "channels of the sound and of the renderer");
         let mut wet = Audio::silence(sound.sample_rate(), sound.channels(), sound.frames());
         let (mut read, mut written) = (0, 0);
         let source = |buffers: &mut [Vec<f32>]| {
             if !watch(read as u64) {
-                return Err(RenderError::CalledOff);
+                return Err(RenderError::Cancelled);
             }
             let n = buffers.first().map_or(0, Vec::len).min(sound.frames() - read);
             for (buffer, channel) in buffers.iter_mut().zip(sound.iter()) {
@@ -135,28 +146,29 @@ impl Renderer {
         Ok(wet)
     }
 
-    /// All that `read` gives, to `write`, without the latency: as many frames. `read` fills a buffer for each channel and says how many
-    /// frames it has filled; fewer than there is room for are the last ones. Returns the frames.
+    /// Renders all frames that `read` gives and passes as many to `write`, with the latency removed. `read` fills a buffer per
+    /// channel and returns the number of frames filled; fewer than a whole block are the last ones. Returns the number of frames.
     ///
     /// # Errors
-    /// Whatever `read` or `write` says.
+    /// The first error of `read` or `write`.
     pub fn run<E>(
         mut self,
         mut read: impl FnMut(&mut [Vec<f32>]) -> Result<usize, E>,
         mut write: impl FnMut(&[&[f32]]) -> Result<(), E>,
     ) -> Result<u64, E> {
         let mut buffers = vec![vec![0.0f32; self.block]; self.channels];
-        let mut early = self.latency();
-        // Silence behind the end, until the last sample has come out.
-        let mut owed = self.latency();
+        // Frames of output still to drop at the beginning.
+        let mut to_drop = self.latency();
+        // Frames of silence still to process after the end, so that the last frame of the sound comes out.
+        let mut to_flush = self.latency();
         let (mut frames, mut ended) = (0, false);
         loop {
             let mut n = if ended { 0 } else { read(&mut buffers)? };
             frames += n as u64;
             if n < self.block {
                 ended = true;
-                let flush = owed.min(self.block - n);
-                owed -= flush;
+                let flush = to_flush.min(self.block - n);
+                to_flush -= flush;
                 for channel in &mut buffers {
                     channel[n..n + flush].fill(0.0);
                 }
@@ -167,16 +179,16 @@ impl Renderer {
             }
             let mut block: Vec<&mut [f32]> = buffers.iter_mut().map(|channel| &mut channel[..n]).collect();
             self.process(&mut block);
-            let skip = early.min(n);
-            early -= skip;
-            let out: Vec<&[f32]> = buffers.iter().map(|channel| &channel[skip..n]).collect();
-            if skip < n {
+            let dropped = to_drop.min(n);
+            to_drop -= dropped;
+            let out: Vec<&[f32]> = buffers.iter().map(|channel| &channel[dropped..n]).collect();
+            if dropped < n {
                 write(&out)?;
             }
         }
     }
 
-    /// The next frames, with the latency in them.
+    /// Processes a block in place, with its automation; the output lags by the latency.
     fn process(&mut self, block: &mut Block<'_>) {
         let frames = block.first().map_or(0, |channel| channel.len());
         let mut at = 0;

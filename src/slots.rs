@@ -1,47 +1,76 @@
-//! The slots: algorithms side by side on the same sound, all running, aligned, one of them heard.
+//! The slots: effects side by side on the same input, all running and aligned in time; a switch lets one of them through.
 //!
-//! This is the plan that the plug-in and the command line run: `input -> each slot -> switch -> output`, with the input itself as
-//! one more side of the switch, so that bypass keeps the latency.
+//! This is the plan that the plug-in and the command line run: `input -> each slot -> switch -> output`. The input itself is
+//! one more input of the switch, delayed like the slots, so that bypass has the same latency.
 
-use crate::dsp::{Block, Change, Index, PrepareError, Spec};
-use crate::effect::{Effect, Outline};
+use crate::dsp::{Block, ChangeMode, ParameterIndex, PrepareError, ProcessSpec};
+use crate::effect::{Effect, EffectSnapshot};
 use crate::graph::{Builder, Bus, CompileError, Meter, Plan, Taps};
 
-/// Why there are no slots.
+/// An error while slots are made.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SlotsError {
+    /// An effect cannot be prepared.
     #[error("{algorithm}: {source}")]
-    Prepare { algorithm: &'static str, source: PrepareError },
+    Prepare {
+        /// Id of the effect's algorithm.
+        algorithm: &'static str,
+        /// The reason.
+        source: PrepareError,
+    },
+    /// The plan cannot be compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
 }
 
-/// What is heard.
+/// The branch that the switch lets through to the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// The slot at this position.
+pub enum Listen {
+    /// The slot at this index, from 0.
     Slot(usize),
-    /// The input, as late as the slots.
+    /// The input, with the latency of the slots.
     Bypass,
 }
 
-/// See the module.
+/// Effects side by side on the same input, with a switch between them; see [the module](self).
+///
+/// # Examples
+/// ```
+/// use isotherm::{dsp::ProcessSpec, effect::Effect, slots::{Listen, Slots}};
+///
+/// let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 960 };
+/// let effects = [Effect::from_id("saturator")?, Effect::from_id("clipper")?.with("threshold", -20.0)];
+/// let mut slots = Slots::compile(spec, &effects, Listen::Slot(0), None)?;
+/// let mut sound = [0.5f32; 960];
+/// slots.process(&mut [&mut sound]); // In place, any number of frames.
+///
+/// slots.set_listen(Listen::Bypass); // With a dip: 5 ms (240 frames) down, 5 ms up.
+/// let mut sound = [0.5f32; 960];
+/// slots.process(&mut [&mut sound]);
+/// assert!(sound[240] < 0.01, "the bottom of the dip");
+/// assert_eq!(sound[900], 0.5, "the input, late by the latency of the slots");
+/// assert!(slots.listen() == Listen::Bypass && slots.latency() > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Slots {
     plan: Plan,
-    slots: Vec<(Bus, Outline)>,
+    /// Node and present settings of each slot's effect.
+    slots: Vec<(Bus, EffectSnapshot)>,
     switch: Bus,
-    heard: Heard,
+    listen: Listen,
 }
 
-/// Where the levels of input and output are shown.
+/// The meters of the slots' input and output.
 #[derive(Clone, Debug)]
 pub struct Meters {
+    /// Level of the input.
     pub input: Meter,
+    /// Level of the output, after the switch.
     pub output: Meter,
 }
 
 impl Meters {
-    /// [control thread: allocates]
+    /// Meters of `channels` channels each. [control thread: allocates]
     #[must_use]
     pub fn new(channels: usize) -> Self {
         Self { input: Meter::new(channels), output: Meter::new(channels) }
@@ -49,42 +78,42 @@ impl Meters {
 }
 
 impl Slots {
-    /// Prepares each of `effects` and puts them side by side. [control thread: allocates]
+    /// Prepares each of `effects` in a slot of its own; `listen` is let through at first. [control thread: allocates]
     ///
     /// # Errors
-    /// If the specification is out of range, or a model cannot play here.
-    pub fn compile(spec: Spec, effects: &[Effect], heard: Heard, meters: Option<&Meters>) -> Result<Self, SlotsError> {
+    /// [`SlotsError`] if `spec` is out of range, or an effect or its model cannot run with it.
+    pub fn compile(spec: ProcessSpec, effects: &[Effect], listen: Listen, meters: Option<&Meters>) -> Result<Self, SlotsError> {
         let mut builder = Builder::new(spec.sample_rate);
         let mut input = builder.input(spec.channels);
         if let Some(meters) = meters {
             input = builder.meter_to(input, &meters.input);
         }
         let mut slots = Vec::new();
-        let mut sides = Vec::new();
+        let mut branches = Vec::new();
         for effect in effects {
             let failed = |source| SlotsError::Prepare { algorithm: effect.algorithm().id, source };
             let bus = builder.process(input, effect.prepare(spec).map_err(failed)?);
-            slots.push((bus, effect.outline()));
-            sides.push(bus);
+            slots.push((bus, effect.snapshot()));
+            branches.push(bus);
         }
-        // The effects clean what they read themselves.
+        // Only bypass needs the guard: effects sanitise their input themselves.
         let guarded = builder.guard(input);
-        sides.push(guarded);
-        let switch = builder.switch(&sides, side(heard, slots.len()));
+        branches.push(guarded);
+        let switch = builder.switch(&branches, branch(listen, slots.len()));
         let mut output = switch;
         if let Some(meters) = meters {
             output = builder.meter_to(output, &meters.output);
         }
         builder.output(output);
-        // The taps, in the order that `process_tapped` promises.
+        // The taps, in the order of `process_tapped`.
         builder.output(guarded);
         for (bus, _) in &slots {
             builder.output(*bus);
         }
-        Ok(Self { plan: builder.compile()?, slots, switch, heard })
+        Ok(Self { plan: builder.compile()?, slots, switch, listen })
     }
 
-    /// Frames by which the output lags the input, whatever is heard. [any thread]
+    /// Frames by which the output lags the input, the same for every slot and for bypass. [any thread]
     #[must_use]
     pub fn latency(&self) -> usize {
         self.plan.latency()
@@ -96,34 +125,35 @@ impl Slots {
         self.plan.bytes()
     }
 
-    /// The effect that a slot runs. [audio thread]
+    /// Settings and model of the effect that a slot runs. [audio thread]
     ///
     /// # Panics
     /// If there is no such slot.
     #[must_use]
-    pub fn outline(&self, slot: usize) -> &Outline {
+    pub fn snapshot(&self, slot: usize) -> &EffectSnapshot {
         &self.slots[slot].1
     }
 
-    /// Sets a ramped parameter of a slot; a structural one needs other slots and is left alone. [audio thread]
+    /// Sets a ramped parameter of a slot to a plain value. A structural one is left alone: it needs other slots. [audio thread]
     ///
     /// # Panics
     /// If there is no such slot or parameter.
-    pub fn set(&mut self, slot: usize, parameter: Index, value: f32) {
-        let (bus, Outline { settings, .. }) = &mut self.slots[slot];
+    pub fn set(&mut self, slot: usize, parameter: ParameterIndex, value: f32) {
+        let (bus, EffectSnapshot { settings, .. }) = &mut self.slots[slot];
         let row = &settings.algorithm().parameters[parameter];
         let value = row.clamp(value);
-        if row.change == Change::Ramped && settings.get(parameter) != value {
+        if row.change == ChangeMode::Ramped && settings.get(parameter) != value {
             settings.set(parameter, value);
             self.plan.set(*bus, parameter, value);
         }
     }
 
-    /// Takes over the ramped values of an effect of the same structure; one of another structure is left alone. [audio thread]
+    /// Sets all ramped parameters of a slot to the values in `wanted`, if it has the same structure (algorithm, structural
+    /// values, model); else does nothing. [audio thread]
     ///
     /// # Panics
     /// If there is no such slot.
-    pub fn follow(&mut self, slot: usize, wanted: &Outline) {
+    pub fn follow(&mut self, slot: usize, wanted: &EffectSnapshot) {
         if self.slots[slot].1.same_structure(wanted) {
             for parameter in 0..wanted.settings.algorithm().parameters.len() {
                 self.set(slot, parameter, wanted.settings.get(parameter));
@@ -131,55 +161,55 @@ impl Slots {
         }
     }
 
-    /// What is heard, or will be behind the dip. [audio thread]
+    /// The branch that is let through, or will be after the dip. [audio thread]
     #[must_use]
-    pub fn heard(&self) -> Heard {
-        self.heard
+    pub fn listen(&self) -> Listen {
+        self.listen
     }
 
-    /// Lets something be heard, through a dip, also what is heard already. [audio thread]
-    pub fn press(&mut self, heard: Heard) {
-        self.heard = heard;
-        self.plan.press(self.switch, side(heard, self.slots.len()));
+    /// Lets another branch through, with a dip, also if it is let through already. [audio thread]
+    pub fn set_listen(&mut self, listen: Listen) {
+        self.listen = listen;
+        self.plan.select(self.switch, branch(listen, self.slots.len()));
     }
 
-    /// From now on the algorithms may take their time (`true`: nobody listens while they work), or must not. [audio thread]
+    /// Switches offline processing on or off; see [`Processor::set_offline`](crate::dsp::Processor::set_offline). [audio thread]
     pub fn set_offline(&mut self, offline: bool) {
         self.plan.set_offline(offline);
     }
 
-    /// Back to the state right after `compile`; values stay. [audio thread]
+    /// Returns to the state right after `compile`; values that were set stay. [audio thread]
     pub fn reset(&mut self) {
         self.plan.reset();
     }
 
-    /// In place, any number of frames. [audio thread]
+    /// Processes a block of any length in place. [audio thread]
     pub fn process(&mut self, block: &mut Block<'_>) {
         self.plan.run_in_place(block);
     }
 
-    /// As [`Self::process`], tapped, all taps aligned with the output: tap 0 is the input as bypass lets it through, silent where it is
-    /// no finite number; tap 1 is what the first slot gives, and so on. [audio thread]
+    /// Processes a block like [`Self::process`], and gives input and slots to `taps`, all aligned with the output: tap 0 is the
+    /// input, with NaN and infinities replaced by silence; tap 1 is the output of the first slot, and so on. [audio thread]
     pub fn process_tapped(&mut self, block: &mut Block<'_>, taps: &mut impl Taps) {
         self.plan.run_tapped(block, taps);
     }
 
-    /// The plan, to run as it is set now. [any thread]
+    /// Returns the plan alone, with its present settings. [any thread]
     #[must_use]
     pub fn into_plan(self) -> Plan {
         self.plan
     }
 
-    /// The plan, for what it measures. [the thread that runs it]
+    /// The plan, for measuring the time of its nodes. [the thread that runs it]
     pub fn plan(&mut self) -> &mut Plan {
         &mut self.plan
     }
 }
 
-/// The switch's input for what is heard.
-fn side(heard: Heard, slots: usize) -> usize {
-    match heard {
-        Heard::Slot(slot) => slot.min(slots.saturating_sub(1)),
-        Heard::Bypass => slots,
+/// The number of the switch's input for `listen`.
+fn branch(listen: Listen, slots: usize) -> usize {
+    match listen {
+        Listen::Slot(slot) => slot.min(slots.saturating_sub(1)),
+        Listen::Bypass => slots,
     }
 }

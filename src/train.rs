@@ -1,30 +1,33 @@
-//! Training: the neural twin of an effect, from a recording before and after it or from an algorithm that is here.
+//! Training of neural twins: a twin is a network that changes a sound as an effect does. It learns from material, which is
+//! sound before and after the effect (dry and wet): a recorded pair, or generated passages through an algorithm of this program
+//! or a circuit.
 //!
-//! Backpropagation is written by hand on the engine's vectors: recurrent layers have as many sequences side by side as a vector has
-//! lanes ([`recurrent`]), convolutions time ([`wavenet`]). Everything here allocates and takes its time: nothing is for the audio
-//! thread.
+//! A [`Trainer`] follows a [`TrainingPlan`] over a [`Material`]; [`train_twin`] goes the whole way from an effect to a model.
+//! Backpropagation is written by hand on the engine's SIMD vectors: the lanes of a vector are sequences side by side in recurrent
+//! networks ([`recurrent`]), and successive frames in convolutional ones ([`wavenet`]). Everything here allocates and takes its
+//! time; nothing is for the audio thread.
 
-mod basis;
 pub mod checkpoint;
 pub mod condition;
+mod convolution;
 pub mod design;
+mod eigenbasis;
 pub mod export;
-mod lanes;
+mod lane_products;
 pub mod loss;
 pub mod material;
-pub mod optimise;
-mod pair;
+pub mod optimiser;
+mod recorded_pair;
 pub mod recurrent;
-mod rows;
 pub mod trainer;
 pub mod triode;
 pub mod twin;
 pub mod wavenet;
 
-pub use condition::{Condition, Knob};
-pub use design::{DESIGNS, Design};
-pub use material::{Material, MaterialError, Pair, Target};
-pub use pair::{Found, LEAST_SECONDS, PairError};
-pub use recurrent::Cell;
-pub use trainer::{Evaluation, Limit, Plan, PlanError, Trainer};
-pub use twin::{Progress, Twin, TwinError, twin};
+pub use condition::{Condition, ConditionError, KnobDescription};
+pub use design::{DESIGN_NAMES, Design, DesignError};
+pub use material::{Material, MaterialError, SoundPair, Target};
+pub use recorded_pair::{MIN_PAIR_SECONDS, PairError, PairReport};
+pub use recurrent::CellKind;
+pub use trainer::{Evaluation, Limit, Trainer, TrainingPlan, TrainingPlanError};
+pub use twin::{Twin, TwinError, TwinProgress, train_twin};

@@ -1,20 +1,20 @@
-//! The editor: panels over plain data. They know neither a plug-in framework nor a device.
+//! The panels of the windows, drawn with egui from plain data. They know neither a plug-in framework nor a device.
 //!
-//! Whoever owns a window implements [`Controls`] over the values, fills a [`Snapshot`] once a frame and calls
-//! [`Editor::show`]. Everything here runs on the interface thread. [control thread]
+//! The owner of a window implements [`Controls`] over its values, fills an [`InstanceView`] for each frame and calls
+//! [`Editor::show`]. Everything here runs on the thread that draws the window. [control thread]
 
-mod card;
-mod choice;
-mod hands;
+mod gestures;
 mod header;
 mod knob;
 mod meter;
-mod model;
+mod model_browser;
 mod program;
-mod record;
+mod slot_card;
+mod take_panel;
 mod theme;
-mod twin;
-mod watch;
+mod twin_bar;
+mod view_watch;
+mod widgets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,35 +22,38 @@ use std::time::Duration;
 use egui::{Rect, ScrollArea, Sense, Ui, UiBuilder, pos2, vec2};
 
 use crate::dsp::Algorithm;
-use crate::view::{BlindView, Control, Controls, Level, ModelView, Slot, Snapshot, TakeAction, TwinWish};
-use hands::Hands;
-use meter::Bank;
+use crate::view::{BlindView, ChannelLevel, Control, Controls, InstanceView, ModelView, Slot, TakeAction, TwinRequest};
+use gestures::Gestures;
+use meter::MeterBank;
 pub use program::{
-    DeviceSetup, DeviceStage, DeviceView, LeftView, LogLine, PROGRAM_SIZE, Program, ProgramAction, ProgramView, StripView,
+    DeviceSetup, DeviceStage, DeviceView, LogLine, PROGRAM_SIZE, Program, ProgramAction, ProgramView, StripView,
+    UnfinishedTakeView,
 };
-pub use record::TakePanel;
-pub use watch::{Look, Watch};
+use slot_card::CardView;
+pub use take_panel::TakePanel;
+pub use view_watch::{ViewWatch, WatchedView};
 
-/// Width and height in logical pixels that the layout is made for: two cards with four columns of knobs each, and all of a model's
-/// card without scrolling, between the recorder's bar and the strip that trains.
+/// Width and height in logical pixels that the editor's layout is made for: two slot cards with four columns of knobs each, and
+/// the whole card of a model without scrolling, between the recorder's bar and the twin's bar.
 pub const SIZE: (u32, u32) = (900, 690);
-/// Width and height below which the whole window scrolls instead of only the cards.
+/// Width and height in logical pixels below which the whole window scrolls instead of only the slot cards.
 pub const MIN_SIZE: (u32, u32) = (640, 462);
-/// Width and height that more room is of no use to.
+/// Largest useful width and height in logical pixels.
 pub const MAX_SIZE: (u32, u32) = (2 * SIZE.0, 2 * SIZE.1);
 
 impl ModelView {
+    /// True if `other` looks the same. Models and folders are compared by their addresses.
     fn is_same(&self, other: &Self) -> bool {
         fn same<T>(a: Option<&Arc<T>>, b: Option<&Arc<T>>) -> bool {
             a.map(Arc::as_ptr) == b.map(Arc::as_ptr)
         }
         same(self.model.as_ref(), other.model.as_ref())
             && same(self.folder.as_ref(), other.folder.as_ref())
-            && (self.loading, &self.error, self.steps) == (other.loading, &other.error, other.steps)
+            && (self.loading, &self.error, self.can_step) == (other.loading, &other.error, other.can_step)
     }
 }
 
-impl Look for Snapshot {
+impl WatchedView for InstanceView {
     fn absorb(&mut self, earlier: &Self) {
         for (levels, earlier) in [(&mut self.input, &earlier.input), (&mut self.output, &earlier.output)] {
             levels.iter_mut().zip(earlier).for_each(|(level, earlier)| level.absorb(earlier));
@@ -64,23 +67,24 @@ impl Look for Snapshot {
             && self.latency_frames == shown.latency_frames
             && self.blind == shown.blind
             && self.take.is_shown_by(&shown.take);
-        // All else is hidden, so nothing of it may be told by when the window is painted.
+        // In a blind comparison everything else is hidden; the times at which the window is painted must not give it away either.
         let hidden = self.blind == BlindView::Hidden;
         let models = || self.models.iter().zip(&shown.models).all(|(model, shown)| model.is_same(shown));
         let meters = || meter::is_at_rest(&self.input, &shown.input) && meter::is_at_rest(&self.output, &shown.output);
-        same && (hidden || self.twin == shown.twin && header::load(self.load) == header::load(shown.load) && models() && meters())
+        let load = || header::load_text(self.load) == header::load_text(shown.load);
+        same && (hidden || self.twin == shown.twin && load() && models() && meters())
     }
 }
 
-impl Level {
-    /// Takes in what was seen earlier and not shown.
+impl ChannelLevel {
+    /// Merges in an earlier level that was read and not shown.
     fn absorb(&mut self, earlier: &Self) {
         self.peak = self.peak.max(earlier.peak);
         self.clipped |= earlier.clipped;
     }
 
-    /// Whether a meter that rests at `shown` does not move: by less than `visible_db` above `floor_db`. A peak that is lower is no
-    /// news as long as the RMS level stays.
+    /// True if a meter that has reached the level `shown` would not move visibly for this level. Levels below `floor_db` count as
+    /// equal, and so do levels that differ by at most `visible_db`. A lower peak counts as no movement if the RMS level stays.
     fn is_at_rest(&self, shown: &Self, floor_db: f32, visible_db: f32) -> bool {
         let db = |level: f32| if level > 0.0 { (20.0 * level.log10()).clamp(floor_db, 99.9) } else { floor_db };
         (db(self.rms) - db(shown.rms)).abs() <= visible_db
@@ -89,141 +93,154 @@ impl Level {
     }
 }
 
-/// State of the view only: where the meters' needles are, which card is folded, what is being dragged or typed.
+/// The editor: its panels, and the state that only they have, such as meter positions, the folded card and gestures under way.
 pub struct Editor {
     registry: &'static [&'static Algorithm],
-    hands: Hands,
-    input: Bank,
-    output: Bank,
-    /// The only card that is open, if one is folded.
+    gestures: Gestures,
+    input_meters: MeterBank,
+    output_meters: MeterBank,
+    /// The slot whose card is folded; None if both are open.
     folded: Option<Slot>,
-    /// The listen button that was pressed last in the running blind comparison.
-    pressed: Option<u8>,
-    /// The slot that a model is looked for.
-    browser: Option<model::Browser>,
-    /// Of the next twin: position in [`TWIN_SIZES`].
+    /// The listen button, 0 (X) or 1 (Y), that was pressed last in the running blind comparison.
+    pressed_side: Option<u8>,
+    /// The model browser of one slot, if it is open.
+    browser: Option<model_browser::ModelBrowser>,
+    /// Size of the next twin: index in [`TWIN_SIZES`](crate::view::TWIN_SIZES).
     twin_size: usize,
-    takes: TakePanel,
-    /// Of the last frame, in seconds of the window.
-    time: f64,
-    /// Nothing moved in the last frame, and no other was asked for.
-    rests: bool,
+    take_panel: TakePanel,
+    /// Time of the last frame, in seconds of the window.
+    last_frame: f64,
+    /// True if nothing moved in the last frame, which therefore requested no further frame.
+    is_at_rest: bool,
 }
 
-/// A frame while something moves: about 30 a second, as fast as an eye follows a level meter.
-const MOVING: Duration = Duration::from_millis(33);
+/// Time between two frames while something moves: about 30 a second, as fast as an eye follows a level meter.
+const FRAME_INTERVAL: Duration = Duration::from_millis(33);
 /// Space around and between panels.
 const GAP: f32 = 10.0;
 
 impl Editor {
+    /// Makes the panels. A slot's algorithm is an index in `registry`. [control thread]
     #[must_use]
     pub fn new(registry: &'static [&'static Algorithm]) -> Self {
         Self {
             registry,
-            hands: Hands::default(),
-            input: Bank::default(),
-            output: Bank::default(),
+            gestures: Gestures::default(),
+            input_meters: MeterBank::default(),
+            output_meters: MeterBank::default(),
             folded: None,
-            pressed: None,
+            pressed_side: None,
             browser: None,
             twin_size: 0,
-            takes: TakePanel::default(),
-            time: 0.0,
-            rests: false,
+            take_panel: TakePanel::default(),
+            last_frame: 0.0,
+            is_at_rest: false,
         }
     }
 
-    /// Draws one frame into all of `ui`'s space and hands what the user did to `controls`. While something moves it asks for the next
-    /// frame; when nothing does, a [`Watch`] tells the owner that there is something new to show.
-    pub fn show(&mut self, ui: &mut Ui, controls: &dyn Controls, snapshot: &Snapshot) {
+    /// Draws one frame into all of `ui`'s space and passes the user's actions on to `controls`. While something moves it requests
+    /// the next frame; when nothing does, the owner's [`ViewWatch`] tells when there is something new to show. [control thread]
+    pub fn show(&mut self, ui: &mut Ui, controls: &dyn Controls, view: &InstanceView) {
         theme::apply(ui);
         let now = ui.input(|i| i.time);
-        let seconds = moving_seconds(now - self.time, self.rests);
-        self.time = now;
-        self.hands.begin_frame(ui);
+        let seconds = meter_seconds(now - self.last_frame, self.is_at_rest);
+        self.last_frame = now;
+        self.gestures.begin_frame(ui);
 
-        // A comparison that was switched on but is not hidden yet by the audio side is hidden all the same.
-        let hidden = match snapshot.blind {
+        // A blind comparison that has just been switched on hides the slots even if the audio thread has not started it yet.
+        let hidden = match view.blind {
             BlindView::Hidden => true,
             BlindView::Off => controls.get(Control::Blind) >= 0.5,
             BlindView::Revealed { .. } => false,
         };
         if hidden {
-            self.input.rest();
-            self.output.rest();
+            self.input_meters.reset();
+            self.output_meters.reset();
         } else {
-            self.pressed = None;
-            // Not during a blind comparison, which it would end.
-            if snapshot.twin.arrived {
-                twin::act(&mut self.hands, controls, TwinWish::Seat);
+            self.pressed_side = None;
+            // Playing a trained twin changes slot B, which would end a blind comparison. So it is requested only outside of one.
+            if view.twin.play_pending {
+                twin_bar::send_request(&mut self.gestures, controls, TwinRequest::PlayInB);
             }
-            self.hands.busy |= self.input.update(&snapshot.input, seconds);
-            self.hands.busy |= self.output.update(&snapshot.output, seconds);
+            self.gestures.needs_frame |= self.input_meters.update(&view.input, seconds);
+            self.gestures.needs_frame |= self.output_meters.update(&view.output, seconds);
         }
 
-        self.hands.busy |= self.takes.is_busy(&snapshot.take);
+        self.gestures.needs_frame |= self.take_panel.needs_frames(&view.take);
 
         let window = ui.available_rect_before_wrap();
         ui.painter().rect_filled(window, 0, theme::BACKGROUND);
-        let least = vec2(MIN_SIZE.0 as f32, MIN_SIZE.1 as f32);
-        if window.width() >= least.x && window.height() >= least.y {
-            self.panels(ui, window, controls, snapshot, hidden, true);
+        let min_size = vec2(MIN_SIZE.0 as f32, MIN_SIZE.1 as f32);
+        if window.width() >= min_size.x && window.height() >= min_size.y {
+            self.draw_panels(ui, window, controls, view, hidden, true);
         } else {
             ScrollArea::both().id_salt("window").auto_shrink(false).show(ui, |ui| {
-                // Not a scroll area in another one: the inner would keep what the outer needs to bring a focused knob into view.
-                let above = header::HEIGHT + record::BAR_HEIGHT + twin::HEIGHT + 5.0 * GAP;
-                let cards = if hidden { 0.0 } else { self.cards_height(least.x - 2.0 * GAP - self.meters_width(), controls) };
-                let size = window.size().max(vec2(least.x, least.y.max(above + cards)));
+                // The cards are not in a scroll area of their own here: an inner one would use up the request to scroll a focused
+                // knob into view, which the outer one needs.
+                let above = header::HEIGHT + take_panel::BAR_HEIGHT + twin_bar::HEIGHT + 5.0 * GAP;
+                let cards = if hidden { 0.0 } else { self.cards_height(min_size.x - 2.0 * GAP - self.meters_width(), controls) };
+                let size = window.size().max(vec2(min_size.x, min_size.y.max(above + cards)));
                 let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
-                self.panels(ui, rect, controls, snapshot, hidden, false);
+                self.draw_panels(ui, rect, controls, view, hidden, false);
             });
         }
 
-        self.hands.end_frame(ui, controls);
-        self.rests = !self.hands.busy;
-        if !self.rests {
-            ui.ctx().request_repaint_after(MOVING);
+        self.gestures.end_frame(ui, controls);
+        self.is_at_rest = !self.gestures.needs_frame;
+        if !self.is_at_rest {
+            ui.ctx().request_repaint_after(FRAME_INTERVAL);
         }
     }
 
-    /// Ends a gesture that is still under way. For an owner whose window closes; it may open again, in another context.
+    /// Ends a gesture that is still under way. The owner calls it when its window closes; the editor may then be shown again in
+    /// another window and egui context. [control thread]
     pub fn close(&mut self, controls: &dyn Controls) {
-        self.hands.let_go(controls);
-        self.hands = Hands::default();
+        self.gestures.end_drag(controls);
+        self.gestures = Gestures::default();
         self.browser = None;
-        self.takes.close();
-        self.time = 0.0;
+        self.take_panel.close();
+        self.last_frame = 0.0;
     }
 
-    /// Position in the registry of a slot's algorithm; `None` if the registry is empty.
-    fn algorithm(&self, controls: &dyn Controls, slot: Slot) -> Option<usize> {
+    /// Returns the index of a slot's algorithm in the registry; None if the registry is empty.
+    fn algorithm_index(&self, controls: &dyn Controls, slot: Slot) -> Option<usize> {
         let last = self.registry.len().checked_sub(1)?;
-        // `as` makes NaN and negative values 0 and what is too large the largest.
+        // `as` saturates: NaN and negative values become 0, and large values `usize::MAX`.
         Some((controls.get(Control::Algorithm(slot)).round() as usize).min(last))
     }
 
-    /// Header, cards and meters in `rect`; cards that are higher than their place scroll if `scrolls`.
-    fn panels(&mut self, ui: &mut Ui, rect: Rect, controls: &dyn Controls, snapshot: &Snapshot, hidden: bool, scrolls: bool) {
+    /// Draws all panels into `rect`: header, recorder's bar, slot cards or take panel, meters, twin's bar. `hidden` is true in a
+    /// blind comparison, which hides all but the header and the recorder's bar. If `scrolls`, cards that are too high for their
+    /// area scroll.
+    fn draw_panels(
+        &mut self,
+        ui: &mut Ui,
+        rect: Rect,
+        controls: &dyn Controls,
+        view: &InstanceView,
+        hidden: bool,
+        scrolls: bool,
+    ) {
         let rect = rect.shrink(GAP);
-        let (head, body) = rect.split_top_bottom_at_y(rect.top() + header::HEIGHT);
-        let (bar, body) = body.with_min_y(body.top() + GAP).split_top_bottom_at_y(body.top() + GAP + record::BAR_HEIGHT);
+        let (header, body) = rect.split_top_bottom_at_y(rect.top() + header::HEIGHT);
+        let (bar, body) = body.with_min_y(body.top() + GAP).split_top_bottom_at_y(body.top() + GAP + take_panel::BAR_HEIGHT);
         let body = body.with_min_y(body.top() + GAP);
-        self.header(ui, head, controls, snapshot, hidden);
-        let action = self.takes.bar(ui, bar, &snapshot.take);
-        self.take(controls, action);
+        self.draw_header(ui, header, controls, view, hidden);
+        let action = self.take_panel.draw_bar(ui, bar, &view.take);
+        self.send_take_action(controls, action);
         if hidden {
-            hidden_notice(ui, body);
+            draw_hidden_notice(ui, body);
             return;
         }
-        let (body, strip) = body.split_top_bottom_at_y(body.bottom() - twin::HEIGHT - GAP);
-        let strip = strip.with_min_y(strip.top() + GAP);
-        let a_runs_model = self.algorithm(controls, Slot::A).is_some_and(|a| self.registry[a].model);
-        twin::show(ui, &mut self.hands, controls, strip, &snapshot.twin, a_runs_model, &mut self.twin_size);
+        let (body, twin_bar) = body.split_top_bottom_at_y(body.bottom() - twin_bar::HEIGHT - GAP);
+        let twin_bar = twin_bar.with_min_y(twin_bar.top() + GAP);
+        let a_plays_model = self.algorithm_index(controls, Slot::A).is_some_and(|a| self.registry[a].plays_model);
+        twin_bar::show(ui, &mut self.gestures, controls, twin_bar, &view.twin, a_plays_model, &mut self.twin_size);
         let (cards, meters) = body.split_left_right_at_x(body.right() - self.meters_width());
-        meter::show(ui, &mut self.hands, meters, &mut self.input, &mut self.output, snapshot.channels);
-        if self.takes.is_open() {
-            let action = self.takes.panel(ui, cards.with_max_x(cards.right() - GAP), &snapshot.take);
-            self.take(controls, action);
+        meter::show(ui, &mut self.gestures, meters, &mut self.input_meters, &mut self.output_meters, view.channels);
+        if self.take_panel.is_open() {
+            let action = self.take_panel.draw_panel(ui, cards.with_max_x(cards.right() - GAP), &view.take);
+            self.send_take_action(controls, action);
             return;
         }
         if scrolls {
@@ -231,109 +248,114 @@ impl Editor {
             ScrollArea::vertical().auto_shrink(false).show(&mut ui, |ui| {
                 let height = self.cards_height(cards.width(), controls).max(cards.height());
                 let (rect, _) = ui.allocate_exact_size(vec2(cards.width(), height), Sense::hover());
-                self.cards(ui, rect, controls, &snapshot.models);
+                self.draw_cards(ui, rect, controls, &view.models);
             });
         } else {
-            self.cards(ui, cards, controls, &snapshot.models);
+            self.draw_cards(ui, cards, controls, &view.models);
         }
     }
 
-    fn take(&mut self, controls: &dyn Controls, action: Option<TakeAction>) {
+    /// Passes an action of the take panel on to the owner of the window.
+    fn send_take_action(&mut self, controls: &dyn Controls, action: Option<TakeAction>) {
         if let Some(action) = action {
-            // An owner may tell its host by a gesture of its own.
-            self.hands.let_go(controls);
-            self.hands.busy = true;
-            controls.take(action);
+            // The owner may answer with a gesture of its own, and gestures must not nest.
+            self.gestures.end_drag(controls);
+            self.gestures.needs_frame = true;
+            controls.request_take(action);
         }
     }
 
     fn meters_width(&self) -> f32 {
-        meter::width(self.input.len().max(self.output.len()))
+        meter::width(self.input_meters.len().max(self.output_meters.len()))
     }
 
-    /// Widths of both cards in a place that is `width` wide; a gap on the right is left to the scroll bar.
+    /// Returns the widths of both cards in an area that is `width` wide. There is one gap between them, and one on the right for
+    /// the scroll bar.
     fn card_widths(&self, width: f32) -> [f32; 2] {
         let both = width - 2.0 * GAP;
         match self.folded {
             None => [both / 2.0; 2],
-            Some(Slot::A) => [card::FOLDED_WIDTH, both - card::FOLDED_WIDTH],
-            Some(Slot::B) => [both - card::FOLDED_WIDTH, card::FOLDED_WIDTH],
+            Some(Slot::A) => [slot_card::FOLDED_WIDTH, both - slot_card::FOLDED_WIDTH],
+            Some(Slot::B) => [both - slot_card::FOLDED_WIDTH, slot_card::FOLDED_WIDTH],
         }
     }
 
-    /// Height that the cards need in a place that is `width` wide.
+    /// Returns the height that the cards need in an area that is `width` wide.
     fn cards_height(&self, width: f32, controls: &dyn Controls) -> f32 {
         let open = Slot::ALL.into_iter().zip(self.card_widths(width)).filter(|(slot, _)| self.folded != Some(*slot));
         let heights = open.filter_map(|(slot, width)| {
-            let algorithm = self.registry[self.algorithm(controls, slot)?];
-            Some(card::height(algorithm, width, self.browses(slot)))
+            let algorithm = self.registry[self.algorithm_index(controls, slot)?];
+            Some(slot_card::height(algorithm, width, self.is_browsing(slot)))
         });
         heights.fold(0.0, f32::max)
     }
 
-    fn browses(&self, slot: Slot) -> bool {
+    /// True if the model browser of a slot is open.
+    fn is_browsing(&self, slot: Slot) -> bool {
         self.browser.as_ref().is_some_and(|b| b.slot == slot)
     }
 
-    /// Both cards side by side.
-    fn cards(&mut self, ui: &mut Ui, area: Rect, controls: &dyn Controls, models: &[ModelView; 2]) {
+    /// Draws both cards side by side.
+    fn draw_cards(&mut self, ui: &mut Ui, area: Rect, controls: &dyn Controls, models: &[ModelView; 2]) {
         let widths = self.card_widths(area.width());
         let lefts = [area.left(), area.left() + widths[0] + GAP];
-        let heard = if controls.get(Control::Listen) >= 0.5 { Slot::B } else { Slot::A };
+        let audible = if controls.get(Control::Listen) >= 0.5 { Slot::B } else { Slot::A };
         let folded = self.folded;
-        let mut takers = Vec::new();
+        let mut model_cards = Vec::new();
         for (((slot, left), width), model) in Slot::ALL.into_iter().zip(lefts).zip(widths).zip(models) {
-            let view = card::View {
+            let card = CardView {
                 slot,
                 registry: self.registry,
-                chosen: self.algorithm(controls, slot),
+                algorithm: self.algorithm_index(controls, slot),
                 folded: folded == Some(slot),
-                heard: heard == slot,
+                audible: audible == slot,
                 model,
             };
             let rect = Rect::from_min_size(pos2(left, area.top()), vec2(width, area.height()));
-            if view.chosen.is_some_and(|c| self.registry[c].model) {
-                takers.push((slot, rect));
-            } else if self.browses(slot) {
+            if card.algorithm.is_some_and(|a| self.registry[a].plays_model) {
+                model_cards.push((slot, rect));
+            } else if self.is_browsing(slot) {
                 self.browser = None;
             }
-            if card::show(ui, &mut self.hands, controls, rect, &view, &mut self.browser) {
-                // One card at most is folded: folding the second opens the first.
-                self.folded = if view.folded { None } else { Some(slot) };
-                self.hands.busy = true;
+            if slot_card::show(ui, &mut self.gestures, controls, rect, &card, &mut self.browser) {
+                // At most one card is folded: folding the second opens the first.
+                self.folded = if card.folded { None } else { Some(slot) };
+                self.gestures.needs_frame = true;
             }
         }
-        self.drops(ui, controls, &takers);
+        self.handle_dropped_files(ui, controls, &model_cards);
     }
 
-    /// A file that is dragged over the window belongs to the card under the pointer if that runs a model, else to the first that
-    /// does.
-    fn drops(&mut self, ui: &Ui, controls: &dyn Controls, takers: &[(Slot, Rect)]) {
-        let (hovers, dropped, at) = ui.input(|i| {
+    /// Loads a model file that is dropped on the window. While the file is dragged, marks the card that would get it: the card
+    /// under the pointer if its algorithm plays a model, otherwise the first card whose algorithm does.
+    fn handle_dropped_files(&mut self, ui: &Ui, controls: &dyn Controls, model_cards: &[(Slot, Rect)]) {
+        let (is_dragged, dropped, pointer) = ui.input(|i| {
             let dropped = i.raw.dropped_files.first().map(|f| f.path().to_owned());
             (!i.raw.hovered_files.is_empty(), dropped, i.pointer.latest_pos())
         });
-        if !hovers && dropped.is_none() {
+        if !is_dragged && dropped.is_none() {
             return;
         }
-        let under = takers.iter().find(|(_, rect)| at.is_some_and(|at| rect.contains(at)));
-        let Some((slot, rect)) = under.or(takers.first()) else { return };
-        self.hands.busy = true;
+        let under_pointer = model_cards.iter().find(|(_, rect)| pointer.is_some_and(|at| rect.contains(at)));
+        let Some((slot, rect)) = under_pointer.or(model_cards.first()) else { return };
+        self.gestures.needs_frame = true;
         match dropped {
-            Some(path) => model::drop_file(&mut self.hands, controls, *slot, &path),
-            None => model::drop_mark(ui, *rect, *slot),
+            Some(path) => model_browser::load_dropped_file(&mut self.gestures, controls, *slot, &path),
+            None => model_browser::draw_drop_mark(ui, *rect, *slot),
         }
     }
 }
 
-/// Time that needles have moved since a frame before which `elapsed` seconds passed. A second at most: after a pause the needles need
-/// not be exact, only at rest. Needles that rested begin to move now.
-fn moving_seconds(elapsed: f64, rested: bool) -> f32 {
-    let most = if rested { MOVING.as_secs_f64() } else { 1.0 };
-    elapsed.clamp(0.0, most) as f32
+/// Returns the seconds for which meters move in a frame that comes `elapsed` seconds after the last one: at most one second, as
+/// meters need not be exact after a longer pause. Meters that were at rest begin to move only now, so they move for at most one
+/// frame interval.
+fn meter_seconds(elapsed: f64, was_at_rest: bool) -> f32 {
+    let longest = if was_at_rest { FRAME_INTERVAL.as_secs_f64() } else { 1.0 };
+    elapsed.clamp(0.0, longest) as f32
 }
 
-fn hidden_notice(ui: &mut Ui, rect: Rect) {
+/// Draws the notice that replaces the panels during a blind comparison.
+fn draw_hidden_notice(ui: &mut Ui, rect: Rect) {
     ui.painter().rect_filled(rect, theme::RADIUS, theme::CARD);
     let text = "Blind comparison: X and Y are A and B in an order that you do not know.\nListen, decide, then reveal.";
     let rect = Rect::from_center_size(rect.center(), vec2(rect.width() - 40.0, 60.0));

@@ -1,4 +1,5 @@
-//! Plain data between panels, programs and the owner of the values: the state of an instance, and the actions of a user.
+//! Plain data between the panels and the owner of an instance (plug-in or program): the state that panels show, and the actions
+//! of a user.
 
 mod model;
 mod take;
@@ -6,24 +7,26 @@ mod twin;
 
 use std::path::Path;
 
-use crate::dsp::Index;
+use crate::dsp::ParameterIndex;
 
 pub use model::{FolderView, ModelFacts, ModelView};
 pub use take::{StemView, TakeAction, TakeLight, TakeSetup, TakeStart, TakeView};
-pub use twin::{TWIN_SIZES, TwinSize, TwinStage, TwinView, TwinWish};
+pub use twin::{TWIN_SIZES, TwinRequest, TwinSize, TwinStage, TwinView};
 
-/// One of the two places for an algorithm.
+/// One of the two slots, each of which runs an algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Slot {
+    /// The left slot, index 0.
     A,
+    /// The right slot, index 1.
     B,
 }
 
 impl Slot {
-    /// Both, in the order of the screen.
+    /// Both slots, in their order on the screen.
     pub const ALL: [Self; 2] = [Self::A, Self::B];
 
-    /// What a user reads.
+    /// The name that a user reads.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -32,7 +35,7 @@ impl Slot {
         }
     }
 
-    /// The other one.
+    /// The other slot.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {
@@ -42,89 +45,104 @@ impl Slot {
     }
 }
 
-/// What can be turned or pressed.
+/// A control whose value a user can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Control {
-    /// Which slot is heard: 0 is A, 1 is B.
+    /// The slot that is let through: 0 for A, 1 for B. It is set by [`Controls::press_listen`].
     Listen,
-    /// 0 or 1.
+    /// Bypass: 0 for off, 1 for on.
     Bypass,
-    /// 0 or 1.
+    /// The blind comparison: 0 for off, 1 for on.
     Blind,
-    /// The slot's algorithm as its position in the registry.
+    /// The slot's algorithm, as its index in the registry.
     Algorithm(Slot),
-    /// A parameter of one of the slot's algorithms; each algorithm keeps its values while another is chosen.
+    /// A parameter of one of the slot's algorithms. Each algorithm keeps its values while another one is chosen.
     Parameter {
+        /// The slot.
         slot: Slot,
-        /// Position in the registry.
+        /// Index of the algorithm in the registry.
         algorithm: usize,
-        index: Index,
+        /// Index among the algorithm's parameters.
+        index: ParameterIndex,
     },
 }
 
-/// Where values live. Values are plain (in the parameter's unit). One gesture is `begin`, `set`..., `end`: hosts record
-/// automation by it. The editor never nests two gestures. [control thread]
+/// Access of the panels to an instance. Values are plain, that is in the parameter's unit. A gesture is `begin`, any number of
+/// `set`, `end`; hosts record it as automation. The panels never nest two gestures. [control thread]
 pub trait Controls {
-    /// The value now. Anything that is no value of the parameter is shown as the nearest one.
+    /// The current plain value. A value that the parameter cannot have is shown as the nearest one that it can have.
     fn get(&self, control: Control) -> f32;
+    /// Begins a gesture on a control.
     fn begin(&self, control: Control);
+    /// Sets a control to a plain value, within a gesture.
     fn set(&self, control: Control, value: f32);
+    /// Ends the gesture on a control.
     fn end(&self, control: Control);
-    /// The left (0) or right (1) listen button was pressed, also if it was pressed already. Sets [`Control::Listen`]: to the
-    /// slot of that name, or in a blind comparison to the slot that hides behind the button.
+    /// Presses the left (0) or right (1) listen button. Sets [`Control::Listen`]: to the slot of that name, or in a blind
+    /// comparison to the slot behind the button. A press of the button that is pressed already dips the sound just as a change
+    /// does.
     fn press_listen(&self, side: u8);
-    /// Show which slot was which in a blind comparison.
+    /// Shows which slot was behind which button in a blind comparison.
     fn reveal(&self);
-    /// A file is to become the slot's model; a folder is to be listed in [`ModelView::folder`].
+    /// Loads a model file into the slot; lists a folder in [`ModelView::folder`].
     fn open_model(&self, slot: Slot, path: &Path);
-    /// The folder that was looked at last is to be listed anew.
+    /// Lists the folder that was looked at last in [`ModelView::folder`].
     fn browse_models(&self, slot: Slot);
-    /// The model so many places behind (or before, if negative) the one that was tried last in its folder, round and round.
+    /// Loads the model that is `step` places after the one that was tried last, in its folder (before it, if negative). After the
+    /// last one comes the first.
     fn step_model(&self, slot: Slot, step: i32);
-    /// The slot is to run without a model.
+    /// Lets the slot run without a model.
     fn clear_model(&self, slot: Slot);
-    /// The training of slot A's twin.
-    fn twin(&self, wish: TwinWish);
-    /// Something is to be done with the recorder.
-    fn take(&self, action: TakeAction);
+    /// Passes on an action on the twin of slot A.
+    fn request_twin(&self, request: TwinRequest);
+    /// Passes on an action on the recorder and its takes.
+    fn request_take(&self, action: TakeAction);
 }
 
-/// What the audio side tells, once a frame of the window.
+/// The state of an instance, as the panels get it for each frame of their window.
 #[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// Channels that run; the first 32 have meters.
+pub struct InstanceView {
+    /// Number of channels that run; the first 32 have meters.
     pub channels: usize,
-    /// One per channel.
-    pub input: Vec<Level>,
-    /// One per channel.
-    pub output: Vec<Level>,
-    /// In hertz; what is not finite and positive is "not known yet".
+    /// Level of each input channel.
+    pub input: Vec<ChannelLevel>,
+    /// Level of each output channel.
+    pub output: Vec<ChannelLevel>,
+    /// Sample rate in hertz; not known yet if it is not finite and positive.
     pub sample_rate: f32,
+    /// Latency of the slots in frames.
     pub latency_frames: usize,
-    /// Processing time as a share of real time, 0 to 1.
+    /// Processing time as a share of real time: 1 is all of it, and more is too much.
     pub load: f32,
+    /// The blind comparison.
     pub blind: BlindView,
-    /// Of slot A and of slot B; shown where the slot's algorithm runs a model.
+    /// The models of slot A and slot B, which are shown where the slot's algorithm runs one.
     pub models: [ModelView; 2],
+    /// The twin of slot A.
     pub twin: TwinView,
+    /// The recorder and its takes.
     pub take: TakeView,
 }
 
-/// Level of one channel since the last snapshot. Linear, full scale is 1.
+/// Level of one channel, linear: full scale is 1.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Level {
+pub struct ChannelLevel {
+    /// Largest magnitude since the last view.
     pub peak: f32,
+    /// Root mean square over the meter's time window.
     pub rms: f32,
-    /// Whether a sample left full scale since the last snapshot; the editor keeps it lit.
+    /// True if a sample was beyond full scale since the last view. The panels keep the light on.
     pub clipped: bool,
 }
 
-/// How far a blind comparison is.
+/// The stage of a blind comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlindView {
+    /// No comparison runs.
     Off,
-    /// The listen buttons read X and Y; slots, parameters, meters and load are hidden.
+    /// A comparison runs: the listen buttons read X and Y; slots, parameters, meters and load are hidden.
     Hidden,
+    /// The user has asked which slot is which.
     Revealed {
         /// The slot that was X, on the left.
         left: Slot,

@@ -1,6 +1,9 @@
-//! Time per sample and channel of neural models, with AVX2 and with whatever the machine has. Before, the models are written as
-//! files into `target/tmp/models`, for others to be measured on (`benches/peers_onnx.py`).
-//! `cargo bench --no-default-features --bench neural`
+//! Time per sample and channel of neural models, with AVX2 and with the best instruction set of the machine. The models are first
+//! written as files into `target/tmp/models`, so that other engines can be measured with them (`benches/peers_onnx.py`).
+//!
+//! Run it with `cargo bench --no-default-features --bench neural`.
+
+#![allow(clippy::unwrap_used)]
 
 mod models;
 
@@ -12,12 +15,12 @@ use arrayvec::ArrayVec;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use isotherm::audio::Random;
 use isotherm::dsp::MAX_CHANNELS;
-use isotherm::neural::engine::{Mode, build};
-use isotherm::neural::simd::Level;
+use isotherm::neural::engine::{StateSpec, build};
+use isotherm::neural::simd::SimdLevel;
 
 const SAMPLE_RATE: f32 = 48_000.0;
 
-/// Noise at -12 dBFS.
+/// White noise from -0.3 to 0.3.
 fn noise(frames: usize) -> Vec<f32> {
     let mut random = Random::new(1);
     (0..frames).map(|_| random.within(-0.3, 0.3)).collect()
@@ -26,14 +29,14 @@ fn noise(frames: usize) -> Vec<f32> {
 fn all(criterion: &mut Criterion) {
     let models = models::all();
     models::write(&models, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("models")).unwrap();
-    for (level, name) in [(Level::Avx2, "AVX2"), (Level::Avx512, "default")] {
+    for (level, name) in [(SimdLevel::Avx2, "AVX2"), (SimdLevel::Avx512, "default")] {
         for (channels, blocks) in [(1, &[16, 64, 256][..]), (32, &[64])] {
             let mut group = criterion.benchmark_group(format!("neural/{name}, {channels} channels"));
             group.sample_size(20).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_millis(500));
             for model in &models {
                 let network = build(&model.architecture, SAMPLE_RATE);
                 for &frames in blocks {
-                    let mut voices = network.clone().voices(Mode { level, ..Mode::new(channels) }).unwrap();
+                    let mut state = network.clone().state(StateSpec { level, ..StateSpec::new(channels) }).unwrap();
                     let input = noise(frames);
                     let mut block = vec![input.clone(); channels];
                     group.throughput(Throughput::Elements((frames * channels) as u64));
@@ -41,7 +44,7 @@ fn all(criterion: &mut Criterion) {
                         bencher.iter(|| {
                             block.iter_mut().for_each(|samples| samples.copy_from_slice(&input));
                             let mut block: ArrayVec<_, MAX_CHANNELS> = block.iter_mut().map(Vec::as_mut_slice).collect();
-                            voices.process(black_box(&mut block), &[]);
+                            state.process(black_box(&mut block), &[]);
                         });
                     });
                 }

@@ -1,4 +1,5 @@
-//! The shapes that models have in the wild, with random weights: as descriptions for the engine, as files for others.
+//! Models of the shapes that are in use, with random weights: as descriptions for the native engine, and as files for other
+//! engines.
 
 use std::fs;
 use std::io;
@@ -10,15 +11,17 @@ use isotherm::neural::description::{
 };
 use serde_json::{Value, json};
 
+/// A model, as a description and as a file.
 pub struct Model {
     pub name: String,
     pub architecture: Architecture,
-    /// `nam`, or `json` for RTNeural's.
+    /// Ending of the file's name: `nam`, or `json` for RTNeural's files.
     pub ending: &'static str,
+    /// The file's contents.
     pub file: Value,
 }
 
-/// Every shape, always with the same weights.
+/// Returns a model of every shape, always with the same weights.
 pub fn all() -> Vec<Model> {
     let mut models =
         vec![a1("a1-standard", 16, false), a1("a1-lite", 12, true), a1("a1-feather", 8, true), a1("a1-nano", 4, true)];
@@ -34,9 +37,10 @@ pub fn write(models: &[Model], folder: &Path) -> io::Result<()> {
     models.iter().try_for_each(|m| fs::write(folder.join(&m.name).with_extension(m.ending), m.file.to_string()))
 }
 
-/// Weights, in the order in which a `.nam` file has them.
+/// A source of random weights, which keeps them in the order of a `.nam` file.
 struct Weights {
     random: Random,
+    /// All weights so far.
     taken: Vec<f32>,
 }
 
@@ -45,7 +49,7 @@ impl Weights {
         Self { random: Random::new(1), taken: Vec::new() }
     }
 
-    /// Uniform from -`bound` to `bound`.
+    /// Returns new weights, uniform from -`bound` to `bound`.
     fn take(&mut self, count: usize, bound: f32) -> Vec<f32> {
         let first = self.taken.len();
         for _ in 0..count {
@@ -54,7 +58,7 @@ impl Weights {
         self.taken[first..].to_vec()
     }
 
-    /// As PyTorch starts them: variance 1 / (3 inputs).
+    /// Returns a convolution with PyTorch's initial weights: uniform, of variance 1 / (3 inputs taps).
     fn conv(&mut self, inputs: usize, outputs: usize, taps: usize, dilation: usize, bias: bool) -> Conv1d {
         let bound = ((inputs * taps) as f32).sqrt().recip();
         let weights = self.take(outputs * inputs * taps, bound);
@@ -62,17 +66,17 @@ impl Weights {
         Conv1d { inputs, outputs, taps, dilation, groups: 1, weights, bias }
     }
 
-    /// `taps`: of each layer, with its dilation.
+    /// Returns an array of plain layers, given by the taps and the dilation of each.
     fn array(
         &mut self,
         inputs: usize,
         channels: usize,
-        taps: &[(usize, usize)],
+        shapes: &[(usize, usize)],
         activation: &Activation,
         head: Head,
     ) -> LayerArray {
         let rechannel = self.conv(inputs, channels, 1, 1, false);
-        let layers = taps.iter().map(|&(taps, dilation)| WaveNetLayer {
+        let layers = shapes.iter().map(|&(taps, dilation)| WaveNetLayer {
             conv: self.conv(channels, channels, taps, dilation, true),
             mixin: self.conv(1, channels, 1, 1, false),
             activation: activation.clone(),
@@ -85,20 +89,22 @@ impl Weights {
         LayerArray { rechannel, layers, head: self.conv(channels, head.outputs, head.taps, 1, head.bias) }
     }
 
-    /// The file's last number.
+    /// Adds the head scale, the file's last weight, and returns it.
     fn head_scale(&mut self, scale: f32) -> f32 {
         self.taken.push(scale);
         scale
     }
 }
 
+/// The shape of an array's head.
 struct Head {
     outputs: usize,
     taps: usize,
     bias: bool,
 }
 
-/// The first generation of Neural Amp Modeler's WaveNets.
+/// A WaveNet of Neural Amp Modeler's first generation (A1): two arrays with 3 taps, 20 layers in all; 10 and 10, or 7 and 13 if
+/// `short`.
 fn a1(name: &str, channels: usize, short: bool) -> Model {
     let powers = |from: usize, to: usize| (from..to).map(|p| (3, 1 << p));
     let (first, second): (Vec<_>, Vec<_>) = if short {
@@ -126,10 +132,10 @@ fn a1(name: &str, channels: usize, short: bool) -> Model {
     nam(name, "0.5.0", "WaveNet", config, weights, wavenet(arrays, head_scale))
 }
 
-/// The second generation.
+/// A WaveNet of Neural Amp Modeler's second generation (A2): one array with LeakyReLU and a head of 16 taps.
 fn a2(name: &str, channels: usize) -> Model {
-    let sweep = [1, 3, 7, 17, 41, 101, 239];
-    let dilations = [&sweep[..], &sweep[..], &[1, 13], &sweep[..]].concat();
+    let cycle = [1, 3, 7, 17, 41, 101, 239];
+    let dilations = [&cycle[..], &cycle[..], &[1, 13], &cycle[..]].concat();
     let taps: Vec<_> = (0..dilations.len()).map(|i| if i == 14 || i == 15 { 15 } else { 6 }).collect();
     let layers: Vec<_> = taps.iter().copied().zip(dilations.iter().copied()).collect();
     let mut weights = Weights::new();
@@ -143,9 +149,9 @@ fn a2(name: &str, channels: usize) -> Model {
         "head": {"out_channels": 1, "kernel_size": 16, "bias": true},
         "head1x1": {"active": false, "out_channels": 1, "groups": 1}, "layer1x1": {"active": true, "groups": 1},
         "groups_input": 1, "groups_input_mixin": 1, "slimmable": null});
-    let places = "conv_pre conv_post input_mixin_pre input_mixin_post activation_pre activation_post layer1x1_post head1x1_post";
-    for place in places.split(' ') {
-        layer[format!("{place}_film")] = json!({"active": false, "shift": true, "groups": 1});
+    let films = "conv_pre conv_post input_mixin_pre input_mixin_post activation_pre activation_post layer1x1_post head1x1_post";
+    for film in films.split(' ') {
+        layer[format!("{film}_film")] = json!({"active": false, "shift": true, "groups": 1});
     }
     let config = json!({"layers": [layer], "head": null, "head_scale": head_scale});
     nam(name, "0.7.0", "WaveNet", config, weights, wavenet(arrays, head_scale))
@@ -155,6 +161,7 @@ fn wavenet(arrays: Vec<LayerArray>, head_scale: f32) -> Architecture {
     Architecture::WaveNet(Box::new(WaveNet { condition: None, arrays, post: Vec::new(), head_scale }))
 }
 
+/// One LSTM layer and a head.
 fn lstm(hidden: usize) -> Model {
     let mut weights = Weights::new();
     let bound = (hidden as f32).sqrt().recip();
@@ -171,6 +178,7 @@ fn lstm(hidden: usize) -> Model {
     nam(&format!("lstm-{hidden}"), "0.5.4", "LSTM", config, weights, sequence(layer, head))
 }
 
+/// One GRU layer and a head, as an RTNeural file.
 fn gru(hidden: usize) -> Model {
     let mut weights = Weights::new();
     let bound = (hidden as f32).sqrt().recip();
@@ -184,7 +192,7 @@ fn gru(hidden: usize) -> Model {
         h0: vec![0.0; hidden],
     };
     let head = weights.conv(hidden, 1, 1, 1, true);
-    // Keras has matrices as [inputs][outputs], the gates in the order z, r, n.
+    // Keras, whose layout RTNeural files have, stores matrices as [inputs][outputs] and the gates in the order z, r, n.
     let keras = |matrix: &[f32]| {
         let inputs = matrix.len() / (3 * hidden);
         let column = |i: usize| [1, 0, 2].iter().flat_map(move |gate| (0..hidden).map(move |o| (gate * hidden + o) * inputs + i));
@@ -204,6 +212,7 @@ fn sequence(recurrent: Layer, head: Conv1d) -> Architecture {
     Architecture::Sequence(Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip: false })
 }
 
+/// A model with a `.nam` file.
 fn nam(name: &str, version: &str, kind: &str, config: Value, weights: Weights, architecture: Architecture) -> Model {
     let file =
         json!({"version": version, "architecture": kind, "config": config, "weights": weights.taken, "sample_rate": 48_000});

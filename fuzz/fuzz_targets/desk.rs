@@ -1,4 +1,5 @@
-//! Packets, each behind a byte of its length: they are read or refused in one line, and what they say makes tracks and names.
+//! Fuzzes the packets of a desk. The input is a sequence of packets, each behind a byte with its length. A packet is decoded,
+//! or it is an error in one line; then tracks and names are made from all messages.
 #![no_main]
 
 use isotherm::desk::Desk;
@@ -25,15 +26,15 @@ fuzz_target!(|bytes: &[u8]| {
                 assert!(meters(blob).is_none_or(|levels| levels.len() * 4 < blob.len()));
             }
         }
-        let again = decode(&encode(message)).expect("what was read can be written");
+        let again = decode(&encode(message)).expect("a decoded message can be encoded and decoded");
         assert_eq!(encode(&again), encode(message));
     }
     let desk = Desk::from_messages(([127, 0, 0, 1], 10023).into(), &messages);
     assert_eq!(desk.tracks().len(), 32);
-    let names = desk.names(&(1..=33).collect::<Vec<_>>());
+    let names = desk.stem_names(&(1..=33).collect::<Vec<_>>());
     assert!(names.iter().all(|name| !name.is_empty() && name.len() <= 120));
     for note in desk.notes() {
         assert!(!note.contains('\n'), "{note}");
     }
-    let _ = desk.check(48_000, 32);
+    let _ = desk.check_device(48_000, 32);
 });

@@ -1,4 +1,4 @@
-//! The list of layers of a Keras file.
+//! Fuzzes the list of layers of a Keras file.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Any bytes as a model of any kind.
+//! Fuzzes the reader of models with any bytes.
 #![no_main]
 
 use isotherm::neural::Model;
@@ -8,7 +8,7 @@ mod common;
 
 fuzz_target!(|bytes: &[u8]| {
     common::check(bytes);
-    // Bytes that are no JSON: the recognition of ONNX.
+    // Bytes that are not JSON get to the recognition of ONNX, which this build only refuses.
     if !bytes.trim_ascii_start().starts_with(b"{") {
         assert!(Model::read(bytes.to_vec()).is_err());
     }

@@ -1,5 +1,5 @@
-//! A first byte that chooses the architecture, and a `config`. The weights are as many as the loader asks for, so that the shape is
-//! what is searched.
+//! Fuzzes the `config` of a `.nam` file. The first byte of the input chooses the architecture. The file gets as many weights as
+//! the reader expects, so that the fuzzer searches among the shapes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 mod common;
 
 const ARCHITECTURES: [&str; 5] = ["WaveNet", "LSTM", "ConvNet", "Linear", "SlimmableContainer"];
-const MOST_WEIGHTS: usize = 20_000;
+const MAX_WEIGHTS: usize = 20_000;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((first, config)) = bytes.split_first() else { return };
@@ -22,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let Some(error) = common::check(&file(0)) else { return };
     let Some(count) = error.strip_prefix("weights: 0 numbers; expected ").and_then(|n| n.parse().ok()) else { return };
-    if count <= MOST_WEIGHTS {
+    if count <= MAX_WEIGHTS {
         let error = common::check(&file(count));
         assert!(!error.as_ref().is_some_and(|e| e.starts_with("weights: ") && e.contains("numbers")), "{count}: {error:?}");
     }

@@ -1,4 +1,4 @@
-//! What stands in a Proteus file behind its `model_data` key.
+//! Fuzzes a Proteus file from the value of its key `model_data` on.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! What the program keeps between runs: a JSON file.
+//! The settings that the program saves between runs, as a JSON file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,39 +11,44 @@ use crate::instance::InstanceState;
 use crate::ui::DeviceSetup;
 use crate::view::TakeSetup;
 
-/// Fields are only ever added.
+/// The contents of the settings file. The names in the file are fixed: later versions only add fields.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Kept {
+pub struct SavedSettings {
     pub device: DeviceSetup,
     pub takes: TakeSetup,
-    pub strips: Vec<Strip>,
-    /// Whose they are: host and device.
+    /// The settings of each channel of the device in `strips_of`.
+    pub strips: Vec<StripSettings>,
+    /// The device to which `strips` belong: the host's id, a space and the device's name. Empty if they belong to no device yet.
     pub strips_of: String,
-    /// Those of other devices.
-    pub shelf: BTreeMap<String, Vec<Strip>>,
+    /// The strips of other devices, by the same text as in `strips_of`.
+    #[serde(rename = "shelf")]
+    pub strips_of_others: BTreeMap<String, Vec<StripSettings>>,
     #[serde(rename = "rack")]
     pub instance: InstanceState,
 }
 
-/// A channel of the device.
+/// The settings of a channel of the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Strip {
-    /// As it was typed; empty for a desk's, or for its number.
+pub struct StripSettings {
+    /// The name that the user typed; if empty, the desk's name or the channel's number is shown.
     pub name: String,
+    /// True if takes record the channel.
     pub armed: bool,
+    /// True if the monitor plays the channel on the left.
     pub left: bool,
+    /// True if the monitor plays the channel on the right.
     pub right: bool,
 }
 
-impl Default for Strip {
+impl Default for StripSettings {
     fn default() -> Self {
         Self { name: String::new(), armed: true, left: false, right: false }
     }
 }
 
-/// Where the file is, as each system has it.
+/// Returns the path of the settings file in the user's folder of settings, which depends on the system.
 #[must_use]
 pub fn path() -> PathBuf {
     let home = std::env::home_dir().unwrap_or_default();
@@ -57,32 +62,33 @@ pub fn path() -> PathBuf {
     }
 }
 
-/// What was kept. A file that cannot be read is set aside, and the second value says so in one line.
+/// Loads the settings; without a file, the defaults. A file that cannot be read is renamed to `*.json.broken`, and the second
+/// value is the error in one line.
 #[must_use]
-pub fn load(path: &Path) -> (Kept, Option<String>) {
+pub fn load(path: &Path) -> (SavedSettings, Option<String>) {
     let error = match fs::read(path) {
         Ok(bytes) => match serde_json::from_slice(&bytes) {
-            Ok(kept) => return (kept, None),
+            Ok(settings) => return (settings, None),
             Err(error) => error.to_string(),
         },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return (Kept::default(), None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return (SavedSettings::default(), None),
         Err(error) => error.to_string(),
     };
-    let aside = path.with_extension("json.broken");
-    let kept = if fs::rename(path, &aside).is_ok() { format!("; it is kept as {}", aside.display()) } else { String::new() };
-    (Kept::default(), Some(format!("settings {}: {error}{kept}", path.display())))
+    let broken = path.with_extension("json.broken");
+    let note = if fs::rename(path, &broken).is_ok() { format!("; it is kept as {}", broken.display()) } else { String::new() };
+    (SavedSettings::default(), Some(format!("settings {}: {error}{note}", path.display())))
 }
 
-/// Writes them; whoever reads meanwhile sees the old ones or the new ones.
+/// Saves the settings: writes a new file, then renames it, so that a reader sees either the old settings or the new ones.
 ///
 /// # Errors
-/// The system's.
-pub fn save(path: &Path, kept: &Kept) -> io::Result<()> {
+/// If the folder or the file cannot be written.
+pub fn save(path: &Path, settings: &SavedSettings) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
     let new = path.with_extension("json.new");
-    fs::write(&new, serde_json::to_vec_pretty(kept)?)?;
+    fs::write(&new, serde_json::to_vec_pretty(settings)?)?;
     fs::rename(&new, path)
 }
 
@@ -91,29 +97,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_comes_back_and_what_is_unknown_is_no_trouble() {
+    fn saved_settings_are_loaded_again_and_unknown_keys_are_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/app.json");
-        assert_eq!(load(&path), (Kept::default(), None));
-        let mut kept = Kept::default();
-        kept.device.device = "hw:X32".into();
-        kept.strips = vec![Strip { name: "Kick \"in\"".into(), armed: false, left: true, right: false }];
-        kept.instance.parameters.insert("a_saturator_drive".into(), 18.0);
-        save(&path, &kept).unwrap();
-        assert_eq!(load(&path), (kept, None));
+        assert_eq!(load(&path), (SavedSettings::default(), None));
+        let mut settings = SavedSettings::default();
+        settings.device.device = "hw:X32".into();
+        settings.strips = vec![StripSettings { name: "Kick \"in\"".into(), armed: false, left: true, right: false }];
+        settings.instance.parameters.insert("a_saturator_drive".into(), 18.0);
+        save(&path, &settings).unwrap();
+        assert_eq!(load(&path), (settings, None));
         fs::write(&path, r#"{"device": {"host": "jack", "colour": 3}, "later": []}"#).unwrap();
-        let (kept, trouble) = load(&path);
-        assert_eq!((kept.device.host.as_str(), trouble), ("jack", None));
+        let (settings, error) = load(&path);
+        assert_eq!((settings.device.host.as_str(), error), ("jack", None));
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_is_set_aside_and_named_in_one_line() {
+    fn a_broken_file_is_renamed_and_reported_in_one_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("app.json");
         fs::write(&path, "{").unwrap();
-        let (kept, trouble) = load(&path);
-        let trouble = trouble.unwrap();
-        assert!(kept == Kept::default() && trouble.contains("app.json") && trouble.lines().count() == 1, "{trouble}");
+        let (settings, error) = load(&path);
+        let error = error.unwrap();
+        assert!(settings == SavedSettings::default() && error.contains("app.json") && error.lines().count() == 1, "{error}");
         assert_eq!(fs::read(folder.path().join("app.json.broken")).unwrap(), b"{");
     }
 }

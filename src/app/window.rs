@@ -1,4 +1,4 @@
-//! The window: the program's panels over what the keeper tells.
+//! The program's window: the program's panels, which show what the controller publishes and send it the user's actions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,93 +6,96 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nice_plug_egui::baseview::dpi::LogicalSize;
 use nice_plug_egui::{App, EguiWindow, EguiWindowSettings, Frame, RepaintNotifier};
 
-use super::keeper::Keeper;
+use super::AppError;
+use super::controller::Controller;
 use crate::algorithm::REGISTRY;
 use crate::instance::Instance;
-use crate::ui::{Look, PROGRAM_SIZE, Program, ProgramView, Watch};
-use crate::view::Snapshot;
+use crate::ui::{PROGRAM_SIZE, Program, ProgramView, ViewWatch, WatchedView};
+use crate::view::InstanceView;
 
 /// The window's smallest size in logical pixels.
-const LEAST: (f64, f64) = (640.0, 400.0);
+const MIN_SIZE: (f64, f64) = (640.0, 400.0);
 
-struct Pane {
-    keeper: Arc<Keeper>,
+/// The window's contents and what they need.
+struct ProgramWindow {
+    controller: Arc<Controller>,
     instance: Arc<Instance>,
-    watch: Watch<Seen>,
-    seen: Arc<AtomicBool>,
+    watch: ViewWatch<WindowView>,
+    /// Set to true when the window is drawn.
+    was_drawn: Arc<AtomicBool>,
     program: Program,
 }
 
-/// What the window shows.
+/// The data that the window shows; it is painted again when they change.
 #[derive(Clone)]
-struct Seen {
-    snapshot: Snapshot,
-    view: ProgramView,
-    /// The generation of all values.
-    values: u32,
+struct WindowView {
+    instance: InstanceView,
+    program: ProgramView,
+    /// The generation of the instance's parameter store.
+    generation: u32,
     interrupted: bool,
 }
 
-impl Look for Seen {
+impl WatchedView for WindowView {
     fn absorb(&mut self, earlier: &Self) {
-        self.snapshot.absorb(&earlier.snapshot);
-        self.view.absorb(&earlier.view);
+        self.instance.absorb(&earlier.instance);
+        self.program.absorb(&earlier.program);
     }
 
     fn is_shown_by(&self, shown: &Self) -> bool {
-        (self.values, self.interrupted) == (shown.values, shown.interrupted)
-            && self.snapshot.is_shown_by(&shown.snapshot)
-            && self.view.is_shown_by(&shown.view)
+        (self.generation, self.interrupted) == (shown.generation, shown.interrupted)
+            && self.instance.is_shown_by(&shown.instance)
+            && self.program.is_shown_by(&shown.program)
     }
 }
 
-/// Shows the window until it is closed; `seen` becomes true when it has been drawn. [main thread]
+/// Shows the window until it is closed or the program is interrupted. `was_drawn` becomes true when it has been drawn. [main
+/// thread]
 ///
 /// # Errors
-/// One line: there is no window to be had.
+/// If the window cannot be opened or fails.
 pub fn run(
-    keeper: &Arc<Keeper>,
+    controller: &Arc<Controller>,
     instance: &Arc<Instance>,
     interrupted: &Arc<AtomicBool>,
-    seen: &Arc<AtomicBool>,
-) -> Result<(), String> {
+    was_drawn: &Arc<AtomicBool>,
+) -> Result<(), AppError> {
     let size = LogicalSize::new(f64::from(PROGRAM_SIZE.0), f64::from(PROGRAM_SIZE.1));
     let notifier = RepaintNotifier::default();
     let settings = EguiWindowSettings::new()
         .with_title("Isotherm")
         .with_size(size)
-        .with_min_size(Some(LogicalSize::new(LEAST.0, LEAST.1)))
+        .with_min_size(Some(LogicalSize::new(MIN_SIZE.0, MIN_SIZE.1)))
         .with_resizable(true)
         .with_repaint_notifier(notifier.clone());
-    let look = {
-        let (keeper, instance, interrupted) = (keeper.clone(), instance.clone(), interrupted.clone());
-        move || Seen {
-            snapshot: Snapshot { take: keeper.take_view(), ..instance.snapshot() },
-            view: keeper.view(),
-            values: instance.parameters().generation(),
+    let read_view = {
+        let (controller, instance, interrupted) = (controller.clone(), instance.clone(), interrupted.clone());
+        move || WindowView {
+            instance: InstanceView { take: controller.take_view(), ..instance.view() },
+            program: controller.view(),
+            generation: instance.parameters().generation(),
             interrupted: interrupted.load(Ordering::Relaxed),
         }
     };
-    let watch = Watch::start(look, move || notifier.request_repaint()).map_err(|e| format!("no thread to watch with: {e}"))?;
-    let pane =
-        Pane { keeper: keeper.clone(), instance: instance.clone(), watch, seen: seen.clone(), program: Program::new(REGISTRY) };
-    EguiWindow::create(settings, pane).and_then(|window| window.run_until_closed()).map_err(|error| {
-        let error = error.to_string().replace('\n', " ");
-        format!("no window: {error}; --no-window runs without one")
-    })
+    let watch = ViewWatch::start(read_view, move || notifier.request_repaint()).map_err(AppError::WatchThread)?;
+    let (controller, instance) = (controller.clone(), instance.clone());
+    let contents = ProgramWindow { controller, instance, watch, was_drawn: was_drawn.clone(), program: Program::new(REGISTRY) };
+    let result = EguiWindow::create(settings, contents).and_then(|window| window.run_until_closed());
+    result.map_err(|error| AppError::NoWindow(error.to_string().replace('\n', " ")))
 }
 
-impl App for Pane {
+impl App for ProgramWindow {
     fn ui(&mut self, ui: &mut egui::Ui, frame: &mut Frame) {
-        let Seen { snapshot, view, interrupted, .. } = self.watch.frame();
+        let WindowView { instance: instance_view, program: program_view, interrupted, .. } = self.watch.frame();
         if interrupted {
             frame.baseview_window().request_close();
             return;
         }
-        self.seen.store(true, Ordering::Relaxed);
-        let Self { keeper, instance, program, .. } = self;
-        let wishes =
-            instance.with_controls(&|take| keeper.tell_take(take), |controls| program.show(ui, controls, &snapshot, &view));
-        wishes.into_iter().for_each(|wish| keeper.tell(wish));
+        self.was_drawn.store(true, Ordering::Relaxed);
+        let Self { controller, instance, program, .. } = self;
+        let actions = instance.with_controls(&|action| controller.send_take_action(action), |controls| {
+            program.show(ui, controls, &instance_view, &program_view)
+        });
+        actions.into_iter().for_each(|action| controller.send(action));
     }
 }

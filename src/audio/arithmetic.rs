@@ -1,24 +1,23 @@
-//! Element-wise arithmetic: as a new buffer, in place, and as operators.
+//! Element-wise arithmetic on buffers: methods that return a new buffer, methods that work in place, and operators.
 
 use super::buffer::Audio;
-use super::error::{AudioError, Divisor, Shape};
+use super::error::{AudioError, Shape, ZeroPosition};
 use super::sample::Sample;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Sub, SubAssign};
 
 /// The right-hand side of an operation with a buffer of channels x frames.
 ///
-/// Everything that fits is made by `From`: `f64`, `f32`, slices, vectors, [`ndarray`] arrays of one and two
-/// dimensions, another [`Audio`].
+/// `From` makes it from `f64`, `f32`, slices, vectors, [`ndarray`] arrays of one and two dimensions, and another [`Audio`].
 #[derive(Clone)]
 pub enum Operand<'a, S> {
     /// One value for every sample, where 1 is full scale.
     Scalar(f64),
-    /// A sample per frame, for every channel alike.
+    /// One sample per frame, the same for every channel.
     EveryChannel(ArrayView1<'a, S>),
-    /// A sample for each, channels x frames, at the rate of the buffer.
+    /// One sample per channel and frame, channels x frames.
     PerChannel(ArrayView2<'a, S>),
-    /// Another buffer of the same channels, frames and sample rate.
+    /// Another buffer with the same channels, frames and sample rate.
     Audio(&'a Audio<S>),
 }
 
@@ -83,7 +82,7 @@ impl<'a, S> From<&'a Audio<S>> for Operand<'a, S> {
 }
 
 impl<S: Sample> Operand<'_, S> {
-    /// Whether it fits `audio`.
+    /// Checks that shape and sample rate match `audio`.
     fn check(&self, audio: &Audio<S>) -> Result<(), AudioError> {
         let expected = audio.shape();
         let found = match self {
@@ -99,21 +98,22 @@ impl<S: Sample> Operand<'_, S> {
         if found == expected { Ok(()) } else { Err(AudioError::WrongShape { expected, found, channel: None }) }
     }
 
-    /// Where the first zero is, of either sign.
-    fn zero(&self) -> Option<Divisor> {
+    /// Position of the first zero, of either sign.
+    fn first_zero(&self) -> Option<ZeroPosition> {
         match self {
-            Self::Scalar(scalar) => (*scalar == 0.0).then_some(Divisor::Scalar),
-            Self::EveryChannel(array) => array.iter().position(|&s| s == S::ZERO).map(Divisor::Frame),
+            Self::Scalar(scalar) => (*scalar == 0.0).then_some(ZeroPosition::Scalar),
+            Self::EveryChannel(array) => array.iter().position(|&s| s == S::ZERO).map(ZeroPosition::Frame),
             Self::PerChannel(array) => {
-                array.indexed_iter().find(|&(_, &s)| s == S::ZERO).map(|((channel, frame), _)| Divisor::Sample { channel, frame })
+                let zero = array.indexed_iter().find(|&(_, &s)| s == S::ZERO);
+                zero.map(|((channel, frame), _)| ZeroPosition::Sample { channel, frame })
             }
-            Self::Audio(other) => Operand::PerChannel(other.view()).zero(),
+            Self::Audio(other) => Operand::PerChannel(other.view()).first_zero(),
         }
     }
 }
 
 impl<S: Sample> Audio<S> {
-    /// Every sample becomes `operation(sample, operand)`, in `f64` and back by the rule of [`Sample`].
+    /// Replaces every sample by `operation(sample, operand)`, computed in `f64` and converted by the rule of [`Sample`].
     fn apply(&mut self, operand: &Operand<'_, S>, operation: impl Fn(f64, f64) -> f64) {
         let update = |sample: &mut S, other: f64| *sample = S::from_f64(operation(sample.to_f64(), other));
         match operand {
@@ -135,15 +135,14 @@ impl<S: Sample> Audio<S> {
     }
 }
 
-/// A method that returns a new buffer and one that works in place.
+/// Defines a method that returns a new buffer and one that works in place.
 macro_rules! operation {
     ($name:ident, $in_place:ident, $does:literal, $operator:tt) => {
         impl<S: Sample> Audio<S> {
             #[doc = concat!($does, " as a new buffer. [control thread]")]
             ///
-            /// Computed in `f64` on values where 1 is full scale and brought back by the rule of [`Sample`]: a float
-            /// comes out as its own arithmetic would have it, an integer is rounded to nearest and limited to full
-            /// scale.
+            /// Computed in `f64` on values where 1 is full scale and converted back by the rule of [`Sample`]: the result is
+            /// that of float arithmetic for float samples, and rounded to nearest and limited to full scale for integers.
             ///
             /// # Errors
             /// [`AudioError::WrongShape`], [`AudioError::OtherRate`].
@@ -157,7 +156,8 @@ macro_rules! operation {
 
             #[doc = concat!($does, " in place. [any thread: nothing allocated]")]
             ///
-            #[doc = concat!("The arithmetic and the errors are those of [`", stringify!($name), "`](Self::", stringify!($name), "); after an error the buffer is as before.")]
+            #[doc = concat!("Same arithmetic as [`", stringify!($name), "`](Self::", stringify!($name), ").")]
+            /// After an error the buffer is as before.
             ///
             /// # Errors
             /// [`AudioError::WrongShape`], [`AudioError::OtherRate`].
@@ -179,7 +179,7 @@ impl<S: Sample> Audio<S> {
     /// Divides each sample by `operand` as a new buffer; arithmetic as in [`add`](Self::add). [control thread]
     ///
     /// # Errors
-    /// [`AudioError::DivisionByZero`] with the place of the first zero, [`AudioError::WrongShape`],
+    /// [`AudioError::DivisionByZero`] with the position of the first zero, [`AudioError::WrongShape`],
     /// [`AudioError::OtherRate`].
     pub fn divide<'a>(&self, operand: impl Into<Operand<'a, S>>) -> Result<Self, AudioError> {
         let operand = operand.into();
@@ -193,12 +193,12 @@ impl<S: Sample> Audio<S> {
     /// as before. [any thread: nothing allocated]
     ///
     /// # Errors
-    /// [`AudioError::DivisionByZero`] with the place of the first zero, [`AudioError::WrongShape`],
+    /// [`AudioError::DivisionByZero`] with the position of the first zero, [`AudioError::WrongShape`],
     /// [`AudioError::OtherRate`].
     pub fn divide_in_place<'a>(&mut self, operand: impl Into<Operand<'a, S>>) -> Result<(), AudioError> {
         let operand = operand.into();
         operand.check(self)?;
-        if let Some(at) = operand.zero() {
+        if let Some(at) = operand.first_zero() {
             return Err(AudioError::DivisionByZero { at });
         }
         self.apply(&operand, |sample, other| sample / other);
@@ -206,8 +206,8 @@ impl<S: Sample> Audio<S> {
     }
 }
 
-/// `buffer op rhs`, `&buffer op rhs` and `buffer op= rhs`. The only scalar is `f64`: with two, `&a * 0.5 + &b` would need
-/// a type at every literal.
+/// Defines `buffer op rhs`, `&buffer op rhs` and `buffer op= rhs`. The only scalar type is `f64`: with two, `&a * 0.5 + &b` would
+/// need a type at every literal.
 macro_rules! operators {
     ($trait:ident $operator:ident $assign_trait:ident $assign:ident $in_place:ident: $($rhs:ty),+) => {$(
         /// # Panics

@@ -1,4 +1,4 @@
-//! The buffer itself: how it is made, seen and converted.
+//! The audio buffer: construction, access, conversion between sample types.
 
 use super::error::{AudioError, Shape};
 use super::sample::Sample;
@@ -7,11 +7,11 @@ use std::fmt;
 
 /// Samples of one type, planar (channel after channel), with their sample rate.
 ///
-/// There is at least one channel and all are of one length; 0 frames are allowed; the sample rate is at least 1 Hz.
-/// Nothing changes the rate of samples that are there: another rate is another buffer.
+/// There is at least one channel, and all channels have the same length; 0 frames are allowed; the sample rate is at least 1 Hz
+/// and never changes.
 ///
-/// Making a buffer and what returns a new one allocates: [control thread]. What only looks at it, and everything
-/// that says *in place*, is for [any thread] and allocates nothing.
+/// Methods that make a buffer or return a new one allocate: [control thread]. Methods that only read, and those that work *in
+/// place*, allocate nothing: [any thread].
 #[derive(Clone, PartialEq)]
 pub struct Audio<S = f32> {
     /// Channel after channel, `channels * frames` samples.
@@ -21,7 +21,7 @@ pub struct Audio<S = f32> {
     sample_rate: u32,
 }
 
-/// `Audio<16-bit integer>(48000 Hz, 2 x 480)`: a second of sound would fill a screen.
+/// `Audio<16-bit integer>(48000 Hz, 2 x 480)`: type, rate and shape, because the samples of a second would fill a screen.
 impl<S: Sample> fmt::Debug for Audio<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Audio<{}>({} Hz, {})", S::NAME, self.sample_rate, self.shape())
@@ -29,7 +29,7 @@ impl<S: Sample> fmt::Debug for Audio<S> {
 }
 
 impl<S: Sample> Audio<S> {
-    /// Silence of `channels` x `frames` at `sample_rate` Hz. [control thread]
+    /// Makes a buffer of silence, `channels` x `frames` at `sample_rate` Hz. [control thread]
     ///
     /// # Panics
     /// If `sample_rate` or `channels` is 0, or memory cannot hold the samples.
@@ -40,7 +40,7 @@ impl<S: Sample> Audio<S> {
         Self { samples: vec![S::ZERO; length], channels, frames, sample_rate }
     }
 
-    /// One channel. `samples`: frames; `sample_rate` in Hz. [control thread]
+    /// Makes a buffer of one channel from its samples; `sample_rate` in Hz. [control thread]
     ///
     /// # Errors
     /// [`AudioError::ZeroRate`].
@@ -48,7 +48,7 @@ impl<S: Sample> Audio<S> {
         Self::from_planar(sample_rate, 1, samples.to_vec())
     }
 
-    /// A slice per channel, all of one length; `sample_rate` in Hz. [control thread]
+    /// Makes a buffer from a slice per channel, all of one length; `sample_rate` in Hz. [control thread]
     ///
     /// # Errors
     /// [`AudioError::WrongShape`] with the first channel whose length is not that of channel 0,
@@ -65,8 +65,8 @@ impl<S: Sample> Audio<S> {
         Self::from_planar(sample_rate, channels.len(), channels.concat())
     }
 
-    /// Frame after frame, each with a sample of every channel (left, right, left, right ...), `frames * channels`
-    /// samples; `sample_rate` in Hz. [control thread]
+    /// Makes a buffer from interleaved samples, frame after frame, each with a sample of every channel (left, right, left,
+    /// right ...), `frames * channels` samples; `sample_rate` in Hz. [control thread]
     ///
     /// # Errors
     /// [`AudioError::UnevenSamples`] if the last frame is not whole, [`AudioError::NoChannels`],
@@ -82,7 +82,8 @@ impl<S: Sample> Audio<S> {
         Self::from_planar(sample_rate, channels, planar)
     }
 
-    /// A frames x channels array (a row per frame) in any memory layout; `sample_rate` in Hz. [control thread]
+    /// Makes a buffer from a frames x channels array (a row per frame) in any memory layout; `sample_rate` in Hz.
+    /// [control thread]
     ///
     /// # Errors
     /// [`AudioError::NoChannels`], [`AudioError::ZeroRate`].
@@ -90,7 +91,8 @@ impl<S: Sample> Audio<S> {
         Self::from_channels_by_frames(sample_rate, array.reversed_axes())
     }
 
-    /// A channels x frames array (a row per channel) in any memory layout; `sample_rate` in Hz. [control thread]
+    /// Makes a buffer from a channels x frames array (a row per channel) in any memory layout; `sample_rate` in Hz.
+    /// [control thread]
     ///
     /// # Errors
     /// [`AudioError::NoChannels`], [`AudioError::ZeroRate`].
@@ -98,7 +100,7 @@ impl<S: Sample> Audio<S> {
         Self::from_planar(sample_rate, array.len_of(Axis(0)), array.iter().copied().collect())
     }
 
-    /// `samples` has a multiple of `channels` samples, or none.
+    /// Makes a buffer from planar samples, channel after channel: a multiple of `channels` samples, or none.
     pub(super) fn from_planar(sample_rate: u32, channels: usize, samples: Vec<S>) -> Result<Self, AudioError> {
         if sample_rate == 0 {
             return Err(AudioError::ZeroRate);
@@ -120,7 +122,7 @@ impl<S: Sample> Audio<S> {
         ArrayView2::from_shape((self.channels, self.frames), &self.samples).expect("planar samples fill the shape")
     }
 
-    /// Frame after frame, each with a sample of every channel. [control thread]
+    /// The samples interleaved: frame after frame, each with a sample of every channel. [control thread]
     pub fn to_interleaved(&self) -> Vec<S> {
         self.view().t().iter().copied().collect()
     }
@@ -159,7 +161,7 @@ impl<S: Sample> Audio<S> {
         &self.samples[index * self.frames..(index + 1) * self.frames]
     }
 
-    /// The samples of channel `index`, counted from 0, to change. [any thread]
+    /// The samples of channel `index`, counted from 0, as a mutable slice. [any thread]
     ///
     /// # Panics
     /// If there is no such channel.
@@ -177,7 +179,7 @@ impl<S: Sample> Audio<S> {
         (0..self.channels).map(|channel| self.channel(channel))
     }
 
-    /// The channels in order, each as a slice of its frames, to change. [any thread]
+    /// The channels in order, each as a mutable slice of its frames. [any thread]
     pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = &mut [S]> {
         let frames = self.frames;
         let mut rest = self.samples.as_mut_slice();
@@ -188,27 +190,27 @@ impl<S: Sample> Audio<S> {
         })
     }
 
-    /// A slice per channel, as what reads blocks takes it. [control thread: allocates the outer vector]
+    /// A slice per channel, for functions that read a block. [control thread: allocates the outer vector]
     pub fn slices(&self) -> Vec<&[S]> {
         self.iter().collect()
     }
 
-    /// A slice per channel to change, as what processes blocks takes it. [control thread: allocates the outer vector]
+    /// A mutable slice per channel, for functions that process a block. [control thread: allocates the outer vector]
     pub fn slices_mut(&mut self) -> Vec<&mut [S]> {
         self.iter_mut().collect()
     }
 
-    /// Channel after channel, `channels * frames` samples. [any thread]
+    /// All samples, channel after channel, `channels * frames` of them. [any thread]
     pub fn as_planar(&self) -> &[S] {
         &self.samples
     }
 
-    /// Channel after channel, `channels * frames` samples, to change. [any thread]
+    /// All samples as a mutable slice, channel after channel, `channels * frames` of them. [any thread]
     pub fn as_planar_mut(&mut self) -> &mut [S] {
         &mut self.samples
     }
 
-    /// The same sound in samples of another type, by the rule of [`Sample`]. [control thread]
+    /// Converts to samples of another type by the rule of [`Sample`]. [control thread]
     pub fn convert<T: Sample>(&self) -> Audio<T> {
         Audio {
             samples: self.samples.iter().map(|sample| T::from_f64(sample.to_f64())).collect(),

@@ -1,4 +1,4 @@
-//! Edits: gain, fades, windows, normalising, slices, mixing channels, joining buffers.
+//! Edits of a buffer: gain, fades, windows, normalising, slices, mixing channels, joining buffers.
 
 use super::buffer::Audio;
 use super::error::AudioError;
@@ -8,20 +8,20 @@ use dasp::window::{Hanning, Window as _};
 use std::f64::consts::{FRAC_PI_2, TAU};
 use std::ops::{Bound, RangeBounds};
 
-/// The course of a fade from silence (0) to full (1).
+/// The curve of a fade: its gain from silence (0) to full level (1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Fade {
-    /// x: a straight line; -6 dB in the middle.
+    /// A straight line, x; -6 dB in the middle.
     Linear,
-    /// (1 - cos pi x) / 2: no corner at either end; -6 dB in the middle. Two that cross add up to a constant *amplitude*.
+    /// (1 - cos pi x) / 2: no corner at either end; -6 dB in the middle. A crossfade with it keeps a constant *amplitude*.
     #[default]
     RaisedCosine,
-    /// sin(pi x / 2): -3 dB in the middle. Two unlike sounds that cross keep a constant *power*.
+    /// sin(pi x / 2): -3 dB in the middle. A crossfade of uncorrelated sounds with it keeps a constant *power*.
     EqualPower,
 }
 
 impl Fade {
-    /// The gain at `position` of the way, 0 to 1. [any thread]
+    /// The gain, 0 to 1, at `position` of the fade-in, 0 to 1. [any thread]
     pub fn gain(self, position: f64) -> f64 {
         match self {
             Self::Linear => position,
@@ -33,8 +33,8 @@ impl Fade {
 
 /// A window over a whole buffer, for spectra: zero or small at the ends, 1 in the middle.
 ///
-/// Periodic ("DFT-even"): the value of frame `n` of `N` is taken at `n / N`, so the window begins at its lowest value and the
-/// frame after the last would have it again. Coefficients after F. J. Harris, "On the Use of Windows for Harmonic
+/// Periodic ("DFT-even"): the value of frame `n` of `N` is taken at `n / N`, so the window begins at its lowest value, which it
+/// would reach again one frame after the last. Coefficients after F. J. Harris, "On the Use of Windows for Harmonic
 /// Analysis with the Discrete Fourier Transform", Proc. IEEE 66 (1978).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Window {
@@ -52,7 +52,7 @@ pub enum Window {
 }
 
 impl Window {
-    /// The value at `phase` of the window's length, 0 to 1. [any thread]
+    /// The window's value, 0 to 1, at `phase`: a position as a share of its length, 0 to 1. [any thread]
     pub fn value(self, phase: f64) -> f64 {
         let terms: &[f64] = match self {
             Self::Rectangle => &[1.0],
@@ -70,8 +70,8 @@ impl Window {
 }
 
 impl<S: Sample> Audio<S> {
-    /// Multiplies frame `n` of every channel by `gain(n)`, from frame `start` to before `end`.
-    fn shape_frames(&mut self, start: usize, end: usize, gain: impl Fn(usize) -> f64) {
+    /// Multiplies the frames from `start` to before `end` of every channel by `gain(n)`, where `n` counts from 0 at `start`.
+    fn multiply_frames(&mut self, start: usize, end: usize, gain: impl Fn(usize) -> f64) {
         for channel in self.iter_mut() {
             for (n, sample) in channel[start..end].iter_mut().enumerate() {
                 *sample = S::from_f64(sample.to_f64() * gain(n));
@@ -89,14 +89,14 @@ impl<S: Sample> Audio<S> {
         }
     }
 
-    /// Fades in over the first `frames` frames, in place: frame 0 is silent, frame `frames` the first untouched one.
+    /// Fades in over the first `frames` frames, in place: frame 0 is silent, frame `frames` is the first unchanged one.
     /// [any thread: nothing allocated]
     ///
     /// # Errors
-    /// [`AudioError::OutOfRange`] if there are fewer frames.
+    /// [`AudioError::OutOfRange`] if the buffer is shorter.
     pub fn fade_in(&mut self, frames: usize, fade: Fade) -> Result<(), AudioError> {
         self.check_range(0, frames)?;
-        self.shape_frames(0, frames, |n| fade.gain(n as f64 / frames as f64));
+        self.multiply_frames(0, frames, |n| fade.gain(n as f64 / frames as f64));
         Ok(())
     }
 
@@ -104,18 +104,18 @@ impl<S: Sample> Audio<S> {
     /// is silent. [any thread: nothing allocated]
     ///
     /// # Errors
-    /// [`AudioError::OutOfRange`] if there are fewer frames.
+    /// [`AudioError::OutOfRange`] if the buffer is shorter.
     pub fn fade_out(&mut self, frames: usize, fade: Fade) -> Result<(), AudioError> {
         self.check_range(0, frames)?;
         let all = self.frames();
-        self.shape_frames(all - frames, all, |n| fade.gain((frames - 1 - n) as f64 / frames as f64));
+        self.multiply_frames(all - frames, all, |n| fade.gain((frames - 1 - n) as f64 / frames as f64));
         Ok(())
     }
 
     /// Multiplies every channel by `window`, stretched over all frames, in place. [any thread: nothing allocated]
     pub fn window(&mut self, window: Window) {
         let frames = self.frames();
-        self.shape_frames(0, frames, |n| window.value(n as f64 / frames as f64));
+        self.multiply_frames(0, frames, |n| window.value(n as f64 / frames as f64));
     }
 
     /// Brings the highest absolute sample of all channels to `target_db` dB of full scale, in place, with one gain for
@@ -131,15 +131,16 @@ impl<S: Sample> Audio<S> {
     /// Brings the root mean square of all samples of all channels to `target_db` dB of full scale, in place, with one
     /// gain for all channels. Returns that gain in dB. [any thread: nothing allocated]
     ///
-    /// 0 dB is the RMS of a full-scale square wave (a full-scale sine has -3.01 dB). Floats may exceed full scale
-    /// afterwards; integers are limited to it and may miss the target.
+    /// 0 dB is the RMS of a full-scale square wave (a full-scale sine has -3.01 dB). Float samples may exceed full scale
+    /// afterwards; integer samples are limited to it, so the result may be below the target.
     ///
     /// # Errors
-    /// Those of [`normalise_peak`](Self::normalise_peak).
+    /// The errors of [`normalise_peak`](Self::normalise_peak).
     pub fn normalise_rms(&mut self, target_db: f64) -> Result<f64, AudioError> {
         self.normalise(self.rms(), target_db)
     }
 
+    /// Brings a level that was measured as `level` (linear) to `target_db` with one gain; returns the gain in dB.
     fn normalise(&mut self, level: f64, target_db: f64) -> Result<f64, AudioError> {
         if !target_db.is_finite() {
             return Err(AudioError::Parameter { name: "target_db", low: f64::MIN, high: f64::MAX, found: target_db });
@@ -155,10 +156,10 @@ impl<S: Sample> Audio<S> {
         Ok(gain_to_db(gain))
     }
 
-    /// Whether every sample is finite. [any thread]
+    /// Checks that every sample is finite. [any thread]
     ///
     /// # Errors
-    /// [`AudioError::NotFinite`] with the first that is not, channel by channel.
+    /// [`AudioError::NotFinite`] with the first NaN or infinity, searched channel by channel.
     pub fn check_finite(&self) -> Result<(), AudioError> {
         if S::FLOAT {
             for (channel, samples) in self.iter().enumerate() {
@@ -174,7 +175,7 @@ impl<S: Sample> Audio<S> {
     /// [control thread]
     ///
     /// # Errors
-    /// [`AudioError::OutOfRange`].
+    /// [`AudioError::OutOfRange`] if the buffer does not have all of these frames.
     pub fn slice(&self, range: impl RangeBounds<usize>) -> Result<Self, AudioError> {
         let start = match range.start_bound() {
             Bound::Included(&start) => start,
@@ -191,6 +192,7 @@ impl<S: Sample> Audio<S> {
         Self::from_planar(self.sample_rate(), self.channels(), samples)
     }
 
+    /// Checks that the buffer has the frames from `start` to before `end`.
     fn check_range(&self, start: usize, end: usize) -> Result<(), AudioError> {
         if start <= end && end <= self.frames() {
             Ok(())
@@ -199,7 +201,7 @@ impl<S: Sample> Audio<S> {
         }
     }
 
-    /// One channel: the mean of all, so it never exceeds the loudest of them. [control thread]
+    /// Mixes all channels into one: their mean, which never exceeds the loudest of them. [control thread]
     pub fn mix_down(&self) -> Self {
         let mut sums = vec![0.0; self.frames()];
         for channel in self.iter() {
@@ -211,7 +213,7 @@ impl<S: Sample> Audio<S> {
         mono
     }
 
-    /// Channel `channel` alone, counted from 0, as a new buffer of one channel. [control thread]
+    /// Channel `channel`, counted from 0, as a new buffer of one channel. [control thread]
     ///
     /// # Errors
     /// [`AudioError::NoSuchChannel`].
@@ -222,7 +224,7 @@ impl<S: Sample> Audio<S> {
         Self::from_mono(self.sample_rate(), self.channel(channel))
     }
 
-    /// All channels of this buffer `times` times, one set after another: a mono sound becomes `times` equal channels.
+    /// Repeats all channels `times` times, one set after another: a mono sound becomes `times` equal channels.
     /// [control thread]
     ///
     /// # Errors
@@ -231,7 +233,7 @@ impl<S: Sample> Audio<S> {
         Self::from_planar(self.sample_rate(), self.channels() * times, self.as_planar().repeat(times))
     }
 
-    /// The buffers one after another in time, as a new one. [control thread]
+    /// Joins buffers one after another in time, as a new buffer. [control thread]
     ///
     /// # Errors
     /// [`AudioError::NoBuffers`], [`AudioError::OtherRate`], [`AudioError::WrongShape`] if the numbers of channels

@@ -1,6 +1,6 @@
-//! What can go wrong with a buffer and with a WAV file: each message names what was expected and what was found.
+//! Errors of buffers and WAV files. Each message has what was expected and what was found.
 
-use super::wav::Format;
+use super::wav::WavFormat;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -20,12 +20,17 @@ impl fmt::Display for Shape {
     }
 }
 
-/// Which part of a divisor is zero.
+/// ` in channel N` for a message; empty without a channel.
+fn in_channel(channel: &Option<usize>) -> String {
+    channel.map(|c| format!(" in channel {c}")).unwrap_or_default()
+}
+
+/// The position of a zero in a divisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Divisor {
-    /// The scalar.
+pub enum ZeroPosition {
+    /// The scalar itself.
     Scalar,
-    /// A frame of an array that goes to every channel.
+    /// A frame, counted from 0, of an array that applies to every channel.
     Frame(usize),
     /// One sample of a channels x frames array.
     Sample {
@@ -36,7 +41,7 @@ pub enum Divisor {
     },
 }
 
-impl fmt::Display for Divisor {
+impl fmt::Display for ZeroPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Scalar => write!(f, "the scalar"),
@@ -46,26 +51,26 @@ impl fmt::Display for Divisor {
     }
 }
 
-/// Why an [`Audio`](super::Audio) could not be made, changed or measured. The buffer is as it was before.
+/// An error while an [`Audio`](super::Audio) is made, changed or measured. The buffer is as it was before.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AudioError {
     /// Two shapes differ. An array for every channel counts as `1 x frames`.
-    #[error("expected {expected} (channels x frames), found {found}{}", .channel.map(|c| format!(" in channel {c}")).unwrap_or_default())]
+    #[error("expected {expected} (channels x frames), found {found}{}", in_channel(.channel))]
     WrongShape {
-        /// The shape asked for.
+        /// The shape that was needed.
         expected: Shape,
-        /// The shape there is.
+        /// The shape that was given.
         found: Shape,
-        /// The first channel whose length differs, where channels came one by one.
+        /// The first channel, counted from 0, whose length differs, where channels are given one by one.
         channel: Option<usize>,
     },
     /// Interleaved samples that do not fill their last frame.
     #[error("expected whole frames of {channels} channels, found {samples} samples")]
     UnevenSamples {
-        /// Channels asked for.
+        /// Number of channels.
         channels: usize,
-        /// Samples given.
+        /// Number of samples that were given; no multiple of `channels`.
         samples: usize,
     },
     /// Two buffers of different sample rates.
@@ -79,14 +84,14 @@ pub enum AudioError {
     /// A sample rate of 0 Hz.
     #[error("expected a sample rate of 1 Hz or more, found 0 Hz")]
     ZeroRate,
-    /// No channel.
+    /// A buffer of 0 channels.
     #[error("expected 1 channel or more, found 0")]
     NoChannels,
-    /// A zero among the divisors.
+    /// The divisor is zero, or has a zero in it.
     #[error("division by zero at {at}")]
     DivisionByZero {
-        /// Where the first zero stands.
-        at: Divisor,
+        /// Position of the first zero.
+        at: ZeroPosition,
     },
     /// Frames outside the buffer.
     #[error("expected frames within 0..{frames}, found {start}..{end}")]
@@ -95,24 +100,24 @@ pub enum AudioError {
         start: usize,
         /// One past the last frame asked for.
         end: usize,
-        /// Frames there are.
+        /// Frames of the buffer.
         frames: usize,
     },
-    /// A channel that is not there.
+    /// A channel that the buffer does not have.
     #[error("expected a channel below {channels}, found channel {channel}")]
     NoSuchChannel {
-        /// The channel asked for.
+        /// The channel asked for, counted from 0.
         channel: usize,
-        /// Channels there are.
+        /// Channels of the buffer.
         channels: usize,
     },
-    /// Silence has no level that a gain could bring to another.
+    /// The buffer to normalise is silent: no gain can raise it.
     #[error("expected a level above zero to normalise to {target_db} dB, found silence")]
     Silent {
         /// The level asked for, in dB of full scale.
         target_db: f64,
     },
-    /// A NaN or an infinity where a level was to be taken.
+    /// A NaN or an infinity where samples must be finite.
     #[error("expected finite samples, found {value} at channel {channel}, frame {frame}")]
     NotFinite {
         /// Channel, counted from 0.
@@ -146,31 +151,31 @@ pub enum AudioError {
         /// The frequency given in Hz.
         found_hz: f64,
     },
-    /// Nothing was given where at least one buffer is needed.
+    /// An empty list where at least one buffer is needed.
     #[error("expected at least 1 buffer, found none")]
     NoBuffers,
 }
 
-/// Why a WAV file could not be read or written. One line each, beginning with the path.
+/// An error while a WAV file is read or written. Each message is one line that begins with the path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WavError {
-    /// The system refused.
+    /// The operating system refused an operation.
     #[error("{}: cannot {action}: {source}", .path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// The operation as a verb: `open`, `read`, `create`, `write` ...
         action: &'static str,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The file does not begin as a WAV file does.
+    /// The file does not begin with the RIFF or RF64 header of a WAV file.
     #[error("{}: not a WAV file: expected RIFF or RF64 with WAVE, found {found}", .path.display())]
     NotWav {
         /// The file.
         path: PathBuf,
-        /// The first bytes.
+        /// The first bytes, as text for the message.
         found: String,
     },
     /// A header whose fields are missing or contradict one another.
@@ -178,27 +183,27 @@ pub enum WavError {
     Header {
         /// The file.
         path: PathBuf,
-        /// What a sound header has.
+        /// The contents of a valid header.
         expected: String,
-        /// What this one has.
+        /// The contents of this header.
         found: String,
     },
-    /// Samples in a form this library does not read.
+    /// Samples in a format that this library does not read.
     #[error("{}: expected 16, 24 or 32-bit integer or 32-bit float samples, found {found}", .path.display())]
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// The form of the samples.
+        /// The format of the samples.
         found: String,
     },
-    /// A header that says no channels, or a writer asked for none or too many.
+    /// A header with 0 channels, or a writer that was asked for 0 or too many.
     #[error("{}: expected 1 to {highest} channels, found {found}", .path.display())]
     Channels {
         /// The file.
         path: PathBuf,
-        /// Most channels whose frame size a WAV header can hold.
+        /// Largest number of channels whose frame size a WAV header can hold.
         highest: usize,
-        /// The number of channels.
+        /// The number of channels in the header, or asked for.
         found: usize,
     },
     /// A sample rate of 0 Hz, or one whose byte rate a WAV header cannot hold.
@@ -206,40 +211,43 @@ pub enum WavError {
     Rate {
         /// The file.
         path: PathBuf,
-        /// Highest sample rate in Hz for this format.
+        /// Highest sample rate in Hz for this format and number of channels.
         highest: u32,
-        /// The sample rate in Hz.
+        /// The sample rate in Hz in the header, or asked for.
         found: u32,
     },
-    /// No frames in the file, or none given to a writer.
+    /// A file without frames, or a writer that got none.
     #[error("{}: expected at least 1 frame of sound, found 0", .path.display())]
     NoFrames {
         /// The file.
         path: PathBuf,
     },
-    /// The file ends before its sound does.
-    #[error("{}: truncated: expected {expected_bytes} bytes of sound, found {found_bytes} ({frames} whole frames)", .path.display())]
+    /// A file that ends before its samples do.
+    #[error(
+        "{}: truncated: expected {expected_bytes} bytes of sound, found {found_bytes} ({frames} whole frames)",
+        .path.display()
+    )]
     Truncated {
         /// The file.
         path: PathBuf,
-        /// Size of the sound in bytes according to the header.
+        /// Size of the samples in bytes according to the header.
         expected_bytes: u64,
-        /// Bytes there are.
+        /// Bytes of samples that the file has.
         found_bytes: u64,
-        /// Whole frames there are.
+        /// Whole frames that the file has.
         frames: u64,
     },
-    /// The sound ends inside a frame.
+    /// Samples that end inside a frame.
     #[error("{}: cut inside a frame: expected a multiple of {frame_bytes} bytes of sound, found {found_bytes}", .path.display())]
     CutFrame {
         /// The file.
         path: PathBuf,
         /// Bytes of a frame.
         frame_bytes: u64,
-        /// Bytes of sound there are.
+        /// Bytes of samples that the file has.
         found_bytes: u64,
     },
-    /// A NaN or an infinity among float samples; see [`NonFinite`](super::NonFinite).
+    /// A NaN or an infinity among float samples; see [`NonFinitePolicy`](super::NonFinitePolicy).
     #[error("{}: expected finite samples, found {value} at channel {channel}, frame {frame}", .path.display())]
     NotFinite {
         /// The file.
@@ -251,54 +259,61 @@ pub enum WavError {
         /// The sample.
         value: f32,
     },
-    /// A block whose channels do not fit the file.
-    #[error("{}: expected a block of {expected} (channels x frames), found {found}{}", .path.display(), .channel.map(|c| format!(" in channel {c}")).unwrap_or_default())]
+    /// A block whose channels or lengths do not match the file.
+    #[error(
+        "{}: expected a block of {expected} (channels x frames), found {found}{}",
+        .path.display(),
+        in_channel(.channel)
+    )]
     WrongShape {
         /// The file.
         path: PathBuf,
-        /// The shape asked for.
+        /// The shape that was needed.
         expected: Shape,
-        /// The shape given.
+        /// The shape that was given.
         found: Shape,
-        /// The first channel whose length differs.
+        /// The first channel, counted from 0, whose length differs.
         channel: Option<usize>,
     },
-    /// An exact reading into a type that cannot hold every code of the file.
+    /// An exact read into a sample type that cannot hold every code of the file's format.
     #[error("{}: expected samples that {asked} holds exactly, found {found}", .path.display())]
     Inexact {
         /// The file.
         path: PathBuf,
-        /// The sample type asked for.
+        /// Name of the sample type asked for, such as `16-bit integer`.
         asked: &'static str,
         /// The format of the file.
-        found: Format,
+        found: WavFormat,
     },
-    /// More than a WAV file can hold.
-    #[error("{}: too long: expected at most {highest} frames in a WAV file of {channels} channels, found {found}", .path.display())]
+    /// More frames than a WAV file can hold.
+    #[error(
+        "{}: too long: expected at most {highest} frames in a WAV file of {channels} channels, found {found}",
+        .path.display()
+    )]
     TooLong {
         /// The file.
         path: PathBuf,
         /// Channels of the file.
         channels: usize,
-        /// Most frames that fit into 4 GiB.
+        /// Largest number of frames that fit into 4 GiB.
         highest: u64,
         /// Frames given so far.
         found: u64,
     },
-    /// A frame to go to that is not there.
+    /// A seek after the end of the file.
     #[error("{}: expected a frame of at most {frames}, found {frame}", .path.display())]
     NoSuchFrame {
         /// The file.
         path: PathBuf,
         /// The frame asked for.
         frame: u64,
-        /// Frames there are.
+        /// Frames of the file.
         frames: u64,
     },
 }
 
 impl WavError {
-    /// What the system refused. [any thread]
+    /// [`WavError::Io`] for an `action` (a verb, as in "cannot read") on the file at `path`. [any thread]
     pub fn io(action: &'static str, path: &std::path::Path, source: io::Error) -> Self {
         Self::Io { path: path.into(), action, source }
     }

@@ -1,26 +1,26 @@
-//! Levels of a buffer: peak, RMS, DC and crest, and decibels.
+//! Levels of a buffer: peak, RMS, DC offset and crest factor; conversion between gain and decibels.
 
 use super::buffer::Audio;
 use super::sample::Sample;
 
-/// Decibels of an amplitude ratio: 20 log10 of it; minus infinity for 0, NaN below. [any thread]
+/// Converts an amplitude ratio to decibels, 20 log10(gain); minus infinity for 0, NaN for negative numbers. [any thread]
 pub fn gain_to_db(gain: f64) -> f64 {
     20.0 * gain.log10()
 }
 
-/// The amplitude ratio of decibels; 0 for minus infinity. [any thread]
+/// Converts decibels to an amplitude ratio, 10^(db / 20); 0 for minus infinity. [any thread]
 pub fn db_to_gain(db: f64) -> f64 {
     10.0_f64.powf(db / 20.0)
 }
 
-/// Levels of some samples, where 1 is full scale. Without samples they are 0; a NaN among the samples makes all NaN.
+/// Levels of a set of samples, linear, where 1 is full scale. All are 0 without samples, and NaN if a sample is NaN.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Levels {
     /// Highest absolute sample.
     pub peak: f64,
-    /// Root of the mean square.
+    /// Root mean square.
     pub rms: f64,
-    /// Mean: the offset from zero, with its sign.
+    /// Mean of the samples: the DC offset, with its sign.
     pub dc: f64,
 }
 
@@ -46,7 +46,7 @@ impl Levels {
         Self { peak, rms: (square / count).sqrt(), dc: sum / count }
     }
 
-    /// Peak by RMS: 1 for a square wave, 1.414 (3.01 dB) for a sine. Silence has none. [any thread]
+    /// The crest factor, peak divided by RMS: 1 for a square wave, 1.414 (3.01 dB) for a sine, `None` for silence. [any thread]
     pub fn crest(&self) -> Option<f64> {
         (self.rms > 0.0).then(|| self.peak / self.rms)
     }
@@ -61,13 +61,12 @@ impl Levels {
         gain_to_db(self.rms)
     }
 
-    /// The crest in dB. [any thread]
+    /// The crest factor in dB; `None` for silence. [any thread]
     pub fn crest_db(&self) -> Option<f64> {
         self.crest().map(gain_to_db)
     }
 }
 
-/// Nothing here allocates, except where it says so.
 impl<S: Sample> Audio<S> {
     /// Levels over all samples of all channels. [any thread]
     pub fn levels(&self) -> Levels {
@@ -94,7 +93,7 @@ impl<S: Sample> Audio<S> {
         self.levels().dc
     }
 
-    /// Peak by RMS over all samples; none for silence. [any thread]
+    /// Crest factor, peak divided by RMS, over all samples of all channels; `None` for silence. [any thread]
     pub fn crest(&self) -> Option<f64> {
         self.levels().crest()
     }

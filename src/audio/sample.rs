@@ -1,4 +1,4 @@
-//! The five sample types and the one rule that converts between them.
+//! The five sample types and the rule that converts between them.
 
 use std::fmt::Debug;
 
@@ -16,24 +16,24 @@ mod sealed {
 
 /// A type of sample: `i16`, [`I24`], `i32`, `f32` or `f64`.
 ///
-/// A sample of any type stands for a value where 1 is full scale. Its value is
-/// - for an integer of `n` bits its code divided by 2^(n-1), so from -1 to 1 - 2^(1-n),
-/// - for a float the float itself.
+/// A sample of any type represents a value, where 1 is full scale:
+/// - an integer of `n` bits represents its code (the integer) divided by 2^(n-1), so -1 to 1 - 2^(1-n),
+/// - a float represents itself.
 ///
-/// Back from a value: an integer is the value times 2^(n-1), rounded to the nearest code, halves to the even one,
-/// limited to the codes there are; NaN becomes 0. A float is the nearest float. Both ways go through `f64`, which
-/// holds every value of every type exactly. Hence what is wider is exact: `i16` to [`I24`] to `i32` are shifts,
-/// every 24-bit code survives `f32`, every 32-bit code survives `f64`.
+/// A value becomes an integer sample by multiplication with 2^(n-1), rounding to the nearest code (halves to the even one) and
+/// limiting to the range of codes; NaN becomes 0. It becomes a float sample by rounding to the nearest float. Conversions go
+/// through `f64`, which holds every value of every type exactly. Hence conversion to a wider type is exact: `i16` to [`I24`] to
+/// `i32` are shifts, every 24-bit code survives `f32`, every 32-bit code survives `f64`.
 ///
-/// The rule is ours, not dasp's: dasp truncates towards zero and overflows above full scale.
+/// This is not the rule of the `dasp` crate, which truncates towards zero and overflows above full scale.
 ///
 /// All methods: [any thread], nothing allocated.
 pub trait Sample: sealed::Sealed + Copy + Debug + Default + PartialEq + PartialOrd + Send + Sync + 'static {
     /// The type's name in messages, such as `24-bit integer`.
     const NAME: &'static str;
-    /// Bits that carry the value: 16, 24 or 32 of an integer, 24 (`f32`) or 53 (`f64`) of a float's mantissa.
+    /// Significant bits: 16, 24 or 32 of an integer, 24 (`f32`) or 53 (`f64`) of a float's mantissa.
     const BITS: u32;
-    /// Whether the type is a float, which may exceed full scale.
+    /// True if the type is a float, which may exceed full scale.
     const FLOAT: bool;
     /// Silence.
     const ZERO: Self;
@@ -44,18 +44,18 @@ pub trait Sample: sealed::Sealed + Copy + Debug + Default + PartialEq + PartialO
     /// The sample nearest to `value`, where 1 is full scale, by the rule above.
     fn from_f64(value: f64) -> Self;
 
-    /// Whether the sample is neither NaN nor infinite; true of every integer.
+    /// True if the sample is neither NaN nor infinite; true for every integer.
     fn is_finite(self) -> bool {
         self.to_f64().is_finite()
     }
 }
 
-/// 2^15, 2^23 and 2^31: the code of full scale, one above the highest.
+/// The code of full scale, one above the highest code: 2^15, 2^23 and 2^31.
 const FULL_SCALE_16: f64 = 32_768.0;
 const FULL_SCALE_24: f64 = 8_388_608.0;
 const FULL_SCALE_32: f64 = 2_147_483_648.0;
 
-/// Nearest code, ties to even, within the codes there are. `as` makes NaN 0.
+/// The nearest code, ties to even, limited to the range of codes. `as` makes NaN 0.
 #[inline]
 fn code(value: f64, full_scale: f64) -> i32 {
     (value * full_scale).round_ties_even().clamp(-full_scale, full_scale - 1.0) as i32

@@ -1,11 +1,11 @@
-//! `isotherm algorithms`: what there is and what can be set.
+//! `isotherm algorithms`: lists the algorithms and their parameters.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
-use super::{Failure, flag, say};
+use super::{Failure, flag_name, print_line};
 use crate::algorithm::REGISTRY;
-use crate::dsp::{Change, Kind};
+use crate::dsp::{ChangeMode, ParameterKind};
 
 pub fn command() -> Command {
     Command::new("algorithms")
@@ -24,28 +24,31 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
                     .map(|p| {
                         let (min, max) = p.range();
                         let (kind, unit, choices) = match p.kind {
-                            Kind::Float { unit, .. } => ("float", Some(unit.suffix().trim()), None),
-                            Kind::Choice { names, .. } => ("choice", None, Some(names)),
-                            Kind::Toggle { .. } => ("toggle", None, None),
+                            ParameterKind::Float { unit, .. } => ("float", Some(unit.suffix().trim()), None),
+                            ParameterKind::Choice { names, .. } => ("choice", None, Some(names)),
+                            ParameterKind::Toggle { .. } => ("toggle", None, None),
                         };
                         json!({
-                            "id": p.id, "flag": format!("--{}", flag(p.id)), "name": p.name, "kind": kind, "unit": unit,
+                            "id": p.id, "flag": format!("--{}", flag_name(p.id)), "name": p.name, "kind": kind, "unit": unit,
                             "min": min, "max": max, "default": p.default(), "off_at_max": p.is_off(max), "choices": choices,
-                            "automatable": p.change == Change::Ramped, "doc": p.doc,
+                            "automatable": p.change == ChangeMode::Ramped, "doc": p.doc,
                         })
                     })
                     .collect();
-                json!({ "id": row.id, "name": row.name, "description": row.description, "model": row.model, "parameters": parameters })
+                json!({
+                    "id": row.id, "name": row.name, "description": row.description, "model": row.plays_model,
+                    "parameters": parameters,
+                })
             })
             .collect();
-        say(serde_json::to_string_pretty(&rows).map_err(Failure::failed)?);
+        print_line(serde_json::to_string_pretty(&rows).map_err(Failure::failed)?);
         return Ok(());
     }
     for row in REGISTRY {
-        say(format_args!("{}: {}", row.id, row.description));
+        print_line(format_args!("{}: {}", row.id, row.description));
         for p in row.parameters {
             let range = format!("{} [{}]", p.expected(), p.text(p.default()));
-            say(format_args!("  --{:<16} {range:<37} {}", flag(p.id), p.doc));
+            print_line(format_args!("  --{:<16} {range:<37} {}", flag_name(p.id), p.doc));
         }
     }
     Ok(())

@@ -1,12 +1,12 @@
-//! `isotherm app`: a device, its channels through the slots, and takes, in a window.
+//! `isotherm app`: the standalone program with a device, a window and takes.
 
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::record::{interruption_or, ranges};
-use super::{Failure, whole};
-use crate::app::{self, Options, Setup};
+use super::record::{interrupt_flag_with, parse_ranges};
+use super::{Failure, parse_integer};
+use crate::app::{self, DeviceOverrides, Options};
 use crate::device::{Host, MAX_CHANNELS};
 
 pub fn command() -> Command {
@@ -15,7 +15,7 @@ pub fn command() -> Command {
     let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
     let path = |argument: Arg| argument.value_parser(value_parser!(PathBuf));
     Command::new("app")
-        .about("Opens the window: a device's channels recorded and heard through the slots. What is set is kept between runs")
+        .about("Opens the window: records a device's channels and plays them through the slots. Settings are kept between runs")
         .arg(flag(
             "no-window",
             "Without a window: lines on standard output; Ctrl-C finishes the take. Exit code 3 if anything was lost",
@@ -34,9 +34,9 @@ pub fn command() -> Command {
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let text = |name: &str| matches.get_one::<String>(name).cloned();
-    let number = |name: &str, most: usize| text(name).map(|text| whole(name, &text, 1, most)).transpose();
+    let number = |name: &str, max: usize| text(name).map(|text| parse_integer(name, &text, 1, max)).transpose();
     let outputs = text("outputs").map(|pair| {
-        let outputs = ranges("outputs", &pair, MAX_CHANNELS)?;
+        let outputs = parse_ranges("outputs", &pair, MAX_CHANNELS)?;
         match outputs[..] {
             [left, right] => Ok([left - 1, right - 1]),
             _ => Err(Failure::Usage(format!("--outputs: found {} outputs; expected two, such as 1,2", outputs.len()))),
@@ -45,7 +45,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let options = Options {
         windowless: matches.get_flag("no-window"),
         settings: matches.get_one::<PathBuf>("settings").cloned(),
-        setup: Setup {
+        device: DeviceOverrides {
             host: text("host"),
             device: text("device"),
             sample_rate: number("rate", 10_000_000)?.map(|rate| rate as u32),
@@ -57,8 +57,8 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         start: matches.get_flag("start"),
         record: matches.get_flag("record"),
     };
-    let ended = app::run(&options, &interruption_or(app::abandon)).map_err(Failure::Failed)?;
-    match (ended.lost, ended.error) {
+    let report = app::run(&options, &interrupt_flag_with(app::abandon)).map_err(Failure::failed)?;
+    match (report.lost, report.error) {
         (Some(lost), _) => Err(Failure::Lost(lost)),
         (None, Some(error)) if options.windowless => Err(Failure::Failed(error)),
         _ => Ok(()),

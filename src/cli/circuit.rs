@@ -1,19 +1,19 @@
-//! `isotherm circuit`: a file through a circuit that is solved, as a reference for its twins.
+//! `isotherm circuit`: renders a file through a circuit that is solved numerically, as a reference for the circuit's twins.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::{Failure, format, format_argument, number, say, whole};
+use super::{Failure, format_argument, parse_format, parse_integer, parse_number, print_line};
 use crate::audio::Audio;
 use crate::audio::wav::{read, write};
-use crate::train::triode::{OUTPUT_VOLTS, OVERSAMPLING, Stage};
+use crate::train::triode::{OUTPUT_VOLTS, OVERSAMPLING, TriodeStage};
 
-/// The circuits by name; there is one.
+/// The name of the only circuit, a 12AX7 stage.
 pub const TRIODE: &str = "triode";
-/// Volts at the input for full scale, where nothing is said: a guitar's pickup at its loudest.
-const VOLTS: &str = "2";
+/// The default of `--volts`: volts at the input for full scale, as a guitar's pickup gives at its loudest.
+const DEFAULT_VOLTS: &str = "2";
 
 pub fn command() -> Command {
     let file = |name: &'static str, value: &'static str| {
@@ -34,25 +34,25 @@ pub fn command() -> Command {
         .arg(format_argument())
 }
 
-/// `--volts`
+/// The flag `--volts`.
 pub fn volts_argument() -> Arg {
     Arg::new("volts").long("volts").value_name("V").help(format!(
-        "Of the triode: volts at its input for full scale, 0.001 to 100 [{VOLTS}]; {OUTPUT_VOLTS} V come out as full scale"
+        "Volts at the triode's input for full scale, 0.001 to 100 [{DEFAULT_VOLTS}]; {OUTPUT_VOLTS} V come out as full scale"
     ))
 }
 
-/// The stage that `--volts` tells of.
-pub fn stage(matches: &ArgMatches) -> Result<Stage, Failure> {
-    let volts = matches.get_one::<String>("volts").map_or(VOLTS, String::as_str);
-    Ok(Stage { volts: number("volts", volts, 0.001, 100.0)?, oversampling: OVERSAMPLING })
+/// Returns the triode stage with the value of `--volts` and the usual oversampling.
+pub fn parse_stage(matches: &ArgMatches) -> Result<TriodeStage, Failure> {
+    let volts = matches.get_one::<String>("volts").map_or(DEFAULT_VOLTS, String::as_str);
+    Ok(TriodeStage { volts: parse_number("volts", volts, 0.001, 100.0)?, oversampling: OVERSAMPLING })
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let path = |name: &str| matches.get_one::<PathBuf>(name).ok_or_else(|| Failure::Usage(format!("no {name} file")));
-    let (from, to, format) = (path("in")?, path("out")?, format(matches)?);
-    let mut stage = stage(matches)?;
+    let (from, to, format) = (path("in")?, path("out")?, parse_format(matches)?);
+    let mut stage = parse_stage(matches)?;
     if let Some(text) = matches.get_one::<String>("oversampling") {
-        stage.oversampling = whole("oversampling", text, 1, 256)?;
+        stage.oversampling = parse_integer("oversampling", text, 1, 256)?;
     }
     let dry = read(from).map_err(Failure::failed)?;
     let start = Instant::now();
@@ -62,7 +62,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let slices: Vec<&[f32]> = channels.iter().map(Vec::as_slice).collect();
     let wet = Audio::from_channels(dry.sample_rate(), &slices).map_err(Failure::failed)?;
     write(to, &wet, format).map_err(Failure::failed)?;
-    say(format_args!(
+    print_line(format_args!(
         "{}: {:.2} s, {} Hz, {} channels, {format}, peak {:.1} dBFS, {speed:.1} x real time",
         to.display(),
         wet.seconds(),

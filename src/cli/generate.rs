@@ -1,14 +1,15 @@
-//! `isotherm generate`: sounds to try things on.
+//! `isotherm generate`: writes a generated sound to a WAV file.
 
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::{Failure, format, format_argument, number, say, whole};
+use super::{Failure, format_argument, parse_format, parse_integer, parse_number, print_line};
 use crate::audio::wav::write;
 use crate::audio::{Audio, AudioError, generate};
 use crate::dsp::db_to_gain;
 
+/// The sounds that can be generated.
 const KINDS: [&str; 11] =
     ["guitar", "drums", "sine", "square", "saw", "triangle", "noise", "pink", "sweep", "impulse", "silence"];
 
@@ -23,26 +24,26 @@ pub fn command() -> Command {
         .arg(option("rate", "HZ", "48000", "Sample rate, 8000 to 768000"))
         .arg(option("channels", "N", "1", "1 to 128, all alike; guitar and drums: 1 or 2"))
         .arg(option("seconds", "S", "5", "Length; guitar and drums have their own"))
-        .arg(option("frequency", "HZ", "440", "Of sine, square, saw and triangle"))
+        .arg(option("frequency", "HZ", "440", "Frequency of sine, square, saw and triangle"))
         .arg(option("from", "HZ", "20", "Where the sweep begins"))
         .arg(option("to", "HZ", "20000", "Where the sweep ends"))
         .arg(option("level", "DB", "-6", "Peak (of pink noise: RMS) in dBFS; guitar and drums have their own"))
-        .arg(option("seed", "N", "1", "Of the random numbers: the same seed, the same sound"))
+        .arg(option("seed", "N", "1", "Seed of the random numbers: the same seed, the same sound"))
         .arg(format_argument())
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let text = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
-    let format = format(matches)?;
-    let rate = whole("rate", text("rate"), 8000, 768_000)? as u32;
-    let top = f64::from(rate) / 2.0;
-    let (kind, seed) = (text("kind"), number("seed", text("seed"), 0.0, 1e15)? as u64);
+    let format = parse_format(matches)?;
+    let rate = parse_integer("rate", text("rate"), 8000, 768_000)? as u32;
+    let nyquist = f64::from(rate) / 2.0;
+    let (kind, seed) = (text("kind"), parse_number("seed", text("seed"), 0.0, 1e15)? as u64);
     let musical = matches!(kind, "guitar" | "drums");
-    let channels = whole("channels", text("channels"), 1, if musical { 2 } else { 128 })?;
-    let frames = (number("seconds", text("seconds"), 1e-6, 86_400.0)? * f64::from(rate)).round().max(1.0) as usize;
-    let amplitude = f64::from(db_to_gain(number("level", text("level"), -300.0, 0.0)? as f32));
-    let frequency = number("frequency", text("frequency"), 0.001, top)?;
-    let (from, to) = (number("from", text("from"), 0.001, top)?, number("to", text("to"), 0.001, top)?);
+    let channels = parse_integer("channels", text("channels"), 1, if musical { 2 } else { 128 })?;
+    let frames = (parse_number("seconds", text("seconds"), 1e-6, 86_400.0)? * f64::from(rate)).round().max(1.0) as usize;
+    let amplitude = f64::from(db_to_gain(parse_number("level", text("level"), -300.0, 0.0)? as f32));
+    let frequency = parse_number("frequency", text("frequency"), 0.001, nyquist)?;
+    let (from, to) = (parse_number("from", text("from"), 0.001, nyquist)?, parse_number("to", text("to"), 0.001, nyquist)?);
     let mono = |sound: Result<Audio<f32>, AudioError>| sound.and_then(|s| s.repeat_channels(channels));
     let sound = match kind {
         "guitar" => generate::guitar(rate, channels, seed),
@@ -61,7 +62,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let out = matches.get_one::<PathBuf>("out").ok_or_else(|| Failure::Usage("no output file".into()))?;
     write(out, &sound, format).map_err(Failure::failed)?;
     let levels = sound.levels();
-    say(format_args!(
+    print_line(format_args!(
         "{}: {:.2} s, {} Hz, {} channels, {format}, peak {:.1} dBFS, RMS {:.1} dBFS",
         out.display(),
         sound.seconds(),

@@ -1,4 +1,4 @@
-//! `isotherm model`: what a model file says of itself, and whether it does what it says.
+//! `isotherm model`: shows a model file's metadata and costs, and verifies the model against what the file states.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
-use super::{Failure, say};
+use super::{Failure, print_line};
 use crate::audio::{Random, wav};
 use crate::dsp::{Settings, gain_to_db};
 use crate::effect::Effect;
-use crate::neural::engine::{self, MIDDLE, Mode, Network, Voices};
-use crate::neural::{Golden, Info, Model, formats};
+use crate::neural::engine::{self, KNOB_MIDDLE, Network, NetworkState, StateSpec};
+use crate::neural::{Model, ModelInfo, TestVector, formats};
 
-/// Frames at a time, as a host hands them over.
+/// Frames per block, as a host may use.
 const BLOCK: usize = 64;
-/// How long a network is timed.
-const TIMED: Duration = Duration::from_millis(100);
-/// What a batch in a file may differ by, with two ways of rounding.
-const GOLDEN_ERROR: f32 = 1e-5;
-/// What a loudness may differ by, in dB.
-const LOUDNESS_ERROR_DB: f32 = 0.05;
+/// A network is timed for at least this long.
+const TIMING_DURATION: Duration = Duration::from_millis(100);
+/// Largest difference of a sample from the test vector in the file: the trainer rounds in other places.
+const MAX_TEST_VECTOR_ERROR: f32 = 1e-5;
+/// Largest difference in dB from the loudness in the file.
+const MAX_LOUDNESS_ERROR_DB: f32 = 0.05;
 
 pub fn command() -> Command {
     let file = || Arg::new("file").required(true).value_name("FILE").value_parser(value_parser!(PathBuf));
@@ -48,143 +48,155 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
 }
 
-/// `--model`, for an algorithm that runs one.
+/// The flag `--model`, for an algorithm that runs a model.
 pub fn argument() -> Arg {
     Arg::new("model").long("model").value_name("FILE").value_parser(value_parser!(PathBuf)).help("Model for 'neural' to run")
 }
 
-/// Settings with the model that `--model` names.
+/// Returns the effect with these settings and the model that `--model` names.
+///
+/// # Errors
+/// If the algorithm needs a model and none is named, or needs none and one is named, or the file is no model.
 pub fn effect(matches: &ArgMatches, settings: Settings) -> Result<Effect, Failure> {
     let algorithm = settings.algorithm();
     let Some(path) = matches.get_one::<PathBuf>("model") else {
-        let wrong = || Failure::Usage(format!("--algorithm {0}: no model; expected --model FILE, which {0} runs", algorithm.id));
-        return if algorithm.model { Err(wrong()) } else { Ok(settings.into()) };
+        let error = || Failure::Usage(format!("--algorithm {0}: no model; expected --model FILE, which {0} runs", algorithm.id));
+        return if algorithm.plays_model { Err(error()) } else { Ok(settings.into()) };
     };
-    if !algorithm.model {
+    if !algorithm.plays_model {
         return Err(Failure::Usage(format!("--model: {} runs no model; expected an algorithm that does: neural", algorithm.id)));
     }
     Ok(Effect::from(settings).with_model(Model::open(path).map_err(Failure::failed)?))
 }
 
-/// The network that settings choose of a model.
+/// Returns the network that the parameter `size` chooses of a model.
 pub fn network<'a>(model: &'a Model, settings: &Settings) -> &'a Arc<dyn Network> {
-    let wish = settings.index("size").map_or(1.0, |index| settings.get(index));
-    model.network(model.size_for(wish))
+    let size = settings.index("size").map_or(1.0, |index| settings.get(index));
+    model.network(model.size_index(size))
 }
 
-/// Counts how often a model gives what is no number, and notes when first.
-pub struct Explosions {
+/// Counts how often a model's network is reset because its output is not finite, and notes when this is first seen.
+pub struct NanResets {
+    /// `None` for an algorithm without a model: nothing is counted then.
     model: Option<Arc<Model>>,
-    before: u64,
-    /// Frames that had been heard when one was first counted.
-    first: Option<u64>,
+    /// The model's count at the start.
+    count_at_start: u64,
+    /// Number of frames that had been processed when a reset was first seen.
+    first_within_frames: Option<u64>,
 }
 
-impl Explosions {
+impl NanResets {
     /// Counts from now on.
-    pub fn watch(model: Option<&Arc<Model>>) -> Self {
-        Self { model: model.cloned(), before: model.map_or(0, |m| m.explosions()), first: None }
+    pub fn new(model: Option<&Arc<Model>>) -> Self {
+        Self { model: model.cloned(), count_at_start: model.map_or(0, |m| m.nan_resets()), first_within_frames: None }
     }
 
     fn count(&self) -> u64 {
-        self.model.as_ref().map_or(0, |model| model.explosions() - self.before)
+        self.model.as_ref().map_or(0, |model| model.nan_resets() - self.count_at_start)
     }
 
-    /// After `frames` frames in all.
-    pub fn look(&mut self, frames: u64) {
-        if self.first.is_none() && self.count() > 0 {
-            self.first = Some(frames);
+    /// Notes the first reset. To be called from time to time with the number of frames processed so far.
+    pub fn update(&mut self, frames: u64) {
+        if self.first_within_frames.is_none() && self.count() > 0 {
+            self.first_within_frames = Some(frames);
         }
     }
 
-    /// A warning on standard error, if there is something to say. `sample_rate` is that of the frames.
+    /// Writes a warning with the model's path to standard error if there was a reset. `sample_rate` is that of the frames.
     pub fn warn(&self, path: Option<&PathBuf>, sample_rate: f64) {
         let (count, path) = (self.count(), path.map_or_else(String::new, |path| path.display().to_string()));
         if count > 0 {
-            let when = self.first.map_or_else(String::new, |first| format!(", first within {:.3} s", first as f64 / sample_rate));
+            let when = self
+                .first_within_frames
+                .map_or_else(String::new, |first| format!(", first within {:.3} s", first as f64 / sample_rate));
             let times = if count == 1 { "once".into() } else { format!("{count} times") };
             let line = format!("{path}: gave NaN or infinite numbers{when}: silenced and begun anew {times}");
             let _ = writeln!(std::io::stderr(), "isotherm: warning: {line}");
         }
     }
 
-    /// For a report: nothing without a model.
+    /// Returns the counts for a report; null without a model.
     pub fn json(&self) -> Value {
         match self.model {
-            Some(_) => json!({ "count": self.count(), "first_within_frames": self.first }),
+            Some(_) => json!({ "count": self.count(), "first_within_frames": self.first_within_frames }),
             None => Value::Null,
         }
     }
 }
 
-/// A model in a report.
+/// Returns the model's file, name and architecture for a report; null without a model.
 pub fn summary_json(path: Option<&PathBuf>, model: Option<&Model>) -> Value {
     let Some(model) = model else { return Value::Null };
     json!({ "file": path, "name": model.info().name, "architecture": model.info().architecture })
 }
 
+/// Opens the model file that the arguments name, and returns its path as well.
 fn open(matches: &ArgMatches) -> Result<(PathBuf, Arc<Model>), Failure> {
     let path = matches.get_one::<PathBuf>("file").ok_or_else(|| Failure::Usage("no file".into()))?.clone();
     let model = Model::open(&path).map_err(Failure::failed)?;
     Ok((path, model))
 }
 
-/// What a network needs and costs here.
-struct Needs {
+/// The memory, latency and time that a network needs on this machine.
+struct NetworkCost {
     weights_bytes: usize,
+    /// Bytes per channel.
     state_bytes: usize,
+    /// Latency in frames.
     latency: usize,
+    /// Median time, for one channel.
     ns_per_sample: f64,
 }
 
-fn needs(network: &Arc<dyn Network>, knobs: usize) -> Result<Needs, Failure> {
-    let mut voices = network.clone().voices(Mode::new(1)).map_err(Failure::Failed)?;
-    // Time is that of a network that may wait for its result.
-    voices.set_offline(true);
+/// Measures a network with this number of knobs.
+fn measure_cost(network: &Arc<dyn Network>, knobs: usize) -> Result<NetworkCost, Failure> {
+    let mut state = network.clone().state(StateSpec::new(1)).map_err(Failure::failed)?;
+    // Offline, a network that computes on another thread waits for the result, so the time includes it.
+    state.set_offline(true);
     let mut random = Random::new(1);
     let knobs = vec![[0.5; BLOCK]; knobs];
     let knobs: Vec<&[f32]> = knobs.iter().map(<[f32; BLOCK]>::as_slice).collect();
     let mut times = Vec::new();
     let start = Instant::now();
-    // A network that works in long runs makes one block in some wait for a whole run.
-    let blocks = (2 * voices.latency()).div_ceil(BLOCK).max(1);
-    while times.len() < 20 || start.elapsed() < TIMED {
+    // A network that computes many blocks at once makes only some blocks wait, so several blocks are timed together.
+    let blocks = (2 * state.latency()).div_ceil(BLOCK).max(1);
+    while times.len() < 20 || start.elapsed() < TIMING_DURATION {
         let mut time = Duration::ZERO;
         for _ in 0..blocks {
             let mut block: Vec<f32> = (0..BLOCK).map(|_| random.within(-0.25, 0.25)).collect();
             let before = Instant::now();
-            voices.process(&mut [&mut block], &knobs);
+            state.process(&mut [&mut block], &knobs);
             time += before.elapsed();
         }
         times.push(time);
     }
     times.sort_unstable();
-    Ok(Needs {
+    Ok(NetworkCost {
         weights_bytes: network.bytes(),
-        state_bytes: voices.bytes(),
-        latency: voices.latency(),
+        state_bytes: state.bytes(),
+        latency: state.latency(),
         ns_per_sample: times[times.len() / 2].as_secs_f64() * 1e9 / (blocks * BLOCK) as f64,
     })
 }
 
-/// The constant that a network makes of silence, knobs in the middle: what is left of half a second behind another one, in which it
-/// comes to rest. Not a number if it gives one that is none.
-fn rest(network: &Arc<dyn Network>, knobs: usize, sample_rate: f32) -> Result<f32, Failure> {
-    let mut voices = network.clone().voices(Mode::new(1)).map_err(Failure::Failed)?;
-    voices.set_offline(true);
+/// Returns the constant that a network makes of silence with its knobs in the middle: the mean of half a second, after another
+/// half second in which it settles. NaN or infinite if the output is.
+fn constant_on_silence(network: &Arc<dyn Network>, knobs: usize, sample_rate: f32) -> Result<f32, Failure> {
+    let mut state = network.clone().state(StateSpec::new(1)).map_err(Failure::failed)?;
+    state.set_offline(true);
     let half = (0.5 * sample_rate) as usize;
-    let silence = vec![0.0; voices.latency() + 2 * half];
-    let output = through(&mut *voices, &silence, &vec![MIDDLE; knobs]);
+    let silence = vec![0.0; state.latency() + 2 * half];
+    let output = run_network(&mut *state, &silence, &vec![KNOB_MIDDLE; knobs]);
     let end = &output[silence.len() - half..];
     Ok((end.iter().map(|y| f64::from(*y)).sum::<f64>() / end.len().max(1) as f64) as f32)
 }
 
-/// Magnitudes below this (-200 dB) are shown as silence.
-const SILENT: f32 = 1e-10;
+/// Magnitudes below this (-200 dB) count as silence.
+const SILENCE: f32 = 1e-10;
 
-/// A constant as its level, if it has one.
+/// Returns the level of a constant in dBFS; `None` for silence and NaN.
 fn level_db(constant: f32) -> Option<f32> {
-    (constant.abs() >= SILENT).then(|| gain_to_db(constant.abs()))
+    (constant.abs() >= SILENCE).then(|| gain_to_db(constant.abs()))
 }
 
 fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
@@ -193,88 +205,91 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
     let rate = f64::from(info.sample_rate);
     let mut sizes = Vec::new();
     for (index, size) in model.sizes().iter().enumerate() {
-        let needs = needs(model.network(index), model.knobs(index))?;
-        let alignment = model.alignment(index).map_err(Failure::Failed)?;
-        let rest = rest(model.network(index), model.knobs(index), info.sample_rate)?;
-        let reach = size.architecture.as_ref().and_then(|a| a.receptive_field());
-        let recurrent = size.architecture.is_some() && reach.is_none();
-        sizes.push((size, needs, alignment, reach, recurrent, rest));
+        let cost = measure_cost(model.network(index), model.knob_count(index))?;
+        let alignment = model.alignment(index).map_err(|error| Failure::Failed(error.to_string()))?;
+        let constant = constant_on_silence(model.network(index), model.knob_count(index), info.sample_rate)?;
+        let receptive_field = size.architecture.as_ref().and_then(|a| a.receptive_field());
+        let recurrent = size.architecture.is_some() && receptive_field.is_none();
+        sizes.push((size, cost, alignment, receptive_field, recurrent, constant));
     }
     if matches.get_flag("json") {
         let sizes: Vec<Value> = sizes
             .iter()
-            .map(|(size, needs, alignment, reach, recurrent, rest)| {
+            .map(|(size, cost, alignment, receptive_field, recurrent, constant)| {
                 json!({
-                    "below": size.below, "loudness_db": size.loudness_db, "recurrent": recurrent, "receptive_field_frames": reach,
-                    "receptive_field_ms": reach.map(|frames| frames as f64 * 1000.0 / rate), "latency_frames": needs.latency,
-                    "weights_bytes": needs.weights_bytes, "state_bytes_per_channel": needs.state_bytes,
-                    "ns_per_sample": needs.ns_per_sample, "delay_frames": alignment.delay_frames, "inverted": alignment.inverted,
-                    "delay_ambiguous": alignment.ambiguous, "dc_on_silence": rest.is_finite().then_some(rest),
-                    "dc_on_silence_dbfs": level_db(*rest),
+                    "below": size.below, "loudness_db": size.loudness_db, "recurrent": recurrent,
+                    "receptive_field_frames": receptive_field,
+                    "receptive_field_ms": receptive_field.map(|frames| frames as f64 * 1000.0 / rate),
+                    "latency_frames": cost.latency,
+                    "weights_bytes": cost.weights_bytes, "state_bytes_per_channel": cost.state_bytes,
+                    "ns_per_sample": cost.ns_per_sample, "delay_frames": alignment.delay_frames, "inverted": alignment.inverted,
+                    "delay_ambiguous": alignment.ambiguous, "dc_on_silence": constant.is_finite().then_some(constant),
+                    "dc_on_silence_dbfs": level_db(*constant),
                 })
             })
             .collect();
-        say(serde_json::to_string_pretty(&json!({
+        print_line(serde_json::to_string_pretty(&json!({
             "file": path, "bytes": model.bytes().len(), "format": info.format, "version": info.version,
             "name": info.name, "author": info.author, "gear_make": info.gear_make, "gear_model": info.gear_model,
             "gear_type": info.gear_type, "tone_type": info.tone_type, "architecture": info.architecture,
             "parameters": info.parameters, "sample_rate": info.sample_rate, "sample_rate_given": info.sample_rate_given,
             "loudness_db": info.loudness_db, "input_level_dbu": info.input_level_dbu, "output_level_dbu": info.output_level_dbu,
-            "esr": info.esr, "late_frames": info.late_frames, "knobs": info.knobs, "golden_frames": model.golden().map(|g| g.input.len()), "sizes": sizes,
+            "esr": info.esr, "late_frames": info.late_frames, "knobs": info.knobs,
+            "golden_frames": model.test_vector().map(|vector| vector.input.len()), "sizes": sizes,
         }))
         .map_err(Failure::failed)?);
         return Ok(());
     }
     let version = info.version.as_ref().map_or_else(String::new, |v| format!(" {v}"));
-    say(format_args!("{}: {} ({}{version})", path.display(), info.architecture, info.format));
-    for (name, text) in lines(info) {
-        say(format_args!("  {name:<14}{text}"));
+    print_line(format_args!("{}: {} ({}{version})", path.display(), info.architecture, info.format));
+    for (name, text) in metadata_lines(info) {
+        print_line(format_args!("  {name:<14}{text}"));
     }
-    for (i, (size, needs, alignment, reach, recurrent, rest)) in sizes.iter().enumerate() {
+    for (i, (size, cost, alignment, receptive_field, recurrent, constant)) in sizes.iter().enumerate() {
         if sizes.len() > 1 {
             let until = if i + 1 < sizes.len() { format!("below {}", size.below) } else { "above".into() };
-            say(format_args!("  size {} of {}, for sizes {until}", i + 1, sizes.len()));
+            print_line(format_args!("  size {} of {}, for sizes {until}", i + 1, sizes.len()));
         }
-        let reach = match (reach, recurrent) {
+        let receptive_field = match (receptive_field, recurrent) {
             (Some(frames), _) => format!("{frames} frames, {:.1} ms", *frames as f64 * 1000.0 / rate),
             (None, true) => "everything before (recurrent)".into(),
             (None, false) => "not known".into(),
         };
-        say(format_args!("  {:<14}{reach}", "looks back"));
-        say(format_args!("  {:<14}{} frames", "latency", needs.latency));
-        let (sign, sure) =
+        print_line(format_args!("  {:<14}{receptive_field}", "looks back"));
+        print_line(format_args!("  {:<14}{} frames", "latency", cost.latency));
+        let (polarity, certainty) =
             (if alignment.inverted { ", upside down" } else { "" }, if alignment.ambiguous { ", ambiguous" } else { "" });
-        say(format_args!("  {:<14}{:.2} frames of its sound{sign}{sure}", "delay", alignment.delay_frames));
-        let constant = match level_db(*rest) {
-            _ if rest.is_nan() => "NaN or infinite".into(),
-            Some(db) => format!("a constant of {rest:+.6}, {db:.1} dBFS; the DC blocker takes it away"),
+        print_line(format_args!("  {:<14}{:.2} frames of its sound{polarity}{certainty}", "delay", alignment.delay_frames));
+        let on_silence = match level_db(*constant) {
+            _ if constant.is_nan() => "NaN or infinite".into(),
+            Some(db) => format!("a constant of {constant:+.6}, {db:.1} dBFS; the DC blocker takes it away"),
             None => "silence".into(),
         };
-        say(format_args!("  {:<14}{constant}", "on silence"));
-        say(format_args!("  {:<14}{} bytes, and {} a channel", "memory", needs.weights_bytes, needs.state_bytes));
-        say(format_args!(
+        print_line(format_args!("  {:<14}{on_silence}", "on silence"));
+        print_line(format_args!("  {:<14}{} bytes, and {} a channel", "memory", cost.weights_bytes, cost.state_bytes));
+        print_line(format_args!(
             "  {:<14}{:.0} ns a sample here, {:.1} % of a core",
             "cost",
-            needs.ns_per_sample,
-            needs.ns_per_sample * rate * 1e-7
+            cost.ns_per_sample,
+            cost.ns_per_sample * rate * 1e-7
         ));
     }
     Ok(())
 }
 
-/// What a model says of itself, but for what it leaves out.
-fn lines(info: &Info) -> Vec<(&'static str, String)> {
-    let of = |parts: [&Option<String>; 2], joint: &str| {
+/// Returns the model's metadata as names and texts, without those that the file does not give.
+fn metadata_lines(info: &ModelInfo) -> Vec<(&'static str, String)> {
+    let join = |parts: [&Option<String>; 2], separator: &str| {
         let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
-        (!parts.is_empty()).then(|| parts.join(joint))
+        (!parts.is_empty()).then(|| parts.join(separator))
     };
     let rate = if info.sample_rate_given { "" } else { ", as the format has it: the file says none" };
     let knobs = (!info.knobs.is_empty()).then(|| info.knobs.join(", "));
     [
         ("name", info.name.clone()),
         ("author", info.author.clone()),
-        ("gear", of([&info.gear_make, &info.gear_model], " ")),
-        ("kind", of([&info.gear_type, &info.tone_type], ", ")),
+        ("gear", join([&info.gear_make, &info.gear_model], " ")),
+        ("kind", join([&info.gear_type, &info.tone_type], ", ")),
         ("parameters", Some(info.parameters.to_string())),
         ("sample rate", Some(format!("{} Hz{rate}", info.sample_rate))),
         ("loudness", info.loudness_db.map(|db| format!("{db:.2} dB"))),
@@ -288,9 +303,10 @@ fn lines(info: &Info) -> Vec<(&'static str, String)> {
     .collect()
 }
 
-/// What came of one check. Not checked is neither passed nor failed.
+/// The result of one check of a model.
 struct Check {
     name: &'static str,
+    /// `None` if the check was not possible.
     passed: Option<bool>,
     text: String,
 }
@@ -298,9 +314,9 @@ struct Check {
 fn verify(matches: &ArgMatches) -> Result<(), Failure> {
     let (path, model) = open(matches)?;
     let mut checks = vec![Check { name: "weights", passed: Some(true), text: format!("{}, all used", model.info().parameters) }];
-    checks.push(match model.golden() {
+    checks.push(match model.test_vector() {
         None => Check { name: "golden batch", passed: None, text: "not checked: the file has none".into() },
-        Some(golden) => check_golden(&model, golden)?,
+        Some(vector) => check_test_vector(&model, vector)?,
     });
     for size in 0..model.sizes().len() {
         checks.push(check_finite(&model, size)?);
@@ -309,10 +325,12 @@ fn verify(matches: &ArgMatches) -> Result<(), Failure> {
     if matches.get_flag("json") {
         let all: Vec<Value> = checks.iter().map(|c| json!({ "name": c.name, "passed": c.passed, "text": c.text })).collect();
         let passed = checks.iter().all(|c| c.passed != Some(false));
-        say(serde_json::to_string_pretty(&json!({ "file": path, "passed": passed, "checks": all })).map_err(Failure::failed)?);
+        print_line(
+            serde_json::to_string_pretty(&json!({ "file": path, "passed": passed, "checks": all })).map_err(Failure::failed)?,
+        );
     } else {
         for check in &checks {
-            say(format_args!("{:<14}{}", check.name, check.text));
+            print_line(format_args!("{:<14}{}", check.name, check.text));
         }
     }
     match checks.iter().find(|c| c.passed == Some(false)) {
@@ -321,57 +339,58 @@ fn verify(matches: &ArgMatches) -> Result<(), Failure> {
     }
 }
 
-/// Everything of one channel, knobs standing.
-fn through(voices: &mut dyn Voices, input: &[f32], knobs: &[f32]) -> Vec<f32> {
+/// Returns the network's output for a whole mono input, with constant knobs.
+fn run_network(state: &mut dyn NetworkState, input: &[f32], knobs: &[f32]) -> Vec<f32> {
     let mut output = input.to_vec();
     let knobs: Vec<Vec<f32>> = knobs.iter().map(|value| vec![*value; BLOCK]).collect();
     for part in output.chunks_mut(BLOCK) {
         let knobs: Vec<&[f32]> = knobs.iter().map(|k| &k[..part.len()]).collect();
-        voices.process(&mut [part], &knobs);
+        state.process(&mut [part], &knobs);
     }
     output
 }
 
-/// The batch in the file: from a zero state, all knobs at 0.
-fn check_golden(model: &Model, golden: &Golden) -> Result<Check, Failure> {
+/// Checks the network against the file's test vector ("golden batch"): input and output of the trainer, from a zero state, with
+/// all knobs at 0.
+fn check_test_vector(model: &Model, vector: &TestVector) -> Result<Check, Failure> {
     let name = "golden batch";
     let Some(architecture) = model.sizes().last().and_then(|s| s.architecture.as_ref()) else {
         return Ok(Check { name, passed: None, text: "not checked: not the native engine's".into() });
     };
-    // Without a rate, nothing is prewarmed.
-    let mut voices = engine::build(architecture, 0.0).voices(Mode::new(1)).map_err(Failure::Failed)?;
-    let output = through(&mut *voices, &golden.input, &vec![0.0; architecture.inputs() - 1]);
-    let error = output.iter().zip(&golden.output).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    // What is no number is not within it.
-    let passed = error <= GOLDEN_ERROR && output.iter().all(|y| y.is_finite());
-    let text = format!("{} frames within {error:.1e}; expected {GOLDEN_ERROR:.0e}", output.len());
+    // Built for a rate of 0, the network begins in the zero state instead of a settled one.
+    let mut state = engine::build(architecture, 0.0).state(StateSpec::new(1)).map_err(Failure::failed)?;
+    let output = run_network(&mut *state, &vector.input, &vec![0.0; architecture.inputs() - 1]);
+    let error = output.iter().zip(&vector.output).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    // `f32::max` ignores NaN, so it is checked for as well.
+    let passed = error <= MAX_TEST_VECTOR_ERROR && output.iter().all(|y| y.is_finite());
+    let text = format!("{} frames within {error:.1e}; expected {MAX_TEST_VECTOR_ERROR:.0e}", output.len());
     Ok(Check { name, passed: Some(passed), text })
 }
 
-/// Noise, a square wave and silence, one second each at full scale, come out finite.
+/// Checks that the output is finite for noise, a square wave and silence, one second each, at full scale.
 fn check_finite(model: &Model, size: usize) -> Result<Check, Failure> {
     let second = model.info().sample_rate as usize;
     let mut random = Random::new(1);
     let square = |i: usize| if (i / 100).is_multiple_of(2) { 1.0 } else { -1.0 };
     let input: Vec<f32> =
         (0..second).map(|_| random.within(-1.0, 1.0)).chain((0..second).map(square)).chain(vec![0.0; second]).collect();
-    let mut voices = model.network(size).clone().voices(Mode::new(1)).map_err(Failure::Failed)?;
-    voices.set_offline(true);
-    let output = through(&mut *voices, &input, &vec![0.5; model.knobs(size)]);
-    let which = which(model, size);
+    let mut state = model.network(size).clone().state(StateSpec::new(1)).map_err(Failure::failed)?;
+    state.set_offline(true);
+    let output = run_network(&mut *state, &input, &vec![0.5; model.knob_count(size)]);
+    let size_text = size_text(model, size);
     let text = match output.iter().position(|y| !y.is_finite()) {
         Some(frame) => {
-            format!("{which}{} at frame {frame} of noise, square wave and silence; expected finite numbers", output[frame])
+            format!("{size_text}{} at frame {frame} of noise, square wave and silence; expected finite numbers", output[frame])
         }
         None => {
             let peak = output.iter().fold(0.0f32, |peak, y| peak.max(y.abs()));
-            format!("{which}noise, square wave and silence come out finite, peak {:.1} dBFS", gain_to_db(peak))
+            format!("{size_text}noise, square wave and silence come out finite, peak {:.1} dBFS", gain_to_db(peak))
         }
     };
     Ok(Check { name: "finite", passed: Some(output.iter().all(|y| y.is_finite())), text })
 }
 
-/// RMS of the output for the trainer's own input, which is a recording that comes with the trainer.
+/// Checks the loudness of each size: the RMS of its output for a recording that comes with the trainer.
 fn check_loudness(model: &Model, input: Option<&PathBuf>) -> Result<Vec<Check>, Failure> {
     let name = "loudness";
     let unchecked = |reason: &str| Ok(vec![Check { name, passed: None, text: format!("not checked: {reason}") }]);
@@ -390,18 +409,18 @@ fn check_loudness(model: &Model, input: Option<&PathBuf>) -> Result<Vec<Check>, 
         return Err(Failure::Failed(found));
     }
     let check = |(size, stated): (usize, f32)| {
-        let mut voices = model.network(size).clone().voices(Mode::new(1)).map_err(Failure::Failed)?;
-        voices.set_offline(true);
-        let output = through(&mut *voices, sound.channel(0), &vec![0.5; model.knobs(size)]);
+        let mut state = model.network(size).clone().state(StateSpec::new(1)).map_err(Failure::failed)?;
+        state.set_offline(true);
+        let output = run_network(&mut *state, sound.channel(0), &vec![0.5; model.knob_count(size)]);
         let power: f64 = output.iter().map(|y| f64::from(*y).powi(2)).sum::<f64>() / output.len().max(1) as f64;
         let found = 10.0 * power.log10() as f32;
-        let text = format!("{}{found:.3} dB; expected {stated:.3} within {LOUDNESS_ERROR_DB}", which(model, size));
-        Ok(Check { name, passed: Some((found - stated).abs() <= LOUDNESS_ERROR_DB), text })
+        let text = format!("{}{found:.3} dB; expected {stated:.3} within {MAX_LOUDNESS_ERROR_DB}", size_text(model, size));
+        Ok(Check { name, passed: Some((found - stated).abs() <= MAX_LOUDNESS_ERROR_DB), text })
     };
     stated.into_iter().map(check).collect()
 }
 
-/// The size that is meant, where there are several.
-fn which(model: &Model, size: usize) -> String {
+/// Returns the number of the size as a prefix of a text; empty for a model with one size.
+fn size_text(model: &Model, size: usize) -> String {
     if model.sizes().len() > 1 { format!("size {}: ", size + 1) } else { String::new() }
 }

@@ -1,7 +1,8 @@
-//! `isotherm record`: stems of a device; or of files or of standard input, at real-time pace or as fast as it goes.
+//! `isotherm record`: records the channels of a device as stems; or those of files or of standard input, at real-time pace or as
+//! fast as possible.
 
 mod desk;
-mod live;
+mod device;
 mod view;
 
 use std::io::{IsTerminal, Read, Write};
@@ -13,15 +14,17 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
-use super::{Failure, format, format_argument, number, say, whole};
-use crate::audio::{Format, NonFinite, wav};
-use crate::record::pcm::Words;
-use crate::record::{self, Channel, Health, Light, Manifest, Phase, Recorder, Settings, Start, Stop, Writer};
+use super::{Failure, format_argument, parse_format, parse_integer, parse_number, print_line};
+use crate::audio::{NonFinitePolicy, WavFormat, wav};
+use crate::record::pcm::WordFormat;
+use crate::record::{
+    self, Channel, Health, Manifest, Recorder, RecorderPhase, Settings, StartTrigger, StatusLight, StopConditions, Writer,
+};
 
-/// Frames that are read from a source at a time when `--fast` lets it.
+/// Frames that are read at a time with `--fast`.
 const FAST_FRAMES: usize = 4096;
-/// The health line is written this often.
-const TELL: Duration = Duration::from_millis(500);
+/// The status line is written this often.
+const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 
 pub fn command() -> Command {
     let text =
@@ -33,7 +36,7 @@ pub fn command() -> Command {
             text("device", "NAME", "Source: a device (`isotherm devices` lists them)")
                 .conflicts_with_all(["input", "fast", "block"]),
         )
-        .args(live::arguments())
+        .args(device::arguments())
         .arg(
             text("input", "FILE.wav", "Source: one or more files, their channels side by side; without it, standard input")
                 .num_args(1..)
@@ -45,22 +48,22 @@ pub fn command() -> Command {
                 .required(true)
                 .value_parser(value_parser!(PathBuf)),
         )
-        .arg(text("name", "NAME", "Of the take").default_value("take"))
+        .arg(text("name", "NAME", "Name of the take").default_value("take"))
         .arg(text("channels", "LIST", "Channels to record, such as 1-8,12; without it, all"))
         .arg(text("names", "LIST", "Names of the recorded channels, such as Kick,Snare"))
         .arg(format_argument())
         .arg(flag("interleaved", "One more file, with all channels"))
         .arg(
-            text("stdin-format", "FORMAT", "Of standard input: f32, s32 or s24 (24 bits at the bottom of 32), little-endian")
+            text("stdin-format", "FORMAT", "Samples of standard input: f32, s32 or s24 (24 low bits of 32), little-endian")
                 .default_value("f32"),
         )
         .arg(text("stdin-channels", "COUNT", "Interleaved channels of standard input").default_value("2"))
         .arg(text("stdin-rate", "HZ", "Sample rate of standard input").default_value("48000"))
         .arg(flag("fast", "As fast as it goes, in place of real time"))
         .arg(text("block", "FRAMES", "Frames at a time, at real-time pace").default_value("256"))
-        .arg(text("buffer", "TIME", "What the buffer holds while the disk is slow").default_value("10s"))
+        .arg(text("buffer", "TIME", "Sound that the buffer can hold while the disk is slow").default_value("10s"))
         .arg(
-            text("pre-roll", "TIME", "What is kept and put in front of a take that --start-level starts; 0 to 60s")
+            text("pre-roll", "TIME", "Sound from before the start, put in front of a take that --start-level starts; 0 to 60s")
                 .num_args(0..=1)
                 .default_missing_value("5s"),
         )
@@ -79,78 +82,85 @@ pub fn command() -> Command {
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if matches.contains_id("device") {
-        return live::run(matches);
+        return device::run(matches);
     }
     let mut source = Source::open(matches)?;
-    let form = format!("{} channels, {} Hz, {}", source.channels, source.rate, source.words);
-    let given = Given {
+    let format_text = format!("{} channels, {} Hz, {}", source.channels, source.rate, source.word_format);
+    let source_info = SourceInfo {
         name: &source.name,
         rate: source.rate,
         channels: source.channels,
-        words: source.words,
-        asked: &form,
-        granted: &form,
+        word_format: source.word_format,
+        requested: &format_text,
+        granted: &format_text,
     };
-    let settings = settings(matches, &given)?;
+    let settings = take_settings(matches, &source_info)?;
     let fast = matches.get_flag("fast");
-    let block = if fast { FAST_FRAMES } else { whole("block", text(matches, "block"), 1, 1 << 20)? };
+    let block = if fast { FAST_FRAMES } else { parse_integer("block", text(matches, "block"), 1, 1 << 20)? };
     let (json, memory, rate) = (matches.get_flag("json"), Recorder::memory_bytes(&settings), settings.sample_rate);
     let (stems, format) = (settings.channels.len(), settings.format);
-    let unfinished = tell_unfinished(&settings.folder, json);
+    let unfinished = report_unfinished(&settings.folder, json);
     let (recorder, mut writer) = Recorder::open(settings).map_err(Failure::failed)?;
-    let level = recorder.level();
+    let instruction_set = recorder.instruction_set();
     if !json {
-        say(format_args!(
-            "recording {stems} of {} channels of {} at {rate} Hz to {format}; conversion: {level}; memory: {:.0} MB",
+        print_line(format_args!(
+            "recording {stems} of {} channels of {} at {rate} Hz to {format}; conversion: {instruction_set}; memory: {:.0} MB",
             source.channels,
             source.name,
             memory as f64 / 1e6
         ));
     }
     let started = Instant::now();
-    let result = feed(&mut source, &recorder, &mut writer, (!fast).then_some(rate), block);
+    let result = feed_recorder(&mut source, &recorder, &mut writer, (!fast).then_some(rate), block);
     let takes = recorder.close();
     let lost = losses(&takes);
     if json {
-        say(json!({
-            "conversion": level.to_string(), "memory_bytes": memory, "takes": takes_json(&takes),
+        print_line(json!({
+            "conversion": instruction_set.to_string(), "memory_bytes": memory, "takes": takes_json(&takes),
             "seconds": started.elapsed().as_secs_f64(), "lost": lost.is_some(), "unfinished": unfinished,
         }));
     } else {
-        tell_takes(&takes);
+        print_takes(&takes);
     }
     result?;
     lost.map_or(Ok(()), |lost| Err(Failure::Lost(lost)))
 }
 
-/// A take that is finished: its folder and what it says.
-type Finished = (PathBuf, Manifest);
+/// The folder and the manifest of a finished take.
+type FinishedTake = (PathBuf, Manifest);
 
-/// What the takes lack; none if they lack nothing.
-fn losses(takes: &[Finished]) -> Option<String> {
-    let lost: Vec<String> = takes.iter().filter_map(|(_, manifest)| manifest.loss()).collect();
+/// Returns the losses of all takes in one line; `None` if nothing was lost.
+fn losses(takes: &[FinishedTake]) -> Option<String> {
+    let lost: Vec<String> = takes.iter().filter_map(|(_, manifest)| manifest.loss_text()).collect();
     (!lost.is_empty()).then(|| lost.join("; "))
 }
 
-fn takes_json(takes: &[Finished]) -> serde_json::Value {
+fn takes_json(takes: &[FinishedTake]) -> serde_json::Value {
     takes.iter().map(|(folder, m)| json!({ "folder": folder, "manifest": m })).collect()
 }
 
-fn tell_takes(takes: &[Finished]) {
+fn print_takes(takes: &[FinishedTake]) {
     for (folder, manifest) in takes {
-        say(format_args!("{}: {}", folder.display(), manifest.summary()));
+        print_line(format_args!("{}: {}", folder.display(), manifest.summary()));
     }
     if takes.is_empty() {
-        say("nothing was recorded: the level was never reached");
+        print_line("nothing was recorded: the level was never reached");
     }
 }
 
-/// Gives the source to the recorder until it ends, the take ends by itself, or Ctrl-C is pressed.
-fn feed(source: &mut Source, recorder: &Recorder, writer: &mut Writer, rate: Option<u32>, block: usize) -> Result<(), Failure> {
-    let interrupted = interruption();
-    writer.wait(rate.is_none());
-    let tell = std::io::stderr().is_terminal();
-    let (start, mut told, mut frames) = (Instant::now(), Instant::now(), 0u64);
+/// Writes the source to the recorder until the source ends, the take ends by itself, or the program is interrupted. `rate` is the
+/// pace in Hz; without it, the source is read as fast as the disk takes it.
+fn feed_recorder(
+    source: &mut Source,
+    recorder: &Recorder,
+    writer: &mut Writer,
+    rate: Option<u32>,
+    block: usize,
+) -> Result<(), Failure> {
+    let interrupted = interrupt_flag();
+    writer.set_blocking(rate.is_none());
+    let shows_status = std::io::stderr().is_terminal();
+    let (start, mut last_status, mut frames) = (Instant::now(), Instant::now(), 0u64);
     while !interrupted.load(Ordering::Relaxed) {
         let n = source.read(block)?;
         if n == 0 {
@@ -158,112 +168,118 @@ fn feed(source: &mut Source, recorder: &Recorder, writer: &mut Writer, rate: Opt
         }
         frames += n as u64;
         if let Some(rate) = rate {
-            // A block is there when its last frame is.
+            // A block is due at the time of its last frame.
             let due = start + Duration::from_secs_f64(frames as f64 / f64::from(rate));
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
-        source.give(writer, n);
-        if told.elapsed() >= TELL {
-            told = Instant::now();
+        source.write_to(writer, n);
+        if last_status.elapsed() >= STATUS_INTERVAL {
+            last_status = Instant::now();
             let health = recorder.health();
-            if tell {
-                tell_health(&health);
+            if shows_status {
+                print_status(&health);
             }
-            if health.phase == Phase::Armed && source.ends_with_take && !recorder.takes().is_empty() {
+            if health.phase == RecorderPhase::Armed && source.ends_with_take && !recorder.takes().is_empty() {
                 break;
             }
         }
     }
-    if tell {
+    if shows_status {
         let _ = writeln!(std::io::stderr());
     }
     Ok(())
 }
 
-/// Becomes true when Ctrl-C is pressed, or the program is told to end.
-pub fn interruption() -> Arc<AtomicBool> {
-    interruption_or(|| ())
+/// Returns a flag that becomes true at Ctrl-C or a signal to end (SIGTERM, SIGHUP). Further signals can make the program exit at
+/// once, see [`InterruptCounter`].
+pub fn interrupt_flag() -> Arc<AtomicBool> {
+    interrupt_flag_with(|| ())
 }
 
-/// As [`interruption`]; `leave` is called before the program ends without waiting for the disk.
-pub fn interruption_or(leave: impl Fn() + Send + 'static) -> Arc<AtomicBool> {
+/// As [`interrupt_flag`]; `before_exit` is called before the program exits at once, without waiting for the disk.
+pub fn interrupt_flag_with(before_exit: impl Fn() + Send + 'static) -> Arc<AtomicBool> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
-    let mut patience = Patience::default();
-    let interrupt = move || {
+    let mut counter = InterruptCounter::default();
+    let handler = move || {
         flag.store(true, Ordering::Relaxed);
-        if patience.is_at_its_end(Instant::now()) {
-            // What is on the disk is what `recover` finds.
+        if counter.add_signal(Instant::now()) {
             let _ = writeln!(
                 std::io::stderr(),
-                "isotherm: interrupted again: the disk is not waited for; `isotherm recover` makes whole a take that is left unfinished"
+                "isotherm: interrupted again: the disk is not waited for; \
+                 `isotherm recover` makes whole a take that is left unfinished"
             );
-            leave();
+            before_exit();
             std::process::exit(3);
         }
     };
-    // Another handler is there only where this runs inside another program.
-    let _ = ctrlc::set_handler(interrupt);
+    // Fails only if the process has a handler already, as in another program that calls this one; then that handler stays.
+    let _ = ctrlc::set_handler(handler);
     interrupted
 }
 
-/// Tells one wish to end, which may come as several signals (`timeout -s INT` sends one to the program and one to its group; a service
-/// manager SIGTERM and SIGHUP), from the wish not to wait any longer.
+/// Counts the requests to end the program, to tell a first request (finish the take) from a repeated one (exit without waiting
+/// for the disk). One request may arrive as several signals: `timeout -s INT` sends one to the program and one to its process
+/// group; a service manager sends SIGTERM and SIGHUP.
 #[derive(Default)]
-struct Patience {
-    /// When the first signal came, and the last one.
-    came: Option<(Instant, Instant)>,
-    /// Times that somebody asked.
-    times: u32,
+struct InterruptCounter {
+    /// Times of the first and of the newest signal.
+    first_and_last: Option<(Instant, Instant)>,
+    /// Number of requests; a burst of signals is one request.
+    requests: u32,
 }
 
-impl Patience {
-    /// Signals that follow one another so closely are one.
+impl InterruptCounter {
+    /// Signals that follow one another within this time are one request.
     const BURST: Duration = Duration::from_millis(250);
-    /// A second wish within this time of the first one is the same.
-    const SAME: Duration = Duration::from_secs(2);
+    /// A second request within this time after the first one is not yet a repeated one; a third is.
+    const REPEAT_DELAY: Duration = Duration::from_secs(2);
 
-    /// A signal has come. Whether it means that the program shall not wait: the second wish after a while, or the third one.
-    fn is_at_its_end(&mut self, now: Instant) -> bool {
-        let (first, last) = *self.came.get_or_insert((now, now));
-        if self.times == 0 || now - last >= Self::BURST {
-            self.times += 1;
+    /// Counts a signal. Returns true if the program must exit without waiting: at the third request, or at the second one if
+    /// [`Self::REPEAT_DELAY`] has passed since the first.
+    fn add_signal(&mut self, now: Instant) -> bool {
+        let (first, last) = *self.first_and_last.get_or_insert((now, now));
+        if self.requests == 0 || now - last >= Self::BURST {
+            self.requests += 1;
         }
-        self.came = Some((first, now));
-        self.times >= 3 || self.times == 2 && now - first >= Self::SAME
+        self.first_and_last = Some((first, now));
+        self.requests >= 3 || self.requests == 2 && now - first >= Self::REPEAT_DELAY
     }
 }
 
-/// Says which takes in the folder were left unfinished, before another one is made there; for the report, too.
-fn tell_unfinished(folder: &Path, json: bool) -> Vec<String> {
-    let takes = record::unfinished(folder);
+/// Returns the paths of the unfinished takes in the folder, for the report, and unless that is JSON prints a line on each.
+fn report_unfinished(folder: &Path, json: bool) -> Vec<String> {
+    let takes = record::unfinished_takes(folder);
     for take in takes.iter().filter(|_| !json) {
-        say(record::unfinished_text(take));
+        print_line(record::unfinished_message(take));
     }
     takes.iter().map(|take| take.display().to_string()).collect()
 }
 
-fn light(health: &Health) -> String {
+/// Returns the state of a recording as a word or two.
+fn health_text(health: &Health) -> String {
     match health.light {
-        Light::Green => "ok".into(),
-        Light::Yellow => format!("stretched {}", health.stretched),
-        Light::Red => format!("LOST {}", health.lost_frames),
+        StatusLight::Green => "ok".into(),
+        StatusLight::Yellow => format!("stretched {}", health.stretched),
+        StatusLight::Red => format!("LOST {}", health.lost_frames),
     }
 }
 
-fn tell_health(health: &Health) {
-    let light = light(health);
-    let phase = if health.phase == Phase::Recording { "recording" } else { "waiting" };
+/// Writes the status over the last line of standard error.
+fn print_status(health: &Health) {
+    let state = health_text(health);
+    let phase = if health.phase == RecorderPhase::Recording { "recording" } else { "waiting" };
     let left = health.disk_seconds_left.map_or(String::new(), |s| format!(", disk for {:.1} h", s / 3600.0));
-    let _ = write!(std::io::stderr(), "\r{phase} {:.1} s, {light}, buffer {:.0} %{left}   ", health.seconds, health.fill * 100.0);
+    let _ = write!(std::io::stderr(), "\r{phase} {:.1} s, {state}, buffer {:.0} %{left}   ", health.seconds, health.fill * 100.0);
 }
 
+/// Returns the value of a flag; without it, an empty text.
 fn text<'a>(matches: &'a ArgMatches, name: &str) -> &'a str {
     matches.get_one::<String>(name).map_or("", String::as_str)
 }
 
-/// A time such as 10s, 500ms, 30m or 1h; without a unit, seconds.
-fn time(name: &str, text: &str) -> Result<f64, Failure> {
+/// Parses the value of the flag `name`: a time such as 10s, 500ms, 30m or 1h; without a unit, seconds. Returns seconds.
+fn parse_time(name: &str, text: &str) -> Result<f64, Failure> {
     const UNITS: [(&str, f64); 4] = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
     let text = text.trim();
     let (digits, unit) =
@@ -273,19 +289,19 @@ fn time(name: &str, text: &str) -> Result<f64, Failure> {
 }
 
 fn optional_time(matches: &ArgMatches, name: &str) -> Result<Option<f64>, Failure> {
-    matches.get_one::<String>(name).map(|text| time(name, text)).transpose()
+    matches.get_one::<String>(name).map(|text| parse_time(name, text)).transpose()
 }
 
 fn optional_db(matches: &ArgMatches, name: &str) -> Result<Option<f32>, Failure> {
-    matches.get_one::<String>(name).map(|text| Ok(number(name, text, -200.0, 60.0)? as f32)).transpose()
+    matches.get_one::<String>(name).map(|text| Ok(parse_number(name, text, -200.0, 60.0)? as f32)).transpose()
 }
 
-/// Numbers and ranges between commas, such as `1-8,12`.
-pub fn ranges(name: &str, text: &str, most: usize) -> Result<Vec<usize>, Failure> {
+/// Parses the value of the flag `name`: integers from 1 to `max` and ranges of them, separated by commas, such as `1-8,12`.
+pub fn parse_ranges(name: &str, text: &str, max: usize) -> Result<Vec<usize>, Failure> {
     let mut all = Vec::new();
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last) = (whole(name, first, 1, most)?, whole(name, last, 1, most)?);
+        let (first, last) = (parse_integer(name, first, 1, max)?, parse_integer(name, last, 1, max)?);
         if first > last {
             return Err(Failure::Usage(format!("--{name}: '{part}' runs backwards; expected {last}-{first}")));
         }
@@ -294,25 +310,28 @@ pub fn ranges(name: &str, text: &str, most: usize) -> Result<Vec<usize>, Failure
     Ok(all)
 }
 
-/// What a source gives.
-struct Given<'a> {
+/// The properties of a source that the settings of its takes need.
+struct SourceInfo<'a> {
     name: &'a str,
+    /// Sample rate in Hz.
     rate: u32,
     channels: usize,
-    words: Words,
-    asked: &'a str,
+    word_format: WordFormat,
+    /// The request to the device, for the manifest; elsewhere the source's format.
+    requested: &'a str,
+    /// The device's answer, for the manifest; elsewhere the source's format.
     granted: &'a str,
 }
 
-fn settings(matches: &ArgMatches, source: &Given<'_>) -> Result<Settings, Failure> {
+fn take_settings(matches: &ArgMatches, source: &SourceInfo<'_>) -> Result<Settings, Failure> {
     let out = matches.get_one::<PathBuf>("out").ok_or_else(|| Failure::Usage("--out: no folder".into()))?;
     let mut settings = Settings::new(out.clone(), text(matches, "name"), source.rate, source.channels);
     if let Some(channels) = matches.get_one::<String>("channels") {
-        let channels = ranges("channels", channels, source.channels)?;
+        let channels = parse_ranges("channels", channels, source.channels)?;
         settings.channels = channels.into_iter().map(|n| settings.channels[n - 1].clone()).collect();
-        let twice = (1..settings.channels.len()).find(|i| settings.channels[..*i].contains(&settings.channels[*i]));
-        if let Some(index) = twice {
-            let channel = settings.channels[index].source + 1;
+        let duplicate = (1..settings.channels.len()).find(|i| settings.channels[..*i].contains(&settings.channels[*i]));
+        if let Some(index) = duplicate {
+            let channel = settings.channels[index].source_channel + 1;
             return Err(Failure::Usage(format!("--channels: found {channel} twice; expected every channel once")));
         }
     }
@@ -328,36 +347,41 @@ fn settings(matches: &ArgMatches, source: &Given<'_>) -> Result<Settings, Failur
         settings.channels = named.map(|(channel, name)| Channel { name: name.into(), ..channel.clone() }).collect();
     }
     settings.source = source.name.into();
-    settings.asked = source.asked.into();
+    settings.asked = source.requested.into();
     settings.granted = source.granted.into();
-    settings.words = source.words;
-    settings.format = format(matches)?;
+    settings.word_format = source.word_format;
+    settings.format = parse_format(matches)?;
     settings.interleaved = matches.get_flag("interleaved");
-    settings.buffer_seconds = time("buffer", text(matches, "buffer"))?;
+    settings.buffer_seconds = parse_time("buffer", text(matches, "buffer"))?;
     settings.pre_roll_seconds = optional_time(matches, "pre-roll")?.unwrap_or(0.0);
-    settings.start = optional_db(matches, "start-level")?.map_or(Start::Now, |db| Start::Level { db });
+    settings.start = optional_db(matches, "start-level")?.map_or(StartTrigger::Now, |db| StartTrigger::Level { db });
     let below = optional_db(matches, "stop-level")?;
-    let after = time("stop-after", text(matches, "stop-after"))?;
-    settings.stop = Stop { after_seconds: optional_time(matches, "duration")?, below: below.map(|db| (db, after)) };
+    let after = parse_time("stop-after", text(matches, "stop-after"))?;
+    settings.stop = StopConditions { after_seconds: optional_time(matches, "duration")?, below: below.map(|db| (db, after)) };
     settings.split_seconds = optional_time(matches, "split")?;
     settings.sync = !matches.get_flag("no-sync");
     settings.hashes = !matches.get_flag("no-hashes");
     Ok(settings)
 }
 
-/// Where the sound comes from.
+/// A source of samples that is no device: files or standard input.
 struct Source {
     name: String,
+    /// Sample rate in Hz.
     rate: u32,
     channels: usize,
-    words: Words,
-    /// A take that starts at once is the only one.
+    /// The type of the samples; it decides which of the block's two buffers is used.
+    word_format: WordFormat,
+    /// True if reading stops when a take has ended: without `--start-level` there is only one take.
     ends_with_take: bool,
-    origin: Origin,
+    input: Input,
 }
 
-enum Origin {
+/// The place that samples are read from, with the block that was read last.
+enum Input {
+    /// WAV files whose channels lie side by side; a buffer per channel.
     Files { readers: Vec<wav::Reader>, floats: Vec<Vec<f32>>, integers: Vec<Vec<i32>> },
+    /// Standard input; interleaved buffers.
     Stdin { bytes: Vec<u8>, floats: Vec<f32>, integers: Vec<i32> },
 }
 
@@ -366,22 +390,22 @@ impl Source {
         let files: Vec<&PathBuf> = matches.get_many("input").into_iter().flatten().collect();
         let ends_with_take = !matches.contains_id("start-level");
         if files.is_empty() || files.iter().all(|file| **file == Path::new("-")) {
-            let words = match text(matches, "stdin-format") {
-                "f32" => Words::Float,
-                "s32" => Words::Int32,
-                "s24" => Words::Int24,
+            let word_format = match text(matches, "stdin-format") {
+                "f32" => WordFormat::Float,
+                "s32" => WordFormat::Int32,
+                "s24" => WordFormat::Int24,
                 other => {
                     return Err(Failure::Usage(format!("--stdin-format: '{other}' is no format; expected f32, s32 or s24")));
                 }
             };
-            let origin = Origin::Stdin { bytes: Vec::new(), floats: Vec::new(), integers: Vec::new() };
-            let channels = whole("stdin-channels", text(matches, "stdin-channels"), 1, 512)?;
-            let rate = whole("stdin-rate", text(matches, "stdin-rate"), 1, 10_000_000)? as u32;
-            return Ok(Self { name: "standard input".into(), rate, channels, words, ends_with_take, origin });
+            let input = Input::Stdin { bytes: Vec::new(), floats: Vec::new(), integers: Vec::new() };
+            let channels = parse_integer("stdin-channels", text(matches, "stdin-channels"), 1, 512)?;
+            let rate = parse_integer("stdin-rate", text(matches, "stdin-rate"), 1, 10_000_000)? as u32;
+            return Ok(Self { name: "standard input".into(), rate, channels, word_format, ends_with_take, input });
         }
         let mut readers = Vec::new();
         for file in &files {
-            readers.push(wav::Reader::open(file).map_err(Failure::failed)?.with_non_finite(NonFinite::Keep));
+            readers.push(wav::Reader::open(file).map_err(Failure::failed)?.with_non_finite(NonFinitePolicy::Keep));
         }
         let rate = readers[0].sample_rate();
         if let Some(other) = readers.iter().find(|reader| reader.sample_rate() != rate) {
@@ -389,20 +413,20 @@ impl Source {
             return Err(Failure::Failed(format!("{a} has {rate} Hz, {b} has {} Hz; expected one rate", other.sample_rate())));
         }
         let channels = readers.iter().map(wav::Reader::channels).sum();
-        // Integers stay integers from end to end.
-        let float = readers.iter().any(|reader| reader.format() == Format::Float32);
-        let words = if float { Words::Float } else { Words::Int32 };
+        // Integer files are read, recorded and written as integers; if one file is float, all are read as floats.
+        let float = readers.iter().any(|reader| reader.format() == WavFormat::Float32);
+        let word_format = if float { WordFormat::Float } else { WordFormat::Int32 };
         let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-        let origin = Origin::Files { readers, floats: vec![Vec::new(); channels], integers: vec![Vec::new(); channels] };
-        Ok(Self { name: names.join(", "), rate, channels, words, ends_with_take, origin })
+        let input = Input::Files { readers, floats: vec![Vec::new(); channels], integers: vec![Vec::new(); channels] };
+        Ok(Self { name: names.join(", "), rate, channels, word_format, ends_with_take, input })
     }
 
-    /// Reads up to `block` frames. Returns how many there are: 0 at the end.
+    /// Reads the next block of up to `block` frames. Returns the number of frames read, 0 at the end.
     fn read(&mut self, block: usize) -> Result<usize, Failure> {
-        match &mut self.origin {
-            Origin::Files { readers, floats, .. } if self.words == Words::Float => read_files(readers, floats, block),
-            Origin::Files { readers, integers, .. } => read_files(readers, integers, block),
-            Origin::Stdin { bytes, floats, integers } => {
+        match &mut self.input {
+            Input::Files { readers, floats, .. } if self.word_format == WordFormat::Float => read_files(readers, floats, block),
+            Input::Files { readers, integers, .. } => read_files(readers, integers, block),
+            Input::Stdin { bytes, floats, integers } => {
                 bytes.resize(block * self.channels * 4, 0);
                 let mut filled = 0;
                 let mut stdin = std::io::stdin().lock();
@@ -414,43 +438,43 @@ impl Source {
                         Err(e) => return Err(Failure::Failed(format!("standard input: cannot read it: {e}"))),
                     }
                 }
-                let (words, _) = bytes[..filled].as_chunks::<4>();
-                let n = words.len() / self.channels;
-                let words = &words[..n * self.channels];
+                let (raw_samples, _) = bytes[..filled].as_chunks::<4>();
+                let n = raw_samples.len() / self.channels;
+                let raw_samples = &raw_samples[..n * self.channels];
                 floats.clear();
                 integers.clear();
-                if self.words == Words::Float {
-                    floats.extend(words.iter().map(|w| f32::from_le_bytes(*w)));
+                if self.word_format == WordFormat::Float {
+                    floats.extend(raw_samples.iter().map(|raw| f32::from_le_bytes(*raw)));
                 } else {
-                    integers.extend(words.iter().map(|w| i32::from_le_bytes(*w)));
+                    integers.extend(raw_samples.iter().map(|raw| i32::from_le_bytes(*raw)));
                 }
                 Ok(n)
             }
         }
     }
 
-    /// Gives the frames that were read.
-    fn give(&self, writer: &mut Writer, n: usize) {
-        match &self.origin {
-            Origin::Files { floats, .. } if self.words == Words::Float => {
+    /// Writes the block that was read last, of `n` frames, to the recorder.
+    fn write_to(&self, writer: &mut Writer, n: usize) {
+        match &self.input {
+            Input::Files { floats, .. } if self.word_format == WordFormat::Float => {
                 let block: Vec<&[f32]> = floats.iter().map(|c| &c[..n]).collect();
                 writer.write(&block);
             }
-            Origin::Files { integers, .. } => {
+            Input::Files { integers, .. } => {
                 let block: Vec<&[i32]> = integers.iter().map(|c| &c[..n]).collect();
                 writer.write(&block);
             }
-            Origin::Stdin { floats, .. } if self.words == Words::Float => {
+            Input::Stdin { floats, .. } if self.word_format == WordFormat::Float => {
                 writer.write_interleaved(floats, self.channels);
             }
-            Origin::Stdin { integers, .. } => {
+            Input::Stdin { integers, .. } => {
                 writer.write_interleaved(integers, self.channels);
             }
         }
     }
 }
 
-/// Reads the next frames of all files; a shorter one is silent after its end.
+/// Reads the next block of all files into `channels`. Returns the frames of the longest; a shorter file is silent after its end.
 fn read_files<S: crate::audio::Sample>(
     readers: &mut [wav::Reader],
     channels: &mut [Vec<S>],
@@ -474,20 +498,20 @@ fn read_files<S: crate::audio::Sample>(
 mod tests {
     use super::*;
 
-    /// Milliseconds of the signals that end it at once, of those given.
-    fn ends(signals: &[u64]) -> Vec<u64> {
-        let (begin, mut patience) = (Instant::now(), Patience::default());
-        signals.iter().copied().filter(|at| patience.is_at_its_end(begin + Duration::from_millis(*at))).collect()
+    /// Returns those of the signal times, in milliseconds, at which the program must exit at once.
+    fn exit_times(signals: &[u64]) -> Vec<u64> {
+        let (begin, mut counter) = (Instant::now(), InterruptCounter::default());
+        signals.iter().copied().filter(|at| counter.add_signal(begin + Duration::from_millis(*at))).collect()
     }
 
     #[test]
-    fn signals_that_come_together_are_one_wish_to_end() {
+    fn signals_in_quick_succession_are_one_request() {
         let none: [u64; 0] = [];
-        for together in [&[0][..], &[0, 0, 0, 0], &[0, 1, 2], &[0, 400], &[0, 1, 500, 501, 502], &[0, 1999]] {
-            assert_eq!(ends(together), none, "{together:?}");
+        for one_request in [&[0][..], &[0, 0, 0, 0], &[0, 1, 2], &[0, 400], &[0, 1, 500, 501, 502], &[0, 1999]] {
+            assert_eq!(exit_times(one_request), none, "{one_request:?}");
         }
-        for (meant, end) in [(&[0, 2000][..], 2000), (&[0, 1, 2, 9000], 9000), (&[0, 500, 1000], 1000)] {
-            assert_eq!(ends(meant), [end], "{meant:?}");
+        for (repeated, exit) in [(&[0, 2000][..], 2000), (&[0, 1, 2, 9000], 9000), (&[0, 500, 1000], 1000)] {
+            assert_eq!(exit_times(repeated), [exit], "{repeated:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `isotherm recover`: takes that a crash left behind, made whole.
+//! `isotherm recover`: recovers takes that a crash left unfinished, and verifies them.
 
 use std::path::{Path, PathBuf};
 
@@ -6,36 +6,41 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
 use super::Failure;
-use super::verify::{Report, each, takes};
+use super::verify::{TakeReport, for_each_take, takes_argument};
 use crate::record;
 
 pub fn command() -> Command {
     Command::new("recover")
-        .about("Makes an unfinished take whole: stems of one length, headers, sums and manifest; checks it, and says what is missing")
-        .arg(takes())
+        .about(
+            "Makes an unfinished take whole: stems of one length, headers, sums and manifest; \
+             checks it, and says what is missing",
+        )
+        .arg(takes_argument())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The report as JSON; of several takes, a list"))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let several = matches.get_many::<PathBuf>("take").is_some_and(|takes| takes.len() > 1);
-    each(matches, |folder| match record::recover(folder) {
+    for_each_take(matches, |folder| match record::recover(folder) {
         Ok(recovered) => report(folder, recovered),
-        // Among others it is none that is left to do.
+        // A finished take is an error only if it is the only take.
         Err(error @ record::TakeError::Finished { .. }) if several => {
             let line = "the take is finished; nothing to recover".to_string();
             let json = json!({ "folder": folder.display().to_string(), "notes": [error.to_string()] });
-            Ok(Report { json, lines: vec![line], failure: None })
+            Ok(TakeReport { json, lines: vec![line], failure: None })
         }
         Err(error) => Err(error),
     })
 }
 
-/// A take is called whole when it has been verified.
-fn report(folder: &Path, recovered: record::Recovered) -> Result<Report, record::TakeError> {
-    let record::Recovered { manifest, notes } = recovered;
+/// Verifies a recovered take and returns its report.
+fn report(folder: &Path, recovered: record::RecoverReport) -> Result<TakeReport, record::TakeError> {
+    let record::RecoverReport { manifest, notes } = recovered;
     let problems = record::verify(folder)?.problems;
     let good = problems.is_empty();
-    let json = json!({ "folder": folder.display().to_string(), "good": good, "problems": problems, "notes": notes, "manifest": manifest });
+    let json = json!({
+        "folder": folder.display().to_string(), "good": good, "problems": problems, "notes": notes, "manifest": manifest,
+    });
     let mut lines = vec![format!(
         "recovered {} stems of {} frames ({:.3} s){}",
         manifest.stems.len(),
@@ -44,5 +49,5 @@ fn report(folder: &Path, recovered: record::Recovered) -> Result<Report, record:
         if good { ", and verified" } else { "; it is not whole" }
     )];
     lines.extend(problems.iter().cloned().chain(notes));
-    Ok(Report { json, lines, failure: problems.into_iter().next() })
+    Ok(TakeReport { json, lines, failure: problems.into_iter().next() })
 }

@@ -1,4 +1,4 @@
-//! `isotherm render`: a file through an algorithm, by the same plan as in the plug-in.
+//! `isotherm render`: renders a file through an algorithm, with the same plan as in the plug-in.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{Failure, format, format_argument, model, say, settings, whole, with_parameters};
-use crate::audio::wav::{Format, NonFinite, Written};
-use crate::dsp::{MAX_CHANNELS, Spec, gain_to_db};
+use super::{Failure, format_argument, model, parse_format, parse_integer, parse_settings, print_line, with_parameter_flags};
+use crate::audio::wav::{NonFinitePolicy, WavFormat, WriteSummary};
+use crate::dsp::{MAX_CHANNELS, ProcessSpec, gain_to_db};
 use crate::effect::Effect;
 use crate::graph::{FileSink, FileSource, QueueReader};
 use crate::render::Renderer;
 
-/// Frames that wait between a file and the plan.
+/// Capacity in frames of the queues between the files and the plan.
 const BUFFER_FRAMES: usize = 32_768;
 
 pub fn command() -> Command {
@@ -31,63 +31,71 @@ pub fn command() -> Command {
         .arg(format_argument())
         .arg(model::argument())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The report as JSON"));
-    with_parameters(command, Arg::new("algorithm").required(true))
+    with_parameter_flags(command, Arg::new("algorithm").required(true))
 }
 
-/// What a rendering was.
-struct Report {
+/// The figures of a finished render.
+struct RenderReport {
     frames: u64,
+    /// Latency in frames that was trimmed.
     latency: usize,
+    /// The output's peak, linear.
     peak: f32,
+    /// Duration of the render.
     seconds: f64,
-    written: Written,
+    written: WriteSummary,
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let path = |name: &str| matches.get_one::<PathBuf>(name).ok_or_else(|| Failure::Usage(format!("no {name} file")));
     let (from, to) = (path("in")?, path("out")?);
     let algorithm = matches.get_one::<String>("algorithm").map_or("", String::as_str);
-    let settings = settings(matches, algorithm)?;
-    let block = whole("block", matches.get_one::<String>("block").map_or("", String::as_str), 1, 1 << 20)?;
-    let format = format(matches)?;
+    let settings = parse_settings(matches, algorithm)?;
+    let block = parse_integer("block", matches.get_one::<String>("block").map_or("", String::as_str), 1, 1 << 20)?;
+    let format = parse_format(matches)?;
     if is_same(from, to) {
         return Err(Failure::Usage(format!("{} is both input and output; expected two files", from.display())));
     }
     let effect = model::effect(matches, settings)?;
-    let (source, reader) = FileSource::open(from, NonFinite::Refuse, BUFFER_FRAMES).map_err(Failure::failed)?;
+    let (source, reader) = FileSource::open(from, NonFinitePolicy::Refuse, BUFFER_FRAMES).map_err(Failure::failed)?;
     let (rate, channels) = (source.sample_rate(), source.channels());
     if channels > MAX_CHANNELS {
         return Err(Failure::Failed(format!("{}: {channels} channels; expected 1 to {MAX_CHANNELS}", from.display())));
     }
-    let mut explosions = model::Explosions::watch(effect.played());
-    let report = render(Ends { source: &source, reader, to, format }, &effect, block, &mut explosions)?;
-    explosions.warn(matches.get_one("model"), f64::from(rate));
+    let mut nan_resets = model::NanResets::new(effect.active_model());
+    let report = render(RenderFiles { source: &source, reader, to, format }, &effect, block, &mut nan_resets)?;
+    nan_resets.warn(matches.get_one("model"), f64::from(rate));
     let length = report.frames as f64 / f64::from(rate);
     let speed = length / report.seconds.max(1e-9);
     if matches.get_flag("json") {
         let value = json!({
             "input": from, "output": to, "algorithm": settings.algorithm().id, "settings": effect.settings.to_json(),
-            "model": model::summary_json(matches.get_one("model"), effect.played().map(|model| &**model)), "explosions": explosions.json(),
+            "model": model::summary_json(matches.get_one("model"), effect.active_model().map(|model| &**model)),
+            "nan_resets": nan_resets.json(),
             "sample_rate": rate, "channels": channels, "frames": report.frames, "latency_frames": report.latency, "block": block,
             "format": format.to_string(), "peak_db": gain_to_db(report.peak), "clipped": report.written.clipped,
             "seconds": report.seconds, "times_real_time": speed,
         });
-        say(value);
+        print_line(value);
     } else {
-        say(format_args!(
-            "{}: {length:.2} s, {rate} Hz, {channels} channels, {format}, peak {:.1} dBFS, {speed:.0} x real time, latency {} frames trimmed",
+        print_line(format_args!(
+            "{}: {length:.2} s, {rate} Hz, {channels} channels, {format}, peak {:.1} dBFS, \
+             {speed:.0} x real time, latency {} frames trimmed",
             to.display(),
             gain_to_db(report.peak),
             report.latency
         ));
         if report.written.clipped > 0 {
-            say(format_args!("{} samples were over full scale and are clipped; --format 32f keeps them", report.written.clipped));
+            print_line(format_args!(
+                "{} samples were over full scale and are clipped; --format 32f keeps them",
+                report.written.clipped
+            ));
         }
     }
     Ok(())
 }
 
-/// Whether both paths lead to one file.
+/// True if both paths lead to the same file.
 fn is_same(a: &Path, b: &Path) -> bool {
     let (Ok(a), Ok(b)) = (a.canonicalize(), b.canonicalize()) else { return false };
     #[cfg(unix)]
@@ -100,25 +108,30 @@ fn is_same(a: &Path, b: &Path) -> bool {
     a == b
 }
 
-/// Where sound comes from and goes to.
-struct Ends<'a> {
+/// The input and the output of a render.
+struct RenderFiles<'a> {
     source: &'a FileSource,
     reader: QueueReader,
     to: &'a Path,
-    format: Format,
+    format: WavFormat,
 }
 
-/// Everything that the source gives, through the effect, to a file that is there once it is whole.
-fn render(ends: Ends<'_>, effect: &Effect, block: usize, explosions: &mut model::Explosions) -> Result<Report, Failure> {
-    let Ends { source, mut reader, to, format } = ends;
+/// Renders the whole source through the effect, `block` frames at a time. The output file appears only when it is complete.
+fn render(
+    files: RenderFiles<'_>,
+    effect: &Effect,
+    block: usize,
+    nan_resets: &mut model::NanResets,
+) -> Result<RenderReport, Failure> {
+    let RenderFiles { source, mut reader, to, format } = files;
     let (rate, channels) = (source.sample_rate(), source.channels());
-    let spec = Spec { sample_rate: rate as f32, channels, max_frames: block };
+    let spec = ProcessSpec { sample_rate: rate as f32, channels, max_frames: block };
     let renderer = Renderer::new(effect, spec).map_err(Failure::failed)?;
     let latency = renderer.latency();
     let (sink, mut writer) = FileSink::create(to, rate, channels, format, BUFFER_FRAMES).map_err(Failure::failed)?;
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
-    // Another handler is there only where this runs inside another program.
+    // Fails only if the process has a handler already, as in another program that calls this one; then that handler stays.
     let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
     let bar = if std::io::stderr().is_terminal() { ProgressBar::new(source.frames()) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent} % {eta}") {
@@ -127,7 +140,7 @@ fn render(ends: Ends<'_>, effect: &Effect, block: usize, explosions: &mut model:
     let start = Instant::now();
     let (mut frames, mut peak) = (0u64, 0.0f32);
     let read = |buffers: &mut [Vec<f32>]| {
-        explosions.look(frames);
+        nan_resets.update(frames);
         let n = reader.read(buffers, None);
         if interrupted.load(Ordering::Relaxed) {
             return Err(Some(Failure::Failed("interrupted; nothing was written".into())));
@@ -139,20 +152,20 @@ fn render(ends: Ends<'_>, effect: &Effect, block: usize, explosions: &mut model:
             _ => Ok(n),
         }
     };
-    let done = renderer.run(read, |out| {
+    let result = renderer.run(read, |out| {
         for channel in out {
             peak = channel.iter().fold(peak, |peak, x| peak.max(x.abs()));
         }
         let n = out.first().map_or(0, |channel| channel.len());
-        // If not all is taken, the sink says why when it is finished.
+        // If the sink takes fewer frames, `sink.finish` returns the error.
         if writer.write_all(out) < n { Err(None) } else { Ok(()) }
     });
-    explosions.look(frames);
+    nan_resets.update(frames);
     bar.finish_and_clear();
-    if let Err(Some(failure)) = done {
+    if let Err(Some(failure)) = result {
         sink.discard(writer);
         return Err(failure);
     }
     let written = sink.finish(writer).map_err(Failure::failed)?;
-    Ok(Report { frames, latency, peak, seconds: start.elapsed().as_secs_f64(), written })
+    Ok(RenderReport { frames, latency, peak, seconds: start.elapsed().as_secs_f64(), written })
 }

@@ -1,4 +1,4 @@
-//! `isotherm train`: the neural twin of an algorithm, or of a recording before and after an effect.
+//! `isotherm train`: trains the neural twin of an algorithm, of a circuit, or of a recording before and after an effect.
 
 mod curve;
 
@@ -12,25 +12,31 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{Failure, circuit, flag, number, say, settings, whole, with_parameters};
+use super::{Failure, circuit, flag_name, parse_integer, parse_number, parse_settings, print_line, with_parameter_flags};
 use crate::algorithm::REGISTRY;
 use crate::audio::wav::read;
 use crate::train::checkpoint::CheckpointError;
-use crate::train::export::{self, Label};
-use crate::train::{Cell, Condition, DESIGNS, Design, Evaluation, Found, Limit, Material, Plan, Target, Trainer, checkpoint};
+use crate::train::export::{self, ModelMetadata};
+use crate::train::{
+    CellKind, Condition, DESIGN_NAMES, Design, Evaluation, Limit, Material, PairReport, Target, Trainer, TrainingPlan, checkpoint,
+};
 
-/// Names in the folder.
+/// File name of the checkpoint in the output folder.
 const CHECKPOINT: &str = "checkpoint.bin";
+/// File name of the card (the report on the twin), without its ending.
 const CARD: &str = "card";
+/// File name of the picture of the error over time.
 const CURVE: &str = "curve.png";
-/// The most frames of `--look-ahead`: about as long as the filters of an oversampler ring.
-const MOST_LOOK_AHEAD: usize = 64;
+/// File name of the exported models, without their endings.
 const TWIN: &str = "twin";
-/// Seconds of training between two checkpoints, and the first time that what is held out is measured; then each time twice as late, up to
-/// the most.
+/// The most frames of `--look-ahead`: about as long as the filters of an oversampler ring.
+const MAX_LOOK_AHEAD: usize = 64;
+/// Seconds of training between two checkpoints.
 const CHECKPOINT_SECONDS: f64 = 10.0;
-const FIRST_LOOK_SECONDS: f64 = 5.0;
-const LONGEST_BETWEEN_LOOKS: f64 = 30.0;
+/// Seconds of training before the first evaluation on the held-out material. The time of training doubles until the next one.
+const FIRST_EVALUATION_SECONDS: f64 = 5.0;
+/// Most seconds of training between two evaluations.
+const MAX_EVALUATION_SECONDS: f64 = 30.0;
 
 pub fn command() -> Command {
     let option = |name: &'static str, long: &'static str, value: &'static str, help: &'static str| {
@@ -56,18 +62,26 @@ pub fn command() -> Command {
                 .action(ArgAction::Append)
                 .conflicts_with("wet"),
         )
-        .arg(Arg::new("network").long("network").value_name("NAME").default_value("lstm-16").help(DESIGNS))
+        .arg(Arg::new("network").long("network").value_name("NAME").default_value("lstm-16").help(DESIGN_NAMES))
         .arg(option("minutes", "minutes", "M", "How long; the learning rate follows the clock [1]").conflicts_with("steps"))
         .arg(option("steps", "steps", "N", "How many steps instead: the same seed then gives the same weights"))
-        .arg(option("stop", "stop-at", "ESR", "Ends when the error on what is held out is this low"))
-        .arg(option("patience", "patience", "N", "Ends when so many looks in a row at what is held out found nothing better"))
+        .arg(option("stop", "stop-at", "ESR", "Ends when the error on the held-out sound is this low"))
+        .arg(option("patience", "patience", "N", "Ends when N evaluations in a row on the held-out sound found no lower error"))
         .arg(
-            option("look_ahead", "look-ahead", "FRAMES", "The twin is so late, 0 to 64, and knows what comes; hosts are told")
-                .default_value("0"),
+            option(
+                "look_ahead",
+                "look-ahead",
+                "FRAMES",
+                "Latency of the twin, 0 to 64, which lets it look ahead; hosts are told",
+            )
+            .default_value("0"),
         )
-        .arg(option("seed", "seed", "N", "Of weights and material").default_value("1"))
+        .arg(option("seed", "seed", "N", "Seed of weights and material").default_value("1"))
         .arg(option("material", "material", "SECONDS", "How much is generated for --target, 20 to 600").default_value("180"))
-        .arg(option("sample_rate", "sample-rate", "HZ", "Of the twin of an algorithm, 8000 to 192000").default_value("48000"))
+        .arg(
+            option("sample_rate", "sample-rate", "HZ", "Sample rate of the twin of an algorithm, 8000 to 192000")
+                .default_value("48000"),
+        )
         .arg(option("threads", "threads", "N", "1 to 16; changes no weight [2]"))
         .arg(
             option(
@@ -87,22 +101,22 @@ pub fn command() -> Command {
         )
         .arg(Arg::new("resume").long("resume").action(ArgAction::SetTrue).help("Goes on at the checkpoint in the folder"))
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The card as JSON"));
-    with_parameters(command, Arg::new("algorithm").long("target").required_unless_present("dry"))
+    with_parameter_flags(command, Arg::new("algorithm").long("target").required_unless_present("dry"))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let (target, condition) = target(matches)?.unzip();
     let condition = condition.flatten();
     let plan = plan(matches, condition.is_some())?;
-    let stop = matches.get_one::<String>("stop").map(|text| number("stop-at", text, 1e-12, 1.0)).transpose()?;
-    let patience = matches.get_one::<String>("patience").map(|text| whole("patience", text, 1, 1 << 20)).transpose()?;
-    let folder = Folder::open(matches)?;
+    let stop = matches.get_one::<String>("stop").map(|text| parse_number("stop-at", text, 1e-12, 1.0)).transpose()?;
+    let patience = matches.get_one::<String>("patience").map(|text| parse_integer("patience", text, 1, 1 << 20)).transpose()?;
+    let folder = OutputFolder::open(matches)?;
     let (material, source) = material(matches, target.as_ref().zip(Some(condition)), plan.seed)?;
-    let of = format!("{source} {plan:?}");
+    let training_id = format!("{source} {plan:?}");
     let mut trainer = Trainer::new(plan, Arc::new(material)).map_err(Failure::failed)?;
     if matches.get_flag("resume") {
-        let state = checkpoint::read(&folder.file(CHECKPOINT), &of).map_err(|error| match error {
-            CheckpointError::Other { path, found, expected } => {
+        let state = checkpoint::read(&folder.file(CHECKPOINT), &training_id).map_err(|error| match error {
+            CheckpointError::OtherTraining { path, found, expected } => {
                 let (found, expected) = difference(&found, &expected);
                 Failure::Failed(format!("{path}: of another training: {found}; expected {expected}"))
             }
@@ -112,37 +126,39 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
             return Err(Failure::Failed(format!("{}: does not fit this plan", folder.file(CHECKPOINT).display())));
         }
     }
-    let (found, looks) = train(&mut trainer, &folder, &of, (stop, patience))?;
-    let card = card(&trainer, &found, &source, &looks);
-    write_out(&trainer, &folder, (&found, &looks), &card)?;
+    let (evaluation, curve) = train(&mut trainer, &folder, &training_id, (stop, patience))?;
+    let card = card_json(&trainer, &evaluation, &source, &curve);
+    write_files(&trainer, &folder, (&evaluation, &curve), &card)?;
     if matches.get_flag("json") {
-        say(&card);
+        print_line(&card);
     } else {
-        for line in lines(&card) {
-            say(line);
+        for line in summary_lines(&card) {
+            print_line(line);
         }
     }
     Ok(())
 }
 
-/// The first words of both, up to the next comma, that differ.
+/// Returns the first parts of both texts that differ, each up to the next comma or bracket.
 fn difference<'a>(a: &'a str, b: &'a str) -> (&'a str, &'a str) {
     let same = a.char_indices().zip(b.chars()).find(|((_, a), b)| a != b).map_or(a.len().min(b.len()), |((at, _), _)| at);
     let start = a[..same].rfind([',', '{', '(']).map_or(0, |at| at + 1);
-    let words = |text: &'a str| text[start..].split([',', '}', ')']).next().unwrap_or("").trim();
-    (words(a), words(b))
+    let part = |text: &'a str| text[start..].split([',', '}', ')']).next().unwrap_or("").trim();
+    (part(a), part(b))
 }
 
-fn plan(matches: &ArgMatches, conditioned: bool) -> Result<Plan, Failure> {
+/// Returns the training plan that the flags ask for. `conditioned` is true if a parameter of the target becomes a knob of the
+/// twin.
+fn plan(matches: &ArgMatches, conditioned: bool) -> Result<TrainingPlan, Failure> {
     let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
     let limit = match (text("steps"), text("minutes")) {
-        (Some(steps), _) => Limit::Steps(whole("steps", steps, 1, 1 << 40)? as u64),
-        (None, minutes) => Limit::Seconds(60.0 * number("minutes", minutes.unwrap_or("1"), 0.01, 10_000.0)?),
+        (Some(steps), _) => Limit::Steps(parse_integer("steps", steps, 1, 1 << 40)? as u64),
+        (None, minutes) => Limit::Seconds(60.0 * parse_number("minutes", minutes.unwrap_or("1"), 0.01, 10_000.0)?),
     };
     let mut design = Design::parse(text("network").unwrap_or("")).map_err(|e| Failure::Usage(format!("--network: {e}")))?;
     if matches.get_flag("slow") {
         match &mut design {
-            Design::Recurrent(shape) if shape.cell == Cell::Lstm => shape.chrono = true,
+            Design::Recurrent(shape) if shape.cell == CellKind::Lstm => shape.chrono = true,
             _ => return Err(Failure::Usage("--slow is for networks lstm-N".into())),
         }
     }
@@ -152,33 +168,33 @@ fn plan(matches: &ArgMatches, conditioned: bool) -> Result<Plan, Failure> {
             Design::Convolutional(_) => return Err(Failure::Usage("--condition is for networks lstm-N and gru-N".into())),
         }
     }
-    let mut plan = Plan::new(design, limit);
-    plan.seed = whole("seed", text("seed").unwrap_or("1"), 0, 1 << 48)? as u64;
-    plan.look_ahead = whole("look-ahead", text("look_ahead").unwrap_or("0"), 0, MOST_LOOK_AHEAD)?;
+    let mut plan = TrainingPlan::new(design, limit);
+    plan.seed = parse_integer("seed", text("seed").unwrap_or("1"), 0, 1 << 48)? as u64;
+    plan.look_ahead = parse_integer("look-ahead", text("look_ahead").unwrap_or("0"), 0, MAX_LOOK_AHEAD)?;
     if let Some(threads) = text("threads") {
-        plan.threads = whole("threads", threads, 1, 16)?;
+        plan.threads = parse_integer("threads", threads, 1, 16)?;
     }
     Ok(plan)
 }
 
-/// What is learnt, if it is no recording, and what of it is a knob.
+/// Returns the target of `--target` and the parameter of it that becomes a knob; `None` if a recorded pair is learnt.
 fn target(matches: &ArgMatches) -> Result<Option<(Target, Option<Condition>)>, Failure> {
     let Some(id) = matches.get_one::<String>("algorithm") else { return Ok(None) };
     if id == circuit::TRIODE {
         let parameters = REGISTRY.iter().flat_map(|row| row.parameters).map(|p| p.id);
         if let Some(other) = parameters.chain(["condition"]).find(|id| matches.contains_id(id)) {
-            return Err(Failure::Usage(format!("--{} is none of {id}'s; expected --volts", flag(other))));
+            return Err(Failure::Usage(format!("--{} is none of {id}'s; expected --volts", flag_name(other))));
         }
-        return Ok(Some((Target::Triode(circuit::stage(matches)?), None)));
+        return Ok(Some((Target::Triode(circuit::parse_stage(matches)?), None)));
     }
     if matches.contains_id("volts") {
         return Err(Failure::Usage(format!("--volts is for --target {}", circuit::TRIODE)));
     }
-    let settings = settings(matches, id).map_err(|failure| match failure {
+    let settings = parse_settings(matches, id).map_err(|failure| match failure {
         Failure::Usage(line) => Failure::Usage(line.replace("unknown algorithm", "--target: unknown algorithm")),
         other => other,
     })?;
-    if settings.algorithm().model {
+    if settings.algorithm().plays_model {
         return Err(Failure::Usage(format!(
             "--target: '{}' runs a model; expected an algorithm that runs none",
             settings.algorithm().id
@@ -189,12 +205,12 @@ fn target(matches: &ArgMatches) -> Result<Option<(Target, Option<Condition>)>, F
     Ok(Some((Target::Effect(settings.into()), condition)))
 }
 
-/// The material, and in JSON what it comes from.
+/// Returns the material to learn from, and its source for the card.
 fn material(matches: &ArgMatches, target: Option<(&Target, Option<Condition>)>, seed: u64) -> Result<(Material, Value), Failure> {
     let path = |name: &str| matches.get_one::<PathBuf>(name).ok_or_else(|| Failure::Usage(format!("no --{name} file")));
     let Some((target, condition)) = target else {
         let (dry, wet) = (path("dry")?, path("wet")?);
-        let (material, Found { delay, inverted, correlation, replicate_esr }) =
+        let (material, PairReport { delay, inverted, correlation, replicate_esr }) =
             Material::of_pair(&read(dry).map_err(Failure::failed)?, &read(wet).map_err(Failure::failed)?)
                 .map_err(|error| Failure::Failed(format!("{} and {}: {error}", dry.display(), wet.display())))?;
         let source = json!({
@@ -204,8 +220,8 @@ fn material(matches: &ArgMatches, target: Option<(&Target, Option<Condition>)>, 
         return Ok((material, source));
     };
     let text = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
-    let seconds = number("material", text("material"), 20.0, 600.0)?;
-    let rate = whole("sample-rate", text("sample_rate"), 8000, 192_000)? as u32;
+    let seconds = parse_number("material", text("material"), 20.0, 600.0)?;
+    let rate = parse_integer("sample-rate", text("sample_rate"), 8000, 192_000)? as u32;
     let mut sounds = Vec::new();
     for path in matches.get_many::<PathBuf>("hold").into_iter().flatten() {
         let sound = read(path).map_err(Failure::failed)?;
@@ -217,7 +233,7 @@ fn material(matches: &ArgMatches, target: Option<(&Target, Option<Condition>)>, 
     }
     let mut material = Material::of_target(target, condition, rate, (seconds, seed), &|| true).map_err(Failure::failed)?;
     for (path, sound) in &sounds {
-        material.hold(target, condition, &path.display().to_string(), sound.channel(0)).map_err(Failure::failed)?;
+        material.hold_out(target, condition, &path.display().to_string(), sound.channel(0)).map_err(Failure::failed)?;
     }
     let mut source = match target {
         Target::Effect(effect) => json!({ "algorithm": effect.algorithm().id, "settings": effect.settings.to_json() }),
@@ -234,11 +250,11 @@ fn material(matches: &ArgMatches, target: Option<(&Target, Option<Condition>)>, 
     Ok((material, source))
 }
 
-/// Where everything goes.
-struct Folder(PathBuf);
+/// The folder to which checkpoint, models and card are written.
+struct OutputFolder(PathBuf);
 
-impl Folder {
-    /// Makes the folder if it is not there, and sees that files can be written to it, before any time is spent.
+impl OutputFolder {
+    /// Makes the folder if it does not exist, and checks that it has room, so that no training runs in vain.
     fn open(matches: &ArgMatches) -> Result<Self, Failure> {
         let path = matches.get_one::<PathBuf>("out").ok_or_else(|| Failure::Usage("no --out folder".into()))?;
         let failed = |error: std::io::Error| Failure::Failed(format!("{}: {error}", path.display()));
@@ -263,52 +279,59 @@ impl Folder {
             std::fs::create_dir_all(path).map_err(failed)?;
         }
         let folder = Self(path.clone());
-        // More than a checkpoint and the exports of the largest network need.
-        let trial = folder.file("room.part");
-        let room = std::fs::write(&trial, vec![0u8; ROOM_BYTES]);
-        let _ = std::fs::remove_file(&trial);
-        room.map_err(failed)?;
+        let test_file = folder.file("room.part");
+        let result = std::fs::write(&test_file, vec![0u8; REQUIRED_BYTES]);
+        let _ = std::fs::remove_file(&test_file);
+        result.map_err(failed)?;
         Ok(folder)
     }
 
+    /// Returns the path of a file in the folder.
     fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// Writes a file, whole or not at all.
-    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+    /// Writes a file completely or not at all.
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         let (path, part) = (self.file(name), self.file(&format!("{name}.part")));
-        let done = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, &path));
-        done.map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
+        let result = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, &path));
+        result.map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
     }
 }
 
-/// Room that a folder must have.
-const ROOM_BYTES: usize = 8 << 20;
+/// Room that the folder must have: more than a checkpoint and the exports of the largest network need.
+const REQUIRED_BYTES: usize = 8 << 20;
 
-/// A look at what is held out: seconds, steps, error to signal.
-type Look = (f64, u64, f64);
+/// A point of the curve: seconds of training, steps, and the error to signal (ESR) on the held-out material.
+type CurvePoint = (f64, u64, f64);
 
-/// Steps until the limit, an error that is low enough, so many looks without a better one, or an interruption, which leaves a checkpoint behind.
+/// Trains until the plan's limit, until the error is at most `stop`, or until `patience` evaluations in a row found no lower
+/// error. Writes checkpoints meanwhile. Returns the last evaluation and the curve.
+///
+/// # Errors
+/// If the training is interrupted (a checkpoint of this moment is written first), a checkpoint cannot be written, or the error is
+/// not finite.
 fn train(
     trainer: &mut Trainer,
-    folder: &Folder,
-    of: &str,
+    folder: &OutputFolder,
+    training_id: &str,
     (stop, patience): (Option<f64>, Option<usize>),
-) -> Result<(Evaluation, Vec<Look>), Failure> {
+) -> Result<(Evaluation, Vec<CurvePoint>), Failure> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
-    // Another handler is there only where this runs inside another program.
+    // Fails only if the process has a handler already, as in another program that calls this one; then that handler stays.
     let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
     let bar = if std::io::stderr().is_terminal() { ProgressBar::new(1000) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent} % {eta} {msg}") {
         bar.set_style(style);
     }
-    let save = |trainer: &Trainer| checkpoint::write(&folder.file(CHECKPOINT), of, &trainer.state()).map_err(Failure::failed);
-    // The first proves that it can be done.
+    let save =
+        |trainer: &Trainer| checkpoint::write(&folder.file(CHECKPOINT), training_id, &trainer.state()).map_err(Failure::failed);
+    // A first checkpoint shows before the training that one can be written.
     save(trainer)?;
-    let mut looks: Vec<Look> = Vec::new();
-    let (mut next_look, mut next_save) = (trainer.seconds() + FIRST_LOOK_SECONDS, trainer.seconds() + CHECKPOINT_SECONDS);
+    let mut curve: Vec<CurvePoint> = Vec::new();
+    let mut next_evaluation = trainer.seconds() + FIRST_EVALUATION_SECONDS;
+    let mut next_save = trainer.seconds() + CHECKPOINT_SECONDS;
     while trainer.progress() < 1.0 {
         trainer.step();
         bar.set_position((1000.0 * trainer.progress()) as u64);
@@ -320,92 +343,104 @@ fn train(
             save(trainer)?;
             next_save = trainer.seconds() + CHECKPOINT_SECONDS;
         }
-        if trainer.seconds() >= next_look && trainer.progress() < 1.0 {
-            let found = trainer.evaluate();
-            bar.set_message(format!("ESR {:.2e}", found.esr));
-            looks.push((trainer.seconds(), trainer.steps(), found.esr));
-            let best = looks.iter().map(|look| look.2).fold(f64::INFINITY, f64::min);
-            let worse = looks.iter().rev().take_while(|look| look.2 > best).count();
-            if stop.is_some_and(|stop| found.esr <= stop) || patience.is_some_and(|patience| worse >= patience) {
+        if trainer.seconds() >= next_evaluation && trainer.progress() < 1.0 {
+            let evaluation = trainer.evaluate();
+            bar.set_message(format!("ESR {:.2e}", evaluation.esr));
+            curve.push((trainer.seconds(), trainer.steps(), evaluation.esr));
+            let best = curve.iter().map(|point| point.2).fold(f64::INFINITY, f64::min);
+            let since_best = curve.iter().rev().take_while(|point| point.2 > best).count();
+            if stop.is_some_and(|stop| evaluation.esr <= stop) || patience.is_some_and(|patience| since_best >= patience) {
                 break;
             }
-            next_look = trainer.seconds() + trainer.seconds().min(LONGEST_BETWEEN_LOOKS);
+            next_evaluation = trainer.seconds() + trainer.seconds().min(MAX_EVALUATION_SECONDS);
         }
     }
     bar.finish_and_clear();
     save(trainer)?;
-    let found = trainer.evaluate();
-    if !found.esr.is_finite() {
-        return Err(Failure::Failed(format!("the error came out as {}; expected a number", found.esr)));
+    let evaluation = trainer.evaluate();
+    if !evaluation.esr.is_finite() {
+        return Err(Failure::Failed(format!("the error came out as {}; expected a finite number", evaluation.esr)));
     }
-    looks.push((trainer.seconds(), trainer.steps(), found.esr));
-    Ok((found, looks))
+    curve.push((trainer.seconds(), trainer.steps(), evaluation.esr));
+    Ok((evaluation, curve))
 }
 
-fn card(trainer: &Trainer, found: &Evaluation, source: &Value, looks: &[Look]) -> Value {
+/// Returns the card: network, material, training, errors, cost and curve. `card.json` has it as it is; `card.md` is made of it.
+fn card_json(trainer: &Trainer, evaluation: &Evaluation, source: &Value, curve: &[CurvePoint]) -> Value {
     let (plan, material) = (trainer.plan(), trainer.material());
     let seconds = |frames: usize| frames as f64 / f64::from(material.sample_rate);
     json!({
-        "network": plan.design.name(), "parameters": plan.design.parameters(), "sample_rate": material.sample_rate,
+        "network": plan.design.name(), "parameters": plan.design.parameter_count(), "sample_rate": material.sample_rate,
         "data": {
             "origin": material.origin, "source": source, "train_seconds": seconds(material.train.dry.len()),
-            "held_seconds": seconds(material.held.iter().map(|p| p.dry.len()).sum()),
+            "held_seconds": seconds(material.held_out.iter().map(|p| p.dry.len()).sum()),
         },
         "training": {
             "steps": trainer.steps(), "seconds": trainer.seconds(), "seed": plan.seed, "threads": plan.threads,
-            "look_ahead_frames": plan.look_ahead, "sequences": plan.sequences, "frames": plan.frames, "learning_rates": [plan.learning_rates.0, plan.learning_rates.1],
+            "look_ahead_frames": plan.look_ahead, "sequences": plan.sequences, "frames": plan.frames,
+            "learning_rates": [plan.learning_rates.0, plan.learning_rates.1],
             "loss": { "emphasis": plan.loss.emphasis, "plain": plan.loss.plain, "dc": plan.loss.dc },
         },
-        "esr": found.esr, "esr_pre_emphasis_0.85": found.esr_emphasised,
+        "esr": evaluation.esr, "esr_pre_emphasis_0.85": evaluation.esr_emphasised,
         "mr_stft": trainer.mr_stft(),
-        "esr_by_level": found.levels.iter().map(|(top, esr)| json!({ "up_to_dbfs": top, "esr": esr })).collect::<Vec<_>>(),
-        "esr_by_sound": found.sounds.iter().map(|(name, raw, emphasised)| {
+        "esr_by_level": evaluation.levels.iter().map(|(top, esr)| json!({ "up_to_dbfs": top, "esr": esr })).collect::<Vec<_>>(),
+        "esr_by_sound": evaluation.sounds.iter().map(|(name, raw, emphasised)| {
             json!({ "sound": name, "esr": raw, "esr_pre_emphasis_0.85": emphasised })
         }).collect::<Vec<_>>(),
-        "esr_by_place": found.places.iter().map(|(place, esr)| json!({
+        "esr_by_place": evaluation.knob_positions.iter().map(|(place, esr)| json!({
             "value": material.knob.as_ref().map(|knob| knob.from + place * (knob.to - knob.from)), "knob": place, "esr": esr,
         })).collect::<Vec<_>>(),
         "command": command_line(),
-        "ns_per_sample": found.ns_per_sample,
-        "curve": looks.iter().map(|(seconds, steps, esr)| json!({ "seconds": seconds, "steps": steps, "esr": esr })).collect::<Vec<_>>(),
+        "ns_per_sample": evaluation.ns_per_sample,
+        "curve": curve.iter().map(|(seconds, steps, esr)| {
+            json!({ "seconds": seconds, "steps": steps, "esr": esr })
+        }).collect::<Vec<_>>(),
     })
 }
 
-/// The call that makes the same again.
+/// Returns the command that trains the same twin again.
 fn command_line() -> String {
     std::iter::once("isotherm".to_owned()).chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" ")
 }
 
-fn write_out(trainer: &Trainer, folder: &Folder, (found, looks): (&Evaluation, &[Look]), card: &Value) -> Result<(), Failure> {
+/// Writes the models in all formats that can hold them, the picture of the curve and the card.
+fn write_files(
+    trainer: &Trainer,
+    folder: &OutputFolder,
+    (evaluation, curve): (&Evaluation, &[CurvePoint]),
+    card: &Value,
+) -> Result<(), Failure> {
     let architecture = trainer.architecture();
     let name = format!("Twin, {}", trainer.plan().design.name());
-    let label = Label {
+    let metadata = ModelMetadata {
         name,
         sample_rate: trainer.material().sample_rate,
-        esr: found.esr,
+        esr: evaluation.esr,
         late_frames: trainer.plan().look_ahead,
         knob: trainer.material().knob.as_ref().map(|knob| knob.name.clone()),
     };
-    if let Some(text) = export::nam(&architecture, &label) {
-        folder.put(&format!("{TWIN}.nam"), text.as_bytes())?;
+    if let Some(text) = export::nam(&architecture, &metadata) {
+        folder.write(&format!("{TWIN}.nam"), text.as_bytes())?;
     }
-    if let Some(text) = export::keras(&architecture, &label) {
-        folder.put(&format!("{TWIN}.json"), text.as_bytes())?;
+    if let Some(text) = export::keras(&architecture, &metadata) {
+        folder.write(&format!("{TWIN}.json"), text.as_bytes())?;
     }
-    if let Some(bytes) = export::onnx(&architecture, &label) {
-        folder.put(&format!("{TWIN}.onnx"), &bytes)?;
+    if let Some(bytes) = export::onnx(&architecture, &metadata) {
+        folder.write(&format!("{TWIN}.onnx"), &bytes)?;
     }
-    let points: Vec<(f64, f64)> = looks.iter().map(|(seconds, _, esr)| (*seconds, *esr)).collect();
-    folder.put(CURVE, &curve::png(&points))?;
-    folder.put(&format!("{CARD}.json"), serde_json::to_string_pretty(card).map_err(Failure::failed)?.as_bytes())?;
-    folder.put(&format!("{CARD}.md"), markdown(card).as_bytes())
+    let points: Vec<(f64, f64)> = curve.iter().map(|(seconds, _, esr)| (*seconds, *esr)).collect();
+    folder.write(CURVE, &curve::plot_png(&points))?;
+    folder.write(&format!("{CARD}.json"), serde_json::to_string_pretty(card).map_err(Failure::failed)?.as_bytes())?;
+    folder.write(&format!("{CARD}.md"), markdown(card).as_bytes())
 }
 
+/// Returns a number with three digits, as in `1.23e-4`.
 fn figure(value: &Value) -> String {
     value.as_f64().map_or_else(|| "none".into(), |x| format!("{x:.2e}"))
 }
 
-fn lines(card: &Value) -> Vec<String> {
+/// Returns the card's most important figures as text.
+fn summary_lines(card: &Value) -> Vec<String> {
     let levels = card["esr_by_level"].as_array().into_iter().flatten();
     let levels: Vec<String> =
         levels.map(|l| format!("up to {} dBFS {}", l["up_to_dbfs"].as_f64().unwrap_or(0.0), figure(&l["esr"]))).collect();
@@ -428,9 +463,10 @@ fn lines(card: &Value) -> Vec<String> {
     ]
 }
 
+/// Returns the card as a page in Markdown.
 fn markdown(card: &Value) -> String {
     let mut out = format!("# Twin: {}\n\n", card["network"].as_str().unwrap_or(""));
-    for line in lines(card) {
+    for line in summary_lines(card) {
         let _ = writeln!(out, "- {line}");
     }
     if let Some(frames @ 1..) = card["training"]["look_ahead_frames"].as_u64() {
@@ -452,9 +488,9 @@ fn markdown(card: &Value) -> String {
         let _ = writeln!(out, "| {} | {raw} | {emphasised} |", sound["sound"].as_str().unwrap_or(""));
     }
     let _ = writeln!(out, "\n![ESR over seconds]({CURVE})\n\n| seconds | steps | ESR |\n|---|---|---|");
-    for look in card["curve"].as_array().into_iter().flatten() {
+    for point in card["curve"].as_array().into_iter().flatten() {
         let _ =
-            writeln!(out, "| {:.1} | {} | {} |", look["seconds"].as_f64().unwrap_or(0.0), look["steps"], figure(&look["esr"]));
+            writeln!(out, "| {:.1} | {} | {} |", point["seconds"].as_f64().unwrap_or(0.0), point["steps"], figure(&point["esr"]));
     }
     out
 }

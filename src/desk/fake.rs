@@ -1,4 +1,4 @@
-//! A desk that is none, for tests and for trying: over UDP, with faults.
+//! A fake desk that answers over UDP, also with faults, for tests and to try things out.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,15 +13,17 @@ use super::state::{
     self, CARD_TYPE, CLOCK_RATE, INFO, ROUTE_SWITCH, USB_MODE, XINFO, block, config, output_source, user_routing,
 };
 
-/// The thread looks at the time this often.
+/// Longest time that the thread waits for a packet before it sends what is due.
 const TICK: Duration = Duration::from_millis(5);
-/// `/xremote` and `/meters` lapse after this time.
-const LAPSE: Duration = Duration::from_secs(10);
-const METERS_EVERY: Duration = Duration::from_millis(50);
+/// Time after which a subscription by `/xremote` or `/meters` ends.
+const SUBSCRIPTION: Duration = Duration::from_secs(10);
+/// Time between two packets with levels.
+const METERS_INTERVAL: Duration = Duration::from_millis(50);
+/// OSC address of the page of meters that is sent.
 const CHANNEL_METERS: &str = "/meters/0";
-/// Levels of that page.
+/// Number of levels of that page.
 const METERS: u8 = 70;
-/// Packets that are no answers.
+/// Packets that are no valid answers.
 const GARBAGE: [&[u8]; 6] = [
     b"",
     b"node /ch/01/config \"Kick\"\n",
@@ -31,6 +33,7 @@ const GARBAGE: [&[u8]; 6] = [
     b"/meters/0\0\0\0,b\0\0\xff\xff\xff\xff",
 ];
 
+/// Names of the channels.
 const NAMES: [&str; 32] = [
     "Kick",
     "Snare",
@@ -66,52 +69,57 @@ const NAMES: [&str; 32] = [
     "FOH",
 ];
 
-/// What goes wrong.
+/// Fault of a [`FakeDesk`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fault {
+    /// Every question is answered at once.
     #[default]
     None,
-    /// No answer at all.
+    /// No question is answered.
     Silent,
-    /// Every answer comes so much later.
+    /// Every answer is late by this time.
     Late(Duration),
-    /// Of three times that a question comes, it gets no answer, half of one, and one.
+    /// A question that comes for the first, second and third time gets no answer, the first half of the packet, and the answer.
     Half,
-    /// Packets that are no answers, and answers of other types, before every answer.
+    /// Before every answer come packets that are no messages, and answers with values of other types.
     Garbage,
-    /// Nothing but garbage.
+    /// As [`Self::Garbage`], without the answer.
     OnlyGarbage,
-    /// Another sender answers first, and wrongly.
+    /// A wrong answer from another address comes first.
     Stranger,
-    /// No answer after so many.
+    /// No question is answered after this number of answers.
     Dies(u64),
 }
 
-struct Shared {
+/// Data that the thread of a fake desk shares with its owner.
+struct FakeDeskState {
+    /// Values by their addresses.
     values: BTreeMap<String, Vec<Value>>,
     fault: Fault,
-    /// Who hears of changes, and until when.
+    /// Subscribers to changes, and the end of their subscriptions.
     remotes: BTreeMap<SocketAddr, Instant>,
+    /// Number of questions that were answered.
     answered: u64,
+    /// Number of `/xremote` messages that came.
     renewals: u64,
 }
 
-/// An X32 with 32 named channels, all on the tracks of their numbers but for 31 and 32, which carry outputs 1 and 2: Main L and R.
-/// Stops when dropped.
-pub struct Fake {
+/// A fake X32 with 32 named channels. Tracks 1 to 30 carry the channels of their numbers, 31 and 32 the outputs 1 and 2: Main L
+/// and R. Stops when it is dropped.
+pub struct FakeDesk {
     socket: UdpSocket,
     address: SocketAddr,
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<FakeDeskState>>,
     writes: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Fake {
-    /// A fake desk at an address; port 0 is any free one. [control thread]
+impl FakeDesk {
+    /// Starts a fake desk at a UDP address. Port 0 stands for any free one. [control thread]
     ///
     /// # Errors
-    /// If the address cannot be had.
+    /// If the operating system refuses the address or a thread.
     pub fn start(address: impl ToSocketAddrs, fault: Fault) -> io::Result<Self> {
         let socket = UdpSocket::bind(address)?;
         socket.set_read_timeout(Some(TICK))?;
@@ -119,34 +127,35 @@ impl Fake {
         if address.ip().is_unspecified() {
             address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
-        let shared = Shared { values: plausible(), fault, remotes: BTreeMap::new(), answered: 0, renewals: 0 };
+        let shared = FakeDeskState { values: initial_values(), fault, remotes: BTreeMap::new(), answered: 0, renewals: 0 };
         let (shared, stop) = (Arc::new(Mutex::new(shared)), Arc::new(AtomicBool::new(false)));
         let writes = Arc::new(AtomicU64::new(0));
-        let server = Server {
+        let server = FakeDeskThread {
             socket: socket.try_clone()?,
             stranger: UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
             shared: shared.clone(),
             writes: writes.clone(),
-            meters: BTreeMap::new(),
-            late: Vec::new(),
-            asked: BTreeMap::new(),
+            meter_subscribers: BTreeMap::new(),
+            late_packets: Vec::new(),
+            question_counts: BTreeMap::new(),
         };
         let stopped = stop.clone();
         let thread = thread::Builder::new().name("fake desk".into()).spawn(move || server.run(&stopped))?;
         Ok(Self { socket, address, shared, writes, stop, thread: Some(thread) })
     }
 
-    /// Where it answers on this machine.
+    /// Returns the address at which the fake desk answers programs on this machine.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
+    /// Sets the fault from now on.
     pub fn set_fault(&self, fault: Fault) {
         lock(&self.shared).fault = fault;
     }
 
-    /// As if someone turned a knob: who renewed `/xremote` hears of it.
+    /// Sets a value as if someone turned a knob at the desk. Subscribers to `/xremote` are told.
     pub fn set(&self, address: &str, value: Value) {
         let message = Message { address: address.into(), values: vec![value] };
         let mut shared = lock(&self.shared);
@@ -160,30 +169,30 @@ impl Fake {
         }
     }
 
-    /// From now on the desk does not know an address.
+    /// Removes an address, whose questions are not answered from now on.
     pub fn forget(&self, address: &str) {
         lock(&self.shared).values.remove(address);
     }
 
-    /// As another model with another firmware.
+    /// Sets the model and the version of the firmware.
     pub fn set_model(&self, model: &str, firmware: &str) {
         lock(&self.shared).values.extend(identity(model, firmware));
     }
 
-    /// Values that someone tried to set.
+    /// Returns the number of messages that tried to set a value.
     #[must_use]
     pub fn writes(&self) -> u64 {
         self.writes.load(Ordering::Relaxed)
     }
 
-    /// Times that `/xremote` came.
+    /// Returns the number of `/xremote` messages that came.
     #[must_use]
     pub fn renewals(&self) -> u64 {
         lock(&self.shared).renewals
     }
 }
 
-impl Drop for Fake {
+impl Drop for FakeDesk {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -192,36 +201,41 @@ impl Drop for Fake {
     }
 }
 
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+fn lock(shared: &Mutex<FakeDeskState>) -> MutexGuard<'_, FakeDeskState> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Server {
+/// The thread of a fake desk.
+struct FakeDeskThread {
     socket: UdpSocket,
+    /// Socket at another address, for [`Fault::Stranger`].
     stranger: UdpSocket,
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<FakeDeskState>>,
     writes: Arc<AtomicU64>,
-    /// Who hears levels: until when, and when next.
-    meters: BTreeMap<SocketAddr, (Instant, Instant)>,
-    late: Vec<(Instant, SocketAddr, Vec<u8>)>,
-    /// Times that each question came.
-    asked: BTreeMap<String, u64>,
+    /// Subscribers to levels, with the end of the subscription and the time of the next packet.
+    meter_subscribers: BTreeMap<SocketAddr, (Instant, Instant)>,
+    /// Packets to be sent later, with their time and receiver.
+    late_packets: Vec<(Instant, SocketAddr, Vec<u8>)>,
+    /// Number of times that each question came.
+    question_counts: BTreeMap<String, u64>,
 }
 
-impl Server {
+impl FakeDeskThread {
+    /// Answers until it is told to stop.
     fn run(mut self, stop: &AtomicBool) {
         let mut buffer = [0; 2048];
         while !stop.load(Ordering::Relaxed) {
             if let Ok((length, from)) = self.socket.recv_from(&mut buffer)
                 && let Ok(message) = osc::decode(&buffer[..length])
             {
-                self.hear(&message, from);
+                self.handle(&message, from);
             }
             self.send_due();
         }
     }
 
-    fn hear(&mut self, message: &Message, from: SocketAddr) {
+    /// Handles a message: a subscription, a value to set, or a question.
+    fn handle(&mut self, message: &Message, from: SocketAddr) {
         let now = Instant::now();
         let mut shared = lock(&self.shared);
         if shared.fault == Fault::Silent || matches!(shared.fault, Fault::Dies(after) if shared.answered >= after) {
@@ -229,11 +243,11 @@ impl Server {
         }
         match message.address.as_str() {
             "/xremote" => {
-                shared.remotes.insert(from, now + LAPSE);
+                shared.remotes.insert(from, now + SUBSCRIPTION);
                 shared.renewals += 1;
             }
             "/meters" => {
-                self.meters.insert(from, (now + LAPSE, now));
+                self.meter_subscribers.insert(from, (now + SUBSCRIPTION, now));
             }
             _ if !message.values.is_empty() => {
                 self.writes.fetch_add(1, Ordering::Relaxed);
@@ -249,11 +263,12 @@ impl Server {
         }
     }
 
+    /// Sends an answer, with the fault.
     fn answer(&mut self, message: &Message, to: SocketAddr, fault: Fault) {
-        let asked = self.asked.entry(message.address.clone()).or_default();
-        *asked += 1;
+        let count = self.question_counts.entry(message.address.clone()).or_default();
+        *count += 1;
         let packet = osc::encode(message);
-        let wrong = || {
+        let wrong_types = || {
             let other = |value: &Value| match value {
                 Value::Text(_) => Value::Int(7),
                 _ => Value::Text("7".into()),
@@ -266,44 +281,45 @@ impl Server {
         match fault {
             Fault::None | Fault::Dies(_) => send(&packet),
             Fault::Silent => {}
-            Fault::Late(by) => self.late.push((Instant::now() + by, to, packet)),
-            Fault::Half => match *asked % 3 {
+            Fault::Late(by) => self.late_packets.push((Instant::now() + by, to, packet)),
+            Fault::Half => match *count % 3 {
                 1 => {}
                 2 => send(&packet[..packet.len() / 2]),
                 _ => send(&packet),
             },
             Fault::Garbage | Fault::OnlyGarbage => {
                 GARBAGE.iter().for_each(|garbage| send(garbage));
-                send(&wrong());
+                send(&wrong_types());
                 send(&packet[..packet.len() / 2]);
                 if fault == Fault::Garbage {
                     send(&packet);
                 }
             }
             Fault::Stranger => {
-                let lie = message.values.iter().map(|value| match value {
+                let wrong_values = message.values.iter().map(|value| match value {
                     Value::Text(_) => Value::Text("lie".into()),
                     _ => Value::Int(0),
                 });
-                let lie = Message { address: message.address.clone(), values: lie.collect() };
-                let _ = self.stranger.send_to(&osc::encode(&lie), to);
+                let wrong = Message { address: message.address.clone(), values: wrong_values.collect() };
+                let _ = self.stranger.send_to(&osc::encode(&wrong), to);
                 send(&packet);
             }
         }
     }
 
+    /// Sends late answers and levels that are due.
     fn send_due(&mut self) {
         let now = Instant::now();
-        self.late.retain(|(due, to, packet)| {
+        self.late_packets.retain(|(due, to, packet)| {
             if *due <= now {
                 let _ = self.socket.send_to(packet, to);
             }
             *due > now
         });
-        self.meters.retain(|_, (until, _)| *until > now);
-        for (to, (_, next)) in &mut self.meters {
+        self.meter_subscribers.retain(|_, (until, _)| *until > now);
+        for (to, (_, next)) in &mut self.meter_subscribers {
             if *next <= now {
-                *next = now + METERS_EVERY;
+                *next = now + METERS_INTERVAL;
                 let message = Message { address: CHANNEL_METERS.into(), values: vec![Value::Blob(levels())] };
                 let _ = self.socket.send_to(&osc::encode(&message), to);
             }
@@ -311,7 +327,7 @@ impl Server {
     }
 }
 
-/// The first level is 0.5, each further one half of that before; channels from 25 on are silent.
+/// Returns the blob of a `/meters` message: the first level is 0.5, each further one half of the one before, from the 25th on 0.
 fn levels() -> Vec<u8> {
     let level = |n: u8| if n < 24 { 0.5_f32.powi(i32::from(n) + 1) } else { 0.0 };
     let mut blob = u32::from(METERS).to_le_bytes().to_vec();
@@ -319,6 +335,7 @@ fn levels() -> Vec<u8> {
     blob
 }
 
+/// Returns the answers to [`INFO`] and [`XINFO`].
 fn identity(model: &str, firmware: &str) -> [(String, Vec<Value>); 2] {
     let texts = |texts: [&str; 4]| texts.map(|text| Value::Text(text.into())).to_vec();
     [
@@ -327,12 +344,13 @@ fn identity(model: &str, firmware: &str) -> [(String, Vec<Value>); 2] {
     ]
 }
 
-fn plausible() -> BTreeMap<String, Vec<Value>> {
+/// Returns the values of the desk that [`FakeDesk`] describes.
+fn initial_values() -> BTreeMap<String, Vec<Value>> {
     let mut values: BTreeMap<String, Vec<Value>> = identity("X32", "4.06").into();
     let mut set = |address: String, value: Value| {
         values.insert(address, vec![value]);
     };
-    // Whatever is asked has an answer.
+    // Every question has an answer.
     for address in state::questions("") {
         let empty = if address.ends_with("/name") { Value::Text(String::new()) } else { Value::Int(0) };
         set(address, empty);
@@ -341,7 +359,7 @@ fn plausible() -> BTreeMap<String, Vec<Value>> {
         set(address.into(), Value::Int(value));
     }
     for (block_index, slot) in (0..).zip([1, 9, 17, 25]) {
-        // User Out, local, card.
+        // The card gets the user outputs; the channels get the desk's local inputs or, in playback, the card's channels.
         set(block("CARD", slot).0, Value::Int(26 + block_index));
         set(block("IN", slot).0, Value::Int(block_index));
         set(block("PLAY", slot).0, Value::Int(16 + block_index));
@@ -353,7 +371,7 @@ fn plausible() -> BTreeMap<String, Vec<Value>> {
         set(config(&strip, "icon"), Value::Int(i32::from(channel)));
         set(config(&strip, "source"), Value::Int(i32::from(channel)));
         set(user_routing("in", channel), Value::Int(i32::from(channel)));
-        // Outputs 1 and 2 are 169 and 170.
+        // The values of outputs 1 and 2 are 169 and 170.
         let from = if channel > 30 { 169 + channel - 31 } else { channel };
         set(user_routing("out", channel), Value::Int(i32::from(from)));
     }

@@ -1,48 +1,60 @@
-//! Packets: one message each, with integers, floats, texts and blobs.
+//! OSC packets of a desk: one message each, with integers, floats, texts and blobs.
 
 use rosc::{OscMessage, OscPacket, OscType};
 use thiserror::Error;
 
-/// Bytes; the longest answer of a desk (its meters) has below 1000.
-const LONGEST: usize = 8192;
-/// The types that a desk sends.
+/// Largest accepted packet in bytes. The longest answer of a desk, the one with the meters, has fewer than 1000.
+const MAX_PACKET_BYTES: usize = 8192;
+/// OSC type tags that a desk sends: integer, float, text, blob.
 const TYPES: &str = "ifsb";
 
+/// A value in a message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
+    /// Type tag `i`.
     Int(i32),
+    /// Type tag `f`.
     Float(f32),
+    /// Type tag `s`.
     Text(String),
+    /// Type tag `b`: bytes.
     Blob(Vec<u8>),
 }
 
-/// What is asked or answered: an address that starts with `/`, and values.
+/// A message to or from a desk: a question or an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
+    /// OSC address, which starts with `/`.
     pub address: String,
+    /// Values; none in a question.
     pub values: Vec<Value>,
 }
 
-/// Why a packet is no message of a desk.
+/// Reason why a packet is no message of a desk.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PacketError {
-    #[error("a packet of {0} bytes; expected 4 to {LONGEST}")]
+    /// The packet has this number of bytes, too few or too many.
+    #[error("a packet of {0} bytes; expected 4 to {MAX_PACKET_BYTES}")]
     Length(usize),
+    /// The packet starts with this byte, not with an address.
     #[error("a packet that starts with byte {0}; expected '/'")]
     Start(u8),
+    /// The packet has a value of this type, which a desk does not send.
     #[error("a packet with the type {0:?}; expected one of {TYPES}")]
     Type(char),
+    /// The packet is shorter than its address and types require.
     #[error("a packet that ends inside its address or its values")]
     Cut,
 }
 
-/// The message in a packet. Bytes of a text that are no UTF-8 (the desk cuts names at 12 bytes) become `?`. [any thread]
+/// Decodes the message in a packet. Bytes of a text that are not valid UTF-8 (the desk cuts names at 12 bytes) become `?`.
+/// [any thread]
 ///
 /// # Errors
 /// If the packet is no message, or has other types than integer, float, text and blob. Bundles and arrays are refused by their
-/// first byte or type, so depth and size of what is read are bounded.
+/// first byte or type tag before they are decoded, so depth and size of the result are bounded.
 pub fn decode(packet: &[u8]) -> Result<Message, PacketError> {
-    if !(4..=LONGEST).contains(&packet.len()) {
+    if !(4..=MAX_PACKET_BYTES).contains(&packet.len()) {
         return Err(PacketError::Length(packet.len()));
     }
     if packet[0] != b'/' {
@@ -73,7 +85,7 @@ pub fn decode(packet: &[u8]) -> Result<Message, PacketError> {
     Ok(Message { address: addr, values: args.into_iter().map(value).collect::<Result<_, _>>()? })
 }
 
-/// The packet of a message. [any thread]
+/// Encodes a message as a packet. [any thread]
 ///
 /// # Panics
 /// If the address does not start with `/`.
@@ -91,13 +103,13 @@ pub fn encode(message: &Message) -> Vec<u8> {
         .expect("a message with an address can be written")
 }
 
-/// A question: an address without values sets nothing.
+/// Encodes a question: an address without values, which sets nothing.
 pub(super) fn question(address: &str) -> Vec<u8> {
     encode(&Message { address: address.into(), values: Vec::new() })
 }
 
-/// Levels out of a `/meters` blob, linear, 1.0 at full scale: count as a little-endian u32, then little-endian floats. None if the
-/// blob is shorter than it says, or a level is no finite number. [any thread]
+/// Decodes the blob of a `/meters` message: the number of levels as a little-endian `u32`, then the levels as little-endian
+/// floats, linear, 1.0 at full scale. `None` if the blob is shorter than its number says, or a level is not finite. [any thread]
 #[must_use]
 pub fn meters(blob: &[u8]) -> Option<Vec<f32>> {
     let (count, levels) = blob.split_first_chunk::<4>()?;
@@ -107,17 +119,20 @@ pub fn meters(blob: &[u8]) -> Option<Vec<f32>> {
     levels.iter().all(|l| l.is_finite()).then_some(levels)
 }
 
-/// Where what follows the text at `start` begins: behind its zero, at a multiple of four.
+/// Returns the position after the text at `start` and its padding: OSC texts end with a zero byte and fill a multiple of four
+/// bytes.
 fn text_end(packet: &[u8], start: usize) -> Option<usize> {
     let length = packet[start..].iter().position(|b| *b == 0)?;
     Some((start + length + 1).next_multiple_of(4))
 }
 
+/// Returns the text that a packet begins with.
 fn text(packet: &[u8]) -> String {
     String::from_utf8_lossy(packet.split(|b| *b == 0).next().unwrap_or_default()).into_owned()
 }
 
-/// The packet with `?` for what is no UTF-8 in its texts; none if there is nothing to repair, or the packet is cut.
+/// Returns the packet with `?` for each byte of its texts that is not valid UTF-8. `None` if all bytes are ASCII, or the packet
+/// is cut.
 fn repaired(packet: &[u8]) -> Option<Vec<u8>> {
     if packet.is_ascii() {
         return None;
@@ -138,6 +153,7 @@ fn repaired(packet: &[u8]) -> Option<Vec<u8>> {
     Some(repaired)
 }
 
+/// Replaces each byte that is not valid UTF-8 by `?`.
 fn question_marks(bytes: &mut [u8]) {
     let mut from = 0;
     while let Err(error) = std::str::from_utf8(&bytes[from..]) {

@@ -1,156 +1,166 @@
-//! What a card track carries: card block, user routing, input block, channel.
+//! The tracks of a desk's USB card, traced through the routing to their sources and channels.
+//!
+//! The value of a card block, perhaps through a row of the user routing, gives the input or output that a track carries. If it is
+//! an input, the track gets its name and colour from the channel that takes its signal from the same input.
 
 use std::time::Instant;
 
 use super::osc::Value;
-use super::state::{self, AUX_CHANNELS, CARD_TYPE, CHANNELS, ROUTE_SWITCH, State, USB_MODE, block, config, user_routing};
-use super::values::{self, Colour, Input, Listens, Output, Patch, Signal};
-use crate::source::{self, DeskTrack, SourceChange};
+use super::state::{self, AUX_CHANNELS, CARD_TYPE, CHANNELS, DeskState, ROUTE_SWITCH, USB_MODE, block, config, user_routing};
+use super::values::{self, ChannelSource, Colour, Input, Output, Patch, Signal};
+use crate::source::{self, DeskChannelInfo, SourceChange};
 
-/// What arrives on a track.
+/// The signal that a track carries, in terms of the desk's channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carries {
+pub enum TrackContent {
+    /// The track is not routed.
     Nothing,
-    /// The input of this channel, before the channel: 1 to 32.
+    /// The input of this channel, 1 to 32, before the channel's processing.
     Channel(u8),
+    /// The input of this aux channel, 1 to 8, before the channel's processing.
     AuxChannel(u8),
-    /// An input that no channel listens to.
+    /// An input that no channel uses.
     Input(Input),
-    /// What one of the desk's outputs carries.
+    /// The signal of one of the desk's outputs.
     Output(Signal),
-    /// The desk did not say, or said what no table has.
+    /// The desk did not answer, or answered with an unknown value.
     Unknown,
 }
 
-/// A track of the card: what the computer records on this channel.
+/// A track of the USB card: one channel from the desk to the computer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Track {
-    /// 1 to 32.
+    /// Number of the track, 1 to 32.
     pub number: usize,
-    /// The way through the routing, like `User Out 31 > Output 1`.
+    /// Path through the routing, like `User Out 31 > Output 1`.
     pub source: String,
-    pub carries: Carries,
-    /// As it stands on the desk; empty if it has none.
+    /// The signal that the track carries.
+    pub content: TrackContent,
+    /// Name of the channel or bus on the desk; empty if it has none.
     pub name: String,
+    /// Colour of the channel or bus; `None` if there is none, or the desk did not answer.
     pub colour: Option<Colour>,
-    /// Of the desk's icons, from 1.
+    /// Number of the desk's icon, from 1.
     pub icon: Option<i32>,
-    /// What a user should know: another channel than the track's number, an output, nothing, something unknown.
-    pub flag: Option<String>,
+    /// Note for the user, if the track carries another channel than that of its number, an output, nothing, or something unknown.
+    pub note: Option<String>,
 }
 
-/// What a window shows of a track.
+/// Summary of a track for a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Strip {
-    /// [`Track::label`].
+pub struct TrackStrip {
+    /// Name of the channel or bus or, without one, the content as a text: [`Track::label`].
     pub name: String,
-    /// Red, green, blue; none if the track has no colour.
+    /// Colour as red, green, blue; `None` if the track has none.
     pub colour: Option<[u8; 3]>,
-    /// [`Colour::is_inverted`].
+    /// True if the desk's display shows dark text on a lit background.
     pub is_inverted: bool,
-    /// [`Track::flag`].
+    /// Note for the user: [`Track::note`].
     pub note: Option<String>,
 }
 
 impl Track {
+    /// Returns the summary for a window. [any thread]
     #[must_use]
-    pub fn strip(&self) -> Strip {
-        Strip {
+    pub fn strip(&self) -> TrackStrip {
+        TrackStrip {
             name: self.label(),
             colour: self.colour.map(Colour::rgb),
             is_inverted: self.colour.is_some_and(Colour::is_inverted),
-            note: self.flag.clone(),
+            note: self.note.clone(),
         }
     }
 
-    /// What a take keeps of it.
+    /// Returns the description that a take's manifest keeps. [any thread]
     #[must_use]
-    pub fn entry(&self) -> DeskTrack {
+    pub fn to_channel_info(&self) -> DeskChannelInfo {
         let colour = self.colour.map(|colour| colour.to_string());
-        DeskTrack { source: self.source.clone(), colour, note: self.flag.clone() }
+        DeskChannelInfo { source: self.source.clone(), colour, note: self.note.clone() }
     }
 
-    /// The name, or what the track carries.
+    /// Returns the name, or if there is none, the content as a text. [any thread]
     #[must_use]
     pub fn label(&self) -> String {
-        match self.carries {
+        match self.content {
             _ if !self.name.is_empty() => self.name.clone(),
-            Carries::Channel(n) => format!("Ch {n:02}"),
-            Carries::AuxChannel(n) => format!("Aux {n}"),
-            Carries::Input(input) => input.to_string(),
-            Carries::Output(signal) if !matches!(signal, Signal::Off | Signal::Unknown(_)) => signal.to_string(),
+            TrackContent::Channel(n) => format!("Ch {n:02}"),
+            TrackContent::AuxChannel(n) => format!("Aux {n}"),
+            TrackContent::Input(input) => input.to_string(),
+            TrackContent::Output(signal) if !matches!(signal, Signal::Off | Signal::Unknown(_)) => signal.to_string(),
             _ => format!("Track {:02}", self.number),
         }
     }
 }
 
-/// All tracks of the card.
-pub fn tracks(state: &State) -> Vec<Track> {
-    let listeners = listeners(state);
-    (1..=CHANNELS).map(|number| track(state, &listeners, number)).collect()
+/// Returns the 32 tracks of the card.
+pub fn tracks(state: &DeskState) -> Vec<Track> {
+    let channel_inputs = channel_inputs(state);
+    (1..=CHANNELS).map(|number| track(state, &channel_inputs, number)).collect()
 }
 
-/// What became different between two readings of the same tracks, told `at`, if nobody knew of it `since` then.
+/// Returns the differences between two readings of the tracks. `at` is the time at which the desk reported them, `since` the
+/// earliest time at which they may have happened, if the exact time is unknown.
 pub fn changes(before: &[Track], after: &[Track], at: Instant, since: Option<Instant>) -> Vec<SourceChange> {
-    let said = |track: &Track| {
-        let DeskTrack { source, colour, note } = track.entry();
+    let properties = |track: &Track| {
+        let DeskChannelInfo { source, colour, note } = track.to_channel_info();
         [("source", Some(source)), ("name", Some(track.label())), ("colour", colour), ("note", note)]
     };
     let pairs = before.iter().zip(after).flat_map(|(old, new)| {
-        said(old).into_iter().zip(said(new)).map(move |((what, from), (_, to))| (new.number - 1, what, from, to))
+        properties(old).into_iter().zip(properties(new)).map(move |((what, from), (_, to))| (new.number - 1, what, from, to))
     });
     let differ = pairs.filter(|(.., from, to)| from != to);
-    differ.map(|(source, what, from, to)| SourceChange { source, what, from, to, at, since }).collect()
+    differ.map(|(source, what, from, to)| SourceChange { source_channel: source, what, from, to, at, since }).collect()
 }
 
-/// A channel, and the input that it hears.
-struct Listener {
-    channel: Carries,
+/// A channel and the input that it takes its signal from.
+struct ChannelInput {
+    channel: TrackContent,
     input: Input,
 }
 
-fn track(state: &State, listeners: &[Listener], number: u8) -> Track {
+/// Returns one track. `channel_inputs` are those of all channels.
+fn track(state: &DeskState, channel_inputs: &[ChannelInput], number: u8) -> Track {
     let (address, place) = block("CARD", number);
     let (source, found) = follow(state, &address, |value| values::card_block(value, place));
-    let mut flags = Vec::new();
-    let mut flag = |text: String| flags.push(text);
-    let carries = match found {
+    let mut notes = Vec::new();
+    let mut note = |text: String| notes.push(text);
+    let content = match found {
         Ok(Patch::Off) => {
-            flag("carries nothing".into());
-            Carries::Nothing
+            note("carries nothing".into());
+            TrackContent::Nothing
         }
         Ok(Patch::Input(input)) => {
-            let heard: Vec<Carries> = listeners.iter().filter(|l| l.input == input).map(|l| l.channel).collect();
-            let own = heard.iter().find(|c| **c == Carries::Channel(number)).copied();
-            let carries = own.or(heard.first().copied()).unwrap_or(Carries::Input(input));
-            match carries {
-                Carries::Channel(n) if n != number => flag(format!("carries channel {n}")),
-                Carries::AuxChannel(n) => flag(format!("carries aux channel {n}")),
-                Carries::Input(_) => flag(format!("carries {input}, which no channel hears")),
+            let channels: Vec<TrackContent> = channel_inputs.iter().filter(|c| c.input == input).map(|c| c.channel).collect();
+            let same_number = channels.iter().find(|c| **c == TrackContent::Channel(number)).copied();
+            let content = same_number.or(channels.first().copied()).unwrap_or(TrackContent::Input(input));
+            match content {
+                TrackContent::Channel(n) if n != number => note(format!("carries channel {n}")),
+                TrackContent::AuxChannel(n) => note(format!("carries aux channel {n}")),
+                TrackContent::Input(_) => note(format!("carries {input}, which no channel hears")),
                 _ => {}
             }
             match (input, values::local_inputs(&state.model())) {
-                (Input::Local(n), Some(has)) if n > has => flag(format!("this {} has {has} local inputs", state.model())),
-                (Input::Card(_), _) => flag("is what the computer plays".into()),
+                (Input::Local(n), Some(has)) if n > has => note(format!("this {} has {has} local inputs", state.model())),
+                (Input::Card(_), _) => note("is what the computer plays".into()),
                 _ => {}
             }
-            carries
+            content
         }
         Ok(Patch::Output(output)) => {
             let signal = output_signal(state, output);
             match signal {
-                Ok(signal) => flag(format!("carries {signal}")),
-                Err(ref text) => flag(text.clone()),
+                Ok(signal) => note(format!("carries {signal}")),
+                Err(ref text) => note(text.clone()),
             }
-            signal.map_or(Carries::Unknown, Carries::Output)
+            signal.map_or(TrackContent::Unknown, TrackContent::Output)
         }
         Ok(Patch::UserIn(_) | Patch::UserOut(_) | Patch::Unknown(_)) => {
-            flag("source is unknown".into());
-            Carries::Unknown
+            note("source is unknown".into());
+            TrackContent::Unknown
         }
         Err(text) => {
-            flag(text);
-            Carries::Unknown
+            note(text);
+            TrackContent::Unknown
         }
     };
     let card = state.int(CARD_TYPE);
@@ -158,81 +168,84 @@ fn track(state: &State, listeners: &[Listener], number: u8) -> Track {
         && usize::from(number) > sent
         && card.is_none_or(values::is_usb)
     {
-        flag(format!("is not sent in USB mode {sent}/{played}"));
+        note(format!("is not sent in USB mode {sent}/{played}"));
     }
-    let strip = strip(carries);
-    let of = |what: &str| strip.as_ref().and_then(|strip| state.int(&config(strip, what)));
+    let strip = strip(content);
+    let setting = |what: &str| strip.as_ref().and_then(|strip| state.int(&config(strip, what)));
     Track {
         number: number.into(),
         source,
-        carries,
-        name: strip.as_ref().map_or_else(String::new, |strip| name(state, strip, carries)),
-        colour: of("color").and_then(Colour::new),
-        icon: of("icon"),
-        flag: (!flags.is_empty()).then(|| flags.join("; ")),
+        content,
+        name: strip.as_ref().map_or_else(String::new, |strip| name(state, strip, content)),
+        colour: setting("color").and_then(Colour::new),
+        icon: setting("icon"),
+        note: (!notes.is_empty()).then(|| notes.join("; ")),
     }
 }
 
-/// The channel strip that says a name and a colour, as in addresses.
-fn strip(carries: Carries) -> Option<String> {
-    Some(match carries {
-        Carries::Channel(n) | Carries::Output(Signal::Channel(n)) => format!("ch/{n:02}"),
-        Carries::AuxChannel(n) | Carries::Output(Signal::AuxChannel(n)) => format!("auxin/{n:02}"),
-        Carries::Output(Signal::Bus(n)) => format!("bus/{n:02}"),
-        Carries::Output(Signal::Matrix(n)) => format!("mtx/{n:02}"),
-        Carries::Output(Signal::MainL | Signal::MainR) => "main/st".into(),
-        Carries::Output(Signal::Mono) => "main/m".into(),
+/// Returns the channel strip that gives a track its name and colour, as in addresses; `None` for content without one.
+fn strip(content: TrackContent) -> Option<String> {
+    Some(match content {
+        TrackContent::Channel(n) | TrackContent::Output(Signal::Channel(n)) => format!("ch/{n:02}"),
+        TrackContent::AuxChannel(n) | TrackContent::Output(Signal::AuxChannel(n)) => format!("auxin/{n:02}"),
+        TrackContent::Output(Signal::Bus(n)) => format!("bus/{n:02}"),
+        TrackContent::Output(Signal::Matrix(n)) => format!("mtx/{n:02}"),
+        TrackContent::Output(Signal::MainL | Signal::MainR) => "main/st".into(),
+        TrackContent::Output(Signal::Mono) => "main/m".into(),
         _ => return None,
     })
 }
 
-fn name(state: &State, strip: &str, carries: Carries) -> String {
+/// Returns the name of a channel strip; for the left and right main outputs ` L` or ` R` is appended.
+fn name(state: &DeskState, strip: &str, content: TrackContent) -> String {
     let name = state.text(&config(strip, "name"), 0);
-    match carries {
-        Carries::Output(Signal::MainL) if !name.is_empty() => name + " L",
-        Carries::Output(Signal::MainR) if !name.is_empty() => name + " R",
+    match content {
+        TrackContent::Output(Signal::MainL) if !name.is_empty() => name + " L",
+        TrackContent::Output(Signal::MainR) if !name.is_empty() => name + " R",
         _ => name,
     }
 }
 
-/// The channels that hear an input, and which.
-fn listeners(state: &State) -> Vec<Listener> {
+/// Returns the channels and aux channels that take their signal from an input, with their inputs.
+fn channel_inputs(state: &DeskState) -> Vec<ChannelInput> {
     let area = if state.int(ROUTE_SWITCH) == Some(1) { "PLAY" } else { "IN" };
-    let hears = |strip: String, channel: Carries| {
-        let found = match values::listens(state.int(&config(&strip, "source"))?) {
-            Listens::In(slot) => {
+    let channel_input = |strip: String, channel: TrackContent| {
+        let found = match values::channel_source(state.int(&config(&strip, "source"))?) {
+            ChannelSource::In(slot) => {
                 let (address, place) = block(area, slot);
                 follow(state, &address, |value| values::input_block(value, place)).1
             }
-            Listens::AuxIn(slot) => {
+            ChannelSource::AuxIn(slot) => {
                 follow(state, &format!("/config/routing/{area}/AUX"), |value| values::aux_block(value, slot)).1
             }
-            Listens::Other => return None,
+            ChannelSource::Other => return None,
         };
         let Ok(Patch::Input(input)) = found else { return None };
-        Some(Listener { channel, input })
+        Some(ChannelInput { channel, input })
     };
-    let channels = (1..=CHANNELS).filter_map(|n| hears(format!("ch/{n:02}"), Carries::Channel(n)));
-    let aux = (1..=AUX_CHANNELS).filter_map(|n| hears(format!("auxin/{n:02}"), Carries::AuxChannel(n)));
+    let channels = (1..=CHANNELS).filter_map(|n| channel_input(format!("ch/{n:02}"), TrackContent::Channel(n)));
+    let aux = (1..=AUX_CHANNELS).filter_map(|n| channel_input(format!("auxin/{n:02}"), TrackContent::AuxChannel(n)));
     channels.chain(aux).collect()
 }
 
-/// What the value at `address` means, through the user routing, and the way there; an error names what the desk did not say.
-fn follow(state: &State, address: &str, meaning: impl Fn(i32) -> Patch) -> (String, Result<Patch, String>) {
+/// Returns the input or output that the routing value at `address` stands for, through the user routing, and the path to it as a
+/// text. `meaning` decodes the value. The error names the question that has no answer.
+fn follow(state: &DeskState, address: &str, meaning: impl Fn(i32) -> Patch) -> (String, Result<Patch, String>) {
     let unanswered = |address: &str| format!("the desk did not answer {address}");
     let Some(value) = state.int(address) else { return ("unknown".into(), Err(unanswered(address))) };
     let (side, row, way) = match meaning(value) {
         Patch::UserIn(row) => ("in", row, format!("User In {row}")),
         Patch::UserOut(row) => ("out", row, format!("User Out {row}")),
-        patch => return (words(patch), Ok(patch)),
+        patch => return (patch_text(patch), Ok(patch)),
     };
     let address = user_routing(side, row);
     let Some(value) = state.int(&address) else { return (format!("{way} > unknown"), Err(unanswered(&address))) };
     let patch = if side == "in" { values::user_in(value) } else { values::user_out(value) };
-    (format!("{way} > {}", words(patch)), Ok(patch))
+    (format!("{way} > {}", patch_text(patch)), Ok(patch))
 }
 
-fn words(patch: Patch) -> String {
+/// Returns a routing value as a text, such as `Local 1`.
+fn patch_text(patch: Patch) -> String {
     match patch {
         Patch::Off => "off".into(),
         Patch::Input(input) => input.to_string(),
@@ -243,7 +256,8 @@ fn words(patch: Patch) -> String {
     }
 }
 
-fn output_signal(state: &State, output: Output) -> Result<Signal, String> {
+/// Returns the signal that an output carries. The error is a note for the track.
+fn output_signal(state: &DeskState, output: Output) -> Result<Signal, String> {
     let address = match output {
         Output::Main(n) => state::output_source("main", n),
         Output::P16(n) => state::output_source("p16", n),
@@ -255,13 +269,13 @@ fn output_signal(state: &State, output: Output) -> Result<Signal, String> {
     Ok(values::signal(value))
 }
 
-/// Names for the stems of card tracks, counted from 1: as on the desk, made acceptable for files, and each only once.
+/// Returns names for the stems of tracks, counted from 1: the desk's names, made valid and unique as file names.
 pub fn stem_names(tracks: &[Track], channels: &[usize]) -> Vec<String> {
     let label = |channel: &usize| tracks.iter().find(|t| t.number == *channel).map_or_else(String::new, Track::label);
     source::stem_names(channels.iter().map(|channel| (label(channel), format!("Track {channel:02}"))))
 }
 
-/// Who a desk is, out of an answer to `/info` or `/xinfo`: name, model, firmware.
+/// Returns name, model and firmware from the values of an answer to `/info` or `/xinfo`. `None` if they are not four texts.
 pub fn identity(values: &[Value]) -> Option<[String; 3]> {
     let [Value::Text(_), Value::Text(name), Value::Text(model), Value::Text(firmware)] = values else { return None };
     Some([name, model, firmware].map(|text| text.chars().filter(|c| !c.is_control()).collect::<String>().trim().into()))

@@ -1,155 +1,165 @@
-//! The client that records.
+//! The client of a device that records takes.
 
 use std::time::{Duration, Instant};
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use super::{Client, Granted, Input, MAX_CHANNELS};
-use crate::graph::{Meter, Metering};
+use super::{Client, GrantedConfig, INTEGER_SCALE, InputBlock, MAX_CHANNELS, whole_frames};
+use crate::graph::{Meter, MeterWriter};
 use crate::record::Writer;
 
-/// Why frames are missing.
-const OVERRUN: &str = "the device lost them";
-const AWAY: &str = "the device was away";
-/// While a device is away, the take stays so far behind the clock: when it comes back, the rest is known exactly.
-const BEHIND: Duration = Duration::from_millis(500);
-/// Samples that are metered at a time.
-const PART: usize = 64;
-/// Writers that can be under way in each direction.
-const UNDER_WAY: usize = 8;
+/// Reason of a gap in a take, for frames that the device itself reported as lost.
+const OVERRUN_REASON: &str = "the device lost them";
+/// Reason of a gap in a take, for the time in which the device was disconnected.
+const DISCONNECTED_REASON: &str = "the device was away";
+/// Time by which a take lags behind the clock while its device is disconnected. The rest of the gap is added when the device is
+/// back, because only then its end is known.
+const DISCONNECTED_LAG: Duration = Duration::from_millis(500);
+/// Frames that are converted to floats and metered at a time.
+const METER_CHUNK: usize = 64;
+/// Writers that can be on their way in each direction between the control thread and the device's thread.
+const WRITER_QUEUE_LENGTH: usize = 8;
 
-/// Gives a [`Capture`] that runs another recorder to feed. All of it: [control thread]
-pub struct Feed {
-    coming: Producer<Option<Writer>>,
-    spent: Consumer<Writer>,
+/// The control thread's end of a running [`Capture`]: it sends the capture the writer of another recorder. All methods:
+/// [control thread]
+pub struct WriterFeed {
+    to_capture: Producer<Option<Writer>>,
+    returned: Consumer<Writer>,
 }
 
-impl Feed {
-    /// From a block on that comes soon, this writer is fed, or none.
+impl WriterFeed {
+    /// Sends a writer that the capture feeds from one of the next blocks on; with `None` it feeds no recorder.
     ///
     /// # Errors
-    /// The writer, if the capture has not taken several that came before: its device does not run.
+    /// The writer, if the capture has not taken eight earlier ones because its device does not run.
     pub fn replace(&mut self, writer: Option<Writer>) -> Result<(), Option<Writer>> {
         self.free();
-        self.coming.push(writer).map_err(|rtrb::PushError::Full(writer)| writer)
+        self.to_capture.push(writer).map_err(|rtrb::PushError::Full(writer)| writer)
     }
 
-    /// Frees what the capture is done with.
+    /// Frees the writers that the capture has returned.
     pub fn free(&mut self) {
-        while self.spent.pop().is_ok() {}
+        while self.returned.pop().is_ok() {}
     }
 }
 
-/// Feeds a recorder and meters, and keeps the time line. Everything else is behind them, so that nothing can hold them up.
+/// The client that feeds a recorder and the meters, and keeps the take's time line when frames are lost. The device's
+/// thread calls it before the monitor, which therefore cannot delay it.
 pub struct Capture {
     writer: Option<Writer>,
-    coming: Consumer<Option<Writer>>,
-    spent: Producer<Writer>,
-    /// Frames that have passed, lost ones included.
+    incoming: Consumer<Option<Writer>>,
+    returned: Producer<Writer>,
+    /// Frames since the start, including lost ones.
     position: u64,
-    metering: Metering,
-    /// Hertz.
+    metering: MeterWriter,
+    /// Sample rate in hertz.
     sample_rate: f64,
-    /// The lowest integer that is full scale.
+    /// Integers from this one on count as full scale: the highest code of 16 or 24 bits, in the high bits of 32.
     full_scale: i32,
-    /// When which frame was the next one.
+    /// Time of the end of the last block, and the position there.
     anchor: Option<(Instant, u64)>,
-    /// The device was away before the next block.
-    away: bool,
+    /// True if the device was disconnected before the next block.
+    disconnected: bool,
 }
 
 impl Capture {
-    /// Records what a device gives that granted this; `meter` has all its channels. [control thread: allocates]
+    /// Returns a capture for a device in this configuration. `meter` has a channel for each of the device's channels.
+    /// [control thread: allocates]
     #[must_use]
-    pub fn new(writer: Writer, meter: &Meter, granted: &Granted) -> Self {
-        Self { writer: Some(writer), ..Self::fed(meter, granted).0 }
+    pub fn new(writer: Writer, meter: &Meter, granted: &GrantedConfig) -> Self {
+        Self { writer: Some(writer), ..Self::with_feed(meter, granted).0 }
     }
 
-    /// As [`Self::new`], with nothing to record to until it is fed. [control thread: allocates]
+    /// Returns a capture as [`Self::new`] does, which feeds no recorder until the [`WriterFeed`] sends it a writer.
+    /// [control thread: allocates]
     #[must_use]
-    pub fn fed(meter: &Meter, granted: &Granted) -> (Self, Feed) {
-        let (to, coming) = RingBuffer::new(UNDER_WAY);
-        let (spent, back) = RingBuffer::new(UNDER_WAY);
+    pub fn with_feed(meter: &Meter, granted: &GrantedConfig) -> (Self, WriterFeed) {
+        let (to_capture, incoming) = RingBuffer::new(WRITER_QUEUE_LENGTH);
+        let (to_feed, returned) = RingBuffer::new(WRITER_QUEUE_LENGTH);
         let channels = granted.channels.min(MAX_CHANNELS);
-        let bits = (granted.format.bytes().min(3) * 8) as u32;
+        // Low bits that the device does not have. Of 32 bits the upper 24 decide, as many as a float has.
+        let unused_bits = 32 - 8 * granted.format.bytes().min(3);
         let capture = Self {
             writer: None,
-            coming,
-            spent,
+            incoming,
+            returned: to_feed,
             position: 0,
-            metering: Metering::new(meter, channels, granted.sample_rate as f32),
+            metering: MeterWriter::new(meter, channels, granted.sample_rate as f32),
             sample_rate: f64::from(granted.sample_rate),
-            full_scale: i32::MAX >> (32 - bits) << (32 - bits),
+            full_scale: i32::MAX >> unused_bits << unused_bits,
             anchor: None,
-            away: false,
+            disconnected: false,
         };
-        (capture, Feed { coming: to, spent: back })
+        (capture, WriterFeed { to_capture, returned })
     }
 
-    /// Takes the writer that came last. [device thread, or control thread while the device is away]
-    fn take_over(&mut self) {
-        // What was used goes back; without room for it nothing new is taken.
-        while self.spent.slots() > 0
-            && let Ok(next) = self.coming.pop()
+    /// Switches to the writer that was sent last. [device thread, or control thread while the device is disconnected]
+    fn switch_writer(&mut self) {
+        // The old writer is returned to be freed. Without room for it no new one is taken.
+        while self.returned.slots() > 0
+            && let Ok(next) = self.incoming.pop()
         {
             if let Some(old) = std::mem::replace(&mut self.writer, next)
-                && let Err(rtrb::PushError::Full(old)) = self.spent.push(old)
+                && let Err(rtrb::PushError::Full(old)) = self.returned.push(old)
             {
-                // Not reached: there was room.
+                // Never reached, because there was room. Forgotten rather than freed, which the device's thread must not do.
                 std::mem::forget(old);
             }
         }
     }
 
+    /// Adds a gap of `frames` lost frames.
     fn lose(&mut self, frames: u64, reason: &'static str) {
         if frames > 0 {
             self.position += frames;
             if let Some(writer) = &mut self.writer {
-                writer.lose(frames, reason);
+                writer.report_loss(frames, reason);
             }
         }
     }
 
-    /// The frame that it is at a moment, by the clock.
+    /// Returns the position at a moment, by the machine's clock; `None` before the first block.
     fn frame_at(&self, moment: Instant) -> Option<u64> {
         let (time, frame) = self.anchor?;
         let passed = moment.saturating_duration_since(time).as_secs_f64() * self.sample_rate;
-        Some(frame + passed.round() as u64)
+        Some(frame + whole_frames(passed))
     }
 
-    /// The device has gone: the take goes on in silence that is listed, half a second behind the clock. To be called again and
-    /// again until there is another device. [control thread]
-    pub fn wait(&mut self) {
-        self.take_over();
-        self.away = true;
-        self.lose_until(Instant::now().checked_sub(BEHIND));
+    /// Continues the take as a gap, half a second behind the clock, while the device is disconnected. To be called several times
+    /// a second until the device is back. [control thread]
+    pub fn advance_disconnected(&mut self) {
+        self.switch_writer();
+        self.disconnected = true;
+        self.lose_until(Instant::now().checked_sub(DISCONNECTED_LAG));
     }
 
-    /// There will be no other device: all time up to now is lost. [control thread]
-    pub fn give_up(&mut self) {
-        if self.away {
+    /// Extends the gap of a disconnected device up to now, at the end of the capture. [control thread]
+    pub fn end_disconnected(&mut self) {
+        if self.disconnected {
             self.lose_until(Some(Instant::now()));
         }
     }
 
+    /// Adds a gap from the current position to a moment of the clock.
     fn lose_until(&mut self, moment: Option<Instant>) {
         let now = moment.and_then(|moment| self.frame_at(moment)).unwrap_or(0);
-        self.lose(now.saturating_sub(self.position), AWAY);
+        self.lose(now.saturating_sub(self.position), DISCONNECTED_REASON);
     }
 
-    fn meter(&mut self, input: Input<'_>) {
+    /// Meters a block.
+    fn meter(&mut self, input: InputBlock<'_>) {
         match input {
-            Input::Floats(channels) => channels.iter().enumerate().for_each(|(i, samples)| self.metering.measure(i, samples)),
-            Input::Integers(channels) => {
-                // 2^-31: integers stand at the top of 32 bits.
-                const CODE: f32 = 1.0 / 2_147_483_648.0;
+            InputBlock::Floats(channels) => {
+                channels.iter().enumerate().for_each(|(i, samples)| self.metering.measure(i, samples))
+            }
+            InputBlock::Integers(channels) => {
                 let full_scale = self.full_scale;
                 for (channel, samples) in channels.iter().enumerate() {
-                    for part in samples.chunks(PART) {
-                        let mut floats = [0.0f32; PART];
+                    for part in samples.chunks(METER_CHUNK) {
+                        let mut floats = [0.0f32; METER_CHUNK];
                         for (to, code) in floats.iter_mut().zip(part) {
-                            // The highest code is full scale, as the lowest one is.
-                            *to = if *code >= full_scale { 1.0 } else { *code as f32 * CODE };
+                            // The highest integer counts as full scale, as the lowest one does.
+                            *to = if *code >= full_scale { 1.0 } else { *code as f32 * INTEGER_SCALE };
                         }
                         self.metering.measure(channel, &floats[..part.len()]);
                     }
@@ -160,20 +170,20 @@ impl Capture {
 }
 
 impl Client for Capture {
-    fn process(&mut self, lost: u64, input: Input<'_>, _: &mut [&mut [f32]]) {
+    fn process(&mut self, lost: u64, input: InputBlock<'_>, _: &mut [&mut [f32]]) {
         let now = Instant::now();
-        self.take_over();
+        self.switch_writer();
         let n = input.frames() as u64;
-        if std::mem::take(&mut self.away) {
-            // A block is there when its last frame is.
+        if std::mem::take(&mut self.disconnected) {
+            // A block arrives at the time of its last frame.
             let first = self.frame_at(now).unwrap_or(0).saturating_sub(n);
-            self.lose(first.saturating_sub(self.position), AWAY);
+            self.lose(first.saturating_sub(self.position), DISCONNECTED_REASON);
         }
-        self.lose(lost, OVERRUN);
+        self.lose(lost, OVERRUN_REASON);
         if let Some(writer) = &mut self.writer {
             match input {
-                Input::Floats(channels) => writer.write(channels),
-                Input::Integers(channels) => writer.write(channels),
+                InputBlock::Floats(channels) => writer.write(channels),
+                InputBlock::Integers(channels) => writer.write(channels),
             };
         }
         self.position += n;

@@ -1,6 +1,6 @@
-//! The system's devices where there is no ALSA: Core Audio and WASAPI, by cpal. Input only.
+//! The host [`Host::Cpal`]: the devices of Core Audio and WASAPI through the crate `cpal`. They record only.
 //!
-//! On Linux it is compiled for the tests alone. It has not run on the systems that it is for.
+//! On Linux this module is compiled for its tests alone. It has not yet run on macOS or Windows.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,38 +8,43 @@ use std::time::Duration;
 
 use ::cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use ::cpal::{
-    BufferSize, Data, ErrorKind, I24, InputCallbackInfo, SampleFormat as Given, SizedSample, StreamConfig, StreamInstant,
+    BufferSize, Data, ErrorKind, I24, InputCallbackInfo, SampleFormat as CpalFormat, SizedSample, StreamConfig, StreamInstant,
     SupportedBufferSize, SupportedStreamConfigRange,
 };
 use arrayvec::ArrayVec;
 
-use super::chair::Chair;
-use super::{DeviceError, Granted, Host, Input, Listed, MAX_CHANNELS, PERIOD_FRAMES, SAMPLE_RATE, SampleFormat, Status, Wish};
+use super::client_slot::ClientSlot;
+use super::{
+    DeviceError, DeviceInfo, GrantedConfig, Host, InputBlock, MAX_CHANNELS, OpenRequest, PERIOD_FRAMES, SAMPLE_RATE,
+    SampleFormat, StreamStatus, whole_frames,
+};
 
-/// The rates that are looked for, in this order.
+/// Sample rates in hertz that are offered, in this order.
 const RATES: [u32; 5] = [SAMPLE_RATE, 44_100, 96_000, 88_200, 192_000];
 
-/// What we take, and what it is called here.
-const FORMATS: [(Given, SampleFormat); 4] = [
-    (Given::I32, SampleFormat::S32),
-    (Given::I24, SampleFormat::S24),
-    (Given::F32, SampleFormat::Float),
-    (Given::I16, SampleFormat::S16),
+/// The formats of cpal that are used, each with the [`SampleFormat`] that it is here.
+const FORMATS: [(CpalFormat, SampleFormat); 4] = [
+    (CpalFormat::I32, SampleFormat::S32),
+    (CpalFormat::I24, SampleFormat::S24),
+    (CpalFormat::F32, SampleFormat::Float),
+    (CpalFormat::I16, SampleFormat::S16),
 ];
 
-/// A form that a device offers.
+/// A configuration that a device offers, in cpal's terms and in ours.
 #[derive(Clone)]
-struct Offer {
-    given: Given,
+struct OfferedConfig {
+    format: CpalFormat,
     config: StreamConfig,
-    granted: Granted,
+    granted: GrantedConfig,
 }
 
+/// A device with the configuration that was chosen for it.
 pub(super) struct Device {
     device: ::cpal::Device,
-    offer: Offer,
+    offer: OfferedConfig,
 }
 
+/// Converts an error of cpal.
 fn failed(device: &str, e: &::cpal::Error) -> DeviceError {
     match e.kind() {
         ErrorKind::DeviceBusy => DeviceError::Busy { device: device.into() },
@@ -47,17 +52,18 @@ fn failed(device: &str, e: &::cpal::Error) -> DeviceError {
     }
 }
 
+/// Returns the name and handle of each device that can record.
 fn devices() -> Vec<(String, ::cpal::Device)> {
     let all = ::cpal::default_host().input_devices().into_iter().flatten();
     all.filter_map(|device| Some((device.description().ok()?.name().to_string(), device))).collect()
 }
 
-/// Every form that the device offers, the widest first.
-fn offers(name: &str, device: &::cpal::Device) -> Result<Vec<Offer>, DeviceError> {
+/// Returns every configuration that a device offers, those with the most channels first.
+fn offers(name: &str, device: &::cpal::Device) -> Result<Vec<OfferedConfig>, DeviceError> {
     let mut all = Vec::new();
-    let offered: Vec<_> = device.supported_input_configs().map_err(|e| failed(name, &e))?.collect();
-    for (given, format) in FORMATS {
-        for range in offered.iter().filter(|range| range.sample_format() == given) {
+    let supported: Vec<_> = device.supported_input_configs().map_err(|e| failed(name, &e))?.collect();
+    for (cpal_format, format) in FORMATS {
+        for range in supported.iter().filter(|range| range.sample_format() == cpal_format) {
             let rates = range.min_sample_rate()..=range.max_sample_rate();
             all.extend(RATES.into_iter().filter(|rate| rates.contains(rate)).map(|rate| offer(name, range, format, rate)));
         }
@@ -66,12 +72,13 @@ fn offers(name: &str, device: &::cpal::Device) -> Result<Vec<Offer>, DeviceError
     Ok(all)
 }
 
-fn offer(name: &str, range: &SupportedStreamConfigRange, format: SampleFormat, sample_rate: u32) -> Offer {
+/// Returns one configuration out of a range that cpal reports.
+fn offer(name: &str, range: &SupportedStreamConfigRange, format: SampleFormat, sample_rate: u32) -> OfferedConfig {
     let period_frames = match range.buffer_size() {
         SupportedBufferSize::Range { min, max } => PERIOD_FRAMES.clamp(*min as usize, (*min).max(*max) as usize),
         SupportedBufferSize::Unknown => PERIOD_FRAMES,
     };
-    let granted = Granted {
+    let granted = GrantedConfig {
         host: Host::Cpal,
         device: name.into(),
         sample_rate,
@@ -81,146 +88,167 @@ fn offer(name: &str, range: &SupportedStreamConfigRange, format: SampleFormat, s
         buffer_frames: period_frames,
         outputs: 0,
     };
-    let buffer_size = BufferSize::Fixed(period_frames as u32);
-    Offer { given: range.sample_format(), config: StreamConfig { channels: range.channels(), sample_rate, buffer_size }, granted }
+    let config = StreamConfig { channels: range.channels(), sample_rate, buffer_size: fixed_buffer(period_frames) };
+    OfferedConfig { format: range.sample_format(), config, granted }
 }
 
-pub(super) fn list() -> Vec<Listed> {
-    let listed = |(name, device): (String, ::cpal::Device)| Listed {
+/// Returns cpal's value for a period of this many frames.
+fn fixed_buffer(period_frames: usize) -> BufferSize {
+    BufferSize::Fixed(u32::try_from(period_frames).unwrap_or(u32::MAX))
+}
+
+/// Returns the devices that can record, with every configuration that they offer. [control thread]
+pub(super) fn list() -> Vec<DeviceInfo> {
+    let info = |(name, device): (String, ::cpal::Device)| DeviceInfo {
         host: Host::Cpal,
         grants: offers(&name, &device).map(|all| all.into_iter().map(|offer| offer.granted).collect()),
         description: "the system's".into(),
         device: name,
         outputs: 0,
     };
-    devices().into_iter().map(listed).collect()
+    devices().into_iter().map(info).collect()
 }
 
 impl Device {
-    pub fn open(wish: &Wish) -> Result<(Granted, Self), DeviceError> {
-        if !wish.outputs.is_empty() {
-            return Err(DeviceError::failed(&wish.device, "this host only records; hear it by --monitor-file"));
+    /// Chooses the offered configuration that fits the request and reads the period that it really has. [control thread]
+    ///
+    /// # Errors
+    /// If the device is unknown or in use, offers no usable format, or is asked to play. A difference from the request is no
+    /// error here: the caller compares.
+    pub fn open(request: &OpenRequest) -> Result<(GrantedConfig, Self), DeviceError> {
+        if !request.outputs.is_empty() {
+            return Err(DeviceError::failed(&request.device, "this host only records; hear it by --monitor-file"));
         }
         let mut all = devices();
-        let Some(at) = all.iter().position(|(name, _)| *name == wish.device) else {
+        let Some(at) = all.iter().position(|(name, _)| *name == request.device) else {
             let expected = all.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
-            return Err(DeviceError::Unknown { host: Host::Cpal, device: wish.device.clone(), expected });
+            return Err(DeviceError::Unknown { host: Host::Cpal, device: request.device.clone(), expected });
         };
         let (name, device) = all.swap_remove(at);
         let offered = offers(&name, &device)?;
-        // The first that is what was asked for; else the first, whose difference the caller names.
-        let wanted = Wish { period_frames: None, ..wish.clone() };
-        let fits = |offer: &&Offer| super::compare(&wanted, &offer.granted).is_ok();
+        // The first one that fits the request; else the first one, whose difference the caller reports.
+        let any_period = OpenRequest { period_frames: None, ..request.clone() };
+        let fits = |offer: &&OfferedConfig| super::compare(&any_period, &offer.granted).is_ok();
         let chosen = offered.iter().find(fits).or(offered.first());
         let nothing = || DeviceError::failed(&name, "no form of it is 16, 24 or 32-bit integer or float");
         let mut offer = chosen.ok_or_else(nothing)?.clone();
-        if let Some(asked) = wish.period_frames {
-            offer.config.buffer_size = BufferSize::Fixed(asked as u32);
+        if let Some(asked) = request.period_frames {
+            offer.config.buffer_size = fixed_buffer(asked);
         }
-        // Only a stream knows the period that it has.
-        let stream = device.build_input_stream_raw(offer.config, offer.given, |_, _| {}, |_| {}, None);
+        // Only a stream knows its period.
+        let stream = device.build_input_stream_raw(offer.config, offer.format, |_, _| {}, |_| {}, None);
         let period = stream.and_then(|stream| stream.buffer_size()).map_err(|e| failed(&name, &e))?;
         offer.granted.period_frames = period as usize;
         offer.granted.buffer_frames = period as usize;
         Ok((offer.granted.clone(), Self { device, offer }))
     }
 
-    pub fn start(self, status: &Arc<Status>, chair: &Arc<Chair>) -> Result<Running, DeviceError> {
-        let built = match self.offer.given {
-            Given::F32 => self.build(Seat::new(&self.offer, chair, status, 0.0), |x: &f32| *x, |c| Input::Floats(c)),
-            Given::I16 => {
-                self.build(Seat::new(&self.offer, chair, status, 0), |x: &i16| i32::from(*x) << 16, |c| Input::Integers(c))
+    /// Starts a stream that calls the client in the slot. [control thread]
+    ///
+    /// # Errors
+    /// If the stream cannot be built or started.
+    pub fn start(self, status: &Arc<StreamStatus>, client_slot: &Arc<ClientSlot>) -> Result<Running, DeviceError> {
+        let integers = || InputCallback::new(&self.offer, client_slot, status, 0);
+        let built = match self.offer.format {
+            CpalFormat::F32 => {
+                let floats = InputCallback::new(&self.offer, client_slot, status, 0.0);
+                self.build(floats, |x: &f32| *x, |c| InputBlock::Floats(c))
             }
-            Given::I24 => self.build(Seat::new(&self.offer, chair, status, 0), |x: &I24| x.inner() << 8, |c| Input::Integers(c)),
-            _ => self.build(Seat::new(&self.offer, chair, status, 0), |x: &i32| *x, |c| Input::Integers(c)),
+            CpalFormat::I16 => self.build(integers(), |x: &i16| i32::from(*x) << 16, |c| InputBlock::Integers(c)),
+            CpalFormat::I24 => self.build(integers(), |x: &I24| x.inner() << 8, |c| InputBlock::Integers(c)),
+            _ => self.build(integers(), |x: &i32| *x, |c| InputBlock::Integers(c)),
         };
         let stream = built.and_then(|stream| stream.play().map(|()| stream));
         stream.map(|stream| Running { _stream: stream }).map_err(|e| failed(&self.offer.granted.device, &e))
     }
 
+    /// Builds a stream of samples of type `T`. `sample` converts one of them, `input` makes a block of the channels' samples.
     fn build<T: SizedSample + 'static, S: Copy + Send + 'static>(
         &self,
-        mut seat: Seat<S>,
+        mut callback: InputCallback<S>,
         sample: fn(&T) -> S,
-        input: for<'a> fn(&'a [&'a [S]]) -> Input<'a>,
+        input: for<'a> fn(&'a [&'a [S]]) -> InputBlock<'a>,
     ) -> Result<::cpal::Stream, ::cpal::Error> {
-        let told = seat.status.clone();
-        let wrong = move |e: ::cpal::Error| match e.kind() {
+        let status = callback.status.clone();
+        let on_error = move |e: ::cpal::Error| match e.kind() {
             ErrorKind::Xrun => {
-                told.overruns.fetch_add(1, Ordering::Relaxed);
+                status.overruns.fetch_add(1, Ordering::Relaxed);
             }
             ErrorKind::DeviceChanged | ErrorKind::RealtimeDenied => {}
-            _ => told.end(e),
+            _ => status.end(e),
         };
         let call = move |data: &Data, info: &InputCallbackInfo| {
             if let Some(samples) = data.as_slice() {
-                seat.call(samples, info.timestamp().capture, sample, input);
+                callback.call(samples, info.timestamp().capture, sample, input);
             }
         };
-        self.device.build_input_stream_raw(self.offer.config, self.offer.given, call, wrong, None)
+        self.device.build_input_stream_raw(self.offer.config, self.offer.format, call, on_error, None)
     }
 }
 
-/// Dropped, it stops.
+/// A running stream. Stops when it is dropped.
 pub(super) struct Running {
     _stream: ::cpal::Stream,
 }
 
-/// What the system calls.
-struct Seat<S> {
-    chair: Arc<Chair>,
-    status: Arc<Status>,
-    /// A period of each channel that is used.
+/// The callback of a cpal stream. Splits what comes in into periods and calls the client with each. [device thread]
+struct InputCallback<S> {
+    client_slot: Arc<ClientSlot>,
+    status: Arc<StreamStatus>,
+    /// A period of each used channel.
     planar: Vec<Vec<S>>,
     period_frames: usize,
-    /// Channels of the device.
-    width: usize,
+    /// Number of channels of the device, including unused ones.
+    device_channels: usize,
+    /// Sample rate in hertz.
     sample_rate: f64,
-    /// When the next block should begin.
+    /// Time at which the next block should begin.
     next: Option<StreamInstant>,
+    /// Number of overruns at the last call.
     overruns: u64,
 }
 
-impl<S: Copy> Seat<S> {
-    fn new(offer: &Offer, chair: &Arc<Chair>, status: &Arc<Status>, zero: S) -> Self {
-        let Granted { channels, period_frames, sample_rate, .. } = offer.granted;
+impl<S: Copy> InputCallback<S> {
+    fn new(offer: &OfferedConfig, client_slot: &Arc<ClientSlot>, status: &Arc<StreamStatus>, zero: S) -> Self {
+        let GrantedConfig { channels, period_frames, sample_rate, .. } = offer.granted;
         Self {
-            chair: chair.clone(),
+            client_slot: client_slot.clone(),
             status: status.clone(),
             planar: vec![vec![zero; period_frames]; channels],
             period_frames,
-            width: offer.config.channels.into(),
+            device_channels: offer.config.channels.into(),
             sample_rate: f64::from(sample_rate),
             next: None,
             overruns: 0,
         }
     }
 
-    /// Interleaved samples, the first of them captured at `first`. The system may give more than a period at once. [audio thread]
+    /// Calls the client with interleaved samples, the first of which was captured at `first`. They may be more than a period.
+    /// [device thread]
     fn call<T>(
         &mut self,
         data: &[T],
         first: StreamInstant,
         sample: impl Fn(&T) -> S,
-        input: impl for<'a> Fn(&'a [&'a [S]]) -> Input<'a>,
+        input: impl for<'a> Fn(&'a [&'a [S]]) -> InputBlock<'a>,
     ) {
-        // Sized by the device's own clock, and only where it says that there was something.
+        // Lost frames are counted by the device's own clock, but only if the device reported an overrun.
         let overruns = self.status.overruns.load(Ordering::Relaxed);
         let late = self.next.map_or(0.0, |next| first.duration_since(next).as_secs_f64() * self.sample_rate);
-        let mut lost = if overruns == self.overruns { 0 } else { late.round() as u64 };
+        let mut lost = if overruns == self.overruns { 0 } else { whole_frames(late) };
         self.overruns = overruns;
-        let frames = data.len() / self.width;
+        let frames = data.len() / self.device_channels;
         self.next = first.checked_add(Duration::from_secs_f64(frames as f64 / self.sample_rate));
-        self.status.called(frames);
-        for part in data.chunks(self.period_frames * self.width) {
-            let n = part.len() / self.width;
+        self.status.count_call(frames);
+        for part in data.chunks(self.period_frames * self.device_channels) {
+            let n = part.len() / self.device_channels;
             for (channel, out) in self.planar.iter_mut().enumerate() {
-                for (out, row) in out.iter_mut().zip(part.chunks_exact(self.width)) {
-                    *out = sample(&row[channel]);
+                for (out, frame) in out.iter_mut().zip(part.chunks_exact(self.device_channels)) {
+                    *out = sample(&frame[channel]);
                 }
             }
             let views: ArrayVec<&[S], MAX_CHANNELS> = self.planar.iter().map(|channel| &channel[..n]).collect();
-            self.status.run(&self.chair, std::mem::take(&mut lost), input(&views), &mut []);
+            self.status.call_client(&self.client_slot, std::mem::take(&mut lost), input(&views), &mut []);
         }
     }
 }
@@ -230,24 +258,24 @@ mod tests {
     use super::super::Client;
     use super::*;
 
-    /// Keeps what it is given.
+    /// A client that keeps the arguments of each call.
     #[derive(Default)]
-    struct Keeper {
+    struct RecordingClient {
         lost: Vec<u64>,
         blocks: Vec<Vec<Vec<i32>>>,
     }
 
-    impl Client for Keeper {
-        fn process(&mut self, lost: u64, input: Input<'_>, _: &mut [&mut [f32]]) {
-            let Input::Integers(channels) = input else { panic!("integers were given") };
+    impl Client for RecordingClient {
+        fn process(&mut self, lost: u64, input: InputBlock<'_>, _: &mut [&mut [f32]]) {
+            let InputBlock::Integers(channels) = input else { panic!("integers were given") };
             self.lost.push(lost);
             self.blocks.push(channels.iter().map(|channel| channel.to_vec()).collect());
         }
     }
 
-    /// Three channels at 48 kHz, of which two are used, in periods of 4 frames.
-    fn seat() -> (Seat<i32>, Arc<Chair>, Arc<Status>) {
-        let granted = Granted {
+    /// Returns a callback for three channels at 48 kHz, of which two are used, in periods of 4 frames.
+    fn callback() -> (InputCallback<i32>, Arc<ClientSlot>, Arc<StreamStatus>) {
+        let granted = GrantedConfig {
             host: Host::Cpal,
             device: String::new(),
             sample_rate: 48_000,
@@ -258,52 +286,53 @@ mod tests {
             outputs: 0,
         };
         let config = StreamConfig { channels: 3, sample_rate: 48_000, buffer_size: BufferSize::Fixed(4) };
-        let offer = Offer { given: Given::I16, config, granted };
-        let status = Arc::new(Status::default());
-        let chair = Arc::<Chair>::default();
-        chair.seat(Box::new(Keeper::default()));
-        (Seat::new(&offer, &chair, &status, 0), chair, status)
+        let offer = OfferedConfig { format: CpalFormat::I16, config, granted };
+        let status = Arc::new(StreamStatus::default());
+        let client_slot = Arc::<ClientSlot>::default();
+        client_slot.put(Box::new(RecordingClient::default()));
+        (InputCallback::new(&offer, &client_slot, &status, 0), client_slot, status)
     }
 
-    /// Frame `n` has `10 n + channel`.
+    /// Returns interleaved frames of three channels; the sample of frame `n` is `10 n + channel`.
     fn frames(range: std::ops::Range<i16>) -> Vec<i16> {
         range.flat_map(|n| (0..3).map(move |channel| 10 * n + channel)).collect()
     }
 
+    /// Returns the time at which a frame is captured.
     fn at(frame: u64) -> StreamInstant {
         StreamInstant::from_nanos(1_000_000_000 + frame * 1_000_000_000 / 48_000)
     }
 
     #[test]
-    fn a_block_of_any_length_comes_in_parts_of_a_period_with_every_channel_in_its_place() {
-        let (mut seat, chair, _) = seat();
-        seat.call(&frames(0..10), at(0), |x| (*x).into(), |c| Input::Integers(c));
-        drop(seat);
-        let keeper = chair.leave_as::<Keeper>().unwrap();
-        assert_eq!(keeper.blocks.iter().map(|block| block[0].len()).collect::<Vec<_>>(), [4, 4, 2]);
-        for channel in 0..2 {
-            let all: Vec<i32> = keeper.blocks.iter().flat_map(|block| block[channel].clone()).collect();
-            assert_eq!(all, (0..10).map(|n| 10 * n + channel as i32).collect::<Vec<_>>());
+    fn a_block_of_any_length_is_split_into_periods_of_the_used_channels() {
+        let (mut callback, client_slot, _) = callback();
+        callback.call(&frames(0..10), at(0), |x| (*x).into(), |c| InputBlock::Integers(c));
+        drop(callback);
+        let client = client_slot.take_as::<RecordingClient>().unwrap();
+        assert_eq!(client.blocks.iter().map(|block| block[0].len()).collect::<Vec<_>>(), [4, 4, 2]);
+        for (channel, offset) in (0..2).zip(0i32..) {
+            let all: Vec<i32> = client.blocks.iter().flat_map(|block| block[channel].clone()).collect();
+            assert_eq!(all, (0..10).map(|n| 10 * n + offset).collect::<Vec<_>>());
         }
-        assert_eq!(keeper.blocks[0].len(), 2);
+        assert_eq!(client.blocks[0].len(), 2);
     }
 
     #[test]
-    fn frames_that_are_missing_are_counted_by_the_devices_clock_where_it_tells_of_an_overrun() {
-        let (mut seat, chair, status) = seat();
+    fn after_an_overrun_lost_frames_are_counted_by_the_devices_clock() {
+        let (mut callback, client_slot, status) = callback();
         let mut call =
-            |range: std::ops::Range<i16>, time| seat.call(&frames(range), time, |x| (*x).into(), |c| Input::Integers(c));
+            |range: std::ops::Range<i16>, time| callback.call(&frames(range), time, |x| (*x).into(), |c| InputBlock::Integers(c));
         call(0..4, at(0));
-        // Its time stamps are not exact.
+        // The time stamps of devices are not exact.
         call(4..8, at(4) + Duration::from_micros(50));
         status.overruns.fetch_add(1, Ordering::Relaxed);
         call(0..6, at(108));
         call(6..10, at(114));
-        drop(seat);
-        let keeper = chair.leave_as::<Keeper>().unwrap();
-        assert_eq!(keeper.lost[..2], [0, 0]);
-        // 100, or less by what the stamp before was late.
-        assert!((97..=100).contains(&keeper.lost[2]), "{:?}", keeper.lost);
-        assert_eq!(keeper.lost[3..], [0, 0]);
+        drop(callback);
+        let client = client_slot.take_as::<RecordingClient>().unwrap();
+        assert_eq!(client.lost[..2], [0, 0]);
+        // 100 frames, less the 50 us (2.4 frames) by which the time stamp before was late.
+        assert!((97..=100).contains(&client.lost[2]), "{:?}", client.lost);
+        assert_eq!(client.lost[3..], [0, 0]);
     }
 }

@@ -1,4 +1,4 @@
-//! A WAV file in place of a device: looped, at the pace of the clock.
+//! The host [`Host::File`]: a WAV file in place of a device, read in a loop in real time.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -6,54 +6,65 @@ use std::time::{Duration, Instant};
 
 use arrayvec::ArrayVec;
 
-use super::chair::Chair;
-use super::{DeviceError, Granted, Host, Input, MAX_CHANNELS, PERIOD_FRAMES, SampleFormat, Status, Wish};
-use crate::audio::{Format, NonFinite, Sample, wav};
-use crate::record::pcm::Words;
+use super::client_slot::ClientSlot;
+use super::{DeviceError, GrantedConfig, Host, InputBlock, MAX_CHANNELS, OpenRequest, PERIOD_FRAMES, SampleFormat, StreamStatus};
+use crate::audio::{NonFinitePolicy, Sample, WavFormat, wav};
+use crate::record::pcm::WordFormat;
 
+/// An open file.
 pub(super) struct Device {
     reader: wav::Reader,
-    granted: Granted,
+    granted: GrantedConfig,
 }
 
 impl Device {
-    pub fn open(wish: &Wish) -> Result<(Granted, Self), DeviceError> {
-        let reader = read(&wish.device)?;
+    /// Opens the file that the request names. [control thread]
+    ///
+    /// # Errors
+    /// If the file cannot be read as WAV or has more than [`MAX_CHANNELS`] channels.
+    pub fn open(request: &OpenRequest) -> Result<(GrantedConfig, Self), DeviceError> {
+        let reader = open_reader(&request.device)?;
         if reader.channels() > MAX_CHANNELS {
             let found = format_args!("{} channels; expected 1 to {MAX_CHANNELS}", reader.channels());
-            return Err(DeviceError::failed(&wish.device, found));
+            return Err(DeviceError::failed(&request.device, found));
         }
         let format = match reader.format() {
-            Format::Float32 => SampleFormat::Float,
-            Format::Int16 => SampleFormat::S16,
-            Format::Int24 => SampleFormat::S24Packed,
-            Format::Int32 => SampleFormat::S32,
+            WavFormat::Float32 => SampleFormat::Float,
+            WavFormat::Int16 => SampleFormat::S16,
+            WavFormat::Int24 => SampleFormat::S24Packed,
+            WavFormat::Int32 => SampleFormat::S32,
         };
-        let period_frames = wish.period_frames.unwrap_or(PERIOD_FRAMES).clamp(1, 1 << 16);
-        let granted = Granted {
+        let period_frames = request.period_frames.unwrap_or(PERIOD_FRAMES).clamp(1, 1 << 16);
+        let granted = GrantedConfig {
             host: Host::File,
-            device: wish.device.clone(),
+            device: request.device.clone(),
             sample_rate: reader.sample_rate(),
             format,
             channels: reader.channels(),
             period_frames,
             buffer_frames: period_frames,
-            outputs: wish.outputs.len(),
+            outputs: request.outputs.len(),
         };
         Ok((granted.clone(), Self { reader, granted }))
     }
 
-    /// [device thread]
-    pub fn run(self, status: &Status, chair: &Chair) {
-        if self.granted.format.words() == Words::Float {
-            self.feed::<f32>(status, chair, |channels| Input::Floats(channels));
+    /// Calls the client with block after block until the stream is told to stop, or the file cannot be read. [device thread]
+    pub fn run(self, status: &StreamStatus, client_slot: &ClientSlot) {
+        if self.granted.format.word_format() == WordFormat::Float {
+            self.call_blocks::<f32>(status, client_slot, |channels| InputBlock::Floats(channels));
         } else {
-            self.feed::<i32>(status, chair, |channels| Input::Integers(channels));
+            self.call_blocks::<i32>(status, client_slot, |channels| InputBlock::Integers(channels));
         }
     }
 
-    fn feed<S: Sample>(mut self, status: &Status, chair: &Chair, input: impl for<'a> Fn(&'a [&'a [S]]) -> Input<'a>) {
-        let Granted { sample_rate, channels, period_frames, outputs, .. } = self.granted;
+    /// Calls the client with blocks of one sample type; see [`Self::run`]. [device thread]
+    fn call_blocks<S: Sample>(
+        mut self,
+        status: &StreamStatus,
+        client_slot: &ClientSlot,
+        input: impl for<'a> Fn(&'a [&'a [S]]) -> InputBlock<'a>,
+    ) {
+        let GrantedConfig { sample_rate, channels, period_frames, outputs, .. } = self.granted;
         let mut planar = vec![vec![S::ZERO; period_frames]; channels];
         let mut silence = vec![vec![0.0f32; period_frames]; outputs];
         let (begun, mut frames) = (Instant::now(), 0u64);
@@ -62,18 +73,21 @@ impl Device {
                 return status.end(error);
             }
             frames += period_frames as u64;
-            // A block is there when its last frame is.
+            // A block arrives at the time of its last frame.
             let due = begun + Duration::from_secs_f64(frames as f64 / f64::from(sample_rate));
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             let views: ArrayVec<&[S], MAX_CHANNELS> = planar.iter().map(Vec::as_slice).collect();
             silence.iter_mut().for_each(|channel| channel.fill(0.0));
             let mut output: ArrayVec<&mut [f32], MAX_CHANNELS> = silence.iter_mut().map(Vec::as_mut_slice).collect();
-            status.called(period_frames);
-            status.run(chair, 0, input(&views), &mut output);
+            status.count_call(period_frames);
+            status.call_client(client_slot, 0, input(&views), &mut output);
         }
     }
 
-    /// The next period; behind the end follows the beginning.
+    /// Reads the next period into `planar`. After the file's last frame comes its first one again.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or has no frames.
     fn fill<S: Sample>(&mut self, planar: &mut [Vec<S>]) -> Result<(), DeviceError> {
         let wanted = self.granted.period_frames;
         let (mut filled, mut empty) = (0, false);
@@ -93,11 +107,12 @@ impl Device {
     }
 }
 
-fn read(device: &str) -> Result<wav::Reader, DeviceError> {
+/// Opens a WAV file whose samples are passed on as they are, NaN and infinities included.
+fn open_reader(device: &str) -> Result<wav::Reader, DeviceError> {
     let reader = wav::Reader::open(Path::new(device)).map_err(|e| {
-        // The reader's message names the file, too.
+        // The reader's message names the file, which the error names itself.
         let text = e.to_string();
         DeviceError::failed(device, text.strip_prefix(&format!("{device}: ")).unwrap_or(&text))
     })?;
-    Ok(reader.with_non_finite(NonFinite::Keep))
+    Ok(reader.with_non_finite(NonFinitePolicy::Keep))
 }

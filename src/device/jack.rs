@@ -1,4 +1,6 @@
-//! JACK: a client of a server, connected to the outputs of another client.
+//! The host [`Host::Jack`]: a client of a JACK server (jackd or PipeWire), connected to the outputs of another client.
+//!
+//! A connection between two ports may exist some cycles before it carries sound. [`Device::open`] waits until all of them do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -10,77 +12,85 @@ use jack::{
     PortId, ProcessHandler, ProcessScope,
 };
 
-use super::chair::Chair;
-use super::{DeviceError, Granted, Host, Input, Listed, MAX_CHANNELS, STOP_PATIENCE, SampleFormat, Status, Wish, within};
+use super::client_slot::ClientSlot;
+use super::{
+    DeviceError, DeviceInfo, GrantedConfig, Host, InputBlock, MAX_CHANNELS, OpenRequest, STOP_TIMEOUT, SampleFormat,
+    StreamStatus, run_with_timeout, whole_frames,
+};
 
-/// Our name at the server; it adds a number if there is another of us.
+/// Name of our client at the server, which adds a number if the name is taken.
 const NAME: &str = "isotherm";
-/// The sound card behind a server.
+/// Name of the client that is the server's sound card.
 const SYSTEM: &str = "system";
-/// The words for a server that calls nobody and answers nobody.
+/// Error text for a server that neither calls clients nor answers requests.
 const STANDS_STILL: &str = "the server stands still";
-/// Sound cards' clocks differ from the machine's by less than this.
+/// Largest relative difference between a sound card's clock and the machine's.
 const LARGEST_DRIFT: f64 = 0.0005;
 
-/// A server that does not answer within this time stands still.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// A server is asked so often whether it takes us, with such pauses, before it counts as not running.
+/// A server that does not answer a request within this time stands still.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Number of tries to connect as a client before the server counts as not running.
 const CONNECT_TRIES: u32 = 3;
+/// Time between two such tries.
 const CONNECT_PAUSE: Duration = Duration::from_millis(100);
-/// Cables carry, and a period that is asked for runs, within this time after they are in.
-const SETTLING: Duration = Duration::from_secs(3);
-/// The first cycle comes within this time, even before there are cables.
-const FIRST_CYCLE: Duration = Duration::from_millis(500);
-/// The server calls us twice more within this time before we end, unless it stands still.
-const LAST_CYCLES: Duration = Duration::from_millis(50);
-/// So many cycles in a row must carry before a capture begins.
-const WHOLE_CYCLES: u32 = 2;
-/// Servers are looked at this often while they settle.
-const LOOK: Duration = Duration::from_millis(2);
-/// Frames of the largest period that servers have; a longer one comes in parts.
+/// Longest time until all connections carry sound and a requested period runs.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest time to wait for the first cycle, before the ports are connected.
+const FIRST_CYCLE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Longest time to wait for the last two cycles, in which the outputs are silent, before the client ends.
+const LAST_CYCLES_TIMEOUT: Duration = Duration::from_millis(50);
+/// Number of cycles in a row in which every connection must carry sound before a capture begins.
+const SETTLED_CYCLES: u32 = 2;
+/// Time between two checks while waiting for a server.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// Frames of the largest period that servers usually have. A longer one is passed on in several blocks.
 const LARGEST_PERIOD: usize = 8192;
-/// A block may begin so many seconds earlier or later, by the machine's clock, than the server's frame times say; beyond that they have
-/// jumped, as they do when another device becomes the server's clock.
+/// Largest difference in seconds between the beginning of a block by the server's frame times and by the machine's clock. Beyond
+/// it the frame times have jumped, as they do when another device becomes the server's clock.
 const LARGEST_JITTER: f64 = 1.0;
 
-/// A client of ours that runs, with its cables in. Dropped, it ends.
+/// Our running client with its connections. Ends when it is dropped.
 pub(super) struct Device {
-    active: Option<AsyncClient<Notice, Seat>>,
-    status: Arc<Status>,
+    /// `None` after the end.
+    active: Option<AsyncClient<NotificationCallback, ProcessCallback>>,
+    status: Arc<StreamStatus>,
 }
 
-/// A client without ports. [control thread]
+/// Returns a client without ports. [control thread]
+///
+/// # Errors
+/// A message of one line, if libjack is missing or no server is running.
 fn connect() -> Result<jack::Client, String> {
-    let none = |what: &str| {
+    let error = |what: &str| {
         let server = std::env::var("JACK_DEFAULT_SERVER").unwrap_or_else(|_| "default".into());
         format!("JACK: {what} (server '{server}')")
     };
     for attempt in 1.. {
         match jack::Client::new(NAME, ClientOptions::NO_START_SERVER) {
             Ok((client, _)) => {
-                // What it has to say is in its results.
+                // Keeps the library from printing: the errors that it returns are enough.
                 jack::set_logger(LoggerType::None);
                 return Ok(client);
             }
-            Err(jack::Error::LibraryError(_)) => return Err(none("its library libjack.so.0 is not there")),
-            // A server that has much to do refuses a client now and then.
+            Err(jack::Error::LibraryError(_)) => return Err(error("its library libjack.so.0 is not there")),
+            // A busy server sometimes refuses a client.
             Err(_) if attempt < CONNECT_TRIES => std::thread::sleep(CONNECT_PAUSE),
             Err(_) => break,
         }
     }
-    Err(none("no server is running"))
+    Err(error("no server is running"))
 }
 
-/// Ports of one client, in the order of their numbers; `flags` tells which.
-fn ports(client: &jack::Client, of: &str, flags: PortFlags) -> Vec<String> {
+/// Returns the names of the audio ports of the client `owner` that have these flags, in the order of [`sorted_by_number`].
+fn ports(client: &jack::Client, owner: &str, flags: PortFlags) -> Vec<String> {
     let all = client.ports(None, Some(jack::jack_sys::FLOAT_MONO_AUDIO), flags);
-    let own = all.into_iter().filter(|port| port.rsplit_once(':').is_some_and(|(owner, _)| owner == of));
-    in_order(own.collect())
+    let owned = all.into_iter().filter(|port| port.rsplit_once(':').is_some_and(|(client, _)| client == owner));
+    sorted_by_number(owned.collect())
 }
 
-/// Ports that differ only in the number at their end by that number, and else as they come: a server gives the places of ports that
-/// are gone to new ones, so its own order is not always theirs.
-fn in_order(mut ports: Vec<String>) -> Vec<String> {
+/// Sorts ports whose names differ only in a number at the end by that number, and keeps the order of others. A server gives the
+/// places of ports that are gone to new ones, so the order in which it lists ports need not be that of their numbers.
+fn sorted_by_number(mut ports: Vec<String>) -> Vec<String> {
     let split = |port: &str| {
         let stem = port.trim_end_matches(|c: char| c.is_ascii_digit());
         (stem.to_owned(), port[stem.len()..].parse().unwrap_or(0u64))
@@ -94,7 +104,7 @@ fn in_order(mut ports: Vec<String>) -> Vec<String> {
     ports
 }
 
-/// Clients with outputs, other than our own.
+/// Returns the names of the server's clients that have audio outputs.
 fn devices(client: &jack::Client) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for port in client.ports(None, Some(jack::jack_sys::FLOAT_MONO_AUDIO), PortFlags::IS_OUTPUT) {
@@ -107,9 +117,10 @@ fn devices(client: &jack::Client) -> Vec<String> {
     names
 }
 
-fn granted(client: &jack::Client, device: &str, channels: usize, outputs: usize) -> Granted {
+/// Returns the server's present configuration for a client with this many inputs and outputs.
+fn granted(client: &jack::Client, device: &str, channels: usize, outputs: usize) -> GrantedConfig {
     let period_frames = client.buffer_size() as usize;
-    Granted {
+    GrantedConfig {
         host: Host::Jack,
         device: device.into(),
         sample_rate: client.sample_rate(),
@@ -121,21 +132,22 @@ fn granted(client: &jack::Client, device: &str, channels: usize, outputs: usize)
     }
 }
 
-/// Clients that can be recorded; none of a server that stands still.
+/// Returns the names of the clients that can be recorded; none if the server stands still. [control thread]
 pub(super) fn names() -> Vec<String> {
-    within(PATIENCE, || connect().map_or_else(|_| Vec::new(), |client| devices(&client))).unwrap_or_default()
+    run_with_timeout(TIMEOUT, || connect().map_or_else(|_| Vec::new(), |client| devices(&client))).unwrap_or_default()
 }
 
-/// Clients that can be recorded, with their channels and ports; none of a server that stands still.
-pub(super) fn list() -> Vec<Listed> {
-    within(PATIENCE, list_here).unwrap_or_default()
+/// Returns the clients that can be recorded, with their channels; none if the server stands still. [control thread]
+pub(super) fn list() -> Vec<DeviceInfo> {
+    run_with_timeout(TIMEOUT, list_blocking).unwrap_or_default()
 }
 
-fn list_here() -> Vec<Listed> {
+/// Does the work of [`list`]; blocks if the server stands still.
+fn list_blocking() -> Vec<DeviceInfo> {
     let Ok(client) = connect() else { return Vec::new() };
-    let listed = |device: String| {
+    let info = |device: String| {
         let channels = ports(&client, &device, PortFlags::IS_OUTPUT).len();
-        Listed {
+        DeviceInfo {
             host: Host::Jack,
             description: if device == SYSTEM { "the server's sound card".into() } else { "a client of the server".into() },
             grants: Ok(vec![granted(&client, &device, channels, 0)]),
@@ -143,20 +155,33 @@ fn list_here() -> Vec<Listed> {
             device,
         }
     };
-    devices(&client).into_iter().map(listed).collect()
+    devices(&client).into_iter().map(info).collect()
 }
 
 impl Device {
-    /// Opens it, with its cables in, and waits until all of them carry: what the server says of its period before that need not be what
-    /// then runs.
-    pub fn open(wish: &Wish, status: &Arc<Status>, chair: &Arc<Chair>) -> Result<(Granted, Self), DeviceError> {
-        let (asked, status, chair) = (wish.clone(), status.clone(), chair.clone());
-        let opened = within(PATIENCE, move || Self::open_here(&asked, &status, chair));
-        opened.unwrap_or_else(|| Err(DeviceError::failed(&wish.device, format_args!("JACK: {STANDS_STILL}"))))
+    /// Starts a client, connects its ports and waits until every connection carries sound. Before that, the period that the
+    /// server reports need not be the one that then runs. [control thread]
+    ///
+    /// # Errors
+    /// If no server answers, the device or an output is missing, or a connection carries no sound.
+    pub fn open(
+        request: &OpenRequest,
+        status: &Arc<StreamStatus>,
+        client_slot: &Arc<ClientSlot>,
+    ) -> Result<(GrantedConfig, Self), DeviceError> {
+        let (device, request) = (request.device.clone(), request.clone());
+        let (status, client_slot) = (status.clone(), client_slot.clone());
+        let opened = run_with_timeout(TIMEOUT, move || Self::open_blocking(&request, &status, client_slot));
+        opened.unwrap_or_else(|| Err(DeviceError::failed(&device, format_args!("JACK: {STANDS_STILL}"))))
     }
 
-    fn open_here(wish: &Wish, status: &Arc<Status>, chair: Arc<Chair>) -> Result<(Granted, Self), DeviceError> {
-        let device = wish.device.as_str();
+    /// Does the work of [`Self::open`]; blocks if the server stands still.
+    fn open_blocking(
+        request: &OpenRequest,
+        status: &Arc<StreamStatus>,
+        client_slot: Arc<ClientSlot>,
+    ) -> Result<(GrantedConfig, Self), DeviceError> {
+        let device = request.device.as_str();
         let failed = |what: jack::Error| DeviceError::failed(device, what);
         let server = connect().map_err(|what| DeviceError::failed(device, what))?;
         let mut sources = ports(&server, device, PortFlags::IS_OUTPUT);
@@ -164,47 +189,50 @@ impl Device {
             let expected = devices(&server).join(", ");
             return Err(DeviceError::Unknown { host: Host::Jack, device: device.into(), expected });
         }
-        // Of a client's ports any may be left alone.
-        let most = wish.channels.map_or(MAX_CHANNELS, |n| n.min(MAX_CHANNELS));
+        // Not every output of the device needs to be connected.
+        let most = request.channels.map_or(MAX_CHANNELS, |n| n.min(MAX_CHANNELS));
         sources.truncate(most);
-        let player = wish.output_device.as_deref().unwrap_or(SYSTEM);
+        let player = request.output_device.as_deref().unwrap_or(SYSTEM);
         let playing = ports(&server, player, PortFlags::IS_INPUT);
         let mut sinks = Vec::new();
-        for output in &wish.outputs {
+        for output in &request.outputs {
             let asked = || format!("output channel {}", output + 1);
             let port = playing.get(*output);
             sinks.push(port.ok_or_else(|| DeviceError::difference(player, asked(), playing.len()))?.clone());
         }
-        let links = Arc::<Links>::default();
-        let seat = Seat::new(&server, status, chair, &links, sources.len(), sinks.len()).map_err(failed)?;
+        let connections = Arc::<ConnectionStatus>::default();
+        let callback =
+            ProcessCallback::new(&server, status, client_slot, &connections, sources.len(), sinks.len()).map_err(failed)?;
         let name = |port: Result<String, jack::Error>| port.unwrap_or_default();
-        let inputs: Vec<String> = seat.inputs.iter().map(|input| name(input.port.name())).collect();
-        let outputs: Vec<String> = seat.outputs.iter().map(|port| name(port.name())).collect();
-        let notice = Notice { status: status.clone() };
-        let active = server.activate_async(notice, seat).map_err(failed)?;
-        // Each port shows in a cycle without cable where its own silence is; a server that calls nobody without cables shows nothing.
-        wait(FIRST_CYCLE, || links.cycles.load(Ordering::Acquire) > 0);
-        links.plugged.store(true, Ordering::Release);
+        let inputs: Vec<String> = callback.inputs.iter().map(|input| name(input.port.name())).collect();
+        let outputs: Vec<String> = callback.outputs.iter().map(|port| name(port.name())).collect();
+        let notification = NotificationCallback { status: status.clone() };
+        let active = server.activate_async(notification, callback).map_err(failed)?;
+        // In a cycle without connections, each input port shows the address of its own silence. A server that does not call
+        // unconnected clients shows none.
+        wait_until(FIRST_CYCLE_TIMEOUT, || connections.cycles.load(Ordering::Acquire) > 0);
+        connections.are_connecting.store(true, Ordering::Release);
         let server = active.as_client();
         for (from, to) in sources.iter().zip(&inputs).chain(outputs.iter().zip(&sinks)) {
             server.connect_ports_by_name(from, to).map_err(failed)?;
         }
         let mut granted = granted(server, device, sources.len(), sinks.len());
-        if let Some(frames) = wish.period_frames.filter(|frames| *frames != granted.period_frames) {
-            // A server that cannot is told apart by what runs.
+        if let Some(frames) = request.period_frames.filter(|frames| *frames != granted.period_frames) {
+            // An error is ignored: the period that then runs is compared with the request.
             drop(u32::try_from(frames).map(|frames| server.set_buffer_size(frames)));
         }
-        let period = || links.period_frames.load(Ordering::Acquire) as usize;
-        let settled = wait(SETTLING, || {
-            links.whole.load(Ordering::Acquire) >= WHOLE_CYCLES && wish.period_frames.is_none_or(|frames| frames == period())
-        });
-        if !settled && links.whole.load(Ordering::Acquire) < WHOLE_CYCLES {
-            let what = if links.cycles.load(Ordering::Acquire) == 0 { STANDS_STILL.into() } else { links.dead(sources.len()) };
+        let period = || connections.period_frames.load(Ordering::Acquire) as usize;
+        let all_carry = || connections.carrying_cycles.load(Ordering::Acquire) >= SETTLED_CYCLES;
+        let has_period = || request.period_frames.is_none_or(|frames| frames == period());
+        let settled = wait_until(SETTLE_TIMEOUT, || all_carry() && has_period());
+        if !settled && !all_carry() {
+            let no_cycle = connections.cycles.load(Ordering::Acquire) == 0;
+            let what = if no_cycle { STANDS_STILL.into() } else { connections.silent_channels_text(sources.len()) };
             return Err(DeviceError::failed(device, format_args!("JACK: {what}")));
         }
         (granted.period_frames, granted.buffer_frames) = (period(), period());
         granted.sample_rate = server.sample_rate();
-        links.sample_rate.store(granted.sample_rate, Ordering::Release);
+        connections.sample_rate.store(granted.sample_rate, Ordering::Release);
         Ok((granted, Self { active: Some(active), status: status.clone() }))
     }
 }
@@ -212,60 +240,63 @@ impl Device {
 impl Drop for Device {
     fn drop(&mut self) {
         if let Some(active) = self.active.take() {
-            // Silence on all outputs comes before cables are pulled, one after the other.
+            // All outputs become silent together before their connections go, one after the other.
             self.status.stop.store(true, Ordering::Release);
             let calls = || self.status.calls.load(Ordering::Acquire);
             let before = calls();
-            wait(LAST_CYCLES, || calls() >= before + 2);
-            // It fails if the server is gone; ours is closed in any case. A server that stands still is not waited for.
-            let _ = within(STOP_PATIENCE, move || drop(active.deactivate()));
+            wait_until(LAST_CYCLES_TIMEOUT, || calls() >= before + 2);
+            // Fails if the server is gone; the client is closed in any case. If the server stands still, the wait ends after a
+            // while.
+            let _ = run_with_timeout(STOP_TIMEOUT, move || drop(active.deactivate()));
         }
     }
 }
 
-/// Waits until something is true, for a time at the most. Returns whether it is.
-fn wait(patience: Duration, is: impl Fn() -> bool) -> bool {
+/// Waits until `condition` is true, at most for `timeout`. Returns whether it is true.
+fn wait_until(timeout: Duration, condition: impl Fn() -> bool) -> bool {
     let begun = Instant::now();
-    while begun.elapsed() < patience {
-        if is() {
+    while begun.elapsed() < timeout {
+        if condition() {
             return true;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
-    is()
+    condition()
 }
 
-/// The state of the cables, told by the audio thread.
+/// State of the connections of our ports, written by the device thread.
 #[derive(Default)]
-struct Links {
-    /// Cables are being put in, or are.
-    plugged: AtomicBool,
+struct ConnectionStatus {
+    /// True from the moment before the first port is connected; set by the control thread.
+    are_connecting: AtomicBool,
+    /// Number of cycles so far.
     cycles: AtomicU64,
-    /// Cycles in a row, up to the last one, in which every input carried, by one period.
-    whole: AtomicU32,
+    /// Number of the latest cycles in a row that had one period and in which every input carried sound.
+    carrying_cycles: AtomicU32,
+    /// Frames of the last cycle.
     period_frames: AtomicU32,
-    /// Inputs that did not carry in the last cycle, a bit each.
-    dead: [AtomicU64; MAX_CHANNELS.div_ceil(64)],
-    /// The rate that is recorded; 0 before that is known.
+    /// A bit for each input that carried no sound in the last cycle.
+    silent_inputs: [AtomicU64; MAX_CHANNELS.div_ceil(64)],
+    /// Sample rate in hertz of the stream; 0 before the control thread knows it.
     sample_rate: AtomicU32,
 }
 
-impl Links {
-    /// The words for cables that do not carry.
-    fn dead(&self, channels: usize) -> String {
-        let is_dead = |channel: &usize| self.dead[channel / 64].load(Ordering::Acquire) >> (channel % 64) & 1 == 1;
-        let dead: Vec<String> = (0..channels).filter(is_dead).map(|channel| (channel + 1).to_string()).collect();
-        format!("no sound comes through the cables of channels {}", dead.join(", "))
+impl ConnectionStatus {
+    /// Returns the error text for connections that carry no sound.
+    fn silent_channels_text(&self, channels: usize) -> String {
+        let is_silent = |channel: &usize| self.silent_inputs[channel / 64].load(Ordering::Acquire) >> (channel % 64) & 1 == 1;
+        let silent: Vec<String> = (0..channels).filter(is_silent).map(|channel| (channel + 1).to_string()).collect();
+        format!("no sound comes through the cables of channels {}", silent.join(", "))
     }
 }
 
-/// What is told beside the audio thread.
-struct Notice {
-    status: Arc<Status>,
+/// The callbacks that the server calls outside of the device thread.
+struct NotificationCallback {
+    status: Arc<StreamStatus>,
 }
 
-impl NotificationHandler for Notice {
-    // SAFETY: as asked of a signal handler, it does nothing but store into an atomic.
+impl NotificationHandler for NotificationCallback {
+    // SAFETY: the library may call this from a signal handler; it only stores into an atomic.
     unsafe fn shutdown(&mut self, _: ClientStatus, _: &str) {
         self.status.ended.store(true, Ordering::Release);
     }
@@ -286,178 +317,183 @@ impl NotificationHandler for Notice {
     }
 }
 
-/// A port that records.
+/// An input port of our client.
 struct InputPort {
     port: Port<AudioIn>,
-    /// Address of its own silence, which it shows while no cable carries: for comparison only.
-    own: usize,
-    /// A copy of what is in the port.
+    /// Address of the port's own buffer of silence, which it shows while no connection carries sound. Only compared, never read.
+    silence_address: usize,
+    /// Copy of the port's samples.
     block: Vec<f32>,
 }
 
-/// What the server calls. [audio thread]
-struct Seat {
-    chair: Arc<Chair>,
-    links: Arc<Links>,
+/// The callback that the server calls in every cycle. [device thread]
+struct ProcessCallback {
+    client_slot: Arc<ClientSlot>,
+    connections: Arc<ConnectionStatus>,
     inputs: Vec<InputPort>,
     outputs: Vec<Port<AudioOut>>,
-    status: Arc<Status>,
-    clock: Clock,
-    /// Frames that are lost and not told yet.
-    owed: u64,
-    /// The last block was not taken: it may come again, and has so many frames.
-    doubtful: Option<usize>,
+    status: Arc<StreamStatus>,
+    clock: FrameClock,
+    /// Lost frames that the client has not been told of yet.
+    unreported_lost: u64,
+    /// Frames of the last block if it came late and was not passed on. The server may call again for the same cycle.
+    withheld_frames: Option<usize>,
 }
 
-/// Finds out how many frames are missing.
-struct Clock {
-    /// Microseconds of a frame.
-    frame: f64,
-    /// The server's frame time at which the next block begins.
+/// Finds out how many frames are missing before a block, from the server's frame times, its clock and its overruns.
+struct FrameClock {
+    /// Duration of a frame in microseconds.
+    frame_us: f64,
+    /// Frame time of the server at which the next block should begin.
     next: Option<u32>,
-    /// When the last block was processed, and its frames.
+    /// Time in microseconds at which the last block was processed, and its number of frames.
     last: (u64, usize),
-    /// Frames since the start, and the shortest delay of a block behind its beginning, in microseconds of the server's clock.
+    /// Frames since the start, including missing ones.
     frames: u64,
-    delay: f64,
-    /// Overruns that are dealt with.
+    /// Shortest time so far between the beginning of a block and its processing, in microseconds. Its zero is arbitrary.
+    delay_us: f64,
+    /// Number of overruns that are accounted for.
     overruns: u64,
 }
 
-/// What a call is.
+/// Relation of a call of the server to the calls before it.
 #[derive(Debug, PartialEq, Eq)]
-enum Turn {
-    /// The next block; the server itself has lost so many frames before it.
+enum CycleCall {
+    /// The call is for the next block, before which the server itself lost this many frames.
     Next(u64),
-    /// We were not called in time for so many frames. What there is now may be half of another cycle.
+    /// The server did not call us in time for this many frames. The ports may already be partly overwritten by the next cycle.
     Late(u64),
-    /// Once more for the cycle of the last call.
+    /// The call is for the same cycle as the last one.
     Again,
 }
 
-impl Clock {
+impl FrameClock {
     fn new(sample_rate: f64) -> Self {
-        Self { frame: 1e6 / sample_rate, next: None, last: (0, 0), frames: 0, delay: f64::MAX, overruns: 0 }
+        Self { frame_us: 1e6 / sample_rate, next: None, last: (0, 0), frames: 0, delay_us: f64::MAX, overruns: 0 }
     }
 
-    /// A block of `n` frames that begins at the frame time `at` and is processed at `now`. Blocks may be of any length.
-    fn tick(&mut self, at: u32, now: u64, n: usize, overruns: u64) -> Turn {
+    /// Classifies a call for `n` frames that begin at the server's frame time `at` and are processed at `now`, in microseconds of
+    /// the server's clock. `overruns` is the number of overruns so far. Blocks may be of any length.
+    fn classify(&mut self, at: u32, now: u64, n: usize, overruns: u64) -> CycleCall {
         let mut ahead = self.next.map_or(0, |next| i64::from(at.wrapping_sub(next).cast_signed()));
-        let (then, before) = self.last;
-        let passed = now.saturating_sub(then) as f64 / self.frame - before as f64;
-        if self.next.is_some() && (ahead as f64 - passed).abs() > LARGEST_JITTER * 1e6 / self.frame {
-            // The frame times have jumped: what is missing is told by the machine's clock alone.
-            ahead = if passed > n.max(before) as f64 / 2.0 { passed.round() as i64 } else { 0 };
-        } else if (-(before as i64)..0).contains(&ahead) {
-            return Turn::Again;
+        let (then, last_n) = self.last;
+        // Frames that have passed since the end of the last block, by the machine's clock.
+        let passed = now.saturating_sub(then) as f64 / self.frame_us - last_n as f64;
+        if self.next.is_some() && (ahead as f64 - passed).abs() > LARGEST_JITTER * 1e6 / self.frame_us {
+            // The frame times have jumped, so the machine's clock alone tells how many frames are missing.
+            let is_missing = passed > n.max(last_n) as f64 / 2.0;
+            ahead = if is_missing { i64::try_from(whole_frames(passed)).unwrap_or(i64::MAX) } else { 0 };
+        } else if ahead < 0 && ahead.unsigned_abs() <= last_n as u64 {
+            return CycleCall::Again;
         }
-        self.next = Some(at.wrapping_add(n as u32));
+        self.next = Some(at.wrapping_add(u32::try_from(n).unwrap_or(u32::MAX)));
         self.last = (now, n);
         let missed = u64::try_from(ahead).unwrap_or(0);
         self.frames += missed;
-        let delay = now as f64 - self.frames as f64 * self.frame;
+        let delay_us = now as f64 - self.frames as f64 * self.frame_us;
         self.frames += n as u64;
         if overruns == self.overruns {
-            self.delay = delay.min(self.delay + LARGEST_DRIFT * n as f64 * self.frame);
+            self.delay_us = delay_us.min(self.delay_us + LARGEST_DRIFT * n as f64 * self.frame_us);
         } else {
             self.overruns = overruns;
-            // Frames that the server itself lost are not counted by it: they make all that follows late.
-            let late = ((delay - self.delay) / self.frame).round();
+            // Frame times do not count the frames that the server itself lost. They show as a delay of all that follows.
+            let late = ((delay_us - self.delay_us) / self.frame_us).round();
             if missed == 0 && late > n as f64 / 2.0 {
-                self.frames += late as u64;
-                return Turn::Next(late as u64);
+                let late = whole_frames(late);
+                self.frames += late;
+                return CycleCall::Next(late);
             }
         }
-        // A server whose period changed has skipped a cycle on purpose, and this one is whole.
-        if missed > 0 && n == before { Turn::Late(missed) } else { Turn::Next(missed) }
+        // A server skips a cycle on purpose when it changes its period. Then this block is complete.
+        if missed > 0 && n == last_n { CycleCall::Late(missed) } else { CycleCall::Next(missed) }
     }
 }
 
-impl Seat {
+impl ProcessCallback {
     fn new(
         server: &jack::Client,
-        status: &Arc<Status>,
-        chair: Arc<Chair>,
-        links: &Arc<Links>,
+        status: &Arc<StreamStatus>,
+        client_slot: Arc<ClientSlot>,
+        connections: &Arc<ConnectionStatus>,
         inputs: usize,
         outputs: usize,
     ) -> Result<Self, jack::Error> {
         let input = |i: usize| {
             let port = server.register_port(&format!("in_{}", i + 1), AudioIn::default())?;
-            Ok(InputPort { port, own: 0, block: vec![0.0; LARGEST_PERIOD] })
+            Ok(InputPort { port, silence_address: 0, block: vec![0.0; LARGEST_PERIOD] })
         };
         let output = |i: usize| server.register_port(&format!("out_{}", i + 1), AudioOut::default());
         Ok(Self {
-            chair,
-            links: links.clone(),
+            client_slot,
+            connections: connections.clone(),
             inputs: (0..inputs).map(input).collect::<Result<_, jack::Error>>()?,
             outputs: (0..outputs).map(output).collect::<Result<_, _>>()?,
             status: status.clone(),
-            owed: 0,
-            doubtful: None,
-            clock: Clock::new(f64::from(server.sample_rate())),
+            unreported_lost: 0,
+            withheld_frames: None,
+            clock: FrameClock::new(f64::from(server.sample_rate())),
         })
     }
 
-    /// Looks whether every cable carries: a port whose cable does not shows its own silence.
-    fn look(&mut self, scope: &ProcessScope) {
-        let links = &*self.links;
-        let plugged = links.plugged.load(Ordering::Acquire);
-        let mut dead = [0u64; MAX_CHANNELS.div_ceil(64)];
+    /// Checks whether every connection carries sound. The port of a connection that does not shows its own buffer of silence.
+    fn check_connections(&mut self, scope: &ProcessScope) {
+        let connections = &*self.connections;
+        let are_connecting = connections.are_connecting.load(Ordering::Acquire);
+        let mut silent = [0u64; MAX_CHANNELS.div_ceil(64)];
         for (channel, input) in self.inputs.iter_mut().enumerate() {
-            let shown = input.port.as_slice(scope).as_ptr() as usize;
-            if !plugged {
-                input.own = shown;
-            } else if input.own == shown {
-                dead[channel / 64] |= 1 << (channel % 64);
+            let address = input.port.as_slice(scope).as_ptr() as usize;
+            if !are_connecting {
+                input.silence_address = address;
+            } else if input.silence_address == address {
+                silent[channel / 64] |= 1 << (channel % 64);
             }
         }
         let n = scope.n_frames();
-        let steady = links.period_frames.swap(n, Ordering::Release) == n;
-        links.dead.iter().zip(dead).for_each(|(word, dead)| word.store(dead, Ordering::Release));
-        let whole = plugged && steady && dead.iter().all(|word| *word == 0);
-        let before = links.whole.load(Ordering::Relaxed);
-        links.whole.store(if whole { before.saturating_add(1) } else { 0 }, Ordering::Release);
-        links.cycles.fetch_add(1, Ordering::Release);
+        let same_period = connections.period_frames.swap(n, Ordering::Release) == n;
+        connections.silent_inputs.iter().zip(silent).for_each(|(word, bits)| word.store(bits, Ordering::Release));
+        let all_carry = are_connecting && same_period && silent.iter().all(|word| *word == 0);
+        let before = connections.carrying_cycles.load(Ordering::Relaxed);
+        connections.carrying_cycles.store(if all_carry { before.saturating_add(1) } else { 0 }, Ordering::Release);
+        connections.cycles.fetch_add(1, Ordering::Release);
     }
 }
 
-impl ProcessHandler for Seat {
+impl ProcessHandler for ProcessCallback {
     fn process(&mut self, server: &jack::Client, scope: &ProcessScope) -> Control {
         let n = scope.n_frames() as usize;
         let mut output: ArrayVec<&mut [f32], MAX_CHANNELS> =
             self.outputs.iter_mut().map(|port| port.as_mut_slice(scope)).collect();
         output.iter_mut().for_each(|channel| channel.fill(0.0));
         drop(output);
-        self.status.called(n);
+        self.status.count_call(n);
         if self.status.stop.load(Ordering::Acquire) || self.status.ended.load(Ordering::Acquire) {
-            // Its cables may be out already.
+            // The ports may already be disconnected.
             return Control::Continue;
         }
-        let (rate, now) = (self.links.sample_rate.load(Ordering::Acquire), server.sample_rate());
-        if rate != 0 && now != rate {
-            self.status.change(now);
+        let (opened_rate, rate) = (self.connections.sample_rate.load(Ordering::Acquire), server.sample_rate());
+        if opened_rate != 0 && rate != opened_rate {
+            self.status.end_by_rate_change(rate);
             return Control::Continue;
         }
-        if !self.chair.is_taken() {
-            self.look(scope);
+        if !self.client_slot.is_occupied() {
+            self.check_connections(scope);
             return Control::Continue;
         }
         let overruns = self.status.overruns.load(Ordering::Relaxed);
         let at = scope.last_frame_time();
-        let doubtful = self.doubtful.map_or(0, |frames| frames as u64);
-        match self.clock.tick(at, server.time(), n, overruns) {
-            Turn::Again if self.doubtful.is_none() => return Control::Continue,
-            Turn::Again => {}
-            Turn::Next(lost) => self.owed += lost + doubtful,
-            Turn::Late(lost) => {
-                self.owed += lost + doubtful;
-                self.doubtful = Some(n);
+        let withheld = self.withheld_frames.map_or(0, |frames| frames as u64);
+        match self.clock.classify(at, server.time(), n, overruns) {
+            CycleCall::Again if self.withheld_frames.is_none() => return Control::Continue,
+            CycleCall::Again => {}
+            CycleCall::Next(lost) => self.unreported_lost += lost + withheld,
+            CycleCall::Late(lost) => {
+                self.unreported_lost += lost + withheld;
+                self.withheld_frames = Some(n);
                 return Control::Continue;
             }
         }
-        self.doubtful = None;
-        // In one go for all periods that there are; a longer one is taken in parts.
+        self.withheld_frames = None;
+        // One block for all usual periods, several for one that is longer than LARGEST_PERIOD.
         let mut from = 0;
         while from < n {
             let m = (n - from).min(LARGEST_PERIOD);
@@ -465,14 +501,19 @@ impl ProcessHandler for Seat {
                 input.block[..m].copy_from_slice(&input.port.as_slice(scope)[from..from + m]);
             }
             if scope.last_frame_time() != at {
-                // The next cycle began meanwhile, so others may have written into the ports.
-                self.owed += (n - from) as u64;
+                // The next cycle has begun meanwhile, so other clients may have overwritten the ports.
+                self.unreported_lost += (n - from) as u64;
                 return Control::Continue;
             }
             let input: ArrayVec<&[f32], MAX_CHANNELS> = self.inputs.iter().map(|input| &input.block[..m]).collect();
             let mut output: ArrayVec<&mut [f32], MAX_CHANNELS> =
                 self.outputs.iter_mut().map(|port| &mut port.as_mut_slice(scope)[from..from + m]).collect();
-            self.status.run(&self.chair, std::mem::take(&mut self.owed), Input::Floats(&input), &mut output);
+            self.status.call_client(
+                &self.client_slot,
+                std::mem::take(&mut self.unreported_lost),
+                InputBlock::Floats(&input),
+                &mut output,
+            );
             from += m;
         }
         Control::Continue
@@ -484,8 +525,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_come_by_their_numbers_and_names_without_numbers_as_they_are() {
-        let ordered = |ports: &[&str]| in_order(ports.iter().map(|port| format!("card:{port}")).collect());
+    fn ports_are_sorted_by_number_and_keep_their_order_without_one() {
+        let ordered = |ports: &[&str]| sorted_by_number(ports.iter().map(|port| format!("card:{port}")).collect());
         let named = |ports: &[&str]| ports.iter().map(|port| format!("card:{port}")).collect::<Vec<_>>();
         assert_eq!(ordered(&["out_6", "out_10", "out_1", "out_2"]), named(&["out_1", "out_2", "out_6", "out_10"]));
         assert_eq!(ordered(&["capture_AUX1", "capture_AUX0"]), named(&["capture_AUX0", "capture_AUX1"]));
@@ -493,39 +534,44 @@ mod tests {
         assert_eq!(ordered(&["b_2", "a_9", "b_1", "mix"]), named(&["b_1", "b_2", "a_9", "mix"]));
     }
 
-    /// Every turn of a clock at 48 kHz whose blocks begin at these frame times and are processed at these frames of the machine's time.
-    fn turns(blocks: &[(u32, f64, usize)]) -> Vec<Turn> {
-        let mut clock = Clock::new(48_000.0);
+    /// Classifies calls at 48 kHz, each given by the server's frame time, the machine's time in frames, and the number of frames.
+    fn classify_all(blocks: &[(u32, f64, usize)]) -> Vec<CycleCall> {
+        let mut clock = FrameClock::new(48_000.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number, rounded down")]
         let microseconds = |frames: f64| (1e9 + frames / 0.048) as u64;
-        blocks.iter().map(|(at, now, n)| clock.tick(*at, microseconds(*now), *n, 0)).collect()
+        blocks.iter().map(|(at, now, n)| clock.classify(*at, microseconds(*now), *n, 0)).collect()
     }
 
     #[test]
-    fn a_period_that_changes_loses_nothing() {
+    fn a_change_of_the_period_loses_no_frame() {
         let blocks = [(1000, 0.0, 1024), (2024, 1024.0, 256), (2280, 1280.0, 256), (2536, 1536.0, 8192), (10_728, 9728.0, 64)];
-        assert!(turns(&blocks).iter().all(|turn| *turn == Turn::Next(0)), "{:?}", turns(&blocks));
+        assert!(classify_all(&blocks).iter().all(|call| *call == CycleCall::Next(0)), "{:?}", classify_all(&blocks));
     }
 
     #[test]
-    fn a_cycle_that_is_skipped_while_the_period_changes_costs_its_frames_and_no_more() {
+    fn a_cycle_skipped_at_a_change_of_the_period_loses_exactly_its_frames() {
         let blocks = [(0, 0.0, 256), (256, 256.0, 256), (1536, 1536.0, 1024), (2560, 2560.0, 1024)];
-        assert_eq!(turns(&blocks), [Turn::Next(0), Turn::Next(0), Turn::Next(1024), Turn::Next(0)]);
+        assert_eq!(classify_all(&blocks), [CycleCall::Next(0), CycleCall::Next(0), CycleCall::Next(1024), CycleCall::Next(0)]);
     }
 
     #[test]
-    fn cycles_that_did_not_call_us_are_counted_and_the_same_one_twice_is_not() {
+    fn missed_cycles_are_counted_and_a_repeated_call_is_not() {
         let blocks = [(0, 0.0, 256), (256, 256.0, 256), (256, 300.0, 256), (1024, 1024.0, 256)];
-        assert_eq!(turns(&blocks), [Turn::Next(0), Turn::Next(0), Turn::Again, Turn::Late(512)]);
+        assert_eq!(classify_all(&blocks), [CycleCall::Next(0), CycleCall::Next(0), CycleCall::Again, CycleCall::Late(512)]);
     }
 
     #[test]
-    fn frame_times_that_jump_are_sized_by_the_machines_clock() {
-        // Another device becomes the server's clock: its frames have other numbers, forwards or backwards.
+    fn after_a_jump_of_the_frame_times_lost_frames_are_counted_by_the_machines_clock() {
+        // Another device becomes the server's clock, and its frame numbers are higher or lower.
         for at in [900_000_000u32, 17] {
             let blocks = [(500_000, 0.0, 256), (500_256, 256.0, 256), (at, 512.0, 256), (at + 256, 768.0, 256)];
-            assert_eq!(turns(&blocks), [Turn::Next(0), Turn::Next(0), Turn::Next(0), Turn::Next(0)], "{at}");
+            assert_eq!(
+                classify_all(&blocks),
+                [CycleCall::Next(0), CycleCall::Next(0), CycleCall::Next(0), CycleCall::Next(0)],
+                "{at}"
+            );
             let blocks = [(500_000, 0.0, 256), (500_256, 256.0, 256), (at, 5512.0, 256), (at + 256, 5768.0, 256)];
-            assert_eq!(turns(&blocks)[2..], [Turn::Late(5000), Turn::Next(0)], "{at}");
+            assert_eq!(classify_all(&blocks)[2..], [CycleCall::Late(5000), CycleCall::Next(0)], "{at}");
         }
     }
 }

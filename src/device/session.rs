@@ -1,4 +1,4 @@
-//! A capture that is kept running, whatever happens to the device.
+//! A capture and a monitor that are kept running: the device is opened again whenever it was disconnected.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -6,206 +6,222 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use super::{Capture, Client, DeviceError, Ending, Granted, Input, Monitor, Opened, Stream, Wish, changed, open};
+use super::{
+    Capture, Client, DeviceError, GrantedConfig, InputBlock, Monitor, OpenDevice, OpenRequest, Stream, StreamEnd, open,
+    rate_change_text,
+};
 
-/// A device that is away is tried again this often.
-const RETRY: Duration = Duration::from_millis(250);
-/// A device that calls nobody for this long, and for [`QUIET_PERIODS`], gives nothing: it is away.
-const QUIET: Duration = Duration::from_millis(700);
-const QUIET_PERIODS: f64 = 4.0;
-/// The most that one look adds to the time that a device has been quiet: a program that was held itself has not listened.
-const LONGEST_LOOK: Duration = Duration::from_millis(150);
+/// Time between two tries to open a disconnected device.
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
+/// A device that gives no block for this long, and for [`SILENCE_PERIODS`], counts as disconnected.
+const SILENCE_TIMEOUT: Duration = Duration::from_millis(700);
+/// Number of periods without a block after which a device counts as disconnected, if they are longer than [`SILENCE_TIMEOUT`].
+const SILENCE_PERIODS: f64 = 4.0;
+/// Largest time that one check adds to a device's silence. If the program itself was stopped for longer, the device is not to
+/// blame.
+const LONGEST_CHECK_INTERVAL: Duration = Duration::from_millis(150);
 
-/// What is heard may take so much longer than the time that it plays, in all, before some of it is left out: far less than the half
-/// second that a device holds.
-const DEBT_SECONDS: f64 = 0.1;
-/// The share of the time that what is heard may take for ever, beside the capture.
-const SHARE: f64 = 0.8;
+/// Time in seconds that the monitor may use beyond its share before blocks are skipped. Far less than the half second of input
+/// that an ALSA device holds.
+const LARGEST_OVERTIME: f64 = 0.1;
+/// Part of a block's duration that the monitor may use on average. The rest is for the capture.
+const MONITOR_TIME_SHARE: f64 = 0.8;
 
-/// Capture first, so that nothing that is heard can come before it, and what is heard cannot hold it up.
-struct Line {
+/// The client that a session gives to the device: the capture and, except with JACK, the monitor. The capture is called first, so
+/// a slow or faulty monitor cannot harm it.
+struct DeviceClient {
     capture: Capture,
     monitor: Option<Monitor>,
-    /// Hertz.
+    /// Sample rate in hertz.
     sample_rate: f64,
-    /// Seconds that what is heard has taken beyond its share.
-    debt: f64,
-    /// Something was left out: what comes next does not follow it.
-    skipped: bool,
-    /// Blocks of what is heard that were left out.
-    left_out: Arc<AtomicU64>,
-    /// What is heard has panicked, and is heard no more.
-    silent: bool,
+    /// Seconds that the monitor has used beyond its share.
+    overtime: f64,
+    /// True if the monitor's last block was skipped, so that the next one does not continue it.
+    has_skipped: bool,
+    /// Number of blocks that the monitor has skipped.
+    skipped_blocks: Arc<AtomicU64>,
+    /// True if the monitor has panicked; it is not called again.
+    monitor_panicked: bool,
 }
 
-impl Line {
-    fn new(capture: Capture, monitor: Option<Monitor>, granted: &Granted, left_out: &Arc<AtomicU64>) -> Self {
-        let (sample_rate, left_out) = (f64::from(granted.sample_rate), left_out.clone());
-        Self { capture, monitor, sample_rate, debt: 0.0, skipped: false, left_out, silent: false }
+impl DeviceClient {
+    fn new(capture: Capture, monitor: Option<Monitor>, granted: &GrantedConfig, skipped_blocks: &Arc<AtomicU64>) -> Self {
+        let (sample_rate, skipped_blocks) = (f64::from(granted.sample_rate), skipped_blocks.clone());
+        Self { capture, monitor, sample_rate, overtime: 0.0, has_skipped: false, skipped_blocks, monitor_panicked: false }
     }
 }
 
-impl Client for Line {
-    fn process(&mut self, lost: u64, input: Input<'_>, output: &mut [&mut [f32]]) {
+impl Client for DeviceClient {
+    fn process(&mut self, lost: u64, input: InputBlock<'_>, output: &mut [&mut [f32]]) {
         self.capture.process(lost, input, output);
         let Some(monitor) = &mut self.monitor else { return };
-        if self.silent {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
+        if self.monitor_panicked {
+            self.skipped_blocks.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let seconds = input.frames() as f64 / self.sample_rate;
-        if self.debt > DEBT_SECONDS {
-            self.debt -= seconds;
-            self.skipped = true;
-            self.left_out.fetch_add(1, Ordering::Relaxed);
+        if self.overtime > LARGEST_OVERTIME {
+            self.overtime -= seconds;
+            self.has_skipped = true;
+            self.skipped_blocks.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let begun = Instant::now();
-        let lost = lost.max(std::mem::take(&mut self.skipped).into());
+        // A skipped block counts as lost, so that the monitor resets its insert.
+        let lost = lost.max(std::mem::take(&mut self.has_skipped).into());
         let played = catch_unwind(AssertUnwindSafe(|| monitor.process(lost, input, output)));
         if played.is_err() {
-            self.silent = true;
+            self.monitor_panicked = true;
             output.iter_mut().for_each(|channel| channel.fill(0.0));
         }
-        self.debt = (self.debt + begun.elapsed().as_secs_f64() - SHARE * seconds).max(0.0);
+        self.overtime = (self.overtime + begun.elapsed().as_secs_f64() - MONITOR_TIME_SHARE * seconds).max(0.0);
     }
 }
 
-/// How the device is.
+/// State of a session's device. The texts are reasons, of one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum DeviceState {
+    /// The device gives blocks.
     Running,
-    /// It has gone, gives nothing or cannot be opened again, for this reason; it is tried again.
-    Away(String),
-    /// Its sample rate is another one, so that what was captured ends here; it is not tried again.
-    Changed(String),
-    /// What it calls has panicked, and is not called again.
-    Broken(String),
+    /// The device is gone, gives no blocks or cannot be opened again. The session goes on trying to open it.
+    Disconnected(String),
+    /// The device runs at another sample rate, so the capture ends here. The session does not open the device again.
+    RateChanged(String),
+    /// The client has panicked and is not called again.
+    Panicked(String),
 }
 
-/// A client and the device that calls it, if there is one.
-enum Seat<C: Client> {
+/// A client and, while the device is connected, the stream that calls it.
+enum Connection<C: Client> {
     Running(Stream<C>),
-    Away(C),
-    /// The client has panicked.
-    Broken,
+    Disconnected(C),
+    /// The client has panicked and is gone.
+    Panicked,
 }
 
-/// What a seat counts over all the streams it had.
+/// Counters of a session, over all the streams that its device had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Times that the device said it had lost frames.
+pub struct SessionCounts {
+    /// Number of times that the device reported lost input.
     pub overruns: u64,
-    /// Times that the output had nothing to play, or was too late.
+    /// Number of times that the output had nothing to play, or that the monitor skipped a block because it was too slow.
     pub underruns: u64,
-    /// Times that the device went away.
-    pub departures: u64,
-    /// The longest time that a block took.
-    pub worst: Duration,
-    /// It has panicked, and nothing came any more.
-    pub broken: bool,
+    /// Number of times that the device was disconnected.
+    pub disconnects: u64,
+    /// Longest duration of a client's call.
+    pub longest_callback: Duration,
+    /// True if the capture has panicked, after which nothing was captured.
+    pub panicked: bool,
 }
 
-/// The calls of a device, watched for silence.
-struct Pulse {
+/// Watches whether a device goes on giving blocks.
+struct Watchdog {
+    /// Number of blocks at the last check.
     calls: u64,
-    quiet: Duration,
-    looked: Instant,
+    /// Time without a block so far.
+    silence: Duration,
+    last_check: Instant,
 }
 
-impl Pulse {
+impl Watchdog {
     fn new() -> Self {
-        Self { calls: 0, quiet: Duration::ZERO, looked: Instant::now() }
+        Self { calls: 0, silence: Duration::ZERO, last_check: Instant::now() }
     }
 
-    /// Looks whether calls have come; if none have for `patience`, returns for how long.
-    fn quiet_for(&mut self, calls: u64, patience: Duration) -> Option<Duration> {
-        let passed = std::mem::replace(&mut self.looked, Instant::now()).elapsed().min(LONGEST_LOOK);
-        self.quiet = if calls == self.calls { self.quiet + passed } else { Duration::ZERO };
+    /// Checks the number of blocks so far. Returns the time without a block if it is longer than `timeout`.
+    fn check(&mut self, calls: u64, timeout: Duration) -> Option<Duration> {
+        let passed = std::mem::replace(&mut self.last_check, Instant::now()).elapsed().min(LONGEST_CHECK_INTERVAL);
+        self.silence = if calls == self.calls { self.silence + passed } else { Duration::ZERO };
         self.calls = calls;
-        (self.quiet > patience).then_some(self.quiet)
+        (self.silence > timeout).then_some(self.silence)
     }
 }
 
-struct Watched<C: Client> {
-    wish: Wish,
-    granted: Granted,
-    seat: Seat<C>,
-    state: State,
-    pulse: Pulse,
-    /// Of the streams that have ended.
-    before: Counts,
-    tried: Instant,
-    /// A try that is under way, on a thread of its own: a server that stands still would hold it up.
-    opening: Option<Receiver<Result<Opened, DeviceError>>>,
+/// A client whose device is opened again after a disconnect.
+struct SupervisedStream<C: Client> {
+    request: OpenRequest,
+    granted: GrantedConfig,
+    connection: Connection<C>,
+    state: DeviceState,
+    watchdog: Watchdog,
+    /// Sums over the streams that have ended.
+    ended_counts: SessionCounts,
+    /// Time at which the last stream ended or the last try to open the device began or failed.
+    last_try: Instant,
+    /// Result of a try that is under way on a thread of its own, which a server that does not answer may block.
+    opening: Option<Receiver<Result<OpenDevice, DeviceError>>>,
 }
 
-impl<C: Client> Watched<C> {
-    fn start(wish: Wish, opened: Opened, client: C) -> Result<Self, DeviceError> {
+impl<C: Client> SupervisedStream<C> {
+    /// Starts an open device. `request` serves to open it again after a disconnect.
+    fn start(request: OpenRequest, opened: OpenDevice, client: C) -> Result<Self, DeviceError> {
         let granted = opened.granted().clone();
         let stream = opened.start(client).map_err(|(_, error)| error)?;
-        let (seat, before) = (Seat::Running(stream), Counts::default());
-        let (state, pulse, tried) = (State::Running, Pulse::new(), Instant::now());
-        Ok(Self { wish, granted, seat, state, pulse, before, tried, opening: None })
+        let (connection, ended_counts) = (Connection::Running(stream), SessionCounts::default());
+        let (state, watchdog, last_try) = (DeviceState::Running, Watchdog::new(), Instant::now());
+        Ok(Self { request, granted, connection, state, watchdog, ended_counts, last_try, opening: None })
     }
 
-    fn counts(&self) -> Counts {
-        let broken = matches!(self.seat, Seat::Broken);
-        let Seat::Running(stream) = &self.seat else { return Counts { broken, ..self.before } };
-        Counts {
-            broken,
-            overruns: self.before.overruns + stream.overruns(),
-            underruns: self.before.underruns + stream.underruns(),
-            departures: self.before.departures,
-            worst: self.before.worst.max(stream.worst()),
+    /// Returns the sums over all streams.
+    fn counts(&self) -> SessionCounts {
+        let panicked = matches!(self.connection, Connection::Panicked);
+        let Connection::Running(stream) = &self.connection else { return SessionCounts { panicked, ..self.ended_counts } };
+        SessionCounts {
+            panicked,
+            overruns: self.ended_counts.overruns + stream.overruns(),
+            underruns: self.ended_counts.underruns + stream.underruns(),
+            disconnects: self.ended_counts.disconnects,
+            longest_callback: self.ended_counts.longest_callback.max(stream.longest_callback()),
         }
     }
 
-    /// Looks whether the device is still there and calls, and tries again if not. Meanwhile the client is told to `wait`.
-    fn attend(&mut self, wait: impl Fn(&mut C)) {
-        if let Seat::Running(stream) = &self.seat {
+    /// Checks whether the device still gives blocks; if not, tries to open it again. `advance_disconnected` is called with the
+    /// client of a disconnected device.
+    fn poll(&mut self, advance_disconnected: impl Fn(&mut C)) {
+        if let Connection::Running(stream) = &self.connection {
             self.granted.period_frames = stream.period_frames();
             let period = self.granted.period_frames as f64 / f64::from(self.granted.sample_rate);
-            let patience = QUIET.max(Duration::from_secs_f64(QUIET_PERIODS * period));
-            let quiet = self.pulse.quiet_for(stream.calls(), patience);
-            let said = |quiet: Duration| Ending::Gone(format!("nothing came from it for {:.1} s", quiet.as_secs_f64()));
-            if let Some(ending) = stream.ended().or_else(|| quiet.map(said)) {
-                self.end(ending);
+            let timeout = SILENCE_TIMEOUT.max(Duration::from_secs_f64(SILENCE_PERIODS * period));
+            let silence = self.watchdog.check(stream.calls(), timeout);
+            let gone = |silence: Duration| format!("nothing came from it for {:.1} s", silence.as_secs_f64());
+            if let Some(reason) = stream.ended().or_else(|| silence.map(gone).map(StreamEnd::Disconnected)) {
+                self.end_stream(reason);
             }
         }
-        if let Seat::Away(client) = &mut self.seat {
-            wait(client);
-            self.try_again();
+        if let Connection::Disconnected(client) = &mut self.connection {
+            advance_disconnected(client);
+            self.try_to_open();
         }
     }
 
-    /// The device runs no more.
-    fn end(&mut self, ending: Ending) {
-        self.before = Counts { departures: self.before.departures + 1, ..self.counts() };
-        self.tried = Instant::now();
-        let stopped = match std::mem::replace(&mut self.seat, Seat::Broken) {
-            Seat::Running(stream) => stream.stop(),
-            Seat::Away(client) => Some(client),
-            Seat::Broken => None,
+    /// Stops the stream, if there is one, and keeps its client and the reason.
+    fn end_stream(&mut self, reason: StreamEnd) {
+        self.ended_counts = SessionCounts { disconnects: self.ended_counts.disconnects + 1, ..self.counts() };
+        self.last_try = Instant::now();
+        let stopped = match std::mem::replace(&mut self.connection, Connection::Panicked) {
+            Connection::Running(stream) => stream.stop(),
+            Connection::Disconnected(client) => Some(client),
+            Connection::Panicked => None,
         };
-        (self.seat, self.state) = match (stopped, ending) {
-            (Some(client), Ending::Gone(why)) => (Seat::Away(client), State::Away(why)),
-            (Some(client), Ending::Changed(why)) => (Seat::Away(client), State::Changed(why)),
-            (None, ending) => (Seat::Broken, State::Broken(ending.to_string())),
+        (self.connection, self.state) = match (stopped, reason) {
+            (Some(client), StreamEnd::Disconnected(why)) => (Connection::Disconnected(client), DeviceState::Disconnected(why)),
+            (Some(client), StreamEnd::RateChanged(why)) => (Connection::Disconnected(client), DeviceState::RateChanged(why)),
+            (None, reason) => (Connection::Panicked, DeviceState::Panicked(reason.to_string())),
         };
     }
 
-    fn try_again(&mut self) {
-        if matches!(self.state, State::Changed(_)) {
+    /// Takes the result of a try to open the device, or begins a new try when it is due.
+    fn try_to_open(&mut self) {
+        if matches!(self.state, DeviceState::RateChanged(_)) {
             return;
         }
         let Some(opening) = &self.opening else {
-            if self.tried.elapsed() >= RETRY {
-                self.tried = Instant::now();
+            if self.last_try.elapsed() >= RETRY_INTERVAL {
+                self.last_try = Instant::now();
                 let (done, opening) = channel();
-                let wish = self.wish.clone();
-                // Nobody may wait for it any more; then what it opens is closed again.
-                let work = move || drop(done.send(open(&wish)));
+                let request = self.request.clone();
+                // If the session has ended meanwhile, the opened device is dropped here, which closes it.
+                let work = move || drop(done.send(open(&request)));
                 if std::thread::Builder::new().name("isotherm-open".into()).spawn(work).is_ok() {
                     self.opening = Some(opening);
                 }
@@ -214,157 +230,165 @@ impl<C: Client> Watched<C> {
         };
         let Ok(opened) = opening.try_recv() else { return };
         self.opening = None;
-        self.tried = Instant::now();
+        self.last_try = Instant::now();
         match opened {
-            Ok(opened) => self.come_back(opened),
-            Err(error) => self.state = State::Away(error.to_string()),
+            Ok(opened) => self.resume(opened),
+            Err(error) => self.state = DeviceState::Disconnected(error.to_string()),
         }
     }
 
-    fn come_back(&mut self, opened: Opened) {
+    /// Continues with a device that was opened again, if its configuration still fits.
+    fn resume(&mut self, opened: OpenDevice) {
         let granted = opened.granted().clone();
         if granted.sample_rate != self.granted.sample_rate {
-            return self.end(Ending::Changed(changed(self.granted.sample_rate, granted.sample_rate)));
+            return self.end_stream(StreamEnd::RateChanged(rate_change_text(self.granted.sample_rate, granted.sample_rate)));
         }
-        // A server's client may not have all its ports yet.
+        // The session goes on trying: a JACK client that has just started may not have all its ports yet.
         if (granted.format, granted.channels) != (self.granted.format, self.granted.channels) {
-            self.state = State::Away(format!("it was {} and came back as {granted}", self.granted));
+            self.state = DeviceState::Disconnected(format!("it was {} and came back as {granted}", self.granted));
             return;
         }
-        let Seat::Away(client) = std::mem::replace(&mut self.seat, Seat::Broken) else { return };
-        // Its period may be another one.
+        let Connection::Disconnected(client) = std::mem::replace(&mut self.connection, Connection::Panicked) else { return };
+        // The period may differ.
         self.granted = granted;
-        self.pulse = Pulse::new();
-        (self.seat, self.state) = match opened.start(client) {
-            Ok(stream) => (Seat::Running(stream), State::Running),
-            Err((Some(client), error)) => (Seat::Away(client), State::Away(error.to_string())),
-            Err((None, error)) => (Seat::Broken, State::Broken(error.to_string())),
+        self.watchdog = Watchdog::new();
+        (self.connection, self.state) = match opened.start(client) {
+            Ok(stream) => (Connection::Running(stream), DeviceState::Running),
+            Err((Some(client), error)) => (Connection::Disconnected(client), DeviceState::Disconnected(error.to_string())),
+            Err((None, error)) => (Connection::Panicked, DeviceState::Panicked(error.to_string())),
         };
     }
 
-    fn stop(self) -> (Option<C>, Counts) {
+    /// Stops the device. Returns the client, unless it has panicked, and the sums over all streams.
+    fn stop(self) -> (Option<C>, SessionCounts) {
         let counts = self.counts();
-        let client = match self.seat {
-            Seat::Running(stream) => stream.stop(),
-            Seat::Away(client) => Some(client),
-            Seat::Broken => None,
+        let client = match self.connection {
+            Connection::Running(stream) => stream.stop(),
+            Connection::Disconnected(client) => Some(client),
+            Connection::Panicked => None,
         };
-        let broken = client.is_none();
-        (client, Counts { broken, ..counts })
+        let panicked = client.is_none();
+        (client, SessionCounts { panicked, ..counts })
     }
 }
 
-/// A device that is open and waits for what it shall feed.
-pub struct Prepared {
-    wish: Wish,
-    opened: Opened,
-    /// At JACK what is heard has a client of its own: it may fail without harm to the capture, and is one period late.
-    monitor: Option<(Wish, Opened)>,
+/// A session whose device is open and has no capture yet.
+pub struct PreparedSession {
+    request: OpenRequest,
+    opened: OpenDevice,
+    /// A JACK client of its own for the monitor: it can fail without harm to the capture, and plays one period later.
+    monitor: Option<(OpenRequest, OpenDevice)>,
 }
 
-impl Prepared {
-    /// [control thread]
+impl PreparedSession {
+    /// Returns the configuration of the device. [control thread]
     #[must_use]
-    pub fn granted(&self) -> &Granted {
+    pub fn granted(&self) -> &GrantedConfig {
         self.opened.granted()
     }
 
-    /// Lets it run. [control thread]
+    /// Starts the device with a capture and, if the session was prepared for one, a monitor. [control thread]
     ///
     /// # Errors
-    /// The device's.
+    /// The device's error.
     pub fn start(self, capture: Capture, monitor: Option<Monitor>) -> Result<Session, DeviceError> {
-        let (inner, outer) = if self.monitor.is_some() { (None, monitor) } else { (monitor, None) };
-        let left_out = Arc::<AtomicU64>::default();
-        let line = Line::new(capture, inner, self.opened.granted(), &left_out);
-        let line = Watched::start(self.wish, self.opened, line)?;
-        let monitor = match (outer, self.monitor) {
-            (Some(monitor), Some((wish, opened))) => Some(Watched::start(wish, opened, monitor)?),
+        let (monitor_beside_capture, jack_monitor) = if self.monitor.is_some() { (None, monitor) } else { (monitor, None) };
+        let skipped_blocks = Arc::<AtomicU64>::default();
+        let client = DeviceClient::new(capture, monitor_beside_capture, self.opened.granted(), &skipped_blocks);
+        let device = SupervisedStream::start(self.request, self.opened, client)?;
+        let jack_monitor = match (jack_monitor, self.monitor) {
+            (Some(monitor), Some((request, opened))) => Some(SupervisedStream::start(request, opened, monitor)?),
             _ => None,
         };
-        Ok(Session { line, monitor, left_out })
+        Ok(Session { device, jack_monitor, skipped_blocks })
     }
 }
 
-/// See the module. All of it: [control thread]
+/// A running capture with or without a monitor, which opens its device again whenever it was disconnected. All methods:
+/// [control thread]
 pub struct Session {
-    line: Watched<Line>,
-    monitor: Option<Watched<Monitor>>,
-    left_out: Arc<AtomicU64>,
+    device: SupervisedStream<DeviceClient>,
+    /// The monitor's own JACK client.
+    jack_monitor: Option<SupervisedStream<Monitor>>,
+    /// Number of blocks that a monitor in `device` has skipped.
+    skipped_blocks: Arc<AtomicU64>,
 }
 
 impl Session {
-    /// Opens the device for a capture and, with `monitors`, for something to be heard.
+    /// Opens the device for a capture and, if `monitors`, for a monitor.
     ///
     /// # Errors
-    /// Those of [`open`].
-    pub fn prepare(wish: &Wish, monitors: bool) -> Result<Prepared, DeviceError> {
+    /// The errors of [`open`].
+    pub fn prepare(request: &OpenRequest, monitors: bool) -> Result<PreparedSession, DeviceError> {
         #[cfg(target_os = "linux")]
-        if monitors && wish.host == super::Host::Jack {
-            let capture = Wish { outputs: Vec::new(), ..wish.clone() };
+        if monitors && request.host == super::Host::Jack {
+            let capture = OpenRequest { outputs: Vec::new(), ..request.clone() };
             let opened = open(&capture)?;
-            return Ok(Prepared { wish: capture, opened, monitor: Some((wish.clone(), open(wish)?)) });
+            return Ok(PreparedSession { request: capture, opened, monitor: Some((request.clone(), open(request)?)) });
         }
         let _ = monitors;
-        Ok(Prepared { wish: wish.clone(), opened: open(wish)?, monitor: None })
+        Ok(PreparedSession { request: request.clone(), opened: open(request)?, monitor: None })
     }
 
-    /// To be called several times a second: sees that the device has gone, keeps the time line, and tries again.
-    pub fn attend(&mut self) {
-        self.line.attend(|line| line.capture.wait());
-        if let Some(monitor) = &mut self.monitor {
-            monitor.attend(|_| {});
+    /// Checks the device, continues the take while it is disconnected, and opens it again. To be called several times a second.
+    pub fn poll(&mut self) {
+        self.device.poll(|client| client.capture.advance_disconnected());
+        if let Some(monitor) = &mut self.jack_monitor {
+            monitor.poll(|_| {});
         }
     }
 
+    /// Returns the configuration of the device. The period may change.
     #[must_use]
-    pub fn granted(&self) -> &Granted {
-        &self.line.granted
+    pub fn granted(&self) -> &GrantedConfig {
+        &self.device.granted
     }
 
+    /// Returns the state of the device.
     #[must_use]
-    pub fn state(&self) -> &State {
-        &self.line.state
+    pub fn state(&self) -> &DeviceState {
+        &self.device.state
     }
 
-    /// Whether the capture has panicked and nothing more will come.
+    /// Returns true if the capture has panicked, after which nothing is captured.
     #[must_use]
-    pub fn is_broken(&self) -> bool {
-        matches!(self.line.seat, Seat::Broken)
+    pub fn has_panicked(&self) -> bool {
+        matches!(self.device.connection, Connection::Panicked)
     }
 
-    /// How what is heard is, where it has a client of its own.
+    /// Returns the state of the monitor's own JACK client; `None` if there is no such client.
     #[must_use]
-    pub fn monitor_state(&self) -> Option<&State> {
-        self.monitor.as_ref().map(|monitor| &monitor.state)
+    pub fn monitor_state(&self) -> Option<&DeviceState> {
+        self.jack_monitor.as_ref().map(|monitor| &monitor.state)
     }
 
+    /// Returns the counters of the capture and the monitor.
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        let heard = self.monitor.as_ref().map(Watched::counts).unwrap_or_default();
-        let line = self.line.counts();
-        // What the monitor loses is nothing to hear, and no more.
-        let underruns = line.underruns + heard.underruns + heard.overruns + self.left_out.load(Ordering::Relaxed);
-        Counts { underruns, ..line }
+    pub fn counts(&self) -> SessionCounts {
+        let monitor = self.jack_monitor.as_ref().map(SupervisedStream::counts).unwrap_or_default();
+        let device = self.device.counts();
+        // Input that only the monitor loses is silence at the output, and no loss of the take.
+        let underruns = device.underruns + monitor.underruns + monitor.overruns + self.skipped_blocks.load(Ordering::Relaxed);
+        SessionCounts { underruns, ..device }
     }
 
-    /// Stops the device. The time that it was away at the end is listed as lost. Gives back what was heard.
+    /// Stops the device. Time in which it was disconnected at the end is listed as a gap. Returns the counters and the monitor.
     #[must_use]
-    pub fn stop(self) -> (Counts, Option<Monitor>) {
-        let left_out = self.left_out.load(Ordering::Relaxed);
-        let outer = self.monitor.map(Watched::stop);
-        let (line, mut counts) = self.line.stop();
-        let mut heard = None;
-        if let Some(mut line) = line {
-            line.capture.give_up();
-            heard = line.monitor;
+    pub fn stop(self) -> (SessionCounts, Option<Monitor>) {
+        let skipped_blocks = self.skipped_blocks.load(Ordering::Relaxed);
+        let jack_monitor = self.jack_monitor.map(SupervisedStream::stop);
+        let (client, mut counts) = self.device.stop();
+        let mut stopped_monitor = None;
+        if let Some(mut client) = client {
+            client.capture.end_disconnected();
+            stopped_monitor = client.monitor;
         }
-        counts.underruns += left_out;
-        if let Some((monitor, of_monitor)) = outer {
-            counts.underruns += of_monitor.underruns + of_monitor.overruns;
-            heard = monitor;
+        counts.underruns += skipped_blocks;
+        if let Some((monitor, monitor_counts)) = jack_monitor {
+            counts.underruns += monitor_counts.underruns + monitor_counts.overruns;
+            stopped_monitor = monitor;
         }
-        (counts, heard)
+        (counts, stopped_monitor)
     }
 }
 
@@ -373,22 +397,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_that_calls_nobody_is_told_within_a_second_and_a_program_that_was_held_blames_nobody() {
-        let look = Duration::from_millis(100);
-        assert!(QUIET + 2 * look < Duration::from_secs(1));
-        let mut pulse = Pulse::new();
-        // The program was held for longer than that, between two looks.
-        pulse.looked = Instant::now().checked_sub(10 * QUIET).unwrap();
-        assert_eq!(pulse.quiet_for(0, QUIET), None);
-        let mut looks = 0;
-        let quiet = loop {
-            pulse.looked = Instant::now().checked_sub(look).unwrap();
-            looks += 1;
-            if let Some(quiet) = pulse.quiet_for(0, QUIET) {
-                break quiet;
+    fn a_silent_device_is_noticed_within_a_second_and_a_stopped_program_does_not_count_as_silence() {
+        let interval = Duration::from_millis(100);
+        assert!(SILENCE_TIMEOUT + 2 * interval < Duration::from_secs(1));
+        let mut watchdog = Watchdog::new();
+        // The program was stopped between two checks, for longer than the timeout.
+        watchdog.last_check = Instant::now().checked_sub(10 * SILENCE_TIMEOUT).unwrap();
+        assert_eq!(watchdog.check(0, SILENCE_TIMEOUT), None);
+        let mut checks = 0;
+        let silence = loop {
+            watchdog.last_check = Instant::now().checked_sub(interval).unwrap();
+            checks += 1;
+            if let Some(silence) = watchdog.check(0, SILENCE_TIMEOUT) {
+                break silence;
             }
         };
-        assert!(quiet > QUIET && looks <= 8, "{quiet:?} after {looks} looks");
-        assert_eq!(pulse.quiet_for(1, QUIET), None, "it calls again");
+        assert!(silence > SILENCE_TIMEOUT && checks <= 8, "{silence:?} after {checks} checks");
+        assert_eq!(watchdog.check(1, SILENCE_TIMEOUT), None, "the device gives blocks again");
     }
 }

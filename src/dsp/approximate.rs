@@ -1,10 +1,10 @@
-//! Fast approximations that compile to straight-line code, so that loops over them vectorise.
+//! Fast approximations of functions, without branches, so that loops over them vectorise.
 //!
 //! They use no fused multiply-add and no library call: every machine and every SIMD level gives the same bits. The
 //! coefficients are minimax fits (Lawson's iteratively reweighted least squares on 600 to 1500 Chebyshev nodes, in f64,
-//! against references of 40 digits), rounded to f32; the tests state and check the errors.
+//! against references of 40 digits), rounded to f32; the tests check the stated errors.
 
-/// Beyond this the nearest f32 to tanh is ±1 within 3e-8.
+/// Magnitude from which tanh is ±1 within 3e-8.
 const TANH_CLAMP: f32 = 9.0;
 /// tanh x = x P(x²) / Q(x²) on 0..9, absolute error of the fit 1.9e-8.
 const TANH_P: [f32; 5] = [0.999_999_9, 0.133_731_92, 0.003_486_574_2, 2.047_170_3e-5, 1.318_404_9e-8];
@@ -25,6 +25,7 @@ const LN_1P: [f32; 10] = [
 /// atanh(p) / p = P(p²) for |p| up to tanh ½, error of the fit 7e-9.
 const ATANH: [f32; 6] = [1.0, 0.333_335_7, 0.199_875_5, 0.145_235_17, 0.091_023_25, 0.164_653_97];
 
+/// The polynomial with coefficients `c`, constant first, at `x`, by Horner's scheme.
 #[inline(always)]
 fn polynomial<const N: usize>(c: &[f32; N], x: f32) -> f32 {
     let mut y = c[N - 1];
@@ -49,15 +50,15 @@ pub fn tanh(x: f32) -> f32 {
     (x * tanh_over_x(x)).clamp(-1.0, 1.0)
 }
 
-/// Half the difference of two arguments up to which the product form of [`mean_tanh`] is used.
+/// Largest half difference of two arguments for which the product form of [`mean_tanh`] is used.
 const NEAR: f32 = 0.5;
 
-/// The mean of tanh between `u0` and `u1`: first-order antiderivative antialiasing (Parker et al., DAFx-16), without its
-/// cancellation. Absolute error below 1e-6 for arguments up to a thousand. [any thread]
+/// The mean of tanh between `u0` and `u1`, for first-order antiderivative antialiasing (Parker et al., DAFx-16), without the
+/// numerical cancellation of the textbook formula. Absolute error below 1e-6 for arguments up to a thousand. [any thread]
 ///
 /// With m and d the half sum and half difference, ln(cosh u1 / cosh u0) / 2d = atanh(tanh m · tanh d) / d, which needs no
-/// difference of large numbers and no fallback where u1 is near u0. For |d| above ½ the textbook form is exact enough once
-/// ln cosh u = |u| - ln(1 + tanh |u|) - ... is split, so that the differences of |u| are taken before anything is rounded.
+/// difference of large numbers and no special case where u1 is near u0. For |d| above ½ the textbook formula is accurate enough
+/// if ln cosh u = |u| - ln(1 + tanh |u|) + constant is split, so that the difference of |u| is taken before anything is rounded.
 #[inline(always)]
 #[must_use]
 pub fn mean_tanh(u0: f32, u1: f32) -> f32 {
@@ -79,7 +80,7 @@ pub fn mean_tanh(u0: f32, u1: f32) -> f32 {
     if d.abs() > NEAR { far } else { near }
 }
 
-/// `x` within `low` and `high`: `f32::clamp` without its check of the two, which keeps loops from vectorising. [any thread]
+/// Limits `x` to `low..=high`, like `f32::clamp` without its assertion, which keeps loops from vectorising. [any thread]
 #[inline(always)]
 #[must_use]
 pub fn limit(x: f32, low: f32, high: f32) -> f32 {
@@ -87,18 +88,19 @@ pub fn limit(x: f32, low: f32, high: f32) -> f32 {
     if x > high { high } else { x }
 }
 
-/// Nearest integer, ties to even, for every finite `x`; `f32::round_ties_even` without its library call on plain x86-64.
+/// The nearest integer, ties to even, for every finite `x`, like `f32::round_ties_even` without its library call on baseline
+/// x86-64. [any thread]
 #[inline(always)]
 #[must_use]
 pub fn round_ties_even(x: f32) -> f32 {
-    /// From here on every f32 is an integer.
-    const INTEGERS: f32 = 8_388_608.0;
+    /// 2^23, the magnitude from which every f32 is an integer: adding and subtracting it rounds a smaller number.
+    const ALL_INTEGERS: f32 = 8_388_608.0;
     let t = x.abs();
-    let r = (t + INTEGERS) - INTEGERS;
-    (if t < INTEGERS { r } else { t }).copysign(x)
+    let r = (t + ALL_INTEGERS) - ALL_INTEGERS;
+    (if t < ALL_INTEGERS { r } else { t }).copysign(x)
 }
 
-/// Largest integer not above `x`, for |x| below 2³¹.
+/// The largest integer not above `x`, for |x| below 2³¹. [any thread]
 #[inline(always)]
 #[must_use]
 pub fn floor(x: f32) -> f32 {
@@ -125,7 +127,7 @@ mod tests {
         assert!(worst < 4e-7, "{worst:e}");
     }
 
-    /// In f64, by the textbook formula where it is exact and by Simpson's rule where it cancels.
+    /// The mean of tanh in f64, by the textbook formula where it is accurate and by Simpson's rule where it cancels.
     fn mean_tanh_f64(a: f64, b: f64) -> f64 {
         let ln_cosh = |u: f64| u.abs() + (-2.0 * u.abs()).exp().ln_1p() - std::f64::consts::LN_2;
         if (b - a).abs() > 0.1 {

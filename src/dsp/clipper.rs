@@ -1,28 +1,28 @@
-//! The clipper: hard, or soft by a cubic.
+//! The clipper: limits samples to a threshold, hard or with a cubic soft knee.
 
 use multiversion::multiversion;
 
 use super::approximate::limit;
-use super::blend::Blend;
+use super::dry_wet::DryWet;
 use super::oversample::Oversampler;
-use super::parameter::{Index, Parameter, Unit};
-use super::{Algorithm, Block, CHUNK, Chunk, Processor, Ramp, Settings, Spec, db_to_gain};
+use super::parameter::{Parameter, ParameterIndex, Unit};
+use super::{Algorithm, Block, CHUNK, Chunk, ProcessSpec, Processor, Ramp, Settings, db_to_gain};
 
-/// The registry's row.
+/// The row of the clipper in the registry.
 pub static ALGORITHM: Algorithm = Algorithm {
     id: "clipper",
     name: "Clipper",
     description: "Cuts peaks off at a threshold, hard or with a cubic knee",
     parameters: &PARAMETERS,
-    model: false,
+    plays_model: false,
     prepare: |spec, settings| Ok(Box::new(Clipper::new(spec, settings))),
 };
 
-const THRESHOLD: Index = Parameter::place(&PARAMETERS, "threshold");
-const SHAPE: Index = Parameter::place(&PARAMETERS, "shape");
-const OUTPUT: Index = Parameter::place(&PARAMETERS, "output");
-const MIX: Index = Parameter::place(&PARAMETERS, "mix");
-const OVERSAMPLING: Index = Parameter::place(&PARAMETERS, "oversampling");
+const THRESHOLD: ParameterIndex = Parameter::index_of(&PARAMETERS, "threshold");
+const SHAPE: ParameterIndex = Parameter::index_of(&PARAMETERS, "shape");
+const OUTPUT: ParameterIndex = Parameter::index_of(&PARAMETERS, "output");
+const MIX: ParameterIndex = Parameter::index_of(&PARAMETERS, "mix");
+const OVERSAMPLING: ParameterIndex = Parameter::index_of(&PARAMETERS, "oversampling");
 
 static PARAMETERS: [Parameter; 5] = [
     Parameter::number("threshold", "Threshold", (-48.0, 0.0), -6.0, Unit::Decibel, "The level that no peak passes"),
@@ -44,20 +44,25 @@ static PARAMETERS: [Parameter; 5] = [
     ),
 ];
 
-/// See [`ALGORITHM`].
+/// The processor of [`ALGORITHM`].
 #[derive(Clone)]
 pub struct Clipper {
+    /// True until the first frame after `reset`: values then change at once.
     fresh: bool,
+    /// True for the cubic curve, false for the hard one.
     cubic: bool,
+    /// Threshold, linear.
     threshold: Ramp,
     oversamplers: Vec<Oversampler>,
-    blend: Blend,
+    dry_wet: DryWet,
+    /// The chunk of each channel on the wet path.
     wet: Vec<Chunk>,
+    /// Values of `threshold` in this chunk.
     thresholds: Chunk,
 }
 
 impl Clipper {
-    fn new(spec: Spec, settings: &Settings) -> Self {
+    fn new(spec: ProcessSpec, settings: &Settings) -> Self {
         let (rate, channels) = (spec.sample_rate, spec.channels);
         let factor = 1 << settings.get(OVERSAMPLING) as u32;
         let oversamplers: Vec<_> = (0..channels).map(|_| Oversampler::new(factor, false)).collect();
@@ -65,7 +70,7 @@ impl Clipper {
             fresh: true,
             cubic: settings.get(SHAPE) >= 1.0,
             threshold: Ramp::new(db_to_gain(settings.get(THRESHOLD)), rate),
-            blend: Blend::new(rate, channels, oversamplers[0].latency(), settings.get(MIX), settings.get(OUTPUT)),
+            dry_wet: DryWet::new(rate, channels, oversamplers[0].latency(), settings.get(MIX), settings.get(OUTPUT)),
             oversamplers,
             wet: vec![[0.0; CHUNK]; channels],
             thresholds: [0.0; CHUNK],
@@ -73,7 +78,8 @@ impl Clipper {
     }
 }
 
-/// Each threshold holds for as many samples as the rate is higher.
+/// Clips samples at the oversampled rate. `thresholds` has one value per frame of the base rate, which applies to as many samples
+/// as the oversampling factor.
 #[multiversion(targets("x86_64+avx2"))]
 fn clip(samples: &mut [f32], thresholds: &[f32], cubic: bool) {
     let cubic_at = |x: f32, t: f32| {
@@ -83,7 +89,7 @@ fn clip(samples: &mut [f32], thresholds: &[f32], cubic: bool) {
     };
     let factor = samples.len() / thresholds.len();
     if factor == 1 {
-        // The same as below, but vectorised over frames.
+        // The same as below, vectorised over frames.
         for (x, t) in samples.iter_mut().zip(thresholds) {
             *x = if cubic { cubic_at(*x, *t) } else { limit(*x, -*t, *t) };
         }
@@ -105,12 +111,12 @@ fn clip(samples: &mut [f32], thresholds: &[f32], cubic: bool) {
 }
 
 impl Processor for Clipper {
-    fn set(&mut self, parameter: Index, value: f32) {
-        let Some(value) = ALGORITHM.ramped(parameter, value) else { return };
+    fn set(&mut self, parameter: ParameterIndex, value: f32) {
+        let Some(value) = ALGORITHM.clamp_ramped(parameter, value) else { return };
         match parameter {
             THRESHOLD => self.threshold.set(db_to_gain(value), self.fresh),
-            OUTPUT => self.blend.set_output(value, self.fresh),
-            MIX => self.blend.set_mix(value, self.fresh),
+            OUTPUT => self.dry_wet.set_output(value, self.fresh),
+            MIX => self.dry_wet.set_mix(value, self.fresh),
             _ => {}
         }
     }
@@ -121,7 +127,7 @@ impl Processor for Clipper {
         for oversampler in &mut self.oversamplers {
             oversampler.reset();
         }
-        self.blend.reset();
+        self.dry_wet.reset();
     }
 
     fn process(&mut self, block: &mut Block<'_>) {
@@ -132,12 +138,12 @@ impl Processor for Clipper {
         let mut at = 0;
         while at < frames {
             let n = CHUNK.min(frames - at);
-            self.blend.split(block, at, n, &mut self.wet);
+            self.dry_wet.split(block, at, n, &mut self.wet);
             self.threshold.fill(&mut self.thresholds[..n]);
             for (wet, oversampler) in self.wet.iter_mut().zip(&mut self.oversamplers) {
                 oversampler.process(&mut wet[..n], |u| clip(u, &self.thresholds[..n], self.cubic));
             }
-            self.blend.join(&self.wet, block, at, n);
+            self.dry_wet.join(&self.wet, block, at, n);
             at += n;
         }
     }
@@ -148,7 +154,7 @@ impl Processor for Clipper {
 
     fn skip(&mut self, frames: usize) -> bool {
         self.threshold.advance(frames);
-        self.blend.skip(frames);
+        self.dry_wet.skip(frames);
         true
     }
 
@@ -158,7 +164,7 @@ impl Processor for Clipper {
 
     fn bytes(&self) -> usize {
         self.oversamplers.iter().map(|o| o.bytes() + size_of::<Oversampler>()).sum::<usize>()
-            + self.blend.bytes()
+            + self.dry_wet.bytes()
             + size_of_val(self.wet.as_slice())
     }
 }
@@ -168,10 +174,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn at_1x_no_sample_passes_the_threshold_and_hard_leaves_the_rest_alone() {
+    fn at_1x_no_sample_exceeds_the_threshold_and_hard_leaves_samples_below_it_unchanged() {
         for shape in [0.0, 1.0] {
             let settings = Settings::new(&ALGORITHM).with("shape", shape).with("oversampling", 0.0).with("threshold", -6.0);
-            let mut clipper = Clipper::new(Spec { sample_rate: 48_000.0, channels: 1, max_frames: 4001 }, &settings);
+            let mut clipper = Clipper::new(ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 4001 }, &settings);
             let x: Vec<f32> = (0..4001).map(|i| (i - 2000) as f32 / 1000.0).collect();
             let mut y = x.clone();
             clipper.process(&mut [&mut y]);

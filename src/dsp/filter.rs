@@ -1,8 +1,8 @@
-//! A low-pass whose cut-off glides and that can be off, and a DC blocker that can be off.
+//! A low-pass whose cut-off glides, and a DC blocker. Both fade when they are switched on or off.
 //!
 //! First-order sections run in scattered look-ahead form (Parhi, *VLSI Digital Signal Processing Systems*, ch. 10):
-//! 1 / (1 - a z⁻¹) = (1 + a z⁻¹)(1 + a² z⁻²)(1 + a⁴ z⁻⁴) / (1 - a⁸ z⁻⁸), so that eight neighbouring samples do not wait for each
-//! other. The recursion itself is in f64. Each output is made by the same operations wherever a block is cut.
+//! 1 / (1 - a z⁻¹) = (1 + a z⁻¹)(1 + a² z⁻²)(1 + a⁴ z⁻⁴) / (1 - a⁸ z⁻⁸), so that eight neighbouring samples do not depend on each
+//! other. The recursion itself is in f64. Each output is computed by the same operations wherever a block is cut.
 
 use std::f64::consts::{PI, SQRT_2};
 
@@ -11,53 +11,59 @@ use multiversion::multiversion;
 use super::ramp::Ramp;
 use super::{CHUNK, Chunk};
 
-/// Coefficients follow a gliding cut-off every so many frames, counted from `reset`.
-const GRID: usize = 16;
-/// The highest cut-off as a part of the sample rate: room for the bilinear transform under Nyquist.
-const HIGHEST: f32 = 0.45;
-/// Recursions below this (-400 dB) rest at zero: no denormals, and silence ends in silence.
+/// Interval in frames, counted from `reset`, at which the coefficients follow a gliding cut-off.
+const UPDATE_FRAMES: usize = 16;
+/// Highest cut-off as a share of the sample rate, which leaves the bilinear transform room below half the sample rate.
+const MAX_CUTOFF: f32 = 0.45;
+/// Magnitude (-400 dB) below which a recursion becomes 0: no denormal numbers, and silence ends in exact silence.
 const FLUSH: f64 = 1e-20;
 
 /// Steepness of a low-pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slope {
-    /// First order.
+    /// 6 dB per octave, first order.
     Six,
-    /// Second order, Butterworth.
+    /// 12 dB per octave, second order, Butterworth.
     Twelve,
 }
 
-/// A low-pass over all channels of a processor. Bilinear transform with the cut-off prewarped, so that -3 dB is where it says
+/// A low-pass for all channels of a processor. Bilinear transform with prewarped cut-off, so that the cut-off is the -3 dB point
 /// at every sample rate (Zavalishin, *The Art of VA Filter Design*).
 #[derive(Clone, Debug)]
 pub struct LowPass {
     sample_rate: f32,
     slope: Slope,
-    /// ln of the cut-off in hertz.
+    /// Natural logarithm of the cut-off in hertz.
     cutoff: Ramp,
-    /// 0 is off, 1 is on; between them the two are mixed.
+    /// Fade between input (0, off) and filtered signal (1, on).
     amount: Ramp,
-    /// Frames since `reset`, modulo [`GRID`].
+    /// Frames since `reset`, modulo [`UPDATE_FRAMES`].
     frame: usize,
-    /// Whether the coefficients are not those of the cut-off.
+    /// True if the coefficients must be updated: while the cut-off glides, and until the update after its end.
     stale: bool,
-    /// Whether it was off until it was set: at its next frame the filters start as if the input had always been there.
-    cold: bool,
-    first: First,
-    second: Second,
-    channels: Vec<State>,
-    mix: Chunk,
+    /// True if it was switched on after having been off: at the next frame the state settles at the input's first sample.
+    unsettled: bool,
+    first_order: FirstOrderCoefficients,
+    second_order: SecondOrderCoefficients,
+    channels: Vec<ChannelState>,
+    /// Values of `amount` in this chunk.
+    amounts: Chunk,
 }
 
+/// The state of one channel of a [`LowPass`].
 #[derive(Clone, Debug)]
-enum State {
-    First(Box<FirstState>),
-    Second { s1: f64, s2: f64 },
+enum ChannelState {
+    First(Box<FirstOrderState>),
+    /// The two delayed values of transposed direct form II.
+    Second {
+        s1: f64,
+        s2: f64,
+    },
 }
 
-/// y = gain (x + x z⁻¹) / (1 - a z⁻¹)
+/// Coefficients of y = gain (x + x z⁻¹) / (1 - a z⁻¹), with powers of a for the look-ahead form.
 #[derive(Clone, Copy, Debug, Default)]
-struct First {
+struct FirstOrderCoefficients {
     gain: f32,
     a: f32,
     a2: f32,
@@ -65,32 +71,33 @@ struct First {
     a8: f64,
 }
 
+/// Coefficients of y = b0 (1 + 2 z⁻¹ + z⁻²) x / (1 + a1 z⁻¹ + a2 z⁻²).
 #[derive(Clone, Copy, Debug, Default)]
-struct Second {
+struct SecondOrderCoefficients {
     b0: f64,
     a1: f64,
     a2: f64,
 }
 
-/// The four stages of the look-ahead, each with its history in front of its chunk.
+/// The buffers of the look-ahead form: input and the results of three stages, each with its history in front of its chunk.
 #[derive(Clone, Debug)]
-struct FirstState {
+struct FirstOrderState {
     x: [f32; CHUNK + 1],
     w0: [f32; CHUNK + 1],
     w1: [f32; CHUNK + 2],
     w2: [f32; CHUNK + 4],
-    /// The last eight outputs; the oldest is at `at`.
+    /// The last eight outputs; the oldest is at `position`.
     y: [f64; 8],
-    at: usize,
+    position: usize,
 }
 
 impl LowPass {
-    /// `cutoff_hz` is `None` for off. [control thread: allocates]
+    /// A low-pass in the state of a `reset`; `cutoff_hz` is `None` for off. [control thread: allocates]
     #[must_use]
     pub fn new(sample_rate: f32, channels: usize, slope: Slope, cutoff_hz: Option<f32>) -> Self {
         let state = || match slope {
-            Slope::Six => State::First(Box::new(FirstState::new())),
-            Slope::Twelve => State::Second { s1: 0.0, s2: 0.0 },
+            Slope::Six => ChannelState::First(Box::new(FirstOrderState::new())),
+            Slope::Twelve => ChannelState::Second { s1: 0.0, s2: 0.0 },
         };
         let mut new = Self {
             sample_rate,
@@ -99,25 +106,26 @@ impl LowPass {
             amount: Ramp::new(0.0, sample_rate),
             frame: 0,
             stale: true,
-            cold: false,
-            first: First::default(),
-            second: Second::default(),
+            unsettled: false,
+            first_order: FirstOrderCoefficients::default(),
+            second_order: SecondOrderCoefficients::default(),
             channels: (0..channels).map(|_| state()).collect(),
-            mix: [0.0; CHUNK],
+            amounts: [0.0; CHUNK],
         };
         new.set(cutoff_hz, true);
         new.reset();
         new
     }
 
-    /// `None` fades it out, a cut-off fades it in or glides there. [audio thread]
+    /// Sets the cut-off: the low-pass fades in if it is off, else the cut-off glides. `None` fades it out. With `now`, the change
+    /// is immediate. [audio thread]
     pub fn set(&mut self, cutoff_hz: Option<f32>, now: bool) {
-        self.cold |= cutoff_hz.is_some() && !now && self.is_off();
+        self.unsettled |= cutoff_hz.is_some() && !now && self.is_off();
         self.amount.set(if cutoff_hz.is_some() { 1.0 } else { 0.0 }, now);
         if let Some(hz) = cutoff_hz {
-            // A filter that nobody hears need not glide.
+            // No glide while the output does not contain the filtered signal.
             let now = now || self.amount.value() == 0.0;
-            self.cutoff.set(hz.min(HIGHEST * self.sample_rate).ln(), now);
+            self.cutoff.set(hz.min(MAX_CUTOFF * self.sample_rate).ln(), now);
             self.stale = true;
             if now {
                 self.update();
@@ -125,24 +133,24 @@ impl LowPass {
         }
     }
 
-    /// [audio thread]
+    /// Ends glides and fades at their targets and settles at silence. [audio thread]
     pub fn reset(&mut self) {
         self.cutoff.finish();
         self.amount.finish();
         self.frame = 0;
-        self.cold = false;
+        self.unsettled = false;
         self.update();
-        self.rest_at(0.0);
+        self.settle_at(0.0);
     }
 
-    /// The state of an input that has always been `x`. [audio thread]
-    pub fn rest_at(&mut self, x: f32) {
+    /// Settles at `x`: puts the state where an endless constant input of `x` would have left it. [audio thread]
+    pub fn settle_at(&mut self, x: f32) {
         for channel in &mut self.channels {
-            channel.rest_at(x, &self.first, &self.second);
+            channel.settle_at(x, &self.first_order, &self.second_order);
         }
     }
 
-    /// The coefficients of the cut-off's present value.
+    /// Computes the coefficients for the present value of the cut-off.
     fn update(&mut self) {
         let hz = f64::from(self.cutoff.value()).exp();
         let w = (PI * hz / f64::from(self.sample_rate)).tan();
@@ -150,7 +158,7 @@ impl LowPass {
             Slope::Six => {
                 let a = (1.0 - w) / (1.0 + w);
                 let a = if a.abs() < 1e-4 { 0.0 } else { a };
-                self.first = First {
+                self.first_order = FirstOrderCoefficients {
                     gain: (0.5 * (1.0 - a)) as f32,
                     a: a as f32,
                     a2: a.powi(2) as f32,
@@ -160,89 +168,92 @@ impl LowPass {
             }
             Slope::Twelve => {
                 let scale = 1.0 / (1.0 + SQRT_2 * w + w * w);
-                self.second =
-                    Second { b0: w * w * scale, a1: 2.0 * (w * w - 1.0) * scale, a2: (1.0 - SQRT_2 * w + w * w) * scale };
+                self.second_order = SecondOrderCoefficients {
+                    b0: w * w * scale,
+                    a1: 2.0 * (w * w - 1.0) * scale,
+                    a2: (1.0 - SQRT_2 * w + w * w) * scale,
+                };
             }
         }
-        self.stale = self.cutoff.resting().is_none();
+        self.stale = self.cutoff.steady().is_none();
     }
 
-    /// The first `frames` of each channel's chunk, in place. [audio thread]
+    /// Filters the first `frames` samples of each channel's chunk, in place. [audio thread]
     pub fn process(&mut self, chunks: &mut [Chunk], frames: usize) {
         if self.is_off() {
             self.skip(frames);
             return;
         }
-        if std::mem::take(&mut self.cold) {
+        if std::mem::take(&mut self.unsettled) {
             self.update();
             for (state, chunk) in self.channels.iter_mut().zip(chunks.iter()) {
-                state.rest_at(chunk[0], &self.first, &self.second);
+                state.settle_at(chunk[0], &self.first_order, &self.second_order);
             }
         }
-        let blended = self.amount.resting().is_none();
-        if blended {
-            self.amount.fill(&mut self.mix[..frames]);
+        let fading = self.amount.steady().is_none();
+        if fading {
+            self.amount.fill(&mut self.amounts[..frames]);
         }
         let mut at = 0;
         while at < frames {
             if self.stale && self.frame == 0 {
                 self.update();
             }
-            let n = if self.stale { (GRID - self.frame).min(frames - at) } else { frames - at };
+            let n = if self.stale { (UPDATE_FRAMES - self.frame).min(frames - at) } else { frames - at };
             for (state, chunk) in self.channels.iter_mut().zip(chunks.iter_mut()) {
                 let samples = &mut chunk[at..at + n];
-                let dry = blended.then(|| copy(samples));
+                let dry = fading.then(|| copy(samples));
                 match state {
-                    State::First(state) => first_order(state, &self.first, samples),
-                    State::Second { s1, s2 } => second_order(s1, s2, &self.second, samples),
+                    ChannelState::First(state) => filter_first_order(state, &self.first_order, samples),
+                    ChannelState::Second { s1, s2 } => filter_second_order(s1, s2, &self.second_order, samples),
                 }
                 if let Some(dry) = dry {
-                    fade(&dry, samples, &self.mix[at..at + n]);
+                    fade(&dry, samples, &self.amounts[at..at + n]);
                 }
             }
             self.cutoff.advance(n);
-            self.frame = (self.frame + n) % GRID;
+            self.frame = (self.frame + n) % UPDATE_FRAMES;
             at += n;
         }
     }
 
-    /// Whether [`Self::skip`] leaves what frames in which nothing changes would leave. [audio thread]
+    /// True if [`Self::skip`] leaves the same state as processing a constant would. [audio thread]
     #[must_use]
     pub fn can_skip(&self) -> bool {
-        self.is_off() || !(self.cold || self.stale)
+        self.is_off() || !(self.unsettled || self.stale)
     }
 
-    /// Passes over frames in which nothing changes, or that it does not hear as it is off. [audio thread]
+    /// Moves on by `frames` frames in which input and output are constant, or in which the filter is off. [audio thread]
     pub fn skip(&mut self, frames: usize) {
         self.amount.advance(frames);
         self.cutoff.advance(frames);
-        self.frame = (self.frame + frames) % GRID;
+        self.frame = (self.frame + frames) % UPDATE_FRAMES;
         for channel in &mut self.channels {
-            if let State::First(state) = channel {
-                state.at = (state.at + frames) % 8;
+            if let ChannelState::First(state) = channel {
+                state.position = (state.position + frames) % 8;
             }
         }
     }
 
-    /// Whether it changes nothing and will not, until it is set. [audio thread]
+    /// True if the filter is off and not fading: the signal passes unchanged. [audio thread]
     #[must_use]
     pub fn is_off(&self) -> bool {
-        self.amount.rests_at(0.0)
+        self.amount.is_steady_at(0.0)
     }
 
-    /// Bytes on the heap.
+    /// Bytes on the heap. [any thread]
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let each = size_of::<State>() + if self.slope == Slope::Six { size_of::<FirstState>() } else { 0 };
+        let each = size_of::<ChannelState>() + if self.slope == Slope::Six { size_of::<FirstOrderState>() } else { 0 };
         self.channels.len() * each
     }
 }
 
-impl State {
-    /// As if its input had always been `x`.
-    fn rest_at(&mut self, x: f32, first: &First, second: &Second) {
+impl ChannelState {
+    /// Settles at a constant input of `x`.
+    fn settle_at(&mut self, x: f32, first: &FirstOrderCoefficients, second: &SecondOrderCoefficients) {
         match self {
-            Self::First(state) => state.rest_at(x, first),
+            Self::First(state) => state.settle_at(x, first),
             Self::Second { s1, s2 } => {
                 let x = f64::from(x);
                 *s1 = x * (1.0 - second.b0);
@@ -252,12 +263,13 @@ impl State {
     }
 }
 
-impl FirstState {
+impl FirstOrderState {
     fn new() -> Self {
-        Self { x: [0.0; _], w0: [0.0; _], w1: [0.0; _], w2: [0.0; _], y: [0.0; 8], at: 0 }
+        Self { x: [0.0; _], w0: [0.0; _], w1: [0.0; _], w2: [0.0; _], y: [0.0; 8], position: 0 }
     }
 
-    fn rest_at(&mut self, x: f32, c: &First) {
+    /// Settles at a constant input of `x`.
+    fn settle_at(&mut self, x: f32, c: &FirstOrderCoefficients) {
         let w0 = 2.0 * c.gain * x;
         let w1 = w0 + c.a * w0;
         self.x[0] = x;
@@ -265,42 +277,45 @@ impl FirstState {
         self.w1[..2].fill(w1);
         self.w2[..4].fill(w1 + c.a2 * w1);
         self.y = [f64::from(x); 8];
-        self.at = 0;
+        self.position = 0;
     }
 }
 
+/// Replaces a value below [`FLUSH`] by 0.
 #[inline(always)]
 fn flush(y: f64) -> f64 {
     if y.abs() < FLUSH { 0.0 } else { y }
 }
 
-/// What a fade starts from.
+/// A copy of at most a chunk of samples.
 fn copy(samples: &[f32]) -> Chunk {
     let mut dry = [0.0; CHUNK];
     dry[..samples.len()].copy_from_slice(samples);
     dry
 }
 
-/// From dry to wet by amounts from 0 to 1. At 1 it is wet exactly: the rest of the chunk in which a fade ends must equal what
-/// no fade gives.
+/// Mixes dry and wet by amounts from 0 to 1. At 1 the result is exactly the wet sample, so that it does not depend on the chunk
+/// in which a fade ends.
 fn fade(dry: &Chunk, wet: &mut [f32], amounts: &[f32]) {
     for ((y, x), amount) in wet.iter_mut().zip(dry).zip(amounts) {
         *y = if *amount < 1.0 { *x + *amount * (*y - *x) } else { *y };
     }
 }
 
-/// `out[i] = stage[i + lag] + a * stage[i]`, and the history moves to the front.
+/// One stage of the look-ahead form, `out[i] = x[i + LAG] + a * x[i]`, where `x` begins with a history of `LAG` samples; moves
+/// the new history to its front.
 #[inline(always)]
-fn stage<const LAG: usize, const N: usize>(stage: &mut [f32; N], a: f32, out: &mut [f32]) {
+fn look_ahead_stage<const LAG: usize, const N: usize>(x: &mut [f32; N], a: f32, out: &mut [f32]) {
     let n = out.len();
-    for ((y, x), past) in out.iter_mut().zip(&stage[LAG..LAG + n]).zip(&stage[..n]) {
+    for ((y, x), past) in out.iter_mut().zip(&x[LAG..LAG + n]).zip(&x[..n]) {
         *y = *x + a * *past;
     }
-    stage.copy_within(n..n + LAG, 0);
+    x.copy_within(n..n + LAG, 0);
 }
 
+/// Filters at most a chunk of samples, in place, in look-ahead form.
 #[multiversion(targets("x86_64+avx2"))]
-fn first_order(s: &mut FirstState, c: &First, samples: &mut [f32]) {
+fn filter_first_order(s: &mut FirstOrderState, c: &FirstOrderCoefficients, samples: &mut [f32]) {
     let n = samples.len();
     assert!(n <= CHUNK);
     s.x[1..=n].copy_from_slice(samples);
@@ -308,33 +323,33 @@ fn first_order(s: &mut FirstState, c: &First, samples: &mut [f32]) {
         *w = c.gain * (*x + *past);
     }
     s.x[0] = s.x[n];
-    stage::<1, _>(&mut s.w0, c.a, &mut s.w1[2..2 + n]);
-    stage::<2, _>(&mut s.w1, c.a2, &mut s.w2[4..4 + n]);
-    stage::<4, _>(&mut s.w2, c.a4, samples);
-    // The recursion, eight frames apart: single steps to the ring's start, then whole turns, then single steps.
+    look_ahead_stage::<1, _>(&mut s.w0, c.a, &mut s.w1[2..2 + n]);
+    look_ahead_stage::<2, _>(&mut s.w1, c.a2, &mut s.w2[4..4 + n]);
+    look_ahead_stage::<4, _>(&mut s.w2, c.a4, samples);
+    // The recursion over eight frames: single frames up to the start of the ring `y`, then groups of eight, then single frames.
     let one = |y: &mut f64, x: &mut f32| {
         *y = flush(f64::from(*x) + c.a8 * *y);
         *x = *y as f32;
     };
-    let head = ((8 - s.at) % 8).min(n);
+    let head = ((8 - s.position) % 8).min(n);
     let (first, rest) = samples.split_at_mut(head);
-    for (y, x) in s.y[s.at..].iter_mut().zip(first) {
+    for (y, x) in s.y[s.position..].iter_mut().zip(first) {
         one(y, x);
     }
-    let mut turns = rest.chunks_exact_mut(8);
-    for turn in &mut turns {
-        for (y, x) in s.y.iter_mut().zip(turn) {
+    let mut groups = rest.chunks_exact_mut(8);
+    for group in &mut groups {
+        for (y, x) in s.y.iter_mut().zip(group) {
             one(y, x);
         }
     }
-    for (y, x) in s.y.iter_mut().zip(turns.into_remainder()) {
+    for (y, x) in s.y.iter_mut().zip(groups.into_remainder()) {
         one(y, x);
     }
-    s.at = (s.at + n) % 8;
+    s.position = (s.position + n) % 8;
 }
 
-/// Transposed direct form II.
-fn second_order(s1: &mut f64, s2: &mut f64, c: &Second, samples: &mut [f32]) {
+/// Filters samples in place, in transposed direct form II.
+fn filter_second_order(s1: &mut f64, s2: &mut f64, c: &SecondOrderCoefficients, samples: &mut [f32]) {
     let (mut z1, mut z2) = (*s1, *s2);
     for sample in samples {
         let x = c.b0 * f64::from(*sample);
@@ -346,125 +361,137 @@ fn second_order(s1: &mut f64, s2: &mut f64, c: &Second, samples: &mut [f32]) {
     (*s1, *s2) = (z1, z2);
 }
 
-/// A first-order high-pass of a few hertz over all channels; fades in and out.
+/// A DC blocker for all channels of a processor: a first-order high-pass of a few hertz that can be switched on and off.
 #[derive(Clone, Debug)]
 pub struct DcBlocker {
+    /// Fade between input (0, off) and filtered signal (1, on).
     amount: Ramp,
-    /// As the low-pass's.
-    cold: bool,
+    /// True if it was switched on after having been off: at the next frame the state settles at the input's first sample.
+    unsettled: bool,
+    /// The pole.
     r: f64,
-    channels: Vec<DcState>,
-    mix: Chunk,
+    channels: Vec<DcBlockerState>,
+    /// Values of `amount` in this chunk.
+    amounts: Chunk,
 }
 
-/// As [`FirstState`], in f64 and four frames wide: 1 / (1 - r z⁻¹) = (1 + r z⁻¹)(1 + r² z⁻²) / (1 - r⁴ z⁻⁴).
+/// The state of one channel of a [`DcBlocker`]: look-ahead form like [`FirstOrderState`], but in f64 and over four frames,
+/// 1 / (1 - r z⁻¹) = (1 + r z⁻¹)(1 + r² z⁻²) / (1 - r⁴ z⁻⁴).
 #[derive(Clone, Debug)]
-struct DcState {
+struct DcBlockerState {
+    /// The last input.
     x: f32,
+    /// Differences of neighbouring inputs, and the result of one look-ahead stage, each with its history in front.
     d: [f64; CHUNK + 1],
     w: [f64; CHUNK + 2],
+    /// The last four outputs; the oldest is at `position`.
     y: [f64; 4],
-    at: usize,
+    position: usize,
 }
 
-impl DcState {
-    fn rest_at(&mut self, x: f32) {
+impl DcBlockerState {
+    /// Settles at a constant input of `x`.
+    fn settle_at(&mut self, x: f32) {
         self.x = x;
         self.d[0] = 0.0;
         self.w[..2].fill(0.0);
         self.y = [0.0; 4];
-        self.at = 0;
+        self.position = 0;
     }
 }
 
 impl DcBlocker {
-    /// [control thread: allocates]
+    /// A DC blocker, settled at silence, with its -3 dB point at `corner_hz`. [control thread: allocates]
     #[must_use]
     pub fn new(sample_rate: f32, channels: usize, corner_hz: f64, on: bool) -> Self {
         let w = (PI * corner_hz / f64::from(sample_rate)).min(1.4).tan();
         Self {
             amount: Ramp::new(if on { 1.0 } else { 0.0 }, sample_rate),
-            cold: false,
+            unsettled: false,
             r: (1.0 - w) / (1.0 + w),
-            channels: (0..channels).map(|_| DcState { x: 0.0, d: [0.0; _], w: [0.0; _], y: [0.0; 4], at: 0 }).collect(),
-            mix: [0.0; CHUNK],
+            channels: (0..channels)
+                .map(|_| DcBlockerState { x: 0.0, d: [0.0; _], w: [0.0; _], y: [0.0; 4], position: 0 })
+                .collect(),
+            amounts: [0.0; CHUNK],
         }
     }
 
-    /// [audio thread]
+    /// Switches on or off, by a fade or, if `now`, at once. [audio thread]
     pub fn set(&mut self, on: bool, now: bool) {
-        self.cold |= on && !now && self.is_off();
+        self.unsettled |= on && !now && self.is_off();
         self.amount.set(if on { 1.0 } else { 0.0 }, now);
     }
 
-    /// [audio thread]
+    /// Ends a fade at its target and settles at silence. [audio thread]
     pub fn reset(&mut self) {
         self.amount.finish();
-        self.cold = false;
-        self.rest_at(0.0);
+        self.unsettled = false;
+        self.settle_at(0.0);
     }
 
-    /// The state of an input that has always been `x`: nothing comes out of it then. [audio thread]
-    pub fn rest_at(&mut self, x: f32) {
+    /// Settles at `x`: puts the state where an endless constant input of `x` would have left it, with an output of 0.
+    /// [audio thread]
+    pub fn settle_at(&mut self, x: f32) {
         for state in &mut self.channels {
-            state.rest_at(x);
+            state.settle_at(x);
         }
     }
 
-    /// The first `frames` of each channel's chunk, in place. [audio thread]
+    /// Filters the first `frames` samples of each channel's chunk, in place. [audio thread]
     pub fn process(&mut self, chunks: &mut [Chunk], frames: usize) {
         if self.is_off() {
             self.skip(frames);
             return;
         }
-        if std::mem::take(&mut self.cold) {
+        if std::mem::take(&mut self.unsettled) {
             for (state, chunk) in self.channels.iter_mut().zip(chunks.iter()) {
-                state.rest_at(chunk[0]);
+                state.settle_at(chunk[0]);
             }
         }
-        let blended = self.amount.resting().is_none();
-        if blended {
-            self.amount.fill(&mut self.mix[..frames]);
+        let fading = self.amount.steady().is_none();
+        if fading {
+            self.amount.fill(&mut self.amounts[..frames]);
         }
         for (state, chunk) in self.channels.iter_mut().zip(chunks.iter_mut()) {
             let samples = &mut chunk[..frames];
-            let dry = blended.then(|| copy(samples));
-            block_dc(state, self.r, samples);
+            let dry = fading.then(|| copy(samples));
+            filter_dc(state, self.r, samples);
             if let Some(dry) = dry {
-                fade(&dry, samples, &self.mix);
+                fade(&dry, samples, &self.amounts);
             }
         }
     }
 
-    /// Whether [`Self::skip`] leaves what frames in which nothing changes would leave. [audio thread]
+    /// True if [`Self::skip`] leaves the same state as processing a constant would. [audio thread]
     #[must_use]
     pub fn can_skip(&self) -> bool {
-        self.is_off() || !self.cold
+        self.is_off() || !self.unsettled
     }
 
-    /// Passes over frames in which nothing changes, or that it does not hear as it is off. [audio thread]
+    /// Moves on by `frames` frames in which input and output are constant, or in which the filter is off. [audio thread]
     pub fn skip(&mut self, frames: usize) {
         self.amount.advance(frames);
         for state in &mut self.channels {
-            state.at = (state.at + frames) % 4;
+            state.position = (state.position + frames) % 4;
         }
     }
 
-    /// Whether it changes nothing and will not, until it is set. [audio thread]
+    /// True if the filter is off and not fading: the signal passes unchanged. [audio thread]
     #[must_use]
     pub fn is_off(&self) -> bool {
-        self.amount.rests_at(0.0)
+        self.amount.is_steady_at(0.0)
     }
 
-    /// Bytes on the heap.
+    /// Bytes on the heap. [any thread]
     #[must_use]
     pub fn bytes(&self) -> usize {
         size_of_val(self.channels.as_slice())
     }
 }
 
+/// Filters at most a chunk of samples, in place, by the high-pass with the pole `r`.
 #[multiversion(targets("x86_64+avx2"))]
-fn block_dc(s: &mut DcState, r: f64, samples: &mut [f32]) {
+fn filter_dc(s: &mut DcBlockerState, r: f64, samples: &mut [f32]) {
     let n = samples.len();
     assert!(n <= CHUNK);
     let (gain, r2, r4) = (0.5 * (1.0 + r), r * r, r * r * r * r);
@@ -482,23 +509,23 @@ fn block_dc(s: &mut DcState, r: f64, samples: &mut [f32]) {
         *y = flush(s.w[i + 2] + r2 * s.w[i] + r4 * *y);
         *x = *y as f32;
     };
-    let head = ((4 - s.at) % 4).min(n);
+    let head = ((4 - s.position) % 4).min(n);
     let (first, rest) = samples.split_at_mut(head);
-    for (i, (y, x)) in s.y[s.at..].iter_mut().zip(first).enumerate() {
+    for (i, (y, x)) in s.y[s.position..].iter_mut().zip(first).enumerate() {
         one(y, x, i);
     }
     let mut i = head;
-    let mut turns = rest.chunks_exact_mut(4);
-    for turn in &mut turns {
-        for (k, (y, x)) in s.y.iter_mut().zip(turn).enumerate() {
+    let mut groups = rest.chunks_exact_mut(4);
+    for group in &mut groups {
+        for (k, (y, x)) in s.y.iter_mut().zip(group).enumerate() {
             one(y, x, i + k);
         }
         i += 4;
     }
-    for (k, (y, x)) in s.y.iter_mut().zip(turns.into_remainder()).enumerate() {
+    for (k, (y, x)) in s.y.iter_mut().zip(groups.into_remainder()).enumerate() {
         one(y, x, i + k);
     }
-    s.at = (s.at + n) % 4;
+    s.position = (s.position + n) % 4;
     s.w.copy_within(n..n + 2, 0);
 }
 
@@ -506,6 +533,7 @@ fn block_dc(s: &mut DcState, r: f64, samples: &mut [f32]) {
 mod tests {
     use super::*;
 
+    /// The output of a filter for one channel of samples.
     fn run(filter: &mut impl FnMut(&mut [Chunk], usize), x: &[f32]) -> Vec<f32> {
         let mut y = Vec::new();
         for part in x.chunks(CHUNK) {
@@ -517,8 +545,9 @@ mod tests {
         y
     }
 
+    /// Amplitude in dB of the frequency `hz` in the second half of `y`, which should have whole periods.
     fn gain_db(y: &[f32], hz: f32, rate: f32) -> f32 {
-        // One-bin DFT over the second half, whole periods assumed.
+        // One bin of a DFT.
         let y = &y[y.len() / 2..];
         let (mut re, mut im) = (0.0f64, 0.0f64);
         for (i, v) in y.iter().enumerate() {
@@ -534,7 +563,7 @@ mod tests {
     }
 
     #[test]
-    fn the_low_pass_is_3_db_down_at_its_cut_off_and_as_steep_as_it_says() {
+    fn the_low_pass_is_3_db_down_at_its_cut_off_and_has_its_slope() {
         for rate in [44_100.0f32, 48_000.0, 192_000.0] {
             for (slope, octave_above) in [(Slope::Six, -6.99), (Slope::Twelve, -12.3)] {
                 for cut in [200.0f32, 1000.0, 4000.0] {

@@ -1,16 +1,17 @@
 //! Oversampling by 2, 4 or 8 with linear-phase half-band filters whose stop band is 100 dB down or more.
 //!
-//! The whole delay, up and down, is a whole number of frames; so is that of a method inside it that lags by half a sample.
+//! The total delay of upsampling and downsampling is a whole number of frames, also if the function between them delays by half
+//! a sample.
 
 use multiversion::multiversion;
 
 use super::CHUNK;
 
-/// Stop-band attenuation that the filters are designed for, in dB; tests prove 100.
+/// Stop-band attenuation for which the filters are designed, in dB; tests prove 100.
 const ATTENUATION_DB: f64 = 110.0;
-/// The pass band ends here as a part of the base rate (21 kHz at 48 kHz); what folds lies above it.
-const PASS: f64 = 0.4375;
-/// The largest factor.
+/// End of the pass band as a share of the base rate (21 kHz at 48 kHz); only frequencies above it alias.
+const PASS_BAND: f64 = 0.4375;
+/// Largest oversampling factor.
 pub const MAX_FACTOR: usize = 8;
 
 /// Modified Bessel function of the first kind, order 0, by its power series.
@@ -24,22 +25,24 @@ fn bessel_i0(x: f64) -> f64 {
     sum
 }
 
-/// Kaiser's window at `t` in -1..1 for [`ATTENUATION_DB`].
+/// The Kaiser window at `t` in -1..1 for [`ATTENUATION_DB`].
 fn kaiser(t: f64) -> f64 {
     let beta = 0.1102 * (ATTENUATION_DB - 8.7);
     bessel_i0(beta * (1.0 - t * t).max(0.0).sqrt()) / bessel_i0(beta)
 }
 
+/// The normalised sinc, sin(pi x) / (pi x).
 fn sinc(x: f64) -> f64 {
     if x == 0.0 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) }
 }
 
-/// Kaiser's length for a transition band that is `width` of the filter's sample rate wide.
+/// Number of taps by Kaiser's formula for a transition band of `width`, a share of the filter's sample rate.
 fn kaiser_taps(width: f64) -> f64 {
     (ATTENUATION_DB - 7.95) / (14.36 * width) + 1.0
 }
 
-/// Taps 2j of a half-band filter of 4m - 1 taps, j = 0..m (the others mirror them; the middle one is ½): unity gain at DC.
+/// The even taps 2j, j = 0..m, of a half-band filter of 4m - 1 taps with unity gain at DC. The other even taps mirror them, the
+/// middle tap is ½, all other odd taps are 0.
 fn half_band(m: usize) -> Vec<f32> {
     let middle = (2 * m - 1) as f64;
     let raw: Vec<f64> = (0..m)
@@ -52,9 +55,9 @@ fn half_band(m: usize) -> Vec<f32> {
     raw.iter().map(|h| (h * 0.25 / sum) as f32).collect()
 }
 
-/// The half-band filter between two rates.
+/// The half-band filters for upsampling and downsampling between one rate and twice that rate.
 #[derive(Clone, Debug)]
-struct Stage {
+struct HalfBandStage {
     /// See [`half_band`].
     taps: Vec<f32>,
     /// History (2m - 1) and input of the upward filter.
@@ -64,71 +67,74 @@ struct Stage {
     odd: Vec<f32>,
 }
 
-impl Stage {
-    /// Frames at the higher rate that one pass through the filter lags.
-    fn lag(&self) -> usize {
+impl HalfBandStage {
+    /// Delay of one pass through the filter, in frames at the higher rate.
+    fn delay(&self) -> usize {
         2 * self.taps.len() - 1
     }
 }
 
-/// One channel's way up to the higher rate, through a function, and down.
+/// The oversampler of one channel: upsamples, applies a function at the higher rate, downsamples.
 #[derive(Clone, Debug)]
 pub struct Oversampler {
     factor: usize,
-    stages: Vec<Stage>,
-    half: Option<HalfSample>,
-    /// Makes the delay whole: frames at the highest rate.
-    pad: super::Delay,
+    stages: Vec<HalfBandStage>,
+    /// Rounds the function's delay up to whole samples, if the function delays by half a sample.
+    half_sample: Option<HalfSampleDelay>,
+    /// Delay at the highest rate that makes the total a whole number of frames at the base rate.
+    padding: super::Delay,
     latency: usize,
+    /// Buffers for a chunk at the highest rate: each stage reads one and writes the other.
     work: [Vec<f32>; 2],
 }
 
 impl Oversampler {
-    /// `factor` is 1, 2, 4 or 8. `lags_half`: the function lags by half a sample of the highest rate, which is made whole here.
-    /// [control thread: allocates]
+    /// `factor` is 1, 2, 4 or 8. `delays_half` is true if the function delays by half a sample of the highest rate; the
+    /// oversampler then rounds the total delay up to a whole number of frames. [control thread: allocates]
     ///
     /// # Panics
     /// If `factor` is another number.
     #[must_use]
-    pub fn new(factor: usize, lags_half: bool) -> Self {
+    pub fn new(factor: usize, delays_half: bool) -> Self {
         assert!(matches!(factor, 1 | 2 | 4 | 8), "oversampling by {factor}; expected 1, 2, 4 or 8");
-        let stages: Vec<Stage> = (1..=factor.ilog2())
+        let stages: Vec<HalfBandStage> = (1..=factor.ilog2())
             .map(|k| {
-                // At 2^k times the base rate: pass band to PASS, stop band from half this rate less PASS.
+                // At 2^k times the base rate: pass band up to PASS_BAND, stop band from half this rate minus PASS_BAND.
                 let rate = f64::from(1 << k);
-                let m = ((kaiser_taps((0.5 * rate - 2.0 * PASS) / rate) + 1.0) / 4.0).ceil().max(2.0) as usize;
+                let m = ((kaiser_taps((0.5 * rate - 2.0 * PASS_BAND) / rate) + 1.0) / 4.0).ceil().max(2.0) as usize;
                 let n = CHUNK << (k - 1);
-                Stage { taps: half_band(m), up: vec![0.0; 2 * m - 1 + n], even: vec![0.0; 2 * m - 1 + n], odd: vec![0.0; m + n] }
+                let [up, even, odd] = [2 * m - 1 + n, 2 * m - 1 + n, m + n].map(|length| vec![0.0; length]);
+                HalfBandStage { taps: half_band(m), up, even, odd }
             })
             .collect();
-        let half = lags_half.then(|| HalfSample::new(factor));
-        let mut lag = half.as_ref().map_or(0, HalfSample::lag);
+        let half_sample = delays_half.then(|| HalfSampleDelay::new(factor));
+        let mut delay = half_sample.as_ref().map_or(0, HalfSampleDelay::delay);
         for (k, stage) in (1..).zip(&stages) {
-            lag += 2 * stage.lag() * (factor >> k);
+            delay += 2 * stage.delay() * (factor >> k);
         }
-        let latency = lag.div_ceil(factor);
-        let pad = super::Delay::new(latency * factor - lag);
+        let latency = delay.div_ceil(factor);
+        let padding = super::Delay::new(latency * factor - delay);
         let n = CHUNK * factor;
-        Self { factor, stages, half, pad, latency, work: [vec![0.0; n], vec![0.0; n]] }
+        Self { factor, stages, half_sample, padding, latency, work: [vec![0.0; n], vec![0.0; n]] }
     }
 
-    /// Frames at the base rate that the output lags the input, the function's half sample included. [any thread]
+    /// Frames at the base rate by which the output lags the input, the function's half sample included. [any thread]
     #[must_use]
     pub fn latency(&self) -> usize {
         self.latency
     }
 
-    /// [audio thread]
+    /// Fills all filters with silence. [audio thread]
     pub fn reset(&mut self) {
         for stage in &mut self.stages {
             stage.up.fill(0.0);
             stage.even.fill(0.0);
             stage.odd.fill(0.0);
         }
-        if let Some(half) = &mut self.half {
-            half.reset();
+        if let Some(half_sample) = &mut self.half_sample {
+            half_sample.reset();
         }
-        self.pad.reset();
+        self.padding.reset();
     }
 
     /// Applies `shape` to `samples` (at most [`CHUNK`]) at the higher rate, in place. [audio thread]
@@ -136,8 +142,8 @@ impl Oversampler {
     pub fn process(&mut self, samples: &mut [f32], shape: impl FnOnce(&mut [f32])) {
         if self.factor == 1 {
             shape(samples);
-            if let Some(half) = &mut self.half {
-                half.process(samples);
+            if let Some(half_sample) = &mut self.half_sample {
+                half_sample.process(samples);
             }
             return;
         }
@@ -150,10 +156,10 @@ impl Oversampler {
             n *= 2;
         }
         shape(&mut a[..n]);
-        if let Some(half) = &mut self.half {
-            half.process(&mut a[..n]);
+        if let Some(half_sample) = &mut self.half_sample {
+            half_sample.process(&mut a[..n]);
         }
-        self.pad.process(&mut a[..n]);
+        self.padding.process(&mut a[..n]);
         for stage in self.stages.iter_mut().rev() {
             n /= 2;
             down(&stage.taps, &mut stage.even, &mut stage.odd, &a[..2 * n], &mut b[..n]);
@@ -162,20 +168,20 @@ impl Oversampler {
         samples.copy_from_slice(&a[..n]);
     }
 
-    /// Bytes on the heap.
+    /// Bytes on the heap. [any thread]
     #[must_use]
     pub fn bytes(&self) -> usize {
         let floats: usize = self.stages.iter().map(|s| s.taps.len() + s.up.len() + s.even.len() + s.odd.len()).sum();
-        let half = self.half.as_ref().map_or(0, |h| h.taps.len() + h.line.len());
-        (floats + half + self.work[0].len() + self.work[1].len()) * size_of::<f32>() + self.pad.bytes()
+        let half_sample = self.half_sample.as_ref().map_or(0, |h| h.taps.len() + h.line.len());
+        (floats + half_sample + self.work[0].len() + self.work[1].len()) * size_of::<f32>() + self.padding.bytes()
     }
 }
 
-/// Outputs that are summed side by side, so that additions do not wait for each other.
+/// Outputs that are summed side by side, so that the additions are independent of each other.
 const LANES: usize = 32;
 
-/// `out[i]` = sum over j of `taps[j] * (x[i + j] + x[i + 2m - 1 - j])`: the symmetric half of a filter of 2m taps. Every output is
-/// summed in the same order, whatever its place in the block.
+/// Convolves with a symmetric filter of 2m taps, of which `taps` holds the first m: `out[i]` = sum over j of
+/// `taps[j] * (x[i + j] + x[i + 2m - 1 - j])`. Every output is summed in the same order, whatever its position in the block.
 #[inline(always)]
 fn symmetric(taps: &[f32], x: &[f32], out: &mut [f32]) {
     let last = 2 * taps.len() - 1;
@@ -207,7 +213,7 @@ fn symmetric(taps: &[f32], x: &[f32], out: &mut [f32]) {
     }
 }
 
-/// Doubles the rate: `history` is 2m - 1 samples and room for `x`.
+/// Doubles the rate. `history` holds 2m - 1 samples, and has room for `x` after them.
 #[multiversion(targets("x86_64+avx2"))]
 fn up(taps: &[f32], history: &mut [f32], x: &[f32], out: &mut [f32]) {
     let (n, m) = (x.len(), taps.len());
@@ -224,7 +230,7 @@ fn up(taps: &[f32], history: &mut [f32], x: &[f32], out: &mut [f32]) {
     history.copy_within(n..n + past, 0);
 }
 
-/// Halves the rate: `even` holds 2m - 1 samples of history, `odd` m, both with room for half of `x`.
+/// Halves the rate. `even` holds 2m - 1 samples of history, `odd` m; both have room for half of `x` after them.
 #[multiversion(targets("x86_64+avx2"))]
 fn down(taps: &[f32], even: &mut [f32], odd: &mut [f32], x: &[f32], out: &mut [f32]) {
     let (n, m) = (out.len(), taps.len());
@@ -242,18 +248,20 @@ fn down(taps: &[f32], even: &mut [f32], odd: &mut [f32], x: &[f32], out: &mut [f
     odd.copy_within(n..n + m, 0);
 }
 
-/// Delays by a half sample more than a whole number, flat in the pass band: completes a method that lags by half a sample.
+/// A delay by a whole number of samples and a half, flat in the pass band. After a function that delays by half a sample, it
+/// makes the sum a whole number.
 #[derive(Clone, Debug)]
-struct HalfSample {
-    /// Half of an even, symmetric filter.
+struct HalfSampleDelay {
+    /// The first half of the taps of a symmetric filter of even length.
     taps: Vec<f32>,
+    /// History, with room for the input after it.
     line: Vec<f32>,
 }
 
-impl HalfSample {
+impl HalfSampleDelay {
     fn new(factor: usize) -> Self {
-        // Everything up to PASS of the base rate passes; images of it are the first that may not.
-        let width = (factor as f64 - 2.0 * PASS) / factor as f64;
+        // Transition band from the end of the pass band to its first image.
+        let width = (factor as f64 - 2.0 * PASS_BAND) / factor as f64;
         let m = (kaiser_taps(width) / 2.0).ceil().max(2.0) as usize;
         let raw: Vec<f64> = (0..m)
             .map(|j| {
@@ -265,8 +273,8 @@ impl HalfSample {
         Self { taps: raw.iter().map(|h| (h * 0.5 / sum) as f32).collect(), line: vec![0.0; 2 * m - 1 + CHUNK * factor] }
     }
 
-    /// Samples that it lags together with the half sample that it completes.
-    fn lag(&self) -> usize {
+    /// Delay in samples, including the half sample by which the function delays.
+    fn delay(&self) -> usize {
         self.taps.len()
     }
 
@@ -283,6 +291,7 @@ impl HalfSample {
     }
 }
 
+/// [`symmetric`], compiled for several instruction sets.
 #[multiversion(targets("x86_64+avx2"))]
 fn convolve(taps: &[f32], x: &[f32], out: &mut [f32]) {
     symmetric(taps, x, out);
@@ -292,7 +301,7 @@ fn convolve(taps: &[f32], x: &[f32], out: &mut [f32]) {
 mod tests {
     use super::*;
 
-    /// Gain in dB of the taps at `f`, a part of their sample rate.
+    /// Gain in dB of the taps at the frequency `f`, a share of their sample rate.
     fn response(taps: &[f32], f: f64) -> f64 {
         let (mut re, mut im) = (0.0, 0.0);
         for (i, h) in taps.iter().enumerate() {
@@ -313,7 +322,7 @@ mod tests {
                 full[4 * m - 2 - 2 * j] = *h;
             }
             full[2 * m - 1] = 0.5;
-            let pass = PASS / f64::from(1 << k);
+            let pass = PASS_BAND / f64::from(1 << k);
             for i in 0..=1000 {
                 let f = f64::from(i) / 1000.0;
                 assert!(response(&full, f * pass).abs() < 1e-4, "stage {k}");
@@ -324,10 +333,10 @@ mod tests {
     }
 
     #[test]
-    fn up_and_down_is_a_whole_delay() {
+    fn upsampling_and_downsampling_delay_by_the_latency() {
         for factor in [1, 2, 4, 8] {
             let mut os = Oversampler::new(factor, false);
-            // A tone well inside the pass band comes out unchanged, `latency` frames late.
+            // A tone well inside the pass band comes out unchanged, late by the latency.
             let x: Vec<f32> = (0..2000).map(|i| (i as f32 * 0.61).sin()).collect();
             let mut y = x.clone();
             for part in y.chunks_mut(CHUNK) {
@@ -341,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_that_lags_half_a_sample_is_made_whole() {
+    fn the_delay_of_a_function_that_delays_half_a_sample_is_completed() {
         for factor in [1, 2, 4, 8] {
             let mut os = Oversampler::new(factor, true);
             let x: Vec<f32> = (0..2000).map(|i| (i as f32 * 0.61).sin()).collect();

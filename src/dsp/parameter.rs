@@ -1,64 +1,78 @@
-//! One parameter of an algorithm: its descriptor.
+//! Parameter descriptors: id, name, range, default, unit and scale of each parameter of an algorithm.
 //!
 //! The plug-in's parameters, the command line's flags, the tests of the laws, the benchmark table and the reference page are
 //! all made from these descriptors, so a parameter is written down exactly once.
 
-/// Position of a parameter in its algorithm's row.
-pub type Index = usize;
+/// Position of a parameter in its algorithm's list, [`Algorithm::parameters`](super::Algorithm::parameters).
+pub type ParameterIndex = usize;
 
-/// Two values that are no farther apart are one to a user: a share of the range, or of the value itself where the scale is
-/// logarithmic. A host keeps a value as a position of 32 bits along the knob's travel, so 8 bit come back as 7.9999995 bit: off by
-/// some 1e-7 of that. What a user reads is rounded to 1e-4 of it at the finest.
-const SAME: f32 = 1e-5;
+/// Largest difference of two values that count as the same: a share of the range, or of the value itself where the scale is
+/// logarithmic. A host stores a value as a normalised 32-bit float, so 8 bit come back as 7.9999995 bit: off by about 1e-7 of the
+/// range. The text that a user reads is rounded to 1e-4 of the range or coarser.
+const SAME_TOLERANCE: f32 = 1e-5;
 
 /// One parameter of an algorithm.
 #[derive(Debug)]
 pub struct Parameter {
-    /// Stable for ever. Lower case and digits, words joined by `_`; on the command line `_` is written `-`.
+    /// Identifier, which never changes: hosts have stored it. Lower case and digits, words joined by `_`; on the command line `_`
+    /// is written `-`.
     pub id: &'static str,
-    /// What a user reads.
+    /// Name that a user reads.
     pub name: &'static str,
     /// Range, default and meaning of the value.
-    pub kind: Kind,
-    /// How a change takes effect.
-    pub change: Change,
-    /// What a user hears when it grows.
+    pub kind: ParameterKind,
+    /// The way in which a change takes effect.
+    pub change: ChangeMode,
+    /// Description of the audible effect, for tooltips and help.
     pub doc: &'static str,
 }
 
-/// How a parameter's change takes effect.
+/// The way in which a change of a parameter takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Glides from the next frame on; may be automated at any speed without a click.
+pub enum ChangeMode {
+    /// The running processor glides to the new value from the next frame on. Can be automated at any speed without a click.
     Ramped,
-    /// Changes latency, memory or kind: a new processor is prepared off the audio thread and swapped in with a dip. Not
-    /// automatable.
+    /// The change affects latency, memory or the choice of code: a new processor is prepared off the audio thread and swapped in
+    /// with a dip (a short fade-out and fade-in). Not automatable.
     Structural,
 }
 
 /// Range, default and meaning of a parameter's value. Values are plain (in their unit), never normalised.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
-    /// A number.
+pub enum ParameterKind {
+    /// A continuous number.
     Float {
+        /// Smallest value.
         min: f32,
+        /// Largest value.
         max: f32,
+        /// Default value.
         default: f32,
+        /// Unit of the values.
         unit: Unit,
-        /// How positions map to values.
+        /// Mapping from positions (a knob's travel, a host's normalised value) to values.
         scale: Scale,
-        /// Whether the largest value means "off" (a low-pass at the top of its range is none).
+        /// True if the largest value means "off", as for a low-pass at the top of its range.
         off_at_max: bool,
     },
-    /// One of some names, as its position in `names`. On the command line the names are written in lower case.
-    Choice { names: &'static [&'static str], default: usize },
-    /// 0 or 1.
-    Toggle { default: bool },
+    /// One of several names; the value is the name's index in `names`. On the command line the names are written in lower case.
+    Choice {
+        /// Names that a user reads, in order.
+        names: &'static [&'static str],
+        /// Index of the default.
+        default: usize,
+    },
+    /// A switch; the value is 0 (off) or 1 (on).
+    Toggle {
+        /// Default state.
+        default: bool,
+    },
 }
 
-/// How a position (a knob's travel, a host's lane) maps to values: [`Parameter::value_at`].
+/// The mapping from a position, 0 to 1 (a knob's travel, a host's normalised value), to a value: [`Parameter::value_at`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
+    /// Equal travel for equal differences, `min + (max - min) * position`.
     Linear,
     /// Equal travel for equal ratios, `min * (max / min)^position`; `min` must be positive.
     Logarithmic,
@@ -67,18 +81,22 @@ pub enum Scale {
 /// The unit of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
+    /// Decibels: a gain, or a level relative to full scale.
     Decibel,
-    /// A voltage: 0 dBu is 0.775 V RMS.
+    /// Decibels relative to 0.775 V RMS, the voltage of an analogue signal.
     Dbu,
+    /// Hertz.
     Hertz,
+    /// Per cent.
     Percent,
+    /// Bits of a word length.
     Bit,
-    /// A plain number, as full scale is 1.
+    /// No unit, as for a sample value, where 1 is full scale.
     None,
 }
 
 impl Unit {
-    /// As written behind a value, with the space before it.
+    /// The unit as it is written after a value, with a space in front. [any thread]
     #[must_use]
     pub const fn suffix(self) -> &'static str {
         match self {
@@ -92,6 +110,7 @@ impl Unit {
     }
 }
 
+/// Equality of two strings, for constants. (`==` is not a `const fn`.)
 const fn is_same_text(a: &[u8], b: &[u8]) -> bool {
     let mut index = 0;
     while index < a.len() && index < b.len() && a[index] == b[index] {
@@ -100,19 +119,43 @@ const fn is_same_text(a: &[u8], b: &[u8]) -> bool {
     index == a.len() && index == b.len()
 }
 
-/// Why a text is no value of a parameter.
+/// An error while a text is parsed as a parameter's value.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ValueError {
+    /// The text is not a number.
     #[error("{id}: '{found}' is not a number; expected {expected}")]
-    NotANumber { id: &'static str, found: String, expected: String },
+    NotANumber {
+        /// The parameter's id.
+        id: &'static str,
+        /// The text.
+        found: String,
+        /// The accepted values: [`Parameter::expected`].
+        expected: String,
+    },
+    /// The number is outside the parameter's range.
     #[error("{id}: {found} is out of range; expected {expected}")]
-    OutOfRange { id: &'static str, found: f32, expected: String },
+    OutOfRange {
+        /// The parameter's id.
+        id: &'static str,
+        /// The number, in the parameter's unit.
+        found: f32,
+        /// The accepted values: [`Parameter::expected`].
+        expected: String,
+    },
+    /// The text is neither one of a choice's names nor one of a toggle's words for on and off.
     #[error("{id}: '{found}' is none of its values; expected {expected}")]
-    NoSuchChoice { id: &'static str, found: String, expected: String },
+    NoSuchChoice {
+        /// The parameter's id.
+        id: &'static str,
+        /// The text.
+        found: String,
+        /// The accepted values: [`Parameter::expected`].
+        expected: String,
+    },
 }
 
 impl Parameter {
-    /// A number from `min` to `max` that glides, on a linear scale. [any thread]
+    /// Describes a ramped number from `min` to `max` on a linear scale. [any thread]
     #[must_use]
     pub const fn number(
         id: &'static str,
@@ -122,11 +165,11 @@ impl Parameter {
         unit: Unit,
         doc: &'static str,
     ) -> Self {
-        let kind = Kind::Float { min, max, default, unit, scale: Scale::Linear, off_at_max: false };
-        Self { id, name, kind, change: Change::Ramped, doc }
+        let kind = ParameterKind::Float { min, max, default, unit, scale: Scale::Linear, off_at_max: false };
+        Self { id, name, kind, change: ChangeMode::Ramped, doc }
     }
 
-    /// One of some names, structural. [any thread]
+    /// Describes a structural choice of one of `names`; `default` is an index. [any thread]
     #[must_use]
     pub const fn choice(
         id: &'static str,
@@ -135,68 +178,68 @@ impl Parameter {
         default: usize,
         doc: &'static str,
     ) -> Self {
-        Self { id, name, kind: Kind::Choice { names, default }, change: Change::Structural, doc }
+        Self { id, name, kind: ParameterKind::Choice { names, default }, change: ChangeMode::Structural, doc }
     }
 
-    /// A switch that glides. [any thread]
+    /// Describes a ramped switch: its effect fades in and out. [any thread]
     #[must_use]
     pub const fn toggle(id: &'static str, name: &'static str, default: bool, doc: &'static str) -> Self {
-        Self { id, name, kind: Kind::Toggle { default }, change: Change::Ramped, doc }
+        Self { id, name, kind: ParameterKind::Toggle { default }, change: ChangeMode::Ramped, doc }
     }
 
-    /// The level behind an effect, which all of them have. [any thread]
+    /// The output level, a parameter that every algorithm has. [any thread]
     #[must_use]
     pub const fn output() -> Self {
         Self::number("output", "Output", (-48.0, 24.0), 0.0, Unit::Decibel, "Level of the result")
     }
 
-    /// The share of the effect in what is heard, which all of them have. [any thread]
+    /// The dry/wet mix, a parameter that every algorithm has. [any thread]
     #[must_use]
     pub const fn mix(doc: &'static str) -> Self {
         Self::number("mix", "Mix", (0.0, 100.0), 100.0, Unit::Percent, doc)
     }
 
-    /// This with equal travel for equal ratios; for a number above 0. [any thread]
+    /// Returns this parameter, a number, with a logarithmic scale; its range must be above 0. [any thread]
     #[must_use]
     pub const fn logarithmic(mut self) -> Self {
-        if let Kind::Float { ref mut scale, .. } = self.kind {
+        if let ParameterKind::Float { ref mut scale, .. } = self.kind {
             *scale = Scale::Logarithmic;
         }
         self
     }
 
-    /// This number with its largest value as "off". [any thread]
+    /// Returns this parameter, a number, with "off" as the meaning of its largest value. [any thread]
     #[must_use]
     pub const fn off_at_max(mut self) -> Self {
-        if let Kind::Float { ref mut off_at_max, .. } = self.kind {
+        if let ParameterKind::Float { ref mut off_at_max, .. } = self.kind {
             *off_at_max = true;
         }
         self
     }
 
-    /// This as one that glides. [any thread]
+    /// Returns this parameter as a ramped one. [any thread]
     #[must_use]
     pub const fn ramped(mut self) -> Self {
-        self.change = Change::Ramped;
+        self.change = ChangeMode::Ramped;
         self
     }
 
-    /// This as one that needs another processor. [any thread]
+    /// Returns this parameter as a structural one. [any thread]
     #[must_use]
     pub const fn structural(mut self) -> Self {
-        self.change = Change::Structural;
+        self.change = ChangeMode::Structural;
         self
     }
 
-    /// Where a row lists an id, for constants. [any thread]
+    /// The index of the parameter `id` in a list, for constants. [any thread]
     ///
     /// # Panics
-    /// If it does not: then the program does not compile.
+    /// If the list has no such parameter; for a constant, this is a compile error.
     #[must_use]
-    pub const fn place(row: &[Self], id: &str) -> Index {
+    pub const fn index_of(parameters: &[Self], id: &str) -> ParameterIndex {
         let mut index = 0;
-        while index < row.len() {
-            if is_same_text(row[index].id.as_bytes(), id.as_bytes()) {
+        while index < parameters.len() {
+            if is_same_text(parameters[index].id.as_bytes(), id.as_bytes()) {
                 return index;
             }
             index += 1;
@@ -204,13 +247,13 @@ impl Parameter {
         panic!("the row has no such parameter")
     }
 
-    /// The default, plain. [any thread]
+    /// The default value, plain (in the parameter's unit). [any thread]
     #[must_use]
     pub const fn default(&self) -> f32 {
         match self.kind {
-            Kind::Float { default, .. } => default,
-            Kind::Choice { default, .. } => default as f32,
-            Kind::Toggle { default } => default as u8 as f32,
+            ParameterKind::Float { default, .. } => default,
+            ParameterKind::Choice { default, .. } => default as f32,
+            ParameterKind::Toggle { default } => default as u8 as f32,
         }
     }
 
@@ -218,113 +261,116 @@ impl Parameter {
     #[must_use]
     pub const fn range(&self) -> (f32, f32) {
         match self.kind {
-            Kind::Float { min, max, .. } => (min, max),
-            Kind::Choice { names, .. } => (0.0, (names.len() - 1) as f32),
-            Kind::Toggle { .. } => (0.0, 1.0),
+            ParameterKind::Float { min, max, .. } => (min, max),
+            ParameterKind::Choice { names, .. } => (0.0, (names.len() - 1) as f32),
+            ParameterKind::Toggle { .. } => (0.0, 1.0),
         }
     }
 
-    /// The nearest value that the parameter can have; NaN becomes the default. [any thread]
+    /// The nearest value that the parameter can have: within the range, and a whole number for choices and toggles. NaN becomes
+    /// the default. [any thread]
     #[must_use]
     pub fn clamp(&self, value: f32) -> f32 {
         let (min, max) = self.range();
         let value = if value.is_nan() { self.default() } else { value.clamp(min, max) };
         match self.kind {
-            Kind::Float { .. } => value,
-            Kind::Choice { .. } | Kind::Toggle { .. } => value.round(),
+            ParameterKind::Float { .. } => value,
+            ParameterKind::Choice { .. } | ParameterKind::Toggle { .. } => value.round(),
         }
     }
 
-    /// Where a value stands in the range, 0 to 1: along a knob's travel, in a host's lane. Ends and [`Self::default`] come back from
-    /// [`Self::value_at`] exactly, other values as [`Self::is_same`] says. [any thread]
+    /// The position of a value in the range, 0 to 1: a knob's travel, a host's normalised value. [`Self::value_at`] turns it back
+    /// into the value: exactly for the ends and the default, else within the tolerance of [`Self::is_same`]. [any thread]
     #[must_use]
     pub fn position(&self, value: f32) -> f32 {
         let (min, max) = self.range();
         let value = self.clamp(value);
         match self.kind {
-            Kind::Float { scale: Scale::Logarithmic, .. } => {
+            ParameterKind::Float { scale: Scale::Logarithmic, .. } => {
                 ((f64::from(value) / f64::from(min)).ln() / (f64::from(max) / f64::from(min)).ln()) as f32
             }
             _ => (value - min) / (max - min),
         }
     }
 
-    /// The value at a position: the inverse of [`Self::position`]. What is outside 0 to 1 becomes the nearer end. [any thread]
+    /// The value at a position, 0 to 1: the inverse of [`Self::position`]. A position outside 0 to 1 gives the nearer end.
+    /// [any thread]
     #[must_use]
     pub fn value_at(&self, position: f32) -> f32 {
         let (min, max) = self.range();
         let value = match self.kind {
             _ if position <= 0.0 => min,
             _ if position >= 1.0 => max,
-            Kind::Float { default, .. } if position == self.position(default) => default,
-            Kind::Float { scale: Scale::Logarithmic, .. } => {
+            ParameterKind::Float { default, .. } if position == self.position(default) => default,
+            ParameterKind::Float { scale: Scale::Logarithmic, .. } => {
                 (f64::from(min) * (f64::from(max) / f64::from(min)).powf(f64::from(position))) as f32
             }
-            // Not yet in the middle, as hosts have it.
-            Kind::Toggle { .. } => f32::from(u8::from(position > 0.5)),
+            // Exactly 0.5 is off, as in hosts.
+            ParameterKind::Toggle { .. } => f32::from(u8::from(position > 0.5)),
             _ => min + (max - min) * position,
         };
         self.clamp(value)
     }
 
-    /// Whether two values are one but for what a host's way of keeping them costs. [any thread]
+    /// True if two values are the same within the precision with which hosts store them. [any thread]
     #[must_use]
     pub fn is_same(&self, a: f32, b: f32) -> bool {
         let span = match self.kind {
-            Kind::Float { scale: Scale::Logarithmic, .. } => a.abs().max(b.abs()),
-            Kind::Float { min, max, .. } => max - min,
-            Kind::Choice { .. } | Kind::Toggle { .. } => return self.clamp(a) == self.clamp(b),
+            ParameterKind::Float { scale: Scale::Logarithmic, .. } => a.abs().max(b.abs()),
+            ParameterKind::Float { min, max, .. } => max - min,
+            ParameterKind::Choice { .. } | ParameterKind::Toggle { .. } => return self.clamp(a) == self.clamp(b),
         };
-        (a - b).abs() <= SAME * span
+        (a - b).abs() <= SAME_TOLERANCE * span
     }
 
-    /// Whether `value` is the default, as [`Self::is_same`] says. [any thread]
+    /// True if `value` is the default, within the tolerance of [`Self::is_same`]. [any thread]
     #[must_use]
     pub fn is_default(&self, value: f32) -> bool {
         self.is_same(value, self.default())
     }
 
-    /// Whether `value` means "off" (see [`Kind::Float`]), also a largest value that went through a host. [any thread]
+    /// True if `value` means "off" (see [`ParameterKind::Float`]), within the tolerance of [`Self::is_same`]. [any thread]
     #[must_use]
     pub fn is_off(&self, value: f32) -> bool {
-        matches!(self.kind, Kind::Float { max, off_at_max: true, .. } if value >= max || self.is_same(value, max))
+        matches!(self.kind, ParameterKind::Float { max, off_at_max: true, .. } if value >= max || self.is_same(value, max))
     }
 
-    /// What stands behind a number: nothing behind a choice or a toggle. [any thread]
+    /// The unit of a number; [`Unit::None`] for a choice or a toggle. [any thread]
     #[must_use]
     pub const fn unit(&self) -> Unit {
         match self.kind {
-            Kind::Float { unit, .. } => unit,
-            Kind::Choice { .. } | Kind::Toggle { .. } => Unit::None,
+            ParameterKind::Float { unit, .. } => unit,
+            ParameterKind::Choice { .. } | ParameterKind::Toggle { .. } => Unit::None,
         }
     }
 
-    /// What a user may write for a value: `-12 to 48 dB`, `200 to 20000 Hz or off`, `1, 2, 4 or 8`, `on or off`. [any thread]
+    /// The texts that [`Self::parse`] accepts, for messages and help: `-12 to 48 dB`, `200 to 20000 Hz or off`, `1, 2, 4 or 8`,
+    /// `on or off`. [any thread but the audio thread: allocates]
     #[must_use]
     pub fn expected(&self) -> String {
         match self.kind {
-            Kind::Float { min, max, unit, off_at_max, .. } => {
+            ParameterKind::Float { min, max, unit, off_at_max, .. } => {
                 format!("{min} to {max}{}{}", unit.suffix(), if off_at_max { " or off" } else { "" })
             }
-            Kind::Choice { names, .. } => {
+            ParameterKind::Choice { names, .. } => {
                 let names: Vec<String> = names.iter().map(|n| choice_id(n)).collect();
                 match names.split_last() {
                     Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
                     _ => names.concat(),
                 }
             }
-            Kind::Toggle { .. } => "on or off".into(),
+            ParameterKind::Toggle { .. } => "on or off".into(),
         }
     }
 
-    /// The value that a text means, as [`Self::expected`] says; a unit may follow a number. [control thread]
+    /// Parses a value that a user wrote, one of those in [`Self::expected`]; a unit may follow a number. [control thread]
     ///
     /// # Errors
-    /// Not a number, out of range, or no such choice; each says what was found and what was expected.
+    /// [`ValueError`] if the text is not a number, out of range, or no such choice.
     pub fn parse(&self, text: &str) -> Result<f32, ValueError> {
         let word = text.trim();
         match self.kind {
-            Kind::Float { min, max, unit, off_at_max, .. } => {
+            ParameterKind::Float { min, max, unit, off_at_max, .. } => {
                 if off_at_max && word.eq_ignore_ascii_case("off") {
                     return Ok(max);
                 }
@@ -346,12 +392,12 @@ impl Parameter {
                     Err(ValueError::OutOfRange { id: self.id, found: value, expected: self.expected() })
                 }
             }
-            Kind::Choice { names, .. } => {
-                let wanted = choice_id(word);
-                names.iter().position(|n| choice_id(n) == wanted).map(|i| i as f32)
+            ParameterKind::Choice { names, .. } => {
+                let id = choice_id(word);
+                names.iter().position(|n| choice_id(n) == id).map(|i| i as f32)
             }
             .ok_or_else(|| self.no_such_choice(word)),
-            Kind::Toggle { .. } => match word.to_ascii_lowercase().as_str() {
+            ParameterKind::Toggle { .. } => match word.to_ascii_lowercase().as_str() {
                 "on" | "true" | "yes" | "1" => Ok(1.0),
                 "off" | "false" | "no" | "0" => Ok(0.0),
                 _ => Err(self.no_such_choice(word)),
@@ -363,29 +409,30 @@ impl Parameter {
         ValueError::NoSuchChoice { id: self.id, found: word.into(), expected: self.expected() }
     }
 
-    /// The value as a user reads it, without its unit. [any thread but the audio thread: allocates]
+    /// The value as a user reads it, rounded, without its unit. [any thread but the audio thread: allocates]
     #[must_use]
     pub fn text(&self, value: f32) -> String {
         match self.kind {
             _ if self.is_off(value) => "off".into(),
-            Kind::Float { unit: Unit::Hertz, .. } => format!("{value:.0}"),
-            Kind::Float { unit: Unit::None, .. } => format!("{value:.3}"),
-            Kind::Float { unit: Unit::Bit | Unit::Decibel | Unit::Dbu, .. } => format!("{value:.2}"),
-            Kind::Float { .. } => format!("{value:.1}"),
-            Kind::Choice { names, .. } => names[(self.clamp(value) as usize).min(names.len() - 1)].into(),
-            Kind::Toggle { .. } => if value >= 0.5 { "on" } else { "off" }.into(),
+            ParameterKind::Float { unit: Unit::Hertz, .. } => format!("{value:.0}"),
+            ParameterKind::Float { unit: Unit::None, .. } => format!("{value:.3}"),
+            ParameterKind::Float { unit: Unit::Bit | Unit::Decibel | Unit::Dbu, .. } => format!("{value:.2}"),
+            ParameterKind::Float { .. } => format!("{value:.1}"),
+            ParameterKind::Choice { names, .. } => names[(self.clamp(value) as usize).min(names.len() - 1)].into(),
+            ParameterKind::Toggle { .. } => if value >= 0.5 { "on" } else { "off" }.into(),
         }
     }
 
-    /// [`Self::text`] with the unit behind it. [any thread but the audio thread: allocates]
+    /// [`Self::text`] with the unit after it. [any thread but the audio thread: allocates]
     #[must_use]
     pub fn text_with_unit(&self, value: f32) -> String {
         self.text(value) + if self.is_off(value) { "" } else { self.unit().suffix() }
     }
 }
 
-/// A choice's name as it is written on a command line: `Mid-tread` is `mid-tread`, `First order` is `first-order`, and a name that
-/// begins with a number is that number: `8x` is `8`, `12 dB/oct` is `12`.
+/// The name of a choice as it is written on a command line: `Mid-tread` becomes `mid-tread`, `First order` becomes
+/// `first-order`, and a name that begins with a number becomes that number: `8x` becomes `8`, `12 dB/oct` becomes `12`.
+/// [any thread but the audio thread: allocates]
 #[must_use]
 pub fn choice_id(name: &str) -> String {
     let name = name.trim();

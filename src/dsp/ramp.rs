@@ -1,27 +1,29 @@
-//! A value that glides to where it is set, frame by frame, however the stream is cut into blocks.
+//! A parameter smoother: a value that glides linearly to its target, frame by frame.
 
-/// How long a ramped parameter takes to arrive: short enough to follow a hand, long enough to make no click.
+/// Duration of a glide: short enough to follow a knob, long enough to make no click.
 pub const RAMP_SECONDS: f32 = 0.02;
 
-/// A linear glide. The value at a frame depends only on where the glide started, where it goes and how many frames ago.
+/// A value that glides linearly to a target. The value at a frame depends only on the start and target of the glide and the
+/// frames since its start, never on how the stream is cut into blocks.
 #[derive(Clone, Debug)]
 pub struct Ramp {
     start: f32,
     target: f32,
     /// Frames since the glide started; `frames` when it has arrived.
     elapsed: u32,
+    /// Length of a glide in frames.
     frames: u32,
 }
 
 impl Ramp {
-    /// Resting at `value`; glides take [`RAMP_SECONDS`]. [any thread]
+    /// A ramp that is steady at `value`; its glides will take [`RAMP_SECONDS`]. [any thread]
     #[must_use]
     pub fn new(value: f32, sample_rate: f32) -> Self {
         let frames = ((RAMP_SECONDS * sample_rate) as u32).max(1);
         Self { start: value, target: value, elapsed: frames, frames }
     }
 
-    /// Goes to `value`: at once if `now`, else from the next frame on. [audio thread]
+    /// Sets the target: reached at once if `now`, else by a glide that begins with the next frame. [audio thread]
     pub fn set(&mut self, value: f32, now: bool) {
         if now {
             self.target = value;
@@ -33,11 +35,12 @@ impl Ramp {
         }
     }
 
-    /// Arrives at once. [audio thread]
+    /// Jumps to the target. [audio thread]
     pub fn finish(&mut self) {
         self.elapsed = self.frames;
     }
 
+    /// The value `elapsed` frames after the start of the glide.
     #[inline]
     fn at(&self, elapsed: u32) -> f32 {
         if elapsed >= self.frames {
@@ -47,31 +50,31 @@ impl Ramp {
         }
     }
 
-    /// The value that the last frame had. [audio thread]
+    /// The value of the last frame. [audio thread]
     #[must_use]
     pub fn value(&self) -> f32 {
         self.at(self.elapsed)
     }
 
-    /// Where it goes. [audio thread]
+    /// The value at the end of the glide. [audio thread]
     #[must_use]
     pub fn target(&self) -> f32 {
         self.target
     }
 
-    /// The resting value, or nothing while it glides. [audio thread]
+    /// The value if it is steady, `None` during a glide. [audio thread]
     #[must_use]
-    pub fn resting(&self) -> Option<f32> {
+    pub fn steady(&self) -> Option<f32> {
         (self.elapsed >= self.frames).then_some(self.target)
     }
 
-    /// Whether it rests at `value`. [audio thread]
+    /// True if there is no glide and the value is `value`. [audio thread]
     #[must_use]
-    pub fn rests_at(&self, value: f32) -> bool {
-        self.resting() == Some(value)
+    pub fn is_steady_at(&self, value: f32) -> bool {
+        self.steady() == Some(value)
     }
 
-    /// The values of the next frames. [audio thread]
+    /// Writes the values of the next frames to `out` and moves on by as many frames. [audio thread]
     pub fn fill(&mut self, out: &mut [f32]) {
         if self.elapsed >= self.frames {
             out.fill(self.target);
@@ -83,7 +86,7 @@ impl Ramp {
         self.advance(out.len());
     }
 
-    /// Passes over the next frames. [audio thread]
+    /// Moves on by `frames` frames. [audio thread]
     pub fn advance(&mut self, frames: usize) {
         self.elapsed = self.frames.min(self.elapsed.saturating_add(frames.min(u32::MAX as usize) as u32));
     }

@@ -1,6 +1,6 @@
-//! Random numbers that are a function of a position: the same at the same frame however a stream is cut, and vectorisable.
+//! Random numbers as a function of a position: independent of block sizes, and vectorisable.
 
-/// A well-mixed number of 32 bits for `counter` (Wellons' lowbias32 integer hash).
+/// Integer hash of 32 bits (C. Wellons' lowbias32).
 #[inline(always)]
 fn hash(counter: u32) -> u32 {
     let mut x = counter;
@@ -11,16 +11,17 @@ fn hash(counter: u32) -> u32 {
     x ^ (x >> 16)
 }
 
-/// Uniform in -½..½, for a `stream` (a seed) and a position in it. [any thread]
+/// A uniform random number in -½..½ for a `stream` (a seed) and a position in it. [any thread]
 #[inline(always)]
 #[must_use]
 pub fn uniform(stream: u32, position: u32) -> f32 {
-    // 24 bits are exact in f32; the half step keeps the mean at zero.
+    // 24 bits are exact in f32; the offset of half a step makes the mean zero.
     let bits = hash(position.wrapping_add(stream)) >> 8;
     (bits as f32 + 0.5) * (1.0 / 16_777_216.0) - 0.5
 }
 
-/// The stream of a channel for one purpose (dither, jitter ...): far apart, the same in every run and in every slot.
+/// The stream of a channel for a purpose (dither, jitter ...): independent of other channels and purposes, and the same in every
+/// run and in every slot. [any thread]
 #[must_use]
 pub fn stream(purpose: u32, channel: usize) -> u32 {
     hash(hash(purpose.wrapping_mul(0x9e37_79b9)).wrapping_add(channel as u32))

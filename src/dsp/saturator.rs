@@ -3,32 +3,32 @@
 use multiversion::multiversion;
 
 use super::approximate::{mean_tanh, tanh};
-use super::blend::{Blend, audible, sane};
+use super::dry_wet::{DryWet, flush_inaudible, sanitise};
 use super::filter::{DcBlocker, LowPass, Slope};
 use super::oversample::Oversampler;
-use super::parameter::{Change, Index, Parameter, Unit};
-use super::{Algorithm, Block, CHUNK, Chunk, Processor, Ramp, Settings, Spec, db_to_gain, gain_to_db};
+use super::parameter::{ChangeMode, Parameter, ParameterIndex, Unit};
+use super::{Algorithm, Block, CHUNK, Chunk, ProcessSpec, Processor, Ramp, Settings, db_to_gain, gain_to_db};
 
-/// The registry's row.
+/// The row of the saturator in the registry.
 pub static ALGORITHM: Algorithm = Algorithm {
     id: "saturator",
     name: "Saturator",
     description: "Tube-like soft clipping with drive, asymmetry and a low-pass against fizz",
     parameters: &PARAMETERS,
-    model: false,
+    plays_model: false,
     prepare: |spec, settings| Ok(Box::new(Saturator::new(spec, settings))),
 };
 
-const DRIVE: Index = Parameter::place(&PARAMETERS, "drive");
-const BIAS: Index = Parameter::place(&PARAMETERS, "bias");
-const TONE: Index = Parameter::place(&PARAMETERS, "tone");
-const SLOPE: Index = Parameter::place(&PARAMETERS, "slope");
-const OUTPUT: Index = Parameter::place(&PARAMETERS, "output");
-const MIX: Index = Parameter::place(&PARAMETERS, "mix");
-const COMPENSATION: Index = Parameter::place(&PARAMETERS, "compensation");
-const DC_BLOCKER: Index = Parameter::place(&PARAMETERS, "dc_blocker");
-const OVERSAMPLING: Index = Parameter::place(&PARAMETERS, "oversampling");
-const ANTIALIASING: Index = Parameter::place(&PARAMETERS, "antialiasing");
+const DRIVE: ParameterIndex = Parameter::index_of(&PARAMETERS, "drive");
+const BIAS: ParameterIndex = Parameter::index_of(&PARAMETERS, "bias");
+const TONE: ParameterIndex = Parameter::index_of(&PARAMETERS, "tone");
+const SLOPE: ParameterIndex = Parameter::index_of(&PARAMETERS, "slope");
+const OUTPUT: ParameterIndex = Parameter::index_of(&PARAMETERS, "output");
+const MIX: ParameterIndex = Parameter::index_of(&PARAMETERS, "mix");
+const COMPENSATION: ParameterIndex = Parameter::index_of(&PARAMETERS, "compensation");
+const DC_BLOCKER: ParameterIndex = Parameter::index_of(&PARAMETERS, "dc_blocker");
+const OVERSAMPLING: ParameterIndex = Parameter::index_of(&PARAMETERS, "oversampling");
+const ANTIALIASING: ParameterIndex = Parameter::index_of(&PARAMETERS, "antialiasing");
 
 static PARAMETERS: [Parameter; 10] = [
     Parameter::number(
@@ -88,16 +88,17 @@ static PARAMETERS: [Parameter; 10] = [
     ),
 ];
 
-/// Corner of the DC blocker: below hearing, above drift.
+/// Corner of the DC blocker in Hz: below the audible range.
 const DC_HZ: f64 = 10.0;
 
-/// The range of drive in whole dB.
-const DRIVE_DB: usize = 60;
+/// Width of the drive's range in dB, -12 to 48.
+const DRIVE_RANGE_DB: usize = 60;
 
-/// RMS of the tone whose level compensation keeps: -18 dBFS, the alignment level (EBU R 68).
+/// RMS in dBFS of the tone whose level compensation keeps: the alignment level of EBU R 68.
 const ALIGNMENT_DB: f32 = -18.0;
 
-/// Output gain that keeps the RMS of a sine at [`ALIGNMENT_DB`] through tanh(k x). Midpoint rule over a quarter period.
+/// Output gain that keeps the RMS of a sine at [`ALIGNMENT_DB`] through tanh(k x). Computed by the midpoint rule over a quarter
+/// period.
 fn compensation(k: f32) -> f32 {
     const POINTS: usize = 32;
     let rms = db_to_gain(ALIGNMENT_DB);
@@ -110,44 +111,46 @@ fn compensation(k: f32) -> f32 {
     rms / (sum / POINTS as f32).sqrt()
 }
 
-/// Where the range of drive starts, in dB.
+/// Smallest drive in dB.
 fn lowest_drive_db() -> f32 {
     PARAMETERS[DRIVE].range().0
 }
 
-/// See [`ALGORITHM`].
+/// The processor of [`ALGORITHM`]. In its formulas, k is the drive as a linear gain.
 #[derive(Clone)]
 pub struct Saturator {
-    /// Values as they were set; the ramps' targets follow from them.
+    /// Values as they were set, from which the targets of the ramps follow.
     settings: Settings,
-    /// No frame since `reset`: values take effect at once.
+    /// True until the first frame after `reset`: values then change at once.
     fresh: bool,
-    /// In dB: a glide over 60 dB at a constant number of dB a frame makes no step at its quiet end.
+    /// In dB, because a glide over 60 dB with a constant number of dB per frame makes no audible step at its quiet end.
     drive: Ramp,
     bias: Ramp,
-    /// How much the level is turned down as drive turns it up: 0 not at all, 1 whole.
+    /// Amount of compensation, 0 (none) to 1 (full).
     compensation: Ramp,
-    /// What [`compensation`] is in dB, at each whole dB of drive: so that it follows a gliding drive frame by frame.
-    compensations_db: [f32; DRIVE_DB + 1],
-    /// Gain into the curve and behind it, once both glides rest.
-    rest: (f32, f32),
-    /// Drive, bias and make-up that fill the three chunks below.
+    /// [`compensation`] in dB at each whole dB of drive: a table, so that it can follow a gliding drive frame by frame.
+    compensations_db: [f32; DRIVE_RANGE_DB + 1],
+    /// Drive and make-up gain, both linear, at the targets of `drive` and `compensation`.
+    target_gains: (f32, f32),
+    /// The constant drive, bias and make-up gain with which the three chunks below are filled; `None` after a glide.
     filled: Option<(f32, f32, f32)>,
     antialiasing: bool,
-    /// Each channel's last input to the curve, at the highest rate.
+    /// Last input to the curve of each channel, at the highest rate.
     last: Vec<f32>,
     oversamplers: Vec<Oversampler>,
     dc_blocker: DcBlocker,
     tone: LowPass,
-    blend: Blend,
+    dry_wet: DryWet,
+    /// The chunk of each channel on the wet path.
     wet: Vec<Chunk>,
+    /// Drive (linear), bias and make-up gain at each frame of this chunk.
     drives: Chunk,
     biases: Chunk,
     make_ups: Chunk,
 }
 
 impl Saturator {
-    fn new(spec: Spec, settings: &Settings) -> Self {
+    fn new(spec: ProcessSpec, settings: &Settings) -> Self {
         let (rate, channels) = (spec.sample_rate, spec.channels);
         let antialiasing = settings.get(ANTIALIASING) >= 1.0;
         let factor = 1 << settings.get(OVERSAMPLING) as u32;
@@ -160,13 +163,13 @@ impl Saturator {
             bias: Ramp::new(0.0, rate),
             compensation: Ramp::new(0.0, rate),
             compensations_db: std::array::from_fn(|i| gain_to_db(compensation(db_to_gain(lowest_drive_db() + i as f32)))),
-            rest: (1.0, 1.0),
+            target_gains: (1.0, 1.0),
             filled: None,
             antialiasing,
             last: vec![0.0; channels],
             dc_blocker: DcBlocker::new(rate, channels, DC_HZ, false),
             tone: LowPass::new(rate, channels, slope, None),
-            blend: Blend::new(rate, channels, oversamplers[0].latency(), 100.0, 0.0),
+            dry_wet: DryWet::new(rate, channels, oversamplers[0].latency(), 100.0, 0.0),
             oversamplers,
             wet: vec![[0.0; CHUNK]; channels],
             drives: [0.0; CHUNK],
@@ -174,7 +177,7 @@ impl Saturator {
             make_ups: [0.0; CHUNK],
         };
         for (index, parameter) in ALGORITHM.parameters.iter().enumerate() {
-            if parameter.change == Change::Ramped {
+            if parameter.change == ChangeMode::Ramped {
                 new.set(index, settings.get(index));
             }
         }
@@ -182,13 +185,14 @@ impl Saturator {
         new
     }
 
-    /// Before the first frame: everything as silence leaves it that came in for long. With a bias that is no silence inside.
+    /// Settles the state, before the first frame: puts it where endless silence at the input would have left it. With a bias, the
+    /// curve then has a constant input.
     fn settle(&mut self) {
         let bias = self.bias.target();
         if bias == 0.0 {
             return;
         }
-        // The filters of the oversampler, as long before their middle as behind it, and a chunk for what rounding leaves.
+        // Twice the latency is the length of the oversampler's filters; one more chunk lets rounding errors become constant.
         let chunks = (2 * self.oversamplers[0].latency()).div_ceil(CHUNK) + 1;
         let mut level = 0.0;
         for (oversampler, last) in self.oversamplers.iter_mut().zip(&mut self.last) {
@@ -198,28 +202,28 @@ impl Saturator {
                 level = chunk[CHUNK - 1];
             }
         }
-        level *= self.rest.1;
-        self.dc_blocker.rest_at(level);
-        self.tone.rest_at(if self.dc_blocker.is_off() { level } else { 0.0 });
+        level *= self.target_gains.1;
+        self.dc_blocker.settle_at(level);
+        self.tone.settle_at(if self.dc_blocker.is_off() { level } else { 0.0 });
     }
 
-    /// The gains into the curve and behind it.
+    /// Drive and make-up gain, both linear, for a drive in dB and an amount of compensation, 0 to 1.
     fn gains(&self, drive_db: f32, amount: f32) -> (f32, f32) {
-        let place = drive_db - lowest_drive_db();
-        let i = (place as usize).min(DRIVE_DB - 1);
+        let position = drive_db - lowest_drive_db();
+        let i = (position as usize).min(DRIVE_RANGE_DB - 1);
         let (a, b) = (self.compensations_db[i], self.compensations_db[i + 1]);
-        let full = db_to_gain(a + (place - i as f32) * (b - a));
+        let full = db_to_gain(a + (position - i as f32) * (b - a));
         (db_to_gain(drive_db), 1.0 + amount * (full - 1.0))
     }
 
-    /// Both gains, if they rest.
-    fn resting_gains(&self) -> Option<(f32, f32)> {
-        (self.drive.resting().is_some() && self.compensation.resting().is_some()).then_some(self.rest)
+    /// Drive and make-up gain, both linear, if neither glides.
+    fn steady_gains(&self) -> Option<(f32, f32)> {
+        (self.drive.steady().is_some() && self.compensation.steady().is_some()).then_some(self.target_gains)
     }
 
-    /// The values of the next `n` frames to `drives`, `biases` and `make_ups`.
+    /// Writes the values of the next `n` frames to `drives`, `biases` and `make_ups`.
     fn fill_gains(&mut self, n: usize) {
-        if let (Some((k, make_up)), Some(bias)) = (self.resting_gains(), self.bias.resting()) {
+        if let (Some((k, make_up)), Some(bias)) = (self.steady_gains(), self.bias.steady()) {
             if self.filled != Some((k, bias, make_up)) {
                 self.drives.fill(k);
                 self.biases.fill(bias);
@@ -237,26 +241,28 @@ impl Saturator {
         }
     }
 
-    /// Drive, bias and gain, if the curve is all there is and everything rests.
-    fn bare(&self) -> Option<[f32; 4]> {
-        let curve_only =
+    /// Drive, bias, make-up gain and output gain, if the effect consists of the curve alone (1x, no antialiasing, no filter,
+    /// fully wet) and nothing glides.
+    fn curve_only(&self) -> Option<[f32; 4]> {
+        let no_filter =
             self.oversamplers[0].latency() == 0 && !self.antialiasing && self.dc_blocker.is_off() && self.tone.is_off();
-        if !curve_only {
+        if !no_filter {
             return None;
         }
-        let (k, make_up) = self.resting_gains()?;
-        Some([k, self.bias.resting()?, make_up, self.blend.wet_only()?])
+        let (k, make_up) = self.steady_gains()?;
+        Some([k, self.bias.steady()?, make_up, self.dry_wet.wet_only()?])
     }
 }
 
-/// The whole effect where the curve is all there is: the same operations as the long way, in one pass.
+/// The whole effect in one pass if it consists of the curve alone: the same operations as in the general case.
 #[multiversion(targets("x86_64+avx2"))]
 fn saturate(samples: &mut [f32], k: f32, bias: f32, make_up: f32, output: f32) {
     for x in samples {
-        *x = audible((tanh(k * sane(*x) + bias) * make_up) * output);
+        *x = flush_inaudible((tanh(k * sanitise(*x) + bias) * make_up) * output);
     }
 }
 
+/// Drive and bias, the input of the curve: k x + bias.
 #[multiversion(targets("x86_64+avx2"))]
 fn amplify(samples: &mut [f32], drives: &Chunk, biases: &Chunk) {
     for ((x, k), bias) in samples.iter_mut().zip(drives).zip(biases) {
@@ -264,6 +270,7 @@ fn amplify(samples: &mut [f32], drives: &Chunk, biases: &Chunk) {
     }
 }
 
+/// The curve, tanh, in place.
 #[multiversion(targets("x86_64+avx2"))]
 fn curve(samples: &mut [f32]) {
     for u in samples {
@@ -271,6 +278,8 @@ fn curve(samples: &mut [f32]) {
     }
 }
 
+/// The curve with first-order antiderivative antialiasing ([`mean_tanh`]), which delays by half a sample. `last` is the last
+/// input of the channel.
 #[multiversion(targets("x86_64+avx2"))]
 fn curve_antialiased(samples: &mut [f32], last: &mut f32) {
     let mut inputs = [0.0; CHUNK + 1];
@@ -285,20 +294,20 @@ fn curve_antialiased(samples: &mut [f32], last: &mut f32) {
 }
 
 impl Processor for Saturator {
-    fn set(&mut self, index: Index, value: f32) {
-        let Some(value) = ALGORITHM.ramped(index, value) else { return };
+    fn set(&mut self, index: ParameterIndex, value: f32) {
+        let Some(value) = ALGORITHM.clamp_ramped(index, value) else { return };
         self.settings.set(index, value);
         let now = self.fresh;
         match index {
             DRIVE | COMPENSATION => {
                 self.drive.set(self.settings.get(DRIVE), now);
                 self.compensation.set(self.settings.get(COMPENSATION), now);
-                self.rest = self.gains(self.drive.target(), self.compensation.target());
+                self.target_gains = self.gains(self.drive.target(), self.compensation.target());
             }
             BIAS => self.bias.set(value, now),
             TONE => self.tone.set((!ALGORITHM.parameters[TONE].is_off(value)).then_some(value), now),
-            OUTPUT => self.blend.set_output(value, now),
-            MIX => self.blend.set_mix(value, now),
+            OUTPUT => self.dry_wet.set_output(value, now),
+            MIX => self.dry_wet.set_mix(value, now),
             DC_BLOCKER => self.dc_blocker.set(value >= 0.5, now),
             _ => {}
         }
@@ -315,7 +324,7 @@ impl Processor for Saturator {
         }
         self.dc_blocker.reset();
         self.tone.reset();
-        self.blend.reset();
+        self.dry_wet.reset();
     }
 
     fn process(&mut self, block: &mut Block<'_>) {
@@ -323,7 +332,7 @@ impl Processor for Saturator {
         if frames > 0 && std::mem::take(&mut self.fresh) {
             self.settle();
         }
-        if let Some([k, bias, make_up, output]) = self.bare() {
+        if let Some([k, bias, make_up, output]) = self.curve_only() {
             for samples in block.iter_mut() {
                 saturate(samples, k, bias, make_up, output);
             }
@@ -334,7 +343,7 @@ impl Processor for Saturator {
         let mut at = 0;
         while at < frames {
             let n = CHUNK.min(frames - at);
-            self.blend.split(block, at, n, &mut self.wet);
+            self.dry_wet.split(block, at, n, &mut self.wet);
             self.fill_gains(n);
             for ((wet, oversampler), last) in self.wet.iter_mut().zip(&mut self.oversamplers).zip(&mut self.last) {
                 let wet = &mut wet[..n];
@@ -346,7 +355,7 @@ impl Processor for Saturator {
             }
             self.dc_blocker.process(&mut self.wet, n);
             self.tone.process(&mut self.wet, n);
-            self.blend.join(&self.wet, block, at, n);
+            self.dry_wet.join(&self.wet, block, at, n);
             at += n;
         }
     }
@@ -364,7 +373,7 @@ impl Processor for Saturator {
         self.compensation.advance(frames);
         self.dc_blocker.skip(frames);
         self.tone.skip(frames);
-        self.blend.skip(frames);
+        self.dry_wet.skip(frames);
         true
     }
 
@@ -376,7 +385,7 @@ impl Processor for Saturator {
         self.oversamplers.iter().map(|o| o.bytes() + size_of::<Oversampler>()).sum::<usize>()
             + self.dc_blocker.bytes()
             + self.tone.bytes()
-            + self.blend.bytes()
+            + self.dry_wet.bytes()
             + size_of_val(self.wet.as_slice())
             + size_of_val(self.last.as_slice())
     }
@@ -387,9 +396,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_compensation_covers_the_range_of_drive_and_is_exact_between_its_points() {
-        assert_eq!(PARAMETERS[DRIVE].range(), (-12.0, -12.0 + DRIVE_DB as f32));
-        let saturator = Saturator::new(Spec { sample_rate: 48_000.0, channels: 1, max_frames: 1 }, &Settings::new(&ALGORITHM));
+    fn the_table_of_compensation_covers_the_range_of_drive_and_interpolates_accurately() {
+        assert_eq!(PARAMETERS[DRIVE].range(), (-12.0, -12.0 + DRIVE_RANGE_DB as f32));
+        let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 1 };
+        let saturator = Saturator::new(spec, &Settings::new(&ALGORITHM));
         for i in 0..=600 {
             let db = -12.0 + i as f32 * 0.1;
             let (k, make_up) = saturator.gains(db, 1.0);
@@ -398,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn compensation_keeps_the_level_of_an_aligned_tone() {
+    fn compensation_keeps_the_level_of_a_tone_at_alignment_level() {
         for db in [-12.0f32, 0.0, 12.0, 24.0, 48.0] {
             let k = db_to_gain(db);
             let n = 4800;

@@ -1,52 +1,62 @@
-//! One row of the registry, and a value for each of its parameters.
+//! An algorithm (one row of the registry) and its settings: a value for each of its parameters.
 
 use std::fmt;
 
-use super::parameter::{Change, Index, Parameter, ValueError};
-use super::{PrepareError, Processor, Spec};
+use super::parameter::{ChangeMode, Parameter, ParameterIndex, ValueError};
+use super::{PrepareError, ProcessSpec, Processor};
 
-/// The most parameters that a row may list; lets [`Settings`] live on the stack and be copied on the audio thread.
+/// Largest number of parameters of an algorithm. The limit lets [`Settings`] be copied on the audio thread without allocation.
 pub const MAX_PARAMETERS: usize = 16;
 
-/// One row of the registry: an algorithm.
+/// An algorithm: one row of the registry ([`REGISTRY`](crate::algorithm::REGISTRY)).
 #[derive(Debug)]
 pub struct Algorithm {
-    /// Stable for ever: part of states, presets and command lines. Lower case, words joined by `_`.
+    /// Identifier, which never changes: part of states, presets and command lines. Lower case, words joined by `_`.
     pub id: &'static str,
-    /// What a user reads.
+    /// Name that a user reads.
     pub name: &'static str,
-    /// One sentence: what it does to a sound.
+    /// Effect on a sound, in one sentence.
     pub description: &'static str,
-    /// At most [`MAX_PARAMETERS`], in the order of the editor and the reference page. Hosts have them in the order in which they were
-    /// released, wherever the row lists them.
+    /// At most [`MAX_PARAMETERS`], in the order of the editor and the reference page. Hosts list parameters in another order,
+    /// that of their release.
     pub parameters: &'static [Parameter],
-    /// Whether it plays a model; without one it still is a processor.
-    pub model: bool,
-    /// A processor with these settings, which are this row's, for a `spec` that was checked: [`Settings::prepare`].
-    pub prepare: Prepare,
+    /// True if the algorithm plays a model. Without a model it can still be prepared.
+    pub plays_model: bool,
+    /// Makes a processor; called by [`Settings::prepare`] only, which checks the `ProcessSpec`.
+    pub prepare: PrepareFn,
 }
 
-/// What makes a processor of settings. [control thread: allocates]
-pub type Prepare = fn(Spec, &Settings) -> Result<Box<dyn Processor>, PrepareError>;
+/// A function that makes a processor from settings. [control thread: allocates]
+pub type PrepareFn = fn(ProcessSpec, &Settings) -> Result<Box<dyn Processor>, PrepareError>;
 
 impl Algorithm {
-    /// The nearest value that a ramped parameter can have; nothing for a structural one, or where the row has none. [any thread]
+    /// Clamps a value for a ramped parameter; `None` if the parameter is structural or does not exist. [any thread]
     #[must_use]
-    pub fn ramped(&self, index: Index, value: f32) -> Option<f32> {
-        self.parameters.get(index).filter(|parameter| parameter.change == Change::Ramped).map(|parameter| parameter.clamp(value))
+    pub fn clamp_ramped(&self, index: ParameterIndex, value: f32) -> Option<f32> {
+        let parameter = self.parameters.get(index).filter(|parameter| parameter.change == ChangeMode::Ramped)?;
+        Some(parameter.clamp(value))
     }
 }
 
-/// Why a name and a text set no parameter.
+/// An error while a parameter is set from a name and a text.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SettingError {
+    /// The algorithm has no parameter of this name.
     #[error("'{found}' is no parameter of {algorithm}; expected {expected}")]
-    Parameter { algorithm: &'static str, found: String, expected: String },
+    Parameter {
+        /// The algorithm's id.
+        algorithm: &'static str,
+        /// The name.
+        found: String,
+        /// Names of the algorithm's parameters, for the message.
+        expected: String,
+    },
+    /// The text is not a value of the parameter.
     #[error(transparent)]
     Value(#[from] ValueError),
 }
 
-/// An algorithm and a value for each of its parameters: plain data that is copied freely.
+/// An algorithm and a value for each of its parameters. Plain data: copied without allocation.
 #[derive(Clone, Copy)]
 pub struct Settings {
     algorithm: &'static Algorithm,
@@ -54,7 +64,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Every parameter at its default. [any thread]
+    /// Settings with every parameter at its default. [any thread]
     #[must_use]
     pub fn new(algorithm: &'static Algorithm) -> Self {
         let mut values = [0.0; MAX_PARAMETERS];
@@ -64,17 +74,17 @@ impl Settings {
         Self { algorithm, values }
     }
 
-    /// A processor with these settings, which is as if `reset`: without a model, where the algorithm plays one. [control thread:
-    /// allocates]
+    /// Makes a processor with these settings, in the state of a `reset`. An algorithm that plays models gets none here;
+    /// `Effect::prepare` gives it the effect's. [control thread: allocates]
     ///
     /// # Errors
-    /// If `spec` is out of range, or the algorithm cannot run for it.
-    pub fn prepare(&self, spec: Spec) -> Result<Box<dyn Processor>, PrepareError> {
+    /// [`PrepareError`] if `spec` is out of range, or the algorithm cannot run with it.
+    pub fn prepare(&self, spec: ProcessSpec) -> Result<Box<dyn Processor>, PrepareError> {
         spec.check()?;
         (self.algorithm.prepare)(spec, self)
     }
 
-    /// [any thread]
+    /// The algorithm of these settings. [any thread]
     #[must_use]
     pub fn algorithm(&self) -> &'static Algorithm {
         self.algorithm
@@ -83,9 +93,9 @@ impl Settings {
     /// The plain value of a parameter. [any thread]
     ///
     /// # Panics
-    /// If the row has no parameter at `index`.
+    /// If the algorithm has no parameter at `index`.
     #[must_use]
-    pub fn get(&self, index: Index) -> f32 {
+    pub fn get(&self, index: ParameterIndex) -> f32 {
         assert!(index < self.algorithm.parameters.len(), "{} has no parameter {index}", self.algorithm.id);
         self.values[index]
     }
@@ -93,15 +103,16 @@ impl Settings {
     /// Sets a parameter to the nearest value that it can have. [any thread]
     ///
     /// # Panics
-    /// If the row has no parameter at `index`.
-    pub fn set(&mut self, index: Index, value: f32) {
+    /// If the algorithm has no parameter at `index`.
+    pub fn set(&mut self, index: ParameterIndex, value: f32) {
         self.values[index] = self.algorithm.parameters[index].clamp(value);
     }
 
-    /// This with `id` set to the nearest value that it can have: for code that names a parameter. [any thread]
+    /// Returns the settings with the parameter `id` at the nearest value that it can have. For an `id` that is written in the
+    /// code; [`Self::parse`] is for text from a user. [any thread]
     ///
     /// # Panics
-    /// If the row has no parameter `id`.
+    /// If the algorithm has no parameter `id`.
     #[must_use]
     pub fn with(mut self, id: &str, value: f32) -> Self {
         let index = self.index(id).unwrap_or_else(|| panic!("{} has no parameter '{id}'", self.algorithm.id));
@@ -109,26 +120,26 @@ impl Settings {
         self
     }
 
-    /// Sets a parameter as a user names it, `-` for `_`, to the value that a text means. [control thread]
+    /// Sets a parameter from a name and a text that a user wrote; the name may have `-` for `_`. [control thread]
     ///
     /// # Errors
-    /// If the row has no such parameter, or the text is no value of it.
+    /// [`SettingError`] if the algorithm has no such parameter, or the text is not a value of it.
     pub fn parse(&mut self, name: &str, text: &str) -> Result<(), SettingError> {
         let index = self.index(&name.replace('-', "_")).ok_or_else(|| {
-            let own: Vec<String> = self.algorithm.parameters.iter().map(|p| p.id.replace('_', "-")).collect();
-            SettingError::Parameter { algorithm: self.algorithm.id, found: name.into(), expected: own.join(", ") }
+            let names: Vec<String> = self.algorithm.parameters.iter().map(|p| p.id.replace('_', "-")).collect();
+            SettingError::Parameter { algorithm: self.algorithm.id, found: name.into(), expected: names.join(", ") }
         })?;
         self.set(index, self.algorithm.parameters[index].parse(text)?);
         Ok(())
     }
 
-    /// Where the row lists `id`. [any thread]
+    /// The index of the parameter `id`; `None` if the algorithm has no such parameter. [any thread]
     #[must_use]
-    pub fn index(&self, id: &str) -> Option<Index> {
+    pub fn index(&self, id: &str) -> Option<ParameterIndex> {
         self.algorithm.parameters.iter().position(|p| p.id == id)
     }
 
-    /// Every parameter with its value, in the row's order. [any thread]
+    /// Every parameter with its plain value, in the algorithm's order. [any thread]
     pub fn iter(&self) -> impl Iterator<Item = (&'static Parameter, f32)> + '_ {
         self.algorithm.parameters.iter().zip(self.values)
     }

@@ -1,19 +1,20 @@
-//! Effects as text and as JSON.
+//! Reading and writing effects as text and as JSON.
 
 use std::str::FromStr;
 
 use super::{Effect, EffectError};
 use crate::algorithm::find;
-use crate::dsp::{Kind, Parameter};
+use crate::dsp::{Parameter, ParameterKind};
 
-/// The word for no model in a text.
-const NONE: &str = "none";
+/// The value of `model=` for an effect without a model.
+const NO_MODEL: &str = "none";
 
 impl Effect {
-    /// As [`Self::from_str`] reads it: the algorithm's id, then the values that are not the default. [control thread]
+    /// The text that [`Self::from_str`] reads as this effect: the algorithm's id, then the parameters that are not at their
+    /// default. [control thread]
     ///
     /// # Errors
-    /// If the model is in no file.
+    /// If the model was not opened from a file, or its path is not Unicode.
     pub fn to_text(&self) -> Result<String, EffectError> {
         let mut text = self.algorithm().id.to_owned();
         let mut add = |id: &str, value: &str| {
@@ -22,70 +23,71 @@ impl Effect {
                 if plain { value.to_owned() } else { format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")) };
             text += &format!(" {id}={value}");
         };
-        if self.algorithm().model {
+        if self.algorithm().plays_model {
             match &self.model {
-                None => add("model", NONE),
-                // A file of that name is told from no model.
-                Some(model) if file(model)? == NONE => add("model", &format!("./{NONE}")),
-                Some(model) => add("model", file(model)?),
+                None => add("model", NO_MODEL),
+                // The folder in front tells a file with the name `none` from no model.
+                Some(model) if model_path(model)? == NO_MODEL => add("model", &format!("./{NO_MODEL}")),
+                Some(model) => add("model", model_path(model)?),
             }
         }
         for (parameter, value) in self.settings.iter().filter(|(parameter, value)| *value != parameter.default()) {
-            add(parameter.id, &written(parameter, value));
+            add(parameter.id, &value_text(parameter, value));
         }
         Ok(text)
     }
 }
 
-/// The file that a model was opened from.
-fn file(model: &crate::neural::Model) -> Result<&str, EffectError> {
-    let path = model.path().ok_or(EffectError::NoFile)?;
-    path.to_str().ok_or_else(|| EffectError::Path { found: path.display().to_string() })
+/// Path of the file that a model was opened from.
+fn model_path(model: &crate::neural::Model) -> Result<&str, EffectError> {
+    let path = model.path().ok_or(EffectError::ModelWithoutFile)?;
+    path.to_str().ok_or_else(|| EffectError::NonUnicodePath { found: path.display().to_string() })
 }
 
-/// A value that reads back as exactly itself.
-fn written(parameter: &Parameter, value: f32) -> String {
+/// A value as text from which exactly the same value is read.
+fn value_text(parameter: &Parameter, value: f32) -> String {
     let (_, max) = parameter.range();
     match parameter.kind {
-        Kind::Float { off_at_max: true, .. } if value >= max => "off".into(),
-        Kind::Float { .. } => value.to_string(),
-        Kind::Choice { .. } | Kind::Toggle { .. } => parameter.text(value).to_lowercase().replace(' ', "-"),
+        ParameterKind::Float { off_at_max: true, .. } if value >= max => "off".into(),
+        ParameterKind::Float { .. } => value.to_string(),
+        ParameterKind::Choice { .. } | ParameterKind::Toggle { .. } => parameter.text(value).to_lowercase().replace(' ', "-"),
     }
 }
 
-/// The words of a text: between blanks, and within quotation marks as they stand (`\` before `"` and `\`).
-fn words(text: &str) -> Result<Vec<String>, EffectError> {
-    let (mut words, mut word, mut quoted, mut begun) = (Vec::new(), String::new(), false, false);
+/// Splits a text into words at white space. Within quotation marks white space is part of the word, and `\` escapes `"` and
+/// `\`.
+fn split_words(text: &str) -> Result<Vec<String>, EffectError> {
+    let (mut words, mut word, mut quoted, mut in_word) = (Vec::new(), String::new(), false, false);
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
         match c {
-            '"' => (quoted, begun) = (!quoted, true),
+            '"' => (quoted, in_word) = (!quoted, true),
             '\\' if quoted => {
                 let next = rest.next_if(|next| matches!(next, '"' | '\\'));
                 word.push(next.unwrap_or(c));
             }
             c if c.is_whitespace() && !quoted => {
-                if std::mem::take(&mut begun) {
+                if std::mem::take(&mut in_word) {
                     words.push(std::mem::take(&mut word));
                 }
             }
             c => {
                 word.push(c);
-                begun = true;
+                in_word = true;
             }
         }
     }
     if quoted {
-        return Err(EffectError::Open { found: text.into() });
+        return Err(EffectError::UnclosedQuote { found: text.into() });
     }
-    if begun {
+    if in_word {
         words.push(word);
     }
     Ok(words)
 }
 
-/// Opens what a text or a JSON names as the model. [control thread]
-fn open(path: &str) -> Result<std::sync::Arc<crate::neural::Model>, EffectError> {
+/// Opens a model's file. [control thread]
+fn open_model(path: &str) -> Result<std::sync::Arc<crate::neural::Model>, EffectError> {
     #[cfg(feature = "models")]
     {
         crate::neural::Model::open(path.as_ref()).map_err(|error| EffectError::Model(error.to_string()))
@@ -96,21 +98,21 @@ fn open(path: &str) -> Result<std::sync::Arc<crate::neural::Model>, EffectError>
     }
 }
 
-/// Reads `saturator drive=24 oversampling=4x`, `neural model=FILE input=3`: an algorithm's id, then settings as a user writes them. What
-/// is not said has its default; a model is said, or is `none`. Values with blanks stand in quotation marks. Opens the model's file.
-/// [control thread]
+/// Reads an algorithm's id and settings as a user writes them: `saturator drive=24 oversampling=4x`, `neural model=FILE
+/// input=3`. Parameters that are not set have their default. An algorithm that plays a model needs `model=FILE`, which opens
+/// the file, or `model=none`. Values with white space are put in quotation marks. [control thread]
 impl FromStr for Effect {
     type Err = EffectError;
 
     fn from_str(text: &str) -> Result<Self, EffectError> {
-        let words = words(text)?;
-        let (id, given) = words.split_first().ok_or(EffectError::Empty)?;
+        let words = split_words(text)?;
+        let (id, settings) = words.split_first().ok_or(EffectError::Empty)?;
         let mut effect = Self::new(find(id)?);
         let (mut seen, mut model) = (Vec::new(), None);
-        for word in given {
+        for word in settings {
             let (id, value) = word.split_once('=').ok_or_else(|| EffectError::NotASetting { found: word.clone() })?;
             if seen.contains(&id.replace('-', "_")) {
-                return Err(EffectError::Twice { id: id.into() });
+                return Err(EffectError::DuplicateParameter { id: id.into() });
             }
             seen.push(id.replace('-', "_"));
             if id == "model" {
@@ -121,9 +123,9 @@ impl FromStr for Effect {
         }
         let algorithm = effect.algorithm();
         match model {
-            Some(_) if !algorithm.model => return Err(EffectError::PlaysNone { algorithm: algorithm.id }),
-            None if algorithm.model => return Err(EffectError::NoModel { algorithm: algorithm.id }),
-            Some(path) if path != NONE => effect.model = Some(open(path)?),
+            Some(_) if !algorithm.plays_model => return Err(EffectError::ModelNotAllowed { algorithm: algorithm.id }),
+            None if algorithm.plays_model => return Err(EffectError::ModelMissing { algorithm: algorithm.id }),
+            Some(path) if path != NO_MODEL => effect.model = Some(open_model(path)?),
             _ => {}
         }
         Ok(effect)
@@ -134,19 +136,20 @@ impl FromStr for Effect {
 mod json {
     use serde_json::{Map, Value, json};
 
-    use super::{Effect, EffectError, file, find, open};
-    use crate::dsp::{Kind, Settings, choice_id};
+    use super::{Effect, EffectError, find, model_path, open_model};
+    use crate::dsp::{ParameterKind, Settings, choice_id};
 
     impl Settings {
-        /// An object of all values: numbers, names of choices, `"off"`, and whether switches are on. [control thread]
+        /// An object with the value of each parameter: a number or `"off"`, a choice's id, or true or false for a toggle.
+        /// [control thread]
         #[must_use]
         pub fn to_json(&self) -> Value {
             let value = |(parameter, value): (&'static crate::dsp::Parameter, f32)| {
                 let value = match parameter.kind {
-                    Kind::Float { max, off_at_max: true, .. } if value >= max => json!("off"),
-                    Kind::Float { .. } => json!(value),
-                    Kind::Choice { .. } => json!(choice_id(&parameter.text(value))),
-                    Kind::Toggle { .. } => json!(value >= 0.5),
+                    ParameterKind::Float { max, off_at_max: true, .. } if value >= max => json!("off"),
+                    ParameterKind::Float { .. } => json!(value),
+                    ParameterKind::Choice { .. } => json!(choice_id(&parameter.text(value))),
+                    ParameterKind::Toggle { .. } => json!(value >= 0.5),
                 };
                 (parameter.id.to_owned(), value)
             };
@@ -155,27 +158,27 @@ mod json {
     }
 
     impl Effect {
-        /// `{"algorithm": "neural", "model": "FILE", "settings": {"input": 3.0, ...}}`; `model` only where the algorithm plays one, null
-        /// where there is none. [control thread]
+        /// The object `{"algorithm": "neural", "model": "FILE", "settings": {"input": 3.0, ...}}`.
+        /// It has the key `model` only if the algorithm plays one; the value is null for none. [control thread]
         ///
         /// # Errors
-        /// If the model is in no file.
+        /// If the model was not opened from a file, or its path is not Unicode.
         pub fn to_json(&self) -> Result<Value, EffectError> {
             let mut object = json!({ "algorithm": self.algorithm().id, "settings": self.settings.to_json() });
-            if self.algorithm().model {
+            if self.algorithm().plays_model {
                 object["model"] = match &self.model {
                     None => Value::Null,
-                    Some(model) => json!(file(model)?),
+                    Some(model) => json!(model_path(model)?),
                 };
             }
             Ok(object)
         }
 
-        /// Reads what [`Self::to_json`] writes; settings that are not there have their defaults. Opens the model's file.
+        /// Reads an object as [`Self::to_json`] writes it, and opens the model's file. Missing settings have their defaults.
         /// [control thread]
         ///
         /// # Errors
-        /// The first thing that is not as expected.
+        /// The first key or value that is not as expected.
         pub fn from_json(value: &Value) -> Result<Self, EffectError> {
             let wrong = |found: &Value, expected| EffectError::Json { found: found.to_string(), expected };
             let object = value.as_object().ok_or_else(|| wrong(value, "an object with algorithm and settings"))?;
@@ -192,12 +195,12 @@ mod json {
             let mut seen = Vec::new();
             for (id, value) in settings.transpose()?.into_iter().flatten() {
                 if seen.contains(&id.replace('-', "_")) {
-                    return Err(EffectError::Twice { id: id.clone() });
+                    return Err(EffectError::DuplicateParameter { id: id.clone() });
                 }
                 seen.push(id.replace('-', "_"));
                 let text = match value {
                     Value::String(text) => text.clone(),
-                    // By way of f32: as it was written.
+                    // Through f32, the type of settings: its text is the one that was written.
                     Value::Number(number) => match number.as_f64().map(|n| n as f32) {
                         Some(n) if n.is_finite() => n.to_string(),
                         _ => return Err(wrong(value, "a number of 32 bits")),
@@ -208,12 +211,14 @@ mod json {
                 effect.settings.parse(id, &text)?;
             }
             match object.get("model") {
-                None if effect.algorithm().model => return Err(EffectError::NoModel { algorithm: effect.algorithm().id }),
-                None | Some(Value::Null) => {}
-                Some(_) if !effect.algorithm().model => {
-                    return Err(EffectError::PlaysNone { algorithm: effect.algorithm().id });
+                None if effect.algorithm().plays_model => {
+                    return Err(EffectError::ModelMissing { algorithm: effect.algorithm().id });
                 }
-                Some(Value::String(path)) => effect.model = Some(open(path)?),
+                None | Some(Value::Null) => {}
+                Some(_) if !effect.algorithm().plays_model => {
+                    return Err(EffectError::ModelNotAllowed { algorithm: effect.algorithm().id });
+                }
+                Some(Value::String(path)) => effect.model = Some(open_model(path)?),
                 Some(other) => return Err(wrong(other, "a model's file or null")),
             }
             Ok(effect)

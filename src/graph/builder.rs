@@ -1,15 +1,15 @@
-//! Puts a plan together.
+//! The builder: adds the nodes of a graph and compiles them to a plan.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::node::{Kind, Switch};
+use super::auto_sleep::AutoSleep;
+use super::node::{NodeKind, Switch};
 use super::plan::{Plan, Step};
-use super::rest::Resting;
-use super::{Meter, Metering, QueueReader, QueueWriter, RollingWriter, SUB_BLOCK};
+use super::{Meter, MeterWriter, QueueReader, QueueWriter, RollingWriter, SUB_BLOCK};
 use crate::dsp::{Delay, MAX_CHANNELS, Processor, Ramp, db_to_gain};
 
-/// The one output of a node: what any number of later nodes may read, and how the node is named to a running [`Plan`].
+/// The output of a node. Any number of later nodes may read it; it also identifies the node in calls to a running [`Plan`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bus {
     pub(super) builder: usize,
@@ -18,215 +18,305 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// [any thread]
+    /// Number of channels. [any thread]
     #[must_use]
     pub fn channels(self) -> usize {
         self.channels
     }
 }
 
-/// Why nodes make no plan.
+/// An error while a graph is compiled. Nodes are numbered from 0 in the order in which they were added.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CompileError {
+    /// A sample rate below 1 Hz or not finite.
     #[error("sample rate is {found} Hz; expected a finite rate of 1 Hz or more")]
-    SampleRate { found: f32 },
+    SampleRate {
+        /// The sample rate in hertz.
+        found: f32,
+    },
+    /// A node has no channel, or more than [`MAX_CHANNELS`].
     #[error("node {node} ({kind}) has {found} channels; expected 1 to {MAX_CHANNELS}")]
-    TooWide { node: usize, kind: &'static str, found: usize },
+    ChannelCount {
+        /// The node.
+        node: usize,
+        /// Kind of the node.
+        kind: &'static str,
+        /// Its number of channels.
+        found: usize,
+    },
+    /// A node reads a bus that another builder made.
     #[error("node {node} ({kind}) reads a bus of another builder")]
-    OtherBuilder { node: usize, kind: &'static str },
+    OtherBuilder {
+        /// The node.
+        node: usize,
+        /// Kind of the node.
+        kind: &'static str,
+    },
+    /// A node reads a bus with a wrong number of channels.
     #[error("node {node} ({kind}) reads {found} channels; expected {expected}")]
-    Width { node: usize, kind: &'static str, expected: usize, found: usize },
+    Width {
+        /// The node.
+        node: usize,
+        /// Kind of the node.
+        kind: &'static str,
+        /// Number of channels that it needs.
+        expected: usize,
+        /// Number of channels of the bus.
+        found: usize,
+    },
+    /// A split takes no channel, or channels that its bus does not have.
     #[error("node {node} (split) takes channels {start} to {end} of {available}")]
-    Split { node: usize, start: usize, end: usize, available: usize },
+    Split {
+        /// The node.
+        node: usize,
+        /// First channel, from 0.
+        start: usize,
+        /// One past the last channel.
+        end: usize,
+        /// Number of channels of the bus.
+        available: usize,
+    },
+    /// A switch starts at an input that it does not have.
     #[error("node {node} (switch) starts at input {selected} of {inputs}")]
-    Switch { node: usize, selected: usize, inputs: usize },
+    Switch {
+        /// The node.
+        node: usize,
+        /// The input, from 0.
+        selected: usize,
+        /// Number of inputs.
+        inputs: usize,
+    },
+    /// A node that needs an input has none.
     #[error("node {node} ({kind}) reads nothing; expected one bus or more")]
-    NoInput { node: usize, kind: &'static str },
+    NoInput {
+        /// The node.
+        node: usize,
+        /// Kind of the node.
+        kind: &'static str,
+    },
 }
 
+/// A node that was added to a [`Builder`].
 struct Node {
-    kind: Kind,
+    kind: NodeKind,
+    /// Buses that it reads.
     reads: Vec<Bus>,
+    /// Number of channels of its output.
     channels: usize,
 }
 
-/// Adds nodes that read buses that exist already. [control thread]
+/// A graph under construction: its methods add nodes, which read buses of earlier nodes. [control thread]
+///
+/// # Examples
+/// ```
+/// use isotherm::{algorithm, dsp::{ProcessSpec, Settings}, graph::Builder};
+///
+/// let spec = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 512 };
+/// let clipper = Settings::new(algorithm::find("clipper")?).prepare(spec)?;
+///
+/// let mut builder = Builder::new(spec.sample_rate);
+/// let input = builder.input(2);
+/// let clipped = builder.process(input, clipper);
+/// let parallel = builder.gain(input, -6.0); // `compile` delays this branch by the clipper's latency.
+/// let sum = builder.mix(&[clipped, parallel]);
+/// let (metered, meter) = builder.meter(sum);
+/// builder.output(metered);
+/// let mut plan = builder.compile()?;
+///
+/// let [mut left, mut right] = [[0.1f32; 512]; 2];
+/// plan.run_in_place(&mut [&mut left, &mut right]);
+/// assert!(plan.latency() > 0 && left[0] < 0.01, "the output begins after the latency");
+/// assert!(left[511] > 0.14 && left == right);
+/// assert!(meter.take(0).is_some_and(|reading| reading.peak > 0.14));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Builder {
+    /// Number of this builder, by which buses of other builders are detected.
     id: usize,
     sample_rate: f32,
     nodes: Vec<Node>,
+    /// Inputs and outputs added so far.
     inputs: usize,
     outputs: usize,
-    /// The first thing that was wrong; told by `compile`, so that adding nodes reads as a list.
-    wrong: Option<CompileError>,
+    /// The first error. `compile` returns it, so that the methods that add nodes need not return a `Result`.
+    first_error: Option<CompileError>,
 }
 
 impl Builder {
-    /// For sound at `sample_rate` hertz.
+    /// An empty graph for a sample rate in hertz.
     #[must_use]
     pub fn new(sample_rate: f32) -> Self {
-        static IDS: AtomicUsize = AtomicUsize::new(0);
-        let wrong = (!(sample_rate.is_finite() && sample_rate >= 1.0)).then_some(CompileError::SampleRate { found: sample_rate });
-        Self { id: IDS.fetch_add(1, Ordering::Relaxed), sample_rate, nodes: Vec::new(), inputs: 0, outputs: 0, wrong }
+        static NEXT_ID: AtomicUsize = AtomicUsize::new(0);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let valid = sample_rate.is_finite() && sample_rate >= 1.0;
+        let first_error = (!valid).then_some(CompileError::SampleRate { found: sample_rate });
+        Self { id, sample_rate, nodes: Vec::new(), inputs: 0, outputs: 0, first_error }
     }
 
-    fn add(&mut self, kind: Kind, reads: &[Bus], channels: usize) -> Bus {
+    /// Adds a node, and checks it.
+    fn add(&mut self, kind: NodeKind, reads: &[Bus], channels: usize) -> Bus {
         let (node, name) = (self.nodes.len(), kind.name());
-        let problem = if reads.iter().any(|b| b.builder != self.id || b.node >= node) {
+        let error = if reads.iter().any(|b| b.builder != self.id || b.node >= node) {
             Some(CompileError::OtherBuilder { node, kind: name })
         } else if !(1..=MAX_CHANNELS).contains(&channels) {
-            Some(CompileError::TooWide { node, kind: name, found: channels })
-        } else if reads.is_empty() && !matches!(kind, Kind::Input(_) | Kind::Source(_)) {
+            Some(CompileError::ChannelCount { node, kind: name, found: channels })
+        } else if reads.is_empty() && !matches!(kind, NodeKind::Input(_) | NodeKind::Source(_)) {
             Some(CompileError::NoInput { node, kind: name })
-        } else if matches!(kind, Kind::Split(_) | Kind::Join) {
+        } else if matches!(kind, NodeKind::Split(_) | NodeKind::Join) {
             None
         } else {
             let other = reads.iter().find(|b| b.channels != channels);
             other.map(|b| CompileError::Width { node, kind: name, expected: channels, found: b.channels })
         };
-        self.wrong = self.wrong.take().or(problem);
+        self.first_error = self.first_error.take().or(error);
         self.nodes.push(Node { kind, reads: reads.to_vec(), channels });
         Bus { builder: self.id, node, channels }
     }
 
-    /// The next input end: what [`Plan::run`] is given at this position.
+    /// Adds an input of the plan with `channels` channels. Inputs are numbered in the order in which they are added, as in
+    /// [`Plan::run`].
     pub fn input(&mut self, channels: usize) -> Bus {
         self.inputs += 1;
-        self.add(Kind::Input(self.inputs - 1), &[], channels)
+        self.add(NodeKind::Input(self.inputs - 1), &[], channels)
     }
 
-    /// What another thread writes to a queue; silence where it is late.
+    /// Adds a source of frames that another thread writes to a queue; silence where it is late.
     pub fn source(&mut self, reader: QueueReader) -> Bus {
         let channels = reader.channels();
-        self.add(Kind::Source(reader), &[], channels)
+        self.add(NodeKind::Source(reader), &[], channels)
     }
 
-    /// A prepared effect.
+    /// Adds a processor that was prepared for the channels of `from` and the sample rate of this builder.
     pub fn process(&mut self, from: Bus, processor: Box<dyn Processor>) -> Bus {
-        let resting = Resting::new(processor, from.channels, self.sample_rate.max(1.0));
-        self.add(Kind::Process(Box::new(resting)), &[from], from.channels)
+        let processor = AutoSleep::new(processor, from.channels, self.sample_rate.max(1.0));
+        self.add(NodeKind::Process(Box::new(processor)), &[from], from.channels)
     }
 
-    /// A level that glides where [`Plan::set_gain`] sets it.
+    /// Adds a gain in dB; [`Plan::set_gain`] lets it glide to another one.
     pub fn gain(&mut self, from: Bus, db: f32) -> Bus {
         let ramp = Ramp::new(db_to_gain(db), self.sample_rate);
-        self.add(Kind::Gain(ramp), &[from], from.channels)
+        self.add(NodeKind::Gain(ramp), &[from], from.channels)
     }
 
-    /// The sum of buses of one width.
+    /// Adds the sum of buses, all of the same number of channels.
     pub fn mix(&mut self, from: &[Bus]) -> Bus {
         let channels = from.first().map_or(1, |b| b.channels);
-        self.add(Kind::Mix, from, channels)
+        self.add(NodeKind::Mix, from, channels)
     }
 
-    /// Some channels of a bus.
+    /// Adds a bus with only the channels `channels`, counted from 0, of another bus.
     pub fn split(&mut self, from: Bus, channels: Range<usize>) -> Bus {
         if channels.end > from.channels || channels.is_empty() {
-            let problem = CompileError::Split {
+            let error = CompileError::Split {
                 node: self.nodes.len(),
                 start: channels.start,
                 end: channels.end,
                 available: from.channels,
             };
-            self.wrong = self.wrong.take().or(Some(problem));
-            return self.add(Kind::Split(0..from.channels), &[from], from.channels);
+            self.first_error = self.first_error.take().or(Some(error));
+            return self.add(NodeKind::Split(0..from.channels), &[from], from.channels);
         }
         let width = channels.len();
-        self.add(Kind::Split(channels), &[from], width)
+        self.add(NodeKind::Split(channels), &[from], width)
     }
 
-    /// All channels of some buses, side by side.
+    /// Adds a bus with all channels of several buses, in order.
     pub fn join(&mut self, from: &[Bus]) -> Bus {
         let channels = from.iter().map(|b| b.channels).sum();
-        self.add(Kind::Join, from, channels)
+        self.add(NodeKind::Join, from, channels)
     }
 
-    /// One of several buses, changed with a dip by [`Plan::press`].
+    /// Adds a switch that passes one of several buses on, first the one at `selected`, counted from 0. [`Plan::select`] changes
+    /// to another one with a dip.
     pub fn switch(&mut self, from: &[Bus], selected: usize) -> Bus {
         if selected >= from.len() {
-            let problem = CompileError::Switch { node: self.nodes.len(), selected, inputs: from.len() };
-            self.wrong = self.wrong.take().or(Some(problem));
+            let error = CompileError::Switch { node: self.nodes.len(), selected, inputs: from.len() };
+            self.first_error = self.first_error.take().or(Some(error));
         }
         let channels = from.first().map_or(1, |b| b.channels);
-        self.add(Kind::Switch(Switch::new(selected, self.sample_rate)), from, channels)
+        self.add(NodeKind::Switch(Switch::new(selected, self.sample_rate)), from, channels)
     }
 
-    /// Passes a bus on and shows its level.
+    /// Adds a node that passes a bus on and measures its level on a new meter.
     pub fn meter(&mut self, from: Bus) -> (Bus, Meter) {
         let meter = Meter::new(from.channels);
         (self.meter_to(from, &meter), meter)
     }
 
-    /// Passes a bus on and shows its level on a meter that there is already.
+    /// Adds a node that passes a bus on and measures its level on an existing meter.
     pub fn meter_to(&mut self, from: Bus, meter: &Meter) -> Bus {
-        let metering = Metering::new(meter, from.channels, self.sample_rate.max(1.0));
-        self.add(Kind::Meter(metering), &[from], from.channels)
+        let metering = MeterWriter::new(meter, from.channels, self.sample_rate.max(1.0));
+        self.add(NodeKind::Meter(metering), &[from], from.channels)
     }
 
-    /// Passes a bus on, silent where it is no finite number.
+    /// Adds a node that passes a bus on with NaN and infinities replaced by silence.
     pub fn guard(&mut self, from: Bus) -> Bus {
-        self.add(Kind::Guard, &[from], from.channels)
+        self.add(NodeKind::Guard, &[from], from.channels)
     }
 
-    /// Passes a bus on and writes it to a queue; what does not fit is counted there.
+    /// Adds a node that passes a bus on and copies it to a queue; frames without room are counted as lost
+    /// ([`QueueReader::overflow`]).
     pub fn tap(&mut self, from: Bus, writer: QueueWriter) -> Bus {
         let channels = writer.channels();
-        self.add(Kind::Tap(writer), &[from], channels)
+        self.add(NodeKind::Tap(writer), &[from], channels)
     }
 
-    /// Passes a bus on and keeps its last frames.
-    pub fn roll(&mut self, from: Bus, writer: RollingWriter) -> Bus {
+    /// Adds a node that passes a bus on and copies it to a rolling buffer, which keeps the last frames.
+    pub fn tap_rolling(&mut self, from: Bus, writer: RollingWriter) -> Bus {
         let channels = writer.channels();
-        self.add(Kind::Roll(writer), &[from], channels)
+        self.add(NodeKind::RollingTap(writer), &[from], channels)
     }
 
-    /// The next output end: what [`Plan::run`] fills at this position. All output ends are aligned with each other.
+    /// Adds an output of the plan. Outputs are numbered in the order in which they are added, as in [`Plan::run`]; all have the
+    /// same latency.
     pub fn output(&mut self, from: Bus) {
         self.outputs += 1;
-        self.add(Kind::Output(self.outputs - 1), &[from], from.channels);
+        self.add(NodeKind::Output(self.outputs - 1), &[from], from.channels);
     }
 
-    /// Checks the nodes, aligns branches of different latency and allocates all that the plan needs.
+    /// Checks the nodes, aligns branches of different latency and allocates all memory of the plan.
     ///
     /// # Errors
-    /// The first node that reads what it cannot.
+    /// [`CompileError`] for the first node that is wrong.
     pub fn compile(self) -> Result<Plan, CompileError> {
-        if let Some(problem) = self.wrong {
-            return Err(problem);
+        if let Some(error) = self.first_error {
+            return Err(error);
         }
         let latencies = latencies(&self.nodes);
-        let total = latencies.iter().zip(&self.nodes).filter(|(_, n)| matches!(n.kind, Kind::Output(_))).map(|(l, _)| *l).max();
-        let total = total.unwrap_or(0);
+        let outputs = self.nodes.iter().zip(&latencies).filter(|(node, _)| matches!(node.kind, NodeKind::Output(_)));
+        let total = outputs.map(|(_, latency)| *latency).max().unwrap_or(0);
 
-        // Steps: the nodes, with a delay before each input that would be early. `place[node]` is its step.
+        // The steps of the plan: the nodes, with a delay before each input that would be early. `step_of_node[node]` is the index
+        // of a node's step.
         let mut steps: Vec<Step> = Vec::new();
-        let mut place = Vec::new();
-        for (node, &own) in self.nodes.into_iter().zip(&latencies) {
+        let mut step_of_node = Vec::new();
+        for (node, &latency) in self.nodes.into_iter().zip(&latencies) {
+            // Latency that all inputs of the node must have, by a delay where they would be early.
             let due = match &node.kind {
-                Kind::Output(_) => total,
-                Kind::Process(p) => own - p.latency(),
-                _ => own,
+                NodeKind::Output(_) => total,
+                NodeKind::Process(p) => latency - p.latency(),
+                _ => latency,
             };
             let mut reads = Vec::new();
             for bus in &node.reads {
                 let early = due - latencies[bus.node];
-                let mut from: usize = place[bus.node];
+                let mut from: usize = step_of_node[bus.node];
                 if early > 0 {
-                    // All that need this bus so late read one delay.
-                    let delays = |s: &Step| matches!(&s.kind, Kind::Delay(d) if s.reads == [from] && d[0].frames() == early);
+                    // Nodes that need the same bus with the same delay share one delay step.
+                    let delays = |s: &Step| matches!(&s.kind, NodeKind::Delay(d) if s.reads == [from] && d[0].frames() == early);
                     from = steps.iter().position(delays).unwrap_or_else(|| {
                         let delays = vec![Delay::new(early); bus.channels];
-                        steps.push(Step::new(Kind::Delay(delays), vec![from], bus.channels));
+                        steps.push(Step::new(NodeKind::Delay(delays), vec![from], bus.channels));
                         steps.len() - 1
                     });
                 }
                 reads.push(from);
             }
             steps.push(Step::new(node.kind, reads, node.channels));
-            place.push(steps.len() - 1);
+            step_of_node.push(steps.len() - 1);
         }
 
-        // A step that may work in place does so if nobody reads its input later.
+        // Assigns storages: a step that can work in place shares the storage of its input, unless a later step reads that input.
         let mut last_reader = vec![0; steps.len()];
         for (i, step) in steps.iter().enumerate() {
             for &from in &step.reads {
@@ -247,16 +337,16 @@ impl Builder {
             steps[i].inputs = inputs;
         }
         let storages = widths.iter().map(|channels| vec![0.0; channels * SUB_BLOCK]).collect();
-        Ok(Plan::new(self.id, steps, storages, place, total))
+        Ok(Plan::new(self.id, steps, storages, step_of_node, total))
     }
 }
 
-/// Frames by which each node's output lags the plan's inputs.
+/// Latency of each node's output, in frames after the plan's inputs.
 fn latencies(nodes: &[Node]) -> Vec<usize> {
     let mut latencies: Vec<usize> = Vec::with_capacity(nodes.len());
     for node in nodes {
         let due = node.reads.iter().map(|b| latencies[b.node]).max().unwrap_or(0);
-        latencies.push(due + if let Kind::Process(p) = &node.kind { p.latency() } else { 0 });
+        latencies.push(due + if let NodeKind::Process(p) = &node.kind { p.latency() } else { 0 });
     }
     latencies
 }

@@ -1,27 +1,27 @@
-//! The dip that hides a change: down, the change, up.
+//! The dip: a short fade-out and fade-in around a change, so that it makes no click.
 
 use super::DIP_SECONDS;
-use crate::dsp::blend::flush_subnormal;
+use crate::dsp::dry_wet::flush_denormals;
 
-/// A raised-cosine fade-out and its mirror image, and how far they have come.
+/// A raised-cosine fade-out followed by its mirror image. Between them, at the bottom, the change takes place.
 pub(super) struct Dip {
-    /// Gains of the fade-out, frame by frame.
+    /// Gains of the fade-out, frame by frame. The fade-in has them in reverse order.
     gains: Vec<f32>,
-    /// The next frame's place in both fades together; nothing while no dip is under way.
+    /// Position of the next frame in fade-out and fade-in together; `None` while no dip is under way.
     at: Option<usize>,
-    /// Frames of silence still to come at the bottom.
+    /// Remaining frames of silence at the bottom.
     hold: usize,
 }
 
 impl Dip {
-    /// [control thread: allocates]
+    /// A dip that is not under way; `sample_rate` in hertz. [control thread: allocates]
     pub(super) fn new(sample_rate: f32) -> Self {
         let n = ((DIP_SECONDS * sample_rate).round() as usize).max(1);
         let gain = |i| 0.5 * (1.0 + (std::f32::consts::PI * i as f32 / (n + 1) as f32).cos());
         Self { gains: (1..=n).map(gain).collect(), at: None, hold: 0 }
     }
 
-    /// Begins, from the gain that it has. [audio thread]
+    /// Begins a fade-out at the present gain. [audio thread]
     pub(super) fn begin(&mut self) {
         let n = self.gains.len();
         self.hold = 0;
@@ -32,12 +32,12 @@ impl Dip {
         });
     }
 
-    /// Stays silent for so many frames, at the bottom. [audio thread]
+    /// Adds `frames` frames of silence; called at the bottom. [audio thread]
     pub(super) fn hold(&mut self, frames: usize) {
         self.hold = frames;
     }
 
-    /// [audio thread]
+    /// Ends the dip at once. [audio thread]
     pub(super) fn end(&mut self) {
         (self.at, self.hold) = (None, 0);
     }
@@ -46,7 +46,8 @@ impl Dip {
         self.hold > 0 && self.at == Some(self.gains.len())
     }
 
-    /// How many of the next `frames` belong together: up to the bottom or the end of the dip. [audio thread]
+    /// Length of the next span: the part of the next `frames` frames before the dip's bottom or end. Within it the dip is in one
+    /// phase: fade-out, silence, fade-in or none. [audio thread]
     pub(super) fn span(&self, frames: usize) -> usize {
         let n = self.gains.len();
         if self.is_holding() {
@@ -55,7 +56,7 @@ impl Dip {
         self.at.map_or(frames, |at| (if at < n { n } else { 2 * n } - at).min(frames))
     }
 
-    /// The gains of a span over a channel's samples; subnormal numbers become zero. [audio thread]
+    /// Multiplies a span of a channel by the gains; denormal numbers become 0. [audio thread]
     pub(super) fn apply(&self, samples: &mut [f32]) {
         let n = self.gains.len();
         match self.at {
@@ -72,10 +73,10 @@ impl Dip {
                 }
             }
         }
-        flush_subnormal(samples);
+        flush_denormals(samples);
     }
 
-    /// Passes over a span; says whether the bottom was reached, where the change belongs. [audio thread]
+    /// Moves on by a span. Returns true at the bottom, where the change takes place. [audio thread]
     pub(super) fn advance(&mut self, frames: usize) -> bool {
         let n = self.gains.len();
         let Some(at) = self.at else { return false };

@@ -1,4 +1,4 @@
-//! Files behind queues: a source that loads in the background and a sink that writes there.
+//! Files for plans: a source that reads a WAV file into a queue on a thread of its own, and a sink that writes one from a queue.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,41 +6,47 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use super::{QueueReader, QueueWriter, queue};
-use crate::audio::wav::{Format, Reader, Writer, Written};
-use crate::audio::{WavError, wav::NonFinite};
+use crate::audio::wav::{Reader, WavFormat, WriteSummary, Writer};
+use crate::audio::{WavError, wav::NonFinitePolicy};
 
 /// Frames that are read from or written to a file at a time.
 const CHUNK_FRAMES: usize = 4096;
 
+/// State that a [`FileSource`] shares with its thread.
 #[derive(Default)]
-struct Progress {
+struct ReadProgress {
+    /// Frames read so far.
     frames: AtomicU64,
+    /// Set by the thread at its end.
     done: AtomicBool,
+    /// Tells the thread to end.
     stop: AtomicBool,
+    /// The error that ended the reading.
     error: OnceLock<WavError>,
 }
 
-/// A WAV file that is read in the background, as fast as its queue is emptied. Dropping it stops the reading.
+/// A WAV file that a thread reads as fast as its queue is emptied. Dropping the source stops the thread.
 pub struct FileSource {
-    progress: Arc<Progress>,
+    progress: Arc<ReadProgress>,
     sample_rate: u32,
     channels: usize,
     frames: u64,
-    format: Format,
+    format: WavFormat,
 }
 
 impl FileSource {
     /// Opens a file and starts to read it into a queue of `buffer_frames`. [control thread]
     ///
     /// # Errors
-    /// If it is no WAV file that can be read; what goes wrong later is in [`Self::error`].
+    /// [`WavError`] if the file cannot be opened, its header cannot be read, or no thread can be started. [`Self::error`] has a
+    /// later error.
     ///
     /// # Panics
     /// If `buffer_frames` is 0.
-    pub fn open(path: &Path, non_finite: NonFinite, buffer_frames: usize) -> Result<(Self, QueueReader), WavError> {
+    pub fn open(path: &Path, non_finite: NonFinitePolicy, buffer_frames: usize) -> Result<(Self, QueueReader), WavError> {
         let mut reader = Reader::open(path)?.with_non_finite(non_finite);
         let (mut writer, queue) = queue(reader.channels(), buffer_frames);
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::new(ReadProgress::default());
         let source = Self {
             progress: progress.clone(),
             sample_rate: reader.sample_rate(),
@@ -68,7 +74,7 @@ impl FileSource {
                     }
                 }
             }
-            // Before the writer goes: who sees the end also sees the error.
+            // Set before the writer is dropped, so that a reader that sees the end of the queue also sees the error.
             progress.done.store(true, Ordering::Release);
             drop(writer);
         };
@@ -77,13 +83,13 @@ impl FileSource {
         Ok((source, queue))
     }
 
-    /// In hertz. [any thread]
+    /// Sample rate of the file in hertz. [any thread]
     #[must_use]
     pub fn sample_rate(&self) -> u32 {
         self.sample_rate
     }
 
-    /// [any thread]
+    /// Number of channels of the file. [any thread]
     #[must_use]
     pub fn channels(&self) -> usize {
         self.channels
@@ -95,25 +101,25 @@ impl FileSource {
         self.frames
     }
 
-    /// Form of the samples in the file. [any thread]
+    /// Sample format of the file. [any thread]
     #[must_use]
-    pub fn format(&self) -> Format {
+    pub fn format(&self) -> WavFormat {
         self.format
     }
 
-    /// Whether frames are still being read. [any thread]
+    /// True until the last frame has been read, or the reading has failed. [any thread]
     #[must_use]
     pub fn is_loading(&self) -> bool {
         !self.progress.done.load(Ordering::Acquire)
     }
 
-    /// The part that has been read, 0 to 1. [any thread]
+    /// Share of the file that has been read, 0 to 1. [any thread]
     #[must_use]
     pub fn progress(&self) -> f32 {
         if self.frames == 0 { 1.0 } else { (self.progress.frames.load(Ordering::Relaxed) as f64 / self.frames as f64) as f32 }
     }
 
-    /// What ended the reading early. [any thread]
+    /// The error that ended the reading early, if one did. [any thread]
     #[must_use]
     pub fn error(&self) -> Option<&WavError> {
         self.progress.error.get()
@@ -126,18 +132,19 @@ impl Drop for FileSource {
     }
 }
 
-/// A WAV file that is written in the background. It appears under its name when it is whole; without [`FileSink::finish`] it never does.
+/// A WAV file that a thread writes. [`FileSink::finish`] completes it under its name; without that, nothing is left of it.
 pub struct FileSink {
     path: PathBuf,
-    thread: JoinHandle<Result<Written, WavError>>,
+    thread: JoinHandle<Result<WriteSummary, WavError>>,
+    /// Tells the thread to keep the file at the end of the queue.
     keep: Arc<AtomicBool>,
 }
 
 impl FileSink {
-    /// Creates the file and starts to write to it what comes through a queue of `buffer_frames`. [control thread]
+    /// Creates the file and starts to write to it the frames of a queue of `buffer_frames`. [control thread]
     ///
     /// # Errors
-    /// If the file cannot be created.
+    /// [`WavError`] if the file cannot be created, or no thread can be started.
     ///
     /// # Panics
     /// If `channels` or `buffer_frames` is 0.
@@ -145,7 +152,7 @@ impl FileSink {
         path: &Path,
         sample_rate: u32,
         channels: usize,
-        format: Format,
+        format: WavFormat,
         buffer_frames: usize,
     ) -> Result<(Self, QueueWriter), WavError> {
         let mut writer = Writer::create(path, sample_rate, channels, format)?;
@@ -162,31 +169,32 @@ impl FileSink {
                     break;
                 }
             }
-            // Dropped unfinished, the writer removes what it wrote.
-            if kept.load(Ordering::Acquire) { writer.finish() } else { Ok(Written { frames: 0, clipped: 0, replaced: 0 }) }
+            // A writer that is dropped unfinished removes its file.
+            if kept.load(Ordering::Acquire) { writer.finish() } else { Ok(WriteSummary { frames: 0, clipped: 0, replaced: 0 }) }
         };
         let thread = std::thread::Builder::new().name("isotherm-file-sink".into()).spawn(save);
         let thread = thread.map_err(|e| WavError::io("start a thread to write", path, e))?;
         Ok((Self { path: path.into(), thread, keep }, queue_writer))
     }
 
-    /// Waits until everything is written and gives the file its name. `queue` is the other end: all has been written to it. [control
-    /// thread]
+    /// Waits until everything is written and gives the file its name. `queue` is the writing end of the queue, to which the last
+    /// frame has been written. [control thread: blocks]
     ///
     /// # Errors
-    /// If something could not be written; nothing is left of the file then.
-    pub fn finish(self, queue: QueueWriter) -> Result<Written, WavError> {
+    /// [`WavError`] if something could not be written; the file is removed then.
+    pub fn finish(self, queue: QueueWriter) -> Result<WriteSummary, WavError> {
         self.keep.store(true, Ordering::Release);
         self.end(queue)
     }
 
-    /// Waits until nothing is left of what was written. [control thread]
+    /// Stops writing and waits until the file is removed. [control thread: blocks]
     pub fn discard(self, queue: QueueWriter) {
-        // What could not be written shall not be kept anyway.
+        // An error does not matter, because the file is removed anyway.
         let _ = self.end(queue);
     }
 
-    fn end(self, queue: QueueWriter) -> Result<Written, WavError> {
+    /// Ends the queue and waits for the thread.
+    fn end(self, queue: QueueWriter) -> Result<WriteSummary, WavError> {
         drop(queue);
         let broken = |_| Err(WavError::io("write", &self.path, std::io::Error::other("the writing thread panicked")));
         self.thread.join().unwrap_or_else(broken)

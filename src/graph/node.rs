@@ -2,38 +2,46 @@
 
 use std::ops::Range;
 
+use super::auto_sleep::AutoSleep;
 use super::dip::Dip;
-use super::rest::Resting;
-use super::storage::{Storage, slices, views};
-use super::{Metering, QueueReader, QueueWriter, RollingWriter, SUB_BLOCK};
+use super::storage::{Storage, slices, slices_mut};
+use super::{MeterWriter, QueueReader, QueueWriter, RollingWriter, SUB_BLOCK};
 use crate::dsp::{Delay, Ramp};
 
-/// What a node does with its bus. Nodes that read one bus of their own width work in place where nobody else reads it.
-pub(super) enum Kind {
-    /// The end of a plan that the outside writes to.
+/// The operation of a node, with its state. See the methods of [`Builder`](super::Builder) that add them.
+pub(super) enum NodeKind {
+    /// An input of the plan, with its number, from 0.
     Input(usize),
-    /// Frames that another thread wrote; silence where there are none.
+    /// Frames from a queue that another thread writes; silence where it is late.
     Source(QueueReader),
-    Process(Box<Resting>),
+    /// A processor.
+    Process(Box<AutoSleep>),
+    /// A gain, linear, that glides.
     Gain(Ramp),
+    /// A delay of each channel; [`Builder::compile`](super::Builder::compile) adds it to align branches.
     Delay(Vec<Delay>),
-    /// The sum of all that it reads.
+    /// The sum of its inputs.
     Mix,
-    /// What is no finite number becomes silence.
+    /// Replaces NaN and infinities by silence.
     Guard,
-    /// Some channels of what it reads.
+    /// These channels of its input.
     Split(Range<usize>),
-    /// All channels of all that it reads, in order.
+    /// The channels of all its inputs, in order.
     Join,
+    /// One of its inputs, selected with a dip.
     Switch(Switch),
-    Meter(Metering),
+    /// Passes its input on and measures its level.
+    Meter(MeterWriter),
+    /// Passes its input on and copies it to a queue.
     Tap(QueueWriter),
-    Roll(RollingWriter),
-    /// The end of a plan that the outside reads from.
+    /// Passes its input on and copies it to a rolling buffer.
+    RollingTap(RollingWriter),
+    /// An output of the plan, with its number, from 0.
     Output(usize),
 }
 
-impl Kind {
+impl NodeKind {
+    /// The name for messages and measurements.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Input(_) => "input",
@@ -48,12 +56,12 @@ impl Kind {
             Self::Switch(_) => "switch",
             Self::Meter(_) => "meter",
             Self::Tap(_) => "tap",
-            Self::Roll(_) => "roll",
+            Self::RollingTap(_) => "rolling tap",
             Self::Output(_) => "output",
         }
     }
 
-    /// Whether a node of this kind may work in the storage of what it reads.
+    /// True if a node of this kind can work in the storage of its input, where no later node reads that input.
     pub(super) fn in_place(&self) -> bool {
         matches!(
             self,
@@ -63,14 +71,15 @@ impl Kind {
                 | Self::Delay(_)
                 | Self::Meter(_)
                 | Self::Tap(_)
-                | Self::Roll(_)
+                | Self::RollingTap(_)
                 | Self::Output(_)
         )
     }
 
+    /// Returns to the state right after `compile`; values that were set stay.
     pub(super) fn reset(&mut self) {
         match self {
-            Self::Process(resting) => resting.reset(),
+            Self::Process(processor) => processor.reset(),
             Self::Gain(ramp) => ramp.finish(),
             Self::Delay(delays) => delays.iter_mut().for_each(Delay::reset),
             Self::Switch(switch) => switch.reset(),
@@ -79,10 +88,11 @@ impl Kind {
         }
     }
 
-    /// `n` frames in `own`, where the input already is; the kinds that only pass something on.
+    /// Processes the first `n` frames of `own`, the node's storage, which holds the input, in place. Only for kinds with at most
+    /// one input, as wide as the node; the other kinds are run by the plan.
     pub(super) fn run(&mut self, own: &mut Storage, n: usize) {
         match self {
-            Self::Process(resting) => resting.run(own, n),
+            Self::Process(processor) => processor.run(own, n),
             Self::Gain(ramp) => gain(ramp, own, n),
             Self::Delay(delays) => {
                 for (delay, channel) in delays.iter_mut().zip(own.chunks_exact_mut(SUB_BLOCK)) {
@@ -102,14 +112,14 @@ impl Kind {
                 }
             }
             Self::Tap(writer) => {
-                writer.write(&views(own, n));
+                writer.write(&slices(own, n));
             }
-            Self::Roll(writer) => writer.write(&views(own, n)),
+            Self::RollingTap(writer) => writer.write(&slices(own, n)),
             Self::Source(reader) => {
-                let mut block = slices(own, n);
-                let got = reader.read_available(&mut block);
+                let mut block = slices_mut(own, n);
+                let read = reader.read_available(&mut block);
                 for channel in &mut block {
-                    channel[got..].fill(0.0);
+                    channel[read..].fill(0.0);
                 }
             }
             Self::Input(_) | Self::Output(_) | Self::Mix | Self::Split(_) | Self::Join | Self::Switch(_) => {}
@@ -117,8 +127,9 @@ impl Kind {
     }
 }
 
+/// Multiplies the first `n` frames of all channels by the gain.
 fn gain(ramp: &mut Ramp, own: &mut Storage, n: usize) {
-    match ramp.resting() {
+    match ramp.steady() {
         Some(1.0) => {}
         Some(gain) => {
             for channel in own.chunks_exact_mut(SUB_BLOCK) {
@@ -137,25 +148,29 @@ fn gain(ramp: &mut Ramp, own: &mut Storage, n: usize) {
     }
 }
 
-/// Lets one of several inputs through; changes with a dip.
+/// A switch that passes one of several inputs on and changes between them with a dip.
 pub(super) struct Switch {
+    /// Number of the input that is passed on, from 0.
     current: usize,
+    /// Number of the input after the dip.
     target: usize,
     dip: Dip,
 }
 
 impl Switch {
+    /// A switch with input `selected`. [control thread: allocates]
     pub(super) fn new(selected: usize, sample_rate: f32) -> Self {
         Self { current: selected, target: selected, dip: Dip::new(sample_rate) }
     }
 
+    /// Goes to the target at once.
     fn reset(&mut self) {
         self.current = self.target;
         self.dip.end();
     }
 
-    /// Goes to `input` through a dip, also when it is there already; `now`: without.
-    pub(super) fn press(&mut self, input: usize, now: bool) {
+    /// Goes to `input` with a dip, also if it is selected already, or at once if `now`.
+    pub(super) fn select(&mut self, input: usize, now: bool) {
         self.target = input;
         if now {
             self.reset();
@@ -164,6 +179,7 @@ impl Switch {
         }
     }
 
+    /// Writes `n` frames to `own`, the node's storage; `inputs` are the indices of the inputs' storages.
     pub(super) fn run(&mut self, inputs: &[usize], storages: &[Storage], own: &mut Storage, n: usize) {
         let mut at = 0;
         while at < n {

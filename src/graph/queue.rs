@@ -1,4 +1,4 @@
-//! A queue of frames between two threads.
+//! A queue of frames between two threads, lock-free.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-/// How long a thread that may wait sleeps before it looks again.
-const NAP: Duration = Duration::from_millis(1);
+/// Interval at which a waiting thread checks the queue again.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// A queue for `frames` frames of `channels` channels. Its memory has been touched, so that the audio thread meets no page for the
-/// first time. [control thread: allocates]
+/// Makes a queue for `frames` frames of `channels` channels. Its memory is written once here, so that the audio thread causes no
+/// page fault. [control thread: allocates]
 ///
 /// # Panics
 /// If `channels` or `frames` is 0.
@@ -28,7 +28,7 @@ pub fn queue(channels: usize, frames: usize) -> (QueueWriter, QueueReader) {
     (QueueWriter { ring: producer, channels, lost: lost.clone() }, QueueReader { ring: consumer, channels, lost })
 }
 
-/// The end that frames go into.
+/// The writing end of a [`queue`].
 #[derive(Debug)]
 pub struct QueueWriter {
     ring: Producer<f32>,
@@ -36,7 +36,7 @@ pub struct QueueWriter {
     lost: Arc<AtomicU64>,
 }
 
-/// The end that frames come out of.
+/// The reading end of a [`queue`].
 #[derive(Debug)]
 pub struct QueueReader {
     ring: Consumer<f32>,
@@ -45,25 +45,26 @@ pub struct QueueReader {
 }
 
 impl QueueWriter {
-    /// [any thread]
+    /// Number of channels. [any thread]
     #[must_use]
     pub fn channels(&self) -> usize {
         self.channels
     }
 
-    /// Frames that fit now. [audio thread]
+    /// Number of frames for which there is room now. [audio thread]
     #[must_use]
     pub fn space(&self) -> usize {
         self.ring.slots() / self.channels
     }
 
-    /// Whether nobody reads any more. [audio thread]
+    /// True if the reader has been dropped. [audio thread]
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
         self.ring.is_abandoned()
     }
 
-    /// Writes what fits, a slice per channel, and counts the rest as lost. Returns the frames written. [audio thread]
+    /// Writes the frames for which there is room, from a slice per channel, and counts the rest as lost. Returns the number of
+    /// frames written. [audio thread]
     pub fn write<S: AsRef<[f32]>>(&mut self, block: &[S]) -> usize {
         let frames = block.first().map_or(0, |c| c.as_ref().len());
         let n = self.push(block, 0, frames);
@@ -73,7 +74,8 @@ impl QueueWriter {
         n
     }
 
-    /// Writes all, waiting for space; less only if nobody reads any more. Returns the frames written. [never the audio thread]
+    /// Writes all frames, and waits for room if necessary. Returns the number of frames written, which is smaller only if the
+    /// reader has been dropped. [any thread but the audio thread: blocks]
     pub fn write_all<S: AsRef<[f32]>>(&mut self, block: &[S]) -> usize {
         let frames = block.first().map_or(0, |c| c.as_ref().len());
         let mut at = 0;
@@ -83,16 +85,17 @@ impl QueueWriter {
                 if self.is_abandoned() {
                     break;
                 }
-                std::thread::sleep(NAP);
+                std::thread::sleep(POLL_INTERVAL);
             }
         }
         at
     }
 
+    /// Writes frames `from..to` of the block as far as there is room; returns the number written.
     fn push<S: AsRef<[f32]>>(&mut self, block: &[S], from: usize, to: usize) -> usize {
         let n = self.space().min(to - from);
         let Ok(chunk) = self.ring.write_chunk_uninit(n * self.channels) else { return 0 };
-        // A channel that the block lacks is silent.
+        // A channel that is missing in the block is silent.
         let channels = self.channels;
         chunk.fill_from_iter(
             (from..from + n)
@@ -103,39 +106,40 @@ impl QueueWriter {
 }
 
 impl QueueReader {
-    /// [any thread]
+    /// Number of channels. [any thread]
     #[must_use]
     pub fn channels(&self) -> usize {
         self.channels
     }
 
-    /// Frames that wait. [audio thread]
+    /// Number of frames that can be read now. [audio thread]
     #[must_use]
     pub fn available(&self) -> usize {
         self.ring.slots() / self.channels
     }
 
-    /// Frames that found no space so far. [any thread]
+    /// Number of frames that were lost so far because there was no room. [any thread]
     #[must_use]
     pub fn overflow(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Whether the last frame has been read and no writer is left. [audio thread]
+    /// True if the writer has been dropped and the last frame has been read. [audio thread]
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        // In this order: what was written before the writer left is seen.
+        // In this order, so that frames that were written before the writer was dropped are seen.
         self.ring.is_abandoned() && self.available() == 0
     }
 
-    /// Reads what waits, up to the slices' length; the rest of them is left as it is. Returns the frames read. [audio thread]
+    /// Reads the available frames, up to the length of the slices (one per channel), and leaves the rest of the slices as it is.
+    /// Returns the number of frames read. [audio thread]
     pub fn read_available<S: AsMut<[f32]>>(&mut self, block: &mut [S]) -> usize {
         let frames = block.first_mut().map_or(0, |c| c.as_mut().len());
         self.pull(block, 0, frames)
     }
 
-    /// Fills the slices, waiting for frames; less only if the writer leaves or the time is over. Returns the frames read. [never the
-    /// audio thread]
+    /// Fills the slices, one per channel, and waits for frames if necessary. Returns the number of frames read, which is smaller
+    /// only if the writer is dropped or `timeout` is over. [any thread but the audio thread: blocks]
     pub fn read<S: AsMut<[f32]>>(&mut self, block: &mut [S], timeout: Option<Duration>) -> usize {
         let frames = block.first_mut().map_or(0, |c| c.as_mut().len());
         let start = Instant::now();
@@ -147,12 +151,13 @@ impl QueueReader {
                 if abandoned || timeout.is_some_and(|t| start.elapsed() >= t) {
                     break;
                 }
-                std::thread::sleep(NAP);
+                std::thread::sleep(POLL_INTERVAL);
             }
         }
         at
     }
 
+    /// Reads available frames to `from..to` of the block; returns the number read.
     fn pull<S: AsMut<[f32]>>(&mut self, block: &mut [S], from: usize, to: usize) -> usize {
         let n = self.available().min(to - from);
         let Ok(chunk) = self.ring.read_chunk(n * self.channels) else { return 0 };
@@ -173,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_come_out_as_they_went_in_and_what_does_not_fit_is_counted() {
+    fn frames_come_out_as_they_went_in_and_frames_without_room_are_counted() {
         let (mut writer, mut reader) = queue(2, 10);
         let left: Vec<f32> = (0..7).map(|i| i as f32).collect();
         let right: Vec<f32> = left.iter().map(|x| -x).collect();

@@ -1,17 +1,17 @@
-//! The last frames of a stream, always at hand: for analysers and scopes.
+//! A rolling buffer: the last frames of a stream, for analysers and scopes on another thread. Lock-free.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
-/// A buffer of the last `frames` frames of `channels` channels. [control thread: allocates]
+/// Makes a buffer of the last `frames` frames of `channels` channels. [control thread: allocates]
 ///
 /// # Panics
 /// If `channels` or `frames` is 0.
 #[must_use]
-pub fn rolling(channels: usize, frames: usize) -> (RollingWriter, RollingReader) {
+pub fn rolling_buffer(channels: usize, frames: usize) -> (RollingWriter, RollingReader) {
     assert!(channels > 0 && frames > 0, "a buffer of {frames} frames of {channels} channels; expected 1 or more of both");
-    // Twice as long: a reader has a whole length of time before what it reads is written over.
-    let shared = Arc::new(Shared {
+    // Twice as long as needed, so that a reader has the time of `frames` frames before the frames it reads are overwritten.
+    let shared = Arc::new(RollingBuffer {
         samples: (0..channels * frames * 2).map(|_| AtomicU32::new(0)).collect(),
         channels,
         frames,
@@ -21,31 +21,33 @@ pub fn rolling(channels: usize, frames: usize) -> (RollingWriter, RollingReader)
     (RollingWriter { shared: shared.clone() }, RollingReader { shared })
 }
 
+/// The memory that both ends share: a circular buffer.
 #[derive(Debug)]
-struct Shared {
-    /// Channel after channel, each `2 * frames` long: bits of f32.
+struct RollingBuffer {
+    /// Channel after channel, each `2 * frames` long; the bits of f32.
     samples: Vec<AtomicU32>,
     channels: usize,
     frames: usize,
-    /// Frames that may have been written over; always at or ahead of `written`.
+    /// Frames whose writing has begun; at or ahead of `written`. A reader detects by it that a frame may have been overwritten.
     begun: AtomicU64,
+    /// Frames completely written so far.
     written: AtomicU64,
 }
 
-/// The end that the audio thread writes to.
+/// The writing end of a [`rolling_buffer`].
 #[derive(Debug)]
 pub struct RollingWriter {
-    shared: Arc<Shared>,
+    shared: Arc<RollingBuffer>,
 }
 
-/// The end that others look through; any number of copies.
+/// The reading end of a [`rolling_buffer`]; can be cloned any number of times.
 #[derive(Clone, Debug)]
 pub struct RollingReader {
-    shared: Arc<Shared>,
+    shared: Arc<RollingBuffer>,
 }
 
 impl RollingWriter {
-    /// [any thread]
+    /// Number of channels. [any thread]
     #[must_use]
     pub fn channels(&self) -> usize {
         self.shared.channels
@@ -72,26 +74,27 @@ impl RollingWriter {
 }
 
 impl RollingReader {
-    /// [any thread]
+    /// Number of channels. [any thread]
     #[must_use]
     pub fn channels(&self) -> usize {
         self.shared.channels
     }
 
-    /// The most frames that it gives. [any thread]
+    /// Largest number of frames that [`Self::last`] gives. [any thread]
     #[must_use]
     pub fn frames(&self) -> usize {
         self.shared.frames
     }
 
-    /// Frames written so far. [any thread]
+    /// Number of frames written so far. [any thread]
     #[must_use]
     pub fn written(&self) -> u64 {
         self.shared.written.load(Ordering::Acquire)
     }
 
-    /// The last frames of one channel, the newest last; zeros stand for frames before the first. Returns the position in the stream
-    /// behind the newest. It never gives a frame that was being written over. [never the audio thread]
+    /// Copies the last frames of one channel to `out`, the newest last, with zeros for frames before the first. Returns the
+    /// number of frames written up to the newest one. Reads again if frames were overwritten meanwhile, so all are from one
+    /// moment. [any thread but the audio thread: may read repeatedly]
     ///
     /// # Panics
     /// If there is no such channel, or `out` is longer than [`Self::frames`].
@@ -124,8 +127,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_holds_the_last_frames() {
-        let (mut writer, reader) = rolling(2, 5);
+    fn the_buffer_holds_the_last_frames() {
+        let (mut writer, reader) = rolling_buffer(2, 5);
         let mut out = [7.0; 5];
         assert_eq!(reader.last(1, &mut out), 0);
         assert_eq!(out, [0.0; 5]);
@@ -139,8 +142,8 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_beside_a_writer_sees_only_whole_stretches() {
-        let (mut writer, reader) = rolling(1, 512);
+    fn a_reader_beside_a_writer_sees_only_consecutive_frames() {
+        let (mut writer, reader) = rolling_buffer(1, 512);
         let thread = std::thread::spawn(move || {
             let mut next = 1.0f32;
             for _ in 0..20_000 {

@@ -1,85 +1,91 @@
-//! Replaces what runs on the audio thread by something made elsewhere, with a dip, and sends the old one back to be freed.
+//! Replacement of an object on the audio thread by one that was made on another thread, with a dip. The old object is sent back
+//! to be freed there.
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::dip::Dip;
-use super::plan::part;
+use super::plan::sub_block;
 use crate::dsp::Block;
 
-/// How many replacements may be under way: what waits behind the one that fades in.
-const WAITING: usize = 4;
+/// Largest number of replacements that are sent and not yet received.
+const MAX_SENT: usize = 4;
 
-/// The side of the audio thread: owns what runs.
+/// The side of the audio thread: owns the running object and receives replacements.
 pub struct Swap<T> {
+    /// The running object.
     current: Box<T>,
-    next: Option<Box<T>>,
+    /// The replacement that waits for the end of the fade-out.
+    pending: Option<Box<T>>,
     incoming: Consumer<Box<T>>,
-    outgoing: Producer<Box<T>>,
+    /// Takes old objects back to the sender.
+    back: Producer<Box<T>>,
     dip: Dip,
 }
 
-/// The side of the control thread: sends what shall run and frees what has run.
+/// The side of the control thread: sends replacements and frees the old objects.
 pub struct SwapSender<T> {
     outgoing: Producer<Box<T>>,
-    spent: Consumer<Box<T>>,
+    /// Old objects that the audio thread sent back.
+    returned: Consumer<Box<T>>,
 }
 
 impl<T> SwapSender<T> {
-    /// Sends a replacement; gives it back if too many wait (the audio thread does not run). Frees what was sent back.
-    /// [control thread]
+    /// Sends a replacement, and frees the objects that were sent back. [control thread]
     ///
     /// # Errors
-    /// The replacement.
+    /// The replacement itself, if too many are waiting because the audio thread does not run.
     pub fn send(&mut self, next: Box<T>) -> Result<(), Box<T>> {
         self.free();
         self.outgoing.push(next).map_err(|rtrb::PushError::Full(next)| next)
     }
 
-    /// Frees what the audio thread has sent back. [control thread]
+    /// Frees the objects that the audio thread has sent back. [control thread]
     pub fn free(&mut self) {
-        while self.spent.pop().is_ok() {}
+        while self.returned.pop().is_ok() {}
     }
 }
 
 impl<T> Swap<T> {
-    /// [control thread: allocates]
+    /// Makes both sides, with a first object to run; `sample_rate` in hertz. [control thread: allocates]
     #[must_use]
     pub fn new(current: Box<T>, sample_rate: f32) -> (Self, SwapSender<T>) {
-        let (outgoing, incoming) = RingBuffer::new(WAITING);
-        // Everything that was sent fits on the way back.
-        let (back, spent) = RingBuffer::new(2 * WAITING + 2);
-        let swap = Self { current, next: None, incoming, outgoing: back, dip: Dip::new(sample_rate) };
-        (swap, SwapSender { outgoing, spent })
+        let (outgoing, incoming) = RingBuffer::new(MAX_SENT);
+        // Has room for every object that can be under way.
+        let (back, returned) = RingBuffer::new(2 * MAX_SENT + 2);
+        let swap = Self { current, pending: None, incoming, back, dip: Dip::new(sample_rate) };
+        (swap, SwapSender { outgoing, returned })
     }
 
-    /// What runs. [audio thread]
+    /// The running object. [audio thread]
     pub fn current(&mut self) -> &mut T {
         &mut self.current
     }
 
-    /// What will run once the fade-out is over. [audio thread]
-    pub fn waiting(&mut self) -> Option<&mut T> {
-        self.next.as_deref_mut()
+    /// The replacement that will run after the fade-out, if there is one. [audio thread]
+    pub fn pending(&mut self) -> Option<&mut T> {
+        self.pending.as_deref_mut()
     }
 
-    /// Takes the newest replacement at once, without a dip: right after a reset. [audio thread]
-    pub fn settle(&mut self) {
-        while let Some(next) = self.next.take().or_else(|| self.incoming.pop().ok()) {
+    /// Takes the newest replacement at once, without a dip; for use right after a reset. [audio thread]
+    pub fn finish(&mut self) {
+        while let Some(next) = self.pending.take().or_else(|| self.incoming.pop().ok()) {
             self.replace(next);
         }
         self.dip.end();
     }
 
+    /// Makes `next` the running object and sends the old one back.
     fn replace(&mut self, next: Box<T>) {
         let old = std::mem::replace(&mut self.current, next);
-        if let Err(rtrb::PushError::Full(old)) = self.outgoing.push(old) {
-            // Not reached: the ring holds everything that can be under way. Leaking is better than freeing here.
+        if let Err(rtrb::PushError::Full(old)) = self.back.push(old) {
+            // Unreachable: the ring has room for every object. Otherwise a leak would be better than freeing here.
             std::mem::forget(old);
         }
     }
 
-    /// Runs a block through what runs, and through its replacement behind a dip, which stays down for the replacement's `latency`:
-    /// until then it gives silence, and sound would begin in the middle of a wave. Returns whether one was replaced. [audio thread]
+    /// Processes a block with `run`, by the running object and, with a dip, by a replacement. The dip stays at silence for the
+    /// replacement's `latency` in frames, because the replacement's output begins only then, and perhaps at a high level. Returns
+    /// true if the running object was replaced. [audio thread]
     pub fn run(
         &mut self,
         block: &mut Block<'_>,
@@ -88,9 +94,9 @@ impl<T> Swap<T> {
     ) -> bool {
         let frames = block.first().map_or(0, |c| c.len());
         if let Ok(newer) = self.incoming.pop() {
-            // One that never ran goes straight back.
-            if let Some(older) = self.next.replace(newer)
-                && let Err(rtrb::PushError::Full(older)) = self.outgoing.push(older)
+            // An older replacement that never ran is sent back.
+            if let Some(older) = self.pending.replace(newer)
+                && let Err(rtrb::PushError::Full(older)) = self.back.push(older)
             {
                 std::mem::forget(older);
             }
@@ -100,13 +106,13 @@ impl<T> Swap<T> {
         let mut at = 0;
         while at < frames {
             let n = self.dip.span(frames - at);
-            let mut now = part(block, at, n);
-            run(&mut self.current, &mut now);
-            for channel in &mut now {
+            let mut part = sub_block(block, at, n);
+            run(&mut self.current, &mut part);
+            for channel in &mut part {
                 self.dip.apply(channel);
             }
             if self.dip.advance(n)
-                && let Some(next) = self.next.take()
+                && let Some(next) = self.pending.take()
             {
                 self.dip.hold(latency(&next));
                 self.replace(next);
@@ -123,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_replacement_comes_behind_a_dip_and_the_old_one_goes_back() {
+    fn a_replacement_runs_after_a_dip_and_the_old_object_is_sent_back() {
         let (mut swap, mut sender) = Swap::new(Box::new(1.0f32), 48_000.0);
         let play = |swap: &mut Swap<f32>, n: usize| {
             let mut y = vec![1.0f32; n];
@@ -143,23 +149,23 @@ mod tests {
         assert!(y[239].abs() < 1e-4 && y[240].abs() < 1e-4);
         assert!(y[..239].iter().all(|x| *x > 0.0) && y[241..].iter().all(|x| *x < 0.0));
         assert_eq!(y[480..], vec![-1.0; 170]);
-        assert_eq!(sender.spent.slots(), 1);
+        assert_eq!(sender.returned.slots(), 1);
     }
 
     #[test]
-    fn a_replacement_is_heard_once_its_latency_is_over() {
-        // Delays by as many frames as it holds; what it holds at first is silence.
-        type Line = std::collections::VecDeque<f32>;
-        let line = |n: usize| Box::new(Line::from(vec![0.0; n]));
+    fn a_replacement_fades_in_after_its_latency() {
+        // A delay line, filled with silence.
+        type DelayLine = std::collections::VecDeque<f32>;
+        let delay = |n: usize| Box::new(DelayLine::from(vec![0.0; n]));
         for (latency, block) in [(1, 64), (60, 64), (300, 100), (5000, 512)] {
-            let (mut swap, mut sender) = Swap::new(line(0), 48_000.0);
+            let (mut swap, mut sender) = Swap::new(delay(0), 48_000.0);
             let mut out = Vec::new();
             for i in 0..10_000 / block {
                 if i == 2 {
-                    sender.send(line(latency)).unwrap();
+                    sender.send(delay(latency)).unwrap();
                 }
                 let mut y = vec![1.0; block];
-                swap.run(&mut [&mut y], Line::len, |line, block| {
+                swap.run(&mut [&mut y], DelayLine::len, |line, block| {
                     for x in block[0].iter_mut() {
                         line.push_back(*x);
                         *x = line.pop_front().unwrap();

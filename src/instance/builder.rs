@@ -1,93 +1,98 @@
-//! The thread beside the audio thread: reads models, makes slots of another structure and frees what the audio thread is done with.
+//! The builder thread, one per instance: reads models, makes slots of another structure for the audio thread, frees those that
+//! the audio thread sends back, opens and closes the recorder.
 //!
-//! It is our own, not a framework's: an instance that a host removes while the framework's thread works for it would be freed on
-//! that very thread, which then waits for itself.
+//! It is not nice-plug's background thread. If a host removed an instance while that thread worked for it, the instance would be
+//! freed on that very thread, which would then wait for itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::thread::{JoinHandle, Thread};
 
-use super::Shared;
+use super::SharedInstance;
 use super::models::ModelSlot;
-use crate::dsp::Spec;
-use crate::effect::{Effect, Outline};
+use crate::dsp::ProcessSpec;
+use crate::effect::{Effect, EffectSnapshot};
 use crate::graph::SwapSender;
 use crate::slots::Slots;
 
-/// What the thread can be asked for, as bits.
+/// The jobs of the builder thread, as bits.
 pub mod jobs {
-    /// Makes slots for what is set now.
-    pub const REMAKE: u8 = 1;
-    /// Frees what the audio thread has sent back.
-    pub const FREE: u8 = 2;
-    /// Tosses the coin of the blind comparison anew.
-    pub const TOSS: u8 = 4;
-    /// Does what the slots' models are asked for.
-    pub const LOAD: u8 = 8;
-    /// Opens or closes the recorder, as it is set now.
-    pub const RECORD: u8 = 16;
-    /// Does what was left when a model began to be heard.
-    pub const FINISH: u8 = 32;
+    /// Makes slots for the values that are set now, and sends them to the audio thread.
+    pub const BUILD_SLOTS: u8 = 1;
+    /// Frees the slots that the audio thread has sent back.
+    pub const FREE_SLOTS: u8 = 2;
+    /// Tosses the coin of the blind comparison: which slot hides behind which side.
+    pub const TOSS_COIN: u8 = 4;
+    /// Runs the requests for the slots' models, then makes slots with them.
+    pub const LOAD_MODELS: u8 = 8;
+    /// Opens or closes the recorder, as the parameters and the setup of takes ask for it.
+    pub const OPEN_OR_CLOSE_RECORDER: u8 = 16;
+    /// Measures models and packs them for the state: work that is left until they play.
+    pub const FINISH_MODELS: u8 = 32;
 }
 
-/// What is to be done, as the other threads say it.
+/// Requests to the builder thread, and its progress.
 #[derive(Debug, Default)]
-pub struct Requests {
+pub struct BuilderRequests {
+    /// Bits of [`jobs`] that are due.
     jobs: AtomicU8,
-    /// Slots are asked for and not made yet.
-    making: AtomicBool,
-    /// Counts of requests for models, and of those that are done.
-    models_asked: AtomicU32,
+    /// True while slots are asked for and not built yet.
+    building: AtomicBool,
+    /// Count of requests for models.
+    models_requested: AtomicU32,
+    /// The value of `models_requested` up to which all requests are done.
     models_done: AtomicU32,
+    /// True when the thread has to end.
     stop: AtomicBool,
+    /// The thread to wake; empty before it is started.
     thread: OnceLock<Thread>,
 }
 
-impl Requests {
-    /// Asks for slots, unless they are being made. [audio thread]
-    pub fn ask_for_slots(&self) {
-        if !self.making.swap(true, Ordering::AcqRel) {
-            self.ask(jobs::REMAKE);
+impl BuilderRequests {
+    /// Asks for slots for the values that are set, unless they are asked for already. [audio thread]
+    pub fn request_slots(&self) {
+        if !self.building.swap(true, Ordering::AcqRel) {
+            self.post(jobs::BUILD_SLOTS);
         }
     }
 
-    /// Whether slots are being made. [audio thread]
+    /// True while slots are asked for and not built yet. [audio thread]
     #[must_use]
-    pub fn is_making(&self) -> bool {
-        self.making.load(Ordering::Acquire)
+    pub fn is_building(&self) -> bool {
+        self.building.load(Ordering::Acquire)
     }
 
-    /// Slots were made. [builder thread]
-    fn made(&self) {
-        self.making.store(false, Ordering::Release);
+    /// Notes that the slots that were asked for are built, or cannot be built. [builder thread]
+    fn mark_slots_built(&self) {
+        self.building.store(false, Ordering::Release);
     }
 
-    /// Asks for [`jobs::LOAD`]. [any thread but the audio thread]
-    pub fn ask_for_models(&self) {
-        self.models_asked.fetch_add(1, Ordering::AcqRel);
-        self.ask(jobs::LOAD);
+    /// Counts a request for a model and asks for [`jobs::LOAD_MODELS`]. [any thread but the audio thread]
+    pub fn request_models(&self) {
+        self.models_requested.fetch_add(1, Ordering::AcqRel);
+        self.post(jobs::LOAD_MODELS);
     }
 
-    /// The count of requests for models. [any thread]
+    /// The count of requests for models so far. [any thread]
     #[must_use]
-    fn models_asked(&self) -> u32 {
-        self.models_asked.load(Ordering::Acquire)
+    fn models_requested(&self) -> u32 {
+        self.models_requested.load(Ordering::Acquire)
     }
 
-    /// What was asked for up to `asked` is done, and slots with it are sent. [builder thread]
-    fn models_are_there(&self, asked: u32) {
-        self.models_done.store(asked, Ordering::Release);
+    /// Notes that the first `count` requests for models are done and slots with them are sent. [builder thread]
+    fn mark_models_done(&self, count: u32) {
+        self.models_done.store(count, Ordering::Release);
     }
 
-    /// Whether models were asked for and do not run yet. [audio thread]
+    /// True while models are asked for and slots with them are not sent yet. [audio thread]
     #[must_use]
     pub fn is_loading(&self) -> bool {
-        self.models_asked() != self.models_done.load(Ordering::Acquire)
+        self.models_requested() != self.models_done.load(Ordering::Acquire)
     }
 
-    /// Asks for jobs; does not wait for them. [audio thread]
-    pub fn ask(&self, jobs: u8) {
+    /// Asks for `jobs`, bits of [`jobs`](mod@jobs), and wakes the thread; does not wait. [any thread, the audio thread too]
+    pub fn post(&self, jobs: u8) {
         self.jobs.fetch_or(jobs, Ordering::Release);
         if let Some(thread) = self.thread.get() {
             thread.unpark();
@@ -95,35 +100,35 @@ impl Requests {
     }
 }
 
-/// Works until it is dropped, which waits for the job at hand.
+/// The running builder thread. Dropping it ends the thread, after the job that it is doing.
 #[derive(Debug)]
 pub struct BuilderThread {
-    requests: Arc<Requests>,
+    requests: Arc<BuilderRequests>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl BuilderThread {
-    /// `work` gets the jobs that were asked for. [control thread]
+    /// Starts the thread, which calls `run_jobs` with the jobs that were asked for, as bits. [control thread]
     ///
     /// # Errors
-    /// If the system gives no thread.
-    pub fn open(requests: Arc<Requests>, work: impl Fn(u8) + Send + 'static) -> std::io::Result<Self> {
-        let mine = requests.clone();
+    /// If the system cannot start a thread.
+    pub fn open(requests: Arc<BuilderRequests>, run_jobs: impl Fn(u8) + Send + 'static) -> std::io::Result<Self> {
+        let own_requests = requests.clone();
         let thread = std::thread::Builder::new().name("isotherm-builder".into()).spawn(move || {
-            while !mine.stop.load(Ordering::Acquire) {
-                match mine.jobs.swap(0, Ordering::AcqRel) {
+            while !own_requests.stop.load(Ordering::Acquire) {
+                match own_requests.jobs.swap(0, Ordering::AcqRel) {
                     0 => std::thread::park(),
-                    // A panic has been reported; who waits for slots waits no longer.
-                    jobs if catch_unwind(AssertUnwindSafe(|| work(jobs))).is_err() => {
-                        mine.models_are_there(mine.models_asked());
-                        mine.made();
+                    // The panic has been reported. An offline render that waits for slots must not go on waiting.
+                    jobs if catch_unwind(AssertUnwindSafe(|| run_jobs(jobs))).is_err() => {
+                        own_requests.mark_models_done(own_requests.models_requested());
+                        own_requests.mark_slots_built();
                     }
                     _ => {}
                 }
             }
         })?;
         let _ = requests.thread.set(thread.thread().clone());
-        // What was asked before there was anybody to wake.
+        // Jobs may have been asked for before there was a thread to wake.
         thread.thread().unpark();
         Ok(Self { requests, thread: Some(thread) })
     }
@@ -134,115 +139,121 @@ impl Drop for BuilderThread {
         self.requests.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // A panic in there has been reported; nothing is left to do for it.
+            // A panic of the thread has been reported already.
             let _ = thread.join();
         }
     }
 }
 
-/// For what the running slots were prepared, and where other slots are sent. Who reads models or makes slots holds it meanwhile.
+/// The target of built slots: the format that they are built for and the ring that they are sent through. It is locked by the
+/// thread that reads models or makes slots, for as long as that takes.
 #[derive(Default)]
-pub struct Target {
-    pub spec: Option<Spec>,
+pub struct BuildTarget {
+    /// Rate, channels and block size; None before the first `prepare`.
+    pub spec: Option<ProcessSpec>,
+    /// The way to the audio thread; None before the first `prepare`.
     pub sender: Option<SwapSender<Slots>>,
-    /// What the slots that were sent last run with.
-    pub sent: Option<[Outline; 2]>,
+    /// The effects of the slots that were sent last.
+    pub sent: Option<[EffectSnapshot; 2]>,
 }
 
-fn same_structure(a: &[Outline; 2], b: &[Outline; 2]) -> bool {
+/// True if slots with the effects `a` can be brought to `b` by setting values, without making others.
+fn same_structure(a: &[EffectSnapshot; 2], b: &[EffectSnapshot; 2]) -> bool {
     a.iter().zip(b).all(|(a, b)| a.same_structure(b))
 }
 
-impl Shared {
-    /// Slots for what is set now. A model that cannot be prepared for this is left out, and its slot says why. [control thread]
-    pub(super) fn make(&self, spec: Spec) -> Option<Box<Slots>> {
+impl SharedInstance {
+    /// Slots for the values that are set now. A model that cannot run at `spec` is left out, and its slot shows why. None if
+    /// slots cannot be built at all; the log says why. [control thread or builder thread]
+    pub(super) fn build_slots(&self, spec: ProcessSpec) -> Option<Box<Slots>> {
         loop {
-            let (effects, heard) = (self.effects(), self.heard());
-            let error = match Slots::compile(spec, &effects, heard, Some(&self.meters)) {
+            let (effects, listen) = (self.requested_effects(), self.requested_listen());
+            let error = match Slots::compile(spec, &effects, listen, Some(&self.meters)) {
                 Ok(mut slots) => {
                     slots.set_offline(self.offline.load(Ordering::Relaxed));
-                    self.models.iter().for_each(ModelSlot::settle);
+                    self.models.iter().for_each(ModelSlot::accept);
                     return Some(Box::new(slots));
                 }
                 Err(error) => error,
             };
-            let fails = |slot: &[Effect]| slot[0].model.is_some() && Slots::compile(spec, slot, heard, None).is_err();
+            let fails = |slot: &[Effect]| slot[0].model.is_some() && Slots::compile(spec, slot, listen, None).is_err();
             let Some(slot) = effects.chunks(1).position(fails) else {
                 tracing::error!("{error}");
                 return None;
             };
-            // At most twice for each: what was loaded, then what ran before.
-            self.models[slot].refuse(error.to_string());
+            // This comes at most twice for each slot: for the model that was loaded, then for the one that ran before.
+            self.models[slot].reject(error.to_string());
         }
     }
 
-    /// Does what was asked for. [builder thread]
-    fn work(&self, jobs: u8) {
+    /// Runs the jobs that were asked for, given as bits. [builder thread]
+    fn run_jobs(&self, jobs: u8) {
         let mut target = self.target();
-        if jobs & jobs::FREE != 0
+        if jobs & jobs::FREE_SLOTS != 0
             && let Some(sender) = &mut target.sender
         {
             sender.free();
         }
-        if jobs & jobs::TOSS != 0 {
+        if jobs & jobs::TOSS_COIN != 0 {
             self.blind.toss();
         }
-        let asked = self.requests.models_asked();
-        if jobs & jobs::LOAD != 0 {
-            self.models.iter().for_each(ModelSlot::work);
+        let requested = self.requests.models_requested();
+        if jobs & jobs::LOAD_MODELS != 0 {
+            self.models.iter().for_each(ModelSlot::run_requests);
         }
-        if jobs & (jobs::LOAD | jobs::REMAKE) != 0 {
-            self.remake(&mut target);
+        if jobs & (jobs::LOAD_MODELS | jobs::BUILD_SLOTS) != 0 {
+            self.rebuild(&mut target);
         }
-        if jobs & jobs::LOAD != 0 {
-            self.requests.models_are_there(asked);
-            self.requests.ask(jobs::FINISH);
+        if jobs & jobs::LOAD_MODELS != 0 {
+            self.requests.mark_models_done(requested);
+            self.requests.post(jobs::FINISH_MODELS);
         }
-        if jobs & jobs::REMAKE != 0 {
-            self.requests.made();
+        if jobs & jobs::BUILD_SLOTS != 0 {
+            self.requests.mark_slots_built();
         }
-        if jobs & jobs::RECORD != 0 {
-            self.takes.work(target.spec, self.is_armed());
+        if jobs & jobs::OPEN_OR_CLOSE_RECORDER != 0 {
+            self.takes.update_recorder(target.spec, self.is_armed());
         }
         drop(target);
-        // One thing at a time: what else is asked for meanwhile goes first.
-        if jobs & jobs::FINISH != 0 && self.models.iter().any(ModelSlot::finish) {
-            self.requests.ask(jobs::FINISH);
+        // One measurement or packing at a time: jobs that are asked for meanwhile go first.
+        if jobs & jobs::FINISH_MODELS != 0 && self.models.iter().any(ModelSlot::finish_one) {
+            self.requests.post(jobs::FINISH_MODELS);
         }
     }
 
-    /// Makes slots for what is set now and sends them to the audio thread, unless those that were sent last will do.
-    fn remake(&self, target: &mut Target) {
-        let Target { spec: Some(spec), sender: Some(sender), sent } = target else { return };
-        for last in [false, false, true] {
-            if sent.is_some_and(|sent| same_structure(&sent, &self.wanted())) {
+    /// Makes slots for the values that are set now and sends them to the audio thread, unless those that were sent last have
+    /// the same structure.
+    fn rebuild(&self, target: &mut BuildTarget) {
+        let BuildTarget { spec: Some(spec), sender: Some(sender), sent } = target else { return };
+        for is_last_try in [false, false, true] {
+            if sent.is_some_and(|sent| same_structure(&sent, &self.requested_snapshots())) {
                 return;
             }
-            let Some(slots) = self.make(*spec) else { return };
-            let made = [*slots.outline(0), *slots.outline(1)];
-            if sent.is_some_and(|sent| same_structure(&sent, &made)) {
+            let Some(slots) = self.build_slots(*spec) else { return };
+            let built = [*slots.snapshot(0), *slots.snapshot(1)];
+            if sent.is_some_and(|sent| same_structure(&sent, &built)) {
                 return;
             }
-            // A host sets one value after the other: only the last of them is worth a dip.
-            if last || same_structure(&made, &self.wanted()) {
-                // Too many wait only while nothing runs; the next block asks again.
+            // A host that loads a state sets one value after the other. Slots that are out of date already are not worth a dip.
+            if is_last_try || same_structure(&built, &self.requested_snapshots()) {
+                // The ring is full only while no block runs; the next block asks again.
                 if sender.send(slots).is_ok() {
-                    *sent = Some(made);
+                    *sent = Some(built);
                 }
                 return;
             }
         }
     }
 
-    /// Lets there be a thread that works. [control thread]
+    /// Starts the builder thread, if it does not run yet and the instance is not dropped. [control thread]
     ///
     /// # Errors
-    /// If the system gives none.
+    /// If the system cannot start a thread.
     pub fn open_builder(self: &Arc<Self>) -> std::io::Result<()> {
         let mut builder = self.builder.lock().unwrap_or_else(PoisonError::into_inner);
-        if builder.is_none() && !self.gone.load(Ordering::Acquire) {
+        if builder.is_none() && !self.is_closed.load(Ordering::Acquire) {
             let shared = self.clone();
-            *builder = Some(BuilderThread::open(self.requests.clone(), move |jobs| shared.work(jobs))?);
+            *builder = Some(BuilderThread::open(self.requests.clone(), move |jobs| shared.run_jobs(jobs))?);
         }
         Ok(())
     }

@@ -1,90 +1,99 @@
-//! The panels' controls over an instance: what a user does in a window, whoever owns the window.
+//! The panels' controls over an instance: turns a user's actions into parameter changes and requests, in a host or without one.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::models::ModelRequest;
-use super::parameters::{ARM, BLIND, BYPASS, LISTEN, Parameters, RECORD, algorithm_of, effect_of};
-use super::{Shared, builder::jobs, twin};
+use super::parameters::{ARM, BLIND, BYPASS, LISTEN, ParameterStore, RECORD, algorithm_parameter, effect_parameter};
+use super::{SharedInstance, builder::jobs, twin};
 use crate::algorithm::REGISTRY;
-use crate::view::{Control, Controls, Slot, TakeAction, TwinWish};
+use crate::view::{Control, Controls, Slot, TakeAction, TwinRequest};
 
-/// The way in which a face sets parameters, each by its position in `parameters::descriptors`: a host is told of a gesture, so that
-/// it can record automation. [control thread]
-pub trait Gestures {
+/// Setting of parameters by gestures of a user, which a host can record as automation: `begin`, any number of `set`, `end`.
+/// `at` is the parameter's index in `parameters::descriptors`. [control thread]
+pub trait ParameterGestures {
+    /// Begins a gesture on a parameter.
     fn begin(&self, at: usize);
-    /// The value is plain, and counts as soon as the face can let it.
+    /// Sets the parameter to a plain value, in its own unit. Through a host it may count only a while later.
     fn set(&self, at: usize, value: f32);
+    /// Ends the gesture.
     fn end(&self, at: usize);
 }
 
-/// Without a host nobody has to be told.
-impl Gestures for Parameters {
+/// Sets the values at once: without a host there is nobody to tell of a gesture.
+impl ParameterGestures for ParameterStore {
     fn begin(&self, _: usize) {}
 
     fn set(&self, at: usize, value: f32) {
-        Parameters::set(self, at, value);
+        ParameterStore::set(self, at, value);
     }
 
     fn end(&self, _: usize) {}
 }
 
-/// An instance in the hands of a user.
+/// A user's controls over an instance.
 pub struct InstanceControls<'a> {
-    pub shared: &'a Arc<Shared>,
-    pub gestures: &'a dyn Gestures,
-    /// Who does what is asked of takes, if it is not the instance.
-    pub takes: Option<&'a dyn Fn(TakeAction)>,
+    /// The instance that is controlled.
+    pub shared: &'a Arc<SharedInstance>,
+    /// The way parameters are set: through a host, or straight in the store.
+    pub gestures: &'a dyn ParameterGestures,
+    /// Receiver of the user's actions on takes; None if the instance records its own.
+    pub on_take: Option<&'a dyn Fn(TakeAction)>,
 }
 
-pub fn slot_of(position: usize) -> Slot {
-    Slot::ALL[position.min(1)]
+/// The slot with an index: 0 is A, anything else B.
+pub fn slot_at(index: usize) -> Slot {
+    Slot::ALL[index.min(1)]
 }
 
-fn position_of(slot: Slot) -> usize {
+/// The index of a slot: 0 for A, 1 for B.
+fn index_of(slot: Slot) -> usize {
     usize::from(slot == Slot::B)
 }
 
 impl InstanceControls<'_> {
-    /// A whole gesture.
+    /// Sets a parameter in a gesture of its own.
     fn press(&self, at: usize, value: f32) {
         self.gestures.begin(at);
         self.gestures.set(at, value);
         self.gestures.end(at);
     }
 
-    /// A host cannot be told that a state is no longer the saved one; a touched parameter tells it.
+    /// Sets a parameter to the value that it has, so that the host notices that the state is no longer the saved one: nice-plug
+    /// has no other way to say so.
     fn touch(&self, at: usize) {
         self.press(at, self.shared.parameters.get(at));
     }
 
-    fn ask_model(&self, slot: Slot, request: ModelRequest) {
-        self.shared.ask_model(position_of(slot), request);
-        self.touch(algorithm_of(position_of(slot)));
+    /// Queues a request for a slot's model, and lets the host notice that the state changes.
+    fn request_model(&self, slot: Slot, request: ModelRequest) {
+        self.shared.request_model(index_of(slot), request);
+        self.touch(algorithm_parameter(index_of(slot)));
     }
 
-    /// Slot B plays the model that it has, with neutral settings.
-    fn seat_twin(&self) {
-        let neutral = twin::neutral();
+    /// Sets slot B to the neural algorithm with neutral settings, so that it plays the twin's model, which it has already.
+    fn play_twin_in_b(&self) {
+        let neutral = twin::neutral_settings();
         let Some(row) = REGISTRY.iter().position(|row| row.id == neutral.algorithm().id) else { return };
-        let slot = position_of(Slot::B);
+        let slot = index_of(Slot::B);
         for index in 0..neutral.algorithm().parameters.len() {
-            if let Some(at) = effect_of(slot, row, index) {
+            if let Some(at) = effect_parameter(slot, row, index) {
                 self.press(at, neutral.get(index));
             }
         }
-        self.press(algorithm_of(slot), row as f32);
-        self.shared.training.seated();
+        self.press(algorithm_parameter(slot), row as f32);
+        self.shared.training.mark_playing_in_b();
     }
 
+    /// The index of a control's parameter in `parameters::descriptors`; None if the algorithm has no such parameter.
     fn parameter(&self, control: Control) -> Option<usize> {
         match control {
             Control::Listen => Some(LISTEN),
             Control::Bypass => Some(BYPASS),
             Control::Blind => Some(BLIND),
-            Control::Algorithm(slot) => Some(algorithm_of(position_of(slot))),
-            Control::Parameter { slot, algorithm, index } => effect_of(position_of(slot), algorithm, index),
+            Control::Algorithm(slot) => Some(algorithm_parameter(index_of(slot))),
+            Control::Parameter { slot, algorithm, index } => effect_parameter(index_of(slot), algorithm, index),
         }
     }
 }
@@ -93,7 +102,7 @@ impl Controls for InstanceControls<'_> {
     fn get(&self, control: Control) -> f32 {
         let parameters = &self.shared.parameters;
         match self.parameter(control) {
-            // The slot behind the side, once it may be known.
+            // The parameter holds the side; the panels want the slot, which the coin put behind that side.
             Some(LISTEN) if parameters.is_on(BLIND) => self.shared.blind.slot(parameters.get(LISTEN) as usize) as f32,
             Some(at) => parameters.get(at),
             None => 0.0,
@@ -118,9 +127,9 @@ impl Controls for InstanceControls<'_> {
         }
     }
 
-    /// The parameter holds the side, so that in a blind comparison no host's display tells the slot.
+    /// Sets the parameter to the side, not to the slot: a host's display must not give away a blind comparison.
     fn press_listen(&self, side: u8) {
-        self.shared.presses.fetch_add(1, Ordering::Relaxed);
+        self.shared.listen_presses.fetch_add(1, Ordering::Relaxed);
         self.press(LISTEN, f32::from(side));
     }
 
@@ -129,48 +138,48 @@ impl Controls for InstanceControls<'_> {
     }
 
     fn open_model(&self, slot: Slot, path: &Path) {
-        self.ask_model(slot, ModelRequest::Open(path.to_owned()));
+        self.request_model(slot, ModelRequest::Open(path.to_owned()));
     }
 
     fn browse_models(&self, slot: Slot) {
-        self.shared.ask_model(position_of(slot), ModelRequest::Browse);
+        self.shared.request_model(index_of(slot), ModelRequest::Browse);
     }
 
     fn step_model(&self, slot: Slot, step: i32) {
-        self.ask_model(slot, ModelRequest::Step(step));
+        self.request_model(slot, ModelRequest::Step(step));
     }
 
     fn clear_model(&self, slot: Slot) {
-        self.ask_model(slot, ModelRequest::Clear);
+        self.request_model(slot, ModelRequest::Clear);
     }
 
-    fn twin(&self, wish: TwinWish) {
-        match wish {
-            TwinWish::Train(size) => self.shared.train_twin(size),
-            TwinWish::Cancel => self.shared.training.cancel(),
-            TwinWish::Use => self.shared.use_twin(),
-            TwinWish::Seat => self.seat_twin(),
-            TwinWish::Save => self.shared.training.save(&twin::folder()),
-            TwinWish::Dismiss => self.shared.training.dismiss(),
+    fn request_twin(&self, request: TwinRequest) {
+        match request {
+            TwinRequest::Train(size) => self.shared.train_twin(size),
+            TwinRequest::Cancel => self.shared.training.cancel(),
+            TwinRequest::LoadIntoB => self.shared.load_twin_into_b(),
+            TwinRequest::PlayInB => self.play_twin_in_b(),
+            TwinRequest::Save => self.shared.training.save(&twin::folder()),
+            TwinRequest::Dismiss => self.shared.training.dismiss(),
         }
     }
 
-    fn take(&self, action: TakeAction) {
-        if let Some(takes) = self.takes {
-            return takes(action);
+    fn request_take(&self, action: TakeAction) {
+        if let Some(on_take) = self.on_take {
+            return on_take(action);
         }
         match action {
             TakeAction::Arm(on) => self.press(ARM, f32::from(u8::from(on))),
             TakeAction::Record(on) => {
                 if !on || self.shared.parameters.is_on(RECORD) {
-                    self.shared.takes.tell(on);
+                    self.shared.takes.start_or_stop(on);
                 }
                 self.press(RECORD, f32::from(u8::from(on)));
             }
             TakeAction::Mark => self.shared.takes.mark(),
             TakeAction::Setup(setup) => {
-                self.shared.takes.set(setup);
-                self.shared.requests.ask(jobs::RECORD);
+                self.shared.takes.set_setup(setup);
+                self.shared.requests.post(jobs::OPEN_OR_CLOSE_RECORDER);
                 self.touch(ARM);
             }
         }

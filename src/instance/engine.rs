@@ -1,48 +1,62 @@
-//! The audio thread's part: the slots, brought to the values that are set before every block.
+//! The audio thread's part of an instance: runs the slots and, before every block, brings them to the values that are set.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::Shared;
-use super::builder::{Target, jobs};
+use super::SharedInstance;
+use super::builder::{BuildTarget, jobs};
 use super::models::ModelSlot;
 use super::parameters::{BLIND, RECORD};
-use super::takes::Deck;
-use crate::dsp::{Block, Settings, Spec};
+use super::takes::TakeWriter;
+use crate::dsp::{Block, ProcessSpec, Settings};
 use crate::graph::Swap;
 use crate::slots::Slots;
 
-/// How long an offline render waits for slots of another structure.
-const OFFLINE_PATIENCE: Duration = Duration::from_secs(10);
-/// The load that is shown is a mean of this time, so that it can be read.
+/// Longest time that a block of an offline render waits for slots of another structure.
+const OFFLINE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time constant of the mean of the load, in seconds: long enough that the number on the screen can be read.
 const LOAD_SECONDS: f32 = 0.3;
 
-/// See the module.
+/// The slots that run, and the part of the parameter store that has reached them.
 pub struct Engine {
-    shared: Arc<Shared>,
-    /// Nothing before the first `prepare`.
+    shared: Arc<SharedInstance>,
+    /// The slots; None before the first `prepare`.
     swap: Option<Swap<Slots>>,
-    /// No frame since `prepare` or `reset`: other slots are taken at once, without a dip.
-    fresh: bool,
+    /// True until a frame has run since `prepare` or `reset`: until then other slots take over at once, without a dip.
+    at_start: bool,
+    /// True while the host renders offline, so that blocks may wait.
     offline: bool,
-    /// As they were read last, and the generation of the values then; nothing if slots run that were not brought to them yet.
+    /// The settings that were read last.
     settings: [Settings; 2],
+    /// The store's generation when `settings` was read; None if slots run that have not got these settings yet.
     generation: Option<u32>,
-    presses: u32,
+    /// [`SharedInstance::listen_presses`] at the last block.
+    listen_presses: u32,
+    /// True if the blind comparison was on at the last block.
     was_blind: bool,
 }
 
 impl Engine {
-    /// [control thread]
-    pub fn new(shared: Arc<Shared>) -> Self {
+    /// An engine without slots, which [`Self::prepare`] makes. [control thread]
+    pub fn new(shared: Arc<SharedInstance>) -> Self {
         let settings = shared.settings();
-        Self { shared, swap: None, fresh: true, offline: false, settings, generation: None, presses: 0, was_blind: false }
+        Self {
+            shared,
+            swap: None,
+            at_start: true,
+            offline: false,
+            settings,
+            generation: None,
+            listen_presses: 0,
+            was_blind: false,
+        }
     }
 
-    /// Makes slots for what is set, models included; the builder thread works from now on. Returns their latency in frames; nothing if there
-    /// are none, and then the log says why. [control thread, while no block runs]
-    pub fn prepare(&mut self, spec: Spec, offline: bool) -> Option<usize> {
+    /// Makes slots for the values that are set, models included, and starts the builder thread. Returns their latency in
+    /// frames, or None if slots cannot be made; the log says why. `offline` lets the audio thread wait. [control thread, while
+    /// no block runs]
+    pub fn prepare(&mut self, spec: ProcessSpec, offline: bool) -> Option<usize> {
         let shared = &self.shared;
         self.offline = offline;
         shared.offline.store(offline, Ordering::Relaxed);
@@ -51,185 +65,187 @@ impl Engine {
             return None;
         }
         let mut target = shared.target();
-        // A state that came before is whole before the first sound.
-        shared.models.iter().for_each(ModelSlot::work);
-        shared.models.iter().for_each(ModelSlot::retry);
-        shared.requests.ask(jobs::FINISH);
-        let slots = shared.make(spec)?;
+        // The models of a state that was loaded before are read here, so that they play from the first frame on.
+        shared.models.iter().for_each(ModelSlot::run_requests);
+        shared.models.iter().for_each(ModelSlot::retry_rejected);
+        shared.requests.post(jobs::FINISH_MODELS);
+        let slots = shared.build_slots(spec)?;
         let latency = slots.latency();
-        let sent = Some([*slots.outline(0), *slots.outline(1)]);
+        let sent = Some([*slots.snapshot(0), *slots.snapshot(1)]);
         let (swap, sender) = Swap::new(slots, spec.sample_rate);
-        *target = Target { spec: Some(spec), sender: Some(sender), sent };
-        // What is armed already misses no frame.
-        shared.takes.work(target.spec, shared.is_armed());
+        *target = BuildTarget { spec: Some(spec), sender: Some(sender), sent };
+        // A recorder that is armed already is opened here, so that it misses no frame.
+        shared.takes.update_recorder(target.spec, shared.is_armed());
         drop(target);
         shared.channels.store(spec.channels, Ordering::Relaxed);
         shared.sample_rate.store(spec.sample_rate.to_bits(), Ordering::Relaxed);
         shared.latency.store(latency, Ordering::Relaxed);
         self.swap = Some(swap);
-        self.fresh = true;
+        self.at_start = true;
         Some(latency)
     }
 
-    /// Back to silence; values stay. [audio thread]
+    /// Clears the memory of past sound; the values of the parameters stay. [audio thread]
     pub fn reset(&mut self) {
-        self.fresh = true;
+        self.at_start = true;
         if let Some(swap) = &mut self.swap {
-            swap.settle();
+            swap.finish();
             swap.current().reset();
         }
     }
 
-    /// Brings what runs to what is set; asks for other slots where that needs another structure. [audio thread]
+    /// Brings the slots that run to the values that are set, before a block. Asks the builder thread for other slots where the
+    /// values need another structure; an offline render waits for them. [audio thread]
     pub fn follow(&mut self) {
         let Some(swap) = &mut self.swap else { return };
-        if self.fresh {
-            swap.settle();
+        if self.at_start {
+            swap.finish();
         }
         let generation = self.shared.parameters.generation();
-        let mut moved = self.fresh || self.generation != Some(generation);
-        if moved {
+        let mut values_changed = self.at_start || self.generation != Some(generation);
+        if values_changed {
             self.settings = self.shared.settings();
             self.generation = Some(generation);
         }
-        let mut wanted = self.shared.outlines(&self.settings);
-        let fits = |slots: &Slots| (0..2).all(|i| slots.outline(i).same_structure(&wanted[i]));
-        let fit = match swap.waiting() {
-            Some(next) => fits(next),
-            None => fits(swap.current()),
+        let mut requested = self.shared.effect_snapshots(&self.settings);
+        let has_structure = |slots: &Slots| (0..2).all(|i| slots.snapshot(i).same_structure(&requested[i]));
+        let fits = match swap.pending() {
+            Some(next) => has_structure(next),
+            None => has_structure(swap.current()),
         };
         let requests = &self.shared.requests;
-        if self.offline && (!fit || requests.is_loading()) {
-            // Nobody listens: what is set counts from this block on, whatever the machine's speed. What is being made already may
-            // have been asked for before all was set.
+        if self.offline && (!fits || requests.is_loading()) {
+            // An offline render has time: the values count from this block on, however slow the machine is. Slots that are
+            // being made may have been requested before all values were set, so they are requested twice.
             let start = Instant::now();
             for _ in 0..2 {
-                requests.ask_for_slots();
-                while (requests.is_making() || requests.is_loading()) && start.elapsed() < OFFLINE_PATIENCE {
+                requests.request_slots();
+                while (requests.is_building() || requests.is_loading()) && start.elapsed() < OFFLINE_TIMEOUT {
                     std::thread::sleep(Duration::from_millis(1));
                 }
             }
-            wanted = self.shared.wanted();
-            // Another thread may have set something meanwhile.
-            (moved, self.generation) = (true, None);
-            if self.fresh {
-                swap.settle();
+            requested = self.shared.requested_snapshots();
+            // Another thread may have set a value meanwhile.
+            (values_changed, self.generation) = (true, None);
+            if self.at_start {
+                swap.finish();
             }
-        } else if !fit {
-            requests.ask_for_slots();
+        } else if !fits {
+            requests.request_slots();
         }
-        let heard = self.shared.heard();
-        let presses = self.shared.presses.load(Ordering::Relaxed);
-        let pressed = presses != self.presses;
-        self.presses = presses;
+        let listen = self.shared.requested_listen();
+        let listen_presses = self.shared.listen_presses.load(Ordering::Relaxed);
+        let pressed = listen_presses != self.listen_presses;
+        self.listen_presses = listen_presses;
         let blind = self.shared.parameters.is_on(BLIND);
         if self.was_blind && !blind {
-            requests.ask(jobs::TOSS);
+            requests.post(jobs::TOSS_COIN);
         }
         self.was_blind = blind;
-        let follow = |slots: &mut Slots, moved: bool, pressed: bool| {
-            if moved {
-                slots.follow(0, &wanted[0]);
-                slots.follow(1, &wanted[1]);
+        let follow = |slots: &mut Slots, values_changed: bool, pressed: bool| {
+            if values_changed {
+                slots.follow(0, &requested[0]);
+                slots.follow(1, &requested[1]);
             }
-            if pressed || slots.heard() != heard {
-                slots.press(heard);
+            if pressed || slots.listen() != listen {
+                slots.set_listen(listen);
             }
         };
-        follow(swap.current(), moved, pressed);
-        if let Some(next) = swap.waiting() {
-            // Made for what was set a while ago.
+        follow(swap.current(), values_changed, pressed);
+        if let Some(next) = swap.pending() {
+            // These slots were made for values that may be old by now. They are compared again at the next block.
             follow(next, true, false);
             self.generation = None;
         }
-        if !fit {
+        if !fits {
             self.generation = None;
         }
     }
 
-    /// Runs a block through `each`, which is given the slots and a part of it at a time. Returns the latency in frames if other slots
-    /// run now. [audio thread]
-    pub fn run(&mut self, block: &mut Block<'_>, each: impl FnMut(&mut Slots, &mut Block<'_>)) -> Option<usize> {
+    /// Runs a block: calls `run_part` with the slots and each part of the block in turn (a block is cut where other slots take
+    /// over). Returns the latency in frames if other slots run now. [audio thread]
+    pub fn run(&mut self, block: &mut Block<'_>, run_part: impl FnMut(&mut Slots, &mut Block<'_>)) -> Option<usize> {
         let start = Instant::now();
         let swap = self.swap.as_mut()?;
         let frames = block.first().map_or(0, |channel| channel.len());
-        let replaced = swap.run(block, Slots::latency, each);
+        let replaced = swap.run(block, Slots::latency, run_part);
         if replaced {
             self.generation = None;
         }
-        let settled = self.fresh;
-        self.fresh &= frames == 0;
-        let changed = (replaced || settled).then(|| {
+        let was_at_start = self.at_start;
+        self.at_start &= frames == 0;
+        let new_latency = (replaced || was_at_start).then(|| {
             let latency = swap.current().latency();
             self.shared.latency.store(latency, Ordering::Relaxed);
-            self.shared.requests.ask(jobs::FREE);
+            self.shared.requests.post(jobs::FREE_SLOTS);
             latency
         });
         if frames > 0 {
-            let real = frames as f32 / f32::from_bits(self.shared.sample_rate.load(Ordering::Relaxed)).max(1.0);
-            let now = start.elapsed().as_secs_f32() / real;
+            let block_seconds = frames as f32 / f32::from_bits(self.shared.sample_rate.load(Ordering::Relaxed)).max(1.0);
+            let now = start.elapsed().as_secs_f32() / block_seconds;
             let before = f32::from_bits(self.shared.load.load(Ordering::Relaxed));
-            let share = (real / LOAD_SECONDS).min(1.0);
+            let share = (block_seconds / LOAD_SECONDS).min(1.0);
             self.shared.load.store((before + share * (now - before)).to_bits(), Ordering::Relaxed);
         }
-        changed
+        new_latency
     }
 }
 
-/// The slots as they play. [audio thread]
-pub struct Voice(pub(super) Engine);
+/// The slots of an instance as an insert of a monitor path, for a program without a host. It records nothing. [audio thread]
+pub struct MonitorInsert(pub(super) Engine);
 
-impl Voice {
-    /// In place, any number of frames.
+impl MonitorInsert {
+    /// Processes a block in place; it may have any number of frames.
     pub fn process(&mut self, block: &mut Block<'_>) {
         self.0.follow();
         self.0.run(block, |slots: &mut Slots, block: &mut Block<'_>| slots.process(block));
     }
 
-    /// What comes next does not follow what came before.
+    /// Clears the memory of past sound, as the next block does not continue the last one.
     pub fn reset(&mut self) {
         self.0.reset();
     }
 }
 
-/// The slots as they play, and what is recorded of them.
-pub struct Player {
+/// The audio thread's end of an instance: runs the slots and feeds the recorder of its takes.
+pub struct InstanceProcessor {
     engine: Engine,
-    deck: Deck,
+    take_writer: TakeWriter,
 }
 
-impl Player {
-    pub(super) fn new(engine: Engine, deck: Deck) -> Self {
-        Self { engine, deck }
+impl InstanceProcessor {
+    pub(super) fn new(engine: Engine, take_writer: TakeWriter) -> Self {
+        Self { engine, take_writer }
     }
 
-    /// Makes slots for what is set, models included; the builder thread works from now on. Returns their latency in frames; nothing if
-    /// there are none, and then the log says why. [control thread, while no block runs]
-    pub fn prepare(&mut self, spec: Spec, offline: bool) -> Option<usize> {
+    /// Makes slots for the values that are set, models included, and starts the builder thread. Returns their latency in
+    /// frames, or None if slots cannot be made; the log says why. `offline` lets the audio thread wait. [control thread, while
+    /// no block runs]
+    pub fn prepare(&mut self, spec: ProcessSpec, offline: bool) -> Option<usize> {
         self.engine.prepare(spec, offline)
     }
 
-    /// Back to silence; values stay. [audio thread]
+    /// Clears the memory of past sound; the values of the parameters stay. [audio thread]
     pub fn reset(&mut self) {
         self.engine.reset();
     }
 
-    /// In place, any number of frames; `playing` says whether the host's transport runs. Returns the latency in frames if other slots
-    /// run now. [audio thread]
+    /// Processes a block in place; it may have any number of frames. `playing` is true while the host's transport runs, which
+    /// may start a take. Returns the latency in frames if other slots run now. [audio thread]
     pub fn process(&mut self, block: &mut Block<'_>, playing: bool) -> Option<usize> {
-        let Self { engine, deck } = self;
+        let Self { engine, take_writer } = self;
         let frames = block.first().map_or(0, |channel| channel.len());
         engine.follow();
         let shared = &engine.shared;
         let (armed, record) = (shared.is_armed(), shared.parameters.is_on(RECORD));
-        deck.follow(&shared.takes, &shared.requests, armed, record, playing, engine.offline);
-        let mut rolling = if engine.swap.is_some() { deck.begin(frames) } else { None };
-        let latency = engine.run(block, |slots, part| match &mut rolling {
-            Some(rolling) => rolling.run(slots, part),
+        take_writer.follow(&shared.takes, &shared.requests, armed, record, playing, engine.offline);
+        let mut take_block = if engine.swap.is_some() { take_writer.begin(frames) } else { None };
+        let latency = engine.run(block, |slots, part| match &mut take_block {
+            Some(take_block) => take_block.run(slots, part),
             None => slots.process(part),
         });
-        if let Some(rolling) = rolling {
-            rolling.finish(block);
+        if let Some(take_block) = take_block {
+            take_block.finish(block);
         }
         latency
     }

@@ -1,7 +1,7 @@
-//! The models of the slots: the interface or a state asks for one, the builder thread reads it, the audio thread sees its id.
+//! The models of the slots: the panels or a state ask for one, the builder thread reads it, the audio thread sees its id.
 //!
-//! A model is heard as soon as it is read. What takes longer and changes no sound comes behind that ([`ModelSlot::finish`]): its
-//! measurements for the panels, and its bytes as text for the state. A state that is saved before packs them itself.
+//! A model plays as soon as it is read. Work that takes longer and changes no sound comes after that ([`ModelSlot::finish_one`]):
+//! its measurements for the panels, and its bytes as text for the state. If a state is saved earlier, saving packs the bytes.
 
 mod facts;
 mod field;
@@ -14,46 +14,49 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::neural::{Model, ModelId, formats};
 use crate::view::{FolderView, ModelFacts, ModelView};
-use field::{Kept, NOTHING, pack, unpack};
+use field::{NO_MODEL, SavedModel, pack, unpack};
 
-/// Where the last model of any slot was opened: where the next browser begins.
+/// Folder of the model file that was opened last, in any slot of any instance. A file browser begins there.
 static LAST_FOLDER: Mutex<Option<PathBuf>> = Mutex::new(None);
 
-/// A request to a slot.
+/// A request for the model of a slot.
 #[derive(Debug)]
 pub enum ModelRequest {
-    /// A file is loaded, a folder is listed.
+    /// Loads a file; lists a folder for the browser.
     Open(PathBuf),
-    /// A model that was made here: it has no file.
-    Take(Arc<Model>),
-    /// The file so many places behind the one that was tried last.
+    /// Uses a model that was trained here and has no file.
+    Trained(Arc<Model>),
+    /// Loads the model file that is this many places after the one that was tried last (before it, if negative), in the order of
+    /// their names.
     Step(i32),
+    /// Lets the slot run without a model.
     Clear,
-    /// The folder that was looked at last is listed.
+    /// Lists the folder that was looked at last, for the browser.
     Browse,
-    /// A state's field.
+    /// Restores the model from a state's text.
     Restore(String),
 }
 
-/// A model and what belongs to it.
+/// A model that was loaded.
 #[derive(Clone)]
-struct Loaded {
+struct LoadedModel {
     model: Arc<Model>,
     facts: Arc<ModelFacts>,
-    /// What is measured is among the facts, or cannot be measured.
+    /// True once `facts` hold the measurements, or these failed.
     measured: bool,
 }
 
-/// A state's field.
+/// The text of a slot's model for the state.
 #[derive(Clone)]
-enum Stored {
+enum StoredField {
+    /// The text itself.
     Text(Arc<str>),
-    /// Still to be packed.
+    /// The model and its file, which still have to be packed into a text.
     Model(Arc<Model>, Option<PathBuf>),
 }
 
-impl Stored {
-    /// Takes its time for a large model.
+impl StoredField {
+    /// The text, packed now if need be, which takes long for a large model.
     fn text(self) -> Arc<str> {
         match self {
             Self::Text(text) => text,
@@ -61,270 +64,282 @@ impl Stored {
         }
     }
 
+    /// True if this is the text `field` already.
     fn is(&self, field: &str) -> bool {
         matches!(self, Self::Text(text) if **text == *field)
     }
 }
 
-/// Of one slot.
+/// The model of one slot, and the requests for it.
 #[derive(Default)]
 pub struct ModelSlot {
-    /// The number of the model that the slot shall run with; 0 for none.
+    /// Id of the model that the slot is to run; 0 for none.
     id: AtomicU32,
-    /// Held only to copy and to move; the audio thread never touches it.
-    status: Mutex<Status>,
+    /// Locked only to copy and to move values; never by the audio thread.
+    status: Mutex<SlotStatus>,
 }
 
-struct Status {
+/// The state of a slot's model on the side of the control threads.
+struct SlotStatus {
+    /// Requests that are not begun yet.
     requests: Vec<ModelRequest>,
-    /// ModelRequestes that were taken are not done yet.
-    working: bool,
-    /// What the slot shall run; it may have been refused for where it runs now.
-    loaded: Option<Loaded>,
-    /// What to go back to if slots with what was just loaded cannot be made: what ran and what was stored.
-    before: Option<(Option<Loaded>, Stored)>,
-    /// The state's field.
-    stored: Stored,
+    /// True while a request is being carried out.
+    is_busy: bool,
+    /// The model that was loaded last. Slots may have rejected it, for the rate that runs now.
+    loaded: Option<LoadedModel>,
+    /// The model that ran before the one that was just loaded, and its text for the state, in case slots reject the new one.
+    /// None once slots run with what was loaded.
+    fallback: Option<(Option<LoadedModel>, StoredField)>,
+    /// The text for the state.
+    stored: StoredField,
+    /// The reason why the last request failed, in one line.
     error: Option<String>,
-    /// The error is that slots could not be made with what is loaded.
-    refused: bool,
-    /// The file that was tried last.
-    place: Option<PathBuf>,
+    /// True if `error` says that slots rejected `loaded`.
+    is_rejected: bool,
+    /// The file that was tried last; steps start from it.
+    last_path: Option<PathBuf>,
+    /// The folder that the browser shows.
     folder: Option<Arc<FolderView>>,
 }
 
-impl Default for Status {
+impl Default for SlotStatus {
     fn default() -> Self {
         Self {
             requests: Vec::new(),
-            working: false,
+            is_busy: false,
             loaded: None,
-            before: None,
-            stored: Stored::Text(NOTHING.into()),
+            fallback: None,
+            stored: StoredField::Text(NO_MODEL.into()),
             error: None,
-            refused: false,
-            place: None,
+            is_rejected: false,
+            last_path: None,
             folder: None,
         }
     }
 }
 
-impl Status {
+impl SlotStatus {
+    /// True if all requests are done.
     fn is_idle(&self) -> bool {
-        !self.working && self.requests.is_empty()
+        !self.is_busy && self.requests.is_empty()
     }
 
-    /// Another field for the state, unless a state that has come meanwhile counts.
-    fn store(&mut self, field: Stored) {
-        if !self.requests.iter().any(|w| matches!(w, ModelRequest::Restore(_))) {
+    /// Sets the text for the state, unless a state is about to be restored, whose text counts.
+    fn store(&mut self, field: StoredField) {
+        if !self.requests.iter().any(|request| matches!(request, ModelRequest::Restore(_))) {
             self.stored = field;
         }
     }
 }
 
 impl ModelSlot {
-    fn status(&self) -> MutexGuard<'_, Status> {
+    fn status(&self) -> MutexGuard<'_, SlotStatus> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The model that the slot shall run with. [audio thread]
+    /// Id of the model that the slot is to run. [audio thread]
     #[must_use]
     pub fn id(&self) -> Option<ModelId> {
         std::num::NonZeroU32::new(self.id.load(Ordering::Acquire)).map(ModelId)
     }
 
-    /// That model itself. [any thread but the audio thread]
+    /// The model with the id [`Self::id`]. [any thread but the audio thread]
     #[must_use]
     pub fn model(&self) -> Option<Arc<Model>> {
         let status = self.status();
         status.loaded.as_ref().map(|loaded| loaded.model.clone()).filter(|model| Some(model.id()) == self.id())
     }
 
-    /// Notes a request; what it makes pointless is forgotten. [any thread but the audio thread]
-    pub fn ask(&self, request: ModelRequest) {
+    /// Queues a request, and drops those that it makes pointless. [any thread but the audio thread]
+    pub fn request(&self, request: ModelRequest) {
         let mut status = self.status();
         match &request {
             ModelRequest::Step(_) | ModelRequest::Browse => {}
-            ModelRequest::Open(_) | ModelRequest::Take(_) | ModelRequest::Clear => status.requests.clear(),
-            // A host may bring back the whole state for the sake of one value.
+            ModelRequest::Open(_) | ModelRequest::Trained(_) | ModelRequest::Clear => status.requests.clear(),
+            // Some hosts load the whole state again to change one value: the model that is there is not read again.
             ModelRequest::Restore(field) if status.stored.is(field) && status.error.is_none() && status.is_idle() => return,
             ModelRequest::Restore(field) => {
                 status.requests.clear();
-                // Saved again at once or unread, it stays what it is.
-                status.stored = Stored::Text(field.as_str().into());
+                // A state that is saved before the text is read, or if it cannot be read, holds the text as it came.
+                status.stored = StoredField::Text(field.as_str().into());
             }
         }
         status.requests.push(request);
     }
 
-    /// The state's field. [any thread but the audio thread]
+    /// The text for the state. Packs the model, if that is not done yet. [any thread but the audio thread]
     #[must_use]
     pub fn stored(&self) -> Arc<str> {
         let stored = self.status().stored.clone();
-        let Stored::Model(model, _) = &stored else { return stored.text() };
+        let StoredField::Model(model, _) = &stored else { return stored.text() };
         let model = model.clone();
         let text = stored.text();
         let mut status = self.status();
-        if matches!(&status.stored, Stored::Model(now, _) if Arc::ptr_eq(now, &model)) {
-            status.stored = Stored::Text(text.clone());
+        if matches!(&status.stored, StoredField::Model(now, _) if Arc::ptr_eq(now, &model)) {
+            status.stored = StoredField::Text(text.clone());
         }
         text
     }
 
-    /// For the editor. [control thread]
+    /// The model as the panels show it. [control thread]
     #[must_use]
     pub fn view(&self) -> ModelView {
         let status = self.status();
-        let trouble = status.loaded.as_ref().and_then(|l| facts::trouble(&l.model));
+        let playback_error = status.loaded.as_ref().and_then(|l| facts::playback_error(&l.model));
         ModelView {
             model: status.loaded.as_ref().map(|l| l.facts.clone()),
             loading: !status.is_idle(),
-            error: status.error.clone().or(trouble),
-            steps: status.place.is_some(),
+            error: status.error.clone().or(playback_error),
+            can_step: status.last_path.is_some(),
             folder: status.folder.clone(),
-            endings: formats::endings(),
+            extensions: formats::extensions(),
         }
     }
 
-    /// Does what was asked for. One at a time does it. [builder thread, or a control thread before there is sound]
-    pub fn work(&self) {
+    /// Runs all requests. Callers hold the lock of the build target, so that no two threads are here at once. [builder thread,
+    /// or a control thread before there is sound]
+    pub fn run_requests(&self) {
         loop {
             let mut status = self.status();
             if status.requests.is_empty() {
-                status.working = false;
+                status.is_busy = false;
                 return;
             }
-            status.working = true;
+            status.is_busy = true;
             let request = status.requests.remove(0);
-            let place = status.place.clone();
+            let last_path = status.last_path.clone();
             if !matches!(request, ModelRequest::Browse) {
-                (status.error, status.refused) = (None, false);
+                (status.error, status.is_rejected) = (None, false);
             }
             drop(status);
             match request {
-                ModelRequest::Open(path) if path.is_dir() => self.list(path),
+                ModelRequest::Open(path) if path.is_dir() => self.list_folder(path),
                 ModelRequest::Open(path) => self.open(path),
-                ModelRequest::Take(model) => self.take(model),
-                ModelRequest::Step(step) => match place.map(|place| folder::neighbour(&place, step)) {
+                ModelRequest::Trained(model) => self.set_trained(model),
+                ModelRequest::Step(step) => match last_path.map(|path| folder::step_from(&path, step)) {
                     Some(Ok(path)) => self.open(path),
                     Some(Err(error)) => self.fail(error),
                     None => {}
                 },
-                ModelRequest::Clear => self.put(None, Some(Stored::Text(NOTHING.into()))),
-                ModelRequest::Browse => self.list(self.where_to_look()),
+                ModelRequest::Clear => self.set_model(None, Some(StoredField::Text(NO_MODEL.into()))),
+                ModelRequest::Browse => self.list_folder(self.folder_to_browse()),
                 ModelRequest::Restore(field) => self.restore(&field),
             }
         }
     }
 
+    /// Loads a model file.
     fn open(&self, path: PathBuf) {
-        let new = checked(|| loaded(Model::open(&path).map_err(|e| e.to_string())?, Some(path.clone())));
-        self.status().place = Some(path.clone());
+        let new = catch_panic(|| prepare_model(Model::open(&path).map_err(|e| e.to_string())?, Some(path.clone())));
+        self.status().last_path = Some(path.clone());
         if let Some(folder) = path.parent() {
             *LAST_FOLDER.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder.to_owned());
         }
         match new {
             Ok(new) => {
-                let stored = Stored::Model(new.model.clone(), Some(path));
-                self.put(Some(new), Some(stored));
+                let stored = StoredField::Model(new.model.clone(), Some(path));
+                self.set_model(Some(new), Some(stored));
             }
             Err(error) => self.fail(error),
         }
     }
 
-    fn take(&self, model: Arc<Model>) {
-        self.status().place = None;
-        match loaded(model, None) {
+    /// Uses a model that has no file.
+    fn set_trained(&self, model: Arc<Model>) {
+        self.status().last_path = None;
+        match prepare_model(model, None) {
             Ok(new) => {
-                let stored = Stored::Model(new.model.clone(), None);
-                self.put(Some(new), Some(stored));
+                let stored = StoredField::Model(new.model.clone(), None);
+                self.set_model(Some(new), Some(stored));
             }
             Err(error) => self.fail(error),
         }
     }
 
-    /// Whatever is wrong with the field, it stays stored.
+    /// Restores the model from a state's text. If that fails, the text stays stored.
     fn restore(&self, field: &str) {
-        let kept = match unpack(field) {
-            Ok(kept) => kept,
+        let saved = match unpack(field) {
+            Ok(saved) => saved,
             Err(error) => return self.fail(error),
         };
-        let Some(Kept { path, bytes }) = kept else {
-            self.status().place = None;
-            return self.put(None, None);
+        let Some(SavedModel { path, bytes }) = saved else {
+            self.status().last_path = None;
+            return self.set_model(None, None);
         };
-        self.status().place.clone_from(&path);
-        let whole = bytes.is_some();
-        let new = checked(|| {
+        self.status().last_path.clone_from(&path);
+        let has_bytes = bytes.is_some();
+        let new = catch_panic(|| {
             let model = match (bytes, &path) {
                 (Some(bytes), _) => Model::read(bytes),
                 (None, Some(path)) => Model::open(path),
                 (None, None) => return Err("state holds neither a model's bytes nor its path".into()),
             };
-            loaded(model.map_err(|e| e.to_string())?, path.clone())
+            prepare_model(model.map_err(|e| e.to_string())?, path.clone())
         });
         match new {
             Ok(new) => {
-                let stored = path.filter(|_| !whole).map(|path| Stored::Model(new.model.clone(), Some(path)));
-                self.put(Some(new), stored);
+                let stored = path.filter(|_| !has_bytes).map(|path| StoredField::Model(new.model.clone(), Some(path)));
+                self.set_model(Some(new), stored);
             }
             Err(error) => self.fail(error),
         }
     }
 
+    /// Notes why a request failed.
     fn fail(&self, error: String) {
         self.status().error = Some(error);
     }
 
-    /// Lets the slot run with something else; without `stored` the state's field is right already.
-    fn put(&self, new: Option<Loaded>, stored: Option<Stored>) {
+    /// Lets the slot run another model, or none. `stored` is the text for the state; None if the one that is stored is right.
+    fn set_model(&self, new: Option<LoadedModel>, stored: Option<StoredField>) {
         let mut status = self.status();
         let id = new.as_ref().map_or(0, |l| l.model.id().0.get());
         let old = std::mem::replace(&mut status.loaded, new);
-        // What slots ran with, also if this is the second since they were made.
-        let (ran, skipped, was) = match status.before.take() {
-            Some((ran, was)) => (ran, old, was),
+        // The fallback is the model that slots ran with last. This may be the second model since then: the first never ran.
+        let (last_run, skipped, last_run_field) = match status.fallback.take() {
+            Some((last_run, last_run_field)) => (last_run, old, last_run_field),
             None => (old, None, status.stored.clone()),
         };
-        let was = match stored {
+        let last_run_field = match stored {
             Some(field) => {
                 status.store(field);
-                was
+                last_run_field
             }
             None => status.stored.clone(),
         };
-        status.before = Some((ran, was));
+        status.fallback = Some((last_run, last_run_field));
         self.id.store(id, Ordering::Release);
         drop(status);
         drop(skipped);
     }
 
-    /// Slots run with what was loaded: what ran before is no longer needed. [builder thread, or a control thread before there is
-    /// sound]
-    pub fn settle(&self) {
+    /// Notes that slots run with the model that was loaded; the one before is freed. [builder thread, or a control thread before
+    /// there is sound]
+    pub fn accept(&self) {
         let mut status = self.status();
         let id = status.loaded.as_ref().map_or(0, |l| l.model.id().0.get());
-        // What was refused elsewhere runs here.
-        if id != 0 && id == self.id.load(Ordering::Acquire) && std::mem::take(&mut status.refused) {
+        // A model that slots rejected at another rate runs at this one.
+        if id != 0 && id == self.id.load(Ordering::Acquire) && std::mem::take(&mut status.is_rejected) {
             status.error = None;
         }
-        let before = status.before.take();
+        let fallback = status.fallback.take();
         drop(status);
-        drop(before);
+        drop(fallback);
     }
 
-    /// Slots cannot be made with what was loaded: what ran before goes on, or nothing. [as `settle`]
-    pub fn refuse(&self, error: String) {
+    /// Notes that slots cannot be made with the model that was loaded: the one before goes on, or none. [builder thread, or a
+    /// control thread before there is sound]
+    pub fn reject(&self, error: String) {
         let mut status = self.status();
         status.error = Some(error);
-        let refused = match status.before.take() {
+        let rejected = match status.fallback.take() {
             Some((old, stored)) => {
                 status.store(stored);
                 std::mem::replace(&mut status.loaded, old)
             }
-            // It was sound elsewhere, at another rate: there it may run again.
+            // Without a fallback, this model ran before, at another rate. It is kept, as it may run at that rate again.
             None => {
-                status.refused = true;
+                status.is_rejected = true;
                 self.id.store(0, Ordering::Release);
                 return;
             }
@@ -332,43 +347,47 @@ impl ModelSlot {
         let id = status.loaded.as_ref().map_or(0, |l| l.model.id().0.get());
         self.id.store(id, Ordering::Release);
         drop(status);
-        drop(refused);
+        drop(rejected);
     }
 
-    /// What was refused elsewhere is tried again. [control thread, before there is sound]
-    pub fn retry(&self) {
+    /// Lets a model that slots rejected be tried again, for another rate. [control thread, before there is sound]
+    pub fn retry_rejected(&self) {
         let status = self.status();
         self.id.store(status.loaded.as_ref().map_or(0, |l| l.model.id().0.get()), Ordering::Release);
     }
 
-    fn where_to_look(&self) -> PathBuf {
+    /// The folder to list: the one listed last, the last file's, the last one of any slot, or the user's home folder.
+    fn folder_to_browse(&self) -> PathBuf {
         let status = self.status();
-        let seen = status.folder.as_ref().map(|f| f.path.clone());
-        let place = status.place.as_ref().and_then(|p| p.parent()).map(Path::to_owned);
+        let listed = status.folder.as_ref().map(|f| f.path.clone());
+        let tried = status.last_path.as_ref().and_then(|p| p.parent()).map(Path::to_owned);
         drop(status);
         let last = || LAST_FOLDER.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // A state's folder may be another machine's.
-        let there = |path: &PathBuf| path.is_dir();
-        seen.filter(there)
-            .or(place.filter(there))
-            .or_else(|| last().filter(there))
+        // The folder in a state may be one of another machine.
+        let exists = |path: &PathBuf| path.is_dir();
+        listed
+            .filter(exists)
+            .or(tried.filter(exists))
+            .or_else(|| last().filter(exists))
             .or_else(std::env::home_dir)
             .unwrap_or_default()
     }
 
-    fn list(&self, path: PathBuf) {
+    /// Lists a folder for the browser.
+    fn list_folder(&self, path: PathBuf) {
         let view = folder::list(path);
         self.status().folder = Some(Arc::new(view));
     }
 
-    /// Does one thing that was left when the model began to be heard. Returns whether there may be more. [builder thread]
-    pub fn finish(&self) -> bool {
+    /// Does one piece of the work that was left until the model plays: measures it, or packs it for the state. Returns true if
+    /// there may be more. [builder thread]
+    pub fn finish_one(&self) -> bool {
         let status = self.status();
         let unmeasured = status.loaded.clone().filter(|loaded| !loaded.measured);
-        let unpacked = matches!(status.stored, Stored::Model(..));
+        let unpacked = matches!(status.stored, StoredField::Model(..));
         drop(status);
-        if let Some(Loaded { model, facts, .. }) = unmeasured {
-            let measured = catch_unwind(AssertUnwindSafe(|| facts::measured(&model, &facts)));
+        if let Some(LoadedModel { model, facts, .. }) = unmeasured {
+            let measured = catch_unwind(AssertUnwindSafe(|| facts::with_measurements(&model, &facts)));
             let measured = measured.unwrap_or_else(|_| Err("its cost cannot be measured: an error in Isotherm".into()));
             let mut status = self.status();
             let Some(loaded) = status.loaded.as_mut().filter(|loaded| Arc::ptr_eq(&loaded.model, &model)) else { return true };
@@ -386,19 +405,19 @@ impl ModelSlot {
     }
 }
 
-/// A fault of ours in reading a file must not end the thread, or cross into the host that calls.
-fn checked(read: impl FnOnce() -> Result<Loaded, String>) -> Result<Loaded, String> {
+/// Calls `read` and turns a panic into an error: a fault in reading a file must not end the thread or cross into the host.
+fn catch_panic(read: impl FnOnce() -> Result<LoadedModel, String>) -> Result<LoadedModel, String> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err("this file cannot be read: an error in Isotherm".into()))
 }
 
-/// A model that can run on this machine, with what its file says.
+/// Checks that a model can run on this machine, and adds the facts from its file.
 ///
 /// # Errors
-/// If it cannot.
-fn loaded(model: Arc<Model>, path: Option<PathBuf>) -> Result<Loaded, String> {
+/// The reason why it cannot run.
+fn prepare_model(model: Arc<Model>, path: Option<PathBuf>) -> Result<LoadedModel, String> {
     facts::check(&model)?;
-    let facts = Arc::new(facts::said(&model, path));
-    Ok(Loaded { model, facts, measured: false })
+    let facts = Arc::new(facts::from_file(&model, path));
+    Ok(LoadedModel { model, facts, measured: false })
 }
 
 #[cfg(test)]

@@ -6,50 +6,51 @@ use serde::{Deserialize, Serialize};
 
 use super::builder::jobs;
 use super::models::ModelRequest;
-use super::parameters::{SLOTS, descriptors};
-use super::{Instance, Shared};
+use super::parameters::{SLOT_NAMES, descriptors};
+use super::{Instance, SharedInstance};
 
-/// What an instance without a host is set to, to be kept.
+/// The saved state of an instance without a host, for a settings file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct InstanceState {
-    /// Of each parameter's id, the plain value.
+    /// The plain value of each parameter, by its id.
     pub parameters: BTreeMap<String, f32>,
-    /// What a state keeps beside the parameters: models and what is recorded.
+    /// Texts beside the parameters, by name: the slots' models and the setup of takes.
     pub fields: BTreeMap<String, String>,
 }
 
-/// A state's name for what is recorded, and where, for ever.
+/// Name of the field with the setup of takes (which sources, to which folder). Saved states hold it, so it never changes.
 const TAKES_FIELD: &str = "takes";
 
-/// A state's name for a slot's model, for ever: `a_model`.
+/// Name of the field with a slot's model: `a_model`, `b_model`. Saved states hold it, so it never changes.
 fn model_field(slot: &str) -> String {
     format!("{}_model", slot.to_lowercase())
 }
 
-impl Shared {
-    /// What a state keeps beside the parameters. [any thread but the audio thread]
+impl SharedInstance {
+    /// The texts that a state keeps beside the parameters, by name. [any thread but the audio thread]
     pub fn fields(&self) -> BTreeMap<String, String> {
-        let models = SLOTS.iter().zip(&self.models).map(|(name, model)| (model_field(name), model.stored().to_string()));
+        let models = SLOT_NAMES.iter().zip(&self.models).map(|(name, model)| (model_field(name), model.stored().to_string()));
         models.chain([(TAKES_FIELD.into(), self.takes.stored())]).collect()
     }
 
-    /// Back to what was kept; what is not there stays. Reads no file. [any thread but the audio thread]
+    /// Restores the texts of [`Self::fields`]; whatever a missing field holds stays as it is. Reads no file: the builder thread
+    /// does. [any thread but the audio thread]
     pub fn restore_fields(&self, fields: &BTreeMap<String, String>) {
         if let Some(field) = fields.get(TAKES_FIELD) {
             self.takes.restore(field);
-            self.requests.ask(jobs::RECORD);
+            self.requests.post(jobs::OPEN_OR_CLOSE_RECORDER);
         }
-        for (slot, name) in SLOTS.iter().enumerate() {
+        for (slot, name) in SLOT_NAMES.iter().enumerate() {
             if let Some(field) = fields.get(&model_field(name)) {
-                self.ask_model(slot, ModelRequest::Restore(field.clone()));
+                self.request_model(slot, ModelRequest::Restore(field.clone()));
             }
         }
     }
 }
 
 impl Instance {
-    /// What it is set to now. [control thread]
+    /// The current state. [control thread]
     #[must_use]
     pub fn state(&self) -> InstanceState {
         let value = |at: usize| self.parameters().get(at);
@@ -57,7 +58,8 @@ impl Instance {
         InstanceState { parameters, fields: self.shared().fields() }
     }
 
-    /// Back to what was kept; what that does not say stays. [control thread]
+    /// Restores a state. Parameters and fields that it does not hold stay as they are, as do those whose value is not finite.
+    /// [control thread]
     pub fn restore(&self, state: &InstanceState) {
         for (at, descriptor) in descriptors().iter().enumerate() {
             if let Some(value) = state.parameters.get(&descriptor.id).filter(|value| value.is_finite()) {

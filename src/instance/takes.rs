@@ -1,7 +1,8 @@
-//! Takes: the stems of input, slot A, slot B and output of one performance, aligned to the sample.
+//! Takes of an instance: recordings of input, slot A, slot B and output, each a source with one stem (a file) per channel, all
+//! aligned to the sample.
 //!
-//! The builder thread opens and closes a recorder as it is set; the audio thread gets the recorder's writer through a ring, gives it
-//! what passes the taps, and sends it back to be freed.
+//! The builder thread opens and closes the recorder. The audio thread gets the recorder's writer through a ring, writes the
+//! samples of the plan's taps to it, and sends it back to be freed.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,149 +11,164 @@ use std::time::{Duration, Instant};
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use super::builder::{Requests, jobs};
-use crate::dsp::{self, Spec};
+use super::builder::{BuilderRequests, jobs};
+use crate::dsp::{self, ProcessSpec};
 use crate::graph::Taps;
-use crate::record::{self, Block, Channel, Health, Light, Phase, Recorder, Settings, Stop, Writer};
+use crate::record::{
+    self, Channel, Health, Recorder, RecorderBlock, RecorderPhase, Settings, StatusLight, StopConditions, Writer,
+};
 use crate::slots::Slots;
 use crate::view::{StemView, TakeLight, TakeSetup, TakeStart, TakeView};
 
-/// Writers that can be under way in each direction.
-const UNDER_WAY: usize = 16;
-/// How long an offline render waits for its recorder.
-const OFFLINE_PATIENCE: Duration = Duration::from_secs(10);
-/// Where takes go if nothing is chosen, in the user's folder.
-const FOLDER: &str = "Isotherm Takes";
-/// The name of a take, if it has none.
-const NAME: &str = "Isotherm";
-/// The output's position in [`TakeSetup::sources`]; before it stand the taps of [`Slots::process_tapped`], input, A and B.
-const OUTPUT: usize = 3;
+/// Writers that fit in the ring of each direction.
+const RING_CAPACITY: usize = 16;
+/// Longest time that a block of an offline render waits for its recorder.
+const OFFLINE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Folder for takes if none is chosen, in the user's home folder.
+const DEFAULT_FOLDER: &str = "Isotherm Takes";
+/// Name of a take if none is chosen.
+const DEFAULT_NAME: &str = "Isotherm";
+/// Index of the output in [`TakeSetup::sources`]. The indices before it are those of the taps of [`Slots::process_tapped`]:
+/// input, slot A, slot B.
+const OUTPUT_SOURCE: usize = 3;
 
-/// What the audio thread records with.
-struct Input {
+/// The audio thread's end of an open recorder.
+struct RecorderInput {
     writer: Writer,
-    /// The first stem of each source that is recorded.
-    first: [Option<usize>; 4],
+    /// Index of the first stem of each source; None for a source that is not recorded.
+    first_stems: [Option<usize>; 4],
+    /// Channels of each source.
     channels: usize,
-    /// Bits of the largest magnitude of each stem since somebody looked.
+    /// Peak of each stem since the panel read it last, as the bits of an f32.
     peaks: Arc<[AtomicU32]>,
-    /// Whether the host's transport starts and stops.
-    transport: bool,
+    /// True if the host's transport starts and stops takes.
+    follows_transport: bool,
 }
 
-/// The audio thread's end.
-pub struct Deck {
-    /// None for "nothing to record with".
-    incoming: Consumer<Option<Input>>,
-    spent: Producer<Input>,
-    input: Option<Input>,
-    /// Whether the recorder was told to start.
+/// The audio thread's end of the takes: starts and stops them and writes their samples.
+pub struct TakeWriter {
+    /// Recorders that the builder thread opened; None once one is closed.
+    incoming: Consumer<Option<RecorderInput>>,
+    /// Ends of closed recorders, on their way back to be freed.
+    to_free: Producer<RecorderInput>,
+    input: Option<RecorderInput>,
+    /// True if the recorder was told to start and not to stop since.
     running: bool,
-    /// What was asked for last.
-    asked: bool,
+    /// The value of `armed` at the last block.
+    was_armed: bool,
 }
 
-/// A block that is being recorded.
-pub struct Rolling<'a> {
-    block: Block<'a>,
-    /// Frames of the block that have passed the taps.
-    passed: usize,
-    first: [Option<usize>; 4],
+/// A host's block while it is written to a take.
+pub struct TakeBlock<'a> {
+    block: RecorderBlock<'a>,
+    /// Frames of the block that the slots have processed.
+    processed: usize,
+    /// This and the following fields are those of [`RecorderInput`].
+    first_stems: [Option<usize>; 4],
     channels: usize,
     peaks: &'a [AtomicU32],
 }
 
-impl Deck {
-    /// Takes what the builder thread sent; starts or stops before the next frame. A host that waits (`offline`) gets a recorder before it, and
-    /// loses nothing. [audio thread]
-    pub fn follow(&mut self, takes: &Takes, requests: &Requests, armed: bool, record: bool, playing: bool, offline: bool) {
-        self.take_over(requests);
-        if armed != self.asked {
-            self.asked = armed;
-            let ticket = takes.ask(requests);
+impl TakeWriter {
+    /// Takes over the recorder that the builder thread opened, and starts or stops it before the next frame. An offline render
+    /// waits until the recorder is open and, later, until its ring has room, so that it loses no frame.
+    ///
+    /// `armed`: a recorder has to be open. `record`: the parameter asks for a take. `playing`: the host's transport runs.
+    /// [audio thread]
+    pub fn follow(&mut self, takes: &Takes, requests: &BuilderRequests, armed: bool, record: bool, playing: bool, offline: bool) {
+        self.take_over_recorder(requests);
+        if armed != self.was_armed {
+            self.was_armed = armed;
+            let request = takes.request_recorder(requests);
             if offline && armed {
-                // Nobody listens: the recorder is there from this frame on.
+                // An offline render has time to wait, so that the recorder is there from this frame on.
                 let start = Instant::now();
-                while !takes.is_done(ticket) && start.elapsed() < OFFLINE_PATIENCE {
+                while !takes.is_done(request) && start.elapsed() < OFFLINE_TIMEOUT {
                     std::thread::sleep(Duration::from_millis(1));
                 }
-                self.take_over(requests);
+                self.take_over_recorder(requests);
             }
         }
         let Some(input) = &mut self.input else { return };
-        input.writer.wait(offline);
-        let wanted = armed && (record || input.transport && playing);
-        if wanted != self.running {
-            self.running = wanted;
-            if wanted { input.writer.start() } else { input.writer.stop() }
+        input.writer.set_blocking(offline);
+        let run = armed && (record || input.follows_transport && playing);
+        if run != self.running {
+            self.running = run;
+            if run { input.writer.start() } else { input.writer.stop() }
         }
     }
 
-    fn take_over(&mut self, requests: &Requests) {
-        // What was used goes back; without room for it nothing new is taken.
-        while self.spent.slots() > 0
+    /// Takes over the newest recorder, and sends the old one back.
+    fn take_over_recorder(&mut self, requests: &BuilderRequests) {
+        // The old end has to go back; while there is no room for it, the new one waits.
+        while self.to_free.slots() > 0
             && let Ok(next) = self.incoming.pop()
         {
             self.running = false;
             if let Some(old) = std::mem::replace(&mut self.input, next)
-                && let Err(rtrb::PushError::Full(old)) = self.spent.push(old)
+                && let Err(rtrb::PushError::Full(old)) = self.to_free.push(old)
             {
-                // Not reached: there was room.
+                // Never reached, as there was room. It is leaked, as the audio thread must not free it.
                 std::mem::forget(old);
             }
-            // What was sent back is freed there.
-            requests.ask(jobs::RECORD);
+            // The builder thread frees what was sent back.
+            requests.post(jobs::OPEN_OR_CLOSE_RECORDER);
         }
     }
 
-    /// Room for a block of `frames` frames, if there is something to record with. [audio thread]
-    pub fn begin(&mut self, frames: usize) -> Option<Rolling<'_>> {
-        let Input { writer, first, channels, peaks, .. } = self.input.as_mut().filter(|_| frames > 0)?;
-        Some(Rolling { block: writer.begin(frames)?, passed: 0, first: *first, channels: *channels, peaks })
+    /// Reserves room in the recorder for a block of `frames` frames. None without a recorder, or if its ring is full. [audio
+    /// thread]
+    pub fn begin(&mut self, frames: usize) -> Option<TakeBlock<'_>> {
+        let RecorderInput { writer, first_stems, channels, peaks, .. } = self.input.as_mut().filter(|_| frames > 0)?;
+        let block = writer.begin_block(frames)?;
+        Some(TakeBlock { block, processed: 0, first_stems: *first_stems, channels: *channels, peaks })
     }
 }
 
-impl Rolling<'_> {
-    /// Runs the slots on the next part of the block and records what passes their taps. [audio thread]
+impl TakeBlock<'_> {
+    /// Runs the slots in place on the next part of the block, and records input, slot A and slot B as they pass the taps. [audio
+    /// thread]
     pub fn run(&mut self, slots: &mut Slots, part: &mut dsp::Block<'_>) {
         slots.process_tapped(part, self);
-        self.passed += part.first().map_or(0, |channel| channel.len());
+        self.processed += part.first().map_or(0, |channel| channel.len());
     }
 
-    /// What the host gets; ends the block. [audio thread]
+    /// Records the output, which is the block as the host gets it, and ends the block. [audio thread]
     pub fn finish(mut self, output: &[&mut [f32]]) {
         for (channel, samples) in output.iter().enumerate() {
-            self.put(OUTPUT, channel, 0, samples);
+            self.put(OUTPUT_SOURCE, channel, 0, samples);
         }
         self.block.commit();
     }
 
+    /// Writes the samples of a channel of a source to its stem, from frame `at` of the block on, and notes their peak.
     fn put(&mut self, source: usize, channel: usize, at: usize, samples: &[f32]) {
-        let Some(first) = self.first[source].filter(|_| channel < self.channels) else { return };
+        let Some(first) = self.first_stems[source].filter(|_| channel < self.channels) else { return };
         self.block.put(first + channel, at, samples);
-        // Magnitudes of floats have the order of their bits; what is no number is above all.
+        // The bits of magnitudes order as the floats do; those of infinity and NaN are above all others.
         let peak = samples.iter().fold(0, |peak, x| peak.max(x.to_bits() & !(1 << 31)));
         self.peaks[first + channel].fetch_max(peak, Ordering::Relaxed);
     }
 }
 
-impl Taps for Rolling<'_> {
+impl Taps for TakeBlock<'_> {
     fn write(&mut self, tap: usize, channel: usize, at: usize, samples: &[f32]) {
-        if tap < OUTPUT {
-            self.put(tap, channel, self.passed + at, samples);
+        if tap < OUTPUT_SOURCE {
+            self.put(tap, channel, self.processed + at, samples);
         }
     }
 }
 
-/// What a recorder is opened for.
+/// The setup that a recorder is opened for: with another one it is closed, and opened anew.
 #[derive(Clone, PartialEq)]
-struct Wanted {
+struct RecorderSpec {
     setup: TakeSetup,
     sample_rate: u32,
     channels: usize,
 }
 
-impl Wanted {
+impl RecorderSpec {
+    /// The recorder's settings, with a channel for each stem.
     fn settings(&self) -> Settings {
         let Self { setup, sample_rate, channels } = self;
         let mut settings = settings(setup, *sample_rate);
@@ -169,36 +185,40 @@ impl Wanted {
     }
 }
 
-/// The folder in which takes are made. [any thread]
+/// The folder in which takes are made: the chosen one, or `Isotherm Takes` in the user's home folder. [any thread]
 #[must_use]
 pub fn folder(setup: &TakeSetup) -> PathBuf {
-    if setup.folder.as_os_str().is_empty() { std::env::home_dir().unwrap_or_default().join(FOLDER) } else { setup.folder.clone() }
+    if setup.folder.as_os_str().is_empty() {
+        std::env::home_dir().unwrap_or_default().join(DEFAULT_FOLDER)
+    } else {
+        setup.folder.clone()
+    }
 }
 
-/// A recorder's settings as the panel says, without a channel. [any thread]
+/// The recorder's settings for a setup, without the channels. [any thread]
 #[must_use]
 pub fn settings(setup: &TakeSetup, sample_rate: u32) -> Settings {
-    let name = if setup.name.is_empty() { NAME } else { &setup.name };
+    let name = if setup.name.is_empty() { DEFAULT_NAME } else { &setup.name };
     let mut settings = Settings::new(folder(setup), name, sample_rate, 0);
     settings.pre_roll_seconds = setup.pre_roll_seconds;
     settings.split_seconds = setup.split_minutes.map(|minutes| 60.0 * minutes);
-    settings.start = record::Start::Hand;
+    settings.start = record::StartTrigger::Manual;
     if setup.start == TakeStart::Level {
-        settings.start = record::Start::Level { db: setup.level_db };
-        settings.stop = Stop { below: Some((setup.level_db, setup.quiet_seconds)), ..Stop::default() };
+        settings.start = record::StartTrigger::Level { db: setup.level_db };
+        settings.stop = StopConditions { below: Some((setup.level_db, setup.quiet_seconds)), ..StopConditions::default() };
     }
     settings
 }
 
-/// How a recorder stands, for the panel: without setup, channels and stems. [any thread]
+/// The view of a recorder's health for the panel. Setup, channels and stems are left at their defaults. [any thread]
 #[must_use]
 pub fn view(health: &Health) -> TakeView {
     TakeView {
-        recording: health.phase == Phase::Recording,
+        recording: health.phase == RecorderPhase::Recording,
         light: match health.light {
-            Light::Green => TakeLight::Green,
-            Light::Yellow => TakeLight::Yellow,
-            Light::Red => TakeLight::Red,
+            StatusLight::Green => TakeLight::Green,
+            StatusLight::Yellow => TakeLight::Yellow,
+            StatusLight::Red => TakeLight::Red,
         },
         seconds: health.seconds,
         lost_frames: health.lost_frames,
@@ -211,98 +231,105 @@ pub fn view(health: &Health) -> TakeView {
     }
 }
 
-struct Open {
+/// A recorder that is open.
+struct OpenRecorder {
     recorder: Recorder,
-    wanted: Wanted,
+    spec: RecorderSpec,
     peaks: Arc<[AtomicU32]>,
 }
 
-struct Status {
+/// The state of takes on the side of the control threads.
+struct TakesStatus {
     setup: TakeSetup,
-    /// The state's field.
+    /// The setup as text for the state; another text if a state could not be read.
     stored: Arc<str>,
-    to_audio: Producer<Option<Input>>,
-    spent: Consumer<Input>,
-    open: Option<Open>,
-    /// Of the recorder before.
+    to_audio: Producer<Option<RecorderInput>>,
+    /// Ends of closed recorders, which the audio thread sent back.
+    to_free: Consumer<RecorderInput>,
+    open: Option<OpenRecorder>,
+    /// Health of the last take of the recorder that was closed last.
     last: Health,
+    /// The reason why there is no recorder, in one line.
     error: Option<String>,
 }
 
-/// What the other threads know of takes.
+/// The takes of an instance, on the side of the control threads; [`TakeWriter`] is the audio thread's side.
 pub struct Takes {
-    /// Held only to copy and to move; the audio thread never touches it.
-    status: Mutex<Status>,
-    /// Numbers of the requests: the last one, and the last one that is done.
-    asked: AtomicU32,
+    /// Locked only to copy and to move values; never by the audio thread.
+    status: Mutex<TakesStatus>,
+    /// Number of the last request to open or close the recorder.
+    requested: AtomicU32,
+    /// Number of the last request that is done.
     done: AtomicU32,
 }
 
 impl Takes {
-    /// [control thread]
-    pub fn new() -> (Self, Deck) {
-        let (to_audio, incoming) = RingBuffer::new(UNDER_WAY);
-        let (spent, back) = RingBuffer::new(UNDER_WAY);
+    /// Both sides of an instance's takes, without a recorder. [control thread]
+    pub fn new() -> (Self, TakeWriter) {
+        let (to_audio, incoming) = RingBuffer::new(RING_CAPACITY);
+        let (to_free, freed) = RingBuffer::new(RING_CAPACITY);
         let setup = TakeSetup::default();
         let stored = pack(&setup);
-        let status = Status { setup, stored, to_audio, spent: back, open: None, last: Health::default(), error: None };
-        let takes = Self { status: Mutex::new(status), asked: AtomicU32::new(0), done: AtomicU32::new(0) };
-        (takes, Deck { incoming, spent, input: None, running: false, asked: false })
+        let status = TakesStatus { setup, stored, to_audio, to_free: freed, open: None, last: Health::default(), error: None };
+        let takes = Self { status: Mutex::new(status), requested: AtomicU32::new(0), done: AtomicU32::new(0) };
+        (takes, TakeWriter { incoming, to_free, input: None, running: false, was_armed: false })
     }
 
-    fn status(&self) -> MutexGuard<'_, Status> {
+    fn status(&self) -> MutexGuard<'_, TakesStatus> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the builder thread for what is set now. [audio thread]
-    fn ask(&self, requests: &Requests) -> u32 {
-        let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
-        requests.ask(jobs::RECORD);
-        ticket
+    /// Asks the builder thread to open or close the recorder. Returns the request's number. [audio thread]
+    fn request_recorder(&self, requests: &BuilderRequests) -> u32 {
+        let request = self.requested.fetch_add(1, Ordering::AcqRel) + 1;
+        requests.post(jobs::OPEN_OR_CLOSE_RECORDER);
+        request
     }
 
-    fn is_done(&self, ticket: u32) -> bool {
-        self.done.load(Ordering::Acquire).wrapping_sub(ticket).cast_signed() >= 0
+    /// True once the request with a number is done. [audio thread]
+    fn is_done(&self, request: u32) -> bool {
+        self.done.load(Ordering::Acquire).wrapping_sub(request).cast_signed() >= 0
     }
 
-    /// Opens, closes or leaves the recorder. One at a time does it. [builder thread, or a control thread before there is sound]
-    pub fn work(&self, spec: Option<Spec>, armed: bool) {
-        let ticket = self.asked.load(Ordering::Acquire);
+    /// Opens or closes the recorder as `spec`, `armed` and the setup ask for it, or leaves it. The caller makes sure that no
+    /// other thread is here at the same time. [builder thread, or a control thread before there is sound]
+    pub fn update_recorder(&self, spec: Option<ProcessSpec>, armed: bool) {
+        let request = self.requested.load(Ordering::Acquire);
         let mut status = self.status();
-        let spent: Vec<Input> = std::iter::from_fn(|| status.spent.pop().ok()).collect();
-        let wanted = spec.filter(|_| armed).map(|spec| Wanted {
+        let to_free: Vec<RecorderInput> = std::iter::from_fn(|| status.to_free.pop().ok()).collect();
+        let wanted = spec.filter(|_| armed).map(|spec| RecorderSpec {
             setup: status.setup.clone(),
             sample_rate: spec.sample_rate.round() as u32,
             channels: spec.channels,
         });
-        if status.open.as_ref().map(|open| &open.wanted) != wanted.as_ref() {
+        if status.open.as_ref().map(|open| &open.spec) != wanted.as_ref() {
             let old = status.open.take();
             if old.is_some() {
-                // Full only while no sound runs; then what follows it is not there either.
+                // The ring is full only while no sound runs; then `open_recorder` fails, too, and says so.
                 let _ = status.to_audio.push(None);
             }
             status.error = None;
             drop(status);
-            if let Some(Open { recorder, .. }) = old {
-                self.close(recorder);
+            if let Some(OpenRecorder { recorder, .. }) = old {
+                self.close_recorder(recorder);
             }
             if let Some(wanted) = wanted {
-                self.open(wanted);
+                self.open_recorder(wanted);
             }
         } else {
             drop(status);
         }
-        drop(spent);
-        self.done.store(ticket, Ordering::Release);
+        drop(to_free);
+        self.done.store(request, Ordering::Release);
     }
 
-    /// Waits for the disk.
-    fn close(&self, recorder: Recorder) {
+    /// Closes a recorder, which waits for the disk, and keeps the health of its last take.
+    fn close_recorder(&self, recorder: Recorder) {
         let health = recorder.health();
         let takes = recorder.close();
         if let Some((folder, manifest)) = takes.last() {
             let last = Health {
-                phase: Phase::Armed,
+                phase: RecorderPhase::Armed,
                 folder: Some(folder.clone()),
                 frames: manifest.frames,
                 seconds: manifest.frames as f64 / f64::from(manifest.sample_rate.max(1)),
@@ -313,7 +340,8 @@ impl Takes {
         }
     }
 
-    fn open(&self, wanted: Wanted) {
+    /// Opens a recorder and sends its writer to the audio thread. The status says why if that fails.
+    fn open_recorder(&self, wanted: RecorderSpec) {
         if wanted.setup.chosen().next().is_none() {
             self.status().error = Some("nothing is chosen to be recorded".into());
             return;
@@ -327,49 +355,50 @@ impl Takes {
                 return;
             }
         };
-        let mut first = [None; 4];
-        for (nth, source) in wanted.setup.chosen().enumerate() {
-            first[source] = Some(nth * wanted.channels);
+        let mut first_stems = [None; 4];
+        for (rank, source) in wanted.setup.chosen().enumerate() {
+            first_stems[source] = Some(rank * wanted.channels);
         }
-        let transport = wanted.setup.start == TakeStart::Transport;
-        let input = Input { writer, first, channels: wanted.channels, peaks: peaks.clone(), transport };
+        let follows_transport = wanted.setup.start == TakeStart::Transport;
+        let input = RecorderInput { writer, first_stems, channels: wanted.channels, peaks: peaks.clone(), follows_transport };
         let mut status = self.status();
         if status.to_audio.push(Some(input)).is_ok() {
-            status.open = Some(Open { recorder, wanted, peaks });
+            status.open = Some(OpenRecorder { recorder, spec: wanted, peaks });
         } else {
             status.error = Some("the host runs no sound to record".into());
         }
     }
 
-    /// A marker, now. [control thread]
+    /// Sets a marker at the current frame in the take that runs. [control thread]
     pub fn mark(&self) {
         if let Some(open) = &self.status().open {
             open.recorder.mark(None);
         }
     }
 
-    /// Starts a take, or ends it, whatever the parameter says: the host may run no sound, and takes begin and end by themselves too.
-    /// [control thread]
-    pub fn tell(&self, record: bool) {
+    /// Starts a take or stops it, whatever the parameter says. The panel needs it where the parameter does not change or is not
+    /// seen: takes also begin and end by themselves, and the host may run no sound. [control thread]
+    pub fn start_or_stop(&self, record: bool) {
         if let Some(open) = &self.status().open {
             if record { open.recorder.start() } else { open.recorder.stop() }
         }
     }
 
-    /// What is set from now on; ask the builder thread afterwards. [any thread but the audio thread]
-    pub fn set(&self, setup: TakeSetup) {
+    /// Sets the setup. The caller then asks the builder thread for [`jobs::OPEN_OR_CLOSE_RECORDER`]. [any thread but the audio
+    /// thread]
+    pub fn set_setup(&self, setup: TakeSetup) {
         let mut status = self.status();
         status.stored = pack(&setup);
         status.setup = setup;
     }
 
-    /// The state's field. [any thread but the audio thread]
+    /// The setup as text, for the state. [any thread but the audio thread]
     pub fn stored(&self) -> String {
         self.status().stored.to_string()
     }
 
-    /// Takes over a state's field; what it does not say is as it is by default. One that cannot be read is kept as it is.
-    /// [any thread but the audio thread]
+    /// Restores the setup from a state's text; values that it does not hold get their defaults. A text that cannot be read is
+    /// kept, to be saved again as it is, and the setup stays. [any thread but the audio thread]
     pub fn restore(&self, field: &str) {
         let read = serde_json::from_str(field);
         let mut status = self.status();
@@ -380,7 +409,7 @@ impl Takes {
         }
     }
 
-    /// For the panel. [control thread]
+    /// The takes as the panel shows them. `channels`: channels of the instance. Reading it restarts the peaks. [control thread]
     pub fn view(&self, armed: bool, channels: usize) -> TakeView {
         let status = self.status();
         let health = status.open.as_ref().map(|open| open.recorder.health());
@@ -390,30 +419,31 @@ impl Takes {
             Some(health) => Health { disk_seconds_left: health.disk_seconds_left, error: health.error, ..status.last.clone() },
             None => status.last.clone(),
         };
-        let stem = |open: &Open, index: usize, name: String| StemView {
+        let stem = |open: &OpenRecorder, index: usize, name: String| StemView {
             name,
             peak: f32::from_bits(open.peaks[index].swap(0, Ordering::Relaxed)),
             overs: health.overs.get(index).copied().unwrap_or(0),
         };
         let stems = status.open.as_ref().map_or_else(Vec::new, |open| {
-            let names = open.wanted.settings().channels.into_iter().map(|channel| channel.name);
+            let names = open.spec.settings().channels.into_iter().map(|channel| channel.name);
             names.enumerate().map(|(index, name)| stem(open, index, name)).collect()
         });
-        let told = view(&health);
+        let view = view(&health);
         TakeView {
             setup: status.setup.clone(),
             channels,
             armed,
             ready,
-            disk_seconds_left: told.disk_seconds_left.filter(|_| ready),
-            error: status.error.clone().or(told.error),
+            disk_seconds_left: view.disk_seconds_left.filter(|_| ready),
+            error: status.error.clone().or(view.error),
             stems,
-            ..told
+            ..view
         }
     }
 }
 
+/// The setup as JSON, for the state.
 fn pack(setup: &TakeSetup) -> Arc<str> {
-    // A path that is no Unicode cannot be written down; the default folder is used then.
+    // A path that is not Unicode cannot be written as JSON; an empty setup is saved then, which stands for the defaults.
     serde_json::to_string(setup).unwrap_or_else(|_| "{}".into()).into()
 }

@@ -1,69 +1,69 @@
-//! Time and memory that an effect takes.
+//! Measurement of the time and memory that an effect takes.
 
 use std::time::{Duration, Instant};
 
 use crate::audio::Random;
-use crate::dsp::{Block, PrepareError, Spec};
+use crate::dsp::{Block, PrepareError, ProcessSpec};
 use crate::effect::Effect;
 
-/// How much is measured.
+/// The length of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Length {
+pub enum BenchLength {
     /// A number of blocks.
     Blocks(usize),
     /// Seconds of audio.
     Seconds(f32),
 }
 
-impl Default for Length {
-    /// 10 000 blocks: as many as a 99th percentile needs.
+impl Default for BenchLength {
+    /// 10 000 blocks, enough for a 99th percentile.
     fn default() -> Self {
         Self::Blocks(10_000)
     }
 }
 
-/// Time and memory of an effect.
+/// Time and memory that an effect takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Figures {
+pub struct Costs {
     /// Nanoseconds per sample of one channel: the median block's time / (frames * channels).
     pub ns_per_sample: f32,
     /// Real-time factor: processing time of all blocks / duration of the audio; below 1 keeps up.
     pub rtf: f32,
-    /// Microseconds that half of the blocks stay within.
+    /// Median time of a block, in microseconds.
     pub p50_us: f32,
-    /// Microseconds that 99 % of the blocks stay within.
+    /// 99th percentile of the blocks' times, in microseconds.
     pub p99_us: f32,
-    /// Microseconds of the slowest block.
+    /// Time of the slowest block, in microseconds.
     pub max_us: f32,
-    /// What the processor holds on the heap.
+    /// Memory of the processor on the heap, in bytes, without a model's weights.
     pub bytes: usize,
 }
 
-/// Uniform noise at this level (RMS, relative to a full-scale sine's): loud enough to work, as music is.
+/// RMS level of the noise, in dB of that of a full-scale sine: as loud as music.
 const NOISE_DB: f32 = -12.0;
-/// Blocks before the first that counts: caches, branch predictors and clock speed settle.
+/// Blocks before the first whose time counts, so that caches, branch predictors and clock speed settle.
 const WARM_UP_BLOCKS: usize = 200;
-/// Frames of noise that are played over and over.
+/// Frames of noise, from which the blocks are taken again and again.
 const NOISE_FRAMES: usize = 1 << 14;
 
-/// Runs an effect over blocks of noise at -12 dBFS and times each. What reading the clock costs is measured too, and
-/// subtracted. Copying the noise into the block does not count. [control thread: allocates, takes its time]
+/// Runs an effect over blocks of noise at -12 dBFS and measures the time of each. The cost of reading the clock is measured and
+/// subtracted; copying the noise into the block does not count. [control thread: allocates, takes its time]
 ///
 /// # Errors
-/// If the effect cannot be prepared for this rate, number of channels and block.
+/// If the effect cannot be prepared for this sample rate, number of channels and block size.
 pub fn measure(
     effect: &Effect,
     sample_rate: f32,
     channels: usize,
     block: usize,
-    length: Length,
-) -> Result<Figures, PrepareError> {
-    let mut processor = effect.prepare(Spec { sample_rate, channels, max_frames: block })?;
-    // What works on another thread is waited for, so that its time counts.
+    length: BenchLength,
+) -> Result<Costs, PrepareError> {
+    let mut processor = effect.prepare(ProcessSpec { sample_rate, channels, max_frames: block })?;
+    // A processor that works on another thread is waited for, so that its time counts.
     processor.set_offline(true);
     let blocks = match length {
-        Length::Blocks(blocks) => blocks,
-        Length::Seconds(seconds) => (seconds * sample_rate / block as f32).ceil() as usize,
+        BenchLength::Blocks(blocks) => blocks,
+        BenchLength::Seconds(seconds) => (seconds * sample_rate / block as f32).ceil() as usize,
     }
     .max(1);
     let noise = noise(NOISE_FRAMES.max(block) + block);
@@ -86,26 +86,27 @@ pub fn measure(
     }
     let total: Duration = times.iter().sum();
     times.sort_unstable();
-    // The nearest rank: the smallest time that this part of the blocks stays within.
-    let within = |part: f64| times[((part * blocks as f64).ceil() as usize).clamp(1, blocks) - 1];
+    // The percentile by nearest rank: the smallest time within which this share of the blocks stays.
+    let percentile = |share: f64| times[((share * blocks as f64).ceil() as usize).clamp(1, blocks) - 1];
     let micros = |time: Duration| (time.as_secs_f64() * 1e6) as f32;
-    Ok(Figures {
-        ns_per_sample: (within(0.5).as_secs_f64() * 1e9 / (block * channels) as f64) as f32,
+    Ok(Costs {
+        ns_per_sample: (percentile(0.5).as_secs_f64() * 1e9 / (block * channels) as f64) as f32,
         rtf: (total.as_secs_f64() * f64::from(sample_rate) / (blocks * block) as f64) as f32,
-        p50_us: micros(within(0.5)),
-        p99_us: micros(within(0.99)),
-        max_us: micros(within(1.0)),
+        p50_us: micros(percentile(0.5)),
+        p99_us: micros(percentile(0.99)),
+        max_us: micros(percentile(1.0)),
         bytes: processor.bytes(),
     })
 }
 
+/// Duration of `work`.
 fn timed(work: impl FnOnce()) -> Duration {
     let start = Instant::now();
     work();
     start.elapsed()
 }
 
-/// What [`timed`] says of nothing, in the median.
+/// Median duration that [`timed`] measures for no work.
 fn clock_cost() -> Duration {
     let mut times: Vec<Duration> = (0..1001).map(|_| timed(|| ())).collect();
     times.sort_unstable();
@@ -128,10 +129,10 @@ mod tests {
     #[test]
     fn the_figures_are_in_order_and_agree() {
         for row in REGISTRY {
-            let figures = measure(&Effect::new(row), 48_000.0, 2, 64, Length::Blocks(100)).unwrap();
-            assert!(figures.p50_us <= figures.p99_us && figures.p99_us <= figures.max_us, "{figures:?}");
-            assert!((figures.ns_per_sample * 128.0 / 1000.0 - figures.p50_us).abs() <= figures.p50_us * 1e-3, "{figures:?}");
-            assert!(figures.rtf > 0.0 && figures.bytes > 0, "{figures:?}");
+            let costs = measure(&Effect::new(row), 48_000.0, 2, 64, BenchLength::Blocks(100)).unwrap();
+            assert!(costs.p50_us <= costs.p99_us && costs.p99_us <= costs.max_us, "{costs:?}");
+            assert!((costs.ns_per_sample * 128.0 / 1000.0 - costs.p50_us).abs() <= costs.p50_us * 1e-3, "{costs:?}");
+            assert!(costs.rtf > 0.0 && costs.bytes > 0, "{costs:?}");
         }
     }
 
@@ -143,8 +144,8 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_prepared_is_an_error() {
-        assert!(measure(&Effect::new(REGISTRY[0]), f32::NAN, 1, 64, Length::default()).is_err());
-        assert!(measure(&Effect::new(REGISTRY[0]), 48_000.0, 1, 0, Length::default()).is_err());
+    fn an_effect_that_cannot_be_prepared_is_an_error() {
+        assert!(measure(&Effect::new(REGISTRY[0]), f32::NAN, 1, 64, BenchLength::default()).is_err());
+        assert!(measure(&Effect::new(REGISTRY[0]), 48_000.0, 1, 0, BenchLength::default()).is_err());
     }
 }

@@ -1,83 +1,96 @@
-//! The registry of measures: every figure that is reported has one row here, which says what it is called, in which unit it is, what
-//! it means and what it needs.
+//! The registry of measures: every figure that is reported has one row here, with its name, unit, definition and the input that
+//! it needs.
 //!
-//! Heads of tables, keys of JSON and the reference page come from the rows. To add a measure: write the function that reckons it, and
-//! append its row to [`MEASURES`]; a cost has a field in [`Figures`].
+//! The headings of tables, the keys of JSON and the reference page are made from the rows. To add a measure, write the function
+//! that computes it, and append its row to [`MEASURES`]; a measure of cost also has a field in [`Costs`].
 
-use super::bench::Figures;
+use super::bench::Costs;
 use super::{ErrorToSignal, Tone, aliasing, latency, multi_resolution_stft, thd, thd_noise};
 use crate::audio::{Audio, AudioError};
 
-/// A row: one figure.
+/// A row of the registry: one measure.
 #[derive(Debug)]
 pub struct Measure {
-    /// Stable for ever: a key of reports. Lower case, words joined by `_`.
+    /// Key in reports, which never changes. Lower case, words joined by `_`.
     pub id: &'static str,
-    /// What a user reads.
+    /// Name for users.
     pub name: &'static str,
-    /// Over a column of figures, with the unit.
+    /// Heading of a column of figures, with the unit.
     pub head: &'static str,
+    /// Unit of the figure.
     pub unit: Unit,
-    /// One plain sentence, with where the formula comes from.
+    /// Definition in one plain sentence, with the source of the formula.
     pub definition: &'static str,
-    pub better: Better,
-    pub run: Run,
+    /// The better one of two figures.
+    pub better: Preference,
+    /// Function that computes the figure, by the input that it needs.
+    pub function: MeasureFn,
 }
 
 /// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Of two energies.
+    /// Ratio of two energies.
     Ratio,
     /// A plain number.
     Number,
+    /// Hundredths.
     Percent,
+    /// Decibels of a ratio of energies.
     Decibel,
     /// Decibels of full scale.
     Dbfs,
-    /// Of a sample, where 1 is full scale.
+    /// Value of a sample, where 1 is full scale.
     Amplitude,
+    /// Frames of the sample rate.
     Frames,
-    /// For a sample of one channel.
+    /// Nanoseconds for a sample of one channel.
     Nanoseconds,
+    /// Microseconds for a block.
     Microseconds,
-    /// Processing time by the time that the sound lasts.
+    /// Processing time by the duration of the sound.
     RealTime,
+    /// Bytes of memory.
     Bytes,
 }
 
-/// Which of two figures one would rather have.
+/// The better one of two figures of a measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Better {
+pub enum Preference {
+    /// The lower figure is better.
     Lower,
-    /// It only tells what is there.
+    /// Neither is better: the figure only describes.
     Neither,
 }
 
-/// Input of a measure, with the function that makes its figure of it. One that has no figure gives NaN.
-/// [analysis thread: allocates, takes its time]
+/// The function of a measure, by the input that it needs. It returns NaN if there is no figure.
+/// [control thread: allocates, takes its time]
 #[derive(Clone, Copy, Debug)]
-pub enum Run {
-    Pair(fn(&Pair<'_>) -> f64),
+pub enum MeasureFn {
+    /// Takes two aligned sounds.
+    Comparison(fn(&Comparison<'_>) -> f64),
+    /// Takes a sound.
     Sound(fn(&Audio<f32>) -> f64),
+    /// Takes the output of an effect for a steady sine.
     Tone(fn(&Tone) -> f64),
-    /// What an effect makes of an impulse at frame 0.
+    /// Takes the output of an effect for an impulse at frame 0.
     Impulse(fn(&[f32]) -> f64),
-    Cost(fn(&Figures) -> f64),
+    /// Takes the measured time and memory of an effect.
+    Cost(fn(&Costs) -> f64),
 }
 
-/// Two sounds of one rate, width and length, in step.
+/// Two aligned sounds of the same sample rate, number of channels and length.
 #[derive(Clone, Copy, Debug)]
-pub struct Pair<'a> {
+pub struct Comparison<'a> {
     reference: &'a Audio<f32>,
     test: &'a Audio<f32>,
 }
 
-impl<'a> Pair<'a> {
-    /// `test` is held against `reference`. [any thread]
+impl<'a> Comparison<'a> {
+    /// The comparison of `test` with `reference`. [any thread]
     ///
     /// # Errors
-    /// If they are not of one rate, width and length.
+    /// If sample rate, number of channels or length differ.
     pub fn new(reference: &'a Audio<f32>, test: &'a Audio<f32>) -> Result<Self, AudioError> {
         if reference.sample_rate() != test.sample_rate() {
             return Err(AudioError::OtherRate { left: reference.sample_rate(), right: test.sample_rate() });
@@ -88,13 +101,13 @@ impl<'a> Pair<'a> {
         Ok(Self { reference, test })
     }
 
-    /// Each channel of both.
+    /// Each channel of both sounds: reference, test.
     fn channels(&self) -> impl ExactSizeIterator<Item = (&'a [f32], &'a [f32])> {
         let Self { reference, test } = *self;
         (0..reference.channels()).map(move |channel| (reference.channel(channel), test.channel(channel)))
     }
 
-    /// Of all channels together.
+    /// Error to signal of all channels together.
     fn error(&self) -> ErrorToSignal {
         let mut sums = ErrorToSignal::default();
         self.channels().for_each(|(reference, test)| sums.join(ErrorToSignal::of(reference, test)));
@@ -103,7 +116,7 @@ impl<'a> Pair<'a> {
 }
 
 impl Unit {
-    /// A figure with as many digits as mean something, without the unit. [any thread]
+    /// Text of a figure with its significant digits, without the unit. [any thread but the audio thread: allocates]
     #[must_use]
     pub fn text(self, figure: f64) -> String {
         match self {
@@ -118,7 +131,7 @@ impl Unit {
         }
     }
 
-    /// As it is written behind a figure; empty for a plain number. [any thread]
+    /// The unit's symbol, which is written after a figure; empty for a plain number. [any thread]
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -134,203 +147,227 @@ impl Unit {
     }
 }
 
-impl Run {
-    /// What it needs, for a reader. [any thread]
+impl MeasureFn {
+    /// A description of the input that the function needs, for the reference page. [any thread]
     #[must_use]
     pub const fn needs(self) -> &'static str {
         match self {
-            Self::Pair(_) => "two sounds in step",
+            Self::Comparison(_) => "two sounds in step",
             Self::Sound(_) => "a sound",
-            Self::Tone(_) => "an effect's answer to a steady sine",
-            Self::Impulse(_) => "an effect's answer to an impulse",
+            Self::Tone(_) => "an effect's output for a steady sine",
+            Self::Impulse(_) => "an effect's output for an impulse",
             Self::Cost(_) => "an effect, timed",
         }
     }
 }
 
 impl Measure {
-    /// The figure for an effect that was timed; none if it is not a measure of cost. [any thread]
+    /// The figure of an effect's time and memory; `None` if this is not a measure of cost. [any thread]
     #[must_use]
-    pub fn cost(&self, figures: &Figures) -> Option<f64> {
-        if let Run::Cost(run) = self.run { Some(run(figures)) } else { None }
+    pub fn cost(&self, costs: &Costs) -> Option<f64> {
+        if let MeasureFn::Cost(run) = self.function { Some(run(costs)) } else { None }
     }
 
-    /// The figure for two sounds; none if it does not compare. [analysis thread: allocates]
+    /// The figure of two sounds; `None` if this measure does not compare sounds. [control thread: allocates]
     #[must_use]
-    pub fn pair(&self, pair: &Pair<'_>) -> Option<f64> {
-        if let Run::Pair(run) = self.run { Some(run(pair)) } else { None }
+    pub fn compare(&self, comparison: &Comparison<'_>) -> Option<f64> {
+        if let MeasureFn::Comparison(run) = self.function { Some(run(comparison)) } else { None }
     }
 
-    /// A figure in the row's unit, without it. [any thread]
+    /// Text of a figure in the row's unit, without the unit's symbol. [any thread but the audio thread: allocates]
     #[must_use]
     pub fn text(&self, figure: f64) -> String {
         self.unit.text(figure)
     }
 }
 
-/// Every measure.
+/// Every measure, in the order of the reference page.
 pub static MEASURES: &[&Measure] = &[
     &ESR, &NULL, &MR_STFT, &PEAK, &RMS, &DC, &THD, &THD_NOISE, &ALIASING, &LATENCY, &TIME, &REAL_TIME, &P50, &P99, &MAX, &MEMORY,
 ];
 
+/// Error to signal as a ratio: [`super::esr`] over all channels.
 pub static ESR: Measure = Measure {
     id: "esr",
     name: "Error to signal",
     head: "ESR",
     unit: Unit::Ratio,
-    definition: "Energy of the difference by the energy of the reference, all channels together: sum (y - z)^2 / sum y^2 (Wright et al., DAFx-19), without pre-emphasis and without alignment.",
-    better: Better::Lower,
-    run: Run::Pair(|pair| pair.error().ratio()),
+    definition: "Energy of the difference by the energy of the reference, all channels together: sum (y - z)^2 / sum y^2 \
+                 (Wright et al., DAFx-19), without pre-emphasis and without alignment.",
+    better: Preference::Lower,
+    function: MeasureFn::Comparison(|comparison| comparison.error().ratio()),
 };
 
+/// Null depth in dB: [`super::null_db`] over all channels.
 pub static NULL: Measure = Measure {
     id: "null_db",
     name: "Null",
     head: "Null dB",
     unit: Unit::Decibel,
-    definition: "What is left when one sound is subtracted from the other, in dB of the reference's energy: 10 log10 of the error to signal; -300 where nothing is left.",
-    better: Better::Lower,
-    run: Run::Pair(|pair| pair.error().db().into()),
+    definition: "Energy that is left when one sound is subtracted from the other, in dB of the reference's energy: 10 log10 of \
+                 the error to signal; -300 if nothing is left.",
+    better: Preference::Lower,
+    function: MeasureFn::Comparison(|comparison| comparison.error().db().into()),
 };
 
+/// Distance of the spectra: mean of [`multi_resolution_stft`] over the channels.
 pub static MR_STFT: Measure = Measure {
     id: "mr_stft",
     name: "Multi-resolution STFT distance",
     head: "MR-STFT",
     unit: Unit::Number,
-    definition: "Spectral convergence plus the mean difference of the magnitudes' natural logarithms, the mean of transforms of 512, 1024 and 2048 frames (Yamamoto et al., ICASSP 2020, for 24 kHz), the mean of the channels.",
-    better: Better::Lower,
-    run: Run::Pair(|pair| pair.channels().map(|(y, z)| multi_resolution_stft(y, z)).sum::<f64>() / pair.channels().len() as f64),
+    definition: "Spectral convergence plus the mean difference of the magnitudes' natural logarithms, the mean of transforms of \
+                 512, 1024 and 2048 frames (Yamamoto et al., ICASSP 2020, for 24 kHz), the mean of the channels.",
+    better: Preference::Lower,
+    function: MeasureFn::Comparison(|comparison| {
+        let channels = comparison.channels();
+        let count = channels.len() as f64;
+        channels.map(|(reference, test)| multi_resolution_stft(reference, test)).sum::<f64>() / count
+    }),
 };
 
+/// Sample peak of a sound in dBFS.
 pub static PEAK: Measure = Measure {
     id: "peak_dbfs",
     name: "Sample peak",
     head: "Peak dBFS",
     unit: Unit::Dbfs,
     definition: "The largest magnitude of all samples of all channels, in dB of full scale.",
-    better: Better::Neither,
-    run: Run::Sound(|sound| sound.levels().peak_db()),
+    better: Preference::Neither,
+    function: MeasureFn::Sound(|sound| sound.levels().peak_db()),
 };
 
+/// RMS level of a sound in dBFS; a full-scale square wave is 0.
 pub static RMS: Measure = Measure {
     id: "rms_dbfs",
     name: "RMS level",
     head: "RMS dBFS",
     unit: Unit::Dbfs,
     definition: "Root of the mean square of all samples of all channels, in dB of a full-scale square wave.",
-    better: Better::Neither,
-    run: Run::Sound(|sound| sound.levels().rms_db()),
+    better: Preference::Neither,
+    function: MeasureFn::Sound(|sound| sound.levels().rms_db()),
 };
 
+/// Mean of a sound's samples.
 pub static DC: Measure = Measure {
     id: "dc",
     name: "DC offset",
     head: "DC",
     unit: Unit::Amplitude,
     definition: "Mean of all samples of all channels, where 1 is full scale.",
-    better: Better::Neither,
-    run: Run::Sound(|sound| sound.levels().dc),
+    better: Preference::Neither,
+    function: MeasureFn::Sound(|sound| sound.levels().dc),
 };
 
+/// Total harmonic distortion in percent: [`thd`].
 pub static THD: Measure = Measure {
     id: "thd",
     name: "Total harmonic distortion",
     head: "THD %",
     unit: Unit::Percent,
     definition: "Root of the energy of the harmonics from the second up to 20 kHz, by the fundamental (IEC 60268-3).",
-    better: Better::Neither,
-    run: Run::Tone(|tone| 100.0 * f64::from(thd(tone))),
+    better: Preference::Neither,
+    function: MeasureFn::Tone(|tone| 100.0 * f64::from(thd(tone))),
 };
 
+/// Total harmonic distortion and noise in percent: [`thd_noise`].
 pub static THD_NOISE: Measure = Measure {
     id: "thd_noise",
     name: "Total harmonic distortion and noise",
     head: "THD+N %",
     unit: Unit::Percent,
     definition: "Root of the energy of all but the fundamental by that of all, 20 Hz to 20 kHz (AES17).",
-    better: Better::Neither,
-    run: Run::Tone(|tone| 100.0 * f64::from(thd_noise(tone))),
+    better: Preference::Neither,
+    function: MeasureFn::Tone(|tone| 100.0 * f64::from(thd_noise(tone))),
 };
 
+/// Aliasing to signal in dB: [`aliasing`].
 pub static ALIASING: Measure = Measure {
     id: "aliasing_db",
     name: "Aliasing",
     head: "Aliasing dB",
     unit: Unit::Decibel,
-    definition: "Energy of all that is no harmonic of a sine by the energy of its harmonics, above 0 Hz up to 20 kHz, in dB; told apart by a length that is prime.",
-    better: Better::Lower,
-    run: Run::Tone(|tone| aliasing(tone).into()),
+    definition: "Energy of all components that are no harmonics of a sine by the energy of its harmonics, above 0 Hz up to \
+                 20 kHz, in dB; at a length that is prime, so that no alias falls on a harmonic.",
+    better: Preference::Lower,
+    function: MeasureFn::Tone(|tone| aliasing(tone).into()),
 };
 
+/// Latency in frames, from an impulse: [`latency`].
 pub static LATENCY: Measure = Measure {
     id: "impulse_frames",
     name: "Measured latency",
     head: "Impulse frames",
     unit: Unit::Frames,
-    definition: "Frames from an impulse to the largest magnitude of what comes of it.",
-    better: Better::Lower,
-    run: Run::Impulse(|response| latency(response) as f64),
+    definition: "Frames from an impulse to the largest magnitude of the response.",
+    better: Preference::Lower,
+    function: MeasureFn::Impulse(|response| latency(response) as f64),
 };
 
+/// Nanoseconds for a sample of one channel: [`Costs::ns_per_sample`].
 pub static TIME: Measure = Measure {
     id: "ns_per_sample",
     name: "Time for a sample",
     head: "ns/sample",
     unit: Unit::Nanoseconds,
     definition: "The median block's time by its frames and channels.",
-    better: Better::Lower,
-    run: Run::Cost(|figures| figures.ns_per_sample.into()),
+    better: Preference::Lower,
+    function: MeasureFn::Cost(|costs| costs.ns_per_sample.into()),
 };
 
+/// Real-time factor: [`Costs::rtf`].
 pub static REAL_TIME: Measure = Measure {
     id: "rtf",
     name: "Real-time factor",
     head: "rtf",
     unit: Unit::RealTime,
-    definition: "Time for all blocks by the time that their sound lasts: below 1 keeps up.",
-    better: Better::Lower,
-    run: Run::Cost(|figures| figures.rtf.into()),
+    definition: "Time for all blocks by the duration of their sound: below 1 the processor keeps up.",
+    better: Preference::Lower,
+    function: MeasureFn::Cost(|costs| costs.rtf.into()),
 };
 
+/// Median time of a block in microseconds: [`Costs::p50_us`].
 pub static P50: Measure = Measure {
     id: "p50_us",
     name: "Median block",
     head: "p50 us",
     unit: Unit::Microseconds,
     definition: "Time that half of the blocks stay within (nearest rank).",
-    better: Better::Lower,
-    run: Run::Cost(|figures| figures.p50_us.into()),
+    better: Preference::Lower,
+    function: MeasureFn::Cost(|costs| costs.p50_us.into()),
 };
 
+/// 99th percentile of the blocks' times in microseconds: [`Costs::p99_us`].
 pub static P99: Measure = Measure {
     id: "p99_us",
     name: "99th percentile of the blocks",
     head: "p99 us",
     unit: Unit::Microseconds,
     definition: "Time that 99 % of the blocks stay within (nearest rank).",
-    better: Better::Lower,
-    run: Run::Cost(|figures| figures.p99_us.into()),
+    better: Preference::Lower,
+    function: MeasureFn::Cost(|costs| costs.p99_us.into()),
 };
 
+/// Time of the slowest block in microseconds: [`Costs::max_us`].
 pub static MAX: Measure = Measure {
     id: "max_us",
     name: "Slowest block",
     head: "max us",
     unit: Unit::Microseconds,
     definition: "Time of the slowest block behind the first 200.",
-    better: Better::Lower,
-    run: Run::Cost(|figures| figures.max_us.into()),
+    better: Preference::Lower,
+    function: MeasureFn::Cost(|costs| costs.max_us.into()),
 };
 
+/// Memory of a processor in bytes: [`Costs::bytes`].
 pub static MEMORY: Measure = Measure {
     id: "buffer_bytes",
     name: "Memory",
     head: "bytes",
     unit: Unit::Bytes,
-    definition: "What a processor holds on the heap, apart from a model's weights.",
-    better: Better::Lower,
-    run: Run::Cost(|figures| figures.bytes as f64),
+    definition: "Memory that a processor holds on the heap, without a model's weights.",
+    better: Preference::Lower,
+    function: MeasureFn::Cost(|costs| costs.bytes as f64),
 };
 
 #[cfg(test)]
@@ -362,45 +399,45 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_counts_all_channels_and_a_sound_is_no_distance_from_itself() {
+    fn comparisons_count_all_channels_and_a_sound_has_no_distance_from_itself() {
         let (loud, quiet) = (samples(1.0), samples(0.5));
         let (a, b) = (stereo(&loud, &quiet), stereo(&loud, &loud));
-        let pair = Pair::new(&a, &b).unwrap();
+        let comparison = Comparison::new(&a, &b).unwrap();
         // Half of the right channel's amplitude is missing: 0.25 of a total of 1.25.
-        assert!((ESR.pair(&pair).unwrap() - 0.2).abs() < 1e-9);
-        assert!((NULL.pair(&pair).unwrap() - 10.0 * 0.2f64.log10()).abs() < 1e-5);
-        assert!((MR_STFT.pair(&pair).unwrap() - 0.5 * multi_resolution_stft(&quiet, &loud)).abs() < 1e-12);
-        let own = Pair::new(&a, &a).unwrap();
-        let figures = [&ESR, &NULL, &MR_STFT].map(|row| row.pair(&own).unwrap());
+        assert!((ESR.compare(&comparison).unwrap() - 0.2).abs() < 1e-9);
+        assert!((NULL.compare(&comparison).unwrap() - 10.0 * 0.2f64.log10()).abs() < 1e-5);
+        assert!((MR_STFT.compare(&comparison).unwrap() - 0.5 * multi_resolution_stft(&quiet, &loud)).abs() < 1e-12);
+        let itself = Comparison::new(&a, &a).unwrap();
+        let figures = [&ESR, &NULL, &MR_STFT].map(|row| row.compare(&itself).unwrap());
         assert_eq!(figures, [0.0, f64::from(SILENCE_DB), 0.0]);
-        assert_eq!(THD.pair(&own), None);
+        assert_eq!(THD.compare(&itself), None);
     }
 
     #[test]
-    fn sounds_that_do_not_fit_are_no_pair() {
+    fn sounds_of_different_format_or_length_are_not_compared() {
         let (a, b) = (stereo(&[0.0; 4], &[0.0; 4]), stereo(&[0.0; 5], &[0.0; 5]));
-        assert!(Pair::new(&a, &b).is_err());
-        assert!(Pair::new(&a, &Audio::from_mono(RATE, &[0.0; 4]).unwrap()).is_err());
-        let error = Pair::new(&a, &Audio::silence(44_100, 2, 4)).unwrap_err().to_string();
+        assert!(Comparison::new(&a, &b).is_err());
+        assert!(Comparison::new(&a, &Audio::from_mono(RATE, &[0.0; 4]).unwrap()).is_err());
+        let error = Comparison::new(&a, &Audio::silence(44_100, 2, 4)).unwrap_err().to_string();
         assert!(error.contains("48000 Hz") && error.contains("44100 Hz"), "{error}");
     }
 
     #[test]
     fn rows_give_the_figures_of_their_functions_in_their_unit() {
         let half = stereo(&samples(0.5), &samples(0.5));
-        let sound = |row: &Measure| if let Run::Sound(run) = row.run { run(&half) } else { f64::NAN };
+        let sound = |row: &Measure| if let MeasureFn::Sound(run) = row.function { run(&half) } else { f64::NAN };
         assert_eq!([&PEAK, &RMS].map(|row| row.text(sound(row))), ["-6.0", "-9.0"]);
         assert!(sound(&DC).abs() < 1e-6);
         let sine = coherent_tone(RATE as f32, 1000.0, 2.0, PRIME_FRAMES);
         let tone = Tone { samples: sine.samples.iter().map(|x| x.clamp(-1.0, 1.0)).collect(), ..sine };
-        let of = |row: &Measure| if let Run::Tone(run) = row.run { run(&tone) } else { f64::NAN };
-        assert!((of(&THD) - 100.0 * f64::from(thd(&tone))).abs() < 1e-9 && of(&THD) > 1.0);
-        assert!(of(&THD_NOISE) > of(&THD) * 0.9 && of(&ALIASING) < -30.0);
-        let Run::Impulse(run) = LATENCY.run else { panic!("{:?}", LATENCY.run) };
+        let tone_figure = |row: &Measure| if let MeasureFn::Tone(run) = row.function { run(&tone) } else { f64::NAN };
+        assert!((tone_figure(&THD) - 100.0 * f64::from(thd(&tone))).abs() < 1e-9 && tone_figure(&THD) > 1.0);
+        assert!(tone_figure(&THD_NOISE) > tone_figure(&THD) * 0.9 && tone_figure(&ALIASING) < -30.0);
+        let MeasureFn::Impulse(run) = LATENCY.function else { panic!("{:?}", LATENCY.function) };
         assert_eq!(LATENCY.text(run(&[0.0, 0.1, -0.9])), "2");
-        let figures = Figures { ns_per_sample: 1.0, rtf: 0.5, p50_us: 2.0, p99_us: 3.0, max_us: 4.0, bytes: 5 };
-        let costs: Vec<String> = MEASURES.iter().filter_map(|row| Some(row.text(row.cost(&figures)?))).collect();
-        assert_eq!(costs, ["1.00", "0.50000", "2.00", "3.00", "4.00", "5"]);
+        let costs = Costs { ns_per_sample: 1.0, rtf: 0.5, p50_us: 2.0, p99_us: 3.0, max_us: 4.0, bytes: 5 };
+        let texts: Vec<String> = MEASURES.iter().filter_map(|row| Some(row.text(row.cost(&costs)?))).collect();
+        assert_eq!(texts, ["1.00", "0.50000", "2.00", "3.00", "4.00", "5"]);
     }
 
     #[test]
@@ -411,16 +448,16 @@ mod tests {
             let mut impulse = vec![0.0; 4000];
             impulse[0] = 1.0;
             let response = render(&effect, &Audio::from_mono(RATE, &impulse).unwrap()).unwrap();
-            let figures = bench::measure(&effect, RATE as f32, 1, 64, bench::Length::Blocks(100)).unwrap();
+            let costs = bench::measure(&effect, RATE as f32, 1, 64, bench::BenchLength::Blocks(100)).unwrap();
             for row in MEASURES {
-                let figure = match row.run {
-                    Run::Pair(_) | Run::Sound(_) => continue,
-                    Run::Tone(run) => run(&tone),
-                    Run::Impulse(run) => run(response.channel(0)),
-                    Run::Cost(run) => run(&figures),
+                let figure = match row.function {
+                    MeasureFn::Comparison(_) | MeasureFn::Sound(_) => continue,
+                    MeasureFn::Tone(run) => run(&tone),
+                    MeasureFn::Impulse(run) => run(response.channel(0)),
+                    MeasureFn::Cost(run) => run(&costs),
                 };
                 assert!(figure.is_finite(), "{} of {}: {figure}", row.id, algorithm.id);
-                // The latency is cut off by then.
+                // The algorithms' latency is compensated, so only a little is left.
                 assert!(row.id != LATENCY.id || figure < 100.0, "{} of {}: {figure}", row.id, algorithm.id);
             }
         }

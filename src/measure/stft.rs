@@ -1,26 +1,28 @@
-//! How far two sounds' spectra over time are from each other.
+//! The distance of two sounds' spectra over time (STFT: short-time Fourier transform).
 
 use realfft::RealFftPlanner;
 
-/// Frames of a transform, between two, and of the Hann window in its middle (Yamamoto et al., ICASSP 2020; the defaults of auraloss).
+/// Frames of a transform, from one transform to the next, and of the Hann window in its middle (Yamamoto et al., ICASSP 2020; the
+/// defaults of auraloss).
 const RESOLUTIONS: [(usize, usize, usize); 3] = [(1024, 120, 600), (2048, 240, 1200), (512, 50, 240)];
-/// The least power of a bin.
-const LEAST: f32 = 1e-8;
+/// The least power of a bin, so that the logarithm is finite.
+const MIN_POWER: f32 = 1e-8;
 
-/// Multi-resolution STFT distance: spectral convergence and the mean difference of the magnitudes' natural logarithms, added, at each
-/// of three resolutions, and the mean of these. Transforms lie wholly within the sounds. 0 if the sounds are shorter than one.
-/// [analysis thread: allocates]
+/// Multi-resolution STFT distance, 0 for equal sounds: at each of three resolutions the spectral convergence plus the mean
+/// difference of the magnitudes' natural logarithms, and the mean of the three. Only transforms that lie wholly within the sounds
+/// count; a resolution whose transform is longer than the sounds gives 0. [control thread: allocates]
 ///
 /// # Panics
 /// If the lengths differ.
 #[must_use]
-pub fn multi_resolution_stft(target: &[f32], output: &[f32]) -> f64 {
-    assert_eq!(target.len(), output.len(), "lengths");
-    RESOLUTIONS.iter().map(|resolution| distance(target, output, *resolution)).sum::<f64>() / RESOLUTIONS.len() as f64
+pub fn multi_resolution_stft(reference: &[f32], test: &[f32]) -> f64 {
+    assert_eq!(reference.len(), test.len(), "lengths");
+    RESOLUTIONS.iter().map(|resolution| distance(reference, test, *resolution)).sum::<f64>() / RESOLUTIONS.len() as f64
 }
 
-fn distance(target: &[f32], output: &[f32], (frames, hop, window): (usize, usize, usize)) -> f64 {
-    if target.len() < frames {
+/// The distance at one resolution.
+fn distance(reference: &[f32], test: &[f32], (frames, hop, window): (usize, usize, usize)) -> f64 {
+    if reference.len() < frames {
         return 0.0;
     }
     let hann = |i: usize| 0.5 - 0.5 * (std::f32::consts::TAU * i as f32 / window as f32).cos();
@@ -30,14 +32,14 @@ fn distance(target: &[f32], output: &[f32], (frames, hop, window): (usize, usize
     let (mut input, mut bins) = (plan.make_input_vec(), plan.make_output_vec());
     let mut magnitudes = |sound: &[f32]| -> Vec<f32> {
         input.fill(0.0);
-        let own = input[before..].iter_mut().zip(&sound[before..]).zip(&window);
-        own.for_each(|((x, sound), w)| *x = sound * w);
+        let windowed = input[before..].iter_mut().zip(&sound[before..]).zip(&window);
+        windowed.for_each(|((x, sound), w)| *x = sound * w);
         plan.process(&mut input, &mut bins).expect("both vectors are of the plan's length");
-        bins.iter().map(|x| x.norm_sqr().max(LEAST).sqrt()).collect()
+        bins.iter().map(|x| x.norm_sqr().max(MIN_POWER).sqrt()).collect()
     };
     let (mut error, mut energy, mut logarithms, mut count) = (0.0, 0.0, 0.0, 0usize);
-    for start in (0..=target.len() - frames).step_by(hop) {
-        let (a, b) = (magnitudes(&target[start..start + frames]), magnitudes(&output[start..start + frames]));
+    for start in (0..=reference.len() - frames).step_by(hop) {
+        let (a, b) = (magnitudes(&reference[start..start + frames]), magnitudes(&test[start..start + frames]));
         for (a, b) in a.iter().zip(&b) {
             error += f64::from((a - b) * (a - b));
             energy += f64::from(a * a);
@@ -53,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sound_at_half_its_level_is_as_far_as_the_formula_says_and_from_itself_nothing() {
+    fn distances_of_a_sound_from_half_its_level_and_from_itself_are_as_the_formula_says() {
         let mut random = crate::audio::Random::new(1);
         let sound: Vec<f32> = (0..6000).map(|_| random.within(-0.5, 0.5)).collect();
         let half: Vec<f32> = sound.iter().map(|x| 0.5 * x).collect();

@@ -1,32 +1,34 @@
-//! Figures of a pure tone through an effect. The tone must lie on a bin's centre: `samples` hold whole periods.
+//! Distortion and aliasing of a sine through an effect. The sine must lie on the centre of a bin of the Fourier transform: its
+//! samples hold whole periods.
 
 use super::MeasureError;
-use super::transform::{decibels, powers};
+use super::spectrum::{bin_powers, decibels};
 use crate::audio::Audio;
 use crate::effect::Effect;
 use crate::render::render;
 
 /// The band of hearing, in hertz.
-const HEARING_HZ: (f64, f64) = (20.0, 20_000.0);
+const AUDIBLE_HZ: (f64, f64) = (20.0, 20_000.0);
 
-/// A length that is prime, so that no harmonic and no alias of a tone on a bin's centre share a bin: 341 ms at 48 kHz.
+/// A prime number of frames: at this length no alias of a tone on a bin's centre falls on the bin of a harmonic. 341 ms at 48
+/// kHz.
 pub const PRIME_FRAMES: usize = 16_381;
 
-/// Time for an effect to come to rest before it is measured: 30 time constants of a 10 Hz high-pass.
+/// Seconds for which the tone plays before an effect's output is measured: 30 time constants of a 10 Hz high-pass.
 const SETTLE_SECONDS: f32 = 0.5;
 
-/// A sine, or what became of one.
+/// A sine, or the output of an effect for one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tone {
-    /// Whole periods.
+    /// Mono samples that hold whole periods.
     pub samples: Vec<f32>,
     /// In hertz.
     pub sample_rate: f32,
-    /// The sine's frequency, exactly.
+    /// The sine's exact frequency in hertz.
     pub hz: f32,
 }
 
-/// A sine of `frames` frames that holds a whole number of periods, next to `near_hz`. [analysis thread: allocates]
+/// A sine of `frames` frames with the frequency nearest to `near_hz` that gives whole periods. [control thread: allocates]
 #[must_use]
 pub fn coherent_tone(sample_rate: f32, near_hz: f32, amplitude: f32, frames: usize) -> Tone {
     let periods = bin(frames, sample_rate, near_hz);
@@ -35,15 +37,15 @@ pub fn coherent_tone(sample_rate: f32, near_hz: f32, amplitude: f32, frames: usi
     Tone { samples, sample_rate, hz: (periods as f64 * f64::from(sample_rate) / frames as f64) as f32 }
 }
 
-/// What an effect makes of a steady sine next to `near_hz`, after it has settled: [`PRIME_FRAMES`] frames.
-/// [analysis thread: allocates]
+/// The output of an effect for a steady sine near `near_hz`, after it has settled: [`PRIME_FRAMES`] frames. `amplitude` is that
+/// of the sine at the input. [control thread: allocates]
 ///
 /// # Errors
 /// If the effect cannot be prepared for this sample rate.
 pub fn tone_response(effect: &Effect, sample_rate: u32, near_hz: f32, amplitude: f32) -> Result<Tone, MeasureError> {
     let tone = coherent_tone(sample_rate as f32, near_hz, amplitude, PRIME_FRAMES);
     let settle = (SETTLE_SECONDS * sample_rate as f32) as usize;
-    // The end is flushed with silence behind it, which a filter that looks ahead would see: one more time is cut off.
+    // The last repetition is dropped, too: there, a filter with latency already sees the silence after the end.
     let times = settle.div_ceil(PRIME_FRAMES) + 2;
     let wet = render(effect, &Audio::from_mono(sample_rate, &tone.samples.repeat(times))?)?;
     let last = wet.frames() - 2 * PRIME_FRAMES..wet.frames() - PRIME_FRAMES;
@@ -55,21 +57,21 @@ fn bin(frames: usize, sample_rate: f32, hz: f32) -> usize {
     ((f64::from(hz) * frames as f64 / f64::from(sample_rate)).round() as usize).max(1)
 }
 
-/// Powers of the bins from DC up to 20 kHz, and the bin of the fundamental.
-fn heard(tone: &Tone) -> (Vec<f64>, usize) {
+/// Powers of the bins from DC up to 20 kHz, and the index of the fundamental's bin.
+fn audible_bins(tone: &Tone) -> (Vec<f64>, usize) {
     let Tone { samples, sample_rate, hz } = tone;
     let wide: Vec<f64> = samples.iter().map(|x| f64::from(*x)).collect();
-    let mut powers = powers(&wide);
-    let top = (HEARING_HZ.1 * samples.len() as f64 / f64::from(*sample_rate)) as usize;
+    let mut powers = bin_powers(&wide);
+    let top = (AUDIBLE_HZ.1 * samples.len() as f64 / f64::from(*sample_rate)) as usize;
     powers.truncate(top + 1);
     (powers, bin(samples.len(), *sample_rate, *hz))
 }
 
 /// Total harmonic distortion as a ratio (0.01 is 1 %): sqrt(sum of V_h², h from 2 up to 20 kHz) / V_1 (IEC 60268-3). 0 without
-/// a fundamental. [analysis thread: allocates]
+/// a fundamental. [control thread: allocates]
 #[must_use]
 pub fn thd(tone: &Tone) -> f32 {
-    let (powers, first) = heard(tone);
+    let (powers, first) = audible_bins(tone);
     let fundamental = powers.get(first).copied().unwrap_or(0.0);
     if fundamental == 0.0 {
         return 0.0;
@@ -79,23 +81,23 @@ pub fn thd(tone: &Tone) -> f32 {
 }
 
 /// Total harmonic distortion and noise as a ratio: sqrt(total² - V_1²) / total, 20 Hz to 20 kHz (AES17). 0 for silence.
-/// [analysis thread: allocates]
+/// [control thread: allocates]
 #[must_use]
 pub fn thd_noise(tone: &Tone) -> f32 {
-    let (powers, first) = heard(tone);
-    let bottom = (HEARING_HZ.0 * tone.samples.len() as f64 / f64::from(tone.sample_rate)).ceil() as usize;
+    let (powers, first) = audible_bins(tone);
+    let bottom = (AUDIBLE_HZ.0 * tone.samples.len() as f64 / f64::from(tone.sample_rate)).ceil() as usize;
     let total: f64 = powers.iter().skip(bottom).sum();
     if total == 0.0 {
         return 0.0;
     }
-    // Summed without the fundamental rather than subtracted: no cancellation.
+    // The rest is summed, as subtracting the fundamental from the total would cancel digits.
     let rest: f64 = powers.iter().enumerate().skip(bottom).filter(|(bin, _)| *bin != first).map(|(_, power)| power).sum();
     (rest / total).sqrt() as f32
 }
 
-/// Aliasing to signal in dB: energy of all that is no harmonic over the energy of the harmonics, above 0 Hz up to 20 kHz. Offset
-/// counts as neither. The length must be prime ([`PRIME_FRAMES`]), the tone on a bin's centre ([`coherent_tone`]).
-/// [analysis thread: allocates]
+/// Aliasing to signal in dB: energy of all components but the harmonics over the energy of the harmonics, above 0 Hz up to
+/// 20 kHz. DC counts as neither. The length must be prime ([`PRIME_FRAMES`]), the tone on a bin's centre ([`coherent_tone`]).
+/// [control thread: allocates]
 ///
 /// # Panics
 /// If the number of samples is not prime: harmonics and aliases would share bins.
@@ -103,7 +105,7 @@ pub fn thd_noise(tone: &Tone) -> f32 {
 pub fn aliasing(tone: &Tone) -> f32 {
     let count = tone.samples.len();
     assert!(is_prime(count), "{count} samples; expected a prime number of them");
-    let (powers, first) = heard(tone);
+    let (powers, first) = audible_bins(tone);
     let (mut harmonics, mut others) = (0.0, 0.0);
     for (bin, power) in powers.iter().enumerate().skip(1) {
         *(if bin % first == 0 { &mut harmonics } else { &mut others }) += power;
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn distortion_of_known_harmonics_is_what_was_put_in() {
+    fn distortion_of_known_harmonics_is_measured_exactly() {
         // Chebyshev: 2x² - 1 is the second harmonic, 4x³ - 3x the third (of cosines; the power is the same for sines).
         let y = shaped(1000.0, |x| x + 0.03 * (2.0 * x * x - 1.0) + 0.04 * (4.0 * x * x * x - 3.0 * x));
         assert!((thd(&y) - 0.05).abs() < 1e-5, "{}", thd(&y));
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn aliasing_of_a_plain_tanh_is_that_of_the_literature() {
+    fn aliasing_of_a_plain_tanh_is_as_published() {
         for (near_hz, drive_db, expected) in [(1244.0, 24.0f64, -30.0f32), (5000.0, 24.0, -14.0), (5000.0, 12.0, -25.0)] {
             let k = 10f64.powf(drive_db / 20.0);
             let y = shaped(near_hz, |x| (k * x).tanh());
@@ -152,7 +154,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "expected a prime number")]
-    fn aliasing_refuses_a_length_at_which_aliases_hide() {
+    fn aliasing_refuses_a_length_that_is_not_prime() {
         let _ = aliasing(&Tone { samples: vec![0.0; 100], sample_rate: RATE, hz: 480.0 });
     }
 }

@@ -1,34 +1,39 @@
-//! What a model may need at most. A file is held to it before anything of that size is allocated.
+//! Limits of the memory and the work that a model may need. A file is checked against them before anything of that size is
+//! allocated.
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 use super::ModelError;
 use super::description::{Architecture, ConditionModel, Conv1d, Layer, LayerArray, Sequence, WaveNet};
 use super::json::Field;
 
-/// Bytes of everything that a file makes: weights as read and as packed, layers, the state of two channels.
-pub const MOST_BYTES: u64 = 1 << 30;
-/// Multiply-adds of what a network is prewarmed and looked at with: some ten seconds' work.
-const MOST_WORK: u64 = 1 << 36;
-/// Channels of anything.
-pub const MOST_CHANNELS: usize = 1 << 16;
-/// Taps of a convolution, and frames between two of them.
-pub const MOST_TAPS: usize = 1 << 20;
-pub const MOST_DILATION: usize = 1 << 24;
-/// Frames that a convolution looks back.
-const MOST_REACH: usize = 1 << 24;
-/// Models in a model in a model.
-pub const MOST_DEPTH: usize = 4;
-/// Hertz.
-pub const RATES: (f64, f64) = (1000.0, 768_000.0);
+/// Bytes of everything that is made from a file: weights as read and as packed, layers, the state of two channels.
+pub const MAX_MODEL_BYTES: u64 = 1 << 30;
+/// Multiply-adds for settling and measuring a network: some ten seconds of work.
+const MAX_WORK: u64 = 1 << 36;
+/// Inputs or outputs of a layer.
+pub const MAX_LAYER_CHANNELS: usize = 1 << 16;
+/// Taps of a convolution.
+pub const MAX_TAPS: usize = 1 << 20;
+/// Frames from one tap of a convolution to the next.
+pub const MAX_DILATION: usize = 1 << 24;
+/// Frames that a convolution looks back (its reach).
+const MAX_REACH: usize = 1 << 24;
+/// Levels of models that contain models.
+pub const MAX_DEPTH: usize = 4;
+/// The lowest and the highest sample rate, in Hz.
+pub const SAMPLE_RATES: (f64, f64) = (1000.0, 768_000.0);
 
 /// Bytes of a number in a description and of its packed copy.
 const WEIGHT_BYTES: u64 = 8;
 /// Bytes of a layer's description without its weights, at most.
 const LAYER_BYTES: u64 = 2048;
-/// Frames that a channel keeps of a convolution's input beyond what it looks back, and of its output, at most.
+/// Frames of its input that a convolution keeps beyond those that it looks back, at most.
 const INPUT_FRAMES: u64 = 1024;
+/// Frames of its output that a convolution keeps, at most.
 const OUTPUT_FRAMES: u64 = 128;
 
-/// What is left.
+/// The bytes that the parts of a model need so far. Each part is added before it is allocated. If the sum exceeds
+/// [`MAX_MODEL_BYTES`], that is an error about the field that the methods get as `at`.
 #[derive(Debug)]
 pub struct Budget {
     spent: u64,
@@ -41,69 +46,81 @@ impl Budget {
 
     fn spend(&mut self, at: &Field<'_>, bytes: u64) -> Result<(), ModelError> {
         self.spent = self.spent.saturating_add(bytes);
-        if self.spent > MOST_BYTES {
-            return Err(
-                at.error(format!("a model of {} MiB or more", self.spent >> 20), format!("at most {} MiB", MOST_BYTES >> 20))
-            );
+        if self.spent > MAX_MODEL_BYTES {
+            return Err(at.error(
+                format!("a model of {} MiB or more", self.spent >> 20),
+                format!("at most {} MiB", MAX_MODEL_BYTES >> 20),
+            ));
         }
         Ok(())
     }
 
-    /// For numbers that will be kept.
-    pub fn weights(&mut self, at: &Field<'_>, count: u64) -> Result<(), ModelError> {
+    /// Adds `count` weights.
+    pub fn spend_weights(&mut self, at: &Field<'_>, count: u64) -> Result<(), ModelError> {
         self.spend(at, count.saturating_mul(WEIGHT_BYTES))
     }
 
-    /// For a layer.
-    pub fn layer(&mut self, at: &Field<'_>) -> Result<(), ModelError> {
+    /// Adds a layer without its weights.
+    pub fn spend_layer(&mut self, at: &Field<'_>) -> Result<(), ModelError> {
         self.spend(at, LAYER_BYTES)
     }
 
-    /// For the state of two channels, and the time of prewarming.
-    pub fn run(&mut self, at: &Field<'_>, architecture: &Architecture, sample_rate: f32) -> Result<(), ModelError> {
+    /// Adds the state of two channels, and checks the work of settling and measuring the network against [`MAX_WORK`].
+    pub fn spend_state(&mut self, at: &Field<'_>, architecture: &Architecture, sample_rate: f32) -> Result<(), ModelError> {
         let (state, work) = match architecture {
-            Architecture::Sequence(s) => (sequence_state(s), sequence_weights(s)),
-            Architecture::WaveNet(w) => (wavenet_state(w), wavenet_weights(w)),
+            Architecture::Sequence(s) => (sequence_state_bytes(s), sequence_weight_count(s)),
+            Architecture::WaveNet(w) => (wavenet_state_bytes(w), wavenet_weight_count(w)),
         };
         self.spend(at, 2 * state)?;
-        // All are looked at, and recurrent networks prewarmed, with half a second; the others with what they look back on.
-        let frames = architecture.receptive_field().unwrap_or(0).max((sample_rate * 0.5) as usize) as u64;
+        // A recurrent network is settled over half a second of silence, any other over its receptive field. All are measured
+        // with half a second of sound.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "SAMPLE_RATES are positive and fit into a usize"
+        )]
+        let half_a_second = (sample_rate * 0.5) as usize;
+        let frames = architecture.receptive_field().unwrap_or(0).max(half_a_second) as u64;
         let adds = frames.saturating_mul(work);
-        if adds > MOST_WORK {
+        if adds > MAX_WORK {
             let found = format!("{work} weights over {frames} frames, {adds} multiply-adds before the first sound");
-            return Err(at.error(found, format!("at most {MOST_WORK}")));
+            return Err(at.error(found, format!("at most {MAX_WORK}")));
         }
         Ok(())
     }
 }
 
-/// Whether a convolution's taps reach too far back.
+/// Checks the frames that a convolution looks back.
+///
+/// # Errors
+/// If they are more than [`MAX_REACH`].
 pub fn check_reach(at: &Field<'_>, taps: usize, dilation: usize) -> Result<(), ModelError> {
     let reach = (taps - 1).saturating_mul(dilation);
-    if reach > MOST_REACH {
+    if reach > MAX_REACH {
         return Err(
-            at.error(format!("{taps} taps with dilation {dilation} look back {reach} frames"), format!("at most {MOST_REACH}"))
+            at.error(format!("{taps} taps with dilation {dilation} look back {reach} frames"), format!("at most {MAX_REACH}"))
         );
     }
     Ok(())
 }
 
-fn conv_state(c: &Conv1d) -> u64 {
+/// Bytes that a convolution keeps of one channel of audio.
+fn conv_state_bytes(c: &Conv1d) -> u64 {
     4 * ((c.reach() as u64 + INPUT_FRAMES) * c.inputs as u64 + OUTPUT_FRAMES * c.outputs as u64)
 }
 
-fn sequence_state(s: &Sequence) -> u64 {
+fn sequence_state_bytes(s: &Sequence) -> u64 {
     let layer = |layer: &Layer| match layer {
-        // The past is kept twice as long as it is read, so that it is seldom moved.
-        Layer::Conv1d(c, _) => conv_state(c) + 4 * c.reach() as u64 * c.inputs as u64,
+        // The buffer is twice as long as the part that is read, so that it is seldom moved.
+        Layer::Conv1d(c, _) => conv_state_bytes(c) + 4 * c.reach() as u64 * c.inputs as u64,
         Layer::Lstm(l) => 8 * l.hidden as u64,
         Layer::Gru(g) => 4 * g.hidden as u64,
     };
     s.layers.iter().map(layer).sum()
 }
 
-/// All convolutions of an array.
-pub fn convs(array: &LayerArray) -> impl Iterator<Item = &Conv1d> {
+/// All convolutions of a WaveNet's array of layers.
+pub fn array_convolutions(array: &LayerArray) -> impl Iterator<Item = &Conv1d> {
     let layers = array.layers.iter().flat_map(|l| {
         let f = &l.film;
         let films = [&f.conv_pre, &f.conv_post, &f.mixin_pre, &f.mixin_post, &f.activation_pre, &f.activation_post];
@@ -113,52 +130,58 @@ pub fn convs(array: &LayerArray) -> impl Iterator<Item = &Conv1d> {
     layers.chain([&array.rechannel, &array.head])
 }
 
-/// All convolutions of a WaveNet but its condition model's.
-fn all_convs(w: &WaveNet) -> impl Iterator<Item = &Conv1d> {
-    w.arrays.iter().flat_map(convs).chain(w.post.iter().map(|(_, c)| c))
+/// All convolutions of a WaveNet without those of its condition model.
+fn all_convolutions(w: &WaveNet) -> impl Iterator<Item = &Conv1d> {
+    w.arrays.iter().flat_map(array_convolutions).chain(w.post.iter().map(|(_, c)| c))
 }
 
-fn wavenet_state(w: &WaveNet) -> u64 {
+fn wavenet_state_bytes(w: &WaveNet) -> u64 {
     let condition = match w.condition.as_deref() {
         None => 0,
-        Some(ConditionModel::Sequence(s)) => sequence_state(s),
-        Some(ConditionModel::WaveNet(w)) => wavenet_state(w),
+        Some(ConditionModel::Sequence(s)) => sequence_state_bytes(s),
+        Some(ConditionModel::WaveNet(w)) => wavenet_state_bytes(w),
     };
-    condition + all_convs(w).map(conv_state).sum::<u64>()
+    condition + all_convolutions(w).map(conv_state_bytes).sum::<u64>()
 }
 
-fn conv_weights(c: &Conv1d) -> u64 {
+fn conv_weight_count(c: &Conv1d) -> u64 {
     (c.weights.len() + c.bias.as_ref().map_or(0, Vec::len)) as u64
 }
 
-fn sequence_weights(s: &Sequence) -> u64 {
+fn sequence_weight_count(s: &Sequence) -> u64 {
     let layer = |layer: &Layer| match layer {
-        Layer::Conv1d(c, _) => conv_weights(c),
+        Layer::Conv1d(c, _) => conv_weight_count(c),
         Layer::Lstm(l) => (l.input_weights.len() + l.hidden_weights.len() + l.bias.len()) as u64,
         Layer::Gru(g) => (g.input_weights.len() + g.hidden_weights.len() + g.input_bias.len() + g.hidden_bias.len()) as u64,
     };
     s.layers.iter().map(layer).sum()
 }
 
-fn wavenet_weights(w: &WaveNet) -> u64 {
+fn wavenet_weight_count(w: &WaveNet) -> u64 {
     let condition = match w.condition.as_deref() {
         None => 0,
-        Some(ConditionModel::Sequence(s)) => sequence_weights(s),
-        Some(ConditionModel::WaveNet(w)) => wavenet_weights(w),
+        Some(ConditionModel::Sequence(s)) => sequence_weight_count(s),
+        Some(ConditionModel::WaveNet(w)) => wavenet_weight_count(w),
     };
-    // The last is the factor behind the head.
-    condition + all_convs(w).map(conv_weights).sum::<u64>() + 1
+    // The last weight is the factor behind the head.
+    condition + all_convolutions(w).map(conv_weight_count).sum::<u64>() + 1
 }
 
-/// Numbers that training found. States before the first sample count as none.
-pub fn weights(architecture: &Architecture) -> u64 {
+/// Count of the trained numbers of a network. The initial states of recurrent layers are not counted.
+pub fn weight_count(architecture: &Architecture) -> u64 {
     match architecture {
-        Architecture::Sequence(s) => sequence_weights(s),
-        Architecture::WaveNet(w) => wavenet_weights(w),
+        Architecture::Sequence(s) => sequence_weight_count(s),
+        Architecture::WaveNet(w) => wavenet_weight_count(w),
     }
 }
 
-/// `LSTM of 40, dense of 1`
+/// [`weight_count`] as [`ModelInfo::parameters`](super::ModelInfo) has it.
+pub fn parameter_count(architecture: &Architecture) -> usize {
+    // A network whose weights are in memory has no more than fit into a usize.
+    usize::try_from(weight_count(architecture)).unwrap_or(usize::MAX)
+}
+
+/// Description of the layers for users: `LSTM of 40, dense of 1`.
 pub fn summary(s: &Sequence) -> String {
     let layer = |layer: &Layer| match layer {
         Layer::Conv1d(c, _) if c.taps == 1 => format!("dense of {}", c.outputs),

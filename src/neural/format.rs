@@ -1,49 +1,57 @@
-//! A row of the registry of model formats.
+//! The types of the rows of the registry of model formats ([`super::formats`]), and the recognition of ONNX files.
 
 use std::sync::Arc;
 
 use super::engine::Network;
 use super::json::Field;
-use super::{Info, Loaded, ModelError};
+use super::{ModelError, ModelInfo, ParsedModel};
 
 /// A format of model files.
-pub struct Format {
-    /// Stable: part of reports. Lower case.
+pub struct ModelFormat {
+    /// Stable id in reports, in lower case.
     pub id: &'static str,
-    /// What a user reads.
+    /// Name of the format for users.
     pub name: &'static str,
-    /// Programs that write such files.
-    pub from: &'static str,
-    /// Names of such files end with one of them, behind a dot, in lower case. What a file is shows in its content alone.
-    pub endings: &'static [&'static str],
+    /// Programs that write such files, for users.
+    pub written_by: &'static str,
+    /// Extensions of the names of such files, in lower case without the dot. They only filter lists of files; the format of a
+    /// file is recognised by its content.
+    pub extensions: &'static [&'static str],
+    /// The recognition and the reader of the content.
     pub content: Content,
 }
 
-/// A network that is not the native engine's, and what its file says of it.
-pub type Foreign = (Info, Arc<dyn Network>);
+/// The information in a file, and its network, which an engine other than the native one runs.
+pub type ForeignNetwork = (ModelInfo, Arc<dyn Network>);
 
-/// Content of a file of a format, with its reader. [control thread]
+/// The content of a format's files: how it is recognised and read. [control thread]
 pub enum Content {
-    /// Numbers for the native engine, as JSON.
+    /// A JSON object with the description of networks for the native engine.
     Json {
-        /// Keys that the outermost object has, all of them.
+        /// Keys by which the format is recognised: the outermost object has all of them.
         keys: &'static [&'static str],
-        /// Takes the outermost object.
-        read: fn(&Field<'_>) -> Result<Loaded, ModelError>,
+        /// Reads the outermost object.
+        read: fn(&Field<'_>) -> Result<ParsedModel, ModelError>,
     },
-    /// Another engine's network.
-    Bytes { probe: fn(&[u8]) -> bool, read: fn(&[u8]) -> Result<Foreign, ModelError> },
+    /// Any other content, with a network that brings its own engine.
+    Bytes {
+        /// True if the bytes are of this format.
+        probe: fn(&[u8]) -> bool,
+        /// Reads the bytes of the file.
+        read: fn(&[u8]) -> Result<ForeignNetwork, ModelError>,
+    },
 }
 
-/// A kind of file that is known by sight and cannot be played.
-pub struct Refused {
-    /// What such a file is, for an error, and perhaps what to do with it.
-    pub what: &'static str,
+/// A format that is recognised and that this build cannot play.
+pub struct UnsupportedFormat {
+    /// Description of such a file for the error, perhaps with advice.
+    pub description: &'static str,
+    /// True if the bytes are of this format.
     pub probe: fn(&[u8]) -> bool,
 }
 
-/// Whether bytes are ONNX's `ModelProto`: to the end fields of known numbers (1 to 25), each a number or of a length, with a graph
-/// (7) among them.
+/// True if the bytes are ONNX's `ModelProto`, a protobuf message: nothing but fields with the numbers 1 to 25, each of the wire
+/// type varint or length-delimited, with a graph (field 7) among them.
 pub(super) fn is_onnx(mut bytes: &[u8]) -> bool {
     let mut graph = false;
     while !bytes.is_empty() {
@@ -61,7 +69,8 @@ pub(super) fn is_onnx(mut bytes: &[u8]) -> bool {
     graph
 }
 
-/// Protobuf's number of seven bits a byte, lowest first.
+/// Reads a varint of protobuf (seven bits in each byte, the lowest first), and moves `bytes` behind it. `None` if it is cut off
+/// or too long.
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {

@@ -1,21 +1,21 @@
-//! The registry of model formats: every format is one file in this room and one row here.
+//! The registry of model formats: every format is one file in `neural` and one row here.
 //!
-//! Loading, messages, the filters of file lists and `isotherm model` come from the rows. To add a format: write its file with its
-//! `FORMAT` row, name the file in `neural.rs`, append the row, and name its endings in `docs/models.md`. A file that is known by sight and is no model has a row in
-//! [`REFUSED`] instead.
+//! Loading, messages, the filters of file lists and `isotherm model` are made from the rows. To add a format: write its file
+//! with its `FORMAT` row, declare the file in `neural.rs`, append the row here, and name its file extensions in
+//! `docs/models.md`. A format that is only recognised, for a clear error, has a row in [`UNSUPPORTED`] instead.
 
 use std::path::Path;
 use std::sync::LazyLock;
 
 #[cfg(not(feature = "onnx"))]
 use super::format::is_onnx;
-use super::format::{Content, Foreign, Format, Refused};
+use super::format::{Content, ForeignNetwork, ModelFormat, UnsupportedFormat};
 use super::json::Field;
-use super::{Loaded, ModelError};
+use super::{ModelError, ParsedModel};
 use super::{keras, nam, proteus};
 
-/// Every format; the first that fits a file reads it.
-pub static FORMATS: &[&Format] = &[
+/// All formats. The first that recognises a file reads it.
+pub static FORMATS: &[&ModelFormat] = &[
     &nam::FORMAT,
     &proteus::FORMAT,
     &keras::FORMAT,
@@ -23,21 +23,21 @@ pub static FORMATS: &[&Format] = &[
     &super::onnx::FORMAT,
 ];
 
-/// Looked at behind all formats.
-pub static REFUSED: &[Refused] = &[
+/// Formats that are recognised and cannot be played. They are tried after all of [`FORMATS`].
+pub static UNSUPPORTED: &[UnsupportedFormat] = &[
     #[cfg(not(feature = "onnx"))]
-    Refused { what: "an ONNX model, but this build has no ONNX Runtime support", probe: is_onnx },
+    UnsupportedFormat { description: "an ONNX model, but this build has no ONNX Runtime support", probe: is_onnx },
 ];
 
-/// `.nam, .json or .onnx`: what names of model files end with. [any thread]
+/// The file extensions of all formats as a user reads them: `.nam, .json or .onnx`. [any thread]
 #[must_use]
-pub fn endings() -> &'static str {
+pub fn extensions() -> &'static str {
     static TEXT: LazyLock<String> = LazyLock::new(|| {
         let mut all: Vec<String> = Vec::new();
-        for ending in FORMATS.iter().flat_map(|format| format.endings) {
-            let ending = format!(".{ending}");
-            if !all.contains(&ending) {
-                all.push(ending);
+        for extension in FORMATS.iter().flat_map(|format| format.extensions) {
+            let extension = format!(".{extension}");
+            if !all.contains(&extension) {
+                all.push(extension);
             }
         }
         either(all)
@@ -45,31 +45,31 @@ pub fn endings() -> &'static str {
     &TEXT
 }
 
-/// Whether a file's name is that of a model file. [any thread]
+/// True if a file's name has the extension of a model format, in lower or upper case. [any thread]
 #[must_use]
 pub fn is_model_file(name: &Path) -> bool {
-    let ending = name.extension().and_then(|ending| ending.to_str());
-    let mut known = FORMATS.iter().flat_map(|format| format.endings);
-    ending.is_some_and(|ending| known.any(|known| ending.eq_ignore_ascii_case(known)))
+    let extension = name.extension().and_then(|extension| extension.to_str());
+    let mut known = FORMATS.iter().flat_map(|format| format.extensions);
+    extension.is_some_and(|found| known.any(|known| found.eq_ignore_ascii_case(known)))
 }
 
-/// `.nam, Keras JSON, Proteus JSON or ONNX`. [any thread]
+/// The names of all formats as a user reads them: `.nam, Proteus JSON, Keras JSON or ONNX`. [any thread]
 #[must_use]
 pub fn names() -> String {
     either(FORMATS.iter().map(|format| format.name.to_owned()).collect())
 }
 
-/// [`names`], each with the programs that write such files. [any thread]
+/// The text of [`names`], with the programs that write such files behind each name. [any thread]
 #[must_use]
 pub fn names_and_origins() -> String {
-    either(FORMATS.iter().map(|format| format!("{} ({})", format.name, format.from)).collect())
+    either(FORMATS.iter().map(|format| format!("{} ({})", format.name, format.written_by)).collect())
 }
 
-/// Reads JSON.
+/// Reads the outermost JSON object of a file with the first format whose keys it has.
 ///
 /// # Errors
-/// If it is of no format, or what the format's reader says.
-pub(super) fn read_json(root: &Field<'_>) -> Result<Loaded, ModelError> {
+/// If it has the keys of no format, or the error of the format's reader.
+pub(super) fn read_json(root: &Field<'_>) -> Result<ParsedModel, ModelError> {
     let mut marks = Vec::new();
     for format in FORMATS {
         let Content::Json { keys, read } = format.content else { continue };
@@ -81,11 +81,11 @@ pub(super) fn read_json(root: &Field<'_>) -> Result<Loaded, ModelError> {
     Err(root.unexpected(format!("{} in it", either(marks))))
 }
 
-/// Reads what is no JSON.
+/// Reads a file that is not JSON with the first format that recognises it.
 ///
 /// # Errors
-/// If it is of no format, or what the format's reader says.
-pub(super) fn read_bytes(bytes: &[u8]) -> Result<Foreign, ModelError> {
+/// If no format recognises it, or the error of the format's reader.
+pub(super) fn read_bytes(bytes: &[u8]) -> Result<ForeignNetwork, ModelError> {
     for format in FORMATS {
         if let Content::Bytes { probe, read } = format.content
             && probe(bytes)
@@ -94,15 +94,15 @@ pub(super) fn read_bytes(bytes: &[u8]) -> Result<Foreign, ModelError> {
         }
     }
     let start = bytes[..bytes.len().min(8)].escape_ascii();
-    let found = match REFUSED.iter().find(|refused| (refused.probe)(bytes)) {
-        Some(refused) => refused.what.into(),
+    let found = match UNSUPPORTED.iter().find(|unsupported| (unsupported.probe)(bytes)) {
+        Some(unsupported) => unsupported.description.into(),
         None if bytes.is_empty() => "an empty file".into(),
         None => format!("a file that starts with '{start}'"),
     };
     Err(ModelError::Invalid(format!("{found}; expected a model: {}", names())))
 }
 
-/// `a, b or c`
+/// Joins words as in `a, b or c`.
 fn either(mut words: Vec<String>) -> String {
     match words.pop() {
         Some(last) if !words.is_empty() => format!("{} or {last}", words.join(", ")),
@@ -116,11 +116,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_is_well_formed_and_told_from_the_others() {
+    fn every_row_is_well_formed_and_hides_no_other() {
         for (i, row) in FORMATS.iter().enumerate() {
             assert!(row.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()), "{}", row.id);
-            assert!(!row.endings.is_empty() && !row.name.is_empty() && !row.from.is_empty(), "{}", row.id);
-            assert!(row.endings.iter().all(|e| !e.contains('.') && e.to_lowercase() == **e), "{}", row.id);
+            assert!(!row.extensions.is_empty() && !row.name.is_empty() && !row.written_by.is_empty(), "{}", row.id);
+            assert!(row.extensions.iter().all(|e| !e.contains('.') && e.to_lowercase() == **e), "{}", row.id);
             for other in &FORMATS[..i] {
                 assert!(other.id != row.id && other.name != row.name, "{}", row.id);
                 if let (Content::Json { keys, .. }, Content::Json { keys: before, .. }) = (&row.content, &other.content) {
@@ -136,28 +136,32 @@ mod tests {
     }
 
     #[test]
-    fn what_a_user_reads_names_every_row() {
+    fn texts_for_users_name_every_format() {
         for row in FORMATS {
-            assert!(names().contains(row.name) && names_and_origins().contains(&format!("{} ({})", row.name, row.from)));
-            for ending in row.endings {
-                assert!(endings().contains(&format!(".{ending}")));
-                assert!(is_model_file(Path::new(&format!("/a/b.{}", ending.to_uppercase()))));
+            assert!(names().contains(row.name) && names_and_origins().contains(&format!("{} ({})", row.name, row.written_by)));
+            for extension in row.extensions {
+                assert!(extensions().contains(&format!(".{extension}")));
+                assert!(is_model_file(Path::new(&format!("/a/b.{}", extension.to_uppercase()))));
             }
             let page = include_str!("../../docs/models.md");
-            assert!(row.endings.iter().all(|ending| page.contains(&format!("`.{ending}`"))), "docs/models.md: {}", row.id);
+            assert!(
+                row.extensions.iter().all(|extension| page.contains(&format!("`.{extension}`"))),
+                "docs/models.md: {}",
+                row.id
+            );
         }
-        assert_eq!(endings().matches(".json").count(), 1);
+        assert_eq!(extensions().matches(".json").count(), 1);
         assert!(!is_model_file(Path::new("nam")) && !is_model_file(Path::new("a.nam.txt")));
         assert_eq!(either(vec!["a".into(), "b".into(), "c".into()]), "a, b or c");
         assert_eq!((either(vec!["a".into()]), either(Vec::new())), ("a".into(), String::new()));
     }
 
     #[test]
-    fn what_is_of_no_format_is_said_with_all_that_there_are() {
+    fn the_error_for_an_unknown_format_lists_all_formats() {
         let error = |bytes: &[u8]| read_bytes(bytes).err().expect("an error").to_string();
         assert_eq!(error(b"PK\x03\x04"), format!("a file that starts with 'PK\\x03\\x04'; expected a model: {}", names()));
         assert_eq!(error(b""), format!("an empty file; expected a model: {}", names()));
-        // A graph of no bytes.
+        // The shortest file that counts as ONNX has an empty graph.
         assert!(is_onnx(b"\x3a\x00") && !is_onnx(b"\x08\x01") && !is_onnx(b"\x3a\x05"));
         #[cfg(not(feature = "onnx"))]
         assert!(

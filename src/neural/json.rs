@@ -1,4 +1,5 @@
-//! JSON of which every value knows its path, so that an error can name the field: `config.layers[1].dilations[3]`.
+//! Parsed JSON in which every value knows its path, so that an error can name the field: `config.layers[1].dilations[3]`.
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -9,42 +10,45 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 
 use super::ModelError;
 
-/// Bytes of a text. A list of numbers takes four times as much as `0,0,0`, and that is what this limits.
-pub const MOST_BYTES: usize = 64 << 20;
-/// Values that are not numbers in a list of numbers: each takes some 32 bytes.
-const MOST_VALUES: usize = 1 << 20;
-/// Characters of what a file says that get into an error.
-const MOST_CHARACTERS: usize = 60;
+/// The most bytes of a text. This limits the memory for lists of numbers: `0,0,0` takes four times as much when parsed.
+pub const MAX_TEXT_BYTES: usize = 64 << 20;
+/// The most values of a text, without those in lists that hold only numbers. Each takes some 32 bytes.
+const MAX_VALUES: usize = 1 << 20;
+/// Characters of a text in the file that are quoted in an error.
+const MAX_QUOTED_CHARACTERS: usize = 60;
 
-/// A parsed text.
+/// A parsed JSON value.
 #[derive(Debug)]
 pub enum Value {
     Null,
     Bool(bool),
     Number(f64),
     Text(String),
-    /// A list of nothing but numbers.
+    /// A list that holds only numbers, or an empty list.
     Numbers(Vec<f64>),
+    /// Any other list.
     List(Vec<Value>),
+    /// An object with its keys in alphabetical order.
     Object(BTreeMap<String, Value>),
 }
 
-/// Parses a text. An object that has a key twice is an error.
+/// Parses a text.
 ///
 /// # Errors
-/// If it is no JSON, too long, or too deep (128 levels).
+/// If it is not JSON, too long ([`MAX_TEXT_BYTES`]), has too many values or more than 128 levels, or an object has a key twice.
 pub fn parse(text: &[u8]) -> Result<Value, ModelError> {
-    if text.len() > MOST_BYTES {
-        return Err(ModelError::TooLarge { found: text.len() as u64, most: MOST_BYTES as u64 });
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(ModelError::TooLarge { found: text.len() as u64, limit: MAX_TEXT_BYTES as u64 });
     }
-    let left = Cell::new(MOST_VALUES);
+    let values_left = Cell::new(MAX_VALUES);
     let mut from = serde_json::Deserializer::from_slice(text);
-    let value = Seed(&left).deserialize(&mut from).and_then(|value| from.end().map(|()| value));
-    value.map_err(|error| ModelError::Invalid(format!("no sound JSON: {}", explained(text, &error))))
+    let value = ValueSeed(&values_left).deserialize(&mut from).and_then(|value| from.end().map(|()| value));
+    value.map_err(|error| ModelError::Invalid(format!("not valid JSON: {}", error_text(text, &error))))
 }
 
-/// What the parser says, and the word that it fell over where Python writes one that is no JSON.
-fn explained(text: &[u8], error: &serde_json::Error) -> String {
+/// The parser's error in one line. At `NaN` and `Infinity`, which Python writes and JSON does not have, the error names the
+/// word.
+fn error_text(text: &[u8], error: &serde_json::Error) -> String {
     let line = text.split(|b| *b == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
     let at = error.column().saturating_sub(2).min(line.len());
     let near = &line[at..];
@@ -55,35 +59,36 @@ fn explained(text: &[u8], error: &serde_json::Error) -> String {
     }
 }
 
-/// Without control characters, and not long.
+/// Replaces control characters by blanks and cuts a long text off.
 fn one_line(text: &str) -> Cow<'_, str> {
-    if text.len() <= 2 * MOST_CHARACTERS && !text.contains(char::is_control) {
+    if text.len() <= 2 * MAX_QUOTED_CHARACTERS && !text.contains(char::is_control) {
         return text.into();
     }
-    let mut short: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(2 * MOST_CHARACTERS).collect();
+    let mut short: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(2 * MAX_QUOTED_CHARACTERS).collect();
     short.push_str("...");
     short.into()
 }
 
-struct Seed<'c>(&'c Cell<usize>);
+/// Deserializes a [`Value`]. The cell holds the number of values that may still follow.
+struct ValueSeed<'c>(&'c Cell<usize>);
 
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     type Value = Value;
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Value, D::Error> {
         from.deserialize_any(self)
     }
 }
 
-impl Seed<'_> {
-    /// Counts a value.
+impl ValueSeed<'_> {
+    /// Counts a value that is not in a list that holds only numbers.
     fn count<E: serde::de::Error>(&self) -> Result<(), E> {
         let left = self.0.get().checked_sub(1);
-        self.0.set(left.ok_or_else(|| E::custom(format!("more than {MOST_VALUES} values")))?);
+        self.0.set(left.ok_or_else(|| E::custom(format!("more than {MAX_VALUES} values")))?);
         Ok(())
     }
 }
 
-impl<'de> Visitor<'de> for Seed<'_> {
+impl<'de> Visitor<'de> for ValueSeed<'_> {
     type Value = Value;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
@@ -94,6 +99,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
         Ok(Value::Bool(value))
     }
+    // Like Python and JavaScript: an integer beyond 53 bits becomes the nearest f64.
     fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
         Ok(Value::Number(value as f64))
     }
@@ -109,7 +115,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Value, A::Error> {
         let mut numbers = Vec::new();
         let mut values = loop {
-            match from.next_element_seed(Seed(self.0))? {
+            match from.next_element_seed(ValueSeed(self.0))? {
                 None => return Ok(Value::Numbers(numbers)),
                 Some(Value::Number(number)) => numbers.push(number),
                 Some(other) => {
@@ -120,7 +126,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
                 }
             }
         };
-        while let Some(value) = from.next_element_seed(Seed(self.0))? {
+        while let Some(value) = from.next_element_seed(ValueSeed(self.0))? {
             self.count()?;
             values.push(value);
         }
@@ -130,7 +136,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut object = BTreeMap::new();
         while let Some(key) = from.next_key::<String>()? {
             self.count()?;
-            let value = from.next_value_seed(Seed(self.0))?;
+            let value = from.next_value_seed(ValueSeed(self.0))?;
             let twice = A::Error::custom(format!("the key {} twice", quoted(&key)));
             if object.insert(key, value).is_some() {
                 return Err(twice);
@@ -140,108 +146,141 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 }
 
-/// A text of a file, short and in one line.
+/// Quotes a text of the file: escaped, in one line, and cut off if it is long.
 fn quoted(text: &str) -> String {
-    let mut short: String = text.chars().take(MOST_CHARACTERS).flat_map(char::escape_debug).collect();
-    if text.chars().nth(MOST_CHARACTERS).is_some() {
+    let mut short: String = text.chars().take(MAX_QUOTED_CHARACTERS).flat_map(char::escape_debug).collect();
+    if text.chars().nth(MAX_QUOTED_CHARACTERS).is_some() {
         short.push_str("...");
     }
     format!("'{short}'")
 }
 
-/// Without dozens of zeros.
+/// A number as text, with an exponent if it is very large or very small.
 fn number_text(number: f64) -> String {
     if (1e-6..1e15).contains(&number.abs()) || number == 0.0 { number.to_string() } else { format!("{number:e}") }
 }
 
-/// A value and where it stands.
+/// The nearest f32, the type of weights. Infinite if the number is too large.
+pub fn to_f32(number: f64) -> f32 {
+    #[expect(clippy::cast_possible_truncation, reason = "rounding is meant, and callers check the range")]
+    let rounded = number as f32;
+    rounded
+}
+
+/// A number as a `usize`, if it is a whole number from `least` to `most`.
+fn to_usize(number: f64, least: usize, most: usize) -> Option<usize> {
+    if number.fract() != 0.0 || !(least as f64..=most as f64).contains(&number) {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the number is from `least` to `most`")]
+    let whole = number as usize;
+    Some(whole)
+}
+
+/// A value with its path in the file.
 #[derive(Clone, Debug)]
 pub struct Field<'a> {
-    at: At<'a>,
+    target: Target<'a>,
     path: String,
 }
 
+/// The value of a [`Field`].
 #[derive(Clone, Copy, Debug)]
-enum At<'a> {
+enum Target<'a> {
     Value(&'a Value),
     Number(f64),
 }
 
 impl<'a> Field<'a> {
-    /// The whole text.
+    /// The outermost value of a file.
     pub fn root(value: &'a Value) -> Self {
-        Self { at: At::Value(value), path: String::new() }
+        Self { target: Target::Value(value), path: String::new() }
     }
 
-    /// As an error shows it.
+    /// The path as errors show it.
     pub fn path(&self) -> &str {
         if self.path.is_empty() { "the file" } else { &self.path }
     }
 
-    /// An error about this value.
+    /// An error about this field: `PATH: FOUND; expected EXPECTED`.
     pub fn error(&self, found: impl fmt::Display, expected: impl fmt::Display) -> ModelError {
         ModelError::Invalid(format!("{}: {found}; expected {expected}", self.path()))
     }
 
-    /// An error that shows this value.
+    /// An error about this field in which [`Self::description`] is what was found.
     pub fn unexpected(&self, expected: impl fmt::Display) -> ModelError {
-        self.error(self.shown(), expected)
+        self.error(self.description(), expected)
     }
 
-    fn shown(&self) -> String {
-        match self.at {
-            At::Number(number) => number_text(number),
-            At::Value(Value::Number(number)) => number_text(*number),
-            At::Value(Value::Null) => "null".into(),
-            At::Value(Value::Bool(value)) => value.to_string(),
-            At::Value(Value::Text(text)) => quoted(text),
-            At::Value(Value::Numbers(numbers)) => format!("a list of {}", numbers.len()),
-            At::Value(Value::List(values)) => format!("a list of {}", values.len()),
-            At::Value(Value::Object(object)) => format!("an object of {} keys", object.len()),
+    /// The value as errors show it, in one line.
+    fn description(&self) -> String {
+        match self.target {
+            Target::Number(number) => number_text(number),
+            Target::Value(Value::Number(number)) => number_text(*number),
+            Target::Value(Value::Null) => "null".into(),
+            Target::Value(Value::Bool(value)) => value.to_string(),
+            Target::Value(Value::Text(text)) => quoted(text),
+            Target::Value(Value::Numbers(numbers)) => format!("a list of {}", numbers.len()),
+            Target::Value(Value::List(values)) => format!("a list of {}", values.len()),
+            Target::Value(Value::Object(object)) => format!("an object of {} keys", object.len()),
         }
     }
 
+    /// The value, unless it is a number in a list of numbers.
     fn value(&self) -> Option<&'a Value> {
-        match self.at {
-            At::Value(value) => Some(value),
-            At::Number(_) => None,
+        match self.target {
+            Target::Value(value) => Some(value),
+            Target::Number(_) => None,
         }
     }
 
-    /// The value of a key of this object, if it is there and not null.
+    /// The value of a key of this object; `None` if the key is missing or its value is null.
+    ///
+    /// # Errors
+    /// If this is not an object.
     pub fn find(&self, key: &str) -> Result<Option<Field<'a>>, ModelError> {
         let Some(Value::Object(object)) = self.value() else { return Err(self.unexpected(format!("an object with '{key}'"))) };
         let child = object.get(key).filter(|value| !matches!(value, Value::Null));
-        Ok(child.map(|value| Field { at: At::Value(value), path: self.child(key) }))
+        Ok(child.map(|value| Field { target: Target::Value(value), path: self.child_path(key) }))
     }
 
-    /// The value of a key that this object must have.
+    /// The value of a key of this object.
+    ///
+    /// # Errors
+    /// If this is not an object, the key is missing, or its value is null.
     pub fn get(&self, key: &str) -> Result<Field<'a>, ModelError> {
-        self.find(key)?.ok_or_else(|| ModelError::Invalid(format!("{} is missing", self.child(key))))
+        self.find(key)?.ok_or_else(|| ModelError::Invalid(format!("{} is missing", self.child_path(key))))
     }
 
-    /// Whether this is an object with a key.
+    /// True if this is an object with the key.
     pub fn has(&self, key: &str) -> bool {
         matches!(self.value(), Some(Value::Object(object)) if object.contains_key(key))
     }
 
-    fn child(&self, key: &str) -> String {
+    /// Path of the value of a key of this object.
+    fn child_path(&self, key: &str) -> String {
         if self.path.is_empty() { key.into() } else { format!("{}.{key}", self.path) }
     }
 
-    fn place(&self, index: usize) -> String {
+    /// Path of an item of this list.
+    fn item_path(&self, index: usize) -> String {
         format!("{}[{index}]", self.path)
     }
 
+    /// True if this is a list.
     pub fn is_list(&self) -> bool {
         matches!(self.value(), Some(Value::List(_) | Value::Numbers(_)))
     }
 
+    /// True if this is a text.
     pub fn is_text(&self) -> bool {
         matches!(self.value(), Some(Value::Text(_)))
     }
 
-    /// Values of a list of `least` to `most`.
+    /// The items of a list of `least` to `most` items.
+    ///
+    /// # Errors
+    /// If this is not a list, or one of another length.
     pub fn list(&self, least: usize, most: usize) -> Result<Vec<Field<'a>>, ModelError> {
         let length = match self.value() {
             Some(Value::Numbers(numbers)) => numbers.len(),
@@ -254,15 +293,16 @@ impl<'a> Field<'a> {
         }
         Ok(match self.value() {
             Some(Value::Numbers(numbers)) => {
-                numbers.iter().enumerate().map(|(i, n)| Field { at: At::Number(*n), path: self.place(i) }).collect()
+                numbers.iter().enumerate().map(|(i, n)| Field { target: Target::Number(*n), path: self.item_path(i) }).collect()
             }
             Some(Value::List(values)) => {
-                values.iter().enumerate().map(|(i, v)| Field { at: At::Value(v), path: self.place(i) }).collect()
+                values.iter().enumerate().map(|(i, v)| Field { target: Target::Value(v), path: self.item_path(i) }).collect()
             }
             _ => Vec::new(),
         })
     }
 
+    /// The value, which must be true or false.
     pub fn bool(&self) -> Result<bool, ModelError> {
         match self.value() {
             Some(Value::Bool(value)) => Ok(*value),
@@ -270,6 +310,7 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// The value, which must be a text.
     pub fn text(&self) -> Result<&'a str, ModelError> {
         match self.value() {
             Some(Value::Text(text)) => Ok(text),
@@ -277,37 +318,41 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// The value, which must be a number.
     pub fn number(&self) -> Result<f64, ModelError> {
-        match self.at {
-            At::Number(number) => Ok(number),
-            At::Value(Value::Number(number)) => Ok(*number),
-            At::Value(_) => Err(self.unexpected("a number")),
+        match self.target {
+            Target::Number(number) => Ok(number),
+            Target::Value(Value::Number(number)) => Ok(*number),
+            Target::Value(_) => Err(self.unexpected("a number")),
         }
     }
 
-    /// A number from `least` to `most`.
+    /// The value, which must be a number from `least` to `most`.
     pub fn within(&self, least: f64, most: f64) -> Result<f32, ModelError> {
         let number = self.number()?;
-        if (least..=most).contains(&number) { Ok(number as f32) } else { Err(self.unexpected(format!("{least} to {most}"))) }
+        if (least..=most).contains(&number) { Ok(to_f32(number)) } else { Err(self.unexpected(format!("{least} to {most}"))) }
     }
 
-    /// A number that is finite as an f32.
+    /// The value, which must be a number that is finite as an f32.
     pub fn float(&self) -> Result<f32, ModelError> {
-        let number = self.number()?;
-        if (number as f32).is_finite() { Ok(number as f32) } else { Err(self.unexpected("a finite 32-bit number")) }
+        let number = to_f32(self.number()?);
+        if number.is_finite() { Ok(number) } else { Err(self.unexpected("a finite 32-bit number")) }
     }
 
-    /// A whole number from `least` to `most`.
+    /// The value, which must be a whole number from `least` to `most`.
     pub fn whole(&self, least: usize, most: usize) -> Result<usize, ModelError> {
         let wrong = || self.unexpected(format!("a whole number from {least} to {most}"));
         let number = self.number().map_err(|_| wrong())?;
-        if number.fract() == 0.0 && (least as f64..=most as f64).contains(&number) { Ok(number as usize) } else { Err(wrong()) }
+        to_usize(number, least, most).ok_or_else(wrong)
     }
 
-    /// A list of numbers that are finite as f32, of one length if one is given.
+    /// The items of a list of numbers that are finite as f32.
+    ///
+    /// # Errors
+    /// If this is not such a list, or has another length than the given one.
     pub fn floats(&self, length: Option<usize>) -> Result<Vec<f32>, ModelError> {
         let Some(Value::Numbers(numbers)) = self.value() else {
-            // Names the first that is no number.
+            // The error names the first item that is not a number.
             if self.is_list() {
                 self.list(0, usize::MAX)?.iter().try_for_each(|value| value.number().map(|_| ()))?;
             }
@@ -318,13 +363,14 @@ impl<'a> Field<'a> {
         {
             return Err(self.error(format!("{} numbers", numbers.len()), length));
         }
-        if let Some(index) = numbers.iter().position(|n| !(*n as f32).is_finite()) {
-            return Err(Field { at: At::Number(numbers[index]), path: self.place(index) }.unexpected("a finite 32-bit number"));
+        if let Some(index) = numbers.iter().position(|n| !to_f32(*n).is_finite()) {
+            return Err(Field { target: Target::Number(numbers[index]), path: self.item_path(index) }
+                .unexpected("a finite 32-bit number"));
         }
-        Ok(numbers.iter().map(|n| *n as f32).collect())
+        Ok(numbers.iter().copied().map(to_f32).collect())
     }
 
-    /// `rows` lists of `columns` numbers, one behind the other.
+    /// The numbers of a list of `rows` lists of `columns` numbers each, row by row.
     pub fn matrix(&self, rows: usize, columns: usize) -> Result<Vec<f32>, ModelError> {
         let mut all = Vec::new();
         for row in self.list(rows, rows)? {
@@ -357,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_sound_json_says_so_in_one_line() {
+    fn invalid_json_is_an_error_in_one_line() {
         for (text, part) in [
             ("{\"a\": NaN}", "NaN at line 1 column 7; expected a finite number"),
             ("{\"a\": [1,\n -Infinity]}", "Infinity at line 2"),
@@ -370,7 +416,7 @@ mod tests {
             assert!(found.contains(part) && !found.contains('\n'), "{text}: {found}");
         }
         assert!(error(parse("[".repeat(100_000).as_bytes())).contains("recursion limit"));
-        assert!(error(parse(format!("[{}0]", "{},".repeat(MOST_VALUES)).as_bytes())).contains("more than 1048576 values"));
-        assert!(error(parse(&vec![b' '; MOST_BYTES + 1])).contains("expected a model of at most"));
+        assert!(error(parse(format!("[{}0]", "{},".repeat(MAX_VALUES)).as_bytes())).contains("more than 1048576 values"));
+        assert!(error(parse(&vec![b' '; MAX_TEXT_BYTES + 1])).contains("expected a model of at most"));
     }
 }

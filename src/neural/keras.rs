@@ -1,37 +1,40 @@
-//! JSON of Keras layers, as RTNeural's exporter and AIDA-X's trainer write it.
+//! Files with a JSON list of Keras layers, as RTNeural's exporter and AIDA-X's trainer write them.
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 use super::batch_norm;
-use super::budget::{self, Budget, MOST_CHANNELS, MOST_DILATION, MOST_TAPS, RATES};
+use super::budget::{self, Budget, MAX_DILATION, MAX_LAYER_CHANNELS, MAX_TAPS, SAMPLE_RATES};
 use super::description::{Activation, Architecture, Conv1d, Gru, Layer, Lstm, Sequence};
-use super::format::{Content, Format};
-use super::json::Field;
-use super::model::{Golden, Info, Loaded, MOST_LATE_FRAMES, ModelError, Size};
+use super::format::{Content, ModelFormat};
+use super::json::{self, Field};
+use super::model::{MAX_LATE_FRAMES, ModelError, ModelInfo, ModelSize, ParsedModel, TestVector, whole_late_frames};
 use crate::dsp::db_to_gain;
 
-pub static FORMAT: Format = Format {
+/// The row in the registry of model formats.
+pub static FORMAT: ModelFormat = ModelFormat {
     id: "keras",
     name: "Keras JSON",
-    from: "RTNeural, AIDA-X",
-    endings: &["json"],
+    written_by: "RTNeural, AIDA-X",
+    extensions: &["json"],
     content: Content::Json { keys: &["layers"], read },
 };
 
-/// The rate of a file that gives none, as AIDA-X takes it.
+/// Sample rate, in Hz, of a file that has none, as in AIDA-X.
 const SAMPLE_RATE: f32 = 48_000.0;
-const MOST_LAYERS: usize = 256;
-/// Audio and knobs.
-const MOST_INPUTS: usize = 16;
+/// Layers of a model.
+const MAX_LAYERS: usize = 256;
+/// Inputs of a model: the audio and the knobs.
+const MAX_INPUTS: usize = 16;
 
-fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
+fn read(root: &Field<'_>) -> Result<ParsedModel, ModelError> {
     let mut budget = Budget::new();
-    let shape = root.find("in_shape")?.map(|s| last(&s)).transpose()?;
-    let inputs = shape.map_or(Ok(1), |f| f.whole(1, MOST_INPUTS))?;
+    let shape = root.find("in_shape")?.map(|s| last_or_self(&s)).transpose()?;
+    let inputs = shape.map_or(Ok(1), |f| f.whole(1, MAX_INPUTS))?;
     let mut layers = Vec::new();
-    let fields = root.get("layers")?.list(1, MOST_LAYERS)?;
+    let fields = root.get("layers")?.list(1, MAX_LAYERS)?;
     for at in &fields {
-        budget.layer(at)?;
+        budget.spend_layer(at)?;
         let inputs = layers.last().map_or(inputs, Layer::outputs);
-        add(at, inputs, &mut layers, &mut budget)?;
+        add_layer(at, inputs, &mut layers, &mut budget)?;
     }
     let outputs = layers.last().map_or(inputs, Layer::outputs);
     if outputs != 1 || layers.is_empty() {
@@ -40,7 +43,7 @@ fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
     let gain = |key: &str| root.find(key)?.map_or(Ok(1.0), |f| f.within(-200.0, 200.0).map(db_to_gain));
     let skip = root.find("in_skip")?.map_or(Ok(0), |f| f.whole(0, 1))? == 1;
     let sequence = Sequence { layers, input_gain: gain("in_gain")?, output_gain: gain("out_gain")?, skip };
-    let golden = golden(root, &sequence)?;
+    let test_vector = test_vector(root, &sequence)?;
     let summary = budget::summary(&sequence);
     let architecture = Architecture::Sequence(sequence);
 
@@ -50,71 +53,78 @@ fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
         given => given,
     };
     let rate = rate.map(|f| sample_rate(&f)).transpose()?;
-    budget.run(root, &architecture, rate.unwrap_or(SAMPLE_RATE))?;
-    // Nobody has laid down what else the metadata are: what is no text is left out.
+    budget.spend_state(root, &architecture, rate.unwrap_or(SAMPLE_RATE))?;
+    // The format does not define the other metadata: values that are not texts are ignored.
     let text = |key: &str| -> Option<String> {
         let field = metadata.as_ref()?.find(key).ok()??;
         field.text().ok().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned)
     };
-    let named = metadata.as_ref().and_then(|m| m.find("knobs").ok()?).and_then(|f| f.list(inputs - 1, inputs - 1).ok());
-    let knob = |i: usize| -> Option<String> { Some(named.as_ref()?[i - 1].text().ok()?.to_owned()) };
+    let knob_names = metadata.as_ref().and_then(|m| m.find("knobs").ok()?).and_then(|f| f.list(inputs - 1, inputs - 1).ok());
+    let knob = |i: usize| -> Option<String> { Some(knob_names.as_ref()?[i - 1].text().ok()?.to_owned()) };
     let esr = metadata.as_ref().map(|m| m.find("esr")).transpose()?.flatten().and_then(|f| f.float().ok());
     let late = metadata.as_ref().map(|m| m.find("late_frames")).transpose()?.flatten();
-    let late = late.map(|f| f.within(0.0, MOST_LATE_FRAMES as f64)).transpose()?;
-    let info = Info {
+    let late = late.map(|f| f.within(0.0, MAX_LATE_FRAMES as f64)).transpose()?;
+    let info = ModelInfo {
         name: text("name"),
         author: text("author"),
         gear_model: text("based"),
         tone_type: text("style"),
         sample_rate_given: rate.is_some(),
         esr,
-        late_frames: late.map_or(0, |n| n as usize),
+        late_frames: late.map_or(0, whole_late_frames),
         knobs: (1..inputs).map(|i| knob(i).unwrap_or_else(|| format!("Param {i}"))).collect(),
-        ..Info::new(FORMAT.id, summary, budget::weights(&architecture) as usize, rate.unwrap_or(SAMPLE_RATE))
+        ..ModelInfo::new(FORMAT.id, summary, budget::parameter_count(&architecture), rate.unwrap_or(SAMPLE_RATE))
     };
-    Ok(Loaded { info, sizes: vec![Size { below: 1.0, architecture: Some(architecture), loudness_db: None }], golden })
+    Ok(ParsedModel {
+        info,
+        sizes: vec![ModelSize { below: 1.0, architecture: Some(architecture), loudness_db: None }],
+        test_vector,
+    })
 }
 
-/// AIDA-X's trainer writes the number as a text.
+/// The sample rate. AIDA-X's trainer writes the number as a text.
 fn sample_rate(at: &Field<'_>) -> Result<f32, ModelError> {
     if !at.is_text() {
-        return at.within(RATES.0, RATES.1);
+        return at.within(SAMPLE_RATES.0, SAMPLE_RATES.1);
     }
-    let rate = at.text()?.trim().parse().ok().filter(|rate| (RATES.0..=RATES.1).contains(rate));
-    rate.map(|rate: f64| rate as f32).ok_or_else(|| at.unexpected(format!("{} to {}", RATES.0, RATES.1)))
+    let rate = at.text()?.trim().parse().ok().filter(|rate| (SAMPLE_RATES.0..=SAMPLE_RATES.1).contains(rate));
+    rate.map(json::to_f32).ok_or_else(|| at.unexpected(format!("{} to {}", SAMPLE_RATES.0, SAMPLE_RATES.1)))
 }
 
-/// The last of a list, or the value itself.
-fn last<'a>(at: &Field<'a>) -> Result<Field<'a>, ModelError> {
+/// The last item of a list, or a value that is not a list itself.
+fn last_or_self<'a>(at: &Field<'a>) -> Result<Field<'a>, ModelError> {
     if at.is_list() { Ok(at.list(1, 8)?.pop().unwrap_or_else(|| at.clone())) } else { Ok(at.clone()) }
 }
 
-/// The batch as the whole model would give it: AIDA-X records it without the gains and with all knobs at 0.
-fn golden(root: &Field<'_>, sequence: &Sequence) -> Result<Option<Golden>, ModelError> {
+/// The test vector of the whole model. AIDA-X's trainer records it without the gains, with all knobs at 0.
+fn test_vector(root: &Field<'_>, sequence: &Sequence) -> Result<Option<TestVector>, ModelError> {
     let (Some(input), Some(output)) = (root.find("input_batch")?, root.find("output_batch")?) else { return Ok(None) };
-    let (input, found) = (flat(&input)?, flat(&output)?);
-    if input.len() != found.len() {
-        return Err(output.error(format!("{} values", found.len()), format!("{}, as many as input_batch has", input.len())));
+    let (input, output_batch) = (flat_floats(&input)?, flat_floats(&output)?);
+    if input.len() != output_batch.len() {
+        return Err(
+            output.error(format!("{} values", output_batch.len()), format!("{}, as many as input_batch has", input.len()))
+        );
     }
-    Ok(Some(Golden {
+    Ok(Some(TestVector {
         input: input.iter().map(|x| x / sequence.input_gain).collect(),
-        output: found.iter().map(|y| y * sequence.output_gain).collect(),
+        output: output_batch.iter().map(|y| y * sequence.output_gain).collect(),
     }))
 }
 
-/// `[x, ...]` or `[[x], ...]`
-fn flat(at: &Field<'_>) -> Result<Vec<f32>, ModelError> {
-    let nested = at.list(1, MOST_TAPS)?;
+/// The numbers of a list `[x, ...]` or `[[x], ...]`.
+fn flat_floats(at: &Field<'_>) -> Result<Vec<f32>, ModelError> {
+    let nested = at.list(1, MAX_TAPS)?;
     if nested.first().is_some_and(Field::is_list) { at.matrix(nested.len(), 1) } else { at.floats(None) }
 }
 
-/// Reads a layer, and adds it to those before or folds it into the last of them.
-fn add(at: &Field<'_>, inputs: usize, layers: &mut Vec<Layer>, budget: &mut Budget) -> Result<(), ModelError> {
+/// Reads a layer with this many inputs, and adds it to `layers` or folds it into the last of them.
+fn add_layer(at: &Field<'_>, inputs: usize, layers: &mut Vec<Layer>, budget: &mut Budget) -> Result<(), ModelError> {
     let kind = at.get("type")?;
-    let shape = last(&at.get("shape")?)?;
-    let outputs = shape.whole(1, MOST_CHANNELS)?;
+    let shape = last_or_self(&at.get("shape")?)?;
+    let outputs = shape.whole(1, MAX_LAYER_CHANNELS)?;
     let weights = |least: usize, most: usize| at.get("weights")?.list(least, most);
-    let same = || if inputs == outputs { Ok(()) } else { Err(shape.unexpected(format!("{inputs}, as many as come in"))) };
+    let check_same_width =
+        || if inputs == outputs { Ok(()) } else { Err(shape.unexpected(format!("{inputs}, as many as come in"))) };
     match kind.text()? {
         "dense" | "time-distributed-dense" => {
             let fields = weights(1, 2)?;
@@ -124,28 +134,28 @@ fn add(at: &Field<'_>, inputs: usize, layers: &mut Vec<Layer>, budget: &mut Budg
             layers.push(Layer::Conv1d(conv, activation(at, outputs)?));
         }
         "conv1d" => {
-            let taps = last(&at.get("kernel_size")?)?.whole(1, MOST_TAPS)?;
-            let dilation = at.find("dilation")?.map_or(Ok(1), |d| last(&d)?.whole(1, MOST_DILATION))?;
+            let taps = last_or_self(&at.get("kernel_size")?)?.whole(1, MAX_TAPS)?;
+            let dilation = at.find("dilation")?.map_or(Ok(1), |d| last_or_self(&d)?.whole(1, MAX_DILATION))?;
             let groups = at.find("groups")?;
-            let number = groups.as_ref().map_or(Ok(1), |g| g.whole(1, MOST_CHANNELS))?;
+            let group_count = groups.as_ref().map_or(Ok(1), |g| g.whole(1, MAX_LAYER_CHANNELS))?;
             if let Some(groups) = groups
-                && !(inputs.is_multiple_of(number) && outputs.is_multiple_of(number))
+                && !(inputs.is_multiple_of(group_count) && outputs.is_multiple_of(group_count))
             {
                 return Err(groups.unexpected(format!("a divisor of {inputs} inputs and {outputs} outputs")));
             }
             budget::check_reach(at, taps, dilation)?;
             let fields = weights(1, 2)?;
-            let each = inputs / number;
+            let group_inputs = inputs / group_count;
             let mut numbers = Vec::new();
             for tap in fields[0].list(taps, taps)? {
-                numbers.extend(tap.matrix(each, outputs)?);
+                numbers.extend(tap.matrix(group_inputs, outputs)?);
             }
-            // [tap][input][output] becomes [output][input][tap]; in both the last tap is on the newest sample.
-            let place = |tap: usize, input: usize, output: usize| (tap * each + input) * outputs + output;
-            let order = (0..outputs).flat_map(|o| (0..each).flat_map(move |i| (0..taps).map(move |t| place(t, i, o))));
+            // From [tap][input][output] to [output][input][tap]. In both, the last tap is for the newest sample.
+            let place = |tap: usize, input: usize, output: usize| (tap * group_inputs + input) * outputs + output;
+            let order = (0..outputs).flat_map(|o| (0..group_inputs).flat_map(move |i| (0..taps).map(move |t| place(t, i, o))));
             let numbers = order.map(|i| numbers[i]).collect();
             let bias = fields.get(1).map(|b| b.floats(Some(outputs))).transpose()?;
-            let conv = Conv1d { inputs, outputs, taps, dilation, groups: number, weights: numbers, bias };
+            let conv = Conv1d { inputs, outputs, taps, dilation, groups: group_count, weights: numbers, bias };
             layers.push(Layer::Conv1d(conv, activation(at, outputs)?));
         }
         "lstm" => {
@@ -159,42 +169,42 @@ fn add(at: &Field<'_>, inputs: usize, layers: &mut Vec<Layer>, budget: &mut Budg
                 h0: vec![0.0; outputs],
                 c0: vec![0.0; outputs],
             }));
-            recurrent_activation(at)?;
+            check_recurrent_activation(at)?;
         }
         "gru" => {
             let fields = weights(3, 3)?;
             let bias = fields[2].matrix(2, 3 * outputs)?;
             let matrix = |field: &Field<'_>, rows: usize| -> Result<Vec<f32>, ModelError> {
-                Ok(reset_first(&transposed(&field.matrix(rows, 3 * outputs)?, 3 * outputs)))
+                Ok(reset_gate_first(&transposed(&field.matrix(rows, 3 * outputs)?, 3 * outputs)))
             };
             layers.push(Layer::Gru(Gru {
                 inputs,
                 hidden: outputs,
                 input_weights: matrix(&fields[0], inputs)?,
                 hidden_weights: matrix(&fields[1], outputs)?,
-                input_bias: reset_first(&bias[..3 * outputs]),
-                hidden_bias: reset_first(&bias[3 * outputs..]),
+                input_bias: reset_gate_first(&bias[..3 * outputs]),
+                hidden_bias: reset_gate_first(&bias[3 * outputs..]),
                 h0: vec![0.0; outputs],
             }));
-            recurrent_activation(at)?;
+            check_recurrent_activation(at)?;
         }
         "activation" => {
-            same()?;
+            check_same_width()?;
             let activation = activation(at, outputs)?;
-            apply(layers, outputs, activation);
+            apply_activation(layers, outputs, activation);
         }
         "prelu" => {
-            same()?;
+            check_same_width()?;
             let fields = weights(1, 1)?;
-            let slopes = last(&fields[0])?;
+            let slopes = last_or_self(&fields[0])?;
             let list = slopes.floats(None)?;
             if list.len() != outputs && list.len() != 1 {
                 return Err(slopes.error(format!("{} slopes", list.len()), format!("1 or {outputs}, one a channel")));
             }
-            apply(layers, outputs, Activation::LeakyRelu(list));
+            apply_activation(layers, outputs, Activation::LeakyRelu(list));
         }
         "batchnorm" => {
-            same()?;
+            check_same_width()?;
             let fields = weights(2, 4)?;
             if fields.len() == 3 {
                 return Err(at.get("weights")?.error("3 lists", "2 or 4"));
@@ -226,35 +236,36 @@ fn add(at: &Field<'_>, inputs: usize, layers: &mut Vec<Layer>, budget: &mut Budg
         Some(Layer::Gru(g)) => g.input_weights.len() + g.hidden_weights.len(),
         None => 0,
     };
-    budget.weights(at, count as u64)
+    budget.spend_weights(at, count as u64)
 }
 
-/// Lets each channel through.
+/// A convolution that passes each channel on unchanged.
 fn identity(channels: usize) -> Conv1d {
     let weights = vec![1.0; channels];
     Conv1d { inputs: channels, outputs: channels, taps: 1, dilation: 1, groups: channels, weights, bias: None }
 }
 
-/// Behind the last layer, or in it.
-fn apply(layers: &mut Vec<Layer>, channels: usize, new: Activation) {
+/// Applies an activation behind the last layer: in it, if it is a convolution without an activation, or in a layer of its own.
+fn apply_activation(layers: &mut Vec<Layer>, channels: usize, new: Activation) {
     match layers.last_mut() {
         Some(Layer::Conv1d(_, activation @ Activation::Identity)) => *activation = new,
         _ => layers.push(Layer::Conv1d(identity(channels), new)),
     }
 }
 
-/// `[rows][columns]` becomes `[columns][rows]`.
+/// Transposes a matrix: `[rows][columns]` becomes `[columns][rows]`.
 fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|c| matrix.iter().skip(c).step_by(columns)).copied().collect()
 }
 
-/// Keras' gates z, r, h become r, z, n.
-fn reset_first(gates: &[f32]) -> Vec<f32> {
+/// Reorders the gates of a GRU from Keras' order z, r, h to r, z, n.
+fn reset_gate_first(gates: &[f32]) -> Vec<f32> {
     let (z, rest) = gates.split_at(gates.len() / 3);
     let (r, n) = rest.split_at(z.len());
     [r, z, n].concat()
 }
 
+/// The activation of a layer with this many outputs; identity if the layer has none.
 fn activation(at: &Field<'_>, channels: usize) -> Result<Activation, ModelError> {
     let Some(field) = at.find("activation")? else { return Ok(Activation::Identity) };
     match field.text()? {
@@ -271,8 +282,9 @@ fn activation(at: &Field<'_>, channels: usize) -> Result<Activation, ModelError>
     }
 }
 
-/// RTNeural runs recurrent layers with tanh whatever stands there; what is something else was trained otherwise.
-fn recurrent_activation(at: &Field<'_>) -> Result<(), ModelError> {
+/// Checks the activation of a recurrent layer. RTNeural always runs these layers with tanh; a model with another activation
+/// would sound different from its training.
+fn check_recurrent_activation(at: &Field<'_>) -> Result<(), ModelError> {
     match at.find("activation")? {
         Some(field) if !["", "tanh"].contains(&field.text()?) => Err(field.unexpected("tanh or none")),
         _ => Ok(()),

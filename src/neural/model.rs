@@ -1,4 +1,5 @@
-//! A model: what a file holds, checked, packed, and shared.
+//! [`Model`]: the checked content of a model file with its packed networks, shared by everything that plays it. Also
+//! [`ModelInfo`] and the other types that the readers of files make.
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -7,49 +8,65 @@ use std::sync::{Arc, OnceLock};
 
 use super::alignment::{self, Alignment};
 use super::description::Architecture;
-use super::engine::{self, Network};
+use super::engine::{self, EngineError, Network};
 
-/// The latest that a model may be on purpose, in frames.
+/// The largest value of [`ModelInfo::late_frames`] that a file may have.
 #[cfg(feature = "models")]
-pub const MOST_LATE_FRAMES: usize = 512;
+pub const MAX_LATE_FRAMES: usize = 512;
 
-/// What a model says of itself. What a file does not say is absent.
+/// The whole frames of the number `late_frames` in a file, which must be from 0 to [`MAX_LATE_FRAMES`]; a fraction is dropped.
+#[cfg(feature = "models")]
+pub(super) fn whole_late_frames(number: f32) -> usize {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the number is from 0 to MAX_LATE_FRAMES")]
+    let frames = number as usize;
+    frames
+}
+
+/// The information that a file has about its model. Fields that the file does not have are absent.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Info {
-    /// The id of its format, of the rows in `formats.rs`.
+pub struct ModelInfo {
+    /// Id of the file's format: `nam`, `keras`, `proteus`, `onnx` (the rows in `formats.rs`).
     pub format: &'static str,
-    /// As the file has it: `0.5.4`.
+    /// Version of the format as the file has it: `0.5.4`.
     pub version: Option<String>,
+    /// Name of the model.
     pub name: Option<String>,
-    /// Who made the model.
+    /// Person who made the model.
     pub author: Option<String>,
+    /// Manufacturer of the modelled device.
     pub gear_make: Option<String>,
+    /// Product name of the modelled device.
     pub gear_model: Option<String>,
+    /// Kind of the modelled device, in the format's words: `amp`, `pedal`.
     pub gear_type: Option<String>,
+    /// Character of the sound, in the format's words: `clean`, `hi_gain`.
     pub tone_type: Option<String>,
-    /// In one line, for a user: `WaveNet, 2 arrays of 16 and 8 channels`.
+    /// Description of the network for users, in one line: `WaveNet, 2 arrays of 16 and 8 channels`.
     pub architecture: String,
-    /// Numbers that training found.
+    /// Count of the trained numbers of the network (of the largest one, if the model has several sizes).
     pub parameters: usize,
-    /// Hertz that the model was trained at.
+    /// Sample rate that the model was trained at, in Hz.
     pub sample_rate: f32,
-    /// Whether the file says the rate, or the format's own was taken.
+    /// True if the file has the sample rate; false if it is the format's default.
     pub sample_rate_given: bool,
-    /// Of the output for the trainer's standard input, in dB.
+    /// Loudness of the output for the trainer's standard input, in dB.
     pub loudness_db: Option<f32>,
+    /// Level at the device's input that full scale of the model's input stands for, in dBu.
     pub input_level_dbu: Option<f32>,
+    /// Level at the device's output that full scale of the model's output stands for, in dBu.
     pub output_level_dbu: Option<f32>,
-    /// Error to signal that the trainer measured.
+    /// Error-to-signal ratio (power, 0 is perfect) that the trainer measured.
     pub esr: Option<f32>,
-    /// Frames that the output is late on purpose, as the model looks so far ahead: part of its latency.
+    /// Frames, at the model's rate, by which the output is late because the model was trained to look that far ahead. They
+    /// count as latency.
     pub late_frames: usize,
-    /// Names of the inputs behind the audio; each is 0 to 1.
+    /// Names of the knobs: the inputs behind the audio. Each goes from 0 to 1.
     pub knobs: Vec<String>,
 }
 
-impl Info {
-    /// An info with the fields that every format has: its id, the architecture in one line, the count of trained numbers, and the
-    /// rate in hertz, which counts as the format's own. The rest is absent. [any thread]
+impl ModelInfo {
+    /// An info with the fields that every format has; the optional fields are absent, and the sample rate counts as the
+    /// format's default. [any thread]
     #[must_use]
     pub fn new(format: &'static str, architecture: impl Into<String>, parameters: usize, sample_rate: f32) -> Self {
         Self {
@@ -75,52 +92,76 @@ impl Info {
     }
 }
 
-/// A test inside a file: this input gives this output from a zero state.
+/// A test of the network that a file contains: from a zero state, without settling, this input gives this output.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Golden {
+pub struct TestVector {
+    /// Samples at the model's rate, of one channel.
     pub input: Vec<f32>,
+    /// Samples that the trainer's implementation gives for them, as many.
     pub output: Vec<f32>,
 }
 
-/// One of the networks of a slimmable model, or the only one.
+/// One of the networks of a slimmable model (a model with networks of several sizes), or the only network of any other model.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Size {
-    /// This one is used for sizes below this (0 to 1); the last one for all above.
+pub struct ModelSize {
+    /// End of the range of the parameter *Size* (0 to 1) for which this network is used: values below this one, down to the end
+    /// of the size before. The last size is also used for all values above.
     pub below: f32,
-    /// None for a network that is not the native engine's.
+    /// Description of the network; `None` if the native engine does not run it.
     pub architecture: Option<Architecture>,
-    /// Of this size alone.
+    /// Loudness of this size, as [`ModelInfo::loudness_db`], if the file has one for each size.
     pub loudness_db: Option<f32>,
 }
 
-/// What a loader makes of a file.
+/// The content of a file, checked: the result of a format's reader.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Loaded {
-    pub info: Info,
-    /// Smallest first, at least one.
-    pub sizes: Vec<Size>,
-    pub golden: Option<Golden>,
+pub struct ParsedModel {
+    /// Name, sample rate and other information.
+    pub info: ModelInfo,
+    /// The networks, the smallest first; at least one.
+    pub sizes: Vec<ModelSize>,
+    /// The test in the file, if there is one.
+    pub test_vector: Option<TestVector>,
 }
 
-/// Why a file is no model. One line that names what was found and what was expected.
+/// The reason why a file is not a model: one line with what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
+    /// The file cannot be read.
     #[error("{path}: {source}")]
-    Read { path: String, source: std::io::Error },
-    #[error("{found} bytes; expected a model of at most {most}")]
-    TooLarge { found: u64, most: u64 },
+    Read {
+        /// Path of the file.
+        path: String,
+        /// Error of the system.
+        source: std::io::Error,
+    },
+    /// The file is larger than any model may be.
+    #[error("{found} bytes; expected a model of at most {limit}")]
+    TooLarge {
+        /// Bytes of the file.
+        found: u64,
+        /// Bytes that are allowed.
+        limit: u64,
+    },
+    /// The content is not a valid model: the text names the field, what was found and what was expected.
     #[error("{0}")]
     Invalid(String),
+    /// Any error in the content of a file, with the path of the file.
     #[error("{path}: {error}")]
-    File { path: String, error: Box<ModelError> },
+    File {
+        /// Path of the file.
+        path: String,
+        /// Error in its content.
+        error: Box<ModelError>,
+    },
 }
 
-/// Which of the models of this process: no two ever have the same.
+/// The id of a model, unique in this process: no two models ever have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ModelId(pub NonZeroU32);
 
 impl ModelId {
-    /// An id that no model had before.
+    /// Returns an id that no model had before.
     fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         loop {
@@ -131,100 +172,128 @@ impl ModelId {
     }
 }
 
-/// See the module.
+/// The checked content of a model file with its networks, packed for this machine. It is immutable, apart from counters, and
+/// shared by all processors that play it.
+///
+/// # Examples
+/// A model that multiplies by 0.5, made in memory. With the feature `models`, `Model::open` reads one from a file.
+/// ```
+/// use isotherm::effect::Effect;
+/// use isotherm::neural::description::{Activation, Architecture, Conv1d, Layer, Sequence};
+/// use isotherm::neural::{Model, ModelInfo, ModelSize, ParsedModel};
+///
+/// // A convolution with one tap: from one channel of audio to one channel.
+/// let weights = vec![0.5];
+/// let conv = Conv1d { inputs: 1, outputs: 1, taps: 1, dilation: 1, groups: 1, weights, bias: None };
+/// let layers = vec![Layer::Conv1d(conv, Activation::Identity)];
+/// let architecture = Architecture::Sequence(Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip: false });
+/// let info = ModelInfo::new("example", "one convolution", 1, 48_000.0);
+/// let sizes = vec![ModelSize { below: 1.0, architecture: Some(architecture), loudness_db: None }];
+/// let model = Model::new(ParsedModel { info, sizes, test_vector: None }, Vec::new());
+///
+/// assert_eq!(model.info().sample_rate, 48_000.0);
+/// assert_eq!((model.sizes().len(), model.knob_count(0), model.nan_resets()), (1, 0, 0));
+///
+/// // The neural algorithm plays it.
+/// let effect = Effect::from_id("neural")?.with_model(model);
+/// assert!(effect.active_model().is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Model {
     id: ModelId,
-    /// The file that it was opened from.
+    /// Path of the file that the model was opened from.
     pub(super) path: Option<PathBuf>,
-    loaded: Loaded,
+    parsed: ParsedModel,
+    /// The network of each size.
     networks: Vec<Arc<dyn Network>>,
-    /// Of each network, once it was asked for.
+    /// The alignment of each size, once it was measured.
     alignments: Vec<OnceLock<Alignment>>,
-    explosions: AtomicU64,
-    misses: AtomicU64,
+    nan_resets: AtomicU64,
+    underruns: AtomicU64,
     bytes: Vec<u8>,
 }
 
 impl Model {
-    /// Packs what a loader made. `bytes` are the file's, kept for whoever stores the model. [control thread]
+    /// Makes a model of the parsed content of a file: packs the networks for the native engine. `bytes` is the file, kept for
+    /// callers that store the model ([`Self::bytes`]); it may be empty. [control thread]
     ///
     /// # Panics
-    /// If a size has no architecture.
+    /// If a size has no architecture, or one whose weights do not fit its shapes.
     #[must_use]
-    pub fn new(loaded: Loaded, bytes: Vec<u8>) -> Arc<Self> {
-        let build = |s: &Size| engine::build(s.architecture.as_ref().expect("an architecture"), loaded.info.sample_rate);
-        let networks = loaded.sizes.iter().map(build).collect();
-        Self::put(loaded, networks, bytes)
+    pub fn new(parsed: ParsedModel, bytes: Vec<u8>) -> Arc<Self> {
+        let build = |s: &ModelSize| engine::build(s.architecture.as_ref().expect("an architecture"), parsed.info.sample_rate);
+        let networks = parsed.sizes.iter().map(build).collect();
+        Self::assemble(parsed, networks, bytes)
     }
 
-    /// A model of one size whose network is not the native engine's. [control thread]
+    /// Makes a model of one size whose network an engine other than the native one runs. [control thread]
     #[must_use]
-    pub fn from_network(info: Info, network: Arc<dyn Network>, bytes: Vec<u8>) -> Arc<Self> {
-        let size = Size { below: 1.0, architecture: None, loudness_db: info.loudness_db };
-        Self::put(Loaded { info, sizes: vec![size], golden: None }, vec![network], bytes)
+    pub fn from_network(info: ModelInfo, network: Arc<dyn Network>, bytes: Vec<u8>) -> Arc<Self> {
+        let size = ModelSize { below: 1.0, architecture: None, loudness_db: info.loudness_db };
+        Self::assemble(ParsedModel { info, sizes: vec![size], test_vector: None }, vec![network], bytes)
     }
 
-    fn put(loaded: Loaded, networks: Vec<Arc<dyn Network>>, bytes: Vec<u8>) -> Arc<Self> {
+    fn assemble(parsed: ParsedModel, networks: Vec<Arc<dyn Network>>, bytes: Vec<u8>) -> Arc<Self> {
         let alignments = vec![OnceLock::new(); networks.len()];
         Arc::new(Self {
             id: ModelId::new(),
             path: None,
-            loaded,
+            parsed,
             networks,
             alignments,
-            explosions: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
+            nan_resets: AtomicU64::new(0),
+            underruns: AtomicU64::new(0),
             bytes,
         })
     }
 
-    /// Of this model alone, as long as the process lives. [any thread]
+    /// The id, unique in this process. [any thread]
     #[must_use]
     pub fn id(&self) -> ModelId {
         self.id
     }
 
-    /// The file that it was opened from, if it was. [any thread]
+    /// Path of the file that the model was opened from; `None` if it was made in memory. [any thread]
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
-    /// [any thread]
+    /// Name, sample rate and other information from the file. [any thread]
     #[must_use]
-    pub fn info(&self) -> &Info {
-        &self.loaded.info
+    pub fn info(&self) -> &ModelInfo {
+        &self.parsed.info
     }
 
-    /// Smallest first, at least one. [any thread]
+    /// The networks' descriptions, the smallest first; at least one. [any thread]
     #[must_use]
-    pub fn sizes(&self) -> &[Size] {
-        &self.loaded.sizes
+    pub fn sizes(&self) -> &[ModelSize] {
+        &self.parsed.sizes
     }
 
-    /// [any thread]
+    /// The test in the file, if there is one. Only models of one size have one. [any thread]
     #[must_use]
-    pub fn golden(&self) -> Option<&Golden> {
-        self.loaded.golden.as_ref()
+    pub fn test_vector(&self) -> Option<&TestVector> {
+        self.parsed.test_vector.as_ref()
     }
 
-    /// The place in [`Self::sizes`] that a wished size (0 to 1) means. [any thread]
+    /// Index in [`Self::sizes`] for a value of the parameter *Size* (0 to 1). [any thread]
     #[must_use]
-    pub fn size_for(&self, wish: f32) -> usize {
+    pub fn size_index(&self, value: f32) -> usize {
         let sizes = self.sizes();
-        sizes.iter().position(|s| wish < s.below).unwrap_or(sizes.len() - 1)
+        sizes.iter().position(|s| value < s.below).unwrap_or(sizes.len() - 1)
     }
 
-    /// Inputs of a size behind the audio. [any thread]
+    /// Count of the knobs (inputs behind the audio) of the size with this index. [any thread]
     ///
     /// # Panics
     /// If there is no such size.
     #[must_use]
-    pub fn knobs(&self, size: usize) -> usize {
+    pub fn knob_count(&self, size: usize) -> usize {
         self.sizes()[size].architecture.as_ref().map_or(self.info().knobs.len(), |a| a.inputs().saturating_sub(1))
     }
 
-    /// The network of a size. [any thread]
+    /// The network of the size with this index. [any thread]
     ///
     /// # Panics
     /// If there is no such size.
@@ -233,48 +302,49 @@ impl Model {
         &self.networks[size]
     }
 
-    /// How much later than its input the output of a size is beyond [`Info::late_frames`], and whether it is upside down: measured by a
-    /// sweep at the first call,
-    /// which takes the time of half a second of sound. [control thread]
+    /// Delay and polarity of the size with this index. The delay is the one beyond [`ModelInfo::late_frames`]. The first call
+    /// measures them with a sweep, which takes as long as the network needs for half a second of sound. [control thread]
     ///
     /// # Errors
-    /// If the network cannot run here.
+    /// If the network cannot run on this machine.
     ///
     /// # Panics
     /// If there is no such size.
-    pub fn alignment(&self, size: usize) -> Result<Alignment, String> {
+    pub fn alignment(&self, size: usize) -> Result<Alignment, EngineError> {
         let known = &self.alignments[size];
         if let Some(alignment) = known.get() {
             return Ok(*alignment);
         }
-        let measured = alignment::measure(&self.networks[size], self.info().sample_rate, self.knobs(size))?;
+        let measured = alignment::measure(&self.networks[size], self.info().sample_rate, self.knob_count(size))?;
         let delay_frames = measured.delay_frames - self.info().late_frames as f32;
         Ok(*known.get_or_init(|| Alignment { delay_frames, ..measured }))
     }
 
-    /// How often its output was no number, so that it was silenced and began anew, in all processors together. [any thread]
+    /// Times that the output was NaN or infinite, so that it was silenced and the network was reset; the sum over all
+    /// processors that play the model. [any thread]
     #[must_use]
-    pub fn explosions(&self) -> u64 {
-        self.explosions.load(Ordering::Relaxed)
+    pub fn nan_resets(&self) -> u64 {
+        self.nan_resets.load(Ordering::Relaxed)
     }
 
-    /// [any thread]
-    pub(super) fn count_explosion(&self) {
-        self.explosions.fetch_add(1, Ordering::Relaxed);
+    /// Adds one to [`Self::nan_resets`]. [any thread]
+    pub(super) fn count_nan_reset(&self) {
+        self.nan_resets.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often its output was not ready in time and the dry sound was heard instead, in all processors together. [any thread]
+    /// Chunks of output that were not ready in time, so that the dry sound was played instead; the sum over all processors that
+    /// play the model. Only networks that run on a thread of their own (ONNX) have any. [any thread]
     #[must_use]
-    pub fn misses(&self) -> u64 {
-        self.misses.load(Ordering::Relaxed)
+    pub fn underruns(&self) -> u64 {
+        self.underruns.load(Ordering::Relaxed)
     }
 
-    /// [any thread]
-    pub(super) fn count_misses(&self, more: u64) {
-        self.misses.fetch_add(more, Ordering::Relaxed);
+    /// Adds `more` to [`Self::underruns`]. [any thread]
+    pub(super) fn count_underruns(&self, more: u64) {
+        self.underruns.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// The file's bytes. [any thread]
+    /// The bytes of the file; empty if the model was made in memory without them. [any thread]
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -283,6 +353,6 @@ impl Model {
 
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Model").field("id", &self.id).field("info", &self.loaded.info).finish_non_exhaustive()
+        f.debug_struct("Model").field("id", &self.id).field("info", &self.parsed.info).finish_non_exhaustive()
     }
 }

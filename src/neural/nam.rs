@@ -1,50 +1,53 @@
-//! `.nam` files of Neural Amp Modeler, versions 0.5.0 to 0.7: what NeuralAmpModelerCore 0.5.5 reads, in its order of weights.
+//! `.nam` files of Neural Amp Modeler, versions 0.5.0 to 0.7, as NeuralAmpModelerCore 0.5.5 reads them. The weights of a
+//! network are one list, in the order in which NeuralAmpModelerCore takes them from it.
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 mod activation;
 mod array;
-mod part;
 mod sequence;
 mod slimmable;
+mod submodel;
 mod wavenet;
 mod weights;
 
 use super::budget::Budget;
-use super::format::{Content, Format};
+use super::format::{Content, ModelFormat};
 use super::json::Field;
-use super::model::{Info, Loaded, MOST_LATE_FRAMES, ModelError};
+use super::model::{MAX_LATE_FRAMES, ModelError, ModelInfo, ParsedModel, whole_late_frames};
 
-pub static FORMAT: Format = Format {
+/// The row in the registry of model formats.
+pub static FORMAT: ModelFormat = ModelFormat {
     id: "nam",
     name: ".nam",
-    from: "Neural Amp Modeler",
-    endings: &["nam"],
+    written_by: "Neural Amp Modeler",
+    extensions: &["nam"],
     content: Content::Json { keys: &["architecture", "weights"], read },
 };
 
-fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
-    let part = part::part(root, 0, &mut Budget::new())?;
-    if part.outputs != 1 {
-        return Err(root.get("config")?.error(format!("{} outputs", part.outputs), 1));
+fn read(root: &Field<'_>) -> Result<ParsedModel, ModelError> {
+    let model = submodel::read(root, 0, &mut Budget::new())?;
+    if model.outputs != 1 {
+        return Err(root.get("config")?.error(format!("{} outputs", model.outputs), 1));
     }
-    let at = root.find("metadata")?;
+    let metadata = root.find("metadata")?;
     let number = |key: &str, least: f64, most: f64| -> Result<Option<f32>, ModelError> {
-        let field = at.as_ref().map(|m| m.find(key)).transpose()?.flatten();
+        let field = metadata.as_ref().map(|m| m.find(key)).transpose()?.flatten();
         field.map(|f| f.within(least, most)).transpose()
     };
-    // A container may leave what a model is to its largest.
+    // A container may have such texts only in the metadata of its largest model.
     let text = |key: &str| -> Result<Option<String>, ModelError> {
-        let own = at.as_ref().map(|m| m.find(key)).transpose()?.flatten();
-        let inner = part.largest.as_ref().map(|m| m.find(key)).transpose()?.flatten();
+        let own = metadata.as_ref().map(|m| m.find(key)).transpose()?.flatten();
+        let inner = model.largest_metadata.as_ref().map(|m| m.find(key)).transpose()?.flatten();
         let words = own.or(inner).map(|f| f.text().map(str::trim)).transpose()?;
         Ok(words.filter(|w| !w.is_empty()).map(str::to_owned))
     };
-    let training = at.as_ref().map(|m| m.find("training")).transpose()?.flatten();
+    let training = metadata.as_ref().map(|m| m.find("training")).transpose()?.flatten();
     let esr = training.map(|t| t.find("validation_esr")).transpose()?.flatten().map(|f| f.float()).transpose()?;
     let loudness_db = match number("loudness", -300.0, 300.0)? {
-        None => part.sizes.last().and_then(|s| s.loudness_db),
+        None => model.sizes.last().and_then(|s| s.loudness_db),
         given => given,
     };
-    let info = Info {
+    let info = ModelInfo {
         version: Some(root.get("version")?.text()?.to_owned()),
         name: text("name")?,
         author: text("modeled_by")?,
@@ -52,13 +55,13 @@ fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
         gear_model: text("gear_model")?,
         gear_type: text("gear_type")?,
         tone_type: text("tone_type")?,
-        sample_rate_given: part.sample_rate.is_some(),
+        sample_rate_given: model.sample_rate.is_some(),
         loudness_db,
         input_level_dbu: number("input_level_dbu", -200.0, 200.0)?,
         output_level_dbu: number("output_level_dbu", -200.0, 200.0)?,
         esr,
-        late_frames: number("late_frames", 0.0, MOST_LATE_FRAMES as f64)?.map_or(0, |n| n as usize),
-        ..Info::new(FORMAT.id, part.summary, part.weights, part.sample_rate.unwrap_or(part::SAMPLE_RATE))
+        late_frames: number("late_frames", 0.0, MAX_LATE_FRAMES as f64)?.map_or(0, whole_late_frames),
+        ..ModelInfo::new(FORMAT.id, model.summary, model.weights, model.sample_rate.unwrap_or(submodel::SAMPLE_RATE))
     };
-    Ok(Loaded { info, sizes: part.sizes, golden: None })
+    Ok(ParsedModel { info, sizes: model.sizes, test_vector: None })
 }

@@ -1,71 +1,75 @@
-//! Models in `.onnx` files, run by ONNX Runtime on a thread of their own. `docs/models.md` is the contract of such a file.
+//! Models in `.onnx` files, which ONNX Runtime runs on a thread of their own. `docs/models.md` has the contract: the inputs and
+//! outputs that such a file must have.
 
 mod graph;
 mod runtime;
-mod voices;
+mod threaded;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::graph::{Contract, Graph};
-use self::runtime::{Runner, Stop};
-use self::voices::{Lengths, Threaded, Work};
-use super::engine::{MIDDLE, Mode, Network, Voices};
-use super::format::{self, Content, Foreign, Format};
-use super::model::MOST_LATE_FRAMES;
-use super::{Info, ModelError};
+use self::runtime::{GraphRunner, StopHandle};
+use self::threaded::{ChunkProcessor, Dimensions, ThreadedState};
+use super::engine::{EngineError, KNOB_MIDDLE, Network, NetworkState, StateSpec};
+use super::format::{self, Content, ForeignNetwork, ModelFormat};
+use super::model::{MAX_LATE_FRAMES, whole_late_frames};
+use super::{ModelError, ModelInfo};
 
-pub static FORMAT: Format = Format {
+/// The row in the registry of model formats.
+pub static FORMAT: ModelFormat = ModelFormat {
     id: "onnx",
     name: "ONNX",
-    from: "PyTorch and others",
-    endings: &["onnx"],
+    written_by: "PyTorch and others",
+    extensions: &["onnx"],
     content: Content::Bytes { probe: format::is_onnx, read: load },
 };
 
-/// Frames of a run where the graph leaves the choice: longer ones cost latency, shorter ones the time of more calls.
-const CHUNK: usize = 256;
-/// Where the file does not say it, in hertz.
+/// Frames of a run if the graph takes any number. More frames would mean more latency, fewer would mean more calls.
+const DEFAULT_CHUNK_FRAMES: usize = 256;
+/// Sample rate of a file that has none, in Hz.
 const SAMPLE_RATE: f32 = 48_000.0;
-/// Rates that a file may say, in hertz.
+/// Sample rates that a file may have, in Hz.
 const SAMPLE_RATES: std::ops::RangeInclusive<f32> = 1000.0..=1_000_000.0;
-/// Silence that a network is prewarmed with, in seconds: that of the field's recurrent models.
-const PREWARM_SECONDS: f32 = 0.5;
-/// The most characters of a text that comes from a file.
-const LINE: usize = 500;
-/// A model that needs longer is given up.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The longest silence that settles a network, in seconds; as for recurrent networks in Neural Amp Modeler.
+const SETTLE_SECONDS: f32 = 0.5;
+/// Characters of a text from a file, and of an error.
+const MAX_LINE_CHARACTERS: usize = 500;
+/// Time after which loading a model, or making a state, is given up.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Reads a file, checks it against the contract, and runs it once. [control thread: allocates, takes its time]
+/// Reads the bytes of a file, checks them against the contract, and settles the network. [control thread: allocates, takes up
+/// to 20 seconds]
 ///
 /// # Errors
-/// If it is no ONNX file, or not within the contract, or if there is no ONNX Runtime, or if that refuses it.
-pub fn load(bytes: &[u8]) -> Result<Foreign, ModelError> {
+/// If the bytes are not an ONNX file or break the contract, if ONNX Runtime is not there or refuses the graph, or if the graph
+/// takes too long.
+pub fn load(bytes: &[u8]) -> Result<ForeignNetwork, ModelError> {
     let load = || {
         let graph = graph::read(bytes)?;
         let info = info(&graph)?;
-        let network = Graphed::new(graph.contract, info.sample_rate, bytes)?;
+        let network = OnnxNetwork::new(graph.contract, info.sample_rate, bytes)?;
         Ok((info, Arc::new(network) as Arc<dyn Network>))
     };
-    load().map_err(|error: String| ModelError::Invalid(line(&error)))
+    load().map_err(|error: String| ModelError::Invalid(one_line(&error)))
 }
 
-/// One line of a bearable length: names in a file may be anything.
-fn line(text: &str) -> String {
+/// Turns a text into one line of limited length. Names in a file may have any characters.
+fn one_line(text: &str) -> String {
     let mut line: String =
         text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ");
-    if let Some((end, _)) = line.char_indices().nth(LINE) {
+    if let Some((end, _)) = line.char_indices().nth(MAX_LINE_CHARACTERS) {
         line.truncate(end);
         line.push_str(" ...");
     }
     line
 }
 
-/// What the metadata say.
-fn info(graph: &Graph) -> Result<Info, String> {
+/// The information in the metadata of a graph.
+fn info(graph: &Graph) -> Result<ModelInfo, String> {
     let text = |key: &str| {
         let mut found = graph.metadata.iter().filter(|(k, v)| k == key && !v.trim().is_empty());
-        found.next_back().map(|(_, v)| line(v))
+        found.next_back().map(|(_, v)| one_line(v))
     };
     let number = |key: &str| match text(key) {
         None => Ok(None),
@@ -80,8 +84,8 @@ fn info(graph: &Graph) -> Result<Info, String> {
         return Err(format!("metadata 'sample_rate' is {rate}; expected {low} to {high}"));
     }
     let late = number("late_frames")?.unwrap_or(0.0);
-    if !(0.0..=MOST_LATE_FRAMES as f32).contains(&late) {
-        return Err(format!("metadata 'late_frames' is {late}; expected 0 to {MOST_LATE_FRAMES}"));
+    if !(0.0..=MAX_LATE_FRAMES as f32).contains(&late) {
+        return Err(format!("metadata 'late_frames' is {late}; expected 0 to {MAX_LATE_FRAMES}"));
     }
     let count = graph.contract.knobs;
     let knobs: Vec<String> = match text("knobs") {
@@ -91,8 +95,8 @@ fn info(graph: &Graph) -> Result<Info, String> {
     if knobs.len() != count {
         return Err(format!("metadata 'knobs' names {}; expected {count}, as the input 'knobs' has", knobs.len()));
     }
-    let architecture = line(&format!("ONNX, {} nodes: {}", graph.nodes, graph.operators.join(", ")));
-    Ok(Info {
+    let architecture = one_line(&format!("ONNX, {} nodes: {}", graph.nodes, graph.operators.join(", ")));
+    Ok(ModelInfo {
         version: text("version"),
         name: text("name"),
         author: text("author"),
@@ -105,97 +109,105 @@ fn info(graph: &Graph) -> Result<Info, String> {
         input_level_dbu: number("input_level_dbu")?,
         output_level_dbu: number("output_level_dbu")?,
         esr: number("esr")?,
-        late_frames: late as usize,
+        late_frames: whole_late_frames(late),
         knobs,
-        ..Info::new(FORMAT.id, architecture, graph.parameters, sample_rate.unwrap_or(SAMPLE_RATE))
+        ..ModelInfo::new(FORMAT.id, architecture, graph.parameters, sample_rate.unwrap_or(SAMPLE_RATE))
     })
 }
 
-/// A graph and the state that it starts from.
-struct Graphed {
+/// A network that ONNX Runtime runs.
+struct OnnxNetwork {
     file: Arc<[u8]>,
     contract: Arc<Contract>,
-    chunk: usize,
-    /// Runs of silence that it is prewarmed with at the most.
-    runs: usize,
-    /// Prewarmed, knobs in the middle, of one channel, for each state.
-    start: Vec<Vec<f32>>,
+    /// Frames of a run.
+    chunk_frames: usize,
+    /// The most runs of silence that settle the network.
+    max_settle_runs: usize,
+    /// Values of each state tensor for one channel, settled with all knobs in the middle.
+    settled_states: Vec<Vec<f32>>,
 }
 
-impl Graphed {
-    /// Runs silence through it, on a thread of its own that is given up if it takes too long.
+impl OnnxNetwork {
+    /// Settles the network on a thread of its own. If that takes too long, the thread is stopped and an error returned.
     fn new(contract: Contract, sample_rate: f32, bytes: &[u8]) -> Result<Self, String> {
-        let chunk = contract.frames.unwrap_or(CHUNK);
-        let (file, contract, stop): (Arc<[u8]>, _, _) = (bytes.into(), Arc::new(contract), Stop::new()?);
+        let chunk_frames = contract.frames.unwrap_or(DEFAULT_CHUNK_FRAMES);
+        let (file, contract, stop): (Arc<[u8]>, _, _) = (bytes.into(), Arc::new(contract), StopHandle::new()?);
         let (done, is_done) = std::sync::mpsc::channel();
-        let theirs = (file.clone(), contract.clone(), stop.clone());
-        let runs = (PREWARM_SECONDS * sample_rate) as usize / chunk + 1;
-        let thread = std::thread::Builder::new().name("isotherm-prewarm".into()).spawn(move || {
-            let (file, contract, stop) = theirs;
-            let _ = done.send(prewarm(&file, &contract, stop, chunk, runs));
+        let for_thread = (file.clone(), contract.clone(), stop.clone());
+        let max_settle_runs = (SETTLE_SECONDS * sample_rate) as usize / chunk_frames + 1;
+        let thread = std::thread::Builder::new().name("isotherm-settle".into()).spawn(move || {
+            let (file, contract, stop) = for_thread;
+            let _ = done.send(settled_states(&file, &contract, stop, chunk_frames, max_settle_runs));
         });
         thread.map_err(|e| format!("the system gives no thread for inference: {e}"))?;
-        let start = is_done.recv_timeout(PATIENCE).map_err(|_| {
+        let settled_states = is_done.recv_timeout(LOAD_TIMEOUT).map_err(|_| {
             stop.stop();
-            format!("the model did not run {runs} x {chunk} frames within {} s", PATIENCE.as_secs())
+            format!("the model did not run {max_settle_runs} x {chunk_frames} frames within {} s", LOAD_TIMEOUT.as_secs())
         })??;
-        Ok(Self { file, contract, chunk, runs, start })
+        Ok(Self { file, contract, chunk_frames, max_settle_runs, settled_states })
     }
 }
 
-/// The state of one channel after silence.
-fn prewarm(file: &[u8], contract: &Arc<Contract>, stop: Stop, chunk: usize, runs: usize) -> Result<Vec<Vec<f32>>, String> {
+/// Values of each state tensor for one channel, settled with all knobs in the middle.
+fn settled_states(
+    file: &[u8],
+    contract: &Arc<Contract>,
+    stop: StopHandle,
+    chunk_frames: usize,
+    max_runs: usize,
+) -> Result<Vec<Vec<f32>>, String> {
     let zeros: Vec<Vec<f32>> = contract.states.iter().map(|state| vec![0.0; state.len()]).collect();
-    let mut runner = Runner::open(file, contract, stop, 1, chunk, &zeros)?;
-    runner.settle(&vec![MIDDLE; contract.knobs], runs)?;
-    Ok(runner.start().to_vec())
+    let mut runner = GraphRunner::open(file, contract, stop, 1, chunk_frames, &zeros)?;
+    runner.settle(&vec![KNOB_MIDDLE; contract.knobs], max_runs)?;
+    Ok(runner.settled_states().to_vec())
 }
 
-/// A graph that starts prewarmed wherever its knobs stand.
-struct Prewarmed {
-    runner: Runner,
-    runs: usize,
-    /// Their values when it was.
+/// A graph that runs on the inference thread and can be settled at any values of its knobs.
+struct SettledRunner {
+    runner: GraphRunner,
+    max_settle_runs: usize,
+    /// Values of the knobs at which the runner was last settled.
     knobs: Vec<f32>,
 }
 
-impl Work for Prewarmed {
+impl ChunkProcessor for SettledRunner {
     fn run(&mut self, audio: &mut [f32], knobs: &[f32]) -> bool {
         self.runner.run(audio, knobs).is_ok()
     }
 
     fn settle(&mut self, knobs: &[f32]) {
-        if self.knobs != knobs && self.runner.settle(knobs, self.runs).is_ok() {
+        if self.knobs != knobs && self.runner.settle(knobs, self.max_settle_runs).is_ok() {
             self.knobs.copy_from_slice(knobs);
         }
         self.runner.reset();
     }
 }
 
-impl Network for Graphed {
-    fn voices(self: Arc<Self>, mode: Mode) -> Result<Box<dyn Voices>, String> {
-        let Mode { channels, max_frames, knobs, .. } = mode;
-        let lengths = Lengths { channels, knobs: self.contract.knobs, chunk: self.chunk, max_frames };
-        let states = self.start.iter().map(Vec::len).sum::<usize>() * size_of::<f32>();
-        // The session has weights of its own.
+impl Network for OnnxNetwork {
+    fn state(self: Arc<Self>, spec: StateSpec) -> Result<Box<dyn NetworkState>, EngineError> {
+        let StateSpec { channels, max_frames, knobs, .. } = spec;
+        let dimensions = Dimensions { channels, knobs: self.contract.knobs, chunk_frames: self.chunk_frames, max_frames };
+        let states = self.settled_states.iter().map(Vec::len).sum::<usize>() * size_of::<f32>();
+        // The session keeps a copy of the weights.
         let bytes = self.file.len() + (channels + 1) * states;
-        let stop = Stop::new().map_err(|e| line(&e))?;
-        let theirs = stop.clone();
-        let set: Vec<f32> = (0..self.contract.knobs).map(|k| knobs.get(k).copied().unwrap_or(MIDDLE)).collect();
-        let work = move || {
-            let mut runner = Runner::open(&self.file, &self.contract, theirs, channels, self.chunk, &self.start)?;
-            // The first run is the slowest: the runtime sizes its buffers. It also shows whether the shapes are right.
-            let middle = vec![MIDDLE; self.contract.knobs];
-            runner.run(&mut vec![0.0; channels * self.chunk], &middle)?;
-            let mut work = Prewarmed { runner, runs: self.runs, knobs: middle };
-            work.settle(&set);
-            Ok(work)
+        let stop = StopHandle::new().map_err(|e| one_line(&e))?;
+        let stop_of_thread = stop.clone();
+        let knob_values: Vec<f32> = (0..self.contract.knobs).map(|k| knobs.get(k).copied().unwrap_or(KNOB_MIDDLE)).collect();
+        let open = move || {
+            let mut runner =
+                GraphRunner::open(&self.file, &self.contract, stop_of_thread, channels, self.chunk_frames, &self.settled_states)?;
+            // The first run is the slowest, since the runtime allocates its buffers. It also checks the shapes.
+            let middle = vec![KNOB_MIDDLE; self.contract.knobs];
+            runner.run(&mut vec![0.0; channels * self.chunk_frames], &middle)?;
+            let mut runner = SettledRunner { runner, max_settle_runs: self.max_settle_runs, knobs: middle };
+            runner.settle(&knob_values);
+            Ok(runner)
         };
-        let voices = Threaded::open(lengths, bytes, PATIENCE, move || stop.stop(), work).map_err(|e| line(&e))?;
-        Ok(Box::new(voices))
+        let state = ThreadedState::open(dimensions, bytes, LOAD_TIMEOUT, move || stop.stop(), open).map_err(|e| one_line(&e))?;
+        Ok(Box::new(state))
     }
 
     fn bytes(&self) -> usize {
-        self.file.len() + self.start.iter().map(|state| size_of_val(state.as_slice())).sum::<usize>()
+        self.file.len() + self.settled_states.iter().map(|state| size_of_val(state.as_slice())).sum::<usize>()
     }
 }

@@ -1,11 +1,12 @@
-//! The algorithm that plays a neural model.
+//! [`NeuralProcessor`]: the algorithm that plays a neural model.
 //!
-//! Without a model the sound passes unchanged but for the gains. With one: input gain, to the model's rate, the network, back to the
-//! host's rate, a DC blocker if it is on, the gain of the output mode. What a network gives that is no number becomes silence, and the
-//! network begins anew.
+//! Without a model only the input gain, the mix and the output gain act. With a model the sound goes through the input gain,
+//! the resampler to the model's rate, the network, the resampler back to the host's rate, the aligner and the DC blocker if they
+//! are on, and the gain of the output mode. Output of the network that is NaN or infinite becomes silence, and the network is
+//! reset.
 //!
-//! The first frame is as if silence had come in for ever: the network is settled at the knobs as they are set then, and all behind it
-//! at what it gives for silence.
+//! Before the first frame everything is settled, as if silence had come in for ever: the network at the values of the knobs at
+//! that time, and everything behind it at the network's output for silence.
 
 use std::sync::Arc;
 
@@ -13,45 +14,47 @@ use multiversion::multiversion;
 
 use super::activation::Precision;
 use super::alignment::Aligner;
-use super::engine::{KNOBS, MIDDLE, Mode};
-use super::model::{Model, Size};
-use super::play::{Play, Player};
-use super::rate::Rates;
-use crate::dsp::blend::Blend;
+use super::chain::{GuardedNetwork, ModelChain};
+use super::engine::{KNOB_MIDDLE, KNOBS, StateSpec};
+use super::model::{Model, ModelSize};
+use super::resampler_pair::ResamplerPair;
+use crate::dsp::dry_wet::DryWet;
 use crate::dsp::filter::DcBlocker;
 use crate::dsp::{
-    Algorithm, Block, CHUNK, Change, Chunk, Index, Parameter, PrepareError, Processor, Ramp, Settings, Spec, Unit, db_to_gain,
+    Algorithm, Block, CHUNK, ChangeMode, Chunk, Parameter, ParameterIndex, PrepareError, ProcessSpec, Processor, Ramp, Settings,
+    Unit, db_to_gain,
 };
 
-/// The registry's row.
+/// The row in the registry of algorithms.
 pub static ALGORITHM: Algorithm = Algorithm {
     id: "neural",
     name: "Neural model",
     description: "Plays a neural model of an amplifier or another device; without one, the sound passes",
     parameters: &PARAMETERS,
-    model: true,
-    prepare: |spec, settings| Ok(Box::new(Neural::new(spec, settings, None)?)),
+    plays_model: true,
+    prepare: |spec, settings| Ok(Box::new(NeuralProcessor::new(spec, settings, None)?)),
 };
 
-const INPUT: Index = Parameter::place(&PARAMETERS, "input");
-const OUTPUT: Index = Parameter::place(&PARAMETERS, "output");
-const MIX: Index = Parameter::place(&PARAMETERS, "mix");
-const OUTPUT_MODE: Index = Parameter::place(&PARAMETERS, "output_mode");
-const CALIBRATE_INPUT: Index = Parameter::place(&PARAMETERS, "calibrate_input");
-const INTERFACE_LEVEL: Index = Parameter::place(&PARAMETERS, "interface_level");
-const SIZE: Index = Parameter::place(&PARAMETERS, "size");
-const PRECISION: Index = Parameter::place(&PARAMETERS, "precision");
-const ALIGN: Index = Parameter::place(&PARAMETERS, "align");
-const KNOB_1: Index = Parameter::place(&PARAMETERS, "knob_1");
-const DC_BLOCKER: Index = Parameter::place(&PARAMETERS, "dc_blocker");
+// The indices of the parameters in `PARAMETERS`.
+const INPUT: ParameterIndex = Parameter::index_of(&PARAMETERS, "input");
+const OUTPUT: ParameterIndex = Parameter::index_of(&PARAMETERS, "output");
+const MIX: ParameterIndex = Parameter::index_of(&PARAMETERS, "mix");
+const OUTPUT_MODE: ParameterIndex = Parameter::index_of(&PARAMETERS, "output_mode");
+const CALIBRATE_INPUT: ParameterIndex = Parameter::index_of(&PARAMETERS, "calibrate_input");
+const INTERFACE_LEVEL: ParameterIndex = Parameter::index_of(&PARAMETERS, "interface_level");
+const SIZE: ParameterIndex = Parameter::index_of(&PARAMETERS, "size");
+const PRECISION: ParameterIndex = Parameter::index_of(&PARAMETERS, "precision");
+const ALIGN: ParameterIndex = Parameter::index_of(&PARAMETERS, "align");
+const KNOB_1: ParameterIndex = Parameter::index_of(&PARAMETERS, "knob_1");
+const DC_BLOCKER: ParameterIndex = Parameter::index_of(&PARAMETERS, "dc_blocker");
 
-/// Corner of the DC blocker, in hertz: more than two octaves below the lowest note of a bass (B0, 31 Hz).
-const DC_HZ: f64 = 5.0;
+/// Cutoff of the DC blocker, in Hz: more than two octaves below the lowest note of a bass (B0, 31 Hz).
+const DC_BLOCKER_HZ: f64 = 5.0;
 
-/// One of the four further inputs of a model.
+/// The parameter for one of the four knobs: inputs of a model behind the audio.
 const fn knob(id: &'static str, name: &'static str) -> Parameter {
     let doc = "A control that the model was trained with; nothing where it has none";
-    Parameter::number(id, name, (0.0, 1.0), MIDDLE, Unit::None, doc)
+    Parameter::number(id, name, (0.0, 1.0), KNOB_MIDDLE, Unit::None, doc)
 }
 
 static PARAMETERS: [Parameter; 14] = [
@@ -115,45 +118,49 @@ static PARAMETERS: [Parameter; 14] = [
     ),
 ];
 
-/// What the level of a model follows; the values of `output_mode`.
+/// The rule for the gain behind a model; the values of the parameter `output_mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputMode {
+    /// No gain.
     Raw,
+    /// The gain from the loudness in the file to -18 dB, the same loudness for all models.
     Normalised,
+    /// The gain that gives the modelled device's output level at the audio interface.
     Calibrated,
 }
 
-/// Loudness that normalised models have, in dB; NeuralAmpModelerCore's.
-const NORMALISED_DB: f32 = -18.0;
+/// Loudness of normalised models, in dB, as in NeuralAmpModelerCore.
+const NORMALISED_LOUDNESS_DB: f32 = -18.0;
 
-/// No level that a model says of itself changes a gain by more, in dB.
-const MOST_DB: f32 = 60.0;
+/// The most by which a level in a file changes a gain, in dB, up or down.
+const MAX_CALIBRATION_DB: f32 = 60.0;
 
-/// The output modes that a size of a model says enough for; with another one it plays raw. [any thread]
+/// The output modes for which the file of a model has the levels. In any other mode the size with this index plays raw.
+/// [any thread]
 ///
 /// # Panics
 /// If there is no such size.
 pub fn output_modes(model: &Model, size: usize) -> impl Iterator<Item = OutputMode> {
-    let levels = Levels::new(model, &model.sizes()[size]);
+    let levels = ModelLevels::new(model, &model.sizes()[size]);
     [
         (OutputMode::Raw, true),
         (OutputMode::Normalised, levels.loudness_db.is_some()),
         (OutputMode::Calibrated, levels.output_dbu.is_some()),
     ]
     .into_iter()
-    .filter_map(|(mode, says)| says.then_some(mode))
+    .filter_map(|(mode, available)| available.then_some(mode))
 }
 
-/// What a model says of its levels. The gains are NeuralAmpModelerPlugin's.
+/// The levels in the file of a model, and the gains that follow from them, as in NeuralAmpModelerPlugin.
 #[derive(Clone, Copy, Default)]
-struct Levels {
+struct ModelLevels {
     loudness_db: Option<f32>,
     input_dbu: Option<f32>,
     output_dbu: Option<f32>,
 }
 
-impl Levels {
-    fn new(model: &Model, size: &Size) -> Self {
+impl ModelLevels {
+    fn new(model: &Model, size: &ModelSize) -> Self {
         let info = model.info();
         Self {
             loudness_db: size.loudness_db.or(info.loudness_db),
@@ -162,77 +169,85 @@ impl Levels {
         }
     }
 
+    /// Gain before the model, in dB.
     fn input_db(&self, settings: &Settings) -> f32 {
         let calibration = match self.input_dbu {
             Some(level) if settings.get(CALIBRATE_INPUT) >= 0.5 => settings.get(INTERFACE_LEVEL) - level,
             _ => 0.0,
         };
-        settings.get(INPUT) + sane_db(calibration)
+        settings.get(INPUT) + limited_db(calibration)
     }
 
+    /// Gain behind the model, in dB, without the parameter `output`.
     fn output_db(&self, settings: &Settings) -> f32 {
         let db = match settings.get(OUTPUT_MODE) as usize {
-            1 => self.loudness_db.map(|loudness| NORMALISED_DB - loudness),
+            1 => self.loudness_db.map(|loudness| NORMALISED_LOUDNESS_DB - loudness),
             2 => self.output_dbu.map(|level| level - settings.get(INTERFACE_LEVEL)),
             _ => None,
         };
-        sane_db(db.unwrap_or(0.0))
+        limited_db(db.unwrap_or(0.0))
     }
 }
 
-fn sane_db(db: f32) -> f32 {
-    if db.is_nan() { 0.0 } else { db.clamp(-MOST_DB, MOST_DB) }
+/// Limits a gain to [`MAX_CALIBRATION_DB`]; NaN becomes 0 dB.
+fn limited_db(db: f32) -> f32 {
+    if db.is_nan() { 0.0 } else { db.clamp(-MAX_CALIBRATION_DB, MAX_CALIBRATION_DB) }
 }
 
-/// See [`ALGORITHM`].
-pub struct Neural {
-    /// Values as they were set; the ramps' targets follow from them.
+/// The processor of [`ALGORITHM`].
+pub struct NeuralProcessor {
+    /// Parameter values as they were set. The targets of the ramps follow from them.
     settings: Settings,
-    /// No frame since `reset`: values take effect at once.
+    /// True until the first frame after `reset`: values take effect without a glide.
     fresh: bool,
-    levels: Levels,
-    /// In dB: at a constant number of dB a frame no glide makes a step at its quiet end.
+    levels: ModelLevels,
+    /// Gain before the model. A ramp in dB has no audible step at its quiet end.
     input_db: Ramp,
-    /// What `input_db` goes to, as a factor.
-    input: f32,
-    /// Factor behind the model; negative where its polarity is undone.
-    level: Ramp,
+    /// The target of `input_db` as a factor.
+    input_gain: f32,
+    /// Factor behind the model; negative if an inverted polarity is undone.
+    model_gain: Ramp,
+    /// -1 if an inverted polarity is undone, otherwise 1.
     polarity: f32,
-    play: Option<Play>,
-    blend: Blend,
+    /// The model's part of the wet path; `None` without a model.
+    chain: Option<ModelChain>,
+    dry_wet: DryWet,
+    /// The wet sound of each channel in the part of a block that is being processed.
     wet: Vec<Chunk>,
+    /// The values of a gliding gain in that part.
     gains: Chunk,
+    /// Frames by which the output lags the input.
     latency: usize,
 }
 
-impl Neural {
-    /// A processor with these settings, which are [`ALGORITHM`]'s, and perhaps a model. [control thread: allocates]
+impl NeuralProcessor {
+    /// Makes a processor with these settings, which must be of [`ALGORITHM`], and perhaps a model. [control thread: allocates]
     ///
     /// # Errors
-    /// If `spec` is out of range, or the model cannot play here.
-    pub fn new(spec: Spec, settings: &Settings, model: Option<Arc<Model>>) -> Result<Self, PrepareError> {
+    /// If `spec` is out of range, or the model cannot run at its sample rate or on this machine.
+    pub fn new(spec: ProcessSpec, settings: &Settings, model: Option<Arc<Model>>) -> Result<Self, PrepareError> {
         spec.check()?;
         let (rate, channels) = (spec.sample_rate, spec.channels);
         let mut new = Self {
             settings: *settings,
             fresh: true,
-            levels: Levels::default(),
+            levels: ModelLevels::default(),
             input_db: Ramp::new(0.0, rate),
-            input: 1.0,
-            level: Ramp::new(1.0, rate),
+            input_gain: 1.0,
+            model_gain: Ramp::new(1.0, rate),
             polarity: 1.0,
-            play: None,
-            blend: Blend::new(rate, channels, 0, 100.0, 0.0),
+            chain: None,
+            dry_wet: DryWet::new(rate, channels, 0, 100.0, 0.0),
             wet: vec![[0.0; CHUNK]; channels],
             gains: [0.0; CHUNK],
             latency: 0,
         };
         if let Some(model) = model {
             new.load(spec, model)?;
-            new.blend = Blend::new(rate, channels, new.latency, 100.0, 0.0);
+            new.dry_wet = DryWet::new(rate, channels, new.latency, 100.0, 0.0);
         }
         for (index, parameter) in ALGORITHM.parameters.iter().enumerate() {
-            if parameter.change == Change::Ramped {
+            if parameter.change == ChangeMode::Ramped {
                 new.set(index, settings.get(index));
             }
         }
@@ -240,52 +255,55 @@ impl Neural {
         Ok(new)
     }
 
-    fn load(&mut self, spec: Spec, model: Arc<Model>) -> Result<(), PrepareError> {
-        let size = model.size_for(self.settings.get(SIZE));
-        let native = model.info().sample_rate;
-        self.levels = Levels::new(&model, &model.sizes()[size]);
+    /// Makes the chain for a model, and sets levels, polarity and latency.
+    fn load(&mut self, spec: ProcessSpec, model: Arc<Model>) -> Result<(), PrepareError> {
+        let size = model.size_index(self.settings.get(SIZE));
+        let model_rate = model.info().sample_rate;
+        self.levels = ModelLevels::new(&model, &model.sizes()[size]);
         let precision = if self.settings.get(PRECISION) >= 1.0 { Precision::Exact } else { Precision::Fast };
-        // A turn of the way to the model's rate may end in any block.
-        let ratio = f64::from(native) / f64::from(spec.sample_rate);
-        let longest = if ratio == 1.0 { spec.max_frames } else { ((spec.max_frames + CHUNK) as f64 * ratio).ceil() as usize };
+        // An internal block of the resamplers may end in any block of the host.
+        let ratio = f64::from(model_rate) / f64::from(spec.sample_rate);
+        let max_frames = if ratio == 1.0 { spec.max_frames } else { ((spec.max_frames + CHUNK) as f64 * ratio).ceil() as usize };
         let knobs = std::array::from_fn(|k| self.settings.get(KNOB_1 + k));
-        let mode = Mode { precision, max_frames: longest, knobs, ..Mode::new(spec.channels) };
-        let voices = model.network(size).clone().voices(mode).map_err(PrepareError::Engine)?;
-        let knobs = model.knobs(size);
+        let state_spec = StateSpec { precision, max_frames, knobs, ..StateSpec::new(spec.channels) };
+        let state = model.network(size).clone().state(state_spec).map_err(|error| PrepareError::Other(error.to_string()))?;
+        let knobs = model.knob_count(size);
         if knobs > KNOBS {
-            return Err(PrepareError::Engine(format!("the model has {knobs} controls; expected at most {KNOBS}")));
+            return Err(PrepareError::Other(format!("the model has {knobs} controls; expected at most {KNOBS}")));
         }
-        let latency = voices.latency() + model.info().late_frames;
+        let latency = state.latency() + model.info().late_frames;
         self.latency = latency;
-        let rates = if native == spec.sample_rate {
+        let resamplers = if model_rate == spec.sample_rate {
             None
         } else {
-            let rates = Rates::new(spec.sample_rate, native, spec.channels, latency)?;
-            self.latency = rates.latency();
-            Some(rates)
+            let resamplers = ResamplerPair::new(spec.sample_rate, model_rate, spec.channels, latency)?;
+            self.latency = resamplers.latency();
+            Some(resamplers)
         };
         let mut aligner = None;
         if self.settings.get(ALIGN) >= 0.5 {
-            let found = model.alignment(size).map_err(PrepareError::Engine)?;
-            self.polarity = if found.inverted { -1.0 } else { 1.0 };
-            let (new, latency) = Aligner::new(found.delay_frames * spec.sample_rate / native, spec.channels);
+            let alignment = model.alignment(size).map_err(|error| PrepareError::Other(error.to_string()))?;
+            self.polarity = if alignment.inverted { -1.0 } else { 1.0 };
+            let (new, latency) = Aligner::new(alignment.delay_frames * spec.sample_rate / model_rate, spec.channels);
             self.latency += latency;
             aligner = new;
         }
-        let turn = rates.as_ref().map_or(CHUNK, Rates::longest_turn);
-        let player = Player::new(model, voices, knobs, native, spec.channels, turn);
-        let dc_blocker = DcBlocker::new(spec.sample_rate, spec.channels, DC_HZ, false);
-        self.play = Some(Play::new(player, rates, aligner, dc_blocker));
+        let internal_frames = resamplers.as_ref().map_or(CHUNK, ResamplerPair::max_model_frames);
+        let network = GuardedNetwork::new(model, state, knobs, model_rate, spec.channels, internal_frames);
+        let dc_blocker = DcBlocker::new(spec.sample_rate, spec.channels, DC_BLOCKER_HZ, false);
+        self.chain = Some(ModelChain::new(network, resamplers, aligner, dc_blocker));
         Ok(())
     }
 }
 
+/// Multiplies the first `frames` samples of all channels by a gain.
 fn amplify_all(wet: &mut [Chunk], frames: usize, gain: f32) {
     if gain != 1.0 {
         wet.iter_mut().for_each(|wet| wet[..frames].iter_mut().for_each(|x| *x *= gain));
     }
 }
 
+/// Multiplies each sample by its gain.
 #[multiversion(targets("x86_64+avx2"))]
 fn amplify(samples: &mut [f32], gains: &Chunk) {
     for (x, gain) in samples.iter_mut().zip(gains) {
@@ -293,27 +311,27 @@ fn amplify(samples: &mut [f32], gains: &Chunk) {
     }
 }
 
-impl Processor for Neural {
-    fn set(&mut self, index: Index, value: f32) {
-        let Some(value) = ALGORITHM.ramped(index, value) else { return };
+impl Processor for NeuralProcessor {
+    fn set(&mut self, index: ParameterIndex, value: f32) {
+        let Some(value) = ALGORITHM.clamp_ramped(index, value) else { return };
         self.settings.set(index, value);
         let now = self.fresh;
         match index {
             INPUT | CALIBRATE_INPUT | INTERFACE_LEVEL | OUTPUT_MODE => {
                 self.input_db.set(self.levels.input_db(&self.settings), now);
-                self.input = db_to_gain(self.input_db.target());
-                self.level.set(self.polarity * db_to_gain(self.levels.output_db(&self.settings)), now);
+                self.input_gain = db_to_gain(self.input_db.target());
+                self.model_gain.set(self.polarity * db_to_gain(self.levels.output_db(&self.settings)), now);
             }
-            OUTPUT => self.blend.set_output(value, now),
-            MIX => self.blend.set_mix(value, now),
+            OUTPUT => self.dry_wet.set_output(value, now),
+            MIX => self.dry_wet.set_mix(value, now),
             DC_BLOCKER => {
-                if let Some(play) = &mut self.play {
-                    play.dc_blocker.set(value >= 0.5, now);
+                if let Some(chain) = &mut self.chain {
+                    chain.dc_blocker.set(value >= 0.5, now);
                 }
             }
             _ => {
-                if let Some(play) = &mut self.play
-                    && let Some(ramp) = play.player.knobs.get_mut(index - KNOB_1)
+                if let Some(chain) = &mut self.chain
+                    && let Some(ramp) = chain.network.knobs.get_mut(index - KNOB_1)
                 {
                     ramp.set(value, now);
                 }
@@ -324,10 +342,10 @@ impl Processor for Neural {
     fn reset(&mut self) {
         self.fresh = true;
         self.input_db.finish();
-        self.level.finish();
-        self.blend.reset();
-        if let Some(play) = &mut self.play {
-            play.reset();
+        self.model_gain.finish();
+        self.dry_wet.reset();
+        if let Some(chain) = &mut self.chain {
+            chain.reset();
         }
     }
 
@@ -335,32 +353,32 @@ impl Processor for Neural {
         let frames = block.first().map_or(0, |c| c.len());
         if frames > 0
             && std::mem::take(&mut self.fresh)
-            && let Some(play) = &mut self.play
+            && let Some(chain) = &mut self.chain
         {
-            play.settle();
+            chain.settle();
         }
         let mut at = 0;
         while at < frames {
-            let room = self.play.as_ref().map_or(CHUNK, Play::room);
+            let room = self.chain.as_ref().map_or(CHUNK, ModelChain::frames_left);
             let n = room.min(frames - at);
-            self.blend.split(block, at, n, &mut self.wet);
-            if let Some(gain) = self.input_db.resting().map(|_| self.input) {
+            self.dry_wet.split(block, at, n, &mut self.wet);
+            if let Some(gain) = self.input_db.steady().map(|_| self.input_gain) {
                 amplify_all(&mut self.wet, n, gain);
             } else {
                 self.input_db.fill(&mut self.gains[..n]);
                 self.gains[..n].iter_mut().for_each(|g| *g = db_to_gain(*g));
                 self.wet.iter_mut().for_each(|wet| amplify(&mut wet[..n], &self.gains));
             }
-            if let Some(play) = &mut self.play {
-                play.run(&mut self.wet, n);
+            if let Some(chain) = &mut self.chain {
+                chain.process(&mut self.wet, n);
             }
-            if let Some(gain) = self.level.resting() {
+            if let Some(gain) = self.model_gain.steady() {
                 amplify_all(&mut self.wet, n, gain);
             } else {
-                self.level.fill(&mut self.gains[..n]);
+                self.model_gain.fill(&mut self.gains[..n]);
                 self.wet.iter_mut().for_each(|wet| amplify(&mut wet[..n], &self.gains));
             }
-            self.blend.join(&self.wet, block, at, n);
+            self.dry_wet.join(&self.wet, block, at, n);
             at += n;
         }
     }
@@ -370,28 +388,28 @@ impl Processor for Neural {
     }
 
     fn skip(&mut self, frames: usize) -> bool {
-        if let Some(play) = &mut self.play {
-            let glides = self.input_db.resting().is_none() || self.level.resting().is_none();
-            if self.fresh || glides || !play.rests() {
+        if let Some(chain) = &mut self.chain {
+            let glides = self.input_db.steady().is_none() || self.model_gain.steady().is_none();
+            if self.fresh || glides || !chain.rests() {
                 return false;
             }
-            play.skip(frames);
+            chain.skip(frames);
         }
         self.input_db.advance(frames);
-        self.level.advance(frames);
-        self.blend.skip(frames);
+        self.model_gain.advance(frames);
+        self.dry_wet.skip(frames);
         true
     }
 
     fn set_offline(&mut self, offline: bool) {
-        if let Some(play) = &mut self.play {
-            play.player.voices.set_offline(offline);
+        if let Some(chain) = &mut self.chain {
+            chain.network.state.set_offline(offline);
         }
     }
 
     fn duplicate(&self) -> Option<Box<dyn Processor>> {
-        let play = match &self.play {
-            Some(play) => Some(play.duplicate()?),
+        let chain = match &self.chain {
+            Some(chain) => Some(chain.duplicate()?),
             None => None,
         };
         Some(Box::new(Self {
@@ -399,11 +417,11 @@ impl Processor for Neural {
             fresh: self.fresh,
             levels: self.levels,
             input_db: self.input_db.clone(),
-            input: self.input,
-            level: self.level.clone(),
+            input_gain: self.input_gain,
+            model_gain: self.model_gain.clone(),
             polarity: self.polarity,
-            play,
-            blend: self.blend.clone(),
+            chain,
+            dry_wet: self.dry_wet.clone(),
             wet: self.wet.clone(),
             gains: self.gains,
             latency: self.latency,
@@ -411,7 +429,7 @@ impl Processor for Neural {
     }
 
     fn bytes(&self) -> usize {
-        self.blend.bytes() + size_of_val(self.wet.as_slice()) + self.play.as_ref().map_or(0, Play::bytes)
+        self.dry_wet.bytes() + size_of_val(self.wet.as_slice()) + self.chain.as_ref().map_or(0, ModelChain::bytes)
     }
 }
 
@@ -419,25 +437,26 @@ impl Processor for Neural {
 mod tests {
     use super::*;
     use crate::effect::Effect;
-    use crate::neural::Info;
-    use crate::neural::engine::{Network, Voices};
+    use crate::neural::ModelInfo;
+    use crate::neural::engine::{EngineError, Network, NetworkState};
 
+    /// A function of a sample, with a state.
     type Function = Box<dyn FnMut(f32) -> f32 + Send>;
-    /// A network of one channel by a function with a state.
-    struct Double(Box<dyn Fn() -> Function + Send + Sync>);
-    struct State(Arc<Double>, Vec<Function>);
+    /// A network that applies a function to every channel. The field makes the function in its initial state.
+    struct TestNetwork(Box<dyn Fn() -> Function + Send + Sync>);
+    struct TestState(Arc<TestNetwork>, Vec<Function>);
 
-    impl Network for Double {
-        fn voices(self: Arc<Self>, mode: Mode) -> Result<Box<dyn Voices>, String> {
-            let channels = (0..mode.channels).map(|_| (self.0)()).collect();
-            Ok(Box::new(State(self, channels)))
+    impl Network for TestNetwork {
+        fn state(self: Arc<Self>, spec: StateSpec) -> Result<Box<dyn NetworkState>, EngineError> {
+            let channels = (0..spec.channels).map(|_| (self.0)()).collect();
+            Ok(Box::new(TestState(self, channels)))
         }
         fn bytes(&self) -> usize {
             0
         }
     }
 
-    impl Voices for State {
+    impl NetworkState for TestState {
         fn process(&mut self, block: &mut Block<'_>, _: &[&[f32]]) {
             for (samples, f) in block.iter_mut().zip(&mut self.1) {
                 samples.iter_mut().for_each(|x| *x = f(*x));
@@ -460,18 +479,18 @@ mod tests {
         }
     }
 
-    fn info() -> Info {
-        Info {
+    fn info() -> ModelInfo {
+        ModelInfo {
             sample_rate_given: true,
             loudness_db: Some(-30.0),
             input_level_dbu: Some(18.0),
             output_level_dbu: Some(9.0),
-            ..Info::new("double", "double", 0, 48_000.0)
+            ..ModelInfo::new("double", "double", 0, 48_000.0)
         }
     }
 
-    fn model(info: Info, make: impl Fn() -> Function + Send + Sync + 'static) -> Arc<Model> {
-        Model::from_network(info, Arc::new(Double(Box::new(make))), Vec::new())
+    fn model(info: ModelInfo, make: impl Fn() -> Function + Send + Sync + 'static) -> Arc<Model> {
+        Model::from_network(info, Arc::new(TestNetwork(Box::new(make))), Vec::new())
     }
 
     fn effect(model: &Arc<Model>) -> Effect {
@@ -479,20 +498,21 @@ mod tests {
     }
 
     fn prepared(effect: &Effect, rate: f32) -> Box<dyn Processor> {
-        effect.prepare(Spec { sample_rate: rate, channels: 1, max_frames: 4096 }).unwrap()
+        effect.prepare(ProcessSpec { sample_rate: rate, channels: 1, max_frames: 4096 }).unwrap()
     }
 
     #[test]
-    fn each_mode_has_its_gain_and_what_a_model_does_not_say_is_raw() {
+    fn each_output_mode_has_its_gain_and_is_raw_without_the_level_in_the_file() {
         let play = |effect: Effect| {
             let mut x = [0.125f32];
             prepared(&effect, 48_000.0).process(&mut [&mut x]);
             crate::dsp::gain_to_db(x[0] / 0.125)
         };
         let all = model(info(), || Box::new(|x| x));
-        let none = model(Info { loudness_db: None, input_level_dbu: None, output_level_dbu: None, ..info() }, || Box::new(|x| x));
-        // Mode, calibrated input, interface level, gain of what says all; see the page of facts: -18 - loudness, and differences
-        // of dBu.
+        let none =
+            model(ModelInfo { loudness_db: None, input_level_dbu: None, output_level_dbu: None, ..info() }, || Box::new(|x| x));
+        // Output mode, calibrated input, interface level, and the gain of a model with all levels: -18 - loudness, and
+        // differences of levels in dBu.
         for (mode, calibrate, interface, expected) in
             [(0.0, 0.0, 12.0, 0.0), (1.0, 0.0, 12.0, 12.0), (2.0, 0.0, 12.0, -3.0), (2.0, 0.0, 4.0, 5.0), (0.0, 1.0, 12.0, -6.0)]
         {
@@ -510,17 +530,17 @@ mod tests {
     #[test]
     fn every_size_is_as_loud_by_its_own_loudness() {
         use crate::neural::description::{Activation, Architecture, Conv1d, Layer, Sequence};
-        use crate::neural::{Loaded, Size};
+        use crate::neural::{ModelSize, ParsedModel};
         let size = |below: f32, gain: f32, loudness_db: f32| {
             let weights = vec![gain];
             let conv = Conv1d { inputs: 1, outputs: 1, taps: 1, dilation: 1, groups: 1, weights, bias: None };
             let layers = vec![Layer::Conv1d(conv, Activation::Identity)];
             let architecture = Architecture::Sequence(Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip: false });
-            Size { below, architecture: Some(architecture), loudness_db: Some(loudness_db) }
+            ModelSize { below, architecture: Some(architecture), loudness_db: Some(loudness_db) }
         };
-        // One is 6.02 dB louder than the other, and says so.
+        // One is 6.02 dB louder than the other, and has that as its loudness.
         let sizes = vec![size(0.5, 0.5, -24.0206), size(1.0, 1.0, -18.0)];
-        let model = Model::new(Loaded { info: info(), sizes, golden: None }, Vec::new());
+        let model = Model::new(ParsedModel { info: info(), sizes, test_vector: None }, Vec::new());
         let [small, large] = [0.0, 1.0].map(|wish| {
             let mut x = [0.25f32; 8];
             prepared(&effect(&model).with("size", wish), 48_000.0).process(&mut [&mut x]);
@@ -530,19 +550,19 @@ mod tests {
     }
 
     #[test]
-    fn the_voices_are_told_when_nobody_listens() {
-        use crate::slots::{Heard, Slots};
+    fn an_offline_render_reaches_the_network_state() {
+        use crate::slots::{Listen, Slots};
         use std::sync::atomic::{AtomicBool, Ordering};
-        struct Told(Arc<AtomicBool>);
-        impl Network for Told {
-            fn voices(self: Arc<Self>, _: Mode) -> Result<Box<dyn Voices>, String> {
-                Ok(Box::new(Told(self.0.clone())))
+        struct OfflineFlag(Arc<AtomicBool>);
+        impl Network for OfflineFlag {
+            fn state(self: Arc<Self>, _: StateSpec) -> Result<Box<dyn NetworkState>, EngineError> {
+                Ok(Box::new(OfflineFlag(self.0.clone())))
             }
             fn bytes(&self) -> usize {
                 0
             }
         }
-        impl Voices for Told {
+        impl NetworkState for OfflineFlag {
             fn process(&mut self, _: &mut Block<'_>, _: &[&[f32]]) {}
             fn settle(&mut self, _: &[f32]) -> f32 {
                 0.0
@@ -558,29 +578,29 @@ mod tests {
                 0
             }
         }
-        let told = Arc::new(AtomicBool::new(false));
-        let model = Model::from_network(info(), Arc::new(Told(told.clone())), Vec::new());
-        let spec = Spec { sample_rate: 48_000.0, channels: 1, max_frames: 64 };
-        let mut slots = Slots::compile(spec, &[effect(&model)], Heard::Slot(0), None).unwrap();
+        let is_offline = Arc::new(AtomicBool::new(false));
+        let model = Model::from_network(info(), Arc::new(OfflineFlag(is_offline.clone())), Vec::new());
+        let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 64 };
+        let mut slots = Slots::compile(spec, &[effect(&model)], Listen::Slot(0), None).unwrap();
         for offline in [true, false] {
             slots.set_offline(offline);
-            assert_eq!(told.load(Ordering::Relaxed), offline);
+            assert_eq!(is_offline.load(Ordering::Relaxed), offline);
         }
     }
 
     #[test]
-    fn what_is_not_ready_in_time_is_counted_once() {
-        struct Late(u64);
-        impl Network for Late {
-            fn voices(self: Arc<Self>, _: Mode) -> Result<Box<dyn Voices>, String> {
+    fn an_underrun_is_counted_once() {
+        struct LateNetwork(u64);
+        impl Network for LateNetwork {
+            fn state(self: Arc<Self>, _: StateSpec) -> Result<Box<dyn NetworkState>, EngineError> {
                 Ok(Box::new(Self(0)))
             }
             fn bytes(&self) -> usize {
                 0
             }
         }
-        impl Voices for Late {
-            /// Late in every block.
+        impl NetworkState for LateNetwork {
+            /// Has an underrun in every block.
             fn process(&mut self, _: &mut Block<'_>, _: &[&[f32]]) {
                 self.0 += 1;
             }
@@ -591,20 +611,20 @@ mod tests {
             fn rests(&self) -> bool {
                 false
             }
-            fn misses(&self) -> u64 {
+            fn underruns(&self) -> u64 {
                 self.0
             }
             fn bytes(&self) -> usize {
                 0
             }
         }
-        let model = Model::from_network(info(), Arc::new(Late(0)), Vec::new());
+        let model = Model::from_network(info(), Arc::new(LateNetwork(0)), Vec::new());
         for so_far in [1, 2] {
             let mut neural = prepared(&effect(&model), 48_000.0);
             neural.process(&mut [&mut [0.0; CHUNK]]);
-            assert_eq!(model.misses(), 2 * so_far - 1);
+            assert_eq!(model.underruns(), 2 * so_far - 1);
             neural.process(&mut [&mut [0.0; CHUNK]]);
-            assert_eq!(model.misses(), 2 * so_far);
+            assert_eq!(model.underruns(), 2 * so_far);
         }
     }
 
@@ -617,13 +637,13 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_explodes_is_silenced_and_begins_anew_by_the_next_turn() {
-        // Full scale lights it.
+    fn a_model_that_gives_nan_is_silenced_and_reset_by_the_next_internal_block() {
+        // After a sample of full scale the network gives NaN until it is reset.
         let model = model(info(), || {
-            let mut lit = false;
+            let mut failed = false;
             Box::new(move |x| {
-                lit |= x >= 1.0;
-                if lit { f32::NAN } else { 0.5 * x }
+                failed |= x >= 1.0;
+                if failed { f32::NAN } else { 0.5 * x }
             })
         });
         let mut x = vec![0.25f32; 300];
@@ -632,15 +652,15 @@ mod tests {
         neural.process(&mut [&mut x]);
         let expected: Vec<f32> = (0..300).map(|i| if (70..128).contains(&i) { 0.0 } else { 0.125 }).collect();
         assert_eq!(x, expected);
-        assert_eq!(model.explosions(), 1);
+        assert_eq!(model.nan_resets(), 1);
     }
 
     #[test]
-    fn an_aligned_model_cancels_what_it_is_compared_with() {
-        use crate::slots::{Heard, Slots};
+    fn an_aligned_model_cancels_the_dry_sound() {
+        use crate::slots::{Listen, Slots};
         use std::f64::consts::{PI, TAU};
         for frames in [8.0, 45.25, 45.6] {
-            // Upside down and late: a sinc under a Hann window.
+            // A model that delays and inverts: a sinc under a Hann window.
             let taps: Vec<f64> = (0..128)
                 .map(|k| f64::from(k) - frames)
                 .map(|t| {
@@ -653,7 +673,7 @@ mod tests {
                     }
                 })
                 .collect();
-            let other = model(Info { loudness_db: None, ..info() }, move || {
+            let other = model(ModelInfo { loudness_db: None, ..info() }, move || {
                 let (taps, mut line) = (taps.clone(), vec![0.0; 128]);
                 Box::new(move |x| {
                     line.rotate_right(1);
@@ -662,15 +682,15 @@ mod tests {
                 })
             });
             for rate in if cfg!(feature = "models") { vec![48_000.0, 44_100.0] } else { vec![48_000.0] } {
-                // Up to 15 kHz.
+                // Tones up to 15 kHz.
                 let tones = [200.0, 1000.0, 5000.0, 15_000.0].map(|hz| TAU * hz / f64::from(rate));
                 let x: Vec<f32> =
                     (0..8192).map(|i| tones.map(|w| 0.1 * (w * f64::from(i)).sin()).iter().sum::<f64>() as f32).collect();
                 let residue = |align: f32| {
                     let both = [Effect::new(&ALGORITHM), effect(&other).with("align", align)];
                     let [a, b] = [0, 1].map(|slot| {
-                        let spec = Spec { sample_rate: rate, channels: 1, max_frames: 8192 };
-                        let mut slots = Slots::compile(spec, &both, Heard::Slot(slot), None).unwrap();
+                        let spec = ProcessSpec { sample_rate: rate, channels: 1, max_frames: 8192 };
+                        let mut slots = Slots::compile(spec, &both, Listen::Slot(slot), None).unwrap();
                         let mut y = x.clone();
                         slots.process(&mut [&mut y]);
                         y

@@ -1,38 +1,40 @@
-//! GuitarML's Proteus files: a recurrent layer or several of PyTorch and a dense one.
+//! GuitarML's Proteus files: JSON of one or more recurrent layers of PyTorch and a dense layer behind them.
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
-use super::budget::{self, Budget, MOST_CHANNELS};
+use super::budget::{self, Budget, MAX_LAYER_CHANNELS};
 use super::description::{Activation, Architecture, Conv1d, Gru, Layer, Lstm, Sequence};
-use super::format::{Content, Format};
+use super::format::{Content, ModelFormat};
 use super::json::Field;
-use super::model::{Info, Loaded, ModelError, Size};
+use super::model::{ModelError, ModelInfo, ModelSize, ParsedModel};
 
-pub static FORMAT: Format = Format {
+/// The row in the registry of model formats.
+pub static FORMAT: ModelFormat = ModelFormat {
     id: "proteus",
     name: "Proteus JSON",
-    from: "GuitarML",
-    endings: &["json"],
+    written_by: "GuitarML",
+    extensions: &["json"],
     content: Content::Json { keys: &["model_data", "state_dict"], read },
 };
 
-/// What all of them are trained at.
+/// Sample rate at which all Proteus models are trained, in Hz.
 const SAMPLE_RATE: f32 = 44_100.0;
-/// Audio and knobs.
-const MOST_INPUTS: usize = 16;
-const MOST_LAYERS: usize = 64;
+/// Inputs of a model: the audio and the knobs.
+const MAX_INPUTS: usize = 16;
+/// Recurrent layers of a model.
+const MAX_LAYERS: usize = 64;
 
-fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
+fn read(root: &Field<'_>) -> Result<ParsedModel, ModelError> {
     let mut budget = Budget::new();
     let (data, state) = (root.get("model_data")?, root.get("state_dict")?);
-    let hidden_at = data.get("hidden_size")?;
-    let hidden = hidden_at.whole(1, MOST_CHANNELS)?;
-    let knobs = data.get("input_size")?.whole(1, MOST_INPUTS)?;
+    let hidden = data.get("hidden_size")?.whole(1, MAX_LAYER_CHANNELS)?;
+    let input_size = data.get("input_size")?.whole(1, MAX_INPUTS)?;
     data.get("output_size")?.whole(1, 1)?;
     let kind = data.get("unit_type")?;
     let skip = data.find("skip")?.map_or(Ok(0), |f| f.whole(0, 1))? == 1;
     let mut layers = Vec::new();
-    let mut inputs = knobs;
-    for layer in 0..data.find("num_layers")?.map_or(Ok(1), |f| f.whole(1, MOST_LAYERS))? {
-        budget.layer(&state)?;
+    let mut inputs = input_size;
+    for layer in 0..data.find("num_layers")?.map_or(Ok(1), |f| f.whole(1, MAX_LAYERS))? {
+        budget.spend_layer(&state)?;
         let get = |name: &str| state.get(&format!("rec.{name}_l{layer}"));
         let gates = match kind.text()? {
             "LSTM" => 4,
@@ -43,7 +45,7 @@ fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
         let hidden_weights = get("weight_hh")?.matrix(gates * hidden, hidden)?;
         let input_bias = get("bias_ih")?.floats(Some(gates * hidden))?;
         let hidden_bias = get("bias_hh")?.floats(Some(gates * hidden))?;
-        budget.weights(&state, (input_weights.len() + hidden_weights.len()) as u64)?;
+        budget.spend_weights(&state, (input_weights.len() + hidden_weights.len()) as u64)?;
         let h0 = vec![0.0; hidden];
         layers.push(if gates == 4 {
             let bias: Vec<f32> = input_bias.iter().zip(&hidden_bias).map(|(a, b)| a + b).collect();
@@ -63,11 +65,11 @@ fn read(root: &Field<'_>) -> Result<Loaded, ModelError> {
     let sequence = Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip };
     let summary = budget::summary(&sequence);
     let architecture = Architecture::Sequence(sequence);
-    budget.run(root, &architecture, SAMPLE_RATE)?;
-    let info = Info {
-        knobs: (1..knobs).map(|i| format!("Knob {i}")).collect(),
-        ..Info::new(FORMAT.id, summary, budget::weights(&architecture) as usize, SAMPLE_RATE)
+    budget.spend_state(root, &architecture, SAMPLE_RATE)?;
+    let info = ModelInfo {
+        knobs: (1..input_size).map(|i| format!("Knob {i}")).collect(),
+        ..ModelInfo::new(FORMAT.id, summary, budget::parameter_count(&architecture), SAMPLE_RATE)
     };
-    let sizes = vec![Size { below: 1.0, architecture: Some(architecture), loudness_db: None }];
-    Ok(Loaded { info, sizes, golden: None })
+    let sizes = vec![ModelSize { below: 1.0, architecture: Some(architecture), loudness_db: None }];
+    Ok(ParsedModel { info, sizes, test_vector: None })
 }

@@ -1,4 +1,4 @@
-//! From a file to a model: its format shows in the content.
+//! Reading a model from a file or from bytes. The format is recognised by the content.
 
 use std::fs::File;
 use std::io::{Error, Read as _};
@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use super::formats;
 use super::json::{self, Field};
-use super::{Loaded, Model, ModelError};
+use super::{Model, ModelError, ParsedModel};
 
-/// Bytes that a model file may have at the most.
-pub const MOST_BYTES: u64 = 256 << 20;
+/// The largest model file that is read, in bytes.
+pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
-impl Loaded {
-    /// Reads a file of one of the formats that are JSON. [control thread]
+impl ParsedModel {
+    /// Reads the text of a file in one of the JSON formats. [control thread]
     ///
     /// # Errors
-    /// If it is none of them, not sound, or needs more than a gigabyte.
+    /// If the text is in none of these formats, is not valid, or describes networks that need more than 1 GiB.
     pub fn read(text: &[u8]) -> Result<Self, ModelError> {
         let value = json::parse(text)?;
         formats::read_json(&Field::root(&value))
@@ -24,39 +24,55 @@ impl Loaded {
 }
 
 impl Model {
-    /// Reads a file of any format. [control thread]
+    /// Reads the bytes of a file in any of the [formats](super::formats::FORMATS). [control thread]
     ///
     /// # Errors
-    /// If it is no sound model, or one that this build cannot run.
+    /// If the bytes are not a valid model, or one that this build cannot run.
     pub fn read(bytes: Vec<u8>) -> Result<Arc<Self>, ModelError> {
         // A byte order mark may stand before JSON.
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
         if matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')) {
-            let loaded = Loaded::read(text)?;
-            return Ok(Self::new(loaded, bytes));
+            let parsed = ParsedModel::read(text)?;
+            return Ok(Self::new(parsed, bytes));
         }
         let (info, network) = formats::read_bytes(&bytes)?;
         Ok(Self::from_network(info, network, bytes))
     }
 
-    /// [`Self::read`] of a file; its path stands in the error. [control thread]
+    /// Reads a file as [`Self::read`] does, and keeps its path. [control thread]
     ///
     /// # Errors
-    /// If it cannot be read, or as in [`Self::read`].
+    /// If the file cannot be read or is larger than [`MAX_FILE_BYTES`], and the errors of [`Self::read`]; all name the path.
+    ///
+    /// # Examples
+    /// ```
+    /// use isotherm::neural::Model;
+    ///
+    /// // A model of the saturator that comes with Isotherm.
+    /// let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/models");
+    /// let model = Model::open(&folder.join("saturator-lstm8.nam"))?;
+    /// assert_eq!((model.info().format, model.info().sample_rate), ("nam", 48_000.0));
+    /// println!("{}: {} parameters", model.info().architecture, model.info().parameters);
+    ///
+    /// // The file of another format is an error in one line.
+    /// let error = Model::open(&folder.join("README.md")).unwrap_err();
+    /// assert!(error.to_string().contains("expected a model"));
+    /// # Ok::<(), isotherm::neural::ModelError>(())
+    /// ```
     pub fn open(path: &Path) -> Result<Arc<Self>, ModelError> {
-        let unread = |source| ModelError::Read { path: path.display().to_string(), source };
-        let unsound = |error| ModelError::File { path: path.display().to_string(), error: Box::new(error) };
-        let found = path.metadata().map_err(unread)?;
-        // A folder, a device or a pipe may have no end.
-        if !found.is_file() {
-            return Err(unread(Error::other("no file; expected one")));
+        let unreadable = |source| ModelError::Read { path: path.display().to_string(), source };
+        let invalid = |error| ModelError::File { path: path.display().to_string(), error: Box::new(error) };
+        let metadata = path.metadata().map_err(unreadable)?;
+        // A device or a pipe may never end.
+        if !metadata.is_file() {
+            return Err(unreadable(Error::other("no file; expected one")));
         }
-        if found.len() > MOST_BYTES {
-            return Err(unsound(ModelError::TooLarge { found: found.len(), most: MOST_BYTES }));
+        if metadata.len() > MAX_FILE_BYTES {
+            return Err(invalid(ModelError::TooLarge { found: metadata.len(), limit: MAX_FILE_BYTES }));
         }
         let mut bytes = Vec::new();
-        File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes)).map_err(unread)?;
-        let mut model = Self::read(bytes).map_err(unsound)?;
+        File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)).map_err(unreadable)?;
+        let mut model = Self::read(bytes).map_err(invalid)?;
         if let Some(model) = Arc::get_mut(&mut model) {
             model.path = Some(path.to_owned());
         }

@@ -1,6 +1,6 @@
-//! The editor's window: the panels of `ui` over this instance.
+//! The content of the editor's window: the panels of `ui` over the plug-in's instance.
 //!
-//! egui-baseview (0.9) does not pass on the files that baseview sees dropped, so the panels get none in a plug-in's window yet.
+//! Files that are dropped on the window do not reach the panels yet, as egui-baseview (0.9) does not pass them on.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,65 +13,68 @@ use super::geometry;
 use super::params::{HostGestures, HostParameters};
 use crate::algorithm::REGISTRY;
 use crate::instance::InstanceControls;
-use crate::ui::{Editor, Look, Watch};
-use crate::view::{Controls, Snapshot};
+use crate::ui::{Editor, ViewWatch, WatchedView};
+use crate::view::{Controls, InstanceView};
 
-/// A user's hand on the instance; the host is told of each gesture.
+/// Calls `with` with the controls over the instance, which tell the host of each gesture. [control thread]
 fn with_controls<R>(parameters: &HostParameters, context: &GuiContext, with: impl FnOnce(&dyn Controls) -> R) -> R {
     let gestures = HostGestures { parameters, setter: context.param_setter() };
-    with(&InstanceControls { shared: parameters.shared(), gestures: &gestures, takes: None })
+    with(&InstanceControls { shared: parameters.shared(), gestures: &gestures, on_take: None })
 }
 
-/// What the panels keep while their window is closed.
-pub struct Panels(Editor);
+/// The panels with the state that they keep while their window is closed.
+pub struct EditorPanels(Editor);
 
-impl Default for Panels {
+impl Default for EditorPanels {
     fn default() -> Self {
         Self(Editor::new(REGISTRY))
     }
 }
 
-impl Panels {
-    /// The window is gone: ends a gesture that was begun. [control thread]
+impl EditorPanels {
+    /// Ends a gesture that was going on when the window was closed. [control thread]
     pub fn close(&mut self, parameters: &HostParameters, context: &GuiContext) {
         with_controls(parameters, context, |controls| self.0.close(controls));
     }
 }
 
-/// An open window.
-pub struct App {
+/// The app that egui runs in the open window.
+pub struct EditorApp {
     parameters: Arc<HostParameters>,
-    panels: Arc<Mutex<Panels>>,
+    panels: Arc<Mutex<EditorPanels>>,
     notifier: RepaintNotifier,
-    open: Option<(GuiContext, Watch<Seen>)>,
+    /// The host's side and the watch for changes; None before the window is built.
+    open: Option<(GuiContext, ViewWatch<WindowContents>)>,
 }
 
-impl App {
-    pub fn new(parameters: Arc<HostParameters>, panels: Arc<Mutex<Panels>>, notifier: RepaintNotifier) -> Self {
+impl EditorApp {
+    /// An app for a window that is not built yet. [control thread]
+    pub fn new(parameters: Arc<HostParameters>, panels: Arc<Mutex<EditorPanels>>, notifier: RepaintNotifier) -> Self {
         Self { parameters, panels, notifier, open: None }
     }
 }
 
-/// What a window shows: the audio side, and the generation of all values.
+/// The contents of the window: two that are equal look the same.
 #[derive(Clone)]
-struct Seen {
-    snapshot: Snapshot,
-    values: u32,
+struct WindowContents {
+    view: InstanceView,
+    /// The generation of the parameters' values.
+    generation: u32,
 }
 
-impl Look for Seen {
+impl WatchedView for WindowContents {
     fn absorb(&mut self, earlier: &Self) {
-        self.snapshot.absorb(&earlier.snapshot);
+        self.view.absorb(&earlier.view);
     }
 
     fn is_shown_by(&self, shown: &Self) -> bool {
-        self.values == shown.values && self.snapshot.is_shown_by(&shown.snapshot)
+        self.generation == shown.generation && self.view.is_shown_by(&shown.view)
     }
 }
 
-impl NiceEguiApp for App {
+impl NiceEguiApp for EditorApp {
     fn build(&mut self, _: egui::Context, context: GuiContext, frame: &mut Frame) -> Result<(), baseview::HandlerError> {
-        // A model can be opened before there is sound.
+        // The builder thread is started here, too, so that models can be opened before sound runs.
         if let Err(error) = self.parameters.shared().open_builder() {
             nice_error!("no thread to read models on: {error}");
         }
@@ -82,19 +85,22 @@ impl NiceEguiApp for App {
         #[cfg(not(target_os = "linux"))]
         let _ = frame;
         let (parameters, notifier) = (self.parameters.clone(), self.notifier.clone());
-        let look = move || Seen { snapshot: parameters.shared().snapshot(), values: parameters.shared().parameters.generation() };
-        self.open = Some((context, Watch::start(look, move || notifier.request_repaint())?));
+        let read_view = move || {
+            let shared = parameters.shared();
+            WindowContents { view: shared.view(), generation: shared.parameters.generation() }
+        };
+        self.open = Some((context, ViewWatch::start(read_view, move || notifier.request_repaint())?));
         Ok(())
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, _: &mut Frame) {
         let Some((context, watch)) = &self.open else { return };
-        let seen = watch.frame();
+        let contents = watch.frame();
         let mut panels = self.panels.lock().unwrap_or_else(PoisonError::into_inner);
-        with_controls(&self.parameters, context, |controls| panels.0.show(ui, controls, &seen.snapshot));
+        with_controls(&self.parameters, context, |controls| panels.0.show(ui, controls, &contents.view));
     }
 
     fn resized(&mut self, size: baseview::WindowSize) {
-        self.parameters.window.is(size);
+        self.parameters.window.update(size);
     }
 }

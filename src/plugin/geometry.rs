@@ -1,4 +1,5 @@
-//! The size of the editor's window, from one opening to the next, and the mark that hosts look for on it.
+//! The size of the editor's window, which is kept from one opening to the next and in the state, and the mark that hosts look
+//! for on a window to be embedded.
 
 #[cfg(target_os = "linux")]
 use std::error::Error;
@@ -9,38 +10,40 @@ use nice_plug_egui::baseview;
 
 use crate::ui::{MAX_SIZE, MIN_SIZE, SIZE};
 
-/// A state's name for the window's size, for ever.
-pub const FIELD: &str = "window";
+/// Name of the state's field with the window's size. Saved states hold it, so it never changes.
+pub const WINDOW_FIELD: &str = "window";
 
-/// Width and height in logical pixels, from one opening of the window to the next and in a state; and what it has on the screen.
-/// [any thread but the audio thread]
+/// The size of the editor's window. It outlives the window. [any thread but the audio thread]
 #[derive(Debug)]
-pub struct Geometry(Mutex<State>);
+pub struct WindowGeometry(Mutex<GeometryState>);
 
+/// The values of [`WindowGeometry`].
 #[derive(Clone, Copy, Debug)]
-pub(super) struct State {
+pub(super) struct GeometryState {
+    /// Width and height in logical pixels, for the next opening and for the state.
     pub logical: (u32, u32),
-    /// While it is open: the system's own pixels, and how many of them are a logical one.
+    /// While the window is open: its size in the pixels of the window system, and its scale (how many of them a logical one has).
     pub open: Option<(NativeSize<u32>, f64)>,
 }
 
-impl Default for Geometry {
+impl Default for WindowGeometry {
     fn default() -> Self {
-        Self(Mutex::new(State { logical: SIZE, open: None }))
+        Self(Mutex::new(GeometryState { logical: SIZE, open: None }))
     }
 }
 
-impl Geometry {
-    pub(super) fn state(&self) -> State {
+impl WindowGeometry {
+    /// The current values.
+    pub(super) fn state(&self) -> GeometryState {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, with: impl FnOnce(&mut State)) {
+    fn set(&self, with: impl FnOnce(&mut GeometryState)) {
         with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// The window is there, or has another size or scale.
-    pub fn is(&self, size: baseview::WindowSize) {
+    /// Notes the size and scale of the open window.
+    pub fn update(&self, size: baseview::WindowSize) {
         let native = NativeSize::from_logical_or_physical(
             LogicalSize::new(size.logical.width, size.logical.height),
             PhysicalSize::new(size.physical.width, size.physical.height),
@@ -51,18 +54,19 @@ impl Geometry {
         });
     }
 
-    /// The window is gone.
+    /// Notes that the window is closed.
     pub fn closed(&self) {
         self.set(|state| state.open = None);
     }
 
-    /// For a state: `900x690`.
+    /// The text for the state: width and height in logical pixels, such as `900x690`.
     pub fn stored(&self) -> String {
         let (width, height) = self.state().logical;
         format!("{width}x{height}")
     }
 
-    /// For the next opening. What is no size is left alone, one that no window may have becomes the nearest.
+    /// Restores the size from the text of a state, for the next opening: the nearest size that a window may have. A text that
+    /// is not a size changes nothing.
     pub fn restore(&self, field: &str) {
         let number = |text: &str| text.parse::<u32>().ok();
         let Some((width, height)) = field.split_once('x').and_then(|(w, h)| number(w).zip(number(h))) else { return };
@@ -76,7 +80,7 @@ impl Geometry {
     }
 }
 
-/// Marks a window of the X Window System as one that may stand in a host's: some hosts want to know (XEmbed, version 0).
+/// Marks a window of the X Window System as one that can be embedded in another (XEmbed, version 0), which some hosts ask for.
 #[cfg(target_os = "linux")]
 pub fn mark_embeddable(window: &impl raw_window_handle::HasWindowHandle) -> Result<(), Box<dyn Error>> {
     use raw_window_handle::RawWindowHandle;
@@ -84,7 +88,7 @@ pub fn mark_embeddable(window: &impl raw_window_handle::HasWindowHandle) -> Resu
     use x11rb::protocol::xproto::{ConnectionExt as _, PropMode};
     use x11rb::wrapper::ConnectionExt as _;
 
-    /// The protocol's version and its flag `XEMBED_MAPPED`.
+    /// The protocol's version, 0, and its flags: `XEMBED_MAPPED`, as the window wants to be shown.
     const INFO: [u32; 2] = [0, 1];
     let id = match window.window_handle().map_err(|e| e.to_string())?.as_raw() {
         RawWindowHandle::Xlib(handle) => u32::try_from(handle.window)?,
@@ -103,8 +107,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_that_is_kept_comes_back_and_a_broken_one_changes_nothing() {
-        let window = Geometry::default();
+    fn a_saved_size_is_restored_and_a_broken_one_changes_nothing() {
+        let window = WindowGeometry::default();
         assert_eq!(window.stored(), "900x690");
         window.restore("1200x800");
         assert_eq!(window.stored(), "1200x800");

@@ -1,4 +1,5 @@
-//! The parameters as a host has them: nice-plug's own, one for each of the instance's, which get every value as soon as it is set.
+//! The parameters as the host sees them: a parameter of nice-plug for each of the instance's, which passes every value on to the
+//! instance as soon as it is set.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,12 +7,12 @@ use std::sync::Arc;
 use nice_plug::plugin::ParamValue;
 use nice_plug::prelude::*;
 
-use super::geometry::{self, Geometry};
-use crate::dsp::{Kind, Parameter};
-use crate::instance::parameters::{Descriptor, Parameters, Role, descriptors, host_order};
-use crate::instance::{Gestures, Instance, Shared};
+use super::geometry::{self, WindowGeometry};
+use crate::dsp::{Parameter, ParameterKind};
+use crate::instance::parameters::{ParameterDescriptor, ParameterRole, ParameterStore, descriptors, host_order};
+use crate::instance::{Instance, ParameterGestures, SharedInstance};
 
-/// Hosts have each value where knobs have it.
+/// A host's normalised value is the position of the knob.
 impl FloatMapping for Parameter {
     fn min(&self) -> f32 {
         self.range().0
@@ -30,7 +31,7 @@ impl FloatMapping for Parameter {
     }
 }
 
-/// A parameter that the host knows, whatever its type.
+/// A parameter of nice-plug, of one of its types.
 enum HostParameter {
     Float(FloatParam),
     Int(IntParam),
@@ -38,12 +39,12 @@ enum HostParameter {
 }
 
 impl HostParameter {
-    /// Each value that it gets, with the host's modulation, goes to the instance at once, on whatever thread the host sets it: an
-    /// automation point in a block is heard at its frame.
-    fn new(at: usize, descriptor: &Descriptor, values: &Arc<Parameters>) -> Self {
+    /// The parameter for `descriptor`, which has the index `at`. Each value that it gets, modulation included, goes to the
+    /// instance at once, on whatever thread the host sets it, so that an automation point within a block counts at its frame.
+    fn new(at: usize, descriptor: &ParameterDescriptor, values: &Arc<ParameterStore>) -> Self {
         let (parameter, name, values) = (descriptor.parameter, descriptor.name.as_str(), values.clone());
         match parameter.kind {
-            Kind::Float { default, .. } => {
+            ParameterKind::Float { default, .. } => {
                 let float = FloatParam::new(name, default, FloatRange::Custom(parameter))
                     .with_unit(parameter.unit().suffix())
                     .with_value_to_string(Arc::new(move |value| parameter.text(value)))
@@ -51,22 +52,22 @@ impl HostParameter {
                     .with_callback(Arc::new(move |value| values.set(at, value)));
                 Self::Float(if descriptor.is_automatable() { float } else { float.non_automatable() })
             }
-            Kind::Choice { names, default } => {
+            ParameterKind::Choice { names, default } => {
                 let int = IntParam::new(name, default as i32, IntRange::Linear { min: 0, max: names.len() as i32 - 1 })
                     .with_value_to_string(Arc::new(move |value| parameter.text(value as f32)))
                     .with_string_to_value(Arc::new(move |text| parameter.parse(text).ok().map(|value| value as i32)))
                     .with_callback(Arc::new(move |value| values.set(at, value as f32)));
                 Self::Int(if descriptor.is_automatable() { int } else { int.non_automatable() })
             }
-            Kind::Toggle { default } => {
+            ParameterKind::Toggle { default } => {
                 let mut toggle =
                     BoolParam::new(name, default).with_callback(Arc::new(move |on| values.set(at, f32::from(u8::from(on)))));
-                if let Role::Effect { .. } = descriptor.role {
+                if let ParameterRole::Effect { .. } = descriptor.role {
                     toggle = toggle
                         .with_value_to_string(Arc::new(move |on| parameter.text(f32::from(u8::from(on)))))
                         .with_string_to_value(Arc::new(move |text| parameter.parse(text).ok().map(|value| value >= 0.5)));
                 }
-                if descriptor.role == Role::Bypass {
+                if descriptor.role == ParameterRole::Bypass {
                     toggle = toggle.make_bypass();
                 }
                 Self::Bool(if descriptor.is_automatable() { toggle } else { toggle.non_automatable() })
@@ -74,6 +75,7 @@ impl HostParameter {
         }
     }
 
+    /// The pointer by which nice-plug names the parameter.
     fn pointer(&self) -> ParamPtr {
         match self {
             Self::Float(p) => p.as_ptr(),
@@ -83,28 +85,29 @@ impl HostParameter {
     }
 }
 
-/// All parameters of an instance, and what else its state keeps.
+/// All parameters of the plug-in, and the rest of its saved state: models, setup of takes, size of the window.
 pub struct HostParameters {
-    /// By position in `instance::parameters`.
+    /// The parameters, by their index in `instance::parameters::descriptors`.
     all: Vec<HostParameter>,
-    shared: Arc<Shared>,
-    pub window: Geometry,
+    shared: Arc<SharedInstance>,
+    /// Size of the editor's window.
+    pub window: WindowGeometry,
 }
 
 impl HostParameters {
-    /// [control thread: allocates]
+    /// The parameters of an instance. [control thread: allocates]
     pub fn new(instance: &Instance) -> Self {
         let shared = instance.shared().clone();
         let all = descriptors().iter().enumerate().map(|(at, d)| HostParameter::new(at, d, &shared.parameters)).collect();
-        Self { all, shared, window: Geometry::default() }
+        Self { all, shared, window: WindowGeometry::default() }
     }
 
-    /// [any thread]
-    pub fn shared(&self) -> &Arc<Shared> {
+    /// The shared part of the instance. [any thread]
+    pub fn shared(&self) -> &Arc<SharedInstance> {
         &self.shared
     }
 
-    /// Puts a parameter on a page of a hardware controller.
+    /// Adds the parameter with index `at` to a page of a hardware controller.
     pub fn add_to(&self, page: &mut impl RemoteControlsPage, at: usize) {
         match &self.all[at] {
             HostParameter::Float(p) => page.add_param(p),
@@ -114,21 +117,21 @@ impl HostParameters {
     }
 }
 
-/// Adds the algorithms' parameters that a state of an older version does not know, at their defaults: what plays then is what
-/// played, whatever the instance was set to before. [control thread]
-pub fn complete(state: &mut PluginState) {
-    for descriptor in descriptors().iter().filter(|d| matches!(d.role, Role::Effect { .. })) {
+/// Adds the algorithms' parameters that a state of an older version lacks, at their defaults, so that it sounds as it did when it
+/// was saved, whatever the instance was set to before. [control thread]
+pub fn add_missing_parameters(state: &mut PluginState) {
+    for descriptor in descriptors().iter().filter(|d| matches!(d.role, ParameterRole::Effect { .. })) {
         let default = descriptor.parameter.default();
         state.params.entry(descriptor.id.clone()).or_insert(match descriptor.parameter.kind {
-            Kind::Float { .. } => ParamValue::F32(default),
-            Kind::Choice { .. } => ParamValue::I32(default as i32),
-            Kind::Toggle { .. } => ParamValue::Bool(default >= 0.5),
+            ParameterKind::Float { .. } => ParamValue::F32(default),
+            ParameterKind::Choice { .. } => ParamValue::I32(default as i32),
+            ParameterKind::Toggle { .. } => ParamValue::Bool(default >= 0.5),
         });
     }
 }
 
-// SAFETY: the pointers are to elements of `all`, which never changes after `new`; the wrapper keeps `self` in an `Arc` for as long as
-// it uses them.
+// SAFETY: the pointers are to elements of `all`, which never changes after `new`; nice-plug keeps `self` in an `Arc` for as
+// long as it uses them.
 unsafe impl Params for HostParameters {
     fn param_map(&self) -> Vec<(String, ParamPtr, String)> {
         let entry = |at: &usize| {
@@ -140,26 +143,29 @@ unsafe impl Params for HostParameters {
 
     fn serialize_fields(&self) -> BTreeMap<String, String> {
         let mut fields = self.shared.fields();
-        fields.insert(geometry::FIELD.into(), self.window.stored());
+        fields.insert(geometry::WINDOW_FIELD.into(), self.window.stored());
         fields
     }
 
-    /// Reads nothing: a host may call this on any thread. What is not there stays, as with parameters.
+    /// Restores the fields of a state; whatever a missing field holds stays as it is. Reads no file, as a host may call it on
+    /// any thread.
     fn deserialize_fields(&self, fields: &BTreeMap<String, String>) {
-        if let Some(field) = fields.get(geometry::FIELD) {
+        if let Some(field) = fields.get(geometry::WINDOW_FIELD) {
             self.window.restore(field);
         }
         self.shared.restore_fields(fields);
     }
 }
 
-/// A user's gestures, told to the host, which may record them as automation.
+/// Setting of parameters through the host, which may record it as automation.
 pub struct HostGestures<'a> {
+    /// The parameters to set.
     pub parameters: &'a HostParameters,
+    /// The way to the host.
     pub setter: ParamSetter<'a>,
 }
 
-impl Gestures for HostGestures<'_> {
+impl ParameterGestures for HostGestures<'_> {
     fn begin(&self, at: usize) {
         match &self.parameters.all[at] {
             HostParameter::Float(p) => self.setter.begin_set_parameter(p),
@@ -192,9 +198,9 @@ mod tests {
     use nice_plug::context::gui::GuiContext;
 
     use super::*;
-    use crate::dsp::Spec;
-    use crate::instance::parameters::effect_of;
-    use crate::slots::{Heard, Slots};
+    use crate::dsp::ProcessSpec;
+    use crate::instance::parameters::effect_parameter;
+    use crate::slots::{Listen, Slots};
 
     fn parameters() -> (Instance, Arc<HostParameters>) {
         let instance = Instance::default();
@@ -202,20 +208,20 @@ mod tests {
         (instance, parameters)
     }
 
-    /// As a host's automation does.
+    /// Sets a parameter to a normalised value as a host's automation does.
     fn automate(parameters: &HostParameters, at: usize, position: f32) {
         // SAFETY: the parameters that it points into live.
         unsafe { parameters.all[at].pointer()._internal_set_normalized_value(position) };
     }
 
     #[test]
-    fn a_value_that_went_through_the_host_is_the_same_value_and_one_that_a_user_tells_apart_is_not() {
+    fn a_value_stays_the_same_on_its_way_through_the_host_and_differs_from_its_neighbours() {
         let (_instance, parameters) = parameters();
         let mut inexact = 0;
         for (at, descriptor) in descriptors().iter().enumerate() {
             let p = descriptor.parameter;
             let (min, max) = p.range();
-            // As they are typed, and as a knob has them.
+            // Values that a user types, and values of a knob.
             let typed = (0..=200).map(|i| p.parse(&p.text(min + i as f32 / 200.0 * (max - min))).unwrap());
             let values = typed.chain((0..=200).map(|i| p.value_at(i as f32 / 200.0)));
             let values = values.chain([p.default(), min, max, min.ceil(), 8.0, 4000.0]);
@@ -230,7 +236,7 @@ mod tests {
                 assert_eq!(p.is_off(back), p.is_off(value), "{}", descriptor.id);
                 assert_eq!(p.is_default(back), p.is_default(value), "{}", descriptor.id);
             }
-            // A hundred times finer than a hand turns a knob.
+            // Steps a hundred times finer than a user turns a knob.
             for (a, b) in (0..2000).map(|i| (p.value_at(i as f32 / 2000.0), p.value_at((i + 1) as f32 / 2000.0))) {
                 assert!(a == b || !p.is_same(a, b), "{}: {a} and {b}", descriptor.id);
             }
@@ -239,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_and_a_knob_have_each_value_at_the_same_place() {
+    fn a_value_has_the_same_position_for_a_host_and_a_knob() {
         let (_instance, parameters) = parameters();
         for (at, descriptor) in descriptors().iter().enumerate() {
             let p = descriptor.parameter;
@@ -248,28 +254,28 @@ mod tests {
                 automate(&parameters, at, position);
                 assert_eq!(parameters.shared.parameters.get(at), value, "{} at {position}", descriptor.id);
                 // SAFETY: the parameters that it points into live.
-                let theirs = unsafe { parameters.all[at].pointer().preview_normalized(value) };
-                assert_eq!(theirs, p.position(value), "{} at {position}", descriptor.id);
+                let host_value = unsafe { parameters.all[at].pointer().preview_normalized(value) };
+                assert_eq!(host_value, p.position(value), "{} at {position}", descriptor.id);
             }
         }
     }
 
-    /// As where a host loads a state while it plays automation.
+    /// Two threads set parameters at once when a host loads a state while it plays automation.
     #[test]
-    fn what_two_threads_set_at_once_is_what_the_instance_has() {
+    fn the_instance_and_the_host_have_the_same_value_when_two_threads_set_it_at_once() {
         const ROUNDS: usize = 4000;
         let (_instance, parameters) = parameters();
         let all: Vec<usize> = ["a_saturator_drive", "a_algorithm", "bypass"]
             .map(|id| descriptors().iter().position(|d| d.id == id).unwrap())
             .to_vec();
-        let together = std::sync::Barrier::new(2);
+        let barrier = std::sync::Barrier::new(2);
         let round = |thread: usize, round: usize| {
-            together.wait();
+            barrier.wait();
             for (k, at) in all.iter().enumerate() {
-                let part = ((round * 7 + thread * 3 + k) % 5) as f32 / 4.0;
-                automate(&parameters, *at, part);
+                let position = ((round * 7 + thread * 3 + k) % 5) as f32 / 4.0;
+                automate(&parameters, *at, position);
             }
-            together.wait();
+            barrier.wait();
         };
         std::thread::scope(|scope| {
             scope.spawn(|| (0..ROUNDS).for_each(|i| round(0, i)));
@@ -277,17 +283,17 @@ mod tests {
                 round(1, i);
                 for at in &all {
                     // SAFETY: the parameters that it points into live.
-                    let theirs = unsafe { parameters.all[*at].pointer().modulated_plain_value() };
-                    assert_eq!(parameters.shared.parameters.get(*at), theirs, "{}, round {i}", descriptors()[*at].id);
+                    let host_value = unsafe { parameters.all[*at].pointer().modulated_plain_value() };
+                    assert_eq!(parameters.shared.parameters.get(*at), host_value, "{}, round {i}", descriptors()[*at].id);
                 }
             }
         });
     }
 
-    /// A VST3 host: what the window sets counts at once, and the host is told.
+    /// The window of a VST3 host: a value that it sets counts at once, and the host is told.
     struct Window {
         parameters: Arc<HostParameters>,
-        told: Mutex<Vec<f32>>,
+        sent: Mutex<Vec<f32>>,
     }
 
     impl GuiContextInner for Window {
@@ -300,7 +306,7 @@ mod tests {
         unsafe fn raw_set_parameter_normalized(&self, parameter: ParamPtr, normalized: f32) {
             let at = self.parameters.all.iter().position(|p| p.pointer() == parameter).unwrap();
             automate(&self.parameters, at, normalized);
-            self.told.lock().unwrap().push(normalized);
+            self.sent.lock().unwrap().push(normalized);
         }
 
         unsafe fn raw_end_set_parameter(&self, _: ParamPtr) {}
@@ -315,42 +321,42 @@ mod tests {
     }
 
     #[test]
-    fn in_one_block_the_last_of_window_and_host_is_heard_and_both_show_it() {
-        const SPEC: Spec = Spec { sample_rate: 48_000.0, channels: 1, max_frames: 512 };
+    fn in_one_block_the_last_value_of_window_and_host_plays_and_both_show_it() {
+        const SPEC: ProcessSpec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 512 };
         let (instance, parameters) = parameters();
-        let window = Arc::new(Window { parameters: parameters.clone(), told: Mutex::default() });
+        let window = Arc::new(Window { parameters: parameters.clone(), sent: Mutex::default() });
         let context = GuiContext::new(window.clone());
         let gestures = HostGestures { parameters: &parameters, setter: context.param_setter() };
-        let drive = effect_of(0, 0, 0).unwrap();
+        let drive = effect_parameter(0, 0, 0).unwrap();
         let p = descriptors()[drive].parameter;
         let sound: Vec<f32> = (0..512).map(|i| 0.5 * (i as f32 * 0.07).sin()).collect();
-        // The order within the block: by hand, then the host's point in the middle of it; and the other way round.
+        // Both orders within a block: the user first, then the host's point in the middle of it; and the other way round.
         for host_is_last in [true, false] {
-            let mut voice = instance.voice(SPEC).unwrap();
-            let (by_hand, by_host) = (p.value_at(0.8), p.value_at(0.3));
-            let set = |hand: bool| {
-                if hand {
+            let mut insert = instance.monitor_insert(SPEC).unwrap();
+            let (by_user, by_host) = (p.value_at(0.8), p.value_at(0.3));
+            let set = |is_user: bool| {
+                if is_user {
                     gestures.begin(drive);
-                    gestures.set(drive, by_hand);
+                    gestures.set(drive, by_user);
                     gestures.end(drive);
                 } else {
                     automate(&parameters, drive, 0.3);
                 }
             };
-            let [first, last] = if host_is_last { [by_hand, by_host] } else { [by_host, by_hand] };
+            let [first, last] = if host_is_last { [by_user, by_host] } else { [by_host, by_user] };
             let mut found = sound.clone();
             let (one, two) = found.split_at_mut(200);
             set(host_is_last);
-            voice.process(&mut [one]);
+            insert.process(&mut [one]);
             set(!host_is_last);
-            voice.process(&mut [two]);
+            insert.process(&mut [two]);
             let state = parameters.shared.parameters.get(drive);
             assert!(p.is_same(state, last), "{state}, expected {last}");
 
-            let row = p.clamp(first);
+            let clamped = p.clamp(first);
             let mut settings = [instance.shared().parameters.settings(0), instance.shared().parameters.settings(1)];
-            settings[0].set(0, row);
-            let mut slots = Slots::compile(SPEC, &settings.map(Into::into), Heard::Slot(0), None).unwrap();
+            settings[0].set(0, clamped);
+            let mut slots = Slots::compile(SPEC, &settings.map(Into::into), Listen::Slot(0), None).unwrap();
             let mut expected = sound.clone();
             let (one, two) = expected.split_at_mut(200);
             slots.process(&mut [one]);
@@ -358,6 +364,6 @@ mod tests {
             slots.process(&mut [two]);
             assert!(found == expected && found != sound, "host last: {host_is_last}");
         }
-        assert_eq!(*window.told.lock().unwrap(), [p.position(p.value_at(0.8)); 2]);
+        assert_eq!(*window.sent.lock().unwrap(), [p.position(p.value_at(0.8)); 2]);
     }
 }

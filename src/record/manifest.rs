@@ -1,4 +1,4 @@
-//! `take.json`: what a take is.
+//! The manifest of a take, `take.json`: what was recorded, and what is missing.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -8,183 +8,206 @@ use chrono::{DateTime, Local, SecondsFormat, Timelike};
 use serde::{Deserialize, Serialize};
 
 use super::TakeError;
-use super::pcm::Level;
+use super::pcm::InstructionSet;
 use super::settings::Settings;
-use crate::audio::Format;
-use crate::source::DeskTrack;
+use crate::audio::WavFormat;
+use crate::source::DeskChannelInfo;
 
-/// The manifest's name in the folder of its take.
+/// File name of the manifest in the take's folder.
 pub const FILE: &str = "take.json";
-/// Its name while it is being written.
+/// File name of the manifest while it is being written.
 pub const NEW_FILE: &str = "take.json.new";
-/// The version that this program writes and reads. A field that an older program may pass over, and a manifest may lack, leaves it as it is.
+/// Version of the file format that this program writes and reads. It stays the same when a field is added that older programs can
+/// ignore and that a manifest may lack.
 pub const VERSION: u32 = 1;
-/// The program's name and version.
+/// Name and version of this program.
 pub(super) const PROGRAM: &str = concat!("isotherm ", env!("CARGO_PKG_VERSION"));
-/// What is not known of a take that was cut off.
+/// Reason of the [`UnknownSpan`] at the end of a take that was cut off.
 const UNKNOWN_END: &str = "what came in the last second before the recording was cut off (more if the disk was slow just then) may not have reached the disk";
 
-/// The words for a take in which nothing is.
+/// Message about a take without a frame.
 pub const NO_FRAMES: &str = "the take has no frames: nothing came to be recorded";
 
-/// How far a take is.
+/// State of a take, in lower case in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Being written, or left behind: `frames` and sums are of the last save.
+pub enum TakeState {
+    /// Being written, or left behind by a crash: the numbers are those of the last save.
     Recording,
+    /// Finished by its recorder.
     Finished,
-    /// Left behind, and made whole later.
+    /// Left behind by a crash, and completed by [`recover`](super::recover).
     Recovered,
 }
 
-/// Frames that are missing and stand as silence.
+/// Frames that were lost; the files have silence in their place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// The first frame, counted from the take's first.
+    /// First lost frame, counted from the take's first.
     pub position: u64,
+    /// Number of lost frames.
     pub frames: u64,
-    /// The one stem that lacks them; none if all do.
+    /// Number of the only stem that lacks the frames; `None` if all stems do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stem: Option<usize>,
+    /// Cause of the loss, like `the buffer was full`.
     pub reason: String,
 }
 
+/// A named frame of the take.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marker {
-    /// Counted from the take's first frame.
+    /// The frame, counted from the take's first.
     pub position: u64,
+    /// The name, like `Marker 1`.
     pub name: String,
 }
 
-/// Something that became different about a stem's source during the take, as a desk told it.
+/// A change of a stem's source during the take, as the desk reported it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    /// The frame that was recorded when the desk said it, counted from the take's first.
+pub struct StemChange {
+    /// The frame that was being recorded at the time of the report, counted from the take's first.
     pub position: u64,
-    /// Where the desk was not heard, or read anew, the change came between this frame and `position`.
+    /// Earliest frame of the change, if the desk could not report it at once: it happened between this frame and `position`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
     /// The stem's number.
     pub stem: usize,
-    /// `source`, `name`, `colour` or `note`: see [`DeskTrack`]. The stem keeps its own name.
+    /// The property that changed: `name` (the channel's; the stem keeps its own), or `source`, `colour` or `note` of
+    /// [`DeskChannelInfo`].
     pub what: String,
-    /// None for nothing.
+    /// The old value; `None` if the property was not set.
     pub from: Option<String>,
+    /// The new value; `None` if the property is no longer set.
     pub to: Option<String>,
 }
 
-/// Something that nobody can know about the take, because its recording was cut off.
+/// A span of the take about which something is unknown, because the recording was cut off.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unknown {
-    /// The first frame that it concerns, counted from the take's first; the take's length for sound behind its end.
+pub struct UnknownSpan {
+    /// First frame of the span, counted from the take's first; the take's length for sound that may have come after its end.
     pub position: u64,
-    /// How many, as far as the disk kept up.
+    /// Number of frames; more if the disk was slow when the recording was cut off.
     pub frames: u64,
-    /// In one line.
+    /// The unknown facts and their cause, in one line.
     pub reason: String,
 }
 
-/// A file: the whole sound or, if it was split, a part of it.
+/// A file of a stem: all of its sound or, in a split take, a part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
+pub struct FilePart {
+    /// The file's name.
     pub file: String,
+    /// Length in frames; 0 while the file is written.
     pub frames: u64,
-    /// Of the sample data, in hex; none if it was not wanted, or not known yet.
+    /// SHA-256 of the sample data in hex; `None` without [`Settings::hashes`], and while the file is written.
     pub sha256: Option<String>,
 }
 
-/// One channel.
+/// A recorded channel with its files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stem {
-    /// From 1.
+    /// Number of the stem in the take, from 1.
     pub number: usize,
-    /// The source's channel, from 1.
+    /// Number of the source's channel, from 1.
     pub channel: usize,
+    /// Name of the stem.
     pub name: String,
-    /// None without a desk.
+    /// The desk's metadata at the start of the take; `None` without a desk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub desk: Option<DeskTrack>,
-    /// Samples beyond full scale.
+    pub desk: Option<DeskChannelInfo>,
+    /// Samples beyond full scale, which were limited.
     pub overs: u64,
-    /// Samples that were no number.
+    /// Samples that were NaN, which were written as 0.
     pub nans: u64,
-    pub parts: Vec<Part>,
+    /// The stem's files, one unless the take was split.
+    pub parts: Vec<FilePart>,
 }
 
+/// The content of `take.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
+    /// Version of the file format: [`VERSION`].
     pub version: u32,
-    /// What wrote it, with its version.
+    /// Name and version of the program that wrote the take.
     pub program: String,
-    /// 32 hex digits.
+    /// Identifier of the take: 32 random hex digits, also in the files' headers.
     pub id: String,
-    pub state: State,
+    /// State of the take.
+    pub state: TakeState,
+    /// Name of the take.
     pub name: String,
-    /// Where the sound came from.
+    /// Source of the sound, like a device's name.
     pub source: String,
-    /// The form that was asked of the source, and the one it gave.
+    /// The rate, channels and sample format that were requested from the source, as text.
     pub asked: String,
+    /// The rate, channels and sample format that the source delivered, as text.
     pub granted: String,
-    /// Hertz.
+    /// Sample rate in hertz.
     pub sample_rate: u32,
+    /// Sample format of the files.
     #[serde(with = "format_name")]
-    pub format: Format,
-    /// The conversion that ran.
+    pub format: WavFormat,
+    /// Instruction set that the samples were converted with, as [`InstructionSet`] displays it.
     pub conversion: String,
-    /// Of the first frame: RFC 3339, local time.
+    /// Local time of the first frame, RFC 3339.
     pub started: String,
     /// Frames from midnight, local time, to the first frame.
     pub time_reference: u64,
+    /// Length of the take in frames, pre-roll and gaps included.
     pub frames: u64,
-    /// Frames before the start.
+    /// Frames of the take before its start.
     pub pre_roll_frames: u64,
-    /// Times that the buffer was stretched.
+    /// Number of times that the recorder's ring was stretched: filled to more than a tenth because the disk was slow.
     pub stretched: u64,
+    /// The lost frames.
     pub gaps: Vec<Gap>,
+    /// The markers, in the order in which they were set.
     pub markers: Vec<Marker>,
-    /// What a desk changed meanwhile.
+    /// Changes on the desk during the take.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub changes: Vec<Change>,
-    /// What is not known; nothing unless the take was cut off and recovered.
+    pub changes: Vec<StemChange>,
+    /// Unknown facts about the take; empty unless it was cut off and recovered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unknown: Vec<Unknown>,
+    pub unknown: Vec<UnknownSpan>,
+    /// The recorded channels.
     pub stems: Vec<Stem>,
-    /// Files with all channels.
+    /// The files with all channels, with [`Settings::interleaved`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub interleaved: Vec<Part>,
-    /// Why it ended; empty while it is being written.
+    pub interleaved: Vec<FilePart>,
+    /// Cause of the take's end, like `by silence`; empty while it is written.
     pub ended: String,
-    /// What cut it short.
+    /// Error that cut the take short.
     pub error: Option<String>,
 }
 
-/// Ties the files of a take together: 32 hex digits.
-fn id() -> String {
+/// A new identifier of a take: 32 random hex digits.
+fn new_id() -> String {
     let mut bytes = [0; 16];
-    // Without the system's random numbers it is no more unique than the take's folder.
+    // If the system has no random numbers, the identifier is all zeros. It only serves to detect files of another take.
     let _ = getrandom::fill(&mut bytes);
     hex(&bytes)
 }
 
+/// Lower-case hex digits of bytes.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// A format as on the command line: 16, 24, 32, 32f.
+/// Serialises a sample format by its name on the command line: 16, 24, 32 or 32f.
 mod format_name {
-    use super::Format;
+    use super::WavFormat;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    const NAMES: [(Format, &str); 4] =
-        [(Format::Int16, "16"), (Format::Int24, "24"), (Format::Int32, "32"), (Format::Float32, "32f")];
+    const NAMES: [(WavFormat, &str); 4] =
+        [(WavFormat::Int16, "16"), (WavFormat::Int24, "24"), (WavFormat::Int32, "32"), (WavFormat::Float32, "32f")];
 
-    pub fn serialize<S: Serializer>(format: &Format, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(format: &WavFormat, serializer: S) -> Result<S::Ok, S::Error> {
         let name = NAMES.iter().find(|(f, _)| f == format).map_or("", |(_, name)| name);
         serializer.serialize_str(name)
     }
 
-    pub fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Format, D::Error> {
+    pub fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<WavFormat, D::Error> {
         let found = String::deserialize(deserializer)?;
         let named = NAMES.iter().find(|(_, name)| *name == found).map(|(format, _)| *format);
         named.ok_or_else(|| D::Error::custom(format!("format: found '{found}', expected 16, 24, 32 or 32f")))
@@ -192,15 +215,15 @@ mod format_name {
 }
 
 impl Manifest {
-    /// Of a take that begins with these settings. [disk thread]
-    pub(super) fn begin(settings: &Settings, conversion: Level, started: DateTime<Local>, pre_roll_frames: u64) -> Self {
+    /// The manifest of a take that begins with these settings. [disk thread]
+    pub(super) fn new(settings: &Settings, conversion: InstructionSet, started: DateTime<Local>, pre_roll_frames: u64) -> Self {
         let rate = u64::from(settings.sample_rate);
         let since_midnight = u64::from(started.num_seconds_from_midnight());
         Self {
             version: VERSION,
             program: PROGRAM.into(),
-            id: id(),
-            state: State::Recording,
+            id: new_id(),
+            state: TakeState::Recording,
             name: settings.name.clone(),
             source: settings.source.clone(),
             asked: settings.asked.clone(),
@@ -221,7 +244,7 @@ impl Manifest {
                 .zip(&settings.channels)
                 .map(|(number, channel)| Stem {
                     number,
-                    channel: channel.source + 1,
+                    channel: channel.source_channel + 1,
                     name: channel.name.clone(),
                     desk: channel.desk.clone(),
                     overs: 0,
@@ -235,32 +258,33 @@ impl Manifest {
         }
     }
 
-    /// Frames that are missing in at least one stem.
+    /// Number of lost frames, summed over all gaps.
     #[must_use]
     pub fn lost_frames(&self) -> u64 {
         self.gaps.iter().fold(0, |sum, gap| sum.saturating_add(gap.frames))
     }
 
-    /// Samples beyond full scale, of all stems.
+    /// Samples beyond full scale in all stems.
     #[must_use]
     pub fn overs(&self) -> u64 {
         self.stems.iter().fold(0, |sum, stem| sum.saturating_add(stem.overs))
     }
 
-    /// Samples that were no number, of all stems.
+    /// Samples that were NaN in all stems.
     #[must_use]
     pub fn nans(&self) -> u64 {
         self.stems.iter().fold(0, |sum, stem| sum.saturating_add(stem.nans))
     }
 
+    /// Length of the take in seconds.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.frames as f64 / f64::from(self.sample_rate.max(1))
     }
 
-    /// What the take lacks, in one line; none if it lacks nothing.
+    /// The take's error and losses in one line; `None` if the take is complete.
     #[must_use]
-    pub fn loss(&self) -> Option<String> {
+    pub fn loss_text(&self) -> Option<String> {
         let (frames, gaps) = (self.lost_frames(), self.gaps.len());
         let lost = (frames > 0).then(|| format!("{frames} frames were lost in {gaps} gaps; take.json says where"));
         let lost = lost.or_else(|| (self.frames == 0).then(|| NO_FRAMES.into()));
@@ -270,25 +294,25 @@ impl Manifest {
         }
     }
 
-    /// What is not known of the take, in one line; none if all is known.
+    /// The unknown facts about the take in one line; `None` if all is known.
     #[must_use]
-    pub fn not_known(&self) -> Option<String> {
+    pub fn unknown_text(&self) -> Option<String> {
         let reasons: Vec<&str> = self.unknown.iter().map(|unknown| unknown.reason.as_str()).collect();
         (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
-    /// Says that up to a second is not known behind the end.
-    pub(super) fn end_is_unknown(&mut self) {
-        self.unknown.push(Unknown { position: self.frames, frames: self.sample_rate.into(), reason: UNKNOWN_END.into() });
+    /// Lists the second after the end as unknown: its sound may be missing.
+    pub(super) fn add_unknown_end(&mut self) {
+        self.unknown.push(UnknownSpan { position: self.frames, frames: self.sample_rate.into(), reason: UNKNOWN_END.into() });
     }
 
-    /// The take in one line.
+    /// Length, losses and end of the take in one line.
     #[must_use]
     pub fn summary(&self) -> String {
         let Self { stems, frames, stretched, gaps, .. } = self;
         let changes =
             if self.changes.is_empty() { String::new() } else { format!(", {} changes on the desk", self.changes.len()) };
-        let unknown = self.not_known().map_or(String::new(), |what| format!("; not known: {what}"));
+        let unknown = self.unknown_text().map_or(String::new(), |what| format!("; not known: {what}"));
         format!(
             "{} stems, {frames} frames, {:.3} s, {} overs, {} NaNs, {} lost frames in {} gaps, buffer stretched {stretched} times{changes}; ended {}{unknown}",
             stems.len(),
@@ -304,12 +328,12 @@ impl Manifest {
     /// Reads the manifest in `folder`. [control thread]
     ///
     /// # Errors
-    /// If there is none, or it is none of this version.
+    /// If there is no manifest, or it cannot be parsed, or is of another version.
     pub fn load(folder: &Path) -> Result<Self, TakeError> {
         let path = folder.join(FILE);
         let text = fs::read_to_string(&path).map_err(|e| TakeError::io("read", &path, e))?;
         let broken = |what: String| TakeError::Manifest { path: path.clone(), what };
-        /// Read first: another version may look different.
+        /// The version alone, parsed first: a manifest of another version may have other fields.
         #[derive(Deserialize)]
         struct Version {
             version: u32,
@@ -319,28 +343,28 @@ impl Manifest {
             return Err(broken(format!("version: found {version}, expected {VERSION}")));
         }
         let mut manifest: Self = serde_json::from_str(&text).map_err(|e| broken(e.to_string()))?;
-        // Recovered before manifests said so.
-        if manifest.state == State::Recovered && manifest.unknown.is_empty() {
-            manifest.end_is_unknown();
+        // Programs that did not have `unknown` yet recovered takes without this entry.
+        if manifest.state == TakeState::Recovered && manifest.unknown.is_empty() {
+            manifest.add_unknown_end();
         }
         Ok(manifest)
     }
 
-    /// How far the take in `folder` is; none if there is no manifest that says so. [control thread]
-    pub(super) fn state_in(folder: &Path) -> Option<State> {
+    /// State of the take in `folder`; `None` if there is no manifest of this version. [control thread]
+    pub(super) fn load_state(folder: &Path) -> Option<TakeState> {
         #[derive(Deserialize)]
-        struct Stands {
+        struct VersionAndState {
             version: u32,
-            state: State,
+            state: TakeState,
         }
-        let Stands { version, state } = serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok()?;
+        let VersionAndState { version, state } = serde_json::from_slice(&fs::read(folder.join(FILE)).ok()?).ok()?;
         (version == VERSION).then_some(state)
     }
 
-    /// Writes the manifest into `folder`: the old one stays until the new one is whole. [disk thread]
+    /// Writes the manifest into `folder`. The old one is replaced only once the new one is complete on the disk. [disk thread]
     ///
     /// # Errors
-    /// The system's.
+    /// The system's error.
     pub fn save(&self, folder: &Path) -> io::Result<()> {
         let new = folder.join(NEW_FILE);
         let mut text = serde_json::to_vec_pretty(self)?;

@@ -1,44 +1,47 @@
-//! Samples as a source gives them, as the bytes of a file.
+//! Conversion of samples from 32-bit words to the bytes of a file.
 //!
-//! Both sources are 32-bit words: a float's bits or an integer. A value is what [`Sample`](crate::audio::Sample) says it is. Back
-//! from a value: times 2^(n-1), rounded to the nearest code, halves to even, limited to the codes there are; NaN becomes 0. A
-//! sample beyond the highest or lowest code is an over. No dither: it would break bit-exactness.
+//! A word holds a float's bits or an integer ([`WordFormat`]); its value is that of [`Sample`](crate::audio::Sample). The
+//! integer that a file stores for a sample is its code: with n bits, the value times 2^(n-1), rounded to the nearest integer,
+//! halves to even, and limited to the range of codes; NaN becomes 0. A sample beyond the highest or lowest code is an over. There
+//! is no dither, since it would break bit-exactness.
 //!
-//! Every level gives the same bytes and counts. All functions: [any thread], nothing allocated.
+//! All instruction sets give the same bytes and counts. All functions: [any thread] unless they say otherwise; nothing is
+//! allocated.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod portable;
 
-use crate::audio::Format;
+use crate::audio::WavFormat;
 use portable::TILE;
 
-/// What the 32-bit words of a source are.
+/// Encoding of a sample in a 32-bit word, as a source delivers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Words {
-    /// Floats, full scale 1.
+pub enum WordFormat {
+    /// A float; full scale is 1.
     Float,
-    /// Integers of 32 bits, or of fewer at the top of 32, as most devices give them.
+    /// An integer of 32 bits, or of fewer in the top bits of 32, as most devices deliver it.
     Int32,
-    /// Integers of 24 bits at the bottom of 32; the top byte is ignored.
+    /// An integer of 24 bits in the low bits of 32; the top byte is ignored.
     Int24,
 }
 
-impl Words {
-    /// The value of a word, where 1 is full scale; rounded to a float.
+impl WordFormat {
+    /// Value of a word, rounded to a float; full scale is 1.
     #[inline]
     #[must_use]
+    #[allow(clippy::cast_possible_wrap, reason = "the words hold signed integers")]
     pub fn value(self, word: u32) -> f32 {
-        const CODE: f32 = 1.0 / 2_147_483_648.0;
+        const STEP: f32 = 1.0 / 2_147_483_648.0;
         match self {
             Self::Float => f32::from_bits(word),
-            Self::Int32 => word as i32 as f32 * CODE,
-            Self::Int24 => (word << 8) as i32 as f32 * CODE,
+            Self::Int32 => word as i32 as f32 * STEP,
+            Self::Int24 => (word << 8) as i32 as f32 * STEP,
         }
     }
 }
 
-impl std::fmt::Display for Words {
+impl std::fmt::Display for WordFormat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Float => "32-bit float",
@@ -48,17 +51,17 @@ impl std::fmt::Display for Words {
     }
 }
 
-/// Instruction sets.
+/// Instruction set of a conversion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// Plain code, which the compiler makes into what the target surely has (SSE2, NEON).
+pub enum InstructionSet {
+    /// Plain Rust, compiled for what every processor of the target has (SSE2, NEON).
     Portable,
     /// 256-bit vectors and byte shuffles of x86-64, for 24-bit files.
     Avx2,
 }
 
-impl Level {
-    /// The best one here. [any thread but the audio thread]
+impl InstructionSet {
+    /// The fastest instruction set that this processor has. [any thread but the audio thread]
     #[must_use]
     pub fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
@@ -69,7 +72,7 @@ impl Level {
     }
 }
 
-impl std::fmt::Display for Level {
+impl std::fmt::Display for InstructionSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Portable => "portable",
@@ -78,97 +81,101 @@ impl std::fmt::Display for Level {
     }
 }
 
-/// What a conversion could not keep.
+/// Numbers of samples that a conversion could not represent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Samples beyond the highest or lowest code, limited to it. In a float file: infinities, limited to the largest float.
+pub struct ConversionCounts {
+    /// Samples beyond the highest or lowest code, written as that code; in a float file infinities, written as the largest float.
     pub overs: u64,
     /// NaNs, written as 0.
     pub nans: u64,
 }
 
-impl std::ops::AddAssign for Counts {
+impl std::ops::AddAssign for ConversionCounts {
     fn add_assign(&mut self, other: Self) {
         self.overs += other.overs;
         self.nans += other.nans;
     }
 }
 
-/// The highest and the lowest code of a sample, or the largest floats: what overs become.
-pub(super) fn is_full_scale(format: Format, sample: &[u8]) -> bool {
+/// Returns true if a sample is the highest or the lowest code, or the largest or the smallest float: the values that overs
+/// become.
+pub(super) fn is_full_scale(format: WavFormat, sample: &[u8]) -> bool {
     match format {
-        Format::Int16 => matches!(sample, [0xFF, 0x7F] | [0, 0x80]),
-        Format::Int24 => matches!(sample, [0xFF, 0xFF, 0x7F] | [0, 0, 0x80]),
-        Format::Int32 => matches!(sample, [0xFF, 0xFF, 0xFF, 0x7F] | [0, 0, 0, 0x80]),
-        Format::Float32 => matches!(sample, [0xFF, 0xFF, 0x7F, 0x7F | 0xFF]),
+        WavFormat::Int16 => matches!(sample, [0xFF, 0x7F] | [0, 0x80]),
+        WavFormat::Int24 => matches!(sample, [0xFF, 0xFF, 0x7F] | [0, 0, 0x80]),
+        WavFormat::Int32 => matches!(sample, [0xFF, 0xFF, 0xFF, 0x7F] | [0, 0, 0, 0x80]),
+        WavFormat::Float32 => matches!(sample, [0xFF, 0xFF, 0x7F, 0x7F | 0xFF]),
     }
 }
 
-/// Words to bytes of one format.
+/// A conversion from one word format to one file format.
 #[derive(Clone, Copy, Debug)]
 pub struct Converter {
-    level: Level,
-    words: Words,
-    format: Format,
+    /// The allowed instruction set, which this processor has.
+    instruction_set: InstructionSet,
+    word_format: WordFormat,
+    format: WavFormat,
 }
 
 impl Converter {
-    /// At the best level.
+    /// A conversion with the fastest instruction set.
     #[must_use]
-    pub fn new(words: Words, format: Format) -> Self {
-        Self { level: Level::best(), words, format }
+    pub fn new(word_format: WordFormat, format: WavFormat) -> Self {
+        Self { instruction_set: InstructionSet::best(), word_format, format }
     }
 
-    /// At `level`, or below if this machine lacks it.
+    /// A conversion with this instruction set, or the portable one if this processor lacks it.
     #[must_use]
-    pub fn at(level: Level, words: Words, format: Format) -> Self {
-        let level = if Level::best() == Level::Portable { Level::Portable } else { level };
-        Self { level, words, format }
+    pub fn with_instruction_set(instruction_set: InstructionSet, word_format: WordFormat, format: WavFormat) -> Self {
+        let has_it = InstructionSet::best() != InstructionSet::Portable;
+        let instruction_set = if has_it { instruction_set } else { InstructionSet::Portable };
+        Self { instruction_set, word_format, format }
     }
 
-    /// The format of the bytes.
+    /// The file format.
     #[must_use]
-    pub fn format(&self) -> Format {
+    pub fn format(&self) -> WavFormat {
         self.format
     }
 
-    /// What runs: only 24-bit files have a kernel of their own, all else is portable.
+    /// The instruction set that is used: only conversions to 24 bits have an AVX2 version, all others are portable.
     #[must_use]
-    pub fn level(&self) -> Level {
-        if self.format == Format::Int24 { self.level } else { Level::Portable }
+    pub fn instruction_set(&self) -> InstructionSet {
+        if self.format == WavFormat::Int24 { self.instruction_set } else { InstructionSet::Portable }
     }
 
-    /// Converts the samples of one channel, or of all channels interleaved, into as many samples of `out`.
+    /// Converts the samples of one channel, or of all channels interleaved, to as many samples in `out`.
     ///
     /// # Panics
-    /// If `out` is not as many samples long.
-    pub fn convert(&self, words: &[u32], out: &mut [u8]) -> Counts {
+    /// If `out` has room for more or fewer samples.
+    pub fn convert(&self, words: &[u32], out: &mut [u8]) -> ConversionCounts {
         let bytes = self.format.bytes();
         assert_eq!(out.len(), words.len() * bytes, "bytes for {} samples of {}", words.len(), self.format);
         #[allow(unused_mut)]
-        let (mut done, mut counts) = (0, Counts::default());
+        let (mut done, mut counts) = (0, ConversionCounts::default());
         #[cfg(target_arch = "x86_64")]
-        if self.level() == Level::Avx2 {
-            // SAFETY: a converter is only of this level where AVX2 was detected, and `out` has three bytes for each word.
+        if self.instruction_set() == InstructionSet::Avx2 {
+            // SAFETY: a converter has this instruction set only if AVX2 was detected, and `out` has three bytes for each word.
             (done, counts) = unsafe {
-                match self.words {
-                    Words::Float => avx2::float_to_24(words, out),
-                    Words::Int32 => avx2::int_to_24::<0>(words, out),
-                    Words::Int24 => avx2::int_to_24::<8>(words, out),
+                match self.word_format {
+                    WordFormat::Float => avx2::float_to_24(words, out),
+                    WordFormat::Int32 => avx2::int_to_24::<0>(words, out),
+                    WordFormat::Int24 => avx2::int_to_24::<8>(words, out),
                 }
             };
         }
-        counts += portable::convert(self.words, self.format, &words[done..], &mut out[done * bytes..]);
+        counts += portable::convert(self.word_format, self.format, &words[done..], &mut out[done * bytes..]);
         counts
     }
 
-    /// Converts every `stride`-th word from the first on, as one channel of interleaved ones, into as many samples as `out` holds.
+    /// Converts every `stride`-th word, beginning with the first, to as many samples as `out` holds: one channel of interleaved
+    /// ones.
     ///
     /// # Panics
-    /// If `stride` is 0 or the words are too few.
-    pub fn convert_strided(&self, words: &[u32], stride: usize, out: &mut [u8]) -> Counts {
+    /// If `stride` is 0 or there are too few words.
+    pub fn convert_strided(&self, words: &[u32], stride: usize, out: &mut [u8]) -> ConversionCounts {
         let bytes = self.format.bytes();
-        let mut counts = Counts::default();
+        let mut counts = ConversionCounts::default();
         let mut column = [0; 4 * TILE];
         for (i, out) in out.chunks_mut(column.len() * bytes).enumerate() {
             let column = &mut column[..out.len() / bytes];
@@ -182,14 +189,14 @@ impl Converter {
     }
 }
 
-/// The bits of floats.
+/// The bits of floats, as words of [`WordFormat::Float`].
 #[must_use]
 pub fn float_words(samples: &[f32]) -> &[u32] {
     // SAFETY: both types have 4 bytes, the same alignment and no invalid values.
     unsafe { std::slice::from_raw_parts(samples.as_ptr().cast(), samples.len()) }
 }
 
-/// The bits of integers.
+/// The bits of integers, as words of [`WordFormat::Int32`] or [`WordFormat::Int24`].
 #[must_use]
 pub fn int_words(samples: &[i32]) -> &[u32] {
     // SAFETY: both types have 4 bytes, the same alignment and no invalid values.
@@ -197,54 +204,61 @@ pub fn int_words(samples: &[i32]) -> &[u32] {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "the tests build words and codes bit by bit"
+)]
 mod tests {
     use super::*;
     use crate::audio::{I24, Sample};
     use proptest::prelude::*;
 
-    const WORDS: [Words; 3] = [Words::Float, Words::Int32, Words::Int24];
+    const WORD_FORMATS: [WordFormat; 3] = [WordFormat::Float, WordFormat::Int32, WordFormat::Int24];
 
-    /// A word's value in f64, and what the rule makes of it, without anything of the code above.
-    fn expected(words: Words, format: Format, word: u32) -> (Vec<u8>, Counts) {
-        let value = match words {
-            Words::Float => f64::from(f32::from_bits(word)),
-            Words::Int32 => f64::from(word as i32) / 2f64.powi(31),
-            Words::Int24 => f64::from((word << 8) as i32) / 2f64.powi(31),
+    /// The bytes and counts of a word by the rule of the module's documentation, computed in f64 without the code above.
+    fn expected(word_format: WordFormat, format: WavFormat, word: u32) -> (Vec<u8>, ConversionCounts) {
+        let value = match word_format {
+            WordFormat::Float => f64::from(f32::from_bits(word)),
+            WordFormat::Int32 => f64::from(word as i32) / 2f64.powi(31),
+            WordFormat::Int24 => f64::from((word << 8) as i32) / 2f64.powi(31),
         };
         let bits = i32::from(format.bits());
-        let mut counts = Counts { overs: 0, nans: u64::from(value.is_nan()) };
-        let (low, high) = if format == Format::Float32 {
+        let mut counts = ConversionCounts { overs: 0, nans: u64::from(value.is_nan()) };
+        let (low, high) = if format == WavFormat::Float32 {
             (f64::from(f32::MIN), f64::from(f32::MAX))
         } else {
             (-1.0, 1.0 - 2f64.powi(1 - bits))
         };
-        // The highest 32-bit code is no float: only what is above it by more than rounding is over, and no float is less.
+        // The highest 32-bit code cannot be written as a float; the smallest float above it, 1, is the first over.
         counts.overs = u64::from(value < low || value > high);
         let bytes = match format {
-            Format::Int16 => i16::from_f64(value).to_le_bytes().to_vec(),
-            Format::Int24 => I24::from_f64(value).inner().to_le_bytes()[..3].to_vec(),
-            Format::Int32 => i32::from_f64(value).to_le_bytes().to_vec(),
-            Format::Float32 if value.is_nan() => vec![0; 4],
-            Format::Float32 => (value.clamp(low, high) as f32).to_le_bytes().to_vec(),
+            WavFormat::Int16 => i16::from_f64(value).to_le_bytes().to_vec(),
+            WavFormat::Int24 => I24::from_f64(value).inner().to_le_bytes()[..3].to_vec(),
+            WavFormat::Int32 => i32::from_f64(value).to_le_bytes().to_vec(),
+            WavFormat::Float32 if value.is_nan() => vec![0; 4],
+            WavFormat::Float32 => (value.clamp(low, high) as f32).to_le_bytes().to_vec(),
         };
         (bytes, counts)
     }
 
-    fn check(words: Words, format: Format, samples: &[u32]) {
+    /// Asserts that all instruction sets convert `samples`, contiguous and with a stride, as [`expected`] says.
+    fn check(word_format: WordFormat, format: WavFormat, samples: &[u32]) {
         let mut expected_bytes = Vec::new();
-        let mut expected_counts = Counts::default();
+        let mut expected_counts = ConversionCounts::default();
         for word in samples {
-            let (bytes, counts) = expected(words, format, *word);
+            let (bytes, counts) = expected(word_format, format, *word);
             expected_bytes.extend(bytes);
             expected_counts += counts;
         }
-        for level in [Level::Portable, Level::Avx2] {
-            let converter = Converter::at(level, words, format);
-            // A byte more on both sides, which must stay.
+        for set in [InstructionSet::Portable, InstructionSet::Avx2] {
+            let converter = Converter::with_instruction_set(set, word_format, format);
+            // One more byte on each side, which must not change.
             let mut out = vec![0xA5; expected_bytes.len() + 2];
             let end = out.len() - 1;
-            assert_eq!(converter.convert(samples, &mut out[1..end]), expected_counts, "{level} {words} to {format}");
-            assert!(out[1..end] == expected_bytes, "{level} {words} to {format}");
+            assert_eq!(converter.convert(samples, &mut out[1..end]), expected_counts, "{set} {word_format} to {format}");
+            assert!(out[1..end] == expected_bytes, "{set} {word_format} to {format}");
             assert_eq!((out[0], out[end]), (0xA5, 0xA5));
             for stride in [1, 3] {
                 out.fill(0xA5);
@@ -255,7 +269,7 @@ mod tests {
         }
     }
 
-    /// Words around everything that matters: codes, halves between codes, full scale, NaN, infinities, denormals.
+    /// Words near all special cases: codes, halves between codes, full scale, NaN, infinities, denormals.
     fn word() -> impl Strategy<Value = u32> {
         prop_oneof![
             any::<u32>(),
@@ -298,10 +312,10 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
         #[test]
-        fn every_level_gives_the_bytes_of_the_rule(samples in prop::collection::vec(word(), 0..300)) {
-            for words in WORDS {
-                for format in Format::ALL {
-                    check(words, format, &samples);
+        fn all_instruction_sets_give_the_bytes_of_the_rule(samples in prop::collection::vec(word(), 0..300)) {
+            for word_format in WORD_FORMATS {
+                for format in WavFormat::ALL {
+                    check(word_format, format, &samples);
                 }
             }
         }
@@ -315,26 +329,27 @@ mod tests {
             bytes.extend_from_slice(&i32::to_le_bytes(code)[..3]);
         }
         let mut out = vec![0; bytes.len()];
-        for (words, word) in [
-            (Words::Float, (|code| (code as f32 / 8_388_608.0).to_bits()) as fn(i32) -> u32),
-            (Words::Int32, |code| (code << 8) as u32),
-            (Words::Int24, |code| (code & 0xFF_FFFF) as u32),
+        for (word_format, word) in [
+            (WordFormat::Float, (|code| (code as f32 / 8_388_608.0).to_bits()) as fn(i32) -> u32),
+            (WordFormat::Int32, |code| (code << 8) as u32),
+            (WordFormat::Int24, |code| (code & 0xFF_FFFF) as u32),
         ] {
             let samples: Vec<u32> = codes.clone().map(word).collect();
-            for level in [Level::Portable, Level::Avx2] {
+            for set in [InstructionSet::Portable, InstructionSet::Avx2] {
                 out.fill(0);
-                assert_eq!(Converter::at(level, words, Format::Int24).convert(&samples, &mut out), Counts::default());
-                assert!(out == bytes, "{level} {words}");
+                let converter = Converter::with_instruction_set(set, word_format, WavFormat::Int24);
+                assert_eq!(converter.convert(&samples, &mut out), ConversionCounts::default());
+                assert!(out == bytes, "{set} {word_format}");
             }
         }
     }
 
     #[test]
-    fn channels_are_taken_out_of_many() {
+    fn a_stride_selects_one_channel_of_interleaved_samples() {
         let samples: Vec<i32> = (0..8 * 1000).map(|i| (i % 8) << 24 | (i / 8) << 8).collect();
         let mut out = vec![0; 3 * 1000];
         for channel in [0, 2, 4] {
-            Converter::new(Words::Int32, Format::Int24).convert_strided(&int_words(&samples)[channel..], 8, &mut out);
+            Converter::new(WordFormat::Int32, WavFormat::Int24).convert_strided(&int_words(&samples)[channel..], 8, &mut out);
             let back: Vec<i32> = out.chunks(3).map(|b| i32::from_le_bytes([0, b[0], b[1], b[2]])).collect();
             assert!(back.iter().zip(0..).all(|(x, frame)| *x == (channel as i32) << 24 | frame << 8));
         }

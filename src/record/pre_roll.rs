@@ -1,28 +1,32 @@
-//! The pre-roll: sound that is put in front of a take. [disk thread]
+//! The pre-roll: sound from before the start, which a take begins with. [disk thread]
 
 use std::collections::VecDeque;
 
-use super::view::View;
+use super::block_view::BlockView;
+use super::to_usize;
 
-/// What was given last: planar, a ring per channel.
+/// The frames that came last: a ring buffer per channel.
 pub struct PreRoll {
+    /// The channels' ring buffers one after another, each `frames` words long.
     words: Vec<u32>,
+    /// Largest number of frames that are held.
     pub frames: usize,
-    /// Frames that are held, up to the last one.
+    /// Number of frames that are held.
     pub held: usize,
-    /// Where the next frame goes.
+    /// Index in a channel's buffer that the next frame goes to.
     next: usize,
-    /// Positions and lengths of what was lost, and why.
+    /// Position, length and reason of each gap whose end is still held.
     pub gaps: VecDeque<(u64, u64, &'static str)>,
 }
 
 impl PreRoll {
+    /// Allocates buffers for `frames` frames.
     pub fn new(channels: usize, frames: usize) -> Self {
         Self { words: vec![0; channels * frames], frames, held: 0, next: 0, gaps: VecDeque::new() }
     }
 
-    /// Keeps the frames `from` to `from + n`, as far as there is room.
-    pub fn push(&mut self, view: &View<'_>, from: usize, n: usize) {
+    /// Appends `n` frames of `view`, from frame `from` on; the oldest frames make room.
+    pub fn push(&mut self, view: &BlockView<'_>, from: usize, n: usize) {
         let (from, n) = (from + n - n.min(self.frames), n.min(self.frames));
         let first = n.min(self.frames - self.next);
         for (channel, words) in self.words.chunks_exact_mut(self.frames.max(1)).enumerate() {
@@ -32,9 +36,9 @@ impl PreRoll {
         self.advance(n);
     }
 
-    /// Keeps silence of a gap at `position`.
-    pub fn lose(&mut self, position: u64, frames: u64, reason: &'static str) {
-        let n = frames.min(self.frames as u64) as usize;
+    /// Appends a gap, which begins at `position`, as silence.
+    pub fn push_gap(&mut self, position: u64, frames: u64, reason: &'static str) {
+        let n = to_usize(frames).min(self.frames);
         let first = n.min(self.frames - self.next);
         for words in self.words.chunks_exact_mut(self.frames.max(1)) {
             words[self.next..self.next + first].fill(0);
@@ -51,9 +55,9 @@ impl PreRoll {
         self.held = (self.held + n).min(self.frames);
     }
 
-    /// Copies `n` of the frames that are held, from the `at`-th oldest on, channel after channel.
-    pub fn read(&self, at: usize, n: usize, out: &mut [u32]) {
-        let start = (self.next + self.frames - self.held + at) % self.frames;
+    /// Copies `n` held frames into `out`, channel after channel, beginning `skip` frames after the oldest.
+    pub fn read(&self, skip: usize, n: usize, out: &mut [u32]) {
+        let start = (self.next + self.frames - self.held + skip) % self.frames;
         let first = n.min(self.frames - start);
         for (words, out) in self.words.chunks_exact(self.frames).zip(out.chunks_exact_mut(n)) {
             out[..first].copy_from_slice(&words[start..start + first]);

@@ -1,4 +1,4 @@
-//! The recorder's end for an interface: what can be asked and told while the disk thread works.
+//! [`Recorder`]: the control thread's end of a recorder.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,144 +8,177 @@ use std::time::Instant;
 
 use chrono::Local;
 
-use super::TakeError;
-use super::disk::{Disk, System};
-use super::event::{Description, Event};
-use super::exchange::Exchange;
-use super::health::{Health, Light, Phase};
+use super::event::{RecorderEvent, TakeDescription};
+use super::file_system::{FileSystem, OsFileSystem};
+use super::health::{Health, RecorderPhase, StatusLight};
 use super::manifest::Manifest;
-use super::pcm::{Converter, Level};
-use super::ring::{Shared, Writer, ring, ring_words};
-use super::settings::{Settings, Start, check_folder};
+use super::output_file::BATCH_FRAMES;
+use super::pcm::{Converter, InstructionSet};
+use super::ring::{RingCounters, Writer, ring, ring_words};
+use super::settings::{Settings, StartTrigger, check_folder, seconds_to_frames};
+use super::shared::SharedState;
 use super::take::Take;
-use super::track::BATCH_FRAMES;
 use super::worker::Worker;
+use super::{TakeError, to_usize};
 use crate::source::SourceChange;
 
-/// The recorder's end for the interface. Dropped, it finishes the take. All of it: [control thread]
+/// A running recorder: starts, stops and marks takes and reports their health. Dropping it finishes the take. All methods:
+/// [control thread], unless they say otherwise.
+///
+/// # Examples
+///
+/// ```
+/// use isotherm::record::{Recorder, Settings, verify};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let folder = tempfile::tempdir()?;
+/// // Two channels at 48 kHz, written as 24-bit files; the take starts with the first frame.
+/// let settings = Settings::new(folder.path().into(), "Rehearsal", 48_000, 2);
+/// let (recorder, mut writer) = Recorder::open(settings)?;
+///
+/// // The audio thread writes a slice per channel. The returned count is of frames that found the ring full.
+/// for _ in 0..10 {
+///     let lost = writer.write(&[[0.25_f32; 480], [-0.25; 480]]);
+///     assert_eq!(lost, 0);
+/// }
+///
+/// // `close` waits for the disk and returns the folder and the manifest of every take.
+/// let takes = recorder.close();
+/// let (take, manifest) = &takes[0];
+/// assert_eq!((manifest.frames, manifest.lost_frames()), (4800, 0));
+/// assert_eq!(manifest.stems[1].parts[0].file, "02 Channel 2.wav");
+/// assert!(take.join("02 Channel 2.wav").is_file() && take.join("take.json").is_file());
+/// assert!(verify(take)?.problems.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Recorder {
-    exchange: Arc<Exchange>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
+    counters: Arc<RingCounters>,
+    /// The disk thread; `None` once it has been joined.
     thread: Option<JoinHandle<()>>,
-    level: Level,
+    instruction_set: InstructionSet,
     ring_frames: usize,
     sample_rate: u32,
-    /// Channels that are recorded.
-    sources: Vec<usize>,
+    /// Recorded channels of the writer's blocks, from 0.
+    source_channels: Vec<usize>,
 }
 
 impl Recorder {
-    /// Allocates everything and starts the disk thread. With [`Start::Now`] the take's folder exists afterwards.
+    /// Allocates all memory and starts the disk thread. With [`StartTrigger::Now`] the take's folder exists afterwards.
     ///
     /// # Errors
-    /// A setting that cannot be, a folder that cannot be written.
+    /// If a setting is out of range or the folder cannot be written to.
     pub fn open(settings: Settings) -> Result<(Self, Writer), TakeError> {
-        Self::open_on(Box::new(System), settings)
+        Self::open_on(Box::new(OsFileSystem), settings)
     }
 
-    /// As [`Self::open`], on a disk of one's own.
+    /// Like [`Self::open`], but writes the files through `file_system`, as tests of slow and full disks do.
     ///
     /// # Errors
-    /// Those of [`Self::open`].
-    pub fn open_on(disk: Box<dyn Disk>, settings: Settings) -> Result<(Self, Writer), TakeError> {
+    /// The errors of [`Self::open`].
+    pub fn open_on(file_system: Box<dyn FileSystem>, settings: Settings) -> Result<(Self, Writer), TakeError> {
         settings.check()?;
         let folder = settings.folder.clone();
         check_folder(&folder)?;
         let take = match settings.start {
-            Start::Now => Some(Take::create(&settings, &*disk, Local::now(), 0)?),
+            StartTrigger::Now => Some(Take::create(&settings, &*file_system, Local::now(), 0)?),
             _ => None,
         };
-        let ring_frames = settings.frames(settings.buffer_seconds).max(1) as usize;
-        let (writer, reader, events) = ring(settings.channels.iter().map(|c| c.source).collect(), ring_frames);
-        let exchange = Arc::new(Exchange::default());
-        let level = Converter::new(settings.words, settings.format).level();
-        let shared = reader.shared.clone();
-        let sources = settings.channels.iter().map(|channel| channel.source).collect();
+        let ring_frames = to_usize(settings.frames(settings.buffer_seconds).max(1));
+        let source_channels: Vec<usize> = settings.channels.iter().map(|channel| channel.source_channel).collect();
+        let (writer, reader, events) = ring(source_channels.clone(), ring_frames);
+        let shared = Arc::new(SharedState::default());
+        let instruction_set = Converter::new(settings.word_format, settings.format).instruction_set();
+        let counters = reader.counters.clone();
         let sample_rate = settings.sample_rate;
-        let mut worker = Worker::new(settings, disk, exchange.clone(), shared.clone(), take);
+        let mut worker = Worker::new(settings, file_system, shared.clone(), counters.clone(), take);
         worker.publish();
         let thread = std::thread::Builder::new().name("isotherm-disk".into()).spawn(move || worker.run(reader, events));
         let thread = thread.map_err(|e| TakeError::io("start a thread to write", &folder, e))?;
-        Ok((Self { exchange, shared, thread: Some(thread), level, ring_frames, sample_rate, sources }, writer))
+        let recorder =
+            Self { shared, counters, thread: Some(thread), instruction_set, ring_frames, sample_rate, source_channels };
+        Ok((recorder, writer))
     }
 
-    /// Bytes that a recorder with these settings keeps: ring, pre-roll and batches. [any thread]
+    /// Bytes of memory that a recorder with these settings needs: ring, pre-roll and batches. [any thread]
     #[must_use]
     pub fn memory_bytes(settings: &Settings) -> usize {
         let channels = settings.channels.len();
-        let words = ring_words(channels, settings.frames(settings.buffer_seconds) as usize)
-            + channels * settings.frames(settings.pre_roll_seconds) as usize;
+        let words = ring_words(channels, to_usize(settings.frames(settings.buffer_seconds)))
+            + channels * to_usize(settings.frames(settings.pre_roll_seconds));
         4 * words + channels * BATCH_FRAMES * settings.format.bytes() * (1 + usize::from(settings.interleaved))
     }
 
-    /// The conversion that runs.
+    /// The instruction set that the samples are converted with.
     #[must_use]
-    pub fn level(&self) -> Level {
-        self.level
+    pub fn instruction_set(&self) -> InstructionSet {
+        self.instruction_set
     }
 
-    /// A take starts now, if none is running.
+    /// Starts a take now, unless one is running.
     pub fn start(&self) {
-        self.tell(Event::Start);
+        self.send(RecorderEvent::Start);
     }
 
-    /// The take ends now; the recorder waits for the next start.
+    /// Ends the take now; the recorder then waits for the next start.
     pub fn stop(&self) {
-        self.tell(Event::Stop);
+        self.send(RecorderEvent::Stop);
     }
 
-    /// The source has ended for this reason, which is the take's error: it is whole up to the last frame that was given.
+    /// Ends the take because its source has ended; `why` becomes the take's error. The take is complete up to the last frame that
+    /// was given to the writer.
     pub fn source_ended(&self, why: impl Into<String>) {
-        self.tell(Event::End(why.into()));
+        self.send(RecorderEvent::End(why.into()));
     }
 
-    /// A marker, now; without a name it gets a number.
+    /// Sets a marker now; without a name it gets a number.
     pub fn mark(&self, name: Option<String>) {
-        self.tell(Event::Mark(name));
+        self.send(RecorderEvent::Mark(name));
     }
 
-    /// Folder, name, source and channels' names of the takes that begin from now on are those of `settings`; all else stays, so that a
-    /// pre-roll is kept.
+    /// Replaces folder, name, source and channel names for the takes that begin from now on. The other fields of `settings` are
+    /// not applied, so the recorder goes on and its pre-roll is kept.
     ///
     /// # Errors
-    /// As those of [`Self::open`]; or if other channels are recorded.
-    pub fn describe(&self, settings: &Settings) -> Result<(), TakeError> {
+    /// The errors of [`Self::open`]; also if `settings` records other channels.
+    pub fn set_description(&self, settings: &Settings) -> Result<(), TakeError> {
         settings.check()?;
-        let sources: Vec<usize> = settings.channels.iter().map(|channel| channel.source).collect();
-        if sources != self.sources {
+        let source_channels: Vec<usize> = settings.channels.iter().map(|channel| channel.source_channel).collect();
+        if source_channels != self.source_channels {
             return Err(TakeError::setting(
                 "channels",
-                format!("{sources:?}"),
-                format!("{:?}, which are recorded", self.sources),
+                format!("{source_channels:?}"),
+                format!("{:?}, which are recorded", self.source_channels),
             ));
         }
         check_folder(&settings.folder)?;
         let Settings { folder, name, source, channels, .. } = settings.clone();
-        self.tell(Event::Describe(Box::new(Description { folder, name, source, channels })));
+        self.send(RecorderEvent::Describe(Box::new(TakeDescription { folder, name, source, channels })));
         Ok(())
     }
 
-    /// What a desk changed goes into the manifest of the take that runs, at the frame that was given when it was told. What is said of the
-    /// channels of later takes follows it.
-    pub fn change(&self, changes: Vec<SourceChange>) {
-        // One look at the clock: what came together stays together.
-        let (position, now) = (self.shared.position.load(Ordering::Acquire), Instant::now());
+    /// Lists changes of a desk's metadata in the manifest of the running take, each at the frame that was given when the desk
+    /// reported it. Later takes begin with the changed metadata.
+    pub fn source_changed(&self, changes: Vec<SourceChange>) {
+        // The clock is read once: changes that were reported together stay together.
+        let (position, now) = (self.counters.position.load(Ordering::Acquire), Instant::now());
         let frame = |then: Instant| {
             let ago = now.saturating_duration_since(then).as_secs_f64();
-            position.saturating_sub((ago * f64::from(self.sample_rate)).round() as u64)
+            position.saturating_sub(seconds_to_frames(ago, self.sample_rate))
         };
         for change in changes {
             let (at, since) = (frame(change.at), change.since.map(frame));
-            self.tell_at(at, Event::Change(Box::new(change), since));
+            self.send_at(at, RecorderEvent::Change(Box::new(change), since));
         }
     }
 
-    fn tell(&self, event: Event) {
-        self.tell_at(self.shared.position.load(Ordering::Acquire), event);
+    fn send(&self, event: RecorderEvent) {
+        self.send_at(self.counters.position.load(Ordering::Acquire), event);
     }
 
-    fn tell_at(&self, position: u64, event: Event) {
-        self.exchange.tell(position, event);
+    fn send_at(&self, position: u64, event: RecorderEvent) {
+        self.shared.push_event(position, event);
         self.wake();
     }
 
@@ -155,42 +188,42 @@ impl Recorder {
         }
     }
 
-    /// How it goes. Losses and the buffer are of this moment; the rest is at most 50 ms old, unless the disk is slow.
+    /// The recorder's status. Losses and the ring's fill are current; the rest is at most 50 ms old, unless the disk is slow.
     #[must_use]
     pub fn health(&self) -> Health {
-        let mut health = self.exchange.health();
-        // In this order: what is taken was given before.
-        let taken = self.shared.taken.load(Ordering::Acquire);
-        let waiting = self.shared.position.load(Ordering::Acquire) - taken;
+        let mut health = self.shared.health();
+        // Loaded in this order, `consumed` is never ahead of `position`.
+        let consumed = self.counters.consumed.load(Ordering::Acquire);
+        let waiting = self.counters.position.load(Ordering::Acquire) - consumed;
         health.fill = (waiting as f32 / self.ring_frames as f32).min(1.0);
-        if health.phase == Phase::Recording {
-            let lost = self.shared.lost.load(Ordering::Relaxed).saturating_sub(self.exchange.lost_before.load(Ordering::Relaxed));
+        if health.phase == RecorderPhase::Recording {
+            let lost = self.counters.lost.load(Ordering::Relaxed).saturating_sub(self.shared.lost_before.load(Ordering::Relaxed));
             health.lost_frames = health.lost_frames.max(lost);
-            let stretched = self.shared.stretched.load(Ordering::Relaxed);
-            health.stretched = stretched.saturating_sub(self.exchange.stretched_before.load(Ordering::Relaxed));
+            let stretched = self.counters.stretched.load(Ordering::Relaxed);
+            health.stretched = stretched.saturating_sub(self.shared.stretched_before.load(Ordering::Relaxed));
         }
         health.light = match &health {
-            Health { error: Some(_), .. } => Light::Red,
-            Health { lost_frames: 1.., .. } => Light::Red,
-            Health { stretched: 1.., .. } => Light::Yellow,
-            _ => Light::Green,
+            Health { error: Some(_), .. } => StatusLight::Red,
+            Health { lost_frames: 1.., .. } => StatusLight::Red,
+            Health { stretched: 1.., .. } => StatusLight::Yellow,
+            _ => StatusLight::Green,
         };
         health
     }
 
-    /// The takes that are finished: folder and manifest.
+    /// Folder and manifest of each finished take, in order.
     #[must_use]
     pub fn takes(&self) -> Vec<(PathBuf, Manifest)> {
         self.takes_since(0)
     }
 
-    /// Those of them behind the first `known`.
+    /// Like [`Self::takes`], without the first `known` takes.
     #[must_use]
     pub fn takes_since(&self, known: usize) -> Vec<(PathBuf, Manifest)> {
-        self.exchange.takes_since(known)
+        self.shared.takes_since(known)
     }
 
-    /// Finishes the take with everything that was given, waits for the disk and returns all takes.
+    /// Finishes the take with all frames that were given, waits for the disk and returns all takes of this recorder.
     #[must_use]
     pub fn close(mut self) -> Vec<(PathBuf, Manifest)> {
         self.end();
@@ -198,10 +231,10 @@ impl Recorder {
     }
 
     fn end(&mut self) {
-        self.exchange.close.store(true, Ordering::Release);
+        self.shared.closing.store(true, Ordering::Release);
         self.wake();
         if let Some(thread) = self.thread.take() {
-            // A panic there has been printed; what it left is on disk.
+            // A panic of the disk thread has been printed; the take can be recovered from what is on disk.
             let _ = thread.join();
         }
     }

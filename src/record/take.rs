@@ -1,4 +1,4 @@
-//! A take that is being written. All of it: [disk thread]
+//! [`Take`]: a take that is being written. All functions: [disk thread]; [`Take::create`] also: [control thread]
 
 use std::fs;
 use std::io::{self, Write};
@@ -7,53 +7,56 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Local};
 use sha2::{Digest, Sha256};
 
-use super::TakeError;
-use super::describe::{ALL, cues, description, ixml};
-use super::disk::Disk;
-use super::manifest::{Change, FILE, Gap, Manifest, Marker, Part, State, hex};
-use super::name::file_name;
-use super::pcm::{Converter, Counts};
+use super::block_view::BlockView;
+use super::file_name::file_name;
+use super::file_system::FileSystem;
+use super::manifest::{FILE, FilePart, Gap, Manifest, Marker, StemChange, TakeState, hex};
+use super::metadata::{ALL_CHANNELS, cue_points, ixml, wav_metadata};
+use super::output_file::{BATCH_FRAMES, OutputFile, interleave};
+use super::pcm::{ConversionCounts, Converter};
 use super::settings::Settings;
-use super::track::{BATCH_FRAMES, Track, interleave};
-use super::view::View;
-use super::wav::{WavWriter, tail};
+use super::wav::{WavWriter, trailing_chunks};
+use super::{TakeError, to_usize};
 use crate::source::SourceChange;
 
-/// The file that keeps room for what a take still needs to write when the disk is full.
+/// Name of the file that reserves room on the disk for the headers and the manifest, which must be written even when the disk is
+/// full.
 pub const RESERVE_FILE: &str = ".reserve";
-/// Its size: a manifest, and for each file what stands behind the sound.
+/// Reserved bytes for the manifest.
 const RESERVE_BYTES: usize = 64 * 1024;
+/// Reserved bytes for the chunks after the sound of each file.
 const RESERVE_BYTES_PER_FILE: usize = 4096;
 
-/// See the module.
+/// A take that is being written: its folder, its open files, the frames that are gathered for them, and its manifest.
 pub struct Take {
     folder: PathBuf,
     manifest: Manifest,
     converter: Converter,
-    /// The stems and, if it is wanted, the file with all channels.
-    tracks: Vec<Track>,
-    /// Frames in the batches.
-    waiting: usize,
-    /// From 1.
+    /// The stems' files, then the file with all channels if there is one.
+    files: Vec<OutputFile>,
+    /// Frames in the batches, which are in no file yet.
+    batch_frames: usize,
+    /// Number of the current part, from 1.
     part: usize,
-    /// Frames in the files of this part.
+    /// Frames in the files of the current part.
     part_frames: u64,
+    /// Length of a part in frames, if the files are split.
     split_frames: Option<u64>,
     hashes: bool,
-    /// The manifest on disk lacks something.
+    /// True if the manifest has changed since it was saved.
     dirty: bool,
     /// [`RESERVE_FILE`], locked for as long as the take is written.
     reserve: Option<fs::File>,
 }
 
 impl Take {
-    /// Makes the folder, the manifest and the first files. A folder that exists is evaded by a number.
+    /// Creates the folder, the manifest and the first files. If a folder of this name exists, the name gets a number.
     ///
     /// # Errors
-    /// The system's; then nothing is left.
+    /// The system's error; the folder is removed then.
     pub fn create(
         settings: &Settings,
-        disk: &dyn Disk,
+        file_system: &dyn FileSystem,
         started: DateTime<Local>,
         pre_roll_frames: u64,
     ) -> Result<Self, TakeError> {
@@ -70,11 +73,11 @@ impl Take {
             }
         };
         let mut take = Self::new(settings, folder, started, pre_roll_frames);
-        let begun = take.reserve().and_then(|()| take.open_part(disk));
+        let begun = take.reserve().and_then(|()| take.open_part(file_system));
         if let Err(error) = begun {
-            take.tracks.clear();
+            take.files.clear();
             take.reserve = None;
-            // Made a moment ago, by `create_dir`, which takes no folder that was there.
+            // The folder holds nothing else: `create_dir` above made it anew.
             let _ = fs::remove_dir_all(&take.folder);
             return Err(error);
         }
@@ -82,21 +85,21 @@ impl Take {
     }
 
     fn new(settings: &Settings, folder: PathBuf, started: DateTime<Local>, pre_roll_frames: u64) -> Self {
-        let converter = Converter::new(settings.words, settings.format);
-        let manifest = Manifest::begin(settings, converter.level(), started, pre_roll_frames);
-        let track = |channels: usize| Track::new(channels * settings.format.bytes());
-        let mut tracks: Vec<Track> = settings.channels.iter().map(|_| track(1)).collect();
+        let converter = Converter::new(settings.word_format, settings.format);
+        let manifest = Manifest::new(settings, converter.instruction_set(), started, pre_roll_frames);
+        let file = |channels: usize| OutputFile::new(channels * settings.format.bytes());
+        let mut files: Vec<OutputFile> = settings.channels.iter().map(|_| file(1)).collect();
         if settings.interleaved {
-            tracks.push(track(settings.channels.len()));
+            files.push(file(settings.channels.len()));
         }
-        let split_frames = settings.split_seconds.map(|s| ((s * f64::from(settings.sample_rate)).round() as u64).max(1));
+        let split_frames = settings.split_seconds.map(|seconds| settings.frames(seconds).max(1));
         let hashes = settings.hashes;
         Self {
             folder,
             manifest,
             converter,
-            tracks,
-            waiting: 0,
+            files,
+            batch_frames: 0,
             part: 1,
             part_frames: 0,
             split_frames,
@@ -106,46 +109,48 @@ impl Take {
         }
     }
 
+    /// The take's folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
+    /// The manifest so far; its `frames` are those in the files.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Frames so far, those in the batches included.
+    /// Length so far in frames, those in the batches included.
     pub fn frames(&self) -> u64 {
-        self.manifest.frames + self.waiting as u64
+        self.manifest.frames + self.batch_frames as u64
     }
 
     /// Appends `n` frames of `view`, from frame `from` on.
     ///
     /// # Errors
-    /// The system's; the take then holds what [`Self::finish`] makes of it.
-    pub fn append(&mut self, disk: &dyn Disk, view: &View<'_>, from: usize, n: usize) -> Result<(), TakeError> {
+    /// The system's error. The take must be finished then: [`Self::finish`] makes all files of one length.
+    pub fn append(&mut self, file_system: &dyn FileSystem, view: &BlockView<'_>, from: usize, n: usize) -> Result<(), TakeError> {
         let stems = self.manifest.stems.len();
         let mut done = 0;
         while done < n {
-            if self.tracks.iter().any(|track| track.writer.is_none()) {
-                self.open_part(disk)?;
+            if self.files.iter().any(|file| file.writer.is_none()) {
+                self.open_part(file_system)?;
             }
-            let mut m = (n - done).min(BATCH_FRAMES - self.waiting);
+            let mut m = (n - done).min(BATCH_FRAMES - self.batch_frames);
             if let Some(split) = self.split_frames {
-                let left = split - (self.part_frames + self.waiting as u64);
-                m = m.min(usize::try_from(left).unwrap_or(usize::MAX));
+                let left = split - (self.part_frames + self.batch_frames as u64);
+                m = m.min(to_usize(left));
             }
-            for (channel, track) in self.tracks[..stems].iter_mut().enumerate() {
-                let bytes = track.frame_bytes;
-                let out = &mut track.batch[self.waiting * bytes..(self.waiting + m) * bytes];
-                track.counts += view.convert(&self.converter, channel, from + done, out);
+            for (channel, file) in self.files[..stems].iter_mut().enumerate() {
+                let bytes = file.frame_bytes;
+                let out = &mut file.batch[self.batch_frames * bytes..(self.batch_frames + m) * bytes];
+                file.counts += view.convert(&self.converter, channel, from + done, out);
             }
-            self.waiting += m;
+            self.batch_frames += m;
             done += m;
-            if self.waiting == BATCH_FRAMES {
+            if self.batch_frames == BATCH_FRAMES {
                 self.flush()?;
             }
-            if self.split_frames == Some(self.part_frames + self.waiting as u64) {
+            if self.split_frames == Some(self.part_frames + self.batch_frames as u64) {
                 self.flush()?;
                 self.close_part(false)?;
                 self.part += 1;
@@ -155,27 +160,27 @@ impl Take {
         Ok(())
     }
 
-    /// Lists a gap and writes its silence.
+    /// Lists a gap of `frames` frames in the manifest and appends its silence.
     ///
     /// # Errors
-    /// Those of [`Self::append`].
-    pub fn lose(&mut self, disk: &dyn Disk, frames: u64, reason: &str) -> Result<(), TakeError> {
-        self.note_gap(self.frames(), frames, reason);
-        // First: silence that nobody lists would pass for sound.
+    /// The errors of [`Self::append`].
+    pub fn append_gap(&mut self, file_system: &dyn FileSystem, frames: u64, reason: &str) -> Result<(), TakeError> {
+        self.list_gap(self.frames(), frames, reason);
+        // Saved before the silence is written: after a crash in between, unlisted silence would pass for sound.
         self.save()?;
         let silence = vec![0; self.manifest.stems.len() * BATCH_FRAMES];
-        let view = View::planar(&silence, self.manifest.stems.len(), BATCH_FRAMES);
+        let view = BlockView::planar(&silence, self.manifest.stems.len(), BATCH_FRAMES);
         let mut left = frames;
         while left > 0 {
             let n = left.min(BATCH_FRAMES as u64);
-            self.append(disk, &view, 0, n as usize)?;
+            self.append(file_system, &view, 0, to_usize(n))?;
             left -= n;
         }
         Ok(())
     }
 
-    /// Lists a gap whose silence is written by others; it may go on the last one.
-    pub fn note_gap(&mut self, position: u64, frames: u64, reason: &str) {
+    /// Lists a gap whose silence the caller appends. A gap that continues the last one with the same reason extends it.
+    pub fn list_gap(&mut self, position: u64, frames: u64, reason: &str) {
         self.dirty = true;
         if let Some(last) = self.manifest.gaps.last_mut()
             && (last.position + last.frames, last.stem, last.reason.as_str()) == (position, None, reason)
@@ -186,17 +191,17 @@ impl Take {
         self.manifest.gaps.push(Gap { position, frames, stem: None, reason: reason.into() });
     }
 
-    /// A marker; without a name it gets a number.
+    /// Adds a marker at frame `position` of the take; without a name it gets a number.
     pub fn mark(&mut self, position: u64, name: Option<String>) {
         let name = name.unwrap_or_else(|| format!("Marker {}", self.manifest.markers.len() + 1));
         self.manifest.markers.push(Marker { position, name });
         self.dirty = true;
     }
 
-    /// What became different about a channel of the source: for each stem of it.
-    pub fn change(&mut self, position: u64, since: Option<u64>, change: &SourceChange) {
-        let stems = self.manifest.stems.iter().filter(|stem| stem.channel == change.source + 1).map(|stem| stem.number);
-        self.manifest.changes.extend(stems.map(|stem| Change {
+    /// Lists a change of a source channel at frame `position` of the take, for each stem of the channel.
+    pub fn add_change(&mut self, position: u64, since: Option<u64>, change: &SourceChange) {
+        let stems = self.manifest.stems.iter().filter(|stem| stem.channel == change.source_channel + 1).map(|stem| stem.number);
+        self.manifest.changes.extend(stems.map(|stem| StemChange {
             position,
             since: since.filter(|since| *since < position),
             stem,
@@ -207,20 +212,21 @@ impl Take {
         self.dirty = true;
     }
 
-    /// Sets how often the buffer was stretched during this take.
-    pub fn stretched(&mut self, times: u64) {
+    /// Sets the number of times that the ring was stretched during this take.
+    pub fn set_stretched(&mut self, times: u64) {
         self.dirty |= self.manifest.stretched != times;
         self.manifest.stretched = times;
     }
 
-    /// Brings everything into the files and makes their headers say so; `sync` brings it to the disk before that.
+    /// Writes the batches and the files' headers, and the manifest if it has changed. With `sync` the sound is flushed to the
+    /// disk before the headers are written.
     ///
     /// # Errors
-    /// Those of [`Self::append`].
+    /// The errors of [`Self::append`].
     pub fn refresh(&mut self, sync: bool) -> Result<(), TakeError> {
         self.flush()?;
         let folder = &self.folder;
-        for writer in self.tracks.iter_mut().filter_map(|track| track.writer.as_mut()) {
+        for writer in self.files.iter_mut().filter_map(|file| file.writer.as_mut()) {
             if sync {
                 writer.sync().map_err(|e| TakeError::io("write", folder, e))?;
             }
@@ -232,16 +238,17 @@ impl Take {
         Ok(())
     }
 
-    /// Ends the take: with `error`, or if the last frames cannot be written, all files end with the last batch that all have.
+    /// Finishes the take and returns folder and manifest; `ended` becomes [`Manifest::ended`]. With an `error`, or if the last
+    /// frames cannot be written, all files are cut to the last batch that all of them have.
     pub fn finish(mut self, ended: &str, error: Option<TakeError>) -> (PathBuf, Manifest) {
         let mut error = error.or_else(|| self.flush().err());
         let cut = error.is_some();
-        // Its room is free at once; its lock holds until the manifest says that the take is finished.
+        // Emptying the file frees its room; its lock is held until the manifest says that the take is finished.
         if let Some(reserve) = &self.reserve {
             let _ = reserve.set_len(0);
         }
         if cut {
-            self.waiting = 0;
+            self.batch_frames = 0;
             let end = self.manifest.frames;
             self.manifest.gaps.retain_mut(|gap| {
                 gap.frames = gap.frames.min(end.saturating_sub(gap.position));
@@ -252,13 +259,13 @@ impl Take {
         }
         let closed = self.close_part(cut);
         error = error.or(closed.err());
-        self.manifest.state = State::Finished;
+        self.manifest.state = TakeState::Finished;
         self.manifest.ended = ended.into();
         let seconds = self.manifest.seconds();
-        let told = |e: &TakeError| format!("{e}; the take is {seconds:.3} s long and whole up to there");
-        self.manifest.error = error.as_ref().map(told);
+        let text = |e: &TakeError| format!("{e}; the take is {seconds:.3} s long and whole up to there");
+        self.manifest.error = error.as_ref().map(text);
         if let Err(unsaved) = self.save() {
-            self.manifest.error.get_or_insert_with(|| told(&unsaved));
+            self.manifest.error.get_or_insert_with(|| text(&unsaved));
         }
         self.reserve = None;
         let _ = fs::remove_file(self.folder.join(RESERVE_FILE));
@@ -267,83 +274,84 @@ impl Take {
 
     /// Writes the batches into the files.
     fn flush(&mut self) -> Result<(), TakeError> {
-        let n = self.waiting;
+        let n = self.batch_frames;
         if n == 0 {
             return Ok(());
         }
         let stems = self.manifest.stems.len();
-        let (channels, all) = self.tracks.split_at_mut(stems);
-        for track in all {
-            interleave(channels, n, &mut track.batch);
+        let (stem_files, all_channels) = self.files.split_at_mut(stems);
+        for file in all_channels {
+            interleave(stem_files, n, &mut file.batch);
         }
-        for track in &mut self.tracks {
-            let bytes = &track.batch[..n * track.frame_bytes];
-            if let Some(writer) = &mut track.writer {
+        for file in &mut self.files {
+            let bytes = &file.batch[..n * file.frame_bytes];
+            if let Some(writer) = &mut file.writer {
                 writer.append(bytes).map_err(|e| TakeError::io("write", &self.folder, e))?;
             }
         }
-        // Now all have it.
-        for track in self.tracks.iter_mut().filter(|_| self.hashes) {
-            track.hash.update(&track.batch[..n * track.frame_bytes]);
+        // The batch counts only now that all files have it.
+        for file in self.files.iter_mut().filter(|_| self.hashes) {
+            file.hash.update(&file.batch[..n * file.frame_bytes]);
         }
-        for (stem, track) in self.manifest.stems.iter_mut().zip(&mut self.tracks) {
-            let counts = std::mem::take(&mut track.counts);
+        for (stem, file) in self.manifest.stems.iter_mut().zip(&mut self.files) {
+            let counts = std::mem::take(&mut file.counts);
             stem.overs += counts.overs;
             stem.nans += counts.nans;
-            self.dirty |= counts != Counts::default();
+            self.dirty |= counts != ConversionCounts::default();
         }
         self.manifest.frames += n as u64;
         self.part_frames += n as u64;
-        self.waiting = 0;
+        self.batch_frames = 0;
         Ok(())
     }
 
-    fn open_part(&mut self, disk: &dyn Disk) -> Result<(), TakeError> {
+    /// Opens the files of the current part and lists them in the manifest.
+    fn open_part(&mut self, file_system: &dyn FileSystem) -> Result<(), TakeError> {
         let manifest = &mut self.manifest;
-        let named = manifest.stems.iter().map(|stem| (stem.number, stem.name.as_str())).chain([ALL]);
-        let files: Vec<String> = named.map(|(number, name)| file_name(number, name, self.part)).collect();
-        let part = |file: &String| Part { file: file.clone(), frames: 0, sha256: None };
-        for (stem, file) in manifest.stems.iter_mut().zip(&files) {
-            stem.parts.push(part(file));
+        let numbers_and_names = manifest.stems.iter().map(|stem| (stem.number, stem.name.as_str())).chain([ALL_CHANNELS]);
+        let names: Vec<String> = numbers_and_names.map(|(number, name)| file_name(number, name, self.part)).collect();
+        let part = |name: &String| FilePart { file: name.clone(), frames: 0, sha256: None };
+        for (stem, name) in manifest.stems.iter_mut().zip(&names) {
+            stem.parts.push(part(name));
         }
-        if self.tracks.len() > manifest.stems.len() {
-            manifest.interleaved.extend(files.last().map(part));
+        if self.files.len() > manifest.stems.len() {
+            manifest.interleaved.extend(names.last().map(part));
         }
-        // First: whatever happens then, the manifest names every file.
+        // Saved before the files are created, so that the manifest names every file that a crash leaves.
         self.save()?;
-        for (index, (track, file)) in self.tracks.iter_mut().zip(&files).enumerate() {
-            let path = self.folder.join(file);
+        for (index, (file, name)) in self.files.iter_mut().zip(&names).enumerate() {
+            let path = self.folder.join(name);
             let failed = |e| TakeError::io("create", &path, e);
-            let medium = disk.create(&path).map_err(failed)?;
-            let description = description(&self.manifest, self.manifest.stems.get(index), self.manifest.frames);
-            track.writer = Some(WavWriter::new(medium, &description).map_err(failed)?);
-            track.hash = Sha256::new();
+            let new_file = file_system.create(&path).map_err(failed)?;
+            let metadata = wav_metadata(&self.manifest, self.manifest.stems.get(index), self.manifest.frames);
+            file.writer = Some(WavWriter::new(new_file, &metadata).map_err(failed)?);
+            file.hash = Sha256::new();
         }
         Ok(())
     }
 
-    /// Completes the files of this part. If `cut`, they may hold more than all of them do, and their disk may be full.
+    /// Completes the files of the current part. If `cut` is true, some may be longer than others, and the disk may be full.
     fn close_part(&mut self, cut: bool) -> Result<(), TakeError> {
         let (part, frames, stems) = (self.part, self.part_frames, self.manifest.stems.len());
-        let first = self.manifest.frames - frames;
-        let cues = cues(&self.manifest, first, frames);
-        let mut problem = None;
+        let first_frame = self.manifest.frames - frames;
+        let cues = cue_points(&self.manifest, first_frame, frames);
+        let mut first_error = None;
         if cut {
-            // First: every file sound, whatever the room that this frees is enough for then.
-            for writer in self.tracks.iter_mut().filter_map(|track| track.writer.as_mut()) {
-                if let Err(e) = writer.cut(frames).and_then(|()| writer.refresh()) {
-                    problem.get_or_insert(TakeError::io("finish", &self.folder, e));
+            // All files are cut first: that makes each of them playable, and frees room for the chunks after the sound.
+            for writer in self.files.iter_mut().filter_map(|file| file.writer.as_mut()) {
+                if let Err(e) = writer.truncate(frames).and_then(|()| writer.refresh()) {
+                    first_error.get_or_insert(TakeError::io("finish", &self.folder, e));
                 }
             }
         }
-        for (index, track) in self.tracks.iter_mut().enumerate() {
-            let Some(mut writer) = track.writer.take() else { continue };
-            let hash = std::mem::take(&mut track.hash);
-            let tail = tail(&ixml(&self.manifest, self.manifest.stems.get(index)), &cues);
-            if let Err(e) = writer.finish(&tail) {
-                problem.get_or_insert(TakeError::io("finish", &self.folder, e));
-                // Without what stands behind the sound.
-                let _ = writer.cut(frames).and_then(|()| writer.refresh());
+        for (index, file) in self.files.iter_mut().enumerate() {
+            let Some(mut writer) = file.writer.take() else { continue };
+            let hash = std::mem::take(&mut file.hash);
+            let trailing = trailing_chunks(&ixml(&self.manifest, self.manifest.stems.get(index)), &cues);
+            if let Err(e) = writer.finish(&trailing) {
+                first_error.get_or_insert(TakeError::io("finish", &self.folder, e));
+                // The file is left without the chunks after the sound.
+                let _ = writer.truncate(frames).and_then(|()| writer.refresh());
             }
             let _ = writer.sync();
             let parts = if index < stems { &mut self.manifest.stems[index].parts } else { &mut self.manifest.interleaved };
@@ -353,7 +361,7 @@ impl Take {
             }
         }
         if frames == 0 && part > 1 {
-            // It never got a frame. A file of it that could not be made is listed, too.
+            // The part never got a frame, so its files go. Files that could not be created are listed as well.
             for parts in self.manifest.stems.iter_mut().map(|s| &mut s.parts).chain([&mut self.manifest.interleaved]) {
                 if parts.len() == part {
                     let _ = parts.pop().map(|part| fs::remove_file(self.folder.join(part.file)));
@@ -361,20 +369,22 @@ impl Take {
             }
         }
         self.dirty = true;
-        problem.map_or(Ok(()), Err)
+        first_error.map_or(Ok(()), Err)
     }
 
+    /// Saves the manifest.
     fn save(&mut self) -> Result<(), TakeError> {
         self.dirty = false;
         self.manifest.save(&self.folder).map_err(|e| TakeError::io("write", &self.folder.join(FILE), e))
     }
 
+    /// Creates and locks [`RESERVE_FILE`].
     fn reserve(&mut self) -> Result<(), TakeError> {
         let path = self.folder.join(RESERVE_FILE);
-        let bytes = vec![0; RESERVE_BYTES + RESERVE_BYTES_PER_FILE * self.tracks.len()];
+        let bytes = vec![0; RESERVE_BYTES + RESERVE_BYTES_PER_FILE * self.files.len()];
         let made = fs::File::create_new(&path).and_then(|mut file| file.write_all(&bytes).map(|()| file));
         let file = made.map_err(|e| TakeError::io("create", &path, e))?;
-        // A file system without locks only lacks the warning.
+        // On a file system without locks, `recover` cannot refuse a take that is still being recorded.
         let _ = file.try_lock();
         self.reserve = Some(file);
         Ok(())

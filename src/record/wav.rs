@@ -1,49 +1,54 @@
-//! One file of a take: a Broadcast Wave file that is playable while it grows and becomes RF64 in place before 4 GiB.
+//! The WAV files of a take: Broadcast Wave files that are playable while they grow and become RF64 in place before 4 GiB.
 //!
-//! `RIFF`, `JUNK` (the room of `ds64`), `fmt `, `bext`, `data`; behind the sound, when it is finished, `iXML`, `cue ` and `LIST`:
-//! readers of desk sessions take nothing else before the sound. RF64 is EBU Tech 3306, `bext` EBU Tech 3285.
+//! Chunks: `RIFF`, `JUNK` (room for `ds64`), `fmt `, `bext`, `data`; after the sound of a finished file `iXML`, `cue ` and
+//! `LIST`, since programs that read the recordings of desks accept no other chunk before the sound. RF64 is EBU Tech 3306, `bext`
+//! EBU Tech 3285.
 
 mod header;
 mod writer;
 
-use crate::audio::Format;
+use crate::audio::WavFormat;
 
-pub use header::Header;
+pub use header::{WavHeader, WavHeaderError};
 pub use writer::WavWriter;
 
-/// Body of `ds64` without a table: three sizes of 8 bytes and the table's length.
+/// Bytes of a `ds64` body without a table: three sizes of 8 bytes and the table's length.
 const DS64_BYTES: usize = 28;
-/// `bext` without a coding history.
+/// Bytes of a `bext` body without a coding history.
 const BEXT_BYTES: usize = 602;
-/// `wFormatTag` of Microsoft's mmreg.h.
-const PCM: u16 = 1;
-const IEEE_FLOAT: u16 = 3;
-const EXTENSIBLE: u16 = 0xFFFE;
-/// Bytes 2 to 15 of the sub-format GUIDs that carry a `wFormatTag` in bytes 0 and 1.
+/// `wFormatTag` of integer samples in Microsoft's mmreg.h.
+const FORMAT_PCM: u16 = 1;
+/// `wFormatTag` of floats.
+const FORMAT_IEEE_FLOAT: u16 = 3;
+/// `wFormatTag` of files with more than 2 channels, whose sub-format GUID holds the tag of their samples.
+const FORMAT_EXTENSIBLE: u16 = 0xFFFE;
+/// Bytes 2 to 15 of a sub-format GUID whose bytes 0 and 1 are a `wFormatTag`.
 const GUID_TAIL: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71];
 
-/// What a file says of itself before its sound.
+/// Contents of a file's `fmt ` and `bext` chunks: the format of the sound, and its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Description {
-    /// Hertz.
+pub struct WavMetadata {
+    /// Sample rate in hertz.
     pub sample_rate: u32,
+    /// Number of channels.
     pub channels: u16,
-    pub format: Format,
-    /// Up to 256 characters; others than ASCII become `?`.
+    /// Sample format.
+    pub format: WavFormat,
+    /// Description of the sound; up to 256 characters are written, those beyond ASCII as `?`.
     pub text: String,
-    /// Up to 32 characters.
+    /// Program that wrote the file; up to 32 characters are written.
     pub originator: String,
-    /// Up to 32 characters.
+    /// Identifier of the take; up to 32 characters are written.
     pub reference: String,
-    /// `2026-11-20`
+    /// Date of the first frame, like `2026-11-20`.
     pub date: String,
-    /// `20:15:03`
+    /// Time of the first frame, like `20:15:03`.
     pub time: String,
     /// Frames from midnight to the first frame.
     pub time_reference: u64,
 }
 
-impl Description {
+impl WavMetadata {
     /// Bytes of a frame.
     #[must_use]
     pub fn frame_bytes(&self) -> usize {
@@ -56,35 +61,37 @@ impl Description {
         self.header().len() as u64
     }
 
-    fn fmt(&self) -> Vec<u8> {
-        let tag = if self.format == Format::Float32 { IEEE_FLOAT } else { PCM };
+    /// Body of the `fmt ` chunk.
+    fn fmt_body(&self) -> Vec<u8> {
+        let tag = if self.format == WavFormat::Float32 { FORMAT_IEEE_FLOAT } else { FORMAT_PCM };
         let frame_bytes = self.frame_bytes();
         let mut body = Vec::new();
-        body.extend((if self.channels > 2 { EXTENSIBLE } else { tag }).to_le_bytes());
+        body.extend((if self.channels > 2 { FORMAT_EXTENSIBLE } else { tag }).to_le_bytes());
         body.extend(self.channels.to_le_bytes());
         body.extend(self.sample_rate.to_le_bytes());
-        body.extend(self.sample_rate.wrapping_mul(frame_bytes as u32).to_le_bytes());
-        body.extend((frame_bytes as u16).to_le_bytes());
+        body.extend(self.sample_rate.wrapping_mul(to_u32(frame_bytes)).to_le_bytes());
+        body.extend(u16::try_from(frame_bytes).unwrap_or(u16::MAX).to_le_bytes());
         body.extend(self.format.bits().to_le_bytes());
         if self.channels > 2 {
             body.extend(22_u16.to_le_bytes());
             body.extend(self.format.bits().to_le_bytes());
-            // No loudspeaker belongs to any channel.
+            // The channel mask is 0: no channel belongs to a certain loudspeaker.
             body.extend(0_u32.to_le_bytes());
             body.extend(tag.to_le_bytes());
             body.extend(GUID_TAIL);
-        } else if tag == IEEE_FLOAT {
+        } else if tag == FORMAT_IEEE_FLOAT {
             body.extend(0_u16.to_le_bytes());
         }
         body
     }
 
-    fn bext(&self) -> Vec<u8> {
+    /// Body of the `bext` chunk.
+    fn bext_body(&self) -> Vec<u8> {
         let mut body = vec![0; BEXT_BYTES];
         let mut at = 0;
         let mut put = |text: &str, room: usize| {
             for (byte, c) in body[at..at + room].iter_mut().zip(text.chars()) {
-                *byte = if c.is_ascii() && !c.is_ascii_control() { c as u8 } else { b'?' };
+                *byte = u8::try_from(c).ok().filter(|c| c.is_ascii() && !c.is_ascii_control()).unwrap_or(b'?');
             }
             at += room;
         };
@@ -94,51 +101,58 @@ impl Description {
         put(&self.date, 10);
         put(&self.time, 8);
         body[at..at + 8].copy_from_slice(&self.time_reference.to_le_bytes());
-        // Version 1: without loudness.
+        // Version 1 of the chunk, which has no loudness.
         body[at + 8] = 1;
         body
     }
 
+    /// All bytes before the sound, for an empty file.
     fn header(&self) -> Vec<u8> {
         let mut header = b"RIFF\0\0\0\0WAVE".to_vec();
-        chunk(&mut header, b"JUNK", &[0; DS64_BYTES]);
-        chunk(&mut header, b"fmt ", &self.fmt());
-        chunk(&mut header, b"bext", &self.bext());
+        push_chunk(&mut header, b"JUNK", &[0; DS64_BYTES]);
+        push_chunk(&mut header, b"fmt ", &self.fmt_body());
+        push_chunk(&mut header, b"bext", &self.bext_body());
         header.extend(b"data\0\0\0\0");
         header
     }
 }
 
-/// Appends a chunk, padded to even bytes.
-fn chunk(file: &mut Vec<u8>, name: &[u8; 4], body: &[u8]) {
+/// Appends a chunk, padded to an even number of bytes.
+fn push_chunk(file: &mut Vec<u8>, name: &[u8; 4], body: &[u8]) {
     file.extend(name);
-    file.extend((body.len() as u32).to_le_bytes());
+    file.extend(to_u32(body.len()).to_le_bytes());
     file.extend(body);
     file.resize(file.len() + body.len() % 2, 0);
 }
 
-/// A point with a name.
+/// Converts a size to 32 bits. The sizes here are far below the limit; one beyond it saturates.
+fn to_u32(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
+}
+
+/// A named point of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cue {
-    /// Frames from the beginning of the file.
+pub struct CuePoint {
+    /// Frame of the point, counted from the file's first.
     pub frame: u64,
+    /// The name.
     pub name: String,
 }
 
-/// The chunks behind the sound: `iXML`, if it is not empty, and cue points with their names. A cue chunk has 32 bits for a frame;
-/// points behind that are left out.
+/// The chunks after the sound: `iXML` with this text, if it is not empty, and the cue points with their names. A cue chunk has
+/// 32 bits for a frame; later points are left out.
 #[must_use]
-pub fn tail(ixml: &str, cues: &[Cue]) -> Vec<u8> {
-    let mut tail = Vec::new();
+pub fn trailing_chunks(ixml: &str, cues: &[CuePoint]) -> Vec<u8> {
+    let mut chunks = Vec::new();
     if !ixml.is_empty() {
-        chunk(&mut tail, b"iXML", ixml.as_bytes());
+        push_chunk(&mut chunks, b"iXML", ixml.as_bytes());
     }
     let cues: Vec<(u32, u32, &str)> =
         (1..).zip(cues).filter_map(|(id, cue)| Some((id, u32::try_from(cue.frame).ok()?, &*cue.name))).collect();
     if cues.is_empty() {
-        return tail;
+        return chunks;
     }
-    let mut points = (cues.len() as u32).to_le_bytes().to_vec();
+    let mut points = to_u32(cues.len()).to_le_bytes().to_vec();
     let mut labels = b"adtl".to_vec();
     for (id, frame, name) in cues {
         for field in [id, frame, u32::from_le_bytes(*b"data"), 0, 0, frame] {
@@ -147,9 +161,9 @@ pub fn tail(ixml: &str, cues: &[Cue]) -> Vec<u8> {
         let mut label = id.to_le_bytes().to_vec();
         label.extend(name.bytes().filter(|b| *b != 0));
         label.push(0);
-        chunk(&mut labels, b"labl", &label);
+        push_chunk(&mut labels, b"labl", &label);
     }
-    chunk(&mut tail, b"cue ", &points);
-    chunk(&mut tail, b"LIST", &labels);
-    tail
+    push_chunk(&mut chunks, b"cue ", &points);
+    push_chunk(&mut chunks, b"LIST", &labels);
+    chunks
 }

@@ -1,4 +1,4 @@
-//! The disk thread: empties the ring, does what was told at its frame and writes the takes.
+//! The disk thread: empties the ring, applies events at their positions and writes the takes.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -8,194 +8,204 @@ use std::time::{Duration, Instant};
 
 use chrono::{Local, TimeDelta};
 
-use super::TakeError;
-use super::disk::Disk;
-use super::event::{Description, Event};
-use super::exchange::Exchange;
-use super::health::{Health, Light, Phase};
+use super::block_view::BlockView;
+use super::event::{RecorderEvent, TakeDescription};
+use super::file_system::FileSystem;
+use super::health::{Health, RecorderPhase, StatusLight};
 use super::manifest::Manifest;
 use super::pre_roll::PreRoll;
-use super::ring::{Events, Reader, Shared};
-use super::settings::{Settings, Start};
+use super::ring::{EventConsumer, RingCounters, RingReader};
+use super::settings::{Settings, StartTrigger};
+use super::shared::SharedState;
 use super::take::Take;
-use super::view::View;
+use super::{TakeError, to_usize};
 use crate::audio::db_to_gain;
 use crate::source::SourceChange;
 
-/// The disk thread looks for sound this often.
-const LOOK: Duration = Duration::from_millis(50);
-/// What waits goes to the files, and their headers say so, this often: twice as often as promised.
-const REFRESH: Duration = Duration::from_millis(500);
-/// Everything is brought to the disk this often, if it shall be.
-const SYNC: Duration = Duration::from_secs(1);
-/// Frames that are taken out of the pre-roll at a time.
-const REPLAY_FRAMES: usize = 1024;
-/// Why frames are lost.
+/// Time that the disk thread sleeps while nothing comes, and between two updates of the health.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Time between two writes of everything that is gathered, headers included: half of the second by which files may be behind.
+const REFRESH_INTERVAL: Duration = Duration::from_millis(500);
+/// Time between two flushes of the system's cache to the disk, with [`Settings::sync`].
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// Frames that are copied out of the pre-roll at a time.
+const PRE_ROLL_CHUNK_FRAMES: usize = 1024;
+/// Reason of a gap in the manifest: the disk was too slow for the ring.
 const RING_FULL: &str = "the buffer was full";
-/// Why takes end.
+/// [`Manifest::ended`] of a take that reached [`StopConditions::after_seconds`](super::StopConditions::after_seconds).
 const AFTER_TIME: &str = "after the time that was set";
-const QUIET: &str = "by silence";
-const BY_HAND: &str = "by hand";
-const CLOSED: &str = "with its recorder";
+/// [`Manifest::ended`] of a take that [`StopConditions::below`](super::StopConditions::below) ended.
+const BY_SILENCE: &str = "by silence";
+/// [`Manifest::ended`] of a take that the user or the host stopped.
+const BY_USER: &str = "by hand";
+/// [`Manifest::ended`] of a take that ran when the recorder was closed.
+const BY_CLOSING: &str = "with its recorder";
+/// [`Manifest::ended`] of a take whose files could not be written.
 const BY_ERROR: &str = "by an error";
+/// [`Manifest::ended`] of a take whose source ended.
 const BY_SOURCE: &str = "by its source";
 
-/// The take of now.
-struct Running {
+/// The running take.
+struct RunningTake {
     take: Take,
-    /// Position of its first frame.
+    /// Position of the take's first frame.
     first: u64,
-    /// Where it ends by itself.
+    /// Position at which the take ends by itself, if its length is limited.
     end: Option<u64>,
-    /// Behind the last loud frame, or its start.
-    loud: u64,
-    /// The buffer's count when it began.
+    /// Position of the frame after the last loud one; at first, that of the start.
+    quiet_from: u64,
+    /// The ring's count of stretches when the take began.
     stretched_before: u64,
 }
 
-/// The disk thread.
+/// The disk thread's state.
 pub struct Worker {
     settings: Settings,
-    disk: Box<dyn Disk>,
-    exchange: Arc<Exchange>,
-    shared: Arc<Shared>,
-    /// The next frame.
+    file_system: Box<dyn FileSystem>,
+    shared: Arc<SharedState>,
+    counters: Arc<RingCounters>,
+    /// Position of the next frame to process.
     position: u64,
     pre_roll: PreRoll,
-    running: Option<Running>,
-    /// What the next take is called, once the one that runs has ended.
-    described: Option<Box<Description>>,
-    /// Up to this position frames are missing for a reason that was told.
-    known_gap: (u64, &'static str),
-    /// What was told and is not done yet, by position.
-    pending: VecDeque<(u64, Event)>,
-    /// What became different since what the settings say of the channels, and the positions: now, and from when on it may have been so.
+    running: Option<RunningTake>,
+    /// Description for the takes after the running one.
+    next_description: Option<Box<TakeDescription>>,
+    /// End and reason of the last gap that the writer reported: frames that are missing before this position have this reason.
+    reported_gap: (u64, &'static str),
+    /// Events that have not happened yet, sorted by position.
+    pending: VecDeque<(u64, RecorderEvent)>,
+    /// Changes of the source that `settings` does not contain yet: the position of the report, the earliest position of the
+    /// change if it was reported late, and the change.
     changes: VecDeque<(u64, Option<u64>, SourceChange)>,
     refreshed: Instant,
     synced: Instant,
     published: Instant,
-    /// Of the last take, for the interface.
-    last: Option<(PathBuf, Manifest)>,
+    /// Folder and manifest of the last finished take, for the health.
+    last_take: Option<(PathBuf, Manifest)>,
+    /// Error that ended the last take or kept one from starting.
     error: Option<String>,
     disk_bytes_left: Option<u64>,
 }
 
 impl Worker {
+    /// Makes the state of a disk thread. `take`, if there is one, runs from the first frame on.
     pub fn new(
         settings: Settings,
-        disk: Box<dyn Disk>,
-        exchange: Arc<Exchange>,
-        shared: Arc<Shared>,
+        file_system: Box<dyn FileSystem>,
+        shared: Arc<SharedState>,
+        counters: Arc<RingCounters>,
         take: Option<Take>,
     ) -> Self {
-        let pre_roll = PreRoll::new(settings.channels.len(), settings.frames(settings.pre_roll_seconds) as usize);
+        let pre_roll = PreRoll::new(settings.channels.len(), to_usize(settings.frames(settings.pre_roll_seconds)));
         let now = Instant::now();
         let mut worker = Self {
             settings,
-            disk,
-            exchange,
+            file_system,
             shared,
+            counters,
             position: 0,
             pre_roll,
             running: None,
-            described: None,
-            known_gap: (0, RING_FULL),
+            next_description: None,
+            reported_gap: (0, RING_FULL),
             pending: VecDeque::new(),
             changes: VecDeque::new(),
             refreshed: now,
             synced: now,
             published: now,
-            last: None,
+            last_take: None,
             error: None,
             disk_bytes_left: None,
         };
-        worker.look_at_disk();
+        worker.update_disk_space();
         if let Some(take) = take {
             worker.run_take(take, 0);
         }
         worker
     }
 
-    pub fn run(mut self, mut reader: Reader, mut events: Events) {
+    /// Runs until the recorder is closed and all frames up to then are written.
+    pub fn run(mut self, mut reader: RingReader, mut events: EventConsumer) {
         let mut close_at = None;
         loop {
-            if close_at.is_none() && self.exchange.close.load(Ordering::Acquire) {
-                close_at = Some(self.shared.position.load(Ordering::Acquire));
+            if close_at.is_none() && self.shared.closing.load(Ordering::Acquire) {
+                close_at = Some(self.counters.position.load(Ordering::Acquire));
             }
-            // Before the ring is looked into: what was given by now is in there, or lost.
-            let given = self.shared.position.load(Ordering::Acquire);
+            // Loaded before the ring is read: all frames that were given by now are in the ring or lost.
+            let given = self.counters.position.load(Ordering::Acquire);
             let mut idle = true;
             while self.position < close_at.unwrap_or(u64::MAX) {
                 let Some(record) = reader.next() else { break };
                 idle = false;
-                self.hear(&mut events);
-                self.catch_up(record.position);
+                self.collect_events(&mut events);
+                self.fill_gap_until(record.position);
                 self.consume(&record.view());
                 drop(record);
                 self.tick();
             }
-            self.hear(&mut events);
-            self.catch_up(given.min(close_at.unwrap_or(u64::MAX)));
-            self.obey();
+            self.collect_events(&mut events);
+            self.fill_gap_until(given.min(close_at.unwrap_or(u64::MAX)));
+            self.apply_events();
             self.tick();
             if close_at.is_some_and(|end| self.position >= end) {
-                self.finish(CLOSED, None);
+                self.finish(BY_CLOSING, None);
                 self.publish();
                 return;
             }
             if idle {
-                std::thread::park_timeout(LOOK);
+                std::thread::park_timeout(POLL_INTERVAL);
             }
         }
     }
 
-    /// Collects what was told.
-    fn hear(&mut self, events: &mut Events) {
+    /// Moves the events of the writer and of the interface to `pending`.
+    fn collect_events(&mut self, events: &mut EventConsumer) {
         let known = self.pending.len();
         while let Ok(event) = events.pop() {
             self.pending.push_back(event);
         }
-        self.exchange.hear(&mut self.pending);
+        self.shared.take_events(&mut self.pending);
         if self.pending.len() > known {
             self.pending.make_contiguous().sort_by_key(|(position, _)| *position);
         }
     }
 
-    /// Does what was told up to this position.
-    fn obey(&mut self) {
-        while let Some((told, event)) = self.pending.pop_front_if(|(position, _)| *position <= self.position) {
+    /// Applies the pending events up to the current position.
+    fn apply_events(&mut self) {
+        while let Some((event_position, event)) = self.pending.pop_front_if(|(position, _)| *position <= self.position) {
             match (event, &mut self.running) {
-                (Event::Start, None) => self.start(),
-                (Event::Stop, Some(_)) => self.finish(BY_HAND, None),
-                (Event::Mark(name), Some(running)) => running.take.mark(self.position - running.first, name),
-                (Event::End(what), Some(running)) => {
-                    // First: an error takes along what is in no file yet.
+                (RecorderEvent::Start, None) => self.start(),
+                (RecorderEvent::Stop, Some(_)) => self.finish(BY_USER, None),
+                (RecorderEvent::Mark(name), Some(running)) => running.take.mark(self.position - running.first, name),
+                (RecorderEvent::End(what), Some(running)) => {
+                    // The batches are written first, because finishing with an error drops the frames that are in no file yet.
                     let written = running.take.refresh(false);
-                    self.finish(BY_SOURCE, Some(written.err().unwrap_or(TakeError::Source { what })));
+                    self.finish(BY_SOURCE, Some(written.err().unwrap_or(TakeError::SourceEnded { what })));
                 }
-                (Event::Gap(frames, reason), _) => self.known_gap = (self.position + frames, reason),
-                (Event::Change(change, since), _) => self.change(told, since, *change),
-                (Event::Describe(description), None) => self.describe(*description),
-                (Event::Describe(description), Some(_)) => self.described = Some(description),
-                (Event::Start, Some(_)) | (Event::Stop | Event::Mark(_) | Event::End(_), None) => {}
+                (RecorderEvent::Gap(frames, reason), _) => self.reported_gap = (self.position + frames, reason),
+                (RecorderEvent::Change(change, since), _) => self.handle_change(event_position, since, *change),
+                (RecorderEvent::Describe(description), None) => self.apply_description(*description),
+                (RecorderEvent::Describe(description), Some(_)) => self.next_description = Some(description),
+                (RecorderEvent::Start, Some(_))
+                | (RecorderEvent::Stop | RecorderEvent::Mark(_) | RecorderEvent::End(_), None) => {}
             }
         }
     }
 
-    /// Frames up to the next thing to do, at most `n`.
-    fn uneventful(&self, n: u64) -> u64 {
+    /// Frames up to the next event, at most `n`.
+    fn frames_until_event(&self, n: u64) -> u64 {
         self.pending.front().map_or(n, |(position, _)| n.min(position - self.position))
     }
 
-    /// What lies before `position` and has not come is lost.
-    fn catch_up(&mut self, position: u64) {
+    /// Treats the frames from the current position to `position` as lost.
+    fn fill_gap_until(&mut self, position: u64) {
         while self.position < position {
-            self.obey();
-            let mut n = self.uneventful(position - self.position);
+            self.apply_events();
+            let mut n = self.frames_until_event(position - self.position);
             let mut reason = RING_FULL;
-            if self.position < self.known_gap.0 {
-                n = n.min(self.known_gap.0 - self.position);
-                reason = self.known_gap.1;
+            if self.position < self.reported_gap.0 {
+                n = n.min(self.reported_gap.0 - self.position);
+                reason = self.reported_gap.1;
             }
             let mut ended = false;
             let mut result = Ok(());
@@ -203,32 +213,34 @@ impl Worker {
                 let left = running.end.map_or(u64::MAX, |end| end - self.position);
                 n = n.min(left);
                 ended = n == left;
-                // Nobody knows whether it was loud.
-                running.loud += n;
-                result = running.take.lose(&*self.disk, n, reason);
+                // Lost frames may have been loud, so they do not count as silence.
+                running.quiet_from += n;
+                result = running.take.append_gap(&*self.file_system, n, reason);
             }
-            self.pre_roll.lose(self.position, n, reason);
+            self.pre_roll.push_gap(self.position, n, reason);
             self.position += n;
-            self.end_if(ended, AFTER_TIME, result);
+            self.finish_if(ended, AFTER_TIME, result);
         }
     }
 
-    fn consume(&mut self, view: &View<'_>) {
+    /// Records a block, or keeps it in the pre-roll.
+    fn consume(&mut self, view: &BlockView<'_>) {
         let mut from = 0;
         while from < view.frames {
-            self.obey();
-            let n = self.uneventful((view.frames - from) as u64) as usize;
+            self.apply_events();
+            let n = to_usize(self.frames_until_event((view.frames - from) as u64));
             from += match self.running {
-                None => self.listen(view, from, n),
+                None => self.wait_for_level(view, from, n),
                 Some(_) => self.record(view, from, n),
             };
         }
     }
 
-    /// Waits for the level. Returns the frames that are done.
-    fn listen(&mut self, view: &View<'_>, from: usize, mut n: usize) -> usize {
-        if let (Start::Level { db }, None) = (self.settings.start, &self.error)
-            && let Some((loud, _)) = view.loud(self.settings.words, db_to_gain(db.into()) as f32, from, n)
+    /// Keeps up to `n` frames in the pre-roll, and starts a take at the first frame that reaches the start level. Returns the
+    /// number of frames that are processed.
+    fn wait_for_level(&mut self, view: &BlockView<'_>, from: usize, mut n: usize) -> usize {
+        if let (StartTrigger::Level { db }, None) = (self.settings.start, &self.error)
+            && let Some((loud, _)) = view.loud_range(self.settings.word_format, level_from_db(db), from, n)
         {
             n = loud - from;
             if n == 0 {
@@ -241,37 +253,39 @@ impl Worker {
         n
     }
 
-    /// Appends to the take. Returns the frames that are done.
-    fn record(&mut self, view: &View<'_>, from: usize, mut n: usize) -> usize {
+    /// Appends up to `n` frames to the take, and ends it where a stop condition is met. Returns the number of frames that are
+    /// processed.
+    fn record(&mut self, view: &BlockView<'_>, from: usize, mut n: usize) -> usize {
         let Some(running) = &mut self.running else { return 0 };
         let (mut ended, mut why) = (false, AFTER_TIME);
         if let Some((db, seconds)) = self.settings.stop.below {
-            let loud = view.loud(self.settings.words, db_to_gain(db.into()) as f32, from, n);
+            let loud = view.loud_range(self.settings.word_format, level_from_db(db), from, n);
             // Quiet frames until the take ends.
-            let left = (running.loud + self.settings.frames(seconds)).saturating_sub(self.position) as usize;
+            let left = to_usize((running.quiet_from + self.settings.frames(seconds)).saturating_sub(self.position));
             let quiet = loud.map_or(n, |(first, _)| first - from);
             if quiet >= left {
                 n = left;
-                (ended, why) = (true, QUIET);
+                (ended, why) = (true, BY_SILENCE);
             } else if let Some((_, last)) = loud {
-                running.loud = self.position + (last - from) as u64 + 1;
+                running.quiet_from = self.position + (last - from) as u64 + 1;
             }
         }
         if let Some(end) = running.end {
-            let left = usize::try_from(end - self.position).unwrap_or(usize::MAX);
+            let left = to_usize(end - self.position);
             if left <= n {
                 n = left;
                 (ended, why) = (true, AFTER_TIME);
             }
         }
-        let result = running.take.append(&*self.disk, view, from, n);
+        let result = running.take.append(&*self.file_system, view, from, n);
         self.pre_roll.push(view, from, n);
         self.position += n as u64;
-        self.end_if(ended, why, result);
+        self.finish_if(ended, why, result);
         n
     }
 
-    fn end_if(&mut self, ended: bool, why: &str, result: Result<(), TakeError>) {
+    /// Finishes the take if `ended` is true or `result` is an error.
+    fn finish_if(&mut self, ended: bool, why: &str, result: Result<(), TakeError>) {
         match result {
             Err(error) => self.finish(BY_ERROR, Some(error)),
             Ok(()) if ended => self.finish(why, None),
@@ -279,81 +293,84 @@ impl Worker {
         }
     }
 
-    /// Makes a take, with the pre-roll in front.
+    /// Starts a take that begins with the pre-roll.
     fn start(&mut self) {
         let held = self.pre_roll.held as u64;
         let first = self.position - held;
-        // The frame that is given now is now.
-        let ago = self.shared.position.load(Ordering::Acquire).saturating_sub(first);
+        // The wall clock's time now is that of the frame that is given now.
+        let ago = self.counters.position.load(Ordering::Acquire).saturating_sub(first);
         let ago = TimeDelta::from_std(Duration::from_secs_f64(ago as f64 / f64::from(self.settings.sample_rate)));
         let started = Local::now() - ago.unwrap_or_default();
         self.error = None;
-        self.settle(first);
-        match Take::create(&self.settings, &*self.disk, started, held) {
+        self.apply_changes_until(first);
+        match Take::create(&self.settings, &*self.file_system, started, held) {
             Ok(take) => self.run_take(take, first),
             Err(error) => {
                 self.error = Some(error.to_string());
                 return;
             }
         }
-        // Who asks shall know it before all of the pre-roll is written.
+        // Published before the pre-roll is written, which may take a while.
         self.publish();
         let Some(running) = &mut self.running else { return };
-        // Some may have left the pre-roll since the last loss.
+        // A gap may have left the pre-roll since the last one was added.
         self.pre_roll.gaps.retain(|(position, frames, _)| position + frames > first);
         for (position, frames, reason) in &self.pre_roll.gaps {
             let from = (*position).max(first);
-            running.take.note_gap(from - first, position + frames - from, reason);
+            running.take.list_gap(from - first, position + frames - from, reason);
         }
         for (position, since, change) in &self.changes {
-            running.take.change(position - first, since.map(|since| since.saturating_sub(first)), change);
+            running.take.add_change(position - first, since.map(|since| since.saturating_sub(first)), change);
         }
         let channels = self.settings.channels.len();
-        let mut words = vec![0; channels * REPLAY_FRAMES];
+        let mut words = vec![0; channels * PRE_ROLL_CHUNK_FRAMES];
         let mut result = Ok(());
         let mut at = 0;
         while at < self.pre_roll.held && result.is_ok() {
-            let n = REPLAY_FRAMES.min(self.pre_roll.held - at);
+            let n = PRE_ROLL_CHUNK_FRAMES.min(self.pre_roll.held - at);
             self.pre_roll.read(at, n, &mut words);
-            result = running.take.append(&*self.disk, &View::planar(&words[..channels * n], channels, n), 0, n);
+            result = running.take.append(&*self.file_system, &BlockView::planar(&words[..channels * n], channels, n), 0, n);
             at += n;
         }
-        self.end_if(false, "", result);
+        self.finish_if(false, "", result);
     }
 
-    /// From now on the take, whose first frame is at `first`, gets what comes.
+    /// Makes `take`, whose first frame is at position `first`, the running one.
     fn run_take(&mut self, take: Take, first: u64) {
         let end = self.settings.stop.after_seconds.map(|s| self.position + self.settings.frames(s).max(1));
-        self.exchange.lost_before.store(self.shared.lost.load(Ordering::Relaxed), Ordering::Relaxed);
-        let stretched_before = self.shared.stretched.load(Ordering::Relaxed);
-        self.exchange.stretched_before.store(stretched_before, Ordering::Relaxed);
-        self.running = Some(Running { take, first, end, loud: self.position, stretched_before });
+        self.shared.lost_before.store(self.counters.lost.load(Ordering::Relaxed), Ordering::Relaxed);
+        let stretched_before = self.counters.stretched.load(Ordering::Relaxed);
+        self.shared.stretched_before.store(stretched_before, Ordering::Relaxed);
+        self.running = Some(RunningTake { take, first, end, quiet_from: self.position, stretched_before });
         self.refreshed = Instant::now();
         self.synced = self.refreshed;
     }
 
-    /// Something became different at `position`, which may lie before now.
-    fn change(&mut self, position: u64, since: Option<u64>, change: SourceChange) {
+    /// Handles a change of the source at `position`, which may lie before the current one: lists it in the running take and keeps
+    /// it for later ones.
+    fn handle_change(&mut self, position: u64, since: Option<u64>, change: SourceChange) {
         match &mut self.running {
             Some(running) => {
-                let of_take = |position: u64| position.saturating_sub(running.first);
-                running.take.change(of_take(position), since.map(of_take), &change);
+                let in_take = |position: u64| position.saturating_sub(running.first);
+                running.take.add_change(in_take(position), since.map(in_take), &change);
             }
-            None => self.settle(self.position.saturating_sub(self.pre_roll.frames as u64)),
+            None => self.apply_changes_until(self.position.saturating_sub(self.pre_roll.frames as u64)),
         }
         self.changes.push_back((position, since, change));
     }
 
-    /// What changed up to the frame `first` is how things are then.
-    fn settle(&mut self, first: u64) {
+    /// Applies the changes up to position `first` to the settings, as the state in which a take from there on begins.
+    fn apply_changes_until(&mut self, first: u64) {
         while let Some((_, _, change)) = self.changes.pop_front_if(|(position, ..)| *position <= first) {
-            self.settings.channels.iter_mut().for_each(|channel| channel.follow(&change));
+            self.settings.channels.iter_mut().for_each(|channel| channel.apply(&change));
         }
     }
 
-    fn describe(&mut self, description: Description) {
-        let Description { folder, name, source, mut channels } = description;
-        // What is said of a channel follows what is told of it: in a pre-roll it may have been otherwise.
+    /// Replaces the settings that a description contains.
+    fn apply_description(&mut self, description: TakeDescription) {
+        let TakeDescription { folder, name, source, mut channels } = description;
+        // The desk's metadata stays as it is here: only `changes` updates it, since it may have been different during the
+        // pre-roll.
         for (new, old) in channels.iter_mut().zip(&self.settings.channels) {
             if new.desk.is_some() && old.desk.is_some() {
                 new.desk.clone_from(&old.desk);
@@ -362,60 +379,66 @@ impl Worker {
         self.settings = Settings { folder, name, source, channels, ..self.settings.clone() };
     }
 
+    /// Finishes the running take; `why` becomes [`Manifest::ended`].
     fn finish(&mut self, why: &str, error: Option<TakeError>) {
         let Some(mut running) = self.running.take() else { return };
-        running.take.stretched(self.shared.stretched.load(Ordering::Relaxed) - running.stretched_before);
+        running.take.set_stretched(self.counters.stretched.load(Ordering::Relaxed) - running.stretched_before);
         let (folder, manifest) = running.take.finish(why, error);
         self.error.clone_from(&manifest.error);
-        if let Some(description) = self.described.take() {
-            self.describe(*description);
+        if let Some(description) = self.next_description.take() {
+            self.apply_description(*description);
         }
-        self.last = Some((folder.clone(), manifest.clone()));
-        // First that it has ended, then what it was.
+        self.last_take = Some((folder.clone(), manifest.clone()));
+        // The health is published first: once the take is listed as finished, the health no longer says that it is running.
         self.publish();
-        self.exchange.add(folder, manifest);
+        self.shared.add_take(folder, manifest);
     }
 
-    /// What is done after every block, and by the clock.
+    /// Work after every block: publishes the position and, when their time has come, refreshes the files and the health.
     fn tick(&mut self) {
-        self.shared.taken.store(self.position, Ordering::Release);
-        if self.refreshed.elapsed() >= REFRESH {
+        self.counters.consumed.store(self.position, Ordering::Release);
+        if self.refreshed.elapsed() >= REFRESH_INTERVAL {
             self.refreshed = Instant::now();
             let mut result = Ok(());
             if let Some(running) = &mut self.running {
-                running.take.stretched(self.shared.stretched.load(Ordering::Relaxed) - running.stretched_before);
-                let sync = self.settings.sync && self.synced.elapsed() >= SYNC;
+                running.take.set_stretched(self.counters.stretched.load(Ordering::Relaxed) - running.stretched_before);
+                let sync = self.settings.sync && self.synced.elapsed() >= SYNC_INTERVAL;
                 if sync {
                     self.synced = Instant::now();
                 }
                 result = running.take.refresh(sync);
             }
-            self.end_if(false, "", result);
-            self.look_at_disk();
+            self.finish_if(false, "", result);
+            self.update_disk_space();
         }
-        if self.published.elapsed() >= LOOK {
+        if self.published.elapsed() >= POLL_INTERVAL {
             self.publish();
         }
     }
 
-    fn look_at_disk(&mut self) {
-        self.disk_bytes_left = self.disk.available(&self.settings.folder).ok();
+    /// Asks how many bytes the disk has left.
+    fn update_disk_space(&mut self) {
+        self.disk_bytes_left = self.file_system.available(&self.settings.folder).ok();
     }
 
+    /// Updates the health that interfaces see.
     pub fn publish(&mut self) {
         self.published = Instant::now();
         let s = &self.settings;
-        let (phase, folder, manifest, frames) = match (&self.running, &self.last) {
-            (Some(running), _) => {
-                (Phase::Recording, Some(running.take.folder().into()), Some(running.take.manifest()), running.take.frames())
-            }
-            (None, Some((folder, manifest))) => (Phase::Armed, Some(folder.clone()), Some(manifest), manifest.frames),
-            (None, None) => (Phase::Armed, None, None, 0),
+        let (phase, folder, manifest, frames) = match (&self.running, &self.last_take) {
+            (Some(running), _) => (
+                RecorderPhase::Recording,
+                Some(running.take.folder().into()),
+                Some(running.take.manifest()),
+                running.take.frames(),
+            ),
+            (None, Some((folder, manifest))) => (RecorderPhase::Armed, Some(folder.clone()), Some(manifest), manifest.frames),
+            (None, None) => (RecorderPhase::Armed, None, None, 0),
         };
-        let second = s.channels.len() * s.format.bytes() * (1 + usize::from(s.interleaved)) * s.sample_rate as usize;
-        self.exchange.publish(Health {
+        let bytes_per_second = s.channels.len() * s.format.bytes() * (1 + usize::from(s.interleaved)) * s.sample_rate as usize;
+        self.shared.set_health(Health {
             phase,
-            light: Light::Green,
+            light: StatusLight::Green,
             folder,
             frames,
             seconds: frames as f64 / f64::from(s.sample_rate),
@@ -425,8 +448,14 @@ impl Worker {
             overs: manifest.map_or_else(Vec::new, |m| m.stems.iter().map(|stem| stem.overs).collect()),
             markers: manifest.map_or(0, |m| m.markers.len()),
             fill: 0.0,
-            disk_seconds_left: self.disk_bytes_left.map(|bytes| bytes as f64 / second as f64),
+            disk_seconds_left: self.disk_bytes_left.map(|bytes| bytes as f64 / bytes_per_second as f64),
             error: self.error.clone(),
         });
     }
+}
+
+/// Linear level of a level in dBFS.
+#[allow(clippy::cast_possible_truncation, reason = "an `f32` is exact enough for a threshold")]
+fn level_from_db(db: f32) -> f32 {
+    db_to_gain(db.into()) as f32
 }

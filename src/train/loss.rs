@@ -1,14 +1,15 @@
-//! What training makes small: error to signal with pre-emphasis, the plain one, and a constant offset.
+//! The loss that training minimises: error to signal with pre-emphasis, error to signal without, and the constant offset of the
+//! error.
 
-/// The parts of a loss and the weights of all but the first.
+/// Coefficients of the loss's parts. With e = target - output, the loss is the energy of the pre-emphasised e divided by that of
+/// the pre-emphasised target, plus `plain` and `dc` times the other two parts, both divided by the energy of the target.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Loss {
-    /// Coefficient c of the pre-emphasis e(t) - c e(t - 1), whose energy is the first part (Wright et al., DAFx-19, with 0.95; NAM
-    /// and GuitarML 0.85).
+    /// Coefficient c of the pre-emphasis e(t) - c e(t - 1), 0 to 1 (Wright et al., DAFx-19, with 0.95; NAM and GuitarML 0.85).
     pub emphasis: f32,
-    /// Of the error's energy without pre-emphasis, which hides slow errors.
+    /// Weight of the error's energy without pre-emphasis: the pre-emphasis hides slow errors.
     pub plain: f32,
-    /// Of the squared mean of the error.
+    /// Weight of the squared mean of the error, for each sequence times its frames.
     pub dc: f32,
 }
 
@@ -18,87 +19,95 @@ impl Default for Loss {
     }
 }
 
-/// Energies of the target of one batch, which the parts are divided by.
+/// Energies of the targets of a batch, by which the loss's parts are divided.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Energy {
+pub struct TargetEnergy {
+    /// With pre-emphasis.
     emphasised: f32,
+    /// Without.
     plain: f32,
 }
 
-/// Sequences side by side: `[frames][lanes]`. Judged from the frame `from` on.
+/// Target and output of some sequences side by side, both `[frames][lanes]`.
 #[derive(Clone, Copy)]
-pub struct Stretch<'a> {
+pub struct Segment<'a> {
+    /// The wet sound.
     pub target: &'a [f32],
+    /// The network's output.
     pub output: &'a [f32],
+    /// Number of sequences.
     pub lanes: usize,
-    pub from: usize,
+    /// First frame whose error counts.
+    pub first_frame: usize,
 }
 
-/// Energy for each sample that a target has at least: a batch of silence shall not count for much.
-const LEAST: f32 = 1e-8;
+/// The least energy of a target for each sample: without it, a batch of silence would have an enormous loss.
+const MIN_ENERGY: f32 = 1e-8;
 
 impl Loss {
-    /// The energies of a batch.
+    /// The energies of a batch. Each item of `targets` is a target, `[frames][lanes]`, with its number of lanes and the first
+    /// frame that counts. [any thread]
     #[must_use]
-    pub fn energy<'a>(&self, targets: impl Iterator<Item = (&'a [f32], usize, usize)>) -> Energy {
+    pub fn energy<'a>(&self, targets: impl Iterator<Item = (&'a [f32], usize, usize)>) -> TargetEnergy {
         let (mut emphasised, mut plain, mut count) = (0.0f64, 0.0f64, 0usize);
-        for (target, lanes, from) in targets {
-            let start = from.max(1) * lanes;
+        for (target, lanes, first_frame) in targets {
+            let start = first_frame.max(1) * lanes;
             count += target.len() - start;
-            let (mut e, mut p) = (0.0f32, 0.0f32);
+            let (mut target_emphasised, mut target_plain) = (0.0f32, 0.0f32);
             for (now, before) in target[start..].iter().zip(&target[start - lanes..]) {
-                let bent = now - self.emphasis * before;
-                e += bent * bent;
-                p += now * now;
+                let difference = now - self.emphasis * before;
+                target_emphasised += difference * difference;
+                target_plain += now * now;
             }
-            emphasised += f64::from(e);
-            plain += f64::from(p);
+            emphasised += f64::from(target_emphasised);
+            plain += f64::from(target_plain);
         }
-        let least = LEAST * count as f32;
-        Energy { emphasised: emphasised as f32 + least, plain: plain as f32 + least }
+        let least = MIN_ENERGY * count as f32;
+        TargetEnergy { emphasised: emphasised as f32 + least, plain: plain as f32 + least }
     }
 
-    /// The loss of some sequences of a batch, and its derivatives for their outputs. `before`: of each lane the error before the first
-    /// frame, then that of the last; only read if `from` is 0.
+    /// Returns the loss of some sequences of a batch, and sets `gradient`, `[frames][lanes]`, to its derivatives for their
+    /// outputs. `last_errors`, `[lanes]`, has the error at the frame before the first (only read if `first_frame` is 0), and
+    /// afterwards that at the last frame. [training thread]
     ///
     /// # Panics
     /// If lengths disagree.
-    pub fn gradient(&self, energy: &Energy, stretch: &Stretch<'_>, before: &mut [f32], gradient: &mut [f32]) -> f64 {
-        let Stretch { target, output, lanes, from } = *stretch;
-        assert_eq!((target.len(), gradient.len(), before.len()), (output.len(), output.len(), lanes), "lengths");
+    pub fn gradient(&self, energy: &TargetEnergy, segment: &Segment<'_>, last_errors: &mut [f32], gradient: &mut [f32]) -> f64 {
+        let Segment { target, output, lanes, first_frame } = *segment;
+        assert_eq!((target.len(), gradient.len(), last_errors.len()), (output.len(), output.len(), lanes), "lengths");
         gradient.fill(0.0);
         let frames = output.len() / lanes;
         let error = |i: usize| target[i] - output[i];
-        if from > 0 {
-            (0..lanes).for_each(|lane| before[lane] = error((from - 1) * lanes + lane));
+        if first_frame > 0 {
+            (0..lanes).for_each(|lane| last_errors[lane] = error((first_frame - 1) * lanes + lane));
         }
         let mut sums = vec![0.0f32; lanes];
         let mut total = 0.0f64;
-        let (by_emphasised, by_plain) = (1.0 / energy.emphasised, self.plain / energy.plain);
-        for t in from..frames {
+        let (emphasised_scale, plain_scale) = (1.0 / energy.emphasised, self.plain / energy.plain);
+        for t in first_frame..frames {
             let mut sum = 0.0f32;
             for lane in 0..lanes {
                 let i = t * lanes + lane;
                 let e = error(i);
-                let bent = e - self.emphasis * before[lane];
-                before[lane] = e;
+                let emphasised = e - self.emphasis * last_errors[lane];
+                last_errors[lane] = e;
                 sums[lane] += e;
-                sum += bent * bent * by_emphasised + e * e * by_plain;
-                let slope = -2.0 * bent * by_emphasised;
-                gradient[i] += slope - 2.0 * e * by_plain;
+                sum += emphasised * emphasised * emphasised_scale + e * e * plain_scale;
+                let slope = -2.0 * emphasised * emphasised_scale;
+                gradient[i] += slope - 2.0 * e * plain_scale;
                 if t > 0 {
                     gradient[i - lanes] -= self.emphasis * slope;
                 }
             }
             total += f64::from(sum);
         }
-        let count = (frames - from) as f32;
-        let by_dc = self.dc * count / energy.plain;
+        let count = (frames - first_frame) as f32;
+        let dc_scale = self.dc * count / energy.plain;
         for (lane, sum) in sums.into_iter().enumerate() {
             let mean = sum / count;
-            total += f64::from(by_dc * mean * mean);
-            let slope = -2.0 * by_dc * mean / count;
-            (from..frames).for_each(|t| gradient[t * lanes + lane] += slope);
+            total += f64::from(dc_scale * mean * mean);
+            let slope = -2.0 * dc_scale * mean / count;
+            (first_frame..frames).for_each(|t| gradient[t * lanes + lane] += slope);
         }
         total
     }

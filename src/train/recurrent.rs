@@ -1,27 +1,29 @@
-//! One LSTM or GRU layer and a dense head, forward and backward through time, each lane a sequence of its own.
+//! An LSTM or GRU layer with a dense head: forward pass and backpropagation through time. The lanes of a vector are independent
+//! sequences side by side.
 
-use super::lanes::{Matrix, Series, multiply_add, outer_add};
-use super::optimise::Tensor;
+use super::lane_products::{MatrixView, VectorSeries, multiply_add, outer_add};
+use super::optimiser::ParameterMatrix;
 use crate::audio::Random;
 use crate::neural::activation::{sigmoid, tanh};
 use crate::neural::description::{Activation, Architecture, Conv1d, Gru, Layer, Lstm, Sequence};
-use crate::neural::simd::{Kernel, Level, Simd};
+use crate::neural::simd::{Kernel, Simd, SimdLevel};
 
-/// Frames whose derivatives stay in the fastest cache until the weights' gradients are made of them.
-const BLOCK: usize = 16;
-/// Fastest and slowest memory of a chrono initialisation, in frames.
-const CHRONO_FRAMES: (f64, f64) = (30.0, 4000.0);
+/// Frames of the backward pass whose derivatives stay in the L1 cache until they are added to the weights' gradients.
+const BLOCK_FRAMES: usize = 16;
+/// Shortest and longest memory that the chrono initialisation gives, in frames.
+const CHRONO_MEMORY_FRAMES: (f64, f64) = (30.0, 4000.0);
 
-/// How a cell remembers.
+/// The kind of a recurrent layer's cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cell {
-    /// Gates i, f, g, o, as in [`Lstm`].
+pub enum CellKind {
+    /// Long short-term memory: gates i, f, g, o, as in [`Lstm`].
     Lstm,
-    /// Gates r, z, n, as in [`Gru`].
+    /// Gated recurrent unit: gates r, z, n, as in [`Gru`].
     Gru,
 }
 
-impl Cell {
+impl CellKind {
+    /// Number of gates of a cell.
     fn gates(self) -> usize {
         match self {
             Self::Lstm => 4,
@@ -30,56 +32,63 @@ impl Cell {
     }
 }
 
-/// A layer of cells and a dense head on it. Its parameters, one after another: input weights `[gates hidden][inputs]`, hidden weights
-/// `[gates hidden][hidden]`, bias `[gates hidden]`, of a GRU the hidden bias `[3 hidden]`, head weights `[hidden]`, head bias.
+/// The shape of a layer of cells with a dense head. Its parameters, one after another: input weights `[gates hidden][inputs]`,
+/// hidden weights `[gates hidden][hidden]`, bias `[gates hidden]`, for a GRU the hidden bias `[3 hidden]`, head weights
+/// `[hidden]`, head bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recurrent {
-    pub cell: Cell,
-    /// The audio and the knobs behind it.
+    /// LSTM or GRU.
+    pub cell: CellKind,
+    /// Number of inputs: 1 for the audio, and 1 for a knob if there is one.
     pub inputs: usize,
+    /// Number of cells.
     pub hidden: usize,
-    /// Begins with the second half of an LSTM's cells remembering for 30 to 4000 frames (Tallec and Ollivier, "Can recurrent neural
-    /// networks warp time?", ICLR 2018): for effects with a slow memory.
+    /// True if the second half of an LSTM's cells remembers for 30 to 4000 frames when training begins (the chrono initialisation
+    /// of Tallec and Ollivier, "Can recurrent neural networks warp time?", ICLR 2018): for effects with a slow memory.
     pub chrono: bool,
 }
 
-/// Where each tensor's first parameter is.
+/// Position of the first parameter of each matrix and bias; the input weights begin at 0.
 #[derive(Clone, Copy)]
-struct Places {
+struct ParameterOffsets {
     hidden_weights: usize,
     bias: usize,
     hidden_bias: usize,
     head: usize,
     head_bias: usize,
+    /// Number of all parameters.
     end: usize,
 }
 
 impl Recurrent {
+    /// Rows of the weight matrices: gates times cells.
     fn rows(&self) -> usize {
         self.cell.gates() * self.hidden
     }
 
-    fn places(&self) -> Places {
+    /// The positions of the parameters.
+    fn offsets(&self) -> ParameterOffsets {
         let rows = self.rows();
         let hidden_weights = rows * self.inputs;
         let bias = hidden_weights + rows * self.hidden;
         let hidden_bias = bias + rows;
-        let head = hidden_bias + if self.cell == Cell::Gru { rows } else { 0 };
+        let head = hidden_bias + if self.cell == CellKind::Gru { rows } else { 0 };
         let head_bias = head + self.hidden;
-        Places { hidden_weights, bias, hidden_bias, head, head_bias, end: head_bias + 1 }
+        ParameterOffsets { hidden_weights, bias, hidden_bias, head, head_bias, end: head_bias + 1 }
     }
 
-    /// How many numbers are trained. [any thread]
+    /// Number of parameters: weights and biases. [any thread]
     #[must_use]
-    pub fn parameters(&self) -> usize {
-        self.places().end
+    pub fn parameter_count(&self) -> usize {
+        self.offsets().end
     }
 
-    /// For each row of gates what comes in, hidden values and bias side by side; and the head. [any thread]
+    /// The parameters as matrices for the optimiser: one with a row for each gate of each cell (input weights, hidden weights and
+    /// biases side by side), and the head. [any thread]
     #[must_use]
-    pub fn tensors(&self) -> Vec<Tensor> {
-        let (p, hidden, inputs) = (self.places(), self.hidden, self.inputs);
-        let gru = self.cell == Cell::Gru;
+    pub fn matrices(&self) -> Vec<ParameterMatrix> {
+        let (p, hidden, inputs) = (self.offsets(), self.hidden, self.inputs);
+        let gru = self.cell == CellKind::Gru;
         let row = |row: usize| {
             (0..inputs)
                 .map(move |i| row * inputs + i)
@@ -87,34 +96,34 @@ impl Recurrent {
                 .chain([p.bias + row])
                 .chain(gru.then_some(p.hidden_bias + row))
         };
-        let cells = Tensor {
+        let cells = ParameterMatrix {
             rows: self.rows(),
             columns: inputs + hidden + 1 + usize::from(gru),
-            places: (0..self.rows()).flat_map(row).collect(),
+            indices: (0..self.rows()).flat_map(row).collect(),
         };
-        vec![cells, Tensor { rows: 1, columns: hidden + 1, places: (p.head..p.end).collect() }]
+        vec![cells, ParameterMatrix { rows: 1, columns: hidden + 1, indices: (p.head..p.end).collect() }]
     }
 
-    /// Where training begins: evenly spread within 1 / sqrt(hidden), an LSTM's forget gates open. [any thread]
+    /// Parameters to begin training with: uniform within 1 / sqrt(hidden), an LSTM's forget gates open. [any thread: allocates]
     #[must_use]
-    pub fn begin(&self, random: &mut Random) -> Vec<f32> {
-        let (places, hidden) = (self.places(), self.hidden);
+    pub fn initial_weights(&self, random: &mut Random) -> Vec<f32> {
+        let (offsets, hidden) = (self.offsets(), self.hidden);
         let bound = 1.0 / (hidden as f32).sqrt();
-        let mut p: Vec<f32> = (0..places.end).map(|_| random.within(-bound, bound)).collect();
-        p[places.head_bias] = 0.0;
-        if self.cell == Cell::Lstm {
-            p[places.bias + hidden..places.bias + 2 * hidden].iter_mut().for_each(|b| *b += 1.0);
+        let mut p: Vec<f32> = (0..offsets.end).map(|_| random.within(-bound, bound)).collect();
+        p[offsets.head_bias] = 0.0;
+        if self.cell == CellKind::Lstm {
+            p[offsets.bias + hidden..offsets.bias + 2 * hidden].iter_mut().for_each(|b| *b += 1.0);
             let slow = if self.chrono { hidden / 2 } else { 0 };
             for i in 0..slow {
                 let cell = hidden - 1 - i;
-                let (fastest, slowest) = CHRONO_FRAMES;
+                let (fastest, slowest) = CHRONO_MEMORY_FRAMES;
                 let frames = fastest * (slowest / fastest).powf(i as f64 / (slow.max(2) - 1) as f64);
-                // Forgets 1 part in `frames` a frame, and listens less the longer it remembers.
+                // The cell forgets 1 part in `frames` at each frame; the longer it remembers, the less of the input it takes.
                 let forget = hidden + cell;
-                p[places.bias + forget] = frames.ln() as f32;
-                p[places.bias + cell] = -0.5 * frames.ln() as f32;
+                p[offsets.bias + forget] = frames.ln() as f32;
+                p[offsets.bias + cell] = -0.5 * frames.ln() as f32;
                 p[forget * self.inputs..(forget + 1) * self.inputs].iter_mut().for_each(|w| *w *= 0.1);
-                let row = places.hidden_weights + forget * hidden;
+                let row = offsets.hidden_weights + forget * hidden;
                 p[row..row + hidden].iter_mut().for_each(|w| *w *= 0.1);
             }
         }
@@ -124,20 +133,20 @@ impl Recurrent {
     /// The network with these parameters, for the engine and the exports. [any thread]
     ///
     /// # Panics
-    /// If there are not [`Self::parameters`] of them.
+    /// If their number is not [`Self::parameter_count`].
     #[must_use]
     pub fn architecture(&self, parameters: &[f32]) -> Architecture {
-        let (places, hidden, inputs) = (self.places(), self.hidden, self.inputs);
-        assert_eq!(parameters.len(), places.end, "parameters");
+        let (offsets, hidden, inputs) = (self.offsets(), self.hidden, self.inputs);
+        assert_eq!(parameters.len(), offsets.end, "parameters");
         let part = |from: usize, to: usize| parameters[from..to].to_vec();
-        let input_weights = part(0, places.hidden_weights);
-        let hidden_weights = part(places.hidden_weights, places.bias);
-        let bias = part(places.bias, places.hidden_bias);
+        let input_weights = part(0, offsets.hidden_weights);
+        let hidden_weights = part(offsets.hidden_weights, offsets.bias);
+        let bias = part(offsets.bias, offsets.hidden_bias);
         let h0 = vec![0.0; hidden];
         let layer = match self.cell {
-            Cell::Lstm => Layer::Lstm(Lstm { inputs, hidden, input_weights, hidden_weights, bias, c0: h0.clone(), h0 }),
-            Cell::Gru => {
-                let hidden_bias = part(places.hidden_bias, places.head);
+            CellKind::Lstm => Layer::Lstm(Lstm { inputs, hidden, input_weights, hidden_weights, bias, c0: h0.clone(), h0 }),
+            CellKind::Gru => {
+                let hidden_bias = part(offsets.hidden_bias, offsets.head);
                 Layer::Gru(Gru { inputs, hidden, input_weights, hidden_weights, input_bias: bias, hidden_bias, h0 })
             }
         };
@@ -147,98 +156,103 @@ impl Recurrent {
             taps: 1,
             dilation: 1,
             groups: 1,
-            weights: part(places.head, places.head_bias),
-            bias: Some(part(places.head_bias, places.end)),
+            weights: part(offsets.head, offsets.head_bias),
+            bias: Some(part(offsets.head_bias, offsets.end)),
         };
         let layers = vec![layer, Layer::Conv1d(head, Activation::Identity)];
         Architecture::Sequence(Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip: false })
     }
 }
 
-/// What a run of some frames leaves behind for the way back, for as many sequences as a vector has lanes.
+/// The values of a forward pass over some frames that the backward pass needs (the "tape" of automatic differentiation), for as
+/// many sequences as a vector has lanes.
 pub struct Tape {
     shape: Recurrent,
-    level: Level,
+    level: SimdLevel,
     frames: usize,
-    /// `[frames][gates hidden][lanes]`: the gates' values; behind `backward` the loss's derivatives for their sums.
+    /// `[frames][gates hidden][lanes]`: the gates' values; after `backward` the derivatives of the loss for the sums in front of
+    /// the gates.
     gates: Vec<f32>,
-    /// `[frames][hidden][lanes]`: tanh of an LSTM's cells; of a GRU what the gate r multiplies.
+    /// `[frames][hidden][lanes]`: for an LSTM tanh of the cells; for a GRU the hidden sum of gate n, which gate r multiplies.
     inner: Vec<f32>,
-    /// GRU: `[frames][3 hidden][lanes]`, derivatives for the hidden weights' sums, which the gate r sets apart from the inputs'.
+    /// `[frames][3 hidden][lanes]`, only for a GRU: derivatives for the sums of the hidden weights, which gate r makes differ
+    /// from those for the sums of the input weights.
     hidden_gates: Vec<f32>,
-    /// `[frames + 1][hidden][lanes]`; the first is that of before the run.
+    /// `[frames + 1][hidden][lanes]`: an LSTM's cell values; the first is the state before the first frame.
     cells: Vec<f32>,
-    /// The same.
+    /// `[frames + 1][hidden][lanes]`: hidden values; the first is the state before the first frame.
     hidden: Vec<f32>,
     /// `[frames][lanes]`
     output: Vec<f32>,
-    /// A vector for each parameter.
+    /// `[parameters][lanes]`: derivatives for each parameter, whose lanes are still to be added up.
     sums: Vec<f32>,
 }
 
 impl Tape {
-    /// For runs of `frames` on `level`, at rest. [control thread: allocates]
+    /// A tape for sequences of `frames` with the vectors of `level`; all states are zero. [control thread: allocates]
     #[must_use]
-    pub fn new(shape: Recurrent, level: Level, frames: usize) -> Self {
+    pub fn new(shape: Recurrent, level: SimdLevel, frames: usize) -> Self {
         let lanes = level.lanes();
-        let of = |rows: usize| vec![0.0; frames * rows * lanes];
+        let series = |rows: usize| vec![0.0; frames * rows * lanes];
         let state = || vec![0.0; (frames + 1) * shape.hidden * lanes];
         Self {
             shape,
             level,
             frames,
-            gates: of(shape.rows()),
-            inner: of(shape.hidden),
-            hidden_gates: if shape.cell == Cell::Gru { of(shape.rows()) } else { Vec::new() },
+            gates: series(shape.rows()),
+            inner: series(shape.hidden),
+            hidden_gates: if shape.cell == CellKind::Gru { series(shape.rows()) } else { Vec::new() },
             cells: state(),
             hidden: state(),
-            output: of(1),
-            sums: vec![0.0; shape.parameters() * lanes],
+            output: series(1),
+            sums: vec![0.0; shape.parameter_count() * lanes],
         }
     }
 
-    /// The state of before the first frame becomes zero.
+    /// Sets the state before the first frame to zero. [training thread]
     pub fn reset(&mut self) {
         self.cells.fill(0.0);
         self.hidden.fill(0.0);
     }
 
-    /// The state behind the last run becomes that of before the next.
-    pub fn carry(&mut self) {
-        let one = self.shape.hidden * self.level.lanes();
+    /// Takes the state after the last frame as the state before the first frame of the next pass. [training thread]
+    pub fn carry_state(&mut self) {
+        let state_len = self.shape.hidden * self.level.lanes();
         for state in [&mut self.cells, &mut self.hidden] {
-            state.copy_within(self.frames * one.., 0);
+            state.copy_within(self.frames * state_len.., 0);
         }
     }
 
-    /// The state of before the next run, as [`Self::set_state`] takes it.
+    /// The state before the first frame, for [`Self::set_state`]: cells, then hidden values. [training thread: allocates]
     #[must_use]
     pub fn state(&self) -> Vec<f32> {
-        let one = self.shape.hidden * self.level.lanes();
-        [&self.cells[..one], &self.hidden[..one]].concat()
+        let state_len = self.shape.hidden * self.level.lanes();
+        [&self.cells[..state_len], &self.hidden[..state_len]].concat()
     }
 
-    /// How many numbers [`Self::state`] has.
+    /// Number of values of [`Self::state`]. [any thread]
     #[must_use]
     pub fn state_len(&self) -> usize {
         2 * self.shape.hidden * self.level.lanes()
     }
 
+    /// Sets the state before the first frame. [training thread]
+    ///
     /// # Panics
-    /// If `state` has not [`Self::state_len`] numbers.
+    /// If `state` has not [`Self::state_len`] values.
     pub fn set_state(&mut self, state: &[f32]) {
         let (cells, hidden) = state.split_at(self.shape.hidden * self.level.lanes());
         self.cells[..cells.len()].copy_from_slice(cells);
         self.hidden[..hidden.len()].copy_from_slice(hidden);
     }
 
-    /// `[frames][lanes]` of the last [`Self::forward`].
+    /// Output of the last [`Self::forward`], `[frames][lanes]`. [training thread]
     #[must_use]
     pub fn output(&self) -> &[f32] {
         &self.output
     }
 
-    /// Runs `input`, `[frames][inputs][lanes]`, from the state that is there.
+    /// The forward pass over `input`, `[frames][inputs][lanes]`, from the state before the first frame. [training thread]
     ///
     /// # Panics
     /// If a length is wrong.
@@ -247,8 +261,9 @@ impl Tape {
         self.level.run(Forward { tape: self, parameters, input });
     }
 
-    /// Behind [`Self::forward`] of the same: adds to `gradient` the derivatives of a loss whose derivatives for the output are
-    /// `output_gradient`, `[frames][lanes]`. What was before the run counts as constant.
+    /// The backward pass of the last [`Self::forward`] with the same parameters and input: adds to `gradient` the derivatives for
+    /// the parameters of a loss whose derivatives for the output are `output_gradient`, `[frames][lanes]`. The state before the
+    /// first frame counts as a constant (truncated backpropagation through time). [training thread]
     ///
     /// # Panics
     /// If a length is wrong.
@@ -261,12 +276,14 @@ impl Tape {
         }
     }
 
+    /// Panics if a length is wrong.
     fn check(&self, parameters: &[f32], input: &[f32]) {
-        assert_eq!(parameters.len(), self.shape.parameters(), "parameters");
+        assert_eq!(parameters.len(), self.shape.parameter_count(), "parameters");
         assert_eq!(input.len(), self.frames * self.shape.inputs * self.level.lanes(), "input");
     }
 }
 
+/// Kernel of [`Tape::forward`].
 struct Forward<'a> {
     tape: &'a mut Tape,
     parameters: &'a [f32],
@@ -278,10 +295,10 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Tape { shape, frames, gates, inner, cells, hidden, output, .. } = self.tape;
-        let (lanes, width, rows, places) = (S::LANES, shape.hidden, shape.rows(), shape.places());
+        let (lanes, width, rows, offsets) = (S::LANES, shape.hidden, shape.rows(), shape.offsets());
         let p = self.parameters.as_ptr();
-        // SAFETY: `Tape::new` made all buffers for `frames` of this shape and as many lanes as this level has, `check` has seen the
-        // lengths of parameters and input, and every index below is of a frame, row and lane within them.
+        // SAFETY: `Tape::new` made all buffers for `frames` of this shape and as many lanes as this level has, `check` has seen
+        // the lengths of parameters and input, and every index below is of a frame, row and lane within them.
         unsafe {
             for t in 0..*frames {
                 let x = self.input.as_ptr().add(t * shape.inputs * lanes);
@@ -291,16 +308,16 @@ impl Kernel for Forward<'_> {
                 let gates = gates.as_mut_ptr().add(t * rows * lanes);
                 let inner = inner.as_mut_ptr().add(t * width * lanes);
                 for row in 0..rows {
-                    s.store(gates.add(row * lanes), s.splat(*p.add(places.bias + row)));
+                    s.store(gates.add(row * lanes), s.splat(*p.add(offsets.bias + row)));
                 }
-                let inputs = Matrix { weights: p, rows, columns: shape.inputs, row_step: shape.inputs, column_step: 1 };
+                let inputs = MatrixView { weights: p, rows, columns: shape.inputs, row_step: shape.inputs, column_step: 1 };
                 multiply_add(s, inputs, x, gates);
                 let recurrent =
-                    Matrix { weights: p.add(places.hidden_weights), rows, columns: width, row_step: width, column_step: 1 };
+                    MatrixView { weights: p.add(offsets.hidden_weights), rows, columns: width, row_step: width, column_step: 1 };
                 let at = |gate: usize, j: usize| gates.add((gate * width + j) * lanes);
-                let mut y = s.splat(*p.add(places.head_bias));
+                let mut y = s.splat(*p.add(offsets.head_bias));
                 match shape.cell {
-                    Cell::Lstm => {
+                    CellKind::Lstm => {
                         multiply_add(s, recurrent, h, gates);
                         for j in 0..width {
                             let i = sigmoid(s, s.load(at(0, j)));
@@ -308,19 +325,19 @@ impl Kernel for Forward<'_> {
                             let o = sigmoid(s, s.load(at(3, j)));
                             let g = tanh(s, s.load(at(2, j)));
                             let cell = s.mul_add(f, s.load(c.add(j * lanes)), s.mul(i, g));
-                            let bent = tanh(s, cell);
-                            let out = s.mul(o, bent);
+                            let cell_tanh = tanh(s, cell);
+                            let out = s.mul(o, cell_tanh);
                             for (gate, value) in [i, f, g, o].into_iter().enumerate() {
                                 s.store(at(gate, j), value);
                             }
-                            s.store(inner.add(j * lanes), bent);
+                            s.store(inner.add(j * lanes), cell_tanh);
                             s.store(c_next.add(j * lanes), cell);
                             s.store(h_next.add(j * lanes), out);
-                            y = s.mul_add(s.splat(*p.add(places.head + j)), out, y);
+                            y = s.mul_add(s.splat(*p.add(offsets.head + j)), out, y);
                         }
                     }
-                    Cell::Gru => {
-                        let bias = p.add(places.hidden_bias);
+                    CellKind::Gru => {
+                        let bias = p.add(offsets.hidden_bias);
                         for row in 0..2 * width {
                             let place = gates.add(row * lanes);
                             s.store(place, s.add(s.load(place), s.splat(*bias.add(row))));
@@ -328,9 +345,9 @@ impl Kernel for Forward<'_> {
                         for j in 0..width {
                             s.store(inner.add(j * lanes), s.splat(*bias.add(2 * width + j)));
                         }
-                        multiply_add(s, Matrix { rows: 2 * width, ..recurrent }, h, gates);
+                        multiply_add(s, MatrixView { rows: 2 * width, ..recurrent }, h, gates);
                         let new = recurrent.weights.add(2 * width * width);
-                        multiply_add(s, Matrix { weights: new, rows: width, ..recurrent }, h, inner);
+                        multiply_add(s, MatrixView { weights: new, rows: width, ..recurrent }, h, inner);
                         for j in 0..width {
                             let r = sigmoid(s, s.load(at(0, j)));
                             let z = sigmoid(s, s.load(at(1, j)));
@@ -340,7 +357,7 @@ impl Kernel for Forward<'_> {
                                 s.store(at(gate, j), value);
                             }
                             s.store(h_next.add(j * lanes), out);
-                            y = s.mul_add(s.splat(*p.add(places.head + j)), out, y);
+                            y = s.mul_add(s.splat(*p.add(offsets.head + j)), out, y);
                         }
                     }
                 }
@@ -350,12 +367,13 @@ impl Kernel for Forward<'_> {
     }
 }
 
-/// The logistic function's derivative, from its value.
+/// Derivative of the logistic function, from the function's value.
 #[inline(always)]
 fn logistic_slope<S: Simd>(s: S, value: S::F) -> S::F {
     s.mul(value, s.sub(s.splat(1.0), value))
 }
 
+/// Kernel of [`Tape::backward`].
 struct Backward<'a> {
     tape: &'a mut Tape,
     parameters: &'a [f32],
@@ -368,17 +386,17 @@ impl Kernel for Backward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Tape { shape, frames, gates, inner, hidden_gates, cells, hidden, sums, .. } = self.tape;
-        let (lanes, width, rows, places) = (S::LANES, shape.hidden, shape.rows(), shape.places());
+        let (lanes, width, rows, offsets) = (S::LANES, shape.hidden, shape.rows(), shape.offsets());
         let p = self.parameters.as_ptr();
         let one = s.splat(1.0);
         sums.fill(0.0);
-        // Of the state behind the frame at hand.
+        // Derivatives for the hidden and cell values after frame t.
         let (mut hidden_gradient, mut cell_gradient) = (vec![0.0; width * lanes], vec![0.0; width * lanes]);
         let (dh, dc) = (hidden_gradient.as_mut_ptr(), cell_gradient.as_mut_ptr());
         let sums = sums.as_mut_ptr();
         let mut end = *frames;
         while end > 0 {
-            let start = end.saturating_sub(BLOCK);
+            let start = end.saturating_sub(BLOCK_FRAMES);
             // SAFETY: as in `Forward`; `sums` has a vector for each parameter, and `dh` and `dc` one for each hidden value.
             unsafe {
                 for t in (start..end).rev() {
@@ -386,38 +404,38 @@ impl Kernel for Backward<'_> {
                     let gates = gates.as_mut_ptr().add(t * rows * lanes);
                     let inner = inner.as_ptr().add(t * width * lanes);
                     let at = |gate: usize, j: usize| gates.add((gate * width + j) * lanes);
-                    let transposed = Matrix {
-                        weights: p.add(places.hidden_weights),
+                    let transposed = MatrixView {
+                        weights: p.add(offsets.hidden_weights),
                         rows: width,
                         columns: rows,
                         row_step: 1,
                         column_step: width,
                     };
                     match shape.cell {
-                        Cell::Lstm => {
+                        CellKind::Lstm => {
                             let before = cells.as_ptr().add(t * width * lanes);
                             for j in 0..width {
-                                let d = s.mul_add(s.splat(*p.add(places.head + j)), dy, s.load(dh.add(j * lanes)));
+                                let d = s.mul_add(s.splat(*p.add(offsets.head + j)), dy, s.load(dh.add(j * lanes)));
                                 let (i, f) = (s.load(at(0, j)), s.load(at(1, j)));
                                 let (g, o) = (s.load(at(2, j)), s.load(at(3, j)));
-                                let bent = s.load(inner.add(j * lanes));
-                                let slope = s.sub(one, s.mul(bent, bent));
+                                let cell_tanh = s.load(inner.add(j * lanes));
+                                let slope = s.sub(one, s.mul(cell_tanh, cell_tanh));
                                 let dcell = s.mul_add(s.mul(d, o), slope, s.load(dc.add(j * lanes)));
                                 s.store(at(0, j), s.mul(s.mul(dcell, g), logistic_slope(s, i)));
                                 s.store(at(1, j), s.mul(s.mul(dcell, s.load(before.add(j * lanes))), logistic_slope(s, f)));
                                 s.store(at(2, j), s.mul(s.mul(dcell, i), s.sub(one, s.mul(g, g))));
-                                s.store(at(3, j), s.mul(s.mul(d, bent), logistic_slope(s, o)));
+                                s.store(at(3, j), s.mul(s.mul(d, cell_tanh), logistic_slope(s, o)));
                                 s.store(dc.add(j * lanes), s.mul(dcell, f));
                                 s.store(dh.add(j * lanes), s.splat(0.0));
                             }
                             multiply_add(s, transposed, gates, dh);
                         }
-                        Cell::Gru => {
+                        CellKind::Gru => {
                             let before = hidden.as_ptr().add(t * width * lanes);
-                            let apart = hidden_gates.as_mut_ptr().add(t * rows * lanes);
-                            let hidden_at = |gate: usize, j: usize| apart.add((gate * width + j) * lanes);
+                            let hidden_gates = hidden_gates.as_mut_ptr().add(t * rows * lanes);
+                            let hidden_at = |gate: usize, j: usize| hidden_gates.add((gate * width + j) * lanes);
                             for j in 0..width {
-                                let d = s.mul_add(s.splat(*p.add(places.head + j)), dy, s.load(dh.add(j * lanes)));
+                                let d = s.mul_add(s.splat(*p.add(offsets.head + j)), dy, s.load(dh.add(j * lanes)));
                                 let (r, z, n) = (s.load(at(0, j)), s.load(at(1, j)), s.load(at(2, j)));
                                 let dz = s.mul(s.mul(d, s.sub(s.load(before.add(j * lanes)), n)), logistic_slope(s, z));
                                 let dn = s.mul(s.mul(d, s.sub(one, z)), s.sub(one, s.mul(n, n)));
@@ -430,36 +448,36 @@ impl Kernel for Backward<'_> {
                                 }
                                 s.store(dh.add(j * lanes), s.mul(d, z));
                             }
-                            multiply_add(s, transposed, apart, dh);
+                            multiply_add(s, transposed, hidden_gates, dh);
                         }
                     }
                 }
                 let count = end - start;
-                let series = |values: *const f32, rows: usize| Series {
+                let series = |values: *const f32, rows: usize| VectorSeries {
                     values: values.add(start * rows * lanes),
                     rows,
                     step: rows * lanes,
                 };
-                let own = series(gates.as_ptr(), rows);
-                let recurrent = if shape.cell == Cell::Gru { series(hidden_gates.as_ptr(), rows) } else { own };
-                let ones = [1.0f32; MOST_LANES];
-                let ones = Series { values: ones.as_ptr(), rows: 1, step: 0 };
+                let input_sums = series(gates.as_ptr(), rows);
+                let hidden_sums = if shape.cell == CellKind::Gru { series(hidden_gates.as_ptr(), rows) } else { input_sums };
+                let ones = [1.0f32; MAX_LANES];
+                let ones = VectorSeries { values: ones.as_ptr(), rows: 1, step: 0 };
                 let before = series(hidden.as_ptr(), width);
                 let dy = series(self.output_gradient.as_ptr(), 1);
-                outer_add(s, own, series(self.input.as_ptr(), shape.inputs), count, sums);
-                outer_add(s, recurrent, before, count, sums.add(places.hidden_weights * lanes));
-                outer_add(s, own, ones, count, sums.add(places.bias * lanes));
-                if shape.cell == Cell::Gru {
-                    outer_add(s, recurrent, ones, count, sums.add(places.hidden_bias * lanes));
+                outer_add(s, input_sums, series(self.input.as_ptr(), shape.inputs), count, sums);
+                outer_add(s, hidden_sums, before, count, sums.add(offsets.hidden_weights * lanes));
+                outer_add(s, input_sums, ones, count, sums.add(offsets.bias * lanes));
+                if shape.cell == CellKind::Gru {
+                    outer_add(s, hidden_sums, ones, count, sums.add(offsets.hidden_bias * lanes));
                 }
-                let behind = Series { values: before.values.add(width * lanes), ..before };
-                outer_add(s, dy, behind, count, sums.add(places.head * lanes));
-                outer_add(s, dy, ones, count, sums.add(places.head_bias * lanes));
+                let after = VectorSeries { values: before.values.add(width * lanes), ..before };
+                outer_add(s, dy, after, count, sums.add(offsets.head * lanes));
+                outer_add(s, dy, ones, count, sums.add(offsets.head_bias * lanes));
             }
             end = start;
         }
     }
 }
 
-/// Lanes of the widest level.
-const MOST_LANES: usize = 16;
+/// Lanes of the widest SIMD level.
+const MAX_LANES: usize = 16;

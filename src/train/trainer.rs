@@ -1,75 +1,103 @@
-//! The loop: batches, steps, and what is held out through the network as users will hear it.
+//! The training loop: batches and steps, and evaluation on the held-out sounds by the native engine, which also plays the models
+//! of users.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Design;
-use super::loss::{Loss, Stretch};
-use super::material::{Material, Pair, Wanted};
-use super::optimise::{Optimiser, Progress, cosine};
+use super::loss::{Loss, Segment};
+use super::material::{KeepGoing, Material, SoundPair};
+use super::optimiser::{Optimiser, OptimiserState, cosine};
 use super::{recurrent, wavenet};
 use crate::audio::Random;
 use crate::dsp::gain_to_db;
 use crate::measure::{self, ErrorToSignal};
 use crate::neural::description::Architecture;
-use crate::neural::engine::{self, Mode};
-use crate::neural::simd::Level;
+use crate::neural::engine::{self, StateSpec};
+use crate::neural::simd::SimdLevel;
 
-/// When training ends.
+/// The end of training, and so the time over which the learning rate falls.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Limit {
-    /// Gives the same weights for the same seed on the same kind of machine.
+    /// Number of steps: the same seed gives the same weights on the same kind of machine.
     Steps(u64),
-    /// Of training, measuring apart. The learning rate follows the clock.
+    /// Seconds of training, without the time for evaluation. The learning rate follows the clock.
     Seconds(f64),
 }
 
-/// How a network is trained.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+/// A training's settings: network, length, seed, loss and batches.
+#[derive(Clone, PartialEq)]
+pub struct TrainingPlan {
+    /// The network without its weights.
     pub design: Design,
+    /// The end of training.
     pub limit: Limit,
+    /// Seed of the initial weights and of the batches.
     pub seed: u64,
-    /// At most as many as work at once; changes no weight.
+    /// The most threads that work at once. The weights do not depend on it.
     pub threads: usize,
+    /// The weights of the loss's parts.
     pub loss: Loss,
-    /// First and last.
+    /// Learning rate of the first step and of the last; between them it follows [`cosine`].
     pub learning_rates: (f32, f32),
-    /// Sequences in a batch and frames of each.
+    /// Sequences in a batch. For a recurrent network a multiple of the SIMD lanes.
     pub sequences: usize,
+    /// Frames of each sequence.
     pub frames: usize,
-    /// Frames that the twin comes late, so that it knows what comes: an effect with linear-phase filters inside rings before a sound.
+    /// Frames by which the twin is late, so that it knows the sound that follows: an effect with linear-phase filters inside
+    /// rings before a sound.
     pub look_ahead: usize,
 }
 
-/// Of recurrent networks: sequences and frames of each, and frames of those with a slow memory. Many small steps learn sooner; the state
-/// is carried from one to the next.
-const RECURRENT: (usize, usize, usize) = (32, 256, 512);
-/// Of convolutions: sequences, and the fewest and most frames of each. In between it is so many times the reach: of a long network short
-/// sequences would be mostly reach.
-const CONVOLUTIONAL: (usize, usize, usize) = (16, 1024, 8192);
-const REACHES: usize = 16;
-/// First and last, found by trial for LSTM-16 and a TCN of 8 channels.
-const LEARNING_RATES: (f32, f32) = (1e-2, 5e-5);
-/// Frames at a time that the engine is measured with.
-const BLOCK: usize = 64;
-/// Of the windows whose level decides where their error counts, in seconds.
-const WINDOW_SECONDS: f64 = 0.05;
-/// Upper ends of the levels that errors are told apart by, in dB of full scale of a window's wet sound.
-pub const LEVELS_DB: [f32; 4] = [0.0, -20.0, -40.0, -60.0];
+/// Writes the plan as `Plan { ... }`. A checkpoint keeps this text and can only be resumed if it is the same, so names and order
+/// of the fields (also those of the network's design) must not change.
+impl fmt::Debug for TrainingPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { design, limit, seed, threads, loss, learning_rates, sequences, frames, look_ahead } = self;
+        f.debug_struct("Plan")
+            .field("design", design)
+            .field("limit", limit)
+            .field("seed", seed)
+            .field("threads", threads)
+            .field("loss", loss)
+            .field("learning_rates", learning_rates)
+            .field("sequences", sequences)
+            .field("frames", frames)
+            .field("look_ahead", look_ahead)
+            .finish()
+    }
+}
 
-impl Plan {
-    /// What serves most effects. [any thread]
+/// Batches of recurrent networks: sequences, frames of each, and frames of each for a network with a slow memory. A network
+/// learns sooner in many small steps; its state is carried from one to the next.
+const RECURRENT_BATCH: (usize, usize, usize) = (32, 256, 512);
+/// Batches of convolutional networks: sequences, and the fewest and the most frames of each.
+const CONVOLUTIONAL_BATCH: (usize, usize, usize) = (16, 1024, 8192);
+/// Frames of each sequence of a convolutional network, as a multiple of its reach, within the limits above. The first frames, as
+/// many as the reach, have no loss; a short sequence would have little else.
+const FRAMES_PER_REACH: usize = 16;
+/// Learning rate of the first step and of the last, found by trial for LSTM-16 and a TCN of 8 channels.
+const LEARNING_RATES: (f32, f32) = (1e-2, 5e-5);
+/// Frames of a block at evaluation.
+const EVALUATION_BLOCK: usize = 64;
+/// Length in seconds of the windows of [`Evaluation::levels`].
+const WINDOW_SECONDS: f64 = 0.05;
+/// Upper ends of the bands of [`Evaluation::levels`], in dBFS.
+pub const LEVEL_BANDS_DB: [f32; 4] = [0.0, -20.0, -40.0, -60.0];
+
+impl TrainingPlan {
+    /// Settings that serve most effects: seed 1, at most two threads, no look-ahead. [any thread]
     #[must_use]
     pub fn new(design: Design, limit: Limit) -> Self {
         let (sequences, frames) = match &design {
             Design::Recurrent(shape) => {
-                let (sequences, frames, slow) = RECURRENT;
+                let (sequences, frames, slow) = RECURRENT_BATCH;
                 (sequences, if shape.chrono { slow } else { frames })
             }
             Design::Convolutional(shape) => {
-                let (sequences, fewest, most) = CONVOLUTIONAL;
-                (sequences, (REACHES * shape.reach()).clamp(fewest, most).max(2 * shape.reach()))
+                let (sequences, fewest, most) = CONVOLUTIONAL_BATCH;
+                (sequences, (FRAMES_PER_REACH * shape.reach()).clamp(fewest, most).max(2 * shape.reach()))
             }
         };
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(2));
@@ -87,115 +115,157 @@ impl Plan {
     }
 }
 
-/// Sequences that are run together, with what they need.
-enum Group {
-    Recurrent { tape: Box<recurrent::Tape>, input: Vec<f32>, before: Vec<f32> },
+/// The input of a part of a batch, by kind of network.
+enum PartKind {
+    /// As many sequences as a vector has lanes. `input` is `[frames][inputs][lanes]`; `last_errors` is `[lanes]`, the error at
+    /// the frame before the next step, for the pre-emphasis.
+    Recurrent { tape: Box<recurrent::Tape>, input: Vec<f32>, last_errors: Vec<f32> },
+    /// One sequence: `[frames]`. Its tape is that of the thread that runs it.
     Convolutional { input: Vec<f32> },
 }
 
-/// A group and the room for its share of a step.
-struct Share {
-    group: Group,
+/// A part of a batch, which one thread runs, with the buffers for it.
+struct BatchPart {
+    kind: PartKind,
+    /// `[frames][lanes]`, as are the derivatives.
     target: Vec<f32>,
-    slopes: Vec<f32>,
+    /// Derivatives of the loss for the network's output.
+    output_gradient: Vec<f32>,
+    /// Derivatives of the loss for the weights.
     gradient: Vec<f32>,
     loss: f64,
 }
 
-impl Share {
+impl BatchPart {
+    /// Sequences side by side.
     fn lanes(&self) -> usize {
-        match &self.group {
-            Group::Recurrent { before, .. } => before.len(),
-            Group::Convolutional { .. } => 1,
+        match &self.kind {
+            PartKind::Recurrent { last_errors, .. } => last_errors.len(),
+            PartKind::Convolutional { .. } => 1,
         }
     }
 }
 
-/// A network that is being trained.
+/// A network in training, with its material.
 pub struct Trainer {
-    plan: Plan,
+    plan: TrainingPlan,
     material: Arc<Material>,
     optimiser: Optimiser,
     random: Random,
-    shares: Vec<Share>,
-    /// Of convolutional networks: one for each thread.
+    parts: Vec<BatchPart>,
+    /// A convolutional network has one for each thread. Empty for a recurrent network, whose parts have tapes of their own.
     tapes: Vec<wavenet::Tape>,
-    /// Of recurrent sequences: frames into their parts of the material, and where the first part begins.
+    /// Recurrent networks divide the material into one span for each sequence. Frames of the spans that are done in this epoch.
     position: usize,
-    roll: usize,
-    /// Including those whose gradient was no number.
+    /// Frame of the material at which the first span begins; drawn anew for each epoch.
+    offset: usize,
+    /// Steps done, including those whose gradient was not finite.
     steps: u64,
+    /// Seconds of training so far.
     seconds: f64,
 }
 
-/// Why training cannot begin.
+/// A plan that does not fit its material or itself.
 #[derive(Debug, PartialEq, thiserror::Error)]
-pub enum PlanError {
+pub enum TrainingPlanError {
+    /// The material has fewer frames than a batch needs.
     #[error("{found} frames to train on; expected {expected} or more for {sequences} sequences of {frames} frames")]
-    Short { found: usize, expected: usize, sequences: usize, frames: usize },
+    Short {
+        /// Frames of the material.
+        found: usize,
+        /// Frames that a batch needs.
+        expected: usize,
+        /// The plan's sequences in a batch.
+        sequences: usize,
+        /// Frames of a sequence.
+        frames: usize,
+    },
+    /// The number of sequences is 0 or no multiple of the SIMD lanes.
     #[error("{found} sequences; expected a multiple of {expected}, and not 0")]
-    Sequences { found: usize, expected: usize },
+    Sequences {
+        /// The plan's sequences in a batch.
+        found: usize,
+        /// Number of which it must be a multiple.
+        expected: usize,
+    },
+    /// The sequences of a convolutional network are no longer than its reach.
     #[error("sequences of {found} frames; expected more than {reach}, which the network looks back on")]
-    Reach { found: usize, reach: usize },
+    Reach {
+        /// Frames of a sequence.
+        found: usize,
+        /// The network's reach in frames.
+        reach: usize,
+    },
+    /// The network has a knob's input and the material no knob, or the other way round.
     #[error("a network of {found} inputs; expected {expected}, the sound and its knobs")]
-    Inputs { found: usize, expected: usize },
+    Inputs {
+        /// Inputs of the network.
+        found: usize,
+        /// Inputs that the material needs: 1, or 2 with a knob.
+        expected: usize,
+    },
 }
 
-/// How far a network is from what is held out.
+/// The errors of a network on the held-out sounds. Each is an error-to-signal ratio as [`measure::esr`] defines it: 0 is no
+/// error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// Error to signal over all that is held out: raw, and with pre-emphasis 0.85.
+    /// Error to signal over all held-out sounds, without pre-emphasis.
     pub esr: f64,
+    /// Error to signal over all held-out sounds with pre-emphasis 0.85 on both (see [`Loss::emphasis`]).
     pub esr_emphasised: f64,
-    /// Of each sound: its name, raw, with pre-emphasis.
+    /// Each held-out sound: name, error to signal, error to signal with pre-emphasis.
     pub sounds: Vec<(String, f64, f64)>,
-    /// Of all sounds with the knob at one place: raw.
-    pub places: Vec<(f32, f64)>,
-    /// Of windows whose wet sound is up to so many dB of full scale, and above the next: raw. None where there are none.
+    /// Each position of the knob (0 to 1) at which it stands still in a sound, with the error to signal of all these sounds.
+    /// Empty without a knob.
+    pub knob_positions: Vec<(f32, f64)>,
+    /// Each band of levels: its upper end in dBFS (RMS of a window of 50 ms of the wet sound), and the error to signal of the
+    /// windows in it; `None` if there are no such windows.
     pub levels: Vec<(f32, Option<f64>)>,
-    /// Of the native engine, one channel, blocks of 64.
+    /// Nanoseconds for a sample: the native engine, one channel, blocks of 64 frames.
     pub ns_per_sample: f64,
 }
 
 impl Trainer {
-    /// At the beginning. [control thread]
+    /// A network with initial weights, before the first step. [control thread: allocates]
     ///
     /// # Errors
     /// If the plan does not fit the material or itself.
-    pub fn new(plan: Plan, material: Arc<Material>) -> Result<Self, PlanError> {
-        let (found, level) = (material.train.dry.len(), Level::best_up_to(Level::Avx512));
+    pub fn new(plan: TrainingPlan, material: Arc<Material>) -> Result<Self, TrainingPlanError> {
+        let (found, level) = (material.train.dry.len(), SimdLevel::best_up_to(SimdLevel::Avx512));
         let expected = match &plan.design {
             Design::Recurrent(_) => plan.sequences * plan.frames,
             Design::Convolutional(_) => plan.frames,
         };
         if found < expected {
-            return Err(PlanError::Short { found, expected, sequences: plan.sequences, frames: plan.frames });
+            return Err(TrainingPlanError::Short { found, expected, sequences: plan.sequences, frames: plan.frames });
         }
         let expected = 1 + usize::from(material.knob.is_some());
         if plan.design.inputs() != expected {
-            return Err(PlanError::Inputs { found: plan.design.inputs(), expected });
+            return Err(TrainingPlanError::Inputs { found: plan.design.inputs(), expected });
         }
-        let material = if plan.look_ahead > 0 { Arc::new(late(&material, plan.look_ahead)) } else { material };
+        let material = if plan.look_ahead > 0 { Arc::new(delayed(&material, plan.look_ahead)) } else { material };
         let mut random = Random::new(plan.seed);
-        let weights = plan.design.begin(&mut random);
-        let share = |group, values| Share {
-            group,
+        let weights = plan.design.initial_weights(&mut random);
+        let part = |kind, values| BatchPart {
+            kind,
             target: vec![0.0; values],
-            slopes: vec![0.0; values],
+            output_gradient: vec![0.0; values],
             gradient: vec![0.0; weights.len()],
             loss: 0.0,
         };
         let mut tapes = Vec::new();
-        let shares: Vec<Share> = match &plan.design {
+        let parts: Vec<BatchPart> = match &plan.design {
             Design::Recurrent(shape) => {
                 let lanes = level.lanes();
                 if plan.sequences == 0 || !plan.sequences.is_multiple_of(lanes) {
-                    return Err(PlanError::Sequences { found: plan.sequences, expected: lanes });
+                    return Err(TrainingPlanError::Sequences { found: plan.sequences, expected: lanes });
                 }
                 let make = |_| {
                     let tape = Box::new(recurrent::Tape::new(*shape, level, plan.frames));
                     let values = plan.frames * lanes;
-                    share(Group::Recurrent { tape, input: vec![0.0; shape.inputs * values], before: vec![0.0; lanes] }, values)
+                    let (input, last_errors) = (vec![0.0; shape.inputs * values], vec![0.0; lanes]);
+                    part(PartKind::Recurrent { tape, input, last_errors }, values)
                 };
                 (0..plan.sequences / lanes).map(make).collect()
             }
@@ -203,48 +273,48 @@ impl Trainer {
                 tapes = (0..plan.threads.max(1)).map(|_| wavenet::Tape::new(shape, level, plan.frames)).collect();
                 let frames = tapes[0].frames();
                 if plan.sequences == 0 {
-                    return Err(PlanError::Sequences { found: 0, expected: 1 });
+                    return Err(TrainingPlanError::Sequences { found: 0, expected: 1 });
                 }
                 if frames <= shape.reach() {
-                    return Err(PlanError::Reach { found: frames, reach: shape.reach() });
+                    return Err(TrainingPlanError::Reach { found: frames, reach: shape.reach() });
                 }
                 if frames > found {
-                    return Err(PlanError::Short { found, expected: frames, sequences: plan.sequences, frames });
+                    return Err(TrainingPlanError::Short { found, expected: frames, sequences: plan.sequences, frames });
                 }
-                (0..plan.sequences).map(|_| share(Group::Convolutional { input: vec![0.0; frames] }, frames)).collect()
+                (0..plan.sequences).map(|_| part(PartKind::Convolutional { input: vec![0.0; frames] }, frames)).collect()
             }
         };
-        let optimiser = Optimiser::new(weights, plan.design.tensors());
-        // Beyond the end, so that the first step begins an epoch.
+        let optimiser = Optimiser::new(weights, plan.design.matrices());
+        // A position beyond the end, so that the first step begins an epoch.
         let position = usize::MAX / 2;
-        Ok(Self { plan, material, optimiser, random, shares, tapes, position, roll: 0, steps: 0, seconds: 0.0 })
+        Ok(Self { plan, material, optimiser, random, parts, tapes, position, offset: 0, steps: 0, seconds: 0.0 })
     }
 
-    /// [any thread]
+    /// The settings that [`Self::new`] was given. [any thread]
     #[must_use]
-    pub fn plan(&self) -> &Plan {
+    pub fn plan(&self) -> &TrainingPlan {
         &self.plan
     }
 
-    /// [any thread]
+    /// The material, its wet sounds delayed by the plan's look-ahead. [any thread]
     #[must_use]
     pub fn material(&self) -> &Material {
         &self.material
     }
 
-    /// Steps done. [any thread]
+    /// Number of steps done. [any thread]
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// Seconds of training so far, measuring apart. [any thread]
+    /// Seconds of training so far, without the time for evaluation. [any thread]
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.seconds
     }
 
-    /// How much of the plan is done: 0 to 1. [any thread]
+    /// Part of the plan that is done: 0 to 1. [any thread]
     #[must_use]
     pub fn progress(&self) -> f64 {
         let part = match self.plan.limit {
@@ -254,101 +324,102 @@ impl Trainer {
         part.min(1.0)
     }
 
-    /// What is shipped: the average of the weights. [any thread]
+    /// Moving average of the weights, which is evaluated and exported: [`OptimiserState::average`]. [any thread]
     #[must_use]
-    pub fn shipped(&self) -> &[f32] {
-        &self.optimiser.now.average
+    pub fn averaged_weights(&self) -> &[f32] {
+        &self.optimiser.state.average
     }
 
-    /// The network with [`Self::shipped`]. [any thread]
+    /// The network with [`Self::averaged_weights`], for the engine and the exports. [any thread]
     #[must_use]
     pub fn architecture(&self) -> Architecture {
-        self.plan.design.architecture(self.shipped())
+        self.plan.design.architecture(self.averaged_weights())
     }
 
-    /// One batch. Returns its loss. [control thread]
+    /// Trains on one batch. Returns its loss before the step. [control thread: takes its time]
     pub fn step(&mut self) -> f64 {
         let start = Instant::now();
-        self.fill();
-        let from = match &self.plan.design {
+        self.fill_batch();
+        // A convolutional network has no past where a sequence begins, so the first frames, as many as its reach, do not count.
+        let first_frame = match &self.plan.design {
             Design::Recurrent(_) => 0,
             Design::Convolutional(shape) => shape.reach(),
         };
         let loss = self.plan.loss;
-        let energy = loss.energy(self.shares.iter().map(|s| (s.target.as_slice(), s.lanes(), from)));
-        let weights = &self.optimiser.now.weights;
-        let work = |shares: &mut [Share], own_tape: Option<&mut wavenet::Tape>| {
-            let mut own_tape = own_tape;
-            for share in shares {
-                let lanes = share.lanes();
-                let Share { group, target, slopes, gradient, loss: found } = share;
+        let energy = loss.energy(self.parts.iter().map(|part| (part.target.as_slice(), part.lanes(), first_frame)));
+        let weights = &self.optimiser.state.weights;
+        let work = |parts: &mut [BatchPart], thread_tape: Option<&mut wavenet::Tape>| {
+            let mut thread_tape = thread_tape;
+            for part in parts {
+                let lanes = part.lanes();
+                let BatchPart { kind, target, output_gradient, gradient, loss: part_loss } = part;
                 gradient.fill(0.0);
-                match group {
-                    Group::Recurrent { tape, input, before } => {
+                match kind {
+                    PartKind::Recurrent { tape, input, last_errors } => {
                         tape.forward(weights, input);
-                        let stretch = Stretch { target, output: tape.output(), lanes, from };
-                        *found = loss.gradient(&energy, &stretch, before, slopes);
-                        tape.backward(weights, input, slopes, gradient);
-                        tape.carry();
+                        let segment = Segment { target, output: tape.output(), lanes, first_frame };
+                        *part_loss = loss.gradient(&energy, &segment, last_errors, output_gradient);
+                        tape.backward(weights, input, output_gradient, gradient);
+                        tape.carry_state();
                     }
-                    Group::Convolutional { input } => {
-                        let Some(tape) = &mut own_tape else { continue };
+                    PartKind::Convolutional { input } => {
+                        let Some(tape) = &mut thread_tape else { continue };
                         tape.forward(weights, input);
-                        let stretch = Stretch { target, output: tape.output(), lanes, from };
-                        *found = loss.gradient(&energy, &stretch, &mut [0.0], slopes);
-                        tape.backward(weights, slopes, gradient);
+                        let segment = Segment { target, output: tape.output(), lanes, first_frame };
+                        *part_loss = loss.gradient(&energy, &segment, &mut [0.0], output_gradient);
+                        tape.backward(weights, output_gradient, gradient);
                     }
                 }
             }
         };
-        let each = self.shares.len().div_ceil(self.plan.threads.max(1));
+        let parts_per_thread = self.parts.len().div_ceil(self.plan.threads.max(1));
         let mut tapes = self.tapes.iter_mut();
-        let mut parts = self.shares.chunks_mut(each).map(|shares| (shares, tapes.next()));
-        let own = parts.next();
+        let mut jobs = self.parts.chunks_mut(parts_per_thread).map(|parts| (parts, tapes.next()));
+        let own_job = jobs.next();
         std::thread::scope(|scope| {
-            for (shares, tape) in parts {
+            for (parts, tape) in jobs {
                 let work = &work;
-                scope.spawn(move || work(shares, tape));
+                scope.spawn(move || work(parts, tape));
             }
-            if let Some((shares, tape)) = own {
-                work(shares, tape);
+            if let Some((parts, tape)) = own_job {
+                work(parts, tape);
             }
         });
-        // In the order of the groups, so that threads change nothing.
-        let (first, rest) = self.shares.split_at_mut(1);
-        for share in rest.iter() {
-            first[0].gradient.iter_mut().zip(&share.gradient).for_each(|(sum, g)| *sum += g);
+        // Added in the order of the parts, so that the number of threads changes nothing.
+        let (first, rest) = self.parts.split_at_mut(1);
+        for part in rest.iter() {
+            first[0].gradient.iter_mut().zip(&part.gradient).for_each(|(sum, g)| *sum += g);
         }
-        let rate = cosine(self.plan.learning_rates.0, self.plan.learning_rates.1, self.progress());
-        self.optimiser.step(&self.shares[0].gradient, rate);
+        let learning_rate = cosine(self.plan.learning_rates.0, self.plan.learning_rates.1, self.progress());
+        self.optimiser.step(&self.parts[0].gradient, learning_rate);
         self.steps += 1;
         self.seconds += start.elapsed().as_secs_f64();
-        self.shares.iter().map(|s| s.loss).sum()
+        self.parts.iter().map(|part| part.loss).sum()
     }
 
-    /// The next batch.
-    fn fill(&mut self) {
-        let Pair { dry, wet, knob, .. } = &self.material.train;
+    /// Copies the next batch from the material into the parts.
+    fn fill_batch(&mut self) {
+        let SoundPair { dry, wet, knob, .. } = &self.material.train;
         let (frames, total) = (self.plan.frames, dry.len());
         match &self.plan.design {
             Design::Recurrent(shape) => {
-                let part = total / self.plan.sequences;
-                if self.position + frames > part {
+                let span = total / self.plan.sequences;
+                if self.position + frames > span {
                     self.position = 0;
-                    self.roll = self.random.below(total);
-                    for share in &mut self.shares {
-                        if let Group::Recurrent { tape, before, .. } = &mut share.group {
+                    self.offset = self.random.below(total);
+                    for part in &mut self.parts {
+                        if let PartKind::Recurrent { tape, last_errors, .. } = &mut part.kind {
                             tape.reset();
-                            before.fill(0.0);
+                            last_errors.fill(0.0);
                         }
                     }
                 }
                 let mut sequence = 0;
-                for share in &mut self.shares {
-                    let Share { group: Group::Recurrent { input, before, .. }, target, .. } = share else { continue };
-                    let lanes = before.len();
+                for part in &mut self.parts {
+                    let BatchPart { kind: PartKind::Recurrent { input, last_errors, .. }, target, .. } = part else { continue };
+                    let lanes = last_errors.len();
                     for lane in 0..lanes {
-                        let mut at = (sequence * part + self.position + self.roll) % total;
+                        let mut at = (sequence * span + self.position + self.offset) % total;
                         for t in 0..frames {
                             input[t * shape.inputs * lanes + lane] = dry[at];
                             if shape.inputs > 1 {
@@ -363,11 +434,11 @@ impl Trainer {
                 self.position += frames;
             }
             Design::Convolutional(_) => {
-                let part = total / self.plan.sequences;
-                for (i, share) in self.shares.iter_mut().enumerate() {
-                    let Share { group: Group::Convolutional { input }, target, .. } = share else { continue };
+                let span = total / self.plan.sequences;
+                for (i, part) in self.parts.iter_mut().enumerate() {
+                    let BatchPart { kind: PartKind::Convolutional { input }, target, .. } = part else { continue };
                     let length = input.len();
-                    let at = (i * part + self.random.below(part)).min(total - length);
+                    let at = (i * span + self.random.below(span)).min(total - length);
                     input.copy_from_slice(&dry[at..at + length]);
                     target.copy_from_slice(&wet[at..at + length]);
                 }
@@ -375,190 +446,210 @@ impl Trainer {
         }
     }
 
-    /// Everything that is held out through the native engine. [control thread]
+    /// Plays all held-out sounds through the network with the native engine and measures the errors.
+    /// [control thread: takes its time]
     #[must_use]
     pub fn evaluate(&self) -> Evaluation {
         evaluate(&self.architecture(), &self.material)
     }
 
-    /// [`Self::evaluate`] as long as that is wanted. [control thread]
+    /// [`Self::evaluate`]; `None` as soon as `keep_going` returns false. [control thread: takes its time]
     #[must_use]
-    pub fn evaluate_while(&self, wanted: Wanted<'_>) -> Option<Evaluation> {
-        evaluate_while(&self.architecture(), &self.material, wanted)
+    pub fn evaluate_while(&self, keep_going: KeepGoing<'_>) -> Option<Evaluation> {
+        evaluate_while(&self.architecture(), &self.material, keep_going)
     }
 
-    /// Distance of the spectra of what is held out: see [`measure::multi_resolution_stft`]; the mean of the sounds. [control thread]
+    /// Mean of [`measure::multi_resolution_stft`] over the held-out sounds. [control thread: takes its time]
     #[must_use]
     pub fn mr_stft(&self) -> f64 {
         let architecture = self.architecture();
-        let of = |pair: &Pair| {
+        let distance = |pair: &SoundPair| {
             measure::multi_resolution_stft(
                 &pair.wet,
-                &play_turning(&architecture, self.material.sample_rate, &pair.dry, &pair.knob),
+                &play_with_knob(&architecture, self.material.sample_rate, &pair.dry, &pair.knob),
             )
         };
-        self.material.held.iter().map(of).sum::<f64>() / self.material.held.len().max(1) as f64
+        self.material.held_out.iter().map(distance).sum::<f64>() / self.material.held_out.len().max(1) as f64
     }
 
-    /// What [`Self::restore`] takes: all that the next step depends on, apart from plan and material. [control thread]
+    /// The state that [`Self::restore`] takes: all that the next step depends on, apart from plan and material.
+    /// [control thread: allocates]
     #[must_use]
-    pub fn state(&self) -> State {
-        let mut memory = Vec::new();
-        for share in &self.shares {
-            if let Group::Recurrent { tape, before, .. } = &share.group {
-                memory.extend_from_slice(&tape.state());
-                memory.extend_from_slice(before);
+    pub fn state(&self) -> TrainerState {
+        let mut recurrent_state = Vec::new();
+        for part in &self.parts {
+            if let PartKind::Recurrent { tape, last_errors, .. } = &part.kind {
+                recurrent_state.extend_from_slice(&tape.state());
+                recurrent_state.extend_from_slice(last_errors);
             }
         }
-        State {
-            optimiser: self.optimiser.now.clone(),
+        TrainerState {
+            optimiser: self.optimiser.state.clone(),
             random: self.random.clone(),
             position: self.position as u64,
-            roll: self.roll as u64,
+            offset: self.offset as u64,
             steps: self.steps,
             seconds: self.seconds,
-            memory,
+            recurrent_state,
         }
     }
 
-    /// Goes on where another of the same plan and material stood. `false`, and nothing changes, if the state is of another shape.
-    /// [control thread]
+    /// Takes the state of another trainer of the same plan and material, to go on from there. Returns false, and changes nothing,
+    /// if the sizes differ. [control thread]
     #[must_use]
-    pub fn restore(&mut self, state: State) -> bool {
-        let memory: usize = self.state().memory.len();
-        if memory != state.memory.len()
-            || state.roll >= self.material.train.dry.len() as u64
+    pub fn restore(&mut self, state: TrainerState) -> bool {
+        if self.state().recurrent_state.len() != state.recurrent_state.len()
+            || state.offset >= self.material.train.dry.len() as u64
             || !self.optimiser.restore(state.optimiser)
         {
             return false;
         }
-        let mut memory = state.memory.as_slice();
-        for share in &mut self.shares {
-            if let Group::Recurrent { tape, before, .. } = &mut share.group {
-                let (own, rest) = memory.split_at(tape.state_len());
-                tape.set_state(own);
-                let (errors, rest) = rest.split_at(before.len());
-                before.copy_from_slice(errors);
-                memory = rest;
+        let mut recurrent_state = state.recurrent_state.as_slice();
+        for part in &mut self.parts {
+            if let PartKind::Recurrent { tape, last_errors, .. } = &mut part.kind {
+                let (tape_state, rest) = recurrent_state.split_at(tape.state_len());
+                tape.set_state(tape_state);
+                let (errors, rest) = rest.split_at(last_errors.len());
+                last_errors.copy_from_slice(errors);
+                recurrent_state = rest;
             }
         }
         self.random = state.random;
         self.position = (state.position as usize).min(usize::MAX / 2);
-        self.roll = state.roll as usize;
+        self.offset = state.offset as usize;
         self.steps = state.steps;
         self.seconds = state.seconds;
         true
     }
 }
 
-/// The material with wet sounds that come so many frames later.
-fn late(material: &Material, frames: usize) -> Material {
-    let mut late = material.clone();
-    for pair in late.held.iter_mut().chain([&mut late.train]) {
+/// The material with its wet sounds delayed by `frames`.
+fn delayed(material: &Material, frames: usize) -> Material {
+    let mut delayed = material.clone();
+    for pair in delayed.held_out.iter_mut().chain([&mut delayed.train]) {
         let frames = frames.min(pair.wet.len());
         pair.wet.rotate_right(frames);
         pair.wet[..frames].fill(0.0);
     }
-    late
+    delayed
 }
 
-/// Where a [`Trainer`] stands.
+/// The state of a [`Trainer`], which a checkpoint keeps.
 #[derive(Clone, Debug, PartialEq)]
-pub struct State {
-    pub optimiser: Progress,
+pub struct TrainerState {
+    /// Weights and the means that the optimiser keeps.
+    pub optimiser: OptimiserState,
+    /// State of the generator that draws the batches.
     pub random: Random,
+    /// Frames done of each sequence's span of the material in this epoch; beyond the span before the first step.
     pub position: u64,
-    pub roll: u64,
+    /// Frame of the material at which the first span begins.
+    pub offset: u64,
+    /// Steps done, including those whose gradient was not finite.
     pub steps: u64,
+    /// Seconds of training.
     pub seconds: f64,
-    /// Of each group of recurrent sequences: cells, hidden values, last errors.
-    pub memory: Vec<f32>,
+    /// Each part of a recurrent batch in turn: cells, hidden values, errors at the last frame. Empty for a convolutional network.
+    pub recurrent_state: Vec<f32>,
 }
 
-/// The output of a network of the native engine, which begins as after long silence. [control thread]
+/// Plays `dry` through a network with the native engine, from the state that long silence leaves. [control thread: allocates]
 ///
 /// # Panics
-/// If the description is not sound.
+/// If the description is not valid.
 #[must_use]
 pub fn play(architecture: &Architecture, sample_rate: u32, dry: &[f32]) -> Vec<f32> {
-    play_turning(architecture, sample_rate, dry, &[])
+    play_with_knob(architecture, sample_rate, dry, &[])
 }
 
-/// [`play`] with a knob, whose place each frame has; empty for a network without one. [control thread]
+/// [`play`] for a network with a knob: `knob` has its position, 0 to 1, at each frame; empty for a network without one.
+/// [control thread: allocates]
 ///
 /// # Panics
-/// If the description is not sound, or there are not as many places as frames.
+/// If the description is not valid, or there are not as many positions as frames.
 #[must_use]
-pub fn play_turning(architecture: &Architecture, sample_rate: u32, dry: &[f32], knob: &[f32]) -> Vec<f32> {
-    play_while(architecture, sample_rate, dry, knob, &|| true).expect("it is wanted")
+pub fn play_with_knob(architecture: &Architecture, sample_rate: u32, dry: &[f32], knob: &[f32]) -> Vec<f32> {
+    play_while(architecture, sample_rate, dry, knob, &|| true).expect("nothing calls it off")
 }
 
-fn play_while(architecture: &Architecture, sample_rate: u32, dry: &[f32], knob: &[f32], wanted: Wanted<'_>) -> Option<Vec<f32>> {
+/// [`play_with_knob`]; `None` as soon as `keep_going` returns false.
+fn play_while(
+    architecture: &Architecture,
+    sample_rate: u32,
+    dry: &[f32],
+    knob: &[f32],
+    keep_going: KeepGoing<'_>,
+) -> Option<Vec<f32>> {
     let network = engine::build(architecture, sample_rate as f32);
-    let mut mode = Mode::new(1);
-    // Prewarmed where the knob stands at first, as the slot is.
-    knob.first().into_iter().for_each(|place| mode.knobs[0] = *place);
-    let mut voices = network.voices(mode).expect("the native engine always runs");
+    let mut spec = StateSpec::new(1);
+    // The network settles at the knob's first position, as in a slot.
+    knob.first().into_iter().for_each(|position| spec.knobs[0] = *position);
+    let mut state = network.state(spec).expect("the native engine always runs");
     let mut out = dry.to_vec();
-    for (i, block) in out.chunks_mut(BLOCK).enumerate() {
-        let places = (!knob.is_empty()).then(|| &knob[i * BLOCK..i * BLOCK + block.len()]);
-        voices.process(&mut [block], places.as_slice());
-        if !wanted() {
+    for (i, block) in out.chunks_mut(EVALUATION_BLOCK).enumerate() {
+        let positions = (!knob.is_empty()).then(|| &knob[i * EVALUATION_BLOCK..i * EVALUATION_BLOCK + block.len()]);
+        state.process(&mut [block], positions.as_slice());
+        if !keep_going() {
             return None;
         }
     }
     Some(out)
 }
 
-/// What is held out through a network of the native engine. [control thread]
+/// Plays all held-out sounds through a network with the native engine and measures the errors. [control thread: takes its time]
 ///
 /// # Panics
-/// If the description is not sound.
+/// If the description is not valid.
 #[must_use]
 pub fn evaluate(architecture: &Architecture, material: &Material) -> Evaluation {
-    evaluate_while(architecture, material, &|| true).expect("it is wanted")
+    evaluate_while(architecture, material, &|| true).expect("nothing calls it off")
 }
 
-fn evaluate_while(architecture: &Architecture, material: &Material, wanted: Wanted<'_>) -> Option<Evaluation> {
+/// [`evaluate`]; `None` as soon as `keep_going` returns false.
+fn evaluate_while(architecture: &Architecture, material: &Material, keep_going: KeepGoing<'_>) -> Option<Evaluation> {
     let emphasis = Loss::default().emphasis;
     let window = ((WINDOW_SECONDS * f64::from(material.sample_rate)) as usize).max(1);
-    let mut levels = [ErrorToSignal::default(); LEVELS_DB.len()];
-    let (mut raw, mut emphasised) = (ErrorToSignal::default(), ErrorToSignal::default());
+    let mut levels = [ErrorToSignal::default(); LEVEL_BANDS_DB.len()];
+    let (mut total, mut total_emphasised) = (ErrorToSignal::default(), ErrorToSignal::default());
     let mut sounds = Vec::new();
-    let mut places: Vec<(f32, ErrorToSignal)> = Vec::new();
+    let mut knob_positions: Vec<(f32, ErrorToSignal)> = Vec::new();
     let (mut seconds, mut frames) = (0.0, 0);
-    for pair in &material.held {
+    for pair in &material.held_out {
         let start = Instant::now();
-        let out = play_while(architecture, material.sample_rate, &pair.dry, &pair.knob, wanted)?;
+        let out = play_while(architecture, material.sample_rate, &pair.dry, &pair.knob, keep_going)?;
         seconds += start.elapsed().as_secs_f64();
         frames += out.len();
-        let (mut own, mut own_emphasised) = (ErrorToSignal::default(), ErrorToSignal::default());
+        let (mut sound, mut sound_emphasised) = (ErrorToSignal::default(), ErrorToSignal::default());
         for (target, out) in pair.wet.chunks(window).zip(out.chunks(window)) {
             let sums = ErrorToSignal::of(target, out);
             let level = gain_to_db((sums.signal() / target.len() as f64).sqrt() as f32);
-            let place = LEVELS_DB.iter().rposition(|top| level <= *top).unwrap_or(0);
-            levels[place].join(sums);
-            own.join(sums);
+            let band = LEVEL_BANDS_DB.iter().rposition(|top| level <= *top).unwrap_or(0);
+            levels[band].join(sums);
+            sound.join(sums);
         }
         for (target, out) in pair.wet.windows(2).zip(out.windows(2)) {
-            own_emphasised.add(target[1] - emphasis * target[0], out[1] - emphasis * out[0]);
+            sound_emphasised.add(target[1] - emphasis * target[0], out[1] - emphasis * out[0]);
         }
-        raw.join(own);
-        if let Some(place) = pair.knob.first().filter(|first| pair.knob.iter().all(|place| place == *first)) {
-            match places.iter_mut().find(|(known, _)| known == place) {
-                Some((_, sums)) => sums.join(own),
-                None => places.push((*place, own)),
+        total.join(sound);
+        if let Some(position) = pair.knob.first().filter(|first| pair.knob.iter().all(|position| position == *first)) {
+            match knob_positions.iter_mut().find(|(known, _)| known == position) {
+                Some((_, sums)) => sums.join(sound),
+                None => knob_positions.push((*position, sound)),
             }
         }
-        emphasised.join(own_emphasised);
-        sounds.push((pair.name.clone(), own.ratio(), own_emphasised.ratio()));
+        total_emphasised.join(sound_emphasised);
+        sounds.push((pair.name.clone(), sound.ratio(), sound_emphasised.ratio()));
     }
     Some(Evaluation {
-        esr: raw.ratio(),
-        esr_emphasised: emphasised.ratio(),
+        esr: total.ratio(),
+        esr_emphasised: total_emphasised.ratio(),
         sounds,
-        places: places.into_iter().map(|(place, sums)| (place, sums.ratio())).collect(),
-        levels: LEVELS_DB.iter().zip(levels).map(|(top, sums)| (*top, (sums.signal() > 0.0).then(|| sums.ratio()))).collect(),
+        knob_positions: knob_positions.into_iter().map(|(position, sums)| (position, sums.ratio())).collect(),
+        levels: LEVEL_BANDS_DB
+            .iter()
+            .zip(levels)
+            .map(|(top, sums)| (*top, (sums.signal() > 0.0).then(|| sums.ratio())))
+            .collect(),
         ns_per_sample: seconds * 1e9 / frames.max(1) as f64,
     })
 }

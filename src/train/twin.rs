@@ -1,87 +1,94 @@
-//! From an effect to a model that can be played at once.
+//! From an effect to a playable model of its twin: material, training, evaluation, export.
 
 use std::sync::Arc;
 
-use super::export::{self, Label};
-use super::material::{Material, MaterialError, Target, Wanted};
-use super::trainer::{Evaluation, Plan, PlanError, Trainer};
+use super::export::{self, ModelMetadata};
+use super::material::{KeepGoing, Material, MaterialError, Target};
+use super::trainer::{Evaluation, Trainer, TrainingPlan, TrainingPlanError};
 use crate::effect::Effect;
 use crate::neural::{Model, ModelError};
 
-/// Seconds of training after which what is held out is measured for the first time; then each time at twice the seconds.
-const FIRST_LOOK_SECONDS: f64 = 2.0;
-/// Of generated material.
+/// Seconds of training until the first evaluation; each later one comes at twice the seconds of the one before.
+const FIRST_EVALUATION_SECONDS: f64 = 2.0;
+/// Seconds of generated passages to train on.
 const MATERIAL_SECONDS: f64 = 120.0;
 
-/// How far a training is.
+/// The progress of a training.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Progress {
-    /// Part of the plan: 0 to 1.
+pub struct TwinProgress {
+    /// Part of the plan that is done: 0 to 1.
     pub done: f64,
+    /// Steps done.
     pub steps: u64,
-    /// Of training.
+    /// Seconds of training, without the time for evaluation.
     pub seconds: f64,
-    /// Error to signal when it was last measured.
+    /// Error to signal at the last evaluation; `None` before the first.
     pub esr: Option<f64>,
 }
 
-/// A model and how good it is.
+/// A trained model, with its errors.
 #[derive(Debug)]
 pub struct Twin {
-    /// Its bytes are the file.
+    /// The model; its bytes are those of a model file.
     pub model: Arc<Model>,
-    pub found: Evaluation,
+    /// The errors on the held-out sounds.
+    pub evaluation: Evaluation,
 }
 
-/// Why there is no twin.
+/// A failure to train a twin.
 #[derive(Debug, thiserror::Error)]
 pub enum TwinError {
+    /// The effect cannot be rendered, or its output is not finite.
     #[error(transparent)]
     Material(#[from] MaterialError),
+    /// The plan does not fit the material or itself.
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(#[from] TrainingPlanError),
+    /// The exported model cannot be read back, as when the weights diverged.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// No model file format holds the network.
     #[error("a network that no model file holds")]
     File,
 }
 
-/// Trains a network to do what an effect does, as a model of this name. `watch` is called behind every step. As
-/// soon as it is no longer `wanted` it ends without a twin; within a millisecond's work, apart from the beginning and the end of a step
-/// and of a file. [a thread of its own, of low priority: takes as long as the plan says]
+/// Trains a network to change a sound as an effect does, and returns it as a model with this name. `watch` is called after every
+/// step. Returns `None` soon after `keep_going` returns false: it is asked about once a millisecond, except within a step and at
+/// the beginning and the end of the work. [training thread, of low priority: takes as long as the plan says]
 ///
 /// # Errors
 /// If the effect cannot be rendered, the plan does not fit, or the network diverged.
-pub fn twin(
+pub fn train_twin(
     effect: &Effect,
     sample_rate: u32,
-    plan: Plan,
+    plan: TrainingPlan,
     name: String,
-    wanted: Wanted<'_>,
-    watch: &mut dyn FnMut(&Progress),
+    keep_going: KeepGoing<'_>,
+    watch: &mut dyn FnMut(&TwinProgress),
 ) -> Result<Option<Twin>, TwinError> {
     let target = Target::Effect(effect.clone());
-    let material = match Material::of_target(&target, None, sample_rate, (MATERIAL_SECONDS, plan.seed), wanted) {
-        Err(MaterialError::CalledOff) => return Ok(None),
+    let material = match Material::of_target(&target, None, sample_rate, (MATERIAL_SECONDS, plan.seed), keep_going) {
+        Err(MaterialError::Cancelled) => return Ok(None),
         other => other?,
     };
     let mut trainer = Trainer::new(plan, Arc::new(material))?;
-    let (mut esr, mut next) = (None, FIRST_LOOK_SECONDS);
+    let (mut esr, mut next) = (None, FIRST_EVALUATION_SECONDS);
     while trainer.progress() < 1.0 {
         trainer.step();
         if trainer.seconds() >= next {
-            let Some(found) = trainer.evaluate_while(wanted) else { return Ok(None) };
-            esr = Some(found.esr);
+            let Some(evaluation) = trainer.evaluate_while(keep_going) else { return Ok(None) };
+            esr = Some(evaluation.esr);
             next = 2.0 * trainer.seconds();
         }
-        watch(&Progress { done: trainer.progress(), steps: trainer.steps(), seconds: trainer.seconds(), esr });
-        if !wanted() {
+        watch(&TwinProgress { done: trainer.progress(), steps: trainer.steps(), seconds: trainer.seconds(), esr });
+        if !keep_going() {
             return Ok(None);
         }
     }
-    let Some(found) = trainer.evaluate_while(wanted) else { return Ok(None) };
+    let Some(evaluation) = trainer.evaluate_while(keep_going) else { return Ok(None) };
     let architecture = trainer.architecture();
-    let label = Label { name, sample_rate, esr: found.esr, late_frames: trainer.plan().look_ahead, knob: None };
-    let file = export::nam(&architecture, &label).or_else(|| export::keras(&architecture, &label)).ok_or(TwinError::File)?;
-    Ok(Some(Twin { model: Model::read(file.into_bytes())?, found }))
+    let metadata = ModelMetadata { name, sample_rate, esr: evaluation.esr, late_frames: trainer.plan().look_ahead, knob: None };
+    let file =
+        export::nam(&architecture, &metadata).or_else(|| export::keras(&architecture, &metadata)).ok_or(TwinError::File)?;
+    Ok(Some(Twin { model: Model::read(file.into_bytes())?, evaluation }))
 }

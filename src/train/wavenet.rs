@@ -1,143 +1,158 @@
-//! A WaveNet as in NAM files, also called TCN: dilated convolutions, gated or not, residuals, and a head. Time is in the lanes.
+//! A WaveNet as NAM files have it, also called a TCN (temporal convolutional network): dilated convolutions, gated or not,
+//! residual connections and a head. Forward pass and backpropagation, with successive frames in the SIMD lanes.
+//!
+//! In formulas x is a layer's input, a the sum in front of its activation, z the activated (and gated) value; dx, da and dz are
+//! the derivatives of the loss for them. A "1x1" is a convolution of one tap.
 
-use super::optimise::Tensor;
-use super::rows::{Convolve, ConvolveBack, Rows, Shape, WeightGradient};
+use super::convolution::{ConvShape, Convolve, InputGradient, PlanarBuffer, WeightGradient};
+use super::optimiser::ParameterMatrix;
 use crate::audio::Random;
 use crate::neural::activation::{sigmoid, tanh};
 use crate::neural::description::{Activation, Architecture, Conv1d, Films, Gating, LayerArray, WaveNet, WaveNetLayer};
-use crate::neural::simd::{Kernel, Level, Simd};
+use crate::neural::simd::{Kernel, Simd, SimdLevel};
 
-/// Layers of one width.
+/// The shape of a layer array, as NAM calls it: successive layers of one width.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Array {
+    /// Channels of each layer.
     pub channels: usize,
+    /// Taps of each layer's convolution (its kernel size).
     pub taps: usize,
-    /// Of each layer.
+    /// Dilation of each layer's convolution, in frames.
     pub dilations: Vec<usize>,
-    /// tanh(top) sigmoid(bottom) instead of tanh.
+    /// True if the activation is tanh(a) sigmoid(b) of a convolution with twice the channels, instead of tanh(a).
     pub gated: bool,
 }
 
-/// Arrays of layers, one after another; the last one's head is the output. Its parameters are in the order of a NAM file: of each array
-/// rechannel, the layers (convolution and bias, mixin, 1x1 and bias), head; the last head has a bias.
+/// The shape of a WaveNet: layer arrays, one after another; the head of the last is the output. Parameters are in the order of a
+/// NAM file: for each array the rechannel (the 1x1 that changes the number of channels), the layers (convolution and bias, mixin,
+/// 1x1 and bias) and the head. Only the last head has a bias.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Convolutional {
+    /// Layer arrays from input to output.
     pub arrays: Vec<Array>,
 }
 
-/// Where a tensor's parameters are.
+/// The positions of a convolution's weights and bias among all parameters.
 #[derive(Clone, Copy)]
-struct Place {
-    shape: Shape,
+struct ConvLayout {
+    shape: ConvShape,
     weights: usize,
     bias: Option<usize>,
 }
 
-impl Place {
+impl ConvLayout {
+    /// Position behind its last parameter.
     fn end(&self) -> usize {
-        self.weights + self.shape.weights() + if self.bias.is_some() { self.shape.outputs } else { 0 }
+        self.weights + self.shape.weight_count() + if self.bias.is_some() { self.shape.outputs } else { 0 }
     }
 }
 
-struct LayerPlaces {
-    conv: Place,
-    mixin: Place,
-    one: Place,
+/// The positions of a layer's parameters.
+struct LayerLayout {
+    conv: ConvLayout,
+    /// 1x1 from the network's input to the layer's activation.
+    mixin: ConvLayout,
+    /// 1x1 from the activated value to the residual connection.
+    layer1x1: ConvLayout,
     gated: bool,
 }
 
-struct ArrayPlaces {
-    rechannel: Place,
-    layers: Vec<LayerPlaces>,
-    head: Place,
+/// The positions of a layer array's parameters.
+struct ArrayLayout {
+    rechannel: ConvLayout,
+    layers: Vec<LayerLayout>,
+    head: ConvLayout,
 }
 
 impl Convolutional {
-    fn places(&self) -> Vec<ArrayPlaces> {
+    /// The positions of all parameters.
+    fn layout(&self) -> Vec<ArrayLayout> {
         let mut end = 0;
-        let mut place = |shape: Shape, bias: bool| {
-            let place = Place { shape, weights: end, bias: bias.then_some(end + shape.weights()) };
-            end = place.end();
-            place
+        let mut add = |shape: ConvShape, bias: bool| {
+            let conv = ConvLayout { shape, weights: end, bias: bias.then_some(end + shape.weight_count()) };
+            end = conv.end();
+            conv
         };
         let mut inputs = 1;
-        let mut made = Vec::new();
+        let mut arrays = Vec::new();
         for (i, array) in self.arrays.iter().enumerate() {
             let channels = array.channels;
-            let rechannel = place(Shape::dense(inputs, channels), false);
+            let rechannel = add(ConvShape::pointwise(inputs, channels), false);
             let z = if array.gated { 2 * channels } else { channels };
-            let layers = array.dilations.iter().map(|&dilation| LayerPlaces {
-                conv: place(Shape { inputs: channels, outputs: z, taps: array.taps, dilation }, true),
-                mixin: place(Shape::dense(1, z), false),
-                one: place(Shape::dense(channels, channels), true),
+            let layers = array.dilations.iter().map(|&dilation| LayerLayout {
+                conv: add(ConvShape { inputs: channels, outputs: z, taps: array.taps, dilation }, true),
+                mixin: add(ConvShape::pointwise(1, z), false),
+                layer1x1: add(ConvShape::pointwise(channels, channels), true),
                 gated: array.gated,
             });
             let layers = layers.collect();
             let next = self.arrays.get(i + 1);
-            let head = place(Shape::dense(channels, next.map_or(1, |a| a.channels)), next.is_none());
-            made.push(ArrayPlaces { rechannel, layers, head });
+            let head = add(ConvShape::pointwise(channels, next.map_or(1, |a| a.channels)), next.is_none());
+            arrays.push(ArrayLayout { rechannel, layers, head });
             inputs = channels;
         }
-        made
+        arrays
     }
 
-    /// How many numbers are trained. [any thread]
+    /// Number of parameters: weights and biases. [any thread]
     #[must_use]
-    pub fn parameters(&self) -> usize {
-        self.places().last().map_or(0, |a| a.head.end())
+    pub fn parameter_count(&self) -> usize {
+        self.layout().last().map_or(0, |a| a.head.end())
     }
 
-    /// For each output of a layer its convolution, bias and mixin side by side; the others one by one. [any thread]
+    /// The parameters as matrices for the optimiser: convolution, bias and mixin of a layer are one matrix with a row for each
+    /// output; each other convolution is one of its own. [any thread]
     #[must_use]
-    pub fn tensors(&self) -> Vec<Tensor> {
-        let tensor = |places: &[&Place]| {
-            let rows = places[0].shape.outputs;
+    pub fn matrices(&self) -> Vec<ParameterMatrix> {
+        let side_by_side = |convs: &[&ConvLayout]| {
+            let rows = convs[0].shape.outputs;
             let row = |row: usize| {
-                places.iter().flat_map(move |place| {
-                    let width = place.shape.inputs * place.shape.taps;
-                    (0..width).map(move |i| place.weights + row * width + i).chain(place.bias.map(|bias| bias + row))
+                convs.iter().flat_map(move |conv| {
+                    let width = conv.shape.inputs * conv.shape.taps;
+                    (0..width).map(move |i| conv.weights + row * width + i).chain(conv.bias.map(|bias| bias + row))
                 })
             };
-            let all: Vec<usize> = (0..rows).flat_map(row).collect();
-            Tensor { rows, columns: all.len() / rows, places: all }
+            let indices: Vec<usize> = (0..rows).flat_map(row).collect();
+            ParameterMatrix { rows, columns: indices.len() / rows, indices }
         };
-        let mut made = Vec::new();
-        for array in self.places() {
-            made.push(tensor(&[&array.rechannel]));
+        let mut matrices = Vec::new();
+        for array in self.layout() {
+            matrices.push(side_by_side(&[&array.rechannel]));
             for layer in &array.layers {
-                made.push(tensor(&[&layer.conv, &layer.mixin]));
-                made.push(tensor(&[&layer.one]));
+                matrices.push(side_by_side(&[&layer.conv, &layer.mixin]));
+                matrices.push(side_by_side(&[&layer.layer1x1]));
             }
-            made.push(tensor(&[&array.head]));
+            matrices.push(side_by_side(&[&array.head]));
         }
-        made
+        matrices
     }
 
-    /// Frames before the newest that the output depends on. [any thread]
+    /// Reach in frames: the output depends on the newest frame and this many before it. [any thread]
     #[must_use]
     pub fn reach(&self) -> usize {
         self.arrays.iter().map(|a| (a.taps - 1) * a.dilations.iter().sum::<usize>()).sum()
     }
 
-    /// Where training begins: evenly spread within 1 / sqrt(what is summed), mixins and the first rechannel within 1, a small head.
-    /// [any thread]
+    /// Parameters to begin training with: uniform within 1 / sqrt(fan-in); mixins within 1, and heads and 1x1 with a smaller
+    /// range. [any thread: allocates]
     #[must_use]
-    pub fn begin(&self, random: &mut Random) -> Vec<f32> {
-        let mut p = vec![0.0; self.parameters()];
-        let mut spread = |place: &Place, bound: f32, bias: bool| {
-            let end = if bias { place.end() } else { place.weights + place.shape.weights() };
-            p[place.weights..end].iter_mut().for_each(|w| *w = random.within(-bound, bound));
+    pub fn initial_weights(&self, random: &mut Random) -> Vec<f32> {
+        let mut p = vec![0.0; self.parameter_count()];
+        let mut spread = |conv: &ConvLayout, bound: f32, bias: bool| {
+            let end = if bias { conv.end() } else { conv.weights + conv.shape.weight_count() };
+            p[conv.weights..end].iter_mut().for_each(|w| *w = random.within(-bound, bound));
         };
-        let fan = |shape: Shape| 1.0 / ((shape.inputs * shape.taps) as f32).sqrt();
-        for array in self.places() {
-            spread(&array.rechannel, fan(array.rechannel.shape), false);
+        let fan_in_bound = |shape: ConvShape| 1.0 / ((shape.inputs * shape.taps) as f32).sqrt();
+        for array in self.layout() {
+            spread(&array.rechannel, fan_in_bound(array.rechannel.shape), false);
             for layer in &array.layers {
-                spread(&layer.conv, fan(layer.conv.shape), true);
+                spread(&layer.conv, fan_in_bound(layer.conv.shape), true);
                 spread(&layer.mixin, 1.0, false);
-                // A little less than what keeps the energy, as the residual adds to it.
-                spread(&layer.one, 0.7 * fan(layer.one.shape), false);
+                // A little less than the range that would keep the energy, as the residual connection adds to it.
+                spread(&layer.layer1x1, 0.7 * fan_in_bound(layer.layer1x1.shape), false);
             }
-            spread(&array.head, 0.3 * fan(array.head.shape), false);
+            spread(&array.head, 0.3 * fan_in_bound(array.head.shape), false);
         }
         p
     }
@@ -145,88 +160,95 @@ impl Convolutional {
     /// The network with these parameters, for the engine and the exports. [any thread]
     ///
     /// # Panics
-    /// If there are not [`Self::parameters`] of them.
+    /// If their number is not [`Self::parameter_count`].
     #[must_use]
     pub fn architecture(&self, parameters: &[f32]) -> Architecture {
-        assert_eq!(parameters.len(), self.parameters(), "parameters");
-        let conv = |place: &Place| Conv1d {
-            inputs: place.shape.inputs,
-            outputs: place.shape.outputs,
-            taps: place.shape.taps,
-            dilation: place.shape.dilation,
+        assert_eq!(parameters.len(), self.parameter_count(), "parameters");
+        let conv = |conv: &ConvLayout| Conv1d {
+            inputs: conv.shape.inputs,
+            outputs: conv.shape.outputs,
+            taps: conv.shape.taps,
+            dilation: conv.shape.dilation,
             groups: 1,
-            weights: parameters[place.weights..place.weights + place.shape.weights()].to_vec(),
-            bias: place.bias.map(|at| parameters[at..at + place.shape.outputs].to_vec()),
+            weights: parameters[conv.weights..conv.weights + conv.shape.weight_count()].to_vec(),
+            bias: conv.bias.map(|at| parameters[at..at + conv.shape.outputs].to_vec()),
         };
-        let layer = |layer: &LayerPlaces| WaveNetLayer {
+        let layer = |layer: &LayerLayout| WaveNetLayer {
             conv: conv(&layer.conv),
             mixin: conv(&layer.mixin),
             activation: Activation::Tanh,
             gating: if layer.gated { Gating::Gated(Activation::Sigmoid) } else { Gating::None },
-            layer1x1: Some(conv(&layer.one)),
+            layer1x1: Some(conv(&layer.layer1x1)),
             head1x1: None,
             film: Films::default(),
         };
-        let array = |a: &ArrayPlaces| LayerArray {
+        let array = |a: &ArrayLayout| LayerArray {
             rechannel: conv(&a.rechannel),
             layers: a.layers.iter().map(layer).collect(),
             head: conv(&a.head),
         };
-        let arrays = self.places().iter().map(array).collect();
+        let arrays = self.layout().iter().map(array).collect();
         Architecture::WaveNet(Box::new(WaveNet { condition: None, arrays, post: Vec::new(), head_scale: 1.0 }))
     }
 }
 
-/// What a layer leaves behind for the way back.
+/// The values of a layer's forward pass that the backward pass needs.
 struct LayerTape {
-    /// What comes in.
-    x: Rows,
-    /// The convolution's output behind the activations: of a gated layer tanh and sigmoid.
-    bent: Rows,
-    /// What goes to the head and the 1x1; without a gate that is `bent`.
-    gated: Option<Rows>,
+    /// The layer's input.
+    x: PlanarBuffer,
+    /// The activation's output; for a gated layer the tanh half, then the sigmoid half.
+    activated: PlanarBuffer,
+    /// Product of the two halves of a gated layer; `None` for other layers.
+    gated: Option<PlanarBuffer>,
 }
 
 impl LayerTape {
-    fn z(&self) -> &Rows {
-        self.gated.as_ref().unwrap_or(&self.bent)
+    /// The value that goes to the head and to the 1x1.
+    fn z(&self) -> &PlanarBuffer {
+        self.gated.as_ref().unwrap_or(&self.activated)
     }
 }
 
+/// The values of a layer array's forward pass, and the buffers of its backward pass.
 struct ArrayTape {
     layers: Vec<LayerTape>,
-    /// What comes out of the last layer.
-    last: Rows,
-    /// The sum that the head reads.
-    sum: Rows,
-    head: Rows,
-    /// Derivatives for `layers[..].x` and `last`, for z, for the sums in front of the activations, and for `sum`.
-    dx: Rows,
-    dz: Rows,
-    da: Rows,
-    dsum: Rows,
+    /// Output of the last layer.
+    last: PlanarBuffer,
+    /// Sum of the layers' z and the head output of the array before: the head's input.
+    sum: PlanarBuffer,
+    /// Output of the head.
+    head: PlanarBuffer,
+    /// Derivatives for `last`, then for the `x` of each layer, from the last layer to the first.
+    dx: PlanarBuffer,
+    /// Derivatives for z.
+    dz: PlanarBuffer,
+    /// Derivatives for the sums in front of the activation.
+    da: PlanarBuffer,
+    /// Derivatives for `sum`.
+    dsum: PlanarBuffer,
 }
 
-/// What a run over a stretch of sound leaves behind for the way back. What was before the stretch counts as silence within the network.
+/// The values of a forward pass over a sequence that the backward pass needs (the "tape" of automatic differentiation). Before
+/// the sequence, all values within the network count as zero.
 pub struct Tape {
     shape: Convolutional,
-    places: Vec<ArrayPlaces>,
-    level: Level,
-    input: Rows,
+    layout: Vec<ArrayLayout>,
+    level: SimdLevel,
+    input: PlanarBuffer,
     arrays: Vec<ArrayTape>,
-    output_gradient: Rows,
+    output_gradient: PlanarBuffer,
 }
 
 impl Tape {
-    /// For stretches of `frames`, rounded up to a multiple of 32, on `level`. [control thread: allocates]
+    /// A tape for sequences of `frames`, rounded up to a multiple of 32, with the vectors of `level`. [control thread: allocates]
     #[must_use]
-    pub fn new(shape: &Convolutional, level: Level, frames: usize) -> Self {
+    pub fn new(shape: &Convolutional, level: SimdLevel, frames: usize) -> Self {
         let arrays = shape.arrays.iter().enumerate().map(|(i, array)| {
             let (channels, next) = (array.channels, shape.arrays.get(i + 1).map_or(1, |a| a.channels));
             let margin = array.dilations.iter().max().map_or(0, |d| (array.taps - 1) * d);
             let z = if array.gated { 2 * channels } else { channels };
-            let rows = |channels: usize| Rows::new(channels, frames, margin);
-            let layer = |_| LayerTape { x: rows(channels), bent: rows(z), gated: array.gated.then(|| rows(channels)) };
+            let rows = |channels: usize| PlanarBuffer::new(channels, frames, margin);
+            let layer = |_| LayerTape { x: rows(channels), activated: rows(z), gated: array.gated.then(|| rows(channels)) };
             ArrayTape {
                 layers: (0..array.dilations.len()).map(layer).collect(),
                 last: rows(channels),
@@ -240,97 +262,99 @@ impl Tape {
         });
         Self {
             arrays: arrays.collect(),
-            places: shape.places(),
+            layout: shape.layout(),
             shape: shape.clone(),
             level,
-            input: Rows::new(1, frames, 0),
-            output_gradient: Rows::new(1, frames, 0),
+            input: PlanarBuffer::new(1, frames, 0),
+            output_gradient: PlanarBuffer::new(1, frames, 0),
         }
     }
 
-    /// Of a stretch.
+    /// Frames of a sequence. [any thread]
     #[must_use]
     pub fn frames(&self) -> usize {
         self.input.frames()
     }
 
-    /// Of the last [`Self::forward`]: right from the frame [`Convolutional::reach`] on.
+    /// Output of the last [`Self::forward`], `[frames]`; only valid from the frame [`Convolutional::reach`] on. [any thread]
     ///
     /// # Panics
     /// If the network has no array.
     #[must_use]
     pub fn output(&self) -> &[f32] {
-        self.arrays.last().expect("an array").head.row(0)
+        self.arrays.last().expect("an array").head.channel(0)
     }
 
-    /// Runs a stretch.
+    /// The forward pass over `input`, `[frames]`. [training thread]
     ///
     /// # Panics
     /// If a length is wrong.
     pub fn forward(&mut self, parameters: &[f32], input: &[f32]) {
-        assert_eq!(parameters.len(), self.shape.parameters(), "parameters");
-        self.input.row_mut(0).copy_from_slice(input);
-        let (level, places) = (self.level, &self.places);
-        let convolve = |place: &Place, input: &Rows, output: &mut Rows| {
-            let weights = &parameters[place.weights..place.weights + place.shape.weights()];
-            level.run(Convolve { shape: place.shape, weights, input, output });
+        assert_eq!(parameters.len(), self.shape.parameter_count(), "parameters");
+        self.input.channel_mut(0).copy_from_slice(input);
+        let (level, layout) = (self.level, &self.layout);
+        let convolve = |conv: &ConvLayout, input: &PlanarBuffer, output: &mut PlanarBuffer| {
+            let weights = &parameters[conv.weights..conv.weights + conv.shape.weight_count()];
+            level.run(Convolve { shape: conv.shape, weights, input, output });
         };
-        let bias = |place: &Place, output: &mut Rows| {
+        let bias = |conv: &ConvLayout, output: &mut PlanarBuffer| {
             for channel in 0..output.channels() {
-                output.row_mut(channel).fill(place.bias.map_or(0.0, |at| parameters[at + channel]));
+                output.channel_mut(channel).fill(conv.bias.map_or(0.0, |at| parameters[at + channel]));
             }
         };
-        for (a, places) in places.iter().enumerate() {
+        for (a, array_layout) in layout.iter().enumerate() {
             let (before, rest) = self.arrays.split_at_mut(a);
             let before = before.last();
             let array = &mut rest[0];
             let first = array.layers.first_mut().map_or(&mut array.last, |l| &mut l.x);
             first.fill(0.0);
-            convolve(&places.rechannel, before.map_or(&self.input, |b| &b.last), first);
+            convolve(&array_layout.rechannel, before.map_or(&self.input, |b| &b.last), first);
             array.sum.fill(0.0);
             if let Some(before) = before {
                 array.sum.add(&before.head);
             }
-            for (l, places) in places.layers.iter().enumerate() {
+            for (l, layout) in array_layout.layers.iter().enumerate() {
                 let (done, later) = array.layers.split_at_mut(l + 1);
                 let layer = &mut done[l];
                 let next = later.first_mut().map_or(&mut array.last, |n| &mut n.x);
-                bias(&places.conv, &mut layer.bent);
-                convolve(&places.conv, &layer.x, &mut layer.bent);
-                convolve(&places.mixin, &self.input, &mut layer.bent);
-                level.run(Bend { bent: &mut layer.bent, gated: layer.gated.as_mut() });
+                bias(&layout.conv, &mut layer.activated);
+                convolve(&layout.conv, &layer.x, &mut layer.activated);
+                convolve(&layout.mixin, &self.input, &mut layer.activated);
+                level.run(Activate { activated: &mut layer.activated, gated: layer.gated.as_mut() });
                 array.sum.add(layer.z());
-                bias(&places.one, next);
+                bias(&layout.layer1x1, next);
                 next.add(&layer.x);
-                convolve(&places.one, layer.z(), next);
+                convolve(&layout.layer1x1, layer.z(), next);
             }
-            bias(&places.head, &mut array.head);
-            convolve(&places.head, &array.sum, &mut array.head);
+            bias(&array_layout.head, &mut array.head);
+            convolve(&array_layout.head, &array.sum, &mut array.head);
         }
     }
 
-    /// Behind [`Self::forward`]: adds to `gradient` the derivatives of a loss whose derivatives for the output are `output_gradient`.
+    /// The backward pass of the last [`Self::forward`] with the same parameters: adds to `gradient` the derivatives for the
+    /// parameters of a loss whose derivatives for the output are `output_gradient`, `[frames]`. [training thread]
     ///
     /// # Panics
     /// If a length is wrong.
     pub fn backward(&mut self, parameters: &[f32], output_gradient: &[f32], gradient: &mut [f32]) {
-        assert_eq!((parameters.len(), gradient.len()), (self.shape.parameters(), self.shape.parameters()), "parameters");
-        self.output_gradient.row_mut(0).copy_from_slice(output_gradient);
+        let count = self.shape.parameter_count();
+        assert_eq!((parameters.len(), gradient.len()), (count, count), "parameters");
+        self.output_gradient.channel_mut(0).copy_from_slice(output_gradient);
         let level = self.level;
-        let back = |place: &Place, output_gradient: &Rows, input_gradient: &mut Rows| {
-            let weights = &parameters[place.weights..place.weights + place.shape.weights()];
-            level.run(ConvolveBack { shape: place.shape, weights, output_gradient, input_gradient });
+        let back = |conv: &ConvLayout, output_gradient: &PlanarBuffer, input_gradient: &mut PlanarBuffer| {
+            let weights = &parameters[conv.weights..conv.weights + conv.shape.weight_count()];
+            level.run(InputGradient { shape: conv.shape, weights, output_gradient, input_gradient });
         };
-        let mut collect = |place: &Place, input: &Rows, output_gradient: &Rows| {
-            let own = &mut gradient[place.weights..place.end()];
-            let (weights, bias) = own.split_at_mut(place.shape.weights());
-            level.run(WeightGradient { shape: place.shape, input, output_gradient, gradient: weights });
+        let mut collect = |conv: &ConvLayout, input: &PlanarBuffer, output_gradient: &PlanarBuffer| {
+            let conv_gradient = &mut gradient[conv.weights..conv.end()];
+            let (weights, bias) = conv_gradient.split_at_mut(conv.shape.weight_count());
+            level.run(WeightGradient { shape: conv.shape, input, output_gradient, gradient: weights });
             for (channel, sum) in bias.iter_mut().enumerate() {
-                *sum += sum_of(output_gradient.row(channel));
+                *sum += sum_of(output_gradient.channel(channel));
             }
         };
         for a in (0..self.arrays.len()).rev() {
-            let places = &self.places[a];
+            let array_layout = &self.layout[a];
             let (until, after) = self.arrays.split_at_mut(a + 1);
             let (before, array) = until.split_at_mut(a);
             let (before, array) = (before.last(), &mut array[0]);
@@ -339,28 +363,28 @@ impl Tape {
             let dhead = match after.first_mut() {
                 None => &self.output_gradient,
                 Some(next) => {
-                    back(&self.places[a + 1].rechannel, &next.dx, &mut array.dx);
+                    back(&self.layout[a + 1].rechannel, &next.dx, &mut array.dx);
                     &next.dsum
                 }
             };
-            collect(&places.head, &array.sum, dhead);
-            back(&places.head, dhead, &mut array.dsum);
-            for (layer, places) in array.layers.iter().zip(&places.layers).rev() {
-                collect(&places.one, layer.z(), &array.dx);
+            collect(&array_layout.head, &array.sum, dhead);
+            back(&array_layout.head, dhead, &mut array.dsum);
+            for (layer, layout) in array.layers.iter().zip(&array_layout.layers).rev() {
+                collect(&layout.layer1x1, layer.z(), &array.dx);
                 array.dz.fill(0.0);
                 array.dz.add(&array.dsum);
-                back(&places.one, &array.dx, &mut array.dz);
-                level.run(Unbend { bent: &layer.bent, dz: &array.dz, da: &mut array.da });
-                collect(&places.conv, &layer.x, &array.da);
-                collect(&places.mixin, &self.input, &array.da);
-                back(&places.conv, &array.da, &mut array.dx);
+                back(&layout.layer1x1, &array.dx, &mut array.dz);
+                level.run(ActivationGradient { activated: &layer.activated, dz: &array.dz, da: &mut array.da });
+                collect(&layout.conv, &layer.x, &array.da);
+                collect(&layout.mixin, &self.input, &array.da);
+                back(&layout.conv, &array.da, &mut array.dx);
             }
-            collect(&places.rechannel, before.map_or(&self.input, |b| &b.last), &array.dx);
+            collect(&array_layout.rechannel, before.map_or(&self.input, |b| &b.last), &array.dx);
         }
     }
 }
 
-/// Eight sums side by side, which lose less and need not wait for each other.
+/// Sum of the values by eight partial sums, which round less than a single one and can be computed at the same time.
 fn sum_of(values: &[f32]) -> f32 {
     let mut sums = [0.0f32; 8];
     for part in values.chunks(8) {
@@ -369,21 +393,22 @@ fn sum_of(values: &[f32]) -> f32 {
     sums.iter().sum()
 }
 
-/// tanh in place; of a gated layer of the first half, sigmoid of the second, and their product.
-struct Bend<'a> {
-    bent: &'a mut Rows,
-    gated: Option<&'a mut Rows>,
+/// The activation in place: tanh; for a gated layer tanh of the first half of the channels, sigmoid of the second, and their
+/// product.
+struct Activate<'a> {
+    activated: &'a mut PlanarBuffer,
+    gated: Option<&'a mut PlanarBuffer>,
 }
 
-impl Kernel for Bend<'_> {
+impl Kernel for Activate<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { bent, gated } = self;
-        let channels = gated.as_ref().map_or(bent.channels(), |g| g.channels());
-        for channel in 0..bent.channels() {
-            for part in bent.row_mut(channel).chunks_exact_mut(S::LANES) {
-                // SAFETY: `part` has that many values.
+        let Self { activated, gated } = self;
+        let channels = gated.as_ref().map_or(activated.channels(), |g| g.channels());
+        for channel in 0..activated.channels() {
+            for part in activated.channel_mut(channel).chunks_exact_mut(S::LANES) {
+                // SAFETY: `part` has as many values as a vector has lanes.
                 unsafe {
                     let x = s.load(part.as_ptr());
                     s.store(part.as_mut_ptr(), if channel < channels { tanh(s, x) } else { sigmoid(s, x) });
@@ -392,36 +417,36 @@ impl Kernel for Bend<'_> {
         }
         if let Some(gated) = gated {
             for channel in 0..channels {
-                let both = bent.row(channel).iter().zip(bent.row(channels + channel));
-                gated.row_mut(channel).iter_mut().zip(both).for_each(|(z, (t, g))| *z = t * g);
+                let both = activated.channel(channel).iter().zip(activated.channel(channels + channel));
+                gated.channel_mut(channel).iter_mut().zip(both).for_each(|(z, (t, g))| *z = t * g);
             }
         }
     }
 }
 
-/// The derivatives in front of the activations.
-struct Unbend<'a> {
-    bent: &'a Rows,
-    dz: &'a Rows,
-    da: &'a mut Rows,
+/// The derivatives `da` in front of the activation, from those behind it, `dz`.
+struct ActivationGradient<'a> {
+    activated: &'a PlanarBuffer,
+    dz: &'a PlanarBuffer,
+    da: &'a mut PlanarBuffer,
 }
 
-impl Kernel for Unbend<'_> {
+impl Kernel for ActivationGradient<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let Self { bent, dz, da } = self;
+        let Self { activated, dz, da } = self;
         let channels = dz.channels();
         for channel in 0..channels {
-            let (d, t) = (dz.row(channel), bent.row(channel));
-            if bent.channels() == channels {
-                da.row_mut(channel).iter_mut().zip(d.iter().zip(t)).for_each(|(a, (d, t))| *a = d * (1.0 - t * t));
+            let (d, t) = (dz.channel(channel), activated.channel(channel));
+            if activated.channels() == channels {
+                da.channel_mut(channel).iter_mut().zip(d.iter().zip(t)).for_each(|(a, (d, t))| *a = d * (1.0 - t * t));
             } else {
-                let g = bent.row(channels + channel);
-                let own = da.row_mut(channel).iter_mut().zip(d.iter().zip(t.iter().zip(g)));
-                own.for_each(|(a, (d, (t, g)))| *a = d * g * (1.0 - t * t));
-                let gate = da.row_mut(channels + channel).iter_mut().zip(d.iter().zip(t.iter().zip(g)));
-                gate.for_each(|(a, (d, (t, g)))| *a = d * t * g * (1.0 - g));
+                let g = activated.channel(channels + channel);
+                let tanh_half = da.channel_mut(channel).iter_mut().zip(d.iter().zip(t.iter().zip(g)));
+                tanh_half.for_each(|(a, (d, (t, g)))| *a = d * g * (1.0 - t * t));
+                let sigmoid_half = da.channel_mut(channels + channel).iter_mut().zip(d.iter().zip(t.iter().zip(g)));
+                sigmoid_half.for_each(|(a, (d, (t, g)))| *a = d * t * g * (1.0 - g));
             }
         }
     }

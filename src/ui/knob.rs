@@ -9,94 +9,98 @@ use egui::{
 
 use super::{
     Control, Controls,
-    hands::{Edit, Hands},
+    gestures::{Gestures, ValueEdit},
     theme,
 };
-use crate::dsp::{Change, Parameter};
+use crate::dsp::{ChangeMode, Parameter};
 
-/// Narrowest cell: a long name ("Downsampling") at 10 px.
+/// Smallest width of a knob's cell: that of a long name ("Downsampling") at 10 px.
 pub(super) const MIN_WIDTH: f32 = 72.0;
-/// With space below, so that a value is nearer to its own knob than to the next name.
+/// Height of a knob's cell. The space at its bottom keeps a value nearer to its own knob than to the name below.
 pub(super) const HEIGHT: f32 = 98.0;
 const NAME_HEIGHT: f32 = 18.0;
 const VALUE_HEIGHT: f32 = 20.0;
+/// Radius of the dial, and half the side of the square in which the mouse can drag it.
 const RADIUS: f32 = 22.0;
-/// Of a name and a value, the first that fits.
+/// Font sizes of a name or value, of which the first that fits is used.
 const TEXT_SIZES: [f32; 3] = [12.0, 11.0, 10.0];
-/// Half the angle that a knob turns, from the top: the usual gap of 90 degrees at the bottom.
-const HALF_TURN: f32 = 0.75 * PI;
-/// Drag for the whole travel: a hand's comfortable movement, and 0.5 % a pixel.
+/// Largest angle of the dial's pointer from the top, in radians: 135 degrees, which leave the usual gap of 90 degrees below.
+const MAX_ANGLE: f32 = 0.75 * PI;
+/// Length in logical pixels of a drag over the whole travel, which is from position 0 to 1: a comfortable movement, in which a
+/// pixel is 0.5 % of the travel.
 const TRAVEL_PIXELS: f32 = 200.0;
-/// Shift: 0.05 % a pixel.
-const FINE: f32 = 0.1;
-/// Travel of an arrow key and of a notch of the wheel.
-const STEP: f32 = 0.01;
-const NOTCH: f32 = 0.02;
-/// Travel of a page key.
-const PAGE: f32 = 0.1;
+/// Factor by which Shift slows down drags, the wheel and the arrow keys.
+const FINE_FACTOR: f32 = 0.1;
+/// Share of the travel by which an arrow key or a step of an assistive tool turns the knob.
+const ARROW_STEP: f32 = 0.01;
+/// Share of the travel by which a notch of the wheel turns the knob.
+const WHEEL_STEP: f32 = 0.02;
+/// Share of the travel by which Page Up or Page Down turns the knob.
+const PAGE_STEP: f32 = 0.1;
 
-/// What a structural parameter says of itself.
-pub(super) const STRUCTURAL: &str = "Takes effect with a short dip; not automatable.";
+/// Line of a tooltip that says how a structural parameter changes.
+pub(super) const STRUCTURAL_TIP: &str = "Takes effect with a short dip; not automatable.";
 
-/// What a parameter does, what it can be, and how a change takes effect.
-pub(super) fn tooltip(ui: &mut Ui, parameter: &Parameter) {
+/// Draws a parameter's tooltip: its purpose, its range, its default and how a change takes effect.
+pub(super) fn draw_tooltip(ui: &mut Ui, parameter: &Parameter) {
     ui.label(parameter.doc);
     ui.colored_label(theme::MUTED, format!("{} (default {})", parameter.expected(), parameter.text(parameter.default())));
-    if parameter.change == Change::Structural {
-        ui.colored_label(theme::MUTED, STRUCTURAL);
+    if parameter.change == ChangeMode::Structural {
+        ui.colored_label(theme::MUTED, STRUCTURAL_TIP);
     }
 }
 
-/// The mark of a structural parameter: a small diamond.
-pub(super) fn structural_mark(ui: &Ui, center: Pos2) {
+/// Draws the mark of a structural parameter (one whose change swaps the slot's processor for another): a small diamond.
+fn draw_structural_mark(ui: &Ui, center: Pos2) {
     let corners = [vec2(0.0, -3.5), vec2(3.5, 0.0), vec2(0.0, 3.5), vec2(-3.5, 0.0)].map(|v| center + v);
     ui.painter().add(Shape::closed_line(corners.to_vec(), Stroke::new(1.0, theme::MUTED)));
 }
 
-/// A parameter's name in one line of `rect`, with its mark; `align` says from where.
-pub(super) fn name(ui: &Ui, rect: Rect, parameter: &Parameter, centered: bool) {
-    let structural = parameter.change == Change::Structural;
-    let mark = if structural { 10.0 } else { 0.0 };
-    let galley = theme::line(ui, parameter.name, &TEXT_SIZES, theme::MUTED, rect.width() - mark);
-    let width = galley.size().x + mark;
+/// Draws a parameter's name in one line of `rect`, in its middle or at its left, with the mark if it is structural.
+pub(super) fn draw_name(ui: &Ui, rect: Rect, parameter: &Parameter, centered: bool) {
+    let structural = parameter.change == ChangeMode::Structural;
+    let mark_width = if structural { 10.0 } else { 0.0 };
+    let galley = theme::fit_text(ui, parameter.name, &TEXT_SIZES, theme::MUTED, rect.width() - mark_width);
+    let width = galley.size().x + mark_width;
     let left = if centered { rect.center().x - width / 2.0 } else { rect.left() };
     let top = rect.center().y - galley.size().y / 2.0;
     let end = left + galley.size().x;
     ui.painter().galley(pos2(left, top), galley, theme::MUTED);
     if structural {
-        structural_mark(ui, pos2(end + 6.5, rect.center().y + 0.5));
+        draw_structural_mark(ui, pos2(end + 6.5, rect.center().y + 0.5));
     }
 }
 
-/// What one knob shows.
-pub(super) struct View<'a> {
+/// A parameter of a slot, as a knob or a row shows it.
+pub(super) struct ParameterView<'a> {
     pub control: Control,
     pub parameter: &'static Parameter,
-    /// For those who hear the screen: "A Drive".
+    /// The accessible name, which screen readers read: slot and parameter, such as `A Drive`.
     pub label: &'a str,
     pub accent: Color32,
 }
 
-pub(super) fn show(ui: &mut Ui, hands: &mut Hands, controls: &dyn Controls, cell: Rect, view: &View<'_>) {
-    let &View { control, parameter, label, accent } = view;
+/// Draws a knob into `cell`: the parameter's name, the dial, and the value, on which a click opens a text field.
+pub(super) fn show(ui: &mut Ui, gestures: &mut Gestures, controls: &dyn Controls, cell: Rect, view: &ParameterView<'_>) {
+    let &ParameterView { control, parameter, label, accent } = view;
     let cell = cell.shrink2(vec2(2.0, 0.0));
     let name_rect = cell.with_max_y(cell.top() + NAME_HEIGHT);
     let dial = Rect::from_center_size(pos2(cell.center().x, name_rect.bottom() + RADIUS + 3.0), vec2(RADIUS, RADIUS) * 2.0);
     let value_rect = Rect::from_min_size(pos2(cell.left(), dial.bottom() + 1.0), vec2(cell.width(), VALUE_HEIGHT));
 
-    name(ui, name_rect, parameter, true);
-    turn(ui, hands, controls, dial, view);
+    draw_name(ui, name_rect, parameter, true);
+    draw_dial(ui, gestures, controls, dial, view);
     let value = parameter.clamp(controls.get(control));
 
-    let typing = hands.edit.as_ref().is_some_and(|e| e.control == control);
-    if typing {
-        type_in(ui, hands, controls, value_rect, view);
+    let is_typing = gestures.edit.as_ref().is_some_and(|e| e.control == control);
+    if is_typing {
+        draw_text_field(ui, gestures, controls, value_rect, view);
     } else {
-        let response = ui.interact(value_rect, Hands::id(control).with("value"), Sense::click());
+        let response = ui.interact(value_rect, Gestures::id(control).with("value"), Sense::click());
         let fill = if response.hovered() || response.has_focus() { theme::RAISED } else { Color32::TRANSPARENT };
         ui.painter().rect_filled(value_rect, 4, fill);
         let text = parameter.text_with_unit(value);
-        let galley = theme::line(ui, &text, &TEXT_SIZES, theme::TEXT, value_rect.width());
+        let galley = theme::fit_text(ui, &text, &TEXT_SIZES, theme::TEXT, value_rect.width());
         ui.painter().galley(value_rect.center() - galley.size() / 2.0, galley, accent);
         response.widget_info(|| {
             let mut info = WidgetInfo::labeled(Role::Button, true, format!("{label} value"));
@@ -104,48 +108,48 @@ pub(super) fn show(ui: &mut Ui, hands: &mut Hands, controls: &dyn Controls, cell
             info
         });
         if response.clicked() {
-            open(hands, control, parameter, value);
+            open_text_field(gestures, control, parameter, value);
         }
         response.on_hover_text("Click to type a value");
     }
 }
 
-fn open(hands: &mut Hands, control: Control, parameter: &Parameter, value: f32) {
-    hands.edit = Some(Edit { control, text: parameter.text(value), error: None, opened: true, seen: true });
+/// Opens the text field of a control.
+fn open_text_field(gestures: &mut Gestures, control: Control, parameter: &Parameter, value: f32) {
+    gestures.edit = Some(ValueEdit { control, text: parameter.text(value), error: None, needs_focus: true, was_drawn: true });
 }
 
-/// The dial: everything that turns it.
-fn turn(ui: &mut Ui, hands: &mut Hands, controls: &dyn Controls, dial: Rect, view: &View<'_>) {
-    let &View { control, parameter, label, accent } = view;
-    let mut response = ui.interact(dial, Hands::id(control), Sense::click_and_drag());
-    let value = parameter.clamp(hands.watch(controls, control));
-    let here = parameter.position(value);
-    let fine = |shift: bool| if shift { FINE } else { 1.0 };
-    let shift = ui.input(|i| i.modifiers.shift);
+/// Draws the dial and handles everything that turns it: drags, the wheel, keys and assistive tools.
+fn draw_dial(ui: &mut Ui, gestures: &mut Gestures, controls: &dyn Controls, dial: Rect, view: &ParameterView<'_>) {
+    let &ParameterView { control, parameter, label, accent } = view;
+    let mut response = ui.interact(dial, Gestures::id(control), Sense::click_and_drag());
+    let value = parameter.clamp(gestures.shown_value(controls, control));
+    let position = parameter.position(value);
+    let speed = if ui.input(|i| i.modifiers.shift) { FINE_FACTOR } else { 1.0 };
 
-    let mut wanted = None;
+    let mut new_value = None;
     if response.dragged_by(PointerButton::Primary) {
-        let place = hands.drag(controls, control, here);
-        // Up is more.
-        *place = (*place - response.drag_delta().y / TRAVEL_PIXELS * fine(shift)).clamp(0.0, 1.0);
-        let next = parameter.value_at(*place);
+        let drag_position = gestures.drag(controls, control, position);
+        // The y axis points down, and a drag upwards turns the knob up.
+        *drag_position = (*drag_position - response.drag_delta().y / TRAVEL_PIXELS * speed).clamp(0.0, 1.0);
+        let next = parameter.value_at(*drag_position);
         if next != value {
             controls.set(control, next);
             response.mark_changed();
         }
     } else {
-        hands.release(controls, control);
+        gestures.end_drag_of(controls, control);
         if response.double_clicked() {
-            wanted = Some(parameter.default());
+            new_value = Some(parameter.default());
         }
     }
     if response.clicked() || response.drag_started() {
         response.request_focus();
     }
     if response.hovered() {
-        let notches = hands.wheel(ui, control);
+        let notches = gestures.wheel_notches(ui, control);
         if notches != 0.0 {
-            wanted = Some(parameter.value_at(here + notches * NOTCH * fine(shift)));
+            new_value = Some(parameter.value_at(position + notches * WHEEL_STEP * speed));
         }
     }
     if response.has_focus() {
@@ -162,32 +166,32 @@ fn turn(ui: &mut Ui, hands: &mut Hands, controls: &dyn Controls, dial: Rect, vie
             )
         });
         if steps != 0.0 || pages != 0.0 || ends != 0.0 {
-            wanted = Some(parameter.value_at(here + steps * STEP * fine(shift) + pages * PAGE + ends));
+            new_value = Some(parameter.value_at(position + steps * ARROW_STEP * speed + pages * PAGE_STEP + ends));
         }
         if reset {
-            wanted = Some(parameter.default());
+            new_value = Some(parameter.default());
         }
         if enter {
-            open(hands, control, parameter, value);
+            open_text_field(gestures, control, parameter, value);
         }
     }
-    let (steps, given) = ui.input(|i| {
+    let (steps, requested) = ui.input(|i| {
         use accesskit::{Action, ActionData};
         let count = |action| i.num_accesskit_action_requests(response.id, action) as f32;
-        let given = i.accesskit_action_requests(response.id, Action::SetValue).filter_map(|request| match &request.data {
+        let requested = i.accesskit_action_requests(response.id, Action::SetValue).filter_map(|request| match &request.data {
             Some(ActionData::NumericValue(value)) => Some(*value as f32),
             Some(ActionData::Value(text)) => parameter.parse(text).ok(),
             _ => None,
         });
-        (count(Action::Increment) - count(Action::Decrement), given.last())
+        (count(Action::Increment) - count(Action::Decrement), requested.last())
     });
     if steps != 0.0 {
-        wanted = Some(parameter.value_at(here + steps * STEP));
+        new_value = Some(parameter.value_at(position + steps * ARROW_STEP));
     }
-    if let Some(next) = given.or(wanted).map(|v| parameter.clamp(v))
+    if let Some(next) = requested.or(new_value).map(|v| parameter.clamp(v))
         && next != value
     {
-        hands.set(controls, control, next);
+        gestures.set(controls, control, next);
         response.mark_changed();
     }
 
@@ -203,54 +207,55 @@ fn turn(ui: &mut Ui, hands: &mut Hands, controls: &dyn Controls, dial: Rect, vie
         node.add_action(accesskit::Action::Decrement);
     });
     if ui.is_rect_visible(dial) {
-        paint(ui, dial, parameter, value, accent, response.hovered() || response.dragged(), response.has_focus());
+        paint_dial(ui, dial, parameter, value, accent, response.hovered() || response.dragged(), response.has_focus());
     }
     if !response.dragged() {
         response.on_hover_ui(|ui| {
-            tooltip(ui, parameter);
+            draw_tooltip(ui, parameter);
             ui.colored_label(theme::MUTED, "Shift: fine. Double-click: default.");
         });
     }
 }
 
-fn paint(ui: &Ui, dial: Rect, parameter: &Parameter, value: f32, accent: Color32, lit: bool, focus: bool) {
+/// Paints the dial: track, arc of the value, disc with pointer.
+fn paint_dial(ui: &Ui, dial: Rect, parameter: &Parameter, value: f32, accent: Color32, highlighted: bool, focus: bool) {
     let painter = ui.painter();
     let center = dial.center();
     let radius = RADIUS - 2.5;
-    let angle = |position: f32| (2.0 * position - 1.0) * HALF_TURN;
+    let angle = |position: f32| (2.0 * position - 1.0) * MAX_ANGLE;
     let at = |angle: f32, radius: f32| center + vec2(angle.sin(), -angle.cos()) * radius;
     let arc = |from: f32, to: f32| -> Vec<Pos2> {
-        // A point each 5 degrees looks round at this size.
+        // With a point every 5 degrees the arc looks round at this size.
         let steps = ((to - from).abs() / (PI / 36.0)).ceil().max(1.0) as usize;
         (0..=steps).map(|i| at(from + (to - from) * i as f32 / steps as f32, radius)).collect()
     };
-    let here = parameter.position(value);
-    // The arc grows from zero where the range has a zero inside.
+    let position = parameter.position(value);
+    // The arc begins at zero if the range has negative and positive values.
     let (min, max) = parameter.range();
     let origin = if min < 0.0 && max > 0.0 { parameter.position(0.0) } else { 0.0 };
     let off = parameter.is_off(value);
-    let color = if off { theme::LINE } else { accent };
+    let color = if off { theme::OUTLINE } else { accent };
 
-    painter.add(Shape::line(arc(-HALF_TURN, HALF_TURN), Stroke::new(3.5, theme::SUNKEN)));
-    if (here - origin).abs() > 1e-3 {
-        painter.add(Shape::line(arc(angle(origin), angle(here)), Stroke::new(3.5, color)));
+    painter.add(Shape::line(arc(-MAX_ANGLE, MAX_ANGLE), Stroke::new(3.5, theme::SUNKEN)));
+    if (position - origin).abs() > 1e-3 {
+        painter.add(Shape::line(arc(angle(origin), angle(position)), Stroke::new(3.5, color)));
     }
-    let face = if lit { theme::RAISED_HOVER } else { theme::RAISED };
-    painter.circle_filled(center, radius - 5.0, face);
+    let disc = if highlighted { theme::RAISED_HOVER } else { theme::RAISED };
+    painter.circle_filled(center, radius - 5.0, disc);
     let pointer = if off { theme::MUTED } else { theme::TEXT };
-    painter.line_segment([at(angle(here), 5.0), at(angle(here), radius - 6.5)], Stroke::new(2.0, pointer));
+    painter.line_segment([at(angle(position), 5.0), at(angle(position), radius - 6.5)], Stroke::new(2.0, pointer));
     if focus {
         painter.rect_stroke(dial.expand(1.0), theme::RADIUS, Stroke::new(1.0, theme::NEUTRAL), StrokeKind::Outside);
     }
 }
 
-/// The text field in place of the value.
-fn type_in(ui: &mut Ui, hands: &mut Hands, controls: &dyn Controls, rect: Rect, view: &View<'_>) {
-    let Some(edit) = &mut hands.edit else { return };
-    edit.seen = true;
-    let id = Hands::id(view.control).with("edit");
-    if edit.opened {
-        edit.opened = false;
+/// Draws the text field in place of the value.
+fn draw_text_field(ui: &mut Ui, gestures: &mut Gestures, controls: &dyn Controls, rect: Rect, view: &ParameterView<'_>) {
+    let Some(edit) = &mut gestures.edit else { return };
+    edit.was_drawn = true;
+    let id = Gestures::id(view.control).with("edit");
+    if edit.needs_focus {
+        edit.needs_focus = false;
         let mut state = TextEdit::load_state(ui.ctx(), id).unwrap_or_default();
         state.cursor.set_char_range(Some(CCursorRange::select_all_str(&edit.text)));
         TextEdit::store_state(ui.ctx(), id, state);
@@ -273,20 +278,20 @@ fn type_in(ui: &mut Ui, hands: &mut Hands, controls: &dyn Controls, rect: Rect, 
     if response.lost_focus() {
         let (enter, escape) = ui.input(|i| (i.key_pressed(Key::Enter), i.key_pressed(Key::Escape)));
         match view.parameter.parse(&edit.text) {
-            _ if escape => hands.edit = None,
+            _ if escape => gestures.edit = None,
             Ok(value) => {
-                hands.edit = None;
-                hands.set(controls, view.control, value);
+                gestures.edit = None;
+                gestures.set(controls, view.control, value);
             }
             Err(error) if enter => {
                 edit.error = Some(error.to_string());
-                edit.opened = true;
+                edit.needs_focus = true;
             }
-            // Left without a word: the value stays.
-            Err(_) => hands.edit = None,
+            // The user has clicked elsewhere: a text that is not a value is dropped.
+            Err(_) => gestures.edit = None,
         }
     }
-    if let Some(error) = hands.edit.as_ref().and_then(|e| e.error.as_deref()) {
+    if let Some(error) = gestures.edit.as_ref().and_then(|e| e.error.as_deref()) {
         Tooltip::always_open(ui.ctx().clone(), ui.layer_id(), id.with("error"), rect)
             .show(|ui| ui.colored_label(theme::ALARM, error));
     }

@@ -1,56 +1,63 @@
-//! Models as a face shows them.
+//! Models of the slots, as panels show them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// How a slot stands with its model.
+/// The model of a slot, and the requests for it.
 #[derive(Clone, Debug, Default)]
 pub struct ModelView {
-    /// Nothing without a model.
+    /// Facts about the model; None without a model.
     pub model: Option<Arc<ModelFacts>>,
-    /// Something that was asked for is not done yet.
+    /// True while a request is not done yet.
     pub loading: bool,
-    /// Why the last thing that was asked for was not done, in one line.
+    /// The reason why the last request failed, or a fault of the model while it played, in one line.
     pub error: Option<String>,
-    /// Whether a folder is known to step through.
-    pub steps: bool,
-    /// What the browser shows.
+    /// True if there is a file from which the user can step to the next one in its folder.
+    pub can_step: bool,
+    /// The folder that the file browser shows.
     pub folder: Option<Arc<FolderView>>,
-    /// What names of model files end with, as a user reads it: `.nam or .json`.
-    pub endings: &'static str,
+    /// The extensions of model files, as a user reads them: `.nam or .json`.
+    pub extensions: &'static str,
 }
 
-/// What is known of a model. What its file does not say is absent.
+/// Facts about a model. Those that its file does not hold are None.
 #[derive(Clone, Debug, Default)]
 pub struct ModelFacts {
+    /// The model's name, or that of its file.
     pub name: String,
-    /// Where the file was; it may be gone.
+    /// The file that it was loaded from, which may be gone; None for a twin that is not saved.
     pub path: Option<PathBuf>,
+    /// The person who made the model.
     pub author: Option<String>,
+    /// The device that was modelled: make, model, type and tone, as far as they are known.
     pub gear: Option<String>,
+    /// Architecture of the network, such as `LSTM`.
     pub architecture: String,
-    /// Numbers that training found.
+    /// Number of trained weights.
     pub parameters: usize,
-    /// In hertz.
+    /// Sample rate in hertz at which the model was trained.
     pub sample_rate: f32,
+    /// True if the file holds the sample rate; otherwise `sample_rate` is an assumption.
     pub sample_rate_given: bool,
+    /// Loudness of the output in dB, as the trainer measured it.
     pub loudness_db: Option<f32>,
-    /// Error to signal ratio that the trainer measured.
+    /// Error-to-signal ratio (a power ratio) that the trainer measured.
     pub esr: Option<f32>,
-    /// Measured on this machine: nanoseconds a sample and channel.
+    /// Processing time in nanoseconds per sample and channel, measured on this machine; None until it is measured.
     pub cost_ns: Option<f32>,
-    /// Delay and polarity as they were measured.
+    /// Measured delay in samples, and polarity, as text; None until they are measured.
     pub delay: Option<String>,
 }
 
-/// A folder on the machine.
+/// A folder of the machine, as the file browser lists it.
 #[derive(Clone, Debug, Default)]
 pub struct FolderView {
+    /// The folder's path.
     pub path: PathBuf,
     /// Names of the folders in it, sorted.
     pub folders: Vec<String>,
     /// Names of the model files in it, sorted.
     pub files: Vec<String>,
-    /// Why it cannot be listed.
+    /// The reason why the folder cannot be listed.
     pub error: Option<String>,
 }

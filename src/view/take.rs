@@ -1,41 +1,46 @@
-//! Takes as a face shows them and as a user asks for them.
+//! Takes, as panels show them and as a user asks for them. A take is one recording; a stem is the file of one of its channels.
 
 use std::path::PathBuf;
 
-/// What can be recorded, in the order of [`TakeSetup::sources`], as stems are called.
-const STEMS: [&str; 4] = ["Dry", "A", "B", "Out"];
+/// Names of the sources in the names of stems, in the order of [`TakeSetup::sources`].
+const SOURCE_NAMES: [&str; 4] = ["Dry", "A", "B", "Out"];
 
-/// What starts a take, besides a hand.
+/// The trigger that starts takes, besides the record button.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum TakeStart {
+    /// None: only the user starts a take. (Saved states call it `hand`.)
     #[default]
-    Hand,
-    /// The host plays; the take ends when it stops.
+    #[cfg_attr(feature = "record", serde(rename = "hand"))]
+    Manual,
+    /// The host's transport: a take lasts while it runs.
     Transport,
-    /// A sample of a level; the take ends when it has been quiet for a time.
+    /// The level of the input: a take starts with a sample above [`TakeSetup::level_db`] and ends after
+    /// [`TakeSetup::quiet_seconds`] below it.
     Level,
 }
 
-/// What is recorded, and where. A state keeps it: fields are only ever added.
+/// The setup of takes: sources, names, folder, trigger. Saved states hold it by these names, so fields are only ever added.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct TakeSetup {
-    /// Where takes are made; empty for the folder that the owner prefers.
+    /// Folder in which takes are made; empty for the owner's default.
     pub folder: PathBuf,
-    /// Of the take; empty for the owner's.
+    /// Name of the takes; empty for the owner's default.
     pub name: String,
-    /// Input, slot A, slot B, output.
+    /// True for each source that is recorded: input, slot A, slot B, output.
     pub sources: [bool; 4],
-    /// Names of the channels; one that lacks or is empty has a number, or L and R.
+    /// Names of the channels. A channel whose name is missing or empty has a number, or is L or R.
     pub channels: Vec<String>,
+    /// The trigger that starts takes.
     pub start: TakeStart,
-    /// Of [`TakeStart::Level`]: decibels of full scale, and seconds below it that end a take.
+    /// Level of [`TakeStart::Level`], in dB of full scale.
     pub level_db: f32,
+    /// Time below `level_db` that ends a take of [`TakeStart::Level`], in seconds.
     pub quiet_seconds: f64,
-    /// 0 to 60, put in front of a take.
+    /// Length of sound from before the start that a take begins with, 0 to 60 seconds.
     pub pre_roll_seconds: f64,
-    /// New files after so long.
+    /// Minutes after which a take goes on in new files; None for never.
     pub split_minutes: Option<f64>,
 }
 
@@ -46,7 +51,7 @@ impl Default for TakeSetup {
             name: String::new(),
             sources: [true, true, true, false],
             channels: Vec::new(),
-            start: TakeStart::Hand,
+            start: TakeStart::Manual,
             level_db: -40.0,
             quiet_seconds: 5.0,
             pre_roll_seconds: 0.0,
@@ -56,22 +61,22 @@ impl Default for TakeSetup {
 }
 
 impl TakeSetup {
-    /// The name of a stem: its source's and its channel's. A channel with a name of its own needs no source beside it if there is
-    /// only one.
+    /// The name of a stem: source and channel, such as `Dry L`. The source is left out if it is the only one and the channel
+    /// has a name of its own. `source`: index in [`Self::sources`], `channels`: number of channels of each source.
     #[must_use]
     pub fn stem_name(&self, source: usize, channel: usize, channels: usize) -> String {
         let only = self.sources.iter().filter(|on| **on).count() == 1;
         match self.channels.get(channel).filter(|name| !name.is_empty()) {
             Some(name) if only => name.clone(),
-            Some(name) => format!("{} {name}", STEMS[source]),
-            None if channels == 1 => STEMS[source].into(),
-            None => format!("{} {}", STEMS[source], Self::number(channel, channels)),
+            Some(name) => format!("{} {name}", SOURCE_NAMES[source]),
+            None if channels == 1 => SOURCE_NAMES[source].into(),
+            None => format!("{} {}", SOURCE_NAMES[source], Self::channel_name(channel, channels)),
         }
     }
 
-    /// A channel that has no name of its own: its number, or L and R.
+    /// The name of a channel without a name of its own: L or R of two channels, otherwise its number from 1 on.
     #[must_use]
-    pub fn number(channel: usize, channels: usize) -> String {
+    pub fn channel_name(channel: usize, channels: usize) -> String {
         match (channels, channel) {
             (2, 0) => "L".into(),
             (2, 1) => "R".into(),
@@ -79,67 +84,80 @@ impl TakeSetup {
         }
     }
 
-    /// Sources that are recorded, as positions in [`Self::sources`].
+    /// Indices in [`Self::sources`] of the sources that are recorded.
     pub fn chosen(&self) -> impl Iterator<Item = usize> + '_ {
         self.sources.iter().enumerate().filter(|(_, on)| **on).map(|(source, _)| source)
     }
 }
 
-/// How the take of now, or the last one, is.
+/// Health of the take that runs, or of the last one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TakeLight {
+    /// All is well.
     #[default]
     Green,
-    /// The buffer was stretched; nothing is missing.
+    /// The disk was slow and the recorder's ring filled up to more than a tenth (stretched); nothing is missing.
     Yellow,
-    /// Frames are lost, or the take ended in an error.
+    /// Frames are lost, or the take ended with an error.
     Red,
 }
 
 /// A stem that is recorded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StemView {
+    /// The stem's name.
     pub name: String,
-    /// The largest magnitude since the last view; full scale is 1. What was no number is none here.
+    /// Largest magnitude since the last view; full scale is 1. NaN if a sample was NaN.
     pub peak: f32,
     /// Samples beyond full scale in the take.
     pub overs: u64,
 }
 
-/// What the recorder tells, once a frame of the window.
+/// The recorder and its takes, as the panel gets them for each frame of its window.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TakeView {
+    /// The setup of takes.
     pub setup: TakeSetup,
-    /// Of each source.
+    /// Number of channels of each source.
     pub channels: usize,
-    /// What is recorded, and what it is called, is chosen elsewhere: channel by channel of a device, which has no transport.
-    pub by_strip: bool,
-    /// A recorder is wanted.
+    /// True in a program that records a device: sources and names are then chosen channel by channel elsewhere, and there is no
+    /// transport.
+    pub chosen_per_channel: bool,
+    /// True if a recorder has to be open.
     pub armed: bool,
-    /// There is one.
+    /// True if a recorder is open.
     pub ready: bool,
+    /// True while a take runs.
     pub recording: bool,
-    /// From here on of the take of now, or of the last one.
+    /// Health. This and the following fields are about the take that runs, or the last one.
     pub light: TakeLight,
+    /// Length so far, in seconds.
     pub seconds: f64,
+    /// Frames that are missing.
     pub lost_frames: u64,
-    /// Times that the buffer was stretched.
+    /// Number of times that the recorder's ring filled up to more than a tenth, as the disk was slow.
     pub stretched: u64,
+    /// Number of markers.
     pub markers: usize,
+    /// Time that the disk has room for, in seconds; None if it is not known.
     pub disk_seconds_left: Option<f64>,
+    /// Folder of the take.
     pub folder: Option<PathBuf>,
-    /// One line.
+    /// The reason why there is no recorder, or why the take ended, in one line.
     pub error: Option<String>,
-    /// Source after source, each with all its channels; nothing without a recorder.
+    /// The stems: source after source, each with all its channels. Empty without a recorder.
     pub stems: Vec<StemView>,
 }
 
-/// What the user wants.
+/// An action of the user on the recorder.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TakeAction {
+    /// Keeps a recorder open, or closes it.
     Arm(bool),
+    /// Starts a take, or stops it.
     Record(bool),
-    /// A marker, now.
+    /// Sets a marker at the current frame.
     Mark,
+    /// Changes the setup.
     Setup(TakeSetup),
 }

@@ -1,77 +1,89 @@
-//! The training of slot A's twin as a face shows it and as a user asks for it.
+//! The twin of slot A, as panels show it and as a user asks for it: a neural network that is trained to sound as slot A does.
 
 use std::path::PathBuf;
 
-/// How large a twin is and how long it is trained.
+/// A size of twins: the network and the time to train it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TwinSize {
+    /// The name that a user reads.
     pub name: &'static str,
-    /// As `train::Design::parse` takes it.
+    /// The network, as `train::Design::parse` reads it.
     pub network: &'static str,
-    /// Of training.
+    /// Time of training, in seconds.
     pub seconds: u32,
 }
 
-/// What the list offers, the fastest first.
+/// The sizes that a user can choose, the fastest first.
 pub const TWIN_SIZES: [TwinSize; 3] = [
     TwinSize { name: "Quick: lstm-8, 20 s", network: "lstm-8", seconds: 20 },
     TwinSize { name: "Good: lstm-16, 60 s", network: "lstm-16", seconds: 60 },
     TwinSize { name: "Best: lstm-24, 5 min", network: "lstm-24", seconds: 300 },
 ];
 
-/// How far the twin of slot A is.
+/// The training of a twin of slot A, and its way to slot B.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TwinView {
+    /// The stage of the training.
     pub stage: TwinStage,
-    /// Slot B has the twin's model and was not set to play it yet: [`TwinWish::Seat`] is due.
-    pub arrived: bool,
-    /// Slot B is about to play it.
-    pub coming: bool,
+    /// True if slot B has the twin's model and was not set to play it yet: the panels then send [`TwinRequest::PlayInB`].
+    pub play_pending: bool,
+    /// True while the twin is on its way to slot B: its model is being loaded, or `play_pending`.
+    pub starting_in_b: bool,
 }
 
+/// The stage of a training.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum TwinStage {
+    /// No training runs, and there is no result.
     #[default]
     Idle,
-    /// Why there is no twin, in one line.
+    /// The reason why there is no twin, in one line.
     Failed(String),
+    /// A training runs.
     Training {
-        /// Of the model.
+        /// Name of the twin.
         name: String,
-        /// What a user should know of it; may be empty.
+        /// A note for the user, such as settings that no network can learn; may be empty.
         note: String,
-        /// 0 to 1; 0 while there is no sound to train on yet.
+        /// Progress, 0 to 1; 0 while the training material is still made.
         done: f32,
+        /// Estimated time left, in seconds.
         left_seconds: Option<f32>,
-        /// Error to signal ratio, when it was last measured.
+        /// Error-to-signal ratio (a power ratio) at its last measurement.
         esr: Option<f64>,
     },
+    /// A twin is trained.
     Done {
+        /// Name of the twin.
         name: String,
+        /// A note for the user, such as settings that no network can learn; may be empty.
         note: String,
+        /// Error-to-signal ratio (a power ratio) on material that was not trained on.
         esr: f64,
-        /// Position in [`TWIN_SIZES`].
+        /// Index in [`TWIN_SIZES`].
         size: usize,
-        /// Slot B plays it.
-        placed: bool,
+        /// True if slot B plays it.
+        plays_in_b: bool,
+        /// The file that it was saved to.
         saved: Option<PathBuf>,
-        /// Why it was not saved.
+        /// The reason why it could not be saved.
         error: Option<String>,
     },
 }
 
-/// What the strip asks for.
+/// An action of the user on the twin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TwinWish {
-    /// Of slot A as it is set now; the position in [`TWIN_SIZES`].
+pub enum TwinRequest {
+    /// Trains a twin of slot A as it is set now; with the index in [`TWIN_SIZES`].
     Train(usize),
+    /// Cancels the training; nothing is kept.
     Cancel,
-    /// Slot B gets the model, however good it is.
-    Use,
-    /// Slot B is set to play the model that it was given.
-    Seat,
-    /// As a file among the user's twins.
+    /// Loads the twin into slot B, however good it is.
+    LoadIntoB,
+    /// Sets slot B to play the twin's model, which it has. The panels send it by themselves at [`TwinView::play_pending`].
+    PlayInB,
+    /// Saves the twin as a file in the user's folder of twins.
     Save,
-    /// The result is forgotten; what slot B has stays.
+    /// Drops the result; slot B keeps the model that it has.
     Dismiss,
 }

@@ -1,7 +1,7 @@
-//! Laws of captures from a 32-channel device: JACK's dummy driver, and ALSA over it.
+//! Tests of captures from a 32-channel device: jackd's dummy driver, and ALSA devices that read from it.
 //!
-//! Every test has a server of its own, under a name of its own. A player, which is this program once more, plays on each channel the
-//! server's frame number and the channel's own.
+//! Every test has a server of its own. A player, which is this test program as another process, plays on each channel the
+//! server's frame number and the channel's number.
 
 mod pipewire;
 
@@ -9,24 +9,27 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::jackd::{CHANNELS, PATIENCE, Process, RATE, Server, TURN, code, codes, failure, finish, is_player, report};
+use crate::jack_server::{
+    CHANNELS, NUMBER_PERIOD, Process, RATE, Server, TIMEOUT, code, codes, failure, finish, is_client, report,
+};
 use isotherm::audio::Random;
 use isotherm::record::{Manifest, verify};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-/// The test that is the player.
-const CLIENT: &str = "capture::player";
+/// The ignored test that is the player.
+const PLAYER: &str = "capture::player";
 
-fn long() -> bool {
+/// Returns true if `ISOTHERM_LONG` asks for long tests.
+fn is_long() -> bool {
     std::env::var_os("ISOTHERM_LONG").is_some()
 }
 
-/// Not a test: the player, when a test starts it.
+/// The player of the other tests. Does nothing unless a test starts it as a client.
 #[test]
 #[ignore = "the player of other tests"]
 fn player() {
-    if !is_player() {
+    if !is_client() {
         return;
     }
     let (client, _) = jack::Client::new("player", jack::ClientOptions::NO_START_SERVER).unwrap();
@@ -42,51 +45,52 @@ fn player() {
         jack::Control::Continue
     };
     let _active = client.activate_async((), jack::contrib::ClosureProcessHandler::new(play)).unwrap();
-    crate::jackd::wait_for_the_end();
+    crate::jack_server::wait_for_end_of_input();
 }
 
-/// `isotherm record` of the player into `takes`.
+/// Starts `isotherm record` of the player into the folder `takes`.
 fn record(server: &Server, options: &[&str]) -> Process {
     let base = ["record", "--device", "player", "--host", "jack", "--channels", "1-32", "--out", "takes", "--json"];
     Process(server.isotherm(&[&base[..], options].concat()).spawn().unwrap())
 }
 
-/// Waits until the take is at least so long.
+/// Waits until the take has at least this number of frames.
 fn wait_for_frames(server: &Server, frames: u64) {
     let take = server.take();
     let begun = Instant::now();
     while Manifest::load(&take).map_or(0, |_| length(&take)) < frames {
-        assert!(begun.elapsed() < PATIENCE, "the take does not grow");
+        assert!(begun.elapsed() < TIMEOUT, "the take does not grow");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// Frames of the first stem, by its length.
+/// Returns the approximate number of frames of the first stem, from the length of its file.
 fn length(take: &Path) -> u64 {
     fs::metadata(take.join("01 Channel 1.wav")).map_or(0, |file| file.len().saturating_sub(1000) / 3)
 }
 
-/// What the player's frame numbers say.
+/// Continuity of the player's frame numbers in a take.
 #[derive(Debug, Default)]
-struct Account {
-    /// Silent frames before the first cable was in.
+struct FrameAccount {
+    /// Number of silent frames before the first connection carried sound.
     early: usize,
-    /// Of each listed gap: its length, and frames by which the numbers jump there beyond the next one.
+    /// For each listed gap, its length and the number of frame numbers that are missing there.
     gaps: Vec<(u64, u64)>,
-    /// Places where numbers jump without a gap.
+    /// Positions at which the frame numbers jump without a listed gap, and the jump.
     unexplained: Vec<(usize, i64)>,
 }
 
-/// Accounts for every frame of every stem of a take.
-fn account(take: &Path) -> Account {
+/// Checks the frame number of every frame of every stem of a take.
+fn account(take: &Path) -> FrameAccount {
     let verified = verify(take).unwrap();
     assert_eq!(verified.problems, Vec::<String>::new());
     let manifest = verified.manifest;
-    let mut account = Account::default();
+    let mut account = FrameAccount::default();
     for channel in 0..CHANNELS {
         let found = codes(&take.join(format!("{:02} Channel {}.wav", channel + 1, channel + 1)));
         assert_eq!(found.len() as u64, manifest.frames);
-        let mut of_channel = Account { early: found.iter().take_while(|x| **x == 0).count(), ..Account::default() };
+        let early = found.iter().take_while(|x| **x == 0).count();
+        let mut of_channel = FrameAccount { early, ..FrameAccount::default() };
         let mut gaps = manifest.gaps.iter().filter(|gap| gap.position >= of_channel.early as u64).peekable();
         let (mut at, mut last) = (of_channel.early, None::<i64>);
         while at < found.len() {
@@ -100,7 +104,7 @@ fn account(take: &Path) -> Account {
             let Some(x) = found.get(at) else { break };
             let number = i64::from(*x >> 5) - 1;
             if (*x & 31) as usize != channel || number < 0 {
-                // Silence of a cycle in which cables are put in, behind a gap; or something that is none of ours.
+                // Only silence after a gap is allowed: that of the cycle in which the ports are connected again.
                 assert!(missing > 0 && *x == 0, "channel {channel}, frame {at}: {x} of {:?}", manifest.gaps);
                 let silent = found[at..].iter().take_while(|x| **x == 0).count();
                 at += silent;
@@ -108,7 +112,7 @@ fn account(take: &Path) -> Account {
                 continue;
             }
             if let Some(last) = last {
-                let jump = (number - last).rem_euclid(TURN.into());
+                let jump = (number - last).rem_euclid(NUMBER_PERIOD.into());
                 if missing > 0 {
                     of_channel.gaps.push((missing, (jump as u64).saturating_sub(1)));
                 } else if jump != 1 {
@@ -127,10 +131,11 @@ fn account(take: &Path) -> Account {
     account
 }
 
-/// Keeps a core busy until it is dropped.
+/// Threads that keep cores busy until this is dropped.
 struct Load(std::sync::Arc<std::sync::atomic::AtomicBool>);
 
 impl Load {
+    /// Starts a thread for each of `cores`.
     fn new(cores: usize) -> Self {
         let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         for _ in 0..cores {
@@ -154,8 +159,8 @@ impl Drop for Load {
 #[test]
 fn every_frame_of_32_channels_is_accounted_for_while_all_cores_are_busy() {
     let Some(mut server) = Server::start("frames", true) else { return };
-    server.play(CLIENT);
-    let seconds: u64 = if long() { 600 } else { 60 };
+    server.start_client(PLAYER);
+    let seconds: u64 = if is_long() { 600 } else { 60 };
     let load = Load::new(std::thread::available_parallelism().map_or(2, usize::from));
     let output = finish(record(&server, &["--duration", &format!("{seconds}s"), "--no-hashes"]));
     drop(load);
@@ -167,18 +172,18 @@ fn every_frame_of_32_channels_is_accounted_for_while_all_cores_are_busy() {
     let share = &report["cpu_share"];
     println!("{seconds} s: {share} of a core, worst callback {} s, {account:?}", report["worst_callback_seconds"]);
     assert!(account.unexplained.is_empty(), "{account:?}, {} overruns", report["overruns"]);
-    // What is listed as lost is lost: or the server stood still, whose clock then does not count.
+    // A gap may be longer than the missing frames, never shorter: when the server stands still, its frame numbers do too.
     assert!(account.gaps.iter().all(|(listed, jump)| *jump <= *listed), "{account:?}");
-    assert_eq!(account.early, 0, "a take begins when every cable carries: {account:?}");
+    assert_eq!(account.early, 0, "a take begins when every connection carries sound: {account:?}");
 }
 
 #[test]
-fn frames_that_pass_while_the_program_is_held_are_a_gap_of_exactly_their_number() {
-    // The server's own timer may come late meanwhile: that is in the same gap, which is then longer than what was played.
+fn frames_missed_while_the_program_is_stopped_are_a_gap_of_exactly_their_number() {
+    // If the server's own timer is late meanwhile, the gap is longer than what was played, and the test is tried again.
     const TRIES: usize = 6;
     for attempt in 1..=TRIES {
         let Some(mut server) = Server::start(&format!("held{attempt}"), false) else { return };
-        server.play(CLIENT);
+        server.start_client(PLAYER);
         let process = record(&server, &["--duration", "4s"]);
         wait_for_frames(&server, RATE as u64 / 2);
         process.signal(Signal::SIGSTOP);
@@ -202,51 +207,52 @@ fn frames_that_pass_while_the_program_is_held_are_a_gap_of_exactly_their_number(
 }
 
 #[test]
-fn a_take_goes_on_when_its_device_comes_back() {
+fn a_take_continues_when_its_device_is_connected_again() {
     let Some(mut server) = Server::start("unplug", true) else { return };
-    server.play(CLIENT);
+    server.start_client(PLAYER);
     let process = record(&server, &[]);
     let begun = Instant::now();
     wait_for_frames(&server, RATE as u64);
-    server.jackd.end();
-    if let Some(player) = &mut server.player {
-        player.end();
+    server.process.kill();
+    if let Some(client) = &mut server.client {
+        client.kill();
     }
     std::thread::sleep(Duration::from_millis(1500));
     let before = Manifest::load(&server.take()).unwrap();
-    assert!(!before.gaps.is_empty(), "the gap is in the manifest while the device is away");
-    server.jackd = crate::jackd::jackd(&server.name, true).unwrap();
+    assert!(!before.gaps.is_empty(), "the gap is in the manifest while the device is disconnected");
+    server.process = crate::jack_server::start_jackd(&server.name, true).unwrap();
     server.wait_for("system");
-    server.play(CLIENT);
+    server.start_client(PLAYER);
     let frames = length(&server.take());
     wait_for_frames(&server, frames + 2 * RATE as u64);
     process.signal(Signal::SIGINT);
     let output = finish(process);
-    let lived = begun.elapsed().as_secs_f64();
+    let elapsed = begun.elapsed().as_secs_f64();
     let line = failure(&output, 3);
     assert!(line.contains("frames were lost in"), "{line}");
     assert!(report(&output)["departures"].as_u64().unwrap() >= 1);
     let takes = fs::read_dir(server.folder.path().join("takes")).unwrap().count();
     assert_eq!(takes, 1, "one take");
     let manifest = Manifest::load(&server.take()).unwrap();
-    let away: Vec<_> = manifest.gaps.iter().filter(|gap| gap.reason == "the device was away").collect();
-    assert!(!away.is_empty() && away.iter().map(|gap| gap.frames).sum::<u64>() > 3 * RATE as u64 / 2, "{:?}", manifest.gaps);
+    let away = manifest.gaps.iter().filter(|gap| gap.reason == "the device was away").map(|gap| gap.frames);
+    assert!(away.sum::<u64>() > 3 * RATE as u64 / 2, "{:?}", manifest.gaps);
     let account = account(&server.take());
     assert!(account.unexplained.is_empty(), "{account:?}, {:?}", manifest.gaps);
-    // The take is as long as it took, but for the start of the program and the last look.
+    // The take is as long as the recording, except for the start of the program and the last check.
     let length = manifest.frames as f64 / RATE as f64;
-    assert!(length <= lived && length > lived - 3.0, "{length} s of {lived} s");
+    assert!(length <= elapsed && length > elapsed - 3.0, "{length} s of {elapsed} s");
 }
 
-/// Records while the server stands still, and stops before it goes on. Returns what the program said.
+/// Records while the server stands still, and ends the recording before the server continues. Returns the program's lines of
+/// JSON.
 fn stop_while_the_server_stands_still(server: &Server) -> Vec<Value> {
     let process = record(server, &[]);
     wait_for_frames(server, RATE as u64 / 2);
-    server.jackd.signal(Signal::SIGSTOP);
-    // The line of each second says it.
+    server.process.signal(Signal::SIGSTOP);
+    // Long enough for a status line, which is written every second.
     std::thread::sleep(Duration::from_millis(2500));
     process.signal(Signal::SIGINT);
-    // Returns although the server still stands.
+    // The program ends although the server still stands.
     let output = finish(process);
     let line = failure(&output, 3);
     assert!(line.contains("frames were lost in"), "{line}");
@@ -254,11 +260,11 @@ fn stop_while_the_server_stands_still(server: &Server) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// What is expected of that.
+/// Checks the take and the status lines of [`stop_while_the_server_stands_still`].
 fn check_stop_while_the_server_stands_still(server: &Server) {
-    let said = stop_while_the_server_stands_still(server);
+    let lines = stop_while_the_server_stands_still(server);
     let away = |line: &Value| line["device"].as_str().is_some_and(|text| text.contains("DEVICE AWAY: nothing came from it for "));
-    assert!(said.iter().any(away), "{said:?}");
+    assert!(lines.iter().any(away), "{lines:?}");
     let manifest = Manifest::load(&server.take()).unwrap();
     let gap = manifest.gaps.last().unwrap();
     assert_eq!(gap.reason, "the device was away");
@@ -269,23 +275,23 @@ fn check_stop_while_the_server_stands_still(server: &Server) {
 }
 
 #[test]
-fn a_server_that_stands_still_is_away_and_holds_up_no_stop() {
+fn a_server_that_stands_still_counts_as_disconnected_and_does_not_block_the_stop() {
     let Some(mut server) = Server::start("still", true) else { return };
-    server.play(CLIENT);
+    server.start_client(PLAYER);
     check_stop_while_the_server_stands_still(&server);
-    // Nor is it waited for before there is a take, or in a list.
+    // The server does not block the opening of a device or the list of devices either.
     let begun = Instant::now();
     let line = failure(&finish(record(&server, &[])), 1);
     assert!(line.contains("player: JACK: the server stands still"), "{line}");
     let listed = server.isotherm(&["devices", "--host", "jack", "--json"]).output().unwrap();
     assert!(listed.status.success());
-    assert!(begun.elapsed() < 3 * PATIENCE);
+    assert!(begun.elapsed() < 3 * TIMEOUT);
 }
 
 #[test]
-fn the_period_that_is_asked_for_runs_and_another_one_costs_no_frame_that_came() {
+fn the_requested_period_runs_and_a_change_of_it_loses_no_frame() {
     let Some(mut server) = Server::start("period", true) else { return };
-    server.play(CLIENT);
+    server.start_client(PLAYER);
     let process = record(&server, &["--device-period", "128", "--duration", "4s"]);
     wait_for_frames(&server, RATE as u64);
     for period in ["512", "64", "1024"] {
@@ -300,12 +306,12 @@ fn the_period_that_is_asked_for_runs_and_another_one_costs_no_frame_that_came() 
     let manifest = Manifest::load(&server.take()).unwrap();
     assert_eq!(manifest.frames, 4 * RATE as u64);
     let account = account(&server.take());
-    // The server itself stands still while it changes.
+    // The server itself pauses while it changes its period, so gaps are not checked.
     assert!(account.unexplained.is_empty() && account.early == 0, "{account:?}");
 }
 
 #[test]
-fn what_jack_does_not_give_is_refused_in_one_line() {
+fn a_request_that_jack_cannot_grant_is_refused_in_one_line() {
     let Some(server) = Server::start("refused", true) else { return };
     let refused = |device: &str, options: &[&str]| {
         let base = ["record", "--host", "jack", "--out", "takes", "--duration", "1s", "--device", device];
@@ -315,37 +321,40 @@ fn what_jack_does_not_give_is_refused_in_one_line() {
     assert!(refused("system", &["--channels", "1-33"]).contains("asked for channel 33, the device gave 32"));
     assert!(refused("system", &["--device-channels", "64"]).contains("asked for 64 channels, the device gave 32"));
     assert!(refused("system", &["--device-rate", "44100"]).contains("asked for 44100 Hz, the device gave 48000"));
-    // jackd has no more than 8192.
+    // The largest period of jackd is 8192.
     assert!(refused("system", &["--device-period", "10000"]).contains("asked for a period of 10000 frames, the device gave 256"));
-    let far = ["--monitor", "1", "--algorithm", "clipper", "--monitor-to", "33"];
-    assert!(refused("system", &far).contains("asked for output channel 33, the device gave 32"));
+    let output_33 = ["--monitor", "1", "--algorithm", "clipper", "--monitor-to", "33"];
+    assert!(refused("system", &output_33).contains("asked for output channel 33, the device gave 32"));
     assert!(!server.folder.path().join("takes").exists());
-    let nobody = server
+    let no_server = server
         .isotherm(&["record", "--host", "jack", "--out", "takes", "--device", "system"])
         .env("JACK_DEFAULT_SERVER", "isotherm-nobody")
         .output()
         .unwrap();
-    assert!(failure(&nobody, 1).contains("no server is running (server 'isotherm-nobody')"));
+    assert!(failure(&no_server, 1).contains("no server is running (server 'isotherm-nobody')"));
 }
 
 #[test]
-fn a_channel_is_heard_through_the_saturator_while_all_are_recorded_dry() {
-    let Some(mut server) = Server::start("heard", true) else { return };
-    server.play(CLIENT);
-    let monitor = ["--monitor", "1", "--algorithm", "saturator", "--monitor-to", "1,2", "--monitor-file", "heard.wav"];
+fn a_channel_is_monitored_through_the_saturator_while_all_are_recorded_dry() {
+    let Some(mut server) = Server::start("monitored", true) else { return };
+    server.start_client(PLAYER);
+    let monitor = ["--monitor", "1", "--algorithm", "saturator", "--monitor-to", "1,2", "--monitor-file", "monitored.wav"];
     let output = finish(record(&server, &[&monitor[..], &["--duration", "2s"]].concat()));
     let report = report(&output);
     let account = account(&server.take());
     assert!(account.unexplained.is_empty(), "{account:?}, {report}");
-    let heard = codes(&server.folder.path().join("heard.wav"));
-    assert!(heard.len() + RATE / 2 > 2 * RATE && heard.iter().any(|x| *x != 0), "{} frames, {report}", heard.len());
+    let monitored = codes(&server.folder.path().join("monitored.wav"));
+    let frames = monitored.len();
+    assert!(frames + RATE / 2 > 2 * RATE && monitored.iter().any(|x| *x != 0), "{frames} frames, {report}");
 }
 
-/// The configuration of an ALSA device over the server: 32 channels of S32_LE from a file.
-fn alsa(server: &Server) -> Vec<u8> {
+/// Configures two ALSA devices that are clients of the server: `jack32`, and `x32s32`, which gives 32 channels of S32_LE from a
+/// file. Returns the bytes of the file.
+fn configure_alsa(server: &Server) -> Vec<u8> {
     let ports: String = (0..CHANNELS).map(|i| format!(" {i} system:capture_{}", i + 1)).collect();
     let jack = format!(
-        "pcm.jack32 {{ type jack playback_ports {{ 0 system:playback_1 }} capture_ports {{{ports} }} hint {{ show on description \"jack32\" }} }}\n"
+        "pcm.jack32 {{ type jack playback_ports {{ 0 system:playback_1 }} capture_ports {{{ports} }} \
+         hint {{ show on description \"jack32\" }} }}\n"
     );
     let x32 = "pcm.x32s32 { type file slave.pcm { type lfloat slave { pcm jack32 format FLOAT_LE } }\n\
                file /dev/null infile s32.raw format raw hint { show on description \"x32\" } }\n";
@@ -356,7 +365,7 @@ fn alsa(server: &Server) -> Vec<u8> {
     bytes
 }
 
-/// Whether `libasound` has its plug-in for JACK; said aloud if not.
+/// Returns true if `libasound` has its plug-in for JACK; else prints why a test is skipped.
 fn has_alsa_jack(server: &Server) -> bool {
     let base =
         ["record", "--host", "alsa", "--device", "jack32", "--out", "probe", "--duration", "100ms", "--device-channels", "99"];
@@ -369,9 +378,9 @@ fn has_alsa_jack(server: &Server) -> bool {
 }
 
 #[test]
-fn what_alsa_gives_is_kept_byte_for_byte() {
+fn samples_from_alsa_are_recorded_byte_for_byte() {
     let Some(server) = Server::start("alsa", true) else { return };
-    let bytes = alsa(&server);
+    let bytes = configure_alsa(&server);
     if !has_alsa_jack(&server) {
         return;
     }
@@ -391,9 +400,9 @@ fn what_alsa_gives_is_kept_byte_for_byte() {
 }
 
 #[test]
-fn what_alsa_does_not_give_is_refused_and_never_something_else_taken() {
+fn a_request_that_alsa_cannot_grant_is_refused_and_never_replaced() {
     let Some(server) = Server::start("strict", true) else { return };
-    alsa(&server);
+    configure_alsa(&server);
     if !has_alsa_jack(&server) {
         return;
     }
@@ -419,5 +428,5 @@ fn what_alsa_does_not_give_is_refused_and_never_something_else_taken() {
     let found = devices["devices"].as_array().unwrap().iter().find(|d| d["device"] == "x32s32").unwrap();
     let grants = found["grants"].as_array().unwrap();
     assert!(grants.iter().any(|grant| grant["format"] == "S32_LE"), "{found}");
-    assert!(grants.iter().all(|grant| grant["sample_rate"] == 48_000), "whatever rate it lets itself be asked for: {found}");
+    assert!(grants.iter().all(|grant| grant["sample_rate"] == 48_000), "rates that it accepts but does not run at: {found}");
 }

@@ -1,4 +1,4 @@
-//! Laws of the desk: what is read, what is flagged, and that nothing is ever set.
+//! Tests of the desk: what is read from it, which tracks have notes, and that nothing is ever set.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::thread;
@@ -6,55 +6,59 @@ use std::time::{Duration, Instant};
 
 use isotherm::desk::osc::{Message, Value, decode, encode, meters};
 use isotherm::desk::values::{Input, Signal};
-use isotherm::desk::{Carries, Desk, DeskError, Fake, Fault, Mismatch, Patience, Track, Watch, discover_at, only};
+use isotherm::desk::{
+    Desk, DeskError, DeskWatch, FakeDesk, Fault, Mismatch, Timeouts, Track, TrackContent, discover_at, only_desk,
+};
 use isotherm::source::{SourceChange, check_name};
 use proptest::prelude::*;
 
 /// Short enough for tests, long enough for a busy machine.
-const PATIENCE: Patience = Patience {
-    wait: Duration::from_millis(100),
+const TIMEOUTS: Timeouts = Timeouts {
+    first_answer: Duration::from_millis(100),
     tries: 4,
-    whole: Duration::from_secs(20),
-    renew: Duration::from_millis(300),
-    ask: Duration::from_millis(100),
-    lost: Duration::from_secs(1),
+    reading: Duration::from_secs(20),
+    xremote_interval: Duration::from_millis(300),
+    ping_interval: Duration::from_millis(100),
+    lost_after: Duration::from_secs(1),
 };
-/// Until when something must have happened.
-const SOON: Duration = Duration::from_secs(20);
+/// Longest time that a test waits for something to happen.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
-fn fake(fault: Fault) -> Fake {
-    Fake::start("127.0.0.1:0", fault).unwrap()
+fn fake(fault: Fault) -> FakeDesk {
+    FakeDesk::start("127.0.0.1:0", fault).unwrap()
 }
 
-fn open(fake: &Fake) -> Desk {
-    Desk::open_with(fake.address(), PATIENCE).unwrap()
+fn open(fake: &FakeDesk) -> Desk {
+    Desk::open_with(fake.address(), TIMEOUTS).unwrap()
 }
 
 fn track(desk: &Desk, number: usize) -> Track {
     desk.tracks().swap_remove(number - 1)
 }
 
-fn flag(desk: &Desk, number: usize) -> String {
-    track(desk, number).flag.unwrap_or_default()
+/// Returns the note on a track; empty if there is none.
+fn note(desk: &Desk, number: usize) -> String {
+    track(desk, number).note.unwrap_or_default()
 }
 
-/// The one line of an error.
+/// Returns the text of an error, which must be one line.
 fn line(error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
     assert!(!text.is_empty() && !text.contains('\n') && text.len() < 300, "{text}");
     text
 }
 
-fn until(mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + SOON;
-    while !is_so() {
-        assert!(Instant::now() < end, "it did not come to pass");
+/// Waits until a condition is true.
+fn wait_until(mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + LONGEST_WAIT;
+    while !condition() {
+        assert!(Instant::now() < end, "the condition stays false");
         thread::sleep(Duration::from_millis(10));
     }
 }
 
 #[test]
-fn a_strip_shows_the_name_the_lights_and_the_note_of_its_track() {
+fn a_strip_has_the_name_colour_and_note_of_its_track() {
     let fake = fake(Fault::None);
     for (channel, value) in (1..=16).zip(0..) {
         fake.set(&format!("/ch/{channel:02}/config/color"), Value::Int(value));
@@ -63,7 +67,7 @@ fn a_strip_shows_the_name_the_lights_and_the_note_of_its_track() {
     assert_eq!(strips.len(), 32);
     // Off, red, green, yellow, blue, magenta, cyan, white.
     let full = u8::MAX;
-    let lights = [
+    let colours = [
         [0, 0, 0],
         [full, 0, 0],
         [0, full, 0],
@@ -74,7 +78,7 @@ fn a_strip_shows_the_name_the_lights_and_the_note_of_its_track() {
         [full, full, full],
     ];
     for (i, strip) in strips[..16].iter().enumerate() {
-        assert_eq!((strip.colour, strip.is_inverted, strip.note.as_ref()), (Some(lights[i % 8]), i >= 8, None));
+        assert_eq!((strip.colour, strip.is_inverted, strip.note.as_ref()), (Some(colours[i % 8]), i >= 8, None));
     }
     assert_eq!((strips[0].name.as_str(), strips[24].name.as_str()), ("Kick", "Ch 25"));
     assert_eq!((strips[30].name.as_str(), strips[30].note.as_deref()), ("Main L", Some("carries Main L")));
@@ -90,19 +94,19 @@ fn every_track_is_traced_to_its_channel() {
     let desk = open(&fake);
     assert_eq!((desk.model(), desk.firmware(), desk.name()), ("X32".into(), "4.06".into(), "Fake desk".into()));
     for track in &desk.tracks()[..30] {
-        assert_eq!(track.carries, Carries::Channel(track.number as u8));
-        assert_eq!(track.flag, None, "{track:?}");
+        assert_eq!(track.content, TrackContent::Channel(track.number as u8));
+        assert_eq!(track.note, None, "{track:?}");
         assert_eq!(track.source, format!("User Out {} > Local {}", track.number, track.number));
     }
     let kick = track(&desk, 1);
     assert_eq!((kick.name.as_str(), kick.colour.unwrap().to_string().as_str(), kick.icon), ("Kick", "red", Some(1)));
     assert_eq!(track(&desk, 12).colour.unwrap().to_string(), "blue inverted");
     assert_eq!(track(&desk, 25).label(), "Ch 25");
-    assert_eq!((desk.clock_rate_hz(), desk.usb_channels(), desk.card()), (Some(48_000), Some((32, 32)), "X-USB".into()));
+    assert_eq!((desk.clock_rate_hz(), desk.usb_channels(), desk.card_type()), (Some(48_000), Some((32, 32)), "X-USB".into()));
 }
 
 #[test]
-fn a_track_with_an_output_is_flagged() {
+fn a_track_that_carries_an_output_has_a_note() {
     let fake = fake(Fault::None);
     fake.set("/config/userrout/out/05", Value::Int(171));
     fake.set("/config/userrout/out/06", Value::Int(207));
@@ -111,29 +115,29 @@ fn a_track_with_an_output_is_flagged() {
     fake.set("/main/st/config/name", Value::Text("PA".into()));
     let desk = open(&fake);
     assert!(desk.notes().contains(&"track 31 carries Main L".to_string()), "{:?}", desk.notes());
-    assert_eq!((track(&desk, 31).carries, track(&desk, 31).label()), (Carries::Output(Signal::MainL), "PA L".into()));
-    assert_eq!((track(&desk, 32).carries, flag(&desk, 32)), (Carries::Output(Signal::MainR), "carries Main R".into()));
-    assert_eq!((track(&desk, 5).label(), flag(&desk, 5)), ("Mon Bea".into(), "carries Bus 1".into()));
-    assert_eq!((track(&desk, 6).label(), flag(&desk, 6)), ("Monitor L".into(), "carries Monitor L".into()));
-    assert_eq!((track(&desk, 7).label(), flag(&desk, 7)), ("Floor".into(), "carries Direct Out Ch 7".into()));
+    assert_eq!((track(&desk, 31).content, track(&desk, 31).label()), (TrackContent::Output(Signal::MainL), "PA L".into()));
+    assert_eq!((track(&desk, 32).content, note(&desk, 32)), (TrackContent::Output(Signal::MainR), "carries Main R".into()));
+    assert_eq!((track(&desk, 5).label(), note(&desk, 5)), ("Mon Bea".into(), "carries Bus 1".into()));
+    assert_eq!((track(&desk, 6).label(), note(&desk, 6)), ("Monitor L".into(), "carries Monitor L".into()));
+    assert_eq!((track(&desk, 7).label(), note(&desk, 7)), ("Floor".into(), "carries Direct Out Ch 7".into()));
 }
 
 #[test]
-fn a_source_is_followed_through_both_user_routings_and_blocks() {
+fn a_source_is_traced_through_user_routing_and_blocks_on_both_sides() {
     let fake = fake(Fault::None);
-    // Tracks 1 to 8 are User In 9 to 16, of which 9 is AES50-B 3; channel 20 hears it through User In 20.
+    // Tracks 1 to 8 are User In 9 to 16, of which 9 is AES50-B 3. Channel 20 takes it through User In 20.
     fake.set("/config/routing/CARD/1-8", Value::Int(33));
     fake.set("/config/userrout/in/09", Value::Int(83));
     fake.set("/config/routing/IN/17-24", Value::Int(22));
     fake.set("/config/userrout/in/20", Value::Int(83));
     let desk = open(&fake);
     let first = track(&desk, 1);
-    assert_eq!((first.carries, first.source.as_str()), (Carries::Channel(20), "User In 9 > AES50-B 3"));
-    assert_eq!((first.name.as_str(), first.flag.as_deref()), ("Vox: Bea", Some("carries channel 20")));
+    assert_eq!((first.content, first.source.as_str()), (TrackContent::Channel(20), "User In 9 > AES50-B 3"));
+    assert_eq!((first.name.as_str(), first.note.as_deref()), ("Vox: Bea", Some("carries channel 20")));
 }
 
 #[test]
-fn a_channel_is_found_by_what_it_hears_and_not_by_its_number() {
+fn a_channel_is_found_by_its_input_and_not_by_its_number() {
     let fake = fake(Fault::None);
     fake.set("/ch/01/config/source", Value::Int(2));
     fake.set("/ch/02/config/source", Value::Int(1));
@@ -142,17 +146,17 @@ fn a_channel_is_found_by_what_it_hears_and_not_by_its_number() {
     fake.set("/auxin/01/config/name", Value::Text("Spare".into()));
     fake.set("/ch/05/config/source", Value::Int(0));
     let desk = open(&fake);
-    assert_eq!((track(&desk, 1).name, flag(&desk, 1)), ("Snare".into(), "carries channel 2".into()));
-    assert_eq!((track(&desk, 2).name, flag(&desk, 2)), ("Kick".into(), "carries channel 1".into()));
-    assert_eq!((track(&desk, 3).name, flag(&desk, 3)), ("Spare".into(), "carries aux channel 1".into()));
-    // Channels 3 and 4 hear the same; the track's own number comes first.
-    assert_eq!((track(&desk, 4).name, flag(&desk, 4)), ("Hat".into(), String::new()));
-    assert_eq!(track(&desk, 5).carries, Carries::Input(Input::Local(5)));
-    assert_eq!((track(&desk, 5).label(), flag(&desk, 5)), ("Local 5".into(), "carries Local 5, which no channel hears".into()));
+    assert_eq!((track(&desk, 1).name, note(&desk, 1)), ("Snare".into(), "carries channel 2".into()));
+    assert_eq!((track(&desk, 2).name, note(&desk, 2)), ("Kick".into(), "carries channel 1".into()));
+    assert_eq!((track(&desk, 3).name, note(&desk, 3)), ("Spare".into(), "carries aux channel 1".into()));
+    // Channels 3 and 4 have the same input. The channel with the track's number comes first.
+    assert_eq!((track(&desk, 4).name, note(&desk, 4)), ("Hat".into(), String::new()));
+    assert_eq!(track(&desk, 5).content, TrackContent::Input(Input::Local(5)));
+    assert_eq!((track(&desk, 5).label(), note(&desk, 5)), ("Local 5".into(), "carries Local 5, which no channel hears".into()));
 }
 
 #[test]
-fn aux_inputs_playback_and_silence_are_told_apart() {
+fn aux_inputs_playback_and_unrouted_tracks_are_distinguished() {
     let fake = fake(Fault::None);
     fake.set("/config/userrout/out/01", Value::Int(0));
     fake.set("/config/userrout/out/02", Value::Int(130));
@@ -161,19 +165,19 @@ fn aux_inputs_playback_and_silence_are_told_apart() {
     // Aux inputs 1 to 4 are AES50-A 1 to 4.
     fake.set("/config/routing/IN/AUX", Value::Int(5));
     let desk = open(&fake);
-    assert_eq!((track(&desk, 1).carries, flag(&desk, 1)), (Carries::Nothing, "carries nothing".into()));
-    assert_eq!(flag(&desk, 2), "carries Card 2, which no channel hears; is what the computer plays");
-    assert_eq!(track(&desk, 3).carries, Carries::AuxChannel(6));
-    assert_eq!(track(&desk, 4).carries, Carries::AuxChannel(2));
+    assert_eq!((track(&desk, 1).content, note(&desk, 1)), (TrackContent::Nothing, "carries nothing".into()));
+    assert_eq!(note(&desk, 2), "carries Card 2, which no channel hears; is what the computer plays");
+    assert_eq!(track(&desk, 3).content, TrackContent::AuxChannel(6));
+    assert_eq!(track(&desk, 4).content, TrackContent::AuxChannel(2));
     fake.set("/config/routing/routswitch", Value::Int(1));
     let desk = open(&fake);
-    assert!(desk.plays() && desk.notes().iter().any(|n| n.contains("PLAY")));
-    assert_eq!(track(&desk, 2).carries, Carries::Channel(2));
-    assert_eq!(track(&desk, 5).carries, Carries::Input(Input::Local(5)));
+    assert!(desk.is_in_playback() && desk.notes().iter().any(|n| n.contains("PLAY")));
+    assert_eq!(track(&desk, 2).content, TrackContent::Channel(2));
+    assert_eq!(track(&desk, 5).content, TrackContent::Input(Input::Local(5)));
 }
 
 #[test]
-fn late_half_strange_and_garbage_answers_change_nothing() {
+fn late_cut_wrong_and_invalid_answers_change_nothing() {
     let plain = open(&fake(Fault::None));
     for fault in [Fault::Late(Duration::from_millis(150)), Fault::Half, Fault::Garbage, Fault::Stranger] {
         let desk = open(&fake(fault));
@@ -182,28 +186,28 @@ fn late_half_strange_and_garbage_answers_change_nothing() {
 }
 
 #[test]
-fn a_desk_that_answers_half_or_late_is_read_whole_within_the_patience() {
+fn a_desk_with_cut_or_late_answers_is_read_completely_within_the_timeouts() {
     for fault in [Fault::Half, Fault::Late(Duration::from_millis(250)), Fault::Late(Duration::from_millis(1000))] {
         let fake = fake(fault);
         let desk = Desk::open(&fake.address().to_string()).unwrap();
         let left = desk.notes().into_iter().find(|note| note.contains("without an answer"));
         assert_eq!(left, None, "{fault:?}");
     }
-    // Of another desk only what there was time for.
+    // With a shorter timeout, questions stay unanswered.
     let fake = fake(Fault::Late(Duration::from_millis(300)));
-    let desk = Desk::open_with(fake.address(), Patience { whole: Duration::from_millis(400), ..PATIENCE }).unwrap();
+    let desk = Desk::open_with(fake.address(), Timeouts { reading: Duration::from_millis(400), ..TIMEOUTS }).unwrap();
     assert!(desk.notes().iter().any(|note| note.contains("without an answer")), "{:?}", desk.notes());
 }
 
 #[test]
-fn a_desk_that_does_not_answer_is_an_error_of_one_line() {
-    let patience = Patience { wait: Duration::from_millis(30), tries: 2, ..PATIENCE };
-    let error = |fault| line(&Desk::open_with(fake(fault).address(), patience).unwrap_err());
+fn a_desk_that_does_not_answer_is_a_one_line_error() {
+    let timeouts = Timeouts { first_answer: Duration::from_millis(30), tries: 2, ..TIMEOUTS };
+    let error = |fault| line(&Desk::open_with(fake(fault).address(), timeouts).unwrap_err());
     assert!(error(Fault::Silent).ends_with("gave no answer in 0.1 s"), "{}", error(Fault::Silent));
     assert!(error(Fault::OnlyGarbage).contains("packets came that are no answers"), "{}", error(Fault::OnlyGarbage));
     assert!(error(Fault::Dies(100)).contains("fell silent: no answer in 0.1 s"), "{}", error(Fault::Dies(100)));
-    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = line(&Desk::open_with(nobody, patience).unwrap_err());
+    let unused = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = line(&Desk::open_with(unused, timeouts).unwrap_err());
     assert!(error.contains("nothing listens there"), "{error}");
     for address in ["", "no such desk", "1.2.3.4:port", "\u{1b}[2J"] {
         assert!(matches!(Desk::open(address), Err(e @ DeskError::Address { .. }) if line(&e).starts_with("desk ")), "{address}");
@@ -215,22 +219,22 @@ fn another_model_is_refused_by_its_name() {
     let fake = fake(Fault::None);
     for model in ["XR18", "WING", ""] {
         fake.set_model(model, "1.17");
-        let error = Desk::open_with(fake.address(), PATIENCE).unwrap_err();
+        let error = Desk::open_with(fake.address(), TIMEOUTS).unwrap_err();
         assert!(line(&error).ends_with(&format!("is '{model}'; expected an X32 or M32")), "{error}");
     }
 }
 
 #[test]
-fn inputs_that_a_smaller_model_lacks_are_flagged() {
+fn inputs_that_a_smaller_model_lacks_have_a_note() {
     let fake = fake(Fault::None);
     fake.set_model("M32R", "4.06");
     let desk = open(&fake);
-    assert_eq!(flag(&desk, 16), "");
-    assert_eq!(flag(&desk, 17), "this M32R has 16 local inputs");
+    assert_eq!(note(&desk, 16), "");
+    assert_eq!(note(&desk, 17), "this M32R has 16 local inputs");
 }
 
 #[test]
-fn values_of_unknown_firmware_are_flagged_with_their_number() {
+fn unknown_values_have_a_note_with_their_number() {
     let fake = fake(Fault::None);
     fake.set_model("X32", "next");
     fake.set("/config/routing/CARD/1-8", Value::Int(37));
@@ -242,26 +246,26 @@ fn values_of_unknown_firmware_are_flagged_with_their_number() {
     fake.set("/-prefs/card/USBmode", Value::Int(6));
     fake.set("/-stat/xcardtype", Value::Int(99));
     let desk = open(&fake);
-    assert_eq!((track(&desk, 1).source.as_str(), track(&desk, 1).carries), ("unknown (value 37)", Carries::Unknown));
-    assert_eq!((track(&desk, 9).source.as_str(), flag(&desk, 9)), ("unknown (value -1)", "source is unknown".into()));
+    assert_eq!((track(&desk, 1).source.as_str(), track(&desk, 1).content), ("unknown (value 37)", TrackContent::Unknown));
+    assert_eq!((track(&desk, 9).source.as_str(), note(&desk, 9)), ("unknown (value -1)", "source is unknown".into()));
     assert_eq!(track(&desk, 17).source, "User Out 17 > unknown (value 2147483647)");
-    assert_eq!((track(&desk, 31).label(), flag(&desk, 31)), ("Track 31".into(), "carries unknown (value 999)".into()));
+    assert_eq!((track(&desk, 31).label(), note(&desk, 31)), ("Track 31".into(), "carries unknown (value 999)".into()));
     assert_eq!(track(&desk, 20).colour, None);
-    assert_eq!((desk.clock_rate_hz(), desk.usb_channels(), desk.card()), (None, None, "unknown (value 99)".into()));
-    assert_eq!(desk.check(96_000, 5), Ok(()));
+    assert_eq!((desk.clock_rate_hz(), desk.usb_channels(), desk.card_type()), (None, None, "unknown (value 99)".into()));
+    assert_eq!(desk.check_device(96_000, 5), Ok(()));
     assert!(desk.notes().iter().any(|n| n.contains("clock rate is unknown (value 2")), "{:?}", desk.notes());
 }
 
 #[test]
-fn questions_without_an_answer_are_named_and_the_rest_is_read() {
+fn unanswered_questions_are_named_and_the_rest_is_read() {
     let fake = fake(Fault::None);
     fake.forget("/config/routing/CARD/9-16");
     fake.forget("/ch/01/config/name");
     fake.forget("/config/userrout/out/02");
-    let desk = Desk::open_with(fake.address(), Patience { tries: 2, ..PATIENCE }).unwrap();
-    assert_eq!(flag(&desk, 9), "the desk did not answer /config/routing/CARD/9-16");
+    let desk = Desk::open_with(fake.address(), Timeouts { tries: 2, ..TIMEOUTS }).unwrap();
+    assert_eq!(note(&desk, 9), "the desk did not answer /config/routing/CARD/9-16");
     assert_eq!((track(&desk, 2).source.as_str(), track(&desk, 2).label()), ("User Out 2 > unknown", "Track 02".into()));
-    assert_eq!((track(&desk, 1).carries, track(&desk, 1).label()), (Carries::Channel(1), "Ch 01".into()));
+    assert_eq!((track(&desk, 1).content, track(&desk, 1).label()), (TrackContent::Channel(1), "Ch 01".into()));
     assert!(desk.notes().last().unwrap().starts_with("the desk left 3 questions without an answer: /"), "{:?}", desk.notes());
 }
 
@@ -278,36 +282,36 @@ fn older_firmware_is_not_asked_for_user_routing() {
     }
     let desk = open(&fake);
     assert!(!desk.notes().iter().any(|n| n.contains("without an answer")), "{:?}", desk.notes());
-    assert_eq!((flag(&desk, 16), flag(&desk, 25)), (String::new(), "carries Main L".into()));
-    assert_eq!(flag(&desk, 17), "carries AES50-A 1, which no channel hears");
+    assert_eq!((note(&desk, 16), note(&desk, 25)), (String::new(), "carries Main L".into()));
+    assert_eq!(note(&desk, 17), "carries AES50-A 1, which no channel hears");
 }
 
 #[test]
-fn a_device_that_differs_is_named_with_the_desk() {
+fn a_difference_between_device_and_desk_names_both() {
     let fake = fake(Fault::None);
     let desk = open(&fake);
-    assert_eq!(desk.check(48_000, 32), Ok(()));
-    let rate = desk.check(44_100, 32).unwrap_err();
+    assert_eq!(desk.check_device(48_000, 32), Ok(()));
+    let rate = desk.check_device(44_100, 32).unwrap_err();
     assert_eq!(rate, Mismatch::Rate { desk_hz: 48_000, device_hz: 44_100 });
     assert_eq!(line(&rate), "the desk runs at 48000 Hz, the device at 44100 Hz");
     fake.set("/-prefs/card/USBmode", Value::Int(2));
-    assert_eq!(open(&fake).check(48_000, 32), Ok(()));
+    assert_eq!(open(&fake).check_device(48_000, 32), Ok(()));
     fake.set("/-prefs/card/USBmode", Value::Int(1));
     fake.set("/-prefs/clockrate", Value::Int(1));
     let desk = open(&fake);
-    let channels = desk.check(44_100, 32).unwrap_err();
+    let channels = desk.check_device(44_100, 32).unwrap_err();
     assert_eq!(line(&channels), "the desk sends 16 channels (USB mode 16/16), the device has 32");
-    assert_eq!(flag(&desk, 16), "");
-    assert_eq!(flag(&desk, 17), "is not sent in USB mode 16/16");
+    assert_eq!(note(&desk, 16), "");
+    assert_eq!(note(&desk, 17), "is not sent in USB mode 16/16");
     // A Dante card has no USB mode to compare.
     fake.set("/-stat/xcardtype", Value::Int(7));
     let desk = open(&fake);
-    assert_eq!((desk.check(44_100, 32), desk.usb_channels()), (Ok(()), None));
+    assert_eq!((desk.check_device(44_100, 32), desk.usb_channels()), (Ok(()), None));
     assert!(desk.notes().contains(&"the card is Dante, so channels are not compared".to_string()));
 }
 
 #[test]
-fn names_are_acceptable_for_stems_and_each_given_once() {
+fn stem_names_are_valid_and_unique_as_file_names() {
     let fake = fake(Fault::None);
     fake.set("/ch/02/config/name", Value::Text("  ...  ".into()));
     fake.set("/ch/03/config/name", Value::Text("a\\b/c:d*e?".into()));
@@ -317,7 +321,7 @@ fn names_are_acceptable_for_stems_and_each_given_once() {
     fake.set("/ch/11/config/name", Value::Text("tab\there\n".into()));
     let desk = open(&fake);
     let channels: Vec<usize> = (1..=32).chain([40, 1]).collect();
-    let names = desk.names(&channels);
+    let names = desk.stem_names(&channels);
     assert_eq!(names.len(), channels.len());
     for name in &names {
         check_name("name", name).unwrap();
@@ -339,130 +343,130 @@ fn a_watch_follows_changes_without_setting_anything() {
     let fake = fake(Fault::None);
     let desk = open(&fake);
     fake.set("/ch/03/config/name", Value::Text("Before".into()));
-    let watch = Watch::start(desk, PATIENCE).unwrap();
-    until(|| track(&watch.desk(), 3).name == "Before");
-    until(|| fake.renewals() >= 2);
+    let watch = DeskWatch::start(desk, TIMEOUTS).unwrap();
+    wait_until(|| track(&watch.desk(), 3).name == "Before");
+    wait_until(|| fake.renewals() >= 2);
     assert!(watch.status().connected);
     let before = watch.status().changes;
     fake.set("/ch/01/config/name", Value::Text("Boom".into()));
-    until(|| track(&watch.desk(), 1).name == "Boom");
+    wait_until(|| track(&watch.desk(), 1).name == "Boom");
     fake.set("/config/userrout/out/31", Value::Int(31));
-    until(|| flag(&watch.desk(), 31).is_empty());
+    wait_until(|| note(&watch.desk(), 31).is_empty());
     assert!(watch.status().changes >= before + 2);
-    assert!(watch.desk().channel_levels(PATIENCE).is_some());
-    assert!(!discover_at(&[fake.address()], PATIENCE.wait).unwrap().is_empty());
+    assert!(watch.desk().channel_levels(TIMEOUTS).is_some());
+    assert!(!discover_at(&[fake.address()], TIMEOUTS.first_answer).unwrap().is_empty());
     assert_eq!(fake.writes(), 0);
-    // That count counts.
+    // A message that sets a value is counted.
     let setter = UdpSocket::bind("127.0.0.1:0").unwrap();
     let set = Message { address: "/ch/01/mix/fader".into(), values: vec![Value::Float(1.0)] };
     setter.send_to(&encode(&set), fake.address()).unwrap();
-    until(|| fake.writes() == 1);
+    wait_until(|| fake.writes() == 1);
 }
 
 #[test]
-fn a_watch_tells_of_each_track_what_became_different_and_when() {
+fn a_watch_returns_the_changes_of_each_track_with_their_time() {
     let fake = fake(Fault::None);
-    // Not lost before its time.
-    let patience = Patience { lost: Duration::from_secs(4), ..PATIENCE };
-    let watch = Watch::start(open(&fake), patience).unwrap();
-    // The first reading, and all that a desk says of itself, are no changes.
-    until(|| fake.renewals() >= 3);
+    // Long enough that a busy machine does not lose the desk.
+    let timeouts = Timeouts { lost_after: Duration::from_secs(4), ..TIMEOUTS };
+    let watch = DeskWatch::start(open(&fake), timeouts).unwrap();
+    // The first reading, and answers that are the same as before, are no changes.
+    wait_until(|| fake.renewals() >= 3);
     assert_eq!(watch.changes(), []);
     let next = || {
-        let mut told = Vec::new();
-        until(|| {
-            told = watch.changes();
-            !told.is_empty()
+        let mut changes = Vec::new();
+        wait_until(|| {
+            changes = watch.changes();
+            !changes.is_empty()
         });
-        told
+        changes
     };
-    let said = |change: &SourceChange| (change.source, change.what, change.from.clone(), change.to.clone());
+    let parts = |change: &SourceChange| (change.source_channel, change.what, change.from.clone(), change.to.clone());
     let some = |text: &str| Some(text.to_string());
     let before = Instant::now();
     // AES50-A 1-8 in place of User Out 1-8.
     fake.set("/config/routing/CARD/1-8", Value::Int(4));
-    let told = next();
+    let changes = next();
     let after = Instant::now();
-    let sources: Vec<_> = told.iter().filter(|change| change.what == "source").map(said).collect();
+    let sources: Vec<_> = changes.iter().filter(|change| change.what == "source").map(parts).collect();
     let expected = |n: usize| (n - 1, "source", Some(format!("User Out {n} > Local {n}")), Some(format!("AES50-A {n}")));
     assert_eq!(sources, (1..=8).map(expected).collect::<Vec<_>>());
-    assert!(told.iter().all(|change| (before..=after).contains(&change.at) && change.since.is_none()));
-    // No channel hears these.
-    assert!(told.iter().map(said).any(|said| said == (0, "note", None, some("carries AES50-A 1, which no channel hears"))));
-    assert!(told.iter().map(said).any(|said| said == (0, "name", some("Kick"), some("AES50-A 1"))));
+    assert!(changes.iter().all(|change| (before..=after).contains(&change.at) && change.since.is_none()));
+    // No channel uses these inputs.
+    assert!(changes.iter().map(parts).any(|parts| parts == (0, "note", None, some("carries AES50-A 1, which no channel hears"))));
+    assert!(changes.iter().map(parts).any(|parts| parts == (0, "name", some("Kick"), some("AES50-A 1"))));
     fake.set("/ch/10/config/color", Value::Int(1));
-    assert_eq!(next().iter().map(said).collect::<Vec<_>>(), [(9, "colour", some("green inverted"), some("red"))]);
+    assert_eq!(next().iter().map(parts).collect::<Vec<_>>(), [(9, "colour", some("green inverted"), some("red"))]);
     fake.set("/ch/10/config/name", Value::Text("Bell".into()));
-    assert_eq!(next().iter().map(said).collect::<Vec<_>>(), [(9, "name", some("Ride"), some("Bell"))]);
-    // An output's own source.
+    assert_eq!(next().iter().map(parts).collect::<Vec<_>>(), [(9, "name", some("Ride"), some("Bell"))]);
+    // The source of an output that a track carries.
     fake.set("/outputs/main/01/src", Value::Int(4));
-    assert!(next().iter().map(said).any(|said| said == (30, "note", some("carries Main L"), some("carries Bus 1"))));
-    // While the desk is away: between when it was last heard and when it was read again.
+    assert!(next().iter().map(parts).any(|parts| parts == (30, "note", some("carries Main L"), some("carries Bus 1"))));
+    // A change while the desk is lost happened between its last message and the next reading.
     let known = Instant::now();
     fake.set_fault(Fault::Silent);
-    until(|| !watch.status().connected);
+    wait_until(|| !watch.status().connected);
     let lost = Instant::now();
     fake.set("/ch/10/config/name", Value::Text("Gong".into()));
     fake.set_fault(Fault::None);
-    let told = next();
-    assert_eq!(told.iter().map(said).collect::<Vec<_>>(), [(9, "name", some("Bell"), some("Gong"))]);
-    assert!(told[0].since.is_some_and(|since| since < lost) && told[0].at > lost && known < lost);
+    let changes = next();
+    assert_eq!(changes.iter().map(parts).collect::<Vec<_>>(), [(9, "name", some("Bell"), some("Gong"))]);
+    assert!(changes[0].since.is_some_and(|since| since < lost) && changes[0].at > lost && known < lost);
 }
 
 #[test]
-fn a_watch_sees_a_loss_and_reads_again_after_the_return() {
+fn a_watch_notices_a_loss_and_reads_everything_again_when_the_desk_is_back() {
     let fake = fake(Fault::None);
-    let watch = Watch::start(open(&fake), PATIENCE).unwrap();
+    let watch = DeskWatch::start(open(&fake), TIMEOUTS).unwrap();
     fake.set_fault(Fault::Silent);
-    until(|| !watch.status().connected);
-    assert!(watch.status().last_seen >= PATIENCE.lost);
+    wait_until(|| !watch.status().connected);
+    assert!(watch.status().last_seen >= TIMEOUTS.lost_after);
     assert_eq!((watch.status().losses, track(&watch.desk(), 2).name), (1, "Snare".into()));
     fake.set("/ch/02/config/name", Value::Text("Snap".into()));
-    thread::sleep(PATIENCE.lost);
+    thread::sleep(TIMEOUTS.lost_after);
     assert_eq!(watch.status().losses, 1);
     fake.set_fault(Fault::None);
-    until(|| watch.status().connected && track(&watch.desk(), 2).name == "Snap");
-    assert!(watch.status().last_seen < SOON);
-    // Gone, with its socket, and nobody waits for it.
+    wait_until(|| watch.status().connected && track(&watch.desk(), 2).name == "Snap");
+    assert!(watch.status().last_seen < LONGEST_WAIT);
+    // The desk is gone with its socket. Dropping the watch does not wait.
     drop(fake);
-    until(|| !watch.status().connected);
+    wait_until(|| !watch.status().connected);
     let start = Instant::now();
     drop(watch);
     assert!(start.elapsed() < Duration::from_secs(1));
 }
 
 #[test]
-fn garbage_does_not_keep_a_watched_desk_alive() {
+fn invalid_packets_do_not_disturb_a_watch() {
     let fake = fake(Fault::None);
-    let watch = Watch::start(open(&fake), PATIENCE).unwrap();
+    let watch = DeskWatch::start(open(&fake), TIMEOUTS).unwrap();
     fake.set_fault(Fault::Garbage);
-    thread::sleep(PATIENCE.lost * 2);
+    thread::sleep(TIMEOUTS.lost_after * 2);
     assert_eq!((watch.status().connected, watch.status().losses), (true, 0));
     assert_eq!(watch.desk().tracks(), open(&fake).tracks());
 }
 
 #[test]
-fn a_search_finds_the_one_desk() {
+fn a_search_finds_the_only_desk() {
     let (desk, mixer, silent) = (fake(Fault::None), fake(Fault::None), fake(Fault::Silent));
     mixer.set_model("XR18", "1.17");
-    let search = |fakes: &[&Fake]| {
+    let search = |fakes: &[&FakeDesk]| {
         let addresses: Vec<SocketAddr> = fakes.iter().map(|f| f.address()).collect();
         discover_at(&addresses, Duration::from_millis(400)).unwrap()
     };
     let found = search(&[&desk, &mixer, &silent]);
     assert_eq!(found.len(), 2);
-    let one = only(&found).unwrap();
+    let one = only_desk(&found).unwrap();
     assert_eq!((one.address, one.model.as_str(), one.name.as_str()), (desk.address(), "X32", "Fake desk"));
-    assert!(line(&only(&search(&[&mixer])).unwrap_err()).contains("'XR18'"));
-    assert!(line(&only(&search(&[&silent])).unwrap_err()).starts_with("no desk answers"));
+    assert!(line(&only_desk(&search(&[&mixer])).unwrap_err()).contains("'XR18'"));
+    assert!(line(&only_desk(&search(&[&silent])).unwrap_err()).starts_with("no desk answers"));
     mixer.set_model("M32", "4.06");
-    assert!(line(&only(&search(&[&desk, &mixer])).unwrap_err()).starts_with("2 desks answer: "));
+    assert!(line(&only_desk(&search(&[&desk, &mixer])).unwrap_err()).starts_with("2 desks answer: "));
 }
 
 #[test]
-fn levels_are_what_the_desk_sends() {
+fn levels_are_decoded_from_the_desks_meters() {
     let fake = fake(Fault::None);
-    let levels = open(&fake).channel_levels(PATIENCE).unwrap();
+    let levels = open(&fake).channel_levels(TIMEOUTS).unwrap();
     assert_eq!(levels.len(), 32);
     assert_eq!((levels[0], levels[1], levels[31]), (0.5, 0.25, 0.0));
     // Count and levels are little-endian.
@@ -473,7 +477,7 @@ fn levels_are_what_the_desk_sends() {
 }
 
 #[test]
-fn a_name_that_is_no_utf8_keeps_its_readable_part() {
+fn a_name_that_is_no_utf8_keeps_its_valid_part() {
     let name = |bytes: &[u8]| {
         let mut packet = b"/ch/01/config/name\0\0,s\0\0".to_vec();
         packet.extend(bytes);
@@ -517,7 +521,7 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Something that a desk may be asked for, or nearly.
+/// An address that a desk may be asked for, or a similar one.
 fn address() -> impl Strategy<Value = String> {
     let block = || prop_oneof![Just("1-8"), Just("9-16"), Just("17-24"), Just("25-32"), Just("AUX")];
     let area = || prop_oneof![Just("CARD"), Just("IN"), Just("PLAY")];
@@ -535,7 +539,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn any_bytes_are_a_message_or_an_error_of_one_line(bytes in proptest::collection::vec(any::<u8>(), 0..80), head in 0_usize..4) {
+    fn any_bytes_are_a_message_or_a_one_line_error(bytes in proptest::collection::vec(any::<u8>(), 0..80), head in 0_usize..4) {
         let heads: [&[u8]; 4] = [b"", b"/a\0\0", b"/a\0\0,ssb", b"/ch/01/config/name\0\0,s\0\0"];
         let packet = [heads[head], &bytes].concat();
         match decode(&packet) {
@@ -545,13 +549,18 @@ proptest! {
     }
 
     #[test]
-    fn a_message_is_read_as_it_was_written(name in "[a-z0-9/]{0,30}", values in proptest::collection::vec(value(), 0..6)) {
+    fn an_encoded_message_is_decoded_unchanged(name in "[a-z0-9/]{0,30}", values in proptest::collection::vec(value(), 0..6)) {
         let message = Message { address: format!("/{name}"), values };
         prop_assert_eq!(decode(&encode(&message)).unwrap(), message);
     }
 
     #[test]
-    fn a_message_that_is_cut_or_bent_never_panics(values in proptest::collection::vec(value(), 0..6), at in any::<prop::sample::Index>(), byte: u8, cut: bool) {
+    fn a_cut_or_altered_message_never_panics(
+        values in proptest::collection::vec(value(), 0..6),
+        at in any::<prop::sample::Index>(),
+        byte: u8,
+        cut: bool,
+    ) {
         let mut packet = encode(&Message { address: "/ch/01/config/name".into(), values });
         let at = at.index(packet.len());
         if cut { packet.truncate(at) } else { packet[at] = byte }
@@ -559,15 +568,16 @@ proptest! {
     }
 
     #[test]
-    fn any_answers_make_32_tracks_and_acceptable_names(answers in proptest::collection::vec((address(), value()), 0..60)) {
-        let messages: Vec<Message> = answers.into_iter().map(|(address, value)| Message { address, values: vec![value] }).collect();
+    fn any_answers_make_32_tracks_and_valid_names(answers in proptest::collection::vec((address(), value()), 0..60)) {
+        let message = |(address, value)| Message { address, values: vec![value] };
+        let messages: Vec<Message> = answers.into_iter().map(message).collect();
         let desk = Desk::from_messages("127.0.0.1:1".parse().unwrap(), &messages);
         prop_assert_eq!(desk.tracks().len(), 32);
-        for name in desk.names(&(1..=33).collect::<Vec<_>>()) {
+        for name in desk.stem_names(&(1..=33).collect::<Vec<_>>()) {
             prop_assert!(check_name("name", &name).is_ok(), "{}", name);
         }
         for note in desk.notes() { line(&note); }
-        if let Err(mismatch) = desk.check(48_000, 32) { line(&mismatch); }
+        if let Err(mismatch) = desk.check_device(48_000, 32) { line(&mismatch); }
     }
 }
 
@@ -582,7 +592,7 @@ mod command {
     }
 
     #[test]
-    fn the_command_shows_what_the_desk_says() {
+    fn the_command_prints_the_desk() {
         let fake = fake(Fault::None);
         let address = fake.address().to_string();
         let output = isotherm(&["desk", &address, "--json"]);
@@ -603,7 +613,7 @@ mod command {
     }
 
     #[test]
-    fn the_command_fails_in_one_line() {
+    fn the_command_fails_with_one_line() {
         let silent = fake(Fault::Silent);
         let mixer = fake(Fault::None);
         mixer.set_model("XR18", "1.17");
@@ -632,7 +642,7 @@ mod command {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.strip_prefix("a fake desk at ").and_then(|l| l.split(';').next()).unwrap();
-        let desk = Desk::open_with(address.parse().unwrap(), PATIENCE).unwrap();
+        let desk = Desk::open_with(address.parse().unwrap(), TIMEOUTS).unwrap();
         assert_eq!(track(&desk, 1).name, "Kick");
         child.kill().unwrap();
         child.wait().unwrap();

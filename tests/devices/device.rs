@@ -1,4 +1,4 @@
-//! Laws of devices that need no sound card: a file stands in for one.
+//! Tests of devices that need no sound card: a file stands in for one.
 
 #[cfg(feature = "cli")]
 mod program;
@@ -9,22 +9,24 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use isotherm::algorithm;
-use isotherm::device::{self, Capture, Client, Granted, Host, Input, Insert, Monitor, SampleFormat, Session, Sides, Wish};
-use isotherm::dsp::{Settings as Parameters, Spec};
+use isotherm::device::{
+    self, Capture, Client, GrantedConfig, Host, InputBlock, Insert, Monitor, MonitorRouting, OpenRequest, SampleFormat, Session,
+};
+use isotherm::dsp::{ProcessSpec, Settings as Parameters};
 use isotherm::graph::{Meter, queue};
-use isotherm::record::{Recorder, Settings, Start};
-use isotherm::slots::{Heard, Slots};
+use isotherm::record::{Recorder, Settings, StartTrigger};
+use isotherm::slots::{Listen, Slots};
 use tempfile::TempDir;
 
 const CHANNELS: usize = 5;
 const RATE: usize = 48_000;
 
-/// A 24-bit code for every channel and frame.
+/// Returns a 24-bit sample that is different for each channel and frame.
 fn code(channel: usize, frame: usize) -> i32 {
     ((frame * 977 + channel * 131_071) % 16_000_001) as i32 - 8_000_000
 }
 
-/// A file of `frames` frames with a code for each.
+/// Writes a WAV file whose samples are those of [`code`]. Returns its path.
 fn input(folder: &TempDir, frames: usize) -> PathBuf {
     let path = folder.path().join("in.wav");
     let spec = hound::WavSpec {
@@ -39,6 +41,7 @@ fn input(folder: &TempDir, frames: usize) -> PathBuf {
     path
 }
 
+/// Returns the samples of a WAV file.
 fn codes(path: &Path) -> Vec<i32> {
     hound::WavReader::open(path).unwrap().samples::<i32>().map(Result::unwrap).collect()
 }
@@ -47,9 +50,9 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// What a device of five channels gives.
-fn granted(format: SampleFormat) -> Granted {
-    Granted {
+/// Returns the configuration of a device with five channels.
+fn granted(format: SampleFormat) -> GrantedConfig {
+    GrantedConfig {
         host: Host::File,
         device: "five".into(),
         sample_rate: RATE as u32,
@@ -61,19 +64,20 @@ fn granted(format: SampleFormat) -> Granted {
     }
 }
 
+/// Returns slots with a saturator.
 fn slots(width: usize) -> Slots {
-    let spec = Spec { sample_rate: RATE as f32, channels: width, max_frames: 256 };
+    let spec = ProcessSpec { sample_rate: RATE as f32, channels: width, max_frames: 256 };
     let saturator = Parameters::new(algorithm::find("saturator").unwrap());
-    Slots::compile(spec, &[saturator.into()], Heard::Slot(0), None).unwrap()
+    Slots::compile(spec, &[saturator.into()], Listen::Slot(0), None).unwrap()
 }
 
-/// Keeps what it is given.
-struct Keeper(Arc<Mutex<Vec<Vec<i32>>>>);
+/// A client that keeps the input of each channel.
+struct RecordingClient(Arc<Mutex<Vec<Vec<i32>>>>);
 
-impl Client for Keeper {
-    fn process(&mut self, lost: u64, input: Input<'_>, output: &mut [&mut [f32]]) {
+impl Client for RecordingClient {
+    fn process(&mut self, lost: u64, input: InputBlock<'_>, output: &mut [&mut [f32]]) {
         assert_eq!((lost, output.len()), (0, 1));
-        let Input::Integers(channels) = input else { panic!("integers stay integers") };
+        let InputBlock::Integers(channels) = input else { panic!("integers stay integers") };
         assert!(output[0].len() == channels[0].len() && output[0].iter().all(|x| *x == 0.0));
         for (kept, channel) in self.0.lock().unwrap().iter_mut().zip(channels) {
             kept.extend_from_slice(channel);
@@ -82,16 +86,16 @@ impl Client for Keeper {
 }
 
 #[test]
-fn a_file_in_place_of_a_device_comes_again_and_again_with_its_codes() {
+fn a_file_in_place_of_a_device_is_repeated_sample_for_sample() {
     let folder = tempfile::tempdir().unwrap();
-    // No whole number of periods.
+    // Not a whole number of periods.
     let frames = 1000;
     let path = input(&folder, frames);
-    let wish = Wish { outputs: vec![0], ..Wish::new(Host::File, text(&path)) };
-    let opened = device::open(&wish).unwrap();
+    let request = OpenRequest { outputs: vec![0], ..OpenRequest::new(Host::File, text(&path)) };
+    let opened = device::open(&request).unwrap();
     assert_eq!((opened.granted().channels, opened.granted().format), (CHANNELS, SampleFormat::S24Packed));
     let kept = Arc::new(Mutex::new(vec![Vec::new(); CHANNELS]));
-    let stream = opened.start(Keeper(kept.clone())).map_err(|(_, e)| e).unwrap();
+    let stream = opened.start(RecordingClient(kept.clone())).map_err(|(_, e)| e).unwrap();
     while kept.lock().unwrap()[0].len() < 3 * frames {
         std::thread::sleep(Duration::from_millis(5));
         assert_eq!(stream.ended(), None);
@@ -103,39 +107,40 @@ fn a_file_in_place_of_a_device_comes_again_and_again_with_its_codes() {
 }
 
 #[test]
-fn what_differs_from_what_was_asked_is_an_error_that_names_both() {
+fn a_difference_from_the_request_is_an_error_that_names_both() {
     let folder = tempfile::tempdir().unwrap();
     let path = input(&folder, 100);
-    let wish = Wish::new(Host::File, text(&path));
-    let error = |wish: &Wish| {
-        let line = device::open(wish).err().unwrap().to_string();
+    let request = OpenRequest::new(Host::File, text(&path));
+    let error = |request: &OpenRequest| {
+        let line = device::open(request).err().unwrap().to_string();
         assert!(!line.contains('\n'), "{line}");
         line.strip_prefix(text(&path)).unwrap().to_string()
     };
-    let rate = Wish { sample_rate: Some(44_100), ..wish.clone() };
+    let rate = OpenRequest { sample_rate: Some(44_100), ..request.clone() };
     assert_eq!(error(&rate), ": asked for 44100 Hz, the device gave 48000");
-    let channels = Wish { channels: Some(16), ..wish.clone() };
+    let channels = OpenRequest { channels: Some(16), ..request.clone() };
     assert_eq!(error(&channels), ": asked for 16 channels, the device gave 5");
-    let format = Wish { format: Some(SampleFormat::S32), ..wish };
+    let format = OpenRequest { format: Some(SampleFormat::S32), ..request };
     assert_eq!(error(&format), ": asked for S32_LE, the device gave S24_3LE");
 }
 
 #[test]
-fn what_a_source_says_it_lost_is_a_gap_of_that_length_and_reason() {
-    for (pre_roll, start) in [(0.0, Start::Now), (1.0, Start::Hand)] {
+fn frames_reported_as_lost_are_a_gap_of_that_length_and_reason() {
+    for (pre_roll, start) in [(0.0, StartTrigger::Now), (1.0, StartTrigger::Manual)] {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings::new(folder.path().into(), "take", RATE as u32, 1);
-        (settings.pre_roll_seconds, settings.start, settings.words) = (pre_roll, start, isotherm::record::pcm::Words::Int32);
+        (settings.pre_roll_seconds, settings.start, settings.word_format) =
+            (pre_roll, start, isotherm::record::pcm::WordFormat::Int32);
         let (recorder, mut writer) = Recorder::open(settings).unwrap();
-        writer.wait(true);
+        writer.set_blocking(true);
         let samples: Vec<i32> = (1..=1000).map(|i| i << 8).collect();
         writer.write(&[&samples[..300]]);
-        writer.lose(70, "because");
-        // Two in a row for one reason are one.
-        writer.lose(30, "because");
-        writer.lose(5, "of something else");
+        writer.report_loss(70, "because");
+        // Two gaps in a row for the same reason become one.
+        writer.report_loss(30, "because");
+        writer.report_loss(5, "of something else");
         writer.write(&[&samples[405..1000]]);
-        if start == Start::Hand {
+        if start == StartTrigger::Manual {
             writer.start();
         }
         let takes = recorder.close();
@@ -150,7 +155,7 @@ fn what_a_source_says_it_lost_is_a_gap_of_that_length_and_reason() {
 }
 
 #[test]
-fn a_take_keeps_its_time_line_while_its_device_is_away() {
+fn a_take_keeps_its_time_line_while_its_device_is_disconnected() {
     let folder = tempfile::tempdir().unwrap();
     let (recorder, writer) = Recorder::open(Settings::new(folder.path().into(), "take", RATE as u32, CHANNELS)).unwrap();
     let meter = Meter::new(CHANNELS);
@@ -159,43 +164,43 @@ fn a_take_keeps_its_time_line_while_its_device_is_away() {
     let channels = [&block[..]; CHANNELS];
     let begun = Instant::now();
     let before = Instant::now();
-    capture.process(0, Input::Floats(&channels), &mut []);
-    let away = Instant::now();
+    capture.process(0, InputBlock::Floats(&channels), &mut []);
+    let disconnected = Instant::now();
     for _ in 0..12 {
         std::thread::sleep(Duration::from_millis(100));
-        capture.wait();
+        capture.advance_disconnected();
     }
-    let least = away.elapsed().as_secs_f64();
-    capture.process(0, Input::Floats(&channels), &mut []);
+    let least = disconnected.elapsed().as_secs_f64();
+    capture.process(0, InputBlock::Floats(&channels), &mut []);
     let most = before.elapsed().as_secs_f64();
-    capture.process(7, Input::Floats(&channels), &mut []);
-    capture.wait();
+    capture.process(7, InputBlock::Floats(&channels), &mut []);
+    capture.advance_disconnected();
     std::thread::sleep(Duration::from_millis(50));
-    capture.give_up();
-    let lived = begun.elapsed().as_secs_f64();
+    capture.end_disconnected();
+    let elapsed = begun.elapsed().as_secs_f64();
     drop(capture);
     let (_, manifest) = recorder.close().remove(0);
     let gaps: Vec<_> = manifest.gaps.iter().map(|gap| (gap.position, gap.reason.as_str())).collect();
     let length = manifest.gaps[0].frames;
     assert_eq!(gaps[..2], [(480, "the device was away"), (480 + length + 480, "the device lost them")]);
     assert_eq!((gaps.len(), gaps[2].1, manifest.gaps[1].frames), (3, "the device was away", 7));
-    // The block that came back had begun 10 ms earlier.
+    // The first block after the gap had begun 10 ms before it arrived.
     let bounds = [least, most].map(|seconds| (seconds - 0.01) * RATE as f64);
     assert!((bounds[0] - 1.0..=bounds[1] + 1.0).contains(&(length as f64)), "{length}, {bounds:?}");
-    let whole = (lived + 0.01) * RATE as f64;
-    assert!((manifest.frames as f64 - whole).abs() <= 0.03 * RATE as f64, "{}, {whole}", manifest.frames);
+    let expected = (elapsed + 0.01) * RATE as f64;
+    assert!((manifest.frames as f64 - expected).abs() <= 0.03 * RATE as f64, "{}, {expected}", manifest.frames);
 }
 
 #[test]
-fn a_capture_that_runs_is_fed_to_one_recorder_after_the_other() {
+fn a_running_capture_feeds_one_recorder_after_the_other() {
     let folder = tempfile::tempdir().unwrap();
     let meter = Meter::new(CHANNELS);
-    let (mut capture, mut feed) = Capture::fed(&meter, &granted(SampleFormat::Float));
+    let (mut capture, mut feed) = Capture::with_feed(&meter, &granted(SampleFormat::Float));
     let mut next = 0;
     let mut play = |capture: &mut Capture, frames: usize| {
         let block: Vec<f32> = (0..frames).map(|i| (next + i) as f32 / 8_388_608.0).collect();
         next += frames;
-        capture.process(0, Input::Floats(&[&block[..]; CHANNELS]), &mut []);
+        capture.process(0, InputBlock::Floats(&[&block[..]; CHANNELS]), &mut []);
     };
     play(&mut capture, 100);
     let mut takes = Vec::new();
@@ -216,38 +221,39 @@ fn a_capture_that_runs_is_fed_to_one_recorder_after_the_other() {
 }
 
 #[test]
-fn channels_come_to_a_side_and_go_within_5_ms_and_add_up() {
-    /// Nothing.
-    struct Through;
-    impl Insert for Through {
+fn monitored_channels_fade_in_and_out_within_5_ms_and_add_up() {
+    /// An insert that changes nothing.
+    struct PassThrough;
+    impl Insert for PassThrough {
         fn process(&mut self, _: &mut isotherm::dsp::Block<'_>) {}
         fn reset(&mut self) {}
     }
-    let sides = Sides::new(2);
-    sides.set(0, 1, true);
-    let mut monitor = Monitor::new(Through, sides.clone(), &granted(SampleFormat::Float), None);
+    let routing = MonitorRouting::new(2);
+    routing.set(0, 1, true);
+    let mut monitor = Monitor::new(PassThrough, routing.clone(), &granted(SampleFormat::Float), None);
     let samples: Vec<Vec<f32>> = (0..CHANNELS).map(|channel| vec![0.1 * channel as f32; 480]).collect();
     let views: Vec<&[f32]> = samples.iter().map(Vec::as_slice).collect();
-    let mut play = |sides: &[(usize, usize, bool)], from: &Sides| {
-        sides.iter().for_each(|(side, channel, heard)| from.set(*side, *channel, *heard));
+    let mut play = |changes: &[(usize, usize, bool)], routing: &MonitorRouting| {
+        changes.iter().for_each(|(side, channel, monitored)| routing.set(*side, *channel, *monitored));
         let (mut left, mut right) = (vec![9.0f32; 480], vec![9.0f32; 480]);
-        monitor.process(0, Input::Floats(&views), &mut [&mut left, &mut right]);
+        monitor.process(0, InputBlock::Floats(&views), &mut [&mut left, &mut right]);
         (left, right)
     };
-    // What is heard from the start is there at once, and exactly.
-    let (left, right) = play(&[], &sides);
+    // A channel that is monitored from the start is not faded in.
+    let (left, right) = play(&[], &routing);
     assert!(left.iter().all(|x| *x == 0.1) && right.iter().all(|x| *x == 0.0));
-    let (left, right) = play(&[(0, 2, true), (1, 4, true), (0, CHANNELS, true), (2, 0, true)], &sides);
+    let (left, right) = play(&[(0, 2, true), (1, 4, true), (0, CHANNELS, true), (2, 0, true)], &routing);
     let (fade, largest) = (RATE / 200, |x: &[f32]| x.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max));
     assert!(left[fade..].iter().all(|x| (*x - 0.3).abs() < 1e-6) && right[fade..].iter().all(|x| (*x - 0.4).abs() < 1e-6));
     assert!(left[0] < 0.11 && largest(&left) < 0.0011 && largest(&right) < 0.0021);
-    let (left, right) = play(&[(0, 1, false), (0, 2, false), (1, 4, false)], &sides);
+    let (left, right) = play(&[(0, 1, false), (0, 2, false), (1, 4, false)], &routing);
     assert!(left[0] > 0.29 && left[fade..].iter().chain(&right[fade..]).all(|x| *x == 0.0));
-    assert!(largest(&left) < 0.0021 && !sides.get(0, 1));
+    assert!(largest(&left) < 0.0021 && !routing.get(0, 1));
 }
 
-/// A file of two channels in a device's place, what it is played through, and how long the take and its time were in seconds.
-fn through(effect: impl Insert) -> (f64, f64, device::Counts, device::State) {
+/// Records two seconds of a file of two channels in place of a device, while it is monitored through an insert. Returns the
+/// duration of the take and of the recording in seconds, the counters, and the last state.
+fn record_with_insert(insert: impl Insert) -> (f64, f64, device::SessionCounts, device::DeviceState) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("device.wav");
     let spec =
@@ -255,18 +261,18 @@ fn through(effect: impl Insert) -> (f64, f64, device::Counts, device::State) {
     let mut writer = hound::WavWriter::create(&path, spec).unwrap();
     (0..9600).for_each(|i| writer.write_sample(i as i16).unwrap());
     writer.finalize().unwrap();
-    let prepared = Session::prepare(&Wish::new(Host::File, path.to_str().unwrap()), true).unwrap();
+    let prepared = Session::prepare(&OpenRequest::new(Host::File, path.to_str().unwrap()), true).unwrap();
     let granted = prepared.granted().clone();
     let mut settings = Settings::new(folder.path().into(), "take", RATE as u32, 2);
-    settings.words = granted.format.words();
+    settings.word_format = granted.format.word_format();
     let (recorder, writer) = Recorder::open(settings).unwrap();
     let capture = Capture::new(writer, &Meter::new(2), &granted);
-    let monitor = Monitor::new(effect, Sides::each(&[0, 1]), &granted, None);
+    let monitor = Monitor::new(insert, MonitorRouting::one_to_one(&[0, 1]), &granted, None);
     let begun = Instant::now();
     let mut session = prepared.start(capture, Some(monitor)).unwrap();
     while begun.elapsed() < Duration::from_secs(2) {
         std::thread::sleep(Duration::from_millis(20));
-        session.attend();
+        session.poll();
     }
     let (state, seconds) = (session.state().clone(), begun.elapsed().as_secs_f64());
     let (counts, _) = session.stop();
@@ -276,7 +282,7 @@ fn through(effect: impl Insert) -> (f64, f64, device::Counts, device::State) {
 }
 
 #[test]
-fn an_effect_that_is_too_slow_is_left_out_now_and_then_and_holds_up_no_frame() {
+fn an_insert_that_is_too_slow_is_skipped_now_and_then_and_delays_no_frame_of_the_take() {
     struct Slow;
     impl Insert for Slow {
         fn process(&mut self, block: &mut isotherm::dsp::Block<'_>) {
@@ -284,14 +290,14 @@ fn an_effect_that_is_too_slow_is_left_out_now_and_then_and_holds_up_no_frame() {
         }
         fn reset(&mut self) {}
     }
-    let (take, time, counts, _) = through(Slow);
-    // Without that, half of it.
+    let (take, time, counts, _) = record_with_insert(Slow);
+    // If no block were skipped, the take would be half as long.
     assert!(take > time - 0.5, "{take} s of {time} s");
-    assert!(counts.underruns > 10 && !counts.broken, "{counts:?}");
+    assert!(counts.underruns > 10 && !counts.panicked, "{counts:?}");
 }
 
 #[test]
-fn an_effect_that_panics_is_silent_and_the_take_goes_on() {
+fn an_insert_that_panics_is_silent_and_the_take_goes_on() {
     struct Panics(usize);
     impl Insert for Panics {
         fn process(&mut self, _: &mut isotherm::dsp::Block<'_>) {
@@ -300,15 +306,15 @@ fn an_effect_that_panics_is_silent_and_the_take_goes_on() {
         }
         fn reset(&mut self) {}
     }
-    let (take, time, counts, state) = through(Panics(0));
-    assert!(take > time - 0.5 && !counts.broken && state == device::State::Running, "{take} s of {time} s, {counts:?}");
+    let (take, time, counts, state) = record_with_insert(Panics(0));
+    assert!(take > time - 0.5 && !counts.panicked && state == device::DeviceState::Running, "{take} s of {time} s, {counts:?}");
 }
 
 #[test]
-fn a_client_that_panics_is_said_to_be_broken_and_never_comes_back() {
+fn a_client_that_panics_ends_the_stream_with_a_reason_and_is_not_returned() {
     struct Panics;
     impl Client for Panics {
-        fn process(&mut self, _: u64, _: Input<'_>, _: &mut [&mut [f32]]) {
+        fn process(&mut self, _: u64, _: InputBlock<'_>, _: &mut [&mut [f32]]) {
             panic!("on purpose");
         }
     }
@@ -319,7 +325,7 @@ fn a_client_that_panics_is_said_to_be_broken_and_never_comes_back() {
     let mut writer = hound::WavWriter::create(&path, spec).unwrap();
     (0..9600).for_each(|i| writer.write_sample(i as i16).unwrap());
     writer.finalize().unwrap();
-    let opened = device::open(&Wish::new(Host::File, path.to_str().unwrap())).unwrap();
+    let opened = device::open(&OpenRequest::new(Host::File, path.to_str().unwrap())).unwrap();
     let stream = opened.start(Panics).map_err(|(_, e)| e).unwrap();
     let begun = Instant::now();
     let why = loop {
@@ -333,11 +339,11 @@ fn a_client_that_panics_is_said_to_be_broken_and_never_comes_back() {
 }
 
 #[test]
-fn meters_show_20_log10_of_floats_and_integers_and_light_at_full_scale() {
+fn meters_show_levels_of_floats_and_integers_and_clip_at_full_scale() {
     for format in [SampleFormat::Float, SampleFormat::S32, SampleFormat::S24, SampleFormat::S24Packed, SampleFormat::S16] {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings::new(folder.path().into(), "take", RATE as u32, CHANNELS);
-        settings.words = format.words();
+        settings.word_format = format.word_format();
         let (recorder, writer) = Recorder::open(settings).unwrap();
         let meter = Meter::new(CHANNELS);
         let mut capture = Capture::new(writer, &meter, &granted(format));
@@ -346,40 +352,40 @@ fn meters_show_20_log10_of_floats_and_integers_and_light_at_full_scale() {
         let floats: Vec<Vec<f32>> = [0.0, 0.5, 1.0, -1.0, 0.999].map(|x| vec![x; 480]).into();
         for _ in 0..200 {
             if format == SampleFormat::Float {
-                capture.process(0, Input::Floats(&floats.iter().map(Vec::as_slice).collect::<Vec<_>>()), &mut []);
+                capture.process(0, InputBlock::Floats(&floats.iter().map(Vec::as_slice).collect::<Vec<_>>()), &mut []);
             } else {
-                capture.process(0, Input::Integers(&integers.iter().map(Vec::as_slice).collect::<Vec<_>>()), &mut []);
+                capture.process(0, InputBlock::Integers(&integers.iter().map(Vec::as_slice).collect::<Vec<_>>()), &mut []);
             }
         }
         let levels: Vec<_> = (0..CHANNELS).map(|channel| meter.take(channel).unwrap()).collect();
         assert_eq!((levels[0].peak, levels[1].peak), (0.0, 0.5), "{format:?}");
-        // 2 s of a time constant of 0.3 s.
+        // After 2 s; the meter's time constant is 0.3 s.
         assert!((levels[1].rms - 0.5).abs() < 0.002, "{format:?}: {}", levels[1].rms);
-        let lights: Vec<bool> = levels.iter().map(|level| level.clipped).collect();
-        assert_eq!(lights, [false, false, true, true, false], "{format:?}");
+        let clipped: Vec<bool> = levels.iter().map(|level| level.clipped).collect();
+        assert_eq!(clipped, [false, false, true, true, false], "{format:?}");
         drop(recorder);
     }
 }
 
 #[test]
-fn what_a_device_calls_allocates_nothing() {
+fn clients_of_a_device_do_not_allocate() {
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![1_u8; 64]))), 2, "the counter counts");
     let folder = tempfile::tempdir().unwrap();
     for format in [SampleFormat::Float, SampleFormat::S32] {
         let mut settings = Settings::new(folder.path().into(), format.name(), RATE as u32, CHANNELS);
-        (settings.words, settings.buffer_seconds) = (format.words(), 0.05);
+        (settings.word_format, settings.buffer_seconds) = (format.word_format(), 0.05);
         let (recorder, writer) = Recorder::open(settings).unwrap();
         let meter = Meter::new(CHANNELS);
         let mut capture = Capture::new(writer, &meter, &granted(format));
         let (file, _reader) = queue(2, 1024);
-        let mut monitor = Monitor::new(slots(2).into_plan(), Sides::each(&[0, 3]), &granted(format), Some(file));
-        let sides = Sides::new(2);
-        let mut heard = Monitor::new(slots(2).into_plan(), sides.clone(), &granted(format), None);
-        let (mut fed, mut feed) = Capture::fed(&meter, &granted(format));
+        let mut monitor = Monitor::new(slots(2).into_plan(), MonitorRouting::one_to_one(&[0, 3]), &granted(format), Some(file));
+        let routing = MonitorRouting::new(2);
+        let mut rerouted = Monitor::new(slots(2).into_plan(), routing.clone(), &granted(format), None);
+        let (mut fed, mut feed) = Capture::with_feed(&meter, &granted(format));
         let (other, writer) = {
             let name = format!("{} fed", format.name());
             let mut settings = Settings::new(folder.path().into(), &name, RATE as u32, CHANNELS);
-            settings.words = format.words();
+            settings.word_format = format.word_format();
             Recorder::open(settings).unwrap()
         };
         feed.replace(Some(writer)).unwrap();
@@ -390,13 +396,14 @@ fn what_a_device_calls_allocates_nothing() {
             for (round, frames) in [1, 64, 256, 300].into_iter().cycle().take(200).enumerate() {
                 let floats = [&floats[..frames]; CHANNELS];
                 let integers = [&integers[..frames]; CHANNELS];
-                let input = if format == SampleFormat::Float { Input::Floats(&floats) } else { Input::Integers(&integers) };
+                let input =
+                    if format == SampleFormat::Float { InputBlock::Floats(&floats) } else { InputBlock::Integers(&integers) };
                 let lost = u64::from(round % 50 == 7) * 11;
                 capture.process(lost, input, &mut []);
                 monitor.process(lost, input, &mut [&mut left[..frames], &mut right[..frames]]);
                 fed.process(lost, input, &mut []);
-                sides.set(round % 2, round % CHANNELS, round % 3 == 0);
-                heard.process(lost, input, &mut []);
+                routing.set(round % 2, round % CHANNELS, round % 3 == 0);
+                rerouted.process(lost, input, &mut []);
             }
         });
         assert_eq!(counted, 0, "{format:?}");

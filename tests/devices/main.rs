@@ -1,7 +1,7 @@
-//! What is outside: sound devices, JACK and PipeWire servers of the tests' own, desks that are not there.
+//! Tests of devices and desks: files in place of devices, JACK and PipeWire servers that each test starts, fake desks.
 
-#[cfg(feature = "cli")]
-mod beside_a_desk;
+#![allow(clippy::unwrap_used)]
+
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod capture;
 #[cfg(feature = "desk")]
@@ -9,11 +9,13 @@ mod desk;
 #[cfg(feature = "device")]
 mod device;
 #[cfg(all(feature = "cli", target_os = "linux"))]
-mod jackd;
+mod jack_server;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod monitor;
+#[cfg(feature = "cli")]
+mod record_with_desk;
 
-use isotherm_support::counting::Counting;
+use isotherm_support::counting::CountingAllocator;
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;

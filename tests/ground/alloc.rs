@@ -1,4 +1,4 @@
-//! What is done in place allocates nothing.
+//! Operations on a buffer in place allocate nothing.
 
 use isotherm::audio::{Audio, Fade, Operand, Window};
 use isotherm_support::counting::allocations;
@@ -9,14 +9,14 @@ fn the_counter_counts() {
     assert_eq!(allocations(|| ()), 0);
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![0_u8; 64]))), 2);
     let audio = Audio::<f32>::silence(48_000, 2, 480);
-    assert!(allocations(|| drop(audio.add(0.5).unwrap())) > 0, "a new value allocates");
+    assert!(allocations(|| drop(audio.add(0.5).unwrap())) > 0, "a new buffer allocates");
 }
 
 #[test]
 fn arithmetic_in_place_allocates_nothing() {
     let mut audio = Audio::<f32>::silence(48_000, 4, 480);
     let (other, row, array) = (audio.add(0.5).unwrap(), vec![0.5; 480], Array2::from_elem((4, 480), 0.5));
-    let place = audio.as_planar().as_ptr();
+    let address = audio.as_planar().as_ptr();
     let work = || {
         let operands: [Operand<'_, f32>; 4] = [0.5.into(), (&row).into(), (&array).into(), (&other).into()];
         for operand in operands {
@@ -33,7 +33,7 @@ fn arithmetic_in_place_allocates_nothing() {
         assert!(audio.divide_in_place(0.0).is_err());
     };
     assert_eq!(allocations(work), 0);
-    assert_eq!(audio.as_planar().as_ptr(), place);
+    assert_eq!(audio.as_planar().as_ptr(), address);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Laws of the buffer: construction, conversion, arithmetic, edits, levels and the text of every error.
+//! Tests of audio buffers: construction, conversion, arithmetic, edits, levels and the text of every error.
 
 use isotherm::audio::{Audio, AudioError, Fade, I24, Operand, Sample, Window, db_to_gain, gain_to_db};
 use ndarray::{Array1, Array2, array};
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 const RATE: u32 = 48_000;
 
-fn close(a: f64, b: f64, tolerance: f64) {
+fn assert_close(a: f64, b: f64, tolerance: f64) {
     assert!((a - b).abs() <= tolerance, "{a} and {b} differ by more than {tolerance}");
 }
 
@@ -14,14 +14,15 @@ fn stereo() -> Audio<f64> {
     Audio::from_channels(RATE, &[&[0.5, -0.25, 0.125, 1.0], &[0.1, 0.2, 0.3, -0.4]]).unwrap()
 }
 
-fn text<T: std::fmt::Debug>(result: Result<T, AudioError>) -> String {
+/// The message of an error.
+fn message<T: std::fmt::Debug>(result: Result<T, AudioError>) -> String {
     result.unwrap_err().to_string()
 }
 
 // ---- construction
 
 #[test]
-fn every_way_in_gives_the_same_buffer() {
+fn every_constructor_gives_the_same_buffer() {
     let planar = Audio::<i16>::from_channels(RATE, &[&[1, 2, 3], &[4, 5, 6]]).unwrap();
     let frames_by_channels = array![[1, 4], [2, 5], [3, 6]];
     let channels_by_frames = array![[1, 2, 3], [4, 5, 6]];
@@ -47,7 +48,7 @@ fn every_way_in_gives_the_same_buffer() {
 }
 
 #[test]
-fn channels_are_seen_and_changed_in_order_even_without_frames() {
+fn channels_are_iterated_in_order_even_without_frames() {
     let mut audio = stereo();
     audio.iter_mut().enumerate().for_each(|(index, channel)| channel.fill(index as f64));
     assert_eq!(audio.iter().map(|c| c[0]).collect::<Vec<_>>(), [0.0, 1.0]);
@@ -64,17 +65,20 @@ fn channels_are_seen_and_changed_in_order_even_without_frames() {
 }
 
 #[test]
-fn a_wrong_construction_says_what_is_wrong() {
+fn invalid_constructor_arguments_have_their_own_messages() {
     assert_eq!(
-        text(Audio::<f32>::from_channels(RATE, &[&[0.0; 480], &[0.0; 479]])),
+        message(Audio::<f32>::from_channels(RATE, &[&[0.0; 480], &[0.0; 479]])),
         "expected 2 x 480 (channels x frames), found 2 x 479 in channel 1"
     );
-    assert_eq!(text(Audio::<f32>::from_channels(RATE, &[])), "expected 1 channel or more, found 0");
-    assert_eq!(text(Audio::from_interleaved(RATE, 2, &[0_i16; 479])), "expected whole frames of 2 channels, found 479 samples");
-    assert_eq!(text(Audio::from_interleaved(RATE, 0, &[0_i16; 4])), "expected 1 channel or more, found 0");
-    assert_eq!(text(Audio::from_mono(0, &[0_i16; 4])), "expected a sample rate of 1 Hz or more, found 0 Hz");
-    let none = Array2::<f32>::zeros((0, 4));
-    assert_eq!(text(Audio::from_channels_by_frames(RATE, none.view())), "expected 1 channel or more, found 0");
+    assert_eq!(message(Audio::<f32>::from_channels(RATE, &[])), "expected 1 channel or more, found 0");
+    assert_eq!(
+        message(Audio::from_interleaved(RATE, 2, &[0_i16; 479])),
+        "expected whole frames of 2 channels, found 479 samples"
+    );
+    assert_eq!(message(Audio::from_interleaved(RATE, 0, &[0_i16; 4])), "expected 1 channel or more, found 0");
+    assert_eq!(message(Audio::from_mono(0, &[0_i16; 4])), "expected a sample rate of 1 Hz or more, found 0 Hz");
+    let no_channels = Array2::<f32>::zeros((0, 4));
+    assert_eq!(message(Audio::from_channels_by_frames(RATE, no_channels.view())), "expected 1 channel or more, found 0");
 }
 
 #[test]
@@ -123,7 +127,7 @@ fn integers_round_to_nearest_even_and_stop_at_full_scale() {
     assert_eq!(i32::from_f64(f64::INFINITY), i32::MAX);
     assert_eq!(I24::from_f64(f64::NEG_INFINITY).inner(), -8_388_608);
     assert_eq!((i16::from_f64(f64::NAN), I24::from_f64(f64::NAN).inner(), i32::from_f64(f64::NAN)), (0, 0, 0));
-    // 32 bits go down to 24 by shifting, rounding and limiting.
+    // From 32 to 24 bits: shifted, rounded and limited.
     let narrow = |code: i32| I24::from_f64(code.to_f64()).inner();
     assert_eq!([0x180, 0x80, 0x81, -0x80, i32::MAX, i32::MIN].map(narrow), [2, 0, 1, 0, 8_388_607, -8_388_608]);
 }
@@ -141,15 +145,15 @@ proptest! {
             (f64::from(I24::from_f64(value).inner()), 8_388_608.0),
             (f64::from(i32::from_f64(value)), 2_147_483_648.0),
         ] {
-            let wanted = (value * scale).clamp(-scale, scale - 1.0);
-            prop_assert!((found - wanted).abs() <= 0.5);
+            let expected = (value * scale).clamp(-scale, scale - 1.0);
+            prop_assert!((found - expected).abs() <= 0.5);
         }
     }
 }
 
 // ---- arithmetic
 
-/// Two arrays of one shape and a row of their length.
+/// Two arrays of the same shape, channels x frames, and a row of as many frames.
 fn arrays<T: std::fmt::Debug + Clone>(
     value: impl Strategy<Value = T> + Clone,
 ) -> impl Strategy<Value = (Array2<T>, Array2<T>, Array1<T>)> {
@@ -161,7 +165,8 @@ fn arrays<T: std::fmt::Debug + Clone>(
     })
 }
 
-/// Each operation by the method, in place and by the operator gives what `ndarray` gives; in place it is the same memory.
+/// Checks an operation as a method, in place and as an operator against the same operation of `ndarray`, and that the one in
+/// place keeps the memory.
 macro_rules! agrees_with_ndarray {
     ($type:ty, $a:ident, $b:ident, $scalar:ident, $row:ident, $method:ident, $in_place:ident, $op:tt) => {
         let audio = Audio::<$type>::from_channels_by_frames(RATE, $a.view()).unwrap();
@@ -173,17 +178,17 @@ macro_rules! agrees_with_ndarray {
             ((&$b).into(), &$a $op &$b),
             ((&other).into(), &$a $op &$b),
         ];
-        for (operand, wanted) in operands {
-            prop_assert_eq!(audio.$method(operand.clone()).unwrap().to_array(), wanted.clone());
+        for (operand, expected) in operands {
+            prop_assert_eq!(audio.$method(operand.clone()).unwrap().to_array(), expected.clone());
             let mut changed = audio.clone();
-            let place = changed.as_planar().as_ptr();
+            let address = changed.as_planar().as_ptr();
             changed.$in_place(operand).unwrap();
-            prop_assert_eq!(changed.to_array(), wanted);
-            prop_assert_eq!(changed.as_planar().as_ptr(), place);
+            prop_assert_eq!(changed.to_array(), expected);
+            prop_assert_eq!(changed.as_planar().as_ptr(), address);
         }
         prop_assert_eq!((&audio $op f64::from($scalar)).to_array(), &$a $op $scalar);
         prop_assert_eq!((audio.clone() $op &other).to_array(), &$a $op &$b);
-        // A transposed array is another memory layout, not another operand.
+        // A transposed array has another memory layout but the same values.
         let transposed = $b.t().to_owned();
         prop_assert_eq!(audio.$method(transposed.t()).unwrap().to_array(), &$a $op &$b);
     };
@@ -256,55 +261,55 @@ fn an_operator_panics_with_the_text_of_the_error() {
 }
 
 #[test]
-fn an_operand_that_does_not_fit_is_an_error_and_changes_nothing() {
+fn an_operand_of_another_shape_or_rate_is_an_error_and_changes_nothing() {
     let mut audio = Audio::<f32>::silence(RATE, 2, 480);
     audio.channel_mut(1)[7] = 0.5;
     let before = audio.clone();
-    assert_eq!(text(audio.add(&[1.0; 479])), "expected 2 x 480 (channels x frames), found 1 x 479");
+    assert_eq!(message(audio.add(&[1.0; 479])), "expected 2 x 480 (channels x frames), found 1 x 479");
     let frames_by_channels = Array2::<f32>::ones((480, 2));
-    assert_eq!(text(audio.multiply_in_place(&frames_by_channels)), "expected 2 x 480 (channels x frames), found 480 x 2");
+    assert_eq!(message(audio.multiply_in_place(&frames_by_channels)), "expected 2 x 480 (channels x frames), found 480 x 2");
     assert_eq!(
-        text(audio.subtract_in_place(&Audio::silence(RATE, 1, 480))),
+        message(audio.subtract_in_place(&Audio::silence(RATE, 1, 480))),
         "expected 2 x 480 (channels x frames), found 1 x 480"
     );
     let other = Audio::silence(44_100, 2, 480);
-    assert_eq!(text(audio.add_in_place(&other)), "other rate: 48000 Hz and 44100 Hz");
+    assert_eq!(message(audio.add_in_place(&other)), "other rate: 48000 Hz and 44100 Hz");
     assert_eq!(audio.add(&other).unwrap_err(), AudioError::OtherRate { left: 48_000, right: 44_100 });
     assert_eq!(audio, before);
 }
 
 #[test]
-fn division_by_zero_says_where_and_changes_nothing() {
+fn division_by_zero_names_the_position_and_changes_nothing() {
     let mut audio = Audio::<f32>::from_mono(RATE, &[1.0; 40]).unwrap().repeat_channels(2).unwrap();
     let before = audio.clone();
     let mut divisor = Array2::<f32>::ones((2, 40));
     divisor[(1, 17)] = -0.0;
-    assert_eq!(text(audio.divide_in_place(&divisor)), "division by zero at channel 1, frame 17");
+    assert_eq!(message(audio.divide_in_place(&divisor)), "division by zero at channel 1, frame 17");
     let other = Audio::from_channels_by_frames(RATE, divisor.view()).unwrap();
-    assert_eq!(text(audio.divide(&other)), "division by zero at channel 1, frame 17");
+    assert_eq!(message(audio.divide(&other)), "division by zero at channel 1, frame 17");
     let mut row = vec![2.0; 40];
     row[39] = 0.0;
-    assert_eq!(text(audio.divide_in_place(&row)), "division by zero at every channel, frame 39");
-    assert_eq!(text(audio.divide_in_place(0.0)), "division by zero at the scalar");
+    assert_eq!(message(audio.divide_in_place(&row)), "division by zero at every channel, frame 39");
+    assert_eq!(message(audio.divide_in_place(0.0)), "division by zero at the scalar");
     assert_eq!(audio, before);
     let whole = Audio::from_mono(RATE, &[1_i16, 2]).unwrap();
-    assert_eq!(text(whole.divide(&[1_i16, 0])), "division by zero at every channel, frame 1");
+    assert_eq!(message(whole.divide(&[1_i16, 0])), "division by zero at every channel, frame 1");
 }
 
 // ---- levels
 
 #[test]
-fn levels_are_those_of_the_definition() {
+fn levels_match_their_definitions() {
     let audio = stereo();
     let levels = audio.channel_levels();
     assert_eq!((levels[0].peak, levels[1].peak, audio.peak()), (1.0, 0.4, 1.0));
-    close(levels[0].rms, ((0.25 + 0.0625 + 0.015_625 + 1.0) / 4.0_f64).sqrt(), 1e-15);
-    close(levels[1].dc, 0.05, 1e-15);
-    close(audio.rms(), ((levels[0].rms.powi(2) + levels[1].rms.powi(2)) / 2.0).sqrt(), 1e-15);
-    close(audio.dc(), (levels[0].dc + levels[1].dc) / 2.0, 1e-15);
-    close(audio.crest().unwrap(), 1.0 / audio.rms(), 1e-15);
-    close(audio.levels().rms_db(), 20.0 * audio.rms().log10(), 1e-12);
-    close(audio.levels().crest_db().unwrap(), -audio.levels().rms_db(), 1e-12);
+    assert_close(levels[0].rms, ((0.25 + 0.0625 + 0.015_625 + 1.0) / 4.0_f64).sqrt(), 1e-15);
+    assert_close(levels[1].dc, 0.05, 1e-15);
+    assert_close(audio.rms(), ((levels[0].rms.powi(2) + levels[1].rms.powi(2)) / 2.0).sqrt(), 1e-15);
+    assert_close(audio.dc(), (levels[0].dc + levels[1].dc) / 2.0, 1e-15);
+    assert_close(audio.crest().unwrap(), 1.0 / audio.rms(), 1e-15);
+    assert_close(audio.levels().rms_db(), 20.0 * audio.rms().log10(), 1e-12);
+    assert_close(audio.levels().crest_db().unwrap(), -audio.levels().rms_db(), 1e-12);
     assert_eq!(Audio::<i16>::from_mono(RATE, &[i16::MIN, 0]).unwrap().peak(), 1.0);
     assert_eq!(Audio::<f32>::silence(RATE, 1, 8).crest(), None);
     assert_eq!(Audio::<f32>::silence(RATE, 1, 8).levels().peak_db(), f64::NEG_INFINITY);
@@ -313,7 +318,7 @@ fn levels_are_those_of_the_definition() {
 
 #[test]
 fn decibels_and_gains_are_inverse() {
-    close(gain_to_db(2.0), 6.020_599_913_279_624, 1e-12);
+    assert_close(gain_to_db(2.0), 6.020_599_913_279_624, 1e-12);
     assert_eq!((db_to_gain(0.0), db_to_gain(-20.0), db_to_gain(f64::NEG_INFINITY)), (1.0, 0.1, 0.0));
     assert_eq!(gain_to_db(0.0), f64::NEG_INFINITY);
 }
@@ -323,25 +328,25 @@ fn decibels_and_gains_are_inverse() {
 #[test]
 fn normalising_reaches_the_level_with_one_gain_for_all_channels() {
     let mut audio = stereo();
-    close(audio.normalise_peak(-6.0).unwrap(), -6.0, 1e-12);
-    close(audio.levels().peak_db(), -6.0, 1e-12);
-    close(audio.channel(1)[3] / audio.channel(0)[3], -0.4, 1e-12);
+    assert_close(audio.normalise_peak(-6.0).unwrap(), -6.0, 1e-12);
+    assert_close(audio.levels().peak_db(), -6.0, 1e-12);
+    assert_close(audio.channel(1)[3] / audio.channel(0)[3], -0.4, 1e-12);
     audio.normalise_rms(-20.0).unwrap();
-    close(audio.levels().rms_db(), -20.0, 1e-12);
+    assert_close(audio.levels().rms_db(), -20.0, 1e-12);
     let mut codes = Audio::<I24>::from_mono(RATE, &[I24::new(1_000).unwrap(), I24::new(-500).unwrap()]).unwrap();
     codes.normalise_peak(0.0).unwrap();
     assert_eq!(codes.channel(0)[0].inner(), 8_388_607);
 }
 
 #[test]
-fn normalising_what_has_no_level_is_an_error() {
+fn normalising_silence_or_samples_that_are_not_finite_is_an_error() {
     let mut silent = Audio::<f32>::silence(RATE, 2, 8);
-    assert_eq!(text(silent.normalise_peak(-1.0)), "expected a level above zero to normalise to -1 dB, found silence");
-    assert_eq!(text(silent.normalise_rms(-1.0)), "expected a level above zero to normalise to -1 dB, found silence");
+    assert_eq!(message(silent.normalise_peak(-1.0)), "expected a level above zero to normalise to -1 dB, found silence");
+    assert_eq!(message(silent.normalise_rms(-1.0)), "expected a level above zero to normalise to -1 dB, found silence");
     silent.channel_mut(1)[5] = f32::NAN;
-    assert_eq!(text(silent.normalise_peak(-1.0)), "expected finite samples, found NaN at channel 1, frame 5");
+    assert_eq!(message(silent.normalise_peak(-1.0)), "expected finite samples, found NaN at channel 1, frame 5");
     silent.channel_mut(0)[2] = f32::INFINITY;
-    assert_eq!(text(silent.normalise_rms(-1.0)), "expected finite samples, found inf at channel 0, frame 2");
+    assert_eq!(message(silent.normalise_rms(-1.0)), "expected finite samples, found inf at channel 0, frame 2");
     assert!(stereo().normalise_peak(f64::NAN).is_err());
 }
 
@@ -349,7 +354,7 @@ fn normalising_what_has_no_level_is_an_error() {
 fn gain_is_in_decibels_and_integers_are_limited() {
     let mut audio = stereo();
     audio.gain_db(20.0 * 2.0_f64.log10());
-    close(audio.channel(0)[1], -0.5, 1e-15);
+    assert_close(audio.channel(0)[1], -0.5, 1e-15);
     let mut codes = Audio::<i16>::from_mono(RATE, &[20_000, -20_000, 3]).unwrap();
     codes.gain_db(6.020_6);
     assert_eq!(codes.channel(0), [32_767, -32_768, 6]);
@@ -368,13 +373,15 @@ fn fades_begin_and_end_in_silence_and_mirror_each_other() {
         assert!(fade_in.channel(0).windows(2).all(|w| w[0] <= w[1]), "{fade:?} rises");
         let mirrored: Vec<f64> = fade_out.channel(0).iter().rev().copied().collect();
         assert_eq!(fade_in.channel(0), mirrored);
-        close(fade.gain(0.0), 0.0, 1e-15);
-        close(fade.gain(1.0), 1.0, 1e-15);
-        let (there, back) = (fade.gain(0.3), fade.gain(0.7));
-        close(if fade == Fade::EqualPower { there * there + back * back } else { there + back }, 1.0, 1e-15);
+        assert_close(fade.gain(0.0), 0.0, 1e-15);
+        assert_close(fade.gain(1.0), 1.0, 1e-15);
+        // The gains of a fade-in and of a fade-out at the same time.
+        let (rising, falling) = (fade.gain(0.3), fade.gain(0.7));
+        let sum = if fade == Fade::EqualPower { rising * rising + falling * falling } else { rising + falling };
+        assert_close(sum, 1.0, 1e-15);
     }
-    assert_eq!(text(ones.clone().fade_in(21, Fade::Linear)), "expected frames within 0..20, found 0..21");
-    assert_eq!(text(ones.clone().fade_out(21, Fade::Linear)), "expected frames within 0..20, found 0..21");
+    assert_eq!(message(ones.clone().fade_in(21, Fade::Linear)), "expected frames within 0..20, found 0..21");
+    assert_eq!(message(ones.clone().fade_out(21, Fade::Linear)), "expected frames within 0..20, found 0..21");
     ones.clone().fade_out(0, Fade::Linear).unwrap();
 }
 
@@ -389,25 +396,25 @@ fn windows_have_the_mean_of_their_definition() {
     ] {
         let mut audio = Audio::<f64>::from_mono(RATE, &[1.0; 64]).unwrap();
         audio.window(window);
-        close(audio.dc(), mean, 1e-12);
-        close(audio.channel(0)[0], lowest, 1e-12);
-        close(audio.channel(0)[32], 1.0, 1e-12);
-        // Periodic: frame n and frame N - n agree.
-        (1..32).for_each(|n| close(audio.channel(0)[n], audio.channel(0)[64 - n], 1e-12));
+        assert_close(audio.dc(), mean, 1e-12);
+        assert_close(audio.channel(0)[0], lowest, 1e-12);
+        assert_close(audio.channel(0)[32], 1.0, 1e-12);
+        // Periodic: frames n and N - n have the same value.
+        (1..32).for_each(|n| assert_close(audio.channel(0)[n], audio.channel(0)[64 - n], 1e-12));
     }
 }
 
 #[test]
-fn slices_keep_the_rate_and_stay_inside() {
+fn slices_have_the_rate_and_the_frames_of_their_range() {
     let audio = stereo();
     assert_eq!(audio.slice(1..3).unwrap().as_planar(), [-0.25, 0.125, 0.2, 0.3]);
     assert_eq!(audio.slice(1..=1).unwrap().frames(), 1);
     assert_eq!(audio.slice(..).unwrap(), audio);
     assert_eq!(audio.slice(4..).unwrap().frames(), 0);
-    assert_eq!(text(audio.slice(2..5)), "expected frames within 0..4, found 2..5");
+    assert_eq!(message(audio.slice(2..5)), "expected frames within 0..4, found 2..5");
     #[expect(clippy::reversed_empty_ranges, reason = "the range is wrong on purpose")]
     let reversed = audio.slice(3..2);
-    assert_eq!(text(reversed), "expected frames within 0..4, found 3..2");
+    assert_eq!(message(reversed), "expected frames within 0..4, found 3..2");
     assert!(audio.slice(0..=usize::MAX).is_err());
 }
 
@@ -416,7 +423,7 @@ fn channels_are_mixed_extracted_and_repeated() {
     let audio = Audio::<f64>::from_channels(RATE, &[&[1.0, 0.5], &[0.0, -0.5]]).unwrap();
     assert_eq!(audio.mix_down().as_planar(), [0.5, 0.0]);
     assert_eq!(audio.extract(1).unwrap().as_planar(), [0.0, -0.5]);
-    assert_eq!(text(audio.extract(2)), "expected a channel below 2, found channel 2");
+    assert_eq!(message(audio.extract(2)), "expected a channel below 2, found channel 2");
     assert_eq!(audio.mix_down().repeat_channels(3).unwrap().as_planar(), [0.5, 0.0, 0.5, 0.0, 0.5, 0.0]);
     assert!(audio.repeat_channels(0).is_err());
     let full = Audio::from_channels(RATE, &[&[i16::MIN], &[i16::MIN]]).unwrap();
@@ -424,14 +431,14 @@ fn channels_are_mixed_extracted_and_repeated() {
 }
 
 #[test]
-fn concatenation_joins_in_time() {
+fn concatenation_joins_buffers_in_time() {
     let audio = stereo();
     let (head, tail) = (audio.slice(..1).unwrap(), audio.slice(1..).unwrap());
     assert_eq!(Audio::concatenate(&[&head, &tail]).unwrap(), audio);
-    assert_eq!(text(Audio::<f64>::concatenate(&[])), "expected at least 1 buffer, found none");
+    assert_eq!(message(Audio::<f64>::concatenate(&[])), "expected at least 1 buffer, found none");
     assert_eq!(
-        text(Audio::concatenate(&[&audio, &Audio::silence(RATE, 1, 7)])),
+        message(Audio::concatenate(&[&audio, &Audio::silence(RATE, 1, 7)])),
         "expected 2 x 7 (channels x frames), found 1 x 7"
     );
-    assert_eq!(text(Audio::concatenate(&[&audio, &Audio::silence(8_000, 2, 7)])), "other rate: 48000 Hz and 8000 Hz");
+    assert_eq!(message(Audio::concatenate(&[&audio, &Audio::silence(8_000, 2, 7)])), "other rate: 48000 Hz and 8000 Hz");
 }

@@ -1,44 +1,47 @@
-//! Laws of the graph: alignment, wiring, ends, files, what it allocates (nothing) and that resting changes no sample.
+//! Tests of the graph: alignment, wiring, errors, queues, files, and that auto sleep changes no sample.
 
 use std::time::{Duration, Instant};
 
 use isotherm::algorithm::REGISTRY;
-use isotherm::audio::wav::{Format, NonFinite, read, write};
+use isotherm::audio::wav::{NonFinitePolicy, WavFormat, read, write};
 use isotherm::audio::{Audio, generate};
-use isotherm::dsp::{Block, Index, Processor, Settings, Spec};
-use isotherm::graph::{Builder, CompileError, FileSink, FileSource, Plan, Taps, queue, rolling};
+use isotherm::dsp::{Block, Delay, ParameterIndex, ProcessSpec, Processor, Settings};
+use isotherm::graph::{Builder, CompileError, FileSink, FileSource, Plan, Taps, queue, rolling_buffer};
 
-/// Delays by a number of frames and says so.
-struct Late(Vec<isotherm::dsp::Delay>, usize);
+/// A processor that delays by a number of frames, which is its latency.
+struct DelayProcessor {
+    channels: Vec<Delay>,
+    frames: usize,
+}
 
-impl Late {
+impl DelayProcessor {
     fn boxed(frames: usize, channels: usize) -> Box<dyn Processor> {
-        Box::new(Self(vec![isotherm::dsp::Delay::new(frames); channels], frames))
+        Box::new(Self { channels: vec![Delay::new(frames); channels], frames })
     }
 }
 
-impl Processor for Late {
+impl Processor for DelayProcessor {
     fn duplicate(&self) -> Option<Box<dyn Processor>> {
         None
     }
-    fn set(&mut self, _: Index, _: f32) {}
+    fn set(&mut self, _: ParameterIndex, _: f32) {}
     fn reset(&mut self) {
-        self.0.iter_mut().for_each(isotherm::dsp::Delay::reset);
+        self.channels.iter_mut().for_each(Delay::reset);
     }
     fn process(&mut self, block: &mut Block<'_>) {
-        for (delay, channel) in self.0.iter_mut().zip(block.iter_mut()) {
+        for (delay, channel) in self.channels.iter_mut().zip(block.iter_mut()) {
             delay.process(channel);
         }
     }
     fn latency(&self) -> usize {
-        self.1
+        self.frames
     }
     fn bytes(&self) -> usize {
         0
     }
 }
 
-/// Runs one input through to as many outputs as there are, in blocks of `cut` frames.
+/// The outputs of a plan with one input, run in blocks of `cut` frames: output, channel, frame.
 fn play(plan: &mut Plan, x: &[Vec<f32>], outputs: usize, cut: usize) -> Vec<Vec<Vec<f32>>> {
     let frames = x[0].len();
     let mut y = vec![vec![vec![0.0; frames]; x.len()]; outputs];
@@ -61,12 +64,12 @@ fn impulse(channels: usize, frames: usize, at: usize) -> Vec<Vec<f32>> {
 }
 
 #[test]
-fn branches_of_different_latency_meet_in_one_frame_and_all_outputs_lag_alike_however_the_stream_is_cut() {
+fn branches_of_different_latency_are_aligned_and_all_outputs_have_one_latency_at_any_block_size() {
     for cut in [1, 7, 64, 333, 1000] {
         let mut b = Builder::new(48_000.0);
         let input = b.input(32);
-        let late = b.process(input, Late::boxed(45, 32));
-        let later = b.process(input, Late::boxed(7, 32));
+        let late = b.process(input, DelayProcessor::boxed(45, 32));
+        let later = b.process(input, DelayProcessor::boxed(7, 32));
         let sum = b.mix(&[late, later, input]);
         b.output(sum);
         b.output(input);
@@ -81,21 +84,21 @@ fn branches_of_different_latency_meet_in_one_frame_and_all_outputs_lag_alike_how
     }
 }
 
-/// What passes the taps, kept in its place: tap, channel, frame.
-struct Kept(Vec<Vec<Vec<f32>>>);
+/// The samples that taps received: tap, channel, frame.
+struct RecordedTaps(Vec<Vec<Vec<f32>>>);
 
-impl Taps for Kept {
+impl Taps for RecordedTaps {
     fn write(&mut self, tap: usize, channel: usize, at: usize, samples: &[f32]) {
         self.0[tap][channel][at..at + samples.len()].copy_from_slice(samples);
     }
 }
 
 #[test]
-fn taps_get_what_the_output_ends_behind_the_first_give_each_frame_in_its_place() {
+fn taps_receive_the_outputs_after_the_first() {
     let mut b = Builder::new(48_000.0);
     let input = b.input(2);
     let loud = b.gain(input, 6.0);
-    let late = b.process(input, Late::boxed(45, 2));
+    let late = b.process(input, DelayProcessor::boxed(45, 2));
     b.output(loud);
     b.output(input);
     b.output(late);
@@ -103,18 +106,18 @@ fn taps_get_what_the_output_ends_behind_the_first_give_each_frame_in_its_place()
     let sound: Vec<Vec<f32>> = (0..2).map(|c| (0..1000).map(|i| (1 + i * 2 + c) as f32).collect()).collect();
     let expected = play(&mut plan, &sound, 3, 1000);
     plan.reset();
-    let (mut block, mut taps) = (sound.clone(), Kept(vec![vec![vec![f32::NAN; 1000]; 2]; 2]));
+    let (mut block, mut taps) = (sound.clone(), RecordedTaps(vec![vec![vec![f32::NAN; 1000]; 2]; 2]));
     plan.run_tapped(&mut block.iter_mut().map(Vec::as_mut_slice).collect::<Vec<_>>(), &mut taps);
     assert_eq!((&block, &taps.0[..]), (&expected[0], &expected[1..]));
 }
 
 #[test]
-fn nodes_in_a_row_share_one_storage_and_a_bus_that_is_read_twice_is_not_written_over() {
+fn nodes_in_a_row_share_one_storage_and_a_bus_that_is_read_twice_is_not_overwritten() {
     let mut b = Builder::new(48_000.0);
     let input = b.input(2);
     let a = b.gain(input, 6.0);
     let (a, _meter) = b.meter(a);
-    let a = b.process(a, Late::boxed(0, 2));
+    let a = b.process(a, DelayProcessor::boxed(0, 2));
     b.output(a);
     assert_eq!(b.compile().unwrap().storages(), 1);
 
@@ -133,8 +136,8 @@ fn split_and_join_keep_channels_in_order() {
     let input = b.input(5);
     let low = b.split(input, 0..2);
     let high = b.split(input, 2..5);
-    let turned = b.join(&[high, low]);
-    b.output(turned);
+    let reordered = b.join(&[high, low]);
+    b.output(reordered);
     let x: Vec<Vec<f32>> = (0..5).map(|c| vec![c as f32; 100]).collect();
     let y = play(&mut b.compile().unwrap(), &x, 1, 33);
     let order: Vec<f32> = y[0].iter().map(|c| c[99]).collect();
@@ -142,7 +145,7 @@ fn split_and_join_keep_channels_in_order() {
 }
 
 #[test]
-fn a_switch_dips_for_5_ms_down_and_5_ms_up_also_to_where_it_is() {
+fn a_switch_fades_out_and_in_for_5_ms_each_also_to_the_input_that_is_selected() {
     let make = || {
         let mut b = Builder::new(48_000.0);
         let input = b.input(1);
@@ -156,21 +159,21 @@ fn a_switch_dips_for_5_ms_down_and_5_ms_up_also_to_where_it_is() {
         let (mut plan, switch) = make();
         let ones = vec![vec![1.0; 100]];
         assert_eq!(play(&mut plan, &ones, 1, 64)[0][0], ones[0]);
-        plan.press(switch, target);
+        plan.select(switch, target);
         let y = play(&mut plan, &[vec![1.0; 600]], 1, 77)[0][0].clone();
         assert!(y[239] < 1e-4 && y[240] < 1e-4);
         assert!(y[..239].windows(2).all(|w| w[1] < w[0]) && y[240..480].windows(2).all(|w| w[1] > w[0]));
         assert!(y[480..].iter().all(|v| *v == end));
-        // A raised cosine: half way down in the middle.
+        // A raised cosine: half the level in the middle.
         assert!((y[120] - 0.5).abs() < 0.01, "{}", y[120]);
     }
     let (mut plan, switch) = make();
-    plan.press(switch, 1);
+    plan.select(switch, 1);
     assert_eq!(play(&mut plan, &[vec![1.0; 10]], 1, 64)[0][0], vec![other; 10], "at once before the first frame");
 }
 
 #[test]
-fn wrong_plans_say_what_is_wrong() {
+fn wrong_graphs_have_their_own_messages() {
     let message = |build: &dyn Fn(&mut Builder)| {
         let mut b = Builder::new(48_000.0);
         build(&mut b);
@@ -220,15 +223,15 @@ fn wrong_plans_say_what_is_wrong() {
 }
 
 #[test]
-fn queues_and_rolling_buffers_stand_at_the_borders_of_threads() {
+fn sources_taps_rolling_taps_and_meters_pass_samples_between_threads() {
     let (mut write, source) = queue(2, 1000);
     let (tap, mut tapped) = queue(2, 1000);
-    let (roll, rolled) = rolling(2, 100);
+    let (rolling_writer, rolling_reader) = rolling_buffer(2, 100);
     let mut b = Builder::new(48_000.0);
     let bus = b.source(source);
     let bus = b.gain(bus, 0.0);
     let bus = b.tap(bus, tap);
-    let bus = b.roll(bus, roll);
+    let bus = b.tap_rolling(bus, rolling_writer);
     let (bus, meter) = b.meter(bus);
     b.output(bus);
     let mut plan = b.compile().unwrap();
@@ -238,29 +241,29 @@ fn queues_and_rolling_buffers_stand_at_the_borders_of_threads() {
     let mut ends: Vec<&mut [f32]> = out.iter_mut().map(Vec::as_mut_slice).collect();
     plan.run(&[], &mut [&mut ends], 350);
     assert_eq!(out[1][..300], ramp);
-    assert_eq!(out[1][300..], [0.0; 50], "late frames are silent");
-    let mut got = vec![vec![0.0; 350]; 2];
-    assert_eq!(tapped.read_available(&mut got), 350);
-    assert_eq!(got, out);
+    assert_eq!(out[1][300..], [0.0; 50], "missing frames are silent");
+    let mut read = vec![vec![0.0; 350]; 2];
+    assert_eq!(tapped.read_available(&mut read), 350);
+    assert_eq!(read, out);
     let mut last = [0.0; 100];
-    assert_eq!(rolled.last(1, &mut last), 350);
+    assert_eq!(rolling_reader.last(1, &mut last), 350);
     assert_eq!(last, out[1][250..]);
     let level = meter.take(0).unwrap();
     assert_eq!((level.peak, level.clipped), (1.0, true));
-    assert_eq!(meter.take(0).unwrap().peak, 0.0, "taken");
+    assert_eq!(meter.take(0).unwrap().peak, 0.0, "a reading restarts the peak");
 }
 
 #[test]
-fn files_load_and_are_written_behind_queues() {
+fn files_are_read_and_written_through_queues() {
     let folder = tempfile::tempdir().unwrap();
     let (from, to) = (folder.path().join("in.wav"), folder.path().join("out.wav"));
     let sound = generate::white(44_100, 0.5, 50_000, 3).unwrap();
     let sound = Audio::from_channels(44_100, &[sound.channel(0), sound.channel(0)]).unwrap();
-    write(&from, &sound, Format::Float32).unwrap();
-    let (source, mut reader) = FileSource::open(&from, NonFinite::Refuse, 1024).unwrap();
+    write(&from, &sound, WavFormat::Float32).unwrap();
+    let (source, mut reader) = FileSource::open(&from, NonFinitePolicy::Refuse, 1024).unwrap();
     assert_eq!((source.sample_rate(), source.channels(), source.frames()), (44_100, 2, 50_000));
     assert!(source.is_loading() && source.progress() < 0.5);
-    let (sink, mut writer) = FileSink::create(&to, 44_100, 2, Format::Float32, 1024).unwrap();
+    let (sink, mut writer) = FileSink::create(&to, 44_100, 2, WavFormat::Float32, 1024).unwrap();
     let mut block = vec![vec![0.0; 777]; 2];
     loop {
         let n = reader.read(&mut block, Some(Duration::from_secs(10)));
@@ -271,30 +274,30 @@ fn files_load_and_are_written_behind_queues() {
         }
     }
     assert!(!source.is_loading() && source.error().is_none() && source.progress() == 1.0);
-    assert!(!to.exists(), "not before it is whole");
+    assert!(!to.exists(), "not before it is complete");
     assert_eq!(sink.finish(writer).unwrap().frames, 50_000);
     assert_eq!(read(&to).unwrap(), sound);
 
-    let (sink, writer) = FileSink::create(&folder.path().join("never.wav"), 44_100, 2, Format::Int24, 64).unwrap();
+    let (sink, writer) = FileSink::create(&folder.path().join("never.wav"), 44_100, 2, WavFormat::Int24, 64).unwrap();
     sink.discard(writer);
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left of a discarded file");
 
     let mut broken = std::fs::read(&from).unwrap();
     let nan = broken.len() - 4;
     broken[nan..].copy_from_slice(&f32::NAN.to_le_bytes());
     std::fs::write(&from, broken).unwrap();
-    let (source, mut reader) = FileSource::open(&from, NonFinite::Refuse, 100_000).unwrap();
+    let (source, mut reader) = FileSource::open(&from, NonFinitePolicy::Refuse, 100_000).unwrap();
     while !reader.is_finished() {
         reader.read(&mut block, Some(Duration::from_secs(10)));
     }
     assert!(source.error().unwrap().to_string().contains("49999"), "{}", source.error().unwrap());
 }
 
-/// Counts the frames that an effect processes and does not skip.
-struct Counted(Box<dyn Processor>, std::sync::Arc<std::sync::atomic::AtomicUsize>);
+/// A processor around another one that counts the frames that the inner one processes, not those that it skips.
+struct CountingProcessor(Box<dyn Processor>, std::sync::Arc<std::sync::atomic::AtomicUsize>);
 
-impl Processor for Counted {
-    fn set(&mut self, parameter: Index, value: f32) {
+impl Processor for CountingProcessor {
+    fn set(&mut self, parameter: ParameterIndex, value: f32) {
         self.0.set(parameter, value);
     }
     fn reset(&mut self) {
@@ -319,8 +322,8 @@ impl Processor for Counted {
 }
 
 #[test]
-fn an_effect_that_rests_gives_the_samples_of_one_that_does_not() {
-    let spec = Spec { sample_rate: 48_000.0, channels: 2, max_frames: 64 };
+fn auto_sleep_changes_no_sample() {
+    let spec = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 64 };
     for row in REGISTRY {
         let mut settings = Settings::new(row);
         if row.id == "bitcrusher" {
@@ -329,11 +332,11 @@ fn an_effect_that_rests_gives_the_samples_of_one_that_does_not() {
             settings = settings.with("bias", 0.3);
         }
         let processed = std::sync::Arc::default();
-        let effect: Box<dyn Processor> = Box::new(Counted(settings.prepare(spec).unwrap(), std::sync::Arc::clone(&processed)));
-        let mut twin = settings.prepare(spec).unwrap();
+        let effect = CountingProcessor(settings.prepare(spec).unwrap(), std::sync::Arc::clone(&processed));
+        let mut always_awake = settings.prepare(spec).unwrap();
         let mut b = Builder::new(48_000.0);
         let input = b.input(2);
-        let node = b.process(input, effect);
+        let node = b.process(input, Box::new(effect));
         b.output(node);
         let mut plan = b.compile().unwrap();
         // Sound, three seconds of silence, sound, three seconds of a constant, sound.
@@ -349,9 +352,9 @@ fn an_effect_that_rests_gives_the_samples_of_one_that_does_not() {
         for at in (0..z[0].len()).step_by(64) {
             let to = (at + 64).min(z[0].len());
             let mut block: Vec<&mut [f32]> = z.iter_mut().map(|c| &mut c[at..to]).collect();
-            twin.process(&mut block);
+            always_awake.process(&mut block);
         }
-        // Six seconds were constant; it may have worked in half of them.
+        // Six seconds were constant; at most half of them may have been processed.
         let processed = processed.load(std::sync::atomic::Ordering::Relaxed);
         assert!(processed < 30_001 + 144_000, "{}: {processed} frames processed", row.id);
         assert!(y[0] == z, "{}: first difference at {:?}", row.id, (0..z[0].len()).find(|&i| y[0][0][i] != z[0][i]));
@@ -359,7 +362,7 @@ fn an_effect_that_rests_gives_the_samples_of_one_that_does_not() {
 }
 
 #[test]
-fn a_meter_falls_by_the_clock_when_no_sound_comes_any_more() {
+fn a_meter_falls_with_the_time_when_no_block_comes_any_more() {
     let mut b = Builder::new(48_000.0);
     let input = b.input(1);
     let (metered, meter) = b.meter(input);
@@ -371,11 +374,11 @@ fn a_meter_falls_by_the_clock_when_no_sound_comes_any_more() {
     assert!((level.rms - 0.5).abs() < 0.02 && meter.freshness(0) <= 1.0, "{level:?}");
     std::thread::sleep(Duration::from_millis(800));
     let (fallen, elapsed) = (meter.take(0).unwrap(), begun.elapsed().as_secs_f32());
-    // As silence would have made it fall, not counting the time of a long block.
+    // Bounds of the decay: it begins at once, or only after the time in which a long block could still come.
     let least = (-elapsed / 0.6).exp();
     let most = (-(0.8 - 0.2) / 0.6f32).exp();
     assert!(fallen.peak == 0.0 && (least * 0.48..=most * 0.52).contains(&fallen.rms), "{fallen:?} after {elapsed} s");
-    // Sound that comes again is shown at once.
+    // New sound is shown at once.
     play(&mut plan, &[vec![0.5; 48_000]], 1, 1000);
     let level = meter.take(0).unwrap();
     assert!((level.rms - 0.5).abs() < 0.02 && level.peak == 0.5, "{level:?}");

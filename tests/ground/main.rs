@@ -1,4 +1,6 @@
-//! The ground floor, which needs no feature: sounds, their files, generators, the graph.
+//! Tests of the modules at the bottom, which need no feature: audio buffers, WAV files, generators, the graph.
+
+#![allow(clippy::unwrap_used)]
 
 mod alloc;
 mod audio;
@@ -6,7 +8,7 @@ mod generate;
 mod graph;
 mod wav;
 
-use isotherm_support::counting::Counting;
+use isotherm_support::counting::CountingAllocator;
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;

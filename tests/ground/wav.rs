@@ -1,7 +1,8 @@
-//! Laws of WAV files: the same codes as hound's both ways, every malformed header its own error, and no half-written file.
+//! Tests of WAV files: the same codes as `hound` in both directions, an error of its own for every malformed header, and no
+//! half-written file.
 
 use isotherm::audio::wav::{self, Reader, Writer};
-use isotherm::audio::{Audio, Format, I24, NonFinite, Sample, WavError};
+use isotherm::audio::{Audio, I24, NonFinitePolicy, Sample, WavError, WavFormat};
 use proptest::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,27 +10,28 @@ use tempfile::TempDir;
 
 const RATE: u32 = 48_000;
 
+/// A temporary folder, and the path of a file in it that does not exist yet.
 fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sound.wav");
     (folder, path)
 }
 
-fn spec(channels: u16, format: Format) -> hound::WavSpec {
-    let sample_format = if format == Format::Float32 { hound::SampleFormat::Float } else { hound::SampleFormat::Int };
+fn spec(channels: u16, format: WavFormat) -> hound::WavSpec {
+    let sample_format = if format == WavFormat::Float32 { hound::SampleFormat::Float } else { hound::SampleFormat::Int };
     hound::WavSpec { channels, sample_rate: RATE, bits_per_sample: format.bits(), sample_format }
 }
 
-/// The text of an error without the path it begins with.
-fn text<T: std::fmt::Debug>(result: Result<T, WavError>, path: &Path) -> String {
-    let text = result.unwrap_err().to_string();
-    assert!(!text.contains('\n'), "one line: {text}");
-    text.strip_prefix(&format!("{}: ", path.display())).unwrap_or_else(|| panic!("begins with the path: {text}")).into()
+/// The message of an error without the path with which it begins.
+fn message<T: std::fmt::Debug>(result: Result<T, WavError>, path: &Path) -> String {
+    let message = result.unwrap_err().to_string();
+    assert!(!message.contains('\n'), "one line: {message}");
+    message.strip_prefix(&format!("{}: ", path.display())).unwrap_or_else(|| panic!("begins with the path: {message}")).into()
 }
 
 // ---- files built by hand
 
-/// A RIFF file of these chunks, each with the size it says, padded to even bytes.
+/// A RIFF file of chunks (name, size in the header, contents), padded to even bytes.
 fn riff(chunks: &[(&[u8; 4], u32, &[u8])]) -> Vec<u8> {
     let mut file = b"RIFF\0\0\0\0WAVE".to_vec();
     for (name, size, body) in chunks {
@@ -43,6 +45,7 @@ fn riff(chunks: &[(&[u8; 4], u32, &[u8])]) -> Vec<u8> {
     file
 }
 
+/// The contents of a plain `fmt ` chunk.
 fn fmt(tag: u16, channels: u16, rate: u32, frame_bytes: u16, bits: u16) -> Vec<u8> {
     let mut body = Vec::new();
     body.extend(tag.to_le_bytes());
@@ -54,6 +57,7 @@ fn fmt(tag: u16, channels: u16, rate: u32, frame_bytes: u16, bits: u16) -> Vec<u
     body
 }
 
+/// The contents of an extensible `fmt ` chunk.
 fn extensible(tag: u16, channels: u16, frame_bytes: u16, bits: u16, valid_bits: u16) -> Vec<u8> {
     let mut body = fmt(0xFFFE, channels, RATE, frame_bytes, bits);
     body.extend(22_u16.to_le_bytes());
@@ -64,18 +68,18 @@ fn extensible(tag: u16, channels: u16, frame_bytes: u16, bits: u16, valid_bits: 
     body
 }
 
-/// `fmt ` and `data`, with a data size of `size` or the true one.
+/// A RIFF file with a `fmt ` and a `data` chunk; `size` is the data size in the header, by default the true one.
 fn sound(fmt: &[u8], data: &[u8], size: Option<u32>) -> Vec<u8> {
     riff(&[(b"fmt ", fmt.len() as u32, fmt), (b"data", size.unwrap_or(data.len() as u32), data)])
 }
 
-/// Writes `bytes` and reads them as samples of `S`.
+/// Writes `bytes` to a file and reads it as samples of type `S`; an error as its message without the path.
 fn read_bytes<S: Sample>(bytes: &[u8]) -> Result<Audio<S>, String> {
     let (_folder, path) = folder();
     fs::write(&path, bytes).unwrap();
     match wav::read_exact::<S>(&path) {
         Ok(audio) => Ok(audio),
-        failed => Err(text(failed, &path)),
+        failed => Err(message(failed, &path)),
     }
 }
 
@@ -86,9 +90,8 @@ fn codes24(audio: &Audio<I24>) -> Vec<i32> {
 #[test]
 fn plain_and_extensible_headers_of_every_format_are_read() {
     let data = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
-    let wide = |fmt: Vec<u8>| {
-        // WAVEFORMATEX: with an extra size of 0.
-        let mut fmt = fmt;
+    // The 18-byte form, WAVEFORMATEX, with an extension of 0 bytes.
+    let wide = |mut fmt: Vec<u8>| {
         fmt.extend([0, 0]);
         fmt
     };
@@ -111,7 +114,7 @@ fn plain_and_extensible_headers_of_every_format_are_read() {
     for fmt in [fmt(3, 1, RATE, 4, 32), wide(fmt(3, 1, RATE, 4, 32)), extensible(3, 1, 4, 32, 32)] {
         assert_eq!(read_bytes::<f32>(&sound(&fmt, &floats, None)).unwrap().to_interleaved(), [0.5, -2.0]);
     }
-    // The sign of 24 bits.
+    // 24-bit samples keep their sign.
     let audio = read_bytes::<I24>(&sound(&fmt(1, 1, RATE, 3, 24), &[0xFF, 0xFF, 0xFF, 0, 0, 0x80], None)).unwrap();
     assert_eq!(codes24(&audio), [-1, -8_388_608]);
 }
@@ -149,7 +152,7 @@ fn rf64_takes_its_size_from_ds64() {
 }
 
 #[test]
-fn a_size_that_was_never_filled_in_means_the_end_of_the_file() {
+fn samples_whose_size_was_never_filled_in_reach_to_the_end_of_the_file() {
     let format = fmt(1, 2, RATE, 4, 16);
     // One frame and a half: the half is dropped.
     let data = [1, 0, 2, 0, 3, 0];
@@ -162,7 +165,7 @@ fn a_size_that_was_never_filled_in_means_the_end_of_the_file() {
         assert!(reader.unfinished());
         assert_eq!(reader.frames(), 1);
     }
-    // Truly no sound, with or without chunks after it.
+    // No samples at all, with or without chunks after them.
     let empty = "expected at least 1 frame of sound, found 0";
     for after in [vec![], vec![(b"LIST", 3, b"abc" as &[u8]), (b"iXML", 2, b"ab")]] {
         let mut chunks: Vec<(&[u8; 4], u32, &[u8])> = vec![(b"fmt ", 16, &format), (b"data", 0, b"")];
@@ -191,7 +194,8 @@ fn every_malformed_file_has_its_own_message() {
         (riff(&[(b"fmt ", 14, &format[..14])]), "damaged WAV header: expected a fmt chunk of 16, 18 or 40 bytes, found 14 bytes"),
         (
             riff(&[(b"LIST", 4_000, b"ab"), (b"fmt ", 16, &format)]),
-            "damaged WAV header: expected chunks within the file, found chunk \"LIST\" of 4000 bytes, which ends at byte 4020 of 46",
+            "damaged WAV header: expected chunks within the file, \
+             found chunk \"LIST\" of 4000 bytes, which ends at byte 4020 of 46",
         ),
         (sound(&format, &[0; 8], Some(12)), "truncated: expected 12 bytes of sound, found 8 (2 whole frames)"),
         (sound(&format, &[0; 6], Some(8)), "truncated: expected 8 bytes of sound, found 6 (1 whole frames)"),
@@ -228,19 +232,19 @@ fn every_malformed_file_has_its_own_message() {
         assert_eq!(read_bytes::<f64>(&bytes).unwrap_err(), message);
     }
     let (_folder, path) = folder();
-    assert!(text(Reader::open(&path), &path).starts_with("cannot open: "));
+    assert!(message(Reader::open(&path), &path).starts_with("cannot open: "));
 }
 
 #[test]
-fn samples_that_are_not_finite_are_refused_with_their_place_unless_told_otherwise() {
+fn samples_that_are_not_finite_are_treated_by_the_policy() {
     let values = [0.5, 0.25, f32::NAN, -0.5, 1.0, f32::NEG_INFINITY];
     let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     let (_folder, path) = folder();
     fs::write(&path, sound(&fmt(3, 2, RATE, 8, 32), &data, None)).unwrap();
-    assert_eq!(text(wav::read(&path), &path), "expected finite samples, found NaN at channel 0, frame 1");
-    let silenced = wav::read_with(&path, NonFinite::Silence).unwrap();
+    assert_eq!(message(wav::read(&path), &path), "expected finite samples, found NaN at channel 0, frame 1");
+    let silenced = wav::read_with(&path, NonFinitePolicy::Silence).unwrap();
     assert_eq!(silenced.to_interleaved(), [0.5, 0.25, 0.0, -0.5, 1.0, 0.0]);
-    let kept = wav::read_with(&path, NonFinite::Keep).unwrap();
+    let kept = wav::read_with(&path, NonFinitePolicy::Keep).unwrap();
     assert!(kept.channel(0)[1].is_nan() && kept.channel(1)[2] == f32::NEG_INFINITY);
     let mut reader = Reader::open(&path).unwrap();
     reader.seek(2).unwrap();
@@ -249,29 +253,29 @@ fn samples_that_are_not_finite_are_refused_with_their_place_unless_told_otherwis
 }
 
 #[test]
-fn an_exact_reading_refuses_what_it_would_round() {
+fn an_exact_reading_refuses_formats_that_it_would_round() {
     let (_folder, path) = folder();
-    wav::write(&path, &Audio::<f32>::silence(RATE, 1, 4), Format::Int24).unwrap();
+    wav::write(&path, &Audio::<f32>::silence(RATE, 1, 4), WavFormat::Int24).unwrap();
     assert_eq!(
-        text(wav::read_exact::<i16>(&path), &path),
+        message(wav::read_exact::<i16>(&path), &path),
         "expected samples that 16-bit integer holds exactly, found 24-bit integer"
     );
     assert!(wav::read_exact::<I24>(&path).is_ok() && wav::read_exact::<i32>(&path).is_ok());
     assert!(wav::read_exact::<f32>(&path).is_ok() && wav::read_exact::<f64>(&path).is_ok());
-    wav::write(&path, &Audio::<f32>::silence(RATE, 1, 4), Format::Int32).unwrap();
+    wav::write(&path, &Audio::<f32>::silence(RATE, 1, 4), WavFormat::Int32).unwrap();
     assert!(wav::read_exact::<f32>(&path).is_err() && wav::read_exact::<f64>(&path).is_ok());
-    wav::write(&path, &Audio::<f32>::silence(RATE, 1, 4), Format::Float32).unwrap();
+    wav::write(&path, &Audio::<f32>::silence(RATE, 1, 4), WavFormat::Float32).unwrap();
     assert!(wav::read_exact::<i32>(&path).is_err() && wav::read_exact::<f32>(&path).is_ok());
 }
 
 // ---- against hound
 
-/// Interleaved codes of a format, as hound has them (floats by their bits), 1 to 32 channels.
-fn material() -> impl Strategy<Value = (Format, u16, Vec<i32>)> {
-    (prop::sample::select(&Format::ALL), 1_u16..=32, 1_usize..70).prop_flat_map(|(format, channels, frames)| {
+/// A random file: its format, 1 to 32 channels, and interleaved codes as hound has them (floats as their bits).
+fn file_contents() -> impl Strategy<Value = (WavFormat, u16, Vec<i32>)> {
+    (prop::sample::select(&WavFormat::ALL), 1_u16..=32, 1_usize..70).prop_flat_map(|(format, channels, frames)| {
         let shift = 32 - u32::from(format.bits());
         let code = any::<i32>().prop_map(move |code| match format {
-            Format::Float32 if !f32::from_bits(code as u32).is_finite() => 0,
+            WavFormat::Float32 if !f32::from_bits(code as u32).is_finite() => 0,
             _ => code >> shift,
         });
         let codes = prop::collection::vec(code, usize::from(channels) * frames);
@@ -279,11 +283,11 @@ fn material() -> impl Strategy<Value = (Format, u16, Vec<i32>)> {
     })
 }
 
-fn write_with_hound(path: &Path, format: Format, channels: u16, codes: &[i32]) {
+fn write_with_hound(path: &Path, format: WavFormat, channels: u16, codes: &[i32]) {
     let mut writer = hound::WavWriter::create(path, spec(channels, format)).unwrap();
     for &code in codes {
         match format {
-            Format::Float32 => writer.write_sample(f32::from_bits(code as u32)).unwrap(),
+            WavFormat::Float32 => writer.write_sample(f32::from_bits(code as u32)).unwrap(),
             _ => writer.write_sample(code).unwrap(),
         }
     }
@@ -299,23 +303,24 @@ fn read_with_hound(path: &Path) -> (hound::WavSpec, Vec<i32>) {
     (reader.spec(), codes)
 }
 
-/// The codes of `audio`, which came from `format`.
-fn codes(audio: &Audio<f64>, format: Format) -> Vec<i32> {
+/// The codes of `audio` in `format`; floats as their bits.
+fn codes(audio: &Audio<f64>, format: WavFormat) -> Vec<i32> {
     let code = |value: f64| match format {
-        Format::Int16 => i16::from_f64(value).into(),
-        Format::Int24 => I24::from_f64(value).inner(),
-        Format::Int32 => i32::from_f64(value),
-        Format::Float32 => f32::from_f64(value).to_bits() as i32,
+        WavFormat::Int16 => i16::from_f64(value).into(),
+        WavFormat::Int24 => I24::from_f64(value).inner(),
+        WavFormat::Int32 => i32::from_f64(value),
+        WavFormat::Float32 => f32::from_f64(value).to_bits() as i32,
     };
     audio.to_interleaved().into_iter().map(code).collect()
 }
 
-fn audio(format: Format, channels: u16, codes: &[i32]) -> Audio<f64> {
+/// The buffer with these interleaved codes in `format`.
+fn audio(format: WavFormat, channels: u16, codes: &[i32]) -> Audio<f64> {
     let value = |&code: &i32| match format {
-        Format::Int16 => (code as i16).to_f64(),
-        Format::Int24 => I24::new(code).unwrap().to_f64(),
-        Format::Int32 => code.to_f64(),
-        Format::Float32 => f32::from_bits(code as u32).into(),
+        WavFormat::Int16 => (code as i16).to_f64(),
+        WavFormat::Int24 => I24::new(code).unwrap().to_f64(),
+        WavFormat::Int32 => code.to_f64(),
+        WavFormat::Float32 => f32::from_bits(code as u32).into(),
     };
     Audio::from_interleaved(RATE, channels.into(), &codes.iter().map(value).collect::<Vec<_>>()).unwrap()
 }
@@ -324,37 +329,37 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn what_hound_writes_is_read_code_by_code((format, channels, wanted) in material()) {
+    fn files_written_by_hound_are_read_code_by_code((format, channels, expected) in file_contents()) {
         let (_folder, path) = folder();
-        write_with_hound(&path, format, channels, &wanted);
+        write_with_hound(&path, format, channels, &expected);
         let found = wav::read_exact::<f64>(&path).unwrap();
         prop_assert_eq!((found.channels(), found.sample_rate()), (channels.into(), RATE));
-        prop_assert_eq!(codes(&found, format), wanted.clone());
-        if format != Format::Int32 {
-            prop_assert_eq!(codes(&wav::read(&path).unwrap().convert(), format), wanted);
+        prop_assert_eq!(codes(&found, format), expected.clone());
+        if format != WavFormat::Int32 {
+            prop_assert_eq!(codes(&wav::read(&path).unwrap().convert(), format), expected);
         }
     }
 
     #[test]
-    fn what_is_written_is_read_by_hound_code_by_code((format, channels, wanted) in material()) {
+    fn written_files_are_read_by_hound_code_by_code((format, channels, expected) in file_contents()) {
         let (_folder, path) = folder();
-        wav::write(&path, &audio(format, channels, &wanted), format).unwrap();
+        wav::write(&path, &audio(format, channels, &expected), format).unwrap();
         let (found_spec, found) = read_with_hound(&path);
         prop_assert_eq!(found_spec, spec(channels, format));
-        prop_assert_eq!(found, wanted.clone());
-        // And by ourselves; chunks are padded and the RIFF size is that of the file.
-        prop_assert_eq!(codes(&wav::read_exact(&path).unwrap(), format), wanted);
+        prop_assert_eq!(found, expected.clone());
+        // The reader reads the same codes; chunks are padded, and the RIFF size is that of the file.
+        prop_assert_eq!(codes(&wav::read_exact(&path).unwrap(), format), expected);
         let bytes = fs::read(&path).unwrap();
         prop_assert_eq!(bytes.len() % 2, 0);
         prop_assert_eq!(u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize, bytes.len() - 8);
     }
 
     #[test]
-    fn any_cut_into_blocks_writes_and_reads_the_same(
-        (format, channels, wanted) in material(), cuts in prop::collection::vec(1_usize..30, 1..20),
+    fn block_sizes_change_no_sample_written_or_read(
+        (format, channels, expected) in file_contents(), cuts in prop::collection::vec(1_usize..30, 1..20),
     ) {
         let (_folder, path) = folder();
-        let whole = audio(format, channels, &wanted);
+        let whole = audio(format, channels, &expected);
         let mut writer = Writer::create(&path, RATE, channels.into(), format).unwrap();
         let mut start = 0;
         for cut in cuts.iter().cycle() {
@@ -376,7 +381,7 @@ proptest! {
             parts.push(block.slice(..count).unwrap());
         }
         let parts: Vec<&Audio<f64>> = parts.iter().collect();
-        prop_assert_eq!(codes(&Audio::concatenate(&parts).unwrap(), format), wanted);
+        prop_assert_eq!(codes(&Audio::concatenate(&parts).unwrap(), format), expected);
         reader.seek(1).unwrap();
         prop_assert_eq!(reader.position(), 1);
         prop_assert_eq!(reader.read_to_end::<f64>().unwrap(), whole.slice(1..).unwrap());
@@ -385,20 +390,20 @@ proptest! {
 
     #[test]
     fn mutated_files_never_panic(
-        (format, channels, wanted) in material(),
+        (format, channels, expected) in file_contents(),
         changes in prop::collection::vec((0_usize..120, any::<u8>()), 1..12),
         cut in prop::option::of(0_usize..200),
     ) {
         let (_folder, path) = folder();
-        wav::write(&path, &audio(format, channels, &wanted), format).unwrap();
+        wav::write(&path, &audio(format, channels, &expected), format).unwrap();
         let mut bytes = fs::read(&path).unwrap();
         for (at, byte) in changes {
-            if let Some(place) = bytes.get_mut(at) { *place = byte }
+            if let Some(old) = bytes.get_mut(at) { *old = byte }
         }
         bytes.truncate(cut.unwrap_or(usize::MAX));
         fs::write(&path, &bytes).unwrap();
-        for how in [NonFinite::Refuse, NonFinite::Silence, NonFinite::Keep] {
-            if let Err(error) = wav::read_with(&path, how) {
+        for policy in [NonFinitePolicy::Refuse, NonFinitePolicy::Silence, NonFinitePolicy::Keep] {
+            if let Err(error) = wav::read_with(&path, policy) {
                 prop_assert!(!error.to_string().contains('\n'));
             }
         }
@@ -411,7 +416,7 @@ fn every_24_bit_code_survives_a_file() {
     let codes: Vec<I24> = (-(1 << 23)..1 << 23).map(|code| I24::new(code).unwrap()).collect();
     let all = Audio::from_mono(96_000, &codes).unwrap();
     let (_folder, path) = folder();
-    wav::write(&path, &all.convert::<f32>(), Format::Int24).unwrap();
+    wav::write(&path, &all.convert::<f32>(), WavFormat::Int24).unwrap();
     assert_eq!(wav::read_exact::<I24>(&path).unwrap(), all);
     assert_eq!(wav::read(&path).unwrap().convert::<I24>(), all);
 }
@@ -423,7 +428,7 @@ fn limited_and_replaced_samples_are_counted() {
     let (_folder, path) = folder();
     let block = [0.5_f32, 1.0, 1.1, -1.0, -1.000_1, f32::NAN, f32::INFINITY, 0.99];
     for (format, clipped, replaced) in
-        [(Format::Int16, 4, 1), (Format::Int24, 4, 1), (Format::Int32, 4, 1), (Format::Float32, 0, 2)]
+        [(WavFormat::Int16, 4, 1), (WavFormat::Int24, 4, 1), (WavFormat::Int32, 4, 1), (WavFormat::Float32, 0, 2)]
     {
         let mut writer = Writer::create(&path, RATE, 1, format).unwrap();
         writer.write_block(&[&block]).unwrap();
@@ -434,76 +439,76 @@ fn limited_and_replaced_samples_are_counted() {
 }
 
 #[test]
-fn a_target_changes_at_once_or_not_at_all() {
+fn a_target_is_replaced_completely_or_not_at_all() {
     let (folder, path) = folder();
     let names = || -> Vec<_> { fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect() };
     let (first, second) = (Audio::<f32>::silence(RATE, 1, 3), Audio::<f32>::silence(RATE, 2, 5));
-    wav::write(&path, &first, Format::Int16).unwrap();
+    wav::write(&path, &first, WavFormat::Int16).unwrap();
     let before = fs::read(&path).unwrap();
-    // Dropped in the middle.
-    let mut writer = Writer::create(&path, RATE, 2, Format::Int24).unwrap();
+    // The writer is dropped before it is finished.
+    let mut writer = Writer::create(&path, RATE, 2, WavFormat::Int24).unwrap();
     writer.write_block(&second.slices()).unwrap();
     assert_eq!(names().len(), 2, "the new file grows beside the old");
     assert_eq!(fs::read(&path).unwrap(), before);
     drop(writer);
     assert_eq!(fs::read(&path).unwrap(), before);
-    // Nothing to write.
+    // No frame was written.
     assert_eq!(
-        text(Writer::create(&path, RATE, 2, Format::Int24).unwrap().finish(), &path),
+        message(Writer::create(&path, RATE, 2, WavFormat::Int24).unwrap().finish(), &path),
         "expected at least 1 frame of sound, found 0"
     );
     assert_eq!(fs::read(&path).unwrap(), before);
-    // Whole.
-    wav::write(&path, &second, Format::Int24).unwrap();
+    // The writer is finished.
+    wav::write(&path, &second, WavFormat::Int24).unwrap();
     assert_eq!(wav::read(&path).unwrap(), second);
     assert_eq!(names(), ["sound.wav"]);
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_an_error_and_leaves_nothing() {
+fn a_path_that_cannot_be_written_is_an_error_and_leaves_no_file() {
     let (folder, _) = folder();
     let silence = Audio::<f32>::silence(RATE, 1, 3);
     let missing = folder.path().join("no/such/folder/sound.wav");
-    assert!(text(wav::write(&missing, &silence, Format::Int16), &missing).starts_with("cannot create: "));
-    // A folder stands where the file should be, from the beginning or since.
+    assert!(message(wav::write(&missing, &silence, WavFormat::Int16), &missing).starts_with("cannot create: "));
+    // A folder has the name of the target: created while the file is written, or before.
     let taken = folder.path().join("taken.wav");
-    let mut writer = Writer::create(&taken, RATE, 1, Format::Int16).unwrap();
+    let mut writer = Writer::create(&taken, RATE, 1, WavFormat::Int16).unwrap();
     writer.write_block(&silence.slices()).unwrap();
     fs::create_dir(&taken).unwrap();
-    assert!(text(writer.finish(), &taken).starts_with("cannot write: "));
+    assert!(message(writer.finish(), &taken).starts_with("cannot write: "));
     assert_eq!(
-        text(wav::write(&taken, &silence, Format::Int16), &taken),
+        message(wav::write(&taken, &silence, WavFormat::Int16), &taken),
         "cannot create: expected the name of a file, found a folder"
     );
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "only the folder is there");
-    // Not a folder at all.
+    // The target's parent is a file.
     let under_file = folder.path().join("file");
     fs::write(&under_file, b"").unwrap();
-    assert!(wav::write(under_file.join("sound.wav"), &silence, Format::Int16).is_err());
+    assert!(wav::write(under_file.join("sound.wav"), &silence, WavFormat::Int16).is_err());
 }
 
 #[test]
-fn what_no_wav_file_can_hold_is_refused_before_it_is_written() {
+fn formats_and_blocks_that_a_wav_file_cannot_hold_are_refused() {
     let (_folder, path) = folder();
-    let refused = |rate, channels, format| text(Writer::create(&path, rate, channels, format), &path);
-    assert_eq!(refused(RATE, 0, Format::Int16), "expected 1 to 32767 channels, found 0");
-    assert_eq!(refused(RATE, 65_536, Format::Int16), "expected 1 to 32767 channels, found 65536");
-    assert_eq!(refused(RATE, 21_846, Format::Int24), "expected 1 to 21845 channels, found 21846");
-    assert_eq!(refused(0, 1, Format::Int16), "expected a sample rate of 1 to 2147483647 Hz, found 0 Hz");
-    assert_eq!(refused(u32::MAX, 1, Format::Int24), "expected a sample rate of 1 to 1431655765 Hz, found 4294967295 Hz");
-    let mut writer = Writer::create(&path, RATE, 2, Format::Int16).unwrap();
+    let refused = |rate, channels, format| message(Writer::create(&path, rate, channels, format), &path);
+    assert_eq!(refused(RATE, 0, WavFormat::Int16), "expected 1 to 32767 channels, found 0");
+    assert_eq!(refused(RATE, 65_536, WavFormat::Int16), "expected 1 to 32767 channels, found 65536");
+    assert_eq!(refused(RATE, 21_846, WavFormat::Int24), "expected 1 to 21845 channels, found 21846");
+    assert_eq!(refused(0, 1, WavFormat::Int16), "expected a sample rate of 1 to 2147483647 Hz, found 0 Hz");
+    assert_eq!(refused(u32::MAX, 1, WavFormat::Int24), "expected a sample rate of 1 to 1431655765 Hz, found 4294967295 Hz");
+    let mut writer = Writer::create(&path, RATE, 2, WavFormat::Int16).unwrap();
     assert_eq!(
-        text(writer.write_block(&[&[0.0_f32; 4] as &[f32]]), &path),
+        message(writer.write_block(&[&[0.0_f32; 4] as &[f32]]), &path),
         "expected a block of 2 x 4 (channels x frames), found 1 x 4"
     );
     assert_eq!(
-        text(writer.write_block(&[&[0.0_f32; 4] as &[f32], &[0.0; 3]]), &path),
+        message(writer.write_block(&[&[0.0_f32; 4] as &[f32], &[0.0; 3]]), &path),
         "expected a block of 2 x 4 (channels x frames), found 2 x 3 in channel 1"
     );
     assert_eq!(writer.frames(), 0);
-    wav::write(&path, &Audio::<f32>::silence(RATE, 2, 4), Format::Int16).unwrap();
+    wav::write(&path, &Audio::<f32>::silence(RATE, 2, 4), WavFormat::Int16).unwrap();
     assert_eq!(
-        text(Reader::open(&path).unwrap().read_block(&mut [&mut [0.0_f32; 4] as &mut [f32]]), &path),
+        message(Reader::open(&path).unwrap().read_block(&mut [&mut [0.0_f32; 4] as &mut [f32]]), &path),
         "expected a block of 2 x 4 (channels x frames), found 1 x 4"
     );
 }

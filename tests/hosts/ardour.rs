@@ -1,7 +1,8 @@
-//! The bundled VST3 plug-in in Ardour, which passes on only what can be automated: a hand on the mouse in the plug-in's window, and a
-//! look at the session that Ardour saves. Needs `ISOTHERM_VST3`, which `cargo xtask test` sets.
+//! The bundled VST3 plug-in in Ardour, which passes on only parameters that can be automated. The test clicks in the plug-in's
+//! window with a simulated mouse, and reads the session that Ardour saves. Needs `ISOTHERM_VST3`, which `cargo xtask test`
+//! sets.
 //!
-//! Ardour lives in a home of its own here. Leaves a picture of the screen, and what Ardour said, in `target/tmp`.
+//! Ardour gets a home folder of its own. The test leaves a picture of the screen and Ardour's log in `target/tmp`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,28 +15,28 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use egui::Rect;
 use isotherm::algorithm::REGISTRY;
-use isotherm::dsp::{Algorithm, Change, Kind, Parameter};
+use isotherm::dsp::{Algorithm, ChangeMode, Parameter, ParameterKind};
 use isotherm::ui::SIZE;
 use isotherm::view::Slot;
 use isotherm_host::nice_state;
-use isotherm_support::display::{Display, PAUSE, Running, output, wait};
+use isotherm_support::display::{ChildProcess, POLL_INTERVAL, VirtualDisplay, output, wait_for};
 use tempfile::TempDir;
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{AtomEnum, ConfigureWindowAux, ConnectionExt as _, ImageFormat, MapState, StackMode};
 use x11rb::rust_connection::RustConnection;
 
-/// For the whole test, on a machine that does much else: Ardour takes its time, and there is much to click.
-const PATIENCE: Duration = Duration::from_secs(600);
-/// For what follows a click.
-const PROMPT: Duration = Duration::from_secs(60);
-/// Room for the plug-in's window beside the session's.
+/// Longest time for the whole test, on a busy machine: there is much to click.
+const TEST_TIMEOUT: Duration = Duration::from_secs(600);
+/// Longest time for the effect of a click.
+const CLICK_TIMEOUT: Duration = Duration::from_secs(60);
+/// Size of the screen, with room for the plug-in's window beside Ardour's.
 const SCREEN: (u32, u32) = (1600, 1000);
-/// Nothing answers to the mouse here.
-const NOWHERE: (i32, i32) = (4, 4);
-/// Of the editor's theme: what is switched on in slot A.
-const COOL: [u8; 3] = [0x5c, 0xb8, 0xf2];
+/// Position in the plug-in's window where there is no control.
+const EMPTY_SPOT: (i32, i32) = (4, 4);
+/// The theme's colour of controls that are switched on in slot A.
+const SLOT_A_COLOR: [u8; 3] = [0x5c, 0xb8, 0xf2];
 
-/// Sound without a sound card and without a question, and no plug-ins but the one that was scanned.
+/// Ardour's settings: no sound card, no questions, and no plug-ins but the one that was scanned.
 const CONFIG: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <Ardour>
   <Config>
@@ -59,7 +60,7 @@ const CONFIG: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 </Ardour>
 "#;
 
-/// A stereo track with the plug-in, in a session.
+/// The Lua script that makes a session with the plug-in on a stereo track.
 fn script(session: &Path) -> String {
     format!(
         r#"
@@ -80,18 +81,19 @@ quit()
     )
 }
 
-/// An Ardour that is installed.
+/// The installed Ardour.
 struct Ardour {
-    /// The number in the names of its files.
+    /// The number in the names of Ardour's files.
     version: String,
+    /// Folder of the programs.
     programs: PathBuf,
-    /// Where it keeps programs that only it runs.
+    /// Folder of libraries and of programs that only Ardour runs.
     libraries: PathBuf,
     home: TempDir,
 }
 
 impl Ardour {
-    /// None, said aloud, where there is none.
+    /// The Ardour in `PATH`; None with a message if there is none.
     fn find() -> Option<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         for programs in std::env::split_paths(&path) {
@@ -109,7 +111,7 @@ impl Ardour {
         None
     }
 
-    /// One of its programs, which finds nothing of the user's.
+    /// A command that runs one of Ardour's programs without the user's own settings.
     fn command(&self, program: &Path) -> Command {
         let home = self.home.path();
         let mut command = Command::new(program);
@@ -123,8 +125,8 @@ impl Ardour {
         command
     }
 
-    /// Makes a session that opens with the plug-in's window; gives its folder.
-    fn session(&self, bundle: &Path, end: Instant) -> PathBuf {
+    /// Makes a session that opens with the plug-in's window. Returns its folder.
+    fn session(&self, bundle: &Path, deadline: Instant) -> PathBuf {
         let home = self.home.path();
         let plugins = home.join(".vst3");
         fs::create_dir(&plugins).unwrap();
@@ -133,25 +135,26 @@ impl Ardour {
         let settings = home.join(format!(".config/ardour{}", self.version));
         fs::create_dir_all(&settings).unwrap();
         fs::write(settings.join("config"), CONFIG).unwrap();
-        // It has been started before, and says nothing of its new version.
-        for seen in [".been_here".into(), format!(".a{}", self.version)] {
-            fs::write(settings.join(seen), "").unwrap();
+        // These files say that Ardour was started before, so it shows neither a welcome nor news.
+        for marker in [".been_here".into(), format!(".a{}", self.version)] {
+            fs::write(settings.join(marker), "").unwrap();
         }
 
         let mut scanner = self.command(&self.libraries.join("ardour-vst3-scanner"));
-        output(scanner.arg("-f").arg(&bundle_here), end).expect("Ardour's scanner takes the plug-in");
+        output(scanner.arg("-f").arg(&bundle_here), deadline).expect("Ardour's scanner takes the plug-in");
         let (folder, lua) = (home.join("isotherm"), home.join("session.lua"));
         fs::write(&lua, script(&folder)).unwrap();
         let program = self.programs.join(format!("ardour{}-lua", self.version));
-        let said = output(self.command(&program).arg(&lua), end).expect("Ardour makes a session with the plug-in");
-        let said = String::from_utf8_lossy(&said).into_owned();
-        let window = said.lines().find_map(|line| line.split_once("window ")).unwrap_or_else(|| panic!("no plug-in: {said}")).1;
+        let printed = output(self.command(&program).arg(&lua), deadline).expect("Ardour makes a session with the plug-in");
+        let printed = String::from_utf8_lossy(&printed).into_owned();
+        let window = printed.lines().find_map(|line| line.split_once("window "));
+        let window = window.unwrap_or_else(|| panic!("no plug-in: {printed}")).1;
         let file = session_file(&folder);
         let session = fs::read_to_string(&file).unwrap();
-        let shown =
+        let with_window =
             format!("<Extra><UI><Window name=\"{window}\" visible=\"1\" x-off=\"40\" y-off=\"40\"/></UI></Extra></Session>");
         assert!(session.contains("</Session>"));
-        fs::write(&file, session.replace("</Session>", &shown)).unwrap();
+        fs::write(&file, session.replace("</Session>", &with_window)).unwrap();
         folder
     }
 }
@@ -160,82 +163,85 @@ fn session_file(folder: &Path) -> PathBuf {
     folder.join("isotherm.ardour")
 }
 
-/// What the plug-in gave Ardour to save, by parameter; none while the file is not whole.
-fn saved(session: &Path) -> Option<BTreeMap<String, f32>> {
+/// The parameters in the plug-in's state that Ardour saved, by id; None while the file is incomplete.
+fn saved_parameters(session: &Path) -> Option<BTreeMap<String, f32>> {
     let text = fs::read_to_string(session_file(session)).ok()?;
     let (_, plugin) = text.split_once("type=\"vst3\"")?;
     let (_, chunk) = plugin.split_once("<chunk")?;
     let (_, chunk) = chunk.split_once('>')?;
     let (chunk, _) = chunk.split_once('<')?;
     let bytes = STANDARD.decode(chunk.split_whitespace().collect::<String>()).ok()?;
-    // Ardour's own lies around the plug-in's, which is JSON.
+    // The plug-in's state, which is JSON, is surrounded by Ardour's own data.
     let begin = bytes.iter().position(|byte| *byte == b'{')?;
     let mut values = serde_json::Deserializer::from_slice(&bytes[begin..]).into_iter();
     let json: serde_json::Value = values.next()?.ok()?;
     Some(nice_state::parameters(&nice_state::from_json(&json)).unwrap())
 }
 
-/// The plug-in's window in a running Ardour, and a hand on the mouse.
+/// The plug-in's window in a running Ardour, and the simulated mouse.
 struct Window {
     session: PathBuf,
-    display: Display,
+    display: VirtualDisplay,
     connection: RustConnection,
     id: u32,
+    /// Panels outside of Ardour, which give the positions of the controls and the values to expect.
     panels: Panels,
     log: PathBuf,
-    // Goes before its home.
-    _program: Running,
+    // Dropped before `_ardour`, whose home folder it uses.
+    _program: ChildProcess,
     _ardour: Ardour,
 }
 
 impl Window {
     fn open(ardour: Ardour) -> Self {
         let bundle = std::env::var_os("ISOTHERM_VST3").expect("ISOTHERM_VST3 is not set: run `cargo xtask test`");
-        let end = Instant::now() + PATIENCE;
-        let session = ardour.session(Path::new(&bundle), end);
-        let display = Display::open(SCREEN, end);
+        let deadline = Instant::now() + TEST_TIMEOUT;
+        let session = ardour.session(Path::new(&bundle), deadline);
+        let display = VirtualDisplay::open(SCREEN, deadline);
         let (connection, _) = RustConnection::connect(Some(&display.name)).unwrap();
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ardour.log");
-        let said = File::create(&log).unwrap();
-        let named = [format!("ardour{}", ardour.version), "ardour".into()].map(|name| ardour.programs.join(name));
-        let program = named.iter().find(|program| program.exists()).expect("Ardour beside its Lua");
+        let log_file = File::create(&log).unwrap();
+        let names = [format!("ardour{}", ardour.version), "ardour".into()].map(|name| ardour.programs.join(name));
+        let program = names.iter().find(|program| program.exists()).expect("Ardour beside its Lua");
         let mut command = ardour.command(program);
         command.env("DISPLAY", &display.name).env_remove("XAUTHORITY").env_remove("WAYLAND_DISPLAY");
-        command.env("LIBGL_ALWAYS_SOFTWARE", "1").stdout(said.try_clone().unwrap()).stderr(said);
-        // No splash, and no asking for a session.
-        let mut program = Running::start(command.args(["-n", "-a"]).arg(&session));
-        let id = wait("the plug-in's window in Ardour", end, || {
-            if let Some(status) = program.ended() {
+        command.env("LIBGL_ALWAYS_SOFTWARE", "1").stdout(log_file.try_clone().unwrap()).stderr(log_file);
+        // The options: no splash screen, no question for a session.
+        let mut program = ChildProcess::start(command.args(["-n", "-a"]).arg(&session));
+        let id = wait_for("the plug-in's window in Ardour", deadline, || {
+            if let Some(status) = program.exit_status() {
                 panic!("Ardour ended: {status}\n{}", fs::read_to_string(&log).unwrap());
             }
             editor(&connection)
         });
         let window =
             Self { session, display, connection, id, panels: Panels::default(), log, _program: program, _ardour: ardour };
-        window.point(NOWHERE);
-        let heard = window.panels.area("Listen A");
-        window.settled("the plug-in's window to be painted", heard, |picture| share(picture, COOL) > 0.5);
+        window.move_mouse(EMPTY_SPOT);
+        let listen_a = window.panels.area("Listen A");
+        window.wait_for_picture("the plug-in's window to be painted", listen_a, |picture| share(picture, SLOT_A_COLOR) > 0.5);
         window
     }
 
-    /// For those who want to see what was tested.
-    fn keep(&self) {
+    /// Saves a picture of the screen, to look into a failure.
+    fn save_picture(&self) {
         let mut import = self.display.command("import");
         let file = format!("png:{}", self.log.with_extension("png").display());
         let _ = output(import.args(["-silent", "-window", "root", &file]), Instant::now() + Duration::from_secs(20));
     }
 
+    /// Runs `xdotool`, which moves the mouse and types.
     fn xdotool(&self, words: &[&str]) {
         assert!(self.display.xdotool(words).is_some(), "xdotool {words:?} failed; see {}", self.log.display());
     }
 
-    /// Moves the hand there, with nothing of Ardour's above the window.
-    fn point(&self, (x, y): (i32, i32)) {
+    /// Moves the mouse to a position in the window, which is raised above Ardour's own windows.
+    fn move_mouse(&self, (x, y): (i32, i32)) {
         let top = ConfigureWindowAux::new().stack_mode(StackMode::ABOVE);
         self.connection.configure_window(outermost(&self.connection, self.id), &top).unwrap().check().unwrap();
         self.xdotool(&["mousemove", "--window", &self.id.to_string(), &x.to_string(), &y.to_string()]);
     }
 
+    /// The pixels of an area of the window.
     fn picture(&self, area: Rect) -> Vec<u8> {
         let (at, size) = (area.min.round(), area.size().round());
         let image =
@@ -243,68 +249,69 @@ impl Window {
         image.unwrap().reply().unwrap().data
     }
 
-    /// Looks until an area is as it should be, and stays so for a while: a frame may be painted bit by bit.
-    fn settled(&self, what: &str, area: Rect, is: impl Fn(&[u8]) -> bool) -> Vec<u8> {
-        const WHILE: usize = 5;
+    /// Waits until the picture of an area is as it should be, and stays so for a while, as a frame may be painted bit by bit.
+    fn wait_for_picture(&self, what: &str, area: Rect, is_expected: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        const STABLE_PICTURES: usize = 5;
         let (mut last, mut same) = (Vec::new(), 0);
-        let end = self.display.end.min(Instant::now() + PROMPT);
+        let deadline = self.display.deadline.min(Instant::now() + CLICK_TIMEOUT);
         loop {
             let picture = self.picture(area);
             same = if picture == last { same + 1 } else { 0 };
-            if same >= WHILE && is(&picture) {
+            if same >= STABLE_PICTURES && is_expected(&picture) {
                 return picture;
             }
             last = picture;
-            if Instant::now() > end {
-                self.keep();
+            if Instant::now() > deadline {
+                self.save_picture();
                 panic!("waited too long for {what}; see {}", self.log.with_extension("png").display());
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// Puts the hand on a control, and looks whether the window saw it: moves and clicks that fall into one frame of a slow machine
-    /// would not be told apart. Gives the control's area, and its picture before and under the hand.
-    fn touch(&self, label: &str) -> (Rect, [Vec<u8>; 2]) {
+    /// Moves the mouse onto a control and waits until the window shows that: a slow machine could take a move and a click in
+    /// one frame for one event. Returns the control's area, and its pictures without and with the mouse on it.
+    fn hover(&self, label: &str) -> (Rect, [Vec<u8>; 2]) {
         let area = self.panels.area(label);
-        let (before, middle) = (self.settled(label, area, |_| true), area.center().round());
-        self.point((middle.x as i32, middle.y as i32));
-        let hovered = self.settled(&format!("{label} to see the hand"), area, |picture| picture != before);
+        let (before, middle) = (self.wait_for_picture(label, area, |_| true), area.center().round());
+        self.move_mouse((middle.x as i32, middle.y as i32));
+        let hovered = self.wait_for_picture(&format!("{label} to see the mouse"), area, |picture| picture != before);
         (area, [before, hovered])
     }
 
-    /// Clicks a control in this window, looks whether that did something, and clicks it in the panels.
+    /// Clicks a control in the window, waits until it looks different, and clicks it in the panels, too.
     fn click(&mut self, label: &str) {
-        let (area, known) = self.touch(label);
+        let (area, known) = self.hover(label);
         self.xdotool(&["click", "1"]);
-        self.settled(&format!("{label} to follow a click"), area, |picture| {
+        self.wait_for_picture(&format!("{label} to follow a click"), area, |picture| {
             known.iter().all(|known| picture != known.as_slice())
         });
-        self.point(NOWHERE);
+        self.move_mouse(EMPTY_SPOT);
         self.panels.click(label);
     }
 
-    /// Turns a knob of this window by one notch of the wheel.
+    /// Turns a knob in the window down by one notch of the mouse wheel.
     fn turn_down(&self, label: &str) {
-        let (area, known) = self.touch(label);
+        let (area, known) = self.hover(label);
         self.xdotool(&["click", "5"]);
-        self.settled(&format!("{label} to follow the wheel"), area, |picture| {
+        self.wait_for_picture(&format!("{label} to follow the wheel"), area, |picture| {
             known.iter().all(|known| picture != known.as_slice())
         });
-        self.point(NOWHERE);
+        self.move_mouse(EMPTY_SPOT);
     }
 
-    /// Lets Ardour save until the session is as it should be, or for a while; gives what is in it.
-    fn save(&self, is: impl Fn(&BTreeMap<String, f32>) -> bool) -> BTreeMap<String, f32> {
-        let end = self.display.end.min(Instant::now() + PROMPT);
+    /// Lets Ardour save again and again, until the parameters in the session are as they should be or the time is up. Returns
+    /// them.
+    fn save(&self, is_expected: impl Fn(&BTreeMap<String, f32>) -> bool) -> BTreeMap<String, f32> {
+        let deadline = self.display.deadline.min(Instant::now() + CLICK_TIMEOUT);
         loop {
-            // A click gives the keys to the plug-in's window.
+            // A click gave the keyboard to the plug-in's window: Ardour's gets it back.
             self.xdotool(&["search", "--onlyvisible", "--name", "isotherm - Ardour", "windowfocus", "--sync", "key", "ctrl+s"]);
             std::thread::sleep(Duration::from_secs(1));
-            let late = Instant::now() > end;
-            match saved(&self.session) {
-                Some(found) if late || is(&found) => {
-                    self.keep();
+            let late = Instant::now() > deadline;
+            match saved_parameters(&self.session) {
+                Some(found) if late || is_expected(&found) => {
+                    self.save_picture();
                     return found;
                 }
                 None if late => panic!("no plug-in in {}", session_file(&self.session).display()),
@@ -313,36 +320,36 @@ impl Window {
         }
     }
 
-    /// Chooses by a name: a segment, or in a list that opens.
+    /// Chooses a value by its name: a segment of a control, or an entry of its list.
     fn choose(&mut self, label: &str, name: &str) {
         let segment = format!("{label}: {name}");
         if self.panels.has(&segment) {
             self.click(&segment);
         } else {
-            // An open list looks like one under the hand, but for what it lists.
-            self.touch(label);
+            // A control with an open list looks as one under the mouse does: the entry shows that the list is open.
+            self.hover(label);
             self.panels.click(label);
             let area = self.panels.area(name);
-            let before = self.settled(name, area, |_| true);
+            let before = self.wait_for_picture(name, area, |_| true);
             self.xdotool(&["click", "1"]);
-            self.settled(&format!("{label} to open"), area, |picture| picture != before.as_slice());
+            self.wait_for_picture(&format!("{label} to open"), area, |picture| picture != before.as_slice());
             self.click(name);
         }
     }
 }
 
-/// The editor's window among those of the display.
+/// The plug-in's window among those of the display: the one that is marked as embeddable and has the editor's size.
 fn editor(connection: &RustConnection) -> Option<u32> {
     let embedded = connection.intern_atom(false, b"_XEMBED_INFO").ok()?.reply().ok()?.atom;
     let mut windows = vec![connection.setup().roots[0].root];
     while let Some(window) = windows.pop() {
-        // Windows come and go meanwhile.
+        // An error means that the window is gone already.
         let found = || {
-            let told = connection.get_property(false, window, embedded, AtomEnum::ANY, 0, 2).ok()?.reply().ok()?;
+            let mark = connection.get_property(false, window, embedded, AtomEnum::ANY, 0, 2).ok()?.reply().ok()?;
             let size = connection.get_geometry(window).ok()?.reply().ok()?;
-            let looks = connection.get_window_attributes(window).ok()?.reply().ok()?;
-            let is_ours = told.value_len > 0 && (u32::from(size.width), u32::from(size.height)) == SIZE;
-            Some(is_ours && looks.map_state == MapState::VIEWABLE)
+            let attributes = connection.get_window_attributes(window).ok()?.reply().ok()?;
+            let is_ours = mark.value_len > 0 && (u32::from(size.width), u32::from(size.height)) == SIZE;
+            Some(is_ours && attributes.map_state == MapState::VIEWABLE)
         };
         if found() == Some(true) {
             return Some(window);
@@ -353,7 +360,7 @@ fn editor(connection: &RustConnection) -> Option<u32> {
     None
 }
 
-/// The window around others that a window is in.
+/// The outermost window that contains a window.
 fn outermost(connection: &RustConnection, mut window: u32) -> u32 {
     loop {
         let tree = connection.query_tree(window).unwrap().reply().unwrap();
@@ -364,13 +371,14 @@ fn outermost(connection: &RustConnection, mut window: u32) -> u32 {
     }
 }
 
-/// Share of a picture's pixels that have a colour.
+/// Share of the pixels of a picture that have a colour.
 fn share(picture: &[u8], color: [u8; 3]) -> f32 {
     let pixels = picture.as_chunks::<4>().0;
-    let is = |[b, g, r, _]: &&[u8; 4]| [*r, *g, *b].iter().zip(color).all(|(a, b)| a.abs_diff(b) <= 6);
-    pixels.iter().filter(is).count() as f32 / pixels.len() as f32
+    let is_near = |[b, g, r, _]: &&[u8; 4]| [*r, *g, *b].iter().zip(color).all(|(a, b)| a.abs_diff(b) <= 6);
+    pixels.iter().filter(is_near).count() as f32 / pixels.len() as f32
 }
 
+/// The id of a parameter.
 fn id(slot: Slot, row: &Algorithm, parameter: &Parameter) -> String {
     format!("{}_{}_{}", slot.name().to_lowercase(), row.id, parameter.id)
 }
@@ -383,10 +391,10 @@ fn every_control_that_ardour_does_not_automate_works_in_its_window_and_is_saved(
     }
     let Some(ardour) = Ardour::find() else { return };
     let mut window = Window::open(ardour);
-    let begin = saved(&window.session).expect("the plug-in in the session");
+    let begin = saved_parameters(&window.session).expect("the plug-in in the session");
     assert_eq!(begin, window.panels.values(), "a new instance");
 
-    let mut turned = Vec::new();
+    let mut turned_down = Vec::new();
     for slot in Slot::ALL {
         let chooser = format!("{} algorithm", slot.name());
         let id_of_algorithm = format!("{}_algorithm", slot.name().to_lowercase());
@@ -396,17 +404,17 @@ fn every_control_that_ardour_does_not_automate_works_in_its_window_and_is_saved(
             if step > 0 {
                 window.choose(&chooser, row.name);
             }
-            for parameter in row.parameters.iter().filter(|parameter| parameter.change == Change::Structural) {
+            for parameter in row.parameters.iter().filter(|parameter| parameter.change == ChangeMode::Structural) {
                 let label = format!("{} {}", slot.name(), parameter.name);
                 match parameter.kind {
-                    Kind::Toggle { .. } => window.click(&label),
-                    // The last, or the first if that is the last.
-                    Kind::Choice { names, default } => {
+                    ParameterKind::Toggle { .. } => window.click(&label),
+                    // The last value, or the first if the last is the default.
+                    ParameterKind::Choice { names, default } => {
                         window.choose(&label, names[(names.len() - 1) * usize::from(default + 1 < names.len())])
                     }
-                    Kind::Float { .. } => {
+                    ParameterKind::Float { .. } => {
                         window.turn_down(&label);
-                        turned.push(id(slot, row, parameter));
+                        turned_down.push(id(slot, row, parameter));
                     }
                 }
             }
@@ -415,7 +423,7 @@ fn every_control_that_ardour_does_not_automate_works_in_its_window_and_is_saved(
     window.click("Arm");
     window.click("Blind");
 
-    // The panels leave takes to their owner.
+    // The panels here have no takes, so arming does not show in their values.
     let mut clicked = window.panels.values();
     clicked.insert("record_arm".into(), 1.0);
     clicked.retain(|id, value| begin[id] != *value);
@@ -425,7 +433,7 @@ fn every_control_that_ardour_does_not_automate_works_in_its_window_and_is_saved(
     };
     let found = window.save(|found| missed(found).is_empty());
     assert!(missed(&found).is_empty(), "{:?}", missed(&found));
-    for id in turned {
+    for id in turned_down {
         assert!(found[&id] < begin[&id], "{id}");
     }
 }

@@ -1,32 +1,33 @@
-//! The bundled CLAP plug-in in a real host. Needs `ISOTHERM_CLAP`, which `cargo xtask test` sets after it has bundled.
+//! The bundled CLAP plug-in: parameters, samples, states, latency, switches. Needs `ISOTHERM_CLAP` and `ISOTHERM_CLAP_DEV`, which
+//! `cargo xtask test` sets.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use isotherm::algorithm::REGISTRY;
-use isotherm::audio::wav::{Format, read, write};
+use isotherm::audio::wav::{WavFormat, read, write};
 use isotherm::audio::{Audio, Random, generate};
-use isotherm::dsp::{Change, Settings, Spec, choice_id};
+use isotherm::dsp::{ChangeMode, ProcessSpec, Settings, choice_id};
 use isotherm::effect::Effect;
-use isotherm::slots::{Heard, Slots};
-use isotherm_host::{Event, Plugin, nice_state};
+use isotherm::slots::{Listen, Slots};
+use isotherm_host::{ClapInstance, ParameterEvent, nice_state};
 
 fn bundle(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable);
     PathBuf::from(path.unwrap_or_else(|| panic!("{variable} is not set: run `cargo xtask test`, or name a bundle in it")))
 }
 
-fn load() -> Plugin {
-    Plugin::load(&bundle("ISOTHERM_CLAP")).unwrap()
+fn load() -> ClapInstance {
+    ClapInstance::load(&bundle("ISOTHERM_CLAP")).unwrap()
 }
 
-/// Loud enough to be changed by every algorithm, different in each channel.
+/// Pink noise, loud enough to be changed by every algorithm and different in each channel.
 fn sound(channels: usize, frames: usize) -> Vec<Vec<f32>> {
     (0..channels).map(|c| generate::pink(48_000, 0.2, frames, c as u64 + 1).unwrap().channel(0).to_vec()).collect()
 }
 
-/// The values that the plug-in really has, from its state: what a host sets is rounded on its way.
-fn settings(plugin: &Plugin, slot: &str) -> Settings {
+/// The settings of a slot's algorithm, from the plug-in's state, as a value that a host sets is rounded on its way.
+fn settings(plugin: &ClapInstance, slot: &str) -> Settings {
     let state = nice_state::parameters(&plugin.save().unwrap()).unwrap();
     let row = REGISTRY[state[&format!("{slot}_algorithm")] as usize];
     let mut settings = Settings::new(row);
@@ -40,18 +41,18 @@ fn effects(settings: &[Settings]) -> Vec<Effect> {
     settings.iter().map(|settings| Effect::from(*settings)).collect()
 }
 
-/// What the core gives for the settings of a slot, with its latency.
-fn core(rate: f32, settings: &[Settings], heard: usize, input: &[Vec<f32>]) -> (Vec<Vec<f32>>, usize) {
-    let spec = Spec { sample_rate: rate, channels: input.len(), max_frames: 4096 };
-    let mut slots = Slots::compile(spec, &effects(settings), Heard::Slot(heard), None).unwrap();
+/// The output of the library's slots for settings, of which slot `listen` is let through, and their latency.
+fn library_output(rate: f32, settings: &[Settings], listen: usize, input: &[Vec<f32>]) -> (Vec<Vec<f32>>, usize) {
+    let spec = ProcessSpec { sample_rate: rate, channels: input.len(), max_frames: 4096 };
+    let mut slots = Slots::compile(spec, &effects(settings), Listen::Slot(listen), None).unwrap();
     let mut output = input.to_vec();
     let mut views: Vec<&mut [f32]> = output.iter_mut().map(Vec::as_mut_slice).collect();
     slots.process(&mut views);
     (output, slots.latency())
 }
 
-/// Sets what is not the default, in a way that every parameter counts.
-fn set_everything(plugin: &mut Plugin, slot: &str, row: &isotherm::dsp::Algorithm) {
+/// Sets slot A or B to an algorithm with values other than the defaults, at which every parameter changes the sound.
+fn set_everything(plugin: &mut ClapInstance, slot: &str, row: &isotherm::dsp::Algorithm) {
     plugin.set_text(&format!("{slot} Algorithm"), row.name).unwrap();
     for parameter in row.parameters {
         let (min, max) = parameter.range();
@@ -79,7 +80,7 @@ fn the_host_sees_the_registrys_parameters_grouped_with_units_and_readable_values
                 let name = format!("{slot} {} {}", row.name, parameter.name);
                 let info = plugin.parameter(&name).clone();
                 assert_eq!(info.module, format!("{slot}/{}", row.name));
-                assert_eq!(info.automatable, parameter.change == Change::Ramped, "{name}");
+                assert_eq!(info.automatable, parameter.change == ChangeMode::Ramped, "{name}");
                 assert_eq!(plugin.text(&name, info.default), parameter.text_with_unit(parameter.default()), "{name}");
                 let again = plugin.value_of_text(&name, &parameter.text_with_unit(parameter.default())).unwrap();
                 assert!((again - info.default).abs() < 1e-3, "{name}");
@@ -101,7 +102,7 @@ fn remote_control_pages_reach_every_parameter() {
 }
 
 #[test]
-fn every_layout_gives_the_samples_of_the_core() {
+fn every_layout_gives_the_samples_of_the_library() {
     let mut layouts = load().layouts();
     layouts.sort_unstable();
     assert_eq!(layouts, [1, 2, 4, 8, 16, 32]);
@@ -112,7 +113,7 @@ fn every_layout_gives_the_samples_of_the_core() {
         plugin.activate(48_000.0, 512).unwrap();
         let input = sound(channels, 5000);
         let output = plugin.render(&input, [512], &[]).unwrap();
-        let (expected, latency) = core(48_000.0, &[settings(&plugin, "a"), settings(&plugin, "b")], 0, &input);
+        let (expected, latency) = library_output(48_000.0, &[settings(&plugin, "a"), settings(&plugin, "b")], 0, &input);
         assert_eq!(plugin.latency() as usize, latency);
         assert!(output == expected, "{channels} channels");
     }
@@ -122,11 +123,11 @@ fn every_layout_gives_the_samples_of_the_core() {
 fn the_plugin_gives_the_samples_of_isotherm_render_at_every_rate_and_cut_into_any_blocks() {
     let folder = tempfile::tempdir().unwrap();
     let (from, to) = (folder.path().join("in.wav"), folder.path().join("out.wav"));
-    // `host_model.rs` does it with models, without which there is nothing to render.
-    for row in REGISTRY.iter().filter(|row| !row.model) {
+    // `models.rs` has this test with models, without which the neural algorithm has nothing to render.
+    for row in REGISTRY.iter().filter(|row| !row.plays_model) {
         for (rate, blocks) in [(48_000u32, vec![512]), (44_100, vec![1, 17, 64, 333, 512]), (96_000, vec![4096])] {
             let input = sound(2, 20_000);
-            write(&from, &Audio::from_channels(rate, &[&input[0], &input[1]]).unwrap(), Format::Float32).unwrap();
+            write(&from, &Audio::from_channels(rate, &[&input[0], &input[1]]).unwrap(), WavFormat::Float32).unwrap();
             let mut plugin = load();
             plugin.select_layout(2).unwrap();
             set_everything(&mut plugin, "A", row);
@@ -138,9 +139,9 @@ fn the_plugin_gives_the_samples_of_isotherm_render_at_every_rate_and_cut_into_an
             let mut render = Command::new(env!("CARGO_BIN_EXE_isotherm"));
             render.arg("render").args([&from, &to]).args(["--algorithm", row.id, "--format", "32f", "--block", "777"]);
             for (parameter, value) in settings(&plugin, "a").iter() {
-                // Ten digits: more than a float has.
+                // Ten digits are more than a float has.
                 let text = match parameter.kind {
-                    isotherm::dsp::Kind::Float { .. } => format!("{value:.10}"),
+                    isotherm::dsp::ParameterKind::Float { .. } => format!("{value:.10}"),
                     _ => choice_id(&parameter.text(value)),
                 };
                 render.arg(format!("--{}={text}", parameter.id.replace('_', "-")));
@@ -164,12 +165,12 @@ fn an_event_inside_a_block_takes_effect_at_its_frame() {
     let before = [settings(&plugin, "a"), settings(&plugin, "b")];
     let input = sound(1, 4000);
     let (id, value) = (plugin.parameter("A Saturator Drive").id, plugin.value_of_text("A Saturator Drive", "30 dB").unwrap());
-    let output = plugin.render(&input, [512], &[Event { frame: 1124, id, value }]).unwrap();
+    let output = plugin.render(&input, [512], &[ParameterEvent { frame: 1124, id, value }]).unwrap();
     let drive = settings(&plugin, "a").get(0);
     assert!((drive - 30.0).abs() < 1e-3);
 
-    let spec = Spec { sample_rate: 48_000.0, channels: 1, max_frames: 4096 };
-    let mut slots = Slots::compile(spec, &effects(&before), Heard::Slot(0), None).unwrap();
+    let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 4096 };
+    let mut slots = Slots::compile(spec, &effects(&before), Listen::Slot(0), None).unwrap();
     let mut expected = input.clone();
     let (early, late) = expected[0].split_at_mut(1124);
     slots.process(&mut [early]);
@@ -189,7 +190,7 @@ fn state_restores_bit_for_bit_also_on_another_instance() {
         two.load_state(&state).unwrap();
         assert_eq!(two.save().unwrap(), state);
         let input = sound(2, 3000);
-        let play = |plugin: &mut Plugin| {
+        let play = |plugin: &mut ClapInstance| {
             plugin.activate(48_000.0, 256).unwrap();
             plugin.render(&input, [256], &[]).unwrap()
         };
@@ -203,14 +204,14 @@ fn a_structural_change_while_running_dips_and_its_latency_follows_the_formats_ru
     plugin.select_layout(1).unwrap();
     plugin.activate(48_000.0, 256).unwrap();
     let eight = plugin.latency();
-    // A sine of whole periods has no steps of its own, also played again and again.
+    // A sine of whole periods has no steps, even when it is repeated.
     let input: Vec<f32> = (0..48_000).map(|i| 0.5 * (std::f32::consts::TAU * (i % 480) as f32 / 480.0).sin()).collect();
     let input = vec![input];
     plugin.render(&input, [256], &[]).unwrap();
     let id = plugin.parameter("A Saturator Oversampling").id;
     let mut output = Vec::new();
-    let mut events = vec![Event { frame: 100, id, value: 0.0 }];
-    // The new slots are made beside the audio thread: play on until they have come.
+    let mut events = vec![ParameterEvent { frame: 100, id, value: 0.0 }];
+    // The new slots are made on the builder thread: sound runs until they have come.
     for _ in 0..200 {
         output.extend(plugin.render(&input, [256], &events).unwrap().remove(0));
         events.clear();
@@ -225,16 +226,16 @@ fn a_structural_change_while_running_dips_and_its_latency_follows_the_formats_ru
     assert!(step < 0.02, "a step of {step}");
     assert_eq!(plugin.latency(), eight, "constant while active");
     let calls = plugin.latency_changed_calls();
-    plugin.serve().unwrap();
+    plugin.grant_requests().unwrap();
     assert!(plugin.latency_changed_calls() > calls);
     assert!(plugin.latency() < eight, "{} of {eight}", plugin.latency());
-    let (expected, latency) = core(48_000.0, &[settings(&plugin, "a"), settings(&plugin, "b")], 0, &input);
+    let (expected, latency) = library_output(48_000.0, &[settings(&plugin, "a"), settings(&plugin, "b")], 0, &input);
     assert_eq!(plugin.latency() as usize, latency);
     assert!(plugin.render(&input, [256], &[]).unwrap() == expected);
 }
 
 #[test]
-fn a_state_loaded_while_running_is_noticed() {
+fn a_state_loaded_while_running_takes_effect() {
     let mut other = load();
     other.set_text("A Algorithm", "Clipper").unwrap();
     let state = other.save().unwrap();
@@ -244,10 +245,10 @@ fn a_state_loaded_while_running_is_noticed() {
     let input = sound(1, 4800);
     plugin.render(&input, [256], &[]).unwrap();
     plugin.load_state(&state).unwrap();
-    let (clipped, _) = core(48_000.0, &[settings(&plugin, "a"), settings(&plugin, "b")], 0, &input);
+    let (clipped, _) = library_output(48_000.0, &[settings(&plugin, "a"), settings(&plugin, "b")], 0, &input);
     for _ in 0..200 {
         plugin.render(&input, [256], &[]).unwrap();
-        plugin.serve().unwrap();
+        plugin.grant_requests().unwrap();
         plugin.reset();
         if plugin.render(&input, [256], &[]).unwrap() == clipped {
             return;
@@ -274,7 +275,7 @@ fn bypass_keeps_the_latency_and_every_sample() {
 }
 
 #[test]
-fn what_is_no_number_never_reaches_output_or_state() {
+fn input_that_is_not_finite_never_reaches_output_or_state() {
     for bypass in ["off", "on"] {
         let mut plugin = load();
         plugin.select_layout(2).unwrap();
@@ -306,9 +307,9 @@ fn the_listen_switch_and_the_blind_one_let_through_one_slot_each() {
         plugin.set("Blind", f64::from(u8::from(blind)));
         plugin.activate(48_000.0, 480).unwrap();
         let output = plugin.render(&input, [480], &[]).unwrap();
-        // The other side, in the same instance: the same coin.
+        // The other side of the same instance, which has tossed the same coin.
         let id = plugin.parameter("Listen").id;
-        let event = Event { frame: 0, id, value: 1.0 - side };
+        let event = ParameterEvent { frame: 0, id, value: 1.0 - side };
         let dip = plugin.render(&input, [480], &[event]).unwrap();
         assert!(dip[0][239].abs() < 1e-3, "a dip");
         plugin.reset();
@@ -317,14 +318,14 @@ fn the_listen_switch_and_the_blind_one_let_through_one_slot_each() {
     let (a, b) = play(false, 0.0);
     assert!(a != b);
     assert!(play(false, 1.0) == (b.clone(), a.clone()));
-    let mut seen = [false; 2];
+    let mut tossed = [false; 2];
     for _ in 0..40 {
         let (x, y) = play(true, 0.0);
         let turned = x == b;
         assert!((x == a && y == b) || (turned && y == a));
-        seen[usize::from(turned)] = true;
+        tossed[usize::from(turned)] = true;
     }
-    assert!(seen == [true, true], "the coin falls both ways");
+    assert!(tossed == [true, true], "the coin falls both ways");
 }
 
 #[test]
@@ -347,31 +348,34 @@ fn instances_are_independent_and_the_library_loads_again_and_again() {
 
 /// The development bundle aborts the process when the audio thread allocates.
 #[test]
-fn the_audio_thread_allocates_nothing_while_everything_moves() {
+fn the_audio_thread_allocates_nothing_while_all_parameters_change() {
     let path: &Path = &bundle("ISOTHERM_CLAP_DEV");
-    let mut plugin = Plugin::load(path).unwrap();
+    let mut plugin = ClapInstance::load(path).unwrap();
     plugin.select_layout(2).unwrap();
     plugin.activate(48_000.0, 256).unwrap();
     let input = sound(2, 48_000);
-    // Takes are the subject of `host_record.rs`.
-    let moves = plugin.parameters().iter().filter(|p| p.automatable && p.name != "Record");
-    let automatable: Vec<u32> = moves.map(|p| p.id).collect();
-    let events: Vec<Event> = (0..2000)
-        .map(|i| Event { frame: i * 24, id: automatable[i * 7 % automatable.len()], value: f64::from(u8::from(i % 3 == 0)) })
+    // `takes.rs` tests the recorder.
+    let changing = plugin.parameters().iter().filter(|p| p.automatable && p.name != "Record");
+    let automatable: Vec<u32> = changing.map(|p| p.id).collect();
+    let events: Vec<ParameterEvent> = (0..2000)
+        .map(|i| {
+            let id = automatable[i * 7 % automatable.len()];
+            ParameterEvent { frame: i * 24, id, value: f64::from(u8::from(i % 3 == 0)) }
+        })
         .collect();
     plugin.render(&input, [256, 31, 1], &events).unwrap();
     for row in REGISTRY {
         let id = plugin.parameter("A Algorithm").id;
         let value = plugin.value_of_text("A Algorithm", row.name).unwrap();
         for _ in 0..20 {
-            plugin.render(&input, [256], &[Event { frame: 5, id, value }]).unwrap();
+            plugin.render(&input, [256], &[ParameterEvent { frame: 5, id, value }]).unwrap();
             plugin.run_main_thread_callbacks();
         }
-        plugin.serve().unwrap();
+        plugin.grant_requests().unwrap();
     }
 }
 
-/// Frames that are loud, quiet, at the edge of what is normal, below it, no numbers, or gone, in stretches.
+/// Stretches of frames that are loud, quiet, the smallest normal numbers, subnormal or zero, with some that are not finite.
 fn extremes(random: &mut Random, channels: usize, frames: usize) -> Vec<Vec<f32>> {
     const SCALES: [f32; 10] = [1.0, 1.0, 1e30, 1e-10, 1e-20, 1e-36, 2e-38, 1e-39, 1e-44, 0.0];
     let mut sound = vec![vec![0.0; frames]; channels];
@@ -390,16 +394,16 @@ fn extremes(random: &mut Random, channels: usize, frames: usize) -> Vec<Vec<f32>
     sound
 }
 
-/// As validators do it: everything that a host may set, at random, while anything at all comes in. A failure prints its seed.
+/// Sets parameters at random while extreme input comes in, as validators of plug-ins do. A failure prints its seed.
 #[test]
-fn whatever_is_set_and_comes_in_what_leaves_is_finite_and_never_subnormal() {
+fn the_output_is_finite_and_never_subnormal_whatever_is_set_and_comes_in() {
     for seed in 0..12 {
         let random = &mut Random::new(seed);
         let mut plugin = load();
         let channels = [1, 2, 4][random.below(3)];
         plugin.select_layout(channels).unwrap();
         plugin.activate([8000.0, 44_100.0, 48_000.0, 192_000.0][random.below(4)], 512).unwrap();
-        // Takes are the subject of `host_record.rs`.
+        // `takes.rs` tests the recorder.
         let all = plugin.parameters().iter().filter(|p| !p.name.contains("Record"));
         let (moving, still): (Vec<_>, Vec<_>) = all.cloned().partition(|p| p.automatable);
         for round in 0..10 {
@@ -408,13 +412,13 @@ fn whatever_is_set_and_comes_in_what_leaves_is_finite_and_never_subnormal() {
                 plugin.set(parameter.id, parameter.min + (parameter.max - parameter.min) * random.unit());
             }
             let input = extremes(random, channels, 6000);
-            let mut events: Vec<Event> = (0..200)
+            let mut events: Vec<ParameterEvent> = (0..200)
                 .map(|_| {
                     let parameter = &moving[random.below(moving.len())];
                     let part = [0.0, 1.0, random.unit()][random.below(3)];
                     let value = parameter.min + (parameter.max - parameter.min) * part;
                     let value = if parameter.stepped { value.round() } else { value };
-                    Event { frame: random.below(6000), id: parameter.id, value }
+                    ParameterEvent { frame: random.below(6000), id: parameter.id, value }
                 })
                 .collect();
             events.sort_by_key(|event| event.frame);
@@ -424,14 +428,14 @@ fn whatever_is_set_and_comes_in_what_leaves_is_finite_and_never_subnormal() {
             if random.below(3) == 0 {
                 plugin.reset();
             }
-            plugin.serve().unwrap();
+            plugin.grant_requests().unwrap();
         }
     }
 }
 
 #[test]
-fn a_state_of_before_a_parameter_was_there_leaves_it_at_its_default() {
-    // What came behind the first release.
+fn a_state_older_than_a_parameter_leaves_it_at_its_default() {
+    // The parameters that were added after the first release.
     let newer: Vec<&str> =
         include_str!("../../src/instance/parameter_ids.txt").lines().skip_while(|id| *id != "record").skip(1).collect();
     assert!(newer.contains(&"a_neural_dc_blocker"));
@@ -441,7 +445,7 @@ fn a_state_of_before_a_parameter_was_there_leaves_it_at_its_default() {
     let parameters = old["params"].as_object_mut().unwrap();
     parameters.retain(|id, _| !newer.contains(&id.as_str()));
     let old = nice_state::from_json(&old);
-    // Whatever the instance was set to.
+    // The default counts whatever the instance was set to before.
     let mut two = load();
     two.set_text("A Neural model DC blocker", "on").unwrap();
     assert_eq!(two.value("A Neural model DC blocker"), 1.0);

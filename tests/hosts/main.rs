@@ -1,18 +1,20 @@
-//! The bundled plug-ins in real hosts, with and without windows. They need what `cargo xtask test` sets after it has bundled.
+//! The plug-ins in hosts, with and without windows. Most tests load the bundles that `cargo xtask test` makes, whose paths it
+//! passes in environment variables.
 #![cfg(feature = "plugin")]
+#![allow(clippy::unwrap_used)]
 
 #[cfg(target_os = "linux")]
 mod ardour;
 #[cfg(feature = "cli")]
 mod clap;
+#[cfg(target_os = "linux")]
+mod editor_windows;
 #[cfg(feature = "cli")]
-mod model;
+mod models;
 #[cfg(target_os = "linux")]
 mod panels;
-mod record;
-mod states;
 #[cfg(feature = "cli")]
-mod vst3;
-mod vst3_ours;
-#[cfg(target_os = "linux")]
-mod windows;
+mod pedalboard;
+mod states;
+mod takes;
+mod vst3_host;

@@ -1,15 +1,15 @@
-//! States that an earlier bundle has saved, in `tests/states`: what hosts have kept is loaded with the samples that it stood for.
+//! States that earlier versions saved, in `tests/states`: they load in CLAP and VST3 with the values and the sound that they had.
 
 use std::path::{Path, PathBuf};
 
 use isotherm::algorithm::REGISTRY;
 use isotherm::audio::generate;
-use isotherm::dsp::{Settings, Spec};
+use isotherm::dsp::{ProcessSpec, Settings};
 use isotherm::effect::Effect;
 use isotherm::neural::Model;
-use isotherm::slots::{Heard, Slots};
-use isotherm_host::vst3::{Passes, Vst3};
-use isotherm_host::{Plugin, nice_state};
+use isotherm::slots::{Listen, Slots};
+use isotherm_host::vst3::{ForwardedEdits, Vst3Instance};
+use isotherm_host::{ClapInstance, nice_state};
 
 const RATE: u32 = 48_000;
 const FRAMES: usize = 256;
@@ -23,12 +23,12 @@ fn sound(frames: usize) -> Vec<Vec<f32>> {
     (0..2).map(|c| generate::pink(RATE, 0.2, frames, c + 1).unwrap().channel(0).to_vec()).collect()
 }
 
-/// A state as CLAP has it: its length stands before it.
+/// A state for CLAP, which has its length in front.
 fn framed(json: &[u8]) -> Vec<u8> {
     [&(json.len() as u64).to_le_bytes(), json].concat()
 }
 
-/// What the core gives for the plain values and the models of a state, and a VST3 host hears in blocks.
+/// The output of the library's slots for the plain values and the models of a state.
 fn expected(state: &[u8], models: &[Option<&str>; 2], input: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let values = nice_state::parameters(state).unwrap();
     let effects: [Effect; 2] = ["a", "b"].map(|slot| {
@@ -40,8 +40,8 @@ fn expected(state: &[u8], models: &[Option<&str>; 2], input: &[Vec<f32>]) -> Vec
         let model = models[usize::from(slot == "b")].map(|name| Model::open(&folder().join(name)).unwrap());
         Effect { settings, model }
     });
-    let spec = Spec { sample_rate: RATE as f32, channels: input.len(), max_frames: FRAMES };
-    let mut slots = Slots::compile(spec, &effects, Heard::Slot(values["listen"] as usize), None).unwrap();
+    let spec = ProcessSpec { sample_rate: RATE as f32, channels: input.len(), max_frames: FRAMES };
+    let mut slots = Slots::compile(spec, &effects, Listen::Slot(values["listen"] as usize), None).unwrap();
     let mut output = input.to_vec();
     let mut views: Vec<&mut [f32]> = output.iter_mut().map(Vec::as_mut_slice).collect();
     slots.process(&mut views);
@@ -52,7 +52,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/states")
 }
 
-/// Each file with the models of its slots, whose files stand beside it.
+/// The saved states: files in `tests/states`, each with the files of its slots' models.
 const STATES: [(&str, [Option<&str>; 2]); 3] = [
     ("saturator_and_bitcrusher.json", [None, None]),
     ("clipper_in_b.json", [None, None]),
@@ -68,7 +68,7 @@ fn a_state_that_an_earlier_bundle_saved_is_loaded_with_its_samples_and_saved_aga
         let expected = expected(&state, &models, &input);
         assert!(expected != input, "{name}");
 
-        let mut clap = Plugin::load(&bundle("ISOTHERM_CLAP")).unwrap();
+        let mut clap = ClapInstance::load(&bundle("ISOTHERM_CLAP")).unwrap();
         clap.load_state(&state).unwrap();
         clap.activate(f64::from(RATE), FRAMES as u32).unwrap();
         let output = clap.render(&input, [FRAMES], &[]).unwrap();
@@ -81,7 +81,7 @@ fn a_state_that_an_earlier_bundle_saved_is_loaded_with_its_samples_and_saved_aga
         let fields = |state: &[u8]| nice_state::to_json(state).unwrap()["fields"].clone();
         assert_eq!(fields(&saved), fields(&state), "{name}");
 
-        let mut vst3 = Vst3::load(&bundle("ISOTHERM_VST3"), Passes::Everything).unwrap();
+        let mut vst3 = Vst3Instance::load(&bundle("ISOTHERM_VST3"), ForwardedEdits::All).unwrap();
         vst3.load_state(&json).unwrap();
         vst3.activate(f64::from(RATE), FRAMES, 2).unwrap();
         let mut output = vec![Vec::new(); 2];

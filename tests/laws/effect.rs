@@ -1,16 +1,16 @@
-//! An effect is a value: it reads as it was written, it compares, and its streams go on from where they are.
+//! Tests of effects as values: text and JSON that read back as the same effect, comparison, and streams.
 
 use isotherm::algorithm::REGISTRY;
 use isotherm::audio::generate;
-use isotherm::dsp::{Change, Kind, Settings, Spec};
+use isotherm::dsp::{ChangeMode, Parameter, ParameterKind, ProcessSpec, Settings};
 use isotherm::effect::Effect;
 
-use crate::doubles::{DOUBLES, plays};
+use crate::test_models::{TEST_MODELS, plays};
 
 #[cfg(feature = "models")]
 const MODEL: &str = "assets/models/saturator-24db-lstm16.nam";
 
-/// Values of every kind: the ends, the default, and numbers that no decimal text of a few digits holds.
+/// Settings at several positions in all ranges: the ends, and numbers that need many decimal digits.
 fn values(row: &'static isotherm::dsp::Algorithm) -> impl Iterator<Item = Settings> {
     [0.0, 0.123_456_79, 1.0 / 3.0, 0.777, 1.0].into_iter().map(move |part| {
         let mut settings = Settings::new(row);
@@ -23,7 +23,7 @@ fn values(row: &'static isotherm::dsp::Algorithm) -> impl Iterator<Item = Settin
 }
 
 #[test]
-fn a_text_reads_back_as_the_very_effect() {
+fn a_text_reads_back_as_the_same_effect() {
     for row in REGISTRY {
         for settings in values(row).chain([Settings::new(row)]) {
             let effect = Effect::from(settings);
@@ -38,7 +38,7 @@ fn a_text_reads_back_as_the_very_effect() {
 }
 
 #[test]
-fn a_text_is_written_as_a_user_would_write_it() {
+fn a_text_leaves_out_defaults_and_accepts_units_quotes_and_blanks() {
     let text = |effect: Effect| effect.to_text().unwrap();
     assert_eq!(text(Effect::from_id("saturator").unwrap()), "saturator");
     assert_eq!(
@@ -54,7 +54,7 @@ fn a_text_is_written_as_a_user_would_write_it() {
 }
 
 #[test]
-fn what_is_no_effect_is_one_line_that_says_what_was_found_and_what_was_expected() {
+fn every_wrong_text_has_a_message_of_one_line_with_what_was_found_and_expected() {
     for (text, words) in [
         ("", ["no effect", "expected"]),
         ("satorator drive=2", ["satorator", "saturator"]),
@@ -74,46 +74,45 @@ fn what_is_no_effect_is_one_line_that_says_what_was_found_and_what_was_expected(
 }
 
 #[test]
-fn effects_compare_by_what_they_do() {
+fn effects_compare_by_algorithm_settings_and_active_model() {
     let saturator = Effect::from_id("saturator").unwrap();
     assert_eq!(saturator, saturator.clone());
     assert_ne!(saturator, saturator.with("drive", 7.0));
     assert_ne!(saturator, Effect::from_id("clipper").unwrap());
-    let (a, b) = (DOUBLES[0].effect(), DOUBLES[1].effect());
-    assert_eq!(a, DOUBLES[0].effect());
+    let (a, b) = (TEST_MODELS[0].effect(), TEST_MODELS[1].effect());
+    assert_eq!(a, TEST_MODELS[0].effect());
     assert_ne!(a, b);
-    // What an algorithm does not play does not count.
-    assert_eq!(saturator.clone().with_model(DOUBLES[0].model.clone()), saturator);
+    // A model of an algorithm that plays none does not count.
+    assert_eq!(saturator.clone().with_model(TEST_MODELS[0].model.clone()), saturator);
 }
 
-/// Sound in blocks that are cut as `cuts` says.
-fn streamed(effects: &[(usize, Effect)], cuts: &[usize], sound: &[f32], spec: Spec) -> Vec<f32> {
+/// Streams a sound in blocks of the lengths `cuts`, again and again. `effects` has the frame from which each effect is used.
+fn streamed(effects: &[(usize, Effect)], cuts: &[usize], sound: &[f32], spec: ProcessSpec) -> Vec<f32> {
     let mut state = effects[0].1.state(spec).unwrap();
     let (mut out, mut at, mut cut) = (sound.to_vec(), 0, cuts.iter().cycle());
-    let mut place = 0;
+    let mut index = 0;
     while at < out.len() {
-        let next = effects.get(place + 1).map_or(out.len(), |(frame, _)| *frame);
+        let next = effects.get(index + 1).map_or(out.len(), |(frame, _)| *frame);
         let to = next.min(at + cut.next().unwrap());
-        effects[place].1.process(&mut [&mut out[at..to]], &mut state).unwrap();
+        effects[index].1.process(&mut [&mut out[at..to]], &mut state).unwrap();
         at = to;
-        place += usize::from(at == next);
+        index += usize::from(at == next);
     }
     out
 }
 
 #[test]
 fn a_stream_does_not_depend_on_its_blocks_and_follows_values() {
-    let spec = Spec { sample_rate: 48_000.0, channels: 1, max_frames: 256 };
+    let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 256 };
     let sound = generate::pink(48_000, 0.5, 9000, 3).unwrap().channel(0).to_vec();
     for base in REGISTRY
         .iter()
         .map(|row| Effect::new(row))
-        .chain(DOUBLES.iter().filter(|d| d.sane).map(|d| d.effect()))
+        .chain(TEST_MODELS.iter().filter(|model| model.stable).map(|model| model.effect()))
         .filter(|e| plays(e, 48_000.0))
     {
-        let ramped =
-            base.algorithm().parameters.iter().find(|p| p.change == Change::Ramped && matches!(p.kind, Kind::Float { .. }));
-        let ramped = ramped.expect("a number that glides");
+        let is_number = |p: &&Parameter| p.change == ChangeMode::Ramped && matches!(p.kind, ParameterKind::Float { .. });
+        let ramped = base.algorithm().parameters.iter().find(is_number).expect("a ramped number");
         let (low, high) = (base.with(ramped.id, ramped.value_at(0.1)), base.with(ramped.id, ramped.value_at(0.9)));
         let effects = [(0, low), (3001, high.clone()), (6000, base.clone())];
         let whole = streamed(&effects, &[100_000], &sound, spec);
@@ -123,8 +122,8 @@ fn a_stream_does_not_depend_on_its_blocks_and_follows_values() {
 }
 
 #[test]
-fn a_state_that_was_copied_goes_on_twice() {
-    let spec = Spec { sample_rate: 48_000.0, channels: 1, max_frames: 256 };
+fn a_duplicated_state_continues_like_the_original() {
+    let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 256 };
     let sound = generate::pink(48_000, 0.5, 4000, 3).unwrap().channel(0).to_vec();
     let effect = Effect::from_id("saturator").unwrap().with("drive", 20.0);
     let mut state = effect.state(spec).unwrap();
@@ -134,17 +133,17 @@ fn a_state_that_was_copied_goes_on_twice() {
     effect.process(&mut [&mut one], &mut state).unwrap();
     effect.process(&mut [&mut two], &mut copy).unwrap();
     assert_eq!(one, two);
-    // A stream that turns into another effect begins anew.
+    // A state that is used with another effect begins anew.
     let other = Effect::from_id("clipper").unwrap();
-    let (mut late, mut fresh) = (sound.clone(), sound.clone());
-    other.process(&mut [&mut late], &mut state).unwrap();
+    let (mut used, mut fresh) = (sound.clone(), sound.clone());
+    other.process(&mut [&mut used], &mut state).unwrap();
     other.process(&mut [&mut fresh], &mut other.state(spec).unwrap()).unwrap();
-    assert_eq!(late, fresh);
+    assert_eq!(used, fresh);
 }
 
 #[cfg(feature = "models")]
 #[test]
-fn a_json_reads_back_as_the_very_effect_and_models_are_read_by_their_files() {
+fn json_reads_back_as_the_same_effect_and_models_by_their_files() {
     for row in REGISTRY {
         for settings in values(row).chain([Settings::new(row)]) {
             let effect = Effect::from(settings);
@@ -161,7 +160,7 @@ fn a_json_reads_back_as_the_very_effect_and_models_are_read_by_their_files() {
     std::fs::copy(MODEL, &path).unwrap();
     let odd = Effect::from_id("neural").unwrap().with_model(isotherm::neural::Model::open(&path).unwrap());
     assert_eq!(odd.to_text().unwrap().parse::<Effect>().unwrap(), odd);
-    assert!(DOUBLES[0].effect().to_text().unwrap_err().to_string().contains("no file"));
+    assert!(TEST_MODELS[0].effect().to_text().unwrap_err().to_string().contains("no file"));
     for (json, word) in [
         ("3", "object"),
         (r#"{"settings": {}}"#, "algorithm"),

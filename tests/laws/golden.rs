@@ -1,20 +1,20 @@
-//! Renders that must not change: what a user made yesterday sounds the same today.
+//! Golden renders: the output of each algorithm must not change between versions.
 //!
 //! `tests/golden/NAME.f32` holds the render of a recipe below: [`FRAMES`] frames of channel 0, then of channel 1, as
-//! little-endian 32-bit floats. The input is [`input`]. A deliberate change of sound goes into the changelog, and
-//! `ISOTHERM_BLESS=1 cargo test --test laws golden` writes the renders anew.
+//! little-endian 32-bit floats. The input is [`input`]. After a deliberate change of sound, which the changelog must mention,
+//! `ISOTHERM_BLESS=1 cargo test --test laws golden` writes the renders again.
 
 use std::path::PathBuf;
 
 use isotherm::algorithm;
-use isotherm::dsp::{Settings, Spec};
+use isotherm::dsp::{ProcessSpec, Settings};
 
 const SAMPLE_RATE: f32 = 48_000.0;
 const FRAMES: usize = 2048;
-/// What another machine's library functions may round otherwise.
+/// Largest difference of a sample: the rounding of library functions differs between machines.
 const TOLERANCE: f32 = 1e-6;
 
-/// A name, an algorithm, its settings as a user writes them (defaults are left out), and what is set on the way: the frame, the
+/// A name, an algorithm, its settings as a user writes them (defaults are left out), and changes on the way: the frame, the
 /// parameter, the value.
 type Recipe = (&'static str, &'static str, &'static str, &'static [(usize, &'static str, &'static str)]);
 
@@ -39,7 +39,8 @@ const RECIPES: &[Recipe] = &[
     ("neural_default", "neural", "", &[]),
 ];
 
-/// Two falling chirps of full scale that fade out (channel 1 twice as high), and silence for the last eighth.
+/// The input: in each channel a falling chirp of full scale that fades out (in channel 1 twice as high), and silence in the last
+/// eighth.
 fn input() -> [Vec<f32>; 2] {
     [1.0, 2.0].map(|high| {
         let mut phase = 0.0f64;
@@ -56,13 +57,14 @@ fn input() -> [Vec<f32>; 2] {
     })
 }
 
+/// The render of a recipe: channel 0, then channel 1.
 fn render(&(name, id, text, changes): &Recipe) -> Vec<f32> {
     let mut settings = Settings::new(algorithm::find(id).unwrap());
     for word in text.split_whitespace() {
         let (id, value) = word.split_once('=').expect("id=value");
         settings.parse(id, value).unwrap_or_else(|e| panic!("{name}: {e}"));
     }
-    let mut processor = settings.prepare(Spec { sample_rate: SAMPLE_RATE, channels: 2, max_frames: FRAMES }).unwrap();
+    let mut processor = settings.prepare(ProcessSpec { sample_rate: SAMPLE_RATE, channels: 2, max_frames: FRAMES }).unwrap();
     let [mut a, mut b] = input();
     let mut at = 0;
     for (frame, id, text) in changes.iter().chain([&(FRAMES, "", "")]) {
@@ -77,12 +79,13 @@ fn render(&(name, id, text, changes): &Recipe) -> Vec<f32> {
     [a, b].concat()
 }
 
+/// The file of the render `name`.
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.f32"))
 }
 
 #[test]
-fn every_recipe_still_sounds_the_same() {
+fn every_recipe_gives_its_golden_render() {
     let bless = std::env::var_os("ISOTHERM_BLESS").is_some_and(|v| v == "1");
     let mut wrong = Vec::new();
     for recipe in RECIPES {
@@ -96,10 +99,10 @@ fn every_recipe_still_sounds_the_same() {
         let bytes = std::fs::read(path(name)).unwrap_or_else(|e| panic!("{}: {e}", path(name).display()));
         let golden: Vec<f32> = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         assert_eq!(golden.len(), found.len(), "{name}");
-        let apart = |i: &usize| (golden[*i] - found[*i]).abs();
-        let worst = (0..found.len()).max_by(|a, b| apart(a).total_cmp(&apart(b))).unwrap();
-        // Written so that NaN is wrong too.
-        if !(0..found.len()).all(|i| apart(&i) <= TOLERANCE) {
+        let difference = |i: &usize| (golden[*i] - found[*i]).abs();
+        let worst = (0..found.len()).max_by(|a, b| difference(a).total_cmp(&difference(b))).unwrap();
+        // A negated `<=`, so that NaN is wrong, too.
+        if !(0..found.len()).all(|i| difference(&i) <= TOLERANCE) {
             let (channel, frame) = (worst / FRAMES, worst % FRAMES);
             wrong.push(format!("{name}: channel {channel}, frame {frame}: {} was {}", found[worst], golden[worst]));
         }

@@ -1,20 +1,21 @@
-//! Laws of an instance without a host: what is set is heard, kept and restored; the audio thread allocates nothing.
+//! Tests of an instance without a host: settings reach the sound, are saved and restored; the audio thread allocates nothing.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use isotherm::algorithm::REGISTRY;
 use isotherm::audio::generate::guitar;
-use isotherm::dsp::{Settings, Spec};
-use isotherm::instance::{Instance, InstanceState, Voice};
-use isotherm::slots::{Heard, Slots};
+use isotherm::dsp::{ProcessSpec, Settings};
+use isotherm::instance::{Instance, InstanceState, MonitorInsert};
+use isotherm::slots::{Listen, Slots};
 use isotherm::view::{Control, Controls, Slot, TakeAction};
 use isotherm_support::counting::allocations;
 
-const SPEC: Spec = Spec { sample_rate: 48_000.0, channels: 2, max_frames: 256 };
-/// For the builder thread, on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SPEC: ProcessSpec = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 256 };
+/// Time in which the builder thread must make slots, also on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Sets a parameter as a user does.
 fn set(instance: &Instance, control: Control, value: f32) {
     instance.with_controls(&|_| (), |controls: &dyn Controls| {
         controls.begin(control);
@@ -30,28 +31,28 @@ fn saturator(id: &str) -> Control {
     Control::Parameter { slot: Slot::A, algorithm, index }
 }
 
-fn play(voice: &mut Voice, left: &mut [f32], right: &mut [f32]) {
+fn play(insert: &mut MonitorInsert, left: &mut [f32], right: &mut [f32]) {
     for (left, right) in left.chunks_mut(SPEC.max_frames).zip(right.chunks_mut(SPEC.max_frames)) {
-        voice.process(&mut [left, right]);
+        insert.process(&mut [left, right]);
     }
 }
 
 #[test]
-fn what_is_set_is_what_is_heard() {
+fn settings_reach_the_sound() {
     let instance = Instance::default();
     set(&instance, saturator("drive"), 18.0);
     set(&instance, saturator("oversampling"), 1.0);
-    let mut voice = instance.voice(SPEC).unwrap();
+    let mut insert = instance.monitor_insert(SPEC).unwrap();
     let sound = guitar(48_000, 2, 1).unwrap();
     let (mut left, mut right) = (sound.channel(0)[..24_000].to_vec(), sound.channel(1)[..24_000].to_vec());
-    play(&mut voice, &mut left, &mut right);
+    play(&mut insert, &mut left, &mut right);
 
     let row = REGISTRY.iter().find(|row| row.id == "saturator").unwrap();
     let mut settings = Settings::new(row);
     settings.set(settings.index("drive").unwrap(), 18.0);
     settings.set(settings.index("oversampling").unwrap(), 1.0);
     let other = Settings::new(REGISTRY.iter().find(|row| row.id == "bitcrusher").unwrap());
-    let mut slots = Slots::compile(SPEC, &[settings.into(), other.into()], Heard::Slot(0), None).unwrap();
+    let mut slots = Slots::compile(SPEC, &[settings.into(), other.into()], Listen::Slot(0), None).unwrap();
     assert_eq!(slots.latency(), instance.latency_frames());
     let (mut a, mut b) = (sound.channel(0)[..24_000].to_vec(), sound.channel(1)[..24_000].to_vec());
     for (a, b) in a.chunks_mut(SPEC.max_frames).zip(b.chunks_mut(SPEC.max_frames)) {
@@ -61,19 +62,19 @@ fn what_is_set_is_what_is_heard() {
 }
 
 #[test]
-fn what_is_asked_of_takes_goes_to_the_owner() {
+fn take_actions_go_to_the_owner_of_the_instance() {
     let instance = Instance::default();
-    let asked = std::cell::RefCell::new(Vec::new());
-    instance.with_controls(&|action| asked.borrow_mut().push(action), |controls| {
-        controls.take(TakeAction::Arm(true));
-        controls.take(TakeAction::Mark);
+    let actions = std::cell::RefCell::new(Vec::new());
+    instance.with_controls(&|action| actions.borrow_mut().push(action), |controls| {
+        controls.request_take(TakeAction::Arm(true));
+        controls.request_take(TakeAction::Mark);
     });
-    assert_eq!(asked.into_inner(), [TakeAction::Arm(true), TakeAction::Mark]);
-    assert!(!instance.snapshot().take.armed);
+    assert_eq!(actions.into_inner(), [TakeAction::Arm(true), TakeAction::Mark]);
+    assert!(!instance.view().take.armed);
 }
 
 #[test]
-fn a_state_that_is_kept_comes_back_and_what_it_does_not_say_stays() {
+fn a_state_is_restored_and_values_that_it_does_not_have_stay() {
     let (one, two) = (Instance::default(), Instance::default());
     set(&one, saturator("drive"), 31.5);
     set(&one, Control::Listen, 1.0);
@@ -89,26 +90,26 @@ fn a_state_that_is_kept_comes_back_and_what_it_does_not_say_stays() {
 }
 
 #[test]
-fn what_is_set_while_other_slots_are_made_is_what_they_play() {
+fn values_set_while_new_slots_are_made_reach_them() {
     const BLOCKS: usize = 200;
     let instance = Instance::default();
-    // Constant in, constant out.
+    // Without DC blocker, a constant gives a constant, from which the drive can be told.
     let row = REGISTRY.iter().find(|row| row.id == "saturator").unwrap();
     let mut settings = Settings::new(row).with("dc_blocker", 0.0).with("compensation", 0.0).with("oversampling", 0.0);
     set(&instance, saturator("dc_blocker"), 0.0);
     set(&instance, saturator("compensation"), 0.0);
-    let mut voice = instance.voice(SPEC).unwrap();
+    let mut insert = instance.monitor_insert(SPEC).unwrap();
     let mut block = || {
         let mut sound = [[0.1; 256]; 2];
         let [left, right] = &mut sound;
-        voice.process(&mut [left, right]);
+        insert.process(&mut [left, right]);
         sound[0][255]
     };
     let (before, begun) = (instance.latency_frames(), Instant::now());
     set(&instance, saturator("oversampling"), 0.0);
     let mut drive = 6.0;
     while instance.latency_frames() == before {
-        assert!(begun.elapsed() < PATIENCE, "no other slots");
+        assert!(begun.elapsed() < TIMEOUT, "no new slots");
         drive = if drive < 24.0 { drive + 0.25 } else { 6.0 };
         set(&instance, saturator("drive"), drive);
         block();
@@ -116,7 +117,7 @@ fn what_is_set_while_other_slots_are_made_is_what_they_play() {
     }
     let found = (0..BLOCKS).map(|_| block()).last().unwrap();
     settings = settings.with("drive", drive);
-    let mut slots = Slots::compile(SPEC, &[settings.into(), settings.into()], Heard::Slot(0), None).unwrap();
+    let mut slots = Slots::compile(SPEC, &[settings.into(), settings.into()], Listen::Slot(0), None).unwrap();
     let mut sound = vec![0.1; BLOCKS * 256];
     let mut other = sound.clone();
     slots.process(&mut [&mut sound, &mut other]);
@@ -125,27 +126,27 @@ fn what_is_set_while_other_slots_are_made_is_what_they_play() {
 }
 
 #[test]
-fn the_voice_allocates_nothing_while_everything_changes() {
+fn a_monitor_insert_allocates_nothing_while_everything_changes() {
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![1_u8; 64]))), 2, "the counter counts");
     let instance = Instance::default();
     instance.open().unwrap();
-    let mut voice = instance.voice(SPEC).unwrap();
+    let mut insert = instance.monitor_insert(SPEC).unwrap();
     let before = instance.latency_frames();
     let (mut left, mut right) = (vec![0.25f32; 256], vec![-0.25f32; 256]);
     let mut counted = 0;
     let mut run = |frames: usize| {
-        counted += allocations(|| voice.process(&mut [&mut left[..frames], &mut right[..frames]]));
+        counted += allocations(|| insert.process(&mut [&mut left[..frames], &mut right[..frames]]));
     };
     for (round, frames) in [256, 1, 64, 255, 0].into_iter().cycle().take(100).enumerate() {
         set(&instance, saturator("drive"), round as f32 % 40.0);
         instance.with_controls(&|_| (), |controls| controls.press_listen((round % 2) as u8));
         run(frames);
     }
-    // Other slots, made by the builder thread while sound runs.
+    // New slots, made by the builder thread while audio runs.
     set(&instance, saturator("oversampling"), 0.0);
     let begun = Instant::now();
     while instance.latency_frames() == before {
-        assert!(begun.elapsed() < PATIENCE, "no other slots");
+        assert!(begun.elapsed() < TIMEOUT, "no new slots");
         run(256);
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -1,15 +1,18 @@
-//! What every algorithm of the registry promises: the laws, the renders that stay, and what the audio thread may do.
+//! The laws: properties that every algorithm of the registry must have. Also golden renders, effects as values, and tests that
+//! the audio thread allocates nothing.
+
+#![allow(clippy::unwrap_used)]
 
 mod contract;
-mod doubles;
 mod effect;
 mod golden;
 #[cfg(feature = "instance")]
 mod instance;
 mod realtime;
 mod render;
+mod test_models;
 
-use isotherm_support::counting::Counting;
+use isotherm_support::counting::CountingAllocator;
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;

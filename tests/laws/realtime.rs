@@ -1,8 +1,8 @@
-//! What runs on the audio thread allocates nothing and frees nothing, for every algorithm of the registry and with models.
+//! The methods of the audio thread allocate and free nothing, for every algorithm of the registry and with models.
 
-use crate::doubles::{DOUBLES, plays};
+use crate::test_models::{TEST_MODELS, plays};
 use isotherm::algorithm::REGISTRY;
-use isotherm::dsp::{Change, Processor, Spec};
+use isotherm::dsp::{ChangeMode, ProcessSpec, Processor};
 use isotherm::effect::Effect;
 use isotherm_support::counting::allocations;
 
@@ -11,17 +11,18 @@ fn the_counter_counts() {
     assert_eq!(allocations(|| ()), 0);
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![1_u8; 64]))), 2);
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![0_u8; 64]))), 2);
-    let spec = Spec { sample_rate: 48_000.0, channels: 2, max_frames: 64 };
+    let spec = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 64 };
     assert!(allocations(|| drop(Effect::new(REGISTRY[0]).prepare(spec).unwrap())) > 0, "prepare allocates");
 }
 
-const BLOCKS: [usize; 8] = [0, 1, 7, 63, 64, 65, 512, 4096];
+const BLOCK_SIZES: [usize; 8] = [0, 1, 7, 63, 64, 65, 512, 4096];
 
-/// Everything that the audio thread may call, at several block sizes, with every parameter at both ends.
-fn work(processor: &mut dyn Processor, effect: &Effect, buffers: &mut [Vec<f32>; 2]) -> [usize; 4] {
+/// Allocations in each method of the audio thread (set, process, skip, reset), at several block sizes, with every parameter at
+/// both ends of its range.
+fn count_allocations(processor: &mut dyn Processor, effect: &Effect, buffers: &mut [Vec<f32>; 2]) -> [usize; 4] {
     let [mut setting, mut processing, mut skipping, mut resetting] = [0; 4];
     let parameters = effect.algorithm().parameters;
-    for frames in BLOCKS {
+    for frames in BLOCK_SIZES {
         for index in 0..=parameters.len() {
             for value in parameters.get(index).map_or([0.0, 1.0], |p| [p.range().0, p.range().1]) {
                 setting += allocations(|| processor.set(index, value));
@@ -39,11 +40,12 @@ fn work(processor: &mut dyn Processor, effect: &Effect, buffers: &mut [Vec<f32>;
 
 #[test]
 fn the_audio_threads_methods_allocate_and_free_nothing() {
-    let models = DOUBLES.iter().map(|double| double.effect());
+    let models = TEST_MODELS.iter().map(|model| model.effect());
+    // Every algorithm and model, with each value of each structural parameter.
     for defaults in REGISTRY.iter().map(|row| Effect::new(row)).chain(models) {
         let row = defaults.algorithm();
         let mut all = vec![defaults.clone()];
-        for (index, parameter) in row.parameters.iter().enumerate().filter(|(_, p)| p.change == Change::Structural) {
+        for (index, parameter) in row.parameters.iter().enumerate().filter(|(_, p)| p.change == ChangeMode::Structural) {
             for value in 0..=parameter.range().1 as usize {
                 let mut effect = defaults.clone();
                 effect.settings.set(index, value as f32);
@@ -53,8 +55,8 @@ fn the_audio_threads_methods_allocate_and_free_nothing() {
         for effect in all {
             for sample_rate in [8000.0, 48_000.0, 192_000.0].into_iter().filter(|rate| plays(&effect, *rate)) {
                 let mut buffers = [0.5, f32::NAN].map(|x| vec![x; 4096]);
-                let mut processor = effect.prepare(Spec { sample_rate, channels: 2, max_frames: 4096 }).unwrap();
-                let counts = work(&mut *processor, &effect, &mut buffers);
+                let mut processor = effect.prepare(ProcessSpec { sample_rate, channels: 2, max_frames: 4096 }).unwrap();
+                let counts = count_allocations(&mut *processor, &effect, &mut buffers);
                 assert_eq!(counts, [0; 4], "set, process, skip, reset at {sample_rate} Hz; {effect:?}");
             }
         }

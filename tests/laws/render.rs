@@ -1,28 +1,29 @@
-//! The offline render: as many frames as came in, in step, whatever the blocks, and the samples that slots give.
+//! Tests of offline rendering: as many frames out as in, without latency, independent of block sizes, the same samples as from
+//! slots.
 
 use isotherm::algorithm::REGISTRY;
 use isotherm::audio::{Audio, generate};
-use isotherm::dsp::{MAX_CHANNELS, Spec, db_to_gain};
+use isotherm::dsp::{MAX_CHANNELS, ProcessSpec, db_to_gain};
 use isotherm::effect::Effect;
-use isotherm::render::{Point, RenderError, Renderer, render};
-use isotherm::slots::{Heard, Slots};
+use isotherm::render::{AutomationPoint, RenderError, Renderer, render};
+use isotherm::slots::{Listen, Slots};
 
-use crate::doubles::{DOUBLES, plays};
+use crate::test_models::{TEST_MODELS, plays};
 
-/// What plays at a rate.
+/// Every algorithm, and every stable model that plays at a rate.
 fn effects(rate: f32) -> Vec<Effect> {
-    let models = DOUBLES.iter().filter(|d| d.sane).map(|d| d.effect());
+    let models = TEST_MODELS.iter().filter(|model| model.stable).map(|model| model.effect());
     REGISTRY.iter().map(|row| Effect::new(row)).chain(models).filter(|effect| plays(effect, rate)).collect()
 }
 
 #[test]
-fn a_render_is_what_slots_give_without_their_latency_and_with_the_end() {
+fn a_render_equals_the_output_of_slots_without_their_latency() {
     let sound = generate::guitar(44_100, 2, 1).unwrap().slice(0..20_001).unwrap();
     for effect in effects(44_100.0) {
         let wet = render(&effect, &sound).unwrap();
         assert_eq!((wet.frames(), wet.channels(), wet.sample_rate()), (20_001, 2, 44_100));
-        let spec = Spec { sample_rate: 44_100.0, channels: 2, max_frames: 4096 };
-        let mut slots = Slots::compile(spec, std::slice::from_ref(&effect), Heard::Slot(0), None).unwrap();
+        let spec = ProcessSpec { sample_rate: 44_100.0, channels: 2, max_frames: 4096 };
+        let mut slots = Slots::compile(spec, std::slice::from_ref(&effect), Listen::Slot(0), None).unwrap();
         let latency = slots.latency();
         let mut long: Vec<Vec<f32>> = sound.iter().map(|c| [c, &vec![0.0; latency]].concat()).collect();
         let mut views: Vec<&mut [f32]> = long.iter_mut().map(Vec::as_mut_slice).collect();
@@ -34,12 +35,12 @@ fn a_render_is_what_slots_give_without_their_latency_and_with_the_end() {
 }
 
 #[test]
-fn blocks_change_no_sample() {
+fn block_sizes_change_no_sample() {
     let sound = generate::drums(48_000, 1, 1).unwrap().slice(0..10_000).unwrap();
     for effect in effects(48_000.0) {
         let whole = render(&effect, &sound).unwrap();
         for max_frames in [1, 63, 1000, 20_000] {
-            let spec = Spec { sample_rate: 48_000.0, channels: 1, max_frames };
+            let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames };
             let again = Renderer::new(&effect, spec).unwrap().render(&sound, |_| true).unwrap();
             assert!(again == whole, "{} frames, {}", max_frames, effect.algorithm().id);
         }
@@ -47,25 +48,25 @@ fn blocks_change_no_sample() {
 }
 
 #[test]
-fn points_move_a_value_at_their_frame() {
+fn automation_points_take_effect_at_their_frame() {
     let sound = Audio::from_mono(48_000, &vec![0.25; 4000]).unwrap();
     let effect = Effect::from_id("clipper").unwrap().with("oversampling", 0.0).with("threshold", 0.0).with("shape", 0.0);
     let output = effect.settings.index("output").unwrap();
     let points = vec![
-        Point { frame: 2001, parameter: output, value: -20.0 },
-        Point { frame: 0, parameter: output, value: 6.0 },
-        Point { frame: 9000, parameter: output, value: 0.0 },
+        AutomationPoint { frame: 2001, parameter: output, value: -20.0 },
+        AutomationPoint { frame: 0, parameter: output, value: 6.0 },
+        AutomationPoint { frame: 9000, parameter: output, value: 0.0 },
     ];
-    let wet = Renderer::for_sound(&effect, &sound).unwrap().with_points(points).render(&sound, |_| true).unwrap();
+    let wet = Renderer::for_sound(&effect, &sound).unwrap().with_automation(points).render(&sound, |_| true).unwrap();
     let wet = wet.channel(0);
-    // From the first frame on it is there; from frame 2001 on it glides for 20 ms.
+    // The first point counts from the first frame on; the second begins a glide of 20 ms at frame 2001.
     assert!(wet[..2001].iter().all(|x| (x - 0.25 * db_to_gain(6.0)).abs() < 1e-6), "{}", wet[0]);
     assert!(wet[2001] < wet[2000] && wet[2001] > 0.3);
     assert!(wet[2001 + 960..].iter().all(|x| (x - 0.25 * db_to_gain(-20.0)).abs() < 1e-6));
 }
 
 #[test]
-fn a_render_can_be_called_off_and_says_what_it_cannot_do() {
+fn a_render_can_be_cancelled_and_refuses_too_many_channels() {
     let sound = Audio::silence(48_000, 1, 100_000);
     let effect = Effect::from_id("saturator").unwrap();
     let mut seen = Vec::new();
@@ -74,7 +75,7 @@ fn a_render_can_be_called_off_and_says_what_it_cannot_do() {
         seen.push(frames);
         frames < 2000
     });
-    assert_eq!(done, Err(RenderError::CalledOff));
+    assert_eq!(done, Err(RenderError::Cancelled));
     assert_eq!(seen, [0, 512, 1024, 1536, 2048]);
     let wide = Audio::silence(48_000, MAX_CHANNELS + 1, 10);
     let error = render(&effect, &wide).unwrap_err().to_string();
@@ -82,6 +83,6 @@ fn a_render_can_be_called_off_and_says_what_it_cannot_do() {
         error.contains(&format!("{} channels", MAX_CHANNELS + 1)) && error.contains(&format!("1 to {MAX_CHANNELS}")),
         "{error}"
     );
-    // No frames are no reason to fall.
+    // A sound without frames does not panic.
     assert_eq!(render(&effect, &Audio::silence(48_000, 2, 0)).unwrap().frames(), 0);
 }

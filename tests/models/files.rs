@@ -1,5 +1,5 @@
-//! The laws of model files: what is written is read, every option of it, and what is not sound is an error in one line that names
-//! the field.
+//! Model files: a file is read as it was written, with every option of its format, and an invalid file is an error in one line
+//! that names the field.
 
 mod damage;
 mod keras;
@@ -16,23 +16,23 @@ use isotherm::neural::description::{
     Activation, Architecture, ConditionModel, Conv1d, Films, Gating, Gru, Layer, LayerArray, Lstm, Sequence, WaveNet,
     WaveNetLayer,
 };
-use isotherm::neural::engine::Mode;
-use isotherm::neural::{Loaded, Model};
+use isotherm::neural::engine::StateSpec;
+use isotherm::neural::{Model, ParsedModel};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// What models are made of here.
-struct Random(isotherm::audio::Random);
+/// A generator of random models.
+struct RandomModels(isotherm::audio::Random);
 
-impl Random {
+impl RandomModels {
     fn new(seed: u64) -> Self {
         Self(isotherm::audio::Random::new(seed))
     }
     fn below(&mut self, n: usize) -> usize {
         (self.0.bits() % n as u64) as usize
     }
-    /// `least` to `most`.
-    fn from(&mut self, least: usize, most: usize) -> usize {
+    /// A number from `least` to `most`.
+    fn between(&mut self, least: usize, most: usize) -> usize {
         least + self.below(most - least + 1)
     }
     fn coin(&mut self) -> bool {
@@ -44,7 +44,7 @@ impl Random {
     fn weights(&mut self, n: usize) -> Vec<f32> {
         (0..n).map(|_| self.weight()).collect()
     }
-    /// A divisor of both.
+    /// A common divisor of both.
     fn groups(&mut self, a: usize, b: usize) -> usize {
         let all: Vec<usize> = (1..=a.min(b)).filter(|g| a.is_multiple_of(*g) && b.is_multiple_of(*g)).collect();
         all[self.below(all.len())]
@@ -54,7 +54,7 @@ impl Random {
         let bias = bias.then(|| self.weights(outputs));
         Conv1d { inputs, outputs, taps, dilation, groups, weights, bias }
     }
-    /// An activation and as `.nam` writes it.
+    /// An activation, and its JSON in a `.nam` file.
     fn activation(&mut self, channels: usize) -> (Activation, Value) {
         let slope = self.weight();
         match self.below(13) {
@@ -81,20 +81,21 @@ impl Random {
     }
 }
 
-fn read(file: &Value) -> Loaded {
-    Loaded::read(file.to_string().as_bytes()).unwrap_or_else(|e| panic!("{e}\n{file}"))
+fn read(file: &Value) -> ParsedModel {
+    ParsedModel::read(file.to_string().as_bytes()).unwrap_or_else(|e| panic!("{e}\n{file}"))
 }
 
-/// The error of a file; there must be one, in one line.
+/// The error for a file that must be invalid; it is checked to be one line.
 fn error(bytes: &[u8]) -> String {
-    let error = Loaded::read(bytes).expect_err("an error").to_string();
+    let error = ParsedModel::read(bytes).expect_err("an error").to_string();
     assert!(!error.is_empty() && !error.contains(['\n', '\r']) && error.len() < 500, "{error}");
     error
 }
 
-fn only(loaded: Loaded) -> Architecture {
-    assert_eq!(loaded.sizes.len(), 1);
-    loaded.sizes.into_iter().next().and_then(|s| s.architecture).expect("an architecture")
+/// The architecture of a model with one size.
+fn only_architecture(parsed: ParsedModel) -> Architecture {
+    assert_eq!(parsed.sizes.len(), 1);
+    parsed.sizes.into_iter().next().and_then(|s| s.architecture).expect("an architecture")
 }
 
 fn sequence(layers: Vec<Layer>) -> Architecture {
@@ -105,26 +106,27 @@ fn nam(architecture: &str, config: Value, weights: &[f32]) -> Value {
     json!({"version": "0.5.4", "architecture": architecture, "config": config, "weights": weights})
 }
 
-fn put(to: &mut Vec<f32>, conv: &Conv1d) {
+/// Appends the weights and the bias of a convolution to a list of weights.
+fn append(to: &mut Vec<f32>, conv: &Conv1d) {
     to.extend(&conv.weights);
     to.extend(conv.bias.iter().flatten());
 }
 
-/// A WaveNet with whatever the format allows, and its file.
-fn random_wavenet(random: &mut Random, outputs: usize, depth: usize) -> (WaveNet, Value) {
+/// A WaveNet with random options of the format, and its file.
+fn random_wavenet(random: &mut RandomModels, outputs: usize, depth: usize) -> (WaveNet, Value) {
     let mut weights = Vec::new();
     let (condition, condition_size, condition_json) = match (depth, random.below(3)) {
         (0, 0) => {
-            let size = random.from(1, 3);
+            let size = random.between(1, 3);
             let (wavenet, file) = random_wavenet(random, size, 1);
             (Some(Box::new(ConditionModel::WaveNet(wavenet))), size, file)
         }
         (0, 1) => {
-            let size = random.from(1, 2);
+            let size = random.between(1, 2);
             let (conv, head) = (random.conv(1, 3, 2, 5, 1, true), random.conv(3, size, 1, 1, 1, true));
             let mut weights = Vec::new();
-            put(&mut weights, &conv);
-            put(&mut weights, &head);
+            append(&mut weights, &conv);
+            append(&mut weights, &head);
             let config = json!({"channels": 3, "dilations": [5], "batchnorm": false, "activation": "SiLU", "out_channels": size});
             let layers = vec![Layer::Conv1d(conv, Activation::Silu), Layer::Conv1d(head, Activation::Identity)];
             let model = Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip: false };
@@ -132,24 +134,24 @@ fn random_wavenet(random: &mut Random, outputs: usize, depth: usize) -> (WaveNet
         }
         _ => (None, 1, Value::Null),
     };
-    let count = random.from(1, 3);
+    let count = random.between(1, 3);
     let (mut arrays, mut arrays_json) = (Vec::new(), Vec::new());
-    let (mut inputs, mut accumulated) = (1, None);
+    let (mut inputs, mut accumulator_channels) = (1, None);
     for index in 0..count {
         let channels = [1, 2, 4, 6][random.below(4)];
         let with_layer1x1 = random.below(4) > 0;
         let head1x1 = random.coin();
-        let bottleneck = match accumulated {
+        let bottleneck = match accumulator_channels {
             Some(n) if !head1x1 && with_layer1x1 => n,
             _ if with_layer1x1 => [1, 2, 4][random.below(3)],
             _ => channels,
         };
-        let head1x1 = head1x1 || accumulated.is_some_and(|n| n != bottleneck);
-        let to_head = if head1x1 { accumulated.unwrap_or_else(|| [1, 2, 4][random.below(3)]) } else { bottleneck };
-        let layers = random.from(1, 3);
+        let head1x1 = head1x1 || accumulator_channels.is_some_and(|n| n != bottleneck);
+        let to_head = if head1x1 { accumulator_channels.unwrap_or_else(|| [1, 2, 4][random.below(3)]) } else { bottleneck };
+        let layers = random.between(1, 3);
         let head_outputs = if index + 1 < count { [1, 2, 4][random.below(3)] } else { outputs };
         let modes: Vec<usize> = (0..layers).map(|_| random.below(3)).collect();
-        // All layers share these, so they must divide the outputs of each.
+        // All layers have the same groups, so these must divide the outputs of each layer.
         let groups = random.groups(channels, bottleneck);
         let mixin_groups = random.groups(condition_size, bottleneck);
         let (groups1x1, groups_head) = (random.groups(bottleneck, channels), random.groups(bottleneck, to_head));
@@ -161,14 +163,14 @@ fn random_wavenet(random: &mut Random, outputs: usize, depth: usize) -> (WaveNet
             })
             .collect();
         let rechannel = random.conv(inputs, channels, 1, 1, 1, false);
-        put(&mut weights, &rechannel);
+        append(&mut weights, &rechannel);
         let (mut made, mut activations, mut secondary, mut taps, mut dilations) = (vec![], vec![], vec![], vec![], vec![]);
         for mode in &modes {
             let z = if *mode == 0 { bottleneck } else { 2 * bottleneck };
-            let (k, d) = (random.from(1, 4), random.from(1, 9));
+            let (k, d) = (random.between(1, 4), random.between(1, 9));
             let (activation, activation_json) = random.activation(bottleneck);
             let (gate, gate_json) = random.activation(bottleneck);
-            let film = |random: &mut Random, i: usize, size: usize| {
+            let film = |random: &mut RandomModels, i: usize, size: usize| {
                 films[i].map(|(shift, groups)| random.conv(condition_size, if shift { 2 } else { 1 } * size, 1, 1, groups, true))
             };
             let layer = WaveNetLayer {
@@ -189,13 +191,13 @@ fn random_wavenet(random: &mut Random, outputs: usize, depth: usize) -> (WaveNet
                     head1x1_post: film(random, 7, to_head),
                 },
             };
-            put(&mut weights, &layer.conv);
-            put(&mut weights, &layer.mixin);
+            append(&mut weights, &layer.conv);
+            append(&mut weights, &layer.mixin);
             let f = &layer.film;
             let films = [&f.conv_pre, &f.conv_post, &f.mixin_pre, &f.mixin_post];
             let more = [&f.activation_pre, &f.activation_post, &f.layer1x1_post, &f.head1x1_post];
             for conv in [&layer.layer1x1, &layer.head1x1].into_iter().chain(films).chain(more).flatten() {
-                put(&mut weights, conv);
+                append(&mut weights, conv);
             }
             made.push(layer);
             activations.push(activation_json);
@@ -203,9 +205,9 @@ fn random_wavenet(random: &mut Random, outputs: usize, depth: usize) -> (WaveNet
             taps.push(k);
             dilations.push(d);
         }
-        let (head_taps, head_dilation, head_bias) = (random.from(1, 3), random.from(1, 3), random.coin());
+        let (head_taps, head_dilation, head_bias) = (random.between(1, 3), random.between(1, 3), random.coin());
         let head = random.conv(to_head, head_outputs, head_taps, head_dilation, 1, head_bias);
-        put(&mut weights, &head);
+        append(&mut weights, &head);
         let mut json = json!({
             "input_size": inputs, "condition_size": condition_size, "channels": channels, "bottleneck": bottleneck,
             "dilations": dilations, "kernel_sizes": taps, "activation": activations, "secondary_activation": secondary,
@@ -225,23 +227,23 @@ fn random_wavenet(random: &mut Random, outputs: usize, depth: usize) -> (WaveNet
         }
         arrays.push(LayerArray { rechannel, layers: made, head });
         arrays_json.push(json);
-        (inputs, accumulated) = (channels, Some(head_outputs));
+        (inputs, accumulator_channels) = (channels, Some(head_outputs));
     }
     let mut head_json = Value::Null;
     let mut post = Vec::new();
     if random.below(3) == 0 {
         let (activation, activation_json) = random.activation(1);
-        // Slopes for each channel would have to fit every one of the head's convolutions.
+        // One slope for all channels, since the head's convolutions have different counts of channels.
         let activation = match activation {
             Activation::LeakyRelu(slopes) => Activation::LeakyRelu(vec![slopes[0]]),
             other => other,
         };
-        let taps: Vec<usize> = (0..random.from(1, 3)).map(|_| random.from(1, 3)).collect();
+        let taps: Vec<usize> = (0..random.between(1, 3)).map(|_| random.between(1, 3)).collect();
         let mut from = outputs;
         for (i, k) in taps.iter().enumerate() {
             let to = if i + 1 == taps.len() { outputs } else { 3 };
             let conv = random.conv(from, to, *k, 1, 1, true);
-            put(&mut weights, &conv);
+            append(&mut weights, &conv);
             post.push((activation.clone(), conv));
             from = to;
         }
@@ -253,7 +255,7 @@ fn random_wavenet(random: &mut Random, outputs: usize, depth: usize) -> (WaveNet
     (WaveNet { condition, arrays, post, head_scale }, nam("WaveNet", config, &weights))
 }
 
-fn random_lstm(random: &mut Random, inputs: usize, hidden: usize) -> Lstm {
+fn random_lstm(random: &mut RandomModels, inputs: usize, hidden: usize) -> Lstm {
     Lstm {
         inputs,
         hidden,
@@ -274,19 +276,19 @@ fn lstm_file(layers: &[Lstm], head: &Conv1d) -> Value {
         }
         weights.extend(l.bias.iter().chain(&l.h0).chain(&l.c0));
     }
-    put(&mut weights, head);
+    append(&mut weights, head);
     let config =
         json!({"num_layers": layers.len(), "input_size": 1, "hidden_size": layers[0].hidden, "out_channels": head.outputs});
     nam("LSTM", config, &weights)
 }
 
-/// The form that files of 0.5 have.
-fn old_wavenet(random: &mut Random) -> (WaveNet, Value) {
+/// A WaveNet, and its file in the form of version 0.5.
+fn wavenet_of_0_5(random: &mut RandomModels) -> (WaveNet, Value) {
     let mut weights = Vec::new();
     let mut arrays = Vec::new();
     for (inputs, channels, outputs, bias) in [(1, 3, 2, false), (3, 2, 1, true)] {
         let rechannel = random.conv(inputs, channels, 1, 1, 1, false);
-        put(&mut weights, &rechannel);
+        append(&mut weights, &rechannel);
         let layers: Vec<_> = [1, 2]
             .into_iter()
             .map(|dilation| {
@@ -299,14 +301,14 @@ fn old_wavenet(random: &mut Random) -> (WaveNet, Value) {
                     head1x1: None,
                     film: Films::default(),
                 };
-                put(&mut weights, &layer.conv);
-                put(&mut weights, &layer.mixin);
-                layer.layer1x1.iter().for_each(|c| put(&mut weights, c));
+                append(&mut weights, &layer.conv);
+                append(&mut weights, &layer.mixin);
+                layer.layer1x1.iter().for_each(|c| append(&mut weights, c));
                 layer
             })
             .collect();
         let head = random.conv(channels, outputs, 1, 1, 1, bias);
-        put(&mut weights, &head);
+        append(&mut weights, &head);
         arrays.push(LayerArray { rechannel, layers, head });
     }
     weights.push(0.25);
@@ -320,7 +322,7 @@ fn old_wavenet(random: &mut Random) -> (WaveNet, Value) {
     (WaveNet { condition: None, arrays, post: Vec::new(), head_scale: 0.25 }, nam("WaveNet", config, &weights))
 }
 
-/// A causal convolution, in f64.
+/// The output of a causal convolution, computed in f64.
 fn convolve(conv: &Conv1d, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let (ins, outs) = (conv.inputs / conv.groups, conv.outputs / conv.groups);
     (0..x.len())
@@ -342,25 +344,26 @@ fn convolve(conv: &Conv1d, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
         .collect()
 }
 
+/// A file with the value at a JSON pointer replaced.
 fn changed(file: &Value, pointer: &str, value: Value) -> Value {
     let mut file = file.clone();
     *file.pointer_mut(pointer).unwrap_or_else(|| panic!("no {pointer}")) = value;
     file
 }
 
-/// `[rows][columns]` of an index.
+/// A JSON matrix `[rows][columns]` with the number `at(row, column)` at each place.
 fn matrix(rows: usize, columns: usize, at: impl Fn(usize, usize) -> f32) -> Value {
     (0..rows).map(|r| (0..columns).map(|c| json!(at(r, c))).collect::<Value>()).collect()
 }
 
-fn keras_dense(random: &mut Random, inputs: usize, outputs: usize) -> (Conv1d, Value) {
+fn keras_dense(random: &mut RandomModels, inputs: usize, outputs: usize) -> (Conv1d, Value) {
     let conv = random.conv(inputs, outputs, 1, 1, 1, true);
     let kernel = matrix(inputs, outputs, |i, o| conv.weights[o * inputs + i]);
     let json = json!({"type": "dense", "activation": "", "shape": [null, null, outputs], "weights": [kernel, conv.bias]});
     (conv, json)
 }
 
-fn proteus(random: &mut Random, kind: &str, inputs: usize, hidden: usize, layers: usize) -> (Vec<Layer>, Value) {
+fn proteus(random: &mut RandomModels, kind: &str, inputs: usize, hidden: usize, layers: usize) -> (Vec<Layer>, Value) {
     let gates = if kind == "LSTM" { 4 } else { 3 };
     let (mut made, mut state) = (Vec::new(), serde_json::Map::new());
     for layer in 0..layers {
@@ -389,28 +392,28 @@ fn proteus(random: &mut Random, kind: &str, inputs: usize, hidden: usize, layers
     (made, json!({"model_data": data, "state_dict": state}))
 }
 
-/// One change of a text.
+/// One random change of a file. Positions are taken modulo the length.
 #[derive(Clone, Debug)]
-enum Change {
+enum Damage {
     Byte(usize, u8),
     Cut(usize),
     Remove(usize, usize),
     Repeat(usize, usize),
-    /// The n-th number becomes this.
+    /// Replaces the n-th number by this text.
     Number(usize, &'static str),
 }
 
-fn change() -> impl Strategy<Value = Change> {
+fn damage() -> impl Strategy<Value = Damage> {
     let numbers = [
         "0", "1", "-1", "2", "7", "1.5", "1e9", "1e18", "1e308", "-1e39", "65536", "1048576", "16777216", "null", "true", "[]",
         "\"\"",
     ];
     prop_oneof![
-        (any::<usize>(), any::<u8>()).prop_map(|(at, byte)| Change::Byte(at, byte)),
-        any::<usize>().prop_map(Change::Cut),
-        (any::<usize>(), 1..20usize).prop_map(|(at, n)| Change::Remove(at, n)),
-        (any::<usize>(), 1..40usize).prop_map(|(at, n)| Change::Repeat(at, n)),
-        (any::<usize>(), prop::sample::select(numbers.to_vec())).prop_map(|(at, number)| Change::Number(at, number)),
-        (any::<usize>(), prop::sample::select(numbers.to_vec())).prop_map(|(at, number)| Change::Number(at, number)),
+        (any::<usize>(), any::<u8>()).prop_map(|(at, byte)| Damage::Byte(at, byte)),
+        any::<usize>().prop_map(Damage::Cut),
+        (any::<usize>(), 1..20usize).prop_map(|(at, n)| Damage::Remove(at, n)),
+        (any::<usize>(), 1..40usize).prop_map(|(at, n)| Damage::Repeat(at, n)),
+        (any::<usize>(), prop::sample::select(numbers.to_vec())).prop_map(|(at, number)| Damage::Number(at, number)),
+        (any::<usize>(), prop::sample::select(numbers.to_vec())).prop_map(|(at, number)| Damage::Number(at, number)),
     ]
 }

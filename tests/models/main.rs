@@ -1,5 +1,7 @@
 //! Models: their files, and the networks that play them.
 
+#![allow(clippy::unwrap_used)]
+
 #[cfg(feature = "models")]
 mod files;
 #[cfg(feature = "onnx")]
@@ -8,7 +10,7 @@ mod realtime;
 mod sequence;
 mod wavenet;
 
-use isotherm_support::counting::Counting;
+use isotherm_support::counting::CountingAllocator;
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;

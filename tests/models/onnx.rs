@@ -1,5 +1,6 @@
-//! Models in `.onnx` files: the network against plain code, its time, and what is refused. Needs `ORT_DYLIB_PATH`, which `cargo
-//! xtask test` sets to the ONNX Runtime that `cargo xtask setup` got. `tests/onnx/make.py` makes the files.
+//! Models in `.onnx` files: the output compared with a plain implementation, latency and underruns, and refused files. Needs
+//! `ORT_DYLIB_PATH`, which `cargo xtask test` sets to the ONNX Runtime that `cargo xtask setup` got. `tests/onnx/make.py` makes
+//! the files.
 
 use isotherm_support::counting::allocations;
 use isotherm_support::test_name;
@@ -8,15 +9,15 @@ use std::process::Command;
 use std::sync::Arc;
 
 use isotherm::audio::Random;
-use isotherm::dsp::{MAX_CHANNELS, Spec};
+use isotherm::dsp::{MAX_CHANNELS, ProcessSpec};
 use isotherm::effect::Effect;
 use isotherm::neural::description::{Activation, Architecture, Conv1d, Layer, Lstm, Sequence};
-use isotherm::neural::engine::{Mode, Network, Voices, build};
-use isotherm::neural::{ALGORITHM, Info, Model, ModelError, onnx};
+use isotherm::neural::engine::{Network, NetworkState, StateSpec, build};
+use isotherm::neural::{ALGORITHM, Model, ModelError, ModelInfo, onnx};
 use serde_json::Value;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnx");
-/// In the environment of this program when a test runs it a second time.
+/// Environment variable that is set when a test runs this program a second time.
 const CHILD: &str = "ISOTHERM_TEST_CHILD";
 
 fn library() -> PathBuf {
@@ -27,13 +28,13 @@ fn file(name: &str) -> Vec<u8> {
     std::fs::read(format!("{FOLDER}/{name}.onnx")).unwrap()
 }
 
-fn load(name: &str) -> (Info, Arc<dyn Network>) {
+fn load(name: &str) -> (ModelInfo, Arc<dyn Network>) {
     library();
     onnx::load(&file(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
-fn voices(name: &str, channels: usize) -> Box<dyn Voices> {
-    load(name).1.voices(Mode::new(channels)).unwrap()
+fn state(name: &str, channels: usize) -> Box<dyn NetworkState> {
+    load(name).1.state(StateSpec::new(channels)).unwrap()
 }
 
 fn refused(bytes: &[u8]) -> String {
@@ -47,16 +48,16 @@ fn refused(bytes: &[u8]) -> String {
     }
 }
 
-/// Another sound for each channel.
+/// A sum of two sines, different for each channel.
 fn sound(channels: usize, frames: usize) -> Vec<Vec<f32>> {
     let sample =
         |c: usize, i: usize| (0.5 * (0.021 * ((c + 1) * i) as f64).sin() + 0.3 * (0.37 * i as f64 + c as f64).sin()) as f32;
     (0..channels).map(|c| (0..frames).map(|i| sample(c, i)).collect()).collect()
 }
 
-/// Plays a sound and the silence that brings its end out, and takes the latency off.
-fn play(voices: &mut dyn Voices, sound: &[Vec<f32>], cuts: &[usize], knobs: &[f32]) -> Vec<Vec<f32>> {
-    let latency = voices.latency();
+/// The output for a sound, without the latency: the sound is followed by as much silence, and the first frames are dropped.
+fn play(state: &mut dyn NetworkState, sound: &[Vec<f32>], cuts: &[usize], knobs: &[f32]) -> Vec<Vec<f32>> {
+    let latency = state.latency();
     let mut all: Vec<Vec<f32>> = sound.iter().map(|c| [&c[..], &vec![0.0; latency]].concat()).collect();
     let frames = all[0].len();
     let mut cuts = cuts.iter().cycle();
@@ -66,7 +67,7 @@ fn play(voices: &mut dyn Voices, sound: &[Vec<f32>], cuts: &[usize], knobs: &[f3
         let knobs: Vec<Vec<f32>> = knobs.iter().map(|k| vec![*k; n]).collect();
         let knobs: Vec<&[f32]> = knobs.iter().map(Vec::as_slice).collect();
         let mut block: Vec<&mut [f32]> = all.iter_mut().map(|c| &mut c[at..at + n]).collect();
-        voices.process(&mut block, &knobs);
+        state.process(&mut block, &knobs);
         at += n;
     }
     assert!(all.iter().all(|c| c[..latency].iter().all(|x| *x == 0.0)), "nothing comes before its time");
@@ -74,10 +75,10 @@ fn play(voices: &mut dyn Voices, sound: &[Vec<f32>], cuts: &[usize], knobs: &[f3
 }
 
 fn offline(name: &str, sound: &[Vec<f32>], cuts: &[usize], knobs: &[f32]) -> Vec<Vec<f32>> {
-    let mut voices = voices(name, sound.len());
-    voices.set_offline(true);
-    let output = play(&mut *voices, sound, cuts, knobs);
-    assert_eq!(voices.misses(), 0);
+    let mut state = state(name, sound.len());
+    state.set_offline(true);
+    let output = play(&mut *state, sound, cuts, knobs);
+    assert_eq!(state.underruns(), 0);
     output
 }
 
@@ -85,7 +86,7 @@ fn weights(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(format!("{FOLDER}/{name}.json")).unwrap()).unwrap()
 }
 
-/// The numbers of an array of arrays, row by row.
+/// The numbers of nested arrays, row by row.
 fn numbers(value: &Value) -> Vec<f64> {
     match value {
         Value::Array(values) => values.iter().flat_map(numbers).collect(),
@@ -93,10 +94,10 @@ fn numbers(value: &Value) -> Vec<f64> {
     }
 }
 
-/// Silence before the sound, as long as prewarming is: half a second at the highest rate of the files, at the least.
+/// Frames of silence that settle the plain implementations: at least half a second at the highest sample rate of the files.
 const SILENCE: usize = 30_000;
 
-/// The LSTM of `lstm8.json` in f64, prewarmed. Gates in PyTorch's order, i f g o.
+/// The output of the LSTM of `lstm8.json`, settled, computed in f64. The gates are in PyTorch's order, i f g o.
 fn plain_lstm(x: &[f32]) -> Vec<f64> {
     let weights = weights("lstm8");
     let [w, u, b, head, bias] = ["w", "u", "b", "head", "bias"].map(|key| numbers(&weights[key]));
@@ -116,7 +117,7 @@ fn plain_lstm(x: &[f32]) -> Vec<f64> {
     output.skip(SILENCE).collect()
 }
 
-/// The convolutions of `tcn.json` in f64, prewarmed.
+/// The output of the convolutions of `tcn.json`, settled, computed in f64.
 fn plain_tcn(x: &[f32]) -> Vec<f64> {
     let weights = weights("tcn");
     let silence = std::iter::repeat_n(0.0, SILENCE);
@@ -152,7 +153,7 @@ fn assert_near(found: &[f32], expected: &[f64], what: &str) {
 }
 
 #[test]
-fn an_lstm_is_that_of_plain_code_in_every_channel() {
+fn an_lstm_gives_the_output_of_the_plain_implementation_in_every_channel() {
     let sound = sound(3, 5000);
     for (c, output) in offline("lstm8", &sound, &[512], &[]).iter().enumerate() {
         assert_near(output, &plain_lstm(&sound[c]), &format!("channel {c}"));
@@ -160,31 +161,31 @@ fn an_lstm_is_that_of_plain_code_in_every_channel() {
 }
 
 #[test]
-fn convolutions_are_those_of_plain_code_in_every_channel() {
+fn convolutions_give_the_output_of_the_plain_implementation_in_every_channel() {
     let sound = sound(3, 5000);
     for (c, output) in offline("tcn", &sound, &[512], &[]).iter().enumerate() {
         assert_near(output, &plain_tcn(&sound[c]), &format!("channel {c}"));
     }
 }
 
-fn singles(value: &Value) -> Vec<f32> {
+fn f32_numbers(value: &Value) -> Vec<f32> {
     numbers(value).into_iter().map(|x| x as f32).collect()
 }
 
 fn conv(weights: &Value, bias: Option<&Value>, [outputs, inputs, taps, dilation]: [usize; 4]) -> Conv1d {
-    Conv1d { inputs, outputs, taps, dilation, groups: 1, weights: singles(weights), bias: bias.map(singles) }
+    Conv1d { inputs, outputs, taps, dilation, groups: 1, weights: f32_numbers(weights), bias: bias.map(f32_numbers) }
 }
 
-/// The weights of a graph as the native engine takes them.
+/// The description of a file's network for the native engine.
 fn native(name: &str) -> Architecture {
     let w = weights(name);
     let layers = if name == "lstm8" {
         let lstm = Lstm {
             inputs: 1,
             hidden: 8,
-            input_weights: singles(&w["w"]),
-            hidden_weights: singles(&w["u"]),
-            bias: singles(&w["b"]),
+            input_weights: f32_numbers(&w["w"]),
+            hidden_weights: f32_numbers(&w["u"]),
+            bias: f32_numbers(&w["b"]),
             h0: vec![0.0; 8],
             c0: vec![0.0; 8],
         };
@@ -200,14 +201,14 @@ fn native(name: &str) -> Architecture {
 }
 
 #[test]
-fn the_native_engine_is_onnx_runtime_on_the_same_weights() {
+fn the_native_engine_gives_the_output_of_onnx_runtime_for_the_same_weights() {
     let sound = sound(4, 10_000);
     for name in ["lstm8", "tcn"] {
         let onnx = offline(name, &sound, &[512], &[]);
         let rate = load(name).0.sample_rate;
-        let mut voices = build(&native(name), rate).voices(Mode::new(4)).unwrap();
-        assert_eq!(voices.latency(), 0);
-        let native = play(&mut *voices, &sound, &[512], &[]);
+        let mut state = build(&native(name), rate).state(StateSpec::new(4)).unwrap();
+        assert_eq!(state.latency(), 0);
+        let native = play(&mut *state, &sound, &[512], &[]);
         for (native, onnx) in native.iter().zip(&onnx) {
             assert_near(native, &onnx.iter().map(|x| f64::from(*x)).collect::<Vec<_>>(), name);
         }
@@ -217,10 +218,10 @@ fn the_native_engine_is_onnx_runtime_on_the_same_weights() {
 #[test]
 fn a_graph_of_one_channel_and_a_fixed_length_plays_any_number_of_channels() {
     let sound = sound(5, 1000);
-    let mut voices = voices("fixed", 5);
-    assert_eq!(voices.latency(), 64 + 512, "its own chunk, and the time of the longest block");
-    voices.set_offline(true);
-    for (c, output) in play(&mut *voices, &sound, &[333], &[]).iter().enumerate() {
+    let mut state = state("fixed", 5);
+    assert_eq!(state.latency(), 64 + 512, "its own chunk, and the time of the longest block");
+    state.set_offline(true);
+    for (c, output) in play(&mut *state, &sound, &[333], &[]).iter().enumerate() {
         assert_eq!(output[0], 0.0);
         assert_eq!(output[1..], sound[c][..999], "it delays by one frame");
     }
@@ -251,42 +252,42 @@ fn the_longest_block_changes_the_latency_and_no_sample() {
     let sound = sound(1, 3000);
     let whole = offline("lstm8", &sound, &[512], &[]);
     for (max_frames, latency) in [(1, 512), (256, 512), (257, 513), (4096, 4352)] {
-        let mut voices = load("lstm8").1.voices(Mode { max_frames, ..Mode::new(1) }).unwrap();
-        voices.set_offline(true);
-        assert_eq!(voices.latency(), latency);
-        assert!(play(&mut *voices, &sound, &[max_frames], &[]) == whole, "{max_frames}");
+        let mut state = load("lstm8").1.state(StateSpec { max_frames, ..StateSpec::new(1) }).unwrap();
+        state.set_offline(true);
+        assert_eq!(state.latency(), latency);
+        assert!(play(&mut *state, &sound, &[max_frames], &[]) == whole, "{max_frames}");
     }
 }
 
 #[test]
 fn an_impulse_proves_the_latency() {
-    let mut voices = voices("fixed", 1);
-    voices.set_offline(true);
+    let mut state = state("fixed", 1);
+    state.set_offline(true);
     let mut block = vec![0.0; 4000];
     block[777] = 1.0;
-    voices.process(&mut [&mut block], &[]);
-    // The graph delays by one frame of its own.
-    assert_eq!(block.iter().position(|x| *x != 0.0), Some(777 + voices.latency() + 1));
+    state.process(&mut [&mut block], &[]);
+    // The graph itself delays by one frame more.
+    assert_eq!(block.iter().position(|x| *x != 0.0), Some(777 + state.latency() + 1));
 }
 
 #[test]
-fn in_time_is_the_same_as_offline() {
+fn in_real_time_the_output_is_that_of_an_offline_render() {
     let sound = sound(2, 20_000);
     let whole = offline("lstm8", &sound, &[512], &[]);
-    let mut voices = voices("lstm8", 2);
-    let latency = voices.latency();
-    // A pace at which nothing is late is found by being slower and slower: the machine may be busy.
+    let mut state = state("lstm8", 2);
+    let latency = state.latency();
+    // Try slower and slower paces until there is no underrun, since the machine may be busy.
     for nap in [1, 4, 16, 64, 256] {
-        let before = voices.misses();
-        voices.reset();
+        let before = state.underruns();
+        state.reset();
         let mut all: Vec<Vec<f32>> = sound.iter().map(|c| [&c[..], &vec![0.0; latency]].concat()).collect();
         for at in (0..20_000 + latency).step_by(256) {
             let end = (at + 256).min(20_000 + latency);
             let mut block: Vec<&mut [f32]> = all.iter_mut().map(|c| &mut c[at..end]).collect();
-            voices.process(&mut block, &[]);
+            state.process(&mut block, &[]);
             std::thread::sleep(std::time::Duration::from_millis(nap));
         }
-        if voices.misses() == before {
+        if state.underruns() == before {
             assert!(all.iter().zip(&whole).all(|(c, whole)| c[latency..] == *whole));
             return;
         }
@@ -295,25 +296,25 @@ fn in_time_is_the_same_as_offline() {
 }
 
 #[test]
-fn a_thread_that_is_too_slow_is_counted_and_caught_up_with() {
+fn underruns_are_counted_and_the_inference_thread_catches_up() {
     let frames = 60_000;
     let sound = sound(1, frames);
-    let mut voices = voices("tcn", 1);
-    let latency = voices.latency();
+    let mut state = state("tcn", 1);
+    let latency = state.latency();
     let mut all = [&sound[0][..], &vec![0.0; latency]].concat();
-    // Faster than any machine: nothing of a block can be back when the next one comes at once.
-    voices.process(&mut [&mut all[..30_000]], &[]);
-    let misses = voices.misses();
-    assert!(misses > 0 && misses <= 30_000 / 256, "{misses}");
+    // Too fast for any machine: 30000 frames in one call, without time for the inference thread.
+    state.process(&mut [&mut all[..30_000]], &[]);
+    let underruns = state.underruns();
+    assert!(underruns > 0 && underruns <= 30_000 / 256, "{underruns}");
     let dry = all[latency..30_000].iter().zip(&sound[0]).filter(|(x, y)| x == y).count();
-    assert!(dry > 256 / 2 * misses as usize / 2, "{dry} dry frames of {misses} chunks");
-    voices.set_offline(true);
-    // What was never sent is missed yet, and is out of the receptive field by then.
+    assert!(dry > 256 / 2 * underruns as usize / 2, "{dry} dry frames of {underruns} chunks");
+    state.set_offline(true);
+    // There are more underruns for the chunks that were never sent. Those chunks are beyond the receptive field at `from`.
     let from = 40_000;
-    voices.process(&mut [&mut all[30_000..from]], &[]);
-    let misses = voices.misses();
-    voices.process(&mut [&mut all[from..]], &[]);
-    assert_eq!(voices.misses(), misses);
+    state.process(&mut [&mut all[30_000..from]], &[]);
+    let underruns = state.underruns();
+    state.process(&mut [&mut all[from..]], &[]);
+    assert_eq!(state.underruns(), underruns);
     assert_near(&all[latency + from..], &plain_tcn(&sound[0])[from..], "afterwards");
     let step = |x: &[f32]| x.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
     let bound = step(&sound[0]).max(step(&all[latency + from..])) + 4.0 * 1.5 / 128.0;
@@ -324,37 +325,38 @@ fn a_thread_that_is_too_slow_is_counted_and_caught_up_with() {
 fn reset_is_exact() {
     for name in ["lstm8", "tcn", "fixed"] {
         let sound = sound(2, 3000);
-        let mut voices = voices(name, 2);
-        // In real time first, so that there is something under way.
-        voices.process(&mut sound.clone().iter_mut().map(|c| &mut c[..]).collect::<Vec<_>>(), &[]);
-        voices.reset();
-        voices.set_offline(true);
-        assert!(play(&mut *voices, &sound, &[64], &[]) == offline(name, &sound, &[64], &[]), "{name}");
+        let mut state = state(name, 2);
+        // First in real time, so that chunks are on their way at the reset.
+        state.process(&mut sound.clone().iter_mut().map(|c| &mut c[..]).collect::<Vec<_>>(), &[]);
+        state.reset();
+        state.set_offline(true);
+        assert!(play(&mut *state, &sound, &[64], &[]) == offline(name, &sound, &[64], &[]), "{name}");
     }
 }
 
 #[test]
-fn reset_means_prewarmed() {
+fn reset_goes_to_the_settled_state() {
     let silence = vec![vec![0.0; 2000]];
     let output = &offline("lstm8", &silence, &[500], &[])[0];
-    assert!(output[0].abs() > 1e-3, "this model's silence is no zero, so that the law says something");
+    assert!(output[0].abs() > 1e-3, "the test needs a model whose output for silence is not 0");
     assert!(output.iter().all(|y| (y - output[0]).abs() < 1e-6));
 }
 
-/// Its state creeps to where the knob stands: prewarmed elsewhere, silence would begin with a slide.
+/// The state of `slow_knob` moves slowly to the value of the knob. If it was settled at another value, the output for silence
+/// would slide.
 #[test]
-fn prewarmed_means_where_the_knobs_stand_when_sound_begins() {
+fn a_state_is_settled_at_the_values_of_the_knobs_before_the_first_frame() {
     let silence = vec![vec![0.0; 3000]; 2];
     let slide = |output: &[Vec<f32>], knob: f32| output.iter().flatten().map(|y| (y - knob).abs()).fold(0.0, f32::max);
     for knob in [0.5, 0.0, 0.3, 1.0] {
-        let mode = Mode { knobs: [knob; 4], ..Mode::new(2) };
-        let mut voices = load("slow_knob").1.voices(mode).unwrap();
-        voices.set_offline(true);
-        let output = play(&mut *voices, &silence, &[64], &[knob]);
+        let spec = StateSpec { knobs: [knob; 4], ..StateSpec::new(2) };
+        let mut state = load("slow_knob").1.state(spec).unwrap();
+        state.set_offline(true);
+        let output = play(&mut *state, &silence, &[64], &[knob]);
         assert!(slide(&output, knob) < 1e-6, "made with {knob}: {:?}", &output[0][..3]);
         for other in [1.0 - knob, knob] {
-            voices.settle(&[other]);
-            let output = play(&mut *voices, &silence, &[64], &[other]);
+            state.settle(&[other]);
+            let output = play(&mut *state, &silence, &[64], &[other]);
             assert!(slide(&output, other) < 1e-6, "settled at {other}: {:?}", &output[0][..3]);
         }
     }
@@ -376,15 +378,15 @@ fn channels_do_not_leak() {
 fn the_audio_thread_allocates_and_frees_nothing() {
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![1_u8; 64]))), 2, "the counter counts");
     for name in ["lstm8", "tcn", "knobs"] {
-        let mut voices = voices(name, 2);
+        let mut state = state(name, 2);
         let mut sound = sound(2, 4096);
         let knob = vec![0.5; 4096];
         let mut work = |n: usize| {
             let [a, b] = &mut sound[..] else { unreachable!() };
-            allocations(|| voices.process(&mut [&mut a[..n], &mut b[..n]], &[&knob[..n], &knob[..n]]))
-                + allocations(|| voices.set_offline(n.is_multiple_of(2)))
-                + allocations(|| voices.reset())
-                + allocations(|| voices.process(&mut [&mut a[..n], &mut b[..n]], &[&knob[..n], &knob[..n]]))
+            allocations(|| state.process(&mut [&mut a[..n], &mut b[..n]], &[&knob[..n], &knob[..n]]))
+                + allocations(|| state.set_offline(n.is_multiple_of(2)))
+                + allocations(|| state.reset())
+                + allocations(|| state.process(&mut [&mut a[..n], &mut b[..n]], &[&knob[..n], &knob[..n]]))
         };
         for n in [0, 1, 63, 64, 255, 256, 257, 1000, 4096] {
             assert_eq!(work(n), 0, "{name}, {n} frames");
@@ -393,17 +395,17 @@ fn the_audio_thread_allocates_and_frees_nothing() {
 }
 
 #[test]
-fn leaving_in_the_middle_hangs_nowhere() {
+fn a_state_can_be_dropped_at_any_time() {
     let (_, network) = load("lstm8");
     for round in 0..20 {
-        let mut voices = network.clone().voices(Mode::new(2)).unwrap();
+        let mut state = network.clone().state(StateSpec::new(2)).unwrap();
         let mut sound = sound(2, 256 * round);
-        voices.process(&mut sound.iter_mut().map(|c| &mut c[..]).collect::<Vec<_>>(), &[]);
+        state.process(&mut sound.iter_mut().map(|c| &mut c[..]).collect::<Vec<_>>(), &[]);
     }
 }
 
 #[test]
-fn as_many_channels_as_there_may_be() {
+fn the_largest_number_of_channels_plays() {
     let mut sound = sound(2, 600);
     sound = sound.into_iter().cycle().take(MAX_CHANNELS).collect();
     let output = offline("lstm8", &sound, &[600], &[]);
@@ -417,7 +419,7 @@ fn metadata_are_read() {
     assert_eq!(info.format, "onnx");
     assert_eq!((info.name.as_deref(), info.author.as_deref()), (Some("Small LSTM"), Some("Isotherm")));
     assert_eq!((info.sample_rate, info.sample_rate_given, info.loudness_db), (44_100.0, true, Some(-18.5)));
-    // The graph has both biases of ONNX: 32 (1 + 8 + 2), and 9 of the dense layer.
+    // The LSTM has 32 (1 + 8 + 2) parameters, as ONNX has two biases; the dense layer has 9.
     assert_eq!(info.parameters, 361);
     assert!(info.architecture.contains("LSTM") && info.knobs.is_empty(), "{info:?}");
     assert!(network.bytes() > 2000);
@@ -427,7 +429,7 @@ fn metadata_are_read() {
 }
 
 #[test]
-fn what_is_outside_the_contract_is_named() {
+fn a_file_that_breaks_the_contract_is_an_error_that_says_where() {
     library();
     for (name, found, expected) in [
         ("bad_input", "side_chain", "state_"),
@@ -459,10 +461,10 @@ fn an_error_is_one_line_whatever_names_the_file_has() {
     assert!(refused(&bytes).contains("'side chain'"));
 }
 
-/// More memory than a gibibyte is refused by the runtime itself: nothing in the file shows it.
+/// The runtime itself refuses to allocate more than 1 GiB; nothing in these files shows that they need it.
 #[test]
 fn a_graph_that_needs_too_much_memory_is_refused_and_others_go_on() {
-    let mut running = voices("lstm8", 1);
+    let mut running = state("lstm8", 1);
     for name in ["bad_memory", "bad_growth"] {
         let error = refused(&file(name));
         assert!(error.to_lowercase().contains("memory"), "{name}: {error}");
@@ -477,7 +479,7 @@ fn a_file_cut_anywhere_is_refused() {
     library();
     let whole = file("lstm8");
     for length in 0..whole.len() {
-        // What follows the last field that is needed may be missing.
+        // Fields behind the last one that is needed may be missing.
         match onnx::load(&whole[..length]) {
             Err(ModelError::Invalid(error)) => assert_eq!(error.lines().count(), 1, "{error}"),
             Err(error) => panic!("{error}"),
@@ -502,12 +504,12 @@ fn a_file_with_any_byte_changed_is_a_model_or_an_error() {
         match onnx::load(&bytes) {
             Err(ModelError::Invalid(error)) => assert_eq!(error.lines().count(), 1, "{error}"),
             Err(error) => panic!("{error}"),
-            Ok((_, network)) => drop(network.voices(Mode::new(2))),
+            Ok((_, network)) => drop(network.state(StateSpec::new(2))),
         }
     }
 }
 
-/// Runs one test of this program, as a process of its own.
+/// Runs one test of this program in a process of its own.
 fn child(program: &Path, test: &str, library: Option<&Path>) {
     let mut command = Command::new(program);
     command
@@ -524,14 +526,14 @@ fn child(program: &Path, test: &str, library: Option<&Path>) {
 }
 
 #[test]
-fn without_onnx_runtime_there_is_an_error_and_nothing_else() {
-    let test = "without_onnx_runtime_there_is_an_error_and_nothing_else";
+fn without_onnx_runtime_loading_is_an_error() {
+    let test = "without_onnx_runtime_loading_is_an_error";
     if std::env::var_os(CHILD).is_none() {
         let program = std::env::current_exe().unwrap();
         child(&program, test, Some(Path::new("/nowhere/libonnxruntime.so")));
-        // A library, but another one; and what is no library.
+        // Another library than ONNX Runtime.
         child(&program, test, Some(Path::new("libc.so.6")));
-        // Nothing is named; the system may have one.
+        // No library is given; the system may have one.
         child(&program, test, None);
         return child(&program, test, Some(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))));
     }
@@ -543,7 +545,7 @@ fn without_onnx_runtime_there_is_an_error_and_nothing_else() {
         let error = refused(&file("lstm8"));
         let library = named.as_deref().unwrap_or("onnxruntime");
         assert!(error.contains("no ONNX Runtime was found") && error.contains(library), "{error}");
-        // What is wrong with the file is said all the same.
+        // An error in the file comes before the missing library.
         assert!(refused(&file("bad_input")).contains("side_chain"));
     }
 }
@@ -570,12 +572,12 @@ fn the_library_is_found_beside_the_program() {
     }
 }
 
-/// The algorithm that plays models, in blocks as a host has them.
+/// The output of the neural algorithm for a model, without the latency, in blocks of `max_frames`.
 fn through_the_algorithm(name: &str, sample_rate: f32, max_frames: usize, x: &[f32]) -> Vec<f32> {
     let model = Model::read(file(name)).unwrap();
-    // Output mode 0 is raw; no alignment.
+    // Output mode 0 is Raw.
     let effect = Effect::new(&ALGORITHM).with("output_mode", 0.0).with("align", 0.0).with_model(model);
-    let mut processor = effect.prepare(Spec { sample_rate, channels: 1, max_frames }).unwrap();
+    let mut processor = effect.prepare(ProcessSpec { sample_rate, channels: 1, max_frames }).unwrap();
     processor.set_offline(true);
     let latency = processor.latency();
     assert!(latency >= max_frames, "{latency}");
@@ -585,13 +587,13 @@ fn through_the_algorithm(name: &str, sample_rate: f32, max_frames: usize, x: &[f
 }
 
 #[test]
-fn the_algorithm_plays_the_graph_as_late_as_it_says() {
+fn the_algorithm_plays_the_graph_with_the_latency_that_it_reports() {
     library();
     let sound = &sound(1, 9000)[0];
     for max_frames in [64, 1000] {
         assert_near(&through_the_algorithm("tcn", 48_000.0, max_frames, sound), &plain_tcn(sound), "at the model's rate");
     }
-    // The resampled one is where the other is, within what a resampler loses of a slow sound.
+    // The output at twice the rate is the same, within the error of the resampler for a low frequency.
     let slow: Vec<f32> = (0..9000).map(|i| 0.5 * (i as f32 * 0.021).sin()).collect();
     let fast: Vec<f32> = (0..18_000).map(|i| 0.5 * (i as f32 * 0.0105).sin()).collect();
     let (slow, fast) = (plain_tcn(&slow), through_the_algorithm("tcn", 96_000.0, 1000, &fast));
@@ -599,7 +601,7 @@ fn the_algorithm_plays_the_graph_as_late_as_it_says() {
     assert!(worst < 1e-3, "{worst:e}");
 }
 
-/// What the documentation says is what is tested.
+/// The documentation has the example that is tested.
 #[test]
 fn the_export_example_is_in_the_documentation() {
     let read = |path: &str| std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
@@ -607,7 +609,7 @@ fn the_export_example_is_in_the_documentation() {
     assert!(read("docs/models.md").contains(&code));
 }
 
-/// Needs PyTorch: only in the long run.
+/// Needs PyTorch, so it runs only with `cargo xtask test --long`.
 #[test]
 fn what_pytorch_exports_plays_as_in_pytorch() {
     if std::env::var_os("ISOTHERM_LONG").is_none() {
@@ -629,8 +631,8 @@ fn what_pytorch_exports_plays_as_in_pytorch() {
         let expected = expected.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
         let (info, network) = onnx::load(&read("onnx")).unwrap();
         assert_eq!((info.name.as_deref(), info.sample_rate_given), (Some(name), true));
-        let mut voices = network.voices(Mode::new(1)).unwrap();
-        voices.set_offline(true);
-        assert_near(&play(&mut *voices, &sound, &[333], &[])[0], &expected.collect::<Vec<_>>(), name);
+        let mut state = network.state(StateSpec::new(1)).unwrap();
+        state.set_offline(true);
+        assert_near(&play(&mut *state, &sound, &[333], &[])[0], &expected.collect::<Vec<_>>(), name);
     }
 }

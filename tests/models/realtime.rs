@@ -1,9 +1,9 @@
-//! What a network's state does on the audio thread allocates nothing and frees nothing.
+//! The state of a network neither allocates nor frees memory on the audio thread.
 
 use isotherm::neural::activation::Precision;
 use isotherm::neural::description::{Activation, Architecture, Conv1d, Gru, Layer, Lstm, Sequence};
-use isotherm::neural::engine::{Mode, build};
-use isotherm::neural::simd::Level;
+use isotherm::neural::engine::{StateSpec, build};
+use isotherm::neural::simd::SimdLevel;
 use isotherm_support::counting::allocations;
 
 fn conv(inputs: usize, outputs: usize, taps: usize) -> Layer {
@@ -41,11 +41,11 @@ fn the_counter_counts() {
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![1_u8; 64]))), 2);
     let layers = vec![lstm(1, 8), conv(8, 1, 1)];
     let network = build(&Architecture::Sequence(Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip: false }), 800.0);
-    assert!(allocations(|| drop(network.voices(Mode::new(1)))) > 2, "voices allocate");
+    assert!(allocations(|| drop(network.state(StateSpec::new(1)))) > 2, "making a state allocates");
 }
 
 #[test]
-fn voices_of_layers_allocate_and_free_nothing() {
+fn states_of_layers_allocate_and_free_nothing() {
     for layers in [
         vec![lstm(2, 8), conv(8, 1, 1)],
         vec![gru(2, 21), lstm(21, 40), conv(40, 4, 2), conv(4, 1, 1)],
@@ -54,22 +54,22 @@ fn voices_of_layers_allocate_and_free_nothing() {
     ] {
         let network = build(&Architecture::Sequence(Sequence { layers, input_gain: 0.5, output_gain: 2.0, skip: true }), 800.0);
         for channels in [1, 2, 7, 13, 32] {
-            for level in Level::available() {
+            for level in SimdLevel::available() {
                 for precision in [Precision::Fast, Precision::Exact] {
-                    let mut voices = network.clone().voices(Mode { precision, level, ..Mode::new(channels) }).unwrap();
+                    let mut state = network.clone().state(StateSpec { precision, level, ..StateSpec::new(channels) }).unwrap();
                     let mut audio = vec![vec![0.25; 4096]; channels];
                     let knob = vec![0.5; 4096];
                     for frames in [0, 1, 7, 63, 64, 65, 512, if precision == Precision::Exact { 1 } else { 4096 }] {
                         let mut block: Vec<_> = audio.iter_mut().map(|c| &mut c[..frames]).collect();
                         assert_eq!(
-                            allocations(|| voices.process(&mut block, &[&knob[..frames]])),
+                            allocations(|| state.process(&mut block, &[&knob[..frames]])),
                             0,
                             "process, {channels} at {level:?}"
                         );
-                        assert_eq!(allocations(|| _ = std::hint::black_box(voices.rests())), 0, "rests");
-                        assert_eq!(allocations(|| voices.reset()), 0, "reset");
-                        let turned = [frames as f32 / 4096.0];
-                        assert_eq!(allocations(|| _ = std::hint::black_box(voices.settle(&turned))), 0, "settle");
+                        assert_eq!(allocations(|| _ = std::hint::black_box(state.rests())), 0, "rests");
+                        assert_eq!(allocations(|| state.reset()), 0, "reset");
+                        let knob_values = [frames as f32 / 4096.0];
+                        assert_eq!(allocations(|| _ = std::hint::black_box(state.settle(&knob_values))), 0, "settle");
                     }
                 }
             }

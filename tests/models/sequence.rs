@@ -1,11 +1,12 @@
-//! Networks of layers one after another against plain f64 code, and the laws of [`Voices`] for them.
+//! Networks of layers one after another (sequences) against a simple reference in f64; and the properties that a [`NetworkState`]
+//! must have.
 
 use isotherm::neural::activation::Precision;
 use isotherm::neural::description::{Activation, Architecture, Conv1d, Gru, Layer, Lstm, Sequence};
-use isotherm::neural::engine::{Mode, Voices, build};
-use isotherm::neural::simd::Level;
+use isotherm::neural::engine::{NetworkState, StateSpec, build};
+use isotherm::neural::simd::SimdLevel;
 
-/// What networks are made of here.
+/// A source of random layers and signals.
 struct Random(isotherm::audio::Random);
 
 impl Random {
@@ -18,10 +19,12 @@ impl Random {
         (self.0.bits() >> 40) as f32 / (1 << 23) as f32 - 1.0
     }
 
+    /// Values from -`scale` to `scale`.
     fn floats(&mut self, n: usize, scale: f32) -> Vec<f32> {
         (0..n).map(|_| scale * self.float()).collect()
     }
 
+    /// 0 to n - 1
     fn below(&mut self, n: usize) -> usize {
         (self.0.bits() % n as u64) as usize
     }
@@ -60,14 +63,14 @@ impl Random {
         bias: bool,
         activation: Activation,
     ) -> Layer {
-        let fan = inputs / groups * taps;
+        let fan_in = inputs / groups * taps;
         let conv = Conv1d {
             inputs,
             outputs,
             taps,
             dilation,
             groups,
-            weights: self.floats(outputs * fan, (fan as f32).sqrt().recip()),
+            weights: self.floats(outputs * fan_in, (fan_in as f32).sqrt().recip()),
             bias: bias.then(|| self.floats(outputs, 0.5)),
         };
         Layer::Conv1d(conv, activation)
@@ -78,11 +81,12 @@ impl Random {
     }
 }
 
+/// A network without gains and skip.
 fn sequence(layers: Vec<Layer>) -> Sequence {
     Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip: false }
 }
 
-fn f(x: &[f32]) -> Vec<f64> {
+fn to_f64(x: &[f32]) -> Vec<f64> {
     x.iter().copied().map(f64::from).collect()
 }
 
@@ -90,6 +94,7 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
+/// The activation of one sample of a feature channel.
 fn activate(activation: &Activation, channel: usize, x: f64) -> f64 {
     match activation {
         Activation::Identity => x,
@@ -117,12 +122,12 @@ fn activate(activation: &Activation, channel: usize, x: f64) -> f64 {
     }
 }
 
-/// `weights` of row `row` times `x`.
+/// Row `row` of a matrix times `x`.
 fn dot(weights: &[f32], row: usize, x: &[f64]) -> f64 {
     weights[row * x.len()..][..x.len()].iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum()
 }
 
-/// A layer over a whole signal, frame by frame.
+/// The output of a layer for a whole signal, `[frames][features]`.
 fn layer(layer: &Layer, signal: &[Vec<f64>]) -> Vec<Vec<f64>> {
     match layer {
         Layer::Conv1d(c, activation) => {
@@ -143,7 +148,7 @@ fn layer(layer: &Layer, signal: &[Vec<f64>]) -> Vec<Vec<f64>> {
             (0..signal.len()).map(|t| (0..c.outputs).map(|o| output(t, o)).collect()).collect()
         }
         Layer::Lstm(l) => {
-            let (mut h, mut c) = (f(&l.h0), f(&l.c0));
+            let (mut h, mut c) = (to_f64(&l.h0), to_f64(&l.c0));
             let mut all = Vec::new();
             for x in signal {
                 let sum = |row| f64::from(l.bias[row]) + dot(&l.input_weights, row, x) + dot(&l.hidden_weights, row, &h);
@@ -157,7 +162,7 @@ fn layer(layer: &Layer, signal: &[Vec<f64>]) -> Vec<Vec<f64>> {
             all
         }
         Layer::Gru(g) => {
-            let mut h = f(&g.h0);
+            let mut h = to_f64(&g.h0);
             let mut all = Vec::new();
             for x in signal {
                 let input = |row| f64::from(g.input_bias[row]) + dot(&g.input_weights, row, x);
@@ -176,43 +181,45 @@ fn layer(layer: &Layer, signal: &[Vec<f64>]) -> Vec<Vec<f64>> {
     }
 }
 
-/// A network over a whole signal of one channel, after `prewarm` frames of silence with the knobs in the middle.
-fn reference(s: &Sequence, audio: &[f32], knobs: &[Vec<f32>], prewarm: usize) -> Vec<f64> {
+/// The output of a network for one channel, after `silent_frames` frames of silence with the knobs in the middle.
+fn reference(s: &Sequence, audio: &[f32], knobs: &[Vec<f32>], silent_frames: usize) -> Vec<f64> {
     let scaled = |t: usize| f64::from(s.input_gain) * f64::from(audio[t]);
     let quiet = [0.0].into_iter().chain(vec![0.5; s.inputs() - 1]).collect();
-    let silence = std::iter::repeat_n(quiet, prewarm);
+    let silence = std::iter::repeat_n(quiet, silent_frames);
     let frames = (0..audio.len()).map(|t| [scaled(t)].into_iter().chain(knobs.iter().map(|k| f64::from(k[t]))).collect());
     let mut signal: Vec<Vec<f64>> = silence.chain(frames).collect();
     for l in &s.layers {
         signal = layer(l, &signal);
     }
     let skip = if s.skip { 1.0 } else { 0.0 };
-    signal[prewarm..].iter().enumerate().map(|(t, y)| f64::from(s.output_gain) * (y[0] + skip * scaled(t))).collect()
+    signal[silent_frames..].iter().enumerate().map(|(t, y)| f64::from(s.output_gain) * (y[0] + skip * scaled(t))).collect()
 }
 
-/// Low, so that half a second is short.
+/// Sample rate in Hz; low, so that half a second is few frames.
 const RATE: f32 = 800.0;
+/// Frames of a signal.
 const FRAMES: usize = 333;
 
-fn prewarm(s: &Sequence) -> usize {
+/// Frames of silence with which a new state is settled, unless it comes to rest before.
+fn settle_frames(s: &Sequence) -> usize {
     let recurrent = s.layers.iter().any(|l| !matches!(l, Layer::Conv1d(..)));
     let reach: usize = s.layers.iter().map(|l| if let Layer::Conv1d(c, _) = l { c.reach() } else { 0 }).sum();
     reach + if recurrent { (RATE / 2.0) as usize } else { 0 }
 }
 
-fn voices(s: &Sequence, mode: Mode) -> Box<dyn Voices> {
-    build(&Architecture::Sequence(s.clone()), RATE).voices(mode).unwrap()
+fn state(s: &Sequence, spec: StateSpec) -> Box<dyn NetworkState> {
+    build(&Architecture::Sequence(s.clone()), RATE).state(spec).unwrap()
 }
 
-/// Blocks of these sizes, over and over.
-fn run(voices: &mut dyn Voices, audio: &[Vec<f32>], knobs: &[Vec<f32>], mut size: impl FnMut() -> usize) -> Vec<Vec<f32>> {
+/// The output for `audio` in blocks of the sizes that `size` gives.
+fn run(state: &mut dyn NetworkState, audio: &[Vec<f32>], knobs: &[Vec<f32>], mut size: impl FnMut() -> usize) -> Vec<Vec<f32>> {
     let mut out = audio.to_vec();
     let mut at = 0;
     while at < audio[0].len() {
         let to = (at + size()).min(audio[0].len());
         let mut block: Vec<_> = out.iter_mut().map(|c| &mut c[at..to]).collect();
         let knobs: Vec<_> = knobs.iter().map(|k| &k[at..to]).collect();
-        voices.process(&mut block, &knobs);
+        state.process(&mut block, &knobs);
         at = to;
     }
     out
@@ -222,7 +229,7 @@ fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|x| x.to_bits()).collect()
 }
 
-/// Every kind of layer and option, with what it is.
+/// Networks with every kind of layer and option, each with its name.
 fn networks() -> Vec<(String, Sequence)> {
     let r = &mut Random::new(2026);
     let mut all = Vec::new();
@@ -298,16 +305,16 @@ fn signals(r: &mut Random, count: usize, scale: f32) -> Vec<Vec<f32>> {
 }
 
 #[test]
-fn every_network_is_its_formula_at_every_level_and_precision() {
+fn every_network_equals_the_reference_at_every_level_and_precision() {
     let r = &mut Random::new(1);
     for (name, s) in networks() {
         let audio = signals(r, 1, 0.8);
         let knobs = signals(r, s.inputs() - 1, 1.0);
-        let expected = reference(&s, &audio[0], &knobs, prewarm(&s));
-        for level in Level::available() {
+        let expected = reference(&s, &audio[0], &knobs, settle_frames(&s));
+        for level in SimdLevel::available() {
             for precision in [Precision::Fast, Precision::Exact] {
-                let mode = Mode { precision, level, ..Mode::new(1) };
-                let out = run(&mut *voices(&s, mode), &audio, &knobs, || 64);
+                let spec = StateSpec { precision, level, ..StateSpec::new(1) };
+                let out = run(&mut *state(&s, spec), &audio, &knobs, || 64);
                 let error =
                     out[0].iter().zip(&expected).map(|(y, e)| (f64::from(*y) - e).abs() / e.abs().max(1.0)).fold(0.0, f64::max);
                 assert!(error < BOUND, "{name} {level:?} {precision:?}: {error:e}");
@@ -316,7 +323,8 @@ fn every_network_is_its_formula_at_every_level_and_precision() {
     }
 }
 
-/// Largest error beside f64, relative above 1: of some roundings of 6e-8 each in sums of up to hundreds, and in states.
+/// Largest allowed error, relative to values above 1. It comes from roundings of 6e-8 each, in sums of up to hundreds of products
+/// and in the states.
 const BOUND: f64 = 2e-6;
 
 #[test]
@@ -325,15 +333,15 @@ fn blocks_of_any_size_give_the_same_samples() {
     for (name, s) in networks() {
         let audio: Vec<_> = (0..2).map(|_| r.floats(4500, 0.8)).collect();
         let knobs: Vec<_> = (1..s.inputs()).map(|_| r.floats(4500, 1.0)).collect();
-        let mode = Mode::new(2);
-        let expected = run(&mut *voices(&s, mode), &audio, &knobs, || 4096);
+        let spec = StateSpec::new(2);
+        let expected = run(&mut *state(&s, spec), &audio, &knobs, || 4096);
         for size in [1, 16, 64, 333] {
-            let out = run(&mut *voices(&s, mode), &audio, &knobs, || size);
+            let out = run(&mut *state(&s, spec), &audio, &knobs, || size);
             assert!(out.iter().zip(&expected).all(|(a, b)| bits(a) == bits(b)), "{name}, blocks of {size}");
         }
         let mut cuts = Vec::new();
-        let mut voices = voices(&s, mode);
-        let out = run(&mut *voices, &audio, &knobs, || {
+        let mut state = state(&s, spec);
+        let out = run(&mut *state, &audio, &knobs, || {
             cuts.push(r.below(200));
             cuts[cuts.len() - 1]
         });
@@ -347,10 +355,10 @@ fn a_channel_does_not_depend_on_how_many_others_there_are() {
     for (name, s) in networks() {
         let audio = signals(r, 39, 0.8);
         let knobs = signals(r, s.inputs() - 1, 1.0);
-        for level in Level::available() {
+        for level in SimdLevel::available() {
             for precision in [Precision::Fast, Precision::Exact] {
-                let mode = |channels| Mode { precision, level, ..Mode::new(channels) };
-                let mut one = voices(&s, mode(1));
+                let spec = |channels| StateSpec { precision, level, ..StateSpec::new(channels) };
+                let mut one = state(&s, spec(1));
                 let mut alone = |c: usize| {
                     one.reset();
                     bits(&run(&mut *one, &audio[c..=c], &knobs, || 50)[0])
@@ -360,7 +368,7 @@ fn a_channel_does_not_depend_on_how_many_others_there_are() {
                     if precision == Precision::Exact && channels != 13 {
                         continue;
                     }
-                    let out = run(&mut *voices(&s, mode(channels)), &audio[..channels], &knobs, || 50);
+                    let out = run(&mut *state(&s, spec(channels)), &audio[..channels], &knobs, || 50);
                     for (c, out) in out.iter().enumerate() {
                         assert!(bits(out) == alone[c], "{name} {level:?} {precision:?}, channel {c} of {channels}");
                     }
@@ -373,7 +381,7 @@ fn a_channel_does_not_depend_on_how_many_others_there_are() {
 #[test]
 fn levels_with_fused_arithmetic_give_the_same_bits() {
     let r = &mut Random::new(4);
-    if Level::best_up_to(Level::Avx512) < Level::Avx512 {
+    if SimdLevel::best_up_to(SimdLevel::Avx512) < SimdLevel::Avx512 {
         eprintln!("skipped: no AVX-512 here");
         return;
     }
@@ -381,8 +389,8 @@ fn levels_with_fused_arithmetic_give_the_same_bits() {
         for channels in [1, 16, 32] {
             let audio = signals(r, channels, 0.8);
             let knobs = signals(r, s.inputs() - 1, 1.0);
-            let of = |level| run(&mut *voices(&s, Mode { level, ..Mode::new(channels) }), &audio, &knobs, || 64);
-            assert_eq!(of(Level::Avx2), of(Level::Avx512), "{name}, {channels} channels");
+            let output_at = |level| run(&mut *state(&s, StateSpec { level, ..StateSpec::new(channels) }), &audio, &knobs, || 64);
+            assert_eq!(output_at(SimdLevel::Avx2), output_at(SimdLevel::Avx512), "{name}, {channels} channels");
         }
     }
 }
@@ -394,90 +402,90 @@ fn reset_is_exact() {
         for channels in [1, 3, 8, 33] {
             let audio = signals(r, channels, 0.8);
             let knobs = signals(r, s.inputs() - 1, 1.0);
-            let mut voices = voices(&s, Mode::new(channels));
-            let first = run(&mut *voices, &audio, &knobs, || 64);
-            voices.reset();
-            let again = run(&mut *voices, &audio, &knobs, || 64);
+            let mut state = state(&s, StateSpec::new(channels));
+            let first = run(&mut *state, &audio, &knobs, || 64);
+            state.reset();
+            let again = run(&mut *state, &audio, &knobs, || 64);
             assert!(first.iter().zip(&again).all(|(a, b)| bits(a) == bits(b)), "{name}, {channels} channels");
         }
     }
 }
 
-/// What settles at other knobs is what was made with them: bit by bit, whatever went through it before; and silence then begins with what
-/// it says.
+/// A state that settles at other knobs equals a state that was made with them, bit by bit, whatever it has played before; and for
+/// silence it then begins with the output that `settle` returned.
 #[test]
-fn settling_at_other_knobs_is_being_made_with_them() {
+fn settling_at_other_knobs_equals_a_new_state_with_them() {
     let r = &mut Random::new(10);
-    let mut turned = 0;
+    let mut differed = 0;
     for (name, s) in networks() {
         for channels in [1, 13] {
             for precision in [Precision::Fast, Precision::Exact] {
                 let mut knobs = [0.5; 4];
-                let mode = |knobs| Mode { precision, knobs, ..Mode::new(channels) };
+                let spec = |knobs| StateSpec { precision, knobs, ..StateSpec::new(channels) };
                 let (audio, moved) = (signals(r, channels, 0.8), signals(r, s.inputs() - 1, 1.0));
-                let middle = run(&mut *voices(&s, mode(knobs)), &audio, &moved, || 64);
-                let mut one = voices(&s, mode(knobs));
+                let middle = run(&mut *state(&s, spec(knobs)), &audio, &moved, || 64);
+                let mut one = state(&s, spec(knobs));
                 for _ in 0..3 {
                     knobs = std::array::from_fn(|_| r.floats(1, 1.0)[0].abs());
-                    let made = run(&mut *voices(&s, mode(knobs)), &audio, &moved, || 64);
-                    // Sound may have played before, while knobs stood here or elsewhere for long or not.
-                    let stood = if r.floats(1, 1.0)[0] > 0.0 { knobs } else { [0.25; 4] };
+                    let made = run(&mut *state(&s, spec(knobs)), &audio, &moved, || 64);
+                    // Sound may have played before, for longer or shorter, with the knobs at these values or others.
+                    let knobs_before = if r.floats(1, 1.0)[0] > 0.0 { knobs } else { [0.25; 4] };
                     let frames = (r.floats(1, 1.0)[0].abs() * 30_000.0) as usize;
-                    let stands: Vec<_> = stood[..s.inputs() - 1].iter().map(|k| vec![*k; frames]).collect();
-                    run(&mut *one, &vec![vec![0.3; frames]; channels], &stands, || 200);
+                    let constant: Vec<_> = knobs_before[..s.inputs() - 1].iter().map(|k| vec![*k; frames]).collect();
+                    run(&mut *one, &vec![vec![0.3; frames]; channels], &constant, || 200);
                     let output = one.settle(&knobs[..s.inputs() - 1]);
                     let settled = run(&mut *one, &audio, &moved, || 64);
                     let what = format!("{name} {precision:?}, {channels} channels");
                     assert!(made.iter().zip(&settled).all(|(a, b)| bits(a) == bits(b)), "{what}");
-                    turned += usize::from(made != middle);
+                    differed += usize::from(made != middle);
                     one.reset();
-                    let stand: Vec<_> = knobs[..s.inputs() - 1].iter().map(|k| vec![*k; FRAMES]).collect();
-                    let silence = run(&mut *one, &vec![vec![0.0; FRAMES]; channels], &stand, || 64);
+                    let constant: Vec<_> = knobs[..s.inputs() - 1].iter().map(|k| vec![*k; FRAMES]).collect();
+                    let silence = run(&mut *one, &vec![vec![0.0; FRAMES]; channels], &constant, || 64);
                     assert!((silence[0][0] - output).abs() <= 1e-6 * output.abs().max(1.0), "{what}: {output}");
                 }
             }
         }
     }
-    assert!(turned > 0, "some networks have knobs");
+    assert!(differed > 0, "some networks have knobs");
 }
 
-/// Without a rate there is no prewarming: the first sample comes from h0 and c0.
+/// At a rate of 0 a new state is not settled: its first sample comes from h0 and c0.
 #[test]
-fn a_rate_of_nothing_starts_as_the_layers_do() {
+fn at_a_rate_of_0_networks_begin_with_their_initial_state() {
     let r = &mut Random::new(6);
     for (name, s) in networks() {
         let audio = signals(r, 1, 0.8);
         let knobs = signals(r, s.inputs() - 1, 1.0);
-        let mut voices = build(&Architecture::Sequence(s.clone()), 0.0).voices(Mode::new(1)).unwrap();
-        let out = run(&mut *voices, &audio, &knobs, || 64);
+        let mut state = build(&Architecture::Sequence(s.clone()), 0.0).state(StateSpec::new(1)).unwrap();
+        let out = run(&mut *state, &audio, &knobs, || 64);
         let expected = reference(&s, &audio[0], &knobs, 0);
         let error = out[0].iter().zip(&expected).map(|(y, e)| (f64::from(*y) - e).abs() / e.abs().max(1.0)).fold(0.0, f64::max);
         assert!(error < BOUND, "{name}: {error:e}");
     }
 }
 
-/// Where a network says that it rests, more of the same input changes nothing; and in silence it comes to say so.
+/// While a network says that it rests, more of the same input changes nothing. In silence, convolutional networks come to rest.
 #[test]
-fn what_rests_stays_as_it_is() {
+fn a_network_at_rest_does_not_change() {
     let r = &mut Random::new(7);
     for (name, s) in networks() {
         for channels in [1, 16] {
-            let mut voices = voices(&s, Mode::new(channels));
+            let mut state = state(&s, StateSpec::new(channels));
             let knobs = signals(r, s.inputs() - 1, 1.0);
-            run(&mut *voices, &signals(r, channels, 0.8), &knobs, || 64);
-            assert!(!voices.rests() || s.receptive_field() == Some(1), "{name} rests while the input moves");
+            run(&mut *state, &signals(r, channels, 0.8), &knobs, || 64);
+            assert!(!state.rests() || s.receptive_field() == Some(1), "{name} rests while the input moves");
             let silence = vec![vec![0.0; 64]; channels];
             let knobs = vec![vec![0.5; 64]; s.inputs() - 1];
             let mut rested: Option<Vec<u32>> = None;
             for block in 0..400 {
-                let out = run(&mut *voices, &silence, &knobs, || 64);
+                let out = run(&mut *state, &silence, &knobs, || 64);
                 if let Some(value) = &rested {
-                    assert!(voices.rests(), "{name} rests no more");
+                    assert!(state.rests(), "{name} rests no more");
                     assert!(
                         out.iter().zip(value).all(|(y, v)| y.iter().all(|y| y.to_bits() == *v)),
                         "{name} moved while it rested"
                     );
-                } else if voices.rests() {
+                } else if state.rests() {
                     assert!(block > 0 || !name.contains("Linear"), "{name} rests before its receptive field");
                     rested = Some(out.iter().map(|y| y[63].to_bits()).collect());
                 }
@@ -488,7 +496,7 @@ fn what_rests_stays_as_it_is() {
     }
 }
 
-/// A recurrence without any bias decays in silence: neither what it holds nor what it gives may become denormal.
+/// A recurrent layer without bias decays in silence; its output must not become denormal.
 #[test]
 fn a_decaying_network_does_not_become_denormal() {
     let r = &mut Random::new(8);
@@ -504,9 +512,9 @@ fn a_decaying_network_does_not_become_denormal() {
             }
             let s = sequence(vec![recurrent, r.conv(hidden, 1, [1, 1, 1], false, Activation::Identity)]);
             for channels in [1, 8] {
-                let mut voices = voices(&s, Mode::new(channels));
-                run(&mut *voices, &signals(r, channels, 0.8), &[], || 64);
-                let out = run(&mut *voices, &vec![vec![0.0; 20_000]; channels], &[], || 64);
+                let mut state = state(&s, StateSpec::new(channels));
+                run(&mut *state, &signals(r, channels, 0.8), &[], || 64);
+                let out = run(&mut *state, &vec![vec![0.0; 20_000]; channels], &[], || 64);
                 assert!(out.iter().flatten().all(|y| !y.is_subnormal()), "hidden {hidden}, {channels} channels");
                 let last = out[0][19_999].abs();
                 assert!(last < 1e-10, "{last:e} is left");
@@ -516,7 +524,7 @@ fn a_decaying_network_does_not_become_denormal() {
 }
 
 #[test]
-fn a_model_that_explodes_stays_finite() {
+fn a_diverging_network_stays_finite() {
     let r = &mut Random::new(9);
     for mut recurrent in [r.lstm(1, 8), r.gru(1, 8)] {
         let (Layer::Lstm(Lstm { input_weights, hidden_weights, .. }) | Layer::Gru(Gru { input_weights, hidden_weights, .. })) =
@@ -527,15 +535,15 @@ fn a_model_that_explodes_stays_finite() {
         input_weights.iter_mut().chain(hidden_weights).for_each(|w| *w *= 1e30);
         let s = sequence(vec![recurrent, r.dense(8, 1, Activation::Identity)]);
         for channels in [1, 8] {
-            let out = run(&mut *voices(&s, Mode::new(channels)), &signals(r, channels, 1e6), &[], || 64);
+            let out = run(&mut *state(&s, StateSpec::new(channels)), &signals(r, channels, 1e6), &[], || 64);
             assert!(out.iter().flatten().all(|y| y.is_finite()));
         }
     }
 }
 
-/// NeuralAmpModelerCore's own render of an LSTM, where the folder with the reference renders is there.
+/// NeuralAmpModelerCore's own render of an LSTM. Skipped if the folder with the reference renders is missing.
 #[test]
-fn a_reference_render_is_met() {
+fn an_lstm_reproduces_the_render_of_neural_amp_modeler_core() {
     let shared = std::env::var_os("ISOTHERM_SHARED")
         .map_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../shared").into(), std::path::PathBuf::from);
     let folder = shared.join("peer-models");
@@ -574,10 +582,10 @@ fn a_reference_render_is_met() {
     let read =
         |name: &str| -> Vec<f32> { hound::WavReader::open(folder.join(name)).unwrap().samples().map(Result::unwrap).collect() };
     let (input, expected) = (read("input.wav"), read("lstm_reference.wav"));
-    for level in Level::available() {
+    for level in SimdLevel::available() {
         let network = build(&Architecture::Sequence(sequence(layers.clone())), 48_000.0);
-        let mut voices = network.voices(Mode { level, ..Mode::new(1) }).unwrap();
-        let out = run(&mut *voices, std::slice::from_ref(&input), &[], || 64);
+        let mut state = network.state(StateSpec { level, ..StateSpec::new(1) }).unwrap();
+        let out = run(&mut *state, std::slice::from_ref(&input), &[], || 64);
         let error = out[0].iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(error < 1e-6, "{level:?}: {error:e}");
     }

@@ -1,5 +1,5 @@
-//! The laws of the native WaveNet, held against a plain implementation in f64 that is written from NeuralAmpModelerCore's order of
-//! operations.
+//! The native WaveNet against a simple reference in f64, which follows NeuralAmpModelerCore's order of operations; and
+//! the properties that a [`NetworkState`] must have.
 
 use std::sync::Arc;
 
@@ -7,15 +7,17 @@ use isotherm::neural::activation::Precision;
 use isotherm::neural::description::{
     Activation, Architecture, ConditionModel, Conv1d, Films, Gating, Layer, LayerArray, Sequence, WaveNet, WaveNetLayer,
 };
-use isotherm::neural::engine::{self, Mode, Network, Voices};
-use isotherm::neural::simd::Level;
+use isotherm::neural::engine::{self, Network, NetworkState, StateSpec};
+use isotherm::neural::simd::SimdLevel;
 
 const PRECISIONS: [Precision; 2] = [Precision::Fast, Precision::Exact];
 
-// ---- the plain implementation ----
+// ---- the reference ----
 
+/// `[rows][frames]`
 type Signal = Vec<Vec<f64>>;
 
+/// A convolution of a signal that was silent before.
 fn convolved(conv: &Conv1d, x: &Signal) -> Signal {
     let frames = x[0].len();
     let (ins, outs) = (conv.inputs / conv.groups, conv.outputs / conv.groups);
@@ -37,7 +39,8 @@ fn convolved(conv: &Conv1d, x: &Signal) -> Signal {
     (0..conv.outputs).map(output).collect()
 }
 
-fn bent(activation: &Activation, row: usize, x: f64) -> f64 {
+/// The activation of one sample of a row.
+fn activated_sample(activation: &Activation, row: usize, x: f64) -> f64 {
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
     match activation {
         Activation::Identity => x,
@@ -66,9 +69,10 @@ fn bent(activation: &Activation, row: usize, x: f64) -> f64 {
 }
 
 fn activated(activation: &Activation, x: &[Vec<f64>]) -> Signal {
-    x.iter().enumerate().map(|(row, x)| x.iter().map(|x| bent(activation, row, *x)).collect()).collect()
+    x.iter().enumerate().map(|(row, x)| x.iter().map(|x| activated_sample(activation, row, *x)).collect()).collect()
 }
 
+/// `f` of each sample of two signals.
 fn zipped(a: &[Vec<f64>], b: &[Vec<f64>], f: impl Fn(f64, f64) -> f64) -> Signal {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| a.iter().zip(b).map(|(a, b)| f(*a, *b)).collect()).collect()
@@ -82,6 +86,7 @@ fn scaled(x: &[Vec<f64>], factor: f32) -> Signal {
     x.iter().map(|x| x.iter().map(|x| x * f64::from(factor)).collect()).collect()
 }
 
+/// A signal modulated by the condition, if there is a FiLM.
 fn modulated(film: Option<&Conv1d>, condition: &Signal, x: Signal) -> Signal {
     let Some(film) = film else { return x };
     let scales = convolved(film, condition);
@@ -89,6 +94,7 @@ fn modulated(film: Option<&Conv1d>, condition: &Signal, x: Signal) -> Signal {
     if scales.len() == x.len() { y } else { sum(&y, &scales[x.len()..]) }
 }
 
+/// The layer's output and what it adds to the head accumulator.
 fn layer(layer: &WaveNetLayer, x: &Signal, condition: &Signal) -> (Signal, Signal) {
     let film = &layer.film;
     let z = convolved(&layer.conv, &modulated(film.conv_pre.as_ref(), condition, x.clone()));
@@ -132,8 +138,8 @@ fn wavenet(net: &WaveNet, audio: &Signal) -> Signal {
     let mut head: Option<Signal> = None;
     for array in &net.arrays {
         x = convolved(&array.rechannel, &x);
-        for each in &array.layers {
-            let (next, out) = layer(each, &x, &condition);
+        for described in &array.layers {
+            let (next, out) = layer(described, &x, &condition);
             x = next;
             head = Some(head.map_or(out.clone(), |head| sum(&head, &out)));
         }
@@ -150,7 +156,7 @@ fn sequence(sequence: &Sequence, audio: &Signal) -> Signal {
     let audio = scaled(audio, sequence.input_gain);
     let mut x = audio.clone();
     for layer in &sequence.layers {
-        let Layer::Conv1d(conv, activation) = layer else { panic!("not in these tests") };
+        let Layer::Conv1d(conv, activation) = layer else { panic!("a recurrent condition model") };
         x = activated(activation, &convolved(conv, &x));
     }
     if sequence.skip {
@@ -159,7 +165,7 @@ fn sequence(sequence: &Sequence, audio: &Signal) -> Signal {
     scaled(&x, sequence.output_gain)
 }
 
-/// What the plain implementation gives after a receptive field of silence.
+/// The output of the reference after a receptive field of silence.
 fn expected(net: &WaveNet, audio: &[f32]) -> Vec<f64> {
     let silence = net.receptive_field().unwrap();
     let padded = vec![vec![0.0; silence].into_iter().chain(audio.iter().map(|x| f64::from(*x))).collect::<Vec<_>>()];
@@ -170,16 +176,18 @@ fn expected(net: &WaveNet, audio: &[f32]) -> Vec<f64> {
 
 // ---- models of random weights ----
 
+/// A source of random models and signals.
 struct Random(isotherm::audio::Random);
 
 impl Random {
     fn new(seed: u64) -> Self {
         Self(isotherm::audio::Random::new(seed))
     }
+    /// 0 to n - 1
     fn below(&mut self, n: usize) -> usize {
         self.0.below(n)
     }
-    fn of<T: Clone>(&mut self, choices: &[T]) -> T {
+    fn choose<T: Clone>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())].clone()
     }
     fn chance(&mut self, percent: usize) -> bool {
@@ -189,18 +197,20 @@ impl Random {
     fn value(&mut self) -> f32 {
         self.0.bipolar() as f32
     }
+    /// A common divisor.
     fn divisor(&mut self, a: usize, b: usize) -> usize {
         let common: Vec<usize> = (1..=a.min(b)).filter(|n| a.is_multiple_of(*n) && b.is_multiple_of(*n)).collect();
-        self.of(&common)
+        self.choose(&common)
     }
+    /// Noise, with stretches of a constant.
     fn audio(&mut self, frames: usize) -> Vec<f32> {
         (0..frames).map(|t| if t % 97 < 60 { self.value() } else { 0.3 }).collect()
     }
 
     fn conv(&mut self, inputs: usize, outputs: usize, taps: usize, dilation: usize, groups: usize, bias: bool) -> Conv1d {
-        let fan = inputs / groups * taps;
-        let scale = 1.0 / (fan as f32).sqrt();
-        let weights = (0..outputs * fan).map(|_| self.value() * scale).collect();
+        let fan_in = inputs / groups * taps;
+        let scale = 1.0 / (fan_in as f32).sqrt();
+        let weights = (0..outputs * fan_in).map(|_| self.value() * scale).collect();
         let bias = bias.then(|| (0..outputs).map(|_| self.value() * 0.3).collect());
         Conv1d { inputs, outputs, taps, dilation, groups, weights, bias }
     }
@@ -210,6 +220,7 @@ impl Random {
         self.activation_number(number, rows)
     }
 
+    /// The activation with a number, 0 to 11.
     fn activation_number(&mut self, number: usize, rows: usize) -> Activation {
         match number {
             0 => Activation::Identity,
@@ -233,7 +244,7 @@ impl Random {
         self.conv(condition, outputs, 1, 1, groups, true)
     }
 
-    /// A layer of the shape that nearly all files have.
+    /// A plain layer, the kind that nearly all files have: without gate, FiLM, groups and head1x1.
     fn plain_layer(
         &mut self,
         channels: usize,
@@ -253,18 +264,18 @@ impl Random {
         }
     }
 
-    /// Arrays of such layers.
-    fn plain(&mut self, arrays: &[(usize, &[usize])], taps: usize, activation: &Activation) -> WaveNet {
+    /// A WaveNet of plain layers; an array is given by its channels and its layers' dilations.
+    fn plain_wavenet(&mut self, arrays: &[(usize, &[usize])], taps: usize, activation: &Activation) -> WaveNet {
         let mut inputs = 1;
         let arrays: Vec<LayerArray> = arrays
             .iter()
             .enumerate()
             .map(|(number, (channels, dilations))| {
-                let heads = arrays.get(number + 1).map_or(1, |next| next.0);
+                let head_outputs = arrays.get(number + 1).map_or(1, |next| next.0);
                 let array = LayerArray {
                     rechannel: self.conv(inputs, *channels, 1, 1, 1, false),
                     layers: dilations.iter().map(|d| self.plain_layer(*channels, 1, taps, *d, activation.clone())).collect(),
-                    head: self.conv(*channels, heads, 1, 1, 1, true),
+                    head: self.conv(*channels, head_outputs, 1, 1, 1, true),
                 };
                 inputs = *channels;
                 array
@@ -273,6 +284,7 @@ impl Random {
         WaveNet { condition: None, arrays, post: Vec::new(), head_scale: 0.3 }
     }
 
+    /// A layer of any kind. `heads` is the number of rows of the head accumulator.
     fn any_layer(&mut self, channels: usize, condition: usize, bottleneck: usize, heads: usize) -> WaveNetLayer {
         if channels == bottleneck && heads == bottleneck && self.chance(25) {
             let (taps, dilation) = (1 + self.below(4), 1 + self.below(20));
@@ -320,8 +332,8 @@ impl Random {
         }
     }
 
-    /// Anything that a description can say; `depth` condition models inside each other at most.
-    fn any(&mut self, outputs: usize, depth: usize) -> WaveNet {
+    /// A random WaveNet of any kind that a description can express, with at most `depth` condition models inside each other.
+    fn any_wavenet(&mut self, outputs: usize, depth: usize) -> WaveNet {
         let (condition, rows) = match if depth > 0 { self.below(3) } else { 0 } {
             0 => (None, 1),
             1 => {
@@ -330,21 +342,21 @@ impl Random {
             }
             _ => {
                 let rows = 1 + self.below(8);
-                (Some(Box::new(ConditionModel::WaveNet(self.any(rows, depth - 1)))), rows)
+                (Some(Box::new(ConditionModel::WaveNet(self.any_wavenet(rows, depth - 1)))), rows)
             }
         };
         let count = 1 + self.below(3);
         let sizes = [1, 2, 3, 4, 5, 6, 7, 8, 12, 16];
-        // Head channels of each array, and of what stands behind the last.
+        // The rows of each array's head accumulator, and of the last array's head output.
         let post = self.below(3);
         let last = if post > 0 { 1 + self.below(5) } else { outputs };
-        let heads: Vec<usize> = (0..count).map(|_| self.of(&sizes)).chain([last]).collect();
+        let heads: Vec<usize> = (0..count).map(|_| self.choose(&sizes)).chain([last]).collect();
         let mut inputs = 1;
         let arrays = (0..count)
             .map(|number| {
                 let heads = (heads[number], heads[number + 1]);
-                let channels = if self.chance(50) { heads.0 } else { self.of(&sizes) };
-                let bottleneck = if self.chance(50) { heads.0 } else { self.of(&sizes) };
+                let channels = if self.chance(50) { heads.0 } else { self.choose(&sizes) };
+                let bottleneck = if self.chance(50) { heads.0 } else { self.choose(&sizes) };
                 let layers = 1 + self.below(4);
                 let (taps, dilation) = (1 + self.below(3), 1 + self.below(30));
                 let groups = self.divisor(heads.0, heads.1);
@@ -372,6 +384,7 @@ impl Random {
         WaveNet { condition, arrays, post, head_scale: 0.5 + self.value() * 0.2 }
     }
 
+    /// Convolutions one after another.
     fn any_sequence(&mut self, outputs: usize) -> Sequence {
         let count = 1 + self.below(3);
         let mut inputs = 1;
@@ -390,6 +403,7 @@ impl Random {
     }
 }
 
+/// The dilations of NAM's standard model.
 const POWERS: [usize; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 // ---- running ----
@@ -398,12 +412,12 @@ fn network(net: &WaveNet) -> Arc<dyn Network> {
     engine::build(&Architecture::WaveNet(Box::new(net.clone())), 48_000.0)
 }
 
-fn voices(net: &WaveNet, channels: usize, precision: Precision, level: Level) -> Box<dyn Voices> {
-    network(net).voices(Mode { precision, level, ..Mode::new(channels) }).unwrap()
+fn state(net: &WaveNet, channels: usize, precision: Precision, level: SimdLevel) -> Box<dyn NetworkState> {
+    network(net).state(StateSpec { precision, level, ..StateSpec::new(channels) }).unwrap()
 }
 
-/// In blocks of these lengths, over and over.
-fn run(voices: &mut dyn Voices, audio: &[f32], lengths: &[usize]) -> Vec<f32> {
+/// The output for `audio` in blocks of these lengths, repeated over and over.
+fn run(state: &mut dyn NetworkState, audio: &[f32], lengths: &[usize]) -> Vec<f32> {
     let mut y = audio.to_vec();
     let mut rest = y.as_mut_slice();
     for length in lengths.iter().cycle() {
@@ -411,7 +425,7 @@ fn run(voices: &mut dyn Voices, audio: &[f32], lengths: &[usize]) -> Vec<f32> {
             break;
         }
         let (block, behind) = rest.split_at_mut((*length).min(rest.len()));
-        voices.process(&mut [block], &[]);
+        state.process(&mut [block], &[]);
         rest = behind;
     }
     y
@@ -427,31 +441,32 @@ fn error(found: &[f32], expected: &[f64]) -> f64 {
     found.iter().zip(expected).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max) / peak
 }
 
+/// Asserts that the network agrees with the reference at every level and precision, within `bound`.
 #[track_caller]
-fn agrees(what: &str, net: &WaveNet, audio: &[f32], bound: f64) {
+fn assert_agrees(what: &str, net: &WaveNet, audio: &[f32], bound: f64) {
     let expected = expected(net, audio);
-    for level in Level::available() {
+    for level in SimdLevel::available() {
         for precision in PRECISIONS {
-            let found = run(&mut *voices(net, 1, precision, level), audio, &[audio.len()]);
+            let found = run(&mut *state(net, 1, precision, level), audio, &[audio.len()]);
             let error = error(&found, &expected);
             assert!(error < bound, "{what}, {level:?}, {precision:?}: error {error:e}");
         }
     }
 }
 
-// ---- laws ----
+// ---- tests ----
 
 #[test]
-fn anything_that_a_description_can_say_equals_plain_f64() {
+fn random_descriptions_of_any_kind_equal_the_reference() {
     let mut worst = 0.0_f64;
     for seed in 0..150 {
         let mut random = Random::new(seed);
-        let net = random.any(1, 2);
+        let net = random.any_wavenet(1, 2);
         let audio = random.audio(300);
         let expected = expected(&net, &audio);
-        for level in Level::available() {
+        for level in SimdLevel::available() {
             for precision in PRECISIONS {
-                let found = run(&mut *voices(&net, 1, precision, level), &audio, &[131, 1, 64]);
+                let found = run(&mut *state(&net, 1, precision, level), &audio, &[131, 1, 64]);
                 let error = error(&found, &expected);
                 assert!(error < 5e-6, "seed {seed}, {level:?}, {precision:?}: error {error:e}\n{net:?}");
                 worst = worst.max(error);
@@ -462,7 +477,7 @@ fn anything_that_a_description_can_say_equals_plain_f64() {
 }
 
 #[test]
-fn plain_layers_of_every_size_equal_plain_f64() {
+fn plain_layers_of_every_width_equal_the_reference() {
     let mut random = Random::new(1);
     for channels in 1..=17 {
         for (taps, activation) in [
@@ -472,28 +487,28 @@ fn plain_layers_of_every_size_equal_plain_f64() {
             (6, Activation::LeakyRelu(vec![0.01])),
             (15, Activation::LeakyRelu(vec![1.5])),
         ] {
-            let net = random.plain(&[(channels, &[1, 7, 40]), (1 + channels / 2, &[3, 90])], taps, &activation);
+            let net = random.plain_wavenet(&[(channels, &[1, 7, 40]), (1 + channels / 2, &[3, 90])], taps, &activation);
             let audio = random.audio(400);
-            agrees(&format!("{channels} channels, {taps} taps, {activation:?}"), &net, &audio, 5e-6);
+            assert_agrees(&format!("{channels} channels, {taps} taps, {activation:?}"), &net, &audio, 5e-6);
         }
     }
 }
 
 #[test]
-fn the_standard_model_equals_plain_f64() {
+fn the_standard_model_equals_the_reference() {
     let mut random = Random::new(2);
-    let net = random.plain(&[(16, &POWERS), (8, &POWERS)], 3, &Activation::Tanh);
+    let net = random.plain_wavenet(&[(16, &POWERS), (8, &POWERS)], 3, &Activation::Tanh);
     assert_eq!(net.receptive_field(), Some(4093));
     let audio = random.audio(1500);
-    agrees("standard", &net, &audio, 5e-6);
+    assert_agrees("standard", &net, &audio, 5e-6);
 }
 
 #[test]
-fn every_activation_equals_plain_f64_alone_gated_and_blended() {
+fn every_activation_equals_the_reference_alone_gated_and_blended() {
     for number in 0..12 {
         for gate in 0..12 {
             let mut random = Random::new((number * 12 + gate) as u64);
-            let mut net = random.plain(&[(4, &[1, 5])], 3, &Activation::Tanh);
+            let mut net = random.plain_wavenet(&[(4, &[1, 5])], 3, &Activation::Tanh);
             for (place, layer) in net.arrays[0].layers.iter_mut().enumerate() {
                 layer.activation = random.activation_number(number, 4);
                 let gate = random.activation_number(gate, 4);
@@ -504,18 +519,18 @@ fn every_activation_equals_plain_f64_alone_gated_and_blended() {
             let alone = random.activation_number(number, 4);
             net.arrays[0].layers.push(random.plain_layer(4, 1, 3, 2, alone));
             let audio: Vec<f32> = random.audio(200).iter().map(|x| x * 3.0).collect();
-            agrees(&format!("activation {number}, gate {gate}"), &net, &audio, 3e-6);
+            assert_agrees(&format!("activation {number}, gate {gate}"), &net, &audio, 3e-6);
         }
     }
 }
 
 #[test]
-fn every_film_place_alone_equals_plain_f64() {
+fn every_film_alone_equals_the_reference() {
     for place in 0..8 {
         for shift in [false, true] {
             for gating in 0..3 {
                 let mut random = Random::new(100 + place);
-                let mut net = random.plain(&[(4, &[1, 5, 2])], 3, &Activation::Tanh);
+                let mut net = random.plain_wavenet(&[(4, &[1, 5, 2])], 3, &Activation::Tanh);
                 let inner = random.any_sequence(2);
                 net.condition = Some(Box::new(ConditionModel::Sequence(inner)));
                 for layer in &mut net.arrays[0].layers {
@@ -546,35 +561,35 @@ fn every_film_place_alone_equals_plain_f64() {
                     *slot = Some(random.film(2, rows, shift));
                 }
                 let audio = random.audio(200);
-                agrees(&format!("FiLM {place}, shift {shift}, gating {gating}"), &net, &audio, 3e-6);
+                assert_agrees(&format!("FiLM {place}, shift {shift}, gating {gating}"), &net, &audio, 3e-6);
             }
         }
     }
 }
 
-/// A few of all kinds.
-fn some_nets() -> Vec<WaveNet> {
+/// A few networks of all kinds.
+fn sample_networks() -> Vec<WaveNet> {
     let mut random = Random::new(7);
     let mut nets = vec![
-        random.plain(&[(16, &POWERS[..6]), (8, &POWERS[..8])], 3, &Activation::Tanh),
-        random.plain(&[(4, &[128, 256, 1]), (2, &[512, 3])], 3, &Activation::Tanh),
-        random.plain(&[(3, &[1, 239, 41])], 6, &Activation::LeakyRelu(vec![0.01])),
-        random.plain(&[(5, &[1, 100])], 2, &Activation::Silu),
+        random.plain_wavenet(&[(16, &POWERS[..6]), (8, &POWERS[..8])], 3, &Activation::Tanh),
+        random.plain_wavenet(&[(4, &[128, 256, 1]), (2, &[512, 3])], 3, &Activation::Tanh),
+        random.plain_wavenet(&[(3, &[1, 239, 41])], 6, &Activation::LeakyRelu(vec![0.01])),
+        random.plain_wavenet(&[(5, &[1, 100])], 2, &Activation::Silu),
     ];
-    nets.extend((0..12).map(|seed| Random::new(1000 + seed).any(1, 2)));
+    nets.extend((0..12).map(|seed| Random::new(1000 + seed).any_wavenet(1, 2)));
     nets
 }
 
 #[test]
 fn blocks_of_any_size_give_the_same_samples() {
-    for (number, net) in some_nets().iter().enumerate() {
+    for (number, net) in sample_networks().iter().enumerate() {
         let mut random = Random::new(number as u64);
         let audio = random.audio(5000);
         let cuts: Vec<usize> = (0..500).map(|_| 1 + random.below(200)).collect();
-        for level in Level::available() {
-            let whole = run(&mut *voices(net, 1, Precision::Fast, level), &audio, &[4096]);
+        for level in SimdLevel::available() {
+            let whole = run(&mut *state(net, 1, Precision::Fast, level), &audio, &[4096]);
             for lengths in [&[1][..], &[16], &[64], &[333], &[5000], &cuts] {
-                let cut = run(&mut *voices(net, 1, Precision::Fast, level), &audio, lengths);
+                let cut = run(&mut *state(net, 1, Precision::Fast, level), &audio, lengths);
                 assert!(bits(&whole) == bits(&cut), "net {number}, {level:?}, blocks of {:?}", &lengths[..1]);
             }
         }
@@ -583,18 +598,18 @@ fn blocks_of_any_size_give_the_same_samples() {
 
 #[test]
 fn a_channel_does_not_depend_on_the_others() {
-    for (number, net) in some_nets().iter().enumerate() {
+    for (number, net) in sample_networks().iter().enumerate() {
         let mut random = Random::new(number as u64);
         let inputs: Vec<Vec<f32>> = (0..5).map(|_| random.audio(700)).collect();
-        for level in Level::available() {
+        for level in SimdLevel::available() {
             let mut together = inputs.clone();
-            let mut voices_of_all = voices(net, inputs.len(), Precision::Fast, level);
+            let mut all = state(net, inputs.len(), Precision::Fast, level);
             for start in (0..700).step_by(100) {
                 let mut block: Vec<&mut [f32]> = together.iter_mut().map(|x| &mut x[start..start + 100]).collect();
-                voices_of_all.process(&mut block, &[]);
+                all.process(&mut block, &[]);
             }
             for (input, found) in inputs.iter().zip(&together) {
-                let alone = run(&mut *voices(net, 1, Precision::Fast, level), input, &[100]);
+                let alone = run(&mut *state(net, 1, Precision::Fast, level), input, &[100]);
                 assert!(bits(found) == bits(&alone), "net {number}, {level:?}");
             }
         }
@@ -603,76 +618,79 @@ fn a_channel_does_not_depend_on_the_others() {
 
 #[test]
 fn reset_is_exact() {
-    for (number, net) in some_nets().iter().enumerate() {
+    for (number, net) in sample_networks().iter().enumerate() {
         let audio = Random::new(3).audio(1000);
         for precision in PRECISIONS {
-            let mut voices = voices(net, 1, precision, Level::Avx512);
-            let first = run(&mut *voices, &audio, &[77]);
-            voices.reset();
-            assert!(bits(&first) == bits(&run(&mut *voices, &audio, &[77])), "net {number}, {precision:?}");
+            let mut state = state(net, 1, precision, SimdLevel::Avx512);
+            let first = run(&mut *state, &audio, &[77]);
+            state.reset();
+            assert!(bits(&first) == bits(&run(&mut *state, &audio, &[77])), "net {number}, {precision:?}");
         }
     }
 }
 
 #[test]
-fn it_begins_as_if_silence_had_come_for_long() {
-    for (number, net) in some_nets().iter().enumerate() {
+fn a_new_state_is_settled() {
+    for (number, net) in sample_networks().iter().enumerate() {
         let audio = Random::new(4).audio(1000);
-        for level in Level::available() {
-            let mut fresh = voices(net, 1, Precision::Fast, level);
-            let mut warm = voices(net, 1, Precision::Fast, level);
-            let quiet = run(&mut *warm, &vec![0.0; net.receptive_field().unwrap()], &[64]);
+        for level in SimdLevel::available() {
+            let mut fresh = state(net, 1, Precision::Fast, level);
+            let mut settled = state(net, 1, Precision::Fast, level);
+            let quiet = run(&mut *settled, &vec![0.0; net.receptive_field().unwrap()], &[64]);
             assert!(quiet.iter().all(|y| y.to_bits() == quiet[0].to_bits()), "net {number}, {level:?}: silence moves");
-            assert!(bits(&run(&mut *fresh, &audio, &[64])) == bits(&run(&mut *warm, &audio, &[64])), "net {number}, {level:?}");
+            assert!(
+                bits(&run(&mut *fresh, &audio, &[64])) == bits(&run(&mut *settled, &audio, &[64])),
+                "net {number}, {level:?}"
+            );
         }
     }
 }
 
 #[test]
 fn avx2_and_avx512_give_the_same_bits() {
-    if Level::best_up_to(Level::Avx512) != Level::Avx512 {
+    if SimdLevel::best_up_to(SimdLevel::Avx512) != SimdLevel::Avx512 {
         println!("skipped: no AVX-512 here");
         return;
     }
-    for (number, net) in some_nets().iter().enumerate() {
+    for (number, net) in sample_networks().iter().enumerate() {
         let audio = Random::new(5).audio(1000);
         for precision in PRECISIONS {
-            let narrow = run(&mut *voices(net, 1, precision, Level::Avx2), &audio, &[100]);
-            let wide = run(&mut *voices(net, 1, precision, Level::Avx512), &audio, &[100]);
+            let narrow = run(&mut *state(net, 1, precision, SimdLevel::Avx2), &audio, &[100]);
+            let wide = run(&mut *state(net, 1, precision, SimdLevel::Avx512), &audio, &[100]);
             assert!(bits(&narrow) == bits(&wide), "net {number}, {precision:?}");
         }
     }
 }
 
 #[test]
-fn it_rests_only_when_nothing_would_change() {
-    for (number, net) in some_nets().iter().enumerate() {
+fn a_state_rests_only_when_nothing_would_change() {
+    for (number, net) in sample_networks().iter().enumerate() {
         let field = net.receptive_field().unwrap();
-        let mut voices = voices(net, 2, Precision::Fast, Level::Avx512);
-        assert!(voices.rests(), "net {number}: fresh");
+        let mut state = state(net, 2, Precision::Fast, SimdLevel::Avx512);
+        assert!(state.rests(), "net {number}: fresh");
         let audio = Random::new(6).audio(50);
-        voices.process(&mut [&mut audio.clone(), &mut audio.clone()], &[]);
-        assert!(!voices.rests(), "net {number}: after noise");
+        state.process(&mut [&mut audio.clone(), &mut audio.clone()], &[]);
+        assert!(!state.rests(), "net {number}: after noise");
         let (mut a, mut b) = (vec![0.25; field - 1], vec![-0.5; field - 1]);
-        voices.process(&mut [&mut a, &mut b], &[]);
-        assert!(!voices.rests(), "net {number}: a frame too early");
-        voices.process(&mut [&mut [0.25], &mut [-0.5]], &[]);
-        assert!(voices.rests(), "net {number}: after a receptive field");
+        state.process(&mut [&mut a, &mut b], &[]);
+        assert!(!state.rests(), "net {number}: a frame too early");
+        state.process(&mut [&mut [0.25], &mut [-0.5]], &[]);
+        assert!(state.rests(), "net {number}: after a receptive field");
         let (mut a, mut b) = (vec![0.25; 2 * field], vec![-0.5; 2 * field]);
-        voices.process(&mut [&mut a, &mut b], &[]);
+        state.process(&mut [&mut a, &mut b], &[]);
         for y in [a, b] {
             assert!(y.iter().all(|x| x.to_bits() == y[0].to_bits()), "net {number}: rests, but moves");
         }
-        voices.process(&mut [&mut [0.25], &mut [-0.5001]], &[]);
-        assert!(!voices.rests(), "net {number}: one channel moved");
+        state.process(&mut [&mut [0.25], &mut [-0.5001]], &[]);
+        assert!(!state.rests(), "net {number}: one channel moved");
     }
 }
 
 #[test]
 fn a_standard_model_takes_less_than_a_mebibyte_a_channel() {
-    let net = Random::new(8).plain(&[(16, &POWERS), (8, &POWERS)], 3, &Activation::Tanh);
-    let one = voices(&net, 1, Precision::Fast, Level::Avx512).bytes();
-    let many = voices(&net, 33, Precision::Fast, Level::Avx512).bytes();
+    let net = Random::new(8).plain_wavenet(&[(16, &POWERS), (8, &POWERS)], 3, &Activation::Tanh);
+    let one = state(&net, 1, Precision::Fast, SimdLevel::Avx512).bytes();
+    let many = state(&net, 33, Precision::Fast, SimdLevel::Avx512).bytes();
     assert!(one < 1 << 20, "{one} bytes");
     assert!((many - one) / 32 < 1 << 20, "{many} bytes for 33 channels");
     let weights = network(&net).bytes();
@@ -682,7 +700,7 @@ fn a_standard_model_takes_less_than_a_mebibyte_a_channel() {
 #[test]
 #[should_panic(expected = "weights of a convolution")]
 fn weights_that_do_not_fit_the_shape_are_refused() {
-    let mut net = Random::new(9).plain(&[(4, &[1])], 3, &Activation::Tanh);
+    let mut net = Random::new(9).plain_wavenet(&[(4, &[1])], 3, &Activation::Tanh);
     net.arrays[0].layers[0].conv.weights.pop();
     network(&net);
 }
@@ -690,13 +708,13 @@ fn weights_that_do_not_fit_the_shape_are_refused() {
 #[test]
 #[should_panic(expected = "inputs and outputs of a convolution")]
 fn arrays_that_do_not_fit_each_other_are_refused() {
-    let mut net = Random::new(9).plain(&[(4, &[1]), (3, &[1])], 3, &Activation::Tanh);
+    let mut net = Random::new(9).plain_wavenet(&[(4, &[1]), (3, &[1])], 3, &Activation::Tanh);
     net.arrays[1].rechannel = Random::new(1).conv(5, 3, 1, 1, 1, false);
     network(&net);
 }
 
 #[test]
-fn reference_renders_are_met() {
+fn the_renders_of_neural_amp_modeler_core_are_reproduced() {
     let shared = std::env::var_os("ISOTHERM_SHARED")
         .map_or_else(|| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), Into::into);
     let folder = shared.join("peer-models");
@@ -711,9 +729,9 @@ fn reference_renders_are_met() {
     for (name, bound) in [("wavenet", 1e-6), ("wavenet_a1_standard", 5e-6)] {
         let net = read_a1(&std::fs::read_to_string(folder.join(format!("{name}.nam"))).unwrap());
         let reference = samples(&format!("{name}_reference.wav"));
-        for level in Level::available() {
+        for level in SimdLevel::available() {
             for precision in PRECISIONS {
-                let found = run(&mut *voices(&net, 1, precision, level), &input, &[333]);
+                let found = run(&mut *state(&net, 1, precision, level), &input, &[333]);
                 let error = found.iter().zip(&reference).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                 assert!(error < bound, "{name}, {level:?}, {precision:?}: error {error:e}");
             }
@@ -721,7 +739,7 @@ fn reference_renders_are_met() {
     }
 }
 
-/// What the first generation of `.nam` files holds, for the test above only.
+/// Reads a `.nam` file of the first generation. Separate from the loader, so that the test above does not depend on it.
 fn read_a1(json: &str) -> WaveNet {
     let json: serde_json::Value = serde_json::from_str(json).unwrap();
     let mut weights = json["weights"].as_array().unwrap().iter().map(|w| w.as_f64().unwrap() as f32);

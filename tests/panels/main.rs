@@ -1,5 +1,6 @@
-//! The editor and the program around it, over plain data and without a window.
+//! Tests of the editor's panels and of the program's panels around it, over plain data and without a window.
 #![cfg(feature = "ui")]
+#![allow(clippy::unwrap_used)]
 
 mod editor;
 mod program;

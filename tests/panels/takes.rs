@@ -1,4 +1,4 @@
-//! Laws of the recorder's bar and panel: what they show, and what they ask for.
+//! Tests of the recorder's bar and the take panel: the texts that they show, and the actions that they return.
 
 use egui::{Key, Modifiers, Rect, pos2, vec2};
 use egui_kittest::Harness;
@@ -6,112 +6,118 @@ use egui_kittest::kittest::{NodeT, Queryable};
 use isotherm::ui::TakePanel;
 use isotherm::view::{StemView, TakeAction, TakeLight, TakeSetup, TakeStart, TakeView};
 
+/// The panel, the view that it shows, and the actions that it has returned.
 #[derive(Default)]
-struct State {
+struct PanelWindow {
     panel: TakePanel,
     view: TakeView,
-    asked: Vec<TakeAction>,
+    actions: Vec<TakeAction>,
 }
 
 const SIZE: (f32, f32) = (640.0, 500.0);
 
-fn window(view: TakeView) -> Harness<'static, State> {
-    let state = State { view, ..State::default() };
+/// The bar with the closed panel.
+fn window(view: TakeView) -> Harness<'static, PanelWindow> {
+    let state = PanelWindow { view, ..PanelWindow::default() };
     let mut harness = Harness::builder()
         .with_size(vec2(SIZE.0 + 16.0, SIZE.1 + 16.0))
-        .build_ui_state(|ui, state: &mut State| state.asked.extend(state.panel.show(ui, &state.view)), state);
+        .build_ui_state(|ui, state: &mut PanelWindow| state.actions.extend(state.panel.show(ui, &state.view)), state);
     harness.run();
     harness
 }
 
-fn open(view: TakeView) -> Harness<'static, State> {
+/// The bar with the open panel.
+fn window_with_open_panel(view: TakeView) -> Harness<'static, PanelWindow> {
     let mut harness = window(view);
     click(&mut harness, "Takes");
     harness
 }
 
-fn click(harness: &mut Harness<'_, State>, name: &str) {
+fn click(harness: &mut Harness<'_, PanelWindow>, name: &str) {
     harness.get_by_label(name).click();
     harness.run();
 }
 
-fn asked(harness: &mut Harness<'_, State>) -> Vec<TakeAction> {
-    std::mem::take(&mut harness.state_mut().asked)
+/// Returns the actions since the last call of this function.
+fn drain_actions(harness: &mut Harness<'_, PanelWindow>) -> Vec<TakeAction> {
+    std::mem::take(&mut harness.state_mut().actions)
 }
 
-fn value(harness: &Harness<'_, State>, name: &str) -> String {
+fn value(harness: &Harness<'_, PanelWindow>, name: &str) -> String {
     harness.get_by_label(name).accesskit_node().value().unwrap_or_default()
 }
 
-fn stereo() -> TakeView {
+/// A view of a recorder with two channels, which is not armed.
+fn stereo_view() -> TakeView {
     TakeView { channels: 2, ..TakeView::default() }
 }
 
+/// The stems of a setup, each with a peak of 0.5.
 fn stems(setup: &TakeSetup, channels: usize) -> Vec<StemView> {
     let stem = |source, channel| StemView { name: setup.stem_name(source, channel, channels), peak: 0.5, overs: 0 };
     setup.chosen().flat_map(|source| (0..channels).map(move |channel| stem(source, channel))).collect()
 }
 
 #[test]
-fn arm_record_and_mark_are_one_action_each() {
-    let mut harness = window(stereo());
+fn each_button_of_the_bar_is_one_action() {
+    let mut harness = window(stereo_view());
     click(&mut harness, "Arm");
     click(&mut harness, "Record take");
     click(&mut harness, "Mark");
-    assert_eq!(asked(&mut harness), [TakeAction::Arm(true), TakeAction::Record(true)], "no mark without a take");
-    harness.state_mut().view = TakeView { armed: true, ready: true, recording: true, ..stereo() };
+    assert_eq!(drain_actions(&mut harness), [TakeAction::Arm(true), TakeAction::Record(true)], "no mark without a take");
+    harness.state_mut().view = TakeView { armed: true, ready: true, recording: true, ..stereo_view() };
     harness.run_steps(3);
     for name in ["Arm", "Record take", "Mark"] {
         harness.get_by_label(name).click();
         harness.run_steps(3);
     }
-    assert_eq!(asked(&mut harness), [TakeAction::Arm(false), TakeAction::Record(false), TakeAction::Mark]);
+    assert_eq!(drain_actions(&mut harness), [TakeAction::Arm(false), TakeAction::Record(false), TakeAction::Mark]);
 }
 
 #[test]
-fn the_bar_tells_time_health_markers_and_room() {
+fn the_bar_shows_length_health_markers_and_room_on_the_disk() {
     for (view, health) in [
-        (stereo(), "Not armed"),
-        (TakeView { armed: true, ..stereo() }, "Getting ready"),
-        (TakeView { armed: true, ready: true, ..stereo() }, "Ready"),
-        (TakeView { recording: true, markers: 2, ..stereo() }, "Recording: nothing lost, 2 markers"),
-        (TakeView { folder: Some("x".into()), ..stereo() }, "Last take: nothing lost"),
+        (stereo_view(), "Not armed"),
+        (TakeView { armed: true, ..stereo_view() }, "Getting ready"),
+        (TakeView { armed: true, ready: true, ..stereo_view() }, "Ready"),
+        (TakeView { recording: true, markers: 2, ..stereo_view() }, "Recording: nothing lost, 2 markers"),
+        (TakeView { folder: Some("x".into()), ..stereo_view() }, "Last take: nothing lost"),
         (
-            TakeView { recording: true, light: TakeLight::Yellow, stretched: 3, ..stereo() },
+            TakeView { recording: true, light: TakeLight::Yellow, stretched: 3, ..stereo_view() },
             "Recording: buffer stretched 3 times, nothing lost",
         ),
-        (TakeView { recording: true, light: TakeLight::Red, lost_frames: 512, ..stereo() }, "512 frames lost"),
-        (TakeView { error: Some("the disk is full".into()), ..stereo() }, "the disk is full"),
+        (TakeView { recording: true, light: TakeLight::Red, lost_frames: 512, ..stereo_view() }, "512 frames lost"),
+        (TakeView { error: Some("the disk is full".into()), ..stereo_view() }, "the disk is full"),
     ] {
         assert_eq!(value(&window(view), "Take health"), health);
     }
     for (seconds, clock) in [(0.0, "0:00:00.0"), (3723.46, "1:02:03.4"), (f64::NAN, "0:00:00.0")] {
-        assert_eq!(value(&window(TakeView { seconds, ..stereo() }), "Take time"), clock);
+        assert_eq!(value(&window(TakeView { seconds, ..stereo_view() }), "Take time"), clock);
     }
     for (left, text) in [(None, ""), (Some(36_000.0), "10 h left"), (Some(600.0), "10 min left"), (Some(-1.0), "0 s left")] {
-        assert_eq!(value(&window(TakeView { disk_seconds_left: left, ..stereo() }), "Disk left"), text);
+        assert_eq!(value(&window(TakeView { disk_seconds_left: left, ..stereo_view() }), "Disk left"), text);
     }
 }
 
 #[test]
-fn sources_and_start_are_chosen_and_nothing_is_changed_during_a_take() {
-    let mut harness = open(stereo());
+fn sources_and_trigger_can_be_chosen_but_not_during_a_take() {
+    let mut harness = window_with_open_panel(stereo_view());
     click(&mut harness, "Record Output");
     click(&mut harness, "Start: Transport");
     let setup = TakeSetup::default();
     let outputs = TakeSetup { sources: [true; 4], ..setup.clone() };
     let transport = TakeSetup { start: TakeStart::Transport, ..setup };
-    assert_eq!(asked(&mut harness), [TakeAction::Setup(outputs), TakeAction::Setup(transport)]);
-    let mut harness = open(TakeView { recording: true, ..stereo() });
+    assert_eq!(drain_actions(&mut harness), [TakeAction::Setup(outputs), TakeAction::Setup(transport)]);
+    let mut harness = window_with_open_panel(TakeView { recording: true, ..stereo_view() });
     click(&mut harness, "Record Output");
     click(&mut harness, "Start: Transport");
-    assert_eq!(asked(&mut harness), []);
+    assert_eq!(drain_actions(&mut harness), []);
 }
 
 #[test]
-fn what_is_typed_counts_when_its_field_is_left_and_escape_leaves_it() {
-    let mut harness = open(stereo());
-    let type_into = |harness: &mut Harness<'_, State>, name: &str, text: &str, key: Key| {
+fn a_typed_text_counts_when_its_field_is_left_unless_by_escape() {
+    let mut harness = window_with_open_panel(stereo_view());
+    let type_into = |harness: &mut Harness<'_, PanelWindow>, name: &str, text: &str, key: Key| {
         harness.get_by_label(name).focus();
         harness.run();
         harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
@@ -119,49 +125,49 @@ fn what_is_typed_counts_when_its_field_is_left_and_escape_leaves_it() {
         harness.run();
         harness.key_press(key);
         harness.run();
-        asked(harness)
+        drain_actions(harness)
     };
-    let is = |setup: TakeSetup| vec![TakeAction::Setup(setup)];
+    let action = |setup: TakeSetup| vec![TakeAction::Setup(setup)];
     let setup = TakeSetup::default;
     let named = TakeSetup { channels: vec![String::new(), "Snare".into()], ..setup() };
-    assert_eq!(type_into(&mut harness, "Name of channel 2", "Snare", Key::Enter), is(named));
+    assert_eq!(type_into(&mut harness, "Name of channel 2", "Snare", Key::Enter), action(named));
     assert_eq!(type_into(&mut harness, "Name of channel 1", "Kick", Key::Escape), []);
     assert_eq!(
         type_into(&mut harness, "Take folder", "/tmp/x", Key::Enter),
-        is(TakeSetup { folder: "/tmp/x".into(), ..setup() })
+        action(TakeSetup { folder: "/tmp/x".into(), ..setup() })
     );
-    assert_eq!(type_into(&mut harness, "Take name", "Show", Key::Enter), is(TakeSetup { name: "Show".into(), ..setup() }));
+    assert_eq!(type_into(&mut harness, "Take name", "Show", Key::Enter), action(TakeSetup { name: "Show".into(), ..setup() }));
     for (text, seconds) in [("2.5", 2.5), ("999", 60.0)] {
-        let wanted = TakeSetup { pre_roll_seconds: seconds, ..setup() };
-        assert_eq!(type_into(&mut harness, "Pre-roll seconds", text, Key::Enter), is(wanted));
+        let expected = TakeSetup { pre_roll_seconds: seconds, ..setup() };
+        assert_eq!(type_into(&mut harness, "Pre-roll seconds", text, Key::Enter), action(expected));
     }
     assert_eq!(type_into(&mut harness, "Pre-roll seconds", "long", Key::Enter), []);
     let split = TakeSetup { split_minutes: Some(30.0), ..setup() };
-    assert_eq!(type_into(&mut harness, "Split after minutes", "30", Key::Enter), is(split));
+    assert_eq!(type_into(&mut harness, "Split after minutes", "30", Key::Enter), action(split));
 }
 
 #[test]
-fn what_is_chosen_by_strip_is_not_in_the_panel() {
+fn the_panel_leaves_out_the_choices_that_are_made_per_channel() {
     let setup = TakeSetup::default();
-    let view = TakeView { by_strip: true, stems: stems(&setup, 2), setup: setup.clone(), ..stereo() };
-    let mut harness = open(view);
-    for gone in ["Record Input", "Record Output", "Start: Transport", "Name of channel 1", "Stem Dry L"] {
-        assert!(harness.query_by_label(gone).is_none(), "{gone}");
+    let view = TakeView { chosen_per_channel: true, stems: stems(&setup, 2), setup: setup.clone(), ..stereo_view() };
+    let mut harness = window_with_open_panel(view);
+    for name in ["Record Input", "Record Output", "Start: Transport", "Name of channel 1", "Stem Dry L"] {
+        assert!(harness.query_by_label(name).is_none(), "{name}");
     }
-    for stays in ["Start: By hand", "Take folder", "Take name", "Pre-roll seconds", "Split after minutes", "Last take"] {
-        assert!(harness.query_by_label(stays).is_some(), "{stays}");
+    for name in ["Start: By hand", "Take folder", "Take name", "Pre-roll seconds", "Split after minutes", "Last take"] {
+        assert!(harness.query_by_label(name).is_some(), "{name}");
     }
     click(&mut harness, "Start: Level");
     let level = TakeSetup { start: TakeStart::Level, ..setup };
-    assert_eq!(asked(&mut harness), [TakeAction::Setup(level.clone())]);
+    assert_eq!(drain_actions(&mut harness), [TakeAction::Setup(level.clone())]);
     harness.state_mut().view.setup = level;
     harness.run();
     assert!(harness.query_by_label("Level in dBFS").is_some() && harness.query_by_label("Quiet seconds to end").is_some());
 }
 
 #[test]
-fn what_is_typed_when_a_take_begins_is_dropped() {
-    let mut harness = open(stereo());
+fn a_text_that_is_being_typed_when_a_take_begins_is_dropped() {
+    let mut harness = window_with_open_panel(stereo_view());
     harness.get_by_label("Take name").focus();
     harness.run();
     harness.get_by_label("Take name").type_text("Show");
@@ -171,16 +177,16 @@ fn what_is_typed_when_a_take_begins_is_dropped() {
     harness.run_steps(4);
     harness.state_mut().view.recording = false;
     harness.run();
-    assert_eq!((value(&harness, "Take name"), asked(&mut harness)), (String::new(), vec![]));
+    assert_eq!((value(&harness, "Take name"), drain_actions(&mut harness)), (String::new(), vec![]));
 }
 
 #[test]
 fn every_stem_has_a_meter_and_a_clip_light_that_stays_until_it_is_clicked() {
     let setup = TakeSetup::default();
-    let mut view = TakeView { stems: stems(&setup, 2), ready: true, ..stereo() };
+    let mut view = TakeView { stems: stems(&setup, 2), ready: true, ..stereo_view() };
     view.stems[3].peak = 1.5;
-    let mut harness = open(view);
-    let clipped = |harness: &Harness<'_, State>, name: &str| {
+    let mut harness = window_with_open_panel(view);
+    let clipped = |harness: &Harness<'_, PanelWindow>, name: &str| {
         harness.get_by_label(&format!("Stem {name}")).accesskit_node().toggled() == Some(egui::accesskit::Toggled::True)
     };
     for name in ["Dry L", "Dry R", "A L", "A R", "B L", "B R"] {
@@ -200,7 +206,7 @@ fn every_stem_has_a_meter_and_a_clip_light_that_stays_until_it_is_clicked() {
 }
 
 #[test]
-fn the_names_of_stems_are_their_channels_and_the_users_win() {
+fn stems_are_named_by_source_and_channel_and_the_users_names_win() {
     let mut setup = TakeSetup::default();
     assert_eq!(setup.stem_name(0, 0, 1), "Dry");
     assert_eq!([setup.stem_name(0, 0, 2), setup.stem_name(1, 1, 2), setup.stem_name(3, 31, 32)], ["Dry L", "A R", "Out 32"]);
@@ -211,9 +217,9 @@ fn the_names_of_stems_are_their_channels_and_the_users_win() {
 }
 
 #[test]
-fn nothing_of_the_bar_and_the_panel_overlaps() {
+fn the_parts_of_the_bar_and_the_panel_do_not_overlap() {
     let setup = TakeSetup { start: TakeStart::Level, sources: [true; 4], ..TakeSetup::default() };
-    let view = TakeView { stems: stems(&setup, 2), setup, recording: true, disk_seconds_left: Some(36_000.0), ..stereo() };
+    let view = TakeView { stems: stems(&setup, 2), setup, recording: true, disk_seconds_left: Some(36_000.0), ..stereo_view() };
     let mut harness = window(view);
     harness.get_by_label("Takes").click();
     harness.run_steps(3);

@@ -1,5 +1,6 @@
 //! The built program: its commands, and `isotherm app` without and with a window.
 #![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used)]
 
 #[cfg(all(feature = "standalone", unix))]
 mod app;

@@ -1,26 +1,26 @@
-//! `isotherm model`, and `--model` of `render` and `bench`: the built program on files that the test writes.
+//! Tests of `isotherm model`, and of `--model` of `render`, `bench` and `record`, on model files that the tests write.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use isotherm::audio::Audio;
-use isotherm::audio::wav::{Format, read, write};
+use isotherm::audio::wav::{WavFormat, read, write};
 use serde_json::{Value, json};
 
 fn isotherm(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_isotherm")).args(arguments).output().unwrap()
 }
 
-/// Standard output of a call that works.
-fn works(arguments: &[&str]) -> String {
+/// Runs the program, checks that it succeeds without warnings, and returns its standard output.
+fn run_ok(arguments: &[&str]) -> String {
     let done = isotherm(arguments);
     assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
     assert!(done.stderr.is_empty());
     String::from_utf8(done.stdout).unwrap()
 }
 
-/// The one line on standard error of a call that fails with a code.
-fn fails(arguments: &[&str], code: i32) -> String {
+/// Runs the program, checks that it fails with this exit code and one line on standard error, and returns the line.
+fn run_failing(arguments: &[&str], code: i32) -> String {
     let done = isotherm(arguments);
     let line = String::from_utf8(done.stderr).unwrap();
     assert_eq!(done.status.code(), Some(code), "{arguments:?}: {line}");
@@ -28,7 +28,7 @@ fn fails(arguments: &[&str], code: i32) -> String {
     line
 }
 
-/// A WaveNet of one layer of one channel that gives `scale` max(x, 0).
+/// Returns a NAM file: a WaveNet of one layer of one channel whose output is `scale` max(x, 0).
 fn rectifier(scale: f32) -> Value {
     let array = json!({
         "input_size": 1, "condition_size": 1, "channels": 1, "kernel_size": 2, "dilations": [48], "activation": "ReLU",
@@ -45,16 +45,18 @@ fn rectifier(scale: f32) -> Value {
     })
 }
 
-struct Folder(tempfile::TempDir);
+/// A temporary folder for model and sound files.
+struct TestFolder(tempfile::TempDir);
 
-impl Folder {
+impl TestFolder {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
     fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
-    fn put(&self, name: &str, value: &Value) -> String {
+    /// Writes a file and returns its path.
+    fn write(&self, name: &str, value: &Value) -> String {
         std::fs::write(self.path(name), value.to_string()).unwrap();
         text(&self.path(name))
     }
@@ -65,15 +67,16 @@ fn text(path: &Path) -> String {
 }
 
 #[test]
-fn inspect_shows_what_the_file_says_and_what_the_network_needs() {
-    let folder = Folder::new();
-    // The content says what it is, not the name.
-    let file = folder.put("amp.onnx", &rectifier(0.5));
-    let shown: Value = serde_json::from_str(&works(&["model", "inspect", &file, "--json"])).unwrap();
+fn inspect_shows_metadata_and_cost() {
+    let folder = TestFolder::new();
+    // The format is recognised by the content, not by the name.
+    let file = folder.write("amp.onnx", &rectifier(0.5));
+    let shown: Value = serde_json::from_str(&run_ok(&["model", "inspect", &file, "--json"])).unwrap();
     let expected = json!({
         "file": file, "format": "nam", "version": "0.5.4", "name": "Rectifier", "author": "A test", "gear_make": "None",
         "gear_model": null, "architecture": "WaveNet, 1 array of 1 channels", "parameters": 9, "sample_rate": 48000.0,
-        "sample_rate_given": true, "loudness_db": -18.5, "input_level_dbu": 12.0, "output_level_dbu": null, "esr": 0.5, "knobs": [],
+        "sample_rate_given": true, "loudness_db": -18.5, "input_level_dbu": 12.0, "output_level_dbu": null, "esr": 0.5,
+        "knobs": [],
         "golden_frames": null,
     });
     for (key, value) in expected.as_object().unwrap() {
@@ -85,7 +88,7 @@ fn inspect_shows_what_the_file_says_and_what_the_network_needs() {
     for key in ["weights_bytes", "state_bytes_per_channel", "ns_per_sample"] {
         assert!(size[key].as_f64().unwrap() > 0.0, "{key}");
     }
-    let lines = works(&["model", "inspect", &file]);
+    let lines = run_ok(&["model", "inspect", &file]);
     for part in
         ["WaveNet, 1 array of 1 channels (nam 0.5.4)", "Rectifier", "A test", "-18.50 dB", "12 dBu", "49 frames, 1.0 ms", "0.5"]
     {
@@ -94,46 +97,47 @@ fn inspect_shows_what_the_file_says_and_what_the_network_needs() {
 }
 
 #[test]
-fn verify_passes_a_sound_model_and_says_what_it_could_not_check() {
-    let folder = Folder::new();
-    let file = folder.put("amp.nam", &rectifier(0.5));
-    let shown: Value = serde_json::from_str(&works(&["model", "verify", &file, "--json"])).unwrap();
+fn verify_passes_a_good_model_and_lists_checks_that_were_not_possible() {
+    let folder = TestFolder::new();
+    let file = folder.write("amp.nam", &rectifier(0.5));
+    let shown: Value = serde_json::from_str(&run_ok(&["model", "verify", &file, "--json"])).unwrap();
     assert_eq!(shown["passed"], true);
     let checks: Vec<_> =
         shown["checks"].as_array().unwrap().iter().map(|c| (c["name"].as_str().unwrap(), &c["passed"])).collect();
-    let (yes, unknown) = (json!(true), Value::Null);
-    assert_eq!(checks, [("weights", &yes), ("golden batch", &unknown), ("finite", &yes), ("loudness", &unknown)]);
-    assert!(works(&["model", "verify", &file]).contains("not checked: --loudness-input is missing"));
+    let (passed, not_checked) = (json!(true), Value::Null);
+    let expected = [("weights", &passed), ("golden batch", &not_checked), ("finite", &passed), ("loudness", &not_checked)];
+    assert_eq!(checks, expected);
+    assert!(run_ok(&["model", "verify", &file]).contains("not checked: --loudness-input is missing"));
 }
 
 #[test]
-fn verify_measures_loudness_with_the_trainers_sound() {
-    let folder = Folder::new();
+fn verify_measures_loudness_with_the_trainers_recording() {
+    let folder = TestFolder::new();
     // Half a square wave of 0.8 is 0.8 for half of the time: RMS 0.4 / sqrt 2.
     let sound: Vec<f32> = (0..48_000).map(|i| if i / 100 % 2 == 0 { 0.8 } else { -0.8 }).collect();
     let wav = text(&folder.path("in.wav"));
-    write(&wav, &Audio::from_channels(48_000, &[&sound]).unwrap(), Format::Float32).unwrap();
+    write(&wav, &Audio::from_channels(48_000, &[&sound]).unwrap(), WavFormat::Float32).unwrap();
     let mut model = rectifier(0.5);
     model["metadata"]["loudness"] = json!(20.0 * (0.4 / 2f64.sqrt()).log10());
-    let file = folder.put("amp.nam", &model);
-    assert!(works(&["model", "verify", &file, "--loudness-input", &wav]).contains("-10.969 dB; expected -10.969"));
+    let file = folder.write("amp.nam", &model);
+    assert!(run_ok(&["model", "verify", &file, "--loudness-input", &wav]).contains("-10.969 dB; expected -10.969"));
     model["metadata"]["loudness"] = json!(-11.1);
-    let file = folder.put("amp.nam", &model);
-    let line = fails(&["model", "verify", &file, "--loudness-input", &wav], 1);
+    let file = folder.write("amp.nam", &model);
+    let line = run_failing(&["model", "verify", &file, "--loudness-input", &wav], 1);
     assert!(line.contains("amp.nam: loudness: -10.969 dB; expected -11.100 within 0.05"), "{line}");
 }
 
 #[test]
-fn verify_fails_a_model_whose_output_is_no_number() {
-    let folder = Folder::new();
+fn verify_fails_a_model_with_infinite_output() {
+    let folder = TestFolder::new();
     let mut model = rectifier(3e38);
     model["weights"][2] = json!(3e38);
-    let file = folder.put("amp.nam", &model);
-    let line = fails(&["model", "verify", &file], 1);
+    let file = folder.write("amp.nam", &model);
+    let line = run_failing(&["model", "verify", &file], 1);
     assert!(line.contains("finite: inf at frame") && line.contains("expected finite numbers"), "{line}");
 }
 
-/// A Keras file with one LSTM of two units, a dense layer and a batch that plain f64 code makes.
+/// Returns a Keras file with an LSTM of two units, a dense layer and a test vector, which is computed here in f64.
 fn recurrent() -> Value {
     let (w, u) = ([[0.5, -0.25, 0.75, 1.0, -0.5, 0.25, 0.125, -1.0]], [[0.1, -0.2, 0.3, -0.4, 0.5, -0.6, 0.7, -0.8]; 2]);
     let (bias, dense, offset) = ([0.1, -0.1, 0.2, -0.2, 0.3, -0.3, 0.4, -0.4], [0.75, -0.5], 0.25);
@@ -161,29 +165,29 @@ fn recurrent() -> Value {
 }
 
 #[test]
-fn verify_plays_the_batch_in_a_file_from_a_zero_state() {
-    let folder = Folder::new();
+fn verify_runs_the_test_vector_from_a_zero_state() {
+    let folder = TestFolder::new();
     let mut model = recurrent();
-    let file = folder.put("amp.json", &model);
-    let lines = works(&["model", "verify", &file]);
+    let file = folder.write("amp.json", &model);
+    let lines = run_ok(&["model", "verify", &file]);
     assert!(lines.contains("golden batch  300 frames within"), "{lines}");
     model["output_batch"][250] = json!(model["output_batch"][250].as_f64().unwrap() + 0.001);
-    let file = folder.put("amp.json", &model);
-    let line = fails(&["model", "verify", &file], 1);
+    let file = folder.write("amp.json", &model);
+    let line = run_failing(&["model", "verify", &file], 1);
     assert!(line.contains("golden batch: 300 frames within") && line.contains("expected 1e-5"), "{line}");
 }
 
 #[test]
-fn render_plays_the_model_that_is_named() {
-    let folder = Folder::new();
-    let file = folder.put("amp.nam", &rectifier(0.5));
+fn render_runs_the_model_that_is_named() {
+    let folder = TestFolder::new();
+    let file = folder.write("amp.nam", &rectifier(0.5));
     let sound: Vec<f32> = (0..10_000).map(|i| (i as f32 * 0.37).sin() * 0.9).collect();
     let other: Vec<f32> = sound.iter().map(|x| -x).collect();
     let (from, to) = (text(&folder.path("in.wav")), text(&folder.path("out.wav")));
-    write(&from, &Audio::from_channels(48_000, &[&sound, &other]).unwrap(), Format::Float32).unwrap();
+    write(&from, &Audio::from_channels(48_000, &[&sound, &other]).unwrap(), WavFormat::Float32).unwrap();
     let call =
         ["render", &from, &to, "--algorithm", "neural", "--output-mode", "raw", "--format", "32f", "--json", "--model", &file];
-    let report: Value = serde_json::from_str(&works(&call)).unwrap();
+    let report: Value = serde_json::from_str(&run_ok(&call)).unwrap();
     assert_eq!((&report["model"]["name"], &report["model"]["file"]), (&json!("Rectifier"), &json!(file)));
     let rendered = read(&to).unwrap();
     for (channel, input) in [&sound, &other].into_iter().enumerate() {
@@ -193,54 +197,54 @@ fn render_plays_the_model_that_is_named() {
 }
 
 #[test]
-fn bench_names_the_model_and_measures_only_what_runs_one() {
-    let folder = Folder::new();
-    let file = folder.put("amp.nam", &rectifier(0.5));
-    let few = ["bench", "--block", "64", "--channels", "1", "--blocks", "100", "--model", &file];
-    let lines = works(&[&few[..], &["--json"]].concat());
+fn bench_with_a_model_names_it_and_measures_only_neural() {
+    let folder = TestFolder::new();
+    let file = folder.write("amp.nam", &rectifier(0.5));
+    let call = ["bench", "--block", "64", "--channels", "1", "--blocks", "100", "--model", &file];
+    let lines = run_ok(&[&call[..], &["--json"]].concat());
     let figures: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let [figures] = figures.as_slice() else { panic!("{lines}") };
     assert_eq!((&figures["algorithm"], &figures["model"]["name"]), (&json!("neural"), &json!("Rectifier")));
     assert!(figures["weights_bytes"].as_u64().unwrap() > 0 && figures["ns_per_sample"].as_f64().unwrap() > 0.0);
-    assert!(works(&few).contains("Rectifier: WaveNet, 1 array of 1 channels"));
+    assert!(run_ok(&call).contains("Rectifier: WaveNet, 1 array of 1 channels"));
 }
 
 #[test]
-fn what_is_wrong_is_one_line_and_an_exit_code() {
-    let folder = Folder::new();
-    let good = folder.put("amp.nam", &rectifier(0.5));
+fn errors_are_one_line_and_an_exit_code() {
+    let folder = TestFolder::new();
+    let good = folder.write("amp.nam", &rectifier(0.5));
     let missing = text(&folder.path("none.nam"));
     let mut broken = rectifier(0.5);
     broken["config"]["layers"][0]["dilations"][0] = json!(0);
-    let broken = folder.put("broken.nam", &broken);
+    let broken = folder.write("broken.nam", &broken);
     let (from, to) = (text(&folder.path("in.wav")), text(&folder.path("out.wav")));
-    write(&from, &Audio::from_channels(48_000, &[&[0.5f32; 100]]).unwrap(), Format::Float32).unwrap();
+    write(&from, &Audio::from_channels(48_000, &[&[0.5f32; 100]]).unwrap(), WavFormat::Float32).unwrap();
     for command in ["inspect", "verify"] {
-        assert!(fails(&["model", command, &missing], 1).contains("none.nam: "));
-        let line = fails(&["model", command, &broken], 1);
+        assert!(run_failing(&["model", command, &missing], 1).contains("none.nam: "));
+        let line = run_failing(&["model", command, &broken], 1);
         assert!(line.contains("broken.nam: config.layers[0].dilations[0]: 0; expected a whole number from 1 to"), "{line}");
-        fails(&["model", command], 2);
+        run_failing(&["model", command], 2);
     }
-    fails(&["model", "train", &good], 2);
-    let line = fails(&["render", &from, &to, "--algorithm", "saturator", "--model", &good], 2);
+    run_failing(&["model", "train", &good], 2);
+    let line = run_failing(&["render", &from, &to, "--algorithm", "saturator", "--model", &good], 2);
     assert!(line.contains("--model: saturator runs no model; expected an algorithm that does: neural"), "{line}");
-    assert!(fails(&["bench", "--algorithm", "clipper", "--model", &good], 2).contains("--model: clipper runs no model"));
-    assert!(fails(&["render", &from, &to, "--algorithm", "neural", "--model", &missing], 1).contains("none.nam: "));
-    // Without a model there is nothing to do, and the sound that came in is no result.
+    assert!(run_failing(&["bench", "--algorithm", "clipper", "--model", &good], 2).contains("--model: clipper runs no model"));
+    assert!(run_failing(&["render", &from, &to, "--algorithm", "neural", "--model", &missing], 1).contains("none.nam: "));
+    // An algorithm that runs a model is refused without one, instead of passing the input on.
     let take = text(&folder.path("takes"));
     for command in [
         vec!["render", &from, &to, "--algorithm", "neural"],
         vec!["bench", "--algorithm", "neural"],
         vec!["record", "--device", "none", "--out", &take, "--monitor", "1", "--monitor-to", "1", "--algorithm", "neural"],
     ] {
-        let line = fails(&command, 2);
+        let line = run_failing(&command, 2);
         assert!(line.contains("--algorithm neural: no model; expected --model FILE"), "{line}");
     }
     assert!(!folder.path("out.wav").exists());
 }
 
-/// Layers that grow without end from full scale on: an output that is fed through 1e30 twice is infinite.
-fn explosive() -> Value {
+/// Returns a NAM file whose output is infinite for every positive input: its gains of 1e30 multiply.
+fn infinite() -> Value {
     let mut model = rectifier(1e30);
     model["config"]["layers"][0]["head_size"] = json!(1);
     model["weights"][7] = json!(1e30);
@@ -248,14 +252,14 @@ fn explosive() -> Value {
 }
 
 #[test]
-fn a_model_that_gives_no_numbers_is_told_of() {
-    let folder = Folder::new();
-    let file = folder.put("amp.nam", &explosive());
+fn a_model_with_infinite_output_is_reset_and_reported() {
+    let folder = TestFolder::new();
+    let file = folder.write("amp.nam", &infinite());
     let (from, to) = (text(&folder.path("in.wav")), text(&folder.path("out.wav")));
-    // Silence, and sound from 0.25 s on for 128 frames: two turns of 64.
+    // Silence with 128 frames of sound at about 0.25 s: a reset for each of two runs of 64 frames.
     let mut sound = vec![0.0; 24_000];
     sound[12_032..12_160].fill(0.5);
-    write(&from, &Audio::from_channels(48_000, &[&sound]).unwrap(), Format::Float32).unwrap();
+    write(&from, &Audio::from_channels(48_000, &[&sound]).unwrap(), WavFormat::Float32).unwrap();
     let command = ["render", &from, &to, "--algorithm", "neural", "--block", "64", "--model", &file];
     let done = isotherm(&command);
     assert!(done.status.success());
@@ -266,31 +270,31 @@ fn a_model_that_gives_no_numbers_is_told_of() {
     assert_eq!(warning.trim_end(), expected);
     let done = isotherm(&[&command[..], &["--json"]].concat());
     let report: Value = serde_json::from_slice(&done.stdout).unwrap();
-    assert_eq!(report["explosions"], json!({ "count": 2, "first_within_frames": 12_096 }));
-    // `bench` runs it too.
+    assert_eq!(report["nan_resets"], json!({ "count": 2, "first_within_frames": 12_096 }));
+    // `bench` warns as well.
     let done = isotherm(&["bench", "--block", "64", "--channels", "1", "--blocks", "100", "--model", &file]);
     assert!(String::from_utf8(done.stderr).unwrap().contains("gave NaN or infinite numbers: silenced and begun anew"));
-    // A sound model says nothing, but that nothing happened.
-    let good = folder.put("good.nam", &rectifier(0.5));
+    // A good model is not warned of; the JSON report has a count of 0.
+    let good = folder.write("good.nam", &rectifier(0.5));
     let report: Value =
-        serde_json::from_str(&works(&["render", &from, &to, "--algorithm", "neural", "--json", "--model", &good])).unwrap();
-    assert_eq!(report["explosions"], json!({ "count": 0, "first_within_frames": null }));
-    let report: Value = serde_json::from_str(&works(&["render", &from, &to, "--algorithm", "clipper", "--json"])).unwrap();
-    assert_eq!(report["explosions"], Value::Null);
+        serde_json::from_str(&run_ok(&["render", &from, &to, "--algorithm", "neural", "--json", "--model", &good])).unwrap();
+    assert_eq!(report["nan_resets"], json!({ "count": 0, "first_within_frames": null }));
+    let report: Value = serde_json::from_str(&run_ok(&["render", &from, &to, "--algorithm", "clipper", "--json"])).unwrap();
+    assert_eq!(report["nan_resets"], Value::Null);
 }
 
 #[test]
-fn inspect_shows_the_constant_that_a_model_makes_of_silence_and_the_dc_blocker_takes_it_away() {
-    let folder = Folder::new();
-    // The bias of the convolution goes through the rectifier and the head.
+fn inspect_shows_the_constant_on_silence_and_the_dc_blocker_removes_it() {
+    let folder = TestFolder::new();
+    // A bias of the convolution passes through the rectifier and the head as a constant.
     let mut model = rectifier(0.5);
     model["weights"][3] = json!(0.05);
     for (name, model, constant) in [("quiet.nam", rectifier(0.5), 0.0f64), ("offset.nam", model, 0.025)] {
-        let file = folder.put(name, &model);
-        let shown: Value = serde_json::from_str(&works(&["model", "inspect", &file, "--json"])).unwrap();
+        let file = folder.write(name, &model);
+        let shown: Value = serde_json::from_str(&run_ok(&["model", "inspect", &file, "--json"])).unwrap();
         let size = &shown["sizes"][0];
         assert!((size["dc_on_silence"].as_f64().unwrap() - constant).abs() < 1e-6, "{size}");
-        let lines = works(&["model", "inspect", &file]);
+        let lines = run_ok(&["model", "inspect", &file]);
         if constant == 0.0 {
             assert_eq!(size["dc_on_silence_dbfs"], Value::Null);
             assert!(lines.contains("on silence    silence"), "{lines}");
@@ -300,10 +304,10 @@ fn inspect_shows_the_constant_that_a_model_makes_of_silence_and_the_dc_blocker_t
         }
         let (from, to) = (text(&folder.path("in.wav")), text(&folder.path("out.wav")));
         for rate in [48_000, 44_100] {
-            write(&from, &Audio::from_channels(rate, &[&[0.0f32; 3000]]).unwrap(), Format::Float32).unwrap();
+            write(&from, &Audio::from_channels(rate, &[&[0.0f32; 3000]]).unwrap(), WavFormat::Float32).unwrap();
             for (blocker, expected) in [("off", constant), ("on", 0.0)] {
                 let command = ["render", &from, &to, "--algorithm", "neural", "--output-mode", "raw", "--format", "32f"];
-                works(&[&command[..], &["--dc-blocker", blocker, "--model", &file]].concat());
+                run_ok(&[&command[..], &["--dc-blocker", blocker, "--model", &file]].concat());
                 let sound = read(&to).unwrap();
                 let all = sound.channel(0).iter().all(|y| (f64::from(*y) - expected).abs() < 1e-6);
                 assert!(all, "{name} at {rate} Hz, blocker {blocker}: {:?}", &sound.channel(0)[..9]);

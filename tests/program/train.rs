@@ -1,28 +1,30 @@
-//! `isotherm train`: the built program.
+//! Tests of `isotherm train` and `isotherm circuit`.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use isotherm::audio::wav::{Format, write};
+use isotherm::audio::wav::{WavFormat, write};
 use isotherm::audio::{Audio, Random};
 use serde_json::Value;
 
-fn program(arguments: &[&str]) -> Command {
+/// Returns the command `isotherm train`.
+fn train_command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_isotherm"));
     command.arg("train").args(arguments);
     command
 }
 
-fn works(arguments: &[&str]) -> Output {
-    let done = program(arguments).output().unwrap();
+/// Runs `isotherm train`, checks that it succeeds, and returns its output.
+fn run_ok(arguments: &[&str]) -> Output {
+    let done = train_command(arguments).output().unwrap();
     assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
     done
 }
 
-/// The one line on standard error of a call that fails with a code.
-fn fails(arguments: &[&str], code: i32) -> String {
-    let done = program(arguments).output().unwrap();
+/// Runs `isotherm train`, checks that it fails with this exit code and one line on standard error, and returns the line.
+fn run_failing(arguments: &[&str], code: i32) -> String {
+    let done = train_command(arguments).output().unwrap();
     let line = String::from_utf8(done.stderr).unwrap();
     assert_eq!(done.status.code(), Some(code), "{arguments:?}: {line}");
     assert!(line.starts_with("isotherm: ") && line.trim_end().lines().count() == 1, "{line}");
@@ -33,17 +35,17 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A training of some steps at the lowest rate, on the least material.
-fn small<'a>(out: &'a str, steps: &'a str) -> Vec<&'a str> {
+/// Returns the arguments of a short training: the lowest rate and the least material.
+fn short_training<'a>(out: &'a str, steps: &'a str) -> Vec<&'a str> {
     let base = ["--target", "saturator", "--drive", "24", "--sample-rate", "8000", "--material", "20", "--network", "lstm-4"];
     base.into_iter().chain(["--steps", steps, "--out", out]).collect()
 }
 
 #[test]
-fn a_training_leaves_models_and_a_card() {
+fn a_training_writes_models_and_a_card() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("new").join("twin");
-    let shown = works(&[small(text(&out), "20").as_slice(), &["--json"]].concat());
+    let shown = run_ok(&[short_training(text(&out), "20").as_slice(), &["--json"]].concat());
     let card: Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert_eq!((&card["network"], &card["parameters"]), (&"lstm-4".into(), &101.into()));
     assert_eq!((&card["training"]["steps"], &card["sample_rate"]), (&20.into(), &8000.into()));
@@ -70,38 +72,38 @@ fn a_training_leaves_models_and_a_card() {
 }
 
 #[test]
-fn a_training_that_was_killed_goes_on_to_the_same_weights() {
+fn an_interrupted_training_resumes_to_the_same_weights() {
     let folder = tempfile::tempdir().unwrap();
-    let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
-    // Long enough that it cannot be done before it is interrupted.
+    let (whole, interrupted) = (folder.path().join("whole"), folder.path().join("interrupted"));
+    // Long enough that the training cannot end before it is interrupted.
     let steps = "3000";
-    works(&small(text(&whole), steps));
-    let mut child = program(&small(text(&cut), steps)).stderr(Stdio::piped()).spawn().unwrap();
+    run_ok(&short_training(text(&whole), steps));
+    let mut child = train_command(&short_training(text(&interrupted), steps)).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
-    // From its first checkpoint on it can be interrupted.
-    while !cut.join("checkpoint.bin").exists() && start.elapsed() < Duration::from_secs(60) {
+    // It can be interrupted once the first checkpoint is written.
+    while !interrupted.join("checkpoint.bin").exists() && start.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(5));
     }
     std::thread::sleep(Duration::from_millis(300));
-    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(interrupted.success());
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(1), "the training ended before it was interrupted");
-    works(&[small(text(&cut), steps).as_slice(), &["--resume"]].concat());
+    run_ok(&[short_training(text(&interrupted), steps).as_slice(), &["--resume"]].concat());
     let read = |folder: &Path| -> Value { serde_json::from_slice(&std::fs::read(folder.join("twin.nam")).unwrap()).unwrap() };
-    assert_eq!(read(&whole)["weights"], read(&cut)["weights"]);
-    let other = [small(text(&cut), "9").as_slice(), &["--resume"]].concat();
-    assert!(fails(&other, 1).contains("expected"), "another plan");
+    assert_eq!(read(&whole)["weights"], read(&interrupted)["weights"]);
+    let other = [short_training(text(&interrupted), "9").as_slice(), &["--resume"]].concat();
+    assert!(run_failing(&other, 1).contains("expected"), "another plan");
 }
 
 #[test]
-fn what_cannot_work_is_said_before_any_time_is_spent() {
+fn wrong_arguments_are_refused_before_the_training() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let base =
         |extra: &[&'static str]| [&["--out", text(&out)], extra].concat().iter().map(ToString::to_string).collect::<Vec<_>>();
     let check = |arguments: Vec<String>, code: i32, part: &str| {
-        let line = fails(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), code);
+        let line = run_failing(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), code);
         assert!(line.contains(part), "{part}: {line}");
     };
     check(base(&["--target", "nothing"]), 2, "unknown algorithm 'nothing'");
@@ -125,17 +127,17 @@ fn what_cannot_work_is_said_before_any_time_is_spent() {
     assert_eq!(std::fs::read_to_string(out.join("mine")).unwrap(), "keep");
     let file = folder.path().join("file");
     std::fs::write(&file, "keep").unwrap();
-    let line = fails(&["--target", "saturator", "--out", text(&file)], 1);
+    let line = run_failing(&["--target", "saturator", "--out", text(&file)], 1);
     assert!(line.contains("no folder"), "{line}");
 }
 
 #[test]
-fn a_pair_that_is_none_is_refused_by_name() {
+fn pairs_of_other_rates_or_lengths_are_refused_with_their_names() {
     let folder = tempfile::tempdir().unwrap();
     let put = |name: &str, rate: u32, frames: usize| {
         let sound: Vec<f32> = (0..frames).map(|t| 0.5 * (t as f32 * 0.1 + (t as f32 * 0.001).sin()).sin()).collect();
         let path = folder.path().join(name);
-        write(&path, &Audio::from_mono(rate, &sound).unwrap(), Format::Float32).unwrap();
+        write(&path, &Audio::from_mono(rate, &sound).unwrap(), WavFormat::Float32).unwrap();
         path
     };
     let (dry, wet) = (put("dry.wav", 8000, 90_000), put("wet.wav", 16_000, 90_000));
@@ -143,7 +145,7 @@ fn a_pair_that_is_none_is_refused_by_name() {
     let arguments = |wet: &Path| ["--dry", text(&dry), "--wet", text(wet), "--out", text(&out)].map(str::to_owned);
     let fails_with = |wet: &Path, part: &str| {
         let arguments = arguments(wet);
-        let line = fails(&arguments.each_ref().map(String::as_str), 1);
+        let line = run_failing(&arguments.each_ref().map(String::as_str), 1);
         assert!(line.contains("dry.wav") && line.contains(part), "{line}");
         let _ = std::fs::remove_dir_all(&out);
     };
@@ -152,11 +154,11 @@ fn a_pair_that_is_none_is_refused_by_name() {
 }
 
 #[test]
-fn a_twin_with_a_knob_has_a_card_that_tells_of_each_place() {
+fn the_card_of_a_twin_with_a_knob_has_the_error_at_each_knob_position() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("twin");
-    let call = [small(text(&out), "10").as_slice(), &["--condition", "bias=-0.5..0.5", "--json"]].concat();
-    let card: Value = serde_json::from_slice(&works(&call).stdout).unwrap();
+    let call = [short_training(text(&out), "10").as_slice(), &["--condition", "bias=-0.5..0.5", "--json"]].concat();
+    let card: Value = serde_json::from_slice(&run_ok(&call).stdout).unwrap();
     assert_eq!(card["data"]["source"]["condition"], serde_json::json!({ "parameter": "bias", "from": -0.5, "to": 0.5 }));
     let values: Vec<f64> = card["esr_by_place"].as_array().unwrap().iter().map(|p| p["value"].as_f64().unwrap()).collect();
     assert_eq!(values, [-0.5, -0.25, 0.0, 0.25, 0.5]);
@@ -167,11 +169,11 @@ fn a_twin_with_a_knob_has_a_card_that_tells_of_each_place() {
 }
 
 #[test]
-fn the_triode_is_rendered_and_learnt() {
+fn the_triode_is_rendered_and_trained() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let sound: Vec<f32> = (0..800).map(|t| 0.5 * (t as f32 * 0.3).sin()).collect();
-    write(at("in.wav"), &Audio::from_mono(8000, &sound).unwrap().repeat_channels(2).unwrap(), Format::Float32).unwrap();
+    write(at("in.wav"), &Audio::from_mono(8000, &sound).unwrap().repeat_channels(2).unwrap(), WavFormat::Float32).unwrap();
     let circuit = |arguments: &[&str]| {
         Command::new(env!("CARGO_BIN_EXE_isotherm")).args(["circuit", "triode"]).args(arguments).output().unwrap()
     };
@@ -179,24 +181,24 @@ fn the_triode_is_rendered_and_learnt() {
     let call = [text(&from), text(&to), "--volts", "5", "--format", "32f"];
     assert!(circuit(&call).status.success());
     let wet = isotherm::audio::wav::read(&to).unwrap();
-    let expected = isotherm::train::triode::Stage { volts: 5.0, oversampling: 16 }.render(8000, &sound).unwrap();
+    let expected = isotherm::train::triode::TriodeStage { volts: 5.0, oversampling: 16 }.render(8000, &sound).unwrap();
     assert_eq!((wet.channels(), wet.channel(0), wet.channel(1)), (2, expected.as_slice(), expected.as_slice()));
     assert_eq!(circuit(&[text(&from), text(&to), "--volts", "x"]).status.code(), Some(2));
     assert_eq!(circuit(&[text(&at("none.wav")), text(&to)]).status.code(), Some(1));
     let out = at("twin");
     let base = ["--target", "triode", "--sample-rate", "8000", "--material", "20", "--network", "lstm-4", "--steps", "5"];
     let card: Value =
-        serde_json::from_slice(&works(&[&base, ["--json", "--out", text(&out)].as_slice()].concat()).stdout).unwrap();
+        serde_json::from_slice(&run_ok(&[&base, ["--json", "--out", text(&out)].as_slice()].concat()).stdout).unwrap();
     assert_eq!((&card["data"]["source"]["circuit"], &card["data"]["source"]["volts"]), (&"triode".into(), &2.0.into()));
 }
 
 #[test]
-fn pairs_that_cannot_be_learnt_from_are_refused_with_one_line() {
+fn pairs_that_cannot_be_learnt_are_refused_with_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let put = |name: &str, sound: &Audio<f32>| {
         let path = folder.path().join(name);
-        write(&path, sound, Format::Float32).unwrap();
+        write(&path, sound, WavFormat::Float32).unwrap();
         path
     };
     let mono = |sound: &[f32]| Audio::from_mono(8000, sound).unwrap();
@@ -204,13 +206,13 @@ fn pairs_that_cannot_be_learnt_from_are_refused_with_one_line() {
     let mut noise = || -> Vec<f32> { (0..160_000).map(|_| random.within(-0.3, 0.3)).collect() };
     let (dry, other) = (noise(), noise());
     let wet: Vec<f32> = dry.iter().map(|x| (3.0 * x).tanh()).collect();
-    // Half-second pieces in another order, each near where it was.
+    // Half-second pieces in another order, each moved by at most a second and a half.
     let shuffled: Vec<f32> =
         wet.chunks(4000).collect::<Vec<_>>().chunks(4).flat_map(|p| [p[2], p[0], p[3], p[1]].concat()).collect();
     let clipped: Vec<f32> = wet.iter().map(|y| (9.0 * y).clamp(-1.0, 1.0)).collect();
     let good = put("dry.wav", &mono(&dry));
     let refused = |dry: &Path, wet: &Path, part: &str| {
-        let line = fails(&["--dry", text(dry), "--wet", text(wet), "--steps", "1", "--out", text(&out)], 1);
+        let line = run_failing(&["--dry", text(dry), "--wet", text(wet), "--steps", "1", "--out", text(&out)], 1);
         assert!(line.contains(part) && line.contains("expected") && line.len() < 400, "{part}: {line}");
     };
     let stereo = mono(&wet).repeat_channels(2).unwrap();
@@ -231,40 +233,40 @@ fn pairs_that_cannot_be_learnt_from_are_refused_with_one_line() {
     let second = |name: &str, sound: &[f32]| put(name, &mono(&sound[..8000]));
     refused(&second("short-dry.wav", &dry), &second("short-wet.wav", &wet), "1.0 s");
     let none = folder.path().join("none.wav");
-    assert!(fails(&["--dry", text(&good), "--wet", text(&none), "--out", text(&out)], 1).contains("none.wav"));
+    assert!(run_failing(&["--dry", text(&good), "--wet", text(&none), "--out", text(&out)], 1).contains("none.wav"));
 }
 
 #[test]
-fn a_checkpoint_of_another_network_says_what_differs() {
+fn resuming_another_training_names_the_difference() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("twin");
-    works(&small(text(&out), "2"));
+    run_ok(&short_training(text(&out), "2"));
     let weights = std::fs::read(out.join("twin.nam")).unwrap();
     for (network, drive, found, expected) in
         [("lstm-8", "24", "hidden: 4", "hidden: 8"), ("gru-4", "24", "cell: Lstm", "cell: Gru"), ("lstm-4", "12", "24.0", "12.0")]
     {
-        let mut call = small(text(&out), "2");
+        let mut call = short_training(text(&out), "2");
         for (flag, value) in [("--network", network), ("--drive", drive)] {
             let at = call.iter().position(|word| *word == flag).unwrap();
             call[at + 1] = value;
         }
         call.push("--resume");
-        let line = fails(&call, 1);
+        let line = run_failing(&call, 1);
         assert!(line.contains("checkpoint.bin") && line.contains(found) && line.len() < 300, "{line}");
-        assert!(line.split("expected").nth(1).is_some_and(|behind| behind.contains(expected)), "{line}");
+        assert!(line.split("expected").nth(1).is_some_and(|rest| rest.contains(expected)), "{line}");
     }
     assert_eq!(std::fs::read(out.join("twin.nam")).unwrap(), weights);
 }
 
-/// With the largest file that may be written as small as a folder without room makes it.
+/// A limit on the size of files stands for a disk without room.
 #[cfg(unix)]
 #[test]
-fn a_folder_without_room_is_found_out_before_any_time_is_spent() {
+fn a_folder_without_room_is_refused_before_the_training() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("twin");
     let limited = "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"";
     let mut call = Command::new("sh");
-    call.args(["-c", limited, env!("CARGO_BIN_EXE_isotherm"), "train"]).args(small(text(&out), "1000000000"));
+    call.args(["-c", limited, env!("CARGO_BIN_EXE_isotherm"), "train"]).args(short_training(text(&out), "1000000000"));
     let done = call.output().unwrap();
     let line = String::from_utf8(done.stderr).unwrap();
     assert_eq!(done.status.code(), Some(1), "{line}");

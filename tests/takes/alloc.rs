@@ -1,6 +1,6 @@
-//! What a recorder does on the audio thread allocates nothing and frees nothing.
+//! The recorder neither allocates nor frees memory on the audio thread.
 
-use isotherm::record::pcm::Words;
+use isotherm::record::pcm::WordFormat;
 use isotherm::record::{Recorder, Settings};
 use isotherm_support::counting::allocations;
 
@@ -11,12 +11,12 @@ fn the_counter_counts() {
 }
 
 #[test]
-fn writing_starting_stopping_and_marking_allocate_nothing_also_when_the_ring_is_full() {
-    for words in [Words::Float, Words::Int32] {
+fn the_writer_allocates_nothing_even_when_the_ring_is_full() {
+    for word_format in [WordFormat::Float, WordFormat::Int32] {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings::new(folder.path().into(), "take", 48_000, 8);
-        settings.words = words;
-        settings.channels.retain(|channel| channel.source % 2 == 0);
+        settings.word_format = word_format;
+        settings.channels.retain(|channel| channel.source_channel % 2 == 0);
         settings.buffer_seconds = 0.02;
         let (recorder, mut writer) = Recorder::open(settings).unwrap();
         let (floats, integers) = (vec![0.5f32; 8 * 8192], vec![1i32; 8 * 8192]);
@@ -27,13 +27,13 @@ fn writing_starting_stopping_and_marking_allocate_nothing_also_when_the_ring_is_
                     writer.start();
                     let float: [&[f32]; 8] = std::array::from_fn(|_| &floats[..frames]);
                     let integer: [&[i32]; 8] = std::array::from_fn(|_| &integers[..frames]);
-                    lost += if words == Words::Float {
+                    lost += if word_format == WordFormat::Float {
                         writer.write(&float) + writer.write_interleaved(&floats[..8 * frames], 8)
                     } else {
                         writer.write(&integer) + writer.write_interleaved(&integers[..8 * frames], 8)
                     };
                     writer.mark();
-                    if let Some(mut block) = writer.begin(frames) {
+                    if let Some(mut block) = writer.begin_block(frames) {
                         block.put(0, 0, float[0]);
                         block.commit();
                     }
@@ -44,6 +44,6 @@ fn writing_starting_stopping_and_marking_allocate_nothing_also_when_the_ring_is_
         assert_eq!(counted, 0);
         assert!(lost > 0, "the ring was never full");
         drop(recorder);
-        assert_eq!(allocations(|| lost += usize::from(writer.begin(64).is_none())), 0, "without a recorder");
+        assert_eq!(allocations(|| lost += usize::from(writer.begin_block(64).is_none())), 0, "without a recorder");
     }
 }

@@ -1,5 +1,6 @@
-//! Training.
+//! Tests of training.
 #![cfg(feature = "train")]
+#![allow(clippy::unwrap_used)]
 
 mod networks;
 mod triode;

@@ -1,4 +1,5 @@
-//! Training: gradients against plain f64 code.
+//! Training: gradients compared with plain f64 code, reproducible weights, exports, recorded pairs, and the complete way from an
+//! effect to its twin.
 
 use std::sync::Arc;
 
@@ -7,21 +8,21 @@ use isotherm::effect::Effect;
 use isotherm::neural::Model;
 use isotherm::neural::description::{Activation, Architecture, Conv1d, Gating, Layer, WaveNet};
 #[cfg(feature = "onnx")]
-use isotherm::neural::engine::Mode;
-use isotherm::neural::simd::Level;
+use isotherm::neural::engine::StateSpec;
+use isotherm::neural::simd::SimdLevel;
 use isotherm::render::render;
-use isotherm::train::export::{self, Label};
-use isotherm::train::loss::{Loss, Stretch};
-use isotherm::train::recurrent::{self, Cell, Recurrent};
+use isotherm::train::export::{self, ModelMetadata};
+use isotherm::train::loss::{Loss, Segment};
+use isotherm::train::recurrent::{self, CellKind, Recurrent};
 use isotherm::train::trainer::play;
-use isotherm::train::wavenet::{self, Array, Convolutional};
-use isotherm::train::{Design, Found, Limit, Material, Pair, PairError, Plan, Target, Trainer, twin};
+use isotherm::train::wavenet::{self, Convolutional};
+use isotherm::train::{Design, Limit, Material, PairError, PairReport, SoundPair, Target, Trainer, TrainingPlan, train_twin};
 
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// y\[output\]\[t\] of planar f64 sound, silence before it.
+/// A convolution of `[inputs][frames]` to `[outputs][frames]`, with silence before the first frame.
 fn conv(c: &Conv1d, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let frames = x[0].len();
     let weight = |o: usize, i: usize, k: usize| f64::from(c.weights[(o * c.inputs + i) * c.taps + k]);
@@ -43,11 +44,12 @@ fn conv(c: &Conv1d, x: &[Vec<f64>]) -> Vec<Vec<f64>> {
         .collect()
 }
 
+/// Sum of two planar sounds.
 fn plus(a: &[Vec<f64>], b: &[Vec<f64>]) -> Vec<Vec<f64>> {
     a.iter().zip(b).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + b).collect()).collect()
 }
 
-/// A WaveNet of the kinds that are trained.
+/// Output of a WaveNet of the kinds that can be trained.
 fn wavenet_f64(w: &WaveNet, input: &[f64]) -> Vec<f64> {
     let input = vec![input.to_vec()];
     let (mut x, mut head): (Vec<Vec<f64>>, Option<Vec<Vec<f64>>>) = (input.clone(), None);
@@ -74,7 +76,7 @@ fn wavenet_f64(w: &WaveNet, input: &[f64]) -> Vec<f64> {
     head.unwrap()[0].iter().map(|y| y * scale).collect()
 }
 
-/// One recurrent layer and its head, from a state of zeros. `input`: `[frames][inputs]`.
+/// Output of a recurrent layer with its head, from a state of zeros. `input` is `[frames][inputs]`.
 fn recurrent_f64(layers: &[Layer], input: &[Vec<f64>]) -> Vec<f64> {
     let [cell, Layer::Conv1d(head, _)] = layers else { panic!() };
     let row = |w: &[f32], row: usize, x: &[f64]| -> f64 {
@@ -111,11 +113,11 @@ fn recurrent_f64(layers: &[Layer], input: &[Vec<f64>]) -> Vec<f64> {
     out
 }
 
-/// The loss by its formula, over sequences of their own from a frame on. The error before the first frame is 0.
+/// The loss by its formula, over some sequences from the frame `from` on. The error before the first frame is 0.
 fn loss_f64(loss: &Loss, targets: &[Vec<f64>], outputs: &[Vec<f64>], from: usize) -> f64 {
     let (c, plain, dc) = (f64::from(loss.emphasis), f64::from(loss.plain), f64::from(loss.dc));
     let (mut emphasised, mut energy, mut count) = (0.0, 0.0, 0.0);
-    let (mut bent_error, mut error, mut means) = (0.0, 0.0, 0.0);
+    let (mut emphasised_error, mut error, mut means) = (0.0, 0.0, 0.0);
     for (target, output) in targets.iter().zip(outputs) {
         let e: Vec<f64> = target.iter().zip(output).map(|(t, y)| t - y).collect();
         let mut sum = 0.0;
@@ -126,7 +128,7 @@ fn loss_f64(loss: &Loss, targets: &[Vec<f64>], outputs: &[Vec<f64>], from: usize
                 count += 1.0;
             }
             let before = if t > 0 { e[t - 1] } else { 0.0 };
-            bent_error += (e[t] - c * before).powi(2);
+            emphasised_error += (e[t] - c * before).powi(2);
             error += e[t] * e[t];
             sum += e[t];
         }
@@ -134,15 +136,15 @@ fn loss_f64(loss: &Loss, targets: &[Vec<f64>], outputs: &[Vec<f64>], from: usize
         means += frames * (sum / frames).powi(2);
     }
     let least = 1e-8 * count;
-    bent_error / (emphasised + least) + (plain * error + dc * means) / (energy + least)
+    emphasised_error / (emphasised + least) + (plain * error + dc * means) / (energy + least)
 }
 
-/// Central differences of the f64 loss for every weight against the trainer's gradient.
+/// Compares the trainer's gradient with central differences of the f64 loss, for every weight.
 fn check(name: &str, weights: &[f32], gradient: &[f32], loss: impl Fn(&[f32]) -> f64) {
     let mut largest = 0.0f64;
     let mut worst = 0.0f64;
     for i in 0..weights.len() {
-        // What f32 makes of the step is what it is.
+        // The divisor is the difference of the rounded weights, not 2e-3.
         let (mut up, mut down) = (weights.to_vec(), weights.to_vec());
         up[i] += 1e-3;
         down[i] -= 1e-3;
@@ -157,25 +159,25 @@ fn check(name: &str, weights: &[f32], gradient: &[f32], loss: impl Fn(&[f32]) ->
 const LOSS: Loss = Loss { emphasis: 0.85, plain: 0.3, dc: 0.7 };
 
 #[test]
-fn recurrent_gradients_are_those_of_plain_code() {
-    for level in Level::available() {
-        for cell in [Cell::Lstm, Cell::Gru] {
-            // Sizes that fill blocks, leave some over, and are less than one.
+fn recurrent_gradients_agree_with_plain_code() {
+    for level in SimdLevel::available() {
+        for cell in [CellKind::Lstm, CellKind::Gru] {
+            // Numbers of cells that fill the kernels' blocks, leave a remainder, and are less than a block.
             for (hidden, inputs, frames) in [(8, 1, 20), (5, 2, 37), (1, 1, 5)] {
                 let shape = Recurrent { cell, inputs, hidden, chrono: false };
                 let lanes = level.lanes();
                 let mut random = Random::new(3);
-                let weights = shape.begin(&mut random);
+                let weights = shape.initial_weights(&mut random);
                 let mut noise = |n: usize| (0..n).map(|_| random.within(-1.0, 1.0)).collect::<Vec<f32>>();
                 let (input, target) = (noise(frames * inputs * lanes), noise(frames * lanes));
                 let mut tape = recurrent::Tape::new(shape, level, frames);
                 tape.forward(&weights, &input);
                 let energy = LOSS.energy([(target.as_slice(), lanes, 0)].into_iter());
-                let mut slopes = vec![0.0; frames * lanes];
-                let stretch = Stretch { target: &target, output: tape.output(), lanes, from: 0 };
-                let found = LOSS.gradient(&energy, &stretch, &mut vec![0.0; lanes], &mut slopes);
+                let mut output_gradient = vec![0.0; frames * lanes];
+                let segment = Segment { target: &target, output: tape.output(), lanes, first_frame: 0 };
+                let found = LOSS.gradient(&energy, &segment, &mut vec![0.0; lanes], &mut output_gradient);
                 let mut gradient = vec![0.0; weights.len()];
-                tape.backward(&weights, &input, &slopes, &mut gradient);
+                tape.backward(&weights, &input, &output_gradient, &mut gradient);
                 let lane = |values: &[f32], lane: usize| -> Vec<f64> {
                     values.iter().skip(lane).step_by(lanes).map(|x| f64::from(*x)).collect()
                 };
@@ -197,18 +199,19 @@ fn recurrent_gradients_are_those_of_plain_code() {
 }
 
 #[test]
-fn convolutional_gradients_are_those_of_plain_code() {
-    let array = |channels, taps, dilations: &[usize], gated| Array { channels, taps, dilations: dilations.to_vec(), gated };
+fn convolutional_gradients_agree_with_plain_code() {
+    let array =
+        |channels, taps, dilations: &[usize], gated| wavenet::Array { channels, taps, dilations: dilations.to_vec(), gated };
     let shapes = [
         vec![array(8, 3, &[1, 2], false)],
         vec![array(3, 2, &[5, 1], true)],
         vec![array(5, 3, &[1, 4], false), array(2, 4, &[3], true), array(4, 1, &[1], false)],
     ];
-    for level in Level::available() {
+    for level in SimdLevel::available() {
         for arrays in &shapes {
             let shape = Convolutional { arrays: arrays.clone() };
             let mut random = Random::new(7);
-            let mut weights = shape.begin(&mut random);
+            let mut weights = shape.initial_weights(&mut random);
             weights.iter_mut().for_each(|w| *w += random.within(-0.2, 0.2));
             let mut tape = wavenet::Tape::new(&shape, level, 64);
             let frames = tape.frames();
@@ -217,11 +220,11 @@ fn convolutional_gradients_are_those_of_plain_code() {
             let from = shape.reach();
             tape.forward(&weights, &input);
             let energy = LOSS.energy([(target.as_slice(), 1, from)].into_iter());
-            let mut slopes = vec![0.0; frames];
-            let stretch = Stretch { target: &target, output: tape.output(), lanes: 1, from };
-            let found = LOSS.gradient(&energy, &stretch, &mut [0.0], &mut slopes);
+            let mut output_gradient = vec![0.0; frames];
+            let segment = Segment { target: &target, output: tape.output(), lanes: 1, first_frame: from };
+            let found = LOSS.gradient(&energy, &segment, &mut [0.0], &mut output_gradient);
             let mut gradient = vec![0.0; weights.len()];
-            tape.backward(&weights, &slopes, &mut gradient);
+            tape.backward(&weights, &output_gradient, &mut gradient);
             let double = |values: &[f32]| values.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
             let targets = [double(&target)];
             let loss = |weights: &[f32]| {
@@ -235,21 +238,23 @@ fn convolutional_gradients_are_those_of_plain_code() {
     }
 }
 
-/// tanh of three times a second of two tones, at 8 kHz.
-fn clip() -> Arc<Material> {
+/// A second of two tones at 8 kHz; the effect is y = tanh(3 x).
+fn short_material() -> Arc<Material> {
     let tone = |t: f64| 0.4 * (0.13 * t).sin() + 0.2 * (0.41 * t).sin();
     let dry: Vec<f32> = (0..8000).map(|t| tone(f64::from(t)) as f32).collect();
     let wet = dry.iter().map(|x| (3.0 * x).tanh()).collect();
-    let pair = Pair { name: "clip".into(), dry, wet, knob: Vec::new() };
-    Arc::new(Material { sample_rate: 8000, held: vec![pair.clone()], train: pair, knob: None, origin: "a test".into() })
+    let pair = SoundPair { name: "clip".into(), dry, wet, knob: Vec::new() };
+    Arc::new(Material { sample_rate: 8000, held_out: vec![pair.clone()], train: pair, knob: None, origin: "a test".into() })
 }
 
-fn short(name: &str, steps: u64) -> Plan {
-    Plan { sequences: 16, frames: 256, ..Plan::new(Design::parse(name).unwrap(), Limit::Steps(steps)) }
+/// A plan of small batches for short trainings.
+fn short_plan(name: &str, steps: u64) -> TrainingPlan {
+    TrainingPlan { sequences: 16, frames: 256, ..TrainingPlan::new(Design::parse(name).unwrap(), Limit::Steps(steps)) }
 }
 
-fn trained(plan: Plan) -> Trainer {
-    let mut trainer = Trainer::new(plan, clip()).unwrap();
+/// A trainer at the end of its plan.
+fn trained(plan: TrainingPlan) -> Trainer {
+    let mut trainer = Trainer::new(plan, short_material()).unwrap();
     while trainer.progress() < 1.0 {
         trainer.step();
     }
@@ -257,9 +262,9 @@ fn trained(plan: Plan) -> Trainer {
 }
 
 #[test]
-fn a_short_clip_is_learnt_by_heart() {
+fn networks_can_learn_a_short_clip_by_heart() {
     for (name, steps) in [("lstm-8", 8000), ("gru-8", 4000), ("tcn-4x2", 2000)] {
-        let found = trained(short(name, steps)).evaluate();
+        let found = trained(short_plan(name, steps)).evaluate();
         assert!(found.esr < 1e-4, "{name}: {}", found.esr);
     }
 }
@@ -267,7 +272,7 @@ fn a_short_clip_is_learnt_by_heart() {
 #[test]
 fn the_same_seed_gives_the_same_weights_on_any_number_of_threads() {
     for name in ["lstm-4", "gru-3", "tcn-3x3"] {
-        let weights = |threads, seed| trained(Plan { threads, seed, ..short(name, 20) }).shipped().to_vec();
+        let weights = |threads, seed| trained(TrainingPlan { threads, seed, ..short_plan(name, 20) }).averaged_weights().to_vec();
         let one = weights(1, 5);
         assert_eq!(one, weights(1, 5), "{name}");
         assert_eq!(one, weights(2, 5), "{name}");
@@ -277,26 +282,26 @@ fn the_same_seed_gives_the_same_weights_on_any_number_of_threads() {
 }
 
 #[test]
-fn going_on_gives_the_weights_of_no_interruption() {
+fn a_resumed_training_gives_the_same_weights_as_an_uninterrupted_one() {
     for name in ["lstm-4", "gru-3", "tcn-3x3"] {
-        let whole = trained(short(name, 40));
-        let mut first = Trainer::new(short(name, 40), clip()).unwrap();
+        let whole = trained(short_plan(name, 40));
+        let mut first = Trainer::new(short_plan(name, 40), short_material()).unwrap();
         for _ in 0..17 {
             first.step();
         }
-        let mut second = Trainer::new(short(name, 40), clip()).unwrap();
+        let mut second = Trainer::new(short_plan(name, 40), short_material()).unwrap();
         assert!(second.restore(first.state()), "{name}");
         while second.progress() < 1.0 {
             second.step();
         }
-        assert_eq!(whole.shipped(), second.shipped(), "{name}");
-        assert!(!Trainer::new(short("lstm-5", 40), clip()).unwrap().restore(first.state()), "{name}");
+        assert_eq!(whole.averaged_weights(), second.averaged_weights(), "{name}");
+        assert!(!Trainer::new(short_plan("lstm-5", 40), short_material()).unwrap().restore(first.state()), "{name}");
     }
 }
 
-/// The trainer's own forward pass over a sound, from the state that silence leaves; its end is left out.
-fn forward(plan: &Plan, weights: &[f32], input: &[f32], sample_rate: usize) -> Vec<f32> {
-    let level = Level::best_up_to(Level::Avx512);
+/// Output of the trainer's own forward pass over a sound, from the state that half a second of silence leaves.
+fn forward(plan: &TrainingPlan, weights: &[f32], input: &[f32], sample_rate: usize) -> Vec<f32> {
+    let level = SimdLevel::best_up_to(SimdLevel::Avx512);
     match &plan.design {
         Design::Recurrent(shape) => {
             let (lanes, silence) = (level.lanes(), sample_rate / 2);
@@ -325,31 +330,34 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-const LABEL: fn() -> Label = || Label { name: "A twin".into(), sample_rate: 8000, esr: 0.25, late_frames: 0, knob: None };
+fn metadata() -> ModelMetadata {
+    ModelMetadata { name: "A twin".into(), sample_rate: 8000, esr: 0.25, late_frames: 0, knob: None }
+}
 
-/// Every kind, with a gated one and one of two arrays.
-fn kinds() -> Vec<Trainer> {
-    let gated = |channels, dilations: &[usize]| Array { channels, taps: 2, dilations: dilations.to_vec(), gated: true };
+/// Trained networks of every kind, among them a gated WaveNet and one of two layer arrays.
+fn trained_networks() -> Vec<Trainer> {
+    let gated = |channels, dilations: &[usize]| wavenet::Array { channels, taps: 2, dilations: dilations.to_vec(), gated: true };
     let gated = Design::Convolutional(Convolutional { arrays: vec![gated(3, &[1, 4]), gated(2, &[8])] });
-    let mut plans: Vec<Plan> = ["lstm-5", "gru-3", "tcn-3x3", "wavenet-nano"].iter().map(|name| short(name, 30)).collect();
+    let names = ["lstm-5", "gru-3", "tcn-3x3", "wavenet-nano"];
+    let mut plans: Vec<TrainingPlan> = names.iter().map(|name| short_plan(name, 30)).collect();
     plans[3].frames = 4096;
     plans[3].limit = Limit::Steps(2);
-    plans.push(Plan { design: gated, ..short("tcn-1x1", 30) });
+    plans.push(TrainingPlan { design: gated, ..short_plan("tcn-1x1", 30) });
     plans.into_iter().map(trained).collect()
 }
 
 #[test]
 fn exported_files_play_as_the_trainer_does() {
-    let input = &clip().train.dry[..2000];
-    for trainer in kinds() {
+    let input = &short_material().train.dry[..2000];
+    for trainer in trained_networks() {
         let (name, architecture) = (trainer.plan().design.name(), trainer.architecture());
-        let own = forward(trainer.plan(), trainer.shipped(), input, 8000);
-        assert!(largest_difference(&own, &play(&architecture, 8000, input)) < 1e-5, "{name}");
-        let files = [export::nam(&architecture, &LABEL()), export::keras(&architecture, &LABEL())];
+        let expected = forward(trainer.plan(), trainer.averaged_weights(), input, 8000);
+        assert!(largest_difference(&expected, &play(&architecture, 8000, input)) < 1e-5, "{name}");
+        let files = [export::nam(&architecture, &metadata()), export::keras(&architecture, &metadata())];
         assert_eq!(
             files.each_ref().map(Option::is_some),
             match &trainer.plan().design {
-                Design::Recurrent(r) if r.cell == Cell::Gru => [false, true],
+                Design::Recurrent(r) if r.cell == CellKind::Gru => [false, true],
                 Design::Recurrent(_) => [true, true],
                 Design::Convolutional(_) => [true, false],
             }
@@ -359,7 +367,7 @@ fn exported_files_play_as_the_trainer_does() {
             assert_eq!((model.info().sample_rate, model.info().esr), (8000.0, Some(0.25)), "{name}");
             assert_eq!(model.info().name.as_deref(), Some("A twin"));
             let read = model.sizes()[0].architecture.as_ref().unwrap();
-            assert!(largest_difference(&own, &play(read, 8000, input)) < 1e-5, "{name}: {:?}", model.info().format);
+            assert!(largest_difference(&expected, &play(read, 8000, input)) < 1e-5, "{name}: {:?}", model.info().format);
         }
     }
 }
@@ -368,87 +376,87 @@ fn exported_files_play_as_the_trainer_does() {
 #[test]
 fn an_exported_onnx_file_plays_as_the_trainer_does() {
     assert!(std::env::var_os("ORT_DYLIB_PATH").is_some(), "ORT_DYLIB_PATH is not set: run `cargo xtask test`");
-    let input = &clip().train.dry[..2000];
-    for trainer in kinds() {
+    let input = &short_material().train.dry[..2000];
+    for trainer in trained_networks() {
         let name = trainer.plan().design.name();
-        let own = forward(trainer.plan(), trainer.shipped(), input, 8000);
-        let model = Model::read(export::onnx(&trainer.architecture(), &LABEL()).unwrap()).unwrap();
+        let expected = forward(trainer.plan(), trainer.averaged_weights(), input, 8000);
+        let model = Model::read(export::onnx(&trainer.architecture(), &metadata()).unwrap()).unwrap();
         assert_eq!((model.info().sample_rate, model.info().name.as_deref()), (8000.0, Some("A twin")));
-        let mut voices = model.network(0).clone().voices(Mode::new(1)).unwrap();
-        voices.set_offline(true);
-        let latency = voices.latency();
+        let mut state = model.network(0).clone().state(StateSpec::new(1)).unwrap();
+        state.set_offline(true);
+        let latency = state.latency();
         let mut out = input.to_vec();
         out.resize(input.len() + latency, 0.0);
         for block in out.chunks_mut(64) {
-            voices.process(&mut [block], &[]);
+            state.process(&mut [block], &[]);
         }
-        let difference = largest_difference(&own, &out[latency..]);
+        let difference = largest_difference(&expected, &out[latency..]);
         assert!(difference < 1e-5, "{name}: {difference:e}");
     }
 }
 
-/// A white sound whose effect needs the next two samples.
-fn foreseen() -> Arc<Material> {
+/// White noise through an effect whose output depends on the input two frames later.
+fn look_ahead_material() -> Arc<Material> {
     let mut random = Random::new(2);
     let dry: Vec<f32> = (0..8000).map(|_| random.within(-0.5, 0.5)).collect();
     let at = |t: usize| dry.get(t).copied().unwrap_or(0.0);
     let wet = (0..dry.len()).map(|t| (2.0 * at(t) + at(t + 2)).tanh()).collect();
-    let pair = Pair { name: "foreseen".into(), dry, wet, knob: Vec::new() };
-    Arc::new(Material { sample_rate: 8000, held: vec![pair.clone()], train: pair, knob: None, origin: "a test".into() })
+    let pair = SoundPair { name: "foreseen".into(), dry, wet, knob: Vec::new() };
+    Arc::new(Material { sample_rate: 8000, held_out: vec![pair.clone()], train: pair, knob: None, origin: "a test".into() })
 }
 
 #[test]
-fn a_twin_that_looks_ahead_knows_what_comes_and_says_how_late_it_is() {
+fn a_twin_with_look_ahead_learns_more_and_its_file_says_how_late_it_is() {
     let train = |look_ahead| {
-        let mut trainer = Trainer::new(Plan { look_ahead, ..short("tcn-4x2", 600) }, foreseen()).unwrap();
+        let mut trainer = Trainer::new(TrainingPlan { look_ahead, ..short_plan("tcn-4x2", 600) }, look_ahead_material()).unwrap();
         while trainer.progress() < 1.0 {
             trainer.step();
         }
         trainer
     };
     let (blind, ahead) = (train(0).evaluate().esr, train(2));
-    // What comes is white, so a fifth of the energy cannot be known.
+    // The later input is white, so without look-ahead a fifth of the energy cannot be known.
     assert!(blind > 0.1, "{blind}");
     let esr = ahead.evaluate().esr;
     assert!(esr < 1e-2, "{esr}");
-    let label = Label { late_frames: 2, ..LABEL() };
+    let late_metadata = ModelMetadata { late_frames: 2, ..metadata() };
     let architecture = ahead.architecture();
-    let model = Model::read(export::nam(&architecture, &label).unwrap().into_bytes()).unwrap();
+    let model = Model::read(export::nam(&architecture, &late_metadata).unwrap().into_bytes()).unwrap();
     assert_eq!(model.info().late_frames, 2);
-    // Whatever plays it is told, and what is measured is beyond that.
+    // The model file says that it is late, and the measured delay comes on top of that.
     assert!(model.alignment(0).unwrap().delay_frames.abs() < 1.0, "{:?}", model.alignment(0));
     let neural = Effect::from_id("neural").unwrap().with_model(model.clone());
-    let wet = render(&neural, &Audio::from_mono(8000, &foreseen().train.dry).unwrap()).unwrap().channel(0).to_vec();
-    let found = isotherm::measure::esr(&foreseen().train.wet[100..7900], &wet[100..7900]);
+    let wet = render(&neural, &Audio::from_mono(8000, &look_ahead_material().train.dry).unwrap()).unwrap().channel(0).to_vec();
+    let found = isotherm::measure::esr(&look_ahead_material().train.wet[100..7900], &wet[100..7900]);
     assert!(found < 2e-2, "{found}");
-    let keras = trained(short("gru-3", 1)).architecture();
+    let keras = trained(short_plan("gru-3", 1)).architecture();
     let read = |bytes| Model::read(bytes).unwrap().info().late_frames;
-    assert_eq!(read(export::keras(&keras, &label).unwrap().into_bytes()), 2);
+    assert_eq!(read(export::keras(&keras, &late_metadata).unwrap().into_bytes()), 2);
     #[cfg(feature = "onnx")]
-    assert_eq!(read(export::onnx(&keras, &label).unwrap()), 2);
+    assert_eq!(read(export::onnx(&keras, &late_metadata).unwrap()), 2);
 }
 
-/// Needs the `onnx` package: only in the long run.
+/// Needs the Python package `onnx`, so it only runs in the long test run.
 #[test]
-fn onnx_checks_what_is_exported() {
+fn exported_files_pass_the_onnx_checker() {
     if std::env::var_os("ISOTHERM_LONG").is_none() {
         eprintln!("skipped: onnx.checker; `cargo xtask test --long` runs it");
         return;
     }
     let python = std::env::var_os("ISOTHERM_TORCH").expect("ISOTHERM_TORCH is not set: run `cargo xtask test --long`");
     let home = tempfile::tempdir().unwrap();
-    for (i, trainer) in kinds().iter().enumerate() {
+    for (i, trainer) in trained_networks().iter().enumerate() {
         let path = home.path().join(format!("{i}.onnx"));
-        std::fs::write(&path, export::onnx(&trainer.architecture(), &LABEL()).unwrap()).unwrap();
+        std::fs::write(&path, export::onnx(&trainer.architecture(), &metadata()).unwrap()).unwrap();
         let script = "import onnx, sys; onnx.checker.check_model(sys.argv[1], full_check=True)";
         let done = std::process::Command::new(&python).args(["-c", script]).arg(&path).output().unwrap();
         assert!(done.status.success(), "{}: {}", trainer.plan().design.name(), String::from_utf8_lossy(&done.stderr));
     }
 }
 
-/// Takes minutes: only in the long run.
+/// Takes minutes, so it only runs in the long test run.
 #[test]
-fn real_trainings_come_as_near_as_they_are_said_to() {
+fn trainings_of_minutes_reach_the_documented_errors() {
     if std::env::var_os("ISOTHERM_LONG").is_none() {
         eprintln!("skipped: trainings of minutes; `cargo xtask test --long` runs them");
         return;
@@ -456,7 +464,7 @@ fn real_trainings_come_as_near_as_they_are_said_to() {
     for (dc_blocker, network, most) in [(0.0, "lstm-16", 1e-3), (0.0, "tcn-8x4", 1e-3), (1.0, "lstm-16", 1e-3)] {
         let effect = Effect::from_id("saturator").unwrap().with("drive", 24.0).with("dc_blocker", dc_blocker);
         let material = Material::of_effect(&effect, 48_000, 120.0, 1).unwrap();
-        let mut plan = Plan { look_ahead: 6, ..Plan::new(Design::parse(network).unwrap(), Limit::Steps(12_000)) };
+        let mut plan = TrainingPlan { look_ahead: 6, ..TrainingPlan::new(Design::parse(network).unwrap(), Limit::Steps(12_000)) };
         if dc_blocker > 0.0 {
             plan.frames = 512;
         }
@@ -469,7 +477,7 @@ fn real_trainings_come_as_near_as_they_are_said_to() {
     }
 }
 
-/// Tones that move, with pauses: `frames` at 8 kHz.
+/// Low-passed noise with pauses, as a stand-in for speech: `frames` at 8 kHz.
 fn speech(frames: usize) -> Vec<f32> {
     let mut random = Random::new(9);
     let mut low = 0.0;
@@ -480,8 +488,8 @@ fn speech(frames: usize) -> Vec<f32> {
     (0..frames).map(sample).collect()
 }
 
-/// `wet` for the dry sound of 20 s at 8 kHz.
-fn pair(dry: &[f32], wet: &[f32]) -> Result<(Material, Found), PairError> {
+/// Material of a recorded pair at 8 kHz.
+fn pair(dry: &[f32], wet: &[f32]) -> Result<(Material, PairReport), PairError> {
     Material::of_pair(&Audio::from_mono(8000, dry).unwrap(), &Audio::from_mono(8000, wet).unwrap())
 }
 
@@ -496,24 +504,24 @@ fn delay_and_polarity_of_a_pair_are_found_and_undone() {
             let (material, found) = pair(&dry, &wet).unwrap();
             assert_eq!((found.delay, found.inverted), (delay, sign < 0.0));
             assert_eq!(found.replicate_esr, None);
-            for part in material.held.iter().chain([&material.train]) {
+            for part in material.held_out.iter().chain([&material.train]) {
                 assert!(part.dry.iter().zip(&part.wet).all(|(x, y)| effect(*x) == *y), "{delay} {sign}");
             }
-            let frames = material.train.dry.len() + material.held[0].dry.len();
+            let frames = material.train.dry.len() + material.held_out[0].dry.len();
             assert_eq!(frames, 160_000 - delay.unsigned_abs());
         }
     }
 }
 
 #[test]
-fn pairs_that_nothing_can_learn_from_are_refused() {
+fn pairs_that_no_network_can_learn_from_are_refused() {
     let dry = speech(160_000);
     let wet: Vec<f32> = dry.iter().map(|x| (3.0 * x).tanh()).collect();
     let refused = |dry: &[f32], wet: &[f32]| pair(dry, wet).unwrap_err();
     let at_rate = |rate| Audio::from_mono(rate, &wet).unwrap();
-    let of = |wet: &Audio<f32>| Material::of_pair(&Audio::from_mono(8000, &dry).unwrap(), wet).unwrap_err();
-    assert_eq!(of(&at_rate(44_100)), PairError::Rate { dry: 8000, wet: 44_100 });
-    assert_eq!(of(&at_rate(8000).repeat_channels(2).unwrap()), PairError::Channels { which: "wet", found: 2 });
+    let refused_wet = |wet: &Audio<f32>| Material::of_pair(&Audio::from_mono(8000, &dry).unwrap(), wet).unwrap_err();
+    assert_eq!(refused_wet(&at_rate(44_100)), PairError::Rate { dry: 8000, wet: 44_100 });
+    assert_eq!(refused_wet(&at_rate(8000).repeat_channels(2).unwrap()), PairError::Channels { which: "wet", found: 2 });
     assert_eq!(refused(&dry, &wet[1..]), PairError::Length { dry: 160_000, wet: 159_999 });
     assert!(matches!(refused(&dry[..8000], &wet[..8000]), PairError::Short { .. }));
     assert!(matches!(refused(&dry, &vec![0.0; 160_000]), PairError::Silent { which: "wet", .. }));
@@ -531,7 +539,7 @@ fn pairs_that_nothing_can_learn_from_are_refused() {
 }
 
 #[test]
-fn a_passage_that_comes_again_must_sound_again() {
+fn a_repeated_dry_passage_must_give_the_same_wet_sound() {
     let mut dry = speech(160_000);
     dry.copy_within(4000..14_000, 140_000);
     let wet: Vec<f32> = dry.iter().map(|x| (3.0 * x).tanh()).collect();
@@ -542,36 +550,36 @@ fn a_passage_that_comes_again_must_sound_again() {
 }
 
 #[test]
-fn a_twin_of_an_algorithm_is_a_model_to_play_unless_it_is_called_off() {
+fn a_twin_of_an_algorithm_is_a_playable_model_unless_the_training_is_called_off() {
     let effect = Effect::from_id("saturator").unwrap().with("drive", 24.0).with("dc_blocker", 0.0);
     let mut calls = 0;
-    let made = twin(&effect, 8000, short("lstm-4", 200), "A twin".into(), &|| true, &mut |progress| {
+    let twin = train_twin(&effect, 8000, short_plan("lstm-4", 200), "A twin".into(), &|| true, &mut |progress| {
         calls += 1;
         assert_eq!(progress.steps, calls);
     });
-    let made = made.unwrap().unwrap();
+    let twin = twin.unwrap().unwrap();
     assert_eq!(calls, 200);
-    assert!(made.found.esr < 0.9, "{}", made.found.esr);
-    assert_eq!(made.model.info().name.as_deref(), Some("A twin"));
-    let neural = Effect::from_id("neural").unwrap().with_model(made.model);
+    assert!(twin.evaluation.esr < 0.9, "{}", twin.evaluation.esr);
+    assert_eq!(twin.model.info().name.as_deref(), Some("A twin"));
+    let neural = Effect::from_id("neural").unwrap().with_model(twin.model);
     assert_eq!(Material::of_effect(&neural, 8000, 20.0, 1).unwrap().sample_rate, 8000);
     let ends_at = |most: u64| {
         let (asked, mut steps) = (std::cell::Cell::new(0u64), 0);
-        let wanted = || asked.replace(asked.get() + 1) < most;
-        let none = twin(&effect, 8000, short("lstm-4", 200), "A twin".into(), &wanted, &mut |_| steps += 1);
-        assert!(none.unwrap().is_none());
+        let keep_going = || asked.replace(asked.get() + 1) < most;
+        let called_off = train_twin(&effect, 8000, short_plan("lstm-4", 200), "A twin".into(), &keep_going, &mut |_| steps += 1);
+        assert!(called_off.unwrap().is_none());
         (asked.get(), steps)
     };
-    // Nothing goes on once it is called off: while passages are made, while they are rendered, between steps.
+    // It stops as soon as `keep_going` returns false: while passages are generated, while they are rendered, between steps.
     for most in [0, 3, 100, 2000] {
         assert_eq!(ends_at(most), (most + 1, 0));
     }
-    let all = {
+    let material_calls = {
         let count = std::cell::Cell::new(0u64);
         let target = Target::Effect(effect.clone());
-        let wanted = || count.replace(count.get() + 1) < u64::MAX;
-        Material::of_target(&target, None, 8000, (120.0, short("lstm-4", 1).seed), &wanted).unwrap();
+        let keep_going = || count.replace(count.get() + 1) < u64::MAX;
+        Material::of_target(&target, None, 8000, (120.0, short_plan("lstm-4", 1).seed), &keep_going).unwrap();
         count.get()
     };
-    assert_eq!(ends_at(all + 2), (all + 3, 3));
+    assert_eq!(ends_at(material_calls + 2), (material_calls + 3, 3));
 }

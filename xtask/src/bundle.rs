@@ -1,16 +1,16 @@
-//! The plug-in in the forms that hosts load.
+//! Builds the plug-in and lays it out as hosts load it: a CLAP file, a VST3 folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::process::{cargo, lines, run, target_dir, texts};
+use crate::process::{cargo, json_strings, run, run_with_lines, target_dir};
 use crate::{Outcome, only_flag, onnxruntime, root, shown};
 
 /// The package whose library is the plug-in.
 const PACKAGE: &str = "isotherm-plugin";
 
-/// Names what the bundles are called.
+/// The file that says how the bundles are named.
 const NAMES: &str = "bundler.toml";
 
 /// Libraries that the standalone window links and a plug-in must not.
@@ -19,17 +19,17 @@ const STANDALONE_LIBRARIES: [&str; 2] = ["libasound.so", "libjack.so"];
 /// Functions that hosts look for: CLAP's and VST3's.
 const ENTRIES: [&str; 2] = ["clap_entry", "GetPluginFactory"];
 
-/// What the allocator says that aborts when the audio thread allocates.
+/// The beginning of the message of the allocator that aborts when the audio thread allocates.
 const ABORT: &str = "Memory allocation of ";
 
-/// How a bundle is built.
+/// The way a bundle is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Build {
     /// For use.
     Release,
     /// With debug assertions; it aborts when the audio thread allocates.
     Dev,
-    /// As `Dev`, along with all tests, which are made of the same packages.
+    /// As `Dev`, built together with all tests, which share its packages.
     Tests,
 }
 
@@ -43,16 +43,16 @@ impl Build {
         }
     }
 
-    /// The profile's folder below the target folder.
-    fn built(self) -> &'static str {
+    /// The profile's folder, relative to the target folder.
+    fn profile_folder(self) -> &'static str {
         match self {
             Self::Release => "release",
             Self::Dev | Self::Tests => "debug",
         }
     }
 
-    /// The bundles' folder below the target folder.
-    fn folder(self) -> &'static str {
+    /// The bundles' folder, relative to the target folder.
+    fn bundle_folder(self) -> &'static str {
         match self {
             Self::Release => "bundled",
             Self::Dev | Self::Tests => "bundled-dev",
@@ -64,7 +64,7 @@ impl Build {
 pub struct Bundles {
     pub clap: PathBuf,
     pub vst3: PathBuf,
-    /// What belongs beside the CLAP, where that is a single file.
+    /// The folder that belongs beside the CLAP where that is a single file.
     pub beside_clap: Option<PathBuf>,
 }
 
@@ -75,14 +75,14 @@ pub fn task(options: &[String]) -> Outcome {
     Ok(())
 }
 
-/// Builds the plug-in's library and bundles exactly that file. Older bundles are gone before the build begins, so a failed build
+/// Builds the plug-in's library and bundles that file. Older bundles are removed before the build begins, so a failed build
 /// leaves none.
 ///
 /// # Errors
-/// If it does not build, or does not export what hosts look for.
+/// If it does not build, or does not export the functions that hosts call.
 pub fn bundle(build: Build) -> Outcome<Bundles> {
     let target = target_dir()?;
-    let folder = target.join(build.folder());
+    let folder = target.join(build.bundle_folder());
     remove(&folder)?;
     let library = build_library(build, &target)?;
     let runtime = onnxruntime::get(&target);
@@ -93,7 +93,7 @@ pub fn bundle(build: Build) -> Outcome<Bundles> {
     match runtime {
         Ok(runtime) => {
             for path in [&bundles.clap, &bundles.vst3] {
-                let beside = onnxruntime::carry(&runtime, &module_folder(path)?)?;
+                let beside = onnxruntime::copy_beside(&runtime, &module_folder(path)?)?;
                 if path.is_file() {
                     bundles.beside_clap = Some(beside);
                 }
@@ -104,7 +104,7 @@ pub fn bundle(build: Build) -> Outcome<Bundles> {
     Ok(bundles)
 }
 
-/// What the bundles are called, by [`NAMES`].
+/// Returns the name of the bundles as [`NAMES`] says it.
 fn bundle_name() -> Outcome<String> {
     let text = fs::read_to_string(root().join(NAMES)).map_err(|e| format!("{NAMES}: {e}"))?;
     let own = text.split_once(&format!("[{PACKAGE}]")).map(|(_, rest)| rest.split('[').next().unwrap_or(rest));
@@ -113,12 +113,12 @@ fn bundle_name() -> Outcome<String> {
     Ok(name.ok_or_else(|| format!("{NAMES}: [{PACKAGE}] has no line name = \"...\""))?.to_owned())
 }
 
-/// How hosts have a plug-in.
+/// The layout in which hosts load a plug-in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// The library itself.
     File,
-    /// A folder with the library at a place that depends on the system.
+    /// A folder that holds the library at a path that depends on the system.
     Bundle,
 }
 
@@ -136,20 +136,20 @@ fn assemble(library: &Path, folder: &Path, name: &str, form: Form) -> Outcome<Pa
         Form::File => bundle.clone(),
         Form::Bundle => bundle.join("Contents").join(module_path(name)),
     };
-    let home = module.parent().ok_or("a bundle is in no folder")?;
-    fs::create_dir_all(home).map_err(|e| format!("{}: {e}", shown(home)))?;
+    let parent = module.parent().ok_or("a bundle is in no folder")?;
+    fs::create_dir_all(parent).map_err(|e| format!("{}: {e}", shown(parent)))?;
     fs::copy(library, &module).map_err(|e| format!("{}: {e}", shown(&module)))?;
     if cfg!(target_os = "macos") {
         let stem = name.split('.').next().unwrap_or(name);
         fs::write(bundle.join("Contents/PkgInfo"), "BNDL????")?;
         fs::write(bundle.join("Contents/Info.plist"), property_list(stem))?;
-        // Apple's processors run no code that is not signed, by whomever.
+        // Apple's processors run only signed code; an ad-hoc signature (`-`) is enough.
         run(Command::new("codesign").args(["--force", "--sign", "-"]).arg(&bundle))?;
     }
     Ok(bundle)
 }
 
-/// Where a bundle named so has its library, below `Contents`.
+/// Returns the path of the library in the bundle `name`, relative to `Contents`.
 fn module_path(name: &str) -> PathBuf {
     let stem = name.split('.').next().unwrap_or(name);
     let machine = std::env::consts::ARCH;
@@ -163,7 +163,7 @@ fn module_path(name: &str) -> PathBuf {
     }
 }
 
-/// What macOS wants to know of a bundle.
+/// Returns the `Info.plist` that macOS needs in a bundle.
 fn property_list(name: &str) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let rows = [
@@ -182,7 +182,7 @@ fn property_list(name: &str) -> String {
     format!("{head}<plist version=\"1.0\"><dict>\n{rows}  <key>NSHighResolutionCapable</key><true/>\n</dict></plist>\n")
 }
 
-/// The folder of a bundle in which the library is that a host loads.
+/// Returns the folder that holds a bundle's library.
 fn module_folder(bundle: &Path) -> Outcome<PathBuf> {
     let name = bundle.file_name().and_then(|name| name.to_str()).ok_or("a bundle has no name")?;
     let module = if bundle.is_file() { bundle.to_owned() } else { bundle.join("Contents").join(module_path(name)) };
@@ -192,35 +192,35 @@ fn module_folder(bundle: &Path) -> Outcome<PathBuf> {
 /// Returns the file that cargo says is the plug-in's library.
 ///
 /// # Errors
-/// If it does not build, lacks what hosts look for, or has the standalone window in it.
+/// If it does not build, lacks the functions that hosts call, or links the standalone window.
 fn build_library(build: Build, target: &Path) -> Outcome<PathBuf> {
-    // A library for hosts has no hash in its name: one with other features (`cargo build --workspace`) lies in the same place, and
-    // cargo would take it for this one. So it is made anew; the packages that it is made of are not.
+    // A cdylib has no hash in its name: one with other features (`cargo build --workspace`) lies at the same path, and cargo
+    // would take it for this one. So the library is linked anew; its packages are not rebuilt.
     let name = format!("{}{}{}", std::env::consts::DLL_PREFIX, PACKAGE.replace('-', "_"), std::env::consts::DLL_SUFFIX);
     for folder in ["", "deps"] {
-        remove_file(&target.join(build.built()).join(folder).join(&name))?;
+        remove_file(&target.join(build.profile_folder()).join(folder).join(&name))?;
     }
     let mut command = cargo(["build", "--message-format", "json-render-diagnostics"]);
     command.args(build.options());
     let mut library = None;
-    let status = lines(&mut command, |line| library = library_of(line).or(library.take()))?;
+    let status = run_with_lines(&mut command, |line| library = library_of(line).or(library.take()))?;
     let library = library.filter(|_| status.success()).ok_or_else(|| format!("the plug-in does not build ({status})"))?;
     check(&library, build)?;
     Ok(library)
 }
 
-/// The library that a message of cargo announces, if it announces the plug-in's.
+/// Returns the path of the plug-in's library if this line of cargo's JSON output announces it.
 fn library_of(message: &str) -> Option<PathBuf> {
-    let texts = texts(message);
-    let is_plugin = texts.starts_with(&["reason".into(), "compiler-artifact".into()])
-        && texts.windows(2).any(|pair| pair[0] == "name" && pair[1] == PACKAGE.replace('-', "_"))
-        && texts.iter().any(|text| text == "cdylib");
-    let mut files = texts.into_iter().filter(|_| is_plugin).map(PathBuf::from);
+    let strings = json_strings(message);
+    let is_plugin = strings.starts_with(&["reason".into(), "compiler-artifact".into()])
+        && strings.windows(2).any(|pair| pair[0] == "name" && pair[1] == PACKAGE.replace('-', "_"))
+        && strings.iter().any(|text| text == "cdylib");
+    let mut files = strings.into_iter().filter(|_| is_plugin).map(PathBuf::from);
     files.find(|file| file.extension().is_some_and(|e| e == std::env::consts::DLL_EXTENSION))
 }
 
-/// Makes sure that the library has what hosts look for, nothing of the standalone window, and an allocator that aborts if and only
-/// if it is one for tests.
+/// Checks that the library exports the functions that hosts call, does not link the standalone window, and has the aborting
+/// allocator only in development builds.
 fn check(library: &Path, build: Build) -> Outcome {
     let bytes = fs::read(library).map_err(|e| format!("{}: {e}", shown(library)))?;
     let names = |name: &str| bytes.windows(name.len()).any(|window| window == name.as_bytes());
@@ -274,7 +274,7 @@ mod tests {
             assert_eq!(module_folder(&vst3).unwrap(), home.join("Isotherm.vst3/Contents/x86_64-linux"));
         }
         for bundle in [clap, vst3] {
-            let folder = onnxruntime::carry(&runtime.join(onnxruntime::LIBRARY), &module_folder(&bundle).unwrap()).unwrap();
+            let folder = onnxruntime::copy_beside(&runtime.join(onnxruntime::LIBRARY), &module_folder(&bundle).unwrap()).unwrap();
             assert_eq!(fs::read_dir(folder).unwrap().count(), 3);
         }
         remove(&home).unwrap();

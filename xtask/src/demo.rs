@@ -1,4 +1,4 @@
-//! Shows what the plug-in does to a sound: tells beforehand what that takes, builds, and has `isotherm-tools` play.
+//! `cargo xtask demo`: says how long each step takes, builds the plug-in, and lets `isotherm-tools` play a sound through it.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,16 +10,16 @@ use crate::process::target_dir;
 use crate::setup::{Purpose, ensure};
 use crate::{Outcome, root, shown, tools, unknown};
 
-/// The model that is played where none is named.
+/// The model that is played if no `--model` is given.
 const MODEL: &str = "assets/models/saturator-24db-lstm16.nam";
 
-/// Seconds of one core that a step takes, measured on a virtualised Xeon.
+/// CPU seconds of each step, measured on a virtualised Xeon.
 const PLUGIN_SECONDS: f64 = 320.0;
 const TOOLS_SECONDS: f64 = 15.0;
 const PLAY_SECONDS: f64 = 10.0;
 
-/// Cores that a build keeps busy: with more of them, it waits for its largest packages.
-const MOST_CORES: usize = 6;
+/// Cores that a build can keep busy; with more, it waits for its largest packages.
+const BUILD_CORES: usize = 6;
 
 struct Options {
     input: Option<PathBuf>,
@@ -29,24 +29,24 @@ struct Options {
 
 pub fn task(options: &[String]) -> Outcome {
     let options = parse(options)?;
-    // A file that is not there shows before anything is built.
+    // A missing file is reported before anything is built.
     for file in options.input.iter().chain([&options.model]) {
         fs::File::open(file).map_err(|e| format!("{}: {e}", file.display()))?;
     }
     let out = &options.out;
     fs::create_dir_all(out).map_err(|e| format!("--out: cannot make the folder {}: {e}", out.display()))?;
 
-    let built = target_dir()?.join("release");
-    let there = |name: &str| built.join(name).exists();
-    let plugin_there = there(&format!("{}isotherm_plugin{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX));
-    let tools_there = there(&format!("isotherm-tools{}", std::env::consts::EXE_SUFFIX));
+    let release = target_dir()?.join("release");
+    let is_built = |name: &str| release.join(name).exists();
+    let plugin_built = is_built(&format!("{}isotherm_plugin{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX));
+    let tools_built = is_built(&format!("isotherm-tools{}", std::env::consts::EXE_SUFFIX));
     println!("The demo has four steps; the sounds, pictures and tables go to {}.", shown(out));
     step(1, "Look whether this system has a C linker, and install it if not: a moment");
     ensure(Purpose::Bundle)?;
-    step(2, &format!("Build the plug-in: {}", compiling(PLUGIN_SECONDS, plugin_there)));
+    step(2, &format!("Build the plug-in: {}", build_time(PLUGIN_SECONDS, plugin_built)));
     let begin = Instant::now();
     let plugin = bundle(Build::Release)?.clap;
-    step(3, &format!("Build the host that plays it: {}", compiling(TOOLS_SECONDS, tools_there)));
+    step(3, &format!("Build the host that plays it: {}", build_time(TOOLS_SECONDS, tools_built)));
     tools::build()?;
     println!("Built in {}.", duration(begin.elapsed().as_secs_f64()));
     step(4, &format!("Play through {}: about {}", shown(&plugin), duration(PLAY_SECONDS)));
@@ -58,18 +58,18 @@ fn step(number: usize, text: &str) {
     println!("\n{number}/4 {text}.");
 }
 
-/// How long a build takes, in words.
-fn compiling(seconds: f64, was_built: bool) -> String {
+/// Returns the expected time of a build, in words.
+fn build_time(seconds: f64, was_built: bool) -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     if was_built {
         return "seconds, as it was built before; more if much has changed".into();
     }
     let cores_text = if cores == 1 { "one core".into() } else { format!("{cores} cores") };
-    let time = duration(seconds / cores.min(MOST_CORES) as f64);
+    let time = duration(seconds / cores.min(BUILD_CORES) as f64);
     format!("about {time} the first time on {cores_text}, seconds from then on")
 }
 
-/// Rounded for people.
+/// Returns a time in words, rounded.
 fn duration(seconds: f64) -> String {
     if seconds < 60.0 {
         let tens = (seconds / 10.0).ceil().max(1.0) * 10.0;
@@ -83,11 +83,11 @@ fn parse(options: &[String]) -> Outcome<Options> {
     let mut parsed = Options { input: None, model: root().join(MODEL), out: root().join("demo") };
     let mut options = options.iter();
     while let Some(option) = options.next() {
-        let (name, inside) = option.split_once('=').map_or((option.as_str(), None), |(name, value)| (name, Some(value)));
+        let (name, attached) = option.split_once('=').map_or((option.as_str(), None), |(name, value)| (name, Some(value)));
         if !matches!(name, "--input" | "--model" | "--out") {
             return Err(unknown("demo", option).into());
         }
-        let value = inside.or_else(|| options.next().map(String::as_str)).filter(|value| !value.is_empty());
+        let value = attached.or_else(|| options.next().map(String::as_str)).filter(|value| !value.is_empty());
         let value = std::path::absolute(value.ok_or_else(|| format!("{name} needs a value"))?)?;
         match name {
             "--input" => parsed.input = Some(value),
@@ -126,6 +126,6 @@ mod tests {
     fn times_are_told_in_round_numbers() {
         let told = [4.0, 31.0, 61.0, 200.0].map(duration);
         assert_eq!(told, ["10 seconds", "40 seconds", "a minute", "3 minutes"]);
-        assert!(compiling(300.0, true).starts_with("seconds") && compiling(300.0, false).contains("the first time"));
+        assert!(build_time(300.0, true).starts_with("seconds") && build_time(300.0, false).contains("the first time"));
     }
 }

@@ -20,7 +20,7 @@ pub fn task(options: &[String]) -> Outcome {
     Ok(())
 }
 
-/// Where hosts look for CLAP and VST3 plug-ins of this user.
+/// Returns the folders in which hosts look for this user's CLAP and VST3 plug-ins.
 fn folders() -> Outcome<(PathBuf, PathBuf)> {
     let from = |variable: &str| {
         std::env::var_os(variable).map(PathBuf::from).ok_or_else(|| format!("the environment has no {variable}"))
@@ -37,7 +37,7 @@ fn folders() -> Outcome<(PathBuf, PathBuf)> {
     })
 }
 
-/// Copies beside the target and then takes its place, so a host that runs keeps the old file and none ever sees half a plug-in.
+/// Copies a bundle beside its target and then renames it: a running host keeps the old file and never sees half a plug-in.
 fn install(bundle: &Path, folder: &Path) -> Outcome<PathBuf> {
     let name = bundle.file_name().ok_or("the bundle has no name")?;
     let target = folder.join(name);

@@ -1,4 +1,4 @@
-//! `cargo xtask`: everything that is done with this repository, on any machine that has Rust and a C linker.
+//! `cargo xtask`: builds, bundles, installs, tests and measures this repository on any machine that has Rust and a C linker.
 
 mod bundle;
 mod demo;
@@ -18,7 +18,7 @@ pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 struct Task {
     name: &'static str,
-    /// The options it takes, as a user reads them.
+    /// The options, as help shows them.
     options: &'static str,
     about: &'static str,
     run: fn(&[String]) -> Outcome,
@@ -28,7 +28,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "setup",
         options: "[--build-only]",
-        about: "Install what building and testing need: packages of the system, ONNX Runtime",
+        about: "Install what building and testing need: system packages, ONNX Runtime",
         run: setup::task,
     },
     Task {
@@ -40,35 +40,40 @@ const TASKS: &[Task] = &[
     Task {
         name: "install",
         options: "",
-        about: "Bundle, then copy the plug-ins to where hosts look for them",
+        about: "Bundle, then copy the plug-ins into the folders in which hosts look",
         run: install::task,
     },
     Task {
         name: "demo",
         options: "[--input FILE] [--model FILE] [--out DIR]",
-        about: "Bundle, play a sound through every algorithm and show what each does to it, and a model beside what it is the twin of",
+        about: "Bundle, play a sound through every algorithm and show what each does to it, and play a twin beside its original",
         run: demo::task,
     },
     Task {
         name: "test",
-        options: "[--long]",
-        about: "Set up, then run everything that continuous integration runs",
+        options: "[--quick | --long]",
+        about: "Set up, then run everything that continuous integration runs; --quick: a choice for the inner loop; --long: more",
         run: test::task,
     },
     Task {
         name: "stage",
         options: "",
-        about: "Be an X32 with a band on 32 channels, to try recording and the window without a desk (Linux)",
+        about: "Act as an X32 with a band on 32 channels, to try recording and the window without a desk (Linux)",
         run: stage::task,
     },
     Task {
         name: "train-models",
         options: "[--page | NAME ...]",
-        about: "Train the models that ship, or those that are named, and write the page about them, or only the page",
+        about: "Train the models that ship (or only the named ones) and write the page about them",
         run: tools::train_models,
     },
-    Task { name: "bench", options: "", about: "Measure how long every part takes", run: test::bench },
-    Task { name: "docs", options: "", about: "Build the documentation and a reference of all parameters", run: tools::docs },
+    Task { name: "bench", options: "", about: "Run all benchmarks", run: test::bench },
+    Task {
+        name: "docs",
+        options: "",
+        about: "Build the documentation and a reference page of all parameters and measures",
+        run: tools::docs,
+    },
 ];
 
 fn main() -> ExitCode {
@@ -105,18 +110,18 @@ fn help() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The repository's root.
+/// Returns the repository's root.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this package lies in the repository")
 }
 
-/// A path as a user would type it where they are.
+/// Returns a path as the user would type it in the current folder.
 pub fn shown(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     path.strip_prefix(here).unwrap_or(path).display().to_string()
 }
 
-/// Whether the only option, `flag`, was given.
+/// Returns true if `flag`, the only option of the task, was given.
 ///
 /// # Errors
 /// If anything else was given.
@@ -128,7 +133,7 @@ pub fn only_flag(task: &str, options: &[String], flag: &str) -> Outcome<bool> {
     }
 }
 
-/// The words for an option that a task does not take.
+/// Returns the error for an option that a task does not have.
 pub fn unknown(task: &str, option: &str) -> String {
     format!("'{option}' is no option of {task}; see `cargo xtask {task} --help`")
 }

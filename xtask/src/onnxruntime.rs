@@ -1,4 +1,4 @@
-//! ONNX Runtime's shared library, from its Python package: what runs `.onnx` models.
+//! Gets ONNX Runtime's shared library, which runs `.onnx` models, from its Python package.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use crate::process::run;
 use crate::{Outcome, shown};
 
 const PACKAGE: &str = "onnxruntime==1.31.1";
-/// The library in all these packages is the same; the one for this Python is taken, whatever runs here.
+/// The Python version whose package is downloaded. The library is the same in all of them, whatever Python is installed.
 const FOR_PYTHON: &str = "3.12";
 
-/// What the plug-in looks for.
+/// The file name under which the plug-in looks for the library.
 pub const LIBRARY: &str = if cfg!(windows) {
     "onnxruntime.dll"
 } else if cfg!(target_os = "macos") {
@@ -19,13 +19,13 @@ pub const LIBRARY: &str = if cfg!(windows) {
 } else {
     "libonnxruntime.so.1"
 };
-/// The folder beside a plug-in in which it looks.
+/// The folder beside the plug-in in which it looks for the library.
 pub const FOLDER: &str = "Isotherm";
-/// What its license wants to go along, in the package and here.
+/// Files that the license requires to be shipped: their names in the package and in the bundle.
 const LICENSES: [(&str, &str); 2] =
     [("LICENSE", "onnxruntime-LICENSE.txt"), ("ThirdPartyNotices.txt", "onnxruntime-ThirdPartyNotices.txt")];
 
-/// Returns the library; gets it with pip if it is not there.
+/// Returns the library's path; downloads it with pip if it is missing.
 ///
 /// # Errors
 /// If there is no Python with `venv`, or no network.
@@ -59,7 +59,7 @@ pub fn get(target: &Path) -> Outcome<PathBuf> {
     Ok(library)
 }
 
-/// The library in the package has its version in its name: `libonnxruntime.so.1.31.1`, `libonnxruntime.1.31.1.dylib`.
+/// Returns the library in the unpacked package. Its name holds its version: `libonnxruntime.so.1.31.1`.
 fn find(folder: &Path) -> Outcome<PathBuf> {
     let stem = format!("{}onnxruntime.", std::env::consts::DLL_PREFIX);
     let mut files = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
@@ -70,11 +70,11 @@ fn find(folder: &Path) -> Outcome<PathBuf> {
     found.ok_or_else(|| format!("{PACKAGE} has no library named {stem}*").into())
 }
 
-/// Puts the library and its licenses into [`FOLDER`] beside a plug-in's own library. Returns that folder.
+/// Copies the library and its licenses into [`FOLDER`] beside a plug-in's library. Returns that folder.
 ///
 /// # Errors
 /// If something cannot be copied.
-pub fn carry(library: &Path, beside: &Path) -> Outcome<PathBuf> {
+pub fn copy_beside(library: &Path, beside: &Path) -> Outcome<PathBuf> {
     let (from, to) = (library.parent().ok_or("the library is in no folder")?, beside.join(FOLDER));
     fs::create_dir_all(&to)?;
     for name in LICENSES.map(|(_, name)| name).into_iter().chain([LIBRARY]) {

@@ -1,4 +1,5 @@
-//! The packages of the system that building and testing need: finds what is missing and installs it. And ONNX Runtime.
+//! `cargo xtask setup`: finds the system packages that building and testing need, installs those that are missing, and gets ONNX
+//! Runtime.
 
 use std::ffi::OsStr;
 use std::process::Command;
@@ -6,7 +7,7 @@ use std::process::Command;
 use crate::process::{find, run, succeeds, target_dir};
 use crate::{Outcome, only_flag, shown};
 
-/// What packages are needed for. Each needs those before it as well.
+/// The purpose that a package is needed for. Each purpose also needs the packages of those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
     /// The plug-ins and the demo.
@@ -19,21 +20,21 @@ pub enum Purpose {
     Long,
 }
 
-/// How to see that a package is there.
+/// The way to find out if a package is installed.
 enum Probe {
-    /// Whoever ran this program has it.
+    /// A program in `PATH`.
     Program(&'static str),
-    /// A program whose name may end in the number of its version.
+    /// A program in `PATH` whose name may end in its version number.
     Numbered(&'static str),
-    /// By `pkg-config`, as build scripts look for it.
+    /// A library that `pkg-config` knows; build scripts ask it.
     PkgConfig(&'static str),
-    /// A shared library that is opened by its name while running.
+    /// A shared library that is opened by name at run time.
     Library(&'static str),
-    /// A folder with Mesa's drivers, one below the folders of the libraries.
+    /// Mesa's OpenGL drivers, in or one below a library folder.
     Drivers,
-    /// A shared library that `libasound` opens, in a folder below those of the libraries.
+    /// A plug-in of `libasound`, one below a library folder.
     AlsaPlugin(&'static str),
-    /// A module of Python.
+    /// A Python module.
     Python(&'static str),
 }
 
@@ -43,13 +44,14 @@ struct Package {
     apt: &'static str,
     dnf: &'static str,
     pacman: &'static str,
-    /// Empty where macOS has it, or the tests do without it there.
+    /// Empty where macOS has it, or where the tests do without it.
     brew: &'static str,
 }
 
-/// The plug-in needs nothing but a linker: baseview and x11rb open every library of X11 and OpenGL by name while they run.
+/// All packages. The plug-in needs nothing but a linker: baseview and x11rb open every library of X11 and OpenGL by name at
+/// run time.
 const PACKAGES: &[Package] = &[
-    // Rust links with the C compiler. Tests and benchmarks also compile a little C (criterion's `alloca`).
+    // The C compiler links Rust programs. Tests and benchmarks also compile a little C (criterion's `alloca`).
     Package {
         probe: Probe::Program("cc"),
         purpose: Purpose::Bundle,
@@ -58,7 +60,7 @@ const PACKAGES: &[Package] = &[
         pacman: "base-devel",
         brew: "",
     },
-    // The build scripts of alsa-sys and jack-sys ask it.
+    // The build scripts of alsa-sys and jack-sys call pkg-config.
     Package {
         probe: Probe::Program("pkg-config"),
         purpose: Purpose::Build,
@@ -67,7 +69,7 @@ const PACKAGES: &[Package] = &[
         pacman: "pkgconf",
         brew: "",
     },
-    // Devices are opened through ALSA: alsa-sys links it.
+    // ALSA opens devices; alsa-sys links it.
     Package {
         probe: Probe::PkgConfig("alsa"),
         purpose: Purpose::Build,
@@ -76,7 +78,7 @@ const PACKAGES: &[Package] = &[
         pacman: "alsa-lib",
         brew: "",
     },
-    // ... or through JACK: opened by name while it runs, but the build script of jack-sys insists on its headers.
+    // JACK opens devices. It is opened by name at run time, but the build script of jack-sys insists on its headers.
     Package {
         probe: Probe::PkgConfig("jack"),
         purpose: Purpose::Build,
@@ -85,7 +87,7 @@ const PACKAGES: &[Package] = &[
         pacman: "jack2",
         brew: "jack",
     },
-    // A display without a screen, for the editor's tests.
+    // Xvfb is a display without a screen, for the editor's tests.
     Package {
         probe: Probe::Program("Xvfb"),
         purpose: Purpose::Test,
@@ -94,7 +96,7 @@ const PACKAGES: &[Package] = &[
         pacman: "xorg-server-xvfb",
         brew: "",
     },
-    // OpenGL without a graphics card, for the editor's tests.
+    // Mesa is OpenGL without a graphics card, for the editor's tests.
     Package {
         probe: Probe::Drivers,
         purpose: Purpose::Test,
@@ -103,7 +105,7 @@ const PACKAGES: &[Package] = &[
         pacman: "mesa",
         brew: "",
     },
-    // What the editor opens by name: GLX, EGL, Xlib over XCB, the keyboard's layout. A desktop has them all.
+    // Libraries that the editor opens by name: GLX, EGL, Xlib over XCB, the keyboard's layout. A desktop has them all.
     Package {
         probe: Probe::Library("libGL.so.1"),
         purpose: Purpose::Test,
@@ -136,7 +138,7 @@ const PACKAGES: &[Package] = &[
         pacman: "libxkbcommon-x11",
         brew: "",
     },
-    // A hand on the mouse and a look at the window, for the editor's tests.
+    // xdotool moves the mouse and `import` takes screenshots, for the editor's tests.
     Package {
         probe: Probe::Program("xdotool"),
         purpose: Purpose::Test,
@@ -153,7 +155,7 @@ const PACKAGES: &[Package] = &[
         pacman: "imagemagick",
         brew: "",
     },
-    // Its dummy driver is a sound card of any number of channels.
+    // jackd's dummy driver acts as a sound card with any number of channels.
     Package {
         probe: Probe::Program("jackd"),
         purpose: Purpose::Test,
@@ -162,7 +164,7 @@ const PACKAGES: &[Package] = &[
         pacman: "jack2",
         brew: "jack",
     },
-    // ... also for programs that know only ALSA, by its plug-in for JACK.
+    // ALSA's plug-in for JACK makes that card an ALSA device, too.
     Package {
         probe: Probe::AlsaPlugin("libasound_module_pcm_jack.so"),
         purpose: Purpose::Test,
@@ -196,9 +198,9 @@ const PACKAGES: &[Package] = &[
         pacman: "pipewire-jack",
         brew: "",
     },
-    // Reads and writes WAV files independently of this repository.
+    // sox reads and writes WAV files independently of this repository.
     Package { probe: Probe::Program("sox"), purpose: Purpose::Test, apt: "sox", dnf: "sox", pacman: "sox", brew: "sox" },
-    // So do libsndfile ...
+    // libsndfile reads and writes WAV files independently of this repository.
     Package {
         probe: Probe::Program("sndfile-info"),
         purpose: Purpose::Test,
@@ -207,7 +209,7 @@ const PACKAGES: &[Package] = &[
         pacman: "libsndfile",
         brew: "libsndfile",
     },
-    // ... and ffmpeg.
+    // ffmpeg reads and writes WAV files independently of this repository.
     Package {
         probe: Probe::Program("ffmpeg"),
         purpose: Purpose::Test,
@@ -233,7 +235,7 @@ const PACKAGES: &[Package] = &[
         pacman: "python",
         brew: "python",
     },
-    // A host that passes on only what can be automated.
+    // Ardour, a host that passes on only parameters that can be automated.
     Package {
         probe: Probe::Numbered("ardour"),
         purpose: Purpose::Long,
@@ -251,10 +253,10 @@ pub fn task(options: &[String]) -> Outcome {
     for_tests(Purpose::Test)
 }
 
-/// Makes sure that all is there that tests need.
+/// Makes sure that the packages and ONNX Runtime are there for the tests.
 ///
 /// # Errors
-/// As [`ensure`], and if ONNX Runtime cannot be had.
+/// As [`ensure`], and if ONNX Runtime cannot be downloaded.
 pub fn for_tests(purpose: Purpose) -> Outcome {
     ensure(purpose)?;
     let library = crate::onnxruntime::get(&target_dir()?)?;
@@ -262,10 +264,10 @@ pub fn for_tests(purpose: Purpose) -> Outcome {
     Ok(())
 }
 
-/// Makes sure that the packages for `purpose` are there.
+/// Makes sure that the packages for `purpose` are installed.
 ///
 /// # Errors
-/// If one is missing and cannot be installed; the message is what to type.
+/// If one is missing and cannot be installed; the message says what to type.
 pub fn ensure(purpose: Purpose) -> Outcome {
     if !cfg!(target_os = "linux") {
         if purpose != Purpose::Bundle {
@@ -281,17 +283,17 @@ pub fn ensure(purpose: Purpose) -> Outcome {
         return Ok(());
     }
     let apt = names(&missing, |p| p.apt);
-    match (find("apt-get"), administrator()) {
+    match (find("apt-get"), root_prefix()) {
         (Some(_), Some(prefix)) => install(prefix, &apt),
         _ => Err(instructions(&missing).into()),
     }
 }
 
 fn missing(purpose: Purpose) -> Vec<&'static Package> {
-    PACKAGES.iter().filter(|package| package.purpose <= purpose && !is_there(package)).collect()
+    PACKAGES.iter().filter(|package| package.purpose <= purpose && !is_installed(package)).collect()
 }
 
-fn is_there(package: &Package) -> bool {
+fn is_installed(package: &Package) -> bool {
     match package.probe {
         Probe::Program(name) => find(name).is_some(),
         Probe::Numbered(name) => find(name).is_some() || (0..100).any(|version| find(&format!("{name}{version}")).is_some()),
@@ -309,7 +311,7 @@ fn has_gallium(folder: &std::path::Path) -> bool {
     entries.map(|entry| entry.file_name()).any(|name| name.to_string_lossy().starts_with("libgallium-"))
 }
 
-/// Where distributions keep shared libraries.
+/// Returns the folders in which distributions keep shared libraries.
 fn library_folders() -> impl Iterator<Item = std::path::PathBuf> {
     let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
     let own = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
@@ -317,8 +319,8 @@ fn library_folders() -> impl Iterator<Item = std::path::PathBuf> {
     own.into_iter().chain([format!("/usr/lib/{multiarch}"), "/usr/lib64".into(), "/usr/lib".into()].map(Into::into))
 }
 
-/// The words in front of a command that make it run as root; none if this user may not without a password.
-fn administrator() -> Option<&'static [&'static str]> {
+/// Returns the words in front of a command that make it run as root, or `None` if this user cannot without a password.
+fn root_prefix() -> Option<&'static [&'static str]> {
     let id = Command::new("id").arg("-u").output().ok()?;
     if id.stdout.trim_ascii() == b"0" {
         Some(&[])
@@ -356,7 +358,7 @@ fn instructions(missing: &[&Package]) -> String {
     text
 }
 
-/// Each name once, in the list's order.
+/// Returns each package name once, in the order of the list.
 fn names(packages: &[&Package], name: fn(&Package) -> &'static str) -> Vec<&'static str> {
     let mut names = Vec::new();
     for package in packages {

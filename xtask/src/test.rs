@@ -1,4 +1,4 @@
-//! What continuous integration runs, and the benchmarks.
+//! The tests that continuous integration runs, a quick choice of them, and the benchmarks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,21 +6,21 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::bundle::{Build, bundle};
-use crate::process::{cargo, find, line, lines, run, target_dir};
+use crate::process::{cargo, command_line, find, run, run_with_lines, target_dir};
 use crate::setup::{Purpose, for_tests};
-use crate::{Outcome, only_flag, shown, unknown};
+use crate::{Outcome, shown, unknown};
 
-/// What the tests of the VST3 plug-in need of Python, each in one version.
+/// Python packages, each in one version, that the tests of the VST3 plug-in need.
 const PYTHON_PACKAGES: [&str; 3] =
     ["pedalboard==0.9.26", "numpy==2.4.6; python_version >= '3.11'", "numpy==2.2.6; python_version < '3.11'"];
 
-/// Features of the library whose code and tests compile with that feature alone.
+/// Features of the library. The code and the tests of each compile with that feature alone.
 const LAYERS: [&str; 9] = ["measure", "models", "onnx", "record", "device", "desk", "train", "ui", "instance"];
 
-/// What exports models to ONNX, for the long tests. On Linux it brings CUDA along: 5 GB.
+/// Python packages that export models to ONNX, for the long tests. On Linux they bring CUDA along: 5 GB.
 const TORCH_PACKAGES: [&str; 3] = ["torch==2.15.0", "onnx==1.23.2", "onnxscript==0.7.2"];
 
-/// The numbers of cargo's `test result:` lines.
+/// Sums over cargo's `test result:` lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Count {
     passed: usize,
@@ -47,8 +47,36 @@ impl Count {
     }
 }
 
+/// Test programs of the library that `--quick` runs: those that need no bundle, server or window, and take seconds.
+const QUICK_PROGRAMS: [&str; 5] = ["ground", "laws", "models", "takes", "panels"];
+
+/// Parts of the names of tests that `--quick` leaves out: each takes ten seconds or more.
+const SLOW_TESTS: [&str; 2] = ["twin_tests::", "sequence::settling_at_other_knobs"];
+
 pub fn task(options: &[String]) -> Outcome {
-    let long = only_flag("test", options, "--long")?;
+    match options {
+        [] => full(false),
+        [option] if option == "--long" => full(true),
+        [option] if option == "--quick" => quick(),
+        [option, ..] => Err(unknown("test", option).into()),
+    }
+}
+
+/// The inner loop of development: format, clippy, and the tests that take seconds.
+fn quick() -> Outcome {
+    let begin = Instant::now();
+    step("format", || run(&mut cargo(["fmt", "--all", "--check"])))?;
+    step("clippy", || run(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])))?;
+    // The whole workspace, as the full run: another choice of packages would build their dependencies with other features.
+    let mut tests = cargo(["test", "--workspace", "--no-fail-fast", "--lib", "--bins"]);
+    tests.args(QUICK_PROGRAMS.iter().flat_map(|program| ["--test", program]));
+    tests.env("ORT_DYLIB_PATH", crate::onnxruntime::get(&target_dir()?)?);
+    tests.arg("--").args(SLOW_TESTS.iter().flat_map(|name| ["--skip", name]));
+    run_tests(&mut tests, begin)
+}
+
+/// Everything; `long` adds the tests that take minutes or gigabytes.
+fn full(long: bool) -> Outcome {
     let begin = Instant::now();
     step("setup", || for_tests(if long { Purpose::Long } else { Purpose::Test }))?;
     step("format", || run(&mut cargo(["fmt", "--all", "--check"])))?;
@@ -61,7 +89,7 @@ pub fn task(options: &[String]) -> Outcome {
             let layer = ["--package", "isotherm", "--lib", "--tests", "--no-default-features", "--features", layer];
             run(cargo(["clippy"]).args(layer).args(["--", "-D", "warnings"]))?;
         }
-        // Other rates than a model's own need another layer.
+        // Models at other sample rates than their own need the layer `models`; without it the laws skip those rates.
         run(&mut cargo(["test", "--package", "isotherm", "--no-default-features", "--features", "measure", "--test", "laws"]))
     })?;
     step("documentation", || run(cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")))?;
@@ -78,26 +106,31 @@ pub fn task(options: &[String]) -> Outcome {
         let torch = step("PyTorch", || python_environment(&target_dir()?, "venv-torch", &TORCH_PACKAGES))?;
         tests.env("ISOTHERM_LONG", "1").env("ISOTHERM_TORCH", &torch);
     }
+    run_tests(&mut tests, begin)
+}
+
+/// Runs cargo's tests; the last line that it writes is their sum.
+fn run_tests(tests: &mut Command, begin: Instant) -> Outcome {
     let mut count = Count::default();
     let status = step("tests", || {
-        lines(&mut tests, |text| {
+        run_with_lines(tests, |text| {
             println!("{text}");
             count.add(text);
         })
     })?;
     println!("all steps: {:.1} s", begin.elapsed().as_secs_f64());
     if !status.success() {
-        eprintln!("error: tests: `{}` failed ({status})", line(&tests));
+        eprintln!("error: tests: `{}` failed ({status})", command_line(tests));
     }
     println!("{} passed, {} failed, {} skipped", count.passed, count.failed, count.ignored);
-    // The line above stays the last one.
+    // The last line of the output is the count above: no error message may follow it.
     if status.success() { Ok(()) } else { std::process::exit(1) }
 }
 
-/// Names a clap-validator that does not lie in `PATH`.
+/// The environment variable that names a clap-validator outside `PATH`.
 const VALIDATOR: &str = "ISOTHERM_CLAP_VALIDATOR";
 
-/// Runs another author's validator and fuzzer over the CLAP plug-in, where there is one: it is in no package registry.
+/// Runs clap-validator and its fuzzer on the CLAP plug-in if it is installed. It is in no package registry.
 fn validate(bundle: &Path) -> Outcome {
     let validator = std::env::var_os(VALIDATOR).map(PathBuf::from).or_else(|| find("clap-validator"));
     let Some(validator) = validator else {

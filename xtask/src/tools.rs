@@ -1,9 +1,9 @@
-//! The tasks that need the library: `isotherm-tools` does them, which is built first.
+//! Tasks that need the library. They build `isotherm-tools` and call it.
 
 use std::ffi::OsStr;
 use std::process::Command;
 
-use crate::process::{cargo, outside, run, target_dir};
+use crate::process::{cargo, run, target_dir, without_cargo_variables};
 use crate::{Outcome, shown, unknown};
 
 /// Builds `isotherm-tools`.
@@ -14,14 +14,15 @@ pub fn build() -> Outcome {
     run(&mut cargo(["build", "--release", "--package", "isotherm-tools"]))
 }
 
-/// Runs `isotherm-tools`, which was built, with these words, where the user is.
+/// Runs `isotherm-tools`, which was built before, with these arguments, in the user's folder.
 ///
 /// # Errors
 /// If it fails.
 pub fn call<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> Outcome {
     let program = target_dir()?.join("release").join(format!("isotherm-tools{}", std::env::consts::EXE_SUFFIX));
-    let status = outside(Command::new(&program).args(words)).status().map_err(|e| format!("{}: {e}", shown(&program)))?;
-    // What failed has said why.
+    let status =
+        without_cargo_variables(Command::new(&program).args(words)).status().map_err(|e| format!("{}: {e}", shown(&program)))?;
+    // The program has printed its own error.
     if status.success() { Ok(()) } else { std::process::exit(1) }
 }
 

@@ -1,198 +1,239 @@
-//! What a model is, as plain data: the loaders fill it from a file and check it, the engine packs it for the machine.
+//! Descriptions of networks, as plain data: a loader fills one from a model's file and checks it, the engine packs it for the
+//! machine ([`crate::engine::build`]).
 //!
-//! One order of weights for all formats, PyTorch's: matrices are row-major `[outputs][inputs]`, convolutions
-//! `[outputs][inputs / groups][taps]` with the last tap on the newest sample.
+//! Weights have the same order for all formats, PyTorch's: matrices are row-major `[outputs][inputs]`, convolutions
+//! `[outputs][inputs / groups][taps]` with the last tap on the newest sample. Shapes such as `[outputs][taps]` are written
+//! slowest index first. Formulas leave out the multiplication sign: `w x` is w times x.
 
-/// What can be run.
+/// A network of one of the kinds that the engine runs.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Architecture {
-    /// Layers one after another: Linear, ConvNet, LSTM, GRU, dense, and what RTNeural and Proteus files hold.
+    /// Layers one after another: NAM's Linear, ConvNet and LSTM, and the networks of RTNeural and Proteus files.
     Sequence(Sequence),
+    /// NAM's WaveNet.
     WaveNet(Box<WaveNet>),
 }
 
 /// Layers one after another. The first reads the audio and, if it has more inputs, the knobs behind it; the last has one output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sequence {
-    /// Not empty; each has as many inputs as the one before has outputs.
+    /// The layers, at least one. Each has as many inputs as the one before has outputs.
     pub layers: Vec<Layer>,
     /// Factor on the audio (not the knobs) before the first layer.
     pub input_gain: f32,
-    /// Factor behind the last layer and behind the skip.
+    /// Factor on the output, behind the skip.
     pub output_gain: f32,
-    /// Whether the audio (behind `input_gain`) is added to the output (before `output_gain`).
+    /// True if the audio (behind `input_gain`) is added to the last layer's output (before `output_gain`).
     pub skip: bool,
 }
 
+/// A layer of a [`Sequence`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
-    /// Also a dense layer (one tap) and an impulse response (one input and output). Batch normalisation is folded in.
+    /// A convolution and the activation of its output; also a dense layer (one tap) or an impulse response (one input and
+    /// output). Loaders fold batch normalisation into the weights.
     Conv1d(Conv1d, Activation),
+    /// Long short-term memory; its outputs are the units' h.
     Lstm(Lstm),
+    /// A gated recurrent unit layer; its outputs are the units' h.
     Gru(Gru),
 }
 
-/// y\[o\](t) = bias\[o\] + sum over i, k of w\[o\]\[i\]\[k\] x\[i\](t - (taps - 1 - k) dilation), before which all was silent.
+/// A causal convolution over time: y\[o\](t) = bias\[o\] + sum over i, k of w\[o\]\[i\]\[k\] x\[i\](t - (taps - 1 - k) dilation),
+/// with x = 0 before the first frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv1d {
+    /// Feature channels that it reads, at least 1.
     pub inputs: usize,
+    /// Feature channels that it computes, at least 1.
     pub outputs: usize,
+    /// Frames that are weighted for each output frame (the kernel size), at least 1.
     pub taps: usize,
+    /// Frames from one tap to the next, at least 1.
     pub dilation: usize,
-    /// Divides inputs and outputs; an output reads only the inputs of its group.
+    /// Groups of inputs and outputs; a divisor of both counts. An output reads only the inputs of its group.
     pub groups: usize,
-    /// `[outputs][inputs / groups][taps]`
+    /// Weights w, `[outputs][inputs / groups][taps]`.
     pub weights: Vec<f32>,
-    /// One for each output.
+    /// Bias of each output; `None` stands for zeros.
     pub bias: Option<Vec<f32>>,
 }
 
-/// Gates in the order i, f, g, o: c = s(f) c + s(i) tanh(g), h = s(o) tanh(c), with s the logistic function.
+/// A layer of long short-term memory. The gates i, f, g, o are W x + U h + bias (input weights W, hidden weights U), in this
+/// order. Each frame c = s(f) c + s(i) tanh(g) and h = s(o) tanh(c), with s the logistic function.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lstm {
+    /// Feature channels that it reads.
     pub inputs: usize,
+    /// Units, which are also its outputs.
     pub hidden: usize,
-    /// `[4 hidden][inputs]`
+    /// W, `[4 hidden][inputs]`.
     pub input_weights: Vec<f32>,
-    /// `[4 hidden][hidden]`
+    /// U, `[4 hidden][hidden]`.
     pub hidden_weights: Vec<f32>,
-    /// `[4 hidden]`
+    /// Biases, `[4 hidden]`.
     pub bias: Vec<f32>,
-    /// Of before the first sample; `[hidden]` each.
+    /// The units' h before the first frame, `[hidden]`.
     pub h0: Vec<f32>,
+    /// The units' c before the first frame, `[hidden]`.
     pub c0: Vec<f32>,
 }
 
-/// Gates in the order r, z, n: n = tanh(W x + b + s(r) (U h + b')), h = (1 - s(z)) n + s(z) h.
+/// A layer of gated recurrent units, in PyTorch's form. The gates r, z, n are in this order; r and z are W x + b + U h + b'
+/// (input weights W and biases b, hidden weights U and biases b'). Each frame n = tanh(W x + b + s(r) (U h + b')) and h = (1 -
+/// s(z)) n + s(z) h, with s the logistic function.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gru {
+    /// Feature channels that it reads.
     pub inputs: usize,
+    /// Units, which are also its outputs.
     pub hidden: usize,
-    /// `[3 hidden][inputs]`
+    /// W, `[3 hidden][inputs]`.
     pub input_weights: Vec<f32>,
-    /// `[3 hidden][hidden]`
+    /// U, `[3 hidden][hidden]`.
     pub hidden_weights: Vec<f32>,
-    /// `[3 hidden]`
+    /// b, `[3 hidden]`.
     pub input_bias: Vec<f32>,
-    /// `[3 hidden]`
+    /// b', `[3 hidden]`.
     pub hidden_bias: Vec<f32>,
-    /// `[hidden]`
+    /// The units' h before the first frame, `[hidden]`.
     pub h0: Vec<f32>,
 }
 
+/// A function that is applied to every sample of a layer's output.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Activation {
-    /// x
+    /// x.
     Identity,
+    /// tanh(x).
     Tanh,
-    /// x clamped to -1..1
+    /// x clamped to -1..1.
     HardTanh,
-    /// max(x, 0)
+    /// max(x, 0).
     Relu,
-    /// Below 0: slope x, with one slope or one for each channel (PReLU).
+    /// x from 0 on, slope x below. The slopes are one for all feature channels (LeakyReLU) or one for each (PReLU).
     LeakyRelu(Vec<f32>),
-    /// 1 / (1 + exp(-x))
+    /// The logistic function, 1 / (1 + exp(-x)).
     Sigmoid,
-    /// x sigmoid(x)
+    /// x sigmoid(x), also called Swish.
     Silu,
-    /// x clamp(x + 3, 0, 6) / 6
+    /// x clamp(x + 3, 0, 6) / 6.
     HardSwish,
-    /// x within min..max; beyond it, straight on with the slopes.
+    /// x within `min`..`max`, and straight lines beyond.
     LeakyHardTanh {
+        /// The lower limit.
         min: f32,
+        /// The upper limit.
         max: f32,
+        /// Slope below `min`.
         min_slope: f32,
+        /// Slope above `max`.
         max_slope: f32,
     },
-    /// x / (1 + |x|)
+    /// x / (1 + |x|).
     Softsign,
-    /// Below 0: alpha (exp(x) - 1)
+    /// x from 0 on, alpha (exp(x) - 1) below.
     Elu {
+        /// Minus the limit for x towards minus infinity.
         alpha: f32,
     },
 }
 
-/// NAM's WaveNet with everything that its files may say. `c` is the condition: the audio, or the output of `condition`.
+/// A WaveNet as Neural Amp Modeler (NAM) has it, with everything that its files can express. Each layer also reads the
+/// *condition*, a signal that is the audio itself or the output of the condition model. Besides the signal that goes from layer
+/// to layer there is the *head accumulator*, a sum to which every layer adds; the output is made from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WaveNet {
-    /// A model of its own that makes the condition from the audio.
+    /// The model that makes the condition from the audio. If there is none, the audio is the condition.
     pub condition: Option<Box<ConditionModel>>,
-    /// Not empty. The first reads the audio, each other one the last layer's output of the one before, and starts its head
-    /// accumulator from that one's head output.
+    /// The layer arrays, at least one. The first reads the audio; each other one reads the output of the last layer of the array
+    /// before it, and its head accumulator starts from that array's head output.
     pub arrays: Vec<LayerArray>,
-    /// Convolutions behind the last array's head, the activation before each.
+    /// Convolutions behind the last array's head (NAM's `head`), each with the activation before it. Often empty.
     pub post: Vec<(Activation, Conv1d)>,
     /// Factor behind the last array's head, before `post`.
     pub head_scale: f32,
 }
 
-/// What `condition_dsp` holds: its outputs are the condition's channels.
+/// The network in a file's `condition_dsp`: its outputs are the channels of the condition.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ConditionModel {
-    /// Its last layer may have more than one output.
+    /// Convolutions one after another. Unlike elsewhere, the last layer may have more than one output.
     Sequence(Sequence),
+    /// A WaveNet, perhaps with a condition model of its own and with more than one output.
     WaveNet(WaveNet),
 }
 
+/// Layers of one width, with a convolution before and one behind them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerArray {
-    /// Taps 1, no bias: inputs to `channels`.
+    /// Convolution from the array's inputs to the layers' channels: 1 tap, no bias.
     pub rechannel: Conv1d,
-    /// Not empty.
+    /// The layers, at least one.
     pub layers: Vec<WaveNetLayer>,
-    /// From the head accumulator's channels to the array's head outputs.
+    /// Convolution from the head accumulator's channels to the array's head outputs.
     pub head: Conv1d,
 }
 
-/// z = conv(x) + mixin(c), gated or blended, then the next layer's x += layer1x1(z) and the head accumulator += head1x1(z).
+/// A layer of a WaveNet. With its input x and the condition c: z = conv(x) + mixin(c), then y = activation(z), gated or blended
+/// with half of z. The next layer's input is x + layer1x1(y), and head1x1(y) is added to the head accumulator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WaveNetLayer {
-    /// `channels` to `bottleneck`, or to twice that if gated or blended (the second half is the gate).
+    /// Dilated convolution from the layer's channels to as many rows as y has (the *bottleneck*), or to twice as many if the
+    /// layer is gated or blended; then the second half is the gate.
     pub conv: Conv1d,
-    /// Taps 1, no bias: condition to as many as `conv` has outputs.
+    /// Convolution from the condition to as many outputs as `conv` has: 1 tap, no bias.
     pub mixin: Conv1d,
+    /// The activation of z, or of its first half if the layer is gated or blended.
     pub activation: Activation,
+    /// The use of the second half of z.
     pub gating: Gating,
-    /// Taps 1: bottleneck to channels. Without it x stays, as NeuralAmpModelerCore has it.
+    /// Convolution of 1 tap from the bottleneck to the channels. Without it the next layer's input is x, as in
+    /// NeuralAmpModelerCore.
     pub layer1x1: Option<Conv1d>,
-    /// Taps 1: bottleneck to the head's channels. Without it z itself goes there.
+    /// Convolution of 1 tap from the bottleneck to the head accumulator's channels. Without it y itself is added there.
     pub head1x1: Option<Conv1d>,
+    /// Modulations by the condition.
     pub film: Films,
 }
 
+/// The way in which a layer makes y from z. With a the layer's activation, b the gate's, `top` the first half of z and `gate` the
+/// second:
 #[derive(Clone, Debug, PartialEq)]
 pub enum Gating {
+    /// y = a(z); z has no second half.
     None,
-    /// a(top) b(gate)
+    /// y = a(top) b(gate). Holds b.
     Gated(Activation),
-    /// k a(top) + (1 - k) top, k = b(gate)
+    /// y = k a(top) + (1 - k) top with k = b(gate). Holds b.
     Blended(Activation),
 }
 
-/// Places where the condition scales and shifts: x becomes scale x (+ shift). Each a 1x1 of the condition, with bias, whose outputs
-/// are the scales and, if there are twice as many as what is modulated, then the shifts.
+/// A layer's FiLMs (feature-wise linear modulations): places where the condition scales a signal x, which becomes scale x (+
+/// shift). Each is a convolution of the condition with 1 tap and bias. Its outputs are one scale for each row of x and then, if
+/// there are twice as many outputs as rows, the shifts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Films {
-    /// On the convolution's input.
+    /// On the input of `conv`.
     pub conv_pre: Option<Conv1d>,
-    /// On the convolution's output.
+    /// On the output of `conv`.
     pub conv_post: Option<Conv1d>,
-    /// On the condition before the mixin.
+    /// On the condition before `mixin`.
     pub mixin_pre: Option<Conv1d>,
-    /// On the mixin's output.
+    /// On the output of `mixin`.
     pub mixin_post: Option<Conv1d>,
     /// On z before the activation.
     pub activation_pre: Option<Conv1d>,
-    /// On z behind the activation and gate.
+    /// On y, behind activation and gate.
     pub activation_post: Option<Conv1d>,
-    /// On the output of layer1x1; only done when the layer is blended, as NeuralAmpModelerCore does.
+    /// On the output of `layer1x1`. Ignored unless the layer is blended, as in NeuralAmpModelerCore.
     pub layer1x1_post: Option<Conv1d>,
-    /// On the output of head1x1.
+    /// On the output of `head1x1`.
     pub head1x1_post: Option<Conv1d>,
 }
 
 impl Architecture {
-    /// Inputs: the audio and the knobs behind it. [any thread]
+    /// Number of inputs: 1 for the audio, and the knobs. [any thread]
     #[must_use]
     pub fn inputs(&self) -> usize {
         match self {
@@ -201,7 +242,7 @@ impl Architecture {
         }
     }
 
-    /// Frames that an output depends on, or nothing if it depends on all before. [any thread]
+    /// Frames of input that an output frame depends on, or `None` for recurrent networks, where it depends on all. [any thread]
     #[must_use]
     pub fn receptive_field(&self) -> Option<usize> {
         match self {
@@ -212,7 +253,7 @@ impl Architecture {
 }
 
 impl Conv1d {
-    /// Frames before the newest that it reads.
+    /// Frames that it reads before the newest one: (taps - 1) dilation. [any thread]
     #[must_use]
     pub fn reach(&self) -> usize {
         (self.taps - 1) * self.dilation
@@ -220,6 +261,7 @@ impl Conv1d {
 }
 
 impl Layer {
+    /// Feature channels that the layer reads. [any thread]
     #[must_use]
     pub fn inputs(&self) -> usize {
         match self {
@@ -229,6 +271,7 @@ impl Layer {
         }
     }
 
+    /// Feature channels that the layer computes. [any thread]
     #[must_use]
     pub fn outputs(&self) -> usize {
         match self {
@@ -240,11 +283,13 @@ impl Layer {
 }
 
 impl Sequence {
+    /// Number of inputs: 1 for the audio, and the knobs. [any thread]
     #[must_use]
     pub fn inputs(&self) -> usize {
         self.layers.first().map_or(1, Layer::inputs)
     }
 
+    /// Frames of input that an output frame depends on, or `None` if a layer is recurrent. [any thread]
     #[must_use]
     pub fn receptive_field(&self) -> Option<usize> {
         self.layers.iter().try_fold(1, |sum, layer| match layer {
@@ -255,6 +300,7 @@ impl Sequence {
 }
 
 impl WaveNet {
+    /// Frames of input that an output frame depends on, or `None` if the condition model is recurrent. [any thread]
     #[must_use]
     pub fn receptive_field(&self) -> Option<usize> {
         let condition = match self.condition.as_deref() {

@@ -1,8 +1,8 @@
-//! The native engine: SIMD kernels, activations, networks and their state. No features and no dependencies, so that it is compiled
-//! once for each profile, whatever is built around it.
+//! The native engine: SIMD kernels, activation functions, networks and their states. It has no features and no dependencies, so
+//! that it is compiled once for each profile, whatever features the main package is built with.
 //!
-//! A [`description`] is plain data that a loader made; [`engine::build`] packs it for the machine; [`engine::Voices`] is the state of
-//! a number of channels.
+//! A loader fills a [`description`] (plain data). [`engine::build`] packs it for this machine into an [`engine::Network`].
+//! An [`engine::NetworkState`] is what one processor keeps from frame to frame for its channels.
 
 pub mod activation;
 pub mod description;
@@ -12,11 +12,11 @@ mod sequence;
 pub mod simd;
 mod wavenet;
 
-/// One block: a slice per channel, all of one length.
+/// A block of samples: one slice for each channel, all of one length in frames. Full scale is 1.
 pub type Block<'a> = [&'a mut [f32]];
 
 /// The most channels that a block may have.
 pub const MAX_CHANNELS: usize = 128;
 
-/// Frames that networks handle at a time: what they work on stays in the fastest cache.
+/// The most frames that a network handles at a time, so that its data stay in the first-level cache. Longer blocks are cut.
 pub const CHUNK: usize = 64;

@@ -1,83 +1,121 @@
-//! [`Network`], its state [`Voices`] and the [`Mode`] in which it runs: the traits that recurrent and convolutional networks share.
+//! The traits that recurrent and convolutional networks share: [`Network`] (the weights) and [`NetworkState`] (what one processor
+//! keeps from frame to frame); and the [`StateSpec`] that a state is made from.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::Block;
 use crate::activation::Precision;
-use crate::simd::Level;
+use crate::simd::SimdLevel;
 
-/// Inputs behind the audio whose place a [`Mode`] says; further ones stand at [`MIDDLE`].
+/// Knobs (inputs of a network behind the audio) whose values a [`StateSpec`] gives. Further knobs are at [`KNOB_MIDDLE`].
 pub const KNOBS: usize = 4;
-/// A knob that nobody has turned.
-pub const MIDDLE: f32 = 0.5;
+/// The value of a knob that nobody has turned. Knobs go from 0 to 1.
+pub const KNOB_MIDDLE: f32 = 0.5;
 
 /// Channels, precision, instruction set and knobs that a network's state is made for.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Mode {
-    /// 1 to [`crate::MAX_CHANNELS`].
+pub struct StateSpec {
+    /// Channels, 1 to [`crate::MAX_CHANNELS`].
     pub channels: usize,
+    /// The way in which tanh and the logistic function are computed.
     pub precision: Precision,
-    /// The highest instruction set; what the machine lacks or what is slower for this network is not used.
-    pub level: Level,
-    /// The most frames that the host hands over at a time: a network on a thread of its own is that far ahead of what is heard.
+    /// The highest instruction set that may be used. A lower one is used if the machine lacks it or if it is slower for this
+    /// network.
+    pub level: SimdLevel,
+    /// The most frames that a host hands over at a time. The latency of a network that runs on a thread of its own grows with it;
+    /// the networks of this package ignore it and take blocks of any length.
     pub max_frames: usize,
-    /// Values of the knobs that the voices are prewarmed at.
+    /// Values of the knobs, 0 to 1, at which the new state is settled.
     pub knobs: [f32; KNOBS],
 }
 
-impl Mode {
-    /// Fast, with whatever the machine has, for up to 512 frames at a time, knobs in the middle. [any thread]
+impl StateSpec {
+    /// Returns the usual spec: [`Precision::Fast`], the best instruction set of the machine, up to 512 frames at a time, all
+    /// knobs in the middle. [any thread]
     #[must_use]
     pub fn new(channels: usize) -> Self {
-        Self { channels, precision: Precision::Fast, level: Level::Avx512, max_frames: 512, knobs: [MIDDLE; KNOBS] }
+        Self { channels, precision: Precision::Fast, level: SimdLevel::Avx512, max_frames: 512, knobs: [KNOB_MIDDLE; KNOBS] }
     }
 }
 
-/// Weights, packed once, shared by all channels and slots.
+/// The reason, in one line of text, why a network cannot run on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineError(String);
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for EngineError {}
+
+impl From<String> for EngineError {
+    fn from(reason: String) -> Self {
+        Self(reason)
+    }
+}
+
+/// Lets `?` pass the error on in functions whose error is a line of text.
+impl From<EngineError> for String {
+    fn from(error: EngineError) -> Self {
+        error.0
+    }
+}
+
+/// The weights of a network, packed once, immutable, and shared by all channels and slots.
 pub trait Network: Send + Sync {
-    /// State for a number of channels, prewarmed: as if silence had come in for long with the knobs where the mode says. [control
-    /// thread: allocates, takes its time]
+    /// Makes a settled state (see [`NetworkState::settle`]) for the channels and at the knobs of `spec`. [control thread:
+    /// allocates, and may take milliseconds]
     ///
     /// # Errors
-    /// If it cannot run here: in one line, why. The native engine always can.
-    fn voices(self: Arc<Self>, mode: Mode) -> Result<Box<dyn Voices>, String>;
+    /// If the network cannot run on this machine. The networks of this package always can.
+    fn state(self: Arc<Self>, spec: StateSpec) -> Result<Box<dyn NetworkState>, EngineError>;
     /// Bytes on the heap. [any thread]
     fn bytes(&self) -> usize;
 }
 
-/// The state of all channels of one processor. Output does not depend on how the stream is cut into blocks, nor a channel's on the
-/// others.
-pub trait Voices: Send {
-    /// In place, a slice for each channel that this was made for, of any one length. `knobs`: a slice for each further input of
-    /// the network, as long as the block, the same for all channels. The audio must be finite. [audio thread]
+/// The state of all channels of one processor. The output does not depend on how the stream is cut into blocks, and no channel's
+/// output depends on the other channels.
+pub trait NetworkState: Send {
+    /// Processes a block in place. `block` has one slice for each channel that the state was made for, all of one length; the
+    /// audio must be finite. `knobs` has one slice for each further input of the network, as long as the block; all channels read
+    /// the same knobs. [audio thread]
     fn process(&mut self, block: &mut Block<'_>, knobs: &[&[f32]]);
-    /// Prewarmed, bit by bit as if made with these values of the knobs. Returns what comes out of it for silence; 0 where only
-    /// another thread knows that. With the knobs of the last time it is a copy, and also where knobs have stood while sound
-    /// played for half a second, as that is prepared meanwhile, a channel's work for as many frames; with others a recurrent network
-    /// runs over silence, one channel for all, until it rests, for half a second of sound at the most. [audio thread]
+    /// Settles: puts the state where endless silence with these values of the knobs would have left it, bit by bit the state that
+    /// [`Network::state`] makes for them. (Neural Amp Modeler calls this *prewarm*.) Returns the network's output for silence, or
+    /// 0 if only another thread knows it. [audio thread]
+    ///
+    /// Cost: only a copy if the knobs have the values of the last call, or if they stood at the new values while sound played for
+    /// about half a second, since `process` prepares that state meanwhile (one channel's work for as many frames). For other
+    /// values a recurrent network runs over silence, one channel for all, until it comes to rest: over half a second of sound at
+    /// most.
     fn settle(&mut self, knobs: &[f32]) -> f32;
-    /// Back to the prewarmed state, knobs as they were for it, bit by bit. [audio thread]
+    /// Goes back to the settled state for the knobs of the last [`settle`](Self::settle) (or of the spec), bit by bit. [audio
+    /// thread]
     fn reset(&mut self);
-    /// True where more frames of the input that came last would change neither state nor output. May be false where that is hard to
+    /// True if more frames of the input that came last would change neither state nor output. May be false where that is hard to
     /// know. [audio thread]
     fn rests(&self) -> bool;
     /// Frames by which the output lags the input. [any thread]
     fn latency(&self) -> usize {
         0
     }
-    /// From now on `process` may wait (`true`), or must not. [audio thread]
+    /// Allows `process` to wait for another thread (`true`, offline rendering) or forbids it (`false`, real time). [audio thread]
     fn set_offline(&mut self, offline: bool) {
         let _ = offline;
     }
-    /// Stretches of sound so far that were not ready in time, and were heard dry. [any thread]
-    fn misses(&self) -> u64 {
+    /// Chunks of output so far that another thread did not deliver in time, so that the dry sound was played instead. [any
+    /// thread]
+    fn underruns(&self) -> u64 {
         0
     }
-    /// Others in the same state, which go on as these would; nothing if the state is not all here, as on another thread. [control
-    /// thread: allocates]
-    fn duplicate(&self) -> Option<Box<dyn Voices>> {
+    /// Returns a copy that goes on from the same place, or `None` if part of the state is on another thread. [control thread:
+    /// allocates]
+    fn duplicate(&self) -> Option<Box<dyn NetworkState>> {
         None
     }
-    /// Bytes on the heap beyond the weights. [any thread]
+    /// Bytes on the heap, without the weights. [any thread]
     fn bytes(&self) -> usize;
 }

@@ -1,46 +1,50 @@
-//! Layers one after another: convolutions, dense layers, LSTM, GRU.
+//! Networks of layers one after another: convolutions, dense layers, LSTM, GRU.
+//!
+//! Channels are run in groups. In a network with recurrent layers, a group either takes its channels one by one (the lanes of a
+//! vector are units) or side by side (the lanes are `width` channels, a *batch*). In convolutions the lanes are always frames.
 
 mod aligned;
 mod cell;
 mod conv;
 mod head;
 mod recurrent;
-mod twice;
+mod vector_pair;
 
 use std::sync::Arc;
 
-use aligned::Aligned;
-use conv::Conv;
-use head::Head;
-use recurrent::{Recurrent, View};
+use aligned::AlignedBuffer;
+use conv::{ConvState, PackedConv};
+use head::PackedHead;
+use recurrent::{PackedRecurrent, RecurrentState, SignalView};
 
-use super::activation::{Accuracy, Exact, Fast, Precision, activate};
+use super::activation::{Exact, Fast, Precision, StaticPrecision, activate};
 use super::description::{Activation, Layer, Sequence};
-use super::network::{self, MIDDLE, Mode, Network};
-use super::simd::{Kernel, Level, Simd};
+use super::network::{self, EngineError, KNOB_MIDDLE, Network, StateSpec};
+use super::simd::{Kernel, Simd, SimdLevel};
 use crate::Block;
 
-/// Packs a description. `sample_rate` gives the half second of silence that a recurrent network is prewarmed with, unless it comes
-/// to rest before; with a rate of 0 it starts as its layers do, without. [control thread]
+/// Packs a description for this machine. `sample_rate`, in Hz, gives the [`SETTLE_SECONDS`] of silence after which a recurrent
+/// network counts as settled, unless it comes to rest before. At a rate of 0 the network is not settled: it begins with `h0` and
+/// `c0` of the description and with zeros before the first sample. [control thread: allocates]
 ///
 /// # Panics
 /// If lengths of weights and shapes disagree.
 #[must_use]
 pub fn build(description: &Sequence, sample_rate: f32) -> Arc<dyn Network> {
-    let mut layers: Vec<Packed> = Vec::new();
+    let mut layers: Vec<PackedLayer> = Vec::new();
     for layer in &description.layers {
         layers.push(match layer {
-            Layer::Lstm(l) => Packed::Recurrent(Recurrent::lstm(l)),
-            Layer::Gru(g) => Packed::Recurrent(Recurrent::gru(g)),
+            Layer::Lstm(l) => PackedLayer::Recurrent(PackedRecurrent::lstm(l)),
+            Layer::Gru(g) => PackedLayer::Recurrent(PackedRecurrent::gru(g)),
             Layer::Conv1d(c, activation) => match layers.last() {
-                Some(Packed::Recurrent(_)) if [c.taps, c.outputs, c.groups] == [1; 3] => {
-                    Packed::Head(Head::new(c), activation.clone())
+                Some(PackedLayer::Recurrent(_)) if [c.taps, c.outputs, c.groups] == [1; 3] => {
+                    PackedLayer::Head(PackedHead::new(c), activation.clone())
                 }
-                _ => Packed::Conv(Conv::new(c, activation)),
+                _ => PackedLayer::Conv(PackedConv::new(c, activation)),
             },
         });
     }
-    Arc::new(Packs {
+    Arc::new(PackedSequence {
         layers,
         inputs: description.inputs(),
         input_gain: description.input_gain,
@@ -50,183 +54,205 @@ pub fn build(description: &Sequence, sample_rate: f32) -> Arc<dyn Network> {
     })
 }
 
-/// Seconds of silence before the first sample of a recurrent network, as NeuralAmpModelerCore has it.
-const PREWARM_SECONDS: f32 = 0.5;
-/// Frames that go through all layers before the next ones; fewer for many channels, so that they stay in the cache.
-const CHUNK: usize = 64;
-const CHUNK_OF_MANY: usize = 32;
+/// The longest silence that a recurrent network is settled with, in seconds, as in NeuralAmpModelerCore.
+const SETTLE_SECONDS: f32 = 0.5;
+/// Frames that go through all layers before the next ones, in a group that takes its channels one by one.
+const CHUNK_ONE_BY_ONE: usize = 64;
+/// Frames that go through all layers before the next ones, in a group of channels side by side. They are fewer, so that they stay
+/// in the cache.
+const CHUNK_IN_LANES: usize = 32;
 
-enum Packed {
-    Recurrent(Recurrent),
-    Head(Head, Activation),
-    Conv(Conv),
+/// The packed weights of a layer.
+enum PackedLayer {
+    Recurrent(PackedRecurrent),
+    /// A dense layer with one output that reads a recurrent layer.
+    Head(PackedHead, Activation),
+    Conv(PackedConv),
 }
 
-struct Packs {
-    layers: Vec<Packed>,
+/// The packed weights of a network. Fields are those of [`Sequence`].
+struct PackedSequence {
+    layers: Vec<PackedLayer>,
+    /// The audio and the knobs.
     inputs: usize,
     input_gain: f32,
     output_gain: f32,
     skip: bool,
+    /// Sample rate in Hz, or 0 for a network that is not settled.
     sample_rate: f32,
 }
 
-impl Packs {
+impl PackedSequence {
+    /// Frames before the newest one that all convolutions read together.
     fn reach(&self) -> usize {
-        self.layers.iter().map(|l| if let Packed::Conv(c) = l { c.reach() } else { 0 }).sum()
+        self.layers.iter().map(|l| if let PackedLayer::Conv(c) = l { c.reach() } else { 0 }).sum()
     }
 
-    /// The widest recurrent layer's units, or nothing if there is no such layer.
-    fn units(&self) -> Option<usize> {
-        self.layers.iter().filter_map(|l| if let Packed::Recurrent(r) = l { Some(r.hidden) } else { None }).max()
+    /// Units of the widest recurrent layer, or `None` if no layer is recurrent.
+    fn max_units(&self) -> Option<usize> {
+        self.layers.iter().filter_map(|l| if let PackedLayer::Recurrent(r) = l { Some(r.hidden) } else { None }).max()
     }
 
-    /// Frames of silence that a network is prewarmed with at the most.
-    fn prewarming(&self) -> usize {
-        match self.units() {
+    /// The most frames of silence that the network is settled with.
+    fn max_settle_frames(&self) -> usize {
+        match self.max_units() {
             _ if self.sample_rate <= 0.0 => 0,
             None => self.reach() + 1,
-            Some(_) => self.reach() + (PREWARM_SECONDS * self.sample_rate).round() as usize,
+            Some(_) => self.reach() + (SETTLE_SECONDS * self.sample_rate).round() as usize,
         }
     }
 
-    /// Whether a convolution reaches back behind a recurrent layer: then it is hard to know when all is at rest.
-    fn reaches_behind(&self) -> bool {
-        let recurrent = self.layers.iter().position(|l| matches!(l, Packed::Recurrent(_))).unwrap_or(self.layers.len());
-        self.layers[recurrent..].iter().any(|l| matches!(l, Packed::Conv(c) if c.reach() > 0))
+    /// True if a convolution of more than one tap stands behind a recurrent layer. Then it is hard to know when the network is at
+    /// rest.
+    fn convolves_behind_recurrent(&self) -> bool {
+        let recurrent = self.layers.iter().position(|l| matches!(l, PackedLayer::Recurrent(_))).unwrap_or(self.layers.len());
+        self.layers[recurrent..].iter().any(|l| matches!(l, PackedLayer::Conv(c) if c.reach() > 0))
     }
 }
 
-/// Frames for which knobs stand before it is worth knowing what silence gives there.
-const STANDING_FRAMES: usize = 2048;
+/// Frames for which all knobs must be constant before a settled state is prepared for them.
+const STEADY_KNOB_FRAMES: usize = 2048;
 
-/// The state that silence leaves, with knobs that stand.
+/// The state that silence leaves while the knobs are constant; unfinished while the silence still runs.
 #[derive(Clone)]
-struct Rest {
+struct SettledState {
     /// Values of the knobs.
     knobs: Vec<f32>,
     /// Frames of silence so far.
     frames: usize,
-    /// There was silence enough: what follows is known.
+    /// True if the silence was long enough. Only then are `layers` and `output` valid.
     done: bool,
-    /// Every layer behind the silence.
-    start: Vec<Start>,
-    /// The last frame that came out.
+    /// The state of every layer behind the silence.
+    layers: Vec<LayerState>,
+    /// The last output frame of the silence.
     output: f32,
 }
 
-impl Rest {
-    fn is_at(&self, knobs: impl Iterator<Item = f32>) -> bool {
+impl SettledState {
+    /// True if this state is for these values of the knobs.
+    fn has_knobs(&self, knobs: impl Iterator<Item = f32>) -> bool {
         self.knobs.iter().map(|knob| knob.to_bits()).eq(knobs.map(f32::to_bits))
     }
 }
 
-/// The state in which a network begins.
+/// The settled states of a network: the one in use, and one that is prepared while sound plays.
 #[derive(Clone)]
-struct Settled {
-    /// The channel that silence goes through; nothing where no knob can ask for another state.
-    one: Option<Group>,
-    /// Every layer before the first frame.
-    first: Vec<Start>,
-    /// For the knobs that were asked for last.
-    now: Rest,
-    /// For the knobs that are expected: worked on little by little while sound plays, so that nobody waits for it.
-    next: Rest,
+struct SettledStates {
+    /// The channel through which the silence runs; `None` if the network has no knobs, since then no other state can be asked
+    /// for.
+    silence: Option<ChannelGroup>,
+    /// The state of every layer before the first frame of silence.
+    initial: Vec<LayerState>,
+    /// The state for the knobs of the last [`Self::set_knobs`].
+    current: SettledState,
+    /// The state for the knobs that will probably be asked for next. [`Self::prepare`] works on it little by little, so that
+    /// [`Self::set_knobs`] has little left to do.
+    next: SettledState,
 }
 
-impl Settled {
-    fn new(packs: &Packs, mode: Mode) -> Self {
-        let level = Level::best_up_to(mode.level);
-        let start = || packs.layers.iter().map(Packed::start).collect();
-        let knobs: Vec<f32> = (0..packs.inputs - 1).map(|k| mode.knobs.get(k).copied().unwrap_or(MIDDLE)).collect();
-        let rest = || Rest { knobs: knobs.clone(), frames: 0, done: false, start: start(), output: 0.0 };
-        let one = Some(Group::new(packs, level, level, 0, 1, 1));
-        let mut new = Self { one, first: start(), now: rest(), next: rest() };
-        new.begin(packs, knobs.iter().copied());
-        new.go_on(packs, mode.precision, usize::MAX);
-        std::mem::swap(&mut new.now, &mut new.next);
-        new.one = new.one.filter(|_| packs.inputs > 1);
+impl SettledStates {
+    /// Makes the state for the knobs of `spec`. [control thread: allocates]
+    fn new(packed: &PackedSequence, spec: StateSpec) -> Self {
+        let level = SimdLevel::best_up_to(spec.level);
+        let layers = || packed.layers.iter().map(PackedLayer::initial_state).collect();
+        let knobs: Vec<f32> = (0..packed.inputs - 1).map(|k| spec.knobs.get(k).copied().unwrap_or(KNOB_MIDDLE)).collect();
+        let settled = || SettledState { knobs: knobs.clone(), frames: 0, done: false, layers: layers(), output: 0.0 };
+        let silence = Some(ChannelGroup::new(packed, level, level, 0, 1, 1));
+        let mut new = Self { silence, initial: layers(), current: settled(), next: settled() };
+        new.begin(packed, knobs.iter().copied());
+        new.advance(packed, spec.precision, usize::MAX);
+        std::mem::swap(&mut new.current, &mut new.next);
+        new.silence = new.silence.filter(|_| packed.inputs > 1);
         new
     }
 
-    /// For other knobs. [audio thread]
-    fn turn(&mut self, packs: &Packs, precision: Precision, knobs: &[f32]) {
-        let knobs = knobs[..self.now.knobs.len().min(knobs.len())].iter().copied();
-        if !self.now.is_at(knobs.clone()) {
-            self.prepare(packs, precision, knobs, usize::MAX);
-            std::mem::swap(&mut self.now, &mut self.next);
+    /// Makes the state for `knobs` the current one. Runs over silence as far as that state is not prepared. [audio thread]
+    fn set_knobs(&mut self, packed: &PackedSequence, precision: Precision, knobs: &[f32]) {
+        let knobs = knobs[..self.current.knobs.len().min(knobs.len())].iter().copied();
+        if !self.current.has_knobs(knobs.clone()) {
+            self.prepare(packed, precision, knobs, usize::MAX);
+            std::mem::swap(&mut self.current, &mut self.next);
         }
     }
 
-    /// Works on what [`Self::turn`] will be asked for, for about so many frames. [audio thread]
-    fn prepare(&mut self, packs: &Packs, precision: Precision, knobs: impl Iterator<Item = f32> + Clone, frames: usize) {
-        if self.one.is_none() || self.now.is_at(knobs.clone()) {
+    /// Works on the state for `knobs`, over about `frames` more frames of silence, so that [`Self::set_knobs`] finds it ready.
+    /// [audio thread]
+    fn prepare(
+        &mut self,
+        packed: &PackedSequence,
+        precision: Precision,
+        knobs: impl Iterator<Item = f32> + Clone,
+        frames: usize,
+    ) {
+        if self.silence.is_none() || self.current.has_knobs(knobs.clone()) {
             return;
         }
-        if !self.next.is_at(knobs.clone()) {
-            self.begin(packs, knobs);
+        if !self.next.has_knobs(knobs.clone()) {
+            self.begin(packed, knobs);
         }
-        self.go_on(packs, precision, frames);
+        self.advance(packed, precision, frames);
     }
 
-    fn begin(&mut self, packs: &Packs, knobs: impl Iterator<Item = f32>) {
-        let Some(one) = &mut self.one else { return };
-        one.set(packs, &self.first);
+    /// Begins the next state anew, for `knobs`.
+    fn begin(&mut self, packed: &PackedSequence, knobs: impl Iterator<Item = f32>) {
+        let Some(silence) = &mut self.silence else { return };
+        silence.set(packed, &self.initial);
         self.next.knobs.iter_mut().zip(knobs).for_each(|(own, knob)| *own = knob);
         (self.next.frames, self.next.done) = (0, false);
-        for (row, value) in one.input.chunks_exact_mut(one.chunk).zip(std::iter::once(&0.0).chain(&self.next.knobs)) {
+        for (row, value) in silence.input.chunks_exact_mut(silence.chunk).zip(std::iter::once(&0.0).chain(&self.next.knobs)) {
             row.fill(*value);
         }
     }
 
-    fn go_on(&mut self, packs: &Packs, precision: Precision, frames: usize) {
-        let (Some(one), next) = (&mut self.one, &mut self.next) else { return };
-        let (reach, most, knowable) = (packs.reach(), packs.prewarming(), !packs.reaches_behind());
+    /// Runs `frames` more frames of silence, rounded up to chunks, until the next state is done.
+    fn advance(&mut self, packed: &PackedSequence, precision: Precision, frames: usize) {
+        let (Some(silence), next) = (&mut self.silence, &mut self.next) else { return };
+        let (reach, most, detects_rest) = (packed.reach(), packed.max_settle_frames(), !packed.convolves_behind_recurrent());
         let end = next.frames.saturating_add(frames);
         if most == 0 && !next.done {
-            // Without silence it starts as its layers do.
-            one.get(packs, &mut next.start);
+            // At a rate of 0 there is no silence: the layers keep their initial state.
+            silence.get(packed, &mut next.layers);
             (next.output, next.done) = (0.0, true);
         }
         while !next.done && next.frames < end {
-            // Always in the same pieces, so that the end is the same.
-            let n = (most - next.frames).min(one.chunk);
-            one.run(packs, precision, n);
+            // The silence is always cut in the same way, so that it always ends at the same frame.
+            let n = (most - next.frames).min(silence.chunk);
+            silence.run(packed, precision, n);
             next.frames += n;
-            if next.frames == most || (knowable && next.frames > reach && one.rests()) {
-                let mut last = [0.0; CHUNK];
-                one.output(packs, 0, &mut last[..n]);
-                next.output = last[n - 1] * packs.output_gain;
-                one.get(packs, &mut next.start);
+            if next.frames == most || (detects_rest && next.frames > reach && silence.rests()) {
+                let mut last = [0.0; CHUNK_ONE_BY_ONE];
+                silence.output(packed, 0, &mut last[..n]);
+                next.output = last[n - 1] * packed.output_gain;
+                silence.get(packed, &mut next.layers);
                 next.done = true;
             }
         }
     }
 }
 
-impl Network for Packs {
-    fn voices(self: Arc<Self>, mode: Mode) -> Result<Box<dyn network::Voices>, String> {
-        let settled = Settled::new(&self, mode);
-        let groups = groups(&self, mode);
-        let signals = mode.channels + self.inputs - 1;
-        let constant = vec![Constant { value: 0, frames: 0 }; signals];
-        let mut voices = Voices { packs: self, precision: mode.precision, settled, groups, constant };
-        network::Voices::reset(&mut voices);
-        Ok(Box::new(voices))
+impl Network for PackedSequence {
+    fn state(self: Arc<Self>, spec: StateSpec) -> Result<Box<dyn network::NetworkState>, EngineError> {
+        let settled = SettledStates::new(&self, spec);
+        let groups = groups(&self, spec);
+        let signals = spec.channels + self.inputs - 1;
+        let constant_inputs = vec![ConstantInput { value: 0, frames: 0 }; signals];
+        let mut state = SequenceState { packed: self, precision: spec.precision, settled, groups, constant_inputs };
+        network::NetworkState::reset(&mut state);
+        Ok(Box::new(state))
     }
 
     fn bytes(&self) -> usize {
-        self.layers.iter().map(Packed::bytes).sum()
+        self.layers.iter().map(PackedLayer::bytes).sum()
     }
 }
 
-impl Packed {
-    /// State of before the first sample.
-    fn start(&self) -> Start {
+impl PackedLayer {
+    /// Returns the layer's state before the first frame.
+    fn initial_state(&self) -> LayerState {
         match self {
-            Self::Recurrent(r) => Start::Recurrent(r.start.clone()),
-            Self::Head(..) => Start::Nothing,
-            Self::Conv(c) => Start::Past(vec![0.0; c.inputs * c.reach()]),
+            Self::Recurrent(r) => LayerState::Recurrent(r.start.clone()),
+            Self::Head(..) => LayerState::Stateless,
+            Self::Conv(c) => LayerState::History(vec![0.0; c.inputs * c.reach()]),
         }
     }
 
@@ -239,209 +265,242 @@ impl Packed {
     }
 }
 
-/// A layer's state of one channel.
+/// The state of a layer for one channel, as it is stored.
 #[derive(Clone)]
-enum Start {
-    /// Output and own state.
+enum LayerState {
+    /// Outputs and cell states, `[hidden]` each.
     Recurrent([Vec<f32>; 2]),
-    /// `[inputs][reach]`
-    Past(Vec<f32>),
-    Nothing,
+    /// The last input frames of a convolution, `[inputs][reach]`.
+    History(Vec<f32>),
+    /// A head keeps nothing from frame to frame.
+    Stateless,
 }
 
-/// How the channels are taken together.
-fn groups(packs: &Packs, mode: Mode) -> Vec<Group> {
-    let best = Level::best_up_to(mode.level);
-    let Some(units) = packs.units() else {
-        return vec![Group::new(packs, best, best, 0, mode.channels, 1)];
+/// Divides the channels into groups, each of which runs in the way that is fastest for it.
+fn groups(packed: &PackedSequence, spec: StateSpec) -> Vec<ChannelGroup> {
+    let best = SimdLevel::best_up_to(spec.level);
+    let Some(units) = packed.max_units() else {
+        return vec![ChannelGroup::new(packed, best, best, 0, spec.channels, 1)];
     };
     let mut groups = Vec::new();
     let mut first = 0;
-    while first < mode.channels {
-        let left = mode.channels - first;
-        let (level, width, channels) = if best == Level::Avx512 && left > 24 {
+    while first < spec.channels {
+        let left = spec.channels - first;
+        let (level, width, channels) = if best == SimdLevel::Avx512 && left > 24 {
             (best, 32, left.min(32))
-        } else if left >= LEAST_SIDE_BY_SIDE {
+        } else if left >= MIN_CHANNELS_IN_LANES {
             (best, 16, left.min(16))
         } else {
-            (single_level(best, units), 1, left)
+            (level_for_units(best, units), 1, left)
         };
-        groups.push(Group::new(packs, level, best, first, channels, width));
+        groups.push(ChannelGroup::new(packed, level, best, first, channels, width));
         first += channels;
     }
     groups
 }
 
-/// Fewer channels than this go one after the other, frame by frame, so that none waits for itself. (Measured: for 8 to 40 units the
-/// vectors of sixteen channels pay from nine to fifteen channels on.)
-const LEAST_SIDE_BY_SIDE: usize = 12;
+/// The fewest channels that are run side by side, in vectors of sixteen. (Measured for 8 to 40 units: that is faster if there are
+/// at least nine to fifteen channels, depending on the units.) Fewer channels are run one by one, frame by frame: all of them in
+/// turn, so that the work on one channel fills the time in which another waits for its last frame's result.
+const MIN_CHANNELS_IN_LANES: usize = 12;
 
-/// The level at which one channel, with its units in the lanes, is faster: few units would leave half of the widest lanes empty.
-fn single_level(best: Level, units: usize) -> Level {
-    if units <= Level::Avx2.lanes() { best.min(Level::Avx2) } else { best }
+/// Returns the faster level for channels one by one, with units in the lanes: few units would leave half of the widest vectors
+/// empty.
+fn level_for_units(best: SimdLevel, units: usize) -> SimdLevel {
+    if units <= SimdLevel::Avx2.lanes() { best.min(SimdLevel::Avx2) } else { best }
 }
 
+/// The state and buffers of a layer in a group.
 #[derive(Clone)]
-enum Stage {
-    /// Inputs, `[batches][chunk][inputs][width]`, unless the layer before has them in place.
-    Recurrent(Aligned, recurrent::State),
-    /// `[batches][chunk][width]`
-    Head(Aligned),
-    Conv(conv::State),
+enum GroupLayer {
+    /// The inputs, `[batches][chunk][inputs][width]`, and the state. The buffer of inputs is empty if the layer before is
+    /// recurrent, too, and has its outputs in this layout already.
+    Recurrent(AlignedBuffer, RecurrentState),
+    /// The outputs, `[batches][chunk][width]`.
+    Head(AlignedBuffer),
+    Conv(ConvState),
 }
 
-/// Channels that run together: batches of one, or one batch of some side by side.
+/// Channels that run together: one by one (batches of one channel) or side by side (one batch of `width` channels).
 #[derive(Clone)]
-struct Group {
-    /// Of recurrent layers and heads.
-    level: Level,
-    /// Of convolutions.
-    conv_level: Level,
+struct ChannelGroup {
+    /// The level that runs recurrent layers and heads.
+    level: SimdLevel,
+    /// The level that runs convolutions.
+    conv_level: SimdLevel,
+    /// The first channel.
     first: usize,
     channels: usize,
+    /// Channels of a batch. There may be fewer in the group; the results of the other lanes are ignored.
     width: usize,
+    /// The most frames that go through all layers before the next ones.
     chunk: usize,
-    /// `[channels][inputs][chunk]`
-    input: Aligned,
-    stages: Vec<Stage>,
+    /// The inputs of the first layer, `[channels][inputs][chunk]`.
+    input: AlignedBuffer,
+    layers: Vec<GroupLayer>,
 }
 
-impl Group {
-    fn new(packs: &Packs, level: Level, conv_level: Level, first: usize, channels: usize, width: usize) -> Self {
-        let chunk = if width == 1 { CHUNK } else { CHUNK_OF_MANY };
+impl ChannelGroup {
+    /// Makes a group. [control thread: allocates]
+    fn new(
+        packed: &PackedSequence,
+        level: SimdLevel,
+        conv_level: SimdLevel,
+        first: usize,
+        channels: usize,
+        width: usize,
+    ) -> Self {
+        let chunk = if width == 1 { CHUNK_ONE_BY_ONE } else { CHUNK_IN_LANES };
         let batches = channels.div_ceil(width);
-        let mut rows_before = false;
-        let stages = packs.layers.iter().map(|layer| match layer {
-            Packed::Recurrent(r) => {
-                let input = if rows_before { 0 } else { batches * chunk * r.inputs * width };
-                rows_before = true;
-                Stage::Recurrent(Aligned::new(input), recurrent::State::new(r, level, batches, width, chunk))
+        let mut behind_recurrent = false;
+        let layers = packed.layers.iter().map(|layer| match layer {
+            PackedLayer::Recurrent(r) => {
+                let input = if behind_recurrent { 0 } else { batches * chunk * r.inputs * width };
+                behind_recurrent = true;
+                GroupLayer::Recurrent(AlignedBuffer::new(input), RecurrentState::new(r, level, batches, width, chunk))
             }
-            Packed::Head(..) => {
-                rows_before = false;
-                Stage::Head(Aligned::new(batches * chunk * width))
+            PackedLayer::Head(..) => {
+                behind_recurrent = false;
+                GroupLayer::Head(AlignedBuffer::new(batches * chunk * width))
             }
-            Packed::Conv(c) => {
-                rows_before = false;
-                Stage::Conv(conv::State::new(c, channels, chunk))
+            PackedLayer::Conv(c) => {
+                behind_recurrent = false;
+                GroupLayer::Conv(ConvState::new(c, channels, chunk))
             }
         });
-        let stages = stages.collect();
-        Self { level, conv_level, first, channels, width, chunk, input: Aligned::new(channels * packs.inputs * chunk), stages }
+        let layers = layers.collect();
+        Self {
+            level,
+            conv_level,
+            first,
+            channels,
+            width,
+            chunk,
+            input: AlignedBuffer::new(channels * packed.inputs * chunk),
+            layers,
+        }
     }
 
-    fn set(&mut self, packs: &Packs, start: &[Start]) {
-        for ((stage, layer), start) in self.stages.iter_mut().zip(&packs.layers).zip(start) {
-            match (stage, layer, start) {
-                (Stage::Recurrent(_, state), _, Start::Recurrent(start)) => state.set(start),
-                (Stage::Conv(state), Packed::Conv(conv), Start::Past(past)) => state.set(conv, past),
+    /// Gives every channel the same state.
+    fn set(&mut self, packed: &PackedSequence, states: &[LayerState]) {
+        for ((group_layer, layer), stored) in self.layers.iter_mut().zip(&packed.layers).zip(states) {
+            match (group_layer, layer, stored) {
+                (GroupLayer::Recurrent(_, state), _, LayerState::Recurrent(stored)) => state.set(stored),
+                (GroupLayer::Conv(state), PackedLayer::Conv(conv), LayerState::History(history)) => state.set(conv, history),
                 _ => {}
             }
         }
     }
 
-    /// The first channel's state.
-    fn get(&self, packs: &Packs, start: &mut [Start]) {
-        for ((stage, layer), start) in self.stages.iter().zip(&packs.layers).zip(start) {
-            match (stage, layer, start) {
-                (Stage::Recurrent(_, state), _, Start::Recurrent(start)) => state.get(start),
-                (Stage::Conv(state), Packed::Conv(conv), Start::Past(past)) => state.get(conv, past),
+    /// Copies the first channel's state.
+    fn get(&self, packed: &PackedSequence, states: &mut [LayerState]) {
+        for ((group_layer, layer), stored) in self.layers.iter().zip(&packed.layers).zip(states) {
+            match (group_layer, layer, stored) {
+                (GroupLayer::Recurrent(_, state), _, LayerState::Recurrent(stored)) => state.get(stored),
+                (GroupLayer::Conv(state), PackedLayer::Conv(conv), LayerState::History(history)) => state.get(conv, history),
                 _ => {}
             }
         }
     }
 
-    /// Takes `input` through all layers.
-    fn run(&mut self, packs: &Packs, precision: Precision, frames: usize) {
+    /// Runs `frames` frames of [`Self::input`] through all layers.
+    fn run(&mut self, packed: &PackedSequence, precision: Precision, frames: usize) {
         let Self { level, conv_level, channels, width, chunk, .. } = *self;
-        for (index, layer) in packs.layers.iter().enumerate() {
-            let (before, here) = self.stages.split_at_mut(index);
-            let from = match (before.last(), index.checked_sub(1).map(|i| &packs.layers[i])) {
-                (Some(stage), Some(layer)) => view(stage, layer, width, chunk),
-                _ => input_view(&self.input, packs.inputs, width, chunk),
+        for (index, layer) in packed.layers.iter().enumerate() {
+            let (before, here) = self.layers.split_at_mut(index);
+            let from = match (before.last(), index.checked_sub(1).map(|i| &packed.layers[i])) {
+                (Some(group_layer), Some(layer)) => output_view(group_layer, layer, width, chunk),
+                _ => input_view(&self.input, packed.inputs, width, chunk),
             };
             match (layer, &mut here[0]) {
-                (Packed::Recurrent(r), Stage::Recurrent(input, state)) => {
+                (PackedLayer::Recurrent(r), GroupLayer::Recurrent(input, state)) => {
                     let from = if input.is_empty() {
                         from
                     } else {
                         gather(from, r.inputs, channels, width, chunk, frames, input);
-                        let (batch, frame) = (chunk * r.inputs * width, r.inputs * width);
-                        View { data: input, batch, lane: 1, feature: width, frame }
+                        let (batch_stride, frame_stride) = (chunk * r.inputs * width, r.inputs * width);
+                        SignalView { data: input, batch_stride, lane_stride: 1, feature_stride: width, frame_stride }
                     };
                     state.run(r, level, precision, from, frames);
                 }
-                (Packed::Head(head, activation), Stage::Head(outputs)) => {
+                (PackedLayer::Head(head, activation), GroupLayer::Head(outputs)) => {
                     head.run(level, width, from, outputs, chunk * width, frames);
                     if *activation != Activation::Identity {
                         for outputs in outputs.chunks_exact_mut(chunk * width) {
                             let outputs = &mut outputs[..frames * width];
                             match precision {
-                                Precision::Fast => level.run(Activate(activation, outputs, Fast)),
-                                Precision::Exact => level.run(Activate(activation, outputs, Exact)),
+                                Precision::Fast => level.run(ActivateKernel(activation, outputs, Fast)),
+                                Precision::Exact => level.run(ActivateKernel(activation, outputs, Exact)),
                             }
                         }
                     }
                 }
-                (Packed::Conv(conv), Stage::Conv(state)) => state.run(conv, conv_level, precision, from, width, frames),
-                _ => unreachable!("stages are made from layers"),
+                (PackedLayer::Conv(conv), GroupLayer::Conv(state)) => state.run(conv, conv_level, precision, from, width, frames),
+                _ => unreachable!("a group has the layers of its network"),
             }
         }
     }
 
-    /// One channel's first output.
-    fn output(&self, packs: &Packs, channel: usize, to: &mut [f32]) {
-        if let (Some(stage), Some(layer)) = (self.stages.last(), packs.layers.last()) {
-            view(stage, layer, self.width, self.chunk).copy(channel / self.width, channel % self.width, 0, to);
+    /// Copies the first frames of one channel's output, which is the first output of the last layer.
+    fn output(&self, packed: &PackedSequence, channel: usize, to: &mut [f32]) {
+        if let (Some(group_layer), Some(layer)) = (self.layers.last(), packed.layers.last()) {
+            output_view(group_layer, layer, self.width, self.chunk).copy(channel / self.width, channel % self.width, 0, to);
         }
     }
 
+    /// True if the last frame changed no recurrent layer's state.
     fn rests(&self) -> bool {
-        self.stages.iter().all(|stage| match stage {
-            Stage::Recurrent(_, state) => state.rests(),
-            Stage::Head(_) | Stage::Conv(_) => true,
+        self.layers.iter().all(|group_layer| match group_layer {
+            GroupLayer::Recurrent(_, state) => state.rests(),
+            GroupLayer::Head(_) | GroupLayer::Conv(_) => true,
         })
     }
 
     fn bytes(&self) -> usize {
-        let stages = self.stages.iter().map(|stage| match stage {
-            Stage::Recurrent(input, state) => input.bytes() + state.bytes(),
-            Stage::Head(outputs) => outputs.bytes(),
-            Stage::Conv(state) => state.bytes(),
+        let layers = self.layers.iter().map(|group_layer| match group_layer {
+            GroupLayer::Recurrent(input, state) => input.bytes() + state.bytes(),
+            GroupLayer::Head(outputs) => outputs.bytes(),
+            GroupLayer::Conv(state) => state.bytes(),
         });
-        self.input.bytes() + stages.sum::<usize>()
+        self.input.bytes() + layers.sum::<usize>()
     }
 }
 
-/// What a layer gave.
-fn view<'a>(stage: &'a Stage, layer: &Packed, width: usize, chunk: usize) -> View<'a> {
-    match (stage, layer) {
-        (Stage::Recurrent(_, state), _) => state.view(),
-        (Stage::Head(outputs), _) => View { data: outputs, batch: chunk * width, lane: 1, feature: 0, frame: width },
-        (Stage::Conv(state), Packed::Conv(conv)) => state.view(conv, width),
-        _ => unreachable!("stages are made from layers"),
+/// Returns the outputs of a layer.
+fn output_view<'a>(group_layer: &'a GroupLayer, layer: &PackedLayer, width: usize, chunk: usize) -> SignalView<'a> {
+    match (group_layer, layer) {
+        (GroupLayer::Recurrent(_, state), _) => state.view(),
+        (GroupLayer::Head(outputs), _) => {
+            SignalView { data: outputs, batch_stride: chunk * width, lane_stride: 1, feature_stride: 0, frame_stride: width }
+        }
+        (GroupLayer::Conv(state), PackedLayer::Conv(conv)) => state.view(conv, width),
+        _ => unreachable!("a group has the layers of its network"),
     }
 }
 
-fn input_view(data: &[f32], inputs: usize, width: usize, chunk: usize) -> View<'_> {
-    View { data, batch: width * inputs * chunk, lane: inputs * chunk, feature: chunk, frame: 1 }
+/// Returns the inputs of a group's first layer.
+fn input_view(data: &[f32], inputs: usize, width: usize, chunk: usize) -> SignalView<'_> {
+    SignalView { data, batch_stride: width * inputs * chunk, lane_stride: inputs * chunk, feature_stride: chunk, frame_stride: 1 }
 }
 
-/// To `[batches][chunk][inputs][width]`.
-fn gather(from: View<'_>, inputs: usize, channels: usize, width: usize, chunk: usize, frames: usize, to: &mut [f32]) {
+/// Copies the inputs of a recurrent layer to `to`, as `[batches][chunk][inputs][width]`.
+fn gather(from: SignalView<'_>, inputs: usize, channels: usize, width: usize, chunk: usize, frames: usize, to: &mut [f32]) {
     for channel in 0..channels {
         let (batch, lane) = (channel / width, channel % width);
         for input in 0..inputs {
-            let from = from.data[batch * from.batch + lane * from.lane + input * from.feature..].iter().step_by(from.frame);
+            let from = from.data[batch * from.batch_stride + lane * from.lane_stride + input * from.feature_stride..]
+                .iter()
+                .step_by(from.frame_stride);
             let to = to[(batch * chunk * inputs + input) * width + lane..].iter_mut().step_by(inputs * width);
             to.zip(from).take(frames).for_each(|(to, from)| *to = *from);
         }
     }
 }
 
-struct Activate<'a, A>(&'a Activation, &'a mut [f32], A);
+/// [`activate`] with an activation, on samples, in a precision.
+struct ActivateKernel<'a, A>(&'a Activation, &'a mut [f32], A);
 
-impl<A: Accuracy> Kernel for Activate<'_, A> {
+impl<A: StaticPrecision> Kernel for ActivateKernel<'_, A> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
@@ -449,15 +508,17 @@ impl<A: Accuracy> Kernel for Activate<'_, A> {
     }
 }
 
-/// For how many frames an input has had one value.
+/// The number of frames for which an input (a channel or a knob) has had the same value.
 #[derive(Clone, Copy)]
-struct Constant {
-    /// Bits of the value.
+struct ConstantInput {
+    /// The value of the last frame, as bits.
     value: u32,
+    /// Frames with that value, up to the last one.
     frames: usize,
 }
 
-impl Constant {
+impl ConstantInput {
+    /// Counts on over the next samples of the input.
     fn follow(&mut self, samples: &[f32]) {
         if let Some(last) = samples.last() {
             let value = last.to_bits();
@@ -468,20 +529,22 @@ impl Constant {
     }
 }
 
+/// The state of all channels of one processor.
 #[derive(Clone)]
-struct Voices {
-    packs: Arc<Packs>,
+struct SequenceState {
+    packed: Arc<PackedSequence>,
     precision: Precision,
-    settled: Settled,
-    groups: Vec<Group>,
-    /// Of the channels, then the knobs.
-    constant: Vec<Constant>,
+    settled: SettledStates,
+    /// All channels, in order.
+    groups: Vec<ChannelGroup>,
+    /// The channels, then the knobs.
+    constant_inputs: Vec<ConstantInput>,
 }
 
-impl network::Voices for Voices {
+impl network::NetworkState for SequenceState {
     fn process(&mut self, block: &mut Block<'_>, knobs: &[&[f32]]) {
-        let packs = &*self.packs;
-        let (channels, knob_states) = self.constant.split_at_mut(block.len());
+        let packed = &*self.packed;
+        let (channels, knob_states) = self.constant_inputs.split_at_mut(block.len());
         channels.iter_mut().zip(block.iter()).for_each(|(c, samples)| c.follow(samples));
         knob_states.iter_mut().zip(knobs).for_each(|(c, samples)| c.follow(samples));
         let frames = block.first().map_or(0, |b| b.len());
@@ -489,81 +552,84 @@ impl network::Voices for Voices {
             let channels = &mut block[group.first..][..group.channels];
             for from in (0..frames).step_by(group.chunk) {
                 let now = (frames - from).min(group.chunk);
-                for (rows, samples) in group.input.chunks_exact_mut(packs.inputs * group.chunk).zip(channels.iter()) {
+                for (rows, samples) in group.input.chunks_exact_mut(packed.inputs * group.chunk).zip(channels.iter()) {
                     let (audio, more) = rows.split_at_mut(group.chunk);
-                    audio.iter_mut().zip(&samples[from..from + now]).for_each(|(to, x)| *to = flush(x * packs.input_gain));
+                    audio
+                        .iter_mut()
+                        .zip(&samples[from..from + now])
+                        .for_each(|(to, x)| *to = flush_denormal(x * packed.input_gain));
                     for (row, knob) in more.chunks_exact_mut(group.chunk).zip(knobs) {
                         row[..now].copy_from_slice(&knob[from..from + now]);
                     }
                 }
-                group.run(packs, self.precision, now);
+                group.run(packed, self.precision, now);
                 for (channel, samples) in channels.iter_mut().enumerate() {
                     let samples = &mut samples[from..from + now];
-                    group.output(packs, channel, samples);
-                    if packs.skip {
-                        let audio = &group.input[channel * packs.inputs * group.chunk..];
+                    group.output(packed, channel, samples);
+                    if packed.skip {
+                        let audio = &group.input[channel * packed.inputs * group.chunk..];
                         samples.iter_mut().zip(audio).for_each(|(y, x)| *y += x);
                     }
-                    if packs.output_gain != 1.0 {
-                        samples.iter_mut().for_each(|y| *y *= packs.output_gain);
+                    if packed.output_gain != 1.0 {
+                        samples.iter_mut().for_each(|y| *y *= packed.output_gain);
                     }
                 }
             }
         }
-        if !knob_states.is_empty() && knob_states.iter().all(|knob| knob.frames >= STANDING_FRAMES) {
-            // A host may begin anew from here at any time.
+        if !knob_states.is_empty() && knob_states.iter().all(|knob| knob.frames >= STEADY_KNOB_FRAMES) {
+            // The host may reset at any time and then expects the state that is settled at these knobs.
             let values = knob_states.iter().map(|knob| f32::from_bits(knob.value));
-            self.settled.prepare(packs, self.precision, values, frames);
+            self.settled.prepare(packed, self.precision, values, frames);
         }
     }
 
     fn settle(&mut self, knobs: &[f32]) -> f32 {
-        self.settled.turn(&self.packs, self.precision, knobs);
+        self.settled.set_knobs(&self.packed, self.precision, knobs);
         self.reset();
-        self.settled.now.output
+        self.settled.current.output
     }
 
     fn reset(&mut self) {
         for group in &mut self.groups {
-            group.set(&self.packs, &self.settled.now.start);
+            group.set(&self.packed, &self.settled.current.layers);
         }
-        self.constant.fill(Constant { value: 0, frames: 0 });
+        self.constant_inputs.fill(ConstantInput { value: 0, frames: 0 });
     }
 
-    /// When the inputs have been constant for the convolutions' reach and the last frame changed no recurrent layer's state. With a
-    /// convolution that reaches back behind a recurrent layer it never says so.
+    /// True if the inputs have been constant for the receptive field of the convolutions and the last frame changed no recurrent
+    /// layer's state. Always false if a convolution of more than one tap stands behind a recurrent layer.
     fn rests(&self) -> bool {
-        let receptive_field = self.packs.reach() + 1;
-        !self.packs.reaches_behind()
-            && self.constant.iter().all(|c| c.frames >= receptive_field)
-            && self.groups.iter().all(Group::rests)
+        let receptive_field = self.packed.reach() + 1;
+        !self.packed.convolves_behind_recurrent()
+            && self.constant_inputs.iter().all(|c| c.frames >= receptive_field)
+            && self.groups.iter().all(ChannelGroup::rests)
     }
 
-    fn duplicate(&self) -> Option<Box<dyn network::Voices>> {
+    fn duplicate(&self) -> Option<Box<dyn network::NetworkState>> {
         Some(Box::new(self.clone()))
     }
 
     fn bytes(&self) -> usize {
-        self.groups.iter().chain(&self.settled.one).map(Group::bytes).sum()
+        self.groups.iter().chain(&self.settled.silence).map(ChannelGroup::bytes).sum()
     }
 }
 
-/// What is added and subtracted to make less than 6e-17 zero.
-const TINY: f32 = 1e-9;
+/// Offset that is added and subtracted to turn values below 6e-17 into 0.
+const FLUSH_OFFSET: f32 = 1e-9;
 
-/// `x`, or 0 where it is so small that products of it might be denormal.
-fn flush(x: f32) -> f32 {
-    (x + TINY) - TINY
+/// Returns `x`, or 0 if its magnitude is below 6e-17, so that products of it are not denormal.
+fn flush_denormal(x: f32) -> f32 {
+    (x + FLUSH_OFFSET) - FLUSH_OFFSET
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::description::Lstm;
-    use crate::network::Voices as _;
+    use crate::network::NetworkState as _;
 
     #[test]
-    fn knobs_that_have_stood_while_sound_played_are_settled_at_without_further_work() {
+    fn knobs_that_were_constant_while_sound_played_settle_without_further_work() {
         let (inputs, hidden) = (2, 8);
         let weights = |n: usize| (0..n).map(|i| 0.4 * (i as f32 * 1.7).sin()).collect();
         let lstm = Lstm {
@@ -575,31 +641,35 @@ mod tests {
             h0: vec![0.0; hidden],
             c0: vec![0.0; hidden],
         };
-        let packs = Packs {
-            layers: vec![Packed::Recurrent(Recurrent::lstm(&lstm))],
+        let packed = PackedSequence {
+            layers: vec![PackedLayer::Recurrent(PackedRecurrent::lstm(&lstm))],
             inputs,
             input_gain: 1.0,
             output_gain: 1.0,
             skip: false,
             sample_rate: 48_000.0,
         };
-        let (packs, mode) = (Arc::new(packs), Mode::new(1));
-        let settled = Settled::new(&packs, mode);
-        let constant = vec![Constant { value: 0, frames: 0 }; inputs];
-        let groups = groups(&packs, mode);
-        let mut voices = Voices { packs, precision: mode.precision, settled, groups, constant };
+        let (packed, spec) = (Arc::new(packed), StateSpec::new(1));
+        let settled = SettledStates::new(&packed, spec);
+        let constant_inputs = vec![ConstantInput { value: 0, frames: 0 }; inputs];
+        let groups = groups(&packed, spec);
+        let mut state = SequenceState { packed, precision: spec.precision, settled, groups, constant_inputs };
         let (mut sound, knob) = ([0.0f32; 256], [0.9f32; 256]);
-        // Sound for as long as the longest prewarming, after the knob counts as standing.
-        for block in 0..(24_000 + STANDING_FRAMES).div_ceil(256) + 1 {
-            assert!(block >= STANDING_FRAMES / 256 || !voices.settled.next.is_at([0.9].into_iter()), "block {block}");
+        // The sound lasts as long as the longest silence of settling, counted from when the knob counts as steady.
+        for block in 0..(24_000 + STEADY_KNOB_FRAMES).div_ceil(256) + 1 {
+            assert!(block >= STEADY_KNOB_FRAMES / 256 || !state.settled.next.has_knobs([0.9].into_iter()), "block {block}");
             sound.iter_mut().enumerate().for_each(|(i, x)| *x = (i as f32 * 0.1).sin());
-            voices.process(&mut [&mut sound], &[&knob]);
+            state.process(&mut [&mut sound], &[&knob]);
         }
-        assert!(voices.settled.next.done && voices.settled.next.is_at([0.9].into_iter()));
-        let frames = voices.settled.next.frames;
-        let output = voices.settle(&[0.9]);
-        assert_eq!((voices.settled.now.frames, voices.settled.now.output), (frames, output), "it was taken as it was");
-        // The state from before is kept for the way back.
-        assert!(voices.settled.next.done && voices.settled.next.is_at([MIDDLE].into_iter()));
+        assert!(state.settled.next.done && state.settled.next.has_knobs([0.9].into_iter()));
+        let frames = state.settled.next.frames;
+        let output = state.settle(&[0.9]);
+        assert_eq!(
+            (state.settled.current.frames, state.settled.current.output),
+            (frames, output),
+            "the prepared state was taken as it was"
+        );
+        // The state for the knobs before is kept, in case they go back.
+        assert!(state.settled.next.done && state.settled.next.has_knobs([KNOB_MIDDLE].into_iter()));
     }
 }

@@ -1,22 +1,22 @@
-//! Vectors of f32 whose width the machine decides at run time.
+//! Vectors of f32 whose width is chosen at run time, by the instruction sets that the machine has.
 //!
-//! A kernel is written once, over [`Simd`], and compiled for each [`Level`]; [`Level::run`] enters the one that was chosen. Every
-//! level does the same operations on a lane in the same order; AVX2 and AVX-512 give the same bits, the portable level rounds
-//! products that the others do not, since it has no fused multiply-add.
+//! A [`Kernel`] is written once, over the trait [`Simd`], and compiled for each [`SimdLevel`]; [`SimdLevel::run`] enters the one
+//! that was chosen. Every level does the same operations on a lane in the same order. AVX2 and AVX-512 give the same bits. The
+//! portable level does not on x86: it has no fused multiply-add there and rounds the product, too.
 
 /// Instruction sets that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Eight lanes of plain arithmetic, which the compiler makes into what the target surely has (SSE2, NEON).
+pub enum SimdLevel {
+    /// Eight lanes of plain arithmetic, compiled to what every machine of the target has (SSE2, NEON).
     Portable,
-    /// 256 bits and fused multiply-add.
+    /// AVX2 and FMA: eight lanes (256 bits), fused multiply-add.
     Avx2,
-    /// 512 bits.
+    /// AVX-512F: sixteen lanes (512 bits), fused multiply-add.
     Avx512,
 }
 
-impl Level {
-    /// Every level that this machine can run, slowest first. [any thread but the audio thread]
+impl SimdLevel {
+    /// Returns every level that this machine can run, slowest first. [any thread but the audio thread: allocates]
     #[must_use]
     pub fn available() -> Vec<Self> {
         #[allow(unused_mut)]
@@ -33,7 +33,7 @@ impl Level {
         levels
     }
 
-    /// The highest of [`Self::available`] up to `highest`. [any thread but the audio thread]
+    /// Returns the highest level of [`Self::available`] that is not above `highest`. [any thread but the audio thread: allocates]
     #[must_use]
     pub fn best_up_to(highest: Self) -> Self {
         Self::available().into_iter().rfind(|level| *level <= highest).unwrap_or(Self::Portable)
@@ -51,7 +51,7 @@ impl Level {
     /// Runs a kernel at this level. [audio thread]
     ///
     /// # Panics
-    /// If this machine cannot run the level. Checked on every call; the check is a load and a test.
+    /// If this machine cannot run the level. This is checked on every call; the check is a load and a test.
     #[inline]
     pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
@@ -74,10 +74,12 @@ impl Level {
     }
 }
 
-/// Work that is compiled for every level. `run`, and what it calls, must be `#[inline(always)]`: code gets a level's
-/// instructions only by being inlined into that level's entry.
+/// Work that is compiled for every level. [`run`](Self::run), and what it calls, must be `#[inline(always)]`: code gets a level's
+/// instructions only by being inlined into that level's entry ([`SimdLevel::run`]).
 pub trait Kernel {
+    /// The result of the work.
     type Output;
+    /// Does the work with vectors of type [`Simd::F`]. [`SimdLevel::run`] calls it.
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
@@ -93,45 +95,66 @@ fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run(Avx512(()))
 }
 
-/// Vectors of one level. Having a value of this type proves that the machine can run it: only [`Level::run`] makes one.
-pub trait Simd: Copy + 'static {
-    /// A vector.
-    type F: Copy;
-    /// Lanes of a vector.
-    const LANES: usize;
-    const LEVEL: Level;
+/// Seals [`Simd`]: only this package can implement it, since kernels with `unsafe` code rely on what its implementations do.
+pub(crate) mod sealed {
+    /// The supertrait that no other package can name.
+    pub trait Sealed {}
+}
 
+/// Arithmetic on the vectors of one level. A value of an implementing type proves that the machine can run the level: only
+/// [`SimdLevel::run`] makes one. The trait is sealed. All methods are for [any thread].
+pub trait Simd: sealed::Sealed + Copy + 'static {
+    /// A vector of [`Self::LANES`] f32 values.
+    type F: Copy;
+    /// Lanes (values) of a vector.
+    const LANES: usize;
+    /// The level that the instructions belong to.
+    const LEVEL: SimdLevel;
+
+    /// Returns `x` in every lane.
     fn splat(self, x: f32) -> Self::F;
+    /// Reads a vector from memory.
+    ///
     /// # Safety
-    /// `from` must be good for reading [`Self::LANES`] values; no alignment is needed.
+    /// `from` must be valid for reading [`Self::LANES`] values; no alignment beyond that of f32 is needed.
     unsafe fn load(self, from: *const f32) -> Self::F;
+    /// Writes a vector to memory.
+    ///
     /// # Safety
-    /// `to` must be good for writing [`Self::LANES`] values; no alignment is needed.
+    /// `to` must be valid for writing [`Self::LANES`] values; no alignment beyond that of f32 is needed.
     unsafe fn store(self, to: *mut f32, v: Self::F);
+    /// Returns a + b, lane by lane.
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    /// Returns a - b, lane by lane.
     fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    /// Returns a b, lane by lane.
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    /// Returns a / b, lane by lane.
     fn div(self, a: Self::F, b: Self::F) -> Self::F;
-    /// a b + c, rounded once where the machine can.
+    /// Returns a b + c, lane by lane, rounded once where the level has a fused multiply-add, else twice.
     fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
-    /// The smaller one; `b` if either is no number.
+    /// Returns the smaller value of each lane; the value of `b` if either is NaN.
     fn min(self, a: Self::F, b: Self::F) -> Self::F;
-    /// The larger one; `b` if either is no number.
+    /// Returns the larger value of each lane; the value of `b` if either is NaN.
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
-    /// `then` in the lanes where `x` is below 0, else `otherwise`.
+    /// Returns `then` in the lanes where `x` is below 0, and `otherwise` in the others (0, -0 and NaN, too).
     fn where_negative(self, x: Self::F, then: Self::F, otherwise: Self::F) -> Self::F;
-    /// Lane by lane through plain code: for what need not be fast.
+    /// Returns `f` of every lane, computed one after another in scalar code, which is slow.
     fn map(self, x: Self::F, f: impl FnMut(f32) -> f32) -> Self::F;
-    /// The upper half of the lanes in the place of the lower one, and the other way round.
+    /// Returns `x` with the lower and the upper half of its lanes exchanged.
     fn swap_halves(self, x: Self::F) -> Self::F;
 }
 
 /// Lanes of [`Portable`].
 const PORTABLE_LANES: usize = 8;
 
+/// The vectors of [`SimdLevel::Portable`]: arrays of eight values.
 #[derive(Clone, Copy)]
 pub struct Portable(());
 
+impl sealed::Sealed for Portable {}
+
+/// Returns `f` of the values of `a` and `b`, lane by lane.
 #[inline(always)]
 fn zip(a: [f32; PORTABLE_LANES], b: [f32; PORTABLE_LANES], f: impl Fn(f32, f32) -> f32) -> [f32; PORTABLE_LANES] {
     let mut out = a;
@@ -144,7 +167,7 @@ fn zip(a: [f32; PORTABLE_LANES], b: [f32; PORTABLE_LANES], f: impl Fn(f32, f32) 
 impl Simd for Portable {
     type F = [f32; PORTABLE_LANES];
     const LANES: usize = PORTABLE_LANES;
-    const LEVEL: Level = Level::Portable;
+    const LEVEL: SimdLevel = SimdLevel::Portable;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
@@ -152,12 +175,12 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn load(self, from: *const f32) -> Self::F {
-        // SAFETY: the caller's.
+        // SAFETY: the caller promises what this function's own `# Safety` asks for.
         unsafe { from.cast::<Self::F>().read_unaligned() }
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, v: Self::F) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller promises what this function's own `# Safety` asks for.
         unsafe { to.cast::<Self::F>().write_unaligned(v) }
     }
     #[inline(always)]
@@ -176,7 +199,7 @@ impl Simd for Portable {
     fn div(self, a: Self::F, b: Self::F) -> Self::F {
         zip(a, b, |a, b| a / b)
     }
-    /// On ARM the fused instruction is always there; elsewhere `f32::mul_add` would be a library call.
+    /// Rounds once on 64-bit ARM, where every machine has the instruction. Elsewhere `f32::mul_add` would be a library call.
     #[inline(always)]
     fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
         let mut out = c;
@@ -213,7 +236,7 @@ impl Simd for Portable {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Level, Simd};
+    use super::{Simd, SimdLevel, sealed};
     use std::arch::x86_64::{
         __m256, __m512, _CMP_LT_OQ, _mm256_add_ps, _mm256_blendv_ps, _mm256_cmp_ps, _mm256_div_ps, _mm256_fmadd_ps,
         _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_permute2f128_ps, _mm256_set1_ps, _mm256_setzero_ps,
@@ -222,79 +245,99 @@ mod x86 {
         _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_sub_ps,
     };
 
+    /// The vectors of [`SimdLevel::Avx2`]: 256-bit registers.
     #[derive(Clone, Copy)]
     pub struct Avx2(pub(super) ());
+    /// The vectors of [`SimdLevel::Avx512`]: 512-bit registers.
     #[derive(Clone, Copy)]
     pub struct Avx512(pub(super) ());
 
+    /// Returns `x` with its 128-bit halves exchanged.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn swap256(x: __m256) -> __m256 {
         _mm256_permute2f128_ps::<1>(x, x)
     }
 
+    /// Returns `x` with its 256-bit halves exchanged.
     #[inline]
     #[target_feature(enable = "avx512f")]
     fn swap512(x: __m512) -> __m512 {
         _mm512_shuffle_f32x4::<0b01_00_11_10>(x, x)
     }
 
+    /// Implements [`Simd`] for a level by its instructions.
     macro_rules! level {
         ($level:ident, $vector:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident,
          $div:ident, $fma:ident, $min:ident, $max:ident, $swap:ident, |$x:ident, $then:ident, $otherwise:ident| $blend:expr) => {
-            // SAFETY, for every block below: a value of this type is only made where its instructions were detected.
+            impl sealed::Sealed for $level {}
+
             impl Simd for $level {
                 type F = $vector;
                 const LANES: usize = $lanes;
-                const LEVEL: Level = Level::$level;
+                const LEVEL: SimdLevel = SimdLevel::$level;
 
                 #[inline(always)]
                 fn splat(self, x: f32) -> Self::F {
+                    // SAFETY: a value of this type is only made where its instructions were detected.
                     unsafe { $splat(x) }
                 }
                 #[inline(always)]
                 unsafe fn load(self, from: *const f32) -> Self::F {
+                    // SAFETY: a value of this type is only made where its instructions were detected; the pointer is valid (see
+                    // the trait).
                     unsafe { $load(from) }
                 }
                 #[inline(always)]
                 unsafe fn store(self, to: *mut f32, v: Self::F) {
+                    // SAFETY: a value of this type is only made where its instructions were detected; the pointer is valid (see
+                    // the trait).
                     unsafe { $store(to, v) }
                 }
                 #[inline(always)]
                 fn add(self, a: Self::F, b: Self::F) -> Self::F {
+                    // SAFETY: a value of this type is only made where its instructions were detected.
                     unsafe { $add(a, b) }
                 }
                 #[inline(always)]
                 fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+                    // SAFETY: a value of this type is only made where its instructions were detected.
                     unsafe { $sub(a, b) }
                 }
                 #[inline(always)]
                 fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+                    // SAFETY: a value of this type is only made where its instructions were detected.
                     unsafe { $mul(a, b) }
                 }
                 #[inline(always)]
                 fn div(self, a: Self::F, b: Self::F) -> Self::F {
+                    // SAFETY: a value of this type is only made where its instructions were detected.
                     unsafe { $div(a, b) }
                 }
                 #[inline(always)]
                 fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+                    // SAFETY: a value of this type is only made where its instructions were detected.
                     unsafe { $fma(a, b, c) }
                 }
                 #[inline(always)]
                 fn min(self, a: Self::F, b: Self::F) -> Self::F {
+                    // SAFETY: a value of this type is only made where its instructions were detected.
                     unsafe { $min(a, b) }
                 }
                 #[inline(always)]
                 fn max(self, a: Self::F, b: Self::F) -> Self::F {
+                    // SAFETY: a value of this type is only made where its instructions were detected.
                     unsafe { $max(a, b) }
                 }
                 #[inline(always)]
                 fn where_negative(self, $x: Self::F, $then: Self::F, $otherwise: Self::F) -> Self::F {
+                    // SAFETY: a value of this type is only made where its instructions were detected.
                     unsafe { $blend }
                 }
                 #[inline(always)]
                 fn map(self, x: Self::F, f: impl FnMut(f32) -> f32) -> Self::F {
                     let mut lanes = [0.0; $lanes];
+                    // SAFETY: a value of this type is only made where its instructions were detected; `lanes` has as many values.
                     unsafe {
                         $store(lanes.as_mut_ptr(), x);
                         lanes = lanes.map(f);
@@ -303,6 +346,7 @@ mod x86 {
                 }
                 #[inline(always)]
                 fn swap_halves(self, x: Self::F) -> Self::F {
+                    // SAFETY: a value of this type is only made where its instructions were detected.
                     unsafe { $swap(x) }
                 }
             }

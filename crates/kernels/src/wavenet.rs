@@ -1,8 +1,9 @@
-//! NAM's WaveNet: planar rows with time in the vectors' lanes, all layers over a chunk of frames, then the next chunk.
+//! The WaveNet of Neural Amp Modeler. All layers run over a chunk of frames, then over the next chunk. The lanes of a vector are
+//! frames of one feature channel.
 //!
-//! An output frame is the same operations in the same order wherever it lies in a chunk, so neither the cut into blocks nor AVX2 or
-//! AVX-512 change a bit. Condition models may be WaveNets and convolutions one after another; recurrent ones are refused by the
-//! loaders.
+//! Every output frame is computed by the same operations in the same order, wherever it lies in a chunk, so neither the cut into
+//! blocks nor the choice of AVX2 or AVX-512 changes a bit. A condition model may be a WaveNet or a sequence of convolutions;
+//! loaders refuse recurrent ones.
 
 mod convolution;
 mod memory;
@@ -12,175 +13,198 @@ mod program;
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
-use self::memory::{Area, Arena, Memory, Ring};
-use self::plain::Sweep;
+use self::memory::{LineBuffer, Ring, ScratchArea, StepMemory};
+use self::plain::ChunkContext;
 use self::program::{Program, Step};
-use super::activation::{Accuracy, Exact, Fast, Precision};
+use super::activation::{Exact, Fast, Precision, StaticPrecision};
 use super::description::WaveNet;
-use super::network::{Mode, Network, Voices};
-use super::simd::{Kernel, Level, Simd};
+use super::network::{EngineError, Network, NetworkState, StateSpec};
+use super::simd::{Kernel, Simd, SimdLevel};
 use crate::{Block, CHUNK};
 
-/// Packs a description. [control thread]
+/// Packs a description for this machine. [control thread: allocates]
 ///
 /// # Panics
 /// If lengths of weights and shapes disagree, or a condition model is recurrent.
 #[must_use]
 pub fn build(description: &WaveNet) -> Arc<dyn Network> {
-    let Some(field) = description.receptive_field() else { panic!("a recurrent condition model") };
-    let packed = Packed { description: description.clone(), field, variants: Default::default() };
-    packed.variant(Precision::Fast, Level::best_up_to(Level::Avx512));
+    let Some(receptive_field) = description.receptive_field() else { panic!("a recurrent condition model") };
+    let packed = PackedWaveNet { description: description.clone(), receptive_field, variants: Default::default() };
+    packed.variant(Precision::Fast, SimdLevel::best_up_to(SimdLevel::Avx512));
     Arc::new(packed)
 }
 
-/// A network for each way of running it that was asked for.
-struct Packed {
+/// A network, packed in each way in which a state has asked for it.
+struct PackedWaveNet {
     description: WaveNet,
-    /// Frames that an output depends on.
-    field: usize,
-    /// For narrow vectors, for wide ones, and exact.
-    variants: [OnceLock<Variant>; 3],
+    /// Frames of input that an output frame depends on.
+    receptive_field: usize,
+    /// Packed for fast precision at the portable level and AVX2, for fast precision at AVX-512, and for exact precision at any
+    /// level.
+    variants: [OnceLock<PackedVariant>; 3],
 }
 
-struct Variant {
+/// A network packed for one way of running it.
+struct PackedVariant {
+    /// The program, whose `weights` are empty: they are in the next field.
     program: Program,
-    weights: Arena,
-    input: Area,
-    output: Area,
+    weights: LineBuffer,
+    /// The row of scratch memory that holds the audio of the chunk.
+    input: ScratchArea,
+    /// The row of scratch memory that holds the output of the chunk.
+    output: ScratchArea,
 }
 
-impl Variant {
-    fn new(description: &WaveNet, stacks: Option<Level>) -> Self {
-        let (mut program, input, output) = Program::new(description, stacks);
-        let weights = Arena::of(&std::mem::take(&mut program.weights));
+impl PackedVariant {
+    /// Packs a network; see [`Program::new`].
+    fn new(description: &WaveNet, stack_level: Option<SimdLevel>) -> Self {
+        let (mut program, input, output) = Program::new(description, stack_level);
+        let weights = LineBuffer::of(&std::mem::take(&mut program.weights));
         Self { program, weights, input, output }
     }
 
+    /// Bytes on the heap.
     fn bytes(&self) -> usize {
         self.weights.bytes() + size_of_val(self.program.steps.as_slice()) + size_of_val(self.program.layout.rings.as_slice())
     }
 }
 
-impl Packed {
-    fn variant(&self, precision: Precision, level: Level) -> &Variant {
-        let (number, stacks) = match (precision, level) {
-            (Precision::Fast, Level::Portable | Level::Avx2) => (0, Some(Level::Avx2)),
-            (Precision::Fast, Level::Avx512) => (1, Some(Level::Avx512)),
+impl PackedWaveNet {
+    /// Returns the network packed for a precision and a level. [control thread: allocates the first time; then any thread]
+    fn variant(&self, precision: Precision, level: SimdLevel) -> &PackedVariant {
+        let (index, stack_level) = match (precision, level) {
+            (Precision::Fast, SimdLevel::Portable | SimdLevel::Avx2) => (0, Some(SimdLevel::Avx2)),
+            (Precision::Fast, SimdLevel::Avx512) => (1, Some(SimdLevel::Avx512)),
             (Precision::Exact, _) => (2, None),
         };
-        self.variants[number].get_or_init(|| Variant::new(&self.description, stacks))
+        self.variants[index].get_or_init(|| PackedVariant::new(&self.description, stack_level))
     }
 }
 
-impl Network for Packed {
-    fn voices(self: Arc<Self>, mode: Mode) -> Result<Box<dyn Voices>, String> {
-        Ok(Box::new(Player::new(self, mode)))
+impl Network for PackedWaveNet {
+    fn state(self: Arc<Self>, spec: StateSpec) -> Result<Box<dyn NetworkState>, EngineError> {
+        Ok(Box::new(WaveNetState::new(self, spec)))
     }
 
     fn bytes(&self) -> usize {
-        // The description has the same numbers as any variant.
+        // The description has as many weights as any variant.
         let variants = self.variants.iter().filter_map(OnceLock::get);
-        variants.clone().map(Variant::bytes).sum::<usize>() + variants.map(|v| v.weights.bytes()).next().unwrap_or(0)
+        variants.clone().map(PackedVariant::bytes).sum::<usize>() + variants.map(|v| v.weights.bytes()).next().unwrap_or(0)
     }
 }
 
-/// The state of all channels.
+/// The state of all channels of one processor.
 #[derive(Clone)]
-struct Player {
-    network: Arc<Packed>,
-    mode: Mode,
-    channels: Vec<Channel>,
-    /// Of all channels, one behind the other.
-    state: Arena,
-    scratch: Arena,
-    /// Where the next frame goes in each ring, the same for all channels.
+struct WaveNetState {
+    network: Arc<PackedWaveNet>,
+    spec: StateSpec,
+    /// One for each channel.
+    inputs: Vec<ConstantInput>,
+    /// The rings of all channels, one channel behind the other.
+    rings: LineBuffer,
+    /// Memory for one chunk of one channel.
+    scratch: LineBuffer,
+    /// The frame in each ring at which the next chunk begins, the same for all channels.
     positions: Vec<usize>,
-    /// What each row of the rings holds when silence came in for ever.
-    silent: Vec<f32>,
-    /// The output then.
-    output: f32,
+    /// The settled value of each row of the rings: after endless silence all its frames have the same value.
+    settled_rows: Vec<f32>,
+    /// The output for endless silence.
+    settled_output: f32,
 }
 
+/// The number of frames for which a channel's input has had the same value.
 #[derive(Clone)]
-struct Channel {
-    /// The input that came last, and how often it came without another one between, up to the receptive field.
-    last: f32,
-    run: usize,
+struct ConstantInput {
+    /// The value of the last frame.
+    value: f32,
+    /// Frames with that value, up to the last one; counted up to the receptive field.
+    frames: usize,
 }
 
-impl Player {
-    fn new(network: Arc<Packed>, mode: Mode) -> Self {
-        let mode = Mode { level: Level::best_up_to(mode.level), ..mode };
-        let variant = network.variant(mode.precision, mode.level);
+impl WaveNetState {
+    /// Makes a settled state. [control thread: allocates]
+    fn new(network: Arc<PackedWaveNet>, spec: StateSpec) -> Self {
+        let spec = StateSpec { level: SimdLevel::best_up_to(spec.level), ..spec };
+        let variant = network.variant(spec.precision, spec.level);
         let layout = &variant.program.layout;
-        let mut state = Arena::new(mode.channels * layout.state);
-        let mut scratch = Arena::new(layout.scratch);
+        let mut rings = LineBuffer::new(spec.channels * layout.state);
+        let mut scratch = LineBuffer::new(layout.scratch);
         let positions = vec![0; layout.rings.len()];
-        variant.chunk(mode, state.as_mut_slice(), scratch.as_mut_slice(), &positions, 1, true);
-        let row = |ring: &Ring, row: usize| state.as_slice()[ring.at + row * ring.stride];
-        let silent = layout.rings.iter().flat_map(|ring| (0..ring.rows).map(move |r| row(ring, r))).collect();
-        let output = scratch.as_slice()[variant.output.at];
-        let channels = vec![Channel { last: 0.0, run: 0 }; mode.channels];
-        let mut player = Self { mode, channels, state, scratch, positions, silent, output, network };
-        player.reset();
-        player
+        variant.run_chunk(spec, rings.as_mut_slice(), scratch.as_mut_slice(), &positions, 1, true);
+        let row = |ring: &Ring, row: usize| rings.as_slice()[ring.offset + row * ring.stride];
+        let settled_rows = layout.rings.iter().flat_map(|ring| (0..ring.rows).map(move |r| row(ring, r))).collect();
+        let settled_output = scratch.as_slice()[variant.output.offset];
+        let inputs = vec![ConstantInput { value: 0.0, frames: 0 }; spec.channels];
+        let mut state = Self { spec, inputs, rings, scratch, positions, settled_rows, settled_output, network };
+        state.reset();
+        state
     }
 }
 
-impl Variant {
-    /// Runs what stands in the scratch memory at the input through a channel's state. With `settle`, the last of it has been there for
-    /// ever.
-    fn chunk(&self, mode: Mode, state: &mut [f32], scratch: &mut [f32], positions: &[usize], frames: usize, settle: bool) {
+impl PackedVariant {
+    /// Runs a chunk of one channel: reads its `frames` frames at [`Self::input`] in the scratch memory, writes those at
+    /// [`Self::output`], and updates the channel's rings. `positions` are the frames at which the chunk begins in the rings. With
+    /// `settle` there must be one frame, and the rings become as if it had come in for ever.
+    fn run_chunk(
+        &self,
+        spec: StateSpec,
+        state: &mut [f32],
+        scratch: &mut [f32],
+        positions: &[usize],
+        frames: usize,
+        settle: bool,
+    ) {
         let layout = &self.program.layout;
         assert!(state.len() >= layout.state && scratch.len() >= layout.scratch && frames <= CHUNK);
         let rings = &layout.rings;
-        let memory = Memory { rings, positions, state: state.as_mut_ptr(), scratch: scratch.as_mut_ptr() };
-        let sweep = Sweep { memory: &memory, weights: self.weights.as_slice().as_ptr(), frames, settle };
+        let memory = StepMemory { rings, positions, state: state.as_mut_ptr(), scratch: scratch.as_mut_ptr() };
+        let context = ChunkContext { memory: &memory, weights: self.weights.as_slice().as_ptr(), frames, settle };
         let steps = self.program.steps.as_slice();
-        match mode.precision {
-            Precision::Fast => mode.level.run(Run { steps, sweep, accuracy: PhantomData::<Fast> }),
-            Precision::Exact => mode.level.run(Run { steps, sweep, accuracy: PhantomData::<Exact> }),
+        match spec.precision {
+            Precision::Fast => spec.level.run(ProgramKernel { steps, context, precision: PhantomData::<Fast> }),
+            Precision::Exact => spec.level.run(ProgramKernel { steps, context, precision: PhantomData::<Exact> }),
         }
     }
 }
 
-/// All steps over a chunk.
-struct Run<'a, A> {
+/// All steps of a program over a chunk.
+struct ProgramKernel<'a, A> {
     steps: &'a [Step],
-    sweep: Sweep<'a>,
-    accuracy: PhantomData<A>,
+    context: ChunkContext<'a>,
+    precision: PhantomData<A>,
 }
 
-impl<A: Accuracy> Kernel for Run<'_, A> {
+impl<A: StaticPrecision> Kernel for ProgramKernel<'_, A> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         for step in self.steps {
-            // SAFETY: whoever makes this has made the memory by the program's layout and has at most a chunk of frames.
-            unsafe { step.run::<S, A>(s, &self.sweep) };
+            // SAFETY: `PackedVariant::run_chunk`, which makes this, asserts the sizes of memory and chunk; the weights are the
+            // program's.
+            unsafe { step.run::<S, A>(s, &self.context) };
         }
     }
 }
 
-impl Voices for Player {
+impl NetworkState for WaveNetState {
     fn process(&mut self, block: &mut Block<'_>, _knobs: &[&[f32]]) {
-        let Self { network, mode, channels, state, scratch, positions, .. } = self;
-        let variant = network.variant(mode.precision, mode.level);
+        let Self { network, spec, inputs, rings, scratch, positions, .. } = self;
+        let variant = network.variant(spec.precision, spec.level);
         let layout = &variant.program.layout;
-        let (state, scratch) = (state.as_mut_slice(), scratch.as_mut_slice());
+        let (rings, scratch) = (rings.as_mut_slice(), scratch.as_mut_slice());
         let total = block.first().map_or(0, |channel| channel.len());
         let mut start = 0;
         while start < total {
             let frames = (total - start).min(CHUNK);
-            for (number, (audio, channel)) in block.iter_mut().zip(&mut *channels).enumerate() {
+            for (channel, (audio, constant)) in block.iter_mut().zip(&mut *inputs).enumerate() {
                 let audio = &mut audio[start..start + frames];
-                channel.listen(audio, network.field);
-                let input = &mut scratch[variant.input.at..][..CHUNK];
+                constant.follow(audio, network.receptive_field);
+                let input = &mut scratch[variant.input.offset..][..CHUNK];
                 input[..frames].copy_from_slice(audio);
                 input[frames..].fill(0.0);
-                variant.chunk(*mode, &mut state[number * layout.state..], scratch, positions, frames, false);
-                audio.copy_from_slice(&scratch[variant.output.at..][..frames]);
+                variant.run_chunk(*spec, &mut rings[channel * layout.state..], scratch, positions, frames, false);
+                audio.copy_from_slice(&scratch[variant.output.offset..][..frames]);
             }
             for (position, ring) in positions.iter_mut().zip(&layout.rings) {
                 *position += frames;
@@ -194,51 +218,51 @@ impl Voices for Player {
 
     fn settle(&mut self, _knobs: &[f32]) -> f32 {
         self.reset();
-        self.output
+        self.settled_output
     }
 
     fn reset(&mut self) {
-        let layout = &self.network.variant(self.mode.precision, self.mode.level).program.layout;
-        // Spread, so that not all rings end in the same block.
-        for (number, (position, ring)) in self.positions.iter_mut().zip(&layout.rings).enumerate() {
-            *position = ring.frames * number / layout.rings.len();
+        let layout = &self.network.variant(self.spec.precision, self.spec.level).program.layout;
+        // The positions are spread, so that not all rings wrap around in the same block.
+        for (index, (position, ring)) in self.positions.iter_mut().zip(&layout.rings).enumerate() {
+            *position = ring.frames * index / layout.rings.len();
         }
-        for state in self.state.as_mut_slice().chunks_mut(layout.state.max(1)) {
-            let mut silent = self.silent.iter();
+        for state in self.rings.as_mut_slice().chunks_mut(layout.state.max(1)) {
+            let mut settled = self.settled_rows.iter();
             for ring in &layout.rings {
-                let rows = &mut state[ring.at..ring.at + ring.rows * ring.stride];
-                for (row, value) in rows.chunks_exact_mut(ring.stride).zip(&mut silent) {
+                let rows = &mut state[ring.offset..ring.offset + ring.rows * ring.stride];
+                for (row, value) in rows.chunks_exact_mut(ring.stride).zip(&mut settled) {
                     row.fill(*value);
                 }
             }
         }
-        self.channels.fill(Channel { last: 0.0, run: self.network.field });
+        self.inputs.fill(ConstantInput { value: 0.0, frames: self.network.receptive_field });
     }
 
     fn rests(&self) -> bool {
-        self.channels.iter().all(|channel| channel.run >= self.network.field)
+        self.inputs.iter().all(|input| input.frames >= self.network.receptive_field)
     }
 
-    fn duplicate(&self) -> Option<Box<dyn Voices>> {
+    fn duplicate(&self) -> Option<Box<dyn NetworkState>> {
         Some(Box::new(self.clone()))
     }
 
     fn bytes(&self) -> usize {
-        self.state.bytes()
-            + size_of_val(self.channels.as_slice())
+        self.rings.bytes()
+            + size_of_val(self.inputs.as_slice())
             + self.scratch.bytes()
             + size_of_val(self.positions.as_slice())
-            + size_of_val(self.silent.as_slice())
+            + size_of_val(self.settled_rows.as_slice())
     }
 }
 
-impl Channel {
-    /// Counts equal frames.
-    fn listen(&mut self, audio: &[f32], enough: usize) {
+impl ConstantInput {
+    /// Counts on over the next samples of the input, up to `limit` frames.
+    fn follow(&mut self, audio: &[f32], limit: usize) {
         let Some(last) = audio.last() else { return };
         let equal = audio.iter().rev().take_while(|x| x.to_bits() == last.to_bits()).count();
-        let goes_on = equal == audio.len() && last.to_bits() == self.last.to_bits();
-        self.run = if goes_on { (self.run + equal).min(enough) } else { equal.min(enough) };
-        self.last = *last;
+        let goes_on = equal == audio.len() && last.to_bits() == self.value.to_bits();
+        self.frames = if goes_on { (self.frames + equal).min(limit) } else { equal.min(limit) };
+        self.value = *last;
     }
 }

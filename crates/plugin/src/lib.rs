@@ -1,8 +1,8 @@
-//! Isotherm as hosts load it: exports what CLAP and VST3 hosts look for, and nothing else.
+//! The library that hosts load: it exports the entries of CLAP and VST3, and nothing else.
 
 use isotherm::plugin::Isotherm;
 
-/// Aborts when the audio thread allocates or frees. Only in development bundles.
+/// Allocator of development bundles, which aborts when the audio thread allocates or frees.
 #[cfg(debug_assertions)]
 #[global_allocator]
 static ALLOCATOR: nice_assert_no_alloc::AllocDisabler = nice_assert_no_alloc::AllocDisabler;

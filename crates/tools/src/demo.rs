@@ -1,32 +1,33 @@
-//! Plays a sound through every algorithm of the bundled plug-in and shows what each does to it.
+//! The demo: plays sounds through every algorithm of the bundled plug-in, and writes sounds, pictures and tables of the results.
 
 use std::fs;
 use std::path::Path;
 
+use crate::setting::{self, Measurement, Setting};
 use crate::sound::{self, Sound};
-use crate::table::{self, Row};
-use crate::tone::{self, Measured, Setting};
-use crate::twin::Twin;
-use crate::{Outcome, picture, shown};
+use crate::table::{self, TableRow};
+use crate::twin_comparison::TwinComparison;
+use crate::{TaskResult, display_path, picture};
 
-/// Plays `input`, or sounds that it makes, through the CLAP `plugin` and leaves sounds, pictures and tables in the folder `out`.
+/// Plays `input`, or generated sounds, through the CLAP plug-in `plugin`, and writes sounds, pictures and tables to the folder
+/// `out`. `model` is the model file for the algorithm that runs one.
 ///
 /// # Errors
-/// If a file is not what it should be, the plug-in fails, or `out` cannot be written to.
-pub fn play(plugin: &Path, model: &Path, out: &Path, input: Option<&Path>) -> Outcome {
+/// If a file is not valid, the plug-in fails, or `out` cannot be written to.
+pub fn play(plugin: &Path, model: &Path, out: &Path, input: Option<&Path>) -> TaskResult {
     let sounds = match input {
         Some(path) => vec![sound::read(path)?],
         None => sound::generated()?,
     };
     println!("Measuring every algorithm ...");
-    let mut settings = tone::settings(plugin, model)?;
-    let twin = Twin::of(model)?;
-    if let Some(own) = twin.as_ref().map(Twin::setting)
-        && settings.iter().all(|setting| setting.file_stem() != own.file_stem())
+    let mut settings = setting::settings(plugin, model)?;
+    let twin = TwinComparison::open(model)?;
+    if let Some(reference) = twin.as_ref().map(TwinComparison::setting)
+        && settings.iter().all(|setting| setting.file_stem() != reference.file_stem())
     {
-        settings.push(own);
+        settings.push(reference);
     }
-    let measured = settings.iter().map(|setting| setting.measure(plugin)).collect::<Outcome<Vec<_>>>()?;
+    let measured = settings.iter().map(|setting| setting.measure(plugin)).collect::<TaskResult<Vec<_>>>()?;
     let (mut rows, mut compared) = (Vec::new(), Vec::new());
     for sound in &sounds {
         println!("Playing {} through {} settings ...", sound.name, settings.len());
@@ -36,14 +37,14 @@ pub fn play(plugin: &Path, model: &Path, out: &Path, input: Option<&Path>) -> Ou
         }
         let mut outputs = Vec::new();
         for (setting, measured) in settings.iter().zip(&measured) {
-            let (row, output) = through(plugin, out, sound, setting, measured)?;
+            let (row, output) = play_setting(plugin, out, sound, setting, measured)?;
             rows.push(row);
             outputs.push(output);
         }
         if let Some(twin) = &twin {
-            let place = |stem: &str| settings.iter().position(|setting| setting.file_stem() == stem);
+            let position = |file_stem: &str| settings.iter().position(|setting| setting.file_stem() == file_stem);
             let model = settings.iter().position(|setting| setting.model.is_some());
-            if let (Some(reference), Some(model)) = (place(&twin.setting().file_stem()), model) {
+            if let (Some(reference), Some(model)) = (position(&twin.setting().file_stem()), model) {
                 compared.push(twin.compare(out, sound, &outputs[reference], &outputs[model])?);
             }
         }
@@ -58,17 +59,24 @@ pub fn play(plugin: &Path, model: &Path, out: &Path, input: Option<&Path>) -> Ou
     }
     println!(
         "\nTHD: a tone near 1 kHz at -6 dBFS. Time: the whole plug-in, that is both slots, in blocks of {} frames.",
-        tone::BLOCK
+        setting::BLOCK
     );
     if rows.iter().any(|row| row.peak_db > 0.0) {
         println!("Peaks above 0 dBFS are clipped in the 24-bit files, not in the plug-in.");
     }
-    println!("Sounds, pictures, table.md and table.json: {}", shown(out));
+    println!("Sounds, pictures, table.md and table.json: {}", display_path(out));
     Ok(())
 }
 
-/// Returns the sound too, a vector per channel.
-fn through(plugin: &Path, out: &Path, sound: &Sound, setting: &Setting, measured: &Measured) -> Outcome<(Row, Vec<Vec<f32>>)> {
+/// Plays a sound through a setting, and writes the output and a picture of it. Returns the row of the table, and the output, a
+/// vector for each channel.
+fn play_setting(
+    plugin: &Path,
+    out: &Path,
+    sound: &Sound,
+    setting: &Setting,
+    measured: &Measurement,
+) -> TaskResult<(TableRow, Vec<Vec<f32>>)> {
     let sample_rate = sound.audio.sample_rate();
     let input = sound::channels(&sound.audio);
     let mut ready = setting.ready(plugin, sample_rate, input.len(), false).map_err(|e| format!("{}: {e}", sound.name))?;
@@ -76,22 +84,22 @@ fn through(plugin: &Path, out: &Path, sound: &Sound, setting: &Setting, measured
     let time = ready.time(&input)?.as_secs_f64();
     let (rms_db, peak_db) = sound::levels_db(&output);
 
-    let stem = format!("{}-{}", sound.name, setting.file_stem());
-    let (wav, png) = (format!("{stem}.wav"), format!("{stem}.png"));
+    let file_stem = format!("{}-{}", sound.name, setting.file_stem());
+    let (wav, png) = (format!("{file_stem}.wav"), format!("{file_stem}.png"));
     sound::write(&out.join(&wav), sample_rate, &output)?;
     let title = format!("{} through {}, {}", sound.name, setting.algorithm.name, setting.text);
     picture::draw(&out.join(&png), &title, sample_rate, &input[0], &output[0])?;
 
     let frames = input[0].len() as f64;
-    let row = Row {
+    let row = TableRow {
         sound: sound.name.clone(),
         algorithm: setting.algorithm.name.into(),
         setting: setting.text.clone(),
         rms_db,
         peak_db,
         thd: measured.thd,
-        latency_frames: measured.latency,
-        impulse_frames: measured.impulse,
+        latency_frames: measured.latency_frames,
+        impulse_frames: measured.impulse_frames,
         nanoseconds_per_sample: 1e9 * time / (frames * input.len() as f64),
         times_real_time: frames / f64::from(sample_rate) / time,
         wav,

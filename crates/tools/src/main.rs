@@ -1,25 +1,26 @@
-//! The tasks of `cargo xtask` that need the library. It builds this program and passes on the words of its user.
+//! The tasks of `cargo xtask` that need the library: the demo, the models that ship, the reference page. `xtask` builds this
+//! program and passes on its user's arguments.
 
 mod demo;
 mod models;
 mod picture;
 mod png;
 mod reference;
+mod setting;
 mod sound;
 mod table;
-mod tone;
-mod twin;
+mod twin_comparison;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The result of a task; an error is one line for its user.
-pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+/// Result of a task. An error is shown to the user as one line.
+pub type TaskResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let outcome = match words.as_slice() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments.as_slice() {
         ["demo", plugin, model, out, input @ ..] if input.len() <= 1 => {
             demo::play(Path::new(plugin), Path::new(model), Path::new(out), input.first().map(Path::new))
         }
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
         ["train-models", names @ ..] => models::task(names),
         _ => Err("expected demo PLUGIN MODEL OUT [INPUT], reference PAGE or train-models [--page | NAME ...]".into()),
     };
-    match outcome {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -36,14 +37,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// The repository's root.
+/// Root folder of the repository.
 pub fn root() -> &'static Path {
     let packages = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     packages.and_then(Path::parent).expect("this package lies two folders deep in the repository")
 }
 
-/// A path as a user would type it where they are.
-pub fn shown(path: &Path) -> String {
+/// A path for messages: relative to the current folder if it is within it.
+pub fn display_path(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     path.strip_prefix(here).unwrap_or(path).display().to_string()
 }

@@ -1,4 +1,5 @@
-//! The models that ship: one row each says how it is made. The page beside them is made of the rows and of the cards.
+//! The models that ship with Isotherm: a row for each, with the command that trains it. The page beside the models is made of the
+//! rows and of the models' cards.
 
 use std::fmt::Write;
 use std::fs;
@@ -7,90 +8,94 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::{Outcome, root, shown};
+use crate::{TaskResult, display_path, root};
 
-/// Where the models are, from the root.
-const FOLDER: &str = "assets/models";
-/// Where they are trained, from the root.
-const TRAINED: &str = "target/twins";
-/// The picture that a card shows, in the training's folder.
+/// Folder of the models, from the root.
+const MODELS_FOLDER: &str = "assets/models";
+/// Folder in which they are trained, from the root.
+const TRAINING_FOLDER: &str = "target/twins";
+/// Name of the picture that a card shows, in the folder of a training.
 const CURVE: &str = "curve.png";
-/// Real recordings that they are measured with where they are there, from the root.
+/// Recordings to evaluate the models with, from the root, if they are all there.
 const RECORDINGS: [&str; 3] = ["../shared/audio/guitar.wav", "../shared/audio/drums.wav", "../shared/audio/speech.wav"];
 
 /// A model that ships.
-struct Row {
-    /// Of its files.
+struct ShippedModel {
+    /// Name of its files, without extension.
     name: &'static str,
-    /// How the model's file ends.
+    /// Extension of the model's file.
     extension: &'static str,
-    /// What it is the twin of.
-    of: &'static str,
-    /// For `isotherm train`, apart from recordings and the folder. By steps, so that it can be made again.
+    /// The effect or circuit that it is the twin of.
+    target: &'static str,
+    /// Arguments for `isotherm train`, without recordings and folder. They limit the training in steps, not in seconds, so that
+    /// it always gives the same weights.
     arguments: &'static str,
 }
 
-const ROWS: [Row; 6] = [
-    Row {
+const SHIPPED_MODELS: [ShippedModel; 6] = [
+    ShippedModel {
         name: "saturator-lstm8",
         extension: "nam",
-        of: "the saturator, all at its default",
+        target: "the saturator, all at its default",
         arguments: "--target saturator --network lstm-8 --slow --look-ahead 6 --steps 40000",
     },
-    Row {
+    ShippedModel {
         name: "saturator-lstm16",
         extension: "nam",
-        of: "the saturator, all at its default",
+        target: "the saturator, all at its default",
         arguments: "--target saturator --network lstm-16 --slow --look-ahead 6 --steps 60000",
     },
-    Row {
+    ShippedModel {
         name: "saturator-24db-lstm8",
         extension: "nam",
-        of: "the saturator, drive 24 dB, all else at its default",
+        target: "the saturator, drive 24 dB, all else at its default",
         arguments: "--target saturator --drive 24 --network lstm-8 --slow --look-ahead 6 --steps 40000",
     },
-    Row {
+    ShippedModel {
         name: "saturator-24db-lstm16",
         extension: "nam",
-        of: "the saturator, drive 24 dB, all else at its default",
+        target: "the saturator, drive 24 dB, all else at its default",
         arguments: "--target saturator --drive 24 --network lstm-16 --slow --look-ahead 6 --steps 60000",
     },
-    Row {
+    ShippedModel {
         name: "saturator-drive-lstm16",
         extension: "json",
-        of: "the saturator, knob 1 is its drive from 0 to 36 dB, all else at its default",
+        target: "the saturator, knob 1 is its drive from 0 to 36 dB, all else at its default",
         arguments: "--target saturator --condition drive=0..36 --network lstm-16 --slow --look-ahead 6 --steps 60000",
     },
-    Row {
+    ShippedModel {
         name: "triode-lstm16",
         extension: "nam",
-        of: "a 12AX7 stage, 2 V for full scale",
+        target: "a 12AX7 stage, 2 V for full scale",
         arguments: "--target triode --volts 2 --network lstm-16 --slow --look-ahead 6 --steps 60000",
     },
 ];
 
-impl Row {
-    /// `isotherm` and its words, with or without recordings.
+impl ShippedModel {
+    /// The command line that trains it, with or without recordings.
     fn command(&self, recordings: bool) -> String {
         let mut command = format!("isotherm train {}", self.arguments);
         for path in RECORDINGS.iter().filter(|_| recordings) {
-            write!(command, " --hold {path}").expect("a string takes all");
+            write!(command, " --hold {path}").expect("writing to a string cannot fail");
         }
-        command + &format!(" --out {TRAINED}/{}", self.name)
+        command + &format!(" --out {TRAINING_FOLDER}/{}", self.name)
     }
 
+    /// Path of one of its files, with the extension `ending`.
     fn file(&self, ending: &str) -> PathBuf {
-        root().join(FOLDER).join(format!("{}.{ending}", self.name))
+        root().join(MODELS_FOLDER).join(format!("{}.{ending}", self.name))
     }
 
-    fn card(&self) -> Outcome<Value> {
+    /// Reads its card.
+    fn card(&self) -> TaskResult<Value> {
         let path = self.file("card.json");
-        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", shown(&path)))?;
-        Ok(serde_json::from_str(&text).map_err(|e| format!("{}: {e}", shown(&path)))?)
+        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", display_path(&path)))?;
+        Ok(serde_json::from_str(&text).map_err(|e| format!("{}: {e}", display_path(&path)))?)
     }
 
-    fn train(&self) -> Outcome {
-        let folder = root().join(TRAINED).join(self.name);
+    /// Trains it and copies model, card and picture into the folder of the models.
+    fn train(&self) -> TaskResult {
+        let folder = root().join(TRAINING_FOLDER).join(self.name);
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
@@ -106,7 +111,7 @@ impl Row {
         let model = format!("twin.{}", self.extension);
         for (from, ending) in [(model.as_str(), self.extension), ("card.json", "card.json"), (CURVE, CURVE)] {
             let to = self.file(ending);
-            fs::copy(folder.join(from), &to).map_err(|e| format!("{}: {e}", shown(&to)))?;
+            fs::copy(folder.join(from), &to).map_err(|e| format!("{}: {e}", display_path(&to)))?;
         }
         let text = fs::read_to_string(folder.join("card.md"))?;
         fs::write(self.file("card.md"), text.replace(&format!("({CURVE})"), &format!("({}.{CURVE})", self.name)))?;
@@ -114,24 +119,26 @@ impl Row {
     }
 }
 
-/// Trains all models that ship, or those that are named, and writes the page about them; or only writes the page.
-pub fn task(options: &[&str]) -> Outcome {
+/// Trains all models that ship, or those whose names are in `options`, and writes the page about them; `--page` only writes the
+/// page.
+pub fn task(options: &[&str]) -> TaskResult {
     let only_page = options == ["--page"];
     let names = if only_page { &[] } else { options };
-    if let Some(unknown) = names.iter().find(|&&name| ROWS.iter().all(|row| row.name != name)) {
-        let known: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+    if let Some(unknown) = names.iter().find(|&&name| SHIPPED_MODELS.iter().all(|row| row.name != name)) {
+        let known: Vec<&str> = SHIPPED_MODELS.iter().map(|row| row.name).collect();
         return Err(format!("'{unknown}' is no model that ships; expected {}", known.join(", ")).into());
     }
-    for row in ROWS.iter().filter(|row| !only_page && (names.is_empty() || names.contains(&row.name))) {
+    for row in SHIPPED_MODELS.iter().filter(|row| !only_page && (names.is_empty() || names.contains(&row.name))) {
         row.train()?;
     }
-    let page = root().join(FOLDER).join("README.md");
+    let page = root().join(MODELS_FOLDER).join("README.md");
     fs::write(&page, readme()?)?;
-    println!("{}", shown(&page));
+    println!("{}", display_path(&page));
     Ok(())
 }
 
-/// The card beside a model: that of a model that ships, or of a training's folder.
+/// Reads the card in the folder of a model file, named as for a model that ships or as in the folder of a training; `None` if
+/// there is neither.
 pub fn card_of(model: &Path) -> Option<Value> {
     let text = [model.with_extension("card.json"), model.with_file_name("card.json")]
         .into_iter()
@@ -139,14 +146,16 @@ pub fn card_of(model: &Path) -> Option<Value> {
     serde_json::from_str(&text).ok()
 }
 
-fn readme() -> Outcome<String> {
+/// Text of the page about the models.
+fn readme() -> TaskResult<String> {
     let mut page = String::from(
         "# Models that the project trained\n\n\
-         Each with its card (`.card.md` for people, `.card.json` for programs). `cargo xtask train-models` makes them all again, or those that are\n\
+         Each with its card (`.card.md` for people, `.card.json` for programs). \
+         `cargo xtask train-models` makes them all again, or those that are\n\
          named, and this page.\n\n\
          | file | twin of | weights | ESR held out | ESR recordings, the worst | ns/sample |\n|---|---|---|---|---|---|\n",
     );
-    for row in &ROWS {
+    for row in &SHIPPED_MODELS {
         let card = row.card()?;
         let number = |value: &Value| value.as_f64().map_or_else(|| "none".into(), esr);
         let recorded = card["esr_by_sound"]
@@ -160,7 +169,7 @@ fn readme() -> Outcome<String> {
             "| [`{0}.{1}`]({0}.card.md) | {2} | {3} | {4} | {5} | {6:.0} |",
             row.name,
             row.extension,
-            row.of,
+            row.target,
             card["parameters"],
             number(&card["esr"]),
             worst.map_or_else(|| "none".into(), esr),
@@ -168,18 +177,20 @@ fn readme() -> Outcome<String> {
         )?;
     }
     page.push_str(
-        "\n48 kHz. Trained on generated sound at -70 to 0 dBFS. Held out: the same kinds of sound from other seeds, a generated guitar and drums at\n\
-         several levels, and the recordings, which no training saw. ns/sample: the native engine, one channel, on the machine that trained.\n\n\
+        "\n48 kHz. Trained on generated sound at -70 to 0 dBFS. Held out: the same kinds of sound from other seeds, \
+         a generated guitar and drums at\n\
+         several levels, and the recordings, which no training saw. ns/sample: the native engine, one channel, \
+         on the machine that trained.\n\n\
          What makes each (the same weights on the same kind of machine):\n\n```sh\n",
     );
-    for row in &ROWS {
+    for row in &SHIPPED_MODELS {
         writeln!(page, "{}", row.card()?["command"].as_str().unwrap_or(""))?;
     }
     page.push_str("```\n");
     Ok(page)
 }
 
-/// With the decibels that it is.
+/// An error to signal as a ratio and in dB.
 fn esr(value: f64) -> String {
     format!("{value:.1e} ({:.0} dB)", 10.0 * value.log10())
 }
@@ -191,9 +202,9 @@ mod tests {
 
     #[test]
     fn page_cards_and_rows_agree() {
-        let page = fs::read_to_string(root().join(FOLDER).join("README.md")).unwrap();
+        let page = fs::read_to_string(root().join(MODELS_FOLDER).join("README.md")).unwrap();
         assert_eq!(page, readme().unwrap(), "run `cargo xtask train-models`");
-        for row in &ROWS {
+        for row in &SHIPPED_MODELS {
             let card = row.card().unwrap();
             let command = card["command"].as_str().unwrap();
             assert!([true, false].map(|recordings| row.command(recordings)).contains(&command.to_owned()), "{command}");
@@ -204,18 +215,18 @@ mod tests {
     }
 
     #[test]
-    fn every_model_is_what_its_card_says() {
-        for row in &ROWS {
+    fn every_model_agrees_with_its_card() {
+        for row in &SHIPPED_MODELS {
             let (model, card) = (Model::open(&row.file(row.extension)).unwrap(), row.card().unwrap());
             let info = model.info();
             assert_eq!(info.sample_rate, 48_000.0, "{}", row.name);
             assert!((f64::from(info.esr.unwrap()) / card["esr"].as_f64().unwrap() - 1.0).abs() < 1e-6, "{}", row.name);
-            assert_eq!(model.knobs(0), usize::from(row.arguments.contains("--condition")), "{}", row.name);
+            assert_eq!(model.knob_count(0), usize::from(row.arguments.contains("--condition")), "{}", row.name);
         }
     }
 
     #[test]
-    fn a_model_that_does_not_ship_is_named() {
+    fn an_unknown_model_is_refused_by_name() {
         let error = task(&["triod"]).unwrap_err().to_string();
         assert!(error.starts_with("'triod' is no model that ships; expected saturator-lstm8, "), "{error}");
     }

@@ -1,4 +1,5 @@
-//! Pictures of two sounds: before and after, or an effect's and its twin's. Two waveforms, and all spectra in one.
+//! Pictures of sounds: before and after an effect, or an effect's output and its twin's. A picture has two waveforms and a chart
+//! of spectra.
 
 use std::fs;
 use std::path::Path;
@@ -7,12 +8,12 @@ use std::sync::Once;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use crate::{Outcome, png, sound};
+use crate::{TaskResult, png, sound};
 
-/// Width and height, in pixels.
+/// Width and height of a picture, in pixels.
 const SIZE: (u32, u32) = (1600, 1100);
 const TITLE_HEIGHT: u32 = 60;
-/// Of each of the two waveforms.
+/// Height of each of the two waveforms, in pixels.
 const WAVEFORM_HEIGHT: u32 = 230;
 
 const FONT: &str = "sans-serif";
@@ -29,41 +30,48 @@ const GRID: RGBColor = RGBColor(222, 224, 228);
 
 const LOWEST_DB: f32 = -120.0;
 const LOWEST_HZ: f32 = 20.0;
-/// Where the axis of frequencies has its labels.
+/// Frequencies at which the axis has labels, in hertz.
 const LABELLED_HZ: [f32; 10] = [20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0, 20_000.0];
 
-/// Draws the first channels of `input` and `output`.
+/// Draws the waveforms and spectra of `input` and `output`, both mono, into the PNG file `path`.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn draw(path: &Path, title: &str, sample_rate: u32, input: &[f32], output: &[f32]) -> Outcome {
+pub fn draw(path: &Path, title: &str, sample_rate: u32, input: &[f32], output: &[f32]) -> TaskResult {
     let peak = peak(input).max(peak(output));
     let (before, after) = (Trace("Input", INPUT, input), Trace("Output", OUTPUT, output));
-    page(path, title, sample_rate, [(before, peak), (after, peak)], &[before, after])
+    draw_picture(path, title, sample_rate, [(before, peak), (after, peak)], &[before, after])
 }
 
-/// Draws the first channels of what an effect and its twin made of a sound: the effect's and the difference, which has a height of its
-/// own, and the spectra of all three.
+/// Draws the outputs of an effect and its twin, both mono, into the PNG file `path`: waveforms of the effect's output and of the
+/// difference, at a scale of its own, and the spectra of all three.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn difference(path: &Path, title: &str, sample_rate: u32, effect: &[f32], twin: &[f32]) -> Outcome {
+pub fn draw_difference(path: &Path, title: &str, sample_rate: u32, effect: &[f32], twin: &[f32]) -> TaskResult {
     let difference: Vec<f32> = effect.iter().zip(twin).map(|(a, b)| b - a).collect();
     let traces = [Trace("Effect", INPUT, effect), Trace("Twin", OUTPUT, twin), Trace("Difference", DIFFERENCE, &difference)];
     let waveforms = [(traces[0], peak(effect)), (traces[2], peak(&difference))];
-    page(path, title, sample_rate, waveforms, &traces)
+    draw_picture(path, title, sample_rate, waveforms, &traces)
 }
 
-/// A name, a colour and a sound.
+/// A curve in a chart: name, colour, samples.
 #[derive(Clone, Copy)]
 struct Trace<'a>(&'static str, RGBColor, &'a [f32]);
 
+/// Largest magnitude.
 fn peak(samples: &[f32]) -> f32 {
     samples.iter().fold(0.0, |peak, sample| peak.max(sample.abs()))
 }
 
-/// Waveforms with their heights, and spectra.
-fn page(path: &Path, title: &str, sample_rate: u32, waveforms: [(Trace<'_>, f32); 2], spectra: &[Trace<'_>]) -> Outcome {
+/// Draws a picture of waveforms, each with the magnitude at the top of its axis, and of spectra.
+fn draw_picture(
+    path: &Path,
+    title: &str,
+    sample_rate: u32,
+    waveforms: [(Trace<'_>, f32); 2],
+    spectra: &[Trace<'_>],
+) -> TaskResult {
     register_font();
     let mut pixels = vec![0; SIZE.0 as usize * SIZE.1 as usize * png::PIXEL];
     let root = BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area();
@@ -79,7 +87,7 @@ fn page(path: &Path, title: &str, sample_rate: u32, waveforms: [(Trace<'_>, f32)
     }
     draw_spectra(&lower, sample_rate, spectra)?;
     root.present()?;
-    // They borrow the pixels.
+    // These borrow the pixels.
     drop((root, below, upper, lower, first, second));
     fs::write(path, png::encode(SIZE, &pixels)?).map_err(|e| format!("{}: {e}", path.display()))?;
     Ok(())
@@ -92,7 +100,7 @@ fn draw_waveform(
     sample_rate: u32,
     samples: &[f32],
     height: f32,
-) -> Outcome {
+) -> TaskResult {
     let seconds = samples.len() as f32 / sample_rate as f32;
     let mut chart = ChartBuilder::on(area)
         .margin_right(30)
@@ -127,7 +135,7 @@ fn draw_waveform(
     Ok(())
 }
 
-fn draw_spectra(area: &DrawingArea<BitMapBackend<'_>, Shift>, sample_rate: u32, sounds: &[Trace<'_>]) -> Outcome {
+fn draw_spectra(area: &DrawingArea<BitMapBackend<'_>, Shift>, sample_rate: u32, sounds: &[Trace<'_>]) -> TaskResult {
     let highest_hz = (sample_rate as f32 / 2.0).max(2.0 * LOWEST_HZ);
     let labelled: Vec<f32> = LABELLED_HZ.into_iter().filter(|&hz| hz <= highest_hz).collect();
     let mut chart = ChartBuilder::on(area)
@@ -166,7 +174,7 @@ fn draw_spectra(area: &DrawingArea<BitMapBackend<'_>, Shift>, sample_rate: u32, 
     Ok(())
 }
 
-/// The highest level in each column of pixels of a logarithmic axis.
+/// The points of a spectrum, reduced to the highest level in each column of pixels of the logarithmic axis.
 fn per_column(spectrum: &[(f32, f32)], highest_hz: f32, columns: usize) -> Vec<(f32, f32)> {
     let octaves = (highest_hz / LOWEST_HZ).log2();
     let mut line: Vec<(f32, f32)> = Vec::new();
@@ -183,7 +191,7 @@ fn per_column(spectrum: &[(f32, f32)], highest_hz: f32, columns: usize) -> Vec<(
     line
 }
 
-/// The pictures' font travels in this program; a bare system has none.
+/// Registers the pictures' font, which is part of this program: a bare system has none.
 fn register_font() {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {

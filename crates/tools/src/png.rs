@@ -8,7 +8,7 @@ use flate2::{Compression, Crc};
 /// Bytes of a pixel: red, green, blue.
 pub const PIXEL: usize = 3;
 
-/// A PNG of rows of pixels from the top down.
+/// Encodes rows of pixels, from the top down, as a PNG file.
 ///
 /// # Errors
 /// Never: it is written to memory.
@@ -19,7 +19,7 @@ pub fn encode((width, height): (u32, u32), pixels: &[u8]) -> std::io::Result<Vec
     chunk(&mut png, b"IHDR", &header);
     let mut rows = ZlibEncoder::new(Vec::new(), Compression::default());
     for row in pixels.chunks_exact(width as usize * PIXEL) {
-        // The row is as it is, not the difference to another one.
+        // Filter type 0: the row itself, not its difference from another.
         rows.write_all(&[0])?;
         rows.write_all(row)?;
     }
@@ -28,6 +28,7 @@ pub fn encode((width, height): (u32, u32), pixels: &[u8]) -> std::io::Result<Vec
     Ok(png)
 }
 
+/// Appends a chunk: length, kind, data, checksum.
 fn chunk(png: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
     png.extend((data.len() as u32).to_be_bytes());
     png.extend(kind);
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_has_its_size_its_pixels_and_right_sums() {
+    fn a_picture_has_its_size_its_pixels_and_valid_checksums() {
         let pixels: Vec<u8> = (0..2 * 3 * PIXEL as u8).collect();
         let png = encode((2, 3), &pixels).unwrap();
         let mut rest = &png[8..];

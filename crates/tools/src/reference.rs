@@ -1,52 +1,54 @@
-//! A reference of all parameters, from the registry.
+//! The reference page of all algorithms, their parameters and the measures, made from the registries.
 
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
 use isotherm::algorithm::REGISTRY;
-use isotherm::dsp::{Algorithm, Change, Parameter};
-use isotherm::measure::{Better, MEASURES, Measure};
+use isotherm::dsp::{Algorithm, ChangeMode, Parameter};
+use isotherm::measure::{MEASURES, Measure, Preference};
 
-use crate::{Outcome, shown};
+use crate::{TaskResult, display_path};
 
-/// Writes the page.
+/// Writes the page to the file `page`.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write(page: &Path) -> Outcome {
-    fs::write(page, reference(REGISTRY)).map_err(|e| format!("{}: {e}", shown(page)))?;
-    println!("{}", shown(page));
+pub fn write(page: &Path) -> TaskResult {
+    fs::write(page, reference(REGISTRY)).map_err(|e| format!("{}: {e}", display_path(page)))?;
+    println!("{}", display_path(page));
     Ok(())
 }
 
-/// A page of Markdown: a table per algorithm, and one of the measures.
+/// The page as Markdown: a table for each algorithm, and one of the measures.
 fn reference(registry: &[&Algorithm]) -> String {
     let mut page = String::from("# Algorithms and their parameters\n");
     for algorithm in registry {
         write!(page, "\n## {} (`{}`)\n\n{}\n\n", algorithm.name, algorithm.id, algorithm.description)
-            .expect("a string takes all");
+            .expect("writing to a string cannot fail");
         page.push_str("| Parameter | Id | Values | Default | Automatable | When it grows |\n|---|---|---|---|---|---|\n");
         page.extend(algorithm.parameters.iter().map(row));
     }
-    page.push_str("\n# Measures\n\n| Measure | Id | Unit | Better | Needs | Definition |\n|---|---|---|---|---|---|\n");
+    page.push_str("\n# Measures\n\n| Measure | Id | Unit | Preference | Needs | Definition |\n|---|---|---|---|---|---|\n");
     page.extend(MEASURES.iter().map(|row| measure(row)));
     page
 }
 
+/// Row of a measure.
 fn measure(measure: &Measure) -> String {
-    let better = if measure.better == Better::Lower { "lower" } else { "neither" };
-    let Measure { id, name, unit, run, definition, .. } = measure;
-    format!("| {name} | `{id}` | {} | {better} | {} | {definition} |\n", unit.name(), run.needs())
+    let better = if measure.better == Preference::Lower { "lower" } else { "neither" };
+    let Measure { id, name, unit, function, definition, .. } = measure;
+    format!("| {name} | `{id}` | {} | {better} | {} | {definition} |\n", unit.name(), function.needs())
 }
 
+/// Row of a parameter.
 fn row(parameter: &Parameter) -> String {
     let cells = [
         parameter.name,
         &format!("`{}`", parameter.id),
         &parameter.expected(),
         &parameter.text_with_unit(parameter.default()),
-        if parameter.change == Change::Ramped { "yes" } else { "no" },
+        if parameter.change == ChangeMode::Ramped { "yes" } else { "no" },
         parameter.doc,
     ];
     format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))

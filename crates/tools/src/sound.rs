@@ -1,29 +1,30 @@
-//! The sounds of the demo and what is measured in them: all that it needs of the library's lower rooms.
+//! The sounds of the demo: reading, generating, writing, spectrum and levels.
 
 use std::path::Path;
 
-use isotherm::audio::{Audio, Format, generate, wav};
+use isotherm::audio::{Audio, WavFormat, generate, wav};
 use isotherm::measure::{self, Tone};
 
-use crate::Outcome;
+use crate::TaskResult;
 
 /// Rate of the generated sounds, in hertz.
 const SAMPLE_RATE: u32 = 48_000;
 
-/// Where the generated sounds' randomness begins.
+/// Seed of the generated sounds.
 const SEED: u64 = 1;
 
-/// A sound with a name for its files.
+/// A sound of the demo.
 pub struct Sound {
+    /// Name for its files and tables.
     pub name: String,
     pub audio: Audio<f32>,
 }
 
-/// The sound of a file.
+/// Reads a WAV file.
 ///
 /// # Errors
-/// If it cannot be read or holds no sound.
-pub fn read(path: &Path) -> Outcome<Sound> {
+/// If it cannot be read or has no frames.
+pub fn read(path: &Path) -> TaskResult<Sound> {
     let audio = wav::read(path).map_err(|e| {
         let text = e.to_string();
         let path = path.display().to_string();
@@ -40,38 +41,38 @@ pub fn read(path: &Path) -> Outcome<Sound> {
 ///
 /// # Errors
 /// Never with these constants.
-pub fn generated() -> Outcome<Vec<Sound>> {
+pub fn generated() -> TaskResult<Vec<Sound>> {
     Ok(vec![
         Sound { name: "guitar".into(), audio: generate::guitar(SAMPLE_RATE, 2, SEED)? },
         Sound { name: "drums".into(), audio: generate::drums(SAMPLE_RATE, 2, SEED)? },
     ])
 }
 
-/// Writes 24-bit samples.
+/// Writes a WAV file with 24-bit samples.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write(path: &Path, sample_rate: u32, channels: &[Vec<f32>]) -> Outcome {
+pub fn write(path: &Path, sample_rate: u32, channels: &[Vec<f32>]) -> TaskResult {
     let slices: Vec<&[f32]> = channels.iter().map(Vec::as_slice).collect();
-    Ok(wav::write(path, &Audio::from_channels(sample_rate, &slices)?, Format::Int24)?)
+    Ok(wav::write(path, &Audio::from_channels(sample_rate, &slices)?, WavFormat::Int24)?)
 }
 
-/// A vector per channel.
+/// The samples of a sound, a vector for each channel.
 pub fn channels(audio: &Audio<f32>) -> Vec<Vec<f32>> {
     (0..audio.channels()).map(|channel| audio.channel(channel).to_vec()).collect()
 }
 
-/// Pairs of hertz and dBFS.
+/// Spectrum of a sound: pairs of hertz and dBFS.
 pub fn spectrum(samples: &[f32], sample_rate: u32) -> Vec<(f32, f32)> {
     measure::spectrum(samples, sample_rate as f32)
 }
 
-/// Whole periods of a sine next to `near_hz`.
+/// Whole periods of a sine near `near_hz`.
 pub fn tone(sample_rate: u32, near_hz: f32, amplitude: f32) -> Tone {
     measure::coherent_tone(sample_rate as f32, near_hz, amplitude, measure::PRIME_FRAMES)
 }
 
-/// Root of the mean square and peak over all channels, in dBFS of a full-scale 1.
+/// RMS level and peak over all channels, in dB of full scale, which is 1.
 pub fn levels_db(channels: &[Vec<f32>]) -> (f64, f64) {
     let count = channels.iter().map(Vec::len).sum::<usize>().max(1);
     let samples = || channels.iter().flatten().map(|&sample| f64::from(sample));

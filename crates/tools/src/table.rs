@@ -1,28 +1,40 @@
-//! The demo's figures as a table for eyes, as Markdown and as JSON.
+//! The demo's results as a table of text, as Markdown and as JSON.
 
 use isotherm::measure::measures;
 use serde_json::{Value, json};
 
-/// The lowest level that is written as a number, in dB.
-const SILENCE_DB: f64 = -200.0;
+/// Level in dB below which a table says "silent".
+const SILENT_BELOW_DB: f64 = -200.0;
 
-/// One line: a sound through a setting.
-pub struct Row {
+/// A row: the results of a sound through a setting.
+pub struct TableRow {
+    /// Name of the sound.
     pub sound: String,
+    /// Name of the algorithm.
     pub algorithm: String,
+    /// Text of the setting.
     pub setting: String,
+    /// RMS level of the output in dBFS.
     pub rms_db: f64,
+    /// Peak of the output in dBFS.
     pub peak_db: f64,
-    /// Harmonics over fundamental; of a setting, whatever the sound.
+    /// Total harmonic distortion of a sine as a ratio; the same for all sounds.
     pub thd: f64,
+    /// Latency that the plug-in reports, in frames.
     pub latency_frames: u32,
+    /// Latency that an impulse shows, in frames; `None` if it leaves no trace.
     pub impulse_frames: Option<usize>,
+    /// Time of the whole plug-in for a sample of one channel.
     pub nanoseconds_per_sample: f64,
+    /// Duration of the sound divided by the time that processing it takes.
     pub times_real_time: f64,
+    /// File of the output.
     pub wav: String,
+    /// File of the picture.
     pub png: String,
 }
 
+/// Heads of the columns.
 const HEADS: [&str; 10] = [
     "Sound",
     "Algorithm",
@@ -35,10 +47,11 @@ const HEADS: [&str; 10] = [
     "ns/sample/channel",
     "x real time",
 ];
-/// From this column on, numbers: written to the right.
+/// Index of the first column of numbers. It and all columns behind it are aligned to the right.
 const FIRST_NUMBER: usize = 3;
 
-impl Row {
+impl TableRow {
+    /// Texts of the columns.
     fn cells(&self) -> [String; HEADS.len()] {
         [
             self.sound.clone(),
@@ -72,18 +85,18 @@ impl Row {
     }
 }
 
-/// As JSON, where what is no number is null.
-pub fn json(rows: &[Row]) -> Value {
-    rows.iter().map(Row::json).collect()
+/// The rows as a JSON array. NaN and infinity are null.
+pub fn json(rows: &[TableRow]) -> Value {
+    rows.iter().map(TableRow::json).collect()
 }
 
-/// Columns of equal width between single spaces.
-pub fn text(rows: &[Row]) -> String {
+/// The rows as a table of text.
+pub fn text(rows: &[TableRow]) -> String {
     lines(rows, "  ", "", "-")
 }
 
-/// A table of Markdown, with links to the files.
-pub fn markdown(rows: &[Row]) -> String {
+/// The rows as a table of Markdown, with a list of links to the files.
+pub fn markdown(rows: &[TableRow]) -> String {
     let mut text = lines(rows, " | ", "|", "-");
     let rows = rows.iter().map(|row| {
         format!(
@@ -96,8 +109,10 @@ pub fn markdown(rows: &[Row]) -> String {
     text
 }
 
-fn lines(rows: &[Row], between: &str, outside: &str, rule: &str) -> String {
-    let cells: Vec<_> = rows.iter().map(Row::cells).collect();
+/// A table with its head. `between` separates columns, `outside` is at both ends of a line, `rule` is what the line under the
+/// head consists of.
+fn lines(rows: &[TableRow], between: &str, outside: &str, rule: &str) -> String {
+    let cells: Vec<_> = rows.iter().map(TableRow::cells).collect();
     let widths: Vec<usize> = (0..HEADS.len())
         .map(|column| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(HEADS[column].len()))
         .collect();
@@ -128,10 +143,12 @@ fn lines(rows: &[Row], between: &str, outside: &str, rule: &str) -> String {
     text
 }
 
+/// Text of a level.
 fn db(value: f64) -> String {
-    if value < SILENCE_DB || value.is_nan() { "silent".into() } else { format!("{value:.2}") }
+    if value < SILENT_BELOW_DB || value.is_nan() { "silent".into() } else { format!("{value:.2}") }
 }
 
+/// A JSON number; null for NaN and infinity.
 fn number(value: f64) -> Value {
     serde_json::Number::from_f64(value).map_or(Value::Null, Value::Number)
 }
@@ -140,8 +157,8 @@ fn number(value: f64) -> Value {
 mod tests {
     use super::*;
 
-    fn row() -> Row {
-        Row {
+    fn row() -> TableRow {
+        TableRow {
             sound: "guitar".into(),
             algorithm: "Saturator".into(),
             setting: "default".into(),
@@ -174,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_null_in_json() {
+    fn a_level_that_is_not_finite_is_null_in_json() {
         assert_eq!(json(&[row()])[0]["peak_dbfs"], Value::Null);
         assert_eq!(json(&[row()])[0]["latency_frames"], 45);
     }

@@ -1,19 +1,19 @@
 //! A guitar phrase by plucked-string synthesis.
 
-use super::filter::{Biquad, StringLoop, mode};
-use super::{BEATS_PER_MINUTE, MUSIC_SECONDS, finished, music, pan_gains};
+use super::filter::{Biquad, StringLoop, mode_amplitude};
+use super::{BEATS_PER_MINUTE, MUSIC_SECONDS, check_music, finish_music, pan_gains};
 use crate::audio::{Audio, AudioError, Fade, Random};
 use std::f64::consts::TAU;
 
 /// A note of the phrase.
 struct Note {
-    /// When it is plucked.
+    /// The beat at which it is plucked, counted from 0.
     beat: f64,
-    /// How long it is held.
+    /// The number of beats for which it is held.
     beats: f64,
-    /// MIDI number; 69 is A4, 440 Hz.
+    /// MIDI note number; 69 is A4, 440 Hz.
     key: u8,
-    /// How hard, 0 to 1.
+    /// Force of the pluck, 0 to 1.
     force: f64,
 }
 
@@ -47,7 +47,7 @@ const PHRASE: [Note; 30] = [
     note(8.5, 0.5, 60, 0.46),
     note(9.0, 0.5, 47, 0.60),
     note(9.0, 0.5, 62, 0.64),
-    // The chord, low to high as the pick goes.
+    // The chord, strummed from low to high.
     note(9.500, 4.0, 45, 0.72),
     note(9.530, 4.0, 52, 0.58),
     note(9.558, 4.0, 55, 0.55),
@@ -57,52 +57,52 @@ const PHRASE: [Note; 30] = [
     note(11.5, 2.0, 76, 0.34),
 ];
 
-/// Where the pick strikes and where the pickup listens, as parts of the string from the bridge.
+/// Positions of the pick and of the pickup, as shares of the string's length from the bridge.
 const PICK: f64 = 0.13;
 const PICKUP: f64 = 0.21;
-/// How long A2 rings at its fundamental, and every string at 4 kHz, to -60 dB, in seconds.
+/// Decay times to -60 dB, in seconds: of A2 at its fundamental, and of every string at [`HIGH_RING_HZ`].
 const RING_SECONDS: f64 = 6.5;
 const HIGH_RING_SECONDS: f64 = 0.42;
 const HIGH_RING_HZ: f64 = 4_000.0;
-/// How fast a string falls silent under the hand, to -60 dB, in seconds.
+/// Decay time to -60 dB, in seconds, of a string that the hand damps.
 const DAMPED_SECONDS: f64 = 0.16;
-/// A pick dulls what is above this, in Hz: at no force, and what full force adds.
-const SOFT_HZ: f64 = 900.0;
-const HARD_HZ: f64 = 4_200.0;
-/// Nothing above this is plucked, in Hz.
+/// Corner in Hz above which the partials of a note become weak: of the softest pluck, and its rise up to the hardest.
+const SOFT_CORNER_HZ: f64 = 900.0;
+const CORNER_RISE_HZ: f64 = 4_200.0;
+/// Highest partial of a plucked note, in Hz.
 const HIGHEST_HZ: f64 = 14_000.0;
-/// A string swings in two planes, which differ in tuning, in decay and in how much of them is heard.
+/// The two planes in which a string vibrates: factor of its frequency, factor of its decay time, share in the output.
 const PLANES: [(f64, f64, f64); 2] = [(1.000_25, 1.0, 0.62), (0.999_75, 0.42, 0.38)];
-/// A hand is not a machine: plucks stray by this much, in seconds and as a part of their force.
-const STRAY_SECONDS: f64 = 0.004;
-const STRAY_FORCE: f64 = 0.06;
-/// Disorder of the partials' phases, in turns.
-const STRAY_TURNS: f64 = 0.2;
+/// Largest random deviation of a pluck from its beat (in seconds) and of its force (as a share), as of a human player.
+const TIMING_DEVIATION_SECONDS: f64 = 0.004;
+const FORCE_DEVIATION: f64 = 0.06;
+/// Largest random deviation of the partials' phases, in turns.
+const PHASE_DEVIATION: f64 = 0.2;
 /// Fade at the end, in seconds.
 const FADE_SECONDS: f64 = 0.5;
 
-/// A guitar phrase of 8 s at 100 beats per minute, in A minor: single notes soft and hard, double stops, a strummed chord at
-/// the end. One or two `channels`; peak -3 dB of full scale; `sample_rate` from 8 kHz.
+/// A guitar phrase of 8 s at 100 beats per minute, in A minor: soft and hard single notes, double stops, a strummed chord at the
+/// end. One or two `channels`; peak -3 dB of full scale; `sample_rate` from 8 kHz.
 ///
 /// Plucked strings after K. Karplus and A. Strong, "Digital Synthesis of Plucked-String and Drum Timbres", and
 /// D. Jaffe and J. Smith, "Extensions of the Karplus-Strong Plucked-String Algorithm" (Computer Music Journal 7, 1983): tuned
-/// to fractions of a frame by an all-pass, damped by a one-pole low-pass that gives the decay times, plucked and heard at
-/// a place of the string, in two planes; then body and pickup resonances, as an electric guitar's own output without
-/// an amplifier. All is defined in seconds and Hz: other sample rates give the same sound. `seed` moves timing, force and
-/// phases a little.
+/// to fractions of a frame by an all-pass, damped by a one-pole low-pass that sets the decay times, with a position of the pick
+/// and of the pickup, in two planes of vibration; then resonances of body and pickup, as at the output of an electric guitar
+/// without an amplifier. All parameters are in seconds and Hz: other sample rates give the same sound. `seed` varies timing,
+/// force and phases a little.
 ///
 /// # Errors
 /// [`AudioError::Parameter`].
 pub fn guitar(sample_rate: u32, channels: usize, seed: u64) -> Result<Audio<f32>, AudioError> {
-    let rate = music(sample_rate, channels)?;
+    let rate = check_music(sample_rate, channels)?;
     let frames = (MUSIC_SECONDS * rate).round() as usize;
     let mut mix = vec![vec![0.0; frames]; channels];
     for (number, note) in PHRASE.iter().enumerate() {
         let mut random = Random::stream(seed, number as u64);
-        let seconds = note.beat * 60.0 / BEATS_PER_MINUTE + STRAY_SECONDS * (1.0 + random.bipolar());
+        let seconds = note.beat * 60.0 / BEATS_PER_MINUTE + TIMING_DEVIATION_SECONDS * (1.0 + random.bipolar());
         let start = ((seconds * rate).round() as usize).min(frames);
         let held = note.beats * 60.0 / BEATS_PER_MINUTE;
-        let force = note.force * (1.0 + STRAY_FORCE * random.bipolar());
+        let force = note.force * (1.0 + FORCE_DEVIATION * random.bipolar());
         let sound = pluck(rate, note.key, force, held, &mut random);
         // Low strings a little to the left, high ones to the right.
         let pan = ((f64::from(note.key) - 58.0) / 40.0).clamp(-0.5, 0.5);
@@ -121,17 +121,17 @@ pub fn guitar(sample_rate: u32, channels: usize, seed: u64) -> Result<Audio<f32>
             *sample = filters.iter_mut().fold(*sample, |sample, filter| filter.next(sample));
         }
     }
-    let mut audio = finished(sample_rate, &mix)?;
+    let mut audio = finish_music(sample_rate, &mix)?;
     audio.fade_out((FADE_SECONDS * rate) as usize, Fade::RaisedCosine)?;
     Ok(audio)
 }
 
-/// One note, held for `held` seconds and then damped.
+/// Synthesises one note, held for `held` seconds and then damped.
 fn pluck(rate: f64, key: u8, force: f64, held: f64, random: &mut Random) -> Vec<f64> {
     let hz = 440.0 * ((f64::from(key) - 69.0) / 12.0).exp2();
     let period = excitation(rate, hz, force, random);
     let frames = ((held + DAMPED_SECONDS) * rate) as usize;
-    // High strings are light and ring shorter.
+    // Higher notes ring shorter, as on light strings.
     let ring = RING_SECONDS * (110.0 / hz).sqrt();
     let mut sound = vec![0.0; frames];
     for (tuning, decay, share) in PLANES {
@@ -149,18 +149,18 @@ fn pluck(rate: f64, key: u8, force: f64, held: f64, random: &mut Random) -> Vec<
     sound
 }
 
-/// The first period of a string, by its modes; louder and brighter the harder it is plucked.
+/// The first period of a string as the sum of its modes; louder and brighter with more force.
 fn excitation(rate: f64, hz: f64, force: f64, random: &mut Random) -> Vec<f64> {
     let highest = HIGHEST_HZ.min(0.45 * rate);
     let frames = rate / hz;
     let mut period = vec![0.0; frames.round() as usize];
-    let corner = SOFT_HZ + HARD_HZ * force * force;
+    let corner = SOFT_CORNER_HZ + CORNER_RISE_HZ * force * force;
     let mut power = 0.0;
     for k in (1..).map(f64::from).take_while(|k| k * hz <= HIGHEST_HZ) {
-        // 1 / k: the velocity of a plucked string, which is what a pickup feels.
-        let amplitude = mode(k, PICK) * mode(k, PICKUP) / k * (-k * hz / corner).exp();
-        let phase = STRAY_TURNS * random.bipolar();
-        // What does not fit under half a low sample rate is left out, and does not make the rest louder.
+        // The factor 1 / k is the velocity of a plucked string, to which a magnetic pickup responds.
+        let amplitude = mode_amplitude(k, PICK) * mode_amplitude(k, PICKUP) / k * (-k * hz / corner).exp();
+        let phase = PHASE_DEVIATION * random.bipolar();
+        // Partials that a low sample rate leaves out count here, too, so that the others do not become louder.
         power += amplitude * amplitude / 2.0;
         if k * hz <= highest {
             for (frame, sample) in period.iter_mut().enumerate() {

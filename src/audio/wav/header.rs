@@ -1,54 +1,59 @@
-//! What stands before the sound: the chunks of a RIFF or RF64 file.
+//! The header of a WAV file: parses the chunks of a RIFF or RF64 file up to its samples.
 
-use super::Format;
+use super::WavFormat;
 use crate::audio::WavError;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// What the header says, and where the sound is.
+/// The contents of a header, and the position of the samples.
 pub(super) struct Header {
+    /// In hertz; at least 1.
     pub sample_rate: u32,
+    /// At least 1.
     pub channels: usize,
-    pub format: Format,
+    pub format: WavFormat,
+    /// At least 1.
     pub frames: u64,
-    /// First byte of the sound.
+    /// Position in the file of the first byte of the samples.
     pub data_start: u64,
-    /// The size of the sound was not filled in and the end of the file counts.
+    /// True if the size of the samples was never filled in, so that they reach to the end of the file.
     pub unfinished: bool,
 }
 
-/// `wFormatTag` of Microsoft's mmreg.h.
+/// Format tags: values of `wFormatTag` in Microsoft's mmreg.h.
 const PCM: u16 = 1;
 const IEEE_FLOAT: u16 = 3;
 const EXTENSIBLE: u16 = 0xFFFE;
 /// Bytes 2 to 15 of the sub-format GUIDs that carry a `wFormatTag` in bytes 0 and 1.
 const GUID_TAIL: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71];
-/// A size that is not known (a stream) or stands in `ds64` (RF64).
+/// The size of a chunk whose true size is unknown (a stream) or is in the `ds64` chunk (RF64).
 const UNKNOWN_SIZE: u32 = u32::MAX;
 
+/// The contents of a `fmt ` chunk.
 #[derive(Clone, Copy)]
-struct Fmt {
+struct FmtChunk {
     sample_rate: u32,
     channels: usize,
-    format: Format,
+    format: WavFormat,
 }
 
-/// Walks the chunks up to the sound and leaves `file` at its first byte.
+/// Parses the chunks up to the samples and leaves `file` at the first byte of the samples.
 pub(super) fn parse<R: Read + Seek>(file: &mut R, path: &Path) -> Result<Header, WavError> {
-    Walk { file, path }.header()
+    HeaderParser { file, path }.header()
 }
 
-struct Walk<'a, R> {
+/// A parser of one header; `path` is for messages.
+struct HeaderParser<'a, R> {
     file: &'a mut R,
     path: &'a Path,
 }
 
-impl<R: Read + Seek> Walk<'_, R> {
+impl<R: Read + Seek> HeaderParser<'_, R> {
     fn header(&mut self) -> Result<Header, WavError> {
         let end = self.seek(SeekFrom::End(0))?;
         self.seek(SeekFrom::Start(0))?;
         let rf64 = self.riff()?;
-        let (mut fmt, mut long_size) = (None, None);
+        let (mut fmt, mut ds64_size) = (None, None);
         let mut position = 12;
         loop {
             let mut chunk = [0; 8];
@@ -64,11 +69,11 @@ impl<R: Read + Seek> Walk<'_, R> {
                         return Err(self.damaged("a fmt chunk before the data chunk", "none"));
                     };
                     let size = if rf64 && size == UNKNOWN_SIZE {
-                        long_size.ok_or_else(|| self.damaged("a ds64 chunk in an RF64 file", "none"))?
+                        ds64_size.ok_or_else(|| self.damaged("a ds64 chunk in an RF64 file", "none"))?
                     } else {
                         u64::from(size)
                     };
-                    return self.sound(fmt, size, position, end, rf64);
+                    return self.data(fmt, size, position, end, rf64);
                 }
                 b"fmt " => fmt = Some(self.fmt(size)?),
                 b"ds64" if rf64 => {
@@ -77,7 +82,7 @@ impl<R: Read + Seek> Walk<'_, R> {
                         return Err(self.damaged("a ds64 chunk of at least 16 bytes", format!("{size} bytes")));
                     }
                     let [low, high] = [u32_at(&body, 8), u32_at(&body, 12)].map(u64::from);
-                    long_size = Some(high << 32 | low);
+                    ds64_size = Some(high << 32 | low);
                 }
                 _ => {}
             }
@@ -93,8 +98,8 @@ impl<R: Read + Seek> Walk<'_, R> {
         }
     }
 
-    /// Goes to `position`, the end of a chunk of `size` bytes, and past its pad byte. Some writers leave that out
-    /// after an odd chunk, but no chunk's name begins with a zero.
+    /// Seeks to `position`, the end of a chunk of `size` bytes, or past its pad byte if it has one; returns the new position.
+    /// Some writers leave out the pad byte of an odd chunk. A zero there is a pad byte, because no chunk's name begins with one.
     fn skip_to(&mut self, position: u64, size: u32) -> Result<u64, WavError> {
         self.seek(SeekFrom::Start(position))?;
         let mut pad = [1];
@@ -104,7 +109,7 @@ impl<R: Read + Seek> Walk<'_, R> {
         self.seek(SeekFrom::Start(position))
     }
 
-    /// Whether it is RF64.
+    /// Reads the first 12 bytes of the file; true for RF64, false for RIFF.
     fn riff(&mut self) -> Result<bool, WavError> {
         let mut start = [0; 12];
         let length = self.fill(&mut start)?;
@@ -122,7 +127,8 @@ impl<R: Read + Seek> Walk<'_, R> {
         }
     }
 
-    fn fmt(&mut self, size: u32) -> Result<Fmt, WavError> {
+    /// Reads a `fmt ` chunk of `size` bytes.
+    fn fmt(&mut self, size: u32) -> Result<FmtChunk, WavError> {
         let mut body = [0; 40];
         let length = (size as usize).min(body.len());
         if size < 16 || self.fill(&mut body[..length])? < length {
@@ -143,10 +149,10 @@ impl<R: Read + Seek> Walk<'_, R> {
             tag = u16_at(&body, 24);
         }
         let format = match (tag, bits) {
-            (PCM, 9..=16) => Format::Int16,
-            (PCM, 17..=24) => Format::Int24,
-            (PCM, 25..=32) => Format::Int32,
-            (IEEE_FLOAT, 32) => Format::Float32,
+            (PCM, 9..=16) => WavFormat::Int16,
+            (PCM, 17..=24) => WavFormat::Int24,
+            (PCM, 25..=32) => WavFormat::Int32,
+            (IEEE_FLOAT, 32) => WavFormat::Float32,
             (PCM, _) => return Err(self.unsupported(format!("{bits}-bit integer"))),
             (IEEE_FLOAT, _) => return Err(self.unsupported(format!("{bits}-bit float"))),
             _ => return Err(self.unsupported(format!("format tag {tag:#06x}{}", tag_name(tag)))),
@@ -163,24 +169,25 @@ impl<R: Read + Seek> Walk<'_, R> {
                 format!("{frame_bytes}"),
             ));
         }
-        Ok(Fmt { sample_rate, channels, format })
+        Ok(FmtChunk { sample_rate, channels, format })
     }
 
-    /// Settles how much sound there is from `start` on.
-    fn sound(&mut self, fmt: Fmt, size: u64, start: u64, end: u64, rf64: bool) -> Result<Header, WavError> {
+    /// Computes the number of frames in the `data` chunk, and checks its size. Its contents begin at byte `start` and have `size`
+    /// bytes according to its header; the file ends at byte `end`.
+    fn data(&mut self, fmt: FmtChunk, size: u64, start: u64, end: u64, rf64: bool) -> Result<Header, WavError> {
         let frame_bytes = (fmt.channels * fmt.format.bytes()) as u64;
-        let there = end - start;
-        let unfinished = (size == u64::from(UNKNOWN_SIZE) && !rf64 && there < size)
-            || (size == 0 && there > 0 && !self.only_chunks(start, end)?);
-        let found_bytes = if unfinished { there - there % frame_bytes } else { size };
+        let available = end - start;
+        let unfinished = (size == u64::from(UNKNOWN_SIZE) && !rf64 && available < size)
+            || (size == 0 && available > 0 && !self.only_chunks(start, end)?);
+        let found_bytes = if unfinished { available - available % frame_bytes } else { size };
         let frames = found_bytes / frame_bytes;
         let path = || self.path.to_path_buf();
-        if found_bytes > there {
+        if found_bytes > available {
             return Err(WavError::Truncated {
                 path: path(),
                 expected_bytes: size,
-                found_bytes: there,
-                frames: there / frame_bytes,
+                found_bytes: available,
+                frames: available / frame_bytes,
             });
         }
         if !found_bytes.is_multiple_of(frame_bytes) {
@@ -190,11 +197,11 @@ impl<R: Read + Seek> Walk<'_, R> {
             return Err(WavError::NoFrames { path: path() });
         }
         self.seek(SeekFrom::Start(start))?;
-        let Fmt { sample_rate, channels, format } = fmt;
+        let FmtChunk { sample_rate, channels, format } = fmt;
         Ok(Header { sample_rate, channels, format, frames, data_start: start, unfinished })
     }
 
-    /// Whether the bytes from `position` to the end of the file are a sequence of chunks.
+    /// True if the bytes from `position` to the end of the file are a sequence of chunks.
     fn only_chunks(&mut self, mut position: u64, end: u64) -> Result<bool, WavError> {
         self.seek(SeekFrom::Start(position))?;
         while position < end {
@@ -212,7 +219,7 @@ impl<R: Read + Seek> Walk<'_, R> {
         Ok(true)
     }
 
-    /// Fills `bytes` as far as the file goes.
+    /// Fills `bytes` as far as the file reaches; returns the number of bytes read.
     fn fill(&mut self, bytes: &mut [u8]) -> Result<usize, WavError> {
         let mut filled = 0;
         while filled < bytes.len() {
@@ -241,7 +248,7 @@ impl<R: Read + Seek> Walk<'_, R> {
     }
 }
 
-/// The formats that are met in WAV files and are not sound as it is (mmreg.h).
+/// The name of a format tag of compressed samples (mmreg.h), for a message; empty for any other tag.
 fn tag_name(tag: u16) -> &'static str {
     match tag {
         0x0002 => " (ADPCM)",
@@ -255,7 +262,7 @@ fn tag_name(tag: u16) -> &'static str {
     }
 }
 
-/// Four bytes as a name for a message.
+/// A chunk's name in quotation marks, with unprintable bytes escaped, for a message.
 fn printable(bytes: &[u8]) -> String {
     format!("\"{}\"", bytes.escape_ascii())
 }

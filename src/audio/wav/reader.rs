@@ -1,24 +1,24 @@
 //! Reading WAV files.
 
-use super::Format;
+use super::WavFormat;
 use super::header::{self, Header};
 use crate::audio::{Audio, I24, Sample, Shape, WavError};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// Bytes decoded at a time, where a frame is not larger.
+/// Bytes decoded at a time, or one frame if that is larger.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// What becomes of a NaN or an infinity in a float file.
+/// The treatment of NaN and infinities in a float file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum NonFinite {
-    /// An error that says channel and frame.
+pub enum NonFinitePolicy {
+    /// Reading fails with [`WavError::NotFinite`], which names channel and frame.
     #[default]
     Refuse,
-    /// It becomes 0.
+    /// The sample becomes 0.
     Silence,
-    /// It stays. (An integer block gets 0 for NaN and full scale for an infinity.)
+    /// The sample stays as it is. (An integer block gets 0 for NaN and full scale for an infinity.)
     Keep,
 }
 
@@ -29,14 +29,14 @@ pub struct Reader {
     path: PathBuf,
     sample_rate: u32,
     channels: usize,
-    format: Format,
+    format: WavFormat,
     frames: u64,
     data_start: u64,
     unfinished: bool,
-    non_finite: NonFinite,
+    non_finite: NonFinitePolicy,
     /// The next frame to read.
     position: u64,
-    /// Some whole frames as they are in the file.
+    /// Buffer for whole frames as they are in the file.
     bytes: Vec<u8>,
 }
 
@@ -62,18 +62,18 @@ impl Reader {
             frames,
             data_start,
             unfinished,
-            non_finite: NonFinite::default(),
+            non_finite: NonFinitePolicy::default(),
             position: 0,
             bytes: vec![0; (CHUNK_BYTES / frame_bytes).max(1) * frame_bytes],
         })
     }
 
-    /// The same reader, which treats NaN and infinities as `non_finite` says; otherwise it refuses them.
-    pub fn with_non_finite(self, non_finite: NonFinite) -> Self {
+    /// Returns the reader with another treatment of NaN and infinities; the default is [`NonFinitePolicy::Refuse`].
+    pub fn with_non_finite(self, non_finite: NonFinitePolicy) -> Self {
         Self { non_finite, ..self }
     }
 
-    /// The file.
+    /// The file's path, as given to [`open`](Self::open).
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -93,8 +93,8 @@ impl Reader {
         self.frames
     }
 
-    /// The form of the samples.
-    pub fn format(&self) -> Format {
+    /// The sample format of the file.
+    pub fn format(&self) -> WavFormat {
         self.format
     }
 
@@ -103,15 +103,15 @@ impl Reader {
         self.position
     }
 
-    /// Whether the writer of the file never filled in its size, and the end of the file counts instead.
+    /// True if the size of the samples was never filled in, as after a crash, so that they reach to the end of the file.
     pub fn unfinished(&self) -> bool {
         self.unfinished
     }
 
-    /// Makes `frame` the next to be read; [`frames`](Self::frames) is the end.
+    /// Makes `frame` the next one to be read; [`frames`](Self::frames) is the end of the file.
     ///
     /// # Errors
-    /// [`WavError::NoSuchFrame`], [`WavError::Io`].
+    /// [`WavError::NoSuchFrame`] if `frame` is after the end, [`WavError::Io`].
     pub fn seek(&mut self, frame: u64) -> Result<(), WavError> {
         if frame > self.frames {
             return Err(WavError::NoSuchFrame { path: self.path.clone(), frame, frames: self.frames });
@@ -123,17 +123,17 @@ impl Reader {
     }
 
     /// Reads the next frames into `block`, a slice per channel, all of one length, as samples of any type by the rule
-    /// of [`Sample`]. Returns how many frames it read: the length of the slices, fewer at the end of the file, 0
-    /// after it. What is beyond stays as it was.
+    /// of [`Sample`]. Returns the number of frames read: the length of the slices, fewer at the end of the file, 0
+    /// after it. The rest of `block` is left as it was.
     ///
     /// # Errors
-    /// [`WavError::WrongShape`], [`WavError::NotFinite`] (unless told [otherwise](Self::with_non_finite)),
-    /// [`WavError::Io`]. After an error the content of the block and the position are unspecified;
-    /// [`seek`](Self::seek) makes the position known again.
+    /// [`WavError::WrongShape`], [`WavError::NotFinite`] (with [`NonFinitePolicy::Refuse`]),
+    /// [`WavError::Io`]. After an error the contents of `block` and the position are unspecified;
+    /// [`seek`](Self::seek) sets the position again.
     pub fn read_block<S: Sample>(&mut self, block: &mut [&mut [S]]) -> Result<usize, WavError> {
         let asked = block.first().map_or(0, |channel| channel.len());
         self.check(block, asked)?;
-        let count = self.frames.saturating_sub(self.position).min(asked as u64) as usize;
+        let count = usize::try_from(self.frames.saturating_sub(self.position)).map_or(asked, |left| left.min(asked));
         let frame_bytes = self.channels * self.format.bytes();
         let mut done = 0;
         while done < count {
@@ -147,6 +147,7 @@ impl Reader {
         Ok(count)
     }
 
+    /// Checks that `block` has the file's channels, each of `frames` frames.
     fn check<S>(&self, block: &[&mut [S]], frames: usize) -> Result<(), WavError> {
         let channel = block.iter().position(|channel| channel.len() != frames);
         if block.len() == self.channels && channel.is_none() {
@@ -160,33 +161,33 @@ impl Reader {
         })
     }
 
-    /// Decodes the first `frames` frames of `self.bytes` into `block`, from frame `done` on.
+    /// Decodes the first `frames` frames of `self.bytes` into `block`, beginning at its frame `done`.
     fn decode<S: Sample>(&self, block: &mut [&mut [S]], done: usize, frames: usize) -> Result<(), WavError> {
         let size = self.format.bytes();
         let frame_bytes = self.channels * size;
         for (index, channel) in block.iter_mut().enumerate() {
             let samples = channel[done..done + frames].iter_mut();
-            // `+ index * size` is within the first frame.
+            // The codes of one channel: its first one is `index * size` bytes into the first frame.
             let codes = self.bytes[..frames * frame_bytes][index * size..].chunks(frame_bytes).map(|c| &c[..size]);
             let pairs = samples.zip(codes);
             match self.format {
-                Format::Int16 => pairs.for_each(|(s, b)| *s = S::from_f64(i16::from_le_bytes([b[0], b[1]]).to_f64())),
-                Format::Int24 => pairs.for_each(|(s, b)| {
-                    // The sign comes with the top byte.
+                WavFormat::Int16 => pairs.for_each(|(s, b)| *s = S::from_f64(i16::from_le_bytes([b[0], b[1]]).to_f64())),
+                WavFormat::Int24 => pairs.for_each(|(s, b)| {
+                    // Shifted down from the top, so that the sign is extended.
                     let code = i32::from_le_bytes([0, b[0], b[1], b[2]]) >> 8;
                     *s = S::from_f64(I24::new_unchecked(code).to_f64());
                 }),
-                Format::Int32 => {
+                WavFormat::Int32 => {
                     pairs.for_each(|(s, b)| *s = S::from_f64(i32::from_le_bytes([b[0], b[1], b[2], b[3]]).to_f64()));
                 }
-                Format::Float32 => {
+                WavFormat::Float32 => {
                     for (frame, (s, b)) in pairs.enumerate() {
                         let value = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
                         *s = S::from_f64(match self.non_finite {
                             _ if value.is_finite() => value.into(),
-                            NonFinite::Keep => value.into(),
-                            NonFinite::Silence => 0.0,
-                            NonFinite::Refuse => {
+                            NonFinitePolicy::Keep => value.into(),
+                            NonFinitePolicy::Silence => 0.0,
+                            NonFinitePolicy::Refuse => {
                                 return Err(WavError::NotFinite {
                                     path: self.path.clone(),
                                     channel: index,
@@ -202,10 +203,10 @@ impl Reader {
         Ok(())
     }
 
-    /// All frames from the current position on, as a buffer.
+    /// Reads all frames from the current position to the end, as a buffer.
     ///
     /// # Errors
-    /// Those of [`read_block`](Self::read_block).
+    /// The errors of [`read_block`](Self::read_block).
     pub fn read_to_end<S: Sample>(&mut self) -> Result<Audio<S>, WavError> {
         let left = self.frames - self.position;
         let frames = usize::try_from(left).unwrap_or(usize::MAX);
@@ -219,28 +220,28 @@ impl Reader {
     }
 }
 
-/// The whole file at `path` as `f32`: 16 and 24-bit integers and floats are exact, 32-bit integers are rounded to the
+/// Reads the whole file at `path` as `f32`: 16 and 24-bit integers and floats are exact, 32-bit integers are rounded to the
 /// nearest float. NaN and infinities are an error. [control thread: does I/O]
 ///
 /// # Errors
-/// Those of [`Reader::open`], [`WavError::NotFinite`].
+/// The errors of [`Reader::open`], and [`WavError::NotFinite`].
 pub fn read(path: impl AsRef<Path>) -> Result<Audio<f32>, WavError> {
-    read_with(path, NonFinite::Refuse)
+    read_with(path, NonFinitePolicy::Refuse)
 }
 
-/// As [`read`], with `non_finite` to say what becomes of NaN and infinities. [control thread: does I/O]
+/// Reads a file like [`read`], with a treatment of NaN and infinities. [control thread: does I/O]
 ///
 /// # Errors
-/// Those of [`Reader::open`], [`WavError::NotFinite`] if they are to be refused.
-pub fn read_with(path: impl AsRef<Path>, non_finite: NonFinite) -> Result<Audio<f32>, WavError> {
+/// The errors of [`Reader::open`], and [`WavError::NotFinite`] with [`NonFinitePolicy::Refuse`].
+pub fn read_with(path: impl AsRef<Path>, non_finite: NonFinitePolicy) -> Result<Audio<f32>, WavError> {
     Reader::open(path)?.with_non_finite(non_finite).read_to_end()
 }
 
-/// The whole file at `path` in samples of `S`, every one with exactly the value it has in the file: integers as their
-/// codes in the same or a wider integer, or in a float with enough bits. [control thread: does I/O]
+/// Reads the whole file at `path` as samples of type `S`, each with exactly the value that it has in the file: integers in an
+/// integer of the same or a greater width, or in a float with enough bits. [control thread: does I/O]
 ///
 /// # Errors
-/// [`WavError::Inexact`] if `S` cannot hold every sample of the file's format ([`Format::fits`]), those of
+/// [`WavError::Inexact`] if `S` cannot hold every sample of the file's format ([`WavFormat::fits`]), the errors of
 /// [`Reader::open`], [`WavError::NotFinite`].
 pub fn read_exact<S: Sample>(path: impl AsRef<Path>) -> Result<Audio<S>, WavError> {
     let mut reader = Reader::open(path)?;

@@ -1,14 +1,15 @@
-//! `isotherm record --device --desk`: an X32 or M32 gives the stems their names. What becomes of the desk later never touches the
-//! recording.
+//! `isotherm record --device --desk`: an X32 or M32 gives the stems their names and is watched for changes while the take runs. A
+//! desk that is lost never affects the recording.
 
 use clap::{Arg, ArgMatches};
 use serde_json::{Value, json};
 
-use crate::cli::{Failure, say};
-use crate::desk::{Desk, Patience, Track, Watch};
-use crate::device::Granted;
+use crate::cli::{Failure, print_line};
+use crate::desk::{Desk, DeskWatch, Timeouts, Track};
+use crate::device::GrantedConfig;
 use crate::record::{Recorder, Settings};
 
+/// The flag `--desk`.
 pub fn argument() -> Arg {
     Arg::new("desk")
         .long("desk")
@@ -18,52 +19,52 @@ pub fn argument() -> Arg {
         .help("The X32 or M32 whose card the device is: its names go to the stems; without an address the local net is searched")
 }
 
-/// The desk that was asked for, if it fits the device.
+/// Opens the desk that `--desk` names; `None` without the flag.
 ///
 /// # Errors
-/// If there is none, or its rate or its number of channels differs from the device's.
-pub fn open(matches: &ArgMatches, granted: &Granted) -> Result<Option<Desk>, Failure> {
+/// If no desk answers, or its rate or its number of channels differs from the device's.
+pub fn open(matches: &ArgMatches, granted: &GrantedConfig) -> Result<Option<Desk>, Failure> {
     let Some(address) = matches.get_one::<String>("desk") else { return Ok(None) };
     let desk = if address.is_empty() { Desk::find() } else { Desk::open(address) }.map_err(Failure::failed)?;
-    desk.check(granted.sample_rate, granted.channels).map_err(Failure::failed)?;
+    desk.check_device(granted.sample_rate, granted.channels).map_err(Failure::failed)?;
     Ok(Some(desk))
 }
 
-/// Tells the take what the desk says of its tracks, and names the channels so, unless `--names` did.
-pub fn name(desk: &Desk, matches: &ArgMatches, settings: &mut Settings) {
-    let numbers: Vec<usize> = settings.channels.iter().map(|channel| channel.source + 1).collect();
-    let (tracks, names) = (desk.tracks(), desk.names(&numbers));
+/// Adds the desk's tracks to the take's settings and, unless `--names` was given, gives the channels the desk's names.
+pub fn add_to_settings(desk: &Desk, matches: &ArgMatches, settings: &mut Settings) {
+    let numbers: Vec<usize> = settings.channels.iter().map(|channel| channel.source_channel + 1).collect();
+    let (tracks, names) = (desk.tracks(), desk.stem_names(&numbers));
     for (channel, name) in settings.channels.iter_mut().zip(names) {
         if !matches.contains_id("names") {
             channel.name = name;
         }
-        channel.desk = tracks.get(channel.source).map(Track::entry);
+        channel.desk = tracks.get(channel.source_channel).map(Track::to_channel_info);
     }
     settings.source = format!("{}; desk {} '{}', firmware {}", settings.source, desk.model(), desk.name(), desk.firmware());
 }
 
-/// The desk while a take runs.
-pub struct Beside(Watch);
+/// A desk that is watched while a take runs.
+pub struct DeskFollower(DeskWatch);
 
-impl Beside {
-    /// Tells what stands out, and follows the desk from now on.
+impl DeskFollower {
+    /// Prints the desk and its notes, unless `is_quiet`, and watches it from now on.
     ///
     /// # Errors
-    /// If the system gives no socket or no thread.
-    pub fn start(desk: Desk, quietly: bool) -> Result<Self, Failure> {
-        if !quietly {
-            say(format_args!("desk {}: {} '{}', firmware {}", desk.address(), desk.model(), desk.name(), desk.firmware()));
-            desk.notes().iter().for_each(|note| say(format_args!("desk: {note}")));
+    /// If the system provides no socket or thread.
+    pub fn start(desk: Desk, is_quiet: bool) -> Result<Self, Failure> {
+        if !is_quiet {
+            print_line(format_args!("desk {}: {} '{}', firmware {}", desk.address(), desk.model(), desk.name(), desk.firmware()));
+            desk.notes().iter().for_each(|note| print_line(format_args!("desk: {note}")));
         }
-        Ok(Self(Watch::start(desk, Patience::default()).map_err(Failure::failed)?))
+        Ok(Self(DeskWatch::start(desk, Timeouts::default()).map_err(Failure::failed)?))
     }
 
-    /// What the desk changed goes to the take.
-    pub fn attend(&self, recorder: &Recorder) {
-        recorder.change(self.0.changes());
+    /// Passes the desk's newest changes to the take.
+    pub fn forward_changes(&self, recorder: &Recorder) {
+        recorder.source_changed(self.0.changes());
     }
 
-    /// In a few words.
+    /// Returns the state of the connection and the number of changes in a few words.
     pub fn status(&self) -> String {
         let status = self.0.status();
         let changes = if status.changes > 0 { format!(", {} changes", status.changes) } else { String::new() };
@@ -74,7 +75,7 @@ impl Beside {
         }
     }
 
-    /// For the report.
+    /// Returns the desk for the report.
     pub fn json(&self) -> Value {
         let (desk, status) = (self.0.desk(), self.0.status());
         json!({

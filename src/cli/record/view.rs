@@ -1,137 +1,143 @@
-//! What `isotherm record --device` shows while it runs: a picture on a terminal, else a line every second.
+//! The status of a running `isotherm record --device`: meters of all channels on a terminal, or single lines elsewhere.
 
 use std::io::Write;
 
 use serde_json::{Value, json};
 
 use crate::dsp::gain_to_db;
-use crate::graph::{Level, Meter};
-use crate::record::{Channel, Health, Phase};
+use crate::graph::{Meter, MeterReading};
+use crate::record::{Channel, Health, RecorderPhase};
 
-/// The lowest level of a bar.
+/// The level at the left end of a bar, in dBFS.
 const FLOOR_DB: f64 = -60.0;
 /// Characters of a bar.
-const BAR: usize = 12;
-/// Characters of a name.
-const NAME: usize = 10;
-/// Below this everything is shown as silence.
+const BAR_WIDTH: usize = 12;
+/// Characters of a channel's name.
+const NAME_WIDTH: usize = 10;
+/// Levels below this, in dBFS, are shown as silence.
 const SILENCE_DB: f64 = -144.0;
 /// More channels than this are shown in two columns.
-const ROWS: usize = 16;
+const MAX_ROWS: usize = 16;
 
-/// One look at a recording.
-pub struct Picture<'a> {
+/// The state of a recording at a moment.
+pub struct StatusView<'a> {
     pub health: &'a Health,
-    pub light: &'a str,
-    /// How the device is.
+    /// The health as a word or two.
+    pub health_text: &'a str,
+    /// The state of the device and the desk as text.
     pub device: &'a str,
     pub channels: &'a [Channel],
-    pub levels: &'a [Shown],
+    /// A reading for each channel.
+    pub readings: &'a [ChannelReading],
 }
 
-/// What a meter shows of a channel.
+/// The reading of a channel's meter.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Shown {
-    /// The highest since the last look, and the mean of 300 ms.
-    pub level: Level,
-    /// Whether it has ever reached full scale.
+pub struct ChannelReading {
+    /// The peak since the last reading, and the RMS over 300 ms.
+    pub level: MeterReading,
+    /// True if the channel has reached full scale since the start of the recording.
     pub clipped: bool,
 }
 
-/// Reads the meters of the recorded channels; a clip light that was lit stays lit.
-pub fn look(meter: &Meter, channels: &[Channel], shown: &mut [Shown]) {
-    for (shown, channel) in shown.iter_mut().zip(channels) {
-        if let Some(level) = meter.take(channel.source) {
-            *shown = Shown { level, clipped: shown.clipped || level.clipped };
+/// Reads the meters of the recorded channels into `readings`.
+pub fn read_meters(meter: &Meter, channels: &[Channel], readings: &mut [ChannelReading]) {
+    for (reading, channel) in readings.iter_mut().zip(channels) {
+        if let Some(level) = meter.take(channel.source_channel) {
+            *reading = ChannelReading { level, clipped: reading.clipped || level.clipped };
         }
     }
 }
 
-/// Decibels of full scale: 20 log10.
+/// Returns a linear level in dBFS: 20 log10, at least [`SILENCE_DB`].
 fn db(gain: f32) -> f64 {
     f64::from(gain_to_db(gain)).max(SILENCE_DB)
 }
 
-impl Picture<'_> {
-    /// The picture's lines, for a terminal of 80 columns.
+impl StatusView<'_> {
+    /// Returns the headline and the channels' lines, for a terminal of 80 columns.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.headline()];
-        let strips: Vec<String> = self.channels.iter().zip(self.levels).map(|(channel, shown)| strip(channel, shown)).collect();
-        let rows = if strips.len() > ROWS { strips.len().div_ceil(2) } else { strips.len() };
-        let (left, right) = strips.split_at(rows);
-        let both = left.iter().enumerate().map(|(i, strip)| match right.get(i) {
-            Some(other) => format!("{strip} {other}"),
-            None => strip.clone(),
+        let texts = self.channels.iter().zip(self.readings).map(|(channel, reading)| channel_text(channel, reading));
+        let texts: Vec<String> = texts.collect();
+        let rows = if texts.len() > MAX_ROWS { texts.len().div_ceil(2) } else { texts.len() };
+        let (left, right) = texts.split_at(rows);
+        let rows = left.iter().enumerate().map(|(i, text)| match right.get(i) {
+            Some(other) => format!("{text} {other}"),
+            None => text.clone(),
         });
-        lines.extend(both);
+        lines.extend(rows);
         lines
     }
 
-    /// Time, health and disk.
+    /// Returns phase, time, health, buffer, disk and device in one line.
     pub fn headline(&self) -> String {
         let Health { phase, seconds, fill, disk_seconds_left, .. } = self.health;
-        let phase = if *phase == Phase::Recording { "recording" } else { "waiting" };
+        let phase = if *phase == RecorderPhase::Recording { "recording" } else { "waiting" };
         let left = disk_seconds_left.map_or(String::new(), |s| format!(", disk for {:.1} h", s / 3600.0));
         let time = *seconds as u64;
         let (hours, minutes, rest) = (time / 3600, time / 60 % 60, time % 60);
-        let (light, device) = (self.light, self.device);
-        format!("{phase} {hours}:{minutes:02}:{rest:02}, {light}, buffer {:.0} %{left}, {device}", fill * 100.0)
+        let (health, device) = (self.health_text, self.device);
+        format!("{phase} {hours}:{minutes:02}:{rest:02}, {health}, buffer {:.0} %{left}, {device}", fill * 100.0)
     }
 
-    /// One line of JSON.
+    /// Returns the status as a JSON object.
     pub fn json(&self) -> Value {
-        let of = |value: fn(&Shown) -> f32| self.levels.iter().map(|shown| db(value(shown))).collect::<Vec<_>>();
+        let all_db = |level: fn(&ChannelReading) -> f32| self.readings.iter().map(|r| db(level(r))).collect::<Vec<_>>();
         json!({
-            "phase": if self.health.phase == Phase::Recording { "recording" } else { "waiting" },
-            "seconds": self.health.seconds, "health": self.light, "device": self.device, "lost_frames": self.health.lost_frames,
+            "phase": if self.health.phase == RecorderPhase::Recording { "recording" } else { "waiting" },
+            "seconds": self.health.seconds, "health": self.health_text, "device": self.device,
+            "lost_frames": self.health.lost_frames,
             "buffer": self.health.fill, "disk_seconds_left": self.health.disk_seconds_left,
-            "peak_db": of(|shown| shown.level.peak), "rms_db": of(|shown| shown.level.rms),
-            "clipped": self.levels.iter().map(|shown| shown.clipped).collect::<Vec<_>>(),
+            "peak_db": all_db(|reading| reading.level.peak), "rms_db": all_db(|reading| reading.level.rms),
+            "clipped": self.readings.iter().map(|reading| reading.clipped).collect::<Vec<_>>(),
         })
     }
 }
 
-/// A channel: number, name, bar (RMS full, peak as a line), peak, clip light. 39 columns.
-fn strip(channel: &Channel, shown: &Shown) -> String {
-    let name: String = channel.name.chars().take(NAME).collect();
-    let (peak, rms) = (db(shown.level.peak), db(shown.level.rms));
-    let place = |db: f64| ((db - FLOOR_DB) / -FLOOR_DB * BAR as f64).ceil().clamp(0.0, BAR as f64) as usize;
-    let (full, mark) = (place(rms), place(peak));
-    let bar: String = (1..=BAR)
+/// Returns a channel as text of 39 columns: number, name, bar (RMS as a block, peak as a line), peak and RMS in dBFS, clip light.
+fn channel_text(channel: &Channel, reading: &ChannelReading) -> String {
+    let name: String = channel.name.chars().take(NAME_WIDTH).collect();
+    let (peak, rms) = (db(reading.level.peak), db(reading.level.rms));
+    let position = |db: f64| ((db - FLOOR_DB) / -FLOOR_DB * BAR_WIDTH as f64).ceil().clamp(0.0, BAR_WIDTH as f64) as usize;
+    let (rms_position, peak_position) = (position(rms), position(peak));
+    let bar: String = (1..=BAR_WIDTH)
         .map(|i| {
-            if i <= full {
+            if i <= rms_position {
                 '█'
-            } else if i == mark {
+            } else if i == peak_position {
                 '|'
             } else {
                 '·'
             }
         })
         .collect();
-    let light = if shown.clipped { "C" } else { " " };
+    let clip_light = if reading.clipped { "C" } else { " " };
     let number = |db: f64| if db <= SILENCE_DB { "  -inf".into() } else { format!("{db:6.1}") };
-    format!("{:2} {name:NAME$}{bar}{}{}{light}", channel.source + 1, number(peak), number(rms))
+    format!("{:2} {name:NAME_WIDTH$}{bar}{}{}{clip_light}", channel.source_channel + 1, number(peak), number(rms))
 }
 
-/// A terminal that pictures are drawn on, each over the last.
+/// A terminal on which texts of several lines are drawn, each over the last.
 #[derive(Default)]
-pub struct Screen {
-    drawn: usize,
+pub struct Terminal {
+    /// Number of lines that were drawn last.
+    drawn_lines: usize,
 }
 
-impl Screen {
+impl Terminal {
+    /// Writes the lines over those that were drawn last.
     pub fn draw(&mut self, lines: &[String]) {
         let mut out = std::io::stdout().lock();
-        if self.drawn > 0 {
-            // To the first line of the last picture.
-            let _ = write!(out, "\x1b[{}A", self.drawn);
+        if self.drawn_lines > 0 {
+            // Moves the cursor up to the first of the lines that were drawn last.
+            let _ = write!(out, "\x1b[{}A", self.drawn_lines);
         }
         for line in lines {
-            // Each line anew, to its end.
+            // Writes the line and clears the rest of the old one.
             let _ = writeln!(out, "\r{line}\x1b[K");
         }
         let _ = out.flush();
-        self.drawn = lines.len();
+        self.drawn_lines = lines.len();
     }
 }
 
@@ -140,20 +146,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_fits_a_terminal_and_shows_20_log10() {
+    fn the_status_fits_a_terminal_and_levels_are_20_log10() {
         let channels: Vec<Channel> = (0..32).map(|source| Channel::new(source, "Overhead left")).collect();
-        let mut levels = vec![Shown::default(); 32];
-        levels[1] = Shown { level: Level { peak: 0.5, rms: 0.1, clipped: false }, clipped: false };
-        levels[31] = Shown { level: Level { peak: 1.0, rms: 0.5, clipped: true }, clipped: true };
-        let health = Health { seconds: 3725.9, phase: Phase::Recording, ..Health::default() };
-        let picture = Picture { health: &health, light: "ok", device: "running", channels: &channels, levels: &levels };
-        let lines = picture.lines();
+        let mut readings = vec![ChannelReading::default(); 32];
+        readings[1] = ChannelReading { level: MeterReading { peak: 0.5, rms: 0.1, clipped: false }, clipped: false };
+        readings[31] = ChannelReading { level: MeterReading { peak: 1.0, rms: 0.5, clipped: true }, clipped: true };
+        let health = Health { seconds: 3725.9, phase: RecorderPhase::Recording, ..Health::default() };
+        let (channels, readings) = (&channels[..], &readings[..]);
+        let view = StatusView { health: &health, health_text: "ok", device: "running", channels, readings };
+        let lines = view.lines();
         assert_eq!(lines.len(), 17);
         assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
         assert!(lines[0].starts_with("recording 1:02:05, ok, "), "{}", lines[0]);
         assert!(lines[1].contains("  -inf") && lines[2].contains("  -6.0 -20.0 "), "{}", lines[2]);
         assert!(lines[16].ends_with("   0.0  -6.0C"), "{}", lines[16]);
-        let json = picture.json();
+        let json = view.json();
         assert!((json["peak_db"][1].as_f64().unwrap() + 6.0206).abs() < 1e-3);
         assert_eq!(json["clipped"][31], true);
     }

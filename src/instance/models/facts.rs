@@ -1,25 +1,26 @@
-//! Facts about a model for the panels: from its file, and measured here.
+//! Facts about a model for the panels: from its file, and measured on this machine.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::dsp::CHUNK;
-use crate::neural::engine::Mode;
-use crate::neural::{Info, Model};
+use crate::neural::engine::StateSpec;
+use crate::neural::{Model, ModelInfo};
 use crate::view::ModelFacts;
 
-/// Frames that one measurement of the cost takes at least, and time for all of them: enough for a minimum that is not noise.
+/// Least number of frames in one measurement of the cost.
 const COST_FRAMES: usize = 1024;
+/// Time for all measurements of the cost: enough for many, so that their minimum is reliable.
 const COST_TIME: Duration = Duration::from_millis(5);
 
-/// What the file says of a model; what is measured comes later.
-pub fn said(model: &Model, path: Option<PathBuf>) -> ModelFacts {
-    let info: &Info = model.info();
-    let stem = path.as_deref().and_then(Path::file_stem).map(|s| s.to_string_lossy().into_owned());
+/// The facts from a model's file, without measurements. `path`: its file, whose name stands in for a missing one.
+pub(crate) fn from_file(model: &Model, path: Option<PathBuf>) -> ModelFacts {
+    let info: &ModelInfo = model.info();
+    let file_stem = path.as_deref().and_then(Path::file_stem).map(|s| s.to_string_lossy().into_owned());
     let gear: Vec<&str> =
         [&info.gear_make, &info.gear_model, &info.gear_type, &info.tone_type].into_iter().flatten().map(String::as_str).collect();
     ModelFacts {
-        name: info.name.clone().or(stem).unwrap_or_else(|| "Model without a name".into()),
+        name: info.name.clone().or(file_stem).unwrap_or_else(|| "Model without a name".into()),
         path,
         author: info.author.clone(),
         gear: (!gear.is_empty()).then(|| gear.join(" ")),
@@ -34,65 +35,65 @@ pub fn said(model: &Model, path: Option<PathBuf>) -> ModelFacts {
     }
 }
 
-/// Adds what is measured on this machine: time and delay.
+/// `facts` with what is measured on this machine: processing time and delay.
 ///
 /// # Errors
-/// If it cannot run here.
-pub fn measured(model: &Model, said: &ModelFacts) -> Result<ModelFacts, String> {
+/// The reason why the model cannot run here.
+pub(crate) fn with_measurements(model: &Model, facts: &ModelFacts) -> Result<ModelFacts, String> {
     let size = largest(model);
     let cost_ns = cost_ns(model, size)?;
     let alignment = model.alignment(size)?;
     let polarity = if alignment.inverted { ", polarity inverted" } else { "" };
     let doubt = if alignment.ambiguous { " (ambiguous)" } else { "" };
     let delay = format!("{:.2} samples{polarity}{doubt}", alignment.delay_frames);
-    Ok(ModelFacts { cost_ns: Some(cost_ns), delay: Some(delay), ..said.clone() })
+    Ok(ModelFacts { cost_ns: Some(cost_ns), delay: Some(delay), ..facts.clone() })
 }
 
-/// Runs a chunk, so that a network that cannot run on this machine is found here and not on the audio thread.
+/// Runs one chunk of frames, so that a network that cannot run on this machine is found here and not on the audio thread.
 ///
 /// # Errors
-/// If it cannot run.
-pub fn check(model: &Model) -> Result<(), String> {
+/// The reason why it cannot run.
+pub(crate) fn check(model: &Model) -> Result<(), String> {
     let size = largest(model);
-    let mut voices = model.network(size).clone().voices(Mode::new(1))?;
-    voices.set_offline(true);
-    let middle = [0.5; CHUNK];
-    voices.process(&mut [&mut [0.1; CHUNK]], &vec![&middle[..]; model.knobs(size)]);
+    let mut state = model.network(size).clone().state(StateSpec::new(1))?;
+    state.set_offline(true);
+    let knob_middle = [0.5; CHUNK];
+    state.process(&mut [&mut [0.1; CHUNK]], &vec![&knob_middle[..]; model.knob_count(size)]);
     Ok(())
 }
 
-/// The size of a model that its facts are of.
+/// Index of the model's largest size, which the facts are about. (A file may hold several sizes of one network.)
 fn largest(model: &Model) -> usize {
     model.sizes().len() - 1
 }
 
-/// Time that one channel of a size takes, a sample: the least of some measurements.
+/// Processing time of a size in nanoseconds per sample and channel: the least of several measurements.
 fn cost_ns(model: &Model, size: usize) -> Result<f32, String> {
-    let mut voices = model.network(size).clone().voices(Mode::new(1))?;
-    voices.set_offline(true);
-    let middle = [0.5; CHUNK];
-    let knobs = vec![&middle[..]; model.knobs(size)];
-    // A network that works in long chunks gets several.
-    let chunks = (2 * voices.latency()).max(COST_FRAMES).div_ceil(CHUNK);
+    let mut state = model.network(size).clone().state(StateSpec::new(1))?;
+    state.set_offline(true);
+    let knob_middle = [0.5; CHUNK];
+    let knobs = vec![&knob_middle[..]; model.knob_count(size)];
+    // A network that collects long chunks (its latency) is timed over more than one.
+    let chunks = (2 * state.latency()).max(COST_FRAMES).div_ceil(CHUNK);
     let mut least = Duration::MAX;
     let begin = Instant::now();
     while least == Duration::MAX || begin.elapsed() < COST_TIME {
         let start = Instant::now();
         for _ in 0..chunks {
-            // Never at rest, never denormal.
+            // This signal lets no network rest and makes no denormals.
             let mut block: [f32; CHUNK] = std::array::from_fn(|i| if i % 2 == 0 { 0.1 } else { -0.1 });
-            voices.process(&mut [&mut block], &knobs);
+            state.process(&mut [&mut block], &knobs);
         }
         least = least.min(start.elapsed());
     }
     Ok(least.as_nanos() as f32 / (chunks * CHUNK) as f32)
 }
 
-/// What went wrong while a model played.
-pub fn trouble(model: &Model) -> Option<String> {
-    match (model.explosions(), model.misses()) {
+/// The faults of a model while it played, as one line for the user; None if there were none.
+pub(crate) fn playback_error(model: &Model) -> Option<String> {
+    match (model.nan_resets(), model.underruns()) {
         (0, 0) => None,
-        (0, misses) => Some(format!("its output was late {misses} times: the dry sound was heard instead")),
-        (explosions, _) => Some(format!("its output was no number {explosions} times: silenced and begun anew")),
+        (0, underruns) => Some(format!("its output was late {underruns} times: the dry sound was heard instead")),
+        (resets, _) => Some(format!("its output was NaN or infinite {resets} times: silenced and begun anew")),
     }
 }

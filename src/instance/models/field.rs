@@ -1,4 +1,4 @@
-//! A slot's model as a state keeps it: its file's name and folder, and its bytes, as text.
+//! The text of a slot's model in a saved state: JSON with the file's name and folder, and its bytes (deflate, then base64).
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -11,16 +11,17 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use serde_json::{Value, json};
 
-use crate::neural::MOST_BYTES;
+use crate::neural::MAX_FILE_BYTES;
 
-/// Bytes of a file that a slot puts into the state: in base64 two of them stay below the 256 MiB that nice-plug reads of a state.
-/// A larger model is kept by its path only.
-const MOST_KEPT: usize = 64 << 20;
-/// A state's field for a slot without a model.
-pub const NOTHING: &str = "null";
+/// Size in bytes up to which a model's bytes are put into the state. In base64, two models of this size stay below the 256 MiB
+/// that nice-plug reads of a state. Of a larger model only the path is saved.
+const MAX_SAVED_BYTES: usize = 64 << 20;
+/// The text for a slot without a model.
+pub(crate) const NO_MODEL: &str = "null";
 
-/// The state's field for a model: its file's name and folder, if it has one, and its bytes, compressed.
-pub fn pack(path: Option<&Path>, bytes: &[u8]) -> String {
+/// The text for a model: the name and folder of its file, if it has one, and its bytes, compressed. [any thread but the audio
+/// thread]
+pub(crate) fn pack(path: Option<&Path>, bytes: &[u8]) -> String {
     let text = |part: Option<&OsStr>| part.and_then(OsStr::to_str).map(str::to_owned);
     let deflate = || {
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
@@ -29,20 +30,26 @@ pub fn pack(path: Option<&Path>, bytes: &[u8]) -> String {
     json!({
         "name": text(path.and_then(Path::file_name)),
         "folder": text(path.and_then(Path::parent).map(Path::as_os_str)),
-        "deflate": if bytes.len() <= MOST_KEPT { deflate() } else { None },
+        "deflate": if bytes.len() <= MAX_SAVED_BYTES { deflate() } else { None },
     })
     .to_string()
 }
 
-/// What a state keeps of a model.
+/// A model as a state holds it.
 #[derive(Debug, PartialEq)]
-pub struct Kept {
+pub(crate) struct SavedModel {
+    /// The file that it was loaded from, perhaps on another machine; None for a model without a file.
     pub path: Option<PathBuf>,
+    /// The file's bytes; None if they were too many to be saved.
     pub bytes: Option<Vec<u8>>,
 }
 
-pub fn unpack(field: &str) -> Result<Option<Kept>, String> {
-    let error = |what: &str| format!("state's model: {what}");
+/// Reads the text of [`pack`]; None if it stands for a slot without a model.
+///
+/// # Errors
+/// If it is not such a text, in one line for the user.
+pub(crate) fn unpack(field: &str) -> Result<Option<SavedModel>, String> {
+    let error = |reason: &str| format!("state's model: {reason}");
     let value: Value = serde_json::from_str(field).map_err(|e| error(&e.to_string()))?;
     if value.is_null() {
         return Ok(None);
@@ -58,14 +65,15 @@ pub fn unpack(field: &str) -> Result<Option<Kept>, String> {
         Some(encoded) => {
             let deflated = BASE64.decode(encoded).map_err(|e| error(&e.to_string()))?;
             let mut bytes = Vec::new();
-            DeflateDecoder::new(&deflated[..]).take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(|e| error(&e.to_string()))?;
-            if bytes.len() as u64 > MOST_BYTES {
-                return Err(error(&format!("more than {MOST_BYTES} bytes; expected at most that")));
+            let mut decoder = DeflateDecoder::new(&deflated[..]).take(MAX_FILE_BYTES + 1);
+            decoder.read_to_end(&mut bytes).map_err(|e| error(&e.to_string()))?;
+            if bytes.len() as u64 > MAX_FILE_BYTES {
+                return Err(error(&format!("more than {MAX_FILE_BYTES} bytes; expected at most that")));
             }
             Some(bytes)
         }
     };
-    Ok(Some(Kept { path: name.map(|name| Path::new(folder.unwrap_or("")).join(name)), bytes }))
+    Ok(Some(SavedModel { path: name.map(|name| Path::new(folder.unwrap_or("")).join(name)), bytes }))
 }
 
 #[cfg(test)]
@@ -73,18 +81,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_packed_comes_back() {
+    fn a_packed_model_comes_back() {
         let bytes: Vec<u8> = (0..10_000u32).map(|i| (i * i % 251) as u8).collect();
         let path = Path::new("/a folder/b \"c\".nam");
-        let kept = unpack(&pack(Some(path), &bytes)).unwrap().unwrap();
-        assert_eq!(kept, Kept { path: Some(path.to_owned()), bytes: Some(bytes) });
-        let kept = unpack(&pack(None, b"abc")).unwrap().unwrap();
-        assert_eq!(kept, Kept { path: None, bytes: Some(b"abc".to_vec()) });
-        assert_eq!(unpack(NOTHING), Ok(None));
+        let saved = unpack(&pack(Some(path), &bytes)).unwrap().unwrap();
+        assert_eq!(saved, SavedModel { path: Some(path.to_owned()), bytes: Some(bytes) });
+        let saved = unpack(&pack(None, b"abc")).unwrap().unwrap();
+        assert_eq!(saved, SavedModel { path: None, bytes: Some(b"abc".to_vec()) });
+        assert_eq!(unpack(NO_MODEL), Ok(None));
     }
 
     #[test]
-    fn a_field_that_is_none_is_refused_in_one_line() {
+    fn a_text_that_is_not_of_a_model_is_refused_in_one_line() {
         for (field, words) in [
             ("", "EOF"),
             (r#"{"name": 5}"#, "'name' is no text"),

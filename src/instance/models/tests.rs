@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::*;
 
-/// An impulse response of one tap.
-fn file(folder: &Path, name: &str, gain: f32) -> PathBuf {
+/// Writes a NAM file with an impulse response of one tap, `gain`.
+fn write_model(folder: &Path, name: &str, gain: f32) -> PathBuf {
     let path = folder.join(name);
     let text = json!({
         "version": "0.5.4", "architecture": "Linear", "config": { "receptive_field": 1, "bias": false }, "weights": [gain],
@@ -15,12 +15,13 @@ fn file(folder: &Path, name: &str, gain: f32) -> PathBuf {
     path
 }
 
-fn done(slot: &ModelSlot, request: ModelRequest) -> ModelView {
-    slot.ask(request);
+/// Runs one request, and all work that comes after it.
+fn run_request(slot: &ModelSlot, request: ModelRequest) -> ModelView {
+    slot.request(request);
     assert!(slot.view().loading);
-    slot.work();
+    slot.run_requests();
     assert!(!slot.view().loading);
-    while slot.finish() {}
+    while slot.finish_one() {}
     slot.view()
 }
 
@@ -29,112 +30,112 @@ fn name(view: &ModelView) -> Option<&str> {
 }
 
 #[test]
-fn a_file_that_is_no_model_leaves_the_one_before_and_steps_go_on_behind_it() {
+fn a_file_that_is_not_a_model_keeps_the_old_model_and_the_next_step_goes_past_it() {
     let folder = tempfile::tempdir().unwrap();
-    let first = file(folder.path(), "1.nam", 0.5);
+    let first = write_model(folder.path(), "1.nam", 0.5);
     fs::write(folder.path().join("2.nam"), "{}").unwrap();
-    file(folder.path(), "3.nam", 0.25);
+    write_model(folder.path(), "3.nam", 0.25);
     let slot = ModelSlot::default();
-    let view = done(&slot, ModelRequest::Open(first.clone()));
-    assert_eq!((name(&view), view.error.as_deref(), view.steps), (Some("gain 0.5"), None, true));
+    let view = run_request(&slot, ModelRequest::Open(first.clone()));
+    assert_eq!((name(&view), view.error.as_deref(), view.can_step), (Some("gain 0.5"), None, true));
     let (id, stored) = (slot.id(), slot.stored());
     assert!(id.is_some());
-    let view = done(&slot, ModelRequest::Step(1));
+    let view = run_request(&slot, ModelRequest::Step(1));
     assert_eq!(name(&view), Some("gain 0.5"));
     assert!(view.error.unwrap().contains("2.nam"));
     assert_eq!((slot.id(), slot.stored()), (id, stored));
-    let view = done(&slot, ModelRequest::Step(1));
+    let view = run_request(&slot, ModelRequest::Step(1));
     assert_eq!((name(&view), view.error.as_deref()), (Some("gain 0.25"), None));
     let facts = view.model.unwrap();
     assert!(facts.cost_ns.unwrap() > 0.0 && facts.path == Some(folder.path().join("3.nam")));
-    assert_eq!(name(&done(&slot, ModelRequest::Step(-2))), Some("gain 0.5"));
-    let view = done(&slot, ModelRequest::Clear);
-    assert_eq!((name(&view), slot.id(), &*slot.stored()), (None, None, NOTHING));
+    assert_eq!(name(&run_request(&slot, ModelRequest::Step(-2))), Some("gain 0.5"));
+    let view = run_request(&slot, ModelRequest::Clear);
+    assert_eq!((name(&view), slot.id(), &*slot.stored()), (None, None, NO_MODEL));
 }
 
 #[test]
-fn a_restored_field_is_stored_before_it_is_read_and_whatever_comes_of_it() {
+fn a_restored_text_is_stored_before_it_is_read_and_also_if_it_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
-    let path = file(folder.path(), "1.nam", 0.5);
+    let path = write_model(folder.path(), "1.nam", 0.5);
     let field = pack(Some(&path), &fs::read(&path).unwrap());
     folder.close().unwrap();
     let slot = ModelSlot::default();
-    slot.ask(ModelRequest::Restore(field.clone()));
+    slot.request(ModelRequest::Restore(field.clone()));
     assert_eq!(*slot.stored(), field);
-    slot.work();
+    slot.run_requests();
     assert_eq!((name(&slot.view()), &*slot.stored()), (Some("gain 0.5"), field.as_str()));
-    // What is there already is not read again.
+    // The same text again is not read again.
     let id = slot.id();
-    slot.ask(ModelRequest::Restore(field.clone()));
+    slot.request(ModelRequest::Restore(field.clone()));
     assert!(!slot.view().loading);
-    slot.work();
+    slot.run_requests();
     assert_eq!(slot.id(), id);
     for broken in ["", "{}", r#"{"deflate":"AAAA"}"#] {
-        let view = done(&slot, ModelRequest::Restore(broken.into()));
+        let view = run_request(&slot, ModelRequest::Restore(broken.into()));
         assert_eq!((name(&view), &*slot.stored()), (Some("gain 0.5"), broken));
         assert_eq!(view.error.unwrap().lines().count(), 1);
     }
-    done(&slot, ModelRequest::Restore(NOTHING.into()));
+    run_request(&slot, ModelRequest::Restore(NO_MODEL.into()));
     assert_eq!(slot.id(), None);
 }
 
 #[test]
-fn what_slots_refuse_gives_way_to_what_ran_before() {
+fn a_model_that_slots_reject_gives_way_to_the_one_that_ran_before() {
     let folder = tempfile::tempdir().unwrap();
-    let [one, two] = [0.5, 0.25].map(|gain| file(folder.path(), &format!("{gain}.nam"), gain));
+    let [one, two] = [0.5, 0.25].map(|gain| write_model(folder.path(), &format!("{gain}.nam"), gain));
     let slot = ModelSlot::default();
-    done(&slot, ModelRequest::Open(one));
-    slot.settle();
+    run_request(&slot, ModelRequest::Open(one));
+    slot.accept();
     let (id, stored) = (slot.id(), slot.stored());
-    done(&slot, ModelRequest::Open(two.clone()));
-    slot.refuse("not here".into());
+    run_request(&slot, ModelRequest::Open(two.clone()));
+    slot.reject("not here".into());
     assert_eq!((name(&slot.view()), slot.id(), slot.stored()), (Some("gain 0.5"), id, stored.clone()));
     assert_eq!(slot.view().error.as_deref(), Some("not here"));
-    // A state keeps what it brought.
+    // A restored text stays stored although slots reject its model.
     let field = pack(Some(&two), &fs::read(&two).unwrap());
-    done(&slot, ModelRequest::Restore(field.clone()));
-    slot.refuse("not here".into());
+    run_request(&slot, ModelRequest::Restore(field.clone()));
+    slot.reject("not here".into());
     assert_eq!((slot.id(), &*slot.stored()), (id, field.as_str()));
-    // What ran before may be refused too, at another rate; elsewhere it runs again.
-    slot.refuse("not at this rate".into());
+    // The model that ran before may be rejected, too, at another rate; at its own rate it runs again.
+    slot.reject("not at this rate".into());
     assert_eq!(slot.id(), None);
-    slot.retry();
+    slot.retry_rejected();
     assert_eq!(slot.id(), id);
 }
 
 #[test]
 fn a_folder_is_listed_and_not_loaded() {
     let folder = tempfile::tempdir().unwrap();
-    file(folder.path(), "b.nam", 1.0);
+    write_model(folder.path(), "b.nam", 1.0);
     fs::create_dir(folder.path().join("a")).unwrap();
     let slot = ModelSlot::default();
-    let listed = done(&slot, ModelRequest::Open(folder.path().to_owned())).folder.unwrap();
+    let listed = run_request(&slot, ModelRequest::Open(folder.path().to_owned())).folder.unwrap();
     assert_eq!((&listed.folders[..], &listed.files[..]), (&["a".to_owned()][..], &["b.nam".to_owned()][..]));
-    assert_eq!((slot.id(), &*slot.stored()), (None, NOTHING));
-    file(folder.path(), "c.nam", 1.0);
-    assert_eq!(done(&slot, ModelRequest::Browse).folder.unwrap().files.len(), 2);
+    assert_eq!((slot.id(), &*slot.stored()), (None, NO_MODEL));
+    write_model(folder.path(), "c.nam", 1.0);
+    assert_eq!(run_request(&slot, ModelRequest::Browse).folder.unwrap().files.len(), 2);
 }
 
 #[test]
-fn a_model_can_be_heard_and_saved_before_it_is_measured_and_packed() {
+fn a_model_plays_and_is_saved_before_it_is_measured_and_packed() {
     let folder = tempfile::tempdir().unwrap();
-    let path = file(folder.path(), "1.nam", 0.5);
+    let path = write_model(folder.path(), "1.nam", 0.5);
     let field = pack(Some(&path), &fs::read(&path).unwrap());
     for saved_before in [true, false] {
         let slot = ModelSlot::default();
-        slot.ask(ModelRequest::Open(path.clone()));
-        slot.work();
-        slot.settle();
+        slot.request(ModelRequest::Open(path.clone()));
+        slot.run_requests();
+        slot.accept();
         assert!(slot.id().is_some() && slot.model().is_some());
         let facts = slot.view().model.unwrap();
         assert!(facts.name == "gain 0.5" && facts.cost_ns.is_none() && facts.delay.is_none());
         assert!(!saved_before || *slot.stored() == *field);
-        assert!(matches!(slot.status().stored, Stored::Text(_)) == saved_before);
+        assert!(matches!(slot.status().stored, StoredField::Text(_)) == saved_before);
         let id = slot.id();
-        while slot.finish() {}
+        while slot.finish_one() {}
         let facts = slot.view().model.unwrap();
         assert!(facts.cost_ns.is_some_and(|ns| ns > 0.0) && facts.delay.is_some(), "{facts:?}");
-        assert!(matches!(slot.status().stored, Stored::Text(_)));
+        assert!(matches!(slot.status().stored, StoredField::Text(_)));
         assert_eq!((slot.id(), &*slot.stored()), (id, field.as_str()));
     }
 }

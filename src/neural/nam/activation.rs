@@ -1,10 +1,10 @@
-//! Activations, by the names that a `.nam` file has for them.
+//! Reading activations by the names that they have in `.nam` files.
 
 use crate::neural::ModelError;
 use crate::neural::description::Activation;
 use crate::neural::json::Field;
 
-/// For `channels` channels: as many slopes, or one.
+/// Reads an activation for this many channels: its name, or an object with the name and options.
 pub fn activation(at: &Field<'_>, channels: usize) -> Result<Activation, ModelError> {
     let (name, options) = if at.is_text() { (at.clone(), None) } else { (at.get("type")?, Some(at)) };
     let option = |key: &str, default: f32| match options.map(|o| o.find(key)).transpose()?.flatten() {
@@ -12,7 +12,7 @@ pub fn activation(at: &Field<'_>, channels: usize) -> Result<Activation, ModelEr
         None => Ok(default),
     };
     Ok(match name.text()? {
-        // Core's `Fasttanh` is a tanh with an error of 9e-4.
+        // `Fasttanh` is NeuralAmpModelerCore's approximation of tanh, with an error of 9e-4.
         "Tanh" | "Fasttanh" => Activation::Tanh,
         "Hardtanh" => Activation::HardTanh,
         "ReLU" => Activation::Relu,

@@ -1,23 +1,29 @@
-//! What an `.onnx` file says, read without ONNX Runtime: the file is a message of protocol buffers (`onnx.proto3` of the ONNX
-//! project names the fields). What is outside the contract (`docs/models.md`) is refused here, before anything runs it.
+//! Reading and checking an `.onnx` file without ONNX Runtime. The file is a message of protocol buffers; `onnx.proto3` of the
+//! ONNX project defines the fields. A file that breaks the contract (`docs/models.md`) is refused here, before anything runs
+//! it.
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 use std::collections::BTreeSet;
 
-/// Names of the contract.
+/// Name of the input tensor with the audio.
 pub const AUDIO: &str = "audio";
+/// Name of the output tensor with the audio.
 pub const OUTPUT: &str = "output";
+/// Name of the input tensor with the values of the knobs.
 pub const KNOBS: &str = "knobs";
-const STATE: &str = "state_";
-const OUT: &str = "_out";
+/// First characters of the name of a state tensor.
+const STATE_PREFIX: &str = "state_";
+/// Characters that the name of a state's output tensor has behind that of its input tensor.
+const STATE_OUTPUT_SUFFIX: &str = "_out";
 
-/// The longest chunk that a graph may ask for, in frames.
+/// The most frames for which a graph may be made, if their number is fixed.
 pub const MAX_FRAMES: usize = 8192;
-/// The most values that a channel's state tensors may have together: 4 MiB.
-pub const MAX_STATE: usize = 1 << 20;
+/// The most values that all state tensors of a channel may have together (4 MiB).
+pub const MAX_STATE_VALUES: usize = 1 << 20;
 /// The most knobs.
 pub const MAX_KNOBS: usize = 64;
 
-/// Types of `TensorProto.DataType`, from 1 on.
+/// Names of the types in `TensorProto.DataType`; the first is number 1.
 const TYPES: [&str; 16] = [
     "float32",
     "uint8",
@@ -36,60 +42,68 @@ const TYPES: [&str; 16] = [
     "complex128",
     "bfloat16",
 ];
+/// Number of the type float32.
 const FLOAT32: u64 = 1;
-/// float32, float16, float64, bfloat16: what training finds.
-const TRAINED: [u64; 4] = [1, 10, 11, 16];
+/// Numbers of the types that trained weights have: float32, float16, float64, bfloat16.
+const TRAINED_TYPES: [u64; 4] = [1, 10, 11, 16];
 
-/// What a graph takes and gives, checked.
+/// The inputs and outputs of a graph, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contract {
-    /// Whether one run takes any number of channels; otherwise one.
+    /// True if one run takes any number of channels (the batch), false if it takes one.
     pub batched: bool,
-    /// Frames of a run, if the graph takes no other number.
+    /// Frames of a run; `None` if the graph takes any number.
     pub frames: Option<usize>,
     /// Columns of the tensor `knobs`; 0 without one.
     pub knobs: usize,
-    pub states: Vec<State>,
+    /// The state tensors, in the order of the graph's inputs.
+    pub states: Vec<StateTensor>,
 }
 
-/// A tensor that goes from run to run.
+/// A tensor that is an output of one run and an input of the next.
 #[derive(Clone, Debug, PartialEq)]
-pub struct State {
+pub struct StateTensor {
+    /// Name as an input.
     pub input: String,
+    /// Name as an output.
     pub output: String,
-    /// Of one channel: the batch is 1.
+    /// Shape for one channel: the batch is 1.
     pub shape: Vec<usize>,
-    /// Which dimension is the batch, if the graph is batched.
+    /// Index of the dimension that is the batch, if the graph is batched.
     pub batch: Option<usize>,
 }
 
-impl State {
-    /// Values of one channel.
+impl StateTensor {
+    /// Count of the values for one channel.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 }
 
-/// A file, read.
+/// The content of a file that matters here.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graph {
+    /// The checked inputs and outputs.
     pub contract: Contract,
-    /// Keys and values that the exporter wrote.
+    /// Keys and values of the metadata.
     pub metadata: Vec<(String, String)>,
-    /// Operators, each once, in the order of the graph.
+    /// Names of the operators, each once, in the order of the graph.
     pub operators: Vec<String>,
+    /// Count of the nodes.
     pub nodes: usize,
-    /// Values in tensors of trained types.
+    /// Count of the values in tensors of [`TRAINED_TYPES`].
     pub parameters: usize,
 }
 
-/// One field of a message.
-enum Field<'a> {
+/// The value of a field of a message. The argument `what` of its methods names the field in errors.
+enum FieldValue<'a> {
+    /// A varint.
     Number(u64),
+    /// A string, a message, packed numbers, or a number of 4 or 8 bytes.
     Bytes(&'a [u8]),
 }
 
-impl<'a> Field<'a> {
+impl<'a> FieldValue<'a> {
     fn bytes(self, what: &str) -> Result<&'a [u8], String> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
@@ -111,16 +125,19 @@ impl<'a> Field<'a> {
 }
 
 /// Reads a message field by field.
-struct Reader<'a> {
+struct MessageReader<'a> {
+    /// Bytes that are not read yet.
     rest: &'a [u8],
+    /// Name of the message, for errors.
     what: &'static str,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> MessageReader<'a> {
     fn new(rest: &'a [u8], what: &'static str) -> Self {
         Self { rest, what }
     }
 
+    /// Reads a varint: a number with seven bits in each byte, the lowest first.
     fn varint(&mut self) -> Result<u64, String> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
@@ -134,6 +151,7 @@ impl<'a> Reader<'a> {
         Err(format!("{} has a number of more than ten bytes (is this an ONNX file?)", self.what))
     }
 
+    /// Takes this many bytes.
     fn take(&mut self, length: u64) -> Result<&'a [u8], String> {
         let here = self.rest.len();
         let length = usize::try_from(length).ok().filter(|n| *n <= here);
@@ -144,20 +162,20 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// The next field and its number.
-    fn next(&mut self) -> Result<Option<(u64, Field<'a>)>, String> {
+    /// Reads the next field: its number and its value. `None` at the end of the message.
+    fn next(&mut self) -> Result<Option<(u64, FieldValue<'a>)>, String> {
         if self.rest.is_empty() {
             return Ok(None);
         }
         let tag = self.varint()?;
         let field = match tag & 7 {
-            0 => Field::Number(self.varint()?),
-            1 => Field::Bytes(self.take(8)?),
+            0 => FieldValue::Number(self.varint()?),
+            1 => FieldValue::Bytes(self.take(8)?),
             2 => {
                 let length = self.varint()?;
-                Field::Bytes(self.take(length)?)
+                FieldValue::Bytes(self.take(length)?)
             }
-            5 => Field::Bytes(self.take(4)?),
+            5 => FieldValue::Bytes(self.take(4)?),
             kind => {
                 return Err(format!("{} has a field of kind {kind}; expected 0, 1, 2 or 5 (is this an ONNX file?)", self.what));
             }
@@ -166,34 +184,37 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// An input or output as declared; nothing stands for a free dimension.
+/// The declaration of an input or output (`ValueInfoProto`).
 #[derive(Debug, PartialEq)]
-struct Value {
+struct ValueInfo {
     name: String,
-    /// Number of [`TYPES`]; 0 if it is no tensor.
+    /// Number of the type, as in [`TYPES`]; 0 if the value is not a tensor.
     kind: u64,
+    /// The dimensions, `None` for each free one. `None` if no shape is declared.
     shape: Option<Vec<Option<i64>>>,
 }
 
+/// The parts of a graph that were read so far.
 #[derive(Default)]
-struct Scan {
-    inputs: Vec<Value>,
-    outputs: Vec<Value>,
+struct GraphScan {
+    inputs: Vec<ValueInfo>,
+    outputs: Vec<ValueInfo>,
+    /// Names of the initializers. Some exporters list these as inputs, too.
     initializers: BTreeSet<String>,
     operators: Vec<String>,
     nodes: usize,
     parameters: usize,
 }
 
-/// Reads and checks a file. [control thread: allocates]
+/// Reads and checks the bytes of a file. [control thread: allocates]
 ///
 /// # Errors
-/// In one line, what was found and what was expected.
+/// If the bytes are not an ONNX model or break the contract. The text says what was found and what was expected.
 pub fn read(bytes: &[u8]) -> Result<Graph, String> {
-    let mut scan = Scan::default();
+    let mut scan = GraphScan::default();
     let mut metadata = Vec::new();
     let mut graphs = 0;
-    let mut model = Reader::new(bytes, "the ONNX file");
+    let mut model = MessageReader::new(bytes, "the ONNX file");
     while let Some((number, field)) = model.next()? {
         match number {
             7 => {
@@ -210,13 +231,14 @@ pub fn read(bytes: &[u8]) -> Result<Graph, String> {
     }
     scan.inputs.retain(|input| !scan.initializers.contains(&input.name));
     let contract = contract(&scan.inputs, &scan.outputs)?;
-    let Scan { operators, nodes, parameters, .. } = scan;
+    let GraphScan { operators, nodes, parameters, .. } = scan;
     Ok(Graph { contract, metadata, operators, nodes, parameters })
 }
 
+/// Reads a key and a value of the metadata.
 fn entry(bytes: &[u8]) -> Result<(String, String), String> {
     let (mut key, mut value) = (String::new(), String::new());
-    let mut reader = Reader::new(bytes, "metadata_props");
+    let mut reader = MessageReader::new(bytes, "metadata_props");
     while let Some((number, field)) = reader.next()? {
         match number {
             1 => key = field.text("a key of metadata_props")?,
@@ -227,9 +249,10 @@ fn entry(bytes: &[u8]) -> Result<(String, String), String> {
     Ok((key, value))
 }
 
-impl Scan {
+impl GraphScan {
+    /// Reads a graph.
     fn graph(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let mut graph = Reader::new(bytes, "the graph");
+        let mut graph = MessageReader::new(bytes, "the graph");
         while let Some((number, field)) = graph.next()? {
             match number {
                 1 => self.node(field.bytes("node")?)?,
@@ -246,8 +269,9 @@ impl Scan {
         Ok(())
     }
 
+    /// Reads a node, with the tensors in its attributes.
     fn node(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let mut node = Reader::new(bytes, "a node");
+        let mut node = MessageReader::new(bytes, "a node");
         let mut attributes = Vec::new();
         let mut operator = String::new();
         while let Some((number, field)) = node.next()? {
@@ -258,13 +282,13 @@ impl Scan {
             }
         }
         for bytes in attributes {
-            let mut attribute = Reader::new(bytes, "an attribute");
+            let mut attribute = MessageReader::new(bytes, "an attribute");
             while let Some((number, field)) = attribute.next()? {
                 match number {
                     5 | 10 => {
                         self.tensor(field.bytes("a tensor of an attribute")?)?;
                     }
-                    // They may run for ever.
+                    // Such operators (loops, conditions) might run for ever.
                     6 | 11 => return Err(format!("operator {operator} runs a graph of its own; expected operators without one")),
                     22 | 23 => return Err(format!("operator {operator} has a sparse tensor; expected dense ones")),
                     _ => {}
@@ -278,16 +302,16 @@ impl Scan {
         Ok(())
     }
 
-    /// Checks a tensor and returns its name.
+    /// Reads and checks a tensor. Returns its name.
     fn tensor(&mut self, bytes: &[u8]) -> Result<String, String> {
-        let mut tensor = Reader::new(bytes, "a tensor");
+        let mut tensor = MessageReader::new(bytes, "a tensor");
         let (mut name, mut dims, mut kind, mut external) = (String::new(), Vec::new(), 0, false);
         let (mut raw, mut floats): (&[u8], Vec<&[u8]>) = (&[], Vec::new());
         while let Some((number, field)) = tensor.next()? {
             match (number, field) {
-                (1, Field::Number(n)) => dims.push(n.cast_signed()),
-                (1, Field::Bytes(packed)) => {
-                    let mut packed = Reader::new(packed, "a tensor's dims");
+                (1, FieldValue::Number(n)) => dims.push(n.cast_signed()),
+                (1, FieldValue::Bytes(packed)) => {
+                    let mut packed = MessageReader::new(packed, "a tensor's dims");
                     while !packed.rest.is_empty() {
                         dims.push(packed.varint()?.cast_signed());
                     }
@@ -307,14 +331,14 @@ impl Scan {
             ));
         }
         let elements = dims.iter().try_fold(1_u64, |all, n| all.checked_mul(u64::try_from(*n).ok()?));
-        // The narrowest type has four bits.
+        // The smallest type has four bits, so there are at most two elements a byte.
         let elements = elements.filter(|n| *n <= 2 * bytes.len() as u64).ok_or_else(|| {
-            format!("tensor '{name}' is said to be {}; the file holds {} bytes of it", shape_of(&dims), bytes.len())
+            format!("tensor '{name}' is said to be {}; the file holds {} bytes of it", dims_text(&dims), bytes.len())
         })?;
         let held = (raw.len() + floats.iter().map(|f| f.len()).sum::<usize>()) as u64;
         if kind == FLOAT32 && held != 4 * elements {
             let expected = 4 * elements;
-            return Err(format!("tensor '{name}' has {held} bytes; expected {expected} for {}", shape_of(&dims)));
+            return Err(format!("tensor '{name}' has {held} bytes; expected {expected} for {}", dims_text(&dims)));
         }
         if kind == FLOAT32 {
             let values = floats.iter().copied().chain([raw]).flat_map(|part| part.chunks_exact(4));
@@ -324,29 +348,32 @@ impl Scan {
                 }
             }
         }
-        if TRAINED.contains(&kind) {
-            self.parameters += elements as usize;
+        if TRAINED_TYPES.contains(&kind) {
+            // There are at most twice as many elements as bytes, so their number fits into a usize.
+            self.parameters = self.parameters.saturating_add(usize::try_from(elements).unwrap_or(usize::MAX));
         }
         Ok(name)
     }
 }
 
-fn shape_of(dims: &[i64]) -> String {
+/// A shape for errors: `2 x 3`.
+fn dims_text(dims: &[i64]) -> String {
     let words: Vec<String> = dims.iter().map(i64::to_string).collect();
     words.join(" x ")
 }
 
-fn value(bytes: &[u8]) -> Result<Value, String> {
-    let mut value = Value { name: String::new(), kind: 0, shape: None };
-    let mut info = Reader::new(bytes, "an input or output");
+/// Reads the declaration of an input or output.
+fn value(bytes: &[u8]) -> Result<ValueInfo, String> {
+    let mut value = ValueInfo { name: String::new(), kind: 0, shape: None };
+    let mut info = MessageReader::new(bytes, "an input or output");
     while let Some((number, field)) = info.next()? {
         match number {
             1 => value.name = field.text("the name of an input or output")?,
             2 => {
-                let mut kind = Reader::new(field.bytes("type")?, "a type");
+                let mut kind = MessageReader::new(field.bytes("type")?, "a type");
                 while let Some((number, field)) = kind.next()? {
                     if number == 1 {
-                        let mut tensor = Reader::new(field.bytes("tensor_type")?, "a tensor's type");
+                        let mut tensor = MessageReader::new(field.bytes("tensor_type")?, "a tensor's type");
                         while let Some((number, field)) = tensor.next()? {
                             match number {
                                 1 => value.kind = field.number("elem_type")?,
@@ -363,13 +390,14 @@ fn value(bytes: &[u8]) -> Result<Value, String> {
     Ok(value)
 }
 
+/// Reads a shape; `None` stands for a free dimension.
 fn shape(bytes: &[u8]) -> Result<Vec<Option<i64>>, String> {
     let mut dims = Vec::new();
-    let mut reader = Reader::new(bytes, "a shape");
+    let mut reader = MessageReader::new(bytes, "a shape");
     while let Some((number, field)) = reader.next()? {
         if number == 1 {
             let mut size = None;
-            let mut dim = Reader::new(field.bytes("dim")?, "a dimension");
+            let mut dim = MessageReader::new(field.bytes("dim")?, "a dimension");
             while let Some((number, field)) = dim.next()? {
                 if number == 1 {
                     size = Some(field.number("dim_value")?.cast_signed());
@@ -381,8 +409,8 @@ fn shape(bytes: &[u8]) -> Result<Vec<Option<i64>>, String> {
     Ok(dims)
 }
 
-/// A shape as a reader of the file knows it: `batch x frames`, with `?` for what is free.
-fn shown(shape: Option<&[Option<i64>]>) -> String {
+/// A declared shape for errors: `1 x ?`, with `?` for a free dimension.
+fn shape_text(shape: Option<&[Option<i64>]>) -> String {
     match shape {
         None => "of no declared shape".into(),
         Some([]) => "a scalar".into(),
@@ -390,11 +418,13 @@ fn shown(shape: Option<&[Option<i64>]>) -> String {
     }
 }
 
-fn names(values: &[Value]) -> String {
+/// The names of inputs or outputs for errors.
+fn names(values: &[ValueInfo]) -> String {
     values.iter().map(|v| v.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn find<'a>(values: &'a [Value], name: &str, side: &str) -> Result<&'a Value, String> {
+/// Finds the only value with a name. `side` is "input" or "output", for errors.
+fn find<'a>(values: &'a [ValueInfo], name: &str, side: &str) -> Result<&'a ValueInfo, String> {
     let mut found = values.iter().filter(|v| v.name == name);
     match (found.next(), found.next()) {
         (Some(value), None) => Ok(value),
@@ -403,7 +433,8 @@ fn find<'a>(values: &'a [Value], name: &str, side: &str) -> Result<&'a Value, St
     }
 }
 
-fn check_type(value: &Value) -> Result<(), String> {
+/// Checks that a value is of type float32.
+fn check_type(value: &ValueInfo) -> Result<(), String> {
     if value.kind == FLOAT32 {
         return Ok(());
     }
@@ -412,41 +443,46 @@ fn check_type(value: &Value) -> Result<(), String> {
     Err(format!("'{}' is {found}; expected float32", value.name))
 }
 
-/// The declared dimensions of an input of float32, this many if that is given.
-fn dims<'a>(value: &'a Value, rank: Option<usize>, expected: &str) -> Result<&'a [Option<i64>], String> {
+/// The declared dimensions of an input, `rank` of them if that is given. `expected` describes the right shape, for the error.
+///
+/// # Errors
+/// If the input is not of type float32, has no shape, another rank, or a dimension below 1.
+fn dims<'a>(value: &'a ValueInfo, rank: Option<usize>, expected: &str) -> Result<&'a [Option<i64>], String> {
     check_type(value)?;
     let shape = value.shape.as_deref();
     let bad = |shape: &[Option<i64>]| shape.iter().any(|d| d.is_some_and(|n| n < 1)) || rank.is_some_and(|r| r != shape.len());
     match shape {
         Some(shape) if !bad(shape) => Ok(shape),
-        _ => Err(format!("'{}' is {}; expected {expected}", value.name, shown(shape))),
+        _ => Err(format!("'{}' is {}; expected {expected}", value.name, shape_text(shape))),
     }
 }
 
-/// That an output is of the shape of an input, as far as it is declared.
-fn check_output(output: &Value, input: &str, with: &[Option<i64>]) -> Result<(), String> {
+/// Checks that an output is of type float32 and, as far as its shape is declared, has the shape `with` of the input named
+/// `input`.
+fn check_output(output: &ValueInfo, input: &str, with: &[Option<i64>]) -> Result<(), String> {
     check_type(output)?;
     if agrees(output, with) {
         return Ok(());
     }
-    let (found, expected) = (shown(output.shape.as_deref()), shown(Some(with)));
+    let (found, expected) = (shape_text(output.shape.as_deref()), shape_text(Some(with)));
     Err(format!("'{}' is {found}; expected {expected}, as '{input}' is", output.name))
 }
 
-/// Whether a declared shape may be this one: no shape and free dimensions may be anything.
-fn agrees(value: &Value, with: &[Option<i64>]) -> bool {
+/// True if a declared shape can be the shape `with`. A shape that is not declared and free dimensions can be anything.
+fn agrees(value: &ValueInfo, with: &[Option<i64>]) -> bool {
     let same = |(a, b): (&Option<i64>, &Option<i64>)| a.is_none() || b.is_none() || a == b;
     value.shape.as_deref().is_none_or(|shape| shape.len() == with.len() && shape.iter().zip(with).all(same))
 }
 
-fn contract(inputs: &[Value], outputs: &[Value]) -> Result<Contract, String> {
+/// Checks the inputs and outputs of a graph against the contract.
+fn contract(inputs: &[ValueInfo], outputs: &[ValueInfo]) -> Result<Contract, String> {
     let expected = "batch x frames, with a batch that is free or 1";
     let audio = find(inputs, AUDIO, "input")?;
     let audio_dims = dims(audio, Some(2), expected)?;
     let batched = match audio_dims[0] {
         None => true,
         Some(1) => false,
-        Some(_) => return Err(format!("'{AUDIO}' is {}; expected {expected}", shown(Some(audio_dims)))),
+        Some(_) => return Err(format!("'{AUDIO}' is {}; expected {expected}", shape_text(Some(audio_dims)))),
     };
     let frames = audio_dims[1].and_then(|n| usize::try_from(n).ok());
     if let Some(frames) = frames.filter(|n| *n > MAX_FRAMES) {
@@ -465,43 +501,48 @@ fn contract(inputs: &[Value], outputs: &[Value]) -> Result<Contract, String> {
             let count = dims[1].and_then(|n| usize::try_from(n).ok()).filter(|n| *n <= MAX_KNOBS);
             knobs = count
                 .filter(|_| dims[0] == audio_dims[0])
-                .ok_or_else(|| format!("'{KNOBS}' is {}; expected {expected}", shown(Some(dims))))?;
-        } else if input.name.starts_with(STATE) {
+                .ok_or_else(|| format!("'{KNOBS}' is {}; expected {expected}", shape_text(Some(dims))))?;
+        } else if input.name.starts_with(STATE_PREFIX) {
             let state = state(input, outputs, batched)?;
             size += state.len();
-            if size > MAX_STATE {
-                return Err(format!("the states have {size} values and more for a channel; expected at most {MAX_STATE}"));
+            if size > MAX_STATE_VALUES {
+                return Err(format!("the states have {size} values and more for a channel; expected at most {MAX_STATE_VALUES}"));
             }
             states.push(state);
         } else {
             let found = &input.name;
             return Err(format!(
-                "an input is named '{found}'; expected '{AUDIO}', '{KNOBS}' or a name that begins with '{STATE}'"
+                "an input is named '{found}'; expected '{AUDIO}', '{KNOBS}' or a name that begins with '{STATE_PREFIX}'"
             ));
         }
     }
     let spare = outputs.iter().find(|o| o.name != OUTPUT && !states.iter().any(|s| s.output == o.name));
     if let Some(spare) = spare {
         let found = &spare.name;
-        return Err(format!("an output is named '{found}'; expected '{OUTPUT}' or the name of a state with '{OUT}' behind it"));
+        return Err(format!(
+            "an output is named '{found}'; expected '{OUTPUT}' or the name of a state with '{STATE_OUTPUT_SUFFIX}' behind it"
+        ));
     }
     Ok(Contract { batched, frames, knobs, states })
 }
 
-fn state(input: &Value, outputs: &[Value], batched: bool) -> Result<State, String> {
+/// Checks a state tensor against the contract, and finds its output.
+fn state(input: &ValueInfo, outputs: &[ValueInfo], batched: bool) -> Result<StateTensor, String> {
     let name = &input.name;
     let expected = if batched { "one free dimension, the batch" } else { "no free dimension, as the batch is 1" };
     let found = dims(input, None, expected)?;
     let free: Vec<usize> = (0..found.len()).filter(|d| found[*d].is_none()).collect();
     if free.len() != usize::from(batched) {
-        return Err(format!("'{name}' is {}; expected {expected}", shown(Some(found))));
+        return Err(format!("'{name}' is {}; expected {expected}", shape_text(Some(found))));
     }
-    let product = found.iter().flatten().try_fold(1_usize, |all, n| all.checked_mul(usize::try_from(*n).ok()?));
-    if product.is_none_or(|n| n > MAX_STATE) {
-        return Err(format!("'{name}' is {}; expected at most {MAX_STATE} values", shown(Some(found))));
-    }
-    let shape = found.iter().map(|n| n.map_or(1, |n| n as usize)).collect();
-    let after = find(outputs, &format!("{name}{OUT}"), "output")?;
+    // The batch is 1 here.
+    let shape: Option<Vec<usize>> = found.iter().map(|n| n.map_or(Some(1), |n| usize::try_from(n).ok())).collect();
+    let count = |shape: &Vec<usize>| shape.iter().try_fold(1_usize, |all, n| all.checked_mul(*n));
+    let shape = shape.filter(|shape| count(shape).is_some_and(|n| n <= MAX_STATE_VALUES));
+    let Some(shape) = shape else {
+        return Err(format!("'{name}' is {}; expected at most {MAX_STATE_VALUES} values", shape_text(Some(found))));
+    };
+    let after = find(outputs, &format!("{name}{STATE_OUTPUT_SUFFIX}"), "output")?;
     check_output(after, name, found)?;
-    Ok(State { input: name.clone(), output: after.name.clone(), shape, batch: free.first().copied() })
+    Ok(StateTensor { input: name.clone(), output: after.name.clone(), shape, batch: free.first().copied() })
 }

@@ -1,4 +1,4 @@
-//! ONNX Runtime: where its shared library is found, and a graph that runs in it.
+//! ONNX Runtime: finding and opening its shared library, and running a graph in it ([`GraphRunner`]).
 
 use std::ffi::{CStr, c_void};
 use std::panic::catch_unwind;
@@ -14,11 +14,11 @@ use ort::value::TensorRef;
 
 use super::graph::{AUDIO, Contract, KNOBS, OUTPUT};
 
-/// Names a library that is used instead of any other.
-const VARIABLE: &str = "ORT_DYLIB_PATH";
-/// The folder beside a plug-in that holds the library, so that it lies in nobody's way.
-const FOLDER: &str = "Isotherm";
-/// What the library is called.
+/// Environment variable with the path of the library. If it is set, no other library is tried.
+const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
+/// Folder beside the plug-in or program in which the library may be, apart from other files.
+const LIBRARY_FOLDER: &str = "Isotherm";
+/// File names of the library.
 #[cfg(windows)]
 const LIBRARIES: [&str; 1] = ["onnxruntime.dll"];
 #[cfg(target_os = "macos")]
@@ -27,17 +27,19 @@ const LIBRARIES: [&str; 1] = ["libonnxruntime.dylib"];
 const LIBRARIES: [&str; 2] = ["libonnxruntime.so.1", "libonnxruntime.so"];
 
 /// Bytes that all graphs of this process may allocate together.
-const MOST_MEMORY: usize = 1 << 30;
+const MAX_MEMORY_BYTES: usize = 1 << 30;
 
-/// There is one in a process; it stays until that ends. An error is final too: `ort` must not be asked again after it.
+/// The environment of ONNX Runtime. A process has one, until it ends. An error stays as well: `ort` must not be used again
+/// after one.
 static ENVIRONMENT: Mutex<Option<Result<Environment, String>>> = Mutex::new(None);
 
-/// Opens the library the first time; looks for it again if there was none. [control thread]
+/// Returns the environment. Opens the library if it is not open yet; a library that was not found is looked for again.
+/// [control thread]
 fn environment() -> Result<Environment, String> {
     let mut environment = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
     if environment.is_none() {
-        let file = choose(&candidates())?;
-        // What its checks did not see may make `ort` panic.
+        let file = choose_library(&library_candidates())?;
+        // `ort` may panic on a library that passes all checks.
         let made = catch_unwind(|| make_environment(&file));
         *environment = Some(made.unwrap_or_else(|_| Err(format!("{} does not begin to work", file.display()))));
     }
@@ -52,43 +54,45 @@ fn make_environment(file: &Path) -> Result<Environment, String> {
     Ok(environment)
 }
 
-/// The places of the library, first the one to try first.
-fn candidates() -> Vec<PathBuf> {
-    if let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
+/// The paths to try for the library, in this order.
+fn library_candidates() -> Vec<PathBuf> {
+    if let Some(path) = std::env::var_os(LIBRARY_VARIABLE).filter(|path| !path.is_empty()) {
         return vec![path.into()];
     }
     let program = std::env::current_exe().ok();
     let folders = [own_file(), program].into_iter().flatten().filter_map(|file| file.parent().map(Path::to_owned));
-    let beside = folders.flat_map(|folder| [folder.join(FOLDER), folder]);
+    let beside = folders.flat_map(|folder| [folder.join(LIBRARY_FOLDER), folder]);
     let mut files: Vec<PathBuf> =
         beside.flat_map(|folder| LIBRARIES.map(|name| folder.join(name))).filter(|f| f.exists()).collect();
     files.dedup();
-    // By its name alone the system looks for it.
+    // A name without a folder is looked for by the system.
     files.extend(LIBRARIES.map(PathBuf::from));
     files
 }
 
-/// The first of `files` that is a library of ONNX Runtime.
-fn choose(files: &[PathBuf]) -> Result<PathBuf, String> {
+/// Opens the first of `files` that is ONNX Runtime, and returns its path.
+fn choose_library(files: &[PathBuf]) -> Result<PathBuf, String> {
     let mut errors = Vec::new();
     for file in files {
-        match check(file) {
+        match open_library(file) {
             Ok(file) => return Ok(file),
             Err(error) => errors.push(format!("{}: {error}", file.display())),
         }
     }
-    let places = format!("in {VARIABLE}, beside the plug-in or program, in the system");
+    let places = format!("in {LIBRARY_VARIABLE}, beside the plug-in or program, in the system");
     Err(format!("no ONNX Runtime was found ({places}); .onnx models need it: {}", errors.join("; ")))
 }
 
-/// Opens a library, for good if it is ONNX Runtime, and returns its file. `ort` takes its first failure to open one for a success
-/// ever after, so it only gets what is sure to open.
-fn check(file: &Path) -> Result<PathBuf, String> {
-    // SAFETY: what a library does while it is opened is what whoever put it there wants.
+/// Opens a library and returns its path. If it is ONNX Runtime, in a version that is new enough, it stays open until the
+/// process ends. After a failure to open a library `ort` behaves as if it had succeeded, so `ort` only gets a library that can
+/// be opened.
+fn open_library(file: &Path) -> Result<PathBuf, String> {
+    // SAFETY: opening a library runs its initialisers, which are trusted: the user chose the library, or it was installed.
     let library =
         unsafe { libloading::Library::new(file) }.map_err(|e| std::error::Error::source(&e).unwrap_or(&e).to_string())?;
     let no_runtime = || "no ONNX Runtime: it has no OrtGetApiBase".to_owned();
-    // SAFETY: this is the type of that function in every version, as is that of what it returns.
+    // SAFETY: `OrtGetApiBase` and the functions in the struct that it returns have these types in every version of ONNX
+    // Runtime.
     let (found, version) = unsafe {
         let base =
             library.get::<unsafe extern "C" fn() -> *const ort::sys::OrtApiBase>(b"OrtGetApiBase").map_err(|_| no_runtime())?;
@@ -107,7 +111,7 @@ fn check(file: &Path) -> Result<PathBuf, String> {
     found.ok_or_else(|| format!("ONNX Runtime {version} lies in no file"))
 }
 
-/// Gives the sessions of an environment one allocator that ends at [`MOST_MEMORY`].
+/// Gives all sessions of an environment one allocator, which is limited to [`MAX_MEMORY_BYTES`].
 fn limit_memory(environment: &Environment) -> Result<(), String> {
     let api = ort::api();
     let check = |status| {
@@ -115,14 +119,15 @@ fn limit_memory(environment: &Environment) -> Result<(), String> {
         unsafe { ort::Error::result_from_status(status) }.map_err(|e| e.to_string())
     };
     let (mut memory, mut arena) = (std::ptr::null_mut(), std::ptr::null_mut());
-    // SAFETY: the pointers are written by the runtime before they are read, and freed once; -1 means its own choice.
+    // SAFETY: the runtime writes the pointers before they are read, and each is freed once. The options -1 are the runtime's
+    // defaults.
     unsafe {
         check((api.CreateCpuMemoryInfo)(
             ort::sys::OrtAllocatorType::OrtArenaAllocator,
             ort::sys::OrtMemType::OrtMemTypeDefault,
             &mut memory,
         ))?;
-        let made = check((api.CreateArenaCfg)(MOST_MEMORY, -1, -1, -1, &mut arena));
+        let made = check((api.CreateArenaCfg)(MAX_MEMORY_BYTES, -1, -1, -1, &mut arena));
         let made = made.and_then(|()| check((api.CreateAndRegisterAllocator)(environment.ptr().cast_mut(), memory, arena)));
         if !arena.is_null() {
             (api.ReleaseArenaCfg)(arena);
@@ -144,18 +149,18 @@ fn file_of(code: *const c_void) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStrExt;
     /// `Dl_info` of dlfcn.h.
     #[repr(C)]
-    struct Info {
+    struct DlInfo {
         file: *const c_char,
         base: *mut c_void,
         symbol: *const c_char,
         address: *mut c_void,
     }
     unsafe extern "C" {
-        fn dladdr(address: *const c_void, info: *mut Info) -> c_int;
+        fn dladdr(address: *const c_void, info: *mut DlInfo) -> c_int;
     }
     let mut info =
-        Info { file: std::ptr::null(), base: std::ptr::null_mut(), symbol: std::ptr::null(), address: std::ptr::null_mut() };
-    // SAFETY: any address may be asked for; the name that comes back lives as long as this code is loaded.
+        DlInfo { file: std::ptr::null(), base: std::ptr::null_mut(), symbol: std::ptr::null(), address: std::ptr::null_mut() };
+    // SAFETY: `dladdr` takes any address. The name that it returns lives as long as this code is loaded.
     let name = unsafe {
         if dladdr(code, &mut info) == 0 || info.file.is_null() {
             return None;
@@ -170,7 +175,7 @@ fn file_of(code: *const c_void) -> Option<PathBuf> {
 fn file_of(code: *const c_void) -> Option<PathBuf> {
     use std::ffi::OsString;
     use std::os::windows::ffi::OsStringExt;
-    // Of libloaderapi.h: the address is inside the module, and the module may go.
+    // Flags of libloaderapi.h: the address is inside the module, and the module's reference count stays the same.
     const FROM_ADDRESS: u32 = 4;
     const UNCHANGED_COUNT: u32 = 2;
     #[link(name = "kernel32")]
@@ -180,7 +185,7 @@ fn file_of(code: *const c_void) -> Option<PathBuf> {
     }
     let mut module = std::ptr::null_mut();
     let mut name = [0_u16; 4096];
-    // SAFETY: any address may be asked for; the name is written within its length.
+    // SAFETY: `GetModuleHandleExW` takes any address. The name is written within the given length.
     let length = unsafe {
         if GetModuleHandleExW(FROM_ADDRESS | UNCHANGED_COUNT, code, &mut module) == 0 {
             return None;
@@ -190,74 +195,76 @@ fn file_of(code: *const c_void) -> Option<PathBuf> {
     (1..name.len()).contains(&length).then(|| OsString::from_wide(&name[..length]).into())
 }
 
-/// Stops a run from another thread.
+/// A handle that stops a [`GraphRunner`] from another thread.
 #[derive(Clone)]
-pub struct Stop(Arc<RunOptions<NoSelectedOutputs>>);
+pub struct StopHandle(Arc<RunOptions<NoSelectedOutputs>>);
 
-impl Stop {
-    /// [control thread]
+impl StopHandle {
+    /// Makes a handle for one runner. [control thread]
     ///
     /// # Errors
-    /// If there is no ONNX Runtime.
+    /// If ONNX Runtime cannot be found or opened.
     pub fn new() -> Result<Self, String> {
         environment()?;
         Ok(Self(Arc::new(RunOptions::new().map_err(|e| e.to_string())?)))
     }
 
-    /// The run at hand and all later ones fail. [any thread]
+    /// Makes the current run and all later ones fail. [any thread]
     pub fn stop(&self) {
-        // There is nothing to be done if the runtime does not.
+        // There is nothing to do about an error.
         let _ = self.0.terminate();
     }
 }
 
-/// A graph and its state.
-pub struct Runner {
+/// A graph that is open in ONNX Runtime, and the state of all channels.
+pub struct GraphRunner {
     session: Session,
-    stop: Stop,
+    stop: StopHandle,
     contract: Arc<Contract>,
-    /// Channels of a run.
+    /// Channels of one run of the graph: all, or one.
     batch: usize,
+    /// Frames of one run.
     frames: usize,
-    /// For each run that all channels need: for each state its values.
+    /// For each of the runs that all channels together need: the values of each state tensor.
     states: Vec<Vec<Vec<f32>>>,
-    /// What `reset` goes back to, for each state.
-    start: Vec<Vec<f32>>,
+    /// Values of each state tensor for the channels of a run, to which `reset` goes.
+    settled_states: Vec<Vec<f32>>,
 }
 
-impl Runner {
-    /// `start` is the state of one channel to begin with. The thread that calls this is the one that runs it: its denormals become
-    /// zero. [inference thread]
+impl GraphRunner {
+    /// Opens a graph. `start` has the values of each state tensor for one channel at the beginning. The thread that calls this
+    /// must also call [`Self::run`]; from now on denormal numbers become zero on it. [inference thread]
     ///
     /// # Errors
-    /// If the runtime is not there or refuses the graph.
+    /// If ONNX Runtime cannot be found or opened, or refuses the graph.
     pub fn open(
         bytes: &[u8],
         contract: &Arc<Contract>,
-        stop: Stop,
+        stop: StopHandle,
         channels: usize,
         frames: usize,
         start: &[Vec<f32>],
     ) -> Result<Self, String> {
         let environment = environment()?;
-        let session = session(&environment, bytes);
+        let session = new_session(&environment, bytes);
         let session = session.map_err(|e| format!("ONNX Runtime does not take the graph: {e}"))?;
         let batch = if contract.batched { channels } else { 1 };
-        let start: Vec<Vec<f32>> =
-            contract.states.iter().zip(start).map(|(s, one)| spread(one, &s.shape, s.batch, batch)).collect();
-        let states = vec![start.clone(); channels / batch];
-        Ok(Self { session, stop, contract: contract.clone(), batch, frames, states, start })
+        let settled_states: Vec<Vec<f32>> =
+            contract.states.iter().zip(start).map(|(s, one)| repeat_along_batch(one, &s.shape, s.batch, batch)).collect();
+        let states = vec![settled_states.clone(); channels / batch];
+        Ok(Self { session, stop, contract: contract.clone(), batch, frames, states, settled_states })
     }
 
-    /// Runs `frames` frames of every channel, one channel behind the other, in place. [inference thread]
+    /// Runs a chunk in place: `frames` frames of every channel, one channel behind the other. [inference thread]
     ///
     /// # Errors
-    /// If the runtime fails, or gives other shapes than the contract's, or what is no number. The state is not to be used then.
+    /// If the runtime fails or is stopped, or an output has another shape than in the contract or is not finite. The state is
+    /// invalid then, until [`Self::reset`] or [`Self::settle`].
     pub fn run(&mut self, audio: &mut [f32], knobs: &[f32]) -> Result<(), String> {
         let (batch, frames) = (self.batch, self.frames);
         let knobs = knobs.repeat(batch);
         for (audio, states) in audio.chunks_exact_mut(batch * frames).zip(&mut self.states) {
-            let inputs = inputs(&self.contract, batch, [frames, self.contract.knobs], audio, &knobs, states);
+            let inputs = named_inputs(&self.contract, batch, [frames, self.contract.knobs], audio, &knobs, states);
             let outputs = inputs.and_then(|inputs| self.session.run_with_options(inputs, &*self.stop.0));
             let outputs = outputs.map_err(|e| e.to_string())?;
             let take = |name: &str, shape: &mut dyn Iterator<Item = usize>, to: &mut [f32]| {
@@ -281,20 +288,21 @@ impl Runner {
         Ok(())
     }
 
-    /// Back to the state at the start. [inference thread]
+    /// Goes back to the state of the last [`Self::settle`], or else to the one with which the runner was opened.
+    /// [inference thread]
     pub fn reset(&mut self) {
         for states in &mut self.states {
-            for (state, start) in states.iter_mut().zip(&self.start) {
+            for (state, start) in states.iter_mut().zip(&self.settled_states) {
                 state.copy_from_slice(start);
             }
         }
     }
 
-    /// Runs silence through all channels from a zero state, at most `runs` times, until nothing changes any more; [`Self::reset`] goes
-    /// there from now on. [inference thread]
+    /// Settles the graph at these values of the knobs: runs silence through all channels from a zero state until nothing
+    /// changes any more, at most `runs` times. From now on [`Self::reset`] goes to that state. [inference thread]
     ///
     /// # Errors
-    /// As [`Self::run`]; then `reset` goes where it went before.
+    /// As [`Self::run`]; then the state to which `reset` goes stays the same.
     pub fn settle(&mut self, knobs: &[f32], runs: usize) -> Result<(), String> {
         self.states.iter_mut().flatten().for_each(|state| state.fill(0.0));
         let channels = self.batch * self.states.len();
@@ -305,22 +313,22 @@ impl Runner {
                 break;
             }
         }
-        self.start.clone_from(&self.states[0]);
+        self.settled_states.clone_from(&self.states[0]);
         Ok(())
     }
 
-    /// The state that [`Self::reset`] goes to, of the channels of a run. [inference thread]
-    pub fn start(&self) -> &[Vec<f32>] {
-        &self.start
+    /// Values of each state tensor, for the channels of a run, to which [`Self::reset`] goes. [inference thread]
+    pub fn settled_states(&self) -> &[Vec<f32>] {
+        &self.settled_states
     }
 }
 
-/// A session that works on the thread that calls it.
-fn session(environment: &Environment, bytes: &[u8]) -> ort::Result<Session> {
+/// Opens a session that uses no thread but the one that calls it.
+fn new_session(environment: &Environment, bytes: &[u8]) -> ort::Result<Session> {
     Session::builder(environment)?
         .with_log_level(LogLevel::Fatal)?
         .with_optimization_level(GraphOptimizationLevel::All)?
-        // What is folded is computed while loading, outside the limit of memory.
+        // Constant folding would compute while the session is loaded, without the limit of memory.
         .with_disabled_optimizers("ConstantFolding")?
         .with_env_allocators()?
         .with_flush_to_zero()?
@@ -330,8 +338,8 @@ fn session(environment: &Environment, bytes: &[u8]) -> ort::Result<Session> {
         .commit_from_memory(bytes)
 }
 
-/// The tensors of a run by their names. `[frames, knobs]` are the columns of the first two.
-fn inputs<'a>(
+/// The input tensors of a run with their names. `[frames, count]` are the columns of the audio and of the knobs.
+fn named_inputs<'a>(
     contract: &'a Contract,
     batch: usize,
     [frames, count]: [usize; 2],
@@ -353,8 +361,8 @@ fn inputs<'a>(
     Ok(inputs)
 }
 
-/// A tensor of batch 1, as often as the batch says.
-fn spread(one: &[f32], shape: &[usize], batch_dim: Option<usize>, batch: usize) -> Vec<f32> {
+/// Repeats a tensor of batch 1 along its batch dimension.
+fn repeat_along_batch(one: &[f32], shape: &[usize], batch_dim: Option<usize>, batch: usize) -> Vec<f32> {
     let inner: usize = batch_dim.map_or(one.len(), |dim| shape[dim + 1..].iter().product());
     one.chunks_exact(inner).flat_map(|part| part.repeat(batch)).collect()
 }
@@ -364,10 +372,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_is_spread_along_its_batch() {
-        assert_eq!(spread(&[1.0, 2.0, 3.0, 4.0], &[2, 1, 2], Some(1), 2), [1.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0]);
-        assert_eq!(spread(&[1.0, 2.0], &[1, 2], Some(0), 3), [1.0, 2.0, 1.0, 2.0, 1.0, 2.0]);
-        assert_eq!(spread(&[1.0, 2.0], &[1, 2], None, 1), [1.0, 2.0]);
+    fn a_state_is_repeated_along_its_batch() {
+        assert_eq!(repeat_along_batch(&[1.0, 2.0, 3.0, 4.0], &[2, 1, 2], Some(1), 2), [1.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0]);
+        assert_eq!(repeat_along_batch(&[1.0, 2.0], &[1, 2], Some(0), 3), [1.0, 2.0, 1.0, 2.0, 1.0, 2.0]);
+        assert_eq!(repeat_along_batch(&[1.0, 2.0], &[1, 2], None, 1), [1.0, 2.0]);
     }
 
     #[test]
@@ -376,8 +384,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_library_is_an_error_of_one_line() {
-        let error = choose(&["/nowhere/libonnxruntime.so.1".into(), std::env::current_exe().unwrap()]).unwrap_err();
+    fn a_file_that_is_not_the_library_is_an_error_of_one_line() {
+        let error = choose_library(&["/nowhere/libonnxruntime.so.1".into(), std::env::current_exe().unwrap()]).unwrap_err();
         assert!(error.contains("/nowhere/libonnxruntime.so.1") && error.lines().count() == 1, "{error}");
     }
 }

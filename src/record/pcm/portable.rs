@@ -1,41 +1,52 @@
-//! All pairs of words and formats, in loops that become vectors of any width.
+//! Portable conversion between all word formats and file formats, in loops that the compiler can vectorise.
 
-use super::{Counts, Words};
-use crate::audio::Format;
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "codes are built bit by bit in 32-bit words, signed or not; casts of floats to integers saturate"
+)]
 
-/// Samples that are converted before they are packed; both loops then become vectors of any width.
+use super::{ConversionCounts, WordFormat};
+use crate::audio::WavFormat;
+
+/// Samples that are converted to codes before these are packed into bytes: as two loops, both can be vectorised.
 pub const TILE: usize = 64;
 
-/// 2^23: a float of [2^23, 2^24] has no fraction, so adding this rounds to nearest even.
+/// 2^23: floats from here on have no fraction, so adding this number rounds a smaller one to the nearest integer, halves to even.
 const NO_FRACTION: f32 = 8_388_608.0;
 
-pub fn convert(words: Words, format: Format, samples: &[u32], out: &mut [u8]) -> Counts {
-    // Every pair of its own, so that the compiler makes a loop without branches of each.
-    match (words, format) {
-        (Words::Float, Format::Int16) => tiles(samples, out, float_to_code::<15>, pack_16),
-        (Words::Float, Format::Int24) => tiles(samples, out, float_to_code::<23>, pack_24),
-        (Words::Float, Format::Int32) => tiles(samples, out, float_to_32, pack_32),
-        (Words::Float, Format::Float32) => tiles(samples, out, float_to_float, pack_32),
-        (Words::Int32, Format::Int16) => tiles(samples, out, int_to_code::<16>, pack_16),
-        (Words::Int32, Format::Int24) => tiles(samples, out, int_to_code::<8>, pack_24),
-        (Words::Int32, Format::Int32) => tiles(samples, out, |w| (w, 0, 0), pack_32),
-        (Words::Int32, Format::Float32) => tiles(samples, out, int_to_float, pack_32),
-        (Words::Int24, Format::Int16) => tiles(samples, out, |w| int_to_code::<16>(w << 8), pack_16),
-        (Words::Int24, Format::Int24) => tiles(samples, out, |w| (w, 0, 0), pack_24),
-        (Words::Int24, Format::Int32) => tiles(samples, out, |w| (w << 8, 0, 0), pack_32),
-        (Words::Int24, Format::Float32) => tiles(samples, out, |w| int_to_float(w << 8), pack_32),
+/// Converts samples to as many samples in `out`.
+pub fn convert(word_format: WordFormat, format: WavFormat, samples: &[u32], out: &mut [u8]) -> ConversionCounts {
+    // Each pair is a call of its own, so that the compiler can make a loop without branches from it.
+    match (word_format, format) {
+        (WordFormat::Float, WavFormat::Int16) => tiles(samples, out, float_to_code::<15>, pack_16),
+        (WordFormat::Float, WavFormat::Int24) => tiles(samples, out, float_to_code::<23>, pack_24),
+        (WordFormat::Float, WavFormat::Int32) => tiles(samples, out, float_to_32, pack_32),
+        (WordFormat::Float, WavFormat::Float32) => tiles(samples, out, float_to_float, pack_32),
+        (WordFormat::Int32, WavFormat::Int16) => tiles(samples, out, int_to_code::<16>, pack_16),
+        (WordFormat::Int32, WavFormat::Int24) => tiles(samples, out, int_to_code::<8>, pack_24),
+        (WordFormat::Int32, WavFormat::Int32) => tiles(samples, out, |w| (w, 0, 0), pack_32),
+        (WordFormat::Int32, WavFormat::Float32) => tiles(samples, out, int_to_float, pack_32),
+        (WordFormat::Int24, WavFormat::Int16) => tiles(samples, out, |w| int_to_code::<16>(w << 8), pack_16),
+        (WordFormat::Int24, WavFormat::Int24) => tiles(samples, out, |w| (w, 0, 0), pack_24),
+        (WordFormat::Int24, WavFormat::Int32) => tiles(samples, out, |w| (w << 8, 0, 0), pack_32),
+        (WordFormat::Int24, WavFormat::Float32) => tiles(samples, out, |w| int_to_float(w << 8), pack_32),
     }
 }
 
-/// `convert` gives a code, whether it is an over and whether it was a NaN; `pack` lays [`TILE`] codes out and returns their bytes.
+/// The code of a sample; 1 if the sample is an over; 1 if it is a NaN.
+type Code = (u32, u32, u32);
+
+/// Converts samples tile by tile: `convert` turns a word into a code, `pack` turns [`TILE`] codes into bytes.
 #[inline(always)]
 fn tiles<const BYTES: usize>(
     samples: &[u32],
     out: &mut [u8],
-    convert: impl Fn(u32) -> (u32, u32, u32),
+    convert: impl Fn(u32) -> Code,
     pack: impl Fn(&[u32; TILE]) -> [[u8; BYTES]; TILE / 4],
-) -> Counts {
-    let mut counts = Counts::default();
+) -> ConversionCounts {
+    let mut counts = ConversionCounts::default();
     let mut tile = |words: &[u32; TILE]| {
         let mut codes = [0; TILE];
         let (mut overs, mut nans) = (0, 0);
@@ -45,7 +56,7 @@ fn tiles<const BYTES: usize>(
             overs += over;
             nans += nan;
         }
-        counts += Counts { overs: overs.into(), nans: nans.into() };
+        counts += ConversionCounts { overs: overs.into(), nans: nans.into() };
         pack(&codes)
     };
     let (whole, rest) = samples.as_chunks::<TILE>();
@@ -61,12 +72,12 @@ fn tiles<const BYTES: usize>(
     counts
 }
 
-/// To an integer of `BITS` bits and a sign, 15 or 23.
+/// Code of a float in an integer of `BITS` bits and a sign, 15 or 23.
 #[inline(always)]
-fn float_to_code<const BITS: u32>(word: u32) -> (u32, u32, u32) {
+fn float_to_code<const BITS: u32>(word: u32) -> Code {
     let full_scale = (1_u32 << BITS) as f32;
     let x = f32::from_bits(word) * full_scale;
-    // A NaN becomes the highest code here and 0 at the end.
+    // A NaN becomes the highest code here, and 0 at the end.
     let limited = if x < full_scale - 1.0 { x } else { full_scale - 1.0 };
     let limited = if limited > -full_scale { limited } else { -full_scale };
     let nan = u32::from(x.is_nan());
@@ -77,37 +88,42 @@ fn float_to_code<const BITS: u32>(word: u32) -> (u32, u32, u32) {
     (code & nan.wrapping_sub(1), over, nan)
 }
 
+/// Code of a float in a 32-bit integer.
 #[inline(always)]
-fn float_to_32(word: u32) -> (u32, u32, u32) {
+fn float_to_32(word: u32) -> Code {
     const FULL_SCALE: f32 = 2_147_483_648.0;
     let x = f32::from_bits(word) * FULL_SCALE;
     let rounded = if x.abs() < NO_FRACTION { (x.abs() + NO_FRACTION - NO_FRACTION).copysign(x) } else { x };
-    // `as` limits, and makes NaN 0. The highest code is no float; the nearest one above it is the first over.
+    // `as` saturates and makes NaN 0. The highest code cannot be written as a float; the smallest float above it, `FULL_SCALE`,
+    // is the first over.
     (rounded as i32 as u32, u32::from(x.abs() > FULL_SCALE || x == FULL_SCALE), u32::from(x.is_nan()))
 }
 
+/// Bits of a float, finite and not NaN.
 #[inline(always)]
-fn float_to_float(word: u32) -> (u32, u32, u32) {
+fn float_to_float(word: u32) -> Code {
     let x = f32::from_bits(word);
     if x.is_nan() { (0, 0, 1) } else { (x.clamp(f32::MIN, f32::MAX).to_bits(), u32::from(x.is_infinite()), 0) }
 }
 
-/// To the top 32 - `DROPPED` bits.
+/// Code of a 32-bit integer in a file with `DROPPED` bits fewer: the lowest ones are rounded away.
 #[inline(always)]
-fn int_to_code<const DROPPED: u32>(word: u32) -> (u32, u32, u32) {
+fn int_to_code<const DROPPED: u32>(word: u32) -> Code {
     let highest = i32::MAX >> DROPPED << DROPPED;
     let x = word as i32;
     let limited = x.min(highest);
-    // Just below a half, and the last bit that stays: a half rises to the even code only.
+    // Adds just less than a half, plus the lowest bit that stays: a half is rounded up only if this makes the code even.
     let half = (1 << (DROPPED - 1)) - 1 + (limited >> DROPPED & 1);
     (((limited + half) >> DROPPED) as u32, u32::from(x > highest), 0)
 }
 
+/// Bits of the float of a 32-bit integer.
 #[inline(always)]
-fn int_to_float(word: u32) -> (u32, u32, u32) {
-    (Words::Int32.value(word).to_bits(), 0, 0)
+fn int_to_float(word: u32) -> Code {
+    (WordFormat::Int32.value(word).to_bits(), 0, 0)
 }
 
+/// The low 16 bits of codes, four to a row.
 #[inline(always)]
 fn pack_16(codes: &[u32; TILE]) -> [[u8; 8]; TILE / 4] {
     let (fours, _) = codes.as_chunks::<4>();
@@ -117,6 +133,7 @@ fn pack_16(codes: &[u32; TILE]) -> [[u8; 8]; TILE / 4] {
     })
 }
 
+/// The low 24 bits of codes, four to a row.
 #[inline(always)]
 fn pack_24(codes: &[u32; TILE]) -> [[u8; 12]; TILE / 4] {
     let (fours, _) = codes.as_chunks::<4>();
@@ -130,6 +147,7 @@ fn pack_24(codes: &[u32; TILE]) -> [[u8; 12]; TILE / 4] {
     out
 }
 
+/// All bits of codes, four to a row.
 #[inline(always)]
 fn pack_32(codes: &[u32; TILE]) -> [[u8; 16]; TILE / 4] {
     let (fours, _) = codes.as_chunks::<4>();

@@ -7,124 +7,129 @@ use std::time::Duration;
 use rtrb::Producer;
 use rtrb::chunks::WriteChunk;
 
-use super::{HEAD, Shared};
-use crate::record::event::Event;
+use super::{HEADER_WORDS, RingCounters};
+use crate::record::event::RecorderEvent;
 use crate::record::pcm::{float_words, int_words};
 
-/// A record is at most this part of the ring.
-const LARGEST_PART: usize = 4;
-/// The buffer counts as stretched when this part of it is full, until half of that is.
-const STRETCHED_PART: usize = 10;
-/// How long a thread that may wait sleeps before it looks again.
-const NAP: Duration = Duration::from_millis(1);
+/// A record takes at most 1/4 of the ring; larger blocks are split.
+const MAX_RECORD_DIVISOR: usize = 4;
+/// The ring counts as stretched from 1/10 full on, until it is less than half of that.
+const STRETCHED_DIVISOR: usize = 10;
+/// Time that a blocking writer sleeps between two checks for room.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// A 32-bit sample: `f32` or `i32`.
-pub trait Word: Copy {
+/// A 32-bit sample that a [`Writer`] takes: `f32` or `i32`.
+pub trait SampleWord: Copy {
+    /// The samples' bits.
     #[doc(hidden)]
     fn words(samples: &[Self]) -> &[u32];
 }
 
-impl Word for f32 {
+impl SampleWord for f32 {
     fn words(samples: &[Self]) -> &[u32] {
         float_words(samples)
     }
 }
 
-impl Word for i32 {
+impl SampleWord for i32 {
     fn words(samples: &[Self]) -> &[u32] {
         int_words(samples)
     }
 }
 
-/// The end of a recorder that sound goes into. Nothing here allocates, locks or waits, unless told to wait. Samples are of the type
-/// that the recorder was opened for.
+/// The end of a recorder that the audio thread writes blocks to. No method allocates or locks; none waits, unless
+/// [`Self::set_blocking`] has allowed it. Samples must be of the type of
+/// [`Settings::word_format`](crate::record::Settings::word_format).
 #[derive(Debug)]
 pub struct Writer {
     ring: Producer<u32>,
-    events: Producer<(u64, Event)>,
-    /// Channels of the block that are recorded.
-    sources: Vec<usize>,
-    shared: Arc<Shared>,
+    events: Producer<(u64, RecorderEvent)>,
+    /// Recorded channels of the written blocks, from 0.
+    source_channels: Vec<usize>,
+    counters: Arc<RingCounters>,
     position: u64,
-    waits: bool,
-    stretched: bool,
-    /// Words of the ring.
-    words: usize,
+    is_blocking: bool,
+    is_stretched: bool,
+    /// Size of the ring in words.
+    ring_words: usize,
 }
 
 impl Writer {
     /// [control thread]
     pub(super) fn new(
         ring: Producer<u32>,
-        events: Producer<(u64, Event)>,
-        sources: Vec<usize>,
-        shared: Arc<Shared>,
-        words: usize,
+        events: Producer<(u64, RecorderEvent)>,
+        source_channels: Vec<usize>,
+        counters: Arc<RingCounters>,
+        ring_words: usize,
     ) -> Self {
-        Self { ring, events, sources, shared, position: 0, waits: false, stretched: false, words }
+        Self { ring, events, source_channels, counters, position: 0, is_blocking: false, is_stretched: false, ring_words }
     }
 
-    /// Channels that are recorded. [audio thread]
+    /// Number of recorded channels. [audio thread]
     #[must_use]
     pub fn channels(&self) -> usize {
-        self.sources.len()
+        self.source_channels.len()
     }
 
-    /// Frames given so far, lost ones included. [audio thread]
+    /// Frames that were given so far, lost ones included. [audio thread]
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// Whether a full ring is waited for, as a file or an offline bounce can: then nothing is ever lost. [audio thread]
-    pub fn wait(&mut self, waits: bool) {
-        self.waits = waits;
+    /// Sets whether the writer waits while the ring is full, so that no frame is lost for lack of room. For sources that can
+    /// wait, such as a file or an offline bounce. [audio thread]
+    pub fn set_blocking(&mut self, is_blocking: bool) {
+        self.is_blocking = is_blocking;
     }
 
-    /// A take starts with the next frame given, if none is running. [audio thread]
+    /// Starts a take with the next frame, unless one is running. [audio thread]
     pub fn start(&mut self) {
-        self.tell(Event::Start);
+        self.send(RecorderEvent::Start);
     }
 
-    /// The take ends with the last frame given. [audio thread]
+    /// Ends the take with the last frame that was given. [audio thread]
     pub fn stop(&mut self) {
-        self.tell(Event::Stop);
+        self.send(RecorderEvent::Stop);
     }
 
-    /// A marker at the next frame given. [audio thread]
+    /// Sets a marker at the next frame. [audio thread]
     pub fn mark(&mut self) {
-        self.tell(Event::Mark(None));
+        self.send(RecorderEvent::Mark(None));
     }
 
-    /// The source has lost the next `frames` frames, for a reason that the manifest shall name: they are a gap in all stems.
-    /// [audio thread]
-    pub fn lose(&mut self, frames: u64, reason: &'static str) {
-        self.tell(Event::Gap(frames, reason));
-        self.lost(frames);
+    /// Reports that the source has lost the next `frames` frames: they become a gap of all stems, listed in the manifest with
+    /// this reason. [audio thread]
+    pub fn report_loss(&mut self, frames: u64, reason: &'static str) {
+        self.send(RecorderEvent::Gap(frames, reason));
+        self.skip_lost(frames);
     }
 
-    fn lost(&mut self, frames: u64) {
+    fn skip_lost(&mut self, frames: u64) {
         self.position += frames;
-        self.shared.lost.fetch_add(frames, Ordering::Relaxed);
-        self.shared.position.store(self.position, Ordering::Release);
+        self.counters.lost.fetch_add(frames, Ordering::Relaxed);
+        self.counters.position.store(self.position, Ordering::Release);
     }
 
-    fn tell(&mut self, event: Event) {
-        // Full only if hundreds wait, and then nothing new is said.
+    fn send(&mut self, event: RecorderEvent) {
+        // The queue is full only if hundreds of events wait; further ones are dropped.
         let _ = self.events.push((self.position, event));
     }
 
-    /// Takes a block, a slice per channel of the source, all of one length; a channel that it lacks is silent. Returns the frames
-    /// that found no room. [audio thread]
-    pub fn write<W: Word, S: AsRef<[W]>>(&mut self, block: &[S]) -> usize {
+    /// Writes a block: a slice per channel of the source, all of one length. A recorded channel that the block lacks is silent.
+    /// Returns the number of frames that found no room. [audio thread]
+    pub fn write<W: SampleWord, S: AsRef<[W]>>(&mut self, block: &[S]) -> usize {
         let frames = block.first().map_or(0, |c| c.as_ref().len());
         let (mut from, mut lost) = (0, 0);
         while from < frames {
-            let n = self.largest().min(frames - from);
+            let n = self.max_record_frames().min(frames - from);
             if self.make_room(n) {
-                let Self { ring, sources, shared, position, .. } = self;
-                let Some(mut record) = Block::new(ring, shared, position, sources.len(), n, false) else { return lost };
-                for (channel, source) in sources.iter().enumerate() {
+                let Self { ring, source_channels, counters, position, .. } = self;
+                let Some(mut record) = RecorderBlock::new(ring, counters, position, source_channels.len(), n, false) else {
+                    return lost;
+                };
+                for (channel, source) in source_channels.iter().enumerate() {
                     if let Some(samples) = block.get(*source) {
                         record.put(channel, 0, &samples.as_ref()[from..from + n]);
                     }
@@ -138,22 +143,24 @@ impl Writer {
         lost
     }
 
-    /// Takes a block of `channels` interleaved channels. Returns the frames that found no room. [audio thread]
-    pub fn write_interleaved<W: Word>(&mut self, block: &[W], channels: usize) -> usize {
+    /// Writes a block of `channels` interleaved channels. Returns the number of frames that found no room. [audio thread]
+    pub fn write_interleaved<W: SampleWord>(&mut self, block: &[W], channels: usize) -> usize {
         let frames = block.len().checked_div(channels).unwrap_or(0);
         let (mut from, mut lost) = (0, 0);
         while from < frames {
-            let n = self.largest().min(frames - from);
+            let n = self.max_record_frames().min(frames - from);
             if self.make_room(n) {
-                let Self { ring, sources, shared, position, .. } = self;
-                let rows = W::words(&block[from * channels..(from + n) * channels]);
-                let all = sources.iter().copied().eq(0..channels);
-                let Some(mut record) = Block::new(ring, shared, position, sources.len(), n, all) else { return lost };
-                if all {
-                    record.copy(HEAD, rows);
+                let Self { ring, source_channels, counters, position, .. } = self;
+                let words = W::words(&block[from * channels..(from + n) * channels]);
+                let records_all = source_channels.iter().copied().eq(0..channels);
+                let Some(mut record) = RecorderBlock::new(ring, counters, position, source_channels.len(), n, records_all) else {
+                    return lost;
+                };
+                if records_all {
+                    record.copy(HEADER_WORDS, words);
                 } else {
-                    for (channel, source) in sources.iter().enumerate().filter(|(_, source)| **source < channels) {
-                        record.copy_each(HEAD + channel * n, rows[*source..].iter().step_by(channels));
+                    for (channel, source) in source_channels.iter().enumerate().filter(|(_, source)| **source < channels) {
+                        record.copy_each(HEADER_WORDS + channel * n, words[*source..].iter().step_by(channels));
                     }
                 }
                 record.commit();
@@ -165,98 +172,105 @@ impl Writer {
         lost
     }
 
-    /// Room for the next `frames` frames, to be filled channel by channel and in any order: for taps at several places of one
-    /// callback. None if there is no room; the frames are lost then. [audio thread]
-    pub fn begin(&mut self, frames: usize) -> Option<Block<'_>> {
+    /// Reserves room for the next `frames` frames, to be filled channel by channel and in any order, as by taps at several places
+    /// of one callback. `None` if there is no room; the frames are lost then. [audio thread]
+    pub fn begin_block(&mut self, frames: usize) -> Option<RecorderBlock<'_>> {
         if !self.make_room(frames) {
             return None;
         }
-        let Self { ring, sources, shared, position, .. } = self;
-        Block::new(ring, shared, position, sources.len(), frames, false)
+        let Self { ring, source_channels, counters, position, .. } = self;
+        RecorderBlock::new(ring, counters, position, source_channels.len(), frames, false)
     }
 
     /// Frames of the largest record.
-    fn largest(&self) -> usize {
-        ((self.words / LARGEST_PART).saturating_sub(HEAD) / self.sources.len()).max(1)
+    fn max_record_frames(&self) -> usize {
+        ((self.ring_words / MAX_RECORD_DIVISOR).saturating_sub(HEADER_WORDS) / self.source_channels.len()).max(1)
     }
 
-    /// Whether a record of `frames` frames fits. If not, the frames are lost.
+    /// Returns true if a record of `frames` frames fits; a blocking writer waits for that. Otherwise counts the frames as lost.
     fn make_room(&mut self, frames: usize) -> bool {
-        let needed = HEAD + self.sources.len() * frames;
+        let needed = HEADER_WORDS + self.source_channels.len() * frames;
         let mut free = self.ring.slots();
-        while self.waits && free < needed && needed <= self.words && !self.ring.is_abandoned() {
-            std::thread::sleep(NAP);
+        while self.is_blocking && free < needed && needed <= self.ring_words && !self.ring.is_abandoned() {
+            std::thread::sleep(POLL_INTERVAL);
             free = self.ring.slots();
         }
-        let full = self.words - free;
-        if full * STRETCHED_PART > self.words {
-            if !self.stretched && !self.waits {
-                self.shared.stretched.fetch_add(1, Ordering::Relaxed);
+        let used = self.ring_words - free;
+        if used * STRETCHED_DIVISOR > self.ring_words {
+            if !self.is_stretched && !self.is_blocking {
+                self.counters.stretched.fetch_add(1, Ordering::Relaxed);
             }
-            self.stretched = true;
-        } else if full * 2 * STRETCHED_PART < self.words {
-            self.stretched = false;
+            self.is_stretched = true;
+        } else if used * 2 * STRETCHED_DIVISOR < self.ring_words {
+            self.is_stretched = false;
         }
         if free >= needed {
             return true;
         }
-        self.lost(frames as u64);
+        self.skip_lost(frames as u64);
         false
     }
 }
 
-/// A block in the ring that is being filled. What is not put is silent; dropped without [`Self::commit`], it was never given.
-pub struct Block<'a> {
+/// A block in the ring that is being filled. Samples that are not put are silence; a block that is dropped without
+/// [`Self::commit`] counts as never given.
+pub struct RecorderBlock<'a> {
     chunk: WriteChunk<'a, u32>,
-    shared: &'a Shared,
+    counters: &'a RingCounters,
     position: &'a mut u64,
     channels: usize,
     frames: usize,
 }
 
-impl<'a> Block<'a> {
+impl<'a> RecorderBlock<'a> {
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the position is cut into two words; a record in the ring has less than 2^32 frames"
+    )]
     fn new(
         ring: &'a mut Producer<u32>,
-        shared: &'a Shared,
+        counters: &'a RingCounters,
         position: &'a mut u64,
         channels: usize,
         frames: usize,
         interleaved: bool,
     ) -> Option<Self> {
-        let chunk = ring.write_chunk(HEAD + channels * frames).ok()?;
-        let mut block = Self { chunk, shared, position, channels, frames };
-        let head = [*block.position as u32, (*block.position >> 32) as u32, frames as u32, interleaved.into()];
-        block.copy(0, &head);
+        let chunk = ring.write_chunk(HEADER_WORDS + channels * frames).ok()?;
+        let mut block = Self { chunk, counters, position, channels, frames };
+        let header = [*block.position as u32, (*block.position >> 32) as u32, frames as u32, interleaved.into()];
+        block.copy(0, &header);
         Some(block)
     }
 
-    /// [audio thread]
+    /// Number of recorded channels. [audio thread]
     #[must_use]
     pub fn channels(&self) -> usize {
         self.channels
     }
 
-    /// [audio thread]
+    /// Number of frames. [audio thread]
     #[must_use]
     pub fn frames(&self) -> usize {
         self.frames
     }
 
-    /// Samples of a recorded channel, from frame `at` of the block on; what reaches beyond the block is left out. [audio thread]
-    pub fn put<W: Word>(&mut self, channel: usize, at: usize, samples: &[W]) {
+    /// Writes samples of a recorded channel, from frame `at` of the block on; samples beyond the block's end are ignored. [audio
+    /// thread]
+    pub fn put<W: SampleWord>(&mut self, channel: usize, at: usize, samples: &[W]) {
         if channel < self.channels && at < self.frames {
             let n = samples.len().min(self.frames - at);
-            self.copy(HEAD + channel * self.frames + at, W::words(&samples[..n]));
+            self.copy(HEADER_WORDS + channel * self.frames + at, W::words(&samples[..n]));
         }
     }
 
-    /// Gives the block to the disk thread. [audio thread]
+    /// Passes the block to the disk thread. [audio thread]
     pub fn commit(self) {
         self.chunk.commit_all();
         *self.position += self.frames as u64;
-        self.shared.position.store(*self.position, Ordering::Release);
+        self.counters.position.store(*self.position, Ordering::Release);
     }
 
+    /// Copies words into the record, from word `at` on.
     fn copy(&mut self, at: usize, words: &[u32]) {
         let (first, second) = self.chunk.as_mut_slices();
         let in_first = first.len().saturating_sub(at).min(words.len());
@@ -270,14 +284,15 @@ impl<'a> Block<'a> {
         }
     }
 
+    /// Like [`Self::copy`], word by word from an iterator.
     fn copy_each<'w>(&mut self, at: usize, words: impl ExactSizeIterator<Item = &'w u32>) {
         let (first, second) = self.chunk.as_mut_slices();
         let in_first = first.len().saturating_sub(at).min(words.len());
         let second_at = at + in_first - first.len().min(at + in_first);
         let first_at = at.min(first.len());
-        let places = first[first_at..first_at + in_first].iter_mut().chain(&mut second[second_at..]);
-        for (place, word) in places.zip(words) {
-            *place = *word;
+        let targets = first[first_at..first_at + in_first].iter_mut().chain(&mut second[second_at..]);
+        for (target, word) in targets.zip(words) {
+            *target = *word;
         }
     }
 }

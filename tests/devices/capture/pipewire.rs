@@ -1,5 +1,5 @@
-//! Laws of captures from a PipeWire that is the JACK server, as on most Linux desktops. Every test has one of its own, in which a player
-//! is a client as at jackd.
+//! Tests of captures from PipeWire as the JACK server, as on most Linux desktops. Every test has a PipeWire of its own, with the
+//! same player as the tests with jackd.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -8,34 +8,34 @@ use std::time::{Duration, Instant};
 use isotherm::record::Manifest;
 use nix::sys::signal::Signal;
 
-use super::{CLIENT, account, check_stop_while_the_server_stands_still, record, wait_for_frames};
-use crate::jackd::{PATIENCE, Process, RATE, Server, failure, finish, report};
+use super::{PLAYER, account, check_stop_while_the_server_stands_still, record, wait_for_frames};
+use crate::jack_server::{Process, RATE, Server, TIMEOUT, failure, finish, report};
 
-/// Runs programs with PipeWire's JACK library.
-const THROUGH: &str = "pw-jack";
+/// Program that runs others with PipeWire's JACK library.
+const WRAPPER: &str = "pw-jack";
 
-/// A PipeWire of the test's own; none, said aloud, where there is none.
+/// Starts a PipeWire for a test, with the player. Returns `None` and prints why if there is no PipeWire.
 fn start(test: &str) -> Option<Server> {
     let name = format!("isotherm-{test}-{}", std::process::id());
     let folder = tempfile::tempdir().unwrap();
-    let there =
+    let exists =
         |program: &str| Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-    if !["pipewire", "pw-metadata", THROUGH].into_iter().all(there) {
+    if !["pipewire", "pw-metadata", WRAPPER].into_iter().all(exists) {
         println!("skipped: there is no PipeWire; cargo xtask setup installs it");
         return None;
     }
     let mut command = Command::new("pipewire");
-    // Nothing of the user's own: neither settings nor session bus.
+    // Keeps the user's settings and session bus out.
     command.env("XDG_RUNTIME_DIR", folder.path()).env("XDG_CONFIG_HOME", folder.path()).env("HOME", folder.path());
     command.env_remove("DBUS_SESSION_BUS_ADDRESS").env_remove("DISPLAY");
     let pipewire = Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-    let mut server = Server { name, folder, jackd: pipewire, through: Some(THROUGH), player: None };
+    let mut server = Server { name, folder, process: pipewire, wrapper: Some(WRAPPER), client: None };
     let begun = Instant::now();
     while fs::metadata(server.folder.path().join("pipewire-0")).is_err() {
-        assert!(begun.elapsed() < PATIENCE, "PipeWire does not start");
+        assert!(begun.elapsed() < TIMEOUT, "PipeWire does not start");
         std::thread::sleep(Duration::from_millis(20));
     }
-    server.play(CLIENT);
+    server.start_client(PLAYER);
     Some(server)
 }
 
@@ -49,7 +49,7 @@ fn set(server: &Server, key: &str, value: usize) {
 #[test]
 fn a_take_has_every_frame_at_whatever_period_runs_and_begins_with_all_channels() {
     let Some(server) = start("quantum") else { return };
-    // The one that is told before a client runs is PipeWire's default.
+    // Before a client runs, PipeWire reports its default period, which need not be this one.
     for (round, period) in [256, 64, 1024, 2048, 256, 256, 128, 256, 256, 256].into_iter().enumerate() {
         set(&server, "clock.force-quantum", period);
         let name = format!("take {round}");
@@ -67,7 +67,7 @@ fn a_take_has_every_frame_at_whatever_period_runs_and_begins_with_all_channels()
 }
 
 #[test]
-fn a_period_that_changes_in_a_take_costs_no_frame_that_came() {
+fn a_change_of_the_period_in_a_take_loses_no_frame() {
     let Some(server) = start("change") else { return };
     set(&server, "clock.force-quantum", 256);
     let process = record(&server, &["--duration", "5s"]);
@@ -78,17 +78,17 @@ fn a_period_that_changes_in_a_take_costs_no_frame_that_came() {
     }
     let output = finish(process);
     let report = report(&output);
-    assert_eq!(report["departures"], 0, "it goes on as it is: {report}");
+    assert_eq!(report["departures"], 0, "the device is not opened again: {report}");
     let manifest = Manifest::load(&server.take()).unwrap();
     assert_eq!(manifest.frames, 5 * RATE as u64);
     let account = account(&server.take());
-    // PipeWire itself calls no client in the cycle in which it changes.
+    // PipeWire itself calls no client in the cycle in which it changes its period.
     assert!(account.unexplained.is_empty() && account.early == 0, "{account:?}");
     assert!(account.gaps.iter().all(|(listed, jump)| *jump <= *listed), "{account:?}");
 }
 
 #[test]
-fn the_period_that_is_asked_for_runs() {
+fn the_requested_period_runs() {
     let Some(server) = start("asked") else { return };
     for period in ["128", "512"] {
         let output = finish(record(&server, &["--duration", "300ms", "--name", period, "--device-period", period]));
@@ -101,7 +101,7 @@ fn the_period_that_is_asked_for_runs() {
 }
 
 #[test]
-fn a_rate_that_changes_ends_the_take_with_the_reason() {
+fn a_change_of_the_sample_rate_ends_the_take_with_the_reason() {
     let Some(server) = start("rate") else { return };
     let process = record(&server, &["--duration", "60s"]);
     wait_for_frames(&server, RATE as u64);
@@ -120,14 +120,14 @@ fn a_rate_that_changes_ends_the_take_with_the_reason() {
 }
 
 #[test]
-fn a_pipewire_that_stands_still_or_dies_is_away_and_holds_up_no_stop() {
+fn a_pipewire_that_stands_still_or_dies_counts_as_disconnected_and_does_not_block_the_stop() {
     let Some(server) = start("still") else { return };
     check_stop_while_the_server_stands_still(&server);
     drop(server);
     let Some(mut server) = start("dies") else { return };
     let process = record(&server, &[]);
     wait_for_frames(&server, RATE as u64 / 2);
-    server.jackd.end();
+    server.process.kill();
     std::thread::sleep(Duration::from_millis(2000));
     process.signal(Signal::SIGINT);
     let output = finish(process);

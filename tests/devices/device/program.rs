@@ -1,4 +1,4 @@
-//! The program at a file that stands in for a device.
+//! Tests of the command line with a file that stands in for a device.
 
 use std::process::{Command, Output};
 
@@ -11,7 +11,7 @@ fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_isotherm")).args(arguments).output().unwrap()
 }
 
-/// The one line of a failure.
+/// Returns the only line of a failure with this exit code.
 fn failure(output: &Output, code: i32) -> String {
     let line = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{line}");
@@ -20,13 +20,14 @@ fn failure(output: &Output, code: i32) -> String {
 }
 
 #[test]
-fn stems_are_dry_while_one_channel_is_heard_through_the_saturator() {
+fn stems_are_dry_while_one_channel_is_monitored_through_the_saturator() {
     let folder = tempfile::tempdir().unwrap();
     let path = input(&folder, RATE);
-    let (out, heard) = (folder.path().join("takes"), folder.path().join("heard.wav"));
+    let (out, monitored) = (folder.path().join("takes"), folder.path().join("monitored.wav"));
     let base =
         ["record", "--device", text(&path), "--host", "file", "--channels", "1-2,5", "--out", text(&out), "--duration", "600ms"];
-    let monitor = ["--monitor", "2", "--algorithm", "saturator", "--set", "drive=18", "--monitor-file", text(&heard), "--json"];
+    let monitor =
+        ["--monitor", "2", "--algorithm", "saturator", "--set", "drive=18", "--monitor-file", text(&monitored), "--json"];
     let output = run(&[&base[..], &monitor].concat());
     assert!(output.status.success(), "{output:?}");
     let report: Value = serde_json::from_str(String::from_utf8(output.stdout).unwrap().lines().last().unwrap()).unwrap();
@@ -39,14 +40,14 @@ fn stems_are_dry_while_one_channel_is_heard_through_the_saturator() {
         let found = codes(&take.join(format!("{stem:02} Channel {}.wav", channel + 1)));
         assert!(found.iter().enumerate().all(|(i, x)| *x == code(channel, i)), "stem {stem}");
     }
-    // The same by hand: the file's channel 2 through the same slots, offline.
-    let spec = Spec { sample_rate: RATE as f32, channels: 1, max_frames: 512 };
+    // The expected output: the file's channel 2 through the same slots, offline.
+    let spec = ProcessSpec { sample_rate: RATE as f32, channels: 1, max_frames: 512 };
     let mut saturator = Parameters::new(algorithm::find("saturator").unwrap());
     saturator.set(saturator.index("drive").unwrap(), 18.0);
-    let mut slots = Slots::compile(spec, &[saturator.into()], Heard::Slot(0), None).unwrap();
+    let mut slots = Slots::compile(spec, &[saturator.into()], Listen::Slot(0), None).unwrap();
     let mut expected: Vec<f32> = (0..28_000).map(|i| code(1, i) as f32 / 8_388_608.0).collect();
     expected.chunks_mut(512).for_each(|block| slots.process(&mut [block]));
-    let found = codes(&heard);
+    let found = codes(&monitored);
     assert!(found.len() >= 28_800, "{}", found.len());
     let code = |x: &f32| (f64::from(*x) * 8_388_608.0).round_ties_even().clamp(-8_388_608.0, 8_388_607.0) as i32;
     assert!(expected.iter().map(code).eq(found[..28_000].iter().copied()));
@@ -55,8 +56,8 @@ fn stems_are_dry_while_one_channel_is_heard_through_the_saturator() {
 
 #[cfg(unix)]
 #[test]
-fn a_take_that_a_level_starts_has_its_pre_roll_and_is_split_to_the_frame() {
-    use isotherm::record::manifest::State;
+fn a_take_started_by_a_level_has_its_pre_roll_and_is_split_at_the_exact_frame() {
+    use isotherm::record::manifest::TakeState;
     use nix::sys::signal::{Signal, kill};
 
     let folder = tempfile::tempdir().unwrap();
@@ -76,7 +77,7 @@ fn a_take_that_a_level_starts_has_its_pre_roll_and_is_split_to_the_frame() {
         let mut takes: Vec<PathBuf> = std::fs::read_dir(&out).into_iter().flatten().flatten().map(|e| e.path()).collect();
         takes.sort();
         let first = takes.into_iter().next()?;
-        Manifest::load(&first).ok().filter(|manifest| manifest.state == State::Finished).map(|manifest| (first, manifest))
+        Manifest::load(&first).ok().filter(|manifest| manifest.state == TakeState::Finished).map(|manifest| (first, manifest))
     };
     let begun = Instant::now();
     let (take, manifest) = loop {
@@ -86,7 +87,7 @@ fn a_take_that_a_level_starts_has_its_pre_roll_and_is_split_to_the_frame() {
         assert!(begun.elapsed() < Duration::from_secs(20), "no take");
         std::thread::sleep(Duration::from_millis(20));
     };
-    // It waits for the level again, until it is told to end.
+    // The program waits for the level again until it is interrupted.
     kill(nix::unistd::Pid::from_raw(program.id().cast_signed()), Signal::SIGINT).unwrap();
     assert!(program.wait().unwrap().success());
     assert_eq!((manifest.frames, manifest.pre_roll_frames, manifest.gaps.len()), (4800 + 14_400, 4800, 0));
@@ -98,10 +99,10 @@ fn a_take_that_a_level_starts_has_its_pre_roll_and_is_split_to_the_frame() {
 }
 
 #[test]
-fn a_wrong_call_is_refused_in_one_line_and_leaves_nothing() {
+fn a_wrong_command_line_is_refused_in_one_line_and_creates_no_take() {
     let folder = tempfile::tempdir().unwrap();
     let path = input(&folder, 100);
-    let (out, heard) = (folder.path().join("takes"), folder.path().join("heard.wav"));
+    let (out, monitored) = (folder.path().join("takes"), folder.path().join("monitored.wav"));
     let base = ["record", "--device", text(&path), "--host", "file", "--out", text(&out), "--duration", "100ms"];
     for (options, code, expected) in [
         (&["--channels", "1-6"][..], 1, "asked for channel 6, the device gave 5"),
@@ -112,7 +113,7 @@ fn a_wrong_call_is_refused_in_one_line_and_leaves_nothing() {
         (&["--device-format", "U8"], 2, "--device-format: 'U8' is no format; expected S32_LE"),
         (&["--device-channels", "32"], 1, "asked for 32 channels, the device gave 5"),
         (
-            &["--monitor", "9", "--algorithm", "clipper", "--monitor-file", text(&heard)],
+            &["--monitor", "9", "--algorithm", "clipper", "--monitor-file", text(&monitored)],
             1,
             "asked for channel 9, the device gave 5",
         ),

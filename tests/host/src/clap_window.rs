@@ -1,10 +1,11 @@
-//! The editor's window, as a CLAP host has it. Sizes are the window system's own pixels.
+//! The editor's window in a CLAP host. Sizes are width and height in the pixels of the window system.
 
 use clack_extensions::gui::{GuiApiType, GuiConfiguration, GuiSize, PluginGui, Window};
 
-use crate::{HostError, Plugin};
+use crate::{ClapInstance, HostError};
 
-impl Plugin {
+impl ClapInstance {
+    /// Calls the plug-in's extension for windows; an error if it lacks it or refuses.
     fn with_gui<R>(
         &self,
         ask: impl FnOnce(&PluginGui, &clack_host::prelude::PluginMainThreadHandle<'_>) -> Option<R>,
@@ -12,28 +13,32 @@ impl Plugin {
         self.with_handle(|handle| ask(&handle.get_extension::<PluginGui>()?, &handle)).ok_or(HostError::Extension("gui"))
     }
 
-    /// Makes the window, which is not shown before it has a parent.
+    /// Creates the window. It is not shown before it has a parent.
     ///
     /// # Errors
-    /// If the plug-in refuses, as with the rest.
+    /// If the plug-in has no windows or refuses.
     pub fn create_window(&self) -> Result<(), HostError> {
         let api_type = GuiApiType::default_for_current_platform().ok_or(HostError::Extension("gui"))?;
         self.with_gui(|gui, plugin| gui.create(plugin, GuiConfiguration { api_type, is_floating: false }).ok())
     }
 
+    /// Sets the scale of the window: physical pixels per logical pixel.
+    ///
     /// # Errors
     /// As [`Self::create_window`].
     pub fn set_window_scale(&self, scale: f64) -> Result<(), HostError> {
         self.with_gui(|gui, plugin| gui.set_scale(plugin, scale).ok())
     }
 
+    /// Size of the window.
+    ///
     /// # Errors
     /// As [`Self::create_window`].
     pub fn window_size(&self) -> Result<(u32, u32), HostError> {
         self.with_gui(|gui, plugin| gui.get_size(plugin)).map(|size| (size.width, size.height))
     }
 
-    /// In which directions the plug-in says that its window can be resized; none if it cannot be.
+    /// True for the directions in which the window can be resized (horizontal, vertical); None if it cannot be resized at all.
     ///
     /// # Errors
     /// As [`Self::create_window`].
@@ -44,7 +49,7 @@ impl Plugin {
         })
     }
 
-    /// The size that the plug-in would take instead.
+    /// The size that the plug-in would give its window if it were asked for this one.
     ///
     /// # Errors
     /// As [`Self::create_window`].
@@ -52,24 +57,28 @@ impl Plugin {
         self.with_gui(|gui, plugin| gui.adjust_size(plugin, GuiSize { width, height })).map(|size| (size.width, size.height))
     }
 
+    /// Resizes the window.
+    ///
     /// # Errors
     /// As [`Self::create_window`].
     pub fn set_window_size(&self, (width, height): (u32, u32)) -> Result<(), HostError> {
         self.with_gui(|gui, plugin| gui.set_size(plugin, GuiSize { width, height }).ok())
     }
 
-    /// Shows the window in one of the X Window System, which has to stay until [`Self::destroy_window`].
+    /// Shows the window inside `parent`, a window of the X Window System, which has to exist until [`Self::destroy_window`].
     ///
     /// # Errors
     /// As [`Self::create_window`].
     pub fn show_window(&self, parent: u32) -> Result<(), HostError> {
         self.with_gui(|gui, plugin| {
-            // SAFETY: the caller keeps the parent.
+            // SAFETY: the caller keeps the parent window until `destroy_window`.
             unsafe { gui.set_parent(plugin, Window::from_x11_handle(parent.into())) }.ok()?;
             gui.show(plugin).ok()
         })
     }
 
+    /// Closes the window.
+    ///
     /// # Errors
     /// If the plug-in has no windows.
     pub fn destroy_window(&self) -> Result<(), HostError> {

@@ -1,4 +1,5 @@
-//! The host's side of CLAP: what a plug-in may ask of it. Nothing is done here; [`crate::Plugin::serve`] does it later.
+//! The host's side of CLAP: the calls that a plug-in may make. They only note a request; [`crate::ClapInstance::grant_requests`]
+//! grants it later.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,41 +14,48 @@ use clack_extensions::thread_check::{HostThreadCheck, HostThreadCheckImpl};
 use clack_host::prelude::*;
 
 thread_local! {
-    /// Whether this is a thread that [`on_audio_thread`] made.
+    /// True on a thread that [`on_audio_thread`] started.
     static IS_AUDIO_THREAD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` on a thread of its own, which the plug-in takes for the audio thread, and waits for it.
+/// Runs `work` on a thread of its own, which the plug-in sees as the audio thread, and waits for it.
 pub fn on_audio_thread<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     beside_audio_thread(work, || {})
 }
 
-/// As [`on_audio_thread`], while this thread does something `else_`.
-pub fn beside_audio_thread<R: Send>(work: impl FnOnce() -> R + Send, else_: impl FnOnce()) -> R {
+/// Runs `work` as [`on_audio_thread`], while the calling thread runs `meanwhile`.
+pub fn beside_audio_thread<R: Send>(work: impl FnOnce() -> R + Send, meanwhile: impl FnOnce()) -> R {
     let done = thread::scope(|scope| {
         let audio = scope.spawn(|| {
             IS_AUDIO_THREAD.set(true);
             work()
         });
-        else_();
+        meanwhile();
         audio.join()
     });
     done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// What the plug-in asked for and has not got yet, and how often it asked.
+/// The requests of the plug-in: those not granted yet, and counts.
 #[derive(Default)]
-pub struct Requests {
+pub struct PluginRequests {
+    /// A restart is asked for.
     pub restart: AtomicBool,
+    /// A call on the main thread is asked for.
     pub callback: AtomicBool,
+    /// A flush of parameter events is asked for.
     pub flush: AtomicBool,
+    /// Number of times that the plug-in said that its latency changed.
     pub latency_changed: AtomicUsize,
+    /// Number of times that it asked for its parameters to be read again.
     pub rescans: AtomicUsize,
+    /// Number of times that it said that its state is no longer the saved one.
     pub dirty: AtomicUsize,
-    /// Of its window.
+    /// Sizes that it asked for its window, in their order.
     pub sizes: Mutex<Vec<(u32, u32)>>,
 }
 
+/// The host, for clack.
 pub struct Host;
 
 impl HostHandlers for Host {
@@ -65,15 +73,15 @@ impl HostHandlers for Host {
     }
 }
 
-/// What may be called from any thread.
+/// The calls that a plug-in may make from any thread.
 pub struct Shared {
-    requests: Arc<Requests>,
+    requests: Arc<PluginRequests>,
     main_thread: ThreadId,
 }
 
 impl Shared {
-    /// Made on the main thread.
-    pub fn new(requests: Arc<Requests>) -> Self {
+    /// Handler for a plug-in whose main thread is the calling one.
+    pub fn new(requests: Arc<PluginRequests>) -> Self {
         Self { requests, main_thread: thread::current().id() }
     }
 }
@@ -83,7 +91,7 @@ impl SharedHandler<'_> for Shared {
         self.requests.restart.store(true, Ordering::SeqCst);
     }
 
-    /// Sound flows when the test says so.
+    /// Does nothing: the test decides when sound runs.
     fn request_process(&self) {}
 
     fn request_callback(&self) {
@@ -105,7 +113,7 @@ impl HostGuiImpl for Shared {
         Ok(())
     }
 
-    /// The window is shown when the test says so.
+    /// Refuses: the test decides when the window is shown.
     fn request_show(&self) -> Result<(), HostError> {
         Err(HostError::Message("it is not for the plug-in to say"))
     }
@@ -127,13 +135,14 @@ impl HostThreadCheckImpl for Shared {
     }
 }
 
-/// What is called from the main thread only.
+/// The calls that a plug-in may make on the main thread only.
 pub struct MainThread {
-    requests: Arc<Requests>,
+    requests: Arc<PluginRequests>,
 }
 
 impl MainThread {
-    pub fn new(requests: Arc<Requests>) -> Self {
+    /// Handler that notes calls in `requests`.
+    pub fn new(requests: Arc<PluginRequests>) -> Self {
         Self { requests }
     }
 }

@@ -5,26 +5,40 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-/// Bytes of the length in front of the JSON.
+/// Size in bytes of the length in front of the JSON.
 const LENGTH_BYTES: usize = size_of::<u64>();
 
-/// Why bytes are no state of nice-plug.
+/// The reason why bytes are not a state of nice-plug.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
+    /// The length does not fit.
     #[error("state of {found} bytes; expected 8 bytes of length and then as many as they say ({said:?})")]
-    Length { found: usize, said: Option<u64> },
+    Length {
+        /// Bytes that there are.
+        found: usize,
+        /// Bytes of JSON by the length in front; None if there are not even 8 bytes.
+        said: Option<u64>,
+    },
+    /// The rest is not JSON.
     #[error("state is no JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// The JSON has no object with the parameters.
     #[error("state has no object 'params'")]
     NoParameters,
+    /// A parameter's value is of no known type.
     #[error("state holds {id} = {found}; expected a tagged f32, i32 or bool")]
-    Value { id: String, found: String },
+    Value {
+        /// Id of the parameter.
+        id: String,
+        /// The JSON in place of its value.
+        found: String,
+    },
 }
 
 /// The JSON of a saved state.
 ///
 /// # Errors
-/// If the length does not fit or the rest is no JSON.
+/// If the length does not fit or the rest is not JSON.
 pub fn to_json(state: &[u8]) -> Result<Value, StateError> {
     let (length, json) =
         state.split_first_chunk::<LENGTH_BYTES>().ok_or(StateError::Length { found: state.len(), said: None })?;
@@ -35,7 +49,7 @@ pub fn to_json(state: &[u8]) -> Result<Value, StateError> {
     Ok(serde_json::from_slice(json)?)
 }
 
-/// The state with this JSON: for states of older versions and broken ones.
+/// A state with this JSON, as tests need for states of older versions and broken ones.
 #[must_use]
 pub fn from_json(json: &Value) -> Vec<u8> {
     let json = json.to_string();
@@ -44,18 +58,18 @@ pub fn from_json(json: &Value) -> Vec<u8> {
     state
 }
 
-/// Every parameter's plain value by its id: numbers exactly as the plug-in holds them, choices as their position, toggles as 0
+/// The plain value of each parameter, by its id: numbers exactly as the plug-in holds them, choices as their index, toggles as 0
 /// or 1.
 ///
 /// # Errors
-/// If the bytes are no state of nice-plug.
+/// If the bytes are not a state of nice-plug.
 pub fn parameters(state: &[u8]) -> Result<BTreeMap<String, f32>, StateError> {
     let json = to_json(state)?;
     let parameters = json.get("params").and_then(Value::as_object).ok_or(StateError::NoParameters)?;
     parameters.iter().map(|(id, value)| Ok((id.clone(), plain(id, value)?))).collect()
 }
 
-/// A state that holds these numbers (and no other parameter): what is not in it keeps its value when it is loaded.
+/// A state that holds these numbers and no other parameter. When it is loaded, all other parameters keep their values.
 #[must_use]
 pub fn with_numbers<'a>(version: &str, numbers: impl IntoIterator<Item = (&'a str, f32)>) -> Vec<u8> {
     let parameters: Map<String, Value> =
@@ -66,7 +80,7 @@ pub fn with_numbers<'a>(version: &str, numbers: impl IntoIterator<Item = (&'a st
 /// The text of a field that the plug-in keeps beside its parameters; none if the state has no such field.
 ///
 /// # Errors
-/// If the bytes are no state of nice-plug.
+/// If the bytes are not a state of nice-plug.
 pub fn field(state: &[u8], id: &str) -> Result<Option<String>, StateError> {
     Ok(to_json(state)?["fields"][id].as_str().map(str::to_owned))
 }
@@ -74,17 +88,18 @@ pub fn field(state: &[u8], id: &str) -> Result<Option<String>, StateError> {
 /// The state with another text in a field.
 ///
 /// # Errors
-/// If the bytes are no state of nice-plug.
+/// If the bytes are not a state of nice-plug.
 pub fn with_field(state: &[u8], id: &str, text: &str) -> Result<Vec<u8>, StateError> {
     let mut json = to_json(state)?;
     json["fields"][id] = text.into();
     Ok(from_json(&json))
 }
 
+/// The plain value in the tagged JSON of a parameter.
 fn plain(id: &str, value: &Value) -> Result<f32, StateError> {
     let tagged = value.as_object().and_then(|object| object.iter().next());
     let number = match tagged.map(|(tag, inner)| (tag.as_str(), inner)) {
-        // Both are exact: a number was an f32 before it was written, a position is small.
+        // Both are exact: a number was an f32 before it was written, and an index is small.
         Some(("f32" | "i32", Value::Number(number))) => number.as_f64().map(|number| number as f32),
         Some(("bool", Value::Bool(on))) => Some(f32::from(u8::from(*on))),
         _ => None,
@@ -124,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_state_is_refused_in_words() {
+    fn bytes_that_are_not_a_state_are_refused_with_a_reason() {
         let error = |bytes: &[u8]| parameters(bytes).unwrap_err().to_string();
         assert!(error(b"123").starts_with("state of 3 bytes"));
         assert!(error(&[9, 0, 0, 0, 0, 0, 0, 0, b'{']).contains("Some(9)"));

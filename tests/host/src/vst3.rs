@@ -1,6 +1,5 @@
-//! The same for VST3: loads the first effect of a `.vst3` bundle as a host does, with or without calling `process`.
-//!
-//! A host may choose what it passes on of what the plug-in's window says: [`Passes`].
+//! The VST3 host: loads the first effect of a `.vst3` bundle and can leave out the steps that hosts may leave out: it need not
+//! call `process`, and may pass on only some of the edits in the plug-in's window ([`ForwardedEdits`]).
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -26,57 +25,70 @@ use vst3::{Class, ComPtr, ComRef, ComWrapper, Interface};
 use crate::HostError;
 use crate::handlers::beside_audio_thread;
 
-/// What a host brings back to the plug-in, at the first frame of the next block, of what the plug-in's window told it.
+/// The edits in the plug-in's window that the host sends back to the plug-in, at the first frame of the next block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passes {
-    /// As the standard has it.
-    Everything,
-    /// Only parameters that can be automated: what the host does not list does not exist for it. Ardour is such a host.
+pub enum ForwardedEdits {
+    /// All edits, as the VST3 standard wants it.
+    All,
+    /// Only those of parameters that can be automated. Ardour is such a host: parameters that it does not list do not exist for
+    /// it.
     Automatable,
 }
 
-/// What a plug-in says of a parameter.
+/// A parameter as the plug-in describes it to a host.
 #[derive(Clone, Debug)]
 pub struct Vst3Parameter {
+    /// The id of VST3.
     pub id: u32,
+    /// The name with its group.
     pub title: String,
+    /// The unit; empty for none.
     pub units: String,
-    /// 0 for a number; otherwise one less than there are values.
+    /// 0 for a continuous number; otherwise the number of values less one.
     pub steps: i32,
-    /// 0 to 1.
+    /// Normalised value of a new instance, 0 to 1.
     pub default: f64,
+    /// True if the host may automate it.
     pub automatable: bool,
 }
 
-/// A value (0 to 1) for a parameter at a frame of a block.
+/// A change of a parameter at a frame of a block.
 #[derive(Clone, Copy, Debug)]
-pub struct Point {
+pub struct AutomationPoint {
+    /// Frame of the block.
     pub frame: usize,
+    /// Id of the parameter.
     pub id: u32,
+    /// The new normalised value, 0 to 1.
     pub value: f64,
 }
 
+/// Locks a mutex, also after a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The text of UTF-16 units up to the first zero.
 fn text(units: &[u16]) -> String {
     let end = units.iter().position(|u| *u == 0).unwrap_or(units.len());
     String::from_utf16_lossy(&units[..end])
 }
 
-/// What the plug-in told its host.
+/// Notifications from the plug-in to its host.
 #[derive(Default)]
-struct Told {
+struct HostNotifications {
+    /// Edits in the window: id and normalised value.
     edits: Mutex<Vec<(u32, f64)>>,
-    /// Of these, what the next block brings back.
+    /// Edits that the next block sends back.
     due: Mutex<Vec<(u32, f64)>>,
+    /// Flags of each restart that was asked for.
     restarts: Mutex<Vec<i32>>,
-    /// Of parameters that the host passes on.
-    passed: Vec<u32>,
+    /// Ids of the parameters whose edits are sent back.
+    forwarded: Vec<u32>,
 }
 
-struct Handler(Arc<Told>);
+/// The host's handler for the plug-in's notifications.
+struct Handler(Arc<HostNotifications>);
 
 impl Class for Handler {
     type Interfaces = (IComponentHandler,);
@@ -89,7 +101,7 @@ impl IComponentHandlerTrait for Handler {
 
     unsafe fn performEdit(&self, id: u32, value: f64) -> tresult {
         lock(&self.0.edits).push((id, value));
-        if !self.0.passed.contains(&id) {
+        if !self.0.forwarded.contains(&id) {
             return kResultFalse;
         }
         lock(&self.0.due).push((id, value));
@@ -106,7 +118,7 @@ impl IComponentHandlerTrait for Handler {
     }
 }
 
-/// A stream in memory.
+/// A stream in memory, for states.
 #[derive(Default)]
 struct Stream {
     bytes: Mutex<Vec<u8>>,
@@ -126,7 +138,7 @@ impl IBStreamTrait for Stream {
         unsafe { std::ptr::copy_nonoverlapping(bytes[from..].as_ptr(), buffer.cast(), count) };
         self.at.set(from + count);
         if !read.is_null() {
-            // SAFETY: the plug-in's own number.
+            // SAFETY: the plug-in passes a valid pointer to a number, as it is not null.
             unsafe { *read = count as i32 };
         }
         kResultOk
@@ -137,7 +149,7 @@ impl IBStreamTrait for Stream {
         // SAFETY: the plug-in gives a buffer of as many bytes.
         lock(&self.bytes).extend_from_slice(unsafe { std::slice::from_raw_parts(buffer.cast(), length) });
         if !written.is_null() {
-            // SAFETY: the plug-in's own number.
+            // SAFETY: the plug-in passes a valid pointer to a number, as it is not null.
             unsafe { *written = count };
         }
         kResultOk
@@ -152,27 +164,27 @@ impl IBStreamTrait for Stream {
         let Ok(at) = usize::try_from(from + place) else { return kInvalidArgument };
         self.at.set(at);
         if !result.is_null() {
-            // SAFETY: the plug-in's own number.
+            // SAFETY: the plug-in passes a valid pointer to a number, as it is not null.
             unsafe { *result = at as i64 };
         }
         kResultOk
     }
 
     unsafe fn tell(&self, place: *mut i64) -> tresult {
-        // SAFETY: the plug-in's own number.
+        // SAFETY: the plug-in passes a valid pointer to a number.
         unsafe { *place = self.at.get() as i64 };
         kResultOk
     }
 }
 
-/// The points of one parameter in a block.
-struct Queue(u32, Vec<(i32, f64)>);
+/// The points of one parameter in a block: its id, then frames and normalised values.
+struct PointQueue(u32, Vec<(i32, f64)>);
 
-impl Class for Queue {
+impl Class for PointQueue {
     type Interfaces = (IParamValueQueue,);
 }
 
-impl IParamValueQueueTrait for Queue {
+impl IParamValueQueueTrait for PointQueue {
     unsafe fn getParameterId(&self) -> u32 {
         self.0
     }
@@ -183,7 +195,7 @@ impl IParamValueQueueTrait for Queue {
 
     unsafe fn getPoint(&self, index: i32, frame: *mut i32, value: *mut f64) -> tresult {
         let Some(point) = usize::try_from(index).ok().and_then(|i| self.1.get(i)) else { return kInvalidArgument };
-        // SAFETY: the plug-in's own numbers.
+        // SAFETY: the plug-in passes valid pointers to two numbers.
         unsafe { (*frame, *value) = *point };
         kResultOk
     }
@@ -193,14 +205,14 @@ impl IParamValueQueueTrait for Queue {
     }
 }
 
-/// The points of a block.
-struct Changes(Vec<ComWrapper<Queue>>);
+/// The points of all parameters in a block.
+struct ParameterChanges(Vec<ComWrapper<PointQueue>>);
 
-impl Class for Changes {
+impl Class for ParameterChanges {
     type Interfaces = (IParameterChanges,);
 }
 
-impl IParameterChangesTrait for Changes {
+impl IParameterChangesTrait for ParameterChanges {
     unsafe fn getParameterCount(&self) -> i32 {
         self.0.len() as i32
     }
@@ -215,25 +227,26 @@ impl IParameterChangesTrait for Changes {
     }
 }
 
-impl Changes {
-    fn new(points: &[Point]) -> Self {
-        let mut queues: Vec<Queue> = Vec::new();
+impl ParameterChanges {
+    fn new(points: &[AutomationPoint]) -> Self {
+        let mut queues: Vec<PointQueue> = Vec::new();
         for point in points {
-            let place = (point.frame as i32, point.value);
+            let at_frame = (point.frame as i32, point.value);
             match queues.iter_mut().find(|q| q.0 == point.id) {
-                Some(queue) => queue.1.push(place),
-                None => queues.push(Queue(point.id, vec![place])),
+                Some(queue) => queue.1.push(at_frame),
+                None => queues.push(PointQueue(point.id, vec![at_frame])),
             }
         }
         Self(queues.into_iter().map(ComWrapper::new).collect())
     }
 }
 
-/// The frame around the plug-in's window, and the host's loop of events.
+/// The host's frame around the plug-in's window, and its event loop.
 #[derive(Default)]
 struct Frame {
+    /// Event handlers of the plug-in, each with the file descriptor that it waits for.
     #[cfg(target_os = "linux")]
-    waiting: Mutex<Vec<(ComPtr<vst3::Steinberg::Linux::IEventHandler>, i32)>>,
+    handlers: Mutex<Vec<(ComPtr<vst3::Steinberg::Linux::IEventHandler>, i32)>>,
 }
 
 #[cfg(target_os = "linux")]
@@ -248,7 +261,7 @@ impl Class for Frame {
 
 impl IPlugFrameTrait for Frame {
     unsafe fn resizeView(&self, view: *mut IPlugView, size: *mut ViewRect) -> tresult {
-        // SAFETY: the plug-in's own view.
+        // SAFETY: the plug-in passes its own view and a valid rectangle.
         unsafe { ComRef::from_raw(view) }.map_or(kInvalidArgument, |view| unsafe { view.onSize(size) })
     }
 }
@@ -256,17 +269,17 @@ impl IPlugFrameTrait for Frame {
 #[cfg(target_os = "linux")]
 impl vst3::Steinberg::Linux::IRunLoopTrait for Frame {
     unsafe fn registerEventHandler(&self, handler: *mut vst3::Steinberg::Linux::IEventHandler, fd: i32) -> tresult {
-        // SAFETY: the plug-in's own handler, which it takes back before it goes.
+        // SAFETY: the plug-in passes its own handler, which it unregisters before it frees it.
         let Some(handler) = (unsafe { ComRef::from_raw(handler) }) else { return kInvalidArgument };
-        lock(&self.waiting).push((handler.to_com_ptr(), fd));
+        lock(&self.handlers).push((handler.to_com_ptr(), fd));
         kResultOk
     }
 
     unsafe fn unregisterEventHandler(&self, handler: *mut vst3::Steinberg::Linux::IEventHandler) -> tresult {
-        let mut waiting = lock(&self.waiting);
-        let Some(place) = waiting.iter().position(|(h, _)| h.as_ptr() == handler) else { return kInvalidArgument };
-        // The last reference is not let go while it is asked to go.
-        std::mem::forget(waiting.remove(place));
+        let mut handlers = lock(&self.handlers);
+        let Some(index) = handlers.iter().position(|(h, _)| h.as_ptr() == handler) else { return kInvalidArgument };
+        // The reference is leaked: releasing the last one here would free the handler within its own call.
+        std::mem::forget(handlers.remove(index));
         kResultOk
     }
 
@@ -279,32 +292,32 @@ impl vst3::Steinberg::Linux::IRunLoopTrait for Frame {
     }
 }
 
-/// What a host may do while a block runs.
-pub struct Beside<'a>(&'a ComPtr<IEditController>);
+/// The calls that a host may make on its main thread while a block runs.
+pub struct ControllerAccess<'a>(&'a ComPtr<IEditController>);
 
-impl Beside<'_> {
-    /// As [`Vst3::set_normalized`].
+impl ControllerAccess<'_> {
+    /// Sets a parameter to a normalised value, as [`Vst3Instance::set_normalized`] does.
     pub fn set_normalized(&self, id: u32, value: f64) {
-        // SAFETY: any number may be set.
+        // SAFETY: a call without pointers; any id and value are allowed.
         unsafe { self.0.setParamNormalized(id, value) };
     }
 }
 
-/// One instance. Everything but blocks happens on the thread that made it.
-pub struct Vst3 {
+/// One instance of a loaded VST3 plug-in. All calls but those for blocks happen on the thread that loaded it.
+pub struct Vst3Instance {
     view: Option<ComPtr<IPlugView>>,
     frame: ComWrapper<Frame>,
     processor: ComPtr<IAudioProcessor>,
     controller: ComPtr<IEditController>,
     component: ComPtr<IComponent>,
     _handler: ComWrapper<Handler>,
-    told: Arc<Told>,
+    notifications: Arc<HostNotifications>,
     parameters: Vec<Vst3Parameter>,
     channels: usize,
     is_active: bool,
 }
 
-/// The library in a bundle.
+/// Path of the library in a bundle, by the rules of VST3 for this system.
 fn library(bundle: &Path) -> PathBuf {
     if bundle.is_file() {
         return bundle.to_owned();
@@ -319,17 +332,17 @@ fn library(bundle: &Path) -> PathBuf {
     bundle.join("Contents").join(path)
 }
 
-impl Vst3 {
+impl Vst3Instance {
     /// Loads the first class of a `.vst3` bundle. Its library stays for as long as the process.
     ///
     /// # Errors
-    /// If there is no such file, or it is no VST3 plug-in of one part.
-    pub fn load(bundle: &Path, passes: Passes) -> Result<Self, HostError> {
+    /// If there is no such file, or it is not a VST3 plug-in whose component is also its controller.
+    pub fn load(bundle: &Path, forwarded: ForwardedEdits) -> Result<Self, HostError> {
         let error = |reason: String| HostError::Load { path: bundle.to_owned(), reason };
         // SAFETY: the caller names a VST3 plug-in that it built.
         let library = unsafe { Library::new(library(bundle)) }.map_err(|e| error(e.to_string()))?;
         let library: &'static Library = Box::leak(Box::new(library));
-        // SAFETY: the standard's functions, as it declares them; one is for Linux alone.
+        // SAFETY: the functions are called as the standard declares them; `ModuleEntry` is for Linux alone.
         let factory = unsafe {
             if let Ok(enter) = library.get::<unsafe extern "system" fn(*mut c_void) -> bool>(b"ModuleEntry\0") {
                 enter(null_mut());
@@ -340,7 +353,7 @@ impl Vst3 {
             ComPtr::from_raw(get())
         };
         let factory = factory.ok_or_else(|| error("it has no factory".into()))?;
-        // SAFETY: calls as the standard declares them, with places of ours to write to.
+        // SAFETY: calls as the standard declares them, with pointers to locals of this function.
         let component = unsafe {
             let mut info: PClassInfo = std::mem::zeroed();
             let mut object: *mut c_void = null_mut();
@@ -352,22 +365,23 @@ impl Vst3 {
             ComPtr::from_raw(object.cast::<IComponent>())
         };
         let component = component.ok_or_else(|| error("its factory made nothing".into()))?;
-        // SAFETY: called first, as the standard wants it.
+        // SAFETY: it is the first call on the component, as the standard wants it.
         unsafe { component.initialize(null_mut()) };
         let controller = component.cast::<IEditController>().ok_or_else(|| error("its controller is apart".into()))?;
         let processor = component.cast::<IAudioProcessor>().ok_or_else(|| error("it processes no audio".into()))?;
         let parameters = read_parameters(&controller);
-        let passed = |p: &&Vst3Parameter| passes == Passes::Everything || p.automatable;
-        let passed = parameters.iter().filter(passed).map(|p| p.id).collect();
-        let told = Arc::new(Told { passed, ..Told::default() });
-        let handler = ComWrapper::new(Handler(told.clone()));
+        let is_forwarded = |p: &&Vst3Parameter| forwarded == ForwardedEdits::All || p.automatable;
+        let forwarded = parameters.iter().filter(is_forwarded).map(|p| p.id).collect();
+        let notifications = Arc::new(HostNotifications { forwarded, ..HostNotifications::default() });
+        let handler = ComWrapper::new(Handler(notifications.clone()));
         let frame = ComWrapper::new(Frame::default());
         if let Some(handler) = handler.as_com_ref::<IComponentHandler>() {
             // SAFETY: the plug-in counts a reference of its own.
             unsafe { controller.setComponentHandler(handler.as_ptr()) };
         }
         let (view, _handler) = (None, handler);
-        Ok(Self { view, frame, processor, controller, component, _handler, told, parameters, channels: 2, is_active: false })
+        let (channels, is_active) = (2, false);
+        Ok(Self { view, frame, processor, controller, component, _handler, notifications, parameters, channels, is_active })
     }
 
     /// All parameters, in the plug-in's order.
@@ -376,9 +390,9 @@ impl Vst3 {
         &self.parameters
     }
 
-    /// What the plug-in says of the parameter behind its last one: nothing, if it is right.
+    /// The parameter after the last one, if the plug-in describes one; it must not.
     #[must_use]
-    pub fn parameter_behind_the_last(&self) -> Option<Vst3Parameter> {
+    pub fn parameter_past_the_end(&self) -> Option<Vst3Parameter> {
         read_parameter(&self.controller, self.parameters.len() as i32)
     }
 
@@ -391,22 +405,22 @@ impl Vst3 {
         self.parameters.iter().find(|p| p.title == title).unwrap_or_else(|| panic!("no parameter '{title}'")).id
     }
 
-    /// A parameter's value, 0 to 1.
+    /// The normalised value of a parameter, 0 to 1.
     #[must_use]
     pub fn normalized(&self, id: u32) -> f64 {
-        // SAFETY: any number may be asked for.
+        // SAFETY: a call without pointers to keep; any id is allowed.
         unsafe { self.controller.getParamNormalized(id) }
     }
 
-    /// Sets a parameter beside the blocks; does not bring it in a block as well.
+    /// Sets a parameter to a normalised value through the controller alone; no block sends it as well.
     pub fn set_normalized(&mut self, id: u32, value: f64) {
-        Beside(&self.controller).set_normalized(id, value);
+        ControllerAccess(&self.controller).set_normalized(id, value);
     }
 
-    /// How the plug-in writes a value (0 to 1) of a parameter.
+    /// The text that the plug-in gives for a normalised value of a parameter.
     ///
     /// # Panics
-    /// If the plug-in does not tell.
+    /// If the plug-in gives none.
     #[must_use]
     pub fn text(&self, id: u32, value: f64) -> String {
         let mut buffer: String128 = [0; 128];
@@ -416,7 +430,7 @@ impl Vst3 {
         text(&buffer)
     }
 
-    /// The value (0 to 1) that the plug-in reads from what a user types; none if it reads none.
+    /// The normalised value that the plug-in reads from a text that a user types; None if it reads none.
     #[must_use]
     pub fn value_of_text(&self, id: u32, text: &str) -> Option<f64> {
         let mut units: Vec<u16> = text.encode_utf16().chain([0]).collect();
@@ -426,10 +440,10 @@ impl Vst3 {
         (result == kResultOk).then_some(value)
     }
 
-    /// The plug-in's state.
+    /// The plug-in's saved state.
     ///
     /// # Errors
-    /// If the plug-in does not give it.
+    /// If the plug-in does not save.
     pub fn save(&self) -> Result<Vec<u8>, HostError> {
         let stream = ComWrapper::new(Stream::default());
         let to = stream.as_com_ref::<IBStream>().ok_or(HostError::Save)?;
@@ -438,10 +452,10 @@ impl Vst3 {
         if result == kResultOk { Ok(lock(&stream.bytes).clone()) } else { Err(HostError::Save) }
     }
 
-    /// Gives the plug-in back what [`Self::save`] gave.
+    /// Loads a state that [`Self::save`] returned.
     ///
     /// # Errors
-    /// If the plug-in does not take it.
+    /// If the plug-in refuses it.
     pub fn load_state(&mut self, state: &[u8]) -> Result<(), HostError> {
         let stream = ComWrapper::new(Stream { bytes: Mutex::new(state.to_vec()), at: Cell::new(0) });
         let error = HostError::LoadState { bytes: state.len() };
@@ -451,7 +465,7 @@ impl Vst3 {
         if result == kResultOk { Ok(()) } else { Err(error) }
     }
 
-    /// From here on blocks may come, and need not.
+    /// Activates the plug-in: from now on blocks of up to `max_frames` frames may come, but need not.
     ///
     /// # Errors
     /// If the plug-in refuses.
@@ -472,7 +486,7 @@ impl Vst3 {
             sampleRate: sample_rate,
         };
         let mut out = speakers;
-        // SAFETY: in the standard's order, on the thread that made the instance.
+        // SAFETY: calls in the order of the standard, on the thread that made the instance.
         unsafe {
             if self.processor.setBusArrangements(&mut speakers, 1, &mut out, 1) != kResultOk {
                 return Err(error("it refuses the layout"));
@@ -492,10 +506,10 @@ impl Vst3 {
         Ok(())
     }
 
-    /// No block comes any more.
+    /// Deactivates the plug-in: no block comes any more. Does nothing while inactive.
     pub fn deactivate(&mut self) {
         if std::mem::take(&mut self.is_active) {
-            // SAFETY: in the standard's order, on the thread that made the instance.
+            // SAFETY: calls in the order of the standard, on the thread that made the instance.
             unsafe {
                 self.processor.setProcessing(0);
                 self.component.setActive(0);
@@ -503,30 +517,36 @@ impl Vst3 {
         }
     }
 
-    /// One block, on a thread of its own. It begins with what the window told and the host passes on, then bring the points theirs.
+    /// Processes one block on a thread of its own. The edits of the window that are forwarded come at its first frame, then
+    /// `points`.
     ///
     /// # Panics
     /// If the plug-in fails, or while inactive.
-    pub fn process(&mut self, input: &[Vec<f32>], points: &[Point]) -> Vec<Vec<f32>> {
+    pub fn process(&mut self, input: &[Vec<f32>], points: &[AutomationPoint]) -> Vec<Vec<f32>> {
         self.process_while(input, points, |_| {})
     }
 
-    /// As [`Self::process`], while this thread does something else.
+    /// Processes one block as [`Self::process`] does, while the calling thread runs `meanwhile`.
     ///
     /// # Panics
     /// As [`Self::process`].
-    pub fn process_while(&mut self, input: &[Vec<f32>], points: &[Point], beside: impl FnOnce(&Beside<'_>)) -> Vec<Vec<f32>> {
+    pub fn process_while(
+        &mut self,
+        input: &[Vec<f32>],
+        points: &[AutomationPoint],
+        meanwhile: impl FnOnce(&ControllerAccess<'_>),
+    ) -> Vec<Vec<f32>> {
         assert!(self.is_active && input.len() == self.channels, "an active plug-in and its number of channels");
         let frames = input.first().map_or(0, Vec::len);
-        let due = std::mem::take(&mut *lock(&self.told.due));
-        let due = due.into_iter().map(|(id, value)| Point { frame: 0, id, value });
-        let points: Vec<Point> = due.chain(points.iter().copied()).collect();
-        let changes = ComWrapper::new(Changes::new(&points));
+        let due = std::mem::take(&mut *lock(&self.notifications.due));
+        let due = due.into_iter().map(|(id, value)| AutomationPoint { frame: 0, id, value });
+        let points: Vec<AutomationPoint> = due.chain(points.iter().copied()).collect();
+        let changes = ComWrapper::new(ParameterChanges::new(&points));
         let changes = changes.to_com_ptr::<IParameterChanges>();
         let mut input = input.to_vec();
         let mut output = vec![vec![0.0; frames]; self.channels];
         let processor = &self.processor;
-        let controller = Beside(&self.controller);
+        let controller = ControllerAccess(&self.controller);
         let block = || {
             let mut from: Vec<*mut f32> = input.iter_mut().map(|c| c.as_mut_ptr()).collect();
             let mut to: Vec<*mut f32> = output.iter_mut().map(|c| c.as_mut_ptr()).collect();
@@ -550,28 +570,28 @@ impl Vst3 {
                 outputEvents: null_mut(),
                 processContext: null_mut(),
             };
-            // SAFETY: all that is pointed to lives longer than the call.
+            // SAFETY: all pointers are to locals that outlive the call.
             unsafe { processor.process(&mut data) }
         };
-        let result = beside_audio_thread(block, || beside(&controller));
+        let result = beside_audio_thread(block, || meanwhile(&controller));
         assert_eq!(result, kResultOk, "a block is processed");
         output
     }
 
-    /// What the window has told since this was asked last: ids and values, 0 to 1.
+    /// The edits in the window since the last call: ids and normalised values.
     pub fn take_edits(&mut self) -> Vec<(u32, f64)> {
-        std::mem::take(&mut *lock(&self.told.edits))
+        std::mem::take(&mut *lock(&self.notifications.edits))
     }
 
-    /// The flags of each restart that the plug-in has asked for since this was asked last.
+    /// The flags of each restart that the plug-in asked for since the last call.
     pub fn take_restarts(&mut self) -> Vec<i32> {
-        std::mem::take(&mut *lock(&self.told.restarts))
+        std::mem::take(&mut *lock(&self.notifications.restarts))
     }
 
-    /// Opens the plug-in's window in one of the display's.
+    /// Opens the plug-in's window inside `parent`, a window of the X Window System.
     ///
     /// # Errors
-    /// If there is no window, or it does not open.
+    /// If the plug-in has no window, or it does not open.
     pub fn open_window(&mut self, parent: u32) -> Result<(), HostError> {
         // SAFETY: calls as the standard declares them; the frame lives for as long as the view.
         unsafe {
@@ -591,7 +611,7 @@ impl Vst3 {
     /// Closes the plug-in's window, if it is open.
     pub fn close_window(&mut self) {
         if let Some(view) = self.view.take() {
-            // SAFETY: in the standard's order.
+            // SAFETY: calls in the order of the standard.
             unsafe {
                 view.removed();
                 view.setFrame(null_mut());
@@ -599,30 +619,30 @@ impl Vst3 {
         }
     }
 
-    /// Does what the plug-in has for the thread of the windows; a host does it all the time.
+    /// Calls the plug-in's event handlers that have something to read, as a host's event loop does all the time.
     #[cfg(target_os = "linux")]
-    pub fn turn(&mut self) {
+    pub fn run_event_loop(&mut self) {
         use std::os::fd::BorrowedFd;
         use vst3::Steinberg::Linux::IEventHandlerTrait;
-        let waiting = lock(&self.frame.waiting).clone();
-        for (handler, fd) in waiting {
-            // SAFETY: the plug-in keeps it open while its handler is registered.
+        let handlers = lock(&self.frame.handlers).clone();
+        for (handler, fd) in handlers {
+            // SAFETY: the plug-in keeps the file open while its handler is registered.
             let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
             let mut polled = [nix::poll::PollFd::new(borrowed, nix::poll::PollFlags::POLLIN)];
             if nix::poll::poll(&mut polled, nix::poll::PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {
-                // SAFETY: as the plug-in asked for it.
+                // SAFETY: the plug-in registered the handler for this file.
                 unsafe { handler.onFDIsSet(fd) };
             }
         }
     }
 }
 
-/// Flags are of another type on Windows.
+/// The description of the parameter with an index. (The cast is for Windows, where flags are of another type.)
 #[allow(clippy::unnecessary_cast)]
 fn read_parameter(controller: &ComPtr<IEditController>, index: i32) -> Option<Vst3Parameter> {
-    // SAFETY: plain numbers, for which zeros are values.
+    // SAFETY: `ParameterInfo` consists of numbers, for which zero is a value.
     let mut info: ParameterInfo = unsafe { std::mem::zeroed() };
-    // SAFETY: any number may be asked for.
+    // SAFETY: `info` is valid for the call; any index is allowed.
     let result = unsafe { controller.getParameterInfo(index, &mut info) };
     (result == kResultOk).then(|| Vst3Parameter {
         id: info.id,
@@ -635,16 +655,16 @@ fn read_parameter(controller: &ComPtr<IEditController>, index: i32) -> Option<Vs
 }
 
 fn read_parameters(controller: &ComPtr<IEditController>) -> Vec<Vst3Parameter> {
-    // SAFETY: a number.
+    // SAFETY: a call without pointers.
     let count = unsafe { controller.getParameterCount() };
     (0..count).filter_map(|index| read_parameter(controller, index)).collect()
 }
 
-impl Drop for Vst3 {
+impl Drop for Vst3Instance {
     fn drop(&mut self) {
         self.close_window();
         self.deactivate();
-        // SAFETY: called last, as the standard wants it.
+        // SAFETY: these are the last calls on the component, as the standard wants it.
         unsafe {
             self.controller.setComponentHandler(null_mut());
             self.component.terminate();

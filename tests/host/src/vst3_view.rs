@@ -1,4 +1,5 @@
-//! The editor's window, as a VST3 host has it: factory, controller, view, frame. Sizes are the window system's own pixels.
+//! The editor's window in a VST3 host, from factory and controller to view and frame. Sizes are width and height in the pixels
+//! of the window system.
 
 use std::ffi::c_void;
 use std::ptr;
@@ -17,11 +18,12 @@ use vst3::{Class, ComPtr, ComRef, ComWrapper, Interface as _};
 
 use crate::HostError;
 
-/// What the plug-in may ask of the window around its own.
+/// The host's frame around the plug-in's window, and its event loop.
 #[derive(Default)]
 struct Frame {
-    asked: Mutex<Vec<(u32, u32)>>,
-    /// Those who want to be called on this thread, and for which of their files.
+    /// Sizes that the plug-in asked for.
+    requested_sizes: Mutex<Vec<(u32, u32)>>,
+    /// Event handlers of the plug-in, each with the file descriptor that it waits for.
     handlers: Mutex<Vec<(ComPtr<IEventHandler>, FileDescriptor)>>,
 }
 
@@ -30,19 +32,19 @@ impl Class for Frame {
 }
 
 impl IPlugFrameTrait for Frame {
-    /// Grants everything, and tells the view so, as the interface's documentation wants it.
+    /// Grants every size and tells the view so, as the documentation of `IPlugFrame` wants it.
     unsafe fn resizeView(&self, view: *mut IPlugView, size: *mut ViewRect) -> tresult {
         // SAFETY: the plug-in's arguments are valid for the call.
         let (view, rect) = unsafe { (ComRef::from_raw(view), &mut *size) };
-        self.asked.lock().unwrap().push(((rect.right - rect.left) as u32, (rect.bottom - rect.top) as u32));
-        // SAFETY: as above.
+        self.requested_sizes.lock().unwrap().push(((rect.right - rect.left) as u32, (rect.bottom - rect.top) as u32));
+        // SAFETY: the view and the rectangle are valid for the call.
         view.map_or(kNotImplemented, |view| unsafe { view.onSize(rect) })
     }
 }
 
 impl IRunLoopTrait for Frame {
     unsafe fn registerEventHandler(&self, handler: *mut IEventHandler, file: FileDescriptor) -> tresult {
-        // SAFETY: the plug-in's argument is valid for the call; a reference is counted.
+        // SAFETY: the plug-in's argument is valid for the call, and a reference is counted.
         let Some(handler) = (unsafe { ComRef::from_raw(handler) }) else { return kNotImplemented };
         self.handlers.lock().unwrap().push((handler.to_com_ptr(), file));
         kResultOk
@@ -62,7 +64,7 @@ impl IRunLoopTrait for Frame {
     }
 }
 
-/// The view of a VST3 plug-in's first class. It stays on the thread that made it.
+/// The view of the first class of a VST3 plug-in. It stays on the thread that made it.
 pub struct Vst3View {
     view: ComPtr<IPlugView>,
     frame: ComWrapper<Frame>,
@@ -71,16 +73,16 @@ pub struct Vst3View {
 }
 
 impl Vst3View {
-    /// Of a factory that is part of this program.
+    /// The view from a factory that is linked into this program.
     ///
     /// # Safety
-    /// `factory` must be what the plug-in's `GetPluginFactory` returned, whose reference goes to this.
+    /// `factory` must come from the plug-in's `GetPluginFactory`. Its reference passes to this function.
     ///
     /// # Errors
     /// If there is no plug-in, or it has no view.
     pub unsafe fn linked(factory: *mut c_void) -> Result<Self, HostError> {
         let missing = HostError::Extension;
-        // SAFETY: the caller's; what comes from the plug-in keeps the rules of its interfaces.
+        // SAFETY: the caller passes a valid factory, and the plug-in's objects keep the rules of VST3.
         unsafe {
             let factory = ComPtr::from_raw(factory.cast::<IPluginFactory>()).ok_or(missing("factory"))?;
             let mut info: PClassInfo = std::mem::zeroed();
@@ -101,7 +103,7 @@ impl Vst3View {
         }
     }
 
-    /// Whether the plug-in takes the scale.
+    /// Sets the scale (physical pixels per logical pixel). Returns true if the plug-in takes it.
     #[must_use]
     pub fn set_scale(&self, scale: f32) -> bool {
         let support = self.view.cast::<IPlugViewContentScaleSupport>();
@@ -109,7 +111,7 @@ impl Vst3View {
         support.is_some_and(|support| unsafe { support.setContentScaleFactor(scale) } == kResultOk)
     }
 
-    /// Width and height; none if the plug-in does not tell.
+    /// Size of the view; None if the plug-in does not give it.
     #[must_use]
     pub fn size(&self) -> Option<(u32, u32)> {
         let mut rect = ViewRect { left: 0, top: 0, right: 0, bottom: 0 };
@@ -118,13 +120,14 @@ impl Vst3View {
         (result == kResultOk).then_some(((rect.right - rect.left) as u32, (rect.bottom - rect.top) as u32))
     }
 
+    /// True if the host may resize the view.
     #[must_use]
     pub fn can_resize(&self) -> bool {
         // SAFETY: a call without pointers.
         unsafe { self.view.canResize() == kResultOk }
     }
 
-    /// The size that the plug-in would take instead; none if it does not tell.
+    /// The size that the plug-in would take if it were asked for this one; None if it does not give it.
     #[must_use]
     pub fn adjusted(&self, (width, height): (u32, u32)) -> Option<(u32, u32)> {
         let mut rect = ViewRect { left: 0, top: 0, right: width as i32, bottom: height as i32 };
@@ -133,7 +136,7 @@ impl Vst3View {
         (result == kResultOk).then_some((rect.right as u32, rect.bottom as u32))
     }
 
-    /// Whether the plug-in takes the size that its place now has.
+    /// Tells the plug-in the new size of its view. Returns true if it takes it.
     #[must_use]
     pub fn set_size(&self, (width, height): (u32, u32)) -> bool {
         let mut rect = ViewRect { left: 0, top: 0, right: width as i32, bottom: height as i32 };
@@ -141,10 +144,11 @@ impl Vst3View {
         unsafe { self.view.onSize(&mut rect) == kResultOk }
     }
 
-    /// Whether the plug-in opens its window in one of the X Window System, which has to stay until [`Self::remove`].
+    /// Opens the plug-in's window inside `parent`, a window of the X Window System that has to exist until [`Self::remove`].
+    /// Returns true if it opens.
     #[must_use]
     pub fn attach(&self, parent: u32) -> bool {
-        // SAFETY: the window's number in a pointer's place is what the interface wants.
+        // SAFETY: VST3 wants the number of the window as the pointer.
         unsafe { self.view.attached(ptr::without_provenance_mut(parent as usize), kPlatformTypeX11EmbedWindowID) == kResultOk }
     }
 
@@ -154,23 +158,23 @@ impl Vst3View {
         unsafe { self.view.removed() };
     }
 
-    /// Does what a host's main thread does between two events: whoever wants to be called is called.
-    pub fn serve(&self) {
+    /// Calls all event handlers of the plug-in, as a host's event loop does.
+    pub fn run_event_loop(&self) {
         let handlers = self.frame.handlers.lock().unwrap().clone();
-        // SAFETY: the handlers are counted, and nothing waits in their files.
+        // SAFETY: a reference to each handler is held, and a handler may be called without anything to read.
         handlers.iter().for_each(|(handler, file)| unsafe { handler.onFDIsSet(*file) });
     }
 
     /// The sizes that the plug-in asked for, in their order.
     #[must_use]
-    pub fn asked(&self) -> Vec<(u32, u32)> {
-        self.frame.asked.lock().unwrap().clone()
+    pub fn requested_sizes(&self) -> Vec<(u32, u32)> {
+        self.frame.requested_sizes.lock().unwrap().clone()
     }
 }
 
 impl Drop for Vst3View {
     fn drop(&mut self) {
-        // SAFETY: calls without pointers; the view lets go of the frame before both go.
+        // SAFETY: calls in the order of the standard; the view forgets the frame before both are freed.
         unsafe {
             self.view.setFrame(ptr::null_mut());
             self.component.terminate();

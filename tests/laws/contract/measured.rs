@@ -1,13 +1,13 @@
-//! Laws that are measured.
+//! Laws that need the feature `measure`: latency, cost and aliasing.
 
 use isotherm::measure;
 
-use super::{mono, name, plain_bases, prepared, rates, saturator, straight, structures};
-use crate::doubles::{DOUBLES, plays};
+use super::{linear, linear_bases, mono, name, prepared, rates, saturator, structures};
+use crate::test_models::{TEST_MODELS, plays};
 
 #[test]
-fn an_impulse_proves_the_latency() {
-    for effect in plain_bases().flat_map(|base| structures(&straight(&base))) {
+fn an_impulse_comes_out_after_the_latency() {
+    for effect in linear_bases().flat_map(|base| structures(&linear(&base))) {
         for rate in rates(&effect) {
             let mut processor = prepared(&effect, rate, 1);
             let mut impulse = vec![0.0; 512];
@@ -19,16 +19,16 @@ fn an_impulse_proves_the_latency() {
 }
 
 #[test]
-fn models_are_benched_like_any_algorithm() {
-    for double in DOUBLES.iter().filter(|d| plays(&d.effect(), 48_000.0)) {
-        let length = measure::bench::Length::Blocks(100);
-        let figures = measure::bench::measure(&double.effect(), 48_000.0, 2, 64, length).unwrap();
-        assert!(figures.ns_per_sample > 0.0 && figures.bytes > 0, "{}: {figures:?}", name(&double.effect()));
+fn models_can_be_benchmarked() {
+    for model in TEST_MODELS.iter().filter(|model| plays(&model.effect(), 48_000.0)) {
+        let length = measure::bench::BenchLength::Blocks(100);
+        let figures = measure::bench::measure(&model.effect(), 48_000.0, 2, 64, length).unwrap();
+        assert!(figures.ns_per_sample > 0.0 && figures.bytes > 0, "{}: {figures:?}", name(&model.effect()));
     }
 }
 
 #[test]
-fn at_24_db_drive_aliasing_stays_low_at_default_quality() {
+fn aliasing_at_24_db_drive_is_low_with_the_default_oversampling() {
     for (hz, at_most) in [(5000.0, -60.0), (1244.0, -95.0)] {
         let effect = saturator().with("drive", 24.0).with("tone", 20_000.0);
         let found = measure::aliasing(&measure::tone_response(&effect, 48_000, hz, 1.0).unwrap());
@@ -38,7 +38,7 @@ fn at_24_db_drive_aliasing_stays_low_at_default_quality() {
 }
 
 #[test]
-fn antialiasing_and_each_doubling_of_the_rate_lower_aliasing() {
+fn antialiasing_and_each_doubling_of_the_rate_reduce_aliasing() {
     let at = |oversampling: f32, antialiasing: f32| {
         let effect = saturator().with("drive", 24.0).with("tone", 20_000.0);
         let effect = effect.with("oversampling", oversampling).with("antialiasing", antialiasing);

@@ -1,17 +1,17 @@
-//! Damaged files.
+//! Randomly damaged files are read, or are an error in one line.
 
 use super::*;
 
-/// Files of every kind, small.
+/// A small file of every kind.
 fn seeds() -> Vec<String> {
-    let mut random = Random::new(20);
+    let mut random = RandomModels::new(20);
     let (_, dense) = keras_dense(&mut random, 1, 1);
     let lstm = random_lstm(&mut random, 1, 2);
     let head = random.conv(2, 1, 1, 1, 1, true);
-    let (_, mut slim) = old_wavenet(&mut random);
+    let (_, mut slim) = wavenet_of_0_5(&mut random);
     slim["config"]["layers"][0]["slimmable"] =
         json!({"method": "slice_channels_uniform", "kwargs": {"allowed_channels": [1, 3]}});
-    let (_, wavenet) = random_wavenet(&mut Random::new(21), 1, 0);
+    let (_, wavenet) = random_wavenet(&mut RandomModels::new(21), 1, 0);
     let conv_net = json!({"channels": 1, "dilations": [1, 2], "batchnorm": true, "activation": "ReLU"});
     let container = json!({"submodels": [{"max_value": 1, "model": lstm_file(std::slice::from_ref(&lstm), &head)}]});
     [
@@ -29,25 +29,25 @@ fn seeds() -> Vec<String> {
     .into()
 }
 
-fn apply(text: &mut Vec<u8>, change: &Change) {
+fn apply(text: &mut Vec<u8>, damage: &Damage) {
     let length = text.len().max(1);
-    match *change {
-        Change::Byte(at, byte) => {
+    match *damage {
+        Damage::Byte(at, byte) => {
             if let Some(b) = text.get_mut(at % length) {
                 *b = byte;
             }
         }
-        Change::Cut(at) => text.truncate(at % length),
-        Change::Remove(at, n) => {
+        Damage::Cut(at) => text.truncate(at % length),
+        Damage::Remove(at, n) => {
             let at = (at % length).min(text.len());
             text.drain(at..(at + n).min(text.len()));
         }
-        Change::Repeat(at, n) => {
+        Damage::Repeat(at, n) => {
             let at = (at % length).min(text.len());
             let part = text[at..(at + n).min(text.len())].to_vec();
             text.splice(at..at, part);
         }
-        Change::Number(n, number) => {
+        Damage::Number(n, number) => {
             let part = |b: u8| b.is_ascii_digit() || b"-+.eE".contains(&b);
             let starts: Vec<usize> = (1..text.len())
                 .filter(|i| (text[*i].is_ascii_digit() || text[*i] == b'-') && b"[,:".contains(&text[i - 1]))
@@ -62,12 +62,12 @@ fn apply(text: &mut Vec<u8>, change: &Change) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 6000, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn a_damaged_file_is_read_or_is_an_error_in_one_line(which in any::<usize>(), changes in prop::collection::vec(change(), 1..4)) {
+    fn a_damaged_file_is_read_or_is_an_error_in_one_line(which in any::<usize>(), changes in prop::collection::vec(damage(), 1..4)) {
         thread_local!(static SEEDS: Vec<String> = seeds());
         let mut text = SEEDS.with(|seeds| seeds[which % seeds.len()].clone()).into_bytes();
         changes.iter().for_each(|c| apply(&mut text, c));
-        match Loaded::read(&text) {
-            Ok(loaded) => prop_assert!(!loaded.sizes.is_empty() && loaded.sizes.iter().all(|s| s.architecture.is_some())),
+        match ParsedModel::read(&text) {
+            Ok(parsed) => prop_assert!(!parsed.sizes.is_empty() && parsed.sizes.iter().all(|s| s.architecture.is_some())),
             Err(e) => {
                 let line = e.to_string();
                 prop_assert!(!line.is_empty() && !line.contains(['\n', '\r']) && line.len() < 500, "{}", line);

@@ -1,10 +1,10 @@
-//! Keras' and RTNeural's files.
+//! Keras JSON files, as RTNeural and AIDA-X write them.
 
 use super::*;
 
 #[test]
 fn a_keras_lstm_is_read_as_it_is_written_with_gains_skip_and_batch() {
-    let mut random = Random::new(11);
+    let mut random = RandomModels::new(11);
     let lstm = Lstm { h0: vec![0.0; 5], c0: vec![0.0; 5], ..random_lstm(&mut random, 1, 5) };
     let (dense, dense_json) = keras_dense(&mut random, 5, 1);
     let layer = json!({
@@ -16,18 +16,18 @@ fn a_keras_lstm_is_read_as_it_is_written_with_gains_skip_and_batch() {
         "input_batch": [1.0, 0.5, -0.25], "output_batch": [0.5, 0.25, 0.125],
         "metadata": {"name": "Amp", "samplerate": "44100", "author": "A", "based": "B", "style": "clean", "esr": 0.02},
     });
-    let loaded = read(&file);
-    let info = loaded.info.clone();
+    let parsed = read(&file);
+    let info = parsed.info.clone();
     assert_eq!((info.format, info.sample_rate, info.sample_rate_given), ("keras", 44_100.0, true));
     assert_eq!((info.name.as_deref(), info.author.as_deref(), info.gear_model.as_deref()), (Some("Amp"), Some("A"), Some("B")));
     assert_eq!((info.esr, info.parameters, info.knobs.len()), (Some(0.02), 20 + 100 + 20 + 6, 0));
-    // The batch is recorded without the gains.
-    let golden = loaded.golden.clone().unwrap();
+    // The batch in the file was recorded without the gains.
+    let vector = parsed.test_vector.clone().unwrap();
     let (a, b) = (10f32.powf(-6.0 / 20.0), 10f32.powf(3.0 / 20.0));
-    assert!(golden.input.iter().zip([1.0, 0.5, -0.25]).all(|(x, y)| (x * a - y).abs() < 1e-6));
-    assert!(golden.output.iter().zip([0.5, 0.25, 0.125]).all(|(x, y)| (x - b * y).abs() < 1e-6));
+    assert!(vector.input.iter().zip([1.0, 0.5, -0.25]).all(|(x, y)| (x * a - y).abs() < 1e-6));
+    assert!(vector.output.iter().zip([0.5, 0.25, 0.125]).all(|(x, y)| (x - b * y).abs() < 1e-6));
     let layers = vec![Layer::Lstm(lstm), Layer::Conv1d(dense, Activation::Identity)];
-    assert_eq!(only(loaded), Architecture::Sequence(Sequence { layers, input_gain: a, output_gain: b, skip: true }));
+    assert_eq!(only_architecture(parsed), Architecture::Sequence(Sequence { layers, input_gain: a, output_gain: b, skip: true }));
     assert_eq!(
         error(changed(&file, "/output_batch", json!([0.5])).to_string().as_bytes()),
         "output_batch: 1 values; expected 3, as many as input_batch has"
@@ -44,8 +44,8 @@ fn a_keras_lstm_is_read_as_it_is_written_with_gains_skip_and_batch() {
 }
 
 #[test]
-fn a_keras_grus_gates_z_r_h_are_read_as_r_z_n() {
-    let mut random = Random::new(12);
+fn the_gates_z_r_h_of_a_keras_gru_are_read_as_r_z_n() {
+    let mut random = RandomModels::new(12);
     let gru = Gru {
         inputs: 2,
         hidden: 3,
@@ -55,7 +55,7 @@ fn a_keras_grus_gates_z_r_h_are_read_as_r_z_n() {
         hidden_bias: random.weights(9),
         h0: vec![0.0; 3],
     };
-    // Keras' place of a gate's unit among the 9 to ours.
+    // Index in the description of the row with index `g` in Keras' order: a row is a unit of a gate.
     let place = |g: usize| [1, 0, 2][g / 3] * 3 + g % 3;
     let (dense, dense_json) = keras_dense(&mut random, 3, 1);
     let layer = json!({"type": "gru", "activation": "tanh", "shape": [null, null, 3], "weights": [
@@ -64,17 +64,17 @@ fn a_keras_grus_gates_z_r_h_are_read_as_r_z_n() {
         matrix(2, 9, |b, g| if b == 0 { gru.input_bias[place(g)] } else { gru.hidden_bias[place(g)] }),
     ]});
     let file = json!({"in_shape": [null, null, 2], "layers": [layer, dense_json]});
-    let loaded = read(&file);
-    assert_eq!(loaded.info.knobs, ["Param 1"]);
-    assert_eq!((loaded.info.sample_rate, loaded.info.sample_rate_given), (48_000.0, false));
-    assert_eq!(only(loaded), sequence(vec![Layer::Gru(gru), Layer::Conv1d(dense, Activation::Identity)]));
+    let parsed = read(&file);
+    assert_eq!(parsed.info.knobs, ["Param 1"]);
+    assert_eq!((parsed.info.sample_rate, parsed.info.sample_rate_given), (48_000.0, false));
+    assert_eq!(only_architecture(parsed), sequence(vec![Layer::Gru(gru), Layer::Conv1d(dense, Activation::Identity)]));
     let other = changed(&file, "/layers/0/activation", json!("relu"));
     assert_eq!(error(other.to_string().as_bytes()), "layers[0].activation: 'relu'; expected tanh or none");
 }
 
 #[test]
 fn keras_convolutions_activations_and_normalisations_are_folded_into_few_layers() {
-    let mut random = Random::new(13);
+    let mut random = RandomModels::new(13);
     let conv = random.conv(4, 6, 3, 2, 2, true);
     let (dense, mut first) = keras_dense(&mut random, 1, 4);
     first["activation"] = json!("tanh");
@@ -95,7 +95,7 @@ fn keras_convolutions_activations_and_normalisations_are_folded_into_few_layers(
     last["type"] = json!("time-distributed-dense");
     let elu = json!({"type": "activation", "activation": "elu", "shape": [null, null, 1], "weights": []});
     let file = json!({"in_shape": [null, 100, 1], "layers": [first, second, norm, prelu, plain, last, elu]});
-    let Architecture::Sequence(read) = only(read(&file)) else { panic!("no sequence") };
+    let Architecture::Sequence(read) = only_architecture(read(&file)) else { panic!("no sequence") };
     let [
         Layer::Conv1d(a, Activation::Tanh),
         Layer::Conv1d(b, prelu),
@@ -118,8 +118,8 @@ fn keras_convolutions_activations_and_normalisations_are_folded_into_few_layers(
 }
 
 #[test]
-fn what_keras_can_say_and_this_engine_cannot_run_is_refused_with_the_field() {
-    let (_, dense) = keras_dense(&mut Random::new(14), 1, 1);
+fn keras_layers_that_the_engine_cannot_run_are_refused_with_the_field() {
+    let (_, dense) = keras_dense(&mut RandomModels::new(14), 1, 1);
     let file = json!({"in_shape": [null, null, 1], "layers": [dense]});
     for (pointer, value, expected) in [
         (
@@ -141,7 +141,7 @@ fn what_keras_can_say_and_this_engine_cannot_run_is_refused_with_the_field() {
         let found = error(changed(&file, pointer, value).to_string().as_bytes());
         assert!(found.starts_with(expected), "{found}\n{expected}");
     }
-    let two = keras_dense(&mut Random::new(14), 1, 2).1;
+    let two = keras_dense(&mut RandomModels::new(14), 1, 2).1;
     let found = error(json!({"in_shape": [1], "layers": [two]}).to_string().as_bytes());
     assert_eq!(found, "layers[0]: 2 outputs of the last layer; expected 1");
 }

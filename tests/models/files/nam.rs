@@ -5,74 +5,74 @@ use super::*;
 #[test]
 fn every_option_of_a_nam_wavenet_is_read_as_it_is_written() {
     for seed in 0..400 {
-        let (wavenet, file) = random_wavenet(&mut Random::new(seed), 1, 0);
-        let loaded = read(&file);
-        assert_eq!(loaded.info.format, "nam");
+        let (wavenet, file) = random_wavenet(&mut RandomModels::new(seed), 1, 0);
+        let parsed = read(&file);
+        assert_eq!(parsed.info.format, "nam");
         let count = |file: &Value| file["weights"].as_array().expect("weights").len();
         let inner = &file["config"]["condition_dsp"];
-        assert_eq!(loaded.info.parameters, count(&file) + if inner.is_null() { 0 } else { count(inner) });
-        assert_eq!(only(loaded), Architecture::WaveNet(Box::new(wavenet)), "seed {seed}");
+        assert_eq!(parsed.info.parameters, count(&file) + if inner.is_null() { 0 } else { count(inner) });
+        assert_eq!(only_architecture(parsed), Architecture::WaveNet(Box::new(wavenet)), "seed {seed}");
     }
 }
 
 #[test]
 fn a_wavenet_in_the_form_of_0_5_is_read_and_its_last_weight_is_the_scale() {
-    let (wavenet, file) = old_wavenet(&mut Random::new(1));
-    assert_eq!(only(read(&file)), Architecture::WaveNet(Box::new(wavenet)));
+    let (wavenet, file) = wavenet_of_0_5(&mut RandomModels::new(1));
+    assert_eq!(only_architecture(read(&file)), Architecture::WaveNet(Box::new(wavenet)));
 }
 
 #[test]
-fn a_linear_models_first_weight_is_on_the_newest_sample() {
+fn the_first_weight_of_a_linear_model_is_for_the_newest_sample() {
     let file = nam("Linear", json!({"receptive_field": 3, "bias": true}), &[1.0, 2.0, 3.0, 4.0]);
     let weights = vec![3.0, 2.0, 1.0];
     let conv = Conv1d { inputs: 1, outputs: 1, taps: 3, dilation: 1, groups: 1, weights, bias: Some(vec![4.0]) };
-    assert_eq!(only(read(&file)), sequence(vec![Layer::Conv1d(conv, Activation::Identity)]));
+    assert_eq!(only_architecture(read(&file)), sequence(vec![Layer::Conv1d(conv, Activation::Identity)]));
 }
 
 #[test]
 fn a_nam_lstm_is_read_as_it_is_written() {
-    let mut random = Random::new(3);
+    let mut random = RandomModels::new(3);
     for layers in 1..4 {
-        let hidden = random.from(1, 9);
+        let hidden = random.between(1, 9);
         let lstms: Vec<Lstm> = (0..layers).map(|i| random_lstm(&mut random, if i == 0 { 1 } else { hidden }, hidden)).collect();
         let head = random.conv(hidden, 1, 1, 1, 1, true);
         let file = lstm_file(&lstms, &head);
         let all = lstms.into_iter().map(Layer::Lstm).chain([Layer::Conv1d(head, Activation::Identity)]).collect();
-        assert_eq!(only(read(&file)), sequence(all));
+        assert_eq!(only_architecture(read(&file)), sequence(all));
     }
 }
 
 #[test]
 fn a_conv_net_without_batch_normalisation_is_read_as_it_is_written() {
-    let mut random = Random::new(4);
+    let mut random = RandomModels::new(4);
     let mut weights = Vec::new();
     let mut layers = Vec::new();
     for (inputs, dilation) in [(1, 1), (4, 2), (4, 64)] {
         let conv = random.conv(inputs, 4, 2, dilation, 1, true);
-        put(&mut weights, &conv);
+        append(&mut weights, &conv);
         layers.push(Layer::Conv1d(conv, Activation::Relu));
     }
     let head = random.conv(4, 1, 1, 1, 1, true);
-    put(&mut weights, &head);
+    append(&mut weights, &head);
     layers.push(Layer::Conv1d(head, Activation::Identity));
     let config = json!({"channels": 4, "dilations": [1, 2, 64], "batchnorm": false, "activation": "ReLU"});
-    assert_eq!(only(read(&nam("ConvNet", config, &weights))), sequence(layers));
+    assert_eq!(only_architecture(read(&nam("ConvNet", config, &weights))), sequence(layers));
 }
 
 #[test]
-fn batch_normalisation_folded_in_gives_what_it_gives_behind() {
-    let mut random = Random::new(5);
+fn a_folded_batch_normalisation_gives_the_same_output_as_a_separate_one() {
+    let mut random = RandomModels::new(5);
     let conv = random.conv(1, 4, 2, 3, 1, false);
     let [mean, gamma, beta] = std::array::from_fn(|_| random.weights(4));
     let variance: Vec<f32> = random.weights(4).iter().map(|w| w.abs() + 0.1).collect();
     let eps = 1e-5f32;
     let head = random.conv(4, 1, 1, 1, 1, true);
     let mut weights = Vec::new();
-    put(&mut weights, &conv);
+    append(&mut weights, &conv);
     weights.extend(mean.iter().chain(&variance).chain(&gamma).chain(&beta).chain([&eps]));
-    put(&mut weights, &head);
+    append(&mut weights, &head);
     let config = json!({"channels": 4, "dilations": [3], "batchnorm": true, "activation": "Tanh"});
-    let Architecture::Sequence(read) = only(read(&nam("ConvNet", config, &weights))) else { panic!("no sequence") };
+    let Architecture::Sequence(read) = only_architecture(read(&nam("ConvNet", config, &weights))) else { panic!("no sequence") };
     let Layer::Conv1d(folded, Activation::Tanh) = &read.layers[0] else { panic!("{read:?}") };
     let x: Vec<Vec<f64>> = (0..50).map(|_| vec![f64::from(random.weight())]).collect();
     for (plain, folded) in convolve(&conv, &x).iter().zip(convolve(folded, &x)) {
@@ -85,8 +85,8 @@ fn batch_normalisation_folded_in_gives_what_it_gives_behind() {
 }
 
 #[test]
-fn metadata_are_read_and_what_a_file_does_not_say_is_absent() {
-    let mut file = old_wavenet(&mut Random::new(6)).1;
+fn metadata_are_read_and_missing_fields_are_absent() {
+    let mut file = wavenet_of_0_5(&mut RandomModels::new(6)).1;
     let bare = read(&file).info;
     assert_eq!((bare.sample_rate, bare.sample_rate_given, bare.loudness_db, bare.name), (48_000.0, false, None, None));
     file["sample_rate"] = json!(44100);
@@ -113,12 +113,12 @@ fn metadata_are_read_and_what_a_file_does_not_say_is_absent() {
 #[test]
 fn versions_from_0_5_0_to_0_7_are_read_and_others_refused() {
     let file = |version: Value| {
-        let mut file = old_wavenet(&mut Random::new(6)).1;
+        let mut file = wavenet_of_0_5(&mut RandomModels::new(6)).1;
         file["version"] = version;
         file.to_string()
     };
     for version in ["0.5.0", "0.5.4", "0.6.12", "0.7.0", "0.7.99"] {
-        Loaded::read(file(json!(version)).as_bytes()).unwrap();
+        ParsedModel::read(file(json!(version)).as_bytes()).unwrap();
     }
     for version in ["0.4.9", "0.8.0", "1.5.0", "0.5", "0.5.0.1", "0.5.x", "v0.5.0", "", "0.5.-1", "0.5.+1", "0.99999999999.0"] {
         assert_eq!(error(file(json!(version)).as_bytes()), format!("version: '{version}'; expected 0.5.0 to 0.7"));
@@ -129,20 +129,20 @@ fn versions_from_0_5_0_to_0_7_are_read_and_others_refused() {
 
 #[test]
 fn a_container_holds_its_submodels_smallest_first() {
-    let small = random_lstm(&mut Random::new(7), 1, 2);
-    let mut first = lstm_file(&[small], &Random::new(8).conv(2, 1, 1, 1, 1, true));
+    let small = random_lstm(&mut RandomModels::new(7), 1, 2);
+    let mut first = lstm_file(&[small], &RandomModels::new(8).conv(2, 1, 1, 1, 1, true));
     first["metadata"] = json!({"loudness": -24.0});
-    let (wavenet, mut second) = old_wavenet(&mut Random::new(9));
+    let (wavenet, mut second) = wavenet_of_0_5(&mut RandomModels::new(9));
     second["metadata"] = json!({"loudness": -26.5, "name": "Large"});
     let submodels = json!([{"max_value": 0.5, "model": first}, {"max_value": 1.0, "model": second}]);
     let file = nam("SlimmableContainer", json!({"submodels": submodels}), &[]);
-    let loaded = read(&file);
-    let sizes: Vec<_> = loaded.sizes.iter().map(|s| (s.below, s.loudness_db)).collect();
+    let parsed = read(&file);
+    let sizes: Vec<_> = parsed.sizes.iter().map(|s| (s.below, s.loudness_db)).collect();
     assert_eq!(sizes, [(0.5, Some(-24.0)), (1.0, Some(-26.5))]);
-    assert_eq!(loaded.sizes[1].architecture, Some(Architecture::WaveNet(Box::new(wavenet))));
-    assert_eq!((loaded.info.loudness_db, loaded.info.name.as_deref()), (Some(-26.5), Some("Large")));
+    assert_eq!(parsed.sizes[1].architecture, Some(Architecture::WaveNet(Box::new(wavenet))));
+    assert_eq!((parsed.info.loudness_db, parsed.info.name.as_deref()), (Some(-26.5), Some("Large")));
     let parameters = second["weights"].as_array().map(Vec::len);
-    assert_eq!(Some(loaded.info.parameters), parameters);
+    assert_eq!(Some(parsed.info.parameters), parameters);
 
     for (change, expected) in [
         (

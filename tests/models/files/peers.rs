@@ -1,9 +1,9 @@
-//! Other makers' files.
+//! Model files of other makers, with renders by their own implementations.
 
 use super::*;
 
-/// The folder of reference renders, if it is there.
-fn peers() -> Option<PathBuf> {
+/// The folder with the files and renders, if it is there.
+fn peer_folder() -> Option<PathBuf> {
     let shared = std::env::var_os("ISOTHERM_SHARED").map(PathBuf::from);
     let folder = shared.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared")).join("peer-models");
     if folder.is_dir() {
@@ -14,31 +14,31 @@ fn peers() -> Option<PathBuf> {
 }
 
 #[test]
-fn the_peers_models_have_as_many_weights_as_their_makers_say() {
-    let Some(folder) = peers() else { return };
+fn peer_models_have_as_many_weights_as_their_makers_say() {
+    let Some(folder) = peer_folder() else { return };
     for (name, weights, reach) in [("lstm", 70, None), ("wavenet", 131, Some(23)), ("wavenet_a1_standard", 13_802, Some(4093))] {
-        let loaded = Loaded::read(&std::fs::read(folder.join(format!("{name}.nam"))).unwrap()).unwrap();
-        assert_eq!(loaded.info.parameters, weights, "{name}");
-        assert_eq!(only(loaded).receptive_field(), reach, "{name}");
+        let parsed = ParsedModel::read(&std::fs::read(folder.join(format!("{name}.nam"))).unwrap()).unwrap();
+        assert_eq!(parsed.info.parameters, weights, "{name}");
+        assert_eq!(only_architecture(parsed).receptive_field(), reach, "{name}");
     }
 }
 
-/// What a network of one channel gives, in blocks of different lengths.
+/// The output of a network for one channel of input, in blocks of different lengths.
 fn render(model: &Model, input: &[f32]) -> Vec<f32> {
-    let mut voices = model.network(0).clone().voices(Mode::new(1)).unwrap();
+    let mut state = model.network(0).clone().state(StateSpec::new(1)).unwrap();
     let mut output = input.to_vec();
     let (mut rest, mut block) = (output.as_mut_slice(), 1);
     while !rest.is_empty() {
         let (part, behind) = rest.split_at_mut(block.min(rest.len()));
-        voices.process(&mut [part], &[]);
+        state.process(&mut [part], &[]);
         (rest, block) = (behind, block % 512 + 37);
     }
     output
 }
 
 #[test]
-fn the_peers_models_sound_as_their_makers_implementation_renders_them() {
-    let Some(folder) = peers() else { return };
+fn peer_models_sound_as_in_their_makers_implementation() {
+    let Some(folder) = peer_folder() else { return };
     let input = wav::read(folder.join("input.wav")).unwrap();
     for (name, bound) in [("lstm", 1e-6), ("wavenet", 1e-6), ("wavenet_a1_standard", 5e-6)] {
         let model = Model::open(&folder.join(format!("{name}.nam"))).unwrap();

@@ -5,16 +5,16 @@ use super::*;
 #[test]
 fn proteus_files_are_read_as_they_are_written() {
     for (kind, inputs, hidden, layers) in [("LSTM", 1, 40, 1), ("LSTM", 2, 5, 2), ("GRU", 3, 4, 2)] {
-        let (expected, file) = proteus(&mut Random::new(15), kind, inputs, hidden, layers);
-        let loaded = read(&file);
-        assert_eq!((loaded.info.format, loaded.info.sample_rate, loaded.info.sample_rate_given), ("proteus", 44_100.0, false));
-        assert_eq!(loaded.info.knobs.len(), inputs - 1);
+        let (expected, file) = proteus(&mut RandomModels::new(15), kind, inputs, hidden, layers);
+        let parsed = read(&file);
+        assert_eq!((parsed.info.format, parsed.info.sample_rate, parsed.info.sample_rate_given), ("proteus", 44_100.0, false));
+        assert_eq!(parsed.info.knobs.len(), inputs - 1);
         assert_eq!(
-            only(loaded),
+            only_architecture(parsed),
             Architecture::Sequence(Sequence { layers: expected, input_gain: 1.0, output_gain: 1.0, skip: true })
         );
     }
-    let (_, file) = proteus(&mut Random::new(16), "LSTM", 1, 3, 1);
+    let (_, file) = proteus(&mut RandomModels::new(16), "LSTM", 1, 3, 1);
     for (pointer, value, expected) in [
         ("/model_data/unit_type", json!("RNN"), "model_data.unit_type: 'RNN'; expected LSTM or GRU"),
         ("/model_data/hidden_size", json!(4), "state_dict.rec.weight_ih_l0: 12 values; expected 16"),

@@ -1,10 +1,10 @@
-//! Files that are no model, or a wrong one.
+//! Files that are not models, and invalid models.
 
 use super::*;
 
 #[test]
 fn a_nam_file_with_one_wrong_field_is_an_error_that_names_it() {
-    let (_, file) = old_wavenet(&mut Random::new(17));
+    let (_, file) = wavenet_of_0_5(&mut RandomModels::new(17));
     let count = file["weights"].as_array().unwrap().len();
     let mut more = file["weights"].clone();
     more.as_array_mut().unwrap().push(json!(0.5));
@@ -114,7 +114,7 @@ fn a_nam_file_with_one_wrong_field_is_an_error_that_names_it() {
         let found = array(key, value);
         assert!(found.starts_with(expected), "{key}: {found}\nexpected {expected}");
     }
-    let stereo = random_wavenet(&mut Random::new(2), 2, 1).1;
+    let stereo = random_wavenet(&mut RandomModels::new(2), 2, 1).1;
     assert_eq!(error(stereo.to_string().as_bytes()), "config: 2 outputs; expected 1");
     for (key, value) in [("in_channels", json!(2)), ("in_channels", json!(0))] {
         let mut file = file.clone();
@@ -147,7 +147,7 @@ fn shapes_that_would_need_terabytes_are_refused_before_anything_is_allocated() {
         let found = error(file.to_string().as_bytes());
         assert!(found.contains(part), "{found}");
     }
-    // All weights are there, but the rings are too long: 16 layers of 16 channels, each of which looks back 16 million frames.
+    // All weights are there, but the state would be too large: 16 layers of 16 channels look back 16 million frames each.
     let channels = 16;
     let layers = 16;
     let weights =
@@ -158,16 +158,16 @@ fn shapes_that_would_need_terabytes_are_refused_before_anything_is_allocated() {
     });
     let file = nam("WaveNet", json!({"layers": [array], "head_scale": 1.0}), &vec![0.0; weights]);
     assert_eq!(error(file.to_string().as_bytes()), "the file: a model of 32773 MiB or more; expected at most 1024 MiB");
-    // Few weights, but what every channel would keep of wide layers without any is 51 GB.
+    // Few weights, but wide layers without weights: their state would be 51 GB for every channel.
     let wide = 65_536;
-    let mut layers = vec![keras_dense(&mut Random::new(1), 1, wide).1];
+    let mut layers = vec![keras_dense(&mut RandomModels::new(1), 1, wide).1];
     layers.extend(
         (0..254).map(|_| json!({"type": "activation", "activation": "tanh", "shape": [null, null, wide], "weights": []})),
     );
-    layers.push(keras_dense(&mut Random::new(2), wide, 1).1);
+    layers.push(keras_dense(&mut RandomModels::new(2), wide, 1).1);
     let found = error(json!({"in_shape": [null, null, 1], "layers": layers}).to_string().as_bytes());
     assert!(found.ends_with("MiB or more; expected at most 1024 MiB"), "{found}");
-    // Short enough to be stored, and far too long to be prewarmed.
+    // The state fits, but settling the network would take too long.
     let array = json!({
         "input_size": 1, "condition_size": 1, "head_size": 1, "channels": 1, "kernel_size": 2, "dilations": vec![1_000_000; 110],
         "activation": "Tanh", "head_bias": false,
@@ -180,8 +180,8 @@ fn shapes_that_would_need_terabytes_are_refused_before_anything_is_allocated() {
 }
 
 #[test]
-fn models_in_models_end_somewhere() {
-    let (_, plain) = old_wavenet(&mut Random::new(18));
+fn the_depth_of_models_in_models_is_limited() {
+    let (_, plain) = wavenet_of_0_5(&mut RandomModels::new(18));
     let mut nested = plain.clone();
     for _ in 0..20 {
         let mut outer = plain.clone();
@@ -200,8 +200,8 @@ fn models_in_models_end_somewhere() {
 
 #[test]
 fn a_recurrent_condition_model_is_refused() {
-    let mut random = Random::new(22);
-    let (_, mut file) = old_wavenet(&mut random);
+    let mut random = RandomModels::new(22);
+    let (_, mut file) = wavenet_of_0_5(&mut random);
     let lstm = random_lstm(&mut random, 1, 2);
     file["config"]["condition_dsp"] = lstm_file(&[lstm], &random.conv(2, 1, 1, 1, 1, true));
     let expected = "config.condition_dsp: a recurrent condition model; expected WaveNet, ConvNet or Linear";
@@ -210,7 +210,7 @@ fn a_recurrent_condition_model_is_refused() {
 
 #[test]
 fn hostile_json_is_an_error() {
-    let (_, file) = old_wavenet(&mut Random::new(19));
+    let (_, file) = wavenet_of_0_5(&mut RandomModels::new(19));
     let text = file.to_string();
     for (bytes, part) in [
         (text.replacen("\"weights\"", "\"weights\": [1], \"weights\"", 1).into_bytes(), "the key 'weights' twice"),
@@ -233,7 +233,7 @@ fn hostile_json_is_an_error() {
 }
 
 #[test]
-fn what_is_no_model_says_what_was_found_and_what_was_expected() {
+fn the_error_for_a_file_that_is_not_a_model_says_what_was_found_and_expected() {
     let fails = |bytes: &[u8]| Model::read(bytes.to_vec()).expect_err("an error").to_string();
     assert_eq!(fails(b""), "an empty file; expected a model: .nam, Proteus JSON, Keras JSON or ONNX");
     assert_eq!(
@@ -241,7 +241,7 @@ fn what_is_no_model_says_what_was_found_and_what_was_expected() {
         "a file that starts with 'RIFF\\x10\\x00\\x00\\x00'; expected a model: .nam, Proteus JSON, Keras JSON or ONNX"
     );
     assert!(fails(b"\xef\xbb\xbf {\"a\": 1}").starts_with("the file: an object of 1 keys; expected architecture"));
-    // ir_version 8, producer_name, an empty graph: as ONNX starts.
+    // The start of an ONNX file: ir_version 8, producer_name, an empty graph.
     let onnx = b"\x08\x08\x12\x07pytorch\x3a\x00";
     assert_ne!(fails(onnx), fails(b"RIFF"));
     assert!(fails(&onnx[..8]).starts_with("a file that starts with"));

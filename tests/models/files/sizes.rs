@@ -4,8 +4,8 @@ use super::*;
 
 #[test]
 fn a_slimmable_wavenet_has_the_first_channels_of_everything() {
-    // One array of 4 channels, two layers; the second gated.
-    let mut random = Random::new(10);
+    // One array of 4 channels with two layers, of which the second is gated.
+    let mut random = RandomModels::new(10);
     let full = LayerArray {
         rechannel: random.conv(1, 4, 1, 1, 1, false),
         layers: [4, 8]
@@ -22,11 +22,11 @@ fn a_slimmable_wavenet_has_the_first_channels_of_everything() {
         head: random.conv(4, 1, 2, 1, 1, true),
     };
     let mut weights = Vec::new();
-    put(&mut weights, &full.rechannel);
+    append(&mut weights, &full.rechannel);
     for l in &full.layers {
-        [&l.conv, &l.mixin].into_iter().chain(&l.layer1x1).chain(&l.film.activation_post).for_each(|c| put(&mut weights, c));
+        [&l.conv, &l.mixin].into_iter().chain(&l.layer1x1).chain(&l.film.activation_post).for_each(|c| append(&mut weights, c));
     }
-    put(&mut weights, &full.head);
+    append(&mut weights, &full.head);
     weights.push(0.5);
     let config = json!({"layers": [{
         "input_size": 1, "condition_size": 1, "channels": 4, "kernel_size": 3, "dilations": [2, 2], "gating_mode": ["none", "gated"],
@@ -35,10 +35,10 @@ fn a_slimmable_wavenet_has_the_first_channels_of_everything() {
         "slimmable": {"method": "slice_channels_uniform", "kwargs": {"allowed_channels": [1, 3, 4]}},
     }], "head": null, "head_scale": 1.0});
     let file = nam("WaveNet", config, &weights);
-    let loaded = read(&file);
-    let below: Vec<f32> = loaded.sizes.iter().map(|s| s.below).collect();
+    let parsed = read(&file);
+    let below: Vec<f32> = parsed.sizes.iter().map(|s| s.below).collect();
     assert_eq!(below, [1.0 / 3.0, 2.0 / 3.0, 1.0]);
-    // By index, plainly: the numbers at [output][input][tap] of the full one.
+    // The expected slice: the weights at [output][input][tap] of the full convolution.
     let part = |c: &Conv1d, inputs: usize, outputs: usize| {
         let mut weights = Vec::new();
         for o in 0..outputs {
@@ -65,7 +65,7 @@ fn a_slimmable_wavenet_has_the_first_channels_of_everything() {
         });
         let array = LayerArray { rechannel: part(&full.rechannel, 1, n), layers: layers.collect(), head: part(&full.head, n, 1) };
         let expected = WaveNet { condition: None, arrays: vec![array], post: Vec::new(), head_scale: 0.5 };
-        assert_eq!(loaded.sizes[size].architecture, Some(Architecture::WaveNet(Box::new(expected))), "{n} channels");
+        assert_eq!(parsed.sizes[size].architecture, Some(Architecture::WaveNet(Box::new(expected))), "{n} channels");
     }
     for (value, expected) in [
         (json!([1, 3]), "config.layers[0].slimmable.kwargs.allowed_channels[1]: 3; expected 4, all channels, for the last"),
@@ -85,39 +85,39 @@ fn a_slimmable_wavenet_has_the_first_channels_of_everything() {
 }
 
 #[test]
-fn the_sizes_of_a_slimmable_wavenet_play_whatever_its_arrays_add_up() {
-    let mut random = Random::new(12);
-    // The second array has 8 channels, of which its layers add up 4 or, behind a head1x1, 3.
+fn the_sizes_of_a_slimmable_wavenet_play_with_any_channels_to_the_head() {
+    let mut random = RandomModels::new(12);
+    // The second array has 8 channels. Its head accumulator has 4 channels or, with a head1x1, 3.
     for head1x1 in [None, Some(3)] {
-        let accumulated = head1x1.unwrap_or(4);
+        let accumulator_channels = head1x1.unwrap_or(4);
         let mut weights = Vec::new();
-        let mut put = |inputs, outputs, taps, bias| put(&mut weights, &random.conv(inputs, outputs, taps, 1, 1, bias));
-        for (inputs, channels, head) in [(1, 4, accumulated), (4, 8, 1)] {
-            put(inputs, channels, 1, false);
-            put(channels, 4, 3, true);
-            put(1, 4, 1, false);
-            put(4, channels, 1, true);
+        let mut append_conv = |inputs, outputs, taps, bias| append(&mut weights, &random.conv(inputs, outputs, taps, 1, 1, bias));
+        for (inputs, channels, head) in [(1, 4, accumulator_channels), (4, 8, 1)] {
+            append_conv(inputs, channels, 1, false);
+            append_conv(channels, 4, 3, true);
+            append_conv(1, 4, 1, false);
+            append_conv(4, channels, 1, true);
             if let Some(outputs) = head1x1 {
-                put(4, outputs, 1, true);
+                append_conv(4, outputs, 1, true);
             }
-            put(accumulated, head, 1, true);
+            append_conv(accumulator_channels, head, 1, true);
         }
         weights.push(0.5);
         let array = |inputs: usize, channels: usize, head: usize| {
             json!({
                 "input_size": inputs, "condition_size": 1, "channels": channels, "bottleneck": 4, "kernel_size": 3, "dilations": [1],
                 "activation": "Tanh", "head_size": head, "head_bias": true,
-                "head1x1": {"active": head1x1.is_some(), "out_channels": accumulated, "groups": 1},
+                "head1x1": {"active": head1x1.is_some(), "out_channels": accumulator_channels, "groups": 1},
                 "slimmable": {"method": "slice_channels_uniform", "kwargs": {}},
             })
         };
-        let config = json!({"layers": [array(1, 4, accumulated), array(4, 8, 1)], "head": null, "head_scale": 1.0});
+        let config = json!({"layers": [array(1, 4, accumulator_channels), array(4, 8, 1)], "head": null, "head_scale": 1.0});
         let model = Model::read(nam("WaveNet", config, &weights).to_string().into_bytes()).unwrap();
         assert!(model.sizes().len() > 4);
         for size in 0..model.sizes().len() {
-            let mut voices = model.network(size).clone().voices(Mode::new(1)).unwrap();
+            let mut state = model.network(size).clone().state(StateSpec::new(1)).unwrap();
             let mut output = [0.1; 64];
-            voices.process(&mut [&mut output], &[]);
+            state.process(&mut [&mut output], &[]);
             assert!(output.iter().all(|x| x.is_finite() && *x != 0.1), "size {size}");
         }
     }

@@ -1,8 +1,8 @@
-//! A model and the browser of its folder.
+//! Tests of the bar of a slot's model, and of the browser of a folder's models.
 
 use super::*;
 
-/// A model of which everything is known.
+/// Facts about a model, of which none is missing.
 fn facts() -> ModelFacts {
     ModelFacts {
         name: "Plexi on ten".into(),
@@ -20,7 +20,7 @@ fn facts() -> ModelFacts {
     }
 }
 
-/// Files and folders with a path that the machine takes for absolute.
+/// A folder with an absolute path.
 fn folder() -> FolderView {
     let path = if cfg!(windows) { "C:/models" } else { "/models" };
     FolderView {
@@ -31,20 +31,21 @@ fn folder() -> FolderView {
     }
 }
 
-/// Slot B runs models, slot A none.
-fn model_window(view: ModelView) -> Harness<'static, State> {
-    let desk = Desk::default();
-    desk.values.borrow_mut().insert(Control::Algorithm(Slot::B), 3.0);
+/// The editor with an algorithm that plays models in slot B, and one that does not in slot A.
+fn model_window(view: ModelView) -> Harness<'static, EditorWindow> {
+    let controls = TestControls::default();
+    controls.values.borrow_mut().insert(Control::Algorithm(Slot::B), 3.0);
     let models = [ModelView::default(), view];
-    window_of(SIZE, desk, Snapshot { models, ..silence(2) })
+    window_of(SIZE, controls, InstanceView { models, ..silent_view(2) })
 }
 
+/// The view of a slot with a model and the list of its folder.
 fn with_model() -> ModelView {
-    ModelView { model: Some(Arc::new(facts())), steps: true, folder: Some(Arc::new(folder())), ..ModelView::default() }
+    ModelView { model: Some(Arc::new(facts())), can_step: true, folder: Some(Arc::new(folder())), ..ModelView::default() }
 }
 
 #[test]
-fn only_a_slot_whose_algorithm_runs_models_has_a_model_bar() {
+fn only_a_slot_whose_algorithm_plays_models_has_a_model_bar() {
     let harness = model_window(ModelView::default());
     assert!(value(&harness, "B model").unwrap().starts_with("No model"));
     for name in ["model", "open model", "previous model", "next model", "remove model"] {
@@ -55,14 +56,14 @@ fn only_a_slot_whose_algorithm_runs_models_has_a_model_bar() {
 }
 
 #[test]
-fn a_models_bar_says_what_is_known_and_nothing_that_is_not() {
+fn a_models_bar_shows_the_facts_that_are_known_and_no_others() {
     let mut harness = model_window(with_model());
     assert_eq!(value(&harness, "B model").as_deref(), Some("Plexi on ten"));
     let short = value(&harness, "B model facts").unwrap();
     assert!(short.contains("382 ns") && short.contains("48 kHz"), "{short}");
     harness.get_by_label("B model").hover();
     harness.run_steps(90);
-    let words = said(&harness).join("\n");
+    let words = accessible_texts(&harness).join("\n");
     for word in
         ["plexi.nam", "A. Tone", "Marshall 1959", "16 and 8 channels", "13\u{2009}802", "-17.2 dB", "0.0123", "2.50 samples"]
     {
@@ -72,7 +73,7 @@ fn a_models_bar_says_what_is_known_and_nothing_that_is_not() {
     let mut harness = model_window(ModelView { model: Some(Arc::new(bare)), ..ModelView::default() });
     harness.get_by_label("B model").hover();
     harness.run_steps(90);
-    let words = said(&harness).join("\n");
+    let words = accessible_texts(&harness).join("\n");
     assert!(words.contains("44.1 kHz (not given)"), "{words}");
     for word in ["Author", "Gear", "Loudness", "Error to signal", "Cost", "Delay", "File"] {
         assert!(!words.contains(word), "{word} in {words}");
@@ -80,18 +81,21 @@ fn a_models_bar_says_what_is_known_and_nothing_that_is_not() {
 }
 
 #[test]
-fn steps_open_and_remove_are_one_action_each() {
+fn each_button_of_the_model_bar_is_one_action() {
     let mut harness = model_window(with_model());
     click(&mut harness, "B previous model");
     click(&mut harness, "B next model");
     click(&mut harness, "B remove model");
-    assert_eq!(did(&mut harness), [Did::Step(Slot::B, -1), Did::Step(Slot::B, 1), Did::Clear(Slot::B)]);
-    // Nothing to step from, nothing to remove.
+    assert_eq!(
+        drain_calls(&mut harness),
+        [ControlCall::StepModel(Slot::B, -1), ControlCall::StepModel(Slot::B, 1), ControlCall::ClearModel(Slot::B)]
+    );
+    // Without a model there is nothing to step from and nothing to remove.
     let mut harness = model_window(ModelView::default());
     for name in ["B previous model", "B next model", "B remove model"] {
         click(&mut harness, name);
     }
-    assert_eq!(did(&mut harness), []);
+    assert_eq!(drain_calls(&mut harness), []);
 }
 
 #[test]
@@ -100,34 +104,37 @@ fn an_error_is_shown_beside_the_model_that_goes_on_playing() {
     let mut harness = model_window(ModelView { error: Some(error.into()), ..with_model() });
     assert_eq!(value(&harness, "B model error").as_deref(), Some(error));
     assert_eq!(value(&harness, "B model").as_deref(), Some("Plexi on ten"));
-    harness.state_mut().snapshot.models[1].error = None;
+    harness.state_mut().view.models[1].error = None;
     harness.run();
     assert!(harness.query_by_label("B model error").is_none());
 }
 
 #[test]
-fn loading_is_said() {
+fn loading_is_shown() {
     let harness = model_window(ModelView { loading: true, ..ModelView::default() });
     assert!(value(&harness, "B model facts").unwrap().starts_with("Loading"));
 }
 
 #[test]
-fn the_browser_lists_loads_on_a_click_and_stays_open() {
+fn a_click_in_the_browser_loads_a_file_or_opens_a_folder_and_leaves_it_open() {
     let mut harness = model_window(with_model());
     click(&mut harness, "B open model");
-    assert_eq!(did(&mut harness), [Did::Browse(Slot::B)]);
-    assert!(harness.query_by_label("B Input").is_none(), "it stands where the knobs were");
+    assert_eq!(drain_calls(&mut harness), [ControlCall::BrowseModels(Slot::B)]);
+    assert!(harness.query_by_label("B Input").is_none(), "the browser is in the place of the knobs");
     let path = folder().path;
     click(&mut harness, "B file twin.json");
     click(&mut harness, "B folder Bass");
-    assert_eq!(did(&mut harness), [Did::Open(Slot::B, path.join("twin.json")), Did::Open(Slot::B, path.join("Bass"))]);
+    assert_eq!(
+        drain_calls(&mut harness),
+        [ControlCall::OpenModel(Slot::B, path.join("twin.json")), ControlCall::OpenModel(Slot::B, path.join("Bass"))]
+    );
     click(&mut harness, "B folder up");
-    assert_eq!(did(&mut harness), [Did::Open(Slot::B, path.parent().unwrap().to_owned())]);
+    assert_eq!(drain_calls(&mut harness), [ControlCall::OpenModel(Slot::B, path.parent().unwrap().to_owned())]);
     let playing = |name: &str| harness.get_by_label(name).accesskit_node().toggled() == Some(Toggled::True);
     assert_eq!((playing("B file plexi.nam"), playing("B file twin.json")), (!cfg!(windows), false));
     click(&mut harness, "B close browser");
     harness.get_by_label("B Input");
-    assert_eq!(did(&mut harness), []);
+    assert_eq!(drain_calls(&mut harness), []);
 }
 
 #[test]
@@ -135,15 +142,15 @@ fn typing_in_the_browser_filters_and_enter_opens() {
     let path = folder().path;
     let mut harness = model_window(with_model());
     click(&mut harness, "B open model");
-    did(&mut harness);
-    // The keyboard is there already.
+    drain_calls(&mut harness);
+    // The text field has the focus already.
     harness.get_by_role(Role::TextInput).type_text("ZI");
     harness.run();
     harness.get_by_label("B file Zinky.onnx");
     assert!(harness.query_by_label("B file plexi.nam").is_none());
     harness.key_press(Key::Enter);
     harness.run();
-    assert_eq!(did(&mut harness), [Did::Open(Slot::B, path.join("Zinky.onnx"))]);
+    assert_eq!(drain_calls(&mut harness), [ControlCall::OpenModel(Slot::B, path.join("Zinky.onnx"))]);
     harness.get_by_label("B file plexi.nam");
 
     let typed = path.join("elsewhere/amp.nam");
@@ -153,14 +160,14 @@ fn typing_in_the_browser_filters_and_enter_opens() {
     harness.run();
     harness.key_press(Key::Enter);
     harness.run();
-    assert_eq!(did(&mut harness), [Did::Open(Slot::B, typed)]);
+    assert_eq!(drain_calls(&mut harness), [ControlCall::OpenModel(Slot::B, typed)]);
     harness.key_press(Key::Escape);
     harness.run();
     harness.get_by_label("B Input");
 }
 
 #[test]
-fn a_folder_that_cannot_be_listed_says_why() {
+fn the_browser_works_for_a_folder_that_is_not_or_cannot_be_listed() {
     let broken = FolderView { error: Some("/models: permission denied".into()), folders: vec![], files: vec![], ..folder() };
     for view in [ModelView::default(), ModelView { folder: Some(Arc::new(broken)), ..ModelView::default() }] {
         let mut harness = model_window(view);
@@ -180,16 +187,17 @@ fn a_long_folder_scrolls_within_its_card() {
     assert!(harness.query_by_label("B file model 4999.nam").is_none());
     harness.get_by_label("B file model 0000.nam").hover();
     for _ in 0..4 {
-        wheel(&harness, -3.0);
+        turn_wheel(&harness, -3.0);
         harness.run_steps(30);
     }
     assert!(harness.query_by_label("B file model 0000.nam").is_none());
 }
 
+/// A file that is dropped on the window.
 #[derive(Debug)]
-struct Dropped(PathBuf);
+struct TestFile(PathBuf);
 
-impl egui::DroppedFile for Dropped {
+impl egui::DroppedFile for TestFile {
     fn path(&self) -> &Path {
         &self.0
     }
@@ -199,26 +207,26 @@ impl egui::DroppedFile for Dropped {
 }
 
 #[test]
-fn a_dropped_file_goes_to_the_card_that_runs_models() {
+fn a_dropped_file_is_loaded_by_the_card_that_plays_models() {
     let mut harness = model_window(ModelView::default());
-    harness.input_mut().dropped_files.push(Arc::new(Dropped("/tmp/amp.nam".into())));
+    harness.input_mut().dropped_files.push(Arc::new(TestFile("/tmp/amp.nam".into())));
     harness.run();
-    assert_eq!(did(&mut harness), [Did::Open(Slot::B, "/tmp/amp.nam".into())]);
-    // Under the pointer, if both do.
-    harness.state_mut().desk.values.borrow_mut().insert(Control::Algorithm(Slot::A), 3.0);
+    assert_eq!(drain_calls(&mut harness), [ControlCall::OpenModel(Slot::B, "/tmp/amp.nam".into())]);
+    // If both cards play models, the card under the pointer gets the file.
+    harness.state_mut().controls.values.borrow_mut().insert(Control::Algorithm(Slot::A), 3.0);
     harness.run();
     for slot in Slot::ALL {
         harness.get_by_label(&format!("{} Input", slot.name())).hover();
         harness.run_steps(90);
-        harness.input_mut().dropped_files.push(Arc::new(Dropped("/tmp/amp.nam".into())));
+        harness.input_mut().dropped_files.push(Arc::new(TestFile("/tmp/amp.nam".into())));
         harness.run_steps(3);
-        assert_eq!(did(&mut harness), [Did::Open(slot, "/tmp/amp.nam".into())]);
+        assert_eq!(drain_calls(&mut harness), [ControlCall::OpenModel(slot, "/tmp/amp.nam".into())]);
     }
-    // Nowhere, if none does.
+    // If no card plays models, the file is ignored.
     let mut harness = window();
-    harness.input_mut().dropped_files.push(Arc::new(Dropped("/tmp/amp.nam".into())));
+    harness.input_mut().dropped_files.push(Arc::new(TestFile("/tmp/amp.nam".into())));
     harness.run();
-    assert_eq!(did(&mut harness), []);
+    assert_eq!(drain_calls(&mut harness), []);
 }
 
 #[test]
@@ -226,24 +234,24 @@ fn a_blind_comparison_hides_every_model() {
     let mut pictures = Vec::new();
     let error = ModelView { error: Some("no model".into()), loading: true, ..ModelView::default() };
     for view in [ModelView::default(), with_model(), error] {
-        let hidden = Snapshot { blind: BlindView::Hidden, models: [view.clone(), view.clone()], ..silence(2) };
-        let desk = Desk::default();
-        desk.values.borrow_mut().insert(Control::Algorithm(Slot::B), 3.0);
-        desk.values.borrow_mut().insert(Control::Blind, 1.0);
-        let mut harness = window_of(SIZE, desk, hidden);
-        harness.input_mut().dropped_files.push(Arc::new(Dropped("/tmp/amp.nam".into())));
+        let hidden = InstanceView { blind: BlindView::Hidden, models: [view.clone(), view.clone()], ..silent_view(2) };
+        let controls = TestControls::default();
+        controls.values.borrow_mut().insert(Control::Algorithm(Slot::B), 3.0);
+        controls.values.borrow_mut().insert(Control::Blind, 1.0);
+        let mut harness = window_of(SIZE, controls, hidden);
+        harness.input_mut().dropped_files.push(Arc::new(TestFile("/tmp/amp.nam".into())));
         harness.run_steps(60);
-        assert_eq!(did(&mut harness), []);
-        pictures.push((shapes(&harness), said(&harness), repaint_delay_ms(&harness)));
+        assert_eq!(drain_calls(&mut harness), []);
+        pictures.push((painted_shapes(&harness), accessible_texts(&harness), repaint_delay_ms(&harness)));
 
-        // Also one that begins while a model is looked for.
+        // A blind comparison that begins while the browser is open hides that, too.
         let mut harness = model_window(view);
         click(&mut harness, "B open model");
-        harness.state_mut().snapshot.blind = BlindView::Hidden;
+        harness.state_mut().view.blind = BlindView::Hidden;
         harness.run_steps(60);
-        let said = said(&harness);
+        let texts = accessible_texts(&harness);
         for word in ["model", "Plexi", "file", "folder", "filter"] {
-            assert!(!said.iter().any(|s| s.contains(word)), "{word} in {said:?}");
+            assert!(!texts.iter().any(|s| s.contains(word)), "{word} in {texts:?}");
         }
     }
     for other in &pictures[1..] {
@@ -254,13 +262,13 @@ fn a_blind_comparison_hides_every_model() {
 }
 
 #[test]
-fn an_algorithm_that_runs_no_model_closes_the_browser() {
+fn an_algorithm_that_plays_no_model_closes_the_browser() {
     let mut harness = model_window(with_model());
     click(&mut harness, "B open model");
-    harness.state_mut().desk.values.borrow_mut().insert(Control::Algorithm(Slot::B), 0.0);
+    harness.state_mut().controls.values.borrow_mut().insert(Control::Algorithm(Slot::B), 0.0);
     harness.run();
     harness.get_by_label("B Drive");
-    harness.state_mut().desk.values.borrow_mut().insert(Control::Algorithm(Slot::B), 3.0);
+    harness.state_mut().controls.values.borrow_mut().insert(Control::Algorithm(Slot::B), 3.0);
     harness.run();
     harness.get_by_label("B Input");
 }

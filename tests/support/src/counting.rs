@@ -1,4 +1,4 @@
-//! An allocator that counts what each thread allocates and frees, for the tests of the real-time rule.
+//! An allocator that counts the allocations and frees of each thread, for tests that the audio thread does neither.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -7,16 +7,17 @@ thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A test program that counts makes it its global allocator.
-pub struct Counting;
+/// The system's allocator, with a counter for each thread. A test program that counts makes it its global allocator.
+pub struct CountingAllocator;
 
+/// Counts a call of this thread.
 fn count() {
-    // A thread that ends has no counter any more.
+    // A thread that is ending has no counter any more.
     let _ = COUNT.try_with(|count| count.set(count.get() + 1));
 }
 
 // SAFETY: every call goes on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
+unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
         // SAFETY: the caller's promise is passed on.
@@ -42,16 +43,19 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Allocations and frees of this thread during `work`.
+/// Number of allocations and frees of this thread during `work`.
 ///
 /// # Panics
-///
-/// Where [`Counting`] is not the program's allocator: everything would allocate nothing.
+/// If [`CountingAllocator`] is not the program's allocator: otherwise the count would always be 0.
 pub fn allocations(work: impl FnOnce()) -> usize {
     let before = COUNT.get();
     drop(std::hint::black_box(Box::new(0_u8)));
-    let begun = COUNT.get();
-    assert_eq!(begun, before + 2, "the program needs `#[global_allocator] static ALLOCATOR: Counting = Counting;`");
+    let start = COUNT.get();
+    assert_eq!(
+        start,
+        before + 2,
+        "the program needs `#[global_allocator] static ALLOCATOR: CountingAllocator = CountingAllocator;`"
+    );
     work();
-    COUNT.get() - begun
+    COUNT.get() - start
 }

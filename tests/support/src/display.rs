@@ -1,4 +1,4 @@
-//! A display without a screen, for tests of real windows.
+//! A virtual X11 display (Xvfb), for tests of real windows without a screen.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,15 +13,19 @@ use x11rb::rust_connection::RustConnection;
 
 use crate::test_name;
 
-/// For a whole test, on a machine that does much else.
-pub const PATIENCE: Duration = Duration::from_secs(120);
-/// Between two looks.
-pub const PAUSE: Duration = Duration::from_millis(50);
+/// Time that a whole test may take, on a machine that is busy with other things.
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(120);
+/// Time between two polls.
+pub const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A process that ends with its owner.
-pub struct Running(pub Child);
+/// A child process that is killed when this is dropped.
+pub struct ChildProcess(pub Child);
 
-impl Running {
+impl ChildProcess {
+    /// Starts a program, without an input.
+    ///
+    /// # Panics
+    /// If it cannot be started.
     pub fn start(command: &mut Command) -> Self {
         match command.stdin(Stdio::null()).spawn() {
             Ok(child) => Self(child),
@@ -32,59 +36,76 @@ impl Running {
         }
     }
 
-    pub fn ended(&mut self) -> Option<ExitStatus> {
+    /// The exit status if the process has ended; none while it runs.
+    ///
+    /// # Panics
+    /// If the system cannot tell.
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.0.try_wait().unwrap()
     }
 }
 
-impl Drop for Running {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
-        // Waiting leaves no zombie, and nothing outlives SIGKILL.
+        // Nothing survives SIGKILL, so the wait is short; without it a zombie would be left.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Looks until there is something to see.
-pub fn wait<T>(what: &str, end: Instant, mut look: impl FnMut() -> Option<T>) -> T {
+/// Polls until there is a value. `what` names it for the message.
+///
+/// # Panics
+/// If there is none at the deadline.
+pub fn wait_for<T>(what: &str, deadline: Instant, mut poll: impl FnMut() -> Option<T>) -> T {
     loop {
-        if let Some(found) = look() {
-            return found;
+        if let Some(value) = poll() {
+            return value;
         }
-        assert!(Instant::now() < end, "waited too long for {what}");
-        thread::sleep(PAUSE);
+        assert!(Instant::now() < deadline, "waited too long for {what}");
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// What a short program writes, if it succeeds.
-pub fn output(command: &mut Command, end: Instant) -> Option<Vec<u8>> {
-    let mut running = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
+/// Runs a short program and returns its standard output; none if it fails.
+///
+/// # Panics
+/// If it cannot be started, or still runs 5 s after the deadline.
+pub fn output(command: &mut Command, deadline: Instant) -> Option<Vec<u8>> {
+    let mut running = ChildProcess::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
     let mut pipe = running.0.stdout.take().unwrap();
     let reader = thread::spawn(move || {
         let mut bytes = Vec::new();
         pipe.read_to_end(&mut bytes).map(|_| bytes)
     });
     let name = command.get_program().display().to_string();
-    // A little longer, so that what the program was asked for is what was waited for.
-    let status = wait(&name, end + Duration::from_secs(5), || running.ended());
+    // A little longer, so that a caller who polls with such programs reaches its own deadline first and names what it waits for.
+    let status = wait_for(&name, deadline + Duration::from_secs(5), || running.exit_status());
     let bytes = reader.join().unwrap().unwrap();
     status.success().then_some(bytes)
 }
 
-/// A display without a screen.
-pub struct Display {
+/// A virtual display with its server.
+pub struct VirtualDisplay {
+    /// Name for the variable `DISPLAY`: `:99`.
     pub name: String,
-    pub end: Instant,
-    pub server: Running,
+    /// Time by which the test must be done.
+    pub deadline: Instant,
+    /// The X server, Xvfb.
+    pub server: ChildProcess,
 }
 
-impl Display {
-    pub fn open((width, height): (u32, u32), end: Instant) -> Self {
+impl VirtualDisplay {
+    /// Starts a server with a screen of this size in pixels.
+    ///
+    /// # Panics
+    /// If Xvfb is missing or does not start.
+    pub fn open((width, height): (u32, u32), deadline: Instant) -> Self {
         let mut command = Command::new("Xvfb");
         let screen = format!("{width}x{height}x24");
-        // It stays as it is when its last client goes: one that comes meanwhile would be refused.
+        // -noreset: otherwise the server resets when its last client disconnects, and refuses one that connects meanwhile.
         command.args(["-displayfd", "1", "-screen", "0", &screen, "-nolisten", "tcp", "-noreset"]);
-        let mut server = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
+        let mut server = ChildProcess::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
         let pipe = server.0.stdout.take().unwrap();
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
@@ -92,64 +113,74 @@ impl Display {
             let _ = BufReader::new(pipe).read_line(&mut line);
             let _ = sender.send(line);
         });
-        let line = receiver.recv_timeout(end - Instant::now()).expect("Xvfb tells the number of its display");
+        let line = receiver.recv_timeout(deadline - Instant::now()).expect("Xvfb tells the number of its display");
         let number: u32 = line.trim().parse().expect("Xvfb opens a display");
-        Self { name: format!(":{number}"), end, server }
+        Self { name: format!(":{number}"), deadline, server }
     }
 
+    /// A command whose program opens its windows on this display.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env("DISPLAY", &self.name).env_remove("XAUTHORITY").env_remove("WAYLAND_DISPLAY");
         command
     }
 
+    /// Runs `xdotool` with these arguments on this display; none if it fails.
+    ///
+    /// # Panics
+    /// If it is missing, or its output is no text.
     pub fn xdotool(&self, words: &[&str]) -> Option<String> {
-        let bytes = output(self.command("xdotool").args(words), self.end)?;
+        let bytes = output(self.command("xdotool").args(words), self.deadline)?;
         Some(String::from_utf8(bytes).unwrap())
     }
 }
 
-/// Names the display for the process that a test starts anew: a variable that a plug-in reads must be there before any thread.
+/// Environment variable that is set in the process that [`is_on_display`] starts. A process of its own is needed as `DISPLAY`,
+/// which a plug-in reads, must be set before the process has threads.
 const ON_DISPLAY: &str = "ISOTHERM_TEST_ON_DISPLAY";
 
-/// Runs a test of `module`, which is told by `module_path!()`, once more in a process that has a display of its own; true in that
-/// process. The display is set up before, by a client that stays.
+/// Runs the test `test` of `module`, given as `module_path!()`, a second time in a process that has a virtual display of its own.
+/// Returns true in that process, where the test goes on, and false in the first, where it is done. `screen` is the display's size
+/// in pixels; `set_up` prepares the display as a client that stays connected.
 ///
 /// # Panics
-///
-/// Where the test fails, or takes longer than `patience`.
+/// If the test fails, or takes longer than `timeout`.
 pub fn is_on_display(
     module: &str,
     test: &str,
     screen: (u32, u32),
-    patience: Duration,
+    timeout: Duration,
     set_up: impl FnOnce(&RustConnection),
 ) -> bool {
     if std::env::var_os(ON_DISPLAY).is_some() {
         return true;
     }
-    let end = Instant::now() + patience;
-    let display = Display::open(screen, end);
-    let (stays, _) = RustConnection::connect(Some(&display.name)).unwrap();
-    set_up(&stays);
+    let deadline = Instant::now() + timeout;
+    let display = VirtualDisplay::open(screen, deadline);
+    let (client, _) = RustConnection::connect(Some(&display.name)).unwrap();
+    set_up(&client);
     let mut command = display.command(std::env::current_exe().unwrap().to_str().unwrap());
     command.args(["--exact", &test_name(module, test), "--nocapture", "--test-threads", "1"]);
     command.env(ON_DISPLAY, "1").env("LIBGL_ALWAYS_SOFTWARE", "1");
-    // What it says is this test's to tell: it is no test of its own for those who count.
-    let mut said = tempfile::tempfile().unwrap();
-    command.stdout(said.try_clone().unwrap()).stderr(said.try_clone().unwrap());
-    let mut running = Running::start(&mut command);
-    let status = wait("the test", end, || running.ended());
+    // Its output goes to a file and is printed with a prefix, so that tools that count tests do not count it as another one.
+    let mut log = tempfile::tempfile().unwrap();
+    command.stdout(log.try_clone().unwrap()).stderr(log.try_clone().unwrap());
+    let mut running = ChildProcess::start(&mut command);
+    let status = wait_for("the test", deadline, || running.exit_status());
     let mut text = String::new();
-    said.seek(SeekFrom::Start(0)).and_then(|_| said.read_to_string(&mut text)).unwrap();
+    log.seek(SeekFrom::Start(0)).and_then(|_| log.read_to_string(&mut text)).unwrap();
     text.lines().for_each(|line| println!("| {line}"));
     assert!(status.success(), "{test}: {status}; see above");
     assert!(text.contains("1 passed"), "{test}: no such test in {module}");
     false
 }
 
-/// Paintings of a window within two seconds, in which something else is done. Without a name, the display is the environment's.
-pub fn paintings(display: Option<&str>, window: u32, mut meanwhile: impl FnMut()) -> usize {
+/// Number of repaints of a window within two seconds, in which `meanwhile` is called every few milliseconds. `display` is the
+/// display's name; if none, that of the environment.
+///
+/// # Panics
+/// If the display cannot be reached or has no such window.
+pub fn repaints(display: Option<&str>, window: u32, mut meanwhile: impl FnMut()) -> usize {
     let (connection, _) = RustConnection::connect(display).unwrap();
     connection.damage_query_version(1, 1).unwrap().reply().unwrap();
     let damage = connection.generate_id().unwrap();
@@ -163,8 +194,8 @@ pub fn paintings(display: Option<&str>, window: u32, mut meanwhile: impl FnMut()
             }
         }
     };
-    let end = Instant::now() + Duration::from_secs(2);
-    while Instant::now() < end {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < deadline {
         meanwhile();
         drain();
         thread::sleep(Duration::from_millis(5));

@@ -1,10 +1,13 @@
-//! Helpers that test programs share. They know nothing of Isotherm: a helper that does is a module of the program that it serves.
+//! Helpers that the test programs share. They know nothing of Isotherm; a helper that does belongs to the test program that it
+//! serves.
+
+#![allow(clippy::unwrap_used)]
 
 pub mod counting;
 #[cfg(target_os = "linux")]
 pub mod display;
 
-/// The name by which `--exact` finds a test of a module, which is told by `module_path!()`.
+/// Name by which `--exact` finds the test `test` of `module`, given as `module_path!()`.
 pub fn test_name(module: &str, test: &str) -> String {
     match module.split_once("::") {
         Some((_, inner)) => format!("{inner}::{test}"),

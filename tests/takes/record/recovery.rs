@@ -1,35 +1,35 @@
-//! What a crash leaves.
+//! Recovery of takes that a crash left behind.
 
 use super::*;
 
 #[test]
-fn what_a_crash_leaves_at_any_moment_becomes_whole() {
+fn a_take_that_crashed_at_any_moment_is_recovered() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = settings(&folder, 5);
     settings.split_seconds = Some(0.9);
     settings.interleaved = true;
     let (recorder, mut writer) = Recorder::open(settings).unwrap();
-    writer.wait(true);
+    writer.set_blocking(true);
     let path = recorder.health().folder.unwrap();
     let running = recover(&path).unwrap_err().to_string();
     assert!(running.ends_with("it is being recorded; stop that first"), "{running}");
-    let mut left = Vec::new();
+    let mut copies = Vec::new();
     for at in 0..40 {
         writer.write(&block(5, at * 4801, 4801));
-        until(|| recorder.health().frames == (at + 1) * 4801);
-        // Files are copied one after another while they grow: worse than any crash, which stops all at once.
+        wait_until(|| recorder.health().frames == (at + 1) * 4801);
+        // The files are copied one after another while they grow: worse than a crash, which stops all of them at once.
         let to = folder.path().join(format!("left {at}"));
         copy(&path, &to);
-        left.push(to);
+        copies.push(to);
     }
     drop(recorder);
     let mut longest = 0;
-    for path in left {
+    for path in copies {
         let before = verify(&path).unwrap().problems;
         assert_eq!(before, ["it was left unfinished; `isotherm recover` makes it whole"]);
         let recovered = recover(&path).unwrap();
         if recovered.manifest.frames > 0 {
-            assert_good(&path, &recovered.manifest, 0);
+            assert_take_is_exact(&path, &recovered.manifest, 0);
         } else {
             assert_eq!(verify(&path).unwrap().problems, ["the take has no frames: nothing came to be recorded"]);
         }
@@ -41,7 +41,7 @@ fn what_a_crash_leaves_at_any_moment_becomes_whole() {
 }
 
 #[test]
-fn a_stem_whose_name_ends_like_a_part_is_recovered_under_its_name() {
+fn a_stem_whose_name_ends_like_a_part_keeps_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = settings(&folder, 2);
     settings.channels[1].name = "Horn part 2".into();
@@ -54,19 +54,19 @@ fn a_stem_whose_name_ends_like_a_part_is_recovered_under_its_name() {
     let recovered = recover(&path).unwrap().manifest;
     assert_eq!(recovered.stems.iter().map(|s| &*s.name).collect::<Vec<_>>(), ["Channel 1", "Horn part 2"]);
     assert_eq!(recovered.frames, 4_800);
-    assert_good(&path, &recovered, 0);
+    assert_take_is_exact(&path, &recovered, 0);
 }
 
 #[test]
-fn a_stem_that_is_short_gets_listed_silence_and_a_lost_manifest_is_rebuilt() {
+fn a_short_stem_is_extended_with_a_listed_gap_and_a_missing_manifest_is_rebuilt() {
     let folder = tempfile::tempdir().unwrap();
     let (recorder, mut writer) = Recorder::open(settings(&folder, 3)).unwrap();
-    writer.wait(true);
+    writer.set_blocking(true);
     for at in 0..100 {
         writer.write(&block(3, at * 480, 480));
     }
     let path = recorder.health().folder.unwrap();
-    until(|| fs::metadata(path.join("03 Channel 3.wav")).unwrap().len() > 100_000);
+    wait_until(|| fs::metadata(path.join("03 Channel 3.wav")).unwrap().len() > 100_000);
     for without_manifest in [false, true] {
         let left = folder.path().join(format!("2026-11-20T20-15-03 left {without_manifest}"));
         copy(&path, &left);
@@ -79,7 +79,7 @@ fn a_stem_that_is_short_gets_listed_silence_and_a_lost_manifest_is_rebuilt() {
         let gap = &only(recovered.manifest.gaps.clone());
         assert_eq!((gap.stem, gap.frames, gap.position + gap.frames), (Some(2), 1001, recovered.manifest.frames));
         assert!(recovered.notes.iter().any(|note| note.contains("02 Channel 2.wav: 1001 frames")), "{:?}", recovered.notes);
-        assert_good(&left, &recovered.manifest, 0);
+        assert_take_is_exact(&left, &recovered.manifest, 0);
     }
     drop(recorder);
     let empty = folder.path().join("empty");
@@ -88,57 +88,57 @@ fn a_stem_that_is_short_gets_listed_silence_and_a_lost_manifest_is_rebuilt() {
 }
 
 #[test]
-fn what_a_cut_keeps_from_being_known_stands_in_the_manifest() {
+fn the_unknown_facts_about_an_interrupted_take_are_in_its_manifest() {
     let folder = tempfile::tempdir().unwrap();
-    let (takes, path) = left_behind(&folder, settings(&folder, 2), |_| {}, "");
-    assert_eq!(unfinished(&takes), [path.as_path()]);
-    let bare = takes.join("bare");
-    copy(&path, &bare);
-    fs::remove_file(bare.join("take.json")).unwrap();
+    let (takes, path) = interrupted_take(&folder, settings(&folder, 2), |_| {}, "");
+    assert_eq!(unfinished_takes(&takes), [path.as_path()]);
+    let without_manifest = takes.join("bare");
+    copy(&path, &without_manifest);
+    fs::remove_file(without_manifest.join("take.json")).unwrap();
     let recovered = recover(&path).unwrap();
-    let told = Manifest::load(&path).unwrap();
-    assert_eq!(told, recovered.manifest);
-    let unknown = &only(told.unknown.clone());
-    assert_eq!((unknown.position, unknown.frames), (told.frames, u64::from(RATE)));
-    for text in [told.not_known().unwrap(), told.summary(), recovered.notes.concat()] {
+    let saved = Manifest::load(&path).unwrap();
+    assert_eq!(saved, recovered.manifest);
+    let unknown = &only(saved.unknown.clone());
+    assert_eq!((unknown.position, unknown.frames), (saved.frames, u64::from(RATE)));
+    for text in [saved.unknown_text().unwrap(), saved.summary(), recovered.notes.concat()] {
         assert!(text.contains("the last second before the recording was cut off"), "{text}");
     }
-    assert!(unfinished(&takes).is_empty() && verify(&path).unwrap().problems.is_empty());
-    // One that was recovered before manifests said so.
+    assert!(unfinished_takes(&takes).is_empty() && verify(&path).unwrap().problems.is_empty());
+    // A take that an older program recovered has no `unknown`; loading adds it.
     let file = path.join("take.json");
     let mut old: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     assert!(old.as_object_mut().unwrap().remove("unknown").is_some() && old.get("changes").is_none());
     fs::write(&file, old.to_string()).unwrap();
-    assert_eq!(Manifest::load(&path).unwrap(), told);
-    // Without a manifest less is known.
-    let unknown = recover(&bare).unwrap().manifest.unknown;
-    assert_eq!((unknown.len(), unknown[0].position, unknown[0].frames), (2, 0, told.frames));
+    assert_eq!(Manifest::load(&path).unwrap(), saved);
+    // Without the manifest more is unknown.
+    let unknown = recover(&without_manifest).unwrap().manifest.unknown;
+    assert_eq!((unknown.len(), unknown[0].position, unknown[0].frames), (2, 0, saved.frames));
     assert!(unknown[0].reason.contains("gaps, overs"), "{}", unknown[0].reason);
-    // Of a take that ended well all is known.
+    // Nothing is unknown about a take that its recorder finished.
     let (recorder, mut writer) = Recorder::open(settings(&folder, 1)).unwrap();
     writer.write(&block(1, 0, 480));
     let (path, manifest) = only(recorder.close());
-    assert_eq!((manifest.not_known(), fs::read_to_string(path.join("take.json")).unwrap().contains("unknown")), (None, false));
+    assert_eq!((manifest.unknown_text(), fs::read_to_string(path.join("take.json")).unwrap().contains("unknown")), (None, false));
 }
 
 #[test]
-fn a_take_is_its_recorders_until_it_is_finished() {
+fn a_take_cannot_be_recovered_while_its_recorder_finishes_it() {
     let folder = tempfile::tempdir().unwrap();
-    // Files are synced when they are finished; the manifest is saved behind that.
-    let disk = Faulty { only_sync: true, ..Faulty::new(u64::MAX) };
-    let (recorder, mut writer) = Recorder::open_on(Box::new(disk.clone()), settings(&folder, 2)).unwrap();
+    // Files are synced when they are finished, before the manifest is saved.
+    let file_system = FaultyFileSystem { only_sync: true, ..FaultyFileSystem::new(u64::MAX) };
+    let (recorder, mut writer) = Recorder::open_on(Box::new(file_system.clone()), settings(&folder, 2)).unwrap();
     writer.write(&block(2, 0, 4800));
     let path = recorder.health().folder.unwrap();
-    disk.set_open(false);
+    file_system.set_running(false);
     recorder.stop();
-    until(|| disk.waiting.load(Ordering::Relaxed) > 0);
-    let found = unfinished(folder.path());
+    wait_until(|| file_system.stalled.load(Ordering::Relaxed) > 0);
+    let found = unfinished_takes(folder.path());
     let refused = recover(&path).map_or_else(|error| error.to_string(), |_| "recovered".into());
-    disk.set_open(true);
+    file_system.set_running(true);
     assert_eq!(found, Vec::<PathBuf>::new());
     assert!(refused.ends_with("it is being recorded; stop that first"), "{refused}");
     let (path, manifest) = only(recorder.close());
     assert_eq!(manifest.frames, 4800);
-    assert_good(&path, &manifest, 0);
+    assert_take_is_exact(&path, &manifest, 0);
     assert!(!path.join(".reserve").exists());
 }

@@ -1,37 +1,45 @@
-//! Convolutions and dense layers: time in the lanes, channel after channel.
+//! Convolutions and dense layers of a sequence. The lanes of a vector are frames; channels are computed one after another.
 
-use super::aligned::{Aligned, LINE};
-use super::recurrent::View;
-use crate::activation::{Accuracy, Exact, Fast, Precision, activate};
+use super::aligned::{AlignedBuffer, LINE_FLOATS};
+use super::recurrent::SignalView;
+use crate::activation::{Exact, Fast, Precision, StaticPrecision, activate};
 use crate::description::{Activation, Conv1d};
-use crate::simd::{Kernel, Level, Simd};
+use crate::simd::{Kernel, Simd, SimdLevel};
 
 /// Outputs that are computed together.
-const TILE: usize = 4;
+const TILE_OUTPUTS: usize = 4;
 
-/// A packed convolution and its activation.
-pub struct Conv {
+/// A packed convolution and its activation. Fields are those of [`Conv1d`].
+pub struct PackedConv {
     pub inputs: usize,
     pub outputs: usize,
     taps: usize,
     dilation: usize,
-    tiles: Vec<Tile>,
-    /// Tile after tile: biases, then `[taps][inputs of the group][outputs of the tile]`.
+    /// Tiles of outputs, group after group.
+    tiles: Vec<OutputTile>,
+    /// For each tile the biases, then the weights as `[taps][inputs of the group][outputs of the tile]`.
     weights: Vec<f32>,
     activation: Activation,
 }
 
-/// Outputs of one group.
-struct Tile {
+/// Neighbouring outputs of one group that are computed together.
+struct OutputTile {
+    /// First input of the group.
     first_input: usize,
+    /// Inputs of the group.
     inputs: usize,
+    /// First output of the tile.
     first_output: usize,
-    /// Up to [`TILE`]; one alone or four are computed, those that are not there have zeros.
+    /// Outputs, 1 to [`TILE_OUTPUTS`]. A single one is computed alone; two or three are padded to [`TILE_OUTPUTS`] with weights
+    /// of 0.
     outputs: usize,
+    /// Position in [`PackedConv::weights`].
     weights: usize,
 }
 
-impl Conv {
+impl PackedConv {
+    /// Packs a convolution.
+    ///
     /// # Panics
     /// If lengths of weights and shapes disagree.
     pub fn new(conv: &Conv1d, activation: &Activation) -> Self {
@@ -41,18 +49,24 @@ impl Conv {
         assert!(conv.bias.as_ref().is_none_or(|b| b.len() == conv.outputs), "convolution bias");
         let (mut tiles, mut weights) = (Vec::new(), Vec::new());
         for group in 0..conv.groups {
-            for first in (0..outputs).step_by(TILE) {
-                let count = (outputs - first).min(TILE);
+            for first in (0..outputs).step_by(TILE_OUTPUTS) {
+                let count = (outputs - first).min(TILE_OUTPUTS);
                 let first_output = group * outputs + first;
-                tiles.push(Tile { first_input: group * inputs, inputs, first_output, outputs: count, weights: weights.len() });
-                let computed = if count == 1 { 1 } else { TILE };
-                let mut each = |weight: &dyn Fn(usize) -> f32| {
+                tiles.push(OutputTile {
+                    first_input: group * inputs,
+                    inputs,
+                    first_output,
+                    outputs: count,
+                    weights: weights.len(),
+                });
+                let computed = if count == 1 { 1 } else { TILE_OUTPUTS };
+                let mut pack = |weight: &dyn Fn(usize) -> f32| {
                     weights.extend((0..computed).map(|o| if o < count { weight(first_output + o) } else { 0.0 }));
                 };
-                each(&|o| conv.bias.as_ref().map_or(0.0, |b| b[o]));
+                pack(&|o| conv.bias.as_ref().map_or(0.0, |b| b[o]));
                 for tap in 0..conv.taps {
                     for input in 0..inputs {
-                        each(&|o| conv.weights[(o * inputs + input) * conv.taps + tap]);
+                        pack(&|o| conv.weights[(o * inputs + input) * conv.taps + tap]);
                     }
                 }
             }
@@ -61,130 +75,155 @@ impl Conv {
         Self { inputs, outputs, taps, dilation, tiles, weights, activation: activation.clone() }
     }
 
-    /// Frames before the newest that it reads.
+    /// Frames that it reads before the newest one.
     pub fn reach(&self) -> usize {
         (self.taps - 1) * self.dilation
     }
 
+    /// Bytes on the heap.
     pub fn bytes(&self) -> usize {
         size_of_val(&self.weights[..]) + size_of_val(&self.tiles[..])
     }
 }
 
-/// What some channels' inputs were, and the outputs of this chunk.
+/// The state of a convolution for some channels: the last input frames, and the outputs of the current chunk.
 #[derive(Clone)]
-pub struct State {
+pub struct ConvState {
     channels: usize,
-    /// Frames that an input's past and present have room for.
-    room: usize,
-    /// Frames of the past that are there; what comes goes behind them.
-    now: usize,
-    /// `[channels][inputs][room]`
-    past: Aligned,
-    /// `[channels][outputs][chunk]`
-    outputs: Aligned,
-    /// Frames of a chunk with room for whole vectors.
+    /// Frames that the history of an input has room for, the current chunk included.
+    capacity: usize,
+    /// Frames that an input's history holds; the next chunk goes behind them.
+    position: usize,
+    /// Input frames, `[channels][inputs][capacity]`.
+    history: AlignedBuffer,
+    /// Outputs of the current chunk, `[channels][outputs][chunk]`.
+    outputs: AlignedBuffer,
+    /// Frames of a chunk, rounded up so that whole tiles fit.
     chunk: usize,
 }
 
-impl State {
-    pub fn new(conv: &Conv, channels: usize, most_frames: usize) -> Self {
-        let chunk = (most_frames + BLOCK - 1).next_multiple_of(LINE);
-        // The past is moved to the front when the room is full: seldom, so that it costs little.
-        let room = (conv.reach() + conv.reach().max(4 * chunk) + chunk).next_multiple_of(LINE);
+impl ConvState {
+    /// Returns a state after silence, for chunks of at most `max_frames`. [control thread: allocates]
+    pub fn new(conv: &PackedConv, channels: usize, max_frames: usize) -> Self {
+        let chunk = (max_frames + TILE_FRAMES - 1).next_multiple_of(LINE_FLOATS);
+        // The history is moved to the front when the capacity is used up. The capacity is so large that this is rare and costs
+        // little.
+        let capacity = (conv.reach() + conv.reach().max(4 * chunk) + chunk).next_multiple_of(LINE_FLOATS);
         Self {
             channels,
-            room,
-            now: conv.reach(),
-            past: Aligned::new(channels * conv.inputs * room),
-            outputs: Aligned::new(channels * conv.outputs * chunk),
+            capacity,
+            position: conv.reach(),
+            history: AlignedBuffer::new(channels * conv.inputs * capacity),
+            outputs: AlignedBuffer::new(channels * conv.outputs * chunk),
             chunk,
         }
     }
 
-    /// Gives every channel one past, `[inputs][reach]`.
-    pub fn set(&mut self, conv: &Conv, past: &[f32]) {
-        self.now = conv.reach();
-        if self.now > 0 {
-            for (row, past) in self.past.chunks_exact_mut(self.room).zip(past.chunks_exact(self.now).cycle()) {
-                row[..self.now].copy_from_slice(past);
+    /// Gives every channel the same history, `[inputs][reach]`. [audio thread]
+    pub fn set(&mut self, conv: &PackedConv, history: &[f32]) {
+        self.position = conv.reach();
+        if self.position > 0 {
+            for (row, history) in self.history.chunks_exact_mut(self.capacity).zip(history.chunks_exact(self.position).cycle()) {
+                row[..self.position].copy_from_slice(history);
             }
         }
     }
 
-    /// The past of the first channel, `[inputs][reach]`.
-    pub fn get(&self, conv: &Conv, past: &mut [f32]) {
+    /// Copies the history of the first channel into `history`, `[inputs][reach]`. [audio thread]
+    pub fn get(&self, conv: &PackedConv, history: &mut [f32]) {
         let reach = conv.reach();
-        for (to, row) in past.chunks_exact_mut(reach.max(1)).zip(self.past.chunks_exact(self.room)) {
-            to.copy_from_slice(&row[self.now - reach..self.now]);
+        for (to, row) in history.chunks_exact_mut(reach.max(1)).zip(self.history.chunks_exact(self.capacity)) {
+            to.copy_from_slice(&row[self.position - reach..self.position]);
         }
     }
 
-    /// The outputs of this chunk, of batches of `width` channels.
-    pub fn view(&self, conv: &Conv, width: usize) -> View<'_> {
-        let lane = conv.outputs * self.chunk;
-        View { data: &self.outputs, batch: width * lane, lane, feature: self.chunk, frame: 1 }
+    /// Returns the outputs of the current chunk; a batch of the view is `width` channels.
+    pub fn view(&self, conv: &PackedConv, width: usize) -> SignalView<'_> {
+        let lane_stride = conv.outputs * self.chunk;
+        SignalView {
+            data: &self.outputs,
+            batch_stride: width * lane_stride,
+            lane_stride,
+            feature_stride: self.chunk,
+            frame_stride: 1,
+        }
     }
 
+    /// Bytes on the heap.
     pub fn bytes(&self) -> usize {
-        self.past.bytes() + self.outputs.bytes()
+        self.history.bytes() + self.outputs.bytes()
     }
 
-    /// Takes some frames from batches of `width` channels. [audio thread]
-    pub fn run(&mut self, conv: &Conv, level: Level, precision: Precision, from: View<'_>, width: usize, frames: usize) {
+    /// Computes the outputs of a chunk of `frames` from the inputs in `from`, whose batches are `width` channels. [audio thread]
+    pub fn run(
+        &mut self,
+        conv: &PackedConv,
+        level: SimdLevel,
+        precision: Precision,
+        from: SignalView<'_>,
+        width: usize,
+        frames: usize,
+    ) {
         let reach = conv.reach();
-        if self.now + self.chunk > self.room {
-            for row in self.past.chunks_exact_mut(self.room) {
-                row.copy_within(self.now - reach..self.now, 0);
+        if self.position + self.chunk > self.capacity {
+            for row in self.history.chunks_exact_mut(self.capacity) {
+                row.copy_within(self.position - reach..self.position, 0);
             }
-            self.now = reach;
+            self.position = reach;
         }
         for channel in 0..self.channels {
             let (batch, lane) = (channel / width, channel % width);
             for input in 0..conv.inputs {
-                let to = &mut self.past[(channel * conv.inputs + input) * self.room + self.now..][..frames];
+                let to = &mut self.history[(channel * conv.inputs + input) * self.capacity + self.position..][..frames];
                 from.copy(batch, lane, input, to);
             }
         }
         match precision {
-            Precision::Fast => level.run(Run(conv, &mut *self, frames, Fast)),
-            Precision::Exact => level.run(Run(conv, &mut *self, frames, Exact)),
+            Precision::Fast => level.run(ConvKernel(conv, &mut *self, frames, Fast)),
+            Precision::Exact => level.run(ConvKernel(conv, &mut *self, frames, Exact)),
         }
-        self.now = if reach == 0 { 0 } else { self.now + frames };
+        self.position = if reach == 0 { 0 } else { self.position + frames };
     }
 }
 
-/// Frames that are computed together at the widest.
-const BLOCK: usize = 4 * LINE;
+/// The most frames that are computed together: four of the widest vectors.
+const TILE_FRAMES: usize = 4 * LINE_FLOATS;
 
-struct Run<'a, A>(&'a Conv, &'a mut State, usize, A);
+/// A convolution over a number of frames that stand in the state's history, in a precision.
+struct ConvKernel<'a, A>(&'a PackedConv, &'a mut ConvState, usize, A);
 
-impl<A: Accuracy> Kernel for Run<'_, A> {
+impl<A: StaticPrecision> Kernel for ConvKernel<'_, A> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self(conv, state, frames, _) = self;
-        assert!(state.now + frames.next_multiple_of(BLOCK) <= state.room && frames.next_multiple_of(BLOCK) <= state.chunk);
+        assert!(
+            state.position + frames.next_multiple_of(TILE_FRAMES) <= state.capacity
+                && frames.next_multiple_of(TILE_FRAMES) <= state.chunk
+        );
         for channel in 0..state.channels {
             for tile in &conv.tiles {
-                let place = Place {
+                let pointers = TilePointers {
                     weights: conv.weights[tile.weights..].as_ptr(),
                     inputs: tile.inputs,
                     taps: conv.taps,
                     dilation: conv.dilation,
-                    x: state.past[(channel * conv.inputs + tile.first_input) * state.room + state.now - conv.reach()..].as_ptr(),
-                    room: state.room,
+                    x: state.history
+                        [(channel * conv.inputs + tile.first_input) * state.capacity + state.position - conv.reach()..]
+                        .as_ptr(),
+                    stride: state.capacity,
                     outputs: tile.outputs,
                     y: state.outputs[(channel * conv.outputs + tile.first_output) * state.chunk..].as_mut_ptr(),
                     chunk: state.chunk,
                 };
-                // SAFETY: whole blocks fit into the room and the chunk, as checked above; the weights are packed for the tile.
+                // SAFETY: whole tiles of frames fit into capacity and chunk, as asserted above; the weights are packed for the
+                // tile.
                 unsafe {
                     if tile.outputs == 1 {
-                        place.run::<S, 1, 4>(s, frames);
+                        pointers.run::<S, 1, 4>(s, frames);
                     } else {
-                        place.run::<S, TILE, 2>(s, frames);
+                        pointers.run::<S, TILE_OUTPUTS, 2>(s, frames);
                     }
                 }
             }
@@ -197,24 +236,35 @@ impl<A: Accuracy> Kernel for Run<'_, A> {
     }
 }
 
-/// A tile of one channel: `x` is the oldest frame that the first output reads.
-struct Place {
+/// Pointers to the weights, inputs and outputs of one tile for one channel.
+struct TilePointers {
+    /// The tile's biases and weights.
     weights: *const f32,
+    /// Inputs of the group.
     inputs: usize,
     taps: usize,
     dilation: usize,
+    /// The oldest frame of the first input that the first output frame reads.
     x: *const f32,
-    room: usize,
+    /// Floats from an input to the next.
+    stride: usize,
+    /// Outputs of the tile that are stored.
     outputs: usize,
+    /// The first frame of the first output.
     y: *mut f32,
+    /// Floats from an output to the next.
     chunk: usize,
 }
 
-impl Place {
-    /// `OUTPUTS` outputs of `VECTORS` vectors of frames at a time.
+impl TilePointers {
+    /// Computes the tile for `frames` frames, rounded up to `VECTORS` vectors; `OUTPUTS` outputs of `VECTORS` vectors at a time.
+    ///
+    /// # Safety
+    /// `weights` must be packed for `OUTPUTS` outputs, of which `outputs` are stored. For every input and output there must be as
+    /// many frames as are computed: at `x` those that the taps read, at `y` those that are written.
     #[inline(always)]
     unsafe fn run<S: Simd, const OUTPUTS: usize, const VECTORS: usize>(&self, s: S, frames: usize) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller promises what `# Safety` asks for.
         unsafe {
             for t in (0..frames).step_by(VECTORS * S::LANES) {
                 let mut weights = self.weights;
@@ -237,7 +287,7 @@ impl Place {
                             }
                         }
                         weights = weights.add(OUTPUTS);
-                        x = x.add(self.room);
+                        x = x.add(self.stride);
                     }
                 }
                 for (o, sums) in sums.iter().take(self.outputs).enumerate() {

@@ -1,27 +1,30 @@
-//! Convolutions over planar rows, time in the vectors' lanes.
+//! Convolutions of a WaveNet. The lanes of a vector are frames of one row.
 
-use super::memory::{Past, Rows};
+use super::memory::{ChunkPtr, HistoryPtr};
 use crate::description::Conv1d;
 use crate::simd::Simd;
 
-/// Outputs that are computed at once, as far as there are so many.
-const OUTPUTS: usize = 4;
+/// The most outputs that are computed together.
+const TILE_OUTPUTS: usize = 4;
 
-/// A convolution whose weights stand in the network's packed ones from `at` on: for each group and there for each
-/// [`OUTPUTS`] (or what is left), their biases, then for each tap and input their weights.
+/// A convolution; its weights are among the packed weights of the network. Other fields are those of [`Conv1d`].
 #[derive(Clone, Copy, Debug)]
-pub struct Convolution {
+pub struct PackedConvolution {
     pub inputs: usize,
     pub outputs: usize,
     pub taps: usize,
     pub dilation: usize,
     groups: usize,
-    at: usize,
+    /// Position of the weights: group after group, for each [`TILE_OUTPUTS`] outputs (fewer at a group's end) their biases, then
+    /// for each tap and input their weights.
+    offset: usize,
 }
 
+/// Checks the shape of a convolution.
+///
 /// # Panics
 /// If the lengths of the weights and the shape disagree.
-pub fn check(conv: &Conv1d) {
+pub fn check_shape(conv: &Conv1d) {
     let Conv1d { inputs, outputs, taps, groups, .. } = *conv;
     assert!(taps > 0 && groups > 0, "{taps} taps, {groups} groups");
     assert_eq!((inputs % groups, outputs % groups), (0, 0), "{groups} groups of {inputs} inputs and {outputs} outputs");
@@ -29,7 +32,7 @@ pub fn check(conv: &Conv1d) {
     assert!(conv.bias.as_ref().is_none_or(|bias| bias.len() == outputs), "biases of a convolution");
 }
 
-/// `[outputs][inputs / groups][taps]` as `[taps][inputs / groups][outputs]` of some outputs.
+/// Appends the weights of some outputs to `packed`, as `[taps][inputs / groups][outputs]`.
 pub fn pack_outputs(conv: &Conv1d, outputs: std::ops::Range<usize>, packed: &mut Vec<f32>) {
     let inputs = conv.inputs / conv.groups;
     for tap in 0..conv.taps {
@@ -39,53 +42,65 @@ pub fn pack_outputs(conv: &Conv1d, outputs: std::ops::Range<usize>, packed: &mut
     }
 }
 
+/// Appends the biases of some outputs to `packed`; zeros if there are none.
 pub fn pack_biases(conv: &Conv1d, outputs: std::ops::Range<usize>, packed: &mut Vec<f32>) {
     packed.extend(outputs.map(|output| conv.bias.as_ref().map_or(0.0, |bias| bias[output])));
 }
 
-impl Convolution {
+impl PackedConvolution {
+    /// Appends the weights of a convolution to `packed`.
+    ///
     /// # Panics
     /// If the lengths of the weights and the shape disagree.
     pub fn pack(conv: &Conv1d, packed: &mut Vec<f32>) -> Self {
         let Conv1d { inputs, outputs, taps, dilation, groups, .. } = *conv;
-        check(conv);
-        let at = packed.len();
+        check_shape(conv);
+        let offset = packed.len();
         for group in 0..groups {
             let (mut output, end) = (group * outputs / groups, (group + 1) * outputs / groups);
             while output < end {
-                let next = (output + OUTPUTS).min(end);
+                let next = (output + TILE_OUTPUTS).min(end);
                 pack_biases(conv, output..next, packed);
                 pack_outputs(conv, output..next, packed);
                 output = next;
             }
         }
-        Self { inputs, outputs, taps, dilation, groups, at }
+        Self { inputs, outputs, taps, dilation, groups, offset }
     }
 
-    /// `to` = bias + convolution (+ `add`), for that many vectors of frames. `add` may be `to`.
+    /// Computes `to` = bias + convolution of `from` (+ `add`), for `vectors` vectors of frames from the chunk's first on. `add`
+    /// may be `to`.
     ///
     /// # Safety
-    /// `weights` are those that this was packed into; `from` has `inputs` rows with the past that it reaches, `to` and `add` have
-    /// `outputs` rows, and each row has room for the vectors.
+    /// `weights` are the weights that this was packed into; `from` has `inputs` rows with the history that the taps reach, `to`
+    /// and `add` have `outputs` rows, and each row has room for the vectors.
     #[inline(always)]
-    pub unsafe fn run<S: Simd>(&self, s: S, weights: *const f32, from: Past, to: Rows, add: Option<Rows>, vectors: usize) {
+    pub unsafe fn run<S: Simd>(
+        &self,
+        s: S,
+        weights: *const f32,
+        from: HistoryPtr,
+        to: ChunkPtr,
+        add: Option<ChunkPtr>,
+        vectors: usize,
+    ) {
         let (inputs, outputs) = (self.inputs / self.groups, self.outputs / self.groups);
-        // SAFETY: the caller's; the weights are walked as they were packed.
+        // SAFETY: the caller promises rows and weights; the weights are read in the order in which they were packed.
         unsafe {
-            let mut w = weights.add(self.at);
+            let mut w = weights.add(self.offset);
             for group in 0..self.groups {
-                let from = Past { ring: from.ring.add(group * inputs * from.stride), ..from };
+                let from = HistoryPtr { ring: from.ring.add(group * inputs * from.stride), ..from };
                 let mut output = group * outputs;
                 let end = output + outputs;
                 while output < end {
-                    let left = (end - output).min(OUTPUTS);
+                    let left = (end - output).min(TILE_OUTPUTS);
                     let to = to.skip(output);
                     let add = add.map(|add| add.skip(output));
                     match left {
-                        4 => self.outputs::<S, 4>(s, w, from, to, add, vectors),
-                        3 => self.outputs::<S, 3>(s, w, from, to, add, vectors),
-                        2 => self.outputs::<S, 2>(s, w, from, to, add, vectors),
-                        _ => self.outputs::<S, 1>(s, w, from, to, add, vectors),
+                        4 => self.run_outputs::<S, 4>(s, w, from, to, add, vectors),
+                        3 => self.run_outputs::<S, 3>(s, w, from, to, add, vectors),
+                        2 => self.run_outputs::<S, 2>(s, w, from, to, add, vectors),
+                        _ => self.run_outputs::<S, 1>(s, w, from, to, add, vectors),
                     }
                     w = w.add(left * (1 + inputs * self.taps));
                     output += left;
@@ -94,22 +109,24 @@ impl Convolution {
         }
     }
 
+    /// Computes `O` outputs whose weights begin at `w`.
+    ///
     /// # Safety
-    /// As [`Self::run`], for `O` outputs whose weights begin at `w`.
+    /// As for [`Self::run`], with `O` rows in `to` and `add`, and the rows of the outputs' group in `from`.
     #[inline(always)]
-    unsafe fn outputs<S: Simd, const O: usize>(
+    unsafe fn run_outputs<S: Simd, const O: usize>(
         &self,
         s: S,
         w: *const f32,
-        from: Past,
-        to: Rows,
-        add: Option<Rows>,
+        from: HistoryPtr,
+        to: ChunkPtr,
+        add: Option<ChunkPtr>,
         vectors: usize,
     ) {
         let mut v = 0;
-        // SAFETY: the caller's.
+        // SAFETY: the caller promises what `# Safety` asks for.
         unsafe {
-            // So many sums that they need not wait for each other.
+            // With fewer outputs, more vectors are computed at a time, so that there are always enough independent sums.
             if O == 1 {
                 while v + 8 <= vectors {
                     self.tile::<S, O, 8>(s, w, from, to, add, v * S::LANES);
@@ -132,21 +149,23 @@ impl Convolution {
         }
     }
 
+    /// Computes `O` outputs whose weights begin at `w`, for `T` vectors of frames from `frame` on.
+    ///
     /// # Safety
-    /// As [`Self::run`], for `O` outputs whose weights begin at `w`, and `T` vectors from `frame` on.
+    /// As for [`Self::run_outputs`].
     #[inline(always)]
     unsafe fn tile<S: Simd, const O: usize, const T: usize>(
         &self,
         s: S,
         w: *const f32,
-        from: Past,
-        to: Rows,
-        add: Option<Rows>,
+        from: HistoryPtr,
+        to: ChunkPtr,
+        add: Option<ChunkPtr>,
         frame: usize,
     ) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller promises what `# Safety` asks for.
         unsafe {
-            let mut sums = biases::<S, O, T>(s, w);
+            let mut sums = load_biases::<S, O, T>(s, w);
             if let Some(add) = add {
                 for (o, sums) in sums.iter_mut().enumerate() {
                     for (t, sum) in sums.iter_mut().enumerate() {
@@ -156,8 +175,8 @@ impl Convolution {
             }
             let mut w = w.add(O);
             let inputs = self.inputs / self.groups;
-            for tap in Taps::new(&from, self.taps, self.dilation) {
-                w = multiply(s, &mut sums, w, from.ring.add(tap + frame), from.stride, inputs);
+            for tap in TapPositions::new(&from, self.taps, self.dilation) {
+                w = accumulate(s, &mut sums, w, from.ring.add(tap + frame), from.stride, inputs);
             }
             for (o, sums) in sums.iter().enumerate() {
                 for (t, sum) in sums.iter().enumerate() {
@@ -168,70 +187,75 @@ impl Convolution {
     }
 }
 
-impl Rows {
-    /// From row `row` on.
+impl ChunkPtr {
+    /// Returns a pointer to the rows from `row` on.
     ///
     /// # Safety
-    /// There is one.
+    /// The memory has such a row.
     #[inline(always)]
     pub unsafe fn skip(self, row: usize) -> Self {
-        // SAFETY: the caller's.
+        // SAFETY: the caller promises what `# Safety` asks for.
         Self { at: unsafe { self.at.add(row * self.stride) }, ..self }
     }
 }
 
-/// Where the chunk begins for each tap, oldest first, in the ring.
-pub struct Taps {
-    at: usize,
+/// The frames of a ring at which each tap of a convolution reads the chunk's first frame, oldest tap first.
+pub struct TapPositions {
+    /// The next tap's frame.
+    position: usize,
+    /// Taps that are left.
     left: usize,
     dilation: usize,
+    /// Frames after which the ring wraps around.
     frames: usize,
 }
 
-impl Taps {
+impl TapPositions {
+    /// Returns the positions in `from`.
     #[inline(always)]
-    pub fn new(from: &Past, taps: usize, dilation: usize) -> Self {
+    pub fn new(from: &HistoryPtr, taps: usize, dilation: usize) -> Self {
         let reach = (taps - 1) * dilation;
-        let at = if from.position >= reach { from.position - reach } else { from.position + from.frames - reach };
-        Self { at, left: taps, dilation, frames: from.frames }
+        let position = if from.position >= reach { from.position - reach } else { from.position + from.frames - reach };
+        Self { position, left: taps, dilation, frames: from.frames }
     }
 }
 
-impl Iterator for Taps {
+impl Iterator for TapPositions {
     type Item = usize;
 
     #[inline(always)]
     fn next(&mut self) -> Option<usize> {
-        let at = self.at;
+        let position = self.position;
         self.left = self.left.checked_sub(1)?;
-        self.at += self.dilation;
-        if self.at >= self.frames {
-            self.at -= self.frames;
+        self.position += self.dilation;
+        if self.position >= self.frames {
+            self.position -= self.frames;
         }
-        Some(at)
+        Some(position)
     }
 }
 
-/// `O` sums in each of `T` vectors that begin with their biases.
+/// Returns the initial sums of `O` outputs for `T` vectors of frames: the outputs' biases.
 ///
 /// # Safety
 /// `w` has `O` values.
 #[inline(always)]
-pub unsafe fn biases<S: Simd, const O: usize, const T: usize>(s: S, w: *const f32) -> [[S::F; T]; O] {
+pub unsafe fn load_biases<S: Simd, const O: usize, const T: usize>(s: S, w: *const f32) -> [[S::F; T]; O] {
     let mut sums = [[s.splat(0.0); T]; O];
     for (o, sums) in sums.iter_mut().enumerate() {
-        // SAFETY: the caller's.
+        // SAFETY: the caller promises what `# Safety` asks for.
         *sums = [s.splat(unsafe { *w.add(o) }); T];
     }
     sums
 }
 
-/// Adds `inputs` rows times their weights to the sums; gives where the weights end.
+/// Adds `inputs` rows of `T` vectors, from `x` on, times their weights to the sums of `O` outputs. Returns the end of the
+/// weights.
 ///
 /// # Safety
-/// `x` has `inputs` rows of `T` vectors, `w` has `O` weights for each.
+/// `x` has `inputs` rows of `T` vectors, `stride` floats apart; `w` has `O` weights for each row.
 #[inline(always)]
-pub unsafe fn multiply<S: Simd, const O: usize, const T: usize>(
+pub unsafe fn accumulate<S: Simd, const O: usize, const T: usize>(
     s: S,
     sums: &mut [[S::F; T]; O],
     mut w: *const f32,
@@ -240,7 +264,7 @@ pub unsafe fn multiply<S: Simd, const O: usize, const T: usize>(
     inputs: usize,
 ) -> *const f32 {
     for _ in 0..inputs {
-        // SAFETY: the caller's.
+        // SAFETY: the caller promises what `# Safety` asks for.
         unsafe {
             let mut row = [s.splat(0.0); T];
             for (t, v) in row.iter_mut().enumerate() {

@@ -1,213 +1,232 @@
-//! Where frames are kept: aligned memory, rings of the past, places to work in.
+//! The memory of a WaveNet: aligned buffers, rings that hold past frames, scratch memory for the current chunk.
+//!
+//! A *row* is one feature channel: its frames follow each other in memory.
 
 use crate::CHUNK;
 use crate::simd::Simd;
 
-/// Values in a cache line.
-const LINE: usize = 16;
+/// Floats in a cache line of 64 bytes.
+const LINE_FLOATS: usize = 16;
 
+/// A cache line of floats.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([f32; LINE]);
+struct CacheLine([f32; LINE_FLOATS]);
 
-/// Values from a cache line's start on, all 0 at first.
+/// Whole cache lines of floats.
 #[derive(Clone)]
-pub struct Arena(Vec<Line>);
+pub struct LineBuffer(Vec<CacheLine>);
 
-impl Arena {
+impl LineBuffer {
+    /// Returns zeros: at least `values`, rounded up to whole lines.
     pub fn new(values: usize) -> Self {
-        Self(vec![Line([0.0; LINE]); values.div_ceil(LINE)])
+        Self(vec![CacheLine([0.0; LINE_FLOATS]); values.div_ceil(LINE_FLOATS)])
     }
 
+    /// Returns a copy of `values`, padded with zeros.
     pub fn of(values: &[f32]) -> Self {
-        let mut arena = Self::new(values.len());
-        arena.as_mut_slice()[..values.len()].copy_from_slice(values);
-        arena
+        let mut buffer = Self::new(values.len());
+        buffer.as_mut_slice()[..values.len()].copy_from_slice(values);
+        buffer
     }
 
+    /// Returns all floats, the padding included.
     pub fn as_slice(&self) -> &[f32] {
         self.0.as_flattened_values()
     }
 
+    /// Returns all floats, the padding included.
     pub fn as_mut_slice(&mut self) -> &mut [f32] {
         self.0.as_flattened_values_mut()
     }
 
+    /// Bytes on the heap.
     pub fn bytes(&self) -> usize {
         size_of_val(self.0.as_slice())
     }
 }
 
-/// Lines as their values.
-trait Values {
+/// Cache lines as one slice of floats.
+trait FlattenLines {
     fn as_flattened_values(&self) -> &[f32];
     fn as_flattened_values_mut(&mut self) -> &mut [f32];
 }
 
-impl Values for [Line] {
+impl FlattenLines for [CacheLine] {
     fn as_flattened_values(&self) -> &[f32] {
-        // SAFETY: a line is its values and nothing else.
-        unsafe { std::slice::from_raw_parts(self.as_ptr().cast(), self.len() * LINE) }
+        // SAFETY: a `CacheLine` is `LINE_FLOATS` floats and nothing else.
+        unsafe { std::slice::from_raw_parts(self.as_ptr().cast(), self.len() * LINE_FLOATS) }
     }
     fn as_flattened_values_mut(&mut self) -> &mut [f32] {
-        // SAFETY: a line is its values and nothing else.
-        unsafe { std::slice::from_raw_parts_mut(self.as_mut_ptr().cast(), self.len() * LINE) }
+        // SAFETY: a `CacheLine` is `LINE_FLOATS` floats and nothing else.
+        unsafe { std::slice::from_raw_parts_mut(self.as_mut_ptr().cast(), self.len() * LINE_FLOATS) }
     }
 }
 
-/// The shortest ring, in frames: where a ring ends, frames are copied, and this makes that rare.
-const SHORTEST_RING: usize = 256;
+/// The least number of frames that a ring has room for. Frames are copied where a ring wraps around; long rings make that rare.
+const MIN_RING_FRAMES: usize = 256;
 
-/// Values behind a ring's end.
+/// Frames that are stored behind a ring's end.
 const OVERLAP: usize = 2 * CHUNK;
 
-/// The past of some rows, each a ring of `frames` with its first [`CHUNK`] frames once more behind its end, so that whatever is
-/// read is in one piece. It holds what a convolution reaches back to, and a chunk. Vectors that are filled up write a few frames
-/// further: where the oldest are, which nobody reads any more.
+/// The place of a ring in a channel's state: the newest frames of some rows, as many as a convolution reaches back, and a chunk.
+/// Each row is a ring buffer of `frames` frames; its first [`CHUNK`] frames are stored once more behind its end, so that every
+/// chunk that is read is contiguous. Vectors that reach beyond the chunk overwrite the oldest frames, which are not read any
+/// more.
 #[derive(Clone, Copy, Debug)]
 pub struct Ring {
     pub rows: usize,
+    /// Frames after which a row wraps around.
     pub frames: usize,
-    /// From a row to the next.
+    /// Floats from a row to the next.
     pub stride: usize,
-    /// Of the first row in the state.
-    pub at: usize,
+    /// Position of the first row in the channel's state.
+    pub offset: usize,
 }
 
-/// Rows of a chunk in the scratch memory.
+/// The place of some rows of a chunk in the scratch memory, [`CHUNK`] floats each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Area {
-    pub at: usize,
+pub struct ScratchArea {
+    /// Position of the first row in the scratch memory.
+    pub offset: usize,
 }
 
-/// A place that steps read and write.
+/// The rows of a chunk that a step reads or writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    Scratch(Area),
-    /// The newest frames of the ring of this number.
+pub enum Operand {
+    /// Rows in the scratch memory, which last for one chunk only.
+    Scratch(ScratchArea),
+    /// The newest frames of a ring, by its index in [`Layout::rings`].
     Ring(usize),
 }
 
-/// What a channel's state and the scratch memory consist of.
+/// The layout of a channel's state and of the scratch memory.
 #[derive(Debug, Default)]
 pub struct Layout {
+    /// The rings of a channel's state.
     pub rings: Vec<Ring>,
-    /// Values of one channel's state.
+    /// Floats of one channel's state.
     pub state: usize,
-    /// Values of the scratch memory.
+    /// Floats of the scratch memory, which all channels share.
     pub scratch: usize,
 }
 
 impl Layout {
-    /// Space for `rows` and `reach` frames before the chunk.
-    pub fn ring(&mut self, rows: usize, reach: usize) -> Place {
-        let lines = ((reach + CHUNK).max(SHORTEST_RING) + OVERLAP).div_ceil(LINE);
-        // Odd: so the rows' frames of one time do not fall on the same few sets of the cache.
-        let stride = (lines | 1) * LINE;
-        self.rings.push(Ring { rows, frames: stride - OVERLAP, stride, at: self.state });
+    /// Adds a ring for `rows` rows, a chunk and the `reach` frames before it.
+    pub fn ring(&mut self, rows: usize, reach: usize) -> Operand {
+        let lines = ((reach + CHUNK).max(MIN_RING_FRAMES) + OVERLAP).div_ceil(LINE_FLOATS);
+        // The number of lines is odd, so that the same frame of all rows does not fall on the same few sets of the cache.
+        let stride = (lines | 1) * LINE_FLOATS;
+        self.rings.push(Ring { rows, frames: stride - OVERLAP, stride, offset: self.state });
         self.state += rows * stride;
-        Place::Ring(self.rings.len() - 1)
+        Operand::Ring(self.rings.len() - 1)
     }
 
-    /// Space for `rows` of a chunk.
-    pub fn scratch(&mut self, rows: usize) -> Area {
-        let at = self.scratch;
+    /// Adds `rows` rows of a chunk to the scratch memory.
+    pub fn scratch(&mut self, rows: usize) -> ScratchArea {
+        let offset = self.scratch;
         self.scratch += rows * CHUNK;
-        Area { at }
+        ScratchArea { offset }
     }
 
-    /// A ring if there is a past to keep, else scratch memory.
-    pub fn place(&mut self, rows: usize, reach: usize) -> Place {
-        if reach > 0 { self.ring(rows, reach) } else { Place::Scratch(self.scratch(rows)) }
+    /// Adds rows for a reader that reaches back `reach` frames: a ring, or scratch memory if `reach` is 0.
+    pub fn operand(&mut self, rows: usize, reach: usize) -> Operand {
+        if reach > 0 { self.ring(rows, reach) } else { Operand::Scratch(self.scratch(rows)) }
     }
 }
 
-impl Place {
-    /// From row `row` on; rings have no such part.
+impl Operand {
+    /// Returns the rows of scratch memory from row `row` on.
     ///
     /// # Panics
     /// If this is a ring.
     pub fn skip(self, row: usize) -> Self {
         match self {
-            Self::Scratch(area) => Self::Scratch(Area { at: area.at + row * CHUNK }),
+            Self::Scratch(area) => Self::Scratch(ScratchArea { offset: area.offset + row * CHUNK }),
             Self::Ring(_) => panic!("part of a ring"),
         }
     }
 }
 
-/// The memory that steps work in: a channel's state, the scratch memory, and where the chunk begins in each ring. All steps of a
-/// network were laid out for just such memory, so what they address lies inside it.
+/// The memory that steps work in: a channel's state, the scratch memory, and the positions of the chunk in the rings. State and
+/// scratch memory must have the sizes of the program's [`Layout`], so that every [`Operand`] of its steps lies inside.
 #[derive(Clone, Copy)]
-pub struct Memory<'a> {
+pub struct StepMemory<'a> {
     pub rings: &'a [Ring],
-    /// For each ring, in 0..frames.
+    /// The frame at which the chunk begins in each ring, 0 to [`Ring::frames`] - 1.
     pub positions: &'a [usize],
+    /// The state of one channel.
     pub state: *mut f32,
     pub scratch: *mut f32,
 }
 
-/// Rows of a chunk.
+/// Pointer to rows of the current chunk.
 #[derive(Clone, Copy)]
-pub struct Rows {
+pub struct ChunkPtr {
+    /// The chunk's first frame of the first row.
     pub at: *mut f32,
+    /// Floats from a row to the next.
     pub stride: usize,
 }
 
-/// Rows of a chunk and what was before.
+/// Pointer to rows of the current chunk and the frames before it, for reading.
 #[derive(Clone, Copy)]
-pub struct Past {
-    /// Of the first row's ring.
+pub struct HistoryPtr {
+    /// The start of the first row's ring, or of its chunk in scratch memory.
     pub ring: *const f32,
+    /// Floats from a row to the next.
     pub stride: usize,
-    /// Where the chunk begins, in 0..frames.
+    /// The frame at which the chunk begins, 0 to `frames` - 1.
     pub position: usize,
+    /// Frames after which a row wraps around.
     pub frames: usize,
 }
 
-impl Memory<'_> {
-    /// The chunk's frames.
-    pub fn rows(&self, place: Place) -> Rows {
-        match place {
-            // SAFETY: see `Memory`.
-            Place::Scratch(area) => Rows { at: unsafe { self.scratch.add(area.at) }, stride: CHUNK },
-            Place::Ring(number) => {
-                let ring = &self.rings[number];
-                // SAFETY: see `Memory`.
-                Rows { at: unsafe { self.state.add(ring.at + self.positions[number]) }, stride: ring.stride }
+impl StepMemory<'_> {
+    /// Returns the chunk's rows of an operand.
+    pub fn chunk(&self, operand: Operand) -> ChunkPtr {
+        match operand {
+            // SAFETY: the operand lies inside the memory; see `StepMemory`.
+            Operand::Scratch(area) => ChunkPtr { at: unsafe { self.scratch.add(area.offset) }, stride: CHUNK },
+            Operand::Ring(index) => {
+                let ring = &self.rings[index];
+                // SAFETY: the operand lies inside the memory; see `StepMemory`.
+                ChunkPtr { at: unsafe { self.state.add(ring.offset + self.positions[index]) }, stride: ring.stride }
             }
         }
     }
 
-    /// The chunk's frames and, if it is a ring, what was before.
-    pub fn past(&self, place: Place) -> Past {
-        match place {
-            Place::Scratch(_) => {
-                let rows = self.rows(place);
-                Past { ring: rows.at, stride: rows.stride, position: 0, frames: CHUNK }
+    /// Returns the chunk's rows of an operand and, if it is a ring, the frames before.
+    pub fn history(&self, operand: Operand) -> HistoryPtr {
+        match operand {
+            Operand::Scratch(_) => {
+                let rows = self.chunk(operand);
+                HistoryPtr { ring: rows.at, stride: rows.stride, position: 0, frames: CHUNK }
             }
-            Place::Ring(number) => {
-                let ring = &self.rings[number];
-                // SAFETY: see `Memory`.
-                let at = unsafe { self.state.add(ring.at) };
-                Past { ring: at, stride: ring.stride, position: self.positions[number], frames: ring.frames }
+            Operand::Ring(index) => {
+                let ring = &self.rings[index];
+                // SAFETY: the operand lies inside the memory; see `StepMemory`.
+                let at = unsafe { self.state.add(ring.offset) };
+                HistoryPtr { ring: at, stride: ring.stride, position: self.positions[index], frames: ring.frames }
             }
         }
     }
 
-    /// Makes the `frames` that were written at a ring's position readable from everywhere; with `settle`, as if the newest one had
-    /// been there for ever. Nothing to do for scratch memory.
+    /// Finishes a chunk of `frames` that was written to a ring: copies the frames that are stored twice, so that all can be read.
+    /// With `settle`, instead fills every row with the chunk's first frame, as if that frame had come in for ever. Does nothing
+    /// for scratch memory.
     ///
     /// # Safety
-    /// `frames` are at most a chunk.
+    /// `frames` is at most [`CHUNK`], and the memory was sized by the layout.
     #[inline(always)]
-    pub unsafe fn commit<S: Simd>(&self, s: S, place: Place, frames: usize, settle: bool) {
-        let Place::Ring(number) = place else { return };
-        let ring = &self.rings[number];
-        let from = self.positions[number];
-        // SAFETY: the caller's; rows have `frames + OVERLAP` values, so whole vectors of a chunk that begins in the first `CHUNK` fit
-        // behind the end, too.
+    pub unsafe fn commit<S: Simd>(&self, s: S, operand: Operand, frames: usize, settle: bool) {
+        let Operand::Ring(index) = operand else { return };
+        let ring = &self.rings[index];
+        let from = self.positions[index];
+        // SAFETY: the caller promises the memory and at most `CHUNK` frames. Rows have `frames + OVERLAP` floats, so whole
+        // vectors of a chunk that begins in the first `CHUNK` frames also fit behind the end.
         unsafe {
-            let row = |row: usize| self.state.add(ring.at + row * ring.stride);
+            let row = |row: usize| self.state.add(ring.offset + row * ring.stride);
             if settle {
                 for row in (0..ring.rows).map(row) {
                     std::slice::from_raw_parts_mut(row, ring.stride).fill(*row.add(from));
@@ -231,11 +250,11 @@ impl Memory<'_> {
 /// Copies frames, rounded up to whole vectors.
 ///
 /// # Safety
-/// Both are good for that many.
+/// `from` must be valid for reading and `to` for writing that many floats.
 #[inline(always)]
 unsafe fn copy<S: Simd>(s: S, from: *const f32, to: *mut f32, frames: usize) {
     for frame in (0..frames).step_by(S::LANES) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller promises what `# Safety` asks for.
         unsafe { s.store(to.add(frame), s.load(from.add(frame))) };
     }
 }

@@ -1,110 +1,123 @@
-//! The layers that nearly all files have, each in one sweep over the frames: convolution and mixin, activation, head accumulator, 1x1.
+//! Plain layers: layers without gate, FiLM, groups and head1x1, with tanh, ReLU or LeakyReLU, of a width that [`stack_fn`] has a
+//! kernel for. Nearly all files have only such layers. Each is computed in one pass over the chunk: convolution and mixin,
+//! activation, head accumulator, 1x1 convolution.
 
 use std::marker::PhantomData;
 
-use super::convolution::{Taps, biases, check, multiply, pack_biases, pack_outputs};
-use super::memory::{Memory, Past, Place, Rows};
+use super::convolution::{TapPositions, accumulate, check_shape, load_biases, pack_biases, pack_outputs};
+use super::memory::{ChunkPtr, HistoryPtr, Operand, StepMemory};
 use crate::activation;
 use crate::description::{Activation, Conv1d, Gating, WaveNetLayer};
-use crate::simd::{Kernel, Level, Simd};
+use crate::simd::{Kernel, Simd, SimdLevel};
 
-/// Layers one after another without gate, FiLM, groups and head1x1, of a number of channels that [`entry`] knows.
+/// Plain layers of one shape, one after another.
 #[derive(Debug)]
-pub struct Stack {
-    pub shape: Shape,
-    pub condition: Place,
-    /// Head accumulator.
-    pub head: Place,
-    pub layers: Vec<Plain>,
-    pub entry: Entry,
+pub struct PlainStack {
+    pub shape: StackShape,
+    /// The condition.
+    pub condition: Operand,
+    /// The head accumulator.
+    pub head: Operand,
+    pub layers: Vec<PlainLayer>,
+    /// The function that runs a stack of this shape.
+    pub run: StackFn,
 }
 
-/// What the layers of a stack share.
+/// The properties that the layers of a stack share.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Shape {
+pub struct StackShape {
     pub channels: usize,
     /// Rows of the condition.
-    pub rows: usize,
-    bend: Bend,
+    pub condition_rows: usize,
+    activation: PlainActivation,
 }
 
+/// The activations that plain layers may have.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Bend {
+enum PlainActivation {
     Tanh,
-    /// max(x, slope x), slope 0 to 1.
+    /// max(x, slope x), with a slope from 0 (ReLU) to 1.
     Leaky,
 }
 
+/// A plain layer.
 #[derive(Clone, Copy, Debug)]
-pub struct Plain {
+pub struct PlainLayer {
     taps: usize,
     dilation: usize,
-    /// For [`Bend::Leaky`].
+    /// The slope of [`PlainActivation::Leaky`].
     slope: f32,
-    /// Where its weights begin in the network's packed ones: for each tile of outputs their biases, mixin's and convolution's
-    /// weights; then for each tile the 1x1's biases and weights.
-    at: usize,
-    /// What the convolution reads.
-    pub from: Place,
-    /// The next layer's input, if anybody reads it.
-    pub to: Option<Place>,
+    /// Position of its weights among the packed weights of the network: for each tile of outputs their biases, the mixin's
+    /// weights and the convolution's weights; then for each tile the biases and weights of the 1x1 convolution.
+    offset: usize,
+    /// The layer's input.
+    pub from: Operand,
+    /// The next layer's input, if it is read.
+    pub to: Option<Operand>,
 }
 
-/// Runs a stack over the first frames of a chunk.
+/// A function that runs a stack over a chunk.
 ///
 /// # Safety
 /// As for [`super::program::Step::run`].
-pub type Entry = unsafe fn(Level, &Stack, &Sweep);
+pub type StackFn = unsafe fn(SimdLevel, &PlainStack, &ChunkContext);
 
-/// What a stack works in.
+/// The memory, weights and length of a chunk: what steps run with.
 #[derive(Clone, Copy)]
-pub struct Sweep<'a> {
-    pub memory: &'a Memory<'a>,
+pub struct ChunkContext<'a> {
+    pub memory: &'a StepMemory<'a>,
+    /// The packed weights of the network.
     pub weights: *const f32,
+    /// Frames of the chunk, at most [`crate::CHUNK`].
     pub frames: usize,
-    /// What is now in a ring has been there for ever.
+    /// True to settle: rings become as if the chunk's frame had come in for ever. The chunk is one frame then.
     pub settle: bool,
 }
 
-/// The kernel for a number of channels, and how many outputs it computes at once. The shapes of the tiles (outputs x vectors, or two
-/// or one vector where fewer are left) are the fastest that were found on an Intel Xeon: with 16 registers, 8 to 12 sums; with 32, 8
-/// (the constants of tanh want some, too) or 16.
-fn entry(level: Level, channels: usize, bend: Bend) -> Option<(Entry, usize)> {
+/// Returns the function for stacks of a width and an activation, and the number of outputs that it computes together; `None` if
+/// there is none. The tiles (outputs x vectors; two vectors or one at a chunk's end) are the fastest that were found on an Intel
+/// Xeon: 8 to 12 sums with the 16 registers of AVX2; 8 (the constants of tanh need registers, too) or 16 with the 32 of AVX-512.
+fn stack_fn(level: SimdLevel, channels: usize, activation: PlainActivation) -> Option<(StackFn, usize)> {
     macro_rules! table {
-        ($wide:literal $($channels:literal: $bend:ident $outputs:literal x $vectors:literal),*) => {
-            match (channels, bend) {
-                $(($channels, Bend::$bend) => Some((run::<$wide, $channels, $outputs, $vectors, $bend> as Entry, $outputs)),)*
+        ($wide:literal $($channels:literal: $activation:ident $outputs:literal x $vectors:literal),*) => {
+            match (channels, activation) {
+                $(($channels, PlainActivation::$activation) => {
+                    Some((run::<$wide, $channels, $outputs, $vectors, $activation> as StackFn, $outputs))
+                },)*
                 _ => None,
             }
         };
     }
     match level {
-        Level::Portable | Level::Avx2 => table!(false
+        SimdLevel::Portable | SimdLevel::Avx2 => table!(false
             2: Tanh 2 x 4, 3: Tanh 3 x 3, 4: Tanh 4 x 2, 6: Tanh 6 x 2, 8: Tanh 4 x 2, 12: Tanh 4 x 2, 16: Tanh 4 x 2,
             2: Leaky 2 x 4, 3: Leaky 3 x 3, 4: Leaky 4 x 2, 6: Leaky 6 x 2, 8: Leaky 4 x 2, 12: Leaky 4 x 2, 16: Leaky 4 x 2),
-        Level::Avx512 => table!(true
+        SimdLevel::Avx512 => table!(true
             2: Tanh 2 x 4, 3: Tanh 3 x 4, 4: Tanh 4 x 2, 6: Tanh 6 x 2, 8: Tanh 8 x 1, 12: Tanh 4 x 2, 16: Tanh 8 x 1,
             2: Leaky 2 x 4, 3: Leaky 3 x 4, 4: Leaky 4 x 2, 6: Leaky 6 x 2, 8: Leaky 8 x 2, 12: Leaky 6 x 2, 16: Leaky 8 x 1),
     }
 }
 
-impl Plain {
-    /// Nothing if this layer is not plain.
+impl PlainLayer {
+    /// Packs a layer, appending its weights to `packed`. Returns it with its shape and the function for such stacks, or `None` if
+    /// the layer is not plain.
     ///
     /// # Panics
     /// If the lengths of the weights and the shape disagree.
     pub fn pack(
         layer: &WaveNetLayer,
-        level: Level,
-        from: Place,
-        to: Option<Place>,
+        level: SimdLevel,
+        from: Operand,
+        to: Option<Operand>,
         packed: &mut Vec<f32>,
-    ) -> Option<(Self, Shape, Entry)> {
+    ) -> Option<(Self, StackShape, StackFn)> {
         let WaveNetLayer { conv, mixin, layer1x1, head1x1, film, .. } = layer;
-        let (bend, slope) = match &layer.activation {
-            Activation::Tanh => (Bend::Tanh, 0.0),
-            Activation::Relu => (Bend::Leaky, 0.0),
-            Activation::LeakyRelu(slopes) if slopes.len() == 1 && (0.0..=1.0).contains(&slopes[0]) => (Bend::Leaky, slopes[0]),
+        let (activation, slope) = match &layer.activation {
+            Activation::Tanh => (PlainActivation::Tanh, 0.0),
+            Activation::Relu => (PlainActivation::Leaky, 0.0),
+            Activation::LeakyRelu(slopes) if slopes.len() == 1 && (0.0..=1.0).contains(&slopes[0]) => {
+                (PlainActivation::Leaky, slopes[0])
+            }
             _ => return None,
         };
         let channels = conv.inputs;
@@ -118,11 +131,11 @@ impl Plain {
         {
             return None;
         }
-        let (entry, tile) = entry(level, channels, bend)?;
-        check(conv);
-        check(mixin);
-        check(layer1x1);
-        let at = packed.len();
+        let (run, tile) = stack_fn(level, channels, activation)?;
+        check_shape(conv);
+        check_shape(mixin);
+        check_shape(layer1x1);
+        let offset = packed.len();
         for output in (0..channels).step_by(tile) {
             pack_biases(conv, output..output + tile, packed);
             pack_outputs(mixin, output..output + tile, packed);
@@ -132,81 +145,95 @@ impl Plain {
             pack_biases(layer1x1, output..output + tile, packed);
             pack_outputs(layer1x1, output..output + tile, packed);
         }
-        let plain = Self { taps: conv.taps, dilation: conv.dilation, slope, at, from, to };
-        Some((plain, Shape { channels, rows: mixin.inputs, bend }, entry))
+        let plain = Self { taps: conv.taps, dilation: conv.dilation, slope, offset, from, to };
+        Some((plain, StackShape { channels, condition_rows: mixin.inputs, activation }, run))
     }
 }
 
-trait Curve {
-    fn bend<S: Simd>(s: S, slope: S::F, x: S::F) -> S::F;
+/// A [`PlainActivation`] as a type.
+trait ActivationFn {
+    /// Returns the activation of `x`. `slope` is that of [`PlainActivation::Leaky`].
+    fn apply<S: Simd>(s: S, slope: S::F, x: S::F) -> S::F;
 }
 
+/// [`PlainActivation::Tanh`] as a type.
 struct Tanh;
+/// [`PlainActivation::Leaky`] as a type.
 struct Leaky;
 
-impl Curve for Tanh {
+impl ActivationFn for Tanh {
     #[inline(always)]
-    fn bend<S: Simd>(s: S, _: S::F, x: S::F) -> S::F {
+    fn apply<S: Simd>(s: S, _: S::F, x: S::F) -> S::F {
         activation::tanh(s, x)
     }
 }
 
-impl Curve for Leaky {
+impl ActivationFn for Leaky {
     #[inline(always)]
-    fn bend<S: Simd>(s: S, slope: S::F, x: S::F) -> S::F {
+    fn apply<S: Simd>(s: S, slope: S::F, x: S::F) -> S::F {
         s.max(x, s.mul(slope, x))
     }
 }
 
+/// Runs a stack. `WIDE` is true for AVX-512; `C` is the number of channels, `O` the number of outputs that are computed together,
+/// `T` the number of vectors of frames at a time.
+///
 /// # Safety
-/// As [`Entry`].
-unsafe fn run<const WIDE: bool, const C: usize, const O: usize, const T: usize, B: Curve>(
-    level: Level,
-    stack: &Stack,
-    sweep: &Sweep,
+/// As for [`StackFn`].
+unsafe fn run<const WIDE: bool, const C: usize, const O: usize, const T: usize, F: ActivationFn>(
+    level: SimdLevel,
+    stack: &PlainStack,
+    context: &ChunkContext,
 ) {
-    level.run(Run::<WIDE, C, O, T, B>(stack, sweep, PhantomData));
+    level.run(StackKernel::<WIDE, C, O, T, F>(stack, context, PhantomData));
 }
 
-struct Run<'a, const WIDE: bool, const C: usize, const O: usize, const T: usize, B>(&'a Stack, &'a Sweep<'a>, PhantomData<B>);
+/// The arguments of [`run`].
+struct StackKernel<'a, const WIDE: bool, const C: usize, const O: usize, const T: usize, F>(
+    &'a PlainStack,
+    &'a ChunkContext<'a>,
+    PhantomData<F>,
+);
 
-impl<const WIDE: bool, const C: usize, const O: usize, const T: usize, B: Curve> Kernel for Run<'_, WIDE, C, O, T, B> {
+impl<const WIDE: bool, const C: usize, const O: usize, const T: usize, F: ActivationFn> Kernel
+    for StackKernel<'_, WIDE, C, O, T, F>
+{
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self(stack, Sweep { memory, weights, frames, settle }, _) = self;
-        // Not compiled for the levels that have other tiles.
-        if WIDE != (S::LEVEL == Level::Avx512) {
+        let Self(stack, ChunkContext { memory, weights, frames, settle }, _) = self;
+        // At levels that have other tiles this is always true, so the compiler drops the code below.
+        if WIDE != (S::LEVEL == SimdLevel::Avx512) {
             unreachable!("tiles for {:?}", S::LEVEL);
         }
         let vectors = frames.div_ceil(S::LANES);
         for plain in &stack.layers {
-            // SAFETY: whoever made this is bound by `Entry`.
+            // SAFETY: the caller of `run` promises what `StackFn` asks for.
             unsafe {
                 memory.commit(s, plain.from, *frames, *settle);
-                let layer = Layer {
+                let layer = LayerPointers {
                     plain,
-                    rows: stack.shape.rows,
-                    weights: weights.add(plain.at),
-                    from: memory.past(plain.from),
-                    condition: memory.rows(stack.condition),
-                    head: memory.rows(stack.head),
-                    to: plain.to.map(|to| memory.rows(to)),
+                    condition_rows: stack.shape.condition_rows,
+                    weights: weights.add(plain.offset),
+                    from: memory.history(plain.from),
+                    condition: memory.chunk(stack.condition),
+                    head: memory.chunk(stack.head),
+                    to: plain.to.map(|to| memory.chunk(to)),
                 };
                 let mut v = 0;
                 while v + T <= vectors {
-                    layer.tile::<S, C, O, T, B>(s, v * S::LANES);
+                    layer.tile::<S, C, O, T, F>(s, v * S::LANES);
                     v += T;
                 }
                 if T > 2 {
                     while v + 2 <= vectors {
-                        layer.tile::<S, C, O, 2, B>(s, v * S::LANES);
+                        layer.tile::<S, C, O, 2, F>(s, v * S::LANES);
                         v += 2;
                     }
                 }
                 while v < vectors {
-                    layer.tile::<S, C, O, 1, B>(s, v * S::LANES);
+                    layer.tile::<S, C, O, 1, F>(s, v * S::LANES);
                     v += 1;
                 }
             }
@@ -214,41 +241,41 @@ impl<const WIDE: bool, const C: usize, const O: usize, const T: usize, B: Curve>
     }
 }
 
-/// A layer and where it works.
-struct Layer<'a> {
-    plain: &'a Plain,
-    /// Of the condition.
-    rows: usize,
+/// A layer with pointers to its weights and to the rows that it reads and writes.
+struct LayerPointers<'a> {
+    plain: &'a PlainLayer,
+    condition_rows: usize,
     weights: *const f32,
-    from: Past,
-    condition: Rows,
-    head: Rows,
-    to: Option<Rows>,
+    from: HistoryPtr,
+    condition: ChunkPtr,
+    /// The head accumulator.
+    head: ChunkPtr,
+    to: Option<ChunkPtr>,
 }
 
-impl Layer<'_> {
-    /// `T` vectors of frames.
+impl LayerPointers<'_> {
+    /// Computes the layer for `T` vectors of frames from `frame` on.
     ///
     /// # Safety
-    /// The rows are those that the layer was packed for, with room for that many vectors from `frame` on.
+    /// The rows are those that the layer was packed for, with `C` channels and room for the vectors.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const C: usize, const O: usize, const T: usize, B: Curve>(&self, s: S, frame: usize) {
+    unsafe fn tile<S: Simd, const C: usize, const O: usize, const T: usize, F: ActivationFn>(&self, s: S, frame: usize) {
         let Self { plain, from, condition, head, .. } = *self;
         let slope = s.splat(plain.slope);
         let mut z = [[s.splat(0.0); T]; C];
-        // SAFETY: the caller's; the weights are walked as they were packed.
+        // SAFETY: the caller promises rows and weights; the weights are read in the order in which they were packed.
         unsafe {
             let mut w = self.weights;
             for output in (0..C).step_by(O) {
-                let mut sums = biases::<S, O, T>(s, w);
+                let mut sums = load_biases::<S, O, T>(s, w);
                 w = w.add(O);
-                w = multiply(s, &mut sums, w, condition.at.add(frame), condition.stride, self.rows);
-                for tap in Taps::new(&from, plain.taps, plain.dilation) {
-                    w = multiply(s, &mut sums, w, from.ring.add(tap + frame), from.stride, C);
+                w = accumulate(s, &mut sums, w, condition.at.add(frame), condition.stride, self.condition_rows);
+                for tap in TapPositions::new(&from, plain.taps, plain.dilation) {
+                    w = accumulate(s, &mut sums, w, from.ring.add(tap + frame), from.stride, C);
                 }
                 for (o, sums) in sums.iter().enumerate() {
                     for (t, sum) in sums.iter().enumerate() {
-                        let y = B::bend(s, slope, *sum);
+                        let y = F::apply(s, slope, *sum);
                         z[output + o][t] = y;
                         let head = head.at.add((output + o) * head.stride + frame + t * S::LANES);
                         s.store(head, s.add(s.load(head), y));
@@ -257,7 +284,7 @@ impl Layer<'_> {
             }
             let Some(to) = self.to else { return };
             for output in (0..C).step_by(O) {
-                let mut sums = biases::<S, O, T>(s, w);
+                let mut sums = load_biases::<S, O, T>(s, w);
                 w = w.add(O);
                 for (o, sums) in sums.iter_mut().enumerate() {
                     for (t, sum) in sums.iter_mut().enumerate() {

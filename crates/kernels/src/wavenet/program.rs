@@ -1,145 +1,117 @@
-//! A WaveNet as steps over the rows of a chunk: what is decided by the file is decided here, once.
+//! A WaveNet as a program: a list of steps, each of which works on rows of a chunk. All decisions that depend on the file are
+//! taken here, once, when the program is made.
 
-use super::convolution::{Convolution, check};
-use super::memory::{Area, Layout, Place, Rows};
-use super::plain::{Plain, Stack, Sweep};
-use crate::activation::{Accuracy, activate};
+use super::convolution::{PackedConvolution, check_shape};
+use super::memory::{ChunkPtr, Layout, Operand, ScratchArea};
+use super::plain::{ChunkContext, PlainLayer, PlainStack};
+use crate::activation::{StaticPrecision, activate};
 use crate::description::{Activation, ConditionModel, Conv1d, Gating, Layer, LayerArray, Sequence, WaveNet, WaveNetLayer};
-use crate::simd::{Level, Simd};
+use crate::simd::{Simd, SimdLevel};
 
-/// One thing to do with a chunk. Places may be the same unless a convolution reads them.
+/// A step of a program. Operands may be the same, except those of a convolution's input and output.
 pub enum Step {
-    Zero {
-        to: Place,
-        rows: usize,
-    },
-    /// `to` = factor `from`
-    Scale {
-        from: Place,
-        to: Place,
-        rows: usize,
-        factor: f32,
-    },
+    /// `to` = 0
+    Zero { to: Operand, rows: usize },
+    /// `to` = `factor` `from`
+    Scale { from: Operand, to: Operand, rows: usize, factor: f32 },
     /// `to` = `a` + `b`
-    Add {
-        a: Place,
-        b: Place,
-        to: Place,
-        rows: usize,
-    },
-    /// `to` = `from` times the first rows of `scales`, plus the rows behind these if there is a shift.
-    Modulate {
-        from: Place,
-        scales: Place,
-        shift: bool,
-        to: Place,
-        rows: usize,
-    },
-    Convolve {
-        convolution: Convolution,
-        from: Place,
-        to: Place,
-        add: Option<Place>,
-    },
-    Activate {
-        activation: Activation,
-        from: Place,
-        to: Place,
-        rows: usize,
-    },
+    Add { a: Operand, b: Operand, to: Operand, rows: usize },
+    /// A FiLM: `to` = `from` times the first `rows` rows of `scales`, plus the next `rows` rows of `scales` if `shift` is true.
+    Modulate { from: Operand, scales: Operand, shift: bool, to: Operand, rows: usize },
+    /// `to` = bias + convolution of `from` (+ `add`)
+    Convolve { convolution: PackedConvolution, from: Operand, to: Operand, add: Option<Operand> },
+    /// `to` = activation of `from`
+    Activate { activation: Activation, from: Operand, to: Operand, rows: usize },
     /// `to` *= `by`
-    Multiply {
-        to: Place,
-        by: Place,
-        rows: usize,
-    },
+    Multiply { to: Operand, by: Operand, rows: usize },
     /// `to` = k `to` + (1 - k) `from`
-    Blend {
-        to: Place,
-        from: Place,
-        k: Place,
-        rows: usize,
-    },
-    /// Plain layers one after another; commits what they read.
-    Stack(Stack),
-    /// A place's newest frames are complete.
-    Commit {
-        place: Place,
-    },
+    Blend { to: Operand, from: Operand, k: Operand, rows: usize },
+    /// Plain layers one after another, which also commit their inputs.
+    Stack(PlainStack),
+    /// Finishes the chunk of a ring, see [`super::memory::StepMemory::commit`]. It must come between writing and reading a ring.
+    Commit { operand: Operand },
 }
 
-/// The steps of a network and of the models that it consists of.
+/// The steps of a network, those of its condition models included.
 #[derive(Default)]
 pub struct Program {
+    /// The memory that the steps work in.
     pub layout: Layout,
+    /// The steps in the order in which they run for each chunk.
     pub steps: Vec<Step>,
+    /// The packed weights of all steps.
     pub weights: Vec<f32>,
 }
 
-/// Rows at a place.
+/// An operand and its number of rows.
 #[derive(Clone, Copy, Debug)]
 struct Signal {
-    place: Place,
+    operand: Operand,
     rows: usize,
 }
 
 impl Program {
-    /// Audio in the first place, output in the second, one row each. With a level, layers that are plain run in stacks as is best for
-    /// that level; else all is made of steps, which any precision can run.
+    /// Makes the program of a network. Returns it with the places of the audio and of the output in the scratch memory, one row
+    /// each. With `stack_level`, plain layers become [`Step::Stack`]s packed for that level, which run only with
+    /// [`crate::activation::Fast`]; with `None` there are only other steps, which run in any precision.
     ///
     /// # Panics
     /// If lengths of weights and shapes disagree, or a condition model is recurrent.
-    pub fn new(net: &WaveNet, stacks: Option<Level>) -> (Self, Area, Area) {
+    pub fn new(net: &WaveNet, stack_level: Option<SimdLevel>) -> (Self, ScratchArea, ScratchArea) {
         let mut program = Self::default();
         let input = program.layout.scratch(1);
-        let y = program.wavenet(net, Signal { place: Place::Scratch(input), rows: 1 }, stacks);
+        let y = program.wavenet(net, Signal { operand: Operand::Scratch(input), rows: 1 }, stack_level);
         let output = program.layout.scratch(1);
-        program.scale(y, Signal { place: Place::Scratch(output), rows: 1 }, 1.0);
+        program.scale(y, Signal { operand: Operand::Scratch(output), rows: 1 }, 1.0);
         (program, input, output)
     }
 
+    /// Adds rows of scratch memory.
     fn scratch(&mut self, rows: usize) -> Signal {
-        Signal { place: Place::Scratch(self.layout.scratch(rows)), rows }
+        Signal { operand: Operand::Scratch(self.layout.scratch(rows)), rows }
     }
 
-    /// Where what `conv` reads can be written.
+    /// Adds rows for the input of `conv`: a ring if it reaches back, else scratch memory.
     fn input_of(&mut self, conv: &Conv1d) -> Signal {
-        check(conv);
-        Signal { place: self.layout.place(conv.inputs, conv.reach()), rows: conv.inputs }
+        check_shape(conv);
+        Signal { operand: self.layout.operand(conv.inputs, conv.reach()), rows: conv.inputs }
     }
 
+    /// Adds a step that finishes the chunk of a ring.
     fn commit(&mut self, signal: Signal) {
-        self.steps.push(Step::Commit { place: signal.place });
+        self.steps.push(Step::Commit { operand: signal.operand });
     }
 
-    /// `to` = bias + convolution of `from` (+ `add`)
+    /// Adds a step: `to` = bias + convolution of `from` (+ `add`).
     fn convolve(&mut self, conv: &Conv1d, from: Signal, to: Signal, add: Option<Signal>) {
         assert_eq!((conv.inputs, conv.outputs), (from.rows, to.rows), "inputs and outputs of a convolution");
         assert!(add.is_none_or(|add| add.rows == to.rows), "{add:?} added to {to:?}");
-        let convolution = Convolution::pack(conv, &mut self.weights);
-        self.steps.push(Step::Convolve { convolution, from: from.place, to: to.place, add: add.map(|add| add.place) });
+        let convolution = PackedConvolution::pack(conv, &mut self.weights);
+        self.steps.push(Step::Convolve { convolution, from: from.operand, to: to.operand, add: add.map(|add| add.operand) });
     }
 
+    /// Adds a step: `to` = `factor` `from`.
     fn scale(&mut self, from: Signal, to: Signal, factor: f32) {
         assert_eq!(from.rows, to.rows, "rows to scale");
-        self.steps.push(Step::Scale { from: from.place, to: to.place, rows: to.rows, factor });
+        self.steps.push(Step::Scale { from: from.operand, to: to.operand, rows: to.rows, factor });
     }
 
-    /// `to` = `a` + `b`
+    /// Adds a step: `to` = `a` + `b`.
     fn add(&mut self, a: Signal, b: Signal, to: Signal) {
         assert_eq!((a.rows, b.rows), (to.rows, to.rows), "rows to add");
-        self.steps.push(Step::Add { a: a.place, b: b.place, to: to.place, rows: to.rows });
+        self.steps.push(Step::Add { a: a.operand, b: b.operand, to: to.operand, rows: to.rows });
     }
 
+    /// Adds a step: `to` = activation of `from`.
     fn activate(&mut self, activation: &Activation, from: Signal, to: Signal) {
         assert_eq!(from.rows, to.rows, "rows to activate");
         if let Activation::LeakyRelu(slopes) = activation {
             assert!(slopes.len() == 1 || slopes.len() == to.rows, "{} slopes for {} rows", slopes.len(), to.rows);
         }
-        self.steps.push(Step::Activate { activation: activation.clone(), from: from.place, to: to.place, rows: to.rows });
+        self.steps.push(Step::Activate { activation: activation.clone(), from: from.operand, to: to.operand, rows: to.rows });
     }
 
-    /// `to` = `from` modulated by the condition.
+    /// Adds steps: `to` = `from` modulated by the condition through the FiLM.
     fn modulate(&mut self, film: &Conv1d, condition: Signal, from: Signal, to: Signal) {
         let rows = to.rows;
         assert_eq!(from.rows, rows, "rows to modulate");
@@ -147,32 +119,33 @@ impl Program {
         let scales = self.scratch(film.outputs);
         self.convolve(film, condition, scales, None);
         let shift = film.outputs == 2 * rows;
-        self.steps.push(Step::Modulate { from: from.place, scales: scales.place, shift, to: to.place, rows });
+        self.steps.push(Step::Modulate { from: from.operand, scales: scales.operand, shift, to: to.operand, rows });
     }
 
-    /// [`Self::modulate`] in place, if there is such a FiLM.
-    fn film(&mut self, film: Option<&Conv1d>, condition: Signal, signal: Signal) {
+    /// Adds the steps of [`Self::modulate`] in place, if there is a FiLM.
+    fn modulate_in_place(&mut self, film: Option<&Conv1d>, condition: Signal, signal: Signal) {
         if let Some(film) = film {
             self.modulate(film, condition, signal, signal);
         }
     }
 
-    fn wavenet(&mut self, net: &WaveNet, audio: Signal, stacks: Option<Level>) -> Signal {
+    /// Adds the steps of a WaveNet. Returns its output.
+    fn wavenet(&mut self, net: &WaveNet, audio: Signal, stack_level: Option<SimdLevel>) -> Signal {
         let condition = match net.condition.as_deref() {
             None => audio,
-            Some(ConditionModel::WaveNet(inner)) => self.wavenet(inner, audio, stacks),
+            Some(ConditionModel::WaveNet(inner)) => self.wavenet(inner, audio, stack_level),
             Some(ConditionModel::Sequence(inner)) => self.sequence(inner, audio),
         };
         let mut x = audio;
         let mut head = self.input_of(&net.arrays[0].head);
-        self.steps.push(Step::Zero { to: head.place, rows: head.rows });
+        self.steps.push(Step::Zero { to: head.operand, rows: head.rows });
         for (number, array) in net.arrays.iter().enumerate() {
             let next = net.arrays.get(number + 1);
-            if let Some(output) = self.array(array, x, condition, head, next.is_some(), stacks) {
+            if let Some(output) = self.array(array, x, condition, head, next.is_some(), stack_level) {
                 x = output;
             }
             self.commit(head);
-            // The next array's layers add to this array's head output.
+            // This array's head output is the start of the next array's head accumulator.
             let to = match next {
                 Some(next) => self.input_of(&next.head),
                 None => self.scratch(array.head.outputs),
@@ -192,35 +165,36 @@ impl Program {
         y
     }
 
-    /// Where a layer reads: what its convolution does or, before a FiLM, scratch memory.
+    /// Adds rows for the input of a layer: the input of its convolution or, if there is a FiLM between, scratch memory.
     fn input_of_layer(&mut self, layer: &WaveNetLayer) -> Signal {
         if layer.film.conv_pre.is_none() { self.input_of(&layer.conv) } else { self.scratch(layer.conv.inputs) }
     }
 
-    /// Gives the last layer's output if it is `wanted`.
+    /// Adds the steps of a layer array, without its head. Returns the last layer's output, or `None` unless `needs_output`.
     fn array(
         &mut self,
         array: &LayerArray,
         input: Signal,
         condition: Signal,
         head: Signal,
-        wanted: bool,
-        stacks: Option<Level>,
+        needs_output: bool,
+        stack_level: Option<SimdLevel>,
     ) -> Option<Signal> {
         let mut x = self.input_of_layer(&array.layers[0]);
         self.convolve(&array.rechannel, input, x, None);
         for (number, layer) in array.layers.iter().enumerate() {
             let to = match array.layers.get(number + 1) {
                 Some(next) => Some(self.input_of_layer(next)),
-                None if wanted => Some(self.scratch(x.rows)),
+                None if needs_output => Some(self.scratch(x.rows)),
                 None => None,
             };
-            self.layer(layer, x, condition, head, to, stacks);
+            self.layer(layer, x, condition, head, to, stack_level);
             x = to?;
         }
         Some(x)
     }
 
+    /// Adds the steps of a layer: from `x` to `to`, if that is read, and to the head accumulator.
     fn layer(
         &mut self,
         layer: &WaveNetLayer,
@@ -228,9 +202,9 @@ impl Program {
         condition: Signal,
         head: Signal,
         to: Option<Signal>,
-        stacks: Option<Level>,
+        stack_level: Option<SimdLevel>,
     ) {
-        if stacks.is_some_and(|level| self.plain(layer, level, x, condition, head, to)) {
+        if stack_level.is_some_and(|level| self.push_plain(layer, level, x, condition, head, to)) {
             return;
         }
         self.commit(x);
@@ -244,7 +218,7 @@ impl Program {
         }
         let z = self.scratch(layer.conv.outputs);
         self.convolve(&layer.conv, from, z, None);
-        self.film(film.conv_post.as_ref(), condition, z);
+        self.modulate_in_place(film.conv_post.as_ref(), condition, z);
 
         let mut c = condition;
         if let Some(film) = &film.mixin_pre {
@@ -254,15 +228,15 @@ impl Program {
         if film.mixin_post.is_some() {
             let mixed = self.scratch(z.rows);
             self.convolve(&layer.mixin, c, mixed, None);
-            self.film(film.mixin_post.as_ref(), condition, mixed);
+            self.modulate_in_place(film.mixin_post.as_ref(), condition, mixed);
             self.add(z, mixed, z);
         } else {
             self.convolve(&layer.mixin, c, z, Some(z));
         }
-        self.film(film.activation_pre.as_ref(), condition, z);
+        self.modulate_in_place(film.activation_pre.as_ref(), condition, z);
 
-        let y = self.activated(layer, z);
-        self.film(film.activation_post.as_ref(), condition, y);
+        let y = self.activate_and_gate(layer, z);
+        self.modulate_in_place(film.activation_post.as_ref(), condition, y);
 
         let blended = matches!(layer.gating, Gating::Blended(_));
         match (&layer.layer1x1, to) {
@@ -271,7 +245,7 @@ impl Program {
             (Some(conv), Some(to)) if blended && film.layer1x1_post.is_some() => {
                 let out = self.scratch(x.rows);
                 self.convolve(conv, y, out, None);
-                self.film(film.layer1x1_post.as_ref(), condition, out);
+                self.modulate_in_place(film.layer1x1_post.as_ref(), condition, out);
                 self.add(x, out, to);
             }
             (Some(conv), Some(to)) => self.convolve(conv, y, to, Some(x)),
@@ -281,55 +255,60 @@ impl Program {
             Some(conv) if film.head1x1_post.is_some() => {
                 let out = self.scratch(head.rows);
                 self.convolve(conv, y, out, None);
-                self.film(film.head1x1_post.as_ref(), condition, out);
+                self.modulate_in_place(film.head1x1_post.as_ref(), condition, out);
                 self.add(head, out, head);
             }
             Some(conv) => self.convolve(conv, y, head, Some(head)),
         }
     }
 
-    /// Whether the layer is plain and was added as such.
-    fn plain(
+    /// Adds the layer to a stack if it is plain; returns true if it was.
+    fn push_plain(
         &mut self,
         layer: &WaveNetLayer,
-        level: Level,
+        level: SimdLevel,
         x: Signal,
         condition: Signal,
         head: Signal,
         to: Option<Signal>,
     ) -> bool {
-        let packed = Plain::pack(layer, level, x.place, to.map(|to| to.place), &mut self.weights);
-        let Some((plain, shape, entry)) = packed else { return false };
-        assert_eq!((x.rows, condition.rows, head.rows), (shape.channels, shape.rows, shape.channels), "rows of a layer");
+        let packed = PlainLayer::pack(layer, level, x.operand, to.map(|to| to.operand), &mut self.weights);
+        let Some((plain, shape, run)) = packed else { return false };
+        assert_eq!(
+            (x.rows, condition.rows, head.rows),
+            (shape.channels, shape.condition_rows, shape.channels),
+            "rows of a layer"
+        );
         assert!(to.is_none_or(|to| to.rows == shape.channels), "channels of a layer");
         match self.steps.last_mut() {
-            Some(Step::Stack(stack)) if (stack.shape, stack.head) == (shape, head.place) => stack.layers.push(plain),
+            Some(Step::Stack(stack)) if (stack.shape, stack.head) == (shape, head.operand) => stack.layers.push(plain),
             _ => {
-                let (condition, head) = (condition.place, head.place);
-                self.steps.push(Step::Stack(Stack { shape, condition, head, layers: vec![plain], entry }));
+                let (condition, head) = (condition.operand, head.operand);
+                self.steps.push(Step::Stack(PlainStack { shape, condition, head, layers: vec![plain], run }));
             }
         }
         true
     }
 
-    /// Behind activation and gate.
-    fn activated(&mut self, layer: &WaveNetLayer, z: Signal) -> Signal {
+    /// Adds the steps of activation and gate. Returns y of [`WaveNetLayer`].
+    fn activate_and_gate(&mut self, layer: &WaveNetLayer, z: Signal) -> Signal {
         let (Gating::Gated(gate) | Gating::Blended(gate)) = &layer.gating else {
             self.activate(&layer.activation, z, z);
             return z;
         };
         let rows = z.rows / 2;
-        let (top, k) = (Signal { rows, ..z }, Signal { place: z.place.skip(rows), rows });
+        let (top, k) = (Signal { rows, ..z }, Signal { operand: z.operand.skip(rows), rows });
         let y = self.scratch(rows);
         self.activate(&layer.activation, top, y);
         self.activate(gate, k, k);
         self.steps.push(match layer.gating {
-            Gating::Blended(_) => Step::Blend { to: y.place, from: top.place, k: k.place, rows },
-            _ => Step::Multiply { to: y.place, by: k.place, rows },
+            Gating::Blended(_) => Step::Blend { to: y.operand, from: top.operand, k: k.operand, rows },
+            _ => Step::Multiply { to: y.operand, by: k.operand, rows },
         });
         y
     }
 
+    /// Adds the steps of a sequence of convolutions. Returns its output.
     fn sequence(&mut self, sequence: &Sequence, audio: Signal) -> Signal {
         let input = self.scratch(1);
         self.scale(audio, input, sequence.input_gain);
@@ -345,7 +324,7 @@ impl Program {
         }
         if sequence.skip {
             for row in 0..x.rows {
-                let x = Signal { place: x.place.skip(row), rows: 1 };
+                let x = Signal { operand: x.operand.skip(row), rows: 1 };
                 self.add(x, input, x);
             }
         }
@@ -354,9 +333,9 @@ impl Program {
     }
 }
 
-/// Calls `f` with where each vector of some rows begins, counted in rows and frames.
+/// Calls `f` with the row and the first frame of each vector of `rows` rows and `frames` frames.
 #[inline(always)]
-fn vectors<S: Simd>(rows: usize, frames: usize, mut f: impl FnMut(usize, usize)) {
+fn for_each_vector<S: Simd>(rows: usize, frames: usize, mut f: impl FnMut(usize, usize)) {
     for row in 0..rows {
         for v in 0..frames.div_ceil(S::LANES) {
             f(row, v * S::LANES);
@@ -364,60 +343,66 @@ fn vectors<S: Simd>(rows: usize, frames: usize, mut f: impl FnMut(usize, usize))
     }
 }
 
-impl Rows {
+impl ChunkPtr {
+    /// Reads a vector.
+    ///
     /// # Safety
-    /// There is that row, with a vector at that frame.
+    /// The memory has that row, with a vector at that frame.
     #[inline(always)]
     unsafe fn load<S: Simd>(self, s: S, row: usize, frame: usize) -> S::F {
-        // SAFETY: the caller's.
+        // SAFETY: the caller promises what `# Safety` asks for.
         unsafe { s.load(self.at.add(row * self.stride + frame)) }
     }
 
+    /// Writes a vector.
+    ///
     /// # Safety
-    /// There is that row, with room for a vector at that frame.
+    /// The memory has that row, with room for a vector at that frame.
     #[inline(always)]
     unsafe fn store<S: Simd>(self, s: S, row: usize, frame: usize, v: S::F) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller promises what `# Safety` asks for.
         unsafe { s.store(self.at.add(row * self.stride + frame), v) }
     }
 }
 
 impl Step {
-    /// Runs it over the first frames of the chunk, rounded up to whole vectors.
+    /// Runs the step over the frames of a chunk, rounded up to whole vectors. [audio thread]
     ///
     /// # Safety
-    /// Memory and weights are those of the program, and at most a chunk of frames.
+    /// The memory of `context` was sized by the layout of the step's program, its weights are those of the program, and its
+    /// frames are at most [`crate::CHUNK`].
     #[inline(always)]
-    pub unsafe fn run<S: Simd, A: Accuracy>(&self, s: S, sweep: &Sweep) {
-        let Sweep { memory, weights, frames, settle } = *sweep;
-        // SAFETY, for all: the caller's; the program gave each step places with the rows that it needs.
+    pub unsafe fn run<S: Simd, A: StaticPrecision>(&self, s: S, context: &ChunkContext) {
+        let ChunkContext { memory, weights, frames, settle } = *context;
+        // SAFETY: the caller promises memory, weights and frames; the program gave each step operands with the rows that it
+        // needs.
         unsafe {
             match self {
                 Self::Zero { to, rows } => {
-                    let to = memory.rows(*to);
-                    vectors::<S>(*rows, frames, |r, f| to.store(s, r, f, s.splat(0.0)));
+                    let to = memory.chunk(*to);
+                    for_each_vector::<S>(*rows, frames, |r, f| to.store(s, r, f, s.splat(0.0)));
                 }
                 Self::Scale { from, to, rows, factor } => {
-                    let (from, to, factor) = (memory.rows(*from), memory.rows(*to), s.splat(*factor));
-                    vectors::<S>(*rows, frames, |r, f| to.store(s, r, f, s.mul(factor, from.load(s, r, f))));
+                    let (from, to, factor) = (memory.chunk(*from), memory.chunk(*to), s.splat(*factor));
+                    for_each_vector::<S>(*rows, frames, |r, f| to.store(s, r, f, s.mul(factor, from.load(s, r, f))));
                 }
                 Self::Add { a, b, to, rows } => {
-                    let (a, b, to) = (memory.rows(*a), memory.rows(*b), memory.rows(*to));
-                    vectors::<S>(*rows, frames, |r, f| to.store(s, r, f, s.add(a.load(s, r, f), b.load(s, r, f))));
+                    let (a, b, to) = (memory.chunk(*a), memory.chunk(*b), memory.chunk(*to));
+                    for_each_vector::<S>(*rows, frames, |r, f| to.store(s, r, f, s.add(a.load(s, r, f), b.load(s, r, f))));
                 }
                 Self::Modulate { from, scales, shift, to, rows } => {
-                    let (from, to, scales) = (memory.rows(*from), memory.rows(*to), memory.rows(*scales));
-                    vectors::<S>(*rows, frames, |r, f| {
+                    let (from, to, scales) = (memory.chunk(*from), memory.chunk(*to), memory.chunk(*scales));
+                    for_each_vector::<S>(*rows, frames, |r, f| {
                         let shift = if *shift { scales.load(s, rows + r, f) } else { s.splat(0.0) };
                         to.store(s, r, f, s.mul_add(from.load(s, r, f), scales.load(s, r, f), shift));
                     });
                 }
                 Self::Convolve { convolution, from, to, add } => {
-                    let (from, to, add) = (memory.past(*from), memory.rows(*to), add.map(|add| memory.rows(add)));
+                    let (from, to, add) = (memory.history(*from), memory.chunk(*to), add.map(|add| memory.chunk(add)));
                     convolution.run(s, weights, from, to, add, frames.div_ceil(S::LANES));
                 }
                 Self::Activate { activation, from, to, rows } => {
-                    let (from, to) = (memory.rows(*from), memory.rows(*to));
+                    let (from, to) = (memory.chunk(*from), memory.chunk(*to));
                     let frames = frames.next_multiple_of(S::LANES);
                     for row in 0..*rows {
                         let (from, to) = (from.skip(row).at, to.skip(row).at);
@@ -428,19 +413,19 @@ impl Step {
                     }
                 }
                 Self::Multiply { to, by, rows } => {
-                    let (to, by) = (memory.rows(*to), memory.rows(*by));
-                    vectors::<S>(*rows, frames, |r, f| to.store(s, r, f, s.mul(to.load(s, r, f), by.load(s, r, f))));
+                    let (to, by) = (memory.chunk(*to), memory.chunk(*by));
+                    for_each_vector::<S>(*rows, frames, |r, f| to.store(s, r, f, s.mul(to.load(s, r, f), by.load(s, r, f))));
                 }
                 Self::Blend { to, from, k, rows } => {
-                    let (to, from, k) = (memory.rows(*to), memory.rows(*from), memory.rows(*k));
-                    vectors::<S>(*rows, frames, |r, f| {
+                    let (to, from, k) = (memory.chunk(*to), memory.chunk(*from), memory.chunk(*k));
+                    for_each_vector::<S>(*rows, frames, |r, f| {
                         let k = k.load(s, r, f);
                         let rest = s.mul(s.sub(s.splat(1.0), k), from.load(s, r, f));
                         to.store(s, r, f, s.mul_add(k, to.load(s, r, f), rest));
                     });
                 }
-                Self::Stack(stack) => (stack.entry)(S::LEVEL, stack, sweep),
-                Self::Commit { place } => memory.commit(s, *place, frames, settle),
+                Self::Stack(stack) => (stack.run)(S::LEVEL, stack, context),
+                Self::Commit { operand } => memory.commit(s, *operand, frames, settle),
             }
         }
     }

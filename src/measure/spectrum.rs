@@ -1,0 +1,86 @@
+//! Spectra: powers of a sound's frequencies.
+
+use realfft::RealFftPlanner;
+
+use crate::audio::Window;
+
+/// Frames of a segment of [`spectrum`]: its points are 12 Hz apart at 48 kHz.
+pub const SEGMENT_FRAMES: usize = 4096;
+
+/// The level in dB that stands for no power at all, and the lowest that is reported.
+pub const SILENCE_DB: f32 = -300.0;
+
+/// Power (mean square) of each bin of a discrete Fourier transform over all of `samples`, of any length: DC, each whole number of
+/// periods, and Nyquist. Their sum is the mean square of the samples (Parseval).
+pub(super) fn bin_powers(samples: &[f64]) -> Vec<f64> {
+    let frames = samples.len();
+    if frames == 0 {
+        return Vec::new();
+    }
+    let plan = RealFftPlanner::<f64>::new().plan_fft_forward(frames);
+    let (mut input, mut output) = (samples.to_vec(), plan.make_output_vec());
+    plan.process(&mut input, &mut output).expect("both vectors are of the plan's length");
+    let scale = 1.0 / (frames as f64 * frames as f64);
+    // All other bins have a mirror image at the negative frequency.
+    let is_single = |bin: usize| bin == 0 || 2 * bin == frames;
+    output.iter().enumerate().map(|(bin, x)| x.norm_sqr() * scale * if is_single(bin) { 1.0 } else { 2.0 }).collect()
+}
+
+/// Spectrum of a sound, as frequency in hertz and level in dB of each point from 0 Hz to Nyquist: the mean power of Hann-windowed
+/// segments that overlap by half (Welch, IEEE Trans. Audio Electroacoust. 1967). A sine of amplitude 1 is 0 dB, silence is
+/// [`SILENCE_DB`]. A sound shorter than [`SEGMENT_FRAMES`] is one segment; one of fewer than two frames has no points.
+/// [control thread: allocates]
+#[must_use]
+pub fn spectrum(samples: &[f32], sample_rate: f32) -> Vec<(f32, f32)> {
+    let frames = SEGMENT_FRAMES.min(samples.len());
+    if frames < 2 {
+        return Vec::new();
+    }
+    let window: Vec<f64> = (0..frames).map(|i| Window::Hann.value(i as f64 / frames as f64)).collect();
+    let mut sum = vec![0.0; frames / 2 + 1];
+    let mut segments = 0.0;
+    for start in (0..=samples.len() - frames).step_by((frames / 2).max(1)) {
+        let segment: Vec<f64> = samples[start..].iter().zip(&window).map(|(x, w)| f64::from(*x) * w).collect();
+        for (sum, power) in sum.iter_mut().zip(bin_powers(&segment)) {
+            *sum += power;
+        }
+        segments += 1.0;
+    }
+    // A sine of amplitude 1 has power ½; the window multiplies its amplitude by the window's mean.
+    let mean = window.iter().sum::<f64>() / frames as f64;
+    let full = 0.5 * mean * mean * segments;
+    let hz = |bin: usize| (bin as f64 * f64::from(sample_rate) / frames as f64) as f32;
+    sum.iter().enumerate().map(|(bin, power)| (hz(bin), decibels(power / full))).collect()
+}
+
+/// A ratio of powers in dB, at least [`SILENCE_DB`].
+pub(super) fn decibels(power: f64) -> f32 {
+    if power > 0.0 { ((10.0 * power.log10()) as f32).max(SILENCE_DB) } else { SILENCE_DB }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sine_of_amplitude_1_is_0_db_and_one_of_half_that_6_db_less() {
+        for (amplitude, expected) in [(1.0f32, 0.0f32), (0.5, -6.02)] {
+            let x: Vec<f32> = (0..48_000).map(|i| amplitude * (std::f32::consts::TAU * (i % 64) as f32 / 64.0).sin()).collect();
+            let points = spectrum(&x, 48_000.0);
+            let (hz, db) = points.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+            assert!(hz == 750.0 && (db - expected).abs() < 0.01, "{hz} Hz, {db} dB");
+            assert_eq!(points.last().unwrap().0, 24_000.0);
+        }
+        assert!(spectrum(&[0.0; 100], 48_000.0).iter().all(|p| p.1 == SILENCE_DB));
+        assert!(spectrum(&[], 48_000.0).is_empty());
+    }
+
+    #[test]
+    fn the_powers_add_up_to_the_mean_square_at_any_length() {
+        for frames in [1, 2, 7, 100, 8191] {
+            let x: Vec<f64> = (0..frames).map(|i| ((i * 7919) % 1000) as f64 / 500.0 - 1.0).collect();
+            let mean = x.iter().map(|x| x * x).sum::<f64>() / frames as f64;
+            assert!((bin_powers(&x).iter().sum::<f64>() - mean).abs() < 1e-12);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Reading an object with version, architecture and weights: the whole file, or a model inside it, in a container or as the
+//! condition model of a WaveNet.
+
+use super::slimmable::{MAX_SIZES, smaller_sizes};
+use super::weights::WeightList;
+use super::{sequence, wavenet};
+use crate::neural::budget::{Budget, MAX_DEPTH, SAMPLE_RATES};
+use crate::neural::description::{Architecture, ConditionModel, Layer, Sequence, WaveNet};
+use crate::neural::json::Field;
+use crate::neural::{ModelError, ModelSize};
+
+/// Sample rate of a file that has none, in Hz.
+pub const SAMPLE_RATE: f32 = 48_000.0;
+
+/// A model as it was read: the whole file or a model inside it.
+pub struct Submodel<'a> {
+    /// The networks, the smallest first; at least one.
+    pub sizes: Vec<ModelSize>,
+    /// Channels of its output.
+    pub outputs: usize,
+    /// Sample rate in Hz, if the object has it.
+    pub sample_rate: Option<f32>,
+    /// Count of the weights of the largest network, with its condition model's.
+    pub weights: usize,
+    /// Description for users, in one line.
+    pub summary: String,
+    /// Metadata of the largest model, if this is a container.
+    pub largest_metadata: Option<Field<'a>>,
+}
+
+/// Reads a model. `depth` is the number of models around it.
+pub fn read<'a>(at: &Field<'a>, depth: usize, budget: &mut Budget) -> Result<Submodel<'a>, ModelError> {
+    if depth > MAX_DEPTH {
+        return Err(at.error(format!("a model {depth} models deep"), format!("at most {MAX_DEPTH}")));
+    }
+    check_version(&at.get("version")?)?;
+    let sample_rate = at.find("sample_rate")?.map(|f| f.within(SAMPLE_RATES.0, SAMPLE_RATES.1)).transpose()?;
+    let metadata = at.find("metadata")?;
+    let loudness = metadata.map(|m| m.find("loudness")).transpose()?.flatten();
+    let loudness_db = loudness.map(|f| f.within(-300.0, 300.0)).transpose()?;
+    let architecture = at.get("architecture")?;
+    let config = at.get("config")?;
+    let weights_field = at.get("weights")?;
+    let mut weights = WeightList { numbers: weights_field.floats(None)?, used: 0, at: weights_field };
+    budget.spend_weights(&weights.at, weights.numbers.len() as u64)?;
+    let mut condition_weights = 0;
+    let built = match architecture.text()? {
+        "SlimmableContainer" => {
+            weights.finish()?;
+            return container(&config, sample_rate, depth, budget);
+        }
+        "Linear" => BuiltNetwork::sequence(sequence::linear(&config, &mut weights)?, "Linear"),
+        "ConvNet" => BuiltNetwork::sequence(sequence::conv_net(&config, &mut weights, budget)?, "ConvNet"),
+        "LSTM" => BuiltNetwork::sequence(sequence::lstm(&config, &mut weights, budget)?, "LSTM"),
+        "WaveNet" => {
+            let condition = config.find("condition_dsp")?.map(|c| condition(&c, sample_rate, depth, budget)).transpose()?;
+            let outputs = condition.as_ref().map_or(1, |c| c.outputs);
+            let condition = condition.map(|c| {
+                condition_weights = c.weights;
+                Box::new(c.model)
+            });
+            BuiltNetwork::wavenet(wavenet::wavenet(&config, condition, outputs, &mut weights, budget)?)
+        }
+        _ => return Err(architecture.unexpected("Linear, ConvNet, LSTM, WaveNet or SlimmableContainer")),
+    };
+    weights.finish()?;
+    budget.spend_state(at, &built.architecture, sample_rate.unwrap_or(SAMPLE_RATE))?;
+    let mut sizes = match &built.architecture {
+        Architecture::WaveNet(w) => smaller_sizes(&config, w, budget)?,
+        Architecture::Sequence(_) => Vec::new(),
+    };
+    let summary = if sizes.is_empty() { built.summary } else { format!("{}, in {} sizes", built.summary, sizes.len() + 1) };
+    let outputs = built.outputs;
+    sizes.push(ModelSize { below: 1.0, architecture: Some(built.architecture), loudness_db });
+    Ok(Submodel {
+        sizes,
+        outputs,
+        sample_rate,
+        weights: weights.numbers.len() + condition_weights,
+        summary,
+        largest_metadata: None,
+    })
+}
+
+/// Checks that the version of the format is known.
+fn check_version(at: &Field<'_>) -> Result<(), ModelError> {
+    let expected = "0.5.0 to 0.7";
+    let numbers: Option<Vec<u32>> = at.text()?.split('.').map(version_number).collect();
+    match numbers.as_deref() {
+        Some([0, 5..=7, _]) => Ok(()),
+        _ => Err(at.unexpected(expected)),
+    }
+}
+
+/// Reads a part of a version, which has only digits.
+fn version_number(digits: &str) -> Option<u32> {
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+}
+
+/// Reads a container: models of several sizes, each with its own weights.
+fn container<'a>(config: &Field<'a>, rate: Option<f32>, depth: usize, budget: &mut Budget) -> Result<Submodel<'a>, ModelError> {
+    let mut sizes: Vec<ModelSize> = Vec::new();
+    let mut last = None;
+    for at in config.get("submodels")?.list(1, MAX_SIZES)? {
+        let max = at.get("max_value")?;
+        let below = max.within(0.0, 1e6)?;
+        if let Some(before) = sizes.last()
+            && below <= before.below
+        {
+            return Err(max.error(below, format!("more than {}, that of the one before", before.below)));
+        }
+        let model = at.get("model")?;
+        let mut submodel = read(&model, depth + 1, budget)?;
+        check_rate(&model, submodel.sample_rate, rate)?;
+        if submodel.outputs != 1 {
+            return Err(model.error(format!("{} outputs", submodel.outputs), 1));
+        }
+        let Some(largest) = submodel.sizes.pop() else { return Err(model.error("no network", "one")) };
+        sizes.push(ModelSize { below, ..largest });
+        let metadata = model.find("metadata")?;
+        last = Some((submodel, max, metadata));
+    }
+    let Some((submodel, max, metadata)) = last else { return Err(config.error("no submodels", "one or more")) };
+    if sizes.last().is_some_and(|s| s.below < 1.0) {
+        return Err(max.unexpected("1 or more for the last"));
+    }
+    let summary = format!("{}, the largest of {}", submodel.summary, sizes.len());
+    let sample_rate = rate.or(submodel.sample_rate);
+    Ok(Submodel {
+        sizes,
+        outputs: 1,
+        sample_rate,
+        weights: submodel.weights,
+        summary,
+        largest_metadata: metadata.or(submodel.largest_metadata),
+    })
+}
+
+/// Checks that a model has the sample rate of the model around it, if both have one.
+fn check_rate(at: &Field<'_>, inner: Option<f32>, outer: Option<f32>) -> Result<(), ModelError> {
+    match (inner, outer) {
+        (Some(inner), Some(outer)) if inner != outer => {
+            Err(at.get("sample_rate")?.error(inner, format!("{outer}, that of the model around it")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The model that makes a WaveNet's condition.
+struct ConditionPart {
+    model: ConditionModel,
+    /// Channels of the condition.
+    outputs: usize,
+    /// Count of the weights.
+    weights: usize,
+}
+
+/// Reads the model that makes a WaveNet's condition, and takes its largest size. The engine does not run a recurrent one; the
+/// trainer makes only WaveNets.
+fn condition(at: &Field<'_>, rate: Option<f32>, depth: usize, budget: &mut Budget) -> Result<ConditionPart, ModelError> {
+    let mut submodel = read(at, depth + 1, budget)?;
+    check_rate(at, submodel.sample_rate, rate)?;
+    let architecture = submodel.sizes.pop().and_then(|s| s.architecture);
+    if architecture.as_ref().is_some_and(|a| a.receptive_field().is_none()) {
+        return Err(at.error("a recurrent condition model", "WaveNet, ConvNet or Linear"));
+    }
+    let model = match architecture {
+        Some(Architecture::Sequence(s)) => ConditionModel::Sequence(s),
+        Some(Architecture::WaveNet(w)) => ConditionModel::WaveNet(*w),
+        None => return Err(at.error("no network", "one")),
+    };
+    Ok(ConditionPart { model, outputs: submodel.outputs, weights: submodel.weights })
+}
+
+/// A network as it was read, with its weights.
+struct BuiltNetwork {
+    architecture: Architecture,
+    outputs: usize,
+    /// Description for users, in one line.
+    summary: String,
+}
+
+impl BuiltNetwork {
+    fn sequence(layers: Vec<Layer>, kind: &str) -> Self {
+        let (outputs, summary) = (layers.last().map_or(1, Layer::outputs), sequence::summary(&layers, kind));
+        let sequence = Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip: false };
+        Self { architecture: Architecture::Sequence(sequence), outputs, summary }
+    }
+
+    fn wavenet((wavenet, outputs): (WaveNet, usize)) -> Self {
+        let summary = wavenet::summary(&wavenet);
+        Self { architecture: Architecture::WaveNet(Box::new(wavenet)), outputs, summary }
+    }
+}
