@@ -62,17 +62,19 @@ impl WatchedView for InstanceView {
     }
 
     fn is_shown_by(&self, shown: &Self) -> bool {
-        let same = self.channels == shown.channels
-            && self.sample_rate.to_bits() == shown.sample_rate.to_bits()
-            && self.latency_frames == shown.latency_frames
-            && self.blind == shown.blind
-            && self.take.is_shown_by(&shown.take);
+        // Without `..`, so that a new field cannot be forgotten here.
+        let Self { channels, input, output, sample_rate, latency_frames, load, blind, models, twin, take } = self;
+        let same = *channels == shown.channels
+            && sample_rate.to_bits() == shown.sample_rate.to_bits()
+            && *latency_frames == shown.latency_frames
+            && *blind == shown.blind
+            && take.is_shown_by(&shown.take);
         // In a blind comparison everything else is hidden; the times at which the window is painted must not give it away either.
-        let hidden = self.blind == BlindView::Hidden;
-        let models = || self.models.iter().zip(&shown.models).all(|(model, shown)| model.is_same(shown));
-        let meters = || meter::is_at_rest(&self.input, &shown.input) && meter::is_at_rest(&self.output, &shown.output);
-        let load = || header::load_text(self.load) == header::load_text(shown.load);
-        same && (hidden || self.twin == shown.twin && load() && models() && meters())
+        let hidden = *blind == BlindView::Hidden;
+        let models_same = || models.iter().zip(&shown.models).all(|(model, shown)| model.is_same(shown));
+        let meters_rest = || meter::is_at_rest(input, &shown.input) && meter::is_at_rest(output, &shown.output);
+        let load_same = || header::load_text(*load) == header::load_text(shown.load);
+        same && (hidden || *twin == shown.twin && load_same() && models_same() && meters_rest())
     }
 }
 

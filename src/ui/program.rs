@@ -147,11 +147,14 @@ impl WatchedView for ProgramView {
     }
 
     fn is_shown_by(&self, shown: &Self) -> bool {
-        self.device == shown.device
-            && self.recording == shown.recording
-            && self.log == shown.log
-            && self.strips.len() == shown.strips.len()
-            && self.strips.iter().zip(&shown.strips).all(|(strip, shown)| channel_strips::is_at_rest(strip, shown))
+        // Without `..`, so that a new field cannot be forgotten here.
+        let Self { device, recording, strips, unfinished_takes, log } = self;
+        *device == shown.device
+            && *recording == shown.recording
+            && *unfinished_takes == shown.unfinished_takes
+            && *log == shown.log
+            && strips.len() == shown.strips.len()
+            && strips.iter().zip(&shown.strips).all(|(strip, shown)| channel_strips::is_at_rest(strip, shown))
     }
 }
 
@@ -259,5 +262,33 @@ impl Program {
         self.editor.close(controls);
         self.device_bar = DeviceBar::default();
         self.strips.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_any_part_of_the_view_wakes_the_window() {
+        let shown = ProgramView {
+            strips: vec![StripView::default()],
+            unfinished_takes: vec![UnfinishedTakeView::default()],
+            ..ProgramView::default()
+        };
+        assert!(shown.is_shown_by(&shown));
+        let changes: [fn(&mut ProgramView); 6] = [
+            |view| view.device.setup.host = "jack".into(),
+            |view| view.recording = true,
+            |view| view.strips.clear(),
+            |view| view.unfinished_takes.clear(),
+            |view| view.unfinished_takes[0].progress = Some(0.5),
+            |view| view.log.push(LogLine::default()),
+        ];
+        for (number, change) in changes.iter().enumerate() {
+            let mut changed = shown.clone();
+            change(&mut changed);
+            assert!(!changed.is_shown_by(&shown), "change {number}");
+        }
     }
 }
