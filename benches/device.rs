@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, criterion_group, criterion_main};
 use isotherm::algorithm;
 use isotherm::device::{Capture, Client, GrantedConfig, Host, InputBlock, Monitor, MonitorRouting, SampleFormat};
-use isotherm::dsp::{ProcessSpec, Settings as Parameters};
+use isotherm::dsp::{ProcessSpec, Settings};
 use isotherm::graph::Meter;
-use isotherm::record::{Recorder, Settings, StartTrigger};
+use isotherm::record::{Recorder, RecorderSettings, StartTrigger};
 use isotherm::slots::{Listen, Slots};
 
 const CHANNELS: usize = 32;
@@ -59,7 +59,7 @@ fn bench_clients(criterion: &mut Criterion) {
     {
         let granted = granted(format);
         // The recorder waits for a start and writes nothing, so that no disk is measured.
-        let mut settings = Settings::new(std::env::temp_dir(), "bench", RATE, CHANNELS);
+        let mut settings = RecorderSettings::new(std::env::temp_dir(), "bench", RATE, CHANNELS);
         (settings.word_format, settings.start) = (format.word_format(), StartTrigger::Manual);
         let (recorder, writer) = Recorder::open(settings).expect("a folder for temporary files");
         let meter = Meter::new(CHANNELS);
@@ -71,7 +71,7 @@ fn bench_clients(criterion: &mut Criterion) {
         drop(recorder.close());
 
         let spec = ProcessSpec { sample_rate: RATE as f32, channels: 1, max_frames: FRAMES };
-        let saturator = Parameters::new(algorithm::find("saturator").expect("it is registered"));
+        let saturator = Settings::new(algorithm::find("saturator").expect("it is registered"));
         let slots = Slots::compile(spec, &[saturator.into()], Listen::Slot(0), None).expect("a slot");
         let mut monitor = Monitor::new(slots.into_plan(), MonitorRouting::one_to_one(&[0]), &granted, None);
         let (mut left, mut right) = ([0.0; FRAMES], [0.0; FRAMES]);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, criterion_group, criterion_main};
 use isotherm::audio::WavFormat;
 use isotherm::record::pcm::{Converter, InstructionSet, WordFormat, float_words};
-use isotherm::record::{Recorder, Settings};
+use isotherm::record::{Recorder, RecorderSettings};
 
 /// Channels of the recorded sound.
 const CHANNELS: usize = 32;
@@ -171,7 +171,7 @@ fn whole_path(criterion: &mut Criterion) {
     ];
     let sndfile = Sndfile::load();
     let recorder = |sync, hashes| {
-        let mut settings = Settings::new(folder.path().join(format!("{sync} {hashes}")), "bench", RATE as u32, CHANNELS);
+        let mut settings = RecorderSettings::new(folder.path().join(format!("{sync} {hashes}")), "bench", RATE as u32, CHANNELS);
         (settings.sync, settings.hashes) = (sync, hashes);
         Recorder::open(settings).unwrap()
     };
@@ -224,20 +224,20 @@ fn whole_path(criterion: &mut Criterion) {
             });
         }
     }
-    println!("32 channels x 48 kHz in blocks of 256: CPU ms per second of sound, median and least of {ROUNDS}");
+    println!("32 channels x 48 kHz in blocks of 256: CPU ms per second of sound, median and minimum of {ROUNDS}");
     for times in &mut times {
         times.sort();
     }
     let sleeping = [times[0][ROUNDS / 2], times[0][0]];
     for (method, times) in methods.iter().zip(&times).filter(|(_, times)| !times.is_empty()) {
-        let [median, least] = [times[ROUNDS / 2], times[0]].map(|t| t.as_secs_f64() * 1e3);
-        let [net, net_least] = [0, 1].map(|i| [median, least][i] - sleeping[i].as_secs_f64() * 1e3);
-        println!("{method:36} {median:6.2} {least:6.2}   without sleeping {net:6.2} {net_least:6.2}");
+        let [median, minimum] = [times[ROUNDS / 2], times[0]].map(|t| t.as_secs_f64() * 1e3);
+        let [net, net_minimum] = [0, 1].map(|i| [median, minimum][i] - sleeping[i].as_secs_f64() * 1e3);
+        println!("{method:36} {median:6.2} {minimum:6.2}   without sleeping {net:6.2} {net_minimum:6.2}");
     }
 
     let mut group = criterion.benchmark_group("the audio thread");
     group.bench_function("a block of 256 x 32", |b| {
-        let mut settings = Settings::new(folder.path().into(), "bench", RATE as u32, CHANNELS);
+        let mut settings = RecorderSettings::new(folder.path().into(), "bench", RATE as u32, CHANNELS);
         settings.sync = false;
         let (recorder, mut writer) = Recorder::open(settings).unwrap();
         let block: Vec<&[f32]> = sound.iter().map(|c| &c[..FRAMES]).collect();

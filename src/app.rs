@@ -29,7 +29,7 @@ const WINDOW_CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Interval at which a waiting thread checks whether the program was interrupted.
 const INTERRUPT_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Start options of the program. Options that are `None` leave the saved settings as they are.
+/// Start options of the program. Options that are `None` leave the saved settings unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// True to run without a window: the log goes to standard output, and an interrupt ends the program.
@@ -46,7 +46,7 @@ pub struct Options {
     pub record: bool,
 }
 
-/// Values for the device setup from the command line. `None` leaves the saved value as it is; if host or device differ from the
+/// Values for the device setup from the command line. `None` leaves the saved value unchanged; if host or device differ from the
 /// saved ones, the saved rate, period and outputs are forgotten.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceOverrides {
@@ -117,8 +117,8 @@ pub enum AppError {
 /// The caller sets `interrupted` to true when the user asks the program to end.
 ///
 /// # Errors
-/// If a thread cannot be started, or the window cannot be opened or fails. A window that fails while a take runs is no error: the
-/// take goes on until an interrupt.
+/// If a thread cannot be started, or the window cannot be opened or fails. A window that fails while a take runs is not an error:
+/// the take goes on until an interrupt.
 pub fn run(options: &Options, interrupted: &Arc<AtomicBool>) -> Result<ShutdownReport, AppError> {
     let instance = Arc::new(Instance::default());
     instance.open().map_err(AppError::BuilderThread)?;

@@ -46,12 +46,12 @@ const NAMED_QUESTIONS: usize = 3;
 #[derive(Debug, Error)]
 pub enum DeskError {
     /// The text is no network address, or the name is unknown.
-    #[error("desk {address}: no such address: {what}; expected an address like 192.168.1.20")]
+    #[error("desk {address}: no such address: {reason}; expected an address like 192.168.1.20")]
     Address {
         /// The text, its first 80 characters, without control characters.
         address: String,
         /// Error of the name server or the parser.
-        what: String,
+        reason: String,
     },
     /// The operating system refused a socket or a thread.
     #[error("cannot {action} the desk at {address}: {source}")]
@@ -67,16 +67,16 @@ pub enum DeskError {
     #[error("cannot search the net: {0}")]
     Search(io::Error),
     /// The desk did not answer, or stopped answering.
-    #[error("the desk at {address} {what} in {seconds:.1} s{why}")]
+    #[error("the desk at {address} {event} in {seconds:.1} s{reason}")]
     Silent {
         /// Network address of the desk.
         address: SocketAddr,
         /// `gave no answer`, or `fell silent: no answer` after an earlier answer.
-        what: &'static str,
+        event: &'static str,
         /// Time for which a question was repeated without an answer.
         seconds: f32,
         /// Text about invalid packets or a refused connection, with a semicolon in front; empty if nothing at all came.
-        why: String,
+        reason: String,
     },
     /// Something else than an X32 or M32 answered.
     #[error("{address} is '{model}'; expected an X32 or M32")]
@@ -347,9 +347,9 @@ impl Desk {
         if self.is_in_playback() {
             notes.push("the desk is switched to playback: channels hear its PLAY routing".into());
         }
-        let unread = |what: &str, address: &str, value: Option<i32>| match value {
-            Some(value) => format!("the {what} is unknown (value {value} of {address}), so it is not compared"),
-            None => format!("the {what} is unknown (no answer to {address}), so it is not compared"),
+        let unread = |name: &str, address: &str, value: Option<i32>| match value {
+            Some(value) => format!("the {name} is unknown (value {value} of {address}), so it is not compared"),
+            None => format!("the {name} is unknown (no answer to {address}), so it is not compared"),
         };
         if self.clock_rate_hz().is_none() {
             notes.push(unread("clock rate", CLOCK_RATE, self.state.int(CLOCK_RATE)));

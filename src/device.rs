@@ -171,7 +171,7 @@ pub struct OpenRequest {
     pub format: Option<SampleFormat>,
     /// Number of input channels; `None` for all that the device has, at most [`MAX_CHANNELS`].
     pub channels: Option<usize>,
-    /// Frames of a period; `None` for 256 or what comes nearest.
+    /// Frames of a period; `None` for 256 or the nearest that the device offers.
     pub period_frames: Option<usize>,
     /// Output channel of the device, from 0, for each output of the client. Empty: the device only records.
     pub outputs: Vec<usize>,
@@ -259,7 +259,7 @@ pub enum DeviceError {
         host: Host,
         /// Requested name.
         device: String,
-        /// Names of the devices that there are, separated by commas.
+        /// Names of the existing devices, separated by commas.
         expected: String,
     },
     /// Another program uses the device.
@@ -323,9 +323,9 @@ impl InputBlock<'_> {
 /// Receiver of a device's blocks. The device's thread calls it once for each block.
 pub trait Client: Send + 'static {
     /// Processes one block. `input` has the granted number of channels; `output` has a slice of the same number of frames for
-    /// each requested output, filled with silence. `lost` is the number of frames that are missing before this block.
-    /// [device thread: must not wait, allocate or lock]
-    fn process(&mut self, lost: u64, input: InputBlock<'_>, output: &mut [&mut [f32]]);
+    /// each requested output, filled with silence. `lost_frames` is the number of frames that are missing before
+    /// this block. [device thread: must not wait, allocate or lock]
+    fn process(&mut self, lost_frames: u64, input: InputBlock<'_>, output: &mut [&mut [f32]]);
 }
 
 /// State of a stream, shared by the device's thread and the control thread. [any thread]
@@ -342,15 +342,15 @@ pub(crate) struct StreamStatus {
     /// Reason of the end, unless the sample rate changed.
     end_reason: OnceLock<String>,
     /// Number of blocks that the device has delivered.
-    calls: AtomicU64,
+    blocks: AtomicU64,
     /// Frames of the last block; 0 before the first one.
     period_frames: AtomicUsize,
     /// Number of times that the device lost input.
     overruns: AtomicU64,
     /// Number of times that the output had nothing to play.
     underruns: AtomicU64,
-    /// Longest duration of a client's call, in nanoseconds.
-    longest_call_nanoseconds: AtomicU64,
+    /// Longest time that the client took for a block, in nanoseconds.
+    longest_callback_nanoseconds: AtomicU64,
 }
 
 impl StreamStatus {
@@ -367,21 +367,22 @@ impl StreamStatus {
     }
 
     /// Notes that the device delivers a block of `frames` frames. [device thread]
-    fn count_call(&self, frames: usize) {
+    fn count_block(&self, frames: usize) {
         self.period_frames.store(frames, Ordering::Relaxed);
-        self.calls.fetch_add(1, Ordering::Release);
+        self.blocks.fetch_add(1, Ordering::Release);
     }
 
-    /// Calls the client in the slot and keeps the longest duration. Returns false if there was no client to call. [device thread]
-    fn call_client(&self, client_slot: &ClientSlot, lost: u64, input: InputBlock<'_>, output: &mut [&mut [f32]]) -> bool {
+    /// Calls the client in the slot and keeps the longest time that it took. Returns false if there was no client to call.
+    /// [device thread]
+    fn call_client(&self, client_slot: &ClientSlot, lost_frames: u64, input: InputBlock<'_>, output: &mut [&mut [f32]]) -> bool {
         let begun = Instant::now();
         let called = client_slot.call(|client| {
             let guard = PanicGuard(self);
-            client.process(lost, input, output);
+            client.process(lost_frames, input, output);
             std::mem::forget(guard);
         });
         let nanoseconds = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.longest_call_nanoseconds.fetch_max(nanoseconds, Ordering::Relaxed);
+        self.longest_callback_nanoseconds.fetch_max(nanoseconds, Ordering::Relaxed);
         called
     }
 }
@@ -465,7 +466,7 @@ impl OpenDevice {
         &self.granted
     }
 
-    /// Starts the device, which calls `client` with every block from now on. [control thread]
+    /// Starts the device, which then calls `client` with every block. [control thread]
     ///
     /// # Errors
     /// The device's error, with the client for another try. The client is `None` if it has panicked.
@@ -567,7 +568,7 @@ fn frames_in(seconds: f64, sample_rate: u32) -> usize {
 pub enum StreamEnd {
     /// The device is gone or gives no blocks. It may come back.
     Disconnected(String),
-    /// The device runs at another sample rate, so its sound does not continue what came before.
+    /// The device runs at another sample rate, so its sound does not continue the earlier sound.
     RateChanged(String),
 }
 
@@ -605,8 +606,8 @@ impl<C: Client> Stream<C> {
 
     /// Returns the number of blocks that the device has delivered. While it does not grow, the device gives no blocks.
     #[must_use]
-    pub fn calls(&self) -> u64 {
-        self.status.calls.load(Ordering::Acquire)
+    pub fn blocks(&self) -> u64 {
+        self.status.blocks.load(Ordering::Acquire)
     }
 
     /// Returns the frames of the last block. A JACK server may change them while it runs.
@@ -630,10 +631,10 @@ impl<C: Client> Stream<C> {
         self.status.underruns.load(Ordering::Relaxed)
     }
 
-    /// Returns the longest duration of a client's call.
+    /// Returns the longest time that the client took for a block.
     #[must_use]
     pub fn longest_callback(&self) -> Duration {
-        Duration::from_nanos(self.status.longest_call_nanoseconds.load(Ordering::Relaxed))
+        Duration::from_nanos(self.status.longest_callback_nanoseconds.load(Ordering::Relaxed))
     }
 
     /// Stops the device and returns its client, or `None` if the client has panicked. Waits for the end of a call that is under
@@ -683,7 +684,7 @@ pub fn names(host: Host) -> Vec<String> {
         Host::Jack => jack::names(),
         #[cfg(any(test, not(target_os = "linux")))]
         Host::Cpal => list(host).into_iter().map(|info| info.device).collect(),
-        // Any WAV file can stand in for a device, so none is listed.
+        // Any WAV file can stand in for a device, so the list is empty.
         Host::File => Vec::new(),
     }
 }
@@ -699,7 +700,7 @@ pub fn list(host: Host) -> Vec<DeviceInfo> {
         Host::Jack => jack::list(),
         #[cfg(any(test, not(target_os = "linux")))]
         Host::Cpal => cpal::list(),
-        // Any WAV file can stand in for a device, so none is listed.
+        // Any WAV file can stand in for a device, so the list is empty.
         Host::File => Vec::new(),
     }
 }

@@ -171,8 +171,8 @@ pub fn gain_to_db(gain: f32) -> f32 {
 /// assert!(samples[0] < 1.0 && samples[0] > 0.9 && samples[29] == 0.5);
 /// ```
 pub trait Processor: Send {
-    /// Sets a ramped parameter, which glides to `value` (plain) from the next frame on; before the first frame after `reset` it
-    /// changes at once. A structural parameter is left alone. [audio thread]
+    /// Sets a ramped parameter, which glides to `value` (plain), starting with the next frame; before the first frame after
+    /// `reset` it changes at once. A structural parameter is left alone. [audio thread]
     fn set(&mut self, parameter: ParameterIndex, value: f32);
 
     /// Returns to the state in which the processor was made; values that were set stay. [audio thread]

@@ -193,12 +193,12 @@ impl Effect {
 
     /// Processes the next block of a stream in place. The block may be longer than the state's `max_frames`.
     ///
-    /// The effect may differ from block to block. Ramped parameters that differ from those of the block before glide to their
-    /// new values from this block on. If the algorithm, a structural parameter or the model differs, the state is made anew, as
+    /// The effect may differ from block to block. Ramped parameters that differ from those of the previous block glide to their
+    /// new values in this block. If the algorithm, a structural parameter or the model differs, a new state is made, as
     /// before the first frame. [control thread: allocates]
     ///
     /// # Errors
-    /// As [`Self::prepare`], if the state is made anew.
+    /// As [`Self::prepare`], if a new state is made.
     ///
     /// # Panics
     /// If the block has another number of channels than the state.

@@ -57,7 +57,7 @@ mod swap;
 pub use builder::{Builder, Bus, CompileError};
 pub use file::{FileSink, FileSource};
 pub use meter::{Meter, MeterReading, MeterWriter};
-pub use plan::{NodeTime, Plan, Taps};
+pub use plan::{NodeTime, Plan, TapReceiver};
 pub use queue::{QueueReader, QueueWriter, queue};
 pub use rolling::{RollingReader, RollingWriter, rolling_buffer};
 pub use swap::{Swap, SwapSender};

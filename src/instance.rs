@@ -39,17 +39,17 @@ pub struct SharedInstance {
     pub(crate) blind: BlindSwitch,
     /// Count of presses of a listen button. It tells the audio thread of a press that does not change the parameter: the sound
     /// dips all the same.
-    listen_presses: AtomicU32,
+    listen_button_presses: AtomicU32,
     meters: Meters,
     /// Locked while models are read or slots are made; never by the audio thread.
-    target: Mutex<BuildTarget>,
+    build_target: Mutex<BuildTarget>,
     pub(crate) requests: Arc<BuilderRequests>,
     /// Runs from the first `prepare` or the first open window until the instance is dropped.
     builder: Mutex<Option<BuilderThread>>,
     pub(crate) training: twin::Training,
     /// True once the instance is dropped: no thread is started any more.
     is_closed: AtomicBool,
-    /// True while the host renders offline: the audio thread may wait then, so that a change counts from the next block on.
+    /// True while the host renders offline: the audio thread may wait then, so that a change takes effect in the next block.
     offline: AtomicBool,
     /// Number of channels that run.
     channels: AtomicUsize,
@@ -70,9 +70,9 @@ impl SharedInstance {
             models: Default::default(),
             takes,
             blind: BlindSwitch::new(),
-            listen_presses: AtomicU32::new(0),
+            listen_button_presses: AtomicU32::new(0),
             meters: Meters::new(METERED_CHANNELS),
-            target: Mutex::default(),
+            build_target: Mutex::default(),
             requests,
             builder: Mutex::default(),
             training: twin::Training::default(),
@@ -86,7 +86,8 @@ impl SharedInstance {
         (shared, take_writer)
     }
 
-    /// The settings and the model's id that each slot is asked to run, which may be newer than those that run. [audio thread]
+    /// The effect snapshot (settings and the model's id) that each slot is asked to run, which may be newer than the one that
+    /// runs. [audio thread]
     pub(crate) fn requested_snapshots(&self) -> [EffectSnapshot; 2] {
         self.effect_snapshots(&self.settings())
     }
@@ -129,8 +130,9 @@ impl SharedInstance {
         self.parameters.is_on(ARM) || self.parameters.is_on(RECORD)
     }
 
-    fn target(&self) -> MutexGuard<'_, BuildTarget> {
-        self.target.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the build target, for as long as models are read or slots are made. [any thread but the audio thread]
+    fn build_target(&self) -> MutexGuard<'_, BuildTarget> {
+        self.build_target.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the instance's threads and waits for them. [control thread]
@@ -161,7 +163,7 @@ impl SharedInstance {
             output: levels(&self.meters.output),
             sample_rate: f32::from_bits(self.sample_rate.load(Ordering::Relaxed)),
             latency_frames: self.latency.load(Ordering::Relaxed),
-            // Without blocks the last load would stand still: it fades as the meters do.
+            // Without blocks the last load would be shown for ever: it fades as the meters do.
             load: f32::from_bits(self.load.load(Ordering::Relaxed)) * self.meters.input.freshness(0),
             blind: match (self.parameters.is_on(BLIND), self.blind.is_revealed()) {
                 (false, _) => BlindView::Off,
@@ -243,8 +245,8 @@ impl Instance {
         &self.shared.parameters
     }
 
-    /// Calls `with` with the controls over this instance, for an owner that is no plug-in. `on_take` gets the user's actions on
-    /// takes, which the owner records.
+    /// Calls `with` with the controls over this instance, for an owner that is not a plug-in. `on_take` gets the user's actions
+    /// on takes, which the owner records.
     pub fn with_controls<R>(&self, on_take: &dyn Fn(TakeAction), with: impl FnOnce(&dyn Controls) -> R) -> R {
         with(&InstanceControls { shared: &self.shared, gestures: &*self.shared.parameters, on_take: Some(on_take) })
     }

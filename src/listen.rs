@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// A blind switch: two sides, and a coin that decides which slot is behind which. It keeps no score; it shows the slots on
+/// A blind switch: two sides, and a coin that decides which slot each of them plays. It keeps no score; it shows the slots on
 /// request.
 #[derive(Debug)]
 pub struct BlindSwitch {
@@ -10,9 +10,9 @@ pub struct BlindSwitch {
     state: AtomicU8,
 }
 
-/// Set if slot 1 is behind side 0.
+/// Set if side 0 plays slot 1.
 const SWAPPED: u8 = 1;
-/// Set if the listener is shown which slot is behind which side.
+/// Set if the listener is shown which slot each side plays.
 const REVEALED: u8 = 2;
 
 impl Default for BlindSwitch {
@@ -41,13 +41,13 @@ impl BlindSwitch {
         self.state.store(byte[0] & SWAPPED, Ordering::Relaxed);
     }
 
-    /// The slot, 0 or 1, behind a side, 0 or 1. [audio thread]
+    /// The slot, 0 or 1, that a side, 0 or 1, plays. [audio thread]
     #[must_use]
     pub fn slot(&self, side: usize) -> usize {
         (side & 1) ^ usize::from(self.state.load(Ordering::Relaxed) & SWAPPED)
     }
 
-    /// Shows which slot is behind which side, until the next toss. [any thread]
+    /// Shows which slot each side plays, until the next toss. [any thread]
     pub fn reveal(&self) {
         self.state.fetch_or(REVEALED, Ordering::Relaxed);
     }

@@ -96,7 +96,7 @@ impl Plugin for Isotherm {
         let mut block: ArrayVec<&mut [f32], MAX_CHANNELS> = buffer.as_slice().iter_mut().map(|c| &mut **c).collect();
         let latency = self.processor.process(&mut block, context.transport().playing);
         // CLAP lets the latency change only while the plug-in is inactive: the host is asked to restart, and `activate` tells
-        // the new latency. In VST3 the host is told at once, and reads it when it likes.
+        // the new latency. In VST3 the host is told at once, and may read it at any time.
         if let Some(latency) = latency.filter(|latency| *latency != self.reported_latency) {
             match context.plugin_api() {
                 PluginApi::Clap => context.request_restart(),

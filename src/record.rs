@@ -45,8 +45,8 @@ pub use health::{Health, RecorderPhase, StatusLight};
 pub use manifest::Manifest;
 pub use recorder::Recorder;
 pub use recover::{RecoverReport, recover, recover_with_progress, unfinished_message, unfinished_takes};
-pub use ring::{RecorderBlock, SampleWord, Writer};
-pub use settings::{Channel, Settings, StartTrigger, StopConditions};
+pub use ring::{RingBlockWriter, SampleWord, Writer};
+pub use settings::{Channel, RecorderSettings, StartTrigger, StopConditions};
 pub use verify::{VerifyReport, verify, verify_with_progress};
 
 /// Error of recording, checking or recovering a take. Every message is one line.
@@ -78,12 +78,12 @@ pub enum TakeError {
     Setting {
         /// The setting, like `pre-roll`.
         field: &'static str,
-        /// Its value, with the unit.
+        /// Value of the setting, with the unit.
         found: String,
         /// The range, with the unit.
         expected: String,
     },
-    /// The source ended while the take ran: no more frames can come.
+    /// The source ended while the take ran: no more frames can be recorded.
     #[error("{what}")]
     SourceEnded {
         /// The reason, as [`Recorder::source_ended`] was given it.

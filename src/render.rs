@@ -56,7 +56,7 @@ pub struct Renderer {
     /// Frames of a block.
     block: usize,
     channels: usize,
-    /// Automation points still to come, the next one last.
+    /// Automation points that are not reached yet, the next one last.
     points: Vec<AutomationPoint>,
     /// Frames processed so far.
     frames: u64,
@@ -96,7 +96,8 @@ impl Renderer {
         Self::new(effect, ProcessSpec { sample_rate, channels, max_frames: BLOCK_FRAMES })
     }
 
-    /// Returns the renderer with automation, points in any order. Of points for the same parameter and frame, the last counts.
+    /// Returns the renderer with automation, points in any order. If several points have the same parameter and frame, the last
+    /// one is used.
     #[must_use]
     pub fn with_automation(mut self, mut points: Vec<AutomationPoint>) -> Self {
         // Stable, so that points of one frame are applied in their order.
@@ -159,7 +160,7 @@ impl Renderer {
         let mut buffers = vec![vec![0.0f32; self.block]; self.channels];
         // Frames of output still to drop at the beginning.
         let mut to_drop = self.latency();
-        // Frames of silence still to process after the end, so that the last frame of the sound comes out.
+        // Frames of silence still to process after the end, so that the last frame of the sound is in the output.
         let mut to_flush = self.latency();
         let (mut frames, mut ended) = (0, false);
         loop {

@@ -5,7 +5,7 @@
 
 use crate::dsp::{Block, ChangeMode, ParameterIndex, PrepareError, ProcessSpec};
 use crate::effect::{Effect, EffectSnapshot};
-use crate::graph::{Builder, Bus, CompileError, Meter, Plan, Taps};
+use crate::graph::{Builder, Bus, CompileError, Meter, Plan, TapReceiver};
 
 /// An error while slots are made.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -188,10 +188,10 @@ impl Slots {
         self.plan.run_in_place(block);
     }
 
-    /// Processes a block like [`Self::process`], and gives input and slots to `taps`, all aligned with the output: tap 0 is the
-    /// input, with NaN and infinities replaced by silence; tap 1 is the output of the first slot, and so on. [audio thread]
-    pub fn process_tapped(&mut self, block: &mut Block<'_>, taps: &mut impl Taps) {
-        self.plan.run_tapped(block, taps);
+    /// Processes a block like [`Self::process`], and gives input and slots to `receiver`, all aligned with the output: tap 0 is
+    /// the input, with NaN and infinities replaced by silence; tap 1 is the output of the first slot, and so on. [audio thread]
+    pub fn process_tapped(&mut self, block: &mut Block<'_>, receiver: &mut impl TapReceiver) {
+        self.plan.run_tapped(block, receiver);
     }
 
     /// Returns the plan alone, with its present settings. [any thread]

@@ -2,7 +2,7 @@
 //! sound before and after the effect (dry and wet): a recorded pair, or generated passages through an algorithm of this program
 //! or a circuit.
 //!
-//! A [`Trainer`] follows a [`TrainingPlan`] over a [`Material`]; [`train_twin`] goes the whole way from an effect to a model.
+//! A [`Trainer`] follows a [`TrainingConfig`] over a [`Material`]; [`train_twin`] goes the whole way from an effect to a model.
 //! Backpropagation is written by hand on the engine's SIMD vectors: the lanes of a vector are sequences side by side in recurrent
 //! networks ([`recurrent`]), and successive frames in convolutional ones ([`wavenet`]). Everything here allocates and takes its
 //! time; nothing is for the audio thread.
@@ -29,5 +29,5 @@ pub use design::{DESIGN_NAMES, Design, DesignError};
 pub use material::{Material, MaterialError, SoundPair, Target};
 pub use recorded_pair::{MIN_PAIR_SECONDS, PairError, PairReport};
 pub use recurrent::CellKind;
-pub use trainer::{Evaluation, Limit, Trainer, TrainingPlan, TrainingPlanError};
+pub use trainer::{Evaluation, Limit, Trainer, TrainingConfig, TrainingConfigError};
 pub use twin::{Twin, TwinError, TwinProgress, train_twin};

@@ -348,7 +348,7 @@ impl Editor {
     }
 }
 
-/// Returns the seconds for which meters move in a frame that comes `elapsed` seconds after the last one: at most one second, as
+/// Returns the seconds for which meters move in a frame `elapsed` seconds after the previous one: at most one second, as
 /// meters need not be exact after a longer pause. Meters that were at rest begin to move only now, so they move for at most one
 /// frame interval.
 fn meter_seconds(elapsed: f64, was_at_rest: bool) -> f32 {

@@ -3,7 +3,7 @@
 use isotherm::neural::engine::StateSpec;
 use isotherm::neural::{Model, ParsedModel};
 
-/// The most multiply-adds of a run. Larger networks are read but not run, since that would slow the fuzzer down.
+/// Largest number of multiply-adds of a run. Larger networks are read but not run, since that would slow the fuzzer down.
 const MAX_WORK: u64 = 20_000_000;
 
 /// Reads a file. Returns the error, which must be one line. If there is no error, the networks must run.

@@ -1,4 +1,4 @@
-//! Fuzzes the packets of a desk. The input is a sequence of packets, each behind a byte with its length. A packet is decoded,
+//! Fuzzes the packets of a desk. The input is a sequence of packets, each after a byte with its length. A packet is decoded,
 //! or it is an error in one line; then tracks and names are made from all messages.
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Fuzzes a Proteus file from the value of its key `model_data` on.
+//! Fuzzes a Proteus file, starting at the value of its key `model_data`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

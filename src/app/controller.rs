@@ -208,7 +208,7 @@ struct ControllerThread {
     desk: DeskFollower,
     /// Names of the devices of the chosen host.
     device_names: Vec<String>,
-    /// The reason why the device or a recording at start failed, as the window shows it.
+    /// The reason why the device failed, or the take that was to begin with it, as the window shows it.
     error: Option<String>,
     log: Log,
     /// Number of low-disk warnings that were given in this take: the index of the next one in `takes::DISK_WARNING_SECONDS`.
@@ -307,7 +307,7 @@ impl ControllerThread {
                     self.settings.device = setup;
                     self.error = None;
                     if host_changed {
-                        // Device, rate, period and outputs belong to the host before.
+                        // Device, rate, period and outputs belong to the previous host.
                         let DeviceSetup { host, desk, .. } = std::mem::take(&mut self.settings.device);
                         self.settings.device = DeviceSetup { host, desk, ..DeviceSetup::default() };
                         self.device_names.clear();

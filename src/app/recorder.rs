@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::device::{GrantedConfig, WriterFeed};
 use crate::instance::takes;
-use crate::record::{Channel, Health, Manifest, Recorder, RecorderPhase, Settings, StartTrigger};
+use crate::record::{Channel, Health, Manifest, Recorder, RecorderPhase, RecorderSettings, StartTrigger};
 use crate::source::SourceChange;
 use crate::view::{TakeSetup, TakeStart, TakeView};
 
@@ -19,7 +19,7 @@ pub type FinishedTake = (PathBuf, Manifest);
 /// A recorder that is open, with what is known of it.
 struct OpenRecorder {
     recorder: Recorder,
-    settings: Settings,
+    settings: RecorderSettings,
     /// Number of its takes that [`ProgramRecorder::poll`] has returned.
     reported_takes: usize,
     /// The phase at the last poll.
@@ -51,10 +51,11 @@ pub struct TakeSource<'a> {
 }
 
 /// True if two settings record the same and differ only in names and folder.
-fn differs_in_names_only(old: &Settings, new: &Settings) -> bool {
-    let sources = |settings: &Settings| settings.channels.iter().map(|channel| channel.source_channel).collect::<Vec<_>>();
-    let Settings { folder, name, source, channels, .. } = new.clone();
-    sources(old) == sources(new) && Settings { folder, name, source, channels, ..old.clone() } == *new
+fn differs_in_names_only(old: &RecorderSettings, new: &RecorderSettings) -> bool {
+    let sources =
+        |settings: &RecorderSettings| settings.channels.iter().map(|channel| channel.source_channel).collect::<Vec<_>>();
+    let RecorderSettings { folder, name, source, channels, .. } = new.clone();
+    sources(old) == sources(new) && RecorderSettings { folder, name, source, channels, ..old.clone() } == *new
 }
 
 /// The program's recorder: open while it is armed or a take is requested, else closed.
@@ -65,7 +66,7 @@ pub struct ProgramRecorder {
     take_requested: bool,
     open: Option<OpenRecorder>,
     /// The settings with which no recorder could be opened, and the error.
-    refused: Option<(Settings, String)>,
+    refused: Option<(RecorderSettings, String)>,
     /// The last state of the recorder that was closed.
     last_health: Health,
     /// Number of recorders that are being closed, each on a thread of its own.
@@ -112,7 +113,7 @@ impl ProgramRecorder {
         let setup = if setup.start == TakeStart::Level { setup } else { &manual };
         let mut settings = takes::settings(setup, source.granted.sample_rate);
         settings.source = source.description;
-        settings.asked = source.requested.into();
+        settings.requested = source.requested.into();
         settings.granted = source.granted.to_string();
         settings.word_format = source.granted.format.word_format();
         settings.channels = source.channels;
@@ -144,7 +145,7 @@ impl ProgramRecorder {
     }
 
     /// Opens a recorder and gives its writer to the capture.
-    fn open_recorder(settings: &Settings, feed: &mut WriterFeed) -> Result<Recorder, String> {
+    fn open_recorder(settings: &RecorderSettings, feed: &mut WriterFeed) -> Result<Recorder, String> {
         if settings.channels.is_empty() {
             return Err("no channel is armed".into());
         }

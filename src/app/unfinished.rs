@@ -181,13 +181,14 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::record::{Recorder, Settings, verify};
+    use crate::record::{Recorder, RecorderSettings, verify};
 
     /// Makes an unfinished take, as a crash leaves one: a copy of a take that is still being recorded. Returns a temporary folder
     /// and the take's folder in it.
     fn unfinished_take() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
-        let (recorder, mut writer) = Recorder::open(Settings::new(folder.path().join("recorded"), "take", 48_000, 2)).unwrap();
+        let (recorder, mut writer) =
+            Recorder::open(RecorderSettings::new(folder.path().join("recorded"), "take", 48_000, 2)).unwrap();
         writer.set_blocking(true);
         for _ in 0..100 {
             writer.write(&[[0.25_f32; 4800], [0.5; 4800]]);

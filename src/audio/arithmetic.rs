@@ -157,7 +157,7 @@ macro_rules! operation {
             #[doc = concat!($does, " in place. [any thread: nothing allocated]")]
             ///
             #[doc = concat!("Same arithmetic as [`", stringify!($name), "`](Self::", stringify!($name), ").")]
-            /// After an error the buffer is as before.
+            /// After an error the buffer is unchanged.
             ///
             /// # Errors
             /// [`AudioError::WrongShape`], [`AudioError::OtherRate`].
@@ -190,7 +190,7 @@ impl<S: Sample> Audio<S> {
     }
 
     /// Divides each sample by `operand` in place; arithmetic as in [`add`](Self::add). After an error the buffer is
-    /// as before. [any thread: nothing allocated]
+    /// unchanged. [any thread: nothing allocated]
     ///
     /// # Errors
     /// [`AudioError::DivisionByZero`] with the position of the first zero, [`AudioError::WrongShape`],

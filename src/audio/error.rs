@@ -51,7 +51,7 @@ impl fmt::Display for ZeroPosition {
     }
 }
 
-/// An error while an [`Audio`](super::Audio) is made, changed or measured. The buffer is as it was before.
+/// An error while an [`Audio`](super::Audio) is made, changed or measured. The buffer is unchanged.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AudioError {

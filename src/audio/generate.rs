@@ -30,7 +30,8 @@ const MUSIC_SECONDS: f64 = 8.0;
 const MUSIC_PEAK_DB: f64 = -3.0;
 /// Largest number of harmonics of a wave; at 48 kHz enough for all harmonics of waves from 2.4 Hz up.
 const MAX_HARMONICS: usize = 10_000;
-/// Frames after which a rotating phasor (a sine by complex rotation) is computed anew, so that its error stays below 10^-12.
+/// Frames after which a rotating phasor (a sine by complex rotation) is computed exactly again, so that its error stays below
+/// 10^-12.
 const PHASOR_FRAMES: usize = 1_024;
 
 /// Checks that a parameter is within `low..=high`; returns it.
@@ -186,7 +187,7 @@ pub fn white(sample_rate: u32, amplitude: f64, frames: usize, seed: u64) -> Resu
 /// Pink noise with the RMS `rms` on average: -3 dB per octave from 20 Hz to half the sample rate, flat below 5 Hz.
 ///
 /// White noise through a filter whose poles and zeros alternate every half octave; the slope is within 0.4 dB from 20 Hz to 0.45
-/// of the sample rate. The noise is stationary from its first frame on. Peaks reach about 4.5 times the RMS.
+/// of the sample rate. The noise is stationary already at its first frame. Peaks reach about 4.5 times the RMS.
 ///
 /// # Errors
 /// [`AudioError::Parameter`], [`AudioError::ZeroRate`].

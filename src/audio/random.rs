@@ -23,7 +23,7 @@ impl Random {
         Self(seed)
     }
 
-    /// The generator `number` of a family with one seed. Their sequences begin far apart, so none repeats another.
+    /// The generator `number` of a family with one seed. Their sequences begin far apart, so they never overlap.
     #[must_use]
     pub fn stream(seed: u64, number: u64) -> Self {
         let mut first = Self(seed);

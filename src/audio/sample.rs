@@ -25,7 +25,7 @@ mod sealed {
 /// through `f64`, which holds every value of every type exactly. Hence conversion to a wider type is exact: `i16` to [`I24`] to
 /// `i32` are shifts, every 24-bit code survives `f32`, every 32-bit code survives `f64`.
 ///
-/// This is not the rule of the `dasp` crate, which truncates towards zero and overflows above full scale.
+/// The crate `dasp` has another rule: it truncates towards zero and overflows above full scale.
 ///
 /// All methods: [any thread], nothing allocated.
 pub trait Sample: sealed::Sealed + Copy + Debug + Default + PartialEq + PartialOrd + Send + Sync + 'static {

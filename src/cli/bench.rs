@@ -42,8 +42,8 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     };
     let json = matches.get_flag("json");
     if !json {
-        let heads: String = cost_measures().map(|row| format!(" {:>10}", row.head)).collect();
-        print_line(format_args!("algorithm    channels  block{heads}"));
+        let headings: String = cost_measures().map(|row| format!(" {:>10}", row.heading)).collect();
+        print_line(format_args!("algorithm    channels  block{headings}"));
     }
     for id in ids {
         let effect = model::effect(matches, parse_settings(matches, id)?)?;

@@ -56,7 +56,7 @@ pub fn argument() -> Arg {
 /// Returns the effect with these settings and the model that `--model` names.
 ///
 /// # Errors
-/// If the algorithm needs a model and none is named, or needs none and one is named, or the file is no model.
+/// If the algorithm needs a model and none is named, or needs none and one is named, or the file is not a model.
 pub fn effect(matches: &ArgMatches, settings: Settings) -> Result<Effect, Failure> {
     let algorithm = settings.algorithm();
     let Some(path) = matches.get_one::<PathBuf>("model") else {
@@ -79,14 +79,14 @@ pub fn network<'a>(model: &'a Model, settings: &Settings) -> &'a Arc<dyn Network
 pub struct NanResets {
     /// `None` for an algorithm without a model: nothing is counted then.
     model: Option<Arc<Model>>,
-    /// The model's count at the start.
+    /// The model's number of resets at the start.
     count_at_start: u64,
     /// Number of frames that had been processed when a reset was first seen.
     first_within_frames: Option<u64>,
 }
 
 impl NanResets {
-    /// Counts from now on.
+    /// Begins to count.
     pub fn new(model: Option<&Arc<Model>>) -> Self {
         Self { model: model.cloned(), count_at_start: model.map_or(0, |m| m.nan_resets()), first_within_frames: None }
     }
@@ -115,7 +115,7 @@ impl NanResets {
         }
     }
 
-    /// Returns the counts for a report; null without a model.
+    /// Returns the number of resets for a report; null without a model.
     pub fn json(&self) -> Value {
         match self.model {
             Some(_) => json!({ "count": self.count(), "first_within_frames": self.first_within_frames }),
@@ -192,11 +192,11 @@ fn constant_on_silence(network: &Arc<dyn Network>, knobs: usize, sample_rate: f3
 }
 
 /// Magnitudes below this (-200 dB) count as silence.
-const SILENCE: f32 = 1e-10;
+const MIN_CONSTANT: f32 = 1e-10;
 
 /// Returns the level of a constant in dBFS; `None` for silence and NaN.
 fn level_db(constant: f32) -> Option<f32> {
-    (constant.abs() >= SILENCE).then(|| gain_to_db(constant.abs()))
+    (constant.abs() >= MIN_CONSTANT).then(|| gain_to_db(constant.abs()))
 }
 
 fn inspect(matches: &ArgMatches) -> Result<(), Failure> {

@@ -18,7 +18,7 @@ use super::{Failure, format_argument, parse_format, parse_integer, parse_number,
 use crate::audio::{NonFinitePolicy, WavFormat, wav};
 use crate::record::pcm::WordFormat;
 use crate::record::{
-    self, Channel, Health, Manifest, Recorder, RecorderPhase, Settings, StartTrigger, StatusLight, StopConditions, Writer,
+    self, Channel, Health, Manifest, Recorder, RecorderPhase, RecorderSettings, StartTrigger, StatusLight, StopConditions, Writer,
 };
 
 /// Frames that are read at a time with `--fast`.
@@ -27,54 +27,54 @@ const FAST_FRAMES: usize = 4096;
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 
 pub fn command() -> Command {
-    let text =
+    let option =
         |name: &'static str, value: &'static str, help: &'static str| Arg::new(name).long(name).value_name(value).help(help);
     let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
     Command::new("record")
         .about("Records stems, a file per channel, into a folder of their own; exit code 3 if anything was lost")
         .arg(
-            text("device", "NAME", "Source: a device (`isotherm devices` lists them)")
+            option("device", "NAME", "Source: a device (`isotherm devices` lists them)")
                 .conflicts_with_all(["input", "fast", "block"]),
         )
         .args(device::arguments())
         .arg(
-            text("input", "FILE.wav", "Source: one or more files, their channels side by side; without it, standard input")
+            option("input", "FILE.wav", "Source: one or more files, their channels side by side; without it, standard input")
                 .num_args(1..)
                 .action(ArgAction::Append)
                 .value_parser(value_parser!(PathBuf)),
         )
         .arg(
-            text("out", "DIR", "The folder in which the take's folder is made")
+            option("out", "DIR", "The folder in which the take's folder is made")
                 .required(true)
                 .value_parser(value_parser!(PathBuf)),
         )
-        .arg(text("name", "NAME", "Name of the take").default_value("take"))
-        .arg(text("channels", "LIST", "Channels to record, such as 1-8,12; without it, all"))
-        .arg(text("names", "LIST", "Names of the recorded channels, such as Kick,Snare"))
+        .arg(option("name", "NAME", "Name of the take").default_value("take"))
+        .arg(option("channels", "LIST", "Channels to record, such as 1-8,12; without it, all"))
+        .arg(option("names", "LIST", "Names of the recorded channels, such as Kick,Snare"))
         .arg(format_argument())
         .arg(flag("interleaved", "One more file, with all channels"))
         .arg(
-            text("stdin-format", "FORMAT", "Samples of standard input: f32, s32 or s24 (24 low bits of 32), little-endian")
+            option("stdin-format", "FORMAT", "Samples of standard input: f32, s32 or s24 (24 low bits of 32), little-endian")
                 .default_value("f32"),
         )
-        .arg(text("stdin-channels", "COUNT", "Interleaved channels of standard input").default_value("2"))
-        .arg(text("stdin-rate", "HZ", "Sample rate of standard input").default_value("48000"))
+        .arg(option("stdin-channels", "COUNT", "Interleaved channels of standard input").default_value("2"))
+        .arg(option("stdin-rate", "HZ", "Sample rate of standard input").default_value("48000"))
         .arg(flag("fast", "As fast as it goes, in place of real time"))
-        .arg(text("block", "FRAMES", "Frames at a time, at real-time pace").default_value("256"))
-        .arg(text("buffer", "TIME", "Sound that the buffer can hold while the disk is slow").default_value("10s"))
+        .arg(option("block", "FRAMES", "Frames at a time, at real-time pace").default_value("256"))
+        .arg(option("buffer", "TIME", "Sound that the buffer can hold while the disk is slow").default_value("10s"))
         .arg(
-            text("pre-roll", "TIME", "Sound from before the start, put in front of a take that --start-level starts; 0 to 60s")
+            option("pre-roll", "TIME", "Sound from before the start, put in front of a take that --start-level starts; 0 to 60s")
                 .num_args(0..=1)
                 .default_missing_value("5s"),
         )
-        .arg(text("start-level", "DB", "Start when a channel reaches this level, in dBFS").allow_hyphen_values(true))
+        .arg(option("start-level", "DB", "Start when a channel reaches this level, in dBFS").allow_hyphen_values(true))
         .arg(
-            text("stop-level", "DB", "Stop when all channels have been below this level for --stop-after")
+            option("stop-level", "DB", "Stop when all channels have been below this level for --stop-after")
                 .allow_hyphen_values(true),
         )
-        .arg(text("stop-after", "TIME", "Time below --stop-level").default_value("10s"))
-        .arg(text("split", "TIME", "New files after each such time, without losing a frame"))
-        .arg(text("duration", "TIME", "Stop after this time"))
+        .arg(option("stop-after", "TIME", "Time below --stop-level").default_value("10s"))
+        .arg(option("split", "TIME", "New files after each such time, without losing a frame"))
+        .arg(option("duration", "TIME", "Stop after this time"))
         .arg(flag("no-sync", "Leave it to the system when the bytes reach the disk"))
         .arg(flag("no-hashes", "No SHA-256 sums in the manifest"))
         .arg(flag("json", "The report as JSON; with --device also a line every second"))
@@ -96,7 +96,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     };
     let settings = take_settings(matches, &source_info)?;
     let fast = matches.get_flag("fast");
-    let block = if fast { FAST_FRAMES } else { parse_integer("block", text(matches, "block"), 1, 1 << 20)? };
+    let block = if fast { FAST_FRAMES } else { parse_integer("block", flag_value(matches, "block"), 1, 1 << 20)? };
     let (json, memory, rate) = (matches.get_flag("json"), Recorder::memory_bytes(&settings), settings.sample_rate);
     let (stems, format) = (settings.channels.len(), settings.format);
     let unfinished = report_unfinished(&settings.folder, json);
@@ -247,7 +247,7 @@ impl InterruptCounter {
     }
 }
 
-/// Returns the paths of the unfinished takes in the folder, for the report, and unless that is JSON prints a line on each.
+/// Returns the paths of the unfinished takes in the folder, for the report. Prints a line on each, unless the report is JSON.
 fn report_unfinished(folder: &Path, json: bool) -> Vec<String> {
     let takes = record::unfinished_takes(folder);
     for take in takes.iter().filter(|_| !json) {
@@ -274,7 +274,7 @@ fn print_status(health: &Health) {
 }
 
 /// Returns the value of a flag; without it, an empty text.
-fn text<'a>(matches: &'a ArgMatches, name: &str) -> &'a str {
+fn flag_value<'a>(matches: &'a ArgMatches, name: &str) -> &'a str {
     matches.get_one::<String>(name).map_or("", String::as_str)
 }
 
@@ -323,9 +323,9 @@ struct SourceInfo<'a> {
     granted: &'a str,
 }
 
-fn take_settings(matches: &ArgMatches, source: &SourceInfo<'_>) -> Result<Settings, Failure> {
+fn take_settings(matches: &ArgMatches, source: &SourceInfo<'_>) -> Result<RecorderSettings, Failure> {
     let out = matches.get_one::<PathBuf>("out").ok_or_else(|| Failure::Usage("--out: no folder".into()))?;
-    let mut settings = Settings::new(out.clone(), text(matches, "name"), source.rate, source.channels);
+    let mut settings = RecorderSettings::new(out.clone(), flag_value(matches, "name"), source.rate, source.channels);
     if let Some(channels) = matches.get_one::<String>("channels") {
         let channels = parse_ranges("channels", channels, source.channels)?;
         settings.channels = channels.into_iter().map(|n| settings.channels[n - 1].clone()).collect();
@@ -347,16 +347,16 @@ fn take_settings(matches: &ArgMatches, source: &SourceInfo<'_>) -> Result<Settin
         settings.channels = named.map(|(channel, name)| Channel { name: name.into(), ..channel.clone() }).collect();
     }
     settings.source = source.name.into();
-    settings.asked = source.requested.into();
+    settings.requested = source.requested.into();
     settings.granted = source.granted.into();
     settings.word_format = source.word_format;
     settings.format = parse_format(matches)?;
     settings.interleaved = matches.get_flag("interleaved");
-    settings.buffer_seconds = parse_time("buffer", text(matches, "buffer"))?;
+    settings.buffer_seconds = parse_time("buffer", flag_value(matches, "buffer"))?;
     settings.pre_roll_seconds = optional_time(matches, "pre-roll")?.unwrap_or(0.0);
     settings.start = optional_db(matches, "start-level")?.map_or(StartTrigger::Now, |db| StartTrigger::Level { db });
     let below = optional_db(matches, "stop-level")?;
-    let after = parse_time("stop-after", text(matches, "stop-after"))?;
+    let after = parse_time("stop-after", flag_value(matches, "stop-after"))?;
     settings.stop = StopConditions { after_seconds: optional_time(matches, "duration")?, below: below.map(|db| (db, after)) };
     settings.split_seconds = optional_time(matches, "split")?;
     settings.sync = !matches.get_flag("no-sync");
@@ -390,7 +390,7 @@ impl Source {
         let files: Vec<&PathBuf> = matches.get_many("input").into_iter().flatten().collect();
         let ends_with_take = !matches.contains_id("start-level");
         if files.is_empty() || files.iter().all(|file| **file == Path::new("-")) {
-            let word_format = match text(matches, "stdin-format") {
+            let word_format = match flag_value(matches, "stdin-format") {
                 "f32" => WordFormat::Float,
                 "s32" => WordFormat::Int32,
                 "s24" => WordFormat::Int24,
@@ -399,8 +399,8 @@ impl Source {
                 }
             };
             let input = Input::Stdin { bytes: Vec::new(), floats: Vec::new(), integers: Vec::new() };
-            let channels = parse_integer("stdin-channels", text(matches, "stdin-channels"), 1, 512)?;
-            let rate = parse_integer("stdin-rate", text(matches, "stdin-rate"), 1, 10_000_000)? as u32;
+            let channels = parse_integer("stdin-channels", flag_value(matches, "stdin-channels"), 1, 512)?;
+            let rate = parse_integer("stdin-rate", flag_value(matches, "stdin-rate"), 1, 10_000_000)? as u32;
             return Ok(Self { name: "standard input".into(), rate, channels, word_format, ends_with_take, input });
         }
         let mut readers = Vec::new();

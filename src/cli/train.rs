@@ -18,7 +18,8 @@ use crate::audio::wav::read;
 use crate::train::checkpoint::CheckpointError;
 use crate::train::export::{self, ModelMetadata};
 use crate::train::{
-    CellKind, Condition, DESIGN_NAMES, Design, Evaluation, Limit, Material, PairReport, Target, Trainer, TrainingPlan, checkpoint,
+    CellKind, Condition, DESIGN_NAMES, Design, Evaluation, Limit, Material, PairReport, Target, Trainer, TrainingConfig,
+    checkpoint,
 };
 
 /// File name of the checkpoint in the output folder.
@@ -29,13 +30,13 @@ const CARD: &str = "card";
 const CURVE: &str = "curve.png";
 /// File name of the exported models, without their endings.
 const TWIN: &str = "twin";
-/// The most frames of `--look-ahead`: about as long as the filters of an oversampler ring.
+/// Largest number of frames for `--look-ahead`: about as long as the filters of an oversampler ring.
 const MAX_LOOK_AHEAD: usize = 64;
 /// Seconds of training between two checkpoints.
 const CHECKPOINT_SECONDS: f64 = 10.0;
 /// Seconds of training before the first evaluation on the held-out material. The time of training doubles until the next one.
 const FIRST_EVALUATION_SECONDS: f64 = 5.0;
-/// Most seconds of training between two evaluations.
+/// Longest time in seconds of training between two evaluations.
 const MAX_EVALUATION_SECONDS: f64 = 30.0;
 
 pub fn command() -> Command {
@@ -107,13 +108,13 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let (target, condition) = target(matches)?.unzip();
     let condition = condition.flatten();
-    let plan = plan(matches, condition.is_some())?;
+    let config = config(matches, condition.is_some())?;
     let stop = matches.get_one::<String>("stop").map(|text| parse_number("stop-at", text, 1e-12, 1.0)).transpose()?;
     let patience = matches.get_one::<String>("patience").map(|text| parse_integer("patience", text, 1, 1 << 20)).transpose()?;
     let folder = OutputFolder::open(matches)?;
-    let (material, source) = material(matches, target.as_ref().zip(Some(condition)), plan.seed)?;
-    let training_id = format!("{source} {plan:?}");
-    let mut trainer = Trainer::new(plan, Arc::new(material)).map_err(Failure::failed)?;
+    let (material, source) = material(matches, target.as_ref().zip(Some(condition)), config.seed)?;
+    let training_id = format!("{source} {config:?}");
+    let mut trainer = Trainer::new(config, Arc::new(material)).map_err(Failure::failed)?;
     if matches.get_flag("resume") {
         let state = checkpoint::read(&folder.file(CHECKPOINT), &training_id).map_err(|error| match error {
             CheckpointError::OtherTraining { path, found, expected } => {
@@ -123,7 +124,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
             other => Failure::failed(other),
         })?;
         if !trainer.restore(state) {
-            return Err(Failure::Failed(format!("{}: does not fit this plan", folder.file(CHECKPOINT).display())));
+            return Err(Failure::Failed(format!("{}: does not fit this training", folder.file(CHECKPOINT).display())));
         }
     }
     let (evaluation, curve) = train(&mut trainer, &folder, &training_id, (stop, patience))?;
@@ -147,9 +148,9 @@ fn difference<'a>(a: &'a str, b: &'a str) -> (&'a str, &'a str) {
     (part(a), part(b))
 }
 
-/// Returns the training plan that the flags ask for. `conditioned` is true if a parameter of the target becomes a knob of the
-/// twin.
-fn plan(matches: &ArgMatches, conditioned: bool) -> Result<TrainingPlan, Failure> {
+/// Returns the training configuration that the flags ask for. `conditioned` is true if a parameter of the target becomes a knob
+/// of the twin.
+fn config(matches: &ArgMatches, conditioned: bool) -> Result<TrainingConfig, Failure> {
     let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
     let limit = match (text("steps"), text("minutes")) {
         (Some(steps), _) => Limit::Steps(parse_integer("steps", steps, 1, 1 << 40)? as u64),
@@ -168,13 +169,13 @@ fn plan(matches: &ArgMatches, conditioned: bool) -> Result<TrainingPlan, Failure
             Design::Convolutional(_) => return Err(Failure::Usage("--condition is for networks lstm-N and gru-N".into())),
         }
     }
-    let mut plan = TrainingPlan::new(design, limit);
-    plan.seed = parse_integer("seed", text("seed").unwrap_or("1"), 0, 1 << 48)? as u64;
-    plan.look_ahead = parse_integer("look-ahead", text("look_ahead").unwrap_or("0"), 0, MAX_LOOK_AHEAD)?;
+    let mut config = TrainingConfig::new(design, limit);
+    config.seed = parse_integer("seed", text("seed").unwrap_or("1"), 0, 1 << 48)? as u64;
+    config.look_ahead = parse_integer("look-ahead", text("look_ahead").unwrap_or("0"), 0, MAX_LOOK_AHEAD)?;
     if let Some(threads) = text("threads") {
-        plan.threads = parse_integer("threads", threads, 1, 16)?;
+        config.threads = parse_integer("threads", threads, 1, 16)?;
     }
-    Ok(plan)
+    Ok(config)
 }
 
 /// Returns the target of `--target` and the parameter of it that becomes a knob; `None` if a recorded pair is learnt.
@@ -305,8 +306,8 @@ const REQUIRED_BYTES: usize = 8 << 20;
 /// A point of the curve: seconds of training, steps, and the error to signal (ESR) on the held-out material.
 type CurvePoint = (f64, u64, f64);
 
-/// Trains until the plan's limit, until the error is at most `stop`, or until `patience` evaluations in a row found no lower
-/// error. Writes checkpoints meanwhile. Returns the last evaluation and the curve.
+/// Trains until the configuration's limit, until the error is at most `stop`, or until `patience` evaluations in a row found no
+/// lower error. Writes checkpoints meanwhile. Returns the last evaluation and the curve.
 ///
 /// # Errors
 /// If the training is interrupted (a checkpoint of this moment is written first), a checkpoint cannot be written, or the error is
@@ -365,21 +366,22 @@ fn train(
     Ok((evaluation, curve))
 }
 
-/// Returns the card: network, material, training, errors, cost and curve. `card.json` has it as it is; `card.md` is made of it.
+/// Returns the card: network, material, training, errors, cost and curve. `card.json` contains it unchanged; `card.md` is made of
+/// it.
 fn card_json(trainer: &Trainer, evaluation: &Evaluation, source: &Value, curve: &[CurvePoint]) -> Value {
-    let (plan, material) = (trainer.plan(), trainer.material());
+    let (config, material) = (trainer.config(), trainer.material());
     let seconds = |frames: usize| frames as f64 / f64::from(material.sample_rate);
     json!({
-        "network": plan.design.name(), "parameters": plan.design.parameter_count(), "sample_rate": material.sample_rate,
+        "network": config.design.name(), "parameters": config.design.parameter_count(), "sample_rate": material.sample_rate,
         "data": {
             "origin": material.origin, "source": source, "train_seconds": seconds(material.train.dry.len()),
             "held_seconds": seconds(material.held_out.iter().map(|p| p.dry.len()).sum()),
         },
         "training": {
-            "steps": trainer.steps(), "seconds": trainer.seconds(), "seed": plan.seed, "threads": plan.threads,
-            "look_ahead_frames": plan.look_ahead, "sequences": plan.sequences, "frames": plan.frames,
-            "learning_rates": [plan.learning_rates.0, plan.learning_rates.1],
-            "loss": { "emphasis": plan.loss.emphasis, "plain": plan.loss.plain, "dc": plan.loss.dc },
+            "steps": trainer.steps(), "seconds": trainer.seconds(), "seed": config.seed, "threads": config.threads,
+            "look_ahead_frames": config.look_ahead, "sequences": config.sequences, "frames": config.frames,
+            "learning_rates": [config.learning_rates.0, config.learning_rates.1],
+            "loss": { "emphasis": config.loss.emphasis, "plain": config.loss.plain, "dc": config.loss.dc },
         },
         "esr": evaluation.esr, "esr_pre_emphasis_0.85": evaluation.esr_emphasised,
         "mr_stft": trainer.mr_stft(),
@@ -411,12 +413,12 @@ fn write_files(
     card: &Value,
 ) -> Result<(), Failure> {
     let architecture = trainer.architecture();
-    let name = format!("Twin, {}", trainer.plan().design.name());
+    let name = format!("Twin, {}", trainer.config().design.name());
     let metadata = ModelMetadata {
         name,
         sample_rate: trainer.material().sample_rate,
         esr: evaluation.esr,
-        late_frames: trainer.plan().look_ahead,
+        late_frames: trainer.config().look_ahead,
         knob: trainer.material().knob.as_ref().map(|knob| knob.name.clone()),
     };
     if let Some(text) = export::nam(&architecture, &metadata) {

@@ -1,6 +1,6 @@
 //! The UDP connection to a desk, and the search for desks on the local network.
 //!
-//! Many questions are open at the same time. They are sent in small bursts, and again if no answer comes.
+//! Many questions are open at the same time. They are sent in small bursts, and again if no answer arrives.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
@@ -12,14 +12,14 @@ use super::{DeskError, FoundDesk, Timeouts, track};
 
 /// UDP port on which an X32 or M32 listens.
 pub const PORT: u16 = 10023;
-/// Largest number of questions within [`BURST_INTERVAL`] while no answers come. A desk loses packets if it is asked everything at
-/// once.
+/// Largest number of questions within [`BURST_INTERVAL`] while no answers arrive. A desk loses packets if it is asked everything
+/// at once.
 const BURST: usize = 8;
 /// Time for which a question counts towards [`BURST`].
 const BURST_INTERVAL: Duration = Duration::from_millis(20);
 /// Shortest time to wait for a packet.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
-/// Size of the receive buffer. Larger than any UDP packet, so that none is cut to a valid length.
+/// Size of the receive buffer. Larger than any UDP packet, so that no packet is cut to a valid length.
 const BUFFER_BYTES: usize = 65_536;
 
 /// Returns the network address of `HOST` or `HOST:PORT`. [control thread: may ask a name server]
@@ -27,7 +27,7 @@ const BUFFER_BYTES: usize = 65_536;
 /// # Errors
 /// [`DeskError::Address`].
 pub fn resolve(address: &str) -> Result<SocketAddr, DeskError> {
-    let wrong = |what: String| DeskError::Address { address: address.escape_debug().take(80).collect(), what };
+    let wrong = |reason: String| DeskError::Address { address: address.escape_debug().take(80).collect(), reason };
     let plain = address.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, PORT));
     if let Ok(found) = plain.or_else(|_| address.parse()) {
         return Ok(found);
@@ -70,7 +70,7 @@ pub struct DeskConnection {
     address: SocketAddr,
     timeouts: Timeouts,
     buffer: Vec<u8>,
-    /// Number of packets that were no answers.
+    /// Number of packets that were not answers.
     pub invalid_packets: u64,
     /// Description of the last of them; empty if there was none.
     pub last_invalid: String,
@@ -106,7 +106,7 @@ impl DeskConnection {
         self.was_refused |= self.socket.send(&osc::encode(&message)).is_err();
     }
 
-    /// Returns the next message that comes until `deadline`. Packets that are no messages are counted.
+    /// Returns the next message that arrives until `deadline`. Packets that are not messages are counted.
     pub fn receive(&mut self, deadline: Instant) -> Option<Message> {
         loop {
             let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
@@ -127,7 +127,7 @@ impl DeskConnection {
         }
     }
 
-    /// Counts a packet that is no answer; `what` describes it.
+    /// Counts a packet that is not an answer; `what` describes it.
     fn count_invalid(&mut self, what: String) {
         self.invalid_packets += 1;
         self.last_invalid = what;
@@ -220,9 +220,9 @@ impl DeskConnection {
     fn silence_error(&self) -> DeskError {
         DeskError::Silent {
             address: self.address,
-            what: if self.has_answered { "fell silent: no answer" } else { "gave no answer" },
+            event: if self.has_answered { "fell silent: no answer" } else { "gave no answer" },
             seconds: self.timeouts.per_question().as_secs_f32(),
-            why: match (self.invalid_packets, self.was_refused) {
+            reason: match (self.invalid_packets, self.was_refused) {
                 (0, true) => "; nothing listens there".into(),
                 (0, false) => String::new(),
                 (n, _) => format!("; {n} packets came that are no answers, the last one {}", self.last_invalid),

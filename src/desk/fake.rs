@@ -23,7 +23,7 @@ const METERS_INTERVAL: Duration = Duration::from_millis(50);
 const CHANNEL_METERS: &str = "/meters/0";
 /// Number of levels of that page.
 const METERS: u8 = 70;
-/// Packets that are no valid answers.
+/// Packets that are not valid answers.
 const GARBAGE: [&[u8]; 6] = [
     b"",
     b"node /ch/01/config \"Kick\"\n",
@@ -79,13 +79,13 @@ pub enum Fault {
     Silent,
     /// Every answer is late by this time.
     Late(Duration),
-    /// A question that comes for the first, second and third time gets no answer, the first half of the packet, and the answer.
+    /// A question gets no answer the first time, half of the packet the second time, and the answer the third time.
     Half,
-    /// Before every answer come packets that are no messages, and answers with values of other types.
+    /// Every answer is preceded by packets that are not messages, and by answers with values of other types.
     Garbage,
     /// As [`Self::Garbage`], without the answer.
     OnlyGarbage,
-    /// A wrong answer from another address comes first.
+    /// Every answer is preceded by a wrong one from another address.
     Stranger,
     /// No question is answered after this number of answers.
     Dies(u64),
@@ -100,7 +100,7 @@ struct FakeDeskState {
     remotes: BTreeMap<SocketAddr, Instant>,
     /// Number of questions that were answered.
     answered: u64,
-    /// Number of `/xremote` messages that came.
+    /// Number of `/xremote` messages that were received.
     renewals: u64,
 }
 
@@ -150,7 +150,7 @@ impl FakeDesk {
         self.address
     }
 
-    /// Sets the fault from now on.
+    /// Sets the fault of all later answers.
     pub fn set_fault(&self, fault: Fault) {
         lock(&self.shared).fault = fault;
     }
@@ -169,7 +169,7 @@ impl FakeDesk {
         }
     }
 
-    /// Removes an address, whose questions are not answered from now on.
+    /// Removes an address: questions for it are no longer answered.
     pub fn forget(&self, address: &str) {
         lock(&self.shared).values.remove(address);
     }
@@ -185,7 +185,7 @@ impl FakeDesk {
         self.writes.load(Ordering::Relaxed)
     }
 
-    /// Returns the number of `/xremote` messages that came.
+    /// Returns the number of `/xremote` messages that were received.
     #[must_use]
     pub fn renewals(&self) -> u64 {
         lock(&self.shared).renewals
@@ -216,7 +216,7 @@ struct FakeDeskThread {
     meter_subscribers: BTreeMap<SocketAddr, (Instant, Instant)>,
     /// Packets to be sent later, with their time and receiver.
     late_packets: Vec<(Instant, SocketAddr, Vec<u8>)>,
-    /// Number of times that each question came.
+    /// Number of times that each question was received.
     question_counts: BTreeMap<String, u64>,
 }
 
@@ -327,7 +327,8 @@ impl FakeDeskThread {
     }
 }
 
-/// Returns the blob of a `/meters` message: the first level is 0.5, each further one half of the one before, from the 25th on 0.
+/// Returns the blob of a `/meters` message: the first level is 0.5, each of the next 23 is half the previous one, the others are
+/// 0.
 fn levels() -> Vec<u8> {
     let level = |n: u8| if n < 24 { 0.5_f32.powi(i32::from(n) + 1) } else { 0.0 };
     let mut blob = u32::from(METERS).to_le_bytes().to_vec();

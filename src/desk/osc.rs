@@ -30,7 +30,7 @@ pub struct Message {
     pub values: Vec<Value>,
 }
 
-/// Reason why a packet is no message of a desk.
+/// Reason why a packet is not a message of a desk.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PacketError {
     /// The packet has this number of bytes, too few or too many.
@@ -51,7 +51,7 @@ pub enum PacketError {
 /// [any thread]
 ///
 /// # Errors
-/// If the packet is no message, or has other types than integer, float, text and blob. Bundles and arrays are refused by their
+/// If the packet is not a message, or has other types than integer, float, text and blob. Bundles and arrays are refused by their
 /// first byte or type tag before they are decoded, so depth and size of the result are bounded.
 pub fn decode(packet: &[u8]) -> Result<Message, PacketError> {
     if !(4..=MAX_PACKET_BYTES).contains(&packet.len()) {

@@ -70,7 +70,7 @@ impl AnswerKind {
 /// Result of [`DeskState::accept`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acceptance {
-    /// The answer is new, or differs from the one before.
+    /// The answer is new, or differs from the previous one.
     New,
     /// The answer is the same as before.
     Known,

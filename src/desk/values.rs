@@ -99,7 +99,7 @@ pub enum ChannelSource {
     Other,
 }
 
-/// Colour of a channel strip, as the desk's number 0 to 15. From 8 on it is inverted.
+/// Colour of a channel strip, as the desk's number 0 to 15. Colours 8 to 15 are inverted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour(u8);
 

@@ -114,7 +114,7 @@ struct WatchThread {
     stop: Arc<AtomicBool>,
     /// The tracks at the last comparison.
     tracks: Vec<Track>,
-    /// Last time at which the desk was known to be as it was read.
+    /// Last time at which the desk was known to have the values that were read.
     last_known: Instant,
 }
 

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::record::pcm::WordFormat;
 
-/// Length of the device's input buffer, which holds what comes in while the thread cannot run. It adds no latency.
+/// Length of the device's input buffer, which holds the sound that arrives while the thread cannot run. It adds no latency.
 const BUFFER_SECONDS: f64 = 0.5;
 /// Number of periods of silence that are played before the first block.
 pub const PREFILL_PERIODS: usize = 2;
@@ -67,7 +67,7 @@ fn open_pcm(device: &str, direction: Direction) -> Result<PCM, DeviceError> {
         || DeviceError::Unknown { host: Host::Alsa, device: device.into(), expected: device_names(direction).join(", ") };
     opened.map_err(|e| match Errno::from_raw(e.errno()) {
         Errno::EBUSY | Errno::EAGAIN => DeviceError::Busy { device: device.into() },
-        // These errors also come for invalid names, and for `hw:` with a card that does not exist.
+        // The library also gives these errors for invalid names, and for `hw:` with a card that does not exist.
         Errno::ENOENT | Errno::ENODEV | Errno::ENXIO => unknown(),
         // A card number that ALSA does not have: it numbers cards from 0 to 31.
         Errno::EINVAL if message.contains("card index") => unknown(),
@@ -132,11 +132,15 @@ impl PcmStream {
         };
         set.set_format(format(chosen)).map_err(failed)?;
 
-        let least = set.get_channels_min().map_err(failed)? as usize;
-        let most = (set.get_channels_max().map_err(failed)? as usize).min(MAX_CHANNELS);
-        let channels = request.channels.unwrap_or(most);
+        let min_channels = set.get_channels_min().map_err(failed)? as usize;
+        let max_channels = (set.get_channels_max().map_err(failed)? as usize).min(MAX_CHANNELS);
+        let channels = request.channels.unwrap_or(max_channels);
         if set.set_channels(u32::try_from(channels).unwrap_or(u32::MAX)).is_err() {
-            let gives = if least == most { format!("{most}") } else { format!("{least} to {most}") };
+            let gives = if min_channels == max_channels {
+                format!("{max_channels}")
+            } else {
+                format!("{min_channels} to {max_channels}")
+            };
             return Err(DeviceError::difference(device, format_args!("{channels} channels"), gives));
         }
 
@@ -290,7 +294,7 @@ impl ClientSample for i32 {
 
 /// Copies one channel of interleaved frames to `out`.
 fn unpack<S: ClientSample>(format: SampleFormat, bytes: &[u8], channels: usize, channel: usize, out: &mut [S]) {
-    // A loop for each format, so that the format is not decided anew for every sample.
+    // A loop for each format, so that the format is not decided again for every sample.
     macro_rules! unpack_all {
         ($format:expr) => {{
             let frames = bytes.chunks_exact(channels * $format.bytes());
@@ -457,7 +461,7 @@ impl<'a, S: ClientSample> DuplexLoop<'a, S> {
         let views: ArrayVec<&[S], MAX_CHANNELS> = self.planar.iter().map(|channel| &channel[..n]).collect();
         self.output.iter_mut().for_each(|channel| channel.fill(0.0));
         let mut output: ArrayVec<&mut [f32], MAX_CHANNELS> = self.output.iter_mut().map(|channel| &mut channel[..n]).collect();
-        status.count_call(n);
+        status.count_block(n);
         status.call_client(client_slot, lost, input(&views), &mut output);
         drop((views, output));
         if self.device.playback.is_some() {
@@ -528,8 +532,8 @@ pub(super) fn list() -> Vec<DeviceInfo> {
 /// Returns the number of channels that a device can play; 0 if it cannot be opened.
 fn outputs(device: &str) -> usize {
     let Ok(pcm) = open_pcm(device, Direction::Playback) else { return 0 };
-    let most = without_printing(|| HwParams::any(&pcm).and_then(|set| set.get_channels_max())).0;
-    most.map_or(0, |n| (n as usize).min(MAX_CHANNELS))
+    let max_channels = without_printing(|| HwParams::any(&pcm).and_then(|set| set.get_channels_max())).0;
+    max_channels.map_or(0, |n| (n as usize).min(MAX_CHANNELS))
 }
 
 /// Returns the configuration of every format and rate that a device really grants: each is tried.

@@ -28,7 +28,7 @@ pub struct WriterFeed {
 }
 
 impl WriterFeed {
-    /// Sends a writer that the capture feeds from one of the next blocks on; with `None` it feeds no recorder.
+    /// Sends a writer, which the capture begins to feed in one of the next blocks; after `None` it feeds no recorder.
     ///
     /// # Errors
     /// The writer, if the capture has not taken eight earlier ones because its device does not run.
@@ -54,7 +54,7 @@ pub struct Capture {
     metering: MeterWriter,
     /// Sample rate in hertz.
     sample_rate: f64,
-    /// Integers from this one on count as full scale: the highest code of 16 or 24 bits, in the high bits of 32.
+    /// Integers of this value or more count as full scale: the highest code of 16 or 24 bits, in the high bits of 32.
     full_scale: i32,
     /// Time of the end of the last block, and the position there.
     anchor: Option<(Instant, u64)>,
@@ -77,7 +77,7 @@ impl Capture {
         let (to_capture, incoming) = RingBuffer::new(WRITER_QUEUE_LENGTH);
         let (to_feed, returned) = RingBuffer::new(WRITER_QUEUE_LENGTH);
         let channels = granted.channels.min(MAX_CHANNELS);
-        // Low bits that the device does not have. Of 32 bits the upper 24 decide, as many as a float has.
+        // Low bits that the device does not have. The upper 24 of 32 bits decide: a float holds no more.
         let unused_bits = 32 - 8 * granted.format.bytes().min(3);
         let capture = Self {
             writer: None,
@@ -125,16 +125,16 @@ impl Capture {
         Some(frame + whole_frames(passed))
     }
 
-    /// Continues the take as a gap, half a second behind the clock, while the device is disconnected. To be called several times
-    /// a second until the device is back. [control thread]
-    pub fn advance_disconnected(&mut self) {
+    /// Extends the gap of a disconnected device, up to half a second before now. To be called several times a second until the
+    /// device is back. [control thread]
+    pub fn extend_gap(&mut self) {
         self.switch_writer();
         self.disconnected = true;
         self.lose_until(Instant::now().checked_sub(DISCONNECTED_LAG));
     }
 
-    /// Extends the gap of a disconnected device up to now, at the end of the capture. [control thread]
-    pub fn end_disconnected(&mut self) {
+    /// Extends the gap up to now if the device is disconnected. To be called at the end of the capture. [control thread]
+    pub fn end_gap(&mut self) {
         if self.disconnected {
             self.lose_until(Some(Instant::now()));
         }
@@ -170,7 +170,7 @@ impl Capture {
 }
 
 impl Client for Capture {
-    fn process(&mut self, lost: u64, input: InputBlock<'_>, _: &mut [&mut [f32]]) {
+    fn process(&mut self, lost_frames: u64, input: InputBlock<'_>, _: &mut [&mut [f32]]) {
         let now = Instant::now();
         self.switch_writer();
         let n = input.frames() as u64;
@@ -179,7 +179,7 @@ impl Client for Capture {
             let first = self.frame_at(now).unwrap_or(0).saturating_sub(n);
             self.lose(first.saturating_sub(self.position), DISCONNECTED_REASON);
         }
-        self.lose(lost, OVERRUN_REASON);
+        self.lose(lost_frames, OVERRUN_REASON);
         if let Some(writer) = &mut self.writer {
             match input {
                 InputBlock::Floats(channels) => writer.write(channels),

@@ -29,7 +29,7 @@ impl<C: Client> AnyClient for C {
 pub struct ClientSlot(Mutex<Option<Box<dyn AnyClient>>>);
 
 impl ClientSlot {
-    /// Puts a client into the slot. It is called from the next block on. [control thread]
+    /// Puts a client into the slot. Its first call is with the next block. [control thread]
     pub fn put(&self, client: Box<dyn AnyClient>) {
         self.with_content(|content| *content = Some(client));
     }

@@ -58,7 +58,7 @@ fn devices() -> Vec<(String, ::cpal::Device)> {
     all.filter_map(|device| Some((device.description().ok()?.name().to_string(), device))).collect()
 }
 
-/// Returns every configuration that a device offers, those with the most channels first.
+/// Returns every configuration that a device offers, those with more channels first.
 fn offers(name: &str, device: &::cpal::Device) -> Result<Vec<OfferedConfig>, DeviceError> {
     let mut all = Vec::new();
     let supported: Vec<_> = device.supported_input_configs().map_err(|e| failed(name, &e))?.collect();
@@ -191,7 +191,7 @@ pub(super) struct Running {
     _stream: ::cpal::Stream,
 }
 
-/// The callback of a cpal stream. Splits what comes in into periods and calls the client with each. [device thread]
+/// The callback of a cpal stream. Splits the input into periods and calls the client with each. [device thread]
 struct InputCallback<S> {
     client_slot: Arc<ClientSlot>,
     status: Arc<StreamStatus>,
@@ -239,7 +239,7 @@ impl<S: Copy> InputCallback<S> {
         self.overruns = overruns;
         let frames = data.len() / self.device_channels;
         self.next = first.checked_add(Duration::from_secs_f64(frames as f64 / self.sample_rate));
-        self.status.count_call(frames);
+        self.status.count_block(frames);
         for part in data.chunks(self.period_frames * self.device_channels) {
             let n = part.len() / self.device_channels;
             for (channel, out) in self.planar.iter_mut().enumerate() {
@@ -266,9 +266,9 @@ mod tests {
     }
 
     impl Client for RecordingClient {
-        fn process(&mut self, lost: u64, input: InputBlock<'_>, _: &mut [&mut [f32]]) {
+        fn process(&mut self, lost_frames: u64, input: InputBlock<'_>, _: &mut [&mut [f32]]) {
             let InputBlock::Integers(channels) = input else { panic!("integers were given") };
-            self.lost.push(lost);
+            self.lost.push(lost_frames);
             self.blocks.push(channels.iter().map(|channel| channel.to_vec()).collect());
         }
     }
@@ -331,7 +331,7 @@ mod tests {
         drop(callback);
         let client = client_slot.take_as::<RecordingClient>().unwrap();
         assert_eq!(client.lost[..2], [0, 0]);
-        // 100 frames, less the 50 us (2.4 frames) by which the time stamp before was late.
+        // 100 frames minus the 50 us (2.4 frames) by which the previous time stamp was late.
         assert!((97..=100).contains(&client.lost[2]), "{:?}", client.lost);
         assert_eq!(client.lost[3..], [0, 0]);
     }

@@ -79,12 +79,12 @@ impl Device {
             let views: ArrayVec<&[S], MAX_CHANNELS> = planar.iter().map(Vec::as_slice).collect();
             silence.iter_mut().for_each(|channel| channel.fill(0.0));
             let mut output: ArrayVec<&mut [f32], MAX_CHANNELS> = silence.iter_mut().map(Vec::as_mut_slice).collect();
-            status.count_call(period_frames);
+            status.count_block(period_frames);
             status.call_client(client_slot, 0, input(&views), &mut output);
         }
     }
 
-    /// Reads the next period into `planar`. After the file's last frame comes its first one again.
+    /// Reads the next period into `planar`. The file's last frame is followed by its first one.
     ///
     /// # Errors
     /// If the file cannot be read, or has no frames.
@@ -107,7 +107,7 @@ impl Device {
     }
 }
 
-/// Opens a WAV file whose samples are passed on as they are, NaN and infinities included.
+/// Opens a WAV file whose samples are passed on unchanged, NaN and infinities included.
 fn open_reader(device: &str) -> Result<wav::Reader, DeviceError> {
     let reader = wav::Reader::open(Path::new(device)).map_err(|e| {
         // The reader's message names the file, which the error names itself.

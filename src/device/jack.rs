@@ -27,7 +27,7 @@ const STANDS_STILL: &str = "the server stands still";
 /// Largest relative difference between a sound card's clock and the machine's.
 const LARGEST_DRIFT: f64 = 0.0005;
 
-/// A server that does not answer a request within this time stands still.
+/// A server that does not answer a request within this time has stopped responding.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Number of tries to connect as a client before the server counts as not running.
 const CONNECT_TRIES: u32 = 3;
@@ -132,17 +132,18 @@ fn granted(client: &jack::Client, device: &str, channels: usize, outputs: usize)
     }
 }
 
-/// Returns the names of the clients that can be recorded; none if the server stands still. [control thread]
+/// Returns the names of the clients that can be recorded; an empty list if the server has stopped responding. [control thread]
 pub(super) fn names() -> Vec<String> {
     run_with_timeout(TIMEOUT, || connect().map_or_else(|_| Vec::new(), |client| devices(&client))).unwrap_or_default()
 }
 
-/// Returns the clients that can be recorded, with their channels; none if the server stands still. [control thread]
+/// Returns the clients that can be recorded, with their channels; an empty list if the server has stopped responding. [control
+/// thread]
 pub(super) fn list() -> Vec<DeviceInfo> {
     run_with_timeout(TIMEOUT, list_blocking).unwrap_or_default()
 }
 
-/// Does the work of [`list`]; blocks if the server stands still.
+/// Does the work of [`list`]; blocks if the server has stopped responding.
 fn list_blocking() -> Vec<DeviceInfo> {
     let Ok(client) = connect() else { return Vec::new() };
     let info = |device: String| {
@@ -175,7 +176,7 @@ impl Device {
         opened.unwrap_or_else(|| Err(DeviceError::failed(&device, format_args!("JACK: {STANDS_STILL}"))))
     }
 
-    /// Does the work of [`Self::open`]; blocks if the server stands still.
+    /// Does the work of [`Self::open`]; blocks if the server has stopped responding.
     fn open_blocking(
         request: &OpenRequest,
         status: &Arc<StreamStatus>,
@@ -190,8 +191,8 @@ impl Device {
             return Err(DeviceError::Unknown { host: Host::Jack, device: device.into(), expected });
         }
         // Not every output of the device needs to be connected.
-        let most = request.channels.map_or(MAX_CHANNELS, |n| n.min(MAX_CHANNELS));
-        sources.truncate(most);
+        let max_sources = request.channels.map_or(MAX_CHANNELS, |n| n.min(MAX_CHANNELS));
+        sources.truncate(max_sources);
         let player = request.output_device.as_deref().unwrap_or(SYSTEM);
         let playing = ports(&server, player, PortFlags::IS_INPUT);
         let mut sinks = Vec::new();
@@ -242,11 +243,11 @@ impl Drop for Device {
         if let Some(active) = self.active.take() {
             // All outputs become silent together before their connections go, one after the other.
             self.status.stop.store(true, Ordering::Release);
-            let calls = || self.status.calls.load(Ordering::Acquire);
-            let before = calls();
-            wait_until(LAST_CYCLES_TIMEOUT, || calls() >= before + 2);
-            // Fails if the server is gone; the client is closed in any case. If the server stands still, the wait ends after a
-            // while.
+            let blocks = || self.status.blocks.load(Ordering::Acquire);
+            let before = blocks();
+            wait_until(LAST_CYCLES_TIMEOUT, || blocks() >= before + 2);
+            // Fails if the server is gone; the client is closed in any case. If the server has stopped responding, the wait ends
+            // after a while.
             let _ = run_with_timeout(STOP_TIMEOUT, move || drop(active.deactivate()));
         }
     }
@@ -336,7 +337,7 @@ struct ProcessCallback {
     clock: FrameClock,
     /// Lost frames that the client has not been told of yet.
     unreported_lost: u64,
-    /// Frames of the last block if it came late and was not passed on. The server may call again for the same cycle.
+    /// Frames of the last block if it was late and not passed on. The server may call again for the same cycle.
     withheld_frames: Option<usize>,
 }
 
@@ -465,7 +466,7 @@ impl ProcessHandler for ProcessCallback {
             self.outputs.iter_mut().map(|port| port.as_mut_slice(scope)).collect();
         output.iter_mut().for_each(|channel| channel.fill(0.0));
         drop(output);
-        self.status.count_call(n);
+        self.status.count_block(n);
         if self.status.stop.load(Ordering::Acquire) || self.status.ended.load(Ordering::Acquire) {
             // The ports may already be disconnected.
             return Control::Continue;

@@ -135,8 +135,8 @@ impl Monitor {
 }
 
 impl Client for Monitor {
-    fn process(&mut self, lost: u64, input: InputBlock<'_>, output: &mut [&mut [f32]]) {
-        if lost > 0 {
+    fn process(&mut self, lost_frames: u64, input: InputBlock<'_>, output: &mut [&mut [f32]]) {
+        if lost_frames > 0 {
             self.insert.reset();
         }
         let (frames, period) = (input.frames(), self.block[0].len());
@@ -166,8 +166,8 @@ impl Client for Monitor {
     }
 }
 
-/// Adds a channel's samples from frame `at` of the block on to `out`, while the gain moves by `step` a frame towards `target`.
-/// Does nothing if there is no such channel.
+/// Adds a channel's samples, starting at frame `at` of the block, to `out`, while the gain moves by `step` a frame towards
+/// `target`. Does nothing if there is no such channel.
 fn add_channel(input: InputBlock<'_>, channel: usize, at: usize, out: &mut [f32], gain: &mut f32, target: f32, step: f32) {
     match input {
         InputBlock::Floats(channels) => {

@@ -13,11 +13,11 @@ use super::{
 
 /// Time between two tries to open a disconnected device.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
-/// A device that gives no block for this long, and for [`SILENCE_PERIODS`], counts as disconnected.
-const SILENCE_TIMEOUT: Duration = Duration::from_millis(700);
-/// Number of periods without a block after which a device counts as disconnected, if they are longer than [`SILENCE_TIMEOUT`].
-const SILENCE_PERIODS: f64 = 4.0;
-/// Largest time that one check adds to a device's silence. If the program itself was stopped for longer, the device is not to
+/// A device that gives no block for this long, and for [`STALL_PERIODS`], counts as disconnected.
+const STALL_TIMEOUT: Duration = Duration::from_millis(700);
+/// Number of periods without a block after which a device counts as disconnected, if they are longer than [`STALL_TIMEOUT`].
+const STALL_PERIODS: f64 = 4.0;
+/// Largest time that one check adds to a device's stall. If the program itself was stopped for longer, the device is not to
 /// blame.
 const LONGEST_CHECK_INTERVAL: Duration = Duration::from_millis(150);
 
@@ -52,8 +52,8 @@ impl DeviceClient {
 }
 
 impl Client for DeviceClient {
-    fn process(&mut self, lost: u64, input: InputBlock<'_>, output: &mut [&mut [f32]]) {
-        self.capture.process(lost, input, output);
+    fn process(&mut self, lost_frames: u64, input: InputBlock<'_>, output: &mut [&mut [f32]]) {
+        self.capture.process(lost_frames, input, output);
         let Some(monitor) = &mut self.monitor else { return };
         if self.monitor_panicked {
             self.skipped_blocks.fetch_add(1, Ordering::Relaxed);
@@ -67,9 +67,9 @@ impl Client for DeviceClient {
             return;
         }
         let begun = Instant::now();
-        // A skipped block counts as lost, so that the monitor resets its insert.
-        let lost = lost.max(std::mem::take(&mut self.has_skipped).into());
-        let played = catch_unwind(AssertUnwindSafe(|| monitor.process(lost, input, output)));
+        // Any number of lost frames above 0 lets the monitor reset its insert. A skipped block must do so, too.
+        let lost_frames = lost_frames.max(std::mem::take(&mut self.has_skipped).into());
+        let played = catch_unwind(AssertUnwindSafe(|| monitor.process(lost_frames, input, output)));
         if played.is_err() {
             self.monitor_panicked = true;
             output.iter_mut().for_each(|channel| channel.fill(0.0));
@@ -108,7 +108,7 @@ pub struct SessionCounts {
     pub underruns: u64,
     /// Number of times that the device was disconnected.
     pub disconnects: u64,
-    /// Longest duration of a client's call.
+    /// Longest time that the client took for a block.
     pub longest_callback: Duration,
     /// True if the capture has panicked, after which nothing was captured.
     pub panicked: bool,
@@ -116,24 +116,25 @@ pub struct SessionCounts {
 
 /// Watches whether a device goes on giving blocks.
 struct Watchdog {
-    /// Number of blocks at the last check.
-    calls: u64,
+    /// Number of blocks that had come by the last check.
+    blocks: u64,
     /// Time without a block so far.
-    silence: Duration,
+    stall: Duration,
     last_check: Instant,
 }
 
 impl Watchdog {
     fn new() -> Self {
-        Self { calls: 0, silence: Duration::ZERO, last_check: Instant::now() }
+        Self { blocks: 0, stall: Duration::ZERO, last_check: Instant::now() }
     }
 
-    /// Checks the number of blocks so far. Returns the time without a block if it is longer than `timeout`.
-    fn check(&mut self, calls: u64, timeout: Duration) -> Option<Duration> {
+    /// Checks whether blocks have come since the last check; `blocks` is their number so far. Returns the time without a block
+    /// if it is longer than `timeout`.
+    fn check(&mut self, blocks: u64, timeout: Duration) -> Option<Duration> {
         let passed = std::mem::replace(&mut self.last_check, Instant::now()).elapsed().min(LONGEST_CHECK_INTERVAL);
-        self.silence = if calls == self.calls { self.silence + passed } else { Duration::ZERO };
-        self.calls = calls;
-        (self.silence > timeout).then_some(self.silence)
+        self.stall = if blocks == self.blocks { self.stall + passed } else { Duration::ZERO };
+        self.blocks = blocks;
+        (self.stall > timeout).then_some(self.stall)
     }
 }
 
@@ -175,21 +176,21 @@ impl<C: Client> SupervisedStream<C> {
         }
     }
 
-    /// Checks whether the device still gives blocks; if not, tries to open it again. `advance_disconnected` is called with the
-    /// client of a disconnected device.
-    fn poll(&mut self, advance_disconnected: impl Fn(&mut C)) {
+    /// Checks whether the device still gives blocks; if not, tries to open it again. While it is disconnected, each call passes
+    /// the client to `on_disconnected`.
+    fn poll(&mut self, on_disconnected: impl Fn(&mut C)) {
         if let Connection::Running(stream) = &self.connection {
             self.granted.period_frames = stream.period_frames();
             let period = self.granted.period_frames as f64 / f64::from(self.granted.sample_rate);
-            let timeout = SILENCE_TIMEOUT.max(Duration::from_secs_f64(SILENCE_PERIODS * period));
-            let silence = self.watchdog.check(stream.calls(), timeout);
-            let gone = |silence: Duration| format!("nothing came from it for {:.1} s", silence.as_secs_f64());
-            if let Some(reason) = stream.ended().or_else(|| silence.map(gone).map(StreamEnd::Disconnected)) {
+            let timeout = STALL_TIMEOUT.max(Duration::from_secs_f64(STALL_PERIODS * period));
+            let stall = self.watchdog.check(stream.blocks(), timeout);
+            let gone = |stall: Duration| format!("nothing came from it for {:.1} s", stall.as_secs_f64());
+            if let Some(reason) = stream.ended().or_else(|| stall.map(gone).map(StreamEnd::Disconnected)) {
                 self.end_stream(reason);
             }
         }
         if let Connection::Disconnected(client) = &mut self.connection {
-            advance_disconnected(client);
+            on_disconnected(client);
             self.try_to_open();
         }
     }
@@ -292,9 +293,9 @@ impl PreparedSession {
     /// # Errors
     /// The device's error.
     pub fn start(self, capture: Capture, monitor: Option<Monitor>) -> Result<Session, DeviceError> {
-        let (monitor_beside_capture, jack_monitor) = if self.monitor.is_some() { (None, monitor) } else { (monitor, None) };
+        let (monitor_in_client, jack_monitor) = if self.monitor.is_some() { (None, monitor) } else { (monitor, None) };
         let skipped_blocks = Arc::<AtomicU64>::default();
-        let client = DeviceClient::new(capture, monitor_beside_capture, self.opened.granted(), &skipped_blocks);
+        let client = DeviceClient::new(capture, monitor_in_client, self.opened.granted(), &skipped_blocks);
         let device = SupervisedStream::start(self.request, self.opened, client)?;
         let jack_monitor = match (jack_monitor, self.monitor) {
             (Some(monitor), Some((request, opened))) => Some(SupervisedStream::start(request, opened, monitor)?),
@@ -310,29 +311,30 @@ pub struct Session {
     device: SupervisedStream<DeviceClient>,
     /// The monitor's own JACK client.
     jack_monitor: Option<SupervisedStream<Monitor>>,
-    /// Number of blocks that a monitor in `device` has skipped.
+    /// Number of blocks that a monitor in `device` has skipped; 0 with JACK.
     skipped_blocks: Arc<AtomicU64>,
 }
 
 impl Session {
-    /// Opens the device for a capture and, if `monitors`, for a monitor.
+    /// Opens the device for a capture; with `with_monitor` also for a monitor.
     ///
     /// # Errors
     /// The errors of [`open`].
-    pub fn prepare(request: &OpenRequest, monitors: bool) -> Result<PreparedSession, DeviceError> {
+    pub fn prepare(request: &OpenRequest, with_monitor: bool) -> Result<PreparedSession, DeviceError> {
         #[cfg(target_os = "linux")]
-        if monitors && request.host == super::Host::Jack {
+        if with_monitor && request.host == super::Host::Jack {
             let capture = OpenRequest { outputs: Vec::new(), ..request.clone() };
             let opened = open(&capture)?;
             return Ok(PreparedSession { request: capture, opened, monitor: Some((request.clone(), open(request)?)) });
         }
-        let _ = monitors;
+        let _ = with_monitor;
         Ok(PreparedSession { request: request.clone(), opened: open(request)?, monitor: None })
     }
 
-    /// Checks the device, continues the take while it is disconnected, and opens it again. To be called several times a second.
+    /// Checks the device. While it is disconnected, extends the take's gap and tries to open it again. To be called several times
+    /// a second.
     pub fn poll(&mut self) {
-        self.device.poll(|client| client.capture.advance_disconnected());
+        self.device.poll(|client| client.capture.extend_gap());
         if let Some(monitor) = &mut self.jack_monitor {
             monitor.poll(|_| {});
         }
@@ -367,7 +369,7 @@ impl Session {
     pub fn counts(&self) -> SessionCounts {
         let monitor = self.jack_monitor.as_ref().map(SupervisedStream::counts).unwrap_or_default();
         let device = self.device.counts();
-        // Input that only the monitor loses is silence at the output, and no loss of the take.
+        // Input that only the monitor loses is silence at the output, not a loss of the take.
         let underruns = device.underruns + monitor.underruns + monitor.overruns + self.skipped_blocks.load(Ordering::Relaxed);
         SessionCounts { underruns, ..device }
     }
@@ -380,7 +382,7 @@ impl Session {
         let (client, mut counts) = self.device.stop();
         let mut stopped_monitor = None;
         if let Some(mut client) = client {
-            client.capture.end_disconnected();
+            client.capture.end_gap();
             stopped_monitor = client.monitor;
         }
         counts.underruns += skipped_blocks;
@@ -397,22 +399,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_silent_device_is_noticed_within_a_second_and_a_stopped_program_does_not_count_as_silence() {
+    fn a_stalled_device_is_noticed_within_a_second_and_a_stopped_program_does_not_count_as_a_stall() {
         let interval = Duration::from_millis(100);
-        assert!(SILENCE_TIMEOUT + 2 * interval < Duration::from_secs(1));
+        assert!(STALL_TIMEOUT + 2 * interval < Duration::from_secs(1));
         let mut watchdog = Watchdog::new();
         // The program was stopped between two checks, for longer than the timeout.
-        watchdog.last_check = Instant::now().checked_sub(10 * SILENCE_TIMEOUT).unwrap();
-        assert_eq!(watchdog.check(0, SILENCE_TIMEOUT), None);
+        watchdog.last_check = Instant::now().checked_sub(10 * STALL_TIMEOUT).unwrap();
+        assert_eq!(watchdog.check(0, STALL_TIMEOUT), None);
         let mut checks = 0;
-        let silence = loop {
+        let stall = loop {
             watchdog.last_check = Instant::now().checked_sub(interval).unwrap();
             checks += 1;
-            if let Some(silence) = watchdog.check(0, SILENCE_TIMEOUT) {
-                break silence;
+            if let Some(stall) = watchdog.check(0, STALL_TIMEOUT) {
+                break stall;
             }
         };
-        assert!(silence > SILENCE_TIMEOUT && checks <= 8, "{silence:?} after {checks} checks");
-        assert_eq!(watchdog.check(1, SILENCE_TIMEOUT), None, "the device gives blocks again");
+        assert!(stall > STALL_TIMEOUT && checks <= 8, "{stall:?} after {checks} checks");
+        assert_eq!(watchdog.check(1, STALL_TIMEOUT), None, "the device gives blocks again");
     }
 }

@@ -1,6 +1,6 @@
 //! Fast approximations of functions, without branches, so that loops over them vectorise.
 //!
-//! They use no fused multiply-add and no library call: every machine and every SIMD level gives the same bits. The
+//! The functions use no fused multiply-add and no library call: every machine and every SIMD level gives the same bits. The
 //! coefficients are minimax fits (Lawson's iteratively reweighted least squares on 600 to 1500 Chebyshev nodes, in f64,
 //! against references of 40 digits), rounded to f32; the tests check the stated errors.
 

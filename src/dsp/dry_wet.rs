@@ -108,7 +108,7 @@ impl DryWet {
         self.output.steady().filter(|_| self.mix.is_steady_at(1.0))
     }
 
-    /// Copies `frames` sanitised frames of `block` from frame `at` on to `wet`, and into the delayed dry path. [audio thread]
+    /// Copies `frames` sanitised frames of `block`, starting at `at`, to `wet`, and into the delayed dry path. [audio thread]
     pub fn split(&mut self, block: &Block<'_>, at: usize, frames: usize, wet: &mut [Chunk]) {
         let dry_unused = self.wet_only().is_some() && self.delays.iter().all(|d| d.frames() == 0);
         for (((samples, wet), dry), delay) in block.iter().zip(wet).zip(&mut self.dry).zip(&mut self.delays) {

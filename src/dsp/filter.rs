@@ -79,7 +79,7 @@ struct SecondOrderCoefficients {
     a2: f64,
 }
 
-/// The buffers of the look-ahead form: input and the results of three stages, each with its history in front of its chunk.
+/// The buffers of the look-ahead form: input and the results of three stages, each with its history before its chunk.
 #[derive(Clone, Debug)]
 struct FirstOrderState {
     x: [f32; CHUNK + 1],
@@ -381,7 +381,7 @@ pub struct DcBlocker {
 struct DcBlockerState {
     /// The last input.
     x: f32,
-    /// Differences of neighbouring inputs, and the result of one look-ahead stage, each with its history in front.
+    /// Differences of neighbouring inputs, and the result of one look-ahead stage, each with its history before it.
     d: [f64; CHUNK + 1],
     w: [f64; CHUNK + 2],
     /// The last four outputs; the oldest is at `position`.

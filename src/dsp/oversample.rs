@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn the_delay_of_a_function_that_delays_half_a_sample_is_completed() {
+    fn the_delay_of_a_function_that_delays_half_a_sample_is_rounded_up_to_a_whole_number() {
         for factor in [1, 2, 4, 8] {
             let mut os = Oversampler::new(factor, true);
             let x: Vec<f32> = (0..2000).map(|i| (i as f32 * 0.61).sin()).collect();

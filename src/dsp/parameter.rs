@@ -30,7 +30,8 @@ pub struct Parameter {
 /// The way in which a change of a parameter takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeMode {
-    /// The running processor glides to the new value from the next frame on. Can be automated at any speed without a click.
+    /// The running processor glides to the new value, starting with the next frame. Can be automated at any speed without a
+    /// click.
     Ramped,
     /// The change affects latency, memory or the choice of code: a new processor is prepared off the audio thread and swapped in
     /// with a dip (a short fade-out and fade-in). Not automatable.
@@ -96,7 +97,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// The unit as it is written after a value, with a space in front. [any thread]
+    /// The unit as it is written after a value, with a space before it. [any thread]
     #[must_use]
     pub const fn suffix(self) -> &'static str {
         match self {

@@ -26,7 +26,7 @@ impl Effect {
         if self.algorithm().plays_model {
             match &self.model {
                 None => add("model", NO_MODEL),
-                // The folder in front tells a file with the name `none` from no model.
+                // The folder before the name distinguishes a file called `none` from no model.
                 Some(model) if model_path(model)? == NO_MODEL => add("model", &format!("./{NO_MODEL}")),
                 Some(model) => add("model", model_path(model)?),
             }

@@ -77,7 +77,7 @@ impl AutoSleep {
 }
 
 /// Number of frames for which all channels have been constant, counted back from the last of the `n` frames in `storage`.
-/// `before` is that number at the frame before them. `last` is that frame, and is replaced by the last of the `n`.
+/// `before` is that number for the frame that precedes them; `last` holds that frame and receives the last of the `n`.
 fn constant_frames(storage: &Storage, n: usize, last: &mut [f32], before: usize) -> usize {
     let mut constant = before.saturating_add(n);
     for (channel, last) in storage.chunks_exact(SUB_BLOCK).zip(last) {

@@ -12,7 +12,8 @@ use crate::dsp::{Delay, MAX_CHANNELS, Processor, Ramp, db_to_gain};
 /// The output of a node. Any number of later nodes may read it; it also identifies the node in calls to a running [`Plan`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bus {
-    pub(super) builder: usize,
+    /// Identifies the builder that made the bus.
+    pub(super) builder_id: usize,
     pub(super) node: usize,
     channels: usize,
 }
@@ -41,7 +42,7 @@ pub enum CompileError {
         node: usize,
         /// Kind of the node.
         kind: &'static str,
-        /// Its number of channels.
+        /// Number of channels of the node.
         found: usize,
     },
     /// A node reads a bus that another builder made.
@@ -131,7 +132,7 @@ struct Node {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Builder {
-    /// Number of this builder, by which buses of other builders are detected.
+    /// Identifies this builder, so that buses of other builders are detected.
     id: usize,
     sample_rate: f32,
     nodes: Vec<Node>,
@@ -156,7 +157,7 @@ impl Builder {
     /// Adds a node, and checks it.
     fn add(&mut self, kind: NodeKind, reads: &[Bus], channels: usize) -> Bus {
         let (node, name) = (self.nodes.len(), kind.name());
-        let error = if reads.iter().any(|b| b.builder != self.id || b.node >= node) {
+        let error = if reads.iter().any(|b| b.builder_id != self.id || b.node >= node) {
             Some(CompileError::OtherBuilder { node, kind: name })
         } else if !(1..=MAX_CHANNELS).contains(&channels) {
             Some(CompileError::ChannelCount { node, kind: name, found: channels })
@@ -170,7 +171,7 @@ impl Builder {
         };
         self.first_error = self.first_error.take().or(error);
         self.nodes.push(Node { kind, reads: reads.to_vec(), channels });
-        Bus { builder: self.id, node, channels }
+        Bus { builder_id: self.id, node, channels }
     }
 
     /// Adds an input of the plan with `channels` channels. Inputs are numbered in the order in which they are added, as in

@@ -16,7 +16,7 @@ const MAX_BLOCK_SECONDS: f32 = 0.2;
 pub struct MeterReading {
     /// Largest magnitude since the last reading.
     pub peak: f32,
-    /// Root mean square with a time constant of 300 ms. When blocks stop coming, it decays as if silence came.
+    /// Root mean square with a time constant of 300 ms. Without blocks it decays as if the input were silence.
     pub rms: f32,
     /// True if a sample reached full scale since the last reading.
     pub clipped: bool,
@@ -35,7 +35,7 @@ struct ChannelMeter {
     peak: AtomicU32,
     rms: AtomicU32,
     clipped: AtomicBool,
-    /// True if samples came since the last reading.
+    /// True if samples were measured since the last reading.
     fresh: AtomicBool,
     /// Time of the last reading that found new samples, in microseconds since the meter was created.
     read_us: AtomicU64,
@@ -65,7 +65,7 @@ impl Meter {
         })
     }
 
-    /// Weight of a channel's last values: 1 while blocks come, decaying to 0 after they stop. A call of this method or of
+    /// Weight of a channel's last values: 1 while blocks are measured, decaying to 0 after they stop. A call of this method or of
     /// [`Self::take`] detects new blocks, so frequent calls make it accurate. [any thread but the audio thread]
     #[must_use]
     pub fn freshness(&self, channel: usize) -> f32 {

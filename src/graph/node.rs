@@ -24,11 +24,11 @@ pub(super) enum NodeKind {
     Mix,
     /// Replaces NaN and infinities by silence.
     Guard,
-    /// These channels of its input.
+    /// Selects these channels of the node's input.
     Split(Range<usize>),
     /// The channels of all its inputs, in order.
     Join,
-    /// One of its inputs, selected with a dip.
+    /// Passes one of the node's inputs on, selected with a dip.
     Switch(Switch),
     /// Passes its input on and measures its level.
     Meter(MeterWriter),

@@ -43,8 +43,8 @@ pub struct NodeTime {
 /// A compiled graph: its nodes in a fixed order, with all their memory. Belongs to one thread at a time; nothing in it allocates,
 /// locks or waits while it runs.
 pub struct Plan {
-    /// Number of the builder that made the plan.
-    builder: usize,
+    /// Identifies the builder that made the plan; buses of another one are refused.
+    builder_id: usize,
     steps: Vec<Step>,
     storages: Vec<Storage>,
     /// Index of the step of each of the builder's nodes.
@@ -53,11 +53,11 @@ pub struct Plan {
     /// True if the time of each node is measured.
     measured: bool,
     /// True until the first frame after `reset`: switches and gains then change at once.
-    fresh: bool,
+    at_start: bool,
 }
 
 /// A receiver of a plan's outputs after the first one, such as the stems that are recorded beside the main output.
-pub trait Taps {
+pub trait TapReceiver {
     /// False if these outputs are not needed; they are then not copied.
     const ENABLED: bool = true;
 
@@ -67,7 +67,7 @@ pub trait Taps {
 }
 
 /// The receiver for a plan whose other outputs are not needed.
-impl Taps for () {
+impl TapReceiver for () {
     const ENABLED: bool = false;
 
     fn write(&mut self, _: usize, _: usize, _: usize, _: &[f32]) {}
@@ -75,13 +75,13 @@ impl Taps for () {
 
 /// The buffers behind the inputs and outputs of a plan.
 trait PlanBuffers {
-    /// Fills `to` with frames of a channel of an input, from frame `at` of the block on.
+    /// Fills `to` with frames of a channel of an input, starting at frame `at` of the block.
     fn read(&self, input: usize, channel: usize, at: usize, to: &mut [f32]);
     /// True if an output is needed.
     fn wants(&self, _output: usize) -> bool {
         true
     }
-    /// Writes at most a sub-block of a channel of an output, from frame `at` of the block on. Replaces denormal numbers by 0.
+    /// Writes at most a sub-block of a channel of an output, starting at frame `at` of the block. Replaces denormal numbers by 0.
     fn write(&mut self, output: usize, channel: usize, at: usize, from: &[f32]);
 }
 
@@ -107,13 +107,13 @@ impl PlanBuffers for SeparateBuffers<'_, '_, '_, '_, '_> {
     }
 }
 
-/// One buffer for the input and the first output, and taps for the other outputs.
+/// One buffer for the input and the first output, and a receiver for the other outputs.
 struct InPlaceBuffer<'a, 'b, T> {
     block: &'a mut Block<'b>,
-    taps: &'a mut T,
+    receiver: &'a mut T,
 }
 
-impl<T: Taps> PlanBuffers for InPlaceBuffer<'_, '_, T> {
+impl<T: TapReceiver> PlanBuffers for InPlaceBuffer<'_, '_, T> {
     fn read(&self, _: usize, channel: usize, at: usize, to: &mut [f32]) {
         match self.block.get(channel).and_then(|c| c.get(at..at + to.len())) {
             Some(from) => to.copy_from_slice(from),
@@ -129,7 +129,7 @@ impl<T: Taps> PlanBuffers for InPlaceBuffer<'_, '_, T> {
         if let Some(tap) = output.checked_sub(1) {
             let mut samples = [0.0; SUB_BLOCK];
             copy_flushed(from, &mut samples);
-            self.taps.write(tap, channel, at, &samples[..from.len()]);
+            self.receiver.write(tap, channel, at, &samples[..from.len()]);
         } else if let Some(to) = self.block.get_mut(channel).and_then(|c| c.get_mut(at..at + from.len())) {
             copy_flushed(from, to);
         }
@@ -139,13 +139,13 @@ impl<T: Taps> PlanBuffers for InPlaceBuffer<'_, '_, T> {
 impl Plan {
     /// For [`Builder::compile`](super::Builder::compile) only.
     pub(super) fn new(
-        builder: usize,
+        builder_id: usize,
         steps: Vec<Step>,
         storages: Vec<Storage>,
         step_of_node: Vec<usize>,
         latency: usize,
     ) -> Self {
-        Self { builder, steps, storages, step_of_node, latency, measured: false, fresh: true }
+        Self { builder_id, steps, storages, step_of_node, latency, measured: false, at_start: true }
     }
 
     /// Frames by which all outputs lag the inputs. [any thread]
@@ -157,8 +157,8 @@ impl Plan {
     /// Bytes of its processors and storages on the heap. [any thread]
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let effects: usize = self.steps.iter().map(|s| if let NodeKind::Process(p) = &s.kind { p.bytes() } else { 0 }).sum();
-        effects + self.storages.iter().map(|s| size_of_val(s.as_slice())).sum::<usize>()
+        let processors: usize = self.steps.iter().map(|s| if let NodeKind::Process(p) = &s.kind { p.bytes() } else { 0 }).sum();
+        processors + self.storages.iter().map(|s| size_of_val(s.as_slice())).sum::<usize>()
     }
 
     /// Number of storages (sample buffers of a bus): fewer than nodes, because nodes work in place where possible. [any thread]
@@ -178,16 +178,16 @@ impl Plan {
         self.run_tapped(block, &mut ());
     }
 
-    /// Processes a block in place, like [`Self::run_in_place`]; `taps` receives the outputs after the first one. [audio thread]
-    pub fn run_tapped(&mut self, block: &mut Block<'_>, taps: &mut impl Taps) {
+    /// Processes a block in place, like [`Self::run_in_place`]; `receiver` gets the outputs after the first one. [audio thread]
+    pub fn run_tapped(&mut self, block: &mut Block<'_>, receiver: &mut impl TapReceiver) {
         let frames = block.first().map_or(0, |c| c.len());
-        self.run_buffers(&mut InPlaceBuffer { block, taps }, frames);
+        self.run_buffers(&mut InPlaceBuffer { block, receiver }, frames);
     }
 
     fn run_buffers(&mut self, buffers: &mut impl PlanBuffers, frames: usize) {
         let mut at = 0;
         while at < frames {
-            self.fresh = false;
+            self.at_start = false;
             let n = SUB_BLOCK.min(frames - at);
             for step in &mut self.steps {
                 let start = self.measured.then(Instant::now);
@@ -205,7 +205,7 @@ impl Plan {
 
     /// The node of a bus.
     fn node(&mut self, bus: Bus) -> &mut NodeKind {
-        assert_eq!(bus.builder, self.builder, "a bus of another plan");
+        assert_eq!(bus.builder_id, self.builder_id, "a bus of another plan");
         &mut self.steps[self.step_of_node[bus.node]].kind
     }
 
@@ -220,30 +220,30 @@ impl Plan {
         }
     }
 
-    /// Lets a gain node glide to a gain in dB; at once before the first frame after `reset`. Does nothing for other nodes.
-    /// [audio thread]
+    /// Lets a gain node glide to a gain in dB; before the first frame after `reset` it jumps there at once. Does nothing for
+    /// other nodes. [audio thread]
     ///
     /// # Panics
     /// If `bus` belongs to another plan.
     pub fn set_gain(&mut self, bus: Bus, db: f32) {
-        let fresh = self.fresh;
+        let at_start = self.at_start;
         if let NodeKind::Gain(ramp) = self.node(bus) {
-            ramp.set(db_to_gain(db), fresh);
+            ramp.set(db_to_gain(db), at_start);
         }
     }
 
-    /// Lets a switch node go to one of its inputs, counted from 0, with a dip, also if it is selected already; at once before
-    /// the first frame after `reset`. Does nothing for other nodes. [audio thread]
+    /// Lets a switch node go to one of its inputs, counted from 0, with a dip, also if it is selected already; before the first
+    /// frame after `reset` it goes there at once. Does nothing for other nodes. [audio thread]
     ///
     /// # Panics
     /// If `bus` belongs to another plan.
     pub fn select(&mut self, bus: Bus, input: usize) {
-        assert_eq!(bus.builder, self.builder, "a bus of another plan");
-        let fresh = self.fresh;
+        assert_eq!(bus.builder_id, self.builder_id, "a bus of another plan");
+        let at_start = self.at_start;
         let step = &mut self.steps[self.step_of_node[bus.node]];
         let last = step.inputs.len().saturating_sub(1);
         if let NodeKind::Switch(switch) = &mut step.kind {
-            switch.select(input.min(last), fresh);
+            switch.select(input.min(last), at_start);
         }
     }
 
@@ -262,7 +262,7 @@ impl Plan {
         for step in &mut self.steps {
             step.kind.reset();
         }
-        self.fresh = true;
+        self.at_start = true;
     }
 
     /// Starts or stops measuring the time that each node takes, and clears the measurements. [audio thread]
@@ -279,7 +279,7 @@ impl Plan {
     }
 }
 
-/// Runs one step for `n` frames, from frame `at` of the block on. `own` is the step's storage.
+/// Runs one step for `n` frames, starting at frame `at` of the block. `own` is the step's storage.
 fn run_step(step: &mut Step, storages: &[Storage], own: &mut Storage, buffers: &mut impl PlanBuffers, at: usize, n: usize) {
     let inputs = step.inputs.as_slice();
     match &mut step.kind {

@@ -131,7 +131,7 @@ impl QueueReader {
         self.ring.is_abandoned() && self.available() == 0
     }
 
-    /// Reads the available frames, up to the length of the slices (one per channel), and leaves the rest of the slices as it is.
+    /// Reads the available frames, up to the length of the slices (one per channel), and leaves the rest of the slices unchanged.
     /// Returns the number of frames read. [audio thread]
     pub fn read_available<S: AsMut<[f32]>>(&mut self, block: &mut [S]) -> usize {
         let frames = block.first_mut().map_or(0, |c| c.as_mut().len());

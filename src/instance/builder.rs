@@ -1,8 +1,8 @@
 //! The builder thread, one per instance: reads models, makes slots of another structure for the audio thread, frees those that
 //! the audio thread sends back, opens and closes the recorder.
 //!
-//! It is not nice-plug's background thread. If a host removed an instance while that thread worked for it, the instance would be
-//! freed on that very thread, which would then wait for itself.
+//! The builder thread is not nice-plug's background thread. If a host removed an instance while that thread worked for it, the
+//! instance would be freed on that very thread, which would then wait for itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
@@ -22,13 +22,13 @@ pub mod jobs {
     pub const BUILD_SLOTS: u8 = 1;
     /// Frees the slots that the audio thread has sent back.
     pub const FREE_SLOTS: u8 = 2;
-    /// Tosses the coin of the blind comparison: which slot hides behind which side.
+    /// Tosses the coin of the blind switch: it decides which slot each side plays.
     pub const TOSS_COIN: u8 = 4;
     /// Runs the requests for the slots' models, then makes slots with them.
     pub const LOAD_MODELS: u8 = 8;
     /// Opens or closes the recorder, as the parameters and the setup of takes ask for it.
     pub const OPEN_OR_CLOSE_RECORDER: u8 = 16;
-    /// Measures models and packs them for the state: work that is left until they play.
+    /// Measures models and encodes them for the state: work that is left until they play.
     pub const FINISH_MODELS: u8 = 32;
 }
 
@@ -153,11 +153,11 @@ pub struct BuildTarget {
     pub spec: Option<ProcessSpec>,
     /// The way to the audio thread; None before the first `prepare`.
     pub sender: Option<SwapSender<Slots>>,
-    /// The effects of the slots that were sent last.
-    pub sent: Option<[EffectSnapshot; 2]>,
+    /// The effect snapshots of the slots that were sent last.
+    pub newest_snapshots: Option<[EffectSnapshot; 2]>,
 }
 
-/// True if slots with the effects `a` can be brought to `b` by setting values, without making others.
+/// True if slots with the effects `a` can be brought to `b` by setting values, without making other slots.
 fn same_structure(a: &[EffectSnapshot; 2], b: &[EffectSnapshot; 2]) -> bool {
     a.iter().zip(b).all(|(a, b)| a.same_structure(b))
 }
@@ -181,14 +181,14 @@ impl SharedInstance {
                 tracing::error!("{error}");
                 return None;
             };
-            // This comes at most twice for each slot: for the model that was loaded, then for the one that ran before.
+            // A slot's model is rejected at most twice: for the model that was loaded, then for the previous one.
             self.models[slot].reject(error.to_string());
         }
     }
 
     /// Runs the jobs that were asked for, given as bits. [builder thread]
     fn run_jobs(&self, jobs: u8) {
-        let mut target = self.target();
+        let mut target = self.build_target();
         if jobs & jobs::FREE_SLOTS != 0
             && let Some(sender) = &mut target.sender
         {
@@ -215,7 +215,7 @@ impl SharedInstance {
             self.takes.update_recorder(target.spec, self.is_armed());
         }
         drop(target);
-        // One measurement or packing at a time: jobs that are asked for meanwhile go first.
+        // One measurement or encoding at a time: jobs that are asked for meanwhile go first.
         if jobs & jobs::FINISH_MODELS != 0 && self.models.iter().any(ModelSlot::finish_one) {
             self.requests.post(jobs::FINISH_MODELS);
         }
@@ -224,21 +224,21 @@ impl SharedInstance {
     /// Makes slots for the values that are set now and sends them to the audio thread, unless those that were sent last have
     /// the same structure.
     fn rebuild(&self, target: &mut BuildTarget) {
-        let BuildTarget { spec: Some(spec), sender: Some(sender), sent } = target else { return };
+        let BuildTarget { spec: Some(spec), sender: Some(sender), newest_snapshots } = target else { return };
         for is_last_try in [false, false, true] {
-            if sent.is_some_and(|sent| same_structure(&sent, &self.requested_snapshots())) {
+            if newest_snapshots.is_some_and(|newest| same_structure(&newest, &self.requested_snapshots())) {
                 return;
             }
             let Some(slots) = self.build_slots(*spec) else { return };
             let built = [*slots.snapshot(0), *slots.snapshot(1)];
-            if sent.is_some_and(|sent| same_structure(&sent, &built)) {
+            if newest_snapshots.is_some_and(|newest| same_structure(&newest, &built)) {
                 return;
             }
             // A host that loads a state sets one value after the other. Slots that are out of date already are not worth a dip.
             if is_last_try || same_structure(&built, &self.requested_snapshots()) {
                 // The ring is full only while no block runs; the next block asks again.
                 if sender.send(slots).is_ok() {
-                    *sent = Some(built);
+                    *newest_snapshots = Some(built);
                 }
                 return;
             }

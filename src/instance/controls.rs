@@ -11,22 +11,22 @@ use crate::algorithm::REGISTRY;
 use crate::view::{Control, Controls, Slot, TakeAction, TwinRequest};
 
 /// Setting of parameters by gestures of a user, which a host can record as automation: `begin`, any number of `set`, `end`.
-/// `at` is the parameter's index in `parameters::descriptors`. [control thread]
+/// `index` is the parameter's index in `parameters::descriptors`. [control thread]
 pub trait ParameterGestures {
     /// Begins a gesture on a parameter.
-    fn begin(&self, at: usize);
-    /// Sets the parameter to a plain value, in its own unit. Through a host it may count only a while later.
-    fn set(&self, at: usize, value: f32);
+    fn begin(&self, index: usize);
+    /// Sets the parameter to a plain value, in its own unit. Through a host it may take effect only a while later.
+    fn set(&self, index: usize, value: f32);
     /// Ends the gesture.
-    fn end(&self, at: usize);
+    fn end(&self, index: usize);
 }
 
 /// Sets the values at once: without a host there is nobody to tell of a gesture.
 impl ParameterGestures for ParameterStore {
     fn begin(&self, _: usize) {}
 
-    fn set(&self, at: usize, value: f32) {
-        ParameterStore::set(self, at, value);
+    fn set(&self, index: usize, value: f32) {
+        ParameterStore::set(self, index, value);
     }
 
     fn end(&self, _: usize) {}
@@ -54,16 +54,16 @@ fn index_of(slot: Slot) -> usize {
 
 impl InstanceControls<'_> {
     /// Sets a parameter in a gesture of its own.
-    fn press(&self, at: usize, value: f32) {
-        self.gestures.begin(at);
-        self.gestures.set(at, value);
-        self.gestures.end(at);
+    fn press(&self, index: usize, value: f32) {
+        self.gestures.begin(index);
+        self.gestures.set(index, value);
+        self.gestures.end(index);
     }
 
     /// Sets a parameter to the value that it has, so that the host notices that the state is no longer the saved one: nice-plug
     /// has no other way to say so.
-    fn touch(&self, at: usize) {
-        self.press(at, self.shared.parameters.get(at));
+    fn touch(&self, index: usize) {
+        self.press(index, self.shared.parameters.get(index));
     }
 
     /// Queues a request for a slot's model, and lets the host notice that the state changes.
@@ -77,9 +77,9 @@ impl InstanceControls<'_> {
         let neutral = twin::neutral_settings();
         let Some(row) = REGISTRY.iter().position(|row| row.id == neutral.algorithm().id) else { return };
         let slot = index_of(Slot::B);
-        for index in 0..neutral.algorithm().parameters.len() {
-            if let Some(at) = effect_parameter(slot, row, index) {
-                self.press(at, neutral.get(index));
+        for parameter in 0..neutral.algorithm().parameters.len() {
+            if let Some(index) = effect_parameter(slot, row, parameter) {
+                self.press(index, neutral.get(parameter));
             }
         }
         self.press(algorithm_parameter(slot), row as f32);
@@ -102,34 +102,34 @@ impl Controls for InstanceControls<'_> {
     fn get(&self, control: Control) -> f32 {
         let parameters = &self.shared.parameters;
         match self.parameter(control) {
-            // The parameter holds the side; the panels want the slot, which the coin put behind that side.
+            // The parameter holds the side; the panels need the slot that the coin gave to that side.
             Some(LISTEN) if parameters.is_on(BLIND) => self.shared.blind.slot(parameters.get(LISTEN) as usize) as f32,
-            Some(at) => parameters.get(at),
+            Some(index) => parameters.get(index),
             None => 0.0,
         }
     }
 
     fn begin(&self, control: Control) {
-        if let Some(at) = self.parameter(control) {
-            self.gestures.begin(at);
+        if let Some(index) = self.parameter(control) {
+            self.gestures.begin(index);
         }
     }
 
     fn set(&self, control: Control, value: f32) {
-        if let Some(at) = self.parameter(control) {
-            self.gestures.set(at, value);
+        if let Some(index) = self.parameter(control) {
+            self.gestures.set(index, value);
         }
     }
 
     fn end(&self, control: Control) {
-        if let Some(at) = self.parameter(control) {
-            self.gestures.end(at);
+        if let Some(index) = self.parameter(control) {
+            self.gestures.end(index);
         }
     }
 
     /// Sets the parameter to the side, not to the slot: a host's display must not give away a blind comparison.
     fn press_listen(&self, side: u8) {
-        self.shared.listen_presses.fetch_add(1, Ordering::Relaxed);
+        self.shared.listen_button_presses.fetch_add(1, Ordering::Relaxed);
         self.press(LISTEN, f32::from(side));
     }
 

@@ -18,7 +18,7 @@ const OFFLINE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time constant of the mean of the load, in seconds: long enough that the number on the screen can be read.
 const LOAD_SECONDS: f32 = 0.3;
 
-/// The slots that run, and the part of the parameter store that has reached them.
+/// Runs the slots, and knows which generation of the parameters they have.
 pub struct Engine {
     shared: Arc<SharedInstance>,
     /// The slots; None before the first `prepare`.
@@ -31,9 +31,10 @@ pub struct Engine {
     settings: [Settings; 2],
     /// The store's generation when `settings` was read; None if slots run that have not got these settings yet.
     generation: Option<u32>,
-    /// [`SharedInstance::listen_presses`] at the last block.
-    listen_presses: u32,
-    /// True if the blind comparison was on at the last block.
+    /// Count of presses of a listen button at the last block. A press makes a dip even if the branch stays the same, so that the
+    /// dip tells nothing in a blind comparison.
+    listen_button_presses: u32,
+    /// True if the blind switch was on at the last block.
     was_blind: bool,
 }
 
@@ -48,7 +49,7 @@ impl Engine {
             offline: false,
             settings,
             generation: None,
-            listen_presses: 0,
+            listen_button_presses: 0,
             was_blind: false,
         }
     }
@@ -64,16 +65,17 @@ impl Engine {
             tracing::error!("no thread to make slots on: {error}");
             return None;
         }
-        let mut target = shared.target();
-        // The models of a state that was loaded before are read here, so that they play from the first frame on.
+        // Locked until the slots are made, so that no other thread reads models or makes slots meanwhile.
+        let mut target = shared.build_target();
+        // The models of a state that was loaded before are read here, so that they play from the first frame.
         shared.models.iter().for_each(ModelSlot::run_requests);
         shared.models.iter().for_each(ModelSlot::retry_rejected);
         shared.requests.post(jobs::FINISH_MODELS);
         let slots = shared.build_slots(spec)?;
         let latency = slots.latency();
-        let sent = Some([*slots.snapshot(0), *slots.snapshot(1)]);
+        let newest_snapshots = Some([*slots.snapshot(0), *slots.snapshot(1)]);
         let (swap, sender) = Swap::new(slots, spec.sample_rate);
-        *target = BuildTarget { spec: Some(spec), sender: Some(sender), sent };
+        *target = BuildTarget { spec: Some(spec), sender: Some(sender), newest_snapshots };
         // A recorder that is armed already is opened here, so that it misses no frame.
         shared.takes.update_recorder(target.spec, shared.is_armed());
         drop(target);
@@ -115,8 +117,8 @@ impl Engine {
         };
         let requests = &self.shared.requests;
         if self.offline && (!fits || requests.is_loading()) {
-            // An offline render has time: the values count from this block on, however slow the machine is. Slots that are
-            // being made may have been requested before all values were set, so they are requested twice.
+            // An offline render has time: the values take effect in this block, however slow the machine is. Slots that are
+            // being made may have been requested before all values were set, so slots are requested twice.
             let start = Instant::now();
             for _ in 0..2 {
                 requests.request_slots();
@@ -134,9 +136,9 @@ impl Engine {
             requests.request_slots();
         }
         let listen = self.shared.requested_listen();
-        let listen_presses = self.shared.listen_presses.load(Ordering::Relaxed);
-        let pressed = listen_presses != self.listen_presses;
-        self.listen_presses = listen_presses;
+        let listen_button_presses = self.shared.listen_button_presses.load(Ordering::Relaxed);
+        let pressed = listen_button_presses != self.listen_button_presses;
+        self.listen_button_presses = listen_button_presses;
         let blind = self.shared.parameters.is_on(BLIND);
         if self.was_blind && !blind {
             requests.post(jobs::TOSS_COIN);
@@ -163,7 +165,8 @@ impl Engine {
     }
 
     /// Runs a block: calls `run_part` with the slots and each part of the block in turn (a block is cut where other slots take
-    /// over). Returns the latency in frames if other slots run now. [audio thread]
+    /// over). Returns the latency in frames if it may be new: if other slots took over, or if no frame had run since `prepare` or
+    /// `reset`. [audio thread]
     pub fn run(&mut self, block: &mut Block<'_>, run_part: impl FnMut(&mut Slots, &mut Block<'_>)) -> Option<usize> {
         let start = Instant::now();
         let swap = self.swap.as_mut()?;
@@ -231,7 +234,7 @@ impl InstanceProcessor {
     }
 
     /// Processes a block in place; it may have any number of frames. `playing` is true while the host's transport runs, which
-    /// may start a take. Returns the latency in frames if other slots run now. [audio thread]
+    /// may start a take. Returns the latency in frames if it may be new, as `Engine::run` does. [audio thread]
     pub fn process(&mut self, block: &mut Block<'_>, playing: bool) -> Option<usize> {
         let Self { engine, take_writer } = self;
         let frames = block.first().map_or(0, |channel| channel.len());

@@ -1,11 +1,11 @@
 //! The models of the slots: the panels or a state ask for one, the builder thread reads it, the audio thread sees its id.
 //!
 //! A model plays as soon as it is read. Work that takes longer and changes no sound comes after that ([`ModelSlot::finish_one`]):
-//! its measurements for the panels, and its bytes as text for the state. If a state is saved earlier, saving packs the bytes.
+//! its measurements for the panels, and its bytes as text for the state. If a state is saved earlier, saving encodes the bytes.
 
 mod facts;
-mod field;
 mod folder;
+mod state_text;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::neural::{Model, ModelId, formats};
 use crate::view::{FolderView, ModelFacts, ModelView};
-use field::{NO_MODEL, SavedModel, pack, unpack};
+use state_text::{NO_MODEL, SavedModel, decode, encode};
 
 /// Folder of the model file that was opened last, in any slot of any instance. A file browser begins there.
 static LAST_FOLDER: Mutex<Option<PathBuf>> = Mutex::new(None);
@@ -48,25 +48,25 @@ struct LoadedModel {
 
 /// The text of a slot's model for the state.
 #[derive(Clone)]
-enum StoredField {
+enum StateText {
     /// The text itself.
     Text(Arc<str>),
-    /// The model and its file, which still have to be packed into a text.
+    /// The model and its file, which still have to be encoded as a text.
     Model(Arc<Model>, Option<PathBuf>),
 }
 
-impl StoredField {
-    /// The text, packed now if need be, which takes long for a large model.
+impl StateText {
+    /// The text, encoded now if need be, which takes long for a large model.
     fn text(self) -> Arc<str> {
         match self {
             Self::Text(text) => text,
-            Self::Model(model, path) => pack(path.as_deref(), model.bytes()).into(),
+            Self::Model(model, path) => encode(path.as_deref(), model.bytes()).into(),
         }
     }
 
-    /// True if this is the text `field` already.
-    fn is(&self, field: &str) -> bool {
-        matches!(self, Self::Text(text) if **text == *field)
+    /// True if this is `text` already.
+    fn is(&self, text: &str) -> bool {
+        matches!(self, Self::Text(own) if **own == *text)
     }
 }
 
@@ -89,9 +89,9 @@ struct SlotStatus {
     loaded: Option<LoadedModel>,
     /// The model that ran before the one that was just loaded, and its text for the state, in case slots reject the new one.
     /// None once slots run with what was loaded.
-    fallback: Option<(Option<LoadedModel>, StoredField)>,
+    fallback: Option<(Option<LoadedModel>, StateText)>,
     /// The text for the state.
-    stored: StoredField,
+    state_text: StateText,
     /// The reason why the last request failed, in one line.
     error: Option<String>,
     /// True if `error` says that slots rejected `loaded`.
@@ -109,7 +109,7 @@ impl Default for SlotStatus {
             is_busy: false,
             loaded: None,
             fallback: None,
-            stored: StoredField::Text(NO_MODEL.into()),
+            state_text: StateText::Text(NO_MODEL.into()),
             error: None,
             is_rejected: false,
             last_path: None,
@@ -125,9 +125,9 @@ impl SlotStatus {
     }
 
     /// Sets the text for the state, unless a state is about to be restored, whose text counts.
-    fn store(&mut self, field: StoredField) {
+    fn set_state_text(&mut self, state_text: StateText) {
         if !self.requests.iter().any(|request| matches!(request, ModelRequest::Restore(_))) {
-            self.stored = field;
+            self.state_text = state_text;
         }
     }
 }
@@ -157,26 +157,26 @@ impl ModelSlot {
             ModelRequest::Step(_) | ModelRequest::Browse => {}
             ModelRequest::Open(_) | ModelRequest::Trained(_) | ModelRequest::Clear => status.requests.clear(),
             // Some hosts load the whole state again to change one value: the model that is there is not read again.
-            ModelRequest::Restore(field) if status.stored.is(field) && status.error.is_none() && status.is_idle() => return,
-            ModelRequest::Restore(field) => {
+            ModelRequest::Restore(text) if status.state_text.is(text) && status.error.is_none() && status.is_idle() => return,
+            ModelRequest::Restore(text) => {
                 status.requests.clear();
-                // A state that is saved before the text is read, or if it cannot be read, holds the text as it came.
-                status.stored = StoredField::Text(field.as_str().into());
+                // A state that is saved before the text is read, or if it cannot be read, holds the text unchanged.
+                status.state_text = StateText::Text(text.as_str().into());
             }
         }
         status.requests.push(request);
     }
 
-    /// The text for the state. Packs the model, if that is not done yet. [any thread but the audio thread]
+    /// The text for the state. Encodes the model, if that is not done yet. [any thread but the audio thread]
     #[must_use]
-    pub fn stored(&self) -> Arc<str> {
-        let stored = self.status().stored.clone();
-        let StoredField::Model(model, _) = &stored else { return stored.text() };
+    pub fn state_text(&self) -> Arc<str> {
+        let state_text = self.status().state_text.clone();
+        let StateText::Model(model, _) = &state_text else { return state_text.text() };
         let model = model.clone();
-        let text = stored.text();
+        let text = state_text.text();
         let mut status = self.status();
-        if matches!(&status.stored, StoredField::Model(now, _) if Arc::ptr_eq(now, &model)) {
-            status.stored = StoredField::Text(text.clone());
+        if matches!(&status.state_text, StateText::Model(now, _) if Arc::ptr_eq(now, &model)) {
+            status.state_text = StateText::Text(text.clone());
         }
         text
     }
@@ -221,9 +221,9 @@ impl ModelSlot {
                     Some(Err(error)) => self.fail(error),
                     None => {}
                 },
-                ModelRequest::Clear => self.set_model(None, Some(StoredField::Text(NO_MODEL.into()))),
+                ModelRequest::Clear => self.set_model(None, Some(StateText::Text(NO_MODEL.into()))),
                 ModelRequest::Browse => self.list_folder(self.folder_to_browse()),
-                ModelRequest::Restore(field) => self.restore(&field),
+                ModelRequest::Restore(text) => self.restore(&text),
             }
         }
     }
@@ -237,8 +237,8 @@ impl ModelSlot {
         }
         match new {
             Ok(new) => {
-                let stored = StoredField::Model(new.model.clone(), Some(path));
-                self.set_model(Some(new), Some(stored));
+                let state_text = StateText::Model(new.model.clone(), Some(path));
+                self.set_model(Some(new), Some(state_text));
             }
             Err(error) => self.fail(error),
         }
@@ -249,16 +249,16 @@ impl ModelSlot {
         self.status().last_path = None;
         match prepare_model(model, None) {
             Ok(new) => {
-                let stored = StoredField::Model(new.model.clone(), None);
-                self.set_model(Some(new), Some(stored));
+                let state_text = StateText::Model(new.model.clone(), None);
+                self.set_model(Some(new), Some(state_text));
             }
             Err(error) => self.fail(error),
         }
     }
 
-    /// Restores the model from a state's text. If that fails, the text stays stored.
-    fn restore(&self, field: &str) {
-        let saved = match unpack(field) {
+    /// Restores the model from a state's text. If that fails, the text is kept.
+    fn restore(&self, text: &str) {
+        let saved = match decode(text) {
             Ok(saved) => saved,
             Err(error) => return self.fail(error),
         };
@@ -278,8 +278,8 @@ impl ModelSlot {
         });
         match new {
             Ok(new) => {
-                let stored = path.filter(|_| !has_bytes).map(|path| StoredField::Model(new.model.clone(), Some(path)));
-                self.set_model(Some(new), stored);
+                let state_text = path.filter(|_| !has_bytes).map(|path| StateText::Model(new.model.clone(), Some(path)));
+                self.set_model(Some(new), state_text);
             }
             Err(error) => self.fail(error),
         }
@@ -290,31 +290,32 @@ impl ModelSlot {
         self.status().error = Some(error);
     }
 
-    /// Lets the slot run another model, or none. `stored` is the text for the state; None if the one that is stored is right.
-    fn set_model(&self, new: Option<LoadedModel>, stored: Option<StoredField>) {
+    /// Lets the slot run another model, or none. `state_text` is the text for the state; None if the present one is right.
+    fn set_model(&self, new: Option<LoadedModel>, state_text: Option<StateText>) {
         let mut status = self.status();
         let id = new.as_ref().map_or(0, |l| l.model.id().0.get());
         let old = std::mem::replace(&mut status.loaded, new);
-        // The fallback is the model that slots ran with last. This may be the second model since then: the first never ran.
-        let (last_run, skipped, last_run_field) = match status.fallback.take() {
-            Some((last_run, last_run_field)) => (last_run, old, last_run_field),
-            None => (old, None, status.stored.clone()),
+        // The fallback is the model that slots ran with last. If `new` is the second model since then, the first (`skipped`)
+        // never ran, and the fallback stays.
+        let (last_run, skipped, last_run_text) = match status.fallback.take() {
+            Some((last_run, last_run_text)) => (last_run, old, last_run_text),
+            None => (old, None, status.state_text.clone()),
         };
-        let last_run_field = match stored {
-            Some(field) => {
-                status.store(field);
-                last_run_field
+        let last_run_text = match state_text {
+            Some(state_text) => {
+                status.set_state_text(state_text);
+                last_run_text
             }
-            None => status.stored.clone(),
+            None => status.state_text.clone(),
         };
-        status.fallback = Some((last_run, last_run_field));
+        status.fallback = Some((last_run, last_run_text));
         self.id.store(id, Ordering::Release);
         drop(status);
         drop(skipped);
     }
 
-    /// Notes that slots run with the model that was loaded; the one before is freed. [builder thread, or a control thread before
-    /// there is sound]
+    /// Notes that slots run with the model that was loaded; the previous one is freed. [builder thread, or a control thread
+    /// before there is sound]
     pub fn accept(&self) {
         let mut status = self.status();
         let id = status.loaded.as_ref().map_or(0, |l| l.model.id().0.get());
@@ -327,14 +328,14 @@ impl ModelSlot {
         drop(fallback);
     }
 
-    /// Notes that slots cannot be made with the model that was loaded: the one before goes on, or none. [builder thread, or a
+    /// Notes that slots cannot be made with the model that was loaded: the previous one plays on, or none. [builder thread, or a
     /// control thread before there is sound]
     pub fn reject(&self, error: String) {
         let mut status = self.status();
         status.error = Some(error);
         let rejected = match status.fallback.take() {
-            Some((old, stored)) => {
-                status.store(stored);
+            Some((old, state_text)) => {
+                status.set_state_text(state_text);
                 std::mem::replace(&mut status.loaded, old)
             }
             // Without a fallback, this model ran before, at another rate. It is kept, as it may run at that rate again.
@@ -379,12 +380,12 @@ impl ModelSlot {
         self.status().folder = Some(Arc::new(view));
     }
 
-    /// Does one piece of the work that was left until the model plays: measures it, or packs it for the state. Returns true if
+    /// Does one piece of the work that was left until the model plays: measures it, or encodes it for the state. Returns true if
     /// there may be more. [builder thread]
     pub fn finish_one(&self) -> bool {
         let status = self.status();
         let unmeasured = status.loaded.clone().filter(|loaded| !loaded.measured);
-        let unpacked = matches!(status.stored, StoredField::Model(..));
+        let needs_encoding = matches!(status.state_text, StateText::Model(..));
         drop(status);
         if let Some(LoadedModel { model, facts, .. }) = unmeasured {
             let measured = catch_unwind(AssertUnwindSafe(|| facts::with_measurements(&model, &facts)));
@@ -398,10 +399,10 @@ impl ModelSlot {
             }
             return true;
         }
-        if unpacked {
-            drop(self.stored());
+        if needs_encoding {
+            drop(self.state_text());
         }
-        unpacked
+        needs_encoding
     }
 }
 

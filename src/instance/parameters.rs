@@ -1,6 +1,6 @@
 //! The parameters of an instance: their list, made from the registry of algorithms, and the store of their values.
 //!
-//! A parameter is named by its index in [`descriptors`], called `at` in this crate. The plug-in and the program set values by
+//! A parameter is named by its index in [`descriptors`]. The plug-in and the program set values by
 //! [`ParameterStore::set`], from any thread; nothing here knows a host. If a change needs other slots or a recorder, the builder
 //! thread is asked for it at once, also while no sound runs.
 
@@ -36,7 +36,7 @@ pub enum ParameterRole {
     Listen,
     /// Toggle: the input is let through, delayed as the slots are.
     Bypass,
-    /// Toggle: a coin decides which slot is behind which side of [`Self::Listen`].
+    /// Toggle: a coin decides which slot each side of [`Self::Listen`] plays.
     Blind,
     /// Toggle: a recorder is kept open, so that takes start and stop at the exact frame of the parameter's change.
     Arm,
@@ -184,7 +184,7 @@ static TABLE: LazyLock<ParameterTable> = LazyLock::new(|| {
 fn released_first(ids: &[&str]) -> Vec<usize> {
     let released: HashMap<&str, usize> = RELEASED_IDS.lines().enumerate().map(|(rank, id)| (id, rank)).collect();
     let mut order: Vec<usize> = (0..ids.len()).collect();
-    order.sort_by_key(|at| released.get(ids[*at]).copied().unwrap_or(usize::MAX));
+    order.sort_by_key(|index| released.get(ids[*index]).copied().unwrap_or(usize::MAX));
     order
 }
 
@@ -236,21 +236,22 @@ impl ParameterStore {
 
     /// The current plain value.
     #[must_use]
-    pub fn get(&self, at: usize) -> f32 {
-        f32::from_bits(self.values[at].load(Ordering::Relaxed))
+    pub fn get(&self, index: usize) -> f32 {
+        f32::from_bits(self.values[index].load(Ordering::Relaxed))
     }
 
     /// True if a toggle is on.
     #[must_use]
-    pub fn is_on(&self, at: usize) -> bool {
-        self.get(at) >= 0.5
+    pub fn is_on(&self, index: usize) -> bool {
+        self.get(index) >= 0.5
     }
 
-    /// Sets a parameter to the nearest value that it can have. If that is a change, asks the builder thread for what it needs.
-    pub fn set(&self, at: usize, value: f32) {
-        let descriptor = &self.table.all[at];
+    /// Sets a parameter to the nearest value that it can have. If that is a change, asks the builder thread for the work that it
+    /// requires.
+    pub fn set(&self, index: usize, value: f32) {
+        let descriptor = &self.table.all[index];
         let bits = descriptor.parameter.clamp(value).to_bits();
-        if self.values[at].swap(bits, Ordering::AcqRel) == bits {
+        if self.values[index].swap(bits, Ordering::AcqRel) == bits {
             return;
         }
         // Counted after the value is stored: a reader who sees the new count sees the new value.
@@ -293,7 +294,7 @@ mod tests {
     use super::*;
 
     fn ids(order: &[usize]) -> Vec<&'static str> {
-        order.iter().map(|at| descriptors()[*at].id.as_str()).collect()
+        order.iter().map(|index| descriptors()[*index].id.as_str()).collect()
     }
 
     #[test]
@@ -313,13 +314,13 @@ mod tests {
     #[test]
     fn a_new_parameter_never_moves_a_released_one() {
         let released: Vec<&str> = RELEASED_IDS.lines().collect();
-        for at in [0, 7, released.len() / 2, released.len()] {
+        for index in [0, 7, released.len() / 2, released.len()] {
             let mut with_new = released.clone();
             // The registry may have any order.
             with_new.reverse();
-            with_new.insert(at, "a_wavefolder_folds");
-            with_new.insert(at, "a_saturator_sag");
-            let order: Vec<&str> = released_first(&with_new).into_iter().map(|at| with_new[at]).collect();
+            with_new.insert(index, "a_wavefolder_folds");
+            with_new.insert(index, "a_saturator_sag");
+            let order: Vec<&str> = released_first(&with_new).into_iter().map(|index| with_new[index]).collect();
             assert_eq!(order[..released.len()], released);
             assert_eq!(order[released.len()..], ["a_saturator_sag", "a_wavefolder_folds"]);
         }
@@ -343,12 +344,12 @@ mod tests {
 
     #[test]
     fn a_structural_parameter_asks_for_slots_and_a_ramped_one_does_not() {
-        for (at, descriptor) in descriptors().iter().enumerate() {
+        for (index, descriptor) in descriptors().iter().enumerate() {
             let requests: Arc<BuilderRequests> = Arc::default();
             let parameters = ParameterStore::new(requests.clone());
             let (min, max) = descriptor.parameter.range();
             let other = if descriptor.parameter.default() == min { max } else { min };
-            parameters.set(at, other);
+            parameters.set(index, other);
             let structural = matches!(descriptor.role, ParameterRole::Algorithm { .. } | ParameterRole::Effect { .. })
                 && descriptor.parameter.change == ChangeMode::Structural;
             assert_eq!(requests.is_building(), structural, "{}", descriptor.id);

@@ -30,20 +30,20 @@ fn model_field(slot: &str) -> String {
 impl SharedInstance {
     /// The texts that a state keeps beside the parameters, by name. [any thread but the audio thread]
     pub fn fields(&self) -> BTreeMap<String, String> {
-        let models = SLOT_NAMES.iter().zip(&self.models).map(|(name, model)| (model_field(name), model.stored().to_string()));
-        models.chain([(TAKES_FIELD.into(), self.takes.stored())]).collect()
+        let models = SLOT_NAMES.iter().zip(&self.models).map(|(name, model)| (model_field(name), model.state_text().to_string()));
+        models.chain([(TAKES_FIELD.into(), self.takes.state_text())]).collect()
     }
 
-    /// Restores the texts of [`Self::fields`]; whatever a missing field holds stays as it is. Reads no file: the builder thread
+    /// Restores the texts of [`Self::fields`]; anything whose field is missing stays unchanged. Reads no file: the builder thread
     /// does. [any thread but the audio thread]
     pub fn restore_fields(&self, fields: &BTreeMap<String, String>) {
-        if let Some(field) = fields.get(TAKES_FIELD) {
-            self.takes.restore(field);
+        if let Some(text) = fields.get(TAKES_FIELD) {
+            self.takes.restore(text);
             self.requests.post(jobs::OPEN_OR_CLOSE_RECORDER);
         }
         for (slot, name) in SLOT_NAMES.iter().enumerate() {
-            if let Some(field) = fields.get(&model_field(name)) {
-                self.request_model(slot, ModelRequest::Restore(field.clone()));
+            if let Some(text) = fields.get(&model_field(name)) {
+                self.request_model(slot, ModelRequest::Restore(text.clone()));
             }
         }
     }
@@ -53,17 +53,17 @@ impl Instance {
     /// The current state. [control thread]
     #[must_use]
     pub fn state(&self) -> InstanceState {
-        let value = |at: usize| self.parameters().get(at);
-        let parameters = descriptors().iter().enumerate().map(|(at, d)| (d.id.clone(), value(at))).collect();
+        let value = |index: usize| self.parameters().get(index);
+        let parameters = descriptors().iter().enumerate().map(|(index, d)| (d.id.clone(), value(index))).collect();
         InstanceState { parameters, fields: self.shared().fields() }
     }
 
-    /// Restores a state. Parameters and fields that it does not hold stay as they are, as do those whose value is not finite.
+    /// Restores a state. Parameters and fields that it does not hold stay unchanged, and so do those whose value is not finite.
     /// [control thread]
     pub fn restore(&self, state: &InstanceState) {
-        for (at, descriptor) in descriptors().iter().enumerate() {
+        for (index, descriptor) in descriptors().iter().enumerate() {
             if let Some(value) = state.parameters.get(&descriptor.id).filter(|value| value.is_finite()) {
-                self.parameters().set(at, *value);
+                self.parameters().set(index, *value);
             }
         }
         self.shared().restore_fields(&state.fields);

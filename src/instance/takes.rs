@@ -13,9 +13,9 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::builder::{BuilderRequests, jobs};
 use crate::dsp::{self, ProcessSpec};
-use crate::graph::Taps;
+use crate::graph::TapReceiver;
 use crate::record::{
-    self, Channel, Health, Recorder, RecorderBlock, RecorderPhase, Settings, StatusLight, StopConditions, Writer,
+    self, Channel, Health, Recorder, RecorderPhase, RecorderSettings, RingBlockWriter, StatusLight, StopConditions, Writer,
 };
 use crate::slots::Slots;
 use crate::view::{StemView, TakeLight, TakeSetup, TakeStart, TakeView};
@@ -60,12 +60,14 @@ pub struct TakeWriter {
 
 /// A host's block while it is written to a take.
 pub struct TakeBlock<'a> {
-    block: RecorderBlock<'a>,
+    block: RingBlockWriter<'a>,
     /// Frames of the block that the slots have processed.
     processed: usize,
-    /// This and the following fields are those of [`RecorderInput`].
+    /// As in [`RecorderInput`].
     first_stems: [Option<usize>; 4],
+    /// As in [`RecorderInput`].
     channels: usize,
+    /// As in [`RecorderInput`].
     peaks: &'a [AtomicU32],
 }
 
@@ -81,7 +83,7 @@ impl TakeWriter {
             self.was_armed = armed;
             let request = takes.request_recorder(requests);
             if offline && armed {
-                // An offline render has time to wait, so that the recorder is there from this frame on.
+                // An offline render has time to wait, so that the recorder gets this frame, too.
                 let start = Instant::now();
                 while !takes.is_done(request) && start.elapsed() < OFFLINE_TIMEOUT {
                     std::thread::sleep(Duration::from_millis(1));
@@ -141,7 +143,7 @@ impl TakeBlock<'_> {
         self.block.commit();
     }
 
-    /// Writes the samples of a channel of a source to its stem, from frame `at` of the block on, and notes their peak.
+    /// Writes the samples of a channel of a source to its stem, starting at frame `at` of the block, and notes their peak.
     fn put(&mut self, source: usize, channel: usize, at: usize, samples: &[f32]) {
         let Some(first) = self.first_stems[source].filter(|_| channel < self.channels) else { return };
         self.block.put(first + channel, at, samples);
@@ -151,7 +153,7 @@ impl TakeBlock<'_> {
     }
 }
 
-impl Taps for TakeBlock<'_> {
+impl TapReceiver for TakeBlock<'_> {
     fn write(&mut self, tap: usize, channel: usize, at: usize, samples: &[f32]) {
         if tap < OUTPUT_SOURCE {
             self.put(tap, channel, self.processed + at, samples);
@@ -159,7 +161,7 @@ impl Taps for TakeBlock<'_> {
     }
 }
 
-/// The setup that a recorder is opened for: with another one it is closed, and opened anew.
+/// The setup that a recorder is opened for: with another one it is closed and opened again.
 #[derive(Clone, PartialEq)]
 struct RecorderSpec {
     setup: TakeSetup,
@@ -169,12 +171,12 @@ struct RecorderSpec {
 
 impl RecorderSpec {
     /// The recorder's settings, with a channel for each stem.
-    fn settings(&self) -> Settings {
+    fn settings(&self) -> RecorderSettings {
         let Self { setup, sample_rate, channels } = self;
         let mut settings = settings(setup, *sample_rate);
         settings.source = "plug-in".into();
-        settings.asked = format!("f32, {sample_rate} Hz, {channels} channels");
-        settings.granted.clone_from(&settings.asked);
+        settings.requested = format!("f32, {sample_rate} Hz, {channels} channels");
+        settings.granted.clone_from(&settings.requested);
         for source in setup.chosen() {
             settings.channels.extend(
                 (0..*channels)
@@ -197,9 +199,9 @@ pub fn folder(setup: &TakeSetup) -> PathBuf {
 
 /// The recorder's settings for a setup, without the channels. [any thread]
 #[must_use]
-pub fn settings(setup: &TakeSetup, sample_rate: u32) -> Settings {
+pub fn settings(setup: &TakeSetup, sample_rate: u32) -> RecorderSettings {
     let name = if setup.name.is_empty() { DEFAULT_NAME } else { &setup.name };
-    let mut settings = Settings::new(folder(setup), name, sample_rate, 0);
+    let mut settings = RecorderSettings::new(folder(setup), name, sample_rate, 0);
     settings.pre_roll_seconds = setup.pre_roll_seconds;
     settings.split_seconds = setup.split_minutes.map(|minutes| 60.0 * minutes);
     settings.start = record::StartTrigger::Manual;
@@ -242,7 +244,7 @@ struct OpenRecorder {
 struct TakesStatus {
     setup: TakeSetup,
     /// The setup as text for the state; another text if a state could not be read.
-    stored: Arc<str>,
+    state_text: Arc<str>,
     to_audio: Producer<Option<RecorderInput>>,
     /// Ends of closed recorders, which the audio thread sent back.
     to_free: Consumer<RecorderInput>,
@@ -269,8 +271,9 @@ impl Takes {
         let (to_audio, incoming) = RingBuffer::new(RING_CAPACITY);
         let (to_free, freed) = RingBuffer::new(RING_CAPACITY);
         let setup = TakeSetup::default();
-        let stored = pack(&setup);
-        let status = TakesStatus { setup, stored, to_audio, to_free: freed, open: None, last: Health::default(), error: None };
+        let state_text = encode(&setup);
+        let status =
+            TakesStatus { setup, state_text, to_audio, to_free: freed, open: None, last: Health::default(), error: None };
         let takes = Self { status: Mutex::new(status), requested: AtomicU32::new(0), done: AtomicU32::new(0) };
         (takes, TakeWriter { incoming, to_free, input: None, running: false, was_armed: false })
     }
@@ -388,21 +391,21 @@ impl Takes {
     /// thread]
     pub fn set_setup(&self, setup: TakeSetup) {
         let mut status = self.status();
-        status.stored = pack(&setup);
+        status.state_text = encode(&setup);
         status.setup = setup;
     }
 
     /// The setup as text, for the state. [any thread but the audio thread]
-    pub fn stored(&self) -> String {
-        self.status().stored.to_string()
+    pub fn state_text(&self) -> String {
+        self.status().state_text.to_string()
     }
 
     /// Restores the setup from a state's text; values that it does not hold get their defaults. A text that cannot be read is
-    /// kept, to be saved again as it is, and the setup stays. [any thread but the audio thread]
-    pub fn restore(&self, field: &str) {
-        let read = serde_json::from_str(field);
+    /// kept, to be saved again unchanged, and the setup stays. [any thread but the audio thread]
+    pub fn restore(&self, text: &str) {
+        let read = serde_json::from_str(text);
         let mut status = self.status();
-        status.stored = field.into();
+        status.state_text = text.into();
         match read {
             Ok(setup) => status.setup = setup,
             Err(error) => status.error = Some(format!("state's takes: {error}")),
@@ -443,7 +446,7 @@ impl Takes {
 }
 
 /// The setup as JSON, for the state.
-fn pack(setup: &TakeSetup) -> Arc<str> {
-    // A path that is not Unicode cannot be written as JSON; an empty setup is saved then, which stands for the defaults.
+fn encode(setup: &TakeSetup) -> Arc<str> {
+    // A path that is not Unicode cannot be written as JSON; an empty setup is saved then, which means the defaults.
     serde_json::to_string(setup).unwrap_or_else(|_| "{}".into()).into()
 }

@@ -17,7 +17,7 @@ use super::parameters::BLIND;
 use crate::dsp::Settings;
 use crate::effect::Effect;
 use crate::neural::Model;
-use crate::train::{Design, Limit, TrainingPlan, Twin, TwinError, train_twin};
+use crate::train::{Design, Limit, TrainingConfig, Twin, TwinError, train_twin};
 use crate::view::{TWIN_SIZES, TwinStage, TwinView};
 
 /// Highest error-to-signal ratio (a power ratio) at which a twin is put into slot B without asking the user: -20 dB, which the
@@ -26,7 +26,7 @@ pub const GOOD_ESR: f64 = 0.01;
 /// Frames by which a twin is later than its effect. It needs them because the filters of an oversampled effect ring before a
 /// sound. Found by trial: docs/training.md.
 const LOOK_AHEAD: usize = 6;
-/// Most parameters of slot A that a twin's name lists.
+/// Largest number of parameters of slot A in a twin's name.
 const NAMED_PARAMETERS: usize = 3;
 /// Ids of the parameters that add randomness to the sound, which a network cannot learn.
 const RANDOM_PARAMETERS: [&str; 2] = ["dither", "jitter"];
@@ -210,24 +210,25 @@ impl SharedInstance {
     /// why. [control thread]
     pub(crate) fn train_twin(self: &Arc<Self>, size: usize) {
         let Some(chosen) = TWIN_SIZES.get(size) else { return };
-        let plan = Design::parse(chosen.network).map_err(|error| error.to_string()).map(|mut design| {
+        let config = Design::parse(chosen.network).map_err(|error| error.to_string()).map(|mut design| {
             // A DC blocker has a long memory: the network's gates begin with long ones (chrono initialisation).
             if let Design::Recurrent(shape) = &mut design {
                 shape.chrono = true;
             }
-            let plan = TrainingPlan::new(design, Limit::Seconds(f64::from(chosen.seconds)));
-            TrainingPlan { threads: training_threads(), look_ahead: LOOK_AHEAD, ..plan }
+            let config = TrainingConfig::new(design, Limit::Seconds(f64::from(chosen.seconds)));
+            TrainingConfig { threads: training_threads(), look_ahead: LOOK_AHEAD, ..config }
         });
-        if let Err(error) = plan.and_then(|plan| self.train_twin_with(plan, size)) {
+        if let Err(error) = config.and_then(|config| self.train_twin_with(config, size)) {
             self.training.set_stage(TwinStage::Failed(error));
         }
     }
 
-    /// Starts a training by a plan; does nothing while this instance trains. `size`: index in [`TWIN_SIZES`]. [control thread]
+    /// Starts a training by a configuration; does nothing while this instance trains. `size`: index in [`TWIN_SIZES`]. [control
+    /// thread]
     ///
     /// # Errors
     /// The reason why it cannot start, as one line for the user.
-    pub(crate) fn train_twin_with(self: &Arc<Self>, plan: TrainingPlan, size: usize) -> Result<(), String> {
+    pub(crate) fn train_twin_with(self: &Arc<Self>, config: TrainingConfig, size: usize) -> Result<(), String> {
         let mut thread = self.training.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_closed.load(Ordering::Acquire) || thread.as_ref().is_some_and(|t| !t.is_finished()) {
             return Ok(());
@@ -241,7 +242,7 @@ impl SharedInstance {
             return Err("the host has told no sample rate yet: let it play first".into());
         }
         let permit = TrainingPermit::take().ok_or("another instance trains a twin: one at a time")?;
-        let (name, note) = (name(&settings, &plan.design), note(&settings));
+        let (name, note) = (name(&settings, &config.design), note(&settings));
         self.training.stop.store(false, Ordering::Release);
         let stage = TwinStage::Training { name: name.clone(), note: note.clone(), done: 0.0, left_seconds: None, esr: None };
         self.training.status().show(stage, None);
@@ -255,7 +256,7 @@ impl SharedInstance {
                 tracing::error!("the training's thread keeps its priority: {error:?}");
             }
             let result =
-                catch_unwind(AssertUnwindSafe(|| shared.run_training(&settings.into(), sample_rate, plan, &name, &note)));
+                catch_unwind(AssertUnwindSafe(|| shared.run_training(&settings.into(), sample_rate, config, &name, &note)));
             let stage = match result {
                 Ok(Ok(Some(twin))) => return shared.finish_training(twin, name, note, size),
                 Ok(Ok(None)) => TwinStage::Idle,
@@ -274,13 +275,13 @@ impl SharedInstance {
         &self,
         effect: &Effect,
         sample_rate: u32,
-        plan: TrainingPlan,
+        config: TrainingConfig,
         name: &str,
         note: &str,
     ) -> Result<Option<Twin>, TwinError> {
         let mut begin = None;
         let go_on = || !self.training.stop.load(Ordering::Acquire);
-        train_twin(effect, sample_rate, plan, name.to_owned(), &go_on, &mut |progress| {
+        train_twin(effect, sample_rate, config, name.to_owned(), &go_on, &mut |progress| {
             let begin = begin.get_or_insert_with(|| (Instant::now(), progress.done));
             // The time left is estimated by the clock, as other threads take time from the training.
             let advance = progress.done - begin.1;

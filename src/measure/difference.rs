@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_a_decibel_of_gain_and_one_sample_of_delay_cost_what_they_should() {
+    fn gain_and_delay_give_the_expected_error() {
         let x: Vec<f32> = (0..48_000).map(|i| (std::f32::consts::TAU * (i % 48) as f32 / 48.0).sin()).collect();
         let louder: Vec<f32> = x.iter().map(|x| x * 10f32.powf(0.5 / 20.0)).collect();
         assert!((esr(&x, &louder) - 0.003_5).abs() < 1e-4);

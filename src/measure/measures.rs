@@ -16,7 +16,7 @@ pub struct Measure {
     /// Name for users.
     pub name: &'static str,
     /// Heading of a column of figures, with the unit.
-    pub head: &'static str,
+    pub heading: &'static str,
     /// Unit of the figure.
     pub unit: Unit,
     /// Definition in one plain sentence, with the source of the formula.
@@ -48,7 +48,7 @@ pub enum Unit {
     Nanoseconds,
     /// Microseconds for a block.
     Microseconds,
-    /// Processing time by the duration of the sound.
+    /// Processing time divided by the duration of the sound.
     RealTime,
     /// Bytes of memory.
     Bytes,
@@ -133,7 +133,7 @@ impl Unit {
 
     /// The unit's symbol, which is written after a figure; empty for a plain number. [any thread]
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn symbol(self) -> &'static str {
         match self {
             Self::Ratio | Self::Number | Self::RealTime | Self::Amplitude => "",
             Self::Percent => "%",
@@ -190,10 +190,10 @@ pub static MEASURES: &[&Measure] = &[
 pub static ESR: Measure = Measure {
     id: "esr",
     name: "Error to signal",
-    head: "ESR",
+    heading: "ESR",
     unit: Unit::Ratio,
-    definition: "Energy of the difference by the energy of the reference, all channels together: sum (y - z)^2 / sum y^2 \
-                 (Wright et al., DAFx-19), without pre-emphasis and without alignment.",
+    definition: "Energy of the difference divided by the energy of the reference, all channels together: \
+                 sum (y - z)^2 / sum y^2 (Wright et al., DAFx-19), without pre-emphasis and without alignment.",
     better: Preference::Lower,
     function: MeasureFn::Comparison(|comparison| comparison.error().ratio()),
 };
@@ -202,7 +202,7 @@ pub static ESR: Measure = Measure {
 pub static NULL: Measure = Measure {
     id: "null_db",
     name: "Null",
-    head: "Null dB",
+    heading: "Null dB",
     unit: Unit::Decibel,
     definition: "Energy that is left when one sound is subtracted from the other, in dB of the reference's energy: 10 log10 of \
                  the error to signal; -300 if nothing is left.",
@@ -214,7 +214,7 @@ pub static NULL: Measure = Measure {
 pub static MR_STFT: Measure = Measure {
     id: "mr_stft",
     name: "Multi-resolution STFT distance",
-    head: "MR-STFT",
+    heading: "MR-STFT",
     unit: Unit::Number,
     definition: "Spectral convergence plus the mean difference of the magnitudes' natural logarithms, the mean of transforms of \
                  512, 1024 and 2048 frames (Yamamoto et al., ICASSP 2020, for 24 kHz), the mean of the channels.",
@@ -230,7 +230,7 @@ pub static MR_STFT: Measure = Measure {
 pub static PEAK: Measure = Measure {
     id: "peak_dbfs",
     name: "Sample peak",
-    head: "Peak dBFS",
+    heading: "Peak dBFS",
     unit: Unit::Dbfs,
     definition: "The largest magnitude of all samples of all channels, in dB of full scale.",
     better: Preference::Neither,
@@ -241,7 +241,7 @@ pub static PEAK: Measure = Measure {
 pub static RMS: Measure = Measure {
     id: "rms_dbfs",
     name: "RMS level",
-    head: "RMS dBFS",
+    heading: "RMS dBFS",
     unit: Unit::Dbfs,
     definition: "Root of the mean square of all samples of all channels, in dB of a full-scale square wave.",
     better: Preference::Neither,
@@ -252,7 +252,7 @@ pub static RMS: Measure = Measure {
 pub static DC: Measure = Measure {
     id: "dc",
     name: "DC offset",
-    head: "DC",
+    heading: "DC",
     unit: Unit::Amplitude,
     definition: "Mean of all samples of all channels, where 1 is full scale.",
     better: Preference::Neither,
@@ -263,9 +263,9 @@ pub static DC: Measure = Measure {
 pub static THD: Measure = Measure {
     id: "thd",
     name: "Total harmonic distortion",
-    head: "THD %",
+    heading: "THD %",
     unit: Unit::Percent,
-    definition: "Root of the energy of the harmonics from the second up to 20 kHz, by the fundamental (IEC 60268-3).",
+    definition: "Root of the energy of the harmonics from the second up to 20 kHz, divided by the fundamental (IEC 60268-3).",
     better: Preference::Neither,
     function: MeasureFn::Tone(|tone| 100.0 * f64::from(thd(tone))),
 };
@@ -274,9 +274,9 @@ pub static THD: Measure = Measure {
 pub static THD_NOISE: Measure = Measure {
     id: "thd_noise",
     name: "Total harmonic distortion and noise",
-    head: "THD+N %",
+    heading: "THD+N %",
     unit: Unit::Percent,
-    definition: "Root of the energy of all but the fundamental by that of all, 20 Hz to 20 kHz (AES17).",
+    definition: "Root of the energy of all but the fundamental, divided by that of all, 20 Hz to 20 kHz (AES17).",
     better: Preference::Neither,
     function: MeasureFn::Tone(|tone| 100.0 * f64::from(thd_noise(tone))),
 };
@@ -285,10 +285,10 @@ pub static THD_NOISE: Measure = Measure {
 pub static ALIASING: Measure = Measure {
     id: "aliasing_db",
     name: "Aliasing",
-    head: "Aliasing dB",
+    heading: "Aliasing dB",
     unit: Unit::Decibel,
-    definition: "Energy of all components that are no harmonics of a sine by the energy of its harmonics, above 0 Hz up to \
-                 20 kHz, in dB; at a length that is prime, so that no alias falls on a harmonic.",
+    definition: "Energy of all components that are no harmonics of a sine, divided by the energy of its harmonics, above \
+                 0 Hz up to 20 kHz, in dB; at a length that is prime, so that no alias falls on a harmonic.",
     better: Preference::Lower,
     function: MeasureFn::Tone(|tone| aliasing(tone).into()),
 };
@@ -297,7 +297,7 @@ pub static ALIASING: Measure = Measure {
 pub static LATENCY: Measure = Measure {
     id: "impulse_frames",
     name: "Measured latency",
-    head: "Impulse frames",
+    heading: "Impulse frames",
     unit: Unit::Frames,
     definition: "Frames from an impulse to the largest magnitude of the response.",
     better: Preference::Lower,
@@ -308,9 +308,9 @@ pub static LATENCY: Measure = Measure {
 pub static TIME: Measure = Measure {
     id: "ns_per_sample",
     name: "Time for a sample",
-    head: "ns/sample",
+    heading: "ns/sample",
     unit: Unit::Nanoseconds,
-    definition: "The median block's time by its frames and channels.",
+    definition: "The median block's time, divided by its frames and by its channels.",
     better: Preference::Lower,
     function: MeasureFn::Cost(|costs| costs.ns_per_sample.into()),
 };
@@ -319,9 +319,9 @@ pub static TIME: Measure = Measure {
 pub static REAL_TIME: Measure = Measure {
     id: "rtf",
     name: "Real-time factor",
-    head: "rtf",
+    heading: "rtf",
     unit: Unit::RealTime,
-    definition: "Time for all blocks by the duration of their sound: below 1 the processor keeps up.",
+    definition: "Time for all blocks, divided by the duration of their sound: below 1 the processor keeps up.",
     better: Preference::Lower,
     function: MeasureFn::Cost(|costs| costs.rtf.into()),
 };
@@ -330,7 +330,7 @@ pub static REAL_TIME: Measure = Measure {
 pub static P50: Measure = Measure {
     id: "p50_us",
     name: "Median block",
-    head: "p50 us",
+    heading: "p50 us",
     unit: Unit::Microseconds,
     definition: "Time that half of the blocks stay within (nearest rank).",
     better: Preference::Lower,
@@ -341,7 +341,7 @@ pub static P50: Measure = Measure {
 pub static P99: Measure = Measure {
     id: "p99_us",
     name: "99th percentile of the blocks",
-    head: "p99 us",
+    heading: "p99 us",
     unit: Unit::Microseconds,
     definition: "Time that 99 % of the blocks stay within (nearest rank).",
     better: Preference::Lower,
@@ -352,9 +352,9 @@ pub static P99: Measure = Measure {
 pub static MAX: Measure = Measure {
     id: "max_us",
     name: "Slowest block",
-    head: "max us",
+    heading: "max us",
     unit: Unit::Microseconds,
-    definition: "Time of the slowest block behind the first 200.",
+    definition: "Time of the slowest block after the first 200.",
     better: Preference::Lower,
     function: MeasureFn::Cost(|costs| costs.max_us.into()),
 };
@@ -363,7 +363,7 @@ pub static MAX: Measure = Measure {
 pub static MEMORY: Measure = Measure {
     id: "buffer_bytes",
     name: "Memory",
-    head: "bytes",
+    heading: "bytes",
     unit: Unit::Bytes,
     definition: "Memory that a processor holds on the heap, without a model's weights.",
     better: Preference::Lower,
@@ -392,8 +392,8 @@ mod tests {
     fn every_row_is_well_formed() {
         for (i, row) in MEASURES.iter().enumerate() {
             assert!(row.id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'), "{}", row.id);
-            assert!(MEASURES[..i].iter().all(|r| r.id != row.id && r.name != row.name && r.head != row.head), "{}", row.id);
-            assert!(row.head.ends_with(row.unit.name()), "{}: '{}' shows no unit", row.id, row.head);
+            assert!(MEASURES[..i].iter().all(|r| r.id != row.id && r.name != row.name && r.heading != row.heading), "{}", row.id);
+            assert!(row.heading.ends_with(row.unit.symbol()), "{}: '{}' shows no unit", row.id, row.heading);
             assert!(row.definition.ends_with(['.']) && !row.definition.contains('\n'), "{}", row.id);
         }
     }

@@ -7,7 +7,7 @@ use crate::audio::Window;
 /// Frames of a segment of [`spectrum`]: its points are 12 Hz apart at 48 kHz.
 pub const SEGMENT_FRAMES: usize = 4096;
 
-/// The level in dB that stands for no power at all, and the lowest that is reported.
+/// The lowest level in dB that is reported, also for no power at all.
 pub const SILENCE_DB: f32 = -300.0;
 
 /// Power (mean square) of each bin of a discrete Fourier transform over all of `samples`, of any length: DC, each whole number of

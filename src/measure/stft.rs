@@ -5,7 +5,7 @@ use realfft::RealFftPlanner;
 /// Frames of a transform, from one transform to the next, and of the Hann window in its middle (Yamamoto et al., ICASSP 2020; the
 /// defaults of auraloss).
 const RESOLUTIONS: [(usize, usize, usize); 3] = [(1024, 120, 600), (2048, 240, 1200), (512, 50, 240)];
-/// The least power of a bin, so that the logarithm is finite.
+/// Smallest power of a bin, so that the logarithm is finite.
 const MIN_POWER: f32 = 1e-8;
 
 /// Multi-resolution STFT distance, 0 for equal sounds: at each of three resolutions the spectral convergence plus the mean

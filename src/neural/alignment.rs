@@ -39,9 +39,9 @@ const MIN_DELAY: isize = -16;
 const MAX_DELAY: isize = 512;
 /// Frames on each side of a peak from which the correlation at fractional delays is interpolated.
 const INTERPOLATION_REACH: isize = 32;
-/// Ratio of the second largest peak to the largest from which on a result is ambiguous.
+/// A result is ambiguous if the second largest peak is at least this share of the largest.
 const AMBIGUOUS_RATIO: f64 = 0.9;
-/// Frames of silence behind the sweep, so that the latest output is complete.
+/// Frames of silence after the sweep, so that the latest output is complete.
 const TAIL_FRAMES: usize = MAX_DELAY as usize + INTERPOLATION_REACH as usize;
 
 /// Makes an exponential sine sweep (Farina, AES 108, 2000).
@@ -258,24 +258,33 @@ mod tests {
     use crate::neural::engine::{EngineError, NetworkState};
 
     /// A network that convolves with an impulse response and applies a curve.
-    struct Fir(Vec<f64>, fn(f64) -> f64);
-    struct State(Arc<Fir>, Vec<f64>);
+    struct Fir {
+        taps: Vec<f64>,
+        curve: fn(f64) -> f64,
+    }
+
+    /// The state of a [`Fir`] for one channel.
+    struct FirState {
+        fir: Arc<Fir>,
+        /// The last input frames, newest first.
+        history: Vec<f64>,
+    }
 
     impl Network for Fir {
         fn state(self: Arc<Self>, _: StateSpec) -> Result<Box<dyn NetworkState>, EngineError> {
-            Ok(Box::new(State(self.clone(), vec![0.0; self.0.len()])))
+            Ok(Box::new(FirState { history: vec![0.0; self.taps.len()], fir: self }))
         }
         fn bytes(&self) -> usize {
             0
         }
     }
 
-    impl NetworkState for State {
+    impl NetworkState for FirState {
         fn process(&mut self, block: &mut crate::dsp::Block<'_>, _: &[&[f32]]) {
             for x in block[0].iter_mut() {
-                self.1.rotate_right(1);
-                self.1[0] = f64::from(*x);
-                *x = self.0.1(self.1.iter().zip(&self.0.0).map(|(x, h)| x * h).sum()) as f32;
+                self.history.rotate_right(1);
+                self.history[0] = f64::from(*x);
+                *x = (self.fir.curve)(self.history.iter().zip(&self.fir.taps).map(|(x, h)| x * h).sum()) as f32;
             }
         }
         fn settle(&mut self, _: &[f32]) -> f32 {
@@ -291,7 +300,7 @@ mod tests {
     }
 
     fn found(taps: Vec<f64>, curve: fn(f64) -> f64, rate: f32) -> Alignment {
-        let network: Arc<dyn Network> = Arc::new(Fir(taps, curve));
+        let network: Arc<dyn Network> = Arc::new(Fir { taps, curve });
         measure(&network, rate, 0).unwrap()
     }
 

@@ -2,7 +2,7 @@
 
 use super::description::Conv1d;
 
-/// Scales the weights of a convolution so that it does what the convolution and a batch normalisation behind it did, and
+/// Scales the weights of a convolution so that it does what the convolution and a batch normalisation after it did, and
 /// returns the bias that the convolution needs then. The slices and the bias have one number for each output channel.
 ///
 /// # Errors

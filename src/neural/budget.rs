@@ -27,7 +27,7 @@ pub const SAMPLE_RATES: (f64, f64) = (1000.0, 768_000.0);
 const WEIGHT_BYTES: u64 = 8;
 /// Bytes of a layer's description without its weights, at most.
 const LAYER_BYTES: u64 = 2048;
-/// Frames of its input that a convolution keeps beyond those that it looks back, at most.
+/// Largest number of input frames that a convolution keeps beyond its reach.
 const INPUT_FRAMES: u64 = 1024;
 /// Frames of its output that a convolution keeps, at most.
 const OUTPUT_FRAMES: u64 = 128;
@@ -163,7 +163,7 @@ fn wavenet_weight_count(w: &WaveNet) -> u64 {
         Some(ConditionModel::Sequence(s)) => sequence_weight_count(s),
         Some(ConditionModel::WaveNet(w)) => wavenet_weight_count(w),
     };
-    // The last weight is the factor behind the head.
+    // The last weight is the factor after the head.
     condition + all_convolutions(w).map(conv_weight_count).sum::<u64>() + 1
 }
 

@@ -285,10 +285,10 @@ impl GuardedNetwork {
 /// The bits of the largest magnitude. They are ordered as the magnitudes are, and those of NaN are above those of infinity.
 #[multiversion(targets("x86_64+avx2"))]
 fn largest_bits(samples: &[f32]) -> u32 {
-    samples.iter().fold(0, |most, x| most.max(x.to_bits() & 0x7fff_ffff))
+    samples.iter().fold(0, |largest, x| largest.max(x.to_bits() & 0x7fff_ffff))
 }
 
-/// Silences all samples from the first on that is not finite (all samples if `not_finite`), and limits those before it to
+/// Silences the first sample that is not finite and all after it (all samples if `not_finite`), and limits those before it to
 /// [`MAX_MAGNITUDE`]. Returns true if samples were silenced.
 fn silence_non_finite(samples: &mut [f32], not_finite: bool) -> bool {
     let finite = if not_finite { 0 } else { samples.iter().position(|x| !x.is_finite()).unwrap_or(samples.len()) };

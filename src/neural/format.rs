@@ -69,7 +69,7 @@ pub(super) fn is_onnx(mut bytes: &[u8]) -> bool {
     graph
 }
 
-/// Reads a varint of protobuf (seven bits in each byte, the lowest first), and moves `bytes` behind it. `None` if it is cut off
+/// Reads a varint of protobuf (seven bits in each byte, the lowest first), and moves `bytes` past it. `None` if it is cut off
 /// or too long.
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;

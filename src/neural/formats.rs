@@ -59,7 +59,7 @@ pub fn names() -> String {
     either(FORMATS.iter().map(|format| format.name.to_owned()).collect())
 }
 
-/// The text of [`names`], with the programs that write such files behind each name. [any thread]
+/// The text of [`names`], with the programs that write such files after each name. [any thread]
 #[must_use]
 pub fn names_and_origins() -> String {
     either(FORMATS.iter().map(|format| format!("{} ({})", format.name, format.written_by)).collect())

@@ -10,9 +10,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 
 use super::ModelError;
 
-/// The most bytes of a text. This limits the memory for lists of numbers: `0,0,0` takes four times as much when parsed.
+/// Largest number of bytes of a text. This limits the memory for lists of numbers: `0,0,0` takes four times as much when parsed.
 pub const MAX_TEXT_BYTES: usize = 64 << 20;
-/// The most values of a text, without those in lists that hold only numbers. Each takes some 32 bytes.
+/// Largest number of values of a text, without those in lists that hold only numbers. Each takes some 32 bytes.
 const MAX_VALUES: usize = 1 << 20;
 /// Characters of a text in the file that are quoted in an error.
 const MAX_QUOTED_CHARACTERS: usize = 60;
@@ -167,12 +167,12 @@ pub fn to_f32(number: f64) -> f32 {
     rounded
 }
 
-/// A number as a `usize`, if it is a whole number from `least` to `most`.
-fn to_usize(number: f64, least: usize, most: usize) -> Option<usize> {
-    if number.fract() != 0.0 || !(least as f64..=most as f64).contains(&number) {
+/// A number as a `usize`, if it is a whole number from `min` to `max`.
+fn to_usize(number: f64, min: usize, max: usize) -> Option<usize> {
+    if number.fract() != 0.0 || !(min as f64..=max as f64).contains(&number) {
         return None;
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the number is from `least` to `most`")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the number is from `min` to `max`")]
     let whole = number as usize;
     Some(whole)
 }
@@ -277,18 +277,18 @@ impl<'a> Field<'a> {
         matches!(self.value(), Some(Value::Text(_)))
     }
 
-    /// The items of a list of `least` to `most` items.
+    /// The items of a list of `min` to `max` items.
     ///
     /// # Errors
     /// If this is not a list, or one of another length.
-    pub fn list(&self, least: usize, most: usize) -> Result<Vec<Field<'a>>, ModelError> {
+    pub fn list(&self, min: usize, max: usize) -> Result<Vec<Field<'a>>, ModelError> {
         let length = match self.value() {
             Some(Value::Numbers(numbers)) => numbers.len(),
             Some(Value::List(values)) => values.len(),
             _ => return Err(self.unexpected("a list")),
         };
-        if !(least..=most).contains(&length) {
-            let expected = if least == most { most.to_string() } else { format!("{least} to {most}") };
+        if !(min..=max).contains(&length) {
+            let expected = if min == max { max.to_string() } else { format!("{min} to {max}") };
             return Err(self.error(format!("{length} values"), expected));
         }
         Ok(match self.value() {
@@ -327,10 +327,10 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The value, which must be a number from `least` to `most`.
-    pub fn within(&self, least: f64, most: f64) -> Result<f32, ModelError> {
+    /// The value, which must be a number from `min` to `max`.
+    pub fn within(&self, min: f64, max: f64) -> Result<f32, ModelError> {
         let number = self.number()?;
-        if (least..=most).contains(&number) { Ok(to_f32(number)) } else { Err(self.unexpected(format!("{least} to {most}"))) }
+        if (min..=max).contains(&number) { Ok(to_f32(number)) } else { Err(self.unexpected(format!("{min} to {max}"))) }
     }
 
     /// The value, which must be a number that is finite as an f32.
@@ -339,11 +339,11 @@ impl<'a> Field<'a> {
         if number.is_finite() { Ok(number) } else { Err(self.unexpected("a finite 32-bit number")) }
     }
 
-    /// The value, which must be a whole number from `least` to `most`.
-    pub fn whole(&self, least: usize, most: usize) -> Result<usize, ModelError> {
-        let wrong = || self.unexpected(format!("a whole number from {least} to {most}"));
+    /// The value, which must be a whole number from `min` to `max`.
+    pub fn whole(&self, min: usize, max: usize) -> Result<usize, ModelError> {
+        let wrong = || self.unexpected(format!("a whole number from {min} to {max}"));
         let number = self.number().map_err(|_| wrong())?;
-        to_usize(number, least, most).ok_or_else(wrong)
+        to_usize(number, min, max).ok_or_else(wrong)
     }
 
     /// The items of a list of numbers that are finite as f32.

@@ -122,7 +122,7 @@ fn add_layer(at: &Field<'_>, inputs: usize, layers: &mut Vec<Layer>, budget: &mu
     let kind = at.get("type")?;
     let shape = last_or_self(&at.get("shape")?)?;
     let outputs = shape.whole(1, MAX_LAYER_CHANNELS)?;
-    let weights = |least: usize, most: usize| at.get("weights")?.list(least, most);
+    let weights = |min: usize, max: usize| at.get("weights")?.list(min, max);
     let check_same_width =
         || if inputs == outputs { Ok(()) } else { Err(shape.unexpected(format!("{inputs}, as many as come in"))) };
     match kind.text()? {
@@ -245,7 +245,7 @@ fn identity(channels: usize) -> Conv1d {
     Conv1d { inputs: channels, outputs: channels, taps: 1, dilation: 1, groups: channels, weights, bias: None }
 }
 
-/// Applies an activation behind the last layer: in it, if it is a convolution without an activation, or in a layer of its own.
+/// Applies an activation after the last layer: in it, if it is a convolution without an activation, or in a layer of its own.
 fn apply_activation(layers: &mut Vec<Layer>, channels: usize, new: Activation) {
     match layers.last_mut() {
         Some(Layer::Conv1d(_, activation @ Activation::Identity)) => *activation = new,

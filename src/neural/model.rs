@@ -51,16 +51,16 @@ pub struct ModelInfo {
     pub sample_rate_given: bool,
     /// Loudness of the output for the trainer's standard input, in dB.
     pub loudness_db: Option<f32>,
-    /// Level at the device's input that full scale of the model's input stands for, in dBu.
+    /// Level at the device's input in dBu that corresponds to full scale at the model's input.
     pub input_level_dbu: Option<f32>,
-    /// Level at the device's output that full scale of the model's output stands for, in dBu.
+    /// Level at the device's output in dBu that corresponds to full scale at the model's output.
     pub output_level_dbu: Option<f32>,
     /// Error-to-signal ratio (power, 0 is perfect) that the trainer measured.
     pub esr: Option<f32>,
     /// Frames, at the model's rate, by which the output is late because the model was trained to look that far ahead. They
     /// count as latency.
     pub late_frames: usize,
-    /// Names of the knobs: the inputs behind the audio. Each goes from 0 to 1.
+    /// Names of the knobs: the inputs after the audio. Each goes from 0 to 1.
     pub knobs: Vec<String>,
 }
 
@@ -97,7 +97,7 @@ impl ModelInfo {
 pub struct TestVector {
     /// Samples at the model's rate, of one channel.
     pub input: Vec<f32>,
-    /// Samples that the trainer's implementation gives for them, as many.
+    /// The same number of samples, as the trainer's implementation computes them from the input.
     pub output: Vec<f32>,
 }
 
@@ -105,7 +105,7 @@ pub struct TestVector {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelSize {
     /// End of the range of the parameter *Size* (0 to 1) for which this network is used: values below this one, down to the end
-    /// of the size before. The last size is also used for all values above.
+    /// of the previous size. The last size is also used for all values above.
     pub below: f32,
     /// Description of the network; `None` if the native engine does not run it.
     pub architecture: Option<Architecture>,
@@ -284,7 +284,7 @@ impl Model {
         sizes.iter().position(|s| value < s.below).unwrap_or(sizes.len() - 1)
     }
 
-    /// Count of the knobs (inputs behind the audio) of the size with this index. [any thread]
+    /// Number of knobs (inputs after the audio) of the size with this index. [any thread]
     ///
     /// # Panics
     /// If there is no such size.

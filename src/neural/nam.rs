@@ -30,9 +30,9 @@ fn read(root: &Field<'_>) -> Result<ParsedModel, ModelError> {
         return Err(root.get("config")?.error(format!("{} outputs", model.outputs), 1));
     }
     let metadata = root.find("metadata")?;
-    let number = |key: &str, least: f64, most: f64| -> Result<Option<f32>, ModelError> {
+    let number = |key: &str, min: f64, max: f64| -> Result<Option<f32>, ModelError> {
         let field = metadata.as_ref().map(|m| m.find(key)).transpose()?.flatten();
-        field.map(|f| f.within(least, most)).transpose()
+        field.map(|f| f.within(min, max)).transpose()
     };
     // A container may have such texts only in the metadata of its largest model.
     let text = |key: &str| -> Result<Option<String>, ModelError> {

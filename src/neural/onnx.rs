@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use self::graph::{Contract, Graph};
 use self::runtime::{GraphRunner, StopHandle};
-use self::threaded::{ChunkProcessor, Dimensions, ThreadedState};
+use self::threaded::{BlockProcessor, Dimensions, ThreadedState};
 use super::engine::{EngineError, KNOB_MIDDLE, Network, NetworkState, StateSpec};
 use super::format::{self, Content, ForeignNetwork, ModelFormat};
 use super::model::{MAX_LATE_FRAMES, whole_late_frames};
@@ -26,7 +26,7 @@ pub static FORMAT: ModelFormat = ModelFormat {
 };
 
 /// Frames of a run if the graph takes any number. More frames would mean more latency, fewer would mean more calls.
-const DEFAULT_CHUNK_FRAMES: usize = 256;
+const DEFAULT_BLOCK_FRAMES: usize = 256;
 /// Sample rate of a file that has none, in Hz.
 const SAMPLE_RATE: f32 = 48_000.0;
 /// Sample rates that a file may have, in Hz.
@@ -120,8 +120,8 @@ struct OnnxNetwork {
     file: Arc<[u8]>,
     contract: Arc<Contract>,
     /// Frames of a run.
-    chunk_frames: usize,
-    /// The most runs of silence that settle the network.
+    block_frames: usize,
+    /// Largest number of runs of silence that settle the network.
     max_settle_runs: usize,
     /// Values of each state tensor for one channel, settled with all knobs in the middle.
     settled_states: Vec<Vec<f32>>,
@@ -130,21 +130,21 @@ struct OnnxNetwork {
 impl OnnxNetwork {
     /// Settles the network on a thread of its own. If that takes too long, the thread is stopped and an error returned.
     fn new(contract: Contract, sample_rate: f32, bytes: &[u8]) -> Result<Self, String> {
-        let chunk_frames = contract.frames.unwrap_or(DEFAULT_CHUNK_FRAMES);
+        let block_frames = contract.frames.unwrap_or(DEFAULT_BLOCK_FRAMES);
         let (file, contract, stop): (Arc<[u8]>, _, _) = (bytes.into(), Arc::new(contract), StopHandle::new()?);
-        let (done, is_done) = std::sync::mpsc::channel();
+        let (done, done_receiver) = std::sync::mpsc::channel();
         let for_thread = (file.clone(), contract.clone(), stop.clone());
-        let max_settle_runs = (SETTLE_SECONDS * sample_rate) as usize / chunk_frames + 1;
+        let max_settle_runs = (SETTLE_SECONDS * sample_rate) as usize / block_frames + 1;
         let thread = std::thread::Builder::new().name("isotherm-settle".into()).spawn(move || {
             let (file, contract, stop) = for_thread;
-            let _ = done.send(settled_states(&file, &contract, stop, chunk_frames, max_settle_runs));
+            let _ = done.send(settled_states(&file, &contract, stop, block_frames, max_settle_runs));
         });
         thread.map_err(|e| format!("the system gives no thread for inference: {e}"))?;
-        let settled_states = is_done.recv_timeout(LOAD_TIMEOUT).map_err(|_| {
+        let settled_states = done_receiver.recv_timeout(LOAD_TIMEOUT).map_err(|_| {
             stop.stop();
-            format!("the model did not run {max_settle_runs} x {chunk_frames} frames within {} s", LOAD_TIMEOUT.as_secs())
+            format!("the model did not run {max_settle_runs} x {block_frames} frames within {} s", LOAD_TIMEOUT.as_secs())
         })??;
-        Ok(Self { file, contract, chunk_frames, max_settle_runs, settled_states })
+        Ok(Self { file, contract, block_frames, max_settle_runs, settled_states })
     }
 }
 
@@ -153,11 +153,11 @@ fn settled_states(
     file: &[u8],
     contract: &Arc<Contract>,
     stop: StopHandle,
-    chunk_frames: usize,
+    block_frames: usize,
     max_runs: usize,
 ) -> Result<Vec<Vec<f32>>, String> {
     let zeros: Vec<Vec<f32>> = contract.states.iter().map(|state| vec![0.0; state.len()]).collect();
-    let mut runner = GraphRunner::open(file, contract, stop, 1, chunk_frames, &zeros)?;
+    let mut runner = GraphRunner::open(file, contract, stop, 1, block_frames, &zeros)?;
     runner.settle(&vec![KNOB_MIDDLE; contract.knobs], max_runs)?;
     Ok(runner.settled_states().to_vec())
 }
@@ -170,7 +170,7 @@ struct SettledRunner {
     knobs: Vec<f32>,
 }
 
-impl ChunkProcessor for SettledRunner {
+impl BlockProcessor for SettledRunner {
     fn run(&mut self, audio: &mut [f32], knobs: &[f32]) -> bool {
         self.runner.run(audio, knobs).is_ok()
     }
@@ -186,7 +186,7 @@ impl ChunkProcessor for SettledRunner {
 impl Network for OnnxNetwork {
     fn state(self: Arc<Self>, spec: StateSpec) -> Result<Box<dyn NetworkState>, EngineError> {
         let StateSpec { channels, max_frames, knobs, .. } = spec;
-        let dimensions = Dimensions { channels, knobs: self.contract.knobs, chunk_frames: self.chunk_frames, max_frames };
+        let dimensions = Dimensions { channels, knobs: self.contract.knobs, block_frames: self.block_frames, max_frames };
         let states = self.settled_states.iter().map(Vec::len).sum::<usize>() * size_of::<f32>();
         // The session keeps a copy of the weights.
         let bytes = self.file.len() + (channels + 1) * states;
@@ -195,10 +195,10 @@ impl Network for OnnxNetwork {
         let knob_values: Vec<f32> = (0..self.contract.knobs).map(|k| knobs.get(k).copied().unwrap_or(KNOB_MIDDLE)).collect();
         let open = move || {
             let mut runner =
-                GraphRunner::open(&self.file, &self.contract, stop_of_thread, channels, self.chunk_frames, &self.settled_states)?;
+                GraphRunner::open(&self.file, &self.contract, stop_of_thread, channels, self.block_frames, &self.settled_states)?;
             // The first run is the slowest, since the runtime allocates its buffers. It also checks the shapes.
             let middle = vec![KNOB_MIDDLE; self.contract.knobs];
-            runner.run(&mut vec![0.0; channels * self.chunk_frames], &middle)?;
+            runner.run(&mut vec![0.0; channels * self.block_frames], &middle)?;
             let mut runner = SettledRunner { runner, max_settle_runs: self.max_settle_runs, knobs: middle };
             runner.settle(&knob_values);
             Ok(runner)

@@ -6,7 +6,7 @@
 //! reset.
 //!
 //! Before the first frame everything is settled, as if silence had come in for ever: the network at the values of the knobs at
-//! that time, and everything behind it at the network's output for silence.
+//! that time, and everything after it at the network's output for silence.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ const DC_BLOCKER: ParameterIndex = Parameter::index_of(&PARAMETERS, "dc_blocker"
 /// Cutoff of the DC blocker, in Hz: more than two octaves below the lowest note of a bass (B0, 31 Hz).
 const DC_BLOCKER_HZ: f64 = 5.0;
 
-/// The parameter for one of the four knobs: inputs of a model behind the audio.
+/// The parameter for one of the four knobs: inputs of a model after the audio.
 const fn knob(id: &'static str, name: &'static str) -> Parameter {
     let doc = "A control that the model was trained with; nothing where it has none";
     Parameter::number(id, name, (0.0, 1.0), KNOB_MIDDLE, Unit::None, doc)
@@ -118,7 +118,7 @@ static PARAMETERS: [Parameter; 14] = [
     ),
 ];
 
-/// The rule for the gain behind a model; the values of the parameter `output_mode`.
+/// The rule for the gain after a model; the values of the parameter `output_mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputMode {
     /// No gain.
@@ -132,7 +132,7 @@ pub enum OutputMode {
 /// Loudness of normalised models, in dB, as in NeuralAmpModelerCore.
 const NORMALISED_LOUDNESS_DB: f32 = -18.0;
 
-/// The most by which a level in a file changes a gain, in dB, up or down.
+/// Largest change of a gain by a level in a file, in dB, up or down.
 const MAX_CALIBRATION_DB: f32 = 60.0;
 
 /// The output modes for which the file of a model has the levels. In any other mode the size with this index plays raw.
@@ -178,7 +178,7 @@ impl ModelLevels {
         settings.get(INPUT) + limited_db(calibration)
     }
 
-    /// Gain behind the model, in dB, without the parameter `output`.
+    /// Gain after the model, in dB, without the parameter `output`.
     fn output_db(&self, settings: &Settings) -> f32 {
         let db = match settings.get(OUTPUT_MODE) as usize {
             1 => self.loudness_db.map(|loudness| NORMALISED_LOUDNESS_DB - loudness),
@@ -205,7 +205,7 @@ pub struct NeuralProcessor {
     input_db: Ramp,
     /// The target of `input_db` as a factor.
     input_gain: f32,
-    /// Factor behind the model; negative if an inverted polarity is undone.
+    /// Factor after the model; negative if an inverted polarity is undone.
     model_gain: Ramp,
     /// -1 if an inverted polarity is undone, otherwise 1.
     polarity: f32,
@@ -444,12 +444,17 @@ mod tests {
     type Function = Box<dyn FnMut(f32) -> f32 + Send>;
     /// A network that applies a function to every channel. The field makes the function in its initial state.
     struct TestNetwork(Box<dyn Fn() -> Function + Send + Sync>);
-    struct TestState(Arc<TestNetwork>, Vec<Function>);
+    /// The state of a [`TestNetwork`].
+    struct TestState {
+        network: Arc<TestNetwork>,
+        /// The function of each channel.
+        channels: Vec<Function>,
+    }
 
     impl Network for TestNetwork {
         fn state(self: Arc<Self>, spec: StateSpec) -> Result<Box<dyn NetworkState>, EngineError> {
             let channels = (0..spec.channels).map(|_| (self.0)()).collect();
-            Ok(Box::new(TestState(self, channels)))
+            Ok(Box::new(TestState { network: self, channels }))
         }
         fn bytes(&self) -> usize {
             0
@@ -458,17 +463,17 @@ mod tests {
 
     impl NetworkState for TestState {
         fn process(&mut self, block: &mut Block<'_>, _: &[&[f32]]) {
-            for (samples, f) in block.iter_mut().zip(&mut self.1) {
+            for (samples, f) in block.iter_mut().zip(&mut self.channels) {
                 samples.iter_mut().for_each(|x| *x = f(*x));
             }
         }
         fn settle(&mut self, _: &[f32]) -> f32 {
             self.reset();
-            (self.0.0)()(0.0)
+            (self.network.0)()(0.0)
         }
         fn reset(&mut self) {
-            for f in &mut self.1 {
-                *f = (self.0.0)();
+            for f in &mut self.channels {
+                *f = (self.network.0)();
             }
         }
         fn rests(&self) -> bool {

@@ -1,4 +1,4 @@
-//! GuitarML's Proteus files: JSON of one or more recurrent layers of PyTorch and a dense layer behind them.
+//! GuitarML's Proteus files: JSON of one or more recurrent layers of PyTorch and a dense layer after them.
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 use super::budget::{self, Budget, MAX_LAYER_CHANNELS};

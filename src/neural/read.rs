@@ -29,7 +29,7 @@ impl Model {
     /// # Errors
     /// If the bytes are not a valid model, or one that this build cannot run.
     pub fn read(bytes: Vec<u8>) -> Result<Arc<Self>, ModelError> {
-        // A byte order mark may stand before JSON.
+        // A byte order mark may precede JSON.
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
         if matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')) {
             let parsed = ParsedModel::read(text)?;

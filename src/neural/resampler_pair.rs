@@ -65,7 +65,7 @@ mod sinc {
     /// time.
     pub const BLOCK_FRAMES: usize = 32;
     /// Taps of the sinc, at the lower of both rates. With [`CUTOFF`] and this window the response is within 0.1 dB up to 0.91
-    /// of the lower Nyquist frequency and below -110 dB from 1.064 of it on (by the transform of the taps): 20 kHz at 44.1 kHz,
+    /// of the lower Nyquist frequency and below -110 dB above 1.064 of it (by the transform of the taps): 20 kHz at 44.1 kHz,
     /// where nothing is folded below 20.6 kHz.
     const TAPS: f64 = 80.0;
     /// Cutoff, where the response is -6 dB, as a ratio of the lower Nyquist frequency.
@@ -198,7 +198,7 @@ mod sinc {
             BLOCK_FRAMES
         }
 
-        /// The most frames that an internal block can have at the model's rate. [any thread]
+        /// Largest number of frames that an internal block can have at the model's rate. [any thread]
         pub fn max_model_frames(&self) -> usize {
             self.to_model.output_frames_max()
         }

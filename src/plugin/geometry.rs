@@ -60,16 +60,16 @@ impl WindowGeometry {
     }
 
     /// The text for the state: width and height in logical pixels, such as `900x690`.
-    pub fn stored(&self) -> String {
+    pub fn state_text(&self) -> String {
         let (width, height) = self.state().logical;
         format!("{width}x{height}")
     }
 
     /// Restores the size from the text of a state, for the next opening: the nearest size that a window may have. A text that
     /// is not a size changes nothing.
-    pub fn restore(&self, field: &str) {
+    pub fn restore(&self, text: &str) {
         let number = |text: &str| text.parse::<u32>().ok();
-        let Some((width, height)) = field.split_once('x').and_then(|(w, h)| number(w).zip(number(h))) else { return };
+        let Some((width, height)) = text.split_once('x').and_then(|(w, h)| number(w).zip(number(h))) else { return };
         let size = (width.clamp(MIN_SIZE.0, MAX_SIZE.0), height.clamp(MIN_SIZE.1, MAX_SIZE.1));
         self.set(|state| {
             // A window that is open keeps its size.
@@ -109,14 +109,14 @@ mod tests {
     #[test]
     fn a_saved_size_is_restored_and_a_broken_one_changes_nothing() {
         let window = WindowGeometry::default();
-        assert_eq!(window.stored(), "900x690");
+        assert_eq!(window.state_text(), "900x690");
         window.restore("1200x800");
-        assert_eq!(window.stored(), "1200x800");
+        assert_eq!(window.state_text(), "1200x800");
         for broken in ["", "x", "12", "-1x800", "1200x", "axb", "1e3x1e3", "99999999999999x1"] {
             window.restore(broken);
-            assert_eq!(window.stored(), "1200x800", "{broken}");
+            assert_eq!(window.state_text(), "1200x800", "{broken}");
         }
         window.restore("1x4000000000");
-        assert_eq!(window.stored(), format!("{}x{}", MIN_SIZE.0, MAX_SIZE.1));
+        assert_eq!(window.state_text(), format!("{}x{}", MIN_SIZE.0, MAX_SIZE.1));
     }
 }

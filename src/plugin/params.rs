@@ -39,9 +39,10 @@ enum HostParameter {
 }
 
 impl HostParameter {
-    /// The parameter for `descriptor`, which has the index `at`. Each value that it gets, modulation included, goes to the
-    /// instance at once, on whatever thread the host sets it, so that an automation point within a block counts at its frame.
-    fn new(at: usize, descriptor: &ParameterDescriptor, values: &Arc<ParameterStore>) -> Self {
+    /// The parameter for `descriptor`, whose place in `descriptors` is `index`. Each value that it gets, modulation included,
+    /// goes to the instance at once, on whatever thread the host sets it, so that an automation point within a block takes effect
+    /// at its frame.
+    fn new(index: usize, descriptor: &ParameterDescriptor, values: &Arc<ParameterStore>) -> Self {
         let (parameter, name, values) = (descriptor.parameter, descriptor.name.as_str(), values.clone());
         match parameter.kind {
             ParameterKind::Float { default, .. } => {
@@ -49,19 +50,19 @@ impl HostParameter {
                     .with_unit(parameter.unit().suffix())
                     .with_value_to_string(Arc::new(move |value| parameter.text(value)))
                     .with_string_to_value(Arc::new(move |text| parameter.parse(text).ok()))
-                    .with_callback(Arc::new(move |value| values.set(at, value)));
+                    .with_callback(Arc::new(move |value| values.set(index, value)));
                 Self::Float(if descriptor.is_automatable() { float } else { float.non_automatable() })
             }
             ParameterKind::Choice { names, default } => {
                 let int = IntParam::new(name, default as i32, IntRange::Linear { min: 0, max: names.len() as i32 - 1 })
                     .with_value_to_string(Arc::new(move |value| parameter.text(value as f32)))
                     .with_string_to_value(Arc::new(move |text| parameter.parse(text).ok().map(|value| value as i32)))
-                    .with_callback(Arc::new(move |value| values.set(at, value as f32)));
+                    .with_callback(Arc::new(move |value| values.set(index, value as f32)));
                 Self::Int(if descriptor.is_automatable() { int } else { int.non_automatable() })
             }
             ParameterKind::Toggle { default } => {
                 let mut toggle =
-                    BoolParam::new(name, default).with_callback(Arc::new(move |on| values.set(at, f32::from(u8::from(on)))));
+                    BoolParam::new(name, default).with_callback(Arc::new(move |on| values.set(index, f32::from(u8::from(on)))));
                 if let ParameterRole::Effect { .. } = descriptor.role {
                     toggle = toggle
                         .with_value_to_string(Arc::new(move |on| parameter.text(f32::from(u8::from(on)))))
@@ -98,7 +99,7 @@ impl HostParameters {
     /// The parameters of an instance. [control thread: allocates]
     pub fn new(instance: &Instance) -> Self {
         let shared = instance.shared().clone();
-        let all = descriptors().iter().enumerate().map(|(at, d)| HostParameter::new(at, d, &shared.parameters)).collect();
+        let all = descriptors().iter().enumerate().map(|(index, d)| HostParameter::new(index, d, &shared.parameters)).collect();
         Self { all, shared, window: WindowGeometry::default() }
     }
 
@@ -107,9 +108,9 @@ impl HostParameters {
         &self.shared
     }
 
-    /// Adds the parameter with index `at` to a page of a hardware controller.
-    pub fn add_to(&self, page: &mut impl RemoteControlsPage, at: usize) {
-        match &self.all[at] {
+    /// Adds a parameter to a page of a hardware controller.
+    pub fn add_to(&self, page: &mut impl RemoteControlsPage, index: usize) {
+        match &self.all[index] {
             HostParameter::Float(p) => page.add_param(p),
             HostParameter::Int(p) => page.add_param(p),
             HostParameter::Bool(p) => page.add_param(p),
@@ -134,20 +135,20 @@ pub fn add_missing_parameters(state: &mut PluginState) {
 // long as it uses them.
 unsafe impl Params for HostParameters {
     fn param_map(&self) -> Vec<(String, ParamPtr, String)> {
-        let entry = |at: &usize| {
-            let descriptor = &descriptors()[*at];
-            (descriptor.id.clone(), self.all[*at].pointer(), descriptor.group.clone())
+        let entry = |index: &usize| {
+            let descriptor = &descriptors()[*index];
+            (descriptor.id.clone(), self.all[*index].pointer(), descriptor.group.clone())
         };
         host_order().iter().map(entry).collect()
     }
 
     fn serialize_fields(&self) -> BTreeMap<String, String> {
         let mut fields = self.shared.fields();
-        fields.insert(geometry::WINDOW_FIELD.into(), self.window.stored());
+        fields.insert(geometry::WINDOW_FIELD.into(), self.window.state_text());
         fields
     }
 
-    /// Restores the fields of a state; whatever a missing field holds stays as it is. Reads no file, as a host may call it on
+    /// Restores the fields of a state; anything whose field is missing stays unchanged. Reads no file, as a host may call it on
     /// any thread.
     fn deserialize_fields(&self, fields: &BTreeMap<String, String>) {
         if let Some(field) = fields.get(geometry::WINDOW_FIELD) {
@@ -166,24 +167,24 @@ pub struct HostGestures<'a> {
 }
 
 impl ParameterGestures for HostGestures<'_> {
-    fn begin(&self, at: usize) {
-        match &self.parameters.all[at] {
+    fn begin(&self, index: usize) {
+        match &self.parameters.all[index] {
             HostParameter::Float(p) => self.setter.begin_set_parameter(p),
             HostParameter::Int(p) => self.setter.begin_set_parameter(p),
             HostParameter::Bool(p) => self.setter.begin_set_parameter(p),
         }
     }
 
-    fn set(&self, at: usize, value: f32) {
-        match &self.parameters.all[at] {
+    fn set(&self, index: usize, value: f32) {
+        match &self.parameters.all[index] {
             HostParameter::Float(p) => self.setter.set_parameter(p, value),
             HostParameter::Int(p) => self.setter.set_parameter(p, value.round() as i32),
             HostParameter::Bool(p) => self.setter.set_parameter(p, value >= 0.5),
         }
     }
 
-    fn end(&self, at: usize) {
-        match &self.parameters.all[at] {
+    fn end(&self, index: usize) {
+        match &self.parameters.all[index] {
             HostParameter::Float(p) => self.setter.end_set_parameter(p),
             HostParameter::Int(p) => self.setter.end_set_parameter(p),
             HostParameter::Bool(p) => self.setter.end_set_parameter(p),
@@ -209,16 +210,16 @@ mod tests {
     }
 
     /// Sets a parameter to a normalised value as a host's automation does.
-    fn automate(parameters: &HostParameters, at: usize, position: f32) {
-        // SAFETY: the parameters that it points into live.
-        unsafe { parameters.all[at].pointer()._internal_set_normalized_value(position) };
+    fn automate(parameters: &HostParameters, index: usize, position: f32) {
+        // SAFETY: `parameters` outlives the pointer.
+        unsafe { parameters.all[index].pointer()._internal_set_normalized_value(position) };
     }
 
     #[test]
     fn a_value_stays_the_same_on_its_way_through_the_host_and_differs_from_its_neighbours() {
         let (_instance, parameters) = parameters();
         let mut inexact = 0;
-        for (at, descriptor) in descriptors().iter().enumerate() {
+        for (index, descriptor) in descriptors().iter().enumerate() {
             let p = descriptor.parameter;
             let (min, max) = p.range();
             // Values that a user types, and values of a knob.
@@ -226,10 +227,10 @@ mod tests {
             let values = typed.chain((0..=200).map(|i| p.value_at(i as f32 / 200.0)));
             let values = values.chain([p.default(), min, max, min.ceil(), 8.0, 4000.0]);
             for value in values.map(|v| p.clamp(v)) {
-                // SAFETY: the parameters that it points into live.
-                let position = unsafe { parameters.all[at].pointer().preview_normalized(value) };
-                automate(&parameters, at, position);
-                let back = parameters.shared.parameters.get(at);
+                // SAFETY: `parameters` outlives the pointer.
+                let position = unsafe { parameters.all[index].pointer().preview_normalized(value) };
+                automate(&parameters, index, position);
+                let back = parameters.shared.parameters.get(index);
                 inexact += usize::from(back != value);
                 assert!(p.is_same(back, value), "{}: {value} comes back as {back}", descriptor.id);
                 assert_eq!(p.text_with_unit(back), p.text_with_unit(value), "{}", descriptor.id);
@@ -247,14 +248,14 @@ mod tests {
     #[test]
     fn a_value_has_the_same_position_for_a_host_and_a_knob() {
         let (_instance, parameters) = parameters();
-        for (at, descriptor) in descriptors().iter().enumerate() {
+        for (index, descriptor) in descriptors().iter().enumerate() {
             let p = descriptor.parameter;
             for position in [0.0, 0.25, 0.5, 0.75, 1.0] {
                 let value = p.value_at(position);
-                automate(&parameters, at, position);
-                assert_eq!(parameters.shared.parameters.get(at), value, "{} at {position}", descriptor.id);
-                // SAFETY: the parameters that it points into live.
-                let host_value = unsafe { parameters.all[at].pointer().preview_normalized(value) };
+                automate(&parameters, index, position);
+                assert_eq!(parameters.shared.parameters.get(index), value, "{} at {position}", descriptor.id);
+                // SAFETY: `parameters` outlives the pointer.
+                let host_value = unsafe { parameters.all[index].pointer().preview_normalized(value) };
                 assert_eq!(host_value, p.position(value), "{} at {position}", descriptor.id);
             }
         }
@@ -271,9 +272,9 @@ mod tests {
         let barrier = std::sync::Barrier::new(2);
         let round = |thread: usize, round: usize| {
             barrier.wait();
-            for (k, at) in all.iter().enumerate() {
+            for (k, index) in all.iter().enumerate() {
                 let position = ((round * 7 + thread * 3 + k) % 5) as f32 / 4.0;
-                automate(&parameters, *at, position);
+                automate(&parameters, *index, position);
             }
             barrier.wait();
         };
@@ -281,16 +282,16 @@ mod tests {
             scope.spawn(|| (0..ROUNDS).for_each(|i| round(0, i)));
             for i in 0..ROUNDS {
                 round(1, i);
-                for at in &all {
-                    // SAFETY: the parameters that it points into live.
-                    let host_value = unsafe { parameters.all[*at].pointer().modulated_plain_value() };
-                    assert_eq!(parameters.shared.parameters.get(*at), host_value, "{}, round {i}", descriptors()[*at].id);
+                for index in &all {
+                    // SAFETY: `parameters` outlives the pointer.
+                    let host_value = unsafe { parameters.all[*index].pointer().modulated_plain_value() };
+                    assert_eq!(parameters.shared.parameters.get(*index), host_value, "{}, round {i}", descriptors()[*index].id);
                 }
             }
         });
     }
 
-    /// The window of a VST3 host: a value that it sets counts at once, and the host is told.
+    /// The window of a VST3 host: a value that it sets takes effect at once, and the host is told.
     struct Window {
         parameters: Arc<HostParameters>,
         sent: Mutex<Vec<f32>>,
@@ -304,8 +305,8 @@ mod tests {
         unsafe fn raw_begin_set_parameter(&self, _: ParamPtr) {}
 
         unsafe fn raw_set_parameter_normalized(&self, parameter: ParamPtr, normalized: f32) {
-            let at = self.parameters.all.iter().position(|p| p.pointer() == parameter).unwrap();
-            automate(&self.parameters, at, normalized);
+            let index = self.parameters.all.iter().position(|p| p.pointer() == parameter).unwrap();
+            automate(&self.parameters, index, normalized);
             self.sent.lock().unwrap().push(normalized);
         }
 

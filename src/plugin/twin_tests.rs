@@ -11,7 +11,7 @@ use isotherm_host::{ClapInstance, nice_state};
 use crate::audio::generate;
 use crate::instance::SharedInstance;
 use crate::instance::twin::{GOOD_ESR, IS_TRAINING, training_threads};
-use crate::train::{Design, Limit, TrainingPlan};
+use crate::train::{Design, Limit, TrainingConfig};
 use crate::view::TwinStage;
 
 thread_local! {
@@ -39,14 +39,14 @@ fn instance() -> (ClapInstance, Weak<SharedInstance>) {
     (plugin, shared)
 }
 
-fn plan(steps: u64) -> TrainingPlan {
-    let mut plan = TrainingPlan::new(Design::parse("lstm-4").unwrap(), Limit::Steps(steps));
-    (plan.frames, plan.threads, plan.learning_rates) = (512, 1, (1e-2, 1e-3));
-    plan
+fn config(steps: u64) -> TrainingConfig {
+    let mut config = TrainingConfig::new(Design::parse("lstm-4").unwrap(), Limit::Steps(steps));
+    (config.frames, config.threads, config.learning_rates) = (512, 1, (1e-2, 1e-3));
+    config
 }
 
 fn start(shared: &Weak<SharedInstance>, steps: u64) -> Result<(), String> {
-    shared.upgrade().unwrap().train_twin_with(plan(steps), 0)
+    shared.upgrade().unwrap().train_twin_with(config(steps), 0)
 }
 
 fn stage(shared: &Weak<SharedInstance>) -> TwinStage {
@@ -102,8 +102,8 @@ fn a_twin_plays_in_slot_b_what_slot_a_plays_and_comes_back_with_the_state() {
     assert_eq!(name, "Saturator (Drive 18.00 dB, DC blocker off) twin, lstm-4");
     assert_eq!(plays_in_b, found <= GOOD_ESR);
     if !plays_in_b {
-        let stored = shared.upgrade().unwrap().models[1].stored();
-        assert_eq!(&*stored, "null", "what is not good enough is only offered");
+        let state_text = shared.upgrade().unwrap().models[1].state_text();
+        assert_eq!(&*state_text, "null", "what is not good enough is only offered");
         shared.upgrade().unwrap().load_twin_into_b();
     }
     let shared_now = shared.upgrade().unwrap();
@@ -143,7 +143,7 @@ fn an_instance_that_is_removed_while_it_trains_is_gone_at_once() {
     for round in 0..20 {
         let (plugin, shared) = instance();
         start(&shared, u64::MAX).unwrap();
-        // It is removed while the training material is made, and, every tenth time, while steps are done.
+        // The instance is removed while the training material is made, and, every tenth time, while steps are done.
         if round % 10 == 9 {
             wait_for("the first step", || matches!(stage(&shared), TwinStage::Training { done, .. } if done > 0.0));
         } else {
@@ -187,10 +187,10 @@ fn a_twin_of_a_model_or_without_a_sample_rate_is_refused() {
     drop(silent);
 }
 
-/// Measures the time of blocks of 128 frames at the pace of a host, in turn without and with a training beside.
+/// Measures the time of blocks of 128 frames at the pace of a host, alternately without and with a training at the same time.
 #[test]
 #[ignore = "a measurement: run it alone, in a release build, with --nocapture"]
-fn time_of_the_audio_thread() {
+fn measures_block_times_during_a_training() {
     const FRAMES: usize = 128;
     const BLOCKS: usize = 600;
     const ROUNDS: usize = 10;
@@ -202,9 +202,9 @@ fn time_of_the_audio_thread() {
     for round in 0..2 * ROUNDS {
         let trains = round % 2 == 1;
         if trains {
-            let plan = TrainingPlan::new(Design::parse("lstm-16").unwrap(), Limit::Steps(u64::MAX));
-            let plan = TrainingPlan { threads: training_threads(), ..plan };
-            shared.upgrade().unwrap().train_twin_with(plan, 1).unwrap();
+            let config = TrainingConfig::new(Design::parse("lstm-16").unwrap(), Limit::Steps(u64::MAX));
+            let config = TrainingConfig { threads: training_threads(), ..config };
+            shared.upgrade().unwrap().train_twin_with(config, 1).unwrap();
             if round == 1 {
                 wait_for("the first step", || matches!(stage(&shared), TwinStage::Training { done, .. } if done > 0.0));
             }

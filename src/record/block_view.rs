@@ -21,8 +21,8 @@ impl<'a> BlockView<'a> {
         Self { slices: [words, &[]], channels, frames, interleaved: false }
     }
 
-    /// Finds `n` samples of a channel, from frame `from` on. Returns, for each of the two slices, the words from the channel's
-    /// first sample on and the number of samples in them; and the stride, the words from one sample to the next.
+    /// Finds `n` samples of a channel, starting at frame `from`. Returns, for each of the two slices, the words from the
+    /// channel's first sample on and the number of samples in them; and the stride, the words from one sample to the next.
     fn pieces(&self, channel: usize, from: usize, n: usize) -> ([(&'a [u32], usize); 2], usize) {
         let (at, stride) =
             if self.interleaved { (from * self.channels + channel, self.channels) } else { (channel * self.frames + from, 1) };
@@ -32,7 +32,7 @@ impl<'a> BlockView<'a> {
         ([(first.get(at..).unwrap_or(&[]), in_first), (second.get(at_second..).unwrap_or(&[]), n - in_first)], stride)
     }
 
-    /// Converts samples of one channel, from frame `from` on, as many as `out` holds.
+    /// Converts samples of one channel, starting at frame `from`, as many as `out` holds.
     pub fn convert(&self, converter: &Converter, channel: usize, from: usize, out: &mut [u8]) -> ConversionCounts {
         let bytes = converter.format().bytes();
         let ([(first, a), (second, b)], stride) = self.pieces(channel, from, out.len() / bytes);
@@ -45,7 +45,7 @@ impl<'a> BlockView<'a> {
         counts
     }
 
-    /// Copies samples of one channel, from frame `from` on, as many as `out` holds.
+    /// Copies samples of one channel, starting at frame `from`, as many as `out` holds.
     pub fn copy(&self, channel: usize, from: usize, out: &mut [u32]) {
         let ([(first, a), (second, _)], stride) = self.pieces(channel, from, out.len());
         let both = first.iter().step_by(stride).take(a).chain(second.iter().step_by(stride));
@@ -54,7 +54,7 @@ impl<'a> BlockView<'a> {
         }
     }
 
-    /// Looks through the `n` frames from `from` on for samples of at least `level` (full scale is 1) on any channel. Returns the
+    /// Searches the `n` frames that start at `from` for samples of at least `level` (full scale is 1) on any channel. Returns the
     /// indices of the first and of the last such frame in the block.
     pub fn loud_range(&self, word_format: WordFormat, level: f32, from: usize, n: usize) -> Option<(usize, usize)> {
         let mut found: Option<(usize, usize)> = None;
@@ -84,10 +84,10 @@ mod tests {
             let mut block = [[0.1f32; 20], [-0.1; 20]];
             block[frame % 2][frame % 20] = -0.5;
             assert_eq!(writer.write(&block), 0);
-            let record = reader.next().unwrap();
-            assert_eq!(record.view().loud_range(WordFormat::Float, 0.5, 0, 20), Some((frame % 20, frame % 20)));
-            assert_eq!(record.view().loud_range(WordFormat::Float, 0.51, 0, 20), None);
-            assert_eq!(record.view().loud_range(WordFormat::Float, 0.1, 3, 10), Some((3, 12)));
+            let ring_block = reader.next().unwrap();
+            assert_eq!(ring_block.view().loud_range(WordFormat::Float, 0.5, 0, 20), Some((frame % 20, frame % 20)));
+            assert_eq!(ring_block.view().loud_range(WordFormat::Float, 0.51, 0, 20), None);
+            assert_eq!(ring_block.view().loud_range(WordFormat::Float, 0.1, 3, 10), Some((3, 12)));
         }
     }
 }

@@ -16,7 +16,7 @@ pub enum RecorderEvent {
     Mark(Option<String>),
     /// The source has ended for this reason, and the take ends with it.
     End(String),
-    /// Takes that begin from here on have this description.
+    /// Takes that begin here or later have this description.
     Describe(Box<TakeDescription>),
     /// The next frames, of this number, are missing for this reason.
     Gap(u64, &'static str),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TakeError;
 use super::pcm::InstructionSet;
-use super::settings::Settings;
+use super::settings::RecorderSettings;
 use crate::audio::WavFormat;
 use crate::source::DeskChannelInfo;
 
@@ -100,7 +100,7 @@ pub struct FilePart {
     pub file: String,
     /// Length in frames; 0 while the file is written.
     pub frames: u64,
-    /// SHA-256 of the sample data in hex; `None` without [`Settings::hashes`], and while the file is written.
+    /// SHA-256 of the sample data in hex; `None` without [`RecorderSettings::hashes`], and while the file is written.
     pub sha256: Option<String>,
 }
 
@@ -172,7 +172,7 @@ pub struct Manifest {
     pub unknown: Vec<UnknownSpan>,
     /// The recorded channels.
     pub stems: Vec<Stem>,
-    /// The files with all channels, with [`Settings::interleaved`].
+    /// The files with all channels, with [`RecorderSettings::interleaved`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interleaved: Vec<FilePart>,
     /// Cause of the take's end, like `by silence`; empty while it is written.
@@ -216,7 +216,12 @@ mod format_name {
 
 impl Manifest {
     /// The manifest of a take that begins with these settings. [disk thread]
-    pub(super) fn new(settings: &Settings, conversion: InstructionSet, started: DateTime<Local>, pre_roll_frames: u64) -> Self {
+    pub(super) fn new(
+        settings: &RecorderSettings,
+        conversion: InstructionSet,
+        started: DateTime<Local>,
+        pre_roll_frames: u64,
+    ) -> Self {
         let rate = u64::from(settings.sample_rate);
         let since_midnight = u64::from(started.num_seconds_from_midnight());
         Self {
@@ -226,7 +231,7 @@ impl Manifest {
             state: TakeState::Recording,
             name: settings.name.clone(),
             source: settings.source.clone(),
-            asked: settings.asked.clone(),
+            asked: settings.requested.clone(),
             granted: settings.granted.clone(),
             sample_rate: settings.sample_rate,
             format: settings.format,

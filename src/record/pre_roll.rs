@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::block_view::BlockView;
 use super::to_usize;
 
-/// The frames that came last: a ring buffer per channel.
+/// The newest frames: a ring buffer per channel.
 pub struct PreRoll {
     /// The channels' ring buffers one after another, each `frames` words long.
     words: Vec<u32>,
@@ -25,7 +25,7 @@ impl PreRoll {
         Self { words: vec![0; channels * frames], frames, held: 0, next: 0, gaps: VecDeque::new() }
     }
 
-    /// Appends `n` frames of `view`, from frame `from` on; the oldest frames make room.
+    /// Appends `n` frames of `view`, starting at frame `from`; the oldest frames make room.
     pub fn push(&mut self, view: &BlockView<'_>, from: usize, n: usize) {
         let (from, n) = (from + n - n.min(self.frames), n.min(self.frames));
         let first = n.min(self.frames - self.next);

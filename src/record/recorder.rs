@@ -15,7 +15,7 @@ use super::manifest::Manifest;
 use super::output_file::BATCH_FRAMES;
 use super::pcm::{Converter, InstructionSet};
 use super::ring::{RingCounters, Writer, ring, ring_words};
-use super::settings::{Settings, StartTrigger, check_folder, seconds_to_frames};
+use super::settings::{RecorderSettings, StartTrigger, check_folder, seconds_to_frames};
 use super::shared::SharedState;
 use super::take::Take;
 use super::worker::Worker;
@@ -28,12 +28,12 @@ use crate::source::SourceChange;
 /// # Examples
 ///
 /// ```
-/// use isotherm::record::{Recorder, Settings, verify};
+/// use isotherm::record::{Recorder, RecorderSettings, verify};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let folder = tempfile::tempdir()?;
 /// // Two channels at 48 kHz, written as 24-bit files; the take starts with the first frame.
-/// let settings = Settings::new(folder.path().into(), "Rehearsal", 48_000, 2);
+/// let settings = RecorderSettings::new(folder.path().into(), "Rehearsal", 48_000, 2);
 /// let (recorder, mut writer) = Recorder::open(settings)?;
 ///
 /// // The audio thread writes a slice per channel. The returned count is of frames that found the ring full.
@@ -69,7 +69,7 @@ impl Recorder {
     ///
     /// # Errors
     /// If a setting is out of range or the folder cannot be written to.
-    pub fn open(settings: Settings) -> Result<(Self, Writer), TakeError> {
+    pub fn open(settings: RecorderSettings) -> Result<(Self, Writer), TakeError> {
         Self::open_on(Box::new(OsFileSystem), settings)
     }
 
@@ -77,7 +77,7 @@ impl Recorder {
     ///
     /// # Errors
     /// The errors of [`Self::open`].
-    pub fn open_on(file_system: Box<dyn FileSystem>, settings: Settings) -> Result<(Self, Writer), TakeError> {
+    pub fn open_on(file_system: Box<dyn FileSystem>, settings: RecorderSettings) -> Result<(Self, Writer), TakeError> {
         settings.check()?;
         let folder = settings.folder.clone();
         check_folder(&folder)?;
@@ -103,7 +103,7 @@ impl Recorder {
 
     /// Bytes of memory that a recorder with these settings needs: ring, pre-roll and batches. [any thread]
     #[must_use]
-    pub fn memory_bytes(settings: &Settings) -> usize {
+    pub fn memory_bytes(settings: &RecorderSettings) -> usize {
         let channels = settings.channels.len();
         let words = ring_words(channels, to_usize(settings.frames(settings.buffer_seconds)))
             + channels * to_usize(settings.frames(settings.pre_roll_seconds));
@@ -137,12 +137,12 @@ impl Recorder {
         self.send(RecorderEvent::Mark(name));
     }
 
-    /// Replaces folder, name, source and channel names for the takes that begin from now on. The other fields of `settings` are
+    /// Replaces folder, name, source and channel names for takes that begin later. The other fields of `settings` are
     /// not applied, so the recorder goes on and its pre-roll is kept.
     ///
     /// # Errors
     /// The errors of [`Self::open`]; also if `settings` records other channels.
-    pub fn set_description(&self, settings: &Settings) -> Result<(), TakeError> {
+    pub fn set_description(&self, settings: &RecorderSettings) -> Result<(), TakeError> {
         settings.check()?;
         let source_channels: Vec<usize> = settings.channels.iter().map(|channel| channel.source_channel).collect();
         if source_channels != self.source_channels {
@@ -153,7 +153,7 @@ impl Recorder {
             ));
         }
         check_folder(&settings.folder)?;
-        let Settings { folder, name, source, channels, .. } = settings.clone();
+        let RecorderSettings { folder, name, source, channels, .. } = settings.clone();
         self.send(RecorderEvent::Describe(Box::new(TakeDescription { folder, name, source, channels })));
         Ok(())
     }

@@ -92,7 +92,8 @@ pub fn recover_with_progress(folder: &Path, progress: &mut dyn FnMut(f64) -> boo
     if manifest.state != TakeState::Recording {
         return Err(TakeError::Finished { folder: folder.into() });
     }
-    // The lock keeps other programs away from here on. The room that its file reserved is needed now, so the file is emptied.
+    // Until it is dropped, the lock keeps other programs away. The room that its file reserved is needed now, so the file is
+    // emptied.
     let reserve = folder.join(RESERVE_FILE);
     let failed = |e| TakeError::io("open", &reserve, e);
     let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&reserve).map_err(failed)?;

@@ -1,7 +1,7 @@
 //! The ring buffer between the audio thread and the disk thread.
 //!
-//! One ring of 32-bit words serves all channels. Each block is a record: a header of four words, then the samples of the recorded
-//! channels, channel after channel or interleaved. So a block fits for all channels or for none.
+//! One ring of 32-bit words serves all channels. Each block in it has a header of four words, then the samples of the
+//! recorded channels, channel after channel or interleaved. So either all channels of a block are stored or none.
 
 mod writer;
 
@@ -14,9 +14,9 @@ use rtrb::{Consumer, RingBuffer};
 use super::block_view::BlockView;
 use super::event::RecorderEvent;
 
-pub use writer::{RecorderBlock, SampleWord, Writer};
+pub use writer::{RingBlockWriter, SampleWord, Writer};
 
-/// Words of a record's header: the position's low word, its high word, the number of frames, and 1 if the samples are
+/// Words of a block's header: the position's low word, its high word, the number of frames, and 1 if the samples are
 /// interleaved.
 const HEADER_WORDS: usize = 4;
 /// The ring has room for the headers of blocks of this many frames; with smaller blocks it holds less time than requested.
@@ -73,14 +73,14 @@ pub struct RingReader {
 }
 
 impl RingReader {
-    /// The next record; dropping it frees its room in the ring.
-    pub fn next(&mut self) -> Option<RingRecord<'_>> {
+    /// The next block; dropping it frees its room in the ring.
+    pub fn next(&mut self) -> Option<RingBlock<'_>> {
         let header = self.ring.read_chunk(HEADER_WORDS).ok()?;
         let (first, second) = header.as_slices();
         let mut words = first.iter().chain(second).copied();
         let [low, high, frames, interleaved] = std::array::from_fn(|_| words.next().unwrap_or(0));
         let chunk = self.ring.read_chunk(HEADER_WORDS + self.channels * frames as usize).ok()?;
-        Some(RingRecord {
+        Some(RingBlock {
             chunk: Some(chunk),
             position: u64::from(high) << 32 | u64::from(low),
             frames: frames as usize,
@@ -91,8 +91,8 @@ impl RingReader {
 }
 
 /// A block in the ring.
-pub struct RingRecord<'a> {
-    /// The record's words; `None` only while it is dropped.
+pub struct RingBlock<'a> {
+    /// The block's words; `None` only while it is dropped.
     chunk: Option<ReadChunk<'a, u32>>,
     /// Position of the first frame.
     pub position: u64,
@@ -102,7 +102,7 @@ pub struct RingRecord<'a> {
     interleaved: bool,
 }
 
-impl RingRecord<'_> {
+impl RingBlock<'_> {
     /// The samples.
     pub fn view(&self) -> BlockView<'_> {
         let (first, second) = self.chunk.as_ref().map_or((&[][..], &[][..]), |chunk| chunk.as_slices());
@@ -116,7 +116,7 @@ impl RingRecord<'_> {
     }
 }
 
-impl Drop for RingRecord<'_> {
+impl Drop for RingBlock<'_> {
     fn drop(&mut self) {
         if let Some(chunk) = self.chunk.take() {
             chunk.commit_all();
@@ -186,13 +186,13 @@ mod tests {
                     if !drain {
                         continue;
                     }
-                    while let Some(record) = reader.next() {
-                        let view = record.view();
-                        let start = record.position as usize;
+                    while let Some(ring_block) = reader.next() {
+                        let view = ring_block.view();
+                        let start = ring_block.position as usize;
                         prop_assert!(start >= next);
-                        next = start + record.frames;
+                        next = start + ring_block.frames;
                         for (channel, source) in sources.iter().enumerate() {
-                            for from in [0, record.frames / 3] {
+                            for from in [0, ring_block.frames / 3] {
                                 let expected: Vec<i32> = (start + from..next).map(|i| sample(*source, i)).collect();
                                 let mut out = vec![0; expected.len() * 4];
                                 view.convert(&converter, channel, from, &mut out);

@@ -63,7 +63,7 @@ pub enum StartTrigger {
 /// closing the recorder.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StopConditions {
-    /// Length of a take in seconds, counted from its start; the pre-roll comes on top.
+    /// Length of a take in seconds, counted from its start; the pre-roll is added to it.
     pub after_seconds: Option<f64>,
     /// A level in dBFS and a time in seconds: the take ends when no sample of any recorded channel has reached the level for that
     /// time.
@@ -72,7 +72,7 @@ pub struct StopConditions {
 
 /// Settings of a recorder: the sound that it is given, and the takes that it writes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub struct RecorderSettings {
     /// Folder that the takes' folders are created in; it is created if it does not exist.
     pub folder: PathBuf,
     /// Name of the take, as [`check_name`](crate::source::check_name) allows it.
@@ -80,7 +80,7 @@ pub struct Settings {
     /// Source of the sound, like a device's name; for the manifest.
     pub source: String,
     /// The rate, channels and sample format that were requested from the source, as text for the manifest.
-    pub asked: String,
+    pub requested: String,
     /// The rate, channels and sample format that the source delivers, as text for the manifest.
     pub granted: String,
     /// Sample rate in hertz, 1 to 10 000 000.
@@ -109,15 +109,15 @@ pub struct Settings {
     pub hashes: bool,
 }
 
-impl Settings {
-    /// Settings that record `channels` channels of floats, named by their numbers, as 24-bit stems from the first frame on.
+impl RecorderSettings {
+    /// Settings that record `channels` channels of floats, named by their numbers, as 24-bit stems, starting at the first frame.
     #[must_use]
     pub fn new(folder: PathBuf, name: &str, sample_rate: u32, channels: usize) -> Self {
         Self {
             folder,
             name: name.into(),
             source: String::new(),
-            asked: String::new(),
+            requested: String::new(),
             granted: String::new(),
             sample_rate,
             word_format: WordFormat::Float,

@@ -14,7 +14,7 @@ use super::manifest::{FILE, FilePart, Gap, Manifest, Marker, StemChange, TakeSta
 use super::metadata::{ALL_CHANNELS, cue_points, ixml, wav_metadata};
 use super::output_file::{BATCH_FRAMES, OutputFile, interleave};
 use super::pcm::{ConversionCounts, Converter};
-use super::settings::Settings;
+use super::settings::RecorderSettings;
 use super::wav::{WavWriter, trailing_chunks};
 use super::{TakeError, to_usize};
 use crate::source::SourceChange;
@@ -55,7 +55,7 @@ impl Take {
     /// # Errors
     /// The system's error; the folder is removed then.
     pub fn create(
-        settings: &Settings,
+        settings: &RecorderSettings,
         file_system: &dyn FileSystem,
         started: DateTime<Local>,
         pre_roll_frames: u64,
@@ -77,14 +77,14 @@ impl Take {
         if let Err(error) = begun {
             take.files.clear();
             take.reserve = None;
-            // The folder holds nothing else: `create_dir` above made it anew.
+            // The folder holds nothing else: `create_dir` above has created it.
             let _ = fs::remove_dir_all(&take.folder);
             return Err(error);
         }
         Ok(take)
     }
 
-    fn new(settings: &Settings, folder: PathBuf, started: DateTime<Local>, pre_roll_frames: u64) -> Self {
+    fn new(settings: &RecorderSettings, folder: PathBuf, started: DateTime<Local>, pre_roll_frames: u64) -> Self {
         let converter = Converter::new(settings.word_format, settings.format);
         let manifest = Manifest::new(settings, converter.instruction_set(), started, pre_roll_frames);
         let file = |channels: usize| OutputFile::new(channels * settings.format.bytes());
@@ -124,7 +124,7 @@ impl Take {
         self.manifest.frames + self.batch_frames as u64
     }
 
-    /// Appends `n` frames of `view`, from frame `from` on.
+    /// Appends `n` frames of `view`, starting at frame `from`.
     ///
     /// # Errors
     /// The system's error. The take must be finished then: [`Self::finish`] makes all files of one length.
@@ -198,17 +198,21 @@ impl Take {
         self.dirty = true;
     }
 
-    /// Lists a change of a source channel at frame `position` of the take, for each stem of the channel.
+    /// Lists a change of a source channel at frame `position` of the take, for each stem of the channel. The list is in the order
+    /// of the frames.
     pub fn add_change(&mut self, position: u64, since: Option<u64>, change: &SourceChange) {
         let stems = self.manifest.stems.iter().filter(|stem| stem.channel == change.source_channel + 1).map(|stem| stem.number);
-        self.manifest.changes.extend(stems.map(|stem| StemChange {
+        let listed = stems.map(|stem| StemChange {
             position,
             since: since.filter(|since| *since < position),
             stem,
             what: change.what.into(),
             from: change.from.clone(),
             to: change.to.clone(),
-        }));
+        });
+        // A late report can be of an earlier frame than those that are listed.
+        let place = self.manifest.changes.partition_point(|earlier| earlier.position <= position);
+        self.manifest.changes.splice(place..place, listed.collect::<Vec<_>>());
         self.dirty = true;
     }
 

@@ -15,7 +15,7 @@ use super::health::{Health, RecorderPhase, StatusLight};
 use super::manifest::Manifest;
 use super::pre_roll::PreRoll;
 use super::ring::{EventConsumer, RingCounters, RingReader};
-use super::settings::{Settings, StartTrigger};
+use super::settings::{RecorderSettings, StartTrigger};
 use super::shared::SharedState;
 use super::take::Take;
 use super::{TakeError, to_usize};
@@ -24,9 +24,10 @@ use crate::source::SourceChange;
 
 /// Time that the disk thread sleeps while nothing comes, and between two updates of the health.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// Time between two writes of everything that is gathered, headers included: half of the second by which files may be behind.
+/// Time between two writes of everything that is gathered, headers included. Half a second, so that a crash costs at
+/// most one second of sound.
 const REFRESH_INTERVAL: Duration = Duration::from_millis(500);
-/// Time between two flushes of the system's cache to the disk, with [`Settings::sync`].
+/// Time between two flushes of the system's cache to the disk, with [`RecorderSettings::sync`].
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// Frames that are copied out of the pre-roll at a time.
 const PRE_ROLL_CHUNK_FRAMES: usize = 1024;
@@ -60,7 +61,7 @@ struct RunningTake {
 
 /// The disk thread's state.
 pub struct Worker {
-    settings: Settings,
+    settings: RecorderSettings,
     file_system: Box<dyn FileSystem>,
     shared: Arc<SharedState>,
     counters: Arc<RingCounters>,
@@ -77,9 +78,9 @@ pub struct Worker {
     /// Changes of the source that `settings` does not contain yet: the position of the report, the earliest position of the
     /// change if it was reported late, and the change.
     changes: VecDeque<(u64, Option<u64>, SourceChange)>,
-    refreshed: Instant,
-    synced: Instant,
-    published: Instant,
+    last_refresh: Instant,
+    last_sync: Instant,
+    last_publish: Instant,
     /// Folder and manifest of the last finished take, for the health.
     last_take: Option<(PathBuf, Manifest)>,
     /// Error that ended the last take or kept one from starting.
@@ -88,9 +89,9 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Makes the state of a disk thread. `take`, if there is one, runs from the first frame on.
+    /// Makes the state of a disk thread. `take`, if there is one, runs from the first frame.
     pub fn new(
-        settings: Settings,
+        settings: RecorderSettings,
         file_system: Box<dyn FileSystem>,
         shared: Arc<SharedState>,
         counters: Arc<RingCounters>,
@@ -110,9 +111,9 @@ impl Worker {
             reported_gap: (0, RING_FULL),
             pending: VecDeque::new(),
             changes: VecDeque::new(),
-            refreshed: now,
-            synced: now,
-            published: now,
+            last_refresh: now,
+            last_sync: now,
+            last_publish: now,
             last_take: None,
             error: None,
             disk_bytes_left: None,
@@ -135,12 +136,12 @@ impl Worker {
             let given = self.counters.position.load(Ordering::Acquire);
             let mut idle = true;
             while self.position < close_at.unwrap_or(u64::MAX) {
-                let Some(record) = reader.next() else { break };
+                let Some(ring_block) = reader.next() else { break };
                 idle = false;
                 self.collect_events(&mut events);
-                self.fill_gap_until(record.position);
-                self.consume(&record.view());
-                drop(record);
+                self.fill_gap_until(ring_block.position);
+                self.consume(&ring_block.view());
+                drop(ring_block);
                 self.tick();
             }
             self.collect_events(&mut events);
@@ -231,7 +232,7 @@ impl Worker {
             let n = to_usize(self.frames_until_event((view.frames - from) as u64));
             from += match self.running {
                 None => self.wait_for_level(view, from, n),
-                Some(_) => self.record(view, from, n),
+                Some(_) => self.append_to_take(view, from, n),
             };
         }
     }
@@ -255,7 +256,7 @@ impl Worker {
 
     /// Appends up to `n` frames to the take, and ends it where a stop condition is met. Returns the number of frames that are
     /// processed.
-    fn record(&mut self, view: &BlockView<'_>, from: usize, mut n: usize) -> usize {
+    fn append_to_take(&mut self, view: &BlockView<'_>, from: usize, mut n: usize) -> usize {
         let Some(running) = &mut self.running else { return 0 };
         let (mut ended, mut why) = (false, AFTER_TIME);
         if let Some((db, seconds)) = self.settings.stop.below {
@@ -297,7 +298,7 @@ impl Worker {
     fn start(&mut self) {
         let held = self.pre_roll.held as u64;
         let first = self.position - held;
-        // The wall clock's time now is that of the frame that is given now.
+        // The newest frame that the ring was given has the present wall-clock time; the take began `ago` before it.
         let ago = self.counters.position.load(Ordering::Acquire).saturating_sub(first);
         let ago = TimeDelta::from_std(Duration::from_secs_f64(ago as f64 / f64::from(self.settings.sample_rate)));
         let started = Local::now() - ago.unwrap_or_default();
@@ -342,8 +343,8 @@ impl Worker {
         let stretched_before = self.counters.stretched.load(Ordering::Relaxed);
         self.shared.stretched_before.store(stretched_before, Ordering::Relaxed);
         self.running = Some(RunningTake { take, first, end, quiet_from: self.position, stretched_before });
-        self.refreshed = Instant::now();
-        self.synced = self.refreshed;
+        self.last_refresh = Instant::now();
+        self.last_sync = self.last_refresh;
     }
 
     /// Handles a change of the source at `position`, which may lie before the current one: lists it in the running take and keeps
@@ -356,10 +357,13 @@ impl Worker {
             }
             None => self.apply_changes_until(self.position.saturating_sub(self.pre_roll.frames as u64)),
         }
-        self.changes.push_back((position, since, change));
+        // A late report can be of an earlier frame than those before it.
+        let place = self.changes.partition_point(|(earlier, ..)| *earlier <= position);
+        self.changes.insert(place, (position, since, change));
     }
 
-    /// Applies the changes up to position `first` to the settings, as the state in which a take from there on begins.
+    /// Applies all changes up to position `first`, so that the settings describe the source at the start of a take that begins
+    /// there.
     fn apply_changes_until(&mut self, first: u64) {
         while let Some((_, _, change)) = self.changes.pop_front_if(|(position, ..)| *position <= first) {
             self.settings.channels.iter_mut().for_each(|channel| channel.apply(&change));
@@ -376,7 +380,7 @@ impl Worker {
                 new.desk.clone_from(&old.desk);
             }
         }
-        self.settings = Settings { folder, name, source, channels, ..self.settings.clone() };
+        self.settings = RecorderSettings { folder, name, source, channels, ..self.settings.clone() };
     }
 
     /// Finishes the running take; `why` becomes [`Manifest::ended`].
@@ -397,21 +401,21 @@ impl Worker {
     /// Work after every block: publishes the position and, when their time has come, refreshes the files and the health.
     fn tick(&mut self) {
         self.counters.consumed.store(self.position, Ordering::Release);
-        if self.refreshed.elapsed() >= REFRESH_INTERVAL {
-            self.refreshed = Instant::now();
+        if self.last_refresh.elapsed() >= REFRESH_INTERVAL {
+            self.last_refresh = Instant::now();
             let mut result = Ok(());
             if let Some(running) = &mut self.running {
                 running.take.set_stretched(self.counters.stretched.load(Ordering::Relaxed) - running.stretched_before);
-                let sync = self.settings.sync && self.synced.elapsed() >= SYNC_INTERVAL;
+                let sync = self.settings.sync && self.last_sync.elapsed() >= SYNC_INTERVAL;
                 if sync {
-                    self.synced = Instant::now();
+                    self.last_sync = Instant::now();
                 }
                 result = running.take.refresh(sync);
             }
             self.finish_if(false, "", result);
             self.update_disk_space();
         }
-        if self.published.elapsed() >= POLL_INTERVAL {
+        if self.last_publish.elapsed() >= POLL_INTERVAL {
             self.publish();
         }
     }
@@ -423,7 +427,7 @@ impl Worker {
 
     /// Updates the health that interfaces see.
     pub fn publish(&mut self) {
-        self.published = Instant::now();
+        self.last_publish = Instant::now();
         let s = &self.settings;
         let (phase, folder, manifest, frames) = match (&self.running, &self.last_take) {
             (Some(running), _) => (

@@ -20,7 +20,7 @@ pub enum CheckpointError {
         /// The system's error.
         source: std::io::Error,
     },
-    /// The file is no checkpoint, is cut off, or has values that are not finite.
+    /// The file is not a checkpoint, is cut off, or has values that are not finite.
     #[error("{path}: {found}; expected a whole checkpoint of isotherm train")]
     Invalid {
         /// The checkpoint's file.

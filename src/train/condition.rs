@@ -34,7 +34,7 @@ pub enum ConditionError {
         /// The ids of the algorithm's ramped numbers.
         expected: String,
     },
-    /// An end of the range is no value of the parameter.
+    /// An end of the range is not a value of the parameter.
     #[error(transparent)]
     Value(#[from] ValueError),
     /// The range does not rise.
@@ -62,7 +62,7 @@ pub struct KnobDescription {
     pub to: f32,
 }
 
-/// One in this many passages moves the knob; in the others it stands still.
+/// One in this many passages moves the knob; in the others it does not move.
 const MOVING_EVERY: usize = 4;
 /// One in this many positions, on average, is an end of the knob's range: evenly drawn positions would never be exactly there.
 const END_EVERY: usize = 8;
@@ -116,8 +116,8 @@ impl Condition {
     }
 }
 
-/// The positions of a knob during some passages, each with the frame from which on it holds: one position for most passages, many
-/// for those through which the knob moves. `starts` are the passages' first frames, beginning with 0.
+/// The positions of a knob during some passages, each with the frame at which it begins to hold: one position for most passages,
+/// many for those through which the knob moves. `starts` are the passages' first frames, beginning with 0.
 pub(super) fn knob_path(starts: &[usize], frames: usize, seed: u64) -> Vec<(usize, f32)> {
     // The seed differs from that of the passages.
     let mut random = Random::new(!seed);

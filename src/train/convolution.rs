@@ -1,5 +1,5 @@
-//! Convolutions over planar buffers: the forward pass, the derivatives for the input and those for the weights. The lanes of a
-//! vector are successive frames.
+//! Convolutions over planar buffers: the forward pass, the derivatives with respect to the input and to the weights. The lanes of
+//! a vector are successive frames.
 
 use crate::neural::simd::{Kernel, Simd};
 
@@ -9,7 +9,7 @@ pub const FRAME_UNIT: usize = 32;
 /// Frames that a kernel computes for all channels before it goes on to later frames, so that its input stays in the L1 cache.
 const TILE_FRAMES: usize = 1024;
 
-/// Channels one after another, each with a margin of silence in front and behind.
+/// Channels one after another, each with a margin of silence before and after it.
 pub struct PlanarBuffer {
     /// `[channels][margin + frames + margin]`
     values: Vec<f32>,
@@ -70,13 +70,13 @@ impl PlanarBuffer {
         }
     }
 
-    /// Pointer to the first frame of channel 0, behind its margin.
+    /// Pointer to the first frame of channel 0, after its margin.
     fn start(&self) -> *const f32 {
         assert!(self.margin < self.values.len());
         self.values[self.margin..].as_ptr()
     }
 
-    /// Pointer to the first frame of channel 0, behind its margin.
+    /// Pointer to the first frame of channel 0, after its margin.
     fn start_mut(&mut self) -> *mut f32 {
         assert!(self.margin < self.values.len());
         self.values[self.margin..].as_mut_ptr()
@@ -128,8 +128,8 @@ pub struct Convolve<'a> {
     pub output: &'a mut PlanarBuffer,
 }
 
-/// Kernel: adds to `input_gradient` the derivatives for the convolution's input, from those for its output. Frames behind the
-/// last are read from the margin of `output_gradient`.
+/// Kernel: adds to `input_gradient` the derivatives with respect to the convolution's input, from those for its output. Frames
+/// after the last are read from the margin of `output_gradient`.
 pub struct InputGradient<'a> {
     pub shape: ConvShape,
     pub weights: &'a [f32],
@@ -137,7 +137,7 @@ pub struct InputGradient<'a> {
     pub input_gradient: &'a mut PlanarBuffer,
 }
 
-/// Kernel: adds to `gradient` the derivatives for the weights.
+/// Kernel: adds to `gradient` the derivatives with respect to the weights.
 pub struct WeightGradient<'a> {
     pub shape: ConvShape,
     pub input: &'a PlanarBuffer,
@@ -317,7 +317,7 @@ impl Kernel for WeightGradient<'_> {
     }
 }
 
-/// The products of input x and output derivative d whose sums over time are the derivatives for the weights.
+/// The products of input x and output derivative d whose sums over time are the derivatives with respect to the weights.
 struct WeightProducts<'a> {
     shape: ConvShape,
     x: &'a PlanarBuffer,

@@ -37,7 +37,7 @@ impl Design {
     /// If there is no such name.
     pub fn parse(name: &str) -> Result<Self, DesignError> {
         let wrong = || DesignError { found: name.to_owned() };
-        let number = |text: &str, most: usize| text.parse().ok().filter(|n| (1..=most).contains(n)).ok_or_else(wrong);
+        let number = |text: &str, max: usize| text.parse().ok().filter(|n| (1..=max).contains(n)).ok_or_else(wrong);
         let (kind, size) = name.split_once('-').ok_or_else(wrong)?;
         let recurrent = |cell| -> Result<Self, DesignError> {
             Ok(Self::Recurrent(Recurrent { cell, inputs: 1, hidden: number(size, 128)?, chrono: false }))

@@ -9,7 +9,7 @@ pub struct Loss {
     pub emphasis: f32,
     /// Weight of the error's energy without pre-emphasis: the pre-emphasis hides slow errors.
     pub plain: f32,
-    /// Weight of the squared mean of the error, for each sequence times its frames.
+    /// Weight of the squared mean of each sequence's error, multiplied by its number of frames.
     pub dc: f32,
 }
 
@@ -37,11 +37,11 @@ pub struct Segment<'a> {
     pub output: &'a [f32],
     /// Number of sequences.
     pub lanes: usize,
-    /// First frame whose error counts.
+    /// First frame whose error is part of the loss.
     pub first_frame: usize,
 }
 
-/// The least energy of a target for each sample: without it, a batch of silence would have an enormous loss.
+/// Added to the energy of a target for each sample: without it, a batch of silence would have an enormous loss.
 const MIN_ENERGY: f32 = 1e-8;
 
 impl Loss {
@@ -62,8 +62,8 @@ impl Loss {
             emphasised += f64::from(target_emphasised);
             plain += f64::from(target_plain);
         }
-        let least = MIN_ENERGY * count as f32;
-        TargetEnergy { emphasised: emphasised as f32 + least, plain: plain as f32 + least }
+        let offset = MIN_ENERGY * count as f32;
+        TargetEnergy { emphasised: emphasised as f32 + offset, plain: plain as f32 + offset }
     }
 
     /// Returns the loss of some sequences of a batch, and sets `gradient`, `[frames][lanes]`, to its derivatives for their

@@ -1,5 +1,5 @@
-//! Training material: sounds before and after an effect. Here they are generated, as much as is asked for, at every level that
-//! music has; [`super::recorded_pair`] makes material of recordings.
+//! Training material: sounds before and after an effect. They are generated in any requested amount, at every level that
+//! music has; `recorded_pair.rs` makes material of recordings.
 
 use std::f64::consts::TAU;
 

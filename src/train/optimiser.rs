@@ -12,7 +12,7 @@ const EPSILON: f32 = 1e-8;
 const REFINEMENT_STEPS: u64 = 10;
 /// The largest norm of a gradient; a longer one is scaled down to it.
 const MAX_GRADIENT_NORM: f32 = 1.0;
-/// Decay of the weights' average at each step. In the first steps it is less, so that the average forgets the initial weights.
+/// Decay of the weights' average at each step. It is smaller in the first steps, so that the average forgets the initial weights.
 const AVERAGE_DECAY: f32 = 0.998;
 
 /// The state of the optimiser: all that the next step depends on.

@@ -14,9 +14,9 @@ use crate::measure::ErrorToSignal;
 pub const MIN_PAIR_SECONDS: f64 = 10.0;
 /// RMS level in dBFS below which a recording counts as silence.
 const SILENT_BELOW_DB: f32 = -70.0;
-/// Magnitude from which on a sample counts as full scale.
+/// Smallest magnitude that counts as full scale.
 const FULL_SCALE: f32 = 0.9999;
-/// Equal samples at full scale in a row from which on they count as clipped.
+/// Smallest number of equal samples at full scale in a row that count as clipped.
 const CLIPPED_SAMPLES: usize = 4;
 /// The largest part of a recording's samples that may be clipped.
 const MAX_CLIPPED_PART: f64 = 1e-4;
@@ -24,15 +24,16 @@ const MAX_CLIPPED_PART: f64 = 1e-4;
 const MAX_DELAY_SECONDS: f64 = 1.0;
 /// Length in seconds of the wet passages whose delay is looked for.
 const COMPARED_SECONDS: f64 = 4.0;
-/// The least correlation (0 to 1) that an effect's output must have with its input at the right delay.
+/// Smallest correlation (0 to 1) that an effect's output must have with its input at the right delay.
 const MIN_CORRELATION: f64 = 0.2;
 /// Number of passages whose delay is looked for, evenly spread over the recording.
 const PROBES: usize = 8;
-/// The least correlation that the delay of the loudest passage must give at the others, as a part of the best correlation there.
+/// Smallest correlation that the delay of the loudest passage must give at the other passages, as a share of the best correlation
+/// there.
 const MIN_AGREEMENT: f64 = 0.7;
-/// Length in seconds of the pieces whose correlation with the dry sound is looked at one by one.
+/// Length in seconds of the pieces whose correlation with the dry sound is checked separately.
 const PIECE_SECONDS: f64 = 0.25;
-/// The least part of the loud pieces that must correlate with the dry sound.
+/// Smallest share of the loud pieces that must correlate with the dry sound.
 const MIN_FOLLOWING_PART: f64 = 0.5;
 /// Length in seconds of the dry passages whose repetition is looked for.
 const REPEAT_SECONDS: f64 = 0.5;
@@ -59,7 +60,7 @@ pub enum PairError {
     Channels {
         /// The recording: "dry" or "wet".
         which: &'static str,
-        /// Its channels.
+        /// Number of channels of the recording.
         found: usize,
     },
     /// The lengths differ.
@@ -73,7 +74,7 @@ pub enum PairError {
     /// The recording is shorter than [`MIN_PAIR_SECONDS`].
     #[error("{found:.1} s; expected {MIN_PAIR_SECONDS} s or more")]
     Short {
-        /// Its length in seconds.
+        /// Length of the recording in seconds.
         found: f64,
     },
     /// A recording is silent.
@@ -81,7 +82,7 @@ pub enum PairError {
     Silent {
         /// The recording: "dry" or "wet".
         which: &'static str,
-        /// Its RMS level in dBFS.
+        /// RMS level of the recording in dBFS.
         found: f32,
     },
     /// A recording is clipped.
@@ -89,7 +90,7 @@ pub enum PairError {
     Clipped {
         /// The recording: "dry" or "wet".
         which: &'static str,
-        /// Its clipped samples.
+        /// Number of clipped samples of the recording.
         found: usize,
     },
     /// No delay gives a correlation of the wet with the dry sound.
@@ -299,7 +300,7 @@ fn replicate_esr(dry: &[f32], wet: &[f32], sample_rate: u32) -> Result<Option<f6
             continue;
         }
         passages.remove(&key(at));
-        // In the first half the effect may still ring from the sound before.
+        // In the first half the effect may still ring from the previous sound.
         let (a, b) = (&wet[at + length / 2..at + length], &wet[other + length / 2..other + length]);
         let esr = ErrorToSignal::of(a, b).ratio();
         if esr > MAX_REPLICATE_ESR {

@@ -170,13 +170,13 @@ pub struct Tape {
     shape: Recurrent,
     level: SimdLevel,
     frames: usize,
-    /// `[frames][gates hidden][lanes]`: the gates' values; after `backward` the derivatives of the loss for the sums in front of
-    /// the gates.
+    /// `[frames][gates hidden][lanes]`: the gates' values; after `backward` the derivatives of the loss with respect to the sums
+    /// before the gates.
     gates: Vec<f32>,
     /// `[frames][hidden][lanes]`: for an LSTM tanh of the cells; for a GRU the hidden sum of gate n, which gate r multiplies.
     inner: Vec<f32>,
-    /// `[frames][3 hidden][lanes]`, only for a GRU: derivatives for the sums of the hidden weights, which gate r makes differ
-    /// from those for the sums of the input weights.
+    /// `[frames][3 hidden][lanes]`, only for a GRU: derivatives with respect to the sums of the hidden weights, which gate r
+    /// makes differ from those for the sums of the input weights.
     hidden_gates: Vec<f32>,
     /// `[frames + 1][hidden][lanes]`: an LSTM's cell values; the first is the state before the first frame.
     cells: Vec<f32>,
@@ -262,8 +262,8 @@ impl Tape {
     }
 
     /// The backward pass of the last [`Self::forward`] with the same parameters and input: adds to `gradient` the derivatives for
-    /// the parameters of a loss whose derivatives for the output are `output_gradient`, `[frames][lanes]`. The state before the
-    /// first frame counts as a constant (truncated backpropagation through time). [training thread]
+    /// the parameters of a loss whose derivatives with respect to the output are `output_gradient`, `[frames][lanes]`. The state
+    /// before the first frame counts as a constant (truncated backpropagation through time). [training thread]
     ///
     /// # Panics
     /// If a length is wrong.

@@ -26,16 +26,16 @@ pub enum Limit {
     Seconds(f64),
 }
 
-/// A training's settings: network, length, seed, loss and batches.
+/// The configuration of a training: network, length, seed, loss and batches.
 #[derive(Clone, PartialEq)]
-pub struct TrainingPlan {
+pub struct TrainingConfig {
     /// The network without its weights.
     pub design: Design,
     /// The end of training.
     pub limit: Limit,
     /// Seed of the initial weights and of the batches.
     pub seed: u64,
-    /// The most threads that work at once. The weights do not depend on it.
+    /// Largest number of threads that work at once. The weights do not depend on it.
     pub threads: usize,
     /// The weights of the loss's parts.
     pub loss: Loss,
@@ -45,14 +45,14 @@ pub struct TrainingPlan {
     pub sequences: usize,
     /// Frames of each sequence.
     pub frames: usize,
-    /// Frames by which the twin is late, so that it knows the sound that follows: an effect with linear-phase filters inside
-    /// rings before a sound.
+    /// Frames by which the twin is late, so that it knows the sound that follows: an effect that contains linear-phase filters
+    /// rings before each sound.
     pub look_ahead: usize,
 }
 
-/// Writes the plan as `Plan { ... }`. A checkpoint keeps this text and can only be resumed if it is the same, so names and order
-/// of the fields (also those of the network's design) must not change.
-impl fmt::Debug for TrainingPlan {
+/// Writes the configuration as `Plan { ... }`. A checkpoint keeps this text and can only be resumed if it is the same, so names
+/// and order of the fields (also those of the network's design) must not change.
+impl fmt::Debug for TrainingConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { design, limit, seed, threads, loss, learning_rates, sequences, frames, look_ahead } = self;
         f.debug_struct("Plan")
@@ -72,7 +72,7 @@ impl fmt::Debug for TrainingPlan {
 /// Batches of recurrent networks: sequences, frames of each, and frames of each for a network with a slow memory. A network
 /// learns sooner in many small steps; its state is carried from one to the next.
 const RECURRENT_BATCH: (usize, usize, usize) = (32, 256, 512);
-/// Batches of convolutional networks: sequences, and the fewest and the most frames of each.
+/// Batches of convolutional networks: sequences, and the smallest and the largest number of frames of each.
 const CONVOLUTIONAL_BATCH: (usize, usize, usize) = (16, 1024, 8192);
 /// Frames of each sequence of a convolutional network, as a multiple of its reach, within the limits above. The first frames, as
 /// many as the reach, have no loss; a short sequence would have little else.
@@ -86,8 +86,8 @@ const WINDOW_SECONDS: f64 = 0.05;
 /// Upper ends of the bands of [`Evaluation::levels`], in dBFS.
 pub const LEVEL_BANDS_DB: [f32; 4] = [0.0, -20.0, -40.0, -60.0];
 
-impl TrainingPlan {
-    /// Settings that serve most effects: seed 1, at most two threads, no look-ahead. [any thread]
+impl TrainingConfig {
+    /// A configuration that serves most effects: seed 1, at most two threads, no look-ahead. [any thread]
     #[must_use]
     pub fn new(design: Design, limit: Limit) -> Self {
         let (sequences, frames) = match &design {
@@ -96,8 +96,8 @@ impl TrainingPlan {
                 (sequences, if shape.chrono { slow } else { frames })
             }
             Design::Convolutional(shape) => {
-                let (sequences, fewest, most) = CONVOLUTIONAL_BATCH;
-                (sequences, (FRAMES_PER_REACH * shape.reach()).clamp(fewest, most).max(2 * shape.reach()))
+                let (sequences, min_frames, max_frames) = CONVOLUTIONAL_BATCH;
+                (sequences, (FRAMES_PER_REACH * shape.reach()).clamp(min_frames, max_frames).max(2 * shape.reach()))
             }
         };
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(2));
@@ -127,11 +127,11 @@ enum PartKind {
 /// A part of a batch, which one thread runs, with the buffers for it.
 struct BatchPart {
     kind: PartKind,
-    /// `[frames][lanes]`, as are the derivatives.
+    /// The wet sound, `[frames][lanes]`.
     target: Vec<f32>,
-    /// Derivatives of the loss for the network's output.
+    /// Derivatives of the loss with respect to the network's output, `[frames][lanes]`.
     output_gradient: Vec<f32>,
-    /// Derivatives of the loss for the weights.
+    /// Derivatives of the loss with respect to the weights.
     gradient: Vec<f32>,
     loss: f64,
 }
@@ -148,7 +148,7 @@ impl BatchPart {
 
 /// A network in training, with its material.
 pub struct Trainer {
-    plan: TrainingPlan,
+    config: TrainingConfig,
     material: Arc<Material>,
     optimiser: Optimiser,
     random: Random,
@@ -165,9 +165,9 @@ pub struct Trainer {
     seconds: f64,
 }
 
-/// A plan that does not fit its material or itself.
+/// A configuration that does not fit its material, or whose values do not fit together.
 #[derive(Debug, PartialEq, thiserror::Error)]
-pub enum TrainingPlanError {
+pub enum TrainingConfigError {
     /// The material has fewer frames than a batch needs.
     #[error("{found} frames to train on; expected {expected} or more for {sequences} sequences of {frames} frames")]
     Short {
@@ -175,7 +175,7 @@ pub enum TrainingPlanError {
         found: usize,
         /// Frames that a batch needs.
         expected: usize,
-        /// The plan's sequences in a batch.
+        /// The configuration's sequences in a batch.
         sequences: usize,
         /// Frames of a sequence.
         frames: usize,
@@ -183,7 +183,7 @@ pub enum TrainingPlanError {
     /// The number of sequences is 0 or no multiple of the SIMD lanes.
     #[error("{found} sequences; expected a multiple of {expected}, and not 0")]
     Sequences {
-        /// The plan's sequences in a batch.
+        /// The configuration's sequences in a batch.
         found: usize,
         /// Number of which it must be a multiple.
         expected: usize,
@@ -230,23 +230,23 @@ impl Trainer {
     /// A network with initial weights, before the first step. [control thread: allocates]
     ///
     /// # Errors
-    /// If the plan does not fit the material or itself.
-    pub fn new(plan: TrainingPlan, material: Arc<Material>) -> Result<Self, TrainingPlanError> {
+    /// If the configuration does not fit the material, or its values do not fit together.
+    pub fn new(config: TrainingConfig, material: Arc<Material>) -> Result<Self, TrainingConfigError> {
         let (found, level) = (material.train.dry.len(), SimdLevel::best_up_to(SimdLevel::Avx512));
-        let expected = match &plan.design {
-            Design::Recurrent(_) => plan.sequences * plan.frames,
-            Design::Convolutional(_) => plan.frames,
+        let expected = match &config.design {
+            Design::Recurrent(_) => config.sequences * config.frames,
+            Design::Convolutional(_) => config.frames,
         };
         if found < expected {
-            return Err(TrainingPlanError::Short { found, expected, sequences: plan.sequences, frames: plan.frames });
+            return Err(TrainingConfigError::Short { found, expected, sequences: config.sequences, frames: config.frames });
         }
         let expected = 1 + usize::from(material.knob.is_some());
-        if plan.design.inputs() != expected {
-            return Err(TrainingPlanError::Inputs { found: plan.design.inputs(), expected });
+        if config.design.inputs() != expected {
+            return Err(TrainingConfigError::Inputs { found: config.design.inputs(), expected });
         }
-        let material = if plan.look_ahead > 0 { Arc::new(delayed(&material, plan.look_ahead)) } else { material };
-        let mut random = Random::new(plan.seed);
-        let weights = plan.design.initial_weights(&mut random);
+        let material = if config.look_ahead > 0 { Arc::new(delayed(&material, config.look_ahead)) } else { material };
+        let mut random = Random::new(config.seed);
+        let weights = config.design.initial_weights(&mut random);
         let part = |kind, values| BatchPart {
             kind,
             target: vec![0.0; values],
@@ -255,48 +255,48 @@ impl Trainer {
             loss: 0.0,
         };
         let mut tapes = Vec::new();
-        let parts: Vec<BatchPart> = match &plan.design {
+        let parts: Vec<BatchPart> = match &config.design {
             Design::Recurrent(shape) => {
                 let lanes = level.lanes();
-                if plan.sequences == 0 || !plan.sequences.is_multiple_of(lanes) {
-                    return Err(TrainingPlanError::Sequences { found: plan.sequences, expected: lanes });
+                if config.sequences == 0 || !config.sequences.is_multiple_of(lanes) {
+                    return Err(TrainingConfigError::Sequences { found: config.sequences, expected: lanes });
                 }
                 let make = |_| {
-                    let tape = Box::new(recurrent::Tape::new(*shape, level, plan.frames));
-                    let values = plan.frames * lanes;
+                    let tape = Box::new(recurrent::Tape::new(*shape, level, config.frames));
+                    let values = config.frames * lanes;
                     let (input, last_errors) = (vec![0.0; shape.inputs * values], vec![0.0; lanes]);
                     part(PartKind::Recurrent { tape, input, last_errors }, values)
                 };
-                (0..plan.sequences / lanes).map(make).collect()
+                (0..config.sequences / lanes).map(make).collect()
             }
             Design::Convolutional(shape) => {
-                tapes = (0..plan.threads.max(1)).map(|_| wavenet::Tape::new(shape, level, plan.frames)).collect();
+                tapes = (0..config.threads.max(1)).map(|_| wavenet::Tape::new(shape, level, config.frames)).collect();
                 let frames = tapes[0].frames();
-                if plan.sequences == 0 {
-                    return Err(TrainingPlanError::Sequences { found: 0, expected: 1 });
+                if config.sequences == 0 {
+                    return Err(TrainingConfigError::Sequences { found: 0, expected: 1 });
                 }
                 if frames <= shape.reach() {
-                    return Err(TrainingPlanError::Reach { found: frames, reach: shape.reach() });
+                    return Err(TrainingConfigError::Reach { found: frames, reach: shape.reach() });
                 }
                 if frames > found {
-                    return Err(TrainingPlanError::Short { found, expected: frames, sequences: plan.sequences, frames });
+                    return Err(TrainingConfigError::Short { found, expected: frames, sequences: config.sequences, frames });
                 }
-                (0..plan.sequences).map(|_| part(PartKind::Convolutional { input: vec![0.0; frames] }, frames)).collect()
+                (0..config.sequences).map(|_| part(PartKind::Convolutional { input: vec![0.0; frames] }, frames)).collect()
             }
         };
-        let optimiser = Optimiser::new(weights, plan.design.matrices());
+        let optimiser = Optimiser::new(weights, config.design.matrices());
         // A position beyond the end, so that the first step begins an epoch.
         let position = usize::MAX / 2;
-        Ok(Self { plan, material, optimiser, random, parts, tapes, position, offset: 0, steps: 0, seconds: 0.0 })
+        Ok(Self { config, material, optimiser, random, parts, tapes, position, offset: 0, steps: 0, seconds: 0.0 })
     }
 
-    /// The settings that [`Self::new`] was given. [any thread]
+    /// The configuration that [`Self::new`] was given. [any thread]
     #[must_use]
-    pub fn plan(&self) -> &TrainingPlan {
-        &self.plan
+    pub fn config(&self) -> &TrainingConfig {
+        &self.config
     }
 
-    /// The material, its wet sounds delayed by the plan's look-ahead. [any thread]
+    /// The material, its wet sounds delayed by the configuration's look-ahead. [any thread]
     #[must_use]
     pub fn material(&self) -> &Material {
         &self.material
@@ -314,10 +314,10 @@ impl Trainer {
         self.seconds
     }
 
-    /// Part of the plan that is done: 0 to 1. [any thread]
+    /// Part of the training that is done: 0 to 1. [any thread]
     #[must_use]
     pub fn progress(&self) -> f64 {
-        let part = match self.plan.limit {
+        let part = match self.config.limit {
             Limit::Steps(limit) => self.steps as f64 / limit.max(1) as f64,
             Limit::Seconds(limit) => self.seconds / limit.max(1e-9),
         };
@@ -333,7 +333,7 @@ impl Trainer {
     /// The network with [`Self::averaged_weights`], for the engine and the exports. [any thread]
     #[must_use]
     pub fn architecture(&self) -> Architecture {
-        self.plan.design.architecture(self.averaged_weights())
+        self.config.design.architecture(self.averaged_weights())
     }
 
     /// Trains on one batch. Returns its loss before the step. [control thread: takes its time]
@@ -341,11 +341,11 @@ impl Trainer {
         let start = Instant::now();
         self.fill_batch();
         // A convolutional network has no past where a sequence begins, so the first frames, as many as its reach, do not count.
-        let first_frame = match &self.plan.design {
+        let first_frame = match &self.config.design {
             Design::Recurrent(_) => 0,
             Design::Convolutional(shape) => shape.reach(),
         };
-        let loss = self.plan.loss;
+        let loss = self.config.loss;
         let energy = loss.energy(self.parts.iter().map(|part| (part.target.as_slice(), part.lanes(), first_frame)));
         let weights = &self.optimiser.state.weights;
         let work = |parts: &mut [BatchPart], thread_tape: Option<&mut wavenet::Tape>| {
@@ -372,7 +372,7 @@ impl Trainer {
                 }
             }
         };
-        let parts_per_thread = self.parts.len().div_ceil(self.plan.threads.max(1));
+        let parts_per_thread = self.parts.len().div_ceil(self.config.threads.max(1));
         let mut tapes = self.tapes.iter_mut();
         let mut jobs = self.parts.chunks_mut(parts_per_thread).map(|parts| (parts, tapes.next()));
         let own_job = jobs.next();
@@ -390,7 +390,7 @@ impl Trainer {
         for part in rest.iter() {
             first[0].gradient.iter_mut().zip(&part.gradient).for_each(|(sum, g)| *sum += g);
         }
-        let learning_rate = cosine(self.plan.learning_rates.0, self.plan.learning_rates.1, self.progress());
+        let learning_rate = cosine(self.config.learning_rates.0, self.config.learning_rates.1, self.progress());
         self.optimiser.step(&self.parts[0].gradient, learning_rate);
         self.steps += 1;
         self.seconds += start.elapsed().as_secs_f64();
@@ -400,10 +400,10 @@ impl Trainer {
     /// Copies the next batch from the material into the parts.
     fn fill_batch(&mut self) {
         let SoundPair { dry, wet, knob, .. } = &self.material.train;
-        let (frames, total) = (self.plan.frames, dry.len());
-        match &self.plan.design {
+        let (frames, total) = (self.config.frames, dry.len());
+        match &self.config.design {
             Design::Recurrent(shape) => {
-                let span = total / self.plan.sequences;
+                let span = total / self.config.sequences;
                 if self.position + frames > span {
                     self.position = 0;
                     self.offset = self.random.below(total);
@@ -434,7 +434,7 @@ impl Trainer {
                 self.position += frames;
             }
             Design::Convolutional(_) => {
-                let span = total / self.plan.sequences;
+                let span = total / self.config.sequences;
                 for (i, part) in self.parts.iter_mut().enumerate() {
                     let BatchPart { kind: PartKind::Convolutional { input }, target, .. } = part else { continue };
                     let length = input.len();
@@ -472,7 +472,7 @@ impl Trainer {
         self.material.held_out.iter().map(distance).sum::<f64>() / self.material.held_out.len().max(1) as f64
     }
 
-    /// The state that [`Self::restore`] takes: all that the next step depends on, apart from plan and material.
+    /// The state that [`Self::restore`] takes: all that the next step depends on, apart from configuration and material.
     /// [control thread: allocates]
     #[must_use]
     pub fn state(&self) -> TrainerState {
@@ -494,8 +494,8 @@ impl Trainer {
         }
     }
 
-    /// Takes the state of another trainer of the same plan and material, to go on from there. Returns false, and changes nothing,
-    /// if the sizes differ. [control thread]
+    /// Takes the state of another trainer of the same configuration and material, to go on from there. Returns false, and changes
+    /// nothing, if the sizes differ. [control thread]
     #[must_use]
     pub fn restore(&mut self, state: TrainerState) -> bool {
         if self.state().recurrent_state.len() != state.recurrent_state.len()

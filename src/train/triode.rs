@@ -70,9 +70,9 @@ const THERMAL_VOLTS: f64 = 0.025_852;
 
 /// The largest error of the two voltages at which Newton's method may end, in volts.
 const TOLERANCE_VOLTS: f64 = 1e-10;
-/// The most steps of Newton's method.
+/// Largest number of steps of Newton's method.
 const MAX_ITERATIONS: usize = 100;
-/// The most halvings of a step of Newton's method that made the error larger.
+/// Largest number of halvings of a step of Newton's method that makes the error larger.
 const MAX_HALVINGS: i32 = 30;
 
 /// A failure of Newton's method: no operating point was found for an input.
@@ -359,7 +359,7 @@ impl TriodeStage {
         let factor = self.oversampling;
         let mut triode = TriodeCircuit::new(f64::from(sample_rate) * factor as f64)?;
         // Interpolation filters, one for each step of a frame, over the frames from FILTER_REACH before it to FILTER_REACH
-        // behind.
+        // after it.
         let up_filters: Vec<Vec<f64>> = (0..factor)
             .map(|step| step as f64 / factor as f64 + FILTER_REACH as f64)
             .map(|offset| (0..2 * FILTER_REACH).map(|k| sinc(offset - k as f64)).collect())

@@ -1,7 +1,7 @@
 //! A WaveNet as NAM files have it, also called a TCN (temporal convolutional network): dilated convolutions, gated or not,
 //! residual connections and a head. Forward pass and backpropagation, with successive frames in the SIMD lanes.
 //!
-//! In formulas x is a layer's input, a the sum in front of its activation, z the activated (and gated) value; dx, da and dz are
+//! In formulas x is a layer's input, a the sum before its activation, z the activated (and gated) value; dx, da and dz are
 //! the derivatives of the loss for them. A "1x1" is a convolution of one tap.
 
 use super::convolution::{ConvShape, Convolve, InputGradient, PlanarBuffer, WeightGradient};
@@ -42,7 +42,7 @@ struct ConvLayout {
 }
 
 impl ConvLayout {
-    /// Position behind its last parameter.
+    /// Position after its last parameter.
     fn end(&self) -> usize {
         self.weights + self.shape.weight_count() + if self.bias.is_some() { self.shape.outputs } else { 0 }
     }
@@ -214,7 +214,7 @@ struct ArrayTape {
     layers: Vec<LayerTape>,
     /// Output of the last layer.
     last: PlanarBuffer,
-    /// Sum of the layers' z and the head output of the array before: the head's input.
+    /// Sum of the layers' z and the head output of the previous array: the head's input.
     sum: PlanarBuffer,
     /// Output of the head.
     head: PlanarBuffer,
@@ -222,7 +222,7 @@ struct ArrayTape {
     dx: PlanarBuffer,
     /// Derivatives for z.
     dz: PlanarBuffer,
-    /// Derivatives for the sums in front of the activation.
+    /// Derivatives with respect to the sums before the activation.
     da: PlanarBuffer,
     /// Derivatives for `sum`.
     dsum: PlanarBuffer,
@@ -276,7 +276,7 @@ impl Tape {
         self.input.frames()
     }
 
-    /// Output of the last [`Self::forward`], `[frames]`; only valid from the frame [`Convolutional::reach`] on. [any thread]
+    /// Output of the last [`Self::forward`], `[frames]`; only valid at and after the frame [`Convolutional::reach`]. [any thread]
     ///
     /// # Panics
     /// If the network has no array.
@@ -332,7 +332,7 @@ impl Tape {
     }
 
     /// The backward pass of the last [`Self::forward`] with the same parameters: adds to `gradient` the derivatives for the
-    /// parameters of a loss whose derivatives for the output are `output_gradient`, `[frames]`. [training thread]
+    /// parameters of a loss whose derivatives with respect to the output are `output_gradient`, `[frames]`. [training thread]
     ///
     /// # Panics
     /// If a length is wrong.
@@ -384,7 +384,7 @@ impl Tape {
     }
 }
 
-/// Sum of the values by eight partial sums, which round less than a single one and can be computed at the same time.
+/// Sum of the values, computed as eight partial sums, which round less than a single one and can be computed at the same time.
 fn sum_of(values: &[f32]) -> f32 {
     let mut sums = [0.0f32; 8];
     for part in values.chunks(8) {
@@ -424,7 +424,7 @@ impl Kernel for Activate<'_> {
     }
 }
 
-/// The derivatives `da` in front of the activation, from those behind it, `dz`.
+/// Returns the derivatives `da` before the activation, from `dz`, those after it.
 struct ActivationGradient<'a> {
     activated: &'a PlanarBuffer,
     dz: &'a PlanarBuffer,

@@ -163,7 +163,7 @@ impl WatchedView for ProgramView {
 pub enum ProgramAction {
     /// Changes the device or its parameters. It is sent only while the device is stopped.
     Setup(DeviceSetup),
-    /// Lists the host's devices anew.
+    /// Lists the host's devices again.
     ListDevices,
     /// Opens the device.
     Start,

@@ -94,7 +94,7 @@ pub(super) fn show(
     let mut top = inside.top() + HEAD_HEIGHT + PADDING;
     if algorithm.plays_model {
         let bar = Rect::from_min_size(pos2(inside.left(), top), vec2(inside.width(), model_browser::BAR_HEIGHT));
-        // A browser that a click opens in this frame is drawn from the next frame on. Drawn at once, its text field would lose
+        // A browser that a click opens in this frame is drawn in the next frame. Drawn at once, its text field would lose
         // the focus again, because egui would take the same click for one outside of the field.
         let is_browsing = browser.as_ref().is_some_and(|b| b.slot == view.slot);
         model_browser::draw_bar(ui, gestures, controls, bar, view.slot, view.model, browser);

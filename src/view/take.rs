@@ -74,7 +74,7 @@ impl TakeSetup {
         }
     }
 
-    /// The name of a channel without a name of its own: L or R of two channels, otherwise its number from 1 on.
+    /// The name of a channel without a name of its own: L or R of two channels, otherwise its number, starting at 1.
     #[must_use]
     pub fn channel_name(channel: usize, channels: usize) -> String {
         match (channels, channel) {

@@ -172,7 +172,7 @@ fn every_frame_of_32_channels_is_accounted_for_while_all_cores_are_busy() {
     let share = &report["cpu_share"];
     println!("{seconds} s: {share} of a core, worst callback {} s, {account:?}", report["worst_callback_seconds"]);
     assert!(account.unexplained.is_empty(), "{account:?}, {} overruns", report["overruns"]);
-    // A gap may be longer than the missing frames, never shorter: when the server stands still, its frame numbers do too.
+    // A gap may be longer than the missing frames, never shorter: while the server is stopped, its frame numbers do not advance.
     assert!(account.gaps.iter().all(|(listed, jump)| *jump <= *listed), "{account:?}");
     assert_eq!(account.early, 0, "a take begins when every connection carries sound: {account:?}");
 }
@@ -243,16 +243,16 @@ fn a_take_continues_when_its_device_is_connected_again() {
     assert!(length <= elapsed && length > elapsed - 3.0, "{length} s of {elapsed} s");
 }
 
-/// Records while the server stands still, and ends the recording before the server continues. Returns the program's lines of
+/// Records while the server is stopped, and ends the recording before the server continues. Returns the program's lines of
 /// JSON.
-fn stop_while_the_server_stands_still(server: &Server) -> Vec<Value> {
+fn stop_while_the_server_is_stopped(server: &Server) -> Vec<Value> {
     let process = record(server, &[]);
     wait_for_frames(server, RATE as u64 / 2);
     server.process.signal(Signal::SIGSTOP);
     // Long enough for a status line, which is written every second.
     std::thread::sleep(Duration::from_millis(2500));
     process.signal(Signal::SIGINT);
-    // The program ends although the server still stands.
+    // The program ends although the server is still stopped.
     let output = finish(process);
     let line = failure(&output, 3);
     assert!(line.contains("frames were lost in"), "{line}");
@@ -260,9 +260,9 @@ fn stop_while_the_server_stands_still(server: &Server) -> Vec<Value> {
     lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Checks the take and the status lines of [`stop_while_the_server_stands_still`].
-fn check_stop_while_the_server_stands_still(server: &Server) {
-    let lines = stop_while_the_server_stands_still(server);
+/// Checks the take and the status lines of [`stop_while_the_server_is_stopped`].
+fn check_stop_while_the_server_is_stopped(server: &Server) {
+    let lines = stop_while_the_server_is_stopped(server);
     let away = |line: &Value| line["device"].as_str().is_some_and(|text| text.contains("DEVICE AWAY: nothing came from it for "));
     assert!(lines.iter().any(away), "{lines:?}");
     let manifest = Manifest::load(&server.take()).unwrap();
@@ -275,10 +275,10 @@ fn check_stop_while_the_server_stands_still(server: &Server) {
 }
 
 #[test]
-fn a_server_that_stands_still_counts_as_disconnected_and_does_not_block_the_stop() {
+fn a_server_that_stops_responding_counts_as_disconnected_and_does_not_block_the_stop() {
     let Some(mut server) = Server::start("still", true) else { return };
     server.start_client(PLAYER);
-    check_stop_while_the_server_stands_still(&server);
+    check_stop_while_the_server_is_stopped(&server);
     // The server does not block the opening of a device or the list of devices either.
     let begun = Instant::now();
     let line = failure(&finish(record(&server, &[])), 1);

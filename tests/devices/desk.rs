@@ -177,7 +177,7 @@ fn aux_inputs_playback_and_unrouted_tracks_are_distinguished() {
 }
 
 #[test]
-fn late_cut_wrong_and_invalid_answers_change_nothing() {
+fn answers_that_are_late_truncated_wrong_or_invalid_change_nothing() {
     let plain = open(&fake(Fault::None));
     for fault in [Fault::Late(Duration::from_millis(150)), Fault::Half, Fault::Garbage, Fault::Stranger] {
         let desk = open(&fake(fault));
@@ -186,7 +186,7 @@ fn late_cut_wrong_and_invalid_answers_change_nothing() {
 }
 
 #[test]
-fn a_desk_with_cut_or_late_answers_is_read_completely_within_the_timeouts() {
+fn a_desk_with_truncated_or_late_answers_is_read_completely_within_the_timeouts() {
     for fault in [Fault::Half, Fault::Late(Duration::from_millis(250)), Fault::Late(Duration::from_millis(1000))] {
         let fake = fake(fault);
         let desk = Desk::open(&fake.address().to_string()).unwrap();
@@ -369,7 +369,7 @@ fn a_watch_returns_the_changes_of_each_track_with_their_time() {
     // Long enough that a busy machine does not lose the desk.
     let timeouts = Timeouts { lost_after: Duration::from_secs(4), ..TIMEOUTS };
     let watch = DeskWatch::start(open(&fake), timeouts).unwrap();
-    // The first reading, and answers that are the same as before, are no changes.
+    // The first reading, and answers that are the same as before, are not changes.
     wait_until(|| fake.renewals() >= 3);
     assert_eq!(watch.changes(), []);
     let next = || {
@@ -477,7 +477,7 @@ fn levels_are_decoded_from_the_desks_meters() {
 }
 
 #[test]
-fn a_name_that_is_no_utf8_keeps_its_valid_part() {
+fn a_name_that_is_not_utf8_keeps_its_valid_part() {
     let name = |bytes: &[u8]| {
         let mut packet = b"/ch/01/config/name\0\0,s\0\0".to_vec();
         packet.extend(bytes);
@@ -489,7 +489,7 @@ fn a_name_that_is_no_utf8_keeps_its_valid_part() {
 }
 
 #[test]
-fn packets_that_are_no_messages_are_refused_in_one_line() {
+fn packets_that_are_not_messages_are_refused_in_one_line() {
     let deep = [b"/a\0\0,".to_vec(), vec![b'['; 4000], vec![0; 4]].concat();
     let bundle = [b"#bundle\0".to_vec(), vec![0; 100]].concat();
     let long = [b"/a\0\0".to_vec(), vec![0; 9000]].concat();
@@ -555,7 +555,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_or_altered_message_never_panics(
+    fn a_truncated_or_altered_message_never_panics(
         values in proptest::collection::vec(value(), 0..6),
         at in any::<prop::sample::Index>(),
         byte: u8,

@@ -12,9 +12,9 @@ use isotherm::algorithm;
 use isotherm::device::{
     self, Capture, Client, GrantedConfig, Host, InputBlock, Insert, Monitor, MonitorRouting, OpenRequest, SampleFormat, Session,
 };
-use isotherm::dsp::{ProcessSpec, Settings as Parameters};
+use isotherm::dsp::{ProcessSpec, Settings};
 use isotherm::graph::{Meter, queue};
-use isotherm::record::{Recorder, Settings, StartTrigger};
+use isotherm::record::{Recorder, RecorderSettings, StartTrigger};
 use isotherm::slots::{Listen, Slots};
 use tempfile::TempDir;
 
@@ -67,7 +67,7 @@ fn granted(format: SampleFormat) -> GrantedConfig {
 /// Returns slots with a saturator.
 fn slots(width: usize) -> Slots {
     let spec = ProcessSpec { sample_rate: RATE as f32, channels: width, max_frames: 256 };
-    let saturator = Parameters::new(algorithm::find("saturator").unwrap());
+    let saturator = Settings::new(algorithm::find("saturator").unwrap());
     Slots::compile(spec, &[saturator.into()], Listen::Slot(0), None).unwrap()
 }
 
@@ -75,8 +75,8 @@ fn slots(width: usize) -> Slots {
 struct RecordingClient(Arc<Mutex<Vec<Vec<i32>>>>);
 
 impl Client for RecordingClient {
-    fn process(&mut self, lost: u64, input: InputBlock<'_>, output: &mut [&mut [f32]]) {
-        assert_eq!((lost, output.len()), (0, 1));
+    fn process(&mut self, lost_frames: u64, input: InputBlock<'_>, output: &mut [&mut [f32]]) {
+        assert_eq!((lost_frames, output.len()), (0, 1));
         let InputBlock::Integers(channels) = input else { panic!("integers stay integers") };
         assert!(output[0].len() == channels[0].len() && output[0].iter().all(|x| *x == 0.0));
         for (kept, channel) in self.0.lock().unwrap().iter_mut().zip(channels) {
@@ -107,7 +107,7 @@ fn a_file_in_place_of_a_device_is_repeated_sample_for_sample() {
 }
 
 #[test]
-fn a_difference_from_the_request_is_an_error_that_names_both() {
+fn a_device_that_differs_from_the_request_is_an_error_that_names_both() {
     let folder = tempfile::tempdir().unwrap();
     let path = input(&folder, 100);
     let request = OpenRequest::new(Host::File, text(&path));
@@ -128,7 +128,7 @@ fn a_difference_from_the_request_is_an_error_that_names_both() {
 fn frames_reported_as_lost_are_a_gap_of_that_length_and_reason() {
     for (pre_roll, start) in [(0.0, StartTrigger::Now), (1.0, StartTrigger::Manual)] {
         let folder = tempfile::tempdir().unwrap();
-        let mut settings = Settings::new(folder.path().into(), "take", RATE as u32, 1);
+        let mut settings = RecorderSettings::new(folder.path().into(), "take", RATE as u32, 1);
         (settings.pre_roll_seconds, settings.start, settings.word_format) =
             (pre_roll, start, isotherm::record::pcm::WordFormat::Int32);
         let (recorder, mut writer) = Recorder::open(settings).unwrap();
@@ -157,7 +157,7 @@ fn frames_reported_as_lost_are_a_gap_of_that_length_and_reason() {
 #[test]
 fn a_take_keeps_its_time_line_while_its_device_is_disconnected() {
     let folder = tempfile::tempdir().unwrap();
-    let (recorder, writer) = Recorder::open(Settings::new(folder.path().into(), "take", RATE as u32, CHANNELS)).unwrap();
+    let (recorder, writer) = Recorder::open(RecorderSettings::new(folder.path().into(), "take", RATE as u32, CHANNELS)).unwrap();
     let meter = Meter::new(CHANNELS);
     let mut capture = Capture::new(writer, &meter, &granted(SampleFormat::Float));
     let block = [0.5f32; 480];
@@ -168,15 +168,15 @@ fn a_take_keeps_its_time_line_while_its_device_is_disconnected() {
     let disconnected = Instant::now();
     for _ in 0..12 {
         std::thread::sleep(Duration::from_millis(100));
-        capture.advance_disconnected();
+        capture.extend_gap();
     }
-    let least = disconnected.elapsed().as_secs_f64();
+    let shortest = disconnected.elapsed().as_secs_f64();
     capture.process(0, InputBlock::Floats(&channels), &mut []);
-    let most = before.elapsed().as_secs_f64();
+    let longest = before.elapsed().as_secs_f64();
     capture.process(7, InputBlock::Floats(&channels), &mut []);
-    capture.advance_disconnected();
+    capture.extend_gap();
     std::thread::sleep(Duration::from_millis(50));
-    capture.end_disconnected();
+    capture.end_gap();
     let elapsed = begun.elapsed().as_secs_f64();
     drop(capture);
     let (_, manifest) = recorder.close().remove(0);
@@ -185,7 +185,7 @@ fn a_take_keeps_its_time_line_while_its_device_is_disconnected() {
     assert_eq!(gaps[..2], [(480, "the device was away"), (480 + length + 480, "the device lost them")]);
     assert_eq!((gaps.len(), gaps[2].1, manifest.gaps[1].frames), (3, "the device was away", 7));
     // The first block after the gap had begun 10 ms before it arrived.
-    let bounds = [least, most].map(|seconds| (seconds - 0.01) * RATE as f64);
+    let bounds = [shortest, longest].map(|seconds| (seconds - 0.01) * RATE as f64);
     assert!((bounds[0] - 1.0..=bounds[1] + 1.0).contains(&(length as f64)), "{length}, {bounds:?}");
     let expected = (elapsed + 0.01) * RATE as f64;
     assert!((manifest.frames as f64 - expected).abs() <= 0.03 * RATE as f64, "{}, {expected}", manifest.frames);
@@ -205,7 +205,8 @@ fn a_running_capture_feeds_one_recorder_after_the_other() {
     play(&mut capture, 100);
     let mut takes = Vec::new();
     for (name, channels) in [("one", 2), ("two", CHANNELS)] {
-        let (recorder, writer) = Recorder::open(Settings::new(folder.path().into(), name, RATE as u32, channels)).unwrap();
+        let (recorder, writer) =
+            Recorder::open(RecorderSettings::new(folder.path().into(), name, RATE as u32, channels)).unwrap();
         feed.replace(Some(writer)).unwrap();
         play(&mut capture, 480);
         play(&mut capture, 10);
@@ -263,7 +264,7 @@ fn record_with_insert(insert: impl Insert) -> (f64, f64, device::SessionCounts, 
     writer.finalize().unwrap();
     let prepared = Session::prepare(&OpenRequest::new(Host::File, path.to_str().unwrap()), true).unwrap();
     let granted = prepared.granted().clone();
-    let mut settings = Settings::new(folder.path().into(), "take", RATE as u32, 2);
+    let mut settings = RecorderSettings::new(folder.path().into(), "take", RATE as u32, 2);
     settings.word_format = granted.format.word_format();
     let (recorder, writer) = Recorder::open(settings).unwrap();
     let capture = Capture::new(writer, &Meter::new(2), &granted);
@@ -342,7 +343,7 @@ fn a_client_that_panics_ends_the_stream_with_a_reason_and_is_not_returned() {
 fn meters_show_levels_of_floats_and_integers_and_clip_at_full_scale() {
     for format in [SampleFormat::Float, SampleFormat::S32, SampleFormat::S24, SampleFormat::S24Packed, SampleFormat::S16] {
         let folder = tempfile::tempdir().unwrap();
-        let mut settings = Settings::new(folder.path().into(), "take", RATE as u32, CHANNELS);
+        let mut settings = RecorderSettings::new(folder.path().into(), "take", RATE as u32, CHANNELS);
         settings.word_format = format.word_format();
         let (recorder, writer) = Recorder::open(settings).unwrap();
         let meter = Meter::new(CHANNELS);
@@ -372,7 +373,7 @@ fn clients_of_a_device_do_not_allocate() {
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![1_u8; 64]))), 2, "the counter counts");
     let folder = tempfile::tempdir().unwrap();
     for format in [SampleFormat::Float, SampleFormat::S32] {
-        let mut settings = Settings::new(folder.path().into(), format.name(), RATE as u32, CHANNELS);
+        let mut settings = RecorderSettings::new(folder.path().into(), format.name(), RATE as u32, CHANNELS);
         (settings.word_format, settings.buffer_seconds) = (format.word_format(), 0.05);
         let (recorder, writer) = Recorder::open(settings).unwrap();
         let meter = Meter::new(CHANNELS);
@@ -384,7 +385,7 @@ fn clients_of_a_device_do_not_allocate() {
         let (mut fed, mut feed) = Capture::with_feed(&meter, &granted(format));
         let (other, writer) = {
             let name = format!("{} fed", format.name());
-            let mut settings = Settings::new(folder.path().into(), &name, RATE as u32, CHANNELS);
+            let mut settings = RecorderSettings::new(folder.path().into(), &name, RATE as u32, CHANNELS);
             settings.word_format = format.word_format();
             Recorder::open(settings).unwrap()
         };

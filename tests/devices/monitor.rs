@@ -113,8 +113,8 @@ fn slots(algorithm: &str, frames: usize) -> Slots {
     Slots::compile(spec, &[Effect::from_id(algorithm).unwrap()], Listen::Slot(0), None).unwrap()
 }
 
-/// Returns `frames` frames of channel 1 from frame time `first` on, and the number of them that the take has. The others are what
-/// the card played then.
+/// Returns `frames` frames of channel 1, starting at frame time `first`, and the number of them that the take has. The others are
+/// what the card played then.
 fn recorded(server: &Server, first: u32, frames: usize) -> (Vec<f32>, usize) {
     let take = server.take();
     assert_eq!(Manifest::load(&take).unwrap().gaps, []);

@@ -178,7 +178,7 @@ fn a_routing_change_is_in_the_take_at_its_frame_with_old_and_new_source() {
     assert_eq!((&source["from"], &source["to"]), (&json!("User Out 1 > Local 1"), &json!("AES50-A 1")));
     assert_eq!((&source["stem"], &change("note")["to"]), (&json!(1), &json!("carries AES50-A 1, which no channel hears")));
     assert!(changes.iter().all(|change| change["stem"] == 1), "{changes:?}");
-    // The change came after the frames that were already on the disk. The header is some hundred frames long.
+    // The change happened after the frames that were already on the disk. The header is some hundred frames long.
     let position = source["position"].as_u64().unwrap();
     assert!(position + 1000 > written && position < 6 * 48_000, "{position} with {written} written");
     let verified = Command::new(env!("CARGO_BIN_EXE_isotherm")).arg("verify").arg(take["folder"].as_str().unwrap()).output();

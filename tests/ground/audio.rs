@@ -229,7 +229,7 @@ proptest! {
     }
 
     #[test]
-    fn integers_multiply_and_divide_as_values_of_full_scale(a: i16, b: i16, gain in -4.0_f64..4.0) {
+    fn integers_multiply_and_divide_as_fractions_of_full_scale(a: i16, b: i16, gain in -4.0_f64..4.0) {
         let audio = Audio::from_mono(RATE, &[a]).unwrap();
         let limited = |value: f64| value.round_ties_even().clamp(-32_768.0, 32_767.0) as i16;
         let value = f64::from(a);

@@ -6,7 +6,7 @@ use isotherm::algorithm::REGISTRY;
 use isotherm::audio::wav::{NonFinitePolicy, WavFormat, read, write};
 use isotherm::audio::{Audio, generate};
 use isotherm::dsp::{Block, Delay, ParameterIndex, ProcessSpec, Processor, Settings};
-use isotherm::graph::{Builder, CompileError, FileSink, FileSource, Plan, Taps, queue, rolling_buffer};
+use isotherm::graph::{Builder, CompileError, FileSink, FileSource, Plan, TapReceiver, queue, rolling_buffer};
 
 /// A processor that delays by a number of frames, which is its latency.
 struct DelayProcessor {
@@ -87,7 +87,7 @@ fn branches_of_different_latency_are_aligned_and_all_outputs_have_one_latency_at
 /// The samples that taps received: tap, channel, frame.
 struct RecordedTaps(Vec<Vec<Vec<f32>>>);
 
-impl Taps for RecordedTaps {
+impl TapReceiver for RecordedTaps {
     fn write(&mut self, tap: usize, channel: usize, at: usize, samples: &[f32]) {
         self.0[tap][channel][at..at + samples.len()].copy_from_slice(samples);
     }
@@ -173,7 +173,7 @@ fn a_switch_fades_out_and_in_for_5_ms_each_also_to_the_input_that_is_selected() 
 }
 
 #[test]
-fn wrong_graphs_have_their_own_messages() {
+fn each_wrong_graph_has_its_own_message() {
     let message = |build: &dyn Fn(&mut Builder)| {
         let mut b = Builder::new(48_000.0);
         build(&mut b);
@@ -294,30 +294,34 @@ fn files_are_read_and_written_through_queues() {
 }
 
 /// A processor around another one that counts the frames that the inner one processes, not those that it skips.
-struct CountingProcessor(Box<dyn Processor>, std::sync::Arc<std::sync::atomic::AtomicUsize>);
+struct CountingProcessor {
+    inner: Box<dyn Processor>,
+    /// Frames that the inner one has processed.
+    processed: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+}
 
 impl Processor for CountingProcessor {
     fn set(&mut self, parameter: ParameterIndex, value: f32) {
-        self.0.set(parameter, value);
+        self.inner.set(parameter, value);
     }
     fn reset(&mut self) {
-        self.0.reset();
+        self.inner.reset();
     }
     fn process(&mut self, block: &mut Block<'_>) {
-        self.1.fetch_add(block[0].len(), std::sync::atomic::Ordering::Relaxed);
-        self.0.process(block);
+        self.processed.fetch_add(block[0].len(), std::sync::atomic::Ordering::Relaxed);
+        self.inner.process(block);
     }
     fn latency(&self) -> usize {
-        self.0.latency()
+        self.inner.latency()
     }
     fn skip(&mut self, frames: usize) -> bool {
-        self.0.skip(frames)
+        self.inner.skip(frames)
     }
     fn duplicate(&self) -> Option<Box<dyn Processor>> {
         None
     }
     fn bytes(&self) -> usize {
-        self.0.bytes()
+        self.inner.bytes()
     }
 }
 
@@ -332,7 +336,7 @@ fn auto_sleep_changes_no_sample() {
             settings = settings.with("bias", 0.3);
         }
         let processed = std::sync::Arc::default();
-        let effect = CountingProcessor(settings.prepare(spec).unwrap(), std::sync::Arc::clone(&processed));
+        let effect = CountingProcessor { inner: settings.prepare(spec).unwrap(), processed: std::sync::Arc::clone(&processed) };
         let mut always_awake = settings.prepare(spec).unwrap();
         let mut b = Builder::new(48_000.0);
         let input = b.input(2);
@@ -362,7 +366,7 @@ fn auto_sleep_changes_no_sample() {
 }
 
 #[test]
-fn a_meter_falls_with_the_time_when_no_block_comes_any_more() {
+fn a_meter_falls_with_time_after_the_last_block() {
     let mut b = Builder::new(48_000.0);
     let input = b.input(1);
     let (metered, meter) = b.meter(input);
@@ -374,10 +378,10 @@ fn a_meter_falls_with_the_time_when_no_block_comes_any_more() {
     assert!((level.rms - 0.5).abs() < 0.02 && meter.freshness(0) <= 1.0, "{level:?}");
     std::thread::sleep(Duration::from_millis(800));
     let (fallen, elapsed) = (meter.take(0).unwrap(), begun.elapsed().as_secs_f32());
-    // Bounds of the decay: it begins at once, or only after the time in which a long block could still come.
-    let least = (-elapsed / 0.6).exp();
-    let most = (-(0.8 - 0.2) / 0.6f32).exp();
-    assert!(fallen.peak == 0.0 && (least * 0.48..=most * 0.52).contains(&fallen.rms), "{fallen:?} after {elapsed} s");
+    // Bounds of the decay: it begins at once, or only after the time in which a long block could still arrive.
+    let lowest = (-elapsed / 0.6).exp();
+    let highest = (-(0.8 - 0.2) / 0.6f32).exp();
+    assert!(fallen.peak == 0.0 && (lowest * 0.48..=highest * 0.52).contains(&fallen.rms), "{fallen:?} after {elapsed} s");
     // New sound is shown at once.
     play(&mut plan, &[vec![0.5; 48_000]], 1, 1000);
     let level = meter.take(0).unwrap();

@@ -120,7 +120,7 @@ fn plain_and_extensible_headers_of_every_format_are_read() {
 }
 
 #[test]
-fn other_chunks_before_and_after_are_skipped_padded_or_not() {
+fn chunks_before_and_after_the_samples_are_skipped_padded_or_not() {
     let (format, data) = (fmt(1, 1, RATE, 2, 16), [1, 0, 2, 0]);
     let mut file = riff(&[
         (b"JUNK", 28, &[0; 28]),
@@ -470,7 +470,7 @@ fn a_path_that_cannot_be_written_is_an_error_and_leaves_no_file() {
     let silence = Audio::<f32>::silence(RATE, 1, 3);
     let missing = folder.path().join("no/such/folder/sound.wav");
     assert!(message(wav::write(&missing, &silence, WavFormat::Int16), &missing).starts_with("cannot create: "));
-    // A folder has the name of the target: created while the file is written, or before.
+    // A folder has the name of the target; it is created before or while the file is written.
     let taken = folder.path().join("taken.wav");
     let mut writer = Writer::create(&taken, RATE, 1, WavFormat::Int16).unwrap();
     writer.write_block(&silence.slices()).unwrap();

@@ -135,7 +135,7 @@ impl Ardour {
         let settings = home.join(format!(".config/ardour{}", self.version));
         fs::create_dir_all(&settings).unwrap();
         fs::write(settings.join("config"), CONFIG).unwrap();
-        // These files say that Ardour was started before, so it shows neither a welcome nor news.
+        // With these files Ardour believes that it is not started for the first time, so it shows neither a welcome nor news.
         for marker in [".been_here".into(), format!(".a{}", self.version)] {
             fs::write(settings.join(marker), "").unwrap();
         }
@@ -249,7 +249,7 @@ impl Window {
         image.unwrap().reply().unwrap().data
     }
 
-    /// Waits until the picture of an area is as it should be, and stays so for a while, as a frame may be painted bit by bit.
+    /// Waits until the picture of an area is as expected, and stays so for a while, as a frame may be painted bit by bit.
     fn wait_for_picture(&self, what: &str, area: Rect, is_expected: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         const STABLE_PICTURES: usize = 5;
         let (mut last, mut same) = (Vec::new(), 0);

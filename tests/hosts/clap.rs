@@ -211,7 +211,7 @@ fn a_structural_change_while_running_dips_and_its_latency_follows_the_formats_ru
     let id = plugin.parameter("A Saturator Oversampling").id;
     let mut output = Vec::new();
     let mut events = vec![ParameterEvent { frame: 100, id, value: 0.0 }];
-    // The new slots are made on the builder thread: sound runs until they have come.
+    // The new slots are made on the builder thread: sound runs until they have arrived.
     for _ in 0..200 {
         output.extend(plugin.render(&input, [256], &events).unwrap().remove(0));
         events.clear();
@@ -298,7 +298,7 @@ fn input_that_is_not_finite_never_reaches_output_or_state() {
 }
 
 #[test]
-fn the_listen_switch_and_the_blind_one_let_through_one_slot_each() {
+fn listen_and_blind_switch_let_exactly_one_slot_through() {
     let input = sound(1, 9600);
     let play = |blind: bool, side: f64| {
         let mut plugin = load();
@@ -394,7 +394,7 @@ fn extremes(random: &mut Random, channels: usize, frames: usize) -> Vec<Vec<f32>
     sound
 }
 
-/// Sets parameters at random while extreme input comes in, as validators of plug-ins do. A failure prints its seed.
+/// Sets parameters at random while the input is extreme, as validators of plug-ins do. A failure prints its seed.
 #[test]
 fn the_output_is_finite_and_never_subnormal_whatever_is_set_and_comes_in() {
     for seed in 0..12 {
@@ -434,7 +434,7 @@ fn the_output_is_finite_and_never_subnormal_whatever_is_set_and_comes_in() {
 }
 
 #[test]
-fn a_state_older_than_a_parameter_leaves_it_at_its_default() {
+fn a_state_that_is_older_than_a_parameter_sets_it_to_its_default() {
     // The parameters that were added after the first release.
     let newer: Vec<&str> =
         include_str!("../../src/instance/parameter_ids.txt").lines().skip_while(|id| *id != "record").skip(1).collect();
@@ -445,7 +445,7 @@ fn a_state_older_than_a_parameter_leaves_it_at_its_default() {
     let parameters = old["params"].as_object_mut().unwrap();
     parameters.retain(|id, _| !newer.contains(&id.as_str()));
     let old = nice_state::from_json(&old);
-    // The default counts whatever the instance was set to before.
+    // The default takes effect, whatever values the instance had before.
     let mut two = load();
     two.set_text("A Neural model DC blocker", "on").unwrap();
     assert_eq!(two.value("A Neural model DC blocker"), 1.0);

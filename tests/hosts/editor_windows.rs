@@ -26,7 +26,8 @@ nice_plug::nice_export_vst3!(Isotherm);
 const SCREEN: (u32, u32) = (1900, 1500);
 const SCALES: [f64; 4] = [1.0, 1.25, 1.5, 2.0];
 
-/// Runs the test `name` in a process that has a display. `dpi`: dots per inch that the display states; None for none.
+/// Runs the test `name` in a process that has a display. `dpi`: dots per inch that the display reports; `None` if it reports
+/// none.
 fn on_display(name: &str, dpi: Option<u32>, test: impl FnOnce(&HostDisplay)) {
     let set_up = |display: &RustConnection| {
         let Some(dpi) = dpi else { return };
@@ -344,7 +345,7 @@ fn a_state_keeps_the_windows_size() {
 const RATE: usize = 48_000;
 const BLOCK: usize = 512;
 
-/// A sine of 1 kHz from frame `from` on, `blocks` blocks long, in two channels. `level`: its linear peak.
+/// A sine of 1 kHz that starts at frame `from` and is `blocks` blocks long, in two channels. `level`: its linear peak.
 fn sound(from: usize, blocks: usize, level: f32) -> Vec<Vec<f32>> {
     let sample = |frame: usize| level * (std::f32::consts::TAU * 1000.0 * frame as f32 / RATE as f32).sin();
     let channel: Vec<f32> = (from..from + blocks * BLOCK).map(sample).collect();
@@ -398,16 +399,17 @@ impl<'a> PlayingHost<'a> {
         (165..625).flat_map(|y| (770..885).map(move |x| (x, y))).map(|(x, y)| picture.at(x, y)).collect()
     }
 
-    /// Waits, for six times two seconds at most, until there are at most two repaints in two seconds. Returns the least number.
+    /// Waits, at most 12 seconds, until there are at most two repaints in two seconds. Returns the smallest
+    /// number.
     fn wait_for_rest(&mut self, level: Option<f32>) -> usize {
-        let mut least = usize::MAX;
+        let mut fewest = usize::MAX;
         for _ in 0..6 {
-            least = least.min(self.repaints(|_| level));
-            if least <= 2 {
+            fewest = fewest.min(self.repaints(|_| level));
+            if fewest <= 2 {
                 break;
             }
         }
-        least
+        fewest
     }
 }
 
@@ -428,8 +430,8 @@ fn a_window_is_painted_only_while_it_changes() {
 }
 
 #[test]
-fn meters_fall_when_no_sound_comes_any_more() {
-    on_display("meters_fall_when_no_sound_comes_any_more", None, |display| {
+fn meters_fall_after_the_last_block() {
+    on_display("meters_fall_after_the_last_block", None, |display| {
         let mut host = PlayingHost::new(display);
         host.wait_for_rest(None);
         let rest = host.bars();
@@ -501,7 +503,7 @@ fn closed_windows_leave_little_memory() {
             plugin.destroy_window().unwrap();
             resident()
         };
-        // Memory that a driver keeps for ever is there after the first window.
+        // Memory that a driver keeps for ever is allocated by the first window.
         let first = open();
         let mut last = first;
         for _ in 0..20 {

@@ -133,7 +133,7 @@ fn a_state_plays_its_model_also_where_the_file_is_missing() {
 }
 
 #[test]
-fn a_state_whose_model_cannot_be_read_restores_all_else_and_is_saved_again_as_it_was() {
+fn a_state_whose_model_cannot_be_read_restores_all_else_and_is_saved_again_unchanged() {
     let input = sound(3000);
     for field in [
         "",
@@ -243,7 +243,7 @@ fn a_model_is_swapped_while_sound_runs_without_a_click_or_an_allocation() {
 }
 
 #[test]
-fn a_value_set_before_the_first_block_counts_from_its_first_sample() {
+fn a_value_set_before_the_first_block_takes_effect_at_its_first_sample() {
     let input = sound(2000);
     // The other slots are made on the builder thread: a slow machine gets more time.
     for pause_ms in [20, 100, 500, 2500] {

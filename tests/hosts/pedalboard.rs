@@ -168,7 +168,7 @@ fn the_vst3s_state_restores_the_sound_in_another_process() {
 }
 
 #[test]
-fn values_set_while_no_block_comes_are_quantised_shown_and_saved() {
+fn values_set_while_no_block_is_processed_are_quantised_shown_and_saved() {
     for when in ["before blocks", "after blocks"] {
         let folder = tempfile::tempdir().unwrap();
         let sound = sound(2);
@@ -190,7 +190,7 @@ fn values_set_while_no_block_comes_are_quantised_shown_and_saved() {
         for (row, p) in REGISTRY.iter().flat_map(|row| row.parameters.iter().map(move |p| (row, p))) {
             let texts = &answer["texts"][name("b", row, p)];
             let unit = p.unit().suffix().trim();
-            // Pedalboard guesses a unit from the texts where there is none.
+            // Pedalboard guesses a unit from the texts of a parameter that has none.
             assert!(unit.is_empty() || texts[1] == unit, "{} {}: {}, expected {unit}", row.id, p.id, texts[1]);
             let text = texts[0].as_str().unwrap();
             assert!(unit.is_empty() || !text.ends_with(unit), "{} {}: '{text}' and '{unit}'", row.id, p.id);

@@ -23,7 +23,7 @@ fn sound(frames: usize) -> Vec<Vec<f32>> {
     (0..2).map(|c| generate::pink(RATE, 0.2, frames, c + 1).unwrap().channel(0).to_vec()).collect()
 }
 
-/// A state for CLAP, which has its length in front.
+/// A state for CLAP, which begins with its length.
 fn framed(json: &[u8]) -> Vec<u8> {
     [&(json.len() as u64).to_le_bytes(), json].concat()
 }
@@ -60,7 +60,7 @@ const STATES: [(&str, [Option<&str>; 2]); 3] = [
 ];
 
 #[test]
-fn a_state_that_an_earlier_bundle_saved_is_loaded_with_its_samples_and_saved_again_as_it_was() {
+fn a_state_that_an_earlier_bundle_saved_gives_the_same_samples_and_is_saved_again_unchanged() {
     let input = sound(20 * FRAMES);
     for (name, models) in STATES {
         let json = std::fs::read(folder().join(name)).unwrap();

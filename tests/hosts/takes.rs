@@ -164,7 +164,7 @@ fn a_take_by_transport_lasts_while_the_host_plays() {
 }
 
 #[test]
-fn a_take_by_level_begins_with_the_first_loud_frame_behind_its_pre_roll() {
+fn a_take_by_level_begins_with_its_pre_roll_and_then_the_first_loud_frame() {
     let folder = tempfile::tempdir().unwrap();
     let setup = json!({ "sources": [true, false, false, false], "start": "level", "level_db": -20.0, "quiet_seconds": 0.1,
         "pre_roll_seconds": 0.01 });
@@ -268,7 +268,7 @@ fn the_setup_of_takes_is_part_of_the_state_and_a_state_without_it_keeps_it() {
     }
     two.load_state(&nice_state::from_json(&old)).unwrap();
     assert_eq!(two.save().unwrap(), state);
-    // A setup that cannot be read is saved again as it is.
+    // A setup that cannot be read is saved again unchanged.
     let broken = nice_state::with_field(&state, "takes", "{").unwrap();
     two.load_state(&broken).unwrap();
     assert_eq!(nice_state::to_json(&two.save().unwrap()).unwrap(), nice_state::to_json(&broken).unwrap());

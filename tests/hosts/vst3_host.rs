@@ -22,7 +22,7 @@ fn path(variable: &str) -> PathBuf {
     PathBuf::from(std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} is not set: run `cargo xtask test`")))
 }
 
-/// A VST3 state as one for CLAP, which has its length in front.
+/// A VST3 state as one for CLAP, which begins with its length.
 fn framed(state: &[u8]) -> Vec<u8> {
     [&(state.len() as u64).to_le_bytes(), state].concat()
 }
@@ -86,7 +86,7 @@ fn plain(plugin: &Vst3Instance) -> BTreeMap<String, f32> {
 }
 
 #[test]
-fn a_value_of_the_host_counts_at_once_and_is_saved_though_no_block_comes() {
+fn a_value_that_the_host_sets_takes_effect_at_once_and_is_saved_though_no_block_is_processed() {
     // Inactive, active without a block yet, and active after the last block.
     for blocks in [None, Some(0), Some(3)] {
         let mut plugin = load(ForwardedEdits::All);
@@ -94,7 +94,8 @@ fn a_value_of_the_host_counts_at_once_and_is_saved_though_no_block_comes() {
         if let Some(blocks) = blocks {
             plugin.activate(RATE, FRAMES, 2).unwrap();
             for _ in 0..blocks {
-                // All parameters are set in the blocks just before.
+                // All parameters are set in these blocks.
+
                 let points = |p: &Vst3Parameter| AutomationPoint { frame: 0, id: p.id, value: p.default };
                 let points: Vec<AutomationPoint> = plugin.parameters().iter().map(points).collect();
                 plugin.process(&sound(), &points);
@@ -118,7 +119,7 @@ fn a_value_of_the_host_counts_at_once_and_is_saved_though_no_block_comes() {
 }
 
 #[test]
-fn clap_saves_values_that_a_host_flushed_though_no_block_comes() {
+fn clap_saves_values_that_a_host_flushed_though_no_block_is_processed() {
     for active in [false, true] {
         let mut plugin = load_clap();
         if active {
@@ -172,7 +173,7 @@ fn every_parameter_is_quantised_as_it_is_declared_in_vst3_and_clap() {
 
 /// A host may show the value that it set until it is told to read it again.
 #[test]
-fn a_host_that_sets_a_value_between_two_steps_is_told_to_look_again() {
+fn a_host_that_sets_a_value_between_two_steps_is_told_to_read_values_again() {
     /// The standard's flag `kParamValuesChanged`.
     const VALUES_CHANGED: i32 = 1 << 2;
     let mut plugin = load(ForwardedEdits::All);
@@ -187,7 +188,7 @@ fn a_host_that_sets_a_value_between_two_steps_is_told_to_look_again() {
 }
 
 #[test]
-fn each_number_has_its_declared_unit_once_and_a_word_has_none() {
+fn each_number_is_shown_with_its_unit_once_and_a_choice_without() {
     let plugin = load(ForwardedEdits::All);
     let clap = ClapInstance::load(&path("ISOTHERM_CLAP")).unwrap();
     let declared = declared();
@@ -216,7 +217,7 @@ fn each_number_has_its_declared_unit_once_and_a_word_has_none() {
 }
 
 #[test]
-fn a_host_that_asks_for_one_parameter_too_many_gets_none() {
+fn a_parameter_index_past_the_end_is_refused() {
     assert!(load(ForwardedEdits::All).parameter_past_the_end().is_none());
     assert!(!ClapInstance::load(&path("ISOTHERM_CLAP")).unwrap().has_parameter_past_the_end());
 }
@@ -227,9 +228,9 @@ fn ramp(id: u32, block: usize, blocks: usize) -> Vec<AutomationPoint> {
     (0..FRAMES).step_by(64).map(|frame| AutomationPoint { frame, id, value: at(frame) }).collect()
 }
 
-/// A host that automates a parameter also sets it through the controller, which comes late and may come without a point.
+/// A host that automates a parameter also sets it through the controller, which may happen late and without a point.
 #[test]
-fn automation_is_exact_whatever_a_host_echoes_beside_the_blocks() {
+fn automation_is_exact_also_if_the_host_sets_its_values_through_the_controller_too() {
     const BLOCKS: usize = 40;
     /// Longest time between two blocks: for a second after its last point, only blocks can set a parameter.
     const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -512,7 +513,7 @@ mod window {
             let mut window = Window::open(forwarded);
             let id = window.plugin.id("A Saturator Drive");
             let (x, y) = window.position("A Drive");
-            // Turns the knob with the mouse wheel until the host is told; no block comes meanwhile. Returns the value.
+            // Turns the knob with the mouse wheel until the host is told; no block is processed meanwhile. Returns the value.
             let turn = |window: &mut Window| {
                 window.plugin.take_edits();
                 loop {

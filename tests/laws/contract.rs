@@ -10,7 +10,7 @@ use crate::test_models::{TEST_MODELS, plays, test_model};
 use isotherm::algorithm::REGISTRY;
 use isotherm::dsp::{Algorithm, ChangeMode, MAX_CHANNELS, ParameterKind, ProcessSpec, Processor, Unit, db_to_gain};
 use isotherm::effect::Effect;
-use isotherm::graph::{Swap, Taps};
+use isotherm::graph::{Swap, TapReceiver};
 use isotherm::slots::{Listen, Slots};
 
 const RATES: [f32; 5] = [8_000.0, 44_100.0, 48_000.0, 96_000.0, 192_000.0];
@@ -65,8 +65,8 @@ impl Random {
     }
 
     /// The index of a ramped parameter.
-    fn ramped(&mut self, row: &'static Algorithm) -> usize {
-        let all = ramped(row);
+    fn random_ramped(&mut self, row: &'static Algorithm) -> usize {
+        let all = ramped_indices(row);
         all[self.below(all.len())]
     }
 }
@@ -75,7 +75,7 @@ impl Random {
 type Sound = Vec<Vec<f32>>;
 
 /// The indices of the ramped parameters.
-fn ramped(row: &'static Algorithm) -> Vec<usize> {
+fn ramped_indices(row: &'static Algorithm) -> Vec<usize> {
     (0..row.parameters.len()).filter(|i| row.parameters[*i].change == ChangeMode::Ramped).collect()
 }
 
@@ -109,10 +109,10 @@ fn is_resampled(effect: &Effect, rate: f32) -> bool {
     test_model(effect).is_some_and(|test| test.model.info().sample_rate != rate)
 }
 
-/// Largest difference of samples at the end of a sound that should be constant there. A recurrent network may end in a cycle of
-/// the last bits of its state, whose size is proportional to the loudest sample. The phases of a resampler's sinc filter differ
-/// in gain, within -90 dB, so a constant has a ripple, also if its offset is removed afterwards.
-fn ripple(effect: &Effect, rate: f32, sound: &[f32]) -> f32 {
+/// Largest allowed difference of samples at the end of a sound that should be constant there. A recurrent network may end in a
+/// cycle of the last bits of its state, whose size is proportional to the loudest sample. The phases of a resampler's sinc filter
+/// differ in gain, within -90 dB, so a constant has a ripple, also if its offset is removed afterwards.
+fn allowed_ripple(effect: &Effect, rate: f32, sound: &[f32]) -> f32 {
     let is_recurrent = test_model(effect).is_some_and(|test| {
         test.model.sizes().iter().filter_map(|s| s.architecture.as_ref()).any(|a| a.receptive_field().is_none())
     });
@@ -239,7 +239,7 @@ fn random_changes(random: &mut Random, row: &'static Algorithm, rate: f32, frame
         if at >= frames {
             return changes;
         }
-        let index = random.ramped(row);
+        let index = random.random_ramped(row);
         // In half of the cases the same parameter again.
         let index = if random.below(2) == 0 { changes.last().map_or(index, |c: &(usize, usize, f32)| c.1) } else { index };
         changes.push((at, index, random.value(row, index)));
@@ -251,8 +251,8 @@ fn block_sizes_change_no_sample() {
     cases(0xb10c, 5, |effect, rate, channels, random, what| {
         let input = random.noise(channels, 6000, 1.0);
         let whole = rendered(&mut *prepared(effect, rate, channels), &input);
-        for most in [1, 7, 100, 1500] {
-            let cut = with_changes(&mut *prepared(effect, rate, channels), &input, &[], |_| 1 + random.below(most));
+        for max_block in [1, 7, 100, 1500] {
+            let cut = with_changes(&mut *prepared(effect, rate, channels), &input, &[], |_| 1 + random.below(max_block));
             assert_same(&whole, &cut, what);
             if channels > 2 {
                 break;
@@ -269,8 +269,8 @@ fn block_sizes_change_no_sample_while_parameters_change() {
         let input = random.noise(channels, frames, 1.0);
         let changes = random_changes(random, effect.algorithm(), rate, frames);
         let whole = with_changes(&mut *prepared(effect, rate, channels), &input, &changes, |n| n);
-        for most in [1, 70, 700] {
-            let cut = with_changes(&mut *prepared(effect, rate, channels), &input, &changes, |_| 1 + random.below(most));
+        for max_block in [1, 70, 700] {
+            let cut = with_changes(&mut *prepared(effect, rate, channels), &input, &changes, |_| 1 + random.below(max_block));
             assert_same(&whole, &cut, &format!("{what}, {changes:?}"));
         }
         assert_finite(&whole, what);
@@ -287,7 +287,7 @@ fn reset_is_exact() {
         assert_same(&first, &rendered(&mut *processor, &input), what);
         // Values that were set stay: the result is that of a processor prepared with them.
         let mut later = effect.clone();
-        for index in ramped(effect.algorithm()) {
+        for index in ramped_indices(effect.algorithm()) {
             let value = random.value(effect.algorithm(), index);
             later.settings.set(index, value);
             processor.set(index, value);
@@ -307,7 +307,7 @@ fn values_set_right_after_reset_do_not_glide() {
         run(&mut *processor, &mut input.clone(), 0, random.below(1500));
         processor.reset();
         let mut later = effect.clone();
-        for index in ramped(effect.algorithm()) {
+        for index in ramped_indices(effect.algorithm()) {
             // Set twice: the last value counts.
             processor.set(index, random.value(effect.algorithm(), index));
             let value = random.value(effect.algorithm(), index);
@@ -373,11 +373,11 @@ fn a_duplicate_continues_like_the_original() {
         let mut processor = prepared(effect, rate, channels);
         let mut sound = random.noise(channels, 3000, 1.0);
         run(&mut *processor, &mut sound, 0, 1000);
-        let ramped = random.ramped(effect.algorithm());
-        processor.set(ramped, random.value(effect.algorithm(), ramped));
+        let index = random.random_ramped(effect.algorithm());
+        processor.set(index, random.value(effect.algorithm(), index));
         run(&mut *processor, &mut sound, 1000, 1100);
         let Some(mut duplicate) = processor.duplicate() else {
-            // A resampler cannot be copied, nor can the state of a test function.
+            // A resampler cannot be copied, nor can a test model that is a Rust function.
             assert!(test_model(effect).is_some(), "{what}");
             return;
         };
@@ -460,14 +460,14 @@ fn silence_gives_silence_at_default_settings() {
     }
 }
 
-/// Largest difference from a constant, as a share of the sound's peak or of its peak before its offset was removed: rounding, and
-/// the cycle of last bits in which a recurrent network may end.
-const CONSTANT: f32 = 2e-6;
+/// Largest allowed difference from a constant, as a share of the sound's peak or of its peak before its offset was removed:
+/// rounding, and the cycle of last bits in which a recurrent network may end.
+const CONSTANT_TOLERANCE: f32 = 2e-6;
 
-/// Channel, frame and value of the first sample that differs from the first frame by more than [`CONSTANT`]. `before_dc` is the
-/// peak of the sound before its offset was removed.
-fn first_change(sound: &Sound, before_dc: f32) -> Option<(usize, usize, f32)> {
-    let bound = CONSTANT * peak(&sound[0]).max(before_dc);
+/// Channel, frame and value of the first sample that differs from the first frame by more than [`CONSTANT_TOLERANCE`].
+/// `peak_before_dc_blocker` is the peak of the sound before its offset was removed.
+fn first_change(sound: &Sound, peak_before_dc_blocker: f32) -> Option<(usize, usize, f32)> {
+    let bound = CONSTANT_TOLERANCE * peak(&sound[0]).max(peak_before_dc_blocker);
     let change = |c: usize| (0..sound[c].len()).find(|i| (sound[c][*i] - sound[0][0]).abs() > bound || !sound[c][*i].is_finite());
     (0..sound.len()).find_map(|c| change(c).map(|frame| (c, frame, sound[c][frame])))
 }
@@ -509,7 +509,7 @@ fn silence_gives_a_constant_from_the_first_frame_on_at_any_settings() {
             assert_eq!(first_change(&out, raw(&effect)), None, "begins with {}; prepared: {what}", out[0][0]);
             // Other values, set after a reset.
             let mut later = effect.clone();
-            for index in ramped(row) {
+            for index in ramped_indices(row) {
                 later.settings.set(index, random.value(row, index));
             }
             if is_random(&later) {
@@ -517,7 +517,7 @@ fn silence_gives_a_constant_from_the_first_frame_on_at_any_settings() {
             }
             run(&mut *processor, &mut random.noise(2, 700, 1.0), 0, 700);
             processor.reset();
-            for index in ramped(row) {
+            for index in ramped_indices(row) {
                 processor.set(index, later.settings.get(index));
             }
             let out = rendered(&mut *processor, &silence);
@@ -539,8 +539,8 @@ fn with_the_dc_blocker_on_silence_gives_silence_at_any_settings() {
                     rendered(&mut *prepared(&effect, rate, 1), &vec![vec![0.0; 3000]]).remove(0)
                 });
                 offsets += usize::from(peak(&off) > 1e-3);
-                let most = CONSTANT * peak(&off);
-                assert!(peak(&on) <= most, "{} of {}: {} at {rate} Hz, {effect:?}", peak(&on), peak(&off), name(&base));
+                let limit = CONSTANT_TOLERANCE * peak(&off);
+                assert!(peak(&on) <= limit, "{} of {}: {} at {rate} Hz, {effect:?}", peak(&on), peak(&off), name(&base));
             }
         }
     }
@@ -597,7 +597,7 @@ fn no_denormal_number_comes_out_at_any_level_while_parameters_change() {
 #[derive(Default)]
 struct Denormal(Option<(usize, f32)>);
 
-impl Taps for Denormal {
+impl TapReceiver for Denormal {
     fn write(&mut self, tap: usize, _: usize, _: usize, samples: &[f32]) {
         let found = samples.iter().find(|x| x.is_subnormal());
         self.0 = self.0.or(found.map(|x| (tap, *x)));
@@ -647,8 +647,8 @@ fn a_constant_gives_a_constant_in_the_end() {
         assert!(out.iter().all(|y| y.is_finite()), "{what}");
         if !is_random(effect) && is_stable(effect) {
             let end = &out[out.len() - 1000..];
-            let ripple = ripple(effect, rate, &out);
-            assert!(end.iter().all(|y| (*y - end[0]).abs() <= ripple), "{x}: {:?}; {what}", &end[990..]);
+            let allowed_ripple = allowed_ripple(effect, rate, &out);
+            assert!(end.iter().all(|y| (*y - end[0]).abs() <= allowed_ripple), "{x}: {:?}; {what}", &end[990..]);
         }
     });
 }
@@ -672,8 +672,8 @@ fn no_denormal_number_comes_out_when_sound_stops() {
         let tail = &out[0][out[0].len() - 100..];
         let resampled_offset = is_resampled(effect, rate) && test_model(effect).is_some_and(|model| !model.silent);
         if !is_random(effect) && is_stable(effect) && !resampled_offset {
-            let cycle = if is_resampled(effect, rate) { 0.0 } else { ripple(effect, rate, &out[0]) };
-            assert!(tail.iter().all(|x| (x - tail[0]).abs() <= cycle), "{:?}; {what}", tail);
+            let allowed_ripple = if is_resampled(effect, rate) { 0.0 } else { allowed_ripple(effect, rate, &out[0]) };
+            assert!(tail.iter().all(|x| (x - tail[0]).abs() <= allowed_ripple), "{:?}; {what}", tail);
         }
     });
 }
@@ -701,7 +701,7 @@ fn skipping_a_constant_leaves_the_same_state_as_processing_it() {
         let mut changes = Vec::new();
         if x == 0.0 && a.iter().all(|c| c[c.len() - 1] == 0.0) && random.below(2) == 0 {
             for _ in 0..3 {
-                let index = random.ramped(effect.algorithm());
+                let index = random.random_ramped(effect.algorithm());
                 changes.push((index, random.value(effect.algorithm(), index)));
             }
         }
@@ -735,7 +735,7 @@ fn skipping_silence_leaves_each_glide_at_the_same_position_as_processing_it() {
     let after = Random::new(7).noise(1, 2000, 1.0);
     for base in bases_at_48_khz().flat_map(|base| [structures(&base), vec![linear(&base)]].concat()) {
         let row = base.algorithm();
-        for index in ramped(row) {
+        for index in ramped_indices(row) {
             let (min, max) = row.parameters[index].range();
             for ((from, to), n) in [(min, max), (max, min)].into_iter().flat_map(|ends| [1, 10, 500, 2000].map(|n| (ends, n))) {
                 let mut effect = base.clone();
@@ -747,7 +747,8 @@ fn skipping_silence_leaves_each_glide_at_the_same_position_as_processing_it() {
                 }
                 let silence = vec![vec![0.0; n]];
                 rendered(&mut *two, &silence);
-                // With an offset, the input of the curve glides: that is not silence, even if it has not come out yet.
+                // If the bias glides, the curve's input is not silent, although the output may still be: nothing may be skipped
+                // then.
                 if rendered(&mut *long, &vec![vec![0.0; 2000]])[0].iter().any(|y| *y != 0.0) {
                     continue;
                 }
@@ -864,9 +865,9 @@ fn step(samples: &[f32]) -> f32 {
     samples.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max)
 }
 
-/// Largest additional step between neighbouring samples while a parameter glides through its whole range, compared with steady
-/// values. As a share of the peak, at 48 kHz: -40 dB.
-const CLICK: f32 = 0.01;
+/// Largest allowed additional step between neighbouring samples while a parameter glides through its whole range, compared with
+/// steady values. As a share of the peak, at 48 kHz: -40 dB.
+const CLICK_LIMIT: f32 = 0.01;
 
 /// The value of a parameter at `part` of its range, 0 to 1; frequencies on a logarithmic scale, word lengths with more values at
 /// the coarse end.
@@ -894,7 +895,7 @@ fn no_ramped_parameter_clicks_when_it_glides_from_end_to_end() {
             bases.push(Effect::new(row).with("bias", 0.5));
             bases.push(Effect::new(row).with("bias", 0.5).with("dc_blocker", 0.0).with("tone", 20_000.0));
         }
-        for (base, index) in bases.iter().flat_map(|b| ramped(row).into_iter().map(move |i| (b, i))) {
+        for (base, index) in bases.iter().flat_map(|b| ramped_indices(row).into_iter().map(move |i| (b, i))) {
             let (min, max) = row.parameters[index].range();
             for (from, to) in [(min, max), (max, min)] {
                 let start = 2400 + random.below(480);
@@ -915,7 +916,7 @@ fn no_ramped_parameter_clicks_when_it_glides_from_end_to_end() {
                         if effect.settings.index("dc_blocker").is_some() { effect.with("dc_blocker", 0.0) } else { effect };
                     peak(&mono(&mut *prepared(&effect, rate, 1), &x))
                 };
-                let loud = 2.0 * with_offset(from).max(with_offset(to));
+                let peak_limit = 2.0 * with_offset(from).max(with_offset(to));
                 // Values between the ends may have larger steps than both (bits, drive), which is not a click.
                 let mut steps = step(&a[start..]).max(step(&b[start..]));
                 for k in 1..32 {
@@ -928,7 +929,7 @@ fn no_ramped_parameter_clicks_when_it_glides_from_end_to_end() {
                 let swept = with_changes(&mut *processor, &vec![x.clone()], &[(start, index, to)], |n| n);
                 let (excess, loudest) = (step(&swept[0][start - 1..]) - steps, peak(&swept[0][start..]));
                 worst = worst.max(excess / level);
-                if excess > CLICK * level || loudest > loud {
+                if excess > CLICK_LIMIT * level || loudest > peak_limit {
                     let id = row.parameters[index].id;
                     found.push(format!("{id} {from} -> {to}: step {excess}, peak {loudest} of {level}; {base:?}"));
                 }

@@ -82,7 +82,7 @@ fn effects_compare_by_algorithm_settings_and_active_model() {
     let (a, b) = (TEST_MODELS[0].effect(), TEST_MODELS[1].effect());
     assert_eq!(a, TEST_MODELS[0].effect());
     assert_ne!(a, b);
-    // A model of an algorithm that plays none does not count.
+    // A model is ignored by an algorithm that plays no models.
     assert_eq!(saturator.clone().with_model(TEST_MODELS[0].model.clone()), saturator);
 }
 
@@ -133,7 +133,7 @@ fn a_duplicated_state_continues_like_the_original() {
     effect.process(&mut [&mut one], &mut state).unwrap();
     effect.process(&mut [&mut two], &mut copy).unwrap();
     assert_eq!(one, two);
-    // A state that is used with another effect begins anew.
+    // A state that is used with another effect starts again.
     let other = Effect::from_id("clipper").unwrap();
     let (mut used, mut fresh) = (sound.clone(), sound.clone());
     other.process(&mut [&mut used], &mut state).unwrap();

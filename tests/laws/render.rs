@@ -59,7 +59,7 @@ fn automation_points_take_effect_at_their_frame() {
     ];
     let wet = Renderer::for_sound(&effect, &sound).unwrap().with_automation(points).render(&sound, |_| true).unwrap();
     let wet = wet.channel(0);
-    // The first point counts from the first frame on; the second begins a glide of 20 ms at frame 2001.
+    // The first point takes effect at the first frame; the second begins a glide of 20 ms at frame 2001.
     assert!(wet[..2001].iter().all(|x| (x - 0.25 * db_to_gain(6.0)).abs() < 1e-6), "{}", wet[0]);
     assert!(wet[2001] < wet[2000] && wet[2001] > 0.3);
     assert!(wet[2001 + 960..].iter().all(|x| (x - 0.25 * db_to_gain(-20.0)).abs() < 1e-6));

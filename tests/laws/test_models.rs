@@ -73,13 +73,16 @@ impl<F: TestFunction> NetworkState for FunctionState<F> {
     }
 }
 
-/// A gain a and an offset b: y = a x + b.
+/// The function y = gain x + offset.
 #[derive(Clone, Copy)]
-struct GainAndOffset(f32, f32);
+struct GainAndOffset {
+    gain: f32,
+    offset: f32,
+}
 
 impl TestFunction for GainAndOffset {
     fn next(&mut self, x: f32, _: &[&[f32]], _: usize) -> f32 {
-        self.0 * x + self.1
+        self.gain * x + self.offset
     }
 }
 
@@ -166,10 +169,10 @@ fn info(name: &str, sample_rate: f32, knobs: &[&str]) -> ModelInfo {
     }
 }
 
-/// Random weights in -`most`..`most`, the same in every run.
-fn weights(count: usize, most: f32) -> Vec<f32> {
+/// Random weights in -`limit`..`limit`, the same in every run.
+fn weights(count: usize, limit: f32) -> Vec<f32> {
     let mut random = Random::new(count as u64);
-    (0..count).map(|_| random.within(-most, most)).collect()
+    (0..count).map(|_| random.within(-limit, limit)).collect()
 }
 
 /// A convolution with random weights.
@@ -223,10 +226,13 @@ fn wave_net() -> Architecture {
 /// Every test model.
 pub static TEST_MODELS: LazyLock<Vec<TestModel>> = LazyLock::new(|| {
     vec![
-        TestModel { gain_only: true, ..TestModel::new("gain", GainAndOffset(0.5, 0.0), 48_000.0, &[]) },
-        TestModel { gain_only: true, ..TestModel::new("gain at another rate", GainAndOffset(0.5, 0.0), 44_100.0, &[]) },
+        TestModel { gain_only: true, ..TestModel::new("gain", GainAndOffset { gain: 0.5, offset: 0.0 }, 48_000.0, &[]) },
+        TestModel {
+            gain_only: true,
+            ..TestModel::new("gain at another rate", GainAndOffset { gain: 0.5, offset: 0.0 }, 44_100.0, &[])
+        },
         TestModel::new("low-pass into tanh", LowPassTanh::default(), 48_000.0, &["Drive"]),
-        TestModel { silent: false, ..TestModel::new("offset", GainAndOffset(0.5, 0.1), 48_000.0, &[]) },
+        TestModel { silent: false, ..TestModel::new("offset", GainAndOffset { gain: 0.5, offset: 0.1 }, 48_000.0, &[]) },
         TestModel::real("lstm", lstm(0), 48_000.0),
         TestModel::real("lstm with knobs", lstm(2), 44_100.0),
         TestModel::real("convnet", conv_net(), 44_100.0),

@@ -1,5 +1,5 @@
-//! Model files: a file is read as it was written, with every option of its format, and an invalid file is an error in one line
-//! that names the field.
+//! Model files: a file is read with what was written to it, with every option of its format, and an invalid file is an error in
+//! one line that names the field.
 
 mod damage;
 mod keras;
@@ -31,9 +31,9 @@ impl RandomModels {
     fn below(&mut self, n: usize) -> usize {
         (self.0.bits() % n as u64) as usize
     }
-    /// A number from `least` to `most`.
-    fn between(&mut self, least: usize, most: usize) -> usize {
-        least + self.below(most - least + 1)
+    /// A number from `min` to `max`.
+    fn between(&mut self, min: usize, max: usize) -> usize {
+        min + self.below(max - min + 1)
     }
     fn coin(&mut self) -> bool {
         self.below(2) == 0

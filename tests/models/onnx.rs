@@ -95,7 +95,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 }
 
 /// Frames of silence that settle the plain implementations: at least half a second at the highest sample rate of the files.
-const SILENCE: usize = 30_000;
+const SETTLE_FRAMES: usize = 30_000;
 
 /// The output of the LSTM of `lstm8.json`, settled, computed in f64. The gates are in PyTorch's order, i f g o.
 fn plain_lstm(x: &[f32]) -> Vec<f64> {
@@ -104,7 +104,7 @@ fn plain_lstm(x: &[f32]) -> Vec<f64> {
     let n = head.len();
     let (mut h, mut c) = (vec![0.0; n], vec![0.0; n]);
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
-    let silence = std::iter::repeat_n(0.0, SILENCE);
+    let silence = std::iter::repeat_n(0.0, SETTLE_FRAMES);
     let output = silence.chain(x.iter().map(|x| f64::from(*x))).map(|x| {
         let gate = |row: usize, h: &[f64]| w[row] * x + b[row] + (0..n).map(|k| u[row * n + k] * h[k]).sum::<f64>();
         let gates: Vec<f64> = (0..4 * n).map(|row| gate(row, &h)).collect();
@@ -114,13 +114,13 @@ fn plain_lstm(x: &[f32]) -> Vec<f64> {
         }
         (0..n).map(|k| head[k] * h[k]).sum::<f64>() + bias[0]
     });
-    output.skip(SILENCE).collect()
+    output.skip(SETTLE_FRAMES).collect()
 }
 
 /// The output of the convolutions of `tcn.json`, settled, computed in f64.
 fn plain_tcn(x: &[f32]) -> Vec<f64> {
     let weights = weights("tcn");
-    let silence = std::iter::repeat_n(0.0, SILENCE);
+    let silence = std::iter::repeat_n(0.0, SETTLE_FRAMES);
     let mut signals: Vec<Vec<f64>> = vec![silence.chain(x.iter().map(|x| f64::from(*x))).collect()];
     for (layer, dilation) in [1, 4].into_iter().enumerate() {
         let (w, b) = (numbers(&weights[format!("w{layer}")]), numbers(&weights[format!("b{layer}")]));
@@ -142,7 +142,7 @@ fn plain_tcn(x: &[f32]) -> Vec<f64> {
             .collect();
     }
     let head = numbers(&weights["head"]);
-    (SILENCE..signals[0].len()).map(|t| head.iter().zip(&signals).map(|(w, s)| w * s[t]).sum()).collect()
+    (SETTLE_FRAMES..signals[0].len()).map(|t| head.iter().zip(&signals).map(|(w, s)| w * s[t]).sum()).collect()
 }
 
 fn assert_near(found: &[f32], expected: &[f64], what: &str) {
@@ -219,7 +219,7 @@ fn the_native_engine_gives_the_output_of_onnx_runtime_for_the_same_weights() {
 fn a_graph_of_one_channel_and_a_fixed_length_plays_any_number_of_channels() {
     let sound = sound(5, 1000);
     let mut state = state("fixed", 5);
-    assert_eq!(state.latency(), 64 + 512, "its own chunk, and the time of the longest block");
+    assert_eq!(state.latency(), 64 + 512, "its own inference block, and the time of the longest block");
     state.set_offline(true);
     for (c, output) in play(&mut *state, &sound, &[333], &[]).iter().enumerate() {
         assert_eq!(output[0], 0.0);
@@ -307,9 +307,10 @@ fn underruns_are_counted_and_the_inference_thread_catches_up() {
     let underruns = state.underruns();
     assert!(underruns > 0 && underruns <= 30_000 / 256, "{underruns}");
     let dry = all[latency..30_000].iter().zip(&sound[0]).filter(|(x, y)| x == y).count();
-    assert!(dry > 256 / 2 * underruns as usize / 2, "{dry} dry frames of {underruns} chunks");
+    assert!(dry > 256 / 2 * underruns as usize / 2, "{dry} dry frames of {underruns} inference blocks");
     state.set_offline(true);
-    // There are more underruns for the chunks that were never sent. Those chunks are beyond the receptive field at `from`.
+    // There are more underruns for the inference blocks that were never sent. Those inference blocks are beyond the receptive
+    // field at `from`.
     let from = 40_000;
     state.process(&mut [&mut all[30_000..from]], &[]);
     let underruns = state.underruns();
@@ -326,7 +327,7 @@ fn reset_is_exact() {
     for name in ["lstm8", "tcn", "fixed"] {
         let sound = sound(2, 3000);
         let mut state = state(name, 2);
-        // First in real time, so that chunks are on their way at the reset.
+        // First in real time, so that inference blocks are on their way at the reset.
         state.process(&mut sound.clone().iter_mut().map(|c| &mut c[..]).collect::<Vec<_>>(), &[]);
         state.reset();
         state.set_offline(true);
@@ -463,7 +464,7 @@ fn an_error_is_one_line_whatever_names_the_file_has() {
 
 /// The runtime itself refuses to allocate more than 1 GiB; nothing in these files shows that they need it.
 #[test]
-fn a_graph_that_needs_too_much_memory_is_refused_and_others_go_on() {
+fn a_graph_that_needs_too_much_memory_is_refused_and_others_keep_playing() {
     let mut running = state("lstm8", 1);
     for name in ["bad_memory", "bad_growth"] {
         let error = refused(&file(name));
@@ -475,11 +476,11 @@ fn a_graph_that_needs_too_much_memory_is_refused_and_others_go_on() {
 }
 
 #[test]
-fn a_file_cut_anywhere_is_refused() {
+fn a_file_truncated_anywhere_is_refused() {
     library();
     let whole = file("lstm8");
     for length in 0..whole.len() {
-        // Fields behind the last one that is needed may be missing.
+        // Fields after the last one that is needed may be missing.
         match onnx::load(&whole[..length]) {
             Err(ModelError::Invalid(error)) => assert_eq!(error.lines().count(), 1, "{error}"),
             Err(error) => panic!("{error}"),
@@ -545,7 +546,7 @@ fn without_onnx_runtime_loading_is_an_error() {
         let error = refused(&file("lstm8"));
         let library = named.as_deref().unwrap_or("onnxruntime");
         assert!(error.contains("no ONNX Runtime was found") && error.contains(library), "{error}");
-        // An error in the file comes before the missing library.
+        // An error in the file is reported before the missing library.
         assert!(refused(&file("bad_input")).contains("side_chain"));
     }
 }
@@ -611,7 +612,7 @@ fn the_export_example_is_in_the_documentation() {
 
 /// Needs PyTorch, so it runs only with `cargo xtask test --long`.
 #[test]
-fn what_pytorch_exports_plays_as_in_pytorch() {
+fn a_graph_that_pytorch_exported_plays_as_in_pytorch() {
     if std::env::var_os("ISOTHERM_LONG").is_none() {
         eprintln!("skipped: PyTorch's export; `cargo xtask test --long` runs it");
         return;

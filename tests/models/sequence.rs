@@ -200,7 +200,7 @@ const RATE: f32 = 800.0;
 /// Frames of a signal.
 const FRAMES: usize = 333;
 
-/// Frames of silence with which a new state is settled, unless it comes to rest before.
+/// Frames of silence with which a new state is settled, unless it comes to rest earlier.
 fn settle_frames(s: &Sequence) -> usize {
     let recurrent = s.layers.iter().any(|l| !matches!(l, Layer::Conv1d(..)));
     let reach: usize = s.layers.iter().map(|l| if let Layer::Conv1d(c, _) = l { c.reach() } else { 0 }).sum();
@@ -317,15 +317,15 @@ fn every_network_equals_the_reference_at_every_level_and_precision() {
                 let out = run(&mut *state(&s, spec), &audio, &knobs, || 64);
                 let error =
                     out[0].iter().zip(&expected).map(|(y, e)| (f64::from(*y) - e).abs() / e.abs().max(1.0)).fold(0.0, f64::max);
-                assert!(error < BOUND, "{name} {level:?} {precision:?}: {error:e}");
+                assert!(error < MAX_ERROR, "{name} {level:?} {precision:?}: {error:e}");
             }
         }
     }
 }
 
-/// Largest allowed error, relative to values above 1. It comes from roundings of 6e-8 each, in sums of up to hundreds of products
-/// and in the states.
-const BOUND: f64 = 2e-6;
+/// Largest allowed error, relative to values above 1. Errors come from roundings of 6e-8 each, in sums of up to hundreds of
+/// products and in the states.
+const MAX_ERROR: f64 = 2e-6;
 
 #[test]
 fn blocks_of_any_size_give_the_same_samples() {
@@ -411,10 +411,10 @@ fn reset_is_exact() {
     }
 }
 
-/// A state that settles at other knobs equals a state that was made with them, bit by bit, whatever it has played before; and for
-/// silence it then begins with the output that `settle` returned.
+/// A state that settles at other knobs equals a state that was made with them, bit by bit, whatever it has played; with silence
+/// as input it then begins with the output that `settle` returned.
 #[test]
-fn settling_at_other_knobs_equals_a_new_state_with_them() {
+fn settling_at_other_knob_values_equals_a_new_state_with_them() {
     let r = &mut Random::new(10);
     let mut differed = 0;
     for (name, s) in networks() {
@@ -460,7 +460,7 @@ fn at_a_rate_of_0_networks_begin_with_their_initial_state() {
         let out = run(&mut *state, &audio, &knobs, || 64);
         let expected = reference(&s, &audio[0], &knobs, 0);
         let error = out[0].iter().zip(&expected).map(|(y, e)| (f64::from(*y) - e).abs() / e.abs().max(1.0)).fold(0.0, f64::max);
-        assert!(error < BOUND, "{name}: {error:e}");
+        assert!(error < MAX_ERROR, "{name}: {error:e}");
     }
 }
 

@@ -687,7 +687,7 @@ fn a_state_rests_only_when_nothing_would_change() {
 }
 
 #[test]
-fn a_standard_model_takes_less_than_a_mebibyte_a_channel() {
+fn the_state_of_a_standard_model_takes_less_than_a_mebibyte_per_channel() {
     let net = Random::new(8).plain_wavenet(&[(16, &POWERS), (8, &POWERS)], 3, &Activation::Tanh);
     let one = state(&net, 1, Precision::Fast, SimdLevel::Avx512).bytes();
     let many = state(&net, 33, Precision::Fast, SimdLevel::Avx512).bytes();

@@ -221,7 +221,7 @@ fn a_setup_that_is_not_among_the_choices_is_shown() {
 }
 
 #[test]
-fn a_text_typed_into_the_bar_counts_after_enter_or_tab_and_not_after_escape() {
+fn a_text_typed_into_the_bar_is_applied_by_enter_or_tab_and_not_by_escape() {
     let mut harness = window(stopped(0));
     let device = changed_setup(|s| s.device = "/tmp/loop.wav".into());
     assert_eq!(type_into(&mut harness, "Device name", " /tmp/loop.wav ", Key::Enter), device);
@@ -238,7 +238,7 @@ fn a_text_typed_into_the_bar_counts_after_enter_or_tab_and_not_after_escape() {
 }
 
 #[test]
-fn outputs_that_are_no_pair_are_refused_with_a_message_until_others_are_typed() {
+fn outputs_that_are_not_a_pair_are_refused_with_a_message_until_others_are_typed() {
     let mut harness = window(stopped(0));
     for text in ["1", "0,1", "a,b", "1,2,3", "1,-2"] {
         assert_eq!(type_into(&mut harness, "Outputs", text, Key::Enter), [], "{text}");
@@ -368,7 +368,7 @@ fn a_strip_acts_on_its_own_channel_only() {
 }
 
 #[test]
-fn a_name_counts_after_enter_or_tab_and_not_after_escape() {
+fn a_name_is_applied_by_enter_or_tab_and_not_by_escape() {
     let mut view = running(3);
     view.strips[2].name = "Bass".into();
     let mut harness = window(view);
@@ -607,7 +607,7 @@ fn the_panels_around_the_editor_neither_overlap_nor_leave_the_window_at_any_size
             let is_log = |name: &str| name == "More of the log" || name.contains("happening");
             let (log, button) =
                 (all.iter().filter(|(name, _)| name.contains("happening")), harness.get_by_label("More of the log").rect());
-            // Of the parts that scroll, only the visible area counts.
+            // Parts that scroll are compared by their visible area only.
             let lines: Vec<_> = log.map(|(name, rect)| (name.clone(), rect.with_min_y(rect.top().max(button.top())))).collect();
             let head = harness.get_by_label("Channels").rect();
             let strips = inside.with_min_y(head.bottom()).with_max_y(button.top() - 18.0);

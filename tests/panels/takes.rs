@@ -115,7 +115,7 @@ fn sources_and_trigger_can_be_chosen_but_not_during_a_take() {
 }
 
 #[test]
-fn a_typed_text_counts_when_its_field_is_left_unless_by_escape() {
+fn a_typed_text_is_applied_when_its_field_is_left_unless_by_escape() {
     let mut harness = window_with_open_panel(stereo_view());
     let type_into = |harness: &mut Harness<'_, PanelWindow>, name: &str, text: &str, key: Key| {
         harness.get_by_label(name).focus();
@@ -206,7 +206,7 @@ fn every_stem_has_a_meter_and_a_clip_light_that_stays_until_it_is_clicked() {
 }
 
 #[test]
-fn stems_are_named_by_source_and_channel_and_the_users_names_win() {
+fn stems_are_named_by_the_user_or_else_by_source_and_channel() {
     let mut setup = TakeSetup::default();
     assert_eq!(setup.stem_name(0, 0, 1), "Dry");
     assert_eq!([setup.stem_name(0, 0, 2), setup.stem_name(1, 1, 2), setup.stem_name(3, 31, 32)], ["Dry L", "A R", "Out 32"]);

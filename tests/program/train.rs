@@ -35,7 +35,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Returns the arguments of a short training: the lowest rate and the least material.
+/// Returns the arguments of a short training: the lowest rate and the shortest material.
 fn short_training<'a>(out: &'a str, steps: &'a str) -> Vec<&'a str> {
     let base = ["--target", "saturator", "--drive", "24", "--sample-rate", "8000", "--material", "20", "--network", "lstm-4"];
     base.into_iter().chain(["--steps", steps, "--out", out]).collect()
@@ -80,7 +80,7 @@ fn an_interrupted_training_resumes_to_the_same_weights() {
     run_ok(&short_training(text(&whole), steps));
     let mut child = train_command(&short_training(text(&interrupted), steps)).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
-    // It can be interrupted once the first checkpoint is written.
+    // The training can be interrupted once the first checkpoint is written.
     while !interrupted.join("checkpoint.bin").exists() && start.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -258,7 +258,7 @@ fn resuming_another_training_names_the_difference() {
     assert_eq!(std::fs::read(out.join("twin.nam")).unwrap(), weights);
 }
 
-/// A limit on the size of files stands for a disk without room.
+/// A limit on the size of files imitates a disk without room.
 #[cfg(unix)]
 #[test]
 fn a_folder_without_room_is_refused_before_the_training() {

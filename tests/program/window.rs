@@ -29,34 +29,43 @@ const ALARM: Color = [0xff, 0x6b, 0x61];
 /// The theme's colour of controls under the mouse.
 const HOVERED: Color = [0x35, 0x3a, 0x43];
 
-/// Left, top, width and height in the window, in pixels.
+/// An area of the window, in pixels.
 #[derive(Clone, Copy, Debug)]
-struct Area(usize, usize, usize, usize);
+struct Area {
+    left: usize,
+    top: usize,
+    width: usize,
+    height: usize,
+}
 
-const LISTEN_A: Area = Area(469, 89, 104, 42);
-const LISTEN_B: Area = Area(577, 89, 104, 42);
-const BYPASS: Area = Area(829, 96, 66, 28);
+const fn area(left: usize, top: usize, width: usize, height: usize) -> Area {
+    Area { left, top, width, height }
+}
+
+const LISTEN_A: Area = area(469, 89, 104, 42);
+const LISTEN_B: Area = area(577, 89, 104, 42);
+const BYPASS: Area = area(829, 96, 66, 28);
 /// The first knob of each slot's card.
-const KNOB_A: Area = Area(381, 248, 60, 46);
-const KNOB_B: Area = Area(771, 248, 60, 46);
-const HOST: Area = Area(17, 16, 72, 24);
+const KNOB_A: Area = area(381, 248, 60, 46);
+const KNOB_B: Area = area(771, 248, 60, 46);
+const HOST: Area = area(17, 16, 72, 24);
 /// The third entry of the list of hosts, while the list is open.
-const FILE: Area = Area(24, 95, 58, 18);
-const DEVICE: Area = Area(100, 16, 480, 24);
-const START: Area = Area(1170, 16, 74, 24);
-const RECORD: Area = Area(417, 147, 74, 22);
+const FILE: Area = area(24, 95, 58, 18);
+const DEVICE: Area = area(100, 16, 480, 24);
+const START: Area = area(1170, 16, 74, 24);
+const RECORD: Area = area(417, 147, 74, 22);
 /// The column of arm buttons of all strips.
-const ARMED: Area = Area(159, 120, 18, 640);
+const ARMED: Area = area(159, 120, 18, 640);
 /// The column of meters of all strips.
-const LEVELS: Area = Area(182, 120, 68, 640);
+const LEVELS: Area = area(182, 120, 68, 640);
 /// The button above the log, while there is an unfinished take.
-const RECOVER: Area = Area(1168, 752, 70, 20);
+const RECOVER: Area = area(1168, 752, 70, 20);
 /// A point without a control.
 const NOWHERE: (usize, usize) = (4, 4);
 
 impl Area {
     fn middle(self) -> (usize, usize) {
-        (self.0 + self.2 / 2, self.1 + self.3 / 2)
+        (self.left + self.width / 2, self.top + self.height / 2)
     }
 }
 
@@ -199,7 +208,7 @@ impl Window {
 
 impl Screenshot {
     fn pixels(&self, area: Area) -> impl Iterator<Item = Color> {
-        let Area(left, top, width, height) = area;
+        let Area { left, top, width, height } = area;
         let row = move |y: usize| 3 * (y * SIZE.0 as usize + left);
         (top..top + height).flat_map(move |y| self.0[row(y)..row(y) + 3 * width].as_chunks::<3>().0).copied()
     }
@@ -207,7 +216,7 @@ impl Screenshot {
     /// Returns the share of an area's pixels, 0 to 1, that have about this colour.
     fn share(&self, area: Area, color: Color) -> f32 {
         let near = |pixel: &Color| pixel.iter().zip(color).all(|(a, b)| a.abs_diff(b) <= 8);
-        self.pixels(area).filter(near).count() as f32 / (area.2 * area.3) as f32
+        self.pixels(area).filter(near).count() as f32 / (area.width * area.height) as f32
     }
 
     /// True if the area looks the same in both screenshots.
@@ -258,10 +267,10 @@ fn controls_react_to_the_mouse_and_the_window_closes() {
 #[test]
 fn an_idle_window_is_not_repainted() {
     let window = Window::open("rest", &[]);
-    // The repaints after the start end within the first counts.
+    // The first counts may include the repaints after the start.
     let counts: Vec<usize> = (0..4).map(|_| repaints(Some(&window.display.name), window.id, || ())).collect();
     assert!(counts.iter().min() <= Some(&2), "repaints in 2 s, again and again: {counts:?}");
-    // It still reacts at once.
+    // The window still reacts at once.
     window.click(BYPASS, "the bypass", |p| p.share(BYPASS, NEUTRAL) > 0.5);
     window.close();
 }

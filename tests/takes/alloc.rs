@@ -1,7 +1,7 @@
 //! The recorder neither allocates nor frees memory on the audio thread.
 
 use isotherm::record::pcm::WordFormat;
-use isotherm::record::{Recorder, Settings};
+use isotherm::record::{Recorder, RecorderSettings};
 use isotherm_support::counting::allocations;
 
 #[test]
@@ -14,7 +14,7 @@ fn the_counter_counts() {
 fn the_writer_allocates_nothing_even_when_the_ring_is_full() {
     for word_format in [WordFormat::Float, WordFormat::Int32] {
         let folder = tempfile::tempdir().unwrap();
-        let mut settings = Settings::new(folder.path().into(), "take", 48_000, 8);
+        let mut settings = RecorderSettings::new(folder.path().into(), "take", 48_000, 8);
         settings.word_format = word_format;
         settings.channels.retain(|channel| channel.source_channel % 2 == 0);
         settings.buffer_seconds = 0.02;

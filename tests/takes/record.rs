@@ -19,8 +19,8 @@ use isotherm::audio::{I24, Sample, WavFormat};
 use isotherm::record::file_system::{FileSystem, OsFileSystem, WritableFile};
 use isotherm::record::pcm::WordFormat;
 use isotherm::record::{
-    Channel, Manifest, Recorder, RecorderPhase, Settings, StartTrigger, StatusLight, StopConditions, recover, unfinished_takes,
-    verify,
+    Channel, Manifest, Recorder, RecorderPhase, RecorderSettings, StartTrigger, StatusLight, StopConditions, recover,
+    unfinished_takes, verify,
 };
 use isotherm::source::{DeskChannelInfo, SourceChange};
 use tempfile::TempDir;
@@ -28,8 +28,8 @@ use tempfile::TempDir;
 const RATE: u32 = 48_000;
 
 /// Settings of a take in `folder`, without flushes to the disk.
-fn settings(folder: &TempDir, channels: usize) -> Settings {
-    let mut settings = Settings::new(folder.path().into(), "take", RATE, channels);
+fn settings(folder: &TempDir, channels: usize) -> RecorderSettings {
+    let mut settings = RecorderSettings::new(folder.path().into(), "take", RATE, channels);
     settings.sync = false;
     settings
 }
@@ -40,7 +40,7 @@ fn code(channel: usize, frame: u64) -> i32 {
     if (frame + channel as u64).is_multiple_of(2) { x.max(1) as i32 } else { -(x.max(1) as i32) }
 }
 
-/// A block of the frames from `from` on, with the codes of [`code`] as floats.
+/// A block of frames that start at `from`, with the codes of [`code`] as floats.
 fn block(channels: usize, from: u64, frames: usize) -> Vec<Vec<f32>> {
     let channel = |c| (from..from + frames as u64).map(|i| code(c, i) as f32 / 8_388_608.0).collect();
     (0..channels).map(channel).collect()
@@ -56,8 +56,8 @@ fn stem_codes(folder: &Path, manifest: &Manifest, index: usize) -> Vec<i32> {
     manifest.stems[index].parts.iter().flat_map(|part| codes(&folder.join(&part.file))).collect()
 }
 
-/// Asserts that the take verifies, and that its stems hold the codes of the source from frame `first` on, with silence in the
-/// gaps.
+/// Asserts that the take verifies, and that its stems hold the codes of the source, starting at frame `first`, with silence in
+/// the gaps.
 fn assert_take_is_exact(folder: &Path, manifest: &Manifest, first: u64) {
     assert_eq!(verify(folder).unwrap().problems, [""; 0]);
     for (index, stem) in manifest.stems.iter().enumerate() {
@@ -162,7 +162,7 @@ fn integers_of_a_device_are_not_changed() {
 #[test]
 fn a_take_of_128_channels_at_96_khz_is_exact() {
     let folder = tempfile::tempdir().unwrap();
-    let mut settings = Settings::new(folder.path().into(), "wide", 96_000, 128);
+    let mut settings = RecorderSettings::new(folder.path().into(), "wide", 96_000, 128);
     settings.buffer_seconds = 1.0;
     let (recorder, mut writer) = Recorder::open(settings).unwrap();
     writer.set_blocking(true);
@@ -175,9 +175,9 @@ fn a_take_of_128_channels_at_96_khz_is_exact() {
 }
 
 #[test]
-fn the_stated_memory_is_that_of_ten_seconds() {
-    let settings = Settings::new("x".into(), "x", RATE, 32);
-    // 10 s of 32 channels of 4 bytes, the headers of the ring's records, and a batch per stem.
+fn the_default_ring_holds_ten_seconds_and_reports_its_memory() {
+    let settings = RecorderSettings::new("x".into(), "x", RATE, 32);
+    // 10 s of 32 channels of 4 bytes, the headers of the ring's blocks, and a batch per stem.
     assert_eq!(Recorder::memory_bytes(&settings), 4 * (32 * 480_000 + 4 * 30_001) + 32 * 32_768 * 3);
 }
 
@@ -190,7 +190,7 @@ struct FaultyFileSystem {
     room: Arc<AtomicU64>,
     /// Number of writes (or syncs) that have stalled so far.
     stalled: Arc<AtomicU64>,
-    /// Files whose path contains this text cannot be created; a zero byte, which no path contains, refuses none.
+    /// Files whose path contains this text cannot be created. A zero byte, which no path contains, allows all files.
     refused: &'static str,
     /// True if only syncs stall; otherwise only writes.
     only_sync: bool,
@@ -222,49 +222,52 @@ impl FaultyFileSystem {
 }
 
 /// A file of a [`FaultyFileSystem`].
-struct FaultyFile(Box<dyn WritableFile>, FaultyFileSystem);
+struct FaultyFile {
+    file: Box<dyn WritableFile>,
+    system: FaultyFileSystem,
+}
 
 impl Write for FaultyFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.1.only_sync {
-            self.1.wait();
+        if !self.system.only_sync {
+            self.system.wait();
         }
         // Only bytes after the file's end need room.
-        let at = self.0.stream_position()?;
-        let end = self.0.seek(SeekFrom::End(0))?;
-        self.0.seek(SeekFrom::Start(at))?;
-        let room = self.1.room.load(Ordering::Relaxed);
+        let at = self.file.stream_position()?;
+        let end = self.file.seek(SeekFrom::End(0))?;
+        self.file.seek(SeekFrom::Start(at))?;
+        let room = self.system.room.load(Ordering::Relaxed);
         let n = (end - at).saturating_add(room).min(bytes.len() as u64);
         if n == 0 && !bytes.is_empty() {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        self.1.room.fetch_sub((at + n).saturating_sub(end), Ordering::Relaxed);
-        self.0.write(&bytes[..n as usize])
+        self.system.room.fetch_sub((at + n).saturating_sub(end), Ordering::Relaxed);
+        self.file.write(&bytes[..n as usize])
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.file.flush()
     }
 }
 
 impl Seek for FaultyFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.0.seek(to)
+        self.file.seek(to)
     }
 }
 
 impl WritableFile for FaultyFile {
     fn sync(&mut self) -> io::Result<()> {
-        if self.1.only_sync {
-            self.1.wait();
+        if self.system.only_sync {
+            self.system.wait();
         }
-        self.0.sync()
+        self.file.sync()
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
-        let before = self.0.seek(SeekFrom::End(0))?;
-        self.1.room.fetch_add(before.saturating_sub(length), Ordering::Relaxed);
-        self.0.truncate(length)
+        let before = self.file.seek(SeekFrom::End(0))?;
+        self.system.room.fetch_add(before.saturating_sub(length), Ordering::Relaxed);
+        self.file.truncate(length)
     }
 }
 
@@ -273,7 +276,7 @@ impl FileSystem for FaultyFileSystem {
         if path.to_string_lossy().contains(self.refused) {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        Ok(Box::new(FaultyFile(OsFileSystem.create(path)?, self.clone())))
+        Ok(Box::new(FaultyFile { file: OsFileSystem.create(path)?, system: self.clone() }))
     }
 
     fn available(&self, _: &Path) -> io::Result<u64> {
@@ -293,7 +296,12 @@ fn copy(from: &Path, to: &Path) {
 
 /// Makes a take as a crash leaves it: a copy of a growing one, taken once the manifest contains the text `saved`. `act` is called
 /// while the take runs. Returns the folder of the copies, and the take in it.
-fn interrupted_take(folder: &TempDir, settings: Settings, act: impl FnOnce(&Recorder), saved: &str) -> (PathBuf, PathBuf) {
+fn interrupted_take(
+    folder: &TempDir,
+    settings: RecorderSettings,
+    act: impl FnOnce(&Recorder),
+    saved: &str,
+) -> (PathBuf, PathBuf) {
     let (recorder, mut writer) = Recorder::open(settings).unwrap();
     writer.set_blocking(true);
     for at in 0..100 {
@@ -319,7 +327,7 @@ fn change(what: &'static str, from: &str, to: Option<&str>) -> SourceChange {
 }
 
 /// The error of opening a recorder whose settings `change` has made invalid.
-fn open_error(change: impl FnOnce(&mut Settings)) -> String {
+fn open_error(change: impl FnOnce(&mut RecorderSettings)) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = settings(&folder, 3);
     change(&mut settings);

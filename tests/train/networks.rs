@@ -16,7 +16,7 @@ use isotherm::train::loss::{Loss, Segment};
 use isotherm::train::recurrent::{self, CellKind, Recurrent};
 use isotherm::train::trainer::play;
 use isotherm::train::wavenet::{self, Convolutional};
-use isotherm::train::{Design, Limit, Material, PairError, PairReport, SoundPair, Target, Trainer, TrainingPlan, train_twin};
+use isotherm::train::{Design, Limit, Material, PairError, PairReport, SoundPair, Target, Trainer, TrainingConfig, train_twin};
 
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
@@ -113,7 +113,7 @@ fn recurrent_f64(layers: &[Layer], input: &[Vec<f64>]) -> Vec<f64> {
     out
 }
 
-/// The loss by its formula, over some sequences from the frame `from` on. The error before the first frame is 0.
+/// The loss by its formula, over some sequences, starting at the frame `from`. The error before the first frame is 0.
 fn loss_f64(loss: &Loss, targets: &[Vec<f64>], outputs: &[Vec<f64>], from: usize) -> f64 {
     let (c, plain, dc) = (f64::from(loss.emphasis), f64::from(loss.plain), f64::from(loss.dc));
     let (mut emphasised, mut energy, mut count) = (0.0, 0.0, 0.0);
@@ -135,8 +135,8 @@ fn loss_f64(loss: &Loss, targets: &[Vec<f64>], outputs: &[Vec<f64>], from: usize
         let frames = (e.len() - from) as f64;
         means += frames * (sum / frames).powi(2);
     }
-    let least = 1e-8 * count;
-    emphasised_error / (emphasised + least) + (plain * error + dc * means) / (energy + least)
+    let offset = 1e-8 * count;
+    emphasised_error / (emphasised + offset) + (plain * error + dc * means) / (energy + offset)
 }
 
 /// Compares the trainer's gradient with central differences of the f64 loss, for every weight.
@@ -247,14 +247,14 @@ fn short_material() -> Arc<Material> {
     Arc::new(Material { sample_rate: 8000, held_out: vec![pair.clone()], train: pair, knob: None, origin: "a test".into() })
 }
 
-/// A plan of small batches for short trainings.
-fn short_plan(name: &str, steps: u64) -> TrainingPlan {
-    TrainingPlan { sequences: 16, frames: 256, ..TrainingPlan::new(Design::parse(name).unwrap(), Limit::Steps(steps)) }
+/// A configuration of small batches for short trainings.
+fn short_config(name: &str, steps: u64) -> TrainingConfig {
+    TrainingConfig { sequences: 16, frames: 256, ..TrainingConfig::new(Design::parse(name).unwrap(), Limit::Steps(steps)) }
 }
 
-/// A trainer at the end of its plan.
-fn trained(plan: TrainingPlan) -> Trainer {
-    let mut trainer = Trainer::new(plan, short_material()).unwrap();
+/// A trainer that has done all its steps.
+fn trained(config: TrainingConfig) -> Trainer {
+    let mut trainer = Trainer::new(config, short_material()).unwrap();
     while trainer.progress() < 1.0 {
         trainer.step();
     }
@@ -264,7 +264,7 @@ fn trained(plan: TrainingPlan) -> Trainer {
 #[test]
 fn networks_can_learn_a_short_clip_by_heart() {
     for (name, steps) in [("lstm-8", 8000), ("gru-8", 4000), ("tcn-4x2", 2000)] {
-        let found = trained(short_plan(name, steps)).evaluate();
+        let found = trained(short_config(name, steps)).evaluate();
         assert!(found.esr < 1e-4, "{name}: {}", found.esr);
     }
 }
@@ -272,7 +272,8 @@ fn networks_can_learn_a_short_clip_by_heart() {
 #[test]
 fn the_same_seed_gives_the_same_weights_on_any_number_of_threads() {
     for name in ["lstm-4", "gru-3", "tcn-3x3"] {
-        let weights = |threads, seed| trained(TrainingPlan { threads, seed, ..short_plan(name, 20) }).averaged_weights().to_vec();
+        let weights =
+            |threads, seed| trained(TrainingConfig { threads, seed, ..short_config(name, 20) }).averaged_weights().to_vec();
         let one = weights(1, 5);
         assert_eq!(one, weights(1, 5), "{name}");
         assert_eq!(one, weights(2, 5), "{name}");
@@ -284,25 +285,25 @@ fn the_same_seed_gives_the_same_weights_on_any_number_of_threads() {
 #[test]
 fn a_resumed_training_gives_the_same_weights_as_an_uninterrupted_one() {
     for name in ["lstm-4", "gru-3", "tcn-3x3"] {
-        let whole = trained(short_plan(name, 40));
-        let mut first = Trainer::new(short_plan(name, 40), short_material()).unwrap();
+        let whole = trained(short_config(name, 40));
+        let mut first = Trainer::new(short_config(name, 40), short_material()).unwrap();
         for _ in 0..17 {
             first.step();
         }
-        let mut second = Trainer::new(short_plan(name, 40), short_material()).unwrap();
+        let mut second = Trainer::new(short_config(name, 40), short_material()).unwrap();
         assert!(second.restore(first.state()), "{name}");
         while second.progress() < 1.0 {
             second.step();
         }
         assert_eq!(whole.averaged_weights(), second.averaged_weights(), "{name}");
-        assert!(!Trainer::new(short_plan("lstm-5", 40), short_material()).unwrap().restore(first.state()), "{name}");
+        assert!(!Trainer::new(short_config("lstm-5", 40), short_material()).unwrap().restore(first.state()), "{name}");
     }
 }
 
 /// Output of the trainer's own forward pass over a sound, from the state that half a second of silence leaves.
-fn forward(plan: &TrainingPlan, weights: &[f32], input: &[f32], sample_rate: usize) -> Vec<f32> {
+fn forward(config: &TrainingConfig, weights: &[f32], input: &[f32], sample_rate: usize) -> Vec<f32> {
     let level = SimdLevel::best_up_to(SimdLevel::Avx512);
-    match &plan.design {
+    match &config.design {
         Design::Recurrent(shape) => {
             let (lanes, silence) = (level.lanes(), sample_rate / 2);
             let frames = silence + input.len();
@@ -339,24 +340,24 @@ fn trained_networks() -> Vec<Trainer> {
     let gated = |channels, dilations: &[usize]| wavenet::Array { channels, taps: 2, dilations: dilations.to_vec(), gated: true };
     let gated = Design::Convolutional(Convolutional { arrays: vec![gated(3, &[1, 4]), gated(2, &[8])] });
     let names = ["lstm-5", "gru-3", "tcn-3x3", "wavenet-nano"];
-    let mut plans: Vec<TrainingPlan> = names.iter().map(|name| short_plan(name, 30)).collect();
-    plans[3].frames = 4096;
-    plans[3].limit = Limit::Steps(2);
-    plans.push(TrainingPlan { design: gated, ..short_plan("tcn-1x1", 30) });
-    plans.into_iter().map(trained).collect()
+    let mut configs: Vec<TrainingConfig> = names.iter().map(|name| short_config(name, 30)).collect();
+    configs[3].frames = 4096;
+    configs[3].limit = Limit::Steps(2);
+    configs.push(TrainingConfig { design: gated, ..short_config("tcn-1x1", 30) });
+    configs.into_iter().map(trained).collect()
 }
 
 #[test]
 fn exported_files_play_as_the_trainer_does() {
     let input = &short_material().train.dry[..2000];
     for trainer in trained_networks() {
-        let (name, architecture) = (trainer.plan().design.name(), trainer.architecture());
-        let expected = forward(trainer.plan(), trainer.averaged_weights(), input, 8000);
+        let (name, architecture) = (trainer.config().design.name(), trainer.architecture());
+        let expected = forward(trainer.config(), trainer.averaged_weights(), input, 8000);
         assert!(largest_difference(&expected, &play(&architecture, 8000, input)) < 1e-5, "{name}");
         let files = [export::nam(&architecture, &metadata()), export::keras(&architecture, &metadata())];
         assert_eq!(
             files.each_ref().map(Option::is_some),
-            match &trainer.plan().design {
+            match &trainer.config().design {
                 Design::Recurrent(r) if r.cell == CellKind::Gru => [false, true],
                 Design::Recurrent(_) => [true, true],
                 Design::Convolutional(_) => [true, false],
@@ -378,8 +379,8 @@ fn an_exported_onnx_file_plays_as_the_trainer_does() {
     assert!(std::env::var_os("ORT_DYLIB_PATH").is_some(), "ORT_DYLIB_PATH is not set: run `cargo xtask test`");
     let input = &short_material().train.dry[..2000];
     for trainer in trained_networks() {
-        let name = trainer.plan().design.name();
-        let expected = forward(trainer.plan(), trainer.averaged_weights(), input, 8000);
+        let name = trainer.config().design.name();
+        let expected = forward(trainer.config(), trainer.averaged_weights(), input, 8000);
         let model = Model::read(export::onnx(&trainer.architecture(), &metadata()).unwrap()).unwrap();
         assert_eq!((model.info().sample_rate, model.info().name.as_deref()), (8000.0, Some("A twin")));
         let mut state = model.network(0).clone().state(StateSpec::new(1)).unwrap();
@@ -408,7 +409,8 @@ fn look_ahead_material() -> Arc<Material> {
 #[test]
 fn a_twin_with_look_ahead_learns_more_and_its_file_says_how_late_it_is() {
     let train = |look_ahead| {
-        let mut trainer = Trainer::new(TrainingPlan { look_ahead, ..short_plan("tcn-4x2", 600) }, look_ahead_material()).unwrap();
+        let mut trainer =
+            Trainer::new(TrainingConfig { look_ahead, ..short_config("tcn-4x2", 600) }, look_ahead_material()).unwrap();
         while trainer.progress() < 1.0 {
             trainer.step();
         }
@@ -423,13 +425,13 @@ fn a_twin_with_look_ahead_learns_more_and_its_file_says_how_late_it_is() {
     let architecture = ahead.architecture();
     let model = Model::read(export::nam(&architecture, &late_metadata).unwrap().into_bytes()).unwrap();
     assert_eq!(model.info().late_frames, 2);
-    // The model file says that it is late, and the measured delay comes on top of that.
+    // The model file says that it is late, and the measured delay is added to that.
     assert!(model.alignment(0).unwrap().delay_frames.abs() < 1.0, "{:?}", model.alignment(0));
     let neural = Effect::from_id("neural").unwrap().with_model(model.clone());
     let wet = render(&neural, &Audio::from_mono(8000, &look_ahead_material().train.dry).unwrap()).unwrap().channel(0).to_vec();
     let found = isotherm::measure::esr(&look_ahead_material().train.wet[100..7900], &wet[100..7900]);
     assert!(found < 2e-2, "{found}");
-    let keras = trained(short_plan("gru-3", 1)).architecture();
+    let keras = trained(short_config("gru-3", 1)).architecture();
     let read = |bytes| Model::read(bytes).unwrap().info().late_frames;
     assert_eq!(read(export::keras(&keras, &late_metadata).unwrap().into_bytes()), 2);
     #[cfg(feature = "onnx")]
@@ -450,30 +452,31 @@ fn exported_files_pass_the_onnx_checker() {
         std::fs::write(&path, export::onnx(&trainer.architecture(), &metadata()).unwrap()).unwrap();
         let script = "import onnx, sys; onnx.checker.check_model(sys.argv[1], full_check=True)";
         let done = std::process::Command::new(&python).args(["-c", script]).arg(&path).output().unwrap();
-        assert!(done.status.success(), "{}: {}", trainer.plan().design.name(), String::from_utf8_lossy(&done.stderr));
+        assert!(done.status.success(), "{}: {}", trainer.config().design.name(), String::from_utf8_lossy(&done.stderr));
     }
 }
 
 /// Takes minutes, so it only runs in the long test run.
 #[test]
-fn trainings_of_minutes_reach_the_documented_errors() {
+fn trainings_that_take_minutes_reach_the_documented_errors() {
     if std::env::var_os("ISOTHERM_LONG").is_none() {
         eprintln!("skipped: trainings of minutes; `cargo xtask test --long` runs them");
         return;
     }
-    for (dc_blocker, network, most) in [(0.0, "lstm-16", 1e-3), (0.0, "tcn-8x4", 1e-3), (1.0, "lstm-16", 1e-3)] {
+    for (dc_blocker, network, max_esr) in [(0.0, "lstm-16", 1e-3), (0.0, "tcn-8x4", 1e-3), (1.0, "lstm-16", 1e-3)] {
         let effect = Effect::from_id("saturator").unwrap().with("drive", 24.0).with("dc_blocker", dc_blocker);
         let material = Material::of_effect(&effect, 48_000, 120.0, 1).unwrap();
-        let mut plan = TrainingPlan { look_ahead: 6, ..TrainingPlan::new(Design::parse(network).unwrap(), Limit::Steps(12_000)) };
+        let mut config =
+            TrainingConfig { look_ahead: 6, ..TrainingConfig::new(Design::parse(network).unwrap(), Limit::Steps(12_000)) };
         if dc_blocker > 0.0 {
-            plan.frames = 512;
+            config.frames = 512;
         }
-        let mut trainer = Trainer::new(plan, Arc::new(material)).unwrap();
+        let mut trainer = Trainer::new(config, Arc::new(material)).unwrap();
         while trainer.progress() < 1.0 {
             trainer.step();
         }
         let found = trainer.evaluate();
-        assert!(found.esr < most, "{network}, DC blocker {dc_blocker}: {found:?}");
+        assert!(found.esr < max_esr, "{network}, DC blocker {dc_blocker}: {found:?}");
     }
 }
 
@@ -530,7 +533,7 @@ fn pairs_that_no_network_can_learn_from_are_refused() {
     let mut random = Random::new(77);
     let other: Vec<f32> = (0..160_000).map(|_| random.within(-0.5, 0.5)).collect();
     assert!(matches!(refused(&dry, &other), PairError::Unrelated { .. }));
-    // The second half comes 100 frames late.
+    // The second half is 100 frames late.
     let moved: Vec<f32> = (0..160_000).map(|t| if t < 80_000 { wet[t] } else { wet[t - 100] }).collect();
     assert!(matches!(refused(&dry, &moved), PairError::Misaligned { .. }));
     // Parts in another order.
@@ -550,10 +553,10 @@ fn a_repeated_dry_passage_must_give_the_same_wet_sound() {
 }
 
 #[test]
-fn a_twin_of_an_algorithm_is_a_playable_model_unless_the_training_is_called_off() {
+fn a_twin_of_an_algorithm_is_a_playable_model_unless_the_training_is_cancelled() {
     let effect = Effect::from_id("saturator").unwrap().with("drive", 24.0).with("dc_blocker", 0.0);
     let mut calls = 0;
-    let twin = train_twin(&effect, 8000, short_plan("lstm-4", 200), "A twin".into(), &|| true, &mut |progress| {
+    let twin = train_twin(&effect, 8000, short_config("lstm-4", 200), "A twin".into(), &|| true, &mut |progress| {
         calls += 1;
         assert_eq!(progress.steps, calls);
     });
@@ -563,22 +566,23 @@ fn a_twin_of_an_algorithm_is_a_playable_model_unless_the_training_is_called_off(
     assert_eq!(twin.model.info().name.as_deref(), Some("A twin"));
     let neural = Effect::from_id("neural").unwrap().with_model(twin.model);
     assert_eq!(Material::of_effect(&neural, 8000, 20.0, 1).unwrap().sample_rate, 8000);
-    let ends_at = |most: u64| {
+    let ends_at = |allowed_calls: u64| {
         let (asked, mut steps) = (std::cell::Cell::new(0u64), 0);
-        let keep_going = || asked.replace(asked.get() + 1) < most;
-        let called_off = train_twin(&effect, 8000, short_plan("lstm-4", 200), "A twin".into(), &keep_going, &mut |_| steps += 1);
-        assert!(called_off.unwrap().is_none());
+        let keep_going = || asked.replace(asked.get() + 1) < allowed_calls;
+        let cancelled = train_twin(&effect, 8000, short_config("lstm-4", 200), "A twin".into(), &keep_going, &mut |_| steps += 1);
+        assert!(cancelled.unwrap().is_none());
         (asked.get(), steps)
     };
-    // It stops as soon as `keep_going` returns false: while passages are generated, while they are rendered, between steps.
-    for most in [0, 3, 100, 2000] {
-        assert_eq!(ends_at(most), (most + 1, 0));
+    // A training stops as soon as `keep_going` returns false: while passages are generated, while they are rendered, between
+    // steps.
+    for allowed_calls in [0, 3, 100, 2000] {
+        assert_eq!(ends_at(allowed_calls), (allowed_calls + 1, 0));
     }
     let material_calls = {
         let count = std::cell::Cell::new(0u64);
         let target = Target::Effect(effect.clone());
         let keep_going = || count.replace(count.get() + 1) < u64::MAX;
-        Material::of_target(&target, None, 8000, (120.0, short_plan("lstm-4", 1).seed), &keep_going).unwrap();
+        Material::of_target(&target, None, 8000, (120.0, short_config("lstm-4", 1).seed), &keep_going).unwrap();
         count.get()
     };
     assert_eq!(ends_at(material_calls + 2), (material_calls + 3, 3));

@@ -179,7 +179,7 @@ fn twice_as_many_steps_change_less_than_100_db_below_the_sound() {
 }
 
 #[test]
-fn a_quiet_sound_is_amplified_in_step_and_with_its_polarity() {
+fn a_quiet_sound_is_amplified_without_delay_and_with_its_polarity() {
     // At middle frequencies the stage is an amplifier: neither coupling capacitors nor the tube's capacitances matter.
     let dry: Vec<f32> = (0..24_000).map(|t| (0.5 * (TAU * 500.0 * f64::from(t) / 48_000.0).sin()) as f32).collect();
     let volts = 0.002;

@@ -13,7 +13,7 @@ use isotherm::render::render;
 use isotherm::train::export::{self, ModelMetadata};
 use isotherm::train::trainer::{play, play_with_knob};
 use isotherm::train::triode::TriodeStage;
-use isotherm::train::{Condition, Design, Limit, Material, SoundPair, Target, Trainer, TrainingPlan, TrainingPlanError};
+use isotherm::train::{Condition, Design, Limit, Material, SoundPair, Target, Trainer, TrainingConfig, TrainingConfigError};
 
 const RATE: u32 = 8000;
 
@@ -32,16 +32,16 @@ fn with_knob(settings: Settings, condition: &str) -> Material {
     Material::of_target(&Target::Effect(settings.into()), Some(condition), RATE, (20.0, 1), &|| true).unwrap()
 }
 
-fn plan(name: &str, inputs: usize, steps: u64) -> TrainingPlan {
+fn config(name: &str, inputs: usize, steps: u64) -> TrainingConfig {
     let mut design = Design::parse(name).unwrap();
     if let Design::Recurrent(shape) = &mut design {
         shape.inputs = inputs;
     }
-    TrainingPlan { frames: 256, ..TrainingPlan::new(design, Limit::Steps(steps)) }
+    TrainingConfig { frames: 256, ..TrainingConfig::new(design, Limit::Steps(steps)) }
 }
 
 fn trained(name: &str, steps: u64, material: &Arc<Material>) -> Trainer {
-    let mut trainer = Trainer::new(plan(name, 2, steps), material.clone()).unwrap();
+    let mut trainer = Trainer::new(config(name, 2, steps), material.clone()).unwrap();
     while trainer.progress() < 1.0 {
         trainer.step();
     }
@@ -89,7 +89,7 @@ fn each_passage_has_its_own_position_of_the_knob_and_in_some_it_moves() {
     positions.sort_unstable();
     positions.dedup();
     assert!(positions.len() >= 6, "{positions:?}");
-    // While the knob stands still, the wet sound is that of the algorithm with the parameter at its value.
+    // While the knob does not move, the wet sound is that of the algorithm with the parameter at its value.
     let held: Vec<&str> = material.held_out.iter().map(|p| p.name.as_str()).collect();
     for (i, drive) in [0.0, 6.0, 12.0, 18.0, 24.0].into_iter().enumerate() {
         let pair = &material.held_out[i];
@@ -109,10 +109,10 @@ fn each_passage_has_its_own_position_of_the_knob_and_in_some_it_moves() {
 #[test]
 fn a_network_has_a_knob_input_exactly_if_the_material_has_a_knob() {
     let (with, without) = (Arc::new(conditioned()), Material::of_effect(&saturator().into(), RATE, 20.0, 1).unwrap());
-    let error = |plan: TrainingPlan, material: &Arc<Material>| Trainer::new(plan, material.clone()).err();
-    assert_eq!(error(plan("lstm-4", 1, 1), &with), Some(TrainingPlanError::Inputs { found: 1, expected: 2 }));
-    assert_eq!(error(plan("tcn-4x4", 1, 1), &with), Some(TrainingPlanError::Inputs { found: 1, expected: 2 }));
-    assert_eq!(error(plan("lstm-4", 2, 1), &Arc::new(without)), Some(TrainingPlanError::Inputs { found: 2, expected: 1 }));
+    let error = |config: TrainingConfig, material: &Arc<Material>| Trainer::new(config, material.clone()).err();
+    assert_eq!(error(config("lstm-4", 1, 1), &with), Some(TrainingConfigError::Inputs { found: 1, expected: 2 }));
+    assert_eq!(error(config("tcn-4x4", 1, 1), &with), Some(TrainingConfigError::Inputs { found: 1, expected: 2 }));
+    assert_eq!(error(config("lstm-4", 2, 1), &Arc::new(without)), Some(TrainingConfigError::Inputs { found: 2, expected: 1 }));
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn an_onnx_file_keeps_the_knob() {
 #[test]
 fn a_network_without_a_knob_takes_no_positions() {
     let material = Arc::new(Material::of_effect(&saturator().into(), RATE, 20.0, 1).unwrap());
-    let trainer = Trainer::new(plan("lstm-4", 1, 1), material.clone()).unwrap();
+    let trainer = Trainer::new(config("lstm-4", 1, 1), material.clone()).unwrap();
     let dry = &material.held_out[0].dry[..1000];
     assert_eq!(play(&trainer.architecture(), RATE, dry), play_with_knob(&trainer.architecture(), RATE, dry, &[]));
     assert!(trainer.evaluate().knob_positions.is_empty() && material.knob.is_none() && material.train.knob.is_empty());

@@ -195,7 +195,7 @@ fn module_folder(bundle: &Path) -> Outcome<PathBuf> {
 /// If it does not build, lacks the functions that hosts call, or links the standalone window.
 fn build_library(build: Build, target: &Path) -> Outcome<PathBuf> {
     // A cdylib has no hash in its name: one with other features (`cargo build --workspace`) lies at the same path, and cargo
-    // would take it for this one. So the library is linked anew; its packages are not rebuilt.
+    // would take it for this one. So the library is linked again; its packages are not rebuilt.
     let name = format!("{}{}{}", std::env::consts::DLL_PREFIX, PACKAGE.replace('-', "_"), std::env::consts::DLL_SUFFIX);
     for folder in ["", "deps"] {
         remove_file(&target.join(build.profile_folder()).join(folder).join(&name))?;
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_library_that_is_no_plug_in_or_too_much_is_refused() {
+    fn a_library_that_is_not_a_plug_in_or_links_too_much_is_refused() {
         let file = std::env::temp_dir().join(format!("isotherm-library-{}", std::process::id()));
         let error = |build: Build, names: &[&str]| {
             fs::write(&file, names.join("\0")).unwrap();

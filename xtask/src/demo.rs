@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_round_numbers() {
+    fn times_are_printed_in_round_numbers() {
         let told = [4.0, 31.0, 61.0, 200.0].map(duration);
         assert_eq!(told, ["10 seconds", "40 seconds", "a minute", "3 minutes"]);
         assert!(build_time(300.0, true).starts_with("seconds") && build_time(300.0, false).contains("the first time"));

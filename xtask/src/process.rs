@@ -99,7 +99,7 @@ pub fn json_strings(json: &str) -> Vec<String> {
     strings
 }
 
-/// Returns the character that an escape stands for; `characters` is behind its backslash.
+/// Returns the character of an escape; `characters` begins after its backslash.
 fn escaped(characters: &mut std::str::Chars) -> char {
     match characters.next() {
         Some('n') => '\n',

@@ -319,7 +319,7 @@ fn library_folders() -> impl Iterator<Item = std::path::PathBuf> {
     own.into_iter().chain([format!("/usr/lib/{multiarch}"), "/usr/lib64".into(), "/usr/lib".into()].map(Into::into))
 }
 
-/// Returns the words in front of a command that make it run as root, or `None` if this user cannot without a password.
+/// Returns the words before a command that make it run as root, or `None` if this user cannot without a password.
 fn root_prefix() -> Option<&'static [&'static str]> {
     let id = Command::new("id").arg("-u").output().ok()?;
     if id.stdout.trim_ascii() == b"0" {

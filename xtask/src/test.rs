@@ -62,11 +62,12 @@ pub fn task(options: &[String]) -> Outcome {
     }
 }
 
-/// The inner loop of development: format, clippy, and the tests that take seconds.
+/// The inner loop of development: format, clippy, documentation, and the tests that take seconds.
 fn quick() -> Outcome {
     let begin = Instant::now();
     step("format", || run(&mut cargo(["fmt", "--all", "--check"])))?;
     step("clippy", || run(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])))?;
+    step("documentation", documentation)?;
     // The whole workspace, as the full run: another choice of packages would build their dependencies with other features.
     let mut tests = cargo(["test", "--workspace", "--no-fail-fast", "--lib", "--bins"]);
     tests.args(QUICK_PROGRAMS.iter().flat_map(|program| ["--test", program]));
@@ -92,7 +93,7 @@ fn full(long: bool) -> Outcome {
         // Models at other sample rates than their own need the layer `models`; without it the laws skip those rates.
         run(&mut cargo(["test", "--package", "isotherm", "--no-default-features", "--features", "measure", "--test", "laws"]))
     })?;
-    step("documentation", || run(cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings")))?;
+    step("documentation", documentation)?;
     let bundles = step("bundle", || bundle(Build::Release))?;
     let dev = step("tests and bundle --dev", || bundle(Build::Tests))?;
     let python = step("Python environment", || python_environment(&target_dir()?, "venv", &PYTHON_PACKAGES))?;
@@ -107,6 +108,10 @@ fn full(long: bool) -> Outcome {
         tests.env("ISOTHERM_LONG", "1").env("ISOTHERM_TORCH", &torch);
     }
     run_tests(&mut tests, begin)
+}
+
+fn documentation() -> Outcome {
+    run(cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// Runs cargo's tests; the last line that it writes is their sum.

@@ -14,7 +14,7 @@ pub fn build() -> Outcome {
     run(&mut cargo(["build", "--release", "--package", "isotherm-tools"]))
 }
 
-/// Runs `isotherm-tools`, which was built before, with these arguments, in the user's folder.
+/// Runs `isotherm-tools`, which must have been built, with these arguments, in the user's folder.
 ///
 /// # Errors
 /// If it fails.

@@ -85,7 +85,7 @@ impl StaticPrecision for Exact {
 /// Inputs beyond ±9 are clamped: tanh is ±1 within 3e-8 there.
 const TANH_CLAMP: f32 = 9.0;
 /// Coefficients of the polynomial P, by rising powers of x². With [`Q`]: u = x P(x²) / Q(x²) approximates tanh(x / 2) on 0..9,
-/// and 2 u / (1 + u²) is tanh x within 6.8e-9. An error of u hardly counts where tanh x is near ±1, which allows a lower degree
+/// and 2 u / (1 + u²) is tanh x within 6.8e-9. An error of u hardly matters where tanh x is near ±1, which allows a lower degree
 /// and less rounding. Fitted by Lawson's iteratively reweighted least squares on 3000 Chebyshev nodes in f64, weighted by the
 /// derivative of tanh x with respect to u; then rounded to f32.
 const P: [f32; 3] = [0.5, 0.014_875_917, 5.690_369e-5];

@@ -14,16 +14,16 @@ pub enum Architecture {
     WaveNet(Box<WaveNet>),
 }
 
-/// Layers one after another. The first reads the audio and, if it has more inputs, the knobs behind it; the last has one output.
+/// Layers one after another. The first reads the audio and, if it has more inputs, the knobs after it; the last has one output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sequence {
-    /// The layers, at least one. Each has as many inputs as the one before has outputs.
+    /// The layers, at least one. Each has as many inputs as the previous one has outputs.
     pub layers: Vec<Layer>,
     /// Factor on the audio (not the knobs) before the first layer.
     pub input_gain: f32,
-    /// Factor on the output, behind the skip.
+    /// Factor on the output, after the skip is added.
     pub output_gain: f32,
-    /// True if the audio (behind `input_gain`) is added to the last layer's output (before `output_gain`).
+    /// True if the audio (after `input_gain`) is added to the last layer's output (before `output_gain`).
     pub skip: bool,
 }
 
@@ -111,7 +111,7 @@ pub enum Activation {
     HardTanh,
     /// max(x, 0).
     Relu,
-    /// x from 0 on, slope x below. The slopes are one for all feature channels (LeakyReLU) or one for each (PReLU).
+    /// x if it is 0 or more, slope x below. The slopes are one for all feature channels (LeakyReLU) or one for each (PReLU).
     LeakyRelu(Vec<f32>),
     /// The logistic function, 1 / (1 + exp(-x)).
     Sigmoid,
@@ -132,7 +132,7 @@ pub enum Activation {
     },
     /// x / (1 + |x|).
     Softsign,
-    /// x from 0 on, alpha (exp(x) - 1) below.
+    /// x if it is 0 or more, alpha (exp(x) - 1) below.
     Elu {
         /// Minus the limit for x towards minus infinity.
         alpha: f32,
@@ -149,9 +149,9 @@ pub struct WaveNet {
     /// The layer arrays, at least one. The first reads the audio; each other one reads the output of the last layer of the array
     /// before it, and its head accumulator starts from that array's head output.
     pub arrays: Vec<LayerArray>,
-    /// Convolutions behind the last array's head (NAM's `head`), each with the activation before it. Often empty.
+    /// Convolutions after the last array's head (NAM's `head`), each with the activation before it. Often empty.
     pub post: Vec<(Activation, Conv1d)>,
-    /// Factor behind the last array's head, before `post`.
+    /// Factor after the last array's head, before `post`.
     pub head_scale: f32,
 }
 
@@ -164,7 +164,7 @@ pub enum ConditionModel {
     WaveNet(WaveNet),
 }
 
-/// Layers of one width, with a convolution before and one behind them.
+/// Layers of one width, with a convolution before and one after them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerArray {
     /// Convolution from the array's inputs to the layers' channels: 1 tap, no bias.
@@ -224,7 +224,7 @@ pub struct Films {
     pub mixin_post: Option<Conv1d>,
     /// On z before the activation.
     pub activation_pre: Option<Conv1d>,
-    /// On y, behind activation and gate.
+    /// On y, after activation and gate.
     pub activation_post: Option<Conv1d>,
     /// On the output of `layer1x1`. Ignored unless the layer is blended, as in NeuralAmpModelerCore.
     pub layer1x1_post: Option<Conv1d>,

@@ -15,8 +15,9 @@ mod wavenet;
 /// A block of samples: one slice for each channel, all of one length in frames. Full scale is 1.
 pub type Block<'a> = [&'a mut [f32]];
 
-/// The most channels that a block may have.
+/// Largest number of channels of a block.
 pub const MAX_CHANNELS: usize = 128;
 
-/// The most frames that a network handles at a time, so that its data stay in the first-level cache. Longer blocks are cut.
+/// Largest number of frames that a network handles at a time, so that its data stay in the first-level cache. Longer blocks are
+/// cut.
 pub const CHUNK: usize = 64;

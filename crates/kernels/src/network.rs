@@ -8,7 +8,7 @@ use crate::Block;
 use crate::activation::Precision;
 use crate::simd::SimdLevel;
 
-/// Knobs (inputs of a network behind the audio) whose values a [`StateSpec`] gives. Further knobs are at [`KNOB_MIDDLE`].
+/// Knobs (inputs of a network after the audio) whose values a [`StateSpec`] gives. Further knobs are at [`KNOB_MIDDLE`].
 pub const KNOBS: usize = 4;
 /// The value of a knob that nobody has turned. Knobs go from 0 to 1.
 pub const KNOB_MIDDLE: f32 = 0.5;
@@ -23,8 +23,8 @@ pub struct StateSpec {
     /// The highest instruction set that may be used. A lower one is used if the machine lacks it or if it is slower for this
     /// network.
     pub level: SimdLevel,
-    /// The most frames that a host hands over at a time. The latency of a network that runs on a thread of its own grows with it;
-    /// the networks of this package ignore it and take blocks of any length.
+    /// Largest number of frames that a host passes at a time. The latency of a network that runs on a thread of its own grows
+    /// with it; the networks of this package ignore it and take blocks of any length.
     pub max_frames: usize,
     /// Values of the knobs, 0 to 1, at which the new state is settled.
     pub knobs: [f32; KNOBS],
@@ -87,15 +87,15 @@ pub trait NetworkState: Send {
     /// [`Network::state`] makes for them. (Neural Amp Modeler calls this *prewarm*.) Returns the network's output for silence, or
     /// 0 if only another thread knows it. [audio thread]
     ///
-    /// Cost: only a copy if the knobs have the values of the last call, or if they stood at the new values while sound played for
+    /// Cost: only a copy if the knobs have the values of the last call, or if they had the new values while sound played for
     /// about half a second, since `process` prepares that state meanwhile (one channel's work for as many frames). For other
-    /// values a recurrent network runs over silence, one channel for all, until it comes to rest: over half a second of sound at
-    /// most.
+    /// values a recurrent network runs over silence, one channel for all, until it comes to rest, at most half a
+    /// second of sound.
     fn settle(&mut self, knobs: &[f32]) -> f32;
     /// Goes back to the settled state for the knobs of the last [`settle`](Self::settle) (or of the spec), bit by bit. [audio
     /// thread]
     fn reset(&mut self);
-    /// True if more frames of the input that came last would change neither state nor output. May be false where that is hard to
+    /// True if more frames equal to the last input would change neither state nor output. May be false where that is hard to
     /// know. [audio thread]
     fn rests(&self) -> bool;
     /// Frames by which the output lags the input. [any thread]

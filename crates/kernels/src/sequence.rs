@@ -1,7 +1,8 @@
 //! Networks of layers one after another: convolutions, dense layers, LSTM, GRU.
 //!
 //! Channels are run in groups. In a network with recurrent layers, a group either takes its channels one by one (the lanes of a
-//! vector are units) or side by side (the lanes are `width` channels, a *batch*). In convolutions the lanes are always frames.
+//! vector are units) or side by side (the lanes are channels). The channels that share vectors are a *lane group*: `width`
+//! channels side by side, or a single one. In convolutions the lanes are always frames.
 
 mod aligned;
 mod cell;
@@ -93,7 +94,7 @@ impl PackedSequence {
         self.layers.iter().filter_map(|l| if let PackedLayer::Recurrent(r) = l { Some(r.hidden) } else { None }).max()
     }
 
-    /// The most frames of silence that the network is settled with.
+    /// Largest number of frames of silence that the network is settled with.
     fn max_settle_frames(&self) -> usize {
         match self.max_units() {
             _ if self.sample_rate <= 0.0 => 0,
@@ -102,9 +103,9 @@ impl PackedSequence {
         }
     }
 
-    /// True if a convolution of more than one tap stands behind a recurrent layer. Then it is hard to know when the network is at
+    /// True if a convolution of more than one tap comes after a recurrent layer. Then it is hard to know when the network is at
     /// rest.
-    fn convolves_behind_recurrent(&self) -> bool {
+    fn convolves_after_recurrent(&self) -> bool {
         let recurrent = self.layers.iter().position(|l| matches!(l, PackedLayer::Recurrent(_))).unwrap_or(self.layers.len());
         self.layers[recurrent..].iter().any(|l| matches!(l, PackedLayer::Conv(c) if c.reach() > 0))
     }
@@ -122,7 +123,7 @@ struct SettledState {
     frames: usize,
     /// True if the silence was long enough. Only then are `layers` and `output` valid.
     done: bool,
-    /// The state of every layer behind the silence.
+    /// The state of every layer after the silence.
     layers: Vec<LayerState>,
     /// The last output frame of the silence.
     output: f32,
@@ -138,9 +139,9 @@ impl SettledState {
 /// The settled states of a network: the one in use, and one that is prepared while sound plays.
 #[derive(Clone)]
 struct SettledStates {
-    /// The channel through which the silence runs; `None` if the network has no knobs, since then no other state can be asked
-    /// for.
-    silence: Option<ChannelGroup>,
+    /// The group, of one channel, that silence is run through; `None` if the network has no knobs, since then no other state can
+    /// be asked for.
+    settling_group: Option<ChannelGroup>,
     /// The state of every layer before the first frame of silence.
     initial: Vec<LayerState>,
     /// The state for the knobs of the last [`Self::set_knobs`].
@@ -157,16 +158,17 @@ impl SettledStates {
         let layers = || packed.layers.iter().map(PackedLayer::initial_state).collect();
         let knobs: Vec<f32> = (0..packed.inputs - 1).map(|k| spec.knobs.get(k).copied().unwrap_or(KNOB_MIDDLE)).collect();
         let settled = || SettledState { knobs: knobs.clone(), frames: 0, done: false, layers: layers(), output: 0.0 };
-        let silence = Some(ChannelGroup::new(packed, level, level, 0, 1, 1));
-        let mut new = Self { silence, initial: layers(), current: settled(), next: settled() };
+        let settling_group = Some(ChannelGroup::new(packed, level, level, 0, 1, 1));
+        let mut new = Self { settling_group, initial: layers(), current: settled(), next: settled() };
         new.begin(packed, knobs.iter().copied());
         new.advance(packed, spec.precision, usize::MAX);
         std::mem::swap(&mut new.current, &mut new.next);
-        new.silence = new.silence.filter(|_| packed.inputs > 1);
+        new.settling_group = new.settling_group.filter(|_| packed.inputs > 1);
         new
     }
 
-    /// Makes the state for `knobs` the current one. Runs over silence as far as that state is not prepared. [audio thread]
+    /// Makes the state for `knobs` the current one. Processes the silence that is still missing if that state is not prepared
+    /// yet. [audio thread]
     fn set_knobs(&mut self, packed: &PackedSequence, precision: Precision, knobs: &[f32]) {
         let knobs = knobs[..self.current.knobs.len().min(knobs.len())].iter().copied();
         if !self.current.has_knobs(knobs.clone()) {
@@ -184,7 +186,7 @@ impl SettledStates {
         knobs: impl Iterator<Item = f32> + Clone,
         frames: usize,
     ) {
-        if self.silence.is_none() || self.current.has_knobs(knobs.clone()) {
+        if self.settling_group.is_none() || self.current.has_knobs(knobs.clone()) {
             return;
         }
         if !self.next.has_knobs(knobs.clone()) {
@@ -195,35 +197,35 @@ impl SettledStates {
 
     /// Begins the next state anew, for `knobs`.
     fn begin(&mut self, packed: &PackedSequence, knobs: impl Iterator<Item = f32>) {
-        let Some(silence) = &mut self.silence else { return };
-        silence.set(packed, &self.initial);
+        let Some(group) = &mut self.settling_group else { return };
+        group.set(packed, &self.initial);
         self.next.knobs.iter_mut().zip(knobs).for_each(|(own, knob)| *own = knob);
         (self.next.frames, self.next.done) = (0, false);
-        for (row, value) in silence.input.chunks_exact_mut(silence.chunk).zip(std::iter::once(&0.0).chain(&self.next.knobs)) {
+        for (row, value) in group.input.chunks_exact_mut(group.chunk).zip(std::iter::once(&0.0).chain(&self.next.knobs)) {
             row.fill(*value);
         }
     }
 
     /// Runs `frames` more frames of silence, rounded up to chunks, until the next state is done.
     fn advance(&mut self, packed: &PackedSequence, precision: Precision, frames: usize) {
-        let (Some(silence), next) = (&mut self.silence, &mut self.next) else { return };
-        let (reach, most, detects_rest) = (packed.reach(), packed.max_settle_frames(), !packed.convolves_behind_recurrent());
+        let (Some(group), next) = (&mut self.settling_group, &mut self.next) else { return };
+        let (reach, max_frames, detects_rest) = (packed.reach(), packed.max_settle_frames(), !packed.convolves_after_recurrent());
         let end = next.frames.saturating_add(frames);
-        if most == 0 && !next.done {
+        if max_frames == 0 && !next.done {
             // At a rate of 0 there is no silence: the layers keep their initial state.
-            silence.get(packed, &mut next.layers);
+            group.get(packed, &mut next.layers);
             (next.output, next.done) = (0.0, true);
         }
         while !next.done && next.frames < end {
             // The silence is always cut in the same way, so that it always ends at the same frame.
-            let n = (most - next.frames).min(silence.chunk);
-            silence.run(packed, precision, n);
+            let n = (max_frames - next.frames).min(group.chunk);
+            group.run(packed, precision, n);
             next.frames += n;
-            if next.frames == most || (detects_rest && next.frames > reach && silence.rests()) {
+            if next.frames == max_frames || (detects_rest && next.frames > reach && group.rests()) {
                 let mut last = [0.0; CHUNK_ONE_BY_ONE];
-                silence.output(packed, 0, &mut last[..n]);
+                group.output(packed, 0, &mut last[..n]);
                 next.output = last[n - 1] * packed.output_gain;
-                silence.get(packed, &mut next.layers);
+                group.get(packed, &mut next.layers);
                 next.done = true;
             }
         }
@@ -235,8 +237,8 @@ impl Network for PackedSequence {
         let settled = SettledStates::new(&self, spec);
         let groups = groups(&self, spec);
         let signals = spec.channels + self.inputs - 1;
-        let constant_inputs = vec![ConstantInput { value: 0, frames: 0 }; signals];
-        let mut state = SequenceState { packed: self, precision: spec.precision, settled, groups, constant_inputs };
+        let constant_runs = vec![ConstantRun { value: 0, frames: 0 }; signals];
+        let mut state = SequenceState { packed: self, precision: spec.precision, settled, groups, constant_runs };
         network::NetworkState::reset(&mut state);
         Ok(Box::new(state))
     }
@@ -299,9 +301,9 @@ fn groups(packed: &PackedSequence, spec: StateSpec) -> Vec<ChannelGroup> {
     groups
 }
 
-/// The fewest channels that are run side by side, in vectors of sixteen. (Measured for 8 to 40 units: that is faster if there are
-/// at least nine to fifteen channels, depending on the units.) Fewer channels are run one by one, frame by frame: all of them in
-/// turn, so that the work on one channel fills the time in which another waits for its last frame's result.
+/// Smallest number of channels that are run side by side, in vectors of sixteen. (Measured for 8 to 40 units: that is faster if
+/// there are at least nine to fifteen channels, depending on the units.) Fewer channels are run one by one, frame by frame: all
+/// of them in turn, so that the work on one channel fills the time in which another waits for its last frame's result.
 const MIN_CHANNELS_IN_LANES: usize = 12;
 
 /// Returns the faster level for channels one by one, with units in the lanes: few units would leave half of the widest vectors
@@ -313,15 +315,16 @@ fn level_for_units(best: SimdLevel, units: usize) -> SimdLevel {
 /// The state and buffers of a layer in a group.
 #[derive(Clone)]
 enum GroupLayer {
-    /// The inputs, `[batches][chunk][inputs][width]`, and the state. The buffer of inputs is empty if the layer before is
+    /// The inputs, `[lane_groups][chunk][inputs][width]`, and the state. The buffer of inputs is empty if the layer before is
     /// recurrent, too, and has its outputs in this layout already.
     Recurrent(AlignedBuffer, RecurrentState),
-    /// The outputs, `[batches][chunk][width]`.
+    /// The outputs, `[lane_groups][chunk][width]`.
     Head(AlignedBuffer),
     Conv(ConvState),
 }
 
-/// Channels that run together: one by one (batches of one channel) or side by side (one batch of `width` channels).
+/// Channels that run together: one by one (in lane groups of one channel) or side by side (in one lane group of `width`
+/// channels).
 #[derive(Clone)]
 struct ChannelGroup {
     /// The level that runs recurrent layers and heads.
@@ -331,9 +334,9 @@ struct ChannelGroup {
     /// The first channel.
     first: usize,
     channels: usize,
-    /// Channels of a batch. There may be fewer in the group; the results of the other lanes are ignored.
+    /// Channels of a lane group. There may be fewer in the group; the results of the other lanes are ignored.
     width: usize,
-    /// The most frames that go through all layers before the next ones.
+    /// Largest number of frames that go through all layers before the next ones.
     chunk: usize,
     /// The inputs of the first layer, `[channels][inputs][chunk]`.
     input: AlignedBuffer,
@@ -351,20 +354,20 @@ impl ChannelGroup {
         width: usize,
     ) -> Self {
         let chunk = if width == 1 { CHUNK_ONE_BY_ONE } else { CHUNK_IN_LANES };
-        let batches = channels.div_ceil(width);
-        let mut behind_recurrent = false;
+        let lane_groups = channels.div_ceil(width);
+        let mut after_recurrent = false;
         let layers = packed.layers.iter().map(|layer| match layer {
             PackedLayer::Recurrent(r) => {
-                let input = if behind_recurrent { 0 } else { batches * chunk * r.inputs * width };
-                behind_recurrent = true;
-                GroupLayer::Recurrent(AlignedBuffer::new(input), RecurrentState::new(r, level, batches, width, chunk))
+                let input = if after_recurrent { 0 } else { lane_groups * chunk * r.inputs * width };
+                after_recurrent = true;
+                GroupLayer::Recurrent(AlignedBuffer::new(input), RecurrentState::new(r, level, lane_groups, width, chunk))
             }
             PackedLayer::Head(..) => {
-                behind_recurrent = false;
-                GroupLayer::Head(AlignedBuffer::new(batches * chunk * width))
+                after_recurrent = false;
+                GroupLayer::Head(AlignedBuffer::new(lane_groups * chunk * width))
             }
             PackedLayer::Conv(c) => {
-                behind_recurrent = false;
+                after_recurrent = false;
                 GroupLayer::Conv(ConvState::new(c, channels, chunk))
             }
         });
@@ -418,8 +421,8 @@ impl ChannelGroup {
                         from
                     } else {
                         gather(from, r.inputs, channels, width, chunk, frames, input);
-                        let (batch_stride, frame_stride) = (chunk * r.inputs * width, r.inputs * width);
-                        SignalView { data: input, batch_stride, lane_stride: 1, feature_stride: width, frame_stride }
+                        let (lane_group_stride, frame_stride) = (chunk * r.inputs * width, r.inputs * width);
+                        SignalView { data: input, lane_group_stride, lane_stride: 1, feature_stride: width, frame_stride }
                     };
                     state.run(r, level, precision, from, frames);
                 }
@@ -471,7 +474,7 @@ fn output_view<'a>(group_layer: &'a GroupLayer, layer: &PackedLayer, width: usiz
     match (group_layer, layer) {
         (GroupLayer::Recurrent(_, state), _) => state.view(),
         (GroupLayer::Head(outputs), _) => {
-            SignalView { data: outputs, batch_stride: chunk * width, lane_stride: 1, feature_stride: 0, frame_stride: width }
+            SignalView { data: outputs, lane_group_stride: chunk * width, lane_stride: 1, feature_stride: 0, frame_stride: width }
         }
         (GroupLayer::Conv(state), PackedLayer::Conv(conv)) => state.view(conv, width),
         _ => unreachable!("a group has the layers of its network"),
@@ -480,18 +483,24 @@ fn output_view<'a>(group_layer: &'a GroupLayer, layer: &PackedLayer, width: usiz
 
 /// Returns the inputs of a group's first layer.
 fn input_view(data: &[f32], inputs: usize, width: usize, chunk: usize) -> SignalView<'_> {
-    SignalView { data, batch_stride: width * inputs * chunk, lane_stride: inputs * chunk, feature_stride: chunk, frame_stride: 1 }
+    SignalView {
+        data,
+        lane_group_stride: width * inputs * chunk,
+        lane_stride: inputs * chunk,
+        feature_stride: chunk,
+        frame_stride: 1,
+    }
 }
 
-/// Copies the inputs of a recurrent layer to `to`, as `[batches][chunk][inputs][width]`.
+/// Copies the inputs of a recurrent layer to `to`, as `[lane_groups][chunk][inputs][width]`.
 fn gather(from: SignalView<'_>, inputs: usize, channels: usize, width: usize, chunk: usize, frames: usize, to: &mut [f32]) {
     for channel in 0..channels {
-        let (batch, lane) = (channel / width, channel % width);
+        let (lane_group, lane) = (channel / width, channel % width);
         for input in 0..inputs {
-            let from = from.data[batch * from.batch_stride + lane * from.lane_stride + input * from.feature_stride..]
+            let from = from.data[lane_group * from.lane_group_stride + lane * from.lane_stride + input * from.feature_stride..]
                 .iter()
                 .step_by(from.frame_stride);
-            let to = to[(batch * chunk * inputs + input) * width + lane..].iter_mut().step_by(inputs * width);
+            let to = to[(lane_group * chunk * inputs + input) * width + lane..].iter_mut().step_by(inputs * width);
             to.zip(from).take(frames).for_each(|(to, from)| *to = *from);
         }
     }
@@ -510,15 +519,15 @@ impl<A: StaticPrecision> Kernel for ActivateKernel<'_, A> {
 
 /// The number of frames for which an input (a channel or a knob) has had the same value.
 #[derive(Clone, Copy)]
-struct ConstantInput {
+struct ConstantRun {
     /// The value of the last frame, as bits.
     value: u32,
     /// Frames with that value, up to the last one.
     frames: usize,
 }
 
-impl ConstantInput {
-    /// Counts on over the next samples of the input.
+impl ConstantRun {
+    /// Continues the count with the next samples.
     fn follow(&mut self, samples: &[f32]) {
         if let Some(last) = samples.last() {
             let value = last.to_bits();
@@ -537,34 +546,34 @@ struct SequenceState {
     settled: SettledStates,
     /// All channels, in order.
     groups: Vec<ChannelGroup>,
-    /// The channels, then the knobs.
-    constant_inputs: Vec<ConstantInput>,
+    /// One for each channel, then one for each knob.
+    constant_runs: Vec<ConstantRun>,
 }
 
 impl network::NetworkState for SequenceState {
     fn process(&mut self, block: &mut Block<'_>, knobs: &[&[f32]]) {
         let packed = &*self.packed;
-        let (channels, knob_states) = self.constant_inputs.split_at_mut(block.len());
+        let (channels, knob_states) = self.constant_runs.split_at_mut(block.len());
         channels.iter_mut().zip(block.iter()).for_each(|(c, samples)| c.follow(samples));
         knob_states.iter_mut().zip(knobs).for_each(|(c, samples)| c.follow(samples));
         let frames = block.first().map_or(0, |b| b.len());
         for group in &mut self.groups {
             let channels = &mut block[group.first..][..group.channels];
             for from in (0..frames).step_by(group.chunk) {
-                let now = (frames - from).min(group.chunk);
+                let n = (frames - from).min(group.chunk);
                 for (rows, samples) in group.input.chunks_exact_mut(packed.inputs * group.chunk).zip(channels.iter()) {
-                    let (audio, more) = rows.split_at_mut(group.chunk);
+                    let (audio, knob_rows) = rows.split_at_mut(group.chunk);
                     audio
                         .iter_mut()
-                        .zip(&samples[from..from + now])
+                        .zip(&samples[from..from + n])
                         .for_each(|(to, x)| *to = flush_denormal(x * packed.input_gain));
-                    for (row, knob) in more.chunks_exact_mut(group.chunk).zip(knobs) {
-                        row[..now].copy_from_slice(&knob[from..from + now]);
+                    for (row, knob) in knob_rows.chunks_exact_mut(group.chunk).zip(knobs) {
+                        row[..n].copy_from_slice(&knob[from..from + n]);
                     }
                 }
-                group.run(packed, self.precision, now);
+                group.run(packed, self.precision, n);
                 for (channel, samples) in channels.iter_mut().enumerate() {
-                    let samples = &mut samples[from..from + now];
+                    let samples = &mut samples[from..from + n];
                     group.output(packed, channel, samples);
                     if packed.skip {
                         let audio = &group.input[channel * packed.inputs * group.chunk..];
@@ -593,15 +602,15 @@ impl network::NetworkState for SequenceState {
         for group in &mut self.groups {
             group.set(&self.packed, &self.settled.current.layers);
         }
-        self.constant_inputs.fill(ConstantInput { value: 0, frames: 0 });
+        self.constant_runs.fill(ConstantRun { value: 0, frames: 0 });
     }
 
     /// True if the inputs have been constant for the receptive field of the convolutions and the last frame changed no recurrent
-    /// layer's state. Always false if a convolution of more than one tap stands behind a recurrent layer.
+    /// layer's state. Always false if a convolution of more than one tap comes after a recurrent layer.
     fn rests(&self) -> bool {
         let receptive_field = self.packed.reach() + 1;
-        !self.packed.convolves_behind_recurrent()
-            && self.constant_inputs.iter().all(|c| c.frames >= receptive_field)
+        !self.packed.convolves_after_recurrent()
+            && self.constant_runs.iter().all(|c| c.frames >= receptive_field)
             && self.groups.iter().all(ChannelGroup::rests)
     }
 
@@ -610,7 +619,7 @@ impl network::NetworkState for SequenceState {
     }
 
     fn bytes(&self) -> usize {
-        self.groups.iter().chain(&self.settled.silence).map(ChannelGroup::bytes).sum()
+        self.groups.iter().chain(&self.settled.settling_group).map(ChannelGroup::bytes).sum()
     }
 }
 
@@ -651,9 +660,9 @@ mod tests {
         };
         let (packed, spec) = (Arc::new(packed), StateSpec::new(1));
         let settled = SettledStates::new(&packed, spec);
-        let constant_inputs = vec![ConstantInput { value: 0, frames: 0 }; inputs];
+        let constant_runs = vec![ConstantRun { value: 0, frames: 0 }; inputs];
         let groups = groups(&packed, spec);
-        let mut state = SequenceState { packed, precision: spec.precision, settled, groups, constant_inputs };
+        let mut state = SequenceState { packed, precision: spec.precision, settled, groups, constant_runs };
         let (mut sound, knob) = ([0.0f32; 256], [0.9f32; 256]);
         // The sound lasts as long as the longest silence of settling, counted from when the knob counts as steady.
         for block in 0..(24_000 + STEADY_KNOB_FRAMES).div_ceil(256) + 1 {
@@ -669,7 +678,7 @@ mod tests {
             (frames, output),
             "the prepared state was taken as it was"
         );
-        // The state for the knobs before is kept, in case they go back.
+        // The state for the previous knob values is kept, in case they return.
         assert!(state.settled.next.done && state.settled.next.has_knobs([KNOB_MIDDLE].into_iter()));
     }
 }

@@ -8,14 +8,14 @@
 mod convolution;
 mod memory;
 mod plain;
-mod program;
+mod step_list;
 
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
 use self::memory::{LineBuffer, Ring, ScratchArea, StepMemory};
 use self::plain::ChunkContext;
-use self::program::{Program, Step};
+use self::step_list::{Step, StepList};
 use super::activation::{Exact, Fast, Precision, StaticPrecision};
 use super::description::WaveNet;
 use super::network::{EngineError, Network, NetworkState, StateSpec};
@@ -46,8 +46,8 @@ struct PackedWaveNet {
 
 /// A network packed for one way of running it.
 struct PackedVariant {
-    /// The program, whose `weights` are empty: they are in the next field.
-    program: Program,
+    /// The steps; the `weights` of the list are empty, because they are in the next field.
+    step_list: StepList,
     weights: LineBuffer,
     /// The row of scratch memory that holds the audio of the chunk.
     input: ScratchArea,
@@ -56,16 +56,16 @@ struct PackedVariant {
 }
 
 impl PackedVariant {
-    /// Packs a network; see [`Program::new`].
+    /// Packs a network; see [`StepList::new`].
     fn new(description: &WaveNet, stack_level: Option<SimdLevel>) -> Self {
-        let (mut program, input, output) = Program::new(description, stack_level);
-        let weights = LineBuffer::of(&std::mem::take(&mut program.weights));
-        Self { program, weights, input, output }
+        let (mut step_list, input, output) = StepList::new(description, stack_level);
+        let weights = LineBuffer::of(&std::mem::take(&mut step_list.weights));
+        Self { step_list, weights, input, output }
     }
 
     /// Bytes on the heap.
     fn bytes(&self) -> usize {
-        self.weights.bytes() + size_of_val(self.program.steps.as_slice()) + size_of_val(self.program.layout.rings.as_slice())
+        self.weights.bytes() + size_of_val(self.step_list.steps.as_slice()) + size_of_val(self.step_list.layout.rings.as_slice())
     }
 }
 
@@ -99,8 +99,8 @@ struct WaveNetState {
     network: Arc<PackedWaveNet>,
     spec: StateSpec,
     /// One for each channel.
-    inputs: Vec<ConstantInput>,
-    /// The rings of all channels, one channel behind the other.
+    inputs: Vec<ConstantRun>,
+    /// The rings of all channels, one channel after the other.
     rings: LineBuffer,
     /// Memory for one chunk of one channel.
     scratch: LineBuffer,
@@ -114,7 +114,7 @@ struct WaveNetState {
 
 /// The number of frames for which a channel's input has had the same value.
 #[derive(Clone)]
-struct ConstantInput {
+struct ConstantRun {
     /// The value of the last frame.
     value: f32,
     /// Frames with that value, up to the last one; counted up to the receptive field.
@@ -126,7 +126,7 @@ impl WaveNetState {
     fn new(network: Arc<PackedWaveNet>, spec: StateSpec) -> Self {
         let spec = StateSpec { level: SimdLevel::best_up_to(spec.level), ..spec };
         let variant = network.variant(spec.precision, spec.level);
-        let layout = &variant.program.layout;
+        let layout = &variant.step_list.layout;
         let mut rings = LineBuffer::new(spec.channels * layout.state);
         let mut scratch = LineBuffer::new(layout.scratch);
         let positions = vec![0; layout.rings.len()];
@@ -134,7 +134,7 @@ impl WaveNetState {
         let row = |ring: &Ring, row: usize| rings.as_slice()[ring.offset + row * ring.stride];
         let settled_rows = layout.rings.iter().flat_map(|ring| (0..ring.rows).map(move |r| row(ring, r))).collect();
         let settled_output = scratch.as_slice()[variant.output.offset];
-        let inputs = vec![ConstantInput { value: 0.0, frames: 0 }; spec.channels];
+        let inputs = vec![ConstantRun { value: 0.0, frames: 0 }; spec.channels];
         let mut state = Self { spec, inputs, rings, scratch, positions, settled_rows, settled_output, network };
         state.reset();
         state
@@ -154,12 +154,12 @@ impl PackedVariant {
         frames: usize,
         settle: bool,
     ) {
-        let layout = &self.program.layout;
+        let layout = &self.step_list.layout;
         assert!(state.len() >= layout.state && scratch.len() >= layout.scratch && frames <= CHUNK);
         let rings = &layout.rings;
         let memory = StepMemory { rings, positions, state: state.as_mut_ptr(), scratch: scratch.as_mut_ptr() };
         let context = ChunkContext { memory: &memory, weights: self.weights.as_slice().as_ptr(), frames, settle };
-        let steps = self.program.steps.as_slice();
+        let steps = self.step_list.steps.as_slice();
         match spec.precision {
             Precision::Fast => spec.level.run(ProgramKernel { steps, context, precision: PhantomData::<Fast> }),
             Precision::Exact => spec.level.run(ProgramKernel { steps, context, precision: PhantomData::<Exact> }),
@@ -167,7 +167,7 @@ impl PackedVariant {
     }
 }
 
-/// All steps of a program over a chunk.
+/// All steps of a step list over a chunk.
 struct ProgramKernel<'a, A> {
     steps: &'a [Step],
     context: ChunkContext<'a>,
@@ -181,7 +181,7 @@ impl<A: StaticPrecision> Kernel for ProgramKernel<'_, A> {
     fn run<S: Simd>(self, s: S) {
         for step in self.steps {
             // SAFETY: `PackedVariant::run_chunk`, which makes this, asserts the sizes of memory and chunk; the weights are the
-            // program's.
+            // step list's.
             unsafe { step.run::<S, A>(s, &self.context) };
         }
     }
@@ -191,7 +191,7 @@ impl NetworkState for WaveNetState {
     fn process(&mut self, block: &mut Block<'_>, _knobs: &[&[f32]]) {
         let Self { network, spec, inputs, rings, scratch, positions, .. } = self;
         let variant = network.variant(spec.precision, spec.level);
-        let layout = &variant.program.layout;
+        let layout = &variant.step_list.layout;
         let (rings, scratch) = (rings.as_mut_slice(), scratch.as_mut_slice());
         let total = block.first().map_or(0, |channel| channel.len());
         let mut start = 0;
@@ -222,7 +222,7 @@ impl NetworkState for WaveNetState {
     }
 
     fn reset(&mut self) {
-        let layout = &self.network.variant(self.spec.precision, self.spec.level).program.layout;
+        let layout = &self.network.variant(self.spec.precision, self.spec.level).step_list.layout;
         // The positions are spread, so that not all rings wrap around in the same block.
         for (index, (position, ring)) in self.positions.iter_mut().zip(&layout.rings).enumerate() {
             *position = ring.frames * index / layout.rings.len();
@@ -236,7 +236,7 @@ impl NetworkState for WaveNetState {
                 }
             }
         }
-        self.inputs.fill(ConstantInput { value: 0.0, frames: self.network.receptive_field });
+        self.inputs.fill(ConstantRun { value: 0.0, frames: self.network.receptive_field });
     }
 
     fn rests(&self) -> bool {
@@ -256,8 +256,8 @@ impl NetworkState for WaveNetState {
     }
 }
 
-impl ConstantInput {
-    /// Counts on over the next samples of the input, up to `limit` frames.
+impl ConstantRun {
+    /// Continues the count with the next samples of the input, up to `limit` frames.
     fn follow(&mut self, audio: &[f32], limit: usize) {
         let Some(last) = audio.last() else { return };
         let equal = audio.iter().rev().take_while(|x| x.to_bits() == last.to_bits()).count();

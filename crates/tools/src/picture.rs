@@ -87,7 +87,7 @@ fn draw_picture(
     }
     draw_spectra(&lower, sample_rate, spectra)?;
     root.present()?;
-    // These borrow the pixels.
+    // The drawing areas borrow the pixels.
     drop((root, below, upper, lower, first, second));
     fs::write(path, png::encode(SIZE, &pixels)?).map_err(|e| format!("{}: {e}", path.display()))?;
     Ok(())
@@ -119,7 +119,7 @@ fn draw_waveform(
         .y_label_formatter(&|value| if height < 0.05 { format!("{value:.0e}") } else { format!("{value:.2}") })
         .label_style((FONT, LABEL_HEIGHT).into_font().color(&TEXT))
         .draw()?;
-    // Per column of pixels the lowest and the highest sample, joined with the column before.
+    // The lowest and the highest sample of each column of pixels, joined with the previous column.
     let columns = chart.plotting_area().dim_in_pixel().0.max(1) as usize;
     let mut line = Vec::with_capacity(2 * columns);
     for column in 0..columns {

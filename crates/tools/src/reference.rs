@@ -38,7 +38,7 @@ fn reference(registry: &[&Algorithm]) -> String {
 fn measure(measure: &Measure) -> String {
     let better = if measure.better == Preference::Lower { "lower" } else { "neither" };
     let Measure { id, name, unit, function, definition, .. } = measure;
-    format!("| {name} | `{id}` | {} | {better} | {} | {definition} |\n", unit.name(), function.needs())
+    format!("| {name} | `{id}` | {} | {better} | {} | {definition} |\n", unit.symbol(), function.needs())
 }
 
 /// Row of a parameter.

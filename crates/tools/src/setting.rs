@@ -113,7 +113,7 @@ fn stronger(bundle: &Path, algorithm: &'static Algorithm) -> TaskResult<Option<S
         let setting =
             Setting { algorithm, model: None, changed: Some((parameter, value)), typed: Vec::new(), text: String::new() };
         let thd = thd(&mut setting.load(bundle, 1)?)?;
-        if best.is_none_or(|(_, most)| thd > most) {
+        if best.is_none_or(|(_, highest)| thd > highest) {
             best = Some((value, thd));
         }
     }
@@ -241,7 +241,7 @@ fn impulse_delay(ready: &mut ReadyPlugin) -> TaskResult<Option<usize>> {
     input[IMPULSE_FRAME] = IMPULSE_AMPLITUDE;
     let with_impulse = output(&input)?;
     let differences = silent[0].iter().zip(&with_impulse[0]).map(|(a, b)| (a - b).abs());
-    let largest = differences.enumerate().fold((0, 0.0), |most, now| if now.1 > most.1 { now } else { most });
+    let largest = differences.enumerate().fold((0, 0.0), |a, b| if b.1 > a.1 { b } else { a });
     Ok((largest.1 > 0.0).then(|| largest.0.saturating_sub(IMPULSE_FRAME)))
 }
 

@@ -39,15 +39,15 @@ const HEADS: [&str; 10] = [
     "Sound",
     "Algorithm",
     "Setting",
-    measures::RMS.head,
-    measures::PEAK.head,
-    measures::THD.head,
+    measures::RMS.heading,
+    measures::PEAK.heading,
+    measures::THD.heading,
     "THD dB",
     "Latency (impulse)",
     "ns/sample/channel",
     "x real time",
 ];
-/// Index of the first column of numbers. It and all columns behind it are aligned to the right.
+/// Index of the first column of numbers. This column and all after it are aligned to the right.
 const FIRST_NUMBER: usize = 3;
 
 impl TableRow {
@@ -109,8 +109,8 @@ pub fn markdown(rows: &[TableRow]) -> String {
     text
 }
 
-/// A table with its head. `between` separates columns, `outside` is at both ends of a line, `rule` is what the line under the
-/// head consists of.
+/// A table with its header. `between` separates columns, `outside` is at both ends of a line, `rule` is what the line under the
+/// header consists of.
 fn lines(rows: &[TableRow], between: &str, outside: &str, rule: &str) -> String {
     let cells: Vec<_> = rows.iter().map(TableRow::cells).collect();
     let widths: Vec<usize> = (0..HEADS.len())

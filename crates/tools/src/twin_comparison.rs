@@ -19,7 +19,7 @@ use crate::{TaskResult, models, picture};
 const RATE: f32 = 48_000.0;
 /// Block size of these measurements, in frames.
 const BLOCK: usize = 64;
-/// Number of times that algorithm and model are measured, in turn; the fastest of each counts.
+/// Number of times that algorithm and model are measured alternately; the fastest of each counts.
 const TIMED_RUNS: usize = 5;
 
 /// A model's reference, the algorithm that it is the twin of, with the time of both.
@@ -95,7 +95,7 @@ impl TwinComparison {
         Ok(ComparedSound { sound: sound.name.clone(), esr: figure(&ESR)?, null_db: figure(&NULL)?, png })
     }
 
-    /// The results as text: a line for each sound, under a head.
+    /// The results as text: a line for each sound, under a header.
     pub fn text(&self, compared: &[ComparedSound]) -> String {
         let [algorithm, twin] = self.costs;
         let mut text = format!(
@@ -103,8 +103,8 @@ impl TwinComparison {
             self.reference.algorithm().name,
             self.setting().text,
             "Sound",
-            ESR.head,
-            NULL.head
+            ESR.heading,
+            NULL.heading
         );
         text.extend(compared.iter().map(|c| format!("{:<10}{:>10}{:>10}\n", c.sound, ESR.text(c.esr), NULL.text(c.null_db))));
         text
@@ -118,8 +118,8 @@ impl TwinComparison {
             "\n## The twin beside {name} ({})\n\n{name} takes {algorithm:.1} ns/sample, the twin {twin:.1}.\n\n\
              | Sound | {} | {} | Difference |\n|---|---:|---:|---|\n",
             self.setting().text,
-            ESR.head,
-            NULL.head
+            ESR.heading,
+            NULL.heading
         );
         text.extend(
             compared

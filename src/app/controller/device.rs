@@ -43,7 +43,7 @@ pub struct RunningDevice {
     pub requested: String,
     /// The state that was logged last.
     pub state: DeviceState,
-    /// The monitor's state that was logged last; `None` if the monitor is no client of its own.
+    /// The monitor's state that was logged last; `None` if the monitor is not a client of its own.
     monitor_state: Option<DeviceState>,
     /// Overruns that were logged so far.
     logged_overruns: u64,

@@ -7,7 +7,7 @@ use chrono::Local;
 
 use crate::ui::LogLine;
 
-/// Most lines that the window's log keeps, and that wait for standard output.
+/// Largest number of lines that the window's log keeps, and of lines that wait for standard output.
 const MAX_LINES: usize = 300;
 
 /// The program's log.

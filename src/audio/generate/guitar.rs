@@ -160,7 +160,7 @@ fn excitation(rate: f64, hz: f64, force: f64, random: &mut Random) -> Vec<f64> {
         // The factor 1 / k is the velocity of a plucked string, to which a magnetic pickup responds.
         let amplitude = mode_amplitude(k, PICK) * mode_amplitude(k, PICKUP) / k * (-k * hz / corner).exp();
         let phase = PHASE_DEVIATION * random.bipolar();
-        // Partials that a low sample rate leaves out count here, too, so that the others do not become louder.
+        // Partials that a low sample rate leaves out are included here, so that the others do not become louder.
         power += amplitude * amplitude / 2.0;
         if k * hz <= highest {
             for (frame, sample) in period.iter_mut().enumerate() {

@@ -18,7 +18,7 @@ pub enum NonFinitePolicy {
     Refuse,
     /// The sample becomes 0.
     Silence,
-    /// The sample stays as it is. (An integer block gets 0 for NaN and full scale for an infinity.)
+    /// The sample is not changed. (An integer block gets 0 for NaN and full scale for an infinity.)
     Keep,
 }
 
@@ -124,7 +124,7 @@ impl Reader {
 
     /// Reads the next frames into `block`, a slice per channel, all of one length, as samples of any type by the rule
     /// of [`Sample`]. Returns the number of frames read: the length of the slices, fewer at the end of the file, 0
-    /// after it. The rest of `block` is left as it was.
+    /// after it. The rest of `block` is not changed.
     ///
     /// # Errors
     /// [`WavError::WrongShape`], [`WavError::NotFinite`] (with [`NonFinitePolicy::Refuse`]),

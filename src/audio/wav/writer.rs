@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes of the longest header that hound writes, and the pad byte after the samples.
 const AROUND_DATA_BYTES: u64 = 68 + 1;
-/// Bytes of the buffer in front of the file.
+/// Bytes that are buffered before they are written to the file.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Counts of what a finished [`Writer`] has written.
@@ -28,7 +28,7 @@ pub struct WriteSummary {
 /// A WAV file that is written block after block. [control thread or disk thread: does I/O]
 ///
 /// The file grows under a hidden name beside its target, `.isotherm-PROCESS-NUMBER.part`. [`finish`](Self::finish) renames it to
-/// the target in one step. If the writer is dropped before that, the part file is removed and the target is as it was; only a
+/// the target in one step. If the writer is dropped before that, the part file is removed and the target is unchanged; only a
 /// killed process leaves the part file behind.
 #[derive(Debug)]
 pub struct Writer {
@@ -60,9 +60,9 @@ impl Writer {
     /// [`WavError::Channels`], [`WavError::Rate`] (the header's byte rate has 32 bits), [`WavError::Io`].
     pub fn create(path: impl AsRef<Path>, sample_rate: u32, channels: usize, format: WavFormat) -> Result<Self, WavError> {
         let target = path.as_ref().to_path_buf();
-        let most = usize::from(u16::MAX) / format.bytes();
-        let Some(count) = u16::try_from(channels).ok().filter(|_| (1..=most).contains(&channels)) else {
-            return Err(WavError::Channels { path: target, highest: most, found: channels });
+        let max_channels = usize::from(u16::MAX) / format.bytes();
+        let Some(count) = u16::try_from(channels).ok().filter(|_| (1..=max_channels).contains(&channels)) else {
+            return Err(WavError::Channels { path: target, highest: max_channels, found: channels });
         };
         let frame_bytes = u32::from(count) * u32::from(format.bits() / 8);
         let highest = u32::MAX / frame_bytes;
@@ -100,7 +100,7 @@ impl Writer {
     /// Appends `block`, a slice per channel, all of one length, in samples of any type.
     ///
     /// The samples are converted by the rule of [`Sample`]: rounded to the nearest code, halves to even, limited to full
-    /// scale, NaN becomes 0. In a float file finite samples stay as they are, and NaN and infinities become 0, so that
+    /// scale, NaN becomes 0. In a float file finite samples stay unchanged, and NaN and infinities become 0, so that
     /// the file can be read again. [`WriteSummary`] counts the limited and replaced samples.
     ///
     /// # Errors
@@ -164,7 +164,7 @@ impl Writer {
     /// Completes the part file, flushes it to the disk and renames it to the target.
     ///
     /// # Errors
-    /// [`WavError::NoFrames`] if nothing was written, [`WavError::Io`]. In both cases the target is as it was before.
+    /// [`WavError::NoFrames`] if nothing was written, [`WavError::Io`]. In both cases the target is unchanged.
     pub fn finish(mut self) -> Result<WriteSummary, WavError> {
         if self.written.frames == 0 {
             return Err(WavError::NoFrames { path: self.target.clone() });

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::{Failure, print_line};
 use crate::desk::{Desk, DeskWatch, Timeouts, Track};
 use crate::device::GrantedConfig;
-use crate::record::{Recorder, Settings};
+use crate::record::{Recorder, RecorderSettings};
 
 /// The flag `--desk`.
 pub fn argument() -> Arg {
@@ -31,7 +31,7 @@ pub fn open(matches: &ArgMatches, granted: &GrantedConfig) -> Result<Option<Desk
 }
 
 /// Adds the desk's tracks to the take's settings and, unless `--names` was given, gives the channels the desk's names.
-pub fn add_to_settings(desk: &Desk, matches: &ArgMatches, settings: &mut Settings) {
+pub fn add_to_settings(desk: &Desk, matches: &ArgMatches, settings: &mut RecorderSettings) {
     let numbers: Vec<usize> = settings.channels.iter().map(|channel| channel.source_channel + 1).collect();
     let (tracks, names) = (desk.tracks(), desk.stem_names(&numbers));
     for (channel, name) in settings.channels.iter_mut().zip(names) {
@@ -47,7 +47,7 @@ pub fn add_to_settings(desk: &Desk, matches: &ArgMatches, settings: &mut Setting
 pub struct DeskFollower(DeskWatch);
 
 impl DeskFollower {
-    /// Prints the desk and its notes, unless `is_quiet`, and watches it from now on.
+    /// Prints the desk and its notes, unless `is_quiet`, and then watches it.
     ///
     /// # Errors
     /// If the system provides no socket or thread.

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::desk::{self, DeskFollower};
 use super::view::{ChannelReading, StatusView, Terminal, read_meters};
 use super::{
-    FinishedTake, SourceInfo, health_text, interrupt_flag, losses, parse_ranges, print_takes, report_unfinished, take_settings,
-    takes_json, text,
+    FinishedTake, SourceInfo, flag_value, health_text, interrupt_flag, losses, parse_ranges, print_takes, report_unfinished,
+    take_settings, takes_json,
 };
 use crate::algorithm::find;
 use crate::cli::{Failure, model, parse_integer, print_line};
@@ -39,24 +39,26 @@ const FILE_QUEUE_FRAMES: usize = 1 << 17;
 
 /// The flags of `record` for devices and monitoring.
 pub fn arguments() -> Vec<Arg> {
-    let text =
+    let option =
         |name: &'static str, value: &'static str, help: &'static str| Arg::new(name).long(name).value_name(value).help(help);
     let hosts: Vec<&str> = Host::ALL.iter().map(|host| host.id()).collect();
     let device_flags = [
-        text("host", "HOST", "How the device is reached").value_parser(hosts),
-        text("device-rate", "HZ", "Sample rate that the device must have; without it, its own"),
-        text("device-format", "FORMAT", "Samples that the device must give: S32_LE, S24_LE, S24_3LE, S16_LE or FLOAT_LE"),
-        text("device-channels", "COUNT", "Channels that the device must have; without it, as many as it has"),
-        text("device-period", "FRAMES", "Period that the device must have; without it, about 256"),
+        option("host", "HOST", "How the device is reached").value_parser(hosts),
+        option("device-rate", "HZ", "Sample rate that the device must have; without it, its own"),
+        option("device-format", "FORMAT", "Samples that the device must give: S32_LE, S24_LE, S24_3LE, S16_LE or FLOAT_LE"),
+        option("device-channels", "COUNT", "Channels that the device must have; without it, as many as it has"),
+        option("device-period", "FRAMES", "Period that the device must have; without it, about 256"),
         desk::argument(),
     ];
     let monitor_flags = [
-        text("monitor", "LIST", "One or two channels to hear through --algorithm, while all are recorded dry"),
-        text("monitor-to", "PAIR", "The device's outputs to hear them on, such as 1,2"),
-        text("monitor-device", "NAME", "The device that plays; without it, the one that records"),
-        text("monitor-file", "FILE.wav", "The monitor's output goes to this file, too").value_parser(value_parser!(PathBuf)),
-        text("algorithm", "ID", "Algorithm that they are heard through (`isotherm algorithms` lists them)").requires("monitor"),
-        text("set", "NAME=VALUE", "A parameter of the algorithm, such as drive=18").action(ArgAction::Append).requires("monitor"),
+        option("monitor", "LIST", "One or two channels to hear through --algorithm, while all are recorded dry"),
+        option("monitor-to", "PAIR", "The device's outputs to hear them on, such as 1,2"),
+        option("monitor-device", "NAME", "The device that plays; without it, the one that records"),
+        option("monitor-file", "FILE.wav", "The monitor's output goes to this file, too").value_parser(value_parser!(PathBuf)),
+        option("algorithm", "ID", "Algorithm that they are heard through (`isotherm algorithms` lists them)").requires("monitor"),
+        option("set", "NAME=VALUE", "A parameter of the algorithm, such as drive=18")
+            .action(ArgAction::Append)
+            .requires("monitor"),
         model::argument().requires("monitor"),
     ];
     let device_flags = device_flags.map(|argument| argument.requires("device"));
@@ -78,7 +80,7 @@ fn parse_open_request(matches: &ArgMatches) -> Result<OpenRequest, Failure> {
     let host = matches.get_one::<String>("host").and_then(|id| Host::find(id)).unwrap_or(Host::ALL[0]);
     let number =
         |name: &str, max: usize| matches.get_one::<String>(name).map(|text| parse_integer(name, text, 1, max)).transpose();
-    let mut request = OpenRequest::new(host, text(matches, "device"));
+    let mut request = OpenRequest::new(host, flag_value(matches, "device"));
     request.sample_rate = number("device-rate", 10_000_000)?.map(|rate| rate as u32);
     request.channels = number("device-channels", crate::device::MAX_CHANNELS)?;
     request.period_frames = number("device-period", 1 << 16)?;
@@ -230,7 +232,7 @@ fn device_take_settings(
     request: &OpenRequest,
     granted: &GrantedConfig,
     desk: Option<&Desk>,
-) -> Result<record::Settings, Failure> {
+) -> Result<record::RecorderSettings, Failure> {
     let source = SourceInfo {
         name: &format!("{} ({})", granted.device, granted.host.id()),
         rate: granted.sample_rate,
@@ -343,7 +345,7 @@ struct StatusDisplay<'a> {
     channels: &'a [Channel],
     /// The newest reading of each channel.
     readings: Vec<ChannelReading>,
-    /// `None` if standard output is no terminal, or for JSON.
+    /// `None` if standard output is not a terminal, or for JSON.
     terminal: Option<Terminal>,
     json: bool,
     last_line: Instant,

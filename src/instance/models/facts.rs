@@ -8,7 +8,7 @@ use crate::neural::engine::StateSpec;
 use crate::neural::{Model, ModelInfo};
 use crate::view::ModelFacts;
 
-/// Least number of frames in one measurement of the cost.
+/// Smallest number of frames in one measurement of the cost.
 const COST_FRAMES: usize = 1024;
 /// Time for all measurements of the cost: enough for many, so that their minimum is reliable.
 const COST_TIME: Duration = Duration::from_millis(5);
@@ -67,7 +67,7 @@ fn largest(model: &Model) -> usize {
     model.sizes().len() - 1
 }
 
-/// Processing time of a size in nanoseconds per sample and channel: the least of several measurements.
+/// Processing time of a size in nanoseconds per sample and channel: the smallest of several measurements.
 fn cost_ns(model: &Model, size: usize) -> Result<f32, String> {
     let mut state = model.network(size).clone().state(StateSpec::new(1))?;
     state.set_offline(true);
@@ -75,18 +75,18 @@ fn cost_ns(model: &Model, size: usize) -> Result<f32, String> {
     let knobs = vec![&knob_middle[..]; model.knob_count(size)];
     // A network that collects long chunks (its latency) is timed over more than one.
     let chunks = (2 * state.latency()).max(COST_FRAMES).div_ceil(CHUNK);
-    let mut least = Duration::MAX;
+    let mut fastest = Duration::MAX;
     let begin = Instant::now();
-    while least == Duration::MAX || begin.elapsed() < COST_TIME {
+    while fastest == Duration::MAX || begin.elapsed() < COST_TIME {
         let start = Instant::now();
         for _ in 0..chunks {
-            // This signal lets no network rest and makes no denormals.
+            // With this signal no network rests and no number is denormal.
             let mut block: [f32; CHUNK] = std::array::from_fn(|i| if i % 2 == 0 { 0.1 } else { -0.1 });
             state.process(&mut [&mut block], &knobs);
         }
-        least = least.min(start.elapsed());
+        fastest = fastest.min(start.elapsed());
     }
-    Ok(least.as_nanos() as f32 / (chunks * CHUNK) as f32)
+    Ok(fastest.as_nanos() as f32 / (chunks * CHUNK) as f32)
 }
 
 /// The faults of a model while it played, as one line for the user; None if there were none.

@@ -41,8 +41,8 @@ fn sort_key(name: &str) -> (String, String) {
     (name.to_lowercase(), name.to_owned())
 }
 
-/// The model file that is `step` places after `path` in its folder (before it, if negative). After the last file comes the first.
-/// The file at `path` may be gone: then the one after its name is one step away.
+/// The model file that is `step` places after `path` in its folder (before it, if negative). The last file is followed by the
+/// first. The file at `path` may be gone: then the one after its name is one step away.
 ///
 /// # Errors
 /// If the folder cannot be read or holds no model file, as one line for the user.

@@ -15,7 +15,7 @@ fn write_model(folder: &Path, name: &str, gain: f32) -> PathBuf {
     path
 }
 
-/// Runs one request, and all work that comes after it.
+/// Runs one request, and all work that follows from it.
 fn run_request(slot: &ModelSlot, request: ModelRequest) -> ModelView {
     slot.request(request);
     assert!(slot.view().loading);
@@ -30,7 +30,7 @@ fn name(view: &ModelView) -> Option<&str> {
 }
 
 #[test]
-fn a_file_that_is_not_a_model_keeps_the_old_model_and_the_next_step_goes_past_it() {
+fn a_file_that_is_not_a_model_keeps_the_old_model_and_the_next_step_skips_it() {
     let folder = tempfile::tempdir().unwrap();
     let first = write_model(folder.path(), "1.nam", 0.5);
     fs::write(folder.path().join("2.nam"), "{}").unwrap();
@@ -38,41 +38,41 @@ fn a_file_that_is_not_a_model_keeps_the_old_model_and_the_next_step_goes_past_it
     let slot = ModelSlot::default();
     let view = run_request(&slot, ModelRequest::Open(first.clone()));
     assert_eq!((name(&view), view.error.as_deref(), view.can_step), (Some("gain 0.5"), None, true));
-    let (id, stored) = (slot.id(), slot.stored());
+    let (id, state_text) = (slot.id(), slot.state_text());
     assert!(id.is_some());
     let view = run_request(&slot, ModelRequest::Step(1));
     assert_eq!(name(&view), Some("gain 0.5"));
     assert!(view.error.unwrap().contains("2.nam"));
-    assert_eq!((slot.id(), slot.stored()), (id, stored));
+    assert_eq!((slot.id(), slot.state_text()), (id, state_text));
     let view = run_request(&slot, ModelRequest::Step(1));
     assert_eq!((name(&view), view.error.as_deref()), (Some("gain 0.25"), None));
     let facts = view.model.unwrap();
     assert!(facts.cost_ns.unwrap() > 0.0 && facts.path == Some(folder.path().join("3.nam")));
     assert_eq!(name(&run_request(&slot, ModelRequest::Step(-2))), Some("gain 0.5"));
     let view = run_request(&slot, ModelRequest::Clear);
-    assert_eq!((name(&view), slot.id(), &*slot.stored()), (None, None, NO_MODEL));
+    assert_eq!((name(&view), slot.id(), &*slot.state_text()), (None, None, NO_MODEL));
 }
 
 #[test]
 fn a_restored_text_is_stored_before_it_is_read_and_also_if_it_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = write_model(folder.path(), "1.nam", 0.5);
-    let field = pack(Some(&path), &fs::read(&path).unwrap());
+    let text = encode(Some(&path), &fs::read(&path).unwrap());
     folder.close().unwrap();
     let slot = ModelSlot::default();
-    slot.request(ModelRequest::Restore(field.clone()));
-    assert_eq!(*slot.stored(), field);
+    slot.request(ModelRequest::Restore(text.clone()));
+    assert_eq!(*slot.state_text(), text);
     slot.run_requests();
-    assert_eq!((name(&slot.view()), &*slot.stored()), (Some("gain 0.5"), field.as_str()));
+    assert_eq!((name(&slot.view()), &*slot.state_text()), (Some("gain 0.5"), text.as_str()));
     // The same text again is not read again.
     let id = slot.id();
-    slot.request(ModelRequest::Restore(field.clone()));
+    slot.request(ModelRequest::Restore(text.clone()));
     assert!(!slot.view().loading);
     slot.run_requests();
     assert_eq!(slot.id(), id);
     for broken in ["", "{}", r#"{"deflate":"AAAA"}"#] {
         let view = run_request(&slot, ModelRequest::Restore(broken.into()));
-        assert_eq!((name(&view), &*slot.stored()), (Some("gain 0.5"), broken));
+        assert_eq!((name(&view), &*slot.state_text()), (Some("gain 0.5"), broken));
         assert_eq!(view.error.unwrap().lines().count(), 1);
     }
     run_request(&slot, ModelRequest::Restore(NO_MODEL.into()));
@@ -86,16 +86,16 @@ fn a_model_that_slots_reject_gives_way_to_the_one_that_ran_before() {
     let slot = ModelSlot::default();
     run_request(&slot, ModelRequest::Open(one));
     slot.accept();
-    let (id, stored) = (slot.id(), slot.stored());
+    let (id, state_text) = (slot.id(), slot.state_text());
     run_request(&slot, ModelRequest::Open(two.clone()));
     slot.reject("not here".into());
-    assert_eq!((name(&slot.view()), slot.id(), slot.stored()), (Some("gain 0.5"), id, stored.clone()));
+    assert_eq!((name(&slot.view()), slot.id(), slot.state_text()), (Some("gain 0.5"), id, state_text.clone()));
     assert_eq!(slot.view().error.as_deref(), Some("not here"));
-    // A restored text stays stored although slots reject its model.
-    let field = pack(Some(&two), &fs::read(&two).unwrap());
-    run_request(&slot, ModelRequest::Restore(field.clone()));
+    // A restored text is kept although slots reject its model.
+    let text = encode(Some(&two), &fs::read(&two).unwrap());
+    run_request(&slot, ModelRequest::Restore(text.clone()));
     slot.reject("not here".into());
-    assert_eq!((slot.id(), &*slot.stored()), (id, field.as_str()));
+    assert_eq!((slot.id(), &*slot.state_text()), (id, text.as_str()));
     // The model that ran before may be rejected, too, at another rate; at its own rate it runs again.
     slot.reject("not at this rate".into());
     assert_eq!(slot.id(), None);
@@ -111,16 +111,16 @@ fn a_folder_is_listed_and_not_loaded() {
     let slot = ModelSlot::default();
     let listed = run_request(&slot, ModelRequest::Open(folder.path().to_owned())).folder.unwrap();
     assert_eq!((&listed.folders[..], &listed.files[..]), (&["a".to_owned()][..], &["b.nam".to_owned()][..]));
-    assert_eq!((slot.id(), &*slot.stored()), (None, NO_MODEL));
+    assert_eq!((slot.id(), &*slot.state_text()), (None, NO_MODEL));
     write_model(folder.path(), "c.nam", 1.0);
     assert_eq!(run_request(&slot, ModelRequest::Browse).folder.unwrap().files.len(), 2);
 }
 
 #[test]
-fn a_model_plays_and_is_saved_before_it_is_measured_and_packed() {
+fn a_model_plays_and_is_saved_before_it_is_measured_and_encoded() {
     let folder = tempfile::tempdir().unwrap();
     let path = write_model(folder.path(), "1.nam", 0.5);
-    let field = pack(Some(&path), &fs::read(&path).unwrap());
+    let text = encode(Some(&path), &fs::read(&path).unwrap());
     for saved_before in [true, false] {
         let slot = ModelSlot::default();
         slot.request(ModelRequest::Open(path.clone()));
@@ -129,13 +129,13 @@ fn a_model_plays_and_is_saved_before_it_is_measured_and_packed() {
         assert!(slot.id().is_some() && slot.model().is_some());
         let facts = slot.view().model.unwrap();
         assert!(facts.name == "gain 0.5" && facts.cost_ns.is_none() && facts.delay.is_none());
-        assert!(!saved_before || *slot.stored() == *field);
-        assert!(matches!(slot.status().stored, StoredField::Text(_)) == saved_before);
+        assert!(!saved_before || *slot.state_text() == *text);
+        assert!(matches!(slot.status().state_text, StateText::Text(_)) == saved_before);
         let id = slot.id();
         while slot.finish_one() {}
         let facts = slot.view().model.unwrap();
         assert!(facts.cost_ns.is_some_and(|ns| ns > 0.0) && facts.delay.is_some(), "{facts:?}");
-        assert!(matches!(slot.status().stored, StoredField::Text(_)));
-        assert_eq!((slot.id(), &*slot.stored()), (id, field.as_str()));
+        assert!(matches!(slot.status().state_text, StateText::Text(_)));
+        assert_eq!((slot.id(), &*slot.state_text()), (id, text.as_str()));
     }
 }

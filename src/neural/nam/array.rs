@@ -24,7 +24,7 @@ pub struct ArrayConfig<'a> {
     inputs: usize,
     condition_channels: usize,
     channels: usize,
-    /// Channels inside a layer, behind its activation.
+    /// Channels inside a layer, after its activation.
     bottleneck: usize,
     /// The dilation of each layer. The next four fields also have one value for each layer.
     dilations: Vec<Field<'a>>,
@@ -59,7 +59,7 @@ const FILMS: [&str; 8] = [
 ];
 
 impl<'a> ArrayConfig<'a> {
-    /// Reads the config of an array behind the previous one, if there is one.
+    /// Reads the config of an array after the previous one, if there is one.
     pub fn read(at: &Field<'a>, previous: Option<&PreviousArray>, condition_channels: usize) -> Result<Self, ModelError> {
         let check = |key: &str, expected: usize, description: &str| -> Result<(), ModelError> {
             let field = at.get(key)?;
@@ -169,7 +169,7 @@ impl<'a> ArrayConfig<'a> {
             GatingMode::Gated => Gating::Gated(gate),
             GatingMode::Blended => Gating::Blended(gate),
         };
-        // From here on the weights are taken in the order of the list.
+        // All further weights are taken in the order of the list.
         let conv = weights.conv(at, "the convolution", conv, true)?;
         let mixin = weights.conv(at, "the input mixin", dense(condition, conv_outputs, self.mixin_groups), false)?;
         let layer1x1 = self.layer1x1.map(|groups| weights.conv(at, "layer1x1", dense(bottleneck, width, groups), true));

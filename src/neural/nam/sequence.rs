@@ -92,7 +92,7 @@ pub fn lstm(config: &Field<'_>, weights: &mut WeightList<'_>, budget: &mut Budge
 /// Description for users, in one line. `kind` is the name of the architecture.
 pub fn summary(layers: &[Layer], kind: &str) -> String {
     let plural = |n: usize| if n == 1 { "1 layer".into() } else { format!("{n} layers") };
-    // The last of several layers is the head and does not count.
+    // The last of several layers is the head and is not counted.
     let n = layers.len().saturating_sub(1);
     match layers.first() {
         Some(Layer::Lstm(l)) => format!("{kind}, {} of {}", plural(n), l.hidden),

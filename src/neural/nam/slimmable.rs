@@ -71,7 +71,7 @@ pub fn smaller_sizes(config: &Field<'_>, full: &WaveNet, budget: &mut Budget) ->
     Ok(sizes)
 }
 
-/// A smaller WaveNet: each array has the first channels of that of the full one. `channels` has their number for each array.
+/// A smaller WaveNet: each array has the first channels of the full network's array. `channels` is their number for each array.
 fn slice(full: &WaveNet, channels: &[usize]) -> WaveNet {
     let last = channels.len() - 1;
     let layers: Vec<Vec<_>> = full
@@ -99,7 +99,7 @@ fn slice(full: &WaveNet, channels: &[usize]) -> WaveNet {
     WaveNet { condition: full.condition.clone(), arrays: arrays.collect(), post: Vec::new(), head_scale: full.head_scale }
 }
 
-/// Channels of a layer behind its activation.
+/// Channels of a layer after its activation.
 fn bottleneck(layer: &WaveNetLayer) -> usize {
     if layer.gating == Gating::None { layer.conv.outputs } else { layer.conv.outputs / 2 }
 }

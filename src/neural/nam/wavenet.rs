@@ -1,4 +1,4 @@
-//! Reading the architecture WaveNet: arrays of layers, and convolutions behind them.
+//! Reading the architecture WaveNet: arrays of layers, and convolutions after them.
 
 use super::activation::activation;
 use super::array::{ArrayConfig, PreviousArray};
@@ -8,7 +8,7 @@ use crate::neural::budget::{Budget, MAX_TAPS};
 use crate::neural::description::{ConditionModel, WaveNet};
 use crate::neural::json::Field;
 
-/// Arrays of a WaveNet, and also convolutions behind them.
+/// Arrays of a WaveNet, and also convolutions after them.
 pub const MAX_ARRAYS: usize = 64;
 
 /// Reads a WaveNet. Returns it with the count of its outputs. `condition` is the model that makes the condition, with

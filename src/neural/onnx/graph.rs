@@ -13,14 +13,14 @@ pub const OUTPUT: &str = "output";
 pub const KNOBS: &str = "knobs";
 /// First characters of the name of a state tensor.
 const STATE_PREFIX: &str = "state_";
-/// Characters that the name of a state's output tensor has behind that of its input tensor.
+/// Characters that the name of a state's output tensor has after that of its input tensor.
 const STATE_OUTPUT_SUFFIX: &str = "_out";
 
-/// The most frames for which a graph may be made, if their number is fixed.
+/// Largest number of frames of a graph that is made for a fixed number.
 pub const MAX_FRAMES: usize = 8192;
-/// The most values that all state tensors of a channel may have together (4 MiB).
+/// Largest number of values of all state tensors of a channel together (4 MiB).
 pub const MAX_STATE_VALUES: usize = 1 << 20;
-/// The most knobs.
+/// Largest number of knobs.
 pub const MAX_KNOBS: usize = 64;
 
 /// Names of the types in `TensorProto.DataType`; the first is number 1.

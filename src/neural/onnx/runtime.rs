@@ -233,7 +233,7 @@ pub struct GraphRunner {
 
 impl GraphRunner {
     /// Opens a graph. `start` has the values of each state tensor for one channel at the beginning. The thread that calls this
-    /// must also call [`Self::run`]; from now on denormal numbers become zero on it. [inference thread]
+    /// must also call [`Self::run`]; afterwards denormal numbers become zero on it. [inference thread]
     ///
     /// # Errors
     /// If ONNX Runtime cannot be found or opened, or refuses the graph.
@@ -255,7 +255,7 @@ impl GraphRunner {
         Ok(Self { session, stop, contract: contract.clone(), batch, frames, states, settled_states })
     }
 
-    /// Runs a chunk in place: `frames` frames of every channel, one channel behind the other. [inference thread]
+    /// Runs an inference block in place: `frames` frames of every channel, one channel after the other. [inference thread]
     ///
     /// # Errors
     /// If the runtime fails or is stopped, or an output has another shape than in the contract or is not finite. The state is
@@ -299,7 +299,7 @@ impl GraphRunner {
     }
 
     /// Settles the graph at these values of the knobs: runs silence through all channels from a zero state until nothing
-    /// changes any more, at most `runs` times. From now on [`Self::reset`] goes to that state. [inference thread]
+    /// changes any more, at most `runs` times. Afterwards [`Self::reset`] returns to that state. [inference thread]
     ///
     /// # Errors
     /// As [`Self::run`]; then the state to which `reset` goes stays the same.
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_knows_its_own_file() {
+    fn the_path_of_the_running_program_is_found() {
         assert_eq!(own_file().unwrap(), std::env::current_exe().unwrap().canonicalize().unwrap());
     }
 

@@ -13,7 +13,8 @@ use crate::audio::WavFormat;
 /// Samples that are converted to codes before these are packed into bytes: as two loops, both can be vectorised.
 pub const TILE: usize = 64;
 
-/// 2^23: floats from here on have no fraction, so adding this number rounds a smaller one to the nearest integer, halves to even.
+/// 2^23: floats of this size or more have no fraction, so adding this number rounds a smaller one to the nearest integer, halves
+/// to even.
 const NO_FRACTION: f32 = 8_388_608.0;
 
 /// Converts samples to as many samples in `out`.
@@ -112,7 +113,7 @@ fn int_to_code<const DROPPED: u32>(word: u32) -> Code {
     let highest = i32::MAX >> DROPPED << DROPPED;
     let x = word as i32;
     let limited = x.min(highest);
-    // Adds just less than a half, plus the lowest bit that stays: a half is rounded up only if this makes the code even.
+    // Adds slightly less than a half, plus the lowest bit that stays: a half is rounded up only if this makes the code even.
     let half = (1 << (DROPPED - 1)) - 1 + (limited >> DROPPED & 1);
     (((limited + half) >> DROPPED) as u32, u32::from(x > highest), 0)
 }

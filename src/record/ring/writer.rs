@@ -11,9 +11,9 @@ use super::{HEADER_WORDS, RingCounters};
 use crate::record::event::RecorderEvent;
 use crate::record::pcm::{float_words, int_words};
 
-/// A record takes at most 1/4 of the ring; larger blocks are split.
-const MAX_RECORD_DIVISOR: usize = 4;
-/// The ring counts as stretched from 1/10 full on, until it is less than half of that.
+/// A block in the ring takes at most 1/4 of it; larger blocks of the source are split.
+const MAX_RING_BLOCK_DIVISOR: usize = 4;
+/// The ring counts as stretched as soon as more than 1/10 of it is full, until less than 1/20 is.
 const STRETCHED_DIVISOR: usize = 10;
 /// Time that a blocking writer sleeps between two checks for room.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
@@ -39,7 +39,7 @@ impl SampleWord for i32 {
 
 /// The end of a recorder that the audio thread writes blocks to. No method allocates or locks; none waits, unless
 /// [`Self::set_blocking`] has allowed it. Samples must be of the type of
-/// [`Settings::word_format`](crate::record::Settings::word_format).
+/// [`RecorderSettings::word_format`](crate::record::RecorderSettings::word_format).
 #[derive(Debug)]
 pub struct Writer {
     ring: Producer<u32>,
@@ -123,18 +123,18 @@ impl Writer {
         let frames = block.first().map_or(0, |c| c.as_ref().len());
         let (mut from, mut lost) = (0, 0);
         while from < frames {
-            let n = self.max_record_frames().min(frames - from);
+            let n = self.max_ring_block_frames().min(frames - from);
             if self.make_room(n) {
                 let Self { ring, source_channels, counters, position, .. } = self;
-                let Some(mut record) = RecorderBlock::new(ring, counters, position, source_channels.len(), n, false) else {
+                let Some(mut ring_block) = RingBlockWriter::new(ring, counters, position, source_channels.len(), n, false) else {
                     return lost;
                 };
                 for (channel, source) in source_channels.iter().enumerate() {
                     if let Some(samples) = block.get(*source) {
-                        record.put(channel, 0, &samples.as_ref()[from..from + n]);
+                        ring_block.put(channel, 0, &samples.as_ref()[from..from + n]);
                     }
                 }
-                record.commit();
+                ring_block.commit();
             } else {
                 lost += n;
             }
@@ -148,22 +148,23 @@ impl Writer {
         let frames = block.len().checked_div(channels).unwrap_or(0);
         let (mut from, mut lost) = (0, 0);
         while from < frames {
-            let n = self.max_record_frames().min(frames - from);
+            let n = self.max_ring_block_frames().min(frames - from);
             if self.make_room(n) {
                 let Self { ring, source_channels, counters, position, .. } = self;
                 let words = W::words(&block[from * channels..(from + n) * channels]);
                 let records_all = source_channels.iter().copied().eq(0..channels);
-                let Some(mut record) = RecorderBlock::new(ring, counters, position, source_channels.len(), n, records_all) else {
+                let Some(mut ring_block) = RingBlockWriter::new(ring, counters, position, source_channels.len(), n, records_all)
+                else {
                     return lost;
                 };
                 if records_all {
-                    record.copy(HEADER_WORDS, words);
+                    ring_block.copy(HEADER_WORDS, words);
                 } else {
                     for (channel, source) in source_channels.iter().enumerate().filter(|(_, source)| **source < channels) {
-                        record.copy_each(HEADER_WORDS + channel * n, words[*source..].iter().step_by(channels));
+                        ring_block.copy_each(HEADER_WORDS + channel * n, words[*source..].iter().step_by(channels));
                     }
                 }
-                record.commit();
+                ring_block.commit();
             } else {
                 lost += n;
             }
@@ -174,20 +175,20 @@ impl Writer {
 
     /// Reserves room for the next `frames` frames, to be filled channel by channel and in any order, as by taps at several places
     /// of one callback. `None` if there is no room; the frames are lost then. [audio thread]
-    pub fn begin_block(&mut self, frames: usize) -> Option<RecorderBlock<'_>> {
+    pub fn begin_block(&mut self, frames: usize) -> Option<RingBlockWriter<'_>> {
         if !self.make_room(frames) {
             return None;
         }
         let Self { ring, source_channels, counters, position, .. } = self;
-        RecorderBlock::new(ring, counters, position, source_channels.len(), frames, false)
+        RingBlockWriter::new(ring, counters, position, source_channels.len(), frames, false)
     }
 
-    /// Frames of the largest record.
-    fn max_record_frames(&self) -> usize {
-        ((self.ring_words / MAX_RECORD_DIVISOR).saturating_sub(HEADER_WORDS) / self.source_channels.len()).max(1)
+    /// Frames of the largest block in the ring.
+    fn max_ring_block_frames(&self) -> usize {
+        ((self.ring_words / MAX_RING_BLOCK_DIVISOR).saturating_sub(HEADER_WORDS) / self.source_channels.len()).max(1)
     }
 
-    /// Returns true if a record of `frames` frames fits; a blocking writer waits for that. Otherwise counts the frames as lost.
+    /// Returns true if a block of `frames` frames fits; a blocking writer waits for that. Otherwise counts the frames as lost.
     fn make_room(&mut self, frames: usize) -> bool {
         let needed = HEADER_WORDS + self.source_channels.len() * frames;
         let mut free = self.ring.slots();
@@ -212,9 +213,9 @@ impl Writer {
     }
 }
 
-/// A block in the ring that is being filled. Samples that are not put are silence; a block that is dropped without
-/// [`Self::commit`] counts as never given.
-pub struct RecorderBlock<'a> {
+/// Fills a block in the ring. Samples that are not put are silence; a block that is dropped without [`Self::commit`] counts as
+/// never given.
+pub struct RingBlockWriter<'a> {
     chunk: WriteChunk<'a, u32>,
     counters: &'a RingCounters,
     position: &'a mut u64,
@@ -222,10 +223,10 @@ pub struct RecorderBlock<'a> {
     frames: usize,
 }
 
-impl<'a> RecorderBlock<'a> {
+impl<'a> RingBlockWriter<'a> {
     #[allow(
         clippy::cast_possible_truncation,
-        reason = "the position is cut into two words; a record in the ring has less than 2^32 frames"
+        reason = "the position is cut into two words; a block in the ring has less than 2^32 frames"
     )]
     fn new(
         ring: &'a mut Producer<u32>,
@@ -254,8 +255,8 @@ impl<'a> RecorderBlock<'a> {
         self.frames
     }
 
-    /// Writes samples of a recorded channel, from frame `at` of the block on; samples beyond the block's end are ignored. [audio
-    /// thread]
+    /// Writes samples of a recorded channel, starting at frame `at` of the block; samples beyond the block's end are ignored.
+    /// [audio thread]
     pub fn put<W: SampleWord>(&mut self, channel: usize, at: usize, samples: &[W]) {
         if channel < self.channels && at < self.frames {
             let n = samples.len().min(self.frames - at);
@@ -270,7 +271,7 @@ impl<'a> RecorderBlock<'a> {
         self.counters.position.store(*self.position, Ordering::Release);
     }
 
-    /// Copies words into the record, from word `at` on.
+    /// Copies words into the block, starting at its word `at`.
     fn copy(&mut self, at: usize, words: &[u32]) {
         let (first, second) = self.chunk.as_mut_slices();
         let in_first = first.len().saturating_sub(at).min(words.len());

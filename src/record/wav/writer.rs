@@ -68,7 +68,7 @@ impl<F: WritableFile> WavWriter<F> {
         Ok(())
     }
 
-    /// Updates the sizes in the header, so that other programs can play the file as it is now.
+    /// Updates the sizes in the header, so that other programs can play the file at its present length.
     ///
     /// # Errors
     /// The system's error.

@@ -10,10 +10,10 @@ use crate::ui::{
 
 /// Width of the column of strips.
 pub(super) const WIDTH: f32 = 338.0;
-/// Height of a strip. 32 strips and the head fit into a window of [`PROGRAM_SIZE`](super::PROGRAM_SIZE).
+/// Height of a strip. 32 strips and the header fit into a window of [`PROGRAM_SIZE`](super::PROGRAM_SIZE).
 const ROW_HEIGHT: f32 = 20.0;
-/// Height of the head above the strips, with counts of channels and buttons for all of them.
-const HEAD_HEIGHT: f32 = 24.0;
+/// Height of the header above the strips, with counts of channels and buttons for all of them.
+const HEADER_HEIGHT: f32 = 24.0;
 const GAP: f32 = 3.0;
 /// Width of the scroll bar.
 const SCROLL_BAR_WIDTH: f32 = 10.0;
@@ -28,7 +28,7 @@ const BUTTON_WIDTH: f32 = 19.0;
 const PEAK_WIDTH: f32 = 34.0;
 /// Width of the clip light.
 const LIGHT_WIDTH: f32 = 9.0;
-/// Width of a strip without its meter. Of its ten parts, each but the last has a gap after it.
+/// Width of a strip without its meter. Nine gaps separate its ten parts (the meter included).
 const FIXED_WIDTH: f32 =
     NUMBER_WIDTH + COLOUR_WIDTH + NAME_WIDTH + NOTE_WIDTH + 3.0 * BUTTON_WIDTH + PEAK_WIDTH + LIGHT_WIDTH + 9.0 * GAP;
 /// Lower end of the meters in dBFS; the upper end is full scale.
@@ -56,7 +56,7 @@ pub(super) struct ChannelStrips {
     is_at_rest: bool,
 }
 
-/// True if a strip whose meter has reached the level of `shown` would look the same with `strip`.
+/// True if the screen needs no new frame: `strip` (new) looks like `shown`, once the meter has settled.
 pub(super) fn is_at_rest(strip: &StripView, shown: &StripView) -> bool {
     let fields = |strip: &StripView| (strip.armed, strip.monitor_left, strip.monitor_right, strip.colour);
     fields(strip) == fields(shown)
@@ -145,11 +145,11 @@ impl ChannelStrips {
             theme::draw_status(ui, line, "Channels", text, theme::MUTED, "");
             return is_moving;
         }
-        let (head, body) = inside.split_top_bottom_at_y(inside.top() + HEAD_HEIGHT);
+        let (header, body) = inside.split_top_bottom_at_y(inside.top() + HEADER_HEIGHT);
         let body = body.with_min_y(body.top() + PADDING);
         let height = view.strips.len() as f32 * ROW_HEIGHT;
         let scroll_bar = if height > body.height() { SCROLL_BAR_WIDTH } else { 0.0 };
-        self.draw_head(ui, head.with_max_x(head.right() - scroll_bar), view, actions);
+        self.draw_header(ui, header.with_max_x(header.right() - scroll_bar), view, actions);
 
         let mut ui = ui.new_child(UiBuilder::new().max_rect(body).id_salt("strips"));
         ScrollArea::vertical().auto_shrink(false).show(&mut ui, |ui| {
@@ -169,8 +169,8 @@ impl ChannelStrips {
         self.last_frame = 0.0;
     }
 
-    /// Draws the head: counts of channels, and buttons for all of them.
-    fn draw_head(&mut self, ui: &Ui, rect: Rect, view: &ProgramView, actions: &mut Vec<ProgramAction>) {
+    /// Draws the header: counts of channels, and buttons for all of them.
+    fn draw_header(&mut self, ui: &Ui, rect: Rect, view: &ProgramView, actions: &mut Vec<ProgramAction>) {
         let mut right = rect.right();
         let mut next_rect = |width: f32| {
             right -= width + GAP;

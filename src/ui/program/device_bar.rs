@@ -20,7 +20,7 @@ const RATE_WIDTH: f32 = 92.0;
 const PERIOD_WIDTH: f32 = 146.0;
 const OUTPUTS_WIDTH: f32 = 54.0;
 const DESK_WIDTH: f32 = 108.0;
-/// Width of the button that lists the devices anew.
+/// Width of the button that lists the devices again.
 const LIST_WIDTH: f32 = 36.0;
 const START_WIDTH: f32 = 76.0;
 /// Largest height of the drop-down list of devices.
@@ -303,7 +303,7 @@ fn period_text(frames: usize, hertz: Option<u32>) -> String {
     }
 }
 
-/// Parses a pair of channel numbers, which count from 1, into indices. `Some(None)` stands for no outputs, and `None` for a text
+/// Parses a pair of channel numbers, which count from 1, into indices. `Some(None)` means no outputs, and `None` a text
 /// that is neither.
 fn parse_outputs(text: &str) -> Option<Option<[usize; 2]>> {
     let text = text.trim();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use isotherm::record::Manifest;
 use nix::sys::signal::Signal;
 
-use super::{PLAYER, account, check_stop_while_the_server_stands_still, record, wait_for_frames};
+use super::{PLAYER, account, check_stop_while_the_server_is_stopped, record, wait_for_frames};
 use crate::jack_server::{Process, RATE, Server, TIMEOUT, failure, finish, report};
 
 /// Program that runs others with PipeWire's JACK library.
@@ -120,9 +120,9 @@ fn a_change_of_the_sample_rate_ends_the_take_with_the_reason() {
 }
 
 #[test]
-fn a_pipewire_that_stands_still_or_dies_counts_as_disconnected_and_does_not_block_the_stop() {
+fn a_pipewire_that_stops_responding_or_dies_counts_as_disconnected_and_does_not_block_the_stop() {
     let Some(server) = start("still") else { return };
-    check_stop_while_the_server_stands_still(&server);
+    check_stop_while_the_server_is_stopped(&server);
     drop(server);
     let Some(mut server) = start("dies") else { return };
     let process = record(&server, &[]);

@@ -297,7 +297,7 @@ impl ClapInstance {
     }
 
     /// Sets a parameter to a CLAP value while no block runs: by a flush on the main thread while inactive, on the audio thread
-    /// while active. The value is sent as it is: a plug-in must withstand one that is out of range.
+    /// while active. The value is sent unchanged: a plug-in must withstand one that is out of range.
     ///
     /// # Panics
     /// As [`Self::parameter`].
@@ -435,7 +435,7 @@ impl ClapInstance {
         self.with_handle(|handle| Some(handle.get_extension::<PluginLatency>()?.get(&handle))).unwrap_or(0)
     }
 
-    /// Activates the plug-in: blocks of up to `max_frames` frames may come. Its requests wait for [`Self::grant_requests`].
+    /// Activates the plug-in: blocks of up to `max_frames` frames may follow. Its requests wait for [`Self::grant_requests`].
     ///
     /// # Errors
     /// If the plug-in refuses.

@@ -49,7 +49,7 @@ pub struct PluginRequests {
     pub latency_changed: AtomicUsize,
     /// Number of times that it asked for its parameters to be read again.
     pub rescans: AtomicUsize,
-    /// Number of times that it said that its state is no longer the saved one.
+    /// Number of times that the plug-in said that its state is no longer the saved one.
     pub dirty: AtomicUsize,
     /// Sizes that it asked for its window, in their order.
     pub sizes: Mutex<Vec<(u32, u32)>>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-/// Size in bytes of the length in front of the JSON.
+/// Size in bytes of the length that precedes the JSON.
 const LENGTH_BYTES: usize = size_of::<u64>();
 
 /// The reason why bytes are not a state of nice-plug.
@@ -14,9 +14,9 @@ pub enum StateError {
     /// The length does not fit.
     #[error("state of {found} bytes; expected 8 bytes of length and then as many as they say ({said:?})")]
     Length {
-        /// Bytes that there are.
+        /// Bytes that follow the length.
         found: usize,
-        /// Bytes of JSON by the length in front; None if there are not even 8 bytes.
+        /// Bytes of JSON as the length before it says; `None` if there are not even 8 bytes.
         said: Option<u64>,
     },
     /// The rest is not JSON.
@@ -77,7 +77,7 @@ pub fn with_numbers<'a>(version: &str, numbers: impl IntoIterator<Item = (&'a st
     from_json(&json!({ "version": version, "params": parameters, "fields": {} }))
 }
 
-/// The text of a field that the plug-in keeps beside its parameters; none if the state has no such field.
+/// The text of a field that the plug-in keeps in addition to its parameters; `None` if the state has no such field.
 ///
 /// # Errors
 /// If the bytes are not a state of nice-plug.

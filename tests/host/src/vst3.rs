@@ -177,8 +177,13 @@ impl IBStreamTrait for Stream {
     }
 }
 
-/// The points of one parameter in a block: its id, then frames and normalised values.
-struct PointQueue(u32, Vec<(i32, f64)>);
+/// The automation points of one parameter in a block.
+struct PointQueue {
+    /// The parameter's id.
+    id: u32,
+    /// Frames and normalised values.
+    points: Vec<(i32, f64)>,
+}
 
 impl Class for PointQueue {
     type Interfaces = (IParamValueQueue,);
@@ -186,15 +191,15 @@ impl Class for PointQueue {
 
 impl IParamValueQueueTrait for PointQueue {
     unsafe fn getParameterId(&self) -> u32 {
-        self.0
+        self.id
     }
 
     unsafe fn getPointCount(&self) -> i32 {
-        self.1.len() as i32
+        self.points.len() as i32
     }
 
     unsafe fn getPoint(&self, index: i32, frame: *mut i32, value: *mut f64) -> tresult {
-        let Some(point) = usize::try_from(index).ok().and_then(|i| self.1.get(i)) else { return kInvalidArgument };
+        let Some(point) = usize::try_from(index).ok().and_then(|i| self.points.get(i)) else { return kInvalidArgument };
         // SAFETY: the plug-in passes valid pointers to two numbers.
         unsafe { (*frame, *value) = *point };
         kResultOk
@@ -232,9 +237,9 @@ impl ParameterChanges {
         let mut queues: Vec<PointQueue> = Vec::new();
         for point in points {
             let at_frame = (point.frame as i32, point.value);
-            match queues.iter_mut().find(|q| q.0 == point.id) {
-                Some(queue) => queue.1.push(at_frame),
-                None => queues.push(PointQueue(point.id, vec![at_frame])),
+            match queues.iter_mut().find(|q| q.id == point.id) {
+                Some(queue) => queue.points.push(at_frame),
+                None => queues.push(PointQueue { id: point.id, points: vec![at_frame] }),
             }
         }
         Self(queues.into_iter().map(ComWrapper::new).collect())
@@ -465,7 +470,7 @@ impl Vst3Instance {
         if result == kResultOk { Ok(()) } else { Err(error) }
     }
 
-    /// Activates the plug-in: from now on blocks of up to `max_frames` frames may come, but need not.
+    /// Activates the plug-in: afterwards blocks of up to `max_frames` frames may be processed, but need not.
     ///
     /// # Errors
     /// If the plug-in refuses.
@@ -506,7 +511,7 @@ impl Vst3Instance {
         Ok(())
     }
 
-    /// Deactivates the plug-in: no block comes any more. Does nothing while inactive.
+    /// Deactivates the plug-in: no block may follow. Does nothing while inactive.
     pub fn deactivate(&mut self) {
         if std::mem::take(&mut self.is_active) {
             // SAFETY: calls in the order of the standard, on the thread that made the instance.
@@ -517,8 +522,8 @@ impl Vst3Instance {
         }
     }
 
-    /// Processes one block on a thread of its own. The edits of the window that are forwarded come at its first frame, then
-    /// `points`.
+    /// Processes one block on a thread of its own. The edits of the window that are forwarded take effect at its first frame,
+    /// then `points`.
     ///
     /// # Panics
     /// If the plug-in fails, or while inactive.

@@ -76,7 +76,7 @@ impl Vst3View {
     /// The view from a factory that is linked into this program.
     ///
     /// # Safety
-    /// `factory` must come from the plug-in's `GetPluginFactory`. Its reference passes to this function.
+    /// `factory` must come from the plug-in's `GetPluginFactory`. This function takes over its reference.
     ///
     /// # Errors
     /// If there is no plug-in, or it has no view.
@@ -136,7 +136,7 @@ impl Vst3View {
         (result == kResultOk).then_some((rect.right as u32, rect.bottom as u32))
     }
 
-    /// Tells the plug-in the new size of its view. Returns true if it takes it.
+    /// Tells the plug-in the new size of its view. Returns true if the plug-in accepts it.
     #[must_use]
     pub fn set_size(&self, (width, height): (u32, u32)) -> bool {
         let mut rect = ViewRect { left: 0, top: 0, right: width as i32, bottom: height as i32 };

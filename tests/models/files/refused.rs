@@ -180,7 +180,7 @@ fn shapes_that_would_need_terabytes_are_refused_before_anything_is_allocated() {
 }
 
 #[test]
-fn the_depth_of_models_in_models_is_limited() {
+fn the_nesting_depth_of_models_is_limited() {
     let (_, plain) = wavenet_of_0_5(&mut RandomModels::new(18));
     let mut nested = plain.clone();
     for _ in 0..20 {

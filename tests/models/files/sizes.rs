@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_slimmable_wavenet_has_the_first_channels_of_everything() {
+fn a_smaller_size_of_a_slimmable_wavenet_uses_the_first_channels_of_each_part() {
     // One array of 4 channels with two layers, of which the second is gated.
     let mut random = RandomModels::new(10);
     let full = LayerArray {

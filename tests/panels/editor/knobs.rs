@@ -39,7 +39,7 @@ fn a_drag_is_one_gesture_that_begins_sets_and_ends_in_range() {
 }
 
 #[test]
-fn dragging_up_is_more_and_shift_is_finer() {
+fn dragging_up_increases_the_value_and_shift_makes_it_finer() {
     let change_db = |shift: bool| {
         let mut harness = window();
         if shift {
@@ -96,7 +96,7 @@ fn a_typed_value_is_parsed() {
 }
 
 #[test]
-fn a_text_that_is_no_value_leaves_the_value_and_shows_the_reason() {
+fn a_text_that_is_not_a_value_leaves_the_value_and_shows_the_reason() {
     for (text, reason) in [("loud", "'loud' is not a number"), ("99", "99 is out of range")] {
         let mut harness = window();
         click(&mut harness, "A Drive value");

@@ -36,7 +36,7 @@ impl ChildProcess {
         }
     }
 
-    /// The exit status if the process has ended; none while it runs.
+    /// The exit status if the process has ended; `None` while it runs.
     ///
     /// # Panics
     /// If the system cannot tell.
@@ -67,7 +67,7 @@ pub fn wait_for<T>(what: &str, deadline: Instant, mut poll: impl FnMut() -> Opti
     }
 }
 
-/// Runs a short program and returns its standard output; none if it fails.
+/// Runs a short program and returns its standard output; `None` if it fails.
 ///
 /// # Panics
 /// If it cannot be started, or still runs 5 s after the deadline.
@@ -125,10 +125,10 @@ impl VirtualDisplay {
         command
     }
 
-    /// Runs `xdotool` with these arguments on this display; none if it fails.
+    /// Runs `xdotool` with these arguments on this display; `None` if it fails.
     ///
     /// # Panics
-    /// If it is missing, or its output is no text.
+    /// If it is missing, or its output is not a text.
     pub fn xdotool(&self, words: &[&str]) -> Option<String> {
         let bytes = output(self.command("xdotool").args(words), self.deadline)?;
         Some(String::from_utf8(bytes).unwrap())
@@ -162,7 +162,8 @@ pub fn is_on_display(
     let mut command = display.command(std::env::current_exe().unwrap().to_str().unwrap());
     command.args(["--exact", &test_name(module, test), "--nocapture", "--test-threads", "1"]);
     command.env(ON_DISPLAY, "1").env("LIBGL_ALWAYS_SOFTWARE", "1");
-    // Its output goes to a file and is printed with a prefix, so that tools that count tests do not count it as another one.
+    // The child's output goes to a file and is printed with a prefix, so that tools that count tests do not count the child's
+    // test.
     let mut log = tempfile::tempfile().unwrap();
     command.stdout(log.try_clone().unwrap()).stderr(log.try_clone().unwrap());
     let mut running = ChildProcess::start(&mut command);

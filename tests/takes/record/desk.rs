@@ -3,7 +3,7 @@
 use super::*;
 
 /// Settings of a take whose first channel has a desk's metadata.
-fn settings_with_desk(folder: &TempDir) -> Settings {
+fn settings_with_desk(folder: &TempDir) -> RecorderSettings {
     let mut settings = settings(folder, 2);
     let track = DeskChannelInfo { source: "Local 1".into(), colour: Some("red".into()), note: None };
     settings.channels[0].desk = Some(track);
@@ -22,6 +22,10 @@ fn changes_on_a_desk_are_listed_at_their_frames_for_each_stem_of_the_channel() {
     writer.write(&block(2, 4801, 480));
     recorder
         .source_changed(vec![SourceChange { since: Some(begun - Duration::from_millis(50)), ..change("colour", "red", None) }]);
+    // The disk thread has listed the changes of later frames before the next report comes.
+    while recorder.health().frames < 5281 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     // A report from before the take is listed at its first frame.
     recorder.source_changed(vec![SourceChange { at: begun - Duration::from_secs(60), ..change("name", "Kick", Some("Boom")) }]);
     writer.write(&block(2, 5281, 480));
@@ -60,7 +64,7 @@ fn a_take_begins_with_the_metadata_of_its_first_frame_even_in_the_pre_roll() {
     recorder.source_changed(vec![change("source", "Local 1", Some("Local 2"))]);
     writer.write(&block(2, 480, 48_000));
     recorder.source_changed(vec![change("source", "Local 2", Some("Local 3"))]);
-    // The new description's names apply to the next take; its metadata does not, since only reported changes count.
+    // The new description's names apply to the next take; its metadata does not, since only reported changes apply.
     let track = DeskChannelInfo { source: "Local 3".into(), colour: Some("red".into()), note: None };
     settings.channels[0] = Channel { desk: Some(track), ..Channel::new(0, "Boom") };
     recorder.set_description(&settings).unwrap();

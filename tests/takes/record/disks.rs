@@ -11,8 +11,8 @@ fn record_while_disk_stalls(seconds: u64, paced: bool) -> (TempDir, PathBuf, Man
     assert_eq!(settings.buffer_seconds, 10.0);
     let (recorder, mut writer) = Recorder::open_on(Box::new(file_system.clone()), settings).unwrap();
     let (mut at, mut lost) = (0, 0);
-    // Blocks that come faster than real time may be too fast even for a disk that does not stall, so `give` waits for the disk
-    // thread after each tenth of a second.
+    // Blocks that are given faster than real time may be too fast even for a disk that does not stall, so `give` waits for the
+    // disk thread after each tenth of a second.
     let mut give = |seconds: u64, running: bool| {
         for n in 0..seconds * 100 {
             lost += writer.write(&block(3, at, 480)) as u64;
@@ -57,14 +57,14 @@ fn a_disk_that_stalls_for_15_seconds_loses_the_same_frames_of_all_stems_and_list
 }
 
 #[test]
-fn a_disk_that_stalls_in_real_time_does_the_same() {
+fn a_disk_that_stalls_in_real_time_gives_the_same_takes() {
     if std::env::var_os("ISOTHERM_LONG").is_none() {
         println!("skipped: takes 25 s; ISOTHERM_LONG=1 runs it");
         return;
     }
-    for (seconds, least) in [(5, 0), (15, 1)] {
+    for (seconds, min_lost) in [(5, 0), (15, 1)] {
         let (_folder, path, manifest, lost) = record_while_disk_stalls(seconds, true);
-        assert!(lost >= least && (least > 0 || lost == 0));
+        assert!(lost >= min_lost && (min_lost > 0 || lost == 0));
         assert_take_is_exact(&path, &manifest, 0);
     }
 }
@@ -182,7 +182,7 @@ fn a_full_disk_ends_all_stems_at_one_length_with_an_error() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_small_real_disk_does_the_same() {
+fn a_small_real_disk_that_is_full_ends_all_stems_at_one_length() {
     let folder = tempfile::tempdir().unwrap();
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=3m", "none"]).arg(folder.path()).output();
     if !mounted.as_ref().is_ok_and(|o| o.status.success()) {

@@ -50,7 +50,7 @@ fn takes_of_the_same_name_in_the_same_second_get_numbers() {
 }
 
 #[test]
-fn a_false_manifest_and_changed_files_do_not_verify() {
+fn a_manifest_or_files_that_were_changed_do_not_verify() {
     let folder = tempfile::tempdir().unwrap();
     let (path, manifest) = take_with_all_features(&folder);
     assert_eq!(verify(&path).unwrap().problems, [""; 0]);

@@ -14,7 +14,7 @@ struct CacheLine(#[expect(dead_code, reason = "read through a pointer to all lin
 #[derive(Clone)]
 pub struct AlignedBuffer {
     lines: Vec<CacheLine>,
-    /// Floats of the slice; those behind it in the last line are not used.
+    /// Floats of the slice; those after it in the last line are not used.
     length: usize,
 }
 

@@ -27,7 +27,7 @@ pub struct GruCell;
 /// long before.
 const MAX_CELL_STATE: f32 = 1e9;
 /// 1e-9. Adding and subtracting it turns values below 6e-17 into 0, which keeps a decaying state from becoming denormal. Since
-/// its lowest bit is set, all larger values stay as they were.
+/// its lowest bit is set, all larger values are unchanged.
 const FLUSH_OFFSET: f32 = f32::from_bits(0x3089_705f);
 
 /// Returns a cell state as it is stored: within [`MAX_CELL_STATE`], finite also for NaN, not denormal.
@@ -48,7 +48,7 @@ impl Cell for LstmCell {
     const RECURRENT_SUMS: usize = 4;
 
     /// Computes c' = s(f) c + s(i) tanh(g) over one common denominator, and h = s(o) tanh(c'). The operations are ordered so that
-    /// the last ones wait least for their operands.
+    /// the last ones wait for their operands as briefly as possible.
     #[inline(always)]
     fn step<S: Simd, A: StaticPrecision>(s: S, [i, f, g, o]: [S::F; 4], c: S::F) -> (S::F, S::F) {
         let (i, under_i) = A::scaled_sigmoid(s, i, 2.0);

@@ -92,7 +92,7 @@ pub struct ConvState {
     channels: usize,
     /// Frames that the history of an input has room for, the current chunk included.
     capacity: usize,
-    /// Frames that an input's history holds; the next chunk goes behind them.
+    /// Frames that an input's history holds; the next chunk is stored after them.
     position: usize,
     /// Input frames, `[channels][inputs][capacity]`.
     history: AlignedBuffer,
@@ -137,12 +137,12 @@ impl ConvState {
         }
     }
 
-    /// Returns the outputs of the current chunk; a batch of the view is `width` channels.
+    /// Returns the outputs of the current chunk; a lane group of the view is `width` channels.
     pub fn view(&self, conv: &PackedConv, width: usize) -> SignalView<'_> {
         let lane_stride = conv.outputs * self.chunk;
         SignalView {
             data: &self.outputs,
-            batch_stride: width * lane_stride,
+            lane_group_stride: width * lane_stride,
             lane_stride,
             feature_stride: self.chunk,
             frame_stride: 1,
@@ -154,7 +154,8 @@ impl ConvState {
         self.history.bytes() + self.outputs.bytes()
     }
 
-    /// Computes the outputs of a chunk of `frames` from the inputs in `from`, whose batches are `width` channels. [audio thread]
+    /// Computes the outputs of a chunk of `frames` from the inputs in `from`, whose lane groups are `width` channels. [audio
+    /// thread]
     pub fn run(
         &mut self,
         conv: &PackedConv,
@@ -172,10 +173,10 @@ impl ConvState {
             self.position = reach;
         }
         for channel in 0..self.channels {
-            let (batch, lane) = (channel / width, channel % width);
+            let (lane_group, lane) = (channel / width, channel % width);
             for input in 0..conv.inputs {
                 let to = &mut self.history[(channel * conv.inputs + input) * self.capacity + self.position..][..frames];
-                from.copy(batch, lane, input, to);
+                from.copy(lane_group, lane, input, to);
             }
         }
         match precision {
@@ -186,10 +187,10 @@ impl ConvState {
     }
 }
 
-/// The most frames that are computed together: four of the widest vectors.
+/// Largest number of frames that are computed together: four of the widest vectors.
 const TILE_FRAMES: usize = 4 * LINE_FLOATS;
 
-/// A convolution over a number of frames that stand in the state's history, in a precision.
+/// A convolution over a number of frames of the state's history, in a precision.
 struct ConvKernel<'a, A>(&'a PackedConv, &'a mut ConvState, usize, A);
 
 impl<A: StaticPrecision> Kernel for ConvKernel<'_, A> {

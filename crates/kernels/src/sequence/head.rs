@@ -34,8 +34,8 @@ impl PackedHead {
     }
 
     /// Computes `frames` outputs of every channel from the units in `from`, the outputs of a
-    /// [`super::recurrent::RecurrentState`]. Writes them to `to` as `[batches][frames][width]` with `stride` floats from batch to
-    /// batch; `width` is the number of channels side by side. [audio thread]
+    /// [`super::recurrent::RecurrentState`]. Writes them to `to` as `[lane_groups][frames][width]` with `stride` floats from lane
+    /// group to lane group; `width` is the number of channels side by side. [audio thread]
     pub fn run(&self, level: SimdLevel, width: usize, from: SignalView<'_>, to: &mut [f32], stride: usize, frames: usize) {
         // With units in the lanes, a unit's lane must be its number modulo eight, so vectors must not be wider than eight lanes.
         let level = if width == 1 { level.min(SimdLevel::Avx2) } else { level };
@@ -66,9 +66,9 @@ impl Kernel for HeadKernel<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { head, width, from, to, stride, frames } = self;
-        for (batch, to) in to.chunks_exact_mut(stride).enumerate() {
+        for (lane_group, to) in to.chunks_exact_mut(stride).enumerate() {
             for (t, to) in to.chunks_exact_mut(width).take(frames).enumerate() {
-                let from = &from.data[batch * from.batch_stride + t * from.frame_stride..];
+                let from = &from.data[lane_group * from.lane_group_stride + t * from.frame_stride..];
                 if width == 1 {
                     let mut sums = s.splat(0.0);
                     for (w, x) in head.weights.chunks_exact(PARTIAL_SUMS).zip(from.chunks_exact(PARTIAL_SUMS)) {

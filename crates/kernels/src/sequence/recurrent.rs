@@ -1,9 +1,9 @@
 //! LSTM and GRU layers, packed and run in two layouts with the same operations in the same order for every output.
 //!
 //! For few channels the lanes of a vector are units (channels are run one after another); for many channels the lanes are
-//! channels, in batches of `width` channels. In both layouts a gate's sum begins with the bias; then the products with the inputs
-//! are added, then those with the last outputs. If there are few units, the products with the second half of the last outputs
-//! have a sum of their own, so that the chain of dependent additions is shorter.
+//! channels, in lane groups of `width` channels. In both layouts a gate's sum begins with the bias; then the products with the
+//! inputs are added, then those with the last outputs. If there are few units, the products with the second half of the last
+//! outputs have a sum of their own, so that the chain of dependent additions is shorter.
 
 #![allow(clippy::needless_range_loop, reason = "sums stay in registers in counted loops, not behind iterators")]
 
@@ -16,7 +16,7 @@ use crate::activation::{Exact, Fast, Precision, StaticPrecision};
 use crate::description::{Gru, Lstm};
 use crate::simd::{Kernel, Simd, SimdLevel};
 
-/// The most units for which the two halves of the last outputs are summed apart.
+/// Largest number of units for which the two halves of the last outputs are summed separately.
 const MAX_SPLIT_UNITS: usize = 16;
 /// Value that replaces biases nearer to 0, so that sums cannot decay to denormal numbers.
 const MIN_BIAS: f32 = 1e-12;
@@ -101,7 +101,7 @@ impl PackedRecurrent {
         }
     }
 
-    /// Appends the weights of `units` units from `unit` on to `to`: biases `[4][units]`, weights of the inputs
+    /// Appends the weights of `units` units, starting at `unit`, to `to`: biases `[4][units]`, weights of the inputs
     /// `[inputs][4][units]`, weights of the last outputs `[hidden][sums][units]`. Units beyond the last one have zeros.
     fn pack(&self, unit: usize, units: usize, sums: usize, to: &mut Vec<f32>) {
         let (inputs, hidden) = (self.inputs, self.hidden);
@@ -149,7 +149,7 @@ impl PackedRecurrent {
     }
 }
 
-/// True if there are units behind those that fill whole vectors, and they fit into half a vector.
+/// True if there are units after those that fill whole vectors, and they fit into half a vector.
 #[inline(always)]
 fn has_half_vector(hidden: usize, lanes: usize) -> bool {
     (1..=lanes / 2).contains(&(hidden % lanes))
@@ -167,11 +167,11 @@ pub struct RecurrentState {
     width: usize,
     /// Floats from a frame to the next one.
     frame_stride: usize,
-    /// Floats from a batch of `width` channels to the next one.
-    batch_stride: usize,
-    /// Outputs, `[batches][frames + 1][units][width]`: those of the frame before the chunk, then those of the chunk.
+    /// Floats from a lane group of `width` channels to the next one.
+    lane_group_stride: usize,
+    /// Outputs, `[lane_groups][frames + 1][units][width]`: those of the frame before the chunk, then those of the chunk.
     outputs: AlignedBuffer,
-    /// Cell states, `[batches][units][width]`.
+    /// Cell states, `[lane_groups][units][width]`.
     cells: AlignedBuffer,
     /// The cell states before the last frame.
     previous_cells: AlignedBuffer,
@@ -182,11 +182,11 @@ pub struct RecurrentState {
 /// Feature channels of a chunk of audio in any layout: what a layer reads.
 #[derive(Clone, Copy)]
 pub struct SignalView<'a> {
-    /// The floats, from the first frame of the first feature of the first channel on.
+    /// The floats, starting with the first frame of the first feature of the first channel.
     pub data: &'a [f32],
-    /// Floats from a batch of audio channels to the next one.
-    pub batch_stride: usize,
-    /// Floats from an audio channel to the next one of its batch.
+    /// Floats from a lane group of audio channels to the next one.
+    pub lane_group_stride: usize,
+    /// Floats from an audio channel to the next one of its lane group.
     pub lane_stride: usize,
     /// Floats from a feature channel to the next one.
     pub feature_stride: usize,
@@ -195,10 +195,10 @@ pub struct SignalView<'a> {
 }
 
 impl SignalView<'_> {
-    /// Copies the first frames of one feature of one audio channel (lane `lane` of batch `batch`) into `to`.
+    /// Copies the first frames of one feature of one audio channel (lane `lane` of lane group `lane_group`) into `to`.
     #[inline(always)]
-    pub fn copy(&self, batch: usize, lane: usize, feature: usize, to: &mut [f32]) {
-        let from = &self.data[batch * self.batch_stride + lane * self.lane_stride + feature * self.feature_stride..];
+    pub fn copy(&self, lane_group: usize, lane: usize, feature: usize, to: &mut [f32]) {
+        let from = &self.data[lane_group * self.lane_group_stride + lane * self.lane_stride + feature * self.feature_stride..];
         if self.frame_stride == 1 {
             to.copy_from_slice(&from[..to.len()]);
         } else {
@@ -208,23 +208,25 @@ impl SignalView<'_> {
 }
 
 impl RecurrentState {
-    /// Returns a state for `batches` batches of `width` channels and chunks of at most `max_frames`, and packs the weights for
-    /// the level that will run it. [`Self::set`] must come before the first [`Self::run`]. [control thread: allocates]
-    pub fn new(layer: &PackedRecurrent, level: SimdLevel, batches: usize, width: usize, max_frames: usize) -> Self {
+    /// Returns a state for `lane_groups` lane groups of `width` channels and chunks of at most `max_frames`, and packs the
+    /// weights for the level that will run it. [`Self::set`] must be called before the first [`Self::run`]. [control thread:
+    /// allocates]
+    pub fn new(layer: &PackedRecurrent, level: SimdLevel, lane_groups: usize, width: usize, max_frames: usize) -> Self {
         layer.packed(if width == 1 { level.lanes() } else { 1 });
         let units = if width == 1 { padded(layer.hidden) } else { layer.hidden };
         let frame_stride = units * width;
-        let batch_stride = frame_stride * (max_frames + 1);
-        let cells = AlignedBuffer::new(batches * frame_stride);
-        let outputs = AlignedBuffer::new(batches * batch_stride);
-        Self { width, frame_stride, batch_stride, outputs, previous_cells: cells.clone(), cells, frames: 0 }
+        let lane_group_stride = frame_stride * (max_frames + 1);
+        let cells = AlignedBuffer::new(lane_groups * frame_stride);
+        let outputs = AlignedBuffer::new(lane_groups * lane_group_stride);
+        Self { width, frame_stride, lane_group_stride, outputs, previous_cells: cells.clone(), cells, frames: 0 }
     }
 
     /// Gives every channel the same outputs and cell states, `[hidden]` each. [audio thread]
     pub fn set(&mut self, [output, cell]: &[Vec<f32>; 2]) {
-        for (rows, cells) in self.outputs.chunks_exact_mut(self.batch_stride).zip(self.cells.chunks_exact_mut(self.frame_stride))
+        for (rows, cells) in
+            self.outputs.chunks_exact_mut(self.lane_group_stride).zip(self.cells.chunks_exact_mut(self.frame_stride))
         {
-            // The kernel has written to whole vectors, so there are values behind the last unit.
+            // The kernel has written to whole vectors, so there are values after the last unit.
             rows[..self.frame_stride].fill(0.0);
             cells.fill(0.0);
             for (unit, (output, cell)) in output.iter().zip(cell).enumerate() {
@@ -249,7 +251,7 @@ impl RecurrentState {
         let same = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits());
         self.frames > 0
             && same(&self.cells, &self.previous_cells)
-            && self.outputs.chunks_exact(self.batch_stride).all(|rows| {
+            && self.outputs.chunks_exact(self.lane_group_stride).all(|rows| {
                 let (last, now) = rows[(self.frames - 1) * self.frame_stride..].split_at(self.frame_stride);
                 same(last, &now[..self.frame_stride])
             })
@@ -258,8 +260,8 @@ impl RecurrentState {
     /// Returns the outputs of the current chunk, with units as features.
     pub fn view(&self) -> SignalView<'_> {
         let data = &self.outputs[self.frame_stride..];
-        let Self { width, frame_stride, batch_stride, .. } = *self;
-        SignalView { data, batch_stride, lane_stride: 1, feature_stride: width, frame_stride }
+        let Self { width, frame_stride, lane_group_stride, .. } = *self;
+        SignalView { data, lane_group_stride, lane_stride: 1, feature_stride: width, frame_stride }
     }
 
     /// Bytes on the heap.
@@ -267,10 +269,10 @@ impl RecurrentState {
         self.outputs.bytes() + 2 * self.cells.bytes()
     }
 
-    /// Runs a chunk of `frames`. In `input`, a frame of a batch must be `[inputs][width]` without gaps. [audio thread]
+    /// Runs a chunk of `frames`. In `input`, a frame of a lane group must be `[inputs][width]` without gaps. [audio thread]
     pub fn run(&mut self, layer: &PackedRecurrent, level: SimdLevel, precision: Precision, input: SignalView<'_>, frames: usize) {
         if self.frames > 0 {
-            for rows in self.outputs.chunks_exact_mut(self.batch_stride) {
+            for rows in self.outputs.chunks_exact_mut(self.lane_group_stride) {
                 rows.copy_within(self.frames * self.frame_stride..(self.frames + 1) * self.frame_stride, 0);
             }
         }
@@ -302,28 +304,28 @@ impl<C: Cell, A: StaticPrecision> Kernel for RecurrentKernel<'_, C, A> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let run = self.0;
-        let batches = run.state.cells.len() / run.state.frame_stride;
-        assert!(run.frames < run.state.batch_stride / run.state.frame_stride, "a chunk of {} frames", run.frames);
+        let lane_groups = run.state.cells.len() / run.state.frame_stride;
+        assert!(run.frames < run.state.lane_group_stride / run.state.frame_stride, "a chunk of {} frames", run.frames);
         assert!(
             run.input.data.len()
-                >= (batches - 1) * run.input.batch_stride
+                >= (lane_groups - 1) * run.input.lane_group_stride
                     + (run.frames - 1) * run.input.frame_stride
                     + run.layer.inputs * run.state.width
         );
         // SAFETY: inputs, outputs and cells have the sizes that the layer needs, as asserted here and made in
-        // `RecurrentState::new`; a batch's width is 1 or the lanes of one or two vectors.
+        // `RecurrentState::new`; a lane group's width is 1 or the lanes of one or two vectors.
         unsafe {
             match run.state.width {
                 1 => match run.layer.hidden {
-                    8 => run_units_in_lanes::<S, C, A, 8>(s, run, batches),
-                    16 => run_units_in_lanes::<S, C, A, 16>(s, run, batches),
-                    20 => run_units_in_lanes::<S, C, A, 20>(s, run, batches),
-                    32 => run_units_in_lanes::<S, C, A, 32>(s, run, batches),
-                    40 => run_units_in_lanes::<S, C, A, 40>(s, run, batches),
-                    _ => run_units_in_lanes::<S, C, A, 0>(s, run, batches),
+                    8 => run_units_in_lanes::<S, C, A, 8>(s, run, lane_groups),
+                    16 => run_units_in_lanes::<S, C, A, 16>(s, run, lane_groups),
+                    20 => run_units_in_lanes::<S, C, A, 20>(s, run, lane_groups),
+                    32 => run_units_in_lanes::<S, C, A, 32>(s, run, lane_groups),
+                    40 => run_units_in_lanes::<S, C, A, 40>(s, run, lane_groups),
+                    _ => run_units_in_lanes::<S, C, A, 0>(s, run, lane_groups),
                 },
-                width if width == S::LANES => run_channels_in_lanes::<S, C, A>(s, run, batches),
-                width if width == 2 * S::LANES => run_channels_in_lanes::<VectorPair<S>, C, A>(VectorPair(s), run, batches),
+                width if width == S::LANES => run_channels_in_lanes::<S, C, A>(s, run, lane_groups),
+                width if width == 2 * S::LANES => run_channels_in_lanes::<VectorPair<S>, C, A>(VectorPair(s), run, lane_groups),
                 width => panic!("{width} channels side by side at {:?}", S::LEVEL),
             }
         }
@@ -334,8 +336,8 @@ impl<C: Cell, A: StaticPrecision> Kernel for RecurrentKernel<'_, C, A> {
 /// this is compiled.
 ///
 /// # Safety
-/// `run.layer` has `HIDDEN` units (or `HIDDEN` is 0). `run.input` and the buffers of `run.state` have room for `channels` batches
-/// of one channel and `run.frames` frames of that layer.
+/// `run.layer` has `HIDDEN` units (or `HIDDEN` is 0). `run.input` and the buffers of `run.state` have room for `channels` lane
+/// groups of one channel and `run.frames` frames of that layer.
 #[inline(always)]
 unsafe fn run_units_in_lanes<S: Simd, C: Cell, A: StaticPrecision, const HIDDEN: usize>(
     s: S,
@@ -357,8 +359,8 @@ unsafe fn run_units_in_lanes<S: Simd, C: Cell, A: StaticPrecision, const HIDDEN:
         for channel in 0..channels {
             // SAFETY: the caller promises buffers for every channel and frame; the weights are packed for these lanes.
             unsafe {
-                let x = input.data.as_ptr().add(channel * input.batch_stride + t * input.frame_stride);
-                let h = outputs.add(channel * state.batch_stride + t * state.frame_stride);
+                let x = input.data.as_ptr().add(channel * input.lane_group_stride + t * input.frame_stride);
+                let h = outputs.add(channel * state.lane_group_stride + t * state.frame_stride);
                 let step =
                     StepPointers { x, h, to: h.add(state.frame_stride), cells: cells.add(channel * state.frame_stride), weights };
                 match (hidden <= MAX_SPLIT_UNITS, vectors, half) {
@@ -392,12 +394,12 @@ struct LayerShape {
     vector_stride: usize,
 }
 
-/// Pointers for one frame of one channel (or of one batch, with channels in the lanes).
+/// Pointers for one frame of one channel (or of one lane group, with channels in the lanes).
 #[derive(Clone, Copy)]
 struct StepPointers {
     /// The inputs of the frame.
     x: *const f32,
-    /// The outputs of the frame before.
+    /// The outputs of the previous frame.
     h: *const f32,
     /// The outputs of the frame, to be written.
     to: *mut f32,
@@ -450,7 +452,7 @@ unsafe fn step_units<
                 add_broadcast::<S, VECTORS>(s, sums[0], 4, weights.wrapping_add(4 * lanes * (1 + k)), shape.vector_stride, x);
             half[0] = add_broadcast_half::<S, HALF_VECTORS>(s, half[0], half_weights.wrapping_add(2 * lanes * (1 + k)), x);
         }
-        // Without whole vectors, or without a half vector, one of these points behind the weights and is not read.
+        // Without whole vectors, or without a half vector, one of these points past the weights and is not read.
         let columns = weights.wrapping_add(4 * lanes * (1 + shape.inputs));
         let half_columns = half_weights.wrapping_add(2 * lanes * (1 + shape.inputs));
         let part = shape.hidden / PARTS;
@@ -553,30 +555,30 @@ unsafe fn step_cells<S: Simd, C: Cell, A: StaticPrecision>(s: S, sums: [S::F; 4]
     }
 }
 
-/// Runs a chunk with channels in the lanes, batch after batch.
+/// Runs a chunk with channels in the lanes, lane group after lane group.
 ///
 /// # Safety
-/// `run.input` and the buffers of `run.state` have room for `batches` batches of as many channels as `S` has lanes, and for
-/// `run.frames` frames of `run.layer`.
+/// `run.input` and the buffers of `run.state` have room for `lane_groups` lane groups of as many channels as `S` has lanes, and
+/// for `run.frames` frames of `run.layer`.
 #[inline(always)]
-unsafe fn run_channels_in_lanes<S: Simd, C: Cell, A: StaticPrecision>(s: S, run: RecurrentRun<'_>, batches: usize) {
+unsafe fn run_channels_in_lanes<S: Simd, C: Cell, A: StaticPrecision>(s: S, run: RecurrentRun<'_>, lane_groups: usize) {
     let RecurrentRun { layer, state, input, frames } = run;
     let hidden = layer.hidden;
     let weights = layer.packed(1).as_ptr();
-    for batch in 0..batches {
-        // SAFETY: the caller promises buffers for every batch, frame and unit; a batch is as wide as a vector.
+    for lane_group in 0..lane_groups {
+        // SAFETY: the caller promises buffers for every lane group, frame and unit; a lane group is as wide as a vector.
         unsafe {
-            let outputs = state.outputs.as_mut_ptr().add(batch * state.batch_stride);
-            let cells = state.cells.as_mut_ptr().add(batch * state.frame_stride);
+            let outputs = state.outputs.as_mut_ptr().add(lane_group * state.lane_group_stride);
+            let cells = state.cells.as_mut_ptr().add(lane_group * state.frame_stride);
             for t in 0..frames {
                 if t + 1 == frames {
                     std::ptr::copy_nonoverlapping(
                         cells,
-                        state.previous_cells.as_mut_ptr().add(batch * state.frame_stride),
+                        state.previous_cells.as_mut_ptr().add(lane_group * state.frame_stride),
                         state.frame_stride,
                     );
                 }
-                let x = input.data.as_ptr().add(batch * input.batch_stride + t * input.frame_stride);
+                let x = input.data.as_ptr().add(lane_group * input.lane_group_stride + t * input.frame_stride);
                 let h = outputs.add(t * state.frame_stride);
                 let step = StepPointers { x, h, to: h.add(state.frame_stride), cells, weights };
                 let shape = LayerShape { inputs: layer.inputs, hidden, vector_stride: layer.unit_size() };
@@ -588,11 +590,11 @@ unsafe fn run_channels_in_lanes<S: Simd, C: Cell, A: StaticPrecision>(s: S, run:
     }
 }
 
-/// Computes one frame of a batch for one unit, with channels in the lanes.
+/// Computes one frame of a lane group for one unit, with channels in the lanes.
 ///
 /// # Safety
-/// `step` has the inputs, outputs and cell states of a batch for a layer of this shape, and its weights packed for one unit at a
-/// time; the layer has the unit.
+/// `step` has the inputs, outputs and cell states of a lane group for a layer of this shape, and its weights packed for one unit
+/// at a time; the layer has the unit.
 #[inline(always)]
 unsafe fn step_unit<S: Simd, C: Cell, A: StaticPrecision>(s: S, shape: LayerShape, step: StepPointers, unit: usize) {
     // SAFETY: the caller promises what `# Safety` asks for.

@@ -4,7 +4,7 @@ use super::memory::{ChunkPtr, HistoryPtr};
 use crate::description::Conv1d;
 use crate::simd::Simd;
 
-/// The most outputs that are computed together.
+/// Largest number of outputs that are computed together.
 const TILE_OUTPUTS: usize = 4;
 
 /// A convolution; its weights are among the packed weights of the network. Other fields are those of [`Conv1d`].
@@ -68,7 +68,7 @@ impl PackedConvolution {
         Self { inputs, outputs, taps, dilation, groups, offset }
     }
 
-    /// Computes `to` = bias + convolution of `from` (+ `add`), for `vectors` vectors of frames from the chunk's first on. `add`
+    /// Computes `to` = bias + convolution of `from` (+ `add`), for the chunk's first `vectors` vectors of frames. `add`
     /// may be `to`.
     ///
     /// # Safety
@@ -149,7 +149,7 @@ impl PackedConvolution {
         }
     }
 
-    /// Computes `O` outputs whose weights begin at `w`, for `T` vectors of frames from `frame` on.
+    /// Computes `O` outputs whose weights begin at `w`, for `T` vectors of frames, starting at `frame`.
     ///
     /// # Safety
     /// As for [`Self::run_outputs`].
@@ -188,7 +188,7 @@ impl PackedConvolution {
 }
 
 impl ChunkPtr {
-    /// Returns a pointer to the rows from `row` on.
+    /// Returns a pointer to the rows that start at `row`.
     ///
     /// # Safety
     /// The memory has such a row.
@@ -249,7 +249,7 @@ pub unsafe fn load_biases<S: Simd, const O: usize, const T: usize>(s: S, w: *con
     sums
 }
 
-/// Adds `inputs` rows of `T` vectors, from `x` on, times their weights to the sums of `O` outputs. Returns the end of the
+/// Adds `inputs` rows of `T` vectors, starting at `x`, times their weights to the sums of `O` outputs. Returns the end of the
 /// weights.
 ///
 /// # Safety

@@ -63,14 +63,14 @@ impl FlattenLines for [CacheLine] {
     }
 }
 
-/// The least number of frames that a ring has room for. Frames are copied where a ring wraps around; long rings make that rare.
+/// Smallest number of frames that a ring has room for. Frames are copied where a ring wraps around; long rings make that rare.
 const MIN_RING_FRAMES: usize = 256;
 
-/// Frames that are stored behind a ring's end.
+/// Frames that are stored after a ring's end.
 const OVERLAP: usize = 2 * CHUNK;
 
 /// The place of a ring in a channel's state: the newest frames of some rows, as many as a convolution reaches back, and a chunk.
-/// Each row is a ring buffer of `frames` frames; its first [`CHUNK`] frames are stored once more behind its end, so that every
+/// Each row is a ring buffer of `frames` frames; its first [`CHUNK`] frames are stored once more after its end, so that every
 /// chunk that is read is contiguous. Vectors that reach beyond the chunk overwrite the oldest frames, which are not read any
 /// more.
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +136,7 @@ impl Layout {
 }
 
 impl Operand {
-    /// Returns the rows of scratch memory from row `row` on.
+    /// Returns the rows of scratch memory, starting at row `row`.
     ///
     /// # Panics
     /// If this is a ring.
@@ -149,7 +149,7 @@ impl Operand {
 }
 
 /// The memory that steps work in: a channel's state, the scratch memory, and the positions of the chunk in the rings. State and
-/// scratch memory must have the sizes of the program's [`Layout`], so that every [`Operand`] of its steps lies inside.
+/// scratch memory must have the sizes of the step list's [`Layout`], so that every [`Operand`] of its steps lies inside.
 #[derive(Clone, Copy)]
 pub struct StepMemory<'a> {
     pub rings: &'a [Ring],
@@ -196,7 +196,7 @@ impl StepMemory<'_> {
         }
     }
 
-    /// Returns the chunk's rows of an operand and, if it is a ring, the frames before.
+    /// Returns the chunk's rows of an operand and, if it is a ring, the frames before the chunk.
     pub fn history(&self, operand: Operand) -> HistoryPtr {
         match operand {
             Operand::Scratch(_) => {
@@ -224,7 +224,7 @@ impl StepMemory<'_> {
         let ring = &self.rings[index];
         let from = self.positions[index];
         // SAFETY: the caller promises the memory and at most `CHUNK` frames. Rows have `frames + OVERLAP` floats, so whole
-        // vectors of a chunk that begins in the first `CHUNK` frames also fit behind the end.
+        // vectors of a chunk that begins in the first `CHUNK` frames also fit after the end.
         unsafe {
             let row = |row: usize| self.state.add(ring.offset + row * ring.stride);
             if settle {

@@ -59,7 +59,7 @@ pub struct PlainLayer {
 /// A function that runs a stack over a chunk.
 ///
 /// # Safety
-/// As for [`super::program::Step::run`].
+/// As for [`super::step_list::Step::run`].
 pub type StackFn = unsafe fn(SimdLevel, &PlainStack, &ChunkContext);
 
 /// The memory, weights and length of a chunk: what steps run with.
@@ -254,7 +254,7 @@ struct LayerPointers<'a> {
 }
 
 impl LayerPointers<'_> {
-    /// Computes the layer for `T` vectors of frames from `frame` on.
+    /// Computes the layer for `T` vectors of frames, starting at `frame`.
     ///
     /// # Safety
     /// The rows are those that the layer was packed for, with `C` channels and room for the vectors.

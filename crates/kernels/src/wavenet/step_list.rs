@@ -1,5 +1,5 @@
-//! A WaveNet as a program: a list of steps, each of which works on rows of a chunk. All decisions that depend on the file are
-//! taken here, once, when the program is made.
+//! A WaveNet as a list of steps, each of which works on rows of a chunk. All decisions that depend on the file are taken here,
+//! once, when the list is made.
 
 use super::convolution::{PackedConvolution, check_shape};
 use super::memory::{ChunkPtr, Layout, Operand, ScratchArea};
@@ -8,7 +8,7 @@ use crate::activation::{StaticPrecision, activate};
 use crate::description::{Activation, ConditionModel, Conv1d, Gating, Layer, LayerArray, Sequence, WaveNet, WaveNetLayer};
 use crate::simd::{Simd, SimdLevel};
 
-/// A step of a program. Operands may be the same, except those of a convolution's input and output.
+/// A step of a [`StepList`]. Operands may be the same, except those of a convolution's input and output.
 pub enum Step {
     /// `to` = 0
     Zero { to: Operand, rows: usize },
@@ -26,15 +26,17 @@ pub enum Step {
     Multiply { to: Operand, by: Operand, rows: usize },
     /// `to` = k `to` + (1 - k) `from`
     Blend { to: Operand, from: Operand, k: Operand, rows: usize },
-    /// Plain layers one after another, which also commit their inputs.
+    /// Plain layers (without gate, FiLM, groups and head1x1; see [`super::plain`]) one after another. They also commit their
+    /// inputs.
     Stack(PlainStack),
-    /// Finishes the chunk of a ring, see [`super::memory::StepMemory::commit`]. It must come between writing and reading a ring.
+    /// Completes the chunk that was written to a ring, the history of a convolution's input: copies the frames that the ring
+    /// stores twice. It must come between writing and reading a ring.
     Commit { operand: Operand },
 }
 
 /// The steps of a network, those of its condition models included.
 #[derive(Default)]
-pub struct Program {
+pub struct StepList {
     /// The memory that the steps work in.
     pub layout: Layout,
     /// The steps in the order in which they run for each chunk.
@@ -50,20 +52,20 @@ struct Signal {
     rows: usize,
 }
 
-impl Program {
-    /// Makes the program of a network. Returns it with the places of the audio and of the output in the scratch memory, one row
+impl StepList {
+    /// Makes the step list of a network. Returns it with the places of the audio and of the output in the scratch memory, one row
     /// each. With `stack_level`, plain layers become [`Step::Stack`]s packed for that level, which run only with
     /// [`crate::activation::Fast`]; with `None` there are only other steps, which run in any precision.
     ///
     /// # Panics
     /// If lengths of weights and shapes disagree, or a condition model is recurrent.
     pub fn new(net: &WaveNet, stack_level: Option<SimdLevel>) -> (Self, ScratchArea, ScratchArea) {
-        let mut program = Self::default();
-        let input = program.layout.scratch(1);
-        let y = program.wavenet(net, Signal { operand: Operand::Scratch(input), rows: 1 }, stack_level);
-        let output = program.layout.scratch(1);
-        program.scale(y, Signal { operand: Operand::Scratch(output), rows: 1 }, 1.0);
-        (program, input, output)
+        let mut step_list = Self::default();
+        let input = step_list.layout.scratch(1);
+        let y = step_list.wavenet(net, Signal { operand: Operand::Scratch(input), rows: 1 }, stack_level);
+        let output = step_list.layout.scratch(1);
+        step_list.scale(y, Signal { operand: Operand::Scratch(output), rows: 1 }, 1.0);
+        (step_list, input, output)
     }
 
     /// Adds rows of scratch memory.
@@ -77,7 +79,7 @@ impl Program {
         Signal { operand: self.layout.operand(conv.inputs, conv.reach()), rows: conv.inputs }
     }
 
-    /// Adds a step that finishes the chunk of a ring.
+    /// Adds a step that completes the chunk that was written to a ring.
     fn commit(&mut self, signal: Signal) {
         self.steps.push(Step::Commit { operand: signal.operand });
     }
@@ -216,6 +218,7 @@ impl Program {
             self.modulate(film, condition, x, from);
             self.commit(from);
         }
+        // The names z, c and y are those of the formula at `WaveNetLayer`.
         let z = self.scratch(layer.conv.outputs);
         self.convolve(&layer.conv, from, z, None);
         self.modulate_in_place(film.conv_post.as_ref(), condition, z);
@@ -290,7 +293,7 @@ impl Program {
         true
     }
 
-    /// Adds the steps of activation and gate. Returns y of [`WaveNetLayer`].
+    /// Adds the steps of activation and gate. Returns the activated (and gated) signal, y in the formula of [`WaveNetLayer`].
     fn activate_and_gate(&mut self, layer: &WaveNetLayer, z: Signal) -> Signal {
         let (Gating::Gated(gate) | Gating::Blended(gate)) = &layer.gating else {
             self.activate(&layer.activation, z, z);
@@ -369,12 +372,12 @@ impl Step {
     /// Runs the step over the frames of a chunk, rounded up to whole vectors. [audio thread]
     ///
     /// # Safety
-    /// The memory of `context` was sized by the layout of the step's program, its weights are those of the program, and its
+    /// The memory of `context` was sized by the layout of the step's list, its weights are those of the list, and its
     /// frames are at most [`crate::CHUNK`].
     #[inline(always)]
     pub unsafe fn run<S: Simd, A: StaticPrecision>(&self, s: S, context: &ChunkContext) {
         let ChunkContext { memory, weights, frames, settle } = *context;
-        // SAFETY: the caller promises memory, weights and frames; the program gave each step operands with the rows that it
+        // SAFETY: the caller promises memory, weights and frames; the step list gave each step operands with the rows that it
         // needs.
         unsafe {
             match self {

@@ -21,7 +21,7 @@ pub(crate) const NO_MODEL: &str = "null";
 
 /// The text for a model: the name and folder of its file, if it has one, and its bytes, compressed. [any thread but the audio
 /// thread]
-pub(crate) fn pack(path: Option<&Path>, bytes: &[u8]) -> String {
+pub(crate) fn encode(path: Option<&Path>, bytes: &[u8]) -> String {
     let text = |part: Option<&OsStr>| part.and_then(OsStr::to_str).map(str::to_owned);
     let deflate = || {
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
@@ -44,13 +44,13 @@ pub(crate) struct SavedModel {
     pub bytes: Option<Vec<u8>>,
 }
 
-/// Reads the text of [`pack`]; None if it stands for a slot without a model.
+/// Reads the text of [`encode`]; `None` if it is the text of a slot without a model.
 ///
 /// # Errors
 /// If it is not such a text, in one line for the user.
-pub(crate) fn unpack(field: &str) -> Result<Option<SavedModel>, String> {
+pub(crate) fn decode(state_text: &str) -> Result<Option<SavedModel>, String> {
     let error = |reason: &str| format!("state's model: {reason}");
-    let value: Value = serde_json::from_str(field).map_err(|e| error(&e.to_string()))?;
+    let value: Value = serde_json::from_str(state_text).map_err(|e| error(&e.to_string()))?;
     if value.is_null() {
         return Ok(None);
     }
@@ -81,26 +81,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_packed_model_comes_back() {
+    fn an_encoded_model_comes_back() {
         let bytes: Vec<u8> = (0..10_000u32).map(|i| (i * i % 251) as u8).collect();
         let path = Path::new("/a folder/b \"c\".nam");
-        let saved = unpack(&pack(Some(path), &bytes)).unwrap().unwrap();
+        let saved = decode(&encode(Some(path), &bytes)).unwrap().unwrap();
         assert_eq!(saved, SavedModel { path: Some(path.to_owned()), bytes: Some(bytes) });
-        let saved = unpack(&pack(None, b"abc")).unwrap().unwrap();
+        let saved = decode(&encode(None, b"abc")).unwrap().unwrap();
         assert_eq!(saved, SavedModel { path: None, bytes: Some(b"abc".to_vec()) });
-        assert_eq!(unpack(NO_MODEL), Ok(None));
+        assert_eq!(decode(NO_MODEL), Ok(None));
     }
 
     #[test]
     fn a_text_that_is_not_of_a_model_is_refused_in_one_line() {
-        for (field, words) in [
+        for (state_text, words) in [
             ("", "EOF"),
             (r#"{"name": 5}"#, "'name' is no text"),
             (r#"{"deflate": "%"}"#, "state's model: "),
             (r#"{"deflate": "AAAA"}"#, "state's model: "),
         ] {
-            let error = unpack(field).unwrap_err();
-            assert!(error.contains(words) && error.lines().count() == 1, "{field}: {error}");
+            let error = decode(state_text).unwrap_err();
+            assert!(error.contains(words) && error.lines().count() == 1, "{state_text}: {error}");
         }
     }
 }
