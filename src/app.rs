@@ -130,7 +130,7 @@ pub fn run(options: &Options, interrupted: &Arc<AtomicBool>) -> Result<ShutdownR
     }
     let controller = Arc::new(Controller::start(instance.clone(), saved, path).map_err(AppError::ControllerThread)?);
     if let Some(load_error) = load_error {
-        controller.log(load_error);
+        controller.log_alarm(load_error);
     }
     controller.send(ProgramAction::ListDevices);
     if options.start || options.record {
@@ -154,7 +154,7 @@ pub fn run(options: &Options, interrupted: &Arc<AtomicBool>) -> Result<ShutdownR
         let result = catch_unwind(AssertUnwindSafe(|| window::run(&controller, &instance, interrupted, &was_drawn)));
         error = result.unwrap_or(Err(AppError::WindowPanicked)).err();
         if let Some(error) = error.take_if(|_| was_drawn.load(Ordering::Relaxed) && controller.is_recording()) {
-            controller.log(format!("{error}; the recording goes on without a window; Ctrl-C finishes it"));
+            controller.log_alarm(format!("{error}; the recording goes on without a window; Ctrl-C finishes it"));
             wait_for_interrupt_or_failure();
         }
     }

@@ -68,7 +68,7 @@ pub enum DeskError {
     Search(io::Error),
     /// The desk did not answer, or stopped answering.
     #[error("the desk at {address} {event} in {seconds:.1} s{reason}")]
-    Silent {
+    NoAnswer {
         /// Network address of the desk.
         address: SocketAddr,
         /// `gave no answer`, or `fell silent: no answer` after an earlier answer.
@@ -111,12 +111,12 @@ pub enum Mismatch {
         device_hz: u32,
     },
     /// The numbers of channels from desk to computer differ.
-    #[error("the desk sends {desk} channels (USB mode {desk}/{played}), the device has {device}")]
+    #[error("the desk sends {desk} channels (USB mode {desk}/{from_computer}), the device has {device}")]
     Channels {
         /// Number of channels that the desk sends to the computer.
         desk: usize,
         /// Number of channels that the computer sends to the desk.
-        played: usize,
+        from_computer: usize,
         /// Number of input channels of the device.
         device: usize,
     },
@@ -255,7 +255,8 @@ impl Desk {
             return Err(DeskError::Model { address, model: model.chars().take(40).collect() });
         }
         let all = questions(&state.firmware());
-        connection.ask(&all, &mut state, |_| true)?;
+        let keeps_asking = |_: &DeskState| true;
+        connection.ask(&all, &mut state, keeps_asking)?;
         Ok(Self { address, state })
     }
 
@@ -380,8 +381,8 @@ impl Desk {
             return Err(Mismatch::Rate { desk_hz, device_hz: granted_rate_hz });
         }
         match self.usb_channels() {
-            Some((desk, played)) if desk != granted_channels => {
-                Err(Mismatch::Channels { desk, played, device: granted_channels })
+            Some((desk, from_computer)) if desk != granted_channels => {
+                Err(Mismatch::Channels { desk, from_computer, device: granted_channels })
             }
             _ => Ok(()),
         }

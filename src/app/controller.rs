@@ -42,7 +42,7 @@ enum Command {
     /// Starts a take as soon as the device runs and the desk, if one was queried, has answered.
     RecordWhenReady,
     /// Adds an alarm to the log.
-    Log(String),
+    LogAlarm(String),
     /// The names of the devices that a host found.
     DevicesListed(Host, Vec<String>),
     /// The answer to the desk query of the n-th device start.
@@ -111,8 +111,8 @@ impl Controller {
     }
 
     /// Adds an alarm to the log. Does not wait.
-    pub fn log(&self, line: String) {
-        self.send_command(Command::Log(line));
+    pub fn log_alarm(&self, line: String) {
+        self.send_command(Command::LogAlarm(line));
     }
 
     fn send_command(&self, command: Command) {
@@ -215,7 +215,8 @@ struct ControllerThread {
     disk_warnings: usize,
     /// The reason why settings could not be saved.
     save_error: Option<String>,
-    /// A text for each loss of a take so far.
+    /// A text for everything that was lost so far, for the shutdown report: frames of a take, a take that did not start, a
+    /// capture that broke.
     losses: Vec<String>,
 }
 
@@ -265,6 +266,7 @@ impl ControllerThread {
             self.poll();
             self.publish();
         }
+        // An error counts if it kept the device from running.
         let error = self.error.clone().filter(|_| self.device.is_none());
         self.stop_device();
         if self.recorder.is_closing() {
@@ -282,7 +284,7 @@ impl ControllerThread {
             Command::Program(action) => self.handle_program_action(action),
             Command::Take(action) => self.handle_take_action(action),
             Command::RecordWhenReady => self.record_when_ready = self.device.is_some(),
-            Command::Log(line) => self.log.add(line, true),
+            Command::LogAlarm(line) => self.log.add_alarm(line),
             Command::DevicesListed(host, names) => {
                 if Host::find(&self.settings.device.host) == Some(host) {
                     self.device_names = names;
@@ -320,7 +322,7 @@ impl ControllerThread {
             ProgramAction::Stop => self.stop_device(),
             ProgramAction::Recover(take) => {
                 if let Err(error) = self.unfinished.recover(&take, self.recorder.is_recording()) {
-                    self.log.add(error, true);
+                    self.log.add_alarm(error);
                 }
             }
             ProgramAction::Arm { channel, on } => {
@@ -383,7 +385,7 @@ impl ControllerThread {
             Err(error) => {
                 let error = format!("settings {}: {error}", self.settings_path.display());
                 if self.save_error.as_ref() != Some(&error) {
-                    self.log.add(error.clone(), true);
+                    self.log.add_alarm(error.clone());
                     self.save_error = Some(error);
                 }
             }

@@ -24,7 +24,8 @@ struct OpenRecorder {
     reported_takes: usize,
     /// The phase at the last poll.
     phase: RecorderPhase,
-    /// The time of the request for a take and the recorder's error before it; `None` once the take runs or has failed.
+    /// The time at which the recorder was told to start a take, and its error before that; `None` once the take runs or
+    /// has failed.
     starting: Option<(Instant, Option<String>)>,
 }
 
@@ -179,7 +180,7 @@ impl ProgramRecorder {
     }
 
     /// Ends the take because the device has ended; the reason becomes the take's error.
-    pub fn source_ended(&self, reason: &str) {
+    pub fn device_failed(&self, reason: &str) {
         if let Some(open) = &self.open {
             open.recorder.source_ended(reason);
         }
@@ -200,7 +201,7 @@ impl ProgramRecorder {
     }
 
     /// Ends the take with its last frame and closes the recorder, because the device has been stopped.
-    pub fn end_source(&mut self) {
+    pub fn close_for_stopped_device(&mut self) {
         self.take_requested = false;
         self.close(None);
     }
@@ -309,6 +310,7 @@ impl ProgramRecorder {
             recording: self.is_recording(),
             setup: setup.clone(),
             channels,
+            // The sources are the channels of the device, which are armed one by one.
             chosen_per_channel: true,
             armed: self.armed,
             ready: self.open.is_some(),
@@ -394,7 +396,7 @@ mod tests {
         fixture.recorder.request_take();
         fixture.update("One");
         fixture.recorder.start_take();
-        assert!(fixture.recorder.is_recording(), "from the request on");
+        assert!(fixture.recorder.is_recording(), "from the start on");
         fixture.update("Two");
         fixture.recorder.armed = false;
         fixture.update("Three");
@@ -418,7 +420,7 @@ mod tests {
         assert_eq!(fixture.update("One"), None);
         fixture.recorder.start_take();
         fixture.poll_until(|events| events.started.is_some());
-        fixture.recorder.end_source();
+        fixture.recorder.close_for_stopped_device();
         let ended = fixture.recorder.finish();
         assert_eq!((ended.len(), ended[0].1.frames), (1, 0));
         assert!(ended[0].1.loss_text().unwrap().contains("no frames"));
@@ -433,7 +435,7 @@ mod tests {
         fixture.recorder.start_take();
         fixture.capture(0.25, 10);
         fixture.poll_until(|events| events.started.is_some());
-        fixture.recorder.source_ended("the clock was changed");
+        fixture.recorder.device_failed("the clock was changed");
         let ended = fixture.poll_until(|events| !events.ended.is_empty()).ended;
         assert_eq!((ended[0].1.frames, ended[0].1.ended.as_str()), (4800, "by its source"));
         assert!(ended[0].1.loss_text().unwrap().starts_with("the clock was changed; the take is 0.100 s long and whole"));

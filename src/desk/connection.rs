@@ -136,7 +136,7 @@ impl DeskConnection {
     /// Asks for the desk's name, model and firmware.
     ///
     /// # Errors
-    /// [`DeskError::Silent`].
+    /// [`DeskError::NoAnswer`].
     pub fn ask_identity(&mut self, state: &mut DeskState) -> Result<(), DeskError> {
         let questions = [INFO.into(), XINFO.into()];
         let end = Instant::now() + self.timeouts.per_question();
@@ -148,7 +148,7 @@ impl DeskConnection {
     /// stops when `each` returns false. Questions may stay without an answer.
     ///
     /// # Errors
-    /// [`DeskError::Silent`] if the desk stops answering.
+    /// [`DeskError::NoAnswer`] if the desk stops answering.
     pub fn ask(
         &mut self,
         questions: &[String],
@@ -218,7 +218,7 @@ impl DeskConnection {
 
     /// Returns the error for a desk that does not answer.
     fn silence_error(&self) -> DeskError {
-        DeskError::Silent {
+        DeskError::NoAnswer {
             address: self.address,
             event: if self.has_answered { "fell silent: no answer" } else { "gave no answer" },
             seconds: self.timeouts.per_question().as_secs_f32(),

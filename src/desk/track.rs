@@ -92,10 +92,13 @@ impl Track {
     }
 }
 
+/// Number of tracks of the card.
+const TRACKS: u8 = 32;
+
 /// Returns the 32 tracks of the card.
 pub fn tracks(state: &DeskState) -> Vec<Track> {
     let channel_inputs = channel_inputs(state);
-    (1..=CHANNELS).map(|number| track(state, &channel_inputs, number)).collect()
+    (1..=TRACKS).map(|number| track(state, &channel_inputs, number)).collect()
 }
 
 /// Returns the differences between two readings of the tracks. `at` is the time at which the desk reported them, `since` the
@@ -109,7 +112,7 @@ pub fn changes(before: &[Track], after: &[Track], at: Instant, since: Option<Ins
         properties(old).into_iter().zip(properties(new)).map(move |((what, from), (_, to))| (new.number - 1, what, from, to))
     });
     let differ = pairs.filter(|(.., from, to)| from != to);
-    differ.map(|(source, what, from, to)| SourceChange { source_channel: source, what, from, to, at, since }).collect()
+    differ.map(|(index, what, from, to)| SourceChange { source_channel: index, what, from, to, at, since }).collect()
 }
 
 /// A channel and the input that it takes its signal from.
@@ -121,7 +124,7 @@ struct ChannelInput {
 /// Returns one track. `channel_inputs` are those of all channels.
 fn track(state: &DeskState, channel_inputs: &[ChannelInput], number: u8) -> Track {
     let (address, place) = block("CARD", number);
-    let (source, found) = follow(state, &address, |value| values::card_block(value, place));
+    let (source, found) = trace(state, &address, |value| values::card_block(value, place));
     let mut notes = Vec::new();
     let mut note = |text: String| notes.push(text);
     let content = match found {
@@ -170,21 +173,22 @@ fn track(state: &DeskState, channel_inputs: &[ChannelInput], number: u8) -> Trac
     {
         note(format!("is not sent in USB mode {sent}/{played}"));
     }
-    let strip = strip(content);
-    let setting = |what: &str| strip.as_ref().and_then(|strip| state.int(&config(strip, what)));
+    let strip_path = strip_path(content);
+    let setting = |what: &str| strip_path.as_ref().and_then(|path| state.int(&config(path, what)));
     Track {
         number: number.into(),
         source,
         content,
-        name: strip.as_ref().map_or_else(String::new, |strip| name(state, strip, content)),
+        name: strip_path.as_ref().map_or_else(String::new, |path| name(state, path, content)),
         colour: setting("color").and_then(Colour::new),
         icon: setting("icon"),
         note: (!notes.is_empty()).then(|| notes.join("; ")),
     }
 }
 
-/// Returns the channel strip that gives a track its name and colour, as in addresses; `None` for content without one.
-fn strip(content: TrackContent) -> Option<String> {
+/// Returns the part of addresses that names the channel strip from which a track has its name and colour; `None` for content
+/// without one.
+fn strip_path(content: TrackContent) -> Option<String> {
     Some(match content {
         TrackContent::Channel(n) | TrackContent::Output(Signal::Channel(n)) => format!("ch/{n:02}"),
         TrackContent::AuxChannel(n) | TrackContent::Output(Signal::AuxChannel(n)) => format!("auxin/{n:02}"),
@@ -197,8 +201,8 @@ fn strip(content: TrackContent) -> Option<String> {
 }
 
 /// Returns the name of a channel strip; for the left and right main outputs ` L` or ` R` is appended.
-fn name(state: &DeskState, strip: &str, content: TrackContent) -> String {
-    let name = state.text(&config(strip, "name"), 0);
+fn name(state: &DeskState, strip_path: &str, content: TrackContent) -> String {
+    let name = state.text(&config(strip_path, "name"), 0);
     match content {
         TrackContent::Output(Signal::MainL) if !name.is_empty() => name + " L",
         TrackContent::Output(Signal::MainR) if !name.is_empty() => name + " R",
@@ -209,14 +213,14 @@ fn name(state: &DeskState, strip: &str, content: TrackContent) -> String {
 /// Returns the channels and aux channels that take their signal from an input, with their inputs.
 fn channel_inputs(state: &DeskState) -> Vec<ChannelInput> {
     let area = if state.int(ROUTE_SWITCH) == Some(1) { "PLAY" } else { "IN" };
-    let channel_input = |strip: String, channel: TrackContent| {
-        let found = match values::channel_source(state.int(&config(&strip, "source"))?) {
+    let channel_input = |strip_path: String, channel: TrackContent| {
+        let found = match values::channel_source(state.int(&config(&strip_path, "source"))?) {
             ChannelSource::In(slot) => {
                 let (address, place) = block(area, slot);
-                follow(state, &address, |value| values::input_block(value, place)).1
+                trace(state, &address, |value| values::input_block(value, place)).1
             }
             ChannelSource::AuxIn(slot) => {
-                follow(state, &format!("/config/routing/{area}/AUX"), |value| values::aux_block(value, slot)).1
+                trace(state, &format!("/config/routing/{area}/AUX"), |value| values::aux_block(value, slot)).1
             }
             ChannelSource::Other => return None,
         };
@@ -230,18 +234,18 @@ fn channel_inputs(state: &DeskState) -> Vec<ChannelInput> {
 
 /// Returns the input or output that the routing value at `address` stands for, through the user routing, and the path to it as a
 /// text. `meaning` decodes the value. The error names the question that has no answer.
-fn follow(state: &DeskState, address: &str, meaning: impl Fn(i32) -> Patch) -> (String, Result<Patch, String>) {
+fn trace(state: &DeskState, address: &str, meaning: impl Fn(i32) -> Patch) -> (String, Result<Patch, String>) {
     let unanswered = |address: &str| format!("the desk did not answer {address}");
     let Some(value) = state.int(address) else { return ("unknown".into(), Err(unanswered(address))) };
-    let (side, row, way) = match meaning(value) {
+    let (side, row, hop) = match meaning(value) {
         Patch::UserIn(row) => ("in", row, format!("User In {row}")),
         Patch::UserOut(row) => ("out", row, format!("User Out {row}")),
         patch => return (patch_text(patch), Ok(patch)),
     };
     let address = user_routing(side, row);
-    let Some(value) = state.int(&address) else { return (format!("{way} > unknown"), Err(unanswered(&address))) };
+    let Some(value) = state.int(&address) else { return (format!("{hop} > unknown"), Err(unanswered(&address))) };
     let patch = if side == "in" { values::user_in(value) } else { values::user_out(value) };
-    (format!("{way} > {}", patch_text(patch)), Ok(patch))
+    (format!("{hop} > {}", patch_text(patch)), Ok(patch))
 }
 
 /// Returns a routing value as a text, such as `Local 1`.
@@ -269,14 +273,15 @@ fn output_signal(state: &DeskState, output: Output) -> Result<Signal, String> {
     Ok(values::signal(value))
 }
 
-/// Returns names for the stems of tracks, counted from 1: the desk's names, made valid and unique as file names.
-pub fn stem_names(tracks: &[Track], channels: &[usize]) -> Vec<String> {
-    let label = |channel: &usize| tracks.iter().find(|t| t.number == *channel).map_or_else(String::new, Track::label);
-    source::stem_names(channels.iter().map(|channel| (label(channel), format!("Track {channel:02}"))))
+/// Returns names for the stems of the tracks with these numbers, counted from 1: the desk's names, made valid and unique as
+/// file names.
+pub fn stem_names(tracks: &[Track], numbers: &[usize]) -> Vec<String> {
+    let label = |number: &usize| tracks.iter().find(|t| t.number == *number).map_or_else(String::new, Track::label);
+    source::stem_names(numbers.iter().map(|number| (label(number), format!("Track {number:02}"))))
 }
 
 /// Returns name, model and firmware from the values of an answer to `/info` or `/xinfo`. `None` if they are not four texts.
 pub fn identity(values: &[Value]) -> Option<[String; 3]> {
-    let [Value::Text(_), Value::Text(name), Value::Text(model), Value::Text(firmware)] = values else { return None };
+    let [Value::Text(_address), Value::Text(name), Value::Text(model), Value::Text(firmware)] = values else { return None };
     Some([name, model, firmware].map(|text| text.chars().filter(|c| !c.is_control()).collect::<String>().trim().into()))
 }

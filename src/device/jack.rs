@@ -47,7 +47,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(2);
 const LARGEST_PERIOD: usize = 8192;
 /// Largest difference in seconds between the beginning of a block by the server's frame times and by the machine's clock. Beyond
 /// it the frame times have jumped, as they do when another device becomes the server's clock.
-const LARGEST_JITTER: f64 = 1.0;
+const LARGEST_CLOCK_DIFFERENCE: f64 = 1.0;
 
 /// Our running client with its connections. Ends when it is dropped.
 pub(super) struct Device {
@@ -92,14 +92,14 @@ fn ports(client: &jack::Client, owner: &str, flags: PortFlags) -> Vec<String> {
 /// places of ports that are gone to new ones, so the order in which it lists ports need not be that of their numbers.
 fn sorted_by_number(mut ports: Vec<String>) -> Vec<String> {
     let split = |port: &str| {
-        let stem = port.trim_end_matches(|c: char| c.is_ascii_digit());
-        (stem.to_owned(), port[stem.len()..].parse().unwrap_or(0u64))
+        let prefix = port.trim_end_matches(|c: char| c.is_ascii_digit());
+        (prefix.to_owned(), port[prefix.len()..].parse().unwrap_or(0u64))
     };
-    let stems: Vec<String> = ports.iter().map(|port| split(port).0).collect();
-    let first = |stem: &String| stems.iter().position(|other| other == stem);
+    let prefixes: Vec<String> = ports.iter().map(|port| split(port).0).collect();
+    let first = |prefix: &String| prefixes.iter().position(|other| other == prefix);
     ports.sort_by_cached_key(|port| {
-        let (stem, number) = split(port);
-        (first(&stem), number)
+        let (prefix, number) = split(port);
+        (first(&prefix), number)
     });
     ports
 }
@@ -193,13 +193,13 @@ impl Device {
         // Not every output of the device needs to be connected.
         let max_sources = request.channels.map_or(MAX_CHANNELS, |n| n.min(MAX_CHANNELS));
         sources.truncate(max_sources);
-        let player = request.output_device.as_deref().unwrap_or(SYSTEM);
-        let playing = ports(&server, player, PortFlags::IS_INPUT);
+        let output_device = request.output_device.as_deref().unwrap_or(SYSTEM);
+        let output_ports = ports(&server, output_device, PortFlags::IS_INPUT);
         let mut sinks = Vec::new();
         for output in &request.outputs {
-            let asked = || format!("output channel {}", output + 1);
-            let port = playing.get(*output);
-            sinks.push(port.ok_or_else(|| DeviceError::difference(player, asked(), playing.len()))?.clone());
+            let request_text = || format!("output channel {}", output + 1);
+            let port = output_ports.get(*output);
+            sinks.push(port.ok_or_else(|| DeviceError::difference(output_device, request_text(), output_ports.len()))?.clone());
         }
         let connections = Arc::<ConnectionStatus>::default();
         let callback =
@@ -212,7 +212,7 @@ impl Device {
         // In a cycle without connections, each input port shows the address of its own silence. A server that does not call
         // unconnected clients shows none.
         wait_until(FIRST_CYCLE_TIMEOUT, || connections.cycles.load(Ordering::Acquire) > 0);
-        connections.are_connecting.store(true, Ordering::Release);
+        connections.connecting_has_begun.store(true, Ordering::Release);
         let server = active.as_client();
         for (from, to) in sources.iter().zip(&inputs).chain(outputs.iter().zip(&sinks)) {
             server.connect_ports_by_name(from, to).map_err(failed)?;
@@ -269,7 +269,7 @@ fn wait_until(timeout: Duration, condition: impl Fn() -> bool) -> bool {
 #[derive(Default)]
 struct ConnectionStatus {
     /// True from the moment before the first port is connected; set by the control thread.
-    are_connecting: AtomicBool,
+    connecting_has_begun: AtomicBool,
     /// Number of cycles so far.
     cycles: AtomicU64,
     /// Number of the latest cycles in a row that had one period and in which every input carried sound.
@@ -351,7 +351,8 @@ struct FrameClock {
     last: (u64, usize),
     /// Frames since the start, including missing ones.
     frames: u64,
-    /// Shortest time so far between the beginning of a block and its processing, in microseconds. Its zero is arbitrary.
+    /// Shortest time between the beginning of a block and its processing, raised by the largest drift of the clocks with each
+    /// block; in microseconds. Its zero is arbitrary.
     delay_us: f64,
     /// Number of overruns that are accounted for.
     overruns: u64,
@@ -380,7 +381,7 @@ impl FrameClock {
         let (then, last_n) = self.last;
         // Frames that have passed since the end of the last block, by the machine's clock.
         let passed = now.saturating_sub(then) as f64 / self.frame_us - last_n as f64;
-        if self.next.is_some() && (ahead as f64 - passed).abs() > LARGEST_JITTER * 1e6 / self.frame_us {
+        if self.next.is_some() && (ahead as f64 - passed).abs() > LARGEST_CLOCK_DIFFERENCE * 1e6 / self.frame_us {
             // The frame times have jumped, so the machine's clock alone tells how many frames are missing.
             let is_missing = passed > n.max(last_n) as f64 / 2.0;
             ahead = if is_missing { i64::try_from(whole_frames(passed)).unwrap_or(i64::MAX) } else { 0 };
@@ -439,11 +440,11 @@ impl ProcessCallback {
     /// Checks whether every connection carries sound. The port of a connection that does not shows its own buffer of silence.
     fn check_connections(&mut self, scope: &ProcessScope) {
         let connections = &*self.connections;
-        let are_connecting = connections.are_connecting.load(Ordering::Acquire);
+        let connecting_has_begun = connections.connecting_has_begun.load(Ordering::Acquire);
         let mut silent = [0u64; MAX_CHANNELS.div_ceil(64)];
         for (channel, input) in self.inputs.iter_mut().enumerate() {
             let address = input.port.as_slice(scope).as_ptr() as usize;
-            if !are_connecting {
+            if !connecting_has_begun {
                 input.silence_address = address;
             } else if input.silence_address == address {
                 silent[channel / 64] |= 1 << (channel % 64);
@@ -452,7 +453,7 @@ impl ProcessCallback {
         let n = scope.n_frames();
         let same_period = connections.period_frames.swap(n, Ordering::Release) == n;
         connections.silent_inputs.iter().zip(silent).for_each(|(word, bits)| word.store(bits, Ordering::Release));
-        let all_carry = are_connecting && same_period && silent.iter().all(|word| *word == 0);
+        let all_carry = connecting_has_begun && same_period && silent.iter().all(|word| *word == 0);
         let before = connections.carrying_cycles.load(Ordering::Relaxed);
         connections.carrying_cycles.store(if all_carry { before.saturating_add(1) } else { 0 }, Ordering::Release);
         connections.cycles.fetch_add(1, Ordering::Release);

@@ -94,7 +94,8 @@ pub enum DeviceState {
 /// A client and, while the device is connected, the stream that calls it.
 enum Connection<C: Client> {
     Running(Stream<C>),
-    Disconnected(C),
+    /// There is no stream: the device is disconnected or has changed its sample rate.
+    Stopped(C),
     /// The client has panicked and is gone.
     Panicked,
 }
@@ -147,7 +148,7 @@ struct SupervisedStream<C: Client> {
     watchdog: Watchdog,
     /// Sums over the streams that have ended.
     ended_counts: SessionCounts,
-    /// Time at which the last stream ended or the last try to open the device began or failed.
+    /// Time at which the last stream ended or the last try to open the device began or ended.
     last_try: Instant,
     /// Result of a try that is under way on a thread of its own, which a server that does not answer may block.
     opening: Option<Receiver<Result<OpenDevice, DeviceError>>>,
@@ -184,12 +185,12 @@ impl<C: Client> SupervisedStream<C> {
             let period = self.granted.period_frames as f64 / f64::from(self.granted.sample_rate);
             let timeout = STALL_TIMEOUT.max(Duration::from_secs_f64(STALL_PERIODS * period));
             let stall = self.watchdog.check(stream.blocks(), timeout);
-            let gone = |stall: Duration| format!("nothing came from it for {:.1} s", stall.as_secs_f64());
-            if let Some(reason) = stream.ended().or_else(|| stall.map(gone).map(StreamEnd::Disconnected)) {
+            let stall_text = |stall: Duration| format!("nothing came from it for {:.1} s", stall.as_secs_f64());
+            if let Some(reason) = stream.ended().or_else(|| stall.map(stall_text).map(StreamEnd::Disconnected)) {
                 self.end_stream(reason);
             }
         }
-        if let Connection::Disconnected(client) = &mut self.connection {
+        if let Connection::Stopped(client) = &mut self.connection {
             on_disconnected(client);
             self.try_to_open();
         }
@@ -201,12 +202,12 @@ impl<C: Client> SupervisedStream<C> {
         self.last_try = Instant::now();
         let stopped = match std::mem::replace(&mut self.connection, Connection::Panicked) {
             Connection::Running(stream) => stream.stop(),
-            Connection::Disconnected(client) => Some(client),
+            Connection::Stopped(client) => Some(client),
             Connection::Panicked => None,
         };
         (self.connection, self.state) = match (stopped, reason) {
-            (Some(client), StreamEnd::Disconnected(why)) => (Connection::Disconnected(client), DeviceState::Disconnected(why)),
-            (Some(client), StreamEnd::RateChanged(why)) => (Connection::Disconnected(client), DeviceState::RateChanged(why)),
+            (Some(client), StreamEnd::Disconnected(why)) => (Connection::Stopped(client), DeviceState::Disconnected(why)),
+            (Some(client), StreamEnd::RateChanged(why)) => (Connection::Stopped(client), DeviceState::RateChanged(why)),
             (None, reason) => (Connection::Panicked, DeviceState::Panicked(reason.to_string())),
         };
     }
@@ -249,13 +250,13 @@ impl<C: Client> SupervisedStream<C> {
             self.state = DeviceState::Disconnected(format!("it was {} and came back as {granted}", self.granted));
             return;
         }
-        let Connection::Disconnected(client) = std::mem::replace(&mut self.connection, Connection::Panicked) else { return };
+        let Connection::Stopped(client) = std::mem::replace(&mut self.connection, Connection::Panicked) else { return };
         // The period may differ.
         self.granted = granted;
         self.watchdog = Watchdog::new();
         (self.connection, self.state) = match opened.start(client) {
             Ok(stream) => (Connection::Running(stream), DeviceState::Running),
-            Err((Some(client), error)) => (Connection::Disconnected(client), DeviceState::Disconnected(error.to_string())),
+            Err((Some(client), error)) => (Connection::Stopped(client), DeviceState::Disconnected(error.to_string())),
             Err((None, error)) => (Connection::Panicked, DeviceState::Panicked(error.to_string())),
         };
     }
@@ -265,7 +266,7 @@ impl<C: Client> SupervisedStream<C> {
         let counts = self.counts();
         let client = match self.connection {
             Connection::Running(stream) => stream.stop(),
-            Connection::Disconnected(client) => Some(client),
+            Connection::Stopped(client) => Some(client),
             Connection::Panicked => None,
         };
         let panicked = client.is_none();

@@ -95,7 +95,7 @@ pub struct Bitcrusher {
     /// In hertz.
     sample_rate: f32,
     /// True until the first frame after `reset`: values then change at once.
-    fresh: bool,
+    at_start: bool,
     quantiser: Quantiser,
     /// Quantiser steps from 0 to full scale, 2^(bits - 1).
     steps: Ramp,
@@ -197,6 +197,7 @@ impl SampleAndHold {
                     self.held = x + frames_ago * (self.previous - x);
                     self.position = self.position.wrapping_add(1);
                     self.phase = late;
+                    // A hold lasts at least one frame.
                     self.end = self.hold_length(*jitter).max(step);
                 }
             }
@@ -212,7 +213,7 @@ impl Bitcrusher {
         let (rate, channels) = (spec.sample_rate, spec.channels);
         let mut new = Self {
             sample_rate: rate,
-            fresh: true,
+            at_start: true,
             quantiser: Quantiser { mid_rise: settings.get(QUANTISER) >= 1.0, dither: settings.get(DITHER) as u32 },
             steps: Ramp::new(128.0, rate),
             hold_rate: Ramp::new(1.0, rate),
@@ -266,13 +267,13 @@ fn quantise(samples: &mut [f32], steps: &[f32], quantiser: Quantiser, streams: [
     }
     if quantiser.mid_rise {
         for (x, steps) in samples.iter_mut().zip(steps) {
-            let whole = floor(*steps);
-            *x = (limit(floor(*x * *steps), -whole, whole - 1.0) + 0.5) / *steps;
+            let whole_steps = floor(*steps);
+            *x = (limit(floor(*x * *steps), -whole_steps, whole_steps - 1.0) + 0.5) / *steps;
         }
     } else {
         for (x, steps) in samples.iter_mut().zip(steps) {
-            let whole = floor(*steps);
-            *x = limit(round_ties_even(*x * *steps), -whole, whole - 1.0) / *steps;
+            let whole_steps = floor(*steps);
+            *x = limit(round_ties_even(*x * *steps), -whole_steps, whole_steps - 1.0) / *steps;
         }
     }
 }
@@ -280,21 +281,21 @@ fn quantise(samples: &mut [f32], steps: &[f32], quantiser: Quantiser, streams: [
 impl Processor for Bitcrusher {
     fn set(&mut self, index: ParameterIndex, value: f32) {
         let Some(value) = ALGORITHM.clamp_ramped(index, value) else { return };
-        let (now, off) = (self.fresh, PARAMETERS[index].is_off(value));
+        let (at_once, off) = (self.at_start, PARAMETERS[index].is_off(value));
         match index {
-            BITS => self.steps.set((value - 1.0).exp2(), now),
-            RATE => self.hold_rate.set(if off { 1.0 } else { (value / self.sample_rate).min(1.0) }, now),
-            JITTER => self.jitter.set(value / 100.0, now),
-            PRE_FILTER => self.pre_filter.set((!off).then_some(value), now),
-            POST_FILTER => self.post_filter.set((!off).then_some(value), now),
-            OUTPUT => self.dry_wet.set_output(value, now),
-            MIX => self.dry_wet.set_mix(value, now),
+            BITS => self.steps.set((value - 1.0).exp2(), at_once),
+            RATE => self.hold_rate.set(if off { 1.0 } else { (value / self.sample_rate).min(1.0) }, at_once),
+            JITTER => self.jitter.set(value / 100.0, at_once),
+            PRE_FILTER => self.pre_filter.set((!off).then_some(value), at_once),
+            POST_FILTER => self.post_filter.set((!off).then_some(value), at_once),
+            OUTPUT => self.dry_wet.set_output(value, at_once),
+            MIX => self.dry_wet.set_mix(value, at_once),
             _ => {}
         }
     }
 
     fn reset(&mut self) {
-        self.fresh = true;
+        self.at_start = true;
         self.steps.finish();
         self.hold_rate.finish();
         self.jitter.finish();
@@ -308,7 +309,7 @@ impl Processor for Bitcrusher {
 
     fn process(&mut self, block: &mut Block<'_>) {
         let frames = block.first().map_or(0, |c| c.len());
-        if frames > 0 && std::mem::take(&mut self.fresh) {
+        if frames > 0 && std::mem::take(&mut self.at_start) {
             self.settle();
         }
         let mut at = 0;

@@ -48,7 +48,7 @@ static PARAMETERS: [Parameter; 5] = [
 #[derive(Clone)]
 pub struct Clipper {
     /// True until the first frame after `reset`: values then change at once.
-    fresh: bool,
+    at_start: bool,
     /// True for the cubic curve, false for the hard one.
     cubic: bool,
     /// Threshold, linear.
@@ -67,7 +67,7 @@ impl Clipper {
         let factor = 1 << settings.get(OVERSAMPLING) as u32;
         let oversamplers: Vec<_> = (0..channels).map(|_| Oversampler::new(factor, false)).collect();
         Self {
-            fresh: true,
+            at_start: true,
             cubic: settings.get(SHAPE) >= 1.0,
             threshold: Ramp::new(db_to_gain(settings.get(THRESHOLD)), rate),
             dry_wet: DryWet::new(rate, channels, oversamplers[0].latency(), settings.get(MIX), settings.get(OUTPUT)),
@@ -114,15 +114,15 @@ impl Processor for Clipper {
     fn set(&mut self, parameter: ParameterIndex, value: f32) {
         let Some(value) = ALGORITHM.clamp_ramped(parameter, value) else { return };
         match parameter {
-            THRESHOLD => self.threshold.set(db_to_gain(value), self.fresh),
-            OUTPUT => self.dry_wet.set_output(value, self.fresh),
-            MIX => self.dry_wet.set_mix(value, self.fresh),
+            THRESHOLD => self.threshold.set(db_to_gain(value), self.at_start),
+            OUTPUT => self.dry_wet.set_output(value, self.at_start),
+            MIX => self.dry_wet.set_mix(value, self.at_start),
             _ => {}
         }
     }
 
     fn reset(&mut self) {
-        self.fresh = true;
+        self.at_start = true;
         self.threshold.finish();
         for oversampler in &mut self.oversamplers {
             oversampler.reset();
@@ -133,7 +133,7 @@ impl Processor for Clipper {
     fn process(&mut self, block: &mut Block<'_>) {
         let frames = block.first().map_or(0, |c| c.len());
         if frames > 0 {
-            self.fresh = false;
+            self.at_start = false;
         }
         let mut at = 0;
         while at < frames {

@@ -14,14 +14,14 @@ pub const MIN_MAGNITUDE: f32 = 1e-20;
 #[inline(always)]
 #[must_use]
 pub fn sanitise(x: f32) -> f32 {
-    flush_inaudible(x.clamp(-MAX_MAGNITUDE, MAX_MAGNITUDE))
+    flush_tiny(x.clamp(-MAX_MAGNITUDE, MAX_MAGNITUDE))
 }
 
 /// Replaces a sample by 0 if its magnitude is below [`MIN_MAGNITUDE`] or it is NaN. Effects do so with their output, so that it
 /// has no denormal number (as at the end of an oversampler's response) and no negative zero. [any thread]
 #[inline(always)]
 #[must_use]
-pub fn flush_inaudible(x: f32) -> f32 {
+pub fn flush_tiny(x: f32) -> f32 {
     if x.abs() >= MIN_MAGNITUDE { x } else { 0.0 }
 }
 
@@ -155,7 +155,7 @@ impl DryWet {
 #[multiversion(targets("x86_64+avx2"))]
 fn scale(wet: &[f32], gain: f32, out: &mut [f32]) {
     for (y, w) in out.iter_mut().zip(wet) {
-        *y = flush_inaudible(*w * gain);
+        *y = flush_tiny(*w * gain);
     }
 }
 
@@ -163,6 +163,6 @@ fn scale(wet: &[f32], gain: f32, out: &mut [f32]) {
 fn mix(wet: &[f32], dry: &Chunk, mixes: &Chunk, outputs: &Chunk, out: &mut [f32]) {
     let n = wet.len().min(CHUNK);
     for i in 0..n {
-        out[i] = flush_inaudible(((1.0 - mixes[i]) * dry[i] + mixes[i] * wet[i]) * outputs[i]);
+        out[i] = flush_tiny(((1.0 - mixes[i]) * dry[i] + mixes[i] * wet[i]) * outputs[i]);
     }
 }

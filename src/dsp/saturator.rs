@@ -3,7 +3,7 @@
 use multiversion::multiversion;
 
 use super::approximate::{mean_tanh, tanh};
-use super::dry_wet::{DryWet, flush_inaudible, sanitise};
+use super::dry_wet::{DryWet, flush_tiny, sanitise};
 use super::filter::{DcBlocker, LowPass, Slope};
 use super::oversample::Oversampler;
 use super::parameter::{ChangeMode, Parameter, ParameterIndex, Unit};
@@ -122,7 +122,7 @@ pub struct Saturator {
     /// Values as they were set, from which the targets of the ramps follow.
     settings: Settings,
     /// True until the first frame after `reset`: values then change at once.
-    fresh: bool,
+    at_start: bool,
     /// In dB, because a glide over 60 dB with a constant number of dB per frame makes no audible step at its quiet end.
     drive: Ramp,
     bias: Ramp,
@@ -158,7 +158,7 @@ impl Saturator {
         let slope = if settings.get(SLOPE) >= 1.0 { Slope::Twelve } else { Slope::Six };
         let mut new = Self {
             settings: *settings,
-            fresh: true,
+            at_start: true,
             drive: Ramp::new(0.0, rate),
             bias: Ramp::new(0.0, rate),
             compensation: Ramp::new(0.0, rate),
@@ -258,7 +258,7 @@ impl Saturator {
 #[multiversion(targets("x86_64+avx2"))]
 fn saturate(samples: &mut [f32], k: f32, bias: f32, make_up: f32, output: f32) {
     for x in samples {
-        *x = flush_inaudible((tanh(k * sanitise(*x) + bias) * make_up) * output);
+        *x = flush_tiny((tanh(k * sanitise(*x) + bias) * make_up) * output);
     }
 }
 
@@ -297,24 +297,24 @@ impl Processor for Saturator {
     fn set(&mut self, index: ParameterIndex, value: f32) {
         let Some(value) = ALGORITHM.clamp_ramped(index, value) else { return };
         self.settings.set(index, value);
-        let now = self.fresh;
+        let at_once = self.at_start;
         match index {
             DRIVE | COMPENSATION => {
-                self.drive.set(self.settings.get(DRIVE), now);
-                self.compensation.set(self.settings.get(COMPENSATION), now);
+                self.drive.set(self.settings.get(DRIVE), at_once);
+                self.compensation.set(self.settings.get(COMPENSATION), at_once);
                 self.target_gains = self.gains(self.drive.target(), self.compensation.target());
             }
-            BIAS => self.bias.set(value, now),
-            TONE => self.tone.set((!ALGORITHM.parameters[TONE].is_off(value)).then_some(value), now),
-            OUTPUT => self.dry_wet.set_output(value, now),
-            MIX => self.dry_wet.set_mix(value, now),
-            DC_BLOCKER => self.dc_blocker.set(value >= 0.5, now),
+            BIAS => self.bias.set(value, at_once),
+            TONE => self.tone.set((!ALGORITHM.parameters[TONE].is_off(value)).then_some(value), at_once),
+            OUTPUT => self.dry_wet.set_output(value, at_once),
+            MIX => self.dry_wet.set_mix(value, at_once),
+            DC_BLOCKER => self.dc_blocker.set(value >= 0.5, at_once),
             _ => {}
         }
     }
 
     fn reset(&mut self) {
-        self.fresh = true;
+        self.at_start = true;
         self.drive.finish();
         self.bias.finish();
         self.compensation.finish();
@@ -329,7 +329,7 @@ impl Processor for Saturator {
 
     fn process(&mut self, block: &mut Block<'_>) {
         let frames = block.first().map_or(0, |c| c.len());
-        if frames > 0 && std::mem::take(&mut self.fresh) {
+        if frames > 0 && std::mem::take(&mut self.at_start) {
             self.settle();
         }
         if let Some([k, bias, make_up, output]) = self.curve_only() {

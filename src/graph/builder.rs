@@ -304,7 +304,8 @@ impl Builder {
                 let mut from: usize = step_of_node[bus.node];
                 if early > 0 {
                     // Nodes that need the same bus with the same delay share one delay step.
-                    let delays = |s: &Step| matches!(&s.kind, NodeKind::Delay(d) if s.reads == [from] && d[0].frames() == early);
+                    let delays =
+                        |s: &Step| matches!(&s.kind, NodeKind::Delay(d) if s.input_steps == [from] && d[0].frames() == early);
                     from = steps.iter().position(delays).unwrap_or_else(|| {
                         let delays = vec![Delay::new(early); bus.channels];
                         steps.push(Step::new(NodeKind::Delay(delays), vec![from], bus.channels));
@@ -320,13 +321,13 @@ impl Builder {
         // Assigns storages: a step that can work in place shares the storage of its input, unless a later step reads that input.
         let mut last_reader = vec![0; steps.len()];
         for (i, step) in steps.iter().enumerate() {
-            for &from in &step.reads {
+            for &from in &step.input_steps {
                 last_reader[from] = i;
             }
         }
         let mut widths: Vec<usize> = Vec::new();
         for i in 0..steps.len() {
-            let storage = match steps[i].reads.as_slice() {
+            let storage = match steps[i].input_steps.as_slice() {
                 &[from] if steps[i].kind.in_place() && last_reader[from] == i => steps[from].storage,
                 _ => {
                     widths.push(steps[i].channels);
@@ -334,8 +335,8 @@ impl Builder {
                 }
             };
             steps[i].storage = storage;
-            let inputs = steps[i].reads.iter().map(|&from| steps[from].storage).collect();
-            steps[i].inputs = inputs;
+            let input_storages = steps[i].input_steps.iter().map(|&from| steps[from].storage).collect();
+            steps[i].input_storages = input_storages;
         }
         let storages = widths.iter().map(|channels| vec![0.0; channels * SUB_BLOCK]).collect();
         Ok(Plan::new(self.id, steps, storages, step_of_node, total))

@@ -14,9 +14,9 @@ use crate::dsp::{Block, MAX_CHANNELS, ParameterIndex, db_to_gain};
 pub(super) struct Step {
     pub(super) kind: NodeKind,
     /// Indices of the steps that it reads.
-    pub(super) reads: Vec<usize>,
-    /// Indices of the storages of these steps.
-    pub(super) inputs: Vec<usize>,
+    pub(super) input_steps: Vec<usize>,
+    /// Indices of the storages (sample buffers) of these steps.
+    pub(super) input_storages: Vec<usize>,
     /// Number of channels of its output.
     pub(super) channels: usize,
     /// Index of the storage of its output.
@@ -26,8 +26,8 @@ pub(super) struct Step {
 }
 
 impl Step {
-    pub(super) fn new(kind: NodeKind, reads: Vec<usize>, channels: usize) -> Self {
-        Self { kind, reads, inputs: Vec::new(), channels, storage: 0, nanoseconds: 0 }
+    pub(super) fn new(kind: NodeKind, input_steps: Vec<usize>, channels: usize) -> Self {
+        Self { kind, input_steps, input_storages: Vec::new(), channels, storage: 0, nanoseconds: 0 }
     }
 }
 
@@ -241,7 +241,7 @@ impl Plan {
         assert_eq!(bus.builder_id, self.builder_id, "a bus of another plan");
         let at_start = self.at_start;
         let step = &mut self.steps[self.step_of_node[bus.node]];
-        let last = step.inputs.len().saturating_sub(1);
+        let last = step.input_storages.len().saturating_sub(1);
         if let NodeKind::Switch(switch) = &mut step.kind {
             switch.select(input.min(last), at_start);
         }
@@ -281,7 +281,7 @@ impl Plan {
 
 /// Runs one step for `n` frames, starting at frame `at` of the block. `own` is the step's storage.
 fn run_step(step: &mut Step, storages: &[Storage], own: &mut Storage, buffers: &mut impl PlanBuffers, at: usize, n: usize) {
-    let inputs = step.inputs.as_slice();
+    let inputs = step.input_storages.as_slice();
     match &mut step.kind {
         NodeKind::Input(input) => {
             for (c, channel) in own.chunks_exact_mut(SUB_BLOCK).enumerate() {

@@ -67,7 +67,7 @@ impl<T> Swap<T> {
     }
 
     /// Takes the newest replacement at once, without a dip; for use right after a reset. [audio thread]
-    pub fn finish(&mut self) {
+    pub fn replace_now(&mut self) {
         while let Some(next) = self.pending.take().or_else(|| self.incoming.pop().ok()) {
             self.replace(next);
         }

@@ -29,7 +29,7 @@ pub mod jobs {
     /// Opens or closes the recorder, as the parameters and the setup of takes ask for it.
     pub const OPEN_OR_CLOSE_RECORDER: u8 = 16;
     /// Measures models and encodes them for the state: work that is left until they play.
-    pub const FINISH_MODELS: u8 = 32;
+    pub const MEASURE_AND_ENCODE_MODELS: u8 = 32;
 }
 
 /// Requests to the builder thread, and its progress.
@@ -59,7 +59,7 @@ impl BuilderRequests {
 
     /// True while slots are asked for and not built yet. [audio thread]
     #[must_use]
-    pub fn is_building(&self) -> bool {
+    pub fn is_building_slots(&self) -> bool {
         self.building.load(Ordering::Acquire)
     }
 
@@ -87,7 +87,7 @@ impl BuilderRequests {
 
     /// True while models are asked for and slots with them are not sent yet. [audio thread]
     #[must_use]
-    pub fn is_loading(&self) -> bool {
+    pub fn is_loading_models(&self) -> bool {
         self.models_requested() != self.models_done.load(Ordering::Acquire)
     }
 
@@ -206,7 +206,7 @@ impl SharedInstance {
         }
         if jobs & jobs::LOAD_MODELS != 0 {
             self.requests.mark_models_done(requested);
-            self.requests.post(jobs::FINISH_MODELS);
+            self.requests.post(jobs::MEASURE_AND_ENCODE_MODELS);
         }
         if jobs & jobs::BUILD_SLOTS != 0 {
             self.requests.mark_slots_built();
@@ -216,8 +216,8 @@ impl SharedInstance {
         }
         drop(target);
         // One measurement or encoding at a time: jobs that are asked for meanwhile go first.
-        if jobs & jobs::FINISH_MODELS != 0 && self.models.iter().any(ModelSlot::finish_one) {
-            self.requests.post(jobs::FINISH_MODELS);
+        if jobs & jobs::MEASURE_AND_ENCODE_MODELS != 0 && self.models.iter().any(ModelSlot::do_deferred_work) {
+            self.requests.post(jobs::MEASURE_AND_ENCODE_MODELS);
         }
     }
 

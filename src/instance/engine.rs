@@ -70,7 +70,7 @@ impl Engine {
         // The models of a state that was loaded before are read here, so that they play from the first frame.
         shared.models.iter().for_each(ModelSlot::run_requests);
         shared.models.iter().for_each(ModelSlot::retry_rejected);
-        shared.requests.post(jobs::FINISH_MODELS);
+        shared.requests.post(jobs::MEASURE_AND_ENCODE_MODELS);
         let slots = shared.build_slots(spec)?;
         let latency = slots.latency();
         let newest_snapshots = Some([*slots.snapshot(0), *slots.snapshot(1)]);
@@ -91,7 +91,7 @@ impl Engine {
     pub fn reset(&mut self) {
         self.at_start = true;
         if let Some(swap) = &mut self.swap {
-            swap.finish();
+            swap.replace_now();
             swap.current().reset();
         }
     }
@@ -101,7 +101,7 @@ impl Engine {
     pub fn follow(&mut self) {
         let Some(swap) = &mut self.swap else { return };
         if self.at_start {
-            swap.finish();
+            swap.replace_now();
         }
         let generation = self.shared.parameters.generation();
         let mut values_changed = self.at_start || self.generation != Some(generation);
@@ -116,13 +116,13 @@ impl Engine {
             None => has_structure(swap.current()),
         };
         let requests = &self.shared.requests;
-        if self.offline && (!fits || requests.is_loading()) {
+        if self.offline && (!fits || requests.is_loading_models()) {
             // An offline render has time: the values take effect in this block, however slow the machine is. Slots that are
             // being made may have been requested before all values were set, so slots are requested twice.
             let start = Instant::now();
             for _ in 0..2 {
                 requests.request_slots();
-                while (requests.is_building() || requests.is_loading()) && start.elapsed() < OFFLINE_TIMEOUT {
+                while (requests.is_building_slots() || requests.is_loading_models()) && start.elapsed() < OFFLINE_TIMEOUT {
                     std::thread::sleep(Duration::from_millis(1));
                 }
             }
@@ -130,7 +130,7 @@ impl Engine {
             // Another thread may have set a value meanwhile.
             (values_changed, self.generation) = (true, None);
             if self.at_start {
-                swap.finish();
+                swap.replace_now();
             }
         } else if !fits {
             requests.request_slots();
@@ -140,6 +140,7 @@ impl Engine {
         let pressed = listen_button_presses != self.listen_button_presses;
         self.listen_button_presses = listen_button_presses;
         let blind = self.shared.parameters.is_on(BLIND);
+        // Tossed when the blind comparison ends, so that the next one begins with a new coin.
         if self.was_blind && !blind {
             requests.post(jobs::TOSS_COIN);
         }
@@ -185,10 +186,10 @@ impl Engine {
         });
         if frames > 0 {
             let block_seconds = frames as f32 / f32::from_bits(self.shared.sample_rate.load(Ordering::Relaxed)).max(1.0);
-            let now = start.elapsed().as_secs_f32() / block_seconds;
-            let before = f32::from_bits(self.shared.load.load(Ordering::Relaxed));
-            let share = (block_seconds / LOAD_SECONDS).min(1.0);
-            self.shared.load.store((before + share * (now - before)).to_bits(), Ordering::Relaxed);
+            let load_now = start.elapsed().as_secs_f32() / block_seconds;
+            let mean_before = f32::from_bits(self.shared.load.load(Ordering::Relaxed));
+            let weight = (block_seconds / LOAD_SECONDS).min(1.0);
+            self.shared.load.store((mean_before + weight * (load_now - mean_before)).to_bits(), Ordering::Relaxed);
         }
         new_latency
     }

@@ -1,7 +1,8 @@
 //! The models of the slots: the panels or a state ask for one, the builder thread reads it, the audio thread sees its id.
 //!
-//! A model plays as soon as it is read. Work that takes longer and changes no sound comes after that ([`ModelSlot::finish_one`]):
-//! its measurements for the panels, and its bytes as text for the state. If a state is saved earlier, saving encodes the bytes.
+//! A model plays as soon as it is read. Work that takes longer and changes no sound comes after that
+//! ([`ModelSlot::do_deferred_work`]): its measurements for the panels, and its bytes as text for the state. If a state is saved
+//! earlier, saving encodes the bytes.
 
 mod facts;
 mod folder;
@@ -65,8 +66,8 @@ impl StateText {
     }
 
     /// True if this is `text` already.
-    fn is(&self, text: &str) -> bool {
-        matches!(self, Self::Text(own) if **own == *text)
+    fn has_text(&self, text: &str) -> bool {
+        matches!(self, Self::Text(held) if **held == *text)
     }
 }
 
@@ -157,7 +158,9 @@ impl ModelSlot {
             ModelRequest::Step(_) | ModelRequest::Browse => {}
             ModelRequest::Open(_) | ModelRequest::Trained(_) | ModelRequest::Clear => status.requests.clear(),
             // Some hosts load the whole state again to change one value: the model that is there is not read again.
-            ModelRequest::Restore(text) if status.state_text.is(text) && status.error.is_none() && status.is_idle() => return,
+            ModelRequest::Restore(text) if status.state_text.has_text(text) && status.error.is_none() && status.is_idle() => {
+                return;
+            }
             ModelRequest::Restore(text) => {
                 status.requests.clear();
                 // A state that is saved before the text is read, or if it cannot be read, holds the text unchanged.
@@ -297,18 +300,18 @@ impl ModelSlot {
         let old = std::mem::replace(&mut status.loaded, new);
         // The fallback is the model that slots ran with last. If `new` is the second model since then, the first (`skipped`)
         // never ran, and the fallback stays.
-        let (last_run, skipped, last_run_text) = match status.fallback.take() {
-            Some((last_run, last_run_text)) => (last_run, old, last_run_text),
+        let (last_playing, skipped, last_playing_text) = match status.fallback.take() {
+            Some((last_playing, last_playing_text)) => (last_playing, old, last_playing_text),
             None => (old, None, status.state_text.clone()),
         };
-        let last_run_text = match state_text {
+        let last_playing_text = match state_text {
             Some(state_text) => {
                 status.set_state_text(state_text);
-                last_run_text
+                last_playing_text
             }
             None => status.state_text.clone(),
         };
-        status.fallback = Some((last_run, last_run_text));
+        status.fallback = Some((last_playing, last_playing_text));
         self.id.store(id, Ordering::Release);
         drop(status);
         drop(skipped);
@@ -382,7 +385,7 @@ impl ModelSlot {
 
     /// Does one piece of the work that was left until the model plays: measures it, or encodes it for the state. Returns true if
     /// there may be more. [builder thread]
-    pub fn finish_one(&self) -> bool {
+    pub fn do_deferred_work(&self) -> bool {
         let status = self.status();
         let unmeasured = status.loaded.clone().filter(|loaded| !loaded.measured);
         let needs_encoding = matches!(status.state_text, StateText::Model(..));

@@ -352,7 +352,7 @@ mod tests {
             parameters.set(index, other);
             let structural = matches!(descriptor.role, ParameterRole::Algorithm { .. } | ParameterRole::Effect { .. })
                 && descriptor.parameter.change == ChangeMode::Structural;
-            assert_eq!(requests.is_building(), structural, "{}", descriptor.id);
+            assert_eq!(requests.is_building_slots(), structural, "{}", descriptor.id);
             assert!(!structural || !descriptor.is_automatable(), "{}", descriptor.id);
         }
     }

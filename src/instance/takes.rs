@@ -250,7 +250,7 @@ struct TakesStatus {
     to_free: Consumer<RecorderInput>,
     open: Option<OpenRecorder>,
     /// Health of the last take of the recorder that was closed last.
-    last: Health,
+    last_health: Health,
     /// The reason why there is no recorder, in one line.
     error: Option<String>,
 }
@@ -273,7 +273,7 @@ impl Takes {
         let setup = TakeSetup::default();
         let state_text = encode(&setup);
         let status =
-            TakesStatus { setup, state_text, to_audio, to_free: freed, open: None, last: Health::default(), error: None };
+            TakesStatus { setup, state_text, to_audio, to_free: freed, open: None, last_health: Health::default(), error: None };
         let takes = Self { status: Mutex::new(status), requested: AtomicU32::new(0), done: AtomicU32::new(0) };
         (takes, TakeWriter { incoming, to_free, input: None, running: false, was_armed: false })
     }
@@ -331,7 +331,7 @@ impl Takes {
         let health = recorder.health();
         let takes = recorder.close();
         if let Some((folder, manifest)) = takes.last() {
-            let last = Health {
+            let last_health = Health {
                 phase: RecorderPhase::Armed,
                 folder: Some(folder.clone()),
                 frames: manifest.frames,
@@ -339,7 +339,7 @@ impl Takes {
                 error: manifest.error.clone(),
                 ..health
             };
-            self.status().last = last;
+            self.status().last_health = last_health;
         }
     }
 
@@ -359,8 +359,8 @@ impl Takes {
             }
         };
         let mut first_stems = [None; 4];
-        for (rank, source) in wanted.setup.chosen().enumerate() {
-            first_stems[source] = Some(rank * wanted.channels);
+        for (place, source) in wanted.setup.chosen().enumerate() {
+            first_stems[source] = Some(place * wanted.channels);
         }
         let follows_transport = wanted.setup.start == TakeStart::Transport;
         let input = RecorderInput { writer, first_stems, channels: wanted.channels, peaks: peaks.clone(), follows_transport };
@@ -419,8 +419,10 @@ impl Takes {
         let ready = health.is_some();
         let health = match health {
             Some(health) if health.folder.is_some() => health,
-            Some(health) => Health { disk_seconds_left: health.disk_seconds_left, error: health.error, ..status.last.clone() },
-            None => status.last.clone(),
+            Some(health) => {
+                Health { disk_seconds_left: health.disk_seconds_left, error: health.error, ..status.last_health.clone() }
+            }
+            None => status.last_health.clone(),
         };
         let stem = |open: &OpenRecorder, index: usize, name: String| StemView {
             name,

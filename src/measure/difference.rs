@@ -29,7 +29,7 @@ impl ErrorToSignal {
     }
 
     /// Adds the sums of another sound.
-    pub fn join(&mut self, other: Self) {
+    pub fn add_sums(&mut self, other: Self) {
         self.error += other.error;
         self.signal += other.signal;
     }

@@ -110,7 +110,7 @@ impl<'a> Comparison<'a> {
     /// Error to signal of all channels together.
     fn error(&self) -> ErrorToSignal {
         let mut sums = ErrorToSignal::default();
-        self.channels().for_each(|(reference, test)| sums.join(ErrorToSignal::of(reference, test)));
+        self.channels().for_each(|(reference, test)| sums.add_sums(ErrorToSignal::of(reference, test)));
         sums
     }
 }

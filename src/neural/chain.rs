@@ -13,7 +13,7 @@ use super::alignment::Aligner;
 use super::engine::{KNOB_MIDDLE, KNOBS, NetworkState};
 use super::model::Model;
 use super::resampler_pair::ResamplerPair;
-use crate::dsp::dry_wet::{MAX_MAGNITUDE, flush_inaudible};
+use crate::dsp::dry_wet::{MAX_MAGNITUDE, flush_tiny};
 use crate::dsp::filter::DcBlocker;
 use crate::dsp::{Block, CHUNK, Chunk, MAX_CHANNELS, Ramp};
 
@@ -62,13 +62,13 @@ impl ModelChain {
         self.block_position += frames;
         let done = self.frames_left() == 0;
         let (network, silence_output) = (&mut self.network, self.silence_output);
-        // Resamplers and aligner begin with zeros. They process the difference from the output for silence, so that this is
-        // settled.
-        let subtracts = silence_output != 0.0 && (self.resamplers.is_some() || self.aligner.is_some());
+        // Resamplers and aligner begin with zeros. They process the difference from the output for silence, so that they
+        // begin settled, too.
+        let subtracts_silence = silence_output != 0.0 && (self.resamplers.is_some() || self.aligner.is_some());
         if let Some(resamplers) = &mut self.resamplers {
             resamplers.process(wet, self.block_position - frames, frames, |block| {
                 network.process_unless_resting(block);
-                if subtracts {
+                if subtracts_silence {
                     block.iter_mut().for_each(|c| shift(c, -silence_output));
                 }
                 network.end_internal_block();
@@ -76,7 +76,7 @@ impl ModelChain {
         } else {
             let mut block: ArrayVec<&mut [f32], MAX_CHANNELS> = wet.iter_mut().map(|c| &mut c[..frames]).collect();
             network.process(&mut block);
-            if subtracts {
+            if subtracts_silence {
                 block.iter_mut().for_each(|c| shift(c, -silence_output));
             }
             if done {
@@ -89,7 +89,7 @@ impl ModelChain {
         if let Some(aligner) = &mut self.aligner {
             aligner.process(wet, frames);
         }
-        if subtracts {
+        if subtracts_silence {
             wet.iter_mut().for_each(|c| shift(&mut c[..frames], silence_output));
         }
         self.dc_blocker.process(wet, frames);
@@ -255,7 +255,7 @@ impl GuardedNetwork {
         let knobs: ArrayVec<f32, KNOBS> = self.knobs.iter().map(Ramp::target).collect();
         let output = self.state.settle(&knobs);
         // The same limits as in `silence_non_finite`.
-        if output.is_finite() { flush_inaudible(output.clamp(-MAX_MAGNITUDE, MAX_MAGNITUDE)) } else { 0.0 }
+        if output.is_finite() { flush_tiny(output.clamp(-MAX_MAGNITUDE, MAX_MAGNITUDE)) } else { 0.0 }
     }
 
     fn rests(&self) -> bool {
@@ -291,10 +291,10 @@ fn largest_bits(samples: &[f32]) -> u32 {
 /// Silences the first sample that is not finite and all after it (all samples if `not_finite`), and limits those before it to
 /// [`MAX_MAGNITUDE`]. Returns true if samples were silenced.
 fn silence_non_finite(samples: &mut [f32], not_finite: bool) -> bool {
-    let finite = if not_finite { 0 } else { samples.iter().position(|x| !x.is_finite()).unwrap_or(samples.len()) };
-    for x in &mut samples[..finite] {
+    let finite_count = if not_finite { 0 } else { samples.iter().position(|x| !x.is_finite()).unwrap_or(samples.len()) };
+    for x in &mut samples[..finite_count] {
         *x = x.clamp(-MAX_MAGNITUDE, MAX_MAGNITUDE);
     }
-    samples[finite..].fill(0.0);
-    finite < samples.len()
+    samples[finite_count..].fill(0.0);
+    finite_count < samples.len()
 }

@@ -199,7 +199,7 @@ pub struct NeuralProcessor {
     /// Parameter values as they were set. The targets of the ramps follow from them.
     settings: Settings,
     /// True until the first frame after `reset`: values take effect without a glide.
-    fresh: bool,
+    at_start: bool,
     levels: ModelLevels,
     /// Gain before the model. A ramp in dB has no audible step at its quiet end.
     input_db: Ramp,
@@ -230,7 +230,7 @@ impl NeuralProcessor {
         let (rate, channels) = (spec.sample_rate, spec.channels);
         let mut new = Self {
             settings: *settings,
-            fresh: true,
+            at_start: true,
             levels: ModelLevels::default(),
             input_db: Ramp::new(0.0, rate),
             input_gain: 1.0,
@@ -315,32 +315,32 @@ impl Processor for NeuralProcessor {
     fn set(&mut self, index: ParameterIndex, value: f32) {
         let Some(value) = ALGORITHM.clamp_ramped(index, value) else { return };
         self.settings.set(index, value);
-        let now = self.fresh;
+        let at_once = self.at_start;
         match index {
             INPUT | CALIBRATE_INPUT | INTERFACE_LEVEL | OUTPUT_MODE => {
-                self.input_db.set(self.levels.input_db(&self.settings), now);
+                self.input_db.set(self.levels.input_db(&self.settings), at_once);
                 self.input_gain = db_to_gain(self.input_db.target());
-                self.model_gain.set(self.polarity * db_to_gain(self.levels.output_db(&self.settings)), now);
+                self.model_gain.set(self.polarity * db_to_gain(self.levels.output_db(&self.settings)), at_once);
             }
-            OUTPUT => self.dry_wet.set_output(value, now),
-            MIX => self.dry_wet.set_mix(value, now),
+            OUTPUT => self.dry_wet.set_output(value, at_once),
+            MIX => self.dry_wet.set_mix(value, at_once),
             DC_BLOCKER => {
                 if let Some(chain) = &mut self.chain {
-                    chain.dc_blocker.set(value >= 0.5, now);
+                    chain.dc_blocker.set(value >= 0.5, at_once);
                 }
             }
             _ => {
                 if let Some(chain) = &mut self.chain
                     && let Some(ramp) = chain.network.knobs.get_mut(index - KNOB_1)
                 {
-                    ramp.set(value, now);
+                    ramp.set(value, at_once);
                 }
             }
         }
     }
 
     fn reset(&mut self) {
-        self.fresh = true;
+        self.at_start = true;
         self.input_db.finish();
         self.model_gain.finish();
         self.dry_wet.reset();
@@ -352,7 +352,7 @@ impl Processor for NeuralProcessor {
     fn process(&mut self, block: &mut Block<'_>) {
         let frames = block.first().map_or(0, |c| c.len());
         if frames > 0
-            && std::mem::take(&mut self.fresh)
+            && std::mem::take(&mut self.at_start)
             && let Some(chain) = &mut self.chain
         {
             chain.settle();
@@ -390,7 +390,7 @@ impl Processor for NeuralProcessor {
     fn skip(&mut self, frames: usize) -> bool {
         if let Some(chain) = &mut self.chain {
             let glides = self.input_db.steady().is_none() || self.model_gain.steady().is_none();
-            if self.fresh || glides || !chain.rests() {
+            if self.at_start || glides || !chain.rests() {
                 return false;
             }
             chain.skip(frames);
@@ -414,7 +414,7 @@ impl Processor for NeuralProcessor {
         };
         Some(Box::new(Self {
             settings: self.settings,
-            fresh: self.fresh,
+            at_start: self.at_start,
             levels: self.levels,
             input_db: self.input_db.clone(),
             input_gain: self.input_gain,

@@ -7,10 +7,10 @@ use super::to_usize;
 
 /// The newest frames: a ring buffer per channel.
 pub struct PreRoll {
-    /// The channels' ring buffers one after another, each `frames` words long.
+    /// The channels' ring buffers one after another, each `capacity_frames` words long.
     words: Vec<u32>,
     /// Largest number of frames that are held.
-    pub frames: usize,
+    pub capacity_frames: usize,
     /// Number of frames that are held.
     pub held: usize,
     /// Index in a channel's buffer that the next frame goes to.
@@ -22,14 +22,14 @@ pub struct PreRoll {
 impl PreRoll {
     /// Allocates buffers for `frames` frames.
     pub fn new(channels: usize, frames: usize) -> Self {
-        Self { words: vec![0; channels * frames], frames, held: 0, next: 0, gaps: VecDeque::new() }
+        Self { words: vec![0; channels * frames], capacity_frames: frames, held: 0, next: 0, gaps: VecDeque::new() }
     }
 
     /// Appends `n` frames of `view`, starting at frame `from`; the oldest frames make room.
     pub fn push(&mut self, view: &BlockView<'_>, from: usize, n: usize) {
-        let (from, n) = (from + n - n.min(self.frames), n.min(self.frames));
-        let first = n.min(self.frames - self.next);
-        for (channel, words) in self.words.chunks_exact_mut(self.frames.max(1)).enumerate() {
+        let (from, n) = (from + n - n.min(self.capacity_frames), n.min(self.capacity_frames));
+        let first = n.min(self.capacity_frames - self.next);
+        for (channel, words) in self.words.chunks_exact_mut(self.capacity_frames.max(1)).enumerate() {
             view.copy(channel, from, &mut words[self.next..self.next + first]);
             view.copy(channel, from + first, &mut words[..n - first]);
         }
@@ -38,28 +38,28 @@ impl PreRoll {
 
     /// Appends a gap, which begins at `position`, as silence.
     pub fn push_gap(&mut self, position: u64, frames: u64, reason: &'static str) {
-        let n = to_usize(frames).min(self.frames);
-        let first = n.min(self.frames - self.next);
-        for words in self.words.chunks_exact_mut(self.frames.max(1)) {
+        let n = to_usize(frames).min(self.capacity_frames);
+        let first = n.min(self.capacity_frames - self.next);
+        for words in self.words.chunks_exact_mut(self.capacity_frames.max(1)) {
             words[self.next..self.next + first].fill(0);
             words[..n - first].fill(0);
         }
         self.advance(n);
         self.gaps.push_back((position, frames, reason));
-        let oldest = (position + frames).saturating_sub(self.frames as u64);
+        let oldest = (position + frames).saturating_sub(self.capacity_frames as u64);
         self.gaps.retain(|(at, length, _)| at + length > oldest);
     }
 
     fn advance(&mut self, n: usize) {
-        self.next = (self.next + n) % self.frames.max(1);
-        self.held = (self.held + n).min(self.frames);
+        self.next = (self.next + n) % self.capacity_frames.max(1);
+        self.held = (self.held + n).min(self.capacity_frames);
     }
 
     /// Copies `n` held frames into `out`, channel after channel, beginning `skip` frames after the oldest.
     pub fn read(&self, skip: usize, n: usize, out: &mut [u32]) {
-        let start = (self.next + self.frames - self.held + skip) % self.frames;
-        let first = n.min(self.frames - start);
-        for (words, out) in self.words.chunks_exact(self.frames).zip(out.chunks_exact_mut(n)) {
+        let start = (self.next + self.capacity_frames - self.held + skip) % self.capacity_frames;
+        let first = n.min(self.capacity_frames - start);
+        for (words, out) in self.words.chunks_exact(self.capacity_frames).zip(out.chunks_exact_mut(n)) {
             out[..first].copy_from_slice(&words[start..start + first]);
             out[first..].copy_from_slice(&words[..n - first]);
         }

@@ -294,6 +294,11 @@ impl Worker {
         }
     }
 
+    /// Finishes the take if `result` is an error.
+    fn finish_on_error(&mut self, result: Result<(), TakeError>) {
+        self.finish_if(false, "", result);
+    }
+
     /// Starts a take that begins with the pre-roll.
     fn start(&mut self) {
         let held = self.pre_roll.held as u64;
@@ -314,7 +319,7 @@ impl Worker {
         // Published before the pre-roll is written, which may take a while.
         self.publish();
         let Some(running) = &mut self.running else { return };
-        // A gap may have left the pre-roll since the last one was added.
+        // The list is only trimmed when a gap is added, so it may have gaps that are older than the pre-roll.
         self.pre_roll.gaps.retain(|(position, frames, _)| position + frames > first);
         for (position, frames, reason) in &self.pre_roll.gaps {
             let from = (*position).max(first);
@@ -333,7 +338,7 @@ impl Worker {
             result = running.take.append(&*self.file_system, &BlockView::planar(&words[..channels * n], channels, n), 0, n);
             at += n;
         }
-        self.finish_if(false, "", result);
+        self.finish_on_error(result);
     }
 
     /// Makes `take`, whose first frame is at position `first`, the running one.
@@ -355,7 +360,7 @@ impl Worker {
                 let in_take = |position: u64| position.saturating_sub(running.first);
                 running.take.add_change(in_take(position), since.map(in_take), &change);
             }
-            None => self.apply_changes_until(self.position.saturating_sub(self.pre_roll.frames as u64)),
+            None => self.apply_changes_until(self.position.saturating_sub(self.pre_roll.capacity_frames as u64)),
         }
         // A late report can be of an earlier frame than those before it.
         let place = self.changes.partition_point(|(earlier, ..)| *earlier <= position);
@@ -412,7 +417,7 @@ impl Worker {
                 }
                 result = running.take.refresh(sync);
             }
-            self.finish_if(false, "", result);
+            self.finish_on_error(result);
             self.update_disk_space();
         }
         if self.last_publish.elapsed() >= POLL_INTERVAL {
@@ -440,6 +445,7 @@ impl Worker {
             (None, None) => (RecorderPhase::Armed, None, None, 0),
         };
         let bytes_per_second = s.channels.len() * s.format.bytes() * (1 + usize::from(s.interleaved)) * s.sample_rate as usize;
+        // `light` and `fill` are placeholders: `Recorder::health` sets them when the health is read.
         self.shared.set_health(Health {
             phase,
             light: StatusLight::Green,

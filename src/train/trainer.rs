@@ -93,6 +93,7 @@ impl TrainingConfig {
         let (sequences, frames) = match &design {
             Design::Recurrent(shape) => {
                 let (sequences, frames, slow) = RECURRENT_BATCH;
+                // `chrono` gives cells a slow memory, which needs longer sequences.
                 (sequences, if shape.chrono { slow } else { frames })
             }
             Design::Convolutional(shape) => {
@@ -118,7 +119,7 @@ impl TrainingConfig {
 /// The input of a part of a batch, by kind of network.
 enum PartKind {
     /// As many sequences as a vector has lanes. `input` is `[frames][inputs][lanes]`; `last_errors` is `[lanes]`, the error at
-    /// the frame before the next step, for the pre-emphasis.
+    /// the last frame, which the pre-emphasis of the next step needs.
     Recurrent { tape: Box<recurrent::Tape>, input: Vec<f32>, last_errors: Vec<f32> },
     /// One sequence: `[frames]`. Its tape is that of the thread that runs it.
     Convolutional { input: Vec<f32> },
@@ -284,6 +285,7 @@ impl Trainer {
                 (0..config.sequences).map(|_| part(PartKind::Convolutional { input: vec![0.0; frames] }, frames)).collect()
             }
         };
+        // The optimiser (SOAP) works on matrices of weights.
         let optimiser = Optimiser::new(weights, config.design.matrices());
         // A position beyond the end, so that the first step begins an epoch.
         let position = usize::MAX / 2;
@@ -317,11 +319,11 @@ impl Trainer {
     /// Part of the training that is done: 0 to 1. [any thread]
     #[must_use]
     pub fn progress(&self) -> f64 {
-        let part = match self.config.limit {
+        let done = match self.config.limit {
             Limit::Steps(limit) => self.steps as f64 / limit.max(1) as f64,
             Limit::Seconds(limit) => self.seconds / limit.max(1e-9),
         };
-        part.min(1.0)
+        done.min(1.0)
     }
 
     /// Moving average of the weights, which is evaluated and exported: [`OptimiserState::average`]. [any thread]
@@ -346,7 +348,7 @@ impl Trainer {
             Design::Convolutional(shape) => shape.reach(),
         };
         let loss = self.config.loss;
-        let energy = loss.energy(self.parts.iter().map(|part| (part.target.as_slice(), part.lanes(), first_frame)));
+        let target_energy = loss.energy(self.parts.iter().map(|part| (part.target.as_slice(), part.lanes(), first_frame)));
         let weights = &self.optimiser.state.weights;
         let work = |parts: &mut [BatchPart], thread_tape: Option<&mut wavenet::Tape>| {
             let mut thread_tape = thread_tape;
@@ -358,7 +360,7 @@ impl Trainer {
                     PartKind::Recurrent { tape, input, last_errors } => {
                         tape.forward(weights, input);
                         let segment = Segment { target, output: tape.output(), lanes, first_frame };
-                        *part_loss = loss.gradient(&energy, &segment, last_errors, output_gradient);
+                        *part_loss = loss.gradient(&target_energy, &segment, last_errors, output_gradient);
                         tape.backward(weights, input, output_gradient, gradient);
                         tape.carry_state();
                     }
@@ -366,7 +368,7 @@ impl Trainer {
                         let Some(tape) = &mut thread_tape else { continue };
                         tape.forward(weights, input);
                         let segment = Segment { target, output: tape.output(), lanes, first_frame };
-                        *part_loss = loss.gradient(&energy, &segment, &mut [0.0], output_gradient);
+                        *part_loss = loss.gradient(&target_energy, &segment, &mut [0.0], output_gradient);
                         tape.backward(weights, output_gradient, gradient);
                     }
                 }
@@ -624,20 +626,20 @@ fn evaluate_while(architecture: &Architecture, material: &Material, keep_going: 
             let sums = ErrorToSignal::of(target, out);
             let level = gain_to_db((sums.signal() / target.len() as f64).sqrt() as f32);
             let band = LEVEL_BANDS_DB.iter().rposition(|top| level <= *top).unwrap_or(0);
-            levels[band].join(sums);
-            sound.join(sums);
+            levels[band].add_sums(sums);
+            sound.add_sums(sums);
         }
         for (target, out) in pair.wet.windows(2).zip(out.windows(2)) {
             sound_emphasised.add(target[1] - emphasis * target[0], out[1] - emphasis * out[0]);
         }
-        total.join(sound);
+        total.add_sums(sound);
         if let Some(position) = pair.knob.first().filter(|first| pair.knob.iter().all(|position| position == *first)) {
             match knob_positions.iter_mut().find(|(known, _)| known == position) {
-                Some((_, sums)) => sums.join(sound),
+                Some((_, sums)) => sums.add_sums(sound),
                 None => knob_positions.push((*position, sound)),
             }
         }
-        total_emphasised.join(sound_emphasised);
+        total_emphasised.add_sums(sound_emphasised);
         sounds.push((pair.name.clone(), sound.ratio(), sound_emphasised.ratio()));
     }
     Some(Evaluation {

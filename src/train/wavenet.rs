@@ -79,10 +79,10 @@ impl Convolutional {
         for (i, array) in self.arrays.iter().enumerate() {
             let channels = array.channels;
             let rechannel = add(ConvShape::pointwise(inputs, channels), false);
-            let z = if array.gated { 2 * channels } else { channels };
+            let a_channels = if array.gated { 2 * channels } else { channels };
             let layers = array.dilations.iter().map(|&dilation| LayerLayout {
-                conv: add(ConvShape { inputs: channels, outputs: z, taps: array.taps, dilation }, true),
-                mixin: add(ConvShape::pointwise(1, z), false),
+                conv: add(ConvShape { inputs: channels, outputs: a_channels, taps: array.taps, dilation }, true),
+                mixin: add(ConvShape::pointwise(1, a_channels), false),
                 layer1x1: add(ConvShape::pointwise(channels, channels), true),
                 gated: array.gated,
             });
@@ -105,7 +105,7 @@ impl Convolutional {
     /// output; each other convolution is one of its own. [any thread]
     #[must_use]
     pub fn matrices(&self) -> Vec<ParameterMatrix> {
-        let side_by_side = |convs: &[&ConvLayout]| {
+        let matrix_of = |convs: &[&ConvLayout]| {
             let rows = convs[0].shape.outputs;
             let row = |row: usize| {
                 convs.iter().flat_map(move |conv| {
@@ -118,12 +118,12 @@ impl Convolutional {
         };
         let mut matrices = Vec::new();
         for array in self.layout() {
-            matrices.push(side_by_side(&[&array.rechannel]));
+            matrices.push(matrix_of(&[&array.rechannel]));
             for layer in &array.layers {
-                matrices.push(side_by_side(&[&layer.conv, &layer.mixin]));
-                matrices.push(side_by_side(&[&layer.layer1x1]));
+                matrices.push(matrix_of(&[&layer.conv, &layer.mixin]));
+                matrices.push(matrix_of(&[&layer.layer1x1]));
             }
-            matrices.push(side_by_side(&[&array.head]));
+            matrices.push(matrix_of(&[&array.head]));
         }
         matrices
     }
@@ -139,20 +139,20 @@ impl Convolutional {
     #[must_use]
     pub fn initial_weights(&self, random: &mut Random) -> Vec<f32> {
         let mut p = vec![0.0; self.parameter_count()];
-        let mut spread = |conv: &ConvLayout, bound: f32, bias: bool| {
+        let mut draw = |conv: &ConvLayout, bound: f32, bias: bool| {
             let end = if bias { conv.end() } else { conv.weights + conv.shape.weight_count() };
             p[conv.weights..end].iter_mut().for_each(|w| *w = random.within(-bound, bound));
         };
         let fan_in_bound = |shape: ConvShape| 1.0 / ((shape.inputs * shape.taps) as f32).sqrt();
         for array in self.layout() {
-            spread(&array.rechannel, fan_in_bound(array.rechannel.shape), false);
+            draw(&array.rechannel, fan_in_bound(array.rechannel.shape), false);
             for layer in &array.layers {
-                spread(&layer.conv, fan_in_bound(layer.conv.shape), true);
-                spread(&layer.mixin, 1.0, false);
+                draw(&layer.conv, fan_in_bound(layer.conv.shape), true);
+                draw(&layer.mixin, 1.0, false);
                 // A little less than the range that would keep the energy, as the residual connection adds to it.
-                spread(&layer.layer1x1, 0.7 * fan_in_bound(layer.layer1x1.shape), false);
+                draw(&layer.layer1x1, 0.7 * fan_in_bound(layer.layer1x1.shape), false);
             }
-            spread(&array.head, 0.3 * fan_in_bound(array.head.shape), false);
+            draw(&array.head, 0.3 * fan_in_bound(array.head.shape), false);
         }
         p
     }
@@ -188,6 +188,7 @@ impl Convolutional {
             head: conv(&a.head),
         };
         let arrays = self.layout().iter().map(array).collect();
+        // `post`, the head of the whole network in NAM, is empty.
         Architecture::WaveNet(Box::new(WaveNet { condition: None, arrays, post: Vec::new(), head_scale: 1.0 }))
     }
 }
@@ -246,9 +247,10 @@ impl Tape {
         let arrays = shape.arrays.iter().enumerate().map(|(i, array)| {
             let (channels, next) = (array.channels, shape.arrays.get(i + 1).map_or(1, |a| a.channels));
             let margin = array.dilations.iter().max().map_or(0, |d| (array.taps - 1) * d);
-            let z = if array.gated { 2 * channels } else { channels };
+            let a_channels = if array.gated { 2 * channels } else { channels };
             let rows = |channels: usize| PlanarBuffer::new(channels, frames, margin);
-            let layer = |_| LayerTape { x: rows(channels), activated: rows(z), gated: array.gated.then(|| rows(channels)) };
+            let layer =
+                |_| LayerTape { x: rows(channels), activated: rows(a_channels), gated: array.gated.then(|| rows(channels)) };
             ArrayTape {
                 layers: (0..array.dilations.len()).map(layer).collect(),
                 last: rows(channels),
@@ -256,7 +258,7 @@ impl Tape {
                 head: rows(next),
                 dx: rows(channels),
                 dz: rows(channels),
-                da: rows(z),
+                da: rows(a_channels),
                 dsum: rows(channels),
             }
         });
@@ -302,8 +304,8 @@ impl Tape {
                 output.channel_mut(channel).fill(conv.bias.map_or(0.0, |at| parameters[at + channel]));
             }
         };
-        for (a, array_layout) in layout.iter().enumerate() {
-            let (before, rest) = self.arrays.split_at_mut(a);
+        for (index, array_layout) in layout.iter().enumerate() {
+            let (before, rest) = self.arrays.split_at_mut(index);
             let before = before.last();
             let array = &mut rest[0];
             let first = array.layers.first_mut().map_or(&mut array.last, |l| &mut l.x);
@@ -353,17 +355,17 @@ impl Tape {
                 *sum += sum_of(output_gradient.channel(channel));
             }
         };
-        for a in (0..self.arrays.len()).rev() {
-            let array_layout = &self.layout[a];
-            let (until, after) = self.arrays.split_at_mut(a + 1);
-            let (before, array) = until.split_at_mut(a);
+        for index in (0..self.arrays.len()).rev() {
+            let array_layout = &self.layout[index];
+            let (until, after) = self.arrays.split_at_mut(index + 1);
+            let (before, array) = until.split_at_mut(index);
             let (before, array) = (before.last(), &mut array[0]);
             array.dsum.fill(0.0);
             array.dx.fill(0.0);
             let dhead = match after.first_mut() {
                 None => &self.output_gradient,
                 Some(next) => {
-                    back(&self.layout[a + 1].rechannel, &next.dx, &mut array.dx);
+                    back(&self.layout[index + 1].rechannel, &next.dx, &mut array.dx);
                     &next.dsum
                 }
             };

@@ -74,7 +74,7 @@ impl Gestures {
         }
         let (now, notches) = ui.input(|i| {
             let notches = i.events.iter().filter_map(|event| match event {
-                // With the command key the wheel zooms.
+                // With the command key the wheel zooms; with shift the system may turn the wheel's y into x.
                 Event::MouseWheel { unit, delta, modifiers, .. } if !modifiers.command => Some(match unit {
                     MouseWheelUnit::Point => (delta.x + delta.y) / POINTS_PER_NOTCH,
                     MouseWheelUnit::Line => delta.x + delta.y,
@@ -106,7 +106,7 @@ impl Gestures {
             self.edit = None;
         }
         if self.wheel.control.is_some() {
-            // egui spreads a turn over the next frames; this rest of it must not scroll the page.
+            // egui spreads a turn over the next frames; what is left of it must not scroll the page.
             ui.input_mut(|i| i.smooth_scroll_delta = Vec2::ZERO);
         }
         let values = self.values.finish();

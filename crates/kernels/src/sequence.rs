@@ -89,7 +89,7 @@ impl PackedSequence {
         self.layers.iter().map(|l| if let PackedLayer::Conv(c) = l { c.reach() } else { 0 }).sum()
     }
 
-    /// Units of the widest recurrent layer, or `None` if no layer is recurrent.
+    /// Units (hidden size) of the widest recurrent layer, or `None` if no layer is recurrent.
     fn max_units(&self) -> Option<usize> {
         self.layers.iter().filter_map(|l| if let PackedLayer::Recurrent(r) = l { Some(r.hidden) } else { None }).max()
     }
@@ -139,8 +139,8 @@ impl SettledState {
 /// The settled states of a network: the one in use, and one that is prepared while sound plays.
 #[derive(Clone)]
 struct SettledStates {
-    /// The group, of one channel, that silence is run through; `None` if the network has no knobs, since then no other state can
-    /// be asked for.
+    /// The group, of one channel, that silence is run through; `None` if the network has no knobs, as no other state can be
+    /// asked for in that case.
     settling_group: Option<ChannelGroup>,
     /// The state of every layer before the first frame of silence.
     initial: Vec<LayerState>,
@@ -235,10 +235,10 @@ impl SettledStates {
 impl Network for PackedSequence {
     fn state(self: Arc<Self>, spec: StateSpec) -> Result<Box<dyn network::NetworkState>, EngineError> {
         let settled = SettledStates::new(&self, spec);
-        let groups = groups(&self, spec);
+        let channel_groups = channel_groups(&self, spec);
         let signals = spec.channels + self.inputs - 1;
         let constant_runs = vec![ConstantRun { value: 0, frames: 0 }; signals];
-        let mut state = SequenceState { packed: self, precision: spec.precision, settled, groups, constant_runs };
+        let mut state = SequenceState { packed: self, precision: spec.precision, settled, channel_groups, constant_runs };
         network::NetworkState::reset(&mut state);
         Ok(Box::new(state))
     }
@@ -279,7 +279,7 @@ enum LayerState {
 }
 
 /// Divides the channels into groups, each of which runs in the way that is fastest for it.
-fn groups(packed: &PackedSequence, spec: StateSpec) -> Vec<ChannelGroup> {
+fn channel_groups(packed: &PackedSequence, spec: StateSpec) -> Vec<ChannelGroup> {
     let best = SimdLevel::best_up_to(spec.level);
     let Some(units) = packed.max_units() else {
         return vec![ChannelGroup::new(packed, best, best, 0, spec.channels, 1)];
@@ -306,8 +306,8 @@ fn groups(packed: &PackedSequence, spec: StateSpec) -> Vec<ChannelGroup> {
 /// of them in turn, so that the work on one channel fills the time in which another waits for its last frame's result.
 const MIN_CHANNELS_IN_LANES: usize = 12;
 
-/// Returns the faster level for channels one by one, with units in the lanes: few units would leave half of the widest vectors
-/// empty.
+/// Returns the level that is faster for channels that are run one by one, with units in the lanes: few units would leave half of
+/// the widest vectors empty.
 fn level_for_units(best: SimdLevel, units: usize) -> SimdLevel {
     if units <= SimdLevel::Avx2.lanes() { best.min(SimdLevel::Avx2) } else { best }
 }
@@ -545,7 +545,7 @@ struct SequenceState {
     precision: Precision,
     settled: SettledStates,
     /// All channels, in order.
-    groups: Vec<ChannelGroup>,
+    channel_groups: Vec<ChannelGroup>,
     /// One for each channel, then one for each knob.
     constant_runs: Vec<ConstantRun>,
 }
@@ -557,7 +557,7 @@ impl network::NetworkState for SequenceState {
         channels.iter_mut().zip(block.iter()).for_each(|(c, samples)| c.follow(samples));
         knob_states.iter_mut().zip(knobs).for_each(|(c, samples)| c.follow(samples));
         let frames = block.first().map_or(0, |b| b.len());
-        for group in &mut self.groups {
+        for group in &mut self.channel_groups {
             let channels = &mut block[group.first..][..group.channels];
             for from in (0..frames).step_by(group.chunk) {
                 let n = (frames - from).min(group.chunk);
@@ -599,7 +599,7 @@ impl network::NetworkState for SequenceState {
     }
 
     fn reset(&mut self) {
-        for group in &mut self.groups {
+        for group in &mut self.channel_groups {
             group.set(&self.packed, &self.settled.current.layers);
         }
         self.constant_runs.fill(ConstantRun { value: 0, frames: 0 });
@@ -611,7 +611,7 @@ impl network::NetworkState for SequenceState {
         let receptive_field = self.packed.reach() + 1;
         !self.packed.convolves_after_recurrent()
             && self.constant_runs.iter().all(|c| c.frames >= receptive_field)
-            && self.groups.iter().all(ChannelGroup::rests)
+            && self.channel_groups.iter().all(ChannelGroup::rests)
     }
 
     fn duplicate(&self) -> Option<Box<dyn network::NetworkState>> {
@@ -619,7 +619,7 @@ impl network::NetworkState for SequenceState {
     }
 
     fn bytes(&self) -> usize {
-        self.groups.iter().chain(&self.settled.settling_group).map(ChannelGroup::bytes).sum()
+        self.channel_groups.iter().chain(&self.settled.settling_group).map(ChannelGroup::bytes).sum()
     }
 }
 
@@ -661,8 +661,8 @@ mod tests {
         let (packed, spec) = (Arc::new(packed), StateSpec::new(1));
         let settled = SettledStates::new(&packed, spec);
         let constant_runs = vec![ConstantRun { value: 0, frames: 0 }; inputs];
-        let groups = groups(&packed, spec);
-        let mut state = SequenceState { packed, precision: spec.precision, settled, groups, constant_runs };
+        let channel_groups = channel_groups(&packed, spec);
+        let mut state = SequenceState { packed, precision: spec.precision, settled, channel_groups, constant_runs };
         let (mut sound, knob) = ([0.0f32; 256], [0.9f32; 256]);
         // The sound lasts as long as the longest silence of settling, counted from when the knob counts as steady.
         for block in 0..(24_000 + STEADY_KNOB_FRAMES).div_ceil(256) + 1 {

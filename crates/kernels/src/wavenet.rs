@@ -56,7 +56,7 @@ struct PackedVariant {
 }
 
 impl PackedVariant {
-    /// Packs a network; see [`StepList::new`].
+    /// Packs a network; `stack_level` is the level of the kernels of its plain stacks, see [`StepList::new`].
     fn new(description: &WaveNet, stack_level: Option<SimdLevel>) -> Self {
         let (mut step_list, input, output) = StepList::new(description, stack_level);
         let weights = LineBuffer::of(&std::mem::take(&mut step_list.weights));
@@ -99,7 +99,7 @@ struct WaveNetState {
     network: Arc<PackedWaveNet>,
     spec: StateSpec,
     /// One for each channel.
-    inputs: Vec<ConstantRun>,
+    constant_runs: Vec<ConstantRun>,
     /// The rings of all channels, one channel after the other.
     rings: LineBuffer,
     /// Memory for one chunk of one channel.
@@ -127,15 +127,15 @@ impl WaveNetState {
         let spec = StateSpec { level: SimdLevel::best_up_to(spec.level), ..spec };
         let variant = network.variant(spec.precision, spec.level);
         let layout = &variant.step_list.layout;
-        let mut rings = LineBuffer::new(spec.channels * layout.state);
+        let mut rings = LineBuffer::new(spec.channels * layout.state_floats);
         let mut scratch = LineBuffer::new(layout.scratch);
         let positions = vec![0; layout.rings.len()];
         variant.run_chunk(spec, rings.as_mut_slice(), scratch.as_mut_slice(), &positions, 1, true);
         let row = |ring: &Ring, row: usize| rings.as_slice()[ring.offset + row * ring.stride];
         let settled_rows = layout.rings.iter().flat_map(|ring| (0..ring.rows).map(move |r| row(ring, r))).collect();
         let settled_output = scratch.as_slice()[variant.output.offset];
-        let inputs = vec![ConstantRun { value: 0.0, frames: 0 }; spec.channels];
-        let mut state = Self { spec, inputs, rings, scratch, positions, settled_rows, settled_output, network };
+        let constant_runs = vec![ConstantRun { value: 0.0, frames: 0 }; spec.channels];
+        let mut state = Self { spec, constant_runs, rings, scratch, positions, settled_rows, settled_output, network };
         state.reset();
         state
     }
@@ -155,26 +155,26 @@ impl PackedVariant {
         settle: bool,
     ) {
         let layout = &self.step_list.layout;
-        assert!(state.len() >= layout.state && scratch.len() >= layout.scratch && frames <= CHUNK);
+        assert!(state.len() >= layout.state_floats && scratch.len() >= layout.scratch && frames <= CHUNK);
         let rings = &layout.rings;
         let memory = StepMemory { rings, positions, state: state.as_mut_ptr(), scratch: scratch.as_mut_ptr() };
         let context = ChunkContext { memory: &memory, weights: self.weights.as_slice().as_ptr(), frames, settle };
         let steps = self.step_list.steps.as_slice();
         match spec.precision {
-            Precision::Fast => spec.level.run(ProgramKernel { steps, context, precision: PhantomData::<Fast> }),
-            Precision::Exact => spec.level.run(ProgramKernel { steps, context, precision: PhantomData::<Exact> }),
+            Precision::Fast => spec.level.run(StepListKernel { steps, context, precision: PhantomData::<Fast> }),
+            Precision::Exact => spec.level.run(StepListKernel { steps, context, precision: PhantomData::<Exact> }),
         }
     }
 }
 
 /// All steps of a step list over a chunk.
-struct ProgramKernel<'a, A> {
+struct StepListKernel<'a, A> {
     steps: &'a [Step],
     context: ChunkContext<'a>,
     precision: PhantomData<A>,
 }
 
-impl<A: StaticPrecision> Kernel for ProgramKernel<'_, A> {
+impl<A: StaticPrecision> Kernel for StepListKernel<'_, A> {
     type Output = ();
 
     #[inline(always)]
@@ -189,7 +189,7 @@ impl<A: StaticPrecision> Kernel for ProgramKernel<'_, A> {
 
 impl NetworkState for WaveNetState {
     fn process(&mut self, block: &mut Block<'_>, _knobs: &[&[f32]]) {
-        let Self { network, spec, inputs, rings, scratch, positions, .. } = self;
+        let Self { network, spec, constant_runs, rings, scratch, positions, .. } = self;
         let variant = network.variant(spec.precision, spec.level);
         let layout = &variant.step_list.layout;
         let (rings, scratch) = (rings.as_mut_slice(), scratch.as_mut_slice());
@@ -197,13 +197,13 @@ impl NetworkState for WaveNetState {
         let mut start = 0;
         while start < total {
             let frames = (total - start).min(CHUNK);
-            for (channel, (audio, constant)) in block.iter_mut().zip(&mut *inputs).enumerate() {
+            for (channel, (audio, constant)) in block.iter_mut().zip(&mut *constant_runs).enumerate() {
                 let audio = &mut audio[start..start + frames];
                 constant.follow(audio, network.receptive_field);
                 let input = &mut scratch[variant.input.offset..][..CHUNK];
                 input[..frames].copy_from_slice(audio);
                 input[frames..].fill(0.0);
-                variant.run_chunk(*spec, &mut rings[channel * layout.state..], scratch, positions, frames, false);
+                variant.run_chunk(*spec, &mut rings[channel * layout.state_floats..], scratch, positions, frames, false);
                 audio.copy_from_slice(&scratch[variant.output.offset..][..frames]);
             }
             for (position, ring) in positions.iter_mut().zip(&layout.rings) {
@@ -227,7 +227,7 @@ impl NetworkState for WaveNetState {
         for (index, (position, ring)) in self.positions.iter_mut().zip(&layout.rings).enumerate() {
             *position = ring.frames * index / layout.rings.len();
         }
-        for state in self.rings.as_mut_slice().chunks_mut(layout.state.max(1)) {
+        for state in self.rings.as_mut_slice().chunks_mut(layout.state_floats.max(1)) {
             let mut settled = self.settled_rows.iter();
             for ring in &layout.rings {
                 let rows = &mut state[ring.offset..ring.offset + ring.rows * ring.stride];
@@ -236,11 +236,11 @@ impl NetworkState for WaveNetState {
                 }
             }
         }
-        self.inputs.fill(ConstantRun { value: 0.0, frames: self.network.receptive_field });
+        self.constant_runs.fill(ConstantRun { value: 0.0, frames: self.network.receptive_field });
     }
 
     fn rests(&self) -> bool {
-        self.inputs.iter().all(|input| input.frames >= self.network.receptive_field)
+        self.constant_runs.iter().all(|run| run.frames >= self.network.receptive_field)
     }
 
     fn duplicate(&self) -> Option<Box<dyn NetworkState>> {
@@ -249,7 +249,7 @@ impl NetworkState for WaveNetState {
 
     fn bytes(&self) -> usize {
         self.rings.bytes()
-            + size_of_val(self.inputs.as_slice())
+            + size_of_val(self.constant_runs.as_slice())
             + self.scratch.bytes()
             + size_of_val(self.positions.as_slice())
             + size_of_val(self.settled_rows.as_slice())

@@ -139,10 +139,10 @@ impl ControllerThread {
         self.desk.is_querying = false;
         let Some(device) = &self.device else { return };
         match desk.and_then(|desk| self.desk.follow(desk, &device.granted)) {
-            Ok(lines) => lines.into_iter().for_each(|line| self.log.add(line, false)),
+            Ok(lines) => lines.into_iter().for_each(|line| self.log.add_line(line)),
             // A recording that runs is never stopped by the desk.
             Err(error) if self.recorder.is_recording() => {
-                self.log.add(format!("desk: {error}"), true);
+                self.log.add_alarm(format!("desk: {error}"));
                 self.desk.status = Some((error, false));
             }
             Err(error) => {

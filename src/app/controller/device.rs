@@ -74,7 +74,7 @@ impl ControllerThread {
         match opened {
             Ok(device) => {
                 let line = format!("{}: asked for {}; granted {}", device.granted.device, device.requested, device.granted);
-                self.log.add(line, false);
+                self.log.add_line(line);
                 self.device = Some(device);
                 self.start_count += 1;
                 self.query_desk();
@@ -149,16 +149,16 @@ impl ControllerThread {
         }
         // Frees the slots on this thread.
         drop(monitor);
-        self.recorder.end_source();
+        self.recorder.close_for_stopped_device();
         lock(&self.published).meter = None;
         let overruns = if counts.overruns > 0 { format!(", {} overruns", counts.overruns) } else { String::new() };
-        self.log.add(format!("{name}: stopped{overruns}"), false);
+        self.log.add_line(format!("{name}: stopped{overruns}"));
     }
 
     /// Logs and shows why the device does not run; a take that waited for it does not start.
     pub(super) fn report_device_failure(&mut self, error: String) {
         self.record_when_ready = false;
-        self.log.add(error.clone(), true);
+        self.log.add_alarm(error.clone());
         self.error = Some(error);
     }
 
@@ -191,7 +191,7 @@ impl ControllerThread {
                 DeviceState::Running => lines.push((format!("{name}: back"), false)),
                 DeviceState::Disconnected(reason) => lines.push((format!("{name}: away: {reason}; trying again"), true)),
                 DeviceState::RateChanged(reason) => {
-                    self.recorder.source_ended(reason);
+                    self.recorder.device_failed(reason);
                     stop_reason = Some(format!("{name}: {reason}; start it again"));
                 }
                 DeviceState::Panicked(reason) => lines.push((format!("{name}: {reason}"), true)),

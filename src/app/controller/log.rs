@@ -31,6 +31,16 @@ impl Log {
         self.printer.print(line);
     }
 
+    /// Adds a line that reports a fault, in the colour of an alarm; see [`Self::add`]. Does not wait.
+    pub fn add_alarm(&mut self, text: String) {
+        self.add(text, true);
+    }
+
+    /// Adds a line that reports no fault; see [`Self::add`]. Does not wait.
+    pub fn add_line(&mut self, text: String) {
+        self.add(text, false);
+    }
+
     /// Adds a line with the time of day to the window's log and writes it to standard output. Does not wait.
     pub fn add(&mut self, text: String, alarm: bool) {
         let time = Local::now().format("%H:%M:%S").to_string();

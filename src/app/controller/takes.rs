@@ -35,7 +35,7 @@ impl ControllerThread {
     /// If the recorder cannot be opened; the error is in the log already.
     pub(super) fn start_take(&mut self) -> Result<(), String> {
         if self.desk.is_querying() {
-            self.log.add("desk: no answer yet; the take has numbers for names".into(), true);
+            self.log.add_alarm("desk: no answer yet; the take has numbers for names".into());
         }
         self.recorder.request_take();
         match self.update_recorder() {
@@ -58,7 +58,7 @@ impl ControllerThread {
         let source = TakeSource { granted: &device.granted, requested: &device.requested, description, channels };
         let error = self.recorder.update(&self.settings.takes, source, &mut device.feed);
         if let Some(error) = &error {
-            self.log.add(error.clone(), true);
+            self.log.add_alarm(error.clone());
         }
         error
     }

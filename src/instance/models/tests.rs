@@ -21,7 +21,7 @@ fn run_request(slot: &ModelSlot, request: ModelRequest) -> ModelView {
     assert!(slot.view().loading);
     slot.run_requests();
     assert!(!slot.view().loading);
-    while slot.finish_one() {}
+    while slot.do_deferred_work() {}
     slot.view()
 }
 
@@ -132,7 +132,7 @@ fn a_model_plays_and_is_saved_before_it_is_measured_and_encoded() {
         assert!(!saved_before || *slot.state_text() == *text);
         assert!(matches!(slot.status().state_text, StateText::Text(_)) == saved_before);
         let id = slot.id();
-        while slot.finish_one() {}
+        while slot.do_deferred_work() {}
         let facts = slot.view().model.unwrap();
         assert!(facts.cost_ns.is_some_and(|ns| ns > 0.0) && facts.delay.is_some(), "{facts:?}");
         assert!(matches!(slot.status().state_text, StateText::Text(_)));

@@ -14,11 +14,11 @@ fn a_take_that_crashed_at_any_moment_is_recovered() {
     let running = recover(&path).unwrap_err().to_string();
     assert!(running.ends_with("it is being recorded; stop that first"), "{running}");
     let mut copies = Vec::new();
-    for at in 0..40 {
-        writer.write(&block(5, at * 4801, 4801));
-        wait_until(|| recorder.health().frames == (at + 1) * 4801);
+    for index in 0..40 {
+        writer.write(&block(5, index * 4801, 4801));
+        wait_until(|| recorder.health().frames == (index + 1) * 4801);
         // The files are copied one after another while they grow: worse than a crash, which stops all of them at once.
-        let to = folder.path().join(format!("left {at}"));
+        let to = folder.path().join(format!("copy {index}"));
         copy(&path, &to);
         copies.push(to);
     }
@@ -46,8 +46,8 @@ fn a_stem_whose_name_ends_like_a_part_keeps_its_name() {
     let mut settings = settings(&folder, 2);
     settings.channels[1].name = "Horn part 2".into();
     let (recorder, mut writer) = Recorder::open(settings).unwrap();
-    for at in 0..10 {
-        writer.write(&block(2, at * 480, 480));
+    for index in 0..10 {
+        writer.write(&block(2, index * 480, 480));
     }
     let (path, _) = only(recorder.close());
     fs::remove_file(path.join("take.json")).unwrap();
@@ -62,24 +62,26 @@ fn a_short_stem_is_extended_with_a_listed_gap_and_a_missing_manifest_is_rebuilt(
     let folder = tempfile::tempdir().unwrap();
     let (recorder, mut writer) = Recorder::open(settings(&folder, 3)).unwrap();
     writer.set_blocking(true);
-    for at in 0..100 {
-        writer.write(&block(3, at * 480, 480));
+    for index in 0..100 {
+        writer.write(&block(3, index * 480, 480));
     }
     let path = recorder.health().folder.unwrap();
     wait_until(|| fs::metadata(path.join("03 Channel 3.wav")).unwrap().len() > 100_000);
     for without_manifest in [false, true] {
-        let left = folder.path().join(format!("2026-11-20T20-15-03 left {without_manifest}"));
-        copy(&path, &left);
-        let length = fs::metadata(left.join("02 Channel 2.wav")).unwrap().len();
-        fs::OpenOptions::new().write(true).open(left.join("02 Channel 2.wav")).unwrap().set_len(length - 3001).unwrap();
+        // Named as a take is: without a manifest, the name of the take is what follows the first space.
+        let crashed = folder.path().join(format!("2026-11-20T20-15-03 crashed {without_manifest}"));
+        copy(&path, &crashed);
+        // A frame has 3 bytes: 1000 whole frames and a part of one are cut off.
+        let length = fs::metadata(crashed.join("02 Channel 2.wav")).unwrap().len();
+        fs::OpenOptions::new().write(true).open(crashed.join("02 Channel 2.wav")).unwrap().set_len(length - 3001).unwrap();
         if without_manifest {
-            fs::remove_file(left.join("take.json")).unwrap();
+            fs::remove_file(crashed.join("take.json")).unwrap();
         }
-        let recovered = recover(&left).unwrap();
+        let recovered = recover(&crashed).unwrap();
         let gap = &only(recovered.manifest.gaps.clone());
         assert_eq!((gap.stem, gap.frames, gap.position + gap.frames), (Some(2), 1001, recovered.manifest.frames));
         assert!(recovered.notes.iter().any(|note| note.contains("02 Channel 2.wav: 1001 frames")), "{:?}", recovered.notes);
-        assert_take_is_exact(&left, &recovered.manifest, 0);
+        assert_take_is_exact(&crashed, &recovered.manifest, 0);
     }
     drop(recorder);
     let empty = folder.path().join("empty");
@@ -107,7 +109,8 @@ fn the_unknown_facts_about_an_interrupted_take_are_in_its_manifest() {
     // A take that an older program recovered has no `unknown`; loading adds it.
     let file = path.join("take.json");
     let mut old: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    assert!(old.as_object_mut().unwrap().remove("unknown").is_some() && old.get("changes").is_none());
+    assert!(old.as_object_mut().unwrap().remove("unknown").is_some());
+    assert!(old.get("changes").is_none(), "an empty list of changes is not written");
     fs::write(&file, old.to_string()).unwrap();
     assert_eq!(Manifest::load(&path).unwrap(), saved);
     // Without the manifest more is unknown.

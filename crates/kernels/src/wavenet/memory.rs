@@ -106,7 +106,7 @@ pub struct Layout {
     /// The rings of a channel's state.
     pub rings: Vec<Ring>,
     /// Floats of one channel's state.
-    pub state: usize,
+    pub state_floats: usize,
     /// Floats of the scratch memory, which all channels share.
     pub scratch: usize,
 }
@@ -117,8 +117,8 @@ impl Layout {
         let lines = ((reach + CHUNK).max(MIN_RING_FRAMES) + OVERLAP).div_ceil(LINE_FLOATS);
         // The number of lines is odd, so that the same frame of all rows does not fall on the same few sets of the cache.
         let stride = (lines | 1) * LINE_FLOATS;
-        self.rings.push(Ring { rows, frames: stride - OVERLAP, stride, offset: self.state });
-        self.state += rows * stride;
+        self.rings.push(Ring { rows, frames: stride - OVERLAP, stride, offset: self.state_floats });
+        self.state_floats += rows * stride;
         Operand::Ring(self.rings.len() - 1)
     }
 
