@@ -38,7 +38,7 @@ struct Job<'a> {
 /// Runs the script with a job in JSON, and returns its answer.
 fn run_script(job: &Value) -> Value {
     let mut python = Command::new(path("ISOTHERM_PYTHON"))
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hosts/pedalboard.py"))
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hosts/pedalboard_host.py"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
