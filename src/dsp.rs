@@ -17,7 +17,7 @@ mod settings;
 
 pub use delay::Delay;
 
-pub use parameter::{ChangeMode, Parameter, ParameterIndex, ParameterKind, Scale, Unit, ValueError, choice_id};
+pub use parameter::{ChangeMode, Parameter, ParameterIndex, ParameterKind, Scale, Unit, ValueError, choice_id, parse_number};
 pub use ramp::{RAMP_SECONDS, Ramp};
 pub use settings::{Algorithm, MAX_PARAMETERS, SettingError, Settings};
 

@@ -377,16 +377,12 @@ impl Parameter {
                 }
                 let lower = word.to_ascii_lowercase();
                 let unit = unit.suffix().trim().to_ascii_lowercase();
-                let (number, factor) = match (lower.strip_suffix("khz"), lower.strip_suffix(&unit)) {
-                    (Some(kilo), _) if unit == "hz" => (kilo.trim(), 1000.0),
-                    (_, Some(rest)) => (rest.trim(), 1.0),
-                    _ => (lower.as_str(), 1.0),
-                };
-                let value = number.parse::<f32>().ok().filter(|v| !v.is_nan()).ok_or_else(|| ValueError::NotANumber {
+                let number = lower.strip_suffix(&unit).unwrap_or(&lower);
+                let value = parse_number(number).ok_or_else(|| ValueError::NotANumber {
                     id: self.id,
                     found: word.into(),
                     expected: self.expected(),
-                })? * factor;
+                })? as f32;
                 if (min..=max).contains(&value) {
                     Ok(value)
                 } else {
@@ -403,6 +399,23 @@ impl Parameter {
                 "off" | "false" | "no" | "0" => Ok(0.0),
                 _ => Err(self.no_such_choice(word)),
             },
+        }
+    }
+
+    /// As [`Self::parse`], but a number that is out of range becomes the nearest one in it; the text then says so in a line.
+    /// [control thread]
+    ///
+    /// # Errors
+    /// [`ValueError`] if the text is not a number, or no such choice.
+    pub fn parse_clamped(&self, text: &str) -> Result<(f32, Option<String>), ValueError> {
+        match self.parse(text) {
+            Ok(value) => Ok((value, None)),
+            Err(ValueError::OutOfRange { found, expected, .. }) => {
+                let value = self.clamp(found);
+                let note = format!("{found} is out of range: set to {}; {expected}", self.text_with_unit(value));
+                Ok((value, Some(note)))
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -431,6 +444,20 @@ impl Parameter {
     }
 }
 
+/// Parses a decimal number as people write it: with a point or a comma (`7.5`, `7,5`), with `k` for thousands (`2.5k`), with a
+/// hyphen or a minus sign. `None` for another text and for NaN. [any thread but the audio thread: allocates]
+#[must_use]
+pub fn parse_number(text: &str) -> Option<f64> {
+    let text = text.trim().replace('\u{2212}', "-");
+    let (digits, factor) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits.trim_end(), 1000.0),
+        None => (text.as_str(), 1.0),
+    };
+    // A comma is only a decimal one if there is no point: `1,234.5` is not guessed at.
+    let digits = if digits.contains('.') { digits.into() } else { digits.replacen(',', ".", 1) };
+    digits.parse::<f64>().ok().map(|number| number * factor).filter(|number| !number.is_nan())
+}
+
 /// The name of a choice as it is written on a command line: `Mid-tread` becomes `mid-tread`, `First order` becomes
 /// `first-order`, and a name that begins with a number becomes that number: `8x` becomes `8`, `12 dB/oct` becomes `12`.
 /// [any thread but the audio thread: allocates]
@@ -439,4 +466,41 @@ pub fn choice_id(name: &str) -> String {
     let name = name.trim();
     let digits: String = name.chars().take_while(char::is_ascii_digit).collect();
     if digits.is_empty() { name.to_ascii_lowercase().replace([' ', '_'], "-") } else { digits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_people_write_them() {
+        for (text, number) in [
+            ("7.5", 7.5),
+            ("7,5", 7.5),
+            (" -12 ", -12.0),
+            ("\u{2212}12", -12.0),
+            ("2.5k", 2500.0),
+            ("44,1 K", 44_100.0),
+            ("1e3", 1000.0),
+        ] {
+            assert_eq!(parse_number(text), Some(number), "{text}");
+        }
+        for text in ["", "k", "loud", "nan", "1,234.5", "1,2,3", "1.2.3", "2kk"] {
+            assert_eq!(parse_number(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_an_error_or_is_clamped_with_a_note() {
+        let tone = Parameter::number("tone", "Tone", (200.0, 20_000.0), 20_000.0, Unit::Hertz, "").off_at_max();
+        for (text, value) in [("2.5k", 2500.0), ("2,5 kHz", 2500.0), ("2500hz", 2500.0), ("off", 20_000.0)] {
+            assert_eq!(tone.parse(text), Ok(value), "{text}");
+            assert_eq!(tone.parse_clamped(text), Ok((value, None)), "{text}");
+        }
+        assert!(matches!(tone.parse("100"), Err(ValueError::OutOfRange { found: 100.0, .. })));
+        let note = "100 is out of range: set to 200 Hz; 200 to 20000 Hz or off";
+        assert_eq!(tone.parse_clamped("100"), Ok((200.0, Some(note.into()))));
+        assert_eq!(tone.parse_clamped("90k").unwrap().0, 20_000.0);
+        assert!(matches!(tone.parse_clamped("loud"), Err(ValueError::NotANumber { .. })));
+    }
 }

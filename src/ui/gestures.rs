@@ -33,6 +33,8 @@ pub(super) struct ValueEdit {
 pub(super) struct Gestures {
     drag: Option<Drag>,
     pub edit: Option<ValueEdit>,
+    /// The control whose typed value was out of its range, and what became of it; shown until the next click or key.
+    pub note: Option<(Control, String)>,
     wheel: WheelTurn,
     /// True if something on the screen changes, so that another frame is drawn soon.
     pub needs_frame: bool,

@@ -3,8 +3,8 @@
 use std::f32::consts::PI;
 
 use egui::{
-    Align2, Color32, EventFilter, Key, PointerButton, Pos2, Rect, Role, Sense, Shape, Stroke, StrokeKind, TextEdit, Tooltip, Ui,
-    UiBuilder, WidgetInfo, accesskit, pos2, text::CCursorRange, vec2,
+    Align2, Color32, Event, EventFilter, Key, PointerButton, Pos2, Rect, Role, Sense, Shape, Stroke, StrokeKind, TextEdit,
+    Tooltip, Ui, UiBuilder, WidgetInfo, accesskit, pos2, text::CCursorRange, vec2,
 };
 
 use super::{
@@ -111,6 +111,21 @@ pub(super) fn show(ui: &mut Ui, gestures: &mut Gestures, controls: &dyn Controls
             open_text_field(gestures, control, parameter, value);
         }
         response.on_hover_text("Click to type a value");
+        draw_note(ui, gestures, value_rect, control);
+    }
+}
+
+/// Draws the note on a typed value of this control that was out of range; a click or a key takes it away.
+fn draw_note(ui: &Ui, gestures: &mut Gestures, rect: Rect, control: Control) {
+    if gestures.note.as_ref().is_none_or(|(of, _)| *of != control) {
+        return;
+    }
+    let is_input = |event: &Event| matches!(event, Event::Key { pressed: true, .. } | Event::PointerButton { pressed: true, .. });
+    if ui.input(|i| i.events.iter().any(is_input)) {
+        gestures.note = None;
+    } else if let Some((_, note)) = &gestures.note {
+        Tooltip::always_open(ui.ctx().clone(), ui.layer_id(), Gestures::id(control).with("note"), rect)
+            .show(|ui| ui.colored_label(theme::TEXT, note));
     }
 }
 
@@ -180,7 +195,7 @@ fn draw_dial(ui: &mut Ui, gestures: &mut Gestures, controls: &dyn Controls, dial
         let count = |action| i.num_accesskit_action_requests(response.id, action) as f32;
         let requested = i.accesskit_action_requests(response.id, Action::SetValue).filter_map(|request| match &request.data {
             Some(ActionData::NumericValue(value)) => Some(*value as f32),
-            Some(ActionData::Value(text)) => parameter.parse(text).ok(),
+            Some(ActionData::Value(text)) => parameter.parse_clamped(text).ok().map(|(value, _)| value),
             _ => None,
         });
         (count(Action::Increment) - count(Action::Decrement), requested.last())
@@ -277,10 +292,12 @@ fn draw_text_field(ui: &mut Ui, gestures: &mut Gestures, controls: &dyn Controls
     }
     if response.lost_focus() {
         let (enter, escape) = ui.input(|i| (i.key_pressed(Key::Enter), i.key_pressed(Key::Escape)));
-        match view.parameter.parse(&edit.text) {
+        match view.parameter.parse_clamped(&edit.text) {
             _ if escape => gestures.edit = None,
-            Ok(value) => {
+            Ok((value, note)) => {
                 gestures.edit = None;
+                gestures.note = note.map(|note| (view.control, note));
+                gestures.needs_frame = true;
                 gestures.set(controls, view.control, value);
             }
             Err(error) if enter => {

@@ -359,7 +359,7 @@ impl TakePanel {
         enabled: bool,
     ) -> Option<f64> {
         let text = self.draw_text_field(ui, rect, field, name, &format!("{value}"), enabled)?;
-        text.trim().replace('\u{2212}', "-").parse().ok().filter(|number: &f64| number.is_finite())
+        crate::dsp::parse_number(&text).filter(|number| number.is_finite())
     }
 
     /// Draws a text field. Returns the text that was entered.

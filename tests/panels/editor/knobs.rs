@@ -83,6 +83,8 @@ fn a_typed_value_is_parsed() {
     for (name, text, control, value) in [
         ("A Drive value", "-3.5 dB", tube_parameter(Slot::A, "drive"), -3.5),
         ("B Tone value", "1.2 kHz", tube_parameter(Slot::B, "tone"), 1200.0),
+        ("B Tone value", "2.5k", tube_parameter(Slot::B, "tone"), 2500.0),
+        ("A Drive value", "7,5", tube_parameter(Slot::A, "drive"), 7.5),
         ("B Tone value", "off", tube_parameter(Slot::B, "tone"), 20_000.0),
     ] {
         let mut harness = window();
@@ -97,7 +99,7 @@ fn a_typed_value_is_parsed() {
 
 #[test]
 fn a_text_that_is_not_a_value_leaves_the_value_and_shows_the_reason() {
-    for (text, reason) in [("loud", "'loud' is not a number"), ("99", "99 is out of range")] {
+    for (text, reason) in [("loud", "'loud' is not a number"), ("1,2,3", "'1,2,3' is not a number")] {
         let mut harness = window();
         click(&mut harness, "A Drive value");
         harness.get_by_role(Role::TextInput).type_text(text);
@@ -112,6 +114,22 @@ fn a_text_that_is_not_a_value_leaves_the_value_and_shows_the_reason() {
         harness.run();
         assert_eq!(drain_calls(&mut harness), gesture(tube_parameter(Slot::A, "drive"), 7.0));
     }
+}
+
+#[test]
+fn a_typed_value_out_of_range_becomes_the_nearest_one_and_the_window_says_so() {
+    let mut harness = window();
+    click(&mut harness, "A Drive value");
+    harness.get_by_role(Role::TextInput).type_text("99");
+    harness.key_press(Key::Enter);
+    harness.run();
+    assert_eq!(drain_calls(&mut harness), gesture(tube_parameter(Slot::A, "drive"), 48.0));
+    assert!(harness.query_by_role(Role::TextInput).is_none());
+    let note =
+        |harness: &_| accessible_texts(harness).iter().any(|s| s.contains("99 is out of range: set to 48.00 dB; -12 to 48 dB"));
+    assert!(note(&harness), "{:?}", accessible_texts(&harness));
+    click(&mut harness, "A Drive value");
+    assert!(!note(&harness));
 }
 
 #[test]
