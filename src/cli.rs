@@ -6,9 +6,11 @@ mod algorithms;
 mod app;
 mod bench;
 mod circuit;
+mod completions;
 mod desk;
 mod devices;
 mod generate;
+mod man;
 mod model;
 mod record;
 mod recover;
@@ -18,14 +20,16 @@ mod verify;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-use clap::{Arg, ArgMatches, Command};
+use clap::builder::PossibleValuesParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::algorithm::{REGISTRY, UnknownAlgorithm, find};
 use crate::audio::wav::WavFormat;
-use crate::dsp::{Settings, ValueError};
+use crate::dsp::{self, Algorithm, SettingError, Settings, ValueError};
 
 /// The failure of a subcommand, with the line for standard error. The variant decides the exit code.
 #[derive(Debug)]
@@ -49,7 +53,24 @@ impl From<ValueError> for Failure {
     fn from(error: ValueError) -> Self {
         let text = error.to_string();
         let (id, rest) = text.split_once(": ").unwrap_or((&text, ""));
-        Self::Usage(format!("--{}: {rest}", flag_name(id)))
+        let tip = match &error {
+            ValueError::NoSuchChoice { found, expected, .. } => {
+                did_you_mean(found, expected.split(", ").flat_map(|names| names.split(" or ")))
+            }
+            _ => String::new(),
+        };
+        Self::Usage(format!("--{}: {rest}{tip}", flag_name(id)))
+    }
+}
+
+/// Returns the failure of `--set` for an error in its value.
+fn settings_failure(error: SettingError) -> Failure {
+    match error {
+        SettingError::Value(error) => error.into(),
+        SettingError::Parameter { ref found, ref expected, .. } => {
+            let tip = did_you_mean(found, expected.split(", "));
+            Failure::Usage(format!("--set: {error}{tip}"))
+        }
     }
 }
 
@@ -76,7 +97,14 @@ fn command() -> Command {
         .subcommand(desk::command())
         .subcommand(verify::command())
         .subcommand(recover::command())
-        .subcommand(train::command());
+        .subcommand(train::command())
+        .subcommand(completions::command())
+        .subcommand(man::command())
+        .after_help(examples(&[
+            "isotherm generate guitar riff.wav",
+            "isotherm render riff.wav hot.wav --algorithm saturator --drive 24",
+            "isotherm help render",
+        ]));
     #[cfg(feature = "standalone")]
     let command = command.subcommand(app::command());
     command
@@ -99,7 +127,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             // The first paragraph is the error; the rest is a usage text.
             let text = error.to_string();
             let line: Vec<&str> = text.lines().take_while(|l| !l.trim().is_empty()).map(str::trim).collect();
-            return report_failure(&Failure::Usage(line.join(" ").trim_start_matches("error: ").into()));
+            let line = format!("{}{}", line.join(" ").trim_start_matches("error: "), suggestion(&error));
+            return report_failure(&Failure::Usage(line));
         }
     };
     let done = match matches.subcommand() {
@@ -115,6 +144,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("verify", m)) => verify::run(m),
         Some(("recover", m)) => recover::run(m),
         Some(("train", m)) => train::run(m),
+        Some(("completions", m)) => completions::run(m),
+        Some(("man", m)) => man::run(m),
         #[cfg(feature = "standalone")]
         Some(("app", m)) => app::run(m),
         _ => Err(Failure::Usage("no such command".into())),
@@ -123,6 +154,30 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report_failure(&failure),
     }
+}
+
+/// Returns a command's examples as the last paragraph of its help.
+fn examples(calls: &[&str]) -> String {
+    format!("Examples:\n  {}", calls.join("\n  "))
+}
+
+/// Returns the end of an error line, with the nearest of the names that are expected; an empty text if none is near.
+fn did_you_mean<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    // The measure and the limit are those that clap has for its own suggestions.
+    let rated = names.into_iter().map(|name| (strsim::jaro(&found.to_lowercase(), name), name)).filter(|(score, _)| *score > 0.7);
+    rated.max_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(String::new, |(_, name)| format!("; did you mean '{name}'?"))
+}
+
+/// Returns the end of the line of an error of clap, with its nearest suggestion; an empty text without one.
+fn suggestion(error: &clap::Error) -> String {
+    let kinds = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
+    let name = kinds.into_iter().find_map(|kind| match error.get(kind)? {
+        ContextValue::String(name) => Some(name.as_str()),
+        // The last is the nearest.
+        ContextValue::Strings(names) => names.last().map(String::as_str),
+        _ => None,
+    });
+    name.map_or_else(String::new, |name| format!("; did you mean '{name}'?"))
 }
 
 /// Writes the failure's line to standard error and returns the exit code.
@@ -141,37 +196,59 @@ fn print_line(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
+/// Returns a path as text for JSON, which is UTF-8: what of the path is not becomes U+FFFD.
+fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
 /// Returns a parameter's id as the name of a flag: `dc_blocker` becomes `dc-blocker`.
 fn flag_name(id: &str) -> String {
     id.replace('_', "-")
 }
 
-/// Adds the flag `--algorithm`, unless `algorithm` has a name of its own, and a flag for every parameter of every algorithm.
-fn with_parameter_flags(command: Command, algorithm: Arg) -> Command {
-    let ids: Vec<&str> = REGISTRY.iter().map(|r| r.id).collect();
-    let algorithm = if algorithm.get_long().is_none() { algorithm.long("algorithm") } else { algorithm };
-    let mut command = command.arg(algorithm.value_name("ID").help(format!("One of {}", ids.join(", "))));
-    let mut added: Vec<&str> = Vec::new();
+/// Returns a flag whose value is the id of an algorithm, or one of `others`.
+fn algorithm_argument(long: &'static str, rows: impl Iterator<Item = &'static Algorithm>, others: &[&'static str]) -> Arg {
+    let ids: Vec<&str> = rows.map(|row| row.id).chain(others.iter().copied()).collect();
+    Arg::new("algorithm").long(long).value_name("ID").value_parser(PossibleValuesParser::new(ids))
+}
+
+/// Adds a flag for every parameter of every algorithm, grouped by algorithm. The short help, `-h`, leaves them out.
+fn with_parameter_flags(mut command: Command) -> Command {
     for row in REGISTRY {
         for parameter in row.parameters {
-            if added.contains(&parameter.id) {
-                continue;
-            }
-            added.push(parameter.id);
-            let ranges: Vec<String> = REGISTRY
+            let owners: Vec<(&Algorithm, String)> = REGISTRY
                 .iter()
                 .filter_map(|r| {
                     let p = r.parameters.iter().find(|p| p.id == parameter.id)?;
-                    Some(format!("{}: {} [{}]", r.id, p.expected(), p.text(p.default())))
+                    Some((*r, format!("{} [{}]", p.expected(), p.text(p.default()))))
                 })
                 .collect();
+            if owners.first().is_none_or(|(first, _)| first.id != row.id) {
+                continue;
+            }
+            let (heading, range) = match &owners[..] {
+                [(owner, range)] => (format!("Parameters of {}", owner.id), range.clone()),
+                all => {
+                    let is_same = all.iter().all(|(_, range)| *range == all[0].1);
+                    let each =
+                        || all.iter().map(|(owner, range)| format!("{}: {range}", owner.id)).collect::<Vec<_>>().join("; ");
+                    let ids: Vec<&str> = all.iter().map(|(owner, _)| owner.id).collect();
+                    let range = match (is_same, ids.len() == REGISTRY.len()) {
+                        (true, true) => all[0].1.clone(),
+                        (true, false) => format!("{}: {}", ids.join(", "), all[0].1),
+                        (false, _) => each(),
+                    };
+                    ("Parameters of several algorithms".into(), range)
+                }
+            };
             command = command.arg(
                 Arg::new(parameter.id)
                     .long(flag_name(parameter.id))
                     .value_name("VALUE")
                     .allow_hyphen_values(true)
-                    .help(format!("{} ({})", parameter.doc, ranges.join("; ")))
-                    .help_heading("Parameters"),
+                    .help(format!("{} ({range})", parameter.doc))
+                    .help_heading(heading)
+                    .hide_short_help(true),
             );
         }
     }
@@ -214,10 +291,33 @@ fn parse_format(matches: &ArgMatches) -> Result<WavFormat, Failure> {
     }
 }
 
+/// The flag `--force`.
+fn force_argument() -> Arg {
+    Arg::new("force").long("force").action(ArgAction::SetTrue).help("Overwrite a file that is there already")
+}
+
+/// Checks that a WAV file can be written at `path`: that its name ends in `.wav`, and that it is not there yet or `--force` is
+/// given.
+fn check_output(matches: &ArgMatches, path: &Path) -> Result<(), Failure> {
+    if !path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wav")) {
+        let name = path.display();
+        return Err(Failure::Usage(format!("{name}: WAV is the only format that is written; expected a name that ends in .wav")));
+    }
+    if path.is_file() && !matches.get_flag("force") {
+        return Err(Failure::Failed(format!(
+            "{}: exists already; expected a new name, or --force to overwrite it",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
 /// Parses the value of the flag `name`: an integer from `min` to `max`.
 fn parse_integer(name: &str, text: &str, min: usize, max: usize) -> Result<usize, Failure> {
     let error = || Failure::Usage(format!("--{name}: '{text}' is no number from {min} to {max}"));
-    text.trim().parse().ok().filter(|n| (min..=max).contains(n)).ok_or_else(error)
+    let whole = |number: f64| (number.fract() == 0.0 && (0.0..1e15).contains(&number)).then_some(number as usize);
+    let number = text.trim().parse().ok().or_else(|| dsp::parse_number(text).and_then(whole));
+    number.filter(|n| (min..=max).contains(n)).ok_or_else(error)
 }
 
 /// Parses the value of the flag `name`: integers from `min` to `max`, separated by commas.
@@ -228,5 +328,34 @@ fn parse_integers(name: &str, text: &str, min: usize, max: usize) -> Result<Vec<
 /// Parses the value of the flag `name`: a decimal number from `min` to `max`.
 fn parse_number(name: &str, text: &str, min: f64, max: f64) -> Result<f64, Failure> {
     let error = || Failure::Usage(format!("--{name}: '{text}' is no number from {min} to {max}"));
-    text.trim().parse().ok().filter(|n| (min..=max).contains(n)).ok_or_else(error)
+    dsp::parse_number(text).filter(|n| (min..=max).contains(n)).ok_or_else(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks that the command's examples, and those of its subcommands, are calls that the parser accepts.
+    fn check_examples(command: &Command, path: &str) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let calls: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+        assert!(!calls.is_empty(), "{path}: no examples");
+        for call in calls {
+            // What a shell does with the output is not the program's.
+            let words = call.split(" > ").next().unwrap_or(call).split_whitespace();
+            match super::command().try_get_matches_from(words) {
+                Ok(_) => {}
+                Err(error) => assert_eq!(error.kind(), ErrorKind::DisplayHelp, "{call}: {error}"),
+            }
+        }
+        for subcommand in command.get_subcommands() {
+            check_examples(subcommand, &format!("{path} {}", subcommand.get_name()));
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples_that_are_accepted() {
+        command().debug_assert();
+        check_examples(&command(), "isotherm");
+    }
 }

@@ -683,19 +683,20 @@ pub fn names(host: Host) -> Vec<String> {
         #[cfg(target_os = "linux")]
         Host::Jack => jack::names(),
         #[cfg(any(test, not(target_os = "linux")))]
-        Host::Cpal => list(host).into_iter().map(|info| info.device).collect(),
+        Host::Cpal => list(host, true).into_iter().map(|info| info.device).collect(),
         // Any WAV file can stand in for a device, so the list is empty.
         Host::File => Vec::new(),
     }
 }
 
-/// Returns the devices of a host that can record. Opens each for a moment, in every configuration, to see what it grants.
+/// Returns the devices of a host that can record. Opens each for a moment, in every configuration, to see what it grants. Without
+/// `all`, ALSA's converters and other names of the same devices (`plughw`, `dsnoop`, `default`, `null` ...) are left out.
 /// [control thread]
 #[must_use]
-pub fn list(host: Host) -> Vec<DeviceInfo> {
+pub fn list(host: Host, all: bool) -> Vec<DeviceInfo> {
     match host {
         #[cfg(target_os = "linux")]
-        Host::Alsa => alsa::list(),
+        Host::Alsa => alsa::list(all),
         #[cfg(target_os = "linux")]
         Host::Jack => jack::list(),
         #[cfg(any(test, not(target_os = "linux")))]

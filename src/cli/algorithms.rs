@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
-use super::{Failure, flag_name, print_line};
+use super::{Failure, examples, flag_name, print_line};
 use crate::algorithm::REGISTRY;
 use crate::dsp::{ChangeMode, ParameterKind};
 
@@ -11,6 +11,7 @@ pub fn command() -> Command {
     Command::new("algorithms")
         .about("Lists the algorithms and their parameters")
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON"))
+        .after_help(examples(&["isotherm algorithms", "isotherm algorithms --json"]))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::record::{interrupt_flag_with, parse_ranges};
-use super::{Failure, parse_integer};
+use super::{Failure, examples, parse_integer};
 use crate::app::{self, DeviceOverrides, Options};
 use crate::device::{Host, MAX_CHANNELS};
 
@@ -30,6 +30,11 @@ pub fn command() -> Command {
         .arg(path(text("settings", "FILE", "Where settings are kept, in place of the user's")))
         .arg(flag("start", "Start the device at once"))
         .arg(flag("record", "Start a take at once"))
+        .after_help(examples(&[
+            "isotherm app",
+            "isotherm app --host jack --device X-USB --outputs 1,2 --desk find --start",
+            "isotherm app --no-window --record --out takes",
+        ]))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Value, json};
 
-use super::{Failure, model, parse_integer, parse_integers, parse_settings, print_line, with_parameter_flags};
+use super::{
+    Failure, algorithm_argument, examples, model, parse_integer, parse_integers, parse_settings, print_line, with_parameter_flags,
+};
 use crate::algorithm::REGISTRY;
 use crate::dsp::MAX_CHANNELS;
 use crate::measure::bench::{BenchLength, measure};
@@ -27,7 +29,12 @@ pub fn command() -> Command {
         )
         .arg(model::argument())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON, a line a figure"));
-    with_parameter_flags(command, Arg::new("algorithm"))
+    let algorithm = algorithm_argument("algorithm", REGISTRY.iter().copied(), &[]);
+    with_parameter_flags(command.arg(algorithm.help("Only this algorithm"))).after_help(examples(&[
+        "isotherm bench",
+        "isotherm bench --algorithm saturator --oversampling 8 --block 64,256",
+        "isotherm bench --model amp.nam --channels 1 --json",
+    ]))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {

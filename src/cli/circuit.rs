@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::{Failure, format_argument, parse_format, parse_integer, parse_number, print_line};
+use super::{
+    Failure, check_output, examples, force_argument, format_argument, parse_format, parse_integer, parse_number, print_line,
+};
 use crate::audio::Audio;
 use crate::audio::wav::{read, write};
 use crate::train::triode::{OUTPUT_VOLTS, OVERSAMPLING, TriodeStage};
@@ -22,8 +24,8 @@ pub fn command() -> Command {
     Command::new("circuit")
         .about("Renders a WAV file through a circuit: a 12AX7 stage with coupling capacitors, solved in f64; takes its time")
         .arg(Arg::new("circuit").required(true).value_name("CIRCUIT").value_parser([TRIODE]).help("Which circuit"))
-        .arg(file("in", "IN.wav"))
-        .arg(file("out", "OUT.wav"))
+        .arg(file("in", "IN.wav").help("The sound to render"))
+        .arg(file("out", "OUT.wav").help("The file to write"))
         .arg(volts_argument())
         .arg(
             Arg::new("oversampling")
@@ -32,6 +34,11 @@ pub fn command() -> Command {
                 .help(format!("Steps for each frame, 1 to 256 [{OVERSAMPLING}]")),
         )
         .arg(format_argument())
+        .arg(force_argument())
+        .after_help(examples(&[
+            "isotherm circuit triode riff.wav warm.wav",
+            "isotherm circuit triode riff.wav hot.wav --volts 10",
+        ]))
 }
 
 /// The flag `--volts`.
@@ -54,6 +61,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if let Some(text) = matches.get_one::<String>("oversampling") {
         stage.oversampling = parse_integer("oversampling", text, 1, 256)?;
     }
+    check_output(matches, to)?;
     let dry = read(from).map_err(Failure::failed)?;
     let start = Instant::now();
     let rendered: Result<Vec<_>, _> = dry.iter().map(|channel| stage.render(dry.sample_rate(), channel)).collect();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
-use super::{Failure, parse_integer, parse_number, print_line};
+use super::{Failure, did_you_mean, examples, parse_integer, parse_number, print_line};
 use crate::desk::{Desk, FakeDesk, Fault, FoundDesk, Timeouts, Track, TrackContent, discover, only_desk};
 
 /// The values of `--fault`.
@@ -47,6 +47,7 @@ pub fn command() -> Command {
                 .help(format!("Fault of the fake desk: {FAULTS}")),
         )
         .arg(Arg::new("seconds").long("seconds").value_name("TIME").requires("fake").help("The fake desk ends after this time"))
+        .after_help(examples(&["isotherm desk", "isotherm desk 192.168.1.20 --json", "isotherm desk --fake 10023 --card"]))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
@@ -142,6 +143,11 @@ fn level_db(track: &Track, levels: &[f32]) -> Option<f32> {
     Some((20.0 * level.log10()).max(MIN_LEVEL_DB))
 }
 
+/// Returns the end of the error line of an unknown fault.
+fn fault_tip(found: &str) -> String {
+    did_you_mean(found, FAULTS.split(", ").flat_map(|names| names.split(" or ")))
+}
+
 /// Runs a fake desk until its time is over or the program is interrupted.
 fn run_fake(matches: &ArgMatches, port: &str) -> Result<(), Failure> {
     let port = u16::try_from(parse_integer("fake", port, 0, usize::from(u16::MAX))?).map_err(Failure::failed)?;
@@ -158,7 +164,9 @@ fn run_fake(matches: &ArgMatches, port: &str) -> Result<(), Failure> {
             model = Some(("XR18", "1.17"));
             Fault::None
         }
-        Some(other) => return Err(Failure::Usage(format!("--fault: '{other}' is no fault; expected {FAULTS}"))),
+        Some(other) => {
+            return Err(Failure::Usage(format!("--fault: '{other}' is no fault; expected {FAULTS}{}", fault_tip(other))));
+        }
     };
     let seconds = matches.get_one::<String>("seconds").map(|text| parse_number("seconds", text, 0.0, 1e6)).transpose()?;
     let desk = FakeDesk::start((Ipv4Addr::UNSPECIFIED, port), fault)

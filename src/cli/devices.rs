@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
-use super::{Failure, print_line};
+use super::{Failure, examples, print_line};
 use crate::device::{self, DeviceInfo, GrantedConfig, Host};
 
 pub fn command() -> Command {
@@ -17,12 +17,19 @@ pub fn command() -> Command {
                 .help("Only the devices of this host"),
         )
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The list as JSON"))
+        .arg(
+            Arg::new("all")
+                .long("all")
+                .action(ArgAction::SetTrue)
+                .help("Also ALSA's converters and other names of the same devices: plughw, dsnoop, default, null ..."),
+        )
+        .after_help(examples(&["isotherm devices", "isotherm devices --host jack --json", "isotherm devices --host alsa --all"]))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let wanted = matches.get_one::<String>("host").and_then(|id| Host::find(id));
     let hosts = Host::ALL.iter().copied().filter(|host| wanted.is_none_or(|wanted| wanted == *host));
-    let all: Vec<DeviceInfo> = hosts.flat_map(device::list).collect();
+    let all: Vec<DeviceInfo> = hosts.flat_map(|host| device::list(host, matches.get_flag("all"))).collect();
     if matches.get_flag("json") {
         let hosts: Vec<&str> = Host::ALL.iter().map(|host| host.id()).collect();
         print_line(json!({ "hosts": hosts, "devices": all.iter().map(device_json).collect::<Vec<_>>() }));

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::{Failure, format_argument, parse_format, parse_integer, parse_number, print_line};
+use super::{
+    Failure, check_output, examples, force_argument, format_argument, parse_format, parse_integer, parse_number, print_line,
+};
 use crate::audio::wav::write;
 use crate::audio::{Audio, AudioError, generate};
 use crate::dsp::db_to_gain;
@@ -20,7 +22,7 @@ pub fn command() -> Command {
     Command::new("generate")
         .about("Writes a generated sound")
         .arg(Arg::new("kind").required(true).value_name("KIND").value_parser(KINDS).help("What to generate"))
-        .arg(Arg::new("out").required(true).value_name("OUT.wav").value_parser(value_parser!(PathBuf)))
+        .arg(Arg::new("out").required(true).value_name("OUT.wav").value_parser(value_parser!(PathBuf)).help("The file to write"))
         .arg(option("rate", "HZ", "48000", "Sample rate, 8000 to 768000"))
         .arg(option("channels", "N", "1", "1 to 128, all alike; guitar and drums: 1 or 2"))
         .arg(option("seconds", "S", "5", "Length; guitar and drums have their own"))
@@ -30,10 +32,18 @@ pub fn command() -> Command {
         .arg(option("level", "DB", "-6", "Peak (of pink noise: RMS) in dBFS; guitar and drums have their own"))
         .arg(option("seed", "N", "1", "Seed of the random numbers: the same seed, the same sound"))
         .arg(format_argument())
+        .arg(force_argument())
+        .after_help(examples(&[
+            "isotherm generate guitar riff.wav",
+            "isotherm generate sine tone.wav --frequency 1k --level -12 --seconds 2",
+            "isotherm generate sweep sweep.wav --rate 96000 --format 32f",
+        ]))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let text = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
+    let out = matches.get_one::<PathBuf>("out").ok_or_else(|| Failure::Usage("no output file".into()))?;
+    check_output(matches, out)?;
     let format = parse_format(matches)?;
     let rate = parse_integer("rate", text("rate"), 8000, 768_000)? as u32;
     let nyquist = f64::from(rate) / 2.0;
@@ -59,7 +69,6 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         _ => generate::silence(rate, channels, frames),
     }
     .map_err(Failure::failed)?;
-    let out = matches.get_one::<PathBuf>("out").ok_or_else(|| Failure::Usage("no output file".into()))?;
     write(out, &sound, format).map_err(Failure::failed)?;
     let levels = sound.levels();
     print_line(format_args!(

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
-use super::{Failure, print_line};
+use super::{Failure, examples, path_text, print_line};
 use crate::audio::{Random, wav};
 use crate::dsp::{Settings, gain_to_db};
 use crate::effect::Effect;
@@ -25,7 +25,7 @@ const MAX_TEST_VECTOR_ERROR: f32 = 1e-5;
 const MAX_LOUDNESS_ERROR_DB: f32 = 0.05;
 
 pub fn command() -> Command {
-    let file = || Arg::new("file").required(true).value_name("FILE").value_parser(value_parser!(PathBuf));
+    let file = || Arg::new("file").required(true).value_name("FILE").value_parser(value_parser!(PathBuf)).help("The model file");
     let json = || Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON");
     let loudness = Arg::new("loudness_input")
         .long("loudness-input")
@@ -36,8 +36,25 @@ pub fn command() -> Command {
         .about(format!("Shows and checks model files: {}", formats::names_and_origins()))
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(Command::new("inspect").about("Shows what a model is, needs and costs").arg(file()).arg(json()))
-        .subcommand(Command::new("verify").about("Checks that a model does what it says").arg(file()).arg(json()).arg(loudness))
+        .subcommand(
+            Command::new("inspect")
+                .about("Shows what a model is, needs and costs")
+                .arg(file())
+                .arg(json())
+                .after_help(examples(&["isotherm model inspect amp.nam", "isotherm model inspect amp.nam --json"])),
+        )
+        .subcommand(
+            Command::new("verify")
+                .about("Checks that a model does what it says")
+                .arg(file())
+                .arg(json())
+                .arg(loudness)
+                .after_help(examples(&[
+                    "isotherm model verify amp.nam",
+                    "isotherm model verify amp.nam --loudness-input loudness_input.wav",
+                ])),
+        )
+        .after_help(examples(&["isotherm model inspect amp.nam", "isotherm model verify amp.nam"]))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
@@ -127,7 +144,7 @@ impl NanResets {
 /// Returns the model's file, name and architecture for a report; null without a model.
 pub fn summary_json(path: Option<&PathBuf>, model: Option<&Model>) -> Value {
     let Some(model) = model else { return Value::Null };
-    json!({ "file": path, "name": model.info().name, "architecture": model.info().architecture })
+    json!({ "file": path.map(|path| path_text(path)), "name": model.info().name, "architecture": model.info().architecture })
 }
 
 /// Opens the model file that the arguments name, and returns its path as well.
@@ -229,7 +246,7 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
             })
             .collect();
         print_line(serde_json::to_string_pretty(&json!({
-            "file": path, "bytes": model.bytes().len(), "format": info.format, "version": info.version,
+            "file": path_text(&path), "bytes": model.bytes().len(), "format": info.format, "version": info.version,
             "name": info.name, "author": info.author, "gear_make": info.gear_make, "gear_model": info.gear_model,
             "gear_type": info.gear_type, "tone_type": info.tone_type, "architecture": info.architecture,
             "parameters": info.parameters, "sample_rate": info.sample_rate, "sample_rate_given": info.sample_rate_given,
@@ -326,7 +343,8 @@ fn verify(matches: &ArgMatches) -> Result<(), Failure> {
         let all: Vec<Value> = checks.iter().map(|c| json!({ "name": c.name, "passed": c.passed, "text": c.text })).collect();
         let passed = checks.iter().all(|c| c.passed != Some(false));
         print_line(
-            serde_json::to_string_pretty(&json!({ "file": path, "passed": passed, "checks": all })).map_err(Failure::failed)?,
+            serde_json::to_string_pretty(&json!({ "file": path_text(&path), "passed": passed, "checks": all }))
+                .map_err(Failure::failed)?,
         );
     } else {
         for check in &checks {

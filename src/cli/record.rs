@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
-use super::{Failure, format_argument, parse_format, parse_integer, parse_number, print_line};
+use super::{Failure, examples, format_argument, parse_format, parse_integer, parse_number, path_text, print_line};
 use crate::audio::{NonFinitePolicy, WavFormat, wav};
 use crate::record::pcm::WordFormat;
 use crate::record::{
@@ -78,6 +78,11 @@ pub fn command() -> Command {
         .arg(flag("no-sync", "Leave it to the system when the bytes reach the disk"))
         .arg(flag("no-hashes", "No SHA-256 sums in the manifest"))
         .arg(flag("json", "The report as JSON; with --device also a line every second"))
+        .after_help(examples(&[
+            "isotherm record --device hw:X32 --channels 1-16,31,32 --out takes --name Drums",
+            "isotherm record --device system --host jack --desk --out takes --duration 30m",
+            "isotherm record --input multitrack.wav --fast --channels 1,3,5 --names Kick,Snare,Hat --out takes",
+        ]))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
@@ -136,7 +141,7 @@ fn losses(takes: &[FinishedTake]) -> Option<String> {
 }
 
 fn takes_json(takes: &[FinishedTake]) -> serde_json::Value {
-    takes.iter().map(|(folder, m)| json!({ "folder": folder, "manifest": m })).collect()
+    takes.iter().map(|(folder, m)| json!({ "folder": path_text(folder), "manifest": m })).collect()
 }
 
 fn print_takes(takes: &[FinishedTake]) {
@@ -269,8 +274,9 @@ fn health_text(health: &Health) -> String {
 fn print_status(health: &Health) {
     let state = health_text(health);
     let phase = if health.phase == RecorderPhase::Recording { "recording" } else { "waiting" };
-    let left = health.disk_seconds_left.map_or(String::new(), |s| format!(", disk for {:.1} h", s / 3600.0));
-    let _ = write!(std::io::stderr(), "\r{phase} {:.1} s, {state}, buffer {:.0} %{left}   ", health.seconds, health.fill * 100.0);
+    let left = health.disk_seconds_left.map_or(String::new(), |s| format!(", {:.1} h left", s / 3600.0));
+    let line = format!("{phase} {:.1} s, {state}, buffer {:.0} %{left}", health.seconds, health.fill * 100.0);
+    let _ = write!(std::io::stderr(), "\r{}\x1b[K", view::fit(&line));
 }
 
 /// Returns the value of a flag; without it, an empty text.
@@ -284,7 +290,7 @@ fn parse_time(name: &str, text: &str) -> Result<f64, Failure> {
     let text = text.trim();
     let (digits, unit) =
         UNITS.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds))).unwrap_or((text, 1.0));
-    let seconds = digits.trim().parse().ok().map(|n: f64| n * unit).filter(|s| (0.0..=1e9).contains(s));
+    let seconds = crate::dsp::parse_number(digits).map(|n| n * unit).filter(|s| (0.0..=1e9).contains(s));
     seconds.ok_or_else(|| Failure::Usage(format!("--{name}: '{text}' is no time; expected one such as 10s, 500ms, 30m or 1h")))
 }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::json;
 
-use super::Failure;
 use super::verify::{TakeReport, for_each_take, takes_argument};
+use super::{Failure, examples};
 use crate::record;
 
 pub fn command() -> Command {
@@ -17,6 +17,7 @@ pub fn command() -> Command {
         )
         .arg(takes_argument())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The report as JSON; of several takes, a list"))
+        .after_help(examples(&["isotherm recover takes/Drums", "isotherm recover takes/Drums takes/Voice --json"]))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {

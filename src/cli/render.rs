@@ -10,7 +10,11 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{Failure, format_argument, model, parse_format, parse_integer, parse_settings, print_line, with_parameter_flags};
+use super::{
+    Failure, algorithm_argument, check_output, examples, force_argument, format_argument, model, parse_format, parse_integer,
+    parse_settings, path_text, print_line, with_parameter_flags,
+};
+use crate::algorithm::REGISTRY;
 use crate::audio::wav::{NonFinitePolicy, WavFormat, WriteSummary};
 use crate::dsp::{MAX_CHANNELS, ProcessSpec, gain_to_db};
 use crate::effect::Effect;
@@ -23,15 +27,23 @@ const BUFFER_FRAMES: usize = 32_768;
 pub fn command() -> Command {
     let command = Command::new("render")
         .about("Renders a WAV file through an algorithm; latency is trimmed, the end is flushed")
-        .arg(Arg::new("in").required(true).value_name("IN.wav").value_parser(value_parser!(PathBuf)))
-        .arg(Arg::new("out").required(true).value_name("OUT.wav").value_parser(value_parser!(PathBuf)))
+        .arg(Arg::new("in").required(true).value_name("IN.wav").value_parser(value_parser!(PathBuf)).help("The sound to render"))
+        .arg(Arg::new("out").required(true).value_name("OUT.wav").value_parser(value_parser!(PathBuf)).help("The file to write"))
         .arg(
             Arg::new("block").long("block").value_name("FRAMES").default_value("512").help("Frames at a time; changes no sample"),
         )
         .arg(format_argument())
+        .arg(force_argument())
         .arg(model::argument())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The report as JSON"));
-    with_parameter_flags(command, Arg::new("algorithm").required(true))
+    let algorithm = algorithm_argument("algorithm", REGISTRY.iter().copied(), &[]).required(true);
+    with_parameter_flags(command.arg(algorithm.help("The algorithm; --help lists the parameters of each"))).after_help(examples(
+        &[
+            "isotherm render riff.wav hot.wav --algorithm saturator --drive 24 --oversampling 4 --tone 2.5k",
+            "isotherm render riff.wav lofi.wav --algorithm bitcrusher --bits 6.5 --rate 11025 --format 32f",
+            "isotherm render riff.wav amp.wav --algorithm neural --model amp.nam",
+        ],
+    ))
 }
 
 /// The figures of a finished render.
@@ -56,6 +68,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if is_same(from, to) {
         return Err(Failure::Usage(format!("{} is both input and output; expected two files", from.display())));
     }
+    check_output(matches, to)?;
     let effect = model::effect(matches, settings)?;
     let (source, reader) = FileSource::open(from, NonFinitePolicy::Refuse, BUFFER_FRAMES).map_err(Failure::failed)?;
     let (rate, channels) = (source.sample_rate(), source.channels());
@@ -69,7 +82,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let speed = length / report.seconds.max(1e-9);
     if matches.get_flag("json") {
         let value = json!({
-            "input": from, "output": to, "algorithm": settings.algorithm().id, "settings": effect.settings.to_json(),
+            "input": path_text(from), "output": path_text(to), "algorithm": settings.algorithm().id, "settings": effect.settings.to_json(),
             "model": model::summary_json(matches.get_one("model"), effect.active_model().map(|model| &**model)),
             "nan_resets": nan_resets.json(),
             "sample_rate": rate, "channels": channels, "frames": report.frames, "latency_frames": report.latency, "block": block,

@@ -12,7 +12,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{Failure, circuit, flag_name, parse_integer, parse_number, parse_settings, print_line, with_parameter_flags};
+use super::{
+    Failure, algorithm_argument, circuit, examples, flag_name, parse_integer, parse_number, parse_settings, path_text,
+    print_line, with_parameter_flags,
+};
 use crate::algorithm::REGISTRY;
 use crate::audio::wav::read;
 use crate::train::checkpoint::CheckpointError;
@@ -32,6 +35,8 @@ const CURVE: &str = "curve.png";
 const TWIN: &str = "twin";
 /// Largest number of frames for `--look-ahead`: about as long as the filters of an oversampler ring.
 const MAX_LOOK_AHEAD: usize = 64;
+/// The heading of the flags that say what is learnt, in the help text.
+const SOURCE_HEADING: &str = "What to learn (--target, or --dry with --wet)";
 /// Seconds of training between two checkpoints.
 const CHECKPOINT_SECONDS: f64 = 10.0;
 /// Seconds of training before the first evaluation on the held-out material. The time of training doubles until the next one.
@@ -47,7 +52,10 @@ pub fn command() -> Command {
         Arg::new(name).long(name).value_name("FILE.wav").value_parser(value_parser!(PathBuf)).help(help)
     };
     let command = Command::new("train")
-        .about("Trains the neural twin of an algorithm, or of a recording before and after an effect")
+        .about(
+            "Trains the neural twin of an algorithm (--target saturator), of a circuit (--target triode), \
+             or of a recording before and after an effect (--dry, --wet)",
+        )
         .arg(
             Arg::new("out")
                 .long("out")
@@ -56,8 +64,13 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("New or empty; with --resume that of before"),
         )
-        .arg(file("dry", "Before the effect: mono, 10 s or more").requires("wet"))
-        .arg(file("wet", "Behind the effect: as many frames").requires("dry").conflicts_with("algorithm"))
+        .arg(file("dry", "Before the effect: mono, 10 s or more").requires("wet").help_heading(SOURCE_HEADING))
+        .arg(
+            file("wet", "Behind the effect: as many frames")
+                .requires("dry")
+                .conflicts_with("algorithm")
+                .help_heading(SOURCE_HEADING),
+        )
         .arg(
             file("hold", "Another sound to measure the twin of an algorithm with; may be given more than once")
                 .action(ArgAction::Append)
@@ -93,7 +106,7 @@ pub fn command() -> Command {
             )
             .conflicts_with("dry"),
         )
-        .arg(circuit::volts_argument().conflicts_with("dry"))
+        .arg(circuit::volts_argument().conflicts_with("dry").help_heading(SOURCE_HEADING))
         .arg(
             Arg::new("slow")
                 .long("slow")
@@ -102,7 +115,17 @@ pub fn command() -> Command {
         )
         .arg(Arg::new("resume").long("resume").action(ArgAction::SetTrue).help("Goes on at the checkpoint in the folder"))
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The card as JSON"));
-    with_parameter_flags(command, Arg::new("algorithm").long("target").required_unless_present("dry"))
+    let rows = REGISTRY.iter().copied().filter(|row| !row.plays_model);
+    let target = algorithm_argument("target", rows, &[circuit::TRIODE])
+        .required_unless_present("dry")
+        .help("What to learn: an algorithm, whose parameters --help lists, or the circuit triode (--volts)")
+        .help_heading(SOURCE_HEADING);
+    with_parameter_flags(command.arg(target)).after_help(examples(&[
+        "isotherm train --target saturator --drive 24 --minutes 5 --out twin",
+        "isotherm train --target triode --volts 2 --slow --minutes 5 --out warm",
+        "isotherm train --dry before.wav --wet after.wav --minutes 5 --out amp",
+        "isotherm train --target saturator --condition drive=0..36 --out knob",
+    ]))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
@@ -191,16 +214,7 @@ fn target(matches: &ArgMatches) -> Result<Option<(Target, Option<Condition>)>, F
     if matches.contains_id("volts") {
         return Err(Failure::Usage(format!("--volts is for --target {}", circuit::TRIODE)));
     }
-    let settings = parse_settings(matches, id).map_err(|failure| match failure {
-        Failure::Usage(line) => Failure::Usage(line.replace("unknown algorithm", "--target: unknown algorithm")),
-        other => other,
-    })?;
-    if settings.algorithm().plays_model {
-        return Err(Failure::Usage(format!(
-            "--target: '{}' runs a model; expected an algorithm that runs none",
-            settings.algorithm().id
-        )));
-    }
+    let settings = parse_settings(matches, id)?;
     let condition = matches.get_one::<String>("condition").map(|text| Condition::parse(text, &settings)).transpose();
     let condition = condition.map_err(|error| Failure::Usage(format!("--condition: {error}")))?;
     Ok(Some((Target::Effect(settings.into()), condition)))
@@ -215,7 +229,7 @@ fn material(matches: &ArgMatches, target: Option<(&Target, Option<Condition>)>, 
             Material::of_pair(&read(dry).map_err(Failure::failed)?, &read(wet).map_err(Failure::failed)?)
                 .map_err(|error| Failure::Failed(format!("{} and {}: {error}", dry.display(), wet.display())))?;
         let source = json!({
-            "dry": dry, "wet": wet, "delay_frames": delay, "inverted": inverted, "correlation": correlation,
+            "dry": path_text(dry), "wet": path_text(wet), "delay_frames": delay, "inverted": inverted, "correlation": correlation,
             "replicate_esr": replicate_esr,
         });
         return Ok((material, source));
@@ -244,7 +258,7 @@ fn material(matches: &ArgMatches, target: Option<(&Target, Option<Condition>)>, 
     };
     source["sample_rate"] = json!(rate);
     source["material_seconds"] = json!(seconds);
-    source["held_files"] = json!(sounds.iter().map(|(path, _)| path).collect::<Vec<_>>());
+    source["held_files"] = json!(sounds.iter().map(|(path, _)| path_text(path)).collect::<Vec<_>>());
     if let Some(knob) = &material.knob {
         source["condition"] = json!({ "parameter": knob.parameter, "from": knob.from, "to": knob.to });
     }
@@ -402,7 +416,8 @@ fn card_json(trainer: &Trainer, evaluation: &Evaluation, source: &Value, curve: 
 
 /// Returns the command that trains the same twin again.
 fn command_line() -> String {
-    std::iter::once("isotherm".to_owned()).chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" ")
+    let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    std::iter::once("isotherm".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
 }
 
 /// Writes the models in all formats that can hold them, the picture of the curve and the card.

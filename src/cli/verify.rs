@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
-use super::{Failure, print_line};
+use super::{Failure, examples, print_line};
 use crate::record;
 
 pub fn command() -> Command {
@@ -13,6 +13,7 @@ pub fn command() -> Command {
         .about("Checks everything that a take's manifest says: files, headers, lengths, sums, gaps, changes, counts")
         .arg(takes_argument())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The report as JSON; of several takes, a list"))
+        .after_help(examples(&["isotherm verify takes/Drums", "isotherm verify takes/Drums takes/Voice --json"]))
 }
 
 /// The argument with the takes' folders.

@@ -52,6 +52,8 @@ struct PcmStream {
 
 /// Executes `work` while `libasound` prints nothing. Returns its result and the last line that the library would have printed.
 fn without_printing<T>(work: impl FnOnce() -> T) -> (T, String) {
+    // The plug-in `jack` of `libasound` opens libjack, which prints by itself.
+    super::jack::silence();
     let messages = Output::local_error_handler().ok();
     let result = work();
     let text = messages.map_or(String::new(), |messages| messages.borrow().to_string());
@@ -519,14 +521,48 @@ pub(super) fn names() -> Vec<String> {
     device_names(Direction::Capture)
 }
 
-/// Returns the devices that can record, with every configuration that they grant. [control thread]
-pub(super) fn list() -> Vec<DeviceInfo> {
+/// Names of `libasound`, up to the colon, that are no devices of their own: converters, and other ways to a card or a server.
+const ALIASES: [&str; 24] = [
+    "a52",
+    "default",
+    "dmix",
+    "dsnoop",
+    "front",
+    "hdmi",
+    "iec958",
+    "jack",
+    "lavrate",
+    "modem",
+    "null",
+    "oss",
+    "phoneline",
+    "plug",
+    "plughw",
+    "rear",
+    "samplerate",
+    "side",
+    "speex",
+    "speexrate",
+    "sysdefault",
+    "upmix",
+    "usbstream",
+    "vdownmix",
+];
+
+/// True if the name is that of a converter, or another name of a device that has one.
+fn is_alias(device: &str) -> bool {
+    let kind = device.split(':').next().unwrap_or_default();
+    ALIASES.contains(&kind) || kind.starts_with("surround") || kind.starts_with("center_lfe")
+}
+
+/// Returns the devices that can record, with every configuration that they grant; without `all`, no aliases. [control thread]
+pub(super) fn list(all: bool) -> Vec<DeviceInfo> {
     let playback_names = device_names(Direction::Playback);
     let info = |(device, description): (String, String)| {
         let outputs = if playback_names.contains(&device) { outputs(&device) } else { 0 };
         DeviceInfo { host: Host::Alsa, grants: grants(&device), description: description.replace('\n', ", "), device, outputs }
     };
-    hints(Direction::Capture).into_iter().map(info).collect()
+    hints(Direction::Capture).into_iter().filter(|(device, _)| all || !is_alias(device)).map(info).collect()
 }
 
 /// Returns the number of channels that a device can play; 0 if it cannot be opened.
@@ -588,6 +624,18 @@ mod tests {
             let mut bytes = vec![0; format.bytes()];
             pack(format, 2.0, &mut bytes);
             assert!(i32::unpack(format, &bytes) > 0x7FFF_0000 - 1, "{format:?}");
+        }
+    }
+
+    #[test]
+    fn converters_and_other_names_of_a_card_are_aliases() {
+        for name in
+            ["null", "default", "plug:hw", "plughw:CARD=X32,DEV=0", "dsnoop:CARD=X32,DEV=0", "sysdefault:CARD=X32", "speex"]
+        {
+            assert!(is_alias(name), "{name}");
+        }
+        for name in ["hw:CARD=X32,DEV=0", "x32s32", "pulse", "pipewire", "nullify"] {
+            assert!(!is_alias(name), "{name}");
         }
     }
 

@@ -56,6 +56,13 @@ pub(super) struct Device {
     status: Arc<StreamStatus>,
 }
 
+/// Keeps libjack from printing, if it is installed. [control thread]
+pub(super) fn silence() {
+    if jack::jack_sys::library().is_ok() {
+        jack::set_logger(LoggerType::None);
+    }
+}
+
 /// Returns a client without ports. [control thread]
 ///
 /// # Errors
@@ -65,13 +72,11 @@ fn connect() -> Result<jack::Client, String> {
         let server = std::env::var("JACK_DEFAULT_SERVER").unwrap_or_else(|_| "default".into());
         format!("JACK: {what} (server '{server}')")
     };
+    // The errors that the library returns are enough.
+    silence();
     for attempt in 1.. {
         match jack::Client::new(NAME, ClientOptions::NO_START_SERVER) {
-            Ok((client, _)) => {
-                // Keeps the library from printing: the errors that it returns are enough.
-                jack::set_logger(LoggerType::None);
-                return Ok(client);
-            }
+            Ok((client, _)) => return Ok(client),
             Err(jack::Error::LibraryError(_)) => return Err(error("its library libjack.so.0 is not there")),
             // A busy server sometimes refuses a client.
             Err(_) if attempt < CONNECT_TRIES => std::thread::sleep(CONNECT_PAUSE),

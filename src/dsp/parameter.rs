@@ -449,13 +449,13 @@ impl Parameter {
 #[must_use]
 pub fn parse_number(text: &str) -> Option<f64> {
     let text = text.trim().replace('\u{2212}', "-");
-    let (digits, factor) = match text.strip_suffix(['k', 'K']) {
-        Some(digits) => (digits.trim_end(), 1000.0),
-        None => (text.as_str(), 1.0),
+    let (digits, exponent) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits.trim_end(), "e3"),
+        None => (text.as_str(), ""),
     };
     // A comma is only a decimal one if there is no point: `1,234.5` is not guessed at.
-    let digits = if digits.contains('.') { digits.into() } else { digits.replacen(',', ".", 1) };
-    digits.parse::<f64>().ok().map(|number| number * factor).filter(|number| !number.is_nan())
+    let digits = if digits.contains('.') { digits.to_owned() } else { digits.replacen(',', ".", 1) };
+    format!("{digits}{exponent}").parse::<f64>().ok().filter(|number| !number.is_nan())
 }
 
 /// The name of a choice as it is written on a command line: `Mid-tread` becomes `mid-tread`, `First order` becomes

@@ -137,7 +137,7 @@ fn the_plugin_gives_the_samples_of_isotherm_render_at_every_rate_and_cut_into_an
             let output = plugin.render(&flushed, blocks.iter().copied(), &[]).unwrap();
 
             let mut render = Command::new(env!("CARGO_BIN_EXE_isotherm"));
-            render.arg("render").args([&from, &to]).args(["--algorithm", row.id, "--format", "32f", "--block", "777"]);
+            render.arg("render").args([&from, &to]).args(["--algorithm", row.id, "--force", "--format", "32f", "--block", "777"]);
             for (parameter, value) in settings(&plugin, "a").iter() {
                 // Ten digits are more than a float has.
                 let text = match parameter.kind {

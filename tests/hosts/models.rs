@@ -281,7 +281,11 @@ fn the_plugin_gives_the_samples_of_isotherm_render_also_at_another_rate() {
         let output = plugin.render(&flushed, [333, 64, 1, 512], &[]).unwrap();
 
         let mut render = Command::new(env!("CARGO_BIN_EXE_isotherm"));
-        render.arg("render").args([&from, &to]).args(["--algorithm", "neural", "--format", "32f", "--model"]).arg(&file);
+        render
+            .arg("render")
+            .args([&from, &to])
+            .args(["--algorithm", "neural", "--force", "--format", "32f", "--model"])
+            .arg(&file);
         let done = render.output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         let rendered = read_wav(&to).unwrap();

@@ -113,7 +113,7 @@ fn rendered(job: &Job, raw: &BTreeMap<String, f32>, row: usize) -> Vec<Vec<f32>>
     let channels: Vec<&[f32]> = job.sound.iter().map(Vec::as_slice).collect();
     write(&from, &Audio::from_channels(job.rate, &channels).unwrap(), WavFormat::Float32).unwrap();
     let mut render = Command::new(env!("CARGO_BIN_EXE_isotherm"));
-    render.arg("render").args([&from, &to]).args(["--algorithm", algorithm.id, "--format", "32f"]);
+    render.arg("render").args([&from, &to]).args(["--algorithm", algorithm.id, "--force", "--format", "32f"]);
     if let Some(model) = job.model {
         render.arg("--model").arg(model);
     }

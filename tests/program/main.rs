@@ -4,6 +4,7 @@
 
 #[cfg(all(feature = "standalone", unix))]
 mod app;
+mod arguments;
 mod model;
 mod record;
 mod train;

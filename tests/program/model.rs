@@ -260,7 +260,7 @@ fn a_model_with_infinite_output_is_reset_and_reported() {
     let mut sound = vec![0.0; 24_000];
     sound[12_032..12_160].fill(0.5);
     write(&from, &Audio::from_channels(48_000, &[&sound]).unwrap(), WavFormat::Float32).unwrap();
-    let command = ["render", &from, &to, "--algorithm", "neural", "--block", "64", "--model", &file];
+    let command = ["render", &from, &to, "--algorithm", "neural", "--block", "64", "--force", "--model", &file];
     let done = isotherm(&command);
     assert!(done.status.success());
     let warning = String::from_utf8(done.stderr).unwrap();
@@ -277,9 +277,11 @@ fn a_model_with_infinite_output_is_reset_and_reported() {
     // A good model is not warned of; the JSON report has a count of 0.
     let good = folder.write("good.nam", &rectifier(0.5));
     let report: Value =
-        serde_json::from_str(&run_ok(&["render", &from, &to, "--algorithm", "neural", "--json", "--model", &good])).unwrap();
+        serde_json::from_str(&run_ok(&["render", &from, &to, "--algorithm", "neural", "--force", "--json", "--model", &good]))
+            .unwrap();
     assert_eq!(report["nan_resets"], json!({ "count": 0, "first_within_frames": null }));
-    let report: Value = serde_json::from_str(&run_ok(&["render", &from, &to, "--algorithm", "clipper", "--json"])).unwrap();
+    let report: Value =
+        serde_json::from_str(&run_ok(&["render", &from, &to, "--algorithm", "clipper", "--force", "--json"])).unwrap();
     assert_eq!(report["nan_resets"], Value::Null);
 }
 
@@ -306,7 +308,8 @@ fn inspect_shows_the_constant_on_silence_and_the_dc_blocker_removes_it() {
         for rate in [48_000, 44_100] {
             write(&from, &Audio::from_channels(rate, &[&[0.0f32; 3000]]).unwrap(), WavFormat::Float32).unwrap();
             for (blocker, expected) in [("off", constant), ("on", 0.0)] {
-                let command = ["render", &from, &to, "--algorithm", "neural", "--output-mode", "raw", "--format", "32f"];
+                let command =
+                    ["render", &from, &to, "--algorithm", "neural", "--output-mode", "raw", "--format", "32f", "--force"];
                 run_ok(&[&command[..], &["--dc-blocker", blocker, "--model", &file]].concat());
                 let sound = read(&to).unwrap();
                 let all = sound.channel(0).iter().all(|y| (f64::from(*y) - expected).abs() < 1e-6);

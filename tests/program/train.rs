@@ -106,8 +106,8 @@ fn wrong_arguments_are_refused_before_the_training() {
         let line = run_failing(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), code);
         assert!(line.contains(part), "{part}: {line}");
     };
-    check(base(&["--target", "nothing"]), 2, "unknown algorithm 'nothing'");
-    check(base(&["--target", "neural"]), 2, "runs a model");
+    check(base(&["--target", "nothing"]), 2, "invalid value 'nothing' for '--target <ID>'");
+    check(base(&["--target", "neural"]), 2, "[possible values: saturator, bitcrusher, clipper, triode]");
     check(base(&["--target", "saturator", "--network", "lstm-0"]), 2, "--network: 'lstm-0'");
     check(base(&["--target", "saturator", "--minutes", "0"]), 2, "--minutes");
     check(base(&["--target", "saturator", "--bits", "4"]), 2, "--bits is no parameter of saturator");

@@ -54,7 +54,7 @@ pub fn task(options: &[String]) -> Outcome {
     );
     println!(
         "{call} record --host jack --device X-USB --channels 1-32 --out takes --duration 10s --desk 127.0.0.1 --monitor 1 \
-         --algorithm saturator --set drive=18 --monitor-file heard.wav"
+         --algorithm saturator --set drive=18 --monitor-file heard.wav --force"
     );
     println!("{call} app --host jack --device X-USB --outputs 1,2 --desk 127.0.0.1 --start");
     loop {

@@ -15,13 +15,13 @@ use super::{
     FinishedTake, SourceInfo, flag_value, health_text, interrupt_flag, losses, parse_ranges, print_takes, report_unfinished,
     take_settings, takes_json,
 };
-use crate::algorithm::find;
-use crate::cli::{Failure, model, parse_integer, print_line};
+use crate::algorithm::{REGISTRY, find};
+use crate::cli::{Failure, algorithm_argument, check_output, force_argument, model, parse_integer, print_line, settings_failure};
 use crate::desk::Desk;
 use crate::device::{
     Capture, DeviceState, GrantedConfig, Host, Monitor, MonitorRouting, OpenRequest, SampleFormat, Session, SessionCounts,
 };
-use crate::dsp::{ProcessSpec, SettingError, Settings};
+use crate::dsp::{ProcessSpec, Settings};
 use crate::effect::Effect;
 use crate::graph::{FileSink, Meter};
 use crate::record::pcm::InstructionSet;
@@ -55,14 +55,18 @@ pub fn arguments() -> Vec<Arg> {
         option("monitor-to", "PAIR", "The device's outputs to hear them on, such as 1,2"),
         option("monitor-device", "NAME", "The device that plays; without it, the one that records"),
         option("monitor-file", "FILE.wav", "The monitor's output goes to this file, too").value_parser(value_parser!(PathBuf)),
-        option("algorithm", "ID", "Algorithm that they are heard through (`isotherm algorithms` lists them)").requires("monitor"),
+        force_argument().requires("monitor-file"),
+        algorithm_argument("algorithm", REGISTRY.iter().copied(), &[])
+            .help("Algorithm that they are heard through (`isotherm algorithms` lists the parameters)")
+            .requires("monitor"),
         option("set", "NAME=VALUE", "A parameter of the algorithm, such as drive=18")
             .action(ArgAction::Append)
             .requires("monitor"),
         model::argument().requires("monitor"),
     ];
     let device_flags = device_flags.map(|argument| argument.requires("device"));
-    let monitor_flags = monitor_flags.map(|argument| argument.help_heading(MONITOR_HEADING).requires("device"));
+    let monitor_flags =
+        monitor_flags.map(|argument| argument.help_heading(MONITOR_HEADING).hide_short_help(true).requires("device"));
     device_flags.into_iter().chain(monitor_flags).collect()
 }
 
@@ -101,10 +105,7 @@ fn parse_monitor_settings(matches: &ArgMatches, algorithm: &str) -> Result<Setti
     let mut settings = Settings::new(find(algorithm)?);
     for text in matches.get_many::<String>("set").into_iter().flatten() {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
-        settings.parse(name.trim(), value.trim()).map_err(|error| match error {
-            SettingError::Value(error) => error.into(),
-            SettingError::Parameter { .. } => Failure::Usage(format!("--set: {error}")),
-        })?;
+        settings.parse(name.trim(), value.trim()).map_err(settings_failure)?;
     }
     Ok(settings)
 }
@@ -120,6 +121,7 @@ fn parse_monitor_request(matches: &ArgMatches, request: &OpenRequest) -> Result<
     let algorithm = matches.get_one::<String>("algorithm").ok_or_else(|| Failure::Usage("--monitor: no --algorithm".into()))?;
     let effect = model::effect(matches, parse_monitor_settings(matches, algorithm)?)?;
     let file = matches.get_one::<PathBuf>("monitor-file").cloned();
+    file.as_deref().map_or(Ok(()), |file| check_output(matches, file))?;
     if file.is_none() && request.outputs.is_empty() {
         return Err(Failure::Usage("--monitor: nowhere to hear it; expected --monitor-to or --monitor-file".into()));
     }

@@ -8,6 +8,8 @@ use crate::dsp::gain_to_db;
 use crate::graph::{Meter, MeterReading};
 use crate::record::{Channel, Health, RecorderPhase};
 
+/// Columns of a terminal; a longer line would wrap, and be drawn over in part only.
+pub const COLUMNS: usize = 80;
 /// The level at the left end of a bar, in dBFS.
 const FLOOR_DB: f64 = -60.0;
 /// Characters of a bar.
@@ -57,7 +59,7 @@ fn db(gain: f32) -> f64 {
 impl StatusView<'_> {
     /// Returns the headline and the channels' lines, for a terminal of 80 columns.
     pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![self.headline()];
+        let mut lines = vec![self.terminal_headline()];
         let texts = self.channels.iter().zip(self.readings).map(|(channel, reading)| channel_text(channel, reading));
         let texts: Vec<String> = texts.collect();
         let rows = if texts.len() > MAX_ROWS { texts.len().div_ceil(2) } else { texts.len() };
@@ -70,11 +72,16 @@ impl StatusView<'_> {
         lines
     }
 
+    /// Returns [`Self::headline`], cut to the terminal's columns.
+    fn terminal_headline(&self) -> String {
+        fit(&self.headline())
+    }
+
     /// Returns phase, time, health, buffer, disk and device in one line.
     pub fn headline(&self) -> String {
         let Health { phase, seconds, fill, disk_seconds_left, .. } = self.health;
         let phase = if *phase == RecorderPhase::Recording { "recording" } else { "waiting" };
-        let left = disk_seconds_left.map_or(String::new(), |s| format!(", disk for {:.1} h", s / 3600.0));
+        let left = disk_seconds_left.map_or(String::new(), |s| format!(", {:.1} h left", s / 3600.0));
         let time = *seconds as u64;
         let (hours, minutes, rest) = (time / 3600, time / 60 % 60, time % 60);
         let (health, device) = (self.health_text, self.device);
@@ -93,6 +100,14 @@ impl StatusView<'_> {
             "clipped": self.readings.iter().map(|reading| reading.clipped).collect::<Vec<_>>(),
         })
     }
+}
+
+/// Cuts a line to [`COLUMNS`] characters; a cut line ends in an ellipsis.
+pub fn fit(line: &str) -> String {
+    if line.chars().count() <= COLUMNS {
+        return line.into();
+    }
+    line.chars().take(COLUMNS - 1).chain(['…']).collect()
 }
 
 /// Returns a channel as text of 39 columns: number, name, bar (RMS as a block, peak as a line), peak and RMS in dBFS, clip light.
@@ -160,6 +175,11 @@ mod tests {
         assert!(lines[0].starts_with("recording 1:02:05, ok, "), "{}", lines[0]);
         assert!(lines[1].contains("  -inf") && lines[2].contains("  -6.0 -20.0 "), "{}", lines[2]);
         assert!(lines[16].ends_with("   0.0  -6.0C"), "{}", lines[16]);
+        let reason = "the device has left: no such device, it was pulled out while the take ran".repeat(2);
+        let disk_seconds_left = Some(3.6e6);
+        let health = Health { disk_seconds_left, ..health.clone() };
+        let view = StatusView { health: &health, device: &reason, ..view };
+        assert_eq!((view.lines()[0].chars().count(), view.lines()[0].ends_with('…')), (80, true));
         let json = view.json();
         assert!((json["peak_db"][1].as_f64().unwrap() + 6.0206).abs() < 1e-3);
         assert_eq!(json["clipped"][31], true);
