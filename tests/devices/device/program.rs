@@ -125,7 +125,7 @@ fn a_wrong_command_line_is_refused_in_one_line_and_creates_no_take() {
             "--set: 'drive' is no parameter of clipper; expected threshold",
         ),
         (&["--monitor", "1", "--algorithm", "clipper", "--set", "threshold=loud"], 2, "--threshold: "),
-        (&["--monitor", "1", "--algorithm", "tape"], 2, "unknown algorithm 'tape'"),
+        (&["--monitor", "1", "--algorithm", "tape"], 2, "invalid value 'tape' for '--algorithm <ID>'"),
         (&["--host", "coreaudio"], 2, "invalid value 'coreaudio'"),
         (&["--fast"], 2, "cannot be used with"),
     ] {
