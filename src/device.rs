@@ -507,7 +507,7 @@ enum RunningBackend {
     #[cfg(target_os = "linux")]
     Jack(jack::Device),
     #[cfg(any(test, not(target_os = "linux")))]
-    Cpal(cpal::Running),
+    Cpal(cpal::RunningStream),
 }
 
 impl RunningBackend {

@@ -147,7 +147,7 @@ impl Device {
     ///
     /// # Errors
     /// If the stream cannot be built or started.
-    pub fn start(self, status: &Arc<StreamStatus>, client_slot: &Arc<ClientSlot>) -> Result<Running, DeviceError> {
+    pub fn start(self, status: &Arc<StreamStatus>, client_slot: &Arc<ClientSlot>) -> Result<RunningStream, DeviceError> {
         let integers = || InputCallback::new(&self.offer, client_slot, status, 0);
         let built = match self.offer.format {
             CpalFormat::F32 => {
@@ -159,7 +159,7 @@ impl Device {
             _ => self.build(integers(), |x: &i32| *x, |c| InputBlock::Integers(c)),
         };
         let stream = built.and_then(|stream| stream.play().map(|()| stream));
-        stream.map(|stream| Running { _stream: stream }).map_err(|e| failed(&self.offer.granted.device, &e))
+        stream.map(|stream| RunningStream { _stream: stream }).map_err(|e| failed(&self.offer.granted.device, &e))
     }
 
     /// Builds a stream of samples of type `T`. `sample` converts one of them, `input` makes a block of the channels' samples.
@@ -187,7 +187,7 @@ impl Device {
 }
 
 /// A running stream. Stops when it is dropped.
-pub(super) struct Running {
+pub(super) struct RunningStream {
     _stream: ::cpal::Stream,
 }
 
