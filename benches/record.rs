@@ -34,7 +34,7 @@ fn one_second() -> Vec<Vec<f32>> {
 fn conversion(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("32 channels x 48 kHz, a second, to 24-bit");
     let planar = one_second();
-    // The same block each time, so that it is in the cache, as in a callback.
+    // One block is written again and again, so that it is in the cache, as in a callback.
     let interleaved: Vec<f32> = (0..FRAMES).flat_map(|i| planar.iter().map(move |c| c[i])).collect();
     let mut out = vec![0; RATE * 3];
     for set in [InstructionSet::Portable, InstructionSet::Avx2] {

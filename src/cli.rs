@@ -341,7 +341,7 @@ mod tests {
         let calls: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("  ")).collect();
         assert!(!calls.is_empty(), "{path}: no examples");
         for call in calls {
-            // What a shell does with the output is not the program's.
+            // Redirection (`> FILE`) belongs to the shell: the parser gets the words before it.
             let words = call.split(" > ").next().unwrap_or(call).split_whitespace();
             match super::command().try_get_matches_from(words) {
                 Ok(_) => {}

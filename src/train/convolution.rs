@@ -194,7 +194,7 @@ impl TapSums {
     /// Adds the sums of the outputs from `o` to `o + O`, for the frames from `start` to `end`.
     ///
     /// # Safety
-    /// As for [`Self::run`], and `o + O` must be at most the outputs.
+    /// The requirements of [`Self::run`] hold, and `o + O` must be at most the outputs.
     #[inline(always)]
     unsafe fn outputs<S: Simd, const O: usize>(&self, s: S, o: usize, start: usize, end: usize) {
         // SAFETY: the caller keeps the contract. [`FRAME_UNIT`] is at least two vectors long.

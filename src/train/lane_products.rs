@@ -46,7 +46,7 @@ pub unsafe fn multiply_add<S: Simd>(s: S, matrix: MatrixView, x: *const f32, out
 /// [`multiply_add`] for the rows from `row` to `row + R`.
 ///
 /// # Safety
-/// As for [`multiply_add`], and `row + R` must be at most the matrix's rows.
+/// The requirements of [`multiply_add`] hold, and `row + R` must be at most the matrix's rows.
 #[inline(always)]
 unsafe fn multiply_rows<S: Simd, const R: usize>(s: S, matrix: MatrixView, row: usize, x: *const f32, out: *mut f32) {
     // SAFETY: the caller keeps the contract.
@@ -101,7 +101,7 @@ pub unsafe fn outer_add<S: Simd>(s: S, left: VectorSeries, right: VectorSeries, 
 /// [`outer_add`] for `B` rows of `right` at a time.
 ///
 /// # Safety
-/// As for [`outer_add`].
+/// The requirements of [`outer_add`] hold.
 #[inline(always)]
 unsafe fn outer_blocks<S: Simd, const B: usize>(s: S, left: VectorSeries, right: VectorSeries, frames: usize, sums: *mut f32) {
     // SAFETY: the caller keeps the contract; a block's rows are below those of the series.
@@ -121,7 +121,7 @@ unsafe fn outer_blocks<S: Simd, const B: usize>(s: S, left: VectorSeries, right:
 /// [`outer_add`] for all rows of `left` and the rows from `b` to `b + B` of `right`.
 ///
 /// # Safety
-/// As for [`outer_add`], and `b + B` must be at most `right.rows`.
+/// The requirements of [`outer_add`] hold, and `b + B` must be at most `right.rows`.
 #[inline(always)]
 unsafe fn outer_column<S: Simd, const B: usize>(
     s: S,
@@ -148,7 +148,7 @@ unsafe fn outer_column<S: Simd, const B: usize>(
 /// [`outer_add`] for the rows from `a` to `a + A` of `left` and those from `b` to `b + B` of `right`.
 ///
 /// # Safety
-/// As for [`outer_add`], and `a + A` and `b + B` must be at most the rows of the series.
+/// The requirements of [`outer_add`] hold, and `a + A` and `b + B` must be at most the rows of the series.
 #[inline(always)]
 unsafe fn outer_block<S: Simd, const A: usize, const B: usize>(
     s: S,

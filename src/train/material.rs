@@ -352,7 +352,7 @@ impl Material {
     /// [control thread: takes its time]
     ///
     /// # Errors
-    /// As for [`Self::of_target`].
+    /// The errors of [`Self::of_target`].
     pub fn hold_out(
         &mut self,
         target: &Target,

@@ -2,30 +2,18 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::process::{Command, Output};
 
 use isotherm::audio::wav::{WavFormat, write};
 use isotherm::audio::{Audio, Random};
 use serde_json::Value;
 
-fn isotherm<S: AsRef<OsStr>>(arguments: &[S]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_isotherm")).args(arguments).output().unwrap()
-}
+use crate::run::{isotherm, run_failing};
 
 /// Runs the program, checks that it succeeds, and returns its standard output.
 fn run_ok<S: AsRef<OsStr> + std::fmt::Debug>(arguments: &[S]) -> String {
     let done = isotherm(arguments);
     assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8(done.stdout).unwrap()
-}
-
-/// Runs the program, checks that it fails with this exit code and one line on standard error, and returns the line.
-fn run_failing(arguments: &[&str], code: i32) -> String {
-    let done = isotherm(arguments);
-    let line = String::from_utf8(done.stderr).unwrap();
-    assert_eq!(done.status.code(), Some(code), "{arguments:?}: {line}");
-    assert!(line.starts_with("isotherm: ") && line.trim_end().lines().count() == 1, "{line}");
-    line
 }
 
 /// Writes noise at 8 kHz, and returns it.

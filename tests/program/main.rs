@@ -7,6 +7,7 @@ mod app;
 mod arguments;
 mod model;
 mod record;
+mod run;
 mod train;
 #[cfg(all(feature = "standalone", target_os = "linux"))]
 mod window;

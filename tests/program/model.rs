@@ -1,15 +1,12 @@
 //! Tests of `isotherm model`, and of `--model` of `render`, `bench` and `record`, on model files that the tests write.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use isotherm::audio::Audio;
 use isotherm::audio::wav::{WavFormat, read, write};
 use serde_json::{Value, json};
 
-fn isotherm(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_isotherm")).args(arguments).output().unwrap()
-}
+use crate::run::{isotherm, run_failing};
 
 /// Runs the program, checks that it succeeds without warnings, and returns its standard output.
 fn run_ok(arguments: &[&str]) -> String {
@@ -17,15 +14,6 @@ fn run_ok(arguments: &[&str]) -> String {
     assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
     assert!(done.stderr.is_empty());
     String::from_utf8(done.stdout).unwrap()
-}
-
-/// Runs the program, checks that it fails with this exit code and one line on standard error, and returns the line.
-fn run_failing(arguments: &[&str], code: i32) -> String {
-    let done = isotherm(arguments);
-    let line = String::from_utf8(done.stderr).unwrap();
-    assert_eq!(done.status.code(), Some(code), "{arguments:?}: {line}");
-    assert!(line.starts_with("isotherm: ") && line.trim_end().lines().count() == 1, "{line}");
-    line
 }
 
 /// Returns a NAM file: a WaveNet of one layer of one channel whose output is `scale` max(x, 0).

@@ -8,6 +8,8 @@ use isotherm::audio::wav::{WavFormat, write};
 use isotherm::audio::{Audio, Random};
 use serde_json::Value;
 
+use crate::run::failure_line;
+
 /// Returns the command `isotherm train`.
 fn train_command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_isotherm"));
@@ -24,11 +26,7 @@ fn run_ok(arguments: &[&str]) -> Output {
 
 /// Runs `isotherm train`, checks that it fails with this exit code and one line on standard error, and returns the line.
 fn run_failing(arguments: &[&str], code: i32) -> String {
-    let done = train_command(arguments).output().unwrap();
-    let line = String::from_utf8(done.stderr).unwrap();
-    assert_eq!(done.status.code(), Some(code), "{arguments:?}: {line}");
-    assert!(line.starts_with("isotherm: ") && line.trim_end().lines().count() == 1, "{line}");
-    line
+    failure_line(train_command(arguments).output().unwrap(), arguments, code)
 }
 
 fn text(path: &Path) -> &str {

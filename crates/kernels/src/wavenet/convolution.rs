@@ -112,7 +112,7 @@ impl PackedConvolution {
     /// Computes `O` outputs whose weights begin at `w`.
     ///
     /// # Safety
-    /// As for [`Self::run`], with `O` rows in `to` and `add`, and the rows of the outputs' group in `from`.
+    /// The requirements of [`Self::run`] hold, with `O` rows in `to` and `add`, and the rows of the outputs' group in `from`.
     #[inline(always)]
     unsafe fn run_outputs<S: Simd, const O: usize>(
         &self,
@@ -152,7 +152,7 @@ impl PackedConvolution {
     /// Computes `O` outputs whose weights begin at `w`, for `T` vectors of frames, starting at `frame`.
     ///
     /// # Safety
-    /// As for [`Self::run_outputs`].
+    /// The requirements of [`Self::run_outputs`] hold.
     #[inline(always)]
     unsafe fn tile<S: Simd, const O: usize, const T: usize>(
         &self,

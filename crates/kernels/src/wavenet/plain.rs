@@ -59,7 +59,7 @@ pub struct PlainLayer {
 /// A function that runs a stack over a chunk.
 ///
 /// # Safety
-/// As for [`super::step_list::Step::run`].
+/// The requirements of [`super::step_list::Step::run`] hold.
 pub type StackFn = unsafe fn(SimdLevel, &PlainStack, &ChunkContext);
 
 /// The memory, weights and length of a chunk: what steps run with.
@@ -179,7 +179,7 @@ impl ActivationFn for Leaky {
 /// `T` the number of vectors of frames at a time.
 ///
 /// # Safety
-/// As for [`StackFn`].
+/// The requirements of [`StackFn`] hold.
 unsafe fn run<const WIDE: bool, const C: usize, const O: usize, const T: usize, F: ActivationFn>(
     level: SimdLevel,
     stack: &PlainStack,
