@@ -19,6 +19,8 @@ pub mod formats;
 mod json;
 #[cfg(feature = "models")]
 mod keras;
+#[cfg(feature = "models")]
+mod metadata;
 mod model;
 #[cfg(feature = "models")]
 mod nam;

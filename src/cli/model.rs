@@ -251,7 +251,7 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
             "gear_type": info.gear_type, "tone_type": info.tone_type, "architecture": info.architecture,
             "parameters": info.parameters, "sample_rate": info.sample_rate, "sample_rate_given": info.sample_rate_given,
             "loudness_db": info.loudness_db, "input_level_dbu": info.input_level_dbu, "output_level_dbu": info.output_level_dbu,
-            "esr": info.esr, "late_frames": info.late_frames, "knobs": info.knobs,
+            "esr": info.esr, "late_frames": info.late_frames, "knobs": info.knobs, "ignored": info.ignored,
             "golden_frames": model.test_vector().map(|vector| vector.input.len()), "sizes": sizes,
         }))
         .map_err(Failure::failed)?);
@@ -261,6 +261,9 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
     print_line(format_args!("{}: {} ({}{version})", path.display(), info.architecture, info.format));
     for (name, text) in metadata_lines(info) {
         print_line(format_args!("  {name:<14}{text}"));
+    }
+    for line in &info.ignored {
+        print_line(format_args!("  {:<14}{line}", "ignored"));
     }
     for (i, (size, cost, alignment, receptive_field, recurrent, constant)) in sizes.iter().enumerate() {
         if sizes.len() > 1 {

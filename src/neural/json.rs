@@ -272,6 +272,11 @@ impl<'a> Field<'a> {
         matches!(self.value(), Some(Value::List(_) | Value::Numbers(_)))
     }
 
+    /// True if this is an object.
+    pub fn is_object(&self) -> bool {
+        matches!(self.value(), Some(Value::Object(_)))
+    }
+
     /// True if this is a text.
     pub fn is_text(&self) -> bool {
         matches!(self.value(), Some(Value::Text(_)))
@@ -324,6 +329,20 @@ impl<'a> Field<'a> {
             Target::Number(number) => Ok(number),
             Target::Value(Value::Number(number)) => Ok(*number),
             Target::Value(_) => Err(self.unexpected("a number")),
+        }
+    }
+
+    /// The value, which must be a number, or a text that is one: `-18.0`.
+    pub fn number_or_text(&self) -> Result<f64, ModelError> {
+        let Ok(text) = self.text() else { return self.number() };
+        text.trim().parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| self.unexpected("a number"))
+    }
+
+    /// The value, which must be 0 or 1, or false or true.
+    pub fn flag(&self) -> Result<bool, ModelError> {
+        match self.value() {
+            Some(Value::Bool(value)) => Ok(*value),
+            _ => self.whole(0, 1).map(|number| number == 1),
         }
     }
 

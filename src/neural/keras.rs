@@ -2,10 +2,11 @@
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 use super::batch_norm;
-use super::budget::{self, Budget, MAX_DILATION, MAX_LAYER_CHANNELS, MAX_TAPS, SAMPLE_RATES};
+use super::budget::{self, Budget, MAX_DILATION, MAX_LAYER_CHANNELS, MAX_TAPS};
 use super::description::{Activation, Architecture, Conv1d, Gru, Layer, Lstm, Sequence};
 use super::format::{Content, ModelFormat};
 use super::json::{self, Field};
+use super::metadata::Ignored;
 use super::model::{MAX_LATE_FRAMES, ModelError, ModelInfo, ModelSize, ParsedModel, TestVector, whole_late_frames};
 use crate::dsp::db_to_gain;
 
@@ -40,39 +41,40 @@ fn read(root: &Field<'_>) -> Result<ParsedModel, ModelError> {
     if outputs != 1 || layers.is_empty() {
         return Err(fields[fields.len() - 1].error(format!("{outputs} outputs of the last layer"), 1));
     }
-    let gain = |key: &str| root.find(key)?.map_or(Ok(1.0), |f| f.within(-200.0, 200.0).map(db_to_gain));
-    let skip = root.find("in_skip")?.map_or(Ok(0), |f| f.whole(0, 1))? == 1;
+    let gain = |key: &str| -> Result<f32, ModelError> {
+        let Some(field) = root.find(key)? else { return Ok(1.0) };
+        let db = field.number_or_text()?;
+        if (-200.0..=200.0).contains(&db) { Ok(db_to_gain(json::to_f32(db))) } else { Err(field.unexpected("-200 to 200")) }
+    };
+    let skip = root.find("in_skip")?.map_or(Ok(false), |f| f.flag())?;
     let sequence = Sequence { layers, input_gain: gain("in_gain")?, output_gain: gain("out_gain")?, skip };
-    let test_vector = test_vector(root, &sequence)?;
+    let mut ignored = Ignored::default();
+    let test_vector = ignored.keep(test_vector(root, &sequence)).flatten();
     let summary = budget::summary(&sequence);
     let architecture = Architecture::Sequence(sequence);
 
-    let metadata = root.find("metadata")?;
-    let rate = match metadata.as_ref().map(|m| m.find("samplerate")).transpose()?.flatten() {
-        None => root.find("samplerate")?,
+    let metadata = ignored.object(Some(root), "metadata");
+    let metadata = metadata.as_ref();
+    let rate = match metadata.map(|m| ignored.sample_rate(m, "samplerate")).transpose()?.flatten() {
+        None => ignored.sample_rate(root, "samplerate")?,
         given => given,
     };
-    let rate = rate.map(|f| sample_rate(&f)).transpose()?;
     budget.spend_state(root, &architecture, rate.unwrap_or(SAMPLE_RATE))?;
-    // The format does not define the other metadata: values that are not texts are ignored.
-    let text = |key: &str| -> Option<String> {
-        let field = metadata.as_ref()?.find(key).ok()??;
-        field.text().ok().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned)
-    };
-    let knob_names = metadata.as_ref().and_then(|m| m.find("knobs").ok()?).and_then(|f| f.list(inputs - 1, inputs - 1).ok());
-    let knob = |i: usize| -> Option<String> { Some(knob_names.as_ref()?[i - 1].text().ok()?.to_owned()) };
-    let esr = metadata.as_ref().map(|m| m.find("esr")).transpose()?.flatten().and_then(|f| f.float().ok());
-    let late = metadata.as_ref().map(|m| m.find("late_frames")).transpose()?.flatten();
-    let late = late.map(|f| f.within(0.0, MAX_LATE_FRAMES as f64)).transpose()?;
+    let knob_fields = metadata.and_then(|m| m.find("knobs").ok()?).map(|f| f.list(inputs - 1, inputs - 1));
+    let knob_fields = knob_fields.and_then(|fields| ignored.keep(fields)).unwrap_or_default();
+    let knob_names: Vec<Option<&str>> = knob_fields.iter().map(|field| ignored.keep(field.text())).collect();
+    let knob = |i: usize| knob_names.get(i - 1).copied().flatten().map_or_else(|| format!("Param {i}"), str::to_owned);
+    let late_frames = ignored.number(metadata, "late_frames", 0.0, MAX_LATE_FRAMES as f64);
     let info = ModelInfo {
-        name: text("name"),
-        author: text("author"),
-        gear_model: text("based"),
-        tone_type: text("style"),
+        name: ignored.text(metadata, "name"),
+        author: ignored.text(metadata, "author"),
+        gear_model: ignored.text(metadata, "based"),
+        tone_type: ignored.text(metadata, "style"),
         sample_rate_given: rate.is_some(),
-        esr,
-        late_frames: late.map_or(0, whole_late_frames),
-        knobs: (1..inputs).map(|i| knob(i).unwrap_or_else(|| format!("Param {i}"))).collect(),
+        esr: ignored.number(metadata, "esr", 0.0, f64::from(f32::MAX)),
+        late_frames: late_frames.map_or(0, whole_late_frames),
+        knobs: (1..inputs).map(knob).collect(),
+        ignored: ignored.0,
         ..ModelInfo::new(FORMAT.id, summary, budget::parameter_count(&architecture), rate.unwrap_or(SAMPLE_RATE))
     };
     Ok(ParsedModel {
@@ -80,15 +82,6 @@ fn read(root: &Field<'_>) -> Result<ParsedModel, ModelError> {
         sizes: vec![ModelSize { below: 1.0, architecture: Some(architecture), loudness_db: None }],
         test_vector,
     })
-}
-
-/// The sample rate. AIDA-X's trainer writes the number as a text.
-fn sample_rate(at: &Field<'_>) -> Result<f32, ModelError> {
-    if !at.is_text() {
-        return at.within(SAMPLE_RATES.0, SAMPLE_RATES.1);
-    }
-    let rate = at.text()?.trim().parse().ok().filter(|rate| (SAMPLE_RATES.0..=SAMPLE_RATES.1).contains(rate));
-    rate.map(json::to_f32).ok_or_else(|| at.unexpected(format!("{} to {}", SAMPLE_RATES.0, SAMPLE_RATES.1)))
 }
 
 /// The last item of a list, or a value that is not a list itself.

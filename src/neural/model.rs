@@ -62,6 +62,8 @@ pub struct ModelInfo {
     pub late_frames: usize,
     /// Names of the knobs: the inputs after the audio. Each goes from 0 to 1.
     pub knobs: Vec<String>,
+    /// A line for each value of the file that cannot be used and was left out: `metadata.name: 5; expected a text`.
+    pub ignored: Vec<String>,
 }
 
 impl ModelInfo {
@@ -88,6 +90,7 @@ impl ModelInfo {
             esr: None,
             late_frames: 0,
             knobs: Vec::new(),
+            ignored: Vec::new(),
         }
     }
 }

@@ -24,43 +24,43 @@ pub static FORMAT: ModelFormat = ModelFormat {
     content: Content::Json { keys: &["architecture", "weights"], read },
 };
 
+/// The range of a loudness, in dB.
+const LOUDNESS_DB: (f64, f64) = (-300.0, 300.0);
+/// The range of a level at full scale, in dBu.
+const LEVEL_DBU: (f64, f64) = (-200.0, 200.0);
+
 fn read(root: &Field<'_>) -> Result<ParsedModel, ModelError> {
     let model = submodel::read(root, 0, &mut Budget::new())?;
     if model.outputs != 1 {
         return Err(root.get("config")?.error(format!("{} outputs", model.outputs), 1));
     }
-    let metadata = root.find("metadata")?;
-    let number = |key: &str, min: f64, max: f64| -> Result<Option<f32>, ModelError> {
-        let field = metadata.as_ref().map(|m| m.find(key)).transpose()?.flatten();
-        field.map(|f| f.within(min, max)).transpose()
-    };
+    let mut ignored = model.ignored;
+    let metadata = ignored.object(Some(root), "metadata");
+    let metadata = metadata.as_ref();
+    let inner = model.largest_metadata.as_ref();
     // A container may have such texts only in the metadata of its largest model.
-    let text = |key: &str| -> Result<Option<String>, ModelError> {
-        let own = metadata.as_ref().map(|m| m.find(key)).transpose()?.flatten();
-        let inner = model.largest_metadata.as_ref().map(|m| m.find(key)).transpose()?.flatten();
-        let words = own.or(inner).map(|f| f.text().map(str::trim)).transpose()?;
-        Ok(words.filter(|w| !w.is_empty()).map(str::to_owned))
-    };
-    let training = metadata.as_ref().map(|m| m.find("training")).transpose()?.flatten();
-    let esr = training.map(|t| t.find("validation_esr")).transpose()?.flatten().map(|f| f.float()).transpose()?;
-    let loudness_db = match number("loudness", -300.0, 300.0)? {
-        None => model.sizes.last().and_then(|s| s.loudness_db),
-        given => given,
-    };
+    let mut text = |key: &str| ignored.text(metadata, key).or_else(|| ignored.text(inner, key));
+    let (name, author) = (text("name"), text("modeled_by"));
+    let (gear_make, gear_model) = (text("gear_make"), text("gear_model"));
+    let (gear_type, tone_type) = (text("gear_type"), text("tone_type"));
+    let training = ignored.object(metadata, "training");
+    let loudness_db = ignored.number(metadata, "loudness", LOUDNESS_DB.0, LOUDNESS_DB.1);
+    let late_frames = ignored.number(metadata, "late_frames", 0.0, MAX_LATE_FRAMES as f64);
     let info = ModelInfo {
         version: Some(root.get("version")?.text()?.to_owned()),
-        name: text("name")?,
-        author: text("modeled_by")?,
-        gear_make: text("gear_make")?,
-        gear_model: text("gear_model")?,
-        gear_type: text("gear_type")?,
-        tone_type: text("tone_type")?,
+        name,
+        author,
+        gear_make,
+        gear_model,
+        gear_type,
+        tone_type,
         sample_rate_given: model.sample_rate.is_some(),
-        loudness_db,
-        input_level_dbu: number("input_level_dbu", -200.0, 200.0)?,
-        output_level_dbu: number("output_level_dbu", -200.0, 200.0)?,
-        esr,
-        late_frames: number("late_frames", 0.0, MAX_LATE_FRAMES as f64)?.map_or(0, whole_late_frames),
+        loudness_db: loudness_db.or_else(|| model.sizes.last().and_then(|s| s.loudness_db)),
+        input_level_dbu: ignored.number(metadata, "input_level_dbu", LEVEL_DBU.0, LEVEL_DBU.1),
+        output_level_dbu: ignored.number(metadata, "output_level_dbu", LEVEL_DBU.0, LEVEL_DBU.1),
+        esr: ignored.number(training.as_ref(), "validation_esr", 0.0, f64::from(f32::MAX)),
+        late_frames: late_frames.map_or(0, whole_late_frames),
+        ignored: ignored.0,
         ..ModelInfo::new(FORMAT.id, model.summary, model.weights, model.sample_rate.unwrap_or(submodel::SAMPLE_RATE))
     };
     Ok(ParsedModel { info, sizes: model.sizes, test_vector: None })

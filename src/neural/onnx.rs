@@ -71,30 +71,34 @@ fn info(graph: &Graph) -> Result<ModelInfo, String> {
         let mut found = graph.metadata.iter().filter(|(k, v)| k == key && !v.trim().is_empty());
         found.next_back().map(|(_, v)| one_line(v))
     };
-    let number = |key: &str| match text(key) {
-        None => Ok(None),
-        Some(value) => match value.parse::<f32>() {
-            Ok(number) if number.is_finite() => Ok(Some(number)),
-            _ => Err(format!("metadata '{key}' is '{value}'; expected a number")),
-        },
+    let mut ignored = Vec::new();
+    let mut ignore = |key: &str, expected: &str| {
+        let found = text(key).unwrap_or_default();
+        ignored.push(format!("metadata '{key}' is '{found}'; expected {expected}"));
     };
-    let sample_rate = number("sample_rate")?;
+    let mut number = |key: &str| match text(key)?.parse::<f32>() {
+        Ok(number) if number.is_finite() => Some(number),
+        _ => {
+            ignore(key, "a number");
+            None
+        }
+    };
+    let [sample_rate, loudness_db, input_level_dbu, output_level_dbu, esr, late] =
+        ["sample_rate", "loudness", "input_level_dbu", "output_level_dbu", "esr", "late_frames"].map(&mut number);
     if let Some(rate) = sample_rate.filter(|rate| !SAMPLE_RATES.contains(rate)) {
         let (low, high) = (SAMPLE_RATES.start(), SAMPLE_RATES.end());
         return Err(format!("metadata 'sample_rate' is {rate}; expected {low} to {high}"));
     }
-    let late = number("late_frames")?.unwrap_or(0.0);
-    if !(0.0..=MAX_LATE_FRAMES as f32).contains(&late) {
-        return Err(format!("metadata 'late_frames' is {late}; expected 0 to {MAX_LATE_FRAMES}"));
+    let in_range = |late: &f32| (0.0..=MAX_LATE_FRAMES as f32).contains(late);
+    if late.is_some_and(|late| !in_range(&late)) {
+        ignore("late_frames", &format!("0 to {MAX_LATE_FRAMES}"));
     }
     let count = graph.contract.knobs;
-    let knobs: Vec<String> = match text("knobs") {
-        None => (1..=count).map(|n| format!("knob {n}")).collect(),
-        Some(names) => names.split(',').map(|name| name.trim().to_owned()).collect(),
-    };
-    if knobs.len() != count {
-        return Err(format!("metadata 'knobs' names {}; expected {count}, as the input 'knobs' has", knobs.len()));
+    let named: Vec<String> = text("knobs").iter().flat_map(|names| names.split(',')).map(|name| name.trim().to_owned()).collect();
+    if !named.is_empty() && named.len() != count {
+        ignore("knobs", &format!("{count} names, as the input 'knobs' has values"));
     }
+    let knobs = if named.len() == count { named } else { (1..=count).map(|n| format!("knob {n}")).collect() };
     let architecture = one_line(&format!("ONNX, {} nodes: {}", graph.nodes, graph.operators.join(", ")));
     Ok(ModelInfo {
         version: text("version"),
@@ -105,12 +109,13 @@ fn info(graph: &Graph) -> Result<ModelInfo, String> {
         gear_type: text("gear_type"),
         tone_type: text("tone_type"),
         sample_rate_given: sample_rate.is_some(),
-        loudness_db: number("loudness")?,
-        input_level_dbu: number("input_level_dbu")?,
-        output_level_dbu: number("output_level_dbu")?,
-        esr: number("esr")?,
-        late_frames: whole_late_frames(late),
+        loudness_db,
+        input_level_dbu,
+        output_level_dbu,
+        esr,
+        late_frames: late.filter(in_range).map_or(0, whole_late_frames),
         knobs,
+        ignored,
         ..ModelInfo::new(FORMAT.id, architecture, graph.parameters, sample_rate.unwrap_or(SAMPLE_RATE))
     })
 }

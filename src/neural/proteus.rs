@@ -30,7 +30,7 @@ fn read(root: &Field<'_>) -> Result<ParsedModel, ModelError> {
     let input_size = data.get("input_size")?.whole(1, MAX_INPUTS)?;
     data.get("output_size")?.whole(1, 1)?;
     let kind = data.get("unit_type")?;
-    let skip = data.find("skip")?.map_or(Ok(0), |f| f.whole(0, 1))? == 1;
+    let skip = data.find("skip")?.map_or(Ok(false), |f| f.flag())?;
     let mut layers = Vec::new();
     let mut inputs = input_size;
     for layer in 0..data.find("num_layers")?.map_or(Ok(1), |f| f.whole(1, MAX_LAYERS))? {

@@ -3,6 +3,7 @@
 
 mod damage;
 mod keras;
+mod metadata;
 mod nam;
 mod peers;
 mod proteus;

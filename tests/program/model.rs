@@ -64,7 +64,7 @@ fn inspect_shows_metadata_and_cost() {
         "file": file, "format": "nam", "version": "0.5.4", "name": "Rectifier", "author": "A test", "gear_make": "None",
         "gear_model": null, "architecture": "WaveNet, 1 array of 1 channels", "parameters": 9, "sample_rate": 48000.0,
         "sample_rate_given": true, "loudness_db": -18.5, "input_level_dbu": 12.0, "output_level_dbu": null, "esr": 0.5,
-        "knobs": [],
+        "knobs": [], "ignored": [],
         "golden_frames": null,
     });
     for (key, value) in expected.as_object().unwrap() {
@@ -82,6 +82,18 @@ fn inspect_shows_metadata_and_cost() {
     {
         assert!(lines.contains(part), "{part}: {lines}");
     }
+}
+
+#[test]
+fn inspect_names_what_it_left_out_of_a_file() {
+    let folder = TestFolder::new();
+    let mut odd = rectifier(0.5);
+    odd["metadata"]["name"] = json!(5);
+    let file = folder.write("odd.nam", &odd);
+    let line = "metadata.name: 5; expected a text";
+    assert!(run_ok(&["model", "inspect", &file]).contains(&format!("  ignored       {line}\n")));
+    let shown: Value = serde_json::from_str(&run_ok(&["model", "inspect", &file, "--json"])).unwrap();
+    assert_eq!((&shown["ignored"], &shown["name"]), (&json!([line]), &Value::Null));
 }
 
 #[test]

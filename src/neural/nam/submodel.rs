@@ -3,10 +3,11 @@
 
 use super::slimmable::{MAX_SIZES, smaller_sizes};
 use super::weights::WeightList;
-use super::{sequence, wavenet};
-use crate::neural::budget::{Budget, MAX_DEPTH, SAMPLE_RATES};
+use super::{LOUDNESS_DB, sequence, wavenet};
+use crate::neural::budget::{Budget, MAX_DEPTH};
 use crate::neural::description::{Architecture, ConditionModel, Layer, Sequence, WaveNet};
 use crate::neural::json::Field;
+use crate::neural::metadata::Ignored;
 use crate::neural::{ModelError, ModelSize};
 
 /// Sample rate of a file that has none, in Hz.
@@ -26,6 +27,9 @@ pub struct Submodel<'a> {
     pub summary: String,
     /// Metadata of the largest model, if this is a container.
     pub largest_metadata: Option<Field<'a>>,
+    /// Values that were left out, in the models inside this one and in its own levels and rate. The metadata of the outermost
+    /// model are read by the caller.
+    pub ignored: Ignored,
 }
 
 /// Reads a model. `depth` is the number of models around it.
@@ -34,10 +38,15 @@ pub fn read<'a>(at: &Field<'a>, depth: usize, budget: &mut Budget) -> Result<Sub
         return Err(at.error(format!("a model {depth} models deep"), format!("at most {MAX_DEPTH}")));
     }
     check_version(&at.get("version")?)?;
-    let sample_rate = at.find("sample_rate")?.map(|f| f.within(SAMPLE_RATES.0, SAMPLE_RATES.1)).transpose()?;
-    let metadata = at.find("metadata")?;
-    let loudness = metadata.map(|m| m.find("loudness")).transpose()?.flatten();
-    let loudness_db = loudness.map(|f| f.within(-300.0, 300.0)).transpose()?;
+    let mut ignored = Ignored::default();
+    let sample_rate = ignored.sample_rate(at, "sample_rate")?;
+    // The metadata of the outermost model are read by the caller.
+    let mut of_metadata = Ignored::default();
+    let metadata = of_metadata.object(Some(at), "metadata");
+    let loudness_db = of_metadata.number(metadata.as_ref(), "loudness", LOUDNESS_DB.0, LOUDNESS_DB.1);
+    if depth > 0 {
+        ignored.0.append(&mut of_metadata.0);
+    }
     let architecture = at.get("architecture")?;
     let config = at.get("config")?;
     let weights_field = at.get("weights")?;
@@ -47,13 +56,14 @@ pub fn read<'a>(at: &Field<'a>, depth: usize, budget: &mut Budget) -> Result<Sub
     let built = match architecture.text()? {
         "SlimmableContainer" => {
             weights.finish()?;
-            return container(&config, sample_rate, depth, budget);
+            return container(&config, sample_rate, depth, budget, ignored);
         }
         "Linear" => BuiltNetwork::sequence(sequence::linear(&config, &mut weights)?, "Linear"),
         "ConvNet" => BuiltNetwork::sequence(sequence::conv_net(&config, &mut weights, budget)?, "ConvNet"),
         "LSTM" => BuiltNetwork::sequence(sequence::lstm(&config, &mut weights, budget)?, "LSTM"),
         "WaveNet" => {
-            let condition = config.find("condition_dsp")?.map(|c| condition(&c, sample_rate, depth, budget)).transpose()?;
+            let condition = config.find("condition_dsp")?;
+            let condition = condition.map(|c| condition_part(&c, sample_rate, depth, budget, &mut ignored)).transpose()?;
             let outputs = condition.as_ref().map_or(1, |c| c.outputs);
             let condition = condition.map(|c| {
                 condition_weights = c.weights;
@@ -79,6 +89,7 @@ pub fn read<'a>(at: &Field<'a>, depth: usize, budget: &mut Budget) -> Result<Sub
         weights: weights.numbers.len() + condition_weights,
         summary,
         largest_metadata: None,
+        ignored,
     })
 }
 
@@ -98,7 +109,13 @@ fn version_number(digits: &str) -> Option<u32> {
 }
 
 /// Reads a container: models of several sizes, each with its own weights.
-fn container<'a>(config: &Field<'a>, rate: Option<f32>, depth: usize, budget: &mut Budget) -> Result<Submodel<'a>, ModelError> {
+fn container<'a>(
+    config: &Field<'a>,
+    rate: Option<f32>,
+    depth: usize,
+    budget: &mut Budget,
+    mut ignored: Ignored,
+) -> Result<Submodel<'a>, ModelError> {
     let mut sizes: Vec<ModelSize> = Vec::new();
     let mut last = None;
     for at in config.get("submodels")?.list(1, MAX_SIZES)? {
@@ -117,7 +134,8 @@ fn container<'a>(config: &Field<'a>, rate: Option<f32>, depth: usize, budget: &m
         }
         let Some(largest) = submodel.sizes.pop() else { return Err(model.error("no network", "one")) };
         sizes.push(ModelSize { below, ..largest });
-        let metadata = model.find("metadata")?;
+        ignored.0.append(&mut submodel.ignored.0);
+        let metadata = model.find("metadata")?.filter(Field::is_object);
         last = Some((submodel, max, metadata));
     }
     let Some((submodel, max, metadata)) = last else { return Err(config.error("no submodels", "one or more")) };
@@ -133,6 +151,7 @@ fn container<'a>(config: &Field<'a>, rate: Option<f32>, depth: usize, budget: &m
         weights: submodel.weights,
         summary,
         largest_metadata: metadata.or(submodel.largest_metadata),
+        ignored,
     })
 }
 
@@ -157,8 +176,15 @@ struct ConditionPart {
 
 /// Reads the model that makes a WaveNet's condition, and takes its largest size. The engine does not run a recurrent one; the
 /// trainer makes only WaveNets.
-fn condition(at: &Field<'_>, rate: Option<f32>, depth: usize, budget: &mut Budget) -> Result<ConditionPart, ModelError> {
+fn condition_part(
+    at: &Field<'_>,
+    rate: Option<f32>,
+    depth: usize,
+    budget: &mut Budget,
+    ignored: &mut Ignored,
+) -> Result<ConditionPart, ModelError> {
     let mut submodel = read(at, depth + 1, budget)?;
+    ignored.0.append(&mut submodel.ignored.0);
     check_rate(at, submodel.sample_rate, rate)?;
     let architecture = submodel.sizes.pop().and_then(|s| s.architecture);
     if architecture.as_ref().is_some_and(|a| a.receptive_field().is_none()) {

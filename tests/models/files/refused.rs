@@ -74,15 +74,12 @@ fn a_nam_file_with_one_wrong_field_is_an_error_that_names_it() {
         let found = error(changed(&file, pointer, value).to_string().as_bytes());
         assert!(found.starts_with(&expected), "{pointer}: {found}\nexpected {expected}");
     }
-    for (key, value, expected) in [
-        ("sample_rate", json!(0), "sample_rate: 0; expected 1000 to 768000"),
-        ("sample_rate", json!("48000"), "sample_rate: '48000'; expected a number"),
-        ("metadata", json!({"loudness": "loud"}), "metadata.loudness: 'loud'; expected a number"),
-        ("metadata", json!({"name": ["a"]}), "metadata.name: a list of 1; expected a text"),
-        ("metadata", json!([]), "metadata: a list of 0; expected an object with 'loudness'"),
+    for (value, expected) in [
+        (json!(1e6), "sample_rate: 1000000; expected 1000 to 768000"),
+        (json!("44.1"), "sample_rate: '44.1'; expected 1000 to 768000"),
     ] {
         let mut file = file.clone();
-        file[key] = value;
+        file["sample_rate"] = value;
         assert_eq!(error(file.to_string().as_bytes()), expected);
     }
     let array = |key: &str, value: Value| {
