@@ -42,13 +42,81 @@ pub enum Content {
     },
 }
 
-/// A format that is recognised and that this build cannot play.
+/// A kind of file that is recognised and that this build cannot play.
 pub struct UnsupportedFormat {
     /// Description of such a file for the error, perhaps with advice.
     pub description: &'static str,
-    /// True if the bytes are of this format.
-    pub probe: fn(&[u8]) -> bool,
+    /// The recognition of the content.
+    pub mark: Mark,
 }
+
+/// The recognition of a kind of file that cannot be played.
+pub enum Mark {
+    /// The bytes with which such files begin.
+    Start(&'static [u8]),
+    /// The outermost object of the file's JSON has all of these keys.
+    Keys(&'static [&'static str]),
+    /// True if the bytes are of this kind.
+    Probe(fn(&[u8]) -> bool),
+}
+
+impl UnsupportedFormat {
+    /// True if the bytes of a file that is not JSON are of this kind.
+    pub(super) fn is_bytes(&self, bytes: &[u8]) -> bool {
+        match self.mark {
+            Mark::Start(start) => bytes.starts_with(start),
+            Mark::Keys(_) => false,
+            Mark::Probe(probe) => probe(bytes),
+        }
+    }
+
+    /// True if the outermost JSON object of a file is of this kind.
+    pub(super) fn is_json(&self, root: &Field<'_>) -> bool {
+        matches!(self.mark, Mark::Keys(keys) if keys.iter().all(|key| root.has(key)))
+    }
+}
+
+/// True if a file begins like a web page.
+pub(super) fn is_web_page(bytes: &[u8]) -> bool {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    [b"<!doctype".as_slice(), b"<html", b"<?xml", b"<head", b"<!--"]
+        .into_iter()
+        .any(|start| text.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start)))
+}
+
+/// True if a file begins with UTF-16's byte order mark, or is JSON in UTF-16 without one.
+pub(super) fn is_utf16(bytes: &[u8]) -> bool {
+    [b"\xff\xfe".as_slice(), b"\xfe\xff", b"{\0", b"\0{", b"[\0", b"\0["].into_iter().any(|start| bytes.starts_with(start))
+}
+
+/// True if a file is a ZIP archive in which PyTorch keeps weights.
+pub(super) fn is_pytorch(bytes: &[u8]) -> bool {
+    let first_entry = &bytes[..bytes.len().min(128)];
+    bytes.starts_with(b"PK\x03\x04") && first_entry.windows(8).any(|name| name == b"data.pkl")
+}
+
+/// The first line of a file that is plain text, cut off if it is long.
+pub(super) fn first_line_of_text(bytes: &[u8]) -> Option<String> {
+    let start = &bytes[..bytes.len().min(4096)];
+    let text = match std::str::from_utf8(start) {
+        Ok(text) => text,
+        // A character may be cut in two at the end.
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&start[..error.valid_up_to()]).ok()?,
+        Err(_) => return None,
+    };
+    if text.contains(|c: char| c.is_control() && !c.is_whitespace()) {
+        return None;
+    }
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let mut short: String = line.chars().take(MAX_TEXT_CHARACTERS).collect();
+    if line.chars().nth(MAX_TEXT_CHARACTERS).is_some() {
+        short.push_str("...");
+    }
+    Some(short)
+}
+
+/// Characters of a text that are quoted in an error.
+const MAX_TEXT_CHARACTERS: usize = 40;
 
 /// True if the bytes are ONNX's `ModelProto`, a protobuf message: nothing but fields with the numbers 1 to 25, each of the wire
 /// type varint or length-delimited, with a graph (field 7) among them.

@@ -15,7 +15,7 @@ pub static FORMAT: ModelFormat = ModelFormat {
     id: "keras",
     name: "Keras JSON",
     written_by: "RTNeural, AIDA-X",
-    extensions: &["json"],
+    extensions: &["json", "aidax"],
     content: Content::Json { keys: &["layers"], read },
 };
 
@@ -77,11 +77,7 @@ fn read(root: &Field<'_>) -> Result<ParsedModel, ModelError> {
         ignored: ignored.0,
         ..ModelInfo::new(FORMAT.id, summary, budget::parameter_count(&architecture), rate.unwrap_or(SAMPLE_RATE))
     };
-    Ok(ParsedModel {
-        info,
-        sizes: vec![ModelSize { below: 1.0, architecture: Some(architecture), loudness_db: None }],
-        test_vector,
-    })
+    Ok(ParsedModel { info, sizes: vec![ModelSize::new(1.0, Some(architecture))], test_vector })
 }
 
 /// The last item of a list, or a value that is not a list itself.

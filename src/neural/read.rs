@@ -31,7 +31,8 @@ impl Model {
     pub fn read(bytes: Vec<u8>) -> Result<Arc<Self>, ModelError> {
         // A byte order mark may precede JSON.
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        if matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')) {
+        // JSON in UTF-16 has a zero after its first character.
+        if matches!(text.trim_ascii_start(), [b'{' | b'[', rest @ ..] if rest.first() != Some(&0)) {
             let parsed = ParsedModel::read(text)?;
             return Ok(Self::new(parsed, bytes));
         }
@@ -63,6 +64,13 @@ impl Model {
         let unreadable = |source| ModelError::Read { path: path.display().to_string(), source };
         let invalid = |error| ModelError::File { path: path.display().to_string(), error: Box::new(error) };
         let metadata = path.metadata().map_err(unreadable)?;
+        if metadata.is_dir() {
+            let old = path.join("config.json").is_file() && path.join("weights.npy").is_file();
+            let advice = ": export a .nam with a newer trainer";
+            let found =
+                if old { ["a folder with a model of Neural Amp Modeler before 0.5", advice].concat() } else { "a folder".into() };
+            return Err(invalid(formats::not_a_model(found)));
+        }
         // A device or a pipe may never end.
         if !metadata.is_file() {
             return Err(unreadable(Error::other("no file; expected one")));

@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn a_step_goes_round_the_folders_model_files_in_the_order_of_their_names() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["b.nam", "A.NAM", "c.json", "d.onnx", "notes.txt", ".hidden.nam"] {
+        for name in ["b.nam", "A.NAM", "c.json", "d.onnx", "notes.txt", ".hidden.nam", "a.card.json"] {
             fs::write(folder.path().join(name), "").unwrap();
         }
         fs::create_dir(folder.path().join("e.nam")).unwrap();
