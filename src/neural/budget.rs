@@ -70,6 +70,8 @@ impl Budget {
         let (state, work) = match architecture {
             Architecture::Sequence(s) => (sequence_state_bytes(s), sequence_weight_count(s)),
             Architecture::WaveNet(w) => (wavenet_state_bytes(w), wavenet_weight_count(w)),
+            // The states of the parts were added with the parts.
+            Architecture::Series(_) => (0, weight_count(architecture)),
         };
         self.spend(at, 2 * state)?;
         // A recurrent network is settled over half a second of silence, any other over its receptive field. All are measured
@@ -172,6 +174,7 @@ pub fn weight_count(architecture: &Architecture) -> u64 {
     match architecture {
         Architecture::Sequence(s) => sequence_weight_count(s),
         Architecture::WaveNet(w) => wavenet_weight_count(w),
+        Architecture::Series(parts) => parts.iter().map(weight_count).sum(),
     }
 }
 

@@ -114,6 +114,18 @@ pub struct ModelSize {
     pub architecture: Option<Architecture>,
     /// Loudness of this size, as [`ModelInfo::loudness_db`], if the file has one for each size.
     pub loudness_db: Option<f32>,
+    /// Level of this size, as [`ModelInfo::input_level_dbu`], if only the model of this size in the file has it.
+    pub input_level_dbu: Option<f32>,
+    /// Level of this size, as [`ModelInfo::output_level_dbu`], if only the model of this size in the file has it.
+    pub output_level_dbu: Option<f32>,
+}
+
+impl ModelSize {
+    /// A size for values below `below`, without levels of its own. [any thread]
+    #[must_use]
+    pub fn new(below: f32, architecture: Option<Architecture>) -> Self {
+        Self { below, architecture, loudness_db: None, input_level_dbu: None, output_level_dbu: None }
+    }
 }
 
 /// The content of a file, checked: the result of a format's reader.
@@ -191,7 +203,7 @@ impl ModelId {
 /// let layers = vec![Layer::Conv1d(conv, Activation::Identity)];
 /// let architecture = Architecture::Sequence(Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip: false });
 /// let info = ModelInfo::new("example", "one convolution", 1, 48_000.0);
-/// let sizes = vec![ModelSize { below: 1.0, architecture: Some(architecture), loudness_db: None }];
+/// let sizes = vec![ModelSize::new(1.0, Some(architecture))];
 /// let model = Model::new(ParsedModel { info, sizes, test_vector: None }, Vec::new());
 ///
 /// assert_eq!(model.info().sample_rate, 48_000.0);
@@ -232,7 +244,7 @@ impl Model {
     /// Makes a model of one size whose network an engine other than the native one runs. [control thread]
     #[must_use]
     pub fn from_network(info: ModelInfo, network: Arc<dyn Network>, bytes: Vec<u8>) -> Arc<Self> {
-        let size = ModelSize { below: 1.0, architecture: None, loudness_db: info.loudness_db };
+        let size = ModelSize { loudness_db: info.loudness_db, ..ModelSize::new(1.0, None) };
         Self::assemble(ParsedModel { info, sizes: vec![size], test_vector: None }, vec![network], bytes)
     }
 

@@ -45,6 +45,10 @@ fn read(root: &Field<'_>) -> Result<ParsedModel, ModelError> {
     let (gear_type, tone_type) = (text("gear_type"), text("tone_type"));
     let training = ignored.object(metadata, "training");
     let loudness_db = ignored.number(metadata, "loudness", LOUDNESS_DB.0, LOUDNESS_DB.1);
+    for key in ["input_level_dbu", "output_level_dbu"] {
+        // The values are in the sizes; this names those that cannot be used.
+        ignored.number(metadata, key, LEVEL_DBU.0, LEVEL_DBU.1);
+    }
     let late_frames = ignored.number(metadata, "late_frames", 0.0, MAX_LATE_FRAMES as f64);
     let info = ModelInfo {
         version: Some(root.get("version")?.text()?.to_owned()),
@@ -56,8 +60,8 @@ fn read(root: &Field<'_>) -> Result<ParsedModel, ModelError> {
         tone_type,
         sample_rate_given: model.sample_rate.is_some(),
         loudness_db: loudness_db.or_else(|| model.sizes.last().and_then(|s| s.loudness_db)),
-        input_level_dbu: ignored.number(metadata, "input_level_dbu", LEVEL_DBU.0, LEVEL_DBU.1),
-        output_level_dbu: ignored.number(metadata, "output_level_dbu", LEVEL_DBU.0, LEVEL_DBU.1),
+        input_level_dbu: model.sizes.last().and_then(|s| s.input_level_dbu),
+        output_level_dbu: model.sizes.last().and_then(|s| s.output_level_dbu),
         esr: ignored.number(training.as_ref(), "validation_esr", 0.0, f64::from(f32::MAX)),
         late_frames: late_frames.map_or(0, whole_late_frames),
         ignored: ignored.0,

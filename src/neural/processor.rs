@@ -164,8 +164,8 @@ impl ModelLevels {
         let info = model.info();
         Self {
             loudness_db: size.loudness_db.or(info.loudness_db),
-            input_dbu: info.input_level_dbu,
-            output_dbu: info.output_level_dbu,
+            input_dbu: size.input_level_dbu.or(info.input_level_dbu),
+            output_dbu: size.output_level_dbu.or(info.output_level_dbu),
         }
     }
 
@@ -541,7 +541,7 @@ mod tests {
             let conv = Conv1d { inputs: 1, outputs: 1, taps: 1, dilation: 1, groups: 1, weights, bias: None };
             let layers = vec![Layer::Conv1d(conv, Activation::Identity)];
             let architecture = Architecture::Sequence(Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip: false });
-            ModelSize { below, architecture: Some(architecture), loudness_db: Some(loudness_db) }
+            ModelSize { loudness_db: Some(loudness_db), ..ModelSize::new(below, Some(architecture)) }
         };
         // One is 6.02 dB louder than the other, and has that as its loudness.
         let sizes = vec![size(0.5, 0.5, -24.0206), size(1.0, 1.0, -18.0)];

@@ -5,6 +5,7 @@ use super::budget::{self, Budget, MAX_LAYER_CHANNELS};
 use super::description::{Activation, Architecture, Conv1d, Gru, Layer, Lstm, Sequence};
 use super::format::{Content, ModelFormat};
 use super::json::Field;
+use super::metadata::Ignored;
 use super::model::{ModelError, ModelInfo, ModelSize, ParsedModel};
 
 /// The row in the registry of model formats.
@@ -16,7 +17,7 @@ pub static FORMAT: ModelFormat = ModelFormat {
     content: Content::Json { keys: &["model_data", "state_dict"], read },
 };
 
-/// Sample rate at which all Proteus models are trained, in Hz.
+/// Sample rate of a file that has none, in Hz: the one at which Proteus trains.
 const SAMPLE_RATE: f32 = 44_100.0;
 /// Inputs of a model: the audio and the knobs.
 const MAX_INPUTS: usize = 16;
@@ -65,11 +66,18 @@ fn read(root: &Field<'_>) -> Result<ParsedModel, ModelError> {
     let sequence = Sequence { layers, input_gain: 1.0, output_gain: 1.0, skip };
     let summary = budget::summary(&sequence);
     let architecture = Architecture::Sequence(sequence);
-    budget.spend_state(root, &architecture, SAMPLE_RATE)?;
-    let info = ModelInfo {
-        knobs: (1..input_size).map(|i| format!("Knob {i}")).collect(),
-        ..ModelInfo::new(FORMAT.id, summary, budget::parameter_count(&architecture), SAMPLE_RATE)
+    let mut ignored = Ignored::default();
+    let rate = match ignored.sample_rate(&data, "sample_rate")? {
+        None => ignored.sample_rate(root, "sample_rate")?,
+        given => given,
     };
-    let sizes = vec![ModelSize { below: 1.0, architecture: Some(architecture), loudness_db: None }];
+    budget.spend_state(root, &architecture, rate.unwrap_or(SAMPLE_RATE))?;
+    let info = ModelInfo {
+        sample_rate_given: rate.is_some(),
+        ignored: ignored.0,
+        knobs: (1..input_size).map(|i| format!("Knob {i}")).collect(),
+        ..ModelInfo::new(FORMAT.id, summary, budget::parameter_count(&architecture), rate.unwrap_or(SAMPLE_RATE))
+    };
+    let sizes = vec![ModelSize::new(1.0, Some(architecture))];
     Ok(ParsedModel { info, sizes, test_vector: None })
 }

@@ -35,6 +35,7 @@ pub fn nam(architecture: &Architecture, metadata: &ModelMetadata) -> Option<Stri
             _ => return None,
         },
         Architecture::WaveNet(w) => ("WaveNet", wavenet_config(w), wavenet_weights(w)),
+        Architecture::Series(_) => return None,
     };
     let file = json!({
         "version": NAM_VERSION, "architecture": kind, "config": config, "weights": weights, "sample_rate": metadata.sample_rate,
@@ -152,6 +153,7 @@ pub fn onnx(architecture: &Architecture, metadata: &ModelMetadata) -> Option<Vec
             _ => return None,
         },
         Architecture::WaveNet(w) => add_wavenet(&mut graph, w),
+        Architecture::Series(_) => return None,
     }
     let mut entries = vec![
         ("sample_rate", metadata.sample_rate.to_string()),

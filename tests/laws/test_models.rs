@@ -145,7 +145,7 @@ impl TestModel {
     /// A model with a network of the engine.
     fn real(name: &str, architecture: Architecture, sample_rate: f32) -> Self {
         let knobs = &["Drive", "Colour"][..architecture.inputs() - 1];
-        let size = ModelSize { below: 1.0, architecture: Some(architecture), loudness_db: Some(-15.0) };
+        let size = ModelSize { loudness_db: Some(-15.0), ..ModelSize::new(1.0, Some(architecture)) };
         let loaded = ParsedModel { info: info(name, sample_rate, knobs), sizes: vec![size], test_vector: None };
         Self { model: Model::new(loaded, Vec::new()), gain_only: false, silent: false, stable: true }
     }

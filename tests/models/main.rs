@@ -8,6 +8,7 @@ mod files;
 mod onnx;
 mod realtime;
 mod sequence;
+mod series;
 mod wavenet;
 
 use isotherm_support::counting::CountingAllocator;

@@ -12,6 +12,9 @@ pub enum Architecture {
     Sequence(Sequence),
     /// NAM's WaveNet.
     WaveNet(Box<WaveNet>),
+    /// Networks one after another, at least one: NAM's Sequential. Each has one input and one output, which is the audio of the
+    /// next.
+    Series(Vec<Architecture>),
 }
 
 /// Layers one after another. The first reads the audio and, if it has more inputs, the knobs after it; the last has one output.
@@ -238,7 +241,7 @@ impl Architecture {
     pub fn inputs(&self) -> usize {
         match self {
             Self::Sequence(s) => s.inputs(),
-            Self::WaveNet(_) => 1,
+            Self::WaveNet(_) | Self::Series(_) => 1,
         }
     }
 
@@ -248,6 +251,7 @@ impl Architecture {
         match self {
             Self::Sequence(s) => s.receptive_field(),
             Self::WaveNet(w) => w.receptive_field(),
+            Self::Series(parts) => parts.iter().try_fold(1, |sum, part| Some(sum + part.receptive_field()? - 1)),
         }
     }
 }

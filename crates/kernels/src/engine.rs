@@ -6,7 +6,7 @@ use std::sync::Arc;
 pub use crate::network::{EngineError, KNOB_MIDDLE, KNOBS, Network, NetworkState, StateSpec};
 
 use crate::description::Architecture;
-use crate::{sequence, wavenet};
+use crate::{sequence, series, wavenet};
 
 /// Packs the weights of a description for this machine. The description must be consistent; the loaders check that.
 /// `sample_rate`, in Hz, gives the half second of silence after which a recurrent network counts as settled. At a rate of 0 a
@@ -14,11 +14,12 @@ use crate::{sequence, wavenet};
 /// thread: allocates]
 ///
 /// # Panics
-/// If lengths of weights disagree with the shapes, or a WaveNet's condition model is recurrent.
+/// If lengths of weights disagree with the shapes, a WaveNet's condition model is recurrent, or a network in a series has knobs.
 #[must_use]
 pub fn build(architecture: &Architecture, sample_rate: f32) -> Arc<dyn Network> {
     match architecture {
         Architecture::Sequence(description) => sequence::build(description, sample_rate),
         Architecture::WaveNet(description) => wavenet::build(description),
+        Architecture::Series(parts) => series::build(parts, sample_rate),
     }
 }

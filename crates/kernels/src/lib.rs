@@ -9,6 +9,7 @@ pub mod description;
 pub mod engine;
 mod network;
 mod sequence;
+mod series;
 pub mod simd;
 mod wavenet;
 

@@ -28,14 +28,24 @@ pub struct StateSpec {
     pub max_frames: usize,
     /// Values of the knobs, 0 to 1, at which the new state is settled.
     pub knobs: [f32; KNOBS],
+    /// The sample that comes in for ever in silence, to which the state is settled: 0, and for a network behind another the
+    /// constant that the other makes of silence. Networks that run on a thread of their own ignore it.
+    pub silence: f32,
 }
 
 impl StateSpec {
     /// Returns the usual spec: [`Precision::Fast`], the best instruction set of the machine, up to 512 frames at a time, all
-    /// knobs in the middle. [any thread]
+    /// knobs in the middle, and a silence of zeros. [any thread]
     #[must_use]
     pub fn new(channels: usize) -> Self {
-        Self { channels, precision: Precision::Fast, level: SimdLevel::Avx512, max_frames: 512, knobs: [KNOB_MIDDLE; KNOBS] }
+        Self {
+            channels,
+            precision: Precision::Fast,
+            level: SimdLevel::Avx512,
+            max_frames: 512,
+            knobs: [KNOB_MIDDLE; KNOBS],
+            silence: 0.0,
+        }
     }
 }
 

@@ -144,6 +144,8 @@ struct SettledStates {
     settling_group: Option<ChannelGroup>,
     /// The state of every layer before the first frame of silence.
     initial: Vec<LayerState>,
+    /// The sample that comes in during silence, with the input gain.
+    silence: f32,
     /// The state for the knobs of the last [`Self::set_knobs`].
     current: SettledState,
     /// The state for the knobs that will probably be asked for next. [`Self::prepare`] works on it little by little, so that
@@ -159,7 +161,8 @@ impl SettledStates {
         let knobs: Vec<f32> = (0..packed.inputs - 1).map(|k| spec.knobs.get(k).copied().unwrap_or(KNOB_MIDDLE)).collect();
         let settled = || SettledState { knobs: knobs.clone(), frames: 0, done: false, layers: layers(), output: 0.0 };
         let settling_group = Some(ChannelGroup::new(packed, level, level, 0, 1, 1));
-        let mut new = Self { settling_group, initial: layers(), current: settled(), next: settled() };
+        let silence = flush_denormal(spec.silence * packed.input_gain);
+        let mut new = Self { settling_group, initial: layers(), silence, current: settled(), next: settled() };
         new.begin(packed, knobs.iter().copied());
         new.advance(packed, spec.precision, usize::MAX);
         std::mem::swap(&mut new.current, &mut new.next);
@@ -201,7 +204,8 @@ impl SettledStates {
         group.set(packed, &self.initial);
         self.next.knobs.iter_mut().zip(knobs).for_each(|(own, knob)| *own = knob);
         (self.next.frames, self.next.done) = (0, false);
-        for (row, value) in group.input.chunks_exact_mut(group.chunk).zip(std::iter::once(&0.0).chain(&self.next.knobs)) {
+        for (row, value) in group.input.chunks_exact_mut(group.chunk).zip(std::iter::once(&self.silence).chain(&self.next.knobs))
+        {
             row.fill(*value);
         }
     }
@@ -224,7 +228,8 @@ impl SettledStates {
             if next.frames == max_frames || (detects_rest && next.frames > reach && group.rests()) {
                 let mut last = [0.0; CHUNK_ONE_BY_ONE];
                 group.output(packed, 0, &mut last[..n]);
-                next.output = last[n - 1] * packed.output_gain;
+                let skipped = if packed.skip { self.silence } else { 0.0 };
+                next.output = (last[n - 1] + skipped) * packed.output_gain;
                 group.get(packed, &mut next.layers);
                 next.done = true;
             }

@@ -130,6 +130,7 @@ impl WaveNetState {
         let mut rings = LineBuffer::new(spec.channels * layout.state_floats);
         let mut scratch = LineBuffer::new(layout.scratch);
         let positions = vec![0; layout.rings.len()];
+        scratch.as_mut_slice()[variant.input.offset] = spec.silence;
         variant.run_chunk(spec, rings.as_mut_slice(), scratch.as_mut_slice(), &positions, 1, true);
         let row = |ring: &Ring, row: usize| rings.as_slice()[ring.offset + row * ring.stride];
         let settled_rows = layout.rings.iter().flat_map(|ring| (0..ring.rows).map(move |r| row(ring, r))).collect();
@@ -236,7 +237,7 @@ impl NetworkState for WaveNetState {
                 }
             }
         }
-        self.constant_runs.fill(ConstantRun { value: 0.0, frames: self.network.receptive_field });
+        self.constant_runs.fill(ConstantRun { value: self.spec.silence, frames: self.network.receptive_field });
     }
 
     fn rests(&self) -> bool {

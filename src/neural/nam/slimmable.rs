@@ -65,7 +65,7 @@ pub fn smaller_sizes(config: &Field<'_>, full: &WaveNet, budget: &mut Budget) ->
         let small = slice(full, &channels);
         let architecture = Architecture::WaveNet(Box::new(small));
         budget.spend_weights(config, budget::weight_count(&architecture))?;
-        sizes.push(ModelSize { below: to_f32(end), architecture: Some(architecture), loudness_db: None });
+        sizes.push(ModelSize::new(to_f32(end), Some(architecture)));
         start = end;
     }
     Ok(sizes)

@@ -3,12 +3,15 @@
 
 use super::slimmable::{MAX_SIZES, smaller_sizes};
 use super::weights::WeightList;
-use super::{LOUDNESS_DB, sequence, wavenet};
+use super::{LEVEL_DBU, LOUDNESS_DB, sequence, wavenet};
 use crate::neural::budget::{Budget, MAX_DEPTH};
 use crate::neural::description::{Architecture, ConditionModel, Layer, Sequence, WaveNet};
 use crate::neural::json::Field;
 use crate::neural::metadata::Ignored;
 use crate::neural::{ModelError, ModelSize};
+
+/// Models of a Sequential.
+const MAX_PARTS: usize = 64;
 
 /// Sample rate of a file that has none, in Hz.
 pub const SAMPLE_RATE: f32 = 48_000.0;
@@ -43,7 +46,10 @@ pub fn read<'a>(at: &Field<'a>, depth: usize, budget: &mut Budget) -> Result<Sub
     // The metadata of the outermost model are read by the caller.
     let mut of_metadata = Ignored::default();
     let metadata = of_metadata.object(Some(at), "metadata");
-    let loudness_db = of_metadata.number(metadata.as_ref(), "loudness", LOUDNESS_DB.0, LOUDNESS_DB.1);
+    let metadata = metadata.as_ref();
+    let loudness_db = of_metadata.number(metadata, "loudness", LOUDNESS_DB.0, LOUDNESS_DB.1);
+    let input_level_dbu = of_metadata.number(metadata, "input_level_dbu", LEVEL_DBU.0, LEVEL_DBU.1);
+    let output_level_dbu = of_metadata.number(metadata, "output_level_dbu", LEVEL_DBU.0, LEVEL_DBU.1);
     if depth > 0 {
         ignored.0.append(&mut of_metadata.0);
     }
@@ -56,7 +62,25 @@ pub fn read<'a>(at: &Field<'a>, depth: usize, budget: &mut Budget) -> Result<Sub
     let built = match architecture.text()? {
         "SlimmableContainer" => {
             weights.finish()?;
-            return container(&config, sample_rate, depth, budget, ignored);
+            let mut container = container(&config, sample_rate, depth, budget, ignored)?;
+            for size in &mut container.sizes {
+                size.input_level_dbu = input_level_dbu.or(size.input_level_dbu);
+                size.output_level_dbu = output_level_dbu.or(size.output_level_dbu);
+            }
+            return Ok(container);
+        }
+        "Sequential" => {
+            weights.finish()?;
+            let mut series = series(&config, sample_rate, depth, budget, ignored)?;
+            for size in &mut series.sizes {
+                if let Some(architecture) = &size.architecture {
+                    budget.spend_state(at, architecture, series.sample_rate.unwrap_or(SAMPLE_RATE))?;
+                }
+                size.loudness_db = loudness_db;
+                size.input_level_dbu = input_level_dbu.or(size.input_level_dbu);
+                size.output_level_dbu = output_level_dbu.or(size.output_level_dbu);
+            }
+            return Ok(series);
         }
         "Linear" => BuiltNetwork::sequence(sequence::linear(&config, &mut weights)?, "Linear"),
         "ConvNet" => BuiltNetwork::sequence(sequence::conv_net(&config, &mut weights, budget)?, "ConvNet"),
@@ -71,17 +95,17 @@ pub fn read<'a>(at: &Field<'a>, depth: usize, budget: &mut Budget) -> Result<Sub
             });
             BuiltNetwork::wavenet(wavenet::wavenet(&config, condition, outputs, &mut weights, budget)?)
         }
-        _ => return Err(architecture.unexpected("Linear, ConvNet, LSTM, WaveNet or SlimmableContainer")),
+        _ => return Err(architecture.unexpected("Linear, ConvNet, LSTM, WaveNet, SlimmableContainer or Sequential")),
     };
     weights.finish()?;
     budget.spend_state(at, &built.architecture, sample_rate.unwrap_or(SAMPLE_RATE))?;
     let mut sizes = match &built.architecture {
         Architecture::WaveNet(w) => smaller_sizes(&config, w, budget)?,
-        Architecture::Sequence(_) => Vec::new(),
+        Architecture::Sequence(_) | Architecture::Series(_) => Vec::new(),
     };
     let summary = if sizes.is_empty() { built.summary } else { format!("{}, in {} sizes", built.summary, sizes.len() + 1) };
     let outputs = built.outputs;
-    sizes.push(ModelSize { below: 1.0, architecture: Some(built.architecture), loudness_db });
+    sizes.push(ModelSize { below: 1.0, architecture: Some(built.architecture), loudness_db, input_level_dbu, output_level_dbu });
     Ok(Submodel {
         sizes,
         outputs,
@@ -155,12 +179,57 @@ fn container<'a>(
     })
 }
 
+/// Reads the models that a Sequential runs one after another. Of a model with several sizes the largest is taken.
+fn series<'a>(
+    config: &Field<'a>,
+    rate: Option<f32>,
+    depth: usize,
+    budget: &mut Budget,
+    mut ignored: Ignored,
+) -> Result<Submodel<'a>, ModelError> {
+    let (mut parts, mut summaries, mut weights) = (Vec::new(), Vec::new(), 0_usize);
+    let mut sample_rate = rate;
+    let mut levels = None;
+    for at in config.get("models")?.list(1, MAX_PARTS)? {
+        let mut part = read(&at, depth + 1, budget)?;
+        ignored.0.append(&mut part.ignored.0);
+        check_rate(&at, part.sample_rate, sample_rate)?;
+        sample_rate = sample_rate.or(part.sample_rate);
+        if part.outputs != 1 {
+            return Err(at.error(format!("{} outputs", part.outputs), 1));
+        }
+        let largest = part.sizes.pop().ok_or_else(|| at.error("no network", "one"))?;
+        match largest.architecture {
+            Some(Architecture::Series(inner)) => parts.extend(inner),
+            other => parts.extend(other),
+        }
+        // The level at the input is the first model's, the level at the output the last one's.
+        let input_level_dbu = levels.map_or(largest.input_level_dbu, |(input, _)| input);
+        levels = Some((input_level_dbu, largest.output_level_dbu));
+        weights = weights.saturating_add(part.weights);
+        summaries.push(part.summary);
+    }
+    let (input_level_dbu, output_level_dbu) = levels.unwrap_or_default();
+    let architecture = Some(Architecture::Series(parts));
+    Ok(Submodel {
+        sizes: vec![ModelSize { input_level_dbu, output_level_dbu, ..ModelSize::new(1.0, architecture) }],
+        outputs: 1,
+        sample_rate,
+        weights,
+        summary: summaries.join(", then "),
+        largest_metadata: None,
+        ignored,
+    })
+}
+
 /// Checks that a model has the sample rate of the model around it, if both have one.
 fn check_rate(at: &Field<'_>, inner: Option<f32>, outer: Option<f32>) -> Result<(), ModelError> {
     match (inner, outer) {
-        (Some(inner), Some(outer)) if inner != outer => {
-            Err(at.get("sample_rate")?.error(inner, format!("{outer}, that of the model around it")))
-        }
+        (Some(inner), Some(outer)) if inner != outer => Err(at
+            .find("sample_rate")?
+            .as_ref()
+            .unwrap_or(at)
+            .error(inner, format!("{outer}, that of the model around it or before it"))),
         _ => Ok(()),
     }
 }
@@ -193,6 +262,9 @@ fn condition_part(
     let model = match architecture {
         Some(Architecture::Sequence(s)) => ConditionModel::Sequence(s),
         Some(Architecture::WaveNet(w)) => ConditionModel::WaveNet(*w),
+        Some(Architecture::Series(_)) => {
+            return Err(at.error("a Sequential condition model", "WaveNet, ConvNet or Linear"));
+        }
         None => return Err(at.error("no network", "one")),
     };
     Ok(ConditionPart { model, outputs: submodel.outputs, weights: submodel.weights })

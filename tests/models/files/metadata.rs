@@ -40,8 +40,8 @@ fn odd_metadata_of_a_nam_file_are_left_out_and_named() {
         assert_eq!((info.loudness_db, info.input_level_dbu, info.name, info.late_frames), (None, None, None, 0));
     }
     let numbers = json!({
-        "loudness": "-18.5", "input_level_dbu": " 12.5", "output_level_dbu": "9", "late_frames": "16", "name": "An amp", "gear_make": 1,
-        "training": {"validation_esr": "0.01"},
+        "loudness": "-18.5", "input_level_dbu": " 12.5", "output_level_dbu": "9", "late_frames": "16", "name": "An amp",
+        "gear_make": 1, "training": {"validation_esr": "0.01"},
     });
     let info = info_with(&file, "metadata", numbers);
     assert_eq!((info.loudness_db, info.input_level_dbu, info.output_level_dbu), (Some(-18.5), Some(12.5), Some(9.0)));

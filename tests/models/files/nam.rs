@@ -128,6 +128,86 @@ fn versions_from_0_5_0_to_0_7_are_read_and_others_refused() {
 }
 
 #[test]
+fn padding_and_rubbish_after_the_model_are_not_read() {
+    let file = wavenet_of_0_5(&mut RandomModels::new(41)).1;
+    let plain = read(&file);
+    for more in ["\0\0\0\0", "\n{}", " rubbish", "]"] {
+        assert_eq!(ParsedModel::read(format!("{file}{more}").as_bytes()).unwrap(), plain, "{more:?}");
+    }
+    let twice = file.to_string().replacen('{', "{\"architecture\": \"Linear\",", 1);
+    assert_eq!(ParsedModel::read(twice.as_bytes()).unwrap(), plain);
+}
+
+#[test]
+fn levels_of_a_containers_models_count_unless_the_container_has_its_own() {
+    let model = |seed: u64, metadata: Value| {
+        let mut file = wavenet_of_0_5(&mut RandomModels::new(seed)).1;
+        file["metadata"] = metadata;
+        file
+    };
+    let submodels = json!([
+        {"max_value": 0.5, "model": model(42, json!({"input_level_dbu": 10.0, "output_level_dbu": 3.0}))},
+        {"max_value": 1.0, "model": model(43, json!({"input_level_dbu": 12.0}))},
+    ]);
+    let mut file = nam("SlimmableContainer", json!({ "submodels": submodels }), &[]);
+    let levels = |file: &Value| {
+        let parsed = read(file);
+        let sizes: Vec<_> = parsed.sizes.iter().map(|s| (s.input_level_dbu, s.output_level_dbu)).collect();
+        (parsed.info.input_level_dbu, parsed.info.output_level_dbu, sizes)
+    };
+    assert_eq!(levels(&file), (Some(12.0), None, vec![(Some(10.0), Some(3.0)), (Some(12.0), None)]));
+    file["metadata"] = json!({"input_level_dbu": 18.0, "output_level_dbu": null});
+    assert_eq!(levels(&file), (Some(18.0), None, vec![(Some(18.0), Some(3.0)), (Some(18.0), None)]));
+}
+
+#[test]
+fn a_sequential_holds_its_models_in_order() {
+    let (first, mut a) = wavenet_of_0_5(&mut RandomModels::new(44));
+    let (second, mut b) = wavenet_of_0_5(&mut RandomModels::new(45));
+    a["metadata"] = json!({"input_level_dbu": 10.0, "output_level_dbu": 1.0, "loudness": -9.0});
+    b["metadata"] = json!({"input_level_dbu": 11.0, "output_level_dbu": 2.0});
+    let linear = nam("Linear", json!({"receptive_field": 2, "bias": false}), &[0.5, 0.25]);
+    let inner = nam("Sequential", json!({"models": [b, linear]}), &[]);
+    let mut file = nam("Sequential", json!({"models": [a, inner]}), &[]);
+    file["metadata"] = json!({"loudness": -20.0});
+    let parsed = read(&file);
+    let conv = Conv1d { inputs: 1, outputs: 1, taps: 2, dilation: 1, groups: 1, weights: vec![0.25, 0.5], bias: None };
+    let parts = vec![
+        Architecture::WaveNet(Box::new(first)),
+        Architecture::WaveNet(Box::new(second)),
+        sequence(vec![Layer::Conv1d(conv, Activation::Identity)]),
+    ];
+    let receptive_field: usize = parts.iter().map(|part| part.receptive_field().unwrap() - 1).sum::<usize>() + 1;
+    let info = parsed.info.clone();
+    assert_eq!((info.loudness_db, info.input_level_dbu, info.output_level_dbu), (Some(-20.0), Some(10.0), None));
+    let wavenet = "WaveNet, 2 arrays of 3 and 2 channels";
+    assert_eq!(info.architecture, format!("{wavenet}, then {wavenet}, then Linear, 2 taps"));
+    let architecture = only_architecture(parsed);
+    assert_eq!((architecture.receptive_field(), architecture), (Some(receptive_field), Architecture::Series(parts)));
+
+    let rate = |first: Value, second: Value| {
+        let mut file = file.clone();
+        file["config"]["models"][0]["sample_rate"] = first;
+        file["config"]["models"][1]["sample_rate"] = second;
+        file
+    };
+    assert_eq!(read(&rate(json!(44_100), Value::Null)).info.sample_rate, 44_100.0);
+    assert_eq!(
+        error(rate(json!(44_100), json!(48_000)).to_string().as_bytes()),
+        "config.models[1].sample_rate: 48000; expected 44100, that of the model around it or before it"
+    );
+    assert_eq!(error(changed(&file, "/weights", json!([1.0])).to_string().as_bytes()), "weights: 1 numbers; expected 0");
+    assert_eq!(
+        error(changed(&file, "/config/models", json!([])).to_string().as_bytes()),
+        "config.models: 0 values; expected 1 to 64"
+    );
+    assert_eq!(
+        error(changed(&file, "/config/models/0/architecture", json!("X")).to_string().as_bytes()),
+        "config.models[0].architecture: 'X'; expected Linear, ConvNet, LSTM, WaveNet, SlimmableContainer or Sequential"
+    );
+}
+
+#[test]
 fn a_container_holds_its_submodels_smallest_first() {
     let small = random_lstm(&mut RandomModels::new(7), 1, 2);
     let mut first = lstm_file(&[small], &RandomModels::new(8).conv(2, 1, 1, 1, 1, true));

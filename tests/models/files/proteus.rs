@@ -28,3 +28,16 @@ fn proteus_files_are_read_as_they_are_written() {
         assert_eq!(error(changed(&file, pointer, value).to_string().as_bytes()), expected);
     }
 }
+
+#[test]
+fn a_proteus_file_may_have_its_sample_rate_in_either_place() {
+    let (_, mut file) = proteus(&mut RandomModels::new(19), "GRU", 1, 3, 1);
+    file["sample_rate"] = json!("48 kHz");
+    let rate = |file: &Value| (read(file).info.sample_rate, read(file).info.sample_rate_given);
+    assert_eq!(rate(&file), (48_000.0, true));
+    file["model_data"]["sample_rate"] = json!(96_000.0);
+    assert_eq!(rate(&file), (96_000.0, true));
+    (file["sample_rate"], file["model_data"]["sample_rate"]) = (json!(0), Value::Null);
+    assert_eq!(rate(&file), (44_100.0, false));
+    assert_eq!(read(&file).info.ignored, ["sample_rate: 0; expected 1000 to 768000"]);
+}
