@@ -107,7 +107,7 @@ pub(super) fn first_line_of_text(bytes: &[u8]) -> Option<String> {
     if text.contains(|c: char| c.is_control() && !c.is_whitespace()) {
         return None;
     }
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let line = text.split(char::is_control).map(str::trim).find(|line| !line.is_empty())?;
     let mut short: String = line.chars().take(MAX_TEXT_CHARACTERS).collect();
     if line.chars().nth(MAX_TEXT_CHARACTERS).is_some() {
         short.push_str("...");

@@ -261,6 +261,7 @@ mod tests {
             (b"null", "a text that begins with 'null'"),
             (text.as_bytes(), "a text that begins with '404: Not Found'"),
             ("\n  \u{e9}t\u{e9}\nb".as_bytes(), "a text that begins with '\u{e9}t\u{e9}'"),
+            (b"one\rtwo", "a text that begins with 'one'"),
             (long.as_bytes(), "a text that begins with 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...'"),
         ] {
             let error = read_bytes(bytes).err().expect("an error").to_string();
