@@ -276,7 +276,9 @@ impl PartialEq for Effect {
     fn eq(&self, other: &Self) -> bool {
         let same = match (self.active_model(), other.active_model()) {
             (None, None) => true,
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b) || (!a.bytes().is_empty() && a.bytes() == b.bytes()),
+            (Some(a), Some(b)) => {
+                Arc::ptr_eq(a, b) || (a.user_rate() == b.user_rate() && !a.bytes().is_empty() && a.bytes() == b.bytes())
+            }
             _ => false,
         };
         same && self.settings == other.settings

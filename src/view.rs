@@ -91,6 +91,8 @@ pub trait Controls {
     /// Loads the model that is `step` places after the one that was tried last, in its folder (before it, if negative). After the
     /// last one comes the first.
     fn step_model(&self, slot: Slot, step: i32);
+    /// Runs the slot's model at this sample rate in Hz, because its file has none.
+    fn set_model_rate(&self, slot: Slot, sample_rate: f32);
     /// Lets the slot run without a model.
     fn clear_model(&self, slot: Slot);
     /// Passes on an action on the twin of slot A.

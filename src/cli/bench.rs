@@ -28,6 +28,7 @@ pub fn command() -> Command {
                 .help("Blocks a figure is made of, 100 or more"),
         )
         .arg(model::argument())
+        .arg(model::rate_argument().requires("model"))
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON, a line a figure"));
     let algorithm = algorithm_argument("algorithm", REGISTRY.iter().copied(), &[]);
     with_parameter_flags(command.arg(algorithm.help("Only this algorithm"))).after_help(examples(&[

@@ -1,19 +1,19 @@
 //! `isotherm model`: shows a model file's metadata and costs, and verifies the model against what the file states.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
-use super::{Failure, examples, path_text, print_line};
+use super::{Failure, examples, parse_number, path_text, print_line};
 use crate::audio::{Random, wav};
 use crate::dsp::{Settings, gain_to_db};
 use crate::effect::Effect;
 use crate::neural::engine::{self, KNOB_MIDDLE, Network, NetworkState, StateSpec};
-use crate::neural::{Model, ModelInfo, TestVector, formats};
+use crate::neural::{Model, TestVector, formats};
 
 /// Frames per block, as a host may use.
 const BLOCK: usize = 64;
@@ -40,6 +40,7 @@ pub fn command() -> Command {
             Command::new("inspect")
                 .about("Shows what a model is, needs and costs")
                 .arg(file())
+                .arg(rate_argument())
                 .arg(json())
                 .after_help(examples(&["isotherm model inspect amp.nam", "isotherm model inspect amp.nam --json"])),
         )
@@ -47,6 +48,8 @@ pub fn command() -> Command {
             Command::new("verify")
                 .about("Checks that a model does what it says")
                 .arg(file())
+                .arg(rate_argument())
+                .arg(rate_argument())
                 .arg(json())
                 .arg(loudness)
                 .after_help(examples(&[
@@ -83,7 +86,20 @@ pub fn effect(matches: &ArgMatches, settings: Settings) -> Result<Effect, Failur
     if !algorithm.plays_model {
         return Err(Failure::Usage(format!("--model: {} runs no model; expected an algorithm that does: neural", algorithm.id)));
     }
-    Ok(Effect::from(settings).with_model(Model::open(path).map_err(Failure::failed)?))
+    Ok(Effect::from(settings).with_model(open_model(matches, path)?))
+}
+
+/// The flag `--model-rate`.
+pub fn rate_argument() -> Arg {
+    Arg::new("model_rate").long("model-rate").value_name("HZ").help("Sample rate of the model, if its file has none")
+}
+
+/// Opens a model's file, at the rate of `--model-rate` if that is given.
+fn open_model(matches: &ArgMatches, path: &Path) -> Result<Arc<Model>, Failure> {
+    let model = Model::open(path).map_err(Failure::failed)?;
+    let Some(text) = matches.get_one::<String>("model_rate") else { return Ok(model) };
+    let rate = parse_number("model-rate", text, 1000.0, 768_000.0)?;
+    model.at_rate(rate as f32).map_err(|error| Failure::Usage(format!("--model-rate: {error}")))
 }
 
 /// Returns the network that the parameter `size` chooses of a model.
@@ -150,7 +166,7 @@ pub fn summary_json(path: Option<&PathBuf>, model: Option<&Model>) -> Value {
 /// Opens the model file that the arguments name, and returns its path as well.
 fn open(matches: &ArgMatches) -> Result<(PathBuf, Arc<Model>), Failure> {
     let path = matches.get_one::<PathBuf>("file").ok_or_else(|| Failure::Usage("no file".into()))?.clone();
-    let model = Model::open(&path).map_err(Failure::failed)?;
+    let model = open_model(matches, &path)?;
     Ok((path, model))
 }
 
@@ -259,7 +275,7 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let version = info.version.as_ref().map_or_else(String::new, |v| format!(" {v}"));
     print_line(format_args!("{}: {} ({}{version})", path.display(), info.architecture, info.format));
-    for (name, text) in metadata_lines(info) {
+    for (name, text) in metadata_lines(&model) {
         print_line(format_args!("  {name:<14}{text}"));
     }
     for line in &info.ignored {
@@ -298,12 +314,17 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 /// Returns the model's metadata as names and texts, without those that the file does not give.
-fn metadata_lines(info: &ModelInfo) -> Vec<(&'static str, String)> {
+fn metadata_lines(model: &Model) -> Vec<(&'static str, String)> {
+    let info = model.info();
     let join = |parts: [&Option<String>; 2], separator: &str| {
         let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
         (!parts.is_empty()).then(|| parts.join(separator))
     };
-    let rate = if info.sample_rate_given { "" } else { ", as the format has it: the file says none" };
+    let rate = match (info.sample_rate_given, model.user_rate()) {
+        (true, _) => "",
+        (false, Some(_)) => ", as --model-rate says: the file says none",
+        (false, None) => ", as the format has it: the file says none (--model-rate sets another)",
+    };
     let knobs = (!info.knobs.is_empty()).then(|| info.knobs.join(", "));
     [
         ("name", info.name.clone()),

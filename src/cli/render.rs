@@ -35,6 +35,7 @@ pub fn command() -> Command {
         .arg(format_argument())
         .arg(force_argument())
         .arg(model::argument())
+        .arg(model::rate_argument().requires("model"))
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The report as JSON"));
     let algorithm = algorithm_argument("algorithm", REGISTRY.iter().copied(), &[]).required(true);
     with_parameter_flags(command.arg(algorithm.help("The algorithm; --help lists the parameters of each"))).after_help(examples(

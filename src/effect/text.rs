@@ -1,13 +1,17 @@
 //! Reading and writing effects as text and as JSON.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::{Effect, EffectError};
 use crate::algorithm::find;
-use crate::dsp::{Parameter, ParameterKind};
+use crate::dsp::{Parameter, ParameterKind, parse_number};
+use crate::neural::Model;
 
 /// The value of `model=` for an effect without a model.
 const NO_MODEL: &str = "none";
+/// The name of the setting, and of the key in JSON, that gives the sample rate of a model whose file has none.
+const MODEL_RATE: &str = "model_rate";
 
 impl Effect {
     /// The text that [`Self::from_str`] reads as this effect: the algorithm's id, then the parameters that are not at their
@@ -30,6 +34,9 @@ impl Effect {
                 Some(model) if model_path(model)? == NO_MODEL => add("model", &format!("./{NO_MODEL}")),
                 Some(model) => add("model", model_path(model)?),
             }
+            if let Some(rate) = self.model.as_ref().and_then(|model| model.user_rate()) {
+                add(MODEL_RATE, &rate.to_string());
+            }
         }
         for (parameter, value) in self.settings.iter().filter(|(parameter, value)| *value != parameter.default()) {
             add(parameter.id, &value_text(parameter, value));
@@ -39,7 +46,7 @@ impl Effect {
 }
 
 /// Path of the file that a model was opened from.
-fn model_path(model: &crate::neural::Model) -> Result<&str, EffectError> {
+fn model_path(model: &Model) -> Result<&str, EffectError> {
     let path = model.path().ok_or(EffectError::ModelWithoutFile)?;
     path.to_str().ok_or_else(|| EffectError::NonUnicodePath { found: path.display().to_string() })
 }
@@ -51,6 +58,20 @@ fn value_text(parameter: &Parameter, value: f32) -> String {
         ParameterKind::Float { off_at_max: true, .. } if value >= max => "off".into(),
         ParameterKind::Float { .. } => value.to_string(),
         ParameterKind::Choice { .. } | ParameterKind::Toggle { .. } => parameter.text(value).to_lowercase().replace(' ', "-"),
+    }
+}
+
+/// The model at the rate that a user gives for it, as text.
+fn model_at_rate(model: &Arc<Model>, rate: &str) -> Result<Arc<Model>, EffectError> {
+    let wrong = |reason: String| EffectError::Model(format!("{MODEL_RATE}: {reason}"));
+    let rate = parse_number(rate).ok_or_else(|| wrong(format!("'{rate}' is no number; expected a sample rate in Hz")))?;
+    #[cfg(feature = "models")]
+    {
+        model.at_rate(rate as f32).map_err(|error| wrong(error.to_string()))
+    }
+    #[cfg(not(feature = "models"))]
+    {
+        Err(wrong(format!("{rate} Hz for {model:?}: this build reads no model files")))
     }
 }
 
@@ -87,10 +108,10 @@ fn split_words(text: &str) -> Result<Vec<String>, EffectError> {
 }
 
 /// Opens a model's file. [control thread]
-fn open_model(path: &str) -> Result<std::sync::Arc<crate::neural::Model>, EffectError> {
+fn open_model(path: &str) -> Result<Arc<Model>, EffectError> {
     #[cfg(feature = "models")]
     {
-        crate::neural::Model::open(path.as_ref()).map_err(|error| EffectError::Model(error.to_string()))
+        Model::open(path.as_ref()).map_err(|error| EffectError::Model(error.to_string()))
     }
     #[cfg(not(feature = "models"))]
     {
@@ -100,7 +121,7 @@ fn open_model(path: &str) -> Result<std::sync::Arc<crate::neural::Model>, Effect
 
 /// Reads an algorithm's id and settings as a user writes them: `saturator drive=24 oversampling=4x`, `neural model=FILE
 /// input=3`. Parameters that are not set have their default. An algorithm that plays a model needs `model=FILE`, which opens
-/// the file, or `model=none`. Values with white space are put in quotation marks. [control thread]
+/// the file, or `model=none`; `model_rate=HZ` gives the sample rate of a model whose file has none. Values with white space are put in quotation marks. [control thread]
 impl FromStr for Effect {
     type Err = EffectError;
 
@@ -108,7 +129,7 @@ impl FromStr for Effect {
         let words = split_words(text)?;
         let (id, settings) = words.split_first().ok_or(EffectError::Empty)?;
         let mut effect = Self::new(find(id)?);
-        let (mut seen, mut model) = (Vec::new(), None);
+        let (mut seen, mut model, mut rate) = (Vec::new(), None, None);
         for word in settings {
             let (id, value) = word.split_once('=').ok_or_else(|| EffectError::NotASetting { found: word.clone() })?;
             if seen.contains(&id.replace('-', "_")) {
@@ -117,6 +138,8 @@ impl FromStr for Effect {
             seen.push(id.replace('-', "_"));
             if id == "model" {
                 model = Some(value);
+            } else if id.replace('-', "_") == MODEL_RATE {
+                rate = Some(value);
             } else {
                 effect.settings.parse(id, value)?;
             }
@@ -128,6 +151,11 @@ impl FromStr for Effect {
             Some(path) if path != NO_MODEL => effect.model = Some(open_model(path)?),
             _ => {}
         }
+        match (rate, &effect.model) {
+            (None, _) => {}
+            (Some(rate), Some(model)) => effect.model = Some(model_at_rate(model, rate)?),
+            (Some(_), None) => return Err(EffectError::Model(format!("{MODEL_RATE}: no model; expected model=FILE before it"))),
+        }
         Ok(effect)
     }
 }
@@ -136,7 +164,7 @@ impl FromStr for Effect {
 mod json {
     use serde_json::{Map, Value, json};
 
-    use super::{Effect, EffectError, find, model_path, open_model};
+    use super::{Effect, EffectError, MODEL_RATE, find, model_at_rate, model_path, open_model};
     use crate::dsp::{ParameterKind, Settings, choice_id};
 
     impl Settings {
@@ -159,7 +187,8 @@ mod json {
 
     impl Effect {
         /// The object `{"algorithm": "neural", "model": "FILE", "settings": {"input": 3.0, ...}}`.
-        /// It has the key `model` only if the algorithm plays one; the value is null for none. [control thread]
+        /// It has the key `model` only if the algorithm plays one; the value is null for none. It has the key `model_rate` only
+        /// if a user gave the model's sample rate, in Hz. [control thread]
         ///
         /// # Errors
         /// If the model was not opened from a file, or its path is not Unicode.
@@ -170,6 +199,9 @@ mod json {
                     None => Value::Null,
                     Some(model) => json!(model_path(model)?),
                 };
+                if let Some(rate) = self.model.as_ref().and_then(|model| model.user_rate()) {
+                    object[MODEL_RATE] = json!(rate);
+                }
             }
             Ok(object)
         }
@@ -182,8 +214,8 @@ mod json {
         pub fn from_json(value: &Value) -> Result<Self, EffectError> {
             let wrong = |found: &Value, expected| EffectError::Json { found: found.to_string(), expected };
             let object = value.as_object().ok_or_else(|| wrong(value, "an object with algorithm and settings"))?;
-            if let Some(key) = object.keys().find(|key| !["algorithm", "settings", "model"].contains(&key.as_str())) {
-                return Err(EffectError::Json { found: key.clone(), expected: "algorithm, settings and model" });
+            if let Some(key) = object.keys().find(|key| !["algorithm", "settings", "model", MODEL_RATE].contains(&key.as_str())) {
+                return Err(EffectError::Json { found: key.clone(), expected: "algorithm, settings, model and model_rate" });
             }
             let id = object
                 .get("algorithm")
@@ -220,6 +252,11 @@ mod json {
                 }
                 Some(Value::String(path)) => effect.model = Some(open_model(path)?),
                 Some(other) => return Err(wrong(other, "a model's file or null")),
+            }
+            match (object.get(MODEL_RATE), &effect.model) {
+                (None | Some(Value::Null), _) => {}
+                (Some(Value::Number(rate)), Some(model)) => effect.model = Some(model_at_rate(model, &rate.to_string())?),
+                (Some(rate), _) => return Err(wrong(rate, "model_rate as a number, beside a model's file")),
             }
             Ok(effect)
         }

@@ -149,6 +149,10 @@ impl Controls for InstanceControls<'_> {
         self.request_model(slot, ModelRequest::Step(step));
     }
 
+    fn set_model_rate(&self, slot: Slot, sample_rate: f32) {
+        self.request_model(slot, ModelRequest::SetRate(sample_rate));
+    }
+
     fn clear_model(&self, slot: Slot) {
         self.request_model(slot, ModelRequest::Clear);
     }

@@ -30,6 +30,8 @@ pub enum ModelRequest {
     /// Loads the model file that is this many places after the one that was tried last (before it, if negative), in the order of
     /// their names.
     Step(i32),
+    /// Runs the model at this sample rate in Hz, because its file has none.
+    SetRate(f32),
     /// Lets the slot run without a model.
     Clear,
     /// Lists the folder that was looked at last, for the browser.
@@ -61,7 +63,7 @@ impl StateText {
     fn text(self) -> Arc<str> {
         match self {
             Self::Text(text) => text,
-            Self::Model(model, path) => encode(path.as_deref(), model.bytes()).into(),
+            Self::Model(model, path) => encode(path.as_deref(), model.bytes(), model.user_rate()).into(),
         }
     }
 
@@ -155,7 +157,7 @@ impl ModelSlot {
     pub fn request(&self, request: ModelRequest) {
         let mut status = self.status();
         match &request {
-            ModelRequest::Step(_) | ModelRequest::Browse => {}
+            ModelRequest::Step(_) | ModelRequest::Browse | ModelRequest::SetRate(_) => {}
             ModelRequest::Open(_) | ModelRequest::Trained(_) | ModelRequest::Clear => status.requests.clear(),
             // Some hosts load the whole state again to change one value: the model that is there is not read again.
             ModelRequest::Restore(text) if status.state_text.has_text(text) && status.error.is_none() && status.is_idle() => {
@@ -224,6 +226,7 @@ impl ModelSlot {
                     Some(Err(error)) => self.fail(error),
                     None => {}
                 },
+                ModelRequest::SetRate(rate) => self.set_rate(rate),
                 ModelRequest::Clear => self.set_model(None, Some(StateText::Text(NO_MODEL.into()))),
                 ModelRequest::Browse => self.list_folder(self.folder_to_browse()),
                 ModelRequest::Restore(text) => self.restore(&text),
@@ -259,13 +262,26 @@ impl ModelSlot {
         }
     }
 
+    /// Runs the model that is loaded at a sample rate that the user gave.
+    fn set_rate(&self, rate: f32) {
+        let Some(loaded) = self.status().loaded.clone() else { return };
+        let new = loaded.model.at_rate(rate).map_err(|error| error.to_string());
+        match new.and_then(|model| prepare_model(model, loaded.facts.path.clone())) {
+            Ok(new) => {
+                let state_text = StateText::Model(new.model.clone(), loaded.facts.path.clone());
+                self.set_model(Some(new), Some(state_text));
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
     /// Restores the model from a state's text. If that fails, the text is kept.
     fn restore(&self, text: &str) {
         let saved = match decode(text) {
             Ok(saved) => saved,
             Err(error) => return self.fail(error),
         };
-        let Some(SavedModel { path, bytes }) = saved else {
+        let Some(SavedModel { path, bytes, user_rate }) = saved else {
             self.status().last_path = None;
             return self.set_model(None, None);
         };
@@ -276,6 +292,10 @@ impl ModelSlot {
                 (Some(bytes), _) => Model::read(bytes),
                 (None, Some(path)) => Model::open(path),
                 (None, None) => return Err("state holds neither a model's bytes nor its path".into()),
+            };
+            let model = match (model, user_rate) {
+                (Ok(model), Some(rate)) => model.at_rate(rate),
+                (model, _) => model,
             };
             prepare_model(model.map_err(|e| e.to_string())?, path.clone())
         });

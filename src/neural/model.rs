@@ -158,6 +158,14 @@ pub enum ModelError {
         /// Bytes that are allowed.
         limit: u64,
     },
+    /// A user gives a sample rate for a model whose file has one.
+    #[error("{found} Hz for a model whose file says {expected} Hz; expected no other rate than the file's")]
+    OtherRate {
+        /// Rate in Hz that the user gave.
+        found: f32,
+        /// Rate in Hz of the file.
+        expected: f32,
+    },
     /// The content is not a valid model: the text names the field, what was found and what was expected.
     #[error("{0}")]
     Invalid(String),
@@ -218,6 +226,8 @@ pub struct Model {
     id: ModelId,
     /// Path of the file that the model was opened from.
     pub(super) path: Option<PathBuf>,
+    /// Sample rate in Hz that a user gave for a file that has none.
+    pub(super) user_rate: Option<f32>,
     parsed: ParsedModel,
     /// The network of each size.
     networks: Vec<Arc<dyn Network>>,
@@ -241,6 +251,22 @@ impl Model {
         Self::assemble(parsed, networks, bytes)
     }
 
+    /// A copy that runs at another sample rate, which a user gave for it.
+    #[cfg(feature = "models")]
+    pub(super) fn with_user_rate(&self, rate: f32) -> Arc<Self> {
+        let mut parsed = self.parsed.clone();
+        parsed.info.sample_rate = rate;
+        let network = |(size, network): (&ModelSize, &Arc<dyn Network>)| {
+            size.architecture.as_ref().map_or_else(|| network.clone(), |architecture| engine::build(architecture, rate))
+        };
+        let networks = parsed.sizes.iter().zip(&self.networks).map(network).collect();
+        let mut model = Self::assemble(parsed, networks, self.bytes.clone());
+        if let Some(model) = Arc::get_mut(&mut model) {
+            (model.path, model.user_rate) = (self.path.clone(), Some(rate));
+        }
+        model
+    }
+
     /// Makes a model of one size whose network an engine other than the native one runs. [control thread]
     #[must_use]
     pub fn from_network(info: ModelInfo, network: Arc<dyn Network>, bytes: Vec<u8>) -> Arc<Self> {
@@ -253,6 +279,7 @@ impl Model {
         Arc::new(Self {
             id: ModelId::new(),
             path: None,
+            user_rate: None,
             parsed,
             networks,
             alignments,
@@ -272,6 +299,13 @@ impl Model {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
+    }
+
+    /// Sample rate in Hz that a user gave with `Model::at_rate`; `None` if the model runs at the rate that its file has, or that
+    /// its format has by default. [any thread]
+    #[must_use]
+    pub fn user_rate(&self) -> Option<f32> {
+        self.user_rate
     }
 
     /// Name, sample rate and other information from the file. [any thread]

@@ -5,6 +5,7 @@ use std::io::{Error, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::budget::SAMPLE_RATES;
 use super::formats;
 use super::json::{self, Field};
 use super::{Model, ModelError, ParsedModel};
@@ -24,6 +25,25 @@ impl ParsedModel {
 }
 
 impl Model {
+    /// The same model at the sample rate `rate` in Hz, 1000 to 768 000, which a user gives because the file has none. If the
+    /// file has the same rate, the model is returned as it is. [control thread: allocates]
+    ///
+    /// # Errors
+    /// If the file has another rate, or `rate` is out of range.
+    pub fn at_rate(self: &Arc<Self>, rate: f32) -> Result<Arc<Self>, ModelError> {
+        let (low, high) = SAMPLE_RATES;
+        if !(low..=high).contains(&f64::from(rate)) {
+            return Err(ModelError::Invalid(format!("a model's rate of {rate} Hz; expected {low} to {high}")));
+        }
+        match self.info() {
+            info if info.sample_rate_given && info.sample_rate != rate => {
+                Err(ModelError::OtherRate { found: rate, expected: info.sample_rate })
+            }
+            info if info.sample_rate_given || self.user_rate == Some(rate) => Ok(self.clone()),
+            _ => Ok(self.with_user_rate(rate)),
+        }
+    }
+
     /// Reads the bytes of a file in any of the [formats](super::formats::FORMATS). [control thread]
     ///
     /// # Errors

@@ -160,6 +160,26 @@ fn json_reads_back_as_the_same_effect_and_models_by_their_files() {
     std::fs::copy(MODEL, &path).unwrap();
     let odd = Effect::from_id("neural").unwrap().with_model(isotherm::neural::Model::open(&path).unwrap());
     assert_eq!(odd.to_text().unwrap().parse::<Effect>().unwrap(), odd);
+    // A sample rate that the user gives, as the file has none.
+    let mut value: serde_json::Value = serde_json::from_slice(&std::fs::read(MODEL).unwrap()).unwrap();
+    value.as_object_mut().unwrap().remove("sample_rate");
+    let path = folder.path().join("rateless.nam");
+    std::fs::write(&path, value.to_string()).unwrap();
+    let plain: Effect = format!("neural model={}", path.display()).parse().unwrap();
+    let slow: Effect = format!("neural model={} model_rate=44.1k", path.display()).parse().unwrap();
+    assert_eq!(slow.model.as_ref().unwrap().info().sample_rate, 44_100.0);
+    assert_ne!(slow, plain);
+    assert_eq!(slow.to_text().unwrap().parse::<Effect>().unwrap(), slow);
+    assert_eq!(Effect::from_json(&slow.to_json().unwrap()).unwrap(), slow);
+    for (text, word) in [
+        (format!("neural model={MODEL} model_rate=44100"), "expected no other rate than the file's"),
+        (format!("neural model={} model_rate=10", path.display()), "expected 1000 to 768000"),
+        (format!("neural model={} model_rate=fast", path.display()), "'fast' is no number"),
+        ("neural model=none model_rate=48000".into(), "no model"),
+    ] {
+        let error = text.parse::<Effect>().unwrap_err().to_string();
+        assert!(error.contains(word) && error.lines().count() == 1, "{text}: {error}");
+    }
     assert!(TEST_MODELS[0].effect().to_text().unwrap_err().to_string().contains("no file"));
     for (json, word) in [
         ("3", "object"),

@@ -127,6 +127,7 @@ enum ControlCall {
     OpenModel(Slot, PathBuf),
     BrowseModels(Slot),
     StepModel(Slot, i32),
+    SetModelRate(Slot, f32),
     ClearModel(Slot),
     RequestTwin(TwinRequest),
     RequestTake(TakeAction),
@@ -180,6 +181,9 @@ impl Controls for TestControls {
     }
     fn step_model(&self, slot: Slot, step: i32) {
         self.calls.borrow_mut().push(ControlCall::StepModel(slot, step));
+    }
+    fn set_model_rate(&self, slot: Slot, sample_rate: f32) {
+        self.calls.borrow_mut().push(ControlCall::SetModelRate(slot, sample_rate));
     }
     fn clear_model(&self, slot: Slot) {
         self.calls.borrow_mut().push(ControlCall::ClearModel(slot));

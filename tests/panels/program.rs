@@ -39,6 +39,7 @@ impl Controls for IgnoredControls {
     fn open_model(&self, _: Slot, _: &Path) {}
     fn browse_models(&self, _: Slot) {}
     fn step_model(&self, _: Slot, _: i32) {}
+    fn set_model_rate(&self, _: Slot, _: f32) {}
     fn clear_model(&self, _: Slot) {}
     fn request_twin(&self, _: TwinRequest) {}
     fn request_take(&self, _: TakeAction) {}

@@ -97,6 +97,20 @@ fn inspect_names_what_it_left_out_of_a_file() {
 }
 
 #[test]
+fn the_rate_of_a_file_without_one_can_be_given_and_that_of_another_cannot() {
+    let folder = TestFolder::new();
+    let mut rateless = rectifier(0.5);
+    rateless.as_object_mut().unwrap().remove("sample_rate");
+    let (file, with_rate) = (folder.write("rateless.nam", &rateless), folder.write("amp.nam", &rectifier(0.5)));
+    let shown = run_ok(&["model", "inspect", &file, "--model-rate", "44.1k", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["sample_rate"], json!(44_100.0));
+    assert!(run_ok(&["model", "inspect", &file, "--model-rate", "44100"]).contains("44100 Hz, as --model-rate says"));
+    assert!(run_ok(&["model", "inspect", &file]).contains("48000 Hz, as the format has it"));
+    let line = run_failing(&["model", "inspect", &with_rate, "--model-rate", "44100"], 2);
+    assert!(line.contains("--model-rate: 44100 Hz for a model whose file says 48000 Hz"), "{line}");
+}
+
+#[test]
 fn verify_passes_a_good_model_and_lists_checks_that_were_not_possible() {
     let folder = TestFolder::new();
     let file = folder.write("amp.nam", &rectifier(0.5));

@@ -63,6 +63,7 @@ pub fn arguments() -> Vec<Arg> {
             .action(ArgAction::Append)
             .requires("monitor"),
         model::argument().requires("monitor"),
+        model::rate_argument().requires("model"),
     ];
     let device_flags = device_flags.map(|argument| argument.requires("device"));
     let monitor_flags =

@@ -19,20 +19,23 @@ const MAX_SAVED_BYTES: usize = 64 << 20;
 /// The text for a slot without a model.
 pub(crate) const NO_MODEL: &str = "null";
 
-/// The text for a model: the name and folder of its file, if it has one, and its bytes, compressed. [any thread but the audio
-/// thread]
-pub(crate) fn encode(path: Option<&Path>, bytes: &[u8]) -> String {
+/// The text for a model: the name and folder of its file, if it has one, its bytes, compressed, and the sample rate in Hz if a
+/// user gave it. [any thread but the audio thread]
+pub(crate) fn encode(path: Option<&Path>, bytes: &[u8], user_rate: Option<f32>) -> String {
     let text = |part: Option<&OsStr>| part.and_then(OsStr::to_str).map(str::to_owned);
     let deflate = || {
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(bytes).and_then(|()| encoder.finish()).ok().map(|deflated| BASE64.encode(deflated))
     };
-    json!({
+    let mut value = json!({
         "name": text(path.and_then(Path::file_name)),
         "folder": text(path.and_then(Path::parent).map(Path::as_os_str)),
         "deflate": if bytes.len() <= MAX_SAVED_BYTES { deflate() } else { None },
-    })
-    .to_string()
+    });
+    if let Some(rate) = user_rate {
+        value["rate"] = json!(rate);
+    }
+    value.to_string()
 }
 
 /// A model as a state holds it.
@@ -42,6 +45,8 @@ pub(crate) struct SavedModel {
     pub path: Option<PathBuf>,
     /// The file's bytes; None if they were too many to be saved.
     pub bytes: Option<Vec<u8>>,
+    /// The sample rate in Hz that a user gave because the file has none.
+    pub user_rate: Option<f32>,
 }
 
 /// Reads the text of [`encode`]; `None` if it is the text of a slot without a model.
@@ -73,7 +78,11 @@ pub(crate) fn decode(state_text: &str) -> Result<Option<SavedModel>, String> {
             Some(bytes)
         }
     };
-    Ok(Some(SavedModel { path: name.map(|name| Path::new(folder.unwrap_or("")).join(name)), bytes }))
+    let user_rate = match &value["rate"] {
+        Value::Null => None,
+        rate => Some(rate.as_f64().ok_or_else(|| error("'rate' is no number; expected a sample rate in Hz"))? as f32),
+    };
+    Ok(Some(SavedModel { user_rate, path: name.map(|name| Path::new(folder.unwrap_or("")).join(name)), bytes }))
 }
 
 #[cfg(test)]
@@ -84,10 +93,10 @@ mod tests {
     fn an_encoded_model_comes_back() {
         let bytes: Vec<u8> = (0..10_000u32).map(|i| (i * i % 251) as u8).collect();
         let path = Path::new("/a folder/b \"c\".nam");
-        let saved = decode(&encode(Some(path), &bytes)).unwrap().unwrap();
-        assert_eq!(saved, SavedModel { path: Some(path.to_owned()), bytes: Some(bytes) });
-        let saved = decode(&encode(None, b"abc")).unwrap().unwrap();
-        assert_eq!(saved, SavedModel { path: None, bytes: Some(b"abc".to_vec()) });
+        let saved = decode(&encode(Some(path), &bytes, Some(44_100.0))).unwrap().unwrap();
+        assert_eq!(saved, SavedModel { path: Some(path.to_owned()), bytes: Some(bytes), user_rate: Some(44_100.0) });
+        let saved = decode(&encode(None, b"abc", None)).unwrap().unwrap();
+        assert_eq!(saved, SavedModel { path: None, bytes: Some(b"abc".to_vec()), user_rate: None });
         assert_eq!(decode(NO_MODEL), Ok(None));
     }
 
@@ -96,6 +105,7 @@ mod tests {
         for (state_text, words) in [
             ("", "EOF"),
             (r#"{"name": 5}"#, "'name' is no text"),
+            (r#"{"rate": "fast"}"#, "'rate' is no number"),
             (r#"{"deflate": "%"}"#, "state's model: "),
             (r#"{"deflate": "AAAA"}"#, "state's model: "),
         ] {

@@ -57,7 +57,7 @@ fn a_file_that_is_not_a_model_keeps_the_old_model_and_the_next_step_skips_it() {
 fn a_restored_text_is_stored_before_it_is_read_and_also_if_it_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = write_model(folder.path(), "1.nam", 0.5);
-    let text = encode(Some(&path), &fs::read(&path).unwrap());
+    let text = encode(Some(&path), &fs::read(&path).unwrap(), None);
     folder.close().unwrap();
     let slot = ModelSlot::default();
     slot.request(ModelRequest::Restore(text.clone()));
@@ -92,7 +92,7 @@ fn a_model_that_slots_reject_gives_way_to_the_one_that_ran_before() {
     assert_eq!((name(&slot.view()), slot.id(), slot.state_text()), (Some("gain 0.5"), id, state_text.clone()));
     assert_eq!(slot.view().error.as_deref(), Some("not here"));
     // A restored text is kept although slots reject its model.
-    let text = encode(Some(&two), &fs::read(&two).unwrap());
+    let text = encode(Some(&two), &fs::read(&two).unwrap(), None);
     run_request(&slot, ModelRequest::Restore(text.clone()));
     slot.reject("not here".into());
     assert_eq!((slot.id(), &*slot.state_text()), (id, text.as_str()));
@@ -120,7 +120,7 @@ fn a_folder_is_listed_and_not_loaded() {
 fn a_model_plays_and_is_saved_before_it_is_measured_and_encoded() {
     let folder = tempfile::tempdir().unwrap();
     let path = write_model(folder.path(), "1.nam", 0.5);
-    let text = encode(Some(&path), &fs::read(&path).unwrap());
+    let text = encode(Some(&path), &fs::read(&path).unwrap(), None);
     for saved_before in [true, false] {
         let slot = ModelSlot::default();
         slot.request(ModelRequest::Open(path.clone()));
@@ -138,4 +138,31 @@ fn a_model_plays_and_is_saved_before_it_is_measured_and_encoded() {
         assert!(matches!(slot.status().state_text, StateText::Text(_)));
         assert_eq!((slot.id(), &*slot.state_text()), (id, text.as_str()));
     }
+}
+
+#[test]
+fn a_rate_that_the_user_gives_for_a_file_without_one_is_played_and_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("1.nam");
+    let text = json!({
+        "version": "0.5.4", "architecture": "Linear", "config": { "receptive_field": 1, "bias": false }, "weights": [0.5],
+    });
+    fs::write(&path, text.to_string()).unwrap();
+    let slot = ModelSlot::default();
+    let rate = |view: &ModelView| view.model.as_ref().map(|facts| (facts.sample_rate, facts.sample_rate_given));
+    assert_eq!(rate(&run_request(&slot, ModelRequest::Open(path))), Some((48_000.0, false)));
+    assert_eq!(rate(&run_request(&slot, ModelRequest::SetRate(44_100.0))), Some((44_100.0, false)));
+    assert_eq!(slot.model().unwrap().user_rate(), Some(44_100.0));
+    let other = ModelSlot::default();
+    let restored = run_request(&other, ModelRequest::Restore(slot.state_text().to_string()));
+    assert_eq!((rate(&restored), restored.error), (Some((44_100.0, false)), None));
+    assert_eq!(other.state_text(), slot.state_text());
+    // A rate out of range, or another than the file's own, changes nothing.
+    let view = run_request(&slot, ModelRequest::SetRate(1.0));
+    assert!(view.error.as_deref().unwrap().contains("expected 1000 to 768000"), "{view:?}");
+    assert_eq!(rate(&view), Some((44_100.0, false)));
+    let view = run_request(&slot, ModelRequest::Open(write_model(folder.path(), "2.nam", 0.5)));
+    assert_eq!(rate(&view), Some((48_000.0, true)));
+    let view = run_request(&slot, ModelRequest::SetRate(44_100.0));
+    assert!(view.error.unwrap().contains("expected no other rate than the file's"));
 }
