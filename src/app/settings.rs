@@ -112,6 +112,27 @@ mod tests {
         assert_eq!((settings.device.host.as_str(), error), ("jack", None));
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_of_takes_that_is_not_utf_8_is_saved_and_loaded_as_it_is() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.json");
+        let mut settings = SavedSettings::default();
+        settings.takes.folder = std::ffi::OsStr::from_bytes(b"/shows/caf\xe9").into();
+        save(&path, &settings).unwrap();
+        assert_eq!(load(&path), (settings, None));
+        // People read the text beside the bytes, and may change it.
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("/shows/caf\u{fffd}"), "{text}");
+        fs::write(&path, text.replace("/shows/caf\u{fffd}", "/shows/bar")).unwrap();
+        assert_eq!(load(&path).0.takes.folder, PathBuf::from("/shows/bar"));
+        // A file of an earlier version has the text alone.
+        fs::write(&path, r#"{"takes": {"folder": "/shows", "name": "Show"}}"#).unwrap();
+        let takes = load(&path).0.takes;
+        assert_eq!((takes.folder.to_str(), takes.name.as_str(), takes.level_db), (Some("/shows"), "Show", -40.0));
+    }
+
     #[test]
     fn a_broken_file_is_renamed_and_reported_in_one_line() {
         let folder = tempfile::tempdir().unwrap();

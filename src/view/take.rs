@@ -24,7 +24,8 @@ pub enum TakeStart {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "record", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct TakeSetup {
-    /// Folder in which takes are made; empty for the owner's default.
+    /// Folder in which takes are made; empty for the owner's default. Any path is saved and restored as it is.
+    #[cfg_attr(feature = "record", serde(flatten, with = "saved_folder"))]
     pub folder: PathBuf,
     /// Name of the takes; empty for the owner's default.
     pub name: String,
@@ -87,6 +88,46 @@ impl TakeSetup {
     /// Indices in [`Self::sources`] of the sources that are recorded.
     pub fn chosen(&self) -> impl Iterator<Item = usize> + '_ {
         self.sources.iter().enumerate().filter(|(_, on)| **on).map(|(source, _)| source)
+    }
+}
+
+/// A folder as saved states hold it: `folder` as text, and `folder_bytes` if the text is not the path, because a path of Unix may
+/// be any bytes.
+#[cfg(feature = "record")]
+mod saved_folder {
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Default, Serialize, Deserialize)]
+    #[serde(default)]
+    struct SavedFolder {
+        folder: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        folder_bytes: Option<Vec<u8>>,
+    }
+
+    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        let folder_bytes = path.to_str().is_none().then(|| path.as_os_str().as_encoded_bytes().to_vec());
+        SavedFolder { folder: path.to_string_lossy().into_owned(), folder_bytes }.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        let SavedFolder { folder, folder_bytes } = SavedFolder::deserialize(deserializer)?;
+        // A text that was changed by hand counts, not the bytes beside it.
+        let bytes = folder_bytes.filter(|bytes| String::from_utf8_lossy(bytes) == folder);
+        Ok(bytes.and_then(path_of_bytes).unwrap_or_else(|| folder.into()))
+    }
+
+    /// The path of these bytes; `None` on systems whose paths are not bytes.
+    #[cfg(unix)]
+    fn path_of_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
+        Some(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes).into())
+    }
+
+    #[cfg(not(unix))]
+    fn path_of_bytes(_: Vec<u8>) -> Option<PathBuf> {
+        None
     }
 }
 
