@@ -3,7 +3,7 @@
 mod curve;
 
 use std::fmt::Write as _;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,9 +64,13 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("New or empty; with --resume that of before"),
         )
-        .arg(file("dry", "Before the effect: mono, 10 s or more").requires("wet").help_heading(SOURCE_HEADING))
         .arg(
-            file("wet", "Behind the effect: as many frames")
+            file("dry", "Before the effect: mono or two equal channels, 10 s or more")
+                .requires("wet")
+                .help_heading(SOURCE_HEADING),
+        )
+        .arg(
+            file("wet", "Behind the effect: as long, or up to 1 s longer")
                 .requires("dry")
                 .conflicts_with("algorithm")
                 .help_heading(SOURCE_HEADING),
@@ -225,12 +229,16 @@ fn material(matches: &ArgMatches, target: Option<(&Target, Option<Condition>)>, 
     let path = |name: &str| matches.get_one::<PathBuf>(name).ok_or_else(|| Failure::Usage(format!("no --{name} file")));
     let Some((target, condition)) = target else {
         let (dry, wet) = (path("dry")?, path("wet")?);
-        let (material, PairReport { delay, inverted, correlation, replicate_esr }) =
-            Material::of_pair(&read(dry).map_err(Failure::failed)?, &read(wet).map_err(Failure::failed)?)
-                .map_err(|error| Failure::Failed(format!("{} and {}: {error}", dry.display(), wet.display())))?;
+        let (material, report) = Material::of_pair(&read(dry).map_err(Failure::failed)?, &read(wet).map_err(Failure::failed)?)
+            .map_err(|error| Failure::Failed(format!("{} and {}: {error}", dry.display(), wet.display())))?;
+        let remarks = report.remarks();
+        for remark in &remarks {
+            let _ = writeln!(std::io::stderr(), "isotherm: warning: {remark}");
+        }
+        let PairReport { delay, inverted, correlation, replicate_esr, .. } = report;
         let source = json!({
             "dry": path_text(dry), "wet": path_text(wet), "delay_frames": delay, "inverted": inverted, "correlation": correlation,
-            "replicate_esr": replicate_esr,
+            "replicate_esr": replicate_esr, "remarks": remarks,
         });
         return Ok((material, source));
     };
@@ -490,6 +498,9 @@ fn markdown(card: &Value) -> String {
         let _ = writeln!(out, "- looks {frames} frames ahead: it is so late, and says so to its host");
     }
     let _ = writeln!(out, "- trained on {}", card["data"]["origin"].as_str().unwrap_or(""));
+    for remark in card["data"]["source"]["remarks"].as_array().into_iter().flatten() {
+        let _ = writeln!(out, "- {}", remark.as_str().unwrap_or(""));
+    }
     let _ = writeln!(out, "- made by `{}`", card["command"].as_str().unwrap_or(""));
     if let (Some(knob), Some(places)) =
         (card["data"]["source"]["condition"]["parameter"].as_str(), card["esr_by_place"].as_array())

@@ -14,6 +14,8 @@ use crate::measure::ErrorToSignal;
 pub const MIN_PAIR_SECONDS: f64 = 10.0;
 /// RMS level in dBFS below which a recording counts as silence.
 const SILENT_BELOW_DB: f32 = -70.0;
+/// Seconds by which a wet recording may be longer than the dry one: a recorder that was stopped late. Its end is left out.
+const MAX_TRIMMED_SECONDS: f64 = 1.0;
 /// Smallest magnitude that counts as full scale.
 const FULL_SCALE: f32 = 0.9999;
 /// Smallest number of equal samples at full scale in a row that count as clipped.
@@ -56,15 +58,15 @@ pub enum PairError {
         wet: u32,
     },
     /// A recording is not mono.
-    #[error("{which} has {found} channels; expected 1")]
+    #[error("{which} has {found} channels; expected 1, or 2 that are equal")]
     Channels {
         /// The recording: "dry" or "wet".
         which: &'static str,
         /// Number of channels of the recording.
         found: usize,
     },
-    /// The lengths differ.
-    #[error("dry has {dry} frames, wet has {wet}; expected as many")]
+    /// The wet sound is shorter than the dry one, or longer by more than a second.
+    #[error("dry has {dry} frames, wet has {wet}; expected as many, or up to {MAX_TRIMMED_SECONDS} s more")]
     Length {
         /// Frames of the dry sound.
         dry: usize,
@@ -145,19 +147,45 @@ pub struct PairReport {
     pub correlation: f64,
     /// Largest error to signal between two wet passages whose dry passages are the same; `None` if there are no such passages.
     pub replicate_esr: Option<f64>,
+    /// Frames at the end of the wet sound that are left out because the dry sound is shorter.
+    pub trimmed_frames: usize,
+    /// True for a recording of two channels with the same samples, of which one is taken: dry, wet.
+    pub dual_mono: (bool, bool),
+}
+
+impl PairReport {
+    /// Lines for the user about what of the recordings is left out; empty if nothing is. [any thread]
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        let trimmed = format!("wet is {} frames longer than dry: they are left out at its end", self.trimmed_frames);
+        let trimmed = (self.trimmed_frames > 0).then_some(trimmed);
+        let (dry, wet) = self.dual_mono;
+        let dual_mono = [("dry", dry), ("wet", wet)].into_iter().filter(|(_, is_dual)| *is_dual);
+        let dual_mono = dual_mono.map(|(which, _)| format!("{which} has two equal channels: it is taken as mono"));
+        trimmed.into_iter().chain(dual_mono).collect()
+    }
 }
 
 impl Material {
     /// Material of a recording before and after an effect, both mono, with delay and polarity undone. The last tenth is held out.
+    /// Two equal channels count as mono, and what the wet sound has more than the dry one is left out, up to a second.
     /// [control thread: takes its time]
     ///
     /// # Errors
     /// If no network could learn from it: see [`PairError`].
     pub fn of_pair(dry: &Audio<f32>, wet: &Audio<f32>) -> Result<(Self, PairReport), PairError> {
         let sample_rate = dry.sample_rate();
-        check_recordings(dry, wet)?;
-        let (dry, wet) = (dry.channel(0), wet.channel(0));
-        let report = align(dry, wet, sample_rate)?;
+        if sample_rate != wet.sample_rate() {
+            return Err(PairError::Rate { dry: sample_rate, wet: wet.sample_rate() });
+        }
+        let (dry, dry_is_dual) = mono("dry", dry)?;
+        let (wet, wet_is_dual) = mono("wet", wet)?;
+        let max_trimmed = (MAX_TRIMMED_SECONDS * f64::from(sample_rate)) as usize;
+        let trimmed_frames = wet.len().checked_sub(dry.len()).filter(|frames| *frames <= max_trimmed);
+        let trimmed_frames = trimmed_frames.ok_or(PairError::Length { dry: dry.len(), wet: wet.len() })?;
+        let wet = &wet[..dry.len()];
+        check_recordings(dry, wet, sample_rate)?;
+        let report = PairReport { trimmed_frames, dual_mono: (dry_is_dual, wet_is_dual), ..align(dry, wet, sample_rate)? };
         let (dry, wet) = if report.delay >= 0 {
             (&dry[..dry.len() - report.delay.unsigned_abs()], &wet[report.delay.unsigned_abs()..])
         } else {
@@ -185,30 +213,30 @@ impl Material {
     }
 }
 
-/// Checks each recording by itself, and that both have one format and length.
-fn check_recordings(dry: &Audio<f32>, wet: &Audio<f32>) -> Result<(), PairError> {
-    if dry.sample_rate() != wet.sample_rate() {
-        return Err(PairError::Rate { dry: dry.sample_rate(), wet: wet.sample_rate() });
+/// The sound of a recording of one channel, or of two with the same samples: then the second value is true.
+fn mono<'a>(which: &'static str, sound: &'a Audio<f32>) -> Result<(&'a [f32], bool), PairError> {
+    let bits = |channel: usize| sound.channel(channel).iter().map(|x| x.to_bits());
+    match sound.channels() {
+        1 => Ok((sound.channel(0), false)),
+        2 if bits(0).eq(bits(1)) => Ok((sound.channel(0), true)),
+        found => Err(PairError::Channels { which, found }),
+    }
+}
+
+/// Checks the length of a pair, and each recording by itself.
+fn check_recordings(dry: &[f32], wet: &[f32], sample_rate: u32) -> Result<(), PairError> {
+    let seconds = dry.len() as f64 / f64::from(sample_rate);
+    if seconds < MIN_PAIR_SECONDS {
+        return Err(PairError::Short { found: seconds });
     }
     for (which, sound) in [("dry", dry), ("wet", wet)] {
-        if sound.channels() != 1 {
-            return Err(PairError::Channels { which, found: sound.channels() });
-        }
-    }
-    if dry.frames() != wet.frames() {
-        return Err(PairError::Length { dry: dry.frames(), wet: wet.frames() });
-    }
-    if dry.seconds() < MIN_PAIR_SECONDS {
-        return Err(PairError::Short { found: dry.seconds() });
-    }
-    for (which, sound) in [("dry", dry), ("wet", wet)] {
-        let rms = sound.rms() as f32;
+        let rms = (energy(sound) / sound.len() as f64).sqrt() as f32;
         if rms < db_to_gain(SILENT_BELOW_DB) {
             return Err(PairError::Silent { which, found: gain_to_db(rms) });
         }
-        let runs = sound.channel(0).chunk_by(|a, b| a.abs() >= FULL_SCALE && *a == *b);
+        let runs = sound.chunk_by(|a, b| a.abs() >= FULL_SCALE && *a == *b);
         let found: usize = runs.map(<[f32]>::len).filter(|n| *n >= CLIPPED_SAMPLES).sum();
-        if found as f64 > MAX_CLIPPED_PART * sound.frames() as f64 {
+        if found as f64 > MAX_CLIPPED_PART * sound.len() as f64 {
             return Err(PairError::Clipped { which, found });
         }
     }
@@ -250,7 +278,9 @@ fn align(dry: &[f32], wet: &[f32], sample_rate: u32) -> Result<PairReport, PairE
                     return Err(PairError::Unrelated { found: correlation.abs() });
                 }
                 let inverted = correlation < 0.0;
-                report = Some(PairReport { delay, inverted, correlation: correlation.abs(), replicate_esr: None });
+                let correlation = correlation.abs();
+                let (replicate_esr, trimmed_frames, dual_mono) = (None, 0, (false, false));
+                report = Some(PairReport { delay, inverted, correlation, replicate_esr, trimmed_frames, dual_mono });
             }
             Some(first) => {
                 let at_first_delay = products[max_delay.wrapping_add_signed(-first.delay)];

@@ -148,7 +148,7 @@ fn pairs_of_other_rates_or_lengths_are_refused_with_their_names() {
         let _ = std::fs::remove_dir_all(&out);
     };
     fails_with(&wet, "8000 Hz, wet has 16000 Hz");
-    fails_with(&short, "90000 frames, wet has 8000");
+    fails_with(&short, "90000 frames, wet has 8000; expected as many, or up to 1 s more");
 }
 
 #[test]
@@ -213,14 +213,15 @@ fn pairs_that_cannot_be_learnt_are_refused_with_one_line() {
         let line = run_failing(&["--dry", text(dry), "--wet", text(wet), "--steps", "1", "--out", text(&out)], 1);
         assert!(line.contains(part) && line.contains("expected") && line.len() < 400, "{part}: {line}");
     };
-    let stereo = mono(&wet).repeat_channels(2).unwrap();
+    let stereo = Audio::from_channels(8000, &[&wet, &dry]).unwrap();
     for (name, sound, part) in [
         ("silence.wav", &mono(&vec![0.0; 160_000]), "wet is silent"),
         ("clipped.wav", &mono(&clipped), "wet is clipped"),
         ("shuffled.wav", &mono(&shuffled), "parts are missing or moved"),
         ("unrelated.wav", &mono(&other), "wet does not come from dry"),
         ("stereo.wav", &stereo, "wet has 2 channels"),
-        ("longer.wav", &mono(&[wet.as_slice(), &[0.1]].concat()), "wet has 160001"),
+        ("shorter.wav", &mono(&wet[1..]), "wet has 159999"),
+        ("longer.wav", &mono(&[wet.as_slice(), &[0.1; 8001]].concat()), "wet has 168001"),
         ("rate.wav", &Audio::from_mono(44_100, &wet).unwrap(), "wet has 44100 Hz"),
     ] {
         refused(&good, &put(name, sound), part);
@@ -232,6 +233,31 @@ fn pairs_that_cannot_be_learnt_are_refused_with_one_line() {
     refused(&second("short-dry.wav", &dry), &second("short-wet.wav", &wet), "1.0 s");
     let none = folder.path().join("none.wav");
     assert!(run_failing(&["--dry", text(&good), "--wet", text(&none), "--out", text(&out)], 1).contains("none.wav"));
+}
+
+#[test]
+fn a_pair_of_which_something_is_left_out_is_trained_and_it_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, sound: &Audio<f32>| {
+        let path = folder.path().join(name);
+        write(&path, sound, WavFormat::Float32).unwrap();
+        path
+    };
+    let mut random = Random::new(1);
+    let dry: Vec<f32> = (0..90_000).map(|_| random.within(-0.3, 0.3)).collect();
+    let wet: Vec<f32> = dry.iter().map(|x| (3.0 * x).tanh()).chain([0.0; 100]).collect();
+    let dry = put("dry.wav", &Audio::from_mono(8000, &dry).unwrap().repeat_channels(2).unwrap());
+    let (wet, out) = (put("wet.wav", &Audio::from_mono(8000, &wet).unwrap()), folder.path().join("out"));
+    let short = ["--network", "lstm-4", "--steps", "2", "--json", "--out", text(&out)];
+    let done = run_ok(&[&["--dry", text(&dry), "--wet", text(&wet)], &short[..]].concat());
+    let said = ["wet is 100 frames longer than dry", "dry has two equal channels"];
+    let card: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let (lines, page) = (String::from_utf8(done.stderr).unwrap(), std::fs::read_to_string(out.join("card.md")).unwrap());
+    for (i, part) in said.iter().enumerate() {
+        assert!(lines.contains(part) && page.contains(part), "{part}: {lines} {page}");
+        assert!(card["data"]["source"]["remarks"][i].as_str().unwrap().contains(part), "{card}");
+    }
+    assert_eq!(lines.lines().count(), 2, "{lines}");
 }
 
 #[test]

@@ -524,7 +524,12 @@ fn pairs_that_no_network_can_learn_from_are_refused() {
     let at_rate = |rate| Audio::from_mono(rate, &wet).unwrap();
     let refused_wet = |wet: &Audio<f32>| Material::of_pair(&Audio::from_mono(8000, &dry).unwrap(), wet).unwrap_err();
     assert_eq!(refused_wet(&at_rate(44_100)), PairError::Rate { dry: 8000, wet: 44_100 });
-    assert_eq!(refused_wet(&at_rate(8000).repeat_channels(2).unwrap()), PairError::Channels { which: "wet", found: 2 });
+    assert_eq!(refused_wet(&at_rate(8000).repeat_channels(3).unwrap()), PairError::Channels { which: "wet", found: 3 });
+    let mut stereo = at_rate(8000).repeat_channels(2).unwrap();
+    stereo.channel_mut(1)[159_999] += 1e-3;
+    assert_eq!(refused_wet(&stereo), PairError::Channels { which: "wet", found: 2 });
+    let longer = [wet.as_slice(), &[0.0; 8001]].concat();
+    assert_eq!(refused(&dry, &longer), PairError::Length { dry: 160_000, wet: 168_001 });
     assert_eq!(refused(&dry, &wet[1..]), PairError::Length { dry: 160_000, wet: 159_999 });
     assert!(matches!(refused(&dry[..8000], &wet[..8000]), PairError::Short { .. }));
     assert!(matches!(refused(&dry, &vec![0.0; 160_000]), PairError::Silent { which: "wet", .. }));
@@ -539,6 +544,25 @@ fn pairs_that_no_network_can_learn_from_are_refused() {
     // Parts in another order.
     let shuffled = [&wet[40_000..80_000], &wet[..40_000], &wet[120_000..], &wet[80_000..120_000]].concat();
     assert!(matches!(refused(&dry, &shuffled), PairError::Misaligned { .. } | PairError::Unrelated { .. }));
+}
+
+#[test]
+fn a_wet_sound_that_is_up_to_a_second_longer_is_cut_and_two_equal_channels_are_mono() {
+    let dry = speech(160_000);
+    let wet: Vec<f32> = dry.iter().map(|x| (3.0 * x).tanh()).collect();
+    let (expected, plain) = pair(&dry, &wet).unwrap();
+    assert_eq!((plain.trimmed_frames, plain.dual_mono, plain.remarks()), (0, (false, false), Vec::new()));
+    // The part that is left out may be clipped, or anything.
+    let (material, found) = pair(&dry, &[wet.as_slice(), &[1.0; 8000]].concat()).unwrap();
+    assert_eq!((found.trimmed_frames, &material), (8000, &expected));
+    assert_eq!(found.remarks(), ["wet is 8000 frames longer than dry: they are left out at its end"]);
+    let audio = |sound: &[f32]| Audio::from_mono(8000, sound).unwrap();
+    let double = |sound: &[f32]| audio(sound).repeat_channels(2).unwrap();
+    let (material, found) = Material::of_pair(&double(&dry), &audio(&wet)).unwrap();
+    assert_eq!((found.dual_mono, &material), ((true, false), &expected));
+    let (material, found) = Material::of_pair(&double(&dry), &double(&wet)).unwrap();
+    assert_eq!((found.dual_mono, &material), ((true, true), &expected));
+    assert_eq!(found.remarks(), ["dry", "wet"].map(|which| format!("{which} has two equal channels: it is taken as mono")));
 }
 
 #[test]
