@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use isotherm::effect::Effect;
-use isotherm::train::{Design, Limit, Material, Trainer, TrainingConfig};
+use isotherm::train::{Design, Material, Trainer, TrainingConfig};
 
 fn steps(c: &mut Criterion) {
     let effect = Effect::from_id("saturator").expect("a row").with("drive", 24.0);
@@ -19,7 +19,7 @@ fn steps(c: &mut Criterion) {
             let design = Design::parse(name).expect("a name");
             // The batches for which the figures of other trainers are published, not this trainer's defaults.
             let (sequences, frames) = if matches!(design, Design::Recurrent(_)) { (32, 2048) } else { (16, 8192) };
-            let config = TrainingConfig { threads, sequences, frames, ..TrainingConfig::new(design, Limit::Steps(u64::MAX)) };
+            let config = TrainingConfig { threads, sequences, frames, ..TrainingConfig::new(design, u64::MAX) };
             let mut trainer = Trainer::new(config, material.clone()).expect("a config");
             group.bench_function(format!("{name}/threads_{threads}"), |b| b.iter(|| black_box(trainer.step())));
         }

@@ -19,10 +19,12 @@ use super::{
 use crate::algorithm::REGISTRY;
 use crate::audio::wav::read;
 use crate::train::checkpoint::CheckpointError;
+use crate::train::clock::busy_remark;
 use crate::train::export::{self, ModelMetadata};
+use crate::train::trainer::mr_stft;
 use crate::train::{
-    CellKind, Condition, DESIGN_NAMES, Design, Evaluation, Limit, Material, PairReport, Target, Trainer, TrainingConfig,
-    checkpoint,
+    CellKind, Condition, DESIGN_NAMES, Design, EarlyStopping, Material, PairReport, TIME_CEILING, Target, TrainedNetwork,
+    Trainer, TrainingConfig, TrainingEnd, TrainingLoop, checkpoint,
 };
 
 /// File name of the checkpoint in the output folder.
@@ -39,10 +41,10 @@ const MAX_LOOK_AHEAD: usize = 64;
 const SOURCE_HEADING: &str = "What to learn (--target, or --dry with --wet)";
 /// Seconds of training between two checkpoints.
 const CHECKPOINT_SECONDS: f64 = 10.0;
-/// Seconds of training before the first evaluation on the held-out material. The time of training doubles until the next one.
-const FIRST_EVALUATION_SECONDS: f64 = 5.0;
-/// Longest time in seconds of training between two evaluations.
-const MAX_EVALUATION_SECONDS: f64 = 30.0;
+/// Minutes of a training on an idle machine, if the user says nothing else.
+const DEFAULT_MINUTES: &str = "1";
+/// The longest training in minutes that `--minutes` and `--max-minutes` take.
+const MAX_MINUTES: f64 = 10_000.0;
 
 pub fn command() -> Command {
     let option = |name: &'static str, long: &'static str, value: &'static str, help: &'static str| {
@@ -81,8 +83,17 @@ pub fn command() -> Command {
                 .conflicts_with("wet"),
         )
         .arg(Arg::new("network").long("network").value_name("NAME").default_value("lstm-16").help(DESIGN_NAMES))
-        .arg(option("minutes", "minutes", "M", "How long; the learning rate follows the clock [1]").conflicts_with("steps"))
-        .arg(option("steps", "steps", "N", "How many steps instead: the same seed then gives the same weights"))
+        .arg(
+            option("minutes", "minutes", "M", "How long on an idle machine, about: it sets the number of steps [1]")
+                .conflicts_with("steps"),
+        )
+        .arg(option("steps", "steps", "N", "How many steps instead"))
+        .arg(option(
+            "max_minutes",
+            "max-minutes",
+            "M",
+            "Ends after this time even if steps are left [10 times --minutes; with --steps no limit]",
+        ))
         .arg(option("stop", "stop-at", "ESR", "Ends when the error on the held-out sound is this low"))
         .arg(option("patience", "patience", "N", "Ends when N evaluations in a row on the held-out sound found no lower error"))
         .arg(
@@ -136,12 +147,12 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let (target, condition) = target(matches)?.unzip();
     let condition = condition.flatten();
     let config = config(matches, condition.is_some())?;
-    let stop = matches.get_one::<String>("stop").map(|text| parse_number("stop-at", text, 1e-12, 1.0)).transpose()?;
-    let patience = matches.get_one::<String>("patience").map(|text| parse_integer("patience", text, 1, 1 << 20)).transpose()?;
+    let early_stopping = early_stopping(matches)?;
     let folder = OutputFolder::open(matches)?;
     let (material, source) = material(matches, target.as_ref().zip(Some(condition)), config.seed)?;
     let training_id = format!("{source} {config:?}");
-    let mut trainer = Trainer::new(config, Arc::new(material)).map_err(Failure::failed)?;
+    let trainer = Trainer::new(config, Arc::new(material)).map_err(Failure::failed)?;
+    let mut training = TrainingLoop::new(trainer, early_stopping);
     if matches.get_flag("resume") {
         let state = checkpoint::read(&folder.file(CHECKPOINT), &training_id).map_err(|error| match error {
             CheckpointError::OtherTraining { path, found, expected } => {
@@ -150,13 +161,13 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
             }
             other => Failure::failed(other),
         })?;
-        if !trainer.restore(state) {
+        if !training.restore(state) {
             return Err(Failure::Failed(format!("{}: does not fit this training", folder.file(CHECKPOINT).display())));
         }
     }
-    let (evaluation, curve) = train(&mut trainer, &folder, &training_id, (stop, patience))?;
-    let card = card_json(&trainer, &evaluation, &source, &curve);
-    write_files(&trainer, &folder, (&evaluation, &curve), &card)?;
+    let trained = train(training, &folder, &training_id)?;
+    let card = card_json(&trained, &source);
+    write_files(&trained, &folder, &card)?;
     if matches.get_flag("json") {
         print_line(&card);
     } else {
@@ -179,10 +190,6 @@ fn difference<'a>(a: &'a str, b: &'a str) -> (&'a str, &'a str) {
 /// of the twin.
 fn config(matches: &ArgMatches, conditioned: bool) -> Result<TrainingConfig, Failure> {
     let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
-    let limit = match (text("steps"), text("minutes")) {
-        (Some(steps), _) => Limit::Steps(parse_integer("steps", steps, 1, 1 << 40)? as u64),
-        (None, minutes) => Limit::Seconds(60.0 * parse_number("minutes", minutes.unwrap_or("1"), 0.01, 10_000.0)?),
-    };
     let mut design = Design::parse(text("network").unwrap_or("")).map_err(|e| Failure::Usage(format!("--network: {e}")))?;
     if matches.get_flag("slow") {
         match &mut design {
@@ -196,13 +203,38 @@ fn config(matches: &ArgMatches, conditioned: bool) -> Result<TrainingConfig, Fai
             Design::Convolutional(_) => return Err(Failure::Usage("--condition is for networks lstm-N and gru-N".into())),
         }
     }
-    let mut config = TrainingConfig::new(design, limit);
+    let mut config = TrainingConfig::new(design, 1);
+    config.steps = match text("steps") {
+        Some(steps) => parse_integer("steps", steps, 1, 1 << 40)? as u64,
+        None => config.steps_in(60.0 * minutes(matches)?),
+    };
     config.seed = parse_integer("seed", text("seed").unwrap_or("1"), 0, 1 << 48)? as u64;
     config.look_ahead = parse_integer("look-ahead", text("look_ahead").unwrap_or("0"), 0, MAX_LOOK_AHEAD)?;
     if let Some(threads) = text("threads") {
         config.threads = parse_integer("threads", threads, 1, 16)?;
     }
     Ok(config)
+}
+
+/// Returns the minutes of `--minutes`.
+fn minutes(matches: &ArgMatches) -> Result<f64, Failure> {
+    let text = matches.get_one::<String>("minutes").map_or(DEFAULT_MINUTES, String::as_str);
+    parse_number("minutes", text, 0.01, MAX_MINUTES)
+}
+
+/// Returns the reasons to end before all steps are done.
+fn early_stopping(matches: &ArgMatches) -> Result<EarlyStopping, Failure> {
+    let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
+    let max_minutes = match text("max_minutes") {
+        Some(text) => Some(parse_number("max-minutes", text, 0.01, TIME_CEILING * MAX_MINUTES)?),
+        None if matches.contains_id("steps") => None,
+        None => Some(TIME_CEILING * minutes(matches)?),
+    };
+    Ok(EarlyStopping {
+        max_seconds: max_minutes.map(|minutes| 60.0 * minutes),
+        esr: text("stop").map(|text| parse_number("stop-at", text, 1e-12, 1.0)).transpose()?,
+        patience: text("patience").map(|text| parse_integer("patience", text, 1, 1 << 20)).transpose()?,
+    })
 }
 
 /// Returns the target of `--target` and the parameter of it that becomes a knob; `None` if a recorded pair is learnt.
@@ -325,21 +357,12 @@ impl OutputFolder {
 /// Room that the folder must have: more than a checkpoint and the exports of the largest network need.
 const REQUIRED_BYTES: usize = 8 << 20;
 
-/// A point of the curve: seconds of training, steps, and the error to signal (ESR) on the held-out material.
-type CurvePoint = (f64, u64, f64);
-
-/// Trains until the configuration's limit, until the error is at most `stop`, or until `patience` evaluations in a row found no
-/// lower error. Writes checkpoints meanwhile. Returns the last evaluation and the curve.
+/// Trains until all steps are done or something ends it early. Writes checkpoints meanwhile.
 ///
 /// # Errors
 /// If the training is interrupted (a checkpoint of this moment is written first), a checkpoint cannot be written, or the error is
 /// not finite.
-fn train(
-    trainer: &mut Trainer,
-    folder: &OutputFolder,
-    training_id: &str,
-    (stop, patience): (Option<f64>, Option<usize>),
-) -> Result<(Evaluation, Vec<CurvePoint>), Failure> {
+fn train(mut training: TrainingLoop, folder: &OutputFolder, training_id: &str) -> Result<TrainedNetwork, Failure> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
     // Fails only if the process has a handler already, as in another program that calls this one; then that handler stays.
@@ -348,50 +371,48 @@ fn train(
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent} % {eta} {msg}") {
         bar.set_style(style);
     }
-    let save =
-        |trainer: &Trainer| checkpoint::write(&folder.file(CHECKPOINT), training_id, &trainer.state()).map_err(Failure::failed);
+    let save = |training: &TrainingLoop| {
+        checkpoint::write(&folder.file(CHECKPOINT), training_id, &training.state()).map_err(Failure::failed)
+    };
     // A first checkpoint shows before the training that one can be written.
-    save(trainer)?;
-    let mut curve: Vec<CurvePoint> = Vec::new();
-    let mut next_evaluation = trainer.seconds() + FIRST_EVALUATION_SECONDS;
-    let mut next_save = trainer.seconds() + CHECKPOINT_SECONDS;
-    while trainer.progress() < 1.0 {
-        trainer.step();
-        bar.set_position((1000.0 * trainer.progress()) as u64);
-        if interrupted.load(Ordering::Relaxed) {
-            save(trainer)?;
-            return Err(Failure::Failed(format!("interrupted; --resume goes on at step {}", trainer.steps())));
+    save(&training)?;
+    let mut next_save = training.progress().seconds + CHECKPOINT_SECONDS;
+    let mut shown = None;
+    while !training.is_over() {
+        let keeps_going = training.step(&|| !interrupted.load(Ordering::Relaxed));
+        let progress = training.progress();
+        bar.set_position((1000.0 * progress.done) as u64);
+        if !keeps_going || interrupted.load(Ordering::Relaxed) {
+            save(&training)?;
+            return Err(Failure::Failed(format!("interrupted; --resume goes on at step {}", progress.steps)));
         }
-        if trainer.seconds() >= next_save {
-            save(trainer)?;
-            next_save = trainer.seconds() + CHECKPOINT_SECONDS;
+        if progress.esr != shown {
+            shown = progress.esr;
+            let esr = shown.map(|esr| format!("ESR {esr:.2e}"));
+            let message = esr.into_iter().chain(busy_remark(progress.cpu_share)).collect::<Vec<_>>().join(", ");
+            bar.set_message(message);
         }
-        if trainer.seconds() >= next_evaluation && trainer.progress() < 1.0 {
-            let evaluation = trainer.evaluate();
-            bar.set_message(format!("ESR {:.2e}", evaluation.esr));
-            curve.push((trainer.seconds(), trainer.steps(), evaluation.esr));
-            let best = curve.iter().map(|point| point.2).fold(f64::INFINITY, f64::min);
-            let since_best = curve.iter().rev().take_while(|point| point.2 > best).count();
-            if stop.is_some_and(|stop| evaluation.esr <= stop) || patience.is_some_and(|patience| since_best >= patience) {
-                break;
-            }
-            next_evaluation = trainer.seconds() + trainer.seconds().min(MAX_EVALUATION_SECONDS);
+        if progress.seconds >= next_save {
+            save(&training)?;
+            next_save = progress.seconds + CHECKPOINT_SECONDS;
         }
     }
     bar.finish_and_clear();
-    save(trainer)?;
-    let evaluation = trainer.evaluate();
-    if !evaluation.esr.is_finite() {
-        return Err(Failure::Failed(format!("the error came out as {}; expected a finite number", evaluation.esr)));
+    save(&training)?;
+    let interruption = || Failure::Failed("interrupted; --resume goes on".into());
+    let trained = training.finish(&|| !interrupted.load(Ordering::Relaxed)).ok_or_else(interruption)?;
+    let esr = trained.evaluation.esr;
+    if esr.is_finite() {
+        Ok(trained)
+    } else {
+        Err(Failure::Failed(format!("the error came out as {esr}; expected a finite number")))
     }
-    curve.push((trainer.seconds(), trainer.steps(), evaluation.esr));
-    Ok((evaluation, curve))
 }
 
 /// Returns the card: network, material, training, errors, cost and curve. `card.json` contains it unchanged; `card.md` is made of
 /// it.
-fn card_json(trainer: &Trainer, evaluation: &Evaluation, source: &Value, curve: &[CurvePoint]) -> Value {
-    let (config, material) = (trainer.config(), trainer.material());
+fn card_json(trained: &TrainedNetwork, source: &Value) -> Value {
+    let TrainedNetwork { config, material, evaluation, .. } = trained;
     let seconds = |frames: usize| frames as f64 / f64::from(material.sample_rate);
     json!({
         "network": config.design.name(), "parameters": config.design.parameter_count(), "sample_rate": material.sample_rate,
@@ -400,13 +421,15 @@ fn card_json(trainer: &Trainer, evaluation: &Evaluation, source: &Value, curve: 
             "held_seconds": seconds(material.held_out.iter().map(|p| p.dry.len()).sum()),
         },
         "training": {
-            "steps": trainer.steps(), "seconds": trainer.seconds(), "seed": config.seed, "threads": config.threads,
+            "steps": trained.steps, "planned_steps": config.steps, "best_steps": trained.best_steps, "ended_by": trained.end.id(),
+            "seconds": trained.seconds, "cpu_share": trained.cpu_share, "remarks": trained.remarks(),
+            "seed": config.seed, "threads": config.threads,
             "look_ahead_frames": config.look_ahead, "sequences": config.sequences, "frames": config.frames,
             "learning_rates": [config.learning_rates.0, config.learning_rates.1],
             "loss": { "emphasis": config.loss.emphasis, "plain": config.loss.plain, "dc": config.loss.dc },
         },
         "esr": evaluation.esr, "esr_pre_emphasis_0.85": evaluation.esr_emphasised,
-        "mr_stft": trainer.mr_stft(),
+        "mr_stft": mr_stft(&trained.architecture, material),
         "esr_by_level": evaluation.levels.iter().map(|(top, esr)| json!({ "up_to_dbfs": top, "esr": esr })).collect::<Vec<_>>(),
         "esr_by_sound": evaluation.sounds.iter().map(|(name, raw, emphasised)| {
             json!({ "sound": name, "esr": raw, "esr_pre_emphasis_0.85": emphasised })
@@ -416,8 +439,8 @@ fn card_json(trainer: &Trainer, evaluation: &Evaluation, source: &Value, curve: 
         })).collect::<Vec<_>>(),
         "command": command_line(),
         "ns_per_sample": evaluation.ns_per_sample,
-        "curve": curve.iter().map(|(seconds, steps, esr)| {
-            json!({ "seconds": seconds, "steps": steps, "esr": esr })
+        "curve": trained.curve.iter().map(|point| {
+            json!({ "seconds": point.seconds, "steps": point.steps, "esr": point.esr })
         }).collect::<Vec<_>>(),
     })
 }
@@ -429,31 +452,25 @@ fn command_line() -> String {
 }
 
 /// Writes the models in all formats that can hold them, the picture of the curve and the card.
-fn write_files(
-    trainer: &Trainer,
-    folder: &OutputFolder,
-    (evaluation, curve): (&Evaluation, &[CurvePoint]),
-    card: &Value,
-) -> Result<(), Failure> {
-    let architecture = trainer.architecture();
-    let name = format!("Twin, {}", trainer.config().design.name());
+fn write_files(trained: &TrainedNetwork, folder: &OutputFolder, card: &Value) -> Result<(), Failure> {
+    let TrainedNetwork { config, material, architecture, evaluation, curve, .. } = trained;
     let metadata = ModelMetadata {
-        name,
-        sample_rate: trainer.material().sample_rate,
+        name: format!("Twin, {}", config.design.name()),
+        sample_rate: material.sample_rate,
         esr: evaluation.esr,
-        late_frames: trainer.config().look_ahead,
-        knob: trainer.material().knob.as_ref().map(|knob| knob.name.clone()),
+        late_frames: config.look_ahead,
+        knob: material.knob.as_ref().map(|knob| knob.name.clone()),
     };
-    if let Some(text) = export::nam(&architecture, &metadata) {
+    if let Some(text) = export::nam(architecture, &metadata) {
         folder.write(&format!("{TWIN}.nam"), text.as_bytes())?;
     }
-    if let Some(text) = export::keras(&architecture, &metadata) {
+    if let Some(text) = export::keras(architecture, &metadata) {
         folder.write(&format!("{TWIN}.json"), text.as_bytes())?;
     }
-    if let Some(bytes) = export::onnx(&architecture, &metadata) {
+    if let Some(bytes) = export::onnx(architecture, &metadata) {
         folder.write(&format!("{TWIN}.onnx"), &bytes)?;
     }
-    let points: Vec<(f64, f64)> = curve.iter().map(|(seconds, _, esr)| (*seconds, *esr)).collect();
+    let points: Vec<(f64, f64)> = curve.iter().map(|point| (point.seconds, point.esr)).collect();
     folder.write(CURVE, &curve::plot_png(&points))?;
     folder.write(&format!("{CARD}.json"), serde_json::to_string_pretty(card).map_err(Failure::failed)?.as_bytes())?;
     folder.write(&format!("{CARD}.md"), markdown(card).as_bytes())
@@ -469,7 +486,7 @@ fn summary_lines(card: &Value) -> Vec<String> {
     let levels = card["esr_by_level"].as_array().into_iter().flatten();
     let levels: Vec<String> =
         levels.map(|l| format!("up to {} dBFS {}", l["up_to_dbfs"].as_f64().unwrap_or(0.0), figure(&l["esr"]))).collect();
-    vec![
+    let mut lines = vec![
         format!(
             "{}: {} parameters, {} steps in {:.1} s, {:.0} ns per sample",
             card["network"].as_str().unwrap_or(""),
@@ -485,7 +502,17 @@ fn summary_lines(card: &Value) -> Vec<String> {
             figure(&card["mr_stft"])
         ),
         format!("by level: {}", levels.join(", ")),
-    ]
+    ];
+    let training = &card["training"];
+    if training["best_steps"] != training["steps"] {
+        lines.push(format!("the twin is that of step {}, which had the lowest error", training["best_steps"]));
+    }
+    if training["ended_by"] == TrainingEnd::Time.id() {
+        let planned = &training["planned_steps"];
+        lines.push(format!("{} of {planned} steps are done: --resume goes on, with a larger --max-minutes", training["steps"]));
+    }
+    lines.extend(training["remarks"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
+    lines
 }
 
 /// Returns the card as a page in Markdown.

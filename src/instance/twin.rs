@@ -17,7 +17,8 @@ use super::parameters::BLIND;
 use crate::dsp::Settings;
 use crate::effect::Effect;
 use crate::neural::Model;
-use crate::train::{Design, Limit, TrainingConfig, Twin, TwinError, train_twin};
+use crate::train::clock::busy_remark;
+use crate::train::{Design, EarlyStopping, TIME_CEILING, TrainingConfig, Twin, TwinError, train_twin};
 use crate::view::{TWIN_SIZES, TwinStage, TwinView};
 
 /// Highest error-to-signal ratio (a power ratio) at which a twin is put into slot B without asking the user: -20 dB, which the
@@ -183,6 +184,11 @@ fn note(settings: &Settings) -> String {
     if names.is_empty() { String::new() } else { format!("random: {}; the twin learns the rest", names.join(" and ")) }
 }
 
+/// Joins a note and remarks on the training to one line; empty parts are left out.
+fn join_notes(note: &str, remarks: impl IntoIterator<Item = String>) -> String {
+    std::iter::once(note.to_owned()).chain(remarks).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
 /// Lowers the priority of the calling thread, so that all others go first. [training thread]
 fn lower_priority() -> Result<(), thread_priority::Error> {
     #[cfg(target_os = "linux")]
@@ -215,7 +221,7 @@ impl SharedInstance {
             if let Design::Recurrent(shape) = &mut design {
                 shape.chrono = true;
             }
-            let config = TrainingConfig::new(design, Limit::Seconds(f64::from(chosen.seconds)));
+            let config = TrainingConfig::new(design, chosen.steps);
             TrainingConfig { threads: training_threads(), look_ahead: LOOK_AHEAD, ..config }
         });
         if let Err(error) = config.and_then(|config| self.train_twin_with(config, size)) {
@@ -223,8 +229,8 @@ impl SharedInstance {
         }
     }
 
-    /// Starts a training by a configuration; does nothing while this instance trains. `size`: index in [`TWIN_SIZES`]. [control
-    /// thread]
+    /// Starts a training by a configuration; does nothing while this instance trains. `size`: index in [`TWIN_SIZES`], whose
+    /// seconds set a ceiling of the time. [control thread]
     ///
     /// # Errors
     /// The reason why it cannot start, as one line for the user.
@@ -250,13 +256,16 @@ impl SharedInstance {
             let _ = previous.join();
         }
         let shared = self.clone();
+        let max_seconds = TWIN_SIZES.get(size).map(|size| TIME_CEILING * f64::from(size.seconds));
+        let early_stopping = EarlyStopping { max_seconds, ..EarlyStopping::default() };
         let work = move || {
             let _permit = permit;
             if let Err(error) = lower_priority() {
                 tracing::error!("the training's thread keeps its priority: {error:?}");
             }
+            let plan = (config, early_stopping);
             let result =
-                catch_unwind(AssertUnwindSafe(|| shared.run_training(&settings.into(), sample_rate, config, &name, &note)));
+                catch_unwind(AssertUnwindSafe(|| shared.run_training(&settings.into(), sample_rate, plan, &name, &note)));
             let stage = match result {
                 Ok(Ok(Some(twin))) => return shared.finish_training(twin, name, note, size),
                 Ok(Ok(None)) => TwinStage::Idle,
@@ -275,20 +284,20 @@ impl SharedInstance {
         &self,
         effect: &Effect,
         sample_rate: u32,
-        config: TrainingConfig,
+        (config, early_stopping): (TrainingConfig, EarlyStopping),
         name: &str,
         note: &str,
     ) -> Result<Option<Twin>, TwinError> {
         let mut begin = None;
         let go_on = || !self.training.stop.load(Ordering::Acquire);
-        train_twin(effect, sample_rate, config, name.to_owned(), &go_on, &mut |progress| {
+        train_twin(effect, sample_rate, config, early_stopping, name.to_owned(), &go_on, &mut |progress| {
             let begin = begin.get_or_insert_with(|| (Instant::now(), progress.done));
             // The time left is estimated by the clock, as other threads take time from the training.
             let advance = progress.done - begin.1;
             let left = (advance > 0.0).then(|| (begin.0.elapsed().as_secs_f64() * (1.0 - progress.done) / advance) as f32);
             self.training.set_stage(TwinStage::Training {
                 name: name.to_owned(),
-                note: note.to_owned(),
+                note: join_notes(note, busy_remark(progress.cpu_share)),
                 done: progress.done as f32,
                 left_seconds: left,
                 esr: progress.esr,
@@ -299,6 +308,7 @@ impl SharedInstance {
     /// Shows the result, and puts it into slot B if it is good enough. [training thread]
     fn finish_training(&self, twin: Twin, name: String, note: String, size: usize) {
         let esr = twin.evaluation.esr;
+        let note = join_notes(&note, twin.remarks);
         let stage = TwinStage::Done { name, note, esr, size, plays_in_b: false, saved: None, error: None };
         self.training.status().show(stage, Some(twin.model));
         // A blind comparison is about the sound that both slots had when it began, so B must not change.

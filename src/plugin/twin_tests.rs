@@ -11,7 +11,7 @@ use isotherm_host::{ClapInstance, nice_state};
 use crate::audio::generate;
 use crate::instance::SharedInstance;
 use crate::instance::twin::{GOOD_ESR, IS_TRAINING, training_threads};
-use crate::train::{Design, Limit, TrainingConfig};
+use crate::train::{Design, TrainingConfig};
 use crate::view::TwinStage;
 
 thread_local! {
@@ -40,7 +40,7 @@ fn instance() -> (ClapInstance, Weak<SharedInstance>) {
 }
 
 fn config(steps: u64) -> TrainingConfig {
-    let mut config = TrainingConfig::new(Design::parse("lstm-4").unwrap(), Limit::Steps(steps));
+    let mut config = TrainingConfig::new(Design::parse("lstm-4").unwrap(), steps);
     (config.frames, config.threads, config.learning_rates) = (512, 1, (1e-2, 1e-3));
     config
 }
@@ -202,7 +202,7 @@ fn measures_block_times_during_a_training() {
     for round in 0..2 * ROUNDS {
         let trains = round % 2 == 1;
         if trains {
-            let config = TrainingConfig::new(Design::parse("lstm-16").unwrap(), Limit::Steps(u64::MAX));
+            let config = TrainingConfig::new(Design::parse("lstm-16").unwrap(), u64::MAX);
             let config = TrainingConfig { threads: training_threads(), ..config };
             shared.upgrade().unwrap().train_twin_with(config, 1).unwrap();
             if round == 1 {

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use super::clock::WorkTime;
 use super::optimiser::OptimiserState;
 use super::trainer::TrainerState;
+use super::training_loop::{CurvePoint, LoopState};
 use crate::audio::Random;
 
 /// The first bytes of every checkpoint; the number is the version of the format.
-const MAGIC: &[u8] = b"isotherm training 2\n";
+const MAGIC: &[u8] = b"isotherm training 3\n";
 
 /// A checkpoint that cannot be written or resumed. `path` is its file.
 #[derive(Debug, thiserror::Error)]
@@ -45,20 +47,25 @@ pub enum CheckpointError {
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write(path: &Path, training: &str, state: &TrainerState) -> Result<(), CheckpointError> {
+pub fn write(path: &Path, training: &str, state: &LoopState) -> Result<(), CheckpointError> {
     let mut bytes = MAGIC.to_vec();
     let mut number = |n: u64| bytes.extend(n.to_le_bytes());
     number(training.len() as u64);
-    let TrainerState { optimiser, random, position, offset, steps, seconds, recurrent_state } = state;
-    for n in [random.state(), *position, *offset, *steps, seconds.to_bits(), optimiser.steps] {
+    let LoopState { trainer, curve, best_weights } = state;
+    let TrainerState { optimiser, random, position, offset, steps, seconds, work_time, recurrent_state } = trainer;
+    let times = [*seconds, work_time.wall, work_time.cpu].map(f64::to_bits);
+    for n in [random.state(), *position, *offset, *steps, optimiser.steps].into_iter().chain(times) {
         number(n);
     }
-    number(optimiser.weights.len() as u64);
-    number(optimiser.bases.len() as u64);
-    number(recurrent_state.len() as u64);
+    for length in [optimiser.weights.len(), optimiser.bases.len(), recurrent_state.len(), best_weights.len(), curve.len()] {
+        number(length as u64);
+    }
+    for CurvePoint { seconds, steps, esr } in curve {
+        [seconds.to_bits(), *steps, esr.to_bits()].into_iter().for_each(&mut number);
+    }
     bytes.extend(training.as_bytes());
     let OptimiserState { weights, average, first, second, bases, steps: _ } = optimiser;
-    for values in [weights, average, first, second, bases, recurrent_state] {
+    for values in [weights, average, first, second, bases, recurrent_state, best_weights] {
         bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
     }
     let part = path.with_extension("part");
@@ -70,24 +77,34 @@ pub fn write(path: &Path, training: &str, state: &TrainerState) -> Result<(), Ch
 ///
 /// # Errors
 /// If it cannot be read, is not whole, or is of another training.
-pub fn read(path: &Path, training: &str) -> Result<TrainerState, CheckpointError> {
+pub fn read(path: &Path, training: &str) -> Result<LoopState, CheckpointError> {
     let name = || path.display().to_string();
     let bytes = std::fs::read(path).map_err(|source| CheckpointError::Io { path: name(), source })?;
     let invalid = || CheckpointError::Invalid { path: name(), found: format!("{} bytes", bytes.len()) };
     let mut rest = bytes.strip_prefix(MAGIC).ok_or_else(invalid)?;
-    let mut numbers = [0u64; 10];
-    for number in &mut numbers {
-        let (number_bytes, after) = rest.split_first_chunk::<8>().ok_or_else(invalid)?;
-        (*number, rest) = (u64::from_le_bytes(*number_bytes), after);
+    let mut number = || {
+        let (bytes, after) = rest.split_first_chunk::<8>().ok_or_else(invalid)?;
+        rest = after;
+        Ok(u64::from_le_bytes(*bytes))
+    };
+    let mut numbers = [0u64; 14];
+    for n in &mut numbers {
+        *n = number()?;
     }
-    let [length, random, position, offset, steps, seconds, optimiser_steps, weights, bases, recurrent_state] = numbers;
-    let [length, weights, bases, recurrent_state] = [length, weights, bases, recurrent_state].map(|n| n as usize);
+    let [length, random, position, offset, steps, optimiser_steps, seconds, wall, cpu, lengths @ ..] = numbers;
+    let [length, weights, bases, recurrent_state, best_weights, points] =
+        [length, lengths[0], lengths[1], lengths[2], lengths[3], lengths[4]].map(|n| n as usize);
+    let mut curve = Vec::new();
+    for _ in 0..points {
+        curve.push(CurvePoint { seconds: f64::from_bits(number()?), steps: number()?, esr: f64::from_bits(number()?) });
+    }
     let found = rest.get(..length).and_then(|text| std::str::from_utf8(text).ok()).ok_or_else(invalid)?;
     if found != training {
         return Err(CheckpointError::OtherTraining { path: name(), found: found.to_owned(), expected: training.to_owned() });
     }
     let values = &rest[length..];
-    let expected = weights.checked_mul(4).and_then(|n| n.checked_add(bases)?.checked_add(recurrent_state));
+    let lengths = [bases, recurrent_state, best_weights];
+    let expected = lengths.iter().try_fold(weights.checked_mul(4).ok_or_else(invalid)?, |sum, n| sum.checked_add(*n));
     let expected = expected.and_then(|n| n.checked_mul(4));
     if expected != Some(values.len()) {
         return Err(invalid());
@@ -97,7 +114,8 @@ pub fn read(path: &Path, training: &str) -> Result<TrainerState, CheckpointError
         return Err(invalid());
     }
     let part = |i: usize| values[i * weights..(i + 1) * weights].to_vec();
-    let (bases, recurrent_state) = values[4 * weights..].split_at(bases);
+    let (bases, values_left) = values[4 * weights..].split_at(bases);
+    let (recurrent_state, best_weights) = values_left.split_at(recurrent_state);
     let optimiser = OptimiserState {
         weights: part(0),
         average: part(1),
@@ -106,6 +124,8 @@ pub fn read(path: &Path, training: &str) -> Result<TrainerState, CheckpointError
         bases: bases.to_vec(),
         steps: optimiser_steps,
     };
-    let (random, seconds) = (Random::new(random), f64::from_bits(seconds));
-    Ok(TrainerState { optimiser, random, position, offset, steps, seconds, recurrent_state: recurrent_state.to_vec() })
+    let [seconds, wall, cpu] = [seconds, wall, cpu].map(f64::from_bits);
+    let (random, work_time, recurrent_state) = (Random::new(random), WorkTime { wall, cpu }, recurrent_state.to_vec());
+    let trainer = TrainerState { optimiser, random, position, offset, steps, seconds, work_time, recurrent_state };
+    Ok(LoopState { trainer, curve, best_weights: best_weights.to_vec() })
 }

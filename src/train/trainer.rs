@@ -1,11 +1,12 @@
-//! The training loop: batches and steps, and evaluation on the held-out sounds by the native engine, which also plays the models
-//! of users.
+//! The trainer: batches and steps, and evaluation on the held-out sounds by the native engine, which also plays the models of
+//! users.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Design;
+use super::clock::{Clock, ClockReading, SystemClock, WorkTime};
 use super::loss::{Loss, Segment};
 use super::material::{KeepGoing, Material, SoundPair};
 use super::optimiser::{Optimiser, OptimiserState, cosine};
@@ -17,22 +18,15 @@ use crate::neural::description::Architecture;
 use crate::neural::engine::{self, StateSpec};
 use crate::neural::simd::SimdLevel;
 
-/// The end of training, and so the time over which the learning rate falls.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Limit {
-    /// Number of steps: the same seed gives the same weights on the same kind of machine.
-    Steps(u64),
-    /// Seconds of training, without the time for evaluation. The learning rate follows the clock.
-    Seconds(f64),
-}
-
 /// The configuration of a training: network, length, seed, loss and batches.
 #[derive(Clone, PartialEq)]
 pub struct TrainingConfig {
     /// The network without its weights.
     pub design: Design,
-    /// The end of training.
-    pub limit: Limit,
+    /// Steps of the training, over which the learning rate falls.
+    pub steps: u64,
+    /// Steps until the first evaluation, and the largest number of steps from one to the next.
+    pub evaluation_steps: (u64, u64),
     /// Seed of the initial weights and of the batches.
     pub seed: u64,
     /// Largest number of threads that work at once. The weights do not depend on it.
@@ -54,10 +48,11 @@ pub struct TrainingConfig {
 /// and order of the fields (also those of the network's design) must not change.
 impl fmt::Debug for TrainingConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { design, limit, seed, threads, loss, learning_rates, sequences, frames, look_ahead } = self;
+        let Self { design, steps, evaluation_steps, seed, threads, loss, learning_rates, sequences, frames, look_ahead } = self;
         f.debug_struct("Plan")
             .field("design", design)
-            .field("limit", limit)
+            .field("steps", steps)
+            .field("evaluation_steps", evaluation_steps)
             .field("seed", seed)
             .field("threads", threads)
             .field("loss", loss)
@@ -86,10 +81,18 @@ const WINDOW_SECONDS: f64 = 0.05;
 /// Upper ends of the bands of [`Evaluation::levels`], in dBFS.
 pub const LEVEL_BANDS_DB: [f32; 4] = [0.0, -20.0, -40.0, -60.0];
 
+/// Seconds of a step on an idle machine with two threads, besides those that grow with the batch. This number and the next fit
+/// the times of LSTM-16 and of a TCN of 8 channels in docs/training.md.
+const STEP_SECONDS: f64 = 2.8e-4;
+/// Seconds of a step for each parameter of the network and each frame of each sequence.
+const PARAMETER_FRAME_SECONDS: f64 = 5.5e-11;
+/// Seconds on an idle machine until the first evaluation, and the most from one to the next.
+const EVALUATION_SECONDS: (f64, f64) = (2.0, 30.0);
+
 impl TrainingConfig {
     /// A configuration that serves most effects: seed 1, at most two threads, no look-ahead. [any thread]
     #[must_use]
-    pub fn new(design: Design, limit: Limit) -> Self {
+    pub fn new(design: Design, steps: u64) -> Self {
         let (sequences, frames) = match &design {
             Design::Recurrent(shape) => {
                 let (sequences, frames, slow) = RECURRENT_BATCH;
@@ -102,9 +105,10 @@ impl TrainingConfig {
             }
         };
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(2));
-        Self {
+        let mut config = Self {
             design,
-            limit,
+            steps,
+            evaluation_steps: (1, 1),
             seed: 1,
             threads,
             loss: Loss::default(),
@@ -112,7 +116,18 @@ impl TrainingConfig {
             sequences,
             frames,
             look_ahead: 0,
-        }
+        };
+        let (first, max_distance) = EVALUATION_SECONDS;
+        config.evaluation_steps = (config.steps_in(first), config.steps_in(max_distance));
+        config
+    }
+
+    /// The number of steps that take about `seconds` on an idle machine of two cores; at least 1. It does not depend on the
+    /// machine that runs this. [any thread]
+    #[must_use]
+    pub fn steps_in(&self, seconds: f64) -> u64 {
+        let parameter_frames = (self.design.parameter_count() * self.sequences * self.frames) as f64;
+        (seconds / (STEP_SECONDS + PARAMETER_FRAME_SECONDS * parameter_frames)).round().max(1.0) as u64
     }
 }
 
@@ -164,6 +179,9 @@ pub struct Trainer {
     steps: u64,
     /// Seconds of training so far.
     seconds: f64,
+    /// Time in which this thread had work to do.
+    work_time: WorkTime,
+    clock: Box<dyn Clock>,
 }
 
 /// A configuration that does not fit its material, or whose values do not fit together.
@@ -233,6 +251,18 @@ impl Trainer {
     /// # Errors
     /// If the configuration does not fit the material, or its values do not fit together.
     pub fn new(config: TrainingConfig, material: Arc<Material>) -> Result<Self, TrainingConfigError> {
+        Self::with_clock(config, material, Box::new(SystemClock::new()))
+    }
+
+    /// [`Self::new`] with other clocks than the system's. [control thread: allocates]
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_clock(
+        config: TrainingConfig,
+        material: Arc<Material>,
+        clock: Box<dyn Clock>,
+    ) -> Result<Self, TrainingConfigError> {
         let (found, level) = (material.train.dry.len(), SimdLevel::best_up_to(SimdLevel::Avx512));
         let expected = match &config.design {
             Design::Recurrent(_) => config.sequences * config.frames,
@@ -289,7 +319,8 @@ impl Trainer {
         let optimiser = Optimiser::new(weights, config.design.matrices());
         // A position beyond the end, so that the first step begins an epoch.
         let position = usize::MAX / 2;
-        Ok(Self { config, material, optimiser, random, parts, tapes, position, offset: 0, steps: 0, seconds: 0.0 })
+        let (offset, steps, seconds, work_time) = (0, 0, 0.0, WorkTime::default());
+        Ok(Self { config, material, optimiser, random, parts, tapes, position, offset, steps, seconds, work_time, clock })
     }
 
     /// The configuration that [`Self::new`] was given. [any thread]
@@ -304,6 +335,11 @@ impl Trainer {
         &self.material
     }
 
+    /// [`Self::material`], shared. [any thread]
+    pub(super) fn shared_material(&self) -> Arc<Material> {
+        self.material.clone()
+    }
+
     /// Number of steps done. [any thread]
     #[must_use]
     pub fn steps(&self) -> u64 {
@@ -316,14 +352,21 @@ impl Trainer {
         self.seconds
     }
 
-    /// Part of the training that is done: 0 to 1. [any thread]
+    /// Time in which the training's thread had work to do, and had a core. [any thread]
+    #[must_use]
+    pub fn work_time(&self) -> WorkTime {
+        self.work_time
+    }
+
+    /// Reads the clocks. [training thread]
+    pub(super) fn read_clock(&mut self) -> ClockReading {
+        self.clock.read()
+    }
+
+    /// Part of the steps that is done: 0 to 1. [any thread]
     #[must_use]
     pub fn progress(&self) -> f64 {
-        let done = match self.config.limit {
-            Limit::Steps(limit) => self.steps as f64 / limit.max(1) as f64,
-            Limit::Seconds(limit) => self.seconds / limit.max(1e-9),
-        };
-        done.min(1.0)
+        (self.steps as f64 / self.config.steps.max(1) as f64).min(1.0)
     }
 
     /// Moving average of the weights, which is evaluated and exported: [`OptimiserState::average`]. [any thread]
@@ -340,7 +383,7 @@ impl Trainer {
 
     /// Trains on one batch. Returns its loss before the step. [control thread: takes its time]
     pub fn step(&mut self) -> f64 {
-        let start = Instant::now();
+        let start = self.clock.read();
         self.fill_batch();
         // A convolutional network has no past where a sequence begins, so the first frames, as many as its reach, do not count.
         let first_frame = match &self.config.design {
@@ -378,7 +421,8 @@ impl Trainer {
         let mut tapes = self.tapes.iter_mut();
         let mut jobs = self.parts.chunks_mut(parts_per_thread).map(|parts| (parts, tapes.next()));
         let own_job = jobs.next();
-        std::thread::scope(|scope| {
+        let clock = &mut self.clock;
+        let own_end = std::thread::scope(|scope| {
             for (parts, tape) in jobs {
                 let work = &work;
                 scope.spawn(move || work(parts, tape));
@@ -386,7 +430,9 @@ impl Trainer {
             if let Some((parts, tape)) = own_job {
                 work(parts, tape);
             }
+            clock.read()
         });
+        let all_end = self.clock.read();
         // Added in the order of the parts, so that the number of threads changes nothing.
         let (first, rest) = self.parts.split_at_mut(1);
         for part in rest.iter() {
@@ -395,7 +441,10 @@ impl Trainer {
         let learning_rate = cosine(self.config.learning_rates.0, self.config.learning_rates.1, self.progress());
         self.optimiser.step(&self.parts[0].gradient, learning_rate);
         self.steps += 1;
-        self.seconds += start.elapsed().as_secs_f64();
+        let end = self.clock.read();
+        self.seconds += end.wall.saturating_sub(start.wall).as_secs_f64();
+        self.work_time.add(start, own_end);
+        self.work_time.add(all_end, end);
         self.parts.iter().map(|part| part.loss).sum()
     }
 
@@ -461,19 +510,6 @@ impl Trainer {
         evaluate_while(&self.architecture(), &self.material, keep_going)
     }
 
-    /// Mean of [`measure::multi_resolution_stft`] over the held-out sounds. [control thread: takes its time]
-    #[must_use]
-    pub fn mr_stft(&self) -> f64 {
-        let architecture = self.architecture();
-        let distance = |pair: &SoundPair| {
-            measure::multi_resolution_stft(
-                &pair.wet,
-                &play_with_knob(&architecture, self.material.sample_rate, &pair.dry, &pair.knob),
-            )
-        };
-        self.material.held_out.iter().map(distance).sum::<f64>() / self.material.held_out.len().max(1) as f64
-    }
-
     /// The state that [`Self::restore`] takes: all that the next step depends on, apart from configuration and material.
     /// [control thread: allocates]
     #[must_use]
@@ -492,6 +528,7 @@ impl Trainer {
             offset: self.offset as u64,
             steps: self.steps,
             seconds: self.seconds,
+            work_time: self.work_time,
             recurrent_state,
         }
     }
@@ -521,6 +558,7 @@ impl Trainer {
         self.offset = state.offset as usize;
         self.steps = state.steps;
         self.seconds = state.seconds;
+        self.work_time = state.work_time;
         true
     }
 }
@@ -551,6 +589,8 @@ pub struct TrainerState {
     pub steps: u64,
     /// Seconds of training.
     pub seconds: f64,
+    /// Time in which the training's thread had work to do.
+    pub work_time: WorkTime,
     /// Each part of a recurrent batch in turn: cells, hidden values, errors at the last frame. Empty for a convolutional network.
     pub recurrent_state: Vec<f32>,
 }
@@ -607,8 +647,20 @@ pub fn evaluate(architecture: &Architecture, material: &Material) -> Evaluation 
     evaluate_while(architecture, material, &|| true).expect("nothing calls it off")
 }
 
+/// Mean of [`measure::multi_resolution_stft`] of a network over the held-out sounds. [control thread: takes its time]
+///
+/// # Panics
+/// If the description is not valid.
+#[must_use]
+pub fn mr_stft(architecture: &Architecture, material: &Material) -> f64 {
+    let distance = |pair: &SoundPair| {
+        measure::multi_resolution_stft(&pair.wet, &play_with_knob(architecture, material.sample_rate, &pair.dry, &pair.knob))
+    };
+    material.held_out.iter().map(distance).sum::<f64>() / material.held_out.len().max(1) as f64
+}
+
 /// [`evaluate`]; `None` as soon as `keep_going` returns false.
-fn evaluate_while(architecture: &Architecture, material: &Material, keep_going: KeepGoing<'_>) -> Option<Evaluation> {
+pub(super) fn evaluate_while(architecture: &Architecture, material: &Material, keep_going: KeepGoing<'_>) -> Option<Evaluation> {
     let emphasis = Loss::default().emphasis;
     let window = ((WINDOW_SECONDS * f64::from(material.sample_rate)) as usize).max(1);
     let mut levels = [ErrorToSignal::default(); LEVEL_BANDS_DB.len()];

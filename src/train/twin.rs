@@ -5,26 +5,12 @@ use std::sync::Arc;
 use super::export::{self, ModelMetadata};
 use super::material::{KeepGoing, Material, MaterialError, Target};
 use super::trainer::{Evaluation, Trainer, TrainingConfig, TrainingConfigError};
+use super::training_loop::{EarlyStopping, TrainingLoop, TwinProgress};
 use crate::effect::Effect;
 use crate::neural::{Model, ModelError};
 
-/// Seconds of training until the first evaluation; each later one is at twice the seconds of the previous one.
-const FIRST_EVALUATION_SECONDS: f64 = 2.0;
 /// Seconds of generated passages to train on.
 const MATERIAL_SECONDS: f64 = 120.0;
-
-/// The progress of a training.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TwinProgress {
-    /// Part of the training that is done: 0 to 1.
-    pub done: f64,
-    /// Steps done.
-    pub steps: u64,
-    /// Seconds of training, without the time for evaluation.
-    pub seconds: f64,
-    /// Error to signal at the last evaluation; `None` before the first.
-    pub esr: Option<f64>,
-}
 
 /// A trained model, with its errors.
 #[derive(Debug)]
@@ -33,6 +19,8 @@ pub struct Twin {
     pub model: Arc<Model>,
     /// The errors on the held-out sounds.
     pub evaluation: Evaluation,
+    /// Lines for the user about what the training lacked: [`TrainedNetwork::remarks`](super::TrainedNetwork::remarks).
+    pub remarks: Vec<String>,
 }
 
 /// A failure to train a twin.
@@ -52,9 +40,10 @@ pub enum TwinError {
     File,
 }
 
-/// Trains a network to change a sound as an effect does, and returns it as a model with this name. `watch` is called after every
-/// step. Returns `None` soon after `keep_going` returns false: it is asked about once a millisecond, except within a step and at
-/// the beginning and the end of the work. [training thread, of low priority: takes as long as the configuration says]
+/// Trains a network to change a sound as an effect does, and returns it as a model with this name. The model has the best weights
+/// that an evaluation found. `watch` is called after every step. Returns `None` soon after `keep_going` returns false: it is asked
+/// about once a millisecond, except within a step and at the beginning and the end of the work. [training thread, of low priority:
+/// takes as long as the steps of the configuration, or as `early_stopping` says]
 ///
 /// # Errors
 /// If the effect cannot be rendered, the configuration does not fit, or the network diverged.
@@ -62,6 +51,7 @@ pub fn train_twin(
     effect: &Effect,
     sample_rate: u32,
     config: TrainingConfig,
+    early_stopping: EarlyStopping,
     name: String,
     keep_going: KeepGoing<'_>,
     watch: &mut dyn FnMut(&TwinProgress),
@@ -71,24 +61,21 @@ pub fn train_twin(
         Err(MaterialError::Cancelled) => return Ok(None),
         other => other?,
     };
-    let mut trainer = Trainer::new(config, Arc::new(material))?;
-    let (mut esr, mut next) = (None, FIRST_EVALUATION_SECONDS);
-    while trainer.progress() < 1.0 {
-        trainer.step();
-        if trainer.seconds() >= next {
-            let Some(evaluation) = trainer.evaluate_while(keep_going) else { return Ok(None) };
-            esr = Some(evaluation.esr);
-            next = 2.0 * trainer.seconds();
+    let late_frames = config.look_ahead;
+    let mut training = TrainingLoop::new(Trainer::new(config, Arc::new(material))?, early_stopping);
+    while !training.is_over() {
+        if !training.step(keep_going) {
+            return Ok(None);
         }
-        watch(&TwinProgress { done: trainer.progress(), steps: trainer.steps(), seconds: trainer.seconds(), esr });
+        watch(&training.progress());
         if !keep_going() {
             return Ok(None);
         }
     }
-    let Some(evaluation) = trainer.evaluate_while(keep_going) else { return Ok(None) };
-    let architecture = trainer.architecture();
-    let metadata = ModelMetadata { name, sample_rate, esr: evaluation.esr, late_frames: trainer.config().look_ahead, knob: None };
-    let file =
-        export::nam(&architecture, &metadata).or_else(|| export::keras(&architecture, &metadata)).ok_or(TwinError::File)?;
-    Ok(Some(Twin { model: Model::read(file.into_bytes())?, evaluation }))
+    let Some(trained) = training.finish(keep_going) else { return Ok(None) };
+    let metadata = ModelMetadata { name, sample_rate, esr: trained.evaluation.esr, late_frames, knob: None };
+    let architecture = &trained.architecture;
+    let file = export::nam(architecture, &metadata).or_else(|| export::keras(architecture, &metadata)).ok_or(TwinError::File)?;
+    let remarks = trained.remarks();
+    Ok(Some(Twin { model: Model::read(file.into_bytes())?, evaluation: trained.evaluation, remarks }))
 }

@@ -2,22 +2,25 @@
 
 use std::path::PathBuf;
 
-/// A size of twins: the network and the time to train it.
+/// A size of twins: the network and the steps to train it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TwinSize {
     /// The name that a user reads.
     pub name: &'static str,
     /// The network, as `train::Design::parse` reads it.
     pub network: &'static str,
-    /// Time of training, in seconds.
+    /// Steps of training.
+    pub steps: u64,
+    /// Seconds that they take on an idle machine, about.
     pub seconds: u32,
 }
 
-/// The sizes that a user can choose, the fastest first.
+/// The sizes that a user can choose, the fastest first. Their steps are what one thread does in the time on an idle machine
+/// (docs/training.md): the same steps give the same twin on a slower or a busy one, later.
 pub const TWIN_SIZES: [TwinSize; 3] = [
-    TwinSize { name: "Quick: lstm-8, 20 s", network: "lstm-8", seconds: 20 },
-    TwinSize { name: "Good: lstm-16, 60 s", network: "lstm-16", seconds: 60 },
-    TwinSize { name: "Best: lstm-24, 5 min", network: "lstm-24", seconds: 300 },
+    TwinSize { name: "Quick: lstm-8, 20 s", network: "lstm-8", steps: 25_000, seconds: 20 },
+    TwinSize { name: "Good: lstm-16, 60 s", network: "lstm-16", steps: 25_000, seconds: 60 },
+    TwinSize { name: "Best: lstm-24, 5 min", network: "lstm-24", steps: 68_000, seconds: 300 },
 ];
 
 /// The training of a twin of slot A, and its way to slot B.

@@ -108,6 +108,7 @@ fn wrong_arguments_are_refused_before_the_training() {
     check(base(&["--target", "neural"]), 2, "[possible values: saturator, bitcrusher, clipper, triode]");
     check(base(&["--target", "saturator", "--network", "lstm-0"]), 2, "--network: 'lstm-0'");
     check(base(&["--target", "saturator", "--minutes", "0"]), 2, "--minutes");
+    check(base(&["--target", "saturator", "--max-minutes", "0"]), 2, "--max-minutes");
     check(base(&["--target", "saturator", "--bits", "4"]), 2, "--bits is no parameter of saturator");
     check(base(&["--target", "saturator", "--network", "gru-4", "--slow"]), 2, "--slow");
     check(base(&["--target", "saturator", "--resume"]), 1, "no checkpoint.bin");
@@ -258,6 +259,22 @@ fn a_pair_of_which_something_is_left_out_is_trained_and_it_is_said() {
         assert!(card["data"]["source"]["remarks"][i].as_str().unwrap().contains(part), "{card}");
     }
     assert_eq!(lines.lines().count(), 2, "{lines}");
+}
+
+#[test]
+fn a_training_that_the_clock_ends_says_what_it_cut_and_goes_on_with_more_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("twin");
+    let train = |more: &[&str]| run_ok(&[short_training(text(&out), "1000000000").as_slice(), more].concat()).stdout;
+    let cut: Value = serde_json::from_slice(&train(&["--max-minutes", "0.01", "--json"])).unwrap();
+    let training = &cut["training"];
+    assert_eq!((&training["ended_by"], &training["planned_steps"]), (&"max-minutes".into(), &1_000_000_000.into()));
+    assert_eq!(training["remarks"][0], "cut short: the time was over after 0 % of the steps");
+    let page = String::from_utf8(train(&["--max-minutes", "0.02", "--resume"])).unwrap();
+    assert!(page.contains("of 1000000000 steps are done: --resume goes on") && page.contains("cut short"), "{page}");
+    let more: Value = serde_json::from_slice(&std::fs::read(out.join("card.json")).unwrap()).unwrap();
+    assert!(more["training"]["steps"].as_u64() > training["steps"].as_u64(), "{more}");
+    assert!(more["esr"].as_f64() <= cut["esr"].as_f64(), "the best of before is not forgotten");
 }
 
 #[test]

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod networks;
+mod training_loop;
 mod triode;
 mod twins;

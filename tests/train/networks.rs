@@ -16,7 +16,9 @@ use isotherm::train::loss::{Loss, Segment};
 use isotherm::train::recurrent::{self, CellKind, Recurrent};
 use isotherm::train::trainer::play;
 use isotherm::train::wavenet::{self, Convolutional};
-use isotherm::train::{Design, Limit, Material, PairError, PairReport, SoundPair, Target, Trainer, TrainingConfig, train_twin};
+use isotherm::train::{
+    Design, EarlyStopping, Material, PairError, PairReport, SoundPair, Target, Trainer, TrainingConfig, train_twin,
+};
 
 fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
@@ -249,7 +251,7 @@ fn short_material() -> Arc<Material> {
 
 /// A configuration of small batches for short trainings.
 fn short_config(name: &str, steps: u64) -> TrainingConfig {
-    TrainingConfig { sequences: 16, frames: 256, ..TrainingConfig::new(Design::parse(name).unwrap(), Limit::Steps(steps)) }
+    TrainingConfig { sequences: 16, frames: 256, ..TrainingConfig::new(Design::parse(name).unwrap(), steps) }
 }
 
 /// A trainer that has done all its steps.
@@ -342,7 +344,7 @@ fn trained_networks() -> Vec<Trainer> {
     let names = ["lstm-5", "gru-3", "tcn-3x3", "wavenet-nano"];
     let mut configs: Vec<TrainingConfig> = names.iter().map(|name| short_config(name, 30)).collect();
     configs[3].frames = 4096;
-    configs[3].limit = Limit::Steps(2);
+    configs[3].steps = 2;
     configs.push(TrainingConfig { design: gated, ..short_config("tcn-1x1", 30) });
     configs.into_iter().map(trained).collect()
 }
@@ -466,8 +468,7 @@ fn trainings_that_take_minutes_reach_the_documented_errors() {
     for (dc_blocker, network, max_esr) in [(0.0, "lstm-16", 1e-3), (0.0, "tcn-8x4", 1e-3), (1.0, "lstm-16", 1e-3)] {
         let effect = Effect::from_id("saturator").unwrap().with("drive", 24.0).with("dc_blocker", dc_blocker);
         let material = Material::of_effect(&effect, 48_000, 120.0, 1).unwrap();
-        let mut config =
-            TrainingConfig { look_ahead: 6, ..TrainingConfig::new(Design::parse(network).unwrap(), Limit::Steps(12_000)) };
+        let mut config = TrainingConfig { look_ahead: 6, ..TrainingConfig::new(Design::parse(network).unwrap(), 12_000) };
         if dc_blocker > 0.0 {
             config.frames = 512;
         }
@@ -580,20 +581,23 @@ fn a_repeated_dry_passage_must_give_the_same_wet_sound() {
 fn a_twin_of_an_algorithm_is_a_playable_model_unless_the_training_is_cancelled() {
     let effect = Effect::from_id("saturator").unwrap().with("drive", 24.0).with("dc_blocker", 0.0);
     let mut calls = 0;
-    let twin = train_twin(&effect, 8000, short_config("lstm-4", 200), "A twin".into(), &|| true, &mut |progress| {
+    let no_stop = EarlyStopping::default();
+    let twin = train_twin(&effect, 8000, short_config("lstm-4", 200), no_stop, "A twin".into(), &|| true, &mut |progress| {
         calls += 1;
         assert_eq!(progress.steps, calls);
     });
     let twin = twin.unwrap().unwrap();
     assert_eq!(calls, 200);
     assert!(twin.evaluation.esr < 0.9, "{}", twin.evaluation.esr);
+    assert_eq!(twin.model.info().esr.map(f64::from), Some(f64::from(twin.evaluation.esr as f32)));
     assert_eq!(twin.model.info().name.as_deref(), Some("A twin"));
     let neural = Effect::from_id("neural").unwrap().with_model(twin.model);
     assert_eq!(Material::of_effect(&neural, 8000, 20.0, 1).unwrap().sample_rate, 8000);
     let ends_at = |allowed_calls: u64| {
         let (asked, mut steps) = (std::cell::Cell::new(0u64), 0);
         let keep_going = || asked.replace(asked.get() + 1) < allowed_calls;
-        let cancelled = train_twin(&effect, 8000, short_config("lstm-4", 200), "A twin".into(), &keep_going, &mut |_| steps += 1);
+        let config = short_config("lstm-4", 200);
+        let cancelled = train_twin(&effect, 8000, config, no_stop, "A twin".into(), &keep_going, &mut |_| steps += 1);
         assert!(cancelled.unwrap().is_none());
         (asked.get(), steps)
     };

@@ -13,7 +13,7 @@ use isotherm::render::render;
 use isotherm::train::export::{self, ModelMetadata};
 use isotherm::train::trainer::{play, play_with_knob};
 use isotherm::train::triode::TriodeStage;
-use isotherm::train::{Condition, Design, Limit, Material, SoundPair, Target, Trainer, TrainingConfig, TrainingConfigError};
+use isotherm::train::{Condition, Design, Material, SoundPair, Target, Trainer, TrainingConfig, TrainingConfigError};
 
 const RATE: u32 = 8000;
 
@@ -37,7 +37,7 @@ fn config(name: &str, inputs: usize, steps: u64) -> TrainingConfig {
     if let Design::Recurrent(shape) = &mut design {
         shape.inputs = inputs;
     }
-    TrainingConfig { frames: 256, ..TrainingConfig::new(design, Limit::Steps(steps)) }
+    TrainingConfig { frames: 256, ..TrainingConfig::new(design, steps) }
 }
 
 fn trained(name: &str, steps: u64, material: &Arc<Material>) -> Trainer {
