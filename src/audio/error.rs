@@ -1,6 +1,6 @@
 //! Errors of buffers and WAV files. Each message has what was expected and what was found.
 
-use super::wav::WavFormat;
+use super::wav::Encoding;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -189,7 +189,7 @@ pub enum WavError {
         found: String,
     },
     /// Samples in a format that this library does not read.
-    #[error("{}: expected 16, 24 or 32-bit integer or 32-bit float samples, found {found}", .path.display())]
+    #[error("{}: expected integer samples of 8 to 32 bits, float of 32 or 64 bits, A-law or mu-law, found {found}", .path.display())]
     Unsupported {
         /// The file.
         path: PathBuf,
@@ -221,31 +221,6 @@ pub enum WavError {
     NoFrames {
         /// The file.
         path: PathBuf,
-    },
-    /// A file that ends before its samples do.
-    #[error(
-        "{}: truncated: expected {expected_bytes} bytes of sound, found {found_bytes} ({frames} whole frames)",
-        .path.display()
-    )]
-    Truncated {
-        /// The file.
-        path: PathBuf,
-        /// Size of the samples in bytes according to the header.
-        expected_bytes: u64,
-        /// Bytes of samples that the file has.
-        found_bytes: u64,
-        /// Whole frames that the file has.
-        frames: u64,
-    },
-    /// Samples that end inside a frame.
-    #[error("{}: cut inside a frame: expected a multiple of {frame_bytes} bytes of sound, found {found_bytes}", .path.display())]
-    CutFrame {
-        /// The file.
-        path: PathBuf,
-        /// Bytes of a frame.
-        frame_bytes: u64,
-        /// Bytes of samples that the file has.
-        found_bytes: u64,
     },
     /// A NaN or an infinity among float samples; see [`NonFinitePolicy`](super::NonFinitePolicy).
     #[error("{}: expected finite samples, found {value} at channel {channel}, frame {frame}", .path.display())]
@@ -282,8 +257,8 @@ pub enum WavError {
         path: PathBuf,
         /// Name of the sample type asked for, such as `16-bit integer`.
         asked: &'static str,
-        /// The format of the file.
-        found: WavFormat,
+        /// The coding of the file.
+        found: Encoding,
     },
     /// More frames than a WAV file can hold.
     #[error(

@@ -1,7 +1,7 @@
 //! Reading WAV files.
 
-use super::WavFormat;
-use super::header::{self, Header};
+use super::header::{self, Header, Input};
+use super::{Encoding, WavFormat, g711};
 use crate::audio::{Audio, I24, Sample, Shape, WavError};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -25,14 +25,9 @@ pub enum NonFinitePolicy {
 /// A WAV file that is read block after block. [control thread or disk thread: does I/O]
 #[derive(Debug)]
 pub struct Reader {
-    file: BufReader<File>,
+    input: Input,
     path: PathBuf,
-    sample_rate: u32,
-    channels: usize,
-    format: WavFormat,
-    frames: u64,
-    data_start: u64,
-    unfinished: bool,
+    header: Header,
     non_finite: NonFinitePolicy,
     /// The next frame to read.
     position: u64,
@@ -45,27 +40,27 @@ impl Reader {
     ///
     /// # Errors
     /// [`WavError::Io`], [`WavError::NotWav`], [`WavError::Header`], [`WavError::Unsupported`],
-    /// [`WavError::Channels`], [`WavError::Rate`], [`WavError::NoFrames`], [`WavError::Truncated`],
-    /// [`WavError::CutFrame`].
+    /// [`WavError::Channels`], [`WavError::Rate`], [`WavError::NoFrames`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, WavError> {
         let path = path.as_ref();
         let file = File::open(path).map_err(|source| WavError::Io { path: path.into(), action: "open", source })?;
-        let mut file = BufReader::with_capacity(CHUNK_BYTES, file);
-        let Header { sample_rate, channels, format, frames, data_start, unfinished } = header::parse(&mut file, path)?;
-        let frame_bytes = channels * format.bytes();
-        Ok(Self {
-            file,
-            path: path.into(),
-            sample_rate,
-            channels,
-            format,
-            frames,
-            data_start,
-            unfinished,
-            non_finite: NonFinitePolicy::default(),
-            position: 0,
-            bytes: vec![0; (CHUNK_BYTES / frame_bytes).max(1) * frame_bytes],
-        })
+        Self::new(Input::File(BufReader::with_capacity(CHUNK_BYTES, file)), path)
+    }
+
+    /// Reads the header of a stream, such as standard input, that need not be able to seek; `name` stands for its path. Where the
+    /// header does not have the length, [`frames`](Self::frames) is `u64::MAX`, and the sound ends with the stream.
+    ///
+    /// # Errors
+    /// The errors of [`open`](Self::open).
+    pub fn stream(stream: impl Read + Send + 'static, name: impl AsRef<Path>) -> Result<Self, WavError> {
+        Self::new(Input::Stream(Box::new(stream)), name.as_ref())
+    }
+
+    fn new(mut input: Input, path: &Path) -> Result<Self, WavError> {
+        let header = header::parse(&mut input, path)?;
+        let frame_bytes = header.channels * header.encoding.bytes();
+        let bytes = vec![0; (CHUNK_BYTES / frame_bytes).max(1) * frame_bytes];
+        Ok(Self { input, path: path.into(), header, non_finite: NonFinitePolicy::default(), position: 0, bytes })
     }
 
     /// Returns the reader with another treatment of NaN and infinities; the default is [`NonFinitePolicy::Refuse`].
@@ -80,22 +75,32 @@ impl Reader {
 
     /// Sample rate in Hz; at least 1.
     pub fn sample_rate(&self) -> u32 {
-        self.sample_rate
+        self.header.sample_rate
     }
 
     /// Number of channels; at least 1.
     pub fn channels(&self) -> usize {
-        self.channels
+        self.header.channels
     }
 
-    /// Number of frames of the whole file; at least 1.
+    /// Number of frames of the whole file; at least 1. `u64::MAX` for a stream whose length is not known.
     pub fn frames(&self) -> u64 {
-        self.frames
+        self.header.frames
     }
 
-    /// The sample format of the file.
+    /// The coding of the samples in the file.
+    pub fn encoding(&self) -> Encoding {
+        self.header.encoding
+    }
+
+    /// The sample format of the file, or the narrowest one that holds its samples ([`Encoding::format`]).
     pub fn format(&self) -> WavFormat {
-        self.format
+        self.header.encoding.format()
+    }
+
+    /// What is odd about the file, a sentence each without the path: sizes that are wrong, missing frames. Empty for most files.
+    pub fn notes(&self) -> &[String] {
+        &self.header.notes
     }
 
     /// The next frame to be read, counted from 0.
@@ -105,19 +110,22 @@ impl Reader {
 
     /// True if the size of the samples was never filled in, as after a crash, so that they reach to the end of the file.
     pub fn unfinished(&self) -> bool {
-        self.unfinished
+        self.header.unfinished
     }
 
     /// Makes `frame` the next one to be read; [`frames`](Self::frames) is the end of the file.
     ///
     /// # Errors
-    /// [`WavError::NoSuchFrame`] if `frame` is after the end, [`WavError::Io`].
+    /// [`WavError::NoSuchFrame`] if `frame` is after the end, [`WavError::Io`], also for every stream.
     pub fn seek(&mut self, frame: u64) -> Result<(), WavError> {
-        if frame > self.frames {
-            return Err(WavError::NoSuchFrame { path: self.path.clone(), frame, frames: self.frames });
+        if frame > self.header.frames {
+            return Err(WavError::NoSuchFrame { path: self.path.clone(), frame, frames: self.header.frames });
         }
-        let byte = self.data_start + frame * (self.channels * self.format.bytes()) as u64;
-        self.file.seek(SeekFrom::Start(byte)).map_err(|source| self.io(source))?;
+        let byte = self.header.data_start + frame * (self.header.channels * self.header.encoding.bytes()) as u64;
+        let Input::File(file) = &mut self.input else {
+            return Err(self.io(std::io::ErrorKind::NotSeekable.into()));
+        };
+        file.seek(SeekFrom::Start(byte)).map_err(|source| self.io(source))?;
         self.position = frame;
         Ok(())
     }
@@ -133,29 +141,63 @@ impl Reader {
     pub fn read_block<S: Sample>(&mut self, block: &mut [&mut [S]]) -> Result<usize, WavError> {
         let asked = block.first().map_or(0, |channel| channel.len());
         self.check(block, asked)?;
-        let count = usize::try_from(self.frames.saturating_sub(self.position)).map_or(asked, |left| left.min(asked));
-        let frame_bytes = self.channels * self.format.bytes();
+        let left = self.header.frames.saturating_sub(self.position);
+        let count = usize::try_from(left).map_or(asked, |left| left.min(asked));
+        let frame_bytes = self.header.channels * self.header.encoding.bytes();
         let mut done = 0;
         while done < count {
             let frames = (count - done).min(self.bytes.len() / frame_bytes);
-            let bytes = &mut self.bytes[..frames * frame_bytes];
-            self.file.read_exact(bytes).map_err(|source| WavError::Io { path: self.path.clone(), action: "read", source })?;
-            self.decode(block, done, frames)?;
-            self.position += frames as u64;
-            done += frames;
+            let found = self.fill(frames * frame_bytes)?;
+            if found < frames * frame_bytes && matches!(self.input, Input::File(_)) {
+                return Err(self.io(std::io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.decode(block, done, found / frame_bytes)?;
+            self.position += (found / frame_bytes) as u64;
+            done += found / frame_bytes;
+            if found < frames * frame_bytes {
+                self.end_stream(found % frame_bytes);
+                break;
+            }
         }
-        Ok(count)
+        Ok(done)
+    }
+
+    /// Reads the next `wanted` bytes into `self.bytes`; returns the number of bytes read, fewer at the end of the file.
+    fn fill(&mut self, wanted: usize) -> Result<usize, WavError> {
+        let mut filled = 0;
+        while filled < wanted {
+            match self.input.read(&mut self.bytes[filled..wanted]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(self.io(source)),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Notes what is missing at the end of a stream, after which `rest` bytes of an incomplete frame were found.
+    fn end_stream(&mut self, rest: usize) {
+        let Header { frames, notes, .. } = &mut self.header;
+        if *frames != u64::MAX {
+            let missing = *frames - self.position;
+            notes.push(format!("cut short: {missing} of {frames} frames are missing"));
+        } else if rest > 0 {
+            notes.push(format!("the sound ends inside a frame: its last {rest} bytes are left out"));
+        }
+        *frames = self.position;
     }
 
     /// Checks that `block` has the file's channels, each of `frames` frames.
     fn check<S>(&self, block: &[&mut [S]], frames: usize) -> Result<(), WavError> {
         let channel = block.iter().position(|channel| channel.len() != frames);
-        if block.len() == self.channels && channel.is_none() {
+        let channels = self.header.channels;
+        if block.len() == channels && channel.is_none() {
             return Ok(());
         }
         Err(WavError::WrongShape {
             path: self.path.clone(),
-            expected: Shape { channels: self.channels, frames },
+            expected: Shape { channels, frames },
             found: Shape { channels: block.len(), frames: channel.map_or(frames, |c| block[c].len()) },
             channel,
         })
@@ -163,39 +205,42 @@ impl Reader {
 
     /// Decodes the first `frames` frames of `self.bytes` into `block`, beginning at its frame `done`.
     fn decode<S: Sample>(&self, block: &mut [&mut [S]], done: usize, frames: usize) -> Result<(), WavError> {
-        let size = self.format.bytes();
-        let frame_bytes = self.channels * size;
+        let (size, big_endian) = (self.header.encoding.bytes(), self.header.big_endian);
+        let frame_bytes = self.header.channels * size;
         for (index, channel) in block.iter_mut().enumerate() {
             let samples = channel[done..done + frames].iter_mut();
             // The codes of one channel: its first one is `index * size` bytes into the first frame.
-            let codes = self.bytes[..frames * frame_bytes][index * size..].chunks(frame_bytes).map(|c| &c[..size]);
-            let pairs = samples.zip(codes);
-            match self.format {
-                WavFormat::Int16 => pairs.for_each(|(s, b)| *s = S::from_f64(i16::from_le_bytes([b[0], b[1]]).to_f64())),
-                WavFormat::Int24 => pairs.for_each(|(s, b)| {
-                    // Shifted down from the top, so that the sign is extended.
-                    let code = i32::from_le_bytes([0, b[0], b[1], b[2]]) >> 8;
-                    *s = S::from_f64(I24::new_unchecked(code).to_f64());
+            let codes = self.bytes[..frames * frame_bytes].get(index * size..).unwrap_or(&[]);
+            let pairs = samples.zip(codes.chunks(frame_bytes).map(|c| &c[..size]));
+            match self.header.encoding {
+                Encoding::Unsigned8 => pairs.for_each(|(s, b)| *s = S::from_f64((f64::from(b[0]) - 128.0) / 128.0)),
+                Encoding::ALaw => pairs.for_each(|(s, b)| *s = S::from_f64(g711::alaw(b[0]).to_f64())),
+                Encoding::MuLaw => pairs.for_each(|(s, b)| *s = S::from_f64(g711::mulaw(b[0]).to_f64())),
+                Encoding::Int16 => pairs.for_each(|(s, b)| {
+                    let code = i16::from_le_bytes([b[0], b[1]]);
+                    *s = S::from_f64(if big_endian { code.swap_bytes() } else { code }.to_f64());
                 }),
-                WavFormat::Int32 => {
-                    pairs.for_each(|(s, b)| *s = S::from_f64(i32::from_le_bytes([b[0], b[1], b[2], b[3]]).to_f64()));
-                }
-                WavFormat::Float32 => {
+                Encoding::Int24 => pairs.for_each(|(s, b)| {
+                    let bytes = if big_endian { [0, b[2], b[1], b[0]] } else { [0, b[0], b[1], b[2]] };
+                    // Shifted down from the top, so that the sign is extended.
+                    *s = S::from_f64(I24::new_unchecked(i32::from_le_bytes(bytes) >> 8).to_f64());
+                }),
+                Encoding::Int32 => pairs.for_each(|(s, b)| {
+                    let code = i32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+                    *s = S::from_f64(if big_endian { code.swap_bytes() } else { code }.to_f64());
+                }),
+                Encoding::Float32 => {
                     for (frame, (s, b)) in pairs.enumerate() {
-                        let value = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
-                        *s = S::from_f64(match self.non_finite {
-                            _ if value.is_finite() => value.into(),
-                            NonFinitePolicy::Keep => value.into(),
-                            NonFinitePolicy::Silence => 0.0,
-                            NonFinitePolicy::Refuse => {
-                                return Err(WavError::NotFinite {
-                                    path: self.path.clone(),
-                                    channel: index,
-                                    frame: self.position + frame as u64,
-                                    value,
-                                });
-                            }
-                        });
+                        let bits = u32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+                        let value = f32::from_bits(if big_endian { bits.swap_bytes() } else { bits });
+                        *s = S::from_f64(self.checked(value.into(), index, frame)?);
+                    }
+                }
+                Encoding::Float64 => {
+                    for (frame, (s, b)) in pairs.enumerate() {
+                        let bits = u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]);
+                        let value = f64::from_bits(if big_endian { bits.swap_bytes() } else { bits });
+                        *s = S::from_f64(self.checked(value, index, frame)?);
                     }
                 }
             }
@@ -203,14 +248,44 @@ impl Reader {
         Ok(())
     }
 
+    /// The value of a float sample by the policy; `frame` is counted from the current position. A value that is too large for
+    /// 32-bit float counts as infinite.
+    fn checked(&self, value: f64, channel: usize, frame: usize) -> Result<f64, WavError> {
+        let single = f32::from_f64(value);
+        match self.non_finite {
+            _ if single.is_finite() => Ok(value),
+            NonFinitePolicy::Keep => Ok(value),
+            NonFinitePolicy::Silence => Ok(0.0),
+            NonFinitePolicy::Refuse => {
+                let frame = self.position + frame as u64;
+                Err(WavError::NotFinite { path: self.path.clone(), channel, frame, value: single })
+            }
+        }
+    }
+
     /// Reads all frames from the current position to the end, as a buffer.
     ///
     /// # Errors
     /// The errors of [`read_block`](Self::read_block).
     pub fn read_to_end<S: Sample>(&mut self) -> Result<Audio<S>, WavError> {
-        let left = self.frames - self.position;
-        let frames = usize::try_from(left).unwrap_or(usize::MAX);
-        let mut audio = Audio::silence(self.sample_rate, self.channels, frames);
+        let (rate, channels) = (self.header.sample_rate, self.header.channels);
+        if matches!(self.input, Input::Stream(_)) {
+            // The length in the header may be wrong, or missing.
+            let mut interleaved = Vec::new();
+            loop {
+                let mut block = Audio::<S>::silence(rate, channels, CHUNK_BYTES / 16);
+                let count = self.read_block(&mut block.slices_mut())?;
+                for frame in 0..count {
+                    interleaved.extend((0..channels).map(|channel| block.channel(channel)[frame]));
+                }
+                if count == 0 {
+                    return Audio::from_interleaved(rate, channels, &interleaved)
+                        .map_err(|error| self.io(std::io::Error::other(error.to_string())));
+                }
+            }
+        }
+        let left = self.header.frames - self.position;
+        let mut audio = Audio::silence(rate, channels, usize::try_from(left).unwrap_or(usize::MAX));
         self.read_block(&mut audio.slices_mut())?;
         Ok(audio)
     }
@@ -218,6 +293,12 @@ impl Reader {
     fn io(&self, source: std::io::Error) -> WavError {
         WavError::Io { path: self.path.clone(), action: "read", source }
     }
+}
+
+/// True if a file or a stream that begins with these 12 bytes is a WAV file. [any thread]
+pub fn is_wav(start: &[u8]) -> bool {
+    matches!(start, [b'R', b'I', b'F', b'F' | b'X', _, _, _, _, b'W', b'A', b'V', b'E'])
+        || matches!(start, [b'R' | b'B', b'F' | b'W', b'6', b'4', _, _, _, _, b'W', b'A', b'V', b'E'])
 }
 
 /// Reads the whole file at `path` as `f32`: 16 and 24-bit integers and floats are exact, 32-bit integers are rounded to the
@@ -241,12 +322,12 @@ pub fn read_with(path: impl AsRef<Path>, non_finite: NonFinitePolicy) -> Result<
 /// integer of the same or a greater width, or in a float with enough bits. [control thread: does I/O]
 ///
 /// # Errors
-/// [`WavError::Inexact`] if `S` cannot hold every sample of the file's format ([`WavFormat::fits`]), the errors of
+/// [`WavError::Inexact`] if `S` cannot hold every sample of the file's format ([`Encoding::fits`]), the errors of
 /// [`Reader::open`], [`WavError::NotFinite`].
 pub fn read_exact<S: Sample>(path: impl AsRef<Path>) -> Result<Audio<S>, WavError> {
     let mut reader = Reader::open(path)?;
-    if !reader.format().fits::<S>() {
-        return Err(WavError::Inexact { path: reader.path, asked: S::NAME, found: reader.format });
+    if !reader.encoding().fits::<S>() {
+        return Err(WavError::Inexact { path: reader.path.clone(), asked: S::NAME, found: reader.encoding() });
     }
     reader.read_to_end()
 }
