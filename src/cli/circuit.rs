@@ -7,9 +7,10 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::{
     Failure, check_output, examples, force_argument, format_argument, parse_format, parse_integer, parse_number, print_line,
+    read_wav,
 };
 use crate::audio::Audio;
-use crate::audio::wav::{read, write};
+use crate::audio::wav::write;
 use crate::train::triode::{OUTPUT_VOLTS, OVERSAMPLING, TriodeStage};
 
 /// The name of the only circuit, a 12AX7 stage.
@@ -62,7 +63,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         stage.oversampling = parse_integer("oversampling", text, 1, 256)?;
     }
     check_output(matches, to)?;
-    let dry = read(from).map_err(Failure::failed)?;
+    let dry = read_wav(from).map_err(Failure::failed)?;
     let start = Instant::now();
     let rendered: Result<Vec<_>, _> = dry.iter().map(|channel| stage.render(dry.sample_rate(), channel)).collect();
     let channels = rendered.map_err(|error| Failure::Failed(format!("{}: {error}", from.display())))?;

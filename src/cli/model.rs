@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
-use super::{Failure, examples, parse_number, path_text, print_line};
-use crate::audio::{Random, wav};
+use super::{Failure, examples, parse_number, path_text, print_line, read_wav};
+use crate::audio::Random;
 use crate::dsp::{Settings, gain_to_db};
 use crate::effect::Effect;
 use crate::neural::engine::{self, KNOB_MIDDLE, Network, NetworkState, StateSpec};
@@ -444,7 +444,7 @@ fn check_loudness(model: &Model, input: Option<&PathBuf>) -> Result<Vec<Check>, 
     let Some(path) = input else {
         return unchecked("--loudness-input is missing, the sound that the trainer measured with");
     };
-    let sound = wav::read(path).map_err(Failure::failed)?;
+    let sound = read_wav(path).map_err(Failure::failed)?;
     let rate = model.info().sample_rate;
     if sound.sample_rate() as f32 != rate {
         let found = format!("{}: {} Hz; expected {rate}, the model's", path.display(), sound.sample_rate());

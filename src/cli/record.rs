@@ -5,7 +5,7 @@ mod desk;
 mod device;
 mod view;
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{Chain, Cursor, IsTerminal, Read, Stdin, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
-use super::{Failure, examples, format_argument, parse_format, parse_integer, parse_number, path_text, print_line};
+use super::{Failure, examples, format_argument, parse_format, parse_integer, parse_number, path_text, print_line, warn_notes};
 use crate::audio::{NonFinitePolicy, WavFormat, wav};
 use crate::record::pcm::WordFormat;
 use crate::record::{
@@ -388,14 +388,24 @@ enum Input {
     /// WAV files whose channels lie side by side; a buffer per channel.
     Files { readers: Vec<wav::Reader>, floats: Vec<Vec<f32>>, integers: Vec<Vec<i32>> },
     /// Standard input; interleaved buffers.
-    Stdin { bytes: Vec<u8>, floats: Vec<f32>, integers: Vec<i32> },
+    Stdin { stdin: Chain<Cursor<Vec<u8>>, Stdin>, bytes: Vec<u8>, floats: Vec<f32>, integers: Vec<i32> },
 }
 
 impl Source {
     fn open(matches: &ArgMatches) -> Result<Self, Failure> {
         let files: Vec<&PathBuf> = matches.get_many("input").into_iter().flatten().collect();
         let ends_with_take = !matches.contains_id("start-level");
-        if files.is_empty() || files.iter().all(|file| **file == Path::new("-")) {
+        let (mut stdin, mut stdin_is_wav) = (None, false);
+        if files.is_empty() || files.iter().any(|file| **file == Path::new("-")) {
+            let mut start = Vec::new();
+            std::io::stdin()
+                .take(12)
+                .read_to_end(&mut start)
+                .map_err(|e| Failure::Failed(format!("standard input: cannot read it: {e}")))?;
+            stdin_is_wav = wav::is_wav(&start);
+            stdin = Some(Cursor::new(start).chain(std::io::stdin()));
+        }
+        if let Some(stdin) = stdin.take_if(|_| !stdin_is_wav && files.iter().all(|file| **file == Path::new("-"))) {
             let word_format = match flag_value(matches, "stdin-format") {
                 "f32" => WordFormat::Float,
                 "s32" => WordFormat::Int32,
@@ -404,14 +414,23 @@ impl Source {
                     return Err(Failure::Usage(format!("--stdin-format: '{other}' is no format; expected f32, s32 or s24")));
                 }
             };
-            let input = Input::Stdin { bytes: Vec::new(), floats: Vec::new(), integers: Vec::new() };
+            let input = Input::Stdin { stdin, bytes: Vec::new(), floats: Vec::new(), integers: Vec::new() };
             let channels = parse_integer("stdin-channels", flag_value(matches, "stdin-channels"), 1, 512)?;
             let rate = parse_integer("stdin-rate", flag_value(matches, "stdin-rate"), 1, 10_000_000)? as u32;
             return Ok(Self { name: "standard input".into(), rate, channels, word_format, ends_with_take, input });
         }
         let mut readers = Vec::new();
+        let standard_input = PathBuf::from("-");
+        let files = if files.is_empty() { vec![&standard_input] } else { files };
         for file in &files {
-            readers.push(wav::Reader::open(file).map_err(Failure::failed)?.with_non_finite(NonFinitePolicy::Keep));
+            let stream = (file.as_path() == Path::new("-")).then(|| stdin.take()).flatten();
+            let reader = match stream {
+                Some(stream) => wav::Reader::stream(stream, "standard input"),
+                None => wav::Reader::open(file),
+            };
+            let reader = reader.map_err(Failure::failed)?.with_non_finite(NonFinitePolicy::Keep);
+            warn_notes(file, reader.notes());
+            readers.push(reader);
         }
         let rate = readers[0].sample_rate();
         if let Some(other) = readers.iter().find(|reader| reader.sample_rate() != rate) {
@@ -432,10 +451,9 @@ impl Source {
         match &mut self.input {
             Input::Files { readers, floats, .. } if self.word_format == WordFormat::Float => read_files(readers, floats, block),
             Input::Files { readers, integers, .. } => read_files(readers, integers, block),
-            Input::Stdin { bytes, floats, integers } => {
+            Input::Stdin { stdin, bytes, floats, integers } => {
                 bytes.resize(block * self.channels * 4, 0);
                 let mut filled = 0;
-                let mut stdin = std::io::stdin().lock();
                 while filled < bytes.len() {
                     match stdin.read(&mut bytes[filled..]) {
                         Ok(0) => break,

@@ -12,10 +12,10 @@ use serde_json::json;
 
 use super::{
     Failure, algorithm_argument, check_output, examples, force_argument, format_argument, model, parse_format, parse_integer,
-    parse_settings, path_text, print_line, with_parameter_flags,
+    parse_settings, path_text, print_line, warn_notes, with_parameter_flags,
 };
 use crate::algorithm::REGISTRY;
-use crate::audio::wav::{NonFinitePolicy, WavFormat, WriteSummary};
+use crate::audio::wav::{self, WavFormat, WriteSummary};
 use crate::dsp::{MAX_CHANNELS, ProcessSpec, gain_to_db};
 use crate::effect::Effect;
 use crate::graph::{FileSink, FileSource, QueueReader};
@@ -71,7 +71,13 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
     check_output(matches, to)?;
     let effect = model::effect(matches, settings)?;
-    let (source, reader) = FileSource::open(from, NonFinitePolicy::Refuse, BUFFER_FRAMES).map_err(Failure::failed)?;
+    let input = if from.as_path() == Path::new("-") {
+        wav::Reader::stream(std::io::stdin(), "standard input")
+    } else {
+        wav::Reader::open(from)
+    };
+    let (source, reader) = input.and_then(|input| FileSource::from_reader(input, BUFFER_FRAMES)).map_err(Failure::failed)?;
+    warn_notes(from, source.notes());
     let (rate, channels) = (source.sample_rate(), source.channels());
     if channels > MAX_CHANNELS {
         return Err(Failure::Failed(format!("{}: {channels} channels; expected 1 to {MAX_CHANNELS}", from.display())));

@@ -14,10 +14,9 @@ use serde_json::{Value, json};
 
 use super::{
     Failure, algorithm_argument, circuit, examples, flag_name, parse_integer, parse_number, parse_settings, path_text,
-    print_line, with_parameter_flags,
+    print_line, read_wav, with_parameter_flags,
 };
 use crate::algorithm::REGISTRY;
-use crate::audio::wav::read;
 use crate::train::checkpoint::CheckpointError;
 use crate::train::clock::busy_remark;
 use crate::train::export::{self, ModelMetadata};
@@ -261,7 +260,7 @@ fn material(matches: &ArgMatches, target: Option<(&Target, Option<Condition>)>, 
     let path = |name: &str| matches.get_one::<PathBuf>(name).ok_or_else(|| Failure::Usage(format!("no --{name} file")));
     let Some((target, condition)) = target else {
         let (dry, wet) = (path("dry")?, path("wet")?);
-        let (material, report) = Material::of_pair(&read(dry).map_err(Failure::failed)?, &read(wet).map_err(Failure::failed)?)
+        let (material, report) = Material::of_pair(&read_wav(dry).map_err(Failure::failed)?, &read_wav(wet).map_err(Failure::failed)?)
             .map_err(|error| Failure::Failed(format!("{} and {}: {error}", dry.display(), wet.display())))?;
         let remarks = report.remarks();
         for remark in &remarks {
@@ -279,7 +278,7 @@ fn material(matches: &ArgMatches, target: Option<(&Target, Option<Condition>)>, 
     let rate = parse_integer("sample-rate", text("sample_rate"), 8000, 192_000)? as u32;
     let mut sounds = Vec::new();
     for path in matches.get_many::<PathBuf>("hold").into_iter().flatten() {
-        let sound = read(path).map_err(Failure::failed)?;
+        let sound = read_wav(path).map_err(Failure::failed)?;
         if sound.sample_rate() != rate {
             let found = sound.sample_rate();
             return Err(Failure::Failed(format!("{}: {found} Hz; expected {rate} Hz", path.display())));

@@ -32,6 +32,7 @@ pub struct FileSource {
     channels: usize,
     frames: u64,
     format: WavFormat,
+    notes: Vec<String>,
 }
 
 impl FileSource {
@@ -44,7 +45,18 @@ impl FileSource {
     /// # Panics
     /// If `buffer_frames` is 0.
     pub fn open(path: &Path, non_finite: NonFinitePolicy, buffer_frames: usize) -> Result<(Self, QueueReader), WavError> {
-        let mut reader = Reader::open(path)?.with_non_finite(non_finite);
+        Self::from_reader(Reader::open(path)?.with_non_finite(non_finite), buffer_frames)
+    }
+
+    /// Starts to read an open file or stream into a queue of `buffer_frames`. [control thread]
+    ///
+    /// # Errors
+    /// [`WavError`] if no thread can be started.
+    ///
+    /// # Panics
+    /// If `buffer_frames` is 0.
+    pub fn from_reader(mut reader: Reader, buffer_frames: usize) -> Result<(Self, QueueReader), WavError> {
+        let path = reader.path().to_path_buf();
         let (mut writer, queue) = queue(reader.channels(), buffer_frames);
         let progress = Arc::new(ReadProgress::default());
         let source = Self {
@@ -53,6 +65,7 @@ impl FileSource {
             channels: reader.channels(),
             frames: reader.frames(),
             format: reader.format(),
+            notes: reader.notes().to_vec(),
         };
         let load = move || {
             let mut buffers = vec![vec![0.0f32; CHUNK_FRAMES]; writer.channels()];
@@ -79,7 +92,7 @@ impl FileSource {
             drop(writer);
         };
         let thread = std::thread::Builder::new().name("isotherm-file-source".into()).spawn(load);
-        thread.map_err(|e| WavError::io("start a thread to read", path, e))?;
+        thread.map_err(|e| WavError::io("start a thread to read", &path, e))?;
         Ok((source, queue))
     }
 
@@ -105,6 +118,12 @@ impl FileSource {
     #[must_use]
     pub fn format(&self) -> WavFormat {
         self.format
+    }
+
+    /// What is odd about the file; see [`Reader::notes`]. [any thread]
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// True until the last frame has been read, or the reading has failed. [any thread]
