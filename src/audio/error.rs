@@ -275,6 +275,24 @@ pub enum WavError {
         /// Frames given so far.
         found: u64,
     },
+    /// A file that cannot be joined to another one.
+    #[error("{}: cannot follow {}: expected {expected}, found {found}", .path.display(), .before.display())]
+    Join {
+        /// The file.
+        path: PathBuf,
+        /// The file that it was to follow.
+        before: PathBuf,
+        /// Channels, rate and coding of the file before it.
+        expected: String,
+        /// Channels, rate and coding of the file.
+        found: String,
+    },
+    /// A file to be mended that is whole.
+    #[error("{}: nothing to recover: expected a damaged file, found a whole one", .path.display())]
+    Whole {
+        /// The file.
+        path: PathBuf,
+    },
     /// A seek after the end of the file.
     #[error("{}: expected a frame of at most {frames}, found {frame}", .path.display())]
     NoSuchFrame {

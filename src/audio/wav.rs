@@ -15,23 +15,37 @@
 //! - A RIFF file of more than 4 GiB whose size wrapped: the size is as many times 4 GiB larger as fit into the file.
 //! - A size of a frame that contradicts channels and bits: what channels and bits say.
 //!
-//! **Writing** uses `hound`: 16-bit mono and stereo get the plain header, everything else the extensible one. A file
-//! is written under a temporary name beside its target and renamed when it is complete, so the target is never half
-//! written. A file holds at most 4 GiB; more is an error.
+//! **Joining**: files of one rate, coding and number of channels are read end to end as one ([`Reader::followed_by`]), as those of
+//! a recorder that begins another file each 4 GiB ([`numbered_pieces`]).
+//!
+//! **Mending**: [`mend`] copies a file that a crash left behind, with a header that is right.
+//!
+//! **Writing**: 16-bit mono and stereo get the plain header, everything else the extensible one. A file is written under a
+//! temporary name beside its target and renamed when it is complete, so the target is never half written. A file holds at most
+//! 4 GiB, unless it was created with room for 64-bit sizes ([`Writer::create_long`]). A stream has no sizes
+//! ([`Writer::stream`]).
 
 // A cast that wraps would misread a file.
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
 
 mod g711;
 mod header;
+mod mend;
+mod pieces;
 mod reader;
 mod writer;
 
-pub use reader::{NonFinitePolicy, Reader, is_wav, read, read_exact, read_with};
+pub use mend::{MendReport, mend};
+pub use pieces::numbered_pieces;
+pub use reader::{NonFinitePolicy, Reader, is_sound_file, read, read_exact, read_with};
 pub use writer::{WriteSummary, Writer, write};
 
+use super::WavError;
 use super::sample::Sample;
 use std::fmt;
+
+/// Bytes that are read at a time, or one frame if that is larger.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The coding of the samples in a WAV file that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

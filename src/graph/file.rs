@@ -23,6 +23,8 @@ struct ReadProgress {
     stop: AtomicBool,
     /// The error that ended the reading.
     error: OnceLock<WavError>,
+    /// Notes of the reader that its end has added.
+    late_notes: OnceLock<Vec<String>>,
 }
 
 /// A WAV file that a thread reads as fast as its queue is emptied. Dropping the source stops the thread.
@@ -67,6 +69,7 @@ impl FileSource {
             format: reader.format(),
             notes: reader.notes().to_vec(),
         };
+        let noted = source.notes.len();
         let load = move || {
             let mut buffers = vec![vec![0.0f32; CHUNK_FRAMES]; writer.channels()];
             while !progress.stop.load(Ordering::Relaxed) {
@@ -87,6 +90,7 @@ impl FileSource {
                     }
                 }
             }
+            let _ = progress.late_notes.set(reader.notes().get(noted..).unwrap_or(&[]).to_vec());
             // Set before the writer is dropped, so that a reader that sees the end of the queue also sees the error.
             progress.done.store(true, Ordering::Release);
             drop(writer);
@@ -108,7 +112,7 @@ impl FileSource {
         self.channels
     }
 
-    /// Frames of the whole file. [any thread]
+    /// Frames of the whole file; `u64::MAX` for a stream whose length is not known. [any thread]
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.frames
@@ -120,10 +124,16 @@ impl FileSource {
         self.format
     }
 
-    /// What is odd about the file; see [`Reader::notes`]. [any thread]
+    /// Oddities of the file; see [`Reader::notes`]. [any thread]
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Oddities that only the end of a stream has shown; empty as long as frames are read. [any thread]
+    #[must_use]
+    pub fn late_notes(&self) -> &[String] {
+        self.progress.late_notes.get().map_or(&[], Vec::as_slice)
     }
 
     /// True until the last frame has been read, or the reading has failed. [any thread]
@@ -174,7 +184,18 @@ impl FileSink {
         format: WavFormat,
         buffer_frames: usize,
     ) -> Result<(Self, QueueWriter), WavError> {
-        let mut writer = Writer::create(path, sample_rate, channels, format)?;
+        Self::from_writer(Writer::create(path, sample_rate, channels, format)?, buffer_frames)
+    }
+
+    /// Starts to write the frames of a queue of `buffer_frames` with a writer that has been made. [control thread]
+    ///
+    /// # Errors
+    /// [`WavError`] if no thread can be started.
+    ///
+    /// # Panics
+    /// If `buffer_frames` is 0.
+    pub fn from_writer(mut writer: Writer, buffer_frames: usize) -> Result<(Self, QueueWriter), WavError> {
+        let (path, channels) = (writer.path().to_path_buf(), writer.channels());
         let (queue_writer, mut reader) = queue(channels, buffer_frames);
         let keep = Arc::new(AtomicBool::new(false));
         let kept = keep.clone();
@@ -192,8 +213,8 @@ impl FileSink {
             if kept.load(Ordering::Acquire) { writer.finish() } else { Ok(WriteSummary { frames: 0, clipped: 0, replaced: 0 }) }
         };
         let thread = std::thread::Builder::new().name("isotherm-file-sink".into()).spawn(save);
-        let thread = thread.map_err(|e| WavError::io("start a thread to write", path, e))?;
-        Ok((Self { path: path.into(), thread, keep }, queue_writer))
+        let thread = thread.map_err(|e| WavError::io("start a thread to write", &path, e))?;
+        Ok((Self { path, thread, keep }, queue_writer))
     }
 
     /// Waits until everything is written and gives the file its name. `queue` is the writing end of the queue, to which the last

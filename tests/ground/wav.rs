@@ -219,7 +219,7 @@ fn a_size_that_lies_is_corrected_and_said() {
     assert_eq!(read_odd(&sound(&format, &data, Some(16)), missing), [1.0, 2.0, 3.0, 4.0]);
     let missing = "cut short: the header says 8 bytes of sound, found 6: 1 of 2 frames are missing";
     assert_eq!(read_odd(&sound(&format, &data[..6], Some(8)), missing), [1.0, 2.0]);
-    let inside = "the sound ends inside a frame: its last 2 bytes are left out";
+    let inside = "the sound ends inside a frame: the last 2 bytes are left out";
     assert_eq!(read_odd(&sound(&format, &data[..6], None), inside), [1.0, 2.0]);
     // A ds64 chunk with other sizes than the file's: 0, -1, 4 GiB too many; and the size in the data chunk alone.
     let filled = "the size of the sound was never filled in";
@@ -337,7 +337,7 @@ fn a_stream_ends_where_it_ends() {
     let mut open = Reader::stream(std::io::Cursor::new(bytes), "stream").unwrap();
     assert_eq!(open.frames(), u64::MAX);
     assert_eq!(open.read_to_end::<i16>().unwrap().to_interleaved(), [1]);
-    assert_eq!(open.notes(), ["the sound ends inside a frame: its last 1 bytes are left out"]);
+    assert_eq!(open.notes(), ["the sound ends inside a frame: the last byte is left out"]);
 }
 
 #[test]
@@ -346,10 +346,7 @@ fn every_malformed_file_has_its_own_message() {
     let cases: Vec<(Vec<u8>, &str)> = vec![
         (vec![], "not a WAV file: expected RIFF or RF64 with WAVE, found an empty file"),
         (b"RIFF\0".to_vec(), "not a WAV file: expected RIFF or RF64 with WAVE, found 5 bytes"),
-        (
-            b"OggS\0\0\0\0\0\0\0\0\0\0".to_vec(),
-            "not a WAV file: expected RIFF or RF64 with WAVE, found \"OggS\" with \"\\x00\\x00\\x00\\x00\"",
-        ),
+        (b"OggS\0\0\0\0\0\0\0\0\0\0".to_vec(), "not a WAV file: expected RIFF or RF64 with WAVE, found Ogg"),
         (riff(&[]), "damaged WAV header: expected a fmt chunk and a data chunk, found the end of the file at byte 12"),
         (riff(&[(b"fmt ", 16, &format)]), "damaged WAV header: expected a data chunk, found the end of the file at byte 36"),
         (riff(&[(b"data", 4, &[0; 4])]), "damaged WAV header: expected a fmt chunk before the data chunk, found none"),
@@ -667,4 +664,160 @@ fn formats_and_blocks_that_a_wav_file_cannot_hold_are_refused() {
         message(Reader::open(&path).unwrap().read_block(&mut [&mut [0.0_f32; 4] as &mut [f32]]), &path),
         "expected a block of 2 x 4 (channels x frames), found 1 x 4"
     );
+}
+
+/// Writes 16-bit mono files of these frames, named `piece_9.wav`, `piece_10.wav` ..., and returns the path of the first.
+fn write_pieces(folder: &Path, pieces: &[&[i16]]) -> PathBuf {
+    for (number, frames) in (9..).zip(pieces) {
+        let audio = Audio::from_interleaved(RATE, 1, frames).unwrap();
+        wav::write(folder.join(format!("piece_{number}.wav")), &audio, WavFormat::Int16).unwrap();
+    }
+    folder.join("piece_9.wav")
+}
+
+#[test]
+fn joined_files_are_read_as_one() {
+    let (folder, other) = folder();
+    let first = write_pieces(folder.path(), &[&[1, 2, 3], &[4], &[5, 6]]);
+    let join = || {
+        let mut readers = wav::numbered_pieces(&first).into_iter().map(|path| Reader::open(path).unwrap());
+        let first = readers.next().unwrap();
+        readers.fold(first, |joined, next| joined.followed_by(next).unwrap())
+    };
+    let mut joined = join();
+    assert_eq!((joined.frames(), joined.path()), (6, first.as_path()));
+    assert_eq!(joined.read_to_end::<i16>().unwrap().to_interleaved(), [1, 2, 3, 4, 5, 6]);
+    // From any frame on, in blocks of any size.
+    for frame in (0..=6).rev() {
+        for size in 1..8 {
+            joined.seek(frame as u64).unwrap();
+            let mut found = Vec::new();
+            let mut block = vec![0_i16; size];
+            loop {
+                let count = joined.read_block(&mut [&mut block]).unwrap();
+                assert!(count == size || joined.position() == 6);
+                found.extend_from_slice(&block[..count]);
+                if count == 0 {
+                    break;
+                }
+            }
+            assert_eq!(found, [1, 2, 3, 4, 5, 6][frame..]);
+        }
+    }
+    assert!(joined.seek(7).is_err());
+    // Notes have the name of the piece.
+    fs::write(folder.path().join("piece_11.wav"), sound(&fmt(1, 1, RATE, 2, 16), &[5, 0], Some(4))).unwrap();
+    assert_eq!(join().notes(), ["piece_11.wav: cut short: the header says 4 bytes of sound, found 2: 1 of 2 frames are missing"]);
+    // Other formats and streams are refused.
+    wav::write(&other, &Audio::<f32>::silence(44_100, 2, 1), WavFormat::Int24).unwrap();
+    let error = join().followed_by(Reader::open(&other).unwrap()).unwrap_err().to_string();
+    assert!(error.ends_with("expected 1 x 16-bit integer at 48000 Hz, found 2 x 24-bit integer at 44100 Hz"), "{error}");
+    let stream = || Reader::stream(std::io::Cursor::new(sound(&fmt(1, 1, RATE, 2, 16), &[5, 0], None)), "stream").unwrap();
+    assert!(matches!(join().followed_by(stream()), Err(WavError::Join { .. })));
+    assert!(matches!(stream().followed_by(stream()), Err(WavError::Join { .. })));
+}
+
+#[test]
+fn numbered_pieces_end_where_a_number_is_missing() {
+    let (folder, other) = folder();
+    let names = |first: &str| -> Vec<String> {
+        let pieces = wav::numbered_pieces(&folder.path().join(first));
+        pieces.iter().map(|piece| piece.file_name().unwrap().to_string_lossy().into_owned()).collect()
+    };
+    for name in ["00000001.WAV", "00000002.WAV", "00000004.WAV", "99.wav", "100.wav", "1.wav"] {
+        fs::write(folder.path().join(name), "").unwrap();
+    }
+    assert_eq!(names("00000001.WAV"), ["00000001.WAV", "00000002.WAV"]);
+    assert_eq!(names("00000004.WAV"), ["00000004.WAV"]);
+    assert_eq!(names("99.wav"), ["99.wav", "100.wav"]);
+    assert_eq!(names("sound.wav"), ["sound.wav"]);
+    assert_eq!(names("18446744073709551615.wav"), ["18446744073709551615.wav"]);
+    assert_eq!(wav::numbered_pieces(&other), [other]);
+}
+
+#[test]
+fn a_written_stream_has_no_sizes_and_every_sample() {
+    #[derive(Clone, Default)]
+    struct Pipe(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+    impl std::io::Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    for format in WavFormat::ALL {
+        let pipe = Pipe::default();
+        let mut writer = Writer::stream(pipe.clone(), "pipe", RATE, 3, format).unwrap();
+        let audio = Audio::from_interleaved(RATE, 3, &[0.5_f32, -0.25, 0.0, 0.125, 0.75, -1.0, 0.0, 0.0, 0.5]).unwrap();
+        writer.write_block(&audio.slices()).unwrap();
+        assert_eq!(writer.finish().unwrap().frames, 3);
+        let bytes = pipe.0.lock().unwrap().clone();
+        assert_eq!((&bytes[4..8], &bytes[64..68]), (&[0xFF; 4][..], &[0xFF; 4][..]));
+        let mut reader = Reader::stream(std::io::Cursor::new(bytes), "pipe").unwrap();
+        assert_eq!((reader.frames(), reader.format()), (u64::MAX, format));
+        assert_eq!(reader.read_to_end::<f32>().unwrap(), audio);
+        assert!(reader.notes().is_empty());
+    }
+}
+
+#[test]
+fn a_file_with_room_becomes_rf64_only_beyond_4_gib() {
+    let (_folder, path) = folder();
+    let audio = Audio::from_interleaved(RATE, 1, &[0.5_f32, -0.25, 0.125]).unwrap();
+    let mut writer = Writer::create_long(&path, RATE, 1, WavFormat::Int24).unwrap();
+    writer.write_block(&audio.slices()).unwrap();
+    writer.finish().unwrap();
+    let bytes = fs::read(&path).unwrap();
+    assert_eq!((&bytes[..4], &bytes[12..16]), (&b"RIFF"[..], &b"JUNK"[..]));
+    assert_eq!(wav::read(&path).unwrap(), audio);
+    // The mended copy of a file of more than 4 GiB, which is a hole.
+    if std::env::var_os("ISOTHERM_LONG").is_none() {
+        println!("skipped: writes 4 GiB; ISOTHERM_LONG=1 lets it");
+        return;
+    }
+    let bytes: u64 = (4 << 30) + 8;
+    let mut start = sound(&fmt(1, 2, RATE, 4, 16), &[], Some(8));
+    start.truncate(44);
+    fs::write(&path, &start).unwrap();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(44 + bytes).unwrap();
+    let copy = path.with_file_name("copy.wav");
+    assert_eq!(wav::mend(&path, &copy).unwrap().frames, bytes / 4);
+    let mended = Reader::open(&copy).unwrap();
+    assert_eq!((mended.frames(), mended.notes().len()), (bytes / 4, 0));
+    let mut name = [0; 4];
+    fs::File::open(&copy).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut name)).unwrap();
+    assert_eq!(name, *b"RF64");
+}
+
+#[test]
+fn a_mended_copy_keeps_the_other_chunks_and_the_file() {
+    let (_folder, path) = folder();
+    let file = riff(&[
+        (b"bext", 3, b"abc"),
+        (b"fmt ", 16, &fmt(1, 1, RATE, 2, 16)),
+        (b"fact", 4, &[9; 4]),
+        (b"data", 0, &[1, 0, 2, 0]),
+        (b"iXML", 3, b"xml"),
+    ]);
+    fs::write(&path, &file).unwrap();
+    let copy = path.with_file_name("copy.wav");
+    let report = wav::mend(&path, &copy).unwrap();
+    assert_eq!((report.frames, report.sample_rate, report.notes.len()), (2, RATE, 1));
+    let expected = riff(&[
+        (b"JUNK", 28, &[0; 28]),
+        (b"fmt ", 16, &fmt(1, 1, RATE, 2, 16)),
+        (b"bext", 3, b"abc"),
+        (b"data", 4, &[1, 0, 2, 0]),
+        (b"iXML", 3, b"xml"),
+    ]);
+    assert_eq!(fs::read(&copy).unwrap(), expected);
+    assert_eq!(fs::read(&path).unwrap(), file);
+    // Neither a second copy, nor one of a whole file.
+    assert!(matches!(wav::mend(&path, &copy), Err(WavError::Io { action: "create", .. })));
+    let third = path.with_file_name("third.wav");
+    assert!(matches!(wav::mend(&copy, &third), Err(WavError::Whole { .. })));
+    assert!(!third.exists());
 }

@@ -22,22 +22,36 @@ pub(super) struct Header {
     pub data_start: u64,
     /// True if the size of the samples was never filled in, so that they reach to the end of the file.
     pub unfinished: bool,
-    /// What is odd about the file, a sentence each without the path.
+    /// Oddities of the file, a sentence each without the path.
     pub notes: Vec<String>,
+    /// The chunks before the samples, in their order.
+    pub chunks: Vec<Chunk>,
+    /// Position and bytes of the chunks after the samples; None if there are none, if one is `data`, or for other bytes.
+    pub after: Option<(u64, u64)>,
+}
+
+/// A chunk of a file.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub name: [u8; 4],
+    /// Position in the file of the first byte of its contents.
+    pub start: u64,
+    /// Bytes of its contents.
+    pub size: u32,
 }
 
 /// Format tags: values of `wFormatTag` in Microsoft's mmreg.h.
-const PCM: u16 = 1;
-const IEEE_FLOAT: u16 = 3;
-const ALAW: u16 = 6;
-const MULAW: u16 = 7;
-const EXTENSIBLE: u16 = 0xFFFE;
+pub(super) const PCM: u16 = 1;
+pub(super) const IEEE_FLOAT: u16 = 3;
+pub(super) const ALAW: u16 = 6;
+pub(super) const MULAW: u16 = 7;
+pub(super) const EXTENSIBLE: u16 = 0xFFFE;
 /// Bytes 2 to 15 of the sub-format GUIDs that carry a `wFormatTag` in bytes 0 and 1.
-const GUID_TAIL: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71];
+pub(super) const GUID_TAIL: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71];
 /// The same of ambisonic B-format (`SUBTYPE_AMBISONIC_B_FORMAT_PCM` and `_IEEE_FLOAT`).
 const AMBISONIC_GUID_TAIL: [u8; 14] = [0, 0, 0x21, 0x07, 0xD3, 0x11, 0x86, 0x44, 0xC8, 0xC1, 0xCA, 0, 0, 0];
 /// The size of a chunk whose true size is unknown (a stream) or is in the `ds64` chunk (RF64).
-const UNKNOWN_SIZE: u32 = u32::MAX;
+pub(super) const UNKNOWN_SIZE: u32 = u32::MAX;
 /// Names of chunks that follow an unpadded chunk, a chunk with an odd pad byte, or samples of unknown size.
 const CHUNK_NAMES: [&[u8; 4]; 17] = [
     b"data", b"fmt ", b"LIST", b"bext", b"iXML", b"JUNK", b"junk", b"fact", b"cue ", b"smpl", b"inst", b"id3 ", b"ID3 ", b"_PMX",
@@ -74,6 +88,15 @@ impl Read for Input {
     }
 }
 
+impl Seek for Input {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match self {
+            Self::File(file) => file.seek(to),
+            Self::Stream(_) => Err(io::ErrorKind::NotSeekable.into()),
+        }
+    }
+}
+
 impl std::fmt::Debug for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -85,7 +108,7 @@ impl std::fmt::Debug for Input {
 
 /// Parses the chunks up to the samples and leaves `input` at the first byte of the samples.
 pub(super) fn parse(input: &mut Input, path: &Path) -> Result<Header, WavError> {
-    HeaderParser { input, path, position: 0, end: None, big_endian: false, notes: Vec::new() }.header()
+    HeaderParser { input, path, position: 0, end: None, big_endian: false, notes: Vec::new(), chunks: Vec::new() }.header()
 }
 
 /// A parser of one header; `path` is for messages.
@@ -98,6 +121,8 @@ struct HeaderParser<'a> {
     end: Option<u64>,
     big_endian: bool,
     notes: Vec<String>,
+    /// The chunks that have been read.
+    chunks: Vec<Chunk>,
 }
 
 impl HeaderParser<'_> {
@@ -151,6 +176,7 @@ impl HeaderParser<'_> {
                 ));
             }
             self.go_to(after)?;
+            self.chunks.push(Chunk { name, start, size });
             odd = (!size.is_multiple_of(2)).then_some(name);
         }
     }
@@ -285,14 +311,16 @@ impl HeaderParser<'_> {
             self.notes.push("an RF64 file without a ds64 chunk".into());
         }
         let mut unfinished = is_placeholder(stated);
+        let mut after = None;
         let bytes = if let Some(end) = self.end {
             let available = end - start;
             // The samples may end here, if the file has more bytes than that.
-            let more = stated < available && !self.only_chunks(start + stated, end)?;
+            let more = stated < available && !self.only_chunks(start + stated, end, !stated.is_multiple_of(2))?;
             let wrapped = stated + (available.saturating_sub(stated) >> 32 << 32);
             unfinished &= stated > available || more;
             if unfinished {
                 let bytes = available - self.trailing_chunks(start, end)?;
+                after = Some((start + bytes, available - bytes));
                 self.notes.push(format!(
                     "the size of the sound was never filled in (found {stated:X}): read up to the end, {} frames",
                     bytes / frame_bytes
@@ -311,7 +339,11 @@ impl HeaderParser<'_> {
                 available
             } else {
                 if stated < available {
-                    self.note_second_data(start + stated)?;
+                    // A pad byte belongs to the samples.
+                    let pad = stated % 2;
+                    let is_data = self.note_second_data(start + stated + pad)?;
+                    let is_after = !more && !is_data && stated + pad < available;
+                    after = is_after.then(|| (start + stated + pad, available - stated - pad));
                 }
                 stated
             }
@@ -321,25 +353,26 @@ impl HeaderParser<'_> {
             stated
         };
         if bytes != u64::MAX && (unfinished || bytes >= stated) && !bytes.is_multiple_of(frame_bytes) {
-            self.notes.push(format!("the sound ends inside a frame: its last {} bytes are left out", bytes % frame_bytes));
+            self.notes.push(inside_frame(bytes % frame_bytes));
         }
         let frames = if bytes == u64::MAX { u64::MAX } else { bytes / frame_bytes };
         if frames == 0 {
             return Err(WavError::NoFrames { path: self.path.into() });
         }
         self.go_to(start)?;
-        let (big_endian, notes) = (self.big_endian, std::mem::take(&mut self.notes));
-        Ok(Header { sample_rate, channels, encoding, big_endian, frames, data_start: start, unfinished, notes })
+        let (big_endian, notes, chunks) = (self.big_endian, std::mem::take(&mut self.notes), std::mem::take(&mut self.chunks));
+        Ok(Header { sample_rate, channels, encoding, big_endian, frames, data_start: start, unfinished, notes, chunks, after })
     }
 
-    /// Notes a second `data` chunk at byte `position`, which is not read.
-    fn note_second_data(&mut self, position: u64) -> Result<(), WavError> {
+    /// Notes a second `data` chunk at byte `position`, which is not read; true if there is one.
+    fn note_second_data(&mut self, position: u64) -> Result<bool, WavError> {
         let mut name = [0; 4];
         self.go_to(position)?;
-        if self.fill(&mut name)? == 4 && &name == b"data" {
+        let is_data = self.fill(&mut name)? == 4 && &name == b"data";
+        if is_data {
             self.notes.push("a second data chunk follows; only the first is read".into());
         }
-        Ok(())
+        Ok(is_data)
     }
 
     /// Bytes of the chunks at the end of a file whose samples begin at `start` and have no size: from the first known name on, if
@@ -352,16 +385,15 @@ impl HeaderParser<'_> {
         self.position = first + tail.len() as u64;
         for at in 0..tail.len().saturating_sub(8) {
             let name = CHUNK_NAMES.iter().any(|name| name[..] == tail[at..at + 4]);
-            if name && self.only_chunks(first + at as u64, end)? {
+            if name && self.only_chunks(first + at as u64, end, false)? {
                 return Ok((tail.len() - at) as u64);
             }
         }
         Ok(0)
     }
 
-    /// True if the bytes from `position` to the end of the file are a sequence of chunks.
-    fn only_chunks(&mut self, mut position: u64, end: u64) -> Result<bool, WavError> {
-        let mut odd = false;
+    /// True if the bytes from `position` to the end of the file are a sequence of chunks; `odd` if a pad byte may be in front.
+    fn only_chunks(&mut self, mut position: u64, end: u64, mut odd: bool) -> Result<bool, WavError> {
         while position < end {
             self.go_to(position)?;
             let mut chunk = [0; 8];
@@ -434,6 +466,12 @@ impl HeaderParser<'_> {
     fn unsupported(&self, found: String) -> WavError {
         WavError::Unsupported { path: self.path.into(), found }
     }
+}
+
+/// The note on samples that end with `rest` bytes of an incomplete frame.
+pub(super) fn inside_frame(rest: u64) -> String {
+    let bytes = if rest == 1 { "byte is".into() } else { format!("{rest} bytes are") };
+    format!("the sound ends inside a frame: the last {bytes} left out")
 }
 
 /// The name of a format tag of compressed samples (mmreg.h), for a message; empty for any other tag.

@@ -1,14 +1,11 @@
 //! Reading WAV files.
 
-use super::header::{self, Header, Input};
-use super::{Encoding, WavFormat, g711};
+use super::header::{self, Header, Input, inside_frame};
+use super::{CHUNK_BYTES, Encoding, WavFormat, g711};
 use crate::audio::{Audio, I24, Sample, Shape, WavError};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-
-/// Bytes decoded at a time, or one frame if that is larger.
-const CHUNK_BYTES: usize = 64 * 1024;
 
 /// The treatment of NaN and infinities in a float file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -22,29 +19,62 @@ pub enum NonFinitePolicy {
     Keep,
 }
 
-/// A WAV file that is read block after block. [control thread or disk thread: does I/O]
+/// A WAV file that is read block after block, or several that are joined end to end. [control thread or disk thread: does I/O]
 #[derive(Debug)]
 pub struct Reader {
-    input: Input,
-    path: PathBuf,
-    header: Header,
+    /// The files, one after another; at least one.
+    pieces: Vec<Piece>,
+    /// Index of the piece with the next frame.
+    current: usize,
     non_finite: NonFinitePolicy,
     /// The next frame to read.
     position: u64,
+    notes: Vec<String>,
     /// Buffer for whole frames as they are in the file.
     bytes: Vec<u8>,
 }
 
+/// A file of a [`Reader`]. All have one rate, coding and number of channels.
+#[derive(Debug)]
+struct Piece {
+    input: Input,
+    path: PathBuf,
+    header: Header,
+    /// Frames of the pieces before.
+    first_frame: u64,
+}
+
+impl Piece {
+    /// The frame after the last one; `u64::MAX` for a stream whose length is not known.
+    fn end(&self) -> u64 {
+        self.first_frame.saturating_add(self.header.frames)
+    }
+
+    fn frame_bytes(&self) -> usize {
+        self.header.channels * self.header.encoding.bytes()
+    }
+
+    /// The format as text for messages.
+    fn format(&self) -> String {
+        let kind = if matches!(self.input, Input::File(_)) { "" } else { "a stream of " };
+        format!("{kind}{} x {} at {} Hz", self.header.channels, self.header.encoding, self.header.sample_rate)
+    }
+}
+
 impl Reader {
-    /// Opens `path` and reads its header.
+    /// Opens `path` and reads its header. A pipe or a device is read like a [`stream`](Self::stream).
     ///
     /// # Errors
     /// [`WavError::Io`], [`WavError::NotWav`], [`WavError::Header`], [`WavError::Unsupported`],
     /// [`WavError::Channels`], [`WavError::Rate`], [`WavError::NoFrames`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, WavError> {
         let path = path.as_ref();
-        let file = File::open(path).map_err(|source| WavError::Io { path: path.into(), action: "open", source })?;
-        Self::new(Input::File(BufReader::with_capacity(CHUNK_BYTES, file)), path)
+        let failed = |source| WavError::io("open", path, source);
+        let file = File::open(path).map_err(failed)?;
+        let kind = file.metadata().map_err(failed)?.file_type();
+        let buffered = BufReader::with_capacity(CHUNK_BYTES, file);
+        let seekable = kind.is_file() || kind.is_dir();
+        Self::new(if seekable { Input::File(buffered) } else { Input::Stream(Box::new(buffered)) }, path)
     }
 
     /// Reads the header of a stream, such as standard input, that need not be able to seek; `name` stands for its path. Where the
@@ -57,10 +87,33 @@ impl Reader {
     }
 
     fn new(mut input: Input, path: &Path) -> Result<Self, WavError> {
-        let header = header::parse(&mut input, path)?;
-        let frame_bytes = header.channels * header.encoding.bytes();
+        let mut header = header::parse(&mut input, path)?;
+        let notes = std::mem::take(&mut header.notes);
+        let piece = Piece { input, path: path.into(), header, first_frame: 0 };
+        let frame_bytes = piece.frame_bytes();
         let bytes = vec![0; (CHUNK_BYTES / frame_bytes).max(1) * frame_bytes];
-        Ok(Self { input, path: path.into(), header, non_finite: NonFinitePolicy::default(), position: 0, bytes })
+        Ok(Self { pieces: vec![piece], current: 0, non_finite: NonFinitePolicy::default(), position: 0, notes, bytes })
+    }
+
+    /// Returns the reader with the sound of `next`, from its first frame on, after its own. The notes of `next` begin with its
+    /// name then.
+    ///
+    /// # Errors
+    /// [`WavError::Join`] if rate, coding or number of channels differ, or one of both is a stream.
+    pub fn followed_by(mut self, next: Self) -> Result<Self, WavError> {
+        let is_file = |piece: &Piece| matches!(piece.input, Input::File(_));
+        for mut piece in next.pieces {
+            let before = &self.pieces[self.pieces.len() - 1];
+            let (expected, found) = (before.format(), piece.format());
+            if expected != found || !is_file(&piece) || !is_file(before) {
+                return Err(WavError::Join { path: piece.path, before: before.path.clone(), expected, found });
+            }
+            piece.first_frame = before.end();
+            self.pieces.push(piece);
+        }
+        let name = self.pieces[self.pieces.len() - 1].path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.notes.extend(next.notes.into_iter().map(|note| format!("{name}: {note}")));
+        Ok(self)
     }
 
     /// Returns the reader with another treatment of NaN and infinities; the default is [`NonFinitePolicy::Refuse`].
@@ -68,39 +121,45 @@ impl Reader {
         Self { non_finite, ..self }
     }
 
-    /// The file's path, as given to [`open`](Self::open).
+    /// The first piece, which stands for all in everything but length.
+    fn header(&self) -> &Header {
+        &self.pieces[0].header
+    }
+
+    /// The file's path, as given to [`open`](Self::open); of joined files that of the first.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.pieces[0].path
     }
 
     /// Sample rate in Hz; at least 1.
     pub fn sample_rate(&self) -> u32 {
-        self.header.sample_rate
+        self.header().sample_rate
     }
 
     /// Number of channels; at least 1.
     pub fn channels(&self) -> usize {
-        self.header.channels
+        self.header().channels
     }
 
-    /// Number of frames of the whole file; at least 1. `u64::MAX` for a stream whose length is not known.
+    /// Number of frames of the whole file, or of all joined files; at least 1. `u64::MAX` for a stream whose length is not known.
     pub fn frames(&self) -> u64 {
-        self.header.frames
+        self.pieces.last().map_or(0, Piece::end)
     }
 
     /// The coding of the samples in the file.
     pub fn encoding(&self) -> Encoding {
-        self.header.encoding
+        self.header().encoding
     }
 
     /// The sample format of the file, or the narrowest one that holds its samples ([`Encoding::format`]).
     pub fn format(&self) -> WavFormat {
-        self.header.encoding.format()
+        self.encoding().format()
     }
 
-    /// What is odd about the file, a sentence each without the path: sizes that are wrong, missing frames. Empty for most files.
+    /// Oddities of the file, a sentence each without the path: sizes that are wrong, missing frames. Empty for most files. More may
+    /// follow at the end of a stream.
     pub fn notes(&self) -> &[String] {
-        &self.header.notes
+        &self.notes
     }
 
     /// The next frame to be read, counted from 0.
@@ -110,7 +169,7 @@ impl Reader {
 
     /// True if the size of the samples was never filled in, as after a crash, so that they reach to the end of the file.
     pub fn unfinished(&self) -> bool {
-        self.header.unfinished
+        self.pieces.iter().any(|piece| piece.header.unfinished)
     }
 
     /// Makes `frame` the next one to be read; [`frames`](Self::frames) is the end of the file.
@@ -118,14 +177,15 @@ impl Reader {
     /// # Errors
     /// [`WavError::NoSuchFrame`] if `frame` is after the end, [`WavError::Io`], also for every stream.
     pub fn seek(&mut self, frame: u64) -> Result<(), WavError> {
-        if frame > self.header.frames {
-            return Err(WavError::NoSuchFrame { path: self.path.clone(), frame, frames: self.header.frames });
+        if frame > self.frames() {
+            return Err(WavError::NoSuchFrame { path: self.path().into(), frame, frames: self.frames() });
         }
-        let byte = self.header.data_start + frame * (self.header.channels * self.header.encoding.bytes()) as u64;
-        let Input::File(file) = &mut self.input else {
-            return Err(self.io(std::io::ErrorKind::NotSeekable.into()));
-        };
-        file.seek(SeekFrom::Start(byte)).map_err(|source| self.io(source))?;
+        // The last piece that begins at or before the frame.
+        let index = self.pieces.iter().rposition(|piece| piece.first_frame <= frame).unwrap_or(0);
+        let piece = &mut self.pieces[index];
+        let byte = piece.header.data_start + (frame - piece.first_frame) * piece.frame_bytes() as u64;
+        piece.input.seek(SeekFrom::Start(byte)).map_err(|source| WavError::io("read", &piece.path, source))?;
+        self.current = index;
         self.position = frame;
         Ok(())
     }
@@ -141,14 +201,21 @@ impl Reader {
     pub fn read_block<S: Sample>(&mut self, block: &mut [&mut [S]]) -> Result<usize, WavError> {
         let asked = block.first().map_or(0, |channel| channel.len());
         self.check(block, asked)?;
-        let left = self.header.frames.saturating_sub(self.position);
-        let count = usize::try_from(left).map_or(asked, |left| left.min(asked));
-        let frame_bytes = self.header.channels * self.header.encoding.bytes();
         let mut done = 0;
-        while done < count {
-            let frames = (count - done).min(self.bytes.len() / frame_bytes);
+        while done < asked {
+            let piece = &self.pieces[self.current];
+            let (frame_bytes, left) = (piece.frame_bytes(), piece.end() - self.position);
+            if left == 0 {
+                self.end_piece()?;
+                if self.position == self.frames() {
+                    break;
+                }
+                continue;
+            }
+            let room = (asked - done).min(self.bytes.len() / frame_bytes);
+            let frames = usize::try_from(left).map_or(room, |left| left.min(room));
             let found = self.fill(frames * frame_bytes)?;
-            if found < frames * frame_bytes && matches!(self.input, Input::File(_)) {
+            if found < frames * frame_bytes && matches!(self.pieces[self.current].input, Input::File(_)) {
                 return Err(self.io(std::io::ErrorKind::UnexpectedEof.into()));
             }
             self.decode(block, done, found / frame_bytes)?;
@@ -162,11 +229,27 @@ impl Reader {
         Ok(done)
     }
 
+    /// Goes from the end of a piece to the first frame of the next one, if there is one. At the end of a stream, reads the bytes
+    /// that follow the sound, so that the program that writes them can end, too.
+    fn end_piece(&mut self) -> Result<(), WavError> {
+        if self.position < self.frames() {
+            return self.seek(self.position);
+        }
+        let Input::Stream(stream) = &mut self.pieces[self.current].input else { return Ok(()) };
+        let after = std::io::copy(stream, &mut std::io::sink()).map_err(|source| self.io(source))?;
+        if after > u64::from(u32::MAX) {
+            self.notes.push(format!(
+                "{after} bytes follow the sound: the size in the header wrapped; give the file itself to have all of it read"
+            ));
+        }
+        Ok(())
+    }
+
     /// Reads the next `wanted` bytes into `self.bytes`; returns the number of bytes read, fewer at the end of the file.
     fn fill(&mut self, wanted: usize) -> Result<usize, WavError> {
         let mut filled = 0;
         while filled < wanted {
-            match self.input.read(&mut self.bytes[filled..wanted]) {
+            match self.pieces[self.current].input.read(&mut self.bytes[filled..wanted]) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -178,12 +261,12 @@ impl Reader {
 
     /// Notes what is missing at the end of a stream, after which `rest` bytes of an incomplete frame were found.
     fn end_stream(&mut self, rest: usize) {
-        let Header { frames, notes, .. } = &mut self.header;
+        let frames = &mut self.pieces[self.current].header.frames;
         if *frames != u64::MAX {
             let missing = *frames - self.position;
-            notes.push(format!("cut short: {missing} of {frames} frames are missing"));
+            self.notes.push(format!("cut short: {missing} of {frames} frames are missing"));
         } else if rest > 0 {
-            notes.push(format!("the sound ends inside a frame: its last {rest} bytes are left out"));
+            self.notes.push(inside_frame(rest as u64));
         }
         *frames = self.position;
     }
@@ -191,12 +274,12 @@ impl Reader {
     /// Checks that `block` has the file's channels, each of `frames` frames.
     fn check<S>(&self, block: &[&mut [S]], frames: usize) -> Result<(), WavError> {
         let channel = block.iter().position(|channel| channel.len() != frames);
-        let channels = self.header.channels;
+        let channels = self.channels();
         if block.len() == channels && channel.is_none() {
             return Ok(());
         }
         Err(WavError::WrongShape {
-            path: self.path.clone(),
+            path: self.path().into(),
             expected: Shape { channels, frames },
             found: Shape { channels: block.len(), frames: channel.map_or(frames, |c| block[c].len()) },
             channel,
@@ -205,14 +288,15 @@ impl Reader {
 
     /// Decodes the first `frames` frames of `self.bytes` into `block`, beginning at its frame `done`.
     fn decode<S: Sample>(&self, block: &mut [&mut [S]], done: usize, frames: usize) -> Result<(), WavError> {
-        let (size, big_endian) = (self.header.encoding.bytes(), self.header.big_endian);
-        let frame_bytes = self.header.channels * size;
+        let Header { channels, encoding, big_endian, .. } = self.pieces[self.current].header;
+        let size = encoding.bytes();
+        let frame_bytes = channels * size;
         for (index, channel) in block.iter_mut().enumerate() {
             let samples = channel[done..done + frames].iter_mut();
             // The codes of one channel: its first one is `index * size` bytes into the first frame.
             let codes = self.bytes[..frames * frame_bytes].get(index * size..).unwrap_or(&[]);
             let pairs = samples.zip(codes.chunks(frame_bytes).map(|c| &c[..size]));
-            match self.header.encoding {
+            match encoding {
                 Encoding::Unsigned8 => pairs.for_each(|(s, b)| *s = S::from_f64((f64::from(b[0]) - 128.0) / 128.0)),
                 Encoding::ALaw => pairs.for_each(|(s, b)| *s = S::from_f64(g711::alaw(b[0]).to_f64())),
                 Encoding::MuLaw => pairs.for_each(|(s, b)| *s = S::from_f64(g711::mulaw(b[0]).to_f64())),
@@ -257,8 +341,9 @@ impl Reader {
             NonFinitePolicy::Keep => Ok(value),
             NonFinitePolicy::Silence => Ok(0.0),
             NonFinitePolicy::Refuse => {
-                let frame = self.position + frame as u64;
-                Err(WavError::NotFinite { path: self.path.clone(), channel, frame, value: single })
+                let piece = &self.pieces[self.current];
+                let frame = self.position - piece.first_frame + frame as u64;
+                Err(WavError::NotFinite { path: piece.path.clone(), channel, frame, value: single })
             }
         }
     }
@@ -268,8 +353,8 @@ impl Reader {
     /// # Errors
     /// The errors of [`read_block`](Self::read_block).
     pub fn read_to_end<S: Sample>(&mut self) -> Result<Audio<S>, WavError> {
-        let (rate, channels) = (self.header.sample_rate, self.header.channels);
-        if matches!(self.input, Input::Stream(_)) {
+        let (rate, channels) = (self.sample_rate(), self.channels());
+        if matches!(self.pieces[0].input, Input::Stream(_)) {
             // The length in the header may be wrong, or missing.
             let mut interleaved = Vec::new();
             loop {
@@ -284,21 +369,22 @@ impl Reader {
                 }
             }
         }
-        let left = self.header.frames - self.position;
+        let left = self.frames() - self.position;
         let mut audio = Audio::silence(rate, channels, usize::try_from(left).unwrap_or(usize::MAX));
         self.read_block(&mut audio.slices_mut())?;
         Ok(audio)
     }
 
     fn io(&self, source: std::io::Error) -> WavError {
-        WavError::Io { path: self.path.clone(), action: "read", source }
+        WavError::io("read", &self.pieces[self.current].path, source)
     }
 }
 
-/// True if a file or a stream that begins with these 12 bytes is a WAV file. [any thread]
-pub fn is_wav(start: &[u8]) -> bool {
-    matches!(start, [b'R', b'I', b'F', b'F' | b'X', _, _, _, _, b'W', b'A', b'V', b'E'])
-        || matches!(start, [b'R' | b'B', b'F' | b'W', b'6', b'4', _, _, _, _, b'W', b'A', b'V', b'E'])
+/// True if a file or a stream that begins with these 12 bytes is a WAV file, or a sound file of another known kind, for which
+/// [`Reader::stream`] has an error of its own. Raw samples practically never begin so. [any thread]
+pub fn is_sound_file(start: &[u8]) -> bool {
+    let is_wav = matches!(start.get(..4), Some(b"RIFF" | b"RIFX" | b"RF64" | b"BW64")) && start.get(8..12) == Some(b"WAVE");
+    is_wav || matches!(start.get(..4), Some(b"riff" | b"FORM" | b"fLaC" | b"OggS" | b"caff")) || start.starts_with(b"ID3")
 }
 
 /// Reads the whole file at `path` as `f32`: 16 and 24-bit integers and floats are exact, 32-bit integers are rounded to the
@@ -327,7 +413,7 @@ pub fn read_with(path: impl AsRef<Path>, non_finite: NonFinitePolicy) -> Result<
 pub fn read_exact<S: Sample>(path: impl AsRef<Path>) -> Result<Audio<S>, WavError> {
     let mut reader = Reader::open(path)?;
     if !reader.encoding().fits::<S>() {
-        return Err(WavError::Inexact { path: reader.path.clone(), asked: S::NAME, found: reader.encoding() });
+        return Err(WavError::Inexact { path: reader.path().into(), asked: S::NAME, found: reader.encoding() });
     }
     reader.read_to_end()
 }

@@ -1,17 +1,23 @@
 //! Writing WAV files.
 
 use super::WavFormat;
+use super::header::{EXTENSIBLE, GUID_TAIL, IEEE_FLOAT, PCM, UNKNOWN_SIZE};
 use crate::audio::{Audio, I24, Sample, Shape, WavError};
-use hound::{SampleFormat, WavSpec, WavWriter};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of the longest header that hound writes, and the pad byte after the samples.
+/// Bytes of the longest header without room for 64-bit sizes, and the pad byte after the samples.
 const AROUND_DATA_BYTES: u64 = 68 + 1;
-/// Bytes that are buffered before they are written to the file.
+/// Bytes that are buffered before they are written.
 const BUFFER_BYTES: usize = 64 * 1024;
+/// Bytes of the body of a `ds64` chunk without a table: three sizes of 8 bytes, and the length of the table (EBU Tech 3306).
+const DS64_BYTES: usize = 28;
+/// Position in a file of the body of `JUNK`, which becomes `ds64` if the file is longer than 4 GiB.
+const DS64_POSITION: u64 = 20;
+/// Loudspeaker positions that a channel mask has bits for (`SPEAKER_FRONT_LEFT` and those that follow, in Microsoft's ksmedia.h).
+const MASK_BITS: u16 = 18;
 
 /// Counts of what a finished [`Writer`] has written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +31,9 @@ pub struct WriteSummary {
     pub replaced: u64,
 }
 
-/// A WAV file that is written block after block. [control thread or disk thread: does I/O]
+/// A WAV file or stream that is written block after block. [control thread or disk thread: does I/O]
 ///
-/// The file grows under a hidden name beside its target, `.isotherm-PROCESS-NUMBER.part`. [`finish`](Self::finish) renames it to
+/// A file grows under a hidden name beside its target, `.isotherm-PROCESS-NUMBER.part`. [`finish`](Self::finish) renames it to
 /// the target in one step. If the writer is dropped before that, the part file is removed and the target is unchanged; only a
 /// killed process leaves the part file behind.
 #[derive(Debug)]
@@ -37,59 +43,116 @@ pub struct Writer {
     format: WavFormat,
     written: WriteSummary,
     /// None after `finish`.
-    part: Option<PartFile>,
+    output: Option<Output>,
+}
+
+/// The place that the bytes are written to.
+enum Output {
+    /// The unfinished file beside the target.
+    Part(PartFile),
+    /// A stream, whose header does not have the sizes.
+    Stream(Box<dyn Write + Send>),
 }
 
 /// The unfinished file beside the target.
 struct PartFile {
     path: PathBuf,
-    hound: WavWriter<BufWriter<File>>,
+    file: BufWriter<File>,
+    header_bytes: u64,
+    /// True if the header has room for 64-bit sizes.
+    has_room: bool,
 }
 
-impl std::fmt::Debug for PartFile {
+impl std::fmt::Debug for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "PartFile({})", self.path.display())
+        match self {
+            Self::Part(part) => write!(f, "Part({})", part.path.display()),
+            Self::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}
+
+impl Output {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Part(part) => part.file.write_all(bytes),
+            Self::Stream(stream) => stream.write_all(bytes),
+        }
     }
 }
 
 impl Writer {
     /// Creates the part file of a file that will be at `path`: `sample_rate` in Hz, at most as many `channels` as fit
-    /// into a frame of 65535 bytes. The folder must exist.
+    /// into a frame of 65535 bytes. The folder must exist. The file can have at most 4 GiB.
     ///
     /// # Errors
     /// [`WavError::Channels`], [`WavError::Rate`] (the header's byte rate has 32 bits), [`WavError::Io`].
     pub fn create(path: impl AsRef<Path>, sample_rate: u32, channels: usize, format: WavFormat) -> Result<Self, WavError> {
-        let target = path.as_ref().to_path_buf();
-        let max_channels = usize::from(u16::MAX) / format.bytes();
-        let Some(count) = u16::try_from(channels).ok().filter(|_| (1..=max_channels).contains(&channels)) else {
-            return Err(WavError::Channels { path: target, highest: max_channels, found: channels });
-        };
-        let frame_bytes = u32::from(count) * u32::from(format.bits() / 8);
-        let highest = u32::MAX / frame_bytes;
-        if !(1..=highest).contains(&sample_rate) {
-            return Err(WavError::Rate { path: target, highest, found: sample_rate });
+        Self::create_part(path.as_ref(), sample_rate, channels, format, false)
+    }
+
+    /// Creates the part file of a file that may get longer than 4 GiB, which is RF64 then. Its header has 36 bytes of room for
+    /// that; otherwise like [`create`](Self::create).
+    ///
+    /// # Errors
+    /// The errors of [`create`](Self::create).
+    pub fn create_long(path: impl AsRef<Path>, sample_rate: u32, channels: usize, format: WavFormat) -> Result<Self, WavError> {
+        Self::create_part(path.as_ref(), sample_rate, channels, format, true)
+    }
+
+    /// Starts a WAV stream of unknown length, such as standard output: the sizes in its header are FFFFFFFF. `name` stands for
+    /// its path in messages.
+    ///
+    /// # Errors
+    /// The errors of [`create`](Self::create).
+    pub fn stream(
+        output: impl Write + Send + 'static,
+        name: impl AsRef<Path>,
+        sample_rate: u32,
+        channels: usize,
+        format: WavFormat,
+    ) -> Result<Self, WavError> {
+        let target = name.as_ref();
+        let mut header = header(target, sample_rate, channels, format, false)?;
+        let data_size_at = header.len() - 4;
+        header[4..8].copy_from_slice(&UNKNOWN_SIZE.to_le_bytes());
+        header[data_size_at..].copy_from_slice(&UNKNOWN_SIZE.to_le_bytes());
+        let mut output = BufWriter::with_capacity(BUFFER_BYTES, output);
+        output.write_all(&header).map_err(|source| WavError::io("write", target, source))?;
+        Ok(Self::new(target, channels, format, Output::Stream(Box::new(output))))
+    }
+
+    fn create_part(
+        target: &Path,
+        sample_rate: u32,
+        channels: usize,
+        format: WavFormat,
+        has_room: bool,
+    ) -> Result<Self, WavError> {
+        let header = header(target, sample_rate, channels, format, has_room)?;
+        let (path, file) = create_beside(target)?;
+        let mut file = BufWriter::with_capacity(BUFFER_BYTES, file);
+        if let Err(source) = file.write_all(&header) {
+            let _ = fs::remove_file(path);
+            return Err(WavError::io("write", target, source));
         }
-        let spec = WavSpec {
-            channels: count,
-            sample_rate,
-            bits_per_sample: format.bits(),
-            sample_format: if format == WavFormat::Float32 { SampleFormat::Float } else { SampleFormat::Int },
-        };
-        let (part_path, file) = create_beside(&target)?;
-        let buffered = BufWriter::with_capacity(BUFFER_BYTES, file);
-        match WavWriter::new(buffered, spec) {
-            Ok(hound) => Ok(Self {
-                target,
-                channels,
-                format,
-                written: WriteSummary { frames: 0, clipped: 0, replaced: 0 },
-                part: Some(PartFile { path: part_path, hound }),
-            }),
-            Err(error) => {
-                let _ = fs::remove_file(part_path);
-                Err(WavError::Io { path: target, action: "write", source: io_error(error) })
-            }
-        }
+        let part = PartFile { path, file, header_bytes: header.len() as u64, has_room };
+        Ok(Self::new(target, channels, format, Output::Part(part)))
+    }
+
+    fn new(target: &Path, channels: usize, format: WavFormat, output: Output) -> Self {
+        let written = WriteSummary { frames: 0, clipped: 0, replaced: 0 };
+        Self { target: target.into(), channels, format, written, output: Some(output) }
+    }
+
+    /// The file's path, or the stream's name.
+    pub fn path(&self) -> &Path {
+        &self.target
+    }
+
+    /// Number of channels; at least 1.
+    pub fn channels(&self) -> usize {
+        self.channels
     }
 
     /// Frames written so far.
@@ -109,14 +172,14 @@ impl Writer {
     pub fn write_block<S: Sample>(&mut self, block: &[&[S]]) -> Result<(), WavError> {
         let frames = block.first().map_or(0, |channel| channel.len());
         self.check(block, frames)?;
-        let Some(part) = &mut self.part else {
+        let Some(output) = &mut self.output else {
             return Ok(());
         };
         let mut put = |value: f64| {
             if self.format == WavFormat::Float32 {
                 let sample = f32::from_f64(value);
                 self.written.replaced += u64::from(!sample.is_finite());
-                return part.hound.write_sample(if sample.is_finite() { sample } else { 0.0 });
+                return output.write_all(&if sample.is_finite() { sample } else { 0.0 }.to_le_bytes());
             }
             self.written.replaced += u64::from(value.is_nan());
             let (code, coded_value) = match self.format {
@@ -127,15 +190,11 @@ impl Writer {
             // Rounding moves a sample by half a step at most; a sample that moved farther was limited.
             let step = (1.0 - f64::from(self.format.bits())).exp2();
             self.written.clipped += u64::from((value - coded_value).abs() > 0.5 * step);
-            part.hound.write_sample(code)
+            output.write_all(&code.to_le_bytes()[..self.format.bytes()])
         };
         for frame in 0..frames {
             for channel in block {
-                put(channel[frame].to_f64()).map_err(|error| WavError::Io {
-                    path: self.target.clone(),
-                    action: "write",
-                    source: io_error(error),
-                })?;
+                put(channel[frame].to_f64()).map_err(|source| WavError::io("write", &self.target, source))?;
             }
         }
         self.written.frames += frames as u64;
@@ -155,13 +214,14 @@ impl Writer {
         }
         let highest = (u64::from(u32::MAX) - AROUND_DATA_BYTES) / (self.channels * self.format.bytes()) as u64;
         let found = self.written.frames.saturating_add(frames as u64);
-        if found > highest {
+        let is_limited = matches!(self.output, Some(Output::Part(PartFile { has_room: false, .. })));
+        if is_limited && found > highest {
             return Err(WavError::TooLong { path: self.target.clone(), channels: self.channels, highest, found });
         }
         Ok(())
     }
 
-    /// Completes the part file, flushes it to the disk and renames it to the target.
+    /// Completes the part file, flushes it to the disk and renames it to the target; of a stream, writes what is buffered.
     ///
     /// # Errors
     /// [`WavError::NoFrames`] if nothing was written, [`WavError::Io`]. In both cases the target is unchanged.
@@ -169,46 +229,111 @@ impl Writer {
         if self.written.frames == 0 {
             return Err(WavError::NoFrames { path: self.target.clone() });
         }
-        if let Some(PartFile { path, hound }) = self.part.take() {
-            let data_bytes = u64::from(hound.len()) * self.format.bytes() as u64;
-            let renamed = hound
-                .finalize()
-                .map_err(io_error)
-                .and_then(|()| complete(&path, data_bytes))
-                .and_then(|()| fs::rename(&path, &self.target));
-            if let Err(source) = renamed {
-                let _ = fs::remove_file(&path);
-                return Err(WavError::Io { path: self.target.clone(), action: "write", source });
+        let data_bytes = self.written.frames * (self.channels * self.format.bytes()) as u64;
+        let finished = match self.output.take() {
+            Some(Output::Part(PartFile { path, file, header_bytes, .. })) => {
+                let renamed =
+                    complete(file, header_bytes, data_bytes, self.written.frames).and_then(|()| fs::rename(&path, &self.target));
+                if renamed.is_err() {
+                    let _ = fs::remove_file(&path);
+                }
+                renamed
             }
-        }
+            Some(Output::Stream(mut stream)) => stream.flush(),
+            None => Ok(()),
+        };
+        finished.map_err(|source| WavError::io("write", &self.target, source))?;
         Ok(self.written)
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if let Some(PartFile { path, hound }) = self.part.take() {
-            drop(hound);
+        if let Some(Output::Part(PartFile { path, file, .. })) = self.output.take() {
+            // Without writing what is buffered.
+            drop(file.into_parts());
             let _ = fs::remove_file(path);
         }
     }
 }
 
-/// The code that hound writes for an integer sample, and the sample's value, where 1 is full scale.
+/// The code that is written for an integer sample, and the sample's value, where 1 is full scale.
 fn code_and_value<T: Sample>(sample: T, code: impl Fn(T) -> i32) -> (i32, f64) {
     (code(sample), sample.to_f64())
 }
 
-/// Adds the pad byte after samples of an odd size, which RIFF requires and hound leaves out, and flushes the file to the disk.
-fn complete(path: &Path, data_bytes: u64) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).open(path)?;
-    if !data_bytes.is_multiple_of(2) {
-        let end = file.seek(SeekFrom::End(0))?;
-        file.write_all(&[0])?;
-        file.seek(SeekFrom::Start(4))?;
-        // The RIFF size does not count the first eight bytes, "RIFF" and the size; `Writer::check` keeps it within 32 bits.
-        let riff_size = u32::try_from(end + 1 - 8).map_err(io::Error::other)?;
-        file.write_all(&riff_size.to_le_bytes())?;
+/// All bytes before the samples; the sizes of the file and of the samples are 0. `has_room` adds a chunk that can become `ds64`.
+fn header(target: &Path, sample_rate: u32, channels: usize, format: WavFormat, has_room: bool) -> Result<Vec<u8>, WavError> {
+    let max_channels = usize::from(u16::MAX) / format.bytes();
+    let Some(count) = u16::try_from(channels).ok().filter(|_| (1..=max_channels).contains(&channels)) else {
+        return Err(WavError::Channels { path: target.into(), highest: max_channels, found: channels });
+    };
+    let highest = u32::MAX / (u32::from(count) * u32::from(format.bits() / 8));
+    if !(1..=highest).contains(&sample_rate) {
+        return Err(WavError::Rate { path: target.into(), highest, found: sample_rate });
+    }
+    let mut header = b"RIFF\0\0\0\0WAVE".to_vec();
+    if has_room {
+        push_chunk(&mut header, b"JUNK", &[0; DS64_BYTES]);
+    }
+    let tag = if format == WavFormat::Float32 { IEEE_FLOAT } else { PCM };
+    let is_plain = format == WavFormat::Int16 && count <= 2;
+    push_chunk(&mut header, b"fmt ", &fmt_body(tag, format.bits(), count, sample_rate, !is_plain));
+    header.extend(b"data\0\0\0\0");
+    Ok(header)
+}
+
+/// The body of a `fmt ` chunk of samples that fill their bytes, plain or in the extensible form.
+pub(super) fn fmt_body(tag: u16, bits: u16, channels: u16, sample_rate: u32, is_extensible: bool) -> Vec<u8> {
+    let frame_bytes = channels.wrapping_mul(bits / 8);
+    let mut body = Vec::new();
+    body.extend(if is_extensible { EXTENSIBLE } else { tag }.to_le_bytes());
+    body.extend(channels.to_le_bytes());
+    body.extend(sample_rate.to_le_bytes());
+    body.extend(sample_rate.wrapping_mul(frame_bytes.into()).to_le_bytes());
+    body.extend(frame_bytes.to_le_bytes());
+    body.extend(bits.to_le_bytes());
+    if is_extensible {
+        body.extend(22_u16.to_le_bytes());
+        body.extend(bits.to_le_bytes());
+        body.extend(((1_u32 << channels.min(MASK_BITS)) - 1).to_le_bytes());
+        body.extend(tag.to_le_bytes());
+        body.extend(GUID_TAIL);
+    }
+    body
+}
+
+/// Appends a chunk, padded to an even number of bytes.
+pub(super) fn push_chunk(file: &mut Vec<u8>, name: &[u8; 4], body: &[u8]) {
+    file.extend(name);
+    file.extend(u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
+    file.extend(body);
+    file.resize(file.len() + body.len() % 2, 0);
+}
+
+/// Adds the pad byte after samples of an odd size and writes the sizes into the header of a file that ends with its samples.
+fn complete(file: BufWriter<File>, header_bytes: u64, data_bytes: u64, frames: u64) -> io::Result<()> {
+    let mut file = file.into_inner()?;
+    file.write_all(if data_bytes.is_multiple_of(2) { &[] } else { &[0] })?;
+    write_sizes(&mut file, header_bytes, data_bytes, frames)
+}
+
+/// Writes the sizes into the header of a complete file, and flushes it to the disk. A file longer than 4 GiB, whose first chunk
+/// is the room for them, becomes RF64.
+pub(super) fn write_sizes(file: &mut File, header_bytes: u64, data_bytes: u64, frames: u64) -> io::Result<()> {
+    // The RIFF size does not count the first eight bytes, "RIFF" and the size.
+    let riff_bytes = file.seek(SeekFrom::End(0))? - 8;
+    let mut patch = |at: u64, bytes: &[u8]| file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes));
+    if let (Ok(riff_size), Ok(data_size)) = (u32::try_from(riff_bytes), u32::try_from(data_bytes)) {
+        patch(4, &riff_size.to_le_bytes())?;
+        patch(header_bytes - 4, &data_size.to_le_bytes())?;
+    } else {
+        let ds64 = [riff_bytes, data_bytes, frames].map(u64::to_le_bytes).concat();
+        patch(DS64_POSITION, &ds64)?;
+        patch(DS64_POSITION - 8, b"ds64")?;
+        patch(header_bytes - 4, &UNKNOWN_SIZE.to_le_bytes())?;
+        patch(0, b"RF64")?;
+        patch(4, &UNKNOWN_SIZE.to_le_bytes())?;
     }
     file.sync_all()
 }
@@ -233,14 +358,6 @@ fn create_beside(target: &Path) -> Result<(PathBuf, File), WavError> {
     }
 }
 
-/// The `io::Error` inside hound's error, or one with its text.
-fn io_error(error: hound::Error) -> io::Error {
-    match error {
-        hound::Error::IoError(error) => error,
-        other => io::Error::other(other.to_string()),
-    }
-}
-
 /// Writes `audio` to `path` in `format`, completely or not at all; see [`Writer`], which also counts clipped samples.
 /// [control thread: does I/O]
 ///
@@ -250,4 +367,32 @@ pub fn write<S: Sample>(path: impl AsRef<Path>, audio: &Audio<S>, format: WavFor
     let mut writer = Writer::create(path, audio.sample_rate(), audio.channels(), format)?;
     writer.write_block(&audio.slices())?;
     writer.finish().map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::wav::Reader;
+
+    #[test]
+    fn sizes_beyond_4_gib_make_a_file_rf64() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("long.wav");
+        // 16-bit mono: one frame below and one frame above the largest RIFF size, which has 32 bits and does not count 8 bytes.
+        let header = header(&path, 48_000, 1, WavFormat::Int16, true).unwrap();
+        let header_bytes = header.len() as u64;
+        for (file_bytes, name) in [((1 << 32) + 6, b"RIFF"), ((1 << 32) + 8, b"RF64")] {
+            let mut file = File::create(&path).unwrap();
+            file.write_all(&header).unwrap();
+            // The samples are a hole.
+            file.set_len(file_bytes).unwrap();
+            let data_bytes = file_bytes - header_bytes;
+            write_sizes(&mut file, header_bytes, data_bytes, data_bytes / 2).unwrap();
+            let reader = Reader::open(&path).unwrap();
+            assert_eq!((reader.frames(), reader.notes().len()), (data_bytes / 2, 0));
+            let mut found = [0; 4];
+            io::Read::read_exact(&mut File::open(&path).unwrap(), &mut found).unwrap();
+            assert_eq!(&found, name);
+        }
+    }
 }
