@@ -39,9 +39,9 @@ pub struct TakeReport {
 ///
 /// # Errors
 /// If a take fails. For a single take the error is its own; for several it has the number of failures and the first of them.
-pub fn for_each_take(
+pub fn for_each_take<E: std::fmt::Display>(
     matches: &ArgMatches,
-    process: impl Fn(&Path) -> Result<TakeReport, record::TakeError>,
+    process: impl Fn(&Path) -> Result<TakeReport, E>,
 ) -> Result<(), Failure> {
     let folders: Vec<&PathBuf> = matches.get_many("take").into_iter().flatten().collect();
     let as_json = matches.get_flag("json");
@@ -81,7 +81,7 @@ pub fn for_each_take(
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    for_each_take(matches, |folder| Ok(report(folder, record::verify(folder)?)))
+    for_each_take(matches, |folder| record::verify(folder).map(|verified| report(folder, verified)))
 }
 
 /// Returns the report on a verified take: problems, or else its length, losses, gaps and changes.
