@@ -10,6 +10,7 @@ mod completions;
 mod desk;
 mod devices;
 mod generate;
+mod input;
 mod man;
 mod model;
 mod record;
@@ -28,8 +29,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::algorithm::{REGISTRY, UnknownAlgorithm, find};
-use crate::audio::wav::{self, WavFormat};
-use crate::audio::{Audio, WavError};
+use crate::audio::wav::WavFormat;
 use crate::dsp::{self, Algorithm, SettingError, Settings, ValueError};
 
 /// The failure of a subcommand, with the line for standard error. The variant decides the exit code.
@@ -192,18 +192,9 @@ fn report_failure(failure: &Failure) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Writes what is odd about the WAV file at `path` to standard error, a line each.
-fn warn_notes(path: &Path, notes: &[String]) {
-    for note in notes {
-        let _ = writeln!(std::io::stderr(), "isotherm: {}: {note}", path.display());
-    }
-}
-
-/// Reads a whole WAV file like [`wav::read`], and says what is odd about it.
-fn read_wav(path: &Path) -> Result<Audio<f32>, WavError> {
-    let mut reader = wav::Reader::open(path)?;
-    warn_notes(path, reader.notes());
-    reader.read_to_end()
+/// Writes a line about the work to standard error.
+fn print_error_line(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "isotherm: {line}");
 }
 
 /// Writes a line to standard output. Errors are ignored: if the output is a closed pipe, the program still finishes its work.

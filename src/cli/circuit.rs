@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
+use super::input::read_wav;
 use super::{
     Failure, check_output, examples, force_argument, format_argument, parse_format, parse_integer, parse_number, print_line,
-    read_wav,
 };
 use crate::audio::Audio;
 use crate::audio::wav::write;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
-use super::{Failure, examples, parse_number, path_text, print_line, read_wav};
+use super::input::read_wav;
+use super::{Failure, examples, parse_number, path_text, print_line};
 use crate::audio::Random;
 use crate::dsp::{Settings, gain_to_db};
 use crate::effect::Effect;

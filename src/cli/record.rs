@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
-use super::{Failure, examples, format_argument, parse_format, parse_integer, parse_number, path_text, print_line, warn_notes};
+use super::input::{self, STANDARD_INPUT, is_dash};
+use super::{Failure, examples, format_argument, parse_format, parse_integer, parse_number, path_text, print_line};
 use crate::audio::{NonFinitePolicy, WavFormat, wav};
 use crate::record::pcm::WordFormat;
 use crate::record::{
@@ -37,8 +38,9 @@ pub fn command() -> Command {
                 .conflicts_with_all(["input", "fast", "block"]),
         )
         .args(device::arguments())
+        .arg(input::join_argument().requires("input"))
         .arg(
-            option("input", "FILE.wav", "Source: one or more files, their channels side by side; without it, standard input")
+            option("input", "FILE.wav", "Source: one or more files, their channels side by side; - or nothing is standard input")
                 .num_args(1..)
                 .action(ArgAction::Append)
                 .value_parser(value_parser!(PathBuf)),
@@ -82,6 +84,7 @@ pub fn command() -> Command {
             "isotherm record --device hw:X32 --channels 1-16,31,32 --out takes --name Drums",
             "isotherm record --device system --host jack --desk --out takes --duration 30m",
             "isotherm record --input multitrack.wav --fast --channels 1,3,5 --names Kick,Snare,Hat --out takes",
+            "isotherm record --input X-LIVE/00000001.WAV --join --fast --out takes --name Show",
         ]))
 }
 
@@ -117,6 +120,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let started = Instant::now();
     let result = feed_recorder(&mut source, &recorder, &mut writer, (!fast).then_some(rate), block);
+    source.warn_late_notes();
     let takes = recorder.close();
     let lost = losses(&takes);
     if json {
@@ -386,7 +390,13 @@ struct Source {
 /// The place that samples are read from, with the block that was read last.
 enum Input {
     /// WAV files whose channels lie side by side; a buffer per channel.
-    Files { readers: Vec<wav::Reader>, floats: Vec<Vec<f32>>, integers: Vec<Vec<i32>> },
+    Files {
+        readers: Vec<wav::Reader>,
+        /// Notes of each reader that have been said.
+        noted: Vec<usize>,
+        floats: Vec<Vec<f32>>,
+        integers: Vec<Vec<i32>>,
+    },
     /// Standard input; interleaved buffers.
     Stdin { stdin: Chain<Cursor<Vec<u8>>, Stdin>, bytes: Vec<u8>, floats: Vec<f32>, integers: Vec<i32> },
 }
@@ -395,17 +405,17 @@ impl Source {
     fn open(matches: &ArgMatches) -> Result<Self, Failure> {
         let files: Vec<&PathBuf> = matches.get_many("input").into_iter().flatten().collect();
         let ends_with_take = !matches.contains_id("start-level");
-        let (mut stdin, mut stdin_is_wav) = (None, false);
-        if files.is_empty() || files.iter().any(|file| **file == Path::new("-")) {
+        let (mut stdin, mut stdin_is_sound) = (None, false);
+        if files.is_empty() || files.iter().any(|file| is_dash(file)) {
             let mut start = Vec::new();
             std::io::stdin()
                 .take(12)
                 .read_to_end(&mut start)
                 .map_err(|e| Failure::Failed(format!("standard input: cannot read it: {e}")))?;
-            stdin_is_wav = wav::is_wav(&start);
+            stdin_is_sound = wav::is_sound_file(&start);
             stdin = Some(Cursor::new(start).chain(std::io::stdin()));
         }
-        if let Some(stdin) = stdin.take_if(|_| !stdin_is_wav && files.iter().all(|file| **file == Path::new("-"))) {
+        if let Some(stdin) = stdin.take_if(|_| !stdin_is_sound && files.iter().all(|file| is_dash(file))) {
             let word_format = match flag_value(matches, "stdin-format") {
                 "f32" => WordFormat::Float,
                 "s32" => WordFormat::Int32,
@@ -417,21 +427,21 @@ impl Source {
             let input = Input::Stdin { stdin, bytes: Vec::new(), floats: Vec::new(), integers: Vec::new() };
             let channels = parse_integer("stdin-channels", flag_value(matches, "stdin-channels"), 1, 512)?;
             let rate = parse_integer("stdin-rate", flag_value(matches, "stdin-rate"), 1, 10_000_000)? as u32;
-            return Ok(Self { name: "standard input".into(), rate, channels, word_format, ends_with_take, input });
+            return Ok(Self { name: STANDARD_INPUT.into(), rate, channels, word_format, ends_with_take, input });
         }
-        let mut readers = Vec::new();
         let standard_input = PathBuf::from("-");
         let files = if files.is_empty() { vec![&standard_input] } else { files };
-        for file in &files {
-            let stream = (file.as_path() == Path::new("-")).then(|| stdin.take()).flatten();
-            let reader = match stream {
-                Some(stream) => wav::Reader::stream(stream, "standard input"),
-                None => wav::Reader::open(file),
+        let readers = if matches.get_flag("join") {
+            let paths: Vec<&Path> = files.iter().map(|file| file.as_path()).collect();
+            vec![input::open_joined(&paths)?]
+        } else {
+            let mut open = |file: &&PathBuf| match stdin.take_if(|_| is_dash(file)) {
+                Some(stdin) => input::open_stream(stdin),
+                None => input::open(file),
             };
-            let reader = reader.map_err(Failure::failed)?.with_non_finite(NonFinitePolicy::Keep);
-            warn_notes(file, reader.notes());
-            readers.push(reader);
-        }
+            files.iter().map(&mut open).collect::<Result<Vec<wav::Reader>, Failure>>()?
+        };
+        let readers: Vec<wav::Reader> = readers.into_iter().map(|reader| reader.with_non_finite(NonFinitePolicy::Keep)).collect();
         let rate = readers[0].sample_rate();
         if let Some(other) = readers.iter().find(|reader| reader.sample_rate() != rate) {
             let (a, b) = (readers[0].path().display(), other.path().display());
@@ -441,8 +451,9 @@ impl Source {
         // Integer files are read, recorded and written as integers; if one file is float, all are read as floats.
         let float = readers.iter().any(|reader| reader.format() == WavFormat::Float32);
         let word_format = if float { WordFormat::Float } else { WordFormat::Int32 };
-        let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-        let input = Input::Files { readers, floats: vec![Vec::new(); channels], integers: vec![Vec::new(); channels] };
+        let names: Vec<String> = readers.iter().map(|reader| reader.path().display().to_string()).collect();
+        let noted = readers.iter().map(|reader| reader.notes().len()).collect();
+        let input = Input::Files { readers, noted, floats: vec![Vec::new(); channels], integers: vec![Vec::new(); channels] };
         Ok(Self { name: names.join(", "), rate, channels, word_format, ends_with_take, input })
     }
 
@@ -473,6 +484,15 @@ impl Source {
                     integers.extend(raw_samples.iter().map(|raw| i32::from_le_bytes(*raw)));
                 }
                 Ok(n)
+            }
+        }
+    }
+
+    /// Says what the end of a stream has shown to be odd.
+    fn warn_late_notes(&self) {
+        if let Input::Files { readers, noted, .. } = &self.input {
+            for (reader, noted) in readers.iter().zip(noted) {
+                input::warn_notes(reader.path(), reader.notes().get(*noted..).unwrap_or(&[]));
             }
         }
     }

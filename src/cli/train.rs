@@ -12,9 +12,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::input::read_wav;
 use super::{
     Failure, algorithm_argument, circuit, examples, flag_name, parse_integer, parse_number, parse_settings, path_text,
-    print_line, read_wav, with_parameter_flags,
+    print_line, with_parameter_flags,
 };
 use crate::algorithm::REGISTRY;
 use crate::train::checkpoint::CheckpointError;

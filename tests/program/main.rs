@@ -10,5 +10,6 @@ mod model;
 mod record;
 mod run;
 mod train;
+mod wav;
 #[cfg(all(feature = "standalone", target_os = "linux"))]
 mod window;
