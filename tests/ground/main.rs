@@ -7,6 +7,7 @@ mod audio;
 mod generate;
 mod graph;
 mod wav;
+mod wav_kinds;
 
 use isotherm_support::counting::CountingAllocator;
 

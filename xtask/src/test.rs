@@ -10,9 +10,13 @@ use crate::process::{cargo, command_line, find, run, run_with_lines, target_dir}
 use crate::setup::{Purpose, for_tests};
 use crate::{Outcome, shown, unknown};
 
-/// Python packages, each in one version, that the tests of the VST3 plug-in need.
-const PYTHON_PACKAGES: [&str; 3] =
-    ["pedalboard==0.9.26", "numpy==2.4.6; python_version >= '3.11'", "numpy==2.2.6; python_version < '3.11'"];
+/// Python packages, each in one version, that the tests of the VST3 plug-in and of WAV files need.
+const PYTHON_PACKAGES: [&str; 4] = [
+    "pedalboard==0.9.26",
+    "numpy==2.4.6; python_version >= '3.11'",
+    "numpy==2.2.6; python_version < '3.11'",
+    "soundfile==0.14.0",
+];
 
 /// Features of the library. The code and the tests of each compile with that feature alone.
 const LAYERS: [&str; 9] = ["measure", "models", "onnx", "record", "device", "desk", "train", "ui", "instance"];
