@@ -37,6 +37,20 @@ impl WindowContext {
         self.inner.request_close();
     }
 
+    /// Sets a function that is asked when the user wants to close the window by its frame: the window
+    /// stays open if it returns `false`. [`request_close`](Self::request_close) does not ask it.
+    #[cfg(target_os = "linux")]
+    pub fn set_close_guard(&self, may_close: impl Fn() -> bool + 'static) {
+        self.inner.set_close_guard(Box::new(may_close));
+    }
+
+    /// Sets the title of the window, which has to be ASCII.
+    #[cfg(target_os = "linux")]
+    pub fn set_title(&self, title: &str) -> Result<(), Error> {
+        self.inner.set_title(title)?;
+        Ok(())
+    }
+
     pub fn request_redraw(&self) {
         self.inner.request_redraw()
     }

@@ -249,7 +249,7 @@ impl EventLoop {
                 }
 
                 if event.data.as_data32()[0] == self.shared.connection.atoms.WM_DELETE_WINDOW {
-                    self.shared.request_close();
+                    self.shared.close_if_allowed();
                     return Ok(());
                 }
 

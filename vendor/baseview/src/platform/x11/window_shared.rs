@@ -2,6 +2,7 @@ use super::prelude::*;
 use calloop::{LoopHandle, LoopSignal};
 use dpi::Size;
 use raw_window_handle::{DisplayHandle, XlibWindowHandle};
+use std::cell::RefCell;
 use std::time::Duration;
 use x11rb::protocol::xproto;
 use x11rb::protocol::xproto::Visualid;
@@ -17,6 +18,9 @@ pub struct WindowShared {
     pub cursor_state: CursorStateShared,
     pub present_state: PresentStateShared,
     pub sizing_state: SizingStateShared,
+
+    /// Says if the window may be closed; asked when the window manager wants to close it.
+    close_guard: RefCell<Option<Box<dyn Fn() -> bool>>>,
 
     loop_signal: LoopSignal,
     loop_handle: LoopHandle<'static, EventLoop>,
@@ -67,6 +71,7 @@ impl WindowShared {
             loop_handle: ev_loop.handle(),
 
             is_focused: false.into(),
+            close_guard: RefCell::new(None),
 
             cursor_state: CursorStateShared::new(),
             present_state: PresentStateShared::new(),
@@ -85,6 +90,23 @@ impl WindowShared {
     pub fn request_close(&self) {
         self.loop_signal.stop();
         self.loop_signal.wakeup();
+    }
+
+    pub fn set_close_guard(&self, guard: Box<dyn Fn() -> bool>) {
+        *self.close_guard.borrow_mut() = Some(guard);
+    }
+
+    /// Closes the window because the window manager wants to, unless the guard says no.
+    pub fn close_if_allowed(&self) {
+        if self.close_guard.borrow().as_ref().is_none_or(|may_close| may_close()) {
+            self.request_close();
+        }
+    }
+
+    pub fn set_title(&self, title: &str) -> PlatformResult<()> {
+        self.xcb_window.set_title(title)?;
+        self.connection.conn.flush()?;
+        Ok(())
     }
 
     pub fn request_redraw(&self) {
