@@ -674,7 +674,7 @@ pub struct DeviceInfo {
     pub outputs: usize,
 }
 
-/// Returns the names of a host's devices that can record. Opens none of them. [control thread]
+/// Returns the names of a host's devices that can record, as [`list`] has them without `all`. Opens none of them. [control thread]
 #[must_use]
 pub fn names(host: Host) -> Vec<String> {
     match host {

@@ -516,9 +516,15 @@ fn device_names(direction: Direction) -> Vec<String> {
     hints(direction).into_iter().map(|(name, _)| name).collect()
 }
 
-/// Returns the names of the devices that can record. [control thread]
+/// Returns the names of the devices that can record, without aliases. [control thread]
 pub(super) fn names() -> Vec<String> {
-    device_names(Direction::Capture)
+    without_aliases(device_names(Direction::Capture))
+}
+
+/// Returns the names that are not aliases.
+fn without_aliases(mut names: Vec<String>) -> Vec<String> {
+    names.retain(|name| !is_alias(name));
+    names
 }
 
 /// Names of `libasound`, up to the colon, that are no devices of their own: converters, and other ways to a card or a server.
@@ -600,6 +606,16 @@ fn grants(device: &str) -> Result<Vec<GrantedConfig>, DeviceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_names_of_devices_are_those_of_the_list_without_converters_and_aliases() {
+        let found = ["null", "lavrate", "default", "sysdefault:CARD=X32", "surround71:CARD=X32", "plughw:CARD=X32,DEV=0"];
+        let devices = ["hw:CARD=X32,DEV=0", "pulse", "pipewire", "nullable"];
+        let names = found.iter().chain(&devices).map(|name| (*name).to_owned()).collect();
+        assert_eq!(without_aliases(names), devices);
+        let listed: Vec<String> = list(false).into_iter().map(|info| info.device).collect();
+        assert_eq!(super::names(), listed);
+    }
 
     #[test]
     fn packed_samples_of_every_format_are_unpacked_unchanged_and_clamped_at_full_scale() {
