@@ -50,6 +50,7 @@ impl ModelView {
         same(self.model.as_ref(), other.model.as_ref())
             && same(self.folder.as_ref(), other.folder.as_ref())
             && (self.loading, &self.error, self.can_step) == (other.loading, &other.error, other.can_step)
+            && self.uses_without_model == other.uses_without_model
     }
 }
 
@@ -180,7 +181,8 @@ impl Editor {
                 // The cards are not in a scroll area of their own here: an inner one would use up the request to scroll a focused
                 // knob into view, which the outer one needs.
                 let above = header::HEIGHT + take_panel::BAR_HEIGHT + twin_bar::HEIGHT + 5.0 * GAP;
-                let cards = if hidden { 0.0 } else { self.cards_height(min_size.x - 2.0 * GAP - self.meters_width(), controls) };
+                let width = min_size.x - 2.0 * GAP - self.meters_width();
+                let cards = if hidden { 0.0 } else { self.cards_height(width, controls, &view.models) };
                 let size = window.size().max(vec2(min_size.x, min_size.y.max(above + cards)));
                 let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
                 self.draw_panels(ui, rect, controls, view, hidden, false);
@@ -248,12 +250,12 @@ impl Editor {
         if scrolls {
             let mut ui = ui.new_child(UiBuilder::new().max_rect(cards).id_salt("cards"));
             ScrollArea::vertical().auto_shrink(false).show(&mut ui, |ui| {
-                let height = self.cards_height(cards.width(), controls).max(cards.height());
+                let height = self.cards_height(cards.width(), controls, &view.models).max(cards.height());
                 let (rect, _) = ui.allocate_exact_size(vec2(cards.width(), height), Sense::hover());
-                self.draw_cards(ui, rect, controls, &view.models);
+                self.draw_cards(ui, rect, controls, view);
             });
         } else {
-            self.draw_cards(ui, cards, controls, &view.models);
+            self.draw_cards(ui, cards, controls, view);
         }
     }
 
@@ -283,11 +285,12 @@ impl Editor {
     }
 
     /// Returns the height that the cards need in an area that is `width` wide.
-    fn cards_height(&self, width: f32, controls: &dyn Controls) -> f32 {
+    fn cards_height(&self, width: f32, controls: &dyn Controls, models: &[ModelView; 2]) -> f32 {
         let open = Slot::ALL.into_iter().zip(self.card_widths(width)).filter(|(slot, _)| self.folded != Some(*slot));
         let heights = open.filter_map(|(slot, width)| {
             let algorithm = self.registry[self.algorithm_index(controls, slot)?];
-            Some(slot_card::height(algorithm, width, self.is_browsing(slot)))
+            let model = &models[usize::from(slot == Slot::B)];
+            Some(slot_card::height(algorithm, model, width, self.is_browsing(slot)))
         });
         heights.fold(0.0, f32::max)
     }
@@ -298,13 +301,13 @@ impl Editor {
     }
 
     /// Draws both cards side by side.
-    fn draw_cards(&mut self, ui: &mut Ui, area: Rect, controls: &dyn Controls, models: &[ModelView; 2]) {
+    fn draw_cards(&mut self, ui: &mut Ui, area: Rect, controls: &dyn Controls, view: &InstanceView) {
         let widths = self.card_widths(area.width());
         let lefts = [area.left(), area.left() + widths[0] + GAP];
         let audible = if controls.get(Control::Listen) >= 0.5 { Slot::B } else { Slot::A };
         let folded = self.folded;
         let mut model_cards = Vec::new();
-        for (((slot, left), width), model) in Slot::ALL.into_iter().zip(lefts).zip(widths).zip(models) {
+        for (((slot, left), width), model) in Slot::ALL.into_iter().zip(lefts).zip(widths).zip(&view.models) {
             let card = CardView {
                 slot,
                 registry: self.registry,
@@ -312,6 +315,7 @@ impl Editor {
                 folded: folded == Some(slot),
                 audible: audible == slot,
                 model,
+                channels: view.channels,
             };
             let rect = Rect::from_min_size(pos2(left, area.top()), vec2(width, area.height()));
             if card.algorithm.is_some_and(|a| self.registry[a].plays_model) {

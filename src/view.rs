@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::dsp::ParameterIndex;
 
-pub use model::{FolderView, ModelFacts, ModelView};
+pub use model::{FolderView, ModelDelay, ModelFacts, ModelView, ParameterUse};
 pub use take::{StemView, TakeAction, TakeLight, TakeSetup, TakeStart, TakeView};
 pub use twin::{TWIN_SIZES, TwinRequest, TwinSize, TwinStage, TwinView};
 

@@ -193,6 +193,7 @@ impl ModelSlot {
         let playback_error = status.loaded.as_ref().and_then(|l| facts::playback_error(&l.model));
         ModelView {
             model: status.loaded.as_ref().map(|l| l.facts.clone()),
+            uses_without_model: facts::uses_without_model(),
             loading: !status.is_idle(),
             error: status.error.clone().or(playback_error),
             can_step: status.last_path.is_some(),
@@ -236,7 +237,7 @@ impl ModelSlot {
 
     /// Loads a model file.
     fn open(&self, path: PathBuf) {
-        let new = catch_panic(|| prepare_model(Model::open(&path).map_err(|e| e.to_string())?, Some(path.clone())));
+        let new = catch_panic(|| prepare_model(Model::open(&path).map_err(|e| e.reason_first())?, Some(path.clone())));
         self.status().last_path = Some(path.clone());
         if let Some(folder) = path.parent() {
             *LAST_FOLDER.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder.to_owned());
@@ -297,7 +298,7 @@ impl ModelSlot {
                 (Ok(model), Some(rate)) => model.at_rate(rate),
                 (model, _) => model,
             };
-            prepare_model(model.map_err(|e| e.to_string())?, path.clone())
+            prepare_model(model.map_err(|e| e.reason_first())?, path.clone())
         });
         match new {
             Ok(new) => {

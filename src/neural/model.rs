@@ -179,6 +179,18 @@ pub enum ModelError {
     },
 }
 
+impl ModelError {
+    /// Returns the error in one line with the reason before the path, for places that show the beginning of a line. [any thread]
+    #[must_use]
+    pub fn reason_first(&self) -> String {
+        match self {
+            Self::Read { path, source } => format!("{source}: {path}"),
+            Self::File { path, error } => format!("{error}: {path}"),
+            Self::TooLarge { .. } | Self::Invalid(_) => self.to_string(),
+        }
+    }
+}
+
 /// The id of a model, unique in this process: no two models ever have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ModelId(pub NonZeroU32);

@@ -42,11 +42,17 @@ const MIX: ParameterIndex = Parameter::index_of(&PARAMETERS, "mix");
 const OUTPUT_MODE: ParameterIndex = Parameter::index_of(&PARAMETERS, "output_mode");
 const CALIBRATE_INPUT: ParameterIndex = Parameter::index_of(&PARAMETERS, "calibrate_input");
 const INTERFACE_LEVEL: ParameterIndex = Parameter::index_of(&PARAMETERS, "interface_level");
-const SIZE: ParameterIndex = Parameter::index_of(&PARAMETERS, "size");
+/// Index of the parameter that chooses one of the sizes of a model.
+pub const SIZE: ParameterIndex = Parameter::index_of(&PARAMETERS, "size");
 const PRECISION: ParameterIndex = Parameter::index_of(&PARAMETERS, "precision");
 const ALIGN: ParameterIndex = Parameter::index_of(&PARAMETERS, "align");
 const KNOB_1: ParameterIndex = Parameter::index_of(&PARAMETERS, "knob_1");
 const DC_BLOCKER: ParameterIndex = Parameter::index_of(&PARAMETERS, "dc_blocker");
+
+/// The indices of the parameters that are knobs of a model, in the order of its knobs. [any thread]
+pub fn knob_parameters() -> impl Iterator<Item = ParameterIndex> {
+    KNOB_1..KNOB_1 + KNOBS
+}
 
 /// Cutoff of the DC blocker, in Hz: more than two octaves below the lowest note of a bass (B0, 31 Hz).
 const DC_BLOCKER_HZ: f64 = 5.0;

@@ -57,10 +57,10 @@ fn draw_structural_mark(ui: &Ui, center: Pos2) {
 }
 
 /// Draws a parameter's name in one line of `rect`, in its middle or at its left, with the mark if it is structural.
-pub(super) fn draw_name(ui: &Ui, rect: Rect, parameter: &Parameter, centered: bool) {
-    let structural = parameter.change == ChangeMode::Structural;
+pub(super) fn draw_name(ui: &Ui, rect: Rect, view: &ParameterView<'_>, centered: bool) {
+    let structural = view.parameter.change == ChangeMode::Structural;
     let mark_width = if structural { 10.0 } else { 0.0 };
-    let galley = theme::fit_text(ui, parameter.name, &TEXT_SIZES, theme::MUTED, rect.width() - mark_width);
+    let galley = theme::fit_text(ui, view.name, &TEXT_SIZES, theme::MUTED, rect.width() - mark_width);
     let width = galley.size().x + mark_width;
     let left = if centered { rect.center().x - width / 2.0 } else { rect.left() };
     let top = rect.center().y - galley.size().y / 2.0;
@@ -75,6 +75,8 @@ pub(super) fn draw_name(ui: &Ui, rect: Rect, parameter: &Parameter, centered: bo
 pub(super) struct ParameterView<'a> {
     pub control: Control,
     pub parameter: &'static Parameter,
+    /// The name that is shown: the parameter's own, or the one that a model gives it.
+    pub name: &'a str,
     /// The accessible name, which screen readers read: slot and parameter, such as `A Drive`.
     pub label: &'a str,
     pub accent: Color32,
@@ -82,13 +84,13 @@ pub(super) struct ParameterView<'a> {
 
 /// Draws a knob into `cell`: the parameter's name, the dial, and the value, on which a click opens a text field.
 pub(super) fn show(ui: &mut Ui, gestures: &mut Gestures, controls: &dyn Controls, cell: Rect, view: &ParameterView<'_>) {
-    let &ParameterView { control, parameter, label, accent } = view;
+    let &ParameterView { control, parameter, label, accent, .. } = view;
     let cell = cell.shrink2(vec2(2.0, 0.0));
     let name_rect = cell.with_max_y(cell.top() + NAME_HEIGHT);
     let dial = Rect::from_center_size(pos2(cell.center().x, name_rect.bottom() + RADIUS + 3.0), vec2(RADIUS, RADIUS) * 2.0);
     let value_rect = Rect::from_min_size(pos2(cell.left(), dial.bottom() + 1.0), vec2(cell.width(), VALUE_HEIGHT));
 
-    draw_name(ui, name_rect, parameter, true);
+    draw_name(ui, name_rect, view, true);
     draw_dial(ui, gestures, controls, dial, view);
     let value = parameter.clamp(controls.get(control));
 
@@ -136,7 +138,7 @@ fn open_text_field(gestures: &mut Gestures, control: Control, parameter: &Parame
 
 /// Draws the dial and handles everything that turns it: drags, the wheel, keys and assistive tools.
 fn draw_dial(ui: &mut Ui, gestures: &mut Gestures, controls: &dyn Controls, dial: Rect, view: &ParameterView<'_>) {
-    let &ParameterView { control, parameter, label, accent } = view;
+    let &ParameterView { control, parameter, label, accent, .. } = view;
     let mut response = ui.interact(dial, Gestures::id(control), Sense::click_and_drag());
     let value = parameter.clamp(gestures.shown_value(controls, control));
     let position = parameter.position(value);
@@ -290,7 +292,11 @@ fn draw_text_field(ui: &mut Ui, gestures: &mut Gestures, controls: &dyn Controls
     if response.changed() {
         edit.error = None;
     }
-    if response.lost_focus() {
+    if !response.has_focus() && !response.lost_focus() {
+        // The second click of a double click came before the field was there, and has taken the focus from it.
+        edit.needs_focus = true;
+        gestures.needs_frame = true;
+    } else if response.lost_focus() {
         let (enter, escape) = ui.input(|i| (i.key_pressed(Key::Enter), i.key_pressed(Key::Escape)));
         match view.parameter.parse_clamped(&edit.text) {
             _ if escape => gestures.edit = None,

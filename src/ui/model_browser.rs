@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use egui::{Align2, Id, Key, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, TextEdit, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
-use super::{gestures::Gestures, theme, widgets, widgets::ButtonSpec};
-use crate::view::{Controls, FolderView, ModelFacts, ModelView, Slot};
+use super::{gestures::Gestures, slot_card::CardView, theme, widgets, widgets::ButtonSpec};
+use crate::view::{Controls, FolderView, ModelDelay, ModelFacts, ModelView, Slot};
 
 /// Height of the bar: two lines and the space below them.
 pub(super) const BAR_HEIGHT: f32 = 58.0;
@@ -75,8 +75,38 @@ fn fact_lines(facts: &ModelFacts) -> Vec<String> {
     add("Loudness", facts.loudness_db.map(|db| format!("{db:.1} dB")));
     add("Error to signal", facts.esr.map(|esr| format!("{esr:.4}")));
     add("Cost", facts.cost_ns.map(|ns| format!("{ns:.0} ns a sample and channel")));
-    add("Delay", facts.delay.clone());
+    add("Delay", facts.delay.map(delay_text));
     lines
+}
+
+/// Returns a model's delay and polarity with all figures.
+fn delay_text(ModelDelay { frames, inverted, ambiguous }: ModelDelay) -> String {
+    let polarity = if inverted { ", polarity inverted" } else { "" };
+    let doubt = if ambiguous { " (not certain)" } else { "" };
+    format!("{frames:.2} samples{polarity}{doubt}")
+}
+
+/// Returns the share of a processor core that a model needs for `channels` channels, as text; nothing if it is not known.
+fn cpu_text(facts: &ModelFacts, channels: usize) -> Option<String> {
+    let percent = 100.0 * 1e-9 * facts.cost_ns? * facts.sample_rate * channels.max(1) as f32;
+    Some(match percent {
+        percent if !percent.is_finite() => return None,
+        percent if percent < 1.0 => "under 1 % CPU".into(),
+        percent => format!("{percent:.0} % CPU"),
+    })
+}
+
+/// Returns the delay of a model in milliseconds, as text; nothing if it is not known or not heard as one.
+fn late_text(facts: &ModelFacts) -> Option<String> {
+    /// Milliseconds from which a delay is told.
+    const LEAST: f32 = 0.05;
+    let delay = facts.delay?;
+    let milliseconds = 1e3 * delay.frames / facts.sample_rate;
+    let about = if delay.ambiguous { "about " } else { "" };
+    (milliseconds.is_finite() && milliseconds.abs() >= LEAST).then(|| {
+        let side = if milliseconds < 0.0 { "early" } else { "late" };
+        format!("{side} by {about}{:.1} ms", milliseconds.abs())
+    })
 }
 
 /// Returns the sample rate at which a model was trained, in kHz.
@@ -98,10 +128,11 @@ fn group_digits(number: usize) -> String {
     text
 }
 
-/// Returns the most important facts in one line, the shortest first.
-fn summary(facts: &ModelFacts) -> String {
+/// Returns the most important facts in one line, the shortest first. `channels` is the number of channels that run.
+fn summary(facts: &ModelFacts, channels: usize) -> String {
     let mut parts = Vec::new();
-    parts.extend(facts.cost_ns.map(|ns| format!("{ns:.0} ns")));
+    parts.extend(cpu_text(facts, channels));
+    parts.extend(late_text(facts));
     parts.push(sample_rate_text(facts));
     parts.push(facts.architecture.clone());
     parts.extend(facts.gear.clone());
@@ -115,10 +146,10 @@ pub(super) fn draw_bar(
     gestures: &mut Gestures,
     controls: &dyn Controls,
     rect: Rect,
-    slot: Slot,
-    view: &ModelView,
+    card: &CardView<'_>,
     browser: &mut Option<ModelBrowser>,
 ) {
+    let &CardView { slot, model: view, channels, .. } = card;
     let letter = slot.name();
     let line = rect.with_max_y(rect.top() + LINE_HEIGHT);
     gestures.needs_frame |= view.loading;
@@ -167,22 +198,32 @@ pub(super) fn draw_bar(
 
     let below = Rect::from_min_size(line.left_bottom() + vec2(0.0, 4.0), vec2(rect.width(), FACTS_HEIGHT));
     let below = below.shrink2(vec2(8.0, 0.0));
+    // An error has the space below, too: room for two lines.
+    let error_rect = below.with_min_y(line.bottom() + 2.0).with_max_y(rect.bottom());
     match (&view.error, view.loading, facts) {
         (Some(error), ..) => {
-            draw_status(ui, below, (slot, "model error"), error, &[12.0, 11.0, 10.0], theme::ALARM, std::slice::from_ref(error));
+            draw_status(
+                ui,
+                error_rect,
+                (slot, "model error"),
+                error,
+                &[12.0, 11.0, 10.0],
+                theme::ALARM,
+                std::slice::from_ref(error),
+            );
         }
         (None, true, _) => draw_status(ui, below, (slot, "model facts"), "Loading \u{2026}", &[12.0], theme::MUTED, &[]),
         (None, false, Some(facts)) => {
-            draw_status(ui, below, (slot, "model facts"), &summary(facts), &[12.0, 11.0], theme::MUTED, &tip);
+            draw_status(ui, below, (slot, "model facts"), &summary(facts, channels), &[12.0, 11.0], theme::MUTED, &tip);
         }
         (None, false, None) => {}
     }
 }
 
-/// Draws a line of text at the left of `rect`, cut to its width. Screen readers find it as the value of a status whose name is
+/// Draws a text at the left of `rect`, in two lines if there is room. Screen readers find it as the value of a status whose name is
 /// the slot's letter and `what`. The lines of `tip` are its tooltip.
 fn draw_status(ui: &Ui, rect: Rect, (slot, what): (Slot, &str), text: &str, sizes: &[f32], color: egui::Color32, tip: &[String]) {
-    let galley = theme::fit_text(ui, text, sizes, color, rect.width());
+    let galley = theme::fit_lines(ui, text, sizes, color, rect.size());
     ui.painter().galley(pos2(rect.left(), rect.center().y - galley.size().y / 2.0), galley, color);
     let response = ui.interact(rect, Id::unique(("isotherm model", slot, what)), Sense::hover());
     response.widget_info(|| {

@@ -4,7 +4,7 @@ use egui::{Align2, Rect, Role, Sense, Shape, Stroke, StrokeKind, Ui, UiBuilder, 
 
 use super::{gestures::Gestures, knob, model_browser, model_browser::ModelBrowser, theme, widgets};
 use crate::dsp::Algorithm;
-use crate::view::{Control, Controls, ModelView, Slot};
+use crate::view::{Control, Controls, ModelView, ParameterUse, Slot};
 
 /// Width of a card that is folded.
 pub(super) const FOLDED_WIDTH: f32 = 44.0;
@@ -23,6 +23,22 @@ pub(super) struct CardView<'a> {
     pub audible: bool,
     /// The slot's model, which is shown if the algorithm plays one.
     pub model: &'a ModelView,
+    /// Number of channels that run.
+    pub channels: usize,
+}
+
+/// Returns the use that a slot makes of a parameter of its algorithm: without a model there are no knobs and no sizes of one.
+fn parameter_use(algorithm: &Algorithm, model: &ModelView, index: usize) -> ParameterUse {
+    if !algorithm.plays_model {
+        return ParameterUse::Used;
+    }
+    let uses = model.model.as_ref().map_or(&model.uses_without_model, |facts| &facts.parameter_uses);
+    uses.get(index).cloned().unwrap_or_default()
+}
+
+/// Returns the indices of the parameters that have an effect in a slot.
+fn shown_parameters<'a>(algorithm: &'a Algorithm, model: &'a ModelView) -> impl Iterator<Item = usize> + 'a {
+    (0..algorithm.parameters.len()).filter(|index| parameter_use(algorithm, model, *index) != ParameterUse::Unused)
 }
 
 /// Returns the number of columns of knobs in a card.
@@ -31,13 +47,13 @@ fn columns(width: f32) -> usize {
 }
 
 /// Returns the height that a card of this width needs for an algorithm's parameters, or for the browser of its models.
-pub(super) fn height(algorithm: &Algorithm, width: f32, is_browsing: bool) -> f32 {
+pub(super) fn height(algorithm: &Algorithm, model: &ModelView, width: f32, is_browsing: bool) -> f32 {
     let bar = if algorithm.plays_model { model_browser::BAR_HEIGHT } else { 0.0 };
     if algorithm.plays_model && is_browsing {
         return 3.0 * PADDING + HEAD_HEIGHT + bar + model_browser::BROWSER_HEIGHT;
     }
-    let knobs = algorithm.parameters.iter().filter(|p| widgets::has_knob(p)).count();
-    let rows = algorithm.parameters.len() - knobs;
+    let knobs = shown_parameters(algorithm, model).filter(|index| widgets::has_knob(&algorithm.parameters[*index])).count();
+    let rows = shown_parameters(algorithm, model).count() - knobs;
     let knob_rows = knobs.div_ceil(columns(width));
     3.0 * PADDING + HEAD_HEIGHT + bar + knob_rows as f32 * knob::HEIGHT + rows as f32 * widgets::ROW_HEIGHT
 }
@@ -97,7 +113,7 @@ pub(super) fn show(
         // A browser that a click opens in this frame is drawn in the next frame. Drawn at once, its text field would lose
         // the focus again, because egui would take the same click for one outside of the field.
         let is_browsing = browser.as_ref().is_some_and(|b| b.slot == view.slot);
-        model_browser::draw_bar(ui, gestures, controls, bar, view.slot, view.model, browser);
+        model_browser::draw_bar(ui, gestures, controls, bar, view, browser);
         top = bar.bottom();
         if is_browsing {
             model_browser::draw_browser(ui, gestures, controls, inside.with_min_y(top), view.model, browser);
@@ -106,13 +122,16 @@ pub(super) fn show(
     }
     let mut knobs = 0;
     for draw_knobs in [true, false] {
-        for (parameter_index, parameter) in algorithm.parameters.iter().enumerate() {
+        for parameter_index in shown_parameters(algorithm, view.model) {
+            let parameter = &algorithm.parameters[parameter_index];
             if widgets::has_knob(parameter) != draw_knobs {
                 continue;
             }
             let control = Control::Parameter { slot: view.slot, algorithm: index, index: parameter_index };
-            let label = format!("{slot} {}", parameter.name);
-            let item = knob::ParameterView { control, parameter, label: &label, accent };
+            let use_of = parameter_use(algorithm, view.model, parameter_index);
+            let name = if let ParameterUse::Named(name) = &use_of { name } else { parameter.name };
+            let label = format!("{slot} {name}");
+            let item = knob::ParameterView { control, parameter, name, label: &label, accent };
             if draw_knobs {
                 let (row, column) = (knobs / columns, knobs % columns);
                 let at = pos2(inside.left() + column as f32 * cell.x, top + row as f32 * cell.y);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use egui::text::{LayoutJob, TextWrapping};
 use egui::{
-    Color32, CornerRadius, FontFamily, FontId, Galley, Id, Rect, Role, Sense, Stroke, Style, TextStyle, Theme, Ui, WidgetInfo,
-    pos2,
+    Color32, CornerRadius, FontFamily, FontId, Galley, Id, Rect, Role, Sense, Stroke, Style, TextStyle, Theme, Ui, Vec2,
+    WidgetInfo, pos2,
 };
 
 use crate::view::Slot;
@@ -36,6 +36,9 @@ pub(super) const WARM: Color32 = Color32::from_rgb(0xf2, 0x9a, 0x4a);
 pub(super) const NEUTRAL: Color32 = Color32::from_rgb(0xc9, 0xce, 0xd6);
 /// Errors, clipping and the record button.
 pub(super) const ALARM: Color32 = Color32::from_rgb(0xff, 0x6b, 0x61);
+
+/// The ground of the strip of a channel that is being recorded. It is brighter than [`CARD`].
+pub(super) const RECORDED: Color32 = Color32::from_rgb(0x6e, 0x2f, 0x30);
 
 /// A lamp that says that all is well.
 pub(super) const GREEN: Color32 = Color32::from_rgb(0x5f, 0xc9, 0x7a);
@@ -74,10 +77,24 @@ pub(super) fn fit_text(ui: &Ui, text: &str, sizes: &[f32], color: Color32, width
     rest.iter().fold(at(*first), |galley, size| if galley.elided { at(*size) } else { galley })
 }
 
-/// Draws a line of text at the left of `rect`, cut to its width. Screen readers find it as the value of a status called `name`.
+/// Lays out text in one line, in the first of `sizes` in which it fits the width of `space`. If it fits in none of them, it goes on
+/// in as many lines of the last size as fit the height; an ellipsis ends a text that is longer still.
+pub(super) fn fit_lines(ui: &Ui, text: &str, sizes: &[f32], color: Color32, space: Vec2) -> Arc<Galley> {
+    let line = fit_text(ui, text, sizes, color, space.x);
+    let rows = (space.y / line.size().y.max(1.0)).floor();
+    if !line.elided || rows < 2.0 {
+        return line;
+    }
+    let mut job = LayoutJob::simple(text.into(), font(*sizes.last().expect("at least one size")), color, space.x);
+    job.wrap.max_rows = rows as usize;
+    ui.painter().layout_job(job)
+}
+
+/// Draws a text at the left of `rect`, in more than one line if it is long and there is room. Screen readers find it as the value
+/// of a status called `name`.
 pub(super) fn draw_status(ui: &Ui, rect: Rect, name: &str, text: &str, color: Color32, tip: &str) {
     if !text.is_empty() {
-        let galley = fit_text(ui, text, &[12.0, 11.0, 10.0], color, rect.width());
+        let galley = fit_lines(ui, text, &[12.0, 11.0, 10.0], color, rect.size());
         ui.painter().galley(pos2(rect.left(), rect.center().y - galley.size().y / 2.0), galley, color);
     }
     let response = ui.interact(rect, Id::unique(("isotherm status", name)), Sense::hover());

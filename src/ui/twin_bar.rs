@@ -21,6 +21,17 @@ fn esr_text(esr: f64) -> String {
     format!("ESR {esr:.4} ({:.1} dB)", 10.0 * esr.max(1e-12).log10())
 }
 
+/// Returns an error-to-signal ratio (a power ratio) as words on how alike two sounds are. The limits are those of the trainer of
+/// neural-amp-modeler (`nam/train/core.py`): below 0.01 it is "great", below 0.035 "not bad", below 0.1 it "might sound ok".
+fn likeness_text(esr: f64) -> &'static str {
+    match esr {
+        esr if esr < 0.01 => "sounds the same, or nearly",
+        esr if esr < 0.035 => "sounds a little different",
+        esr if esr < 0.1 => "sounds different",
+        _ => "sounds clearly different",
+    }
+}
+
 /// Returns the estimated time left as text: `1 min 05 s left`.
 fn time_left_text(seconds: f32) -> String {
     let seconds = seconds.round() as u32;
@@ -79,8 +90,8 @@ pub(super) fn show(
             }
             let text_rect = inside.with_min_x(list.right() + 2.0 * GAP);
             match (&view.stage, a_plays_model) {
-                (_, true) => draw_status(ui, text_rect, A_PLAYS_MODEL_TEXT, theme::MUTED),
-                (TwinStage::Failed(reason), false) => draw_status(ui, text_rect, reason, theme::ALARM),
+                (_, true) => draw_status(ui, text_rect, A_PLAYS_MODEL_TEXT, A_PLAYS_MODEL_TEXT, theme::MUTED),
+                (TwinStage::Failed(reason), false) => draw_status(ui, text_rect, reason, reason, theme::ALARM),
                 _ => {}
             }
         }
@@ -93,8 +104,10 @@ pub(super) fn show(
             ui.painter().rect_filled(filled, 4, theme::mix(theme::SUNKEN, theme::WARM, 0.45));
             let progress = if *done > 0.0 { format!("{:.0} %", 100.0 * done) } else { "Playing A to learn from \u{2026}".into() };
             let time_left = left_seconds.map_or_else(String::new, time_left_text);
-            let parts = [&progress, &time_left, &esr.map_or_else(String::new, esr_text), name, note];
-            draw_status(ui, bar.shrink2(vec2(8.0, 0.0)), &join_parts(&parts.map(String::as_str)), theme::TEXT);
+            let likeness = esr.map_or("", likeness_text);
+            let text = join_parts(&[&progress, &time_left, likeness, name, note]);
+            let figure = esr.map_or_else(String::new, esr_text);
+            draw_status(ui, bar.shrink2(vec2(8.0, 0.0)), &text, &join_parts(&[&text, &figure]), theme::TEXT);
         }
         TwinStage::Done { name, note, esr, size, plays_in_b, saved, error } => {
             button(ui, 24.0, "Dismiss twin", "\u{d7}", "Forgets the result; what slot B has stays", TwinRequest::Dismiss);
@@ -117,8 +130,14 @@ pub(super) fn show(
             };
             let file = saved.as_ref().map_or_else(String::new, |p| format!("saved as {}", p.display()));
             match error {
-                Some(error) => draw_status(ui, text_rect, error, theme::ALARM),
-                None => draw_status(ui, text_rect, &join_parts(&[&esr_text(*esr), place, name, note, &file]), theme::TEXT),
+                Some(error) => draw_status(ui, text_rect, error, error, theme::ALARM),
+                None => {
+                    let is_good = *plays_in_b || view.starting_in_b;
+                    let advice = if is_good || size + 1 >= TWIN_SIZES.len() { "" } else { ": train longer" };
+                    let likeness = format!("{}{advice}", likeness_text(*esr));
+                    let text = join_parts(&[&likeness, place, name, note, &file]);
+                    draw_status(ui, text_rect, &text, &join_parts(&[&text, &esr_text(*esr)]), theme::TEXT);
+                }
             }
         }
     }
@@ -135,9 +154,9 @@ pub(super) fn send_request(gestures: &mut Gestures, controls: &dyn Controls, req
     controls.request_twin(request);
 }
 
-/// Draws the bar's line of text, cut to its width; the tooltip has all of it.
-fn draw_status(ui: &Ui, rect: Rect, text: &str, color: egui::Color32) {
-    let galley = theme::fit_text(ui, text, &[12.0, 11.0, 10.0], color, rect.width());
+/// Draws the bar's text, in two lines if it is long; `tip` is its tooltip.
+fn draw_status(ui: &Ui, rect: Rect, text: &str, tip: &str, color: egui::Color32) {
+    let galley = theme::fit_lines(ui, text, &[12.0, 11.0, 10.0], color, rect.size());
     let at = Align2::LEFT_CENTER.align_size_within_rect(galley.size(), rect).min;
     ui.painter().galley(at, galley, color);
     let response = ui.interact(rect, Id::unique("isotherm twin status"), Sense::hover());
@@ -146,5 +165,5 @@ fn draw_status(ui: &Ui, rect: Rect, text: &str, color: egui::Color32) {
         info.current_text_value = Some(text.to_owned());
         info
     });
-    response.on_hover_text(text);
+    response.on_hover_text(tip);
 }

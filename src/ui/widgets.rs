@@ -40,6 +40,8 @@ pub(super) struct ButtonSpec<'a> {
     /// The button's colour while it is down.
     pub accent: Color32,
     pub enabled: bool,
+    /// True if the button keeps its colours while it is not enabled, because they tell something, such as what a take records.
+    pub stays_bright: bool,
     /// The accessible role.
     pub role: Role,
 }
@@ -54,6 +56,7 @@ impl Default for ButtonSpec<'_> {
             down: None,
             accent: theme::NEUTRAL,
             enabled: true,
+            stays_bright: false,
             role: Role::Button,
         }
     }
@@ -62,8 +65,15 @@ impl Default for ButtonSpec<'_> {
 /// Draws a flat button into `rect`.
 pub(super) fn button(ui: &Ui, rect: Rect, id: Id, spec: &ButtonSpec<'_>) -> Response {
     let response = ui.interact(rect, id, if spec.enabled { Sense::click() } else { Sense::hover() });
+    draw_button(ui, &response, spec);
+    response
+}
+
+/// Draws the button that `response` is of.
+pub(super) fn draw_button(ui: &Ui, response: &Response, spec: &ButtonSpec<'_>) {
+    let rect = response.rect;
     let down = spec.down == Some(true);
-    let (fill, text_color) = match (spec.enabled, down) {
+    let (fill, text_color) = match (spec.enabled || spec.stays_bright, down) {
         (false, false) => (theme::CARD, theme::mix(theme::CARD, theme::MUTED, 0.5)),
         (false, true) => (theme::mix(theme::CARD, spec.accent, 0.45), theme::TEXT_ON_ACCENT),
         (true, true) => (spec.accent, theme::TEXT_ON_ACCENT),
@@ -88,7 +98,6 @@ pub(super) fn button(ui: &Ui, rect: Rect, id: Id, spec: &ButtonSpec<'_>) -> Resp
         info.selected = spec.down;
         info
     });
-    response
 }
 
 /// Draws a row for a parameter that is on or off or a choice among names.
@@ -98,7 +107,7 @@ pub(super) fn parameter_row(ui: &mut Ui, gestures: &mut Gestures, controls: &dyn
     let rect = rect.shrink2(vec2(3.0, 2.0));
     let (left, right) = rect.split_left_right_at_x(rect.left() + (rect.width() * NAME_SHARE).max(MIN_NAME_WIDTH).round());
     let name = ui.interact(left, Gestures::id(view.control).with("name"), Sense::hover());
-    knob::draw_name(ui, left.with_max_x(left.right() - 6.0), parameter, false);
+    knob::draw_name(ui, left.with_max_x(left.right() - 6.0), view, false);
     name.on_hover_ui(|ui| knob::draw_tooltip(ui, parameter));
     match parameter.kind {
         ParameterKind::Toggle { .. } => draw_switch(ui, gestures, controls, right, view, value >= 0.5),
@@ -247,11 +256,13 @@ pub(super) struct TextFieldSpec<'a> {
     /// Size of the font in logical pixels.
     pub font_size: f32,
     pub enabled: bool,
+    /// True if the text keeps its brightness while the field is not enabled.
+    pub stays_bright: bool,
 }
 
 impl Default for TextFieldSpec<'_> {
     fn default() -> Self {
-        Self { label: "", value: "", hint: "", font_size: 13.0, enabled: true }
+        Self { label: "", value: "", hint: "", font_size: 13.0, enabled: true, stays_bright: false }
     }
 }
 
@@ -282,6 +293,9 @@ impl<F: Copy + Debug + Eq + Hash + 'static> TextEntry<F> {
         let mut ui = ui.new_child(UiBuilder::new().max_rect(rect));
         // Without a minimum, the field is as high as `rect` even if that is low.
         ui.spacing_mut().interact_size.y = 0.0;
+        if spec.stays_bright {
+            ui.visuals_mut().disabled_alpha = 1.0;
+        }
         let response = ui.add_enabled_ui(spec.enabled, |ui| ui.put(rect, edit)).inner.accessible_name(spec.label);
         if response.changed() {
             self.0 = Some((field, text));

@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub struct ModelView {
     /// Facts about the model; None without a model.
     pub model: Option<Arc<ModelFacts>>,
+    /// The use of each parameter while there is no model, as [`ModelFacts::parameter_uses`].
+    pub uses_without_model: Vec<ParameterUse>,
     /// True while a request is not done yet.
     pub loading: bool,
     /// The reason why the last request failed, or a fault of the model while it played, in one line.
@@ -45,8 +47,34 @@ pub struct ModelFacts {
     pub esr: Option<f32>,
     /// Processing time in nanoseconds per sample and channel, measured on this machine; None until it is measured.
     pub cost_ns: Option<f32>,
-    /// Measured delay in samples, and polarity, as text; None until they are measured.
-    pub delay: Option<String>,
+    /// Measured delay and polarity; None until they are measured.
+    pub delay: Option<ModelDelay>,
+    /// The use that the model makes of each parameter of the algorithm that plays it, in their order. A parameter that is missing is
+    /// used.
+    pub parameter_uses: Vec<ParameterUse>,
+}
+
+/// The measured delay and polarity of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ModelDelay {
+    /// Time by which the output is late, in samples at the model's rate.
+    pub frames: f32,
+    /// True if the model inverts the polarity.
+    pub inverted: bool,
+    /// True if the measurement is not sure.
+    pub ambiguous: bool,
+}
+
+/// The use that a model makes of a parameter of the algorithm that plays it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ParameterUse {
+    /// The parameter has an effect.
+    #[default]
+    Used,
+    /// The parameter has an effect, and this name in the model's file.
+    Named(String),
+    /// The parameter has no effect, so it is not shown.
+    Unused,
 }
 
 /// A folder of the machine, as the file browser lists it.

@@ -20,8 +20,8 @@ use isotherm::dsp::{
 };
 use isotherm::ui::{Editor, MIN_SIZE, SIZE};
 use isotherm::view::{
-    BlindView, ChannelLevel, Control, Controls, FolderView, InstanceView, ModelFacts, ModelView, Slot, TakeAction, TwinRequest,
-    TwinStage, TwinView,
+    BlindView, ChannelLevel, Control, Controls, FolderView, InstanceView, ModelDelay, ModelFacts, ModelView, ParameterUse, Slot,
+    TakeAction, TwinRequest, TwinStage, TwinView,
 };
 
 /// A parameter with a knob.

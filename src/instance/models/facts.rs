@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::dsp::CHUNK;
 use crate::neural::engine::StateSpec;
-use crate::neural::{Model, ModelInfo};
-use crate::view::ModelFacts;
+use crate::neural::{ALGORITHM, Model, ModelInfo, SIZE, knob_parameters};
+use crate::view::{ModelDelay, ModelFacts, ParameterUse};
 
 /// Smallest number of frames in one measurement of the cost.
 const COST_FRAMES: usize = 1024;
@@ -32,6 +32,7 @@ pub(crate) fn from_file(model: &Model, path: Option<PathBuf>) -> ModelFacts {
         esr: info.esr,
         cost_ns: None,
         delay: None,
+        parameter_uses: parameter_uses(model),
     }
 }
 
@@ -43,10 +44,32 @@ pub(crate) fn with_measurements(model: &Model, facts: &ModelFacts) -> Result<Mod
     let size = largest(model);
     let cost_ns = cost_ns(model, size)?;
     let alignment = model.alignment(size)?;
-    let polarity = if alignment.inverted { ", polarity inverted" } else { "" };
-    let doubt = if alignment.ambiguous { " (ambiguous)" } else { "" };
-    let delay = format!("{:.2} samples{polarity}{doubt}", alignment.delay_frames);
+    let delay = ModelDelay { frames: alignment.delay_frames, inverted: alignment.inverted, ambiguous: alignment.ambiguous };
     Ok(ModelFacts { cost_ns: Some(cost_ns), delay: Some(delay), ..facts.clone() })
+}
+
+/// The use of each parameter of the algorithm that plays models: a knob for each of the model's knobs, a size if it has several.
+fn parameter_uses(model: &Model) -> Vec<ParameterUse> {
+    let knobs = (0..model.sizes().len()).map(|size| model.knob_count(size)).max().unwrap_or(0);
+    let mut uses = uses_without_model();
+    for (knob, parameter) in knob_parameters().enumerate() {
+        uses[parameter] = match model.info().knobs.get(knob).filter(|name| !name.trim().is_empty()) {
+            _ if knob >= knobs => break,
+            Some(name) => ParameterUse::Named(name.trim().to_owned()),
+            None => ParameterUse::Used,
+        };
+    }
+    if model.sizes().len() > 1 {
+        uses[SIZE] = ParameterUse::Used;
+    }
+    uses
+}
+
+/// The use of each parameter of that algorithm while there is no model, which has no knobs and no sizes.
+pub(crate) fn uses_without_model() -> Vec<ParameterUse> {
+    let mut uses = vec![ParameterUse::Used; ALGORITHM.parameters.len()];
+    knob_parameters().chain([SIZE]).for_each(|parameter| uses[parameter] = ParameterUse::Unused);
+    uses
 }
 
 /// Runs one chunk of frames, so that a network that cannot run on this machine is found here and not on the audio thread.

@@ -11,7 +11,7 @@ pub(crate) fn list(path: PathBuf) -> FolderView {
     let path = path.canonicalize().unwrap_or(path);
     match entries(&path) {
         Ok((folders, files)) => FolderView { path, folders, files, error: None },
-        Err(error) => FolderView { error: Some(format!("{}: {error}", path.display())), path, ..FolderView::default() },
+        Err(error) => FolderView { error: Some(format!("{error}: {}", path.display())), path, ..FolderView::default() },
     }
 }
 
@@ -48,7 +48,7 @@ fn sort_key(name: &str) -> (String, String) {
 /// If the folder cannot be read or holds no model file, as one line for the user.
 pub(crate) fn step_from(path: &Path, step: i32) -> Result<PathBuf, String> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    let (_, files) = entries(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let (_, files) = entries(folder).map_err(|error| format!("{error}: {}", folder.display()))?;
     let own_key = sort_key(&path.file_name().unwrap_or_default().to_string_lossy());
     let at = match files.binary_search_by_key(&own_key, |name| sort_key(name)) {
         Ok(at) => at as i64 + i64::from(step),
@@ -57,7 +57,7 @@ pub(crate) fn step_from(path: &Path, step: i32) -> Result<PathBuf, String> {
     };
     let count = i64::try_from(files.len()).unwrap_or(i64::MAX);
     if count == 0 {
-        return Err(format!("{}: no model file; expected {}", folder.display(), formats::extensions()));
+        return Err(format!("no model file in this folder; expected {}: {}", formats::extensions(), folder.display()));
     }
     Ok(folder.join(&files[at.rem_euclid(count) as usize]))
 }

@@ -98,6 +98,42 @@ fn a_typed_value_is_parsed() {
 }
 
 #[test]
+fn a_double_click_on_a_value_opens_a_field_that_takes_text_and_goes_when_it_is_left() {
+    // Frames after each press and release of a mouse, and between the clicks of slow and quick hands.
+    for (between_events, between_clicks) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 3), (3, 6)] {
+        for leaves_by_click in [false, true] {
+            let mut harness = window();
+            let at = harness.get_by_label("A Drive value").rect().center();
+            harness.hover_at(at);
+            harness.run();
+            for _ in 0..2 {
+                for pressed in [true, false] {
+                    let button = egui::PointerButton::Primary;
+                    // All that came since the last frame is in one input, as in a real window.
+                    let event = Event::PointerButton { pos: at, button, pressed, modifiers: Modifiers::NONE };
+                    harness.input_mut().events.push(event);
+                    harness.run_steps(between_events);
+                }
+                harness.run_steps(between_clicks);
+            }
+            harness.run();
+            let case = format!("{between_events} {between_clicks}");
+            assert!(harness.get_by_role(Role::TextInput).is_focused(), "{case}");
+            harness.event(Event::Text("7".into()));
+            harness.run();
+            if leaves_by_click {
+                harness.get_by_label_contains("Latency").click();
+            } else {
+                harness.key_press(Key::Enter);
+            }
+            harness.run();
+            assert!(harness.query_by_role(Role::TextInput).is_none(), "{case}");
+            assert_eq!(drain_calls(&mut harness).len(), 3, "one gesture: {case}");
+        }
+    }
+}
+
+#[test]
 fn a_text_that_is_not_a_value_leaves_the_value_and_shows_the_reason() {
     for (text, reason) in [("loud", "'loud' is not a number"), ("1,2,3", "'1,2,3' is not a number")] {
         let mut harness = window();

@@ -16,7 +16,8 @@ fn facts() -> ModelFacts {
         loudness_db: Some(-17.25),
         esr: Some(0.0123),
         cost_ns: Some(381.6),
-        delay: Some("2.50 samples, polarity inverted".into()),
+        delay: Some(ModelDelay { frames: 2.5, inverted: true, ambiguous: false }),
+        parameter_uses: vec![],
     }
 }
 
@@ -60,13 +61,21 @@ fn a_models_bar_shows_the_facts_that_are_known_and_no_others() {
     let mut harness = model_window(with_model());
     assert_eq!(value(&harness, "B model").as_deref(), Some("Plexi on ten"));
     let short = value(&harness, "B model facts").unwrap();
-    assert!(short.contains("382 ns") && short.contains("48 kHz"), "{short}");
+    assert!(short.starts_with("4 % CPU \u{b7} late by 0.1 ms \u{b7} 48 kHz") && !short.contains("ns"), "{short}");
     harness.get_by_label("B model").hover();
     harness.run_steps(90);
     let words = accessible_texts(&harness).join("\n");
-    for word in
-        ["plexi.nam", "A. Tone", "Marshall 1959", "16 and 8 channels", "13\u{2009}802", "-17.2 dB", "0.0123", "2.50 samples"]
-    {
+    for word in [
+        "plexi.nam",
+        "A. Tone",
+        "Marshall 1959",
+        "16 and 8 channels",
+        "13\u{2009}802",
+        "-17.2 dB",
+        "0.0123",
+        "2.50 samples, polarity inverted",
+        "382 ns a sample and channel",
+    ] {
         assert!(words.contains(word), "no '{word}' in {words}");
     }
     let bare = ModelFacts { name: "x".into(), architecture: "LSTM".into(), sample_rate: 44_100.0, ..ModelFacts::default() };
@@ -78,6 +87,68 @@ fn a_models_bar_shows_the_facts_that_are_known_and_no_others() {
     for word in ["Author", "Gear", "Loudness", "Error to signal", "Cost", "Delay", "File"] {
         assert!(!words.contains(word), "{word} in {words}");
     }
+}
+
+#[test]
+fn a_models_cost_is_a_share_of_the_processor_and_its_delay_a_time() {
+    let summary = |facts: ModelFacts, channels: usize| {
+        let models = [ModelView::default(), ModelView { model: Some(Arc::new(facts)), ..ModelView::default() }];
+        let controls = TestControls::default();
+        controls.values.borrow_mut().insert(Control::Algorithm(Slot::B), 3.0);
+        let harness = window_of(SIZE, controls, InstanceView { models, ..silent_view(channels) });
+        value(&harness, "B model facts").unwrap()
+    };
+    let with_delay = |frames, ambiguous| {
+        let delay = Some(ModelDelay { frames, inverted: false, ambiguous });
+        ModelFacts { cost_ns: Some(258.0), delay, sample_rate: 48_000.0, ..ModelFacts::default() }
+    };
+    for (facts, channels, expected) in [
+        (with_delay(84.24, false), 2, "2 % CPU \u{b7} late by 1.8 ms \u{b7} "),
+        (with_delay(84.24, true), 4, "5 % CPU \u{b7} late by about 1.8 ms \u{b7} "),
+        (with_delay(-84.24, false), 1, "1 % CPU \u{b7} early by 1.8 ms \u{b7} "),
+        (ModelFacts { cost_ns: Some(20.0), ..with_delay(1.0, false) }, 2, "under 1 % CPU \u{b7} 48 kHz"),
+        (ModelFacts { cost_ns: Some(f32::NAN), ..with_delay(f32::NAN, false) }, 2, "48 kHz"),
+    ] {
+        let text = summary(facts, channels);
+        assert!(text.starts_with(expected), "{text}; expected {expected}");
+    }
+}
+
+#[test]
+fn parameters_without_effect_are_hidden_and_knobs_have_the_names_that_the_model_gives_them() {
+    let unused = || vec![ParameterUse::Unused, ParameterUse::Used];
+    let mut harness = model_window(ModelView { uses_without_model: unused(), ..ModelView::default() });
+    assert!(harness.query_by_label("B Input").is_none());
+    harness.get_by_label("B Mode");
+    let height = |harness: &Harness<'_, EditorWindow>| harness.get_by_label("B Mode: Raw").rect().top();
+    let without = height(&harness);
+    for (parameter_uses, name) in [(vec![ParameterUse::Named("Presence".into())], "B Presence"), (vec![], "B Input")] {
+        let model = Some(Arc::new(ModelFacts { parameter_uses, ..facts() }));
+        harness.state_mut().view.models[1] = ModelView { model, uses_without_model: unused(), ..ModelView::default() };
+        harness.run();
+        harness.get_by_label(name);
+        harness.get_by_label(&format!("{name} value"));
+        assert_eq!(harness.query_all_by_label("B Input").count(), usize::from(name == "B Input"));
+        assert!(height(&harness) > without + 50.0, "the knobs need room");
+    }
+    // Hidden or renamed, it is the same parameter.
+    let control = parameter(Slot::B, 3, "input");
+    harness.get_by_label("B Input").set_value_accesskit(3.0);
+    harness.run();
+    assert_eq!(drain_calls(&mut harness), gesture(control, 3.0));
+}
+
+#[test]
+fn a_long_error_is_shown_in_two_lines() {
+    let error =
+        "weights: 3 numbers; expected 13802 for 2 arrays of 16 and 8 channels: /home/someone/models/amplifiers/plexi on ten.nam";
+    let harness = model_window(ModelView { error: Some(error.into()), ..with_model() });
+    let rows = harness.output().shapes.iter().filter_map(|shape| match &shape.shape {
+        egui::Shape::Text(text) if text.galley.text().starts_with("weights") => Some(text.galley.rows.len()),
+        _ => None,
+    });
+    assert_eq!(rows.max(), Some(2));
+    assert_no_overlap(&inputs(&harness));
 }
 
 #[test]

@@ -42,9 +42,13 @@ fn a_training_shows_its_progress_and_can_be_cancelled() {
     assert!(twin_status(&window_with_twin(stage(0.0, None, None))).starts_with("Playing A to learn from"));
     let mut harness = window_with_twin(stage(0.42, Some(0.0158), Some(71.0)));
     let status = twin_status(&harness);
-    for part in ["42 %", "1 min 11 s left", "ESR 0.0158 (-18.0 dB)", "Knobs twin, lstm-8", note] {
+    for part in ["42 %", "1 min 11 s left", "sounds a little different", "Knobs twin, lstm-8", note] {
         assert!(status.contains(part), "{part} in {status}");
     }
+    assert!(!status.contains("ESR"), "{status}");
+    harness.get_by_label("Twin").hover();
+    harness.run_steps(90);
+    assert!(accessible_texts(&harness).iter().any(|s| s.contains("ESR 0.0158 (-18.0 dB)")));
     assert!(harness.query_by_label("Train twin of A into B").is_none());
     click(&mut harness, "Cancel twin");
     assert_eq!(drain_calls(&mut harness), [ControlCall::RequestTwin(TwinRequest::Cancel)]);
@@ -54,7 +58,7 @@ fn a_training_shows_its_progress_and_can_be_cancelled() {
 fn a_twin_that_is_not_good_enough_is_offered_for_slot_b_and_one_that_plays_there_is_not() {
     let mut harness = window_with_twin(done_stage(false, 0));
     let status = twin_status(&harness);
-    for part in ["ESR 0.0158 (-18.0 dB)", "not in slot B", "Tube saturator (Drive 24 dB) twin, lstm-8"] {
+    for part in ["sounds a little different: train longer", "not in slot B", "Tube saturator (Drive 24 dB) twin, lstm-8"] {
         assert!(status.contains(part), "{part} in {status}");
     }
     for (button, request) in [
@@ -69,6 +73,27 @@ fn a_twin_that_is_not_good_enough_is_offered_for_slot_b_and_one_that_plays_there
     let harness = window_with_twin(done_stage(true, 0));
     assert!(harness.query_by_label("Use twin anyway").is_none() && harness.query_by_label("Train twin longer").is_none());
     assert!(window_with_twin(done_stage(false, 2)).query_by_label("Train twin longer").is_none());
+}
+
+#[test]
+fn a_twins_error_is_told_in_words_and_its_figure_in_the_tooltip() {
+    for (esr, words, figure) in [
+        (0.8911, "sounds clearly different: train longer", "ESR 0.8911 (-0.5 dB)"),
+        (0.05, "sounds different: train longer", "ESR 0.0500 (-13.0 dB)"),
+        (0.02, "sounds a little different: train longer", "ESR 0.0200 (-17.0 dB)"),
+        (0.001, "sounds the same, or nearly: train longer", "ESR 0.0010 (-30.0 dB)"),
+        (f64::NAN, "sounds clearly different: train longer", "ESR NaN"),
+    ] {
+        let TwinStage::Done { name, note, size, plays_in_b, saved, error, .. } = done_stage(false, 0) else { unreachable!() };
+        let mut harness = window_with_twin(TwinStage::Done { name, note, esr, size, plays_in_b, saved, error });
+        let status = twin_status(&harness);
+        assert!(status.starts_with(words) && !status.contains("ESR"), "{status}");
+        harness.get_by_label("Twin").hover();
+        harness.run_steps(90);
+        assert!(accessible_texts(&harness).iter().any(|s| s.contains(figure)), "{figure}");
+    }
+    assert!(!twin_status(&window_with_twin(done_stage(false, 2))).contains("train longer"), "it is the largest");
+    assert!(!twin_status(&window_with_twin(done_stage(true, 0))).contains("train longer"), "it plays in slot B");
 }
 
 #[test]
