@@ -23,7 +23,7 @@ pub use controls::{InstanceControls, ParameterGestures};
 use engine::Engine;
 pub use engine::{InstanceProcessor, MonitorInsert};
 use models::{ModelRequest, ModelSlot};
-use parameters::{ARM, BLIND, BYPASS, LISTEN, ParameterStore, RECORD};
+use parameters::{BLIND, BYPASS, LISTEN, ParameterStore, RECORD, STANDBY};
 pub use state::InstanceState;
 use takes::Takes;
 
@@ -125,9 +125,9 @@ impl SharedInstance {
         }
     }
 
-    /// True if a recorder has to be open: it is armed, or a take is asked for. [audio thread]
-    fn is_armed(&self) -> bool {
-        self.parameters.is_on(ARM) || self.parameters.is_on(RECORD)
+    /// True if a recorder has to be open: it is on standby, or a take is asked for. [audio thread]
+    fn is_on_standby(&self) -> bool {
+        self.parameters.is_on(STANDBY) || self.parameters.is_on(RECORD)
     }
 
     /// Locks the build target, for as long as models are read or slots are made. [any thread but the audio thread]
@@ -172,7 +172,7 @@ impl SharedInstance {
             },
             models: [self.models[0].view(), self.models[1].view()],
             twin: self.twin_view(),
-            take: self.takes.view(self.is_armed(), channels),
+            take: self.takes.view(self.is_on_standby(), channels),
         }
     }
 }

@@ -15,7 +15,7 @@ use nice_plug::prelude::*;
 
 use crate::algorithm::REGISTRY;
 use crate::dsp::{MAX_CHANNELS, ProcessSpec};
-use crate::instance::parameters::{ARM, BLIND, BYPASS, LISTEN, RECORD, SLOT_NAMES, algorithm_parameter, effect_parameter};
+use crate::instance::parameters::{BLIND, BYPASS, LISTEN, RECORD, SLOT_NAMES, STANDBY, algorithm_parameter, effect_parameter};
 use crate::instance::{Instance, InstanceProcessor};
 use params::HostParameters;
 
@@ -132,7 +132,7 @@ impl ClapPlugin for Isotherm {
                 }
             });
             section.add_page("Takes", |page| {
-                parameters.add_to(page, ARM);
+                parameters.add_to(page, STANDBY);
                 parameters.add_to(page, RECORD);
             });
         });

@@ -5,6 +5,7 @@
 
 mod gestures;
 mod header;
+mod hold_button;
 mod knob;
 mod meter;
 mod model_browser;

@@ -59,10 +59,10 @@ fn differs_in_names_only(old: &RecorderSettings, new: &RecorderSettings) -> bool
     sources(old) == sources(new) && RecorderSettings { folder, name, source, channels, ..old.clone() } == *new
 }
 
-/// The program's recorder: open while it is armed or a take is requested, else closed.
+/// The program's recorder: open while it is on standby or a take is requested, else closed.
 pub struct ProgramRecorder {
     /// True if a recorder is to be kept open, for pre-roll and for starts by level.
-    pub armed: bool,
+    pub standby: bool,
     /// True from the user's request for a take until that take ends.
     take_requested: bool,
     open: Option<OpenRecorder>,
@@ -81,7 +81,7 @@ impl ProgramRecorder {
     pub fn new() -> Self {
         let (closed_sender, closed_receiver) = channel();
         Self {
-            armed: false,
+            standby: false,
             take_requested: false,
             open: None,
             refused: None,
@@ -98,13 +98,13 @@ impl ProgramRecorder {
         self.open.as_ref().is_some_and(runs)
     }
 
-    /// Opens, closes or changes the recorder so that it fits setup, source, `armed` and requests. Changes nothing during a take.
+    /// Opens, closes or changes the recorder so that it fits setup, source, `standby` and requests. Changes nothing during a take.
     /// Returns the error if the recorder cannot be opened, once for the same settings.
     pub fn update(&mut self, setup: &TakeSetup, source: TakeSource<'_>, feed: &mut WriterFeed) -> Option<String> {
         if self.is_recording() {
             return None;
         }
-        if !(self.armed || self.take_requested) {
+        if !(self.standby || self.take_requested) {
             self.refused = None;
             self.close(Some(feed));
             return None;
@@ -133,7 +133,8 @@ impl ProgramRecorder {
             self.close(Some(feed));
             let recorder = Self::open_recorder(&settings, feed)?;
             let settings = settings.clone();
-            self.open = Some(OpenRecorder { recorder, settings, reported_takes: 0, phase: RecorderPhase::Armed, starting: None });
+            self.open =
+                Some(OpenRecorder { recorder, settings, reported_takes: 0, phase: RecorderPhase::Standby, starting: None });
             Ok(())
         });
         let Err(error) = result else {
@@ -169,13 +170,13 @@ impl ProgramRecorder {
         }
     }
 
-    /// Ends the take now. If takes start by level, this also disarms the recorder.
+    /// Ends the take now. If takes start by level, this also ends the standby.
     pub fn stop_take(&mut self) {
         self.take_requested = false;
         if let Some(open) = &mut self.open {
             open.starting = None;
             open.recorder.stop();
-            self.armed &= !matches!(open.settings.start, StartTrigger::Level { .. });
+            self.standby &= !matches!(open.settings.start, StartTrigger::Level { .. });
         }
     }
 
@@ -214,7 +215,7 @@ impl ProgramRecorder {
             // The feed is full only while the device is disconnected; nothing is captured then.
             let _ = feed.replace(None);
         }
-        self.last_health = Health { phase: RecorderPhase::Armed, ..recorder.health() };
+        self.last_health = Health { phase: RecorderPhase::Standby, ..recorder.health() };
         self.closing_count += 1;
         let sender = self.closed_sender.clone();
         let close = move || {
@@ -289,7 +290,7 @@ impl ProgramRecorder {
                 (open.starting, self.take_requested) = (None, false);
             }
         }
-        if !finished.is_empty() && health.phase == RecorderPhase::Armed {
+        if !finished.is_empty() && health.phase == RecorderPhase::Standby {
             self.take_requested = false;
         }
         events.ended.extend(finished);
@@ -312,7 +313,7 @@ impl ProgramRecorder {
             channels,
             // The sources are the channels of the device, which are armed one by one.
             chosen_per_channel: true,
-            armed: self.armed,
+            standby: self.standby,
             ready: self.open.is_some(),
             error: self.refused.as_ref().map(|(_, error)| error.clone()).or(view.error),
             ..view
@@ -390,7 +391,7 @@ mod tests {
     #[test]
     fn a_take_that_is_about_to_start_keeps_its_settings_whatever_changes() {
         let mut fixture = Fixture::new(TakeSetup { pre_roll_seconds: 5.0, ..TakeSetup::default() });
-        fixture.recorder.armed = true;
+        fixture.recorder.standby = true;
         assert_eq!(fixture.update("One"), None);
         fixture.capture(0.25, 500);
         fixture.recorder.request_take();
@@ -398,7 +399,7 @@ mod tests {
         fixture.recorder.start_take();
         assert!(fixture.recorder.is_recording(), "from the start on");
         fixture.update("Two");
-        fixture.recorder.armed = false;
+        fixture.recorder.standby = false;
         fixture.update("Three");
         fixture.capture(0.25, 10);
         assert_eq!(fixture.poll_until(|events| events.started.is_some()).started.unwrap().1, 1);
@@ -407,7 +408,7 @@ mod tests {
         let ended = fixture.poll_until(|events| !events.ended.is_empty()).ended;
         assert_eq!((ended.len(), ended[0].1.stems[0].name.as_str(), ended[0].1.lost_frames()), (1, "One", 0));
         assert_eq!(ended[0].1.frames, 5 * RATE as u64 + 20 * 480);
-        // Neither armed nor requested: the recorder is closed.
+        // Neither on standby nor requested: the recorder is closed.
         fixture.update("Four");
         assert!(fixture.recorder.open.is_none());
         assert!(fixture.recorder.finish().is_empty(), "each take is reported once");
@@ -443,9 +444,9 @@ mod tests {
     }
 
     #[test]
-    fn a_new_name_while_armed_keeps_the_pre_roll() {
+    fn a_new_name_on_standby_keeps_the_pre_roll() {
         let mut fixture = Fixture::new(TakeSetup { pre_roll_seconds: 1.0, ..TakeSetup::default() });
-        fixture.recorder.armed = true;
+        fixture.recorder.standby = true;
         assert_eq!(fixture.update("One"), None);
         fixture.capture(0.25, 100);
         assert_eq!(fixture.update("Two"), None);
@@ -462,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn a_take_that_ended_by_silence_closes_a_recorder_that_is_not_armed() {
+    fn a_take_that_ended_by_silence_closes_a_recorder_that_is_not_on_standby() {
         let setup = TakeSetup { start: TakeStart::Level, level_db: -20.0, quiet_seconds: 0.2, ..TakeSetup::default() };
         for _ in 0..10 {
             let mut fixture = Fixture::new(setup.clone());
@@ -473,7 +474,7 @@ mod tests {
             fixture.capture(0.0, 40);
             fixture.poll_until(|events| !events.ended.is_empty());
             fixture.update("One");
-            assert!(fixture.recorder.open.is_none(), "it was not armed");
+            assert!(fixture.recorder.open.is_none(), "it was not on standby");
         }
     }
 

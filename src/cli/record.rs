@@ -188,7 +188,7 @@ fn feed_recorder(
             if shows_status {
                 print_status(&health);
             }
-            if health.phase == RecorderPhase::Armed && source.ends_with_take && !recorder.takes().is_empty() {
+            if health.phase == RecorderPhase::Standby && source.ends_with_take && !recorder.takes().is_empty() {
                 break;
             }
         }

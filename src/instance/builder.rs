@@ -212,7 +212,7 @@ impl SharedInstance {
             self.requests.mark_slots_built();
         }
         if jobs & jobs::OPEN_OR_CLOSE_RECORDER != 0 {
-            self.takes.update_recorder(target.spec, self.is_armed());
+            self.takes.update_recorder(target.spec, self.is_on_standby());
         }
         drop(target);
         // One measurement or encoding at a time: jobs that are asked for meanwhile go first.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::models::ModelRequest;
-use super::parameters::{ARM, BLIND, BYPASS, LISTEN, ParameterStore, RECORD, algorithm_parameter, effect_parameter};
+use super::parameters::{BLIND, BYPASS, LISTEN, ParameterStore, RECORD, STANDBY, algorithm_parameter, effect_parameter};
 use super::{SharedInstance, builder::jobs, twin};
 use crate::algorithm::REGISTRY;
 use crate::view::{Control, Controls, Slot, TakeAction, TwinRequest};
@@ -173,7 +173,7 @@ impl Controls for InstanceControls<'_> {
             return on_take(action);
         }
         match action {
-            TakeAction::Arm(on) => self.press(ARM, f32::from(u8::from(on))),
+            TakeAction::Standby(on) => self.press(STANDBY, f32::from(u8::from(on))),
             TakeAction::Record(on) => {
                 if !on || self.shared.parameters.is_on(RECORD) {
                     self.shared.takes.start_or_stop(on);
@@ -184,7 +184,7 @@ impl Controls for InstanceControls<'_> {
             TakeAction::Setup(setup) => {
                 self.shared.takes.set_setup(setup);
                 self.shared.requests.post(jobs::OPEN_OR_CLOSE_RECORDER);
-                self.touch(ARM);
+                self.touch(STANDBY);
             }
         }
     }

@@ -76,8 +76,8 @@ impl Engine {
         let newest_snapshots = Some([*slots.snapshot(0), *slots.snapshot(1)]);
         let (swap, sender) = Swap::new(slots, spec.sample_rate);
         *target = BuildTarget { spec: Some(spec), sender: Some(sender), newest_snapshots };
-        // A recorder that is armed already is opened here, so that it misses no frame.
-        shared.takes.update_recorder(target.spec, shared.is_armed());
+        // A recorder that is on standby already is opened here, so that it misses no frame.
+        shared.takes.update_recorder(target.spec, shared.is_on_standby());
         drop(target);
         shared.channels.store(spec.channels, Ordering::Relaxed);
         shared.sample_rate.store(spec.sample_rate.to_bits(), Ordering::Relaxed);
@@ -241,8 +241,8 @@ impl InstanceProcessor {
         let frames = block.first().map_or(0, |channel| channel.len());
         engine.follow();
         let shared = &engine.shared;
-        let (armed, record) = (shared.is_armed(), shared.parameters.is_on(RECORD));
-        take_writer.follow(&shared.takes, &shared.requests, armed, record, playing, engine.offline);
+        let (standby, record) = (shared.is_on_standby(), shared.parameters.is_on(RECORD));
+        take_writer.follow(&shared.takes, &shared.requests, standby, record, playing, engine.offline);
         let mut take_block = if engine.swap.is_some() { take_writer.begin(frames) } else { None };
         let latency = engine.run(block, |slots, part| match &mut take_block {
             Some(take_block) => take_block.run(slots, part),

@@ -21,8 +21,8 @@ pub const LISTEN: usize = 0;
 pub const BYPASS: usize = 1;
 /// Index in [`descriptors`] of the parameter of [`ParameterRole::Blind`].
 pub const BLIND: usize = 2;
-/// Index in [`descriptors`] of the parameter of [`ParameterRole::Arm`].
-pub const ARM: usize = 3;
+/// Index in [`descriptors`] of the parameter of [`ParameterRole::Standby`].
+pub const STANDBY: usize = 3;
 /// Index in [`descriptors`] of the parameter of [`ParameterRole::Record`].
 pub const RECORD: usize = 4;
 
@@ -39,7 +39,7 @@ pub enum ParameterRole {
     /// Toggle: a coin decides which slot each side of [`Self::Listen`] plays.
     Blind,
     /// Toggle: a recorder is kept open, so that takes start and stop at the exact frame of the parameter's change.
-    Arm,
+    Standby,
     /// Toggle: a take runs.
     Record,
     /// The algorithm that a slot runs, as its index in the registry.
@@ -79,7 +79,7 @@ impl ParameterDescriptor {
     pub fn is_automatable(&self) -> bool {
         match self.role {
             ParameterRole::Listen | ParameterRole::Bypass | ParameterRole::Record => true,
-            ParameterRole::Blind | ParameterRole::Arm | ParameterRole::Algorithm { .. } => false,
+            ParameterRole::Blind | ParameterRole::Standby | ParameterRole::Algorithm { .. } => false,
             ParameterRole::Effect { .. } => self.parameter.change == ChangeMode::Ramped,
         }
     }
@@ -88,7 +88,7 @@ impl ParameterDescriptor {
     fn jobs(&self) -> u8 {
         match self.role {
             ParameterRole::Listen | ParameterRole::Bypass | ParameterRole::Blind => 0,
-            ParameterRole::Arm | ParameterRole::Record => jobs::OPEN_OR_CLOSE_RECORDER,
+            ParameterRole::Standby | ParameterRole::Record => jobs::OPEN_OR_CLOSE_RECORDER,
             ParameterRole::Algorithm { .. } => jobs::BUILD_SLOTS,
             ParameterRole::Effect { .. } if self.parameter.change == ChangeMode::Structural => jobs::BUILD_SLOTS,
             ParameterRole::Effect { .. } => 0,
@@ -115,7 +115,7 @@ static COMMON: [(ParameterRole, Parameter); 5] = [
     ),
     (ParameterRole::Bypass, toggle("bypass", "Bypass", "The input is heard, delayed as the slots are")),
     (ParameterRole::Blind, toggle("blind", "Blind", "A coin decides which slot hides behind which side")),
-    (ParameterRole::Arm, toggle("record_arm", "Arm Recorder", "A recorder is kept ready")),
+    (ParameterRole::Standby, toggle("record_arm", "Recorder Standby", "A recorder is kept ready")),
     (ParameterRole::Record, toggle("record", "Record", "A take runs")),
 ];
 

@@ -54,8 +54,8 @@ pub struct TakeWriter {
     input: Option<RecorderInput>,
     /// True if the recorder was told to start and not to stop since.
     running: bool,
-    /// The value of `armed` at the last block.
-    was_armed: bool,
+    /// The value of `standby` at the last block.
+    was_on_standby: bool,
 }
 
 /// A host's block while it is written to a take.
@@ -75,14 +75,22 @@ impl TakeWriter {
     /// Takes over the recorder that the builder thread opened, and starts or stops it before the next frame. An offline render
     /// waits until the recorder is open and, later, until its ring has room, so that it loses no frame.
     ///
-    /// `armed`: a recorder has to be open. `record`: the parameter asks for a take. `playing`: the host's transport runs.
+    /// `standby`: a recorder has to be open. `record`: the parameter asks for a take. `playing`: the host's transport runs.
     /// [audio thread]
-    pub fn follow(&mut self, takes: &Takes, requests: &BuilderRequests, armed: bool, record: bool, playing: bool, offline: bool) {
+    pub fn follow(
+        &mut self,
+        takes: &Takes,
+        requests: &BuilderRequests,
+        standby: bool,
+        record: bool,
+        playing: bool,
+        offline: bool,
+    ) {
         self.take_over_recorder(requests);
-        if armed != self.was_armed {
-            self.was_armed = armed;
+        if standby != self.was_on_standby {
+            self.was_on_standby = standby;
             let request = takes.request_recorder(requests);
-            if offline && armed {
+            if offline && standby {
                 // An offline render has time to wait, so that the recorder gets this frame, too.
                 let start = Instant::now();
                 while !takes.is_done(request) && start.elapsed() < OFFLINE_TIMEOUT {
@@ -93,7 +101,7 @@ impl TakeWriter {
         }
         let Some(input) = &mut self.input else { return };
         input.writer.set_blocking(offline);
-        let run = armed && (record || input.follows_transport && playing);
+        let run = standby && (record || input.follows_transport && playing);
         if run != self.running {
             self.running = run;
             if run { input.writer.start() } else { input.writer.stop() }
@@ -224,6 +232,7 @@ pub fn view(health: &Health) -> TakeView {
         },
         seconds: health.seconds,
         lost_frames: health.lost_frames,
+        lost_seconds: health.lost_frames as f64 * health.seconds / health.frames.max(1) as f64,
         stretched: health.stretched,
         markers: health.markers,
         disk_seconds_left: health.disk_seconds_left,
@@ -275,7 +284,7 @@ impl Takes {
         let status =
             TakesStatus { setup, state_text, to_audio, to_free: freed, open: None, last_health: Health::default(), error: None };
         let takes = Self { status: Mutex::new(status), requested: AtomicU32::new(0), done: AtomicU32::new(0) };
-        (takes, TakeWriter { incoming, to_free, input: None, running: false, was_armed: false })
+        (takes, TakeWriter { incoming, to_free, input: None, running: false, was_on_standby: false })
     }
 
     fn status(&self) -> MutexGuard<'_, TakesStatus> {
@@ -294,13 +303,13 @@ impl Takes {
         self.done.load(Ordering::Acquire).wrapping_sub(request).cast_signed() >= 0
     }
 
-    /// Opens or closes the recorder as `spec`, `armed` and the setup ask for it, or leaves it. The caller makes sure that no
+    /// Opens or closes the recorder as `spec`, `standby` and the setup ask for it, or leaves it. The caller makes sure that no
     /// other thread is here at the same time. [builder thread, or a control thread before there is sound]
-    pub fn update_recorder(&self, spec: Option<ProcessSpec>, armed: bool) {
+    pub fn update_recorder(&self, spec: Option<ProcessSpec>, standby: bool) {
         let request = self.requested.load(Ordering::Acquire);
         let mut status = self.status();
         let to_free: Vec<RecorderInput> = std::iter::from_fn(|| status.to_free.pop().ok()).collect();
-        let wanted = spec.filter(|_| armed).map(|spec| RecorderSpec {
+        let wanted = spec.filter(|_| standby).map(|spec| RecorderSpec {
             setup: status.setup.clone(),
             sample_rate: spec.sample_rate.round() as u32,
             channels: spec.channels,
@@ -332,7 +341,7 @@ impl Takes {
         let takes = recorder.close();
         if let Some((folder, manifest)) = takes.last() {
             let last_health = Health {
-                phase: RecorderPhase::Armed,
+                phase: RecorderPhase::Standby,
                 folder: Some(folder.clone()),
                 frames: manifest.frames,
                 seconds: manifest.frames as f64 / f64::from(manifest.sample_rate.max(1)),
@@ -413,7 +422,7 @@ impl Takes {
     }
 
     /// The takes as the panel shows them. `channels`: channels of the instance. Reading it restarts the peaks. [control thread]
-    pub fn view(&self, armed: bool, channels: usize) -> TakeView {
+    pub fn view(&self, standby: bool, channels: usize) -> TakeView {
         let status = self.status();
         let health = status.open.as_ref().map(|open| open.recorder.health());
         let ready = health.is_some();
@@ -437,7 +446,7 @@ impl Takes {
         TakeView {
             setup: status.setup.clone(),
             channels,
-            armed,
+            standby,
             ready,
             disk_seconds_left: view.disk_seconds_left.filter(|_| ready),
             error: status.error.clone().or(view.error),

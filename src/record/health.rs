@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub enum RecorderPhase {
     /// Waits for a start; keeps the pre-roll.
     #[default]
-    Armed,
+    Standby,
     /// A take is being written.
     Recording,
 }

@@ -441,8 +441,8 @@ impl Worker {
                 Some(running.take.manifest()),
                 running.take.frames(),
             ),
-            (None, Some((folder, manifest))) => (RecorderPhase::Armed, Some(folder.clone()), Some(manifest), manifest.frames),
-            (None, None) => (RecorderPhase::Armed, None, None, 0),
+            (None, Some((folder, manifest))) => (RecorderPhase::Standby, Some(folder.clone()), Some(manifest), manifest.frames),
+            (None, None) => (RecorderPhase::Standby, None, None, 0),
         };
         let bytes_per_second = s.channels.len() * s.format.bytes() * (1 + usize::from(s.interleaved)) * s.sample_rate as usize;
         // `light` and `fill` are placeholders: `Recorder::health` sets them when the health is read.

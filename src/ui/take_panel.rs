@@ -4,6 +4,7 @@
 use egui::{Align2, Color32, Id, Rect, Role, ScrollArea, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use super::{
+    hold_button::HoldButton,
     theme, widgets,
     widgets::{ButtonSpec, TextEntry, TextFieldSpec},
 };
@@ -19,6 +20,10 @@ const LABEL_WIDTH: f32 = 72.0;
 const NUMBER_WIDTH: f32 = 26.0;
 /// Width of the field for a channel's name.
 const NAME_WIDTH: f32 = 130.0;
+/// Width of the button that keeps a recorder ready.
+const STANDBY_WIDTH: f32 = 64.0;
+/// Width of the button that starts and stops takes: that of its longer text.
+const RECORD_WIDTH: f32 = 84.0;
 /// Lower end of the stems' meters, in dBFS.
 const FLOOR_DB: f32 = -60.0;
 /// Fall of a meter: 20 dB in 1.7 s (IEC 60268-18).
@@ -77,6 +82,8 @@ pub struct TakePanel {
     /// True if the panel is shown in addition to the bar.
     is_open: bool,
     text_entry: TextEntry<TakeField>,
+    /// The button that ends a take.
+    stop: HoldButton,
     /// One for each of [`TakeView::stems`].
     meters: Vec<StemMeter>,
     /// Time of the last frame, in seconds of the window.
@@ -94,7 +101,7 @@ impl TakePanel {
     #[must_use]
     pub fn needs_frames(&self, view: &TakeView) -> bool {
         let is_falling = self.meters.iter().any(|meter| meter.level_db > FLOOR_DB);
-        view.recording || is_falling || view.armed && view.stems.iter().any(|stem| stem.peak > 0.0)
+        view.recording || is_falling || view.standby && view.stems.iter().any(|stem| stem.peak > 0.0)
     }
 
     /// Drops a text that is being typed. The owner calls it when its window closes. [control thread]
@@ -115,7 +122,7 @@ impl TakePanel {
         action.or(changed)
     }
 
-    /// Draws the bar: buttons to arm, record and mark; length and health of the take, time left on the disk, button of the panel.
+    /// Draws the bar: buttons for standby, record and mark; length and health of the take, time left on the disk, button of the panel.
     pub(super) fn draw_bar(&mut self, ui: &Ui, rect: Rect, view: &TakeView) -> Option<TakeAction> {
         self.update_meters(ui, view);
         let mut action = None;
@@ -126,28 +133,21 @@ impl TakePanel {
             left += width + GAP;
             Rect::from_min_size(pos2(left - width - GAP, inside.top()), vec2(width, inside.height()))
         };
-        let spec =
-            ButtonSpec { label: "Arm", text: "Arm", down: Some(view.armed), role: Role::CheckBox, ..ButtonSpec::default() };
-        let arm = widgets::button(ui, next_rect(48.0), Id::unique("isotherm take arm"), &spec);
-        if arm.clicked() {
-            action = Some(TakeAction::Arm(!view.armed));
-        }
-        arm.on_hover_text("Keeps a recorder ready, so that takes start exactly at their frame and with their pre-roll");
-        let text = if view.recording { "Stop" } else { "Record" };
+        // In a take it is of no use, and in a host it would end one that follows the transport.
         let spec = ButtonSpec {
-            label: "Record take",
-            text,
-            down: Some(view.recording),
-            accent: theme::ALARM,
+            label: "Standby",
+            text: "Standby",
+            down: Some(view.standby),
+            enabled: !view.recording,
             role: Role::CheckBox,
             ..ButtonSpec::default()
         };
-        let record = widgets::button(ui, next_rect(78.0), Id::unique("isotherm take record"), &spec);
-        if record.clicked() {
-            action = Some(TakeAction::Record(!view.recording));
+        let standby = widgets::button(ui, next_rect(STANDBY_WIDTH), Id::unique("isotherm take standby"), &spec);
+        if standby.clicked() {
+            action = Some(TakeAction::Standby(!view.standby));
         }
-        let recorded = if view.chosen_per_channel { "what is armed" } else { "what is chosen under Takes" };
-        record.on_hover_text(format!("Records {recorded}, a file for each channel"));
+        standby.on_hover_text("Keeps a recorder ready, so that takes start exactly at their frame and with their pre-roll");
+        action = self.draw_record_button(ui, next_rect(RECORD_WIDTH), view).or(action);
         let spec = ButtonSpec { label: "Mark", text: "Mark", enabled: view.recording, ..ButtonSpec::default() };
         let mark = widgets::button(ui, next_rect(48.0), Id::unique("isotherm take mark"), &spec);
         if mark.clicked() {
@@ -175,8 +175,42 @@ impl TakePanel {
         let center = pos2(status.left() + 7.0, status.center().y);
         ui.painter().circle_filled(center, 5.0, lamp.unwrap_or(theme::RAISED));
         let text = status_text(view);
-        theme::draw_status(ui, status.with_min_x(status.left() + 18.0), "Take health", &text, color, &text);
+        let tip = match view.lost_frames {
+            0 => text.clone(),
+            frames => format!("{text}\n{frames} frames are silence in the files"),
+        };
+        theme::draw_status(ui, status.with_min_x(status.left() + 18.0), "Take health", &text, color, &tip);
         action
+    }
+
+    /// Draws the button that starts a take with a click, and stops it when it is held.
+    fn draw_record_button(&mut self, ui: &Ui, rect: Rect, view: &TakeView) -> Option<TakeAction> {
+        let spec = ButtonSpec {
+            label: "Record take",
+            text: if view.recording { "Hold to stop" } else { "Record" },
+            down: Some(view.recording),
+            accent: theme::ALARM,
+            role: Role::CheckBox,
+            ..ButtonSpec::default()
+        };
+        let id = Id::unique("isotherm take record");
+        let recorded = if view.chosen_per_channel { "what is armed" } else { "what is chosen under Takes" };
+        let tip = format!("Records {recorded}, a file for each channel");
+        if view.recording {
+            let hint = "Hold Stop for a second to end the take";
+            let (button, is_held) = self.stop.show(ui, rect, id, &spec, hint);
+            button.on_hover_text(hint);
+            return is_held.then_some(TakeAction::Record(false));
+        }
+        let button = widgets::button(ui, rect, id, &spec);
+        self.stop.follow_press(ui, &button, ui.input(|i| i.time));
+        // A key that is still down after it has ended a take does not start another one.
+        let starts = button.clicked() && !self.stop.is_spent();
+        if starts {
+            self.stop.ignore_press();
+        }
+        button.on_hover_text(tip);
+        starts.then_some(TakeAction::Record(true))
     }
 
     /// Draws the panel: sources, trigger, folder and names of takes, and the meters. The setup cannot be changed during a take.
@@ -431,7 +465,7 @@ fn health_colors(view: &TakeView) -> (Option<Color32>, Color32) {
 /// Returns the health of the recorder or of the take in one line.
 fn status_text(view: &TakeView) -> String {
     if view.lost_frames > 0 {
-        return format!("{} frames lost", view.lost_frames);
+        return format!("{} lost", short_time_text(view.lost_seconds));
     }
     if let Some(error) = &view.error {
         return error.clone();
@@ -445,9 +479,9 @@ fn status_text(view: &TakeView) -> String {
     match (view.recording || view.folder.is_some(), view.stretched) {
         (true, 0) => format!("{take}: nothing lost{markers}"),
         (true, times) => format!("{take}: buffer stretched {times} times, nothing lost{markers}"),
-        (false, _) if view.ready => "Ready".into(),
-        (false, _) if view.armed => "Getting ready".into(),
-        (false, _) => "Not armed".into(),
+        (false, _) if view.ready => "On standby".into(),
+        (false, _) if view.standby => "Getting ready".into(),
+        (false, _) => "Not recording".into(),
     }
 }
 
@@ -456,6 +490,15 @@ fn take_time_text(seconds: f64) -> String {
     let tenths = if seconds.is_finite() { (seconds.max(0.0) * 10.0) as u64 } else { 0 };
     let (minutes, rest) = (tenths / 600, tenths % 600);
     format!("{}:{:02}:{:02}.{}", minutes / 60, minutes % 60, rest / 10, rest % 10)
+}
+
+/// Returns a time as text: `12 ms`, `2.3 s`, `1 min 5 s`.
+fn short_time_text(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.1 => format!("{:.0} ms", (1e3 * s).max(1.0)),
+        s if s < 60.0 => format!("{s:.1} s"),
+        s => format!("{:.0} min {:.0} s", (s / 60.0).floor(), (s % 60.0).floor()),
+    }
 }
 
 /// Returns a time in hours, minutes or seconds, whichever is the largest unit that fits.

@@ -164,8 +164,8 @@ pub struct TakeView {
     /// True in a program that records a device: sources and names are then chosen channel by channel elsewhere, and there is no
     /// transport.
     pub chosen_per_channel: bool,
-    /// True if a recorder has to be open.
-    pub armed: bool,
+    /// True if a recorder has to be open, also without a take.
+    pub standby: bool,
     /// True if a recorder is open.
     pub ready: bool,
     /// True while a take runs.
@@ -176,6 +176,8 @@ pub struct TakeView {
     pub seconds: f64,
     /// Frames that are missing.
     pub lost_frames: u64,
+    /// Length of what is missing, in seconds.
+    pub lost_seconds: f64,
     /// Number of times that the recorder's ring filled up to more than a tenth, as the disk was slow.
     pub stretched: u64,
     /// Number of markers.
@@ -194,7 +196,7 @@ pub struct TakeView {
 #[derive(Clone, Debug, PartialEq)]
 pub enum TakeAction {
     /// Keeps a recorder open, or closes it.
-    Arm(bool),
+    Standby(bool),
     /// Starts a take, or stops it.
     Record(bool),
     /// Sets a marker at the current frame.

@@ -25,12 +25,12 @@ fn set_up(plugin: &mut ClapInstance, folder: &Path, mut setup: Value) {
     plugin.load_state(&state).unwrap();
 }
 
-/// A plug-in with a setup of takes and an armed recorder.
-fn armed(channels: usize, folder: &Path, setup: Value) -> ClapInstance {
+/// A plug-in with a setup of takes and a recorder on standby.
+fn on_standby(channels: usize, folder: &Path, setup: Value) -> ClapInstance {
     let mut plugin = load();
     plugin.select_layout(channels).unwrap();
     set_up(&mut plugin, folder, setup);
-    plugin.set("Arm Recorder", 1.0);
+    plugin.set("Recorder Standby", 1.0);
     plugin
 }
 
@@ -101,7 +101,7 @@ fn stems_of_32_channels_are_what_the_host_sent_and_got_and_what_each_slot_alone_
         let events = moves(&plugin);
         play(&mut plugin, side, &events).0
     });
-    let mut plugin = armed(32, folder.path(), json!({ "sources": [true, true, true, true] }));
+    let mut plugin = on_standby(32, folder.path(), json!({ "sources": [true, true, true, true] }));
     let mut events = moves(&plugin);
     events.push(event(&plugin, FIRST, "Record", 1.0));
     events.push(event(&plugin, END, "Record", 0.0));
@@ -126,7 +126,7 @@ fn stems_of_32_channels_are_what_the_host_sent_and_got_and_what_each_slot_alone_
 #[test]
 fn every_switch_of_the_parameter_makes_a_take_of_exactly_its_frames() {
     let folder = tempfile::tempdir().unwrap();
-    let mut plugin = armed(1, folder.path(), json!({ "sources": [false, false, false, true] }));
+    let mut plugin = on_standby(1, folder.path(), json!({ "sources": [false, false, false, true] }));
     plugin.activate(48_000.0, 512).unwrap();
     let input = sound(1, 10_000);
     let switches = [(0, 1.0), (1, 0.0), (700, 1.0), (5003, 0.0), (5004, 1.0)];
@@ -146,7 +146,7 @@ fn every_switch_of_the_parameter_makes_a_take_of_exactly_its_frames() {
 #[test]
 fn a_take_by_transport_lasts_while_the_host_plays() {
     let folder = tempfile::tempdir().unwrap();
-    let mut plugin = armed(2, folder.path(), json!({ "sources": [false, false, false, true], "start": "transport" }));
+    let mut plugin = on_standby(2, folder.path(), json!({ "sources": [false, false, false, true], "start": "transport" }));
     plugin.activate(48_000.0, 256).unwrap();
     let input = sound(2, 3000);
     plugin.render(&input, [256], &[]).unwrap();
@@ -168,7 +168,7 @@ fn a_take_by_level_begins_with_its_pre_roll_and_then_the_first_loud_frame() {
     let folder = tempfile::tempdir().unwrap();
     let setup = json!({ "sources": [true, false, false, false], "start": "level", "level_db": -20.0, "quiet_seconds": 0.1,
         "pre_roll_seconds": 0.01 });
-    let mut plugin = armed(1, folder.path(), setup);
+    let mut plugin = on_standby(1, folder.path(), setup);
     plugin.activate(48_000.0, 256).unwrap();
     let latency = plugin.latency() as usize;
     let mut input = vec![vec![0.01; 20_000]];
@@ -183,7 +183,7 @@ fn a_take_by_level_begins_with_its_pre_roll_and_then_the_first_loud_frame() {
 }
 
 #[test]
-fn an_offline_bounce_records_from_its_first_frame_without_a_gap_also_if_nothing_was_armed() {
+fn an_offline_bounce_records_from_its_first_frame_without_a_gap_also_if_nothing_was_on_standby() {
     // More than the recorder's buffer holds.
     const FRAMES: usize = 12 * 48_000;
     let folder = tempfile::tempdir().unwrap();
@@ -208,7 +208,7 @@ fn an_offline_bounce_records_from_its_first_frame_without_a_gap_also_if_nothing_
 #[test]
 fn a_restart_of_the_host_loses_no_frame_of_a_take() {
     let folder = tempfile::tempdir().unwrap();
-    let mut plugin = armed(1, folder.path(), json!({ "sources": [false, false, false, true] }));
+    let mut plugin = on_standby(1, folder.path(), json!({ "sources": [false, false, false, true] }));
     plugin.set("Record", 1.0);
     let input = sound(1, 5000);
     let mut expected = Vec::new();
@@ -229,7 +229,7 @@ fn a_channels_name_is_its_stems_name() {
         (json!([false, false, true, false]), vec!["01 Kick.wav", "02 B R.wav"]),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let mut plugin = armed(2, folder.path(), json!({ "sources": sources, "channels": ["Kick", ""] }));
+        let mut plugin = on_standby(2, folder.path(), json!({ "sources": sources, "channels": ["Kick", ""] }));
         plugin.set("Record", 1.0);
         plugin.activate(48_000.0, 256).unwrap();
         plugin.render(&sound(2, 1000), [256], &[]).unwrap();
@@ -286,8 +286,8 @@ fn a_folder_that_cannot_be_written_leaves_the_sound_alone() {
         plugin.render(&input, [256], &[]).unwrap()
     };
     let good = tempfile::tempdir().unwrap();
-    let expected = play(&mut armed(2, good.path(), json!({})));
-    assert!(play(&mut armed(2, &file, json!({}))) == expected);
+    let expected = play(&mut on_standby(2, good.path(), json!({})));
+    assert!(play(&mut on_standby(2, &file, json!({}))) == expected);
     assert_eq!(fs::read(&file).unwrap(), b"");
 }
 
@@ -302,7 +302,7 @@ fn the_audio_thread_allocates_nothing_while_takes_begin_and_end() {
     let input = sound(8, 4800);
     for round in 0..20 {
         // The recorder is opened and closed while sound runs.
-        plugin.set("Arm Recorder", f64::from(round % 3).min(1.0));
+        plugin.set("Recorder Standby", f64::from(round % 3).min(1.0));
         let switch = |i: usize| event(&plugin, 1000 * i + 7, "Record", f64::from(i as u8 % 2));
         let events: Vec<ParameterEvent> = (0..4).map(switch).collect();
         plugin.render(&input, [256, 31, 1], &events).unwrap();

@@ -66,11 +66,11 @@ fn take_actions_go_to_the_owner_of_the_instance() {
     let instance = Instance::default();
     let actions = std::cell::RefCell::new(Vec::new());
     instance.with_controls(&|action| actions.borrow_mut().push(action), |controls| {
-        controls.request_take(TakeAction::Arm(true));
+        controls.request_take(TakeAction::Standby(true));
         controls.request_take(TakeAction::Mark);
     });
-    assert_eq!(actions.into_inner(), [TakeAction::Arm(true), TakeAction::Mark]);
-    assert!(!instance.view().take.armed);
+    assert_eq!(actions.into_inner(), [TakeAction::Standby(true), TakeAction::Mark]);
+    assert!(!instance.view().take.standby);
 }
 
 #[test]

@@ -21,6 +21,7 @@ fn window(view: TakeView) -> Harness<'static, PanelWindow> {
     let state = PanelWindow { view, ..PanelWindow::default() };
     let mut harness = Harness::builder()
         .with_size(vec2(SIZE.0 + 16.0, SIZE.1 + 16.0))
+        .with_step_dt(1.0 / 60.0)
         .build_ui_state(|ui, state: &mut PanelWindow| state.actions.extend(state.panel.show(ui, &state.view)), state);
     harness.run();
     harness
@@ -47,7 +48,7 @@ fn value(harness: &Harness<'_, PanelWindow>, name: &str) -> String {
     harness.get_by_label(name).accesskit_node().value().unwrap_or_default()
 }
 
-/// A view of a recorder with two channels, which is not armed.
+/// A view of a recorder with two channels, which is not on standby.
 fn stereo_view() -> TakeView {
     TakeView { channels: 2, ..TakeView::default() }
 }
@@ -61,32 +62,147 @@ fn stems(setup: &TakeSetup, channels: usize) -> Vec<StemView> {
 #[test]
 fn each_button_of_the_bar_is_one_action() {
     let mut harness = window(stereo_view());
-    click(&mut harness, "Arm");
+    click(&mut harness, "Standby");
     click(&mut harness, "Record take");
     click(&mut harness, "Mark");
-    assert_eq!(drain_actions(&mut harness), [TakeAction::Arm(true), TakeAction::Record(true)], "no mark without a take");
-    harness.state_mut().view = TakeView { armed: true, ready: true, recording: true, ..stereo_view() };
-    harness.run_steps(3);
-    for name in ["Arm", "Record take", "Mark"] {
+    assert_eq!(drain_actions(&mut harness), [TakeAction::Standby(true), TakeAction::Record(true)], "no mark without a take");
+    let mut harness = window_in_take();
+    for name in ["Standby", "Mark"] {
         harness.get_by_label(name).click();
         harness.run_steps(3);
     }
-    assert_eq!(drain_actions(&mut harness), [TakeAction::Arm(false), TakeAction::Record(false), TakeAction::Mark]);
+    assert_eq!(drain_actions(&mut harness), [TakeAction::Mark], "standby ends no take");
+}
+
+/// The bar in a take.
+fn window_in_take() -> Harness<'static, PanelWindow> {
+    let mut harness = window(stereo_view());
+    harness.state_mut().view = TakeView { standby: true, ready: true, recording: true, ..stereo_view() };
+    harness.run_steps(3);
+    harness
+}
+
+/// Runs frames for a time in seconds.
+fn run_for(harness: &mut Harness<'_, PanelWindow>, seconds: f64) {
+    let end = harness.ctx.input(|i| i.time) + seconds;
+    while harness.ctx.input(|i| i.time) < end {
+        harness.step();
+    }
+}
+
+/// Returns the width of the part of the record button that is filled because it is held.
+fn filled_width(harness: &Harness<'_, PanelWindow>) -> f32 {
+    let button = harness.get_by_label("Record take").rect();
+    let fills = harness.output().shapes.iter().filter_map(|shape| match &shape.shape {
+        egui::Shape::Rect(rect) if rect.fill == egui::Color32::from_black_alpha(110) => Some(rect.rect),
+        _ => None,
+    });
+    fills.filter(|fill| fill.left() == button.left()).map(|fill| fill.width()).fold(0.0, f32::max)
+}
+
+#[test]
+fn a_take_ends_by_a_button_that_is_held_and_a_click_on_it_only_says_so() {
+    let mut harness = window_in_take();
+    let hints = |harness: &Harness<'_, PanelWindow>| harness.query_all_by_label_contains("Hold Stop for a second").count();
+    harness.get_by_label("Record take").click();
+    run_for(&mut harness, 0.3);
+    assert_eq!((drain_actions(&mut harness), hints(&harness)), (vec![], 1));
+    harness.remove_cursor();
+    run_for(&mut harness, 4.0);
+    assert_eq!(hints(&harness), 0);
+
+    let at = harness.get_by_label("Record take").rect().center();
+    harness.drag_at(at);
+    run_for(&mut harness, 0.4);
+    let early = filled_width(&harness);
+    run_for(&mut harness, 0.4);
+    let late = filled_width(&harness);
+    assert!(early > 10.0 && late > 1.5 * early, "{early} {late}");
+    assert_eq!(drain_actions(&mut harness), []);
+    // An unsteady hand.
+    harness.hover_at(at + vec2(9.0, 3.0));
+    run_for(&mut harness, 2.0);
+    assert_eq!(drain_actions(&mut harness), [TakeAction::Record(false)], "one press is one action");
+    harness.state_mut().view.recording = false;
+    harness.run_steps(3);
+    harness.drop_at(at + vec2(9.0, 3.0));
+    run_for(&mut harness, 0.5);
+    assert_eq!(drain_actions(&mut harness), [], "the release starts no take");
+    click(&mut harness, "Record take");
+    assert_eq!(drain_actions(&mut harness), [TakeAction::Record(true)]);
+}
+
+#[test]
+fn a_take_does_not_end_if_the_mouse_leaves_the_button() {
+    let mut harness = window_in_take();
+    let at = harness.get_by_label("Record take").rect().center();
+    harness.drag_at(at);
+    run_for(&mut harness, 0.6);
+    harness.hover_at(at + vec2(0.0, 100.0));
+    run_for(&mut harness, 2.0);
+    harness.drop_at(at + vec2(0.0, 100.0));
+    run_for(&mut harness, 0.3);
+    assert_eq!(drain_actions(&mut harness), []);
+}
+
+#[test]
+fn a_key_that_is_held_ends_a_take_but_neither_starts_one_again_nor_ends_the_one_that_it_started() {
+    for key in [Key::Enter, Key::Space] {
+        let mut harness = window_in_take();
+        harness.get_by_label("Record take").focus();
+        harness.run_steps(2);
+        harness.key_press(key);
+        run_for(&mut harness, 2.0);
+        assert_eq!(drain_actions(&mut harness), [], "a press is not enough");
+        // As X11 repeats a key: releases and presses.
+        let hold = |harness: &mut Harness<'_, PanelWindow>, repeats: usize| {
+            for _ in 0..repeats {
+                harness.key_down(key);
+                run_for(harness, 0.02);
+                harness.key_up(key);
+                harness.step();
+            }
+        };
+        harness.key_down(key);
+        run_for(&mut harness, 0.5);
+        harness.key_up(key);
+        harness.step();
+        hold(&mut harness, 20);
+        let ended = drain_actions(&mut harness);
+        assert_eq!(ended, [TakeAction::Record(false)], "{key:?}");
+        harness.state_mut().view.recording = false;
+        hold(&mut harness, 20);
+        assert_eq!(drain_actions(&mut harness), [], "{key:?} goes on");
+        run_for(&mut harness, 0.5);
+        harness.key_down(key);
+        harness.run_steps(2);
+        assert_eq!(drain_actions(&mut harness), [TakeAction::Record(true)], "{key:?} again");
+        harness.state_mut().view.recording = true;
+        run_for(&mut harness, 2.0);
+        assert_eq!(drain_actions(&mut harness), [], "{key:?} that started the take");
+    }
+}
+
+/// The view of a take that has lost frames.
+fn lossy(lost_frames: u64, lost_seconds: f64) -> TakeView {
+    TakeView { recording: true, light: TakeLight::Red, lost_frames, lost_seconds, ..stereo_view() }
 }
 
 #[test]
 fn the_bar_shows_length_health_markers_and_room_on_the_disk() {
     for (view, health) in [
-        (stereo_view(), "Not armed"),
-        (TakeView { armed: true, ..stereo_view() }, "Getting ready"),
-        (TakeView { armed: true, ready: true, ..stereo_view() }, "Ready"),
+        (stereo_view(), "Not recording"),
+        (TakeView { standby: true, ..stereo_view() }, "Getting ready"),
+        (TakeView { standby: true, ready: true, ..stereo_view() }, "On standby"),
         (TakeView { recording: true, markers: 2, ..stereo_view() }, "Recording: nothing lost, 2 markers"),
         (TakeView { folder: Some("x".into()), ..stereo_view() }, "Last take: nothing lost"),
         (
             TakeView { recording: true, light: TakeLight::Yellow, stretched: 3, ..stereo_view() },
             "Recording: buffer stretched 3 times, nothing lost",
         ),
-        (TakeView { recording: true, light: TakeLight::Red, lost_frames: 512, ..stereo_view() }, "512 frames lost"),
+        (lossy(512, 0.0107), "11 ms lost"),
+        (lossy(110_400, 2.3), "2.3 s lost"),
+        (lossy(3_120_000, 65.0), "1 min 5 s lost"),
         (TakeView { error: Some("the disk is full".into()), ..stereo_view() }, "the disk is full"),
     ] {
         assert_eq!(value(&window(view), "Take health"), health);

@@ -13,7 +13,7 @@ const DISK_WARNING_SECONDS: [f64; 3] = [1800.0, 600.0, 120.0];
 impl ControllerThread {
     pub(super) fn handle_take_action(&mut self, action: TakeAction) {
         match action {
-            TakeAction::Arm(on) => self.recorder.armed = on,
+            TakeAction::Standby(on) => self.recorder.standby = on,
             // The panel shows the error.
             TakeAction::Record(true) if self.device.is_some() => drop(self.start_take()),
             TakeAction::Record(true) => {

@@ -190,7 +190,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
             recorder.source_ended(reason);
             break;
         }
-        if health.phase == RecorderPhase::Armed && ends_with_take && !recorder.takes().is_empty() {
+        if health.phase == RecorderPhase::Standby && ends_with_take && !recorder.takes().is_empty() {
             break;
         }
     }

@@ -48,13 +48,13 @@ fn the_take_panel_replaces_the_cards_and_its_actions_reach_the_owner() {
     click(&mut harness, "Takes");
     assert!(harness.query_by_label("A algorithm").is_none());
     assert_no_overlap(&inputs(&harness));
-    click(&mut harness, "Arm");
+    click(&mut harness, "Standby");
     click(&mut harness, "Record Output");
     let mut setup = isotherm::view::TakeSetup::default();
     setup.sources[3] = true;
     assert_eq!(
         drain_calls(&mut harness),
-        [ControlCall::RequestTake(TakeAction::Arm(true)), ControlCall::RequestTake(TakeAction::Setup(setup))]
+        [ControlCall::RequestTake(TakeAction::Standby(true)), ControlCall::RequestTake(TakeAction::Setup(setup))]
     );
     click(&mut harness, "Takes");
     harness.get_by_label("A algorithm");
@@ -67,6 +67,6 @@ fn a_blind_comparison_hides_the_take_panel_and_leaves_its_bar() {
     harness.state_mut().view.blind = BlindView::Hidden;
     harness.run();
     assert!(harness.query_by_label("Record Slot A").is_none());
-    click(&mut harness, "Arm");
-    assert_eq!(drain_calls(&mut harness), [ControlCall::RequestTake(TakeAction::Arm(true))]);
+    click(&mut harness, "Standby");
+    assert_eq!(drain_calls(&mut harness), [ControlCall::RequestTake(TakeAction::Standby(true))]);
 }

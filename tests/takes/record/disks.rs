@@ -173,7 +173,7 @@ fn a_full_disk_ends_all_stems_at_one_length_with_an_error() {
             writer.write(&block(4, at * 480, 480));
         }
         wait_until(|| recorder.health().error.is_some());
-        assert_eq!((recorder.health().light, recorder.health().phase), (StatusLight::Red, RecorderPhase::Armed));
+        assert_eq!((recorder.health().light, recorder.health().phase), (StatusLight::Red, RecorderPhase::Standby));
         let (folder, manifest) = only(recorder.close());
         assert!(manifest.frames > 0 && manifest.frames < 240_000, "{}", manifest.frames);
         assert_ended_by_full_disk(&folder, &manifest);

@@ -65,7 +65,7 @@ fn starts_stops_and_marks_of_the_interface_happen_after_the_frames_given_so_far(
     settings.start = StartTrigger::Manual;
     settings.pre_roll_seconds = 0.01;
     let (recorder, mut writer) = Recorder::open(settings).unwrap();
-    assert_eq!((recorder.health().phase, recorder.health().folder), (RecorderPhase::Armed, None));
+    assert_eq!((recorder.health().phase, recorder.health().folder), (RecorderPhase::Standby, None));
     writer.write(&block(1, 0, 1000));
     recorder.start();
     wait_until(|| recorder.health().phase == RecorderPhase::Recording);
@@ -73,7 +73,7 @@ fn starts_stops_and_marks_of_the_interface_happen_after_the_frames_given_so_far(
     recorder.mark(Some("Chorus <&>".into()));
     writer.write(&block(1, 1500, 500));
     recorder.stop();
-    wait_until(|| recorder.health().phase == RecorderPhase::Armed);
+    wait_until(|| recorder.health().phase == RecorderPhase::Standby);
     writer.write(&block(1, 2000, 500));
     let health = recorder.health();
     assert_eq!((health.light, health.frames, health.markers), (StatusLight::Green, 1480, 1));
