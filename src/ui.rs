@@ -145,18 +145,49 @@ impl Editor {
     /// Draws one frame into all of `ui`'s space and passes the user's actions on to `controls`. While something moves it requests
     /// the next frame; when nothing does, the owner's [`ViewWatch`] tells when there is something new to show. [control thread]
     pub fn show(&mut self, ui: &mut Ui, controls: &dyn Controls, view: &InstanceView) {
+        self.draw_frame(ui, controls, view, |editor, ui, hidden| editor.draw_window(ui, controls, view, hidden, true));
+    }
+
+    /// Draws one frame as [`Self::show`] does, but the recorder's bar and its panel apart from the other panels: into the first and
+    /// the second of `rects`. The third has the other panels, unless the recorder's panel is open. [control thread]
+    fn show_apart(&mut self, ui: &mut Ui, controls: &dyn Controls, view: &InstanceView, rects: [Rect; 3]) {
+        let [bar, panel, others] = rects;
+        let shows_panel = self.shows_take_panel(controls, view);
+        self.draw_frame(ui, controls, view, |editor, ui, hidden| {
+            let action = editor.take_panel.draw_bar(ui, bar, &view.take);
+            editor.send_take_action(controls, action);
+            if shows_panel {
+                let action = editor.take_panel.draw_panel(ui, panel, &view.take);
+                editor.send_take_action(controls, action);
+                return;
+            }
+            let mut ui = ui.new_child(UiBuilder::new().max_rect(others).id_salt("editor"));
+            ui.set_clip_rect(others.intersect(ui.clip_rect()));
+            editor.draw_window(&mut ui, controls, view, hidden, false);
+        });
+    }
+
+    /// True if the panel with the setup of takes is shown: it is open, and no blind comparison hides it.
+    fn shows_take_panel(&self, controls: &dyn Controls, view: &InstanceView) -> bool {
+        self.take_panel.is_open() && !is_hidden(controls, view)
+    }
+
+    /// Draws one frame with `draw`, which gets true in a blind comparison: before it the meters follow the levels, after it the
+    /// gestures end that have no control any more.
+    fn draw_frame(
+        &mut self,
+        ui: &mut Ui,
+        controls: &dyn Controls,
+        view: &InstanceView,
+        draw: impl FnOnce(&mut Self, &mut Ui, bool),
+    ) {
         theme::apply(ui);
         let now = ui.input(|i| i.time);
         let seconds = meter_seconds(now - self.last_frame, self.is_at_rest);
         self.last_frame = now;
         self.gestures.begin_frame(ui);
 
-        // A blind comparison that has just been switched on hides the slots even if the audio thread has not started it yet.
-        let hidden = match view.blind {
-            BlindView::Hidden => true,
-            BlindView::Off => controls.get(Control::Blind) >= 0.5,
-            BlindView::Revealed { .. } => false,
-        };
+        let hidden = is_hidden(controls, view);
         if hidden {
             self.input_meters.reset();
             self.output_meters.reset();
@@ -171,29 +202,37 @@ impl Editor {
         }
 
         self.gestures.needs_frame |= self.take_panel.needs_frames(&view.take);
-
-        let window = ui.available_rect_before_wrap();
-        ui.painter().rect_filled(window, 0, theme::BACKGROUND);
-        let min_size = vec2(MIN_SIZE.0 as f32, MIN_SIZE.1 as f32);
-        if window.width() >= min_size.x && window.height() >= min_size.y {
-            self.draw_panels(ui, window, controls, view, hidden, true);
-        } else {
-            ScrollArea::both().id_salt("window").auto_shrink(false).show(ui, |ui| {
-                // The cards are not in a scroll area of their own here: an inner one would use up the request to scroll a focused
-                // knob into view, which the outer one needs.
-                let above = header::HEIGHT + take_panel::BAR_HEIGHT + twin_bar::HEIGHT + 5.0 * GAP;
-                let width = min_size.x - 2.0 * GAP - self.meters_width();
-                let cards = if hidden { 0.0 } else { self.cards_height(width, controls, &view.models) };
-                let size = window.size().max(vec2(min_size.x, min_size.y.max(above + cards)));
-                let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
-                self.draw_panels(ui, rect, controls, view, hidden, false);
-            });
-        }
-
+        draw(self, ui, hidden);
         self.gestures.end_frame(ui, controls);
         self.is_at_rest = !self.gestures.needs_frame;
         if !self.is_at_rest {
             ui.ctx().request_repaint_after(FRAME_INTERVAL);
+        }
+    }
+
+    /// Draws the panels into all of `ui`'s space, which scrolls if it is small. `hidden` is true in a blind comparison, `has_bar` if
+    /// the recorder's bar and its panel are among them.
+    fn draw_window(&mut self, ui: &mut Ui, controls: &dyn Controls, view: &InstanceView, hidden: bool, has_bar: bool) {
+        let window = ui.available_rect_before_wrap();
+        ui.painter().rect_filled(window, 0, theme::BACKGROUND);
+        let min_size = vec2(MIN_SIZE.0 as f32, MIN_SIZE.1 as f32);
+        if window.width() >= min_size.x && window.height() >= min_size.y {
+            self.draw_panels(ui, window, controls, view, [hidden, has_bar, true]);
+        } else {
+            ScrollArea::both().id_salt("window").auto_shrink(false).show(ui, |ui| {
+                // The cards are not in a scroll area of their own here: an inner one would use up the request to scroll a focused
+                // knob into view, which the outer one needs.
+                let bar = if has_bar { take_panel::BAR_HEIGHT + GAP } else { 0.0 };
+                let above = header::HEIGHT + bar + twin_bar::HEIGHT + 4.0 * GAP;
+                let cards = if hidden {
+                    0.0
+                } else {
+                    self.cards_height(min_size.x - 2.0 * GAP - self.meters_width(), controls, &view.models)
+                };
+                let size = window.size().max(vec2(min_size.x, min_size.y.max(above + cards)));
+                let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
+                self.draw_panels(ui, rect, controls, view, [hidden, has_bar, false]);
+            });
         }
     }
 
@@ -214,25 +253,27 @@ impl Editor {
         Some((controls.get(Control::Algorithm(slot)).round() as usize).min(last))
     }
 
-    /// Draws all panels into `rect`: header, recorder's bar, slot cards or take panel, meters, twin's bar. `hidden` is true in a
-    /// blind comparison, which hides all but the header and the recorder's bar. If `scrolls`, cards that are too high for their
-    /// area scroll.
+    /// Draws all panels into `rect`: header, recorder's bar if `has_bar`, slot cards or take panel, meters, twin's bar. `hidden` is
+    /// true in a blind comparison, which hides all but the header and the recorder's bar. If `scrolls`, cards that are too high
+    /// for their area scroll.
     fn draw_panels(
         &mut self,
         ui: &mut Ui,
         rect: Rect,
         controls: &dyn Controls,
         view: &InstanceView,
-        hidden: bool,
-        scrolls: bool,
+        [hidden, has_bar, scrolls]: [bool; 3],
     ) {
         let rect = rect.shrink(GAP);
         let (header, body) = rect.split_top_bottom_at_y(rect.top() + header::HEIGHT);
-        let (bar, body) = body.with_min_y(body.top() + GAP).split_top_bottom_at_y(body.top() + GAP + take_panel::BAR_HEIGHT);
-        let body = body.with_min_y(body.top() + GAP);
+        let mut body = body.with_min_y(body.top() + GAP);
         self.draw_header(ui, header, controls, view, hidden);
-        let action = self.take_panel.draw_bar(ui, bar, &view.take);
-        self.send_take_action(controls, action);
+        if has_bar {
+            let (bar, below) = body.split_top_bottom_at_y(body.top() + take_panel::BAR_HEIGHT);
+            let action = self.take_panel.draw_bar(ui, bar, &view.take);
+            self.send_take_action(controls, action);
+            body = below.with_min_y(below.top() + GAP);
+        }
         if hidden {
             draw_hidden_notice(ui, body);
             return;
@@ -243,7 +284,7 @@ impl Editor {
         twin_bar::show(ui, &mut self.gestures, controls, twin_bar, &view.twin, a_plays_model, &mut self.twin_size);
         let (cards, meters) = body.split_left_right_at_x(body.right() - self.meters_width());
         meter::show(ui, &mut self.gestures, meters, &mut self.input_meters, &mut self.output_meters, view.channels);
-        if self.take_panel.is_open() {
+        if has_bar && self.take_panel.is_open() {
             let action = self.take_panel.draw_panel(ui, cards.with_max_x(cards.right() - GAP), &view.take);
             self.send_take_action(controls, action);
             return;
@@ -350,6 +391,15 @@ impl Editor {
             Some(path) => model_browser::load_dropped_file(&mut self.gestures, controls, *slot, &path),
             None => model_browser::draw_drop_mark(ui, *rect, *slot),
         }
+    }
+}
+
+/// True in a blind comparison. One that has just been switched on hides the slots even if the audio thread has not started it yet.
+fn is_hidden(controls: &dyn Controls, view: &InstanceView) -> bool {
+    match view.blind {
+        BlindView::Hidden => true,
+        BlindView::Off => controls.get(Control::Blind) >= 0.5,
+        BlindView::Revealed { .. } => false,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nice_plug_egui::baseview::HandlerError;
 use nice_plug_egui::baseview::dpi::LogicalSize;
 use nice_plug_egui::{App, EguiWindow, EguiWindowSettings, Frame, RepaintNotifier};
 
@@ -16,6 +17,9 @@ use crate::view::InstanceView;
 /// The window's smallest size in logical pixels.
 const MIN_SIZE: (f64, f64) = (640.0, 400.0);
 
+/// The window's title when it is opened.
+const TITLE: &str = "Isotherm";
+
 /// The window's contents and what they need.
 struct ProgramWindow {
     controller: Arc<Controller>,
@@ -23,6 +27,10 @@ struct ProgramWindow {
     watch: ViewWatch<WindowView>,
     /// Set to true when the window is drawn.
     was_drawn: Arc<AtomicBool>,
+    /// Set to true when the window is to be closed in a take, so that the user is asked.
+    close_asked: Arc<AtomicBool>,
+    /// The window's title.
+    title: String,
     program: Program,
 }
 
@@ -63,7 +71,7 @@ pub fn run(
     let size = LogicalSize::new(f64::from(PROGRAM_SIZE.0), f64::from(PROGRAM_SIZE.1));
     let notifier = RepaintNotifier::default();
     let settings = EguiWindowSettings::new()
-        .with_title("Isotherm")
+        .with_title(TITLE)
         .with_size(size)
         .with_min_size(Some(LogicalSize::new(MIN_SIZE.0, MIN_SIZE.1)))
         .with_resizable(true)
@@ -79,12 +87,40 @@ pub fn run(
     };
     let watch = ViewWatch::start(read_view, move || notifier.request_repaint()).map_err(AppError::WatchThread)?;
     let (controller, instance) = (controller.clone(), instance.clone());
-    let contents = ProgramWindow { controller, instance, watch, was_drawn: was_drawn.clone(), program: Program::new(REGISTRY) };
+    let contents = ProgramWindow {
+        controller,
+        instance,
+        watch,
+        was_drawn: was_drawn.clone(),
+        close_asked: Arc::default(),
+        title: TITLE.into(),
+        program: Program::new(REGISTRY),
+    };
     let result = EguiWindow::create(settings, contents).and_then(|window| window.run_until_closed());
     result.map_err(|error| AppError::NoWindow(error.to_string().replace('\n', " ")))
 }
 
 impl App for ProgramWindow {
+    fn build(&mut self, _: egui::Context, frame: &mut Frame) -> Result<(), HandlerError> {
+        // On other systems the window closes at once, which finishes the take.
+        #[cfg(target_os = "linux")]
+        {
+            let (controller, asked) = (self.controller.clone(), self.close_asked.clone());
+            let waker = frame.baseview_window().waker();
+            frame.baseview_window().set_close_guard(move || {
+                let recording = controller.is_recording();
+                if recording {
+                    asked.store(true, Ordering::Relaxed);
+                    waker.request_redraw();
+                }
+                !recording
+            });
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = frame;
+        Ok(())
+    }
+
     fn ui(&mut self, ui: &mut egui::Ui, frame: &mut Frame) {
         let WindowView { instance: instance_view, program: program_view, interrupted, .. } = self.watch.frame();
         if interrupted {
@@ -92,10 +128,23 @@ impl App for ProgramWindow {
             return;
         }
         self.was_drawn.store(true, Ordering::Relaxed);
-        let Self { controller, instance, program, .. } = self;
+        let Self { controller, instance, program, title, close_asked, .. } = self;
+        if close_asked.swap(false, Ordering::Relaxed) {
+            program.ask_to_close();
+        }
         let actions = instance.with_controls(&|action| controller.send_take_action(action), |controls| {
             program.show(ui, controls, &instance_view, &program_view)
         });
         actions.into_iter().for_each(|action| controller.send(action));
+        let new_title = program_view.title(&instance_view.take);
+        if *title != new_title {
+            #[cfg(target_os = "linux")]
+            // A window without the new title still shows all that it says.
+            let _ = frame.baseview_window().set_title(&new_title);
+            *title = new_title;
+        }
+        if program.may_close() {
+            frame.baseview_window().request_close();
+        }
     }
 }

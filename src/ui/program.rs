@@ -5,15 +5,19 @@
 mod channel_strips;
 mod device_bar;
 mod log;
+mod stage_band;
 mod unfinished_take;
 
 use std::path::PathBuf;
 
-use egui::{Rect, Ui, UiBuilder, pos2};
+use egui::{Id, Key, Modal, Rect, RichText, Sense, Ui, UiBuilder, pos2, vec2};
 
-use super::{Editor, FRAME_INTERVAL, GAP, WatchedView, theme};
+use super::hold_button::HoldButton;
+use super::take_panel::BAR_HEIGHT;
+use super::widgets::{self, ButtonSpec};
+use super::{Editor, FRAME_INTERVAL, GAP, MIN_SIZE, WatchedView, theme};
 use crate::dsp::Algorithm;
-use crate::view::{ChannelLevel, Controls, InstanceView};
+use crate::view::{ChannelLevel, Controls, InstanceView, TakeView};
 use channel_strips::ChannelStrips;
 use device_bar::DeviceBar;
 use log::LogPanel;
@@ -49,8 +53,13 @@ pub enum DeviceStage {
     Starting,
     /// The device is open.
     Running,
-    /// The device is disconnected, for this reason in one line, and is being opened again.
-    Disconnected(String),
+    /// The device is disconnected and is being opened again.
+    Disconnected {
+        /// The reason, in one line.
+        reason: String,
+        /// Time since then, in whole seconds.
+        seconds: u64,
+    },
 }
 
 /// The state of the device, for one frame of the window.
@@ -158,6 +167,22 @@ impl WatchedView for ProgramView {
     }
 }
 
+impl ProgramView {
+    /// Returns the title of the window with this view and the state of the take: what is read while the window is minimised. It
+    /// has ASCII characters only. [any thread]
+    #[must_use]
+    pub fn title(&self, take: &TakeView) -> String {
+        let mut title = String::new();
+        if let DeviceStage::Disconnected { seconds, .. } = self.device.stage {
+            title += &format!("{} - ", stage_band::gone_text(seconds));
+        }
+        if self.recording {
+            title += &format!("{} - ", stage_band::recording_text(take));
+        }
+        title + "Isotherm"
+    }
+}
+
 /// An action of the user in the panels around the editor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProgramAction {
@@ -204,10 +229,25 @@ pub struct Program {
     device_bar: DeviceBar,
     strips: ChannelStrips,
     log: LogPanel,
+    /// The question before a window is closed in a take; None unless it is asked.
+    close_question: Option<CloseQuestion>,
+}
+
+/// The question whether a take may end because the window is closed, with its answer.
+#[derive(Default)]
+struct CloseQuestion {
+    /// The button that ends the take.
+    stop: HoldButton,
+    /// True once that button was held.
+    may_close: bool,
 }
 
 /// Space between the edge of a panel and its contents.
 const PADDING: f32 = 4.0;
+/// Width of the question before a window is closed in a take.
+const QUESTION_WIDTH: f32 = 380.0;
+/// Height of the buttons of that question.
+const QUESTION_BUTTON_HEIGHT: f32 = 36.0;
 
 impl Program {
     /// Makes the panels. A slot's algorithm is an index in `registry`. [control thread]
@@ -218,7 +258,19 @@ impl Program {
             device_bar: DeviceBar::default(),
             strips: ChannelStrips::default(),
             log: LogPanel::default(),
+            close_question: None,
         }
+    }
+
+    /// Asks in the next frames if the window may be closed, which would end the take that runs. [control thread]
+    pub fn ask_to_close(&mut self) {
+        self.close_question.get_or_insert_default();
+    }
+
+    /// True if the user has answered that the take may end and the window close. [control thread]
+    #[must_use]
+    pub fn may_close(&self) -> bool {
+        self.close_question.as_ref().is_some_and(|question| question.may_close)
     }
 
     /// Draws one frame into all of `ui`'s space. The user's actions in the editor go to `controls`. Those in the other panels are
@@ -241,19 +293,62 @@ impl Program {
         let strips = Rect::from_min_max(pos2(inside.left(), rest.top() + GAP), pos2(right, rest.bottom() - GAP));
         // No gap here, as the editor leaves one around itself.
         let editor = Rect::from_min_max(pos2(strips.right(), rest.top()), pos2(window.right(), rest.bottom()));
+        // In a narrow window the recorder's bar is as wide as the window, and its panel takes the place of strips and editor.
+        let is_narrow = editor.width() < MIN_SIZE.0 as f32;
+        let bar = Rect::from_min_size(pos2(inside.left(), rest.top() + GAP), vec2(inside.width(), BAR_HEIGHT));
+        let below = if is_narrow { bar.bottom() } else { rest.top() };
+        let (strips, editor) = (strips.with_min_y(below + GAP), editor.with_min_y(below));
+        let panel = inside.with_min_y(below + GAP).with_max_y(rest.bottom() - GAP);
+        let hides_strips = is_narrow && self.editor.shows_take_panel(controls, instance);
 
         let mut actions = Vec::new();
-        self.device_bar.show(ui, device_bar, &view.device, view.recording, &mut actions);
-        let strips_move = self.strips.show(ui, strips, view, &mut actions);
+        if stage_band::is_shown(view) {
+            stage_band::show(ui, device_bar, view, &instance.take, &mut actions);
+        } else {
+            self.device_bar.show(ui, device_bar, &view.device, &mut actions);
+        }
+        let strips_move = !hides_strips && self.strips.show(ui, strips, view, &mut actions);
         unfinished_take::show(ui, unfinished_take.with_max_y(unfinished_take.bottom() - GAP), view, &mut actions);
         self.log.show(ui, log, &view.log);
-        let mut ui = ui.new_child(UiBuilder::new().max_rect(editor).id_salt("editor"));
-        ui.set_clip_rect(editor.intersect(ui.clip_rect()));
-        self.editor.show(&mut ui, controls, instance);
+        if is_narrow {
+            self.editor.show_apart(ui, controls, instance, [bar, panel, editor]);
+        } else {
+            let mut ui = ui.new_child(UiBuilder::new().max_rect(editor).id_salt("editor"));
+            ui.set_clip_rect(editor.intersect(ui.clip_rect()));
+            self.editor.show(&mut ui, controls, instance);
+        }
+        self.ask_before_close(ui, view.recording);
         if strips_move || !actions.is_empty() {
             ui.ctx().request_repaint_after(FRAME_INTERVAL);
         }
         actions
+    }
+
+    /// Asks if the window may be closed, while there is such a question. Without a take there is none.
+    fn ask_before_close(&mut self, ui: &Ui, recording: bool) {
+        let Some(question) = self.close_question.as_mut().filter(|question| !question.may_close) else { return };
+        let mut goes_on = !recording;
+        let modal = Modal::new(Id::unique("isotherm close")).show(ui.ctx(), |ui| {
+            ui.set_width(QUESTION_WIDTH);
+            ui.label(RichText::new("A take is being recorded").font(theme::font(20.0)));
+            ui.label("Closing the window ends the take. What is recorded so far is kept.");
+            ui.add_space(GAP);
+            let (row, _) = ui.allocate_exact_size(vec2(QUESTION_WIDTH, QUESTION_BUTTON_HEIGHT), Sense::hover());
+            let (left, right) = row.split_left_right_at_fraction(0.5);
+            let spec = ButtonSpec { label: "Keep recording", text: "Keep recording", ..ButtonSpec::default() };
+            let keep = widgets::button(ui, left.with_max_x(left.right() - GAP / 2.0), Id::unique("isotherm keep"), &spec);
+            goes_on |= keep.clicked();
+            let text = "Hold to stop and close";
+            let spec =
+                ButtonSpec { label: "Stop and close", text, down: Some(true), accent: theme::ALARM, ..ButtonSpec::default() };
+            let rect = right.with_min_x(right.left() + GAP / 2.0);
+            let hint = "Hold the button for a second to end the take";
+            question.may_close = question.stop.show(ui, rect, Id::unique("isotherm close take"), &spec, hint).1;
+        });
+        goes_on |= modal.should_close() || ui.input(|i| i.key_pressed(Key::Escape));
+        if goes_on && !question.may_close {
+            self.close_question = None;
+        }
     }
 
     /// Ends a gesture that is still under way and drops a text that is being typed. The owner calls it when its window closes.
@@ -262,6 +357,7 @@ impl Program {
         self.editor.close(controls);
         self.device_bar = DeviceBar::default();
         self.strips.close();
+        self.close_question = None;
     }
 }
 

@@ -118,6 +118,11 @@ fn is_down(harness: &Window, name: &str) -> bool {
     harness.get_by_label(name).accesskit_node().toggled() == Some(Toggled::True)
 }
 
+/// The stage of a device that was unplugged this number of seconds ago.
+fn gone(seconds: u64) -> DeviceStage {
+    DeviceStage::Disconnected { reason: "unplugged".into(), seconds }
+}
+
 /// The setup of a device at 48 kHz.
 fn setup() -> DeviceSetup {
     DeviceSetup { host: "alsa".into(), device: "hw:X32".into(), sample_rate: Some(48_000), ..DeviceSetup::default() }
@@ -255,15 +260,16 @@ fn each_button_of_the_bar_is_one_action() {
     click(&mut harness, "List devices anew");
     click(&mut harness, "Start");
     assert_eq!(drain_actions(&mut harness), [ProgramAction::ListDevices, ProgramAction::Start]);
-    for stage in [DeviceStage::Starting, DeviceStage::Running, DeviceStage::Disconnected("unplugged".into())] {
+    for stage in [DeviceStage::Starting, DeviceStage::Running, gone(0)] {
         let mut harness = window(view_at_stage(stage.clone(), 2));
         assert!(harness.query_by_label("Start").is_none());
         click(&mut harness, "Stop");
         assert_eq!(drain_actions(&mut harness), [ProgramAction::Stop], "{stage:?}");
     }
-    let mut harness = window(ProgramView { recording: true, ..view_at_stage(DeviceStage::Running, 2) });
-    click(&mut harness, "Stop");
-    assert_eq!(drain_actions(&mut harness), [], "not while a take runs");
+    for stage in [DeviceStage::Running, gone(0)] {
+        let harness = window(ProgramView { recording: true, ..view_at_stage(stage, 2) });
+        assert!(harness.query_by_label("Stop").is_none(), "not while a take runs");
+    }
 }
 
 #[test]
@@ -282,7 +288,7 @@ fn a_text_that_is_being_typed_when_start_is_clicked_changes_the_setup_first() {
 
 #[test]
 fn the_setup_can_be_changed_only_while_the_device_is_stopped() {
-    for stage in [DeviceStage::Starting, DeviceStage::Running, DeviceStage::Disconnected("unplugged".into())] {
+    for stage in [DeviceStage::Starting, DeviceStage::Running] {
         let mut harness = window(view_at_stage(stage.clone(), 2));
         for name in ["Host", "Device name", "Devices", "List devices anew", "Rate", "Period", "Outputs", "Desk"] {
             assert!(harness.get_by_label(name).accesskit_node().is_disabled(), "{name} {stage:?}");
@@ -294,6 +300,7 @@ fn the_setup_can_be_changed_only_while_the_device_is_stopped() {
         assert!(harness.query_by_label("hw:Intel").is_none() && harness.query_by_label("jack").is_none());
         assert_eq!(drain_actions(&mut harness), []);
     }
+    assert!(window(view_at_stage(gone(0), 2)).query_by_label("Device name").is_none());
 }
 
 #[test]
@@ -317,7 +324,7 @@ fn the_bar_shows_the_states_of_device_monitor_and_desk() {
         (DeviceStage::Stopped, None, Some(error.clone()), error.as_str()),
         (DeviceStage::Starting, None, None, "Starting"),
         (DeviceStage::Running, Some("32 in, 48000 Hz".to_owned()), None, "32 in, 48000 Hz"),
-        (DeviceStage::Disconnected("unplugged".into()), None, Some(error.clone()), "Away: unplugged, trying again"),
+        (gone(0), None, Some(error.clone()), "unplugged. Trying again"),
     ] {
         let mut view = view_at_stage(stage, 2);
         (view.device.granted, view.device.error) = (granted, error);
@@ -392,6 +399,243 @@ fn while_a_take_runs_channels_can_be_monitored_but_not_named_or_armed() {
     assert_eq!(type_into(&mut harness, "Name of channel 1", "Kick", Key::Enter), []);
     click(&mut harness, "Hear channel 1 left");
     assert_eq!(drain_actions(&mut harness), [ProgramAction::Monitor { channel: 0, left: true, right: false }]);
+}
+
+/// Returns the mean brightness of what is painted within an area: 0 is black, 255 white.
+fn brightness(harness: &Window, area: Rect) -> f32 {
+    /// Points in each direction.
+    const POINTS: usize = 40;
+    let luma = |color: egui::Color32| 0.299 * f32::from(color.r()) + 0.587 * f32::from(color.g()) + 0.114 * f32::from(color.b());
+    let fills: Vec<_> = harness
+        .output()
+        .shapes
+        .iter()
+        .filter_map(|shape| match &shape.shape {
+            egui::Shape::Rect(rect) => Some((rect.rect.intersect(shape.clip_rect), rect.fill)),
+            _ => None,
+        })
+        .collect();
+    let share = |n: usize| (n as f32 + 0.5) / POINTS as f32;
+    let points = (0..POINTS * POINTS).map(|n| area.lerp_inside(vec2(share(n % POINTS), share(n / POINTS))));
+    // Each fill covers what was painted before it, as far as it is opaque. Colours are premultiplied.
+    let seen = points.map(|point| {
+        let covering = fills.iter().filter(|(rect, _)| rect.contains(point));
+        covering.fold(0.0, |below, (_, fill)| luma(*fill) + below * (1.0 - f32::from(fill.a()) / 255.0))
+    });
+    seen.sum::<f32>() / (POINTS * POINTS) as f32
+}
+
+/// Returns the brightness of the text that is painted within an area, at most that of its brightest part.
+fn text_brightness(harness: &Window, area: Rect) -> f32 {
+    let texts = harness.output().shapes.iter().filter_map(|shape| match &shape.shape {
+        egui::Shape::Text(text) if area.contains(text.pos + text.galley.size() / 2.0) => Some(text),
+        _ => None,
+    });
+    let colors = texts.flat_map(|text| text.galley.rows.iter().flat_map(|row| row.visuals.mesh.vertices.iter().map(|v| v.color)));
+    colors.map(|color| f32::from(color.r().max(color.g()).max(color.b()))).fold(0.0, f32::max)
+}
+
+#[test]
+fn recording_makes_the_strips_of_armed_channels_brighter() {
+    let mut view = running(3);
+    for (strip, armed) in view.strips.iter_mut().zip([true, false, true]) {
+        *strip = StripView { name: "Snare".into(), armed, ..StripView::default() };
+    }
+    let mut harness = window(view);
+    let part = |harness: &Window, part: &str, n: usize| harness.get_by_label(&format!("{part} channel {n}")).rect();
+    let hear = |harness: &Window, n: usize| harness.get_by_label(&format!("Hear channel {n} right")).rect();
+    let look = |harness: &Window| {
+        [1, 2, 3].map(|n| {
+            let name = part(harness, "Name of", n);
+            let whole = name.union(hear(harness, n));
+            (brightness(harness, whole), brightness(harness, part(harness, "Arm", n)), text_brightness(harness, name))
+        })
+    };
+    let before = look(&harness);
+    harness.state_mut().view.recording = true;
+    harness.run_steps(4);
+    let during = look(&harness);
+    for n in [0, 2] {
+        assert!(during[n].0 > 1.3 * before[n].0, "strip {n}: {} after {}", during[n].0, before[n].0);
+        assert!(during[n].1 >= before[n].1, "arm button {n}: {} after {}", during[n].1, before[n].1);
+        assert!(during[n].2 >= before[n].2 && before[n].2 > 100.0, "name {n}: {} after {}", during[n].2, before[n].2);
+    }
+    assert!(during[1].2 <= before[1].2, "the name of a strip that is not recorded: {} after {}", during[1].2, before[1].2);
+    assert!(during[1].0 < 0.7 * during[0].0);
+}
+
+/// Returns the height in logical pixels of the ink of a painted text that begins with `start`.
+fn ink_height(harness: &Window, start: &str) -> f32 {
+    let heights = harness.output().shapes.iter().filter_map(|shape| match &shape.shape {
+        egui::Shape::Text(text) if text.galley.text().starts_with(start) => Some(text.galley.mesh_bounds.height()),
+        _ => None,
+    });
+    heights.fold(0.0, f32::max)
+}
+
+/// Smallest height of capitals that can be read from two metres (16 arc minutes, ISO 9241-303), in pixels of a screen of 96 dots
+/// an inch.
+const TWO_METRES_PIXELS: f32 = 35.2;
+
+#[test]
+fn in_a_take_rec_and_its_time_can_be_read_from_two_metres_and_are_in_the_title() {
+    for size in [PROGRAM_SIZE, (700, 480)] {
+        let mut harness = window_of(size, full_view());
+        assert!(harness.query_by_label("Recording").is_none());
+        assert_eq!(harness.state().view.title(&harness.state().instance.take), "Isotherm");
+        harness.state_mut().view.recording = true;
+        for (seconds, text) in [(0.0, "REC 0:00:00"), (3723.9, "REC 1:02:03"), (f64::NAN, "REC 0:00:00")] {
+            harness.state_mut().instance.take.seconds = seconds;
+            harness.run_steps(2);
+            assert_eq!(value(&harness, "Recording"), text);
+            assert!(ink_height(&harness, "REC") >= TWO_METRES_PIXELS, "{} px in {size:?}", ink_height(&harness, "REC"));
+            let title = harness.state().view.title(&harness.state().instance.take);
+            assert_eq!(title, format!("{text} - Isotherm"));
+        }
+    }
+}
+
+#[test]
+fn a_device_that_is_gone_is_an_alarm_of_that_size_which_counts_seconds() {
+    for size in [PROGRAM_SIZE, (700, 480)] {
+        for recording in [false, true] {
+            let mut harness = window_of(size, ProgramView { recording, ..view_at_stage(gone(12), 2) });
+            assert_eq!(value(&harness, "Card gone"), "CARD GONE 12 s");
+            assert_eq!(value(&harness, "Device state"), "unplugged. Trying again");
+            assert!(ink_height(&harness, "CARD") >= TWO_METRES_PIXELS, "{} px", ink_height(&harness, "CARD"));
+            assert_eq!(harness.query_by_label("Recording").is_some(), recording);
+            let title = harness.state().view.title(&TakeView { seconds: 9.0, ..TakeView::default() });
+            assert_eq!(title, if recording { "CARD GONE 12 s - REC 0:00:09 - Isotherm" } else { "CARD GONE 12 s - Isotherm" });
+            let bar = harness.get_by_label("Card gone").rect().union(harness.get_by_label("Device state").rect());
+            // The ground of the band is the alarm's red.
+            assert!(brightness(&harness, bar) > 120.0, "{}", brightness(&harness, bar));
+            harness.state_mut().view.device.stage = gone(72);
+            harness.run_steps(2);
+            assert_eq!(value(&harness, "Card gone"), "CARD GONE 1 min 12 s");
+            harness.state_mut().view.device.stage = DeviceStage::Running;
+            harness.run_steps(2);
+            assert!(harness.query_by_label("Card gone").is_none());
+        }
+    }
+}
+
+/// Presses the mouse on a button for a time in seconds.
+fn hold(harness: &mut Window, name: &str, seconds: f64) {
+    let at = harness.get_by_label(name).rect().center();
+    harness.drag_at(at);
+    let end = harness.ctx.input(|i| i.time) + seconds;
+    while harness.ctx.input(|i| i.time) < end {
+        harness.step();
+    }
+    harness.drop_at(at);
+    harness.run_steps(4);
+}
+
+#[test]
+fn closing_the_window_in_a_take_asks_and_only_a_button_that_is_held_lets_it_close() {
+    let asked = || {
+        let mut harness = window(ProgramView { recording: true, ..running(2) });
+        harness.state_mut().program.ask_to_close();
+        harness.run_steps(4);
+        assert!(harness.query_by_label("A take is being recorded").is_some());
+        harness
+    };
+    let is_asked = |harness: &Window| harness.query_by_label("Stop and close").is_some();
+    let mut harness = asked();
+    // What is behind the question cannot be clicked.
+    click(&mut harness, "Hear channel 1 left");
+    assert_eq!(drain_actions(&mut harness), []);
+    let mut harness = asked();
+    click(&mut harness, "Stop and close");
+    assert!(is_asked(&harness) && !harness.state().program.may_close());
+    hold(&mut harness, "Stop and close", 1.3);
+    assert!(harness.state().program.may_close());
+    let mut harness = asked();
+    click(&mut harness, "Keep recording");
+    assert!(!is_asked(&harness) && !harness.state().program.may_close());
+    let mut harness = asked();
+    harness.key_press(Key::Escape);
+    harness.run_steps(4);
+    assert!(!is_asked(&harness) && !harness.state().program.may_close());
+    let mut harness = asked();
+    harness.state_mut().view.recording = false;
+    harness.run_steps(4);
+    assert!(!is_asked(&harness) && !harness.state().program.may_close(), "there is nothing to ask any more");
+}
+
+#[test]
+fn start_stop_and_takes_are_inside_a_window_of_700_by_480() {
+    let size = (700, 480);
+    let inside = Rect::from_min_size(pos2(8.0, 8.0), vec2(size.0 as f32, size.1 as f32));
+    let mut view = full_view();
+    let mut harness = window_of(
+        size,
+        ProgramView { device: DeviceView { stage: DeviceStage::Stopped, ..view.device.clone() }, ..view.clone() },
+    );
+    let check = |harness: &Window, names: &[&str]| {
+        for name in names {
+            let rect = harness.get_by_label(name).rect();
+            assert!(inside.contains_rect(rect) && rect.width() > 30.0, "{name} {rect:?}");
+        }
+        let all: Vec<_> = names.iter().map(|name| ((*name).to_owned(), harness.get_by_label(name).rect())).collect();
+        assert_no_overlap(&all);
+    };
+    let device = ["Host", "Device name", "List devices anew", "Rate", "Period", "Outputs", "Desk"];
+    let bar = ["Standby", "Record take", "Mark", "Take time", "Take health", "Takes"];
+    check(&harness, &[&device[..], &["Start"], &bar].concat());
+    click(&mut harness, "Start");
+    assert_eq!(drain_actions(&mut harness), [ProgramAction::Start]);
+    harness.state_mut().view = view.clone();
+    harness.run_steps(4);
+    check(&harness, &[&device[..], &["Stop"], &bar].concat());
+    click(&mut harness, "Stop");
+    assert_eq!(drain_actions(&mut harness), [ProgramAction::Stop]);
+    // The panel has all the room between the recorder's bar and the log.
+    click(&mut harness, "Takes");
+    check(
+        &harness,
+        &[&["Stop", "Take folder", "Take name", "Pre-roll seconds", "Start: By hand", "More of the log"], &bar[..]].concat(),
+    );
+    assert!(harness.query_by_label("Arm channel 1").is_none());
+    click(&mut harness, "Takes");
+    harness.get_by_label("Arm channel 1");
+    view.recording = true;
+    harness.state_mut().view = view;
+    harness.state_mut().instance.take.recording = true;
+    harness.run_steps(4);
+    check(&harness, &[&["Recording", "Channels"], &bar[..]].concat());
+}
+
+#[test]
+fn armed_is_a_word_for_channels_only_and_no_two_buttons_of_a_strip_have_the_same_letter() {
+    let mut view = full_view();
+    view.strips[0].armed = false;
+    let harness = window(view);
+    let texts: Vec<String> = harness
+        .output()
+        .shapes
+        .iter()
+        .filter_map(|shape| match &shape.shape {
+            egui::Shape::Text(text) => Some(text.galley.text().to_owned()),
+            _ => None,
+        })
+        .collect();
+    let count = |letter: &str| texts.iter().filter(|text| *text == letter).count();
+    assert_eq!((count("L"), count("R")), (32, 32));
+    let with_arm: Vec<_> = texts.iter().filter(|text| text.to_lowercase().contains("arm")).collect();
+    assert_eq!(with_arm, ["Arm all", "32 channels, 21 armed"]);
+}
+
+#[test]
+fn a_long_error_of_the_device_is_shown_in_two_lines() {
+    let mut view = stopped(0);
+    view.device.error = Some("the device grants 44100 Hz; expected 48000 Hz. ".repeat(5));
+    let harness = window_of((900, 560), view);
+    let rows = harness.output().shapes.iter().filter_map(|shape| match &shape.shape {
+        egui::Shape::Text(text) if text.galley.text().starts_with("the device grants") => Some(text.galley.rows.len()),
+        _ => None,
+    });
+    assert_eq!(rows.max(), Some(2));
 }
 
 #[test]
@@ -590,6 +834,8 @@ const DEVICE_BAR: [&str; 13] = [
     "Heard",
     "Desk state",
 ];
+/// Names of the parts of the recorder's bar.
+const TAKE_BAR: [&str; 7] = ["Standby", "Record take", "Mark", "Take time", "Take health", "Disk left", "Takes"];
 /// Names of the parts of the strips' head.
 const STRIPS_HEAD: [&str; 4] = ["Channels", "Arm all", "Arm none", "Reset all peaks"];
 
@@ -615,7 +861,10 @@ fn the_panels_around_the_editor_neither_overlap_nor_leave_the_window_at_any_size
             let strips =
                 all.iter().filter(|(name, _)| is_of_a_strip(name)).map(|(name, rect)| (name.clone(), rect.intersect(strips)));
             let fixed = all.iter().filter(|(name, _)| {
-                DEVICE_BAR.contains(&name.as_str()) || STRIPS_HEAD.contains(&name.as_str()) || name == "More of the log"
+                DEVICE_BAR.contains(&name.as_str())
+                    || TAKE_BAR.contains(&name.as_str())
+                    || STRIPS_HEAD.contains(&name.as_str())
+                    || name == "More of the log"
             });
             let around: Vec<_> = fixed.cloned().chain(lines).chain(strips).filter(|(_, rect)| rect.is_positive()).collect();
             assert!(around.len() >= DEVICE_BAR.len() + 5, "{around:?}");

@@ -53,13 +53,15 @@ const HOST: Area = area(17, 16, 72, 24);
 const FILE: Area = area(24, 95, 58, 18);
 const DEVICE: Area = area(100, 16, 480, 24);
 const START: Area = area(1170, 16, 74, 24);
-const RECORD: Area = area(417, 147, 74, 22);
+const RECORD: Area = area(433, 147, 78, 22);
 /// The column of arm buttons of all strips.
 const ARMED: Area = area(159, 120, 18, 640);
 /// The column of meters of all strips.
 const LEVELS: Area = area(182, 120, 68, 640);
 /// The button above the log, while there is an unfinished take.
 const RECOVER: Area = area(1168, 752, 70, 20);
+/// The middle of the window, where questions are.
+const QUESTION: Area = area(430, 320, 400, 200);
 /// A point without a control.
 const NOWHERE: (usize, usize) = (4, 4);
 
@@ -102,7 +104,7 @@ impl Window {
             if let Some(status) = program.exit_status() {
                 panic!("the program ended: {status}\n{}", fs::read_to_string(&log).unwrap());
             }
-            display.xdotool(&["search", "--onlyvisible", "--name", "^Isotherm$"])?.lines().next()?.parse().ok()
+            display.xdotool(&["search", "--onlyvisible", "--name", "Isotherm$"])?.lines().next()?.parse().ok()
         });
         let window = Self { id, program, log, display, _guard: guard };
         window.move_mouse(NOWHERE);
@@ -172,6 +174,17 @@ impl Window {
         self.wait_until(what, is_expected);
     }
 
+    /// Holds the mouse on a control until the screenshot is as expected.
+    fn hold(&self, area: Area, what: &str, is_expected: impl Fn(&Screenshot) -> bool) {
+        self.move_mouse(area.middle());
+        // Several frames of a slow machine.
+        thread::sleep(Duration::from_secs(1));
+        self.xdotool(&["mousedown", "1"]);
+        self.wait_until(what, is_expected);
+        self.xdotool(&["mouseup", "1"]);
+        self.move_mouse(NOWHERE);
+    }
+
     /// Drags a knob upwards from its lower edge, at most to its upper edge, until the screenshot is as expected.
     fn drag_up(&self, area: Area, what: &str, is_expected: impl Fn(&Screenshot) -> bool) {
         let (x, y) = area.middle();
@@ -188,19 +201,30 @@ impl Window {
         self.move_mouse(NOWHERE);
     }
 
-    /// Closes the window as a window manager does, and checks that the program exits with code 0.
-    fn close(mut self) {
-        assert!(self.program.exit_status().is_none(), "the program ended before its window was closed\n{}", self.output());
-        let (connection, screen) = RustConnection::connect(Some(&self.display.name)).unwrap();
+    /// Wants to close the window as a window manager does.
+    fn ask_to_close(&self) {
+        let (connection, _) = RustConnection::connect(Some(&self.display.name)).unwrap();
         let atom = |name: &[u8]| connection.intern_atom(false, name).unwrap().reply().unwrap().atom;
         let (protocols, delete) = (atom(b"WM_PROTOCOLS"), atom(b"WM_DELETE_WINDOW"));
         let supported = connection.get_property(false, self.id, protocols, AtomEnum::ATOM, 0, 8).unwrap().reply().unwrap();
         assert!(supported.value32().unwrap().any(|atom| atom == delete), "the window cannot be asked to close");
         let event = ClientMessageEvent::new(32, self.id, protocols, [delete, 0, 0, 0, 0]);
         connection.send_event(false, self.id, EventMask::NO_EVENT, event).unwrap().check().unwrap();
+    }
+
+    /// Closes the window as a window manager does, and checks that the program exits with code 0.
+    fn close(mut self) {
+        assert!(self.program.exit_status().is_none(), "the program ended before its window was closed\n{}", self.output());
+        self.ask_to_close();
+        self.wait_for_end();
+    }
+
+    /// Waits until the window is closed and the program ends, and checks that it exits with code 0.
+    fn wait_for_end(mut self) {
         let status = wait_for("the program to end", self.display.deadline, || self.program.exit_status());
         assert!(status.success(), "{status}\n{}", self.output());
         // The program's window must be gone from the root window's children.
+        let (connection, screen) = RustConnection::connect(Some(&self.display.name)).unwrap();
         let children = connection.query_tree(connection.setup().roots[screen].root).unwrap().reply().unwrap().children;
         assert!(!children.contains(&self.id));
     }
@@ -217,6 +241,18 @@ impl Screenshot {
     fn share(&self, area: Area, color: Color) -> f32 {
         let near = |pixel: &Color| pixel.iter().zip(color).all(|(a, b)| a.abs_diff(b) <= 8);
         self.pixels(area).filter(near).count() as f32 / (area.width * area.height) as f32
+    }
+
+    /// Returns the smallest area that has all pixels of about this colour within `area`; None if there are none.
+    fn find(&self, within: Area, color: Color) -> Option<Area> {
+        let near = |pixel: &Color| pixel.iter().zip(color).all(|(a, b)| a.abs_diff(b) <= 8);
+        let at = |n: usize| (within.left + n % within.width, within.top + n / within.width);
+        let found: Vec<_> = self.pixels(within).enumerate().filter(|(_, pixel)| near(pixel)).map(|(n, _)| at(n)).collect();
+        let left = found.iter().map(|(x, _)| *x).min()?;
+        let top = found.iter().map(|(_, y)| *y).min()?;
+        let right = found.iter().map(|(x, _)| *x).max()?;
+        let bottom = found.iter().map(|(_, y)| *y).max()?;
+        Some(area(left, top, right + 1 - left, bottom + 1 - top))
     }
 
     /// True if the area looks the same in both screenshots.
@@ -326,7 +362,7 @@ fn a_take_has_every_frame_of_every_channel_though_the_window_hangs() {
     thread::sleep(Duration::from_secs(3));
     signal("CONT", &window.display.server);
     let hang_seconds = started.elapsed().as_secs_f64();
-    window.click_unhighlighted(RECORD, "the take to end", |p| p.share(RECORD, ALARM) < 0.1);
+    window.hold(RECORD, "the take to end", |p| p.share(RECORD, ALARM) < 0.1);
     window.click_unhighlighted(START, "the device to stop", |p| p.share(START, NEUTRAL) < 0.1);
     window.close();
 
@@ -359,6 +395,27 @@ fn start_recording(name: &str, folder: &Path) -> (Window, PathBuf) {
 fn check_take(take: &Path) {
     assert_eq!(verify(take).unwrap().problems, Vec::<String>::new());
     assert_eq!((Manifest::load(take).unwrap().stems.len(), Manifest::load(take).unwrap().gaps.len()), (CHANNELS, 0));
+}
+
+#[test]
+fn a_window_that_is_closed_in_a_take_asks_first_and_shows_the_take_in_its_title() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut window, take) = start_recording("question", folder.path());
+    wait_for("the take in the title", window.display.deadline, || {
+        let title = window.xdotool(&["getwindowname", &window.id.to_string()]);
+        title.trim().strip_prefix("REC 0:00:")?.ends_with(" - Isotherm").then_some(())
+    });
+    window.ask_to_close();
+    let asked = window.wait_until("the question", |p| p.find(QUESTION, ALARM).is_some_and(|button| button.width > 100));
+    let button = asked.find(QUESTION, ALARM).unwrap();
+    // A click does nothing.
+    window.click_unhighlighted(button, "the question to stay", |p| p.find(QUESTION, ALARM).is_some());
+    assert!(window.program.exit_status().is_none(), "{}", window.output());
+    window.move_mouse(button.middle());
+    thread::sleep(Duration::from_secs(1));
+    window.xdotool(&["mousedown", "1"]);
+    window.wait_for_end();
+    check_take(&take);
 }
 
 #[test]

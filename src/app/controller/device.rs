@@ -43,6 +43,8 @@ pub struct RunningDevice {
     pub requested: String,
     /// The state that was logged last.
     pub state: DeviceState,
+    /// Time at which the device was found disconnected; `None` while it is there.
+    pub gone_since: Option<Instant>,
     /// The monitor's state that was logged last; `None` if the monitor is not a client of its own.
     monitor_state: Option<DeviceState>,
     /// Overruns that were logged so far.
@@ -131,6 +133,7 @@ impl ControllerThread {
             routing,
             requested: request.to_string(),
             state: DeviceState::Running,
+            gone_since: None,
             monitor_state: None,
             logged_overruns: 0,
             last_overrun_report: None,
@@ -186,6 +189,10 @@ impl ControllerThread {
         }
         if *device.session.state() != device.state {
             device.state = device.session.state().clone();
+            device.gone_since = match device.state {
+                DeviceState::Running => None,
+                _ => device.gone_since.or(Some(Instant::now())),
+            };
             let name = &device.granted.device;
             match &device.state {
                 DeviceState::Running => lines.push((format!("{name}: back"), false)),

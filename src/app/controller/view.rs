@@ -19,7 +19,8 @@ impl ControllerThread {
             None => DeviceStage::Stopped,
             Some(DeviceState::Running) => DeviceStage::Running,
             Some(DeviceState::Disconnected(reason) | DeviceState::RateChanged(reason) | DeviceState::Panicked(reason)) => {
-                DeviceStage::Disconnected(reason.clone())
+                let seconds = device.and_then(|device| device.gone_since).map_or(0, |since| since.elapsed().as_secs());
+                DeviceStage::Disconnected { reason: reason.clone(), seconds }
             }
         };
         let counts = device.map(|device| device.session.counts()).unwrap_or_default();

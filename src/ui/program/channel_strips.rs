@@ -24,6 +24,8 @@ const NAME_WIDTH: f32 = 96.0;
 /// Width of the mark of a channel with a note.
 const NOTE_WIDTH: f32 = 10.0;
 const BUTTON_WIDTH: f32 = 19.0;
+/// Radius of the dot on the button that arms a channel.
+const DOT_RADIUS: f32 = 4.5;
 /// Width of the largest peak as a number.
 const PEAK_WIDTH: f32 = 34.0;
 /// Width of the clip light.
@@ -157,7 +159,7 @@ impl ChannelStrips {
             for (n, strip) in view.strips.iter().enumerate() {
                 let at = pos2(area.left(), area.top() + n as f32 * ROW_HEIGHT);
                 let row = Rect::from_min_size(at, vec2(area.width() - scroll_bar, ROW_HEIGHT)).shrink2(vec2(0.0, 1.0));
-                self.draw_strip(ui, row, n, strip, !view.recording, actions);
+                self.draw_strip(ui, row, n, strip, view.recording, actions);
             }
         });
         is_moving
@@ -200,30 +202,37 @@ impl ChannelStrips {
         theme::draw_status(ui, rect, "Channels", &text, theme::TEXT, "Armed channels are recorded as they come from the device");
     }
 
-    /// Draws the strip of the channel with index `n`. `enabled` is false while a take runs.
+    /// Draws the strip of the channel with index `n`. While `recording`, what is recorded is bright.
     fn draw_strip(
         &mut self,
         ui: &mut Ui,
         rect: Rect,
         n: usize,
         strip: &StripView,
-        enabled: bool,
+        recording: bool,
         actions: &mut Vec<ProgramAction>,
     ) {
         let number = n + 1;
+        let is_recorded = recording && strip.armed;
+        let enabled = !recording;
+        if is_recorded {
+            ui.painter().rect_filled(rect, 3, theme::RECORDED);
+        }
+        let number_color = if is_recorded { theme::TEXT } else { theme::MUTED };
         let mut left = rect.left();
         let mut next_rect = |width: f32| {
             left += width + GAP;
             Rect::from_min_size(pos2(left - width - GAP, rect.top()), vec2(width, rect.height()))
         };
         let at = next_rect(NUMBER_WIDTH).center();
-        ui.painter().text(at, Align2::CENTER_CENTER, number, theme::font(11.0), theme::MUTED);
+        ui.painter().text(at, Align2::CENTER_CENTER, number, theme::font(11.0), number_color);
         let colour = strip.colour.map_or(theme::SUNKEN, |[r, g, b]| Color32::from_rgb(r, g, b));
         ui.painter().rect_filled(next_rect(COLOUR_WIDTH), 2, colour);
 
         let label = format!("Name of channel {number}");
         let hint = format!("Channel {number}");
-        let spec = TextFieldSpec { label: &label, value: &strip.name, hint: &hint, font_size: 11.0, enabled };
+        let spec =
+            TextFieldSpec { label: &label, value: &strip.name, hint: &hint, font_size: 11.0, enabled, stays_bright: is_recorded };
         if let Some(name) = self.text_entry.draw_field(ui, next_rect(NAME_WIDTH), NameField(n), &spec) {
             actions.push(ProgramAction::Rename { channel: n, name: name.trim().to_owned() });
         }
@@ -234,11 +243,10 @@ impl ChannelStrips {
         let label = format!("Arm channel {number}");
         let spec = ButtonSpec {
             label: &label,
-            text: "R",
-            font_size: 11.0,
             down: Some(strip.armed),
             accent: theme::ALARM,
             enabled,
+            stays_bright: is_recorded,
             role: Role::CheckBox,
             ..ButtonSpec::default()
         };
@@ -246,13 +254,20 @@ impl ChannelStrips {
         if arm.clicked() {
             actions.push(ProgramAction::Arm { channel: n, on: !strip.armed });
         }
+        // A dot, as a letter would be that of the right side.
+        let dot_color = match (strip.armed, enabled) {
+            (true, _) => theme::TEXT_ON_ACCENT,
+            (false, true) => theme::ALARM,
+            (false, false) => theme::OUTLINE,
+        };
+        ui.painter().circle_filled(arm.rect.center(), DOT_RADIUS, dot_color);
         arm.on_hover_text(format!("Records channel {number} as it comes from the device"));
 
         let meter_rect = next_rect((rect.width() - FIXED_WIDTH).max(NUMBER_WIDTH));
         let peak_rect = next_rect(PEAK_WIDTH + GAP + LIGHT_WIDTH);
         let meter = &mut self.meters[n];
         draw_meter(ui, meter_rect, number, meter);
-        draw_peak_and_clip_light(ui, peak_rect, number, meter);
+        draw_peak_and_clip_light(ui, peak_rect, number, meter, number_color);
         let (on_left, on_right) = (strip.monitor_left, strip.monitor_right);
         for (text, side, on, left, right) in
             [("L", "left", on_left, !on_left, on_right), ("R", "right", on_right, on_left, !on_right)]
@@ -307,15 +322,15 @@ fn draw_meter(ui: &Ui, rect: Rect, number: usize, meter: &StripMeter) {
     response.on_hover_text(format!("Level of channel {number}: RMS bright, peak as a line; {FLOOR_DB:.0} to 0 dBFS"));
 }
 
-/// Draws the largest peak as a number, and the clip light; a click resets both.
-fn draw_peak_and_clip_light(ui: &Ui, rect: Rect, number: usize, meter: &mut StripMeter) {
+/// Draws the largest peak as a number in `color`, and the clip light; a click resets both.
+fn draw_peak_and_clip_light(ui: &Ui, rect: Rect, number: usize, meter: &mut StripMeter, color: Color32) {
     let response = ui.interact(rect, Id::unique(("isotherm strip clip", number)), Sense::click());
     if response.clicked() {
         meter.reset();
     }
     let (peak, clip_light) = rect.split_left_right_at_x(rect.right() - LIGHT_WIDTH);
     let held_peak = meter.held_peak_text();
-    let color = if meter.clipped { theme::ALARM } else { theme::MUTED };
+    let color = if meter.clipped { theme::ALARM } else { color };
     let text = theme::fit_text(ui, &held_peak, &[11.0, 10.0], color, PEAK_WIDTH);
     let at = Align2::RIGHT_CENTER.align_size_within_rect(text.size(), peak.with_max_x(peak.right() - GAP)).min;
     ui.painter().galley(at, text, color);

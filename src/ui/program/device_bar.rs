@@ -8,7 +8,8 @@ use crate::ui::{
     widgets::{ButtonSpec, TextEntry, TextFieldSpec},
 };
 
-const ROW_HEIGHT: f32 = 26.0;
+/// Height of a row.
+pub(super) const ROW_HEIGHT: f32 = 26.0;
 const GAP: f32 = 6.0;
 const PADDING: f32 = 5.0;
 /// Height of the bar.
@@ -72,14 +73,14 @@ impl RowLayout {
 }
 
 impl DeviceBar {
-    /// Draws the bar. `recording` is true during a take, in which the device cannot be stopped.
-    pub fn show(&mut self, ui: &mut Ui, rect: Rect, view: &DeviceView, recording: bool, actions: &mut Vec<ProgramAction>) {
+    /// Draws the bar. It is not shown during a take, in which the device cannot be stopped.
+    pub fn show(&mut self, ui: &mut Ui, rect: Rect, view: &DeviceView, actions: &mut Vec<ProgramAction>) {
         ui.painter().rect_filled(rect, theme::RADIUS, theme::CARD);
         let inside = rect.shrink(PADDING);
         let (upper, lower) = inside.split_top_bottom_at_y(inside.top() + ROW_HEIGHT);
         let lower = lower.with_min_y(lower.bottom() - ROW_HEIGHT);
         let mut setup = view.setup.clone();
-        let action = self.draw_setup(ui, upper, view, recording, &mut setup);
+        let action = self.draw_setup(ui, upper, view, &mut setup);
         // The setup comes before the action, because a click on Start also ends the typing in a field. A choice from a list that
         // was still open when the device started is ignored.
         if setup != view.setup && view.stage == DeviceStage::Stopped {
@@ -90,23 +91,29 @@ impl DeviceBar {
     }
 
     /// Draws the row with the setup, and puts the user's changes into `setup`. Returns the action of the button that was clicked.
-    fn draw_setup(
-        &mut self,
-        ui: &mut Ui,
-        rect: Rect,
-        view: &DeviceView,
-        recording: bool,
-        setup: &mut DeviceSetup,
-    ) -> Option<ProgramAction> {
+    fn draw_setup(&mut self, ui: &mut Ui, rect: Rect, view: &DeviceView, setup: &mut DeviceSetup) -> Option<ProgramAction> {
         let enabled = view.stage == DeviceStage::Stopped;
         if !enabled {
             self.bad_outputs = None;
         }
         let mut action = None;
+        // The button at the right edge is there however narrow the window is; the other parts shrink.
+        let (rect, start) = rect.split_left_right_at_x(rect.right() - START_WIDTH);
+        let rect = rect.with_max_x(rect.right() - GAP);
+        let outer = ui;
+        let ui = &mut outer.new_child(UiBuilder::new().max_rect(rect).id_salt("setup"));
+        ui.set_clip_rect(rect.expand(2.0).intersect(outer.clip_rect()));
+        let labels = ["Outputs", "Desk"].map(|text| theme::fit_text(ui, text, &[12.0], theme::MUTED, f32::INFINITY).size().x);
+        let label_widths = labels.iter().sum::<f32>() + 2.0 * GAP;
+        let widths = [HOST_WIDTH, MIN_DEVICE_WIDTH, RATE_WIDTH, PERIOD_WIDTH, OUTPUTS_WIDTH, DESK_WIDTH];
+        let fixed = LIST_WIDTH + ROW_HEIGHT + 7.0 * GAP;
+        let has_labels = rect.width() >= fixed + label_widths + widths.iter().sum::<f32>();
+        let room = rect.width() - fixed - if has_labels { label_widths } else { 0.0 };
+        let [host_width, device_width, rate_width, period_width, outputs_width, desk_width] = part_widths(room, widths);
         let mut row = RowLayout { rect, left: rect.left() };
         if let Some(host) = drop_down(
             ui,
-            row.next_rect(HOST_WIDTH),
+            row.next_rect(host_width),
             "Host",
             &setup.host,
             &view.hosts,
@@ -116,10 +123,7 @@ impl DeviceBar {
             setup.host.clone_from(&view.hosts[host]);
         }
 
-        let labels = ["Outputs", "Desk"].map(|text| theme::fit_text(ui, text, &[12.0], theme::MUTED, f32::INFINITY).size().x);
-        let others = [RATE_WIDTH, PERIOD_WIDTH, OUTPUTS_WIDTH, DESK_WIDTH, START_WIDTH, LIST_WIDTH, ROW_HEIGHT];
-        let others = others.iter().chain(&labels).sum::<f32>() + 9.0 * GAP;
-        let field = row.next_rect((rect.right() - row.left - others).max(MIN_DEVICE_WIDTH));
+        let field = row.next_rect(device_width);
         let spec = TextFieldSpec {
             label: "Device name",
             value: &view.setup.device,
@@ -142,7 +146,7 @@ impl DeviceBar {
 
         let shown = setup.sample_rate.map_or("Auto rate".into(), rate_text);
         let names: Vec<_> = std::iter::once("Auto rate".into()).chain(view.rates.iter().copied().map(rate_text)).collect();
-        if let Some(n) = drop_down(ui, row.next_rect(RATE_WIDTH), "Rate", &shown, &names, enabled, "Frames a second") {
+        if let Some(n) = drop_down(ui, row.next_rect(rate_width), "Rate", &shown, &names, enabled, "Frames a second") {
             setup.sample_rate = n.checked_sub(1).map(|n| view.rates[n]);
         }
         let hertz = setup.sample_rate;
@@ -150,37 +154,48 @@ impl DeviceBar {
         let names = view.periods.iter().map(|frames| period_text(*frames, hertz));
         let names: Vec<_> = std::iter::once("Auto period".into()).chain(names).collect();
         let tip = "Frames that the device hands over at once: fewer mean less latency, more mean fewer dropouts";
-        if let Some(n) = drop_down(ui, row.next_rect(PERIOD_WIDTH), "Period", &shown, &names, enabled, tip) {
+        if let Some(n) = drop_down(ui, row.next_rect(period_width), "Period", &shown, &names, enabled, tip) {
             setup.period_frames = n.checked_sub(1).map(|n| view.periods[n]);
         }
 
-        row.draw_label(ui, "Outputs");
+        if has_labels {
+            row.draw_label(ui, "Outputs");
+        }
         let value = setup.outputs.map_or(String::new(), |[left, right]| format!("{},{}", left + 1, right + 1));
-        let spec = TextFieldSpec { label: "Outputs", value: &value, hint: "none", enabled, ..TextFieldSpec::default() };
-        if let Some(text) = self.text_entry.draw_field(ui, row.next_rect(OUTPUTS_WIDTH), DeviceField::Outputs, &spec) {
+        let spec = TextFieldSpec {
+            label: "Outputs",
+            value: &value,
+            hint: if has_labels { "none" } else { "outs" },
+            enabled,
+            ..TextFieldSpec::default()
+        };
+        if let Some(text) = self.text_entry.draw_field(ui, row.next_rect(outputs_width), DeviceField::Outputs, &spec) {
             match parse_outputs(&text) {
                 Some(outputs) => (setup.outputs, self.bad_outputs) = (outputs, None),
                 None => self.bad_outputs = Some(text),
             }
         }
-        row.draw_label(ui, "Desk");
-        let spec = TextFieldSpec { label: "Desk", value: &view.setup.desk, hint: "none", enabled, ..TextFieldSpec::default() };
-        if let Some(text) = self.text_entry.draw_field(ui, row.next_rect(DESK_WIDTH), DeviceField::Desk, &spec) {
+        if has_labels {
+            row.draw_label(ui, "Desk");
+        }
+        let spec = TextFieldSpec {
+            label: "Desk",
+            value: &view.setup.desk,
+            hint: if has_labels { "none" } else { "desk" },
+            enabled,
+            ..TextFieldSpec::default()
+        };
+        if let Some(text) = self.text_entry.draw_field(ui, row.next_rect(desk_width), DeviceField::Desk, &spec) {
             text.trim().clone_into(&mut setup.desk);
         }
 
         let text = if enabled { "Start" } else { "Stop" };
-        let spec =
-            ButtonSpec { label: text, text, down: Some(!enabled), enabled: enabled || !recording, ..ButtonSpec::default() };
-        let button = widgets::button(ui, row.next_rect(START_WIDTH), Id::unique("isotherm device start"), &spec);
+        let spec = ButtonSpec { label: text, text, down: Some(!enabled), ..ButtonSpec::default() };
+        let button = widgets::button(outer, start, Id::unique("isotherm device start"), &spec);
         if button.clicked() {
             action = Some(if enabled { ProgramAction::Start } else { ProgramAction::Stop });
         }
-        button.on_hover_text(match (enabled, recording) {
-            (true, _) => "Opens the device",
-            (false, false) => "Closes the device",
-            (false, true) => "Closes the device, once the take is stopped",
-        });
+        button.on_hover_text(if enabled { "Opens the device" } else { "Closes the device" });
         action
     }
 
@@ -221,7 +236,8 @@ impl DeviceBar {
     fn status(&self, view: &DeviceView) -> (String, Option<Color32>, Color32) {
         let alarm = |text| (text, Some(theme::ALARM), theme::ALARM);
         match (&view.stage, &self.bad_outputs, &view.error) {
-            (DeviceStage::Disconnected(reason), ..) => alarm(format!("Away: {reason}, trying again")),
+            // The band in place of this bar tells more.
+            (DeviceStage::Disconnected { reason, .. }, ..) => alarm(reason.clone()),
             (_, Some(text), _) => alarm(format!("The outputs are a pair such as 1,2 or none, not {text:?}")),
             (_, _, Some(error)) => alarm(error.clone()),
             (DeviceStage::Starting, ..) => ("Starting".into(), Some(theme::YELLOW), theme::TEXT),
@@ -231,6 +247,16 @@ impl DeviceBar {
             (DeviceStage::Stopped, ..) => ("Stopped".into(), None, theme::MUTED),
         }
     }
+}
+
+/// Returns the widths of host, device, rate, period, outputs and desk in `room`. `widths` are the usual ones. The device gets what
+/// is left over; if there is too little room, all shrink by the same share, down to a half.
+fn part_widths(room: f32, widths: [f32; 6]) -> [f32; 6] {
+    let usual: f32 = widths.iter().sum();
+    let share = (room / usual).clamp(0.5, 1.0);
+    let mut widths = widths.map(|width| width * share);
+    widths[1] += (room - usual).max(0.0);
+    widths
 }
 
 /// Draws a drop-down list into `rect`. Returns the index in `names` of the entry that was chosen, if it is not the shown one.
@@ -279,7 +305,7 @@ fn draw_lamp_and_text(ui: &Ui, rect: Rect, name: &str, text: &str, lamp: Option<
 }
 
 /// Returns the counts of overruns and underruns as text, and its tooltip.
-fn counts_text(view: &DeviceView) -> (String, &'static str) {
+pub(super) fn counts_text(view: &DeviceView) -> (String, &'static str) {
     let times = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let text = match (view.overruns, view.underruns) {
         (0, 0) => String::new(),
