@@ -20,10 +20,10 @@
 //!
 //! **Mending**: [`mend`] copies a file that a crash left behind, with a header that is right.
 //!
-//! **Writing**: 16-bit mono and stereo get the plain header, everything else the extensible one. A file is written under a
+//! **Writing** uses `hound`: 16-bit mono and stereo get the plain header, everything else the extensible one. A file is written under a
 //! temporary name beside its target and renamed when it is complete, so the target is never half written. A file holds at most
 //! 4 GiB, unless it was created with room for 64-bit sizes ([`Writer::create_long`]). A stream has no sizes
-//! ([`Writer::stream`]).
+//! ([`Writer::stream`]). For both, which `hound` does not write, the header is our own.
 
 // A cast that wraps would misread a file.
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap)]

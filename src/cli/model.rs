@@ -50,7 +50,6 @@ pub fn command() -> Command {
                 .about("Checks that a model does what it says")
                 .arg(file())
                 .arg(rate_argument())
-                .arg(rate_argument())
                 .arg(json())
                 .arg(loudness)
                 .after_help(examples(&[

@@ -261,8 +261,9 @@ fn material(matches: &ArgMatches, target: Option<(&Target, Option<Condition>)>, 
     let path = |name: &str| matches.get_one::<PathBuf>(name).ok_or_else(|| Failure::Usage(format!("no --{name} file")));
     let Some((target, condition)) = target else {
         let (dry, wet) = (path("dry")?, path("wet")?);
-        let (material, report) = Material::of_pair(&read_wav(dry).map_err(Failure::failed)?, &read_wav(wet).map_err(Failure::failed)?)
-            .map_err(|error| Failure::Failed(format!("{} and {}: {error}", dry.display(), wet.display())))?;
+        let (material, report) =
+            Material::of_pair(&read_wav(dry).map_err(Failure::failed)?, &read_wav(wet).map_err(Failure::failed)?)
+                .map_err(|error| Failure::Failed(format!("{} and {}: {error}", dry.display(), wet.display())))?;
         let remarks = report.remarks();
         for remark in &remarks {
             let _ = writeln!(std::io::stderr(), "isotherm: warning: {remark}");

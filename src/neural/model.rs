@@ -186,7 +186,7 @@ impl ModelError {
         match self {
             Self::Read { path, source } => format!("{source}: {path}"),
             Self::File { path, error } => format!("{error}: {path}"),
-            Self::TooLarge { .. } | Self::Invalid(_) => self.to_string(),
+            Self::TooLarge { .. } | Self::Invalid(_) | Self::OtherRate { .. } => self.to_string(),
         }
     }
 }

@@ -18,6 +18,8 @@ const FACTS_HEIGHT: f32 = 20.0;
 /// Height of a row of the browser's list.
 const ROW_HEIGHT: f32 = 22.0;
 const GAP: f32 = 4.0;
+/// Width of the button with the sample rate of a model whose file has none.
+const RATE_WIDTH: f32 = 72.0;
 /// Text in place of a model's name while there is no model.
 const NO_MODEL: &str = "No model \u{2013} sound passes through";
 
@@ -38,6 +40,8 @@ enum ModelAction<'a> {
     Open(&'a Path),
     /// Loads the model this many places after the current one in its folder; negative: before it.
     Step(i32),
+    /// Plays the model at another sample rate in Hz.
+    SetRate(f32),
     /// Removes the model.
     Clear,
     /// Lists the folder that the browser showed last.
@@ -52,6 +56,7 @@ fn send_action(gestures: &mut Gestures, controls: &dyn Controls, slot: Slot, act
     match action {
         ModelAction::Open(path) => controls.open_model(slot, path),
         ModelAction::Step(step) => controls.step_model(slot, *step),
+        ModelAction::SetRate(rate) => controls.set_model_rate(slot, *rate),
         ModelAction::Clear => controls.clear_model(slot),
         ModelAction::Browse => controls.browse_models(slot),
     }
@@ -113,6 +118,13 @@ fn late_text(facts: &ModelFacts) -> Option<String> {
 fn sample_rate_text(facts: &ModelFacts) -> String {
     let given = if facts.sample_rate_given { "" } else { " (not given)" };
     format!("{} kHz{given}", facts.sample_rate / 1000.0)
+}
+
+/// Returns the rate in Hz after `rate` that a model without one may have been trained at.
+fn next_rate(rate: f32) -> f32 {
+    /// Usual sample rates in Hz.
+    const RATES: [f32; 4] = [44_100.0, 48_000.0, 88_200.0, 96_000.0];
+    RATES.into_iter().find(|next| *next > rate).unwrap_or(RATES[0])
 }
 
 /// Returns a whole number with thin spaces between the thousands.
@@ -214,6 +226,17 @@ pub(super) fn draw_bar(
         }
         (None, true, _) => draw_status(ui, below, (slot, "model facts"), "Loading \u{2026}", &[12.0], theme::MUTED, &[]),
         (None, false, Some(facts)) => {
+            let mut below = below;
+            if !facts.sample_rate_given {
+                let rate = below.with_min_x(below.right() - RATE_WIDTH);
+                below.set_right(rate.left() - GAP);
+                let rate = rate.expand2(vec2(8.0, 0.0)).with_min_x(rate.left());
+                let text = format!("{} kHz?", facts.sample_rate / 1000.0);
+                let tip = "The file does not say the sample rate of its model. Click for the next: 44.1, 48, 88.2, 96 kHz";
+                if button(rate, "model rate", &text, tip, true, None) {
+                    send_action(gestures, controls, slot, &ModelAction::SetRate(next_rate(facts.sample_rate)));
+                }
+            }
             draw_status(ui, below, (slot, "model facts"), &summary(facts, channels), &[12.0, 11.0], theme::MUTED, &tip);
         }
         (None, false, None) => {}

@@ -3,12 +3,13 @@
 use super::WavFormat;
 use super::header::{EXTENSIBLE, GUID_TAIL, IEEE_FLOAT, PCM, UNKNOWN_SIZE};
 use crate::audio::{Audio, I24, Sample, Shape, WavError};
+use hound::{SampleFormat, WavSpec, WavWriter};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes of the longest header without room for 64-bit sizes, and the pad byte after the samples.
+/// Bytes of the longest header that hound writes, and the pad byte after the samples.
 const AROUND_DATA_BYTES: u64 = 68 + 1;
 /// Bytes that are buffered before they are written.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -48,35 +49,52 @@ pub struct Writer {
 
 /// The place that the bytes are written to.
 enum Output {
-    /// The unfinished file beside the target.
-    Part(PartFile),
+    /// A file of at most 4 GiB.
+    Plain(PlainFile),
+    /// A file that may get longer.
+    Long(LongFile),
     /// A stream, whose header does not have the sizes.
     Stream(Box<dyn Write + Send>),
 }
 
-/// The unfinished file beside the target.
-struct PartFile {
+/// An unfinished file beside the target, which hound writes.
+struct PlainFile {
+    path: PathBuf,
+    hound: WavWriter<BufWriter<File>>,
+}
+
+/// An unfinished file beside the target, whose header has room for 64-bit sizes, which hound does not know.
+struct LongFile {
     path: PathBuf,
     file: BufWriter<File>,
     header_bytes: u64,
-    /// True if the header has room for 64-bit sizes.
-    has_room: bool,
 }
 
 impl std::fmt::Debug for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Part(part) => write!(f, "Part({})", part.path.display()),
+            Self::Plain(part) => write!(f, "Plain({})", part.path.display()),
+            Self::Long(part) => write!(f, "Long({})", part.path.display()),
             Self::Stream(_) => f.write_str("Stream"),
         }
     }
 }
 
 impl Output {
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Writes the code of an integer sample of `bytes` bytes.
+    fn write_code(&mut self, code: i32, bytes: usize) -> io::Result<()> {
         match self {
-            Self::Part(part) => part.file.write_all(bytes),
-            Self::Stream(stream) => stream.write_all(bytes),
+            Self::Plain(part) => part.hound.write_sample(code).map_err(io_error),
+            Self::Long(part) => part.file.write_all(&code.to_le_bytes()[..bytes]),
+            Self::Stream(stream) => stream.write_all(&code.to_le_bytes()[..bytes]),
+        }
+    }
+
+    fn write_float(&mut self, sample: f32) -> io::Result<()> {
+        match self {
+            Self::Plain(part) => part.hound.write_sample(sample).map_err(io_error),
+            Self::Long(part) => part.file.write_all(&sample.to_le_bytes()),
+            Self::Stream(stream) => stream.write_all(&sample.to_le_bytes()),
         }
     }
 }
@@ -88,7 +106,21 @@ impl Writer {
     /// # Errors
     /// [`WavError::Channels`], [`WavError::Rate`] (the header's byte rate has 32 bits), [`WavError::Io`].
     pub fn create(path: impl AsRef<Path>, sample_rate: u32, channels: usize, format: WavFormat) -> Result<Self, WavError> {
-        Self::create_part(path.as_ref(), sample_rate, channels, format, false)
+        let target = path.as_ref();
+        let spec = WavSpec {
+            channels: checked_channels(target, sample_rate, channels, format)?,
+            sample_rate,
+            bits_per_sample: format.bits(),
+            sample_format: if format == WavFormat::Float32 { SampleFormat::Float } else { SampleFormat::Int },
+        };
+        let (path, file) = create_beside(target)?;
+        match WavWriter::new(BufWriter::with_capacity(BUFFER_BYTES, file), spec) {
+            Ok(hound) => Ok(Self::new(target, channels, format, Output::Plain(PlainFile { path, hound }))),
+            Err(error) => {
+                let _ = fs::remove_file(path);
+                Err(WavError::io("write", target, io_error(error)))
+            }
+        }
     }
 
     /// Creates the part file of a file that may get longer than 4 GiB, which is RF64 then. Its header has 36 bytes of room for
@@ -97,7 +129,16 @@ impl Writer {
     /// # Errors
     /// The errors of [`create`](Self::create).
     pub fn create_long(path: impl AsRef<Path>, sample_rate: u32, channels: usize, format: WavFormat) -> Result<Self, WavError> {
-        Self::create_part(path.as_ref(), sample_rate, channels, format, true)
+        let target = path.as_ref();
+        let header = header(target, sample_rate, channels, format, true)?;
+        let (path, file) = create_beside(target)?;
+        let mut file = BufWriter::with_capacity(BUFFER_BYTES, file);
+        if let Err(source) = file.write_all(&header) {
+            let _ = fs::remove_file(path);
+            return Err(WavError::io("write", target, source));
+        }
+        let part = LongFile { path, file, header_bytes: header.len() as u64 };
+        Ok(Self::new(target, channels, format, Output::Long(part)))
     }
 
     /// Starts a WAV stream of unknown length, such as standard output: the sizes in its header are FFFFFFFF. `name` stands for
@@ -120,24 +161,6 @@ impl Writer {
         let mut output = BufWriter::with_capacity(BUFFER_BYTES, output);
         output.write_all(&header).map_err(|source| WavError::io("write", target, source))?;
         Ok(Self::new(target, channels, format, Output::Stream(Box::new(output))))
-    }
-
-    fn create_part(
-        target: &Path,
-        sample_rate: u32,
-        channels: usize,
-        format: WavFormat,
-        has_room: bool,
-    ) -> Result<Self, WavError> {
-        let header = header(target, sample_rate, channels, format, has_room)?;
-        let (path, file) = create_beside(target)?;
-        let mut file = BufWriter::with_capacity(BUFFER_BYTES, file);
-        if let Err(source) = file.write_all(&header) {
-            let _ = fs::remove_file(path);
-            return Err(WavError::io("write", target, source));
-        }
-        let part = PartFile { path, file, header_bytes: header.len() as u64, has_room };
-        Ok(Self::new(target, channels, format, Output::Part(part)))
     }
 
     fn new(target: &Path, channels: usize, format: WavFormat, output: Output) -> Self {
@@ -179,7 +202,7 @@ impl Writer {
             if self.format == WavFormat::Float32 {
                 let sample = f32::from_f64(value);
                 self.written.replaced += u64::from(!sample.is_finite());
-                return output.write_all(&if sample.is_finite() { sample } else { 0.0 }.to_le_bytes());
+                return output.write_float(if sample.is_finite() { sample } else { 0.0 });
             }
             self.written.replaced += u64::from(value.is_nan());
             let (code, coded_value) = match self.format {
@@ -190,7 +213,7 @@ impl Writer {
             // Rounding moves a sample by half a step at most; a sample that moved farther was limited.
             let step = (1.0 - f64::from(self.format.bits())).exp2();
             self.written.clipped += u64::from((value - coded_value).abs() > 0.5 * step);
-            output.write_all(&code.to_le_bytes()[..self.format.bytes()])
+            output.write_code(code, self.format.bytes())
         };
         for frame in 0..frames {
             for channel in block {
@@ -214,8 +237,7 @@ impl Writer {
         }
         let highest = (u64::from(u32::MAX) - AROUND_DATA_BYTES) / (self.channels * self.format.bytes()) as u64;
         let found = self.written.frames.saturating_add(frames as u64);
-        let is_limited = matches!(self.output, Some(Output::Part(PartFile { has_room: false, .. })));
-        if is_limited && found > highest {
+        if matches!(self.output, Some(Output::Plain(_))) && found > highest {
             return Err(WavError::TooLong { path: self.target.clone(), channels: self.channels, highest, found });
         }
         Ok(())
@@ -231,13 +253,11 @@ impl Writer {
         }
         let data_bytes = self.written.frames * (self.channels * self.format.bytes()) as u64;
         let finished = match self.output.take() {
-            Some(Output::Part(PartFile { path, file, header_bytes, .. })) => {
-                let renamed =
-                    complete(file, header_bytes, data_bytes, self.written.frames).and_then(|()| fs::rename(&path, &self.target));
-                if renamed.is_err() {
-                    let _ = fs::remove_file(&path);
-                }
-                renamed
+            Some(Output::Plain(PlainFile { path, hound })) => {
+                self.rename(&path, hound.finalize().map_err(io_error).and_then(|()| complete(&path, data_bytes)))
+            }
+            Some(Output::Long(LongFile { path, file, header_bytes })) => {
+                self.rename(&path, complete_long(file, header_bytes, data_bytes, self.written.frames))
             }
             Some(Output::Stream(mut stream)) => stream.flush(),
             None => Ok(()),
@@ -245,15 +265,32 @@ impl Writer {
         finished.map_err(|source| WavError::io("write", &self.target, source))?;
         Ok(self.written)
     }
+
+    /// Gives a part file that was completed its name, or else removes it.
+    fn rename(&self, part: &Path, completed: io::Result<()>) -> io::Result<()> {
+        let renamed = completed.and_then(|()| fs::rename(part, &self.target));
+        if renamed.is_err() {
+            let _ = fs::remove_file(part);
+        }
+        renamed
+    }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if let Some(Output::Part(PartFile { path, file, .. })) = self.output.take() {
-            // Without writing what is buffered.
-            drop(file.into_parts());
-            let _ = fs::remove_file(path);
-        }
+        let path = match self.output.take() {
+            Some(Output::Plain(PlainFile { path, hound })) => {
+                drop(hound);
+                path
+            }
+            Some(Output::Long(LongFile { path, file, .. })) => {
+                // Without writing what is buffered.
+                drop(file.into_parts());
+                path
+            }
+            Some(Output::Stream(_)) | None => return,
+        };
+        let _ = fs::remove_file(path);
     }
 }
 
@@ -262,16 +299,9 @@ fn code_and_value<T: Sample>(sample: T, code: impl Fn(T) -> i32) -> (i32, f64) {
     (code(sample), sample.to_f64())
 }
 
-/// All bytes before the samples; the sizes of the file and of the samples are 0. `has_room` adds a chunk that can become `ds64`.
+/// All bytes before the samples of a long file or a stream; the sizes of the file and of the samples are 0. `has_room` adds a chunk that can become `ds64`.
 fn header(target: &Path, sample_rate: u32, channels: usize, format: WavFormat, has_room: bool) -> Result<Vec<u8>, WavError> {
-    let max_channels = usize::from(u16::MAX) / format.bytes();
-    let Some(count) = u16::try_from(channels).ok().filter(|_| (1..=max_channels).contains(&channels)) else {
-        return Err(WavError::Channels { path: target.into(), highest: max_channels, found: channels });
-    };
-    let highest = u32::MAX / (u32::from(count) * u32::from(format.bits() / 8));
-    if !(1..=highest).contains(&sample_rate) {
-        return Err(WavError::Rate { path: target.into(), highest, found: sample_rate });
-    }
+    let count = checked_channels(target, sample_rate, channels, format)?;
     let mut header = b"RIFF\0\0\0\0WAVE".to_vec();
     if has_room {
         push_chunk(&mut header, b"JUNK", &[0; DS64_BYTES]);
@@ -281,6 +311,19 @@ fn header(target: &Path, sample_rate: u32, channels: usize, format: WavFormat, h
     push_chunk(&mut header, b"fmt ", &fmt_body(tag, format.bits(), count, sample_rate, !is_plain));
     header.extend(b"data\0\0\0\0");
     Ok(header)
+}
+
+/// The number of channels as a header has it, if a header can hold it and the sample rate.
+fn checked_channels(target: &Path, sample_rate: u32, channels: usize, format: WavFormat) -> Result<u16, WavError> {
+    let max_channels = usize::from(u16::MAX) / format.bytes();
+    let Some(count) = u16::try_from(channels).ok().filter(|_| (1..=max_channels).contains(&channels)) else {
+        return Err(WavError::Channels { path: target.into(), highest: max_channels, found: channels });
+    };
+    let highest = u32::MAX / (u32::from(count) * u32::from(format.bits() / 8));
+    if !(1..=highest).contains(&sample_rate) {
+        return Err(WavError::Rate { path: target.into(), highest, found: sample_rate });
+    }
+    Ok(count)
 }
 
 /// The body of a `fmt ` chunk of samples that fill their bytes, plain or in the extensible form.
@@ -311,8 +354,30 @@ pub(super) fn push_chunk(file: &mut Vec<u8>, name: &[u8; 4], body: &[u8]) {
     file.resize(file.len() + body.len() % 2, 0);
 }
 
+/// Adds the pad byte after samples of an odd size, which RIFF requires and hound leaves out, and flushes the file to the disk.
+fn complete(path: &Path, data_bytes: u64) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    if !data_bytes.is_multiple_of(2) {
+        let end = file.seek(SeekFrom::End(0))?;
+        file.write_all(&[0])?;
+        file.seek(SeekFrom::Start(4))?;
+        // The RIFF size does not count the first eight bytes, "RIFF" and the size; `Writer::check` keeps it within 32 bits.
+        let riff_size = u32::try_from(end + 1 - 8).map_err(io::Error::other)?;
+        file.write_all(&riff_size.to_le_bytes())?;
+    }
+    file.sync_all()
+}
+
+/// The `io::Error` inside hound's error, or one with its text.
+fn io_error(error: hound::Error) -> io::Error {
+    match error {
+        hound::Error::IoError(error) => error,
+        other => io::Error::other(other.to_string()),
+    }
+}
+
 /// Adds the pad byte after samples of an odd size and writes the sizes into the header of a file that ends with its samples.
-fn complete(file: BufWriter<File>, header_bytes: u64, data_bytes: u64, frames: u64) -> io::Result<()> {
+fn complete_long(file: BufWriter<File>, header_bytes: u64, data_bytes: u64, frames: u64) -> io::Result<()> {
     let mut file = file.into_inner()?;
     file.write_all(if data_bytes.is_multiple_of(2) { &[] } else { &[0] })?;
     write_sizes(&mut file, header_bytes, data_bytes, frames)

@@ -343,3 +343,18 @@ fn an_algorithm_that_plays_no_model_closes_the_browser() {
     harness.run();
     harness.get_by_label("B Input");
 }
+
+#[test]
+fn the_rate_of_a_model_whose_file_has_none_is_a_button_that_steps_through_the_usual_rates() {
+    let window = |sample_rate: f32, sample_rate_given: bool| {
+        let facts = ModelFacts { sample_rate, sample_rate_given, ..facts() };
+        model_window(ModelView { model: Some(Arc::new(facts)), ..ModelView::default() })
+    };
+    for (rate, next) in [(44_100.0, 48_000.0), (48_000.0, 88_200.0), (88_200.0, 96_000.0), (96_000.0, 44_100.0)] {
+        let mut harness = window(rate, false);
+        harness.get_by_label("B model rate").click();
+        harness.run_steps(2);
+        assert_eq!(drain_calls(&mut harness), [ControlCall::SetModelRate(Slot::B, next)]);
+    }
+    assert!(window(48_000.0, true).query_by_label("B model rate").is_none());
+}
