@@ -33,7 +33,8 @@ pub enum Value {
 }
 
 /// Parses the first value of a text. As in NeuralAmpModelerCore, what follows that value is not read (padding, a second value),
-/// and of a key that an object has twice the last value counts.
+/// and of a key that an object has twice the last value counts. `NaN` and `Infinity`, which Python writes and JSON does not have,
+/// become texts, so that they harm only the field that they are in; bytes that are not UTF-8 become U+FFFD.
 ///
 /// # Errors
 /// If it is not JSON, too long ([`MAX_TEXT_BYTES`]), or has too many values or more than 128 levels.
@@ -41,24 +42,30 @@ pub fn parse(text: &[u8]) -> Result<Value, ModelError> {
     if text.len() > MAX_TEXT_BYTES {
         return Err(ModelError::TooLarge { found: text.len() as u64, limit: MAX_TEXT_BYTES as u64 });
     }
-    let values_left = Cell::new(MAX_VALUES);
-    let mut from = serde_json::Deserializer::from_slice(text);
-    ValueSeed(&values_left)
-        .deserialize(&mut from)
-        .map_err(|error| ModelError::Invalid(format!("not valid JSON: {}", error_text(text, &error))))
+    let value = |text: &[u8]| ValueSeed(&Cell::new(MAX_VALUES)).deserialize(&mut serde_json::Deserializer::from_slice(text));
+    let mended = |error| mended(text).map_or(Err(error), |text| value(text.as_bytes()));
+    value(text).or_else(mended).map_err(|error| ModelError::Invalid(format!("not valid JSON: {}", one_line(&error.to_string()))))
 }
 
-/// The parser's error in one line. At `NaN` and `Infinity`, which Python writes and JSON does not have, the error names the
-/// word.
-fn error_text(text: &[u8], error: &serde_json::Error) -> String {
-    let line = text.split(|b| *b == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
-    let at = error.column().saturating_sub(2).min(line.len());
-    let near = &line[at..];
-    let here = |word: &&&str| (0..2).any(|skip| near.get(skip..).is_some_and(|n| n.starts_with(word.as_bytes())));
-    match ["NaN", "Infinity"].iter().find(here) {
-        Some(word) => format!("{word} at line {} column {}; expected a finite number", error.line(), error.column()),
-        None => one_line(&error.to_string()).into_owned(),
+/// The text with `NaN`, `Infinity` and `-Infinity` outside of texts in quotation marks, and in UTF-8; `None` if that is what it was.
+fn mended(text: &[u8]) -> Option<String> {
+    let (mut new, mut rest) = (Vec::with_capacity(text.len()), text);
+    let mut quoted = false;
+    while let [first, after @ ..] = rest {
+        let word = ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| !quoted && rest.starts_with(word.as_bytes()));
+        if let Some(word) = word {
+            new.extend(format!("\"{word}\"").bytes());
+            rest = &rest[word.len()..];
+            continue;
+        }
+        // A backslash in a text takes the next character with it.
+        let length = if quoted && *first == b'\\' && !after.is_empty() { 2 } else { 1 };
+        quoted ^= *first == b'"';
+        new.extend(&rest[..length]);
+        rest = &rest[length..];
     }
+    let new = String::from_utf8_lossy(&new).into_owned();
+    (new.as_bytes() != text).then_some(new)
 }
 
 /// Replaces control characters by blanks and cuts a long text off.
@@ -428,13 +435,21 @@ mod tests {
     }
 
     #[test]
+    fn pythons_words_for_no_number_and_bytes_that_are_not_utf_8_harm_only_their_field() {
+        let text = b"{\"a\": NaN, \"b\": [1, -Infinity], \"c \\\" NaN\": \"Caf\xe9 Infinity\", \"d\": 2}";
+        let value = parse(text).unwrap();
+        let root = Field::root(&value);
+        assert_eq!(error(root.get("a").unwrap().number()), "a: 'NaN'; expected a number");
+        assert_eq!(error(root.get("b").unwrap().floats(None)), "b[1]: '-Infinity'; expected a number");
+        assert_eq!(root.get("c \" NaN").unwrap().text().unwrap(), "Caf\u{fffd} Infinity");
+        assert_eq!(root.get("d").unwrap().number().unwrap(), 2.0);
+    }
+
+    #[test]
     fn invalid_json_is_an_error_in_one_line() {
-        for (text, part) in [
-            ("{\"a\": NaN}", "NaN at line 1 column 7; expected a finite number"),
-            ("{\"a\": [1,\n -Infinity]}", "Infinity at line 2"),
-            ("{\"a\": 1e999}", "number out of range"),
-            ("{\"a\": [1, 2", "EOF"),
-        ] {
+        for (text, part) in
+            [("{\"a\": NotANumber}", "expected"), ("{\"a\": 1e999}", "number out of range"), ("{\"a\": [1, 2", "EOF")]
+        {
             let found = error(parse(text.as_bytes()));
             assert!(found.contains(part) && !found.contains('\n'), "{text}: {found}");
         }

@@ -1,14 +1,13 @@
 """Makes WAV files as crashed recorders, streams, editors and desks leave them, and reads each with libsndfile.
 
 Called as `python wav_kinds.py FOLDER`; needs numpy and soundfile. Writes for each kind `NAME.wav`; `NAME.true`, the sound that it
-carries, as float64; and `NAME.peer`, what libsndfile reads, as float64. Prints a JSON object: the version of libsndfile, the date,
+carries, as float64; and `NAME.peer`, what libsndfile reads, as float64. Prints a JSON object: the version of libsndfile
 and a list of the kinds with name, description, channels, and libsndfile's frames or error.
 
 Called as `python wav_kinds.py FOLDER read`, it only writes `NAME.peer` for each `NAME.mended` in the folder, a WAV file; an error is one
 of the script.
 """
 
-import datetime
 import json
 import os
 import struct
@@ -229,5 +228,4 @@ for name, description, _, true in KINDS:
     except (soundfile.LibsndfileError, RuntimeError) as error:
         row["error"] = str(error).split(": ", 1)[-1]
     rows.append(row)
-today = datetime.date.today().isoformat()
-print(json.dumps({"libsndfile": soundfile.__libsndfile_version__, "date": today, "kinds": rows}))
+print(json.dumps({"libsndfile": soundfile.__libsndfile_version__, "kinds": rows}))

@@ -1,5 +1,5 @@
 //! WAV files as the field has them, made and read with libsndfile by `wav_kinds.py`, and the table of them in
-//! `docs/compatibility-wav.md`. Needs `ISOTHERM_PYTHON`, which `cargo xtask test` sets; `ISOTHERM_BLESS=1` writes the table.
+//! `docs/compatibility.md`. Needs `ISOTHERM_PYTHON`, which `cargo xtask test` sets; `ISOTHERM_BLESS=1` writes the table.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,7 +10,10 @@ use isotherm::audio::wav::{self, Reader};
 use serde_json::Value;
 
 /// The page with the table.
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/compatibility-wav.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/compatibility.md");
+/// The lines around the table.
+const MARKS: (&str, &str) =
+    ("<!-- table of WAV files: made by tests/ground/wav_kinds.rs -->\n", "<!-- end of the table of WAV files -->\n");
 
 /// The 64-bit floats in a file.
 fn floats(path: &Path) -> Vec<f64> {
@@ -114,20 +117,12 @@ fn every_kind_of_wav_file_gives_its_sound_and_the_samples_of_libsndfile() {
     for path in mended {
         assert_eq!(floats(&path.with_extension("peer")), floats(&path.with_extension("true")), "{}", path.display());
     }
-    if std::env::var_os("ISOTHERM_BLESS").is_some() {
-        let date = made["date"].as_str().unwrap();
-        let page = format!(
-            "# WAV files\n\n\
-             The kinds of WAV files that recorders, crashes, streams and editors leave, and what Isotherm and libsndfile do with them. Where both read a file, \
-             their samples are equal, bit for bit.\n\n\
-             `tests/ground/wav_kinds.py` makes the files, and `tests/ground/wav_kinds.rs` checks them and this table. It was made on {date}: \
-             `ISOTHERM_BLESS=1 ISOTHERM_PYTHON=... cargo test --test ground wav_kinds` makes it again.\n\n\
-             {table}\n\
-             Files of more than 4 GiB are not in the table. Of a RIFF file whose 32-bit size wrapped, Isotherm reads all of the sound; libsndfile reads the rest \
-             of the size divided by 4 GiB. Both read RF64 of that length.\n"
-        );
-        fs::write(PAGE, page).unwrap();
-    }
     let page = fs::read_to_string(PAGE).unwrap();
-    assert!(page.contains(&table), "docs/compatibility-wav.md has another table; ISOTHERM_BLESS=1 writes this one:\n{table}");
+    let (before, rest) = page.split_once(MARKS.0).expect("the line before the table");
+    let (written, after) = rest.split_once(MARKS.1).expect("the line after the table");
+    if std::env::var_os("ISOTHERM_BLESS").is_some() {
+        fs::write(PAGE, [before, MARKS.0, &table, MARKS.1, after].concat()).unwrap();
+    } else {
+        assert_eq!(written, table, "ISOTHERM_BLESS=1 makes the table anew");
+    }
 }

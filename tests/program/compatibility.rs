@@ -1,6 +1,6 @@
 //! The table of model files in `docs/compatibility.md`: a file of each kind, and the words of `isotherm model inspect` for it.
 //!
-//! With `ISOTHERM_WRITE_TABLES=1` the test writes the table anew.
+//! With `ISOTHERM_BLESS=1` the test writes the table anew.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,8 @@ use crate::run::isotherm;
 /// The page with the table.
 const PAGE: &str = "docs/compatibility.md";
 /// The lines around the table.
-const MARKS: (&str, &str) = ("<!-- table of models: made by tests/program/compatibility.rs -->\n", "<!-- end of the table -->\n");
+const MARKS: (&str, &str) =
+    ("<!-- table of models: made by tests/program/compatibility.rs -->\n", "<!-- end of the table of models -->\n");
 
 /// A NAM file.
 fn nam(architecture: &str, config: Value, weights: &[f32]) -> Value {
@@ -171,9 +172,9 @@ fn the_table_of_model_files_in_the_documentation_is_what_the_program_says() {
     let (before, rest) = text.split_once(MARKS.0).expect("the line before the table");
     let (written, after) = rest.split_once(MARKS.1).expect("the line after the table");
     let found = table();
-    if std::env::var_os("ISOTHERM_WRITE_TABLES").is_some() {
+    if std::env::var_os("ISOTHERM_BLESS").is_some() {
         fs::write(&page, [before, MARKS.0, &found, MARKS.1, after].concat()).unwrap();
     } else {
-        assert_eq!(written, found, "make the table anew: ISOTHERM_WRITE_TABLES=1 cargo test --test program compatibility");
+        assert_eq!(written, found, "ISOTHERM_BLESS=1 makes the table anew");
     }
 }

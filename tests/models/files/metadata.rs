@@ -32,6 +32,7 @@ fn odd_metadata_of_a_nam_file_are_left_out_and_named() {
         (json!({"loudness": 1e9}), "metadata.loudness: 1000000000; expected -300 to 300"),
         (json!({"input_level_dbu": ""}), "metadata.input_level_dbu: ''; expected a number"),
         (json!({"output_level_dbu": [1.0]}), "metadata.output_level_dbu: a list of 1; expected a number"),
+        (json!({"loudness": "NaN"}), "metadata.loudness: 'NaN'; expected a number"),
         (json!({"late_frames": "x"}), "metadata.late_frames: 'x'; expected a number"),
         (json!({"late_frames": -1}), "metadata.late_frames: -1; expected 0 to 512"),
     ] {
