@@ -4,8 +4,18 @@
 //! The headings of tables, the keys of JSON and the reference page are made from the rows. To add a measure, write the function
 //! that computes it, and append its row to [`MEASURES`]; a measure of cost also has a field in [`Costs`].
 
+use std::sync::OnceLock;
+
+use super::a_weighting::{ESR_A_WEIGHTED, ESR_A_WEIGHTED_DB};
 use super::bench::Costs;
-use super::{ErrorToSignal, Tone, aliasing, latency, multi_resolution_stft, thd, thd_noise};
+use super::error_spectrum::ErrorSpectrum;
+use super::log_spectral_distance::LOG_SPECTRAL_DISTANCE;
+use super::loudness::{LUFS, TRUE_PEAK};
+use super::noise_to_mask::{NMR, NoiseToMask};
+use super::pre_emphasis::{ESR_PRE_EMPHASIS, ESR_PRE_EMPHASIS_DB};
+use super::stft::{MR_STFT, MR_STFT_48K};
+use super::third_octave::THIRD_OCTAVE_ERROR;
+use super::{ErrorToSignal, Tone, aliasing, latency, thd, thd_noise};
 use crate::audio::{Audio, AudioError};
 
 /// A row of the registry: one measure.
@@ -40,6 +50,10 @@ pub enum Unit {
     Decibel,
     /// Decibels of full scale.
     Dbfs,
+    /// Decibels of full scale, also between the samples.
+    Dbtp,
+    /// Loudness units of full scale.
+    Lufs,
     /// Value of a sample, where 1 is full scale.
     Amplitude,
     /// Frames of the sample rate.
@@ -79,11 +93,13 @@ pub enum MeasureFn {
     Cost(fn(&Costs) -> f64),
 }
 
-/// Two aligned sounds of the same sample rate, number of channels and length.
-#[derive(Clone, Copy, Debug)]
+/// Two aligned sounds of the same sample rate, number of channels and length. What several measures need is computed once.
+#[derive(Debug)]
 pub struct Comparison<'a> {
     reference: &'a Audio<f32>,
     test: &'a Audio<f32>,
+    error_spectrum: OnceLock<ErrorSpectrum>,
+    noise_to_mask: OnceLock<NoiseToMask>,
 }
 
 impl<'a> Comparison<'a> {
@@ -98,12 +114,40 @@ impl<'a> Comparison<'a> {
         if reference.shape() != test.shape() {
             return Err(AudioError::WrongShape { expected: reference.shape(), found: test.shape(), channel: None });
         }
-        Ok(Self { reference, test })
+        Ok(Self { reference, test, error_spectrum: OnceLock::new(), noise_to_mask: OnceLock::new() })
+    }
+
+    /// Sample rate of both sounds in Hz. [any thread]
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.reference.sample_rate()
+    }
+
+    /// Number of channels of both sounds. [any thread]
+    #[must_use]
+    pub fn channel_count(&self) -> usize {
+        self.reference.channels()
+    }
+
+    /// Number of frames of both sounds. [any thread]
+    #[must_use]
+    pub fn frames(&self) -> usize {
+        self.reference.frames()
+    }
+
+    /// Spectra of the reference and of the error.
+    pub(super) fn error_spectrum(&self) -> &ErrorSpectrum {
+        self.error_spectrum.get_or_init(|| ErrorSpectrum::of(self))
+    }
+
+    /// Noise-to-mask ratios.
+    pub(super) fn noise_to_mask(&self) -> &NoiseToMask {
+        self.noise_to_mask.get_or_init(|| NoiseToMask::of(self))
     }
 
     /// Each channel of both sounds: reference, test.
-    fn channels(&self) -> impl ExactSizeIterator<Item = (&'a [f32], &'a [f32])> {
-        let Self { reference, test } = *self;
+    pub(super) fn channels(&self) -> impl ExactSizeIterator<Item = (&'a [f32], &'a [f32])> {
+        let (reference, test) = (self.reference, self.test);
         (0..reference.channels()).map(move |channel| (reference.channel(channel), test.channel(channel)))
     }
 
@@ -123,7 +167,7 @@ impl Unit {
             Self::Ratio => format!("{figure:.1e}"),
             Self::Number => format!("{figure:.3}"),
             Self::Percent => format!("{figure:.4}"),
-            Self::Decibel | Self::Dbfs => format!("{figure:.1}"),
+            Self::Decibel | Self::Dbfs | Self::Dbtp | Self::Lufs => format!("{figure:.1}"),
             Self::Amplitude => format!("{figure:.6}"),
             Self::Nanoseconds | Self::Microseconds => format!("{figure:.2}"),
             Self::RealTime => format!("{figure:.5}"),
@@ -139,6 +183,8 @@ impl Unit {
             Self::Percent => "%",
             Self::Decibel => "dB",
             Self::Dbfs => "dBFS",
+            Self::Dbtp => "dBTP",
+            Self::Lufs => "LUFS",
             Self::Frames => "frames",
             Self::Nanoseconds => "ns/sample",
             Self::Microseconds => "us",
@@ -183,7 +229,32 @@ impl Measure {
 
 /// Every measure, in the order of the reference page.
 pub static MEASURES: &[&Measure] = &[
-    &ESR, &NULL, &MR_STFT, &PEAK, &RMS, &DC, &THD, &THD_NOISE, &ALIASING, &LATENCY, &TIME, &REAL_TIME, &P50, &P99, &MAX, &MEMORY,
+    &ESR,
+    &NULL,
+    &MR_STFT,
+    &ESR_PRE_EMPHASIS,
+    &ESR_PRE_EMPHASIS_DB,
+    &ESR_A_WEIGHTED,
+    &ESR_A_WEIGHTED_DB,
+    &MR_STFT_48K,
+    &LOG_SPECTRAL_DISTANCE,
+    &THIRD_OCTAVE_ERROR,
+    &NMR,
+    &PEAK,
+    &RMS,
+    &DC,
+    &LUFS,
+    &TRUE_PEAK,
+    &THD,
+    &THD_NOISE,
+    &ALIASING,
+    &LATENCY,
+    &TIME,
+    &REAL_TIME,
+    &P50,
+    &P99,
+    &MAX,
+    &MEMORY,
 ];
 
 /// Error to signal as a ratio: [`super::esr`] over all channels.
@@ -208,22 +279,6 @@ pub static NULL: Measure = Measure {
                  the error to signal; -300 if nothing is left.",
     better: Preference::Lower,
     function: MeasureFn::Comparison(|comparison| comparison.error().db().into()),
-};
-
-/// Distance of the spectra: mean of [`multi_resolution_stft`] over the channels.
-pub static MR_STFT: Measure = Measure {
-    id: "mr_stft",
-    name: "Multi-resolution STFT distance",
-    heading: "MR-STFT",
-    unit: Unit::Number,
-    definition: "Spectral convergence plus the mean difference of the magnitudes' natural logarithms, the mean of transforms of \
-                 512, 1024 and 2048 frames (Yamamoto et al., ICASSP 2020, for 24 kHz), the mean of the channels.",
-    better: Preference::Lower,
-    function: MeasureFn::Comparison(|comparison| {
-        let channels = comparison.channels();
-        let count = channels.len() as f64;
-        channels.map(|(reference, test)| multi_resolution_stft(reference, test)).sum::<f64>() / count
-    }),
 };
 
 /// Sample peak of a sound in dBFS.
@@ -372,7 +427,7 @@ pub static MEMORY: Measure = Measure {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{PRIME_FRAMES, SILENCE_DB, bench, coherent_tone, tone_response};
+    use super::super::{PRIME_FRAMES, SILENCE_DB, bench, coherent_tone, multi_resolution_stft, tone_response};
     use super::*;
     use crate::algorithm::REGISTRY;
     use crate::effect::Effect;
