@@ -19,14 +19,14 @@ use crate::{TaskResult, models, picture};
 const RATE: f32 = 48_000.0;
 /// Block size of these measurements, in frames.
 const BLOCK: usize = 64;
-/// Number of times that algorithm and model are measured alternately; the fastest of each counts.
-const TIMED_RUNS: usize = 5;
+/// Number of blocks of algorithm and model that are timed, interleaved.
+const TIMED_BLOCKS: usize = 5000;
 
 /// A model's reference, the algorithm that it is the twin of, with the time of both.
 pub struct TwinComparison {
     reference: Settings,
     /// Nanoseconds for a sample of one channel: of the algorithm, of the model.
-    costs: [f32; 2],
+    costs: [f64; 2],
 }
 
 /// The results for a sound: a model's output compared with its reference's.
@@ -58,12 +58,14 @@ impl TwinComparison {
             reference = reference.with(id, (0.5 * (from + to)) as f32);
         }
         let neural = Effect::from_id("neural")?.with_model(Model::open(model)?);
-        let mut costs = [f32::INFINITY; 2];
-        for _ in 0..TIMED_RUNS {
-            for (cost, effect) in costs.iter_mut().zip([&reference.into(), &neural]) {
-                *cost = cost.min(bench::measure(effect, RATE, 1, BLOCK, bench::BenchLength::Blocks(1000))?.ns_per_sample);
-            }
-        }
+        let spec = bench::BenchSpec {
+            sample_rate: RATE,
+            blocks: vec![bench::BlockSize::fixed(BLOCK)],
+            max_blocks: TIMED_BLOCKS,
+            ..bench::BenchSpec::default()
+        };
+        let tables = bench::measure_interleaved(&[reference.into(), neural], &spec, |_| true)?;
+        let costs = [0, 1].map(|effect: usize| tables[effect].rows[0].ns_per_sample);
         Ok(Some(Self { reference, costs }))
     }
 
