@@ -106,6 +106,8 @@ const FEWEST_FRAMES: usize = 512;
 const CLOSE_LOBE: f64 = 1.1;
 /// Correlation coefficient from which sounds have something in common, however few frequencies they have.
 const SURE_CORRELATION: f64 = 0.5;
+/// Correlation coefficient below which sounds have nothing in common, even if parts of them, such as their beginnings, do.
+const FAINT_CORRELATION: f64 = 0.05;
 /// Shortest sound in seconds of which a drift is reported.
 const DRIFT_SECONDS: f64 = 1.0;
 /// Standard errors from which a drift is no chance.
@@ -133,8 +135,9 @@ pub fn align(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
     let search = Search::of(reference, test);
     let (fit, alone) = Fit::of(reference, test, search.line());
     let overlap_frames = fit.overlap(reference, test).len();
-    if !fit.correlation.is_finite() || (!search.is_sharp() && fit.correlation < SURE_CORRELATION) {
-        return Err(AlignError::NothingInCommon { correlation: if fit.correlation.is_finite() { fit.correlation } else { 0.0 } });
+    let correlation = fit.correlation.max(alone.correlation);
+    if correlation < if search.is_sharp() { FAINT_CORRELATION } else { SURE_CORRELATION } {
+        return Err(AlignError::NothingInCommon { correlation });
     }
     if overlap_frames < FEWEST_FRAMES {
         return Err(AlignError::TooShort { found: overlap_frames, expected: FEWEST_FRAMES });
@@ -273,4 +276,233 @@ fn overlap(start: f64, step: f64, reference_frames: usize, test_frames: usize) -
     let end = if last < 0.0 { 0 } else { last as usize + 1 };
     let end = end.min(reference_frames);
     first.min(end)..end
+}
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::TAU;
+
+    use realfft::RealFftPlanner;
+
+    use super::*;
+    use crate::audio::{Random, generate};
+    use crate::measure::{Comparison, null_db};
+
+    /// A sound later by any number of frames, by the phases of its spectrum; as long as before.
+    fn delayed(sound: &Audio, delay: f64) -> Audio {
+        let frames = sound.frames();
+        let size = 2 * frames;
+        let mut planner = RealFftPlanner::<f64>::new();
+        let (forward, back) = (planner.plan_fft_forward(size), planner.plan_fft_inverse(size));
+        let mut late = sound.clone();
+        for channel in late.iter_mut() {
+            let mut samples: Vec<f64> = channel.iter().map(|x| f64::from(*x)).chain(std::iter::repeat_n(0.0, frames)).collect();
+            let mut bins = forward.make_output_vec();
+            forward.process(&mut samples, &mut bins).unwrap();
+            for (bin, x) in bins.iter_mut().enumerate() {
+                let angle = -TAU * bin as f64 * delay / size as f64;
+                *x *= realfft::num_complex::Complex::from_polar(1.0, angle) / size as f64;
+            }
+            (bins[0].im, bins[frames].im) = (0.0, 0.0);
+            back.process(&mut bins, &mut samples).unwrap();
+            channel.iter_mut().zip(&samples).for_each(|(x, y)| *x = *y as f32);
+        }
+        late
+    }
+
+    /// Twenty sines with a deep vibrato, whose spectra are wide, read at the frames `(n - delay) / (1 + drift)`.
+    fn vibrato(rate: u32, frames: usize, delay: f64, drift: f64) -> Audio {
+        let mut random = Random::new(9);
+        let parts: Vec<[f64; 3]> =
+            (0..20).map(|_| [100.0 * 80f64.powf(random.unit()), 2.0 + 5.0 * random.unit(), 100.0 * random.unit()]).collect();
+        let at = |n: usize| {
+            let seconds = (n as f64 - delay) / (1.0 + drift) / f64::from(rate);
+            parts
+                .iter()
+                .map(|[hz, rate, depth]| (TAU * (hz * seconds).fract() + depth * (TAU * rate * seconds).sin()).sin())
+                .sum::<f64>()
+                * 0.04
+        };
+        Audio::from_mono(rate, &(0..frames).map(|n| at(n) as f32).collect::<Vec<f32>>()).unwrap()
+    }
+
+    /// Null depth of the test after alignment, where both have sound.
+    fn null(reference: &Audio, test: &Audio, alignment: &Alignment) -> f64 {
+        let shared = alignment.overlap(reference.frames(), test.frames());
+        let aligned = alignment.apply(test, reference.frames());
+        // The sinc reads beyond the ends of the test.
+        let inner = if alignment.delay_frames.fract() == 0.0 { shared } else { shared.start + 200..shared.end - 200 };
+        let channels = reference.iter().zip(aligned.iter());
+        channels.map(|(r, t)| f64::from(null_db(&r[inner.clone()], &t[inner.clone()]))).fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    #[test]
+    fn a_copy_that_is_late_louder_inverted_and_offset_comes_back_within_a_hundredth_of_a_frame() {
+        for rate in [44_100, 48_000, 96_000] {
+            let sound = generate::guitar(rate, 2, 1).unwrap().slice(..3 * rate as usize).unwrap();
+            for (delay, gain, dc) in [(0.37, 1.0, 0.0), (123.5, -0.5, 0.01), (-412.25, 2.0, -0.02), (7.01, -1.0, 0.0)] {
+                let test = delayed(&sound, delay).multiply(gain).unwrap().add(dc).unwrap();
+                let found = align(&sound, &test).unwrap();
+                let case = format!("{rate} Hz, {delay}, {gain}, {dc}: {found:?}");
+                assert!((found.delay_frames - delay).abs() < 0.002 && found.delay_uncertainty_frames < 0.01, "{case}");
+                assert!((found.gain_db - 20.0 * f64::abs(gain).log10()).abs() < 0.01 && found.inverted == (gain < 0.0), "{case}");
+                assert!((found.dc - dc).abs() < 1e-4 && !found.ambiguous && !found.is_drifting, "{case}");
+                assert!(found.correlation > 0.9999, "{case}");
+                assert!(null(&sound, &test, &found) < -60.0, "{} dB, {case}", null(&sound, &test, &found));
+            }
+        }
+    }
+
+    #[test]
+    fn a_whole_delay_and_polarity_leave_no_difference_at_all() {
+        let sound = generate::drums(48_000, 2, 1).unwrap();
+        for delay in [0usize, 1, 480, 70_000] {
+            let mut test = Audio::silence(48_000, 2, sound.frames());
+            for (from, to) in sound.iter().zip(test.iter_mut()) {
+                to[delay..].iter_mut().zip(from).for_each(|(to, from)| *to = -from);
+            }
+            let found = align(&sound, &test).unwrap();
+            assert_eq!(
+                (found.delay_frames, found.inverted, found.gain_db, found.dc),
+                (delay as f64, true, 0.0, 0.0),
+                "{found:?}"
+            );
+            let shared = found.overlap(sound.frames(), test.frames());
+            assert_eq!(shared, 0..sound.frames() - delay);
+            let aligned = found.apply(&test, sound.frames());
+            assert_eq!(aligned.slice(shared.clone()).unwrap(), sound.slice(shared).unwrap());
+            // The other way round: the reference is late.
+            let early = align(&test, &sound).unwrap();
+            assert_eq!(early.delay_frames, -(delay as f64));
+        }
+    }
+
+    #[test]
+    fn equal_sounds_are_aligned_already_and_nothing_is_changed() {
+        let sound = generate::guitar(48_000, 2, 1).unwrap();
+        let found = align(&sound, &sound.clone()).unwrap();
+        assert_eq!(found, Alignment { correlation: 1.0, ..Alignment::NONE });
+        assert_eq!(found.apply(&sound, sound.frames()), sound);
+        assert_eq!(Alignment::NONE.apply(&sound, 100), sound.slice(..100).unwrap());
+    }
+
+    #[test]
+    fn a_longer_or_shorter_test_is_found_wherever_it_lies() {
+        let sound = generate::guitar(48_000, 1, 1).unwrap();
+        let silence = Audio::silence(48_000, 1, 200_000);
+        let longer = Audio::concatenate(&[&silence, &sound, &silence]).unwrap();
+        assert_eq!(align(&sound, &longer).unwrap().delay_frames, 200_000.0);
+        let part = sound.slice(150_000..250_000).unwrap();
+        let found = align(&sound, &part).unwrap();
+        assert_eq!((found.delay_frames, found.overlap(sound.frames(), part.frames())), (-150_000.0, 150_000..250_000));
+        assert_eq!(null(&sound, &part, &found), -300.0);
+    }
+
+    #[test]
+    fn distortion_and_noise_do_not_move_the_delay_by_a_hundredth_of_a_frame() {
+        for rate in [44_100, 48_000, 96_000] {
+            let sound = generate::guitar(rate, 1, 1).unwrap().slice(..3 * rate as usize).unwrap();
+            let saturated: Vec<f32> = sound.channel(0).iter().map(|x| (16.0 * x).tanh()).collect();
+            let test = delayed(&Audio::from_mono(rate, &saturated).unwrap(), 31.4);
+            let found = align(&sound, &test).unwrap();
+            assert!((found.delay_frames - 31.4).abs() < 0.01 && !found.inverted && !found.ambiguous, "{found:?}");
+            let noise = generate::white(rate, 0.01, sound.frames(), 5).unwrap();
+            let test = delayed(&sound, -2.6).add(&noise).unwrap();
+            let found = align(&sound, &test).unwrap();
+            assert!((found.delay_frames + 2.6).abs() < 0.01, "{found:?}");
+            assert!((found.delay_frames + 2.6).abs() < 4.0 * found.delay_uncertainty_frames, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn the_drift_of_two_clocks_is_measured_and_corrected() {
+        for (rate, seconds, ppm) in [(48_000, 12, 50.0), (44_100, 12, -120.0), (96_000, 6, 3.0), (48_000, 4, 800.0)] {
+            let frames = seconds * rate as usize;
+            let reference = vibrato(rate, frames, 0.0, 0.0);
+            let test = vibrato(rate, frames, 100.3, ppm * 1e-6);
+            let found = align(&reference, &test).unwrap();
+            assert!(found.is_drifting, "{ppm}: {found:?}");
+            assert!((found.drift_ppm.unwrap() - ppm).abs() < 0.05, "{ppm}: {found:?}");
+            assert!((found.delay_frames - 100.3).abs() < 0.01, "{ppm}: {found:?}");
+            assert!(null(&reference, &test, &found) < -60.0, "{ppm}: {}", null(&reference, &test, &found));
+        }
+    }
+
+    #[test]
+    fn sounds_of_one_clock_have_no_drift() {
+        let reference = vibrato(48_000, 4 * 48_000, 0.0, 0.0);
+        let found = align(&reference, &vibrato(48_000, 4 * 48_000, 55.5, 0.0)).unwrap();
+        assert!(!found.is_drifting && found.drift_ppm.unwrap().abs() < 0.01, "{found:?}");
+        let short = vibrato(48_000, 20_000, 0.0, 0.0);
+        let found = align(&short, &vibrato(48_000, 20_000, 5.5, 0.0)).unwrap();
+        assert_eq!((found.drift_ppm, found.drift_uncertainty_ppm), (None, None));
+        assert!((found.delay_frames - 5.5).abs() < 0.01, "{found:?}");
+    }
+
+    #[test]
+    fn a_delay_is_ambiguous_if_another_one_would_do_as_well() {
+        let sound = generate::white(48_000, 0.3, 96_000, 1).unwrap();
+        let with_echo = |gain: f64| sound.add(&delayed(&sound, 960.0).multiply(gain).unwrap()).unwrap();
+        let close = align(&sound, &with_echo(0.99)).unwrap();
+        assert!(close.ambiguous && close.second_lobe > 0.95 && close.delay_frames == 0.0, "{close:?}");
+        let clear = align(&sound, &with_echo(0.5)).unwrap();
+        assert!(!clear.ambiguous && clear.second_lobe < 0.7, "{clear:?}");
+        let tone = generate::sine(48_000, 1000.0, 0.5, 96_000).unwrap();
+        let found = align(&tone, &tone.multiply(0.5).unwrap()).unwrap();
+        assert!(found.ambiguous, "{found:?}");
+    }
+
+    #[test]
+    fn sounds_that_have_nothing_in_common_are_refused() {
+        let noise = |seed: u64| generate::white(48_000, 0.3, 96_000, seed).unwrap();
+        let pink = |seed: u64| generate::pink(48_000, 0.1, 96_000, seed).unwrap();
+        let [guitar, drums] = [generate::guitar(48_000, 1, 1).unwrap(), generate::drums(48_000, 1, 1).unwrap()];
+        let low = generate::sine(48_000, 440.0, 0.5, 96_000).unwrap();
+        let high = generate::sine(48_000, 554.4, 0.5, 96_000).unwrap();
+        let pairs = [
+            (noise(1), noise(2)),
+            (pink(1), pink(2)),
+            (guitar.clone(), drums.clone()),
+            (guitar, noise(3)),
+            (drums, pink(3)),
+            (low, high),
+        ];
+        for (index, (reference, test)) in pairs.iter().enumerate() {
+            let found = align(reference, test);
+            assert!(matches!(found, Err(AlignError::NothingInCommon { correlation }) if correlation < 0.5), "{index}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn sounds_that_cannot_be_aligned_are_refused_with_the_reason() {
+        let sound = generate::white(48_000, 0.3, 9600, 1).unwrap();
+        let mut broken = sound.clone();
+        broken.channel_mut(0)[77] = f32::NAN;
+        let mut constant = sound.clone();
+        constant.channel_mut(0).fill(0.25);
+        let cases = [
+            (align(&sound, &Audio::silence(48_000, 1, 9600)), "silence in the test"),
+            (align(&constant, &sound), "silence in the reference"),
+            (align(&sound, &Audio::silence(44_100, 1, 9600)), "found 48000 Hz and 44100 Hz"),
+            (align(&sound, &sound.repeat_channels(2).unwrap()), "equally many channels, found 1 and 2"),
+            (align(&sound, &sound.slice(..100).unwrap()), "expected 512 frames or more to align, found 100"),
+            (align(&broken, &sound), "the reference: "),
+        ];
+        for (found, expected) in cases {
+            let message = found.unwrap_err().to_string();
+            assert!(message.contains(expected) && !message.contains('\n'), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_alignment_makes_sounds_comparable() {
+        let sound = generate::drums(48_000, 1, 1).unwrap();
+        let test = delayed(&sound, 10.5).multiply(0.25).unwrap();
+        let alignment = align(&sound, &test).unwrap();
+        let aligned = alignment.apply(&test, sound.frames());
+        assert!(Comparison::new(&sound, &aligned).is_ok());
+        // Beyond the end of the test is silence.
+        assert_eq!(alignment.overlap(sound.frames(), test.frames()), 0..sound.frames() - 11);
+        assert!(aligned.channel(0)[sound.frames() - 11..].iter().all(|x| *x == 0.0));
+    }
 }

@@ -171,8 +171,13 @@ mod tests {
                 interpolator.read(&sound, start, step, &mut out);
                 for (n, y) in out.iter().enumerate() {
                     let expected = tone(hz, start + step * n as f64);
-                    assert!((f64::from(*y) - expected).abs() < 5e-6, "{hz} Hz, {start}, {step}, {n}: {y}, {expected}");
+                    // -110 dB of the window, -118 dB of the table, and the rounding of 256 products.
+                    assert!((f64::from(*y) - expected).abs() < 6e-6, "{hz} Hz, {start}, {step}, {n}: {y}, {expected}");
                 }
+            }
+            // The differentiator is shorter.
+            if hz > 20_000.0 {
+                continue;
             }
             let mut slopes = vec![0.0; 100];
             slope(&sound[1000 - SLOPE_REACH..], &mut slopes[..]);

@@ -49,7 +49,7 @@ struct Sums {
     /// Middle frame.
     middle: f64,
     count: f64,
-    /// Of the reference r, the moved test y, and its slope d: sums, and sums of products.
+    /// Of the reference r, the moved test y, and their slopes s and d: sums, and sums of products.
     r: f64,
     y: f64,
     rr: f64,
@@ -58,7 +58,7 @@ struct Sums {
     rd: f64,
     yd: f64,
     d: f64,
-    dd: f64,
+    sd: f64,
 }
 
 impl Fit {
@@ -105,11 +105,15 @@ struct Work<'a> {
     interpolator: Interpolator,
     moved: Vec<f32>,
     slopes: Vec<f32>,
+    /// The reference with the frames around the segment, and its slopes.
+    still: Vec<f32>,
+    reference_slopes: Vec<f32>,
 }
 
 impl<'a> Work<'a> {
     fn new(reference: &'a Audio, test: &'a Audio, segments: &'a [Range<usize>]) -> Self {
-        Self { reference, test, segments, interpolator: Interpolator::new(), moved: Vec::new(), slopes: Vec::new() }
+        let [moved, slopes, still, reference_slopes] = [const { Vec::new() }; 4];
+        Self { reference, test, segments, interpolator: Interpolator::new(), moved, slopes, still, reference_slopes }
     }
 
     /// The sums of a segment at a line.
@@ -117,14 +121,19 @@ impl<'a> Work<'a> {
         let frames = segment.len();
         let mut sums = Sums { middle: (segment.start + segment.end) as f64 / 2.0, ..Sums::default() };
         self.moved.resize(frames + 2 * SLOPE_REACH - 1, 0.0);
+        self.still.resize(frames + 2 * SLOPE_REACH - 1, 0.0);
         self.slopes.resize(frames, 0.0);
+        self.reference_slopes.resize(frames, 0.0);
         let step = 1.0 + line.drift;
         let start = line.delay + (segment.start as f64 - SLOPE_REACH as f64) * step;
         for (reference, test) in self.reference.iter().zip(self.test.iter()) {
             self.interpolator.read(test, start, step, &mut self.moved);
             slope(&self.moved, &mut self.slopes);
-            for ((r, y), d) in reference[segment.clone()].iter().zip(&self.moved[SLOPE_REACH..]).zip(&self.slopes) {
-                let (r, y, d) = (f64::from(*r), f64::from(*y), f64::from(*d));
+            self.interpolator.read(reference, segment.start as f64 - SLOPE_REACH as f64, 1.0, &mut self.still);
+            slope(&self.still, &mut self.reference_slopes);
+            let slopes = self.reference_slopes.iter().zip(&self.slopes);
+            for ((r, y), (s, d)) in reference[segment.clone()].iter().zip(&self.moved[SLOPE_REACH..]).zip(slopes) {
+                let (r, y, s, d) = (f64::from(*r), f64::from(*y), f64::from(*s), f64::from(*d));
                 sums.r += r;
                 sums.y += y;
                 sums.d += d;
@@ -133,7 +142,7 @@ impl<'a> Work<'a> {
                 sums.yy += y * y;
                 sums.rd += r * d;
                 sums.yd += y * d;
-                sums.dd += d * d;
+                sums.sd += s * d;
             }
             sums.count += frames as f64;
         }
@@ -212,32 +221,29 @@ struct Change {
 }
 
 impl Change {
-    /// Each segment's own change, from e = r - g y - c and the slope g d, is sum e g d / sum (g d)^2; the change of all is their
-    /// line by weighted least squares. Its standard errors come from how the segments lie around it (White, Econometrica 1980),
-    /// whatever the error of the sounds is like.
+    /// Newton's step. With e = r - g y - c, a segment has the slope sum e g d and the curvature sum s g d, where s is the
+    /// reference's slope and d the test's: unlike sum (g d)^2, their product has no noise of the test in it. The change of all
+    /// is the line of the segments' own changes, slope / curvature, weighted by curvature. Its standard errors come from how the
+    /// segments lie around it (White, Econometrica 1980), whatever the error of the sounds is like.
     fn of(parts: &[Sums], level: Level, with_drift: bool) -> Self {
         let Level { inverse_gain: g, offset: c, .. } = level;
-        let each: Vec<(f64, f64, f64)> = parts
-            .iter()
-            .filter(|s| s.dd > 0.0)
-            .map(|s| (s.middle, g * g * s.dd, g * (s.rd - g * s.yd - c * s.d) / (g * g * s.dd)))
-            .collect();
-        let weights: f64 = each.iter().map(|(_, weight, _)| weight).sum();
-        let mean = |of: &dyn Fn(f64, f64) -> f64| {
-            each.iter().map(|(at, weight, change)| weight * of(*at, *change)).sum::<f64>() / weights
+        let each: Vec<(f64, f64, f64)> = parts.iter().map(|s| (s.middle, g * s.sd, g * (s.rd - g * s.yd - c * s.d))).collect();
+        let curvature: f64 = each.iter().map(|(_, curvature, _)| curvature).sum();
+        let mean = |of: &dyn Fn(f64, f64, f64) -> f64| {
+            each.iter().map(|(at, curvature, slope)| of(*at, *curvature, *slope)).sum::<f64>() / curvature
         };
-        let middle = mean(&|at, _| at);
-        let at_middle = mean(&|_, change| change);
-        let spread = mean(&|at, _| (at - middle) * (at - middle));
-        let drift = if with_drift && spread > 0.0 { mean(&|at, change| (at - middle) * change) / spread } else { 0.0 };
+        let middle = mean(&|at, curvature, _| at * curvature);
+        let at_middle = mean(&|_, _, slope| slope);
+        let spread = mean(&|at, curvature, _| curvature * (at - middle) * (at - middle));
+        let drift = if with_drift { mean(&|at, _, slope| (at - middle) * slope) / spread } else { 0.0 };
         let unknowns = if with_drift { 2.0 } else { 1.0 };
         let count = each.len() as f64;
         let correction = if count > unknowns { count / (count - unknowns) } else { f64::INFINITY };
         let squares = |of: &dyn Fn(f64) -> f64| {
-            let sum = |(at, weight, change): &(f64, f64, f64)| {
-                (weight * of(*at) * (change - at_middle - drift * (at - middle))).powi(2)
+            let sum = |(at, curvature, slope): &(f64, f64, f64)| {
+                (of(*at) * (slope - curvature * (at_middle + drift * (at - middle)))).powi(2)
             };
-            (each.iter().map(sum).sum::<f64>() * correction).sqrt() / weights
+            (each.iter().map(sum).sum::<f64>() * correction).sqrt() / curvature
         };
         let middle_error = squares(&|_| 1.0);
         let drift_error = squares(&|at| (at - middle) / spread);
