@@ -10,9 +10,15 @@ use crate::process::{cargo, command_line, find, run, run_with_lines, target_dir}
 use crate::setup::{Purpose, for_tests};
 use crate::{Outcome, shown, unknown};
 
-/// Python packages, each in one version, that the tests of the VST3 plug-in need.
-const PYTHON_PACKAGES: [&str; 3] =
-    ["pedalboard==0.9.26", "numpy==2.4.6; python_version >= '3.11'", "numpy==2.2.6; python_version < '3.11'"];
+/// Python packages, each in one version, that the tests of the VST3 plug-in and of the measures need.
+const PYTHON_PACKAGES: [&str; 6] = [
+    "pedalboard==0.9.26",
+    "numpy==2.4.6; python_version >= '3.11'",
+    "numpy==2.2.6; python_version < '3.11'",
+    "scipy==1.17.1; python_version >= '3.11'",
+    "scipy==1.15.3; python_version < '3.11'",
+    "pyloudnorm==0.2.0",
+];
 
 /// Features of the library. The code and the tests of each compile with that feature alone.
 const LAYERS: [&str; 9] = ["measure", "models", "onnx", "record", "device", "desk", "train", "ui", "instance"];
