@@ -150,7 +150,8 @@ pub fn align(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
     let fit = if is_drifting { fit } else { alone };
     let whole = fit.delay.round();
     let is_whole = (fit.delay - whole).abs() <= f64::max(WHOLE_FRAMES, WHOLE_ERRORS * fit.delay_error);
-    let delay_frames = if is_whole && !is_drifting { whole } else { fit.delay };
+    // Adding zero makes -0 a plain 0.
+    let delay_frames = if is_whole && !is_drifting { whole + 0.0 } else { fit.delay };
     let shared = fit.overlap(reference, test);
     let gain_db = level_difference(reference, test, &shared, whole as isize, fit.gain);
     let inverted = fit.gain < 0.0;
@@ -280,12 +281,10 @@ fn overlap(start: f64, step: f64, reference_frames: usize, test_frames: usize) -
 
 #[cfg(test)]
 mod tests {
-    use std::f64::consts::TAU;
-
     use realfft::RealFftPlanner;
 
     use super::*;
-    use crate::audio::{Random, generate};
+    use crate::audio::generate;
     use crate::measure::{Comparison, null_db};
 
     /// A sound later by any number of frames, by the phases of its spectrum; as long as before.
@@ -300,7 +299,7 @@ mod tests {
             let mut bins = forward.make_output_vec();
             forward.process(&mut samples, &mut bins).unwrap();
             for (bin, x) in bins.iter_mut().enumerate() {
-                let angle = -TAU * bin as f64 * delay / size as f64;
+                let angle = -std::f64::consts::TAU * bin as f64 * delay / size as f64;
                 *x *= realfft::num_complex::Complex::from_polar(1.0, angle) / size as f64;
             }
             (bins[0].im, bins[frames].im) = (0.0, 0.0);
@@ -308,22 +307,6 @@ mod tests {
             channel.iter_mut().zip(&samples).for_each(|(x, y)| *x = *y as f32);
         }
         late
-    }
-
-    /// Twenty sines with a deep vibrato, whose spectra are wide, read at the frames `(n - delay) / (1 + drift)`.
-    fn vibrato(rate: u32, frames: usize, delay: f64, drift: f64) -> Audio {
-        let mut random = Random::new(9);
-        let parts: Vec<[f64; 3]> =
-            (0..20).map(|_| [100.0 * 80f64.powf(random.unit()), 2.0 + 5.0 * random.unit(), 100.0 * random.unit()]).collect();
-        let at = |n: usize| {
-            let seconds = (n as f64 - delay) / (1.0 + drift) / f64::from(rate);
-            parts
-                .iter()
-                .map(|[hz, rate, depth]| (TAU * (hz * seconds).fract() + depth * (TAU * rate * seconds).sin()).sin())
-                .sum::<f64>()
-                * 0.04
-        };
-        Audio::from_mono(rate, &(0..frames).map(|n| at(n) as f32).collect::<Vec<f32>>()).unwrap()
     }
 
     /// Null depth of the test after alignment, where both have sound.
@@ -416,13 +399,16 @@ mod tests {
 
     #[test]
     fn the_drift_of_two_clocks_is_measured_and_corrected() {
-        for (rate, seconds, ppm) in [(48_000, 12, 50.0), (44_100, 12, -120.0), (96_000, 6, 3.0), (48_000, 4, 800.0)] {
-            let frames = seconds * rate as usize;
-            let reference = vibrato(rate, frames, 0.0, 0.0);
-            let test = vibrato(rate, frames, 100.3, ppm * 1e-6);
+        let guitar = |rate: u32| generate::guitar(rate, 1, 1).unwrap();
+        for (reference, ppm) in [(guitar(48_000), 50.0), (guitar(44_100), -120.0), (guitar(96_000), 3.0), (guitar(48_000), 500.0)]
+        {
+            let mut test = Audio::silence(reference.sample_rate(), 1, reference.frames());
+            // Frame n of the reference is at 100.3 + (1 + ppm / 1e6) n of the test.
+            let step = 1.0 / (1.0 + ppm * 1e-6);
+            Interpolator::new().read(reference.channel(0), -100.3 * step, step, test.channel_mut(0));
             let found = align(&reference, &test).unwrap();
             assert!(found.is_drifting, "{ppm}: {found:?}");
-            assert!((found.drift_ppm.unwrap() - ppm).abs() < 0.05, "{ppm}: {found:?}");
+            assert!((found.drift_ppm.unwrap() - ppm).abs() < 0.01, "{ppm}: {found:?}");
             assert!((found.delay_frames - 100.3).abs() < 0.01, "{ppm}: {found:?}");
             assert!(null(&reference, &test, &found) < -60.0, "{ppm}: {}", null(&reference, &test, &found));
         }
@@ -430,11 +416,11 @@ mod tests {
 
     #[test]
     fn sounds_of_one_clock_have_no_drift() {
-        let reference = vibrato(48_000, 4 * 48_000, 0.0, 0.0);
-        let found = align(&reference, &vibrato(48_000, 4 * 48_000, 55.5, 0.0)).unwrap();
+        let reference = generate::pink(48_000, 0.1, 4 * 48_000, 1).unwrap();
+        let found = align(&reference, &delayed(&reference, 55.5)).unwrap();
         assert!(!found.is_drifting && found.drift_ppm.unwrap().abs() < 0.01, "{found:?}");
-        let short = vibrato(48_000, 20_000, 0.0, 0.0);
-        let found = align(&short, &vibrato(48_000, 20_000, 5.5, 0.0)).unwrap();
+        let short = reference.slice(..20_000).unwrap();
+        let found = align(&short, &delayed(&short, 5.5)).unwrap();
         assert_eq!((found.drift_ppm, found.drift_uncertainty_ppm), (None, None));
         assert!((found.delay_frames - 5.5).abs() < 0.01, "{found:?}");
     }
@@ -444,10 +430,12 @@ mod tests {
         let sound = generate::white(48_000, 0.3, 96_000, 1).unwrap();
         let with_echo = |gain: f64| sound.add(&delayed(&sound, 960.0).multiply(gain).unwrap()).unwrap();
         let close = align(&sound, &with_echo(0.99)).unwrap();
-        assert!(close.ambiguous && close.second_lobe > 0.95 && close.delay_frames == 0.0, "{close:?}");
+        assert!(close.ambiguous && close.second_lobe > 0.91 && close.delay_frames == 0.0, "{close:?}");
         let clear = align(&sound, &with_echo(0.5)).unwrap();
         assert!(!clear.ambiguous && clear.second_lobe < 0.7, "{clear:?}");
-        let tone = generate::sine(48_000, 1000.0, 0.5, 96_000).unwrap();
+        // Without its edges, a tone is the same a period later.
+        let mut tone = generate::sine(48_000, 1000.0, 0.5, 96_000).unwrap();
+        tone.window(crate::audio::Window::Hann);
         let found = align(&tone, &tone.multiply(0.5).unwrap()).unwrap();
         assert!(found.ambiguous, "{found:?}");
     }

@@ -246,9 +246,9 @@ impl Band {
     }
 }
 
-/// Spreads the energies of the bands into each other: each band's energy falls by 27 dB per Bark to lower bands, and by 24 + 230 / f
-/// - 0.2 L dB per Bark to higher ones, where L is its level in dB; its energy stays the same. They add up with the exponent
-/// 0.4. Not yet normalised.
+/// Spreads the energies of the bands into each other. A band's energy falls by 27 dB per Bark to lower bands, and to higher ones by
+/// a slope that depends on its level L in dB and its frequency f: 24 + 230 / f - 0.2 L dB per Bark. The sum over all bands stays
+/// the band's energy. What meets in a band adds up with the exponent 0.4. Not yet normalised.
 fn spread_energies(bands: &[Band], energies: &[f64], spread: &mut [f64]) {
     spread.fill(0.0);
     let count = bands.len();

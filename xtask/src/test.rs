@@ -10,11 +10,14 @@ use crate::process::{cargo, command_line, find, run, run_with_lines, target_dir}
 use crate::setup::{Purpose, for_tests};
 use crate::{Outcome, shown, unknown};
 
-/// Python packages, each in one version, that the tests of the VST3 plug-in and of the page of a comparison need.
-const PYTHON_PACKAGES: [&str; 5] = [
+/// Python packages, each in one version, that the tests of the VST3 plug-in, of the measures and of the page of a comparison need.
+const PYTHON_PACKAGES: [&str; 8] = [
     "pedalboard==0.9.26",
     "numpy==2.4.6; python_version >= '3.11'",
     "numpy==2.2.6; python_version < '3.11'",
+    "scipy==1.17.1; python_version >= '3.11'",
+    "scipy==1.15.3; python_version < '3.11'",
+    "pyloudnorm==0.2.0",
     "playwright==1.65.2",
     "jsonschema==4.26.0",
 ];

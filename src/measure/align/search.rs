@@ -12,11 +12,11 @@ use crate::audio::Audio;
 /// Delays to either side that are looked for, in seconds.
 const DELAY_SECONDS: f64 = 1.5;
 /// Blocks into which a sound is cut at least, so that the delays of its parts show a drift.
-const BLOCKS: usize = 8;
+const BLOCKS: usize = 12;
 /// Blocks that are searched at most: the loudest.
 const MOST_BLOCKS: usize = 12;
 /// Frames of a block, at least and at most.
-const BLOCK_FRAMES: (usize, usize) = (1 << 14, 1 << 18);
+const BLOCK_FRAMES: (usize, usize) = (1 << 13, 1 << 18);
 /// Share of a block that fades at each of its ends.
 const FADE_SHARE: usize = 16;
 /// Coefficient of the pre-emphasis that takes the weight from the bass, and from the edges of a sound.
@@ -29,16 +29,20 @@ const WHITENING: f32 = 0.75;
 const NOISE_POWER: f32 = 1e-9;
 /// Sharpness from which sounds have something in common.
 const SHARP: f64 = 20.0;
-/// Sharpness from which a single block knows its delay.
-const SHARP_BLOCK: f64 = 10.0;
+/// Sharpness from which a block counts for a drift. That of noise is below 6.
+const SHARP_BLOCK: f64 = 6.0;
 /// Largest drift that is looked for: 0.1 %.
 const MAX_DRIFT: f64 = 1e-3;
-/// Frames by which a block's delay may miss a line.
+/// Frames by which a block's delay may miss a line, besides half of what the line moves within a block.
 const TOLERANCE_FRAMES: f64 = 3.0;
 /// Share of the blocks that must be on the line of a drift.
 const DRIFT_SHARE: f64 = 0.6;
-/// Delays to either side in the second search, after the drift is taken away, in frames.
-const SECOND_DELAYS: isize = 512;
+/// Delays to either side that are looked for after a drift is taken away, in frames.
+const REST_DELAYS: isize = 512;
+/// Searches without the drift at most: each one sees sharper lobes than the one before.
+const MOST_ROUNDS: usize = 5;
+/// Frames at the end of the sound by which a search without the drift may still change it.
+const REST_FRAMES: f64 = 1.0;
 
 /// The highest lobe of a correlation.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,8 +60,6 @@ struct Lobe {
 pub(super) struct Search {
     lobe: Lobe,
     line: Line,
-    /// True if the blocks agree on a line although the sound as a whole has no sharp lobe.
-    agree: bool,
 }
 
 impl Search {
@@ -67,21 +69,34 @@ impl Search {
         let (left, right) = (reference.frames() as isize, test.frames() as isize);
         let first = (-reach - (left - right).max(0)).max(1 - left);
         let last = (reach + (right - left).max(0)).min(right - 1);
-        let (whole, blocks) = correlate(reference, test, first, last);
-        let (line, agree) = line_of(&blocks, whole.delay as f64);
+        let (mut lobe, blocks) = correlate(reference, test, first, last, Spectrum::Whitened);
+        let mut line = line_of(&blocks, lobe.delay as f64);
         if line.drift == 0.0 {
-            return Self { lobe: whole, line, agree: false };
+            if lobe.sharpness < SHARP {
+                // Few frequencies, as of a tone: whitening has raised nothing but noise.
+                let (plain, _) = correlate(reference, test, first, last, Spectrum::Plain);
+                lobe = Lobe { sharpness: lobe.sharpness, ..plain };
+                line.delay = lobe.delay as f64;
+            }
+            return Self { lobe, line };
         }
-        // A drift smears the lobes of long blocks, so the rest of the delay is looked for without it.
+        // A drift smears the lobes, so the rest is looked for without it.
         let mut straight = Audio::silence(test.sample_rate(), test.channels(), reference.frames());
         let mut interpolator = Interpolator::new();
-        for (from, to) in test.iter().zip(straight.iter_mut()) {
-            interpolator.read(from, line.delay, 1.0 + line.drift, to);
+        for _ in 0..MOST_ROUNDS {
+            for (from, to) in test.iter().zip(straight.iter_mut()) {
+                interpolator.read(from, line.delay, 1.0 + line.drift, to);
+            }
+            let blocks;
+            (lobe, blocks) = correlate(reference, &straight, -REST_DELAYS, REST_DELAYS, Spectrum::Whitened);
+            let rest = line_of(&blocks, lobe.delay as f64);
+            line.delay += (1.0 + line.drift) * rest.delay;
+            line.drift += (1.0 + line.drift) * rest.drift;
+            if rest.delay.abs() + (rest.drift * reference.frames() as f64).abs() <= REST_FRAMES {
+                break;
+            }
         }
-        let (lobe, blocks) = correlate(reference, &straight, -SECOND_DELAYS, SECOND_DELAYS);
-        let (rest, _) = line_of(&blocks, lobe.delay as f64);
-        let line = Line { delay: line.delay + rest.delay, drift: line.drift + rest.drift };
-        Self { lobe: Lobe { sharpness: lobe.sharpness.max(whole.sharpness), ..lobe }, line, agree }
+        Self { lobe, line }
     }
 
     /// The delay and the drift.
@@ -91,7 +106,7 @@ impl Search {
 
     /// True if the sounds surely have something in common.
     pub fn is_sharp(&self) -> bool {
-        self.lobe.sharpness >= SHARP || self.agree
+        self.lobe.sharpness >= SHARP
     }
 
     /// Height of the second lobe as a share of the highest.
@@ -100,31 +115,57 @@ impl Search {
     }
 }
 
-/// The line on which most blocks' delays lie: a constant delay of `whole` frames, or one with a drift if that has more blocks.
-/// Also, whether enough blocks are on it to be sure. `blocks` are pairs of middle frame and lobe.
-fn line_of(blocks: &[(f64, Lobe)], whole: f64) -> (Line, bool) {
-    let sure: Vec<(f64, f64)> =
-        blocks.iter().filter(|b| b.1.sharpness >= SHARP_BLOCK).map(|(middle, lobe)| (*middle, lobe.delay as f64)).collect();
-    let on =
-        |line: Line| sure.iter().filter(|(at, delay)| (line.delay + line.drift * at - delay).abs() <= TOLERANCE_FRAMES).count();
+/// A block of the reference, and the highest lobe of its correlation.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    /// Middle frame.
+    middle: f64,
+    frames: f64,
+    lobe: Lobe,
+}
+
+/// The line on which most blocks' delays lie: a constant delay of `whole` frames, or one with a drift if that has more blocks, and
+/// enough of all.
+fn line_of(blocks: &[Block], whole: f64) -> Line {
+    let sharp: Vec<Block> = blocks.iter().copied().filter(|block| block.lobe.sharpness >= SHARP_BLOCK).collect();
+    let is_on = |line: Line, block: &Block| {
+        let tolerance = TOLERANCE_FRAMES + line.drift.abs() * block.frames / 2.0;
+        (line.delay + line.drift * block.middle - block.lobe.delay as f64).abs() <= tolerance
+    };
+    let count = |line: Line| sharp.iter().filter(|block| is_on(line, block)).count();
     let constant = Line { delay: whole, drift: 0.0 };
-    let mut best = (constant, on(constant));
-    for (i, (left, from)) in sure.iter().enumerate() {
-        for (right, to) in &sure[i + 1..] {
-            let drift = (to - from) / (right - left);
-            let line = Line { delay: from - drift * left, drift };
-            if drift.abs() <= MAX_DRIFT && on(line) > best.1 {
-                best = (line, on(line));
+    let (mut best, mut most) = (constant, count(constant));
+    for (index, left) in sharp.iter().enumerate() {
+        for right in &sharp[index + 1..] {
+            let (from, to) = (left.lobe.delay as f64, right.lobe.delay as f64);
+            let drift = (to - from) / (right.middle - left.middle);
+            let line = Line { delay: from - drift * left.middle, drift };
+            if drift.abs() <= MAX_DRIFT && count(line) > most {
+                (best, most) = (line, count(line));
             }
         }
     }
-    let agree = best.1 >= 3 && best.1 as f64 >= DRIFT_SHARE * blocks.len() as f64;
-    if agree { (best.0, true) } else { (constant, false) }
+    if best.drift == 0.0 || most < 3 || (most as f64) < DRIFT_SHARE * blocks.len() as f64 {
+        return constant;
+    }
+    // The least squares of the blocks on it.
+    let on: Vec<&Block> = sharp.iter().filter(|block| is_on(best, block)).collect();
+    let mean = |of: &dyn Fn(&Block) -> f64| on.iter().map(|block| of(block)).sum::<f64>() / on.len() as f64;
+    let (middle, delay) = (mean(&|b| b.middle), mean(&|b| b.lobe.delay as f64));
+    let drift = mean(&|b| (b.middle - middle) * (b.lobe.delay as f64 - delay)) / mean(&|b| (b.middle - middle).powi(2));
+    Line { delay: delay - drift * middle, drift }
 }
 
-/// The highest lobe of the whitened correlation at the delays from `first` to `last`, and those of the loudest blocks of the
-/// reference with the frames of their middles, in the order of time.
-fn correlate(reference: &Audio, test: &Audio, first: isize, last: isize) -> (Lobe, Vec<(f64, Lobe)>) {
+/// The cross-spectrum that is transformed into a correlation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Spectrum {
+    Whitened,
+    Plain,
+}
+
+/// The highest lobe of the correlation at the delays from `first` to `last`, and the loudest blocks of the reference, in
+/// the order of time.
+fn correlate(reference: &Audio, test: &Audio, first: isize, last: isize, spectrum: Spectrum) -> (Lobe, Vec<Block>) {
     let frames = reference.frames();
     let delays = (last - first + 1) as usize;
     let block = frames.div_ceil(BLOCKS).clamp(BLOCK_FRAMES.0.min(frames), BLOCK_FRAMES.1);
@@ -144,11 +185,11 @@ fn correlate(reference: &Audio, test: &Audio, first: isize, last: isize) -> (Lob
     let mut sum = vec![Complex::default(); correlator.cross.len()];
     let mut blocks = Vec::new();
     for start in starts {
-        correlator.add_block(reference, test, start, first);
+        correlator.add_block(reference, test, start, first, spectrum);
         sum.iter_mut().zip(&correlator.cross).for_each(|(sum, x)| *sum += x);
         let lobe = correlator.lobe(first);
-        let middle = start as f64 + block.min(frames - start) as f64 / 2.0;
-        blocks.push((middle, lobe));
+        let length = block.min(frames - start) as f64;
+        blocks.push(Block { middle: start as f64 + length / 2.0, frames: length, lobe });
     }
     correlator.cross.copy_from_slice(&sum);
     (correlator.lobe(first), blocks)
@@ -164,7 +205,7 @@ struct Correlator {
     left: Vec<Complex<f32>>,
     right: Vec<Complex<f32>>,
     scratch: Vec<Complex<f32>>,
-    /// The whitened cross-spectrum of the last block.
+    /// The cross-spectrum of the last block.
     cross: Vec<Complex<f32>>,
 }
 
@@ -188,9 +229,9 @@ impl Correlator {
         }
     }
 
-    /// Makes the whitened cross-spectrum of the block of the reference from frame `start` on and the frames of the test that can
+    /// Makes the cross-spectrum of the block of the reference from frame `start` on and the frames of the test that can
     /// be its own at a delay from `first` on.
-    fn add_block(&mut self, reference: &Audio, test: &Audio, start: usize, first: isize) {
+    fn add_block(&mut self, reference: &Audio, test: &Audio, start: usize, first: isize, spectrum: Spectrum) {
         self.cross.fill(Complex::default());
         for (reference, test) in reference.iter().zip(test.iter()) {
             load(reference, start as isize, self.block, self.block / FADE_SHARE, &mut self.input);
@@ -203,13 +244,10 @@ impl Correlator {
             }
         }
         let strongest = self.cross.iter().map(|x| x.norm_sqr()).fold(0.0, f32::max).sqrt();
-        if strongest > 0.0 {
+        if strongest > 0.0 && spectrum == Spectrum::Whitened {
             for x in &mut self.cross {
                 let power = x.norm() / strongest;
-                // x^0.75 as two square roots.
-                let root = (power + NOISE_POWER).sqrt();
-                debug_assert_eq!(WHITENING, 0.75);
-                *x = *x / strongest / (root * root.sqrt());
+                *x /= strongest * (power + NOISE_POWER).powf(WHITENING);
             }
         }
     }
