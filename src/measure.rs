@@ -16,6 +16,7 @@
 //! ```
 
 mod aliasing_curve;
+pub mod analyser;
 pub mod bench;
 mod characteristics;
 pub mod costs;
