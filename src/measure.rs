@@ -18,6 +18,7 @@
 mod a_weighting;
 mod aliasing_curve;
 mod align;
+pub mod analyser;
 pub mod bench;
 mod characteristics;
 pub mod costs;

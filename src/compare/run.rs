@@ -232,8 +232,8 @@ fn compare_sound(
     };
     go_on()?;
     let apply = |alignment: &Alignment| {
-        let (first, last) = overlap(a.frames().min(sound.audio.frames()), b.frames(), alignment);
-        (first, cut(&a, first..last), cut(&alignment.apply(&b, a.frames()), first..last))
+        let overlap = alignment.overlap(a.frames().min(sound.audio.frames()), b.frames());
+        (overlap.start, cut(&a, overlap.clone()), cut(&alignment.apply(&b, a.frames()), overlap))
     };
     let mut parts = apply(&alignment);
     let mut alignment = alignment;
@@ -271,14 +271,6 @@ fn compare_sound(
 /// Frames of a sound.
 fn cut(audio: &Audio, range: std::ops::Range<usize>) -> Audio {
     audio.slice(range).expect("the frames are within the sound")
-}
-
-/// The first frame of A, and the frame after the last one, at which B has sound after alignment, to the nearest frame.
-fn overlap(a_frames: usize, b_frames: usize, alignment: &Alignment) -> (usize, usize) {
-    let delay = alignment.delay_frames;
-    let first = (-delay).round().clamp(0.0, a_frames as f64) as usize;
-    let last = (b_frames as f64 - delay).round().clamp(first as f64, a_frames as f64) as usize;
-    (first, last)
 }
 
 /// Measures each side alone that is an effect.
@@ -478,19 +470,3 @@ fn warnings(request: &Request, sounds: &[SoundReport], rulers: &[Ruler]) -> Vec<
 const MIN_COMPARED: f64 = 0.99;
 /// Null in dB of A against itself, started later, up to which nothing is said: the rounding of 32-bit floats.
 const SELF_LATER_DB: f64 = -120.0;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_frames_of_both_sides_are_compared() {
-        let late = |delay_frames| Alignment { delay_frames, ..Alignment::NONE };
-        assert_eq!(overlap(100, 100, &late(0.0)), (0, 100));
-        assert_eq!(overlap(100, 100, &late(10.4)), (0, 90));
-        assert_eq!(overlap(100, 100, &late(-10.4)), (10, 100));
-        assert_eq!(overlap(100, 100, &late(0.01)), (0, 100));
-        assert_eq!(overlap(100, 300, &late(50.0)), (0, 100));
-        assert_eq!(overlap(100, 100, &late(500.0)), (0, 0));
-    }
-}
