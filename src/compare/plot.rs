@@ -68,13 +68,20 @@ const fn vertical(label: &'static str, unit: &'static str, floor: Option<f64>) -
 impl Series {
     /// A curve, thinned to [`MAX_POINTS`].
     fn new(name: impl Into<String>, colour: &str, dashed: bool, points: impl IntoIterator<Item = (f64, Option<f64>)>) -> Self {
-        let points: Vec<(f64, Option<f64>)> = points.into_iter().collect();
+        let points: Points = points.into_iter().collect();
         let step = points.len().div_ceil(MAX_POINTS).max(1);
         let thinned = points.iter().step_by(step);
         let (x, y) = thinned.map(|(x, y)| (*x, y.filter(|y| y.is_finite()))).unzip();
         Self { name: name.into(), colour: colour.into(), dashed, x, y }
     }
 }
+
+/// Points of a curve.
+type Points = Vec<(f64, Option<f64>)>;
+/// A function that gives the points of a side.
+type PointsOf<'a> = &'a dyn Fn(&Alone) -> Points;
+/// Positions, and for each harmonic its levels at them.
+type Orders<'a> = (&'a [f64], &'a [Vec<Option<f64>>]);
 
 /// Points of two lists of one length.
 fn zip<'a>(x: &'a [f64], y: &'a [f64]) -> impl Iterator<Item = (f64, Option<f64>)> + 'a {
@@ -164,7 +171,7 @@ fn alone(a: Option<&Alone>, b: Option<&Alone>) -> Vec<Plot> {
     if sides.is_empty() {
         return Vec::new();
     }
-    let curves = |points: &dyn Fn(&Alone) -> Vec<(f64, Option<f64>)>| -> Vec<Series> {
+    let curves = |points: PointsOf<'_>| -> Vec<Series> {
         sides.iter().map(|(name, colour, dashed, side)| Series::new(*name, colour, *dashed, points(side))).collect()
     };
     let plot =
@@ -182,20 +189,19 @@ fn alone(a: Option<&Alone>, b: Option<&Alone>) -> Vec<Plot> {
         }
         _ => Vec::new(),
     };
-    let harmonics = |of: &dyn Fn(&Alone) -> (Vec<f64>, Vec<Vec<Option<f64>>>)| -> Vec<Series> {
+    let harmonics = |of: fn(&Alone) -> Orders<'_>| -> Vec<Series> {
         let mut series = Vec::new();
         for (name, _, dashed, side) in &sides {
             let (x, orders) = of(side);
             for (index, order) in orders.iter().enumerate() {
                 let order_name = format!("{name} H{}", index + 1);
-                series.push(Series::new(order_name, &format!("h{}", index + 1), *dashed, zip_some(&x, order)));
+                series.push(Series::new(order_name, &format!("h{}", index + 1), *dashed, zip_some(x, order)));
             }
         }
         series
     };
-    let over_frequency = harmonics(&|side| (side.characteristics.sweep.hz.clone(), side.characteristics.sweep.orders.clone()));
-    let over_level =
-        harmonics(&|side| (side.characteristics.levels.input_dbfs.clone(), side.characteristics.levels.orders.clone()));
+    let over_frequency = harmonics(|side| (&side.characteristics.sweep.hz, &side.characteristics.sweep.orders));
+    let over_level = harmonics(|side| (&side.characteristics.levels.input_dbfs, &side.characteristics.levels.orders));
     let thd_frequency =
         curves(&|side| zip_some(&side.characteristics.sweep.hz, &side.characteristics.sweep.thd_percent).collect());
     let mut thd_level = Vec::new();
@@ -217,11 +223,10 @@ fn alone(a: Option<&Alone>, b: Option<&Alone>) -> Vec<Plot> {
             transfer.push(Series::new(format!("{name} {direction}"), colour, *dashed, points));
         }
     }
-    let aliasing = |of: &dyn Fn(&Alone) -> Vec<(f64, Option<f64>)>| curves(of);
-    let aliasing_frequency = aliasing(&|side| {
+    let aliasing_frequency = curves(&|side| {
         side.characteristics.aliasing.over_frequency.iter().map(|tone| (tone.hz, Some(tone.aliasing_db))).collect()
     });
-    let aliasing_level = aliasing(&|side| {
+    let aliasing_level = curves(&|side| {
         side.characteristics.aliasing.over_level.iter().map(|tone| (tone.level_dbfs, Some(tone.aliasing_db))).collect()
     });
     let input = level("Level of the input, dBFS", "dBFS");
