@@ -73,7 +73,7 @@ fn a_call_that_cannot_be_done_is_one_line_and_leaves_nothing() {
     let empty = home.path().join("empty");
     std::fs::create_dir(&empty).unwrap();
     let silent = home.path().join("silent.wav").display().to_string();
-    write(&silent, &Audio::silence(48_000, 1, 48_000), WavFormat::Int16).unwrap();
+    write(&silent, &Audio::<f32>::silence(48_000, 1, 48_000), WavFormat::Int16).unwrap();
     let before = entries(home.path());
     let line = |sounds: &[&str], a: &str, b: &str, more: &[&str], code: i32| {
         let sides = ["--a", a, "--b", b, "--cost-seconds", "0", "--out", &out];
