@@ -6,6 +6,7 @@ mod algorithms;
 mod app;
 mod bench;
 mod circuit;
+mod compare;
 mod completions;
 mod desk;
 mod devices;
@@ -32,7 +33,7 @@ use crate::algorithm::{REGISTRY, UnknownAlgorithm, find};
 use crate::audio::wav::WavFormat;
 use crate::dsp::{self, Algorithm, SettingError, Settings, ValueError};
 
-/// The failure of a subcommand, with the line for standard error. The variant decides the exit code.
+/// The failure of a subcommand, with the line or lines for standard error. The variant decides the exit code.
 #[derive(Debug)]
 pub enum Failure {
     /// The arguments are wrong: exit code 2.
@@ -41,6 +42,8 @@ pub enum Failure {
     Failed(String),
     /// The work is done, but something of a recording is missing: exit code 3.
     Lost(String),
+    /// The work is done, but limits were passed over, a line for each: exit code 4.
+    Limits(Vec<String>),
 }
 
 impl Failure {
@@ -92,6 +95,7 @@ fn command() -> Command {
         .subcommand(generate::command())
         .subcommand(circuit::command())
         .subcommand(bench::command())
+        .subcommand(compare::command())
         .subcommand(model::command())
         .subcommand(devices::command())
         .subcommand(record::command())
@@ -112,7 +116,7 @@ fn command() -> Command {
 }
 
 /// Runs the program with its arguments, of which the first is the program's name. Results go to standard output, an error as one
-/// line to standard error. The exit code is 0, or that of the [`Failure`]. [main thread]
+/// line to standard error (a line for each limit). The exit code is 0, or that of the [`Failure`]. [main thread]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
@@ -138,6 +142,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("generate", m)) => generate::run(m),
         Some(("circuit", m)) => circuit::run(m),
         Some(("bench", m)) => bench::run(m),
+        Some(("compare", m)) => compare::run(m),
         Some(("model", m)) => model::run(m),
         Some(("devices", m)) => devices::run(m),
         Some(("record", m)) => record::run(m),
@@ -181,14 +186,17 @@ fn suggestion(error: &clap::Error) -> String {
     name.map_or_else(String::new, |name| format!("; did you mean '{name}'?"))
 }
 
-/// Writes the failure's line to standard error and returns the exit code.
+/// Writes the failure's lines to standard error and returns the exit code.
 fn report_failure(failure: &Failure) -> ExitCode {
-    let (line, code) = match failure {
-        Failure::Usage(line) => (line, 2),
-        Failure::Failed(line) => (line, 1),
-        Failure::Lost(line) => (line, 3),
+    let (lines, code) = match failure {
+        Failure::Usage(line) => (std::slice::from_ref(line), 2),
+        Failure::Failed(line) => (std::slice::from_ref(line), 1),
+        Failure::Lost(line) => (std::slice::from_ref(line), 3),
+        Failure::Limits(lines) => (lines.as_slice(), 4),
     };
-    let _ = writeln!(std::io::stderr(), "isotherm: {}", line.replace('\n', " "));
+    for line in lines {
+        let _ = writeln!(std::io::stderr(), "isotherm: {}", line.replace('\n', " "));
+    }
     ExitCode::from(code)
 }
 

@@ -26,6 +26,8 @@ pub mod instance;
 #[cfg(feature = "ui")]
 pub mod ui;
 
+#[cfg(feature = "compare")]
+pub mod compare;
 #[cfg(feature = "desk")]
 pub mod desk;
 pub mod listen;

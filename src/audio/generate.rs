@@ -12,21 +12,23 @@
 mod drums;
 mod filter;
 mod guitar;
+mod speech;
 
 pub use drums::drums;
 pub use guitar::guitar;
+pub use speech::speech;
 
 use super::{Audio, AudioError, Random, Sample as _};
 use filter::PinkFilter;
 use std::f64::consts::{PI, TAU};
 
-/// Lowest sample rate in Hz of [`guitar`] and [`drums`]: at a lower one, their notes would reach half the sample rate.
+/// Lowest sample rate in Hz of [`guitar`], [`drums`] and [`speech`]: at a lower one, their notes would reach half the sample rate.
 const LOWEST_MUSIC_RATE_HZ: u32 = 8_000;
 /// Tempo of [`guitar`] and [`drums`]: the same, so that they can be played together.
 const BEATS_PER_MINUTE: f64 = 100.0;
-/// Length of [`guitar`] and [`drums`] in seconds: three bars of four beats, and a tail.
+/// Length of [`guitar`], [`drums`] and [`speech`] in seconds: three bars of four beats, and a tail.
 const MUSIC_SECONDS: f64 = 8.0;
-/// Peak of [`guitar`] and [`drums`] in dB of full scale.
+/// Peak of [`guitar`], [`drums`] and [`speech`] in dB of full scale.
 const MUSIC_PEAK_DB: f64 = -3.0;
 /// Largest number of harmonics of a wave; at 48 kHz enough for all harmonics of waves from 2.4 Hz up.
 const MAX_HARMONICS: usize = 10_000;
@@ -238,7 +240,7 @@ pub fn sweep(sample_rate: u32, from_hz: f64, to_hz: f64, amplitude: f64, frames:
     )
 }
 
-/// Checks the parameters of [`guitar`] and [`drums`]; returns the sample rate as a float.
+/// Checks the parameters of [`guitar`], [`drums`] and [`speech`]; returns the sample rate as a float.
 fn check_music(sample_rate: u32, channels: usize) -> Result<f64, AudioError> {
     /// Above the rate of any converter.
     const HIGHEST_RATE_HZ: f64 = 1_536_000.0;

@@ -1,94 +1,218 @@
-//! `isotherm bench`: measures time and memory that the algorithms need on this machine.
+//! `isotherm bench`: measures time and memory that effects need on this machine.
 
-use std::path::PathBuf;
+mod plot;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
 use super::{
-    Failure, algorithm_argument, examples, model, parse_integer, parse_integers, parse_settings, print_line, with_parameter_flags,
+    Failure, algorithm_argument, examples, model, parse_integer, parse_integers, parse_number, parse_settings, path_text,
+    print_line, with_parameter_flags,
 };
 use crate::algorithm::REGISTRY;
 use crate::dsp::MAX_CHANNELS;
-use crate::measure::bench::{BenchLength, measure};
+use crate::effect::{Effect, EffectError};
+use crate::measure::bench::{BenchSpec, BlockSize, CostTable, Costs, measure_interleaved};
 use crate::measure::{MEASURES, Measure, MeasureFn, Unit};
-use crate::neural::Model;
+
+/// The longest block that can be measured, in frames.
+const MAX_BLOCK: usize = 1 << 20;
+/// The measures that the table on the screen has; JSON has all.
+const TABLE: [&str; 9] = ["ns_per_sample", "rtf", "p50_us", "p95_us", "p99_us", "max_us", "jitter_us", "misses", "buffer_bytes"];
 
 pub fn command() -> Command {
+    let value = |id: &'static str, flag: &'static str, name: &'static str, default: &'static str, help: &'static str| {
+        Arg::new(id).long(flag).value_name(name).default_value(default).help(help)
+    };
+    let file = |id: &'static str, help: &'static str| {
+        Arg::new(id).long(id).value_name("FILE").value_parser(value_parser!(PathBuf)).help(help)
+    };
     let command = Command::new("bench")
-        .about("Measures time and memory of the algorithms, on one core")
-        .arg(Arg::new("block").long("block").value_name("FRAMES,...").default_value("16,64,256,1024").help("Block sizes"))
-        .arg(Arg::new("channels").long("channels").value_name("N,...").default_value("1,2,32").help("Numbers of channels"))
-        .arg(Arg::new("sample_rate").long("sample-rate").value_name("HZ").default_value("48000").help("Sample rate"))
+        .about("Measures time and memory of effects, all of them in one run")
         .arg(
-            Arg::new("blocks")
-                .long("blocks")
-                .value_name("N")
-                .default_value("10000")
-                .help("Blocks a figure is made of, 100 or more"),
+            Arg::new("effect")
+                .value_name("EFFECT")
+                .num_args(0..)
+                .conflicts_with_all(["algorithm", "model"])
+                .help("Effects, as in 'saturator drive=24' or 'neural model=amp.nam' [all algorithms without a model]"),
         )
+        .arg(value("block", "block", "FRAMES,...", "16,64,256,1024", "Block sizes; 16-4096 is a random size for each block"))
+        .arg(value("channels", "channels", "N,...", "1,2,32", "Numbers of channels"))
+        .arg(value("sample_rate", "sample-rate", "HZ,...", "48000", "Sample rates"))
+        .arg(value("blocks", "blocks", "N", "10000", "Blocks a figure is made of at most, 100 or more"))
+        .arg(value("seconds", "seconds", "S", "20", "Time for each sample rate and number of channels, at most"))
+        .arg(value("load", "load", "N", "0", "Threads that keep other cores busy meanwhile"))
         .arg(model::argument())
         .arg(model::rate_argument().requires("model"))
-        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON, a line a figure"));
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON, a line a figure"))
+        .arg(file("csv", "Also write the time of each block, a row each"))
+        .arg(file("plot", "Also draw the time for a sample against the block size: a name that ends in .html or .png"));
     let algorithm = algorithm_argument("algorithm", REGISTRY.iter().copied(), &[]);
     with_parameter_flags(command.arg(algorithm.help("Only this algorithm"))).after_help(examples(&[
         "isotherm bench",
         "isotherm bench --algorithm saturator --oversampling 8 --block 64,256",
         "isotherm bench --model amp.nam --channels 1 --json",
+        "isotherm bench saturator clipper bitcrusher --block 16,63,64,16-4096 --load 1 --csv blocks.csv --plot cost.html",
     ]))
+}
+
+/// An effect with the name that it has in tables.
+struct Candidate {
+    effect: Effect,
+    label: String,
+    nan_resets: model::NanResets,
+}
+
+/// The measurement of an effect at a sample rate, for a number of channels.
+struct Measured<'a> {
+    candidate: &'a Candidate,
+    table: CostTable,
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let text = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
-    let blocks = parse_integers("block", text("block"), 1, 1 << 20)?;
+    let blocks = parse_blocks(text("block"))?;
     let channels = parse_integers("channels", text("channels"), 1, MAX_CHANNELS)?;
-    let rate = parse_integer("sample-rate", text("sample_rate"), 1000, 768_000)?;
-    let count = parse_integer("blocks", text("blocks"), 100, 100_000_000)?;
-    let ids: Vec<&str> = match matches.get_one::<String>("algorithm") {
-        Some(id) => vec![id],
-        None => REGISTRY.iter().filter(|r| r.plays_model == matches.contains_id("model")).map(|r| r.id).collect(),
-    };
+    let rates = parse_integers("sample-rate", text("sample_rate"), 1000, 768_000)?;
+    let max_blocks = parse_integer("blocks", text("blocks"), 100, 100_000_000)?;
+    let seconds = parse_number("seconds", text("seconds"), 0.0, 1e6)?;
+    let load_threads = parse_integer("load", text("load"), 0, 1024)?;
+    let (csv, plot) = (matches.get_one::<PathBuf>("csv"), matches.get_one::<PathBuf>("plot"));
+    let format = plot.map(|path| plot::Format::of(path)).transpose()?;
+    let candidates = candidates(matches)?;
+    let effects: Vec<Effect> = candidates.iter().map(|candidate| candidate.effect.clone()).collect();
+    let width = candidates.iter().map(|candidate| candidate.label.chars().count()).max().unwrap_or(0).max(12);
     let json = matches.get_flag("json");
     if !json {
-        let headings: String = cost_measures().map(|row| format!(" {:>10}", row.heading)).collect();
-        print_line(format_args!("algorithm    channels  block{headings}"));
-    }
-    for id in ids {
-        let effect = model::effect(matches, parse_settings(matches, id)?)?;
-        let nan_resets = model::NanResets::new(effect.active_model());
-        let model = effect.active_model().map(|model| &**model);
-        let weights = model.map_or(0, |m| model::network(m, &effect.settings).bytes());
-        if let (Some(model), false) = (model, json) {
-            print_line(format_args!(
-                "{id:<12} {}: {}, {weights} bytes of weights",
-                model_name(matches, model),
-                model.info().architecture
-            ));
+        for candidate in &candidates {
+            print_model(candidate);
         }
+        let headings: String = table_measures().map(|row| format!(" {:>10}", row.heading)).collect();
+        print_line(format_args!("{:<width$}  channels   rate     block{headings}", "effect"));
+    }
+    let mut all = Vec::new();
+    for &rate in &rates {
         for &channels in &channels {
-            for &block in &blocks {
-                let figures =
-                    measure(&effect, rate as f32, channels, block, BenchLength::Blocks(count)).map_err(Failure::failed)?;
-                if json {
-                    let mut line = json!({
-                        "algorithm": id, "settings": effect.settings.to_json(), "sample_rate": rate, "channels": channels,
-                        "block": block, "weights_bytes": weights, "model": model::summary_json(matches.get_one("model"), model),
-                        "nan_resets": nan_resets.json(),
-                    });
-                    for row in cost_measures() {
-                        line[row.id] = row.cost(&figures).map_or(Value::Null, |figure| figure_json(row.unit, figure));
-                    }
-                    print_line(line);
-                } else {
-                    let cells: String =
-                        cost_measures().filter_map(|row| Some(format!(" {:>10}", row.text(row.cost(&figures)?)))).collect();
-                    print_line(format_args!("{id:<12} {channels:>8} {block:>6}{cells}"));
+            let spec = BenchSpec {
+                sample_rate: rate as f32,
+                channels,
+                blocks: blocks.clone(),
+                seconds,
+                max_blocks,
+                load_threads,
+                keep_times: csv.is_some(),
+            };
+            let tables = measure_interleaved(&effects, &spec, |_| true).map_err(Failure::failed)?;
+            let measured = candidates.iter().zip(tables).map(|(candidate, table)| Measured { candidate, table });
+            for measured in measured {
+                for costs in &measured.table.rows {
+                    print_line(if json { measured.json(costs).to_string() } else { measured.line(costs, width) });
+                }
+                all.push(measured);
+            }
+        }
+    }
+    for candidate in &candidates {
+        let path = candidate.effect.active_model().and_then(|model| model.path()).map(Path::to_path_buf);
+        candidate.nan_resets.warn(path.as_ref(), rates[0] as f64);
+    }
+    if let Some(path) = csv {
+        write(path, csv_text(&all).as_bytes())?;
+    }
+    if let (Some(path), Some(format)) = (plot, format) {
+        write(path, &plot::draw(&all, format)?)?;
+    }
+    Ok(())
+}
+
+/// The effects that the arguments name, or all algorithms without a model. All effects that are wrong are named in one error.
+fn candidates(matches: &ArgMatches) -> Result<Vec<Candidate>, Failure> {
+    let texts: Vec<&String> = matches.get_many::<String>("effect").into_iter().flatten().collect();
+    let mut effects = Vec::new();
+    if texts.is_empty() {
+        let ids: Vec<&str> = match matches.get_one::<String>("algorithm") {
+            Some(id) => vec![id],
+            None => REGISTRY.iter().filter(|r| r.plays_model == matches.contains_id("model")).map(|r| r.id).collect(),
+        };
+        for id in ids {
+            effects.push((id.to_owned(), model::effect(matches, parse_settings(matches, id)?)?));
+        }
+    } else {
+        let mut wrong = Vec::new();
+        let mut is_usage = false;
+        for text in texts {
+            match text.parse::<Effect>() {
+                Ok(effect) => effects.push((text.clone(), effect)),
+                Err(error) => {
+                    is_usage |= !matches!(error, EffectError::Model(_));
+                    wrong.push(format!("'{text}': {error}"));
                 }
             }
         }
-        nan_resets.warn(matches.get_one("model"), rate as f64);
+        if !wrong.is_empty() {
+            let line = wrong.join("; ");
+            return Err(if is_usage { Failure::Usage(line) } else { Failure::Failed(line) });
+        }
     }
-    Ok(())
+    Ok(effects
+        .into_iter()
+        .map(|(label, effect)| Candidate { nan_resets: model::NanResets::new(effect.active_model()), label, effect })
+        .collect())
+}
+
+/// Prints the name and the size of an effect's model, if it has one.
+fn print_model(candidate: &Candidate) {
+    let Some(model) = candidate.effect.active_model() else { return };
+    let name = model.info().name.clone().or_else(|| model.path().map(path_text)).unwrap_or_default();
+    let weights = model::network(model, &candidate.effect.settings).bytes();
+    let architecture = &model.info().architecture;
+    print_line(format_args!("{}: {name}: {architecture}, {weights} bytes of weights", candidate.label));
+}
+
+impl Measured<'_> {
+    /// The figures of a row of the table as JSON; blank ones are null.
+    fn json(&self, costs: &Costs) -> Value {
+        let Candidate { effect, label, nan_resets } = self.candidate;
+        let model = effect.active_model().map(|model| &**model);
+        let path = model.and_then(|model| model.path()).map(Path::to_path_buf);
+        // The size of the blocks, or the range of their sizes.
+        let block = if costs.block.varies() { json!(costs.block.to_string()) } else { json!(costs.block.max) };
+        let mut line = json!({
+            "effect": label, "algorithm": effect.algorithm().id, "settings": effect.settings.to_json(),
+            "sample_rate": self.table.sample_rate as u32, "channels": self.table.channels, "block": block, "blocks": costs.blocks,
+            "weights_bytes": self.table.weights_bytes, "latency_frames": self.table.latency_frames,
+            "model": model::summary_json(path.as_ref(), model), "nan_resets": nan_resets.json(),
+        });
+        for row in cost_measures() {
+            line[row.id] = row.cost(costs).map_or(Value::Null, |figure| figure_json(row.unit, figure));
+        }
+        line
+    }
+
+    /// The figures of a row of the table as a line of text; blank ones are a dash.
+    fn line(&self, costs: &Costs, width: usize) -> String {
+        let figure = |row: &Measure| row.cost(costs).filter(|figure| !figure.is_nan()).map(|figure| row.text(figure));
+        let cells: String = table_measures().map(|row| format!(" {:>10}", figure(row).unwrap_or_else(|| "-".into()))).collect();
+        let CostTable { channels, sample_rate, .. } = self.table;
+        format!("{:<width$}  {channels:>8} {sample_rate:>6} {:>9}{cells}", self.candidate.label, costs.block.to_string())
+    }
+}
+
+/// Parses the value of `--block`: sizes, and ranges of sizes.
+fn parse_blocks(text: &str) -> Result<Vec<BlockSize>, Failure> {
+    let size = |part: &str| parse_integer("block", part, 1, MAX_BLOCK);
+    text.split(',')
+        .map(|part| match part.split_once('-') {
+            None => size(part).map(BlockSize::fixed),
+            Some((min, max)) => match (size(min)?, size(max)?) {
+                (min, max) if min < max => Ok(BlockSize { min, max }),
+                _ => Err(Failure::Usage(format!("--block: '{part}' is no range; expected the smaller size first"))),
+            },
+        })
+        .collect()
 }
 
 /// Returns the measures of time and memory.
@@ -96,13 +220,40 @@ fn cost_measures() -> impl Iterator<Item = &'static Measure> {
     MEASURES.iter().copied().filter(|row| matches!(row.function, MeasureFn::Cost(_)))
 }
 
-/// Returns a figure for the report: bytes and frames as integers, others as decimal numbers.
-fn figure_json(unit: Unit, figure: f64) -> Value {
-    if matches!(unit, Unit::Bytes | Unit::Frames) { json!(figure as u64) } else { json!(figure) }
+/// Returns those that the table on the screen has.
+fn table_measures() -> impl Iterator<Item = &'static Measure> {
+    cost_measures().filter(|row| TABLE.contains(&row.id))
 }
 
-/// Returns the model's name in its metadata, or else its file's path.
-fn model_name(matches: &ArgMatches, model: &Model) -> String {
-    let file = || matches.get_one::<PathBuf>("model").map(|p| p.display().to_string());
-    model.info().name.clone().or_else(file).unwrap_or_default()
+/// Returns a figure for the report: bytes, frames and counts as integers, others as decimal numbers; NaN is null.
+fn figure_json(unit: Unit, figure: f64) -> Value {
+    if matches!(unit, Unit::Bytes | Unit::Frames | Unit::Count) { json!(figure as u64) } else { json!(figure) }
+}
+
+/// The time of each block, a row each, under a line with the names of the columns.
+fn csv_text(all: &[Measured<'_>]) -> String {
+    let mut text = String::from("effect,sample_rate,channels,block,index,frames,ns,load\n");
+    for Measured { candidate, table } in all {
+        let CostTable { sample_rate, channels, .. } = table;
+        let label = candidate.label.replace('"', "\"\"");
+        for costs in &table.rows {
+            for (index, time) in costs.times.iter().enumerate() {
+                let load = time.ns as f64 * 1e-9 * f64::from(*sample_rate) / time.frames as f64;
+                let block = costs.block;
+                // Writing to a string cannot fail.
+                let _ =
+                    writeln!(text, "\"{label}\",{sample_rate},{channels},{block},{index},{},{},{load:.6}", time.frames, time.ns);
+            }
+        }
+    }
+    text
+}
+
+/// Writes a whole file under another name and renames it, so that it is complete if it is there.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".part");
+    let failed = |error| Failure::Failed(format!("{}: {error}", path.display()));
+    std::fs::write(&partial, bytes).map_err(failed)?;
+    std::fs::rename(&partial, path).map_err(failed)
 }

@@ -12,8 +12,8 @@ use crate::audio::{Audio, AudioError, generate};
 use crate::dsp::db_to_gain;
 
 /// The sounds that can be generated.
-const KINDS: [&str; 11] =
-    ["guitar", "drums", "sine", "square", "saw", "triangle", "noise", "pink", "sweep", "impulse", "silence"];
+const KINDS: [&str; 12] =
+    ["guitar", "drums", "speech", "sine", "square", "saw", "triangle", "noise", "pink", "sweep", "impulse", "silence"];
 
 pub fn command() -> Command {
     let option = |name: &'static str, value: &'static str, default: &'static str, help: &'static str| {
@@ -25,11 +25,11 @@ pub fn command() -> Command {
         .arg(Arg::new("out").required(true).value_name("OUT.wav").value_parser(value_parser!(PathBuf)).help("The file to write"))
         .arg(option("rate", "HZ", "48000", "Sample rate, 8000 to 768000"))
         .arg(option("channels", "N", "1", "1 to 128, all alike; guitar and drums: 1 or 2"))
-        .arg(option("seconds", "S", "5", "Length; guitar and drums have their own"))
+        .arg(option("seconds", "S", "5", "Length; guitar, drums and speech have their own"))
         .arg(option("frequency", "HZ", "440", "Frequency of sine, square, saw and triangle"))
         .arg(option("from", "HZ", "20", "Where the sweep begins"))
         .arg(option("to", "HZ", "20000", "Where the sweep ends"))
-        .arg(option("level", "DB", "-6", "Peak (of pink noise: RMS) in dBFS; guitar and drums have their own"))
+        .arg(option("level", "DB", "-6", "Peak (of pink noise: RMS) in dBFS; guitar, drums and speech have their own"))
         .arg(option("seed", "N", "1", "Seed of the random numbers: the same seed, the same sound"))
         .arg(format_argument())
         .arg(force_argument())
@@ -58,6 +58,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let sound = match kind {
         "guitar" => generate::guitar(rate, channels, seed),
         "drums" => generate::drums(rate, channels, seed),
+        "speech" => mono(generate::speech(rate, seed)),
         "sine" => mono(generate::sine(rate, frequency, amplitude, frames)),
         "square" => mono(generate::square(rate, frequency, amplitude, frames)),
         "saw" => mono(generate::saw(rate, frequency, amplitude, frames)),

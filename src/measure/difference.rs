@@ -34,6 +34,12 @@ impl ErrorToSignal {
         self.signal += other.signal;
     }
 
+    /// Sum of the squared differences.
+    #[must_use]
+    pub fn error(self) -> f64 {
+        self.error
+    }
+
     /// Sum of the reference's squares.
     #[must_use]
     pub fn signal(self) -> f64 {

@@ -4,8 +4,24 @@
 //! The headings of tables, the keys of JSON and the reference page are made from the rows. To add a measure, write the function
 //! that computes it, and append its row to [`MEASURES`]; a measure of cost also has a field in [`Costs`].
 
+use std::sync::OnceLock;
+
+use super::a_weighting::{ESR_A_WEIGHTED, ESR_A_WEIGHTED_DB};
 use super::bench::Costs;
-use super::{ErrorToSignal, Tone, aliasing, latency, multi_resolution_stft, thd, thd_noise};
+use super::costs::{
+    DEVIATION, FIRST, JITTER, MAX, MAX_LOAD, MEAN, MEMORY, MISSES, P50, P95, P99, P99_9, REAL_TIME, THROUGHPUT, TIME,
+};
+use super::error_spectrum::ErrorSpectrum;
+use super::log_spectral_distance::LOG_SPECTRAL_DISTANCE;
+use super::loudness::{LUFS, TRUE_PEAK};
+use super::noise_to_mask::{NMR, NoiseToMask};
+use super::pre_emphasis::{ESR_PRE_EMPHASIS, ESR_PRE_EMPHASIS_DB};
+use super::stft::{MR_STFT, MR_STFT_48K};
+use super::third_octave::THIRD_OCTAVE_ERROR;
+use super::{
+    Characteristics, ErrorToSignal, Tone, aliasing, aliasing_curve, idle, intermodulation, latency, response, thd, thd_noise,
+    transfer,
+};
 use crate::audio::{Audio, AudioError};
 
 /// A row of the registry: one measure.
@@ -40,6 +56,10 @@ pub enum Unit {
     Decibel,
     /// Decibels of full scale.
     Dbfs,
+    /// Decibels of full scale, also between the samples.
+    Dbtp,
+    /// Loudness units of full scale.
+    Lufs,
     /// Value of a sample, where 1 is full scale.
     Amplitude,
     /// Frames of the sample rate.
@@ -50,8 +70,12 @@ pub enum Unit {
     Microseconds,
     /// Processing time divided by the duration of the sound.
     RealTime,
+    /// Samples of all channels that are processed in a second.
+    SamplesPerSecond,
     /// Bytes of memory.
     Bytes,
+    /// A count of things.
+    Count,
 }
 
 /// The better one of two figures of a measure.
@@ -59,6 +83,8 @@ pub enum Unit {
 pub enum Preference {
     /// The lower figure is better.
     Lower,
+    /// The higher figure is better.
+    Higher,
     /// Neither is better: the figure only describes.
     Neither,
 }
@@ -75,15 +101,19 @@ pub enum MeasureFn {
     Tone(fn(&Tone) -> f64),
     /// Takes the output of an effect for an impulse at frame 0.
     Impulse(fn(&[f32]) -> f64),
+    /// Takes the measured characteristics of an effect.
+    Effect(fn(&Characteristics) -> f64),
     /// Takes the measured time and memory of an effect.
     Cost(fn(&Costs) -> f64),
 }
 
-/// Two aligned sounds of the same sample rate, number of channels and length.
-#[derive(Clone, Copy, Debug)]
+/// Two aligned sounds of the same sample rate, number of channels and length. What several measures need is computed once.
+#[derive(Debug)]
 pub struct Comparison<'a> {
     reference: &'a Audio<f32>,
     test: &'a Audio<f32>,
+    error_spectrum: OnceLock<ErrorSpectrum>,
+    noise_to_mask: OnceLock<NoiseToMask>,
 }
 
 impl<'a> Comparison<'a> {
@@ -98,12 +128,40 @@ impl<'a> Comparison<'a> {
         if reference.shape() != test.shape() {
             return Err(AudioError::WrongShape { expected: reference.shape(), found: test.shape(), channel: None });
         }
-        Ok(Self { reference, test })
+        Ok(Self { reference, test, error_spectrum: OnceLock::new(), noise_to_mask: OnceLock::new() })
+    }
+
+    /// Sample rate of both sounds in Hz. [any thread]
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.reference.sample_rate()
+    }
+
+    /// Number of channels of both sounds. [any thread]
+    #[must_use]
+    pub fn channel_count(&self) -> usize {
+        self.reference.channels()
+    }
+
+    /// Number of frames of both sounds. [any thread]
+    #[must_use]
+    pub fn frames(&self) -> usize {
+        self.reference.frames()
+    }
+
+    /// Spectra of the reference and of the error.
+    pub(super) fn error_spectrum(&self) -> &ErrorSpectrum {
+        self.error_spectrum.get_or_init(|| ErrorSpectrum::of(self))
+    }
+
+    /// Noise-to-mask ratios.
+    pub(super) fn noise_to_mask(&self) -> &NoiseToMask {
+        self.noise_to_mask.get_or_init(|| NoiseToMask::of(self))
     }
 
     /// Each channel of both sounds: reference, test.
-    fn channels(&self) -> impl ExactSizeIterator<Item = (&'a [f32], &'a [f32])> {
-        let Self { reference, test } = *self;
+    pub(super) fn channels(&self) -> impl ExactSizeIterator<Item = (&'a [f32], &'a [f32])> {
+        let (reference, test) = (self.reference, self.test);
         (0..reference.channels()).map(move |channel| (reference.channel(channel), test.channel(channel)))
     }
 
@@ -123,11 +181,12 @@ impl Unit {
             Self::Ratio => format!("{figure:.1e}"),
             Self::Number => format!("{figure:.3}"),
             Self::Percent => format!("{figure:.4}"),
-            Self::Decibel | Self::Dbfs => format!("{figure:.1}"),
+            Self::Decibel | Self::Dbfs | Self::Dbtp | Self::Lufs => format!("{figure:.1}"),
             Self::Amplitude => format!("{figure:.6}"),
             Self::Nanoseconds | Self::Microseconds => format!("{figure:.2}"),
             Self::RealTime => format!("{figure:.5}"),
-            Self::Frames | Self::Bytes => format!("{figure:.0}"),
+            Self::Frames | Self::Bytes | Self::Count => format!("{figure:.0}"),
+            Self::SamplesPerSecond => format!("{figure:.3e}"),
         }
     }
 
@@ -135,10 +194,13 @@ impl Unit {
     #[must_use]
     pub const fn symbol(self) -> &'static str {
         match self {
-            Self::Ratio | Self::Number | Self::RealTime | Self::Amplitude => "",
+            Self::Ratio | Self::Number | Self::RealTime | Self::Amplitude | Self::Count => "",
+            Self::SamplesPerSecond => "samples/s",
             Self::Percent => "%",
             Self::Decibel => "dB",
             Self::Dbfs => "dBFS",
+            Self::Dbtp => "dBTP",
+            Self::Lufs => "LUFS",
             Self::Frames => "frames",
             Self::Nanoseconds => "ns/sample",
             Self::Microseconds => "us",
@@ -156,13 +218,20 @@ impl MeasureFn {
             Self::Sound(_) => "a sound",
             Self::Tone(_) => "an effect's output for a steady sine",
             Self::Impulse(_) => "an effect's output for an impulse",
+            Self::Effect(_) => "an effect alone",
             Self::Cost(_) => "an effect, timed",
         }
     }
 }
 
 impl Measure {
-    /// The figure of an effect's time and memory; `None` if this is not a measure of cost. [any thread]
+    /// The figure of an effect alone, NaN if it has none; `None` if this is not such a measure. [any thread]
+    #[must_use]
+    pub fn effect(&self, characteristics: &Characteristics) -> Option<f64> {
+        if let MeasureFn::Effect(run) = self.function { Some(run(characteristics)) } else { None }
+    }
+
+    /// The figure of an effect's time and memory, NaN for too few blocks; `None` if this is not a measure of cost. [any thread]
     #[must_use]
     pub fn cost(&self, costs: &Costs) -> Option<f64> {
         if let MeasureFn::Cost(run) = self.function { Some(run(costs)) } else { None }
@@ -183,7 +252,50 @@ impl Measure {
 
 /// Every measure, in the order of the reference page.
 pub static MEASURES: &[&Measure] = &[
-    &ESR, &NULL, &MR_STFT, &PEAK, &RMS, &DC, &THD, &THD_NOISE, &ALIASING, &LATENCY, &TIME, &REAL_TIME, &P50, &P99, &MAX, &MEMORY,
+    &ESR,
+    &NULL,
+    &MR_STFT,
+    &ESR_PRE_EMPHASIS,
+    &ESR_PRE_EMPHASIS_DB,
+    &ESR_A_WEIGHTED,
+    &ESR_A_WEIGHTED_DB,
+    &MR_STFT_48K,
+    &LOG_SPECTRAL_DISTANCE,
+    &THIRD_OCTAVE_ERROR,
+    &NMR,
+    &PEAK,
+    &RMS,
+    &DC,
+    &LUFS,
+    &TRUE_PEAK,
+    &THD,
+    &THD_NOISE,
+    &ALIASING,
+    &LATENCY,
+    // Of an effect alone.
+    &intermodulation::SMPTE,
+    &intermodulation::CCIF,
+    &transfer::ROW,
+    &aliasing_curve::ROW,
+    &idle::NOISE,
+    &idle::DC,
+    &response::ROW,
+    // Of time and memory.
+    &TIME,
+    &REAL_TIME,
+    &THROUGHPUT,
+    &FIRST,
+    &MEAN,
+    &DEVIATION,
+    &P50,
+    &P95,
+    &P99,
+    &P99_9,
+    &MAX,
+    &JITTER,
+    &MISSES,
+    &MAX_LOAD,
+    &MEMORY,
 ];
 
 /// Error to signal as a ratio: [`super::esr`] over all channels.
@@ -208,22 +320,6 @@ pub static NULL: Measure = Measure {
                  the error to signal; -300 if nothing is left.",
     better: Preference::Lower,
     function: MeasureFn::Comparison(|comparison| comparison.error().db().into()),
-};
-
-/// Distance of the spectra: mean of [`multi_resolution_stft`] over the channels.
-pub static MR_STFT: Measure = Measure {
-    id: "mr_stft",
-    name: "Multi-resolution STFT distance",
-    heading: "MR-STFT",
-    unit: Unit::Number,
-    definition: "Spectral convergence plus the mean difference of the magnitudes' natural logarithms, the mean of transforms of \
-                 512, 1024 and 2048 frames (Yamamoto et al., ICASSP 2020, for 24 kHz), the mean of the channels.",
-    better: Preference::Lower,
-    function: MeasureFn::Comparison(|comparison| {
-        let channels = comparison.channels();
-        let count = channels.len() as f64;
-        channels.map(|(reference, test)| multi_resolution_stft(reference, test)).sum::<f64>() / count
-    }),
 };
 
 /// Sample peak of a sound in dBFS.
@@ -304,75 +400,9 @@ pub static LATENCY: Measure = Measure {
     function: MeasureFn::Impulse(|response| latency(response) as f64),
 };
 
-/// Nanoseconds for a sample of one channel: [`Costs::ns_per_sample`].
-pub static TIME: Measure = Measure {
-    id: "ns_per_sample",
-    name: "Time for a sample",
-    heading: "ns/sample",
-    unit: Unit::Nanoseconds,
-    definition: "The median block's time, divided by its frames and by its channels.",
-    better: Preference::Lower,
-    function: MeasureFn::Cost(|costs| costs.ns_per_sample.into()),
-};
-
-/// Real-time factor: [`Costs::rtf`].
-pub static REAL_TIME: Measure = Measure {
-    id: "rtf",
-    name: "Real-time factor",
-    heading: "rtf",
-    unit: Unit::RealTime,
-    definition: "Time for all blocks, divided by the duration of their sound: below 1 the processor keeps up.",
-    better: Preference::Lower,
-    function: MeasureFn::Cost(|costs| costs.rtf.into()),
-};
-
-/// Median time of a block in microseconds: [`Costs::p50_us`].
-pub static P50: Measure = Measure {
-    id: "p50_us",
-    name: "Median block",
-    heading: "p50 us",
-    unit: Unit::Microseconds,
-    definition: "Time that half of the blocks stay within (nearest rank).",
-    better: Preference::Lower,
-    function: MeasureFn::Cost(|costs| costs.p50_us.into()),
-};
-
-/// 99th percentile of the blocks' times in microseconds: [`Costs::p99_us`].
-pub static P99: Measure = Measure {
-    id: "p99_us",
-    name: "99th percentile of the blocks",
-    heading: "p99 us",
-    unit: Unit::Microseconds,
-    definition: "Time that 99 % of the blocks stay within (nearest rank).",
-    better: Preference::Lower,
-    function: MeasureFn::Cost(|costs| costs.p99_us.into()),
-};
-
-/// Time of the slowest block in microseconds: [`Costs::max_us`].
-pub static MAX: Measure = Measure {
-    id: "max_us",
-    name: "Slowest block",
-    heading: "max us",
-    unit: Unit::Microseconds,
-    definition: "Time of the slowest block after the first 200.",
-    better: Preference::Lower,
-    function: MeasureFn::Cost(|costs| costs.max_us.into()),
-};
-
-/// Memory of a processor in bytes: [`Costs::bytes`].
-pub static MEMORY: Measure = Measure {
-    id: "buffer_bytes",
-    name: "Memory",
-    heading: "bytes",
-    unit: Unit::Bytes,
-    definition: "Memory that a processor holds on the heap, without a model's weights.",
-    better: Preference::Lower,
-    function: MeasureFn::Cost(|costs| costs.bytes as f64),
-};
-
 #[cfg(test)]
 mod tests {
-    use super::super::{PRIME_FRAMES, SILENCE_DB, bench, coherent_tone, tone_response};
+    use super::super::{PRIME_FRAMES, SILENCE_DB, bench, characterise, coherent_tone, multi_resolution_stft, tone_response};
     use super::*;
     use crate::algorithm::REGISTRY;
     use crate::effect::Effect;
@@ -435,9 +465,32 @@ mod tests {
         assert!(tone_figure(&THD_NOISE) > tone_figure(&THD) * 0.9 && tone_figure(&ALIASING) < -30.0);
         let MeasureFn::Impulse(run) = LATENCY.function else { panic!("{:?}", LATENCY.function) };
         assert_eq!(LATENCY.text(run(&[0.0, 0.1, -0.9])), "2");
-        let costs = Costs { ns_per_sample: 1.0, rtf: 0.5, p50_us: 2.0, p99_us: 3.0, max_us: 4.0, bytes: 5 };
+        let costs = Costs {
+            block: bench::BlockSize::fixed(64),
+            blocks: 10_000,
+            ns_per_sample: 1.0,
+            rtf: 0.5,
+            samples_per_second: 96_000.0,
+            first_us: 6.0,
+            mean_us: 2.5,
+            deviation_us: 0.25,
+            p50_us: 2.0,
+            p95_us: Some(2.75),
+            p99_us: Some(3.0),
+            p99_9_us: None,
+            max_us: 4.0,
+            jitter_us: Some(1.0),
+            misses: 7,
+            max_load: 0.75,
+            bytes: 5,
+            times: Vec::new(),
+        };
         let texts: Vec<String> = MEASURES.iter().filter_map(|row| Some(row.text(row.cost(&costs)?))).collect();
-        assert_eq!(texts, ["1.00", "0.50000", "2.00", "3.00", "4.00", "5"]);
+        let expected = [
+            "1.00", "0.50000", "9.600e4", "6.00", "2.50", "0.25", "2.00", "2.75", "3.00", "NaN", "4.00", "1.00", "7", "0.75000",
+            "5",
+        ];
+        assert_eq!(texts, expected);
     }
 
     #[test]
@@ -448,15 +501,21 @@ mod tests {
             let mut impulse = vec![0.0; 4000];
             impulse[0] = 1.0;
             let response = render(&effect, &Audio::from_mono(RATE, &impulse).unwrap()).unwrap();
-            let costs = bench::measure(&effect, RATE as f32, 1, 64, bench::BenchLength::Blocks(100)).unwrap();
+            let spec = bench::BenchSpec { blocks: vec![bench::BlockSize::fixed(64)], max_blocks: 100, ..Default::default() };
+            let tables = bench::measure_interleaved(std::slice::from_ref(&effect), &spec, |_| true).unwrap();
+            let costs = &tables[0].rows[0];
+            let characteristics = characterise(&effect, RATE).unwrap();
             for row in MEASURES {
                 let figure = match row.function {
                     MeasureFn::Comparison(_) | MeasureFn::Sound(_) => continue,
                     MeasureFn::Tone(run) => run(&tone),
                     MeasureFn::Impulse(run) => run(response.channel(0)),
-                    MeasureFn::Cost(run) => run(&costs),
+                    MeasureFn::Effect(run) => run(&characteristics),
+                    MeasureFn::Cost(run) => run(costs),
                 };
-                assert!(figure.is_finite(), "{} of {}: {figure}", row.id, algorithm.id);
+                // 100 blocks give no percentiles but the median, and an effect that gives a constant for silence no noise.
+                let may_be_blank = ["p95_us", "p99_us", "p99_9_us", "jitter_us", "idle_noise_dbfs"].contains(&row.id);
+                assert!(figure.is_finite() || may_be_blank, "{} of {}: {figure}", row.id, algorithm.id);
                 // The algorithms' latency is compensated, so only a little is left.
                 assert!(row.id != LATENCY.id || figure < 100.0, "{} of {}: {figure}", row.id, algorithm.id);
             }

@@ -1,6 +1,9 @@
 //! Spectra: powers of a sound's frequencies.
 
+use std::cell::RefCell;
+
 use realfft::RealFftPlanner;
+use realfft::num_complex::Complex;
 
 use crate::audio::Window;
 
@@ -14,16 +17,40 @@ pub const SILENCE_DB: f32 = -300.0;
 /// periods, and Nyquist. Their sum is the mean square of the samples (Parseval).
 pub(super) fn bin_powers(samples: &[f64]) -> Vec<f64> {
     let frames = samples.len();
-    if frames == 0 {
-        return Vec::new();
-    }
-    let plan = RealFftPlanner::<f64>::new().plan_fft_forward(frames);
-    let (mut input, mut output) = (samples.to_vec(), plan.make_output_vec());
-    plan.process(&mut input, &mut output).expect("both vectors are of the plan's length");
     let scale = 1.0 / (frames as f64 * frames as f64);
     // All other bins have a mirror image at the negative frequency.
     let is_single = |bin: usize| bin == 0 || 2 * bin == frames;
-    output.iter().enumerate().map(|(bin, x)| x.norm_sqr() * scale * if is_single(bin) { 1.0 } else { 2.0 }).collect()
+    let bins = transform(samples);
+    bins.iter().enumerate().map(|(bin, x)| x.norm_sqr() * scale * if is_single(bin) { 1.0 } else { 2.0 }).collect()
+}
+
+thread_local! {
+    /// Plans of transforms: a prime length takes longer to plan than to transform.
+    static PLANNER: RefCell<RealFftPlanner<f64>> = RefCell::new(RealFftPlanner::new());
+}
+
+/// Discrete Fourier transform of all samples, of any length, without scaling: the bins from DC to Nyquist.
+pub(super) fn transform(samples: &[f64]) -> Vec<Complex<f64>> {
+    if samples.is_empty() {
+        return Vec::new();
+    }
+    let plan = PLANNER.with_borrow_mut(|planner| planner.plan_fft_forward(samples.len()));
+    let (mut input, mut output) = (samples.to_vec(), plan.make_output_vec());
+    plan.process(&mut input, &mut output).expect("both vectors are of the plan's length");
+    output
+}
+
+/// Inverse of [`transform`] for an even number of samples: those whose transform the bins are. What of the bins of DC and
+/// Nyquist is not real is ignored.
+pub(super) fn inverse_transform(mut bins: Vec<Complex<f64>>) -> Vec<f64> {
+    let frames = 2 * (bins.len() - 1);
+    let plan = PLANNER.with_borrow_mut(|planner| planner.plan_fft_inverse(frames));
+    bins[0].im = 0.0;
+    bins[frames / 2].im = 0.0;
+    let mut output = plan.make_output_vec();
+    plan.process(&mut bins, &mut output).expect("both vectors are of the plan's length");
+    output.iter_mut().for_each(|x| *x /= frames as f64);
+    output
 }
 
 /// Spectrum of a sound, as frequency in hertz and level in dB of each point from 0 Hz to Nyquist: the mean power of Hann-windowed
@@ -58,6 +85,21 @@ pub(super) fn decibels(power: f64) -> f32 {
     if power > 0.0 { ((10.0 * power.log10()) as f32).max(SILENCE_DB) } else { SILENCE_DB }
 }
 
+/// Natural logarithm of a positive normal number, within 2e-7 of it and of its magnitude: written so that compilers make
+/// vectors of it. ln(2^e m) = e ln 2 + 2 artanh((m - 1) / (m + 1)), with m from sqrt(1/2) to sqrt 2.
+#[inline(always)]
+pub(super) fn natural_log(x: f32) -> f32 {
+    /// Bits of sqrt(1/2), from which the exponent is counted.
+    const ROOT_HALF: u32 = 0x3f35_04f3;
+    let offset = x.to_bits().wrapping_sub(ROOT_HALF);
+    let exponent = (offset as i32 >> 23) as f32;
+    let m = f32::from_bits((offset & 0x007f_ffff) + ROOT_HALF);
+    let s = (m - 1.0) / (m + 1.0);
+    let square = s * s;
+    let series = 1.0 + square * (1.0 / 3.0 + square * (0.2 + square * (1.0 / 7.0 + square / 9.0)));
+    exponent * std::f32::consts::LN_2 + 2.0 * s * series
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +124,15 @@ mod tests {
             let mean = x.iter().map(|x| x * x).sum::<f64>() / frames as f64;
             assert!((bin_powers(&x).iter().sum::<f64>() - mean).abs() < 1e-12);
         }
+    }
+
+    #[test]
+    fn the_fast_logarithm_is_the_logarithm() {
+        for i in -4000..4000 {
+            let x = (f64::from(i) * 0.01).exp() as f32;
+            let expected = f64::from(x).ln();
+            assert!((f64::from(natural_log(x)) - expected).abs() <= 2e-7 * (1.0 + expected.abs()), "{x}: {}", natural_log(x));
+        }
+        assert_eq!(natural_log(1.0), 0.0);
     }
 }

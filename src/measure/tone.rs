@@ -1,14 +1,19 @@
 //! Distortion and aliasing of a sine through an effect. The sine must lie on the centre of a bin of the Fourier transform: its
 //! samples hold whole periods.
 
-use super::MeasureError;
+use serde::Serialize;
+
+use super::harmonics::ORDERS;
 use super::spectrum::{bin_powers, decibels};
-use crate::audio::Audio;
+use super::{MeasureError, check_rate};
+use crate::audio::{Audio, db_to_gain};
 use crate::effect::Effect;
 use crate::render::render;
 
 /// The band of hearing, in hertz.
-const AUDIBLE_HZ: (f64, f64) = (20.0, 20_000.0);
+pub(super) const AUDIBLE_HZ: (f64, f64) = (20.0, 20_000.0);
+/// The highest tone of which figures are told, as a share of the sample rate.
+const HIGHEST_SHARE: f64 = 0.45;
 
 /// A prime number of frames: at this length no alias of a tone on a bin's centre falls on the bin of a harmonic. 341 ms at 48
 /// kHz.
@@ -26,6 +31,50 @@ pub struct Tone {
     pub sample_rate: f32,
     /// The sine's exact frequency in hertz.
     pub hz: f32,
+}
+
+/// The figures of an effect's output for a steady sine.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ToneFigures {
+    /// Exact frequency of the sine in hertz.
+    pub hz: f64,
+    /// Amplitude of the sine in dBFS.
+    pub level_dbfs: f64,
+    /// Level of each harmonic from 1 (the fundamental) to 7, in dB of a sine of amplitude 1; `None` above 20 kHz or half the
+    /// sample rate.
+    pub orders_db: Vec<Option<f64>>,
+    /// [`thd`] in percent.
+    pub thd_percent: f64,
+    /// [`thd_noise`] in percent.
+    pub thd_noise_percent: f64,
+    /// [`aliasing`] in dB.
+    pub aliasing_db: f64,
+}
+
+impl ToneFigures {
+    /// Measures the figures of an effect for a sine near `near_hz` with the amplitude `level_dbfs`. [control thread: allocates]
+    ///
+    /// # Errors
+    /// If the effect cannot be prepared for this sample rate, or the sine would be above 0.45 of it.
+    pub fn measure(effect: &Effect, sample_rate: u32, near_hz: f64, level_dbfs: f64) -> Result<Self, MeasureError> {
+        check_rate(sample_rate)?;
+        let highest_hz = highest_tone_hz(sample_rate);
+        if !(near_hz > 0.0 && near_hz <= highest_hz) {
+            return Err(MeasureError::Frequency { found_hz: near_hz, highest_hz });
+        }
+        let tone = tone_response(effect, sample_rate, near_hz as f32, db_to_gain(level_dbfs) as f32)?;
+        let (powers, first) = audible_bins(&tone);
+        // A sine of amplitude 1 has power ½.
+        let orders_db = (1..=ORDERS).map(|order| powers.get(order * first).map(|power| decibels(2.0 * power).into()));
+        Ok(Self {
+            hz: first as f64 * f64::from(sample_rate) / tone.samples.len() as f64,
+            level_dbfs,
+            orders_db: orders_db.collect(),
+            thd_percent: 100.0 * thd_of(&powers, first),
+            thd_noise_percent: 100.0 * thd_noise_of(&powers, first, &tone),
+            aliasing_db: aliasing_of(&powers, first).into(),
+        })
+    }
 }
 
 /// A sine of `frames` frames with the frequency nearest to `near_hz` that gives whole periods. [control thread: allocates]
@@ -57,6 +106,11 @@ fn bin(frames: usize, sample_rate: f32, hz: f32) -> usize {
     ((f64::from(hz) * frames as f64 / f64::from(sample_rate)).round() as usize).max(1)
 }
 
+/// The highest frequency of a tone of which figures are told, in hertz.
+pub(super) fn highest_tone_hz(sample_rate: u32) -> f64 {
+    HIGHEST_SHARE * f64::from(sample_rate)
+}
+
 /// Powers of the bins from DC up to 20 kHz, and the index of the fundamental's bin.
 fn audible_bins(tone: &Tone) -> (Vec<f64>, usize) {
     let Tone { samples, sample_rate, hz } = tone;
@@ -72,12 +126,16 @@ fn audible_bins(tone: &Tone) -> (Vec<f64>, usize) {
 #[must_use]
 pub fn thd(tone: &Tone) -> f32 {
     let (powers, first) = audible_bins(tone);
+    thd_of(&powers, first) as f32
+}
+
+fn thd_of(powers: &[f64], first: usize) -> f64 {
     let fundamental = powers.get(first).copied().unwrap_or(0.0);
     if fundamental == 0.0 {
         return 0.0;
     }
     let harmonics: f64 = powers.iter().skip(2 * first).step_by(first).sum();
-    (harmonics / fundamental).sqrt() as f32
+    (harmonics / fundamental).sqrt()
 }
 
 /// Total harmonic distortion and noise as a ratio: sqrt(total² - V_1²) / total, 20 Hz to 20 kHz (AES17). 0 for silence.
@@ -85,6 +143,10 @@ pub fn thd(tone: &Tone) -> f32 {
 #[must_use]
 pub fn thd_noise(tone: &Tone) -> f32 {
     let (powers, first) = audible_bins(tone);
+    thd_noise_of(&powers, first, tone) as f32
+}
+
+fn thd_noise_of(powers: &[f64], first: usize, tone: &Tone) -> f64 {
     let bottom = (AUDIBLE_HZ.0 * tone.samples.len() as f64 / f64::from(tone.sample_rate)).ceil() as usize;
     let total: f64 = powers.iter().skip(bottom).sum();
     if total == 0.0 {
@@ -92,7 +154,7 @@ pub fn thd_noise(tone: &Tone) -> f32 {
     }
     // The rest is summed, as subtracting the fundamental from the total would cancel digits.
     let rest: f64 = powers.iter().enumerate().skip(bottom).filter(|(bin, _)| *bin != first).map(|(_, power)| power).sum();
-    (rest / total).sqrt() as f32
+    (rest / total).sqrt()
 }
 
 /// Aliasing to signal in dB: energy of all components but the harmonics over the energy of the harmonics, above 0 Hz up to
@@ -106,6 +168,10 @@ pub fn aliasing(tone: &Tone) -> f32 {
     let count = tone.samples.len();
     assert!(is_prime(count), "{count} samples; expected a prime number of them");
     let (powers, first) = audible_bins(tone);
+    aliasing_of(&powers, first)
+}
+
+fn aliasing_of(powers: &[f64], first: usize) -> f32 {
     let (mut harmonics, mut others) = (0.0, 0.0);
     for (bin, power) in powers.iter().enumerate().skip(1) {
         *(if bin % first == 0 { &mut harmonics } else { &mut others }) += power;

@@ -220,6 +220,27 @@ fn music_lasts_eight_seconds_peaks_at_minus_3_db_and_ends_in_silence() {
 }
 
 #[test]
+fn speech_has_pauses_and_most_of_its_energy_below_1_khz_at_every_sample_rate() {
+    for rate in [8_000, 44_100, 96_000] {
+        let speech = generate::speech(rate, 1).unwrap();
+        assert_eq!((speech.sample_rate(), speech.channels()), (rate, 1));
+        assert_close(speech.seconds(), 8.0, 1e-9);
+        assert_close(speech.levels().peak_db(), -3.0, 0.01);
+        assert!(speech.dc().abs() < 2e-3, "{}", speech.dc());
+        let levels: Vec<f64> = (0..160).map(|n| rms_between(&speech, f64::from(n) * 0.05, f64::from(n + 1) * 0.05)).collect();
+        let loudest = levels.iter().copied().fold(0.0, f64::max);
+        let quiet = levels.iter().filter(|level| **level < 0.003 * loudest).count();
+        assert!((5..60).contains(&quiet), "{quiet} of 160 parts are pauses at {rate} Hz");
+        // The mean square of the slope, against that of a sine of 1 kHz at the same level.
+        let slope: f64 = speech.channel(0).windows(2).map(|w| (f64::from(w[1] - w[0]) * f64::from(rate)).powi(2)).sum();
+        let sine = (TAU * 1_000.0).powi(2) * speech.channel(0).iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+        assert!(slope < sine, "{} at {rate} Hz", slope / sine);
+        assert_eq!(speech, generate::speech(rate, 1).unwrap());
+        assert_ne!(speech, generate::speech(rate, 2).unwrap());
+    }
+}
+
+#[test]
 fn the_guitar_is_in_tune_at_every_sample_rate() {
     for rate in [8_000, 44_100, 96_000] {
         let guitar = generate::guitar(rate, 1, 1).unwrap();

@@ -62,3 +62,26 @@ fn the_audio_threads_methods_allocate_and_free_nothing() {
         }
     }
 }
+
+#[cfg(feature = "measure")]
+#[test]
+fn feeding_an_analyser_allocates_and_frees_nothing() {
+    use isotherm::measure::analyser::{Analyser, AnalyserSettings};
+    let (analyser, mut feed) = Analyser::start(48_000, 2, AnalyserSettings::default()).unwrap();
+    let block = [0.5f32; 4096];
+    // Control: reading the spectra as the window does allocates.
+    assert!(allocations(|| drop(std::hint::black_box((*analyser.spectra()).clone()))) > 0);
+    // Also when the queue is full, and when the block has other channels than the analyser.
+    let (mut whole, mut refused) = (0, 0);
+    let counted = allocations(|| {
+        for frames in BLOCK_SIZES.into_iter().cycle().take(200) {
+            for block in [&[&block[..frames], &block[..frames]][..], &[&block[..frames]]] {
+                let written = feed.write(block);
+                whole += usize::from(written == frames);
+                refused += usize::from(written < frames);
+            }
+        }
+    });
+    assert_eq!(counted, 0);
+    assert!(whole > 10 && refused > 10, "{whole} blocks found room, {refused} did not");
+}

@@ -46,7 +46,7 @@ const TASKS: &[Task] = &[
     Task {
         name: "demo",
         options: "[--input FILE] [--model FILE] [--out DIR]",
-        about: "Bundle, play a sound through every algorithm and show what each does to it, and play a twin beside its original",
+        about: "Bundle, play a sound through every algorithm and show what each does to it, and compare a twin with its original",
         run: demo::task,
     },
     Task {

@@ -235,6 +235,15 @@ const PACKAGES: &[Package] = &[
         pacman: "python",
         brew: "python",
     },
+    // Chromium opens the page of a comparison.
+    Package {
+        probe: Probe::Program("chromium"),
+        purpose: Purpose::Test,
+        apt: "chromium",
+        dnf: "chromium",
+        pacman: "chromium",
+        brew: "",
+    },
     // Ardour, a host that passes on only parameters that can be automated.
     Package {
         probe: Probe::Numbered("ardour"),

@@ -10,16 +10,22 @@ use crate::process::{cargo, command_line, find, run, run_with_lines, target_dir}
 use crate::setup::{Purpose, for_tests};
 use crate::{Outcome, shown, unknown};
 
-/// Python packages, each in one version, that the tests of the VST3 plug-in and of WAV files need.
-const PYTHON_PACKAGES: [&str; 4] = [
+/// Python packages, each in one version, that the tests of the VST3 plug-in, of WAV files, of the measures and
+/// of the page of a comparison need.
+const PYTHON_PACKAGES: [&str; 9] = [
     "pedalboard==0.9.26",
     "numpy==2.4.6; python_version >= '3.11'",
     "numpy==2.2.6; python_version < '3.11'",
+    "scipy==1.17.1; python_version >= '3.11'",
+    "scipy==1.15.3; python_version < '3.11'",
+    "pyloudnorm==0.2.0",
     "soundfile==0.14.0",
+    "playwright==1.65.2",
+    "jsonschema==4.26.0",
 ];
 
 /// Features of the library. The code and the tests of each compile with that feature alone.
-const LAYERS: [&str; 9] = ["measure", "models", "onnx", "record", "device", "desk", "train", "ui", "instance"];
+const LAYERS: [&str; 10] = ["measure", "models", "compare", "onnx", "record", "device", "desk", "train", "ui", "instance"];
 
 /// Python packages that export models to ONNX, for the long tests. On Linux they bring CUDA along: 5 GB.
 const TORCH_PACKAGES: [&str; 3] = ["torch==2.15.0", "onnx==1.23.2", "onnxscript==0.7.2"];

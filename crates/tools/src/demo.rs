@@ -1,4 +1,5 @@
-//! The demo: plays sounds through every algorithm of the bundled plug-in, and writes sounds, pictures and tables of the results.
+//! The demo: plays sounds through every algorithm of the bundled plug-in, and writes sounds, pictures and tables of the results,
+//! and a page that compares a twin with its reference.
 
 use std::fs;
 use std::path::Path;
@@ -65,6 +66,11 @@ pub fn play(plugin: &Path, model: &Path, out: &Path, input: Option<&Path>) -> Ta
         println!("Peaks above 0 dBFS are clipped in the 24-bit files, not in the plug-in.");
     }
     println!("Sounds, pictures, table.md and table.json: {}", display_path(out));
+    if let Some(twin) = &twin {
+        println!("\nComparing the twin with its reference on {} ...", input.map_or("the built-in material".into(), display_path));
+        let page = twin.write_page(out, input)?;
+        println!("The page of this comparison: {}", display_path(&page));
+    }
     Ok(())
 }
 

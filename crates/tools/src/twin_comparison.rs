@@ -1,9 +1,10 @@
 //! Comparison of the demo's model with the algorithm that it is the twin of, at the settings on the model's card.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use isotherm::algorithm::find;
 use isotherm::audio::Audio;
+use isotherm::compare::{self, Request, Side, SoundSource};
 use isotherm::dsp::{Parameter, Settings};
 use isotherm::effect::Effect;
 use isotherm::measure::measures::{ESR, NULL};
@@ -19,14 +20,19 @@ use crate::{TaskResult, models, picture};
 const RATE: f32 = 48_000.0;
 /// Block size of these measurements, in frames.
 const BLOCK: usize = 64;
-/// Number of times that algorithm and model are measured alternately; the fastest of each counts.
-const TIMED_RUNS: usize = 5;
+/// Number of blocks of algorithm and model that are timed, interleaved.
+const TIMED_BLOCKS: usize = 5000;
+
+/// Seconds for measuring time in the page.
+const COST_SECONDS: f64 = 10.0;
 
 /// A model's reference, the algorithm that it is the twin of, with the time of both.
 pub struct TwinComparison {
     reference: Settings,
+    /// The neural algorithm with the model.
+    twin: Effect,
     /// Nanoseconds for a sample of one channel: of the algorithm, of the model.
-    costs: [f32; 2],
+    costs: [f64; 2],
 }
 
 /// The results for a sound: a model's output compared with its reference's.
@@ -58,13 +64,15 @@ impl TwinComparison {
             reference = reference.with(id, (0.5 * (from + to)) as f32);
         }
         let neural = Effect::from_id("neural")?.with_model(Model::open(model)?);
-        let mut costs = [f32::INFINITY; 2];
-        for _ in 0..TIMED_RUNS {
-            for (cost, effect) in costs.iter_mut().zip([&reference.into(), &neural]) {
-                *cost = cost.min(bench::measure(effect, RATE, 1, BLOCK, bench::BenchLength::Blocks(1000))?.ns_per_sample);
-            }
-        }
-        Ok(Some(Self { reference, costs }))
+        let spec = bench::BenchSpec {
+            sample_rate: RATE,
+            blocks: vec![bench::BlockSize::fixed(BLOCK)],
+            max_blocks: TIMED_BLOCKS,
+            ..bench::BenchSpec::default()
+        };
+        let tables = bench::measure_interleaved(&[reference.into(), neural.clone()], &spec, |_| true)?;
+        let costs = [0, 1].map(|effect: usize| tables[effect].rows[0].ns_per_sample);
+        Ok(Some(Self { reference, twin: neural, costs }))
     }
 
     /// The plug-in's setting of the reference.
@@ -93,6 +101,28 @@ impl TwinComparison {
         let title = format!("{} through {} and its twin", sound.name, self.reference.algorithm().name);
         picture::draw_difference(&out.join(&png), &title, sound.audio.sample_rate(), &reference[0], &twin[0])?;
         Ok(ComparedSound { sound: sound.name.clone(), esr: figure(&ESR)?, null_db: figure(&NULL)?, png })
+    }
+
+    /// Compares reference and twin on a file or on the built-in material, writes the report into the folder `report` in `out`,
+    /// and returns the path of its page.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or the report cannot be written.
+    pub fn write_page(&self, out: &Path, input: Option<&Path>) -> TaskResult<PathBuf> {
+        let sounds = match input {
+            Some(path) => SoundSource::of_paths(&[path.into()])?,
+            None => SoundSource::built_in(),
+        };
+        let (a, b) = (Side::Effect(self.reference.into()), Side::Effect(self.twin.clone()));
+        let input = input.map_or_else(String::new, |path| format!("'{}' ", path.display()));
+        let command = format!("isotherm compare {input}--a '{a}' --b '{b}' --cost-seconds {COST_SECONDS}");
+        let request = Request { a, b, sounds, cost_seconds: COST_SECONDS, limits: Vec::new(), command };
+        let finished = compare::compare(&request, &|_| true)?;
+        let verdict = &finished.report.verdict;
+        println!("{}. {} {}", verdict.title, verdict.sentences[0], verdict.sentences[1]);
+        let folder = out.join("report");
+        compare::write(&finished, &folder, true, &|| true)?;
+        Ok(folder.join("index.html"))
     }
 
     /// The results as text: a line for each sound, under a header.

@@ -20,10 +20,13 @@ fn an_impulse_comes_out_after_the_latency() {
 
 #[test]
 fn models_can_be_benchmarked() {
-    for model in TEST_MODELS.iter().filter(|model| plays(&model.effect(), 48_000.0)) {
-        let length = measure::bench::BenchLength::Blocks(100);
-        let figures = measure::bench::measure(&model.effect(), 48_000.0, 2, 64, length).unwrap();
-        assert!(figures.ns_per_sample > 0.0 && figures.bytes > 0, "{}: {figures:?}", name(&model.effect()));
+    let models: Vec<_> = TEST_MODELS.iter().map(|model| model.effect()).filter(|effect| plays(effect, 48_000.0)).collect();
+    let blocks = vec![measure::bench::BlockSize::fixed(64)];
+    let spec = measure::bench::BenchSpec { channels: 2, blocks, max_blocks: 100, ..Default::default() };
+    let tables = measure::bench::measure_interleaved(&models, &spec, |_| true).unwrap();
+    for (table, effect) in tables.iter().zip(&models) {
+        let figures = &table.rows[0];
+        assert!(figures.ns_per_sample > 0.0 && figures.bytes > 0, "{}: {figures:?}", name(effect));
     }
 }
 

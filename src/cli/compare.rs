@@ -1,0 +1,199 @@
+//! `isotherm compare`: compares two effects, or an effect and a file, on sounds, and writes a report.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Failure, did_you_mean, examples, parse_number, print_line};
+use crate::compare::{
+    CompareError, Finished, Limit, LimitError, LimitResult, ReportFolder, Request, Side, SoundSource, WriteError, compare,
+    limitable, write,
+};
+
+/// The folder of the report if none is named.
+const DEFAULT_OUT: &str = "report";
+/// Steps of the progress bar.
+const STEPS: u64 = 1000;
+/// Time between two looks at Ctrl-C and the progress.
+const LOOK: Duration = Duration::from_millis(50);
+
+pub fn command() -> Command {
+    Command::new("compare")
+        .about("Compares two effects, or an effect and a file, by numbers, and writes a page about them")
+        .arg(
+            Arg::new("sounds")
+                .num_args(0..)
+                .value_name("SOUND")
+                .value_parser(value_parser!(PathBuf))
+                .help("WAV files, or folders of them; without any, the built-in material"),
+        )
+        .arg(side_argument("a", "Side A, the reference: an effect as 'saturator drive=24', file:WET.wav, or dry"))
+        .arg(side_argument("b", "Side B: the same kinds"))
+        .arg(
+            Arg::new("out")
+                .long("out")
+                .value_name("FOLDER")
+                .value_parser(value_parser!(PathBuf))
+                .help("The report's folder [report; with --json: none]"),
+        )
+        .arg(
+            Arg::new("cost_seconds")
+                .long("cost-seconds")
+                .value_name("S")
+                .default_value("20")
+                .help("Time for measuring time; 0 measures none"),
+        )
+        .arg(
+            Arg::new("limit")
+                .long("limit")
+                .value_name("MEASURE=NUMBER")
+                .action(ArgAction::Append)
+                .allow_hyphen_values(true)
+                .help("A limit that B must keep in every sound; else the exit code is 4. Repeatable"),
+        )
+        .arg(Arg::new("force").long("force").action(ArgAction::SetTrue).help("Replace an earlier report"))
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The report as JSON on standard output"))
+        .after_help(examples(&[
+            "isotherm compare riff.wav --a saturator --b clipper --out report",
+            "isotherm compare riff.wav --a saturator --b file:wet.wav --limit esr=1e-4 --limit nmr=-10",
+            "isotherm compare --a saturator --b dry --cost-seconds 5 --json",
+        ]))
+}
+
+/// The flag of a side.
+fn side_argument(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).required(true).value_name("SIDE").help(help)
+}
+
+pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let text = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
+    let (json, force) = (matches.get_flag("json"), matches.get_flag("force"));
+    let limits = matches.get_many::<String>("limit").into_iter().flatten().map(|text| parse_limit(text));
+    let limits: Vec<Limit> = limits.collect::<Result<_, _>>()?;
+    let cost_seconds = parse_number("cost-seconds", text("cost_seconds"), 0.0, 86_400.0)?;
+    let out = matches.get_one::<PathBuf>("out").cloned().or_else(|| (!json).then(|| DEFAULT_OUT.into()));
+    if let Some(out) = &out {
+        ReportFolder::check(out, force).map_err(Failure::failed)?;
+    }
+    let side = |name: &str| text(name).parse::<Side>().map_err(|error| Failure::Usage(format!("--{name}: {error}")));
+    let (a, b) = (side("a")?, side("b")?);
+    let paths: Vec<PathBuf> = matches.get_many::<PathBuf>("sounds").into_iter().flatten().cloned().collect();
+    let sounds =
+        if paths.is_empty() { SoundSource::built_in() } else { SoundSource::of_paths(&paths).map_err(Failure::failed)? };
+    let request = Request { a, b, sounds, cost_seconds, limits, command: command_line() };
+
+    let finished = work(request, out.clone(), force)?;
+    if json {
+        print_line(finished.report.to_json().map_err(Failure::failed)?.trim_end());
+    } else {
+        print_summary(&finished);
+        if let Some(out) = &out {
+            print_line(format_args!("The page: {}", out.join("index.html").display()));
+        }
+    }
+    let lines: Vec<String> = finished.report.limits.iter().filter(|limit| !limit.passed).map(LimitResult::line).collect();
+    if lines.is_empty() { Ok(()) } else { Err(Failure::Limits(lines)) }
+}
+
+/// Reads a limit; a misspelt measure is answered with the nearest one.
+fn parse_limit(text: &str) -> Result<Limit, Failure> {
+    text.parse().map_err(|error: LimitError| {
+        let tip = match &error {
+            LimitError::Unknown { found } => did_you_mean(found, limitable().map(|row| row.id)),
+            _ => String::new(),
+        };
+        Failure::Usage(format!("--limit: {error}{tip}"))
+    })
+}
+
+/// Compares and writes on another thread, so that Ctrl-C ends the program at once.
+fn work(request: Request, out: Option<PathBuf>, force: bool) -> Result<Finished, Failure> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = interrupted.clone();
+    // Fails only if the process has a handler already, as in another program that calls this one; then that handler stays.
+    let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+    let is_writing = Arc::new(AtomicBool::new(false));
+    let progress = Arc::new(AtomicU64::new(0));
+    let (sender, receiver) = channel();
+    let (stop, writing, done) = (interrupted.clone(), is_writing.clone(), progress.clone());
+    std::thread::spawn(move || {
+        let watch = |share: f64| {
+            done.fetch_max((share * STEPS as f64) as u64, Ordering::Relaxed);
+            !stop.load(Ordering::Relaxed)
+        };
+        let result = compare(&request, &watch).map_err(compare_failure).and_then(|finished| {
+            writing.store(true, Ordering::Relaxed);
+            if let Some(out) = out {
+                write(&finished, &out, force, &|| !stop.load(Ordering::Relaxed)).map_err(write_failure)?;
+            }
+            Ok(finished)
+        });
+        // The receiver is gone only if the program ends.
+        let _ = sender.send(result);
+    });
+    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(STEPS) } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent} %, {eta} left") {
+        bar.set_style(style);
+    }
+    let result = loop {
+        match receiver.recv_timeout(LOOK) {
+            Ok(result) => break result,
+            Err(RecvTimeoutError::Disconnected) => break Err(Failure::Failed("the comparison ended without a result".into())),
+            // The files of a report are removed by the thread that writes them, which looks at the flag itself.
+            Err(RecvTimeoutError::Timeout) if interrupted.load(Ordering::Relaxed) && !is_writing.load(Ordering::Relaxed) => {
+                break Err(interruption());
+            }
+            Err(RecvTimeoutError::Timeout) => bar.set_position(progress.load(Ordering::Relaxed)),
+        }
+    };
+    bar.finish_and_clear();
+    result
+}
+
+/// The failure for Ctrl-C.
+fn interruption() -> Failure {
+    Failure::Failed("interrupted; nothing was written".into())
+}
+
+fn compare_failure(error: CompareError) -> Failure {
+    if matches!(error, CompareError::Cancelled) { interruption() } else { Failure::failed(error) }
+}
+
+fn write_failure(error: WriteError) -> Failure {
+    if matches!(error, WriteError::Cancelled) { interruption() } else { Failure::failed(error) }
+}
+
+/// Prints the verdict, its numbers and the remarks.
+fn print_summary(finished: &Finished) {
+    let report = &finished.report;
+    let verdict = &report.verdict;
+    print_line(format_args!("{}. {} {}", verdict.title, verdict.sentences[0], verdict.sentences[1]));
+    for number in &verdict.deciding {
+        print_line(format_args!("  {}: {} ({})", number.name, number.text, number.sound));
+    }
+    if let Some(trap) = &report.trap {
+        print_line(format_args!(
+            "Do not trust the plain error to signal here: on {} a 7 kHz low-pass scores {:.1} dB, B {:.1} dB.",
+            trap.sound, trap.low_pass_null_db, trap.b_null_db
+        ));
+    }
+    report.warnings.iter().for_each(print_line);
+    report.refused.iter().for_each(|refused| print_line(format_args!("Not compared: {}", refused.reason)));
+}
+
+/// The command line of this process, with quotation marks where a shell needs them.
+fn command_line() -> String {
+    let words = std::env::args_os().enumerate().map(|(index, word)| {
+        let word = word.to_string_lossy().into_owned();
+        let word = if index == 0 { "isotherm".into() } else { word };
+        let is_plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_=./:,+%@".contains(c));
+        if is_plain { word } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}

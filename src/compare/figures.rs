@@ -1,0 +1,217 @@
+//! The figures of measures by their ids, and limits for them.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use crate::audio::Audio;
+use crate::measure::{Comparison, MEASURES, Measure, MeasureFn, Preference};
+
+/// Figures by the id of their measure. `None` where a measure has no figure.
+pub type Figures = BTreeMap<&'static str, Option<f64>>;
+
+/// The figure of a measure that is finite.
+pub(super) fn finite(figure: f64) -> Option<f64> {
+    figure.is_finite().then_some(figure)
+}
+
+/// The measures that compare two sounds.
+pub(super) fn comparing() -> impl Iterator<Item = &'static Measure> {
+    MEASURES.iter().copied().filter(|row| matches!(row.function, MeasureFn::Comparison(_)))
+}
+
+/// The figures of every measure of one sound. [control thread: takes its time]
+#[must_use]
+pub fn sound_figures(sound: &Audio) -> Figures {
+    let figure = |row: &&'static Measure| match row.function {
+        MeasureFn::Sound(run) => Some((row.id, finite(run(sound)))),
+        _ => None,
+    };
+    MEASURES.iter().filter_map(figure).collect()
+}
+
+/// The figures of every measure of two sounds, on all cores. [control thread: takes its time]
+#[must_use]
+pub fn comparison_figures(comparison: &Comparison<'_>) -> Figures {
+    use rayon::prelude::*;
+    let rows: Vec<&'static Measure> = comparing().collect();
+    let figures: Vec<Option<f64>> = rows.par_iter().map(|row| row.compare(comparison).and_then(finite)).collect();
+    rows.iter().map(|row| row.id).zip(figures).collect()
+}
+
+/// A measure as it stands in a report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MeasureFacts {
+    /// Key of its figures.
+    pub id: &'static str,
+    /// Name for users.
+    pub name: &'static str,
+    /// Heading of a column.
+    pub heading: &'static str,
+    /// Symbol of the unit; empty for a plain number.
+    pub unit: &'static str,
+    /// Definition in a sentence.
+    pub definition: &'static str,
+    /// The better one of two figures: `lower`, `higher`, or `neither`.
+    pub better: &'static str,
+}
+
+impl MeasureFacts {
+    /// The facts of every measure. [control thread: allocates]
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let facts = |row: &&'static Measure| Self {
+            id: row.id,
+            name: row.name,
+            heading: row.heading,
+            unit: row.unit.symbol(),
+            definition: row.definition,
+            better: match row.better {
+                Preference::Lower => "lower",
+                Preference::Higher => "higher",
+                Preference::Neither => "neither",
+            },
+        };
+        MEASURES.iter().map(facts).collect()
+    }
+}
+
+/// A limit for a measure: the worst figure that passes.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    /// The measure.
+    pub measure: &'static Measure,
+    /// The worst figure that passes: the highest, or the lowest of a measure whose higher figures are better.
+    pub worst: f64,
+}
+
+/// The reason why a text is no limit.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum LimitError {
+    /// There is no `=`.
+    #[error("'{0}' is no limit; expected MEASURE=NUMBER, as in esr=1e-4")]
+    NoNumber(String),
+    /// The number cannot be read.
+    #[error("'{0}' is no number; expected one, as in esr=1e-4")]
+    NotANumber(String),
+    /// No measure has this id.
+    #[error("no measure '{found}'; expected one of {}", limitable_ids())]
+    Unknown {
+        /// The id.
+        found: String,
+    },
+    /// The measure only describes.
+    #[error("{id}: neither a lower nor a higher figure is better, so it has no limit; expected one of {}", limitable_ids())]
+    NoDirection {
+        /// The measure's id.
+        id: &'static str,
+    },
+}
+
+/// The ids of the measures that a limit can be set for.
+fn limitable_ids() -> String {
+    limitable().map(|row| row.id).collect::<Vec<_>>().join(", ")
+}
+
+/// The measures that a limit can be set for: those that compare, or that describe an effect, and state which figure is better.
+pub fn limitable() -> impl Iterator<Item = &'static Measure> {
+    MEASURES.iter().copied().filter(|row| row.better != Preference::Neither)
+}
+
+impl FromStr for Limit {
+    type Err = LimitError;
+
+    fn from_str(text: &str) -> Result<Self, LimitError> {
+        let (id, number) = text.split_once('=').ok_or_else(|| LimitError::NoNumber(text.into()))?;
+        let name = id.trim().replace('-', "_");
+        let find = |id: &str| MEASURES.iter().find(|row| row.id == id);
+        let measure = find(&name).or_else(|| find(&format!("{name}_db")));
+        let measure = measure.ok_or_else(|| LimitError::Unknown { found: id.trim().into() })?;
+        if measure.better == Preference::Neither {
+            return Err(LimitError::NoDirection { id: measure.id });
+        }
+        let worst = number.trim().parse().ok().filter(|number: &f64| number.is_finite());
+        Ok(Self { measure, worst: worst.ok_or_else(|| LimitError::NotANumber(number.trim().into()))? })
+    }
+}
+
+/// The result of a limit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LimitResult {
+    /// The measure's id.
+    pub measure: &'static str,
+    /// The worst figure that passes.
+    pub limit: f64,
+    /// The better one of two figures: `lower` or `higher`.
+    pub better: &'static str,
+    /// The worst figure; `None` if there is none, which does not pass.
+    pub found: Option<f64>,
+    /// The sound, or the block size, of the worst figure; `None` for a measure of an effect.
+    pub place: Option<String>,
+    /// True if every figure is there and within the limit.
+    pub passed: bool,
+}
+
+impl LimitResult {
+    /// The result for figures, each with the sound or block size that it is of.
+    pub(super) fn of(limit: &Limit, figures: Vec<(Option<String>, Option<f64>)>) -> Self {
+        let is_higher = limit.measure.better == Preference::Higher;
+        let is_worse = |figure: f64, than: f64| if is_higher { figure < than } else { figure > than };
+        let mut missing = figures.is_empty();
+        let (mut found, mut place) = (None::<f64>, None);
+        for (name, figure) in figures {
+            match figure {
+                None => missing = true,
+                Some(figure) if found.is_none_or(|worst| is_worse(figure, worst)) => (found, place) = (Some(figure), name),
+                Some(_) => {}
+            }
+        }
+        let passed = !missing && found.is_some_and(|worst| !is_worse(worst, limit.worst));
+        let better = if is_higher { "higher" } else { "lower" };
+        Self { measure: limit.measure.id, limit: limit.worst, better, found, place, passed }
+    }
+
+    /// One line about a limit that was not kept. [control thread: allocates]
+    #[must_use]
+    pub fn line(&self) -> String {
+        let of = self.place.as_ref().map_or_else(String::new, |place| format!(" of {place}"));
+        let expected = format!("expected {} or {}", self.limit, if self.better == "higher" { "more" } else { "less" });
+        let is_over = |found: f64| if self.better == "higher" { found < self.limit } else { found > self.limit };
+        match self.found.filter(|found| is_over(*found)) {
+            Some(found) => format!("{}{of}: {found}; {expected}", self.measure),
+            None => format!("{}: a figure is missing; {expected}", self.measure),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_read_and_one_that_cannot_be_says_why() {
+        let limit: Limit = "esr=1e-4".parse().unwrap();
+        assert_eq!((limit.measure.id, limit.worst), ("esr", 1e-4));
+        // The unit may be left out.
+        assert_eq!("nmr=-10".parse::<Limit>().unwrap().measure.id, "nmr_db");
+        let error = |text: &str| text.parse::<Limit>().unwrap_err().to_string();
+        assert!(error("esr").contains("expected MEASURE=NUMBER"));
+        assert!(error("esr=x").starts_with("'x' is no number"));
+        assert!(error("esr=nan").starts_with("'nan' is no number"));
+        assert!(error("exr=1").starts_with("no measure 'exr'; expected one of esr"));
+        assert!(error("peak_dbfs=1").contains("neither a lower nor a higher figure is better"));
+    }
+
+    #[test]
+    fn the_worst_figure_decides_and_a_missing_one_does_not_pass() {
+        let limit: Limit = "null_db=-40".parse().unwrap();
+        let of = |figures: &[Option<f64>]| {
+            LimitResult::of(&limit, figures.iter().enumerate().map(|(i, figure)| (Some(i.to_string()), *figure)).collect())
+        };
+        assert!(of(&[Some(-50.0), Some(-40.0)]).passed);
+        let failed = of(&[Some(-50.0), Some(-30.0), Some(-45.0)]);
+        assert_eq!((failed.passed, failed.line().as_str()), (false, "null_db of 1: -30; expected -40 or less"));
+        assert!(!of(&[Some(-50.0), None]).passed && !of(&[]).passed);
+    }
+}

@@ -1,0 +1,142 @@
+//! The page of a report: one HTML file with everything in it.
+
+use std::collections::BTreeMap;
+
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+
+use super::excerpt::Player;
+use super::figures::Figures;
+use super::plot::{ALONE_PLOTS, Plot};
+use super::report::Report;
+use super::verdict::VERDICTS;
+use crate::measure::bench::CostTable;
+use crate::measure::{MEASURES, Measure, MeasureFn, SILENCE_DB, Unit};
+
+/// The template, its style and its script.
+const TEMPLATE: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/style.css");
+const SCRIPT: &str = include_str!("page/script.js");
+
+/// The columns of the ruler.
+const RULER_MEASURES: [&str; 8] = [
+    "esr",
+    "null_db",
+    "esr_pre_emphasis_db",
+    "esr_a_weighted_db",
+    "mr_stft_48k",
+    "log_spectral_distance_db",
+    "third_octave_error_db",
+    "nmr_db",
+];
+/// The columns of the table of all sounds.
+const OVERVIEW_MEASURES: [&str; 6] =
+    ["null_db", "esr_a_weighted_db", "mr_stft_48k", "log_spectral_distance_db", "third_octave_error_db", "nmr_db"];
+
+/// The page cannot be made: a fault of the template.
+#[derive(Debug, thiserror::Error)]
+#[error("the page cannot be made: {0}")]
+pub struct PageError(#[from] minijinja::Error);
+
+/// Ids of the measures whose function is of one kind.
+fn ids(is_wanted: fn(&MeasureFn) -> bool) -> Vec<&'static str> {
+    MEASURES.iter().filter(|row| is_wanted(&row.function)).map(|row| row.id).collect()
+}
+
+/// The row of a measure.
+fn row(id: &str) -> Option<&'static Measure> {
+    MEASURES.iter().copied().find(|row| row.id == id)
+}
+
+/// True if a figure says that two sounds are equal.
+fn is_zero(row: &Measure, figure: f64) -> bool {
+    let zero = match row.unit {
+        Unit::Decibel => f64::from(SILENCE_DB),
+        Unit::Ratio => 0.0,
+        _ => return false,
+    };
+    matches!(row.function, MeasureFn::Comparison(_)) && figure <= zero
+}
+
+/// Text of a figure with its unit; `zero` if nothing is left of a difference. An empty text if there is no figure.
+fn figure(id: &str, value: &Value) -> String {
+    match (row(id), f64::try_from(value.clone())) {
+        (Some(row), Ok(figure)) if is_zero(row, figure) => "zero".into(),
+        (Some(row), Ok(figure)) => {
+            let text = row.text(figure);
+            let symbol = row.unit.symbol();
+            if symbol.is_empty() { text } else { format!("{text}\u{202f}{symbol}") }
+        }
+        _ => String::new(),
+    }
+}
+
+/// The figures of the measures of cost, block size by block size.
+fn cost_rows(table: Option<&CostTable>) -> Vec<Value> {
+    let rows = table.iter().flat_map(|table| &table.rows);
+    rows.map(|costs| {
+        let figures: Figures =
+            MEASURES.iter().filter_map(|row| Some((row.id, super::figures::finite(row.cost(costs)?)))).collect();
+        context! { block => costs.block.to_string(), figures }
+    })
+    .collect()
+}
+
+/// A sentence on the ratio of the times of both sides at each block size.
+fn ratio_text(report: &Report) -> Option<String> {
+    let (a, b) = (report.costs.a.as_ref()?, report.costs.b.as_ref()?);
+    let ratios = a.rows.iter().zip(&b.rows).map(|(a, b)| b.ns_per_sample / a.ns_per_sample);
+    let (low, high) = ratios.fold((f64::MAX, 0.0f64), |(low, high), ratio| (low.min(ratio), high.max(ratio)));
+    Some(format!("B takes {low:.2} to {high:.2} times as long as A, depending on the block size."))
+}
+
+/// Text for a `script` element: no `<`, so that nothing in it ends the element.
+fn script_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".into()).replace('<', "\\u003c")
+}
+
+/// Makes `index.html`. [control thread: allocates]
+///
+/// # Errors
+/// [`PageError`], which only a fault of the template gives.
+pub fn page(report: &Report, players: &[Player], plots: &[Plot]) -> Result<String, PageError> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    // A side without figures is none, and so is all that is asked of it.
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    environment.set_trim_blocks(true);
+    environment.add_function("figure", |id: String, value: Value| figure(&id, &value));
+    environment.add_function("name", |id: String| row(&id).map_or(id, |row| row.name.to_owned()));
+    environment.add_function("frames", |value: Value| {
+        f64::try_from(value).map_or_else(|_| String::new(), |frames| format!("{frames:.2}\u{202f}frames"))
+    });
+    environment.add_function("db", |value: f64| format!("{value:.1}\u{202f}dB"));
+    environment.add_template("page", TEMPLATE)?;
+    let plots_by_id: BTreeMap<&str, &Plot> = plots.iter().map(|plot| (plot.id.as_str(), plot)).collect();
+    let worst: BTreeMap<&str, Option<f64>> = report.worst.iter().map(|worst| (worst.measure, worst.figure)).collect();
+    let alone_plots: Vec<&str> = ALONE_PLOTS.into_iter().filter(|id| plots_by_id.contains_key(id)).collect();
+    let played: Vec<&str> = players.iter().map(|player| player.sound.as_str()).collect();
+    let with_rows = |ids: &[&'static str]| -> Vec<&'static str> { ids.iter().copied().filter(|id| row(id).is_some()).collect() };
+    let cost_rows = BTreeMap::from([("a", cost_rows(report.costs.a.as_ref())), ("b", cost_rows(report.costs.b.as_ref()))]);
+    let text = environment.get_template("page")?.render(context! {
+        report, worst, alone_plots, played,
+        titles => VERDICTS.iter().map(|row| (row.id, row.title)).collect::<BTreeMap<_, _>>(),
+        players => players.iter().map(|player| context! { sound => player.sound, regions => player.regions,
+            tracks => player.tracks.iter().map(|track| context! { id => track.id, name => track.name }).collect::<Vec<_>>() })
+            .collect::<Vec<_>>(),
+        plots => plots_by_id,
+        known => MEASURES.iter().map(|row| row.id).collect::<Vec<_>>(),
+        ruler_measures => with_rows(&RULER_MEASURES),
+        overview_measures => with_rows(&OVERVIEW_MEASURES),
+        comparing => ids(|function| matches!(function, MeasureFn::Comparison(_))),
+        levels => ids(|function| matches!(function, MeasureFn::Sound(_))),
+        alone_measures => ids(|function| matches!(function, MeasureFn::Tone(_) | MeasureFn::Impulse(_) | MeasureFn::Effect(_))),
+        cost_measures => ids(|function| matches!(function, MeasureFn::Cost(_))),
+        costs => cost_rows,
+        ratio => ratio_text(report),
+        style => Value::from_safe_string(STYLE.into()),
+        script => Value::from_safe_string(SCRIPT.into()),
+        plots_json => Value::from_safe_string(script_json(&plots_by_id)),
+        players_json => Value::from_safe_string(script_json(&players)),
+    })?;
+    Ok(text)
+}

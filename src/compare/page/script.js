@@ -1,0 +1,310 @@
+"use strict";
+(() => {
+  const data = (id) => JSON.parse(document.getElementById(id).textContent);
+  const plots = data("plots");
+  const players = data("players");
+  const NS = "http://www.w3.org/2000/svg";
+  const node = (name, attributes = {}, text) => {
+    const element = document.createElementNS(NS, name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    if (text !== undefined) element.textContent = text;
+    return element;
+  };
+  const html = (name, properties = {}, text) => {
+    const element = Object.assign(document.createElement(name), properties);
+    if (text !== undefined) element.textContent = text;
+    return element;
+  };
+  const short = (value) => {
+    if (value === null || value === undefined || !Number.isFinite(value)) return "";
+    const size = Math.abs(value);
+    if (size >= 1000) return `${+(value / 1000).toPrecision(3)}k`;
+    return size !== 0 && size < 0.001 ? value.toExponential(1) : `${+value.toPrecision(3)}`;
+  };
+
+  // Plots: SVG with a cursor, zoom along x by dragging or keys, and curves that can be hidden.
+  const SIZE = { width: 560, height: 320, left: 58, right: 14, top: 12, bottom: 44 };
+  const setUpPlot = (figure) => {
+    const plot = plots[figure.dataset.plot];
+    const field = figure.querySelector(".field");
+    const readout = figure.querySelector(".readout");
+    const curves = plot.series.map((series) => ({ ...series, isShown: true }));
+    const log = plot.x.log;
+    const scale = (x) => (log ? Math.log10(x) : x);
+    const unscale = (x) => (log ? 10 ** x : x);
+    const all = curves.flatMap((curve) => curve.x.map(scale)).filter(Number.isFinite);
+    const whole = all.length ? [Math.min(...all), Math.max(...all)] : [0, 1];
+    if (whole[0] === whole[1]) whole[1] += 1;
+    let view = [...whole];
+    let cursor = null;
+    let drag = null;
+    const inner = { width: SIZE.width - SIZE.left - SIZE.right, height: SIZE.height - SIZE.top - SIZE.bottom };
+    const xOf = (x) => SIZE.left + ((scale(x) - view[0]) / (view[1] - view[0])) * inner.width;
+    let range = [0, 1];
+    const yOf = (y) => SIZE.top + ((range[1] - y) / (range[1] - range[0])) * inner.height;
+
+    const ticksOf = (low, high, count) => {
+      const rough = (high - low) / count;
+      const power = 10 ** Math.floor(Math.log10(rough));
+      const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough);
+      const ticks = [];
+      for (let tick = Math.ceil(low / step) * step; tick <= high + step * 1e-9; tick += step) ticks.push(+tick.toPrecision(12));
+      return ticks;
+    };
+    const logTicks = () => {
+      const span = view[1] - view[0];
+      const factors = span > 2.2 ? [1] : span > 0.9 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 8];
+      const ticks = [];
+      for (let power = Math.floor(view[0]); power <= Math.ceil(view[1]); power += 1)
+        for (const factor of factors) {
+          const tick = factor * 10 ** power;
+          if (Math.log10(tick) >= view[0] - 1e-9 && Math.log10(tick) <= view[1] + 1e-9) ticks.push(tick);
+        }
+      return ticks;
+    };
+    const draw = () => {
+      const seen = curves.filter((curve) => curve.isShown);
+      const values = seen.flatMap((curve) =>
+        curve.y.filter((y, i) => y !== null && scale(curve.x[i]) >= view[0] && scale(curve.x[i]) <= view[1]));
+      let low = Math.min(...values), high = Math.max(...values);
+      if (!values.length) [low, high] = [0, 1];
+      if (plot.y.floor !== null) low = Math.max(low, Math.min(plot.y.floor, high - 1));
+      const margin = (high - low || Math.abs(high) || 1) * 0.06;
+      range = [low - margin, high + margin];
+      const svg = node("svg", { viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, "aria-hidden": "true" });
+      const clip = `clip-${figure.dataset.plot}`;
+      const clipPath = node("clipPath", { id: clip });
+      clipPath.append(node("rect", { x: SIZE.left, y: SIZE.top, width: inner.width, height: inner.height }));
+      svg.append(clipPath);
+      for (const tick of ticksOf(range[0], range[1], 6)) {
+        svg.append(node("line", { class: "grid", x1: SIZE.left, x2: SIZE.width - SIZE.right, y1: yOf(tick), y2: yOf(tick) }));
+        svg.append(node("text", { x: SIZE.left - 7, y: yOf(tick) + 4, "text-anchor": "end" }, short(tick)));
+      }
+      for (const tick of log ? logTicks() : ticksOf(view[0], view[1], 7)) {
+        svg.append(node("line", { class: "grid", x1: xOf(tick), x2: xOf(tick), y1: SIZE.top, y2: SIZE.height - SIZE.bottom }));
+        svg.append(node("text", { x: xOf(tick), y: SIZE.height - SIZE.bottom + 17, "text-anchor": "middle" }, short(tick)));
+      }
+      svg.append(node("text", { x: SIZE.left + inner.width / 2, y: SIZE.height - 8, "text-anchor": "middle" }, plot.x.label));
+      const middle = SIZE.top + inner.height / 2;
+      svg.append(node("text", { x: 13, y: middle, "text-anchor": "middle", transform: `rotate(-90 13 ${middle})` }, plot.y.label));
+      for (const curve of seen) {
+        let path = "", isDown = false;
+        curve.x.forEach((x, i) => {
+          if (curve.y[i] === null || !Number.isFinite(scale(x))) { isDown = false; return; }
+          path += `${isDown ? "L" : "M"}${xOf(x).toFixed(1)} ${yOf(curve.y[i]).toFixed(1)}`;
+          isDown = true;
+        });
+        svg.append(node("path", { class: "curve", d: path, stroke: `var(--${curve.colour})`, "clip-path": `url(#${clip})`,
+          "stroke-dasharray": curve.dashed ? "6 4" : "none" }));
+      }
+      if (drag) {
+        const [left, right] = [Math.min(...drag), Math.max(...drag)];
+        svg.append(node("rect", { class: "band", x: left, y: SIZE.top, width: right - left, height: inner.height }));
+      }
+      if (cursor !== null) svg.append(node("line", { class: "cursor", x1: xOf(cursor), x2: xOf(cursor), y1: SIZE.top, y2: SIZE.height - SIZE.bottom }));
+      field.replaceChildren(svg);
+    };
+    const nearest = (curve, x) => {
+      let best = -1;
+      curve.x.forEach((value, i) => {
+        if (curve.y[i] === null) return;
+        if (best < 0 || Math.abs(scale(value) - scale(x)) < Math.abs(scale(curve.x[best]) - scale(x))) best = i;
+      });
+      return best;
+    };
+    const moveCursor = (x) => {
+      cursor = unscale(Math.min(view[1], Math.max(view[0], scale(x))));
+      const parts = curves.filter((curve) => curve.isShown).map((curve) => {
+        const i = nearest(curve, cursor);
+        return i < 0 ? "" : `${curve.name} ${short(curve.y[i])}`;
+      }).filter(Boolean);
+      readout.textContent = `${short(cursor)} ${plot.x.unit}: ${parts.join(", ")}`;
+      draw();
+    };
+    const zoom = (factor, around) => {
+      const centre = around ?? (cursor === null ? (view[0] + view[1]) / 2 : scale(cursor));
+      let [low, high] = view.map((edge) => centre + (edge - centre) * factor);
+      if (high - low >= whole[1] - whole[0]) [low, high] = whole;
+      view = [Math.max(low, whole[0]), Math.min(high, whole[1])];
+      draw();
+    };
+    const showAll = () => { view = [...whole]; cursor = null; readout.textContent = ""; draw(); };
+    const atPointer = (event) => {
+      const box = field.getBoundingClientRect();
+      return ((event.clientX - box.left) / box.width) * SIZE.width;
+    };
+    const xAt = (pixel) => unscale(view[0] + ((pixel - SIZE.left) / inner.width) * (view[1] - view[0]));
+    field.addEventListener("pointerdown", (event) => { const at = atPointer(event); drag = [at, at]; });
+    field.addEventListener("pointermove", (event) => {
+      if (drag) drag[1] = atPointer(event);
+      moveCursor(xAt(atPointer(event)));
+    });
+    const endDrag = () => {
+      if (drag && Math.abs(drag[1] - drag[0]) > 12) {
+        const edges = drag.map((pixel) => scale(xAt(pixel))).sort((a, b) => a - b);
+        view = [Math.max(edges[0], whole[0]), Math.min(edges[1], whole[1])];
+      }
+      drag = null;
+      draw();
+    };
+    field.addEventListener("pointerup", endDrag);
+    field.addEventListener("pointerleave", endDrag);
+    field.addEventListener("dblclick", showAll);
+    field.addEventListener("keydown", (event) => {
+      const step = (view[1] - view[0]) / 50;
+      const at = cursor === null ? (view[0] + view[1]) / 2 : scale(cursor);
+      const keys = { ArrowLeft: () => moveCursor(unscale(at - step)), ArrowRight: () => moveCursor(unscale(at + step)),
+        Home: () => moveCursor(unscale(view[0])), End: () => moveCursor(unscale(view[1])),
+        "+": () => zoom(0.5), "=": () => zoom(0.5), "-": () => zoom(2), 0: showAll, Escape: showAll };
+      if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      keys[event.key]();
+    });
+    const legend = html("div", { className: "legend" });
+    for (const curve of curves) {
+      const button = html("button", { type: "button" });
+      const line = node("svg", { width: 26, height: 8, "aria-hidden": "true" });
+      line.append(node("line", { x1: 0, x2: 26, y1: 4, y2: 4, stroke: `var(--${curve.colour})`, "stroke-width": 3,
+        "stroke-dasharray": curve.dashed ? "6 4" : "none" }));
+      button.append(line, curve.name);
+      button.setAttribute("aria-pressed", "true");
+      button.addEventListener("click", () => {
+        curve.isShown = !curve.isShown;
+        button.setAttribute("aria-pressed", String(curve.isShown));
+        draw();
+      });
+      legend.append(button);
+    }
+    const tools = html("div", { className: "tools" });
+    for (const [text, label, action] of [["+", "Zoom in", () => zoom(0.5)], ["−", "Zoom out", () => zoom(2)], ["All", "Show all", showAll]]) {
+      const button = html("button", { type: "button" }, text);
+      button.setAttribute("aria-label", `${label}: ${plot.title}`);
+      button.addEventListener("click", action);
+      tools.append(button);
+    }
+    figure.querySelector(".readout").before(legend, tools);
+    const values = figure.querySelector(".values");
+    values.addEventListener("toggle", () => {
+      if (values.querySelector("table")) return;
+      const table = html("table");
+      const head = table.createTHead().insertRow();
+      for (const name of ["Curve", plot.x.label, plot.y.label]) head.append(html("th", { scope: "col" }, name));
+      const body = table.createTBody();
+      for (const curve of curves) curve.x.forEach((x, i) => {
+        const row = body.insertRow();
+        row.append(html("th", { scope: "row" }, curve.name), html("td", {}, short(x)), html("td", {}, short(curve.y[i])));
+      });
+      const scroll = html("div", { className: "scroll", tabIndex: 0 });
+      scroll.setAttribute("role", "region");
+      scroll.setAttribute("aria-label", `Values of ${plot.title}`);
+      scroll.append(table);
+      values.append(scroll);
+    });
+    draw();
+  };
+  // Plots of hidden sounds are drawn when they are shown.
+  const drawPlots = () => document.querySelectorAll(".plot:not([data-drawn])").forEach((figure) => {
+    if (figure.closest("[hidden]")) return;
+    figure.dataset.drawn = "true";
+    setUpPlot(figure);
+  });
+
+  // Details of one sound at a time.
+  const choice = document.getElementById("sound");
+  const showSound = () => {
+    document.querySelectorAll(".sound").forEach((part) => { part.hidden = part.dataset.sound !== choice.value; });
+    drawPlots();
+  };
+  choice.addEventListener("change", showSound);
+  showSound();
+
+  // Players: all tracks run in step, and a switch only changes their gains.
+  const SWITCH_SECONDS = 0.005;
+  let context = null;
+  let playing = null;
+  const setUpPlayer = (element) => {
+    const player = players[Number(element.dataset.player)];
+    const play = element.querySelector(".play");
+    const choice = element.querySelector(".region");
+    const position = element.querySelector(".position");
+    const time = element.querySelector(".time");
+    const tracks = [...element.querySelectorAll(".track")];
+    let buffers = null, voices = [], heard = "a", started = 0, offset = 0;
+    const region = () => player.regions[Number(choice.value)];
+    const placeIn = () => (voices.length ? offset + context.currentTime - started : offset) % region().seconds;
+    const show = () => {
+      const place = placeIn();
+      position.value = String(Math.round((place / region().seconds) * 1000));
+      time.textContent = `${place.toFixed(1)} s`;
+      position.setAttribute("aria-valuetext", time.textContent);
+      element.dataset.place = place.toFixed(4);
+      if (voices.length) requestAnimationFrame(show);
+    };
+    const load = async () => {
+      context ??= new AudioContext();
+      await context.resume();
+      buffers ??= await Promise.all(player.tracks.map((track) => {
+        const text = atob(track.wav);
+        const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
+        return context.decodeAudioData(bytes.buffer);
+      }));
+    };
+    const stop = () => {
+      offset = placeIn();
+      voices.forEach((voice) => voice.source.stop());
+      voices = [];
+      play.textContent = "Play";
+      element.dataset.state = "stopped";
+      if (playing === stop) playing = null;
+    };
+    const start = async () => {
+      await load();
+      if (playing) playing();
+      const { start: begin, seconds } = region();
+      const at = context.currentTime + 0.02;
+      voices = buffers.map((buffer, i) => {
+        const source = new AudioBufferSourceNode(context, { buffer, loop: true, loopStart: begin, loopEnd: begin + seconds });
+        const gain = new GainNode(context, { gain: player.tracks[i].id === heard ? 1 : 0 });
+        source.connect(gain).connect(context.destination);
+        source.start(at, begin + offset);
+        return { source, gain, id: player.tracks[i].id };
+      });
+      started = at;
+      play.textContent = "Stop";
+      element.dataset.state = "playing";
+      playing = stop;
+      show();
+    };
+    const hear = (id) => {
+      heard = id;
+      element.dataset.heard = id;
+      for (const track of tracks) track.setAttribute("aria-pressed", String(track.dataset.track === id));
+      for (const voice of voices) voice.gain.gain.setTargetAtTime(voice.id === id ? 1 : 0, context.currentTime, SWITCH_SECONDS / 3);
+    };
+    const restart = (place) => {
+      const wasPlaying = voices.length > 0;
+      if (wasPlaying) stop();
+      offset = place;
+      show();
+      if (wasPlaying) start();
+    };
+    play.addEventListener("click", () => (voices.length ? stop() : start()));
+    tracks.forEach((track) => track.addEventListener("click", () => hear(track.dataset.track)));
+    choice.addEventListener("change", () => restart(0));
+    position.addEventListener("input", () => restart((Number(position.value) / 1001) * region().seconds));
+    element.addEventListener("keydown", (event) => {
+      if (event.target.matches("select, input") && event.key !== " ") return;
+      const track = tracks[Number(event.key) - 1];
+      if (track) hear(track.dataset.track);
+      else if (event.key === " " && !event.target.matches("button")) { event.preventDefault(); play.click(); }
+    });
+    hear("a");
+    element.hearRegion = (index) => { choice.value = String(index); offset = 0; if (voices.length) stop(); offset = 0; start(); };
+  };
+  document.querySelectorAll(".player").forEach(setUpPlayer);
+  document.querySelectorAll(".hear").forEach((button) => button.addEventListener("click", () => {
+    const index = players.findIndex((player) => player.sound === button.dataset.sound);
+    document.querySelector(`[data-player="${index}"]`).hearRegion(Number(button.dataset.region));
+  }));
+  document.documentElement.dataset.ready = "true";
+})();

@@ -1,0 +1,320 @@
+//! The report of a comparison as plain data, from which `report.json`, the table and the page are made.
+
+use serde::Serialize;
+
+use super::figures::{Figures, LimitResult, MeasureFacts};
+use super::ruler::Ruler;
+use super::side::SideFacts;
+use super::verdict::Verdict;
+use crate::audio::Audio;
+use crate::measure::bench::CostTable;
+use crate::measure::{Alignment, Characteristics, Comparison, NoiseToMask, WorstWindow, third_octaves};
+
+/// Name of the schema of `report.json`.
+pub const SCHEMA: &str = "isotherm-comparison";
+/// Version of the schema. It grows when a key changes its meaning or goes; new keys do not change it.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A comparison of two sides on one or more sounds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: &'static str,
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Name and version of the program.
+    pub program: String,
+    /// The command line that makes this report again; empty if it was made by a call of the library.
+    pub command: String,
+    /// The machine on which it was made.
+    pub machine: Machine,
+    /// The settings of the comparison.
+    pub settings: Settings,
+    /// Side A, the reference.
+    pub a: SideFacts,
+    /// Side B.
+    pub b: SideFacts,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The low-pass that scores about as well as B in plain error to signal; `None` if it scores clearly worse or better.
+    pub trap: Option<Trap>,
+    /// Each measure's worst figure of all sounds, after alignment.
+    pub worst: Vec<WorstFigure>,
+    /// Every sound.
+    pub sounds: Vec<SoundReport>,
+    /// The sounds that could not be compared.
+    pub refused: Vec<Refused>,
+    /// The rulers, of the first sounds.
+    pub rulers: Vec<Ruler>,
+    /// The figures of each side alone; `None` for a side that is no effect.
+    pub alone: SidePair<Option<Alone>>,
+    /// The time and memory of each side; `None` if a side is no effect, or no time was given for it.
+    pub costs: SidePair<Option<CostTable>>,
+    /// The limits.
+    pub limits: Vec<LimitResult>,
+    /// Remarks on what may make a number unreliable.
+    pub warnings: Vec<String>,
+    /// Every measure with its definition.
+    pub measures: Vec<MeasureFacts>,
+}
+
+/// A value for each side.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct SidePair<T> {
+    /// Side A.
+    pub a: T,
+    /// Side B.
+    pub b: T,
+}
+
+/// The machine on which a report was made.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Machine {
+    /// Operating system, as Rust names it.
+    pub system: &'static str,
+    /// Instruction set, as Rust names it.
+    pub architecture: &'static str,
+    /// The processor's own name; `None` where the system does not tell it.
+    pub processor: Option<String>,
+    /// Number of cores that the program may use.
+    pub cores: usize,
+}
+
+/// The settings of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Settings {
+    /// Seconds for measuring time; 0 for none.
+    pub cost_seconds: f64,
+    /// Sample rate in hertz at which each side alone is measured.
+    pub alone_sample_rate: u32,
+    /// Length of a worst window in seconds.
+    pub window_seconds: f64,
+    /// Longest part of a sound, in seconds, that a ruler is measured on.
+    pub ruler_seconds: f64,
+}
+
+/// A sound of a comparison.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SoundReport {
+    /// Name.
+    pub name: String,
+    /// The file; `None` for built-in material.
+    pub path: Option<String>,
+    /// SHA-256 of the samples as little-endian floats, channel after channel, in hexadecimal.
+    pub sha256: String,
+    /// Sample rate in hertz.
+    pub sample_rate: u32,
+    /// Number of channels.
+    pub channels: usize,
+    /// Length in frames.
+    pub frames: usize,
+    /// Frames that were compared after alignment, where both sides have sound.
+    pub compared_frames: usize,
+    /// First compared frame.
+    pub first_frame: usize,
+    /// Samples of the input at full scale.
+    pub full_scale_samples: usize,
+    /// Key of the verdict on this sound alone.
+    pub verdict: &'static str,
+    /// The correlation, if it is no more than that of noise; then no figure of the difference is given.
+    pub unrelated_correlation: Option<f64>,
+    /// The reason why B is compared as it is, although a delay was looked for.
+    pub alignment_remark: Option<String>,
+    /// The alignment of B with A.
+    pub alignment: Option<Alignment>,
+    /// Figures of the difference without alignment.
+    pub raw: Figures,
+    /// Figures of the difference after alignment.
+    pub aligned: Figures,
+    /// Figures of the input alone.
+    pub input: Figures,
+    /// Figures of A alone.
+    pub a: Figures,
+    /// Figures of B alone, before alignment.
+    pub b: Figures,
+    /// The error after alignment in third octaves.
+    pub third_octaves: Vec<Band>,
+    /// The noise-to-mask ratio after alignment by band; `None` without figures.
+    pub noise_to_mask: Option<NoiseToMask>,
+    /// The worst windows after alignment; frames count from the first compared frame.
+    pub worst_windows: Vec<WorstWindow>,
+}
+
+/// A third octave.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Band {
+    /// Centre in hertz.
+    pub hz: f64,
+    /// Level of A in dBFS.
+    pub a_db: f64,
+    /// Level of B in dBFS.
+    pub b_db: f64,
+    /// Level of the difference against A in dB; `None` where A has nothing.
+    pub error_db: Option<f64>,
+}
+
+/// Level below the loudest third octave in dB, down to which a third octave counts in the verdict.
+const FAINT_DB: f64 = -60.0;
+
+/// The third octave with the largest error against the signal, of those that are not faint. [any thread]
+#[must_use]
+pub fn worst_band(bands: &[Band]) -> Option<(f64, f64)> {
+    let loudest = bands.iter().map(|band| band.a_db).fold(f64::MIN, f64::max);
+    let counted = bands.iter().filter(|band| band.a_db >= loudest + FAINT_DB);
+    counted.filter_map(|band| Some((band.hz, band.error_db?))).max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+/// A sound that could not be compared.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Refused {
+    /// Name of the sound.
+    pub sound: String,
+    /// The reason in one line.
+    pub reason: String,
+}
+
+/// The worst figure of a measure.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WorstFigure {
+    /// Id of the measure.
+    pub measure: &'static str,
+    /// The figure; `None` if no sound has one.
+    pub figure: Option<f64>,
+    /// The sound that has it.
+    pub sound: Option<String>,
+}
+
+/// A side alone.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Alone {
+    /// Figures of the measures that take a tone or an impulse.
+    pub figures: Figures,
+    /// Responses, harmonics, transfer curve, aliasing, noise and latency.
+    pub characteristics: Characteristics,
+}
+
+/// The low-pass of the ruler that plain error to signal hardly tells from B.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Trap {
+    /// The sound.
+    pub sound: String,
+    /// Null of the low-pass in dB.
+    pub low_pass_null_db: f64,
+    /// Null of B in dB.
+    pub b_null_db: f64,
+    /// Noise-to-mask ratio of the low-pass in dB.
+    pub low_pass_nmr_db: Option<f64>,
+    /// Noise-to-mask ratio of B in dB.
+    pub b_nmr_db: Option<f64>,
+}
+
+/// Decibels of plain error to signal by which the low-pass and B must differ, so that nobody takes one for the other.
+const TRAP_DB: f64 = 10.0;
+
+impl Trap {
+    /// The trap in the rulers, if there is one: that of the sound where the low-pass is nearest to B.
+    pub(super) fn find(rulers: &[Ruler]) -> Option<Self> {
+        let trap = |ruler: &Ruler| {
+            let (low_pass_null_db, b_null_db) = (ruler.figure("low_pass", "null_db")?, ruler.figure("b", "null_db")?);
+            Some(Self {
+                sound: ruler.sound.clone(),
+                low_pass_null_db,
+                b_null_db,
+                low_pass_nmr_db: ruler.figure("low_pass", "nmr_db"),
+                b_nmr_db: ruler.figure("b", "nmr_db"),
+            })
+        };
+        let margin = |trap: &Self| (trap.low_pass_null_db - trap.b_null_db).abs();
+        let best = rulers.iter().filter_map(trap).min_by(|a, b| margin(a).total_cmp(&margin(b)))?;
+        (margin(&best) < TRAP_DB).then_some(best)
+    }
+}
+
+/// The error of `test` in third octaves, with the levels of both. [control thread: takes its time]
+#[must_use]
+pub fn bands(reference: &Audio, test: &Audio) -> Vec<Band> {
+    let of = |reference, test| Comparison::new(reference, test).map(|comparison| third_octaves(&comparison)).unwrap_or_default();
+    let (error, level) = rayon::join(|| of(reference, test), || of(test, reference));
+    error
+        .iter()
+        .zip(&level)
+        .map(|(error, level)| Band { hz: error.hz, a_db: error.signal_db, b_db: level.signal_db, error_db: error.error_db })
+        .collect()
+}
+
+impl Machine {
+    /// This machine. [control thread]
+    #[must_use]
+    pub fn this() -> Self {
+        let processor = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("model name"))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        });
+        Self {
+            system: std::env::consts::OS,
+            architecture: std::env::consts::ARCH,
+            processor,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+impl Report {
+    /// `report.json`, with line breaks. Numbers that are not finite are null. [control thread: allocates]
+    ///
+    /// # Errors
+    /// Never with the types of this report.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self).map(|text| text + "\n")
+    }
+
+    /// `measures.csv`: a header, then a line for each sound, side and measure. The sides are `input`, `a`, `b`, `raw` (the
+    /// difference without alignment), `aligned` (after it), and the ids of the ruler's rows. A figure that is not there is empty.
+    /// [control thread: allocates]
+    #[must_use]
+    pub fn to_csv(&self) -> String {
+        let mut text = "sound,side,measure,unit,figure\n".to_owned();
+        let mut add = |sound: &str, side: &str, figures: &Figures| {
+            for measure in &self.measures {
+                if let Some(figure) = figures.get(measure.id) {
+                    let figure = figure.map_or_else(String::new, |figure| figure.to_string());
+                    text += &format!("{},{side},{},{},{figure}\n", csv_field(sound), measure.id, measure.unit);
+                }
+            }
+        };
+        for sound in &self.sounds {
+            for (side, figures) in
+                [("input", &sound.input), ("a", &sound.a), ("b", &sound.b), ("raw", &sound.raw), ("aligned", &sound.aligned)]
+            {
+                add(&sound.name, side, figures);
+            }
+        }
+        for ruler in &self.rulers {
+            for row in ruler.rows.iter().filter(|row| row.id != "b") {
+                add(&ruler.sound, &format!("ruler {}", row.id), &row.figures);
+            }
+        }
+        for (side, alone) in [("a", &self.alone.a), ("b", &self.alone.b)] {
+            if let Some(alone) = alone {
+                add("", side, &alone.figures);
+            }
+        }
+        text
+    }
+}
+
+/// A field of a CSV file (RFC 4180): in quotation marks if it holds a comma, a quotation mark or a line break.
+fn csv_field(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_commas_and_quotation_marks_is_one_field() {
+        assert_eq!(csv_field("a, \"b\""), "\"a, \"\"b\"\"\"");
+        assert_eq!(csv_field("guitar"), "guitar");
+    }
+}

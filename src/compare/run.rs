@@ -1,0 +1,472 @@
+//! The work of a comparison: sound after sound on all cores, the rulers, each side alone, time, and the verdict.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::excerpt::{Heard, Player};
+use super::figures::{Figures, Limit, LimitResult, MeasureFacts, comparing, comparison_figures, finite, sound_figures};
+use super::report::{
+    Alone, Machine, Refused, Report, SCHEMA, SCHEMA_VERSION, Settings, SidePair, SoundReport, Trap, WorstFigure, bands,
+};
+use super::ruler::{RULER_SECONDS, Ruler, RulerInput};
+use super::side::{Side, SideError};
+use super::sound::{SoundError, SoundSource};
+use super::verdict::{Evidence, Verdict};
+use crate::audio::{Audio, generate};
+use crate::measure::bench::{BenchError, BenchSpec, CostTable, measure_interleaved};
+use crate::measure::measures::ESR;
+use crate::measure::{
+    AlignError, Alignment, Comparison, MEASURES, Measure, MeasureError, MeasureFn, Preference, align, characterise,
+    noise_to_mask, tone_response, worst_windows,
+};
+use crate::render::render;
+
+/// Length of a worst window in seconds.
+const WINDOW_SECONDS: f64 = 0.4;
+/// Number of worst windows of a sound.
+const WINDOWS: usize = 10;
+/// Number of sounds, from the first, that have a ruler and a player: the page stays small, and so does the memory.
+pub const DETAILED_SOUNDS: usize = 3;
+/// Error to signal without alignment, below which two sounds have something in common: that of an unrelated sound is 1 or more.
+const RELATED_ESR: f64 = 0.5;
+/// Frequency in hertz and amplitude (-6 dBFS) of the tone for measures of a tone.
+const TONE: (f32, f32) = (1000.0, 0.5);
+/// Frames of the impulse's response for measures of an impulse.
+const IMPULSE_FRAMES: usize = 8192;
+/// Work of the rulers, of each side alone and of the time, in units of a sound.
+const RULER_WORK: f64 = 2.0;
+const ALONE_WORK: f64 = 1.0;
+/// Seconds of a sound's work, on which the share of the time for measuring time is based.
+const SOUND_SECONDS: f64 = 2.0;
+
+/// A comparison to make.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Side A, the reference.
+    pub a: Side,
+    /// Side B.
+    pub b: Side,
+    /// The sounds; one or more.
+    pub sounds: Vec<SoundSource>,
+    /// Seconds for measuring time; 0 for none.
+    pub cost_seconds: f64,
+    /// Limits for measures.
+    pub limits: Vec<Limit>,
+    /// The command line, for the report.
+    pub command: String,
+}
+
+/// A finished comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    /// The figures.
+    pub report: Report,
+    /// The players of the first sounds.
+    pub players: Vec<Player>,
+}
+
+/// The reason why there is no comparison.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// No sound could be compared; the reason of the first one.
+    #[error("{0}")]
+    NoSound(String),
+    /// There are no sounds.
+    #[error("no sounds; expected one or more")]
+    NoSounds,
+    /// A sound cannot be read.
+    #[error(transparent)]
+    Sound(#[from] SoundError),
+    /// A side has no output.
+    #[error(transparent)]
+    Side(#[from] SideError),
+    /// A side cannot be measured alone.
+    #[error(transparent)]
+    Measure(#[from] MeasureError),
+    /// The time cannot be measured.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
+    /// The two outputs cannot be aligned.
+    #[error("{sound}: {source}")]
+    Align {
+        /// Name of the sound.
+        sound: String,
+        /// The reason.
+        source: AlignError,
+    },
+    /// `watch` cancelled.
+    #[error("called off")]
+    Cancelled,
+}
+
+/// Function of a caller that gets the share of the work that is done, 0 to 1, and returns false to cancel. It is called on several
+/// threads.
+pub type Watch<'a> = &'a (dyn Fn(f64) -> bool + Sync);
+
+/// The results for a sound.
+struct Compared {
+    report: SoundReport,
+    ruler: Option<Ruler>,
+    player: Option<Player>,
+}
+
+/// Compares two sides on every sound. All cores are used; no more sounds are in memory than there are cores. A sound that cannot
+/// be compared is listed in the report. [control thread: takes its time]
+///
+/// # Errors
+/// [`CompareError`]; [`CompareError::NoSound`] if no sound can be compared.
+pub fn compare(request: &Request, watch: Watch<'_>) -> Result<Finished, CompareError> {
+    let count = request.sounds.len();
+    let cost_work = request.cost_seconds / SOUND_SECONDS;
+    let total = count as f64 + RULER_WORK + ALONE_WORK + cost_work;
+    let done = AtomicUsize::new(0);
+    let is_cancelled = || !watch(done.load(Ordering::Relaxed) as f64 / total);
+    if is_cancelled() {
+        return Err(CompareError::Cancelled);
+    }
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<(usize, Result<Compared, CompareError>)>> = Mutex::default();
+    let workers = Machine::this().cores.min(count);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(source) = request.sounds.get(index) else { break };
+                    let result = compare_sound(request, source, index < DETAILED_SOUNDS, &is_cancelled);
+                    let stop = matches!(result, Err(CompareError::Cancelled));
+                    if let Ok(mut results) = results.lock() {
+                        results.push((index, result));
+                    }
+                    done.fetch_add(1, Ordering::Relaxed);
+                    if stop || is_cancelled() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if is_cancelled() {
+        return Err(CompareError::Cancelled);
+    }
+    results.sort_by_key(|(index, _)| *index);
+    let (mut sounds, mut rulers, mut players, mut refused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (index, result) in results {
+        match result {
+            Ok(Compared { report, ruler, player }) => {
+                sounds.push(report);
+                rulers.extend(ruler);
+                players.extend(player);
+            }
+            Err(error) => refused.push(Refused { sound: request.sounds[index].name(), reason: error.to_string() }),
+        }
+    }
+    let Some(first) = sounds.first() else {
+        let reason = refused.into_iter().next().map(|refused| refused.reason);
+        return Err(reason.map_or(CompareError::NoSounds, CompareError::NoSound));
+    };
+    let sample_rate = first.sample_rate;
+    let at = |work: f64| watch((count as f64 + work) / total);
+    if !at(RULER_WORK) {
+        return Err(CompareError::Cancelled);
+    }
+    let alone = measure_alone(request, sample_rate)?;
+    let costs = measure_costs(request, sample_rate, |share| at(RULER_WORK + ALONE_WORK + share * cost_work))?;
+    Ok(Finished { report: assemble(request, Parts { sounds, rulers, refused, alone, costs, sample_rate }), players })
+}
+
+/// Compares both sides on a sound; `in_detail` with a ruler and a player.
+fn compare_sound(
+    request: &Request,
+    source: &SoundSource,
+    in_detail: bool,
+    is_cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<Compared, CompareError> {
+    let go_on = || if is_cancelled() { Err(CompareError::Cancelled) } else { Ok(()) };
+    let sound = source.load()?;
+    let sounds = request.sounds.len();
+    let (a, b) = rayon::join(|| request.a.output(&sound, sounds), || request.b.output(&sound, sounds));
+    let (a, b) = (a?, b?);
+    go_on()?;
+    let mut report = SoundReport {
+        name: sound.name.clone(),
+        path: sound.path.as_ref().map(|path| path.display().to_string()),
+        sha256: sound.sha256.clone(),
+        sample_rate: sound.audio.sample_rate(),
+        channels: sound.audio.channels(),
+        frames: sound.audio.frames(),
+        compared_frames: 0,
+        first_frame: 0,
+        full_scale_samples: sound.full_scale_samples(),
+        verdict: "",
+        unrelated_correlation: None,
+        alignment_remark: None,
+        alignment: None,
+        raw: Figures::new(),
+        aligned: Figures::new(),
+        input: sound_figures(&sound.audio),
+        a: sound_figures(&a),
+        b: sound_figures(&b),
+        third_octaves: Vec::new(),
+        noise_to_mask: None,
+        worst_windows: Vec::new(),
+    };
+    let shared = a.frames().min(b.frames());
+    let (raw_a, raw_b) = (cut(&a, 0..shared), cut(&b, 0..shared));
+    let raw = Comparison::new(&raw_a, &raw_b).expect("both sides have the sound's format");
+    let esr = |a: &Audio, b: &Audio| Comparison::new(a, b).ok().and_then(|both| ESR.compare(&both)).unwrap_or(f64::INFINITY);
+    // What is equal needs no alignment, and a measured delay would only add its uncertainty.
+    let alignment = if a == b { Ok(Alignment::NONE) } else { align(&a, &b) };
+    let alignment = match alignment {
+        Ok(alignment) => alignment,
+        Err(AlignError::NothingInCommon { .. }) if esr(&raw_a, &raw_b) < RELATED_ESR => {
+            report.alignment_remark = Some("no delay was found, and B is near A without one".into());
+            Alignment::NONE
+        }
+        Err(AlignError::NothingInCommon { correlation, .. }) => {
+            report.unrelated_correlation = Some(correlation);
+            return Ok(Compared { report, ruler: None, player: None });
+        }
+        Err(source) => return Err(CompareError::Align { sound: sound.name, source }),
+    };
+    go_on()?;
+    let apply = |alignment: &Alignment| {
+        let overlap = alignment.overlap(a.frames().min(sound.audio.frames()), b.frames());
+        (overlap.start, cut(&a, overlap.clone()), cut(&alignment.apply(&b, a.frames()), overlap))
+    };
+    let mut parts = apply(&alignment);
+    let mut alignment = alignment;
+    // A delay may be that of a harmonic, as of a distorted sweep: then B fits better as it is.
+    if alignment.delay_frames.abs() >= 0.5 && esr(&parts.1, &parts.2) > esr(&raw_a, &raw_b) {
+        let delay = alignment.delay_frames;
+        report.alignment_remark = Some(format!("the delay that was measured ({delay:.2} frames) fits worse than none"));
+        alignment = Alignment::NONE;
+        parts = apply(&alignment);
+    }
+    let (first, aligned_a, aligned_b) = parts;
+    let aligned = Comparison::new(&aligned_a, &aligned_b).expect("both parts are equally long");
+    let (raw_figures, aligned_figures) = rayon::join(|| comparison_figures(&raw), || comparison_figures(&aligned));
+    go_on()?;
+    let (third_octaves, (noise, windows)) = rayon::join(
+        || bands(&aligned_a, &aligned_b),
+        || rayon::join(|| noise_to_mask(&aligned), || worst_windows(&aligned, WINDOW_SECONDS, WINDOWS)),
+    );
+    (report.compared_frames, report.first_frame) = (aligned_a.frames(), first);
+    (report.raw, report.aligned, report.third_octaves) = (raw_figures, aligned_figures, third_octaves);
+    (report.noise_to_mask, report.worst_windows) = (noise.into(), windows);
+    report.alignment = Some(alignment);
+    go_on()?;
+    let (mut ruler, mut player) = (None, None);
+    if in_detail {
+        let input = RulerInput { side: &request.a, sound: &sound, sounds, a: &aligned_a, b: &aligned_b, offset: first };
+        ruler = Some(Ruler::measure(&input)?);
+        let heard_input = cut(&sound.audio, first..first + aligned_a.frames());
+        let heard = Heard { input: &heard_input, a: &aligned_a, b: &aligned_b, offset: first };
+        player = Some(Player::new(&sound.name, &heard, &report.worst_windows));
+    }
+    Ok(Compared { report, ruler, player })
+}
+
+/// Frames of a sound.
+fn cut(audio: &Audio, range: std::ops::Range<usize>) -> Audio {
+    audio.slice(range).expect("the frames are within the sound")
+}
+
+/// Measures each side alone that is an effect.
+fn measure_alone(request: &Request, sample_rate: u32) -> Result<SidePair<Option<Alone>>, CompareError> {
+    let alone = |side: &Side| side.effect().map(|effect| measure_effect(effect, sample_rate)).transpose();
+    let (a, b) = rayon::join(|| alone(&request.a), || alone(&request.b));
+    Ok(SidePair { a: a?, b: b? })
+}
+
+/// The figures of an effect alone.
+fn measure_effect(effect: &crate::effect::Effect, sample_rate: u32) -> Result<Alone, MeasureError> {
+    let characteristics = characterise(effect, sample_rate)?;
+    let tone = tone_response(effect, sample_rate, TONE.0, TONE.1)?;
+    let response = render(effect, &generate::impulse(sample_rate, 1.0, 0, IMPULSE_FRAMES)?)?;
+    let figure = |row: &&'static Measure| {
+        let figure = match row.function {
+            MeasureFn::Tone(run) => run(&tone),
+            MeasureFn::Impulse(run) => run(response.channel(0)),
+            MeasureFn::Effect(run) => run(&characteristics),
+            _ => return None,
+        };
+        Some((row.id, finite(figure)))
+    };
+    Ok(Alone { figures: MEASURES.iter().filter_map(figure).collect(), characteristics })
+}
+
+/// Measures time and memory of both sides in one run, if both are effects; of the one that is, if one is.
+fn measure_costs(
+    request: &Request,
+    sample_rate: u32,
+    mut watch: impl FnMut(f64) -> bool,
+) -> Result<SidePair<Option<CostTable>>, CompareError> {
+    let effects: Vec<_> = [&request.a, &request.b].into_iter().filter_map(|side| side.effect().cloned()).collect();
+    if request.cost_seconds <= 0.0 || effects.is_empty() {
+        return Ok(SidePair::default());
+    }
+    let spec = BenchSpec { sample_rate: sample_rate as f32, seconds: request.cost_seconds, ..BenchSpec::default() };
+    let tables = measure_interleaved(&effects, &spec, &mut watch);
+    if matches!(tables, Err(BenchError::Cancelled)) {
+        return Err(CompareError::Cancelled);
+    }
+    let mut tables = tables?.into_iter();
+    let mut of = |side: &Side| side.effect().and_then(|_| tables.next());
+    Ok(SidePair { a: of(&request.a), b: of(&request.b) })
+}
+
+/// What a report is made of.
+struct Parts {
+    sounds: Vec<SoundReport>,
+    rulers: Vec<Ruler>,
+    refused: Vec<Refused>,
+    alone: SidePair<Option<Alone>>,
+    costs: SidePair<Option<CostTable>>,
+    sample_rate: u32,
+}
+
+/// Makes the report: verdict, worst figures, limits and warnings.
+fn assemble(request: &Request, parts: Parts) -> Report {
+    let Parts { mut sounds, rulers, refused, alone, costs, sample_rate } = parts;
+    let evidence: Vec<Evidence> = sounds.iter().map(Evidence::of).collect();
+    let floor_db = floor_db(&rulers);
+    let verdict = Verdict::of(&evidence, floor_db);
+    for (sound, evidence) in sounds.iter_mut().zip(&evidence) {
+        sound.verdict = Verdict::of(std::slice::from_ref(evidence), floor_db).id;
+    }
+    let worst = comparing().map(|row| worst_figure(row, &sounds)).collect();
+    let limits = request
+        .limits
+        .iter()
+        .map(|limit| LimitResult::of(limit, limited_figures(limit.measure, &sounds, &alone, &costs)))
+        .collect();
+    let warnings = warnings(request, &sounds, &rulers);
+    Report {
+        schema: SCHEMA,
+        schema_version: SCHEMA_VERSION,
+        program: concat!("isotherm ", env!("CARGO_PKG_VERSION")).into(),
+        command: request.command.clone(),
+        machine: Machine::this(),
+        settings: Settings {
+            cost_seconds: request.cost_seconds,
+            alone_sample_rate: sample_rate,
+            window_seconds: WINDOW_SECONDS,
+            ruler_seconds: RULER_SECONDS,
+        },
+        a: request.a.facts(),
+        b: request.b.facts(),
+        verdict,
+        trap: Trap::find(&rulers),
+        worst,
+        sounds,
+        refused,
+        rulers,
+        alone,
+        costs,
+        limits,
+        warnings,
+        measures: MeasureFacts::all(),
+    }
+}
+
+/// The null of A against itself in dB, the worse of both ways to run it again; `None` if nothing is left.
+fn floor_db(rulers: &[Ruler]) -> Option<f64> {
+    let figures = rulers.iter().flat_map(|ruler| ["self", "self_later"].map(|id| (ruler, id)));
+    let nulls = figures.filter(|(ruler, id)| ruler.figure(id, "esr").is_some_and(|esr| esr > 0.0));
+    nulls.filter_map(|(ruler, id)| ruler.figure(id, "null_db")).reduce(f64::max)
+}
+
+/// The worse of two figures of a measure.
+fn is_worse(row: &Measure, figure: f64, than: f64) -> bool {
+    if row.better == Preference::Higher { figure < than } else { figure > than }
+}
+
+/// The worst figure of a measure that compares.
+fn worst_figure(row: &'static Measure, sounds: &[SoundReport]) -> WorstFigure {
+    let figures = sounds.iter().filter_map(|sound| Some((sound.aligned.get(row.id).copied().flatten()?, &sound.name)));
+    let worst = figures.reduce(|worst, next| if is_worse(row, next.0, worst.0) { next } else { worst });
+    WorstFigure { measure: row.id, figure: worst.map(|w| w.0), sound: worst.map(|w| w.1.clone()) }
+}
+
+/// The figures that a limit of a measure holds for: of each sound after alignment, of B alone, or of B's time at each block size.
+fn limited_figures(
+    row: &'static Measure,
+    sounds: &[SoundReport],
+    alone: &SidePair<Option<Alone>>,
+    costs: &SidePair<Option<CostTable>>,
+) -> Vec<(Option<String>, Option<f64>)> {
+    let name = |sound: &SoundReport| Some(sound.name.clone());
+    match row.function {
+        MeasureFn::Comparison(_) => {
+            sounds.iter().map(|sound| (name(sound), sound.aligned.get(row.id).copied().flatten())).collect()
+        }
+        MeasureFn::Sound(_) => sounds.iter().map(|sound| (name(sound), sound.b.get(row.id).copied().flatten())).collect(),
+        MeasureFn::Tone(_) | MeasureFn::Impulse(_) | MeasureFn::Effect(_) => {
+            let figure = alone.b.as_ref().and_then(|alone| alone.figures.get(row.id).copied().flatten());
+            vec![(None, figure)]
+        }
+        MeasureFn::Cost(_) => {
+            let rows = costs.b.iter().flat_map(|table| &table.rows);
+            rows.map(|costs| (Some(format!("blocks of {}", costs.block)), row.cost(costs).and_then(finite))).collect()
+        }
+    }
+}
+
+/// Remarks on what may make a number unreliable.
+fn warnings(request: &Request, sounds: &[SoundReport], rulers: &[Ruler]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for sound in sounds {
+        let name = &sound.name;
+        if sound.full_scale_samples > 0 {
+            let samples =
+                if sound.full_scale_samples == 1 { "1 sample".into() } else { format!("{} samples", sound.full_scale_samples) };
+            warnings.push(format!("{name}: {samples} of the input at full scale, probably clipped."));
+        }
+        if let Some(correlation) = sound.unrelated_correlation {
+            warnings.push(format!(
+                "{name}: the sides have nothing in common (correlation {correlation:.3}), so there are no figures."
+            ));
+        }
+        let Some(alignment) = &sound.alignment else { continue };
+        if alignment.ambiguous {
+            let lobe = alignment.second_lobe;
+            warnings.push(format!("{name}: the delay is ambiguous; a second one fits nearly as well ({lobe:.2} of the first)."));
+        }
+        if let (true, Some(ppm)) = (alignment.is_drifting, alignment.drift_ppm) {
+            warnings.push(format!(
+                "{name}: the sides drift apart by {ppm:.2} ppm, as recordings with two clocks do; it is corrected."
+            ));
+        }
+        if let Some(remark) = &sound.alignment_remark {
+            warnings.push(format!("{name}: {remark}, so B is compared as it is."));
+        }
+        if (sound.compared_frames as f64) < MIN_COMPARED * sound.frames as f64 {
+            let seconds = sound.compared_frames as f64 / f64::from(sound.sample_rate);
+            warnings.push(format!("{name}: only {seconds:.2} s are compared, where both sides have sound."));
+        }
+    }
+    for ruler in rulers {
+        let left = |id: &str| ruler.figure(id, "esr").filter(|esr| *esr > 0.0).and_then(|_| ruler.figure(id, "null_db"));
+        if let Some(null) = left("self") {
+            warnings.push(format!("{}: A is not deterministic; against itself {null:.1} dB are left.", ruler.sound));
+        }
+        if let Some(null) = left("self_later").filter(|null| *null > SELF_LATER_DB) {
+            let text = "A gives another sound when it starts later (dither, jitter or the like)";
+            warnings.push(format!("{}: {text}; {null:.1} dB are left, and no comparison can be better.", ruler.sound));
+        }
+    }
+    for (side, name) in [(&request.a, "A"), (&request.b, "B")] {
+        let resets = side.effect().and_then(|effect| effect.active_model()).map_or(0, |model| model.nan_resets());
+        if resets > 0 {
+            warnings.push(format!("{name}: the network gave NaN or infinity {resets} times and was silenced each time."));
+        }
+    }
+    warnings
+}
+
+/// Share of a sound below which it is said that not all of it is compared.
+const MIN_COMPARED: f64 = 0.99;
+/// Null in dB of A against itself, started later, up to which nothing is said: the rounding of 32-bit floats.
+const SELF_LATER_DB: f64 = -120.0;

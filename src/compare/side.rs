@@ -1,0 +1,311 @@
+//! The sides of a comparison: an effect, a file that was processed elsewhere, or the dry input.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::sound::{Sound, sha256};
+use crate::audio::wav::read;
+use crate::audio::{Audio, WavError};
+use crate::effect::{Effect, EffectError};
+use crate::render::{RenderError, render};
+
+/// The text before the path of a side that is a file.
+const FILE_PREFIX: &str = "file:";
+/// The text of a side that is the input itself.
+const DRY: &str = "dry";
+/// Shortest file of a side, as a share of the sound's length.
+const MIN_LENGTH: f64 = 0.9;
+
+/// One of the two things that are compared.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Side {
+    /// An effect, through which each sound is rendered. Its latency is removed.
+    Effect(Effect),
+    /// A WAV file: the sound after processing elsewhere, of the same length or longer, with any delay. For several sounds it is a
+    /// folder that has a file of the same name for each of them.
+    File(PathBuf),
+    /// The sound itself.
+    Dry,
+}
+
+/// The reason why a side has no output for a sound.
+#[derive(Debug, thiserror::Error)]
+pub enum SideError {
+    /// The text is no effect.
+    #[error(transparent)]
+    Effect(#[from] EffectError),
+    /// Nothing stands after `file:`.
+    #[error("'file:' names no file; expected a path after it")]
+    NoPath,
+    /// The side's file cannot be read.
+    #[error(transparent)]
+    Wav(#[from] WavError),
+    /// The effect cannot be prepared for the sound.
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    /// The side is one file, and there are several sounds.
+    #[error("{}: one file for {sounds} sounds; expected a folder with a file of the same name for each sound", path.display())]
+    OneFile {
+        /// The file.
+        path: PathBuf,
+        /// Number of sounds.
+        sounds: usize,
+    },
+    /// The file has another sample rate than the sound.
+    #[error("{}: {found} Hz; expected {expected} Hz, the sample rate of {sound}", path.display())]
+    OtherRate {
+        /// The file.
+        path: PathBuf,
+        /// Name of the sound.
+        sound: String,
+        /// Sample rate of the file.
+        found: u32,
+        /// Sample rate of the sound.
+        expected: u32,
+    },
+    /// The file has another number of channels than the sound.
+    #[error("{}: {}; expected {}, as {sound} has", path.display(), channels_text(*found), channels_text(*expected))]
+    OtherChannels {
+        /// The file.
+        path: PathBuf,
+        /// Name of the sound.
+        sound: String,
+        /// Channels of the file.
+        found: usize,
+        /// Channels of the sound.
+        expected: usize,
+    },
+    /// The file is much shorter than the sound.
+    #[error("{}: {found:.2} s long; expected {expected:.2} s or more, the length of {sound}", path.display())]
+    TooShort {
+        /// The file.
+        path: PathBuf,
+        /// Name of the sound.
+        sound: String,
+        /// Seconds of the file.
+        found: f64,
+        /// Seconds of the sound.
+        expected: f64,
+    },
+    /// The output has NaN or infinity.
+    #[error("{side}: {value} at frame {frame} of {sound}; expected finite samples")]
+    NotFinite {
+        /// The side as text.
+        side: String,
+        /// Name of the sound.
+        sound: String,
+        /// The first such frame.
+        frame: usize,
+        /// Its value.
+        value: f64,
+    },
+    /// The output is silent.
+    #[error("{side}: silent for {sound}; expected a sound")]
+    Silent {
+        /// The side as text.
+        side: String,
+        /// Name of the sound.
+        sound: String,
+    },
+}
+
+/// The number of channels in words.
+fn channels_text(count: usize) -> String {
+    if count == 1 { "1 channel".into() } else { format!("{count} channels") }
+}
+
+/// Reads `dry`, `file:PATH`, or an effect as [`Effect`] reads it. [control thread: opens models]
+impl FromStr for Side {
+    type Err = SideError;
+
+    fn from_str(text: &str) -> Result<Self, SideError> {
+        match (text.trim(), text.strip_prefix(FILE_PREFIX)) {
+            (DRY, _) => Ok(Self::Dry),
+            (_, Some("")) => Err(SideError::NoPath),
+            (_, Some(path)) => Ok(Self::File(path.into())),
+            (text, None) => Ok(Self::Effect(text.parse()?)),
+        }
+    }
+}
+
+/// The text that [`Side::from_str`] reads; for an effect whose model is in no file, its algorithm.
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Effect(effect) => f.write_str(&effect.to_text().unwrap_or_else(|_| effect.algorithm().id.into())),
+            Self::File(path) => write!(f, "{FILE_PREFIX}{}", path.display()),
+            Self::Dry => f.write_str(DRY),
+        }
+    }
+}
+
+impl Side {
+    /// The effect, if the side is one. [any thread]
+    #[must_use]
+    pub fn effect(&self) -> Option<&Effect> {
+        if let Self::Effect(effect) = self { Some(effect) } else { None }
+    }
+
+    /// The output of the side for a sound, with the sound's rate and channels; finite and not silent. It has the sound's length,
+    /// except for a file, which may be longer or a little shorter. `sounds`: the number of sounds that are compared.
+    /// [control thread: takes its time]
+    ///
+    /// # Errors
+    /// Every [`SideError`] but those of the text.
+    pub fn output(&self, sound: &Sound, sounds: usize) -> Result<Audio, SideError> {
+        let audio = match self {
+            Self::Effect(effect) => render(effect, &sound.audio)?,
+            Self::File(path) => read_file(&self.file_for(path, sound, sounds)?, sound)?,
+            Self::Dry => sound.audio.clone(),
+        };
+        self.check(&audio, &sound.name)?;
+        Ok(audio)
+    }
+
+    /// Checks that an output is finite and not silent.
+    pub(super) fn check(&self, audio: &Audio, sound: &str) -> Result<(), SideError> {
+        let (side, sound) = (self.to_string(), sound.to_owned());
+        if let Err(crate::audio::AudioError::NotFinite { frame, value, .. }) = audio.check_finite() {
+            return Err(SideError::NotFinite { side, sound, frame, value });
+        }
+        if audio.peak() == 0.0 {
+            return Err(SideError::Silent { side, sound });
+        }
+        Ok(())
+    }
+
+    /// The file of a sound: `path` itself, or the file in the folder `path` that is called as the sound's file.
+    fn file_for(&self, path: &Path, sound: &Sound, sounds: usize) -> Result<PathBuf, SideError> {
+        if path.is_dir() {
+            let name = sound
+                .path
+                .as_deref()
+                .and_then(Path::file_name)
+                .map_or_else(|| format!("{}.wav", sound.name).into(), PathBuf::from);
+            return Ok(path.join(name));
+        }
+        if sounds > 1 { Err(SideError::OneFile { path: path.into(), sounds }) } else { Ok(path.into()) }
+    }
+
+    /// The side's facts for a report. [control thread: reads the file]
+    #[must_use]
+    pub fn facts(&self) -> SideFacts {
+        let (kind, settings, model, file) = match self {
+            Self::Effect(effect) => {
+                let model = effect.active_model().map(|model| ModelFacts {
+                    path: model.path().map(|path| path.display().to_string()),
+                    sha256: sha256(model.bytes()),
+                    architecture: model.info().architecture.clone(),
+                });
+                (SideKind::Effect, Some(effect.settings.to_json()), model, None)
+            }
+            Self::File(path) => {
+                let sha256 = std::fs::read(path).ok().map(|bytes| sha256(&bytes));
+                (SideKind::File, None, None, Some(FileFacts { path: path.display().to_string(), sha256 }))
+            }
+            Self::Dry => (SideKind::Dry, None, None, None),
+        };
+        SideFacts { kind, text: self.to_string(), settings, model, file }
+    }
+}
+
+/// Reads the file of a side and checks that it fits the sound.
+fn read_file(path: &Path, sound: &Sound) -> Result<Audio, SideError> {
+    let audio = read(path)?;
+    let (path, name) = (path.to_path_buf(), sound.name.clone());
+    let expected = &sound.audio;
+    if audio.sample_rate() != expected.sample_rate() {
+        return Err(SideError::OtherRate { path, sound: name, found: audio.sample_rate(), expected: expected.sample_rate() });
+    }
+    if audio.channels() != expected.channels() {
+        return Err(SideError::OtherChannels { path, sound: name, found: audio.channels(), expected: expected.channels() });
+    }
+    if (audio.frames() as f64) < MIN_LENGTH * expected.frames() as f64 {
+        return Err(SideError::TooShort { path, sound: name, found: audio.seconds(), expected: expected.seconds() });
+    }
+    Ok(audio)
+}
+
+/// The kind of a side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SideKind {
+    /// [`Side::Effect`].
+    Effect,
+    /// [`Side::File`].
+    File,
+    /// [`Side::Dry`].
+    Dry,
+}
+
+/// A side as it stands in a report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SideFacts {
+    /// The kind.
+    pub kind: SideKind,
+    /// The text from which the side can be made again.
+    pub text: String,
+    /// Every setting of the effect.
+    pub settings: Option<Value>,
+    /// The effect's model.
+    pub model: Option<ModelFacts>,
+    /// The file.
+    pub file: Option<FileFacts>,
+}
+
+/// A model as it stands in a report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelFacts {
+    /// The model's file.
+    pub path: Option<String>,
+    /// SHA-256 of the file's bytes, in hexadecimal.
+    pub sha256: String,
+    /// The architecture, as the model's file names it.
+    pub architecture: String,
+}
+
+/// A file as it stands in a report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FileFacts {
+    /// The path.
+    pub path: String,
+    /// SHA-256 of the bytes, in hexadecimal; `None` for a folder.
+    pub sha256: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_is_read_from_the_text_that_it_writes() {
+        for text in ["dry", "file:wet.wav", "saturator drive=24 tone=off"] {
+            assert_eq!(text.parse::<Side>().unwrap().to_string(), text);
+        }
+        assert!(matches!("file:".parse::<Side>(), Err(SideError::NoPath)));
+        assert!(matches!("saturatr".parse::<Side>(), Err(SideError::Effect(_))));
+    }
+
+    #[test]
+    fn a_file_that_does_not_fit_the_sound_is_named_with_both_sides() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wet.wav");
+        let sound = Sound::new("dry".into(), Audio::from_mono(48_000, &[0.5; 1000]).unwrap()).unwrap();
+        let error = |audio: &Audio, sounds: usize| {
+            crate::audio::wav::write(&path, audio, crate::audio::WavFormat::Float32).unwrap();
+            Side::File(path.clone()).output(&sound, sounds).unwrap_err().to_string()
+        };
+        let tone = |rate, frames| Audio::from_mono(rate, &vec![0.5; frames]).unwrap();
+        assert!(error(&tone(44_100, 1000), 1).ends_with("44100 Hz; expected 48000 Hz, the sample rate of dry"));
+        assert!(
+            error(&tone(48_000, 1000).repeat_channels(2).unwrap(), 1).ends_with("2 channels; expected 1 channel, as dry has")
+        );
+        assert!(error(&tone(48_000, 500), 1).contains("0.01 s long; expected 0.02 s or more"));
+        assert!(error(&tone(48_000, 1000), 3).contains("one file for 3 sounds"));
+        assert!(error(&Audio::silence(48_000, 1, 1000), 1).contains("silent for dry"));
+    }
+}

@@ -1,0 +1,496 @@
+//! Alignment of two sounds: delay, polarity, gain, DC, and the drift of two clocks.
+//!
+//! Three steps, each on what the one before has found. *Search* (`align/search.rs`): the correlation of the whitened sounds over all
+//! delays, which says whether they have anything in common, and whether another delay would do nearly as well. *Fit*
+//! (`align/fit.rs`): the delay and drift with the smallest squared error, and their standard errors from parts of the sound.
+//! *Level*: the gain that gives both the same loudness.
+
+mod fit;
+mod search;
+
+use std::ops::Range;
+
+use super::loudness::integrated_loudness;
+use super::sinc::Interpolator;
+use crate::audio::{Audio, AudioError, db_to_gain, gain_to_db};
+use fit::Fit;
+use search::Search;
+
+/// The way from a reference to another sound of the same material: the other sound is the reference, `delay_frames` later,
+/// `gain_db` louder, perhaps inverted, plus `dc`, plus what an effect has changed.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Alignment {
+    /// Frames by which the test is late; negative if it is early. With a drift, those at the reference's first frame. A delay
+    /// that is a whole number within twice its uncertainty is that number.
+    pub delay_frames: f64,
+    /// Standard error of the delay in frames, from how much parts of the sound disagree about it.
+    pub delay_uncertainty_frames: f64,
+    /// True if another delay explains the test nearly as well: `second_lobe` is above 1 / 1.1, or the sounds have too few
+    /// frequencies to tell.
+    pub ambiguous: bool,
+    /// Second highest lobe of the whitened correlation as a share of the highest, 0 to 1.
+    pub second_lobe: f64,
+    /// Magnitude of the correlation coefficient of the sounds, after delay and drift are taken away, 0 to 1.
+    pub correlation: f64,
+    /// True if the polarity is inverted.
+    pub inverted: bool,
+    /// Gain of the test over the reference in dB, by integrated loudness (BS.1770), or by RMS level where a sound is too short
+    /// or too quiet for a loudness.
+    pub gain_db: f64,
+    /// DC offset that the test has more than the reference with the test's gain; 1 is full scale.
+    pub dc: f64,
+    /// Millionths by which the test runs slower than the reference: its sounds come later and later. `None` if the sounds are
+    /// shorter than a second.
+    pub drift_ppm: Option<f64>,
+    /// Standard error of the drift in millionths.
+    pub drift_uncertainty_ppm: Option<f64>,
+    /// True if the drift is more than three standard errors and moves the end of the sound by a tenth of a frame or more. Only
+    /// then it is corrected.
+    pub is_drifting: bool,
+}
+
+/// A failure to align two sounds.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum AlignError {
+    /// A sound that is silent, or constant.
+    #[error("expected sound on both sides, found silence in the {side}")]
+    Silent {
+        /// `reference` or `test`.
+        side: &'static str,
+    },
+    /// Different sample rates.
+    #[error("expected two sounds of one sample rate, found {reference} Hz and {test} Hz")]
+    OtherRate {
+        /// Sample rate of the reference in Hz.
+        reference: u32,
+        /// Sample rate of the test in Hz.
+        test: u32,
+    },
+    /// Different numbers of channels.
+    #[error("expected two sounds with equally many channels, found {reference} and {test}")]
+    OtherChannels {
+        /// Channels of the reference.
+        reference: usize,
+        /// Channels of the test.
+        test: usize,
+    },
+    /// Sounds that do not correlate at any delay.
+    #[error(
+        "expected the same sound on both sides, found nothing in common: their correlation is {correlation:.3}, as that of noise"
+    )]
+    NothingInCommon {
+        /// Magnitude of the correlation coefficient at the best delay.
+        correlation: f64,
+    },
+    /// A sound, or what both have at the same time, is too short.
+    #[error("expected {expected} frames or more to align, found {found}")]
+    TooShort {
+        /// Frames that were found.
+        found: usize,
+        /// Frames that are needed.
+        expected: usize,
+    },
+    /// A NaN or an infinity.
+    #[error("the {side}: {source}")]
+    NotFinite {
+        /// `reference` or `test`.
+        side: &'static str,
+        /// The first such sample.
+        source: AudioError,
+    },
+}
+
+/// Fewest frames that can be aligned.
+const FEWEST_FRAMES: usize = 512;
+/// Largest ratio of both lobes at which the second is close (TONE3000's survey of captures).
+const CLOSE_LOBE: f64 = 1.1;
+/// Correlation coefficient from which sounds have something in common, however few frequencies they have.
+const SURE_CORRELATION: f64 = 0.5;
+/// Correlation coefficient below which sounds have nothing in common, even if parts of them, such as their beginnings, do.
+const FAINT_CORRELATION: f64 = 0.05;
+/// Shortest sound in seconds of which a drift is reported.
+const DRIFT_SECONDS: f64 = 1.0;
+/// Standard errors from which a drift is no chance.
+const SURE_DRIFT: f64 = 3.0;
+/// Frames that a drift moves the end of the sound at least.
+const LEAST_DRIFT_FRAMES: f64 = 0.1;
+/// Standard errors within which a delay counts as a whole number.
+const WHOLE_ERRORS: f64 = 2.0;
+/// Frames within which a delay counts as a whole number in any case: the rounding of the fit.
+const WHOLE_FRAMES: f64 = 1e-6;
+/// Samples for which [`Alignment::apply`] reads at a time.
+const CHUNK_FRAMES: usize = 1 << 14;
+
+/// Measures how `test` lies to `reference`. Both may begin and end with other frames: delays up to 1.5 s, and by the difference
+/// of the lengths more, are looked for. Equal sounds give [`Alignment::NONE`] with a correlation of 1, and sounds that only
+/// differ by a whole delay come out equal. [control thread: allocates, takes its time]
+///
+/// # Errors
+/// [`AlignError`]: other rate or channels, NaN, silence, too short, or nothing in common.
+pub fn align(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
+    check(reference, test)?;
+    if reference == test {
+        return Ok(Alignment { correlation: 1.0, ..Alignment::NONE });
+    }
+    let search = Search::of(reference, test);
+    let (fit, alone) = Fit::of(reference, test, search.line());
+    let overlap_frames = fit.overlap(reference, test).len();
+    let correlation = fit.correlation.max(alone.correlation);
+    if correlation < if search.is_sharp() { FAINT_CORRELATION } else { SURE_CORRELATION } {
+        return Err(AlignError::NothingInCommon { correlation });
+    }
+    if overlap_frames < FEWEST_FRAMES {
+        return Err(AlignError::TooShort { found: overlap_frames, expected: FEWEST_FRAMES });
+    }
+    let drift_end = fit.drift.abs() * overlap_frames as f64;
+    let is_drifting = fit.drift.abs() > SURE_DRIFT * fit.drift_error && drift_end >= LEAST_DRIFT_FRAMES;
+    let is_long = overlap_frames as f64 >= DRIFT_SECONDS * f64::from(reference.sample_rate());
+    let (drift, drift_error) = (fit.drift, fit.drift_error);
+    let is_drifting = is_drifting && is_long;
+    let fit = if is_drifting { fit } else { alone };
+    let whole = fit.delay.round();
+    let is_whole = (fit.delay - whole).abs() <= f64::max(WHOLE_FRAMES, WHOLE_ERRORS * fit.delay_error);
+    // Adding zero makes -0 a plain 0.
+    let delay_frames = if is_whole && !is_drifting { whole + 0.0 } else { fit.delay };
+    let shared = fit.overlap(reference, test);
+    let gain_db = level_difference(reference, test, &shared, whole as isize, fit.gain);
+    let inverted = fit.gain < 0.0;
+    let gain = if inverted { -db_to_gain(gain_db) } else { db_to_gain(gain_db) };
+    Ok(Alignment {
+        delay_frames,
+        delay_uncertainty_frames: fit.delay_error,
+        ambiguous: search.second_lobe() * CLOSE_LOBE > 1.0 || !search.is_sharp(),
+        second_lobe: search.second_lobe(),
+        correlation: fit.correlation,
+        inverted,
+        gain_db,
+        dc: fit.test_mean - gain * fit.reference_mean,
+        drift_ppm: is_long.then_some(drift * 1e6),
+        drift_uncertainty_ppm: is_long.then_some(drift_error * 1e6),
+        is_drifting,
+    })
+}
+
+/// Checks that two sounds can be aligned at all.
+fn check(reference: &Audio, test: &Audio) -> Result<(), AlignError> {
+    if reference.sample_rate() != test.sample_rate() {
+        return Err(AlignError::OtherRate { reference: reference.sample_rate(), test: test.sample_rate() });
+    }
+    if reference.channels() != test.channels() {
+        return Err(AlignError::OtherChannels { reference: reference.channels(), test: test.channels() });
+    }
+    let found = reference.frames().min(test.frames());
+    if found < FEWEST_FRAMES {
+        return Err(AlignError::TooShort { found, expected: FEWEST_FRAMES });
+    }
+    for (side, sound) in [("reference", reference), ("test", test)] {
+        sound.check_finite().map_err(|source| AlignError::NotFinite { side, source })?;
+        // A constant is silence with a DC offset.
+        if sound.iter().all(|channel| channel.iter().all(|x| *x == channel[0])) {
+            return Err(AlignError::Silent { side });
+        }
+    }
+    Ok(())
+}
+
+/// Gain of the test over the reference in dB, over the frames that both have when the test is moved by `delay` whole frames: by
+/// loudness, or by the level of what varies; by the `fitted` gain if that says more than the level.
+fn level_difference(reference: &Audio, test: &Audio, shared: &Range<usize>, delay: isize, fitted: f64) -> f64 {
+    let moved = |at: usize| at.saturating_add_signed(delay).min(test.frames());
+    let reference = reference.slice(shared.clone()).expect("the overlap lies within the reference");
+    let test = test.slice(moved(shared.start)..moved(shared.end)).expect("the positions are limited to the test");
+    if let (Some(left), Some(right)) = (integrated_loudness(&reference), integrated_loudness(&test)) {
+        return right - left;
+    }
+    let varying = |sound: &Audio| {
+        let levels = sound.levels();
+        (levels.rms * levels.rms - levels.dc * levels.dc).max(0.0).sqrt()
+    };
+    let difference = gain_to_db(varying(&test)) - gain_to_db(varying(&reference));
+    if difference.is_finite() { difference } else { gain_to_db(fitted.abs()) }
+}
+
+impl Alignment {
+    /// The alignment that changes nothing.
+    pub const NONE: Self = Self {
+        delay_frames: 0.0,
+        delay_uncertainty_frames: 0.0,
+        ambiguous: false,
+        second_lobe: 0.0,
+        correlation: 0.0,
+        inverted: false,
+        gain_db: 0.0,
+        dc: 0.0,
+        drift_ppm: None,
+        drift_uncertainty_ppm: None,
+        is_drifting: false,
+    };
+
+    /// The first `frames` frames of `test` as the reference would have them: earlier by the delay (with a 256-tap windowed sinc
+    /// if it is no whole number), with the same polarity, gain and DC; silence where the test has no sound, see
+    /// [`Self::overlap`]. The drift is only corrected if [`Self::is_drifting`]. An alignment without delay, gain and DC changes
+    /// no bit. [control thread: allocates]
+    #[must_use]
+    pub fn apply(&self, test: &Audio, frames: usize) -> Audio {
+        let gain = if self.inverted { -db_to_gain(-self.gain_db) } else { db_to_gain(-self.gain_db) };
+        let mut aligned = Audio::silence(test.sample_rate(), test.channels(), frames);
+        let inside = self.overlap(frames, test.frames());
+        let mut interpolator = Interpolator::new();
+        for (test, aligned) in test.iter().zip(aligned.iter_mut()) {
+            let mut at = inside.start;
+            for chunk in aligned[inside.clone()].chunks_mut(CHUNK_FRAMES) {
+                interpolator.read(test, self.position(at), self.step(), chunk);
+                at += chunk.len();
+            }
+            if gain != 1.0 || self.dc != 0.0 {
+                for x in &mut aligned[inside.clone()] {
+                    *x = ((f64::from(*x) - self.dc) * gain) as f32;
+                }
+            }
+        }
+        aligned
+    }
+
+    /// The frames of a reference of `reference_frames` frames at whose time a test of `test_frames` frames has sound. Only these
+    /// can be compared. [any thread]
+    #[must_use]
+    pub fn overlap(&self, reference_frames: usize, test_frames: usize) -> Range<usize> {
+        overlap(self.position(0), self.step(), reference_frames, test_frames)
+    }
+
+    /// Position in the test, in frames, of a frame of the reference.
+    fn position(&self, frame: usize) -> f64 {
+        self.delay_frames + frame as f64 * self.step()
+    }
+
+    /// Frames of the test for one of the reference.
+    fn step(&self) -> f64 {
+        if self.is_drifting { 1.0 + self.drift_ppm.unwrap_or(0.0) * 1e-6 } else { 1.0 }
+    }
+}
+
+/// The frames of a reference whose positions lie within a test: from its first frame to its last.
+fn overlap(start: f64, step: f64, reference_frames: usize, test_frames: usize) -> Range<usize> {
+    // `as` makes a negative number 0.
+    let first = (-start / step).ceil() as usize;
+    let last = ((test_frames as f64 - 1.0 - start) / step).floor();
+    let end = if last < 0.0 { 0 } else { last as usize + 1 };
+    let end = end.min(reference_frames);
+    first.min(end)..end
+}
+
+#[cfg(test)]
+mod tests {
+    use realfft::RealFftPlanner;
+
+    use super::*;
+    use crate::audio::generate;
+    use crate::measure::{Comparison, null_db};
+
+    /// A sound later by any number of frames, by the phases of its spectrum; as long as before.
+    fn delayed(sound: &Audio, delay: f64) -> Audio {
+        let frames = sound.frames();
+        let size = 2 * frames;
+        let mut planner = RealFftPlanner::<f64>::new();
+        let (forward, back) = (planner.plan_fft_forward(size), planner.plan_fft_inverse(size));
+        let mut late = sound.clone();
+        for channel in late.iter_mut() {
+            let mut samples: Vec<f64> = channel.iter().map(|x| f64::from(*x)).chain(std::iter::repeat_n(0.0, frames)).collect();
+            let mut bins = forward.make_output_vec();
+            forward.process(&mut samples, &mut bins).unwrap();
+            for (bin, x) in bins.iter_mut().enumerate() {
+                let angle = -std::f64::consts::TAU * bin as f64 * delay / size as f64;
+                *x *= realfft::num_complex::Complex::from_polar(1.0, angle) / size as f64;
+            }
+            (bins[0].im, bins[frames].im) = (0.0, 0.0);
+            back.process(&mut bins, &mut samples).unwrap();
+            channel.iter_mut().zip(&samples).for_each(|(x, y)| *x = *y as f32);
+        }
+        late
+    }
+
+    /// Null depth of the test after alignment, where both have sound.
+    fn null(reference: &Audio, test: &Audio, alignment: &Alignment) -> f64 {
+        let shared = alignment.overlap(reference.frames(), test.frames());
+        let aligned = alignment.apply(test, reference.frames());
+        // The sinc reads beyond the ends of the test.
+        let inner = if alignment.delay_frames.fract() == 0.0 { shared } else { shared.start + 200..shared.end - 200 };
+        let channels = reference.iter().zip(aligned.iter());
+        channels.map(|(r, t)| f64::from(null_db(&r[inner.clone()], &t[inner.clone()]))).fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    #[test]
+    fn a_copy_that_is_late_louder_inverted_and_offset_comes_back_within_a_hundredth_of_a_frame() {
+        for rate in [44_100, 48_000, 96_000] {
+            let sound = generate::guitar(rate, 2, 1).unwrap().slice(..3 * rate as usize).unwrap();
+            for (delay, gain, dc) in [(0.37, 1.0, 0.0), (123.5, -0.5, 0.01), (-412.25, 2.0, -0.02), (7.01, -1.0, 0.0)] {
+                let test = delayed(&sound, delay).multiply(gain).unwrap().add(dc).unwrap();
+                let found = align(&sound, &test).unwrap();
+                let case = format!("{rate} Hz, {delay}, {gain}, {dc}: {found:?}");
+                assert!((found.delay_frames - delay).abs() < 0.002 && found.delay_uncertainty_frames < 0.01, "{case}");
+                assert!((found.gain_db - 20.0 * f64::abs(gain).log10()).abs() < 0.01 && found.inverted == (gain < 0.0), "{case}");
+                assert!((found.dc - dc).abs() < 1e-4 && !found.ambiguous && !found.is_drifting, "{case}");
+                assert!(found.correlation > 0.9999, "{case}");
+                assert!(null(&sound, &test, &found) < -60.0, "{} dB, {case}", null(&sound, &test, &found));
+            }
+        }
+    }
+
+    #[test]
+    fn a_whole_delay_and_polarity_leave_no_difference_at_all() {
+        let sound = generate::drums(48_000, 2, 1).unwrap();
+        for delay in [0usize, 1, 480, 70_000] {
+            let mut test = Audio::silence(48_000, 2, sound.frames());
+            for (from, to) in sound.iter().zip(test.iter_mut()) {
+                to[delay..].iter_mut().zip(from).for_each(|(to, from)| *to = -from);
+            }
+            let found = align(&sound, &test).unwrap();
+            assert_eq!(
+                (found.delay_frames, found.inverted, found.gain_db, found.dc),
+                (delay as f64, true, 0.0, 0.0),
+                "{found:?}"
+            );
+            let shared = found.overlap(sound.frames(), test.frames());
+            assert_eq!(shared, 0..sound.frames() - delay);
+            let aligned = found.apply(&test, sound.frames());
+            assert_eq!(aligned.slice(shared.clone()).unwrap(), sound.slice(shared).unwrap());
+            // The other way round: the reference is late.
+            let early = align(&test, &sound).unwrap();
+            assert_eq!(early.delay_frames, -(delay as f64));
+        }
+    }
+
+    #[test]
+    fn equal_sounds_are_aligned_already_and_nothing_is_changed() {
+        let sound = generate::guitar(48_000, 2, 1).unwrap();
+        let found = align(&sound, &sound.clone()).unwrap();
+        assert_eq!(found, Alignment { correlation: 1.0, ..Alignment::NONE });
+        assert_eq!(found.apply(&sound, sound.frames()), sound);
+        assert_eq!(Alignment::NONE.apply(&sound, 100), sound.slice(..100).unwrap());
+    }
+
+    #[test]
+    fn a_longer_or_shorter_test_is_found_wherever_it_lies() {
+        let sound = generate::guitar(48_000, 1, 1).unwrap();
+        let silence = Audio::silence(48_000, 1, 200_000);
+        let longer = Audio::concatenate(&[&silence, &sound, &silence]).unwrap();
+        assert_eq!(align(&sound, &longer).unwrap().delay_frames, 200_000.0);
+        let part = sound.slice(150_000..250_000).unwrap();
+        let found = align(&sound, &part).unwrap();
+        assert_eq!((found.delay_frames, found.overlap(sound.frames(), part.frames())), (-150_000.0, 150_000..250_000));
+        assert_eq!(null(&sound, &part, &found), -300.0);
+    }
+
+    #[test]
+    fn distortion_and_noise_do_not_move_the_delay_by_a_hundredth_of_a_frame() {
+        for rate in [44_100, 48_000, 96_000] {
+            let sound = generate::guitar(rate, 1, 1).unwrap().slice(..3 * rate as usize).unwrap();
+            let saturated: Vec<f32> = sound.channel(0).iter().map(|x| (16.0 * x).tanh()).collect();
+            let test = delayed(&Audio::from_mono(rate, &saturated).unwrap(), 31.4);
+            let found = align(&sound, &test).unwrap();
+            assert!((found.delay_frames - 31.4).abs() < 0.01 && !found.inverted && !found.ambiguous, "{found:?}");
+            let noise = generate::white(rate, 0.01, sound.frames(), 5).unwrap();
+            let test = delayed(&sound, -2.6).add(&noise).unwrap();
+            let found = align(&sound, &test).unwrap();
+            assert!((found.delay_frames + 2.6).abs() < 0.01, "{found:?}");
+            assert!((found.delay_frames + 2.6).abs() < 4.0 * found.delay_uncertainty_frames, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn the_drift_of_two_clocks_is_measured_and_corrected() {
+        let guitar = |rate: u32| generate::guitar(rate, 1, 1).unwrap();
+        for (reference, ppm) in [(guitar(48_000), 50.0), (guitar(44_100), -120.0), (guitar(96_000), 3.0), (guitar(48_000), 500.0)]
+        {
+            let mut test = Audio::silence(reference.sample_rate(), 1, reference.frames());
+            // Frame n of the reference is at 100.3 + (1 + ppm / 1e6) n of the test.
+            let step = 1.0 / (1.0 + ppm * 1e-6);
+            Interpolator::new().read(reference.channel(0), -100.3 * step, step, test.channel_mut(0));
+            let found = align(&reference, &test).unwrap();
+            assert!(found.is_drifting, "{ppm}: {found:?}");
+            assert!((found.drift_ppm.unwrap() - ppm).abs() < 0.01, "{ppm}: {found:?}");
+            assert!((found.delay_frames - 100.3).abs() < 0.01, "{ppm}: {found:?}");
+            assert!(null(&reference, &test, &found) < -60.0, "{ppm}: {}", null(&reference, &test, &found));
+        }
+    }
+
+    #[test]
+    fn sounds_of_one_clock_have_no_drift() {
+        let reference = generate::pink(48_000, 0.1, 4 * 48_000, 1).unwrap();
+        let found = align(&reference, &delayed(&reference, 55.5)).unwrap();
+        assert!(!found.is_drifting && found.drift_ppm.unwrap().abs() < 0.01, "{found:?}");
+        let short = reference.slice(..20_000).unwrap();
+        let found = align(&short, &delayed(&short, 5.5)).unwrap();
+        assert_eq!((found.drift_ppm, found.drift_uncertainty_ppm), (None, None));
+        assert!((found.delay_frames - 5.5).abs() < 0.01, "{found:?}");
+    }
+
+    #[test]
+    fn a_delay_is_ambiguous_if_another_one_would_do_as_well() {
+        let sound = generate::white(48_000, 0.3, 96_000, 1).unwrap();
+        let with_echo = |gain: f64| sound.add(&delayed(&sound, 960.0).multiply(gain).unwrap()).unwrap();
+        let close = align(&sound, &with_echo(0.99)).unwrap();
+        assert!(close.ambiguous && close.second_lobe > 0.91 && close.delay_frames == 0.0, "{close:?}");
+        let clear = align(&sound, &with_echo(0.5)).unwrap();
+        assert!(!clear.ambiguous && clear.second_lobe < 0.7, "{clear:?}");
+        // Without its edges, a tone is the same a period later.
+        let mut tone = generate::sine(48_000, 1000.0, 0.5, 96_000).unwrap();
+        tone.window(crate::audio::Window::Hann);
+        let found = align(&tone, &tone.multiply(0.5).unwrap()).unwrap();
+        assert!(found.ambiguous, "{found:?}");
+    }
+
+    #[test]
+    fn sounds_that_have_nothing_in_common_are_refused() {
+        let noise = |seed: u64| generate::white(48_000, 0.3, 96_000, seed).unwrap();
+        let pink = |seed: u64| generate::pink(48_000, 0.1, 96_000, seed).unwrap();
+        let [guitar, drums] = [generate::guitar(48_000, 1, 1).unwrap(), generate::drums(48_000, 1, 1).unwrap()];
+        let low = generate::sine(48_000, 440.0, 0.5, 96_000).unwrap();
+        let high = generate::sine(48_000, 554.4, 0.5, 96_000).unwrap();
+        let pairs = [
+            (noise(1), noise(2)),
+            (pink(1), pink(2)),
+            (guitar.clone(), drums.clone()),
+            (guitar, noise(3)),
+            (drums, pink(3)),
+            (low, high),
+        ];
+        for (index, (reference, test)) in pairs.iter().enumerate() {
+            let found = align(reference, test);
+            assert!(matches!(found, Err(AlignError::NothingInCommon { correlation }) if correlation < 0.5), "{index}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn sounds_that_cannot_be_aligned_are_refused_with_the_reason() {
+        let sound = generate::white(48_000, 0.3, 9600, 1).unwrap();
+        let mut broken = sound.clone();
+        broken.channel_mut(0)[77] = f32::NAN;
+        let mut constant = sound.clone();
+        constant.channel_mut(0).fill(0.25);
+        let cases = [
+            (align(&sound, &Audio::silence(48_000, 1, 9600)), "silence in the test"),
+            (align(&constant, &sound), "silence in the reference"),
+            (align(&sound, &Audio::silence(44_100, 1, 9600)), "found 48000 Hz and 44100 Hz"),
+            (align(&sound, &sound.repeat_channels(2).unwrap()), "equally many channels, found 1 and 2"),
+            (align(&sound, &sound.slice(..100).unwrap()), "expected 512 frames or more to align, found 100"),
+            (align(&broken, &sound), "the reference: "),
+        ];
+        for (found, expected) in cases {
+            let message = found.unwrap_err().to_string();
+            assert!(message.contains(expected) && !message.contains('\n'), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_alignment_makes_sounds_comparable() {
+        let sound = generate::drums(48_000, 1, 1).unwrap();
+        let test = delayed(&sound, 10.5).multiply(0.25).unwrap();
+        let alignment = align(&sound, &test).unwrap();
+        let aligned = alignment.apply(&test, sound.frames());
+        assert!(Comparison::new(&sound, &aligned).is_ok());
+        // Beyond the end of the test is silence.
+        assert_eq!(alignment.overlap(sound.frames(), test.frames()), 0..sound.frames() - 11);
+        assert!(aligned.channel(0)[sound.frames() - 11..].iter().all(|x| *x == 0.0));
+    }
+}

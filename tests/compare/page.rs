@@ -1,0 +1,81 @@
+//! The page in Chromium, and `report.json` against its schema. Needs `ISOTHERM_PYTHON`, which `cargo xtask test` sets.
+
+use std::path::Path;
+use std::process::Command;
+
+use isotherm::compare::{BuiltIn, Request, SoundSource, compare, write};
+use serde_json::Value;
+
+use super::{model, request};
+
+/// Runs the script, which opens the page, and returns what it has seen.
+fn look_at(folder: &Path) -> Value {
+    let python = std::env::var_os("ISOTHERM_PYTHON").expect("ISOTHERM_PYTHON is not set: run `cargo xtask test`");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let done = Command::new(python)
+        .arg(root.join("tests/compare/page.py"))
+        .arg(folder)
+        .arg(root.join("docs/report.schema.json"))
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    serde_json::from_slice(&done.stdout).unwrap()
+}
+
+#[test]
+fn the_page_works_in_a_browser_without_the_network_and_the_report_obeys_its_schema() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("report");
+    let sounds = [BuiltIn::Guitar, BuiltIn::Drums].map(|kind| SoundSource::BuiltIn(kind, -3.0)).to_vec();
+    let twin = format!("neural model={}", model("saturator-24db-lstm8.nam"));
+    let request =
+        Request { cost_seconds: 0.1, limits: vec!["esr=1".parse().unwrap()], ..request("saturator drive=24", &twin, sounds) };
+    let finished = compare(&request, &|_| true).unwrap();
+    write(&finished, &folder, false, &|| true).unwrap();
+
+    let seen = look_at(&folder);
+    assert_eq!(seen["schema_errors"], Value::Array(Vec::new()));
+    for (width, view) in seen["views"].as_object().unwrap() {
+        assert_eq!(view["errors"], Value::Array(Vec::new()), "{width}");
+        assert_eq!(view["requests"], Value::Array(Vec::new()), "{width}: requests to the network");
+        assert_eq!(view["unnamed"], Value::Array(Vec::new()), "{width}: controls without a name");
+        assert_eq!(view["scroll_width"], view["width"], "{width}: the page scrolls sideways");
+        // Two plots of the sound that is shown, eleven of the sides alone, one of the time.
+        assert!(view["plots"] == 14 && view["plots"] == view["drawn"], "{view}");
+    }
+    assert_ne!(seen["views"]["wide"]["paper"], seen["views"]["dark"]["paper"], "dark is not light");
+    let player = &seen["player"];
+    assert_eq!([&player["state"], &player["heard"], &player["stopped"]], ["playing", "b", "stopped"]);
+    let place = |key: &str| player[key].as_f64().unwrap();
+    // A switch goes on at the same place: it takes the time between the two looks, and nothing is skipped or begun again.
+    let (passed, moved) = (place("clock_after") - place("clock_before"), place("after") - place("before"));
+    assert!(place("before") > 0.0 && (moved - passed).abs() < 0.1, "{player}");
+    assert!(seen["keys"]["readout"].as_str().unwrap().contains("Hz: B "), "{seen}");
+    assert_ne!(seen["keys"]["whole"], seen["keys"]["zoomed"]);
+    assert_eq!(seen["keys"]["whole"], seen["keys"]["again"]);
+    assert_eq!(seen["definition_open"], true);
+    assert_eq!(seen["sound_shown"], 1);
+}
+
+#[test]
+fn a_report_names_every_file_and_the_table_has_a_row_for_each_figure() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("report");
+    let finished = super::finish("saturator", "clipper", vec![SoundSource::BuiltIn(BuiltIn::Noise, -20.0)]);
+    write(&finished, &folder, false, &|| true).unwrap();
+    let mut names: Vec<String> =
+        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    for name in ["index.html", "magnitude.png", "mask-0.png", "measures.csv", "octaves-0.png", "report.json", "transfer.png"] {
+        assert!(names.iter().any(|found| found == name), "{name}: {names:?}");
+    }
+    assert!(std::fs::read(folder.join("magnitude.png")).unwrap().starts_with(b"\x89PNG"));
+    let json: Value = serde_json::from_slice(&std::fs::read(folder.join("report.json")).unwrap()).unwrap();
+    assert_eq!((&json["schema"], &json["schema_version"]), (&"isotherm-comparison".into(), &1.into()));
+    let csv = std::fs::read_to_string(folder.join("measures.csv")).unwrap();
+    let mut lines = csv.lines();
+    assert_eq!(lines.next(), Some("sound,side,measure,unit,figure"));
+    let aligned: Vec<&str> = lines.filter(|line| line.starts_with("noise -20 dBFS,aligned,")).collect();
+    assert_eq!(aligned.len(), json["sounds"][0]["aligned"].as_object().unwrap().len());
+    assert!(aligned.iter().any(|line| line.starts_with("noise -20 dBFS,aligned,esr,,")), "{aligned:?}");
+}

@@ -1,0 +1,4 @@
+//! The measures against independent implementations.
+#![allow(clippy::unwrap_used)]
+
+mod python;
