@@ -78,7 +78,7 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     vec![
         ("NAM: WaveNet", "wavenet.nam", text(&wavenet())),
         ("NAM: LSTM", "lstm.nam", text(&lstm())),
-        ("NAM: ConvNet", "convnet.nam", text(&nam("ConvNet", conv_net, &[0.1; 11]))),
+        ("NAM: ConvNet", "convnet.nam", text(&nam("ConvNet", conv_net, &[0.1; 8]))),
         ("NAM: Linear", "linear.nam", text(&linear())),
         ("NAM: SlimmableContainer", "slimmable.nam", text(&container)),
         ("NAM: Sequential", "sequential.nam", text(&nam("Sequential", json!({"models": [linear(), lstm()]}), &[]))),
@@ -110,7 +110,7 @@ fn kinds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             })),
         ),
         ("Proteus", "proteus.json", text(&proteus())),
-        ("SmartAmpPro", "smartamppro.json", text(&json!({"layers": [], "input_size": 1, "conv1d": {}, "lstm": {}}))),
+        ("SmartAmpPro", "smartamppro.json", text(&json!({"conv1d": {}, "conv1d_stride": 12, "lstm": {}}))),
         (
             "PedalNet, SmartPedal",
             "pedalnet.json",
@@ -154,7 +154,11 @@ fn table() -> String {
             let shown: Value = serde_json::from_slice(&done.stdout).unwrap();
             let ignored: Vec<&str> = shown["ignored"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
             let left_out = if ignored.is_empty() { String::new() } else { format!("; leaves out `{}`", ignored.join("`, `")) };
-            format!("plays it: {} at {} Hz{left_out}", shown["architecture"].as_str().unwrap(), shown["sample_rate"])
+            format!(
+                "plays it: {} at {} Hz{left_out}",
+                shown["architecture"].as_str().unwrap(),
+                shown["sample_rate"].as_f64().unwrap()
+            )
         } else {
             let line = String::from_utf8(done.stderr).unwrap();
             let reason = line.trim_end().strip_prefix(&format!("isotherm: {path}: ")).unwrap_or_else(|| panic!("{kind}: {line}"));

@@ -210,11 +210,11 @@ fn hostile_json_is_an_error() {
     let (_, file) = wavenet_of_0_5(&mut RandomModels::new(19));
     let text = file.to_string();
     for (bytes, part) in [
-        (text.replacen("\"head_scale\":0.02", "\"head_scale\":NaN", 1).into_bytes(), "NaN"),
+        (text.replacen("\"weights\":[", "\"weights\":[NaN,", 1).into_bytes(), "weights[0]: 'NaN'; expected a number"),
         (text.replacen("\"head_scale\":0.02", "\"head_scale\":1e999", 1).into_bytes(), "number out of range"),
         (format!("{}1{}", "[".repeat(5000), "]".repeat(5000)).into_bytes(), "recursion limit"),
         (format!("{}1", "{\"a\":".repeat(5000)).into_bytes(), "recursion limit"),
-        (b"{\"layers\": \"\xff\xfe\"}".to_vec(), "unicode"),
+        (b"{\"layers\": \"\xff\xfe\"}".to_vec(), "layers: '\u{fffd}\u{fffd}'; expected a list"),
         (b"[1, 2, 3]".to_vec(), "the file: a list of 3; expected architecture and weights (.nam)"),
         (b"{\"a\": 1}".to_vec(), "the file: an object of 1 keys; expected architecture and weights (.nam)"),
         (b"{".to_vec(), "EOF"),
