@@ -36,7 +36,11 @@ fn reference(registry: &[&Algorithm]) -> String {
 
 /// Row of a measure.
 fn measure(measure: &Measure) -> String {
-    let better = if measure.better == Preference::Lower { "lower" } else { "neither" };
+    let better = match measure.better {
+        Preference::Lower => "lower",
+        Preference::Higher => "higher",
+        Preference::Neither => "neither",
+    };
     let Measure { id, name, unit, function, definition, .. } = measure;
     format!("| {name} | `{id}` | {} | {better} | {} | {definition} |\n", unit.symbol(), function.needs())
 }
