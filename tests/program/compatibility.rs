@@ -171,6 +171,10 @@ fn table() -> String {
 
 #[test]
 fn the_table_of_model_files_in_the_documentation_is_what_the_program_says() {
+    if std::env::var_os("ORT_DYLIB_PATH").is_none() {
+        println!("skipped: ORT_DYLIB_PATH, which names ONNX Runtime, is not set");
+        return;
+    }
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
     let text = fs::read_to_string(&page).unwrap();
     let (before, rest) = text.split_once(MARKS.0).expect("the line before the table");
