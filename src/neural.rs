@@ -36,6 +36,8 @@ mod resampler_pair;
 pub use alignment::Alignment;
 pub use isotherm_kernels::{activation, description, engine, simd};
 pub use model::{Model, ModelError, ModelId, ModelInfo, ModelSize, ParsedModel, TestVector};
-pub use processor::{ALGORITHM, NeuralProcessor, OutputMode, SIZE, knob_parameters, output_modes};
+pub use processor::{
+    ALGORITHM, CALIBRATE_INPUT, INTERFACE_LEVEL, NeuralProcessor, OutputMode, SIZE, knob_parameters, output_modes,
+};
 #[cfg(feature = "models")]
 pub use read::MAX_FILE_BYTES;

@@ -266,8 +266,11 @@ impl ModelSlot {
     /// Runs the model that is loaded at a sample rate that the user gave.
     fn set_rate(&self, rate: f32) {
         let Some(loaded) = self.status().loaded.clone() else { return };
-        let new = loaded.model.at_rate(rate).map_err(|error| error.to_string());
-        match new.and_then(|model| prepare_model(model, loaded.facts.path.clone())) {
+        let new = catch_panic(|| {
+            let model = loaded.model.at_rate(rate).map_err(|error| error.to_string())?;
+            prepare_model(model, loaded.facts.path.clone())
+        });
+        match new {
             Ok(new) => {
                 let state_text = StateText::Model(new.model.clone(), loaded.facts.path.clone());
                 self.set_model(Some(new), Some(state_text));

@@ -74,22 +74,34 @@ impl Budget {
             Architecture::Series(_) => (0, weight_count(architecture)),
         };
         self.spend(at, 2 * state)?;
-        // A recurrent network is settled over half a second of silence, any other over its receptive field. All are measured
-        // with half a second of sound.
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "SAMPLE_RATES are positive and fit into a usize"
-        )]
-        let half_a_second = (sample_rate * 0.5) as usize;
-        let frames = architecture.receptive_field().unwrap_or(0).max(half_a_second) as u64;
-        let adds = frames.saturating_mul(work);
-        if adds > MAX_WORK {
-            let found = format!("{work} weights over {frames} frames, {adds} multiply-adds before the first sound");
-            return Err(at.error(found, format!("at most {MAX_WORK}")));
-        }
-        Ok(())
+        check_work(architecture, work, sample_rate).map_err(|found| at.error(found, format!("at most {MAX_WORK}")))
     }
+}
+
+/// Checks the multiply-adds of settling and measuring a network of `work` weights at a sample rate in Hz against [`MAX_WORK`].
+///
+/// # Errors
+/// A description of the work, if it is more.
+fn check_work(architecture: &Architecture, work: u64, sample_rate: f32) -> Result<(), String> {
+    // A recurrent network is settled over half a second of silence, any other over its receptive field. All are measured
+    // with half a second of sound.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "SAMPLE_RATES are positive and fit into a usize")]
+    let half_a_second = (sample_rate * 0.5) as usize;
+    let frames = architecture.receptive_field().unwrap_or(0).max(half_a_second) as u64;
+    let adds = frames.saturating_mul(work);
+    if adds > MAX_WORK {
+        return Err(format!("{work} weights over {frames} frames, {adds} multiply-adds before the first sound"));
+    }
+    Ok(())
+}
+
+/// Checks the work of settling and measuring a network at another sample rate, in Hz, than that of its file.
+///
+/// # Errors
+/// If it is more than [`MAX_WORK`].
+pub fn check_rate(architecture: &Architecture, sample_rate: f32) -> Result<(), ModelError> {
+    check_work(architecture, weight_count(architecture), sample_rate)
+        .map_err(|found| ModelError::Invalid(format!("{found} at {sample_rate} Hz; expected at most {MAX_WORK}")))
 }
 
 /// Checks the frames that a convolution looks back.

@@ -57,7 +57,7 @@ impl Ignored {
 }
 
 /// The sample rate in Hz that a text says.
-fn rate_of_text(text: &str) -> Option<f64> {
+pub(super) fn rate_of_text(text: &str) -> Option<f64> {
     let text = text.trim().to_ascii_lowercase();
     let without_unit = text.strip_suffix("hz").unwrap_or(&text).trim_end();
     let (digits, factor) = without_unit.strip_suffix('k').map_or((without_unit, 1.0), |digits| (digits, 1000.0));

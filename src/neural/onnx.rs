@@ -11,8 +11,10 @@ use std::time::Duration;
 use self::graph::{Contract, Graph};
 use self::runtime::{GraphRunner, StopHandle};
 use self::threaded::{BlockProcessor, Dimensions, ThreadedState};
+use super::budget::SAMPLE_RATES;
 use super::engine::{EngineError, KNOB_MIDDLE, Network, NetworkState, StateSpec};
 use super::format::{self, Content, ForeignNetwork, ModelFormat};
+use super::metadata::rate_of_text;
 use super::model::{MAX_LATE_FRAMES, whole_late_frames};
 use super::{ModelError, ModelInfo};
 
@@ -29,8 +31,6 @@ pub static FORMAT: ModelFormat = ModelFormat {
 const DEFAULT_BLOCK_FRAMES: usize = 256;
 /// Sample rate of a file that has none, in Hz.
 const SAMPLE_RATE: f32 = 48_000.0;
-/// Sample rates that a file may have, in Hz.
-const SAMPLE_RATES: std::ops::RangeInclusive<f32> = 1000.0..=1_000_000.0;
 /// The longest silence that settles a network, in seconds; as for recurrent networks in Neural Amp Modeler.
 const SETTLE_SECONDS: f32 = 0.5;
 /// Characters of a text from a file, and of an error.
@@ -83,12 +83,20 @@ fn info(graph: &Graph) -> Result<ModelInfo, String> {
             None
         }
     };
-    let [sample_rate, loudness_db, input_level_dbu, output_level_dbu, esr, late] =
-        ["sample_rate", "loudness", "input_level_dbu", "output_level_dbu", "esr", "late_frames"].map(&mut number);
-    if let Some(rate) = sample_rate.filter(|rate| !SAMPLE_RATES.contains(rate)) {
-        let (low, high) = (SAMPLE_RATES.start(), SAMPLE_RATES.end());
-        return Err(format!("metadata 'sample_rate' is {rate}; expected {low} to {high}"));
-    }
+    let [loudness_db, input_level_dbu, output_level_dbu, esr, late] =
+        ["loudness", "input_level_dbu", "output_level_dbu", "esr", "late_frames"].map(&mut number);
+    let (low, high) = SAMPLE_RATES;
+    let sample_rate = match text("sample_rate").map(|text| rate_of_text(&text)) {
+        None => None,
+        Some(Some(rate)) if (low..=high).contains(&rate) => Some(rate as f32),
+        Some(Some(rate)) if rate > 0.0 => {
+            return Err(format!("metadata 'sample_rate' is {rate}; expected {low} to {high}"));
+        }
+        Some(_) => {
+            ignore("sample_rate", &format!("{low} to {high}"));
+            None
+        }
+    };
     let in_range = |late: &f32| (0.0..=MAX_LATE_FRAMES as f32).contains(late);
     if late.is_some_and(|late| !in_range(&late)) {
         ignore("late_frames", &format!("0 to {MAX_LATE_FRAMES}"));

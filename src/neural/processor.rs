@@ -40,8 +40,10 @@ const INPUT: ParameterIndex = Parameter::index_of(&PARAMETERS, "input");
 const OUTPUT: ParameterIndex = Parameter::index_of(&PARAMETERS, "output");
 const MIX: ParameterIndex = Parameter::index_of(&PARAMETERS, "mix");
 const OUTPUT_MODE: ParameterIndex = Parameter::index_of(&PARAMETERS, "output_mode");
-const CALIBRATE_INPUT: ParameterIndex = Parameter::index_of(&PARAMETERS, "calibrate_input");
-const INTERFACE_LEVEL: ParameterIndex = Parameter::index_of(&PARAMETERS, "interface_level");
+/// Index of the parameter *Calibrate input*.
+pub const CALIBRATE_INPUT: ParameterIndex = Parameter::index_of(&PARAMETERS, "calibrate_input");
+/// Index of the parameter *Interface level*.
+pub const INTERFACE_LEVEL: ParameterIndex = Parameter::index_of(&PARAMETERS, "interface_level");
 /// Index of the parameter that chooses one of the sizes of a model.
 pub const SIZE: ParameterIndex = Parameter::index_of(&PARAMETERS, "size");
 const PRECISION: ParameterIndex = Parameter::index_of(&PARAMETERS, "precision");

@@ -5,7 +5,7 @@ use std::io::{Error, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::budget::SAMPLE_RATES;
+use super::budget::{SAMPLE_RATES, check_rate};
 use super::formats;
 use super::json::{self, Field};
 use super::{Model, ModelError, ParsedModel};
@@ -29,7 +29,7 @@ impl Model {
     /// file has the same rate, the model is returned as it is. [control thread: allocates]
     ///
     /// # Errors
-    /// If the file has another rate, or `rate` is out of range.
+    /// If the file has another rate, `rate` is out of range, or a network would need too much work at it before its first sound.
     pub fn at_rate(self: &Arc<Self>, rate: f32) -> Result<Arc<Self>, ModelError> {
         let (low, high) = SAMPLE_RATES;
         if !(low..=high).contains(&f64::from(rate)) {
@@ -40,7 +40,11 @@ impl Model {
                 Err(ModelError::OtherRate { found: rate, expected: info.sample_rate })
             }
             info if info.sample_rate_given || self.user_rate == Some(rate) => Ok(self.clone()),
-            _ => Ok(self.with_user_rate(rate)),
+            _ => {
+                let architectures = self.sizes().iter().filter_map(|size| size.architecture.as_ref());
+                architectures.map(|architecture| check_rate(architecture, rate)).collect::<Result<(), _>>()?;
+                Ok(self.with_user_rate(rate))
+            }
         }
     }
 

@@ -10,6 +10,8 @@ use crate::audio::Random;
 
 /// The first bytes of every checkpoint; the number is the version of the format.
 const MAGIC: &[u8] = b"isotherm training 3\n";
+/// The first bytes of a checkpoint of any version.
+const ANY_VERSION: &[u8] = b"isotherm training ";
 
 /// A checkpoint that cannot be written or resumed. `path` is its file.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,12 @@ pub enum CheckpointError {
         path: String,
         /// The file's length.
         found: String,
+    },
+    /// The checkpoint has the format of another version of Isotherm.
+    #[error("{path}: a checkpoint of another version of Isotherm; expected one of this version, so this training begins anew")]
+    OtherVersion {
+        /// The checkpoint's file.
+        path: String,
     },
     /// The checkpoint is of a training with other settings or other material.
     #[error("{path}: of '{found}'; expected '{expected}'")]
@@ -81,7 +89,10 @@ pub fn read(path: &Path, training: &str) -> Result<LoopState, CheckpointError> {
     let name = || path.display().to_string();
     let bytes = std::fs::read(path).map_err(|source| CheckpointError::Io { path: name(), source })?;
     let invalid = || CheckpointError::Invalid { path: name(), found: format!("{} bytes", bytes.len()) };
-    let mut rest = bytes.strip_prefix(MAGIC).ok_or_else(invalid)?;
+    let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
+        let is_checkpoint = bytes.starts_with(ANY_VERSION);
+        return Err(if is_checkpoint { CheckpointError::OtherVersion { path: name() } } else { invalid() });
+    };
     let mut number = || {
         let (bytes, after) = rest.split_first_chunk::<8>().ok_or_else(invalid)?;
         rest = after;

@@ -181,8 +181,12 @@ impl TrainingLoop {
     #[must_use]
     pub fn step(&mut self, keep_going: KeepGoing<'_>) -> bool {
         // An evaluation that was called off before a checkpoint comes first, so that a resumed training is the same.
-        if self.trainer.steps() >= self.next_evaluation && self.evaluate(keep_going).is_none() {
-            return false;
+        if self.trainer.steps() >= self.next_evaluation {
+            let Some(esr) = self.evaluate(keep_going) else { return false };
+            self.stop_early(esr);
+            if self.end.is_some() {
+                return true;
+            }
         }
         self.trainer.step();
         let seconds = self.trainer.seconds() + self.evaluation_seconds;
@@ -195,6 +199,12 @@ impl TrainingLoop {
             return true;
         }
         let Some(esr) = self.evaluate(keep_going) else { return false };
+        self.stop_early(esr);
+        true
+    }
+
+    /// Ends the training if the error of an evaluation is low enough, or if there was no progress for long.
+    fn stop_early(&mut self, esr: f64) {
         let best = self.best.as_ref().map_or(f64::INFINITY, |best| best.point.esr);
         let since_best = self.curve.iter().rev().take_while(|point| point.esr > best).count();
         let EarlyStopping { esr: good_esr, patience, .. } = self.early_stopping;
@@ -205,7 +215,6 @@ impl TrainingLoop {
                 self.end = Some(TrainingEnd::Patience);
             }
         }
-        true
     }
 
     /// Evaluates the network as it is, and keeps its weights if they are the best so far. Returns its error to signal; `None` if

@@ -64,6 +64,11 @@ impl HoldButton {
         self.pressed_at = None;
     }
 
+    /// True while a press is going on.
+    pub fn is_pressed(&self) -> bool {
+        self.pressed_at.is_some()
+    }
+
     /// True from an action until the release of what was pressed.
     pub fn is_spent(&self) -> bool {
         self.is_spent

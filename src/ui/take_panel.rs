@@ -84,6 +84,8 @@ pub struct TakePanel {
     text_entry: TextEntry<TakeField>,
     /// The button that ends a take.
     stop: HoldButton,
+    /// True if a take ran in the last frame.
+    was_recording: bool,
     /// One for each of [`TakeView::stems`].
     meters: Vec<StemMeter>,
     /// Time of the last frame, in seconds of the window.
@@ -107,6 +109,8 @@ impl TakePanel {
     /// Drops a text that is being typed. The owner calls it when its window closes. [control thread]
     pub fn close(&mut self) {
         self.text_entry.cancel();
+        // The time of a window that is opened again begins at 0.
+        self.stop = HoldButton::default();
         self.last_frame = 0.0;
     }
 
@@ -196,6 +200,10 @@ impl TakePanel {
         let id = Id::unique("isotherm take record");
         let recorded = if view.chosen_per_channel { "what is armed" } else { "what is chosen under Takes" };
         let tip = format!("Records {recorded}, a file for each channel");
+        // A press that began on *Stop* does not start a take when that one has ended meanwhile.
+        if std::mem::replace(&mut self.was_recording, view.recording) && !view.recording && self.stop.is_pressed() {
+            self.stop.ignore_press();
+        }
         if view.recording {
             let hint = "Hold Stop for a second to end the take";
             let (button, is_held) = self.stop.show(ui, rect, id, &spec, hint);

@@ -430,10 +430,26 @@ fn metadata_are_read() {
 }
 
 #[test]
+fn a_sample_rate_may_be_written_in_words() {
+    library();
+    let bytes = std::fs::read("tests/onnx/lstm8.onnx").unwrap();
+    let with_rate = |text: &[u8; 5]| {
+        let at = bytes.windows(5).position(|window| window == b"44100").unwrap();
+        let mut bytes = bytes.clone();
+        bytes[at..at + 5].copy_from_slice(text);
+        onnx::load(&bytes).map(|(info, _)| (info.sample_rate, info.sample_rate_given))
+    };
+    assert_eq!(with_rate(b"48k  ").unwrap(), (48_000.0, true));
+    assert_eq!(with_rate(b"96kHz").unwrap(), (96_000.0, true));
+    assert_eq!(with_rate(b"00000").unwrap(), (48_000.0, false));
+    assert!(with_rate(b"00010").err().unwrap().to_string().contains("expected 1000 to 768000"));
+}
+
+#[test]
 fn a_sample_rate_that_is_no_number_is_left_out_and_named() {
     let (info, _) = load("bad_rate");
     assert_eq!((info.sample_rate, info.sample_rate_given), (48_000.0, false));
-    assert_eq!(info.ignored, ["metadata 'sample_rate' is 'fast'; expected a number"]);
+    assert_eq!(info.ignored, ["metadata 'sample_rate' is 'fast'; expected 1000 to 768000"]);
 }
 
 #[test]

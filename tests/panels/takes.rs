@@ -133,6 +133,21 @@ fn a_take_ends_by_a_button_that_is_held_and_a_click_on_it_only_says_so() {
 }
 
 #[test]
+fn a_press_that_began_in_a_take_starts_none_when_the_take_has_ended_meanwhile() {
+    let mut harness = window_in_take();
+    let at = harness.get_by_label("Record take").rect().center();
+    harness.drag_at(at);
+    run_for(&mut harness, 0.3);
+    harness.state_mut().view.recording = false;
+    harness.run_steps(2);
+    harness.drop_at(at);
+    run_for(&mut harness, 0.5);
+    assert_eq!(drain_actions(&mut harness), []);
+    click(&mut harness, "Record take");
+    assert_eq!(drain_actions(&mut harness), [TakeAction::Record(true)]);
+}
+
+#[test]
 fn a_take_does_not_end_if_the_mouse_leaves_the_button() {
     let mut harness = window_in_take();
     let at = harness.get_by_label("Record take").rect().center();

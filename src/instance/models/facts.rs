@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::dsp::CHUNK;
 use crate::neural::engine::StateSpec;
-use crate::neural::{ALGORITHM, Model, ModelInfo, SIZE, knob_parameters};
+use crate::neural::{ALGORITHM, CALIBRATE_INPUT, INTERFACE_LEVEL, Model, ModelInfo, SIZE, knob_parameters};
 use crate::view::{ModelDelay, ModelFacts, ParameterUse};
 
 /// Smallest number of frames in one measurement of the cost.
@@ -48,7 +48,8 @@ pub(crate) fn with_measurements(model: &Model, facts: &ModelFacts) -> Result<Mod
     Ok(ModelFacts { cost_ns: Some(cost_ns), delay: Some(delay), ..facts.clone() })
 }
 
-/// The use of each parameter of the algorithm that plays models: a knob for each of the model's knobs, a size if it has several.
+/// The use of each parameter of the algorithm that plays models: a knob for each of the model's knobs, a size if it has several,
+/// calibration if it has levels in dBu.
 fn parameter_uses(model: &Model) -> Vec<ParameterUse> {
     let knobs = (0..model.sizes().len()).map(|size| model.knob_count(size)).max().unwrap_or(0);
     let mut uses = uses_without_model();
@@ -62,13 +63,25 @@ fn parameter_uses(model: &Model) -> Vec<ParameterUse> {
     if model.sizes().len() > 1 {
         uses[SIZE] = ParameterUse::Used;
     }
+    // The levels of a device that the model does not know cannot be calibrated to.
+    let (info, sizes) = (model.info(), model.sizes());
+    let knows_input = info.input_level_dbu.is_some() || sizes.iter().any(|size| size.input_level_dbu.is_some());
+    let knows_output = info.output_level_dbu.is_some() || sizes.iter().any(|size| size.output_level_dbu.is_some());
+    if knows_input {
+        uses[CALIBRATE_INPUT] = ParameterUse::Used;
+    }
+    if knows_input || knows_output {
+        uses[INTERFACE_LEVEL] = ParameterUse::Used;
+    }
     uses
 }
 
-/// The use of each parameter of that algorithm while there is no model, which has no knobs and no sizes.
+/// The use of each parameter of that algorithm while there is no model, which has no knobs, sizes and levels.
 pub(crate) fn uses_without_model() -> Vec<ParameterUse> {
     let mut uses = vec![ParameterUse::Used; ALGORITHM.parameters.len()];
-    knob_parameters().chain([SIZE]).for_each(|parameter| uses[parameter] = ParameterUse::Unused);
+    knob_parameters()
+        .chain([SIZE, CALIBRATE_INPUT, INTERFACE_LEVEL])
+        .for_each(|parameter| uses[parameter] = ParameterUse::Unused);
     uses
 }
 

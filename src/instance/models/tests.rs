@@ -1,8 +1,10 @@
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::neural::{CALIBRATE_INPUT, INTERFACE_LEVEL};
+use crate::view::ParameterUse;
 
 /// Writes a NAM file with an impulse response of one tap, `gain`.
 fn write_model(folder: &Path, name: &str, gain: f32) -> PathBuf {
@@ -165,4 +167,21 @@ fn a_rate_that_the_user_gives_for_a_file_without_one_is_played_and_saved() {
     assert_eq!(rate(&view), Some((48_000.0, true)));
     let view = run_request(&slot, ModelRequest::SetRate(44_100.0));
     assert!(view.error.unwrap().contains("expected no other rate than the file's"));
+}
+
+#[test]
+fn calibration_is_shown_for_models_that_know_their_levels_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let uses = |metadata: Value| {
+        let path = write_model(folder.path(), "1.nam", 0.5);
+        let mut file: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        file["metadata"] = metadata;
+        fs::write(&path, file.to_string()).unwrap();
+        let uses = run_request(&ModelSlot::default(), ModelRequest::Open(path)).model.unwrap().parameter_uses.clone();
+        [CALIBRATE_INPUT, INTERFACE_LEVEL].map(|parameter| uses[parameter].clone())
+    };
+    let [used, unused] = [ParameterUse::Used, ParameterUse::Unused];
+    assert_eq!(uses(json!({})), [unused.clone(), unused.clone()]);
+    assert_eq!(uses(json!({"input_level_dbu": 12.0})), [used.clone(), used.clone()]);
+    assert_eq!(uses(json!({"output_level_dbu": 12.0})), [unused, used]);
 }

@@ -206,6 +206,16 @@ fn a_recurrent_condition_model_is_refused() {
 }
 
 #[test]
+fn a_rate_that_a_user_gives_cannot_make_a_network_work_for_minutes_before_the_first_sound() {
+    let mut random = RandomModels::new(23);
+    let mut file = lstm_file(&[random_lstm(&mut random, 1, 256)], &random.conv(256, 1, 1, 1, 1, true));
+    file.as_object_mut().unwrap().remove("sample_rate");
+    let model = Model::read(file.to_string().into_bytes()).unwrap();
+    let error = model.at_rate(768_000.0).expect_err("an error").to_string();
+    assert!(error.contains("multiply-adds before the first sound at 768000 Hz; expected at most"), "{error}");
+}
+
+#[test]
 fn hostile_json_is_an_error() {
     let (_, file) = wavenet_of_0_5(&mut RandomModels::new(19));
     let text = file.to_string();
