@@ -153,7 +153,7 @@ pub fn align(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
     // Adding zero makes -0 a plain 0.
     let delay_frames = if is_whole && !is_drifting { whole + 0.0 } else { fit.delay };
     let shared = fit.overlap(reference, test);
-    let gain_db = level_difference(reference, test, &shared, whole as isize, fit.gain);
+    let Levels { gain_db, reference_mean, test_mean } = Levels::of(reference, test, &shared, whole as isize, fit.gain);
     let inverted = fit.gain < 0.0;
     let gain = if inverted { -db_to_gain(gain_db) } else { db_to_gain(gain_db) };
     Ok(Alignment {
@@ -164,7 +164,7 @@ pub fn align(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
         correlation: fit.correlation,
         inverted,
         gain_db,
-        dc: fit.test_mean - gain * fit.reference_mean,
+        dc: test_mean - gain * reference_mean,
         drift_ppm: is_long.then_some(drift * 1e6),
         drift_uncertainty_ppm: is_long.then_some(drift_error * 1e6),
         is_drifting,
@@ -193,21 +193,30 @@ fn check(reference: &Audio, test: &Audio) -> Result<(), AlignError> {
     Ok(())
 }
 
-/// Gain of the test over the reference in dB, over the frames that both have when the test is moved by `delay` whole frames: by
-/// loudness, or by the level of what varies; by the `fitted` gain if that says more than the level.
-fn level_difference(reference: &Audio, test: &Audio, shared: &Range<usize>, delay: isize, fitted: f64) -> f64 {
-    let moved = |at: usize| at.saturating_add_signed(delay).min(test.frames());
-    let reference = reference.slice(shared.clone()).expect("the overlap lies within the reference");
-    let test = test.slice(moved(shared.start)..moved(shared.end)).expect("the positions are limited to the test");
-    if let (Some(left), Some(right)) = (integrated_loudness(&reference), integrated_loudness(&test)) {
-        return right - left;
+/// Levels of two sounds over the frames that both have.
+struct Levels {
+    /// Gain of the test over the reference in dB.
+    gain_db: f64,
+    reference_mean: f64,
+    test_mean: f64,
+}
+
+impl Levels {
+    /// The levels when the test is moved by `delay` whole frames. The gain is that of the loudness, else of the RMS level without
+    /// DC, and that of the fit if both fail.
+    fn of(reference: &Audio, test: &Audio, shared: &Range<usize>, delay: isize, fitted: f64) -> Self {
+        let moved = |at: usize| at.saturating_add_signed(delay).min(test.frames());
+        let reference = reference.slice(shared.clone()).expect("the overlap lies within the reference");
+        let test = test.slice(moved(shared.start)..moved(shared.end)).expect("the positions are limited to the test");
+        let (left, right) = (reference.levels(), test.levels());
+        let varying = |levels: &crate::audio::Levels| (levels.rms * levels.rms - levels.dc * levels.dc).max(0.0).sqrt();
+        let gain_db = match (integrated_loudness(&reference), integrated_loudness(&test)) {
+            (Some(left), Some(right)) => right - left,
+            _ => gain_to_db(varying(&right)) - gain_to_db(varying(&left)),
+        };
+        let gain_db = if gain_db.is_finite() { gain_db } else { gain_to_db(fitted.abs()) };
+        Self { gain_db, reference_mean: left.dc, test_mean: right.dc }
     }
-    let varying = |sound: &Audio| {
-        let levels = sound.levels();
-        (levels.rms * levels.rms - levels.dc * levels.dc).max(0.0).sqrt()
-    };
-    let difference = gain_to_db(varying(&test)) - gain_to_db(varying(&reference));
-    if difference.is_finite() { difference } else { gain_to_db(fitted.abs()) }
 }
 
 impl Alignment {
@@ -480,6 +489,18 @@ mod tests {
             let message = found.unwrap_err().to_string();
             assert!(message.contains(expected) && !message.contains('\n'), "{message}");
         }
+    }
+
+    #[test]
+    fn alignment_makes_the_error_of_a_long_saturated_sound_no_larger() {
+        let phrase = generate::guitar(48_000, 1, 1).unwrap();
+        let sound = Audio::concatenate(&[&phrase, &phrase, &phrase]).unwrap();
+        let saturated: Vec<f32> = sound.channel(0).iter().map(|x| (0.3 * x).tanh() / 0.3).collect();
+        let test = Audio::from_mono(48_000, &saturated).unwrap();
+        let found = align(&sound, &test).unwrap();
+        let raw = f64::from(null_db(sound.channel(0), test.channel(0)));
+        assert!(found.dc.abs() < 1e-5, "{found:?}");
+        assert!(null(&sound, &test, &found) <= raw, "{raw}, {}", null(&sound, &test, &found));
     }
 
     #[test]

@@ -1,23 +1,24 @@
 //! The registry of measures: every figure that is reported has one row here, with its name, unit, definition and the input that
 //! it needs.
 //!
-//! The headings of tables, the keys of JSON and the reference page are made from the rows. To add a measure, write the function
-//! that computes it, and append its row to [`MEASURES`]; a measure of cost also has a field in [`Costs`].
+//! The headings of tables, the keys of JSON and the reference page are made from the rows. To add a measure, write a file with the
+//! function that computes it and its row, and append the row to [`MEASURES`]; a measure of cost also has a field in [`Costs`].
 
 use std::sync::OnceLock;
 
-use super::a_weighting::{ESR_A_WEIGHTED, ESR_A_WEIGHTED_DB};
+pub use super::a_weighting::{ESR_A_WEIGHTED, ESR_A_WEIGHTED_DB};
 use super::bench::Costs;
 use super::costs::{
     DEVIATION, FIRST, JITTER, MAX, MAX_LOAD, MEAN, MEMORY, MISSES, P50, P95, P99, P99_9, REAL_TIME, THROUGHPUT, TIME,
 };
 use super::error_spectrum::ErrorSpectrum;
-use super::log_spectral_distance::LOG_SPECTRAL_DISTANCE;
-use super::loudness::{LUFS, TRUE_PEAK};
-use super::noise_to_mask::{NMR, NoiseToMask};
-use super::pre_emphasis::{ESR_PRE_EMPHASIS, ESR_PRE_EMPHASIS_DB};
-use super::stft::{MR_STFT, MR_STFT_48K};
-use super::third_octave::THIRD_OCTAVE_ERROR;
+pub use super::log_spectral_distance::LOG_SPECTRAL_DISTANCE;
+pub use super::loudness::{LUFS, TRUE_PEAK};
+pub use super::noise_to_mask::NMR;
+use super::noise_to_mask::NoiseToMask;
+pub use super::pre_emphasis::{ESR_PRE_EMPHASIS, ESR_PRE_EMPHASIS_DB};
+pub use super::stft::{MR_STFT, MR_STFT_48K};
+pub use super::third_octave::THIRD_OCTAVE_ERROR;
 use super::{
     Characteristics, ErrorToSignal, Tone, aliasing, aliasing_curve, idle, intermodulation, latency, response, thd, thd_noise,
     transfer,

@@ -39,8 +39,6 @@ pub(super) struct Fit {
     pub gain: f64,
     /// Magnitude of the correlation coefficient.
     pub correlation: f64,
-    pub reference_mean: f64,
-    pub test_mean: f64,
 }
 
 /// Sums over a segment and all channels.
@@ -169,11 +167,11 @@ impl<'a> Work<'a> {
             // The ends of the sound are no further from the middle than twice the middle from the first frame.
             let largest = change.at_middle.abs() + 2.0 * change.drift.abs() * change.middle;
             if step == MOST_STEPS || largest <= SMALL_STEP || !largest.is_finite() {
-                let Level { inverse_gain, correlation, reference_mean, test_mean, .. } = level;
+                let Level { inverse_gain, correlation, .. } = level;
                 let gain = if inverse_gain == 0.0 { 0.0 } else { 1.0 / inverse_gain };
                 let (delay_error, drift_error) = (change.delay_error, change.drift_error);
                 let Line { delay, drift } = line;
-                return Fit { delay, delay_error, drift, drift_error, gain, correlation, reference_mean, test_mean };
+                return Fit { delay, delay_error, drift, drift_error, gain, correlation };
             }
         }
         unreachable!("the iteration ends after MOST_STEPS")
@@ -186,8 +184,6 @@ struct Level {
     inverse_gain: f64,
     offset: f64,
     correlation: f64,
-    reference_mean: f64,
-    test_mean: f64,
 }
 
 impl Level {
@@ -198,13 +194,7 @@ impl Level {
         let both = sum(|s| s.ry) / count - r * y;
         let (left, right) = (sum(|s| s.rr) / count - r * r, sum(|s| s.yy) / count - y * y);
         let inverse_gain = if right > 0.0 { both / right } else { 0.0 };
-        Self {
-            inverse_gain,
-            offset: r - inverse_gain * y,
-            correlation: (both.abs() / (left * right).sqrt()).min(1.0),
-            reference_mean: r,
-            test_mean: y,
-        }
+        Self { inverse_gain, offset: r - inverse_gain * y, correlation: (both.abs() / (left * right).sqrt()).min(1.0) }
     }
 }
 
