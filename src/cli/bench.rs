@@ -81,6 +81,9 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let load_threads = parse_integer("load", text("load"), 0, 1024)?;
     let (csv, plot) = (matches.get_one::<PathBuf>("csv"), matches.get_one::<PathBuf>("plot"));
     let format = plot.map(|path| plot::Format::of(path)).transpose()?;
+    if plot.is_some() && blocks.iter().all(|size| size.varies()) {
+        return Err(Failure::Usage("--plot: blocks of one size are needed, besides those of random sizes".into()));
+    }
     let candidates = candidates(matches)?;
     let effects: Vec<Effect> = candidates.iter().map(|candidate| candidate.effect.clone()).collect();
     let width = candidates.iter().map(|candidate| candidate.label.chars().count()).max().unwrap_or(0).max(12);

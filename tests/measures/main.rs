@@ -1,4 +1,6 @@
 //! The measures against independent implementations.
+#![cfg(feature = "measure")]
 #![allow(clippy::unwrap_used)]
 
+mod effects;
 mod python;

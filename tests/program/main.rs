@@ -5,6 +5,7 @@
 #[cfg(all(feature = "standalone", unix))]
 mod app;
 mod arguments;
+mod bench;
 mod compare;
 mod model;
 mod record;

@@ -55,12 +55,9 @@ struct Curve {
     points: Vec<(f64, f64)>,
 }
 
-/// Returns the bytes of the plot's file.
+/// Returns the bytes of the plot's file. There must be blocks of one size.
 pub fn draw(all: &[Measured<'_>], format: Format) -> Result<Vec<u8>, Failure> {
-    let curves: Vec<Curve> = all.iter().map(curve).filter(|curve| !curve.points.is_empty()).collect();
-    if curves.is_empty() {
-        return Err(Failure::Usage("--plot: blocks of one size are needed, besides those of random sizes".into()));
-    }
+    let curves: Vec<Curve> = all.iter().map(curve).collect();
     register_font();
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("the plot cannot be drawn: {error}"));
     match format {

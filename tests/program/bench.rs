@@ -1,0 +1,89 @@
+//! `isotherm bench` with several effects, its files and its errors.
+
+use serde_json::Value;
+
+use crate::run::{isotherm, run_failing};
+
+/// A short run: 100 blocks of each size.
+const SHORT: [&str; 8] = ["--block", "64,1-100", "--channels", "1", "--blocks", "100", "--seconds", "1"];
+
+fn run_ok(arguments: &[&str]) -> String {
+    let done = isotherm(arguments);
+    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+#[test]
+fn several_effects_are_measured_in_one_run_with_a_figure_for_each_size() {
+    let lines = run_ok(&[&["bench", "saturator drive=24", "clipper", "--json"][..], &SHORT].concat());
+    let figures: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let keys: Vec<(&str, String)> =
+        figures.iter().map(|line| (line["effect"].as_str().unwrap(), line["block"].to_string())).collect();
+    let expected = ["64", "\"1-100\""].map(String::from);
+    let [fixed, varying] = &expected;
+    assert_eq!(
+        keys,
+        [
+            ("saturator drive=24", fixed.clone()),
+            ("saturator drive=24", varying.clone()),
+            ("clipper", fixed.clone()),
+            ("clipper", varying.clone())
+        ]
+    );
+    for line in &figures {
+        assert_eq!((&line["blocks"], &line["p99_us"], &line["jitter_us"]), (&100.into(), &Value::Null, &Value::Null));
+        assert!(line["ns_per_sample"].as_f64().unwrap() > 0.0 && line["first_us"].as_f64().unwrap() > 0.0, "{line}");
+        assert!(line["samples_per_second"].as_f64().unwrap() > 0.0 && line["misses"].is_u64(), "{line}");
+    }
+    assert_eq!(figures[0]["settings"]["drive"], 24.0);
+    let table = run_ok(&[&["bench", "saturator drive=24", "clipper"][..], &SHORT].concat());
+    assert_eq!(table.lines().count(), 5, "{table}");
+}
+
+#[test]
+fn each_block_has_a_row_and_the_plot_is_a_page_or_a_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (csv, html, png) = (path("blocks.csv"), path("cost.html"), path("cost.png"));
+    run_ok(&[&["bench", "saturator drive=24", "clipper", "--csv", &csv, "--plot", &html][..], &SHORT].concat());
+    let text = std::fs::read_to_string(&csv).unwrap();
+    let mut rows = text.lines();
+    assert_eq!(rows.next(), Some("effect,sample_rate,channels,block,index,frames,ns,load"));
+    let rows: Vec<Vec<&str>> = rows.map(|row| row.split(',').collect()).collect();
+    assert_eq!(rows.len(), 4 * 100);
+    for row in &rows {
+        let frames: usize = row[5].parse().unwrap();
+        assert!(if row[3] == "64" { frames == 64 } else { (1..=100).contains(&frames) }, "{row:?}");
+        let (ns, load): (f64, f64) = (row[6].parse().unwrap(), row[7].parse().unwrap());
+        assert!((load - ns * 48e-6 / frames as f64).abs() < 1e-6, "{row:?}");
+    }
+    assert_eq!(rows[0][0], "\"saturator drive=24\"");
+    let page = std::fs::read_to_string(&html).unwrap();
+    assert!(page.contains("<svg") && page.contains("saturator drive=24, 1 ch, 48 kHz") && page.contains("1-100"), "{page}");
+    // Nothing is loaded from elsewhere: the only address is the name of SVG's vocabulary.
+    assert_eq!(page.matches("http").count(), page.matches("http://www.w3.org/2000/svg").count());
+    assert!(!page.contains("src=") && !page.contains("href="));
+    run_ok(&[&["bench", "clipper", "--plot", &png][..], &SHORT].concat());
+    assert!(std::fs::read(&png).unwrap().starts_with(b"\x89PNG\r\n\x1a\n"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "no part is left");
+}
+
+#[test]
+fn each_wrong_effect_is_named_and_wrong_arguments_write_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = folder.path().join("blocks.csv").to_str().unwrap().to_owned();
+    let line = run_failing(&["bench", "saturatr", "clipper drve=1", "clipper", "--csv", &csv], 2);
+    assert!(line.contains("'saturatr'") && line.contains("'clipper drve=1'") && !line.contains("'clipper':"), "{line}");
+    let line = run_failing(&["bench", "neural model=none.nam", "--csv", &csv], 1);
+    assert!(line.contains("none.nam"), "{line}");
+    let line = run_failing(&["bench", "clipper", "--plot", "cost.svg", "--csv", &csv], 2);
+    assert!(line.contains("--plot cost.svg: expected a name that ends in .html or .png"), "{line}");
+    for (blocks, expected) in [("0", "'0' is no number"), ("64-16", "'64-16' is no range"), ("16,x", "'x' is no number")] {
+        let line = run_failing(&["bench", "clipper", "--block", blocks, "--csv", &csv], 2);
+        assert!(line.contains("--block: ") && line.contains(expected), "{line}");
+    }
+    let random_only = ["bench", "clipper", "--block", "1-10", "--channels", "1", "--blocks", "100", "--plot", "cost.png"];
+    assert!(run_failing(&random_only, 2).contains("blocks of one size are needed"));
+    run_failing(&["bench", "clipper", "--algorithm", "clipper"], 2);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
