@@ -1,4 +1,4 @@
-//! A stored report: the saturator against its twin on two sounds. A change of a measure, of an effect or of the report shows here.
+//! A stored report: the saturator against its twin on two sounds. A change of a measure, an effect or the report shows here.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{finish, model};
 
-/// Largest difference of two figures: as a share, or absolute: of decibels and loudness, and of everything else. A ratio of energies
-/// has no absolute tolerance: its scale is the figure's own.
+/// Largest difference of two figures: as a share, or absolute: of decibels and loudness, and of everything else. A ratio of
+/// energies has no absolute tolerance: its scale is the figure's own.
 const SHARE: f64 = 0.01;
 const ABSOLUTE_DB: f64 = 0.05;
 const ABSOLUTE: f64 = 1e-3;
