@@ -99,8 +99,8 @@ pub enum CompareError {
     Cancelled,
 }
 
-/// Function of a caller that gets the share of the work that is done, 0 to 1, and returns false to cancel. It is called on several
-/// threads.
+/// Function of a caller that gets the share of the work that is done, 0 to 1, and returns false to cancel. It is called
+/// on several threads.
 pub type Watch<'a> = &'a (dyn Fn(f64) -> bool + Sync);
 
 /// The results for a sound.
@@ -216,7 +216,7 @@ fn compare_sound(
     let (raw_a, raw_b) = (cut(&a, 0..shared), cut(&b, 0..shared));
     let raw = Comparison::new(&raw_a, &raw_b).expect("both sides have the sound's format");
     let esr = |a: &Audio, b: &Audio| Comparison::new(a, b).ok().and_then(|both| ESR.compare(&both)).unwrap_or(f64::INFINITY);
-    // What is equal needs no alignment, and a measured delay would only add its uncertainty.
+    // Equal sounds need no alignment, and a measured delay would only add its uncertainty.
     let alignment = if a == b { Ok(Alignment::NONE) } else { align(&a, &b) };
     let alignment = match alignment {
         Ok(alignment) => alignment,
@@ -317,7 +317,7 @@ fn measure_costs(
     Ok(SidePair { a: of(&request.a), b: of(&request.b) })
 }
 
-/// What a report is made of.
+/// The parts that a report is made of.
 struct Parts {
     sounds: Vec<SoundReport>,
     rulers: Vec<Ruler>,

@@ -29,8 +29,8 @@ pub const FILTERED_NULL_DB: f64 = -10.0;
 /// Highest noise-to-mask ratio in dB of a close twin: below -10 dB noise is not heard (K. Brandenburg, "Evaluation of quality for
 /// audio encoding at low bit rates", AES 82, 1987).
 pub const CLOSE_NMR_DB: f64 = -10.0;
-/// Highest error in the worst third octave of a close twin in dB: that of a delay of 0.1 frames, which nobody hears, at 20 kHz and
-/// 48 kHz: 20 log10 (2 sin (pi 0.1 20 / 48)).
+/// Highest error in the worst third octave of a close twin in dB: that of a delay of 0.1 frames, which nobody hears, at 20 kHz
+/// and 48 kHz: 20 log10 (2 sin (pi 0.1 20 / 48)).
 pub const CLOSE_OCTAVE_DB: f64 = -12.0;
 /// Highest null after alignment of a coarse twin in dB; ESR 0.035, "not bad" in Neural Amp Modeler's grading.
 pub const COARSE_NULL_DB: f64 = -14.6;
@@ -191,8 +191,8 @@ pub static VERDICTS: &[VerdictRow] = &[
     VerdictRow {
         id: "gain",
         title: "Louder or quieter, otherwise equal",
-        rule: "after alignment the null is -60 dB or better; only the gain differs, by 0.01 dB or more, and it is the same in every \
-               sound within 0.1 dB",
+        rule: "after alignment the null is -60 dB or better; only the gain differs, by 0.01 dB or more, and it is the same \
+               in every sound within 0.1 dB",
         holds: |all, _| {
             all.iter().all(|e| e.is_equal() && !e.has_delay() && !e.has_dc())
                 && one_gain(all)
@@ -226,8 +226,8 @@ pub static VERDICTS: &[VerdictRow] = &[
     VerdictRow {
         id: "filtered",
         title: "A part of the spectrum is missing",
-        rule: "in some sound B lacks two or more third octaves at the top or at the bottom (6 dB quieter or more, and an error above \
-               -3 dB), and the null after alignment is -10 dB or better in every sound",
+        rule: "in some sound B lacks two or more third octaves at the top or at the bottom (6 dB quieter or more, and an \
+               error above -3 dB), and the null after alignment is -10 dB or better in every sound",
         holds: |all, _| {
             all.iter().all(|e| e.null_db <= FILTERED_NULL_DB)
                 && all.iter().any(|e| e.missing_from_hz.is_some() || e.missing_to_hz.is_some())

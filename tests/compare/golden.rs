@@ -1,4 +1,4 @@
-//! A stored report: the saturator against its twin on two sounds. A change of a measure, of an effect or of the report shows here.
+//! A stored report: the saturator against its twin on two sounds. A change of a measure, an effect or the report shows here.
 
 use std::path::Path;
 
@@ -7,9 +7,11 @@ use serde_json::Value;
 
 use super::{finish, model};
 
-/// Largest difference of two figures: as a share, or absolute (dB, and everything else that is near zero).
+/// Largest difference of two figures: as a share, or absolute: of decibels and loudness, and of everything else. A ratio of
+/// energies has no absolute tolerance: its scale is the figure's own.
 const SHARE: f64 = 0.01;
-const ABSOLUTE: f64 = 0.05;
+const ABSOLUTE_DB: f64 = 0.05;
+const ABSOLUTE: f64 = 1e-3;
 /// Keys that depend on the machine, on paths or on the version, and curves of many points, which other tests hold.
 const LEFT_OUT: [&str; 11] = [
     "machine",
@@ -49,8 +51,13 @@ fn differences(path: &str, stored: &Value, found: &Value, out: &mut Vec<String>)
         }
         (Value::Number(a), Value::Number(b)) => {
             let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
-            // A ratio of energies has no absolute tolerance: its scale is the figure's own.
-            let absolute = if path.ends_with("esr") || path.contains(".esr_") && !path.ends_with("_db") { 0.0 } else { ABSOLUTE };
+            let key = path.rsplit('.').next().unwrap_or_default();
+            let is_level = ["_db", "_dbfs", "_dbtp", "lufs", "figure"].iter().any(|end| key.ends_with(end));
+            let absolute = match key {
+                _ if is_level => ABSOLUTE_DB,
+                key if key.starts_with("esr") => 0.0,
+                _ => ABSOLUTE,
+            };
             if (a - b).abs() > absolute.max(SHARE * a.abs()) {
                 out.push(format!("{path}: {a} stored, {b} found"));
             }
