@@ -822,6 +822,19 @@ fn numbered_pieces_end_where_a_number_is_missing() {
     assert_eq!(names("sound.wav"), ["sound.wav"]);
     assert_eq!(names("18446744073709551615.wav"), ["18446744073709551615.wav"]);
     assert_eq!(wav::numbered_pieces(&other), [other]);
+    // The name is any bytes.
+    #[cfg(unix)]
+    {
+        let piece = |number: &[u8]| {
+            let name = [b"b\xFChne_", number, b".wav"].concat();
+            folder.path().join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&name))
+        };
+        let pieces = [piece(b"09"), piece(b"10")];
+        for piece in &pieces {
+            fs::write(piece, "").unwrap();
+        }
+        assert_eq!(wav::numbered_pieces(&pieces[0]), pieces);
+    }
 }
 
 #[test]
