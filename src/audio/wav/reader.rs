@@ -143,7 +143,8 @@ impl Reader {
         self.header().channels
     }
 
-    /// Number of frames of the whole file, or of all joined files; at least 1. `u64::MAX` for a stream whose length is not known.
+    /// Number of frames of the whole file, or of all joined files; at least 1. `u64::MAX` for a stream whose length is not known, or
+    /// which has turned out to be longer than its header says; after its end, the frames that were read.
     pub fn frames(&self) -> u64 {
         self.pieces.last().map_or(0, Piece::end)
     }
