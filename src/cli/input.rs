@@ -35,8 +35,8 @@ pub fn open_stream(stream: impl Read + Send + 'static) -> Result<Reader, Failure
     Reader::stream(stream, STANDARD_INPUT).map(noted).map_err(Failure::failed)
 }
 
-/// The files that are read end to end with `--join`: the named ones; of a single one, also those that follow it by number in its
-/// folder.
+/// The files that are read end to end with `--join`: the named ones; of a single one, also those that follow it by number in
+/// its folder.
 pub fn joined_files(paths: &[&Path]) -> Vec<PathBuf> {
     match paths {
         [first] => numbered_pieces(first),

@@ -398,8 +398,8 @@ impl HeaderParser<'_> {
         })
     }
 
-    /// Bytes of the samples that begin at `start` and reach to the end of the file, or to the chunks at its end, which are put in
-    /// `after`.
+    /// Bytes of the samples that begin at `start` and reach to the end of the file, or to the chunks at its end, which are put
+    /// in `after`.
     fn bytes_to_end(&mut self, start: u64, end: u64, after: &mut Vec<Chunk>) -> Result<u64, WavError> {
         let bytes = end - start - self.trailing_chunks(start, end)?;
         *after = self.tail(start + bytes, bytes)?.chunks;
@@ -571,8 +571,8 @@ impl Tail {
     }
 }
 
-/// The rest of a stream whose stated samples have been read, beginning with the bytes of an incomplete frame, if it has more sound
-/// than its header says; otherwise None, and it is read to its end, so that the program that writes it can end, too.
+/// The rest of a stream whose stated samples have been read, beginning with the bytes of an incomplete frame, if it has more
+/// sound than its header says; otherwise None, and it is read to its end, so that the program that writes it can end, too.
 pub(super) fn sound_after(mut stream: Stream, header: &Header) -> io::Result<Option<Stream>> {
     let frame_bytes = (header.channels * header.encoding.bytes()) as u64;
     let rest = header.rest as u64;

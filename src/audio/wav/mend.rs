@@ -23,7 +23,8 @@ pub struct MendReport {
 
 /// Copies the damaged WAV file at `from` to the new file `to`, with a header that is right. The samples that the reader finds
 /// are copied bit for bit (those of RIFX in the order of RIFF), and with them the other chunks, such as `bext` and `iXML`. A
-/// copy of more than 4 GiB is RF64. The copy is opened again, and its length compared. `from` is not changed. [control thread: reads and writes the whole file]
+/// copy of more than 4 GiB is RF64. The copy is opened again, and its length compared. `from` is not changed.
+/// [control thread: reads and writes the whole file]
 ///
 /// # Errors
 /// [`WavError::Whole`] if nothing is wrong with the file, the errors of [`Reader::open`](super::Reader::open), [`WavError::Io`],

@@ -35,7 +35,7 @@ pub fn numbered_pieces(first: &Path) -> Vec<PathBuf> {
 /// The beginning of a file's name, from its bytes; on other systems than Unix only in UTF-8.
 fn os_string(bytes: &[u8]) -> Option<OsString> {
     #[cfg(unix)]
-    let name = Some(std::os::unix::ffi::OsStrExt::from_bytes(bytes)).map(std::ffi::OsStr::to_os_string);
+    let name = Some(std::os::unix::ffi::OsStringExt::from_vec(bytes.to_vec()));
     #[cfg(not(unix))]
     let name = std::str::from_utf8(bytes).ok().map(OsString::from);
     name

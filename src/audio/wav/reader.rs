@@ -143,8 +143,8 @@ impl Reader {
         self.header().channels
     }
 
-    /// Number of frames of the whole file, or of all joined files; at least 1. `u64::MAX` for a stream whose length is not known, or
-    /// which has turned out to be longer than its header says; after its end, the frames that were read.
+    /// Number of frames of the whole file, or of all joined files; at least 1. `u64::MAX` for a stream whose length is not
+    /// known, or which has turned out to be longer than its header says; after its end, the frames that were read.
     pub fn frames(&self) -> u64 {
         self.pieces.last().map_or(0, Piece::end)
     }
@@ -170,8 +170,8 @@ impl Reader {
         self.position
     }
 
-    /// True if the size of the samples was never filled in or is too small, as after a crash, so that they reach to the end of the
-    /// file.
+    /// True if the size of the samples was never filled in or is too small, as after a crash, so that they reach to the end
+    /// of the file.
     pub fn unfinished(&self) -> bool {
         self.pieces.iter().any(|piece| piece.header.unfinished)
     }
@@ -233,8 +233,8 @@ impl Reader {
         Ok(done)
     }
 
-    /// Goes from the end of a piece to the first frame of the next one, if there is one. At the end of a stream, looks for sound
-    /// that its header does not count; then its length is not known.
+    /// Goes from the end of a piece to the first frame of the next one, if there is one. At the end of a stream, looks for
+    /// sound that its header does not count; then its length is not known.
     fn end_piece(&mut self) -> Result<(), WavError> {
         if self.position < self.frames() {
             return self.seek(self.position);
