@@ -12,7 +12,9 @@
 //!   sequence of chunks), 7FFFxxxx or FFFFFFxx. Everything up to the end of the file, or up to the chunks at its end, is samples;
 //!   [`Reader::unfinished`] returns true.
 //! - A size that is larger than the file: the whole frames that are there.
-//! - A RIFF file of more than 4 GiB whose size wrapped: the size is as many times 4 GiB larger as fit into the file.
+//! - A file of more than 4 GiB whose size wrapped: the size is as many times 4 GiB larger as fit into the file.
+//! - A size that is too small, as a killed recorder leaves it: everything up to the end of the file, unless chunks, only
+//!   zeros or an ID3v1 tag follow. So for a stream.
 //! - A size of a frame that contradicts channels and bits: what channels and bits say.
 //!
 //! **Joining**: files of one rate, coding and number of channels are read end to end as one ([`Reader::followed_by`]), as those of

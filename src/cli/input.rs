@@ -1,7 +1,7 @@
 //! Sounds that commands read: WAV files, also in numbered pieces, and standard input.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction};
 
@@ -35,19 +35,28 @@ pub fn open_stream(stream: impl Read + Send + 'static) -> Result<Reader, Failure
     Reader::stream(stream, STANDARD_INPUT).map(noted).map_err(Failure::failed)
 }
 
-/// Opens WAV files that are read end to end; of a single one, also those that follow it by number in its folder.
+/// The files that are read end to end with `--join`: the named ones; of a single one, also those that follow it by number in
+/// its folder.
+pub fn joined_files(paths: &[&Path]) -> Vec<PathBuf> {
+    match paths {
+        [first] => numbered_pieces(first),
+        all => all.iter().map(|path| path.to_path_buf()).collect(),
+    }
+}
+
+/// Opens the files of [`joined_files`] as one.
 pub fn open_joined(paths: &[&Path]) -> Result<Reader, Failure> {
     if paths.iter().any(|path| is_dash(path)) {
         return Err(Failure::Usage("--join: standard input is one stream already; expected files".into()));
     }
-    let pieces = match paths {
-        [first] => numbered_pieces(first),
-        all => all.iter().map(|path| path.to_path_buf()).collect(),
-    };
+    let pieces = joined_files(paths);
     let mut readers = pieces.iter().map(Reader::open);
     let first = readers.next().ok_or_else(|| Failure::Usage("--join: no file".into()))?;
     let joined = first.and_then(|first| readers.try_fold(first, |reader, next| reader.followed_by(next?)));
     let reader = joined.map(noted).map_err(Failure::failed)?;
+    if let [only] = &pieces[..] {
+        print_error_line(format_args!("--join: no file follows {} by number; only it is read", only.display()));
+    }
     if let [first, .., last] = &pieces[..] {
         let seconds = reader.frames() as f64 / f64::from(reader.sample_rate());
         print_error_line(format_args!(

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -28,6 +28,8 @@ const STANDARD_OUTPUT: &str = "standard output";
 const LONG_BYTES: u64 = (1 << 32) - (1 << 26);
 /// Capacity in frames of the queues between the files and the plan.
 const BUFFER_FRAMES: usize = 32_768;
+/// Time after which a wait for the input looks for an interrupt.
+const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
 
 pub fn command() -> Command {
     let command = Command::new("render")
@@ -93,7 +95,8 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let settings = parse_settings(matches, algorithm)?;
     let block = parse_integer("block", matches.get_one::<String>("block").map_or("", String::as_str), 1, 1 << 20)?;
     let format = parse_format(matches)?;
-    if let Some(same) = inputs.iter().find(|from| is_same(from, to)) {
+    let files = if join { input::joined_files(&inputs) } else { vec![from.to_path_buf()] };
+    if let Some(same) = files.iter().find(|from| is_same(from, to)) {
         return Err(Failure::Usage(format!("{} is both input and output; expected two files", same.display())));
     }
     let to_stream = is_dash(to);
@@ -104,14 +107,16 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let effect = model::effect(matches, settings)?;
     let input = if join { input::open_joined(&inputs)? } else { input::open(from)? };
+    let from_stream = is_dash(from);
     let from = input.path().to_path_buf();
-    let (source, reader) = FileSource::from_reader(input, BUFFER_FRAMES).map_err(Failure::failed)?;
-    let (rate, channels) = (source.sample_rate(), source.channels());
+    let (rate, channels) = (input.sample_rate(), input.channels());
+    // Before the queue for them is made.
     if channels > MAX_CHANNELS {
         return Err(Failure::Failed(format!("{}: {channels} channels; expected 1 to {MAX_CHANNELS}", from.display())));
     }
+    let (source, reader) = FileSource::from_reader(input, BUFFER_FRAMES).map_err(Failure::failed)?;
     let mut nan_resets = model::NanResets::new(effect.active_model());
-    let report = render(RenderFiles { source: &source, reader, to, format }, &effect, block, &mut nan_resets)?;
+    let report = render(RenderFiles { source: &source, reader, from_stream, to, format }, &effect, block, &mut nan_resets)?;
     input::warn_notes(&from, source.late_notes());
     nan_resets.warn(matches.get_one("model"), f64::from(rate));
     let length = report.frames as f64 / f64::from(rate);
@@ -170,6 +175,8 @@ fn is_same(a: &Path, b: &Path) -> bool {
 struct RenderFiles<'a> {
     source: &'a FileSource,
     reader: QueueReader,
+    /// True for standard input, whose header may say less than comes.
+    from_stream: bool,
     to: &'a Path,
     format: WavFormat,
 }
@@ -181,13 +188,12 @@ fn render(
     block: usize,
     nan_resets: &mut model::NanResets,
 ) -> Result<RenderReport, Failure> {
-    let RenderFiles { source, mut reader, to, format } = files;
+    let RenderFiles { source, mut reader, from_stream, to, format } = files;
     let (rate, channels) = (source.sample_rate(), source.channels());
     let spec = ProcessSpec { sample_rate: rate as f32, channels, max_frames: block };
     let renderer = Renderer::new(effect, spec).map_err(Failure::failed)?;
     let latency = renderer.latency();
-    // Also true for a stream of unknown length.
-    let is_long = source.frames().saturating_mul((channels * format.bytes()) as u64) >= LONG_BYTES;
+    let is_long = from_stream || source.frames().saturating_mul((channels * format.bytes()) as u64) >= LONG_BYTES;
     let writer = if is_dash(to) {
         Writer::stream(std::io::stdout(), STANDARD_OUTPUT, rate, channels, format)
     } else if is_long {
@@ -207,14 +213,33 @@ fn render(
     }
     let start = Instant::now();
     let (mut frames, mut peak) = (0u64, 0.0f32);
+    // An interrupt is the only end that a live input may have; `left` are the frames that had come by then.
+    let is_endless = source.frames() == u64::MAX;
+    let mut left: Option<usize> = None;
     let read = |buffers: &mut [Vec<f32>]| {
         nan_resets.update(frames);
-        let n = reader.read(buffers, None);
-        if interrupted.load(Ordering::Relaxed) {
+        if let Some(left) = &mut left {
+            let last = (*left).min(block);
+            let mut part: Vec<&mut [f32]> = buffers.iter_mut().map(|buffer| &mut buffer[..last]).collect();
+            let n = reader.read_available(&mut part);
+            *left -= n;
+            frames += n as u64;
+            return Ok(n);
+        }
+        let (mut n, mut stopped) = (0, false);
+        while n < block && !stopped && !reader.is_finished() {
+            let mut rest: Vec<&mut [f32]> = buffers.iter_mut().map(|buffer| &mut buffer[n..]).collect();
+            n += reader.read(&mut rest, Some(INTERRUPT_INTERVAL));
+            stopped = interrupted.load(Ordering::Relaxed);
+        }
+        if stopped && !is_endless {
             let left = if is_dash(to) { "the stream is cut short" } else { "nothing was written" };
             return Err(Some(Failure::Failed(format!("interrupted; {left}"))));
         }
         frames += n as u64;
+        if stopped {
+            left = Some(reader.available());
+        }
         bar.set_position(frames);
         match source.error() {
             Some(error) if n < block => Err(Some(Failure::failed(error))),
@@ -234,6 +259,9 @@ fn render(
     if let Err(Some(failure)) = result {
         sink.discard(writer);
         return Err(failure);
+    }
+    if left.is_some() {
+        print_error_line(format_args!("interrupted: the input ends here, after {frames} frames"));
     }
     let written = sink.finish(writer).map_err(Failure::failed)?;
     Ok(RenderReport { frames, latency, peak, seconds: start.elapsed().as_secs_f64(), written })

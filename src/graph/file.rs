@@ -11,6 +11,8 @@ use crate::audio::{WavError, wav::NonFinitePolicy};
 
 /// Frames that are read from or written to a file at a time.
 const CHUNK_FRAMES: usize = 4096;
+/// The same of a stream whose length is not known: it may be a live one, whose frames should not wait for others.
+const LIVE_CHUNK_FRAMES: usize = 64;
 
 /// State that a [`FileSource`] shares with its thread.
 #[derive(Default)]
@@ -71,7 +73,8 @@ impl FileSource {
         };
         let noted = source.notes.len();
         let load = move || {
-            let mut buffers = vec![vec![0.0f32; CHUNK_FRAMES]; writer.channels()];
+            let chunk = if reader.frames() == u64::MAX { LIVE_CHUNK_FRAMES } else { CHUNK_FRAMES };
+            let mut buffers = vec![vec![0.0f32; chunk]; writer.channels()];
             while !progress.stop.load(Ordering::Relaxed) {
                 let mut block: Vec<&mut [f32]> = buffers.iter_mut().map(Vec::as_mut_slice).collect();
                 match reader.read_block(&mut block) {

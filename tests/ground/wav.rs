@@ -246,6 +246,77 @@ fn a_size_that_lies_is_corrected_and_said() {
 }
 
 #[test]
+fn sound_beyond_a_size_that_is_too_small_is_read_and_said() {
+    let format = fmt(1, 1, RATE, 2, 16);
+    let codes: Vec<i16> = (1..=100).collect();
+    let data: Vec<u8> = codes.iter().flat_map(|code| code.to_le_bytes()).collect();
+    let all: Vec<f64> = codes.iter().map(|code| f64::from(*code)).collect();
+    let note = "the header says 4 bytes of sound; 196 bytes more follow, and are read";
+    assert_eq!(read_odd(&sound(&format, &data, Some(4)), note), all);
+    // The sizes of RF64, and chunks at the end.
+    let ds64: Vec<u8> = [0, 0, 4, 0, 2, 0, 0].iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
+    let mut file = riff(&[
+        (b"ds64", 28, &ds64),
+        (b"fmt ", 16, &format),
+        (b"data", u32::MAX, &data),
+        (b"LIST", 3, b"abc"),
+        (b"id3 ", 1, b"x"),
+    ]);
+    file[..4].copy_from_slice(b"RF64");
+    assert_eq!(read_odd(&file, note), all);
+    // A stream says it at its end, also if the size is inside a frame, or silence is between.
+    for (size, silence) in [(4, 0), (5, 0), (4, 300_000)] {
+        let mut body = data[..4].to_vec();
+        body.extend(vec![0; silence]);
+        body.extend_from_slice(&data[4..]);
+        let file = sound(&format, &body, Some(size));
+        let (samples, notes) = read_noted(&file);
+        let mut stream = Reader::stream(std::io::Cursor::new(file), "stream").unwrap();
+        assert_eq!((stream.frames(), stream.notes().len()), (2, 0));
+        let streamed: Vec<f64> =
+            stream.read_to_end::<i16>().unwrap().to_interleaved().iter().map(|code| f64::from(*code)).collect();
+        assert_eq!((samples.len(), &streamed), (100 + silence / 2, &samples));
+        assert_eq!(stream.notes(), notes);
+        let more = body.len() - size as usize;
+        assert_eq!(notes, [format!("the header says {size} bytes of sound; {more} bytes more follow, and are read")]);
+    }
+}
+
+#[test]
+fn bytes_after_a_file_that_are_no_sound_are_not_read() {
+    let plain = sound(&fmt(1, 1, RATE, 2, 16), &[1, 0, 2, 0], None);
+    let chunk = b"iXML\x02\0\0\0ab";
+    let tag = [&b"TAG"[..], &[b'x'; 125]].concat();
+    for after in [
+        vec![0; 4096],
+        tag.clone(),
+        b"LIST\xff\xff\xff\x7fINFO".to_vec(),
+        vec![b'x'],
+        [&chunk[..], &[0; 700]].concat(),
+        [&chunk[..], &tag].concat(),
+        [&chunk[..], b"LIST\xff"].concat(),
+        [&b"SyLp\x03\0\0\0abc\0"[..], chunk].concat(),
+    ] {
+        let file = [&plain[..], &after].concat();
+        assert_eq!(read_noted(&file), (vec![1.0, 2.0], vec![]), "{}", after.escape_ascii());
+        let mut stream = Reader::stream(std::io::Cursor::new(file), "stream").unwrap();
+        assert_eq!(stream.read_to_end::<i16>().unwrap().frames(), 2, "{}", after.escape_ascii());
+        assert!(stream.notes().is_empty());
+    }
+}
+
+#[test]
+fn a_row_of_empty_chunks_is_no_trap() {
+    // Each begins a row of chunks that does not reach the end: a search that follows each row has billions of bytes to read.
+    let row = b"LIST\0\0\0\0".repeat(8190);
+    let body = [&row[..], b"xx"].concat();
+    for size in [0, u32::MAX] {
+        let (samples, notes) = read_noted(&sound(&fmt(1, 1, RATE, 2, 16), &body, Some(size)));
+        assert_eq!((samples.len(), notes.len()), (body.len() / 2, 1));
+    }
+}
+
+#[test]
 fn a_riff_file_of_more_than_4_gib_is_read_to_its_end() {
     let (_folder, path) = folder();
     let bytes: u64 = (5 << 30) + 4;
@@ -258,6 +329,24 @@ fn a_riff_file_of_more_than_4_gib_is_read_to_its_end() {
     let reader = Reader::open(&path).unwrap();
     assert_eq!(reader.frames(), bytes / 4);
     assert!(reader.notes()[0].starts_with("longer than 4 GiB, with a size that wrapped (1073741828)"), "{:?}", reader.notes());
+    // A size of 64 bits that wrapped, too.
+    let ds64: Vec<u8> = [0, 0, 1 << 30, 0, 2, 0, 0].iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
+    let mut start = riff(&[(b"ds64", 28, &ds64), (b"fmt ", 16, &fmt(1, 2, RATE, 4, 16)), (b"data", u32::MAX, &[])]);
+    start[..4].copy_from_slice(b"RF64");
+    fs::write(&path, &start).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(start.len() as u64 + (5 << 30)).unwrap();
+    assert_eq!(Reader::open(&path).unwrap().frames(), (5 << 30) / 4);
+    // A size that stayed at 2 GiB, with sound after it.
+    let mut start = sound(&fmt(1, 2, RATE, 4, 16), &[], Some(2 << 30));
+    start.truncate(44);
+    fs::write(&path, &start).unwrap();
+    let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(44 + bytes).unwrap();
+    std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(44 + (2 << 30))).unwrap();
+    std::io::Write::write_all(&mut file, &[1, 2, 3, 4]).unwrap();
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!((reader.frames(), reader.notes().len()), (bytes / 4, 1), "{:?}", reader.notes());
 }
 
 #[test]
@@ -733,6 +822,19 @@ fn numbered_pieces_end_where_a_number_is_missing() {
     assert_eq!(names("sound.wav"), ["sound.wav"]);
     assert_eq!(names("18446744073709551615.wav"), ["18446744073709551615.wav"]);
     assert_eq!(wav::numbered_pieces(&other), [other]);
+    // The name is any bytes.
+    #[cfg(unix)]
+    {
+        let piece = |number: &[u8]| {
+            let name = [b"b\xFChne_", number, b".wav"].concat();
+            folder.path().join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&name))
+        };
+        let pieces = [piece(b"09"), piece(b"10")];
+        for piece in &pieces {
+            fs::write(piece, "").unwrap();
+        }
+        assert_eq!(wav::numbered_pieces(&pieces[0]), pieces);
+    }
 }
 
 #[test]
@@ -782,7 +884,10 @@ fn a_file_with_room_becomes_rf64_only_beyond_4_gib() {
     let mut start = sound(&fmt(1, 2, RATE, 4, 16), &[], Some(8));
     start.truncate(44);
     fs::write(&path, &start).unwrap();
-    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(44 + bytes).unwrap();
+    let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(44 + bytes).unwrap();
+    std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).unwrap();
+    std::io::Write::write_all(&mut file, b"iXML\x02\0\0\0ab").unwrap();
     let copy = path.with_file_name("copy.wav");
     assert_eq!(wav::mend(&path, &copy).unwrap().frames, bytes / 4);
     let mended = Reader::open(&copy).unwrap();
@@ -790,6 +895,12 @@ fn a_file_with_room_becomes_rf64_only_beyond_4_gib() {
     let mut name = [0; 4];
     fs::File::open(&copy).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut name)).unwrap();
     assert_eq!(name, *b"RF64");
+    // The chunk after the sound.
+    let mut end = [0; 10];
+    let mut file = fs::File::open(&copy).unwrap();
+    std::io::Seek::seek(&mut file, std::io::SeekFrom::End(-10)).unwrap();
+    std::io::Read::read_exact(&mut file, &mut end).unwrap();
+    assert_eq!(&end, b"iXML\x02\0\0\0ab");
 }
 
 #[test]
@@ -820,4 +931,34 @@ fn a_mended_copy_keeps_the_other_chunks_and_the_file() {
     let third = path.with_file_name("third.wav");
     assert!(matches!(wav::mend(&copy, &third), Err(WavError::Whole { .. })));
     assert!(!third.exists());
+}
+
+#[test]
+fn a_mended_copy_has_the_chunks_after_the_sound_padded_and_with_the_sizes_of_riff() {
+    let (_folder, path) = folder();
+    let copy = path.with_file_name("copy.wav");
+    let mended = |file: &[u8], samples: &[u8]| {
+        fs::write(&path, file).unwrap();
+        wav::mend(&path, &copy).unwrap();
+        let expected = riff(&[
+            (b"JUNK", 28, &[0; 28]),
+            (b"fmt ", 16, &fmt(1, 1, RATE, 2, 16)),
+            (b"data", samples.len() as u32, samples),
+            (b"iXML", 3, b"xml"),
+            (b"LIST", 5, b"INFOx"),
+        ]);
+        assert_eq!(fs::read(&copy).unwrap(), expected);
+        fs::remove_file(&copy).unwrap();
+    };
+    // Chunks without their pad bytes, after sound of an unfilled size, and after a frame that is cut short.
+    let format = [b"fmt \x10\0\0\0".to_vec(), fmt(1, 1, RATE, 2, 16)].concat();
+    for (size, body) in [(0_u8, &b"\x01\0\x02\0"[..]), (5, b"\x01\0\x02\0\x03")] {
+        let data = [&b"data"[..], &[size, 0, 0, 0], body].concat();
+        let file = [b"RIFF\0\0\0\0WAVE", &format[..], &data, b"iXML\x03\0\0\0xmlLIST\x05\0\0\0INFOx"].concat();
+        mended(&file, &body[..4]);
+    }
+    // The sizes of RIFX.
+    let format = [&b"fmt \0\0\0\x10\0\x01\0\x01"[..], &RATE.to_be_bytes(), &[0; 4], &[0, 2, 0, 16]].concat();
+    let data = b"data\0\0\0\0\0\x01\0\x02iXML\0\0\0\x03xml\0LIST\0\0\0\x05INFOx\0";
+    mended(&[b"RIFX\0\0\0\0WAVE", &format[..], data].concat(), &[1, 0, 2, 0]);
 }

@@ -109,6 +109,8 @@ for size in [0, 0x7FFFFFFF, 0x7FFFEFFC, 0x7FFFF000, 0xFFFFFFDB, UNKNOWN]:
 kind("size-0-list", "size of the sound 0, with a LIST chunk after it", riff(fmt(), chunk(b"data", P24, 0), INFO, size=0), T24)
 mono, mono_true = pcm(16, 1)
 kind("size-0-fllr", "size of the sound 0, a filler in front (Apple's AVAudioRecorder)", riff(fmt(1, 1, bits=16), chunk(b"FLLR", bytes(4032)), chunk(b"data", mono, 0), size=4088), mono_true)
+kind("size-too-small", "half the size of the sound, of a recorder killed between two updates", riff(fmt(), chunk(b"data", P24, HALF)), T24)
+kind("size-too-small-list", "the same, with a LIST chunk after the sound", riff(fmt(), chunk(b"data", P24, HALF), INFO), T24)
 
 # Sound that is not all there.
 kind("half", "cut half way", plain[: 44 + HALF], T24[: HALF // 6])
@@ -127,6 +129,7 @@ kind("id3-after", "an ID3 chunk after the sound", riff(fmt(), chunk(b"data", P24
 kind("id3-before", "an ID3 tag before RIFF", b"ID3\x03\0\0\0\0\0\x0a" + bytes(10) + plain, T24)
 kind("id3v1-after", "an ID3v1 tag after the file", plain + b"TAG" + bytes(125), T24)
 kind("zeros-after", "zeros after the file", plain + bytes(4096), T24)
+kind("list-zeros-after", "a LIST chunk and zeros after the sound", riff(fmt(), chunk(b"data", P24), INFO) + bytes(4096), T24)
 kind("long-list-after", "a chunk after the sound that is longer than the file", plain + b"LIST\xff\xff\xff\x7fINFO", T24)
 kind("data-first", "data before fmt", riff(chunk(b"data", P24), fmt()), None)
 kind("two-data", "two data chunks", riff(fmt(), chunk(b"data", P24[:HALF]), chunk(b"data", P24[HALF:])), T24[: HALF // 6])
@@ -175,6 +178,8 @@ kind("f24-adobe", "24-bit float of Adobe Audition", riff(fmt(3, bits=24, contain
 kind("mp3", "MP3 in WAV", riff(fmt(0x55, bits=0, frame=1, more=struct.pack("<HHIHHH", 12, 1, 2, 1152, 1, 1393)), chunk(b"data", bytes(1152))), None)
 swapped = np.frombuffer(P16, "<i2").astype(">i2").tobytes()
 big = struct.pack(">HHIIHH", 1, 2, RATE, 4 * RATE, 4, 16)
+unfilled = b"RIFX" + bytes(4) + b"WAVEfmt " + struct.pack(">I", 16) + big + b"data" + bytes(4) + swapped
+kind("rifx-size-0", "RIFX, size of the sound 0, with a LIST chunk after it", unfilled + b"LIST" + struct.pack(">I", 4) + b"INFO", T16)
 kind("rifx", "RIFX, 16 bits", b"RIFX" + struct.pack(">I", 36 + len(P16)) + b"WAVEfmt " + struct.pack(">I", 16) + big + b"data" + struct.pack(">I", len(P16)) + swapped, T16)
 
 # 64-bit sizes.
@@ -184,6 +189,7 @@ kind("rf64-size", "RF64, size also in the data chunk", rf64(b"RF64", len(P24), l
 kind("rf64-size-0", "RF64, size of the data chunk 0", rf64(b"RF64", len(P24), 0), T24)
 kind("rf64-ds64-0", "RF64, size 0 in ds64", rf64(b"RF64", 0, UNKNOWN), T24)
 kind("rf64-ds64-minus-1", "RF64, size -1 in ds64", rf64(b"RF64", 2**64 - 1, UNKNOWN), T24)
+kind("rf64-ds64-small", "RF64, half the size in ds64", rf64(b"RF64", HALF, UNKNOWN), T24)
 kind("rf64-ds64-long", "RF64, 4 GiB too many in ds64", rf64(b"RF64", 2**32 + len(P24), UNKNOWN), T24)
 kind("rf64-no-ds64", "RF64 without ds64", riff(fmt(), chunk(b"data", P24, UNKNOWN), name=b"RF64", size=UNKNOWN), T24)
 kind("riff-ds64", "RIFF with ds64", rf64(b"RIFF", len(P24), UNKNOWN), T24)

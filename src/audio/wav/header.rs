@@ -4,6 +4,7 @@ use super::Encoding;
 use crate::audio::WavError;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 
 /// The contents of a header, and the position of the samples.
@@ -20,14 +21,16 @@ pub(super) struct Header {
     pub frames: u64,
     /// Position in the file of the first byte of the samples.
     pub data_start: u64,
-    /// True if the size of the samples was never filled in, so that they reach to the end of the file.
+    /// True if the size of the samples was never filled in or is too small, so that they reach to the end of the file.
     pub unfinished: bool,
+    /// Bytes of an incomplete frame after the last whole one, in a stream whose length is known.
+    pub rest: usize,
     /// Oddities of the file, a sentence each without the path.
     pub notes: Vec<String>,
     /// The chunks before the samples, in their order.
     pub chunks: Vec<Chunk>,
-    /// Position and bytes of the chunks after the samples; None if there are none, if one is `data`, or for other bytes.
-    pub after: Option<(u64, u64)>,
+    /// The chunks after the samples, in their order; of a stream none.
+    pub after: Vec<Chunk>,
 }
 
 /// A chunk of a file.
@@ -60,6 +63,11 @@ const CHUNK_NAMES: [&[u8; 4]; 17] = [
 /// Bytes at the end of a file of unfilled size in which chunks after the samples are looked for.
 const TAIL_BYTES: u64 = 64 * 1024;
 
+/// Chunks after the samples that are followed; far more than any program writes.
+const MAX_CHUNKS: usize = 1024;
+/// Bytes of an ID3v1 tag, which is at the end of a file and begins with `TAG`.
+const ID3V1_BYTES: u64 = 128;
+
 /// True for a size of samples that a recorder or a stream writes before it knows the true one: 0, 7FFFxxxx, FFFFFFxx.
 fn is_placeholder(size: u64) -> bool {
     matches!(size, 0 | 0x7FFF_0000..=0x7FFF_FFFF | 0xFFFF_FF00..=0xFFFF_FFFF | 0x7FFF_FFFF_FFFF_0000..)
@@ -73,10 +81,13 @@ struct FmtChunk {
     encoding: Encoding,
 }
 
-/// The bytes of a file, or of a stream that cannot be sought.
+/// A stream that cannot be sought.
+pub(super) type Stream = Box<dyn Read + Send>;
+
+/// The bytes of a file, or of a stream.
 pub(super) enum Input {
     File(BufReader<File>),
-    Stream(Box<dyn Read + Send>),
+    Stream(Stream),
 }
 
 impl Read for Input {
@@ -184,9 +195,7 @@ impl HeaderParser<'_> {
     /// Takes the pad byte of the odd chunk `before` out of `chunk`, the 8 bytes after its contents, if there is one; returns the
     /// bytes that `chunk` has then. Some writers leave the pad byte out, others do not set it to 0. No chunk's name begins with 0.
     fn skip_pad(&mut self, before: [u8; 4], chunk: &mut [u8; 8]) -> Result<usize, WavError> {
-        let known = |name: &[u8]| CHUNK_NAMES.iter().any(|known| known[..] == *name);
-        let padded = chunk[0] == 0 || (known(&chunk[1..5]) && !known(&chunk[..4]));
-        if !padded {
+        if !has_pad(chunk) {
             self.notes.push(format!("chunk {} is odd and has no pad byte", printable(&before)));
             return Ok(8);
         }
@@ -303,33 +312,29 @@ impl HeaderParser<'_> {
         let start = self.position;
         let frame_bytes = (channels * encoding.bytes()) as u64;
         let low = |size: u64| size & u64::from(u32::MAX);
-        let (stated, long) = match ds64_size {
-            Some(long) if size == UNKNOWN_SIZE || size == 0 || u64::from(size) == low(long) => (long, true),
-            _ => (u64::from(size), false),
+        let stated = match ds64_size {
+            Some(long) if size == UNKNOWN_SIZE || size == 0 || u64::from(size) == low(long) => long,
+            _ => u64::from(size),
         };
         if rf64 && ds64_size.is_none() {
             self.notes.push("an RF64 file without a ds64 chunk".into());
         }
         let mut unfinished = is_placeholder(stated);
-        let mut after = None;
+        let mut after = Vec::new();
         let bytes = if let Some(end) = self.end {
             let available = end - start;
             // The samples may end here, if the file has more bytes than that.
-            let more = stated < available && !self.only_chunks(start + stated, end, !stated.is_multiple_of(2))?;
+            let mut tail = self.tail(start + stated.min(available), stated)?;
+            let more = stated < available && tail.stop < end;
             let wrapped = stated + (available.saturating_sub(stated) >> 32 << 32);
             unfinished &= stated > available || more;
             if unfinished {
-                let bytes = available - self.trailing_chunks(start, end)?;
-                after = Some((start + bytes, available - bytes));
+                let bytes = self.bytes_to_end(start, end, &mut after)?;
                 self.notes.push(format!(
                     "the size of the sound was never filled in (found {stated:X}): read up to the end, {} frames",
                     bytes / frame_bytes
                 ));
                 bytes
-            } else if more && !long && wrapped > stated {
-                self.notes
-                    .push(format!("longer than 4 GiB, with a size that wrapped ({stated}): {wrapped} bytes of sound are read"));
-                wrapped
             } else if stated > available {
                 let (frames, all) = (available / frame_bytes, stated / frame_bytes);
                 self.notes.push(format!(
@@ -338,21 +343,37 @@ impl HeaderParser<'_> {
                 ));
                 available
             } else {
-                if stated < available {
-                    // A pad byte belongs to the samples.
-                    let pad = stated % 2;
-                    let is_data = self.note_second_data(start + stated + pad)?;
-                    let is_after = !more && !is_data && stated + pad < available;
-                    after = is_after.then(|| (start + stated + pad, available - stated - pad));
+                let last = if more && wrapped > stated { Some(self.tail(start + wrapped, wrapped)?) } else { None };
+                let ends_there = last.as_ref().is_some_and(|last| last.stop == end);
+                let is_sound = more && !ends_there && self.is_sound(&tail, frame_bytes - stated % frame_bytes)?;
+                let mut bytes = stated;
+                if let Some(last) = last
+                    && (ends_there || (is_sound && !self.is_sound(&last, frame_bytes - wrapped % frame_bytes)?))
+                {
+                    self.notes.push(format!(
+                        "longer than 4 GiB, with a size that wrapped ({stated}): {wrapped} bytes of sound are read"
+                    ));
+                    (bytes, tail) = (wrapped, last);
                 }
-                stated
+                if is_sound && bytes == stated {
+                    unfinished = true;
+                    bytes = self.bytes_to_end(start, end, &mut after)?;
+                    self.notes.push(longer_than_stated(stated, bytes - stated));
+                } else {
+                    if tail.cut == Some(*b"data") || tail.chunks.iter().any(|chunk| chunk.name == *b"data") {
+                        self.notes.push("a second data chunk follows; only the first is read".into());
+                    }
+                    after = tail.chunks;
+                }
+                bytes
             }
         } else if unfinished {
             u64::MAX
         } else {
             stated
         };
-        if bytes != u64::MAX && (unfinished || bytes >= stated) && !bytes.is_multiple_of(frame_bytes) {
+        // A stream may have more sound; its end tells.
+        if self.end.is_some() && (unfinished || bytes >= stated) && !bytes.is_multiple_of(frame_bytes) {
             self.notes.push(inside_frame(bytes % frame_bytes));
         }
         let frames = if bytes == u64::MAX { u64::MAX } else { bytes / frame_bytes };
@@ -360,19 +381,29 @@ impl HeaderParser<'_> {
             return Err(WavError::NoFrames { path: self.path.into() });
         }
         self.go_to(start)?;
+        let rest = if bytes == u64::MAX { 0 } else { usize::try_from(bytes % frame_bytes).unwrap_or(0) };
         let (big_endian, notes, chunks) = (self.big_endian, std::mem::take(&mut self.notes), std::mem::take(&mut self.chunks));
-        Ok(Header { sample_rate, channels, encoding, big_endian, frames, data_start: start, unfinished, notes, chunks, after })
+        Ok(Header {
+            sample_rate,
+            channels,
+            encoding,
+            big_endian,
+            frames,
+            data_start: start,
+            unfinished,
+            rest,
+            notes,
+            chunks,
+            after,
+        })
     }
 
-    /// Notes a second `data` chunk at byte `position`, which is not read; true if there is one.
-    fn note_second_data(&mut self, position: u64) -> Result<bool, WavError> {
-        let mut name = [0; 4];
-        self.go_to(position)?;
-        let is_data = self.fill(&mut name)? == 4 && &name == b"data";
-        if is_data {
-            self.notes.push("a second data chunk follows; only the first is read".into());
-        }
-        Ok(is_data)
+    /// Bytes of the samples that begin at `start` and reach to the end of the file, or to the chunks at its end, which are put
+    /// in `after`.
+    fn bytes_to_end(&mut self, start: u64, end: u64, after: &mut Vec<Chunk>) -> Result<u64, WavError> {
+        let bytes = end - start - self.trailing_chunks(start, end)?;
+        *after = self.tail(start + bytes, bytes)?.chunks;
+        Ok(bytes)
     }
 
     /// Bytes of the chunks at the end of a file whose samples begin at `start` and have no size: from the first known name on, if
@@ -383,37 +414,29 @@ impl HeaderParser<'_> {
         self.go_to(first)?;
         self.input.by_ref().take(end - first).read_to_end(&mut tail).map_err(|source| self.io(source))?;
         self.position = first + tail.len() as u64;
-        for at in 0..tail.len().saturating_sub(8) {
-            let name = CHUNK_NAMES.iter().any(|name| name[..] == tail[at..at + 4]);
-            if name && self.only_chunks(first + at as u64, end, false)? {
-                return Ok((tail.len() - at) as u64);
-            }
+        let length = tail.len();
+        // For each byte, from the last one on: true if chunks reach from there to the end.
+        let mut reaches = vec![false; length + 1];
+        reaches[length] = true;
+        for at in (0..length.saturating_sub(7)).rev().filter(|at| is_name(&tail[*at..at + 4])) {
+            let size = self.u32_at(&tail, at + 4) as usize;
+            let next = (at + 8).saturating_add(size);
+            let is_padded = size % 2 == 1 && tail.get(next) == Some(&0);
+            reaches[at] = next <= length && reaches[next + usize::from(is_padded)];
         }
-        Ok(0)
+        let first_chunk = (0..length).find(|at| reaches[*at] && is_known(&tail[*at..at + 4]));
+        Ok(first_chunk.map_or(0, |at| (length - at) as u64))
     }
 
-    /// True if the bytes from `position` to the end of the file are a sequence of chunks; `odd` if a pad byte may be in front.
-    fn only_chunks(&mut self, mut position: u64, end: u64, mut odd: bool) -> Result<bool, WavError> {
-        while position < end {
-            self.go_to(position)?;
-            let mut chunk = [0; 8];
-            let mut length = self.fill(&mut chunk)?;
-            if odd && chunk[0] == 0 {
-                if length == 1 {
-                    return Ok(true);
-                }
-                chunk.copy_within(1.., 0);
-                length = length - 1 + self.fill(&mut chunk[7..])?;
-                position += 1;
-            }
-            if length < 8 || !chunk[..4].iter().all(|byte| (b' '..=b'~').contains(byte)) {
-                return Ok(false);
-            }
-            let size = self.u32_at(&chunk, 4);
-            position += 8 + u64::from(size);
-            odd = !size.is_multiple_of(2);
-        }
-        Ok(position == end)
+    /// The chunks of a file from `position` on, after `before` bytes of samples.
+    fn tail(&mut self, position: u64, before: u64) -> Result<Tail, WavError> {
+        let (big_endian, end) = (self.big_endian, self.end.unwrap_or(position));
+        Tail::read(self.input, position..end, !before.is_multiple_of(2), big_endian).map_err(|source| self.io(source))
+    }
+
+    /// True if the bytes of a file after its stated samples are sound; see [`Tail::is_sound`].
+    fn is_sound(&mut self, tail: &Tail, least: u64) -> Result<bool, WavError> {
+        tail.is_sound(self.input, least).map_err(|source| self.io(source))
     }
 
     /// Fills `bytes` as far as the file reaches; returns the number of bytes read.
@@ -466,6 +489,122 @@ impl HeaderParser<'_> {
     fn unsupported(&self, found: String) -> WavError {
         WavError::Unsupported { path: self.path.into(), found }
     }
+}
+
+/// True if the first of the 8 bytes after the contents of an odd chunk is a pad byte.
+fn has_pad(chunk: &[u8; 8]) -> bool {
+    chunk[0] == 0 || (is_known(&chunk[1..5]) && !is_known(&chunk[..4]))
+}
+
+/// True if these 4 bytes are in [`CHUNK_NAMES`].
+fn is_known(name: &[u8]) -> bool {
+    CHUNK_NAMES.iter().any(|known| known[..] == *name)
+}
+
+/// True if a chunk may have these 4 bytes for a name.
+fn is_name(name: &[u8]) -> bool {
+    name.iter().all(|byte| (b' '..=b'~').contains(byte))
+}
+
+/// The bytes after the stated samples of a file, or after those of a stream as far as they have been read.
+pub(super) struct Tail {
+    /// Position of the first of these bytes, and the position after the last.
+    bytes: Range<u64>,
+    /// The chunks with which they begin.
+    chunks: Vec<Chunk>,
+    /// Position of the first byte after the chunks.
+    stop: u64,
+    /// The name there, if a chunk of a known name begins there and is cut short.
+    cut: Option<[u8; 4]>,
+}
+
+impl Tail {
+    /// Reads the headers of the chunks in `bytes`; `odd` if a pad byte may be in front.
+    fn read<R: Read + Seek>(input: &mut R, bytes: Range<u64>, mut odd: bool, big_endian: bool) -> io::Result<Self> {
+        let mut tail = Self { stop: bytes.start, bytes, chunks: Vec::new(), cut: None };
+        while tail.stop < tail.bytes.end && tail.chunks.len() < MAX_CHUNKS {
+            let mut chunk = [0xFF; 9];
+            let length = usize::try_from(tail.bytes.end - tail.stop).map_or(9, |left| left.min(9));
+            input.seek(SeekFrom::Start(tail.stop))?;
+            input.read_exact(&mut chunk[..length])?;
+            let [first @ .., _] = chunk;
+            let pad = usize::from(odd && has_pad(&first));
+            tail.stop += pad as u64;
+            let name = [chunk[pad], chunk[pad + 1], chunk[pad + 2], chunk[pad + 3]];
+            let is_whole = length >= pad + 8;
+            let size = u32_le(&chunk, pad + 4);
+            let size = if big_endian { size.swap_bytes() } else { size };
+            let start = tail.stop + 8;
+            if !is_whole || !is_name(&name) || start + u64::from(size) > tail.bytes.end {
+                tail.cut = is_known(&name).then_some(name);
+                break;
+            }
+            tail.chunks.push(Chunk { name, start, size });
+            tail.stop = start + u64::from(size);
+            odd = !size.is_multiple_of(2);
+        }
+        Ok(tail)
+    }
+
+    /// True if these bytes are sound that the stated size does not count: at least `least` bytes, which are neither chunks, nor
+    /// only zeros, nor an ID3v1 tag.
+    fn is_sound<R: Read + Seek>(&self, input: &mut R, least: u64) -> io::Result<bool> {
+        let has_chunks = self.cut.is_some() || self.chunks.first().is_some_and(|chunk| is_known(&chunk.name));
+        let left = self.bytes.end - self.stop;
+        if has_chunks || left == 0 || self.bytes.end - self.bytes.start < least {
+            return Ok(false);
+        }
+        input.seek(SeekFrom::Start(self.stop))?;
+        let mut bytes = input.take(left);
+        let mut part = Vec::new();
+        loop {
+            part.clear();
+            let first = bytes.limit() == left;
+            bytes.by_ref().take(TAIL_BYTES).read_to_end(&mut part)?;
+            if part.is_empty() || (first && left == ID3V1_BYTES && part.starts_with(b"TAG")) {
+                return Ok(false);
+            }
+            if part.iter().any(|byte| *byte != 0) {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+/// The rest of a stream whose stated samples have been read, beginning with the bytes of an incomplete frame, if it has more
+/// sound than its header says; otherwise None, and it is read to its end, so that the program that writes it can end, too.
+pub(super) fn sound_after(mut stream: Stream, header: &Header) -> io::Result<Option<Stream>> {
+    let frame_bytes = (header.channels * header.encoding.bytes()) as u64;
+    let rest = header.rest as u64;
+    let odd = !(header.frames.wrapping_mul(frame_bytes).wrapping_add(rest)).is_multiple_of(2);
+    // Zeros may be silence, if sound follows, and are counted, not kept.
+    let mut zeros = 0;
+    loop {
+        let mut bytes = Vec::new();
+        let found = stream.by_ref().take(TAIL_BYTES).read_to_end(&mut bytes)? as u64;
+        if found == 0 {
+            return Ok(None);
+        }
+        if bytes.iter().all(|byte| *byte == 0) {
+            zeros += found;
+            continue;
+        }
+        let mut input = io::Cursor::new(bytes);
+        let is_sound = zeros > 0 || {
+            let tail = Tail::read(&mut input, rest.min(found)..found, odd, header.big_endian)?;
+            tail.is_sound(&mut input, frame_bytes - rest)?
+        };
+        if !is_sound {
+            return io::copy(&mut stream, &mut io::sink()).map(|_| None);
+        }
+        input.set_position(0);
+        return Ok(Some(Box::new(io::repeat(0).take(zeros).chain(input).chain(stream))));
+    }
+}
+
+/// The note on a file that has `more` bytes of sound than the `stated` ones.
+pub(super) fn longer_than_stated(stated: u64, more: u64) -> String {
+    format!("the header says {stated} bytes of sound; {more} bytes more follow, and are read")
 }
 
 /// The note on samples that end with `rest` bytes of an incomplete frame.

@@ -2,14 +2,13 @@
 
 use super::header::{self, ALAW, Chunk, IEEE_FLOAT, Input, MULAW, PCM};
 use super::writer::{fmt_body, push_chunk, write_sizes};
-use super::{CHUNK_BYTES, Encoding, WavError};
+use super::{CHUNK_BYTES, Encoding, Reader, WavError};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// Chunks before the sound that a mended copy does not have: those it has of its own, fillers, and `fact`, whose number of frames
-/// may be wrong.
-const LEFT_OUT: [&[u8; 4]; 7] = [b"fmt ", b"ds64", b"fact", b"JUNK", b"junk", b"FLLR", b"PAD "];
+/// Chunks that a mended copy does not have: those it has of its own, fillers, and `fact`, whose number of frames may be wrong.
+const LEFT_OUT: [&[u8; 4]; 8] = [b"data", b"fmt ", b"ds64", b"fact", b"JUNK", b"junk", b"FLLR", b"PAD "];
 
 /// The result of [`mend`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +23,8 @@ pub struct MendReport {
 
 /// Copies the damaged WAV file at `from` to the new file `to`, with a header that is right. The samples that the reader finds
 /// are copied bit for bit (those of RIFX in the order of RIFF), and with them the other chunks, such as `bext` and `iXML`. A
-/// copy of more than 4 GiB is RF64. `from` is not changed. [control thread: reads and writes the whole file]
+/// copy of more than 4 GiB is RF64. The copy is opened again, and its length compared. `from` is not changed.
+/// [control thread: reads and writes the whole file]
 ///
 /// # Errors
 /// [`WavError::Whole`] if nothing is wrong with the file, the errors of [`Reader::open`](super::Reader::open), [`WavError::Io`],
@@ -39,11 +39,36 @@ pub fn mend(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<MendReport, 
     }
     let created = OpenOptions::new().write(true).create_new(true).open(to);
     let mut copy = created.map_err(|source| WavError::io("create", to, source))?;
-    if let Err(source) = write_copy(&mut input, &header, &mut copy) {
+    let written = write_copy(&mut input, &header, &mut copy).map_err(|source| WavError::io("write", to, source));
+    if let Err(error) = written.and_then(|()| check_copy(to, header.frames)) {
         let _ = fs::remove_file(to);
-        return Err(WavError::io("write", to, source));
+        return Err(error);
     }
     Ok(MendReport { frames: header.frames, sample_rate: header.sample_rate, notes: header.notes })
+}
+
+/// Checks that the copy at `path` has `frames` frames, and nothing odd.
+fn check_copy(path: &Path, frames: u64) -> Result<(), WavError> {
+    let copy = Reader::open(path)?;
+    if copy.frames() == frames && copy.notes().is_empty() {
+        return Ok(());
+    }
+    let found = format!("the copy has {} frames, expected {frames}; {}", copy.frames(), copy.notes().join("; "));
+    Err(WavError::io("write", path, io::Error::other(found)))
+}
+
+/// Copies the chunks that a mended copy has, with the sizes of RIFF, each padded to an even number of bytes.
+fn copy_chunks(input: &mut Input, chunks: &[Chunk], copy: &mut File) -> io::Result<()> {
+    for Chunk { name, start, size } in chunks.iter().filter(|chunk| !LEFT_OUT.contains(&&chunk.name)) {
+        copy.write_all(name)?;
+        copy.write_all(&size.to_le_bytes())?;
+        input.seek(SeekFrom::Start(*start))?;
+        if io::copy(&mut input.by_ref().take(u64::from(*size)), copy)? < u64::from(*size) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        copy.write_all(if size.is_multiple_of(2) { &[] } else { &[0] })?;
+    }
+    Ok(())
 }
 
 /// Writes the copy of a file with this header to the empty file `copy`.
@@ -63,14 +88,10 @@ fn write_copy(input: &mut Input, header: &header::Header, copy: &mut File) -> io
     // Room for the 64-bit sizes, three of 8 bytes and the length of a table.
     push_chunk(&mut start, b"JUNK", &[0; 28]);
     push_chunk(&mut start, b"fmt ", &fmt_body(tag, bits, channels, header.sample_rate, channels > 2));
-    for Chunk { name, start: position, size } in header.chunks.iter().filter(|chunk| !LEFT_OUT.contains(&&chunk.name)) {
-        let mut body = vec![0; usize::try_from(*size).map_err(io::Error::other)?];
-        input.seek(SeekFrom::Start(*position))?;
-        input.read_exact(&mut body)?;
-        push_chunk(&mut start, name, &body);
-    }
-    start.extend(b"data\0\0\0\0");
     copy.write_all(&start)?;
+    copy_chunks(input, &header.chunks, copy)?;
+    copy.write_all(b"data\0\0\0\0")?;
+    let header_bytes = copy.stream_position()?;
     let sample_bytes = header.encoding.bytes();
     let data_bytes = header.frames * (header.channels * sample_bytes) as u64;
     input.seek(SeekFrom::Start(header.data_start))?;
@@ -86,9 +107,6 @@ fn write_copy(input: &mut Input, header: &header::Header, copy: &mut File) -> io
         left -= count as u64;
     }
     copy.write_all(if data_bytes.is_multiple_of(2) { &[] } else { &[0] })?;
-    if let Some((position, size)) = header.after {
-        input.seek(SeekFrom::Start(position))?;
-        io::copy(&mut input.take(size), copy)?;
-    }
-    write_sizes(copy, start.len() as u64, data_bytes, header.frames)
+    copy_chunks(input, &header.after, copy)?;
+    write_sizes(copy, header_bytes, data_bytes, header.frames)
 }

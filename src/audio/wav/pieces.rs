@@ -1,5 +1,6 @@
 //! Numbered pieces: the files of a recorder that begins another file each 4 GiB.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The pieces of a recording whose first file is `first`: it, and the files that follow it by number in its folder, up to the
@@ -8,13 +9,16 @@ use std::path::{Path, PathBuf};
 #[must_use]
 pub fn numbered_pieces(first: &Path) -> Vec<PathBuf> {
     let mut pieces = vec![first.to_path_buf()];
-    let Some(stem) = first.file_stem().and_then(|stem| stem.to_str()) else { return pieces };
-    let name = stem.trim_end_matches(|c: char| c.is_ascii_digit());
-    let digits = stem.len() - name.len();
-    let mut number: Option<u64> = stem[name.len()..].parse().ok();
+    let Some(stem) = first.file_stem() else { return pieces };
+    let bytes = stem.as_encoded_bytes();
+    let digits = bytes.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let (name, number) = bytes.split_at(bytes.len() - digits);
+    let Some(name) = os_string(name) else { return pieces };
+    let mut number: Option<u64> = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
     while let Some(next) = number.and_then(|number| number.checked_add(1)) {
         number = Some(next);
-        let mut file = std::ffi::OsString::from(format!("{name}{next:0digits$}"));
+        let mut file = name.clone();
+        file.push(format!("{next:0digits$}"));
         if let Some(extension) = first.extension() {
             file.push(".");
             file.push(extension);
@@ -26,4 +30,13 @@ pub fn numbered_pieces(first: &Path) -> Vec<PathBuf> {
         pieces.push(piece);
     }
     pieces
+}
+
+/// The beginning of a file's name, from its bytes; on other systems than Unix only in UTF-8.
+fn os_string(bytes: &[u8]) -> Option<OsString> {
+    #[cfg(unix)]
+    let name = Some(std::os::unix::ffi::OsStringExt::from_vec(bytes.to_vec()));
+    #[cfg(not(unix))]
+    let name = std::str::from_utf8(bytes).ok().map(OsString::from);
+    name
 }

@@ -1,6 +1,6 @@
 //! Reading WAV files.
 
-use super::header::{self, Header, Input, inside_frame};
+use super::header::{self, Header, Input, inside_frame, longer_than_stated, sound_after};
 use super::{CHUNK_BYTES, Encoding, WavFormat, g711};
 use crate::audio::{Audio, I24, Sample, Shape, WavError};
 use std::fs::File;
@@ -42,6 +42,8 @@ struct Piece {
     header: Header,
     /// Frames of the pieces before.
     first_frame: u64,
+    /// Bytes of sound that the header of a stream says, if there is more than that.
+    outgrown: Option<u64>,
 }
 
 impl Piece {
@@ -89,7 +91,7 @@ impl Reader {
     fn new(mut input: Input, path: &Path) -> Result<Self, WavError> {
         let mut header = header::parse(&mut input, path)?;
         let notes = std::mem::take(&mut header.notes);
-        let piece = Piece { input, path: path.into(), header, first_frame: 0 };
+        let piece = Piece { input, path: path.into(), header, first_frame: 0, outgrown: None };
         let frame_bytes = piece.frame_bytes();
         let bytes = vec![0; (CHUNK_BYTES / frame_bytes).max(1) * frame_bytes];
         Ok(Self { pieces: vec![piece], current: 0, non_finite: NonFinitePolicy::default(), position: 0, notes, bytes })
@@ -141,7 +143,8 @@ impl Reader {
         self.header().channels
     }
 
-    /// Number of frames of the whole file, or of all joined files; at least 1. `u64::MAX` for a stream whose length is not known.
+    /// Number of frames of the whole file, or of all joined files; at least 1. `u64::MAX` for a stream whose length is not
+    /// known, or which has turned out to be longer than its header says; after its end, the frames that were read.
     pub fn frames(&self) -> u64 {
         self.pieces.last().map_or(0, Piece::end)
     }
@@ -167,7 +170,8 @@ impl Reader {
         self.position
     }
 
-    /// True if the size of the samples was never filled in, as after a crash, so that they reach to the end of the file.
+    /// True if the size of the samples was never filled in or is too small, as after a crash, so that they reach to the end
+    /// of the file.
     pub fn unfinished(&self) -> bool {
         self.pieces.iter().any(|piece| piece.header.unfinished)
     }
@@ -229,18 +233,23 @@ impl Reader {
         Ok(done)
     }
 
-    /// Goes from the end of a piece to the first frame of the next one, if there is one. At the end of a stream, reads the bytes
-    /// that follow the sound, so that the program that writes them can end, too.
+    /// Goes from the end of a piece to the first frame of the next one, if there is one. At the end of a stream, looks for
+    /// sound that its header does not count; then its length is not known.
     fn end_piece(&mut self) -> Result<(), WavError> {
         if self.position < self.frames() {
             return self.seek(self.position);
         }
-        let Input::Stream(stream) = &mut self.pieces[self.current].input else { return Ok(()) };
-        let after = std::io::copy(stream, &mut std::io::sink()).map_err(|source| self.io(source))?;
-        if after > u64::from(u32::MAX) {
-            self.notes.push(format!(
-                "{after} bytes follow the sound: the size in the header wrapped; give the file itself to have all of it read"
-            ));
+        let piece = &mut self.pieces[self.current];
+        let Input::Stream(stream) = &mut piece.input else { return Ok(()) };
+        let stream = std::mem::replace(stream, Box::new(std::io::empty()));
+        if let Some(more) = sound_after(stream, &piece.header).map_err(|source| WavError::io("read", &piece.path, source))? {
+            piece.input = Input::Stream(more);
+            piece.outgrown = Some(piece.header.frames * piece.frame_bytes() as u64 + piece.header.rest as u64);
+            piece.header.frames = u64::MAX;
+            piece.header.unfinished = true;
+        } else if piece.header.rest > 0 {
+            self.notes.push(inside_frame(piece.header.rest as u64));
+            piece.header.rest = 0;
         }
         Ok(())
     }
@@ -261,14 +270,22 @@ impl Reader {
 
     /// Notes what is missing at the end of a stream, after which `rest` bytes of an incomplete frame were found.
     fn end_stream(&mut self, rest: usize) {
-        let frames = &mut self.pieces[self.current].header.frames;
-        if *frames != u64::MAX {
-            let missing = *frames - self.position;
+        let piece = &mut self.pieces[self.current];
+        let frames = piece.header.frames;
+        if frames != u64::MAX {
+            let missing = frames - self.position;
             self.notes.push(format!("cut short: {missing} of {frames} frames are missing"));
-        } else if rest > 0 {
-            self.notes.push(inside_frame(rest as u64));
+        } else {
+            if let Some(stated) = piece.outgrown {
+                let found = self.position * piece.frame_bytes() as u64 + rest as u64;
+                self.notes.push(longer_than_stated(stated, found.saturating_sub(stated)));
+            }
+            if rest > 0 {
+                self.notes.push(inside_frame(rest as u64));
+            }
         }
-        *frames = self.position;
+        piece.header.frames = self.position;
+        piece.header.rest = 0;
     }
 
     /// Checks that `block` has the file's channels, each of `frames` frames.
@@ -357,8 +374,10 @@ impl Reader {
         if matches!(self.pieces[0].input, Input::Stream(_)) {
             // The length in the header may be wrong, or missing.
             let mut interleaved = Vec::new();
+            // A block as large as the buffer.
+            let frames = self.bytes.len() / self.pieces[0].frame_bytes();
             loop {
-                let mut block = Audio::<S>::silence(rate, channels, CHUNK_BYTES / 16);
+                let mut block = Audio::<S>::silence(rate, channels, frames);
                 let count = self.read_block(&mut block.slices_mut())?;
                 for frame in 0..count {
                     interleaved.extend((0..channels).map(|channel| block.channel(channel)[frame]));
