@@ -80,9 +80,13 @@ pub fn spectrum(samples: &[f32], sample_rate: f32) -> Vec<(f32, f32)> {
     sum.iter().enumerate().map(|(bin, power)| (hz(bin), decibels(power / full))).collect()
 }
 
-/// A ratio of powers in dB, at least [`SILENCE_DB`].
+/// A ratio of powers in dB, at least [`SILENCE_DB`]; NaN stays NaN.
 pub(super) fn decibels(power: f64) -> f32 {
-    if power > 0.0 { ((10.0 * power.log10()) as f32).max(SILENCE_DB) } else { SILENCE_DB }
+    match power {
+        power if power.is_nan() => f32::NAN,
+        power if power > 0.0 => ((10.0 * power.log10()) as f32).max(SILENCE_DB),
+        _ => SILENCE_DB,
+    }
 }
 
 /// Natural logarithm of a positive normal number, within 2e-7 of it and of its magnitude: written so that compilers make
@@ -115,6 +119,15 @@ mod tests {
         }
         assert!(spectrum(&[0.0; 100], 48_000.0).iter().all(|p| p.1 == SILENCE_DB));
         assert!(spectrum(&[], 48_000.0).is_empty());
+    }
+
+    #[test]
+    fn a_power_that_is_no_number_has_no_level() {
+        assert!(decibels(f64::NAN).is_nan() && spectrum(&[f32::NAN; 4096], 48_000.0).iter().all(|point| point.1.is_nan()));
+        assert_eq!(
+            [0.0, -1.0, 1e-40, 1.0, f64::INFINITY].map(decibels),
+            [SILENCE_DB, SILENCE_DB, SILENCE_DB, 0.0, f32::INFINITY]
+        );
     }
 
     #[test]
