@@ -5,8 +5,9 @@ use std::f64::consts::{FRAC_PI_4, PI, TAU};
 use realfft::num_complex::Complex;
 use serde::Serialize;
 
-use super::spectrum::{decibels, inverse_transform, transform};
+use super::spectrum::decibels;
 use super::tone::{AUDIBLE_HZ, ToneFigures};
+use super::transform::{inverse_transform, transform};
 use super::{MeasureError, check_rate};
 use crate::audio::{Audio, db_to_gain};
 use crate::effect::Effect;
