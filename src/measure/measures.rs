@@ -393,7 +393,7 @@ pub static ALIASING: Measure = Measure {
 /// Latency in frames beyond the reported one, from an impulse: [`latency`] of a response without the reported latency.
 pub static LATENCY: Measure = Measure {
     id: "impulse_frames",
-    name: "Latency beyond the reported one",
+    name: "Impulse peak beyond the reported latency",
     heading: "Impulse frames",
     unit: Unit::Frames,
     definition: "Frames from an impulse to the largest magnitude of the response, after the latency that the effect reports \
