@@ -11,7 +11,7 @@ mod search;
 use std::ops::Range;
 
 use super::loudness::integrated_loudness;
-use super::sinc::Interpolator;
+use super::sinc::{Interpolator, REACH};
 use crate::audio::{Audio, AudioError, db_to_gain, gain_to_db};
 use fit::Fit;
 use search::Search;
@@ -35,12 +35,12 @@ pub struct Alignment {
     /// True if the polarity is inverted.
     pub inverted: bool,
     /// Gain of the test over the reference in dB, by integrated loudness (BS.1770), or by RMS level where a sound is too short
-    /// or too quiet for a loudness.
+    /// for a loudness. The loudness is that of both sounds at one RMS level, so that its gate leaves the same pauses out of both.
     pub gain_db: f64,
     /// DC offset that the test has more than the reference with the test's gain; 1 is full scale.
     pub dc: f64,
     /// Millionths by which the test runs slower than the reference: its sounds come later and later. `None` if the sounds are
-    /// shorter than a second.
+    /// shorter than a second, or sound only once, so that a delay is all that they show.
     pub drift_ppm: Option<f64>,
     /// Standard error of the drift in millionths.
     pub drift_uncertainty_ppm: Option<f64>,
@@ -82,6 +82,14 @@ pub enum AlignError {
         /// Magnitude of the correlation coefficient at the best delay.
         correlation: f64,
     },
+    /// One sound is much longer than the other.
+    #[error("expected two sounds whose lengths differ by {expected} s or less to align, found {found:.0} s")]
+    OtherLength {
+        /// Difference in seconds.
+        found: f64,
+        /// Largest difference in seconds.
+        expected: f64,
+    },
     /// A sound, or what both have at the same time, is too short.
     #[error("expected {expected} frames or more to align, found {found}")]
     TooShort {
@@ -102,6 +110,8 @@ pub enum AlignError {
 
 /// Fewest frames that can be aligned.
 const FEWEST_FRAMES: usize = 512;
+/// Largest difference of the lengths in seconds: the memory of the search grows with it, to 0.3 GB at 96 kHz.
+const MOST_EXTRA_SECONDS: f64 = 60.0;
 /// Largest ratio of both lobes at which the second is close (TONE3000's survey of captures).
 const CLOSE_LOBE: f64 = 1.1;
 /// Correlation coefficient from which sounds have something in common, however few frequencies they have.
@@ -118,6 +128,8 @@ const LEAST_DRIFT_FRAMES: f64 = 0.1;
 const WHOLE_ERRORS: f64 = 2.0;
 /// Frames within which a delay counts as a whole number in any case: the rounding of the fit.
 const WHOLE_FRAMES: f64 = 1e-6;
+/// RMS level at which the loudness of both sounds is metered: -20 dBFS, 50 dB above the absolute gate.
+const METER_RMS: f64 = 0.1;
 /// Samples for which [`Alignment::apply`] reads at a time.
 const CHUNK_FRAMES: usize = 1 << 14;
 
@@ -126,7 +138,8 @@ const CHUNK_FRAMES: usize = 1 << 14;
 /// differ by a whole delay come out equal. [control thread: allocates, takes its time]
 ///
 /// # Errors
-/// [`AlignError`]: other rate or channels, NaN, silence, too short, or nothing in common.
+/// [`AlignError`]: other rate or channels, NaN, silence, too short, lengths that differ by more than a minute, or nothing in
+/// common.
 pub fn align(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
     check(reference, test)?;
     if reference == test {
@@ -144,7 +157,7 @@ pub fn align(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
     }
     let drift_end = fit.drift.abs() * overlap_frames as f64;
     let is_drifting = fit.drift.abs() > SURE_DRIFT * fit.drift_error && drift_end >= LEAST_DRIFT_FRAMES;
-    let is_long = overlap_frames as f64 >= DRIFT_SECONDS * f64::from(reference.sample_rate());
+    let is_long = overlap_frames as f64 >= DRIFT_SECONDS * f64::from(reference.sample_rate()) && fit.drift_error.is_finite();
     let (drift, drift_error) = (fit.drift, fit.drift_error);
     let is_drifting = is_drifting && is_long;
     let fit = if is_drifting { fit } else { alone };
@@ -183,6 +196,10 @@ fn check(reference: &Audio, test: &Audio) -> Result<(), AlignError> {
     if found < FEWEST_FRAMES {
         return Err(AlignError::TooShort { found, expected: FEWEST_FRAMES });
     }
+    let extra_seconds = reference.frames().abs_diff(test.frames()) as f64 / f64::from(reference.sample_rate());
+    if extra_seconds > MOST_EXTRA_SECONDS {
+        return Err(AlignError::OtherLength { found: extra_seconds, expected: MOST_EXTRA_SECONDS });
+    }
     for (side, sound) in [("reference", reference), ("test", test)] {
         sound.check_finite().map_err(|source| AlignError::NotFinite { side, source })?;
         // A constant is silence with a DC offset.
@@ -203,18 +220,23 @@ struct Levels {
 
 impl Levels {
     /// The levels when the test is moved by `delay` whole frames. The gain is that of the loudness, else of the RMS level without
-    /// DC, and that of the fit if both fail.
+    /// DC, that of the fit if both fail, and 0 dB if that fails, too.
     fn of(reference: &Audio, test: &Audio, shared: &Range<usize>, delay: isize, fitted: f64) -> Self {
         let moved = |at: usize| at.saturating_add_signed(delay).min(test.frames());
         let reference = reference.slice(shared.clone()).expect("the overlap lies within the reference");
         let test = test.slice(moved(shared.start)..moved(shared.end)).expect("the positions are limited to the test");
         let (left, right) = (reference.levels(), test.levels());
         let varying = |levels: &crate::audio::Levels| (levels.rms * levels.rms - levels.dc * levels.dc).max(0.0).sqrt();
-        let gain_db = match (integrated_loudness(&reference), integrated_loudness(&test)) {
-            (Some(left), Some(right)) => right - left,
-            _ => gain_to_db(varying(&right)) - gain_to_db(varying(&left)),
+        let rms_db = gain_to_db(varying(&right)) - gain_to_db(varying(&left));
+        // The absolute gate of the loudness would leave other blocks out of a quiet sound than out of a loud one.
+        let loudness = |sound: &Audio, levels: &crate::audio::Levels| {
+            integrated_loudness(&sound.multiply(METER_RMS / varying(levels)).ok()?)
         };
-        let gain_db = if gain_db.is_finite() { gain_db } else { gain_to_db(fitted.abs()) };
+        let gains_db = match (loudness(&reference, &left), loudness(&test, &right)) {
+            (Some(left), Some(right)) => [rms_db + (right - left), gain_to_db(fitted.abs())],
+            _ => [rms_db, gain_to_db(fitted.abs())],
+        };
+        let gain_db = gains_db.into_iter().find(|gain_db| gain_db.is_finite()).unwrap_or(0.0);
         Self { gain_db, reference_mean: left.dc, test_mean: right.dc }
     }
 }
@@ -237,13 +259,13 @@ impl Alignment {
 
     /// The first `frames` frames of `test` as the reference would have them: earlier by the delay (with a 256-tap windowed sinc
     /// if it is no whole number), with the same polarity, gain and DC; silence where the test has no sound, see
-    /// [`Self::overlap`]. The drift is only corrected if [`Self::is_drifting`]. An alignment without delay, gain and DC changes
+    /// [`Self::overlap`]; near its ends the sinc reads this silence, too. The drift is only corrected if [`Self::is_drifting`]. An alignment without delay, gain and DC changes
     /// no bit. [control thread: allocates]
     #[must_use]
     pub fn apply(&self, test: &Audio, frames: usize) -> Audio {
         let gain = if self.inverted { -db_to_gain(-self.gain_db) } else { db_to_gain(-self.gain_db) };
         let mut aligned = Audio::silence(test.sample_rate(), test.channels(), frames);
-        let inside = self.overlap(frames, test.frames());
+        let inside = overlap(self.position(0), self.step(), frames, test.frames());
         let mut interpolator = Interpolator::new();
         for (test, aligned) in test.iter().zip(aligned.iter_mut()) {
             let mut at = inside.start;
@@ -261,10 +283,19 @@ impl Alignment {
     }
 
     /// The frames of a reference of `reference_frames` frames at whose time a test of `test_frames` frames has sound. Only these
-    /// can be compared. [any thread]
+    /// can be compared. If the delay is no whole number, or drifts, these are the frames for which all taps of the sinc lie in the
+    /// test, as long as there are 512 of them. [any thread]
     #[must_use]
     pub fn overlap(&self, reference_frames: usize, test_frames: usize) -> Range<usize> {
-        overlap(self.position(0), self.step(), reference_frames, test_frames)
+        let (start, step) = (self.position(0), self.step());
+        if step != 1.0 || start.fract() != 0.0 {
+            let inner_frames = test_frames.saturating_sub(2 * REACH);
+            let inner = overlap(start - REACH as f64, step, reference_frames, inner_frames);
+            if inner.len() >= FEWEST_FRAMES {
+                return inner;
+            }
+        }
+        overlap(start, step, reference_frames, test_frames)
     }
 
     /// Position in the test, in frames, of a frame of the reference.
@@ -298,6 +329,11 @@ mod tests {
 
     /// A sound later by any number of frames, by the phases of its spectrum; as long as before.
     fn delayed(sound: &Audio, delay: f64) -> Audio {
+        delayed_below(sound, delay, 0.5)
+    }
+
+    /// The same without what is above a share of the sample rate.
+    fn delayed_below(sound: &Audio, delay: f64, share: f64) -> Audio {
         let frames = sound.frames();
         let size = 2 * frames;
         let mut planner = RealFftPlanner::<f64>::new();
@@ -309,7 +345,8 @@ mod tests {
             forward.process(&mut samples, &mut bins).unwrap();
             for (bin, x) in bins.iter_mut().enumerate() {
                 let angle = -std::f64::consts::TAU * bin as f64 * delay / size as f64;
-                *x *= realfft::num_complex::Complex::from_polar(1.0, angle) / size as f64;
+                let gain = if bin as f64 <= share * size as f64 { 1.0 } else { 0.0 };
+                *x *= realfft::num_complex::Complex::from_polar(gain, angle) / size as f64;
             }
             (bins[0].im, bins[frames].im) = (0.0, 0.0);
             back.process(&mut bins, &mut samples).unwrap();
@@ -322,10 +359,8 @@ mod tests {
     fn null(reference: &Audio, test: &Audio, alignment: &Alignment) -> f64 {
         let shared = alignment.overlap(reference.frames(), test.frames());
         let aligned = alignment.apply(test, reference.frames());
-        // The sinc reads beyond the ends of the test.
-        let inner = if alignment.delay_frames.fract() == 0.0 { shared } else { shared.start + 200..shared.end - 200 };
         let channels = reference.iter().zip(aligned.iter());
-        channels.map(|(r, t)| f64::from(null_db(&r[inner.clone()], &t[inner.clone()]))).fold(f64::NEG_INFINITY, f64::max)
+        channels.map(|(r, t)| f64::from(null_db(&r[shared.clone()], &t[shared.clone()]))).fold(f64::NEG_INFINITY, f64::max)
     }
 
     #[test]
@@ -510,8 +545,63 @@ mod tests {
         let alignment = align(&sound, &test).unwrap();
         let aligned = alignment.apply(&test, sound.frames());
         assert!(Comparison::new(&sound, &aligned).is_ok());
+        // The sinc of frame 0 would need 117 frames before the test, that of the last frame 128 more than there are.
+        assert_eq!(alignment.overlap(sound.frames(), test.frames()), 118..sound.frames() - 11 - 128);
         // Beyond the end of the test is silence.
-        assert_eq!(alignment.overlap(sound.frames(), test.frames()), 0..sound.frames() - 11);
         assert!(aligned.channel(0)[sound.frames() - 11..].iter().all(|x| *x == 0.0));
+    }
+
+    #[test]
+    fn a_gain_is_found_however_quiet_the_sounds_are() {
+        let drums = generate::drums(48_000, 2, 1).unwrap();
+        for peak_db in [0.0, -40.0, -60.0, -90.0] {
+            let sound = drums.multiply(db_to_gain(peak_db) / drums.peak()).unwrap();
+            let test = sound.multiply(db_to_gain(-6.0)).unwrap();
+            for (reference, test, expected) in [(&sound, &test, -6.0), (&test, &sound, 6.0)] {
+                let found = align(reference, test).unwrap();
+                assert!((found.gain_db - expected).abs() < 1e-3, "{peak_db} dBFS: {found:?}");
+                assert!(null(reference, test, &found) < -70.0, "{peak_db} dBFS: {}", null(reference, test, &found));
+            }
+        }
+    }
+
+    #[test]
+    fn a_hit_in_silence_is_aligned() {
+        let noise = generate::white(48_000, 0.5, 4000, 1).unwrap();
+        let at = |start: usize, gain: f64| {
+            let rest = Audio::silence(48_000, 1, 3 * 48_000 - 4000 - start);
+            Audio::concatenate(&[&Audio::silence(48_000, 1, start), &noise.multiply(gain).unwrap(), &rest]).unwrap()
+        };
+        let (reference, test) = (at(1000, 1.0), at(1010, 0.5));
+        let found = align(&reference, &test).unwrap();
+        assert_eq!((found.delay_frames, found.drift_ppm, found.is_drifting), (10.0, None, false), "{found:?}");
+        assert_eq!(found.overlap(reference.frames(), test.frames()), 0..reference.frames() - 10);
+        assert!((found.gain_db + 6.0206).abs() < 1e-3, "{found:?}");
+        assert!(null(&reference, &test, &found) < -100.0, "{}", null(&reference, &test, &found));
+    }
+
+    #[test]
+    fn a_sound_cut_from_the_middle_is_compared_where_the_sinc_has_all_its_taps() {
+        let noise = generate::white(48_000, 0.3, 3 * 48_000, 1).unwrap();
+        let cut = 30_000..30_000 + 76_800;
+        let reference = delayed_below(&noise, 0.0, 0.45).slice(cut.clone()).unwrap();
+        let test = delayed_below(&noise, 0.5, 0.45).slice(cut).unwrap();
+        let found = align(&reference, &test).unwrap();
+        assert!((found.delay_frames - 0.5).abs() < 1e-5, "{found:?}");
+        assert!(null(&reference, &test, &found) < -100.0, "{}, {found:?}", null(&reference, &test, &found));
+        // Short sounds are compared all the same.
+        assert_eq!(found.overlap(600, 600), 0..599);
+    }
+
+    #[test]
+    fn a_sound_that_is_more_than_a_minute_longer_is_refused_before_any_memory_is_taken() {
+        let sound = generate::white(8000, 0.3, 8000, 1).unwrap();
+        let long = Audio::silence(8000, 1, 8000 + 61 * 8000);
+        for (reference, test) in [(&sound, &long), (&long, &sound)] {
+            let found = align(reference, test).unwrap_err();
+            assert_eq!(found.to_string(), "expected two sounds whose lengths differ by 60 s or less to align, found 61 s");
+        }
+        let silence = Audio::silence(8000, 1, 59 * 8000);
+        assert_eq!(align(&sound, &Audio::concatenate(&[&silence, &sound]).unwrap()).unwrap().delay_frames, 59.0 * 8000.0);
     }
 }

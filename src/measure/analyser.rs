@@ -41,6 +41,8 @@ const MAX_SLOPE_DB: f32 = 24.0;
 const SLOPE_HZ: f64 = 1000.0;
 /// Below this level in dB of a full-scale sine there is no tone.
 const LOWEST_TONE_DB: f32 = -150.0;
+/// Largest magnitude of a sample that counts, 120 dB above full scale: a wild one would hold an average up for ever.
+const LARGEST_SAMPLE: f32 = 1e6;
 /// Seconds of sound that the queue holds: the analysis may be late by that much.
 const QUEUE_SECONDS: f64 = 0.5;
 /// Frames that the thread takes from the queue at a time.
@@ -192,7 +194,8 @@ pub struct Trace {
     pub level_db: Vec<f32>,
     /// The largest level of each bin since hold was set; empty without hold.
     pub held_db: Vec<f32>,
-    /// The strongest tone; `None` if there is none.
+    /// The strongest tone; `None` if there is none, or if it is so low that DC or its mirror image is among its bins: below 7 to
+    /// 11 bins by window, 41 without one.
     pub tone: Option<ToneReading>,
 }
 
@@ -285,7 +288,8 @@ impl SpectrumStream {
         self.to_next = self.settings.block_frames;
     }
 
-    /// Takes frames, a slice per channel, and makes a transform whenever there are enough. NaN and infinity count as silence.
+    /// Takes frames, a slice per channel, and makes a transform whenever there are enough. NaN and infinity count as
+    /// silence, and magnitudes above 1e6 as 1e6.
     ///
     /// # Panics
     /// If the number of slices is not that of the channels, or if they differ in length.
@@ -299,8 +303,8 @@ impl SpectrumStream {
             for (history, channel) in self.history.iter_mut().zip(block) {
                 let surplus = (history.len() + taken).saturating_sub(self.settings.block_frames);
                 history.drain(..surplus.min(history.len()));
-                let finite = channel[at..at + taken].iter().map(|x| if x.is_finite() { *x } else { 0.0 });
-                history.extend(finite);
+                let limited = |x: &f32| if x.is_finite() { x.clamp(-LARGEST_SAMPLE, LARGEST_SAMPLE) } else { 0.0 };
+                history.extend(channel[at..at + taken].iter().map(limited));
             }
             at += taken;
             self.to_next -= taken;
@@ -333,7 +337,8 @@ impl SpectrumStream {
                 }
             }
             self.plan.process(&mut self.input, &mut self.bins).expect("both vectors are of the plan's length");
-            let powers = self.bins.iter().map(|bin| f64::from(bin.norm_sqr()) * scale);
+            let square = |x: f32| f64::from(x) * f64::from(x);
+            let powers = self.bins.iter().map(|bin| (square(bin.re) + square(bin.im)) * scale);
             let power = &mut self.power[trace];
             if power.is_empty() {
                 power.extend(powers);
@@ -406,7 +411,13 @@ impl SpectrumStream {
         // The mirror image of a lower tone, and DC, would be among its bins.
         let lowest = 2 * reach + 1;
         let highest = power.len().checked_sub(reach + 1)?;
-        let peak = (lowest..highest).max_by(|a, b| power[*a].total_cmp(&power[*b]))?;
+        // Bins where the spectrum is higher than beside them: neither the flank of a tone nor that of DC counts. The side lobes of
+        // a tone that is too low do not count, either, since it is higher itself.
+        let is_peak = |bin: &usize| power[*bin] >= power[*bin - 1] && power[*bin] >= power[*bin + 1];
+        let peak = (1..highest).filter(is_peak).max_by(|a, b| power[*a].total_cmp(&power[*b]))?;
+        if peak < lowest {
+            return None;
+        }
         let bins = |centre: usize| centre - reach..=centre + reach;
         let energy = |centre: usize| bins(centre).map(|bin| power[bin]).sum::<f64>() / bandwidth;
         let centroid = |centre: usize| {
@@ -522,10 +533,27 @@ impl Drop for Analyser {
     }
 }
 
+/// Passes what is in the queue to the analysis, a block at most, and returns its frames. If frames were lost, the queue holds
+/// those before the gap and perhaps some after it: none of them count.
+fn take(shared: &Shared, reader: &mut QueueReader, stream: &mut SpectrumStream, block: &mut [Vec<f32>]) -> usize {
+    let frames = reader.read_available(block);
+    // Read before the queue is emptied: a gap that comes meanwhile is seen the next time.
+    let lost_frames = reader.overflow();
+    if lost_frames != shared.lost_frames.load(Ordering::Relaxed) {
+        while reader.read_available(block) > 0 {}
+        stream.interrupt();
+        shared.lost_frames.store(lost_frames, Ordering::Relaxed);
+        return 0;
+    }
+    let slices: Vec<&[f32]> = block.iter().map(|channel| &channel[..frames]).collect();
+    stream.push(&slices);
+    frames
+}
+
 /// The thread of an analyser: takes what is in the queue, and publishes the spectra after each transform.
 fn analyse(shared: &Shared, mut reader: QueueReader, mut stream: SpectrumStream) {
     let mut block = vec![vec![0.0; READ_FRAMES]; stream.channels];
-    let (mut lost_frames, mut published) = (0, stream.count);
+    let mut published = stream.count;
     while !shared.is_over.load(Ordering::Relaxed) {
         let settings = lock(&shared.settings).take();
         let is_set = settings.is_some();
@@ -534,15 +562,7 @@ fn analyse(shared: &Shared, mut reader: QueueReader, mut stream: SpectrumStream)
             let set = stream.set(settings);
             debug_assert!(set.is_ok(), "{set:?}");
         }
-        let frames = reader.read_available(&mut block);
-        let slices: Vec<&[f32]> = block.iter().map(|channel| &channel[..frames]).collect();
-        stream.push(&slices);
-        // What comes now does not follow on what was there before.
-        if reader.overflow() != lost_frames {
-            lost_frames = reader.overflow();
-            shared.lost_frames.store(lost_frames, Ordering::Relaxed);
-            stream.interrupt();
-        }
+        let frames = take(shared, &mut reader, &mut stream, &mut block);
         if stream.count != published || is_set {
             published = stream.count;
             *lock(&shared.spectra) = Arc::new(stream.spectra());
@@ -783,5 +803,55 @@ mod tests {
             assert!(Instant::now() < deadline);
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    #[test]
+    fn a_tone_that_is_too_low_is_no_tone_and_never_another_one() {
+        let windows = [Window::Rectangle, Window::Hann, Window::Hamming, Window::Blackman, Window::BlackmanHarris];
+        for window in windows {
+            let settings = AnalyserSettings { window, ..AnalyserSettings::default() };
+            let mut found = 0;
+            for hz in (2..=60).map(|step| 10.0 * f64::from(step)) {
+                let Some(tone) = mono(settings, &sine(hz, 0.5, 8192)).tone else { continue };
+                found += 1;
+                assert!((f64::from(tone.hz) - hz).abs() < 12.0, "{window:?}, {hz} Hz: {tone:?}");
+            }
+            assert!((5..58).contains(&found), "{window:?}: {found}");
+        }
+        assert_eq!(mono(AnalyserSettings::default(), &sine(50.0, 0.5, 8192)).tone, None);
+    }
+
+    #[test]
+    fn one_huge_sample_leaves_the_average_again() {
+        let settings = AnalyserSettings { averaging_seconds: 0.05, ..AnalyserSettings::default() };
+        let mut stream = SpectrumStream::new(RATE, 1, settings).unwrap();
+        let mut sound = sine(750.0, 0.5, 4 * RATE as usize);
+        sound[10_000] = 1e18;
+        stream.push(&[&sound]);
+        let tone = stream.spectra().traces[0].tone.clone().unwrap();
+        assert!((tone.level_db + 6.02).abs() < 0.1, "{tone:?}");
+        assert!(stream.spectra().traces[0].level_db.iter().all(|db| db.is_finite()));
+    }
+
+    #[test]
+    fn a_transform_has_no_frames_from_both_sides_of_a_gap() {
+        let settings = AnalyserSettings::default();
+        let mut stream = SpectrumStream::new(RATE, 1, settings).unwrap();
+        let shared = Shared {
+            settings: Mutex::new(None),
+            spectra: Mutex::new(Arc::new(stream.spectra())),
+            lost_frames: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
+        };
+        let (mut writer, mut reader) = queue(1, 2 * READ_FRAMES);
+        let mut block = vec![vec![0.0; READ_FRAMES]];
+        let mut take = |stream: &mut SpectrumStream| take(&shared, &mut reader, stream, &mut block);
+        // The queue is full of frames before the gap when frames are lost.
+        assert_eq!(writer.write(&[sine(3000.0, 1.0, 2 * READ_FRAMES + 100)]), 2 * READ_FRAMES);
+        assert_eq!((take(&mut stream), shared.lost_frames.load(Ordering::Relaxed)), (0, 100));
+        writer.write(&[sine(750.0, 1.0, 2048)]);
+        assert_eq!((take(&mut stream), take(&mut stream), stream.count), (2048, 0, 0));
+        writer.write(&[sine(750.0, 1.0, 2048)]);
+        assert_eq!((take(&mut stream), stream.count), (2048, 1));
     }
 }

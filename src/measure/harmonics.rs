@@ -5,8 +5,9 @@ use std::f64::consts::{FRAC_PI_4, PI, TAU};
 use realfft::num_complex::Complex;
 use serde::Serialize;
 
-use super::spectrum::{decibels, inverse_transform, transform};
+use super::spectrum::decibels;
 use super::tone::{AUDIBLE_HZ, ToneFigures};
+use super::transform::{inverse_transform, transform};
 use super::{MeasureError, check_rate};
 use crate::audio::{Audio, db_to_gain};
 use crate::effect::Effect;
@@ -34,6 +35,8 @@ const POINTS_PER_OCTAVE: f64 = 12.0;
 const PRE_SHARE: f64 = 0.5;
 /// Share of a window's side over which it falls to 0.
 const EDGE_SHARE: f64 = 0.3;
+/// Level in dB up to which a fundamental is silent: a little above [`SILENCE_DB`](super::SILENCE_DB).
+const SILENT_FUNDAMENTAL_DB: f64 = -290.0;
 /// Input levels of [`harmonics_over_level`] in dBFS: from the lowest to 0 in steps.
 const LOWEST_LEVEL_DBFS: i32 = -60;
 /// Step of these levels in dB.
@@ -49,7 +52,8 @@ pub struct HarmonicSweep {
     /// For each order, 1 (the fundamental) to 7, its level at each frequency, in dB of a sine of amplitude 1; `None` where the
     /// harmonic is above 20 kHz or above the sweep.
     pub orders: Vec<Vec<Option<f64>>>,
-    /// Total distortion by the harmonics 2 to 7 that have a level, in percent of the fundamental; `None` where none has.
+    /// Total distortion by the harmonics 2 to 7 that have a level, in percent of the fundamental; `None` where none has, or the
+    /// fundamental is silent.
     pub thd_percent: Vec<Option<f64>>,
 }
 
@@ -102,7 +106,7 @@ pub fn harmonic_sweep(effect: &Effect, sample_rate: u32, level_dbfs: f64) -> Res
         .map(|point| {
             let power = |order: &Vec<Option<f64>>| order[point].map(|db| 10f64.powf(db / 10.0));
             let harmonics: Vec<f64> = orders[1..].iter().filter_map(power).collect();
-            let fundamental = power(&orders[0])?;
+            let fundamental = orders[0][point].filter(|db| *db > SILENT_FUNDAMENTAL_DB).map(|db| 10f64.powf(db / 10.0))?;
             (!harmonics.is_empty()).then(|| 100.0 * (harmonics.iter().sum::<f64>() / fundamental).sqrt())
         })
         .collect();
@@ -141,8 +145,11 @@ struct Sweep {
 impl Sweep {
     fn new(sample_rate: u32) -> Self {
         let sample_rate = f64::from(sample_rate);
-        let frames = ((SWEEP_SECONDS * sample_rate) as usize).next_power_of_two();
         let to_hz = SWEEP_TO_HZ.min(SWEEP_TO_SHARE * sample_rate);
+        // The sweep with f1 L = 1 is the shortest that is synchronised.
+        let shortest_seconds = (to_hz / SWEEP_FROM_HZ).ln() / SWEEP_FROM_HZ;
+        let least_seconds = SWEEP_SECONDS.max(shortest_seconds / SWEEP_SHARE);
+        let frames = ((least_seconds * sample_rate).ceil() as usize).next_power_of_two();
         let seconds = SWEEP_SHARE * frames as f64 / sample_rate;
         let rate_seconds = (SWEEP_FROM_HZ * seconds / (to_hz / SWEEP_FROM_HZ).ln()).floor() / SWEEP_FROM_HZ;
         Self { sample_rate, rate_seconds, to_hz, frames }
@@ -319,5 +326,30 @@ mod tests {
     fn a_sine_above_the_sample_rates_room_is_an_error() {
         let text = harmonics_over_level(&shaper(|x| x), RATE, 22_000.0).unwrap_err().to_string();
         assert!(text.contains("22000 Hz") && text.contains("21600 Hz"), "{text}");
+    }
+
+    #[test]
+    fn a_sweep_finds_the_harmonics_at_any_rate() {
+        let function = |x: f64| x + 0.2 * x * x;
+        for rate in [32_000, 44_100, 64_000, 96_000, 128_000] {
+            let sweep = Sweep::new(rate);
+            let wet: Vec<f64> = sweep.samples().map(|x| function(0.5 * x)).collect();
+            let response = sweep.deconvolve(&wet);
+            for order in [1, 2] {
+                let (start, part) = sweep.window(&response, order);
+                let expected = 20.0 * harmonic(function, 0.5, order).log10();
+                // Above a quarter of the rate the second harmonic has an alias.
+                for hz in [40.0, 200.0, 1000.0, 5000.0] {
+                    let db = decibels(sweep.magnitude_squared(start, &part, hz * order as f64));
+                    assert!((f64::from(db) - expected).abs() < 0.1, "{rate} Hz, order {order}, {hz} Hz: {db} dB; {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_muted_effect_has_no_distortion_to_tell() {
+        let found = harmonic_sweep(&shaper(|_| 0.0), RATE, 0.0).unwrap();
+        assert!(found.thd_percent.iter().all(Option::is_none), "{:?}", found.thd_percent);
     }
 }

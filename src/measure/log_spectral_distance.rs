@@ -7,7 +7,8 @@ use super::spectrum::natural_log;
 use super::transform::Transform;
 use crate::audio::Window;
 
-/// Duration of a transform in seconds, at most; its length is a power of two: 2048 frames at 48 kHz.
+/// Duration of a transform in seconds, nearly: its length is the power of two with the nearest logarithm, 2048 frames at 44.1 and
+/// 48 kHz.
 const SECONDS: f64 = 0.043;
 /// Transforms that overlap at any time.
 const OVERLAP: usize = 4;
@@ -16,11 +17,16 @@ const AUDIBLE_HZ: (f64, f64) = (20.0, 20_000.0);
 /// Power of a bin at least, as a ratio to that of a full-scale sine: -100 dB. Below it, spectra differ by noise.
 const MIN_POWER: f32 = 1e-10;
 
+/// Frames of a transform at a sample rate.
+fn transform_frames(rate: f64) -> usize {
+    1 << ((SECONDS * rate).max(2.0).log2().round() as u32)
+}
+
 /// Mean over transforms and channels of the root mean square over 20 Hz to 20 kHz of the difference of the spectra in dB (Gray and
 /// Markel, IEEE Trans. ASSP 1976), NaN without frames.
 fn distance(comparison: &Comparison<'_>) -> f64 {
     let rate = f64::from(comparison.sample_rate());
-    let frames = 1usize << ((SECONDS * rate).max(2.0).log2() as u32);
+    let frames = transform_frames(rate);
     let hann: Vec<f32> = (0..frames).map(|i| Window::Hann.value(i as f64 / frames as f64) as f32).collect();
     // A full-scale sine at a bin's middle: half the sum of the window.
     let full = (hann.iter().sum::<f32>() / 2.0).powi(2);
@@ -56,8 +62,8 @@ pub static LOG_SPECTRAL_DISTANCE: Measure = Measure {
     name: "Log-spectral distance",
     heading: "LSD dB",
     unit: Unit::Decibel,
-    definition: "Root mean square over 20 Hz to 20 kHz of the difference of the spectra in dB, the mean of transforms of 43 ms (2048 frames \
-                 at 48 kHz, Hann windows, a quarter apart) and channels; what is below -100 dB of a full-scale sine counts as that \
+    definition: "Root mean square over 20 Hz to 20 kHz of the difference of the spectra in dB, the mean of transforms of nearly 43 ms (2048 frames \
+                 at 44.1 and 48 kHz, a power of two at any rate; Hann windows, a quarter apart) and channels; what is below -100 dB of a full-scale sine counts as that \
                  (Gray and Markel, IEEE Trans. ASSP 1976).",
     better: Preference::Lower,
     function: MeasureFn::Comparison(distance),
@@ -80,6 +86,13 @@ mod tests {
                 assert_eq!(distance(&Comparison::new(&sound, &sound).unwrap()), 0.0);
             }
         }
+    }
+
+    #[test]
+    fn transforms_have_nearly_the_same_duration_at_any_rate() {
+        let rates = [22_050.0, 24_000.0, 44_100.0, 48_000.0, 88_200.0, 96_000.0, 176_400.0, 192_000.0];
+        assert_eq!(rates.map(transform_frames), [1024, 1024, 2048, 2048, 4096, 4096, 8192, 8192]);
+        assert_eq!(transform_frames(1.0), 2);
     }
 
     #[test]

@@ -390,13 +390,14 @@ pub static ALIASING: Measure = Measure {
     function: MeasureFn::Tone(|tone| aliasing(tone).into()),
 };
 
-/// Latency in frames, from an impulse: [`latency`].
+/// Latency in frames beyond the reported one, from an impulse: [`latency`] of a response without the reported latency.
 pub static LATENCY: Measure = Measure {
     id: "impulse_frames",
-    name: "Measured latency",
+    name: "Impulse peak beyond the reported latency",
     heading: "Impulse frames",
     unit: Unit::Frames,
-    definition: "Frames from an impulse to the largest magnitude of the response.",
+    definition: "Frames from an impulse to the largest magnitude of the response, after the latency that the effect reports \
+                 has been taken away.",
     better: Preference::Lower,
     function: MeasureFn::Impulse(|response| latency(response) as f64),
 };

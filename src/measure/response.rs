@@ -6,7 +6,8 @@ use realfft::num_complex::Complex;
 use serde::Serialize;
 
 use super::measures::{Measure, MeasureFn, Preference, Unit};
-use super::spectrum::{decibels, inverse_transform, transform};
+use super::spectrum::decibels;
+use super::transform::{inverse_transform, transform};
 use super::{MeasureError, check_rate};
 use crate::audio::{Audio, Random, db_to_gain};
 use crate::effect::Effect;

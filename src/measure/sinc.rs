@@ -7,7 +7,7 @@ use multiversion::multiversion;
 /// Taps of the sinc. Half of them lie before the position that is asked for.
 const TAPS: usize = 256;
 /// Frames that a position needs on each side.
-const REACH: usize = TAPS / 2;
+pub(super) const REACH: usize = TAPS / 2;
 /// Shape of the Kaiser window: with it and [`TAPS`], what is below 0.486 of the sample rate (23.3 kHz at 48 kHz) is within
 /// -110 dB of its true value (Kaiser's formulas: beta = 0.1102 (110 - 8.7), transition (110 - 7.95) / (14.36 * 255)).
 const KAISER_BETA: f64 = 11.16;

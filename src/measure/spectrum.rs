@@ -1,10 +1,6 @@
 //! Spectra: powers of a sound's frequencies.
 
-use std::cell::RefCell;
-
-use realfft::RealFftPlanner;
-use realfft::num_complex::Complex;
-
+use super::transform::transform;
 use crate::audio::Window;
 
 /// Frames of a segment of [`spectrum`]: its points are 12 Hz apart at 48 kHz.
@@ -22,35 +18,6 @@ pub(super) fn bin_powers(samples: &[f64]) -> Vec<f64> {
     let is_single = |bin: usize| bin == 0 || 2 * bin == frames;
     let bins = transform(samples);
     bins.iter().enumerate().map(|(bin, x)| x.norm_sqr() * scale * if is_single(bin) { 1.0 } else { 2.0 }).collect()
-}
-
-thread_local! {
-    /// Plans of transforms: a prime length takes longer to plan than to transform.
-    static PLANNER: RefCell<RealFftPlanner<f64>> = RefCell::new(RealFftPlanner::new());
-}
-
-/// Discrete Fourier transform of all samples, of any length, without scaling: the bins from DC to Nyquist.
-pub(super) fn transform(samples: &[f64]) -> Vec<Complex<f64>> {
-    if samples.is_empty() {
-        return Vec::new();
-    }
-    let plan = PLANNER.with_borrow_mut(|planner| planner.plan_fft_forward(samples.len()));
-    let (mut input, mut output) = (samples.to_vec(), plan.make_output_vec());
-    plan.process(&mut input, &mut output).expect("both vectors are of the plan's length");
-    output
-}
-
-/// Inverse of [`transform`] for an even number of samples: those whose transform the bins are. What of the bins of DC and
-/// Nyquist is not real is ignored.
-pub(super) fn inverse_transform(mut bins: Vec<Complex<f64>>) -> Vec<f64> {
-    let frames = 2 * (bins.len() - 1);
-    let plan = PLANNER.with_borrow_mut(|planner| planner.plan_fft_inverse(frames));
-    bins[0].im = 0.0;
-    bins[frames / 2].im = 0.0;
-    let mut output = plan.make_output_vec();
-    plan.process(&mut bins, &mut output).expect("both vectors are of the plan's length");
-    output.iter_mut().for_each(|x| *x /= frames as f64);
-    output
 }
 
 /// Spectrum of a sound, as frequency in hertz and level in dB of each point from 0 Hz to Nyquist: the mean power of Hann-windowed
@@ -80,9 +47,13 @@ pub fn spectrum(samples: &[f32], sample_rate: f32) -> Vec<(f32, f32)> {
     sum.iter().enumerate().map(|(bin, power)| (hz(bin), decibels(power / full))).collect()
 }
 
-/// A ratio of powers in dB, at least [`SILENCE_DB`].
+/// A ratio of powers in dB, at least [`SILENCE_DB`]; NaN stays NaN.
 pub(super) fn decibels(power: f64) -> f32 {
-    if power > 0.0 { ((10.0 * power.log10()) as f32).max(SILENCE_DB) } else { SILENCE_DB }
+    match power {
+        power if power.is_nan() => f32::NAN,
+        power if power > 0.0 => ((10.0 * power.log10()) as f32).max(SILENCE_DB),
+        _ => SILENCE_DB,
+    }
 }
 
 /// Natural logarithm of a positive normal number, within 2e-7 of it and of its magnitude: written so that compilers make
@@ -115,6 +86,15 @@ mod tests {
         }
         assert!(spectrum(&[0.0; 100], 48_000.0).iter().all(|p| p.1 == SILENCE_DB));
         assert!(spectrum(&[], 48_000.0).is_empty());
+    }
+
+    #[test]
+    fn a_power_that_is_no_number_has_no_level() {
+        assert!(decibels(f64::NAN).is_nan() && spectrum(&[f32::NAN; 4096], 48_000.0).iter().all(|point| point.1.is_nan()));
+        assert_eq!(
+            [0.0, -1.0, 1e-40, 1.0, f64::INFINITY].map(decibels),
+            [SILENCE_DB, SILENCE_DB, SILENCE_DB, 0.0, f32::INFINITY]
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ const MIN_POWER: f32 = 1e-8;
 
 /// Multi-resolution STFT distance, 0 for equal sounds: at each of three resolutions the spectral convergence plus the mean
 /// difference of the magnitudes' natural logarithms, and the mean of the three. The sizes are those for 24 kHz. Only transforms
-/// that lie wholly within the sounds count; a resolution whose transform is longer than the sounds gives 0.
+/// that lie wholly within the sounds count, and only resolutions whose transforms do; NaN for sounds shorter than all of them.
 /// [control thread: allocates]
 ///
 /// # Panics
@@ -30,9 +30,13 @@ pub fn multi_resolution_stft(reference: &[f32], test: &[f32]) -> f64 {
 /// The same with sizes that are `scale` times as large.
 fn scaled_distance(reference: &[f32], test: &[f32], scale: usize) -> f64 {
     assert_eq!(reference.len(), test.len(), "lengths");
-    let scaled =
-        RESOLUTIONS.map(|(frames, hop, window)| distance(reference, test, (frames * scale, hop * scale, window * scale)));
-    scaled.iter().sum::<f64>() / RESOLUTIONS.len() as f64
+    let sizes = RESOLUTIONS.map(|(frames, hop, window)| (frames * scale, hop * scale, window * scale));
+    let fitting: Vec<f64> = sizes
+        .into_iter()
+        .filter(|(frames, ..)| *frames <= reference.len())
+        .map(|sizes| distance(reference, test, sizes))
+        .collect();
+    if fitting.is_empty() { f64::NAN } else { fitting.iter().sum::<f64>() / fitting.len() as f64 }
 }
 
 /// Mean of the channels' distances.
@@ -42,11 +46,8 @@ fn mean_distance(comparison: &Comparison<'_>, scale: usize) -> f64 {
     channels.map(|(reference, test)| scaled_distance(reference, test, scale)).sum::<f64>() / count
 }
 
-/// The distance at one resolution.
+/// The distance at one resolution; its transforms are not longer than the sounds.
 fn distance(reference: &[f32], test: &[f32], (frames, hop, window): (usize, usize, usize)) -> f64 {
-    if reference.len() < frames {
-        return 0.0;
-    }
     let hann = |i: usize| 0.5 - 0.5 * (std::f32::consts::TAU * i as f32 / window as f32).cos();
     let mut left = Transform::new(frames, (0..window).map(hann).collect());
     let mut right = Transform::new(frames, (0..window).map(hann).collect());
@@ -93,7 +94,8 @@ pub static MR_STFT: Measure = Measure {
     heading: "MR-STFT",
     unit: Unit::Number,
     definition: "Spectral convergence plus the mean difference of the magnitudes' natural logarithms, the mean of transforms of \
-                 512, 1024 and 2048 frames (Yamamoto et al., ICASSP 2020, for 24 kHz), the mean of the channels.",
+                 512, 1024 and 2048 frames (Yamamoto et al., ICASSP 2020, for 24 kHz), the mean of the channels. Transforms \
+                 that are longer than the sound do not count; there is no figure if none fits.",
     better: Preference::Lower,
     function: MeasureFn::Comparison(|comparison| mean_distance(comparison, 1)),
 };
@@ -123,7 +125,10 @@ mod tests {
             let found = scaled_distance(&sound, &half, scale);
             assert!((found - 0.5 - 2f64.ln()).abs() < 1e-4, "{found}");
             assert_eq!(scaled_distance(&sound, &sound, scale), 0.0);
-            assert_eq!(scaled_distance(&sound[..200], &half[..200], scale), 0.0);
+            // Of short sounds the resolutions count that fit.
+            let short = scaled_distance(&sound[..1500], &half[..1500], scale);
+            assert!((short - 0.5 - 2f64.ln()).abs() < 1e-4, "{short}");
+            assert!(scaled_distance(&sound[..500], &half[..500], scale).is_nan());
         }
         assert_eq!(multi_resolution_stft(&sound, &half), scaled_distance(&sound, &half, 1));
         assert_eq!(multi_resolution_stft(&[0.0; 6000], &[0.0; 6000]), 0.0);

@@ -1,9 +1,41 @@
-//! Fourier transforms of windowed frames of a sound, without allocation for each.
+//! Fourier transforms: of windowed frames of a sound, without allocation for each, and of whole sounds in double precision.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
+
+thread_local! {
+    /// Planners of transforms in single and in double precision, which keep their plans: a prime length takes longer to plan than
+    /// to transform.
+    static PLANNERS: RefCell<(RealFftPlanner<f32>, RealFftPlanner<f64>)> =
+        RefCell::new((RealFftPlanner::new(), RealFftPlanner::new()));
+}
+
+/// Discrete Fourier transform of all samples, of any length, without scaling: the bins from DC to Nyquist.
+pub(super) fn transform(samples: &[f64]) -> Vec<Complex<f64>> {
+    if samples.is_empty() {
+        return Vec::new();
+    }
+    let plan = PLANNERS.with_borrow_mut(|(_, planner)| planner.plan_fft_forward(samples.len()));
+    let (mut input, mut output) = (samples.to_vec(), plan.make_output_vec());
+    plan.process(&mut input, &mut output).expect("both vectors are of the plan's length");
+    output
+}
+
+/// Inverse of [`transform`] for an even number of samples: those whose transform the bins are. What of the bins of DC and
+/// Nyquist is not real is ignored.
+pub(super) fn inverse_transform(mut bins: Vec<Complex<f64>>) -> Vec<f64> {
+    let frames = 2 * (bins.len() - 1);
+    let plan = PLANNERS.with_borrow_mut(|(_, planner)| planner.plan_fft_inverse(frames));
+    bins[0].im = 0.0;
+    bins[frames / 2].im = 0.0;
+    let mut output = plan.make_output_vec();
+    plan.process(&mut bins, &mut output).expect("both vectors are of the plan's length");
+    output.iter_mut().for_each(|x| *x /= frames as f64);
+    output
+}
 
 /// A transform of frames of one length with one window.
 pub(super) struct Transform {
@@ -23,7 +55,7 @@ impl Transform {
     /// # Panics
     /// If the window is longer.
     pub fn new(frames: usize, window: Vec<f32>) -> Self {
-        let plan = RealFftPlanner::new().plan_fft_forward(frames);
+        let plan = PLANNERS.with_borrow_mut(|(planner, _)| planner.plan_fft_forward(frames));
         Self {
             before: (frames - window.len()) / 2,
             window,

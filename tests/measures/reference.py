@@ -50,7 +50,7 @@ def mr_stft(x, y, scale):
 
 
 def log_spectral_distance(x, y, rate):
-    size = 2 ** int(np.floor(np.log2(0.043 * rate)))
+    size = 2 ** int(np.round(np.log2(0.043 * rate)))
     window = signal.get_window("hann", size)
     frequencies = np.fft.rfftfreq(size, 1 / rate)
     heard = (frequencies >= 20) & (frequencies <= 20000)

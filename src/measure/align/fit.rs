@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::super::sinc::{Interpolator, SLOPE_REACH, slope};
+use super::search::MAX_DRIFT;
 use crate::audio::Audio;
 
 /// Frames of a segment at most.
@@ -20,6 +21,8 @@ const MOST_STEPS: usize = 16;
 const SMALL_STEP: f64 = 1e-4;
 /// Largest change of the delay in one step, in frames.
 const MAX_STEP: f64 = 2.0;
+/// Variance in squared frames of where a sound has its curvature, from which it shows a drift.
+const LEAST_SPREAD: f64 = 1.0;
 
 /// Position in the test of a frame of the reference: `delay + (1 + drift) frame`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,6 +37,7 @@ pub(super) struct Fit {
     pub delay: f64,
     pub delay_error: f64,
     pub drift: f64,
+    /// Infinite if the sound shows no drift, as a single hit.
     pub drift_error: f64,
     /// Factor from the reference to the test; negative if the polarity is inverted.
     pub gain: f64,
@@ -161,8 +165,9 @@ impl<'a> Work<'a> {
             let level = Level::of(&parts);
             let change = Change::of(&parts, level, with_drift);
             if change.at_middle.is_finite() {
-                line.delay += change.at_middle.clamp(-MAX_STEP, MAX_STEP) - change.drift * change.middle;
-                line.drift += change.drift;
+                let drift = (line.drift + change.drift).clamp(-MAX_DRIFT, MAX_DRIFT);
+                line.delay += change.at_middle.clamp(-MAX_STEP, MAX_STEP) - (drift - line.drift) * change.middle;
+                line.drift = drift;
             }
             // The ends of the sound are no further from the middle than twice the middle from the first frame.
             let largest = change.at_middle.abs() + 2.0 * change.drift.abs() * change.middle;
@@ -194,7 +199,9 @@ impl Level {
         let both = sum(|s| s.ry) / count - r * y;
         let (left, right) = (sum(|s| s.rr) / count - r * r, sum(|s| s.yy) / count - y * y);
         let inverse_gain = if right > 0.0 { both / right } else { 0.0 };
-        Self { inverse_gain, offset: r - inverse_gain * y, correlation: (both.abs() / (left * right).sqrt()).min(1.0) }
+        // A side that is silent in all segments correlates with nothing.
+        let correlation = if left * right > 0.0 { (both.abs() / (left * right).sqrt()).min(1.0) } else { 0.0 };
+        Self { inverse_gain, offset: r - inverse_gain * y, correlation }
     }
 }
 
@@ -225,7 +232,8 @@ impl Change {
         let middle = mean(&|at, curvature, _| at * curvature);
         let at_middle = mean(&|_, _, slope| slope);
         let spread = mean(&|at, curvature, _| curvature * (at - middle) * (at - middle));
-        let drift = if with_drift { mean(&|at, _, slope| (at - middle) * slope) / spread } else { 0.0 };
+        let shows_drift = spread >= LEAST_SPREAD;
+        let drift = if with_drift && shows_drift { mean(&|at, _, slope| (at - middle) * slope) / spread } else { 0.0 };
         let unknowns = if with_drift { 2.0 } else { 1.0 };
         let count = each.len() as f64;
         let correction = if count > unknowns { count / (count - unknowns) } else { f64::INFINITY };
@@ -236,8 +244,32 @@ impl Change {
             (each.iter().map(sum).sum::<f64>() * correction).sqrt() / curvature
         };
         let middle_error = squares(&|_| 1.0);
-        let drift_error = squares(&|at| (at - middle) / spread);
+        let drift_error = if shows_drift { squares(&|at| (at - middle) / spread) } else { f64::INFINITY };
         let delay_error = if with_drift { middle_error.hypot(drift_error * middle) } else { middle_error };
         Self { middle, at_middle, drift, delay_error, drift_error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::generate;
+
+    #[test]
+    fn a_side_that_is_silent_in_all_segments_correlates_with_nothing() {
+        let sums = Sums { count: 100.0, rr: 1.0, ..Sums::default() };
+        assert_eq!(Level::of(&[sums]).correlation, 0.0);
+        assert_eq!(Level::of(&[Sums { rr: 0.0, yy: 1.0, ..sums }]).correlation, 0.0);
+        assert_eq!(Level::of(&[Sums { yy: 1.0, ry: -1.0, ..sums }]).correlation, 1.0);
+    }
+
+    #[test]
+    fn a_drift_stays_within_what_is_looked_for() {
+        // Sounds that have nothing in common send the iteration anywhere.
+        for seed in 0..10 {
+            let [left, right] = [2 * seed, 2 * seed + 1].map(|seed| generate::white(48_000, 0.3, 20_000, seed).unwrap());
+            let (fit, _) = Fit::of(&left, &right, Line { delay: 0.0, drift: 0.0 });
+            assert!(fit.drift.abs() <= MAX_DRIFT, "{fit:?}");
+        }
     }
 }

@@ -32,7 +32,7 @@ const SHARP: f64 = 20.0;
 /// Sharpness from which a block counts for a drift. That of noise is below 6.
 const SHARP_BLOCK: f64 = 6.0;
 /// Largest drift that is looked for: 0.1 %.
-const MAX_DRIFT: f64 = 1e-3;
+pub(super) const MAX_DRIFT: f64 = 1e-3;
 /// Frames by which a block's delay may miss a line, besides half of what the line moves within a block.
 const TOLERANCE_FRAMES: f64 = 3.0;
 /// Share of the blocks that must be on the line of a drift.
