@@ -174,6 +174,9 @@ fn print_summary(finished: &Finished) {
     let report = &finished.report;
     let verdict = &report.verdict;
     print_line(format_args!("{}. {} {}", verdict.title, verdict.sentences[0], verdict.sentences[1]));
+    if report.sounds.len() > 1 {
+        print_line(format_args!("Each sound alone: {}.", report.tally()));
+    }
     for number in &verdict.deciding {
         print_line(format_args!("  {}: {} ({})", number.name, number.text, number.sound));
     }

@@ -74,6 +74,7 @@ fn the_documentation_states_every_rule_of_the_decision_table() {
 #[test]
 fn a_low_pass_that_scores_like_the_twin_is_called_a_trap() {
     let report = finish("saturator drive=24", &format!("neural model={}", model("saturator-24db-lstm16.nam")), sounds()).report;
+    assert_eq!(report.tally(), "A close twin: 2");
     let trap = report.trap.unwrap();
     assert!(trap.low_pass_null_db - trap.b_null_db < 10.0, "{trap:?}");
     assert!(trap.low_pass_nmr_db.unwrap() > trap.b_nmr_db.unwrap(), "{trap:?}");
