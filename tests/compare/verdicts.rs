@@ -32,6 +32,7 @@ fn make(folder: &Path, kind: &str, a: &str) {
                 out = Audio::concatenate(&[&Audio::silence(out.sample_rate(), out.channels(), DELAY_FRAMES), &out]).unwrap();
             }
             "polarity" => out = out.multiply(-1.0).unwrap(),
+            "inverted_half" => out = out.multiply(-0.5).unwrap(),
             "low_pass" => out = low_pass(&out).unwrap(),
             "other_sound" => out = generate::pink(out.sample_rate(), 0.1, out.frames(), 7).unwrap(),
             other => panic!("{other}"),
