@@ -7,6 +7,8 @@ use crate::measure::SILENCE_DB;
 
 /// Null after alignment in dB, below which nothing but level, delay, polarity or DC differs: the error of a 16-bit file.
 pub const EQUAL_DB: f64 = -60.0;
+/// Decibels by which alignment must make the null better, so that gain, delay or polarity is the difference.
+pub const ALIGNED_BY_DB: f64 = 20.0;
 /// Smallest difference of gain in dB, delay in frames and DC (of full scale) that counts.
 pub const MIN_GAIN_DB: f64 = 0.01;
 /// See [`MIN_GAIN_DB`].
@@ -61,6 +63,8 @@ pub struct Evidence {
     pub delay_frames: f64,
     /// DC of B against A, where 1 is full scale.
     pub dc: f64,
+    /// Null without alignment in dB.
+    pub raw_null_db: f64,
     /// Null after alignment in dB.
     pub null_db: f64,
     /// Null of A against itself in dB; `None` if that is exact.
@@ -91,6 +95,7 @@ impl Evidence {
             gain_db: alignment.map_or(0.0, |a| a.gain_db),
             delay_frames: alignment.map_or(0.0, |a| a.delay_frames),
             dc: alignment.map_or(0.0, |a| a.dc),
+            raw_null_db: sound.raw.get("null_db").copied().flatten().unwrap_or(f64::NAN),
             null_db: figure("null_db"),
             floor_db: sound.floor_db,
             nmr_db: figure("nmr_db"),
@@ -104,6 +109,11 @@ impl Evidence {
     /// True if nothing is left after alignment.
     fn is_equal(&self) -> bool {
         self.null_db <= EQUAL_DB
+    }
+
+    /// True if nothing is left after alignment, and much without it.
+    fn is_equal_by_alignment(&self) -> bool {
+        self.is_equal() && self.null_db <= self.raw_null_db - ALIGNED_BY_DB
     }
 
     fn has_gain(&self) -> bool {
@@ -199,8 +209,9 @@ pub static VERDICTS: &[VerdictRow] = &[
     VerdictRow {
         id: "polarity",
         title: "Polarity inverted, otherwise equal",
-        rule: "after alignment the null is -60 dB or better, and B's polarity is inverted in every sound",
-        holds: |all| all.iter().all(|e| e.is_equal() && e.is_inverted),
+        rule: "alignment makes the null better by 20 dB or more, to -60 dB or better, and B's polarity is inverted in \
+               every sound",
+        holds: |all| all.iter().all(|e| e.is_equal_by_alignment() && e.is_inverted),
         sentence: |worst| {
             let mut more = String::new();
             if worst.gain.has_gain() {
@@ -215,10 +226,10 @@ pub static VERDICTS: &[VerdictRow] = &[
     VerdictRow {
         id: "gain",
         title: "Louder or quieter, otherwise equal",
-        rule: "after alignment the null is -60 dB or better; only the gain differs, by 0.01 dB or more, and it is the same \
-               in every sound within 0.1 dB",
+        rule: "alignment makes the null better by 20 dB or more, to -60 dB or better; only the gain differs, by 0.01 dB or more, \
+               and it is the same in every sound within 0.1 dB",
         holds: |all| {
-            all.iter().all(|e| e.is_equal() && !e.has_delay() && !e.has_dc())
+            all.iter().all(|e| e.is_equal_by_alignment() && !e.has_delay() && !e.has_dc())
                 && one_gain(all)
                 && all.iter().any(Evidence::has_gain)
         },
@@ -227,8 +238,11 @@ pub static VERDICTS: &[VerdictRow] = &[
     VerdictRow {
         id: "delay",
         title: "Earlier or later, otherwise equal",
-        rule: "after alignment the null is -60 dB or better; only the delay differs, by 0.02 frames or more",
-        holds: |all| all.iter().all(|e| e.is_equal() && !e.has_gain() && !e.has_dc()) && all.iter().any(Evidence::has_delay),
+        rule: "alignment makes the null better by 20 dB or more, to -60 dB or better; only the delay differs, by \
+               0.02 frames or more",
+        holds: |all| {
+            all.iter().all(|e| e.is_equal_by_alignment() && !e.has_gain() && !e.has_dc()) && all.iter().any(Evidence::has_delay)
+        },
         sentence: |worst| {
             let frames = worst.delay.delay_frames;
             let late = if frames < 0.0 { "early" } else { "late" };
@@ -424,6 +438,7 @@ mod tests {
             gain_db: 0.0,
             delay_frames: 0.0,
             dc: 0.0,
+            raw_null_db: -30.0,
             null_db: -50.0,
             floor_db: None,
             nmr_db: -15.0,
@@ -460,6 +475,8 @@ mod tests {
         assert_eq!(equal(|e| (e.gain_db, e.delay_frames) = (0.5, 1.0)), "aligned");
         assert_eq!(equal(|e| (e.gain_db, e.dc) = (0.5, 0.01)), "aligned");
         assert_eq!(equal(|e| (e.gain_db, e.is_inverted) = (0.5, true)), "polarity");
+        // A gain that hardly changes the null is no reason for the difference.
+        assert_eq!(equal(|e| (e.gain_db, e.raw_null_db) = (0.5, -80.0)), "aligned");
         assert_eq!(verdict(&[with(|e| e.floor_db = Some(-50.5))]), "within_floor");
         assert_eq!(verdict(&[with(|e| e.floor_db = Some(-60.0))]), "close_twin");
     }
