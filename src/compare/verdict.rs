@@ -63,7 +63,7 @@ pub struct Evidence {
     pub delay_frames: f64,
     /// DC of B against A, where 1 is full scale.
     pub dc: f64,
-    /// Null without alignment in dB.
+    /// Null without alignment in dB; infinity if A is silent there.
     pub raw_null_db: f64,
     /// Null after alignment in dB.
     pub null_db: f64,
@@ -95,7 +95,8 @@ impl Evidence {
             gain_db: alignment.map_or(0.0, |a| a.gain_db),
             delay_frames: alignment.map_or(0.0, |a| a.delay_frames),
             dc: alignment.map_or(0.0, |a| a.dc),
-            raw_null_db: sound.raw.get("null_db").copied().flatten().unwrap_or(f64::NAN),
+            // There is no null where A is still silent; then any sound of B is far from it.
+            raw_null_db: sound.raw.get("null_db").copied().flatten().unwrap_or(f64::INFINITY),
             null_db: figure("null_db"),
             floor_db: sound.floor_db,
             nmr_db: figure("nmr_db"),
