@@ -117,7 +117,7 @@ fn work(request: Request, out: Option<PathBuf>, force: bool) -> Result<Finished,
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = interrupted.clone();
     // Fails only if the process has a handler already, as in another program that calls this one; then that handler stays.
-    let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+    let _ = ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst));
     let is_writing = Arc::new(AtomicBool::new(false));
     let progress = Arc::new(AtomicU64::new(0));
     let (sender, receiver) = channel();
@@ -125,12 +125,17 @@ fn work(request: Request, out: Option<PathBuf>, force: bool) -> Result<Finished,
     std::thread::spawn(move || {
         let watch = |share: f64| {
             done.fetch_max((share * STEPS as f64) as u64, Ordering::Relaxed);
-            !stop.load(Ordering::Relaxed)
+            !stop.load(Ordering::SeqCst)
         };
         let result = compare(&request, &watch).map_err(compare_failure).and_then(|finished| {
-            writing.store(true, Ordering::Relaxed);
+            // Each thread first tells its own flag, then reads the other's, in one order for both: so either this one sees the
+            // interruption, or the other one waits for the files.
+            writing.store(true, Ordering::SeqCst);
+            if stop.load(Ordering::SeqCst) {
+                return Err(interruption());
+            }
             if let Some(out) = out {
-                write(&finished, &out, force, &|| !stop.load(Ordering::Relaxed)).map_err(write_failure)?;
+                write(&finished, &out, force, &|| !stop.load(Ordering::SeqCst)).map_err(write_failure)?;
             }
             Ok(finished)
         });
@@ -146,7 +151,7 @@ fn work(request: Request, out: Option<PathBuf>, force: bool) -> Result<Finished,
             Ok(result) => break result,
             Err(RecvTimeoutError::Disconnected) => break Err(Failure::Failed("the comparison ended without a result".into())),
             // The files of a report are removed by the thread that writes them, which looks at the flag itself.
-            Err(RecvTimeoutError::Timeout) if interrupted.load(Ordering::Relaxed) && !is_writing.load(Ordering::Relaxed) => {
+            Err(RecvTimeoutError::Timeout) if interrupted.load(Ordering::SeqCst) && !is_writing.load(Ordering::SeqCst) => {
                 break Err(interruption());
             }
             Err(RecvTimeoutError::Timeout) => bar.set_position(progress.load(Ordering::Relaxed)),
@@ -174,6 +179,9 @@ fn print_summary(finished: &Finished) {
     let report = &finished.report;
     let verdict = &report.verdict;
     print_line(format_args!("{}. {} {}", verdict.title, verdict.sentences[0], verdict.sentences[1]));
+    if report.sounds.len() > 1 {
+        print_line(format_args!("Each sound alone: {}.", report.tally()));
+    }
     for number in &verdict.deciding {
         print_line(format_args!("  {}: {} ({})", number.name, number.text, number.sound));
     }

@@ -11,8 +11,8 @@ use crate::audio::Audio;
 use crate::audio::db_to_gain;
 use crate::measure::WorstWindow;
 
-/// Frames of the excerpt: 5 s at 48 kHz.
-const EXCERPT_FRAMES: usize = 240_000;
+/// Length of the excerpt in seconds.
+const EXCERPT_SECONDS: f64 = 5.0;
 /// Channels that are played.
 const MAX_CHANNELS: usize = 2;
 /// Silence between two regions, in seconds.
@@ -38,7 +38,7 @@ pub struct Region {
 pub struct Track {
     /// Key: `input`, `a`, `b` or `difference`.
     pub id: &'static str,
-    /// Name for users.
+    /// Name for users, with the gain at which the track is played if that is not 1.
     pub name: String,
     /// The file.
     pub wav: String,
@@ -57,9 +57,9 @@ pub struct Player {
     pub tracks: Vec<Track>,
 }
 
-/// Input, A and aligned B, of one length.
+/// Input, A and aligned B, of one length. The input is left out if its place in A is not known.
 pub(super) struct Heard<'a> {
-    pub input: &'a Audio,
+    pub input: Option<&'a Audio>,
     pub a: &'a Audio,
     pub b: &'a Audio,
     /// Frame of the sound at which they begin.
@@ -71,7 +71,7 @@ impl Player {
     pub(super) fn new(sound: &str, heard: &Heard<'_>, windows: &[WorstWindow]) -> Self {
         let rate = f64::from(heard.a.sample_rate());
         let channels = heard.a.channels().min(MAX_CHANNELS);
-        let (start, frames) = loudest(heard.a, EXCERPT_FRAMES);
+        let (start, frames) = loudest(heard.a, (EXCERPT_SECONDS * rate) as usize);
         let mut parts = vec![(start, frames, "Loudest part".to_owned())];
         parts.extend(windows.iter().enumerate().map(|(i, window)| {
             let name = format!("Worst {}, error {:.1} dB", i + 1, window.error_db);
@@ -103,9 +103,19 @@ impl Player {
             }
             out
         };
-        let input = cut(&|channel, n| heard.input.channel(channel)[n]);
-        let a = cut(&|channel, n| heard.a.channel(channel)[n]);
-        let b = cut(&|channel, n| heard.b.channel(channel)[n]);
+        let input = heard.input.map(|input| cut(&|channel, n| input.channel(channel)[n]));
+        let mut sounds = vec![("a", "A", cut(&|channel, n| heard.a.channel(channel)[n]))];
+        sounds.push(("b", "B", cut(&|channel, n| heard.b.channel(channel)[n])));
+        if let Some(input) = input {
+            sounds.insert(0, ("input", "Input", input));
+        }
+        // One gain for all, so that nothing clips and their levels can still be compared.
+        let samples = sounds.iter().flat_map(|(_, _, samples)| samples.iter().flatten());
+        let common = 1.0 / f64::from(samples.fold(1.0f32, |peak, x| peak.max(x.abs())));
+        let said = if common < 1.0 { format!(" {:+.1} dB", 20.0 * common.log10()) } else { String::new() };
+        for (_, _, samples) in &mut sounds {
+            samples.iter_mut().flatten().for_each(|x| *x *= common as f32);
+        }
         let mut difference = cut(&|channel, n| heard.b.channel(channel)[n] - heard.a.channel(channel)[n]);
         let peak = difference.iter().flatten().fold(0.0f32, |peak, x| peak.max(x.abs()));
         let gain = db_to_gain(DIFFERENCE_DB).min(1.0 / f64::from(peak.max(f32::MIN_POSITIVE)));
@@ -113,12 +123,9 @@ impl Player {
         let gain_text = format!("Difference {:+.0} dB", 20.0 * gain.log10());
         let rate = heard.a.sample_rate();
         let track = |id, name: &str, samples: &[Vec<f32>]| Track { id, name: name.into(), wav: wav_base64(rate, samples) };
-        let tracks = vec![
-            track("input", "Input", &input),
-            track("a", "A", &a),
-            track("b", "B", &b),
-            track("difference", &gain_text, &difference),
-        ];
+        let mut tracks: Vec<Track> =
+            sounds.iter().map(|(id, name, samples)| track(*id, &format!("{name}{said}"), samples)).collect();
+        tracks.push(track("difference", &gain_text, &difference));
         Self { sound: sound.into(), channels, regions, tracks }
     }
 }
@@ -148,7 +155,7 @@ mod tests {
         let a = Audio::from_mono(48_000, &vec![0.5; 48_000]).unwrap();
         let b = Audio::from_mono(48_000, &vec![0.25; 48_000]).unwrap();
         let windows = [WorstWindow { start_frame: 480, frames: 4800, error_db: -6.0, error_dbfs: -12.0 }];
-        let player = Player::new("x", &Heard { input: &a, a: &a, b: &b, offset: 48_000 }, &windows);
+        let player = Player::new("x", &Heard { input: Some(&a), a: &a, b: &b, offset: 48_000 }, &windows);
         assert_eq!(player.regions[1].name, "Worst 1, error -6.0 dB, at 0:01.0");
         assert!((player.regions[1].start - 1.1).abs() < 1e-9 && (player.regions[1].seconds - 0.1).abs() < 1e-9);
         // A difference of -0.25 has room for 12 dB.
@@ -158,5 +165,33 @@ mod tests {
         let samples: Vec<i16> = reader.into_samples().map(Result::unwrap).collect();
         assert_eq!(samples.len(), 48_000 + 4800 + 4800 + 4800);
         assert_eq!((samples[24_000], samples[50_000], samples[55_200]), (16_384, 0, 16_384));
+    }
+
+    /// The first channel of a track.
+    fn samples(track: &Track) -> Vec<i16> {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(&track.wav).unwrap();
+        hound::WavReader::new(Cursor::new(bytes)).unwrap().into_samples().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn sounds_above_full_scale_are_played_with_one_gain_that_is_stated() {
+        let of = |x: f32| Audio::from_mono(48_000, &vec![x; 4800]).unwrap();
+        let (a, b) = (of(0.5), of(2.0));
+        let player = Player::new("x", &Heard { input: Some(&a), a: &a, b: &b, offset: 0 }, &[]);
+        let names: Vec<&str> = player.tracks.iter().map(|track| track.name.as_str()).collect();
+        assert_eq!(names[..3], ["Input -6.0 dB", "A -6.0 dB", "B -6.0 dB"]);
+        let middle: Vec<i16> = player.tracks[..3].iter().map(|track| samples(track)[2400]).collect();
+        assert_eq!(middle, [8192, 8192, 32_767]);
+        let without = Player::new("x", &Heard { input: None, a: &a, b: &a, offset: 0 }, &[]);
+        assert_eq!(without.tracks.iter().map(|track| track.name.as_str()).collect::<Vec<_>>()[..2], ["A", "B"]);
+    }
+
+    #[test]
+    fn the_excerpt_has_5_s_at_every_sample_rate() {
+        for rate in [8_000, 96_000] {
+            let a = Audio::from_mono(rate, &vec![0.5; 6 * rate as usize]).unwrap();
+            let player = Player::new("x", &Heard { input: None, a: &a, b: &a, offset: 0 }, &[]);
+            assert!((player.regions[0].seconds - 5.0).abs() < 1e-9, "{rate}: {}", player.regions[0].seconds);
+        }
     }
 }

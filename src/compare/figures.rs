@@ -149,6 +149,8 @@ pub struct LimitResult {
     pub found: Option<f64>,
     /// The sound, or the block size, of the worst figure; `None` for a measure of an effect.
     pub place: Option<String>,
+    /// The sounds or block sizes without a figure, which do not pass.
+    pub missing: Vec<String>,
     /// True if every figure is there and within the limit.
     pub passed: bool,
 }
@@ -158,18 +160,22 @@ impl LimitResult {
     pub(super) fn of(limit: &Limit, figures: Vec<(Option<String>, Option<f64>)>) -> Self {
         let is_higher = limit.measure.better == Preference::Higher;
         let is_worse = |figure: f64, than: f64| if is_higher { figure < than } else { figure > than };
-        let mut missing = figures.is_empty();
+        let mut is_missing = figures.is_empty();
+        let mut missing = Vec::new();
         let (mut found, mut place) = (None::<f64>, None);
         for (name, figure) in figures {
             match figure {
-                None => missing = true,
+                None => {
+                    is_missing = true;
+                    missing.extend(name);
+                }
                 Some(figure) if found.is_none_or(|worst| is_worse(figure, worst)) => (found, place) = (Some(figure), name),
                 Some(_) => {}
             }
         }
-        let passed = !missing && found.is_some_and(|worst| !is_worse(worst, limit.worst));
+        let passed = !is_missing && found.is_some_and(|worst| !is_worse(worst, limit.worst));
         let better = if is_higher { "higher" } else { "lower" };
-        Self { measure: limit.measure.id, limit: limit.worst, better, found, place, passed }
+        Self { measure: limit.measure.id, limit: limit.worst, better, found, place, missing, passed }
     }
 
     /// One line about a limit that was not kept. [control thread: allocates]
@@ -178,9 +184,13 @@ impl LimitResult {
         let of = self.place.as_ref().map_or_else(String::new, |place| format!(" of {place}"));
         let expected = format!("expected {} or {}", self.limit, if self.better == "higher" { "more" } else { "less" });
         let is_over = |found: f64| if self.better == "higher" { found < self.limit } else { found > self.limit };
-        match self.found.filter(|found| is_over(*found)) {
-            Some(found) => format!("{}{of}: {found}; {expected}", self.measure),
-            None => format!("{}: a figure is missing; {expected}", self.measure),
+        let over = self.found.filter(|found| is_over(*found)).map(|found| format!("{}{of}: {found}; {expected}", self.measure));
+        let none = |of: String| format!("{}{of}: no figure; {expected}", self.measure);
+        match (over, self.missing.as_slice()) {
+            (Some(line), []) => line,
+            (Some(line), missing) => format!("{line}; no figure of {}", missing.join(", ")),
+            (None, []) => none(String::new()),
+            (None, missing) => none(format!(" of {}", missing.join(", "))),
         }
     }
 }
@@ -212,6 +222,9 @@ mod tests {
         assert!(of(&[Some(-50.0), Some(-40.0)]).passed);
         let failed = of(&[Some(-50.0), Some(-30.0), Some(-45.0)]);
         assert_eq!((failed.passed, failed.line().as_str()), (false, "null_db of 1: -30; expected -40 or less"));
-        assert!(!of(&[Some(-50.0), None]).passed && !of(&[]).passed);
+        let missing = of(&[Some(-50.0), None]);
+        assert_eq!((missing.passed, missing.line().as_str()), (false, "null_db of 1: no figure; expected -40 or less"));
+        assert_eq!(of(&[Some(-30.0), None]).line(), "null_db of 0: -30; expected -40 or less; no figure of 1");
+        assert_eq!((of(&[]).passed, of(&[]).line().as_str()), (false, "null_db: no figure; expected -40 or less"));
     }
 }

@@ -3,6 +3,10 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::plot::ALONE_PLOTS;
+use super::report::SCHEMA;
 
 /// The reason why a report's folder cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +17,14 @@ pub enum FolderError {
     /// The folder holds something else than a report, so it is not replaced.
     #[error("{}: holds no report of an earlier comparison, so it is not replaced; expected a new name", .0.display())]
     NotAReport(PathBuf),
+    /// The folder holds a report and something that no report has, which would be lost.
+    #[error("{}: holds {found}, which is no part of a report, so it is not replaced; expected a new name", path.display())]
+    HoldsMore {
+        /// The folder.
+        path: PathBuf,
+        /// Name of the entry.
+        found: String,
+    },
     /// The path has no name for a folder.
     #[error("{}: no name for a folder", .0.display())]
     NoName(PathBuf),
@@ -28,8 +40,16 @@ pub enum FolderError {
     },
 }
 
-/// The file by which the folder of a report is recognised.
+/// The file by which the folder of a report is recognised: its `schema` is [`SCHEMA`].
 const MARK: &str = "report.json";
+/// The other files of a report, but for the pictures of plots.
+const PAGE: &str = "index.html";
+const TABLE: &str = "measures.csv";
+/// Names of the pictures: of plots that are there once, and of those with a number.
+const PLOT: &str = "cost";
+const NUMBERED_PLOTS: [&str; 2] = ["octaves-", "mask-"];
+/// Number of the hidden folders that this process has made, so that each has a name of its own.
+static FOLDERS: AtomicUsize = AtomicUsize::new(0);
 
 /// A folder that grows under a hidden name. If it is dropped before [`Self::finish`], it is removed.
 #[derive(Debug)]
@@ -42,7 +62,7 @@ impl ReportFolder {
     /// Checks that a report may be written at `target`. [control thread: does I/O]
     ///
     /// # Errors
-    /// [`FolderError::Exists`], [`FolderError::NotAReport`], [`FolderError::NoName`].
+    /// [`FolderError::Exists`], [`FolderError::NotAReport`], [`FolderError::HoldsMore`], [`FolderError::NoName`].
     pub fn check(target: &Path, force: bool) -> Result<(), FolderError> {
         if target.file_name().is_none() {
             return Err(FolderError::NoName(target.into()));
@@ -50,7 +70,7 @@ impl ReportFolder {
         match target.symlink_metadata() {
             Err(_) => Ok(()),
             Ok(_) if !force => Err(FolderError::Exists(target.into())),
-            Ok(_) if target.is_dir() && (target.join(MARK).is_file() || is_empty(target)) => Ok(()),
+            Ok(metadata) if metadata.is_dir() => check_replaceable(target),
             Ok(_) => Err(FolderError::NotAReport(target.into())),
         }
     }
@@ -67,7 +87,9 @@ impl ReportFolder {
             move |source| FolderError::Io { path, action: "make the folder", source }
         };
         fs::create_dir_all(parent).map_err(failed(parent))?;
-        let part = parent.join(format!(".isotherm-{}-report.part", std::process::id()));
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+        let part = parent.join(format!(".isotherm-{name}-{}-{number}.part", std::process::id()));
         fs::create_dir(&part).map_err(failed(&part))?;
         Ok(Self { target: target.into(), part: Some(part) })
     }
@@ -87,7 +109,8 @@ impl ReportFolder {
     /// # Errors
     /// [`FolderError::Io`]; then the earlier report is still there.
     pub fn finish(mut self) -> Result<(), FolderError> {
-        let Some(part) = self.part.take() else { return Ok(()) };
+        // Until the end the hidden folder belongs to `self`, which removes it after a failure.
+        let Some(part) = self.part.clone() else { return Ok(()) };
         let old = part.with_extension("old");
         let had_old = self.target.symlink_metadata().is_ok();
         let failed = |source| FolderError::Io { path: self.target.clone(), action: "rename the report to it", source };
@@ -98,10 +121,12 @@ impl ReportFolder {
             if had_old {
                 let _ = fs::rename(&old, &self.target);
             }
-            let _ = fs::remove_dir_all(&part);
             return Err(failed(source));
         }
-        let _ = fs::remove_dir_all(old);
+        self.part = None;
+        if had_old {
+            let _ = fs::remove_dir_all(old);
+        }
         Ok(())
     }
 }
@@ -114,14 +139,47 @@ impl Drop for ReportFolder {
     }
 }
 
-/// True if a folder has no entries.
-fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+/// Checks that a folder is empty, or a report and nothing else.
+fn check_replaceable(folder: &Path) -> Result<(), FolderError> {
+    let failed = |source| FolderError::Io { path: folder.into(), action: "list", source };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let is_file = entry.file_type().map_err(failed)?.is_file();
+        names.push((entry.file_name().to_string_lossy().into_owned(), is_file));
+    }
+    if names.is_empty() {
+        return Ok(());
+    }
+    if !is_mark(&folder.join(MARK)) {
+        return Err(FolderError::NotAReport(folder.into()));
+    }
+    match names.into_iter().find(|(name, is_file)| !is_file || !is_of_report(name)) {
+        None => Ok(()),
+        Some((found, _)) => Err(FolderError::HoldsMore { path: folder.into(), found }),
+    }
+}
+
+/// True if a file is the `report.json` of a comparison.
+fn is_mark(path: &Path) -> bool {
+    let json = fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+    json.is_some_and(|json| json["schema"] == SCHEMA)
+}
+
+/// True if a report has a file of this name.
+fn is_of_report(name: &str) -> bool {
+    let Some(plot) = name.strip_suffix(".png") else { return [MARK, PAGE, TABLE].contains(&name) };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_numbered = NUMBERED_PLOTS.iter().any(|start| plot.strip_prefix(start).is_some_and(is_number));
+    plot == PLOT || ALONE_PLOTS.contains(&plot) || is_numbered
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The least that is a report.
+    const OLD: &str = r#"{ "schema": "isotherm-comparison" }"#;
 
     #[test]
     fn a_report_appears_whole_or_not_at_all() {
@@ -144,18 +202,66 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("report");
         fs::create_dir(&target).unwrap();
-        fs::write(target.join(MARK), "old").unwrap();
-        fs::write(target.join("old.png"), "old").unwrap();
+        fs::write(target.join(MARK), OLD).unwrap();
+        fs::write(target.join("mask-2.png"), "old").unwrap();
         assert!(matches!(ReportFolder::create(&target, false), Err(FolderError::Exists(_))));
         let folder = ReportFolder::create(&target, true).unwrap();
         folder.write(MARK, b"new").unwrap();
         folder.finish().unwrap();
-        assert_eq!((fs::read(target.join(MARK)).unwrap(), target.join("old.png").exists()), (b"new".to_vec(), false));
+        assert_eq!((fs::read(target.join(MARK)).unwrap(), target.join("mask-2.png").exists()), (b"new".to_vec(), false));
         let other = home.path().join("music");
         fs::create_dir(&other).unwrap();
         fs::write(other.join("song.wav"), "x").unwrap();
         assert!(matches!(ReportFolder::create(&other, true), Err(FolderError::NotAReport(_))));
         assert!(matches!(ReportFolder::check(&other.join("song.wav"), true), Err(FolderError::NotAReport(_))));
         assert!(matches!(ReportFolder::check(Path::new("/"), true), Err(FolderError::NoName(_))));
+    }
+
+    #[test]
+    fn a_folder_with_a_report_of_something_else_or_with_more_than_a_report_is_not_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let check = |text: &str, more: Option<&str>| {
+            let folder = tempfile::tempdir_in(home.path()).unwrap();
+            fs::write(folder.path().join(MARK), text).unwrap();
+            if let Some(name) = more {
+                fs::write(folder.path().join(name), "x").unwrap();
+            }
+            ReportFolder::check(folder.path(), true)
+        };
+        assert!(check(OLD, None).is_ok());
+        for name in [PAGE, TABLE, "cost.png", "magnitude.png", "octaves-0.png"] {
+            assert!(check(OLD, Some(name)).is_ok(), "{name}");
+        }
+        for text in ["", "no JSON", "[]", r#"{ "schema": "other" }"#] {
+            assert!(matches!(check(text, None), Err(FolderError::NotAReport(_))), "{text}");
+        }
+        for name in ["song.wav", "photo.png", "mask-x.png", "mask-.png", "index.html.bak"] {
+            assert!(matches!(check(OLD, Some(name)), Err(FolderError::HoldsMore { found, .. }) if found == name), "{name}");
+        }
+        let target = home.path().join("report");
+        fs::create_dir_all(target.join("index.html")).unwrap();
+        fs::write(target.join(MARK), OLD).unwrap();
+        assert!(matches!(ReportFolder::check(&target, true), Err(FolderError::HoldsMore { .. })), "a folder is no file");
+    }
+
+    #[test]
+    fn two_reports_beside_each_other_do_not_meet_and_a_failure_leaves_no_hidden_folder() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("report");
+        let one = ReportFolder::create(&target, false).unwrap();
+        let other = ReportFolder::create(&home.path().join("other"), false).unwrap();
+        other.write(MARK, OLD.as_bytes()).unwrap();
+        other.finish().unwrap();
+        one.write(MARK, OLD.as_bytes()).unwrap();
+        one.finish().unwrap();
+        // The place to which the earlier report is moved is taken, so it cannot be moved.
+        let folder = ReportFolder::create(&target, true).unwrap();
+        let old = folder.part.clone().unwrap().with_extension("old");
+        fs::create_dir_all(old.join("taken")).unwrap();
+        assert!(matches!(folder.finish(), Err(FolderError::Io { .. })));
+        fs::remove_dir_all(old).unwrap();
+        let mut names: Vec<_> = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["other", "report"]);
     }
 }

@@ -133,6 +133,7 @@ pub fn page(report: &Report, players: &[Player], plots: &[Plot]) -> Result<Strin
         cost_measures => ids(|function| matches!(function, MeasureFn::Cost(_))),
         costs => cost_rows,
         ratio => ratio_text(report),
+        tally => report.tally(),
         style => Value::from_safe_string(STYLE.into()),
         script => Value::from_safe_string(SCRIPT.into()),
         plots_json => Value::from_safe_string(script_json(&plots_by_id)),

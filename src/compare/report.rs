@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::figures::{Figures, LimitResult, MeasureFacts};
 use super::ruler::Ruler;
-use super::side::SideFacts;
-use super::verdict::Verdict;
+use super::side::{FileFacts, SideFacts};
+use super::verdict::{VERDICTS, Verdict, VerdictRow};
 use crate::audio::Audio;
 use crate::measure::bench::CostTable;
 use crate::measure::{Alignment, Characteristics, Comparison, NoiseToMask, WorstWindow, third_octaves};
@@ -108,12 +108,22 @@ pub struct SoundReport {
     pub channels: usize,
     /// Length in frames.
     pub frames: usize,
+    /// Length of A in frames.
+    pub a_frames: usize,
+    /// Length of B in frames.
+    pub b_frames: usize,
+    /// The file of side A; `None` if the side is no file.
+    pub a_file: Option<FileFacts>,
+    /// The file of side B; `None` if the side is no file.
+    pub b_file: Option<FileFacts>,
     /// Frames that were compared after alignment, where both sides have sound.
     pub compared_frames: usize,
-    /// First compared frame.
+    /// First compared frame of A.
     pub first_frame: usize,
     /// Samples of the input at full scale.
     pub full_scale_samples: usize,
+    /// Null of A against itself in dB, the worse of both ways to run it again; `None` if A is exact or no effect.
+    pub floor_db: Option<f64>,
     /// Key of the verdict on this sound alone.
     pub verdict: &'static str,
     /// The correlation, if it is no more than that of noise; then no figure of the difference is given.
@@ -138,6 +148,14 @@ pub struct SoundReport {
     pub noise_to_mask: Option<NoiseToMask>,
     /// The worst windows after alignment; frames count from the first compared frame.
     pub worst_windows: Vec<WorstWindow>,
+}
+
+impl SoundReport {
+    /// True if no sample that both sides have differs, without alignment. [any thread]
+    #[must_use]
+    pub fn is_equal_as_it_is(&self) -> bool {
+        self.raw.get("esr").copied().flatten() == Some(0.0)
+    }
 }
 
 /// A third octave.
@@ -266,6 +284,14 @@ impl Report {
     /// Never with the types of this report.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self).map(|text| text + "\n")
+    }
+
+    /// The verdicts on each sound alone, counted, in words: `A close twin: 14, A coarse twin: 1`. [control thread: allocates]
+    #[must_use]
+    pub fn tally(&self) -> String {
+        let count = |row: &VerdictRow| self.sounds.iter().filter(|sound| sound.verdict == row.id).count();
+        let counted = VERDICTS.iter().map(|row| (row.title, count(row))).filter(|(_, count)| *count > 0);
+        counted.map(|(title, count)| format!("{title}: {count}")).collect::<Vec<_>>().join(", ")
     }
 
     /// `measures.csv`: a header, then a line for each sound, side and measure. The sides are `input`, `a`, `b`, `raw` (the

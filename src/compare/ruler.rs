@@ -1,6 +1,7 @@
 //! The ruler: small, known changes of side A, measured like side B, that tell how to read the numbers.
 
 use std::f64::consts::PI;
+use std::ops::Range;
 
 use serde::Serialize;
 
@@ -10,6 +11,7 @@ use super::side::{Side, SideError};
 use super::sound::Sound;
 use crate::audio::{Audio, Window};
 use crate::effect::Effect;
+use crate::measure::measures::{ESR, NULL};
 use crate::measure::{Alignment, Comparison, NoiseToMask, noise_to_mask};
 
 /// Gain of the row *louder* in dB.
@@ -22,6 +24,8 @@ pub const LOW_PASS_HZ: f64 = 7_000.0;
 const TRANSITION_HZ: f64 = 500.0;
 /// Seconds of silence before the sound in the row *started later*. Neither a whole number of milliseconds nor of blocks.
 const LATER_SECONDS: f64 = 0.123_4;
+/// Fewest frames on both sides of the part that a filter takes with it: more than the delay's 256 taps.
+const MARGIN_FRAMES: usize = 1024;
 /// Frames that the low-pass computes at a time, which stay in the first cache.
 const CONVOLUTION_FRAMES: usize = 2048;
 /// Longest part of a sound that the ruler is measured on, in seconds.
@@ -94,27 +98,23 @@ impl Ruler {
                 },
             }
         };
-        let again = |effect: &Effect, later: usize| -> Result<Audio, SideError> {
-            let silence = Audio::silence(rate, a.channels(), later);
-            let sound = if later == 0 {
-                input.sound.clone()
-            } else {
-                let audio = Audio::concatenate(&[&silence, &input.sound.audio]).expect("both have the same format");
-                Sound { audio, ..input.sound.clone() }
-            };
-            let output = Side::Effect(effect.clone()).output(&sound, input.sounds)?;
-            let from = later + input.offset + start;
-            Ok(output.slice(from..from + frames).expect("an effect's output is as long as the sound"))
+        let again = |effect: &Effect, later: usize| {
+            let from = input.offset + start;
+            output_later(effect, input.sound, input.sounds, later, from..from + frames)
         };
         let no_effect = || Err("side A is no effect, so it cannot be run again".to_owned());
         let effect = input.side.effect();
         let of_effect = |later: usize| -> Result<Result<Audio, String>, SideError> {
             effect.map_or_else(|| Ok(no_effect()), |effect| again(effect, later).map(Ok))
         };
-        let later = (LATER_SECONDS * f64::from(rate)) as usize;
+        let later = later_frames(rate);
         let mut louder = a.clone();
         louder.gain_db(LOUDER_DB);
-        let late = Alignment { delay_frames: -LATE_FRAMES, ..Alignment::NONE }.apply(&a, frames);
+        // A filter hears what surrounds the part, so it takes that with it, and both ends are cut afterwards.
+        let margin = low_pass_half(rate).max(MARGIN_FRAMES);
+        let wide = with_surroundings(input.a, start, frames, margin);
+        let inner = |wide: &Audio| wide.slice(margin..margin + frames).expect("the part has the margin on both sides");
+        let late = inner(&Alignment { delay_frames: -LATE_FRAMES, ..Alignment::NONE }.apply(&wide, wide.frames()));
         let oversampling = match effect.map(half_oversampling) {
             None => no_effect(),
             Some(Err(reason)) => Err(reason),
@@ -131,7 +131,7 @@ impl Ruler {
             ("louder", Ok(louder)),
             ("late", Ok(late)),
             ("oversampling", oversampling),
-            ("low_pass", low_pass(&a)),
+            ("low_pass", low_pass(&wide).map(|wide| inner(&wide))),
         ];
         let rows = changes.into_iter().map(|(id, changed)| row(id, changed)).collect();
         let seconds = |frames: usize| frames as f64 / f64::from(rate);
@@ -149,6 +149,53 @@ impl Ruler {
     pub fn figure(&self, id: &str, measure: &str) -> Option<f64> {
         self.row(id)?.figures.get(measure).copied().flatten()
     }
+
+    /// The null of A against itself in dB, the worse of both ways to run it again; `None` if nothing is left. [any thread]
+    #[must_use]
+    pub fn floor_db(&self) -> Option<f64> {
+        let is_left = |id: &&str| self.figure(id, "esr").is_some_and(|esr| esr > 0.0);
+        ["self", "self_later"].iter().filter(|id| is_left(id)).filter_map(|id| self.figure(id, "null_db")).reduce(f64::max)
+    }
+}
+
+/// [`Ruler::floor_db`] of a sound without its other rows. [control thread: takes its time]
+pub(super) fn floor_db(effect: &Effect, sound: &Sound, sounds: usize) -> Result<Option<f64>, SideError> {
+    let rate = sound.audio.sample_rate();
+    let output = output_later(effect, sound, sounds, 0, 0..sound.audio.frames())?;
+    let (start, frames) = loudest(&output, (RULER_SECONDS * f64::from(rate)) as usize);
+    let part = start..start + frames;
+    let a = output.slice(part.clone()).expect("the part lies within the output");
+    let mut floor: Option<f64> = None;
+    for later in [0, later_frames(rate)] {
+        let again = output_later(effect, sound, sounds, later, part.clone())?;
+        let comparison = Comparison::new(&a, &again).expect("both parts have the same format and length");
+        if ESR.compare(&comparison).is_some_and(|esr| esr > 0.0) {
+            floor = [floor, NULL.compare(&comparison)].into_iter().flatten().reduce(f64::max);
+        }
+    }
+    Ok(floor)
+}
+
+/// Frames of [`LATER_SECONDS`].
+fn later_frames(sample_rate: u32) -> usize {
+    (LATER_SECONDS * f64::from(sample_rate)) as usize
+}
+
+/// A part of an effect's output for a sound, which begins after `later` frames of silence that the part does not count.
+fn output_later(effect: &Effect, sound: &Sound, sounds: usize, later: usize, part: Range<usize>) -> Result<Audio, SideError> {
+    let silence = Audio::silence(sound.audio.sample_rate(), sound.audio.channels(), later);
+    let audio = Audio::concatenate(&[&silence, &sound.audio]).expect("both have the same format");
+    let output = Side::Effect(effect.clone()).output(&Sound { audio, ..sound.clone() }, sounds)?;
+    Ok(output.slice(later + part.start..later + part.end).expect("an effect's output is as long as the sound"))
+}
+
+/// A part of a sound with `margin` frames more on both sides; silence beyond the sound's ends.
+fn with_surroundings(sound: &Audio, start: usize, frames: usize, margin: usize) -> Audio {
+    let (from, to) = (start.saturating_sub(margin), (start + frames + margin).min(sound.frames()));
+    let inside = sound.slice(from..to).expect("the range is limited to the sound");
+    let silence = |frames| Audio::silence(sound.sample_rate(), sound.channels(), frames);
+    let (before, after) = (silence(margin - (start - from)), silence(margin - (to - start - frames)));
+    Audio::concatenate(&[&before, &inside, &after]).expect("all have the same format")
 }
 
 /// The name of a row.
@@ -176,13 +223,18 @@ fn half_oversampling(effect: &Effect) -> Result<Effect, String> {
     Ok(effect.with("oversampling", value - 1.0))
 }
 
+/// Taps of the low-pass on each side of its middle.
+fn low_pass_half(sample_rate: u32) -> usize {
+    (5.5 * f64::from(sample_rate) / TRANSITION_HZ / 2.0).ceil() as usize
+}
+
 /// A sound through a steep low-pass at [`LOW_PASS_HZ`] of linear phase, which is not late: a sinc with a Blackman window.
 pub fn low_pass(sound: &Audio) -> Result<Audio, String> {
     let rate = f64::from(sound.sample_rate());
     if rate <= 2.0 * LOW_PASS_HZ {
         return Err(format!("a sound of {rate} Hz has nothing above {LOW_PASS_HZ} Hz"));
     }
-    let half = (5.5 * rate / TRANSITION_HZ / 2.0).ceil() as usize;
+    let half = low_pass_half(sound.sample_rate());
     let length = 2 * half + 1;
     let cutoff = 2.0 * LOW_PASS_HZ / rate;
     let tap = |i: usize| {
@@ -268,8 +320,28 @@ mod tests {
     }
 
     #[test]
+    fn rows_with_a_filter_do_not_click_where_a_long_sound_is_cut() {
+        // The loudest 10 s begin after 1 or 2 s, in the middle of the tone.
+        let mut tone = generate::sine(48_000, 100.1, 0.5, 600_000).unwrap();
+        tone.channel_mut(0)[..24_000].fill(0.0);
+        let sound = Sound::new("tone".into(), tone.clone()).unwrap();
+        let input = RulerInput { side: &Side::Dry, sound: &sound, sounds: 1, a: &tone, b: &tone, offset: 0 };
+        let ruler = Ruler::measure(&input).unwrap();
+        assert!(ruler.start_seconds >= 1.0 && ruler.seconds == RULER_SECONDS);
+        assert!(ruler.figure("low_pass", "null_db").unwrap() < -100.0, "{:?}", ruler.figure("low_pass", "null_db"));
+        // A delay of d frames leaves 2 sin(pi f d / rate) of a tone.
+        let expected = 20.0 * (2.0 * (PI * 100.1 * LATE_FRAMES / 48_000.0).sin()).log10();
+        let late = ruler.figure("late", "null_db").unwrap();
+        assert!((late - expected).abs() < 0.01, "{late} {expected}");
+    }
+
+    #[test]
     fn an_effect_with_random_parts_has_a_floor() {
         let ruler = ruler("bitcrusher bits=8 dither=tpdf");
+        let sound = Sound::new("guitar".into(), generate::guitar(48_000, 1, 1).unwrap()).unwrap();
+        let alone = |text: &str| floor_db(&text.parse().unwrap(), &sound, 1).unwrap();
+        assert_eq!(alone("bitcrusher bits=8 dither=tpdf"), ruler.floor_db());
+        assert_eq!(alone("saturator"), None);
         assert_eq!(ruler.figure("self", "null_db"), Some(f64::from(SILENCE_DB)));
         assert!(ruler.figure("self_later", "null_db").unwrap() > -80.0);
     }

@@ -3,12 +3,14 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rayon::prelude::*;
+
 use super::excerpt::{Heard, Player};
 use super::figures::{Figures, Limit, LimitResult, MeasureFacts, comparing, comparison_figures, finite, sound_figures};
 use super::report::{
     Alone, Machine, Refused, Report, SCHEMA, SCHEMA_VERSION, Settings, SidePair, SoundReport, Trap, WorstFigure, bands,
 };
-use super::ruler::{RULER_SECONDS, Ruler, RulerInput};
+use super::ruler::{RULER_SECONDS, Ruler, RulerInput, floor_db};
 use super::side::{Side, SideError};
 use super::sound::{SoundError, SoundSource};
 use super::verdict::{Evidence, Verdict};
@@ -33,7 +35,11 @@ const RELATED_ESR: f64 = 0.5;
 const TONE: (f32, f32) = (1000.0, 0.5);
 /// Frames of the impulse's response for measures of an impulse.
 const IMPULSE_FRAMES: usize = 8192;
-/// Work of the rulers, of each side alone and of the time, in units of a sound.
+/// Fewest frames that both sides must have at the same time: those that can be aligned.
+const FEWEST_FRAMES: usize = 512;
+/// Stages of a sound's work, after each of which the progress moves.
+const STAGES: usize = 5;
+/// Work of what follows when all sounds are known (rulers after refused sounds, floors), of each side alone and of the time, in units of a sound.
 const RULER_WORK: f64 = 2.0;
 const ALONE_WORK: f64 = 1.0;
 /// Seconds of a sound's work, on which the share of the time for measuring time is based.
@@ -80,9 +86,6 @@ pub enum CompareError {
     /// A side has no output.
     #[error(transparent)]
     Side(#[from] SideError),
-    /// A side cannot be measured alone.
-    #[error(transparent)]
-    Measure(#[from] MeasureError),
     /// The time cannot be measured.
     #[error(transparent)]
     Bench(#[from] BenchError),
@@ -93,6 +96,14 @@ pub enum CompareError {
         sound: String,
         /// The reason.
         source: AlignError,
+    },
+    /// The two outputs have too little at the same time.
+    #[error("{sound}: the sides have {found} frames at the same time after alignment; expected {FEWEST_FRAMES} or more")]
+    TooShort {
+        /// Name of the sound.
+        sound: String,
+        /// Frames that both have.
+        found: usize,
     },
     /// `watch` cancelled.
     #[error("called off")]
@@ -120,7 +131,7 @@ pub fn compare(request: &Request, watch: Watch<'_>) -> Result<Finished, CompareE
     let cost_work = request.cost_seconds / SOUND_SECONDS;
     let total = count as f64 + RULER_WORK + ALONE_WORK + cost_work;
     let done = AtomicUsize::new(0);
-    let is_cancelled = || !watch(done.load(Ordering::Relaxed) as f64 / total);
+    let is_cancelled = || !watch(done.load(Ordering::Relaxed) as f64 / STAGES as f64 / total);
     if is_cancelled() {
         return Err(CompareError::Cancelled);
     }
@@ -133,12 +144,18 @@ pub fn compare(request: &Request, watch: Watch<'_>) -> Result<Finished, CompareE
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(source) = request.sounds.get(index) else { break };
-                    let result = compare_sound(request, source, index < DETAILED_SOUNDS, &is_cancelled);
+                    let stages = AtomicUsize::new(0);
+                    let go_on = || {
+                        stages.fetch_add(1, Ordering::Relaxed);
+                        done.fetch_add(1, Ordering::Relaxed);
+                        if is_cancelled() { Err(CompareError::Cancelled) } else { Ok(()) }
+                    };
+                    let result = compare_sound(request, source, index < DETAILED_SOUNDS, &go_on);
                     let stop = matches!(result, Err(CompareError::Cancelled));
                     if let Ok(mut results) = results.lock() {
                         results.push((index, result));
                     }
-                    done.fetch_add(1, Ordering::Relaxed);
+                    done.fetch_add(STAGES.saturating_sub(stages.into_inner()), Ordering::Relaxed);
                     if stop || is_cancelled() {
                         break;
                     }
@@ -151,39 +168,72 @@ pub fn compare(request: &Request, watch: Watch<'_>) -> Result<Finished, CompareE
         return Err(CompareError::Cancelled);
     }
     results.sort_by_key(|(index, _)| *index);
-    let (mut sounds, mut rulers, mut players, mut refused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut compared, mut refused) = (Vec::new(), Vec::new());
     for (index, result) in results {
         match result {
-            Ok(Compared { report, ruler, player }) => {
-                sounds.push(report);
-                rulers.extend(ruler);
-                players.extend(player);
-            }
+            Ok(one) => compared.push((index, one)),
             Err(error) => refused.push(Refused { sound: request.sounds[index].name(), reason: error.to_string() }),
         }
+    }
+    let at = |work: f64| watch((count as f64 + work) / total);
+    complete(request, &mut compared, &|share| at(share * RULER_WORK))?;
+    let (mut sounds, mut rulers, mut players) = (Vec::new(), Vec::new(), Vec::new());
+    for (_, Compared { report, ruler, player }) in compared {
+        sounds.push(report);
+        rulers.extend(ruler);
+        players.extend(player);
     }
     let Some(first) = sounds.first() else {
         let reason = refused.into_iter().next().map(|refused| refused.reason);
         return Err(reason.map_or(CompareError::NoSounds, CompareError::NoSound));
     };
     let sample_rate = first.sample_rate;
-    let at = |work: f64| watch((count as f64 + work) / total);
     if !at(RULER_WORK) {
         return Err(CompareError::Cancelled);
     }
-    let alone = measure_alone(request, sample_rate)?;
+    let (alone, warnings) = measure_alone(request, sample_rate);
     let costs = measure_costs(request, sample_rate, |share| at(RULER_WORK + ALONE_WORK + share * cost_work))?;
-    Ok(Finished { report: assemble(request, Parts { sounds, rulers, refused, alone, costs, sample_rate }), players })
+    let parts = Parts { sounds, rulers, refused, alone, costs, sample_rate, warnings };
+    Ok(Finished { report: assemble(request, parts), players })
 }
 
-/// Compares both sides on a sound; `in_detail` with a ruler and a player.
+/// Measures what is known only when every sound is: the rulers and players of the first compared sounds if others before them
+/// were refused, and, if A is not exact, how far it is from itself in each sound. `compared`: with the index of each source, in
+/// order.
+fn complete(request: &Request, compared: &mut [(usize, Compared)], watch: Watch<'_>) -> Result<(), CompareError> {
+    let go_on = || if watch(0.0) { Ok(()) } else { Err(CompareError::Cancelled) };
+    for (index, one) in compared.iter_mut().take(DETAILED_SOUNDS).filter(|(index, _)| *index >= DETAILED_SOUNDS) {
+        match compare_sound(request, &request.sounds[*index], true, &go_on) {
+            Ok(detailed) => *one = detailed,
+            Err(CompareError::Cancelled) => return Err(CompareError::Cancelled),
+            // A file that has gone since keeps the figures that it has.
+            Err(_) => {}
+        }
+    }
+    for (_, one) in compared.iter_mut() {
+        one.report.floor_db = one.ruler.as_ref().and_then(Ruler::floor_db);
+    }
+    let Some(effect) = request.a.effect().filter(|_| compared.iter().any(|(_, one)| one.report.floor_db.is_some())) else {
+        return Ok(());
+    };
+    let done = AtomicUsize::new(0);
+    let sounds = request.sounds.len();
+    compared.par_iter_mut().filter(|(_, one)| one.ruler.is_none()).try_for_each(|(index, one)| {
+        if !watch(done.fetch_add(1, Ordering::Relaxed) as f64 / sounds as f64) {
+            return Err(CompareError::Cancelled);
+        }
+        one.report.floor_db = floor_db(effect, &request.sounds[*index].load()?, sounds)?;
+        Ok(())
+    })
+}
+
+/// Compares both sides on a sound; `in_detail` with a ruler and a player. `go_on` is called after each stage but the last.
 fn compare_sound(
     request: &Request,
     source: &SoundSource,
     in_detail: bool,
-    is_cancelled: &(dyn Fn() -> bool + Sync),
+    go_on: &dyn Fn() -> Result<(), CompareError>,
 ) -> Result<Compared, CompareError> {
-    let go_on = || if is_cancelled() { Err(CompareError::Cancelled) } else { Ok(()) };
     let sound = source.load()?;
     let sounds = request.sounds.len();
     let (a, b) = rayon::join(|| request.a.output(&sound, sounds), || request.b.output(&sound, sounds));
@@ -196,9 +246,14 @@ fn compare_sound(
         sample_rate: sound.audio.sample_rate(),
         channels: sound.audio.channels(),
         frames: sound.audio.frames(),
+        a_frames: a.frames(),
+        b_frames: b.frames(),
+        a_file: request.a.file_facts(&sound, sounds),
+        b_file: request.b.file_facts(&sound, sounds),
         compared_frames: 0,
         first_frame: 0,
         full_scale_samples: sound.full_scale_samples(),
+        floor_db: None,
         verdict: "",
         unrelated_correlation: None,
         alignment_remark: None,
@@ -232,7 +287,7 @@ fn compare_sound(
     };
     go_on()?;
     let apply = |alignment: &Alignment| {
-        let overlap = alignment.overlap(a.frames().min(sound.audio.frames()), b.frames());
+        let overlap = alignment.overlap(a.frames(), b.frames());
         (overlap.start, cut(&a, overlap.clone()), cut(&alignment.apply(&b, a.frames()), overlap))
     };
     let mut parts = apply(&alignment);
@@ -245,6 +300,9 @@ fn compare_sound(
         parts = apply(&alignment);
     }
     let (first, aligned_a, aligned_b) = parts;
+    if aligned_a.frames() < FEWEST_FRAMES {
+        return Err(CompareError::TooShort { sound: sound.name, found: aligned_a.frames() });
+    }
     let aligned = Comparison::new(&aligned_a, &aligned_b).expect("both parts are equally long");
     let (raw_figures, aligned_figures) = rayon::join(|| comparison_figures(&raw), || comparison_figures(&aligned));
     go_on()?;
@@ -261,8 +319,8 @@ fn compare_sound(
     if in_detail {
         let input = RulerInput { side: &request.a, sound: &sound, sounds, a: &aligned_a, b: &aligned_b, offset: first };
         ruler = Some(Ruler::measure(&input)?);
-        let heard_input = cut(&sound.audio, first..first + aligned_a.frames());
-        let heard = Heard { input: &heard_input, a: &aligned_a, b: &aligned_b, offset: first };
+        let heard_input = input_beside(&request.a, &a, &sound.audio).map(|input| cut(&input, first..first + aligned_a.frames()));
+        let heard = Heard { input: heard_input.as_ref(), a: &aligned_a, b: &aligned_b, offset: first };
         player = Some(Player::new(&sound.name, &heard, &report.worst_windows));
     }
     Ok(Compared { report, ruler, player })
@@ -273,11 +331,29 @@ fn cut(audio: &Audio, range: std::ops::Range<usize>) -> Audio {
     audio.slice(range).expect("the frames are within the sound")
 }
 
-/// Measures each side alone that is an effect.
-fn measure_alone(request: &Request, sample_rate: u32) -> Result<SidePair<Option<Alone>>, CompareError> {
+/// The sound at the time at which A has it, as long as A. A file may have it later; `None` if that place is not found.
+fn input_beside(side: &Side, a: &Audio, sound: &Audio) -> Option<Audio> {
+    if side.effect().is_some() || a == sound {
+        return Some(sound.clone());
+    }
+    let found = align(a, sound).ok()?;
+    let (delay_frames, drift_ppm, is_drifting) = (found.delay_frames, found.drift_ppm, found.is_drifting);
+    Some(Alignment { delay_frames, drift_ppm, is_drifting, ..Alignment::NONE }.apply(sound, a.frames()))
+}
+
+/// Measures each side alone that is an effect; with a warning for each that cannot be, as at an unusual sample rate.
+fn measure_alone(request: &Request, sample_rate: u32) -> (SidePair<Option<Alone>>, Vec<String>) {
     let alone = |side: &Side| side.effect().map(|effect| measure_effect(effect, sample_rate)).transpose();
     let (a, b) = rayon::join(|| alone(&request.a), || alone(&request.b));
-    Ok(SidePair { a: a?, b: b? })
+    let mut warnings = Vec::new();
+    let mut shown = |name: &str, alone: Result<Option<Alone>, MeasureError>| {
+        alone.unwrap_or_else(|error| {
+            warnings.push(format!("{name} is not measured alone: {error}."));
+            None
+        })
+    };
+    let pair = SidePair { a: shown("A", a), b: shown("B", b) };
+    (pair, warnings)
 }
 
 /// The figures of an effect alone.
@@ -325,24 +401,27 @@ struct Parts {
     alone: SidePair<Option<Alone>>,
     costs: SidePair<Option<CostTable>>,
     sample_rate: u32,
+    warnings: Vec<String>,
 }
 
 /// Makes the report: verdict, worst figures, limits and warnings.
 fn assemble(request: &Request, parts: Parts) -> Report {
-    let Parts { mut sounds, rulers, refused, alone, costs, sample_rate } = parts;
+    let Parts { mut sounds, rulers, refused, alone, costs, sample_rate, warnings: mut remarks } = parts;
     let evidence: Vec<Evidence> = sounds.iter().map(Evidence::of).collect();
-    let floor_db = floor_db(&rulers);
-    let verdict = Verdict::of(&evidence, floor_db);
+    let mut verdict = Verdict::of(&evidence);
+    if !refused.is_empty() {
+        verdict.sentences[1] += &format!(" {} of {} sounds could not be compared.", refused.len(), request.sounds.len());
+    }
     for (sound, evidence) in sounds.iter_mut().zip(&evidence) {
-        sound.verdict = Verdict::of(std::slice::from_ref(evidence), floor_db).id;
+        sound.verdict = Verdict::of(std::slice::from_ref(evidence)).id;
     }
     let worst = comparing().map(|row| worst_figure(row, &sounds)).collect();
     let limits = request
         .limits
         .iter()
-        .map(|limit| LimitResult::of(limit, limited_figures(limit.measure, &sounds, &alone, &costs)))
+        .map(|limit| LimitResult::of(limit, limited_figures(limit.measure, &sounds, &refused, &alone, &costs)))
         .collect();
-    let warnings = warnings(request, &sounds, &rulers);
+    remarks.extend(warnings(request, &sounds, &rulers));
     Report {
         schema: SCHEMA,
         schema_version: SCHEMA_VERSION,
@@ -366,16 +445,9 @@ fn assemble(request: &Request, parts: Parts) -> Report {
         alone,
         costs,
         limits,
-        warnings,
+        warnings: remarks,
         measures: MeasureFacts::all(),
     }
-}
-
-/// The null of A against itself in dB, the worse of both ways to run it again; `None` if nothing is left.
-fn floor_db(rulers: &[Ruler]) -> Option<f64> {
-    let figures = rulers.iter().flat_map(|ruler| ["self", "self_later"].map(|id| (ruler, id)));
-    let nulls = figures.filter(|(ruler, id)| ruler.figure(id, "esr").is_some_and(|esr| esr > 0.0));
-    nulls.filter_map(|(ruler, id)| ruler.figure(id, "null_db")).reduce(f64::max)
 }
 
 /// The worse of two figures of a measure.
@@ -391,18 +463,21 @@ fn worst_figure(row: &'static Measure, sounds: &[SoundReport]) -> WorstFigure {
 }
 
 /// The figures that a limit of a measure holds for: of each sound after alignment, of B alone, or of B's time at each block size.
+/// A refused sound has none.
 fn limited_figures(
     row: &'static Measure,
     sounds: &[SoundReport],
+    refused: &[Refused],
     alone: &SidePair<Option<Alone>>,
     costs: &SidePair<Option<CostTable>>,
 ) -> Vec<(Option<String>, Option<f64>)> {
-    let name = |sound: &SoundReport| Some(sound.name.clone());
+    let of_sounds = |figures: fn(&SoundReport) -> &Figures| {
+        let found = sounds.iter().map(|sound| (Some(sound.name.clone()), figures(sound).get(row.id).copied().flatten()));
+        found.chain(refused.iter().map(|refused| (Some(refused.sound.clone()), None))).collect()
+    };
     match row.function {
-        MeasureFn::Comparison(_) => {
-            sounds.iter().map(|sound| (name(sound), sound.aligned.get(row.id).copied().flatten())).collect()
-        }
-        MeasureFn::Sound(_) => sounds.iter().map(|sound| (name(sound), sound.b.get(row.id).copied().flatten())).collect(),
+        MeasureFn::Comparison(_) => of_sounds(|sound| &sound.aligned),
+        MeasureFn::Sound(_) => of_sounds(|sound| &sound.b),
         MeasureFn::Tone(_) | MeasureFn::Impulse(_) | MeasureFn::Effect(_) => {
             let figure = alone.b.as_ref().and_then(|alone| alone.figures.get(row.id).copied().flatten());
             vec![(None, figure)]
@@ -428,6 +503,10 @@ fn warnings(request: &Request, sounds: &[SoundReport], rulers: &[Ruler]) -> Vec<
             warnings.push(format!(
                 "{name}: the sides have nothing in common (correlation {correlation:.3}), so there are no figures."
             ));
+        }
+        if sound.is_equal_as_it_is() && sound.a_frames != sound.b_frames {
+            let (a, b) = (sound.a_frames, sound.b_frames);
+            warnings.push(format!("{name}: A has {a} frames and B {b}; the samples that both have are equal."));
         }
         let Some(alignment) = &sound.alignment else { continue };
         if alignment.ambiguous {

@@ -191,6 +191,13 @@ impl Side {
         if sounds > 1 { Err(SideError::OneFile { path: path.into(), sounds }) } else { Ok(path.into()) }
     }
 
+    /// The side's file for a sound, with its hash; `None` if the side is no file. [control thread: reads the file]
+    #[must_use]
+    pub fn file_facts(&self, sound: &Sound, sounds: usize) -> Option<FileFacts> {
+        let Self::File(path) = self else { return None };
+        self.file_for(path, sound, sounds).ok().map(|path| FileFacts::of(&path))
+    }
+
     /// The side's facts for a report. [control thread: reads the file]
     #[must_use]
     pub fn facts(&self) -> SideFacts {
@@ -203,10 +210,7 @@ impl Side {
                 });
                 (SideKind::Effect, Some(effect.settings.to_json()), model, None)
             }
-            Self::File(path) => {
-                let sha256 = std::fs::read(path).ok().map(|bytes| sha256(&bytes));
-                (SideKind::File, None, None, Some(FileFacts { path: path.display().to_string(), sha256 }))
-            }
+            Self::File(path) => (SideKind::File, None, None, Some(FileFacts::of(path))),
             Self::Dry => (SideKind::Dry, None, None, None),
         };
         SideFacts { kind, text: self.to_string(), settings, model, file }
@@ -275,6 +279,14 @@ pub struct FileFacts {
     pub path: String,
     /// SHA-256 of the bytes, in hexadecimal; `None` for a folder.
     pub sha256: Option<String>,
+}
+
+impl FileFacts {
+    /// The facts of a file or folder.
+    fn of(path: &Path) -> Self {
+        let sha256 = std::fs::read(path).ok().map(|bytes| sha256(&bytes));
+        Self { path: path.display().to_string(), sha256 }
+    }
 }
 
 #[cfg(test)]

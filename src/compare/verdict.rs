@@ -7,6 +7,8 @@ use crate::measure::SILENCE_DB;
 
 /// Null after alignment in dB, below which nothing but level, delay, polarity or DC differs: the error of a 16-bit file.
 pub const EQUAL_DB: f64 = -60.0;
+/// Decibels by which alignment must make the null better, so that gain, delay or polarity is the difference.
+pub const ALIGNED_BY_DB: f64 = 20.0;
 /// Smallest difference of gain in dB, delay in frames and DC (of full scale) that counts.
 pub const MIN_GAIN_DB: f64 = 0.01;
 /// See [`MIN_GAIN_DB`].
@@ -17,6 +19,13 @@ pub const MIN_DC: f64 = 1e-5;
 pub const MAX_GAIN_SPREAD_DB: f64 = 0.1;
 /// Decibels by which B may be further from A than A from itself, and count as equal.
 pub const FLOOR_MARGIN_DB: f64 = 1.0;
+/// Largest difference of gain in dB and of delay in frames, with which B may be as equal as A is to itself: those of the ruler's
+/// rows *louder* and *late*. Random parts make the measured ones inexact.
+pub const FLOOR_GAIN_DB: f64 = 0.1;
+/// See [`FLOOR_GAIN_DB`].
+pub const FLOOR_DELAY_FRAMES: f64 = 0.1;
+/// Largest DC of B against A, with which B may be as equal as A is to itself: -60 dB of full scale, as [`EQUAL_DB`].
+pub const FLOOR_DC: f64 = 1e-3;
 /// Error in a third octave against the signal in dB, above which the band is missing, if B is also quieter there by
 /// [`MISSING_LEVEL_DB`].
 pub const MISSING_ERROR_DB: f64 = -3.0;
@@ -24,6 +33,8 @@ pub const MISSING_ERROR_DB: f64 = -3.0;
 pub const MISSING_LEVEL_DB: f64 = 6.0;
 /// Third octaves at the top or at the bottom that must be missing in one sound for a verdict.
 pub const MISSING_BANDS: usize = 2;
+/// Level in dB below A's loudest third octave, down to which a band can be missing; what is fainter nobody hears beside it.
+pub const MISSING_FAINT_DB: f64 = -80.0;
 /// Highest null after alignment in dB with which a missing band is the verdict; with more, more than a band differs.
 pub const FILTERED_NULL_DB: f64 = -10.0;
 /// Highest noise-to-mask ratio in dB of a close twin: below -10 dB noise is not heard (K. Brandenburg, "Evaluation of quality for
@@ -42,7 +53,7 @@ pub struct Evidence {
     pub sound: String,
     /// True if the sides have nothing in common.
     pub is_unrelated: bool,
-    /// True if every sample is equal, without alignment.
+    /// True if every sample is equal, without alignment, and both sides are equally long.
     pub is_identical: bool,
     /// True if B's polarity is inverted.
     pub is_inverted: bool,
@@ -52,8 +63,12 @@ pub struct Evidence {
     pub delay_frames: f64,
     /// DC of B against A, where 1 is full scale.
     pub dc: f64,
+    /// Null without alignment in dB; infinity if A is silent there.
+    pub raw_null_db: f64,
     /// Null after alignment in dB.
     pub null_db: f64,
+    /// Null of A against itself in dB; `None` if that is exact.
+    pub floor_db: Option<f64>,
     /// Noise-to-mask ratio in dB.
     pub nmr_db: f64,
     /// Error in the worst third octave in dB.
@@ -75,12 +90,15 @@ impl Evidence {
         Self {
             sound: sound.name.clone(),
             is_unrelated: sound.unrelated_correlation.is_some(),
-            is_identical: sound.raw.get("esr").copied().flatten() == Some(0.0),
+            is_identical: sound.is_equal_as_it_is() && sound.a_frames == sound.b_frames,
             is_inverted: alignment.is_some_and(|a| a.inverted),
             gain_db: alignment.map_or(0.0, |a| a.gain_db),
             delay_frames: alignment.map_or(0.0, |a| a.delay_frames),
             dc: alignment.map_or(0.0, |a| a.dc),
+            // There is no null where A is still silent; then any sound of B is far from it.
+            raw_null_db: sound.raw.get("null_db").copied().flatten().unwrap_or(f64::INFINITY),
             null_db: figure("null_db"),
+            floor_db: sound.floor_db,
             nmr_db: figure("nmr_db"),
             octave_db: worst.map_or(f64::NAN, |(_, error)| error),
             octave_hz: worst.map_or(f64::NAN, |(hz, _)| hz),
@@ -94,6 +112,11 @@ impl Evidence {
         self.null_db <= EQUAL_DB
     }
 
+    /// True if nothing is left after alignment, and much without it.
+    fn is_equal_by_alignment(&self) -> bool {
+        self.is_equal() && self.null_db <= self.raw_null_db - ALIGNED_BY_DB
+    }
+
     fn has_gain(&self) -> bool {
         self.gain_db.abs() >= MIN_GAIN_DB
     }
@@ -105,12 +128,25 @@ impl Evidence {
     fn has_dc(&self) -> bool {
         self.dc.abs() >= MIN_DC
     }
+
+    /// True if B is no further from A than A from itself.
+    fn is_within_floor(&self) -> bool {
+        let floor = self.floor_db.map_or(f64::from(SILENCE_DB), |floor| floor + FLOOR_MARGIN_DB);
+        let is_as_it_was = !self.is_inverted
+            && self.gain_db.abs() <= FLOOR_GAIN_DB
+            && self.delay_frames.abs() <= FLOOR_DELAY_FRAMES
+            && self.dc.abs() <= FLOOR_DC;
+        self.null_db <= floor && is_as_it_was
+    }
 }
 
-/// The last of at least [`MISSING_BANDS`] bands, from one end, that B lacks; `None` if it lacks fewer, or all.
-fn missing<'a>(bands: impl Iterator<Item = &'a Band>) -> Option<f64> {
+/// The last of at least [`MISSING_BANDS`] bands, from one end, that B lacks; `None` if it lacks fewer, or all. Bands that are
+/// faint in A do not count.
+fn missing<'a>(bands: impl Iterator<Item = &'a Band> + Clone) -> Option<f64> {
+    let loudest = bands.clone().map(|band| band.a_db).fold(f64::MIN, f64::max);
+    let counted = bands.filter(|band| band.a_db >= loudest + MISSING_FAINT_DB);
     let mut missing = Vec::new();
-    for (band, error_db) in bands.filter_map(|band| Some((band, band.error_db?))) {
+    for (band, error_db) in counted.filter_map(|band| Some((band, band.error_db?))) {
         let is_missing = error_db > MISSING_ERROR_DB && band.b_db <= band.a_db - MISSING_LEVEL_DB;
         if !is_missing {
             return (missing.len() >= MISSING_BANDS).then(|| missing.last().copied()).flatten();
@@ -128,8 +164,8 @@ pub struct VerdictRow {
     pub title: &'static str,
     /// The rule in plain English, for the documentation.
     pub rule: &'static str,
-    /// The rule. `floor_db` is the null of A against itself where that is not exact.
-    holds: fn(&[Evidence], floor_db: Option<f64>) -> bool,
+    /// The rule.
+    holds: fn(&[Evidence]) -> bool,
     /// The first sentence of the verdict.
     sentence: fn(&Worst<'_>) -> String,
 }
@@ -141,7 +177,8 @@ struct Worst<'a> {
     octave: &'a Evidence,
     gain: &'a Evidence,
     delay: &'a Evidence,
-    floor_db: Option<f64>,
+    /// The highest null of A against itself in dB.
+    floor_db: f64,
 }
 
 /// The decision table, in the order in which it is asked. The figures are those of the worst sound.
@@ -149,34 +186,33 @@ pub static VERDICTS: &[VerdictRow] = &[
     VerdictRow {
         id: "identical",
         title: "Identical",
-        rule: "every sample of every sound is equal, without alignment",
-        holds: |all, _| all.iter().all(|e| e.is_identical),
+        rule: "every sample of every sound is equal, without alignment, and both sides are equally long",
+        holds: |all| all.iter().all(|e| e.is_identical),
         sentence: |_| "A and B give the same samples, bit for bit.".into(),
     },
     VerdictRow {
         id: "unrelated",
         title: "Unrelated",
         rule: "in some sound the sides have nothing in common: their correlation is that of noise",
-        holds: |all, _| all.iter().any(|e| e.is_unrelated),
+        holds: |all| all.iter().any(|e| e.is_unrelated),
         sentence: |_| "A and B have nothing in common, so no number can say how far apart they are.".into(),
     },
     VerdictRow {
         id: "within_floor",
         title: "As equal as A is to itself",
-        rule: "A against itself is not exact (random parts), and B is no further from A than that, by at most 1 dB",
-        holds: |all, floor| floor.is_some_and(|floor| all.iter().all(|e| e.null_db <= floor + FLOOR_MARGIN_DB)),
+        rule: "A against itself is not exact (random parts), and in every sound B is no further from A than that, by at most \
+               1 dB; polarity is the same, gain and delay are within 0.1 dB and 0.1 frames, and DC within 0.001",
+        holds: |all| all.iter().any(|e| e.floor_db.is_some()) && all.iter().all(Evidence::is_within_floor),
         sentence: |worst| {
-            format!(
-                "A has random parts and differs from itself by {:.1} dB; B is no further away.",
-                worst.floor_db.unwrap_or(f64::NAN)
-            )
+            format!("A has random parts and differs from itself by up to {:.1} dB; B is no further away.", worst.floor_db)
         },
     },
     VerdictRow {
         id: "polarity",
         title: "Polarity inverted, otherwise equal",
-        rule: "after alignment the null is -60 dB or better, and B's polarity is inverted in every sound",
-        holds: |all, _| all.iter().all(|e| e.is_equal() && e.is_inverted),
+        rule: "alignment makes the null better by 20 dB or more, to -60 dB or better, and B's polarity is inverted in \
+               every sound",
+        holds: |all| all.iter().all(|e| e.is_equal_by_alignment() && e.is_inverted),
         sentence: |worst| {
             let mut more = String::new();
             if worst.gain.has_gain() {
@@ -191,10 +227,10 @@ pub static VERDICTS: &[VerdictRow] = &[
     VerdictRow {
         id: "gain",
         title: "Louder or quieter, otherwise equal",
-        rule: "after alignment the null is -60 dB or better; only the gain differs, by 0.01 dB or more, and it is the same \
-               in every sound within 0.1 dB",
-        holds: |all, _| {
-            all.iter().all(|e| e.is_equal() && !e.has_delay() && !e.has_dc())
+        rule: "alignment makes the null better by 20 dB or more, to -60 dB or better; only the gain differs, by 0.01 dB or more, \
+               and it is the same in every sound within 0.1 dB",
+        holds: |all| {
+            all.iter().all(|e| e.is_equal_by_alignment() && !e.has_delay() && !e.has_dc())
                 && one_gain(all)
                 && all.iter().any(Evidence::has_gain)
         },
@@ -203,8 +239,11 @@ pub static VERDICTS: &[VerdictRow] = &[
     VerdictRow {
         id: "delay",
         title: "Earlier or later, otherwise equal",
-        rule: "after alignment the null is -60 dB or better; only the delay differs, by 0.02 frames or more",
-        holds: |all, _| all.iter().all(|e| e.is_equal() && !e.has_gain() && !e.has_dc()) && all.iter().any(Evidence::has_delay),
+        rule: "alignment makes the null better by 20 dB or more, to -60 dB or better; only the delay differs, by \
+               0.02 frames or more",
+        holds: |all| {
+            all.iter().all(|e| e.is_equal_by_alignment() && !e.has_gain() && !e.has_dc()) && all.iter().any(Evidence::has_delay)
+        },
         sentence: |worst| {
             let frames = worst.delay.delay_frames;
             let late = if frames < 0.0 { "early" } else { "late" };
@@ -215,7 +254,7 @@ pub static VERDICTS: &[VerdictRow] = &[
         id: "aligned",
         title: "Equal after alignment",
         rule: "after alignment the null is -60 dB or better, with gain, delay and DC together or none of them",
-        holds: |all, _| all.iter().all(Evidence::is_equal) && one_gain(all),
+        holds: |all| all.iter().all(Evidence::is_equal) && one_gain(all),
         sentence: |worst| {
             format!(
                 "After alignment ({:+.2} dB, {:.2} frames) B equals A down to {:.1} dB.",
@@ -228,7 +267,7 @@ pub static VERDICTS: &[VerdictRow] = &[
         title: "A part of the spectrum is missing",
         rule: "in some sound B lacks two or more third octaves at the top or at the bottom (6 dB quieter or more, and an \
                error above -3 dB), and the null after alignment is -10 dB or better in every sound",
-        holds: |all, _| {
+        holds: |all| {
             all.iter().all(|e| e.null_db <= FILTERED_NULL_DB)
                 && all.iter().any(|e| e.missing_from_hz.is_some() || e.missing_to_hz.is_some())
         },
@@ -246,7 +285,7 @@ pub static VERDICTS: &[VerdictRow] = &[
         id: "close_twin",
         title: "A close twin",
         rule: "the noise-to-mask ratio is -10 dB or better, and the error in the worst third octave -12 dB or better",
-        holds: |all, _| all.iter().all(|e| e.nmr_db <= CLOSE_NMR_DB && e.octave_db <= CLOSE_OCTAVE_DB),
+        holds: |all| all.iter().all(|e| e.nmr_db <= CLOSE_NMR_DB && e.octave_db <= CLOSE_OCTAVE_DB),
         sentence: |worst| {
             format!(
                 "B does what A does: the difference is {}, and is likely to be masked by it everywhere.",
@@ -258,14 +297,14 @@ pub static VERDICTS: &[VerdictRow] = &[
         id: "coarse_twin",
         title: "A coarse twin",
         rule: "the null after alignment is -14.6 dB or better (an error to signal of 0.035)",
-        holds: |all, _| all.iter().all(|e| e.null_db <= COARSE_NULL_DB),
+        holds: |all| all.iter().all(|e| e.null_db <= COARSE_NULL_DB),
         sentence: |worst| format!("B is like A, and can be told apart: the difference is {}.", from_sound(worst.null.null_db)),
     },
     VerdictRow {
         id: "different",
         title: "Different",
         rule: "none of the above",
-        holds: |_, _| true,
+        holds: |_| true,
         sentence: |worst| format!("B does something else than A: the difference is {}.", from_sound(worst.null.null_db)),
     },
 ];
@@ -312,13 +351,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The verdict on the evidence of one or more sounds. `floor_db`: the null of A against itself if that is not exact.
-    /// [any thread but the audio thread: allocates]
+    /// The verdict on the evidence of one or more sounds. [any thread but the audio thread: allocates]
     ///
     /// # Panics
     /// If there is no evidence.
     #[must_use]
-    pub fn of(all: &[Evidence], floor_db: Option<f64>) -> Self {
+    pub fn of(all: &[Evidence]) -> Self {
         let worst_by = |figure: fn(&Evidence) -> f64| {
             // NaN, no figure, counts as the worst of all.
             all.iter().max_by(|a, b| figure(a).total_cmp(&figure(b))).expect("a verdict needs evidence")
@@ -329,9 +367,9 @@ impl Verdict {
             octave: worst_by(|e| e.octave_db),
             gain: worst_by(|e| e.gain_db.abs()),
             delay: worst_by(|e| e.delay_frames.abs()),
-            floor_db,
+            floor_db: all.iter().filter_map(|e| e.floor_db).fold(f64::from(SILENCE_DB), f64::max),
         };
-        let row = VERDICTS.iter().find(|row| (row.holds)(all, floor_db)).expect("the last row always holds");
+        let row = VERDICTS.iter().find(|row| (row.holds)(all)).expect("the last row always holds");
         let number = |measure, name: String, figure: f64, sound: &Evidence| Deciding {
             measure,
             name,
@@ -401,7 +439,9 @@ mod tests {
             gain_db: 0.0,
             delay_frames: 0.0,
             dc: 0.0,
+            raw_null_db: -30.0,
             null_db: -50.0,
+            floor_db: None,
             nmr_db: -15.0,
             octave_db: -25.0,
             octave_hz: 16_000.0,
@@ -412,7 +452,7 @@ mod tests {
 
     #[test]
     fn the_first_rule_that_holds_gives_the_verdict() {
-        let verdict = |all: &[Evidence]| Verdict::of(all, None).id;
+        let verdict = |all: &[Evidence]| Verdict::of(all).id;
         let with = |change: fn(&mut Evidence)| {
             let mut e = evidence();
             change(&mut e);
@@ -436,15 +476,37 @@ mod tests {
         assert_eq!(equal(|e| (e.gain_db, e.delay_frames) = (0.5, 1.0)), "aligned");
         assert_eq!(equal(|e| (e.gain_db, e.dc) = (0.5, 0.01)), "aligned");
         assert_eq!(equal(|e| (e.gain_db, e.is_inverted) = (0.5, true)), "polarity");
-        assert_eq!(Verdict::of(&[evidence()], Some(-50.5)).id, "within_floor");
-        assert_eq!(Verdict::of(&[evidence()], Some(-60.0)).id, "close_twin");
+        // A gain that hardly changes the null is no reason for the difference.
+        assert_eq!(equal(|e| (e.gain_db, e.raw_null_db) = (0.5, -80.0)), "aligned");
+        assert_eq!(verdict(&[with(|e| e.floor_db = Some(-50.5))]), "within_floor");
+        assert_eq!(verdict(&[with(|e| e.floor_db = Some(-60.0))]), "close_twin");
     }
 
     #[test]
     fn a_gain_that_differs_from_sound_to_sound_is_no_gain() {
         let with = |gain_db| Evidence { gain_db, null_db: -90.0, ..evidence() };
-        assert_eq!(Verdict::of(&[with(0.5), with(0.55)], None).id, "gain");
-        assert_eq!(Verdict::of(&[with(0.5), with(3.0)], None).id, "close_twin");
+        assert_eq!(Verdict::of(&[with(0.5), with(0.55)]).id, "gain");
+        assert_eq!(Verdict::of(&[with(0.5), with(3.0)]).id, "close_twin");
+    }
+
+    #[test]
+    fn b_is_as_equal_as_a_is_to_itself_only_in_every_sound_and_without_gain_delay_dc_and_inversion() {
+        let near = Evidence { floor_db: Some(-50.5), ..evidence() };
+        let id = |all: &[Evidence]| Verdict::of(all).id;
+        assert_eq!(id(&[Evidence { gain_db: 0.05, delay_frames: 0.05, dc: 1e-4, ..near.clone() }]), "within_floor");
+        for changed in [
+            Evidence { is_inverted: true, ..near.clone() },
+            Evidence { gain_db: -6.0, ..near.clone() },
+            Evidence { delay_frames: 1.0, ..near.clone() },
+            Evidence { dc: 0.01, ..near.clone() },
+        ] {
+            assert_eq!(id(&[changed]), "close_twin");
+        }
+        // The floor of one sound is not that of another one; where A is exact, B must be, too.
+        let loud = Evidence { floor_db: Some(-20.0), ..evidence() };
+        assert_eq!(id(&[loud.clone(), Evidence { floor_db: Some(-60.0), ..evidence() }]), "close_twin");
+        assert_eq!(id(&[loud.clone(), evidence()]), "close_twin");
+        assert_eq!(id(&[loud, Evidence { null_db: f64::from(SILENCE_DB), ..evidence() }]), "within_floor");
     }
 
     #[test]
@@ -456,6 +518,12 @@ mod tests {
         assert_eq!(missing(noisy.iter().rev()), None);
         assert_eq!(missing(bands[2..].iter()), None);
         assert_eq!(missing(bands[..3].iter().rev()), None);
+        // 80 dB below the loudest band nothing is missing, and the bands below are looked at.
+        let faint = |hz, a_db: f64| Band { hz, a_db, b_db: a_db - 30.0, error_db: Some(0.0) };
+        let loud = [band(1e3, -30.0, -40.0), faint(8e3, -111.0), faint(16e3, -120.0)];
+        assert_eq!(missing(loud.iter().rev()), None);
+        let both = [band(1e3, -30.0, -40.0), faint(4e3, -60.0), faint(8e3, -70.0), faint(16e3, -120.0)];
+        assert_eq!(missing(both.iter().rev()), Some(4e3));
     }
 
     #[test]

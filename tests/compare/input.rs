@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use isotherm::audio::wav::{WavFormat, write};
 use isotherm::audio::{Audio, generate};
-use isotherm::compare::{BuiltIn, CompareError, SoundSource, compare};
+use isotherm::compare::{BuiltIn, CompareError, Request, SoundSource, compare};
 
 use super::{finish, request};
 
@@ -107,6 +107,130 @@ fn a_delayed_file_is_aligned_and_compared_where_both_have_sound() {
     assert!((sound.alignment.as_ref().unwrap().delay_frames - 480.0).abs() < 0.01, "{:?}", sound.alignment);
     assert_eq!((sound.first_frame, sound.compared_frames), (0, sound.frames - 480));
     assert!(sound.aligned["null_db"].unwrap() < -80.0 && sound.raw["null_db"].unwrap() > -10.0);
+}
+
+/// A sound after seconds of silence.
+fn silence_then(seconds: f64, sound: &Audio) -> Audio {
+    Audio::concatenate(&[&Audio::silence(RATE, 1, (seconds * f64::from(RATE)) as usize), sound]).unwrap()
+}
+
+#[test]
+fn a_reference_that_is_late_is_compared_over_its_whole_sound_and_the_input_is_heard_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let sound = noise(1).slice(..RATE as usize).unwrap();
+    let (dry, late) = (file(folder.path(), "s.wav", &sound), file(folder.path(), "late.wav", &silence_then(1.25, &sound)));
+    let finished = finish(&format!("file:{}", late.display()), "dry", vec![SoundSource::File(dry)]);
+    let found = &finished.report.sounds[0];
+    assert_eq!((found.first_frame, found.compared_frames), (60_000, 48_000));
+    assert!((found.alignment.as_ref().unwrap().delay_frames + 60_000.0).abs() < 0.01, "{:?}", found.alignment);
+    assert_eq!(finished.report.verdict.id, "delay");
+    let tracks = &finished.players[0].tracks;
+    assert_eq!(tracks.iter().map(|track| track.id).collect::<Vec<_>>(), ["input", "a", "b", "difference"]);
+    assert!(tracks[0].wav == tracks[1].wav, "the input is played at the time of A");
+}
+
+#[test]
+fn sides_that_share_fewer_than_512_frames_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let short = file(folder.path(), "short.wav", &noise(1).slice(..500).unwrap());
+    assert!(line("dry", "dry", vec![SoundSource::File(short)]).contains("short: the sides have 500 frames at the same time"));
+}
+
+#[test]
+fn a_refused_sound_passes_no_limit_of_sounds_and_the_verdict_counts_it() {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "good.wav", &noise(1));
+    file(folder.path(), "silent.wav", &Audio::silence(RATE, 1, 48_000));
+    let sounds = SoundSource::of_paths(&[folder.path().into()]).unwrap();
+    let limits = ["esr=1", "aliasing=100"].map(|text| text.parse().unwrap()).to_vec();
+    let report = compare(&Request { limits, ..request("saturator", "saturator", sounds) }, &|_| true).unwrap().report;
+    assert!(report.verdict.sentences[1].ends_with("1 of 2 sounds could not be compared."), "{:?}", report.verdict);
+    let [of_sounds, of_effect] = report.limits.as_slice() else { panic!("{:?}", report.limits) };
+    assert!(!of_sounds.passed && of_effect.passed, "{:?}", report.limits);
+    assert_eq!(of_sounds.line(), "esr of silent: no figure; expected 1 or less");
+}
+
+#[test]
+fn the_first_compared_sounds_have_rulers_and_every_sound_has_the_floor_of_a() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.wav", "b.wav", "c.wav"] {
+        file(folder.path(), name, &Audio::silence(RATE, 1, 48_000));
+    }
+    let names = ["d", "e", "f", "g"];
+    for (seed, name) in names.iter().enumerate() {
+        file(folder.path(), &format!("{name}.wav"), &noise(seed as u64));
+    }
+    let sounds = SoundSource::of_paths(&[folder.path().into()]).unwrap();
+    let random = "bitcrusher bits=8 dither=tpdf";
+    let finished = finish(random, random, sounds.clone());
+    assert_eq!(finished.report.rulers.iter().map(|ruler| ruler.sound.as_str()).collect::<Vec<_>>(), names[..3]);
+    assert_eq!(finished.players.iter().map(|player| player.sound.as_str()).collect::<Vec<_>>(), names[..3]);
+    for sound in &finished.report.sounds {
+        let floor = sound.floor_db.unwrap();
+        assert!((-80.0..-20.0).contains(&floor), "{}: {floor}", sound.name);
+    }
+    let exact = finish("saturator", "clipper", sounds).report;
+    assert!(exact.sounds.iter().all(|sound| sound.floor_db.is_none()));
+}
+
+#[test]
+fn a_longer_side_is_not_identical() {
+    let folder = tempfile::tempdir().unwrap();
+    let longer = Audio::concatenate(&[&noise(1), &noise(2)]).unwrap();
+    let (dry, longer) = (file(folder.path(), "dry.wav", &noise(1)), file(folder.path(), "longer.wav", &longer));
+    let report = finish("dry", &format!("file:{}", longer.display()), vec![SoundSource::File(dry)]).report;
+    assert_eq!((report.sounds[0].a_frames, report.sounds[0].b_frames), (96_000, 192_000));
+    assert_eq!(report.verdict.id, "aligned");
+    assert!(report.warnings.iter().any(|text| text.contains("A has 96000 frames and B 192000")), "{:?}", report.warnings);
+}
+
+#[test]
+fn a_side_that_cannot_be_measured_alone_stays_blank_and_the_sounds_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let low = file(folder.path(), "low.wav", &generate::pink(6_000, 0.1, 12_000, 1).unwrap());
+    let report = finish("saturator", "clipper", vec![SoundSource::File(low)]).report;
+    assert!(report.alone.a.is_none() && report.alone.b.is_none());
+    assert_eq!(report.sounds.len(), 1);
+    assert!(report.warnings[0].starts_with("A is not measured alone: sample rate is 6000 Hz"), "{:?}", report.warnings);
+}
+
+#[test]
+fn each_sound_names_the_file_of_a_side_with_its_hash() {
+    let home = tempfile::tempdir().unwrap();
+    let (dry, wet) = (home.path().join("dry"), home.path().join("wet"));
+    for folder in [&dry, &wet] {
+        std::fs::create_dir(folder).unwrap();
+        file(folder, "one.wav", &noise(1));
+        file(folder, "two.wav", &noise(2));
+    }
+    let report = finish("dry", &format!("file:{}", wet.display()), SoundSource::of_paths(&[dry]).unwrap()).report;
+    let hashes: Vec<String> = report
+        .sounds
+        .iter()
+        .map(|sound| {
+            let facts = sound.b_file.as_ref().unwrap();
+            assert_eq!(Path::new(&facts.path), wet.join(format!("{}.wav", sound.name)));
+            assert!(sound.a_file.is_none());
+            facts.sha256.clone().unwrap()
+        })
+        .collect();
+    assert!(hashes.len() == 2 && hashes[0] != hashes[1], "{hashes:?}");
+}
+
+#[test]
+fn the_progress_moves_within_a_sound() {
+    let seen = std::sync::Mutex::new(Vec::new());
+    let sounds = vec![SoundSource::BuiltIn(BuiltIn::Noise, -3.0)];
+    let watch = |share: f64| {
+        seen.lock().unwrap().push(share);
+        true
+    };
+    compare(&request("dry", "saturator", sounds), &watch).unwrap();
+    let seen = seen.into_inner().unwrap();
+    assert!(seen.is_sorted() && seen.iter().all(|share| (0.0..=1.0).contains(share)), "{seen:?}");
+    // One sound of four units of work: its stages lie below a quarter.
+    let within = seen.iter().filter(|share| **share > 0.0 && **share < 0.24).count();
+    assert!(within >= 3, "{seen:?}");
 }
 
 #[test]

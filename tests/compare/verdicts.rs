@@ -32,6 +32,7 @@ fn make(folder: &Path, kind: &str, a: &str) {
                 out = Audio::concatenate(&[&Audio::silence(out.sample_rate(), out.channels(), DELAY_FRAMES), &out]).unwrap();
             }
             "polarity" => out = out.multiply(-1.0).unwrap(),
+            "inverted_half" => out = out.multiply(-0.5).unwrap(),
             "low_pass" => out = low_pass(&out).unwrap(),
             "other_sound" => out = generate::pink(out.sample_rate(), 0.1, out.frames(), 7).unwrap(),
             other => panic!("{other}"),
@@ -74,6 +75,7 @@ fn the_documentation_states_every_rule_of_the_decision_table() {
 #[test]
 fn a_low_pass_that_scores_like_the_twin_is_called_a_trap() {
     let report = finish("saturator drive=24", &format!("neural model={}", model("saturator-24db-lstm16.nam")), sounds()).report;
+    assert_eq!(report.tally(), "A close twin: 2");
     let trap = report.trap.unwrap();
     assert!(trap.low_pass_null_db - trap.b_null_db < 10.0, "{trap:?}");
     assert!(trap.low_pass_nmr_db.unwrap() > trap.b_nmr_db.unwrap(), "{trap:?}");

@@ -120,6 +120,7 @@ impl TwinComparison {
         let finished = compare::compare(&request, &|_| true)?;
         let verdict = &finished.report.verdict;
         println!("{}. {} {}", verdict.title, verdict.sentences[0], verdict.sentences[1]);
+        println!("Each sound alone: {}.", finished.report.tally());
         let folder = out.join("report");
         compare::write(&finished, &folder, true, &|| true)?;
         Ok(folder.join("index.html"))
