@@ -90,8 +90,9 @@ pub fn read(path: &Path, training: &str) -> Result<LoopState, CheckpointError> {
     let bytes = std::fs::read(path).map_err(|source| CheckpointError::Io { path: name(), source })?;
     let invalid = || CheckpointError::Invalid { path: name(), found: format!("{} bytes", bytes.len()) };
     let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
-        let is_checkpoint = bytes.starts_with(ANY_VERSION);
-        return Err(if is_checkpoint { CheckpointError::OtherVersion { path: name() } } else { invalid() });
+        // The line with the version, whole.
+        let is_other = bytes.starts_with(ANY_VERSION) && bytes.iter().take(2 * MAGIC.len()).any(|byte| *byte == b'\n');
+        return Err(if is_other { CheckpointError::OtherVersion { path: name() } } else { invalid() });
     };
     let mut number = || {
         let (bytes, after) = rest.split_first_chunk::<8>().ok_or_else(invalid)?;

@@ -204,6 +204,9 @@ fn a_checkpoint_that_is_cut_or_does_not_fit_is_refused() {
         let error = checkpoint::read(&path, "a test").unwrap_err().to_string();
         assert!(error.contains(&format!("{length} bytes; expected a whole checkpoint")), "{error}");
     }
+    std::fs::write(&path, [b"isotherm training 2\n", &bytes[20..]].concat()).unwrap();
+    let error = checkpoint::read(&path, "a test").unwrap_err().to_string();
+    assert!(error.contains("a checkpoint of another version of Isotherm"), "{error}");
     let mut other = training(config("lstm-4", 40), EarlyStopping::default(), FakeClock::new(1e-3, None));
     assert!(!other.restore(LoopState { best_weights: vec![0.0], ..first.state() }));
     assert!(!other.restore(LoopState { curve: Vec::new(), ..first.state() }));
