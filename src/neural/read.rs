@@ -41,8 +41,8 @@ impl Model {
             }
             info if info.sample_rate_given || self.user_rate == Some(rate) => Ok(self.clone()),
             _ => {
-                let architectures = self.sizes().iter().filter_map(|size| size.architecture.as_ref());
-                architectures.map(|architecture| check_rate(architecture, rate)).collect::<Result<(), _>>()?;
+                let mut architectures = self.sizes().iter().filter_map(|size| size.architecture.as_ref());
+                architectures.try_for_each(|architecture| check_rate(architecture, rate))?;
                 Ok(self.with_user_rate(rate))
             }
         }
