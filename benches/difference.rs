@@ -46,7 +46,7 @@ fn difference(criterion: &mut Criterion) {
     group.bench_function("worst windows", |bencher| {
         bencher.iter(|| black_box(worst_windows(&Comparison::new(&reference, &test).unwrap(), 0.4, 10)));
     });
-    // What a report needs of two sounds: each figure once.
+    // Figures that a report needs of two sounds, each once.
     group.bench_function("all", |bencher| {
         bencher.iter(|| {
             let found = align(&reference, &test).unwrap();

@@ -78,7 +78,7 @@ impl ReportFolder {
     /// Creates the hidden folder beside `target`, and the folders above it. [control thread: does I/O]
     ///
     /// # Errors
-    /// Those of [`Self::check`], and [`FolderError::Io`].
+    /// The errors of [`Self::check`], and [`FolderError::Io`].
     pub fn create(target: &Path, force: bool) -> Result<Self, FolderError> {
         Self::check(target, force)?;
         let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -402,7 +402,7 @@ impl Parameter {
         }
     }
 
-    /// As [`Self::parse`], but a number that is out of range becomes the nearest one in it; the text then says so in a line.
+    /// Value of a text as [`Self::parse`] reads it, but a number out of range becomes the nearest one in it; a line then says so.
     /// [control thread]
     ///
     /// # Errors

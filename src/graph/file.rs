@@ -11,7 +11,7 @@ use crate::audio::{WavError, wav::NonFinitePolicy};
 
 /// Frames that are read from or written to a file at a time.
 const CHUNK_FRAMES: usize = 4096;
-/// The same of a stream whose length is not known: it may be a live one, whose frames should not wait for others.
+/// Frames that are read at a time from a stream of unknown length: it may be live, and its frames should not wait for others.
 const LIVE_CHUNK_FRAMES: usize = 64;
 
 /// State that a [`FileSource`] shares with its thread.

@@ -332,7 +332,7 @@ mod tests {
         delayed_below(sound, delay, 0.5)
     }
 
-    /// The same without what is above a share of the sample rate.
+    /// A sound, `delay` frames later, without its frequencies above a share of the sample rate.
     fn delayed_below(sound: &Audio, delay: f64, share: f64) -> Audio {
         let frames = sound.frames();
         let size = 2 * frames;

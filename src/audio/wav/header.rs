@@ -51,7 +51,7 @@ pub(super) const MULAW: u16 = 7;
 pub(super) const EXTENSIBLE: u16 = 0xFFFE;
 /// Bytes 2 to 15 of the sub-format GUIDs that carry a `wFormatTag` in bytes 0 and 1.
 pub(super) const GUID_TAIL: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71];
-/// The same of ambisonic B-format (`SUBTYPE_AMBISONIC_B_FORMAT_PCM` and `_IEEE_FLOAT`).
+/// Bytes 2 to 15 of the sub-format GUIDs of ambisonic B-format (`SUBTYPE_AMBISONIC_B_FORMAT_PCM` and `_IEEE_FLOAT`).
 const AMBISONIC_GUID_TAIL: [u8; 14] = [0, 0, 0x21, 0x07, 0xD3, 0x11, 0x86, 0x44, 0xC8, 0xC1, 0xCA, 0, 0, 0];
 /// The size of a chunk whose true size is unknown (a stream) or is in the `ds64` chunk (RF64).
 pub(super) const UNKNOWN_SIZE: u32 = u32::MAX;
