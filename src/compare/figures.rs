@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use crate::measure::bench::Costs;
 use crate::audio::Audio;
 use crate::measure::{Comparison, MEASURES, Measure, MeasureFn, Preference};
 
@@ -15,6 +16,11 @@ pub type Figures = BTreeMap<&'static str, Option<f64>>;
 pub(super) fn finite(figure: f64) -> Option<f64> {
     figure.is_finite().then_some(figure)
 }
+/// Place of the figures of cost: `blocks of 64`.
+pub(super) fn blocks_of(costs: &Costs) -> String {
+    format!("blocks of {}", costs.block)
+}
+
 
 /// The measures that compare two sounds.
 pub(super) fn comparing() -> impl Iterator<Item = &'static Measure> {
@@ -39,6 +45,11 @@ pub fn comparison_figures(comparison: &Comparison<'_>) -> Figures {
     let figures: Vec<Option<f64>> = rows.par_iter().map(|row| row.compare(comparison).and_then(finite)).collect();
     rows.iter().map(|row| row.id).zip(figures).collect()
 }
+/// The figures of every measure of time and memory.
+pub(super) fn cost_figures(costs: &Costs) -> Figures {
+    MEASURES.iter().filter_map(|row| Some((row.id, finite(row.cost(costs)?)))).collect()
+}
+
 
 /// A measure as it stands in a report.
 #[derive(Clone, Debug, PartialEq, Serialize)]

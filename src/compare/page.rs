@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 
 use super::excerpt::Player;
-use super::figures::Figures;
+use super::figures::cost_figures;
 use super::plot::{ALONE_PLOTS, Plot};
 use super::report::Report;
 use super::verdict::VERDICTS;
@@ -73,12 +73,7 @@ fn figure(id: &str, value: &Value) -> String {
 /// The figures of the measures of cost, block size by block size.
 fn cost_rows(table: Option<&CostTable>) -> Vec<Value> {
     let rows = table.iter().flat_map(|table| &table.rows);
-    rows.map(|costs| {
-        let figures: Figures =
-            MEASURES.iter().filter_map(|row| Some((row.id, super::figures::finite(row.cost(costs)?)))).collect();
-        context! { block => costs.block.to_string(), figures }
-    })
-    .collect()
+    rows.map(|costs| context! { block => costs.block.to_string(), figures => cost_figures(costs) }).collect()
 }
 
 /// A sentence on the ratio of the times of both sides at each block size.

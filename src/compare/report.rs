@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::figures::{Figures, LimitResult, MeasureFacts};
+use super::figures::{Figures, LimitResult, MeasureFacts, blocks_of, cost_figures};
 use super::ruler::Ruler;
 use super::side::{FileFacts, SideFacts};
 use super::verdict::{VERDICTS, Verdict, VerdictRow};
@@ -295,7 +295,8 @@ impl Report {
     }
 
     /// `measures.csv`: a header, then a line for each sound, side and measure. The sides are `input`, `a`, `b`, `raw` (the
-    /// difference without alignment), `aligned` (after it), and the ids of the ruler's rows. A figure that is not there is empty.
+    /// difference without alignment), `aligned` (after it), and the ids of the ruler's rows. The sound of a figure of an effect alone is
+    /// empty, that of a figure of cost is the size of the blocks: `blocks of 64`. A figure that is not there is empty.
     /// [control thread: allocates]
     #[must_use]
     pub fn to_csv(&self) -> String {
@@ -323,6 +324,11 @@ impl Report {
         for (side, alone) in [("a", &self.alone.a), ("b", &self.alone.b)] {
             if let Some(alone) = alone {
                 add("", side, &alone.figures);
+            }
+        }
+        for (side, table) in [("a", &self.costs.a), ("b", &self.costs.b)] {
+            for costs in table.iter().flat_map(|table| &table.rows) {
+                add(&blocks_of(costs), side, &cost_figures(costs));
             }
         }
         text

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 use super::excerpt::{Heard, Player};
-use super::figures::{Figures, Limit, LimitResult, MeasureFacts, comparing, comparison_figures, finite, sound_figures};
+use super::figures::{
+    Figures, Limit, LimitResult, MeasureFacts, blocks_of, comparing, comparison_figures, finite, sound_figures,
+};
 use super::report::{
     Alone, Machine, Refused, Report, SCHEMA, SCHEMA_VERSION, Settings, SidePair, SoundReport, Trap, WorstFigure, bands,
 };
@@ -484,7 +486,7 @@ fn limited_figures(
         }
         MeasureFn::Cost(_) => {
             let rows = costs.b.iter().flat_map(|table| &table.rows);
-            rows.map(|costs| (Some(format!("blocks of {}", costs.block)), row.cost(costs).and_then(finite))).collect()
+            rows.map(|costs| (Some(blocks_of(costs)), row.cost(costs).and_then(finite))).collect()
         }
     }
 }

@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-use isotherm::compare::{BuiltIn, Request, SoundSource, compare, write};
+use isotherm::compare::{BuiltIn, Limit, Request, SoundSource, compare, write};
+use isotherm::measure::{MEASURES, MeasureFn};
 use serde_json::Value;
 
 use super::{model, request};
@@ -33,7 +34,7 @@ fn the_page_works_in_a_browser_without_the_network_and_the_report_obeys_its_sche
     let sounds = [BuiltIn::Guitar, BuiltIn::Drums].map(|kind| SoundSource::BuiltIn(kind, -3.0)).to_vec();
     let twin = format!("neural model={}", model("saturator-24db-lstm8.nam"));
     let request =
-        Request { cost_seconds: 0.1, limits: vec!["esr=1".parse().unwrap()], ..request("saturator drive=24", &twin, sounds) };
+        Request { cost_seconds: 0.1, limits: Limit::parse("esr=1").unwrap(), ..request("saturator drive=24", &twin, sounds) };
     let finished = compare(&request, &|_| true).unwrap();
     write(&finished, &folder, false, &|| true).unwrap();
 
@@ -65,7 +66,8 @@ fn the_page_works_in_a_browser_without_the_network_and_the_report_obeys_its_sche
 fn a_report_names_every_file_and_the_table_has_a_row_for_each_figure() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("report");
-    let finished = super::finish("saturator", "clipper", vec![SoundSource::BuiltIn(BuiltIn::Noise, -20.0)]);
+    let request = request("saturator", "clipper", vec![SoundSource::BuiltIn(BuiltIn::Noise, -20.0)]);
+    let finished = compare(&Request { cost_seconds: 0.1, ..request }, &|_| true).unwrap();
     write(&finished, &folder, false, &|| true).unwrap();
     let mut names: Vec<String> =
         std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
@@ -79,7 +81,22 @@ fn a_report_names_every_file_and_the_table_has_a_row_for_each_figure() {
     let csv = std::fs::read_to_string(folder.join("measures.csv")).unwrap();
     let mut lines = csv.lines();
     assert_eq!(lines.next(), Some("sound,side,measure,unit,figure"));
-    let aligned: Vec<&str> = lines.filter(|line| line.starts_with("noise -20 dBFS,aligned,")).collect();
+    let lines: Vec<&str> = lines.collect();
+    let aligned: Vec<&str> = lines.iter().copied().filter(|line| line.starts_with("noise -20 dBFS,aligned,")).collect();
     assert_eq!(aligned.len(), json["sounds"][0]["aligned"].as_object().unwrap().len());
     assert!(aligned.iter().any(|line| line.starts_with("noise -20 dBFS,aligned,esr,,")), "{aligned:?}");
+    // Every block size, side and measure of time and memory has one row with the figure of the report.
+    let costs = MEASURES.iter().filter(|row| matches!(row.function, MeasureFn::Cost(_)));
+    let mut expected = Vec::new();
+    for (side, table) in [("a", &finished.report.costs.a), ("b", &finished.report.costs.b)] {
+        for size in &table.as_ref().unwrap().rows {
+            for row in costs.clone() {
+                let figure =
+                    row.cost(size).filter(|figure| figure.is_finite()).map_or_else(String::new, |figure| figure.to_string());
+                expected.push(format!("blocks of {},{side},{},{},{figure}", size.block, row.id, row.unit.symbol()));
+            }
+        }
+    }
+    assert_eq!(expected.len(), 9 * 2 * 15);
+    assert_eq!(lines.iter().copied().filter(|line| line.starts_with("blocks of ")).collect::<Vec<_>>(), expected);
 }
