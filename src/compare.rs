@@ -39,7 +39,7 @@ mod verdict;
 use std::path::Path;
 
 pub use excerpt::{Player, Region, Track};
-pub use figures::{Figures, Limit, LimitError, LimitResult, MeasureFacts, limitable};
+pub use figures::{Figures, Limit, LimitError, LimitResult, MeasureFacts};
 pub use folder::{FolderError, ReportFolder};
 pub use page::{PageError, page};
 pub use picture::{PictureError, png};

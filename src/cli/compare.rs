@@ -12,9 +12,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Failure, did_you_mean, examples, parse_number, print_line};
 use crate::compare::{
-    CompareError, Finished, Limit, LimitError, LimitResult, ReportFolder, Request, Side, SoundSource, WriteError, compare,
-    limitable, write,
+    CompareError, Finished, Limit, LimitError, LimitResult, ReportFolder, Request, Side, SoundSource, WriteError, compare, write,
 };
+use crate::measure::MEASURES;
 
 /// The folder of the report if none is named.
 const DEFAULT_OUT: &str = "report";
@@ -55,7 +55,7 @@ pub fn command() -> Command {
                 .value_name("MEASURE=NUMBER")
                 .action(ArgAction::Append)
                 .allow_hyphen_values(true)
-                .help("A limit that B must keep in every sound; else the exit code is 4. Repeatable"),
+                .help("A limit for any measure that B must keep, or LOW..HIGH; else the exit code is 4. Repeatable"),
         )
         .arg(Arg::new("force").long("force").action(ArgAction::SetTrue).help("Replace an earlier report"))
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The report as JSON on standard output"))
@@ -75,7 +75,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let text = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
     let (json, force) = (matches.get_flag("json"), matches.get_flag("force"));
     let limits = matches.get_many::<String>("limit").into_iter().flatten().map(|text| parse_limit(text));
-    let limits: Vec<Limit> = limits.collect::<Result<_, _>>()?;
+    let limits: Vec<Limit> = limits.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
     let cost_seconds = parse_number("cost-seconds", text("cost_seconds"), 0.0, 86_400.0)?;
     let out = matches.get_one::<PathBuf>("out").cloned().or_else(|| (!json).then(|| DEFAULT_OUT.into()));
     if let Some(out) = &out {
@@ -101,11 +101,11 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if lines.is_empty() { Ok(()) } else { Err(Failure::Limits(lines)) }
 }
 
-/// Reads a limit; a misspelt measure is answered with the nearest one.
-fn parse_limit(text: &str) -> Result<Limit, Failure> {
-    text.parse().map_err(|error: LimitError| {
+/// Reads a limit, or both of a range; a misspelt measure is answered with the nearest one.
+fn parse_limit(text: &str) -> Result<Vec<Limit>, Failure> {
+    Limit::parse(text).map_err(|error| {
         let tip = match &error {
-            LimitError::Unknown { found } => did_you_mean(found, limitable().map(|row| row.id)),
+            LimitError::Unknown { found } => did_you_mean(found, MEASURES.iter().map(|row| row.id)),
             _ => String::new(),
         };
         Failure::Usage(format!("--limit: {error}{tip}"))

@@ -1,12 +1,11 @@
 //! The figures of measures by their ids, and limits for them.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::measure::bench::Costs;
 use crate::audio::Audio;
+use crate::measure::bench::Costs;
 use crate::measure::{Comparison, MEASURES, Measure, MeasureFn, Preference};
 
 /// Figures by the id of their measure. `None` where a measure has no figure.
@@ -16,11 +15,11 @@ pub type Figures = BTreeMap<&'static str, Option<f64>>;
 pub(super) fn finite(figure: f64) -> Option<f64> {
     figure.is_finite().then_some(figure)
 }
+
 /// Place of the figures of cost: `blocks of 64`.
 pub(super) fn blocks_of(costs: &Costs) -> String {
     format!("blocks of {}", costs.block)
 }
-
 
 /// The measures that compare two sounds.
 pub(super) fn comparing() -> impl Iterator<Item = &'static Measure> {
@@ -45,11 +44,11 @@ pub fn comparison_figures(comparison: &Comparison<'_>) -> Figures {
     let figures: Vec<Option<f64>> = rows.par_iter().map(|row| row.compare(comparison).and_then(finite)).collect();
     rows.iter().map(|row| row.id).zip(figures).collect()
 }
+
 /// The figures of every measure of time and memory.
 pub(super) fn cost_figures(costs: &Costs) -> Figures {
     MEASURES.iter().filter_map(|row| Some((row.id, finite(row.cost(costs)?)))).collect()
 }
-
 
 /// A measure as it stands in a report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -88,62 +87,71 @@ impl MeasureFacts {
     }
 }
 
-/// A limit for a measure: the worst figure that passes.
+/// A limit for a measure: the last figure that passes.
 #[derive(Clone, Debug)]
 pub struct Limit {
     /// The measure.
     pub measure: &'static Measure,
-    /// The worst figure that passes: the highest, or the lowest of a measure whose higher figures are better.
+    /// The last figure that passes.
     pub worst: f64,
+    /// True for a lower limit: higher figures pass, too.
+    pub is_lower: bool,
 }
 
 /// The reason why a text is no limit.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum LimitError {
     /// There is no `=`.
-    #[error("'{0}' is no limit; expected MEASURE=NUMBER, as in esr=1e-4")]
+    #[error("'{0}' is no limit; expected MEASURE=NUMBER, as in esr=1e-4, or MEASURE=LOW..HIGH, as in lufs=-16..-14")]
     NoNumber(String),
     /// The number cannot be read.
-    #[error("'{0}' is no number; expected one, as in esr=1e-4")]
+    #[error("'{0}' is no number; expected one, as in esr=1e-4, or two, as in lufs=-16..-14")]
     NotANumber(String),
+    /// The range is empty.
+    #[error("'{0}' is no range; expected the lower number first, as in lufs=-16..-14")]
+    EmptyRange(String),
     /// No measure has this id.
-    #[error("no measure '{found}'; expected one of {}", limitable_ids())]
+    #[error("no measure '{found}'; expected one of {}", MEASURES.iter().map(|row| row.id).collect::<Vec<_>>().join(", "))]
     Unknown {
         /// The id.
         found: String,
     },
-    /// The measure only describes.
-    #[error("{id}: neither a lower nor a higher figure is better, so it has no limit; expected one of {}", limitable_ids())]
-    NoDirection {
-        /// The measure's id.
-        id: &'static str,
-    },
 }
 
-/// The ids of the measures that a limit can be set for.
-fn limitable_ids() -> String {
-    limitable().map(|row| row.id).collect::<Vec<_>>().join(", ")
-}
+/// Text between the ends of a range.
+const RANGE: &str = "..";
 
-/// The measures that a limit can be set for: those that compare, or that describe an effect, and state which figure is better.
-pub fn limitable() -> impl Iterator<Item = &'static Measure> {
-    MEASURES.iter().copied().filter(|row| row.better != Preference::Neither)
-}
-
-impl FromStr for Limit {
-    type Err = LimitError;
-
-    fn from_str(text: &str) -> Result<Self, LimitError> {
+impl Limit {
+    /// Reads `MEASURE=NUMBER` or `MEASURE=LOW..HIGH`. A number is the highest figure that passes, or the lowest of a measure
+    /// whose higher figures are better. A range is a lower and an upper limit. `_db` at the end of the id may be left out.
+    /// [control thread: allocates]
+    ///
+    /// # Errors
+    /// Every [`LimitError`].
+    pub fn parse(text: &str) -> Result<Vec<Self>, LimitError> {
         let (id, number) = text.split_once('=').ok_or_else(|| LimitError::NoNumber(text.into()))?;
         let name = id.trim().replace('-', "_");
         let find = |id: &str| MEASURES.iter().find(|row| row.id == id);
         let measure = find(&name).or_else(|| find(&format!("{name}_db")));
         let measure = measure.ok_or_else(|| LimitError::Unknown { found: id.trim().into() })?;
-        if measure.better == Preference::Neither {
-            return Err(LimitError::NoDirection { id: measure.id });
+        let finite = |text: &str| {
+            let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite());
+            number.ok_or_else(|| LimitError::NotANumber(text.trim().into()))
+        };
+        let limit = |worst: f64, is_lower: bool| Self { measure, worst, is_lower };
+        let Some((low, high)) = number.split_once(RANGE) else {
+            return Ok(vec![limit(finite(number)?, measure.better == Preference::Higher)]);
+        };
+        let (low, high) = (finite(low)?, finite(high)?);
+        if low > high {
+            return Err(LimitError::EmptyRange(number.trim().into()));
         }
-        let worst = number.trim().parse().ok().filter(|number: &f64| number.is_finite());
-        Ok(Self { measure, worst: worst.ok_or_else(|| LimitError::NotANumber(number.trim().into()))? })
+        Ok(vec![limit(low, true), limit(high, false)])
+    }
+
+    /// True if a figure is further out than another.
+    fn is_worse(&self, figure: f64, than: f64) -> bool {
+        if self.is_lower { figure < than } else { figure > than }
     }
 }
 
@@ -152,9 +160,9 @@ impl FromStr for Limit {
 pub struct LimitResult {
     /// The measure's id.
     pub measure: &'static str,
-    /// The worst figure that passes.
+    /// The last figure that passes.
     pub limit: f64,
-    /// The better one of two figures: `lower` or `higher`.
+    /// The figures that pass besides the limit: `lower` or `higher` ones.
     pub better: &'static str,
     /// The worst figure; `None` if there is none, which does not pass.
     pub found: Option<f64>,
@@ -169,8 +177,6 @@ pub struct LimitResult {
 impl LimitResult {
     /// The result for figures, each with the sound or block size that it is of.
     pub(super) fn of(limit: &Limit, figures: Vec<(Option<String>, Option<f64>)>) -> Self {
-        let is_higher = limit.measure.better == Preference::Higher;
-        let is_worse = |figure: f64, than: f64| if is_higher { figure < than } else { figure > than };
         let mut is_missing = figures.is_empty();
         let mut missing = Vec::new();
         let (mut found, mut place) = (None::<f64>, None);
@@ -180,12 +186,12 @@ impl LimitResult {
                     is_missing = true;
                     missing.extend(name);
                 }
-                Some(figure) if found.is_none_or(|worst| is_worse(figure, worst)) => (found, place) = (Some(figure), name),
+                Some(figure) if found.is_none_or(|worst| limit.is_worse(figure, worst)) => (found, place) = (Some(figure), name),
                 Some(_) => {}
             }
         }
-        let passed = !is_missing && found.is_some_and(|worst| !is_worse(worst, limit.worst));
-        let better = if is_higher { "higher" } else { "lower" };
+        let passed = !is_missing && found.is_some_and(|worst| !limit.is_worse(worst, limit.worst));
+        let better = if limit.is_lower { "higher" } else { "lower" };
         Self { measure: limit.measure.id, limit: limit.worst, better, found, place, missing, passed }
     }
 
@@ -210,23 +216,52 @@ impl LimitResult {
 mod tests {
     use super::*;
 
+    /// The only limit of a text.
+    fn one(text: &str) -> Limit {
+        let mut limits = Limit::parse(text).unwrap();
+        assert_eq!(limits.len(), 1, "{text}");
+        limits.remove(0)
+    }
+
     #[test]
     fn a_limit_is_read_and_one_that_cannot_be_says_why() {
-        let limit: Limit = "esr=1e-4".parse().unwrap();
-        assert_eq!((limit.measure.id, limit.worst), ("esr", 1e-4));
+        let limit = one("esr=1e-4");
+        assert_eq!((limit.measure.id, limit.worst, limit.is_lower), ("esr", 1e-4, false));
         // The unit may be left out.
-        assert_eq!("nmr=-10".parse::<Limit>().unwrap().measure.id, "nmr_db");
-        let error = |text: &str| text.parse::<Limit>().unwrap_err().to_string();
+        assert_eq!(one("nmr=-10").measure.id, "nmr_db");
+        let error = |text: &str| Limit::parse(text).unwrap_err().to_string();
         assert!(error("esr").contains("expected MEASURE=NUMBER"));
         assert!(error("esr=x").starts_with("'x' is no number"));
         assert!(error("esr=nan").starts_with("'nan' is no number"));
+        assert!(error("lufs=-16..").starts_with("'' is no number"));
+        assert!(error("lufs=-14..-16").starts_with("'-14..-16' is no range; expected the lower number first"));
         assert!(error("exr=1").starts_with("no measure 'exr'; expected one of esr"));
-        assert!(error("peak_dbfs=1").contains("neither a lower nor a higher figure is better"));
+    }
+
+    #[test]
+    fn every_measure_takes_a_limit_that_is_a_lower_one_only_where_higher_is_better() {
+        for row in MEASURES {
+            let limit = one(&format!("{}=1", row.id));
+            assert_eq!((limit.measure.id, limit.is_lower), (row.id, row.better == Preference::Higher));
+        }
+    }
+
+    #[test]
+    fn a_range_is_a_lower_and_an_upper_limit() {
+        let limits = Limit::parse("lufs=-16..-14.5").unwrap();
+        let results = |lufs: f64| -> Vec<LimitResult> {
+            limits.iter().map(|limit| LimitResult::of(limit, vec![(Some("x".into()), Some(lufs))])).collect()
+        };
+        let passed = |lufs: f64| results(lufs).iter().map(|result| result.passed).collect::<Vec<_>>();
+        assert_eq!([passed(-16.0), passed(-14.5)], [vec![true, true], vec![true, true]]);
+        assert_eq!([passed(-16.1), passed(-14.4)], [vec![false, true], vec![true, false]]);
+        assert_eq!(results(-17.0)[0].line(), "lufs of x: -17; expected -16 or more");
+        assert_eq!(results(-14.0)[1].line(), "lufs of x: -14; expected -14.5 or less");
     }
 
     #[test]
     fn the_worst_figure_decides_and_a_missing_one_does_not_pass() {
-        let limit: Limit = "null_db=-40".parse().unwrap();
+        let limit = one("null_db=-40");
         let of = |figures: &[Option<f64>]| {
             LimitResult::of(&limit, figures.iter().enumerate().map(|(i, figure)| (Some(i.to_string()), *figure)).collect())
         };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use isotherm::audio::wav::{WavFormat, write};
 use isotherm::audio::{Audio, generate};
-use isotherm::compare::{BuiltIn, CompareError, Request, SoundSource, compare};
+use isotherm::compare::{BuiltIn, CompareError, Limit, Request, SoundSource, compare};
 
 use super::{finish, request};
 
@@ -142,12 +142,32 @@ fn a_refused_sound_passes_no_limit_of_sounds_and_the_verdict_counts_it() {
     file(folder.path(), "good.wav", &noise(1));
     file(folder.path(), "silent.wav", &Audio::silence(RATE, 1, 48_000));
     let sounds = SoundSource::of_paths(&[folder.path().into()]).unwrap();
-    let limits = ["esr=1", "aliasing=100"].map(|text| text.parse().unwrap()).to_vec();
+    let limits = ["esr=1", "aliasing=100"].iter().flat_map(|text| Limit::parse(text).unwrap()).collect();
     let report = compare(&Request { limits, ..request("saturator", "saturator", sounds) }, &|_| true).unwrap().report;
     assert!(report.verdict.sentences[1].ends_with("1 of 2 sounds could not be compared."), "{:?}", report.verdict);
     let [of_sounds, of_effect] = report.limits.as_slice() else { panic!("{:?}", report.limits) };
     assert!(!of_sounds.passed && of_effect.passed, "{:?}", report.limits);
     assert_eq!(of_sounds.line(), "esr of silent: no figure; expected 1 or less");
+}
+
+#[test]
+fn a_limit_of_a_measure_that_only_describes_holds_for_the_figures_of_b_and_one_without_a_figure_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let dry = file(folder.path(), "dry.wav", &noise(1));
+    let texts = ["thd=0", "peak_dbfs=0", "peak_dbfs=-1..0", "imd_smpte=1000", "rtf=1"];
+    let limits = texts.iter().flat_map(|text| Limit::parse(text).unwrap()).collect();
+    let request = request("dry", "saturator drive=24", vec![SoundSource::File(dry)]);
+    let report = compare(&Request { limits, ..request }, &|_| true).unwrap().report;
+    let figure = |index: usize| report.limits[index].found;
+    assert_eq!(figure(0), report.alone.b.as_ref().unwrap().figures["thd"]);
+    assert_eq!(figure(1), report.sounds[0].b["peak_dbfs"]);
+    assert_eq!(report.limits.iter().map(|limit| limit.passed).collect::<Vec<_>>(), [false, true, false, true, true, false]);
+    // No time was measured.
+    assert_eq!((figure(5), report.limits[5].line().as_str()), (None, "rtf: no figure; expected 1 or less"));
+    let dry_b = super::request("saturator", "dry", vec![SoundSource::BuiltIn(BuiltIn::Noise, -3.0)]);
+    let limits = Limit::parse("thd=100").unwrap();
+    let report = compare(&Request { limits, ..dry_b }, &|_| true).unwrap().report;
+    assert_eq!((report.limits[0].found, report.limits[0].passed), (None, false));
 }
 
 #[test]

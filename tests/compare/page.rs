@@ -25,11 +25,11 @@ fn look_at(python: &OsStr, folder: &Path) -> Value {
 
 #[test]
 fn the_page_works_in_a_browser_without_the_network_and_the_report_obeys_its_schema() {
-    let home = tempfile::tempdir().unwrap();
     let Some(python) = std::env::var_os("ISOTHERM_PYTHON") else {
         println!("skipped: ISOTHERM_PYTHON is not set");
         return;
     };
+    let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("report");
     let sounds = [BuiltIn::Guitar, BuiltIn::Drums].map(|kind| SoundSource::BuiltIn(kind, -3.0)).to_vec();
     let twin = format!("neural model={}", model("saturator-24db-lstm8.nam"));
