@@ -49,7 +49,7 @@ pub use report::{
 };
 pub use ruler::{LOW_PASS_HZ, Ruler, RulerRow, low_pass};
 pub use run::{CompareError, DETAILED_SOUNDS, Finished, Request, Watch, compare};
-pub use side::{FileFacts, ModelFacts, Side, SideError, SideFacts, SideKind};
+pub use side::{FileFacts, ModelFacts, Output, Side, SideError, SideFacts, SideKind};
 pub use sound::{BuiltIn, Sound, SoundError, SoundSource};
 pub use verdict::{Deciding, Evidence, VERDICTS, Verdict, VerdictRow};
 

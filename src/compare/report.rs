@@ -108,9 +108,9 @@ pub struct SoundReport {
     pub channels: usize,
     /// Length in frames.
     pub frames: usize,
-    /// Length of A in frames.
+    /// Length of A in frames; of a file that of the whole file.
     pub a_frames: usize,
-    /// Length of B in frames.
+    /// Length of B in frames; of a file that of the whole file.
     pub b_frames: usize,
     /// The file of side A; `None` if the side is no file.
     pub a_file: Option<FileFacts>,
@@ -295,8 +295,8 @@ impl Report {
     }
 
     /// `measures.csv`: a header, then a line for each sound, side and measure. The sides are `input`, `a`, `b`, `raw` (the
-    /// difference without alignment), `aligned` (after it), and the ids of the ruler's rows. The sound of a figure of an effect alone is
-    /// empty, that of a figure of cost is the size of the blocks: `blocks of 64`. A figure that is not there is empty.
+    /// difference without alignment), `aligned` (after it), and the ids of the ruler's rows. The sound of a figure of an effect
+    /// alone is empty, that of a figure of cost is the size of the blocks: `blocks of 64`. A figure that is not there is empty.
     /// [control thread: allocates]
     #[must_use]
     pub fn to_csv(&self) -> String {

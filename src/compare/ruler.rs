@@ -185,7 +185,7 @@ fn later_frames(sample_rate: u32) -> usize {
 fn output_later(effect: &Effect, sound: &Sound, sounds: usize, later: usize, part: Range<usize>) -> Result<Audio, SideError> {
     let silence = Audio::silence(sound.audio.sample_rate(), sound.audio.channels(), later);
     let audio = Audio::concatenate(&[&silence, &sound.audio]).expect("both have the same format");
-    let output = Side::Effect(effect.clone()).output(&Sound { audio, ..sound.clone() }, sounds)?;
+    let output = Side::Effect(effect.clone()).output(&Sound { audio, ..sound.clone() }, sounds)?.audio;
     Ok(output.slice(later + part.start..later + part.end).expect("an effect's output is as long as the sound"))
 }
 
@@ -284,8 +284,8 @@ mod tests {
     fn ruler(text: &str) -> Ruler {
         let sound = Sound::new("guitar".into(), generate::guitar(48_000, 1, 1).unwrap()).unwrap();
         let side: Side = text.parse().unwrap();
-        let a = side.output(&sound, 1).unwrap();
-        let b = side.output(&sound, 1).unwrap();
+        let a = side.output(&sound, 1).unwrap().audio;
+        let b = side.output(&sound, 1).unwrap().audio;
         Ruler::measure(&RulerInput { side: &side, sound: &sound, sounds: 1, a: &a, b: &b, offset: 0 }).unwrap()
     }
 

@@ -239,7 +239,10 @@ fn compare_sound(
     let sound = source.load()?;
     let sounds = request.sounds.len();
     let (a, b) = rayon::join(|| request.a.output(&sound, sounds), || request.b.output(&sound, sounds));
-    let (a, b) = (a?, b?);
+    let (of_a, of_b) = (a?, b?);
+    let (a, b) = (&of_a.audio, &of_b.audio);
+    // Where B is read as it is, both are read from their first frames on.
+    let are_whole = of_a.first_frame() == 0 && of_b.first_frame() == 0;
     go_on()?;
     let mut report = SoundReport {
         name: sound.name.clone(),
@@ -248,8 +251,8 @@ fn compare_sound(
         sample_rate: sound.audio.sample_rate(),
         channels: sound.audio.channels(),
         frames: sound.audio.frames(),
-        a_frames: a.frames(),
-        b_frames: b.frames(),
+        a_frames: of_a.frames,
+        b_frames: of_b.frames,
         a_file: request.a.file_facts(&sound, sounds),
         b_file: request.b.file_facts(&sound, sounds),
         compared_frames: 0,
@@ -263,21 +266,21 @@ fn compare_sound(
         raw: Figures::new(),
         aligned: Figures::new(),
         input: sound_figures(&sound.audio),
-        a: sound_figures(&a),
-        b: sound_figures(&b),
+        a: sound_figures(a),
+        b: sound_figures(b),
         third_octaves: Vec::new(),
         noise_to_mask: None,
         worst_windows: Vec::new(),
     };
-    let shared = a.frames().min(b.frames());
-    let (raw_a, raw_b) = (cut(&a, 0..shared), cut(&b, 0..shared));
+    let shared = of_a.unaligned().frames().min(of_b.unaligned().frames());
+    let (raw_a, raw_b) = (cut(of_a.unaligned(), 0..shared), cut(of_b.unaligned(), 0..shared));
     let raw = Comparison::new(&raw_a, &raw_b).expect("both sides have the sound's format");
     let esr = |a: &Audio, b: &Audio| Comparison::new(a, b).ok().and_then(|both| ESR.compare(&both)).unwrap_or(f64::INFINITY);
     // Equal sounds need no alignment, and a measured delay would only add its uncertainty.
-    let alignment = if a == b { Ok(Alignment::NONE) } else { align(&a, &b) };
+    let alignment = if are_whole && a == b { Ok(Alignment::NONE) } else { align(a, b) };
     let alignment = match alignment {
         Ok(alignment) => alignment,
-        Err(AlignError::NothingInCommon { .. }) if esr(&raw_a, &raw_b) < RELATED_ESR => {
+        Err(AlignError::NothingInCommon { .. }) if are_whole && esr(&raw_a, &raw_b) < RELATED_ESR => {
             report.alignment_remark = Some("no delay was found, and B is near A without one".into());
             Alignment::NONE
         }
@@ -290,12 +293,12 @@ fn compare_sound(
     go_on()?;
     let apply = |alignment: &Alignment| {
         let overlap = alignment.overlap(a.frames(), b.frames());
-        (overlap.start, cut(&a, overlap.clone()), cut(&alignment.apply(&b, a.frames()), overlap))
+        (overlap.start, cut(a, overlap.clone()), cut(&alignment.apply(b, a.frames()), overlap))
     };
     let mut parts = apply(&alignment);
     let mut alignment = alignment;
     // A delay may be that of a harmonic, as of a distorted sweep: then B fits better as it is.
-    if alignment.delay_frames.abs() >= 0.5 && esr(&parts.1, &parts.2) > esr(&raw_a, &raw_b) {
+    if are_whole && alignment.delay_frames.abs() >= 0.5 && esr(&parts.1, &parts.2) > esr(&raw_a, &raw_b) {
         let delay = alignment.delay_frames;
         report.alignment_remark = Some(format!("the delay that was measured ({delay:.2} frames) fits worse than none"));
         alignment = Alignment::NONE;
@@ -312,17 +315,18 @@ fn compare_sound(
         || bands(&aligned_a, &aligned_b),
         || rayon::join(|| noise_to_mask(&aligned), || worst_windows(&aligned, WINDOW_SECONDS, WINDOWS)),
     );
-    (report.compared_frames, report.first_frame) = (aligned_a.frames(), first);
+    let offset = of_a.first_frame() + first;
+    (report.compared_frames, report.first_frame) = (aligned_a.frames(), offset);
     (report.raw, report.aligned, report.third_octaves) = (raw_figures, aligned_figures, third_octaves);
     (report.noise_to_mask, report.worst_windows) = (noise.into(), windows);
-    report.alignment = Some(alignment);
+    report.alignment = Some(alignment.of_whole(of_a.passage.as_ref(), of_b.passage.as_ref()));
     go_on()?;
     let (mut ruler, mut player) = (None, None);
     if in_detail {
-        let input = RulerInput { side: &request.a, sound: &sound, sounds, a: &aligned_a, b: &aligned_b, offset: first };
+        let input = RulerInput { side: &request.a, sound: &sound, sounds, a: &aligned_a, b: &aligned_b, offset };
         ruler = Some(Ruler::measure(&input)?);
-        let heard_input = input_beside(&request.a, &a, &sound.audio).map(|input| cut(&input, first..first + aligned_a.frames()));
-        let heard = Heard { input: heard_input.as_ref(), a: &aligned_a, b: &aligned_b, offset: first };
+        let heard_input = input_beside(&request.a, a, &sound.audio).map(|input| cut(&input, first..first + aligned_a.frames()));
+        let heard = Heard { input: heard_input.as_ref(), a: &aligned_a, b: &aligned_b, offset };
         player = Some(Player::new(&sound.name, &heard, &report.worst_windows));
     }
     Ok(Compared { report, ruler, player })

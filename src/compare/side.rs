@@ -7,10 +7,11 @@ use std::str::FromStr;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::sound::{Sound, sha256};
-use crate::audio::wav::read;
+use super::sound::{Sound, sha256, sha256_of_file};
+use crate::audio::wav::Reader;
 use crate::audio::{Audio, WavError};
 use crate::effect::{Effect, EffectError};
+use crate::measure::{Passage, find_passage, is_long};
 use crate::render::{RenderError, render};
 
 /// The text before the path of a side that is a file.
@@ -30,6 +31,39 @@ pub enum Side {
     File(PathBuf),
     /// The sound itself.
     Dry,
+}
+
+/// The output of a side for a sound.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// The output: whole, or of a file that is more than a minute longer than the sound, only the part with the sound
+    /// ([`find_passage`]).
+    pub audio: Audio,
+    /// Length of the whole output in frames.
+    pub frames: usize,
+    /// The beginning of the whole output, as long as the sound, if `audio` is only a part.
+    pub beginning: Option<Audio>,
+    /// The frames of the file that `audio` has, if it is only a part.
+    pub passage: Option<Passage>,
+}
+
+impl Output {
+    /// A whole output.
+    fn whole(audio: Audio) -> Self {
+        Self { frames: audio.frames(), beginning: None, passage: None, audio }
+    }
+
+    /// Frame of the whole output at which `audio` begins. [any thread]
+    #[must_use]
+    pub fn first_frame(&self) -> usize {
+        self.passage.as_ref().map_or(0, |passage| passage.frames.start)
+    }
+
+    /// The output from its first frame on; as long as the sound, or longer. [any thread]
+    #[must_use]
+    pub fn unaligned(&self) -> &Audio {
+        self.beginning.as_ref().unwrap_or(&self.audio)
+    }
 }
 
 /// The reason why a side has no output for a sound.
@@ -151,19 +185,19 @@ impl Side {
     }
 
     /// The output of the side for a sound, with the sound's rate and channels; finite and not silent. It has the sound's length,
-    /// except for a file, which may be longer or a little shorter. `sounds`: the number of sounds that are compared.
-    /// [control thread: takes its time]
+    /// except for a file, which may be longer or a little shorter. Of a file that is more than a minute longer, only the part with
+    /// the sound is in memory. `sounds`: the number of sounds that are compared. [control thread: takes its time]
     ///
     /// # Errors
     /// Every [`SideError`] but those of the text.
-    pub fn output(&self, sound: &Sound, sounds: usize) -> Result<Audio, SideError> {
-        let audio = match self {
-            Self::Effect(effect) => render(effect, &sound.audio)?,
+    pub fn output(&self, sound: &Sound, sounds: usize) -> Result<Output, SideError> {
+        let output = match self {
+            Self::Effect(effect) => Output::whole(render(effect, &sound.audio)?),
             Self::File(path) => read_file(&self.file_for(path, sound, sounds)?, sound)?,
-            Self::Dry => sound.audio.clone(),
+            Self::Dry => Output::whole(sound.audio.clone()),
         };
-        self.check(&audio, &sound.name)?;
-        Ok(audio)
+        self.check(&output.audio, &sound.name)?;
+        Ok(output)
     }
 
     /// Checks that an output is finite and not silent.
@@ -217,21 +251,44 @@ impl Side {
     }
 }
 
-/// Reads the file of a side and checks that it fits the sound.
-fn read_file(path: &Path, sound: &Sound) -> Result<Audio, SideError> {
-    let audio = read(path)?;
+/// Reads the file of a side, or the part of a long one in which the sound is, and checks that it fits the sound.
+fn read_file(path: &Path, sound: &Sound) -> Result<Output, SideError> {
+    let mut reader = Reader::open(path)?;
     let (path, name) = (path.to_path_buf(), sound.name.clone());
     let expected = &sound.audio;
-    if audio.sample_rate() != expected.sample_rate() {
-        return Err(SideError::OtherRate { path, sound: name, found: audio.sample_rate(), expected: expected.sample_rate() });
+    if reader.sample_rate() != expected.sample_rate() {
+        return Err(SideError::OtherRate { path, sound: name, found: reader.sample_rate(), expected: expected.sample_rate() });
     }
-    if audio.channels() != expected.channels() {
-        return Err(SideError::OtherChannels { path, sound: name, found: audio.channels(), expected: expected.channels() });
+    if reader.channels() != expected.channels() {
+        return Err(SideError::OtherChannels { path, sound: name, found: reader.channels(), expected: expected.channels() });
     }
+    // The length of a stream is not known, and its place cannot be changed.
+    let frames = usize::try_from(reader.frames()).unwrap_or(usize::MAX);
+    if frames < usize::MAX && is_long(frames, expected) {
+        return read_part(&mut reader, frames, expected);
+    }
+    let audio = reader.read_to_end()?;
     if (audio.frames() as f64) < MIN_LENGTH * expected.frames() as f64 {
         return Err(SideError::TooShort { path, sound: name, found: audio.seconds(), expected: expected.seconds() });
     }
-    Ok(audio)
+    Ok(Output::whole(audio))
+}
+
+/// Reads the part of a long file in which the sound is.
+fn read_part(reader: &mut Reader, frames: usize, sound: &Audio) -> Result<Output, SideError> {
+    let passage = find_passage(sound, frames, |at, piece| fill(reader, at, piece))?;
+    let mut audio = Audio::silence(sound.sample_rate(), sound.channels(), passage.frames.len());
+    fill(reader, passage.frames.start, &mut audio)?;
+    let mut beginning = Audio::silence(sound.sample_rate(), sound.channels(), sound.frames());
+    fill(reader, 0, &mut beginning)?;
+    Ok(Output { audio, frames, beginning: Some(beginning), passage: Some(passage) })
+}
+
+/// Fills a sound with the frames of a file from one on.
+fn fill(reader: &mut Reader, from: usize, sound: &mut Audio) -> Result<(), WavError> {
+    reader.seek(from as u64)?;
+    reader.read_block(&mut sound.slices_mut())?;
+    Ok(())
 }
 
 /// The kind of a side.
@@ -284,8 +341,7 @@ pub struct FileFacts {
 impl FileFacts {
     /// The facts of a file or folder.
     fn of(path: &Path) -> Self {
-        let sha256 = std::fs::read(path).ok().map(|bytes| sha256(&bytes));
-        Self { path: path.display().to_string(), sha256 }
+        Self { path: path.display().to_string(), sha256: sha256_of_file(path).ok() }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The sounds of a comparison: files, folders of files, and the built-in material.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -229,7 +231,28 @@ fn files_of(folder: &Path) -> Result<Vec<PathBuf>, SoundError> {
 
 /// SHA-256 in hexadecimal.
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+/// SHA-256 of a file in hexadecimal. No more than [`HASH_BYTES`] of it are in memory.
+pub(super) fn sha256_of_file(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut bytes = vec![0; HASH_BYTES];
+    loop {
+        match file.read(&mut bytes)? {
+            0 => return Ok(hexadecimal(&hash.finalize())),
+            count => hash.update(&bytes[..count]),
+        }
+    }
+}
+
+/// Bytes of a file that are read at a time for its hash.
+const HASH_BYTES: usize = 1 << 20;
+
+/// Bytes as two hexadecimal digits each.
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })

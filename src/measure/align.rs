@@ -1,19 +1,23 @@
 //! Alignment of two sounds: delay, polarity, gain, DC, and the drift of two clocks.
 //!
-//! Three steps, each on what the one before has found. *Search* (`align/search.rs`): the correlation of the whitened sounds over all
+//! In a sound that is much longer than the other, the passage with the other is found first (`align/passage.rs`). Then there are
+//! three steps, each on what the one before has found. *Search* (`align/search.rs`): the correlation of the whitened sounds over all
 //! delays, which says whether they have anything in common, and whether another delay would do nearly as well. *Fit*
 //! (`align/fit.rs`): the delay and drift with the smallest squared error, and their standard errors from parts of the sound.
 //! *Level*: the gain that gives both the same loudness.
 
 mod fit;
+mod passage;
 mod search;
 
+use std::convert::Infallible;
 use std::ops::Range;
 
 use super::loudness::integrated_loudness;
 use super::sinc::{Interpolator, REACH};
 use crate::audio::{Audio, AudioError, db_to_gain, gain_to_db};
 use fit::Fit;
+pub use passage::{Passage, find_passage};
 use search::Search;
 
 /// The way from a reference to another sound of the same material: the other sound is the reference, `delay_frames` later,
@@ -25,8 +29,8 @@ pub struct Alignment {
     pub delay_frames: f64,
     /// Standard error of the delay in frames, from how much parts of the sound disagree about it.
     pub delay_uncertainty_frames: f64,
-    /// True if another delay explains the test nearly as well: `second_lobe` is above 1 / 1.1, or the sounds have too few
-    /// frequencies to tell.
+    /// True if another delay explains the test nearly as well: `second_lobe` is above 1 / 1.1, the sounds have too few
+    /// frequencies to tell, or one that is more than a minute longer has another passage that is like the other sound.
     pub ambiguous: bool,
     /// Second highest lobe of the whitened correlation as a share of the highest, 0 to 1.
     pub second_lobe: f64,
@@ -82,14 +86,6 @@ pub enum AlignError {
         /// Magnitude of the correlation coefficient at the best delay.
         correlation: f64,
     },
-    /// One sound is much longer than the other.
-    #[error("expected two sounds whose lengths differ by {expected} s or less to align, found {found:.0} s")]
-    OtherLength {
-        /// Difference in seconds.
-        found: f64,
-        /// Largest difference in seconds.
-        expected: f64,
-    },
     /// A sound, or what both have at the same time, is too short.
     #[error("expected {expected} frames or more to align, found {found}")]
     TooShort {
@@ -110,8 +106,9 @@ pub enum AlignError {
 
 /// Fewest frames that can be aligned.
 const FEWEST_FRAMES: usize = 512;
-/// Largest difference of the lengths in seconds: the memory of the search grows with it, to 0.3 GB at 96 kHz.
-const MOST_EXTRA_SECONDS: f64 = 60.0;
+/// Difference of the lengths in seconds above which the passage with the shorter sound is found first: the memory of the search
+/// over all delays grows with it, to 0.3 GB at 96 kHz.
+const LONG_SECONDS: f64 = 60.0;
 /// Largest ratio of both lobes at which the second is close (TONE3000's survey of captures).
 const CLOSE_LOBE: f64 = 1.1;
 /// Correlation coefficient from which sounds have something in common, however few frequencies they have.
@@ -134,16 +131,24 @@ const METER_RMS: f64 = 0.1;
 const CHUNK_FRAMES: usize = 1 << 14;
 
 /// Measures how `test` lies to `reference`. Both may begin and end with other frames: delays up to 1.5 s, and by the difference
-/// of the lengths more, are looked for. Equal sounds give [`Alignment::NONE`] with a correlation of 1, and sounds that only
+/// of the lengths more, are looked for. In a sound that is more than a minute longer than the other, the other is looked for from its
+/// loudest part. Equal sounds give [`Alignment::NONE`] with a correlation of 1, and sounds that only
 /// differ by a whole delay come out equal. [control thread: allocates, takes its time]
 ///
 /// # Errors
-/// [`AlignError`]: other rate or channels, NaN, silence, too short, lengths that differ by more than a minute, or nothing in
-/// common.
+/// [`AlignError`]: other rate or channels, NaN, silence, too short, or nothing in common.
 pub fn align(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
     check(reference, test)?;
     if reference == test {
         return Ok(Alignment { correlation: 1.0, ..Alignment::NONE });
+    }
+    if is_long(test.frames(), reference) {
+        let passage = passage_in(reference, test);
+        return Ok(align(reference, &part(test, &passage))?.of_whole(None, Some(&passage)));
+    }
+    if is_long(reference.frames(), test) {
+        let passage = passage_in(test, reference);
+        return Ok(align(&part(reference, &passage), test)?.of_whole(Some(&passage), None));
     }
     let search = Search::of(reference, test);
     let (fit, alone) = Fit::of(reference, test, search.line());
@@ -184,6 +189,26 @@ pub fn align(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
     })
 }
 
+/// True if a sound of `frames` frames is so much longer than another that the passage with the other is found first.
+pub(crate) fn is_long(frames: usize, other: &Audio) -> bool {
+    frames.saturating_sub(other.frames()) as f64 > LONG_SECONDS * f64::from(other.sample_rate())
+}
+
+/// The passage with a sound in a longer one that lies in memory.
+fn passage_in(sound: &Audio, long: &Audio) -> Passage {
+    let read = |at: usize, piece: &mut Audio| -> Result<(), Infallible> {
+        *piece = long.slice(at..at + piece.frames()).expect("the piece lies within the sound");
+        Ok(())
+    };
+    let Ok(passage) = find_passage(sound, long.frames(), read);
+    passage
+}
+
+/// The frames of a passage.
+fn part(long: &Audio, passage: &Passage) -> Audio {
+    long.slice(passage.frames.clone()).expect("the passage lies within the sound")
+}
+
 /// Checks that two sounds can be aligned at all.
 fn check(reference: &Audio, test: &Audio) -> Result<(), AlignError> {
     if reference.sample_rate() != test.sample_rate() {
@@ -195,10 +220,6 @@ fn check(reference: &Audio, test: &Audio) -> Result<(), AlignError> {
     let found = reference.frames().min(test.frames());
     if found < FEWEST_FRAMES {
         return Err(AlignError::TooShort { found, expected: FEWEST_FRAMES });
-    }
-    let extra_seconds = reference.frames().abs_diff(test.frames()) as f64 / f64::from(reference.sample_rate());
-    if extra_seconds > MOST_EXTRA_SECONDS {
-        return Err(AlignError::OtherLength { found: extra_seconds, expected: MOST_EXTRA_SECONDS });
     }
     for (side, sound) in [("reference", reference), ("test", test)] {
         sound.check_finite().map_err(|source| AlignError::NotFinite { side, source })?;
@@ -296,6 +317,17 @@ impl Alignment {
             }
         }
         overlap(start, step, reference_frames, test_frames)
+    }
+
+    /// The alignment of whole sounds, from that of a passage of the reference, or of the test.
+    pub(crate) fn of_whole(mut self, reference: Option<&Passage>, test: Option<&Passage>) -> Self {
+        let first = |passage: Option<&Passage>| passage.map_or(0.0, |passage| passage.frames.start as f64);
+        self.delay_frames += first(test) - first(reference) * self.step();
+        for passage in [reference, test].into_iter().flatten() {
+            self.ambiguous |= passage.is_ambiguous;
+            self.second_lobe = self.second_lobe.max(passage.second_lobe);
+        }
+        self
     }
 
     /// Position in the test, in frames, of a frame of the reference.
@@ -594,14 +626,22 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_that_is_more_than_a_minute_longer_is_refused_before_any_memory_is_taken() {
-        let sound = generate::white(8000, 0.3, 8000, 1).unwrap();
-        let long = Audio::silence(8000, 1, 8000 + 61 * 8000);
-        for (reference, test) in [(&sound, &long), (&long, &sound)] {
-            let found = align(reference, test).unwrap_err();
-            assert_eq!(found.to_string(), "expected two sounds whose lengths differ by 60 s or less to align, found 61 s");
-        }
-        let silence = Audio::silence(8000, 1, 59 * 8000);
-        assert_eq!(align(&sound, &Audio::concatenate(&[&silence, &sound]).unwrap()).unwrap().delay_frames, 59.0 * 8000.0);
+    fn a_sound_is_aligned_in_one_that_is_minutes_longer_and_the_other_way_round() {
+        let sound = generate::pink(8000, 0.1, 5 * 8000, 1).unwrap();
+        let noise = |seconds: usize, seed: u64| generate::pink(8000, 0.1, seconds * 8000, seed).unwrap();
+        // Without the frequencies that no interpolation keeps.
+        let sound = delayed_below(&sound, 0.0, 0.4);
+        let quiet = delayed(&sound, 0.25).multiply(-0.5).unwrap();
+        let long = Audio::concatenate(&[&noise(100, 2), &quiet, &noise(80, 3)]).unwrap();
+        let found = align(&sound, &long).unwrap();
+        assert!((found.delay_frames - 800_000.25).abs() < 0.01 && found.inverted && !found.ambiguous, "{found:?}");
+        assert!((found.gain_db + 6.02).abs() < 0.01, "{found:?}");
+        assert!(null(&sound, &long, &found) < -40.0, "{}, {found:?}", null(&sound, &long, &found));
+        let back = align(&long, &sound).unwrap();
+        assert!((back.delay_frames + 800_000.25).abs() < 0.01 && back.inverted, "{back:?}");
+        assert!(matches!(align(&noise(4, 9), &long), Err(AlignError::NothingInCommon { .. })));
+        // The sound twice: both passages are right.
+        let twice = Audio::concatenate(&[&sound, &noise(150, 4), &sound]).unwrap();
+        assert!(align(&sound, &twice).unwrap().ambiguous);
     }
 }

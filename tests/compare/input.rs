@@ -130,6 +130,32 @@ fn a_reference_that_is_late_is_compared_over_its_whole_sound_and_the_input_is_he
 }
 
 #[test]
+fn a_sound_is_found_in_a_file_of_minutes_and_only_its_part_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let sound = noise(1);
+    let before = generate::pink(RATE, 0.2, 100 * RATE as usize, 5).unwrap();
+    let after = generate::pink(RATE, 0.2, 80 * RATE as usize, 6).unwrap();
+    let session = Audio::concatenate(&[&before, &sound.multiply(0.5).unwrap(), &after]).unwrap();
+    let (dry, session) = (file(folder.path(), "dry.wav", &sound), file(folder.path(), "session.wav", &session));
+    let session = format!("file:{}", session.display());
+    let found = &finish("dry", &session, vec![SoundSource::File(dry.clone())]).report.sounds[0];
+    let alignment = found.alignment.as_ref().unwrap();
+    assert_eq!((alignment.delay_frames, alignment.ambiguous), (f64::from(100 * RATE), false));
+    assert!((alignment.gain_db + 6.02).abs() < 0.01, "{alignment:?}");
+    assert_eq!((found.b_frames, found.first_frame, found.compared_frames), (182 * RATE as usize, 0, sound.frames()));
+    assert!(found.aligned["null_db"].unwrap() < -90.0, "{:?}", found.aligned);
+    // Without alignment the beginning of the file is compared: noise of its own.
+    assert!(found.raw["null_db"].unwrap() > 3.0, "{:?}", found.raw);
+    // The long file as the reference.
+    let found = &finish(&session, "dry", vec![SoundSource::File(dry)]).report.sounds[0];
+    assert_eq!(found.alignment.as_ref().unwrap().delay_frames, -f64::from(100 * RATE));
+    assert_eq!((found.a_frames, found.first_frame), (182 * RATE as usize, 100 * RATE as usize));
+    // A sound that is not in it has nothing in common with it.
+    let other = file(folder.path(), "other.wav", &noise(9));
+    assert_eq!(finish("dry", &session, vec![SoundSource::File(other)]).report.verdict.id, "unrelated");
+}
+
+#[test]
 fn sides_that_share_fewer_than_512_frames_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let short = file(folder.path(), "short.wav", &noise(1).slice(..500).unwrap());

@@ -28,7 +28,7 @@ const WHITENING: f32 = 0.75;
 /// Power, as a ratio to the strongest bin, below which a bin is noise and is not raised: -90 dB.
 const NOISE_POWER: f32 = 1e-9;
 /// Sharpness from which sounds have something in common.
-const SHARP: f64 = 20.0;
+pub(super) const SHARP: f64 = 20.0;
 /// Sharpness from which a block counts for a drift. That of noise is below 6.
 const SHARP_BLOCK: f64 = 6.0;
 /// Largest drift that is looked for: 0.1 %.
@@ -46,13 +46,13 @@ const REST_FRAMES: f64 = 1.0;
 
 /// The highest lobe of a correlation.
 #[derive(Clone, Copy, Debug, Default)]
-struct Lobe {
+pub(super) struct Lobe {
     /// Frames of delay.
-    delay: isize,
+    pub delay: isize,
     /// Height as a multiple of the RMS of the correlation beside the lobe.
-    sharpness: f64,
+    pub sharpness: f64,
     /// Height of the next lobe as a share of this one.
-    second: f64,
+    pub second: f64,
 }
 
 /// The highest lobe over the whole sound, and the line on which the lobes of its blocks lie.
@@ -158,7 +158,7 @@ fn line_of(blocks: &[Block], whole: f64) -> Line {
 
 /// The cross-spectrum that is transformed into a correlation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Spectrum {
+pub(super) enum Spectrum {
     Whitened,
     Plain,
 }
@@ -196,7 +196,7 @@ fn correlate(reference: &Audio, test: &Audio, first: isize, last: isize, spectru
 }
 
 /// Correlates blocks of two sounds by their spectra.
-struct Correlator {
+pub(super) struct Correlator {
     block: usize,
     delays: usize,
     forward: Arc<dyn RealToComplex<f32>>,
@@ -210,7 +210,7 @@ struct Correlator {
 }
 
 impl Correlator {
-    fn new(block: usize, delays: usize) -> Self {
+    pub fn new(block: usize, delays: usize) -> Self {
         let size = (block + delays).next_power_of_two();
         let mut planner = RealFftPlanner::new();
         let (forward, back) = (planner.plan_fft_forward(size), planner.plan_fft_inverse(size));
@@ -231,7 +231,7 @@ impl Correlator {
 
     /// Makes the cross-spectrum of the block of the reference from frame `start` on and the frames of the test that can
     /// be its own at a delay from `first` on.
-    fn add_block(&mut self, reference: &Audio, test: &Audio, start: usize, first: isize, spectrum: Spectrum) {
+    pub fn add_block(&mut self, reference: &Audio, test: &Audio, start: usize, first: isize, spectrum: Spectrum) {
         self.cross.fill(Complex::default());
         for (reference, test) in reference.iter().zip(test.iter()) {
             load(reference, start as isize, self.block, self.block / FADE_SHARE, &mut self.input);
@@ -253,7 +253,7 @@ impl Correlator {
     }
 
     /// The highest lobe of the correlation with the spectrum in `cross`, which it overwrites.
-    fn lobe(&mut self, first: isize) -> Lobe {
+    pub fn lobe(&mut self, first: isize) -> Lobe {
         // The inverse of a real signal's spectrum: both ends are real.
         let end = self.cross.len() - 1;
         (self.cross[0].im, self.cross[end].im) = (0.0, 0.0);
