@@ -126,7 +126,7 @@ fn a_reference_that_is_late_is_compared_over_its_whole_sound_and_the_input_is_he
     assert_eq!(finished.report.verdict.id, "delay");
     let tracks = &finished.players[0].tracks;
     assert_eq!(tracks.iter().map(|track| track.id).collect::<Vec<_>>(), ["input", "a", "b", "difference"]);
-    assert!(tracks[0].wav == tracks[1].wav, "the input is played at the time of A");
+    assert!(tracks[0].file == tracks[1].file, "the input is played at the time of A");
 }
 
 #[test]

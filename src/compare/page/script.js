@@ -220,6 +220,23 @@
 
   // Players: all tracks run in step, and a switch only changes their gains.
   const SWITCH_SECONDS = 0.005;
+  // The fade at both ends of a region, which is played in a loop.
+  const FADE_SECONDS = 0.005;
+  const cutRegion = (buffer, { start, seconds }) => {
+    const first = Math.round(start * buffer.sampleRate);
+    const length = Math.max(1, Math.min(Math.round(seconds * buffer.sampleRate), buffer.length - first));
+    const fade = Math.max(1, Math.min(FADE_SECONDS * buffer.sampleRate, length / 2));
+    const part = new AudioBuffer({ length, numberOfChannels: buffer.numberOfChannels, sampleRate: buffer.sampleRate });
+    for (let channel = 0; channel < buffer.numberOfChannels; channel += 1) {
+      const samples = buffer.getChannelData(channel).slice(first, first + length);
+      for (let i = 0; i < fade; i += 1) {
+        samples[i] *= i / fade;
+        samples[length - 1 - i] *= i / fade;
+      }
+      part.copyToChannel(samples, channel);
+    }
+    return part;
+  };
   let context = null;
   let playing = null;
   const setUpPlayer = (element) => {
@@ -244,7 +261,7 @@
       context ??= new AudioContext();
       await context.resume();
       buffers ??= await Promise.all(player.tracks.map((track) => {
-        const text = atob(track.wav);
+        const text = atob(track.file);
         const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
         return context.decodeAudioData(bytes.buffer);
       }));
@@ -260,13 +277,12 @@
     const start = async () => {
       await load();
       if (playing) playing();
-      const { start: begin, seconds } = region();
       const at = context.currentTime + 0.02;
       voices = buffers.map((buffer, i) => {
-        const source = new AudioBufferSourceNode(context, { buffer, loop: true, loopStart: begin, loopEnd: begin + seconds });
+        const source = new AudioBufferSourceNode(context, { buffer: cutRegion(buffer, region()), loop: true });
         const gain = new GainNode(context, { gain: player.tracks[i].id === heard ? 1 : 0 });
         source.connect(gain).connect(context.destination);
-        source.start(at, begin + offset);
+        source.start(at, offset);
         return { source, gain, id: player.tracks[i].id };
       });
       started = at;
