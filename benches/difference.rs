@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use isotherm::audio::{Audio, generate};
-use isotherm::measure::{Comparison, MEASURES, MeasureFn, align, worst_windows};
+use isotherm::measure::{Comparison, MEASURES, MeasureFn, align, find_passage, worst_windows};
 
 const SAMPLE_RATE: u32 = 48_000;
 /// Length of the sounds in seconds.
@@ -29,6 +29,19 @@ fn difference(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("60 s stereo");
     group.sample_size(10).warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_secs(2));
     group.bench_function("align", |bencher| bencher.iter(|| black_box(align(&reference, &test).unwrap())));
+    let hour = 3600 * SAMPLE_RATE as usize;
+    group.bench_function("find the passage in an hour", |bencher| {
+        bencher.iter(|| {
+            // The sound again and again.
+            let read = |from: usize, piece: &mut Audio| -> Result<(), std::convert::Infallible> {
+                for (to, samples) in piece.iter_mut().zip(test.iter()) {
+                    to.iter_mut().zip(samples.iter().cycle().skip(from % samples.len())).for_each(|(to, x)| *to = *x);
+                }
+                Ok(())
+            };
+            black_box(find_passage(&reference, hour, read).unwrap())
+        });
+    });
     let mut alignment = align(&reference, &test).unwrap();
     // A delay between frames, so that the sinc runs.
     alignment.delay_frames = 0.5;
