@@ -3,9 +3,13 @@
 mod plot;
 
 use std::fmt::Write as _;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::{
@@ -15,11 +19,13 @@ use super::{
 use crate::algorithm::REGISTRY;
 use crate::dsp::MAX_CHANNELS;
 use crate::effect::{Effect, EffectError};
-use crate::measure::bench::{BenchSpec, BlockSize, CostTable, Costs, measure_interleaved};
+use crate::measure::bench::{BenchError, BenchSpec, BlockSize, CostTable, Costs, measure_interleaved};
 use crate::measure::{MEASURES, Measure, MeasureFn, Unit};
 
 /// The longest block that can be measured, in frames.
 const MAX_BLOCK: usize = 1 << 20;
+/// Steps of the progress bar.
+const STEPS: u64 = 1000;
 /// The measures that the table on the screen has; JSON has all.
 const TABLE: [&str; 9] = ["ns_per_sample", "rtf", "p50_us", "p95_us", "p99_us", "max_us", "jitter_us", "misses", "buffer_bytes"];
 
@@ -89,6 +95,14 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let effects: Vec<Effect> = candidates.iter().map(|candidate| candidate.effect.clone()).collect();
     let width = candidates.iter().map(|candidate| candidate.label.chars().count()).max().unwrap_or(0).max(12);
     let json = matches.get_flag("json");
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = interrupted.clone();
+    // Fails only if the process has a handler already, as in another program that calls this one; then that handler stays.
+    let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(STEPS) } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent} %, {eta} left") {
+        bar.set_style(style);
+    }
     if !json {
         for candidate in &candidates {
             print_model(candidate);
@@ -96,7 +110,9 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         let headings: String = table_measures().map(|row| format!(" {:>10}", row.heading)).collect();
         print_line(format_args!("{:<width$}  channels   rate     block{headings}", "effect"));
     }
+    let runs = (rates.len() * channels.len()) as f64;
     let mut all = Vec::new();
+    let mut runs_done = 0.0;
     for &rate in &rates {
         for &channels in &channels {
             let spec = BenchSpec {
@@ -108,16 +124,26 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
                 load_threads,
                 keep_times: csv.is_some(),
             };
-            let tables = measure_interleaved(&effects, &spec, |_| true).map_err(Failure::failed)?;
+            let watch = |share: f64| {
+                bar.set_position(((runs_done + share) / runs * STEPS as f64) as u64);
+                !interrupted.load(Ordering::Relaxed)
+            };
+            let tables = measure_interleaved(&effects, &spec, watch).map_err(|error| {
+                bar.finish_and_clear();
+                if error == BenchError::Cancelled { interruption() } else { Failure::failed(error) }
+            })?;
+            runs_done += 1.0;
             let measured = candidates.iter().zip(tables).map(|(candidate, table)| Measured { candidate, table });
             for measured in measured {
                 for costs in &measured.table.rows {
-                    print_line(if json { measured.json(costs).to_string() } else { measured.line(costs, width) });
+                    let line = if json { measured.json(costs).to_string() } else { measured.line(costs, width) };
+                    bar.suspend(|| print_line(line));
                 }
                 all.push(measured);
             }
         }
     }
+    bar.finish_and_clear();
     for candidate in &candidates {
         let path = candidate.effect.active_model().and_then(|model| model.path()).map(Path::to_path_buf);
         candidate.nan_resets.warn(path.as_ref(), rates[0] as f64);
@@ -129,6 +155,11 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         write(path, &plot::draw(&all, format)?)?;
     }
     Ok(())
+}
+
+/// The failure for Ctrl-C: files are written after the last measurement.
+fn interruption() -> Failure {
+    Failure::Failed("interrupted; no file was written".into())
 }
 
 /// The effects that the arguments name, or all algorithms without a model. All effects that are wrong are named in one error.
@@ -257,6 +288,10 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".part");
     let failed = |error| Failure::Failed(format!("{}: {error}", path.display()));
-    std::fs::write(&partial, bytes).map_err(failed)?;
-    std::fs::rename(&partial, path).map_err(failed)
+    let written = std::fs::write(&partial, bytes).and_then(|()| std::fs::rename(&partial, path));
+    written.map_err(|error| {
+        // It may not be there.
+        let _ = std::fs::remove_file(&partial);
+        failed(error)
+    })
 }

@@ -191,8 +191,8 @@ pub enum BenchError {
 /// The effects take turns of a few milliseconds in changing order, so that whatever else the machine does meets all of them and
 /// their ratio holds. At first each size gets 10 000 blocks (enough for a 99th percentile), then each gets the rest. The cost of
 /// reading the clock is measured and subtracted; copying the noise into the block does not count. Memory: 16 bytes for each
-/// block. `watch` gets the share of the time that is over, 0 to 1, after each turn and returns false to cancel.
-/// [control thread: allocates, takes its time]
+/// block. `watch` gets the share of the time that is over or of the blocks that are done, the larger one, 0 to 1, after each turn
+/// and returns false to cancel. [control thread: allocates, takes its time]
 ///
 /// # Errors
 /// [`BenchError`] if an effect cannot be prepared, if the extent is empty, or if `watch` cancelled.
@@ -223,7 +223,10 @@ fn run(effects: &[Effect], spec: &BenchSpec, mut watch: impl FnMut(f64) -> bool)
     let longest = spec.blocks.iter().map(|size| size.max).max().unwrap_or(0);
     let noise = noise(NOISE_FRAMES.max(longest) + longest);
     let start = Instant::now();
-    let share = || start.elapsed().as_secs_f64() / spec.seconds.max(f64::MIN_POSITIVE);
+    let time_share = || start.elapsed().as_secs_f64() / spec.seconds.max(f64::MIN_POSITIVE);
+    let all_blocks = effects.len() * spec.blocks.len() * spec.max_blocks;
+    // The measurement ends with the time or with the last block, whichever is earlier.
+    let progress = |blocks: usize| time_share().max(blocks as f64 / all_blocks as f64).min(1.0);
     // The cells of a size, one for each effect; size after size.
     let mut sizes: Vec<Vec<Cell>> = Vec::new();
     for size in &spec.blocks {
@@ -231,7 +234,7 @@ fn run(effects: &[Effect], spec: &BenchSpec, mut watch: impl FnMut(f64) -> bool)
         for (index, effect) in effects.iter().enumerate() {
             let failed = |source| BenchError::Prepare { effect: index, algorithm: effect.algorithm().id, source };
             cells.push(Cell::new(effect, spec, *size, &noise).map_err(failed)?);
-            if !watch(share().min(1.0)) {
+            if !watch(progress(0)) {
                 return Err(BenchError::Cancelled);
             }
         }
@@ -242,14 +245,16 @@ fn run(effects: &[Effect], spec: &BenchSpec, mut watch: impl FnMut(f64) -> bool)
     for goal in goals {
         loop {
             let mut is_done = true;
-            for cells in &mut sizes {
-                let needed = if share() < 1.0 { goal } else { goal.min(MIN_BLOCKS) };
+            for index in 0..sizes.len() {
+                let cells = &mut sizes[index];
+                let needed = if time_share() < 1.0 { goal } else { goal.min(MIN_BLOCKS) };
                 let turn = |cell: &mut Cell| cell.turn(needed, &noise);
                 let went_on = match is_reversed {
                     false => cells.iter_mut().map(turn).fold(false, |any, went_on| any | went_on),
                     true => cells.iter_mut().rev().map(turn).fold(false, |any, went_on| any | went_on),
                 };
-                if went_on && !watch(share().min(1.0)) {
+                let blocks = sizes.iter().flatten().map(|cell| cell.times.len()).sum();
+                if went_on && !watch(progress(blocks)) {
                     return Err(BenchError::Cancelled);
                 }
                 is_done &= !went_on;

@@ -87,3 +87,30 @@ fn each_wrong_effect_is_named_and_wrong_arguments_write_nothing() {
     run_failing(&["bench", "clipper", "--algorithm", "clipper"], 2);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_it_with_one_line_and_leaves_no_file() {
+    use std::io::{BufRead, BufReader};
+
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_isotherm"))
+        .current_dir(folder.path())
+        .args(["bench", "clipper", "--channels", "1", "--seconds", "3600", "--blocks", "100000000"])
+        .args(["--csv", "blocks.csv", "--plot", "cost.html"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The line with the headings comes after the handler is set.
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let done = child.wait_with_output().unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    // Without a terminal there is no bar.
+    assert_eq!(String::from_utf8(done.stderr).unwrap(), "isotherm: interrupted; no file was written\n");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
