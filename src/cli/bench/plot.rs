@@ -1,18 +1,26 @@
 //! The plot of `isotherm bench`: time for a sample against block size, as a page or a picture.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Once;
 
 use plotters::coord::Shift;
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
 use super::{Failure, Measured, table_measures};
 
-/// Width and height of the plot in pixels.
-const SIZE: (u32, u32) = (1000, 620);
+/// Width and height of the curves in pixels, in a picture and on a wide page.
+const WIDE: (u32, u32) = (1000, 560);
+/// Width and height on a narrow page.
+const NARROW: (u32, u32) = (380, 360);
+/// Height of a line of the legend of a picture, and distances in it, in pixels.
+const LEGEND_LINE: u32 = 24;
+const LEGEND_LEFT: i32 = 80;
+const LEGEND_SAMPLE: i32 = 36;
 /// The name under which the font is registered.
 const FONT: &str = "sans-serif";
-/// The colours of the curves (Okabe and Ito, 2008: to be told apart by everybody); they begin again after the last.
+/// The colours of the effects (Okabe and Ito, 2008: to be told apart by everybody); they begin again after the last.
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -22,10 +30,32 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(86, 180, 233),
     RGBColor(60, 60, 60),
 ];
+/// Lengths of a dash and of the gap after it in pixels, for each number of channels and sample rate; they begin again after the
+/// last.
+const DASHES: [(u32, u32); 4] = [(1, 0), (10, 5), (3, 4), (16, 8)];
 /// Colour of the text.
 const TEXT: RGBColor = RGBColor(32, 34, 38);
 /// Colour of the grid.
 const GRID: RGBColor = RGBColor(222, 224, 228);
+
+/// The style of the page.
+const STYLE: &str = "\
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1040px; padding: 0 1rem; }
+body { color: #202226; background: #fff; }
+figure { margin: 1rem 0; }
+.wide svg, .narrow svg { width: 100%; height: auto; }
+.narrow { display: none; }
+@media (max-width: 700px) { .wide { display: none; } .narrow { display: block; } }
+ul { list-style: none; padding: 0; display: grid; gap: 0.2rem 1.5rem; }
+ul { grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
+li { display: flex; gap: 0.5rem; overflow-wrap: anywhere; }
+li svg { flex: none; margin-top: 0.5rem; }
+.table { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 0.875rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.2rem 0.6rem; text-align: right; border-bottom: 1px solid #8884; white-space: nowrap; }
+tbody th { white-space: normal; min-width: 10rem; max-width: 22rem; overflow-wrap: anywhere; }
+th:first-child { text-align: left; }
+";
 
 /// The format of the plot's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,28 +81,40 @@ impl Format {
 /// A curve of the plot.
 struct Curve {
     label: String,
+    colour: RGBColor,
+    dash: (u32, u32),
     /// Frames of the blocks and nanoseconds for a sample.
     points: Vec<(f64, f64)>,
 }
 
 /// Returns the bytes of the plot's file. There must be blocks of one size.
 pub fn draw(all: &[Measured<'_>], format: Format) -> Result<Vec<u8>, Failure> {
-    let curves: Vec<Curve> = all.iter().map(curve).collect();
+    // Effect after effect, for each sample rate and number of channels.
+    let first = all.first().map(|measured| (measured.table.sample_rate, measured.table.channels));
+    let effects = all.iter().filter(|m| Some((m.table.sample_rate, m.table.channels)) == first).count().max(1);
+    let curves: Vec<Curve> = all.iter().enumerate().map(|(i, measured)| curve(measured, i % effects, i / effects)).collect();
     register_font();
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("the plot cannot be drawn: {error}"));
     match format {
         Format::Html => {
-            let mut svg = String::new();
-            draw_curves(&SVGBackend::with_string(&mut svg, SIZE).into_drawing_area(), &curves).map_err(|error| failed(&error))?;
-            Ok(page(all, &svg).into_bytes())
+            let mut drawn = [WIDE, NARROW].map(|size| (size, String::new()));
+            for (size, svg) in &mut drawn {
+                let area = SVGBackend::with_string(svg, *size).into_drawing_area();
+                area.fill(&WHITE).and_then(|()| draw_curves(&area, &curves)).map_err(|error| failed(&error))?;
+            }
+            let [(_, wide), (_, narrow)] = drawn;
+            Ok(page(all, &curves, &wide, &narrow).into_bytes())
         }
         Format::Png => {
-            let mut pixels = vec![0; (SIZE.0 * SIZE.1 * 3) as usize];
-            let area = BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area();
-            draw_curves(&area, &curves).map_err(|error| failed(&error))?;
-            drop(area);
+            let size = (WIDE.0, WIDE.1 + LEGEND_LINE * (curves.len() as u32 + 1));
+            let mut pixels = vec![0; (size.0 * size.1 * 3) as usize];
+            let area = BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area();
+            area.fill(&WHITE).map_err(|error| failed(&error))?;
+            let (plot, legend) = area.split_vertically(WIDE.1);
+            draw_curves(&plot, &curves).and_then(|()| draw_legend(&legend, &curves)).map_err(|error| failed(&error))?;
+            drop((area, plot, legend));
             let mut file = Vec::new();
-            let mut encoder = png::Encoder::new(&mut file, SIZE.0, SIZE.1);
+            let mut encoder = png::Encoder::new(&mut file, size.0, size.1);
             encoder.set_color(png::ColorType::Rgb);
             encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels)).map_err(|error| failed(&error))?;
             Ok(file)
@@ -81,12 +123,13 @@ pub fn draw(all: &[Measured<'_>], format: Format) -> Result<Vec<u8>, Failure> {
 }
 
 /// The curve of an effect over the blocks of one size, smaller ones first.
-fn curve(measured: &Measured<'_>) -> Curve {
+fn curve(measured: &Measured<'_>, effect: usize, run: usize) -> Curve {
     let table = &measured.table;
     let fixed = table.rows.iter().filter(|costs| !costs.block.varies());
     let mut points: Vec<(f64, f64)> = fixed.map(|costs| (costs.block.max as f64, costs.ns_per_sample)).collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
-    Curve { label: label(measured), points }
+    let (colour, dash) = (COLOURS[effect % COLOURS.len()], DASHES[run % DASHES.len()]);
+    Curve { label: label(measured), colour, dash, points }
 }
 
 /// The effect, with its number of channels and its sample rate.
@@ -104,11 +147,29 @@ fn register_font() {
     });
 }
 
+/// Positions of labels at most, along an axis.
+const MOST_TICKS: usize = 10;
+
+/// Powers of two within a range of positive numbers: all of them, or every second, third ... one.
+fn octave_ticks(range: &Range<f64>) -> Vec<f64> {
+    let ticks: Vec<f64> = (0..63).map(|power| f64::from(power).exp2()).filter(|tick| range.contains(tick)).collect();
+    ticks.iter().copied().step_by(ticks.len().div_ceil(MOST_TICKS).max(1)).collect()
+}
+
+/// Ticks of a logarithmic axis within a range of positive numbers: 1, 2 and 5 times powers of ten, or the powers alone.
+fn decade_ticks(range: &Range<f64>) -> Vec<f64> {
+    let ticks = |factors: &[f64]| -> Vec<f64> {
+        let all = (-6..12).flat_map(|power| factors.iter().map(move |factor| factor * 10f64.powi(power)));
+        all.filter(|tick| range.contains(tick)).collect()
+    };
+    let fine = ticks(&[1.0, 2.0, 5.0]);
+    if fine.len() <= MOST_TICKS { fine } else { ticks(&[1.0]) }
+}
+
 fn draw_curves<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,
     curves: &[Curve],
 ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-    area.fill(&WHITE)?;
     let all = || curves.iter().flat_map(|curve| &curve.points);
     let range = |value: fn(&(f64, f64)) -> f64, room: f64| {
         let (low, high) = all().map(value).fold((f64::INFINITY, 0.0f64), |(low, high), x| (low.min(x), high.max(x)));
@@ -121,7 +182,10 @@ fn draw_curves<B: DrawingBackend>(
         .x_label_area_size(48)
         .y_label_area_size(64)
         .caption("Time for a sample of one channel", style(22))
-        .build_cartesian_2d(frames.log_scale().base(2.0), times.log_scale())?;
+        .build_cartesian_2d(
+            frames.clone().log_scale().with_key_points(octave_ticks(&frames)),
+            times.clone().log_scale().with_key_points(decade_ticks(&times)),
+        )?;
     let number = |x: &f64| if *x >= 1.0 { format!("{x:.0}") } else { format!("{x}") };
     chart
         .configure_mesh()
@@ -132,27 +196,53 @@ fn draw_curves<B: DrawingBackend>(
         .label_style(style(15))
         .axis_desc_style(style(16))
         .bold_line_style(GRID)
-        .light_line_style(GRID.mix(0.5))
         .draw()?;
-    for (curve, colour) in curves.iter().zip(COLOURS.iter().cycle()) {
-        let line = LineSeries::new(curve.points.iter().copied(), colour.stroke_width(2)).point_size(3);
-        chart
-            .draw_series(line)?
-            .label(&curve.label)
-            .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], colour.stroke_width(2)));
+    for curve in curves {
+        let (dash, gap) = curve.dash;
+        let points = || curve.points.iter().copied();
+        if gap == 0 {
+            chart.draw_series(LineSeries::new(points(), curve.colour.stroke_width(2)))?;
+        } else {
+            chart.draw_series(DashedLineSeries::new(points(), dash, gap, curve.colour.stroke_width(2)))?;
+        }
+        chart.draw_series(points().map(|point| Circle::new(point, 3, curve.colour.filled())))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.85))
-        .border_style(GRID)
-        .label_font(style(15))
-        .draw()?;
     area.present()
 }
 
-/// A page with the plot and a table of the figures. It needs no other file.
-fn page(all: &[Measured<'_>], svg: &str) -> String {
+/// A line for each curve.
+fn draw_legend<B: DrawingBackend>(
+    area: &DrawingArea<B, Shift>,
+    curves: &[Curve],
+) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+    let style = (FONT, 16).into_font().color(&TEXT);
+    for (index, curve) in curves.iter().enumerate() {
+        let middle = LEGEND_LINE as i32 * index as i32 + LEGEND_LINE as i32 / 2;
+        let line = [(LEGEND_LEFT, middle), (LEGEND_LEFT + LEGEND_SAMPLE, middle)];
+        let (dash, gap) = curve.dash;
+        if gap == 0 {
+            area.draw(&PathElement::new(line, curve.colour.stroke_width(3)))?;
+        } else {
+            area.draw(&DashedPathElement::new(line, dash, gap, curve.colour.stroke_width(3)))?;
+        }
+        area.draw(&Text::new(curve.label.clone(), (LEGEND_LEFT + LEGEND_SAMPLE + 12, middle - 3), style.clone()))?;
+    }
+    area.present()
+}
+
+/// A page with the plot, drawn for wide and for narrow pages, and a table of the figures. It needs no other file.
+fn page(all: &[Measured<'_>], curves: &[Curve], wide: &str, narrow: &str) -> String {
+    let legend: String = curves
+        .iter()
+        .map(|Curve { label, colour: RGBColor(red, green, blue), dash: (dash, gap), .. }| {
+            format!(
+                "<li><svg width=\"36\" height=\"10\" aria-hidden=\"true\"><line x1=\"0\" x2=\"36\" y1=\"5\" y2=\"5\" \
+                 stroke=\"rgb({red},{green},{blue})\" stroke-width=\"3\" stroke-dasharray=\"{dash} {gap}\"/></svg>\
+                 <span>{}</span></li>\n",
+                escape(label)
+            )
+        })
+        .collect();
     let headings: String = table_measures().map(|row| format!("<th scope=\"col\">{}</th>", row.heading)).collect();
     let mut rows = String::new();
     for measured in all {
@@ -172,13 +262,13 @@ fn page(all: &[Measured<'_>], svg: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Isotherm: cost of effects</title>\n\
-         <style>\nbody {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1040px; padding: 0 1rem; }}\n\
-         svg {{ max-width: 100%; height: auto; }}\ndiv {{ overflow-x: auto; }}\ntable {{ border-collapse: collapse; }}\n\
-         th, td {{ padding: 0.2rem 0.6rem; text-align: right; border-bottom: 1px solid #8884; white-space: nowrap; }}\n\
-         th[scope=row] {{ text-align: left; }}\n</style>\n</head>\n<body>\n<h1>Cost of effects</h1>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n<h1>Cost of effects</h1>\n\
          <p>All effects were measured in turns in one run of <code>isotherm bench</code>. Times are of whole blocks. A dash means \
          that there were too few blocks.</p>\n<figure role=\"img\" aria-label=\"Time for a sample against block size; the table \
-         below has the figures\">\n{svg}\n</figure>\n<div>\n<table>\n<thead><tr><th scope=\"col\">Effect</th>\
+         below has the figures\">\n<div class=\"wide\">{wide}</div>\n<div class=\"narrow\">{narrow}</div>\n</figure>\n\
+         <ul aria-label=\"Curves\">\n{legend}</ul>\n\
+         <div class=\"table\" tabindex=\"0\" role=\"region\" aria-label=\"Figures\">\n\
+         <table>\n<thead><tr><th scope=\"col\">Effect</th>\
          <th scope=\"col\">Block</th><th scope=\"col\">Blocks</th>{headings}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n\
          </div>\n</body>\n</html>\n"
     )
@@ -200,6 +290,15 @@ mod tests {
         for name in ["a", "a.svg", ".html"] {
             assert!(matches!(Format::of(Path::new(name)), Err(Failure::Usage(line)) if line.contains("--plot")), "{name}");
         }
+    }
+
+    #[test]
+    fn ticks_lie_within_the_axis_and_are_few() {
+        assert_eq!(octave_ticks(&(14.0..4505.0)), [16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0]);
+        assert_eq!(octave_ticks(&(0.9..1.1e6)).len(), 7);
+        assert_eq!(decade_ticks(&(67.0..240.0)), [100.0, 200.0]);
+        assert_eq!(decade_ticks(&(2.7..240.0)), [5.0, 10.0, 20.0, 50.0, 100.0, 200.0]);
+        assert_eq!(decade_ticks(&(0.5..30_000.0)), [1.0, 10.0, 100.0, 1000.0, 10_000.0]);
     }
 
     #[test]
