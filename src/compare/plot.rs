@@ -279,7 +279,14 @@ fn alone(a: Option<&Alone>, b: Option<&Alone>) -> Vec<Plot> {
             vertical("Level, dB", "dB", Some(HARMONIC_FLOOR_DB)),
             over_level,
         ),
-        plot("thd-frequency", "THD against frequency", "Sweep at -12 dBFS.", HERTZ, vertical("THD, %", "%", None), thd_frequency),
+        plot(
+            "thd-frequency",
+            "THD against frequency",
+            "Sweep at -12 dBFS. Harmonics above 20 kHz do not count: without even ones, the curve ends at 6.7 kHz.",
+            HERTZ,
+            vertical("THD, %", "%", None),
+            thd_frequency,
+        ),
         plot(
             "thd-level",
             "THD and THD+N against level",
@@ -299,7 +306,7 @@ fn alone(a: Option<&Alone>, b: Option<&Alone>) -> Vec<Plot> {
         plot(
             "aliasing-frequency",
             "Aliasing against frequency",
-            "Energy of all that is no harmonic, against the harmonics, up to 20 kHz.",
+            "Sines of 0 dBFS. Energy of all that is no harmonic, against the harmonics, 20 Hz to 20 kHz.",
             HERTZ,
             vertical("Aliasing, dB", "dB", Some(HARMONIC_FLOOR_DB)),
             aliasing_frequency,
@@ -307,7 +314,7 @@ fn alone(a: Option<&Alone>, b: Option<&Alone>) -> Vec<Plot> {
         plot(
             "aliasing-level",
             "Aliasing against level",
-            "Energy of all that is no harmonic, against the harmonics, up to 20 kHz.",
+            "A sine of 5 kHz. Energy of all that is no harmonic, against the harmonics, 20 Hz to 20 kHz.",
             input,
             vertical("Aliasing, dB", "dB", Some(HARMONIC_FLOOR_DB)),
             aliasing_level,

@@ -13,6 +13,13 @@ const LEVEL_DBFS: f64 = 0.0;
 const LOWEST_HZ: f64 = 125.0;
 /// The highest tone in hertz.
 const HIGHEST_HZ: f64 = 16_000.0;
+/// Shares of the sample rate beside which there is no tone: of a tone there, harmonics fold onto the tone itself, its harmonics and
+/// 0 Hz, where nobody tells them apart.
+const FOLDS: [f64; 2] = [1.0 / 3.0, 1.0 / 4.0];
+/// Distance from a fold, as a share of its frequency, within which a tone is moved.
+const NEAR_FOLD: f64 = 0.03;
+/// Factor that moves a tone away from a fold: 16 kHz at 48 kHz becomes 15 kHz.
+const AWAY: f64 = 15.0 / 16.0;
 /// Tones in an octave.
 const TONES_PER_OCTAVE: f64 = 3.0;
 /// The tone against level in hertz, whose first harmonics still are in the band of hearing.
@@ -25,7 +32,8 @@ const LEVEL_STEP_DB: usize = 6;
 /// Figures of steady sines: aliasing, and harmonics and distortion beside it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AliasingCurve {
-    /// Sines of 0 dBFS from 125 Hz up to 16 kHz, three an octave.
+    /// Sines of 0 dBFS from 125 Hz up to 16 kHz, three an octave. A tone within 3 % of a third or a quarter of the sample rate is a
+    /// sixteenth lower.
     pub over_frequency: Vec<ToneFigures>,
     /// Sines of 5 kHz from -48 to 0 dBFS; empty if the sample rate is too low for them.
     pub over_level: Vec<ToneFigures>,
@@ -46,7 +54,9 @@ pub static ROW: Measure = Measure {
     name: "Largest aliasing",
     heading: "Largest aliasing dB",
     unit: Unit::Decibel,
-    definition: "The largest aliasing to signal of sines at 0 dBFS from 125 Hz to 16 kHz, three an octave.",
+    definition: "The largest aliasing to signal of sines at 0 dBFS from 125 Hz to 16 kHz, three an octave. One \
+                 that lies within 3 % of a third or a quarter of the sample rate, where aliases meet harmonics, is a sixteenth \
+                 lower: 15 kHz at 48 kHz.",
     better: Preference::Lower,
     function: MeasureFn::Effect(|figures| figures.aliasing.worst().map_or(f64::NAN, |(db, _)| db)),
 };
@@ -61,7 +71,7 @@ pub fn aliasing_curve(effect: &Effect, sample_rate: u32) -> Result<AliasingCurve
     let frequencies = (0..).map(|index| LOWEST_HZ * (f64::from(index) / TONES_PER_OCTAVE).exp2());
     let over_frequency = frequencies
         .take_while(|hz| *hz <= highest_hz)
-        .map(|hz| ToneFigures::measure(effect, sample_rate, hz, LEVEL_DBFS))
+        .map(|hz| ToneFigures::measure(effect, sample_rate, away_from_folds(hz, sample_rate), LEVEL_DBFS))
         .collect::<Result<_, _>>()?;
     let levels = (LOWEST_LEVEL_DBFS..=0).step_by(LEVEL_STEP_DB).map(f64::from);
     let over_level = levels
@@ -69,6 +79,12 @@ pub fn aliasing_curve(effect: &Effect, sample_rate: u32) -> Result<AliasingCurve
         .map(|level| ToneFigures::measure(effect, sample_rate, TONE_HZ, level))
         .collect::<Result<_, _>>()?;
     Ok(AliasingCurve { over_frequency, over_level })
+}
+
+/// The frequency, or a lower one if it is near a fold.
+fn away_from_folds(hz: f64, sample_rate: u32) -> f64 {
+    let is_near = |share: &f64| (hz / (share * f64::from(sample_rate)) - 1.0).abs() < NEAR_FOLD;
+    if FOLDS.iter().any(is_near) { hz * AWAY } else { hz }
 }
 
 #[cfg(test)]
@@ -100,6 +116,18 @@ mod tests {
         let (plain, oversampled) = (curve(0.0), curve(3.0));
         for (plain, oversampled) in plain.over_frequency.iter().zip(&oversampled.over_frequency) {
             assert!(oversampled.aliasing_db < plain.aliasing_db - 20.0 || plain.aliasing_db < -80.0, "{oversampled:?}");
+        }
+    }
+
+    #[test]
+    fn no_tone_lies_near_a_third_or_a_quarter_of_the_sample_rate() {
+        let curve = |rate: u32| aliasing_curve(&shaper(|x| x), rate).unwrap().over_frequency;
+        assert!((curve(RATE).last().unwrap().hz - 15_000.0).abs() < 2.0);
+        for rate in [8000, 32_000, 44_100, RATE] {
+            for tone in curve(rate) {
+                let share = tone.hz / f64::from(rate);
+                assert!((share * 3.0 - 1.0).abs() > 0.02 && (share * 4.0 - 1.0).abs() > 0.02, "{rate}: {tone:?}");
+            }
         }
     }
 

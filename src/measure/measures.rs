@@ -384,8 +384,8 @@ pub static ALIASING: Measure = Measure {
     name: "Aliasing",
     heading: "Aliasing dB",
     unit: Unit::Decibel,
-    definition: "Energy of all components that are no harmonics of a sine, divided by the energy of its harmonics, above \
-                 0 Hz up to 20 kHz, in dB; at a length that is prime, so that no alias falls on a harmonic.",
+    definition: "Energy of all components that are no harmonics of a sine, divided by the energy of its harmonics, from \
+                 20 Hz to 20 kHz, in dB; at a length that is prime, so that no alias falls on a harmonic.",
     better: Preference::Lower,
     function: MeasureFn::Tone(|tone| aliasing(tone).into()),
 };

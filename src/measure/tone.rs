@@ -72,7 +72,7 @@ impl ToneFigures {
             orders_db: orders_db.collect(),
             thd_percent: 100.0 * thd_of(&powers, first),
             thd_noise_percent: 100.0 * thd_noise_of(&powers, first, &tone),
-            aliasing_db: aliasing_of(&powers, first).into(),
+            aliasing_db: aliasing_of(&powers, first, bottom_bin(tone.samples.len(), tone.sample_rate)).into(),
         })
     }
 }
@@ -111,6 +111,11 @@ pub(super) fn highest_tone_hz(sample_rate: u32) -> f64 {
     HIGHEST_SHARE * f64::from(sample_rate)
 }
 
+/// The first bin from 20 Hz on.
+fn bottom_bin(frames: usize, sample_rate: f32) -> usize {
+    (AUDIBLE_HZ.0 * frames as f64 / f64::from(sample_rate)).ceil() as usize
+}
+
 /// Powers of the bins from DC up to 20 kHz, and the index of the fundamental's bin.
 fn audible_bins(tone: &Tone) -> (Vec<f64>, usize) {
     let Tone { samples, sample_rate, hz } = tone;
@@ -147,7 +152,7 @@ pub fn thd_noise(tone: &Tone) -> f32 {
 }
 
 fn thd_noise_of(powers: &[f64], first: usize, tone: &Tone) -> f64 {
-    let bottom = (AUDIBLE_HZ.0 * tone.samples.len() as f64 / f64::from(tone.sample_rate)).ceil() as usize;
+    let bottom = bottom_bin(tone.samples.len(), tone.sample_rate);
     let total: f64 = powers.iter().skip(bottom).sum();
     if total == 0.0 {
         return 0.0;
@@ -157,8 +162,8 @@ fn thd_noise_of(powers: &[f64], first: usize, tone: &Tone) -> f64 {
     (rest / total).sqrt()
 }
 
-/// Aliasing to signal in dB: energy of all components but the harmonics over the energy of the harmonics, above 0 Hz up to
-/// 20 kHz. DC counts as neither. The length must be prime ([`PRIME_FRAMES`]), the tone on a bin's centre ([`coherent_tone`]).
+/// Aliasing to signal in dB: energy of all components but the harmonics over the energy of the harmonics, from 20 Hz to
+/// 20 kHz. The length must be prime ([`PRIME_FRAMES`]), the tone on a bin's centre ([`coherent_tone`]).
 /// [control thread: allocates]
 ///
 /// # Panics
@@ -168,12 +173,12 @@ pub fn aliasing(tone: &Tone) -> f32 {
     let count = tone.samples.len();
     assert!(is_prime(count), "{count} samples; expected a prime number of them");
     let (powers, first) = audible_bins(tone);
-    aliasing_of(&powers, first)
+    aliasing_of(&powers, first, bottom_bin(count, tone.sample_rate))
 }
 
-fn aliasing_of(powers: &[f64], first: usize) -> f32 {
+fn aliasing_of(powers: &[f64], first: usize, bottom: usize) -> f32 {
     let (mut harmonics, mut others) = (0.0, 0.0);
-    for (bin, power) in powers.iter().enumerate().skip(1) {
+    for (bin, power) in powers.iter().enumerate().skip(bottom) {
         *(if bin % first == 0 { &mut harmonics } else { &mut others }) += power;
     }
     decibels(others / f64::max(harmonics, f64::MIN_POSITIVE))
@@ -216,6 +221,19 @@ mod tests {
         }
         let y = shaped(5000.0, |x| x);
         assert!(aliasing(&y) < -130.0);
+    }
+
+    #[test]
+    fn an_alias_that_nobody_hears_is_not_counted() {
+        // The second harmonic of a third of the rate folds beside the tone, the third one beside 0 Hz.
+        let hz = RATE / 3.0 - 1.0;
+        let low = coherent_tone(RATE, 12.0, 0.5, PRIME_FRAMES);
+        let mut y = shaped(hz, |x| x);
+        y.samples.iter_mut().zip(&low.samples).for_each(|(x, low)| *x += low);
+        assert!(aliasing(&y) < -130.0, "{}", aliasing(&y));
+        let heard = coherent_tone(RATE, 24.0, 0.5, PRIME_FRAMES);
+        y.samples.iter_mut().zip(&heard.samples).for_each(|(x, heard)| *x += heard);
+        assert!((aliasing(&y) + 6.02).abs() < 0.01, "{}", aliasing(&y));
     }
 
     #[test]

@@ -24,7 +24,7 @@ def tone(job):
     over = power[harmonic & audible & (index > first)].sum()
     band = audible & (hz >= 20)
     rest = power[band & (index != first)].sum()
-    alias = power[audible & ~harmonic & (index > 0)].sum() / power[audible & harmonic].sum()
+    alias = power[band & ~harmonic].sum() / power[band & harmonic].sum()
     orders = [db(2 * power[first * n]) for n in range(1, 8) if first * n < len(power) and audible[first * n]]
     return {
         "thd_percent": 100 * np.sqrt(over / power[first]),
