@@ -1,9 +1,9 @@
 //! Alignment of two sounds: delay, polarity, gain, DC, and the drift of two clocks.
 //!
 //! In a sound that is much longer than the other, the passage with the other is found first (`align/passage.rs`). Then there are
-//! three steps, each on what the one before has found. *Search* (`align/search.rs`): the correlation of the whitened sounds over all
-//! delays, which says whether they have anything in common, and whether another delay would do nearly as well. *Fit*
-//! (`align/fit.rs`): the delay and drift with the smallest squared error, and their standard errors from parts of the sound.
+//! three steps, each on what the one before has found. *Search* (`align/search.rs`): the correlation of the sounds over all delays,
+//! which says whether they have anything in common, and gives the delays that may be right. *Fit* (`align/fit.rs`): of these the
+//! delay, and the drift, with the smallest squared error, and their standard errors from parts of the sound.
 //! *Level*: the gain that gives both the same loudness.
 
 mod fit;
@@ -16,7 +16,7 @@ use std::ops::Range;
 use super::loudness::integrated_loudness;
 use super::sinc::{Interpolator, REACH};
 use crate::audio::{Audio, AudioError, db_to_gain, gain_to_db};
-use fit::Fit;
+use fit::{Fit, Line, ShortFit};
 pub use passage::{Passage, find_passage};
 use search::Search;
 
@@ -25,12 +25,13 @@ use search::Search;
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Alignment {
     /// Frames by which the test is late; negative if it is early. With a drift, those at the reference's first frame. A delay
-    /// that is a whole number within twice its uncertainty is that number.
+    /// that is a whole number within twice its uncertainty, which is below 0.05 frames, is that number.
     pub delay_frames: f64,
-    /// Standard error of the delay in frames, from how much parts of the sound disagree about it.
+    /// Standard error of the delay in frames, from how much parts of the sound disagree about it. It is statistical: where an effect
+    /// delays some frequencies more than others, all parts may agree on a delay that is none of theirs.
     pub delay_uncertainty_frames: f64,
-    /// True if another delay explains the test nearly as well: `second_lobe` is above 1 / 1.1, the sounds have too few
-    /// frequencies to tell, or one that is more than a minute longer has another passage that is like the other sound.
+    /// True if another delay explains the test nearly as well: its null is within 3 dB, the sounds have too few frequencies to
+    /// tell, or one that is more than a minute longer has another passage that is like the other sound.
     pub ambiguous: bool,
     /// Second highest lobe of the whitened correlation as a share of the highest, 0 to 1.
     pub second_lobe: f64,
@@ -44,12 +45,12 @@ pub struct Alignment {
     /// DC offset that the test has more than the reference with the test's gain; 1 is full scale.
     pub dc: f64,
     /// Millionths by which the test runs slower than the reference: its sounds come later and later. `None` if the sounds are
-    /// shorter than a second, or sound only once, so that a delay is all that they show.
+    /// shorter than a second, or sound only once, so that a delay is all that they show; also if one clock made both.
     pub drift_ppm: Option<f64>,
     /// Standard error of the drift in millionths.
     pub drift_uncertainty_ppm: Option<f64>,
-    /// True if the drift is more than three standard errors and moves the end of the sound by a tenth of a frame or more. Only
-    /// then it is corrected.
+    /// True if the drift is more than three standard errors, moves the end of the sound by a tenth of a frame or more, and makes the
+    /// null 6 dB better than a constant delay does. Only then it is corrected.
     pub is_drifting: bool,
 }
 
@@ -109,8 +110,16 @@ const FEWEST_FRAMES: usize = 512;
 /// Difference of the lengths in seconds above which the passage with the shorter sound is found first: the memory of the search
 /// over all delays grows with it, to 0.3 GB at 96 kHz.
 const LONG_SECONDS: f64 = 60.0;
-/// Largest ratio of both lobes at which the second is close (TONE3000's survey of captures).
+/// Largest ratio of the correlations at two delays at which the second is close (TONE3000's survey of captures).
 const CLOSE_LOBE: f64 = 1.1;
+/// Decibels by which another delay's null is worse at most for the delay to be ambiguous.
+const CLOSE_DB: f64 = 3.0;
+/// Decibels within which two nulls are equal.
+const EQUAL_DB: f64 = 0.1;
+/// Neighbouring lobes to either side that are tried as long as they are better.
+const MOST_NEIGHBOURS: usize = 32;
+/// Frames within which two fits have found the same delay.
+const SAME_FRAMES: f64 = 0.5;
 /// Correlation coefficient from which sounds have something in common, however few frequencies they have.
 const SURE_CORRELATION: f64 = 0.5;
 /// Correlation coefficient below which sounds have nothing in common, even if parts of them, such as their beginnings, do.
@@ -121,8 +130,13 @@ const DRIFT_SECONDS: f64 = 1.0;
 const SURE_DRIFT: f64 = 3.0;
 /// Frames that a drift moves the end of the sound at least.
 const LEAST_DRIFT_FRAMES: f64 = 0.1;
+/// Decibels by which a drift makes the null better at least. An effect whose delay depends on frequency seems to drift, too, while a
+/// sweep plays, but a line then fits little better.
+const LEAST_DRIFT_DB: f64 = 6.0;
 /// Standard errors within which a delay counts as a whole number.
 const WHOLE_ERRORS: f64 = 2.0;
+/// Standard error of a delay in frames from which it is too uncertain to be called a whole number.
+const MOST_WHOLE_ERROR: f64 = 0.05;
 /// Frames within which a delay counts as a whole number in any case: the rounding of the fit.
 const WHOLE_FRAMES: f64 = 1e-6;
 /// RMS level at which the loudness of both sounds is metered: -20 dBFS, 50 dB above the absolute gate.
@@ -138,55 +152,153 @@ const CHUNK_FRAMES: usize = 1 << 14;
 /// # Errors
 /// [`AlignError`]: other rate or channels, NaN, silence, too short, or nothing in common.
 pub fn align(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
+    align_clocks(reference, test, Clocks::Two)
+}
+
+/// Measures how `test` lies to `reference` as [`align`] does, if one clock made both, as where effects have processed one sound:
+/// no drift is looked for. [control thread: allocates, takes its time]
+///
+/// # Errors
+/// Those of [`align`].
+pub fn align_synchronous(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
+    align_clocks(reference, test, Clocks::One)
+}
+
+/// The clocks that made two sounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Clocks {
+    One,
+    Two,
+}
+
+fn align_clocks(reference: &Audio, test: &Audio, clocks: Clocks) -> Result<Alignment, AlignError> {
     check(reference, test)?;
     if reference == test {
         return Ok(Alignment { correlation: 1.0, ..Alignment::NONE });
     }
     if is_long(test.frames(), reference) {
         let passage = passage_in(reference, test);
-        return Ok(align(reference, &part(test, &passage))?.of_whole(None, Some(&passage)));
+        return Ok(align_clocks(reference, &part(test, &passage), clocks)?.of_whole(None, Some(&passage)));
     }
     if is_long(reference.frames(), test) {
         let passage = passage_in(test, reference);
-        return Ok(align(&part(reference, &passage), test)?.of_whole(Some(&passage), None));
+        return Ok(align_clocks(&part(reference, &passage), test, clocks)?.of_whole(Some(&passage), None));
     }
-    let search = Search::of(reference, test);
-    let (fit, alone) = Fit::of(reference, test, search.line());
-    let overlap_frames = fit.overlap(reference, test).len();
-    let correlation = fit.correlation.max(alone.correlation);
+    let search = Search::of(reference, test, clocks == Clocks::Two);
+    let mut short = ShortFit::new(reference, test);
+    let Choice { line, is_ambiguous } = Choice::of(&search, &mut short);
+    let constant = Fit::constant(reference, test, line);
+    // The drift of one clock is none.
+    let drifting = (clocks == Clocks::Two).then(|| {
+        let starts = [Some(constant.line()), search.drifting()].into_iter().flatten();
+        let fits = starts.map(|start| short.of(start, true));
+        let best = fits.min_by(|a, b| a.null_db.total_cmp(&b.null_db)).expect("the constant delay is a start");
+        Fit::of(reference, test, best.line(), true)
+    });
+    let shared = drifting.as_ref().map_or(constant.overlap(reference, test), |fit| fit.overlap(reference, test));
+    let correlation = drifting.as_ref().map_or(0.0, |fit| fit.correlation).max(constant.correlation);
     if correlation < if search.is_sharp() { FAINT_CORRELATION } else { SURE_CORRELATION } {
         return Err(AlignError::NothingInCommon { correlation });
     }
-    if overlap_frames < FEWEST_FRAMES {
-        return Err(AlignError::TooShort { found: overlap_frames, expected: FEWEST_FRAMES });
+    if shared.len() < FEWEST_FRAMES {
+        return Err(AlignError::TooShort { found: shared.len(), expected: FEWEST_FRAMES });
     }
-    let drift_end = fit.drift.abs() * overlap_frames as f64;
-    let is_drifting = fit.drift.abs() > SURE_DRIFT * fit.drift_error && drift_end >= LEAST_DRIFT_FRAMES;
-    let is_long = overlap_frames as f64 >= DRIFT_SECONDS * f64::from(reference.sample_rate()) && fit.drift_error.is_finite();
-    let (drift, drift_error) = (fit.drift, fit.drift_error);
-    let is_drifting = is_drifting && is_long;
-    let fit = if is_drifting { fit } else { alone };
+    let is_long = shared.len() as f64 >= DRIFT_SECONDS * f64::from(reference.sample_rate());
+    let drifting = drifting.filter(|fit| is_long && fit.drift_error.is_finite());
+    let (drift, drift_error) = (drifting.as_ref().map(|fit| fit.drift), drifting.as_ref().map(|fit| fit.drift_error));
+    let drifting = drifting.filter(|fit| {
+        let is_sure = fit.drift.abs() > SURE_DRIFT * fit.drift_error;
+        is_sure && fit.drift.abs() * shared.len() as f64 >= LEAST_DRIFT_FRAMES && fit.null_db <= constant.null_db - LEAST_DRIFT_DB
+    });
+    let is_drifting = drifting.is_some();
+    let fit = drifting.unwrap_or(constant);
     let whole = fit.delay.round();
-    let is_whole = (fit.delay - whole).abs() <= f64::max(WHOLE_FRAMES, WHOLE_ERRORS * fit.delay_error);
+    let near = if fit.delay_error < MOST_WHOLE_ERROR { f64::max(WHOLE_FRAMES, WHOLE_ERRORS * fit.delay_error) } else { 0.0 };
+    let is_whole = (fit.delay - whole).abs() <= near;
     // Adding zero makes -0 a plain 0.
     let delay_frames = if is_whole && !is_drifting { whole + 0.0 } else { fit.delay };
     let shared = fit.overlap(reference, test);
-    let Levels { gain_db, reference_mean, test_mean } = Levels::of(reference, test, &shared, whole as isize, fit.gain);
-    let inverted = fit.gain < 0.0;
-    let gain = if inverted { -db_to_gain(gain_db) } else { db_to_gain(gain_db) };
+    let levels = Levels::of(reference, test, &shared, delay_frames, fit.gain);
     Ok(Alignment {
         delay_frames,
         delay_uncertainty_frames: fit.delay_error,
-        ambiguous: search.second_lobe() * CLOSE_LOBE > 1.0 || !search.is_sharp(),
+        ambiguous: is_ambiguous && !is_drifting || !search.is_sharp(),
         second_lobe: search.second_lobe(),
         correlation: fit.correlation,
-        inverted,
-        gain_db,
-        dc: test_mean - gain * reference_mean,
-        drift_ppm: is_long.then_some(drift * 1e6),
-        drift_uncertainty_ppm: is_long.then_some(drift_error * 1e6),
+        drift_ppm: drift.map(|drift| drift * 1e6),
+        drift_uncertainty_ppm: drift_error.map(|error| error * 1e6),
         is_drifting,
+        ..levels.alignment(fit.gain < 0.0)
     })
+}
+
+/// Polarity, gain and DC of a test that is not moved: an [`Alignment`] without a delay. [control thread: allocates]
+///
+/// # Errors
+/// As those of [`align`], except that the sounds may have nothing in common.
+pub fn align_levels(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
+    check(reference, test)?;
+    let shared = 0..reference.frames().min(test.frames());
+    let (mut count, mut left, mut right, mut both, mut squares) = (0.0, 0.0, 0.0, 0.0, [0.0; 2]);
+    for (reference, test) in reference.iter().zip(test.iter()) {
+        for (r, y) in reference.iter().zip(test) {
+            let (r, y) = (f64::from(*r), f64::from(*y));
+            left += r;
+            right += y;
+            both += r * y;
+            squares[0] += r * r;
+            squares[1] += y * y;
+        }
+        count += shared.len() as f64;
+    }
+    let covariance = both - left * right / count;
+    let variances = [squares[0] - left * left / count, squares[1] - right * right / count];
+    let gain = if variances[0] > 0.0 { covariance / variances[0] } else { 0.0 };
+    let scale = (variances[0] * variances[1]).sqrt();
+    let correlation = if scale > 0.0 { (covariance.abs() / scale).min(1.0) } else { 0.0 };
+    let levels = Levels::of(reference, test, &shared, 0.0, gain);
+    Ok(Alignment { correlation, ..levels.alignment(gain < 0.0) })
+}
+
+/// The constant delay of those that the search has found.
+struct Choice {
+    line: Line,
+    /// True if another one's null is nearly as good.
+    is_ambiguous: bool,
+}
+
+impl Choice {
+    /// The delay with the best null. Of equal ones it is one that does not turn the polarity over, then the smallest.
+    fn of(search: &Search, short: &mut ShortFit<'_>) -> Self {
+        let none = Line { delay: 0.0, drift: 0.0 };
+        let mut fits: Vec<Fit> = search.constant().iter().chain([&none]).map(|line| short.of(*line, false)).collect();
+        // A periodic sound has more lobes than candidates: from the best one, and from no delay, on to better neighbours.
+        if let Some(spacing) = search.spacing() {
+            let best = fits.iter().min_by(|a, b| a.null_db.total_cmp(&b.null_db)).cloned();
+            let starts: Vec<Fit> = best.into_iter().chain(fits.last().cloned()).collect();
+            for (start, side) in starts.iter().flat_map(|start| [(start, -spacing), (start, spacing)]) {
+                let mut from = start.clone();
+                for _ in 0..MOST_NEIGHBOURS {
+                    let next = short.of(Line { delay: from.delay + side, drift: 0.0 }, false);
+                    fits.push(next.clone());
+                    if next.null_db > from.null_db - EQUAL_DB {
+                        break;
+                    }
+                    from = next;
+                }
+            }
+        }
+        let best_db = fits.iter().map(|fit| fit.null_db).fold(f64::INFINITY, f64::min);
+        let equal = fits.iter().filter(|fit| fit.null_db <= best_db + EQUAL_DB);
+        let order = |a: &&Fit, b: &&Fit| (a.gain < 0.0).cmp(&(b.gain < 0.0)).then(a.delay.abs().total_cmp(&b.delay.abs()));
+        let best = equal.min_by(order).expect("no delay is a candidate");
+        let is_close = |fit: &Fit| {
+            (fit.delay - best.delay).abs() > SAME_FRAMES
+                && fit.null_db <= best.null_db + CLOSE_DB
+                && fit.correlation * CLOSE_LOBE >= best.correlation
+        };
+        Self { line: best.line(), is_ambiguous: fits.iter().any(is_close) }
+    }
 }
 
 /// True if a sound of `frames` frames is so much longer than another that the passage with the other is found first.
@@ -240,10 +352,20 @@ struct Levels {
 }
 
 impl Levels {
-    /// The levels when the test is moved by `delay` whole frames. The gain is that of the loudness, else of the RMS level without
+    /// The levels when the test is moved by `delay` frames: of its frames at the nearest whole delay, and the mean between those at
+    /// two. The gain is that of the loudness, else of the RMS level without
     /// DC, that of the fit if both fail, and 0 dB if that fails, too.
-    fn of(reference: &Audio, test: &Audio, shared: &Range<usize>, delay: isize, fitted: f64) -> Self {
-        let moved = |at: usize| at.saturating_add_signed(delay).min(test.frames());
+    fn of(reference: &Audio, test: &Audio, shared: &Range<usize>, delay: f64, fitted: f64) -> Self {
+        let (whole, rest) = (delay.round(), delay - delay.round());
+        let moved = |at: usize| at.saturating_add_signed(whole as isize).min(test.frames());
+        // One frame later or earlier, one sample is gained at one end and another lost at the other.
+        let (gained, lost) = match (moved(shared.start), moved(shared.end)) {
+            (start, end) if rest >= 0.0 => (end, start),
+            (start, end) => (start.wrapping_sub(1), end.wrapping_sub(1)),
+        };
+        let sample = |channel: &[f32], at: usize| channel.get(at).copied().map_or(0.0, f64::from);
+        let change: f64 = test.iter().map(|channel| sample(channel, gained) - sample(channel, lost)).sum();
+        let change = rest.abs() * change / (shared.len().max(1) * test.channels()) as f64;
         let reference = reference.slice(shared.clone()).expect("the overlap lies within the reference");
         let test = test.slice(moved(shared.start)..moved(shared.end)).expect("the positions are limited to the test");
         let (left, right) = (reference.levels(), test.levels());
@@ -258,7 +380,14 @@ impl Levels {
             _ => [rms_db, gain_to_db(fitted.abs())],
         };
         let gain_db = gains_db.into_iter().find(|gain_db| gain_db.is_finite()).unwrap_or(0.0);
-        Self { gain_db, reference_mean: left.dc, test_mean: right.dc }
+        Self { gain_db, reference_mean: left.dc, test_mean: right.dc + change }
+    }
+
+    /// The alignment of these levels alone.
+    fn alignment(&self, inverted: bool) -> Alignment {
+        let gain = if inverted { -db_to_gain(self.gain_db) } else { db_to_gain(self.gain_db) };
+        let dc = self.test_mean - gain * self.reference_mean;
+        Alignment { inverted, gain_db: self.gain_db, dc, ..Alignment::NONE }
     }
 }
 
@@ -488,6 +617,132 @@ mod tests {
             assert!((found.delay_frames - 100.3).abs() < 0.01, "{ppm}: {found:?}");
             assert!(null(&reference, &test, &found) < -60.0, "{ppm}: {}", null(&reference, &test, &found));
         }
+    }
+
+    /// A sound as a clock records it that runs off by some millionths, and late.
+    fn drifted(sound: &Audio, ppm: f64, delay: f64) -> Audio {
+        let mut test = Audio::silence(sound.sample_rate(), sound.channels(), sound.frames());
+        let step = 1.0 / (1.0 + ppm * 1e-6);
+        for (from, to) in sound.iter().zip(test.iter_mut()) {
+            Interpolator::new().read(from, -delay * step, step, to);
+        }
+        test
+    }
+
+    #[test]
+    fn the_drift_of_a_short_rhythmic_sound_is_found() {
+        let rate = 48_000;
+        let drums = delayed_below(&generate::drums(rate, 1, 1).unwrap().slice(..82_000).unwrap(), 0.0, 0.45);
+        for ppm in [5.0, 20.0, -20.0, 50.0, -50.0, 100.0, -100.0, 200.0, -200.0] {
+            let test = drifted(&drums, ppm, 40.0).multiply(-0.5).unwrap();
+            let found = align(&drums, &test).unwrap();
+            assert!(found.is_drifting && found.inverted, "{ppm}: {found:?}");
+            assert!((found.drift_ppm.unwrap() - ppm).abs() < 0.1, "{ppm}: {found:?}");
+            assert!((found.delay_frames - 40.0).abs() < 0.01, "{ppm}: {found:?}");
+            assert!(null(&drums, &test, &found) < -50.0, "{ppm}: {} dB", null(&drums, &test, &found));
+        }
+    }
+
+    /// A sound through a high-pass of the first order.
+    fn high_passed(sound: &Audio, hz: f64) -> Audio {
+        let pole = (-std::f64::consts::TAU * hz / f64::from(sound.sample_rate())).exp();
+        let mut out = sound.clone();
+        for channel in out.iter_mut() {
+            let (mut last, mut y) = (0.0, 0.0);
+            for x in channel.iter_mut() {
+                y = pole * y + (1.0 + pole) / 2.0 * (f64::from(*x) - last);
+                last = f64::from(*x);
+                *x = y as f32;
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn a_delay_that_depends_on_frequency_is_no_drift() {
+        // Where a sweep goes with time, a delay that goes with frequency does, too.
+        let sweep = generate::sweep(48_000, 20.0, 20_000.0, 0.5, 4 * 48_000).unwrap();
+        let mut dull = sweep.clone();
+        let mut y = 0.0;
+        for x in dull.channel_mut(0) {
+            y += 0.23 * (f64::from(*x) - y);
+            *x = y as f32;
+        }
+        for test in [dull, high_passed(&sweep, 60.0)] {
+            let found = align(&sweep, &test).unwrap();
+            assert!(!found.is_drifting, "{found:?}");
+            let found = align_synchronous(&sweep, &test).unwrap();
+            assert_eq!((found.is_drifting, found.drift_ppm), (false, None), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_high_pass_in_the_bass_does_not_move_the_treble() {
+        let guitar = generate::guitar(48_000, 1, 1).unwrap();
+        // What is left is early by 1 frame at 195 Hz, and by 0.017 frames at 1.5 kHz.
+        let found = align_synchronous(&guitar, &high_passed(&guitar, 5.0)).unwrap();
+        assert!(found.delay_frames.abs() < 0.05, "{found:?}");
+        let late = delayed(&high_passed(&guitar, 5.0), 12.4);
+        let found = align(&guitar, &late).unwrap();
+        assert!((found.delay_frames - 12.4).abs() < 0.05 && !found.is_drifting, "{found:?}");
+    }
+
+    #[test]
+    fn of_the_delays_that_fit_a_periodic_sound_equally_well_the_smallest_is_taken_and_flagged() {
+        let rate = 48_000;
+        let loop_ = generate::white(rate, 0.1, 12_000, 1).unwrap();
+        let looped = Audio::concatenate(&[&loop_; 17]).unwrap();
+        let square = generate::square(rate, 100.0, 0.3, 17 * 12_000).unwrap();
+        for (name, sound, period) in [("loop", &looped, 12_000), ("square", &square, 480)] {
+            // The end of the period comes first, so the sound is as if it had gone on for ever.
+            for late in [300, period - 100] {
+                let reference = sound.slice(period..16 * 12_000).unwrap();
+                let test = sound.slice(period - late..16 * 12_000 - late).unwrap();
+                let expected = if late <= period / 2 { late as f64 } else { late as f64 - period as f64 };
+                // Half a period is the other polarity of the square.
+                let found = align(&reference, &test).unwrap();
+                let off = (found.delay_frames - expected).rem_euclid(period as f64);
+                assert!(off < 1e-3 || off > period as f64 - 1e-3, "{name}, {late}: {found:?}");
+                assert!(found.delay_frames.abs() <= period as f64 / 2.0, "{name}, {late}: {found:?}");
+                assert!(found.ambiguous && !found.inverted, "{name}, {late}: {found:?}");
+                assert!(null(&reference, &test, &found) < -100.0, "{name}, {late}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_swell_of_a_tone_tells_its_delay() {
+        let mut tone = generate::sine(48_000, 440.0, 0.3, 4 * 48_000).unwrap();
+        for (frame, x) in tone.channel_mut(0).iter_mut().enumerate() {
+            *x *= 1.0 + 0.3 * (std::f32::consts::TAU * 3.0 * frame as f32 / 48_000.0).sin();
+        }
+        let (reference, test) = (tone.slice(1000..).unwrap(), tone.slice(700..191_700).unwrap());
+        let found = align(&reference, &test).unwrap();
+        assert!((found.delay_frames - 300.0).abs() < 1e-3 && !found.inverted, "{found:?}");
+        assert!(null(&reference, &test, &found) < -80.0, "{found:?}");
+    }
+
+    #[test]
+    fn an_uncertain_delay_is_no_whole_number() {
+        // Dull noise with as much of another: the delay is not known to a twentieth of a frame.
+        let dull = |seed: u64| delayed_below(&generate::pink(48_000, 0.1, 24_000, seed).unwrap(), 0.0, 0.05);
+        let (sound, noise) = (dull(1), dull(2));
+        let test = delayed(&sound, 7.0).add(&noise).unwrap();
+        let found = align(&sound, &test).unwrap();
+        assert!(found.delay_uncertainty_frames >= MOST_WHOLE_ERROR && found.delay_frames.fract() != 0.0, "{found:?}");
+        assert!((found.delay_frames - 7.0).abs() < 4.0 * found.delay_uncertainty_frames, "{found:?}");
+    }
+
+    #[test]
+    fn levels_are_found_without_moving_the_sound() {
+        let sound = generate::guitar(48_000, 2, 1).unwrap();
+        let test = sound.multiply(-0.5).unwrap().add(0.01).unwrap();
+        let found = align_levels(&sound, &test).unwrap();
+        assert_eq!((found.delay_frames, found.inverted, found.is_drifting), (0.0, true, false));
+        assert!(
+            (found.gain_db + 6.0206).abs() < 1e-3 && (found.dc - 0.01).abs() < 1e-5 && found.correlation > 0.9999,
+            "{found:?}"
+        );
     }
 
     #[test]

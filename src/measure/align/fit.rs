@@ -1,9 +1,11 @@
-//! The fit of delay and drift: the smallest squared error between a reference and the moved test.
+//! The fit of delay and drift: the smallest squared error between a reference and the moved test. A second fit after pre-emphasis
+//! tells if only the bass has that delay, as where one side has a high-pass: then the delay of the rest counts.
 
 use std::ops::Range;
 
 use super::super::sinc::{Interpolator, SLOPE_REACH, slope};
-use super::search::MAX_DRIFT;
+use super::super::spectrum::decibels;
+use super::search::{MAX_DRIFT, PRE_EMPHASIS};
 use crate::audio::Audio;
 
 /// Frames of a segment at most.
@@ -14,6 +16,17 @@ const FEWEST_SEGMENTS: usize = 16;
 const SEGMENT_MIN_FRAMES: usize = 32;
 /// Slots of time from each of which the loudest segment counts. Their number bounds the time that a fit takes.
 const SLOTS: usize = 48;
+/// Slots and frames of a segment of a short fit, which tells candidates apart.
+const SHORT_SLOTS: usize = 12;
+const SHORT_SEGMENT_FRAMES: usize = 2048;
+/// Null in dB below which no two fits differ: the error of the interpolation.
+const NULL_FLOOR_DB: f64 = -90.0;
+/// Standard errors from which the delay after pre-emphasis is another one.
+const OTHER_ERRORS: f64 = 3.0;
+/// Frames by which it lies off the plain one at most: further off is another lobe.
+const MOST_OFF: f64 = 1.0;
+/// Decibels by which it makes the null after pre-emphasis better at least.
+const LEAST_GAIN_DB: f64 = 0.1;
 /// Steps of the iteration at most; three are usual.
 const MOST_STEPS: usize = 16;
 /// Change of the delay at any frame, in frames, that ends the iteration. What is left is its square, or a hundredth of it where the
@@ -43,6 +56,10 @@ pub(super) struct Fit {
     pub gain: f64,
     /// Magnitude of the correlation coefficient.
     pub correlation: f64,
+    /// Error at the best gain and offset, against the reference, in dB, -90 or more.
+    pub null_db: f64,
+    /// The same at the line from which the fit began.
+    start_null_db: f64,
 }
 
 /// Sums over a segment and all channels.
@@ -50,29 +67,63 @@ pub(super) struct Fit {
 struct Sums {
     /// Middle frame.
     middle: f64,
-    count: f64,
+    moments: Moments,
     /// Of the reference r, the moved test y, and their slopes s and d: sums, and sums of products.
-    r: f64,
-    y: f64,
-    rr: f64,
-    ry: f64,
-    yy: f64,
     rd: f64,
     yd: f64,
     d: f64,
     sd: f64,
 }
 
+/// Sums of a reference r and a moved test y, and of their products.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moments {
+    count: f64,
+    r: f64,
+    y: f64,
+    rr: f64,
+    ry: f64,
+    yy: f64,
+}
+
+impl Moments {
+    fn add(&mut self, r: f64, y: f64) {
+        self.r += r;
+        self.y += y;
+        self.rr += r * r;
+        self.ry += r * y;
+        self.yy += y * y;
+    }
+}
+
 impl Fit {
-    /// The fit with a drift and the fit without one, from a line that is right within a lobe of the correlation.
-    pub fn of(reference: &Audio, test: &Audio, start: Line) -> (Self, Self) {
-        let segments = segments(reference, super::overlap(start.delay, 1.0 + start.drift, reference.frames(), test.frames()));
-        let mut work = Work::new(reference, test, &segments);
-        let drifting = work.iterate(start, true);
-        // Without a drift, the delay of the middle of the sound is nearest.
-        let middle = segments.iter().map(|s| (s.start + s.end) as f64 / 2.0).sum::<f64>() / segments.len().max(1) as f64;
-        let constant = work.iterate(Line { delay: start.delay + start.drift * middle, drift: 0.0 }, false);
-        (drifting, constant)
+    /// The fit from a line that is right within a lobe of the correlation, with or without a drift.
+    pub fn of(reference: &Audio, test: &Audio, start: Line, with_drift: bool) -> Self {
+        let overlap = super::overlap(start.delay, 1.0 + start.drift, reference.frames(), test.frames());
+        let segments = segments(reference, overlap, SLOTS, SEGMENT_FRAMES);
+        Work::new(reference, test, Weight::Plain).iterate(&segments, start, with_drift)
+    }
+
+    /// The fit of a constant delay: that of the sound after pre-emphasis, if it is surely another one, and makes the null after
+    /// pre-emphasis better by more than the plain null gets worse; else the plain one.
+    pub fn constant(reference: &Audio, test: &Audio, start: Line) -> Self {
+        let plain = Self::of(reference, test, start, false);
+        let segments = segments(reference, plain.overlap(reference, test), SLOTS, SEGMENT_FRAMES);
+        let treble = Work::new(reference, test, Weight::Emphasised).iterate(&segments, plain.line(), false);
+        let off = (treble.delay - plain.delay).abs();
+        if off <= OTHER_ERRORS * treble.delay_error.max(plain.delay_error) || off > MOST_OFF {
+            return plain;
+        }
+        let loss_db = Work::new(reference, test, Weight::Plain).null_db(&segments, treble.line()) - plain.null_db;
+        if treble.start_null_db - treble.null_db < loss_db.max(LEAST_GAIN_DB) {
+            return plain;
+        }
+        Self { delay: treble.delay, delay_error: treble.delay_error, ..plain }
+    }
+
+    /// The line of the fit.
+    pub fn line(&self) -> Line {
+        Line { delay: self.delay, drift: self.drift }
     }
 
     /// The frames of the reference at whose time the test has sound.
@@ -81,15 +132,40 @@ impl Fit {
     }
 }
 
-/// The loudest segment of each slot of time within `overlap`.
-fn segments(reference: &Audio, overlap: Range<usize>) -> Vec<Range<usize>> {
+/// Fits on a few short segments of the reference, which tell candidates apart.
+pub(super) struct ShortFit<'a> {
+    work: Work<'a>,
+    segments: Vec<Range<usize>>,
+}
+
+impl<'a> ShortFit<'a> {
+    pub fn new(reference: &'a Audio, test: &'a Audio) -> Self {
+        let segments = segments(reference, 0..reference.frames(), SHORT_SLOTS, SHORT_SEGMENT_FRAMES);
+        Self { work: Work::new(reference, test, Weight::Plain), segments }
+    }
+
+    /// The fit from a line, on the segments at whose time the test has sound.
+    pub fn of(&mut self, start: Line, with_drift: bool) -> Fit {
+        let (reference, test) = (self.work.reference, self.work.test);
+        let overlap = super::overlap(start.delay, 1.0 + start.drift, reference.frames(), test.frames());
+        let is_inside = |segment: &&Range<usize>| overlap.start <= segment.start && segment.end <= overlap.end;
+        let mut inside: Vec<Range<usize>> = self.segments.iter().filter(is_inside).cloned().collect();
+        if 2 * inside.len() < self.segments.len() {
+            inside = segments(reference, overlap, SHORT_SLOTS, SHORT_SEGMENT_FRAMES);
+        }
+        self.work.iterate(&inside, start, with_drift)
+    }
+}
+
+/// The loudest segment of each of at most `most_slots` slots of time within `overlap`.
+fn segments(reference: &Audio, overlap: Range<usize>, most_slots: usize, most_frames: usize) -> Vec<Range<usize>> {
     let frames = overlap.len();
-    let length = (frames / FEWEST_SEGMENTS).clamp(SEGMENT_MIN_FRAMES, SEGMENT_FRAMES);
+    let length = (frames / FEWEST_SEGMENTS).clamp(SEGMENT_MIN_FRAMES, most_frames);
     let count = frames / length;
     let energy = |segment: &Range<usize>| -> f64 {
         reference.iter().flat_map(|channel| &channel[segment.clone()]).map(|x| f64::from(x * x)).sum()
     };
-    let slots = count.min(SLOTS);
+    let slots = count.min(most_slots);
     (0..slots)
         .filter_map(|slot| {
             let candidates = (slot * count / slots..(slot + 1) * count / slots)
@@ -99,70 +175,96 @@ fn segments(reference: &Audio, overlap: Range<usize>) -> Vec<Range<usize>> {
         .collect()
 }
 
+/// Makes each sample but the last the next one less [`PRE_EMPHASIS`] of its own.
+fn emphasise(x: &mut [f32]) {
+    for i in 1..x.len() {
+        x[i - 1] = x[i] - PRE_EMPHASIS * x[i - 1];
+    }
+}
+
+/// The sounds that a fit compares: as they are, or after pre-emphasis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Weight {
+    Plain,
+    Emphasised,
+}
+
 /// The sounds, and the memory of the iteration.
 struct Work<'a> {
     reference: &'a Audio,
     test: &'a Audio,
-    segments: &'a [Range<usize>],
+    weight: Weight,
     interpolator: Interpolator,
+    /// The moved test with the frames around the segment, and its slopes.
     moved: Vec<f32>,
     slopes: Vec<f32>,
-    /// The reference with the frames around the segment, and its slopes.
+    /// The same of the reference.
     still: Vec<f32>,
     reference_slopes: Vec<f32>,
 }
 
 impl<'a> Work<'a> {
-    fn new(reference: &'a Audio, test: &'a Audio, segments: &'a [Range<usize>]) -> Self {
+    fn new(reference: &'a Audio, test: &'a Audio, weight: Weight) -> Self {
         let [moved, slopes, still, reference_slopes] = [const { Vec::new() }; 4];
-        Self { reference, test, segments, interpolator: Interpolator::new(), moved, slopes, still, reference_slopes }
+        Self { reference, test, weight, interpolator: Interpolator::new(), moved, slopes, still, reference_slopes }
     }
 
     /// The sums of a segment at a line.
     fn sums(&mut self, segment: &Range<usize>, line: Line) -> Sums {
         let frames = segment.len();
         let mut sums = Sums { middle: (segment.start + segment.end) as f64 / 2.0, ..Sums::default() };
-        self.moved.resize(frames + 2 * SLOPE_REACH - 1, 0.0);
-        self.still.resize(frames + 2 * SLOPE_REACH - 1, 0.0);
+        // One frame more for the pre-emphasis, which leaves the last one free.
+        self.moved.resize(frames + 2 * SLOPE_REACH, 0.0);
+        self.still.resize(frames + 2 * SLOPE_REACH, 0.0);
         self.slopes.resize(frames, 0.0);
         self.reference_slopes.resize(frames, 0.0);
         let step = 1.0 + line.drift;
-        let start = line.delay + (segment.start as f64 - SLOPE_REACH as f64) * step;
+        let earlier = SLOPE_REACH + usize::from(self.weight == Weight::Emphasised);
+        let first = segment.start as f64 - earlier as f64;
         for (reference, test) in self.reference.iter().zip(self.test.iter()) {
-            self.interpolator.read(test, start, step, &mut self.moved);
-            slope(&self.moved, &mut self.slopes);
-            self.interpolator.read(reference, segment.start as f64 - SLOPE_REACH as f64, 1.0, &mut self.still);
-            slope(&self.still, &mut self.reference_slopes);
+            self.interpolator.read(test, line.delay + first * step, step, &mut self.moved);
+            self.interpolator.read(reference, first, 1.0, &mut self.still);
+            if self.weight == Weight::Emphasised {
+                emphasise(&mut self.moved);
+                emphasise(&mut self.still);
+            }
+            let length = frames + 2 * SLOPE_REACH - 1;
+            slope(&self.moved[..length], &mut self.slopes);
+            slope(&self.still[..length], &mut self.reference_slopes);
             let slopes = self.reference_slopes.iter().zip(&self.slopes);
-            for ((r, y), (s, d)) in reference[segment.clone()].iter().zip(&self.moved[SLOPE_REACH..]).zip(slopes) {
+            for ((r, y), (s, d)) in self.still[SLOPE_REACH..].iter().zip(&self.moved[SLOPE_REACH..]).zip(slopes) {
                 let (r, y, s, d) = (f64::from(*r), f64::from(*y), f64::from(*s), f64::from(*d));
-                sums.r += r;
-                sums.y += y;
+                sums.moments.add(r, y);
                 sums.d += d;
-                sums.rr += r * r;
-                sums.ry += r * y;
-                sums.yy += y * y;
                 sums.rd += r * d;
                 sums.yd += y * d;
                 sums.sd += s * d;
             }
-            sums.count += frames as f64;
+            sums.moments.count += frames as f64;
         }
         sums
     }
 
+    /// The null of a line in dB.
+    fn null_db(&mut self, segments: &[Range<usize>], line: Line) -> f64 {
+        Level::of(segments.iter().map(|segment| self.sums(segment, line).moments)).null_db()
+    }
+
     /// Gauss and Newton's iteration for the line with the smallest sum of (r - g y - c)^2, where gain g and offset c are the
     /// best for each line.
-    fn iterate(&mut self, mut line: Line, with_drift: bool) -> Fit {
-        let segments = self.segments;
+    fn iterate(&mut self, segments: &[Range<usize>], mut line: Line, with_drift: bool) -> Fit {
         let mut parts: Vec<Sums> = Vec::with_capacity(segments.len());
+        let mut start_null_db = 0.0;
         for step in 1.. {
             parts.clear();
             for segment in segments {
                 let sums = self.sums(segment, line);
                 parts.push(sums);
             }
-            let level = Level::of(&parts);
+            let level = Level::of(parts.iter().map(|part| part.moments));
+            if step == 1 {
+                start_null_db = level.null_db();
+            }
             let change = Change::of(&parts, level, with_drift);
             if change.at_middle.is_finite() {
                 let drift = (line.drift + change.drift).clamp(-MAX_DRIFT, MAX_DRIFT);
@@ -172,11 +274,12 @@ impl<'a> Work<'a> {
             // The ends of the sound are no further from the middle than twice the middle from the first frame.
             let largest = change.at_middle.abs() + 2.0 * change.drift.abs() * change.middle;
             if step == MOST_STEPS || largest <= SMALL_STEP || !largest.is_finite() {
+                let null_db = level.null_db();
                 let Level { inverse_gain, correlation, .. } = level;
                 let gain = if inverse_gain == 0.0 { 0.0 } else { 1.0 / inverse_gain };
                 let (delay_error, drift_error) = (change.delay_error, change.drift_error);
                 let Line { delay, drift } = line;
-                return Fit { delay, delay_error, drift, drift_error, gain, correlation };
+                return Fit { delay, delay_error, drift, drift_error, gain, correlation, null_db, start_null_db };
             }
         }
         unreachable!("the iteration ends after MOST_STEPS")
@@ -192,16 +295,28 @@ struct Level {
 }
 
 impl Level {
-    fn of(parts: &[Sums]) -> Self {
-        let sum = |of: fn(&Sums) -> f64| parts.iter().map(of).sum::<f64>();
-        let count = sum(|s| s.count).max(1.0);
-        let (r, y) = (sum(|s| s.r) / count, sum(|s| s.y) / count);
-        let both = sum(|s| s.ry) / count - r * y;
-        let (left, right) = (sum(|s| s.rr) / count - r * r, sum(|s| s.yy) / count - y * y);
+    fn of(parts: impl Iterator<Item = Moments>) -> Self {
+        let sum = parts.fold(Moments::default(), |a, b| Moments {
+            count: a.count + b.count,
+            r: a.r + b.r,
+            y: a.y + b.y,
+            rr: a.rr + b.rr,
+            ry: a.ry + b.ry,
+            yy: a.yy + b.yy,
+        });
+        let count = sum.count.max(1.0);
+        let (r, y) = (sum.r / count, sum.y / count);
+        let both = sum.ry / count - r * y;
+        let (left, right) = (sum.rr / count - r * r, sum.yy / count - y * y);
         let inverse_gain = if right > 0.0 { both / right } else { 0.0 };
         // A side that is silent in all segments correlates with nothing.
         let correlation = if left * right > 0.0 { (both.abs() / (left * right).sqrt()).min(1.0) } else { 0.0 };
         Self { inverse_gain, offset: r - inverse_gain * y, correlation }
+    }
+
+    /// The share of the reference that the test does not explain, in dB.
+    fn null_db(&self) -> f64 {
+        f64::from(decibels(1.0 - self.correlation * self.correlation)).max(NULL_FLOOR_DB)
     }
 }
 
@@ -257,10 +372,11 @@ mod tests {
 
     #[test]
     fn a_side_that_is_silent_in_all_segments_correlates_with_nothing() {
-        let sums = Sums { count: 100.0, rr: 1.0, ..Sums::default() };
-        assert_eq!(Level::of(&[sums]).correlation, 0.0);
-        assert_eq!(Level::of(&[Sums { rr: 0.0, yy: 1.0, ..sums }]).correlation, 0.0);
-        assert_eq!(Level::of(&[Sums { yy: 1.0, ry: -1.0, ..sums }]).correlation, 1.0);
+        let level = |moments: Moments| Level::of(std::iter::once(moments));
+        let sums = Moments { count: 100.0, rr: 1.0, ..Moments::default() };
+        assert_eq!(level(sums).correlation, 0.0);
+        assert_eq!(level(Moments { rr: 0.0, yy: 1.0, ..sums }).correlation, 0.0);
+        assert_eq!(level(Moments { yy: 1.0, ry: -1.0, ..sums }).correlation, 1.0);
     }
 
     #[test]
@@ -268,7 +384,7 @@ mod tests {
         // Sounds that have nothing in common send the iteration anywhere.
         for seed in 0..10 {
             let [left, right] = [2 * seed, 2 * seed + 1].map(|seed| generate::white(48_000, 0.3, 20_000, seed).unwrap());
-            let (fit, _) = Fit::of(&left, &right, Line { delay: 0.0, drift: 0.0 });
+            let fit = Fit::of(&left, &right, Line { delay: 0.0, drift: 0.0 }, true);
             assert!(fit.drift.abs() <= MAX_DRIFT, "{fit:?}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::search::{Correlator, Lobe, MAX_DRIFT, SHARP, Spectrum};
+use super::search::{Correlator, Lobe, MAX_DRIFT, SHARP};
 use crate::audio::Audio;
 
 /// Frames of the loudest part of the sound at most, which is what is looked for: 5.5 s at 48 kHz.
@@ -57,8 +57,9 @@ pub fn find_passage<E>(
         read(at, &mut piece)?;
         // The block of the sound begins at frame 0 of the piece if its delay is the first one.
         let first = -(start as isize);
-        correlator.add_block(sound, &piece, start, first, Spectrum::Whitened);
-        let lobe = correlator.lobe(first);
+        correlator.set_block(sound, &piece, start, first);
+        correlator.whiten();
+        let lobe = Lobe::of(correlator.correlation(), first);
         lobes.push(Lobe { delay: lobe.delay + at as isize, ..lobe });
     }
     let best = lobes.iter().copied().max_by(|a, b| a.sharpness.total_cmp(&b.sharpness)).unwrap_or_default();
