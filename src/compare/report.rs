@@ -128,7 +128,7 @@ pub struct SoundReport {
     pub verdict: &'static str,
     /// The correlation, if it is no more than that of noise; then no figure of the difference is given.
     pub unrelated_correlation: Option<f64>,
-    /// The reason why B is compared as it is, although a delay was looked for.
+    /// The reason why B is compared without a delay, although one was looked for.
     pub alignment_remark: Option<String>,
     /// The alignment of B with A.
     pub alignment: Option<Alignment>,

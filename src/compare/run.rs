@@ -20,8 +20,8 @@ use crate::audio::{Audio, generate};
 use crate::measure::bench::{BenchError, BenchSpec, CostTable, measure_interleaved};
 use crate::measure::measures::ESR;
 use crate::measure::{
-    AlignError, Alignment, Comparison, MEASURES, Measure, MeasureError, MeasureFn, Preference, align, characterise,
-    noise_to_mask, tone_response, worst_windows,
+    AlignError, Alignment, Comparison, MEASURES, Measure, MeasureError, MeasureFn, Preference, align, align_levels,
+    align_synchronous, characterise, noise_to_mask, tone_response, worst_windows,
 };
 use crate::render::render;
 
@@ -37,6 +37,8 @@ const RELATED_ESR: f64 = 0.5;
 const TONE: (f32, f32) = (1000.0, 0.5);
 /// Frames of the impulse's response for measures of an impulse.
 const IMPULSE_FRAMES: usize = 8192;
+/// Frames from which a measured delay is held against none.
+const LEAST_DELAY_FRAMES: f64 = 0.5;
 /// Fewest frames that both sides must have at the same time: those that can be aligned.
 const FEWEST_FRAMES: usize = 512;
 /// Stages of a sound's work, after each of which the progress moves.
@@ -275,14 +277,21 @@ fn compare_sound(
     let shared = of_a.unaligned().frames().min(of_b.unaligned().frames());
     let (raw_a, raw_b) = (cut(of_a.unaligned(), 0..shared), cut(of_b.unaligned(), 0..shared));
     let raw = Comparison::new(&raw_a, &raw_b).expect("both sides have the sound's format");
-    let esr = |a: &Audio, b: &Audio| Comparison::new(a, b).ok().and_then(|both| ESR.compare(&both)).unwrap_or(f64::INFINITY);
     // Equal sounds need no alignment, and a measured delay would only add its uncertainty.
-    let alignment = if are_whole && a == b { Ok(Alignment::NONE) } else { align(a, b) };
+    // Only a file can come from another clock.
+    let has_file = matches!(request.a, Side::File(_)) || matches!(request.b, Side::File(_));
+    let alignment = if are_whole && a == b {
+        Ok(Alignment::NONE)
+    } else if has_file {
+        align(a, b)
+    } else {
+        align_synchronous(a, b)
+    };
     let alignment = match alignment {
         Ok(alignment) => alignment,
         Err(AlignError::NothingInCommon { .. }) if are_whole && esr(&raw_a, &raw_b) < RELATED_ESR => {
             report.alignment_remark = Some("no delay was found, and B is near A without one".into());
-            Alignment::NONE
+            align_levels(a, b).map_err(|source| CompareError::Align { sound: sound.name.clone(), source })?
         }
         Err(AlignError::NothingInCommon { correlation, .. }) => {
             report.unrelated_correlation = Some(correlation);
@@ -297,12 +306,15 @@ fn compare_sound(
     };
     let mut parts = apply(&alignment);
     let mut alignment = alignment;
-    // A delay may be that of a harmonic, as of a distorted sweep: then B fits better as it is.
-    if are_whole && alignment.delay_frames.abs() >= 0.5 && esr(&parts.1, &parts.2) > esr(&raw_a, &raw_b) {
-        let delay = alignment.delay_frames;
-        report.alignment_remark = Some(format!("the delay that was measured ({delay:.2} frames) fits worse than none"));
-        alignment = Alignment::NONE;
-        parts = apply(&alignment);
+    // A delay may be that of a harmonic, as of a distorted sweep: then B fits better without it.
+    if are_whole && alignment.delay_frames.abs() >= LEAST_DELAY_FRAMES {
+        let better = without_delay(a, b, esr(&parts.1, &parts.2));
+        if let Some(better) = better.map_err(|source| CompareError::Align { sound: sound.name.clone(), source })? {
+            let delay = alignment.delay_frames;
+            report.alignment_remark = Some(format!("the delay that was measured ({delay:.2} frames) fits worse than none"));
+            alignment = better;
+            parts = apply(&alignment);
+        }
     }
     let (first, aligned_a, aligned_b) = parts;
     if aligned_a.frames() < FEWEST_FRAMES {
@@ -330,6 +342,24 @@ fn compare_sound(
         player = Some(Player::new(&sound.name, &heard, &report.worst_windows));
     }
     Ok(Compared { report, ruler, player })
+}
+
+/// Error to signal of two sounds of one length; infinite if there is none.
+fn esr(a: &Audio, b: &Audio) -> f64 {
+    Comparison::new(a, b).ok().and_then(|both| ESR.compare(&both)).unwrap_or(f64::INFINITY)
+}
+
+/// The alignment without a delay, with polarity, gain and DC, if its error to signal is below `with_delay`, that with a delay
+/// and the gain of the same rule.
+fn without_delay(a: &Audio, b: &Audio, with_delay: f64) -> Result<Option<Alignment>, AlignError> {
+    let alignment = align_levels(a, b)?;
+    // No gain makes the error smaller than the correlation leaves it.
+    if 1.0 - alignment.correlation.powi(2) >= with_delay {
+        return Ok(None);
+    }
+    let shared = alignment.overlap(a.frames(), b.frames());
+    let is_better = esr(&cut(a, shared.clone()), &cut(&alignment.apply(b, a.frames()), shared)) < with_delay;
+    Ok(is_better.then_some(alignment))
 }
 
 /// Frames of a sound.
@@ -516,8 +546,11 @@ fn warnings(request: &Request, sounds: &[SoundReport], rulers: &[Ruler]) -> Vec<
         }
         let Some(alignment) = &sound.alignment else { continue };
         if alignment.ambiguous {
-            let lobe = alignment.second_lobe;
-            warnings.push(format!("{name}: the delay is ambiguous; a second one fits nearly as well ({lobe:.2} of the first)."));
+            warnings.push(format!("{name}: the delay is ambiguous; a second one fits nearly as well."));
+        }
+        if alignment.delay_uncertainty_frames > UNCERTAIN_FRAMES {
+            let error = alignment.delay_uncertainty_frames;
+            warnings.push(format!("{name}: the delay is uncertain, by {error:.2} frames either way (standard error)."));
         }
         if let (true, Some(ppm)) = (alignment.is_drifting, alignment.drift_ppm) {
             warnings.push(format!(
@@ -525,7 +558,7 @@ fn warnings(request: &Request, sounds: &[SoundReport], rulers: &[Ruler]) -> Vec<
             ));
         }
         if let Some(remark) = &sound.alignment_remark {
-            warnings.push(format!("{name}: {remark}, so B is compared as it is."));
+            warnings.push(format!("{name}: {remark}, so B is compared without one."));
         }
         if (sound.compared_frames as f64) < MIN_COMPARED * sound.frames as f64 {
             let seconds = sound.compared_frames as f64 / f64::from(sound.sample_rate);
@@ -551,7 +584,39 @@ fn warnings(request: &Request, sounds: &[SoundReport], rulers: &[Ruler]) -> Vec<
     warnings
 }
 
+/// Standard error of a delay in frames above which it is said to be uncertain.
+const UNCERTAIN_FRAMES: f64 = 0.1;
 /// Share of a sound below which it is said that not all of it is compared.
 const MIN_COMPARED: f64 = 0.99;
 /// Null in dB of A against itself, started later, up to which nothing is said: the rounding of 32-bit floats.
 const SELF_LATER_DB: f64 = -120.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_delay_polarity_gain_and_dc_are_still_corrected() {
+        let a = generate::guitar(48_000, 2, 1).unwrap();
+        let b = a.multiply(-0.5).unwrap().add(0.01).unwrap();
+        let found = without_delay(&a, &b, 0.01).unwrap().unwrap();
+        assert_eq!((found.delay_frames, found.inverted), (0.0, true));
+        assert!((found.gain_db + 6.0206).abs() < 1e-3 && (found.dc - 0.01).abs() < 1e-5, "{found:?}");
+        assert!(esr(&a, &found.apply(&b, a.frames())) < 1e-6);
+    }
+
+    #[test]
+    fn a_delay_is_kept_if_it_fits_better_at_its_own_gain() {
+        let a = generate::guitar(48_000, 1, 1).unwrap();
+        // B is quieter, so that its plain error, without a gain, is smaller than with the right delay and gain.
+        let noise = generate::pink(48_000, 0.1, a.frames(), 2).unwrap();
+        let late = Audio::concatenate(&[&Audio::silence(48_000, 1, 2), &a]).unwrap().slice(..a.frames()).unwrap();
+        let b = late.add(&noise).unwrap().multiply(0.25).unwrap();
+        let right = align_synchronous(&a, &b).unwrap();
+        assert!((right.delay_frames - 2.0).abs() < 0.5, "{right:?}");
+        let shared = right.overlap(a.frames(), b.frames());
+        let with_delay = esr(&cut(&a, shared.clone()), &cut(&right.apply(&b, a.frames()), shared));
+        assert!(esr(&a, &b) < with_delay, "{} {with_delay}", esr(&a, &b));
+        assert_eq!(without_delay(&a, &b, with_delay).unwrap(), None);
+    }
+}

@@ -284,3 +284,34 @@ fn a_comparison_that_is_cancelled_ends_as_such() {
     let sounds = vec![SoundSource::BuiltIn(BuiltIn::Noise, -3.0)];
     assert!(matches!(compare(&request("dry", "saturator", sounds), &|_| false), Err(CompareError::Cancelled)));
 }
+
+#[test]
+fn effects_do_not_drift_apart() {
+    let sweep = vec![SoundSource::BuiltIn(BuiltIn::Sweep, -3.0)];
+    let report = finish("saturator drive=24", "dry", sweep).report;
+    let alignment = report.sounds[0].alignment.as_ref().unwrap();
+    assert_eq!((alignment.is_drifting, alignment.drift_ppm), (false, None), "{alignment:?}");
+    assert!(!report.warnings.iter().any(|warning| warning.contains("ppm")), "{:?}", report.warnings);
+}
+
+#[test]
+fn an_uncertain_delay_is_said_to_be_uncertain() {
+    let folder = tempfile::tempdir().unwrap();
+    // Dull noise with as much of another.
+    let dull = |seed: u64| {
+        let mut sound = noise(seed);
+        let (mut once, mut twice) = (0.0, 0.0);
+        for x in sound.channel_mut(0) {
+            once += 0.15 * (*x - once);
+            twice += 0.15 * (once - twice);
+            *x = twice;
+        }
+        sound
+    };
+    let path = file(folder.path(), "dry.wav", &dull(1));
+    let wet = file(folder.path(), "wet.wav", &dull(1).add(&dull(3)).unwrap());
+    let report = finish("dry", &format!("file:{}", wet.display()), vec![SoundSource::File(path)]).report;
+    let error = report.sounds[0].alignment.as_ref().unwrap().delay_uncertainty_frames;
+    let is_said = report.warnings.iter().any(|warning| warning.contains("the delay is uncertain, by"));
+    assert!(error > 0.1 && is_said, "{error}: {:?}", report.warnings);
+}
