@@ -16,6 +16,7 @@ mod text;
 
 use std::sync::Arc;
 
+use self::text::quoted;
 use crate::algorithm::{UnknownAlgorithm, find};
 use crate::dsp::{Algorithm, Block, ChangeMode, PrepareError, ProcessSpec, Processor, SettingError, Settings};
 use crate::neural::{Model, ModelId, NeuralProcessor};
@@ -67,6 +68,22 @@ pub enum EffectError {
     /// The algorithm's id is unknown.
     #[error(transparent)]
     Algorithm(#[from] UnknownAlgorithm),
+    /// The text is the name of a model's file, without an algorithm.
+    #[error("'{found}' is the name of a model; expected 'neural model={}'", quoted(found))]
+    BareModel {
+        /// The text.
+        found: String,
+    },
+    /// The value of a model's knob is no number in its range.
+    #[error("{knob}: '{found}' is no value of this knob of the model; expected {expected}")]
+    Knob {
+        /// The knob's id.
+        knob: String,
+        /// The value.
+        found: String,
+        /// The range.
+        expected: String,
+    },
     /// A word after the algorithm's id has no `=`.
     #[error("'{found}' is no setting; expected PARAMETER=VALUE")]
     NotASetting {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{Effect, EffectError};
 use crate::algorithm::find;
-use crate::dsp::{Parameter, ParameterKind, parse_number};
-use crate::neural::Model;
+use crate::dsp::{Parameter, ParameterKind, SettingError, Settings, parse_number};
+use crate::neural::{self, Model};
 
 /// The value of `model=` for an effect without a model.
 const NO_MODEL: &str = "none";
@@ -22,10 +22,7 @@ impl Effect {
     pub fn to_text(&self) -> Result<String, EffectError> {
         let mut text = self.algorithm().id.to_owned();
         let mut add = |id: &str, value: &str| {
-            let plain = !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || c == '"' || c == '\\');
-            let value =
-                if plain { value.to_owned() } else { format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")) };
-            text += &format!(" {id}={value}");
+            text += &format!(" {id}={}", quoted(value));
         };
         if self.algorithm().plays_model {
             match &self.model {
@@ -42,6 +39,58 @@ impl Effect {
             add(parameter.id, &value_text(parameter, value));
         }
         Ok(text)
+    }
+}
+
+/// A value as [`split_words`] reads it: in quotation marks if it has white space or characters that mean something there.
+pub(super) fn quoted(value: &str) -> String {
+    let is_plain = !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || c == '"' || c == '\\');
+    if is_plain { value.to_owned() } else { format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")) }
+}
+
+/// A knob of a model, as effects name it.
+struct Knob {
+    /// Id of the parameter that turns it.
+    parameter: &'static str,
+    /// The name in the model's file without the range, in lower case and with `_` for spaces.
+    id: String,
+    /// The values in the knob's unit where it is at 0 and at 1.
+    range: (f64, f64),
+    /// The range as the model's file tells it; `0 to 1` if it does not.
+    expected: String,
+}
+
+/// The knobs of a model. A name as training writes it ends with a linear range: `Drive 0.00 to 36.00 dB`.
+fn knobs(model: &Model) -> Vec<Knob> {
+    let parameters = Settings::new(&neural::ALGORITHM);
+    let parameters = neural::knob_parameters().map(|index| parameters.algorithm().parameters[index].id);
+    let knob = |(name, parameter): (&String, &'static str)| {
+        let ranged = name.split_once(" to ").and_then(|(start, end)| {
+            let (name, from) = start.rsplit_once(' ')?;
+            let to = end.split_whitespace().next()?;
+            let range = (from.parse().ok()?, to.parse().ok()?);
+            (range.0 < range.1).then(|| (name, range, format!("{from} to {end}")))
+        });
+        let (name, range, expected) = ranged.unwrap_or_else(|| (name, (0.0, 1.0), "0 to 1".into()));
+        Knob { parameter, id: name.trim().to_lowercase().replace([' ', '-'], "_"), range, expected }
+    };
+    model.info().knobs.iter().zip(parameters).map(knob).collect()
+}
+
+impl Knob {
+    /// The position of the knob, 0 to 1, at a value in its unit, which may stand behind the number.
+    fn position(&self, text: &str) -> Result<f64, EffectError> {
+        let (from, to) = self.range;
+        let unit = self.expected.rsplit(' ').next().unwrap_or_default();
+        let number = text.trim();
+        let number = number.strip_suffix(unit).filter(|_| unit.parse::<f64>().is_err()).unwrap_or(number);
+        let value = parse_number(number).filter(|value| (from..=to).contains(value));
+        let value = value.ok_or_else(|| EffectError::Knob {
+            knob: self.id.clone(),
+            found: text.into(),
+            expected: self.expected.clone(),
+        })?;
+        Ok((value - from) / (to - from))
     }
 }
 
@@ -121,15 +170,22 @@ fn open_model(path: &str) -> Result<Arc<Model>, EffectError> {
 
 /// Reads an algorithm's id and settings as a user writes them: `saturator drive=24 oversampling=4x`, `neural model=FILE
 /// input=3`. Parameters that are not set have their default. An algorithm that plays a model needs `model=FILE`, which opens
-/// the file, or `model=none`; `model_rate=HZ` gives the sample rate of a model whose file has none. Values with white space are put in quotation marks. [control thread]
+/// the file, or `model=none`; `model_rate=HZ` gives the sample rate of a model whose file has none. A knob of the model may be set by
+/// its own name in its own unit, as in `drive=24`. Values with white space are put in quotation marks. [control thread]
 impl FromStr for Effect {
     type Err = EffectError;
 
     fn from_str(text: &str) -> Result<Self, EffectError> {
         let words = split_words(text)?;
         let (id, settings) = words.split_first().ok_or(EffectError::Empty)?;
-        let mut effect = Self::new(find(id)?);
+        let mut effect = match find(id) {
+            Ok(algorithm) => Self::new(algorithm),
+            Err(_) if is_model_name(text) => return Err(EffectError::BareModel { found: text.trim().into() }),
+            Err(error) => return Err(error.into()),
+        };
         let (mut seen, mut model, mut rate) = (Vec::new(), None, None);
+        // Words that no parameter takes; they may be knobs of the model, which is not open yet.
+        let mut others: Vec<(&str, &str, SettingError)> = Vec::new();
         for word in settings {
             let (id, value) = word.split_once('=').ok_or_else(|| EffectError::NotASetting { found: word.clone() })?;
             if seen.contains(&id.replace('-', "_")) {
@@ -141,11 +197,18 @@ impl FromStr for Effect {
             } else if id.replace('-', "_") == MODEL_RATE {
                 rate = Some(value);
             } else {
-                effect.settings.parse(id, value)?;
+                match effect.settings.parse(id, value) {
+                    Err(error @ SettingError::Parameter { .. }) if effect.algorithm().plays_model => {
+                        others.push((id, value, error));
+                    }
+                    result => result?,
+                }
             }
         }
         let algorithm = effect.algorithm();
         match model {
+            // Without a model there are no knobs.
+            None | Some(NO_MODEL) if !others.is_empty() => return Err(others.swap_remove(0).2.into()),
             Some(_) if !algorithm.plays_model => return Err(EffectError::ModelNotAllowed { algorithm: algorithm.id }),
             None if algorithm.plays_model => return Err(EffectError::ModelMissing { algorithm: algorithm.id }),
             Some(path) if path != NO_MODEL => effect.model = Some(open_model(path)?),
@@ -156,7 +219,33 @@ impl FromStr for Effect {
             (Some(rate), Some(model)) => effect.model = Some(model_at_rate(model, rate)?),
             (Some(_), None) => return Err(EffectError::Model(format!("{MODEL_RATE}: no model; expected model=FILE before it"))),
         }
+        let knobs = effect.model.as_deref().map(knobs).unwrap_or_default();
+        for (id, value, mut error) in others {
+            let Some(knob) = knobs.iter().find(|knob| knob.id == id.replace('-', "_").to_lowercase()) else {
+                if let SettingError::Parameter { expected, .. } = &mut error {
+                    knobs.iter().for_each(|knob| *expected += &format!(", {}", knob.id));
+                }
+                return Err(error.into());
+            };
+            if seen.iter().any(|seen| seen == knob.parameter) {
+                return Err(EffectError::DuplicateParameter { id: id.into() });
+            }
+            effect.settings.parse(knob.parameter, &knob.position(value)?.to_string())?;
+        }
         Ok(effect)
+    }
+}
+
+/// True if a text is the name of a model's file, and no effect with settings.
+fn is_model_name(text: &str) -> bool {
+    #[cfg(feature = "models")]
+    {
+        crate::neural::formats::is_model_file(text.trim().as_ref()) && !text.contains('=')
+    }
+    #[cfg(not(feature = "models"))]
+    {
+        let _ = text;
+        false
     }
 }
 
