@@ -109,7 +109,9 @@ pub struct Costs {
     pub block: BlockSize,
     /// Number of blocks that count.
     pub blocks: usize,
-    /// Nanoseconds per sample of one channel: the median of the blocks' times / (frames * channels).
+    /// Nanoseconds per sample of one channel. Of blocks of one size, the median of their times / (frames * channels). Of blocks of
+    /// random sizes, the time of all blocks / (all frames * channels): small and large blocks cost so different times for a
+    /// sample that a median would be that of a single size.
     pub ns_per_sample: f64,
     /// Real-time factor: processing time of all blocks / duration of the audio; below 1 keeps up.
     pub rtf: f64,
@@ -383,18 +385,17 @@ impl Costs {
         let count = times.len() as f64;
         let mut sorted: Vec<f64> = times.iter().map(|block| block.ns as f64 * 1e-3).collect();
         sorted.sort_unstable_by(f64::total_cmp);
-        let mut per_frame: Vec<f64> = times.iter().map(|block| block.ns as f64 / block.frames as f64).collect();
-        per_frame.sort_unstable_by(f64::total_cmp);
         let enough = |share: f64| (times.len() >= blocks_for(share)).then(|| nearest_rank(&sorted, share));
         let total_us: f64 = sorted.iter().sum();
         let mean_us = total_us / count;
         let frames: usize = times.iter().map(|block| block.frames).sum();
         let load = |block: &BlockTime| block.ns as f64 * 1e-9 * f64::from(sample_rate) / block.frames as f64;
         let p50_us = nearest_rank(&sorted, 0.5);
+        let us_per_frame = if block.varies() { total_us / frames as f64 } else { p50_us / block.max as f64 };
         Self {
             block,
             blocks: times.len(),
-            ns_per_sample: nearest_rank(&per_frame, 0.5) / channels as f64,
+            ns_per_sample: us_per_frame * 1e3 / channels as f64,
             rtf: total_us * 1e-6 * f64::from(sample_rate) / frames as f64,
             samples_per_second: (frames * channels) as f64 / (total_us * 1e-6),
             first_us: 0.0,
@@ -480,6 +481,10 @@ mod tests {
                 let (frames, seconds) = costs.times.iter().fold((0, 0.0), |(f, s), b| (f + b.frames, s + b.ns as f64 * 1e-9));
                 let rtf = seconds * 48_000.0 / frames as f64;
                 assert!((costs.rtf / rtf - 1.0).abs() < 1e-9 && costs.bytes > 0, "{costs:?}");
+                if costs.block.varies() {
+                    let ns_per_sample = seconds * 1e9 / (frames * 2) as f64;
+                    assert!((costs.ns_per_sample / ns_per_sample - 1.0).abs() < 1e-9, "{costs:?}");
+                }
                 assert!((costs.samples_per_second * costs.rtf / 96_000.0 - 1.0).abs() < 1e-9, "{costs:?}");
                 assert_eq!((costs.p95_us, costs.p99_us, costs.p99_9_us, costs.jitter_us), (None, None, None, None));
             }

@@ -21,7 +21,7 @@ pub static TIME: Measure = row(
     "Time for a sample",
     "ns/sample",
     Unit::Nanoseconds,
-    "The median of the blocks' times, each divided by the block's frames and by its channels.",
+    "The median of the blocks' times, divided by the block's frames and by its channels; of blocks of random sizes, the time of all blocks divided by the samples of all channels.",
     |costs| costs.ns_per_sample,
 );
 
