@@ -306,7 +306,7 @@ pub static ESR: Measure = Measure {
     heading: "ESR",
     unit: Unit::Ratio,
     definition: "Energy of the difference divided by the energy of the reference, all channels together: \
-                 sum (y - z)^2 / sum y^2 (Wright et al., DAFx-19), without pre-emphasis and without alignment.",
+                 sum (y - z)^2 / sum y^2 (Wright et al., DAFx-19), without pre-emphasis.",
     better: Preference::Lower,
     function: MeasureFn::Comparison(|comparison| comparison.error().ratio()),
 };
