@@ -295,8 +295,9 @@ impl Report {
     }
 
     /// `measures.csv`: a header, then a line for each sound, side and measure. The sides are `input`, `a`, `b`, `raw` (the
-    /// difference without alignment), `aligned` (after it), and the ids of the ruler's rows. The sound of a figure of an effect
-    /// alone is empty, that of a figure of cost is the size of the blocks: `blocks of 64`. A figure that is not there is empty.
+    /// difference without alignment), `aligned` (after it), and the ids of the ruler's rows. The sound of a figure of an effect alone is
+    /// empty, that of a figure of cost is the size of the blocks: `blocks of 64`. A figure that is not there is empty. A name that a
+    /// spreadsheet would take for a formula has an apostrophe before it.
     /// [control thread: allocates]
     #[must_use]
     pub fn to_csv(&self) -> String {
@@ -335,9 +336,12 @@ impl Report {
     }
 }
 
-/// A field of a CSV file (RFC 4180): in quotation marks if it holds a comma, a quotation mark or a line break.
-fn csv_field(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
+/// A name as a field of a CSV file (RFC 4180): in quotation marks if it holds a comma, a quotation mark or a line break. Before a
+/// first character with which spreadsheets begin a formula comes an apostrophe (OWASP, CSV injection).
+fn csv_field(name: &str) -> String {
+    let is_formula = name.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = format!("{}{name}", if is_formula { "'" } else { "" });
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 #[cfg(test)]
@@ -348,5 +352,14 @@ mod tests {
     fn a_name_with_commas_and_quotation_marks_is_one_field() {
         assert_eq!(csv_field("a, \"b\""), "\"a, \"\"b\"\"\"");
         assert_eq!(csv_field("guitar"), "guitar");
+    }
+
+    #[test]
+    fn a_name_is_no_formula() {
+        for (name, field) in
+            [("=1+1", "'=1+1"), ("+1", "'+1"), ("-1", "'-1"), ("@x", "'@x"), ("=a,b", "\"'=a,b\""), ("a=1", "a=1")]
+        {
+            assert_eq!(csv_field(name), field);
+        }
     }
 }
