@@ -195,13 +195,17 @@ impl LimitResult {
         Self { measure: limit.measure.id, limit: limit.worst, better, found, place, missing, passed }
     }
 
-    /// One line about a limit that was not kept. [control thread: allocates]
+    /// One line about a limit that was exceeded; figures have four digits. [control thread: allocates]
     #[must_use]
     pub fn line(&self) -> String {
         let of = self.place.as_ref().map_or_else(String::new, |place| format!(" of {place}"));
         let expected = format!("expected {} or {}", self.limit, if self.better == "higher" { "more" } else { "less" });
         let is_over = |found: f64| if self.better == "higher" { found < self.limit } else { found > self.limit };
-        let over = self.found.filter(|found| is_over(*found)).map(|found| format!("{}{of}: {found}; {expected}", self.measure));
+        let over = self.found.filter(|found| is_over(*found)).map(|found| {
+            // A figure that rounds to the limit keeps all its digits, so that the line does not contradict itself.
+            let shown = Some(round(found)).filter(|shown| is_over(*shown)).unwrap_or(found);
+            format!("{}{of}: {shown}; {expected}", self.measure)
+        });
         let none = |of: String| format!("{}{of}: no figure; {expected}", self.measure);
         match (over, self.missing.as_slice()) {
             (Some(line), []) => line,
@@ -210,6 +214,11 @@ impl LimitResult {
             (None, missing) => none(format!(" of {}", missing.join(", "))),
         }
     }
+}
+
+/// A figure with four digits.
+fn round(figure: f64) -> f64 {
+    format!("{figure:.3e}").parse().unwrap_or(figure)
 }
 
 #[cfg(test)]
@@ -257,6 +266,15 @@ mod tests {
         assert_eq!([passed(-16.1), passed(-14.4)], [vec![false, true], vec![true, false]]);
         assert_eq!(results(-17.0)[0].line(), "lufs of x: -17; expected -16 or more");
         assert_eq!(results(-14.0)[1].line(), "lufs of x: -14; expected -14.5 or less");
+    }
+
+    #[test]
+    fn a_figure_beyond_a_limit_has_four_digits_but_all_if_they_would_be_those_of_the_limit() {
+        let line = |limit: &str, figure: f64| LimitResult::of(&one(limit), vec![(None, Some(figure))]).line();
+        assert_eq!(line("esr=1e-4", 0.013_410_506_305), "esr: 0.01341; expected 0.0001 or less");
+        assert_eq!(line("nmr=-10", -9.954_96), "nmr_db: -9.955; expected -10 or less");
+        assert_eq!(line("nmr=-10", -9.999_96), "nmr_db: -9.99996; expected -10 or less");
+        assert_eq!(line("samples_per_second=1e9", 52_345_678.9), "samples_per_second: 52350000; expected 1000000000 or more");
     }
 
     #[test]
