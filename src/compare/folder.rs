@@ -25,6 +25,9 @@ pub enum FolderError {
         /// Name of the entry.
         found: String,
     },
+    /// The path is a link, which is not followed.
+    #[error("{}: a link, so it is not replaced; expected a new name, or the folder to which it leads", .0.display())]
+    Link(PathBuf),
     /// The path has no name for a folder.
     #[error("{}: no name for a folder", .0.display())]
     NoName(PathBuf),
@@ -59,11 +62,22 @@ pub struct ReportFolder {
 }
 
 impl ReportFolder {
-    /// Checks that a report may be written at `target`. [control thread: does I/O]
+    /// Checks that a report may and can be written at `target`: a folder is made beside it, or in the nearest folder above that is
+    /// there, and removed. [control thread: does I/O]
     ///
     /// # Errors
-    /// [`FolderError::Exists`], [`FolderError::NotAReport`], [`FolderError::HoldsMore`], [`FolderError::NoName`].
+    /// Every [`FolderError`].
     pub fn check(target: &Path, force: bool) -> Result<(), FolderError> {
+        Self::check_target(target, force)?;
+        // The last one of a relative path is empty, which is the working folder.
+        let nearest = parent(target).ancestors().find(|above| above.exists()).unwrap_or(Path::new(""));
+        let probe = nearest.join(hidden_name(target));
+        let failed = |source| FolderError::Io { path: target.into(), action: "be written", source };
+        fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe)).map_err(failed)
+    }
+
+    /// Checks that what is at `target` may be replaced.
+    fn check_target(target: &Path, force: bool) -> Result<(), FolderError> {
         if target.file_name().is_none() {
             return Err(FolderError::NoName(target.into()));
         }
@@ -71,6 +85,7 @@ impl ReportFolder {
             Err(_) => Ok(()),
             Ok(_) if !force => Err(FolderError::Exists(target.into())),
             Ok(metadata) if metadata.is_dir() => check_replaceable(target),
+            Ok(metadata) if metadata.is_symlink() => Err(FolderError::Link(target.into())),
             Ok(_) => Err(FolderError::NotAReport(target.into())),
         }
     }
@@ -78,18 +93,16 @@ impl ReportFolder {
     /// Creates the hidden folder beside `target`, and the folders above it. [control thread: does I/O]
     ///
     /// # Errors
-    /// The errors of [`Self::check`], and [`FolderError::Io`].
+    /// Every [`FolderError`].
     pub fn create(target: &Path, force: bool) -> Result<Self, FolderError> {
-        Self::check(target, force)?;
-        let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Self::check_target(target, force)?;
+        let parent = parent(target);
         let failed = |path: &Path| {
             let path = path.to_path_buf();
             move |source| FolderError::Io { path, action: "make the folder", source }
         };
         fs::create_dir_all(parent).map_err(failed(parent))?;
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
-        let part = parent.join(format!(".isotherm-{name}-{}-{number}.part", std::process::id()));
+        let part = parent.join(hidden_name(target));
         fs::create_dir(&part).map_err(failed(&part))?;
         Ok(Self { target: target.into(), part: Some(part) })
     }
@@ -137,6 +150,18 @@ impl Drop for ReportFolder {
             let _ = fs::remove_dir_all(part);
         }
     }
+}
+
+/// The folder in which `target` is.
+fn parent(target: &Path) -> &Path {
+    target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A hidden name for the folder `target`, another one at each call.
+fn hidden_name(target: &Path) -> String {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+    format!(".isotherm-{name}-{}-{number}.part", std::process::id())
 }
 
 /// Checks that a folder is empty, or a report and nothing else.
@@ -195,6 +220,31 @@ mod tests {
         folder.write(MARK, b"1").unwrap();
         folder.finish().unwrap();
         assert_eq!((fs::read(target.join(MARK)).unwrap(), entries()), (b"1".to_vec(), 1));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_told_before_and_a_check_leaves_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let entries = || fs::read_dir(home.path()).unwrap().count();
+        assert!(ReportFolder::check(&home.path().join("deep/er/report"), false).is_ok());
+        assert_eq!(entries(), 0);
+        fs::write(home.path().join("file"), "x").unwrap();
+        for inside in ["file/report", "file/deep/report"] {
+            assert!(matches!(ReportFolder::check(&home.path().join(inside), false), Err(FolderError::Io { .. })), "{inside}");
+        }
+        assert_eq!(entries(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_not_replaced_and_called_a_link() {
+        let home = tempfile::tempdir().unwrap();
+        let (target, link) = (home.path().join("report"), home.path().join("link"));
+        fs::create_dir(&target).unwrap();
+        fs::write(target.join(MARK), OLD).unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert!(matches!(ReportFolder::check(&link, true), Err(FolderError::Link(_))));
+        assert!(ReportFolder::check(&target, true).is_ok());
     }
 
     #[test]
