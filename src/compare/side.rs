@@ -1,5 +1,6 @@
 //! The sides of a comparison: an effect, a file that was processed elsewhere, or the dry input.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -8,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::sound::{Sound, sha256, sha256_of_file};
+use crate::algorithm::UnknownAlgorithm;
 use crate::audio::wav::Reader;
 use crate::audio::{Audio, WavError};
 use crate::effect::{Effect, EffectError};
@@ -72,6 +74,21 @@ pub enum SideError {
     /// The text is no effect.
     #[error(transparent)]
     Effect(#[from] EffectError),
+    /// The text's first word is neither `dry` nor an algorithm.
+    #[error("{0}, dry or file:PATH")]
+    Unknown(UnknownAlgorithm),
+    /// The text is the name of a sound, without `file:`.
+    #[error("'{found}' is the name of a sound; expected 'file:{found}'")]
+    BareFile {
+        /// The text.
+        found: String,
+    },
+    /// The text is not UTF-8.
+    #[error("'{found}' is not UTF-8; expected it, except in the path after file:")]
+    NotUtf8 {
+        /// The text, with replacement characters.
+        found: String,
+    },
     /// Nothing stands after `file:`.
     #[error("'file:' names no file; expected a path after it")]
     NoPath,
@@ -114,7 +131,7 @@ pub enum SideError {
         expected: usize,
     },
     /// The file is much shorter than the sound.
-    #[error("{}: {found:.2} s long; expected {expected:.2} s or more, the length of {sound}", path.display())]
+    #[error("{}: {found:.2} s long; expected {expected:.2} s or more, {:.0} % of {sound}", path.display(), 100.0 * MIN_LENGTH)]
     TooShort {
         /// The file.
         path: PathBuf,
@@ -122,7 +139,7 @@ pub enum SideError {
         sound: String,
         /// Seconds of the file.
         found: f64,
-        /// Seconds of the sound.
+        /// Fewest seconds of the file.
         expected: f64,
     },
     /// The output has NaN or infinity.
@@ -161,9 +178,20 @@ impl FromStr for Side {
             (DRY, _) => Ok(Self::Dry),
             (_, Some("")) => Err(SideError::NoPath),
             (_, Some(path)) => Ok(Self::File(path.into())),
-            (text, None) => Ok(Self::Effect(text.parse()?)),
+            (text, None) if is_sound_name(text) => Err(SideError::BareFile { found: text.into() }),
+            (text, None) => match text.parse() {
+                Ok(effect) => Ok(Self::Effect(effect)),
+                Err(EffectError::Algorithm(unknown)) => Err(SideError::Unknown(unknown)),
+                Err(error) => Err(error.into()),
+            },
         }
     }
+}
+
+/// True if a text is the name of a WAV file, and no effect with settings.
+fn is_sound_name(text: &str) -> bool {
+    let extension = Path::new(text).extension();
+    extension.is_some_and(|extension| extension.eq_ignore_ascii_case("wav")) && !text.contains('=')
 }
 
 /// The text that [`Side::from_str`] reads; for an effect whose model is in no file, its algorithm.
@@ -178,6 +206,24 @@ impl fmt::Display for Side {
 }
 
 impl Side {
+    /// Reads a side as [`Self::from_str`] does; the path after `file:` may be one that is not UTF-8. [control thread: opens models]
+    ///
+    /// # Errors
+    /// Those of [`Self::from_str`], and [`SideError::NotUtf8`].
+    pub fn from_os_text(text: &OsStr) -> Result<Self, SideError> {
+        if let Some(text) = text.to_str() {
+            return text.parse();
+        }
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStrExt;
+            if let Some(path) = text.as_bytes().strip_prefix(FILE_PREFIX.as_bytes()) {
+                return Ok(Self::File(OsStr::from_bytes(path).into()));
+            }
+        }
+        Err(SideError::NotUtf8 { found: text.to_string_lossy().into_owned() })
+    }
+
     /// The effect, if the side is one. [any thread]
     #[must_use]
     pub fn effect(&self) -> Option<&Effect> {
@@ -269,7 +315,8 @@ fn read_file(path: &Path, sound: &Sound) -> Result<Output, SideError> {
     }
     let audio = reader.read_to_end()?;
     if (audio.frames() as f64) < MIN_LENGTH * expected.frames() as f64 {
-        return Err(SideError::TooShort { path, sound: name, found: audio.seconds(), expected: expected.seconds() });
+        let expected = MIN_LENGTH * expected.seconds();
+        return Err(SideError::TooShort { path, sound: name, found: audio.seconds(), expected });
     }
     Ok(Output::whole(audio))
 }
@@ -355,7 +402,28 @@ mod tests {
             assert_eq!(text.parse::<Side>().unwrap().to_string(), text);
         }
         assert!(matches!("file:".parse::<Side>(), Err(SideError::NoPath)));
-        assert!(matches!("saturatr".parse::<Side>(), Err(SideError::Effect(_))));
+    }
+
+    #[test]
+    fn a_text_that_is_no_side_is_answered_with_the_way_to_write_one() {
+        let error = |text: &str| text.parse::<Side>().unwrap_err().to_string();
+        assert!(error("saturatr").ends_with("neural, dry or file:PATH"));
+        assert_eq!(error("my wet.WAV"), "'my wet.WAV' is the name of a sound; expected 'file:my wet.WAV'");
+        assert_eq!(error("amp.nam"), "'amp.nam' is the name of a model; expected 'neural model=amp.nam'");
+        assert_eq!(error("my amp.nam"), "'my amp.nam' is the name of a model; expected 'neural model=\"my amp.nam\"'");
+        assert!(error("saturator drve=3").starts_with("'drve' is no parameter of saturator; expected drive"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_path_of_a_file_may_be_other_than_utf8_and_no_other_text() {
+        use std::os::unix::ffi::OsStrExt;
+        let side = |bytes: &[u8]| Side::from_os_text(OsStr::from_bytes(bytes));
+        assert!(matches!(side(b"file:m\xe9.wav"), Ok(Side::File(path)) if path.as_os_str().as_bytes() == b"m\xe9.wav"));
+        assert!(matches!(side(b"dry"), Ok(Side::Dry)));
+        assert!(
+            side(b"neural model=m\xe9.nam").unwrap_err().to_string().starts_with("'neural model=m\u{FFFD}.nam' is not UTF-8")
+        );
     }
 
     #[test]
@@ -372,7 +440,7 @@ mod tests {
         assert!(
             error(&tone(48_000, 1000).repeat_channels(2).unwrap(), 1).ends_with("2 channels; expected 1 channel, as dry has")
         );
-        assert!(error(&tone(48_000, 500), 1).contains("0.01 s long; expected 0.02 s or more"));
+        assert!(error(&tone(48_000, 500), 1).ends_with("0.01 s long; expected 0.02 s or more, 90 % of dry"));
         assert!(error(&tone(48_000, 1000), 3).contains("one file for 3 sounds"));
         assert!(error(&Audio::silence(48_000, 1, 1000), 1).contains("silent for dry"));
     }
