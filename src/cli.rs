@@ -24,6 +24,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Mutex;
 
 use clap::builder::PossibleValuesParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -116,14 +117,17 @@ fn command() -> Command {
 }
 
 /// Runs the program with its arguments, of which the first is the program's name. Results go to standard output, an error as one
-/// line to standard error (a line for each limit). The exit code is 0, or that of the [`Failure`]. [main thread]
+/// line to standard error (a line for each limit). The exit code is 0, or that of the [`Failure`]; 1 if standard output cannot
+/// be written for another reason than that nobody reads it any more. [main thread]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let matches = match command().try_get_matches_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let matches = match command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            let _ = error.print();
-            return ExitCode::SUCCESS;
+            note_output(error.print());
+            return finish(ExitCode::SUCCESS);
         }
+        Err(error) if error.kind() == ErrorKind::InvalidUtf8 => return report_failure(&not_utf8(&arguments)),
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = error.print();
             return ExitCode::from(2);
@@ -156,9 +160,39 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("app", m)) => app::run(m),
         _ => Err(Failure::Usage("no such command".into())),
     };
-    match done {
+    finish(match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report_failure(&failure),
+    })
+}
+
+/// The failure of a call with arguments that are not UTF-8 where text is expected. Paths may be anything.
+fn not_utf8(arguments: &[OsString]) -> Failure {
+    let odd = arguments.iter().filter(|argument| argument.to_str().is_none());
+    let odd: Vec<String> = odd.map(|argument| format!("'{}'", argument.to_string_lossy())).collect();
+    Failure::Usage(format!("{}: not UTF-8 where a text is expected; only a path may be anything", odd.join(", ")))
+}
+
+/// The first error while standard output was written.
+static OUTPUT_ERROR: Mutex<Option<std::io::Error>> = Mutex::new(None);
+
+/// Keeps the error of a write to standard output for [`finish`], so that the program still finishes its work. A closed pipe is
+/// no error: whoever read it has enough.
+fn note_output(written: std::io::Result<()>) {
+    let Err(error) = written else { return };
+    if error.kind() != std::io::ErrorKind::BrokenPipe
+        && let Ok(mut first) = OUTPUT_ERROR.lock()
+    {
+        first.get_or_insert(error);
+    }
+}
+
+/// Ends the output. Returns the exit code, or that of a failure if standard output could not be written.
+fn finish(code: ExitCode) -> ExitCode {
+    note_output(std::io::stdout().flush());
+    match OUTPUT_ERROR.lock().ok().and_then(|mut error| error.take()) {
+        None => code,
+        Some(error) => report_failure(&Failure::Failed(format!("standard output: {error}"))),
     }
 }
 
@@ -205,9 +239,9 @@ fn print_error_line(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "isotherm: {line}");
 }
 
-/// Writes a line to standard output. Errors are ignored: if the output is a closed pipe, the program still finishes its work.
+/// Writes a line to standard output. An error becomes the exit code at the end of the work, see [`note_output`].
 fn print_line(line: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    note_output(writeln!(std::io::stdout(), "{line}"));
 }
 
 /// Returns a path as text for JSON, which is UTF-8: what of the path is not becomes U+FFFD.

@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
-use super::{Failure, examples};
+use super::{Failure, examples, note_output};
 
 pub fn command() -> Command {
     Command::new("completions")
@@ -18,5 +18,6 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let shell = matches.get_one::<Shell>("shell").ok_or_else(|| Failure::Usage("no shell".into()))?;
     let mut script = Vec::new();
     clap_complete::generate(*shell, &mut super::command(), "isotherm", &mut script);
-    std::io::stdout().write_all(&script).map_err(|error| Failure::Failed(format!("standard output: {error}")))
+    note_output(std::io::stdout().write_all(&script));
+    Ok(())
 }

@@ -205,3 +205,29 @@ fn completions_and_manual_pages_name_every_command() {
     std::fs::write(&file, "").unwrap();
     assert!(run_failing(&["man", file.to_str().unwrap()], 1).contains("file: cannot write the pages"));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_that_cannot_be_written_is_a_failure_and_a_closed_pipe_is_none() {
+    use std::process::{Command, Stdio};
+    for arguments in [&["algorithms", "--json"][..], &["--help"], &["completions", "bash"], &["render", "--help"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let done = Command::new(env!("CARGO_BIN_EXE_isotherm")).args(arguments).stdout(full).output().unwrap();
+        let line = crate::run::failure_line(done, arguments, 1);
+        assert!(line.starts_with("isotherm: standard output: No space left"), "{line}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_isotherm"));
+        let done = command.args(arguments).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!((done.status.code(), done.stderr), (Some(0), Vec::new()), "{arguments:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_text_that_is_not_utf8_is_named() {
+    use std::os::unix::ffi::OsStrExt;
+    let arguments = [OsStr::new("bench"), OsStr::from_bytes(b"m\xe9")];
+    let line = crate::run::failure_line(isotherm(&arguments), &["bench", "m?"], 2);
+    assert!(line.contains("'m\u{FFFD}': not UTF-8 where a text is expected"), "{line}");
+}
