@@ -14,6 +14,7 @@ mod generate;
 mod input;
 mod man;
 mod model;
+mod output;
 mod record;
 mod recover;
 mod render;
@@ -33,6 +34,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::algorithm::{REGISTRY, UnknownAlgorithm, find};
 use crate::audio::wav::WavFormat;
 use crate::dsp::{self, Algorithm, SettingError, Settings, ValueError};
+use crate::effect::EffectError;
 
 /// The failure of a subcommand, with the line or lines for standard error. The variant decides the exit code.
 #[derive(Debug)]
@@ -58,13 +60,27 @@ impl From<ValueError> for Failure {
     fn from(error: ValueError) -> Self {
         let text = error.to_string();
         let (id, rest) = text.split_once(": ").unwrap_or((&text, ""));
-        let tip = match &error {
-            ValueError::NoSuchChoice { found, expected, .. } => {
-                did_you_mean(found, expected.split(", ").flat_map(|names| names.split(" or ")))
-            }
-            _ => String::new(),
-        };
-        Self::Usage(format!("--{}: {rest}{tip}", flag_name(id)))
+        Self::Usage(format!("--{}: {rest}{}", flag_name(id), value_tip(&error)))
+    }
+}
+
+/// Returns the end of the line of an error in a value, with the nearest choice.
+fn value_tip(error: &ValueError) -> String {
+    match error {
+        ValueError::NoSuchChoice { found, expected, .. } => {
+            did_you_mean(found, expected.split(", ").flat_map(|names| names.split(" or ")))
+        }
+        _ => String::new(),
+    }
+}
+
+/// Returns the end of the line of an error in the text of an effect, with the nearest algorithm, parameter or choice.
+fn effect_tip(error: &EffectError) -> String {
+    match error {
+        EffectError::Algorithm(UnknownAlgorithm { found, expected })
+        | EffectError::Setting(SettingError::Parameter { found, expected, .. }) => did_you_mean(found, expected.split(", ")),
+        EffectError::Setting(SettingError::Value(error)) => value_tip(error),
+        _ => String::new(),
     }
 }
 

@@ -13,8 +13,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::{
-    Failure, algorithm_argument, examples, model, parse_integer, parse_integers, parse_number, parse_settings, path_text,
-    print_line, with_parameter_flags,
+    Failure, algorithm_argument, effect_tip, examples, flag_name, force_argument, model, output, parse_integer, parse_integers,
+    parse_number, parse_settings, path_text, print_line, with_parameter_flags,
 };
 use crate::algorithm::REGISTRY;
 use crate::dsp::MAX_CHANNELS;
@@ -55,6 +55,7 @@ pub fn command() -> Command {
         .arg(model::rate_argument().requires("model"))
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON, a line a figure"))
         .arg(file("csv", "Also write the time of each block, a row each"))
+        .arg(force_argument())
         .arg(file("plot", "Also draw the time for a sample against the block size: a name that ends in .html or .png"));
     let algorithm = algorithm_argument("algorithm", REGISTRY.iter().copied(), &[]);
     with_parameter_flags(command.arg(algorithm.help("Only this algorithm"))).after_help(examples(&[
@@ -91,7 +92,15 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if plot.is_some() && blocks.iter().all(|size| size.varies()) {
         return Err(Failure::Usage("--plot: blocks of one size are needed, besides those of random sizes".into()));
     }
+    if let (Some(csv), Some(plot)) = (csv, plot)
+        && output::is_same(csv, plot)
+    {
+        return Err(Failure::Usage(format!("{}: named by --csv and by --plot; expected two files", plot.display())));
+    }
     let candidates = candidates(matches)?;
+    for path in [csv, plot].into_iter().flatten() {
+        output::check(path, matches.get_flag("force"))?;
+    }
     let effects: Vec<Effect> = candidates.iter().map(|candidate| candidate.effect.clone()).collect();
     let width = candidates.iter().map(|candidate| candidate.label.chars().count()).max().unwrap_or(0).max(12);
     let json = matches.get_flag("json");
@@ -149,10 +158,10 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         candidate.nan_resets.warn(path.as_ref(), rates[0] as f64);
     }
     if let Some(path) = csv {
-        write(path, csv_text(&all).as_bytes())?;
+        output::write(path, csv_text(&all).as_bytes())?;
     }
     if let (Some(path), Some(format)) = (plot, format) {
-        write(path, &plot::draw(&all, format)?)?;
+        output::write(path, &plot::draw(&all, format)?)?;
     }
     Ok(())
 }
@@ -165,6 +174,7 @@ fn interruption() -> Failure {
 /// The effects that the arguments name, or all algorithms without a model. All effects that are wrong are named in one error.
 fn candidates(matches: &ArgMatches) -> Result<Vec<Candidate>, Failure> {
     let texts: Vec<&String> = matches.get_many::<String>("effect").into_iter().flatten().collect();
+    check_flags(matches, &texts)?;
     let mut effects = Vec::new();
     if texts.is_empty() {
         let ids: Vec<&str> = match matches.get_one::<String>("algorithm") {
@@ -182,7 +192,7 @@ fn candidates(matches: &ArgMatches) -> Result<Vec<Candidate>, Failure> {
                 Ok(effect) => effects.push((text.clone(), effect)),
                 Err(error) => {
                     is_usage |= !matches!(error, EffectError::Model(_));
-                    wrong.push(format!("'{text}': {error}"));
+                    wrong.push(format!("'{text}': {error}{}", effect_tip(&error)));
                 }
             }
         }
@@ -195,6 +205,31 @@ fn candidates(matches: &ArgMatches) -> Result<Vec<Candidate>, Failure> {
         .into_iter()
         .map(|(label, effect)| Candidate { nan_resets: model::NanResets::new(effect.active_model()), label, effect })
         .collect())
+}
+
+/// Checks the flags of parameters: beside effects, which have settings of their own, there are none, and a flag has one value.
+fn check_flags(matches: &ArgMatches, effects: &[&String]) -> Result<(), Failure> {
+    for parameter in REGISTRY.iter().flat_map(|row| row.parameters) {
+        let Some(value) = matches.get_one::<String>(parameter.id) else { continue };
+        let flag = flag_name(parameter.id);
+        let owner = REGISTRY.iter().find(|row| row.parameters.iter().any(|own| own.id == parameter.id)).map_or("", |row| row.id);
+        if !effects.is_empty() {
+            return Err(Failure::Usage(format!("--{flag}: write it into the effect, as in '{owner} {flag}={value}'")));
+        }
+        // A decimal comma, as other commands take it, cannot be told from a list, as other flags of this command take it.
+        if let Some((first, second)) = value.split_once(',') {
+            let (first, second) = (first.trim(), second.trim());
+            return Err(Failure::Usage(format!(
+                "--{flag}: '{value}' has a comma; expected one number with a point, or effects, as in '{owner} {flag}={first}' \
+                 '{owner} {flag}={second}'"
+            )));
+        }
+    }
+    if !effects.is_empty() && matches.contains_id("model_rate") {
+        let line = "--model-rate: write it into the effect, as in 'neural model=amp.onnx model-rate=44100'";
+        return Err(Failure::Usage(line.into()));
+    }
+    Ok(())
 }
 
 /// Prints the name and the size of an effect's model, if it has one.
@@ -281,17 +316,4 @@ fn csv_text(all: &[Measured<'_>]) -> String {
         }
     }
     text
-}
-
-/// Writes a whole file under another name and renames it, so that it is complete if it is there.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".part");
-    let failed = |error| Failure::Failed(format!("{}: {error}", path.display()));
-    let written = std::fs::write(&partial, bytes).and_then(|()| std::fs::rename(&partial, path));
-    written.map_err(|error| {
-        // It may not be there.
-        let _ = std::fs::remove_file(&partial);
-        failed(error)
-    })
 }

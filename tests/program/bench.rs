@@ -88,6 +88,58 @@ fn each_wrong_effect_is_named_and_wrong_arguments_write_nothing() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
+#[test]
+fn a_parameter_beside_effects_is_refused_with_the_way_to_write_it_and_so_is_a_list() {
+    for (arguments, expected) in [
+        (
+            &["bench", "saturator", "--oversampling", "1"][..],
+            "--oversampling: write it into the effect, as in 'saturator oversampling=1'",
+        ),
+        (&["bench", "saturator", "clipper", "--drive", "zzz"], "--drive: write it into the effect, as in 'saturator drive=zzz'"),
+        (&["bench", "saturator", "--model-rate", "44100"], "--model-rate: write it into the effect"),
+        (
+            &["bench", "--algorithm", "saturator", "--drive", "24,12"],
+            "--drive: '24,12' has a comma; expected one number with a point",
+        ),
+    ] {
+        let line = run_failing(arguments, 2);
+        assert!(line.contains(expected), "{line}");
+    }
+    for (effect, nearest) in [("saturatr", "saturator"), ("clipper drve=1", "drive"), ("bitcrusher dither=tdpf", "tpdf")] {
+        let line = run_failing(&["bench", effect], 2);
+        assert!(line.trim_end().ends_with(&format!("; did you mean '{nearest}'?")), "{line}");
+    }
+    assert!(run_failing(&["bench", "amp.nam"], 2).contains("'amp.nam' is the name of a model; expected 'neural model=amp.nam'"));
+}
+
+#[test]
+fn files_that_cannot_be_written_are_told_before_the_work_and_none_is_overwritten_without_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (csv, html, taken) = (path("blocks.csv"), path("cost.html"), path("taken.html"));
+    std::fs::write(&taken, "mine").unwrap();
+    let fails = |files: &[&str], code: i32, expected: &str| {
+        let arguments = [&["bench", "clipper"][..], files, &SHORT].concat();
+        let done = isotherm(&arguments);
+        // Not even the headings were printed.
+        assert!(done.stdout.is_empty(), "{arguments:?}");
+        let line = crate::run::failure_line(done, &arguments, code);
+        assert!(line.contains(expected), "{line}");
+        let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["taken.html"]);
+    };
+    fails(&["--csv", &path("deep/blocks.csv")], 1, "blocks.csv: cannot be written: ");
+    fails(&["--csv", &csv, "--plot", &path("taken.html/cost.html")], 1, "cost.html: cannot be written: ");
+    fails(&["--csv", &folder.path().display().to_string(), "--force"], 1, "a folder; expected the name of a file");
+    fails(&["--plot", &taken], 1, "taken.html: exists already; expected a new name, or --force to overwrite it");
+    fails(&["--csv", &html, "--plot", &html], 2, "named by --csv and by --plot; expected two files");
+    fails(&["--csv", &path("./cost.html"), "--plot", &html], 2, "named by --csv and by --plot; expected two files");
+    assert_eq!(std::fs::read_to_string(&taken).unwrap(), "mine");
+    run_ok(&[&["bench", "clipper", "--csv", &csv, "--plot", &taken, "--force"][..], &SHORT].concat());
+    assert!(std::fs::read_to_string(&taken).unwrap().starts_with("<!DOCTYPE html>"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_it_with_one_line_and_leaves_no_file() {
