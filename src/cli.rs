@@ -45,7 +45,7 @@ pub enum Failure {
     Failed(String),
     /// The work is done, but something of a recording is missing: exit code 3.
     Lost(String),
-    /// The work is done, but limits were passed over, a line for each: exit code 4.
+    /// The work is done, but limits were exceeded, a line for each: exit code 4.
     Limits(Vec<String>),
 }
 

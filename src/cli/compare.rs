@@ -1,7 +1,8 @@
 //! `isotherm compare`: compares two effects, or an effect and a file, on sounds, and writes a report.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -10,14 +11,21 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, did_you_mean, examples, parse_number, print_line};
+use super::{Failure, did_you_mean, effect_tip, examples, parse_number, print_line};
 use crate::compare::{
-    CompareError, Finished, Limit, LimitError, LimitResult, ReportFolder, Request, Side, SoundSource, WriteError, compare, write,
+    CompareError, Finished, Limit, LimitError, LimitResult, ReportFolder, Request, Side, SideError, SoundSource, WriteError,
+    compare, write,
 };
-use crate::measure::MEASURES;
+use crate::measure::{MEASURES, MeasureFn};
 
 /// The folder of the report if none is named.
 const DEFAULT_OUT: &str = "report";
+/// The examples of the help.
+const EXAMPLES: [&str; 3] = [
+    "isotherm compare riff.wav --a saturator --b clipper --out report",
+    "isotherm compare riff.wav --a saturator --b file:wet.wav --limit esr=1e-4 --limit nmr=-10",
+    "isotherm compare --a saturator --b dry --cost-seconds 5 --json",
+];
 /// Steps of the progress bar.
 const STEPS: u64 = 1000;
 /// Time between two looks at Ctrl-C and the progress.
@@ -55,20 +63,21 @@ pub fn command() -> Command {
                 .value_name("MEASURE=NUMBER")
                 .action(ArgAction::Append)
                 .allow_hyphen_values(true)
-                .help("A limit for any measure that B must keep, or LOW..HIGH; else the exit code is 4. Repeatable"),
+                .help("A limit for any measure, or LOW..HIGH; if it is exceeded, the exit code is 4. Repeatable"),
         )
         .arg(Arg::new("force").long("force").action(ArgAction::SetTrue).help("Replace an earlier report"))
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The report as JSON on standard output"))
-        .after_help(examples(&[
-            "isotherm compare riff.wav --a saturator --b clipper --out report",
-            "isotherm compare riff.wav --a saturator --b file:wet.wav --limit esr=1e-4 --limit nmr=-10",
-            "isotherm compare --a saturator --b dry --cost-seconds 5 --json",
-        ]))
+        .after_help(examples(&EXAMPLES))
+        .after_long_help(format!(
+            "{}\n\nParameters of effects: isotherm algorithms\nMeasures for limits: {}",
+            examples(&EXAMPLES),
+            MEASURES.iter().map(|row| row.id).collect::<Vec<_>>().join(", ")
+        ))
 }
 
 /// The flag of a side.
 fn side_argument(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).required(true).value_name("SIDE").help(help)
+    Arg::new(name).long(name).required(true).value_name("SIDE").value_parser(value_parser!(OsString)).help(help)
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
@@ -77,15 +86,25 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let limits = matches.get_many::<String>("limit").into_iter().flatten().map(|text| parse_limit(text));
     let limits: Vec<Limit> = limits.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
     let cost_seconds = parse_number("cost-seconds", text("cost_seconds"), 0.0, 86_400.0)?;
+    let is_cost = |limit: &&Limit| matches!(limit.measure.function, MeasureFn::Cost(_));
+    if cost_seconds == 0.0
+        && let Some(limit) = limits.iter().find(is_cost)
+    {
+        let id = limit.measure.id;
+        return Err(Failure::Usage(format!("--limit {id}: no time is measured with --cost-seconds 0; expected more seconds")));
+    }
     let out = matches.get_one::<PathBuf>("out").cloned().or_else(|| (!json).then(|| DEFAULT_OUT.into()));
+    let (a, b) = (parse_side(matches, "a")?, parse_side(matches, "b")?);
+    let paths: Vec<PathBuf> = matches.get_many::<PathBuf>("sounds").into_iter().flatten().cloned().collect();
+    let sounds = if paths.is_empty() {
+        check_needs_no_sound(&a, &b)?;
+        SoundSource::built_in()
+    } else {
+        SoundSource::of_paths(&paths).map_err(Failure::failed)?
+    };
     if let Some(out) = &out {
         ReportFolder::check(out, force).map_err(Failure::failed)?;
     }
-    let side = |name: &str| text(name).parse::<Side>().map_err(|error| Failure::Usage(format!("--{name}: {error}")));
-    let (a, b) = (side("a")?, side("b")?);
-    let paths: Vec<PathBuf> = matches.get_many::<PathBuf>("sounds").into_iter().flatten().cloned().collect();
-    let sounds =
-        if paths.is_empty() { SoundSource::built_in() } else { SoundSource::of_paths(&paths).map_err(Failure::failed)? };
     let request = Request { a, b, sounds, cost_seconds, limits, command: command_line() };
 
     let finished = work(request, out.clone(), force)?;
@@ -101,14 +120,55 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if lines.is_empty() { Ok(()) } else { Err(Failure::Limits(lines)) }
 }
 
-/// Reads a limit, or both of a range; a misspelt measure is answered with the nearest one.
-fn parse_limit(text: &str) -> Result<Vec<Limit>, Failure> {
-    Limit::parse(text).map_err(|error| {
+/// Reads a side; a misspelt name is answered with the nearest one.
+fn parse_side(matches: &ArgMatches, name: &str) -> Result<Side, Failure> {
+    let text = matches.get_one::<OsString>(name).ok_or_else(|| Failure::Usage(format!("--{name}: no side")))?;
+    Side::from_os_text(text).map_err(|error| {
         let tip = match &error {
-            LimitError::Unknown { found } => did_you_mean(found, MEASURES.iter().map(|row| row.id)),
+            SideError::Effect(error) => effect_tip(error),
+            SideError::Unknown(unknown) => did_you_mean(&unknown.found, unknown.expected.split(", ").chain(["dry"])),
             _ => String::new(),
         };
-        Failure::Usage(format!("--limit: {error}{tip}"))
+        Failure::Usage(format!("--{name}: {error}{tip}"))
+    })
+}
+
+/// Checks that no side is a single file, which can only be compared on the sound that it was made from.
+fn check_needs_no_sound(a: &Side, b: &Side) -> Result<(), Failure> {
+    let mut files: Vec<&Path> = Vec::new();
+    for side in [a, b] {
+        match side {
+            Side::File(path) if !path.is_dir() => files.push(path),
+            _ => {}
+        }
+    }
+    match files[..] {
+        [a, b] => Err(Failure::Usage(format!(
+            "no sound was named; expected the dry sound that both files were made from: \
+             isotherm compare DRY.wav --a ... --b ...; without one, compare the files themselves: \
+             isotherm compare {0} --a dry --b file:{1}",
+            a.display(),
+            b.display()
+        ))),
+        [file] => Err(Failure::Usage(format!(
+            "no sound was named; expected the dry sound that {} was made from: isotherm compare DRY.wav --a ... --b ...",
+            file.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Reads a limit, or both of a range; a misspelt measure is answered with the nearest one, or with all of them.
+fn parse_limit(text: &str) -> Result<Vec<Limit>, Failure> {
+    Limit::parse(text).map_err(|error| {
+        let line = match &error {
+            LimitError::Unknown { found } => match did_you_mean(found, MEASURES.iter().map(|row| row.id)) {
+                tip if tip.is_empty() => error.to_string(),
+                tip => format!("no measure '{found}'{tip}"),
+            },
+            _ => error.to_string(),
+        };
+        Failure::Usage(format!("--limit: {line}"))
     })
 }
 

@@ -46,7 +46,7 @@ fn json_goes_to_standard_output_and_a_report_only_where_it_is_asked_for() {
 }
 
 #[test]
-fn each_limit_that_is_passed_over_has_a_line_and_the_exit_code_is_4() {
+fn each_limit_that_is_exceeded_has_a_line_and_the_exit_code_is_4() {
     let home = tempfile::tempdir().unwrap();
     let sound = noise(home.path());
     let call = |limits: &[&str]| {
@@ -61,6 +61,13 @@ fn each_limit_that_is_passed_over_has_a_line_and_the_exit_code_is_4() {
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].starts_with("isotherm: esr of noise: ") && lines[0].ends_with("expected 0.000000001 or less"), "{lines:?}");
     assert!(lines[1].starts_with("isotherm: null_db of noise: ") && lines[1].ends_with("expected -90 or less"), "{lines:?}");
+    // A figure has four digits at most.
+    let figure = lines[0].trim_start_matches("isotherm: esr of noise: ").split(';').next().unwrap();
+    assert!(
+        figure.parse::<f64>().unwrap() > 1e-9
+            && figure.trim_start_matches(['0', '.']).chars().filter(char::is_ascii_digit).count() <= 4,
+        "{figure}"
+    );
     let limits: Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(limits["limits"][1]["passed"], true);
 }
@@ -91,6 +98,74 @@ fn a_call_that_cannot_be_done_is_one_line_and_leaves_nothing() {
     assert!(line(&[&sound], "dry", "saturator", &["--limit", "esrr=1"], 2).contains("did you mean 'esr'?"));
     assert!(line(&[&sound], "dry", "saturator", &["--limit", "esr"], 2).contains("expected MEASURE=NUMBER"));
     assert!(line(&[&sound, &sound], "dry", "saturator", &[], 1).contains("two sounds of this name"));
+    let line_2 = |a: &str, b: &str| line(&[&sound], a, b, &[], 2);
+    assert!(line_2("saturatr", "dry").trim_end().ends_with("; did you mean 'saturator'?"));
+    assert!(line_2("drry", "dry").contains("neural, dry or file:PATH; did you mean 'dry'?"));
+    assert!(line_2("dry", "saturator drve=3").contains("--b: 'drve' is no parameter of saturator"));
+    assert!(line_2("dry", "saturator drve=3").trim_end().ends_with("; did you mean 'drive'?"));
+    assert!(line_2("dry", "wet.wav").contains("--b: 'wet.wav' is the name of a sound; expected 'file:wet.wav'"));
+    assert!(line_2("dry", "amp.nam").contains("--b: 'amp.nam' is the name of a model; expected 'neural model=amp.nam'"));
+    assert!(line(&[], "saturator", "file:wet.wav", &[], 2).contains("expected the dry sound that wet.wav was made from"));
+    let both = line(&[], "file:1.wav", "file:2.wav", &[], 2);
+    assert!(both.contains("no sound was named") && both.contains("isotherm compare 1.wav --a dry --b file:2.wav"), "{both}");
+    let no_time = line(&[&sound], "dry", "saturator", &["--limit", "rtf=1"], 2);
+    assert!(no_time.contains("--limit rtf: no time is measured with --cost-seconds 0"), "{no_time}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_told_before_the_work() {
+    let home = tempfile::tempdir().unwrap();
+    let sound = noise(home.path());
+    let out = home.path().join("noise.wav/report").display().to_string();
+    // An hour of measuring time would pass before.
+    let line = run_failing(&["compare", &sound, "--a", "dry", "--b", "saturator", "--cost-seconds", "3600", "--out", &out], 1);
+    assert!(line.contains("report: cannot be written: "), "{line}");
+    assert_eq!(entries(home.path()), ["noise.wav"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_file_of_a_side_may_have_a_name_that_is_not_utf8_and_other_texts_are_named() {
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::OsStrExt;
+    let home = tempfile::tempdir().unwrap();
+    let sound = noise(home.path());
+    let wet = home.path().join(OsStr::from_bytes(b"m\xe9.wav"));
+    std::fs::copy(&sound, &wet).unwrap();
+    let call = |b: OsString| {
+        let words = ["compare", &sound, "--a", "dry", "--cost-seconds", "0", "--json", "--b"].map(OsString::from);
+        isotherm(&[&words[..], &[b]].concat())
+    };
+    let done = call(OsString::from_iter([OsStr::new("file:"), wet.as_os_str()]));
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!((report["verdict"]["id"].as_str(), done.status.code()), (Some("identical"), Some(0)));
+    let line = failure_line(call(OsStr::from_bytes(b"neural model=m\xe9.nam").into()), &[], 2);
+    assert!(line.contains("--b: 'neural model=m\u{FFFD}.nam' is not UTF-8"), "{line}");
+}
+
+#[test]
+fn the_knob_of_a_model_is_set_by_its_name_in_its_unit() {
+    let home = tempfile::tempdir().unwrap();
+    let sound = noise(home.path());
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/models/saturator-drive-lstm16.json");
+    let call = |knob: &str| {
+        let (a, b) = (format!("neural model={model} knob-1=0.25"), format!("neural model={model} {knob}"));
+        isotherm(&["compare", &sound, "--a", &a, "--b", &b, "--cost-seconds", "0", "--json"])
+    };
+    for knob in ["drive=9", "Drive=9dB", "drive=\"9 dB\""] {
+        let done = call(knob);
+        let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+        assert_eq!(report["verdict"]["id"], "identical", "{knob}");
+    }
+    for (knob, expected) in [
+        ("drive=37", "drive: '37' is no value of this knob of the model; expected 0.00 to 36.00 dB"),
+        ("drive=loud", "drive: 'loud' is no value"),
+        ("drive=9 knob-1=0.5", "drive is given twice"),
+        ("drve=9", "did you mean 'drive'?"),
+    ] {
+        let line = failure_line(call(knob), &[knob], 2);
+        assert!(line.contains(expected), "{line}");
+    }
 }
 
 #[cfg(unix)]
