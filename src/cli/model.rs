@@ -292,7 +292,11 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
             (None, false) => "not known".into(),
         };
         print_line(format_args!("  {:<14}{receptive_field}", "looks back"));
-        print_line(format_args!("  {:<14}{} frames", "latency", cost.latency));
+        let ahead = match info.late_frames {
+            0 => String::new(),
+            late => format!(", of them {late} because the model looks ahead"),
+        };
+        print_line(format_args!("  {:<14}{} frames{ahead}", "latency", cost.latency + info.late_frames));
         let (polarity, certainty) =
             (if alignment.inverted { ", upside down" } else { "" }, if alignment.ambiguous { ", ambiguous" } else { "" });
         print_line(format_args!("  {:<14}{:.2} frames of its sound{polarity}{certainty}", "delay", alignment.delay_frames));

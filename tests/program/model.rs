@@ -97,6 +97,17 @@ fn inspect_names_what_it_left_out_of_a_file() {
 }
 
 #[test]
+fn the_latency_of_a_model_has_the_frames_that_it_looks_ahead() {
+    let folder = TestFolder::new();
+    let mut ahead = rectifier(0.5);
+    ahead["metadata"]["late_frames"] = json!(6);
+    let (file, plain) = (folder.write("ahead.nam", &ahead), folder.write("amp.nam", &rectifier(0.5)));
+    let shown = run_ok(&["model", "inspect", &file]);
+    assert!(shown.contains("  latency       6 frames, of them 6 because the model looks ahead\n"), "{shown}");
+    assert!(run_ok(&["model", "inspect", &plain]).contains("  latency       0 frames\n"));
+}
+
+#[test]
 fn the_rate_of_a_file_without_one_can_be_given_and_that_of_another_cannot() {
     let folder = TestFolder::new();
     let mut rateless = rectifier(0.5);
