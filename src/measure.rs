@@ -59,10 +59,10 @@ pub use noise_to_mask::{MaskBand, NoiseToMask, noise_to_mask};
 pub use response::{LatencyCheck, LinearResponse, latency_check, linear_response};
 pub use spectrum::{SEGMENT_FRAMES, SILENCE_DB, spectrum};
 pub use stft::multi_resolution_stft;
-pub use third_octave::{BandError, third_octaves};
+pub use third_octave::{BandError, audible_bands, third_octaves};
 pub use tone::{PRIME_FRAMES, Tone, ToneFigures, aliasing, coherent_tone, thd, thd_noise, tone_response};
 pub use transfer::{TransferCurve, TransferPoint, transfer_curve};
-pub use worst_windows::{WorstWindow, worst_windows};
+pub use worst_windows::{WINDOW_SECONDS, WorstWindow, worst_windows};
 
 /// The lowest and the highest sample rate at which an effect is measured, in hertz.
 const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 8_000..=768_000;

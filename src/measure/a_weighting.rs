@@ -7,7 +7,7 @@ use super::spectrum::decibels;
 const POLES_HZ: [f64; 4] = [20.598_997, 107.652_65, 737.862_23, 12_194.217];
 
 /// Gain of the A-weighting for a power at `hz`; 1 at 1 kHz.
-fn power_gain(hz: f64) -> f64 {
+pub(super) fn power_gain(hz: f64) -> f64 {
     let gain = |hz: f64| {
         let [first, second, third, fourth] = POLES_HZ.map(|pole| hz * hz + pole * pole);
         POLES_HZ[3].powi(2) * hz.powi(4) / (first * (second * third).sqrt() * fourth)

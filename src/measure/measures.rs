@@ -14,11 +14,12 @@ use super::costs::{
 use super::error_spectrum::ErrorSpectrum;
 pub use super::log_spectral_distance::LOG_SPECTRAL_DISTANCE;
 pub use super::loudness::{LUFS, TRUE_PEAK};
-pub use super::noise_to_mask::NMR;
 use super::noise_to_mask::NoiseToMask;
+pub use super::noise_to_mask::{DISTURBED_FRAMES, NMR, NMR_WORST_BAND};
 pub use super::pre_emphasis::{ESR_PRE_EMPHASIS, ESR_PRE_EMPHASIS_DB};
 pub use super::stft::{MR_STFT, MR_STFT_48K};
 pub use super::third_octave::THIRD_OCTAVE_ERROR;
+pub use super::worst_windows::WORST_WINDOW;
 use super::{
     Characteristics, ErrorToSignal, Tone, aliasing, aliasing_curve, idle, intermodulation, latency, response, thd, thd_noise,
     transfer,
@@ -178,7 +179,7 @@ impl Unit {
     /// Text of a figure with its significant digits, without the unit. [any thread but the audio thread: allocates]
     #[must_use]
     pub fn text(self, figure: f64) -> String {
-        match self {
+        let text = match self {
             Self::Ratio => format!("{figure:.1e}"),
             Self::Number => format!("{figure:.3}"),
             Self::Percent => format!("{figure:.4}"),
@@ -188,6 +189,11 @@ impl Unit {
             Self::RealTime => format!("{figure:.5}"),
             Self::Frames | Self::Bytes | Self::Count => format!("{figure:.0}"),
             Self::SamplesPerSecond => format!("{figure:.3e}"),
+        };
+        // No minus sign before a zero.
+        match text.strip_prefix('-') {
+            Some(rest) if figure > -1.0 && rest.bytes().all(|byte| byte == b'0' || byte == b'.') => rest.into(),
+            _ => text,
         }
     }
 
@@ -264,6 +270,9 @@ pub static MEASURES: &[&Measure] = &[
     &LOG_SPECTRAL_DISTANCE,
     &THIRD_OCTAVE_ERROR,
     &NMR,
+    &NMR_WORST_BAND,
+    &DISTURBED_FRAMES,
+    &WORST_WINDOW,
     &PEAK,
     &RMS,
     &DC,

@@ -300,10 +300,52 @@ pub static NMR: Measure = Measure {
     function: MeasureFn::Comparison(|comparison| comparison.noise_to_mask().total_db.unwrap_or(f64::NAN)),
 };
 
+/// The noise-to-mask ratio of the worst band in dB.
+pub static NMR_WORST_BAND: Measure = Measure {
+    id: "nmr_worst_band_db",
+    name: "Noise-to-mask ratio, worst band",
+    heading: "NMR worst band dB",
+    unit: Unit::Decibel,
+    definition: "The noise-to-mask ratio of the worst of the bands of a quarter of a Bark, the mean of time and of channels, in dB (the ratios \
+                 whose mean is the noise-to-mask ratio).",
+    better: Preference::Lower,
+    function: MeasureFn::Comparison(|comparison| {
+        comparison.noise_to_mask().bands.iter().map(|band| band.nmr_db).fold(f64::NAN, f64::max)
+    }),
+};
+
+/// The share of disturbed frames in percent.
+pub static DISTURBED_FRAMES: Measure = Measure {
+    id: "disturbed_frames",
+    name: "Disturbed frames",
+    heading: "Disturbed frames %",
+    unit: Unit::Percent,
+    definition: "Share of the transforms of 43 ms in which the noise is more than 1.5 dB above the masking threshold in at least one band and \
+                 channel (Relative Disturbed Frames of ITU-R BS.1387-1).",
+    better: Preference::Lower,
+    function: MeasureFn::Comparison(|comparison| 100.0 * comparison.noise_to_mask().disturbed_frames),
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::audio::{Audio, generate};
+
+    #[test]
+    fn a_tone_in_one_band_is_the_worst_band_and_one_that_sounds_for_a_while_disturbs_only_its_frames() {
+        let noise = generate::pink(48_000, 0.05, 480_000, 1).unwrap();
+        let mut beep = generate::sine(48_000, 3000.0, 0.05, 480_000).unwrap();
+        beep.channel_mut(0)[48_000..].fill(0.0);
+        let test = noise.add(&beep).unwrap();
+        let comparison = Comparison::new(&noise, &test).unwrap();
+        let [worst, mean, disturbed] = [&NMR_WORST_BAND, &NMR, &DISTURBED_FRAMES].map(|row| row.compare(&comparison).unwrap());
+        let at_beep = noise_to_mask(&comparison).bands.into_iter().find(|band| (band.hz / 3000.0 - 1.0).abs() < 0.02).unwrap();
+        assert!((worst - at_beep.nmr_db).abs() < 3.0 && worst > mean + 10.0, "{worst} {at_beep:?} {mean}");
+        // A tenth of the sound, and the transform that the beep's end lies in.
+        assert!((disturbed - 10.0).abs() < 0.5, "{disturbed}");
+        let same = Comparison::new(&noise, &noise).unwrap();
+        assert_eq!((NMR_WORST_BAND.compare(&same), DISTURBED_FRAMES.compare(&same)), (Some(-300.0), Some(0.0)));
+    }
 
     #[test]
     fn the_bands_are_those_of_the_table_in_the_recommendation() {

@@ -1,5 +1,6 @@
 //! The error of each third octave against the signal there.
 
+use super::a_weighting::power_gain;
 use super::measures::{Comparison, Measure, MeasureFn, Preference, Unit};
 use super::spectrum::decibels;
 
@@ -16,8 +17,9 @@ pub struct BandError {
 
 /// Bands, counted from the one of 1 kHz: those whose middles are 20 Hz and 20 kHz.
 const BANDS: std::ops::RangeInclusive<i32> = -17..=13;
-/// Level below the loudest band, in dB, down to which a band counts for the one figure. What is fainter is masked or noise.
-const FAINT_DB: f64 = -60.0;
+/// Level in dB below the loudest band, both A-weighted, from which on a band is faint and does not count: about the distance from
+/// loud music to a third octave of the noise of a quiet room.
+const FAINT_DB: f64 = -70.0;
 
 /// The error of each third octave from 20 Hz to 20 kHz (IEC 61260-1, base 10) whose upper edge is below half the sample rate, from
 /// transforms of 0.3 s or more. Below 50 Hz the bands are not much wider than a bin of 3 Hz and leak into their neighbours.
@@ -40,12 +42,21 @@ pub fn third_octaves(comparison: &Comparison<'_>) -> Vec<BandError> {
         .collect()
 }
 
+/// The bands that are not faint: at most 70 dB below the loudest, with A-weighting, so that a loud bass does not hide the treble.
+/// `bands`: middle frequency in hertz and level in dB of each band. [control thread: allocates]
+#[must_use]
+pub fn audible_bands(bands: &[(f64, f64)]) -> Vec<bool> {
+    let weighted: Vec<f64> = bands.iter().map(|(hz, db)| db + 10.0 * power_gain(*hz).log10()).collect();
+    let loudest = weighted.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    weighted.iter().map(|db| *db >= loudest + FAINT_DB).collect()
+}
+
 /// The largest error of the third octaves that are not faint; NaN for silence.
 fn worst(comparison: &Comparison<'_>) -> f64 {
     let bands = third_octaves(comparison);
-    let loudest = bands.iter().map(|band| band.signal_db).fold(f64::NEG_INFINITY, f64::max);
-    let counting = bands.iter().filter(|band| band.signal_db >= loudest + FAINT_DB);
-    counting.filter_map(|band| band.error_db).fold(f64::NAN, f64::max)
+    let audible = audible_bands(&bands.iter().map(|band| (band.hz, band.signal_db)).collect::<Vec<_>>());
+    let counting = bands.iter().zip(audible).filter(|(_, is_audible)| *is_audible);
+    counting.filter_map(|(band, _)| band.error_db).fold(f64::NAN, f64::max)
 }
 
 /// The worst third octave.
@@ -55,7 +66,7 @@ pub static THIRD_OCTAVE_ERROR: Measure = Measure {
     heading: "Worst 1/3 octave dB",
     unit: Unit::Decibel,
     definition: "Energy of the difference in dB of the reference's energy in the same third octave (IEC 61260-1, 20 Hz to 20 kHz), in the \
-                 worst of those that are at most 60 dB below the loudest.",
+                 worst of those that are, A-weighted, at most 70 dB below the loudest.",
     better: Preference::Lower,
     function: MeasureFn::Comparison(worst),
 };
@@ -103,6 +114,13 @@ mod tests {
         }
         // A gain of a tenth is an error of -20 dB in every band.
         assert!(bands.iter().all(|band| (band.error_db.unwrap() + 20.0).abs() < 1e-3));
+    }
+
+    #[test]
+    fn a_loud_bass_does_not_make_the_treble_faint() {
+        // A-weighting takes 26 dB from 63 Hz, next to nothing from 6.3 kHz.
+        assert_eq!(audible_bands(&[(63.1, 0.0), (6310.0, -80.0), (6310.0, -97.0), (31.6, -60.0)]), [true, true, false, false]);
+        assert_eq!(audible_bands(&[(1000.0, 0.0), (1000.0, -69.9), (1000.0, -70.1)]), [true, true, false]);
     }
 
     #[test]

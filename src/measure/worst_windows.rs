@@ -1,7 +1,7 @@
 //! The parts of a sound where a difference is largest.
 
-use super::Comparison;
-use super::spectrum::decibels;
+use super::measures::{Comparison, Measure, MeasureFn, Preference, Unit};
+use super::spectrum::{SILENCE_DB, decibels};
 
 /// A part of a sound, and the difference there.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -17,6 +17,8 @@ pub struct WorstWindow {
     pub error_dbfs: f64,
 }
 
+/// Length of a window in seconds for the one figure and for reports: a syllable or a drum's stroke.
+pub const WINDOW_SECONDS: f64 = 0.4;
 /// Seconds between the beginnings of two windows.
 const HOP_SECONDS: f64 = 0.01;
 /// Energy, as a ratio to the reference's mean, that counts in a window at least: -40 dB.
@@ -73,6 +75,22 @@ pub fn worst_windows(comparison: &Comparison<'_>, seconds: f64, count: usize) ->
     worst
 }
 
+/// The error in the worst window in dB.
+pub static WORST_WINDOW: Measure = Measure {
+    id: "worst_window_db",
+    name: "Error of the worst window",
+    heading: "Worst 400 ms dB",
+    unit: Unit::Decibel,
+    definition: "Energy of the difference in dB of the reference's energy in the same window of 400 ms, or of 40 dB below the reference's mean \
+                 if that is more, in the worst window; -300 if nothing is left.",
+    better: Preference::Lower,
+    function: MeasureFn::Comparison(|comparison| {
+        let is_empty = comparison.frames() == 0;
+        let worst = worst_windows(comparison, WINDOW_SECONDS, 1).first().map(|window| window.error_db);
+        worst.unwrap_or(if is_empty { f64::NAN } else { SILENCE_DB.into() })
+    }),
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +115,7 @@ mod tests {
             assert!((found[0].error_dbfs + 20.0 + 10.79).abs() < 0.1, "{found:?}");
             assert_eq!((found[1].start_frame, found[1].frames), (7 * rate as usize, rate as usize * 2 / 5));
             assert!((found[1].error_db + 30.0).abs() < 0.01, "{found:?}");
+            assert_eq!(WORST_WINDOW.compare(&comparison), Some(found[0].error_db));
             // Nothing else differs, and no window may overlap these.
             assert_eq!(found.len(), 2);
         }
@@ -121,6 +140,7 @@ mod tests {
         let found = worst_windows(&Comparison::new(&sound, &zero).unwrap(), 0.4, 10);
         assert_eq!((found.len(), found[0].start_frame, found[0].frames), (1, 0, 5000));
         assert!(found[0].error_db.abs() < 1e-6);
+        assert_eq!(WORST_WINDOW.compare(&Comparison::new(&sound, &sound).unwrap()), Some(SILENCE_DB.into()));
         let empty = Audio::silence(48_000, 1, 0);
         assert!(worst_windows(&Comparison::new(&empty, &empty).unwrap(), 0.4, 10).is_empty());
     }

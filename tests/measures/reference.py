@@ -19,13 +19,17 @@ def ratio(error, reference):
     return np.sum(error**2) / np.sum(reference**2)
 
 
-def esr_a_weighted(x, y, rate):
-    """One transform of the whole sounds; the curve from the poles and zeros of IEC 61672-1."""
+def a_weighting(frequencies):
+    """Gains for powers, from the poles and zeros of IEC 61672-1; not normalised."""
     poles = -2 * np.pi * np.array([20.598997, 20.598997, 107.65265, 737.86223, 12194.217, 12194.217])
+    _, response = signal.freqs_zpk([0, 0, 0, 0], poles, 1, 2 * np.pi * np.asarray(frequencies))
+    return np.abs(response) ** 2
+
+
+def esr_a_weighted(x, y, rate):
+    """One transform of the whole sounds."""
     size = 2 * x.shape[1]
-    frequencies = np.fft.rfftfreq(size, 1 / rate)
-    _, response = signal.freqs_zpk([0, 0, 0, 0], poles, 1, 2 * np.pi * frequencies)
-    weight = np.abs(response) ** 2
+    weight = a_weighting(np.fft.rfftfreq(size, 1 / rate))
     power = lambda z: np.sum(weight * np.abs(np.fft.rfft(z, size, axis=1)) ** 2)
     return power(y - x) / power(x)
 
@@ -158,12 +162,21 @@ def delay(x, y):
     return optimize.minimize_scalar(error, bounds=(-3, 3), method="bounded", options={"xatol": 1e-6}).x
 
 
+def worst_window(x, y, rate):
+    """The largest error to signal of 400 ms, in steps of 10 ms; the signal is at least 40 dB below its mean."""
+    size, hop = round(0.4 * rate), round(0.01 * rate)
+    least = 1e-4 * np.sum(x**2) / x.shape[1] * size
+    starts = range(0, x.shape[1] - size + 1, hop)
+    parts = [slice(start, start + size) for start in starts]
+    return db(max(np.sum((y - x)[:, part] ** 2) / max(np.sum(x[:, part] ** 2), least) for part in parts))
+
+
 def figures(job):
     rate = job["rate"]
     x, y = (np.fromfile(job[name], "<f4").astype(float).reshape(job["channels"], -1) for name in ("reference", "test"))
     emphasised = [signal.lfilter([1, -0.85], [1], z, axis=1) for z in (x, y)]
     bands = third_octaves(x, y, rate)
-    loudest = max(band["signal_db"] for band in bands)
+    a_weighted = [band["signal_db"] + db(a_weighting([band["hz"]])[0]) for band in bands]
     at_48k = [signal.resample(z, z.shape[1] * 48000 // rate, axis=1) for z in (x, y)]
     masked = np.stack([nmr(a, b) for a, b in zip(*at_48k)])
     weighted = esr_a_weighted(x, y, rate)
@@ -177,9 +190,14 @@ def figures(job):
         "mr_stft": np.mean([mr_stft(a, b, 1) for a, b in zip(x, y)]),
         "mr_stft_48k": np.mean([mr_stft(a, b, 2) for a, b in zip(x, y)]),
         "log_spectral_distance_db": np.mean([log_spectral_distance(a, b, rate) for a, b in zip(x, y)]),
-        "third_octave_error_db": max(band["error_db"] for band in bands if band["signal_db"] >= loudest - 60),
+        "third_octave_error_db": max(
+            band["error_db"] for band, level in zip(bands, a_weighted) if level >= max(a_weighted) - 70
+        ),
         "third_octaves": bands,
         "nmr_db": db(masked.mean()),
+        "nmr_worst_band_db": db(masked.mean(axis=(0, 1))).max(),
+        "disturbed_frames": 100 * np.mean(db(masked.max(axis=(0, 2))) > 1.5),
+        "worst_window_db": worst_window(x, y, rate),
         "nmr_bands": list(db(masked.mean(axis=(0, 1)))),
         "lufs": pyloudnorm.Meter(rate).integrated_loudness(y.T),
         "true_peak_dbtp": 2 * db(np.abs(signal.resample_poly(y, 16, 1, axis=1)).max()),
