@@ -45,13 +45,13 @@ pub use page::{PageError, page};
 pub use picture::{PictureError, png};
 pub use plot::{Axis, Plot, Series};
 pub use report::{
-    Alone, Band, Machine, Refused, Report, SCHEMA, SCHEMA_VERSION, Settings, SidePair, SoundReport, Trap, WorstFigure,
+    Alone, Band, Machine, Refused, Report, SCHEMA, SCHEMA_VERSION, Settings, SidePair, SoundReport, Trap, TrapFigure, WorstFigure,
 };
-pub use ruler::{LOW_PASS_HZ, Ruler, RulerRow, low_pass};
+pub use ruler::{LOW_PASS_HZ, RANDOM_DB, Ruler, RulerRow, low_pass};
 pub use run::{CompareError, DETAILED_SOUNDS, Finished, Request, Watch, compare};
 pub use side::{FileFacts, ModelFacts, Output, Side, SideError, SideFacts, SideKind};
 pub use sound::{BuiltIn, Sound, SoundError, SoundSource};
-pub use verdict::{Deciding, Evidence, VERDICTS, Verdict, VerdictRow};
+pub use verdict::{Deciding, Distance, Evidence, SCALE, Step, VERDICTS, Verdict, VerdictRow};
 
 /// The reason why a report cannot be written.
 #[derive(Debug, thiserror::Error)]

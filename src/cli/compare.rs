@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Failure, did_you_mean, effect_tip, examples, parse_number, print_line};
 use crate::compare::{
-    CompareError, Finished, Limit, LimitError, LimitResult, ReportFolder, Request, Side, SideError, SoundSource, WriteError,
+    CompareError, Finished, Limit, LimitError, LimitResult, ReportFolder, Request, SCALE, Side, SideError, SoundSource, WriteError,
     compare, write,
 };
 use crate::measure::{MEASURES, MeasureFn};
@@ -238,18 +238,17 @@ fn write_failure(error: WriteError) -> Failure {
 fn print_summary(finished: &Finished) {
     let report = &finished.report;
     let verdict = &report.verdict;
-    print_line(format_args!("{}. {} {}", verdict.title, verdict.sentences[0], verdict.sentences[1]));
+    print_line(format_args!("{}. {}", verdict.title, verdict.text()));
+    let steps = SCALE.iter().map(|step| if step.title == verdict.step { format!("[{}]", step.title) } else { step.title.into() });
+    print_line(format_args!("Scale: {}.", steps.collect::<Vec<String>>().join(", ")));
     if report.sounds.len() > 1 {
         print_line(format_args!("Each sound alone: {}.", report.tally()));
     }
     for number in &verdict.deciding {
-        print_line(format_args!("  {}: {} ({})", number.name, number.text, number.sound));
+        print_line(format_args!("  {}: {} ({}; {})", number.name, number.text, number.sound, number.note));
     }
     if let Some(trap) = &report.trap {
-        print_line(format_args!(
-            "Do not trust the plain error to signal here: on {} a 7 kHz low-pass scores {:.1} dB, B {:.1} dB.",
-            trap.sound, trap.low_pass_null_db, trap.b_null_db
-        ));
+        print_line(trap.text());
     }
     report.warnings.iter().for_each(print_line);
     report.refused.iter().for_each(|refused| print_line(format_args!("Not compared: {}", refused.reason)));

@@ -7,8 +7,8 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use super::excerpt::Player;
 use super::figures::cost_figures;
 use super::plot::{ALONE_PLOTS, Plot};
-use super::report::Report;
-use super::verdict::VERDICTS;
+use super::report::{Report, Trap};
+use super::verdict::{SCALE, VERDICTS, decibels};
 use crate::measure::bench::CostTable;
 use crate::measure::{MEASURES, Measure, MeasureFn, SILENCE_DB, Unit};
 
@@ -18,7 +18,7 @@ const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/script.js");
 
 /// The columns of the ruler.
-const RULER_MEASURES: [&str; 8] = [
+const RULER_MEASURES: [&str; 10] = [
     "esr",
     "null_db",
     "esr_pre_emphasis_db",
@@ -27,10 +27,21 @@ const RULER_MEASURES: [&str; 8] = [
     "log_spectral_distance_db",
     "third_octave_error_db",
     "nmr_db",
+    "nmr_worst_band_db",
+    "disturbed_frames",
 ];
 /// The columns of the table of all sounds.
-const OVERVIEW_MEASURES: [&str; 6] =
-    ["null_db", "esr_a_weighted_db", "mr_stft_48k", "log_spectral_distance_db", "third_octave_error_db", "nmr_db"];
+const OVERVIEW_MEASURES: [&str; 9] = [
+    "null_db",
+    "third_octave_error_db",
+    "nmr_worst_band_db",
+    "disturbed_frames",
+    "worst_window_db",
+    "nmr_db",
+    "esr_a_weighted_db",
+    "mr_stft_48k",
+    "log_spectral_distance_db",
+];
 
 /// The page cannot be made: a fault of the template.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +62,7 @@ fn row(id: &str) -> Option<&'static Measure> {
 fn is_zero(row: &Measure, figure: f64) -> bool {
     let zero = match row.unit {
         Unit::Decibel => f64::from(SILENCE_DB),
-        Unit::Ratio => 0.0,
+        Unit::Ratio | Unit::Percent => 0.0,
         _ => return false,
     };
     matches!(row.function, MeasureFn::Comparison(_)) && figure <= zero
@@ -63,7 +74,7 @@ fn figure(id: &str, value: &Value) -> String {
         (Some(row), Ok(figure)) if is_zero(row, figure) => "zero".into(),
         (Some(row), Ok(figure)) => {
             let text = row.text(figure);
-            let symbol = row.unit.symbol();
+            let symbol = if row.unit == Unit::Frames && text == "1" { "frame" } else { row.unit.symbol() };
             if symbol.is_empty() { text } else { format!("{text}\u{202f}{symbol}") }
         }
         _ => String::new(),
@@ -104,7 +115,7 @@ pub fn page(report: &Report, players: &[Player], plots: &[Plot]) -> Result<Strin
     environment.add_function("frames", |value: Value| {
         f64::try_from(value).map_or_else(|_| String::new(), |frames| format!("{frames:.2}\u{202f}frames"))
     });
-    environment.add_function("db", |value: f64| format!("{value:.1}\u{202f}dB"));
+    environment.add_function("db", |value: f64| decibels(value).replace(' ', "\u{202f}"));
     environment.add_template("page", TEMPLATE)?;
     let plots_by_id: BTreeMap<&str, &Plot> = plots.iter().map(|plot| (plot.id.as_str(), plot)).collect();
     let worst: BTreeMap<&str, Option<f64>> = report.worst.iter().map(|worst| (worst.measure, worst.figure)).collect();
@@ -114,6 +125,9 @@ pub fn page(report: &Report, players: &[Player], plots: &[Plot]) -> Result<Strin
     let cost_rows = BTreeMap::from([("a", cost_rows(report.costs.a.as_ref())), ("b", cost_rows(report.costs.b.as_ref()))]);
     let text = environment.get_template("page")?.render(context! {
         report, worst, alone_plots, played,
+        scale => SCALE,
+        correction => report.verdict.correction(),
+        trap => report.trap.as_ref().map(Trap::text),
         titles => VERDICTS.iter().map(|row| (row.id, row.title)).collect::<BTreeMap<_, _>>(),
         players => players.iter().map(|player| context! { sound => player.sound, regions => player.regions,
             tracks => player.tracks.iter().map(|track| context! { id => track.id, name => track.name }).collect::<Vec<_>>() })

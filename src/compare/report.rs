@@ -5,10 +5,10 @@ use serde::Serialize;
 use super::figures::{Figures, LimitResult, MeasureFacts, blocks_of, cost_figures};
 use super::ruler::Ruler;
 use super::side::{FileFacts, SideFacts};
-use super::verdict::{VERDICTS, Verdict, VerdictRow};
+use super::verdict::{VERDICTS, Verdict, VerdictRow, decibels};
 use crate::audio::Audio;
 use crate::measure::bench::CostTable;
-use crate::measure::{Alignment, Characteristics, Comparison, NoiseToMask, WorstWindow, third_octaves};
+use crate::measure::{Alignment, Characteristics, Comparison, MEASURES, NoiseToMask, WorstWindow, audible_bands, third_octaves};
 
 /// Name of the schema of `report.json`.
 pub const SCHEMA: &str = "isotherm-comparison";
@@ -36,7 +36,8 @@ pub struct Report {
     pub b: SideFacts,
     /// The verdict.
     pub verdict: Verdict,
-    /// The low-pass that scores about as well as B in plain error to signal; `None` if it scores clearly worse or better.
+    /// The low-pass that scores about as well as B in plain error to signal, while other figures tell them apart; `None` if there
+    /// is none.
     pub trap: Option<Trap>,
     /// Each measure's worst figure of all sounds, after alignment.
     pub worst: Vec<WorstFigure>,
@@ -120,10 +121,14 @@ pub struct SoundReport {
     pub compared_frames: usize,
     /// First compared frame of A.
     pub first_frame: usize,
+    /// True if the sound is a built-in test signal, which shows what music masks.
+    pub is_test_signal: bool,
     /// Samples of the input at full scale.
     pub full_scale_samples: usize,
-    /// Null of A against itself in dB, the worse of both ways to run it again; `None` if A is exact or no effect.
+    /// Null of A against itself in dB, the worse of both ways to run it again; `None` if A has no random part or is no effect.
     pub floor_db: Option<f64>,
+    /// All figures of that run against A.
+    pub floor: Option<Figures>,
     /// Key of the verdict on this sound alone.
     pub verdict: &'static str,
     /// The correlation, if it is no more than that of noise; then no figure of the difference is given.
@@ -171,15 +176,16 @@ pub struct Band {
     pub error_db: Option<f64>,
 }
 
-/// Level below the loudest third octave in dB, down to which a third octave counts in the verdict.
-const FAINT_DB: f64 = -60.0;
+/// The third octaves of A that are not faint.
+pub(super) fn audible(bands: &[Band]) -> Vec<bool> {
+    audible_bands(&bands.iter().map(|band| (band.hz, band.a_db)).collect::<Vec<_>>())
+}
 
 /// The third octave with the largest error against the signal, of those that are not faint. [any thread]
 #[must_use]
 pub fn worst_band(bands: &[Band]) -> Option<(f64, f64)> {
-    let loudest = bands.iter().map(|band| band.a_db).fold(f64::MIN, f64::max);
-    let counted = bands.iter().filter(|band| band.a_db >= loudest + FAINT_DB);
-    counted.filter_map(|band| Some((band.hz, band.error_db?))).max_by(|a, b| a.1.total_cmp(&b.1))
+    let counted = bands.iter().zip(audible(bands)).filter(|(_, is_audible)| *is_audible);
+    counted.filter_map(|(band, _)| Some((band.hz, band.error_db?))).max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
 /// A sound that could not be compared.
@@ -211,7 +217,7 @@ pub struct Alone {
     pub characteristics: Characteristics,
 }
 
-/// The low-pass of the ruler that plain error to signal hardly tells from B.
+/// The low-pass of the ruler that plain error to signal hardly tells from B, and the figures that do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Trap {
     /// The sound.
@@ -220,31 +226,60 @@ pub struct Trap {
     pub low_pass_null_db: f64,
     /// Null of B in dB.
     pub b_null_db: f64,
-    /// Noise-to-mask ratio of the low-pass in dB.
-    pub low_pass_nmr_db: Option<f64>,
-    /// Noise-to-mask ratio of B in dB.
-    pub b_nmr_db: Option<f64>,
+    /// The figures that tell them apart; one or more.
+    pub told_apart_by: Vec<TrapFigure>,
 }
 
-/// Decibels of plain error to signal by which the low-pass and B must differ, so that nobody takes one for the other.
+/// A figure that tells the low-pass from B.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TrapFigure {
+    /// Id of the measure.
+    pub measure: &'static str,
+    /// The figure of the low-pass in dB.
+    pub low_pass: f64,
+    /// The figure of B in dB.
+    pub b: f64,
+}
+
+/// Decibels of plain error to signal by which the low-pass and B must differ, so that nobody takes one for the other; and of another
+/// figure by which B must be better, so that it tells them apart.
 const TRAP_DB: f64 = 10.0;
+/// The figures that may tell them apart.
+const TRAP_MEASURES: [&str; 2] = ["third_octave_error_db", "nmr_worst_band_db"];
 
 impl Trap {
     /// The trap in the rulers, if there is one: that of the sound where the low-pass is nearest to B.
     pub(super) fn find(rulers: &[Ruler]) -> Option<Self> {
         let trap = |ruler: &Ruler| {
-            let (low_pass_null_db, b_null_db) = (ruler.figure("low_pass", "null_db")?, ruler.figure("b", "null_db")?);
-            Some(Self {
-                sound: ruler.sound.clone(),
-                low_pass_null_db,
-                b_null_db,
-                low_pass_nmr_db: ruler.figure("low_pass", "nmr_db"),
-                b_nmr_db: ruler.figure("b", "nmr_db"),
-            })
+            let both = |measure: &str| Some((ruler.figure("low_pass", measure)?, ruler.figure("b", measure)?));
+            let (low_pass_null_db, b_null_db) = both("null_db")?;
+            let told_apart_by: Vec<TrapFigure> = TRAP_MEASURES
+                .into_iter()
+                .filter_map(|measure| both(measure).map(|(low_pass, b)| TrapFigure { measure, low_pass, b }))
+                .filter(|figure| figure.low_pass - figure.b >= TRAP_DB)
+                .collect();
+            let is_trap = (low_pass_null_db - b_null_db).abs() < TRAP_DB && !told_apart_by.is_empty();
+            is_trap.then(|| Self { sound: ruler.sound.clone(), low_pass_null_db, b_null_db, told_apart_by })
         };
         let margin = |trap: &Self| (trap.low_pass_null_db - trap.b_null_db).abs();
-        let best = rulers.iter().filter_map(trap).min_by(|a, b| margin(a).total_cmp(&margin(b)))?;
-        (margin(&best) < TRAP_DB).then_some(best)
+        rulers.iter().filter_map(trap).min_by(|a, b| margin(a).total_cmp(&margin(b)))
+    }
+
+    /// The trap in words. [any thread but the audio thread: allocates]
+    #[must_use]
+    pub fn text(&self) -> String {
+        let figure = |figure: &TrapFigure| {
+            let name = MEASURES.iter().find(|row| row.id == figure.measure).map_or(figure.measure, |row| row.name);
+            format!("{name}: low-pass {}, B {}", decibels(figure.low_pass), decibels(figure.b))
+        };
+        format!(
+            "The null, which is the plain error to signal in dB, says little here. On {} a 7 kHz low-pass, which takes the treble \
+             away, has {}, and B {}. Other figures tell them apart. {}.",
+            self.sound,
+            decibels(self.low_pass_null_db),
+            decibels(self.b_null_db),
+            self.told_apart_by.iter().map(figure).collect::<Vec<_>>().join(". ")
+        )
     }
 }
 

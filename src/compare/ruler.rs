@@ -11,7 +11,6 @@ use super::side::{Side, SideError};
 use super::sound::Sound;
 use crate::audio::{Audio, Window};
 use crate::effect::Effect;
-use crate::measure::measures::{ESR, NULL};
 use crate::measure::{Alignment, Comparison, NoiseToMask, noise_to_mask};
 
 /// Gain of the row *louder* in dB.
@@ -28,6 +27,9 @@ const LATER_SECONDS: f64 = 0.123_4;
 const MARGIN_FRAMES: usize = 1024;
 /// Frames that the low-pass computes at a time, which stay in the first cache.
 const CONVOLUTION_FRAMES: usize = 2048;
+/// Null in dB of A against itself, above which A has a random part. What is below is the rounding of 32-bit floats, or the end of how a
+/// network settles.
+pub const RANDOM_DB: f64 = -100.0;
 /// Longest part of a sound that the ruler is measured on, in seconds.
 pub const RULER_SECONDS: f64 = 10.0;
 
@@ -131,7 +133,7 @@ impl Ruler {
             ("louder", Ok(louder)),
             ("late", Ok(late)),
             ("oversampling", oversampling),
-            ("low_pass", low_pass(&wide).map(|wide| inner(&wide))),
+            ("low_pass", low_pass(&wide, LOW_PASS_HZ).map(|wide| inner(&wide))),
         ];
         let rows = changes.into_iter().map(|(id, changed)| row(id, changed)).collect();
         let seconds = |frames: usize| frames as f64 / f64::from(rate);
@@ -150,30 +152,28 @@ impl Ruler {
         self.row(id)?.figures.get(measure).copied().flatten()
     }
 
-    /// The null of A against itself in dB, the worse of both ways to run it again; `None` if nothing is left. [any thread]
+    /// True if A differs from itself when it is run again, at the same time or later. [any thread]
     #[must_use]
-    pub fn floor_db(&self) -> Option<f64> {
-        let is_left = |id: &&str| self.figure(id, "esr").is_some_and(|esr| esr > 0.0);
-        ["self", "self_later"].iter().filter(|id| is_left(id)).filter_map(|id| self.figure(id, "null_db")).reduce(f64::max)
+    pub fn is_random(&self) -> bool {
+        ["self", "self_later"].iter().any(|id| self.figure(id, "null_db").is_some_and(|null| null > RANDOM_DB))
     }
 }
 
-/// [`Ruler::floor_db`] of a sound without its other rows. [control thread: takes its time]
-pub(super) fn floor_db(effect: &Effect, sound: &Sound, sounds: usize) -> Result<Option<f64>, SideError> {
-    let rate = sound.audio.sample_rate();
-    let output = output_later(effect, sound, sounds, 0, 0..sound.audio.frames())?;
-    let (start, frames) = loudest(&output, (RULER_SECONDS * f64::from(rate)) as usize);
-    let part = start..start + frames;
-    let a = output.slice(part.clone()).expect("the part lies within the output");
-    let mut floor: Option<f64> = None;
-    for later in [0, later_frames(rate)] {
-        let again = output_later(effect, sound, sounds, later, part.clone())?;
-        let comparison = Comparison::new(&a, &again).expect("both parts have the same format and length");
-        if ESR.compare(&comparison).is_some_and(|esr| esr > 0.0) {
-            floor = [floor, NULL.compare(&comparison)].into_iter().flatten().reduce(f64::max);
+/// The floor of a whole sound: the figures of A run again against A, those of the worse of both ways. `None` if A has no random
+/// part. [control thread: takes its time]
+pub(super) fn floor(effect: &Effect, sound: &Sound, sounds: usize) -> Result<Option<Figures>, SideError> {
+    let whole = 0..sound.audio.frames();
+    let a = output_later(effect, sound, sounds, 0, whole.clone())?;
+    let mut worst: Option<(f64, Figures)> = None;
+    for later in [0, later_frames(sound.audio.sample_rate())] {
+        let again = output_later(effect, sound, sounds, later, whole.clone())?;
+        let figures = comparison_figures(&Comparison::new(&a, &again).expect("both have the same format and length"));
+        let null = figures.get("null_db").copied().flatten().filter(|null| *null > RANDOM_DB);
+        if let Some(null) = null.filter(|null| worst.as_ref().is_none_or(|worst| *null > worst.0)) {
+            worst = Some((null, figures));
         }
     }
-    Ok(floor)
+    Ok(worst.map(|(_, figures)| figures))
 }
 
 /// Frames of [`LATER_SECONDS`].
@@ -228,15 +228,19 @@ fn low_pass_half(sample_rate: u32) -> usize {
     (5.5 * f64::from(sample_rate) / TRANSITION_HZ / 2.0).ceil() as usize
 }
 
-/// A sound through a steep low-pass at [`LOW_PASS_HZ`] of linear phase, which is not late: a sinc with a Blackman window.
-pub fn low_pass(sound: &Audio) -> Result<Audio, String> {
+/// A sound through a steep low-pass at `corner_hz` of linear phase, which is not late: a sinc with a Blackman window.
+/// [control thread: allocates]
+///
+/// # Errors
+/// A sentence, if the sound has nothing above the corner.
+pub fn low_pass(sound: &Audio, corner_hz: f64) -> Result<Audio, String> {
     let rate = f64::from(sound.sample_rate());
-    if rate <= 2.0 * LOW_PASS_HZ {
-        return Err(format!("a sound of {rate} Hz has nothing above {LOW_PASS_HZ} Hz"));
+    if rate <= 2.0 * corner_hz {
+        return Err(format!("a sound of {rate} Hz has nothing above {corner_hz} Hz"));
     }
     let half = low_pass_half(sound.sample_rate());
     let length = 2 * half + 1;
-    let cutoff = 2.0 * LOW_PASS_HZ / rate;
+    let cutoff = 2.0 * corner_hz / rate;
     let tap = |i: usize| {
         let t = i as f64 - half as f64;
         let sinc = if t == 0.0 { cutoff } else { (PI * cutoff * t).sin() / (PI * t) };
@@ -316,7 +320,7 @@ mod tests {
         assert_eq!(reason("saturator oversampling=1x"), "saturator runs without oversampling here, so it cannot be halved");
         assert_eq!(reason("dry"), "side A is no effect, so it cannot be run again");
         let low = Audio::from_mono(8_000, &[0.5; 100]).unwrap();
-        assert_eq!(low_pass(&low).unwrap_err(), "a sound of 8000 Hz has nothing above 7000 Hz");
+        assert_eq!(low_pass(&low, LOW_PASS_HZ).unwrap_err(), "a sound of 8000 Hz has nothing above 7000 Hz");
     }
 
     #[test]
@@ -338,9 +342,11 @@ mod tests {
     #[test]
     fn an_effect_with_random_parts_has_a_floor() {
         let ruler = ruler("bitcrusher bits=8 dither=tpdf");
+        assert!(ruler.is_random());
         let sound = Sound::new("guitar".into(), generate::guitar(48_000, 1, 1).unwrap()).unwrap();
-        let alone = |text: &str| floor_db(&text.parse().unwrap(), &sound, 1).unwrap();
-        assert_eq!(alone("bitcrusher bits=8 dither=tpdf"), ruler.floor_db());
+        let alone = |text: &str| floor(&text.parse().unwrap(), &sound, 1).unwrap();
+        // The sound is shorter than a ruler.
+        assert_eq!(alone("bitcrusher bits=8 dither=tpdf").as_ref(), Some(&ruler.row("self_later").unwrap().figures));
         assert_eq!(alone("saturator"), None);
         assert_eq!(ruler.figure("self", "null_db"), Some(f64::from(SILENCE_DB)));
         assert!(ruler.figure("self_later", "null_db").unwrap() > -80.0);

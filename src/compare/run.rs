@@ -12,7 +12,7 @@ use super::figures::{
 use super::report::{
     Alone, Machine, Refused, Report, SCHEMA, SCHEMA_VERSION, Settings, SidePair, SoundReport, Trap, WorstFigure, bands,
 };
-use super::ruler::{RULER_SECONDS, Ruler, RulerInput, floor_db};
+use super::ruler::{RANDOM_DB, RULER_SECONDS, Ruler, RulerInput, floor};
 use super::side::{Side, SideError};
 use super::sound::{SoundError, SoundSource};
 use super::verdict::{Evidence, Verdict};
@@ -20,13 +20,11 @@ use crate::audio::{Audio, generate};
 use crate::measure::bench::{BenchError, BenchSpec, CostTable, measure_interleaved};
 use crate::measure::measures::ESR;
 use crate::measure::{
-    AlignError, Alignment, Comparison, MEASURES, Measure, MeasureError, MeasureFn, Preference, align, align_levels,
+    AlignError, Alignment, Comparison, MEASURES, Measure, MeasureError, MeasureFn, Preference, WINDOW_SECONDS, align, align_levels,
     align_synchronous, characterise, noise_to_mask, tone_response, worst_windows,
 };
 use crate::render::render;
 
-/// Length of a worst window in seconds.
-const WINDOW_SECONDS: f64 = 0.4;
 /// Number of worst windows of a sound.
 const WINDOWS: usize = 10;
 /// Number of sounds, from the first, that have a ruler and a player: the page stays small, and so does the memory.
@@ -202,7 +200,7 @@ pub fn compare(request: &Request, watch: Watch<'_>) -> Result<Finished, CompareE
 }
 
 /// Measures what is known only when every sound is: the rulers and players of the first compared sounds if others before them
-/// were refused, and, if A is not exact, how far it is from itself in each sound. `compared`: with the index of each source, in
+/// were refused, and, if A has a random part, how far it is from itself in each sound. `compared`: with the index of each source, in
 /// order.
 fn complete(request: &Request, compared: &mut [(usize, Compared)], watch: Watch<'_>) -> Result<(), CompareError> {
     let go_on = || if watch(0.0) { Ok(()) } else { Err(CompareError::Cancelled) };
@@ -214,19 +212,16 @@ fn complete(request: &Request, compared: &mut [(usize, Compared)], watch: Watch<
             Err(_) => {}
         }
     }
-    for (_, one) in compared.iter_mut() {
-        one.report.floor_db = one.ruler.as_ref().and_then(Ruler::floor_db);
-    }
-    let Some(effect) = request.a.effect().filter(|_| compared.iter().any(|(_, one)| one.report.floor_db.is_some())) else {
-        return Ok(());
-    };
+    let is_random = compared.iter().any(|(_, one)| one.ruler.as_ref().is_some_and(Ruler::is_random));
+    let Some(effect) = request.a.effect().filter(|_| is_random) else { return Ok(()) };
     let done = AtomicUsize::new(0);
     let sounds = request.sounds.len();
-    compared.par_iter_mut().filter(|(_, one)| one.ruler.is_none()).try_for_each(|(index, one)| {
+    compared.par_iter_mut().try_for_each(|(index, one)| {
         if !watch(done.fetch_add(1, Ordering::Relaxed) as f64 / sounds as f64) {
             return Err(CompareError::Cancelled);
         }
-        one.report.floor_db = floor_db(effect, &request.sounds[*index].load()?, sounds)?;
+        one.report.floor = floor(effect, &request.sounds[*index].load()?, sounds)?;
+        one.report.floor_db = one.report.floor.as_ref().and_then(|floor| floor.get("null_db").copied().flatten());
         Ok(())
     })
 }
@@ -259,8 +254,10 @@ fn compare_sound(
         b_file: request.b.file_facts(&sound, sounds),
         compared_frames: 0,
         first_frame: 0,
+        is_test_signal: source.is_test_signal(),
         full_scale_samples: sound.full_scale_samples(),
         floor_db: None,
+        floor: None,
         verdict: "",
         unrelated_correlation: None,
         alignment_remark: None,
@@ -458,6 +455,8 @@ fn assemble(request: &Request, parts: Parts) -> Report {
         .map(|limit| LimitResult::of(limit, limited_figures(limit.measure, &sounds, &refused, &alone, &costs)))
         .collect();
     remarks.extend(warnings(request, &sounds, &rulers));
+    remarks.extend(random_part_remark(&evidence));
+    remarks.extend(aliasing_remark(&alone));
     Report {
         schema: SCHEMA,
         schema_version: SCHEMA_VERSION,
@@ -557,6 +556,15 @@ fn warnings(request: &Request, sounds: &[SoundReport], rulers: &[Ruler]) -> Vec<
                 "{name}: the sides drift apart by {ppm:.2} ppm, as recordings with two clocks do; it is corrected."
             ));
         }
+        if let [first, second, ..] = sound.worst_windows.as_slice() {
+            let step = first.error_db - second.error_db;
+            if step >= WINDOW_STEP_DB && first.error_db >= WINDOW_TOLD_DB {
+                let at = (sound.first_frame + first.start_frame) as f64 / f64::from(sound.sample_rate);
+                warnings.push(format!(
+                    "{name}: in the 400 ms from {at:.2} s on the error is {step:.0} dB larger than anywhere else: a gap or a click? Listen."
+                ));
+            }
+        }
         if let Some(remark) = &sound.alignment_remark {
             warnings.push(format!("{name}: {remark}, so B is compared without one."));
         }
@@ -566,13 +574,14 @@ fn warnings(request: &Request, sounds: &[SoundReport], rulers: &[Ruler]) -> Vec<
         }
     }
     for ruler in rulers {
-        let left = |id: &str| ruler.figure(id, "esr").filter(|esr| *esr > 0.0).and_then(|_| ruler.figure(id, "null_db"));
+        let left = |id: &str| ruler.figure(id, "null_db").filter(|null| *null > RANDOM_DB);
         if let Some(null) = left("self") {
             warnings.push(format!("{}: A is not deterministic; against itself {null:.1} dB are left.", ruler.sound));
         }
-        if let Some(null) = left("self_later").filter(|null| *null > SELF_LATER_DB) {
-            let text = "A gives another sound when it starts later (dither, jitter or the like)";
-            warnings.push(format!("{}: {text}; {null:.1} dB are left, and no comparison can be better.", ruler.sound));
+        if let Some(null) = left("self_later") {
+            let text = "A has a random part: two runs that start at different times differ by";
+            let limit = "A B with a random part of its own cannot be nearer";
+            warnings.push(format!("{}: {text} {null:.1} dB. {limit}.", ruler.sound));
         }
     }
     for (side, name) in [(&request.a, "A"), (&request.b, "B")] {
@@ -588,8 +597,31 @@ fn warnings(request: &Request, sounds: &[SoundReport], rulers: &[Ruler]) -> Vec<
 const UNCERTAIN_FRAMES: f64 = 0.1;
 /// Share of a sound below which it is said that not all of it is compared.
 const MIN_COMPARED: f64 = 0.99;
-/// Null in dB of A against itself, started later, up to which nothing is said: the rounding of 32-bit floats.
-const SELF_LATER_DB: f64 = -120.0;
+/// Decibels by which the error of the worst window is above that of the next one, so that it is told: a gap, a click.
+const WINDOW_STEP_DB: f64 = 15.0;
+/// Error of a window in dB, from which on it is told.
+const WINDOW_TOLD_DB: f64 = -60.0;
+/// Decibels by which B must alias more than A, and aliasing to signal in dB from which on it is told.
+const ALIASING_STEP_DB: f64 = 10.0;
+/// See [`ALIASING_STEP_DB`].
+const ALIASING_TOLD_DB: f64 = -60.0;
+
+/// A remark on the sound in which B is nearer to A than A to itself, as it lacks A's random part.
+fn random_part_remark(evidence: &[Evidence]) -> Option<String> {
+    let nearer = evidence.iter().filter_map(|evidence| Some((evidence.nearer_than_a_db()?, &evidence.sound)));
+    let (db, sound) = nearer.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some(format!("B lacks A's random part: in {sound} it is {db:.1} dB nearer to A than a second run of A is."))
+}
+
+/// A remark on aliasing, if B has much more of it than A.
+fn aliasing_remark(alone: &SidePair<Option<Alone>>) -> Option<String> {
+    let worst = |alone: &Option<Alone>| alone.as_ref()?.characteristics.aliasing.worst();
+    let ((a, _), (b, hz)) = (worst(&alone.a)?, worst(&alone.b)?);
+    let at = |hz: f64| format!("{:.1} kHz", hz / 1000.0).replace(".0 ", " ");
+    (b >= a + ALIASING_STEP_DB && b >= ALIASING_TOLD_DB).then(|| {
+        format!("With high, loud, pure tones B aliases more: {b:.0} dB at {}, A {a:.0} dB at most. See each side alone.", at(hz))
+    })
+}
 
 #[cfg(test)]
 mod tests {

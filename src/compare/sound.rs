@@ -136,6 +136,12 @@ impl SoundSource {
         LEVELS_DB.iter().flat_map(|level| BuiltIn::ALL.map(|kind| Self::BuiltIn(kind, *level))).collect()
     }
 
+    /// True for a built-in sweep or noise: a test signal shows what music masks. [any thread]
+    #[must_use]
+    pub const fn is_test_signal(&self) -> bool {
+        matches!(self, Self::BuiltIn(BuiltIn::Sweep | BuiltIn::Noise, _))
+    }
+
     /// The sources that paths name: each file, and the `.wav` files of each folder in the order of their names.
     /// [control thread: lists folders]
     ///
