@@ -13,8 +13,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Failure, did_you_mean, effect_tip, examples, parse_number, print_line};
 use crate::compare::{
-    CompareError, Finished, Limit, LimitError, LimitResult, ReportFolder, Request, SCALE, Side, SideError, SoundSource, WriteError,
-    compare, write,
+    CompareError, Finished, Limit, LimitError, LimitResult, ReportFolder, Request, SCALE, Side, SideError, SoundSource,
+    WriteError, compare, write,
 };
 use crate::measure::{MEASURES, MeasureFn};
 

@@ -20,8 +20,8 @@ use crate::audio::{Audio, generate};
 use crate::measure::bench::{BenchError, BenchSpec, CostTable, measure_interleaved};
 use crate::measure::measures::ESR;
 use crate::measure::{
-    AlignError, Alignment, Comparison, MEASURES, Measure, MeasureError, MeasureFn, Preference, WINDOW_SECONDS, align, align_levels,
-    align_synchronous, characterise, noise_to_mask, tone_response, worst_windows,
+    AlignError, Alignment, Comparison, MEASURES, Measure, MeasureError, MeasureFn, Preference, WINDOW_SECONDS, align,
+    align_levels, align_synchronous, characterise, noise_to_mask, tone_response, worst_windows,
 };
 use crate::render::render;
 
