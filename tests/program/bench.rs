@@ -105,7 +105,7 @@ fn a_parameter_beside_effects_is_refused_with_the_way_to_write_it_and_so_is_a_li
         let line = run_failing(arguments, 2);
         assert!(line.contains(expected), "{line}");
     }
-    for (effect, nearest) in [("saturatr", "saturator"), ("clipper drve=1", "drive"), ("bitcrusher dither=tdpf", "tpdf")] {
+    for (effect, nearest) in [("saturatr", "saturator"), ("saturator drve=1", "drive"), ("bitcrusher dither=tdpf", "tpdf")] {
         let line = run_failing(&["bench", effect], 2);
         assert!(line.trim_end().ends_with(&format!("; did you mean '{nearest}'?")), "{line}");
     }
