@@ -1,6 +1,7 @@
 //! Plain data between the panels and the owner of an instance (plug-in or program): the state that panels show, and the actions
 //! of a user.
 
+mod listen;
 mod model;
 mod take;
 mod twin;
@@ -9,6 +10,10 @@ use std::path::Path;
 
 use crate::dsp::ParameterIndex;
 
+pub use listen::{
+    Answer, Button, Change, ControlTrial, Form, GateView, ListenAction, ListenStage, ListenView, Protocol, Question, ResultView,
+    Rule, SideChoice, SoundSource, TestPart, TestSetup, TestStep, TestView, Waveform,
+};
 pub use model::{FolderView, ModelDelay, ModelFacts, ModelView, ParameterUse};
 pub use take::{StemView, TakeAction, TakeLight, TakeSetup, TakeStart, TakeView};
 pub use twin::{TWIN_SIZES, TwinRequest, TwinSize, TwinStage, TwinView};
