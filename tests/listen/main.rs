@@ -1,0 +1,10 @@
+//! Listening tests.
+#![cfg(feature = "listen")]
+#![allow(clippy::unwrap_used)]
+
+mod player;
+
+use isotherm_support::counting::CountingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
