@@ -5,13 +5,31 @@
 
 mod blind_switch;
 #[cfg(feature = "listen")]
+mod gates;
+#[cfg(feature = "listen")]
+mod matching;
+#[cfg(feature = "listen")]
 mod player;
+#[cfg(feature = "listen")]
+mod side;
 #[cfg(feature = "listen")]
 mod venue;
 
 pub use blind_switch::BlindSwitch;
 #[cfg(feature = "listen")]
-pub use player::{Player, PlayerControl, Stimuli};
+pub use gates::{
+    CONTROL_LIMIT_DB, Gate, GateFacts, GateId, GateOutcome, LOBE_LIMIT, LOUDNESS_LIMIT_LU, LoudnessMethod, PEAK_LIMIT_DBTP,
+    TIME_LIMIT_FRAMES, check_gates, control_gate, noise_floor_db,
+};
+#[cfg(feature = "listen")]
+pub use matching::{
+    CONTROL_GAIN_DB, CONTROL_LOW_PASS_HZ, DelaySource, LOOP_SECONDS, MatchError, Matching, Prepared, cut_loop, prepare_stimuli,
+    samples_sha256,
+};
+#[cfg(feature = "listen")]
+pub use player::{MAX_PATHS, Player, PlayerControl, Stimuli};
+#[cfg(feature = "listen")]
+pub use side::{ResolvedSide, SideError, SideSource, resolve_sides};
 #[cfg(feature = "listen")]
 pub use venue::{Venue, VenueError};
 
