@@ -2,7 +2,9 @@
 #![cfg(feature = "listen")]
 #![allow(clippy::unwrap_used)]
 
+mod matching;
 mod player;
+mod sides;
 
 use isotherm_support::counting::CountingAllocator;
 
