@@ -7,6 +7,8 @@ mod blind_switch;
 #[cfg(feature = "listen")]
 mod player;
 #[cfg(feature = "listen")]
+pub mod statistics;
+#[cfg(feature = "listen")]
 mod venue;
 
 pub use blind_switch::BlindSwitch;
@@ -15,4 +17,6 @@ pub use player::{Player, PlayerControl, Stimuli};
 #[cfg(feature = "listen")]
 pub use venue::{Venue, VenueError};
 
-pub use crate::view::{Answer, Button, Change, ControlTrial, Form, Protocol, Question, Rule, SideChoice, SoundSource, TestSetup};
+pub use crate::view::{
+    Answer, Button, Change, ControlTrial, Form, Protocol, Question, Rule, SideChoice, SoundSource, TestPart, TestSetup, TestStep,
+};

@@ -1,8 +1,9 @@
-//! Listening tests.
+//! Listening tests, from statistics to whole sessions.
 #![cfg(feature = "listen")]
 #![allow(clippy::unwrap_used)]
 
 mod player;
+mod statistics;
 
 use isotherm_support::counting::CountingAllocator;
 
