@@ -5,7 +5,15 @@
 
 mod blind_switch;
 #[cfg(feature = "listen")]
+mod blinding;
+#[cfg(feature = "listen")]
+mod outcome;
+#[cfg(feature = "listen")]
 mod player;
+#[cfg(feature = "listen")]
+mod protocol;
+#[cfg(feature = "listen")]
+mod session;
 #[cfg(feature = "listen")]
 pub mod statistics;
 #[cfg(feature = "listen")]
@@ -13,7 +21,17 @@ mod venue;
 
 pub use blind_switch::BlindSwitch;
 #[cfg(feature = "listen")]
+pub use blinding::{Blinding, BlindingError, Mapping};
+#[cfg(feature = "listen")]
+pub use outcome::{Finding, Outcome, Score};
+#[cfg(feature = "listen")]
 pub use player::{Player, PlayerControl, Stimuli};
+#[cfg(feature = "listen")]
+pub use protocol::{ProtocolError, power_curve, power_lines, validate};
+#[cfg(feature = "listen")]
+pub use session::{
+    AnswerRecord, CONTROL_TRIALS, ControlResult, End, Entry, Flag, OutOfPlace, PAUSE_AFTER, Plan, Session, Switch,
+};
 #[cfg(feature = "listen")]
 pub use venue::{Venue, VenueError};
 

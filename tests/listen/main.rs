@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod player;
+mod simulated;
 mod statistics;
 
 use isotherm_support::counting::CountingAllocator;
