@@ -7,6 +7,10 @@ mod blind_switch;
 #[cfg(feature = "listen")]
 mod blinding;
 #[cfg(feature = "listen")]
+mod folder;
+#[cfg(feature = "listen")]
+mod log;
+#[cfg(feature = "listen")]
 mod outcome;
 #[cfg(feature = "listen")]
 mod player;
@@ -18,10 +22,16 @@ mod session;
 pub mod statistics;
 #[cfg(feature = "listen")]
 mod venue;
+#[cfg(feature = "listen")]
+mod verify;
 
 pub use blind_switch::BlindSwitch;
 #[cfg(feature = "listen")]
 pub use blinding::{Blinding, BlindingError, Mapping};
+#[cfg(feature = "listen")]
+pub use folder::{FolderError, LOG, Reopened, SEED, SessionFolder, TABLE, default_folder, unfinished};
+#[cfg(feature = "listen")]
+pub use log::{Closing, Configuration, LOG_VERSION, LogError, LogFile, MappingRecord, line_hash};
 #[cfg(feature = "listen")]
 pub use outcome::{Finding, Outcome, Score};
 #[cfg(feature = "listen")]
@@ -34,6 +44,8 @@ pub use session::{
 };
 #[cfg(feature = "listen")]
 pub use venue::{Venue, VenueError};
+#[cfg(feature = "listen")]
+pub use verify::{Check, Verification, verify_log};
 
 pub use crate::view::{
     Answer, Button, Change, ControlTrial, Form, Protocol, Question, Rule, SideChoice, SoundSource, TestPart, TestSetup, TestStep,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod player;
+mod record;
 mod simulated;
 mod statistics;
 
