@@ -1,10 +1,15 @@
-//! Listening tests.
+//! Listening tests, from statistics to whole sessions.
 #![cfg(feature = "listen")]
 #![allow(clippy::unwrap_used)]
 
 mod matching;
 mod player;
+mod matching;
+mod player;
+mod record;
 mod sides;
+mod simulated;
+mod statistics;
 
 use isotherm_support::counting::CountingAllocator;
 
