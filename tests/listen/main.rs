@@ -4,8 +4,6 @@
 
 mod matching;
 mod player;
-mod matching;
-mod player;
 mod record;
 mod sides;
 mod simulated;
