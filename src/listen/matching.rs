@@ -23,7 +23,7 @@ pub const LOOP_SECONDS: [f64; 2] = [0.5, 30.0];
 /// Corner of the low-pass of a positive control in hertz: what is below it stays.
 pub const CONTROL_LOW_PASS_HZ: f64 = 3_500.0;
 /// Width of its transition in hertz: 4 kHz is 74 dB down (BS.1534-3, 5.1, asks for 25 dB).
-const CONTROL_TRANSITION_HZ: f64 = 500.0;
+pub(super) const CONTROL_TRANSITION_HZ: f64 = 500.0;
 /// Gain of a positive control in dB.
 pub const CONTROL_GAIN_DB: f32 = 3.0;
 /// Sound of the loop that an effect hears before the loop, in seconds, so that its state is that of a loop that goes round.
@@ -105,6 +105,12 @@ pub enum MatchError {
     /// The low-pass of the control needs a higher sample rate.
     #[error("the positive control: {0}; choose +3 dB")]
     Control(String),
+    /// A side is a file, and the test is on live sound.
+    #[error("side {side} is a file, which cannot play live; expected an effect or dry")]
+    LiveFile {
+        /// A or B.
+        side: &'static str,
+    },
     /// The preparation was cancelled.
     #[error("called off")]
     Cancelled,

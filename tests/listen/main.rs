@@ -2,6 +2,7 @@
 #![cfg(feature = "listen")]
 #![allow(clippy::unwrap_used)]
 
+mod live;
 mod matching;
 mod player;
 mod record;

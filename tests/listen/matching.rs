@@ -251,7 +251,7 @@ fn a_low_pass_control_keeps_what_is_below_its_corner_and_nothing_above_4_khz() {
     let found = prepare_with(&noise, [0.5, 2.5], &both, ControlTrial::LowPass).unwrap();
     let [a, control] = [&found.stimuli.paths[0], &found.stimuli.paths[2]];
     let power = |sound: &Audio, range: std::ops::Range<f32>| {
-        let lines = isotherm::measure::spectrum(sound.channel(0), RATE);
+        let lines = isotherm::measure::spectrum(sound.channel(0), RATE as f32);
         lines.iter().filter(|(hz, _)| range.contains(hz)).map(|(_, db)| 10f64.powf(f64::from(*db) / 10.0)).sum::<f64>()
     };
     let change_db = |range: std::ops::Range<f32>| 10.0 * (power(control, range.clone()) / power(a, range)).log10();
