@@ -10,7 +10,7 @@ fn sound() -> Audio {
 }
 
 fn slots() -> [Effect; 2] {
-    ["saturator drive=12", "bitcrusher"].map(|text| text.parse().unwrap())
+    ["saturator drive=18", "bitcrusher"].map(|text| text.parse().unwrap())
 }
 
 fn resolve(a: SideChoice, b: SideChoice) -> Result<[ResolvedSide; 2], SideError> {
@@ -30,11 +30,11 @@ fn effect_of(side: &ResolvedSide) -> &Effect {
 fn a_side_is_a_slot_an_effect_the_dry_sound_or_the_other_side_with_one_thing_changed() {
     let [a, b] = resolve(SideChoice::Slot(0), SideChoice::Slot(1)).unwrap();
     assert_eq!([effect_of(&a), effect_of(&b)], [&slots()[0], &slots()[1]]);
-    assert_eq!(a.text, "slot A: saturator drive=12");
+    assert_eq!(a.text, "slot A: saturator drive=18");
     let [a, b] = resolve(changed("oversampling=2x"), SideChoice::Slot(0)).unwrap();
     assert_eq!(effect_of(&a), &slots()[0].with_setting("oversampling=2x").unwrap());
     assert_eq!(effect_of(&b), &slots()[0]);
-    assert!(a.text.starts_with("B with oversampling=2x: saturator drive=12"), "{}", a.text);
+    assert!(a.text.starts_with("B with oversampling=2x: saturator drive=18"), "{}", a.text);
     let [a, b] = resolve(SideChoice::Dry, SideChoice::Changed(Change::GainDb(0.5))).unwrap();
     assert_eq!((a.source, a.change), (SideSource::Dry, None));
     assert_eq!((b.source, b.change, b.text.as_str()), (SideSource::Dry, Some(Change::GainDb(0.5)), "A +0.5 dB"));
