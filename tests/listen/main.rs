@@ -2,6 +2,7 @@
 #![cfg(feature = "listen")]
 #![allow(clippy::unwrap_used)]
 
+mod examiner;
 mod player;
 mod record;
 mod simulated;
