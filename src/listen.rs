@@ -7,6 +7,8 @@ mod blind_switch;
 #[cfg(feature = "listen")]
 mod blinding;
 #[cfg(feature = "listen")]
+mod examiner;
+#[cfg(feature = "listen")]
 mod folder;
 #[cfg(feature = "listen")]
 mod gates;
@@ -21,11 +23,15 @@ mod outcome;
 #[cfg(feature = "listen")]
 mod player;
 #[cfg(feature = "listen")]
+mod preparation;
+#[cfg(feature = "listen")]
 mod protocol;
 #[cfg(feature = "listen")]
 mod session;
 #[cfg(feature = "listen")]
 mod side;
+#[cfg(feature = "listen")]
+mod side_measures;
 #[cfg(feature = "listen")]
 pub mod statistics;
 #[cfg(feature = "listen")]
@@ -37,7 +43,9 @@ pub use blind_switch::BlindSwitch;
 #[cfg(feature = "listen")]
 pub use blinding::{Blinding, BlindingError, Mapping};
 #[cfg(feature = "listen")]
-pub use folder::{FolderError, LOG, Reopened, SEED, SessionFolder, TABLE, default_folder, unfinished};
+pub use examiner::Examiner;
+#[cfg(feature = "listen")]
+pub use folder::{FolderError, LOG, LOOP, Reopened, SEED, SessionFolder, TABLE, default_folder, unfinished};
 #[cfg(feature = "listen")]
 pub use gates::{
     CONTROL_LIMIT_DB, Gate, GateFacts, GateId, GateOutcome, LOBE_LIMIT, LOUDNESS_LIMIT_LU, LoudnessMethod, PEAK_LIMIT_DBTP,
@@ -67,7 +75,7 @@ pub use side::{ResolvedSide, SideError, SideSource, resolve_sides};
 #[cfg(feature = "listen")]
 pub use venue::{Venue, VenueError};
 #[cfg(feature = "listen")]
-pub use verify::{Check, Verification, verify_log};
+pub use verify::{Check, Verification, verify, verify_log};
 
 pub use crate::view::{
     Answer, Button, Change, ControlTrial, Form, Protocol, Question, Rule, SideChoice, SoundSource, TestPart, TestSetup, TestStep,

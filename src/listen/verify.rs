@@ -1,12 +1,14 @@
 //! The check of a session's folder: everything that can be recomputed is, and the first line that does not fit is named.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 
 use super::blinding::{Blinding, sha256};
 use super::folder::{FolderError, LOG, TABLE, closing, table};
 use super::log::{Body, Closing, Configuration, Line, LogError, NO_HASH, parse, split};
+use super::preparation::{prepare_saved, recorded_matching};
 use super::session::Session;
 
 /// Largest error of a recomputed statistic, as a share of it or of 1, whichever is larger.
@@ -38,6 +40,9 @@ pub struct Verification {
     pub sentences: Vec<String>,
     /// Remarks on the result.
     pub remarks: Vec<String>,
+    /// The first line of the log.
+    #[serde(skip)]
+    configuration: Option<Box<Configuration>>,
 }
 
 impl Verification {
@@ -52,6 +57,29 @@ impl Verification {
         self.checks.push(Check { passed, text: text.into() });
         passed
     }
+}
+
+/// Checks a session's folder: as [`verify_log`], and the sound, from which gain, delay, polarity and gates are found anew. `receipt`:
+/// the hash of a line, as the listener noted it. [control thread: does I/O and takes its time]
+///
+/// # Errors
+/// As [`verify_log`].
+pub fn verify(folder: &Path, receipt: Option<&str>) -> Result<Verification, FolderError> {
+    let mut found = verify_log(folder, receipt)?;
+    // A sound that was changed is named already, and has other gains.
+    let configuration = found.configuration.take().filter(|_| found.passed());
+    if let Some(configuration) = configuration {
+        let again = recorded_matching(&configuration).and_then(|recorded| {
+            let prepared = prepare_saved(folder, &configuration, &|_| {}, &AtomicBool::new(false))?;
+            Ok(recorded.difference(&prepared.matching))
+        });
+        match again {
+            Ok(None) => found.check(true, "gain, delay, polarity and gates follow from the sound and the sides"),
+            Ok(Some(difference)) => found.check(false, format!("the sides are not matched as the log says: {difference}")),
+            Err(error) => found.check(false, format!("the sides cannot be matched again: {error}")),
+        };
+    }
+    Ok(found)
 }
 
 /// Checks a session's folder, but for the sound: log, files, commitment, mappings, result and table. `receipt`: the hash of a line, as the listener noted it during the test or at its end. [control
@@ -74,6 +102,7 @@ pub fn verify_log(folder: &Path, receipt: Option<&str>) -> Result<Verification, 
         anchor: String::new(),
         sentences: Vec::new(),
         remarks: Vec::new(),
+        configuration: None,
     };
     anchor(&mut found, &raw, receipt);
     match read(&raw) {
@@ -168,6 +197,7 @@ fn follow(found: &mut Verification, folder: &Path, raw: &[&[u8]], lines: &[Line]
         return;
     };
     check_files(found, folder, configuration);
+    found.configuration = Some(configuration.clone());
     let Some(Line { body: Body::Commitment(commitment), .. }) = lines.get(1) else {
         found.check(false, "line 2 is no commitment: the session was left before it began, or its end was cut off");
         return;

@@ -2,6 +2,7 @@
 #![cfg(feature = "listen")]
 #![allow(clippy::unwrap_used)]
 
+mod examiner;
 mod live;
 mod matching;
 mod player;
@@ -9,6 +10,7 @@ mod record;
 mod sides;
 mod simulated;
 mod statistics;
+
 
 use isotherm_support::counting::CountingAllocator;
 
