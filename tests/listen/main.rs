@@ -11,7 +11,6 @@ mod sides;
 mod simulated;
 mod statistics;
 
-
 use isotherm_support::counting::CountingAllocator;
 
 #[global_allocator]
