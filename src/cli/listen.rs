@@ -18,7 +18,7 @@ use crate::device::{Host, OpenRequest};
 use crate::effect::Effect;
 use crate::listen::{
     Change, ControlTrial, Examiner, Form, LOOP, Prepared, Protocol, Question, ResolvedSide, Rule, SideChoice, SoundSource,
-    TestSetup, default_folder, power_lines, prepare_stimuli, resolve_sides, unfinished, validate, verify,
+    TestSetup, default_folder, power_lines, prepare_stimuli, resolve_sides, unfinished, validate, verify, verify_log,
 };
 use crate::view::ListenAction;
 use deck::DeckVenue;
@@ -128,8 +128,11 @@ fn protocol_arguments() -> Vec<Arg> {
         option("question", "QUESTION", "The question")
             .value_parser(["difference", "equivalence", "preference"])
             .default_value("difference"),
-        option("form", "FORM", "Form of a trial; without it, the one of the question")
-            .value_parser(["abx", "preference", "same-different"]),
+        option("form", "FORM", "Form of a trial; without it, the one of the question").value_parser([
+            "abx",
+            "preference",
+            "same-different",
+        ]),
         option("rule", "RULE", "When the test ends").value_parser(["fixed", "sprt", "e-value"]).default_value("fixed"),
         option("trials", "COUNT", "Number of trials; the most if the rule is sequential").default_value("16"),
         option("margin", "SHARE", "Equivalence: share of right answers below which the sides count as the same")
@@ -214,7 +217,8 @@ struct Request {
 
 fn parse_request(matches: &ArgMatches) -> Result<Request, Failure> {
     let sides = [parse_side("a", text(matches, "a"))?, parse_side("b", text(matches, "b"))?];
-    let sound = matches.get_one::<PathBuf>("sound").ok_or_else(|| Failure::Usage("--sound: no sound; expected FILE.wav".into()))?;
+    let sound =
+        matches.get_one::<PathBuf>("sound").ok_or_else(|| Failure::Usage("--sound: no sound; expected FILE.wav".into()))?;
     let audio = super::input::read_wav(sound).map_err(Failure::failed)?;
     let longest = crate::listen::LOOP_SECONDS[1];
     let from = parse_number("from", text(matches, "from"), 0.0, 1e6)?;
@@ -275,8 +279,7 @@ fn run_test(matches: &ArgMatches) -> Result<(), Failure> {
             let setup = TestSetup { protocol, sides, source: SoundSource::Loop, range, control, listener };
             let sessions = matches.get_one::<PathBuf>("sessions").cloned().unwrap_or_else(default_folder);
             let request = parse_device(matches, &sound, audio.sample_rate())?;
-            let actions =
-                vec![ListenAction::Open, ListenAction::OpenSound(sound), ListenAction::Set(setup), ListenAction::Start];
+            let actions = vec![ListenAction::Open, ListenAction::OpenSound(sound), ListenAction::Set(setup), ListenAction::Start];
             (sessions, actions, request)
         }
     };
@@ -301,7 +304,10 @@ fn prepare_session(session: &Path) -> Result<Prepared, Failure> {
     let sound = crate::audio::wav::read(session.join(LOOP)).map_err(Failure::failed)?;
     let load = |name| ResolvedSide::load(session, name).map_err(Failure::failed);
     let sides = [load("a")?, load("b")?];
-    let control = crate::listen::session_setup(session).map_err(Failure::failed)?.control;
+    let log = verify_log(session, None).map_err(Failure::failed)?;
+    let configuration =
+        log.configuration().ok_or_else(|| Failure::Failed(format!("{}: the log has no first line", session.display())))?;
+    let control = configuration.setup.control;
     prepare_stimuli(&sound, [0.0, sound.seconds()], &sides, control, &|_| (), &AtomicBool::new(false)).map_err(Failure::failed)
 }
 

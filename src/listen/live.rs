@@ -10,7 +10,7 @@ use crate::compare::low_pass_taps;
 use crate::dsp::{Block, Chunk, Delay, MAX_CHANNELS, ProcessSpec, Processor, db_to_gain};
 use crate::graph::{QueueReader, QueueWriter, SUB_BLOCK, queue};
 use crate::measure::LoudnessMeter;
-use crate::measure::sinc::{REACH, TAPS, convolve, taps};
+use crate::measure::sinc::{REACH, convolve, taps};
 use crate::render::RenderError;
 use crate::view::{Change, ControlTrial};
 

@@ -8,6 +8,8 @@ mod arguments;
 mod bench;
 mod compare;
 mod compatibility;
+#[cfg(unix)]
+mod listen;
 mod model;
 mod record;
 mod run;
