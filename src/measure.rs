@@ -45,7 +45,7 @@ mod transform;
 mod worst_windows;
 
 pub use aliasing_curve::{AliasingCurve, aliasing_curve};
-pub use align::{AlignError, Alignment, align};
+pub use align::{AlignError, Alignment, align, align_on_one_clock};
 pub use characteristics::{Characteristics, WORKING_LEVEL_DBFS, characterise};
 pub use difference::{ErrorToSignal, esr, latency, null_db};
 pub use harmonics::{HarmonicSweep, HarmonicsOverLevel, ORDERS, harmonic_sweep, harmonics_over_level};

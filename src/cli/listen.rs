@@ -291,7 +291,10 @@ fn run_test(matches: &ArgMatches) -> Result<(), Failure> {
             return Err(Failure::Failed(error));
         }
     }
-    terminal::take(&mut examiner).map_err(|failure| match (failure, unfinished(&sessions).last()) {
+    let done = terminal::take(&mut examiner);
+    // The session is free for another run only when its examiner is gone.
+    drop(examiner);
+    done.map_err(|failure| match (failure, unfinished(&sessions).first()) {
         (Failure::Failed(line), Some(left)) => {
             Failure::Failed(format!("{line}; to go on: isotherm listen run '{}'", left.display()))
         }

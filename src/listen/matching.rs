@@ -14,7 +14,7 @@ use crate::audio::{Audio, AudioError, Fade};
 use crate::compare::{low_pass_at, low_pass_half, sha256};
 use crate::effect::Effect;
 use crate::graph::DIP_SECONDS;
-use crate::measure::{AlignError, Alignment, align, loudness};
+use crate::measure::{AlignError, Alignment, align_on_one_clock, loudness};
 use crate::render::{RenderError, Renderer};
 use crate::view::{Change, ControlTrial};
 
@@ -208,7 +208,8 @@ impl Matching {
         ];
         for (what, logged, found) in numbers {
             // A NaN differs from everything.
-            if !((logged - found).abs() <= AGREEMENT) {
+            let agree = (logged - found).abs() <= AGREEMENT;
+            if !agree {
                 return differ(what, &logged, &found);
             }
         }
@@ -478,7 +479,7 @@ fn find_delay(rendered: &[Rendered; 2], matched: usize, frames: usize, notes: &m
         notes.push(format!("The lag of the sides is {reason}; {instead}."));
         Delay { delay, source: DelaySource::Reported, inverted: correlation([&reference, &placed]) < 0.0 }
     };
-    match align(&reference, &searched) {
+    match align_on_one_clock(&reference, &searched) {
         Err(AlignError::NothingInCommon { correlation }) => {
             by_latency(0.0, format!("not measurable, because they have nothing in common (correlation {correlation:.2})"), notes)
         }
@@ -490,7 +491,7 @@ fn find_delay(rendered: &[Rendered; 2], matched: usize, frames: usize, notes: &m
             let mut delay = found.delay_frames - lead as f64;
             // What a first measure leaves is measured again.
             for _ in 1..ROUNDS {
-                let Ok(rest) = align(&reference, &moved.place(delay, false, 0.0, frames)) else { break };
+                let Ok(rest) = align_on_one_clock(&reference, &moved.place(delay, false, 0.0, frames)) else { break };
                 if rest.ambiguous || rest.delay_frames.abs() < WHOLE_FRAMES || rest.delay_frames.abs() > 1.0 {
                     break;
                 }

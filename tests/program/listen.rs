@@ -53,7 +53,7 @@ impl Terminal {
     fn lines(&self) -> (String, String) {
         let screen = self.screen();
         let status = screen.rsplit("\r\x1b[K").next().unwrap_or_default().to_owned();
-        let heading = screen.split("\r\x1b[K").filter(|line| line.contains(", trial ")).next_back().unwrap_or_default();
+        let heading = screen.rsplit("\r\x1b[K").find(|line| line.contains(", trial ")).unwrap_or_default();
         (heading.trim().to_owned(), status)
     }
 

@@ -31,10 +31,12 @@ pub fn take(examiner: &mut Examiner) -> Result<(), Failure> {
     let mut pad = Pad::default();
     loop {
         if interrupted.load(std::sync::atomic::Ordering::Relaxed) {
+            pad.end();
             return Err(Failure::Failed("interrupted; every answer so far is on the disk".into()));
         }
         let key = keys.next(TICK);
         if key == Some(Key::End) {
+            pad.end();
             return Err(Failure::Failed("the input has ended; every answer so far is on the disk".into()));
         }
         let view = examiner.view();
@@ -51,6 +53,7 @@ pub fn take(examiner: &mut Examiner) -> Result<(), Failure> {
         match &view.stage {
             // A test that cannot start goes back to the setup, with its reason.
             ListenStage::Setup => {
+                pad.end();
                 return Err(Failure::Failed(view.error.unwrap_or_else(|| "no test runs".into())));
             }
             ListenStage::Preparing { text, share } => pad.show(&format!("{text} ..."), &format!("{:.0} %", share * 100.0)),
