@@ -13,6 +13,7 @@ use super::player::{Player, PlayerControl, Stimuli};
 use super::preparation::{Job, Preparation, Ready};
 use super::protocol::{power_curve, power_lines, validate};
 use super::session::{Entry, Flag, Session, Switch};
+use super::side::{ResolvedSide, SideSource};
 use super::statistics::ALPHA;
 use super::venue::Venue;
 use crate::audio::Audio;
@@ -78,6 +79,8 @@ struct Running {
     /// True while the venue has no stream.
     is_gone: bool,
     generation: u64,
+    /// On live sound: times that a model of the sides gave NaN or infinity and was reset.
+    nan_resets: u64,
     /// Drop-outs of the venue when the trial began.
     drop_outs: u64,
     /// The trial's start.
@@ -388,6 +391,7 @@ impl Examiner {
         let source = folder.configuration().setup.source;
         let Heard { control, player, meter } = hear(&ready.prepared, source, spec)?;
         self.venue.install(Some(player)).map_err(|error| error.to_string())?;
+        let nan_resets = nan_resets(&ready.prepared);
         self.stage = Stage::Running(Box::new(Running {
             folder,
             session,
@@ -397,6 +401,7 @@ impl Examiner {
             spec,
             is_gone: false,
             generation: self.venue.generation(),
+            nan_resets,
             drop_outs: self.venue.drop_outs(),
             start: Instant::now(),
             switches: Vec::new(),
@@ -584,9 +589,14 @@ impl Examiner {
                 reason
             }
             Ok(_) if generation != running.generation => Some("a setting was changed from outside".into()),
+            // A loop was rendered before the test, so nothing of it can fail.
+            Ok(_) if running.meter.is_some() && nan_resets(&running.prepared) != running.nan_resets => {
+                Some("a model gave NaN or infinity".into())
+            }
             Ok(_) => None,
         };
         running.generation = generation;
+        running.nan_resets = nan_resets(&running.prepared);
         let Some(reason) = reason else { return };
         if let Err(error) = running.void(&reason, self.venue.drop_outs()) {
             self.error = Some(error);
@@ -608,6 +618,15 @@ impl Examiner {
 const NO_INPUT: &str = "no input is kept yet; play something first";
 /// The error of a test without a sound.
 const NO_SOUND: &str = "no sound yet; take the last 30 s of the input, or open a file";
+
+/// Times that the models of both sides gave NaN or infinity and were reset.
+fn nan_resets(prepared: &Prepared) -> u64 {
+    let resets = |side: &ResolvedSide| match &side.source {
+        SideSource::Effect(effect) => effect.active_model().map_or(0, |model| model.nan_resets()),
+        SideSource::File { .. } | SideSource::Dry => 0,
+    };
+    prepared.sides.iter().map(resets).sum()
+}
 
 /// Both ends of a player, and the meter.
 struct Heard {
