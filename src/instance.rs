@@ -17,7 +17,7 @@ use crate::dsp::{ProcessSpec, Settings};
 use crate::effect::{Effect, EffectSnapshot};
 use crate::listen::BlindSwitch;
 use crate::slots::{Listen, Meters};
-use crate::view::{BlindView, ChannelLevel, Controls, InstanceView, TakeAction};
+use crate::view::{BlindView, ChannelLevel, Controls, InstanceView, ListenView, TakeAction};
 use builder::{BuildTarget, BuilderRequests, BuilderThread};
 pub use controls::{InstanceControls, ParameterGestures};
 use engine::Engine;
@@ -173,6 +173,7 @@ impl SharedInstance {
             models: [self.models[0].view(), self.models[1].view()],
             twin: self.twin_view(),
             take: self.takes.view(self.is_on_standby(), channels),
+            listen: ListenView::default(),
         }
     }
 }

@@ -12,7 +12,7 @@ use isotherm::ui::{
     UnfinishedTakeView,
 };
 use isotherm::view::{
-    BlindView, ChannelLevel, Control, Controls, InstanceView, Slot, TakeAction, TakeView, TwinRequest, TwinView,
+    BlindView, ChannelLevel, Control, Controls, InstanceView, ListenAction, Slot, TakeAction, TakeView, TwinRequest, TwinView,
 };
 
 /// Never called, as the panels make no sound.
@@ -43,6 +43,7 @@ impl Controls for IgnoredControls {
     fn clear_model(&self, _: Slot) {}
     fn request_twin(&self, _: TwinRequest) {}
     fn request_take(&self, _: TakeAction) {}
+    fn listen(&self, _: ListenAction) {}
 }
 
 /// The panels, the views that they show, and the actions that they have returned.
@@ -68,6 +69,7 @@ fn instance_view() -> InstanceView {
         models: Default::default(),
         twin: TwinView::default(),
         take: TakeView { chosen_per_channel: true, channels: 2, ..TakeView::default() },
+        listen: Default::default(),
     }
 }
 
