@@ -5,11 +5,15 @@
 
 mod blind_switch;
 #[cfg(feature = "listen")]
+mod capture;
+#[cfg(feature = "listen")]
 mod player;
 #[cfg(feature = "listen")]
 mod venue;
 
 pub use blind_switch::BlindSwitch;
+#[cfg(feature = "listen")]
+pub use capture::{CAPTURE_SECONDS, Capture, CaptureWriter};
 #[cfg(feature = "listen")]
 pub use player::{Player, PlayerControl, Stimuli};
 #[cfg(feature = "listen")]
