@@ -48,8 +48,12 @@ pub use report::{
     Alone, Band, Machine, Refused, Report, SCHEMA, SCHEMA_VERSION, Settings, SidePair, SoundReport, Trap, WorstFigure,
 };
 pub use ruler::{LOW_PASS_HZ, Ruler, RulerRow, low_pass};
+#[cfg(feature = "listen")]
+pub(crate) use ruler::{low_pass_at, low_pass_half};
 pub use run::{CompareError, DETAILED_SOUNDS, Finished, Request, Watch, compare};
 pub use side::{FileFacts, ModelFacts, Side, SideError, SideFacts, SideKind};
+#[cfg(feature = "listen")]
+pub(crate) use sound::sha256;
 pub use sound::{BuiltIn, Sound, SoundError, SoundSource};
 pub use verdict::{Deciding, Evidence, VERDICTS, Verdict, VerdictRow};
 

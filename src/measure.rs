@@ -51,7 +51,7 @@ pub use difference::{ErrorToSignal, esr, latency, null_db};
 pub use harmonics::{HarmonicSweep, HarmonicsOverLevel, ORDERS, harmonic_sweep, harmonics_over_level};
 pub use idle::{Idle, idle};
 pub use intermodulation::{Intermodulation, intermodulation};
-pub use loudness::{Loudness, loudness};
+pub use loudness::{Loudness, integrated_loudness, loudness, ungated_loudness};
 pub use measures::{Comparison, MEASURES, Measure, MeasureFn, Preference, Unit};
 pub use noise_to_mask::{MaskBand, NoiseToMask, noise_to_mask};
 pub use response::{LatencyCheck, LinearResponse, latency_check, linear_response};

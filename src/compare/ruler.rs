@@ -111,7 +111,7 @@ impl Ruler {
         let mut louder = a.clone();
         louder.gain_db(LOUDER_DB);
         // A filter hears what surrounds the part, so it takes that with it, and both ends are cut afterwards.
-        let margin = low_pass_half(rate).max(MARGIN_FRAMES);
+        let margin = low_pass_half(rate, TRANSITION_HZ).max(MARGIN_FRAMES);
         let wide = with_surroundings(input.a, start, frames, margin);
         let inner = |wide: &Audio| wide.slice(margin..margin + frames).expect("the part has the margin on both sides");
         let late = inner(&Alignment { delay_frames: -LATE_FRAMES, ..Alignment::NONE }.apply(&wide, wide.frames()));
@@ -224,19 +224,25 @@ fn half_oversampling(effect: &Effect) -> Result<Effect, String> {
 }
 
 /// Taps of the low-pass on each side of its middle.
-fn low_pass_half(sample_rate: u32) -> usize {
-    (5.5 * f64::from(sample_rate) / TRANSITION_HZ / 2.0).ceil() as usize
+pub(crate) fn low_pass_half(sample_rate: u32, transition_hz: f64) -> usize {
+    (5.5 * f64::from(sample_rate) / transition_hz / 2.0).ceil() as usize
 }
 
-/// A sound through a steep low-pass at [`LOW_PASS_HZ`] of linear phase, which is not late: a sinc with a Blackman window.
+/// A sound through [`low_pass_at`] [`LOW_PASS_HZ`].
 pub fn low_pass(sound: &Audio) -> Result<Audio, String> {
+    low_pass_at(sound, LOW_PASS_HZ, TRANSITION_HZ)
+}
+
+/// A sound through a steep low-pass of linear phase, which is not late: a sinc with a Blackman window. At `cutoff_hz` it is 6 dB
+/// down; from half of `transition_hz` above it, 74 dB.
+pub(crate) fn low_pass_at(sound: &Audio, cutoff_hz: f64, transition_hz: f64) -> Result<Audio, String> {
     let rate = f64::from(sound.sample_rate());
-    if rate <= 2.0 * LOW_PASS_HZ {
-        return Err(format!("a sound of {rate} Hz has nothing above {LOW_PASS_HZ} Hz"));
+    if rate <= 2.0 * cutoff_hz {
+        return Err(format!("a sound of {rate} Hz has nothing above {cutoff_hz} Hz"));
     }
-    let half = low_pass_half(sound.sample_rate());
+    let half = low_pass_half(sound.sample_rate(), transition_hz);
     let length = 2 * half + 1;
-    let cutoff = 2.0 * LOW_PASS_HZ / rate;
+    let cutoff = 2.0 * cutoff_hz / rate;
     let tap = |i: usize| {
         let t = i as f64 - half as f64;
         let sinc = if t == 0.0 { cutoff } else { (PI * cutoff * t).sin() / (PI * t) };

@@ -129,6 +129,32 @@ impl FromStr for Effect {
         let words = split_words(text)?;
         let (id, settings) = words.split_first().ok_or(EffectError::Empty)?;
         let mut effect = Self::new(find(id)?);
+        let names_model = effect.apply(settings)?;
+        if effect.algorithm().plays_model && !names_model {
+            return Err(EffectError::ModelMissing { algorithm: effect.algorithm().id });
+        }
+        Ok(effect)
+    }
+}
+
+impl Effect {
+    /// This effect with one setting changed, as [`Self::from_str`] reads it: `drive=12`, `model=smaller.nam`. [control thread:
+    /// opens models]
+    ///
+    /// # Errors
+    /// [`EffectError::NotASetting`] for none or more than one, and those of [`Self::from_str`] for a setting.
+    pub fn with_setting(&self, setting: &str) -> Result<Self, EffectError> {
+        let words = split_words(setting)?;
+        if words.len() != 1 {
+            return Err(EffectError::NotASetting { found: setting.trim().into() });
+        }
+        let mut effect = self.clone();
+        effect.apply(&words)?;
+        Ok(effect)
+    }
+
+    /// Applies settings that a user wrote. Returns true if a model, or none, is named.
+    fn apply(&mut self, settings: &[String]) -> Result<bool, EffectError> {
         let (mut seen, mut model, mut rate) = (Vec::new(), None, None);
         for word in settings {
             let (id, value) = word.split_once('=').ok_or_else(|| EffectError::NotASetting { found: word.clone() })?;
@@ -141,22 +167,22 @@ impl FromStr for Effect {
             } else if id.replace('-', "_") == MODEL_RATE {
                 rate = Some(value);
             } else {
-                effect.settings.parse(id, value)?;
+                self.settings.parse(id, value)?;
             }
         }
-        let algorithm = effect.algorithm();
+        let algorithm = self.algorithm();
         match model {
             Some(_) if !algorithm.plays_model => return Err(EffectError::ModelNotAllowed { algorithm: algorithm.id }),
-            None if algorithm.plays_model => return Err(EffectError::ModelMissing { algorithm: algorithm.id }),
-            Some(path) if path != NO_MODEL => effect.model = Some(open_model(path)?),
-            _ => {}
+            Some(NO_MODEL) => self.model = None,
+            Some(path) => self.model = Some(open_model(path)?),
+            None => {}
         }
-        match (rate, &effect.model) {
+        match (rate, &self.model) {
             (None, _) => {}
-            (Some(rate), Some(model)) => effect.model = Some(model_at_rate(model, rate)?),
+            (Some(rate), Some(model)) => self.model = Some(model_at_rate(model, rate)?),
             (Some(_), None) => return Err(EffectError::Model(format!("{MODEL_RATE}: no model; expected model=FILE before it"))),
         }
-        Ok(effect)
+        Ok(model.is_some())
     }
 }
 

@@ -42,6 +42,8 @@ pub struct PlayerControl {
 pub struct Player {
     shared: Arc<Shared>,
     stimuli: Arc<Stimuli>,
+    /// Width of the blocks.
+    channels: usize,
     /// Frames of the loop; 0 if there is no path.
     frames: usize,
     dip: Dip,
@@ -62,8 +64,16 @@ impl Player {
         let shared: Arc<Shared> = Arc::default();
         let frames = stimuli.paths.iter().map(Audio::frames).min().unwrap_or(0);
         let rate = stimuli.paths.first().map_or(1, Audio::sample_rate);
-        let player =
-            Self { shared: shared.clone(), stimuli, frames, dip: Dip::new(rate as f32), playing: None, done: 0, position: 0 };
+        let player = Self {
+            shared: shared.clone(),
+            stimuli,
+            channels,
+            frames,
+            dip: Dip::new(rate as f32),
+            playing: None,
+            done: 0,
+            position: 0,
+        };
         (PlayerControl { shared }, player)
     }
 
@@ -97,7 +107,6 @@ impl Player {
     /// Writes the next `n` frames of the path that plays, at most a sub-block, to a block from frame `at` on.
     fn read(&mut self, block: &mut Block<'_>, at: usize, n: usize) {
         let gains: [f32; MAX_PATHS] = std::array::from_fn(|path| if self.playing == Some(path) { 1.0 } else { 0.0 });
-        let width = block.len();
         let mut done = 0;
         while done < n {
             let part = (n - done).min(self.frames.saturating_sub(self.position));
@@ -112,7 +121,7 @@ impl Player {
                 for (path, gain) in self.stimuli.paths.iter().zip(gains) {
                     let (sources, gain) = match path.channels() {
                         1 => (0..1, gain),
-                        several if width == 1 => (0..several, gain / several as f32),
+                        several if self.channels == 1 => (0..several, gain / several as f32),
                         several => (index.min(several)..(index + 1).min(several), gain),
                     };
                     for source in sources {

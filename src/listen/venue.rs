@@ -31,6 +31,14 @@ pub trait Venue {
     fn generation(&self) -> u64;
     /// The last 30 s of the input, or as much as there is; None if nothing is kept.
     fn captured(&self) -> Option<Audio>;
+    /// Keeps the last 30 s of the input from now on, or frees them: the panel opens or closes.
+    fn keep(&mut self, keep: bool) {
+        let _ = keep;
+    }
+    /// Seconds of the input that are kept at present, and the memory for them in bytes. It is asked for often.
+    fn kept(&self) -> (f32, usize) {
+        (0.0, 0)
+    }
     /// Hands a player to the audio thread, which plays it in place of its own output; None gives the output back. Through a dip.
     ///
     /// # Errors

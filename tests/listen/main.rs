@@ -1,8 +1,12 @@
-//! Listening tests.
+//! Listening tests, from statistics to whole sessions.
 #![cfg(feature = "listen")]
 #![allow(clippy::unwrap_used)]
 
+mod examiner;
 mod player;
+mod record;
+mod simulated;
+mod statistics;
 
 use isotherm_support::counting::CountingAllocator;
 
