@@ -189,5 +189,7 @@ impl Controls for InstanceControls<'_> {
         }
     }
 
-    fn listen(&self, _: ListenAction) {}
+    fn listen(&self, action: ListenAction) {
+        self.shared.listen(action);
+    }
 }
