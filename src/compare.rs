@@ -49,7 +49,7 @@ pub use report::{
 };
 pub use ruler::{LOW_PASS_HZ, Ruler, RulerRow, low_pass};
 #[cfg(feature = "listen")]
-pub(crate) use ruler::{low_pass_at, low_pass_half};
+pub(crate) use ruler::{low_pass_at, low_pass_half, low_pass_taps};
 pub use run::{CompareError, DETAILED_SOUNDS, Finished, Request, Watch, compare};
 pub use side::{FileFacts, ModelFacts, Side, SideError, SideFacts, SideKind};
 #[cfg(feature = "listen")]

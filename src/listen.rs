@@ -15,6 +15,8 @@ mod folder;
 #[cfg(feature = "listen")]
 mod gates;
 #[cfg(feature = "listen")]
+mod live;
+#[cfg(feature = "listen")]
 mod log;
 #[cfg(feature = "listen")]
 mod matching;
@@ -53,6 +55,8 @@ pub use gates::{
     CONTROL_LIMIT_DB, Gate, GateFacts, GateId, GateOutcome, LOBE_LIMIT, LOUDNESS_LIMIT_LU, LoudnessMethod, PEAK_LIMIT_DBTP,
     TIME_LIMIT_FRAMES, check_gates, control_gate, noise_floor_db,
 };
+#[cfg(feature = "listen")]
+pub use live::{LIVE_LIMIT_LU, LiveTest, TrialMeter, prepare_live};
 #[cfg(feature = "listen")]
 pub use log::{Closing, Configuration, LOG_VERSION, LogError, LogFile, MappingRecord, line_hash};
 #[cfg(feature = "listen")]

@@ -33,7 +33,7 @@ pub mod measures;
 mod noise_to_mask;
 mod pre_emphasis;
 mod response;
-mod sinc;
+pub(crate) mod sinc;
 mod spectrum;
 mod stft;
 #[cfg(test)]
@@ -45,12 +45,14 @@ mod transform;
 mod worst_windows;
 
 pub use aliasing_curve::{AliasingCurve, aliasing_curve};
-pub use align::{AlignError, Alignment, align};
+pub use align::{AlignError, Alignment, align, align_on_one_clock};
 pub use characteristics::{Characteristics, WORKING_LEVEL_DBFS, characterise};
 pub use difference::{ErrorToSignal, esr, latency, null_db};
 pub use harmonics::{HarmonicSweep, HarmonicsOverLevel, ORDERS, harmonic_sweep, harmonics_over_level};
 pub use idle::{Idle, idle};
 pub use intermodulation::{Intermodulation, intermodulation};
+#[cfg(feature = "listen")]
+pub(crate) use loudness::LoudnessMeter;
 pub use loudness::{Loudness, integrated_loudness, loudness, ungated_loudness};
 pub use measures::{Comparison, MEASURES, Measure, MeasureFn, Preference, Unit};
 pub use noise_to_mask::{MaskBand, NoiseToMask, noise_to_mask};

@@ -233,14 +233,14 @@ pub fn low_pass(sound: &Audio) -> Result<Audio, String> {
     low_pass_at(sound, LOW_PASS_HZ, TRANSITION_HZ)
 }
 
-/// A sound through a steep low-pass of linear phase, which is not late: a sinc with a Blackman window. At `cutoff_hz` it is 6 dB
-/// down; from half of `transition_hz` above it, 74 dB.
-pub(crate) fn low_pass_at(sound: &Audio, cutoff_hz: f64, transition_hz: f64) -> Result<Audio, String> {
-    let rate = f64::from(sound.sample_rate());
+/// Taps of a steep low-pass of linear phase, symmetric around the middle one: a sinc with a Blackman window. At `cutoff_hz` it is
+/// 6 dB down; from half of `transition_hz` above it, 74 dB.
+pub(crate) fn low_pass_taps(sample_rate: u32, cutoff_hz: f64, transition_hz: f64) -> Result<Vec<f32>, String> {
+    let rate = f64::from(sample_rate);
     if rate <= 2.0 * cutoff_hz {
         return Err(format!("a sound of {rate} Hz has nothing above {cutoff_hz} Hz"));
     }
-    let half = low_pass_half(sound.sample_rate(), transition_hz);
+    let half = low_pass_half(sample_rate, transition_hz);
     let length = 2 * half + 1;
     let cutoff = 2.0 * cutoff_hz / rate;
     let tap = |i: usize| {
@@ -250,7 +250,13 @@ pub(crate) fn low_pass_at(sound: &Audio, cutoff_hz: f64, transition_hz: f64) -> 
     };
     let taps: Vec<f64> = (0..length).map(tap).collect();
     let sum: f64 = taps.iter().sum();
-    let taps: Vec<f32> = taps.iter().map(|tap| (tap / sum) as f32).collect();
+    Ok(taps.iter().map(|tap| (tap / sum) as f32).collect())
+}
+
+/// A sound through the filter of [`low_pass_taps`], which is not late.
+pub(crate) fn low_pass_at(sound: &Audio, cutoff_hz: f64, transition_hz: f64) -> Result<Audio, String> {
+    let taps = low_pass_taps(sound.sample_rate(), cutoff_hz, transition_hz)?;
+    let half = taps.len() / 2;
     let mut out = sound.clone();
     for (to, from) in out.iter_mut().zip(sound.iter()) {
         let padded: Vec<f32> =

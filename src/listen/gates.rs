@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::audio::{Audio, gain_to_db};
-use crate::measure::{AlignError, align, integrated_loudness, loudness, ungated_loudness};
+use crate::measure::{AlignError, Alignment, align_on_one_clock, integrated_loudness, loudness, ungated_loudness};
 use crate::view::{Change, GateView};
 
 /// Largest difference in loudness, in LU.
@@ -20,6 +20,8 @@ pub const CONTROL_LIMIT_DB: f64 = -40.0;
 pub const GATED_SECONDS: f64 = 3.0;
 /// Magnitude of the correlation coefficient from which two sounds have a polarity to compare.
 const POLAR_CORRELATION: f64 = 0.1;
+/// Standard errors from which a drift is no chance.
+const SURE_DRIFT: f64 = 3.0;
 
 /// A thing that is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,7 +230,7 @@ fn loudness_gate(sides: [&Audio; 2], facts: &GateFacts) -> Gate {
 /// The gates of time and polarity.
 fn time_gates(sides: [&Audio; 2], facts: &GateFacts) -> [Gate; 2] {
     let is_exempt = facts.changes.iter().flatten().any(|change| matches!(change, Change::DelayFrames(_)));
-    let found = align(sides[0], sides[1]);
+    let found = align_on_one_clock(sides[0], sides[1]);
     let without_lag = |reason: String| {
         let passed = !(facts.has_file && matches!(found, Err(AlignError::NothingInCommon { .. })));
         let instead = match (passed, facts.has_file) {
@@ -244,17 +246,13 @@ fn time_gates(sides: [&Audio; 2], facts: &GateFacts) -> [Gate; 2] {
             "the lag is ambiguous (second lobe {:.2} of the first; limit {LOBE_LIMIT:.2})",
             found.second_lobe
         )),
-        Ok(found) if found.is_drifting => {
-            let ppm = found.drift_ppm.unwrap_or_default();
-            let text = format!("Time: B runs {ppm:.1} ppm slower than A; expected one clock");
-            Gate::new(GateId::Time, false, ppm, None, text)
-        }
         Ok(found) => {
             let delay = found.delay_frames;
             let words = more(delay, &format!("{:.2} samples", delay.abs()), "later");
             let text = format!(
-                "Time: {words} (known to {:.2} samples); limit {TIME_LIMIT_FRAMES} sample",
-                found.delay_uncertainty_frames
+                "Time: {words} (known to {:.2} samples){}; limit {TIME_LIMIT_FRAMES} sample",
+                found.delay_uncertainty_frames,
+                drift_words(found, facts)
             );
             Gate::new(GateId::Time, delay.abs() <= TIME_LIMIT_FRAMES, delay, TIME_LIMIT_FRAMES, text)
         }
@@ -275,6 +273,16 @@ fn time_gates(sides: [&Audio; 2], facts: &GateFacts) -> [Gate; 2] {
         Gate::new(GateId::Polarity, !inverted, correlation, None, format!("Polarity: {words} (correlation {correlation:.2})"))
     };
     [time, polarity]
+}
+
+/// Words on a drift of a file, which may have been recorded on another clock; renders have one clock.
+fn drift_words(found: &Alignment, facts: &GateFacts) -> String {
+    match (found.drift_ppm, found.drift_uncertainty_ppm) {
+        (Some(ppm), Some(error)) if facts.has_file && ppm.abs() > SURE_DRIFT * error => {
+            format!(", in the mean; the lag changes by {ppm:.1} ppm of the time, as if the clocks differed")
+        }
+        _ => String::new(),
+    }
 }
 
 /// The correlation coefficient of two sounds of one shape as they lie, without their DC; 0 if one is constant.

@@ -14,7 +14,7 @@ use crate::audio::{Audio, AudioError, Fade};
 use crate::compare::{low_pass_at, low_pass_half, sha256};
 use crate::effect::Effect;
 use crate::graph::DIP_SECONDS;
-use crate::measure::{AlignError, Alignment, align, loudness};
+use crate::measure::{AlignError, Alignment, align_on_one_clock, loudness};
 use crate::render::{RenderError, Renderer};
 use crate::view::{Change, ControlTrial};
 
@@ -23,7 +23,7 @@ pub const LOOP_SECONDS: [f64; 2] = [0.5, 30.0];
 /// Corner of the low-pass of a positive control in hertz: what is below it stays.
 pub const CONTROL_LOW_PASS_HZ: f64 = 3_500.0;
 /// Width of its transition in hertz: 4 kHz is 74 dB down (BS.1534-3, 5.1, asks for 25 dB).
-const CONTROL_TRANSITION_HZ: f64 = 500.0;
+pub(super) const CONTROL_TRANSITION_HZ: f64 = 500.0;
 /// Gain of a positive control in dB.
 pub const CONTROL_GAIN_DB: f32 = 3.0;
 /// Sound of the loop that an effect hears before the loop, in seconds, so that its state is that of a loop that goes round.
@@ -105,6 +105,12 @@ pub enum MatchError {
     /// The low-pass of the control needs a higher sample rate.
     #[error("the positive control: {0}; choose +3 dB")]
     Control(String),
+    /// A side is a file, and the test is on live sound.
+    #[error("side {side} is a file, which cannot play live; expected an effect or dry")]
+    LiveFile {
+        /// A or B.
+        side: &'static str,
+    },
     /// The preparation was cancelled.
     #[error("called off")]
     Cancelled,
@@ -472,7 +478,7 @@ fn find_delay(rendered: &[Rendered; 2], matched: usize, frames: usize, notes: &m
         notes.push(format!("The lag of the sides is {reason}; {instead}."));
         Delay { delay, source: DelaySource::Reported, inverted: correlation([&reference, &placed]) < 0.0 }
     };
-    match align(&reference, &searched) {
+    match align_on_one_clock(&reference, &searched) {
         Err(AlignError::NothingInCommon { correlation }) => {
             by_latency(0.0, format!("not measurable, because they have nothing in common (correlation {correlation:.2})"), notes)
         }
@@ -484,7 +490,7 @@ fn find_delay(rendered: &[Rendered; 2], matched: usize, frames: usize, notes: &m
             let mut delay = found.delay_frames - lead as f64;
             // What a first measure leaves is measured again.
             for _ in 1..ROUNDS {
-                let Ok(rest) = align(&reference, &moved.place(delay, false, 0.0, frames)) else { break };
+                let Ok(rest) = align_on_one_clock(&reference, &moved.place(delay, false, 0.0, frames)) else { break };
                 if rest.ambiguous || rest.delay_frames.abs() < WHOLE_FRAMES || rest.delay_frames.abs() > 1.0 {
                     break;
                 }

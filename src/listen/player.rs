@@ -1,4 +1,5 @@
-//! The player of a test: plays one of several paths at the same place of a loop, and dips at each press.
+//! The player of a test: plays one of several paths at the same place of a loop, or of the sound that comes in, and dips at each
+//! press.
 //!
 //! All paths are read for every frame, in the same order, and all but one are multiplied by 0. So a block takes the same time and
 //! touches the same memory whichever path plays, also in silence.
@@ -6,6 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use super::live::LivePaths;
 use crate::audio::Audio;
 use crate::dsp::Block;
 use crate::graph::{Dip, SUB_BLOCK};
@@ -41,16 +43,27 @@ pub struct PlayerControl {
 /// The audio thread's end of a player.
 pub struct Player {
     shared: Arc<Shared>,
-    stimuli: Arc<Stimuli>,
-    /// Width of the blocks.
-    channels: usize,
-    /// Frames of the loop; 0 if there is no path.
-    frames: usize,
+    source: Source,
     dip: Dip,
     /// The path that plays; `None` for silence.
     playing: Option<usize>,
     /// Value of [`Shared::wanted`] at the last bottom of a dip.
     done: u64,
+}
+
+/// The origin of a player's paths.
+enum Source {
+    Loop(LoopPaths),
+    Live(Box<LivePaths>),
+}
+
+/// The paths of a loop.
+struct LoopPaths {
+    stimuli: Arc<Stimuli>,
+    /// Width of the blocks.
+    channels: usize,
+    /// Frames of the loop; 0 if there is no path.
+    frames: usize,
     /// The next frame of the loop.
     position: usize,
 }
@@ -61,23 +74,32 @@ impl Player {
     /// number. [control thread: allocates]
     #[must_use]
     pub fn of_loop(stimuli: Arc<Stimuli>, channels: usize) -> (PlayerControl, Self) {
-        let shared: Arc<Shared> = Arc::default();
         let frames = stimuli.paths.iter().map(Audio::frames).min().unwrap_or(0);
         let rate = stimuli.paths.first().map_or(1, Audio::sample_rate);
-        let player = Self {
-            shared: shared.clone(),
-            stimuli,
-            channels,
-            frames,
-            dip: Dip::new(rate as f32),
-            playing: None,
-            done: 0,
-            position: 0,
-        };
+        Self::new(Source::Loop(LoopPaths { stimuli, channels, frames, position: 0 }), rate as f32)
+    }
+
+    /// A player of the sound that comes in. [control thread: allocates]
+    pub(super) fn of_live(paths: Box<LivePaths>, sample_rate: f32) -> (PlayerControl, Self) {
+        Self::new(Source::Live(paths), sample_rate)
+    }
+
+    fn new(source: Source, sample_rate: f32) -> (PlayerControl, Self) {
+        let shared: Arc<Shared> = Arc::default();
+        let player = Self { shared: shared.clone(), source, dip: Dip::new(sample_rate), playing: None, done: 0 };
         (PlayerControl { shared }, player)
     }
 
-    /// Replaces a block by what plays. [audio thread]
+    /// Frames by which the paths lag what comes in, the same for all and constant; 0 for a loop. [any thread]
+    #[must_use]
+    pub fn latency(&self) -> usize {
+        match &self.source {
+            Source::Loop(_) => 0,
+            Source::Live(paths) => paths.latency(),
+        }
+    }
+
+    /// Replaces a block by what plays. A live player reads the block's sound first. [audio thread]
     pub fn process(&mut self, block: &mut Block<'_>) {
         let frames = block.first().map_or(0, |channel| channel.len());
         let wanted = self.shared.wanted.load(Ordering::Acquire);
@@ -88,25 +110,33 @@ impl Player {
                 self.dip.begin();
             }
             let n = self.dip.span((frames - at).min(SUB_BLOCK));
-            self.read(block, at, n);
+            let gains = std::array::from_fn(|path| if self.playing == Some(path) { 1.0 } else { 0.0 });
+            match &mut self.source {
+                Source::Loop(paths) => paths.read(block, at, n, &gains, self.playing.is_some()),
+                Source::Live(paths) => paths.process(block, at, n, &gains),
+            }
             for channel in block.iter_mut() {
                 self.dip.apply(&mut channel[at..at + n]);
             }
             if self.dip.advance(n) {
                 self.done = wanted;
                 self.playing = ((wanted & ((1 << PATH_BITS) - 1)) as usize).checked_sub(1);
-                if self.playing.is_none() {
-                    self.position = 0;
+                if let (None, Source::Loop(paths)) = (self.playing, &mut self.source) {
+                    paths.position = 0;
                 }
             }
             at += n;
         }
-        self.shared.position.store(self.position, Ordering::Relaxed);
+        if let Source::Loop(paths) = &self.source {
+            self.shared.position.store(paths.position, Ordering::Relaxed);
+        }
     }
+}
 
-    /// Writes the next `n` frames of the path that plays, at most a sub-block, to a block from frame `at` on.
-    fn read(&mut self, block: &mut Block<'_>, at: usize, n: usize) {
-        let gains: [f32; MAX_PATHS] = std::array::from_fn(|path| if self.playing == Some(path) { 1.0 } else { 0.0 });
+impl LoopPaths {
+    /// Writes the next `n` frames of all paths with their gains to a block from frame `at` on. Unless something `plays`, the place
+    /// in the loop stays.
+    fn read(&mut self, block: &mut Block<'_>, at: usize, n: usize, gains: &[f32; MAX_PATHS], plays: bool) {
         let mut done = 0;
         while done < n {
             let part = (n - done).min(self.frames.saturating_sub(self.position));
@@ -120,9 +150,9 @@ impl Player {
                 to.fill(0.0);
                 for (path, gain) in self.stimuli.paths.iter().zip(gains) {
                     let (sources, gain) = match path.channels() {
-                        1 => (0..1, gain),
+                        1 => (0..1, *gain),
                         several if self.channels == 1 => (0..several, gain / several as f32),
-                        several => (index.min(several)..(index + 1).min(several), gain),
+                        several => (index.min(several)..(index + 1).min(several), *gain),
                     };
                     for source in sources {
                         add(&path.channel(source)[self.position..self.position + part], gain, to);
@@ -130,8 +160,7 @@ impl Player {
                 }
             }
             done += part;
-            // In silence the place stays: a test begins at the loop's beginning.
-            if self.playing.is_some() {
+            if plays {
                 self.position = if self.position + part == self.frames { 0 } else { self.position + part };
             }
         }
@@ -139,7 +168,7 @@ impl Player {
 }
 
 /// Adds a sound with a gain.
-fn add(from: &[f32], gain: f32, to: &mut [f32]) {
+pub(super) fn add(from: &[f32], gain: f32, to: &mut [f32]) {
     for (y, x) in to.iter_mut().zip(from) {
         *y += gain * x;
     }
@@ -156,7 +185,7 @@ impl PlayerControl {
         let _ = self.shared.wanted.fetch_update(Ordering::AcqRel, Ordering::Acquire, press);
     }
 
-    /// The next frame of the loop; 0 in silence. [any thread]
+    /// The next frame of the loop; 0 in silence and on live sound. [any thread]
     #[must_use]
     pub fn position(&self) -> usize {
         self.shared.position.load(Ordering::Relaxed)

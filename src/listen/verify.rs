@@ -52,6 +52,12 @@ impl Verification {
         self.checks.iter().all(|check| check.passed)
     }
 
+    /// The first line of the log; `None` if it cannot be read. [any thread]
+    #[must_use]
+    pub fn configuration(&self) -> Option<&Configuration> {
+        self.configuration.as_deref()
+    }
+
     /// Adds a check.
     fn check(&mut self, passed: bool, text: impl Into<String>) -> bool {
         self.checks.push(Check { passed, text: text.into() });

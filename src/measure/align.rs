@@ -141,6 +141,21 @@ const CHUNK_FRAMES: usize = 1 << 14;
 /// [`AlignError`]: other rate or channels, NaN, silence, too short, lengths that differ by more than a minute, or nothing in
 /// common.
 pub fn align(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
+    align_with(reference, test, true)
+}
+
+/// As [`align`], for sounds that have one clock, such as two renders: what looks like a drift is a delay that differs with frequency
+/// or level, so the delay is that of the whole sound, and [`Alignment::is_drifting`] is false. [control thread: allocates, takes its
+/// time]
+///
+/// # Errors
+/// As [`align`].
+pub fn align_on_one_clock(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
+    align_with(reference, test, false)
+}
+
+/// Measures how `test` lies to `reference`, with a drift if it may have one.
+fn align_with(reference: &Audio, test: &Audio, may_drift: bool) -> Result<Alignment, AlignError> {
     check(reference, test)?;
     if reference == test {
         return Ok(Alignment { correlation: 1.0, ..Alignment::NONE });
@@ -159,7 +174,7 @@ pub fn align(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
     let is_drifting = fit.drift.abs() > SURE_DRIFT * fit.drift_error && drift_end >= LEAST_DRIFT_FRAMES;
     let is_long = overlap_frames as f64 >= DRIFT_SECONDS * f64::from(reference.sample_rate()) && fit.drift_error.is_finite();
     let (drift, drift_error) = (fit.drift, fit.drift_error);
-    let is_drifting = is_drifting && is_long;
+    let is_drifting = is_drifting && is_long && may_drift;
     let fit = if is_drifting { fit } else { alone };
     let whole = fit.delay.round();
     let is_whole = (fit.delay - whole).abs() <= f64::max(WHOLE_FRAMES, WHOLE_ERRORS * fit.delay_error);

@@ -52,6 +52,34 @@ pub fn ungated_loudness(sound: &Audio) -> Option<f64> {
     meter.loudness_window(milliseconds).ok().filter(|lufs| lufs.is_finite())
 }
 
+/// A meter of integrated loudness that hears a sound block by block.
+#[cfg(feature = "listen")]
+pub(crate) struct LoudnessMeter(EbuR128);
+
+#[cfg(feature = "listen")]
+impl LoudnessMeter {
+    /// A meter; `None` at a sample rate or number of channels that it does not have. [control thread: allocates]
+    pub(crate) fn new(sample_rate: u32, channels: usize) -> Option<Self> {
+        EbuR128::new(u32::try_from(channels).ok()?, sample_rate, Mode::I).ok().map(Self)
+    }
+
+    /// Hears a block, a slice per channel. [control thread: allocates]
+    pub(crate) fn add(&mut self, block: &[&[f32]]) {
+        // Fails only for another number of channels than the meter's.
+        let _ = self.0.add_frames_planar_f32(block);
+    }
+
+    /// [`Loudness::integrated_lufs`] of what was heard since the beginning or the last [`Self::reset`].
+    pub(crate) fn integrated_lufs(&self) -> Option<f64> {
+        integrated(&self.0)
+    }
+
+    /// Forgets what was heard.
+    pub(crate) fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
 /// A meter that has heard the sound; `None` at a sample rate or number of channels that it does not have.
 fn run(sound: &Audio, mode: Mode) -> Option<EbuR128> {
     let mut meter = EbuR128::new(u32::try_from(sound.channels()).ok()?, sound.sample_rate(), mode).ok()?;

@@ -76,7 +76,7 @@ impl PluginPlace {
         plugin.activate(RATE as f64, BLOCK as u32).unwrap();
         plugin.create_window().unwrap();
         plugin.show_window(window).unwrap();
-        let sound = guitar(RATE as u32, 12, 5).unwrap();
+        let sound = guitar(RATE as u32, 2, 5).unwrap();
         let input = (0..2).map(|c| sound.channel(c).iter().map(|x| 0.5 * x).collect()).collect();
         Self { plugin, connection, window, input, at: 0 }
     }

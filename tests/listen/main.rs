@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod examiner;
+mod live;
+mod matching;
 mod player;
 mod record;
+mod sides;
 mod simulated;
 mod statistics;
 

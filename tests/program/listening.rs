@@ -19,7 +19,6 @@ use isotherm::ui::{PROGRAM_SIZE as SIZE, Program, ProgramView};
 use isotherm::view::{InstanceView, ListenView};
 use isotherm_support::display::{ChildProcess, VirtualDisplay, output, wait_for};
 use serde_json::json;
-use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat};
 use x11rb::rust_connection::RustConnection;
 
@@ -49,7 +48,6 @@ struct AppPlace {
 impl AppPlace {
     fn open(folder: &Path) -> Self {
         let device = folder.join("device.wav");
-        // Short, so that a loop of it is short, too.
         let sound = guitar(RATE as u32, 2, 5).unwrap();
         write(&device, &sound, WavFormat::Int24).unwrap();
         let twin = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/models/saturator-24db-lstm16.nam");

@@ -13,6 +13,8 @@ mod compatibility;
 mod listener;
 #[cfg(all(feature = "standalone", target_os = "linux"))]
 mod listening;
+#[cfg(unix)]
+mod listen;
 mod model;
 mod record;
 mod run;

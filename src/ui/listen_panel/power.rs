@@ -8,7 +8,7 @@ use crate::ui::theme;
 /// finds it.
 pub(super) fn draw_curve(ui: &Ui, rect: Rect, curve: &[(f64, f64)], axis: &str) {
     ui.painter().rect_filled(rect, 4, theme::SUNKEN);
-    let plot = rect.shrink2(egui::vec2(8.0, 6.0)).with_min_x(rect.left() + 38.0).with_max_y(rect.bottom() - 20.0);
+    let plot = rect.shrink2(egui::vec2(8.0, 6.0)).with_min_x(rect.left() + 38.0).with_max_y(rect.bottom() - 32.0);
     let small = theme::font(10.0);
     let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
     for (share, text) in [(0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %")] {
@@ -31,7 +31,7 @@ pub(super) fn draw_curve(ui: &Ui, rect: Rect, curve: &[(f64, f64)], axis: &str) 
         painter.circle_filled(at, 3.0, theme::TEXT);
         painter.text(pos2(at.x, plot.bottom() + 2.0), Align2::CENTER_TOP, percent.to_string(), small.clone(), theme::MUTED);
     }
-    painter.text(plot.right_bottom() + egui::vec2(0.0, 2.0), Align2::RIGHT_TOP, axis, small, theme::MUTED);
+    painter.text(pos2(plot.right(), rect.bottom() - 4.0), Align2::RIGHT_BOTTOM, axis, small, theme::MUTED);
     let response = ui.interact(rect, Id::unique("isotherm listening power"), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, "How often this test finds a listener"));
     response.on_hover_text(format!("How often this test succeeds (up), by the {axis} (across)"));

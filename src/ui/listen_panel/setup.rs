@@ -14,7 +14,7 @@ const LABEL_WIDTH: f32 = 76.0;
 /// Height of the buttons of the question.
 const QUESTION_HEIGHT: f32 = 46.0;
 /// Height of the picture of what a test can show.
-const CURVE_HEIGHT: f32 = 104.0;
+const CURVE_HEIGHT: f32 = 112.0;
 /// Height of the waveform.
 const WAVE_HEIGHT: f32 = 72.0;
 /// Height of the row with the button that starts the test, and the line above it.
