@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use super::blinding::Blinding;
 use super::folder::{FolderError, LOOP, Reopened, SessionFolder, unfinished};
+use super::live::{LIVE_LIMIT_LU, TrialMeter, prepare_live};
 use super::log::{Configuration, LOG_VERSION};
+use super::matching::{LOOP_SECONDS, Prepared};
 use super::player::{Player, PlayerControl, Stimuli};
 use super::preparation::{Job, Preparation, Ready};
 use super::protocol::{power_curve, power_lines, validate};
@@ -55,7 +57,7 @@ enum Stage {
     Ended(ResultView),
 }
 
-/// What a preparation is for.
+/// Purpose of a preparation.
 enum Purpose {
     /// A new test; the stream and the settings as they were at its start.
     New { setup: Box<TestSetup>, spec: ProcessSpec, generation: u64 },
@@ -67,8 +69,10 @@ enum Purpose {
 struct Running {
     folder: SessionFolder,
     session: Session,
-    stimuli: Arc<Stimuli>,
+    prepared: Prepared,
     control: PlayerControl,
+    /// On live sound: the loudness of both sides in this trial.
+    meter: Option<TrialMeter>,
     /// The stream when the player was made.
     spec: ProcessSpec,
     /// True while the venue has no stream.
@@ -209,9 +213,8 @@ impl Examiner {
     /// The position that plays, in seconds of the loop.
     fn position(&self) -> Option<f64> {
         match (&self.stage, &self.preview) {
-            (Stage::Running(running), _) if running.playing.is_some() => {
-                let rate = running.stimuli.paths.first()?.sample_rate();
-                Some(running.control.position() as f64 / f64::from(rate))
+            (Stage::Running(running), _) if running.playing.is_some() && running.meter.is_none() => {
+                Some(running.control.position() as f64 / f64::from(running.prepared.matching.sample_rate))
             }
             (Stage::Setup, Some((control, rate))) => Some(control.position() as f64 / f64::from(*rate)),
             _ => None,
@@ -250,7 +253,7 @@ impl Examiner {
         }
         self.stop_preview()?;
         let sound = self.venue.captured().filter(|sound| sound.frames() > 0);
-        let sound = sound.ok_or("no input is kept yet; play something first, then take it as the loop")?;
+        let sound = sound.ok_or(NO_INPUT)?;
         let name = format!("the last {:.0} s of the input", sound.seconds());
         self.take_sound(sound, name);
         Ok(())
@@ -302,21 +305,27 @@ impl Examiner {
             return Ok(());
         }
         validate(&self.setup.protocol).map_err(|error| error.to_string())?;
-        if self.setup.source == SoundSource::Live {
-            return Err("a test on live sound cannot be taken here yet; take the last 30 s of the input as a loop".into());
-        }
         self.stop_preview()?;
-        let sound = self.sound.clone().ok_or(NO_SOUND)?;
         let spec = self.venue.spec().map_err(|error| error.to_string())?;
+        let (sound, range) = match self.setup.source {
+            SoundSource::Loop => (self.sound.clone().ok_or(NO_SOUND)?, self.setup.range),
+            // The sides are matched on the last of what came in.
+            SoundSource::Live => {
+                let sound = self.venue.captured().filter(|sound| sound.frames() > 0).ok_or(NO_INPUT)?;
+                let seconds = sound.seconds();
+                (Arc::new(sound), [(seconds - LOOP_SECONDS[1]).max(0.0), seconds])
+            }
+        };
         check_rate(&sound, spec)?;
         let job = Job::New {
             sound,
-            range: self.setup.range,
+            range,
             choices: self.setup.sides.clone(),
             slots: Box::new(self.venue.slots()),
             control: self.setup.control,
         };
-        let purpose = Purpose::New { setup: Box::new(self.setup.clone()), spec, generation: self.venue.generation() };
+        let setup = Box::new(TestSetup { range, ..self.setup.clone() });
+        let purpose = Purpose::New { setup, spec, generation: self.venue.generation() };
         let preparation = Preparation::start(job).map_err(|error| error.to_string())?;
         self.stage = Stage::Preparing { preparation, purpose };
         Ok(())
@@ -326,7 +335,7 @@ impl Examiner {
     fn begin(&mut self, setup: TestSetup, spec: ProcessSpec, generation: u64, ready: Ready) -> Result<(), String> {
         let matching = &ready.prepared.matching;
         let is_aa = matching.identical;
-        // Who chooses the same side twice wants to test the test.
+        // The same side, chosen twice, is meant: a test of the test.
         let wants_aa = setup.sides[0] == setup.sides[1];
         let mut gates: Vec<GateView> = matching.gates.iter().map(GateView::from).collect();
         let has_changed = self.venue.spec().map_err(|error| error.to_string())? != spec || self.venue.generation() != generation;
@@ -376,14 +385,15 @@ impl Examiner {
 
     /// Lets a test run.
     fn run(&mut self, folder: SessionFolder, session: Session, ready: Ready, spec: ProcessSpec) -> Result<(), String> {
-        let stimuli = ready.prepared.stimuli;
-        let (control, player) = Player::of_loop(stimuli.clone(), spec.channels);
-        self.venue.install(Some(Box::new(player))).map_err(|error| error.to_string())?;
+        let source = folder.configuration().setup.source;
+        let Heard { control, player, meter } = hear(&ready.prepared, source, spec)?;
+        self.venue.install(Some(player)).map_err(|error| error.to_string())?;
         self.stage = Stage::Running(Box::new(Running {
             folder,
             session,
-            stimuli,
+            prepared: ready.prepared,
             control,
+            meter,
             spec,
             is_gone: false,
             generation: self.venue.generation(),
@@ -540,6 +550,9 @@ impl Examiner {
     /// Makes a trial void during which the stream or a setting changed.
     fn watch(&mut self) {
         let Stage::Running(running) = &mut self.stage else { return };
+        if let Some(meter) = &mut running.meter {
+            meter.poll();
+        }
         let generation = self.venue.generation();
         let reason = match self.venue.spec() {
             Err(error) if !running.is_gone => {
@@ -557,10 +570,16 @@ impl Examiner {
             }
             Ok(spec) if spec != running.spec || running.is_gone => {
                 let reason = (!running.is_gone).then(|| "the stream's block size or width changed".into());
-                let (control, player) = Player::of_loop(running.stimuli.clone(), spec.channels);
-                if self.venue.install(Some(Box::new(player))).is_ok() {
-                    (running.control, running.spec, running.is_gone) = (control, spec, false);
-                    running.playing = None;
+                let source = running.folder.configuration().setup.source;
+                match hear(&running.prepared, source, spec) {
+                    Ok(Heard { control, player, meter }) => {
+                        // It is tried again at the next tick if the stream does not take it.
+                        if self.venue.install(Some(player)).is_ok() {
+                            (running.control, running.meter) = (control, meter);
+                            (running.spec, running.is_gone, running.playing) = (spec, false, None);
+                        }
+                    }
+                    Err(error) => self.error = Some(error),
                 }
                 reason
             }
@@ -585,8 +604,32 @@ impl Examiner {
     }
 }
 
+/// The error of a test without input.
+const NO_INPUT: &str = "no input is kept yet; play something first";
 /// The error of a test without a sound.
 const NO_SOUND: &str = "no sound yet; take the last 30 s of the input, or open a file";
+
+/// Both ends of a player, and the meter.
+struct Heard {
+    control: PlayerControl,
+    player: Box<Player>,
+    /// On live sound.
+    meter: Option<TrialMeter>,
+}
+
+/// A player for a test that is prepared.
+fn hear(prepared: &Prepared, source: SoundSource, spec: ProcessSpec) -> Result<Heard, String> {
+    match source {
+        SoundSource::Loop => {
+            let (control, player) = Player::of_loop(prepared.stimuli.clone(), spec.channels);
+            Ok(Heard { control, player: Box::new(player), meter: None })
+        }
+        SoundSource::Live => {
+            let live = prepare_live(&prepared.sides, &prepared.matching, spec).map_err(|error| error.to_string())?;
+            Ok(Heard { control: live.control, player: Box::new(live.player), meter: Some(live.meter) })
+        }
+    }
+}
 
 /// Checks that a sound has the stream's sample rate.
 fn check_rate(sound: &Audio, spec: ProcessSpec) -> Result<(), String> {
@@ -625,7 +668,12 @@ impl Running {
             return None;
         }
         let blocks = drop_outs.saturating_sub(self.drop_outs);
-        let flags = if blocks > 0 { vec![Flag::DropOuts { blocks }] } else { Vec::new() };
+        let mut flags = if blocks > 0 { vec![Flag::DropOuts { blocks }] } else { Vec::new() };
+        if let Some(meter) = &mut self.meter
+            && let Some(difference_lu) = meter.difference_lu().filter(|difference| difference.abs() > LIVE_LIMIT_LU)
+        {
+            flags.push(Flag::Loudness { difference_lu });
+        }
         let seconds = self.start.elapsed().as_secs_f64();
         Some(self.session.answered(answer, seconds, self.switches.clone(), flags))
     }
@@ -635,6 +683,9 @@ impl Running {
         self.control.play(None);
         (self.playing, self.before) = (None, None);
         self.switches.clear();
+        if let Some(meter) = &mut self.meter {
+            meter.begin();
+        }
         self.drop_outs = drop_outs;
         self.start = Instant::now();
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::blinding::{Blinding, BlindingError, part_name, sha256};
@@ -105,8 +105,10 @@ pub struct SessionFolder {
     configuration: Configuration,
     commitment: String,
     log: LogWriter,
-    /// What has happened, with its time.
+    /// Everything that has happened, with its time.
     entries: Vec<(String, Entry)>,
+    /// The last line is written.
+    is_closed: bool,
     /// The locked seed.
     _lock: File,
 }
@@ -150,7 +152,7 @@ impl SessionFolder {
             for folder in [path.as_path(), parent] {
                 sync_folder(folder).map_err(failed(folder, "write the folder"))?;
             }
-            Ok(Self { path: path.clone(), configuration, commitment, log, entries: Vec::new(), _lock: lock })
+            Ok(Self { path: path.clone(), configuration, commitment, log, entries: Vec::new(), is_closed: false, _lock: lock })
         };
         fill().inspect_err(|_| {
             // The folder was made here, so nothing else is in it.
@@ -178,7 +180,7 @@ impl SessionFolder {
         if lines.is_empty() {
             return Err(log_failed(LogError::Empty));
         }
-        let lock = match OpenOptions::new().read(true).write(true).open(&seed_path) {
+        let mut lock = match OpenOptions::new().read(true).write(true).open(&seed_path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(if is_closed(&lines) { FolderError::Ended(path.into()) } else { FolderError::NoSeed(path.into()) });
@@ -193,7 +195,7 @@ impl SessionFolder {
         let (raw, rest) = split(&bytes);
         let lines = read_lines(&bytes).map_err(log_failed)?;
         check_chain(path, &lines)?;
-        let blinding = read_seed(&seed_path)?;
+        let blinding = read_seed(&seed_path, &mut lock)?;
         let first = raw.first().copied().unwrap_or_default();
         let Some(Line { body: Body::Configuration(configuration), .. }) = lines.first() else {
             return Err(log_failed(LogError::Line { line: 1, reason: "no configuration".into() }));
@@ -229,7 +231,7 @@ impl SessionFolder {
             log.append(&Body::Commitment(commitment.clone())).map_err(log_failed)?;
         }
         let configuration = (**configuration).clone();
-        let folder = Self { path: path.into(), configuration, commitment, log, entries, _lock: lock };
+        let folder = Self { path: path.into(), configuration, commitment, log, entries, is_closed: false, _lock: lock };
         Ok(Reopened { folder, session, cut_bytes: rest.len() as u64 })
     }
 
@@ -292,10 +294,12 @@ impl SessionFolder {
     /// # Errors
     /// [`FolderError`]; if the last line was not written, the session can still go on or be resumed.
     pub fn close(&mut self, session: &Session) -> Result<String, FolderError> {
-        let closing = closing(session);
-        self.log
-            .append(&Body::Close(Box::new(closing)))
-            .map_err(|source| FolderError::Log { path: self.path.clone(), source })?;
+        // The steps after the last line are tried again if one failed; the line is not written again.
+        if !self.is_closed {
+            let body = Body::Close(Box::new(closing(session)));
+            self.log.append(&body).map_err(|source| FolderError::Log { path: self.path.clone(), source })?;
+            self.is_closed = true;
+        }
         write_table(&self.path, session.plan(), session.blinding(), &self.entries)?;
         let seed = self.path.join(SEED);
         fs::remove_file(&seed).map_err(failed(&seed, "delete it"))?;
@@ -376,9 +380,10 @@ fn create_seed(path: &Path, blinding: &Blinding) -> Result<File, FolderError> {
     write().map_err(failed(path, "write the seed"))
 }
 
-/// Reads seed and nonce.
-fn read_seed(path: &Path) -> Result<Blinding, FolderError> {
-    let text = fs::read_to_string(path).map_err(failed(path, "read it"))?;
+/// Reads seed and nonce from the locked file, as some systems let nobody else read it.
+fn read_seed(path: &Path, file: &mut File) -> Result<Blinding, FolderError> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(failed(path, "read it"))?;
     let mut lines = text.lines();
     let (seed, nonce) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     Blinding::opened(seed, nonce).map_err(|source| FolderError::Seed { path: path.into(), source })

@@ -80,7 +80,7 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// What the session is about. [any thread]
+    /// Subject of the session. [any thread]
     #[must_use]
     pub fn plan(&self) -> Plan {
         Plan { protocol: self.setup.protocol, control: self.setup.control, is_aa: self.is_aa }
@@ -115,14 +115,14 @@ pub struct Closing {
     pub result: Score,
 }
 
-/// What a line holds, besides its number, time and the hash of the line before.
+/// Content of a line, besides its number, time and the hash of the line before.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// The first line.
     Configuration(Box<Configuration>),
     /// The second line: the commitment in hexadecimal digits.
     Commitment(String),
-    /// What happened.
+    /// Something that happened.
     Entry(Entry),
     /// The last line.
     Close(Box<Closing>),
@@ -137,7 +137,7 @@ pub struct Line {
     pub previous: String,
     /// The time (UTC, RFC 3339).
     pub time: String,
-    /// What it holds.
+    /// Its content.
     pub body: Body,
     /// Its own hash: SHA-256 of its bytes without the end of line.
     pub hash: String,

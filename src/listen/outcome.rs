@@ -42,7 +42,7 @@ impl ScoredTrial {
     }
 }
 
-/// What a test shows.
+/// Finding of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Finding {
@@ -75,7 +75,7 @@ pub struct Score {
     /// two-sided p. Wald's test: the log of the likelihood ratio. E-value: e. None after an abort, because a test that is stopped
     /// at will has no p.
     pub statistic: Option<f64>,
-    /// What the test shows.
+    /// Finding of the test.
     pub finding: Finding,
     /// The positive control.
     pub control: ControlResult,
@@ -90,7 +90,7 @@ pub struct Outcome {
     pub sentences: Vec<String>,
     /// Names and figures.
     pub figures: Vec<(String, String)>,
-    /// What makes the result weaker, or helps to read it.
+    /// Remarks that make the result weaker, or help to read it.
     pub remarks: Vec<String>,
 }
 
@@ -139,7 +139,7 @@ impl Outcome {
             ControlResult::None => Some("Sensitivity was not proven: there was no positive control."),
             ControlResult::Open => Some("Sensitivity was not proven: the positive control was not finished."),
         };
-        // Who hears a difference has proven it; a result without one means nothing if that was not.
+        // Hearing a difference proves sensitivity, too; a result without one means nothing if nothing else proved it.
         match sensitivity {
             Some(text) if finding == Finding::Difference => remarks.push(text.into()),
             Some(text) => sentences.push(text.into()),
@@ -168,7 +168,7 @@ fn statistic(plan: &Plan, count: u32, n: u32) -> f64 {
     }
 }
 
-/// What a complete test shows.
+/// Finding of a complete test.
 fn finding(plan: &Plan, count: u32, n: u32) -> Finding {
     let protocol = &plan.protocol;
     match (protocol.question, protocol.rule) {
@@ -189,7 +189,10 @@ fn finding(plan: &Plan, count: u32, n: u32) -> Finding {
 
 /// The bound of what a listener hears after `count` of `n`, in words.
 fn bound(count: u32, n: u32) -> String {
-    let heard = (2.0 * upper_bound(count, n, ALPHA) - 1.0).max(0.0);
+    let heard = 2.0 * upper_bound(count, n, ALPHA) - 1.0;
+    if heard <= 0.0 {
+        return "there were fewer right answers than guessing explains".into();
+    }
     format!(
         "with {} confidence you hear it in less than {} of trials (p_d = {})",
         percent(CONFIDENCE),
@@ -238,11 +241,11 @@ fn sentence(plan: &Plan, end: End, score: &Score) -> String {
         }
         (Question::Equivalence, _, Finding::Same) => format!(
             "{count} of {n}: the same to you, up to the margin: with {} confidence you are right in less than {} of trials \
-             (p_c = {}, below {}; {}).",
+             (upper bound of p_c {}, margin {}; {}).",
             percent(CONFIDENCE),
-            percent(protocol.margin),
+            below(upper_bound(count, n, ALPHA)),
             decimals(upper_bound(count, n, ALPHA), 3),
-            decimals(protocol.margin, 2),
+            decimals(protocol.margin, 3),
             p_text(p)
         ),
         (Question::Equivalence, _, _) => {

@@ -20,7 +20,7 @@ use crate::view::{ControlTrial, SideChoice};
 /// Share of the work that rendering and matching is; the rest is measuring both sides.
 const MATCHING_SHARE: f32 = 0.8;
 
-/// What is to be prepared.
+/// Work to be done.
 #[derive(Debug)]
 pub(super) enum Job {
     /// A new test.
@@ -40,7 +40,7 @@ pub(super) enum Job {
     Saved(PathBuf, Box<Configuration>),
 }
 
-/// What a test needs.
+/// Everything that a test needs.
 #[derive(Debug)]
 pub(super) struct Ready {
     /// Stimuli, sides and how they were matched.
@@ -59,7 +59,7 @@ pub(super) struct Preparation {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the thread of a preparation shares with its owner.
+/// State that the thread of a preparation shares with its owner.
 #[derive(Debug, Default)]
 struct Shared {
     /// Bits of the share that is done.

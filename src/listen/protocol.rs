@@ -32,7 +32,7 @@ pub enum ProtocolError {
     TooFew {
         /// The number of trials.
         found: u32,
-        /// What the test is for.
+        /// The statement that the test is for.
         shown: &'static str,
         /// The fewest trials that can show it.
         fewest: u32,
@@ -78,7 +78,8 @@ pub fn validate(protocol: &Protocol) -> Result<(), ProtocolError> {
     if question != Question::Difference && rule != Rule::Fixed {
         return Err(ProtocolError::Rule { found: rule_name(rule) });
     }
-    if question == Question::Equivalence && !(margin > 0.5 && margin < 1.0) {
+    // A record holds the margin of every test, and JSON no NaN.
+    if !margin.is_finite() || question == Question::Equivalence && !(margin > 0.5 && margin < 1.0) {
         return Err(ProtocolError::Margin { found: margin });
     }
     let can_show = |trials: u32| match question {
@@ -243,7 +244,7 @@ fn price(protocol: &Protocol) -> String {
     )
 }
 
-/// How often a test with this protocol shows what it is for: pairs of p_c (for a preference: the share of choices of one side),
+/// Probability with which a test with this protocol shows what it is for: pairs of p_c (for a preference: the share of choices of one side),
 /// from 0.5 to 1, and probability. Empty if the protocol is none. [control thread: takes its time]
 #[must_use]
 pub fn power_curve(protocol: &Protocol) -> Vec<(f64, f64)> {

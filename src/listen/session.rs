@@ -128,11 +128,11 @@ pub enum ControlResult {
 pub struct OutOfPlace {
     /// The entry.
     pub found: String,
-    /// What the session waits for.
+    /// The step that the session waits for.
     pub expected: String,
 }
 
-/// What a session is about.
+/// Subject of a session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Question, form, rule and number of trials.
@@ -156,7 +156,7 @@ pub struct Session {
     plan: Plan,
     blinding: Blinding,
     part: TestPart,
-    /// What the test waits for; None when it has ended by its rule.
+    /// The step that the test waits for; None when it has ended by its rule.
     step: Option<TestStep>,
     /// Number of the present trial within its part.
     trial: u32,
@@ -211,7 +211,7 @@ impl Session {
         }
     }
 
-    /// What the session is about. [any thread]
+    /// Subject of the session. [any thread]
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
@@ -229,7 +229,7 @@ impl Session {
         self.part
     }
 
-    /// What the test waits for; None when it has ended by its rule. [any thread]
+    /// The step that the test waits for; None when it has ended by its rule. [any thread]
     #[must_use]
     pub fn step(&self) -> Option<TestStep> {
         self.step

@@ -173,7 +173,7 @@ pub fn e_value(right: u32, n: u32) -> f64 {
     2.0 * lower_tail(right, n + 1, GUESSING) / (f64::from(n + 1) * binomial(n, GUESSING)[right as usize])
 }
 
-/// What a rule says after some trials.
+/// Decision of a rule after some trials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// The test goes on.
@@ -186,7 +186,7 @@ pub enum Decision {
     LastTrial,
 }
 
-/// What the rule of a protocol says after `right` of `n` trials.
+/// Decision of a protocol's rule after `right` of `n` trials.
 #[must_use]
 pub fn decide(protocol: &Protocol, right: u32, n: u32) -> Decision {
     if is_shown(protocol.rule, right, n) {

@@ -16,7 +16,7 @@ pub enum VenueError {
     Stopped,
 }
 
-/// What a test needs of the place where it is taken. All methods: [control thread]
+/// Everything that a test needs of the place where it is taken. All methods: [control thread]
 pub trait Venue {
     /// The venue's name and version for the log: a host, a device.
     fn name(&self) -> String;

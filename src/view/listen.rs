@@ -13,7 +13,7 @@ pub enum Question {
     Difference,
     /// Are the sides the same to the listener, up to [`Protocol::margin`]?
     Equivalence,
-    /// Which side does the listener prefer?
+    /// The side that the listener prefers.
     Preference,
 }
 
@@ -91,7 +91,7 @@ pub enum SideChoice {
 pub enum SoundSource {
     /// A captured loop, or one from a file: both sides are rendered before the test.
     Loop,
-    /// What comes in while the test runs.
+    /// The sound that comes in while the test runs.
     Live,
 }
 
@@ -178,7 +178,7 @@ pub enum ListenAction {
     SwitchBack,
     /// Gives the answer of the trial.
     Answer(Answer),
-    /// How sure the listener is, from 1 (a guess) to 4 (certain).
+    /// Confidence of the listener, from 1 (a guess) to 4 (certain).
     Confidence(u8),
     /// Goes on after training, a pause or feedback.
     Continue,
@@ -222,7 +222,7 @@ pub enum TestPart {
     Test,
 }
 
-/// What a running test waits for. One question at a time.
+/// Step that a running test waits for. One question at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TestStep {
     /// The answer to the trial.
@@ -247,7 +247,7 @@ pub struct TestView {
     pub part: TestPart,
     /// The form of this part's trials.
     pub form: Form,
-    /// What the test waits for.
+    /// The step that the test waits for.
     pub step: TestStep,
     /// Number of this trial in its part, from 1.
     pub number: u32,
@@ -316,7 +316,7 @@ pub struct ListenView {
     pub setup: TestSetup,
     /// Lines on what a test with this protocol can show.
     pub power: Vec<String>,
-    /// How often the test finds a listener: pairs of p_c and probability, for a picture.
+    /// Probabilities with which the test finds a listener: pairs of p_c and probability, for a picture.
     pub power_curve: Vec<(f64, f64)>,
     /// Names of the effects in slot A and slot B.
     pub slot_names: [String; 2],

@@ -10,6 +10,7 @@ mod record;
 mod sides;
 mod simulated;
 mod statistics;
+mod words;
 
 use isotherm_support::counting::CountingAllocator;
 

@@ -237,7 +237,7 @@ fn a_program_that_is_killed_loses_nothing() {
     if let Some(parent) = std::env::var_os(KILLED) {
         let (mut folder, mut session) = create(Path::new(&parent), Protocol::QUICK, ControlTrial::LowPass);
         let mut random = Random::new(5);
-        while let Some(entry) = next_entry(&session, &mut random, 0.9) {
+        while let Some(entry) = next_entry(&session, &mut random, 1.0) {
             folder.enter(&mut session, entry).unwrap();
             println!("line");
             io::stdout().flush().unwrap();
@@ -248,7 +248,9 @@ fn a_program_that_is_killed_loses_nothing() {
         return;
     }
     use std::io::{BufRead, BufReader};
-    for lines in [1, 4, 9, 14, 20] {
+    // After each kind of entry: going on, an answer of the training, its end, an answer of the control, an answer of the test, a
+    // confidence, a void trial.
+    for lines in [1, 4, 5, 9, 13, 14, 17] {
         let parent = TempDir::new().unwrap();
         let name = isotherm_support::test_name(module_path!(), "a_program_that_is_killed_loses_nothing");
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -278,9 +280,14 @@ fn a_program_that_is_killed_loses_nothing() {
         let log = std::fs::read_to_string(left[0].join(LOG)).unwrap();
         assert_eq!(log.lines().count(), 2 + lines);
         folder.enter(&mut session, Entry::Resume { cut_bytes }).unwrap();
+        // Left once more, right after it went on.
+        drop((folder, session));
+        let Reopened { mut folder, mut session, cut_bytes } = SessionFolder::open(&left[0]).unwrap();
+        folder.enter(&mut session, Entry::Resume { cut_bytes }).unwrap();
         let receipt = finish(&mut folder, &mut session, &mut Random::new(6));
         let checked = verify_log(&left[0], Some(&receipt)).unwrap();
         assert!(checked.passed(), "{:?}", faults(&checked));
+        assert!(checked.remarks.contains(&"The session was left and resumed 2 times.".into()), "{:?}", checked.remarks);
         assert_eq!(unfinished(parent.path()), Vec::<PathBuf>::new());
     }
 }
@@ -386,6 +393,25 @@ fn an_answer_that_finds_the_disk_full_is_refused_aloud_and_can_be_given_again() 
     let receipt = folder.close(&session).unwrap();
     let checked = verify_log(&path, Some(&receipt)).unwrap();
     assert!(checked.passed(), "{:?}", faults(&checked));
+}
+
+#[test]
+fn a_table_that_could_not_be_written_is_written_later_and_the_last_line_once() {
+    let parent = TempDir::new().unwrap();
+    let (mut folder, mut session) = create(parent.path(), Protocol::QUICK, ControlTrial::None);
+    // A folder of that name is in the way.
+    let path = folder.path().to_path_buf();
+    std::fs::create_dir(path.join(TABLE)).unwrap();
+    let mut random = Random::new(10);
+    while let Some(entry) = next_entry(&session, &mut random, 0.8) {
+        folder.enter(&mut session, entry).unwrap();
+    }
+    assert!(folder.close(&session).is_err() && path.join(SEED).exists());
+    std::fs::remove_dir(path.join(TABLE)).unwrap();
+    let receipt = folder.close(&session).unwrap();
+    let checked = verify_log(&path, Some(&receipt)).unwrap();
+    assert!(checked.passed(), "{:?}", faults(&checked));
+    assert!(!path.join(SEED).exists());
 }
 
 #[test]
