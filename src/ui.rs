@@ -154,6 +154,12 @@ impl Editor {
         }
     }
 
+    /// The panels of a program of its own, which has no host that keeps keys. [control thread]
+    fn without_host(mut self) -> Self {
+        self.listen_panel.has_no_host = true;
+        self
+    }
+
     /// Draws one frame into all of `ui`'s space and passes the user's actions on to `controls`. While something moves it requests
     /// the next frame; when nothing does, the owner's [`ViewWatch`] tells when there is something new to show. [control thread]
     pub fn show(&mut self, ui: &mut Ui, controls: &dyn Controls, view: &InstanceView) {

@@ -28,6 +28,9 @@ const PENDING_SECONDS: f64 = 1.0;
 const HOST_KEYS: &str = "Click here if the keys do nothing. If the host keeps them: in REAPER choose \"Send all keyboard input to \
                          plug-in\" in the menu of the FX window; in Ardour and Mixbus press the keyboard button above the plug-in.";
 
+/// The same in a program of its own.
+const PROGRAM_KEYS: &str = "Click here: the keys go to another window now.";
+
 impl ListenView {
     /// True if a panel that is at rest and shows `shown` would look the same with this view. During a test only what the test
     /// shows is compared.
@@ -44,6 +47,8 @@ impl ListenView {
 /// The panel, with the state that only it has.
 #[derive(Debug, Default)]
 pub(super) struct ListenPanel {
+    /// True in a program of its own, where no host keeps keys.
+    pub has_no_host: bool,
     text_entry: TextEntry<SetupField>,
     /// The setup that was sent and is not in the view yet, with the time of the window at which it was sent.
     pending: Option<(TestSetup, f64)>,
@@ -73,7 +78,7 @@ impl ListenPanel {
 
     /// Forgets all that is under way: the panel is not shown.
     pub fn hide(&mut self) {
-        *self = Self::default();
+        *self = Self { has_no_host: self.has_no_host, ..Self::default() };
     }
 
     /// Draws the panel into `rect`. Returns the listener's actions, in their order. `rect` must have the same place and size for all

@@ -261,7 +261,7 @@ impl Program {
     #[must_use]
     pub fn new(registry: &'static [&'static Algorithm]) -> Self {
         Self {
-            editor: Editor::new(registry),
+            editor: Editor::new(registry).without_host(),
             device_bar: DeviceBar::default(),
             strips: ChannelStrips::default(),
             log: LogPanel::default(),
@@ -295,7 +295,7 @@ impl Program {
         let inside = window.shrink(GAP);
         let (device_bar, rest) = inside.split_top_bottom_at_y(inside.top() + device_bar::HEIGHT);
         if instance.listen.is_blind() {
-            return self.show_test(ui, [device_bar, window.with_min_y(rest.top())], controls, instance, view);
+            return self.show_test(ui, [window, device_bar, rest], controls, instance, view);
         }
         let (rest, log) = rest.split_top_bottom_at_y(rest.bottom() - self.log.height());
         let (rest, unfinished_take) = rest.split_top_bottom_at_y(rest.bottom() - unfinished_take::height(view));
@@ -334,18 +334,21 @@ impl Program {
         actions
     }
 
-    /// Draws one frame during a listening test: the test, and above it the band of a take or of a device that is gone.
+    /// Draws one frame during a listening test: the test, and above it the band of a take or of a device that is gone. `[window, band, below]`: the
+    /// whole window, the band, and what is below it.
     fn show_test(
         &mut self,
         ui: &mut Ui,
-        [band, test]: [Rect; 2],
+        [window, band, below]: [Rect; 3],
         controls: &dyn Controls,
         instance: &InstanceView,
         view: &ProgramView,
     ) -> Vec<ProgramAction> {
         let mut actions = Vec::new();
+        let mut test = window;
         if stage_band::is_shown(view) {
             stage_band::show(ui, band, view, &instance.take, &mut actions);
+            test = window.with_min_y(below.top());
         }
         let mut ui = ui.new_child(UiBuilder::new().max_rect(test).id_salt("editor"));
         ui.set_clip_rect(test.intersect(ui.clip_rect()));

@@ -180,7 +180,7 @@ impl<P: Place> Listener<P> {
             pairs.map(|(y, x)| (y - x).powi(2)).sum::<f64>() / energy.max(1e-12)
         };
         let (to_a, to_b) = (difference(&a), difference(&b));
-        let is_clear = to_a.min(to_b) < 1e-9 && to_a.max(to_b) > 1e-6;
+        let is_clear = to_a.min(to_b) < 1e-9 && to_a.max(to_b) > 1e-8;
         assert!(is_clear, "X is neither, or both: {to_a:e} from A, {to_b:e} from B");
         to_a < to_b
     }

@@ -34,6 +34,8 @@ pub struct TestInsert {
     /// Captures on their way back to be freed.
     old_captures: Producer<CaptureWriter>,
     capture: Option<CaptureWriter>,
+    /// The input of the block that runs, for players of live sound: a buffer of the longest block for each channel.
+    input: Vec<Vec<f32>>,
     /// The time at which the last block began, and the duration of its sound.
     last_block: Option<(Instant, Duration)>,
 }
@@ -176,7 +178,17 @@ impl TestInsert {
         let number = locked.count;
         locked.end = Some(ControlEnd { number, spec, players, captures, old_captures });
         drop(locked);
-        Self { link: link.clone(), number, spec, swap, incoming_captures, old_captures: to_free, capture: None, last_block: None }
+        Self {
+            link: link.clone(),
+            number,
+            spec,
+            swap,
+            incoming_captures,
+            old_captures: to_free,
+            capture: None,
+            input: vec![vec![0.0; spec.max_frames]; spec.channels],
+            last_block: None,
+        }
     }
 
     /// True if this end can go on for a stream: it has the same rate and width. Takes over the longest block. [control thread]
@@ -186,13 +198,19 @@ impl TestInsert {
         if let Some(end) = link.end.as_mut().filter(|end| fits && end.number == self.number) {
             end.spec = spec;
             self.spec = spec;
+            self.input.iter_mut().for_each(|channel| channel.resize(spec.max_frames, 0.0));
         }
         // An end that another stream has replaced is of no use.
         fits && link.end.as_ref().is_some_and(|end| end.number == self.number)
     }
 
-    /// Keeps a block of input, if a capture is there. It is called before the slots run. [audio thread]
+    /// Keeps a block of input for players of live sound, and in the capture if there is one. It is called before the slots run.
+    /// [audio thread]
     pub fn keep(&mut self, block: &Block<'_>) {
+        for (kept, channel) in self.input.iter_mut().zip(block) {
+            let frames = channel.len().min(kept.len());
+            kept[..frames].copy_from_slice(&channel[..frames]);
+        }
         // The old one has to go back; while there is no room for it, the new one waits.
         while self.old_captures.slots() > 0
             && let Ok(next) = self.incoming_captures.pop()
@@ -216,13 +234,23 @@ impl TestInsert {
         if frames == 0 {
             return;
         }
+        let (input, mut at) = (&self.input, 0);
         self.swap.run(
             block,
             |_| 0,
             |guest, part| {
+                let part_frames = part.first().map_or(0, |channel| channel.len());
                 if let Some(player) = &mut guest.0 {
+                    // A player of live sound plays the input, not what the slots made of it.
+                    for (channel, kept) in part.iter_mut().zip(input) {
+                        match kept.get(at..at + part_frames) {
+                            Some(kept) => channel.copy_from_slice(kept),
+                            None => channel.fill(0.0),
+                        }
+                    }
                     player.process(part);
                 }
+                at += part_frames;
             },
         );
         let duration = Duration::from_secs_f32(frames as f32 / self.spec.sample_rate.max(1.0));

@@ -2,7 +2,7 @@
 
 use egui::{Id, Key, Modal, Rect, RichText, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2};
 
-use super::{GAP, HOST_KEYS, ListenPanel, ROW_HEIGHT, draw_title};
+use super::{GAP, HOST_KEYS, ListenPanel, PROGRAM_KEYS, ROW_HEIGHT, draw_title};
 use crate::ui::widgets::{self, ButtonSpec};
 use crate::ui::{FRAME_INTERVAL, theme};
 use crate::view::{Answer, Button, Form, ListenAction, TestPart, TestStep, TestView};
@@ -188,8 +188,12 @@ impl ListenPanel {
     fn draw_foot(&mut self, ui: &Ui, rect: Rect, test: &TestView, actions: &mut Vec<ListenAction>) {
         let (upper, lower) = rect.split_top_bottom_at_y(rect.bottom() - ROW_HEIGHT);
         let keys = upper.with_max_y(upper.bottom() - GAP);
-        let color = if ui.input(|i| i.focused) { theme::MUTED } else { theme::YELLOW };
-        draw_line(ui, keys, "Keys of the host", HOST_KEYS, &[11.0], color);
+        let has_focus = ui.input(|i| i.focused);
+        if !self.has_no_host || !has_focus {
+            let color = if has_focus { theme::MUTED } else { theme::YELLOW };
+            let text = if self.has_no_host { PROGRAM_KEYS } else { HOST_KEYS };
+            draw_line(ui, keys, "Keys of the host", text, &[11.0], color);
+        }
         let abort = lower.with_min_x(lower.right() - 130.0);
         let spec = ButtonSpec { label: "Abort test", text: "Abort (Esc)", ..ButtonSpec::default() };
         if widgets::button(ui, abort, Id::unique("isotherm listening abort"), &spec).clicked() {

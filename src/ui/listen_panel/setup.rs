@@ -151,7 +151,9 @@ impl ListenPanel {
             }
             self.add_sound(ui, &mut setup, view, actions);
             self.add_control(ui, &mut setup);
-            add_text(ui, HOST_KEYS, 11.0, theme::MUTED);
+            if !self.has_no_host {
+                add_text(ui, HOST_KEYS, 11.0, theme::MUTED);
+            }
         });
         if setup != before {
             self.pending = Some((setup.clone(), ui.input(|i| i.time)));
