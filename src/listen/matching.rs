@@ -208,7 +208,8 @@ impl Matching {
         ];
         for (what, logged, found) in numbers {
             // A NaN differs from everything.
-            if !((logged - found).abs() <= AGREEMENT) {
+            let agree = (logged - found).abs() <= AGREEMENT;
+            if !agree {
                 return differ(what, &logged, &found);
             }
         }

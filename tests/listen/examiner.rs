@@ -395,8 +395,7 @@ fn an_answer_without_listening_is_refused_and_presses_are_recorded() {
     let answer: serde_json::Value = log
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
-        .filter(|line: &serde_json::Value| line["part"] == "test")
-        .next()
+        .find(|line: &serde_json::Value| line["part"] == "test")
         .unwrap();
     let buttons: Vec<&str> =
         answer["switches"].as_array().unwrap().iter().map(|switch| switch["button"].as_str().unwrap()).collect();

@@ -103,8 +103,11 @@ fn difference_protocols() -> Vec<Protocol> {
     protocols
 }
 
+/// True if the first answer is given to a trial, by the number of those before it.
+type Habit = fn(u32) -> bool;
+
 /// Names and keys of listeners who do not listen: the answer of a form's two by the number of the trial.
-const HABITS: [(&str, fn(u32) -> bool); 5] = [
+const HABITS: [(&str, Habit); 5] = [
     ("always the first", |_| true),
     ("always the second", |_| false),
     ("by turns", |n| n % 2 == 0),
