@@ -228,7 +228,7 @@ pub(crate) fn low_pass_half(sample_rate: u32, transition_hz: f64) -> usize {
     (5.5 * f64::from(sample_rate) / transition_hz / 2.0).ceil() as usize
 }
 
-/// A sound through [`low_pass_at`] [`LOW_PASS_HZ`].
+/// A sound through a steep low-pass at [`LOW_PASS_HZ`] of linear phase, which is not late: a sinc with a Blackman window.
 pub fn low_pass(sound: &Audio) -> Result<Audio, String> {
     low_pass_at(sound, LOW_PASS_HZ, TRANSITION_HZ)
 }

@@ -78,7 +78,7 @@ pub struct Gate {
 pub enum LoudnessMethod {
     /// Integrated loudness with both gates of BS.1770.
     Integrated,
-    /// K-weighted energy without gating: the loop is shorter than [`GATED_SECONDS`], or nothing is above -70 LUFS.
+    /// K-weighted energy without gating: the loop is shorter than 3 s, or nothing is above -70 LUFS.
     Ungated,
 }
 
