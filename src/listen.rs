@@ -7,6 +7,8 @@ mod blind_switch;
 #[cfg(feature = "listen")]
 mod blinding;
 #[cfg(feature = "listen")]
+mod capture;
+#[cfg(feature = "listen")]
 mod examiner;
 #[cfg(feature = "listen")]
 mod folder;
@@ -42,6 +44,8 @@ mod verify;
 pub use blind_switch::BlindSwitch;
 #[cfg(feature = "listen")]
 pub use blinding::{Blinding, BlindingError, Mapping};
+#[cfg(feature = "listen")]
+pub use capture::{CAPTURE_SECONDS, Capture, CaptureWriter};
 #[cfg(feature = "listen")]
 pub use examiner::Examiner;
 #[cfg(feature = "listen")]

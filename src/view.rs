@@ -104,6 +104,8 @@ pub trait Controls {
     fn request_twin(&self, request: TwinRequest);
     /// Passes on an action on the recorder and its takes.
     fn request_take(&self, action: TakeAction);
+    /// Passes on an action of a listener on listening tests.
+    fn listen(&self, action: ListenAction);
 }
 
 /// The state of an instance, as the panels get it for each frame of their window.
@@ -129,6 +131,8 @@ pub struct InstanceView {
     pub twin: TwinView,
     /// The recorder and its takes.
     pub take: TakeView,
+    /// The panel of listening tests.
+    pub listen: ListenView,
 }
 
 /// Level of one channel, linear: full scale is 1.

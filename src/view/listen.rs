@@ -156,7 +156,7 @@ pub enum Answer {
 pub enum ListenAction {
     /// Opens the panel: from now on the last 30 s of the input are kept.
     Open,
-    /// Closes the panel and frees its memory. A running test is aborted.
+    /// Closes the panel and frees its memory. A running test is left: it can be resumed.
     Close,
     /// Replaces the setup.
     Set(TestSetup),
