@@ -40,6 +40,8 @@ pub struct Options {
     pub device: DeviceOverrides,
     /// Folder in which takes are made, in place of the saved one.
     pub folder: Option<PathBuf>,
+    /// WAV file that gets what the monitor plays, complete once the device is stopped.
+    pub monitor_file: Option<PathBuf>,
     /// True to start the device at once.
     pub start: bool,
     /// True to start the device and a take at once.
@@ -128,7 +130,9 @@ pub fn run(options: &Options, interrupted: &Arc<AtomicBool>) -> Result<ShutdownR
     if let Some(folder) = &options.folder {
         saved.takes.folder.clone_from(folder);
     }
-    let controller = Arc::new(Controller::start(instance.clone(), saved, path).map_err(AppError::ControllerThread)?);
+    let controller = Arc::new(
+        Controller::start(instance.clone(), saved, path, options.monitor_file.clone()).map_err(AppError::ControllerThread)?,
+    );
     if let Some(load_error) = load_error {
         controller.log_alarm(load_error);
     }

@@ -12,6 +12,7 @@ mod desk;
 mod devices;
 mod generate;
 mod input;
+mod listen;
 mod man;
 mod model;
 mod output;
@@ -113,6 +114,7 @@ fn command() -> Command {
         .subcommand(circuit::command())
         .subcommand(bench::command())
         .subcommand(compare::command())
+        .subcommand(listen::command())
         .subcommand(model::command())
         .subcommand(devices::command())
         .subcommand(record::command())
@@ -163,6 +165,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("circuit", m)) => circuit::run(m),
         Some(("bench", m)) => bench::run(m),
         Some(("compare", m)) => compare::run(m),
+        Some(("listen", m)) => listen::run(m),
         Some(("model", m)) => model::run(m),
         Some(("devices", m)) => devices::run(m),
         Some(("record", m)) => record::run(m),

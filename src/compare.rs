@@ -48,8 +48,12 @@ pub use report::{
     Alone, Band, Machine, Refused, Report, SCHEMA, SCHEMA_VERSION, Settings, SidePair, SoundReport, Trap, TrapFigure, WorstFigure,
 };
 pub use ruler::{LOW_PASS_HZ, RANDOM_DB, Ruler, RulerRow, low_pass};
+#[cfg(feature = "listen")]
+pub(crate) use ruler::{low_pass_at, low_pass_half, low_pass_taps};
 pub use run::{CompareError, DETAILED_SOUNDS, Finished, Request, Watch, compare};
 pub use side::{FileFacts, ModelFacts, Output, Side, SideError, SideFacts, SideKind};
+#[cfg(feature = "listen")]
+pub(crate) use sound::sha256;
 pub use sound::{BuiltIn, Sound, SoundError, SoundSource};
 pub use verdict::{Deciding, Distance, Evidence, SCALE, Step, VERDICTS, Verdict, VerdictRow};
 

@@ -54,6 +54,9 @@ mod rolling;
 mod storage;
 mod swap;
 
+#[cfg(feature = "listen")]
+pub(crate) use dip::Dip;
+
 pub use builder::{Builder, Bus, CompileError};
 pub use file::{FileSink, FileSource};
 pub use meter::{Meter, MeterReading, MeterWriter};

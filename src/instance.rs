@@ -1,9 +1,10 @@
-//! One instance of the effect: its parameter values, the two slots with their models, takes, the training of twins and the
-//! blind switch. It knows no host; the plug-in (`plugin`) and the program with a window (`app`) are layers on top of it.
+//! One instance of the effect: its parameter values, the two slots with their models, takes, the training of twins, the blind
+//! switch and listening tests. It knows no host; the plug-in (`plugin`) and the program with a window (`app`) are layers on top of it.
 
 pub mod builder;
 pub mod controls;
 pub mod engine;
+pub mod listen;
 pub mod models;
 pub mod parameters;
 pub mod state;
@@ -22,6 +23,7 @@ use builder::{BuildTarget, BuilderRequests, BuilderThread};
 pub use controls::{InstanceControls, ParameterGestures};
 use engine::Engine;
 pub use engine::{InstanceProcessor, MonitorInsert};
+use listen::ListeningTests;
 use models::{ModelRequest, ModelSlot};
 use parameters::{BLIND, BYPASS, LISTEN, ParameterStore, RECORD, STANDBY};
 pub use state::InstanceState;
@@ -37,6 +39,7 @@ pub struct SharedInstance {
     pub(crate) models: [ModelSlot; 2],
     pub(crate) takes: Takes,
     pub(crate) blind: BlindSwitch,
+    pub(crate) tests: ListeningTests,
     /// Count of presses of a listen button. It tells the audio thread of a press that does not change the parameter: the sound
     /// dips all the same.
     listen_button_presses: AtomicU32,
@@ -70,6 +73,7 @@ impl SharedInstance {
             models: Default::default(),
             takes,
             blind: BlindSwitch::new(),
+            tests: ListeningTests::default(),
             listen_button_presses: AtomicU32::new(0),
             meters: Meters::new(METERED_CHANNELS),
             build_target: Mutex::default(),
@@ -139,6 +143,7 @@ impl SharedInstance {
     fn shut_down(&self) {
         self.is_closed.store(true, Ordering::Release);
         self.training.cancel_and_join();
+        self.tests.shut_down();
         let builder = self.builder.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(builder);
     }
@@ -173,6 +178,7 @@ impl SharedInstance {
             models: [self.models[0].view(), self.models[1].view()],
             twin: self.twin_view(),
             take: self.takes.view(self.is_on_standby(), channels),
+            listen: self.tests.view(),
         }
     }
 }
@@ -237,6 +243,12 @@ impl Instance {
     #[must_use]
     pub fn view(&self) -> InstanceView {
         self.shared.view()
+    }
+
+    /// The listening tests: their folder, and the name of the place where they are taken.
+    #[must_use]
+    pub fn listening_tests(&self) -> &ListeningTests {
+        &self.shared.tests
     }
 
     /// The values of all parameters, which can be set here, too.

@@ -1,81 +1,86 @@
-//! Comparison by ear: the blind switch lets one slot through and hides from the listener which one.
+//! Listening tests: the blind switch, and tests that are scored, matched, and recorded so that a stranger can check them.
+//!
+//! A test compares two sides on one sound. It is asked first what the question is ([`Protocol`]); then the sides are matched and
+//! must pass the fairness gates; then the trials run; every answer goes to a log on disk at once.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+mod blind_switch;
+#[cfg(feature = "listen")]
+mod blinding;
+#[cfg(feature = "listen")]
+mod capture;
+#[cfg(feature = "listen")]
+mod examiner;
+#[cfg(feature = "listen")]
+mod folder;
+#[cfg(feature = "listen")]
+mod gates;
+#[cfg(feature = "listen")]
+mod live;
+#[cfg(feature = "listen")]
+mod log;
+#[cfg(feature = "listen")]
+mod matching;
+#[cfg(feature = "listen")]
+mod outcome;
+#[cfg(feature = "listen")]
+mod player;
+#[cfg(feature = "listen")]
+mod preparation;
+#[cfg(feature = "listen")]
+mod protocol;
+#[cfg(feature = "listen")]
+mod session;
+#[cfg(feature = "listen")]
+mod side;
+#[cfg(feature = "listen")]
+mod side_measures;
+#[cfg(feature = "listen")]
+pub mod statistics;
+#[cfg(feature = "listen")]
+mod venue;
+#[cfg(feature = "listen")]
+mod verify;
 
-/// A blind switch: two sides, and a coin that decides which slot each of them plays. It keeps no score; it shows the slots on
-/// request.
-#[derive(Debug)]
-pub struct BlindSwitch {
-    /// Bits [`SWAPPED`] and [`REVEALED`].
-    state: AtomicU8,
-}
+pub use blind_switch::BlindSwitch;
+#[cfg(feature = "listen")]
+pub use blinding::{Blinding, BlindingError, Mapping};
+#[cfg(feature = "listen")]
+pub use capture::{CAPTURE_SECONDS, Capture, CaptureWriter};
+#[cfg(feature = "listen")]
+pub use examiner::Examiner;
+#[cfg(feature = "listen")]
+pub use folder::{FolderError, LOG, LOOP, Reopened, SEED, SessionFolder, TABLE, default_folder, unfinished};
+#[cfg(feature = "listen")]
+pub use gates::{
+    CONTROL_LIMIT_DB, Gate, GateFacts, GateId, GateOutcome, LOBE_LIMIT, LOUDNESS_LIMIT_LU, LoudnessMethod, PEAK_LIMIT_DBTP,
+    TIME_LIMIT_FRAMES, check_gates, control_gate, noise_floor_db,
+};
+#[cfg(feature = "listen")]
+pub use live::{LIVE_LIMIT_LU, LiveTest, TrialMeter, prepare_live};
+#[cfg(feature = "listen")]
+pub use log::{Closing, Configuration, LOG_VERSION, LogError, LogFile, MappingRecord, line_hash};
+#[cfg(feature = "listen")]
+pub use matching::{
+    CONTROL_GAIN_DB, CONTROL_LOW_PASS_HZ, DelaySource, LOOP_SECONDS, MatchError, Matching, Prepared, cut_loop, prepare_stimuli,
+    samples_sha256,
+};
+#[cfg(feature = "listen")]
+pub use outcome::{Finding, Outcome, Score};
+#[cfg(feature = "listen")]
+pub use player::{MAX_PATHS, Player, PlayerControl, Stimuli};
+#[cfg(feature = "listen")]
+pub use protocol::{ProtocolError, power_curve, power_lines, validate};
+#[cfg(feature = "listen")]
+pub use session::{
+    AnswerRecord, CONTROL_TRIALS, ControlResult, End, Entry, Flag, OutOfPlace, PAUSE_AFTER, Plan, Session, Switch,
+};
+#[cfg(feature = "listen")]
+pub use side::{ResolvedSide, SideError, SideSource, resolve_sides};
+#[cfg(feature = "listen")]
+pub use venue::{Venue, VenueError};
+#[cfg(feature = "listen")]
+pub use verify::{Check, Verification, verify, verify_log};
 
-/// Set if side 0 plays slot 1.
-const SWAPPED: u8 = 1;
-/// Set if the listener is shown which slot each side plays.
-const REVEALED: u8 = 2;
-
-impl Default for BlindSwitch {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl BlindSwitch {
-    /// A switch that has tossed its coin. [control thread]
-    #[must_use]
-    pub fn new() -> Self {
-        let blind = Self { state: AtomicU8::new(0) };
-        blind.toss();
-        blind
-    }
-
-    /// Hides the slots again and tosses the coin: a bit from the operating system's random source. [control thread]
-    pub fn toss(&self) {
-        let mut byte = [0];
-        // Without such a source, the random keys of a hasher serve.
-        if getrandom::fill(&mut byte).is_err() {
-            use std::hash::{BuildHasher, RandomState};
-            byte[0] = RandomState::new().hash_one(0) as u8;
-        }
-        self.state.store(byte[0] & SWAPPED, Ordering::Relaxed);
-    }
-
-    /// The slot, 0 or 1, that a side, 0 or 1, plays. [audio thread]
-    #[must_use]
-    pub fn slot(&self, side: usize) -> usize {
-        (side & 1) ^ usize::from(self.state.load(Ordering::Relaxed) & SWAPPED)
-    }
-
-    /// Shows which slot each side plays, until the next toss. [any thread]
-    pub fn reveal(&self) {
-        self.state.fetch_or(REVEALED, Ordering::Relaxed);
-    }
-
-    /// True after [`Self::reveal`], until the next toss. [any thread]
-    #[must_use]
-    pub fn is_revealed(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & REVEALED != 0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_coin_falls_both_ways_and_a_toss_hides_the_slots() {
-        let blind = BlindSwitch::new();
-        let mut swapped = 0;
-        for _ in 0..400 {
-            blind.reveal();
-            assert!(blind.is_revealed());
-            blind.toss();
-            assert!(!blind.is_revealed());
-            assert_ne!(blind.slot(0), blind.slot(1));
-            swapped += blind.slot(0);
-        }
-        // Six standard deviations around one half.
-        assert!((140..=260).contains(&swapped), "{swapped} of 400");
-    }
-}
+pub use crate::view::{
+    Answer, Button, Change, ControlTrial, Form, Protocol, Question, Rule, SideChoice, SoundSource, TestPart, TestSetup, TestStep,
+};

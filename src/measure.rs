@@ -33,7 +33,7 @@ pub mod measures;
 mod noise_to_mask;
 mod pre_emphasis;
 mod response;
-mod sinc;
+pub(crate) mod sinc;
 mod spectrum;
 mod stft;
 #[cfg(test)]
@@ -53,7 +53,9 @@ pub use difference::{ErrorToSignal, esr, latency, null_db};
 pub use harmonics::{HarmonicSweep, HarmonicsOverLevel, ORDERS, harmonic_sweep, harmonics_over_level};
 pub use idle::{Idle, idle};
 pub use intermodulation::{Intermodulation, intermodulation};
-pub use loudness::{Loudness, loudness};
+#[cfg(feature = "listen")]
+pub(crate) use loudness::LoudnessMeter;
+pub use loudness::{Loudness, integrated_loudness, loudness, ungated_loudness};
 pub use measures::{Comparison, MEASURES, Measure, MeasureFn, Preference, Unit};
 pub use noise_to_mask::{MaskBand, NoiseToMask, noise_to_mask};
 pub use response::{LatencyCheck, LinearResponse, latency_check, linear_response};

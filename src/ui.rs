@@ -7,6 +7,7 @@ mod gestures;
 mod header;
 mod hold_button;
 mod knob;
+mod listen_panel;
 mod meter;
 mod model_browser;
 mod program;
@@ -23,8 +24,11 @@ use std::time::Duration;
 use egui::{Rect, ScrollArea, Sense, Ui, UiBuilder, pos2, vec2};
 
 use crate::dsp::Algorithm;
-use crate::view::{BlindView, ChannelLevel, Control, Controls, InstanceView, ModelView, Slot, TakeAction, TwinRequest};
+use crate::view::{
+    BlindView, ChannelLevel, Control, Controls, InstanceView, ListenAction, ModelView, Slot, TakeAction, TwinRequest,
+};
 use gestures::Gestures;
+use listen_panel::ListenPanel;
 use meter::MeterBank;
 pub use program::{
     DeviceSetup, DeviceStage, DeviceView, LogLine, PROGRAM_SIZE, Program, ProgramAction, ProgramView, StripView,
@@ -65,12 +69,18 @@ impl WatchedView for InstanceView {
 
     fn is_shown_by(&self, shown: &Self) -> bool {
         // Without `..`, so that a new field cannot be forgotten here.
-        let Self { channels, input, output, sample_rate, latency_frames, load, blind, models, twin, take } = self;
+        let Self { channels, input, output, sample_rate, latency_frames, load, blind, models, twin, take, listen } = self;
+        // During a listening test nothing else is shown, but for the bar of a take that is being recorded.
+        if listen.is_blind() && shown.listen.is_blind() {
+            let take_same = take.recording == shown.take.recording && (!take.recording || take.is_shown_by(&shown.take));
+            return take_same && listen.is_shown_by(&shown.listen);
+        }
         let same = *channels == shown.channels
             && sample_rate.to_bits() == shown.sample_rate.to_bits()
             && *latency_frames == shown.latency_frames
             && *blind == shown.blind
-            && take.is_shown_by(&shown.take);
+            && take.is_shown_by(&shown.take)
+            && listen.is_shown_by(&shown.listen);
         // In a blind comparison everything else is hidden; the times at which the window is painted must not give it away either.
         let hidden = *blind == BlindView::Hidden;
         let models_same = || models.iter().zip(&shown.models).all(|(model, shown)| model.is_same(shown));
@@ -112,6 +122,7 @@ pub struct Editor {
     /// Size of the next twin: index in [`TWIN_SIZES`](crate::view::TWIN_SIZES).
     twin_size: usize,
     take_panel: TakePanel,
+    listen_panel: ListenPanel,
     /// Time of the last frame, in seconds of the window.
     last_frame: f64,
     /// True if nothing moved in the last frame, which therefore requested no further frame.
@@ -137,9 +148,16 @@ impl Editor {
             browser: None,
             twin_size: 0,
             take_panel: TakePanel::default(),
+            listen_panel: ListenPanel::default(),
             last_frame: 0.0,
             is_at_rest: false,
         }
+    }
+
+    /// The panels of a program of its own, which has no host that keeps keys. [control thread]
+    fn without_host(mut self) -> Self {
+        self.listen_panel.has_no_host = true;
+        self
     }
 
     /// Draws one frame into all of `ui`'s space and passes the user's actions on to `controls`. While something moves it requests
@@ -167,9 +185,14 @@ impl Editor {
         });
     }
 
-    /// True if the panel with the setup of takes is shown: it is open, and no blind comparison hides it.
+    /// True if the panel with the setup of takes is shown: it is open, and neither a blind comparison nor a listening test hides it.
     fn shows_take_panel(&self, controls: &dyn Controls, view: &InstanceView) -> bool {
-        self.take_panel.is_open() && !is_hidden(controls, view)
+        self.take_panel.is_open() && !view.listen.is_blind() && !is_hidden(controls, view)
+    }
+
+    /// True if the panel of listening tests is shown. A test that runs hides everything else, and can be hidden by nothing.
+    fn shows_listen_panel(&self, view: &InstanceView, hidden: bool) -> bool {
+        view.listen.is_blind() || view.listen.is_open && !hidden && !self.take_panel.is_open()
     }
 
     /// Draws one frame with `draw`, which gets true in a blind comparison: before it the meters follow the levels, after it the
@@ -187,8 +210,9 @@ impl Editor {
         self.last_frame = now;
         self.gestures.begin_frame(ui);
 
-        let hidden = is_hidden(controls, view);
-        if hidden {
+        let is_test = view.listen.is_blind();
+        let hidden = !is_test && is_hidden(controls, view);
+        if hidden || is_test {
             self.input_meters.reset();
             self.output_meters.reset();
         } else {
@@ -201,7 +225,11 @@ impl Editor {
             self.gestures.needs_frame |= self.output_meters.update(&view.output, seconds);
         }
 
-        self.gestures.needs_frame |= self.take_panel.needs_frames(&view.take);
+        // During a listening test the frames must not come with the levels of stems.
+        self.gestures.needs_frame |= if is_test { view.take.recording } else { self.take_panel.needs_frames(&view.take) };
+        if !self.shows_listen_panel(view, hidden) {
+            self.listen_panel.hide();
+        }
         draw(self, ui, hidden);
         self.gestures.end_frame(ui, controls);
         self.is_at_rest = !self.gestures.needs_frame;
@@ -224,7 +252,7 @@ impl Editor {
                 // knob into view, which the outer one needs.
                 let bar = if has_bar { take_panel::BAR_HEIGHT + GAP } else { 0.0 };
                 let above = header::HEIGHT + bar + twin_bar::HEIGHT + 4.0 * GAP;
-                let cards = if hidden {
+                let cards = if hidden || self.shows_listen_panel(view, hidden) {
                     0.0
                 } else {
                     self.cards_height(min_size.x - 2.0 * GAP - self.meters_width(), controls, &view.models)
@@ -243,6 +271,11 @@ impl Editor {
         self.gestures = Gestures::default();
         self.browser = None;
         self.take_panel.close();
+        // The panel's memory is kept only while it is in use. A test that runs is left, and can be resumed.
+        if self.listen_panel.is_shown() {
+            controls.listen(ListenAction::Close);
+        }
+        self.listen_panel.hide();
         self.last_frame = 0.0;
     }
 
@@ -268,7 +301,8 @@ impl Editor {
         let (header, body) = rect.split_top_bottom_at_y(rect.top() + header::HEIGHT);
         let mut body = body.with_min_y(body.top() + GAP);
         self.draw_header(ui, header, controls, view, hidden);
-        if has_bar {
+        let is_test = view.listen.is_blind();
+        if has_bar && (!is_test || view.take.recording) {
             let (bar, below) = body.split_top_bottom_at_y(body.top() + take_panel::BAR_HEIGHT);
             let action = self.take_panel.draw_bar(ui, bar, &view.take);
             self.send_take_action(controls, action);
@@ -276,6 +310,17 @@ impl Editor {
         }
         if hidden {
             draw_hidden_notice(ui, body);
+            return;
+        }
+        if self.shows_listen_panel(view, hidden) {
+            let mut panel = body;
+            if !is_test {
+                let (left, meters) = body.split_left_right_at_x(body.right() - self.meters_width());
+                meter::show(ui, &mut self.gestures, meters, &mut self.input_meters, &mut self.output_meters, view.channels);
+                panel = left.with_max_x(left.right() - GAP);
+            }
+            let actions = self.listen_panel.show(ui, panel, &view.listen);
+            self.send_listen_actions(controls, actions);
             return;
         }
         let (body, twin_bar) = body.split_top_bottom_at_y(body.bottom() - twin_bar::HEIGHT - GAP);
@@ -309,6 +354,15 @@ impl Editor {
             self.gestures.needs_frame = true;
             controls.request_take(action);
         }
+    }
+
+    /// Passes actions of the panel of listening tests on to the owner of the window.
+    fn send_listen_actions(&mut self, controls: &dyn Controls, actions: Vec<ListenAction>) {
+        if !actions.is_empty() {
+            self.gestures.end_drag(controls);
+            self.gestures.needs_frame = true;
+        }
+        actions.into_iter().for_each(|action| controls.listen(action));
     }
 
     fn meters_width(&self) -> f32 {

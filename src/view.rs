@@ -1,6 +1,7 @@
 //! Plain data between the panels and the owner of an instance (plug-in or program): the state that panels show, and the actions
 //! of a user.
 
+mod listen;
 mod model;
 mod take;
 mod twin;
@@ -9,6 +10,10 @@ use std::path::Path;
 
 use crate::dsp::ParameterIndex;
 
+pub use listen::{
+    Answer, Button, Change, ControlTrial, Form, GateView, ListenAction, ListenStage, ListenView, Protocol, Question, ResultView,
+    Rule, SideChoice, SoundSource, TestPart, TestSetup, TestStep, TestView, Waveform,
+};
 pub use model::{FolderView, ModelDelay, ModelFacts, ModelView, ParameterUse};
 pub use take::{StemView, TakeAction, TakeLight, TakeSetup, TakeStart, TakeView};
 pub use twin::{TWIN_SIZES, TwinRequest, TwinSize, TwinStage, TwinView};
@@ -99,6 +104,8 @@ pub trait Controls {
     fn request_twin(&self, request: TwinRequest);
     /// Passes on an action on the recorder and its takes.
     fn request_take(&self, action: TakeAction);
+    /// Passes on an action of a listener on listening tests.
+    fn listen(&self, action: ListenAction);
 }
 
 /// The state of an instance, as the panels get it for each frame of their window.
@@ -124,6 +131,8 @@ pub struct InstanceView {
     pub twin: TwinView,
     /// The recorder and its takes.
     pub take: TakeView,
+    /// The panel of listening tests.
+    pub listen: ListenView,
 }
 
 /// Level of one channel, linear: full scale is 1.

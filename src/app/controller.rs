@@ -77,18 +77,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Controller {
-    /// Starts the thread with saved settings; changed settings are saved to `path`.
+    /// Starts the thread with saved settings; changed settings are saved to `path`. `monitor_file`: WAV file that gets what the
+    /// monitor plays.
     ///
     /// # Errors
     /// If the system cannot start a thread.
-    pub fn start(instance: Arc<Instance>, settings: SavedSettings, path: PathBuf) -> std::io::Result<Self> {
+    pub fn start(
+        instance: Arc<Instance>,
+        settings: SavedSettings,
+        path: PathBuf,
+        monitor_file: Option<PathBuf>,
+    ) -> std::io::Result<Self> {
         let (commands, inbox) = channel();
         let published = Arc::<Mutex<Published>>::default();
         let (self_sender, shared) = (commands.clone(), published.clone());
         instance.restore(&settings.instance);
         let thread = std::thread::Builder::new().name("isotherm-ctrl".into());
         let work = move || {
-            let state = ControllerThread::new(instance, settings, path, self_sender, shared.clone());
+            let state =
+                ControllerThread { monitor_file, ..ControllerThread::new(instance, settings, path, self_sender, shared.clone()) };
             catch_unwind(AssertUnwindSafe(|| state.run(&inbox))).unwrap_or_else(|_| publish_panic(&shared))
         };
         let thread = thread.spawn(work)?;
@@ -191,6 +198,8 @@ struct ControllerThread {
     /// The settings as they are in the file.
     settings_in_file: SavedSettings,
     settings_path: PathBuf,
+    /// WAV file that gets what the monitor plays.
+    monitor_file: Option<PathBuf>,
     /// Time of the last save, or of the start.
     last_save: Instant,
     /// Sends commands to this thread, from threads that it started.
@@ -236,6 +245,7 @@ impl ControllerThread {
             settings_in_file: SavedSettings::default(),
             settings,
             settings_path,
+            monitor_file: None,
             last_save: Instant::now(),
             self_sender,
             published,

@@ -28,6 +28,7 @@ pub fn command() -> Command {
         .arg(text("desk", "ADDRESS", "The X32 or M32 whose card the device is; 'find' looks for it on the local net"))
         .arg(path(text("out", "DIR", "The folder in which takes are made")))
         .arg(path(text("settings", "FILE", "Where settings are kept, in place of the user's")))
+        .arg(path(text("monitor-file", "FILE.wav", "What is heard goes to this file, too, until the device is stopped")))
         .arg(flag("start", "Start the device at once"))
         .arg(flag("record", "Start a take at once"))
         .after_help(examples(&[
@@ -59,6 +60,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
             desk: text("desk"),
         },
         folder: matches.get_one::<PathBuf>("out").cloned(),
+        monitor_file: matches.get_one::<PathBuf>("monitor-file").cloned(),
         start: matches.get_flag("start"),
         record: matches.get_flag("record"),
     };

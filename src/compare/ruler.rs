@@ -113,7 +113,7 @@ impl Ruler {
         let mut louder = a.clone();
         louder.gain_db(LOUDER_DB);
         // A filter hears what surrounds the part, so it takes that with it, and both ends are cut afterwards.
-        let margin = low_pass_half(rate).max(MARGIN_FRAMES);
+        let margin = low_pass_half(rate, TRANSITION_HZ).max(MARGIN_FRAMES);
         let wide = with_surroundings(input.a, start, frames, margin);
         let inner = |wide: &Audio| wide.slice(margin..margin + frames).expect("the part has the margin on both sides");
         let late = inner(&Alignment { delay_frames: -LATE_FRAMES, ..Alignment::NONE }.apply(&wide, wide.frames()));
@@ -224,8 +224,8 @@ fn half_oversampling(effect: &Effect) -> Result<Effect, String> {
 }
 
 /// Taps of the low-pass on each side of its middle.
-fn low_pass_half(sample_rate: u32) -> usize {
-    (5.5 * f64::from(sample_rate) / TRANSITION_HZ / 2.0).ceil() as usize
+pub(crate) fn low_pass_half(sample_rate: u32, transition_hz: f64) -> usize {
+    (5.5 * f64::from(sample_rate) / transition_hz / 2.0).ceil() as usize
 }
 
 /// A sound through a steep low-pass at `corner_hz` of linear phase, which is not late: a sinc with a Blackman window.
@@ -234,11 +234,17 @@ fn low_pass_half(sample_rate: u32) -> usize {
 /// # Errors
 /// A sentence, if the sound has nothing above the corner.
 pub fn low_pass(sound: &Audio, corner_hz: f64) -> Result<Audio, String> {
-    let rate = f64::from(sound.sample_rate());
+    low_pass_at(sound, corner_hz, TRANSITION_HZ)
+}
+
+/// Taps of a steep low-pass of linear phase, symmetric around the middle one: a sinc with a Blackman window. At `corner_hz` it is
+/// 6 dB down; from half of `transition_hz` above it, 74 dB.
+pub(crate) fn low_pass_taps(sample_rate: u32, corner_hz: f64, transition_hz: f64) -> Result<Vec<f32>, String> {
+    let rate = f64::from(sample_rate);
     if rate <= 2.0 * corner_hz {
         return Err(format!("a sound of {rate} Hz has nothing above {corner_hz} Hz"));
     }
-    let half = low_pass_half(sound.sample_rate());
+    let half = low_pass_half(sample_rate, transition_hz);
     let length = 2 * half + 1;
     let cutoff = 2.0 * corner_hz / rate;
     let tap = |i: usize| {
@@ -248,7 +254,13 @@ pub fn low_pass(sound: &Audio, corner_hz: f64) -> Result<Audio, String> {
     };
     let taps: Vec<f64> = (0..length).map(tap).collect();
     let sum: f64 = taps.iter().sum();
-    let taps: Vec<f32> = taps.iter().map(|tap| (tap / sum) as f32).collect();
+    Ok(taps.iter().map(|tap| (tap / sum) as f32).collect())
+}
+
+/// A sound through the filter of [`low_pass_taps`], which is not late.
+pub(crate) fn low_pass_at(sound: &Audio, corner_hz: f64, transition_hz: f64) -> Result<Audio, String> {
+    let taps = low_pass_taps(sound.sample_rate(), corner_hz, transition_hz)?;
+    let half = taps.len() / 2;
     let mut out = sound.clone();
     for (to, from) in out.iter_mut().zip(sound.iter()) {
         let padded: Vec<f32> =

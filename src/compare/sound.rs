@@ -236,7 +236,7 @@ fn files_of(folder: &Path) -> Result<Vec<PathBuf>, SoundError> {
 }
 
 /// SHA-256 in hexadecimal.
-pub(super) fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 

@@ -183,6 +183,33 @@ impl FromStr for Effect {
             Err(_) if is_model_name(text) => return Err(EffectError::BareModel { found: text.trim().into() }),
             Err(error) => return Err(error.into()),
         };
+        let names_model = effect.apply(settings)?;
+        if effect.algorithm().plays_model && !names_model {
+            return Err(EffectError::ModelMissing { algorithm: effect.algorithm().id });
+        }
+        Ok(effect)
+    }
+}
+
+impl Effect {
+    /// This effect with one setting changed, as [`Self::from_str`] reads it: `drive=12`, `model=smaller.nam`. [control thread:
+    /// opens models]
+    ///
+    /// # Errors
+    /// [`EffectError::NotASetting`] for none or more than one, and those of [`Self::from_str`] for a setting.
+    pub fn with_setting(&self, setting: &str) -> Result<Self, EffectError> {
+        let words = split_words(setting)?;
+        if words.len() != 1 {
+            return Err(EffectError::NotASetting { found: setting.trim().into() });
+        }
+        let mut effect = self.clone();
+        effect.apply(&words)?;
+        Ok(effect)
+    }
+
+    /// Applies settings that a user wrote. Returns true if a model, or none, is named.
+    fn apply(&mut self, settings: &[String]) -> Result<bool, EffectError> {
+        let algorithm = self.algorithm();
         let (mut seen, mut model, mut rate) = (Vec::new(), None, None);
         // Words that no parameter takes; they may be knobs of the model, which is not open yet.
         let mut others: Vec<(&str, &str, SettingError)> = Vec::new();
@@ -197,29 +224,29 @@ impl FromStr for Effect {
             } else if id.replace('-', "_") == MODEL_RATE {
                 rate = Some(value);
             } else {
-                match effect.settings.parse(id, value) {
-                    Err(error @ SettingError::Parameter { .. }) if effect.algorithm().plays_model => {
+                match self.settings.parse(id, value) {
+                    Err(error @ SettingError::Parameter { .. }) if algorithm.plays_model => {
                         others.push((id, value, error));
                     }
                     result => result?,
                 }
             }
         }
-        let algorithm = effect.algorithm();
+        // Without a model there are no knobs.
+        let no_model = matches!(model, Some(NO_MODEL)) || model.is_none() && self.model.is_none();
         match model {
-            // Without a model there are no knobs.
-            None | Some(NO_MODEL) if !others.is_empty() => return Err(others.swap_remove(0).2.into()),
+            None | Some(NO_MODEL) if no_model && !others.is_empty() => return Err(others.swap_remove(0).2.into()),
             Some(_) if !algorithm.plays_model => return Err(EffectError::ModelNotAllowed { algorithm: algorithm.id }),
-            None if algorithm.plays_model => return Err(EffectError::ModelMissing { algorithm: algorithm.id }),
-            Some(path) if path != NO_MODEL => effect.model = Some(open_model(path)?),
-            _ => {}
+            Some(NO_MODEL) => self.model = None,
+            Some(path) => self.model = Some(open_model(path)?),
+            None => {}
         }
-        match (rate, &effect.model) {
+        match (rate, &self.model) {
             (None, _) => {}
-            (Some(rate), Some(model)) => effect.model = Some(model_at_rate(model, rate)?),
+            (Some(rate), Some(model)) => self.model = Some(model_at_rate(model, rate)?),
             (Some(_), None) => return Err(EffectError::Model(format!("{MODEL_RATE}: no model; expected model=FILE before it"))),
         }
-        let knobs = effect.model.as_deref().map(knobs).unwrap_or_default();
+        let knobs = self.model.as_deref().map(knobs).unwrap_or_default();
         for (id, value, mut error) in others {
             let Some(knob) = knobs.iter().find(|knob| knob.id == id.replace('-', "_").to_lowercase()) else {
                 if let SettingError::Parameter { expected, .. } = &mut error {
@@ -230,9 +257,9 @@ impl FromStr for Effect {
             if seen.iter().any(|seen| seen == knob.parameter) {
                 return Err(EffectError::DuplicateParameter { id: id.into() });
             }
-            effect.settings.parse(knob.parameter, &knob.position(value)?.to_string())?;
+            self.settings.parse(knob.parameter, &knob.position(value)?.to_string())?;
         }
-        Ok(effect)
+        Ok(model.is_some())
     }
 }
 

@@ -4,7 +4,7 @@ use super::DIP_SECONDS;
 use crate::dsp::dry_wet::flush_denormals;
 
 /// A raised-cosine fade-out followed by its mirror image. Between them, at the bottom, the change takes place.
-pub(super) struct Dip {
+pub(crate) struct Dip {
     /// Gains of the fade-out, frame by frame. The fade-in has them in reverse order.
     gains: Vec<f32>,
     /// Position of the next frame in fade-out and fade-in together; `None` while no dip is under way.
@@ -15,14 +15,14 @@ pub(super) struct Dip {
 
 impl Dip {
     /// A dip that is not under way; `sample_rate` in hertz. [control thread: allocates]
-    pub(super) fn new(sample_rate: f32) -> Self {
+    pub(crate) fn new(sample_rate: f32) -> Self {
         let n = ((DIP_SECONDS * sample_rate).round() as usize).max(1);
         let gain = |i| 0.5 * (1.0 + (std::f32::consts::PI * i as f32 / (n + 1) as f32).cos());
         Self { gains: (1..=n).map(gain).collect(), at: None, hold: 0 }
     }
 
     /// Begins a fade-out at the present gain. [audio thread]
-    pub(super) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         let n = self.gains.len();
         self.hold = 0;
         self.at = Some(match self.at {
@@ -33,13 +33,19 @@ impl Dip {
     }
 
     /// Adds `frames` frames of silence; called at the bottom. [audio thread]
-    pub(super) fn hold(&mut self, frames: usize) {
+    pub(crate) fn hold(&mut self, frames: usize) {
         self.hold = frames;
     }
 
     /// Ends the dip at once. [audio thread]
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         (self.at, self.hold) = (None, 0);
+    }
+
+    /// True until the end of the fade-in. [audio thread]
+    #[cfg(feature = "listen")]
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.at.is_some()
     }
 
     fn is_holding(&self) -> bool {
@@ -48,7 +54,7 @@ impl Dip {
 
     /// Length of the next span: the part of the next `frames` frames before the dip's bottom or end. Within it the dip is in one
     /// phase: fade-out, silence, fade-in or none. [audio thread]
-    pub(super) fn span(&self, frames: usize) -> usize {
+    pub(crate) fn span(&self, frames: usize) -> usize {
         let n = self.gains.len();
         if self.is_holding() {
             return self.hold.min(frames);
@@ -57,7 +63,7 @@ impl Dip {
     }
 
     /// Multiplies a span of a channel by the gains; denormal numbers become 0. [audio thread]
-    pub(super) fn apply(&self, samples: &mut [f32]) {
+    pub(crate) fn apply(&self, samples: &mut [f32]) {
         let n = self.gains.len();
         match self.at {
             None => return,
@@ -77,7 +83,7 @@ impl Dip {
     }
 
     /// Moves on by a span. Returns true at the bottom, where the change takes place. [audio thread]
-    pub(super) fn advance(&mut self, frames: usize) -> bool {
+    pub(crate) fn advance(&mut self, frames: usize) -> bool {
         let n = self.gains.len();
         let Some(at) = self.at else { return false };
         if self.is_holding() {

@@ -8,7 +8,7 @@ use super::models::ModelRequest;
 use super::parameters::{BLIND, BYPASS, LISTEN, ParameterStore, RECORD, STANDBY, algorithm_parameter, effect_parameter};
 use super::{SharedInstance, builder::jobs, twin};
 use crate::algorithm::REGISTRY;
-use crate::view::{Control, Controls, Slot, TakeAction, TwinRequest};
+use crate::view::{Control, Controls, ListenAction, Slot, TakeAction, TwinRequest};
 
 /// Setting of parameters by gestures of a user, which a host can record as automation: `begin`, any number of `set`, `end`.
 /// `index` is the parameter's index in `parameters::descriptors`. [control thread]
@@ -187,5 +187,9 @@ impl Controls for InstanceControls<'_> {
                 self.touch(STANDBY);
             }
         }
+    }
+
+    fn listen(&self, action: ListenAction) {
+        self.shared.listen(action);
     }
 }

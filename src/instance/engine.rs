@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::SharedInstance;
 use super::builder::{BuildTarget, jobs};
+use super::listen::TestInsert;
 use super::models::ModelSlot;
 use super::parameters::{BLIND, RECORD};
 use super::takes::TakeWriter;
@@ -36,6 +37,8 @@ pub struct Engine {
     listen_button_presses: u32,
     /// True if the blind switch was on at the last block.
     was_blind: bool,
+    /// The end of listening tests; None before the first `prepare`.
+    tests: Option<TestInsert>,
 }
 
 impl Engine {
@@ -51,6 +54,7 @@ impl Engine {
             generation: None,
             listen_button_presses: 0,
             was_blind: false,
+            tests: None,
         }
     }
 
@@ -79,6 +83,11 @@ impl Engine {
         // A recorder that is on standby already is opened here, so that it misses no frame.
         shared.takes.update_recorder(target.spec, shared.is_on_standby());
         drop(target);
+        if !self.tests.as_mut().is_some_and(|tests| tests.fits(spec)) {
+            // The old end parks its player before the new one looks for it.
+            drop(self.tests.take());
+            self.tests = Some(TestInsert::new(shared.tests.link(), spec));
+        }
         shared.channels.store(spec.channels, Ordering::Relaxed);
         shared.sample_rate.store(spec.sample_rate.to_bits(), Ordering::Relaxed);
         shared.latency.store(latency, Ordering::Relaxed);
@@ -195,14 +204,33 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Keeps a block of input for listening tests, while their panel is open. [audio thread]
+    fn keep_input(&mut self, block: &Block<'_>) {
+        if let Some(tests) = self.tests.as_mut().filter(|_| !self.offline) {
+            tests.keep(block);
+        }
+    }
+
+    /// Plays the sound of a listening test in place of the output, while one runs; never into an offline render. [audio thread]
+    fn play_test(&mut self, block: &mut Block<'_>, started: Instant) {
+        if let Some(tests) = self.tests.as_mut().filter(|_| !self.offline) {
+            tests.play(block, started);
+        }
+    }
+}
+
 /// The slots of an instance as an insert of a monitor path, for a program without a host. It records nothing. [audio thread]
 pub struct MonitorInsert(pub(super) Engine);
 
 impl MonitorInsert {
     /// Processes a block in place; it may have any number of frames.
     pub fn process(&mut self, block: &mut Block<'_>) {
+        let started = Instant::now();
+        self.0.keep_input(block);
         self.0.follow();
         self.0.run(block, |slots: &mut Slots, block: &mut Block<'_>| slots.process(block));
+        self.0.play_test(block, started);
     }
 
     /// Clears the memory of past sound, as the next block does not continue the last one.
@@ -239,6 +267,8 @@ impl InstanceProcessor {
     pub fn process(&mut self, block: &mut Block<'_>, playing: bool) -> Option<usize> {
         let Self { engine, take_writer } = self;
         let frames = block.first().map_or(0, |channel| channel.len());
+        let started = Instant::now();
+        engine.keep_input(block);
         engine.follow();
         let shared = &engine.shared;
         let (standby, record) = (shared.is_on_standby(), shared.parameters.is_on(RECORD));
@@ -251,6 +281,8 @@ impl InstanceProcessor {
         if let Some(take_block) = take_block {
             take_block.finish(block);
         }
+        // After the take, whose output would otherwise tell what was behind the buttons.
+        engine.play_test(block, started);
         latency
     }
 }

@@ -34,9 +34,50 @@ pub fn loudness(sound: &Audio) -> Loudness {
     }
 }
 
-/// Integrated loudness in LUFS alone, as [`Loudness::integrated_lufs`].
-pub(super) fn integrated_loudness(sound: &Audio) -> Option<f64> {
+/// Integrated loudness in LUFS alone, as [`Loudness::integrated_lufs`]. [control thread: allocates]
+#[must_use]
+pub fn integrated_loudness(sound: &Audio) -> Option<f64> {
     integrated(&run(sound, Mode::I)?)
+}
+
+/// Loudness of the K-weighted energy of a whole sound in LUFS, without the gates of BS.1770: for sounds that are too short or too
+/// quiet for them. `None` for silence, below 1 ms, and at a sample rate or number of channels that the meter does not have.
+/// [control thread: allocates]
+#[must_use]
+pub fn ungated_loudness(sound: &Audio) -> Option<f64> {
+    let milliseconds = u32::try_from(sound.frames() as u64 * 1000 / u64::from(sound.sample_rate())).ok().filter(|ms| *ms > 0)?;
+    let mut meter = EbuR128::new(u32::try_from(sound.channels()).ok()?, sound.sample_rate(), Mode::M).ok()?;
+    meter.set_max_window(milliseconds).ok()?;
+    meter.add_frames_planar_f32(&sound.slices()).ok()?;
+    meter.loudness_window(milliseconds).ok().filter(|lufs| lufs.is_finite())
+}
+
+/// A meter of integrated loudness that hears a sound block by block.
+#[cfg(feature = "listen")]
+pub(crate) struct LoudnessMeter(EbuR128);
+
+#[cfg(feature = "listen")]
+impl LoudnessMeter {
+    /// A meter; `None` at a sample rate or number of channels that it does not have. [control thread: allocates]
+    pub(crate) fn new(sample_rate: u32, channels: usize) -> Option<Self> {
+        EbuR128::new(u32::try_from(channels).ok()?, sample_rate, Mode::I).ok().map(Self)
+    }
+
+    /// Hears a block, a slice per channel. [control thread: allocates]
+    pub(crate) fn add(&mut self, block: &[&[f32]]) {
+        // Fails only for another number of channels than the meter's.
+        let _ = self.0.add_frames_planar_f32(block);
+    }
+
+    /// [`Loudness::integrated_lufs`] of what was heard since the beginning or the last [`Self::reset`].
+    pub(crate) fn integrated_lufs(&self) -> Option<f64> {
+        integrated(&self.0)
+    }
+
+    /// Forgets what was heard.
+    pub(crate) fn reset(&mut self) {
+        self.0.reset();
+    }
 }
 
 /// A meter that has heard the sound; `None` at a sample rate or number of channels that it does not have.
@@ -109,6 +150,22 @@ mod tests {
         let (quiet, loud) = (loudness(&quiet), loudness(&loud));
         assert!((loud.integrated_lufs.unwrap() - quiet.integrated_lufs.unwrap() - 6.0).abs() < 1e-4);
         assert!((loud.true_peak_dbtp - quiet.true_peak_dbtp - 6.0).abs() < 1e-4);
+    }
+
+    #[test]
+    fn the_ungated_loudness_of_a_steady_sound_is_its_integrated_loudness_and_a_short_or_quiet_one_has_it_too() {
+        let tone = |amplitude: f64, frames: usize| generate::sine(48_000, 997.0, amplitude, frames).unwrap();
+        let found = ungated_loudness(&tone(1.0, 480_000)).unwrap();
+        assert!((found - integrated_loudness(&tone(1.0, 480_000)).unwrap()).abs() < 0.005, "{found}");
+        for (amplitude, frames) in [(0.5, 24_000), (0.5, 9_600), (1e-5, 96_000)] {
+            let found = ungated_loudness(&tone(amplitude, frames)).unwrap();
+            // The filter's beginning is part of a short sound.
+            assert!((found - (-3.01 + gain_to_db(amplitude))).abs() < 0.05, "{amplitude}, {frames}: {found}");
+        }
+        // Silence counts here: half of the sound is 3 dB less.
+        let half = Audio::concatenate(&[&tone(0.5, 48_000), &Audio::silence(48_000, 1, 48_000)]).unwrap();
+        assert!((ungated_loudness(&half).unwrap() + 3.01 + 6.02 + 3.01).abs() < 0.05);
+        assert_eq!(ungated_loudness(&Audio::silence(48_000, 1, 48_000)), None);
     }
 
     #[test]

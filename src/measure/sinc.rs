@@ -5,9 +5,9 @@ use std::f64::consts::PI;
 use multiversion::multiversion;
 
 /// Taps of the sinc. Half of them lie before the position that is asked for.
-const TAPS: usize = 256;
+pub(crate) const TAPS: usize = 256;
 /// Frames that a position needs on each side.
-pub(super) const REACH: usize = TAPS / 2;
+pub(crate) const REACH: usize = TAPS / 2;
 /// Shape of the Kaiser window: with it and [`TAPS`], what is below 0.486 of the sample rate (23.3 kHz at 48 kHz) is within
 /// -110 dB of its true value (Kaiser's formulas: beta = 0.1102 (110 - 8.7), transition (110 - 7.95) / (14.36 * 255)).
 const KAISER_BETA: f64 = 11.16;
@@ -39,7 +39,7 @@ fn kaiser(x: f64) -> f64 {
 }
 
 /// The taps for a position that lies `fraction` (0 to 1) after frame [`REACH`] - 1 of the [`TAPS`] frames.
-fn taps(fraction: f64) -> [f32; TAPS] {
+pub(crate) fn taps(fraction: f64) -> [f32; TAPS] {
     std::array::from_fn(|i| {
         let x = (i as f64 - (REACH - 1) as f64) - fraction;
         let sinc = if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) };
@@ -58,7 +58,7 @@ fn differentiator() -> [f32; SLOPE_TAPS] {
 
 /// Sets each output to the sum of the products of the taps with as many inputs from its own on. `x` has all of these inputs.
 #[multiversion(targets("x86_64+avx2"))]
-fn convolve(x: &[f32], taps: &[f32], out: &mut [f32]) {
+pub(crate) fn convolve(x: &[f32], taps: &[f32], out: &mut [f32]) {
     /// Outputs that are summed side by side.
     const LANES: usize = 32;
     let mut chunks = out.chunks_exact_mut(LANES);

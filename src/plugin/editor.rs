@@ -68,7 +68,9 @@ impl WatchedView for WindowContents {
     }
 
     fn is_shown_by(&self, shown: &Self) -> bool {
-        self.generation == shown.generation && self.view.is_shown_by(&shown.view)
+        // During a listening test no value of a parameter is shown.
+        let is_test = self.view.listen.is_blind() && shown.view.listen.is_blind();
+        (is_test || self.generation == shown.generation) && self.view.is_shown_by(&shown.view)
     }
 }
 

@@ -3,7 +3,7 @@
 use egui::{Align, Color32, Id, Rect, Role, Sense, Ui, WidgetInfo, pos2, text::LayoutJob, text::TextFormat, vec2};
 
 use super::{Editor, theme, widgets, widgets::ButtonSpec};
-use crate::view::{BlindView, Control, Controls, InstanceView, Slot};
+use crate::view::{BlindView, Control, Controls, InstanceView, ListenAction, Slot};
 
 /// Height of the header.
 pub(super) const HEIGHT: f32 = 44.0;
@@ -15,6 +15,10 @@ const HIGH_LOAD: f32 = 0.8;
 impl Editor {
     /// Draws the header. `hidden` is true in a blind comparison: nothing in the header then depends on the slot that is heard.
     pub(super) fn draw_header(&mut self, ui: &mut Ui, rect: Rect, controls: &dyn Controls, view: &InstanceView, hidden: bool) {
+        if view.listen.is_blind() {
+            draw_test_header(ui, rect);
+            return;
+        }
         let is_wide = rect.width() >= WIDE;
         let mut x = rect.left();
         let mut next_rect = |width: f32, height: f32, gap: f32| {
@@ -25,7 +29,7 @@ impl Editor {
 
         draw_wordmark(ui, next_rect(104.0, 32.0, 8.0));
 
-        let button_size = if is_wide { vec2(104.0, 42.0) } else { vec2(62.0, 42.0) };
+        let button_size = if is_wide { vec2(104.0, 42.0) } else { vec2(52.0, 42.0) };
         let audible = if hidden { None } else { Some(self.gestures.shown_value(controls, Control::Listen) >= 0.5) };
         let audible = audible.map(|b| if b { Slot::B } else { Slot::A });
         for side in [0_u8, 1] {
@@ -78,6 +82,8 @@ impl Editor {
         let bypass_rect = next_rect(66.0, 28.0, 14.0);
         let bypass = widgets::toggle_button(ui, &mut self.gestures, controls, bypass_rect, Control::Bypass, "Bypass");
         bypass.on_hover_text("The input, delayed like the effect");
+        let (text, width) = if is_wide { ("Listening test", 104.0) } else { ("Test", 44.0) };
+        self.draw_test_button(ui, next_rect(width, 28.0, 8.0), controls, view, hidden, text);
 
         let facts = Rect::from_min_max(pos2(x, rect.top()), rect.max);
         let (upper, lower) = facts.split_top_bottom_at_y(facts.center().y);
@@ -95,6 +101,37 @@ impl Editor {
             draw_fact(ui, lower.translate(vec2(0.0, -3.0)), "load", &load_text(view.load), color, tip);
         }
     }
+
+    /// Draws the button that opens and closes the panel of listening tests.
+    fn draw_test_button(&mut self, ui: &Ui, rect: Rect, controls: &dyn Controls, view: &InstanceView, hidden: bool, text: &str) {
+        let is_shown = self.shows_listen_panel(view, hidden);
+        let spec = ButtonSpec {
+            label: "Listening tests",
+            text,
+            down: Some(is_shown),
+            enabled: !hidden,
+            role: Role::CheckBox,
+            ..ButtonSpec::default()
+        };
+        let button = widgets::button(ui, rect, Id::unique("isotherm listening tests"), &spec);
+        if button.clicked() {
+            self.take_panel.fold();
+            // An open panel that the setup of takes had covered is shown again.
+            if is_shown || !view.listen.is_open {
+                let action = if is_shown { ListenAction::Close } else { ListenAction::Open };
+                self.send_listen_actions(controls, vec![action]);
+            }
+            self.gestures.needs_frame = true;
+        }
+        button.on_hover_text("Blind listening tests that are scored and recorded");
+    }
+}
+
+/// Draws the header during a listening test, which shows nothing of the instance.
+fn draw_test_header(ui: &Ui, rect: Rect) {
+    draw_wordmark(ui, Rect::from_min_size(pos2(rect.left(), rect.center().y - 16.0), vec2(104.0, 32.0)));
+    let text = "A listening test runs. Everything else is hidden and goes on.";
+    draw_fact(ui, rect, "test", text, theme::MUTED, "Do not change settings meanwhile: the trial would be void");
 }
 
 /// Returns the latency in samples, and in milliseconds if the sample rate is known.

@@ -168,6 +168,13 @@ impl WatchedView for ProgramView {
 }
 
 impl ProgramView {
+    /// True if a window that shows `shown` during a listening test would look the same with this view: only the stage of the device
+    /// and that of a take are shown then. [any thread]
+    #[must_use]
+    pub fn is_shown_in_test_by(&self, shown: &Self) -> bool {
+        self.device.stage == shown.device.stage && self.recording == shown.recording
+    }
+
     /// Returns the title of the window with this view and the state of the take: what is read while the window is minimised. It
     /// has ASCII characters only. [any thread]
     #[must_use]
@@ -254,7 +261,7 @@ impl Program {
     #[must_use]
     pub fn new(registry: &'static [&'static Algorithm]) -> Self {
         Self {
-            editor: Editor::new(registry),
+            editor: Editor::new(registry).without_host(),
             device_bar: DeviceBar::default(),
             strips: ChannelStrips::default(),
             log: LogPanel::default(),
@@ -287,6 +294,9 @@ impl Program {
         ui.painter().rect_filled(window, 0, theme::BACKGROUND);
         let inside = window.shrink(GAP);
         let (device_bar, rest) = inside.split_top_bottom_at_y(inside.top() + device_bar::HEIGHT);
+        if instance.listen.is_blind() {
+            return self.show_test(ui, [window, device_bar, rest], controls, instance, view);
+        }
         let (rest, log) = rest.split_top_bottom_at_y(rest.bottom() - self.log.height());
         let (rest, unfinished_take) = rest.split_top_bottom_at_y(rest.bottom() - unfinished_take::height(view));
         let right = inside.left() + channel_strips::WIDTH;
@@ -321,6 +331,29 @@ impl Program {
         if strips_move || !actions.is_empty() {
             ui.ctx().request_repaint_after(FRAME_INTERVAL);
         }
+        actions
+    }
+
+    /// Draws one frame during a listening test: the test, and above it the band of a take or of a device that is gone. `[window, band, below]`: the
+    /// whole window, the band, and what is below it.
+    fn show_test(
+        &mut self,
+        ui: &mut Ui,
+        [window, band, below]: [Rect; 3],
+        controls: &dyn Controls,
+        instance: &InstanceView,
+        view: &ProgramView,
+    ) -> Vec<ProgramAction> {
+        let mut actions = Vec::new();
+        let mut test = window;
+        if stage_band::is_shown(view) {
+            stage_band::show(ui, band, view, &instance.take, &mut actions);
+            test = window.with_min_y(below.top());
+        }
+        let mut ui = ui.new_child(UiBuilder::new().max_rect(test).id_salt("editor"));
+        ui.set_clip_rect(test.intersect(ui.clip_rect()));
+        self.editor.show(&mut ui, controls, instance);
+        self.ask_before_close(&ui, view.recording);
         actions
     }
 

@@ -99,6 +99,12 @@ impl TakePanel {
         self.is_open
     }
 
+    /// Folds the panel, so that only the bar is shown.
+    pub(super) fn fold(&mut self) {
+        self.is_open = false;
+        self.text_entry.cancel();
+    }
+
     /// True if something moves, so that the window has to be drawn about 30 times a second. [control thread]
     #[must_use]
     pub fn needs_frames(&self, view: &TakeView) -> bool {

@@ -4,11 +4,17 @@
 #![allow(clippy::unwrap_used)]
 
 #[cfg(target_os = "linux")]
+#[path = "../listener/mod.rs"]
+mod listener;
+
+#[cfg(target_os = "linux")]
 mod ardour;
 #[cfg(feature = "cli")]
 mod clap;
 #[cfg(target_os = "linux")]
 mod editor_windows;
+#[cfg(target_os = "linux")]
+mod listening;
 #[cfg(feature = "cli")]
 mod models;
 #[cfg(target_os = "linux")]

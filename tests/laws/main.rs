@@ -8,6 +8,8 @@ mod effect;
 mod golden;
 #[cfg(feature = "instance")]
 mod instance;
+#[cfg(feature = "instance")]
+mod listening;
 mod realtime;
 mod render;
 mod test_models;

@@ -3,6 +3,7 @@
 mod knobs;
 mod layout;
 mod listening;
+mod listening_tests;
 mod models;
 mod twins;
 
@@ -20,8 +21,8 @@ use isotherm::dsp::{
 };
 use isotherm::ui::{Editor, MIN_SIZE, SIZE};
 use isotherm::view::{
-    BlindView, ChannelLevel, Control, Controls, FolderView, InstanceView, ModelDelay, ModelFacts, ModelView, ParameterUse, Slot,
-    TakeAction, TwinRequest, TwinStage, TwinView,
+    BlindView, ChannelLevel, Control, Controls, FolderView, InstanceView, ListenAction, ModelDelay, ModelFacts, ModelView,
+    ParameterUse, Slot, TakeAction, TwinRequest, TwinStage, TwinView,
 };
 
 /// A parameter with a knob.
@@ -131,6 +132,7 @@ enum ControlCall {
     ClearModel(Slot),
     RequestTwin(TwinRequest),
     RequestTake(TakeAction),
+    Listen(ListenAction),
 }
 
 /// Controls over a map of values, which record all calls.
@@ -194,6 +196,9 @@ impl Controls for TestControls {
     fn request_take(&self, action: TakeAction) {
         self.calls.borrow_mut().push(ControlCall::RequestTake(action));
     }
+    fn listen(&self, action: ListenAction) {
+        self.calls.borrow_mut().push(ControlCall::Listen(action));
+    }
 }
 
 /// The editor and the state that its frames show.
@@ -216,6 +221,7 @@ fn silent_view(channels: usize) -> InstanceView {
         models: Default::default(),
         twin: TwinView::default(),
         take: Default::default(),
+        listen: Default::default(),
     }
 }
 

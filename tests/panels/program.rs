@@ -12,7 +12,8 @@ use isotherm::ui::{
     UnfinishedTakeView,
 };
 use isotherm::view::{
-    BlindView, ChannelLevel, Control, Controls, InstanceView, Slot, TakeAction, TakeView, TwinRequest, TwinView,
+    BlindView, ChannelLevel, Control, Controls, Form, InstanceView, ListenAction, ListenStage, ListenView, Slot, TakeAction,
+    TakeView, TestPart, TestStep, TestView, TwinRequest, TwinView,
 };
 
 /// Never called, as the panels make no sound.
@@ -43,6 +44,7 @@ impl Controls for IgnoredControls {
     fn clear_model(&self, _: Slot) {}
     fn request_twin(&self, _: TwinRequest) {}
     fn request_take(&self, _: TakeAction) {}
+    fn listen(&self, _: ListenAction) {}
 }
 
 /// The panels, the views that they show, and the actions that they have returned.
@@ -68,6 +70,7 @@ fn instance_view() -> InstanceView {
         models: Default::default(),
         twin: TwinView::default(),
         take: TakeView { chosen_per_channel: true, channels: 2, ..TakeView::default() },
+        listen: Default::default(),
     }
 }
 
@@ -971,4 +974,52 @@ fn frames_come_quickly_only_while_something_moves() {
     // A fall by 60 dB takes 5.1 s.
     harness.run_steps(200);
     assert_eq!(delay(&harness), idle);
+}
+
+/// The view of a listening test that runs.
+fn listening() -> ListenView {
+    let test = TestView {
+        part: TestPart::Test,
+        form: Form::Abx,
+        step: TestStep::Answer,
+        number: 1,
+        of: Some(16),
+        playing: None,
+        answer: None,
+        instruction: String::new(),
+        note: None,
+        commitment: String::new(),
+        receipt: String::new(),
+    };
+    ListenView { is_open: true, stage: ListenStage::Running(test), ..ListenView::default() }
+}
+
+#[test]
+fn a_listening_test_hides_everything_but_the_band_of_a_take_and_of_a_device_that_is_gone() {
+    let mut harness = window(view_at_stage(DeviceStage::Running, 2));
+    for name in ["Stop", "Arm all", "More of the log", "Listen A", "Bypass", "Standby", "Takes"] {
+        harness.get_by_label(name);
+    }
+    harness.state_mut().instance.listen = listening();
+    harness.run_steps(4);
+    for name in ["Stop", "Arm all", "More of the log", "Listen A", "Bypass", "Standby", "Takes"] {
+        assert!(harness.query_by_label(name).is_none(), "{name}");
+    }
+    harness.get_by_label("Play X");
+    let quiet = format!("{:?}", harness.output().shapes);
+    // A level, a line of the log, an overrun: the window looks the same.
+    let view = &mut harness.state_mut().view;
+    view.strips[0].level = ChannelLevel { peak: 1.0, rms: 0.9, clipped: true };
+    view.log.push(LogLine { text: "an overrun".into(), ..LogLine::default() });
+    view.device.overruns = 7;
+    harness.run_steps(4);
+    assert!(format!("{:?}", harness.output().shapes) == quiet);
+    harness.state_mut().view.device.stage = gone(12);
+    harness.run_steps(4);
+    assert!(format!("{:?}", harness.output().shapes) != quiet, "the alarm is shown");
+    let shown = view_at_stage(DeviceStage::Running, 2);
+    let mut later = shown.clone();
+    later.device.overruns = 7;
+    later.strips.clear();
+    assert!(later.is_shown_in_test_by(&shown) && !view_at_stage(gone(12), 2).is_shown_in_test_by(&shown));
 }

@@ -8,6 +8,13 @@ mod arguments;
 mod bench;
 mod compare;
 mod compatibility;
+#[cfg(unix)]
+mod listen;
+#[cfg(all(feature = "standalone", target_os = "linux"))]
+#[path = "../listener/mod.rs"]
+mod listener;
+#[cfg(all(feature = "standalone", target_os = "linux"))]
+mod listening;
 mod model;
 mod record;
 mod run;

@@ -1,19 +1,23 @@
 //! The controller's device: listed, started, polled, stopped.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::desk::DeskFollower;
 use super::log::spawn_detached;
 use super::{Command, ControllerThread, lock};
 use crate::app::settings::StripSettings;
+use crate::audio::WavFormat;
 use crate::device::{
     self, Capture, DeviceState, GrantedConfig, Host, Insert, Monitor, MonitorRouting, OpenRequest, Session, WriterFeed,
 };
 use crate::dsp::{Block, ProcessSpec};
-use crate::graph::Meter;
+use crate::graph::{FileSink, Meter};
 use crate::instance::MonitorInsert;
 use crate::ui::DeviceSetup;
 
+/// Sides of the monitor: left and right.
+const MONITOR_SIDES: usize = 2;
 /// Overruns are logged at most this often.
 const OVERRUN_REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -47,6 +51,8 @@ pub struct RunningDevice {
     pub gone_since: Option<Instant>,
     /// The monitor's state that was logged last; `None` if the monitor is not a client of its own.
     monitor_state: Option<DeviceState>,
+    /// The file that gets what the monitor plays.
+    monitor_sink: Option<FileSink>,
     /// Overruns that were logged so far.
     logged_overruns: u64,
     /// Time of the last log line on overruns.
@@ -104,7 +110,8 @@ impl ControllerThread {
         let channels = granted.channels;
         let meter = Meter::new(channels);
         let (capture, feed) = Capture::with_feed(&meter, &granted);
-        let spec = ProcessSpec { sample_rate: granted.sample_rate as f32, channels: 2, max_frames: granted.period_frames };
+        let spec =
+            ProcessSpec { sample_rate: granted.sample_rate as f32, channels: MONITOR_SIDES, max_frames: granted.period_frames };
         let insert = self.instance.monitor_insert(spec).ok_or_else(|| format!("no slots for {granted}"))?;
         // Each device has strip settings of its own.
         let device = format!("{} {}", host.id(), device);
@@ -118,12 +125,17 @@ impl ControllerThread {
             }
         }
         self.settings.strips.resize_with(channels.max(self.settings.strips.len()), StripSettings::default);
-        let routing = MonitorRouting::new(2);
+        let routing = MonitorRouting::new(MONITOR_SIDES);
         for (channel, strip) in self.settings.strips.iter().enumerate().take(channels) {
             routing.set(0, channel, strip.left);
             routing.set(1, channel, strip.right);
         }
-        let monitor = Monitor::new(MonitorSlots(insert), routing.clone(), &granted, None);
+        let rate = granted.sample_rate;
+        let create = |path: &PathBuf| FileSink::create(path, rate, MONITOR_SIDES, WavFormat::Float32, rate as usize);
+        let sink = self.monitor_file.as_ref().map(create).transpose().map_err(|e| e.to_string())?;
+        let (monitor_sink, queue) = sink.unzip();
+        let monitor = Monitor::new(MonitorSlots(insert), routing.clone(), &granted, queue);
+        self.instance.listening_tests().set_venue(&format!("isotherm app {}, {granted}", env!("CARGO_PKG_VERSION")));
         let session = prepared.start(capture, Some(monitor)).map_err(|e| e.to_string())?;
         lock(&self.published).meter = Some(meter);
         Ok(RunningDevice {
@@ -135,6 +147,7 @@ impl ControllerThread {
             state: DeviceState::Running,
             gone_since: None,
             monitor_state: None,
+            monitor_sink,
             logged_overruns: 0,
             last_overrun_report: None,
         })
@@ -151,7 +164,11 @@ impl ControllerThread {
             self.losses.push("the capture broke".into());
         }
         // Frees the slots on this thread.
-        drop(monitor);
+        if let (Some(sink), Some(queue)) = (device.monitor_sink, monitor.and_then(Monitor::into_file))
+            && let Err(error) = sink.finish(queue)
+        {
+            self.log.add_alarm(error.to_string());
+        }
         self.recorder.close_for_stopped_device();
         lock(&self.published).meter = None;
         let overruns = if counts.overruns > 0 { format!(", {} overruns", counts.overruns) } else { String::new() };
@@ -204,7 +221,9 @@ impl ControllerThread {
                 DeviceState::Panicked(reason) => lines.push((format!("{name}: {reason}"), true)),
             }
         }
-        let overruns = device.session.counts().overruns;
+        let counts = device.session.counts();
+        self.instance.listening_tests().link().set_device_drop_outs(counts.overruns + counts.underruns);
+        let overruns = counts.overruns;
         let is_due = device.last_overrun_report.is_none_or(|time| time.elapsed() >= OVERRUN_REPORT_INTERVAL);
         if overruns > device.logged_overruns && is_due {
             lines.push((format!("{}: {} overruns", device.granted.device, overruns - device.logged_overruns), true));

@@ -1,6 +1,7 @@
 //! A virtual X11 display (Xvfb), for tests of real windows without a screen.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -152,6 +153,21 @@ pub fn is_on_display(
     timeout: Duration,
     set_up: impl FnOnce(&RustConnection),
 ) -> bool {
+    is_on_display_at_home(module, test, screen, timeout, None, set_up)
+}
+
+/// As [`is_on_display`], in a process whose user's home folder is `home`.
+///
+/// # Panics
+/// As [`is_on_display`].
+pub fn is_on_display_at_home(
+    module: &str,
+    test: &str,
+    screen: (u32, u32),
+    timeout: Duration,
+    home: Option<&Path>,
+    set_up: impl FnOnce(&RustConnection),
+) -> bool {
     if std::env::var_os(ON_DISPLAY).is_some() {
         return true;
     }
@@ -162,6 +178,9 @@ pub fn is_on_display(
     let mut command = display.command(std::env::current_exe().unwrap().to_str().unwrap());
     command.args(["--exact", &test_name(module, test), "--nocapture", "--test-threads", "1"]);
     command.env(ON_DISPLAY, "1").env("LIBGL_ALWAYS_SOFTWARE", "1");
+    if let Some(home) = home {
+        command.env("HOME", home);
+    }
     // The child's output goes to a file and is printed with a prefix, so that tools that count tests do not count the child's
     // test.
     let mut log = tempfile::tempfile().unwrap();

@@ -1,0 +1,401 @@
+//! `isotherm listen`: blind listening tests in a terminal, their sounds for other tools, and the check of their records.
+
+mod deck;
+mod keys;
+mod terminal;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use serde_json::json;
+
+use super::{Failure, examples, parse_integer, parse_number, path_text, print_line};
+use crate::audio::wav::{WavFormat, write};
+use crate::audio::{Audio, Random};
+use crate::device::{Host, OpenRequest};
+use crate::effect::Effect;
+use crate::listen::{
+    Change, ControlTrial, Examiner, Form, LOOP, Prepared, Protocol, Question, ResolvedSide, Rule, SideChoice, SoundSource,
+    TestSetup, default_folder, power_lines, prepare_stimuli, resolve_sides, unfinished, validate, verify, verify_log,
+};
+use crate::view::ListenAction;
+use deck::DeckVenue;
+
+/// The text before a change of the other side.
+const OTHER: &str = "other:";
+/// Names of the changes of the other side that are no settings.
+const GAIN: &str = "gain_db";
+const DELAY: &str = "delay_frames";
+
+pub fn command() -> Command {
+    Command::new("listen")
+        .about("Blind listening tests: take one, write its sounds for other tools, check its record")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(
+            Command::new("run")
+                .about("Takes a test in the terminal, with its keys; or goes on with a session that was left")
+                .arg(
+                    Arg::new("session")
+                        .value_name("SESSION")
+                        .value_parser(value_parser!(PathBuf))
+                        .help("Folder of a session that was left")
+                        .conflicts_with_all(["a", "b", "sound"]),
+                )
+                .args(setup_arguments())
+                .args(protocol_arguments())
+                .args(device_arguments())
+                .after_help(examples(&[
+                    "isotherm listen run --a 'saturator drive=24' --b 'neural model=twin.nam' --sound riff.wav --from 2 --to 8",
+                    "isotherm listen run --a 'saturator drive=24' --b other:oversampling=2x --sound riff.wav --trials 30",
+                    "isotherm listen run Sessions/2026-11-28",
+                ])),
+        )
+        .subcommand(
+            Command::new("render")
+                .about("Writes the matched sounds of a test, under names that tell nothing, and a key file for other tools")
+                .arg(
+                    Arg::new("session")
+                        .value_name("SESSION")
+                        .value_parser(value_parser!(PathBuf))
+                        .help("Folder of a session")
+                        .conflicts_with_all(["a", "b", "sound"]),
+                )
+                .args(setup_arguments())
+                .arg(
+                    Arg::new("out")
+                        .long("out")
+                        .value_name("DIR")
+                        .required(true)
+                        .value_parser(value_parser!(PathBuf))
+                        .help("A new folder for the sounds and key.json"),
+                )
+                .after_help(examples(&["isotherm listen render --a saturator --b dry --sound riff.wav --out stimuli"])),
+        )
+        .subcommand(
+            Command::new("verify")
+                .about("Recomputes a session from its record: hashes, mappings, answers, p, gains and gates")
+                .arg(Arg::new("session").required(true).value_name("SESSION").value_parser(value_parser!(PathBuf)))
+                .arg(Arg::new("receipt").long("receipt").value_name("HASH").help("The receipt that the listener was shown"))
+                .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The report as JSON"))
+                .after_help(examples(&["isotherm listen verify Sessions/2026-11-28"])),
+        )
+        .subcommand(
+            Command::new("power")
+                .about("Tells in words what a test can show, before it is taken")
+                .args(protocol_arguments())
+                .after_help(examples(&["isotherm listen power --trials 16", "isotherm listen power --rule sprt --trials 60"])),
+        )
+        .after_help(examples(&["isotherm listen power --trials 16", "isotherm help listen run"]))
+}
+
+pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    match matches.subcommand() {
+        Some(("run", m)) => run_test(m),
+        Some(("render", m)) => run_render(m),
+        Some(("verify", m)) => run_verify(m),
+        Some(("power", m)) => {
+            power_lines(&parse_protocol(m)?).iter().for_each(print_line);
+            Ok(())
+        }
+        _ => Err(Failure::Usage("no such command".into())),
+    }
+}
+
+fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).help(help)
+}
+
+/// The flags of sides and sound.
+fn setup_arguments() -> Vec<Arg> {
+    vec![
+        option("a", "SIDE", "An effect as text, dry, file:PATH, or other:SETTING=VALUE (the other side with one change)"),
+        option("b", "SIDE", "As --a; other:gain_db=0.5 and other:delay_frames=1 change the other side after matching"),
+        option("sound", "FILE.wav", "The sound; the loop is a part of it").value_parser(value_parser!(PathBuf)),
+        option("from", "SECONDS", "Start of the loop").default_value("0"),
+        option("to", "SECONDS", "End of the loop; without it the end of the sound, at most 30 s later"),
+        option("control", "CONTROL", "The positive control, which proves that differences can be heard")
+            .value_parser(["low-pass", "louder", "none"])
+            .default_value("low-pass"),
+    ]
+}
+
+/// The flags of a protocol.
+fn protocol_arguments() -> Vec<Arg> {
+    vec![
+        option("question", "QUESTION", "The question")
+            .value_parser(["difference", "equivalence", "preference"])
+            .default_value("difference"),
+        option("form", "FORM", "Form of a trial; without it, the one of the question").value_parser([
+            "abx",
+            "preference",
+            "same-different",
+        ]),
+        option("rule", "RULE", "When the test ends").value_parser(["fixed", "sprt", "e-value"]).default_value("fixed"),
+        option("trials", "COUNT", "Number of trials; the most if the rule is sequential").default_value("16"),
+        option("margin", "SHARE", "Equivalence: share of right answers below which the sides count as the same")
+            .default_value("0.7"),
+    ]
+}
+
+/// The flags of the device, and of the session's place.
+fn device_arguments() -> Vec<Arg> {
+    let hosts: Vec<&str> = Host::ALL.iter().map(|host| host.id()).collect();
+    vec![
+        option("host", "HOST", "How the device is reached").value_parser(hosts),
+        option("device", "NAME", "The device (`isotherm devices` lists them); with --host file a WAV file, which sets the pace"),
+        option("output", "PAIR", "The device's outputs").default_value("1,2"),
+        option("output-device", "NAME", "The device that plays; without it, --device"),
+        option("sessions", "DIR", "The folder in which the session's folder is made").value_parser(value_parser!(PathBuf)),
+        option("listener", "NAME", "Name of the listener for the record").default_value(""),
+    ]
+}
+
+fn text<'a>(matches: &'a ArgMatches, name: &str) -> &'a str {
+    matches.get_one::<String>(name).map_or("", String::as_str)
+}
+
+fn parse_protocol(matches: &ArgMatches) -> Result<Protocol, Failure> {
+    let question = match text(matches, "question") {
+        "equivalence" => Question::Equivalence,
+        "preference" => Question::Preference,
+        _ => Question::Difference,
+    };
+    let form = match text(matches, "form") {
+        "preference" => Form::Preference,
+        "same-different" => Form::SameDifferent,
+        "" if question == Question::Preference => Form::Preference,
+        _ => Form::Abx,
+    };
+    let rule = match text(matches, "rule") {
+        "sprt" => Rule::Sprt,
+        "e-value" => Rule::EValue,
+        _ => Rule::Fixed,
+    };
+    let trials = parse_integer("trials", text(matches, "trials"), 1, 10_000)? as u32;
+    let margin = parse_number("margin", text(matches, "margin"), 0.5, 1.0)?;
+    let protocol = Protocol { question, form, rule, trials, margin };
+    validate(&protocol).map_err(|error| Failure::Usage(error.to_string()))?;
+    Ok(protocol)
+}
+
+/// Reads a side as a user writes it.
+fn parse_side(flag: &str, text: &str) -> Result<SideChoice, Failure> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Failure::Usage(format!("--{flag}: no side; expected an effect, dry, file:PATH or other:SETTING=VALUE")));
+    }
+    if text == "dry" {
+        return Ok(SideChoice::Dry);
+    }
+    if let Some(path) = text.strip_prefix("file:") {
+        return Ok(SideChoice::File(path.into()));
+    }
+    let Some(change) = text.strip_prefix(OTHER) else { return Ok(SideChoice::Effect(text.into())) };
+    let (name, value) = change.split_once('=').unwrap_or((change, ""));
+    let number = || {
+        let found = crate::dsp::parse_number(value);
+        found.ok_or_else(|| Failure::Usage(format!("--{flag}: '{value}' is no number; expected one after {name}=")))
+    };
+    Ok(SideChoice::Changed(match name.replace('-', "_").as_str() {
+        GAIN => Change::GainDb(number()? as f32),
+        DELAY => Change::DelayFrames(number()? as f32),
+        _ => Change::Setting(change.into()),
+    }))
+}
+
+/// The setup that the flags ask for, and its sound.
+struct Request {
+    sound: PathBuf,
+    audio: Audio,
+    sides: [SideChoice; 2],
+    range: [f64; 2],
+    control: ControlTrial,
+}
+
+fn parse_request(matches: &ArgMatches) -> Result<Request, Failure> {
+    let sides = [parse_side("a", text(matches, "a"))?, parse_side("b", text(matches, "b"))?];
+    let sound =
+        matches.get_one::<PathBuf>("sound").ok_or_else(|| Failure::Usage("--sound: no sound; expected FILE.wav".into()))?;
+    let audio = super::input::read_wav(sound).map_err(Failure::failed)?;
+    let longest = crate::listen::LOOP_SECONDS[1];
+    let from = parse_number("from", text(matches, "from"), 0.0, 1e6)?;
+    let to = match text(matches, "to") {
+        "" => audio.seconds().min(from + longest),
+        text => parse_number("to", text, 0.0, 1e6)?,
+    };
+    Ok(Request { sound: sound.clone(), audio, sides, range: [from, to], control: parse_control(text(matches, "control")) })
+}
+
+fn parse_control(name: &str) -> ControlTrial {
+    match name {
+        "louder" => ControlTrial::Louder,
+        "none" => ControlTrial::None,
+        _ => ControlTrial::LowPass,
+    }
+}
+
+/// The effects of the slots, which a terminal does not have.
+fn no_slots() -> [Effect; 2] {
+    [0, 1].map(|_| Effect::new(crate::algorithm::REGISTRY[0]))
+}
+
+/// The request for the device that plays at a sample rate.
+fn parse_device(matches: &ArgMatches, sound: &Path, sample_rate: u32) -> Result<OpenRequest, Failure> {
+    let host = matches.get_one::<String>("host").and_then(|id| Host::find(id)).unwrap_or(Host::ALL[0]);
+    let device = match (matches.get_one::<String>("device"), host) {
+        (Some(name), _) => name.clone(),
+        (None, Host::File) => path_text(sound),
+        #[cfg(target_os = "linux")]
+        (None, Host::Jack) => "system".into(),
+        (None, _) => "default".into(),
+    };
+    let mut request = OpenRequest::new(host, &device);
+    request.sample_rate = Some(sample_rate);
+    let outputs = super::record::parse_ranges("output", text(matches, "output"), crate::device::MAX_CHANNELS)?;
+    request.outputs = outputs.into_iter().map(|output| output - 1).collect();
+    request.output_device = matches.get_one::<String>("output-device").cloned();
+    Ok(request)
+}
+
+fn run_test(matches: &ArgMatches) -> Result<(), Failure> {
+    let (sessions, actions, request) = match matches.get_one::<PathBuf>("session") {
+        Some(session) => {
+            let path = session.join(LOOP);
+            let sound = super::input::read_wav(&path).map_err(Failure::failed)?;
+            let parent = session.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let request = parse_device(matches, &path, sound.sample_rate())?;
+            (parent.to_path_buf(), vec![ListenAction::Open, ListenAction::Resume(session.clone())], request)
+        }
+        None => {
+            let protocol = parse_protocol(matches)?;
+            let Request { sound, audio, sides, range, control } = parse_request(matches)?;
+            // What cannot be a test is said before a device is opened.
+            crate::listen::cut_loop(&audio, range).map_err(Failure::failed)?;
+            resolve_sides(&sides, &no_slots(), &audio).map_err(Failure::failed)?;
+            let listener = text(matches, "listener").to_owned();
+            let setup = TestSetup { protocol, sides, source: SoundSource::Loop, range, control, listener };
+            let sessions = matches.get_one::<PathBuf>("sessions").cloned().unwrap_or_else(default_folder);
+            let request = parse_device(matches, &sound, audio.sample_rate())?;
+            let actions = vec![ListenAction::Open, ListenAction::OpenSound(sound), ListenAction::Set(setup), ListenAction::Start];
+            (sessions, actions, request)
+        }
+    };
+    let venue = DeckVenue::open(&request).map_err(Failure::failed)?;
+    let mut examiner = Examiner::new(Box::new(venue), sessions.clone());
+    for action in actions {
+        examiner.act(action);
+        if let Some(error) = examiner.view().error {
+            return Err(Failure::Failed(error));
+        }
+    }
+    let done = terminal::take(&mut examiner);
+    // The session is free for another run only when its examiner is gone.
+    drop(examiner);
+    done.map_err(|failure| match (failure, unfinished(&sessions).first()) {
+        (Failure::Failed(line), Some(left)) => {
+            Failure::Failed(format!("{line}; to go on: isotherm listen run '{}'", left.display()))
+        }
+        (failure, _) => failure,
+    })
+}
+
+/// Renders and matches the sides of a session again.
+fn prepare_session(session: &Path) -> Result<Prepared, Failure> {
+    let sound = crate::audio::wav::read(session.join(LOOP)).map_err(Failure::failed)?;
+    let load = |name| ResolvedSide::load(session, name).map_err(Failure::failed);
+    let sides = [load("a")?, load("b")?];
+    let log = verify_log(session, None).map_err(Failure::failed)?;
+    let configuration =
+        log.configuration().ok_or_else(|| Failure::Failed(format!("{}: the log has no first line", session.display())))?;
+    let control = configuration.setup.control;
+    prepare_stimuli(&sound, [0.0, sound.seconds()], &sides, control, &|_| (), &AtomicBool::new(false)).map_err(Failure::failed)
+}
+
+fn run_render(matches: &ArgMatches) -> Result<(), Failure> {
+    let prepared = match matches.get_one::<PathBuf>("session") {
+        Some(session) => prepare_session(session)?,
+        None => {
+            let Request { audio, sides, range, control, .. } = parse_request(matches)?;
+            let sides = resolve_sides(&sides, &no_slots(), &audio).map_err(Failure::failed)?;
+            prepare_stimuli(&audio, range, &sides, control, &|_| (), &AtomicBool::new(false)).map_err(Failure::failed)?
+        }
+    };
+    let out = matches.get_one::<PathBuf>("out").cloned().unwrap_or_default();
+    if out.exists() {
+        return Err(Failure::Failed(format!("{}: exists already; expected a new name", out.display())));
+    }
+    let failed = |error: std::io::Error| Failure::Failed(format!("{}: {error}", out.display()));
+    fs::create_dir_all(&out).map_err(failed)?;
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(|error| Failure::Failed(format!("the system gives no random numbers: {error}")))?;
+    let mut random = Random::new(u64::from_le_bytes(seed));
+    let paths = &prepared.stimuli.paths;
+    let mut order: Vec<usize> = (0..paths.len()).collect();
+    for last in (1..order.len()).rev() {
+        order.swap(last, random.below(last + 1));
+    }
+    let mut files = serde_json::Map::new();
+    for (number, path) in order.iter().enumerate() {
+        let name = format!("{}.wav", number + 1);
+        write(out.join(&name), &paths[*path], WavFormat::Float32).map_err(Failure::failed)?;
+        files.insert(name, json!(["A", "B", "control"][*path]));
+    }
+    let texts: Vec<&str> = prepared.sides.iter().map(|side| side.text.as_str()).collect();
+    let key = json!({ "files": files, "a": texts[0], "b": texts[1], "passed": prepared.passed(), "matching": prepared.matching });
+    let key = serde_json::to_string_pretty(&key).map_err(Failure::failed)?;
+    fs::write(out.join("key.json"), format!("{key}\n")).map_err(failed)?;
+    prepared.matching.gates.iter().for_each(|gate| print_line(format_args!("{} {}", mark(gate.passed()), gate.text)));
+    prepared.matching.notes.iter().for_each(print_line);
+    print_line(format_args!("{}: {} sounds, and key.json, which tells which is which", out.display(), paths.len()));
+    if prepared.matching.identical {
+        return Err(Failure::Limits(vec!["both sides are equal bit for bit: there is nothing to hear".into()]));
+    }
+    let refused: Vec<String> =
+        prepared.matching.gates.iter().filter(|gate| !gate.passed()).map(|gate| gate.text.clone()).collect();
+    if refused.is_empty() { Ok(()) } else { Err(Failure::Limits(refused)) }
+}
+
+/// The mark before a line of a gate or a check.
+fn mark(passed: bool) -> &'static str {
+    if passed { "ok  " } else { "FAIL" }
+}
+
+fn run_verify(matches: &ArgMatches) -> Result<(), Failure> {
+    let session = matches.get_one::<PathBuf>("session").cloned().unwrap_or_default();
+    let found = verify(&session, matches.get_one::<String>("receipt").map(String::as_str)).map_err(Failure::failed)?;
+    if matches.get_flag("json") {
+        print_line(serde_json::to_string(&found).map_err(Failure::failed)?);
+    } else {
+        found.checks.iter().for_each(|check| print_line(format_args!("{} {}", mark(check.passed), check.text)));
+        print_line(&found.anchor);
+        found.sentences.iter().for_each(print_line);
+        found.remarks.iter().for_each(print_line);
+    }
+    match found.checks.iter().find(|check| !check.passed) {
+        Some(check) => Err(Failure::Failed(format!("{}: {}", session.display(), check.text))),
+        None if !found.passed() => Err(Failure::Failed(format!("{}: {}", session.display(), found.anchor))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_is_read_as_a_user_writes_it() {
+        let read = |text: &str| parse_side("a", text).unwrap();
+        assert_eq!(read("dry"), SideChoice::Dry);
+        assert_eq!(read(" saturator drive=24 "), SideChoice::Effect("saturator drive=24".into()));
+        assert_eq!(read("file:wet.wav"), SideChoice::File("wet.wav".into()));
+        assert_eq!(read("other:oversampling=2x"), SideChoice::Changed(Change::Setting("oversampling=2x".into())));
+        assert_eq!(read("other:gain-db=0.5"), SideChoice::Changed(Change::GainDb(0.5)));
+        assert_eq!(read("other:delay_frames=1"), SideChoice::Changed(Change::DelayFrames(1.0)));
+        for text in ["", "other:gain_db=x"] {
+            assert!(matches!(parse_side("a", text), Err(Failure::Usage(line)) if line.starts_with("--a: ")));
+        }
+    }
+}

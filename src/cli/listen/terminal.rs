@@ -1,0 +1,200 @@
+//! A test in a terminal: shows what the examiner shows, and turns keys into actions.
+
+use std::io::Write;
+use std::time::Duration;
+
+use super::keys::{Key, Keys};
+use super::mark;
+use crate::cli::record::interrupt_flag;
+use crate::cli::{Failure, print_line};
+use crate::listen::Examiner;
+use crate::view::{Answer, Button, Form, ListenAction, ListenStage, ResultView, TestPart, TestStep, TestView};
+
+/// Time between two looks at the test: 20 a second.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What the terminal remembers of the listener's keys.
+#[derive(Default)]
+struct Pad {
+    /// The answer that the arrows have chosen.
+    chosen: Option<Answer>,
+    /// True while the listener is asked whether to abort.
+    asks_abort: bool,
+    /// The lines that were shown last: heading and status.
+    shown: (String, String),
+}
+
+/// Takes the test that an examiner prepares or runs, to its end.
+pub fn take(examiner: &mut Examiner) -> Result<(), Failure> {
+    let interrupted = interrupt_flag();
+    let keys = Keys::start();
+    let mut pad = Pad::default();
+    loop {
+        if interrupted.load(std::sync::atomic::Ordering::Relaxed) {
+            pad.end();
+            return Err(Failure::Failed("interrupted; every answer so far is on the disk".into()));
+        }
+        let key = keys.next(TICK);
+        if key == Some(Key::End) {
+            pad.end();
+            return Err(Failure::Failed("the input has ended; every answer so far is on the disk".into()));
+        }
+        let view = examiner.view();
+        if let Some(key) = key
+            && let Some(action) = pad.action(&view.stage, key)
+        {
+            examiner.act(action);
+        }
+        examiner.tick();
+        let view = examiner.view();
+        if let Some(error) = &view.error {
+            pad.show("", error);
+        }
+        match &view.stage {
+            // A test that cannot start goes back to the setup, with its reason.
+            ListenStage::Setup => {
+                pad.end();
+                return Err(Failure::Failed(view.error.unwrap_or_else(|| "no test runs".into())));
+            }
+            ListenStage::Preparing { text, share } => pad.show(&format!("{text} ..."), &format!("{:.0} %", share * 100.0)),
+            ListenStage::Refused { gates } => {
+                pad.end();
+                gates.iter().for_each(|gate| print_line(format_args!("{} {}", mark(gate.passed), gate.text)));
+                let failed = gates.iter().find(|gate| !gate.passed);
+                let reason = failed.map_or("both sides are equal", |gate| gate.text.as_str());
+                return Err(Failure::Failed(format!("the test does not start: {reason}")));
+            }
+            ListenStage::Running(test) => {
+                let (heading, status) = pad.lines(test);
+                pad.show(&heading, &status);
+            }
+            ListenStage::Ended(result) => {
+                pad.end();
+                print_result(result);
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The two answers of a form, in the order of the arrows, with their words.
+fn answers(form: Form) -> [(Answer, &'static str); 2] {
+    match form {
+        Form::Abx => [(Answer::First, "X is A"), (Answer::Second, "X is B")],
+        Form::Preference => [(Answer::First, "1 is better"), (Answer::Second, "2 is better")],
+        Form::SameDifferent => [(Answer::Same, "same"), (Answer::Different, "different")],
+    }
+}
+
+impl Pad {
+    /// The action of a key; `None` if it has none here.
+    fn action(&mut self, stage: &ListenStage, key: Key) -> Option<ListenAction> {
+        let test = match stage {
+            ListenStage::Running(test) => test,
+            ListenStage::Preparing { .. } if key == Key::Char('q') => return Some(ListenAction::Abort),
+            _ => return None,
+        };
+        if self.asks_abort {
+            self.asks_abort = false;
+            return (key == Key::Char('y')).then_some(ListenAction::Abort);
+        }
+        match (test.step, key) {
+            (_, Key::Char('q')) => {
+                self.asks_abort = true;
+                None
+            }
+            (_, Key::Char('e')) if test.part == TestPart::Training => Some(ListenAction::EndTraining),
+            (TestStep::Introduction | TestStep::Pause | TestStep::Feedback { .. }, Key::Enter) => Some(ListenAction::Continue),
+            (TestStep::Answer, key) => self.answer_action(test, key),
+            (TestStep::Confidence, Key::Char(digit @ '1'..='4')) => {
+                self.chosen = None;
+                Some(ListenAction::Confidence(digit as u8 - b'0'))
+            }
+            _ => None,
+        }
+    }
+
+    /// The action of a key while the answer is waited for.
+    fn answer_action(&mut self, test: &TestView, key: Key) -> Option<ListenAction> {
+        let answers = answers(test.form);
+        match key {
+            Key::Char('a' | '1') => Some(ListenAction::Press(Button::First)),
+            Key::Char('b' | '2') => Some(ListenAction::Press(Button::Second)),
+            Key::Char('x' | '3') if test.form == Form::Abx => Some(ListenAction::Press(Button::X)),
+            Key::Char(' ' | 's') => Some(ListenAction::SwitchBack),
+            Key::Left => {
+                self.chosen = Some(answers[0].0);
+                None
+            }
+            Key::Right => {
+                self.chosen = Some(answers[1].0);
+                None
+            }
+            Key::Enter => self.chosen.map(ListenAction::Answer),
+            Key::Char(_) | Key::End => None,
+        }
+    }
+
+    /// The heading and the status of a running test.
+    fn lines(&self, test: &TestView) -> (String, String) {
+        let part = match test.part {
+            TestPart::Training => "Training",
+            TestPart::Control => "Positive control",
+            TestPart::Test => "Test",
+        };
+        let of = test.of.map_or_else(String::new, |of| format!(" of {of}"));
+        let note = test.note.as_ref().map_or_else(String::new, |note| format!(" {note}"));
+        let heading = format!("{part}, trial {}{of}. {}{note}", test.number, test.instruction);
+        if self.asks_abort {
+            return (heading, "Abort the test? y: yes; any other key: no".into());
+        }
+        let status = match test.step {
+            TestStep::Answer => {
+                let names: &[(Button, &str)] = match test.form {
+                    Form::Abx => &[(Button::First, "A"), (Button::Second, "B"), (Button::X, "X")],
+                    _ => &[(Button::First, "1"), (Button::Second, "2")],
+                };
+                let playing = names.iter().find(|(button, _)| Some(*button) == test.playing).map_or("-", |(_, name)| *name);
+                let chosen = answers(test.form).into_iter().find(|(answer, _)| Some(*answer) == self.chosen);
+                let keys: Vec<&str> = names.iter().map(|(_, name)| *name).collect();
+                format!(
+                    "plays {playing}; answer: {} | {}: play, space: back, left/right: choose, enter: answer, q: abort",
+                    chosen.map_or("-", |(_, words)| words),
+                    keys.join(" ").to_lowercase()
+                )
+            }
+            TestStep::Confidence => "how sure? 1 (a guess) 2 3 4 (certain)".into(),
+            TestStep::Feedback { right } => format!("{}; enter: go on", if right { "right" } else { "wrong" }),
+            TestStep::Pause | TestStep::Introduction => "enter: go on".into(),
+        };
+        let training = if test.part == TestPart::Training { ", e: end the training" } else { "" };
+        (heading, format!("{status}{training}"))
+    }
+
+    /// Shows a heading on a line of its own, and a status that is written over.
+    fn show(&mut self, heading: &str, status: &str) {
+        if (heading, status) == (&self.shown.0, &self.shown.1) {
+            return;
+        }
+        let mut error = std::io::stderr();
+        if heading != self.shown.0 && !heading.is_empty() {
+            let _ = write!(error, "\r\x1b[K{heading}\n");
+        }
+        let _ = write!(error, "\r\x1b[K{status}");
+        let _ = error.flush();
+        self.shown = (heading.into(), status.into());
+    }
+
+    /// Leaves the line of the status.
+    fn end(&mut self) {
+        let _ = write!(std::io::stderr(), "\r\x1b[K");
+    }
+}
+
+fn print_result(result: &ResultView) {
+    result.sentences.iter().for_each(print_line);
+    result.figures.iter().chain(&result.measures).for_each(|(name, figure)| print_line(format_args!("  {name}: {figure}")));
+    result.remarks.iter().for_each(print_line);
+    print_line(format_args!("session: {}", result.folder.display()));
+    print_line(format_args!("receipt: {}", result.receipt));
+}

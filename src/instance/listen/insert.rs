@@ -1,0 +1,280 @@
+//! The audio thread's end of listening tests: keeps the input while the panel is open, and plays a test's sound in place of the
+//! output. The slots run on as ever, so load and latency stay the same.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use crate::dsp::{Block, ProcessSpec};
+use crate::graph::{Swap, SwapSender};
+use crate::listen::{CaptureWriter, Player, VenueError};
+
+/// Captures that fit in the ring of each direction.
+const RING_CAPACITY: usize = 4;
+/// Time without a block after which a stream counts as stopped.
+const STOPPED_AFTER: Duration = Duration::from_secs(1);
+/// Time between the beginnings of two blocks, beyond the sound of the first, from which blocks count as lost: longer than any host
+/// gathers blocks.
+const LATE_AFTER: Duration = Duration::from_millis(250);
+
+/// The player that a test has put in place of the output; None for the output itself.
+pub struct Guest(Option<Box<Player>>);
+
+/// The audio thread's end.
+pub struct TestInsert {
+    link: Arc<TestLink>,
+    /// The number of this end, by which [`TestLink`] knows it.
+    number: u64,
+    spec: ProcessSpec,
+    swap: Swap<Guest>,
+    /// Captures that the control thread has made; None to stop keeping the input.
+    incoming_captures: Consumer<Option<CaptureWriter>>,
+    /// Captures on their way back to be freed.
+    old_captures: Producer<CaptureWriter>,
+    capture: Option<CaptureWriter>,
+    /// The input of the block that runs, for players of live sound: a buffer of the longest block for each channel.
+    input: Vec<Vec<f32>>,
+    /// The time at which the last block began, and the duration of its sound.
+    last_block: Option<(Instant, Duration)>,
+}
+
+/// The control threads' end of the [`TestInsert`] that runs.
+struct ControlEnd {
+    number: u64,
+    spec: ProcessSpec,
+    players: SwapSender<Guest>,
+    captures: Producer<Option<CaptureWriter>>,
+    old_captures: Consumer<CaptureWriter>,
+}
+
+/// The part that the threads share: counts of blocks, and the way to the end that runs.
+pub struct TestLink {
+    /// Locked by control threads only.
+    end: Mutex<LinkEnd>,
+    /// Time of the first use, from which times are counted.
+    epoch: Instant,
+    /// Time of the last block in milliseconds since `epoch`, plus 1; 0 before the first block.
+    last_block: AtomicU64,
+    /// Blocks that came too late, or whose processing took longer than their sound.
+    drop_outs: AtomicU64,
+    /// Drop-outs that the owner of the instance counts, such as those of its device.
+    device_drop_outs: AtomicU64,
+}
+
+/// The control threads' end, and the player of a stream that has ended.
+#[derive(Default)]
+struct LinkEnd {
+    end: Option<ControlEnd>,
+    /// Count of ends so far.
+    count: u64,
+    /// The player that was installed when its stream ended, with that stream's rate and width. The next stream like it goes on
+    /// with it.
+    parked: Option<(ProcessSpec, Box<Player>)>,
+}
+
+impl Default for TestLink {
+    fn default() -> Self {
+        Self {
+            end: Mutex::default(),
+            epoch: Instant::now(),
+            last_block: AtomicU64::new(0),
+            drop_outs: AtomicU64::new(0),
+            device_drop_outs: AtomicU64::new(0),
+        }
+    }
+}
+
+/// True if two streams have the same rate and width.
+fn is_alike(a: ProcessSpec, b: ProcessSpec) -> bool {
+    a.sample_rate.to_bits() == b.sample_rate.to_bits() && a.channels == b.channels
+}
+
+impl TestLink {
+    fn lock(&self) -> MutexGuard<'_, LinkEnd> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rate, width and longest block of the stream that runs. [control thread]
+    ///
+    /// # Errors
+    /// [`VenueError::NoStream`] if no block came lately.
+    pub fn spec(&self) -> Result<ProcessSpec, VenueError> {
+        let last = self.last_block.load(Ordering::Relaxed);
+        let now = self.epoch.elapsed().as_millis() as u64 + 1;
+        let is_running = last > 0 && now.saturating_sub(last) < STOPPED_AFTER.as_millis() as u64;
+        let spec = self.lock().end.as_ref().map(|end| end.spec);
+        spec.filter(|_| is_running).ok_or(VenueError::NoStream)
+    }
+
+    /// Rate, width and longest block of the stream, also while it stands still. [control thread]
+    pub fn prepared_spec(&self) -> Option<ProcessSpec> {
+        self.lock().end.as_ref().map(|end| end.spec)
+    }
+
+    /// Blocks that were lost so far, on whichever side. [any thread]
+    pub fn drop_outs(&self) -> u64 {
+        self.drop_outs.load(Ordering::Relaxed) + self.device_drop_outs.load(Ordering::Relaxed)
+    }
+
+    /// Takes over the drop-outs that the owner of the instance has counted. [any thread]
+    pub fn set_device_drop_outs(&self, count: u64) {
+        self.device_drop_outs.store(count, Ordering::Relaxed);
+    }
+
+    /// Sends a player to the audio thread, or None to give the output back. [control thread]
+    ///
+    /// # Errors
+    /// [`VenueError`].
+    pub fn install(&self, player: Option<Box<Player>>) -> Result<(), VenueError> {
+        let mut link = self.lock();
+        link.parked = None;
+        match (&mut link.end, player) {
+            (Some(end), player) => end.players.send(Box::new(Guest(player))).map_err(|_| VenueError::Stopped),
+            // Without a stream there is no output to give back.
+            (None, None) => Ok(()),
+            (None, Some(_)) => Err(VenueError::NoStream),
+        }
+    }
+
+    /// Lets the audio thread keep the input in a capture; None to stop that. Does nothing without a stream. [control thread]
+    pub fn keep_input(&self, capture: Option<CaptureWriter>) {
+        if let Some(end) = &mut self.lock().end {
+            // The ring is full only while no block runs. Then there is nothing to keep.
+            let _ = end.captures.push(capture);
+        }
+    }
+
+    /// True if [`Self::keep_input`] would reach the audio thread. [control thread]
+    pub fn has_room_for_capture(&self) -> bool {
+        self.lock().end.as_ref().is_some_and(|end| end.captures.slots() > 1)
+    }
+
+    /// Frees what the audio thread has sent back, and gives a parked player to a stream like its own. [control thread]
+    pub fn maintain(&self) {
+        let mut link = self.lock();
+        let LinkEnd { end, parked, .. } = &mut *link;
+        let Some(end) = end else { return };
+        end.players.free();
+        while end.old_captures.pop().is_ok() {}
+        if let Some((_, player)) = parked.take_if(|(spec, _)| is_alike(*spec, end.spec)) {
+            // The ring of a new stream has room.
+            let _ = end.players.send(Box::new(Guest(Some(player))));
+        }
+    }
+}
+
+impl TestInsert {
+    /// The end for a stream. A player that was parked when an equal stream ended goes on. [control thread]
+    pub fn new(link: &Arc<TestLink>, spec: ProcessSpec) -> Self {
+        let (captures, incoming_captures) = RingBuffer::new(RING_CAPACITY);
+        // Has room for every capture that can be under way.
+        let (to_free, old_captures) = RingBuffer::new(2 * RING_CAPACITY + 2);
+        let mut locked = link.lock();
+        let parked = locked.parked.take_if(|(of, _)| is_alike(*of, spec)).map(|(_, player)| player);
+        let (swap, players) = Swap::new(Box::new(Guest(parked)), spec.sample_rate);
+        locked.count += 1;
+        let number = locked.count;
+        locked.end = Some(ControlEnd { number, spec, players, captures, old_captures });
+        drop(locked);
+        Self {
+            link: link.clone(),
+            number,
+            spec,
+            swap,
+            incoming_captures,
+            old_captures: to_free,
+            capture: None,
+            input: vec![vec![0.0; spec.max_frames]; spec.channels],
+            last_block: None,
+        }
+    }
+
+    /// True if this end can go on for a stream: it has the same rate and width. Takes over the longest block. [control thread]
+    pub fn fits(&mut self, spec: ProcessSpec) -> bool {
+        let fits = is_alike(self.spec, spec);
+        let mut link = self.link.lock();
+        if let Some(end) = link.end.as_mut().filter(|end| fits && end.number == self.number) {
+            end.spec = spec;
+            self.spec = spec;
+            self.input.iter_mut().for_each(|channel| channel.resize(spec.max_frames, 0.0));
+        }
+        // An end that another stream has replaced is of no use.
+        fits && link.end.as_ref().is_some_and(|end| end.number == self.number)
+    }
+
+    /// Keeps a block of input for players of live sound, and in the capture if there is one. It is called before the slots run.
+    /// [audio thread]
+    pub fn keep(&mut self, block: &Block<'_>) {
+        for (kept, channel) in self.input.iter_mut().zip(block) {
+            let frames = channel.len().min(kept.len());
+            kept[..frames].copy_from_slice(&channel[..frames]);
+        }
+        // The old one has to go back; while there is no room for it, the new one waits.
+        while self.old_captures.slots() > 0
+            && let Ok(next) = self.incoming_captures.pop()
+        {
+            if let Some(old) = std::mem::replace(&mut self.capture, next)
+                && let Err(rtrb::PushError::Full(old)) = self.old_captures.push(old)
+            {
+                // Never reached, as there was room. It is leaked, as the audio thread must not free it.
+                std::mem::forget(old);
+            }
+        }
+        if let Some(capture) = &mut self.capture {
+            capture.write(block);
+        }
+    }
+
+    /// Plays the test's sound in place of the output, if a player is there, and watches the time. `started`: the time at which the
+    /// block began. It is called after the slots ran and takes were written. [audio thread]
+    pub fn play(&mut self, block: &mut Block<'_>, started: Instant) {
+        let frames = block.first().map_or(0, |channel| channel.len());
+        if frames == 0 {
+            return;
+        }
+        let (input, mut at) = (&self.input, 0);
+        self.swap.run(
+            block,
+            |_| 0,
+            |guest, part| {
+                let part_frames = part.first().map_or(0, |channel| channel.len());
+                if let Some(player) = &mut guest.0 {
+                    // A player of live sound plays the input, not what the slots made of it.
+                    for (channel, kept) in part.iter_mut().zip(input) {
+                        match kept.get(at..at + part_frames) {
+                            Some(kept) => channel.copy_from_slice(kept),
+                            None => channel.fill(0.0),
+                        }
+                    }
+                    player.process(part);
+                }
+                at += part_frames;
+            },
+        );
+        let duration = Duration::from_secs_f32(frames as f32 / self.spec.sample_rate.max(1.0));
+        let before = self.last_block.replace((started, duration));
+        let is_late = before.is_some_and(|(at, sound)| started.saturating_duration_since(at) > sound + LATE_AFTER);
+        if is_late || started.elapsed() > duration {
+            self.link.drop_outs.fetch_add(1, Ordering::Relaxed);
+        }
+        let now = started.saturating_duration_since(self.link.epoch).as_millis() as u64 + 1;
+        self.link.last_block.store(now, Ordering::Relaxed);
+    }
+}
+
+impl Drop for TestInsert {
+    /// Parks the player for the next stream. The stream has ended, so this is no audio thread.
+    fn drop(&mut self) {
+        self.swap.replace_now();
+        let player = self.swap.current().0.take();
+        let mut link = self.link.lock();
+        if link.end.as_ref().is_some_and(|end| end.number == self.number) {
+            link.end = None;
+        }
+        if let Some(player) = player {
+            link.parked = Some((self.spec, player));
+        }
+    }
+}

@@ -1,0 +1,780 @@
+//! The examiner: runs a test in a venue, driven by the listener's actions, and owns the session.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::blinding::Blinding;
+use super::folder::{FolderError, LOOP, Reopened, SessionFolder, unfinished};
+use super::live::{LIVE_LIMIT_LU, TrialMeter, prepare_live};
+use super::log::{Configuration, LOG_VERSION};
+use super::matching::{LOOP_SECONDS, Prepared};
+use super::player::{Player, PlayerControl, Stimuli};
+use super::preparation::{Job, Preparation, Ready};
+use super::protocol::{power_curve, power_lines, validate};
+use super::session::{Entry, Flag, Session, Switch};
+use super::side::{ResolvedSide, SideSource};
+use super::statistics::ALPHA;
+use super::venue::Venue;
+use crate::audio::Audio;
+use crate::audio::wav::{WavFormat, read, write};
+use crate::dsp::ProcessSpec;
+use crate::render::render;
+use crate::view::{
+    Answer, Button, GateView, ListenAction, ListenStage, ListenView, ResultView, SoundSource, TestPart, TestSetup, TestStep,
+    TestView, Waveform,
+};
+
+/// Parts of a sound that a [`Waveform`] has.
+const COLUMNS: usize = 800;
+/// Longest loop in seconds that a new sound is given.
+const DEFAULT_SECONDS: f64 = 10.0;
+
+/// Runs listening tests in a venue. It belongs to one control thread, which calls [`Self::tick`] about 20 times a second. Dropped
+/// while a test runs, it leaves the session on disk, where it can be resumed. All methods: [control thread]
+pub struct Examiner {
+    venue: Box<dyn Venue + Send>,
+    /// The folder in which sessions are made.
+    sessions: PathBuf,
+    is_open: bool,
+    setup: TestSetup,
+    power: Vec<String>,
+    power_curve: Vec<(f64, f64)>,
+    sound: Option<Arc<Audio>>,
+    waveform: Option<Arc<Waveform>>,
+    /// The player of a preview.
+    preview: Option<(PlayerControl, u32)>,
+    unfinished: Option<PathBuf>,
+    stage: Stage,
+    error: Option<String>,
+}
+
+/// The stage, with what belongs to it.
+enum Stage {
+    Setup,
+    Preparing { preparation: Preparation, purpose: Purpose },
+    Refused(Vec<GateView>),
+    Running(Box<Running>),
+    Ended(ResultView),
+}
+
+/// Purpose of a preparation.
+enum Purpose {
+    /// A new test; the stream and the settings as they were at its start.
+    New { setup: Box<TestSetup>, spec: ProcessSpec, generation: u64 },
+    /// A session that was left.
+    Resume(Box<Reopened>),
+}
+
+/// A test that runs.
+struct Running {
+    folder: SessionFolder,
+    session: Session,
+    prepared: Prepared,
+    control: PlayerControl,
+    /// On live sound: the loudness of both sides in this trial.
+    meter: Option<TrialMeter>,
+    /// The stream when the player was made.
+    spec: ProcessSpec,
+    /// True while the venue has no stream.
+    is_gone: bool,
+    generation: u64,
+    /// On live sound: times that a model of the sides gave NaN or infinity and was reset.
+    nan_resets: u64,
+    /// Drop-outs of the venue when the trial began.
+    drop_outs: u64,
+    /// The trial's start.
+    start: Instant,
+    switches: Vec<Switch>,
+    playing: Option<Button>,
+    /// The button that played before the last press.
+    before: Option<Button>,
+    note: Option<String>,
+    measures: Vec<(String, String)>,
+}
+
+impl Examiner {
+    /// An examiner whose panel is closed. Sessions are made in the folder `sessions`, which need not exist.
+    #[must_use]
+    pub fn new(venue: Box<dyn Venue + Send>, sessions: PathBuf) -> Self {
+        let setup = TestSetup::default();
+        Self {
+            venue,
+            sessions,
+            is_open: false,
+            power: power_lines(&setup.protocol),
+            power_curve: power_curve(&setup.protocol),
+            setup,
+            sound: None,
+            waveform: None,
+            preview: None,
+            unfinished: None,
+            stage: Stage::Setup,
+            error: None,
+        }
+    }
+
+    /// Does what a listener asks for. What does not fit the stage does nothing.
+    pub fn act(&mut self, action: ListenAction) {
+        // An error stands until the next action.
+        self.error = None;
+        let done = match action {
+            ListenAction::Open => {
+                self.is_open = true;
+                self.venue.keep(true);
+                self.look_for_unfinished();
+                Ok(())
+            }
+            ListenAction::Close => self.close(),
+            ListenAction::Set(setup) => {
+                self.set(setup);
+                Ok(())
+            }
+            ListenAction::Capture => self.capture(),
+            ListenAction::OpenSound(path) => self.open_sound(&path),
+            ListenAction::Preview(wanted) => self.preview(wanted),
+            ListenAction::Start => self.start(),
+            ListenAction::Resume(path) => self.resume(&path),
+            ListenAction::CloseAborted(path) => self.close_aborted(&path),
+            ListenAction::Abort => self.abort(),
+            ListenAction::Done => {
+                if matches!(self.stage, Stage::Refused(_) | Stage::Ended(_)) {
+                    self.stage = Stage::Setup;
+                    self.look_for_unfinished();
+                }
+                Ok(())
+            }
+            ListenAction::Press(_)
+            | ListenAction::SwitchBack
+            | ListenAction::Answer(_)
+            | ListenAction::Confidence(_)
+            | ListenAction::Continue
+            | ListenAction::EndTraining => self.act_in_test(&action),
+        };
+        if let Err(error) = done {
+            self.error = Some(error);
+        }
+    }
+
+    /// Notices what happens by itself: the end of a preparation, changes of the stream or of settings.
+    pub fn tick(&mut self) {
+        let result = match &self.stage {
+            Stage::Preparing { preparation, .. } => preparation.poll(),
+            Stage::Running(_) => {
+                self.watch();
+                return;
+            }
+            _ => None,
+        };
+        if let Some(result) = result
+            && let Stage::Preparing { purpose, .. } = std::mem::replace(&mut self.stage, Stage::Setup)
+        {
+            let done = result.and_then(|ready| match purpose {
+                Purpose::New { setup, spec, generation } => self.begin(*setup, spec, generation, *ready),
+                Purpose::Resume(reopened) => self.go_on(*reopened, *ready),
+            });
+            if let Err(error) = done {
+                self.error = Some(error);
+                self.look_for_unfinished();
+            }
+        }
+    }
+
+    /// The state of the panel.
+    #[must_use]
+    pub fn view(&self) -> ListenView {
+        let (kept_seconds, kept_bytes) = self.venue.kept();
+        let slot_names = self.venue.slots().map(|effect| {
+            let model = effect.active_model().and_then(|model| model.info().name.clone());
+            model.unwrap_or_else(|| effect.algorithm().name.into())
+        });
+        ListenView {
+            is_open: self.is_open,
+            setup: self.setup.clone(),
+            power: self.power.clone(),
+            power_curve: self.power_curve.clone(),
+            slot_names,
+            sound: self.waveform.clone(),
+            kept_seconds,
+            kept_bytes,
+            position: self.position(),
+            unfinished: self.unfinished.clone(),
+            stage: match &self.stage {
+                Stage::Setup => ListenStage::Setup,
+                Stage::Preparing { preparation, .. } => ListenStage::Preparing {
+                    text: "Rendering, matching and measuring both sides".into(),
+                    share: preparation.share(),
+                },
+                Stage::Refused(gates) => ListenStage::Refused { gates: gates.clone() },
+                Stage::Running(running) => ListenStage::Running(running.view()),
+                Stage::Ended(result) => ListenStage::Ended(result.clone()),
+            },
+            error: self.error.clone(),
+        }
+    }
+
+    /// The position that plays, in seconds of the loop.
+    fn position(&self) -> Option<f64> {
+        match (&self.stage, &self.preview) {
+            (Stage::Running(running), _) if running.playing.is_some() && running.meter.is_none() => {
+                Some(running.control.position() as f64 / f64::from(running.prepared.matching.sample_rate))
+            }
+            (Stage::Setup, Some((control, rate))) => Some(control.position() as f64 / f64::from(*rate)),
+            _ => None,
+        }
+    }
+
+    /// Replaces the setup.
+    fn set(&mut self, setup: TestSetup) {
+        if !matches!(self.stage, Stage::Setup | Stage::Refused(_) | Stage::Ended(_)) {
+            return;
+        }
+        if setup.protocol != self.setup.protocol {
+            self.power = power_lines(&setup.protocol);
+            self.power_curve = power_curve(&setup.protocol);
+        }
+        self.setup = setup;
+    }
+
+    /// Finds a session that was left.
+    fn look_for_unfinished(&mut self) {
+        self.unfinished = unfinished(&self.sessions).into_iter().next();
+    }
+
+    /// Takes a sound for the loop, and the last of it as the loop.
+    fn take_sound(&mut self, sound: Audio, name: String) {
+        let seconds = sound.seconds();
+        self.waveform = Some(Arc::new(waveform(&sound, name)));
+        self.sound = Some(Arc::new(sound));
+        self.setup.range = [(seconds - DEFAULT_SECONDS).max(0.0), seconds];
+    }
+
+    /// Takes the last of the input as the sound.
+    fn capture(&mut self) -> Result<(), String> {
+        if !matches!(self.stage, Stage::Setup) {
+            return Ok(());
+        }
+        self.stop_preview()?;
+        let sound = self.venue.captured().filter(|sound| sound.frames() > 0);
+        let sound = sound.ok_or(NO_INPUT)?;
+        let name = format!("the last {:.0} s of the input", sound.seconds());
+        self.take_sound(sound, name);
+        Ok(())
+    }
+
+    /// Reads a sound.
+    fn open_sound(&mut self, path: &Path) -> Result<(), String> {
+        if !matches!(self.stage, Stage::Setup) {
+            return Ok(());
+        }
+        self.stop_preview()?;
+        let sound = read(path).map_err(|error| error.to_string())?;
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        self.take_sound(sound, name);
+        Ok(())
+    }
+
+    /// Plays the loop through slot A, or ends it.
+    fn preview(&mut self, wanted: bool) -> Result<(), String> {
+        self.stop_preview()?;
+        if !wanted || !matches!(self.stage, Stage::Setup) {
+            return Ok(());
+        }
+        let sound = self.sound.clone().ok_or(NO_SOUND)?;
+        let spec = self.venue.spec().map_err(|error| error.to_string())?;
+        check_rate(&sound, spec)?;
+        let frames = self.setup.range.map(|seconds| (seconds * f64::from(sound.sample_rate())).round() as usize);
+        let part = sound.slice(frames[0]..frames[1].min(sound.frames())).map_err(|error| error.to_string())?;
+        let heard = render(&self.venue.slots()[0], &part).map_err(|error| error.to_string())?;
+        let rate = heard.sample_rate();
+        let (control, player) = Player::of_loop(Arc::new(Stimuli { paths: vec![heard] }), spec.channels);
+        self.venue.install(Some(Box::new(player))).map_err(|error| error.to_string())?;
+        control.play(Some(0));
+        self.preview = Some((control, rate));
+        Ok(())
+    }
+
+    /// Ends a preview.
+    fn stop_preview(&mut self) -> Result<(), String> {
+        match self.preview.take() {
+            Some(_) => self.venue.install(None).map_err(|error| error.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    /// Prepares a new test.
+    fn start(&mut self) -> Result<(), String> {
+        if !matches!(self.stage, Stage::Setup) {
+            return Ok(());
+        }
+        validate(&self.setup.protocol).map_err(|error| error.to_string())?;
+        self.stop_preview()?;
+        let spec = self.venue.spec().map_err(|error| error.to_string())?;
+        let (sound, range) = match self.setup.source {
+            SoundSource::Loop => (self.sound.clone().ok_or(NO_SOUND)?, self.setup.range),
+            // The sides are matched on the last of what came in.
+            SoundSource::Live => {
+                let sound = self.venue.captured().filter(|sound| sound.frames() > 0).ok_or(NO_INPUT)?;
+                let seconds = sound.seconds();
+                (Arc::new(sound), [(seconds - LOOP_SECONDS[1]).max(0.0), seconds])
+            }
+        };
+        check_rate(&sound, spec)?;
+        let job = Job::New {
+            sound,
+            range,
+            choices: self.setup.sides.clone(),
+            slots: Box::new(self.venue.slots()),
+            control: self.setup.control,
+        };
+        let setup = Box::new(TestSetup { range, ..self.setup.clone() });
+        let purpose = Purpose::New { setup, spec, generation: self.venue.generation() };
+        let preparation = Preparation::start(job).map_err(|error| error.to_string())?;
+        self.stage = Stage::Preparing { preparation, purpose };
+        Ok(())
+    }
+
+    /// Begins a test that is prepared, or refuses it.
+    fn begin(&mut self, setup: TestSetup, spec: ProcessSpec, generation: u64, ready: Ready) -> Result<(), String> {
+        let matching = &ready.prepared.matching;
+        let is_aa = matching.identical;
+        // The same side, chosen twice, is meant: a test of the test.
+        let wants_aa = setup.sides[0] == setup.sides[1];
+        let mut gates: Vec<GateView> = matching.gates.iter().map(GateView::from).collect();
+        let has_changed = self.venue.spec().map_err(|error| error.to_string())? != spec || self.venue.generation() != generation;
+        if is_aa && !wants_aa {
+            gates.push(GateView {
+                passed: false,
+                text: "A and B are the same, bit for bit; to see your own habits (an A/A test), choose the same side twice"
+                    .into(),
+            });
+        }
+        if has_changed {
+            gates
+                .push(GateView { passed: false, text: "a setting, a model or the stream changed meanwhile; start again".into() });
+        }
+        if gates.iter().any(|gate| !gate.passed) {
+            self.stage = Stage::Refused(gates);
+            return Ok(());
+        }
+        let configuration = Configuration {
+            version: LOG_VERSION,
+            program: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
+            venue: self.venue.name(),
+            alpha: ALPHA,
+            sample_rate: f64::from(spec.sample_rate),
+            channels: spec.channels,
+            max_frames: spec.max_frames,
+            is_aa,
+            esr_db: ready.esr_db,
+            matching: serde_json::to_value(matching).map_err(|error| error.to_string())?,
+            files: std::collections::BTreeMap::new(),
+            setup,
+        };
+        let blinding = Blinding::new().map_err(|error| error.to_string())?;
+        let session = Session::new(configuration.plan(), blinding.clone());
+        let prepared = &ready.prepared;
+        let write_sound = |folder: &Path| {
+            write(folder.join(LOOP), &prepared.loop_sound, WavFormat::Float32).map_err(std::io::Error::other)?;
+            for (side, name) in prepared.sides.iter().zip(["a", "b"]) {
+                side.save(folder, name).map_err(std::io::Error::other)?;
+            }
+            Ok(())
+        };
+        let folder = SessionFolder::create(&self.sessions, configuration, &blinding, write_sound);
+        let folder = folder.map_err(|error| error.to_string())?;
+        self.run(folder, session, ready, spec)
+    }
+
+    /// Lets a test run.
+    fn run(&mut self, folder: SessionFolder, session: Session, ready: Ready, spec: ProcessSpec) -> Result<(), String> {
+        let source = folder.configuration().setup.source;
+        let Heard { control, player, meter } = hear(&ready.prepared, source, spec)?;
+        self.venue.install(Some(player)).map_err(|error| error.to_string())?;
+        let nan_resets = nan_resets(&ready.prepared);
+        self.stage = Stage::Running(Box::new(Running {
+            folder,
+            session,
+            prepared: ready.prepared,
+            control,
+            meter,
+            spec,
+            is_gone: false,
+            generation: self.venue.generation(),
+            nan_resets,
+            drop_outs: self.venue.drop_outs(),
+            start: Instant::now(),
+            switches: Vec::new(),
+            playing: None,
+            before: None,
+            note: None,
+            measures: ready.measures,
+        }));
+        self.unfinished = None;
+        Ok(())
+    }
+
+    /// Prepares a session that was left.
+    fn resume(&mut self, path: &Path) -> Result<(), String> {
+        if !matches!(self.stage, Stage::Setup) {
+            return Ok(());
+        }
+        self.stop_preview()?;
+        let reopened = SessionFolder::open(path).map_err(|error| error.to_string())?;
+        let configuration = reopened.folder.configuration();
+        let spec = self.venue.spec().map_err(|error| error.to_string())?;
+        if f64::from(spec.sample_rate) != configuration.sample_rate {
+            return Err(format!(
+                "the session has {} Hz, and the sound now {} Hz; expected the same rate",
+                configuration.sample_rate, spec.sample_rate
+            ));
+        }
+        let job = Job::Saved(path.into(), Box::new(configuration.clone()));
+        let preparation = Preparation::start(job).map_err(|error| error.to_string())?;
+        self.stage = Stage::Preparing { preparation, purpose: Purpose::Resume(Box::new(reopened)) };
+        Ok(())
+    }
+
+    /// Goes on with a session that was left.
+    fn go_on(&mut self, reopened: Reopened, ready: Ready) -> Result<(), String> {
+        let Reopened { mut folder, mut session, cut_bytes } = reopened;
+        let spec = self.venue.spec().map_err(|error| error.to_string())?;
+        let text = |error: FolderError| error.to_string();
+        folder.enter(&mut session, Entry::Resume { cut_bytes }).map_err(text)?;
+        if session.step() == Some(TestStep::Answer) {
+            let void = session.void("the session was left during this trial");
+            folder.enter(&mut session, void).map_err(text)?;
+        }
+        self.set_setup_of(&folder);
+        self.run(folder, session, ready, spec)?;
+        if let Stage::Running(running) = &mut self.stage {
+            running.note = Some(match cut_bytes {
+                0 => "The session goes on where it was left.".into(),
+                bytes => format!("The session goes on; {bytes} bytes of a half-written last line were cut off."),
+            });
+            if running.session.step().is_none() {
+                return self.end();
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows the setup of a session that goes on.
+    fn set_setup_of(&mut self, folder: &SessionFolder) {
+        self.set(folder.configuration().setup.clone());
+    }
+
+    /// Closes a session that was left.
+    fn close_aborted(&mut self, path: &Path) -> Result<(), String> {
+        if !matches!(self.stage, Stage::Setup) {
+            return Ok(());
+        }
+        let closed = SessionFolder::open(path).and_then(|mut reopened| {
+            reopened.folder.close(&reopened.session)?;
+            Ok(reopened)
+        });
+        self.look_for_unfinished();
+        let Reopened { folder, session, .. } = closed.map_err(|error| error.to_string())?;
+        self.stage = Stage::Ended(result_view(&folder, &session, Vec::new()));
+        Ok(())
+    }
+
+    /// Ends the running test early, or a preparation.
+    fn abort(&mut self) -> Result<(), String> {
+        match self.stage {
+            Stage::Preparing { .. } => {
+                self.stage = Stage::Setup;
+                self.look_for_unfinished();
+                Ok(())
+            }
+            Stage::Running(_) => self.end(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Closes the panel.
+    fn close(&mut self) -> Result<(), String> {
+        self.abort()?;
+        self.stop_preview()?;
+        self.stage = Stage::Setup;
+        self.is_open = false;
+        (self.sound, self.waveform) = (None, None);
+        self.venue.keep(false);
+        Ok(())
+    }
+
+    /// Closes the session of the running test, opens its score, and gives the output back.
+    fn end(&mut self) -> Result<(), String> {
+        let Stage::Running(running) = &mut self.stage else { return Ok(()) };
+        running.control.play(None);
+        running.playing = None;
+        running.folder.close(&running.session).map_err(|error| error.to_string())?;
+        let result = result_view(&running.folder, &running.session, std::mem::take(&mut running.measures));
+        self.stage = Stage::Ended(result);
+        self.venue.install(None).map_err(|error| error.to_string())
+    }
+
+    /// Does what a listener asks for in a running test.
+    fn act_in_test(&mut self, action: &ListenAction) -> Result<(), String> {
+        let Stage::Running(running) = &mut self.stage else { return Ok(()) };
+        let entry = match action {
+            ListenAction::Press(button) => {
+                running.press(*button);
+                return Ok(());
+            }
+            ListenAction::SwitchBack => {
+                running.switch_back();
+                return Ok(());
+            }
+            ListenAction::Answer(answer) => match running.answer(*answer, self.venue.drop_outs()) {
+                Some(entry) => entry,
+                None => return Ok(()),
+            },
+            ListenAction::Confidence(confidence) => Entry::Confidence { confidence: *confidence },
+            ListenAction::Continue => Entry::Continue,
+            ListenAction::EndTraining => Entry::EndTraining,
+            _ => return Ok(()),
+        };
+        if running.session.step().is_none() {
+            // The last line could not be written; it is tried again.
+            return self.end();
+        }
+        if running.session.check(&entry).is_err() {
+            return Ok(());
+        }
+        running.control.play(None);
+        running.playing = None;
+        running.folder.enter(&mut running.session, entry).map_err(|error| error.to_string())?;
+        running.note = None;
+        if running.session.step() == Some(TestStep::Answer) {
+            running.begin_trial(self.venue.drop_outs());
+        }
+        if running.session.step().is_none() { self.end() } else { Ok(()) }
+    }
+
+    /// Makes a trial void during which the stream or a setting changed.
+    fn watch(&mut self) {
+        let Stage::Running(running) = &mut self.stage else { return };
+        if let Some(meter) = &mut running.meter {
+            meter.poll();
+        }
+        let generation = self.venue.generation();
+        let reason = match self.venue.spec() {
+            Err(error) if !running.is_gone => {
+                running.is_gone = true;
+                Some(format!("the sound went: {error}"))
+            }
+            Err(_) => None,
+            Ok(spec) if spec.sample_rate != running.spec.sample_rate => {
+                let before = running.spec.sample_rate;
+                self.leave(format!(
+                    "the sample rate changed from {before} to {} Hz, so the test was left; it can be resumed at the first rate",
+                    spec.sample_rate
+                ));
+                return;
+            }
+            Ok(spec) if spec != running.spec || running.is_gone => {
+                let reason = (!running.is_gone).then(|| "the stream's block size or width changed".into());
+                let source = running.folder.configuration().setup.source;
+                match hear(&running.prepared, source, spec) {
+                    Ok(Heard { control, player, meter }) => {
+                        // It is tried again at the next tick if the stream does not take it.
+                        if self.venue.install(Some(player)).is_ok() {
+                            (running.control, running.meter) = (control, meter);
+                            (running.spec, running.is_gone, running.playing) = (spec, false, None);
+                        }
+                    }
+                    Err(error) => self.error = Some(error),
+                }
+                reason
+            }
+            Ok(_) if generation != running.generation => Some("a setting was changed from outside".into()),
+            // A loop was rendered before the test, so nothing of it can fail.
+            Ok(_) if running.meter.is_some() && nan_resets(&running.prepared) != running.nan_resets => {
+                Some("a model gave NaN or infinity".into())
+            }
+            Ok(_) => None,
+        };
+        running.generation = generation;
+        running.nan_resets = nan_resets(&running.prepared);
+        let Some(reason) = reason else { return };
+        if let Err(error) = running.void(&reason, self.venue.drop_outs()) {
+            self.error = Some(error);
+        }
+    }
+
+    /// Leaves the running test, which can be resumed.
+    fn leave(&mut self, reason: String) {
+        let Stage::Running(running) = &mut self.stage else { return };
+        self.error = Some(running.void(&reason, 0).err().unwrap_or(reason));
+        self.stage = Stage::Setup;
+        // The output is given back if there is still one.
+        let _ = self.venue.install(None);
+        self.look_for_unfinished();
+    }
+}
+
+/// The error of a test without input.
+const NO_INPUT: &str = "no input is kept yet; play something first";
+/// The error of a test without a sound.
+const NO_SOUND: &str = "no sound yet; take the last 30 s of the input, or open a file";
+
+/// Times that the models of both sides gave NaN or infinity and were reset.
+fn nan_resets(prepared: &Prepared) -> u64 {
+    let resets = |side: &ResolvedSide| match &side.source {
+        SideSource::Effect(effect) => effect.active_model().map_or(0, |model| model.nan_resets()),
+        SideSource::File { .. } | SideSource::Dry => 0,
+    };
+    prepared.sides.iter().map(resets).sum()
+}
+
+/// Both ends of a player, and the meter.
+struct Heard {
+    control: PlayerControl,
+    player: Box<Player>,
+    /// On live sound.
+    meter: Option<TrialMeter>,
+}
+
+/// A player for a test that is prepared.
+fn hear(prepared: &Prepared, source: SoundSource, spec: ProcessSpec) -> Result<Heard, String> {
+    match source {
+        SoundSource::Loop => {
+            let (control, player) = Player::of_loop(prepared.stimuli.clone(), spec.channels);
+            Ok(Heard { control, player: Box::new(player), meter: None })
+        }
+        SoundSource::Live => {
+            let live = prepare_live(&prepared.sides, &prepared.matching, spec).map_err(|error| error.to_string())?;
+            Ok(Heard { control: live.control, player: Box::new(live.player), meter: Some(live.meter) })
+        }
+    }
+}
+
+/// Checks that a sound has the stream's sample rate.
+fn check_rate(sound: &Audio, spec: ProcessSpec) -> Result<(), String> {
+    if f64::from(sound.sample_rate()) == f64::from(spec.sample_rate) {
+        return Ok(());
+    }
+    Err(format!(
+        "the sound has {} Hz and the stream {} Hz; expected the same rate, as nothing is converted in a test",
+        sound.sample_rate(),
+        spec.sample_rate
+    ))
+}
+
+impl Running {
+    /// Plays what is behind a button.
+    fn press(&mut self, button: Button) {
+        let Some(path) = self.session.path(button) else { return };
+        self.control.play(Some(path));
+        self.switches.push(Switch { button, at: self.start.elapsed().as_secs_f64() });
+        if self.playing != Some(button) {
+            self.before = self.playing.or(self.before);
+        }
+        self.playing = Some(button);
+    }
+
+    /// Plays what was played before the last press; at first, the other one of the first two buttons.
+    fn switch_back(&mut self) {
+        let other = if self.playing == Some(Button::First) { Button::Second } else { Button::First };
+        self.press(self.before.filter(|before| Some(*before) != self.playing).unwrap_or(other));
+    }
+
+    /// The entry for an answer; None if nothing was listened to.
+    fn answer(&mut self, answer: Answer, drop_outs: u64) -> Option<Entry> {
+        if self.session.step() == Some(TestStep::Answer) && self.switches.is_empty() {
+            self.note = Some("Listen first: press one of the buttons.".into());
+            return None;
+        }
+        let blocks = drop_outs.saturating_sub(self.drop_outs);
+        let mut flags = if blocks > 0 { vec![Flag::DropOuts { blocks }] } else { Vec::new() };
+        if let Some(meter) = &mut self.meter
+            && let Some(difference_lu) = meter.difference_lu().filter(|difference| difference.abs() > LIVE_LIMIT_LU)
+        {
+            flags.push(Flag::Loudness { difference_lu });
+        }
+        let seconds = self.start.elapsed().as_secs_f64();
+        Some(self.session.answered(answer, seconds, self.switches.clone(), flags))
+    }
+
+    /// Begins a trial.
+    fn begin_trial(&mut self, drop_outs: u64) {
+        self.control.play(None);
+        (self.playing, self.before) = (None, None);
+        self.switches.clear();
+        if let Some(meter) = &mut self.meter {
+            meter.begin();
+        }
+        self.drop_outs = drop_outs;
+        self.start = Instant::now();
+    }
+
+    /// Makes the present trial void, if one runs.
+    fn void(&mut self, reason: &str, drop_outs: u64) -> Result<(), String> {
+        if self.session.step() != Some(TestStep::Answer) {
+            return Ok(());
+        }
+        let entry = self.session.void(reason);
+        self.folder.enter(&mut self.session, entry).map_err(|error| error.to_string())?;
+        self.begin_trial(drop_outs);
+        self.note = Some(format!("This trial does not count and is repeated: {reason}."));
+        Ok(())
+    }
+
+    /// The test as the listener may see it.
+    fn view(&self) -> TestView {
+        let session = &self.session;
+        let is_closing = session.step().is_none();
+        // An answered trial of the test is still the present one while its confidence is asked for.
+        let number = session.counted() + u32::from(session.part() != TestPart::Training || !is_feedback(session.step()));
+        TestView {
+            part: session.part(),
+            form: session.form(),
+            step: session.step().unwrap_or(TestStep::Pause),
+            number: session.of().map_or(number, |of| number.min(of)),
+            of: session.of(),
+            playing: self.playing,
+            answer: session.answer(),
+            instruction: if is_closing {
+                "The result could not be written. Make room on the disk and go on.".into()
+            } else {
+                session.instruction()
+            },
+            note: self.note.clone(),
+            commitment: self.folder.commitment().into(),
+            receipt: self.folder.receipt().into(),
+        }
+    }
+}
+
+/// True while feedback is given.
+fn is_feedback(step: Option<TestStep>) -> bool {
+    matches!(step, Some(TestStep::Feedback { .. }))
+}
+
+/// The result of a session that is closed.
+fn result_view(folder: &SessionFolder, session: &Session, measures: Vec<(String, String)>) -> ResultView {
+    let outcome = session.outcome();
+    ResultView {
+        sentences: outcome.sentences,
+        figures: outcome.figures,
+        measures,
+        remarks: outcome.remarks,
+        folder: folder.path().into(),
+        receipt: folder.receipt().into(),
+    }
+}
+
+/// The picture of a sound.
+fn waveform(sound: &Audio, name: String) -> Waveform {
+    let frames = sound.frames();
+    let columns = COLUMNS.min(frames);
+    let column = |index: usize| {
+        let part = index * frames / columns..(index + 1) * frames / columns;
+        sound
+            .iter()
+            .flat_map(|channel| &channel[part.clone()])
+            .fold((f32::MAX, f32::MIN), |(low, high), sample| (low.min(*sample), high.max(*sample)))
+    };
+    Waveform { columns: (0..columns).map(column).collect(), seconds: sound.seconds(), name }
+}

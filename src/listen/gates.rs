@@ -1,0 +1,342 @@
+//! The fairness gates: what must be equal about two sounds before anybody listens for what is not.
+
+use serde::{Deserialize, Serialize};
+
+use crate::audio::{Audio, gain_to_db};
+use crate::measure::{AlignError, Alignment, align_synchronous, integrated_loudness, loudness, ungated_loudness};
+use crate::view::{Change, GateView};
+
+/// Largest difference in loudness, in LU.
+pub const LOUDNESS_LIMIT_LU: f64 = 0.1;
+/// Largest difference in time, in frames.
+pub const TIME_LIMIT_FRAMES: f64 = 0.1;
+/// Highest true peak in dBTP.
+pub const PEAK_LIMIT_DBTP: f64 = -1.0;
+/// Largest second lobe of the correlation, as a share of the first, at which a lag is unambiguous.
+pub const LOBE_LIMIT: f64 = 1.0 / 1.1;
+/// Least level in dB, re side A, of what a positive control changes: less might be masked.
+pub const CONTROL_LIMIT_DB: f64 = -40.0;
+/// Shortest loop in seconds whose loudness is gated as in BS.1770: blocks of 400 ms need some company.
+pub const GATED_SECONDS: f64 = 3.0;
+/// Magnitude of the correlation coefficient from which two sounds have a polarity to compare.
+const POLAR_CORRELATION: f64 = 0.1;
+/// Standard errors from which a drift is no chance.
+const SURE_DRIFT: f64 = 3.0;
+
+/// A thing that is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GateId {
+    /// Sample rate, channels and length of both sides.
+    Format,
+    /// All samples finite, and no model that gave NaN.
+    Finite,
+    /// Both sides equally loud.
+    Loudness,
+    /// Both sides at the same time.
+    Time,
+    /// Both sides of the same polarity.
+    Polarity,
+    /// No true peak beyond [`PEAK_LIMIT_DBTP`].
+    Peak,
+    /// Both sides the same when they are rendered again.
+    Deterministic,
+    /// A positive control that can be heard.
+    Control,
+}
+
+/// The outcome of a gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GateOutcome {
+    /// Within the limit.
+    Passed,
+    /// Not within the limit: there is no test.
+    Failed,
+    /// The test is about a change of this very thing.
+    Exempt,
+}
+
+/// One gate, measured on what will be played.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    /// The thing that is checked.
+    pub id: GateId,
+    /// The outcome.
+    pub outcome: GateOutcome,
+    /// The figure that was measured.
+    pub figure: Option<f64>,
+    /// The limit for the figure.
+    pub limit: Option<f64>,
+    /// A line with figure and limit.
+    pub text: String,
+}
+
+/// The measure of loudness of a test, the same for both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoudnessMethod {
+    /// Integrated loudness with both gates of BS.1770.
+    Integrated,
+    /// K-weighted energy without gating: the loop is shorter than 3 s, or nothing is above -70 LUFS.
+    Ungated,
+}
+
+/// Facts about the sides that two sounds alone do not show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GateFacts {
+    /// The measure of loudness.
+    pub method: LoudnessMethod,
+    /// Changes after matching, which are exempt from their gates.
+    pub changes: [Option<Change>; 2],
+    /// True if a side is a file, which reports no latency.
+    pub has_file: bool,
+    /// Level of the difference of two renders of each side, in dB re the side; `None` if they were equal bit for bit.
+    pub noise_floor_db: [Option<f64>; 2],
+    /// Times that the model of each side gave NaN or infinity and was reset.
+    pub nan_resets: [u64; 2],
+    /// Sample rate of the loop in Hz.
+    pub sample_rate: u32,
+}
+
+impl Gate {
+    /// A gate that passes if `passed`.
+    fn new(id: GateId, passed: bool, figure: impl Into<Option<f64>>, limit: impl Into<Option<f64>>, text: String) -> Self {
+        let outcome = if passed { GateOutcome::Passed } else { GateOutcome::Failed };
+        Self { id, outcome, figure: figure.into(), limit: limit.into(), text }
+    }
+
+    /// The gate, exempt.
+    fn exempt(self) -> Self {
+        Self { outcome: GateOutcome::Exempt, text: format!("{}; exempt: this is the change that is tested", self.text), ..self }
+    }
+
+    /// True unless the gate stops the test. [any thread]
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.outcome != GateOutcome::Failed
+    }
+}
+
+impl From<&Gate> for GateView {
+    fn from(gate: &Gate) -> Self {
+        Self { passed: gate.passed(), text: gate.text.clone() }
+    }
+}
+
+impl LoudnessMethod {
+    /// The measure for two sounds. [control thread]
+    #[must_use]
+    pub fn of(sides: [&Audio; 2]) -> Self {
+        let is_long = sides.iter().all(|side| side.seconds() >= GATED_SECONDS);
+        if is_long && sides.iter().all(|side| integrated_loudness(side).is_some()) { Self::Integrated } else { Self::Ungated }
+    }
+
+    /// Loudness of a sound in LUFS; `None` for silence. [control thread]
+    #[must_use]
+    pub fn measure(self, sound: &Audio) -> Option<f64> {
+        match self {
+            Self::Integrated => integrated_loudness(sound),
+            Self::Ungated => ungated_loudness(sound),
+        }
+    }
+
+    /// The measure in words.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Integrated => "BS.1770",
+            Self::Ungated => "K-weighted energy without gating, because the loop is shorter than 3 s or below -70 LUFS",
+        }
+    }
+}
+
+impl GateFacts {
+    /// The facts of two effects without a fault. [any thread]
+    #[must_use]
+    pub fn plain(method: LoudnessMethod, sample_rate: u32) -> Self {
+        Self { method, changes: [None, None], has_file: false, noise_floor_db: [None; 2], nan_resets: [0; 2], sample_rate }
+    }
+}
+
+/// Checks side A and side B as they will be played. If their formats differ, or a sample is not finite, no further gate is
+/// measured. [control thread: takes its time]
+#[must_use]
+pub fn check_gates(sides: [&Audio; 2], facts: &GateFacts) -> Vec<Gate> {
+    let mut gates = vec![format_gate(sides, facts), finite_gate(sides, facts)];
+    if sides.iter().any(|side| side.check_finite().is_err()) || !gates[0].passed() {
+        return gates;
+    }
+    gates.push(loudness_gate(sides, facts));
+    gates.extend(time_gates(sides, facts));
+    gates.push(peak_gate(sides));
+    gates.push(deterministic_gate(facts));
+    gates
+}
+
+fn format_gate(sides: [&Audio; 2], facts: &GateFacts) -> Gate {
+    let rates = sides.map(Audio::sample_rate);
+    let rate = facts.sample_rate;
+    if rates != [rate; 2] {
+        let text = format!("Sample rate: A has {} Hz, B {} Hz; expected the loop's {rate} Hz", rates[0], rates[1]);
+        return Gate::new(GateId::Format, false, None, None, text);
+    }
+    let shape = |side: &Audio| format!("{} channels, {} frames", side.channels(), side.frames());
+    let passed = sides[0].shape() == sides[1].shape();
+    let text = if passed {
+        format!("Sample rate: {rate} Hz on both sides; {}", shape(sides[0]))
+    } else {
+        format!("Format: A has {}, B has {}; expected the same", shape(sides[0]), shape(sides[1]))
+    };
+    Gate::new(GateId::Format, passed, None, None, text)
+}
+
+fn finite_gate(sides: [&Audio; 2], facts: &GateFacts) -> Gate {
+    for ((side, name), resets) in sides.iter().zip(["A", "B"]).zip(facts.nan_resets) {
+        if let Err(error) = side.check_finite() {
+            return Gate::new(GateId::Finite, false, None, None, format!("Finite: side {name}: {error}"));
+        }
+        if resets > 0 {
+            let text = format!("Finite: the model of side {name} gave NaN or infinity {resets} times; expected none");
+            return Gate::new(GateId::Finite, false, resets as f64, 0.0, text);
+        }
+    }
+    Gate::new(GateId::Finite, true, None, None, "Finite: no NaN and no infinity on either side".into())
+}
+
+/// The side with the larger figure in words, and by how much: "B is 0.3 dB louder".
+fn more(difference: f64, amount: &str, adjective: &str) -> String {
+    if amount.trim_start_matches("0.").trim_start_matches('0').starts_with(|c: char| c.is_ascii_digit()) {
+        format!("{} is {amount} {adjective}", if difference > 0.0 { "B" } else { "A" })
+    } else {
+        format!("A and B differ by {amount}")
+    }
+}
+
+fn loudness_gate(sides: [&Audio; 2], facts: &GateFacts) -> Gate {
+    let [a, b] = sides.map(|side| facts.method.measure(side));
+    let (Some(a), Some(b)) = (a, b) else {
+        let name = if a.is_none() { "A" } else { "B" };
+        let text = format!("Loudness: side {name} has none ({}); expected a sound", facts.method.words());
+        return Gate::new(GateId::Loudness, false, None, LOUDNESS_LIMIT_LU, text);
+    };
+    let difference = b - a;
+    let words = more(difference, &format!("{:.2} LU", difference.abs()), "louder");
+    let text = format!("Loudness: {words} ({}); limit {LOUDNESS_LIMIT_LU} LU", facts.method.words());
+    let gate = Gate::new(GateId::Loudness, difference.abs() <= LOUDNESS_LIMIT_LU, difference, LOUDNESS_LIMIT_LU, text);
+    let is_exempt = facts.changes.iter().flatten().any(|change| matches!(change, Change::GainDb(_)));
+    if is_exempt { gate.exempt() } else { gate }
+}
+
+/// The gates of time and polarity.
+fn time_gates(sides: [&Audio; 2], facts: &GateFacts) -> [Gate; 2] {
+    let is_exempt = facts.changes.iter().flatten().any(|change| matches!(change, Change::DelayFrames(_)));
+    let found = align_synchronous(sides[0], sides[1]);
+    let without_lag = |reason: String| {
+        let passed = !(facts.has_file && matches!(found, Err(AlignError::NothingInCommon { .. })));
+        let instead = match (passed, facts.has_file) {
+            (false, _) => "expected the same sound on both sides",
+            (true, false) => "the latency that the effects report is used",
+            (true, true) => "a file reports no latency: it is taken as it lies",
+        };
+        Gate::new(GateId::Time, passed, None, TIME_LIMIT_FRAMES, format!("Time: {reason}; {instead}"))
+    };
+    let time = match &found {
+        Err(error) => without_lag(format!("the lag cannot be measured ({error})")),
+        Ok(found) if found.ambiguous => without_lag(format!(
+            "the lag is ambiguous (second lobe {:.2} of the first; limit {LOBE_LIMIT:.2})",
+            found.second_lobe
+        )),
+        Ok(found) => {
+            let delay = found.delay_frames;
+            let words = more(delay, &format!("{:.2} samples", delay.abs()), "later");
+            let text = format!(
+                "Time: {words} (known to {:.2} samples){}; limit {TIME_LIMIT_FRAMES} sample",
+                found.delay_uncertainty_frames,
+                drift_words(found, facts)
+            );
+            Gate::new(GateId::Time, delay.abs() <= TIME_LIMIT_FRAMES, delay, TIME_LIMIT_FRAMES, text)
+        }
+    };
+    let time = if is_exempt { time.exempt() } else { time };
+    let (inverted, correlation) = match &found {
+        Ok(found) if !found.ambiguous => (found.inverted, found.correlation),
+        _ => {
+            let correlation = correlation(sides);
+            (correlation < 0.0, correlation.abs())
+        }
+    };
+    let polarity = if correlation < POLAR_CORRELATION {
+        let text = format!("Polarity: none to compare: the correlation of A and B is {correlation:.2}");
+        Gate::new(GateId::Polarity, true, correlation, POLAR_CORRELATION, text)
+    } else {
+        let words = if inverted { "B is inverted" } else { "equal" };
+        Gate::new(GateId::Polarity, !inverted, correlation, None, format!("Polarity: {words} (correlation {correlation:.2})"))
+    };
+    [time, polarity]
+}
+
+/// Words on a drift of a file, which may have been recorded on another clock; renders have one clock.
+fn drift_words(found: &Alignment, facts: &GateFacts) -> String {
+    match (found.drift_ppm, found.drift_uncertainty_ppm) {
+        (Some(ppm), Some(error)) if facts.has_file && ppm.abs() > SURE_DRIFT * error => {
+            format!(", in the mean; the lag changes by {ppm:.1} ppm of the time, as if the clocks differed")
+        }
+        _ => String::new(),
+    }
+}
+
+/// The correlation coefficient of two sounds of one shape as they lie, without their DC; 0 if one is constant.
+pub(super) fn correlation(sides: [&Audio; 2]) -> f64 {
+    let means = sides.map(|side| side.dc());
+    let (mut cross, mut energies) = (0.0, [0.0; 2]);
+    for (a, b) in sides[0].as_planar().iter().zip(sides[1].as_planar()) {
+        let (a, b) = (f64::from(*a) - means[0], f64::from(*b) - means[1]);
+        cross += a * b;
+        energies[0] += a * a;
+        energies[1] += b * b;
+    }
+    let norm: f64 = (energies[0] * energies[1]).sqrt();
+    if norm > 0.0 { cross / norm } else { 0.0 }
+}
+
+fn peak_gate(sides: [&Audio; 2]) -> Gate {
+    let [a, b] = sides.map(|side| loudness(side).true_peak_dbtp);
+    let text = format!("Peak: A {a:.1} dBTP, B {b:.1} dBTP; limit {PEAK_LIMIT_DBTP} dBTP");
+    Gate::new(GateId::Peak, a.max(b) <= PEAK_LIMIT_DBTP, a.max(b), PEAK_LIMIT_DBTP, text)
+}
+
+/// A noise floor does not stop a test, but stands in its record: what differs from render to render is heard as a difference of
+/// the sides.
+fn deterministic_gate(facts: &GateFacts) -> Gate {
+    let floors: Vec<String> = facts
+        .noise_floor_db
+        .iter()
+        .zip(["A", "B"])
+        .filter_map(|(floor, name)| Some(format!("two renders of side {name} differ by {:.1} dB", (*floor)?)))
+        .collect();
+    let worst = facts.noise_floor_db.iter().flatten().copied().reduce(f64::max);
+    let text = if floors.is_empty() {
+        "Deterministic: two renders of each side are equal bit for bit".into()
+    } else {
+        format!("Deterministic: no; noise floor: {}", floors.join(", "))
+    };
+    Gate::new(GateId::Deterministic, true, worst, None, text)
+}
+
+/// Checks that a positive control differs from side A enough to be heard. [control thread]
+#[must_use]
+pub fn control_gate(a: &Audio, control: &Audio) -> Gate {
+    let level = control.subtract(a).map_or(f64::NEG_INFINITY, |difference| gain_to_db(difference.rms() / a.rms()));
+    let text = format!("Control: changes {level:.1} dB of side A; at least {CONTROL_LIMIT_DB} dB are needed to be heard");
+    Gate::new(GateId::Control, level >= CONTROL_LIMIT_DB, level.max(-300.0), CONTROL_LIMIT_DB, text)
+}
+
+/// Level in dB of the difference of two renders re the first; `None` if they are equal bit for bit. [control thread]
+#[must_use]
+pub fn noise_floor_db(first: &Audio, second: &Audio) -> Option<f64> {
+    if first == second {
+        return None;
+    }
+    let level = first.subtract(second).map_or(0.0, |difference| gain_to_db(difference.rms() / first.rms()));
+    Some(level.clamp(-300.0, 300.0))
+}

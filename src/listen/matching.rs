@@ -1,0 +1,576 @@
+//! Matching: both sides are rendered over the loop in its steady state, B is moved, turned and scaled to A, the positive control is
+//! made, and the gates are measured on what will be played.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use super::gates::{Gate, GateFacts, LoudnessMethod, PEAK_LIMIT_DBTP, check_gates, control_gate, correlation, noise_floor_db};
+use super::player::Stimuli;
+use super::side::{ResolvedSide, SideSource};
+use crate::audio::{Audio, AudioError, Fade};
+use crate::compare::{low_pass_at, low_pass_half, sha256};
+use crate::effect::Effect;
+use crate::graph::DIP_SECONDS;
+use crate::measure::{AlignError, Alignment, align_synchronous, loudness};
+use crate::render::{RenderError, Renderer};
+use crate::view::{Change, ControlTrial};
+
+/// Shortest and longest loop in seconds.
+pub const LOOP_SECONDS: [f64; 2] = [0.5, 30.0];
+/// Corner of the low-pass of a positive control in hertz: what is below it stays.
+pub const CONTROL_LOW_PASS_HZ: f64 = 3_500.0;
+/// Width of its transition in hertz: 4 kHz is 74 dB down (BS.1534-3, 5.1, asks for 25 dB).
+pub(super) const CONTROL_TRANSITION_HZ: f64 = 500.0;
+/// Gain of a positive control in dB.
+pub const CONTROL_GAIN_DB: f32 = 3.0;
+/// Sound of the loop that an effect hears before the loop, in seconds, so that its state is that of a loop that goes round.
+const PRE_ROLL_SECONDS: f64 = 5.0;
+/// Sound before and after the loop that is rendered, in seconds: room for delays.
+const MARGIN_SECONDS: f64 = 0.5;
+/// Frames that a fractional delay reads on each side, with some to spare.
+const INTERPOLATION_FRAMES: usize = 256;
+/// Frames from which a delay is no whole number: a tenth of what the gate allows.
+const WHOLE_FRAMES: f64 = 0.01;
+/// Rounds in which delay and gain are measured again and mended.
+const ROUNDS: usize = 3;
+/// Difference in loudness that is not mended, in LU.
+const LOUDNESS_TOLERANCE_LU: f64 = 0.001;
+/// Room in dB that an attenuation leaves below the limit of the peaks.
+const PEAK_ROOM_DB: f64 = 0.1;
+/// The largest value of a 16-bit file.
+const FULL_SCALE: f32 = 32_767.0 / 32_768.0;
+/// Samples in a row at full scale that are a clipped peak.
+const CLIPPED_RUN: usize = 3;
+/// Largest difference of a gain, in dB, and of a delay, in frames, when a match is computed again.
+const AGREEMENT: f64 = 0.01;
+
+/// The reason why a test cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum MatchError {
+    /// The range does not lie in the sound.
+    #[error("the loop is {start:.2} s to {end:.2} s; the sound has {seconds:.2} s")]
+    Range {
+        /// Start of the loop in seconds.
+        start: f64,
+        /// End of the loop in seconds.
+        end: f64,
+        /// Seconds of the sound.
+        seconds: f64,
+    },
+    /// The loop is too short or too long.
+    #[error("the loop is {found:.2} s long; expected {} to {} s", LOOP_SECONDS[0], LOOP_SECONDS[1])]
+    Length {
+        /// Seconds that were found.
+        found: f64,
+    },
+    /// The loop is silent.
+    #[error("the loop is silent; expected a sound")]
+    Silent,
+    /// The loop has clipped peaks.
+    #[error("the loop is clipped in {runs} places, the first at {seconds:.2} s; expected a sound below full scale")]
+    Clipped {
+        /// Runs of samples at full scale.
+        runs: usize,
+        /// Place of the first, in seconds of the loop.
+        seconds: f64,
+    },
+    /// The loop has NaN or infinity.
+    #[error("the loop: {0}")]
+    NotFinite(AudioError),
+    /// A side cannot be rendered.
+    #[error("side {side}: {source}")]
+    Render {
+        /// A or B.
+        side: &'static str,
+        /// The reason.
+        source: RenderError,
+    },
+    /// The output of a side has NaN or infinity.
+    #[error("side {side}: {source}")]
+    SideNotFinite {
+        /// A or B.
+        side: &'static str,
+        /// The first such sample.
+        source: AudioError,
+    },
+    /// A side is silent.
+    #[error("side {side} is silent for this loop; expected a sound")]
+    SilentSide {
+        /// A or B.
+        side: &'static str,
+    },
+    /// The low-pass of the control needs a higher sample rate.
+    #[error("the positive control: {0}; choose +3 dB")]
+    Control(String),
+    /// A side is a file, and the test is on live sound.
+    #[error("side {side} is a file, which cannot play live; expected an effect or dry")]
+    LiveFile {
+        /// A or B.
+        side: &'static str,
+    },
+    /// The preparation was cancelled.
+    #[error("called off")]
+    Cancelled,
+}
+
+/// The origin of a delay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DelaySource {
+    /// The correlation of both sides.
+    Measured,
+    /// The latency that the effects report, which rendering has taken away: the correlation is ambiguous.
+    Reported,
+}
+
+/// Everything that was done to the sides before they are played, and the gates. `verify` computes it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Matching {
+    /// Sample rate in Hz.
+    pub sample_rate: u32,
+    /// Channels.
+    pub channels: usize,
+    /// Frames of the loop.
+    pub frames: usize,
+    /// SHA-256 of the loop's samples as little-endian floats, channel after channel.
+    pub loop_sha256: String,
+    /// The measure of loudness.
+    pub loudness: LoudnessMethod,
+    /// The side, 0 or 1, that is moved, turned and scaled to the other one: 1, unless A alone is a file.
+    pub matched_side: usize,
+    /// Gain of the matched side in dB.
+    pub gain_db: f64,
+    /// Frames by which the matched side was late, and is played earlier.
+    pub delay_frames: f64,
+    /// The origin of the delay.
+    pub delay_source: DelaySource,
+    /// True if the matched side was inverted, and is turned.
+    pub inverted: bool,
+    /// Changes after matching.
+    pub changes: [Option<Change>; 2],
+    /// The positive control.
+    pub control: ControlTrial,
+    /// Gain of all paths in dB, so that none clips; 0 or less.
+    pub attenuation_db: f64,
+    /// True if both sides are equal bit for bit as they are played: there is nothing to hear.
+    pub identical: bool,
+    /// The gates.
+    pub gates: Vec<Gate>,
+    /// Lines on what was done that a listener should know.
+    pub notes: Vec<String>,
+    /// SHA-256 of the samples of each path, as of the loop.
+    pub stimuli_sha256: Vec<String>,
+}
+
+/// A test that is ready to run, if it [passed](Self::passed).
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The sounds.
+    pub stimuli: Arc<Stimuli>,
+    /// The record of what was done.
+    pub matching: Matching,
+    /// The loop as it was cut from the sound.
+    pub loop_sound: Audio,
+    /// The sides; a file is cut to the loop, with some sound around it.
+    pub sides: [ResolvedSide; 2],
+}
+
+impl Prepared {
+    /// True if the test may start: no gate failed, and the sides differ. [any thread]
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        !self.matching.identical && self.matching.gates.iter().all(Gate::passed)
+    }
+}
+
+impl Matching {
+    /// The first thing in which a match that was computed again differs from this one; `None` if gains agree within 0.01 dB, delays
+    /// within 0.01 frame, and all else but the hashes of the stimuli, which may differ between machines. [any thread]
+    #[must_use]
+    pub fn difference(&self, again: &Self) -> Option<String> {
+        let differ = |what: &str, logged: &dyn std::fmt::Debug, found: &dyn std::fmt::Debug| {
+            Some(format!("{what}: the log has {logged:?}, the loop and the sides give {found:?}"))
+        };
+        if self.loop_sha256 != again.loop_sha256 {
+            return differ("hash of the loop", &self.loop_sha256, &again.loop_sha256);
+        }
+        let format = |m: &Self| (m.sample_rate, m.channels, m.frames);
+        if format(self) != format(again) {
+            return differ("sample rate, channels, frames", &format(self), &format(again));
+        }
+        let numbers = [
+            ("gain in dB", self.gain_db, again.gain_db),
+            ("delay in frames", self.delay_frames, again.delay_frames),
+            ("attenuation in dB", self.attenuation_db, again.attenuation_db),
+        ];
+        for (what, logged, found) in numbers {
+            // A NaN differs from everything.
+            let agree = (logged - found).abs() <= AGREEMENT;
+            if !agree {
+                return differ(what, &logged, &found);
+            }
+        }
+        let choices = |m: &Self| (m.loudness, m.matched_side, m.delay_source, m.inverted, m.control, m.identical);
+        if choices(self) != choices(again) || self.changes != again.changes {
+            return differ("match", &(choices(self), &self.changes), &(choices(again), &again.changes));
+        }
+        let outcomes = |m: &Self| m.gates.iter().map(|gate| (gate.id, gate.outcome)).collect::<Vec<_>>();
+        if outcomes(self) != outcomes(again) {
+            return differ("gates", &outcomes(self), &outcomes(again));
+        }
+        None
+    }
+}
+
+/// A side over the loop, with sound around it.
+struct Rendered {
+    audio: Audio,
+    /// Frames before the loop.
+    lead: usize,
+    noise_floor_db: Option<f64>,
+    nan_resets: u64,
+    is_file: bool,
+}
+
+/// Progress and cancelling, by the frames of all renders.
+struct Work<'a> {
+    progress: &'a dyn Fn(f32),
+    cancel: &'a AtomicBool,
+    done: Cell<u64>,
+    all: u64,
+}
+
+/// Share of the preparation that is rendering.
+const RENDER_SHARE: f32 = 0.8;
+
+impl Work<'_> {
+    /// Tells the share that is done, `more` frames after the renders that are.
+    fn rendered(&self, more: u64) -> bool {
+        (self.progress)(RENDER_SHARE * (self.done.get() + more) as f32 / self.all.max(1) as f32);
+        !self.cancel.load(Ordering::Relaxed)
+    }
+
+    /// Tells the share that is done after the renders.
+    fn step(&self, share: f32) -> Result<(), MatchError> {
+        (self.progress)(RENDER_SHARE + (1.0 - RENDER_SHARE) * share);
+        if self.cancel.load(Ordering::Relaxed) { Err(MatchError::Cancelled) } else { Ok(()) }
+    }
+}
+
+/// Cuts the loop from a sound and checks it. [control thread]
+///
+/// # Errors
+/// [`MatchError::Range`], [`MatchError::Length`], [`MatchError::Silent`], [`MatchError::Clipped`], [`MatchError::NotFinite`].
+pub fn cut_loop(sound: &Audio, range: [f64; 2]) -> Result<(usize, Audio), MatchError> {
+    let rate = f64::from(sound.sample_rate());
+    let [start, end] = range;
+    let outside = MatchError::Range { start, end, seconds: sound.seconds() };
+    if !(start.is_finite() && end.is_finite() && start >= 0.0 && start < end) {
+        return Err(outside);
+    }
+    let [first, last] = range.map(|seconds| (seconds * rate).round() as usize);
+    if last > sound.frames() || first >= last {
+        return Err(outside);
+    }
+    let found = (last - first) as f64 / rate;
+    if !(LOOP_SECONDS[0]..=LOOP_SECONDS[1]).contains(&found) {
+        return Err(MatchError::Length { found });
+    }
+    let cut = sound.slice(first..last).map_err(|_| outside)?;
+    cut.check_finite().map_err(MatchError::NotFinite)?;
+    if cut.peak() == 0.0 {
+        return Err(MatchError::Silent);
+    }
+    let runs: Vec<usize> = cut.iter().flat_map(clipped_runs).collect();
+    if let Some(first) = runs.iter().min() {
+        return Err(MatchError::Clipped { runs: runs.len(), seconds: *first as f64 / rate });
+    }
+    Ok((first, cut))
+}
+
+/// First frames of the runs of [`CLIPPED_RUN`] or more samples at full scale with one sign.
+fn clipped_runs(channel: &[f32]) -> Vec<usize> {
+    let side = |x: f32| {
+        if x >= FULL_SCALE {
+            1
+        } else if x <= -FULL_SCALE {
+            -1
+        } else {
+            0
+        }
+    };
+    let mut runs = Vec::new();
+    let mut length = 0;
+    for (frame, x) in channel.iter().enumerate() {
+        let follows = frame > 0 && side(channel[frame - 1]) == side(*x);
+        length = if side(*x) == 0 {
+            0
+        } else if follows {
+            length + 1
+        } else {
+            1
+        };
+        if length == CLIPPED_RUN {
+            runs.push(frame + 1 - CLIPPED_RUN);
+        }
+    }
+    runs
+}
+
+/// Prepares a test on a loop: the range, in seconds, of a sound. Progress goes from 0 to 1. A test may be prepared and still not
+/// start, because of a gate: see [`Prepared::passed`]. [control thread: takes its time]
+///
+/// # Errors
+/// [`MatchError`].
+pub fn prepare_stimuli(
+    sound: &Audio,
+    range: [f64; 2],
+    sides: &[ResolvedSide; 2],
+    control: ControlTrial,
+    progress: &dyn Fn(f32),
+    cancel: &AtomicBool,
+) -> Result<Prepared, MatchError> {
+    let (start, loop_sound) = cut_loop(sound, range)?;
+    let frames = loop_sound.frames();
+    let sides = [0, 1].map(|side| sides[side].for_loop(start, frames));
+    let rendered = render_sides(&loop_sound, &sides, progress, cancel)?;
+    let work = Work { progress, cancel, done: Cell::new(0), all: 0 };
+    work.step(0.0)?;
+
+    // A file has sound around the loop that an effect's render repeats: the file is the one that moves.
+    let matched = if rendered[0].is_file && !rendered[1].is_file { 0 } else { 1 };
+    let mut notes = Vec::new();
+    let found = find_delay(&rendered, matched, frames, &mut notes);
+    work.step(0.3)?;
+
+    // A change after matching is not part of the match.
+    let plain = |side: usize, gain_db: f64| {
+        let (delay, inverted) = if side == matched { (found.delay, found.inverted) } else { (0.0, false) };
+        faded(&rendered[side].place(delay, inverted, gain_db, frames), rendered[side].is_file)
+    };
+    let reference = plain(1 - matched, 0.0);
+    let method = LoudnessMethod::of([&reference, &plain(matched, 0.0)]);
+    let mut gain_db = 0.0;
+    for _ in 0..ROUNDS {
+        let (Some(wanted), Some(is)) = (method.measure(&reference), method.measure(&plain(matched, gain_db))) else { break };
+        gain_db += wanted - is;
+        if (wanted - is).abs() < LOUDNESS_TOLERANCE_LU {
+            break;
+        }
+    }
+    work.step(0.5)?;
+
+    let changes = [0, 1].map(|side| sides[side].change.clone());
+    let place = |side: usize, around: usize| {
+        let (mut delay, inverted, mut gain) =
+            if side == matched { (found.delay, found.inverted, gain_db) } else { (0.0, false, 0.0) };
+        match &changes[side] {
+            Some(Change::GainDb(more)) => gain += f64::from(*more),
+            Some(Change::DelayFrames(later)) => delay -= f64::from(*later),
+            Some(Change::Setting(_)) | None => {}
+        }
+        rendered[side].place(delay - around as f64, inverted, gain, frames + 2 * around)
+    };
+    let mut paths = [0, 1].map(|side| faded(&place(side, 0), rendered[side].is_file)).to_vec();
+    match control {
+        ControlTrial::None => {}
+        ControlTrial::Louder => {
+            let mut louder = paths[0].clone();
+            louder.gain_db(CONTROL_GAIN_DB.into());
+            paths.push(louder);
+        }
+        ControlTrial::LowPass => {
+            let around = low_pass_half(sound.sample_rate(), CONTROL_TRANSITION_HZ);
+            let cutoff = CONTROL_LOW_PASS_HZ + CONTROL_TRANSITION_HZ / 2.0;
+            let wide = low_pass_at(&place(0, around), cutoff, CONTROL_TRANSITION_HZ).map_err(MatchError::Control)?;
+            let inner = wide.slice(around..around + frames).expect("the sound is that much wider on both sides");
+            paths.push(faded(&inner, rendered[0].is_file));
+        }
+    }
+    work.step(0.7)?;
+
+    let peak = paths.iter().map(|path| loudness(path).true_peak_dbtp).fold(f64::MIN, f64::max);
+    let attenuation_db = if peak > PEAK_LIMIT_DBTP { PEAK_LIMIT_DBTP - PEAK_ROOM_DB - peak } else { 0.0 };
+    if attenuation_db < 0.0 {
+        paths.iter_mut().for_each(|path| path.gain_db(attenuation_db));
+        notes.push(format!(
+            "Everything is played {:.1} dB softer, because the loudest path would have a peak of {peak:.1} dBTP.",
+            -attenuation_db
+        ));
+    }
+    let facts = GateFacts {
+        method,
+        changes: changes.clone(),
+        has_file: rendered.iter().any(|side| side.is_file),
+        noise_floor_db: [0, 1].map(|side| rendered[side].noise_floor_db),
+        nan_resets: [0, 1].map(|side| rendered[side].nan_resets),
+        sample_rate: sound.sample_rate(),
+    };
+    let mut gates = check_gates([&paths[0], &paths[1]], &facts);
+    if let Some(control) = paths.get(2) {
+        gates.push(control_gate(&paths[0], control));
+    }
+    work.step(1.0)?;
+    let matching = Matching {
+        sample_rate: sound.sample_rate(),
+        channels: sound.channels(),
+        frames,
+        loop_sha256: samples_sha256(&loop_sound),
+        loudness: method,
+        matched_side: matched,
+        gain_db,
+        delay_frames: found.delay,
+        delay_source: found.source,
+        inverted: found.inverted,
+        changes,
+        control,
+        attenuation_db,
+        identical: paths[0] == paths[1],
+        gates,
+        notes,
+        stimuli_sha256: paths.iter().map(samples_sha256).collect(),
+    };
+    Ok(Prepared { stimuli: Arc::new(Stimuli { paths }), matching, loop_sound, sides })
+}
+
+/// SHA-256 of a sound's samples as little-endian floats, channel after channel, in hexadecimal. [control thread]
+#[must_use]
+pub fn samples_sha256(sound: &Audio) -> String {
+    let bytes: Vec<u8> = sound.as_planar().iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    sha256(&bytes)
+}
+
+/// Fades both ends over the time of a dip's half; twice for a file, since an effect hears a loop that is faded already.
+fn faded(sound: &Audio, twice: bool) -> Audio {
+    let frames = fade_frames(sound);
+    let mut sound = sound.clone();
+    for _ in 0..if twice { 2 } else { 1 } {
+        let fades = [sound.fade_in(frames, Fade::RaisedCosine), sound.fade_out(frames, Fade::RaisedCosine)];
+        debug_assert!(fades.iter().all(Result::is_ok), "a loop is longer than its fades");
+    }
+    sound
+}
+
+fn fade_frames(sound: &Audio) -> usize {
+    (f64::from(DIP_SECONDS) * f64::from(sound.sample_rate())).round() as usize
+}
+
+/// The delay between both sides.
+struct Delay {
+    /// Frames by which the matched side is late.
+    delay: f64,
+    source: DelaySource,
+    inverted: bool,
+}
+
+/// Measures how the matched side lies to the other one.
+fn find_delay(rendered: &[Rendered; 2], matched: usize, frames: usize, notes: &mut Vec<String>) -> Delay {
+    let reference = rendered[1 - matched].place(0.0, false, 0.0, frames);
+    let moved = &rendered[matched];
+    // A file is searched with the sound around the loop; a render repeats the loop there, which would be ambiguous.
+    let (searched, lead) =
+        if moved.is_file { (moved.audio.clone(), moved.lead) } else { (moved.place(0.0, false, 0.0, frames), 0) };
+    let by_latency = |delay: f64, reason: String, notes: &mut Vec<String>| {
+        let placed = moved.place(delay, false, 0.0, frames);
+        let instead = if moved.is_file { "the file is taken as it lies" } else { "the latency that the effects report is used" };
+        notes.push(format!("The lag of the sides is {reason}; {instead}."));
+        Delay { delay, source: DelaySource::Reported, inverted: correlation([&reference, &placed]) < 0.0 }
+    };
+    match align_synchronous(&reference, &searched) {
+        Err(AlignError::NothingInCommon { correlation }) => {
+            by_latency(0.0, format!("not measurable, because they have nothing in common (correlation {correlation:.2})"), notes)
+        }
+        Err(error) => by_latency(0.0, format!("not measurable ({error})"), notes),
+        Ok(found) if found.ambiguous => {
+            by_latency(0.0, format!("ambiguous (second lobe {:.2} of the first)", found.second_lobe), notes)
+        }
+        Ok(found) => {
+            let mut delay = found.delay_frames - lead as f64;
+            // What a first measure leaves is measured again.
+            for _ in 1..ROUNDS {
+                let Ok(rest) = align_synchronous(&reference, &moved.place(delay, false, 0.0, frames)) else { break };
+                if rest.ambiguous || rest.delay_frames.abs() < WHOLE_FRAMES || rest.delay_frames.abs() > 1.0 {
+                    break;
+                }
+                delay += rest.delay_frames;
+            }
+            if (delay - delay.round()).abs() < WHOLE_FRAMES {
+                delay = delay.round() + 0.0;
+            }
+            Delay { delay, source: DelaySource::Measured, inverted: found.inverted }
+        }
+    }
+}
+
+impl Rendered {
+    /// `frames` frames of the loop, `delay` frames earlier than they were rendered, turned and with a gain.
+    fn place(&self, delay: f64, inverted: bool, gain_db: f64, frames: usize) -> Audio {
+        let way = Alignment { delay_frames: self.lead as f64 + delay, inverted, gain_db: -gain_db, ..Alignment::NONE };
+        way.apply(&self.audio, frames)
+    }
+}
+
+/// Renders both sides, each twice.
+fn render_sides(
+    loop_sound: &Audio,
+    sides: &[ResolvedSide; 2],
+    progress: &dyn Fn(f32),
+    cancel: &AtomicBool,
+) -> Result<[Rendered; 2], MatchError> {
+    let rate = f64::from(loop_sound.sample_rate());
+    let frames = loop_sound.frames();
+    let [pre_roll, margin] = [PRE_ROLL_SECONDS, MARGIN_SECONDS].map(|seconds| (seconds * rate) as usize + INTERPOLATION_FRAMES);
+    let input = faded(loop_sound, false);
+    let around = repeat(&input, pre_roll + margin, frames + margin);
+    let effects = sides.iter().filter(|side| matches!(side.source, SideSource::Effect(_))).count() as u64;
+    let work = Work { progress, cancel, done: Cell::new(0), all: 2 * effects * around.frames() as u64 };
+    let render_side = |index: usize| -> Result<Rendered, MatchError> {
+        let side = ["A", "B"][index];
+        let cut = |sound: &Audio| sound.slice(pre_roll..).expect("the pre-roll is a part of the sound");
+        let (audio, lead, noise_floor_db, nan_resets) = match &sides[index].source {
+            SideSource::Dry => (cut(&around), margin, None, 0),
+            SideSource::File { audio, lead, .. } => (Audio::clone(audio), *lead, None, 0),
+            SideSource::Effect(effect) => {
+                let resets = || effect.active_model().map_or(0, |model| model.nan_resets());
+                let before = resets();
+                let first = render_once(effect, &around, side, &work)?;
+                let second = render_once(effect, &around, side, &work)?;
+                (cut(&first), margin, noise_floor_db(&first, &second), resets() - before)
+            }
+        };
+        audio.check_finite().map_err(|source| MatchError::SideNotFinite { side, source })?;
+        if audio.peak() == 0.0 {
+            return Err(MatchError::SilentSide { side });
+        }
+        Ok(Rendered { audio, lead, noise_floor_db, nan_resets, is_file: sides[index].is_file() })
+    };
+    Ok([render_side(0)?, render_side(1)?])
+}
+
+/// One render of a sound through an effect, with its latency taken away.
+fn render_once(effect: &Effect, sound: &Audio, side: &'static str, work: &Work<'_>) -> Result<Audio, MatchError> {
+    let failed = |source| match source {
+        RenderError::Cancelled => MatchError::Cancelled,
+        source => MatchError::Render { side, source },
+    };
+    let out =
+        Renderer::for_sound(effect, sound).map_err(failed)?.render(sound, |frames| work.rendered(frames)).map_err(failed)?;
+    work.done.set(work.done.get() + sound.frames() as u64);
+    Ok(out)
+}
+
+/// A loop that goes round: `before` frames that lead to its beginning, and `after` frames from it on.
+fn repeat(sound: &Audio, before: usize, after: usize) -> Audio {
+    let frames = sound.frames();
+    let first = (frames - before % frames) % frames;
+    let mut out = Audio::silence(sound.sample_rate(), sound.channels(), before + after);
+    for (to, from) in out.iter_mut().zip(sound.iter()) {
+        for (y, x) in to.iter_mut().zip(from.iter().cycle().skip(first)) {
+            *y = *x;
+        }
+    }
+    out
+}

@@ -1,0 +1,333 @@
+//! A protocol: which question, form, rule and number of trials go together, and what such a test can show.
+
+use super::statistics::{
+    ALPHA, CONFIDENCE, E_SHOWN, SPRT_P1, ends, equivalence_trials, fewest_preferred, fewest_right, most_right,
+};
+use crate::view::{Form, Protocol, Question, Rule};
+
+/// Most trials of a test.
+pub const MOST_TRIALS: u32 = 500;
+/// Fewest trials of a test that is more than indicative.
+pub const FEWEST_SOUND_TRIALS: u32 = 10;
+/// Shares of right answers for which the power is told.
+const TOLD_SHARES: [f64; 4] = [0.6, 0.7, 0.8, 0.9];
+/// Points of [`power_curve`], from guessing to always right.
+const CURVE_POINTS: u32 = 26;
+/// Probability with which a guesser should be able to show that two sides are the same.
+const EQUIVALENCE_POWER: f64 = 0.9;
+/// Most trials among which [`equivalence_trials`] is searched for.
+const EQUIVALENCE_SEARCH: u32 = 2000;
+
+/// The reason why a protocol is none.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ProtocolError {
+    /// No trial, or too many.
+    #[error("{found} trials; expected 1 to {MOST_TRIALS}")]
+    Trials {
+        /// The number of trials.
+        found: u32,
+    },
+    /// Not even the best score shows anything.
+    #[error("{found} trials: no score of so few shows {shown}; expected {fewest} or more")]
+    TooFew {
+        /// The number of trials.
+        found: u32,
+        /// The statement that the test is for.
+        shown: &'static str,
+        /// The fewest trials that can show it.
+        fewest: u32,
+    },
+    /// The form does not answer the question.
+    #[error("the form {found} does not answer the question {question}; expected {expected}")]
+    Form {
+        /// The question.
+        question: &'static str,
+        /// The form.
+        found: &'static str,
+        /// The forms that do.
+        expected: &'static str,
+    },
+    /// A sequential rule for a question that it does not answer.
+    #[error("the rule {found} answers only the question 'is there a difference?'; expected a fixed number of trials")]
+    Rule {
+        /// The rule.
+        found: &'static str,
+    },
+    /// The margin is no share between guessing and 1.
+    #[error("margin {found}; expected a share of right answers above 0.5 and below 1")]
+    Margin {
+        /// The margin.
+        found: f64,
+    },
+}
+
+/// Checks that question, form, rule, number of trials and margin go together, and that the test can show what it is for.
+/// [any thread]
+///
+/// # Errors
+/// [`ProtocolError`].
+pub fn validate(protocol: &Protocol) -> Result<(), ProtocolError> {
+    let Protocol { question, form, rule, trials, margin } = *protocol;
+    if !(1..=MOST_TRIALS).contains(&trials) {
+        return Err(ProtocolError::Trials { found: trials });
+    }
+    if (question == Question::Preference) != (form == Form::Preference) {
+        let expected = if question == Question::Preference { "preference" } else { "ABX or same-different" };
+        return Err(ProtocolError::Form { question: question_name(question), found: form_name(form), expected });
+    }
+    if question != Question::Difference && rule != Rule::Fixed {
+        return Err(ProtocolError::Rule { found: rule_name(rule) });
+    }
+    // A record holds the margin of every test, and JSON no NaN.
+    if !margin.is_finite() || question == Question::Equivalence && !(margin > 0.5 && margin < 1.0) {
+        return Err(ProtocolError::Margin { found: margin });
+    }
+    let can_show = |trials: u32| match question {
+        Question::Difference => ends(&Protocol { trials, ..*protocol }, 1.0).shown > 0.0,
+        Question::Equivalence => most_right(trials, margin).is_some(),
+        Question::Preference => fewest_preferred(trials).is_some(),
+    };
+    if !can_show(trials) {
+        let shown = match question {
+            Question::Difference => "a difference",
+            Question::Equivalence => "that the sides are the same up to this margin",
+            Question::Preference => "a preference",
+        };
+        let fewest = (trials..=MOST_TRIALS).find(|n| can_show(*n)).unwrap_or(MOST_TRIALS);
+        return Err(ProtocolError::TooFew { found: trials, shown, fewest });
+    }
+    Ok(())
+}
+
+/// A question's name for users.
+#[must_use]
+pub fn question_name(question: Question) -> &'static str {
+    match question {
+        Question::Difference => "is there a difference?",
+        Question::Equivalence => "are they the same?",
+        Question::Preference => "which do you prefer?",
+    }
+}
+
+/// A form's name for users.
+#[must_use]
+pub fn form_name(form: Form) -> &'static str {
+    match form {
+        Form::Abx => "ABX",
+        Form::Preference => "preference",
+        Form::SameDifferent => "same-different",
+    }
+}
+
+/// A rule's name for users.
+#[must_use]
+pub fn rule_name(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Fixed => "fixed number of trials",
+        Rule::Sprt => "sequential probability ratio test",
+        Rule::EValue => "e-value",
+    }
+}
+
+/// A share as percent: `45 %`; below 10 with a decimal: `3.8 %`. Never 100 unless it is all.
+pub(super) fn percent(share: f64) -> String {
+    let value = 100.0 * share;
+    if value < 9.95 && value > 0.0 {
+        format!("{value:.1} %")
+    } else if share < 1.0 && value > 99.4 {
+        "more than 99 %".into()
+    } else {
+        format!("{value:.0} %")
+    }
+}
+
+/// Shares in one line: `17, 45, 80 and 98 %`.
+fn percents(shares: impl IntoIterator<Item = f64>) -> String {
+    let texts: Vec<String> = shares.into_iter().map(|share| format!("{:.0}", (100.0 * share).min(100.0))).collect();
+    match texts.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last} %", rest.join(", ")),
+        _ => texts.concat() + " %",
+    }
+}
+
+/// Lines on what a test with this protocol can show, told before it: the score that it needs, how often it finds listeners, and
+/// what a sequential rule costs. If the protocol is none, the line says why. [control thread: takes its time]
+#[must_use]
+pub fn power_lines(protocol: &Protocol) -> Vec<String> {
+    if let Err(error) = validate(protocol) {
+        return vec![error.to_string()];
+    }
+    let n = protocol.trials;
+    let shown = |p_c: f64| ends(protocol, p_c).shown;
+    let found = || format!("A listener who is right in {} of trials", percents(TOLD_SHARES));
+    let mut lines = Vec::new();
+    match (protocol.question, protocol.rule) {
+        (Question::Difference, Rule::Fixed) => {
+            let needed = fewest_right(n, ALPHA).unwrap_or(n);
+            lines.push(format!(
+                "{needed} right of {n} show a difference (p <= .05); somebody who hears nothing gets there in {} of tests.",
+                percent(shown(0.5))
+            ));
+            lines.push(format!("{} is found in {} of tests.", found(), percents(TOLD_SHARES.map(shown))));
+        }
+        (Question::Difference, Rule::Sprt) => {
+            let (guesser, hearing) = (ends(protocol, 0.5), ends(protocol, SPRT_P1));
+            lines.push(format!(
+                "The test ends as soon as the answers decide between guessing and right in 75 % of trials, after {n} trials at \
+                 the latest: {:.0} in the mean for somebody who hears nothing, who is called a hearer in {} of tests; {:.0} for \
+                 a listener who is right in 75 %.",
+                guesser.mean_trials,
+                percent(guesser.shown),
+                hearing.mean_trials
+            ));
+            lines.push(format!("{} is found in {} of tests.", found(), percents(TOLD_SHARES.map(shown))));
+            lines.push(price(protocol));
+            lines.push(format!(
+                "If it ends the other way, 'right in 75 %' is rejected; that is not 'the same': a listener who is right in 65 % \
+                 is told so in {} of tests.",
+                percent(ends(protocol, 0.65).rejected)
+            ));
+        }
+        (Question::Difference, Rule::EValue) => {
+            lines.push(format!(
+                "The test ends as soon as the e-value is {E_SHOWN:.0}, after {n} trials at the latest; you may stop or go on at \
+                 any time without harm. Somebody who hears nothing is called a hearer in {} of tests.",
+                percent(shown(0.5))
+            ));
+            lines.push(format!("{} is found in {} of tests.", found(), percents(TOLD_SHARES.map(shown))));
+            lines.push(price(protocol));
+        }
+        (Question::Equivalence, _) => {
+            let most = most_right(n, protocol.margin).unwrap_or(0);
+            let margin = percent(protocol.margin);
+            lines.push(format!(
+                "At most {most} right of {n} show, with {} confidence, that you are right in less than {margin} of trials.",
+                percent(CONFIDENCE)
+            ));
+            lines.push(format!("Somebody who hears nothing shows it in {} of tests.", percent(shown(0.5))));
+            lines.push(match equivalence_trials(protocol.margin, EQUIVALENCE_POWER, EQUIVALENCE_SEARCH) {
+                Some(needed) => format!("To show it in 90 % of tests, somebody who hears nothing needs {needed} trials."),
+                None => {
+                    format!("To show it in 90 % of tests, somebody who hears nothing needs over {EQUIVALENCE_SEARCH} trials.")
+                }
+            });
+        }
+        (Question::Preference, _) => {
+            let needed = fewest_preferred(n).unwrap_or(n);
+            lines.push(format!(
+                "{needed} of {n} choices of the same side show a preference (p <= .05, two-sided); somebody who has none gets \
+                 there in {} of tests.",
+                percent(shown(0.5))
+            ));
+            lines.push(format!(
+                "A listener who chooses the same side in {} of trials is found in {} of tests.",
+                percents(TOLD_SHARES),
+                percents(TOLD_SHARES.map(shown))
+            ));
+        }
+    }
+    if n < FEWEST_SOUND_TRIALS {
+        lines.push(format!("Fewer than {FEWEST_SOUND_TRIALS} trials: the result is indicative only."));
+    }
+    lines
+}
+
+/// The price of a sequential rule: its power beside that of a fixed number of as many trials.
+fn price(protocol: &Protocol) -> String {
+    let fixed = Protocol { rule: Rule::Fixed, ..*protocol };
+    format!(
+        "The price of ending early: right in 75 % of trials is found in {} of tests within {} trials, with a fixed number of \
+         as many in {}.",
+        percent(ends(protocol, SPRT_P1).shown),
+        protocol.trials,
+        percent(ends(&fixed, SPRT_P1).shown)
+    )
+}
+
+/// Probability with which a test with this protocol shows what it is for: pairs of p_c (for a preference: the share of choices of one side),
+/// from 0.5 to 1, and probability. Empty if the protocol is none. [control thread: takes its time]
+#[must_use]
+pub fn power_curve(protocol: &Protocol) -> Vec<(f64, f64)> {
+    if validate(protocol).is_err() {
+        return Vec::new();
+    }
+    let share = |point: u32| 0.5 + 0.5 * f64::from(point) / f64::from(CURVE_POINTS - 1);
+    (0..CURVE_POINTS).map(share).map(|p_c| (p_c, ends(protocol, p_c).shown)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A protocol with a fixed number of trials and the margin .70.
+    fn fixed(question: Question, form: Form, trials: u32) -> Protocol {
+        Protocol { question, form, rule: Rule::Fixed, trials, margin: 0.7 }
+    }
+
+    #[test]
+    fn a_protocol_that_cannot_answer_its_question_is_refused_in_one_line() {
+        let error = |protocol: Protocol| validate(&protocol).unwrap_err().to_string();
+        assert_eq!(
+            error(fixed(Question::Preference, Form::Abx, 16)),
+            "the form ABX does not answer the question which do you prefer?; expected preference"
+        );
+        assert_eq!(
+            error(fixed(Question::Difference, Form::Preference, 16)),
+            "the form preference does not answer the question is there a difference?; expected ABX or same-different"
+        );
+        let sequential = Protocol { rule: Rule::EValue, ..fixed(Question::Equivalence, Form::Abx, 50) };
+        assert!(error(sequential).starts_with("the rule e-value answers only the question 'is there a difference?'"));
+        assert_eq!(error(fixed(Question::Difference, Form::Abx, 0)), "0 trials; expected 1 to 500");
+        assert_eq!(
+            error(fixed(Question::Difference, Form::Abx, 4)),
+            "4 trials: no score of so few shows a difference; expected 5 or more"
+        );
+        assert!(error(fixed(Question::Preference, Form::Preference, 5)).ends_with("expected 6 or more"));
+        assert!(error(fixed(Question::Equivalence, Form::Abx, 2)).ends_with("expected 3 or more"));
+        let sprt = Protocol { rule: Rule::Sprt, ..fixed(Question::Difference, Form::Abx, 7) };
+        assert!(error(sprt).ends_with("expected 8 or more"), "{}", error(sprt));
+        let e_value = Protocol { rule: Rule::EValue, ..fixed(Question::Difference, Form::Abx, 6) };
+        assert!(error(e_value).ends_with("expected 7 or more"), "{}", error(e_value));
+        for margin in [0.5, 1.0, f64::NAN] {
+            assert!(error(Protocol { margin, ..fixed(Question::Equivalence, Form::Abx, 50) }).starts_with("margin "));
+        }
+        for protocol in [Protocol::QUICK, fixed(Question::Preference, Form::Preference, 16)] {
+            assert_eq!(validate(&protocol), Ok(()));
+        }
+    }
+
+    #[test]
+    fn the_power_is_told_with_the_figures_of_the_tables() {
+        let lines = power_lines(&Protocol::QUICK);
+        assert_eq!(
+            lines,
+            [
+                "12 right of 16 show a difference (p <= .05); somebody who hears nothing gets there in 3.8 % of tests.",
+                "A listener who is right in 60, 70, 80 and 90 % of trials is found in 17, 45, 80 and 98 % of tests.",
+            ]
+        );
+        let e_value = power_lines(&Protocol { rule: Rule::EValue, trials: 30, ..Protocol::QUICK }).join(" ");
+        assert!(e_value.contains("found in 65 % of tests within 30 trials, with a fixed number of as many in 89 %"), "{e_value}");
+        let sprt = power_lines(&Protocol { rule: Rule::Sprt, trials: 60, ..Protocol::QUICK }).join(" ");
+        assert!(sprt.contains("called a hearer in 4.3 % of tests") && sprt.contains("found in 91 %"), "{sprt}");
+        assert!(sprt.contains("right in 65 % is told so in 4"), "{sprt}");
+        for (margin, needed) in [(0.75, 33), (0.7, 53), (0.65, 96)] {
+            let protocol = Protocol { margin, ..fixed(Question::Equivalence, Form::Abx, 50) };
+            assert!(power_lines(&protocol)[2].ends_with(&format!("needs {needed} trials.")), "{:?}", power_lines(&protocol));
+        }
+        assert!(power_lines(&fixed(Question::Preference, Form::Preference, 16))[0].starts_with("13 of 16 choices"));
+        let few = power_lines(&Protocol { trials: 8, ..Protocol::QUICK });
+        assert_eq!(few.last().unwrap(), "Fewer than 10 trials: the result is indicative only.");
+    }
+
+    #[test]
+    fn the_curve_rises_from_the_false_positives_to_one() {
+        for rule in [Rule::Fixed, Rule::Sprt, Rule::EValue] {
+            let curve = power_curve(&Protocol { rule, trials: 30, ..Protocol::QUICK });
+            assert!((curve[0].0 - 0.5).abs() < 1e-12 && curve[0].1 <= 0.05, "{curve:?}");
+            assert!(curve.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1 + 1e-12), "{curve:?}");
+            let last = curve.last().unwrap();
+            assert!((last.0 - 1.0).abs() < 1e-12 && (last.1 - 1.0).abs() < 1e-12, "{curve:?}");
+        }
+    }
+}

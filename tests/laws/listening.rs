@@ -1,0 +1,360 @@
+//! Tests of listening tests in an instance: the player takes the place of the output and gives it back, and the audio thread
+//! allocates nothing meanwhile.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use isotherm::audio::Audio;
+use isotherm::audio::generate::guitar;
+use isotherm::dsp::ProcessSpec;
+use isotherm::instance::{Instance, InstanceProcessor, InstanceState};
+use isotherm::listen::{Player, PlayerControl, Stimuli};
+use isotherm::view::{
+    Button, Change, ControlTrial, ListenAction, ListenStage, ListenView, SideChoice, SoundSource, TestPart, TestSetup, TestStep,
+};
+use isotherm_support::counting::allocations;
+
+const SPEC: ProcessSpec = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 256 };
+/// Time in which another thread must have done its work, also on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A loop of half a second, and a player of it.
+fn player() -> (Arc<Stimuli>, PlayerControl, Box<Player>) {
+    let loud = guitar(48_000, 2, 1).unwrap();
+    let path = |gain: f32| {
+        let channels: Vec<Vec<f32>> =
+            (0..2).map(|c| loud.channel(c)[12_000..36_000].iter().map(|x| gain * x).collect()).collect();
+        Audio::from_channels(48_000, &[&channels[0], &channels[1]]).unwrap()
+    };
+    let stimuli = Arc::new(Stimuli { paths: vec![path(1.0), path(-0.5)] });
+    let (control, player) = Player::of_loop(stimuli.clone(), SPEC.channels);
+    (stimuli, control, Box::new(player))
+}
+
+/// An instance in a host that runs sound.
+struct Host {
+    instance: Instance,
+    processor: InstanceProcessor,
+    /// Frames that ran so far.
+    at: usize,
+    input: Audio,
+}
+
+impl Host {
+    fn new() -> Self {
+        let (instance, mut processor) = Instance::with_takes();
+        processor.prepare(SPEC, false).unwrap();
+        Self { instance, processor, at: 0, input: guitar(48_000, 2, 7).unwrap() }
+    }
+
+    /// Runs a block of the input, which repeats. Returns its output and the count of allocations.
+    fn run(&mut self, frames: usize) -> ([Vec<f32>; 2], usize) {
+        let period = self.input.frames();
+        let mut out: [Vec<f32>; 2] =
+            [0, 1].map(|c| (self.at..self.at + frames).map(|n| self.input.channel(c)[n % period]).collect());
+        self.at += frames;
+        let [left, right] = &mut out;
+        let counted = allocations(|| {
+            self.processor.process(&mut [left, right], true);
+        });
+        (out, counted)
+    }
+
+    fn listen(&self, action: ListenAction) {
+        self.instance.with_controls(&|_| (), |controls| controls.listen(action));
+    }
+
+    /// Runs blocks until the panel's view is as expected. Returns it and the count of allocations meanwhile.
+    fn run_until(&mut self, what: &str, is_expected: impl Fn(&ListenView) -> bool) -> (ListenView, usize) {
+        let begun = Instant::now();
+        let mut counted = 0;
+        loop {
+            let view = self.instance.view().listen;
+            if is_expected(&view) {
+                return (view, counted);
+            }
+            assert!(begun.elapsed() < TIMEOUT, "waited too long for {what}: {view:?}");
+            counted += self.run(256).1;
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+#[test]
+fn a_player_takes_the_place_of_the_output_and_gives_it_back_as_if_it_had_not_been_there() {
+    let (mut with, mut without) = (Host::new(), Host::new());
+    let (stimuli, control, player) = player();
+    let link = with.instance.listening_tests().link().clone();
+    for _ in 0..20 {
+        assert_eq!(with.run(256).0, without.run(256).0);
+    }
+    link.install(Some(player)).unwrap();
+    // The dip to the player, which is silent.
+    for _ in 0..4 {
+        (with.run(256), without.run(256));
+    }
+    assert!(with.run(256).0.iter().flatten().all(|x| *x == 0.0), "silent until a path is asked for");
+    without.run(256);
+    control.play(Some(1));
+    let mut played: [Vec<f32>; 2] = Default::default();
+    for _ in 0..150 {
+        let (block, _) = with.run(256);
+        without.run(256);
+        played.iter_mut().zip(block).for_each(|(all, part)| all.extend(part));
+    }
+    // From silence the loop begins at its beginning, at the bottom of a dip.
+    let (path, start) = (&stimuli.paths[1], 240);
+    for (c, played) in played.iter().enumerate() {
+        let same = (500..30_000).all(|n| played[n] == path.channel(c)[(n - start) % path.frames()]);
+        assert!(same, "channel {c} is the path");
+    }
+    link.install(None).unwrap();
+    for _ in 0..4 {
+        (with.run(256), without.run(256));
+    }
+    for _ in 0..20 {
+        assert_eq!(with.run(256).0, without.run(256).0, "the slots ran on");
+    }
+    assert_eq!(with.instance.latency_frames(), without.instance.latency_frames());
+}
+
+#[test]
+fn the_audio_thread_allocates_nothing_while_players_come_and_go() {
+    let mut host = Host::new();
+    let link = host.instance.listening_tests().link().clone();
+    host.run(256);
+    // Control: what the other threads do allocates.
+    assert!(allocations(|| drop(std::hint::black_box(player()))) > 0);
+    let mut counted = 0;
+    for round in 0..40 {
+        let (_, control, player) = player();
+        link.install((round % 3 != 2).then_some(player)).unwrap();
+        control.play(Some(round % 2));
+        for frames in [0, 1, 7, 64, 65, 256, 256, 256] {
+            counted += host.run(frames).1;
+        }
+        // A second one before the dip to the first is over.
+        if round % 4 == 0 {
+            let (_, _, player) = self::player();
+            link.install(Some(player)).unwrap();
+            counted += host.run(64).1;
+        }
+        link.maintain();
+    }
+    assert_eq!(counted, 0);
+}
+
+#[test]
+fn the_input_is_kept_only_while_the_panel_is_open_and_nothing_is_allocated_for_it() {
+    let mut host = Host::new();
+    host.run(256);
+    assert_eq!(host.instance.view().listen, ListenView::default());
+    host.listen(ListenAction::Open);
+    let (view, counted) = host.run_until("half a second of input", |view| view.is_open && view.kept_seconds > 0.5);
+    assert_eq!((view.kept_bytes, counted), (2 * 31 * 48_000 * 2 * 4, 0));
+    host.listen(ListenAction::Close);
+    let (view, counted) = host.run_until("the panel to close", |view| !view.is_open && view.kept_bytes == 0);
+    assert_eq!((view, counted), (ListenView::default(), 0));
+    for _ in 0..3 {
+        host.listen(ListenAction::Open);
+        let (_, counted) = host.run_until("the panel", |view| view.is_open && view.kept_seconds > 0.0);
+        host.listen(ListenAction::Close);
+        assert_eq!(counted, 0);
+    }
+}
+
+#[test]
+fn an_offline_render_never_has_the_sound_of_a_test() {
+    let (mut with, mut without) = (Host::new(), Host::new());
+    let (_, control, player) = player();
+    with.instance.listening_tests().link().install(Some(player)).unwrap();
+    control.play(Some(0));
+    for host in [&mut with, &mut without] {
+        host.processor.prepare(SPEC, true).unwrap();
+    }
+    for _ in 0..40 {
+        assert_eq!(with.run(256).0, without.run(256).0);
+    }
+    // In real time again, the test goes on.
+    for host in [&mut with, &mut without] {
+        host.processor.prepare(SPEC, false).unwrap();
+    }
+    let differ = (0..40).filter(|_| with.run(256).0 != without.run(256).0).count();
+    assert!(differ > 30, "{differ} of 40 blocks");
+}
+
+#[test]
+fn a_player_outlives_a_device_that_is_opened_again_with_the_same_rate_and_width() {
+    let instance = Instance::default();
+    let link = instance.listening_tests().link().clone();
+    let (_, control, player) = player();
+    let run = |insert: &mut isotherm::instance::MonitorInsert, channels: usize| -> f32 {
+        let mut loudest = 0.0_f32;
+        for _ in 0..60 {
+            let mut block = vec![vec![0.0_f32; 256]; channels];
+            let mut slices: Vec<&mut [f32]> = block.iter_mut().map(Vec::as_mut_slice).collect();
+            insert.process(&mut slices);
+            loudest = block.iter().flatten().fold(loudest, |peak, x| peak.max(x.abs()));
+        }
+        loudest
+    };
+    assert!(link.install(None).is_ok() && link.spec().is_err(), "no stream yet");
+    let mut insert = instance.monitor_insert(SPEC).unwrap();
+    run(&mut insert, 2);
+    assert_eq!(link.spec().map(|spec| spec.channels), Ok(2));
+    link.install(Some(player)).unwrap();
+    control.play(Some(0));
+    assert!(run(&mut insert, 2) > 0.05, "silence comes in, the loop goes out");
+    drop(insert);
+    assert!(link.spec().is_err(), "the device is gone");
+    let mut insert = instance.monitor_insert(SPEC).unwrap();
+    assert!(run(&mut insert, 2) > 0.05, "the loop goes on");
+    drop(insert);
+    let mut insert = instance.monitor_insert(ProcessSpec { sample_rate: 44_100.0, ..SPEC }).unwrap();
+    link.maintain();
+    let loudest = run(&mut insert, 2);
+    assert!(loudest < 1e-3, "the loop is at another rate: {loudest}");
+}
+
+/// Starts a test through the panel's actions, up to the first trial that counts. Its side B is side A, a little louder.
+fn start_test(host: &mut Host) {
+    start_test_of(host, SideChoice::Slot(0), SoundSource::Loop);
+}
+
+/// As [`start_test`], for this side A and this sound.
+fn start_test_of(host: &mut Host, side: SideChoice, source: SoundSource) {
+    host.listen(ListenAction::Open);
+    host.run_until("a second of input", |view| view.is_open && view.kept_seconds > 1.0);
+    host.listen(ListenAction::Capture);
+    let (view, _) = host.run_until("the sound", |view| view.sound.is_some());
+    let setup =
+        TestSetup { sides: [side, SideChoice::Changed(Change::GainDb(1.0))], source, control: ControlTrial::None, ..view.setup };
+    host.listen(ListenAction::Set(setup));
+    host.listen(ListenAction::Start);
+    let is_running = |view: &ListenView| !matches!(view.stage, ListenStage::Setup | ListenStage::Preparing { .. });
+    host.run_until("the test", is_running);
+    loop {
+        let view = host.instance.view().listen;
+        let ListenStage::Running(test) = &view.stage else { panic!("{view:?}") };
+        match (test.part, test.step) {
+            (TestPart::Test, TestStep::Answer) => return,
+            (_, TestStep::Introduction) => host.listen(ListenAction::Continue),
+            _ => host.listen(ListenAction::EndTraining),
+        }
+        let before = view.stage.clone();
+        host.run_until("the next step", |view| view.stage != before);
+    }
+}
+
+/// Presses a button and returns what it plays, with the number of the first frame. Nothing is allocated meanwhile.
+fn hear(host: &mut Host, button: Button, frames: usize) -> (usize, Vec<f32>) {
+    host.listen(ListenAction::Press(button));
+    let is_down = |view: &ListenView| matches!(&view.stage, ListenStage::Running(test) if test.playing == Some(button));
+    let (_, counted) = host.run_until("the press", is_down);
+    assert_eq!(counted, 0);
+    (0..8).for_each(|_| drop(host.run(256)));
+    let start = host.at;
+    let mut heard = Vec::new();
+    for _ in 0..frames.div_ceil(256) {
+        let ([left, _], counted) = host.run(256);
+        assert_eq!(counted, 0, "the audio thread in a test");
+        heard.extend(left);
+    }
+    (start, heard)
+}
+
+/// What a host, a screen and a listener can know of an instance during a test.
+fn visible(host: &Host) -> (InstanceState, usize, ListenView, u32) {
+    let mut view = host.instance.view().listen;
+    let ListenStage::Running(test) = &mut view.stage else { panic!("{view:?}") };
+    // Both are hashes of the seed, which differs in every session.
+    (test.commitment, test.receipt) = (String::new(), String::new());
+    (view.position, view.kept_seconds) = (None, 0.0);
+    view.sound = None;
+    view.setup.range = [0.0; 2];
+    (host.instance.state(), host.instance.latency_frames(), view, host.instance.parameters().generation())
+}
+
+#[test]
+fn nothing_that_a_host_a_screen_or_a_state_can_show_depends_on_what_is_behind_the_buttons() {
+    let folder = tempfile::tempdir().unwrap();
+    // By the path behind A, louder or not, and by the path behind X.
+    let mut seen: std::collections::BTreeMap<[bool; 2], Vec<(InstanceState, usize, ListenView, u32)>> = Default::default();
+    for session in 0..60 {
+        if seen.len() == 4 {
+            break;
+        }
+        let mut host = Host::new();
+        host.instance.listening_tests().set_folder(folder.path().join(session.to_string()));
+        start_test(&mut host);
+        let mut shown = vec![visible(&host)];
+        let peak = |heard: &[f32]| heard.iter().fold(0.0_f32, |peak, x| peak.max(x.abs()));
+        let [a, b, x] = [Button::First, Button::Second, Button::X].map(|button| {
+            // More than a loop.
+            let (_, heard) = hear(&mut host, button, 192_000);
+            shown.push(visible(&host));
+            peak(&heard)
+        });
+        let x_is_a = (a.ln() - x.ln()).abs() < (b.ln() - x.ln()).abs();
+        seen.entry([a > b, x_is_a]).or_insert(shown);
+        host.listen(ListenAction::Close);
+        host.run_until("the panel to close", |view| !view.is_open);
+    }
+    assert_eq!(seen.len(), 4, "every mapping came: {:?}", seen.keys());
+    let all: Vec<_> = seen.values().collect();
+    assert!(all.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn a_setting_that_is_changed_in_a_trial_makes_it_void_and_the_output_comes_back_when_the_panel_closes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut with, mut without) = (Host::new(), Host::new());
+    with.instance.listening_tests().set_folder(folder.path().into());
+    start_test(&mut with);
+    hear(&mut with, Button::X, 2560);
+    let drive = isotherm::instance::parameters::descriptors().iter().position(|d| d.id == "a_saturator_drive").unwrap();
+    with.instance.parameters().set(drive, 30.0);
+    let note = |view: &ListenView| match &view.stage {
+        ListenStage::Running(test) => test.note.clone(),
+        _ => None,
+    };
+    let (view, _) = with.run_until("the note", |view| note(view).is_some());
+    assert!(note(&view).unwrap().contains("setting"), "{:?}", note(&view));
+    with.listen(ListenAction::Close);
+    with.run_until("the panel to close", |view| !view.is_open);
+    // The session was left, and another panel offers to go on with it.
+    with.listen(ListenAction::Open);
+    let (view, _) = with.run_until("the session that was left", |view| view.unfinished.is_some());
+    assert!(matches!(view.stage, ListenStage::Setup));
+    with.instance.parameters().set(drive, without.instance.parameters().get(drive));
+    without.at = with.at;
+    // The filters and ramps forget where they came from.
+    for _ in 0..400 {
+        (with.run(256), without.run(256));
+    }
+    let (ours, theirs) = (with.run(256).0, without.run(256).0);
+    let apart = ours.iter().flatten().zip(theirs.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(apart < 1e-4, "{apart}");
+}
+
+#[test]
+fn a_test_on_live_sound_plays_the_input_and_not_what_the_slots_made_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut host = Host::new();
+    host.instance.listening_tests().set_folder(folder.path().into());
+    start_test_of(&mut host, SideChoice::Dry, SoundSource::Live);
+    for button in [Button::First, Button::Second] {
+        let (start, heard) = hear(&mut host, button, 48_000);
+        let input = host.input.channel(0);
+        let period = input.len();
+        // Side A is the input itself, side B the input with a gain; both are late by a whole number of frames.
+        let residual = |late: usize| {
+            let pairs = || heard.iter().enumerate().map(|(n, y)| (f64::from(*y), f64::from(input[(start + n - late) % period])));
+            let gain = pairs().map(|(y, x)| y * x).sum::<f64>() / pairs().map(|(_, x)| x * x).sum::<f64>();
+            let energy = pairs().map(|(y, _)| y * y).sum::<f64>();
+            pairs().map(|(y, x)| (y - gain * x).powi(2)).sum::<f64>() / energy.max(1e-12)
+        };
+        let best = (0..2048).map(residual).fold(f64::INFINITY, f64::min);
+        assert!(best < 1e-6, "{button:?}: {best:e} from the input at any delay");
+    }
+}

@@ -1,0 +1,574 @@
+//! Whole tests in a venue, taken by listeners who know nothing but what they hear.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use isotherm::audio::{Audio, Random, generate};
+use isotherm::dsp::ProcessSpec;
+use isotherm::effect::Effect;
+use isotherm::listen::{
+    Answer, Button, Change, ControlTrial, Examiner, Form, LOG, Player, Protocol, Question, Rule, SideChoice, SoundSource,
+    TestPart, TestSetup, TestStep, Venue, VenueError, verify,
+};
+use isotherm::view::{GateView, ListenAction, ListenStage, ListenView, ResultView, TestView};
+use tempfile::TempDir;
+
+/// Sample rate of the venue.
+const RATE: u32 = 48_000;
+/// Frames of a block.
+const BLOCK: usize = 256;
+
+/// The state of a venue that a test can change and hear.
+struct Inner {
+    player: Option<Box<Player>>,
+    spec: Result<ProcessSpec, VenueError>,
+    slots: [Effect; 2],
+    generation: u64,
+    drop_outs: u64,
+    keeps: bool,
+    input: Audio,
+}
+
+/// A venue without a device.
+#[derive(Clone)]
+struct FakeVenue(Arc<Mutex<Inner>>);
+
+impl FakeVenue {
+    fn new(slots: [&str; 2]) -> Self {
+        Self(Arc::new(Mutex::new(Inner {
+            player: None,
+            spec: Ok(ProcessSpec { sample_rate: RATE as f32, channels: 2, max_frames: BLOCK }),
+            slots: slots.map(|text| text.parse().unwrap()),
+            generation: 0,
+            drop_outs: 0,
+            keeps: false,
+            input: generate::guitar(RATE, 2, 1).unwrap().slice(..4 * RATE as usize).unwrap(),
+        })))
+    }
+
+    /// Plays some blocks and returns the first channel of the last ones, after the dip.
+    fn hear(&self) -> Vec<f32> {
+        let mut inner = self.0.lock().unwrap();
+        let player = inner.player.as_mut().expect("the examiner gave a player");
+        let mut heard = Vec::new();
+        for _ in 0..16 {
+            let (mut left, mut right) = (vec![0.7; BLOCK], vec![0.7; BLOCK]);
+            player.process(&mut [&mut left[..], &mut right[..]]);
+            heard.extend(left);
+        }
+        heard.split_off(4 * BLOCK)
+    }
+}
+
+impl FakeVenue {
+    /// Sends a second of live noise of a level through the player; the energy of its second half.
+    fn hear_live(&self, level: f32) -> f64 {
+        let mut inner = self.0.lock().unwrap();
+        let mut sound = noise(level, RATE as usize);
+        let player = inner.player.as_mut().unwrap();
+        for from in (0..sound.frames()).step_by(BLOCK) {
+            let to = sound.frames().min(from + BLOCK);
+            let mut block: Vec<&mut [f32]> = sound.iter_mut().map(|channel| &mut channel[from..to]).collect();
+            player.process(&mut block);
+        }
+        sound.channel(0)[RATE as usize / 2..].iter().map(|sample| f64::from(*sample).powi(2)).sum()
+    }
+}
+
+/// White noise in two equal channels.
+fn noise(level: f32, frames: usize) -> Audio {
+    let mut random = Random::new(1);
+    let samples: Vec<f32> = (0..frames).map(|_| random.within(-level, level)).collect();
+    Audio::from_channels(RATE, &[&samples, &samples]).unwrap()
+}
+
+impl Venue for FakeVenue {
+    fn name(&self) -> String {
+        "a fake venue".into()
+    }
+
+    fn spec(&self) -> Result<ProcessSpec, VenueError> {
+        self.0.lock().unwrap().spec.clone()
+    }
+
+    fn slots(&self) -> [Effect; 2] {
+        self.0.lock().unwrap().slots.clone()
+    }
+
+    fn generation(&self) -> u64 {
+        self.0.lock().unwrap().generation
+    }
+
+    fn captured(&self) -> Option<Audio> {
+        let inner = self.0.lock().unwrap();
+        inner.keeps.then(|| inner.input.clone())
+    }
+
+    fn keep(&mut self, keep: bool) {
+        self.0.lock().unwrap().keeps = keep;
+    }
+
+    fn install(&mut self, player: Option<Box<Player>>) -> Result<(), VenueError> {
+        self.0.lock().unwrap().player = player;
+        Ok(())
+    }
+
+    fn drop_outs(&self) -> u64 {
+        self.0.lock().unwrap().drop_outs
+    }
+}
+
+/// An examiner in a venue, with a folder for its sessions.
+struct Room {
+    venue: FakeVenue,
+    examiner: Examiner,
+    sessions: TempDir,
+}
+
+impl Room {
+    fn new(slots: [&str; 2]) -> Self {
+        let (venue, sessions) = (FakeVenue::new(slots), TempDir::new().unwrap());
+        let mut examiner = Examiner::new(Box::new(venue.clone()), sessions.path().join("listening"));
+        examiner.act(ListenAction::Open);
+        examiner.act(ListenAction::Capture);
+        assert_eq!(examiner.view().error, None);
+        Self { venue, examiner, sessions }
+    }
+
+    /// Asks for a test and waits until it runs or is refused.
+    fn start(&mut self, setup: TestSetup) -> ListenView {
+        self.examiner.act(ListenAction::Set(setup));
+        self.examiner.act(ListenAction::Start);
+        self.wait()
+    }
+
+    /// Waits for the end of a preparation.
+    fn wait(&mut self) -> ListenView {
+        let end = Instant::now() + Duration::from_secs(300);
+        while matches!(self.examiner.view().stage, ListenStage::Preparing { .. }) {
+            assert!(Instant::now() < end);
+            std::thread::sleep(Duration::from_millis(5));
+            self.examiner.tick();
+        }
+        self.examiner.view()
+    }
+
+    /// The running test.
+    fn test(&self) -> TestView {
+        match self.examiner.view().stage {
+            ListenStage::Running(test) => test,
+            stage => panic!("{stage:?}: {:?}", self.examiner.view().error),
+        }
+    }
+
+    /// The result.
+    fn result(&self) -> ResultView {
+        match self.examiner.view().stage {
+            ListenStage::Ended(result) => result,
+            stage => panic!("{stage:?}: {:?}", self.examiner.view().error),
+        }
+    }
+
+    /// Presses a button and listens from the same place of the loop each time.
+    fn listen(&mut self, button: Button) -> Vec<f32> {
+        self.examiner.act(ListenAction::Press(button));
+        assert_eq!(self.test().playing, Some(button));
+        self.venue.hear()
+    }
+
+    /// The answer of somebody who hears everything: which of two sounds is nearer to what the buttons play. The loop runs on, so
+    /// brightness and level are compared, not samples.
+    fn hear(&mut self) -> Answer {
+        match self.test().form {
+            Form::Abx => {
+                let [a, b, x] = [Button::First, Button::Second, Button::X].map(|button| self.timbre(button));
+                if (x - a).abs() < (x - b).abs() { Answer::First } else { Answer::Second }
+            }
+            Form::SameDifferent => {
+                let [first, second] = [Button::First, Button::Second].map(|button| self.timbre(button));
+                if (first - second).abs() < 1e-3 * first.abs() { Answer::Same } else { Answer::Different }
+            }
+            Form::Preference => {
+                let [first, second] = [Button::First, Button::Second].map(|button| self.timbre(button));
+                if first > second { Answer::First } else { Answer::Second }
+            }
+        }
+    }
+
+    /// A figure of what a button plays over a whole loop: energy of its differences, which is that of its highs.
+    fn timbre(&mut self, button: Button) -> f64 {
+        let mut heard = self.listen(button);
+        let frames = (LOOP_SECONDS * f64::from(RATE)) as usize;
+        while heard.len() < frames {
+            let mut inner = self.venue.0.lock().unwrap();
+            let (mut left, mut right) = (vec![0.0; BLOCK], vec![0.0; BLOCK]);
+            inner.player.as_mut().unwrap().process(&mut [&mut left[..], &mut right[..]]);
+            heard.extend(left);
+        }
+        heard[..frames].windows(2).map(|pair| f64::from(pair[1] - pair[0]).powi(2)).sum()
+    }
+
+    /// Takes the test to its end; `answer` gets what is heard and the number of the trial.
+    fn take(&mut self, mut answer: impl FnMut(Answer, &TestView) -> Answer) {
+        while let ListenStage::Running(test) = self.examiner.view().stage {
+            let action = match test.step {
+                TestStep::Introduction | TestStep::Feedback { .. } if test.part == TestPart::Training => {
+                    ListenAction::EndTraining
+                }
+                TestStep::Introduction | TestStep::Pause | TestStep::Feedback { .. } => ListenAction::Continue,
+                TestStep::Confidence => ListenAction::Confidence(3),
+                TestStep::Answer => {
+                    let heard = self.hear();
+                    ListenAction::Answer(answer(heard, &test))
+                }
+            };
+            self.examiner.act(action);
+            self.examiner.tick();
+            assert_eq!(self.examiner.view().error, None);
+        }
+    }
+}
+
+/// Seconds of the loop.
+const LOOP_SECONDS: f64 = 0.5;
+
+/// A short test of slot A against slot B.
+fn setup(protocol: Protocol) -> TestSetup {
+    TestSetup { protocol, range: [1.0, 1.0 + LOOP_SECONDS], control: ControlTrial::LowPass, ..TestSetup::default() }
+}
+
+/// A protocol with few trials.
+fn short(question: Question, form: Form, trials: u32) -> Protocol {
+    Protocol { question, form, rule: Rule::Fixed, trials, margin: 0.7 }
+}
+
+#[test]
+fn a_test_on_live_sound_is_taken_by_ear_and_a_trial_of_other_loudness_is_flagged() {
+    let mut room = Room::new(["clipper", "saturator drive=24"]);
+    room.venue.0.lock().unwrap().input = noise(0.5, 4 * RATE as usize);
+    let sides = [SideChoice::Dry, SideChoice::Slot(1)];
+    let setup = TestSetup { sides, source: SoundSource::Live, control: ControlTrial::None, ..setup(QUICKEST) };
+    let view = room.start(setup);
+    assert!(matches!(view.stage, ListenStage::Running(_)), "{view:?}");
+    room.examiner.act(ListenAction::EndTraining);
+    room.examiner.act(ListenAction::Continue);
+    for trial in 1..=5 {
+        // A saturator makes loud passages no louder.
+        let level = if trial == 3 { 2.0 } else { 0.5 };
+        let mut energies = Vec::new();
+        for button in [Button::First, Button::Second, Button::X] {
+            room.examiner.act(ListenAction::Press(button));
+            energies.push(room.venue.hear_live(level));
+            room.examiner.tick();
+        }
+        assert_eq!(room.examiner.view().position, None);
+        let is_first = (energies[2] - energies[0]).abs() < (energies[2] - energies[1]).abs();
+        room.examiner.act(ListenAction::Answer(if is_first { Answer::First } else { Answer::Second }));
+        room.examiner.act(ListenAction::Confidence(4));
+    }
+    let result = room.result();
+    assert!(result.sentences[0].starts_with("5 of 5: you heard a difference"), "{:?}", result.sentences);
+    assert_eq!(result.sentences[1], "Without the flagged trial: 4 of 4 (p = .062).");
+    let checked = verify(&result.folder, Some(&result.receipt)).unwrap();
+    assert!(checked.passed(), "{:?}", checked.checks);
+    let table = std::fs::read_to_string(result.folder.join("trials.csv")).unwrap();
+    let loudness: Vec<bool> = table.lines().skip(1).map(|line| !line.ends_with(',')).collect();
+    assert_eq!(loudness, [false, false, true, false, false], "{table}");
+}
+
+/// The shortest test.
+const QUICKEST: Protocol = Protocol { trials: 5, ..Protocol::QUICK };
+
+/// Slots that differ plainly.
+const PLAIN: [&str; 2] = ["clipper", "bitcrusher bits=5"];
+
+#[test]
+fn who_hears_passes_every_form_and_the_record_verifies() {
+    let protocols = [
+        short(Question::Difference, Form::Abx, 6),
+        short(Question::Difference, Form::SameDifferent, 6),
+        short(Question::Preference, Form::Preference, 6),
+    ];
+    for protocol in protocols {
+        let mut room = Room::new(PLAIN);
+        room.start(setup(protocol));
+        room.take(|heard, _| heard);
+        let result = room.result();
+        let expected = match protocol.question {
+            Question::Preference => "6 of 6 for ",
+            _ => "6 of 6: you heard a difference (p = .016).",
+        };
+        assert!(result.sentences[0].starts_with(expected), "{protocol:?}: {:?}", result.sentences);
+        assert!(!result.sentences.iter().chain(&result.remarks).any(|text| text.contains("Sensitivity")), "{result:?}");
+        for name in ["Error to signal", "Integrated loudness of A", "Real-time factor of B"] {
+            assert!(result.measures.iter().any(|(found, _)| found.starts_with(name)), "{name}: {:?}", result.measures);
+        }
+        let checked = verify(&result.folder, Some(&result.receipt)).unwrap();
+        assert!(checked.passed() && checked.anchor.starts_with("anchored: "), "{:?}", checked.checks);
+        assert_eq!(checked.sentences, result.sentences);
+        assert!(room.venue.0.lock().unwrap().player.is_none(), "the output is given back");
+        room.examiner.act(ListenAction::Done);
+        assert_eq!(room.examiner.view().stage, ListenStage::Setup);
+    }
+}
+
+#[test]
+fn a_sound_or_a_gain_that_was_changed_after_the_test_does_not_verify() {
+    let mut room = Room::new(PLAIN);
+    room.start(TestSetup { control: ControlTrial::None, ..setup(short(Question::Difference, Form::Abx, 5)) });
+    room.take(|heard, _| heard);
+    let folder = room.result().folder;
+    let log = std::fs::read_to_string(folder.join(LOG)).unwrap();
+    let gain = log.find("\"gain_db\":").unwrap() + 10;
+    let end = gain + log[gain..].find(',').unwrap();
+    let other = format!("{}{}{}", &log[..gain], log[gain..end].parse::<f64>().unwrap() + 0.02, &log[end..]);
+    std::fs::write(folder.join(LOG), other).unwrap();
+    let faults = |folder: &Path| {
+        let checked = verify(folder, None).unwrap();
+        checked.checks.into_iter().filter(|check| !check.passed).map(|check| check.text).collect::<Vec<_>>().join("; ")
+    };
+    assert!(faults(&folder).contains("line 1 was changed"), "{}", faults(&folder));
+    std::fs::write(folder.join(LOG), log).unwrap();
+    assert_eq!(faults(&folder), "");
+    let mut bytes = std::fs::read(folder.join("loop.wav")).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(folder.join("loop.wav"), bytes).unwrap();
+    assert_eq!(faults(&folder), "loop.wav was changed");
+}
+
+#[test]
+fn who_hears_nothing_does_not_pass_the_control_and_the_result_says_so() {
+    let mut room = Room::new(PLAIN);
+    room.start(setup(short(Question::Difference, Form::Abx, 6)));
+    let mut number = 0;
+    // Wrong in the control once in each round, and always in the test.
+    room.take(|heard, test| {
+        number += 1;
+        let wrong = if heard == Answer::First { Answer::Second } else { Answer::First };
+        if test.part == TestPart::Control && test.number != 3 { heard } else { wrong }
+    });
+    let result = room.result();
+    assert_eq!(number, 10 + 6);
+    let texts = result.sentences.join(" ");
+    assert!(texts.starts_with("0 of 6: no difference was shown"), "{texts}");
+    assert!(texts.contains("Sensitivity was not proven: the positive control was not heard 5 times out of 5."), "{texts}");
+    assert!(result.remarks.join(" ").contains("mixed up the answers"), "{result:?}");
+}
+
+#[test]
+fn an_answer_without_listening_is_refused_and_presses_are_recorded() {
+    let mut room = Room::new(PLAIN);
+    room.start(TestSetup { control: ControlTrial::None, ..setup(short(Question::Difference, Form::Abx, 5)) });
+    let test = room.test();
+    assert_eq!((test.part, test.step, test.of), (TestPart::Training, TestStep::Introduction, None));
+    room.examiner.act(ListenAction::Press(Button::First));
+    assert_eq!(room.test().playing, None, "no trial runs");
+    room.examiner.act(ListenAction::Continue);
+    room.examiner.act(ListenAction::Answer(Answer::First));
+    assert_eq!(room.test().note.as_deref(), Some("Listen first: press one of the buttons."));
+    // Training tells, and may go on as long as one likes.
+    for number in 1..=3 {
+        assert_eq!((room.test().step, room.test().number), (TestStep::Answer, number));
+        let heard = room.hear();
+        let answer = if number == 2 { if heard == Answer::First { Answer::Second } else { Answer::First } } else { heard };
+        room.examiner.act(ListenAction::Answer(answer));
+        assert_eq!(room.test().step, TestStep::Feedback { right: number != 2 });
+        room.examiner.act(ListenAction::Continue);
+    }
+    room.examiner.act(ListenAction::EndTraining);
+    room.examiner.act(ListenAction::Continue);
+    assert_eq!((room.test().part, room.test().number, room.test().of), (TestPart::Test, 1, Some(5)));
+    for action in [ListenAction::Press(Button::X), ListenAction::SwitchBack, ListenAction::SwitchBack] {
+        room.examiner.act(action);
+    }
+    assert_eq!(room.test().playing, Some(Button::X));
+    // The other form's answer does nothing.
+    room.examiner.act(ListenAction::Answer(Answer::Same));
+    assert_eq!(room.test().step, TestStep::Answer);
+    room.examiner.act(ListenAction::Answer(Answer::Second));
+    assert_eq!((room.test().step, room.test().answer, room.test().number), (TestStep::Confidence, Some(Answer::Second), 1));
+    room.examiner.act(ListenAction::Confidence(4));
+    assert_eq!(room.test().number, 2);
+    let folder = std::fs::read_dir(room.sessions.path().join("listening")).unwrap().next().unwrap().unwrap().path();
+    let log = std::fs::read_to_string(folder.join(LOG)).unwrap();
+    let answer: serde_json::Value = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .find(|line: &serde_json::Value| line["part"] == "test")
+        .unwrap();
+    let buttons: Vec<&str> =
+        answer["switches"].as_array().unwrap().iter().map(|switch| switch["button"].as_str().unwrap()).collect();
+    assert_eq!(buttons, ["x", "first", "x"]);
+}
+
+#[test]
+fn a_trial_is_void_if_settings_or_the_stream_change_and_flagged_after_drop_outs() {
+    let mut room = Room::new(PLAIN);
+    room.start(TestSetup { control: ControlTrial::None, ..setup(short(Question::Difference, Form::Abx, 5)) });
+    room.examiner.act(ListenAction::EndTraining);
+    room.examiner.act(ListenAction::Continue);
+    room.listen(Button::First);
+    room.venue.0.lock().unwrap().generation += 1;
+    room.examiner.tick();
+    let test = room.test();
+    let note = "This trial does not count and is repeated: a setting was changed from outside.";
+    assert_eq!((test.note.as_deref(), test.playing, test.number), (Some(note), None, 1));
+    // The device goes and comes again with other blocks.
+    room.venue.0.lock().unwrap().spec = Err(VenueError::NoStream);
+    room.examiner.tick();
+    room.examiner.tick();
+    assert!(room.test().note.unwrap().contains("the sound went"), "{:?}", room.test());
+    room.venue.0.lock().unwrap().player = None;
+    room.venue.0.lock().unwrap().spec = Ok(ProcessSpec { sample_rate: RATE as f32, channels: 2, max_frames: 2 * BLOCK });
+    room.examiner.tick();
+    room.listen(Button::X);
+    room.venue.0.lock().unwrap().drop_outs += 3;
+    room.take(|heard, _| heard);
+    let result = room.result();
+    assert!(
+        result.sentences.iter().any(|text| text == "Without the flagged trial: 4 of 4 (p = .062)."),
+        "{:?}",
+        result.sentences
+    );
+    assert!(result.remarks.contains(&"Void and repeated: 2 trials.".into()), "{:?}", result.remarks);
+    assert!(result.remarks.iter().any(|text| text.starts_with("Flagged for drop-outs")), "{:?}", result.remarks);
+    assert!(verify(&result.folder, Some(&result.receipt)).unwrap().passed());
+}
+
+#[test]
+fn another_sample_rate_leaves_the_test_and_the_first_one_resumes_it() {
+    let mut room = Room::new(PLAIN);
+    room.start(TestSetup { control: ControlTrial::None, ..setup(short(Question::Difference, Form::Abx, 5)) });
+    room.examiner.act(ListenAction::EndTraining);
+    room.examiner.act(ListenAction::Continue);
+    for _ in 0..2 {
+        let heard = room.hear();
+        room.examiner.act(ListenAction::Answer(heard));
+        room.examiner.act(ListenAction::Confidence(2));
+    }
+    let spec = room.venue.0.lock().unwrap().spec.clone();
+    room.venue.0.lock().unwrap().spec = Ok(ProcessSpec { sample_rate: 44_100.0, channels: 2, max_frames: BLOCK });
+    room.examiner.tick();
+    let view = room.examiner.view();
+    assert_eq!(view.stage, ListenStage::Setup);
+    assert!(view.error.unwrap().contains("the sample rate changed from 48000 to 44100 Hz"));
+    let left = view.unfinished.unwrap();
+    room.examiner.act(ListenAction::Resume(left.clone()));
+    assert!(room.examiner.view().error.unwrap().contains("expected the same rate"));
+    room.venue.0.lock().unwrap().spec = spec;
+    room.examiner.act(ListenAction::Resume(left.clone()));
+    room.wait();
+    assert_eq!((room.test().number, room.test().note.as_deref()), (3, Some("The session goes on where it was left.")));
+    room.take(|heard, _| heard);
+    let result = room.result();
+    assert!(result.sentences[0].starts_with("5 of 5"), "{:?}", result.sentences);
+    assert_eq!(result.folder, left);
+    assert!(verify(&left, Some(&result.receipt)).unwrap().passed());
+    assert_eq!(room.examiner.view().unfinished, None::<PathBuf>);
+}
+
+#[test]
+fn a_test_that_is_aborted_closed_or_left_says_so_and_has_no_p() {
+    for closes in [false, true] {
+        let mut room = Room::new(PLAIN);
+        room.start(TestSetup { control: ControlTrial::None, ..setup(short(Question::Difference, Form::Abx, 5)) });
+        room.examiner.act(if closes { ListenAction::Close } else { ListenAction::Abort });
+        let folder = std::fs::read_dir(room.sessions.path().join("listening")).unwrap().next().unwrap().unwrap().path();
+        let checked = verify(&folder, None).unwrap();
+        assert!(checked.passed() && checked.sentences[0].starts_with("Aborted after 0 of 5"), "{checked:?}");
+        assert!(room.venue.0.lock().unwrap().player.is_none());
+        assert_eq!(room.examiner.view().is_open, !closes);
+        assert_eq!(room.venue.0.lock().unwrap().keeps, !closes);
+    }
+    // The window goes while the test runs.
+    let mut room = Room::new(PLAIN);
+    room.start(TestSetup { control: ControlTrial::None, ..setup(short(Question::Difference, Form::Abx, 5)) });
+    let sessions = room.sessions.path().join("listening");
+    room.examiner = Examiner::new(Box::new(room.venue.clone()), sessions);
+    room.examiner.act(ListenAction::Open);
+    let left = room.examiner.view().unfinished.unwrap();
+    room.examiner.act(ListenAction::CloseAborted(left.clone()));
+    assert!(room.result().sentences[0].starts_with("Aborted after 0 of 5"));
+    assert!(verify(&left, None).unwrap().passed());
+    room.examiner.act(ListenAction::Done);
+    assert_eq!(room.examiner.view().unfinished, None);
+}
+
+#[test]
+fn equal_sides_are_offered_as_a_test_of_habits_only() {
+    let mut room = Room::new(["clipper", "clipper"]);
+    let protocol = short(Question::Difference, Form::Abx, 5);
+    let refused = |view: ListenView| match view.stage {
+        ListenStage::Refused { gates } => gates,
+        stage => panic!("{stage:?}"),
+    };
+    let gates = refused(room.start(setup(protocol)));
+    let failed: Vec<GateView> = gates.into_iter().filter(|gate| !gate.passed).collect();
+    assert!(failed.iter().any(|gate| gate.text.starts_with("A and B are the same, bit for bit")), "{failed:?}");
+    room.examiner.act(ListenAction::Done);
+    let same = [SideChoice::Slot(0), SideChoice::Slot(0)];
+    room.start(TestSetup { sides: same, control: ControlTrial::None, ..setup(protocol) });
+    room.take(|_, _| Answer::First);
+    let result = room.result();
+    assert!(result.sentences.iter().any(|text| text.contains("A and B are the same, bit for bit")), "{:?}", result.sentences);
+    assert!(verify(&result.folder, Some(&result.receipt)).unwrap().passed());
+}
+
+#[test]
+fn a_change_is_blamed_alone_and_logged() {
+    let mut room = Room::new(PLAIN);
+    let sides = [SideChoice::Slot(0), SideChoice::Changed(Change::GainDb(6.0))];
+    let view = room.start(TestSetup { sides, control: ControlTrial::None, ..setup(short(Question::Difference, Form::Abx, 5)) });
+    assert!(matches!(view.stage, ListenStage::Running(_)), "{view:?}");
+    room.take(|heard, _| heard);
+    let result = room.result();
+    assert!(result.sentences[0].starts_with("5 of 5: you heard a difference"), "{:?}", result.sentences);
+    let log = std::fs::read_to_string(result.folder.join(LOG)).unwrap();
+    assert!(log.lines().next().unwrap().contains("{\"gain-db\":6.0}"), "{log}");
+    assert!(verify(&result.folder, Some(&result.receipt)).unwrap().passed());
+}
+
+#[test]
+fn a_test_does_not_start_without_a_sound_a_stream_or_a_protocol_and_says_why() {
+    let venue = FakeVenue::new(PLAIN);
+    let sessions = TempDir::new().unwrap();
+    let mut examiner = Examiner::new(Box::new(venue.clone()), sessions.path().into());
+    let mut error = |action: ListenAction| {
+        examiner.act(action);
+        examiner.view().error
+    };
+    assert_eq!(error(ListenAction::Open), None);
+    assert_eq!(error(ListenAction::Start).unwrap(), "no sound yet; take the last 30 s of the input, or open a file");
+    assert_eq!(error(ListenAction::Capture), None);
+    let few = Protocol { trials: 3, ..Protocol::QUICK };
+    assert_eq!(error(ListenAction::Set(setup(few))), None);
+    assert!(error(ListenAction::Start).unwrap().ends_with("expected 5 or more"));
+    assert_eq!(error(ListenAction::Set(setup(Protocol::QUICK))), None);
+    venue.0.lock().unwrap().spec = Err(VenueError::NoStream);
+    assert!(error(ListenAction::Start).unwrap().starts_with("no sound runs yet"));
+    assert!(error(ListenAction::OpenSound("/no/such.wav".into())).unwrap().contains("/no/such.wav"));
+    assert!(error(ListenAction::Resume(sessions.path().into())).unwrap().contains("no session of a listening test"));
+}
+
+#[test]
+fn what_is_shown_does_not_differ_between_mappings() {
+    let mut views = std::collections::BTreeSet::new();
+    let mut room = Room::new(PLAIN);
+    for _ in 0..8 {
+        room.start(TestSetup { control: ControlTrial::None, ..setup(short(Question::Difference, Form::Abx, 5)) });
+        room.examiner.act(ListenAction::EndTraining);
+        room.examiner.act(ListenAction::Continue);
+        room.listen(Button::First);
+        let mut view = room.examiner.view();
+        if let ListenStage::Running(test) = &mut view.stage {
+            // Hashes of this session.
+            test.commitment.clear();
+            test.receipt.clear();
+        }
+        views.insert(format!("{view:?}"));
+        room.examiner.act(ListenAction::Abort);
+        room.examiner.act(ListenAction::Done);
+    }
+    assert_eq!(views.len(), 1, "{views:#?}");
+}

@@ -1,0 +1,149 @@
+//! A test on live sound: all paths run, match, are equally late, and their loudness is measured trial by trial.
+
+use std::sync::atomic::AtomicBool;
+
+use isotherm::audio::{Audio, gain_to_db, generate};
+use isotherm::dsp::ProcessSpec;
+use isotherm::effect::Effect;
+use isotherm::listen::{
+    Change, ControlTrial, LiveTest, Matching, ResolvedSide, SideChoice, prepare_live, prepare_stimuli, resolve_sides,
+};
+use isotherm::measure::align;
+use isotherm::render::render;
+use isotherm_support::counting::allocations;
+
+const RATE: u32 = 48_000;
+const SPEC: ProcessSpec = ProcessSpec { sample_rate: RATE as f32, channels: 1, max_frames: 512 };
+
+/// The frames of [`guitar`] on which sides are matched.
+const PART: std::ops::Range<usize> = 24_000..216_000;
+
+fn guitar() -> Audio {
+    let mut sound = generate::guitar(RATE, 1, 1).unwrap();
+    sound.normalise_peak(-6.0).unwrap();
+    sound
+}
+
+fn matched(a: &str, b: SideChoice, control: ControlTrial) -> ([ResolvedSide; 2], Matching) {
+    let sound = guitar();
+    let slots: [Effect; 2] = ["saturator", "clipper"].map(|text| text.parse().unwrap());
+    let sides = resolve_sides(&[SideChoice::Effect(a.into()), b], &slots, &sound).unwrap();
+    let prepared = prepare_stimuli(&sound, [0.5, 4.5], &sides, control, &|_| (), &AtomicBool::new(false)).unwrap();
+    assert!(prepared.passed(), "{:#?}", prepared.matching.gates);
+    (sides, prepared.matching)
+}
+
+/// Plays a sound through a path of a player that plays nothing else.
+fn play(test: &mut LiveTest, path: usize, sound: &Audio, block_frames: usize) -> Audio {
+    test.control.play(Some(path));
+    let mut out = sound.clone();
+    for block in out.channel_mut(0).chunks_mut(block_frames) {
+        test.player.process(&mut [block]);
+        test.meter.poll();
+    }
+    out
+}
+
+#[test]
+fn all_paths_of_live_sound_are_late_by_the_latency_and_match() {
+    let (sides, matching) = matched("saturator drive=18", SideChoice::Dry, ControlTrial::LowPass);
+    let sound = guitar();
+    let outputs = [0, 1, 2].map(|path| {
+        let mut test = prepare_live(&sides, &matching, SPEC).unwrap();
+        let latency = test.player.latency();
+        let out = play(&mut test, path, &sound, 100);
+        // The part on which the sides were matched.
+        (latency, out.slice(latency + PART.start..latency + PART.end).unwrap())
+    });
+    let latency = outputs[0].0;
+    assert!(outputs.iter().all(|(found, _)| *found == latency));
+    let wet = render(&"saturator drive=18".parse().unwrap(), &sound).unwrap();
+    let wet = wet.slice(PART).unwrap().multiply(10f64.powf(matching.attenuation_db / 20.0)).unwrap();
+    let null_db = gain_to_db(outputs[0].1.subtract(&wet).unwrap().rms() / wet.rms());
+    assert!(null_db < -80.0, "{null_db}");
+    let found = align(&outputs[0].1, &outputs[1].1).unwrap();
+    assert!(found.delay_frames.abs() < 0.1 && found.gain_db.abs() < 0.1 && !found.inverted, "{found:?}");
+    let control = align(&outputs[0].1, &outputs[2].1).unwrap();
+    assert!(control.delay_frames.abs() < 0.1, "{control:?}");
+}
+
+#[test]
+fn a_fractional_delay_and_an_inversion_of_the_match_are_applied_to_live_sound() {
+    let (sides, mut matching) = matched("saturator drive=18", SideChoice::Dry, ControlTrial::None);
+    (matching.delay_frames, matching.inverted, matching.gain_db) = (-2.3, true, -6.0);
+    let sound = guitar();
+    let [plain, moved] = [0, 1].map(|path| {
+        let mut test = prepare_live(&sides, &Matching { matched_side: 1, ..matching.clone() }, SPEC).unwrap();
+        let latency = test.player.latency();
+        play(&mut test, path, &sound, 64).slice(latency + 480..).unwrap()
+    });
+    let dry = sound.slice(480..480 + plain.frames()).unwrap();
+    let found = align(&dry, &moved).unwrap();
+    assert!((found.delay_frames - 2.3).abs() < 0.01 && found.inverted, "{found:?}");
+    assert!((found.gain_db + 6.0 - matching.attenuation_db).abs() < 0.01, "{found:?}");
+}
+
+#[test]
+fn the_cut_into_blocks_changes_no_bit_of_live_sound() {
+    let (sides, matching) = matched("saturator drive=18", SideChoice::Dry, ControlTrial::Louder);
+    let sound = guitar().slice(..24_000).unwrap();
+    let [a, b, c] = [64, 1, 4_800].map(|frames| {
+        let mut test = prepare_live(&sides, &matching, SPEC).unwrap();
+        play(&mut test, 1, &sound, frames)
+    });
+    assert_eq!(a, b);
+    assert_eq!(a, c);
+}
+
+#[test]
+fn the_meter_tells_the_loudness_of_a_trial_whatever_path_plays_and_flags_a_difference() {
+    let (sides, matching) = matched("saturator drive=24", SideChoice::Dry, ControlTrial::None);
+    let mut test = prepare_live(&sides, &matching, SPEC).unwrap();
+    let sound = guitar().slice(PART).unwrap();
+    play(&mut test, 0, &sound, 512);
+    let same = test.meter.difference_lu().unwrap();
+    assert!(same.abs() < 0.3 && !test.meter.is_flagged(), "{same}");
+    // A saturator makes quiet sound louder than loud sound.
+    test.meter.begin();
+    assert_eq!(test.meter.difference_lu(), None, "a new trial has heard nothing");
+    play(&mut test, 1, &sound.multiply(0.05).unwrap(), 512);
+    let quiet = test.meter.difference_lu().unwrap();
+    assert!(quiet < -1.0 && test.meter.is_flagged(), "{quiet}");
+    assert_eq!(test.meter.lost_frames(), 0);
+    // A gain that the test is about is not flagged.
+    let change = SideChoice::Changed(Change::GainDb(1.0));
+    let (sides, matching) = matched("saturator drive=24", change, ControlTrial::None);
+    let mut test = prepare_live(&sides, &matching, SPEC).unwrap();
+    play(&mut test, 0, &sound, 512);
+    let difference = test.meter.difference_lu().unwrap();
+    assert!(difference.abs() < 0.01, "{difference}");
+}
+
+#[test]
+fn a_file_cannot_play_live() {
+    let (mut sides, matching) = matched("saturator", SideChoice::Dry, ControlTrial::None);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wet.wav");
+    isotherm::audio::wav::write(&path, &guitar(), isotherm::audio::WavFormat::Float32).unwrap();
+    let slots: [Effect; 2] = ["saturator", "clipper"].map(|text| text.parse().unwrap());
+    sides[1] = resolve_sides(&[SideChoice::Dry, SideChoice::File(path)], &slots, &guitar()).unwrap()[1].clone();
+    let refusal = prepare_live(&sides, &matching, SPEC).err().unwrap().to_string();
+    assert_eq!(refusal, "side B is a file, which cannot play live; expected an effect or dry");
+}
+
+#[test]
+fn the_audio_thread_of_live_sound_allocates_nothing() {
+    let (sides, matching) = matched("saturator drive=18", SideChoice::Dry, ControlTrial::LowPass);
+    let mut test = prepare_live(&sides, &matching, SPEC).unwrap();
+    let mut block = vec![0.1f32; 333];
+    let work = || {
+        for path in [Some(0), Some(1), None, Some(2)] {
+            test.control.play(path);
+            for _ in 0..10 {
+                test.player.process(&mut [&mut block]);
+            }
+        }
+    };
+    assert_eq!(allocations(work), 0);
+    assert!(allocations(|| drop(prepare_live(&sides, &matching, SPEC).unwrap())) > 0, "making one allocates");
+}

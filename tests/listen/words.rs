@@ -1,0 +1,157 @@
+//! The words of results: true, and never a bare p.
+
+use isotherm::audio::Random;
+use isotherm::listen::{
+    ControlTrial, Entry, Finding, Flag, Form, Outcome, Plan, Protocol, Question, Rule, Session, TestPart, TestStep,
+};
+
+use crate::simulated::{blinding, fixed, other, right_answer};
+
+/// The outcome of a test whose trials are right (prefer A) or not, as told; the control is heard.
+fn outcome(protocol: Protocol, rights: &[bool], flagged: &[usize]) -> Outcome {
+    let plan = Plan { protocol, control: ControlTrial::LowPass, is_aa: false };
+    let mut session = Session::new(plan, blinding(&mut Random::new(1)));
+    while let Some(step) = session.step() {
+        let index = session.counted() as usize;
+        let entry = match step {
+            _ if session.part() == TestPart::Training => Entry::EndTraining,
+            TestStep::Introduction | TestStep::Pause | TestStep::Feedback { .. } => Entry::Continue,
+            TestStep::Confidence => Entry::Confidence { confidence: 2 },
+            TestStep::Answer => {
+                let is_test = session.part() == TestPart::Test;
+                // A test that has more trials than it is told ends as aborted.
+                if is_test && index == rights.len() {
+                    return session.outcome();
+                }
+                let right = right_answer(&session);
+                let answer = if !is_test || rights[index] { right } else { other(right) };
+                let flags = if is_test && flagged.contains(&index) { vec![Flag::DropOuts { blocks: 1 }] } else { Vec::new() };
+                session.answered(answer, 2.0, Vec::new(), flags)
+            }
+        };
+        session.apply(&entry).unwrap();
+    }
+    session.outcome()
+}
+
+/// `right` right answers of `n`, the wrong ones first.
+fn score(right: usize, n: usize) -> Vec<bool> {
+    (0..n).map(|index| index >= n - right).collect()
+}
+
+/// The outcome of a test with a fixed number of trials.
+fn of(question: Question, form: Form, right: usize, n: usize) -> Outcome {
+    outcome(fixed(question, form, n as u32), &score(right, n), &[])
+}
+
+#[test]
+fn a_difference_that_was_heard_is_told_with_its_p() {
+    let found = of(Question::Difference, Form::Abx, 14, 16);
+    assert_eq!(found.sentences, ["14 of 16: you heard a difference (p = .0021)."]);
+    assert_eq!(found.score.finding, Finding::Difference);
+    let figure = |name: &str| found.figures.iter().find(|(found, _)| found.starts_with(name)).map(|(_, figure)| figure.as_str());
+    assert_eq!(figure("Right answers"), Some("14 of 16"));
+    assert_eq!(figure("p, one-sided"), Some(".0021"));
+    assert_eq!(figure("Share of right answers p_c"), Some(".875 (.617 to .984)"));
+    assert_eq!(figure("Share heard p_d"), Some(".750"));
+    assert_eq!(figure("Response time"), Some("2.0 s"));
+    assert!(figure("d' (differencing model)").is_some());
+}
+
+#[test]
+fn a_difference_that_was_not_shown_is_told_with_its_bound() {
+    let found = of(Question::Difference, Form::Abx, 15, 30);
+    assert_eq!(
+        found.sentences,
+        ["15 of 30: no difference was shown; with 95 % confidence you hear it in less than 33 % of trials (p_d = .322)."]
+    );
+    assert_eq!(found.remarks, ["Such a test misses a listener who is right in 70 % of trials in 27 % of cases."]);
+    // Just below the criterion there is no word of significance either.
+    let found = of(Question::Difference, Form::Abx, 11, 16);
+    assert!(found.sentences[0].starts_with("11 of 16: no difference was shown; with 95 % confidence"), "{:?}", found.sentences);
+    let found = of(Question::Difference, Form::Abx, 2, 16);
+    assert_eq!(found.sentences[0], "2 of 16: no difference was shown; there were fewer right answers than guessing explains.");
+    assert!(found.remarks.iter().any(|text| text.contains("mixed up the answers")), "{:?}", found.remarks);
+}
+
+#[test]
+fn same_different_has_hits_false_alarms_and_a_criterion() {
+    let found = of(Question::Difference, Form::SameDifferent, 16, 16);
+    assert_eq!(found.sentences, ["16 of 16: you heard a difference (p < .0001)."]);
+    let names: Vec<&str> = found.figures.iter().map(|(name, _)| name.as_str()).collect();
+    for name in ["Hits", "False alarms", "d' (differencing model, log-linear rates)", "Criterion"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+}
+
+#[test]
+fn equivalence_is_a_statement_with_a_margin() {
+    let found = of(Question::Equivalence, Form::Abx, 29, 50);
+    assert_eq!(found.score.finding, Finding::Same);
+    assert_eq!(
+        found.sentences,
+        ["29 of 50: the same to you, up to the margin: with 95 % confidence you are right in less than 70 % of trials \
+          (upper bound of p_c .699, margin .700; p = .048)."]
+    );
+    let found = of(Question::Equivalence, Form::Abx, 30, 50);
+    assert_eq!(found.score.finding, Finding::Undecided);
+    assert!(found.sentences[0].starts_with("30 of 50: it was not shown that they are the same to you; at most 29 right would"));
+    let found = of(Question::Equivalence, Form::Abx, 45, 50);
+    assert!(
+        found.sentences[0].contains("So many right answers are rare for somebody who hears nothing"),
+        "{:?}",
+        found.sentences
+    );
+}
+
+#[test]
+fn a_preference_names_the_side_or_the_interval() {
+    let preference = |right| of(Question::Preference, Form::Preference, right, 16).sentences[0].clone();
+    assert_eq!(preference(13), "13 of 16 for A: you prefer A (p = .021, two-sided).");
+    assert_eq!(preference(3), "13 of 16 for B: you prefer B (p = .021, two-sided).");
+    assert_eq!(
+        preference(9),
+        "9 of 16 for A: no preference was shown; with 95 % confidence you choose A in 30 % to 80 % of trials."
+    );
+}
+
+#[test]
+fn sequential_rules_end_in_three_ways() {
+    let sprt = Protocol { rule: Rule::Sprt, trials: 12, ..Protocol::QUICK };
+    let ends = |rights: &[bool]| outcome(sprt, rights, &[]);
+    let heard = ends(&[true; 8]);
+    assert_eq!(heard.score.finding, Finding::Difference);
+    assert!(heard.sentences[0].starts_with("8 of 8: you heard a difference (sequential test; of listeners who hear nothing,"));
+    let rejected = ends(&[false; 4]);
+    assert_eq!(rejected.score.finding, Finding::Rejected);
+    assert!(rejected.sentences[0].contains("rejects that you are right in 75 % of trials. This is not 'the same'"));
+    let turns: Vec<bool> = (0..12).map(|index| index % 3 != 0).collect();
+    let open = ends(&turns);
+    assert_eq!(open.score.finding, Finding::Undecided);
+    assert!(
+        open.sentences[0].starts_with("8 of 12: undecided. The log of the likelihood ratio is 0.47;"),
+        "{:?}",
+        open.sentences
+    );
+    let e_value = Protocol { rule: Rule::EValue, trials: 12, ..Protocol::QUICK };
+    let heard = outcome(e_value, &[true; 7], &[]);
+    assert_eq!(heard.sentences[0], "7 of 7: you heard a difference (e = 31.9; as strong as p = .031 or less).");
+    let open = outcome(e_value, &turns, &[]);
+    assert!(open.sentences[0].starts_with("8 of 12: undecided (e = "), "{:?}", open.sentences);
+}
+
+#[test]
+fn few_trials_flagged_trials_and_an_abort_are_named() {
+    let few = of(Question::Difference, Form::Abx, 8, 8);
+    assert!(few.sentences.contains(&"With fewer than 10 trials this is indicative only.".into()), "{:?}", few.sentences);
+    let flagged = outcome(Protocol::QUICK, &score(14, 16), &[0, 15]);
+    assert_eq!(flagged.sentences[1], "Without the 2 flagged trials: 13 of 14 (p = .00092).");
+    let aborted = outcome(Protocol::QUICK, &score(6, 7), &[]);
+    assert_eq!(
+        aborted.sentences[0],
+        "Aborted after 7 of 16 trials, 6 right: undecided. A test that is stopped at will has no p; it counts as aborted."
+    );
+    assert_eq!(aborted.score.statistic, None);
+    let texts = [few, flagged, aborted].map(|outcome| [outcome.sentences, outcome.remarks].concat().join(" "));
+    assert!(texts.iter().all(|text| !text.contains("p > ")), "{texts:?}");
+}

@@ -1,0 +1,234 @@
+//! A scripted listener, who takes a whole listening test in a real window by keys alone. It sees some pixels of the window and hears
+//! what is played, and knows nothing else: it finds X by comparing what it heard.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use egui::{Pos2, Rect, Vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use isotherm::view::{Button, Form, ListenStage, ListenView, TestPart, TestStep, TestView};
+
+type Color = [u8; 3];
+/// The theme's colour of a button that can be pressed.
+const RAISED: Color = [0x2a, 0x2e, 0x35];
+/// The theme's colour of a button that is down.
+const NEUTRAL: Color = [0xc9, 0xce, 0xd6];
+/// The theme's colour of the ground of the panel.
+const CARD: Color = [0x1c, 0x1f, 0x24];
+
+/// The window, the keyboard and the sound of the place where the test is taken.
+pub trait Place {
+    /// Presses a key, named as X11 does.
+    fn press(&mut self, key: &str);
+    /// The colour of a pixel of the window, in logical pixels.
+    fn color(&mut self, at: Pos2) -> Color;
+    /// The next frames that are played, from now on: the number of the first one, and the samples of a channel.
+    fn hear(&mut self, frames: usize) -> (u64, Vec<f32>);
+    /// Lets some time pass, in which sound plays.
+    fn pass(&mut self, time: Duration);
+    /// Saves a picture of the window for people.
+    fn save_picture(&mut self, name: &str);
+}
+
+/// Points of the window by which the listener sees what it is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Points {
+    /// On the buttons A, B and X.
+    play: [Pos2; 3],
+    /// On the first answer, and on the first level of confidence.
+    answer: Pos2,
+    /// Between the first two levels of confidence, where an answer is if answers are asked for.
+    between_levels: Pos2,
+    /// On the button that goes on after an introduction or in a pause.
+    go_on: Pos2,
+    /// On the button that ends the training.
+    end_training: Pos2,
+}
+
+/// The view of a running test.
+pub fn running(part: TestPart, step: TestStep) -> ListenView {
+    let test = TestView {
+        part,
+        form: Form::Abx,
+        step,
+        number: 1,
+        of: (part != TestPart::Training).then_some(16),
+        playing: None,
+        answer: None,
+        instruction: String::new(),
+        note: None,
+        commitment: String::new(),
+        receipt: String::new(),
+    };
+    ListenView { is_open: true, stage: ListenStage::Running(test), ..ListenView::default() }
+}
+
+impl Points {
+    /// Finds the points in a window without a screen. `show` lets it show a view.
+    pub fn find<S>(harness: &mut Harness<'_, S>, mut show: impl FnMut(&mut S, ListenView)) -> Self {
+        let corner = |rect: Rect| rect.left_top() + Vec2::splat(9.0);
+        let mut at = |part, step, harness: &mut Harness<'_, S>| {
+            show(harness.state_mut(), running(part, step));
+            harness.run_steps(4);
+        };
+        at(TestPart::Training, TestStep::Answer, harness);
+        let play = ["Play A", "Play B", "Play X"].map(|name| corner(harness.get_by_label(name).rect()));
+        let answer = corner(harness.get_by_label("X is A").rect());
+        let end_training = corner(harness.get_by_label("End training").rect());
+        at(TestPart::Test, TestStep::Confidence, harness);
+        let second = harness.get_by_label("2: unsure").rect();
+        let between_levels = second.left_center() - Vec2::new(3.0, 0.0);
+        at(TestPart::Test, TestStep::Introduction, harness);
+        let go_on = corner(harness.get_by_label("Go on").rect());
+        Self { play, answer, between_levels, go_on, end_training }
+    }
+}
+
+/// What the listener is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Answer { training: bool },
+    Confidence,
+    Feedback,
+    GoOn,
+    Nothing,
+}
+
+/// The listener.
+pub struct Listener<P> {
+    pub place: P,
+    pub points: Points,
+    /// The folder in which sessions are made.
+    pub sessions: PathBuf,
+    pub deadline: Instant,
+}
+
+fn is_near(color: Color, other: Color) -> bool {
+    color.iter().zip(other).all(|(a, b)| a.abs_diff(b) <= 6)
+}
+
+impl<P: Place> Listener<P> {
+    fn is_button(&mut self, at: Pos2) -> bool {
+        let color = self.place.color(at);
+        is_near(color, RAISED) || is_near(color, NEUTRAL)
+    }
+
+    fn asked(&mut self) -> Asked {
+        let points = self.points;
+        if points.play.iter().all(|at| self.is_button(*at)) {
+            if !self.is_button(points.answer) {
+                return Asked::Feedback;
+            }
+            if is_near(self.place.color(points.between_levels), CARD) {
+                return Asked::Confidence;
+            }
+            return Asked::Answer { training: self.is_button(points.end_training) };
+        }
+        if self.is_button(points.go_on) { Asked::GoOn } else { Asked::Nothing }
+    }
+
+    /// Waits until a condition holds, while sound plays.
+    fn wait_for(&mut self, what: &str, mut condition: impl FnMut(&mut Self) -> bool) {
+        while !condition(self) {
+            if Instant::now() > self.deadline {
+                self.place.save_picture("late");
+                panic!("waited too long for {what}");
+            }
+            self.place.pass(Duration::from_millis(30));
+        }
+    }
+
+    /// The folder of the only session; None before there is one.
+    pub fn session(&self) -> Option<PathBuf> {
+        let all: Vec<PathBuf> = std::fs::read_dir(&self.sessions).ok()?.flatten().map(|entry| entry.path()).collect();
+        assert!(all.len() <= 1, "one session: {all:?}");
+        all.into_iter().next().filter(|folder| folder.join("log.jsonl").exists())
+    }
+
+    fn has_ended(&self) -> bool {
+        self.session().is_some_and(|folder| folder.join("trials.csv").exists())
+    }
+
+    /// Presses a button and hears what it plays.
+    fn hear(&mut self, button: Button, frames: usize) -> (u64, Vec<f32>) {
+        let number = match button {
+            Button::First => 0,
+            Button::Second => 1,
+            Button::X => 2,
+        };
+        self.place.press(["a", "b", "x"][number]);
+        let at = self.points.play[number];
+        self.wait_for("the button to be down", |listener| is_near(listener.place.color(at), NEUTRAL));
+        // The press is done before the button is down; the dip takes 10 ms more.
+        self.place.pass(Duration::from_millis(250));
+        self.place.hear(frames)
+    }
+
+    /// Listens to A, B and X. Returns true if X is A. `period`: frames of the loop.
+    fn find_x(&mut self, period: usize) -> bool {
+        // Long enough for a note to begin in it: at the end of one there may be nothing to hear.
+        let frames = period.min(96_000);
+        let a = self.hear(Button::First, frames);
+        let b = self.hear(Button::Second, frames);
+        let (start, x) = self.hear(Button::X, period);
+        let difference = |(from, heard): &(u64, Vec<f32>)| -> f64 {
+            // The loop goes on at the same place whichever button is pressed. X was heard later.
+            let first = (period as u64 - (start - from) % period as u64) as usize;
+            let pairs = heard.iter().enumerate().map(|(n, y)| (f64::from(*y), f64::from(x[(first + n) % period])));
+            let energy = heard.iter().map(|y| f64::from(*y).powi(2)).sum::<f64>();
+            pairs.map(|(y, x)| (y - x).powi(2)).sum::<f64>() / energy.max(1e-12)
+        };
+        let (to_a, to_b) = (difference(&a), difference(&b));
+        let is_clear = to_a.min(to_b) < 1e-9 && to_a.max(to_b) > 1e-8;
+        assert!(is_clear, "X is neither, or both: {to_a:e} from A, {to_b:e} from B");
+        to_a < to_b
+    }
+
+    /// Takes the test that starts: answers rightly in the control, and in the test as `script` says. Ends with the session's folder.
+    pub fn take_test(&mut self, script: &[bool], controls: usize) -> PathBuf {
+        self.wait_for("the test to start", |listener| listener.session().is_some() && listener.asked() != Asked::Nothing);
+        let folder = self.session().expect("there is a session");
+        let period = frames_of(&folder.join("loop.wav"));
+        let mut answers = 0;
+        let mut pictures = 0;
+        while !self.has_ended() {
+            assert!(Instant::now() < self.deadline, "the test takes too long: {answers} answers");
+            let asked = self.asked();
+            match asked {
+                Asked::GoOn | Asked::Feedback => self.place.press("Return"),
+                Asked::Answer { training: true } => self.place.press("e"),
+                Asked::Answer { training: false } => {
+                    let is_a = self.find_x(period);
+                    let right = answers < controls || script[answers - controls];
+                    answers += 1;
+                    self.place.press(if is_a == right { "Left" } else { "Right" });
+                    self.place.pass(Duration::from_millis(100));
+                    if answers == controls + 3 {
+                        self.place.save_picture("test");
+                        pictures += 1;
+                    }
+                    self.place.press("Return");
+                }
+                Asked::Confidence => self.place.press("3"),
+                Asked::Nothing => {}
+            }
+            // A key is pressed once for each question.
+            let begun = Instant::now();
+            self.wait_for("the next question", |listener| {
+                listener.has_ended() || listener.asked() != asked || begun.elapsed() > Duration::from_secs(2)
+            });
+            // A question of the same kind may follow at once, so the window gets time to show it.
+            self.place.pass(Duration::from_millis(150));
+        }
+        assert_eq!((answers, pictures), (controls + script.len(), 1));
+        self.place.pass(Duration::from_secs(1));
+        self.place.save_picture("result");
+        folder
+    }
+}
+
+/// Frames of a WAV file.
+fn frames_of(path: &Path) -> usize {
+    isotherm::audio::wav::read(path).map(|sound| sound.frames()).expect("the loop is a WAV file")
+}

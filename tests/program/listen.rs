@@ -1,0 +1,260 @@
+//! `isotherm listen`: a test that is taken by keys in a terminal, its sounds for other tools, and the check of its record.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use isotherm::audio::wav::{self, WavFormat};
+use isotherm::audio::{Audio, generate};
+use nix::pty::openpty;
+use serde_json::Value;
+
+use crate::run::{isotherm, run_failing};
+
+/// Longest time that a test by keys may take, on a machine that is busy with other things.
+const TIMEOUT: Duration = Duration::from_secs(240);
+/// Time in which a key shows on the screen, if it shows at all.
+const ECHO: Duration = Duration::from_millis(400);
+
+/// The program in a pseudo-terminal.
+struct Terminal {
+    child: Child,
+    keys: File,
+    screen: Arc<Mutex<String>>,
+}
+
+impl Terminal {
+    fn start(arguments: &[&str]) -> Self {
+        let pty = openpty(None, None).unwrap();
+        let end = || Stdio::from(pty.slave.try_clone().unwrap());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_isotherm"));
+        let child = command.args(arguments).stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
+        let mut output = File::from(pty.master.try_clone().unwrap());
+        let screen: Arc<Mutex<String>> = Arc::default();
+        let shown = screen.clone();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            // The terminal ends with an error when nobody holds its other end.
+            while let Ok(n @ 1..) = output.read(&mut bytes) {
+                shown.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..n]));
+            }
+        });
+        Self { child, keys: File::from(pty.master), screen }
+    }
+
+    fn screen(&self) -> String {
+        self.screen.lock().unwrap().clone()
+    }
+
+    /// The newest heading, and the line of the status.
+    fn lines(&self) -> (String, String) {
+        let screen = self.screen();
+        let status = screen.rsplit("\r\x1b[K").next().unwrap_or_default().to_owned();
+        let heading = screen.rsplit("\r\x1b[K").find(|line| line.contains(", trial ")).unwrap_or_default();
+        (heading.trim().to_owned(), status)
+    }
+
+    /// Presses a key, and waits until it shows.
+    fn press(&mut self, key: &str) {
+        let before = self.screen().len();
+        self.keys.write_all(key.as_bytes()).unwrap();
+        let begun = Instant::now();
+        while self.screen().len() == before && begun.elapsed() < ECHO {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// A listener who hears nothing: plays A, B and X of each trial and answers by `answer`, until the program ends or `stop`
+    /// says so of the heading. Returns true if it has ended.
+    fn listen(&mut self, mut answer: impl FnMut() -> bool, stop: impl Fn(&str) -> bool) -> bool {
+        let begun = Instant::now();
+        let mut heard = String::new();
+        loop {
+            assert!(begun.elapsed() < TIMEOUT, "{}", self.screen());
+            if self.child.try_wait().unwrap().is_some() {
+                return true;
+            }
+            let (heading, status) = self.lines();
+            if stop(&heading) {
+                return false;
+            }
+            if status.contains("how sure?") {
+                self.press("2");
+            } else if status.contains("e: end the training") {
+                self.press("e");
+            } else if status.contains("enter: go on") {
+                self.press("\r");
+            } else if status.contains("plays ") && heard != heading {
+                ["a", "b", "x", " ", if answer() { "\x1b[D" } else { "\x1b[C" }].iter().for_each(|key| self.press(key));
+                heard = heading;
+            } else if status.contains("answer: X is") {
+                self.press("\r");
+            } else {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Writes a phrase of a guitar of a few seconds.
+fn sound(folder: &Path) -> PathBuf {
+    let path = folder.join("riff.wav");
+    let mut sound = generate::guitar(48_000, 1, 1).unwrap();
+    sound.normalise_peak(-6.0).unwrap();
+    wav::write(&path, &sound.slice(..144_000).unwrap(), WavFormat::Int24).unwrap();
+    path
+}
+
+/// The arguments of a short test with a file in place of a device.
+fn arguments<'a>(sound: &'a str, sessions: &'a str) -> Vec<&'a str> {
+    let sides = ["listen", "run", "--a", "saturator drive=24", "--b", "dry", "--sound", sound, "--to", "2"];
+    let rest = ["--control", "none", "--trials", "16", "--host", "file", "--sessions", sessions];
+    sides.into_iter().chain(rest).collect()
+}
+
+/// The value after a word at the beginning of a line of the screen.
+fn after(screen: &str, word: &str) -> String {
+    let line = screen.lines().find_map(|line| line.trim_start_matches("\r\x1b[K").trim().strip_prefix(word));
+    line.unwrap_or_else(|| panic!("no {word} in {screen}")).trim().to_owned()
+}
+
+fn verified(session: &str, receipt: &str) -> Value {
+    let done = isotherm(&["listen", "verify", session, "--receipt", receipt, "--json"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    serde_json::from_slice(&done.stdout).unwrap()
+}
+
+#[test]
+fn a_test_of_16_trials_is_taken_by_keys_in_a_terminal_and_its_record_is_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sound, sessions) = (sound(folder.path()), folder.path().join("sessions"));
+    let mut terminal = Terminal::start(&arguments(sound.to_str().unwrap(), sessions.to_str().unwrap()));
+    let mut answers = 0;
+    let ended = terminal.listen(
+        || {
+            answers += 1;
+            answers % 2 == 0
+        },
+        |_| false,
+    );
+    let screen = terminal.screen();
+    assert!(ended && terminal.child.wait().unwrap().success(), "{screen}");
+    assert_eq!(answers, 16, "{screen}");
+    let (session, receipt) = (after(&screen, "session: "), after(&screen, "receipt: "));
+    let report = verified(&session, &receipt);
+    assert!(report["checks"].as_array().unwrap().iter().all(|check| check["passed"] == true), "{report}");
+    assert!(report["anchor"].as_str().unwrap().starts_with("anchored"), "{report}");
+    // A changed answer is found, and named in one line.
+    let log = Path::new(&session).join("log.jsonl");
+    let text = std::fs::read_to_string(&log).unwrap();
+    std::fs::write(&log, text.replacen("\"confidence\":2", "\"confidence\":3", 1)).unwrap();
+    assert_ne!(std::fs::read_to_string(&log).unwrap(), text);
+    run_failing(&["listen", "verify", &session], 1);
+    std::fs::write(&log, text).unwrap();
+    // The sounds of the session are those that were played.
+    let out = folder.path().join("stimuli");
+    let done = isotherm(&["listen", "render", &session, "--out", out.to_str().unwrap()]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let key: Value = serde_json::from_slice(&std::fs::read(out.join("key.json")).unwrap()).unwrap();
+    assert_eq!(key["files"].as_object().unwrap().len(), 2);
+}
+
+#[test]
+fn a_test_that_was_interrupted_goes_on_where_it_was() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (sound, sessions) = (sound(folder.path()), folder.path().join("sessions"));
+    let mut terminal = Terminal::start(&arguments(sound.to_str().unwrap(), sessions.to_str().unwrap()));
+    assert!(!terminal.listen(|| true, |heading| heading.contains("trial 4")), "{}", terminal.screen());
+    kill(Pid::from_raw(terminal.child.id() as i32), Signal::SIGINT).unwrap();
+    assert_eq!(terminal.child.wait().unwrap().code(), Some(1));
+    std::thread::sleep(ECHO);
+    let screen = terminal.screen();
+    let line = screen.lines().find(|line| line.contains("to go on: isotherm listen run '")).unwrap_or_else(|| panic!("{screen}"));
+    let session = line.split('\'').nth(1).unwrap().to_owned();
+    let mut answers = 0;
+    let mut terminal = Terminal::start(&["listen", "run", &session, "--host", "file"]);
+    let ended = terminal.listen(
+        || {
+            answers += 1;
+            true
+        },
+        |_| false,
+    );
+    let screen = terminal.screen();
+    assert!(ended && terminal.child.wait().unwrap().success(), "{screen}");
+    assert_eq!(answers, 13, "three answers were on the disk: {screen}");
+    verified(&session, &after(&screen, "receipt: "));
+}
+
+#[test]
+fn the_sounds_of_a_test_are_written_for_other_tools_with_a_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let sound = sound(folder.path());
+    let out = folder.path().join("stimuli");
+    let call = |a: &str, b: &str, out: &Path| {
+        isotherm(&["listen", "render", "--a", a, "--b", b, "--sound", sound.to_str().unwrap(), "--out", out.to_str().unwrap()])
+    };
+    let done = call("saturator drive=24", "other:gain_db=1", &out);
+    let text = String::from_utf8(done.stdout).unwrap();
+    assert!(done.status.success(), "{text}{}", String::from_utf8_lossy(&done.stderr));
+    assert!(text.contains("exempt: this is the change that is tested"), "{text}");
+    let key: Value = serde_json::from_slice(&std::fs::read(out.join("key.json")).unwrap()).unwrap();
+    let named = |side: &str| -> Audio {
+        let files = key["files"].as_object().unwrap();
+        let file = files.iter().find(|(_, found)| found.as_str() == Some(side)).unwrap().0;
+        wav::read(out.join(file)).unwrap()
+    };
+    let [a, b, control] = ["A", "B", "control"].map(named);
+    let gain_db = 20.0 * (b.rms() / a.rms()).log10();
+    assert!((gain_db - 1.0).abs() < 1e-3, "{gain_db}");
+    assert_eq!(a.frames(), control.frames());
+    assert_eq!(key["passed"], true);
+    // The folder is never replaced.
+    let arguments = ["listen", "render", "--a", "dry", "--b", "dry", "--sound", sound.to_str().unwrap(), "--out"];
+    let arguments: Vec<&str> = arguments.into_iter().chain([out.to_str().unwrap()]).collect();
+    assert!(run_failing(&arguments, 1).contains("exists already"));
+    // Equal sides are written, and said to be equal.
+    let equal = folder.path().join("equal");
+    assert_eq!(call("dry", "dry", &equal).status.code(), Some(4));
+}
+
+#[test]
+fn a_test_that_cannot_be_taken_is_refused_in_one_line_before_a_device_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let sound = sound(folder.path());
+    let sound = sound.to_str().unwrap();
+    let run = |more: &[&str], code| {
+        let arguments: Vec<&str> = ["listen", "run", "--sound", sound].into_iter().chain(more.iter().copied()).collect();
+        run_failing(&arguments, code)
+    };
+    assert!(run(&["--a", "dry"], 2).contains("--b: no side"));
+    assert!(run(&["--a", "saturatr", "--b", "dry"], 1).contains("saturatr"));
+    assert!(run(&["--a", "dry", "--b", "clipper", "--to", "0.3"], 1).contains("0.30 s long; expected 0.5 to 30 s"));
+    assert!(run(&["--a", "dry", "--b", "clipper", "--to", "x"], 2).contains("--to: 'x'"));
+    assert!(run(&["--a", "dry", "--b", "clipper", "--trials", "0"], 2).contains("--trials"));
+    assert!(run_failing(&["listen", "run", "--a", "dry", "--b", "clipper"], 2).contains("--sound: no sound"));
+    assert!(run_failing(&["listen", "verify", folder.path().to_str().unwrap()], 1).contains("no session of a listening test"));
+}
+
+#[test]
+fn the_power_of_a_protocol_is_told_in_words() {
+    let done = isotherm(&["listen", "power", "--trials", "16"]);
+    let text = String::from_utf8(done.stdout).unwrap();
+    assert!(done.status.success() && text.contains("16"), "{text}");
+    let other = isotherm(&["listen", "power", "--rule", "sprt", "--trials", "60"]);
+    assert_ne!(String::from_utf8(other.stdout).unwrap(), text);
+}
