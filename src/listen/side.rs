@@ -148,7 +148,7 @@ pub fn resolve_sides(choices: &[SideChoice; 2], slots: &[Effect; 2], sound: &Aud
             }
             SideChoice::File(path) => {
                 let sound = Sound::new("the sound of the test".into(), sound.clone())?;
-                let audio = Arc::new(Side::File(path.clone()).output(&sound, 1)?);
+                let audio = Arc::new(Side::File(path.clone()).output(&sound, 1)?.audio);
                 let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
                 let text = format!("file:{}", path.display());
                 (SideSource::File { name, audio, lead: 0 }, text)
