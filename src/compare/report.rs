@@ -9,6 +9,7 @@ use super::verdict::{VERDICTS, Verdict, VerdictRow, decibels};
 use crate::audio::Audio;
 use crate::measure::bench::CostTable;
 use crate::measure::{Alignment, Characteristics, Comparison, MEASURES, NoiseToMask, WorstWindow, audible_bands, third_octaves};
+use crate::neural::simd::SimdLevel;
 
 /// Name of the schema of `report.json`.
 pub const SCHEMA: &str = "isotherm-comparison";
@@ -79,6 +80,10 @@ pub struct Machine {
     pub processor: Option<String>,
     /// Number of cores that the program may use.
     pub cores: usize,
+    /// The SIMD level at which the program runs networks here. Times depend on it.
+    pub simd: &'static str,
+    /// Date and time in UTC at which this was found out (RFC 3339).
+    pub date: String,
 }
 
 /// The settings of a comparison.
@@ -308,6 +313,12 @@ impl Machine {
             architecture: std::env::consts::ARCH,
             processor,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
+            simd: match SimdLevel::best_up_to(SimdLevel::Avx512) {
+                SimdLevel::Portable => "portable",
+                SimdLevel::Avx2 => "AVX2",
+                SimdLevel::Avx512 => "AVX-512",
+            },
+            date: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
         }
     }
 }
