@@ -23,11 +23,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cost;
 mod excerpt;
 mod figures;
 mod folder;
 mod page;
-mod picture;
+pub(crate) mod picture;
 mod plot;
 mod report;
 mod ruler;
@@ -43,7 +44,7 @@ pub use figures::{Figures, Limit, LimitError, LimitResult, MeasureFacts};
 pub use folder::{FolderError, ReportFolder};
 pub use page::{PageError, page};
 pub use picture::{PictureError, png};
-pub use plot::{Axis, Plot, Series};
+pub use plot::{Axis, Dash, Plot, Series};
 pub use report::{
     Alone, Band, Machine, Refused, Report, SCHEMA, SCHEMA_VERSION, Settings, SidePair, SoundReport, Trap, TrapFigure, WorstFigure,
 };

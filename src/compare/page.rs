@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 
 use super::excerpt::Player;
-use super::figures::cost_figures;
+use super::figures::{MeasureFacts, cost_figures};
 use super::plot::{ALONE_PLOTS, Plot};
 use super::report::{Report, Trap};
 use super::verdict::{SCALE, VERDICTS, decibels};
@@ -17,31 +17,32 @@ const TEMPLATE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/script.js");
 
-/// The columns of the ruler.
-const RULER_MEASURES: [&str; 10] = [
-    "esr",
-    "null_db",
-    "esr_pre_emphasis_db",
-    "esr_a_weighted_db",
-    "mr_stft_48k",
-    "log_spectral_distance_db",
-    "third_octave_error_db",
+/// The columns of the ruler, those that decide first: on a narrow page the others are out of sight.
+const RULER_MEASURES: [&str; 9] = [
     "nmr_db",
     "nmr_worst_band_db",
     "disturbed_frames",
-];
-/// The columns of the table of all sounds.
-const OVERVIEW_MEASURES: [&str; 9] = [
-    "null_db",
     "third_octave_error_db",
+    "null_db",
+    "esr_a_weighted_db",
+    "esr_pre_emphasis_db",
+    "mr_stft_48k",
+    "log_spectral_distance_db",
+];
+/// The columns of the table of all sounds, those that decide first.
+const OVERVIEW_MEASURES: [&str; 9] = [
+    "nmr_db",
     "nmr_worst_band_db",
     "disturbed_frames",
     "worst_window_db",
-    "nmr_db",
+    "third_octave_error_db",
+    "null_db",
     "esr_a_weighted_db",
     "mr_stft_48k",
     "log_spectral_distance_db",
 ];
+/// The columns of the tables of cost; the others are folded up.
+const COST_MEASURES: [&str; 5] = ["ns_per_sample", "p99_us", "max_us", "misses", "buffer_bytes"];
 
 /// The page cannot be made: a fault of the template.
 #[derive(Debug, thiserror::Error)]
@@ -68,31 +69,78 @@ fn is_zero(row: &Measure, figure: f64) -> bool {
     matches!(row.function, MeasureFn::Comparison(_)) && figure <= zero
 }
 
-/// Text of a figure with its unit; `zero` if nothing is left of a difference. An empty text if there is no figure.
+/// The name of a measure with the unit of its figures.
+fn name_and_unit(id: &str) -> String {
+    let name = row(id).map_or(id, |row| row.name);
+    match unit(id) {
+        symbol if symbol.is_empty() || name.ends_with(symbol) => name.into(),
+        symbol => format!("{name}, {symbol}"),
+    }
+}
+
+/// Text of a figure with its unit; else as [`number`].
 fn figure(id: &str, value: &Value) -> String {
+    let text = number(id, value);
+    match unit(id) {
+        "frames" if text == "1" => format!("{text}\u{202f}frame"),
+        symbol if symbol.is_empty() || text.is_empty() || text == "zero" => text,
+        symbol => format!("{text}\u{202f}{symbol}"),
+    }
+}
+
+/// The heading of a column, with the unit.
+fn heading(id: &str) -> String {
+    let heading = row(id).map_or(id, |row| row.heading);
+    // A hyphen at which no line breaks.
+    heading.strip_suffix(" us").map_or_else(|| heading.into(), |name| format!("{name} µs")).replace('-', "\u{2011}")
+}
+
+/// Text of a figure without its unit, which its heading has; `zero` if nothing is left of a difference. An empty text if there is
+/// no figure.
+fn number(id: &str, value: &Value) -> String {
     match (row(id), f64::try_from(value.clone())) {
         (Some(row), Ok(figure)) if is_zero(row, figure) => "zero".into(),
         (Some(row), Ok(figure)) => {
             let text = row.text(figure);
-            let symbol = if row.unit == Unit::Frames && text == "1" { "frame" } else { row.unit.symbol() };
-            if symbol.is_empty() { text } else { format!("{text}\u{202f}{symbol}") }
+            // A small negative figure rounds to zero, which has no sign.
+            text.strip_prefix('-')
+                .filter(|rest| !rest.contains(|c: char| ('1'..='9').contains(&c)))
+                .map_or(text.clone(), str::to_owned)
         }
         _ => String::new(),
     }
+}
+
+/// The symbol of a measure's unit.
+fn unit(id: &str) -> &'static str {
+    match row(id).map_or("", |row| row.unit.symbol()) {
+        "us" => "µs",
+        symbol => symbol,
+    }
+}
+
+/// The measures of each kind of table, which are explained together.
+fn groups(report: &Report) -> BTreeMap<&'static str, Vec<&MeasureFacts>> {
+    let groups = [
+        ("ruler", RULER_MEASURES.to_vec()),
+        ("difference", ids(|function| matches!(function, MeasureFn::Comparison(_)))),
+        ("level", ids(|function| matches!(function, MeasureFn::Sound(_)))),
+        ("alone", ids(is_of_effect)),
+        ("cost", ids(|function| matches!(function, MeasureFn::Cost(_)))),
+    ];
+    let facts_of = |ids: Vec<&str>| report.measures.iter().filter(|facts| ids.contains(&facts.id)).collect::<Vec<_>>();
+    groups.into_iter().map(|(group, ids)| (group, facts_of(ids))).collect()
+}
+
+/// True for a measure of an effect alone.
+fn is_of_effect(function: &MeasureFn) -> bool {
+    matches!(function, MeasureFn::Tone(_) | MeasureFn::Impulse(_) | MeasureFn::Effect(_))
 }
 
 /// The figures of the measures of cost, block size by block size.
 fn cost_rows(table: Option<&CostTable>) -> Vec<Value> {
     let rows = table.iter().flat_map(|table| &table.rows);
     rows.map(|costs| context! { block => costs.block.to_string(), figures => cost_figures(costs) }).collect()
-}
-
-/// A sentence on the ratio of the times of both sides at each block size.
-fn ratio_text(report: &Report) -> Option<String> {
-    let (a, b) = (report.costs.a.as_ref()?, report.costs.b.as_ref()?);
-    let ratios = a.rows.iter().zip(&b.rows).map(|(a, b)| b.ns_per_sample / a.ns_per_sample);
-    let (low, high) = ratios.fold((f64::MAX, 0.0f64), |(low, high), ratio| (low.min(ratio), high.max(ratio)));
-    Some(format!("B takes {low:.2} to {high:.2} times as long as A, depending on the block size."))
 }
 
 /// Text for a `script` element: no `<`, so that nothing in it ends the element.
@@ -112,24 +160,27 @@ pub fn page(report: &Report, players: &[Player], plots: &[Plot]) -> Result<Strin
     environment.set_trim_blocks(true);
     environment.add_function("figure", |id: String, value: Value| figure(&id, &value));
     environment.add_function("name", |id: String| row(&id).map_or(id, |row| row.name.to_owned()));
+    environment.add_function("heading", |id: String| heading(&id));
+    environment.add_function("name_and_unit", |id: String| name_and_unit(&id));
+    environment.add_function("number", |id: String, value: Value| number(&id, &value));
     environment.add_function("frames", |value: Value| {
-        f64::try_from(value).map_or_else(|_| String::new(), |frames| format!("{frames:.2}\u{202f}frames"))
+        f64::try_from(value).map_or_else(|_| String::new(), |frames| format!("{frames:.2}"))
     });
     environment.add_function("db", |value: f64| decibels(value).replace(' ', "\u{202f}"));
     environment.add_template("page", TEMPLATE)?;
     let plots_by_id: BTreeMap<&str, &Plot> = plots.iter().map(|plot| (plot.id.as_str(), plot)).collect();
     let worst: BTreeMap<&str, Option<f64>> = report.worst.iter().map(|worst| (worst.measure, worst.figure)).collect();
     let alone_plots: Vec<&str> = ALONE_PLOTS.into_iter().filter(|id| plots_by_id.contains_key(id)).collect();
-    let played: Vec<&str> = players.iter().map(|player| player.sound.as_str()).collect();
     let with_rows = |ids: &[&'static str]| -> Vec<&'static str> { ids.iter().copied().filter(|id| row(id).is_some()).collect() };
     let cost_rows = BTreeMap::from([("a", cost_rows(report.costs.a.as_ref())), ("b", cost_rows(report.costs.b.as_ref()))]);
     let text = environment.get_template("page")?.render(context! {
-        report, worst, alone_plots, played,
+        report, worst, alone_plots,
         scale => SCALE,
         correction => report.verdict.correction(),
         trap => report.trap.as_ref().map(Trap::text),
         titles => VERDICTS.iter().map(|row| (row.id, row.title)).collect::<BTreeMap<_, _>>(),
-        players => players.iter().map(|player| context! { sound => player.sound, regions => player.regions,
+        players => players.iter().enumerate().map(|(index, player)| context! { index, sound => player.sound,
+            regions => player.regions,
             tracks => player.tracks.iter().map(|track| context! { id => track.id, name => track.name }).collect::<Vec<_>>() })
             .collect::<Vec<_>>(),
         plots => plots_by_id,
@@ -138,10 +189,13 @@ pub fn page(report: &Report, players: &[Player], plots: &[Plot]) -> Result<Strin
         overview_measures => with_rows(&OVERVIEW_MEASURES),
         comparing => ids(|function| matches!(function, MeasureFn::Comparison(_))),
         levels => ids(|function| matches!(function, MeasureFn::Sound(_))),
-        alone_measures => ids(|function| matches!(function, MeasureFn::Tone(_) | MeasureFn::Impulse(_) | MeasureFn::Effect(_))),
-        cost_measures => ids(|function| matches!(function, MeasureFn::Cost(_))),
+        alone_measures => ids(is_of_effect),
+        cost_measures => with_rows(&COST_MEASURES),
+        more_cost_measures => ids(|function| matches!(function, MeasureFn::Cost(_)))
+            .into_iter().filter(|id| !COST_MEASURES.contains(id)).collect::<Vec<_>>(),
+        groups => groups(report),
         costs => cost_rows,
-        ratio => ratio_text(report),
+        ratio => report.cost_sentence(),
         tally => report.tally(),
         style => Value::from_safe_string(STYLE.into()),
         script => Value::from_safe_string(SCRIPT.into()),

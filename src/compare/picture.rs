@@ -3,18 +3,28 @@
 use std::sync::Once;
 
 use plotters::coord::ranged1d::{NoDefaultFormatting, Ranged, ValueFormatter};
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 
-use super::plot::{Plot, Series};
+use super::plot::{Dash, Plot, Series};
 
-/// Width and height of a picture in pixels.
-const SIZE: (u32, u32) = (1200, 720);
+/// Width of a picture, and height of its curves, in pixels.
+const SIZE: (u32, u32) = (1200, 680);
+/// Height of a line of the legend, which is below the curves, and its columns.
+const LEGEND_LINE: u32 = 26;
+const LEGEND_COLUMNS: usize = 4;
+/// Left edge of the legend, length of the sample of a line, and room after it, in pixels.
+const LEGEND_LEFT: i32 = 90;
+const LEGEND_SAMPLE: i32 = 36;
+const LEGEND_GAP: i32 = 10;
 const FONT: &str = "sans-serif";
 const TEXT: RGBColor = RGBColor(32, 34, 38);
 const GRID: RGBColor = RGBColor(222, 224, 228);
-/// Pixels of a dash and of the gap after it.
-const DASH: (i32, i32) = (10, 7);
+/// Widths of the lines of a first and of a second figure, in pixels.
+const WIDTHS: [u32; 2] = [3, 1];
+/// Steps of a decade on a logarithmic axis.
+const DECADE_STEPS: [f64; 3] = [1.0, 2.0, 5.0];
 /// Share of the vertical range that is left free above and below the curves.
 const MARGIN: f64 = 0.06;
 
@@ -31,13 +41,27 @@ pub struct PictureError {
 /// The colour of a curve, as in the light theme of the page.
 fn colour(name: &str) -> RGBColor {
     match name {
-        "a" | "h1" => RGBColor(20, 87, 184),
-        "b" | "h2" => RGBColor(176, 74, 0),
-        "difference" | "h4" => RGBColor(138, 28, 124),
+        "a" => RGBColor(20, 87, 184),
+        "b" => RGBColor(176, 74, 0),
+        "difference" => RGBColor(138, 28, 124),
+        "warn" => RGBColor(140, 29, 24),
+        "h1" => RGBColor(27, 29, 34),
+        "h2" => RGBColor(0, 112, 127),
         "h3" => RGBColor(28, 122, 62),
+        "h4" => RGBColor(91, 75, 183),
         "h5" => RGBColor(138, 109, 0),
-        "h6" => RGBColor(0, 122, 138),
+        "h6" => RGBColor(176, 42, 91),
+        "h7" => RGBColor(122, 82, 48),
         _ => RGBColor(107, 111, 120),
+    }
+}
+
+/// Pixels of a dash and of the gap after it; `None` for a solid line.
+fn dash(dash: Dash) -> Option<(i32, i32)> {
+    match dash {
+        Dash::Solid => None,
+        Dash::Dashed => Some((10, 7)),
+        Dash::Dotted => Some((3, 4)),
     }
 }
 
@@ -49,9 +73,13 @@ fn use_font() {
 }
 
 /// An axis that is linear in its position, which is the logarithm of the value where the plot says so.
-struct PositionAxis {
-    range: (f64, f64),
-    log: bool,
+pub(crate) struct PositionAxis {
+    /// Positions of both ends.
+    pub(crate) range: (f64, f64),
+    /// True if a position is the logarithm, to base 10, of a value.
+    pub(crate) log: bool,
+    /// Whole numbers that are marked and written in full; empty if the marks follow from the range.
+    pub(crate) ticks: Vec<f64>,
 }
 
 impl Ranged for PositionAxis {
@@ -65,10 +93,12 @@ impl Ranged for PositionAxis {
 
     fn key_points<Hint: plotters::coord::ranged1d::KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
         let (low, high) = self.range;
+        if !self.ticks.is_empty() {
+            return self.ticks.iter().map(|tick| if self.log { tick.log10() } else { *tick }).collect();
+        }
         if self.log {
-            let factors: &[f64] = if high - low > 2.2 { &[1.0] } else { &[1.0, 2.0, 5.0] };
             let powers = low.floor() as i32..=high.ceil() as i32;
-            let points = powers.flat_map(|power| factors.iter().map(move |factor| factor.log10() + f64::from(power)));
+            let points = powers.flat_map(|power| DECADE_STEPS.map(|step| step.log10() + f64::from(power)));
             return points.filter(|point| (low - 1e-9..=high + 1e-9).contains(point)).collect();
         }
         let rough = (high - low) / hint.max_num_points().clamp(2, 8) as f64;
@@ -86,6 +116,9 @@ impl Ranged for PositionAxis {
 impl ValueFormatter<f64> for PositionAxis {
     fn format_ext(&self, value: &f64) -> String {
         let value = if self.log { 10f64.powf(*value) } else { *value };
+        if !self.ticks.is_empty() {
+            return format!("{value:.0}");
+        }
         if value.abs() >= 1000.0 {
             return format!("{}k", round(value / 1000.0));
         }
@@ -105,10 +138,12 @@ fn round(value: f64) -> f64 {
 pub fn png(plot: &Plot) -> Result<Vec<u8>, PictureError> {
     let failed = |reason: String| PictureError { plot: plot.id.clone(), reason };
     use_font();
-    let mut pixels = vec![255; SIZE.0 as usize * SIZE.1 as usize * 3];
-    draw(plot, &mut pixels).map_err(|error| failed(error.to_string()))?;
+    let lines = plot.series.len().div_ceil(LEGEND_COLUMNS) as u32;
+    let size = (SIZE.0, SIZE.1 + LEGEND_LINE * (lines + 1));
+    let mut pixels = vec![255; size.0 as usize * size.1 as usize * 3];
+    draw(plot, &mut pixels, size).map_err(|error| failed(error.to_string()))?;
     let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, SIZE.0, SIZE.1);
+    let mut encoder = png::Encoder::new(&mut file, size.0, size.1);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     let mut writer = encoder.write_header().map_err(|error| failed(error.to_string()))?;
@@ -132,15 +167,17 @@ fn range(values: impl Iterator<Item = f64>, margin: f64) -> (f64, f64) {
     (low - margin, high + margin)
 }
 
-fn draw(plot: &Plot, pixels: &mut [u8]) -> Result<(), Box<dyn std::error::Error>> {
-    let root = BitMapBackend::with_buffer(pixels, SIZE).into_drawing_area();
-    root.fill(&WHITE)?;
+fn draw(plot: &Plot, pixels: &mut [u8], size: (u32, u32)) -> Result<(), Box<dyn std::error::Error>> {
+    let picture = BitMapBackend::with_buffer(pixels, size).into_drawing_area();
+    picture.fill(&WHITE)?;
+    let (root, legend) = picture.split_vertically(SIZE.1);
     let x = range(plot.series.iter().flat_map(|series| &series.x).map(|x| position(plot, *x)), 0.0);
     let floor = plot.y.floor.unwrap_or(f64::MIN);
     let values = plot.series.iter().flat_map(|series| &series.y).flatten();
-    let y = range(values.map(|y| y.max(floor)), MARGIN);
-    let x_axis = PositionAxis { range: x, log: plot.x.log };
-    let y_axis = PositionAxis { range: y, log: false };
+    let mut y = range(values.map(|y| y.max(floor)), MARGIN);
+    y.0 = plot.y.from.map_or(y.0, |from| y.0.min(from));
+    let x_axis = PositionAxis { range: x, log: plot.x.log, ticks: plot.x.ticks.clone() };
+    let y_axis = PositionAxis { range: y, log: false, ticks: Vec::new() };
     let mut chart = ChartBuilder::on(&root)
         .caption(&plot.title, (FONT, 28).into_font().color(&TEXT))
         .margin(14)
@@ -158,28 +195,32 @@ fn draw(plot: &Plot, pixels: &mut [u8]) -> Result<(), Box<dyn std::error::Error>
         .axis_desc_style((FONT, 19).into_font().color(&TEXT))
         .draw()?;
     for series in &plot.series {
-        let style = ShapeStyle::from(colour(&series.colour)).stroke_width(2);
-        let mut is_named = false;
         for run in runs(plot, series, floor) {
-            let drawn = if series.dashed {
-                chart.draw_series(DashedLineSeries::new(run, DASH.0, DASH.1, style))?
-            } else {
-                chart.draw_series(LineSeries::new(run, style))?
+            match dash(series.dash) {
+                None => chart.draw_series(LineSeries::new(run, style(series)))?,
+                Some((dash, gap)) => chart.draw_series(DashedLineSeries::new(run, dash, gap, style(series)))?,
             };
-            if !std::mem::replace(&mut is_named, true) {
-                drawn.label(&series.name).legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], style));
-            }
         }
     }
-    chart
-        .configure_series_labels()
-        .background_style(WHITE.mix(0.85))
-        .border_style(GRID)
-        .label_font((FONT, 17).into_font().color(&TEXT))
-        .position(SeriesLabelPosition::LowerLeft)
-        .draw()?;
-    root.present()?;
+    let column_width = (SIZE.0 as i32 - LEGEND_LEFT) / LEGEND_COLUMNS as i32;
+    for (index, series) in plot.series.iter().enumerate() {
+        let left = LEGEND_LEFT + column_width * (index % LEGEND_COLUMNS) as i32;
+        let middle = LEGEND_LINE as i32 * (index / LEGEND_COLUMNS) as i32 + LEGEND_LINE as i32 / 2;
+        let line = [(left, middle), (left + LEGEND_SAMPLE, middle)];
+        match dash(series.dash) {
+            None => legend.draw(&PathElement::new(line, style(series)))?,
+            Some((dash, gap)) => legend.draw(&DashedPathElement::new(line, dash, gap, style(series)))?,
+        }
+        let font = (FONT, 18).into_font().color(&TEXT);
+        legend.draw(&Text::new(series.name.clone(), (left + LEGEND_SAMPLE + LEGEND_GAP, middle - 9), font))?;
+    }
+    picture.present()?;
     Ok(())
+}
+
+/// Colour and width of a curve.
+fn style(series: &Series) -> ShapeStyle {
+    ShapeStyle::from(colour(&series.colour)).stroke_width(WIDTHS[usize::from(series.thin)])
 }
 
 /// The parts of a curve between missing values.

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::report::{Alone, Report, SoundReport};
 use super::ruler::{Ruler, RulerRow};
-use crate::measure::bench::CostTable;
+use crate::measure::TransferPoint;
+use crate::measure::bench::{CostTable, Costs};
 
 /// An axis of a plot.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -17,6 +18,22 @@ pub struct Axis {
     pub log: bool,
     /// Lowest value that is shown, if a curve goes below it.
     pub floor: Option<f64>,
+    /// Value that is always shown, also if no curve comes down to it.
+    pub from: Option<f64>,
+    /// Whole numbers that are marked and written in full; empty if the marks follow from the range.
+    pub ticks: Vec<f64>,
+}
+
+/// The line of a curve, which means the same in every plot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dash {
+    /// Side A, or both sides together.
+    Solid,
+    /// Side B.
+    Dashed,
+    /// A known change of A: a row of the ruler.
+    Dotted,
 }
 
 /// A curve of a plot.
@@ -24,10 +41,12 @@ pub struct Axis {
 pub struct Series {
     /// Name for the legend.
     pub name: String,
-    /// Name of its colour: `a`, `b`, `difference`, `ruler`, or `h1` to `h7` for harmonics.
+    /// Name of its colour: `a`, `b`, `difference`, `ruler`, `warn` (the low-pass), or `h1` to `h7` for harmonics.
     pub colour: String,
-    /// True for a dashed curve.
-    pub dashed: bool,
+    /// Its line.
+    pub dash: Dash,
+    /// True for a second figure of the same side, which is drawn with a thinner line.
+    pub thin: bool,
     /// Positions along the horizontal axis.
     pub x: Vec<f64>,
     /// Values; `None` where there is no value.
@@ -58,21 +77,26 @@ const ERROR_FLOOR_DB: f64 = -120.0;
 const RESPONSE_FLOOR_DB: f64 = -60.0;
 const HARMONIC_FLOOR_DB: f64 = -140.0;
 
-const HERTZ: Axis = Axis { label: "Frequency, Hz", unit: "Hz", log: true, floor: None };
+const HERTZ: Axis = Axis { label: "Frequency, Hz", unit: "Hz", log: true, floor: None, from: None, ticks: Vec::new() };
 
 /// A vertical axis.
 const fn vertical(label: &'static str, unit: &'static str, floor: Option<f64>) -> Axis {
-    Axis { label, unit, log: false, floor }
+    Axis { label, unit, log: false, floor, from: None, ticks: Vec::new() }
 }
 
 impl Series {
     /// A curve, thinned to [`MAX_POINTS`].
-    fn new(name: impl Into<String>, colour: &str, dashed: bool, points: impl IntoIterator<Item = (f64, Option<f64>)>) -> Self {
+    fn new(name: impl Into<String>, colour: &str, dash: Dash, points: impl IntoIterator<Item = (f64, Option<f64>)>) -> Self {
         let points: Points = points.into_iter().collect();
         let step = points.len().div_ceil(MAX_POINTS).max(1);
         let thinned = points.iter().step_by(step);
         let (x, y) = thinned.map(|(x, y)| (*x, y.filter(|y| y.is_finite()))).unzip();
-        Self { name: name.into(), colour: colour.into(), dashed, x, y }
+        Self { name: name.into(), colour: colour.into(), dash, thin: false, x, y }
+    }
+
+    /// The curve of a second figure.
+    fn thin(self) -> Self {
+        Self { thin: true, ..self }
     }
 }
 
@@ -107,27 +131,26 @@ impl Plot {
     }
 }
 
-/// Names, colours and dashes of the ruler's rows that are drawn beside B.
-const DRAWN_ROWS: [(&str, &str, &str, bool); 2] =
-    [("low_pass", "7 kHz low-pass", "difference", true), ("late", "0.1 sample late", "ruler", true)];
+/// Ids, names and colours of the ruler's rows that are drawn beside B.
+const DRAWN_ROWS: [(&str, &str, &str); 2] = [("low_pass", "7 kHz low-pass", "warn"), ("late", "0.1 sample late", "ruler")];
 
 /// The plots of the difference on one sound.
 fn difference(index: usize, sound: &SoundReport, ruler: Option<&Ruler>) -> Vec<Plot> {
-    let mut octaves = vec![Series::new("B", "b", false, sound.third_octaves.iter().map(|band| (band.hz, band.error_db)))];
+    let mut octaves = vec![Series::new("B", "b", Dash::Dashed, sound.third_octaves.iter().map(|band| (band.hz, band.error_db)))];
     let row = |id: &str| -> Option<&RulerRow> { ruler?.row(id).filter(|row| row.reason.is_none()) };
-    for (id, name, colour, dashed) in DRAWN_ROWS {
+    for (id, name, colour) in DRAWN_ROWS {
         if let Some(row) = row(id) {
-            octaves.push(Series::new(name, colour, dashed, row.third_octaves.iter().map(|band| (band.hz, band.error_db))));
+            octaves.push(Series::new(name, colour, Dash::Dotted, row.third_octaves.iter().map(|band| (band.hz, band.error_db))));
         }
     }
     let mask = sound
         .noise_to_mask
         .iter()
-        .map(|mask| Series::new("B", "b", false, mask.bands.iter().map(|band| (band.hz, Some(band.nmr_db)))));
+        .map(|mask| Series::new("B", "b", Dash::Dashed, mask.bands.iter().map(|band| (band.hz, Some(band.nmr_db)))));
     let mut mask: Vec<Series> = mask.collect();
     if let Some(row) = row("low_pass").and_then(|row| row.noise_to_mask.as_ref()) {
         let points = row.bands.iter().map(|band| (band.hz, Some(band.nmr_db)));
-        mask.push(Series::new("7 kHz low-pass", "difference", true, points));
+        mask.push(Series::new("7 kHz low-pass", "warn", Dash::Dotted, points));
     }
     vec![
         Plot {
@@ -166,17 +189,19 @@ pub const ALONE_PLOTS: [&str; 11] = [
 
 /// The plots of each side alone.
 fn alone(a: Option<&Alone>, b: Option<&Alone>) -> Vec<Plot> {
-    let sides: Vec<(&str, &str, bool, &Alone)> =
-        [("A", "a", false, a), ("B", "b", true, b)].into_iter().filter_map(|(n, c, d, side)| Some((n, c, d, side?))).collect();
+    let sides: Vec<(&str, &str, Dash, &Alone)> = [("A", "a", Dash::Solid, a), ("B", "b", Dash::Dashed, b)]
+        .into_iter()
+        .filter_map(|(n, c, d, side)| Some((n, c, d, side?)))
+        .collect();
     if sides.is_empty() {
         return Vec::new();
     }
     let curves = |points: PointsOf<'_>| -> Vec<Series> {
-        sides.iter().map(|(name, colour, dashed, side)| Series::new(*name, colour, *dashed, points(side))).collect()
+        sides.iter().map(|(name, colour, dash, side)| Series::new(*name, colour, *dash, points(side))).collect()
     };
     let plot =
         |id: &str, title: &str, note, x: Axis, y: Axis, series| Plot { id: id.into(), title: title.into(), note, x, y, series };
-    let level = |label, unit| Axis { label, unit, log: false, floor: None };
+    let level = |label, unit| vertical(label, unit, None);
     let magnitude = curves(&|side| zip(&side.characteristics.response.hz, &side.characteristics.response.magnitude_db).collect());
     let phase = curves(&|side| zip(&side.characteristics.response.hz, &side.characteristics.response.phase_degrees).collect());
     let delay =
@@ -185,17 +210,17 @@ fn alone(a: Option<&Alone>, b: Option<&Alone>) -> Vec<Plot> {
         (Some(a), Some(b)) => {
             let (a, b) = (&a.characteristics.response, &b.characteristics.response);
             let points = a.hz.iter().zip(a.magnitude_db.iter().zip(&b.magnitude_db)).map(|(hz, (a, b))| (*hz, Some(b - a)));
-            vec![Series::new("B less A", "difference", false, points)]
+            vec![Series::new("B less A", "difference", Dash::Solid, points)]
         }
         _ => Vec::new(),
     };
     let harmonics = |of: fn(&Alone) -> Orders<'_>| -> Vec<Series> {
         let mut series = Vec::new();
-        for (name, _, dashed, side) in &sides {
+        for (name, _, dash, side) in &sides {
             let (x, orders) = of(side);
             for (index, order) in orders.iter().enumerate() {
                 let order_name = format!("{name} H{}", index + 1);
-                series.push(Series::new(order_name, &format!("h{}", index + 1), *dashed, zip_some(x, order)));
+                series.push(Series::new(order_name, &format!("h{}", index + 1), *dash, zip_some(x, order)));
             }
         }
         series
@@ -205,23 +230,20 @@ fn alone(a: Option<&Alone>, b: Option<&Alone>) -> Vec<Plot> {
     let thd_frequency =
         curves(&|side| zip_some(&side.characteristics.sweep.hz, &side.characteristics.sweep.thd_percent).collect());
     let mut thd_level = Vec::new();
-    for (name, colour, dashed, side) in &sides {
+    for (name, colour, dash, side) in &sides {
         let levels = &side.characteristics.levels;
-        thd_level.push(Series::new(format!("{name} THD"), colour, *dashed, zip(&levels.input_dbfs, &levels.thd_percent)));
-        thd_level.push(Series::new(
-            format!("{name} THD+N"),
-            "ruler",
-            *dashed,
-            zip(&levels.input_dbfs, &levels.thd_noise_percent),
-        ));
+        thd_level.push(Series::new(format!("{name} THD"), colour, *dash, zip(&levels.input_dbfs, &levels.thd_percent)));
+        let noise = zip(&levels.input_dbfs, &levels.thd_noise_percent);
+        thd_level.push(Series::new(format!("{name} THD+N"), colour, *dash, noise).thin());
     }
     let mut transfer = Vec::new();
-    for (name, colour, dashed, side) in &sides {
+    for (name, colour, dash, side) in &sides {
         let curve = &side.characteristics.transfer;
-        for (direction, points, colour) in [("rising", &curve.up, *colour), ("falling", &curve.down, "ruler")] {
+        let branch = |direction: &str, points: &[TransferPoint]| {
             let points = points.iter().map(|point| (point.input, Some(point.output)));
-            transfer.push(Series::new(format!("{name} {direction}"), colour, *dashed, points));
-        }
+            Series::new(format!("{name} {direction}"), colour, *dash, points)
+        };
+        transfer.extend([branch("rising", &curve.up), branch("falling", &curve.down).thin()]);
     }
     let aliasing_frequency = curves(&|side| {
         side.characteristics.aliasing.over_frequency.iter().map(|tone| (tone.hz, Some(tone.aliasing_db))).collect()
@@ -325,24 +347,24 @@ fn alone(a: Option<&Alone>, b: Option<&Alone>) -> Vec<Plot> {
 /// The plot of time against block size.
 fn cost(a: Option<&CostTable>, b: Option<&CostTable>) -> Option<Plot> {
     let mut series = Vec::new();
-    for (name, colour, table) in [("A", "a", a), ("B", "b", b)] {
+    let mut sizes: Vec<f64> = Vec::new();
+    for (name, colour, dash, table) in [("A", "a", Dash::Solid, a), ("B", "b", Dash::Dashed, b)] {
         let Some(table) = table else { continue };
-        let points = |figure: fn(&crate::measure::bench::Costs) -> Option<f64>| {
+        let frames = |row: &Costs| (row.block.min + row.block.max) as f64 / 2.0;
+        let points = |figure: fn(&Costs) -> Option<f64>| {
             let channels = table.channels as f64;
-            table.rows.iter().map(move |row| {
-                let frames = (row.block.min + row.block.max) as f64 / 2.0;
-                (frames, figure(row).map(|us| us * 1000.0 / (frames * channels)))
-            })
+            table.rows.iter().map(move |row| (frames(row), figure(row).map(|us| us * 1000.0 / (frames(row) * channels))))
         };
-        series.push(Series::new(format!("{name} median"), colour, false, points(|row| Some(row.p50_us))));
-        series.push(Series::new(format!("{name} 99th percentile"), colour, true, points(|row| row.p99_us)));
+        sizes = table.rows.iter().filter(|row| !row.block.varies()).map(frames).collect();
+        series.push(Series::new(format!("{name} median"), colour, dash, points(|row| Some(row.p50_us))));
+        series.push(Series::new(format!("{name} 99th percentile"), colour, dash, points(|row| row.p99_us)).thin());
     }
     (!series.is_empty()).then(|| Plot {
         id: "cost".into(),
         title: "Time for a sample against block size".into(),
-        note: "Time of a block divided by its samples.",
-        x: Axis { label: "Block, frames", unit: "frames", log: true, floor: None },
-        y: vertical("Time, ns per sample", "ns", None),
+        note: "Time of a block divided by its samples of all channels. Thin: the 99th percentile.",
+        x: Axis { label: "Block, frames", unit: "frames", log: true, floor: None, from: None, ticks: sizes },
+        y: Axis { from: Some(0.0), ..vertical("Time, ns per sample and channel", "ns", None) },
         series,
     })
 }
@@ -350,11 +372,26 @@ fn cost(a: Option<&CostTable>, b: Option<&CostTable>) -> Option<Plot> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::effect::Effect;
+    use crate::measure::bench::{BenchSpec, BlockSize, measure_interleaved};
+
+    #[test]
+    fn the_plot_of_cost_marks_each_block_size_and_tells_sides_by_colour_and_line_and_figures_by_width() {
+        let blocks = vec![BlockSize::fixed(16), BlockSize::fixed(48)];
+        let spec = BenchSpec { blocks, seconds: 0.0, max_blocks: 100, ..BenchSpec::default() };
+        let effects: [Effect; 2] = ["clipper", "clipper"].map(|text| text.parse().unwrap());
+        let tables = measure_interleaved(&effects, &spec, |_| true).unwrap();
+        let plot = cost(Some(&tables[0]), Some(&tables[1])).unwrap();
+        assert_eq!((plot.x.ticks, plot.y.from), (vec![16.0, 48.0], Some(0.0)));
+        let drawn: Vec<_> = plot.series.iter().map(|curve| (curve.colour.as_str(), curve.dash, curve.thin)).collect();
+        let (a, b) = (Dash::Solid, Dash::Dashed);
+        assert_eq!(drawn, [("a", a, false), ("a", a, true), ("b", b, false), ("b", b, true)]);
+    }
 
     #[test]
     fn a_curve_is_thinned_and_what_is_not_finite_is_left_out() {
-        let series = Series::new("x", "a", false, (0..10_000).map(|i| (f64::from(i), Some(1.0))));
+        let series = Series::new("x", "a", Dash::Solid, (0..10_000).map(|i| (f64::from(i), Some(1.0))));
         assert!(series.x.len() <= MAX_POINTS && series.x.len() > MAX_POINTS / 2);
-        assert_eq!(Series::new("x", "a", false, [(1.0, Some(f64::NAN)), (2.0, Some(3.0))]).y, [None, Some(3.0)]);
+        assert_eq!(Series::new("x", "a", Dash::Solid, [(1.0, Some(f64::NAN)), (2.0, Some(3.0))]).y, [None, Some(3.0)]);
     }
 }

@@ -10,6 +10,12 @@ use serde_json::Value;
 
 use super::{model, request};
 
+/// Smallest text of a plot in pixels that is readable.
+const MIN_TEXT_PX: f64 = 11.0;
+/// Most presses of the Tab key up to the first *Play*: one for the way past the sections, one for each section, three for the verdict's
+/// numbers, and a few for links and limits.
+const MAX_STOPS: u64 = 18;
+
 /// Runs the script, which opens the page, and returns what it has seen.
 fn look_at(python: &OsStr, folder: &Path) -> Value {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -46,8 +52,13 @@ fn the_page_works_in_a_browser_without_the_network_and_the_report_obeys_its_sche
         assert_eq!(view["unnamed"], Value::Array(Vec::new()), "{width}: controls without a name");
         assert_eq!(view["scroll_width"], view["width"], "{width}: the page scrolls sideways");
         // Two plots of the sound that is shown, eleven of the sides alone, one of the time.
-        assert!(view["plots"] == 14 && view["plots"] == view["drawn"], "{view}");
+        assert!(view["shown"] == 14 && view["shown"] == view["drawn"], "{view}");
+        assert!(view["text"].as_f64().unwrap() >= MIN_TEXT_PX, "{width}: {} px", view["text"]);
+        assert_eq!(view["tables"]["silent"], 0, "{width}: a table scrolls and does not say so: {}", view["tables"]);
+        assert!(view["tables"]["first"].as_f64().unwrap() <= view["width"].as_f64().unwrap(), "{width}: {}", view["tables"]);
     }
+    the_page_is_laid_out(&seen);
+    players_and_windows_work_by_keys(&seen);
     assert_ne!(seen["views"]["wide"]["paper"], seen["views"]["dark"]["paper"], "dark is not light");
     let player = &seen["player"];
     assert_eq!([&player["state"], &player["heard"], &player["stopped"]], ["playing", "b", "stopped"]);
@@ -59,7 +70,68 @@ fn the_page_works_in_a_browser_without_the_network_and_the_report_obeys_its_sche
     assert_ne!(seen["keys"]["whole"], seen["keys"]["zoomed"]);
     assert_eq!(seen["keys"]["whole"], seen["keys"]["again"]);
     assert_eq!(seen["definition_open"], true);
+    assert_eq!(seen["definitions_of_table"], 7);
     assert_eq!(seen["sound_shown"], 1);
+}
+
+/// The order of the page, its tables, its plots and its paper.
+fn the_page_is_laid_out(seen: &Value) {
+    let sections: Vec<&str> = seen["sections"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    assert_eq!(sections[..3], ["verdict", "listen", "ruler"]);
+    assert!(seen["stops_before_play"].as_u64().unwrap() <= MAX_STOPS, "{}", seen["stops_before_play"]);
+    assert_eq!(seen["ruler_stops"], seen["rulers"], "a table of the ruler has one Tab stop, for its definitions");
+    assert!(seen["cost"].as_str().unwrap().contains("times as long as A, by the median block"), "{}", seen["cost"]);
+    assert_eq!(seen["cost_link"], "#cost");
+    for fact in ["SIMD level", "Processor", "Date", "does not name that folder"] {
+        assert!(seen["reproduce"].as_str().unwrap().contains(fact), "{fact}: {}", seen["reproduce"]);
+    }
+    let wide = &seen["views"]["wide"];
+    assert_eq!(wide["tables"]["wide"], Value::Array(Vec::new()), "a table is cut at 1280 px");
+    assert_eq!(wide["tables"]["costs"], serde_json::json!([5, 10, 5, 10]));
+    assert_eq!(wide["tables"]["heads"], serde_json::json!(["NMR dB", "NMR dB"]));
+    let sizes = ["16", "32", "64", "128", "256", "512", "1024", "2048", "4096", "Block, frames"];
+    assert_eq!(wide["ticks"]["cost"], serde_json::json!(sizes));
+    let hertz = ["50", "100", "200", "500", "1k", "2k", "5k", "10k", "20k", "Frequency, Hz"];
+    assert_eq!(wide["ticks"]["magnitude"], serde_json::json!(hertz));
+    // A colour and a line mean the same in every plot.
+    for curve in wide["curves"].as_array().unwrap() {
+        let text = |index: usize| curve[index].as_str().unwrap();
+        let (name, colour, dash) = (text(1), text(2), text(3));
+        let is_harmonic = text(0).starts_with("harmonics");
+        match name.split(' ').next().unwrap() {
+            "B" if name == "B less A" => assert_eq!((colour, dash), ("difference", "solid")),
+            "A" => assert!(dash == "solid" && (is_harmonic || colour == "a"), "{curve}"),
+            "B" => assert!(dash == "dashed" && (is_harmonic || colour == "b"), "{curve}"),
+            _ => assert!(dash == "dotted" && ["warn", "ruler"].contains(&colour), "{curve}"),
+        }
+        assert_eq!(is_harmonic, colour.starts_with('h'), "{curve}");
+    }
+    let (printed, again) = (&seen["print"]["printed"], &seen["print"]["again"]);
+    assert_eq!([&printed["sounds"], &printed["folded"], &printed["broken_heads"]], [2, 0, 0]);
+    assert_eq!(printed["drawn"], 16, "the plots of both sounds are printed");
+    assert_eq!(printed["definitions"], MEASURES.len());
+    assert_eq!([&again["sounds"], &again["definitions"]], [1, 0], "afterwards they are folded again");
+}
+
+/// The keys of a player, and the buttons beside the worst windows.
+fn players_and_windows_work_by_keys(seen: &Value) {
+    let keys = &seen["player_keys"];
+    assert_eq!(keys["heard_at_place"], serde_json::json!(["input", "a", "b", "difference"]));
+    assert_eq!(keys["heard_at_list"], "a");
+    assert_eq!([&keys["state_after_space_at_list"], &keys["state_after_space"]], ["stopped", "stopped"]);
+    assert_eq!(keys["space_plays"], true);
+    assert!((keys["step"].as_f64().unwrap() - 0.5).abs() < 0.01, "{keys}");
+    // Half a second, and the time that passes between the two looks.
+    for moved in keys["moves"].as_array().unwrap() {
+        assert!(moved.as_f64().unwrap() >= 0.45, "{keys}");
+    }
+    let windows = &seen["windows"];
+    assert_eq!([&windows["focused"], &windows["text"], &windows["text_again"]], ["Hear", "Stop", "Hear"]);
+    assert!(windows["name"].as_str().unwrap().starts_with("Stop window 1 of "), "{windows}");
+    assert_eq!([&windows["plays"], &windows["moved"]], [&Value::from(true), &Value::from(0)]);
+    // A first, whatever was heard last in the player.
+    assert_eq!([&windows["heard"], &windows["heard_after_key"]], ["a", "b"]);
+    assert_eq!([&windows["player"], &windows["stopped"]], ["stopped", "stopped"]);
 }
 
 #[test]
