@@ -250,6 +250,9 @@ fn print_summary(finished: &Finished) {
     if let Some(trap) = &report.trap {
         print_line(trap.text());
     }
+    if let Some(ratio) = report.cost_sentence() {
+        print_line(format_args!("Cost: {ratio}"));
+    }
     report.warnings.iter().for_each(print_line);
     report.refused.iter().for_each(|refused| print_line(format_args!("Not compared: {}", refused.reason)));
 }

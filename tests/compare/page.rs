@@ -70,7 +70,7 @@ fn the_page_works_in_a_browser_without_the_network_and_the_report_obeys_its_sche
     assert_ne!(seen["keys"]["whole"], seen["keys"]["zoomed"]);
     assert_eq!(seen["keys"]["whole"], seen["keys"]["again"]);
     assert_eq!(seen["definition_open"], true);
-    assert_eq!(seen["definitions_of_table"], 7);
+    assert_eq!(seen["definitions_of_table"], 9);
     assert_eq!(seen["sound_shown"], 1);
 }
 
