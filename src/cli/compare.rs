@@ -258,7 +258,7 @@ fn print_summary(finished: &Finished) {
 }
 
 /// The command line of this process, with quotation marks where a shell needs them.
-fn command_line() -> String {
+pub(super) fn command_line() -> String {
     let words = std::env::args_os().enumerate().map(|(index, word)| {
         let word = word.to_string_lossy().into_owned();
         let word = if index == 0 { "isotherm".into() } else { word };

@@ -60,6 +60,13 @@ fn each_block_has_a_row_and_the_plot_is_a_page_or_a_picture() {
     assert_eq!(rows[0][0], "\"saturator drive=24\"");
     let page = std::fs::read_to_string(&html).unwrap();
     assert!(page.contains("<svg") && page.contains("saturator drive=24, 1 ch, 48 kHz") && page.contains("1-100"), "{page}");
+    for part in
+        ["Times the first effect", "What these names mean", "Blocks of random sizes", "SIMD level", "isotherm bench 'saturator"]
+    {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    // The first effect takes 1.00 times its own time, and an axis has numbers.
+    assert!(page.matches("<td>1.00</td>").count() >= 2, "{page}");
     // Nothing is loaded from elsewhere: the only address is the name of SVG's vocabulary.
     assert_eq!(page.matches("http").count(), page.matches("http://www.w3.org/2000/svg").count());
     assert!(!page.contains("src=") && !page.contains("href="));

@@ -1,6 +1,5 @@
 //! The plot of `isotherm bench`: time for a sample against block size, as a page or a picture.
 
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Once;
 
@@ -8,16 +7,26 @@ use plotters::coord::Shift;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
+use super::super::compare::command_line;
 use super::{Failure, Measured, table_measures};
+use crate::compare::Machine;
+use crate::compare::picture::PositionAxis;
+use crate::measure::bench::Costs;
 
 /// Width and height of the curves in pixels, in a picture and on a wide page.
 const WIDE: (u32, u32) = (1000, 560);
 /// Width and height on a narrow page.
 const NARROW: (u32, u32) = (380, 360);
+/// Width in pixels up to which a page is narrow.
+const NARROW_PAGE: u32 = 700;
 /// Height of a line of the legend of a picture, and distances in it, in pixels.
 const LEGEND_LINE: u32 = 24;
 const LEGEND_LEFT: i32 = 80;
 const LEGEND_SAMPLE: i32 = 36;
+/// Room on the axes beyond the smallest and the largest value, as a factor. With 2, at least one step of a decade is within.
+const ROOM: (f64, f64) = (1.1, 2.0);
+/// Least distance of two block sizes that are both marked, as a share of the axis.
+const TICK_SHARE: f64 = 0.09;
 /// The name under which the font is registered.
 const FONT: &str = "sans-serif";
 /// The colours of the effects (Okabe and Ito, 2008: to be told apart by everybody); they begin again after the last.
@@ -30,32 +39,12 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(86, 180, 233),
     RGBColor(60, 60, 60),
 ];
-/// Lengths of a dash and of the gap after it in pixels, for each number of channels and sample rate; they begin again after the
-/// last.
+/// Lengths of a dash and of the gap after it in pixels, for each number of channels and sample rate; they begin again after the last.
 const DASHES: [(u32, u32); 4] = [(1, 0), (10, 5), (3, 4), (16, 8)];
 /// Colour of the text.
 const TEXT: RGBColor = RGBColor(32, 34, 38);
 /// Colour of the grid.
 const GRID: RGBColor = RGBColor(222, 224, 228);
-
-/// The style of the page.
-const STYLE: &str = "\
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1040px; padding: 0 1rem; }
-body { color: #202226; background: #fff; }
-figure { margin: 1rem 0; }
-.wide svg, .narrow svg { width: 100%; height: auto; }
-.narrow { display: none; }
-@media (max-width: 700px) { .wide { display: none; } .narrow { display: block; } }
-ul { list-style: none; padding: 0; display: grid; gap: 0.2rem 1.5rem; }
-ul { grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
-li { display: flex; gap: 0.5rem; overflow-wrap: anywhere; }
-li svg { flex: none; margin-top: 0.5rem; }
-.table { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 0.875rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.2rem 0.6rem; text-align: right; border-bottom: 1px solid #8884; white-space: nowrap; }
-tbody th { white-space: normal; min-width: 10rem; max-width: 22rem; overflow-wrap: anywhere; }
-th:first-child { text-align: left; }
-";
 
 /// The format of the plot's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,10 +121,14 @@ fn curve(measured: &Measured<'_>, effect: usize, run: usize) -> Curve {
     Curve { label: label(measured), colour, dash, points }
 }
 
-/// The effect, with its number of channels and its sample rate.
+/// The effect, with its number of channels and its sample rate. Of a file it has the name without the folders.
 fn label(measured: &Measured<'_>) -> String {
     let (channels, rate) = (measured.table.channels, measured.table.sample_rate);
-    format!("{}, {channels} ch, {} kHz", measured.candidate.label, rate / 1000.0)
+    let words = measured.candidate.label.split(' ').map(|word| match (word.split_once('='), word.rsplit_once('/')) {
+        (Some((key, _)), Some((_, name))) => format!("{key}={name}"),
+        _ => word.to_owned(),
+    });
+    format!("{}, {channels} ch, {} kHz", words.collect::<Vec<_>>().join(" "), rate / 1000.0)
 }
 
 /// Makes the font known that ships with the window: no system font is needed.
@@ -147,35 +140,25 @@ fn register_font() {
     });
 }
 
-/// Positions of labels at most, along an axis.
-const MOST_TICKS: usize = 10;
-
-/// Powers of two within a range of positive numbers: all of them, or every second, third ... one.
-fn octave_ticks(range: &Range<f64>) -> Vec<f64> {
-    let ticks: Vec<f64> = (0..63).map(|power| f64::from(power).exp2()).filter(|tick| range.contains(tick)).collect();
-    ticks.iter().copied().step_by(ticks.len().div_ceil(MOST_TICKS).max(1)).collect()
-}
-
-/// Ticks of a logarithmic axis within a range of positive numbers: 1, 2 and 5 times powers of ten, or the powers alone.
-fn decade_ticks(range: &Range<f64>) -> Vec<f64> {
-    let ticks = |factors: &[f64]| -> Vec<f64> {
-        let all = (-6..12).flat_map(|power| factors.iter().map(move |factor| factor * 10f64.powi(power)));
-        all.filter(|tick| range.contains(tick)).collect()
-    };
-    let fine = ticks(&[1.0, 2.0, 5.0]);
-    if fine.len() <= MOST_TICKS { fine } else { ticks(&[1.0]) }
-}
-
 fn draw_curves<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,
     curves: &[Curve],
 ) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+    // The axes are linear in the logarithms.
     let all = || curves.iter().flat_map(|curve| &curve.points);
     let range = |value: fn(&(f64, f64)) -> f64, room: f64| {
         let (low, high) = all().map(value).fold((f64::INFINITY, 0.0f64), |(low, high), x| (low.min(x), high.max(x)));
-        low.max(1e-3) / room..high.max(1e-2) * room
+        ((low.max(1e-3) / room).log10(), (high.max(1e-2) * room).log10())
     };
-    let (frames, times) = (range(|point| point.0, 1.1), range(|point| point.1, 1.5));
+    let (frames, times) = (range(|point| point.0, ROOM.0), range(|point| point.1, ROOM.1));
+    let mut sizes: Vec<f64> = all().map(|point| point.0).collect();
+    sizes.sort_by(f64::total_cmp);
+    let mut ticks: Vec<f64> = Vec::new();
+    for size in sizes {
+        if ticks.last().is_none_or(|last| (size / last).log10() >= TICK_SHARE * (frames.1 - frames.0)) {
+            ticks.push(size);
+        }
+    }
     let style = |size: i32| (FONT, size).into_font().color(&TEXT);
     let mut chart = ChartBuilder::on(area)
         .margin(16)
@@ -183,23 +166,21 @@ fn draw_curves<B: DrawingBackend>(
         .y_label_area_size(64)
         .caption("Time for a sample of one channel", style(22))
         .build_cartesian_2d(
-            frames.clone().log_scale().with_key_points(octave_ticks(&frames)),
-            times.clone().log_scale().with_key_points(decade_ticks(&times)),
+            PositionAxis { range: frames, log: true, ticks },
+            PositionAxis { range: times, log: true, ticks: Vec::new() },
         )?;
-    let number = |x: &f64| if *x >= 1.0 { format!("{x:.0}") } else { format!("{x}") };
     chart
         .configure_mesh()
         .x_desc("block, frames")
         .y_desc("median, ns per sample")
-        .x_label_formatter(&number)
-        .y_label_formatter(&number)
         .label_style(style(15))
         .axis_desc_style(style(16))
         .bold_line_style(GRID)
+        .light_line_style(WHITE)
         .draw()?;
     for curve in curves {
         let (dash, gap) = curve.dash;
-        let points = || curve.points.iter().copied();
+        let points = || curve.points.iter().map(|(frames, ns)| (frames.log10(), ns.log10()));
         if gap == 0 {
             chart.draw_series(LineSeries::new(points(), curve.colour.stroke_width(2)))?;
         } else {
@@ -237,41 +218,86 @@ fn page(all: &[Measured<'_>], curves: &[Curve], wide: &str, narrow: &str) -> Str
         .map(|Curve { label, colour: RGBColor(red, green, blue), dash: (dash, gap), .. }| {
             format!(
                 "<li><svg width=\"36\" height=\"10\" aria-hidden=\"true\"><line x1=\"0\" x2=\"36\" y1=\"5\" y2=\"5\" \
-                 stroke=\"rgb({red},{green},{blue})\" stroke-width=\"3\" stroke-dasharray=\"{dash} {gap}\"/></svg>\
-                 <span>{}</span></li>\n",
+                 stroke=\"rgb({red},{green},{blue})\" stroke-width=\"3\" stroke-dasharray=\"{dash} {gap}\"/></svg><span>{}</span></li>\n",
                 escape(label)
             )
         })
         .collect();
-    let headings: String = table_measures().map(|row| format!("<th scope=\"col\">{}</th>", row.heading)).collect();
-    let mut rows = String::new();
+    let machine = Machine::this();
+    let columns = table_measures().count() + 3;
+    let heading = |text: &str| text.replace(" us", " \u{b5}s");
+    let headings: String = table_measures().map(|row| format!("<th scope=\"col\">{}</th>", heading(row.heading))).collect();
+    let definitions: String = table_measures()
+        .map(|row| format!("<div><dt>{}: {}</dt><dd>{}</dd></div>\n", heading(row.heading), row.name, escape(row.definition)))
+        .collect();
+    let mut bodies = String::new();
     for measured in all {
+        let mut rows = String::new();
         for costs in &measured.table.rows {
             let cell = |figure: Option<String>| format!("<td>{}</td>", figure.unwrap_or_else(|| "-".into()));
             let figures: String = table_measures()
                 .map(|row| cell(row.cost(costs).filter(|figure| !figure.is_nan()).map(|figure| row.text(figure))))
                 .collect();
-            rows += &format!(
-                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td>{figures}</tr>\n",
-                escape(&label(measured)),
-                costs.block,
-                costs.blocks
-            );
+            let ratio = cell(times_of_first(all, measured, costs).map(|ratio| format!("{ratio:.2}")));
+            rows += &format!("<tr><th scope=\"row\">{}</th><td>{}</td>{ratio}{figures}</tr>\n", costs.block, costs.blocks);
         }
+        let name = escape(&label(measured));
+        bodies += &format!("<tbody>\n<tr><th scope=\"rowgroup\" colspan=\"{columns}\">{name}</th></tr>\n{rows}</tbody>\n");
     }
+    let is_random = all.iter().any(|measured| measured.table.rows.iter().any(|costs| costs.block.varies()));
+    let random = if is_random { "<p>Blocks of random sizes are in the table, not in the plot.</p>\n" } else { "" };
+    let (command, processor) = (escape(&command_line()), escape(machine.processor.as_deref().unwrap_or("unknown processor")));
+    let (cores, simd, date) = (machine.cores, machine.simd, &machine.date);
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>Isotherm: cost of effects</title>\n\
-         <style>\n{STYLE}</style>\n</head>\n<body>\n<h1>Cost of effects</h1>\n\
-         <p>All effects were measured in turns in one run of <code>isotherm bench</code>. Times are of whole blocks. A dash means \
-         that there were too few blocks.</p>\n<figure role=\"img\" aria-label=\"Time for a sample against block size; the table \
-         below has the figures\">\n<div class=\"wide\">{wide}</div>\n<div class=\"narrow\">{narrow}</div>\n</figure>\n\
-         <ul aria-label=\"Curves\">\n{legend}</ul>\n\
+         <style>\n{STYLE}@media (max-width: {NARROW_PAGE}px) {{ .wide {{ display: none; }} .narrow {{ display: block; }} }}\n\
+         </style>\n\
+         </head>\n<body>\n<h1>Cost of effects</h1>\n\
+         <p>All effects were measured in turns in one run. Times are of whole blocks. A dash means that \
+         there were too few blocks.</p>\n\
+         <figure role=\"img\" aria-label=\"Time for a sample against block size; the table below has the figures\">\n\
+         <div class=\"wide\">{wide}</div>\n<div class=\"narrow\">{narrow}</div>\n</figure>\n\
+         <ul aria-label=\"Curves\">\n{legend}</ul>\n{random}\
          <div class=\"table\" tabindex=\"0\" role=\"region\" aria-label=\"Figures\">\n\
-         <table>\n<thead><tr><th scope=\"col\">Effect</th>\
-         <th scope=\"col\">Block</th><th scope=\"col\">Blocks</th>{headings}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n\
-         </div>\n</body>\n</html>\n"
+         <table>\n<thead><tr><th scope=\"col\">Block, frames</th><th scope=\"col\">Blocks</th>\
+         <th scope=\"col\">Times the first effect</th>{headings}</tr></thead>\n{bodies}</table>\n</div>\n\
+         <details><summary>What these names mean</summary><dl>\n\
+         <div><dt>Times the first effect</dt><dd>The time for a sample, divided \
+         by that of the first effect with the same channels, sample rate and blocks.</dd></div>\n{definitions}</dl></details>\n\
+         <h2>Reproduce</h2>\n<p><code>{command}</code></p>\n<p>{processor}, {cores} cores, SIMD level {simd}, {date}</p>\n\
+         </body>\n</html>\n"
     )
+}
+
+/// The style of the page.
+const STYLE: &str = "\
+:root { --ink: #202226; --paper: #fff; color-scheme: light dark; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e9e8e3; --paper: #14161a; } }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1040px; padding: 0 1rem; }
+body { color: var(--ink); background: var(--paper); }
+figure { margin: 1rem 0; background: #fff; }
+.wide svg, .narrow svg { width: 100%; height: auto; }
+.narrow { display: none; }
+ul { list-style: none; padding: 0; display: grid; gap: 0.2rem 1.5rem; }
+ul { grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
+li { display: flex; gap: 0.5rem; overflow-wrap: anywhere; }
+li svg { flex: none; margin-top: 0.5rem; background: #fff; }
+.table { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 0.875rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.2rem 0.6rem; text-align: right; border-bottom: 1px solid #8884; white-space: nowrap; font-weight: 500; }
+thead th { white-space: normal; vertical-align: bottom; font-weight: 700; }
+th:first-child { text-align: left; }
+[scope=rowgroup] { padding-top: 0.9rem; white-space: normal; font-weight: 700; overflow-wrap: anywhere; }
+dt { font-weight: 700; } dd { margin: 0 0 0.5rem; } code { overflow-wrap: anywhere; }
+";
+
+/// Time for a sample, divided by that of the first effect under the same conditions.
+fn times_of_first(all: &[Measured<'_>], measured: &Measured<'_>, costs: &Costs) -> Option<f64> {
+    let condition = |m: &Measured<'_>| (m.table.sample_rate, m.table.channels);
+    let first = all.iter().find(|first| condition(first) == condition(measured))?;
+    let same = first.table.rows.iter().find(|row| row.block == costs.block)?;
+    Some(costs.ns_per_sample / same.ns_per_sample).filter(|ratio| ratio.is_finite())
 }
 
 /// A text for HTML.
@@ -290,15 +316,6 @@ mod tests {
         for name in ["a", "a.svg", ".html"] {
             assert!(matches!(Format::of(Path::new(name)), Err(Failure::Usage(line)) if line.contains("--plot")), "{name}");
         }
-    }
-
-    #[test]
-    fn ticks_lie_within_the_axis_and_are_few() {
-        assert_eq!(octave_ticks(&(14.0..4505.0)), [16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0]);
-        assert_eq!(octave_ticks(&(0.9..1.1e6)).len(), 7);
-        assert_eq!(decade_ticks(&(67.0..240.0)), [100.0, 200.0]);
-        assert_eq!(decade_ticks(&(2.7..240.0)), [5.0, 10.0, 20.0, 50.0, 100.0, 200.0]);
-        assert_eq!(decade_ticks(&(0.5..30_000.0)), [1.0, 10.0, 100.0, 1000.0, 10_000.0]);
     }
 
     #[test]
