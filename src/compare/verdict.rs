@@ -909,8 +909,8 @@ mod tests {
         assert_eq!(correction(&[with(|e| (e.gain_db, e.delay_frames, e.dc) = (0.02, 0.03, 1e-5))]), None);
         let changed = with(|e| (e.is_inverted, e.gain_db, e.delay_frames) = (true, -6.02, 480.0));
         let sentence = "Before that B was turned over (polarity), made 6.0 dB louder and moved 480 frames earlier.";
-        assert_eq!(correction(&[changed.clone()]).as_deref(), Some(sentence));
-        assert!(Verdict::of(&[changed.clone()]).text().contains(sentence));
+        assert_eq!(correction(std::slice::from_ref(&changed)).as_deref(), Some(sentence));
+        assert!(Verdict::of(std::slice::from_ref(&changed)).text().contains(sentence));
         let drifting = with(|e| (e.delay_frames, e.drift_ppm, e.dc) = (-1.0, Some(30.0), 0.01));
         let sentence = "Before that B was moved 1 frame later, freed of a drift of 30.00 ppm and freed of a DC offset of 0.0100.";
         assert_eq!(correction(&[drifting]).as_deref(), Some(sentence));
