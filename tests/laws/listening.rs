@@ -1,6 +1,7 @@
 //! Tests of listening tests in an instance: the player takes the place of the output and gives it back, and the audio thread
 //! allocates nothing meanwhile.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -91,7 +92,8 @@ fn a_player_takes_the_place_of_the_output_and_gives_it_back_as_if_it_had_not_bee
     link.install(Some(player)).unwrap();
     // The dip to the player, which is silent.
     for _ in 0..4 {
-        (with.run(256), without.run(256));
+        with.run(256);
+        without.run(256);
     }
     assert!(with.run(256).0.iter().flatten().all(|x| *x == 0.0), "silent until a path is asked for");
     without.run(256);
@@ -110,7 +112,8 @@ fn a_player_takes_the_place_of_the_output_and_gives_it_back_as_if_it_had_not_bee
     }
     link.install(None).unwrap();
     for _ in 0..4 {
-        (with.run(256), without.run(256));
+        with.run(256);
+        without.run(256);
     }
     for _ in 0..20 {
         assert_eq!(with.run(256).0, without.run(256).0, "the slots ran on");
@@ -261,8 +264,11 @@ fn hear(host: &mut Host, button: Button, frames: usize) -> (usize, Vec<f32>) {
     (start, heard)
 }
 
+/// State, latency, panel and parameters' generation: all of an instance that something outside can see.
+type Visible = (InstanceState, usize, ListenView, u32);
+
 /// What a host, a screen and a listener can know of an instance during a test.
-fn visible(host: &Host) -> (InstanceState, usize, ListenView, u32) {
+fn visible(host: &Host) -> Visible {
     let mut view = host.instance.view().listen;
     let ListenStage::Running(test) = &mut view.stage else { panic!("{view:?}") };
     // Both are hashes of the seed, which differs in every session.
@@ -277,7 +283,7 @@ fn visible(host: &Host) -> (InstanceState, usize, ListenView, u32) {
 fn nothing_that_a_host_a_screen_or_a_state_can_show_depends_on_what_is_behind_the_buttons() {
     let folder = tempfile::tempdir().unwrap();
     // By the path behind A, louder or not, and by the path behind X.
-    let mut seen: std::collections::BTreeMap<[bool; 2], Vec<(InstanceState, usize, ListenView, u32)>> = Default::default();
+    let mut seen: BTreeMap<[bool; 2], Vec<Visible>> = BTreeMap::new();
     for session in 0..60 {
         if seen.len() == 4 {
             break;
@@ -328,7 +334,8 @@ fn a_setting_that_is_changed_in_a_trial_makes_it_void_and_the_output_comes_back_
     without.at = with.at;
     // The filters and ramps forget where they came from.
     for _ in 0..400 {
-        (with.run(256), without.run(256));
+        with.run(256);
+        without.run(256);
     }
     let (ours, theirs) = (with.run(256).0, without.run(256).0);
     let apart = ours.iter().flatten().zip(theirs.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
