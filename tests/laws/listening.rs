@@ -11,7 +11,7 @@ use isotherm::dsp::ProcessSpec;
 use isotherm::instance::{Instance, InstanceProcessor, InstanceState};
 use isotherm::listen::{Player, PlayerControl, Stimuli};
 use isotherm::view::{
-    Button, Change, ControlTrial, ListenAction, ListenStage, ListenView, SideChoice, TestPart, TestSetup, TestStep,
+    Button, Change, ControlTrial, ListenAction, ListenStage, ListenView, SideChoice, SoundSource, TestPart, TestSetup, TestStep,
 };
 use isotherm_support::counting::allocations;
 
@@ -221,15 +221,17 @@ fn a_player_outlives_a_device_that_is_opened_again_with_the_same_rate_and_width(
 
 /// Starts a test through the panel's actions, up to the first trial that counts. Its side B is side A, a little louder.
 fn start_test(host: &mut Host) {
+    start_test_of(host, SideChoice::Slot(0), SoundSource::Loop);
+}
+
+/// Starts a test as [`start_test`] does, with another side A and on another sound.
+fn start_test_of(host: &mut Host, side: SideChoice, source: SoundSource) {
     host.listen(ListenAction::Open);
     host.run_until("a second of input", |view| view.is_open && view.kept_seconds > 1.0);
     host.listen(ListenAction::Capture);
     let (view, _) = host.run_until("the sound", |view| view.sound.is_some());
-    let setup = TestSetup {
-        sides: [SideChoice::Slot(0), SideChoice::Changed(Change::GainDb(1.0))],
-        control: ControlTrial::None,
-        ..view.setup
-    };
+    let setup =
+        TestSetup { sides: [side, SideChoice::Changed(Change::GainDb(1.0))], source, control: ControlTrial::None, ..view.setup };
     host.listen(ListenAction::Set(setup));
     host.listen(ListenAction::Start);
     let is_running = |view: &ListenView| !matches!(view.stage, ListenStage::Setup | ListenStage::Preparing { .. });
@@ -340,4 +342,33 @@ fn a_setting_that_is_changed_in_a_trial_makes_it_void_and_the_output_comes_back_
     let (ours, theirs) = (with.run(256).0, without.run(256).0);
     let apart = ours.iter().flatten().zip(theirs.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(apart < 1e-4, "{apart}");
+}
+
+#[test]
+fn a_test_on_live_sound_plays_the_input_and_not_what_the_slots_made_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut host = Host::new();
+    host.instance.listening_tests().set_folder(folder.path().into());
+    start_test_of(&mut host, SideChoice::Dry, SoundSource::Live);
+    // Both are heard before either is looked at: while no block runs, the sound is gone, which makes a trial void.
+    let heard = [Button::First, Button::Second].map(|button| hear(&mut host, button, 48_000));
+    let stage = host.instance.view().listen.stage;
+    assert!(matches!(&stage, ListenStage::Running(test) if test.playing == Some(Button::Second)), "{stage:?}");
+    let input = host.input.channel(0);
+    let gains = heard.map(|(start, heard)| {
+        // Side A is the input itself, side B the input with a gain; both are late by a whole number of frames.
+        let pairs = |late: usize| (0..heard.len()).map(move |n| (n, (start + n - late) % input.len()));
+        let fit = |late: usize| {
+            let sum = |term: &dyn Fn(f64, f64) -> f64| -> f64 {
+                pairs(late).map(|(n, m)| term(f64::from(heard[n]), f64::from(input[m]))).sum()
+            };
+            let gain = sum(&|y, x| y * x) / sum(&|_, x| x * x);
+            (sum(&|y, x| (y - gain * x).powi(2)) / sum(&|y, _| y * y), gain)
+        };
+        let (residual, gain) = (0..512).map(fit).min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+        assert!(residual < 1e-6, "{residual:e} from the input at any delay");
+        gain
+    });
+    let apart_db = 20.0 * (gains[0] / gains[1]).log10();
+    assert!((apart_db.abs() - 1.0).abs() < 1e-3, "{apart_db} dB");
 }
