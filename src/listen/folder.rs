@@ -517,7 +517,8 @@ fn earlier(parent: &Path, own: &Path, files: &BTreeMap<String, String>) -> Earli
     let wanted = sides(files);
     let mut found = Earlier::default();
     let mut newest = String::new();
-    let others = fs::read_dir(parent).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or(Vec::new());
+    let others: Vec<PathBuf> =
+        fs::read_dir(parent).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default();
     for path in others.iter().filter(|path| *path != own) {
         let Ok(bytes) = fs::read(path.join(LOG)) else { continue };
         let raw = split(&bytes).0;

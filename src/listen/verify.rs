@@ -346,7 +346,8 @@ fn check_files(found: &mut Verification, folder: &Path, configuration: &Configur
         found.check(false, format!("line 1 has no hash of {name}"));
     }
     let known = |name: &str| configuration.files.contains_key(name) || name == LOG || name == TABLE;
-    let entries = std::fs::read_dir(folder).map(|entries| entries.flatten().collect()).unwrap_or(Vec::new());
+    let entries: Vec<std::fs::DirEntry> =
+        std::fs::read_dir(folder).map(|entries| entries.flatten().collect()).unwrap_or_default();
     let names = entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
     for name in names.filter(|name| !known(name)) {
         let note = if name == SEED { ": the seed, which should have been deleted" } else { "" };

@@ -7,8 +7,8 @@ use isotherm::listen::{
     Plan, Protocol, Question, Rule, Session, TestPart, TestStep,
 };
 
-/// Sessions of each kind of listener: a rate of .05 has a standard deviation of .007 in so many.
-const SESSIONS: u32 = 1000;
+/// Sessions of each kind of listener: a rate of .05 has a standard deviation of .01 in so many.
+const SESSIONS: u32 = 500;
 /// Probability with which a right program fails one of these tests by chance; the seeds are fixed, so it does not.
 const CHANCE: f64 = 1e-6;
 
