@@ -1,11 +1,24 @@
-"""Checks the log of a listening test, by its description in listening.md alone: python3 verify_session.py SESSION [RECEIPT]"""
+"""Checks the record of a listening test, by its description in listening.md alone: python3 verify_session.py SESSION [RECEIPT]
 
+It checks everything but what needs an audio program: that the loop gives the gains, gates and figures of line 1.
+"""
+
+import csv
 import hashlib
 import hmac
 import json
 import math
 import pathlib
 import sys
+
+
+class Fault(Exception):
+    pass
+
+
+def need(is_so, text):
+    if not is_so:
+        raise Fault(text)
 
 
 def sha256(data):
@@ -16,62 +29,132 @@ def tail(counts, n, p):
     return sum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in counts)
 
 
-def main(folder, receipt=None):
-    data = (pathlib.Path(folder) / "log.jsonl").read_bytes()
-    assert data.endswith(b"\n"), "the last line is only half written"
-    raw = data.splitlines()
-    lines = [json.loads(line) for line in raw]
-    before = "0" * 64
-    for number, (line, text) in enumerate(zip(lines, raw), 1):
-        assert line["line"] == number and line["previous"] == before, f"line {number} does not follow the one before"
-        before = sha256(text)
-    first, second, last = lines[0], lines[1], lines[-1]
-    assert [line["kind"] for line in (first, second, last)] == ["configuration", "commitment", "close"], "not complete"
-    for name, expected in first["files"].items():
-        assert sha256((pathlib.Path(folder) / name).read_bytes()) == expected, f"{name} was changed"
-    seed, nonce = bytes.fromhex(last["seed"]), bytes.fromhex(last["nonce"])
-    assert sha256(seed + nonce + raw[0]) == second["commitment"], "the commitment is not to this seed and configuration"
-
-    def bits(part, trial):
-        byte = hmac.new(seed, f"{part} {trial}".encode(), "sha256").digest()[0]
-        return [byte & 1, byte >> 1 & 1]
-
-    trials = [line for line in lines if line["kind"] in ("answer", "void") and line["part"] != "training"]
-    expected = [{"part": t["part"], "trial": t["trial"], "bits": bits(t["part"], t["trial"])} for t in trials]
-    assert last["mappings"] == expected and last["trials"] == len(trials), "the mappings are not those of the seed"
-    answers = [t for t in trials if t["kind"] == "answer" and t["part"] == "test"]
-    protocol, result = first["setup"]["protocol"], last["result"]
+def statistic(protocol, k, n):
     question, rule = protocol["question"], protocol["rule"]
+    if question == "preference":
+        return min(1, 2 * tail(range(min(k, n - k) + 1), n, 0.5))
+    if question == "equivalence":
+        return tail(range(k + 1), n, protocol["margin"])
+    if rule == "fixed":
+        return tail(range(k, n + 1), n, 0.5)
+    if rule == "sprt":
+        return k * math.log(1.5) + (n - k) * math.log(0.5)
+    return 2 * tail(range(k + 1), n + 1, 0.5) / ((n + 1) * tail([k], n, 0.5))
 
-    def counts(t):
-        swapped, second_bit = bits("test", t["trial"])
-        if question == "preference":
-            return (t["answer"] == "first") == (swapped == 0)
-        return (t["answer"] in ("second", "different")) == (second_bit == 1)
 
-    n, k = len(answers), sum(map(counts, answers))
-    assert (result["trials"], result["count"]) == (n, k), "the score is another one"
-    if last["end"] == "aborted" or n == 0:
-        statistic = None
-    elif question == "preference":
-        statistic = min(1, 2 * tail(range(min(k, n - k) + 1), n, 0.5))
-    elif question == "equivalence":
-        statistic = tail(range(k + 1), n, protocol["margin"])
-    elif rule == "fixed":
-        statistic = tail(range(k, n + 1), n, 0.5)
-    elif rule == "sprt":
-        statistic = k * math.log(1.5) + (n - k) * math.log(0.5)
-    else:
-        statistic = 2 * tail(range(k + 1), n + 1, 0.5) / ((n + 1) * tail([k], n, 0.5))
-    found = result["statistic"]
-    same = statistic is found is None or math.isclose(statistic, found, rel_tol=1e-9, abs_tol=1e-9)
-    assert same, f"the statistic is {statistic}, not {found}"
-    assert receipt in (None, before), "the receipt is not the hash of the last line"
-    print(f"{k} of {n}, statistic {statistic}: as the log says; {'anchored' if receipt else 'not anchored'}")
+def finding(protocol, k, n, control):
+    """The finding of a test after k of n; None if its rule lets it go on."""
+    question, rule, value = protocol["question"], protocol["rule"], statistic(protocol, k, n)
+    is_last = n >= protocol["trials"]
+    if rule == "sprt" and value >= math.log(0.9 / 0.05) or rule == "e-value" and value >= 20:
+        return "difference"
+    if rule == "sprt" and value <= math.log(0.1 / 0.95):
+        return "rejected"
+    if not is_last:
+        return None
+    if question == "preference" and value <= 0.05:
+        return "prefers-a" if 2 * k > n else "prefers-b"
+    if question != "preference" and rule == "fixed" and tail(range(k, n + 1), n, 0.5) <= 0.05:
+        return "difference"
+    is_heard = control in ("passed", "passed-retry")
+    if question == "equivalence" and value < 0.05 and is_heard and tail(range(k + 1), n, 0.5) > 0.01:
+        return "same"
+    return "undecided"
+
+
+def main(folder, receipt=None):
+    folder = pathlib.Path(folder)
+    raw = (folder / "log.jsonl").read_bytes().split(b"\n")
+    need(raw.pop() == b"", "the last line is only half written")
+    lines = [json.loads(line) for line in raw]
+    hashes = ["0" * 64] + [sha256(text) for text in raw]
+    for number, line in enumerate(lines, 1):
+        follows = line["line"] == number and line["previous"] == hashes[number - 1]
+        need(follows, f"line {number} does not follow the one before")
+    kinds = [line["kind"] for line in lines]
+    need(kinds[:2] + kinds[-1:] == ["configuration", "commitment", "close"], "not complete")
+    need(not {"configuration", "commitment", "close"} & set(kinds[2:-1]), "a line stands in the wrong place")
+    first, last = lines[0], lines[-1]
+    need(first["version"] == 1, f"version {first['version']}; expected 1")
+    need({"loop.wav", "a.json", "b.json"} <= set(first["files"]), "line 1 does not name the sound and both sides")
+    for name, expected in first["files"].items():
+        need(sha256((folder / name).read_bytes()) == expected, f"{name} was changed")
+    need(first["alpha"] == 0.05 and first["matching"]["identical"] == first["is_aa"], "line 1 contradicts itself")
+
+    # The secret of the start is bound to line 1, each later one to the line before it.
+    commitments = [(lines[1]["commitment"], raw[0])]
+    commitments += [(line["commitment"], line["previous"].encode()) for line in lines if line["kind"] == "resume"]
+    seeds = [(bytes.fromhex(opened["seed"]), bytes.fromhex(opened["nonce"])) for opened in last["seeds"]]
+    need(len(seeds) == len(commitments), "the closing line opens more or fewer seeds than there are commitments")
+    for (commitment, data), (seed, nonce) in zip(commitments, seeds):
+        need(sha256(seed + nonce + data) == commitment, "a commitment is not to this seed and configuration")
+
+    protocol, preference = first["setup"]["protocol"], first["setup"]["protocol"]["question"] == "preference"
+    numbers, mappings, rows, rounds, answers = {}, [], [], [], []
+    control = "none" if first["setup"]["control"] == "none" else "open"
+    secret, n, k, found = 0, 0, 0, None
+    for line in lines[2:-1]:
+        part, place = line.get("part"), f"line {line['line']}"
+        secret += line["kind"] == "resume"
+        if line["kind"] == "confidence":
+            need(answers and "confidence" not in answers[-1], f"{place}: a confidence without an answer")
+            answers[-1]["confidence"] = line["confidence"]
+            found = finding(protocol, k, n, control)
+        if line["kind"] not in ("answer", "void") or part == "training":
+            continue
+        numbers[part] = numbers.get(part, 0) + 1
+        need(line["trial"] == numbers[part], f"{place}: {part} {line['trial']} stands in the place of {numbers[part]}")
+        is_turn = control == "open" if part == "control" else control != "open" and found is None
+        need(is_turn and all("confidence" in answer for answer in answers), f"{place}: no trial runs")
+        if line["kind"] == "void":
+            rows.append([part, str(line["trial"]), "1", "", "", "", "", ""])
+            continue
+        byte = hmac.new(seeds[secret][0], f"{part} {line['trial']}".encode(), "sha256").digest()[0]
+        bits = [byte & 1, byte >> 1 & 1]
+        mappings.append({"part": part, "trial": line["trial"], "bits": bits})
+        is_first = line["answer"] in ("first", "same")
+        is_right = is_first == (bits[1] == 0)
+        prefers = "A" if is_first == (bits[0] == 0) else "B"
+        is_preference = preference and part == "test"
+        score = ["", prefers] if is_preference else [str(int(is_right)), ""]
+        rows.append([part, str(line["trial"]), "0", "AB"[bits[0]], str(bits[1]), line["answer"], *score])
+        if part == "control":
+            rounds.append(is_right)
+            if len(rounds) == 5 and all(rounds):
+                control = "passed"
+            elif len(rounds) == 10:
+                control = "passed-retry" if all(rounds[5:]) else "failed"
+        else:
+            answers.append({"counts": prefers == "A" if preference else is_right, "flags": line["flags"]})
+            n, k = n + 1, k + answers[-1]["counts"]
+    need(last["mappings"] == mappings and last["trials"] == len(rows), "the mappings are not those of the seeds")
+    need(last["end"] == ("complete" if found else "aborted"), f"by its rule the test is not {last['end']}")
+    # An e-value holds at any time, a p does not.
+    value = statistic(protocol, k, n) if n and (found or protocol["rule"] == "e-value") else None
+    found = "undecided" if first["is_aa"] or not found else found
+    sound = [answer["counts"] for answer in answers if not answer["flags"]]
+    expected = {"trials": n, "count": k, "flagged": n - len(sound), "count_unflagged": sum(sound)}
+    expected |= {"finding": found, "control": control}
+    result = dict(last["result"])
+    said = result.pop("statistic")
+    same = value is said is None or None not in (value, said) and math.isclose(value, said, rel_tol=1e-9, abs_tol=1e-9)
+    need(same, f"the statistic is {value}, not {said}")
+    need(result == expected, f"the result is {expected}, not {result}")
+    with open(folder / "trials.csv", newline="") as file:
+        header, *table = csv.reader(file)
+    columns = [header.index(name) for name in "part trial void button_1 second_bit answer right preferred".split()]
+    need([[row[column] for column in columns] for row in table] == rows, "trials.csv was changed")
+    anchor = "not anchored"
+    if receipt:
+        receipt = receipt.strip().lower()
+        need(receipt in hashes[1:], "the receipt is the hash of no line")
+        line = hashes.index(receipt)
+        anchor = "anchored" if line == len(lines) else f"anchored up to line {line} of {len(lines)}"
+    print(f"{k} of {n}, statistic {value}: as the log says; {anchor}")
 
 
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
-    except AssertionError as error:
+    except (Fault, KeyError, ValueError, TypeError, OSError) as error:
         sys.exit(f"{sys.argv[1]}: {error}")

@@ -58,7 +58,7 @@ pub use gates::{
 #[cfg(feature = "listen")]
 pub use live::{LIVE_LIMIT_LU, LiveTest, TrialMeter, prepare_live};
 #[cfg(feature = "listen")]
-pub use log::{Closing, Configuration, LOG_VERSION, LogError, LogFile, MappingRecord, line_hash};
+pub use log::{Closing, Configuration, LOG_VERSION, LogError, LogFile, MappingRecord, OpenedSeed, line_hash};
 #[cfg(feature = "listen")]
 pub use matching::{
     CONTROL_GAIN_DB, CONTROL_LOW_PASS_HZ, DelaySource, LOOP_SECONDS, MatchError, Matching, Prepared, cut_loop, prepare_stimuli,
@@ -72,7 +72,8 @@ pub use player::{MAX_PATHS, Player, PlayerControl, Stimuli};
 pub use protocol::{ProtocolError, power_curve, power_lines, validate};
 #[cfg(feature = "listen")]
 pub use session::{
-    AnswerRecord, CONTROL_TRIALS, ControlResult, End, Entry, Flag, OutOfPlace, PAUSE_AFTER, Plan, Session, Switch,
+    AnswerRecord, CONTROL_TRIALS, ControlResult, Earlier, End, Entry, Flag, OutOfPlace, PAUSE_AFTER, Plan, Resumption, Session,
+    Switch,
 };
 #[cfg(feature = "listen")]
 pub use side::{ResolvedSide, SideError, SideSource, resolve_sides};

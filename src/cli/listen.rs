@@ -14,11 +14,12 @@ use serde_json::json;
 use super::{Failure, examples, parse_integer, parse_number, path_text, print_line};
 use crate::audio::wav::{WavFormat, write};
 use crate::audio::{Audio, Random};
+use crate::compare::sha256;
 use crate::device::{Host, OpenRequest};
 use crate::effect::Effect;
 use crate::listen::{
-    Change, ControlTrial, Examiner, Form, LOOP, Prepared, Protocol, Question, ResolvedSide, Rule, SideChoice, SoundSource,
-    TestSetup, default_folder, power_lines, prepare_stimuli, resolve_sides, unfinished, validate, verify, verify_log,
+    Change, ControlTrial, Examiner, Form, LOOP, Matching, Prepared, Protocol, Question, ResolvedSide, Rule, SideChoice,
+    SoundSource, TestSetup, default_folder, power_lines, prepare_stimuli, resolve_sides, validate, verify, verify_log,
 };
 use crate::view::ListenAction;
 use deck::DeckVenue;
@@ -284,7 +285,7 @@ fn run_test(matches: &ArgMatches) -> Result<(), Failure> {
         }
     };
     let venue = DeckVenue::open(&request).map_err(Failure::failed)?;
-    let mut examiner = Examiner::new(Box::new(venue), sessions.clone());
+    let mut examiner = Examiner::new(Box::new(venue), sessions);
     for action in actions {
         examiner.act(action);
         if let Some(error) = examiner.view().error {
@@ -292,9 +293,9 @@ fn run_test(matches: &ArgMatches) -> Result<(), Failure> {
         }
     }
     let done = terminal::take(&mut examiner);
-    // The session is free for another run only when its examiner is gone.
-    drop(examiner);
-    done.map_err(|failure| match (failure, unfinished(&sessions).first()) {
+    // The test that runs, and no other one that was left.
+    let left = examiner.session().map(Path::to_path_buf);
+    done.map_err(|failure| match (failure, left) {
         (Failure::Failed(line), Some(left)) => {
             Failure::Failed(format!("{line}; to go on: isotherm listen run '{}'", left.display()))
         }
@@ -304,14 +305,31 @@ fn run_test(matches: &ArgMatches) -> Result<(), Failure> {
 
 /// Renders and matches the sides of a session again.
 fn prepare_session(session: &Path) -> Result<Prepared, Failure> {
+    let log = verify_log(session, None).map_err(Failure::failed)?;
+    let failed = |line: &str| Failure::Failed(format!("{}: {line}", session.display()));
+    let configuration = log.configuration().ok_or_else(|| failed("the log has no first line"))?;
+    // The sounds of a test that runs can be written, but only those that it began with.
+    for (name, hash) in &configuration.files {
+        let bytes = fs::read(session.join(name)).map_err(|error| failed(&format!("{name}: {error}")))?;
+        if sha256(&bytes) != *hash {
+            return Err(failed(&format!("{name} was changed, so the sounds are not those of the test")));
+        }
+    }
     let sound = crate::audio::wav::read(session.join(LOOP)).map_err(Failure::failed)?;
     let load = |name| ResolvedSide::load(session, name).map_err(Failure::failed);
     let sides = [load("a")?, load("b")?];
-    let log = verify_log(session, None).map_err(Failure::failed)?;
-    let configuration =
-        log.configuration().ok_or_else(|| Failure::Failed(format!("{}: the log has no first line", session.display())))?;
     let control = configuration.setup.control;
-    prepare_stimuli(&sound, [0.0, sound.seconds()], &sides, control, &|_| (), &AtomicBool::new(false)).map_err(Failure::failed)
+    let cancel = AtomicBool::new(false);
+    let prepared = prepare_stimuli(&sound, [0.0, sound.seconds()], &sides, control, &|_| (), &cancel).map_err(Failure::failed)?;
+    let recorded: Matching = serde_json::from_value(configuration.matching.clone())
+        .map_err(|error| failed(&format!("line 1 holds no matching: {error}")))?;
+    match recorded.difference(&prepared.matching) {
+        None => Ok(prepared),
+        Some(difference) => {
+            let program = &configuration.program;
+            Err(failed(&format!("the sounds are not those of the test, which {program} prepared: {difference}")))
+        }
+    }
 }
 
 fn run_render(matches: &ArgMatches) -> Result<(), Failure> {

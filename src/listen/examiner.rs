@@ -12,7 +12,7 @@ use super::matching::{LOOP_SECONDS, Prepared};
 use super::player::{Player, PlayerControl, Stimuli};
 use super::preparation::{Job, Preparation, Ready};
 use super::protocol::{power_curve, power_lines, validate};
-use super::session::{Entry, Flag, Session, Switch};
+use super::session::{Earlier, Entry, Flag, Resumption, Session, Switch};
 use super::side::{ResolvedSide, SideSource};
 use super::statistics::ALPHA;
 use super::venue::Venue;
@@ -81,6 +81,8 @@ struct Running {
     generation: u64,
     /// On live sound: times that a model of the sides gave NaN or infinity and was reset.
     nan_resets: u64,
+    /// Reason why the present trial is void, until that is written.
+    pending_void: Option<String>,
     /// Drop-outs of the venue when the trial began.
     drop_outs: u64,
     /// The trial's start.
@@ -177,6 +179,16 @@ impl Examiner {
                 self.error = Some(error);
                 self.look_for_unfinished();
             }
+        }
+    }
+
+    /// The folder of the session that runs or is prepared to go on.
+    #[must_use]
+    pub fn session(&self) -> Option<&Path> {
+        match &self.stage {
+            Stage::Running(running) => Some(running.folder.path()),
+            Stage::Preparing { purpose: Purpose::Resume(reopened), .. } => Some(reopened.folder.path()),
+            _ => None,
         }
     }
 
@@ -359,7 +371,7 @@ impl Examiner {
         }
         let configuration = Configuration {
             version: LOG_VERSION,
-            program: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
+            program: program(),
             venue: self.venue.name(),
             alpha: ALPHA,
             sample_rate: f64::from(spec.sample_rate),
@@ -369,10 +381,10 @@ impl Examiner {
             esr_db: ready.esr_db,
             matching: serde_json::to_value(matching).map_err(|error| error.to_string())?,
             files: std::collections::BTreeMap::new(),
+            earlier: Earlier::default(),
             setup,
         };
         let blinding = Blinding::new().map_err(|error| error.to_string())?;
-        let session = Session::new(configuration.plan(), blinding.clone());
         let prepared = &ready.prepared;
         let write_sound = |folder: &Path| {
             write(folder.join(LOOP), &prepared.loop_sound, WavFormat::Float32).map_err(std::io::Error::other)?;
@@ -383,6 +395,7 @@ impl Examiner {
         };
         let folder = SessionFolder::create(&self.sessions, configuration, &blinding, write_sound);
         let folder = folder.map_err(|error| error.to_string())?;
+        let session = Session::new(folder.configuration().plan(), blinding);
         self.run(folder, session, ready, spec)
     }
 
@@ -402,6 +415,7 @@ impl Examiner {
             is_gone: false,
             generation: self.venue.generation(),
             nan_resets,
+            pending_void: None,
             drop_outs: self.venue.drop_outs(),
             start: Instant::now(),
             switches: Vec::new(),
@@ -421,12 +435,24 @@ impl Examiner {
         }
         self.stop_preview()?;
         let reopened = SessionFolder::open(path).map_err(|error| error.to_string())?;
+        if reopened.folder.is_closed() {
+            // The program went after the last line, before the result was shown.
+            self.stage = Stage::Ended(result_view(&reopened.folder, &reopened.session, Vec::new()));
+            return Ok(());
+        }
+        reopened.folder.check_files().map_err(|error| error.to_string())?;
         let configuration = reopened.folder.configuration();
         let spec = self.venue.spec().map_err(|error| error.to_string())?;
         if f64::from(spec.sample_rate) != configuration.sample_rate {
             return Err(format!(
                 "the session has {} Hz, and the sound now {} Hz; expected the same rate",
                 configuration.sample_rate, spec.sample_rate
+            ));
+        }
+        if spec.channels != configuration.channels {
+            return Err(format!(
+                "the session has {} channels, and the sound now {}; expected as many",
+                configuration.channels, spec.channels
             ));
         }
         let job = Job::Saved(path.into(), Box::new(configuration.clone()));
@@ -440,7 +466,17 @@ impl Examiner {
         let Reopened { mut folder, mut session, cut_bytes } = reopened;
         let spec = self.venue.spec().map_err(|error| error.to_string())?;
         let text = |error: FolderError| error.to_string();
-        folder.enter(&mut session, Entry::Resume { cut_bytes }).map_err(text)?;
+        // The files were read since they were looked at.
+        folder.check_files().map_err(text)?;
+        let resumption = Resumption {
+            commitment: String::new(),
+            cut_bytes,
+            program: program(),
+            venue: self.venue.name(),
+            channels: spec.channels,
+            max_frames: spec.max_frames,
+        };
+        folder.resume(&mut session, resumption).map_err(text)?;
         if session.step() == Some(TestStep::Answer) {
             let void = session.void("the session was left during this trial");
             folder.enter(&mut session, void).map_err(text)?;
@@ -470,7 +506,9 @@ impl Examiner {
             return Ok(());
         }
         let closed = SessionFolder::open(path).and_then(|mut reopened| {
-            reopened.folder.close(&reopened.session)?;
+            if !reopened.folder.is_closed() {
+                reopened.folder.close(&reopened.session)?;
+            }
             Ok(reopened)
         });
         self.look_for_unfinished();
@@ -508,10 +546,16 @@ impl Examiner {
         let Stage::Running(running) = &mut self.stage else { return Ok(()) };
         running.control.play(None);
         running.playing = None;
-        running.folder.close(&running.session).map_err(|error| error.to_string())?;
+        let closed = running.folder.close(&running.session).map_err(|error| error.to_string());
+        // Without its last line the test can still go on. With it the seed is open; a table that is missing is written when the
+        // session is opened again.
+        if !running.folder.is_closed() {
+            return closed.map(drop);
+        }
         let result = result_view(&running.folder, &running.session, std::mem::take(&mut running.measures));
         self.stage = Stage::Ended(result);
-        self.venue.install(None).map_err(|error| error.to_string())
+        let given_back = self.venue.install(None).map_err(|error| error.to_string());
+        closed.and(given_back)
     }
 
     /// Does what a listener asks for in a running test.
@@ -541,6 +585,10 @@ impl Examiner {
         }
         if running.session.check(&entry).is_err() {
             return Ok(());
+        }
+        // A trial that is void must not be answered, though that could not be written yet.
+        if matches!(entry, Entry::Answer(_)) && running.pending_void.is_some() {
+            return running.write_void(self.venue.drop_outs());
         }
         running.control.play(None);
         running.playing = None;
@@ -597,8 +645,8 @@ impl Examiner {
         };
         running.generation = generation;
         running.nan_resets = nan_resets(&running.prepared);
-        let Some(reason) = reason else { return };
-        if let Err(error) = running.void(&reason, self.venue.drop_outs()) {
+        running.pending_void = reason.or(running.pending_void.take());
+        if let Err(error) = running.write_void(self.venue.drop_outs()) {
             self.error = Some(error);
         }
     }
@@ -709,6 +757,14 @@ impl Running {
         self.start = Instant::now();
     }
 
+    /// Writes that the present trial is void, if it is so. It is tried again until it is on the disk.
+    fn write_void(&mut self, drop_outs: u64) -> Result<(), String> {
+        let Some(reason) = self.pending_void.clone() else { return Ok(()) };
+        self.void(&reason, drop_outs)?;
+        self.pending_void = None;
+        Ok(())
+    }
+
     /// Makes the present trial void, if one runs.
     fn void(&mut self, reason: &str, drop_outs: u64) -> Result<(), String> {
         if self.session.step() != Some(TestStep::Answer) {
@@ -745,6 +801,11 @@ impl Running {
             receipt: self.folder.receipt().into(),
         }
     }
+}
+
+/// Name and version of this program.
+fn program() -> String {
+    format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
 }
 
 /// True while feedback is given.

@@ -3,20 +3,22 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::blinding::{Blinding, BlindingError, part_name, sha256};
-use super::log::{Body, Closing, Configuration, Line, LogError, LogFile, LogWriter, MappingRecord, NO_HASH, parse, split};
-use super::session::{End, Entry, Flag, OutOfPlace, Plan, Session};
+use super::log::{
+    Body, Closing, Configuration, Line, LogError, LogFile, LogWriter, MappingRecord, NO_HASH, OpenedSeed, parse, split,
+};
+use super::session::{Earlier, End, Entry, Flag, OutOfPlace, Plan, Resumption, Session};
 use crate::view::{Answer, Form, TestPart};
 
 /// Name of the log.
 pub const LOG: &str = "log.jsonl";
 /// Name of the file with the loop, as it came in.
 pub const LOOP: &str = "loop.wav";
-/// Name of the file that holds seed and nonce while the test runs, readable by its owner only. It is locked by the program that
-/// runs the test, and deleted when the seed is opened.
+/// Name of the file that holds seeds and nonces while the test runs, readable by its owner only. It is locked by the program that
+/// runs the test, and deleted when the seeds are opened.
 pub const SEED: &str = "seed";
 /// Name of the table of trials.
 pub const TABLE: &str = "trials.csv";
@@ -67,6 +69,20 @@ pub enum FolderError {
         /// The reason.
         source: BlindingError,
     },
+    /// The system has no random source.
+    #[error("{0}")]
+    Random(BlindingError),
+    /// A file of the session is not the one that it began with.
+    #[error("{}: '{name}' is not the file that the test began with, so it cannot be resumed; put that file back", path.display())]
+    FileChanged {
+        /// The folder.
+        path: PathBuf,
+        /// Name of the file.
+        name: String,
+    },
+    /// The last line is written.
+    #[error("{}: the test has ended and its seed is open; nothing can follow", .0.display())]
+    Closed(PathBuf),
     /// A line was changed.
     #[error("{}: line {line} does not follow the line before it: the log was changed", path.display())]
     Changed {
@@ -110,10 +126,11 @@ pub struct SessionFolder {
     /// The last line is written.
     is_closed: bool,
     /// The locked seed.
-    _lock: File,
+    lock: File,
 }
 
-/// A session that was left, with its state.
+/// A session that was left, with its state. If [`SessionFolder::is_closed`], its last line was written and its table and seed are
+/// dealt with, so that only the result is left to show.
 #[derive(Debug)]
 pub struct Reopened {
     /// Its folder, locked.
@@ -142,17 +159,21 @@ impl SessionFolder {
             write(&path).map_err(failed(&path, "write the sound and the sides"))?;
             configuration.files = hashes(&path)?;
             let lock = create_seed(&path.join(SEED), blinding)?;
-            let file = OpenOptions::new().write(true).create_new(true).open(path.join(LOG));
+            // A session without its first two lines is none, so they are written under another name.
+            let part = path.join(format!(".{LOG}.part"));
+            let file = OpenOptions::new().write(true).create_new(true).open(&part);
             let file = file.map_err(failed(&path, "make the log"))?;
+            configuration.earlier = earlier(parent, &path, &configuration.files);
             let mut log = LogWriter::new(&path.join(LOG), Box::new(file), 0, 0, NO_HASH.into());
             let log_failed = |source| FolderError::Log { path: path.clone(), source };
             let first = log.append(&Body::Configuration(Box::new(configuration.clone()))).map_err(log_failed)?.0;
             let commitment = blinding.commitment(&first);
             log.append(&Body::Commitment(commitment.clone())).map_err(log_failed)?;
+            fs::rename(&part, path.join(LOG)).map_err(failed(&path, "name the log"))?;
             for folder in [path.as_path(), parent] {
                 sync_folder(folder).map_err(failed(folder, "write the folder"))?;
             }
-            Ok(Self { path: path.clone(), configuration, commitment, log, entries: Vec::new(), is_closed: false, _lock: lock })
+            Ok(Self { path: path.clone(), configuration, commitment, log, entries: Vec::new(), is_closed: false, lock })
         };
         fill().inspect_err(|_| {
             // The folder was made here, so nothing else is in it.
@@ -164,53 +185,27 @@ impl SessionFolder {
     /// written, but whose table or seed is not, is finished first. [control thread: does I/O]
     ///
     /// # Errors
-    /// [`FolderError`]; [`FolderError::Ended`] if there is nothing to resume.
+    /// [`FolderError`]; [`FolderError::Ended`] if there is nothing to resume or finish.
     pub fn open(path: &Path) -> Result<Reopened, FolderError> {
         let log_path = path.join(LOG);
         let seed_path = path.join(SEED);
-        let bytes = match fs::read(&log_path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(FolderError::NotASession(path.into())),
-            Err(error) => return Err(failed(&log_path, "read it")(error)),
-        };
+        let Left { lock, lines, first, secrets, length, cut_bytes } = read_left(path)?;
         let log_failed = |source| FolderError::Log { path: path.into(), source };
-        // A newer version may keep its seed elsewhere, so its log comes first.
-        let is_closed = |lines: &[Line]| matches!(lines.last(), Some(Line { body: Body::Close(_), .. }));
-        let lines = read_lines(&bytes).map_err(log_failed)?;
-        if lines.is_empty() {
-            return Err(log_failed(LogError::Empty));
-        }
-        let mut lock = match OpenOptions::new().read(true).write(true).open(&seed_path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(if is_closed(&lines) { FolderError::Ended(path.into()) } else { FolderError::NoSeed(path.into()) });
-            }
-            Err(error) => return Err(failed(&seed_path, "open it")(error)),
-        };
-        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-            return Err(FolderError::InUse(path.into()));
-        }
-        // Read again under the lock.
-        let bytes = fs::read(&log_path).map_err(failed(&log_path, "read it"))?;
-        let (raw, rest) = split(&bytes);
-        let lines = read_lines(&bytes).map_err(log_failed)?;
-        check_chain(path, &lines)?;
-        let blinding = read_seed(&seed_path, &mut lock)?;
-        let first = raw.first().copied().unwrap_or_default();
         let Some(Line { body: Body::Configuration(configuration), .. }) = lines.first() else {
             return Err(log_failed(LogError::Line { line: 1, reason: "no configuration".into() }));
         };
-        let commitment = blinding.commitment(first);
-        match lines.get(1).map(|line| &line.body) {
-            Some(Body::Commitment(found)) if *found != commitment => return Err(FolderError::OtherSeed(path.into())),
-            Some(Body::Commitment(_)) | None => {}
-            Some(_) => return Err(log_failed(LogError::Line { line: 2, reason: "no commitment".into() })),
-        }
-        let mut session = Session::new(configuration.plan(), blinding.clone());
+        let mut secrets = secrets.into_iter();
+        let blinding = secrets.next().ok_or_else(|| FolderError::OtherSeed(path.into()))?;
+        let mut commitment = blinding.commitment(&first);
+        let mut session = Session::new(configuration.plan(), blinding);
         let mut entries = Vec::new();
         for (place, line) in (1..).zip(&lines).skip(2) {
             match &line.body {
                 Body::Entry(entry) => {
+                    if let Entry::Resume(resumption) = entry {
+                        session.draw(secrets.next().ok_or_else(|| FolderError::OtherSeed(path.into()))?);
+                        commitment.clone_from(&resumption.commitment);
+                    }
                     let out = |source| FolderError::OutOfPlace { path: path.into(), line: place, source };
                     session.apply(entry).map_err(out)?;
                     entries.push((line.time.clone(), entry.clone()));
@@ -219,20 +214,39 @@ impl SessionFolder {
                 _ => return Err(log_failed(LogError::Line { line: place, reason: "it stands in the wrong place".into() })),
             }
         }
-        if is_closed(&lines) {
-            write_table(path, &configuration.plan(), &blinding, &entries)?;
-            fs::remove_file(&seed_path).map_err(failed(&seed_path, "delete it"))?;
-            return Err(FolderError::Ended(path.into()));
-        }
+        let is_closed = is_closed(&lines);
         let file = OpenOptions::new().read(true).write(true).open(&log_path).map_err(failed(&log_path, "open it"))?;
         let (count, hash) = (lines.len() as u64, lines.last().map_or(NO_HASH.into(), |line| line.hash.clone()));
-        let mut log = LogWriter::new(&log_path, Box::new(file), (bytes.len() - rest.len()) as u64, count, hash);
+        let mut log = LogWriter::new(&log_path, Box::new(file), length, count, hash);
         if lines.len() == 1 {
             log.append(&Body::Commitment(commitment.clone())).map_err(log_failed)?;
         }
         let configuration = (**configuration).clone();
-        let folder = Self { path: path.into(), configuration, commitment, log, entries, is_closed: false, _lock: lock };
-        Ok(Reopened { folder, session, cut_bytes: rest.len() as u64 })
+        if is_closed {
+            write_table(path, session.plan(), session.blindings(), &entries)?;
+            fs::remove_file(&seed_path).map_err(failed(&seed_path, "delete it"))?;
+        }
+        let folder = Self { path: path.into(), configuration, commitment, log, entries, is_closed, lock };
+        Ok(Reopened { folder, session, cut_bytes })
+    }
+
+    /// Checks that each file of the folder is the one that the test began with. [control thread: does I/O]
+    ///
+    /// # Errors
+    /// [`FolderError::FileChanged`] names the first that is not.
+    pub fn check_files(&self) -> Result<(), FolderError> {
+        let is_same =
+            |(name, hash): &(&String, &String)| fs::read(self.path.join(name)).is_ok_and(|bytes| sha256(&bytes) == **hash);
+        match self.configuration.files.iter().find(|file| !is_same(file)) {
+            Some((name, _)) => Err(FolderError::FileChanged { path: self.path.clone(), name: name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// True if the last line is written, so that the seed is open and nothing can follow. [any thread]
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// The folder. [any thread]
@@ -247,7 +261,7 @@ impl SessionFolder {
         &self.configuration
     }
 
-    /// The commitment in hexadecimal digits. [any thread]
+    /// The commitment to the secret that is in use, in hexadecimal digits. [any thread]
     #[must_use]
     pub fn commitment(&self) -> &str {
         &self.commitment
@@ -272,9 +286,12 @@ impl SessionFolder {
     /// Writes an entry to the disk and lets the session take it in. [control thread: does I/O]
     ///
     /// # Errors
-    /// [`FolderError::Log`] if it cannot be written, [`FolderError::OutOfPlace`] if it does not fit; then log and session are as
-    /// before.
+    /// [`FolderError::Log`] if it cannot be written, [`FolderError::OutOfPlace`] if it does not fit, [`FolderError::Closed`] after
+    /// the last line; then log and session are as before.
     pub fn enter(&mut self, session: &mut Session, entry: Entry) -> Result<(), FolderError> {
+        if self.is_closed {
+            return Err(FolderError::Closed(self.path.clone()));
+        }
         let line = self.entries.len() as u64 + 3;
         let out = |source| FolderError::OutOfPlace { path: self.path.clone(), line, source };
         session.check(&entry).map_err(out)?;
@@ -288,7 +305,28 @@ impl SessionFolder {
         Ok(())
     }
 
-    /// Ends the session: opens the seed in the last line, writes the table of trials and deletes the file with the seed. Returns the
+    /// Lets a session that was left go on: draws a new secret, so that a copy of the folder tells nothing of what comes, and writes
+    /// the commitment to it. `resumption` has the circumstances; its commitment is replaced. [control thread: does I/O]
+    ///
+    /// # Errors
+    /// As [`Self::enter`]; [`FolderError::Random`].
+    pub fn resume(&mut self, session: &mut Session, resumption: Resumption) -> Result<(), FolderError> {
+        let blinding = Blinding::new().map_err(FolderError::Random)?;
+        let commitment = blinding.commitment(self.log.receipt().as_bytes());
+        let path = self.path.join(SEED);
+        // The secret is on the disk before the line that names it; one that no line names is passed over.
+        let mut write = || {
+            self.lock.seek(SeekFrom::End(0))?;
+            write_secret(&mut self.lock, &blinding)
+        };
+        write().map_err(failed(&path, "write the seed"))?;
+        session.draw(blinding);
+        self.enter(session, Entry::Resume(Resumption { commitment: commitment.clone(), ..resumption }))?;
+        self.commitment = commitment;
+        Ok(())
+    }
+
+    /// Ends the session: opens the seeds in the last line, writes the table of trials and deletes the file with the seed. Returns the
     /// receipt. [control thread: does I/O]
     ///
     /// # Errors
@@ -300,7 +338,7 @@ impl SessionFolder {
             self.log.append(&body).map_err(|source| FolderError::Log { path: self.path.clone(), source })?;
             self.is_closed = true;
         }
-        write_table(&self.path, session.plan(), session.blinding(), &self.entries)?;
+        write_table(&self.path, session.plan(), session.blindings(), &self.entries)?;
         let seed = self.path.join(SEED);
         fs::remove_file(&seed).map_err(failed(&seed, "delete it"))?;
         Ok(self.log.receipt().into())
@@ -309,20 +347,22 @@ impl SessionFolder {
 
 /// The last line of a session's log.
 pub(super) fn closing(session: &Session) -> Closing {
-    let [seed, nonce] = session.blinding().open();
+    let opened = |blinding: &Blinding| {
+        let [seed, nonce] = blinding.open();
+        OpenedSeed { seed, nonce }
+    };
+    let seeds = session.blindings().iter().map(opened).collect();
     let mappings: Vec<MappingRecord> =
         session.mappings().into_iter().map(|(part, trial, bits)| MappingRecord { part, trial, bits }).collect();
     let end = if session.step().is_none() { End::Complete } else { End::Aborted };
-    Closing { end, seed, nonce, trials: mappings.len() as u32, mappings, result: session.outcome().score }
+    Closing { end, seeds, trials: session.trials(), mappings, result: session.outcome().score }
 }
 
 /// The sessions in a folder that were left and are not run by another program, the newest first. [control thread: does I/O]
 #[must_use]
 pub fn unfinished(parent: &Path) -> Vec<PathBuf> {
-    let is_left = |path: &PathBuf| {
-        let seed = OpenOptions::new().read(true).write(true).open(path.join(SEED));
-        path.join(LOG).is_file() && seed.is_ok_and(|seed| !matches!(seed.try_lock(), Err(TryLockError::WouldBlock)))
-    };
+    // One that is broken can neither go on nor be closed.
+    let is_left = |path: &PathBuf| path.join(SEED).is_file() && read_left(path).is_ok();
     let mut found: Vec<PathBuf> = fs::read_dir(parent)
         .map(|entries| entries.flatten().map(|entry| entry.path()).filter(is_left).collect())
         .unwrap_or_default();
@@ -370,9 +410,7 @@ fn create_seed(path: &Path, blinding: &Blinding) -> Result<File, FolderError> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let write = || {
         let mut file = options.open(path)?;
-        let [seed, nonce] = blinding.open();
-        writeln!(file, "{seed}\n{nonce}")?;
-        file.sync_all()?;
+        write_secret(&mut file, blinding)?;
         // A file system without locks has none here either.
         let _ = file.try_lock();
         Ok(file)
@@ -380,13 +418,125 @@ fn create_seed(path: &Path, blinding: &Blinding) -> Result<File, FolderError> {
     write().map_err(failed(path, "write the seed"))
 }
 
-/// Reads seed and nonce from the locked file, as some systems let nobody else read it.
-fn read_seed(path: &Path, file: &mut File) -> Result<Blinding, FolderError> {
+/// Writes seed and nonce, and waits until they are on the disk.
+fn write_secret(file: &mut File, blinding: &Blinding) -> io::Result<()> {
+    let [seed, nonce] = blinding.open();
+    // It begins with an end of line, as the line before may be half written.
+    file.write_all(format!("\n{seed} {nonce}\n").as_bytes())?;
+    file.sync_all()
+}
+
+/// Reads seeds and nonces from the locked file, as some systems let nobody else read it. A last line that is only half written
+/// belongs to no line of the log.
+fn read_seeds(path: &Path, file: &mut File) -> Result<Vec<Blinding>, FolderError> {
     let mut text = String::new();
     file.read_to_string(&mut text).map_err(failed(path, "read it"))?;
-    let mut lines = text.lines();
-    let (seed, nonce) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-    Blinding::opened(seed, nonce).map_err(|source| FolderError::Seed { path: path.into(), source })
+    let read =
+        |line: &str| line.split_once(' ').map_or(Err(BlindingError::NotASeed), |(seed, nonce)| Blinding::opened(seed, nonce));
+    let found: Vec<Blinding> = text.lines().filter_map(|line| read(line).ok()).collect();
+    if found.is_empty() { Err(FolderError::Seed { path: path.into(), source: BlindingError::NotASeed }) } else { Ok(found) }
+}
+
+/// A session as it was left.
+struct Left {
+    /// The locked seed.
+    lock: File,
+    lines: Vec<Line>,
+    /// Bytes of the first line.
+    first: Vec<u8>,
+    /// The secret of the start and of each resumption.
+    secrets: Vec<Blinding>,
+    /// Bytes of all whole lines.
+    length: u64,
+    /// Bytes after them.
+    cut_bytes: u64,
+}
+
+/// True if the last line of a log is there.
+fn is_closed(lines: &[Line]) -> bool {
+    matches!(lines.last(), Some(Line { body: Body::Close(_), .. }))
+}
+
+/// Reads and locks a session that was left, and changes nothing.
+fn read_left(path: &Path) -> Result<Left, FolderError> {
+    let log_path = path.join(LOG);
+    let seed_path = path.join(SEED);
+    let bytes = match fs::read(&log_path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(FolderError::NotASession(path.into())),
+        Err(error) => return Err(failed(&log_path, "read it")(error)),
+    };
+    let log_failed = |source| FolderError::Log { path: path.into(), source };
+    // A newer version may keep its seed elsewhere, so its log comes first.
+    let lines = read_lines(&bytes).map_err(log_failed)?;
+    if lines.is_empty() {
+        return Err(log_failed(LogError::Empty));
+    }
+    let mut lock = match OpenOptions::new().read(true).write(true).open(&seed_path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(if is_closed(&lines) { FolderError::Ended(path.into()) } else { FolderError::NoSeed(path.into()) });
+        }
+        Err(error) => return Err(failed(&seed_path, "open it")(error)),
+    };
+    if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+        return Err(FolderError::InUse(path.into()));
+    }
+    // Read again under the lock.
+    let bytes = fs::read(&log_path).map_err(failed(&log_path, "read it"))?;
+    let (raw, rest) = split(&bytes);
+    let lines = read_lines(&bytes).map_err(log_failed)?;
+    check_chain(path, &lines)?;
+    let first = raw.first().copied().unwrap_or_default();
+    let found = read_seeds(&seed_path, &mut lock)?;
+    let mut commitments: Vec<(&str, &[u8])> = match lines.get(1).map(|line| &line.body) {
+        Some(Body::Commitment(commitment)) => vec![(commitment, first)],
+        None => Vec::new(),
+        Some(_) => return Err(log_failed(LogError::Line { line: 2, reason: "no commitment".into() })),
+    };
+    commitments.extend(lines.iter().filter_map(|line| match &line.body {
+        Body::Entry(Entry::Resume(resumption)) => Some((resumption.commitment.as_str(), line.previous.as_bytes())),
+        _ => None,
+    }));
+    let secret = |(commitment, bytes): (&str, &[u8])| found.iter().find(|secret| secret.commitment(bytes) == commitment).cloned();
+    let secrets: Option<Vec<Blinding>> = commitments.into_iter().map(secret).collect();
+    let mut secrets = secrets.ok_or_else(|| FolderError::OtherSeed(path.into()))?;
+    if lines.len() == 1 {
+        secrets.extend(found.into_iter().take(1));
+    }
+    let (first, cut_bytes) = (first.to_vec(), rest.len() as u64);
+    Ok(Left { lock, lines, first, secrets, length: bytes.len() as u64 - cut_bytes, cut_bytes })
+}
+
+/// The tests of the same sides in a folder of sessions, but for the one in `own`. The sides are the same if all files are, but for
+/// the loop.
+fn earlier(parent: &Path, own: &Path, files: &BTreeMap<String, String>) -> Earlier {
+    let sides = |files: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+        files.iter().filter(|(name, _)| *name != LOOP).map(|(name, hash)| (name.clone(), hash.clone())).collect()
+    };
+    let wanted = sides(files);
+    let mut found = Earlier::default();
+    let mut newest = String::new();
+    let others: Vec<PathBuf> =
+        fs::read_dir(parent).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default();
+    for path in others.iter().filter(|path| *path != own) {
+        let Ok(bytes) = fs::read(path.join(LOG)) else { continue };
+        let raw = split(&bytes).0;
+        let (Some(first), Some(last)) = (raw.first(), raw.last()) else { continue };
+        let Ok(Line { body: Body::Configuration(configuration), time, .. }) = parse(first, 1) else { continue };
+        if sides(&configuration.files) != wanted {
+            continue;
+        }
+        match parse(last, raw.len() as u64).map(|line| line.body) {
+            Ok(Body::Close(closing)) if closing.end == End::Complete => found.complete += 1,
+            Ok(Body::Close(_)) => found.aborted += 1,
+            _ => found.left += 1,
+        }
+        if time > newest {
+            (newest, found.newest) = (time, Some(sha256(last)));
+        }
+    }
+    found
 }
 
 /// Reads the whole lines of a log.
@@ -407,20 +557,23 @@ fn check_chain(path: &Path, lines: &[Line]) -> Result<(), FolderError> {
 }
 
 /// Writes the table of trials under another name, and renames it.
-fn write_table(folder: &Path, plan: &Plan, blinding: &Blinding, entries: &[(String, Entry)]) -> Result<(), FolderError> {
+fn write_table(folder: &Path, plan: &Plan, blindings: &[Blinding], entries: &[(String, Entry)]) -> Result<(), FolderError> {
     let path = folder.join(TABLE);
     let part = folder.join(format!(".{TABLE}.part"));
     let write = || {
         let mut file = File::create(&part)?;
-        file.write_all(table(plan, blinding, entries).as_bytes())?;
+        file.write_all(table(plan, blindings, entries).as_bytes())?;
         file.sync_all()?;
         fs::rename(&part, &path)
     };
     write().map_err(failed(&path, "write it"))
 }
 
-/// The table of trials as CSV: a row for each trial of control and test that was answered or void.
-pub(super) fn table(plan: &Plan, blinding: &Blinding, entries: &[(String, Entry)]) -> String {
+/// The table of trials as CSV: a row for each trial of control and test that was answered or void. `blindings`: the secret of the
+/// start and of each resumption. What a void trial played is not told: in a copy of the folder the trial may still run.
+pub(super) fn table(plan: &Plan, blindings: &[Blinding], entries: &[(String, Entry)]) -> String {
+    let mut blindings = blindings.iter();
+    let Some(mut blinding) = blindings.next() else { return String::new() };
     let mut csv = String::from(
         "part,trial,time,void,button_1,second_bit,answer,right,preferred,confidence,seconds,presses,drop_outs,loudness_difference_lu\n",
     );
@@ -467,9 +620,9 @@ pub(super) fn table(plan: &Plan, blinding: &Blinding, entries: &[(String, Entry)
                 );
             }
             Entry::Void { part, trial, .. } if *part != TestPart::Training => {
-                let [swapped, second] = blinding.mapping(*part, *trial).bits();
-                let _ = writeln!(csv, "{},{trial},{time},1,{},{second},,,,,,,,", part_name(*part), side(usize::from(swapped)));
+                let _ = writeln!(csv, "{},{trial},{time},1,,,,,,,,,,", part_name(*part));
             }
+            Entry::Resume(_) => blinding = blindings.next().unwrap_or(blinding),
             _ => {}
         }
     }

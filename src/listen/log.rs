@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::blinding::sha256;
 use super::outcome::Score;
-use super::session::{End, Entry, Plan};
+use super::session::{Earlier, End, Entry, Plan};
 use crate::view::{TestPart, TestSetup};
 
 /// Version of the format.
@@ -73,6 +73,8 @@ pub struct Configuration {
     pub is_aa: bool,
     /// Error to signal of the two sides in dB, as they are played; None if they are the same.
     pub esr_db: Option<f64>,
+    /// Tests of the same sides that stood in the folder of sessions when this one began.
+    pub earlier: Earlier,
     /// Gain, delay, polarity and gates, as they were applied.
     pub matching: Value,
     /// SHA-256 of each file of the session's folder, by name.
@@ -83,7 +85,7 @@ impl Configuration {
     /// Subject of the session. [any thread]
     #[must_use]
     pub fn plan(&self) -> Plan {
-        Plan { protocol: self.setup.protocol, control: self.setup.control, is_aa: self.is_aa }
+        Plan { protocol: self.setup.protocol, control: self.setup.control, is_aa: self.is_aa, earlier: self.earlier.clone() }
     }
 }
 
@@ -98,18 +100,25 @@ pub struct MappingRecord {
     pub bits: [u8; 2],
 }
 
+/// A secret that is opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenedSeed {
+    /// The seed in hexadecimal digits.
+    pub seed: String,
+    /// The nonce in hexadecimal digits.
+    pub nonce: String,
+}
+
 /// The end of a session: the last line of its log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Closing {
     /// The way in which the test ended.
     pub end: End,
-    /// The seed in hexadecimal digits.
-    pub seed: String,
-    /// The nonce in hexadecimal digits.
-    pub nonce: String,
+    /// Seed and nonce of the start and of each resumption, in order.
+    pub seeds: Vec<OpenedSeed>,
     /// Trials of control and test, void ones too.
     pub trials: u32,
-    /// Their mappings.
+    /// The mappings of those that were answered.
     pub mappings: Vec<MappingRecord>,
     /// The result.
     pub result: Score,

@@ -4,15 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use super::blinding::Mapping;
 use super::protocol::{FEWEST_SOUND_TRIALS, percent};
-use super::session::{AnswerRecord, ControlResult, End, Plan};
+use super::session::{AnswerRecord, CONTROL_ROUNDS, CONTROL_TRIALS, ControlResult, End, Plan};
 use super::statistics::{
-    ALPHA, CONFIDENCE, Decision, E_SHOWN, GUESSING, SPRT_P1, abx_d_prime, decide, e_value, ends, lower_bound, lower_tail,
-    most_right, same_different, sprt_bounds, sprt_ratio, two_sided, upper_bound, upper_tail,
+    ALPHA, CONFIDENCE, Decision, E_SHOWN, GUESSING, MIXED_ALPHA, SPRT_P1, abx_d_prime, decide, e_value, ends, equivalent_right,
+    lower_bound, lower_tail, most_right, same_different, sprt_bounds, sprt_ratio, two_sided, upper_bound, upper_tail,
 };
 use crate::view::{Answer, Form, Question, Rule};
 
 /// Probability below which it is remarked that a listener chose one place so often.
 const PLACE_ALPHA: f64 = 0.01;
+/// Share of void trials beyond which it is said beside the result.
+const VOID_SHARE: f64 = 0.2;
 /// Share of right answers of a listener for whom it is told how often such a test misses him or her.
 const TOLD_SHARE: f64 = 0.7;
 
@@ -72,8 +74,8 @@ pub struct Score {
     /// Counts among the trials that are not flagged.
     pub count_unflagged: u32,
     /// Difference and fixed number: the one-sided p. Equivalence: the p of a share of right answers at the margin. Preference: the
-    /// two-sided p. Wald's test: the log of the likelihood ratio. E-value: e. None after an abort, because a test that is stopped
-    /// at will has no p.
+    /// two-sided p. Wald's test: the log of the likelihood ratio. E-value: e, which holds at any time. After an abort None but for
+    /// e, because a test that is stopped at will has no p.
     pub statistic: Option<f64>,
     /// Finding of the test.
     pub finding: Finding,
@@ -117,6 +119,11 @@ fn below(share: f64) -> String {
     format!("{:.0} %", (100.0 * share - 1e-9).ceil().clamp(1.0, 100.0))
 }
 
+/// A p as a figure with four decimals; a smaller one as a bound, as none is 0.
+fn p_figure(p: f64) -> String {
+    if p < 1e-4 { "below .0001".into() } else { decimals(p, 4) }
+}
+
 impl Outcome {
     /// The result of a session's trials.
     pub(super) fn new(plan: &Plan, end: End, trials: &[ScoredTrial], control: ControlResult, voids: u32, resumes: u32) -> Self {
@@ -124,13 +131,32 @@ impl Outcome {
         let count = trials.iter().filter(|trial| trial.counts()).count() as u32;
         let unflagged: Vec<&ScoredTrial> = trials.iter().filter(|trial| trial.record.flags.is_empty()).collect();
         let count_unflagged = unflagged.iter().filter(|trial| trial.counts()).count() as u32;
-        let statistic = (end == End::Complete && n > 0).then(|| statistic(plan, count, n));
-        let finding = if end == End::Complete { finding(plan, count, n) } else { Finding::Undecided };
+        let has_statistic = n > 0 && (end == End::Complete || plan.protocol.rule == Rule::EValue);
+        let statistic = has_statistic.then(|| statistic(plan, count, n));
+        let finding = if end == End::Complete { finding(plan, control, count, n) } else { Finding::Undecided };
         let flagged = n - unflagged.len() as u32;
         let score = Score { trials: n, count, flagged, count_unflagged, statistic, finding, control };
         let mut sentences = vec![sentence(plan, end, &score)];
         if end == End::Complete && flagged > 0 {
-            sentences.push(without_flagged(plan, &score));
+            let (sentence, agrees) = without_flagged(plan, &score);
+            // What does not hold without them comes first.
+            sentences.insert(usize::from(agrees), sentence);
+        }
+        if resumes > 0 {
+            let times = if resumes == 1 { "time" } else { "times" };
+            sentences.push(format!(
+                "The session was left and resumed {resumes} {times}: only a receipt from before shows that no answer was taken back."
+            ));
+        }
+        let trials_begun = n + voids + control_trials(control);
+        if f64::from(voids) > VOID_SHARE * f64::from(trials_begun) {
+            sentences.push(format!(
+                "{voids} of {trials_begun} trials of control and test were void or left, and repeated: all shares are of the trials \
+                 that were not."
+            ));
+        }
+        if let Some(text) = earlier_sentence(plan, &score) {
+            sentences.push(text);
         }
         let mut remarks = Vec::new();
         let sensitivity = match control {
@@ -140,18 +166,21 @@ impl Outcome {
             ControlResult::Open => Some("Sensitivity was not proven: the positive control was not finished."),
         };
         // Hearing a difference proves sensitivity, too; a result without one means nothing if nothing else proved it.
+        let proves = matches!(finding, Finding::Difference | Finding::PrefersA | Finding::PrefersB);
         match sensitivity {
-            Some(text) if finding == Finding::Difference => remarks.push(text.into()),
+            // There is nothing to hear.
+            _ if plan.is_aa => {}
+            Some(text) if proves => remarks.push(text.into()),
             Some(text) => sentences.push(text.into()),
             None => {}
         }
-        if n < FEWEST_SOUND_TRIALS && end == End::Complete {
+        if plan.protocol.trials < FEWEST_SOUND_TRIALS && end == End::Complete {
             sentences.push(format!("With fewer than {FEWEST_SOUND_TRIALS} trials this is indicative only."));
         }
         if plan.is_aa {
             sentences.push("A and B are the same, bit for bit: this test shows habits and chance, nothing else.".into());
         }
-        remarks.extend(self_remarks(plan, end, &score, trials, voids, resumes));
+        remarks.extend(self_remarks(plan, end, &score, trials, voids));
         let figures = figures(plan, &score, trials);
         Self { score, sentences, figures, remarks }
     }
@@ -168,14 +197,26 @@ fn statistic(plan: &Plan, count: u32, n: u32) -> f64 {
     }
 }
 
+/// True if the listener heard the positive control.
+fn is_proven(control: ControlResult) -> bool {
+    matches!(control, ControlResult::Passed | ControlResult::PassedRetry)
+}
+
 /// Finding of a complete test.
-fn finding(plan: &Plan, count: u32, n: u32) -> Finding {
+fn finding(plan: &Plan, control: ControlResult, count: u32, n: u32) -> Finding {
     let protocol = &plan.protocol;
     match (protocol.question, protocol.rule) {
+        // There is nothing to find.
+        _ if plan.is_aa => Finding::Undecided,
         (Question::Preference, _) if two_sided(count, n) > ALPHA => Finding::Undecided,
         (Question::Preference, _) if 2 * count > n => Finding::PrefersA,
         (Question::Preference, _) => Finding::PrefersB,
-        (Question::Equivalence, _) if most_right(n, protocol.margin).is_some_and(|most| count <= most) => Finding::Same,
+        (Question::Equivalence, _) if upper_tail(count, n, GUESSING) <= ALPHA => Finding::Difference,
+        (Question::Equivalence, _)
+            if is_proven(control) && equivalent_right(n, protocol.margin).is_some_and(|range| range.contains(&count)) =>
+        {
+            Finding::Same
+        }
         (Question::Equivalence, _) => Finding::Undecided,
         (Question::Difference, Rule::Fixed) if upper_tail(count, n, GUESSING) <= ALPHA => Finding::Difference,
         (Question::Difference, Rule::Fixed) => Finding::Undecided,
@@ -191,7 +232,14 @@ fn finding(plan: &Plan, count: u32, n: u32) -> Finding {
 fn bound(count: u32, n: u32) -> String {
     let heard = 2.0 * upper_bound(count, n, ALPHA) - 1.0;
     if heard <= 0.0 {
-        return "there were fewer right answers than guessing explains".into();
+        return format!(
+            "with {} confidence you are right in less than {} of trials, which is no more than guessing gives",
+            percent(CONFIDENCE),
+            below(upper_bound(count, n, ALPHA))
+        );
+    }
+    if heard >= 1.0 {
+        return "so few trials bound nothing".into();
     }
     format!(
         "with {} confidence you hear it in less than {} of trials (p_d = {})",
@@ -205,12 +253,23 @@ fn bound(count: u32, n: u32) -> String {
 fn sentence(plan: &Plan, end: End, score: &Score) -> String {
     let (n, count) = (score.trials, score.count);
     let protocol = &plan.protocol;
+    if plan.is_aa && end == End::Complete {
+        let what = if protocol.question == Question::Preference { " for A" } else { " right" };
+        return format!("{count} of {n}{what}, by chance or habit: there was nothing to hear.");
+    }
     if end == End::Aborted {
         let what = if protocol.question == Question::Preference { "choices of A" } else { "right" };
-        return format!(
-            "Aborted after {n} of {} trials, {count} {what}: undecided. A test that is stopped at will has no p; it counts as aborted.",
-            protocol.trials
-        );
+        let of = protocol.trials;
+        return match score.statistic.filter(|_| !plan.is_aa) {
+            Some(e) => format!(
+                "Aborted after {n} of at most {of} trials, {count} {what}: undecided (e = {e:.2}, which holds at any time). It counts \
+                 as aborted."
+            ),
+            None => format!(
+                "Aborted after {n} of {of} trials, {count} {what}: undecided. A test that is stopped at will has no p; it counts as \
+                 aborted."
+            ),
+        };
     }
     let p = score.statistic.unwrap_or(1.0);
     match (protocol.question, protocol.rule, score.finding) {
@@ -240,28 +299,33 @@ fn sentence(plan: &Plan, end: End, score: &Score) -> String {
             format!("{count} of {n}: undecided (e = {p:.2}; a difference is shown from {E_SHOWN:.0} on).")
         }
         (Question::Equivalence, _, Finding::Same) => format!(
-            "{count} of {n}: the same to you, up to the margin: with {} confidence you are right in less than {} of trials \
-             (upper bound of p_c {}, margin {}; {}).",
+            "{count} of {n}: you did not tell them apart beyond the margin: with {} confidence you are right in less than {} of \
+             trials (upper bound of p_c {}, margin {}; {}).",
             percent(CONFIDENCE),
             below(upper_bound(count, n, ALPHA)),
             decimals(upper_bound(count, n, ALPHA), 3),
             decimals(protocol.margin, 3),
             p_text(p)
         ),
-        (Question::Equivalence, _, _) => {
-            let most = most_right(n, protocol.margin).unwrap_or(0);
-            let difference = upper_tail(count, n, GUESSING);
-            let also = if difference <= ALPHA {
-                format!(" So many right answers are rare for somebody who hears nothing ({}).", p_text(difference))
-            } else {
-                String::new()
-            };
-            format!(
-                "{count} of {n}: it was not shown that they are the same to you; at most {most} right would have shown it. With {} \
-                 confidence you are right in less than {} of trials.{also}",
-                percent(CONFIDENCE),
-                below(upper_bound(count, n, ALPHA))
-            )
+        (Question::Equivalence, _, Finding::Difference) => {
+            let also = less_than(count, n).map_or(String::new(), |text| format!("; {text}"));
+            format!("{count} of {n}: you heard a difference ({}){also}.", p_text(upper_tail(count, n, GUESSING)))
+        }
+        (Question::Equivalence, ..) if lower_tail(count, n, GUESSING) <= MIXED_ALPHA => format!(
+            "{count} of {n}: undecided. So few right answers are rare for somebody who guesses ({}): you may have heard something \
+             and mixed up the answers.",
+            p_text(lower_tail(count, n, GUESSING))
+        ),
+        (Question::Equivalence, ..) if most_right(n, protocol.margin).is_some_and(|most| count <= most) => format!(
+            "{count} of {n}: no more right answers than somebody gives who does not tell them apart beyond the margin; but \
+             sensitivity was not proven, so this does not show that they are the same."
+        ),
+        (Question::Equivalence, ..) => {
+            let range = equivalent_right(n, protocol.margin);
+            let range =
+                range.map_or(String::new(), |range| format!("; {} to {} right would have shown it", range.start(), range.end()));
+            let also = less_than(count, n).map_or(String::new(), |text| format!(" {}.", capital(&text)));
+            format!("{count} of {n}: it was not shown that you do not tell them apart beyond the margin{range}.{also}")
         }
         (Question::Preference, _, Finding::PrefersA) => format!("{count} of {n} for A: you prefer A ({}, two-sided).", p_text(p)),
         (Question::Preference, _, Finding::PrefersB) => {
@@ -270,18 +334,70 @@ fn sentence(plan: &Plan, end: End, score: &Score) -> String {
         (Question::Preference, ..) => format!(
             "{count} of {n} for A: no preference was shown; with {} confidence you choose A in {} to {} of trials.",
             percent(CONFIDENCE),
-            percent(lower_bound(count, n, ALPHA / 2.0)),
-            percent(upper_bound(count, n, ALPHA / 2.0))
+            above(lower_bound(count, n, ALPHA / 2.0)),
+            below(upper_bound(count, n, ALPHA / 2.0))
         ),
     }
 }
 
-/// The result without the flagged trials.
-fn without_flagged(plan: &Plan, score: &Score) -> String {
+/// A share as a whole percentage that it is certainly above.
+fn above(share: f64) -> String {
+    format!("{:.0} %", (100.0 * share + 1e-9).floor().clamp(0.0, 99.0))
+}
+
+/// The upper bound of right answers in words; None if it bounds nothing.
+fn less_than(count: u32, n: u32) -> Option<String> {
+    let bound = upper_bound(count, n, ALPHA);
+    let text = || format!("with {} confidence you are right in less than {} of trials", percent(CONFIDENCE), below(bound));
+    (bound < 1.0).then(text)
+}
+
+/// A sentence that begins with a capital.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Trials of the control that were answered, at the least.
+fn control_trials(control: ControlResult) -> u32 {
+    match control {
+        ControlResult::None | ControlResult::Open => 0,
+        ControlResult::Passed => CONTROL_TRIALS,
+        ControlResult::PassedRetry | ControlResult::Failed => CONTROL_ROUNDS * CONTROL_TRIALS,
+    }
+}
+
+/// A sentence on tests of the same sides that were taken before: the best of several is better than each.
+fn earlier_sentence(plan: &Plan, score: &Score) -> Option<String> {
+    let earlier = &plan.earlier;
+    let tests = earlier.count() + 1;
+    if tests == 1 {
+        return None;
+    }
+    let shown = matches!(score.finding, Finding::Difference | Finding::PrefersA | Finding::PrefersB);
+    let p = score.statistic.filter(|_| shown && plan.protocol.rule == Rule::Fixed).map(|p| match plan.protocol.question {
+        Question::Equivalence => upper_tail(score.count, score.trials, GUESSING),
+        _ => p,
+    });
+    let best = p.map_or(String::new(), |p| {
+        let best = 1.0 - (1.0 - p).powi(tests as i32);
+        format!("; by chance the best of {tests} is as good with {}", p_text(best))
+    });
+    Some(format!(
+        "Tests of the same sides before this one in its folder: {} ({} complete, {} aborted, {} left){best}.",
+        earlier.count(),
+        earlier.complete,
+        earlier.aborted,
+        earlier.left
+    ))
+}
+
+/// The result without the flagged trials; true if it is the same.
+fn without_flagged(plan: &Plan, score: &Score) -> (String, bool) {
     let (n, count) = (score.trials - score.flagged, score.count_unflagged);
     let trials = if score.flagged == 1 { "the flagged trial".into() } else { format!("the {} flagged trials", score.flagged) };
     if n == 0 {
-        return format!("Without {trials}: nothing is left.");
+        return (format!("Without {trials} nothing is left."), false);
     }
     let value = statistic(plan, count, n);
     let value = match (plan.protocol.question, plan.protocol.rule) {
@@ -293,11 +409,28 @@ fn without_flagged(plan: &Plan, score: &Score) -> String {
         _ => p_text(value),
     };
     let what = if plan.protocol.question == Question::Preference { " for A" } else { "" };
-    format!("Without {trials}: {count} of {n}{what} ({value}).")
+    // A test with fewer trials, by the same rule.
+    let mut plan = plan.clone();
+    plan.protocol.trials = n;
+    let found = finding(&plan, score.control, count, n);
+    let words = match found {
+        _ if plan.is_aa => "there was nothing to hear either",
+        Finding::Difference => "you heard a difference",
+        Finding::Rejected => "that you are right in 75 % is rejected",
+        Finding::Same => "not told apart beyond the margin",
+        Finding::PrefersA => "you prefer A",
+        Finding::PrefersB => "you prefer B",
+        Finding::Undecided if plan.protocol.question == Question::Preference => "no preference is shown",
+        Finding::Undecided if plan.protocol.question == Question::Equivalence => "nothing is shown",
+        Finding::Undecided => "no difference is shown",
+    };
+    let agrees = found == score.finding;
+    let but = if agrees { "" } else { "The result hangs on trials with faults. " };
+    (format!("{but}Without {trials}: {count} of {n}{what}, {words} ({value})."), agrees)
 }
 
 /// Remarks on the answers themselves.
-fn self_remarks(plan: &Plan, end: End, score: &Score, trials: &[ScoredTrial], voids: u32, resumes: u32) -> Vec<String> {
+fn self_remarks(plan: &Plan, end: End, score: &Score, trials: &[ScoredTrial], voids: u32) -> Vec<String> {
     let mut remarks = Vec::new();
     let (n, count) = (score.trials, score.count);
     let (answers, name) = first_answers(plan.protocol.form, trials);
@@ -309,13 +442,21 @@ fn self_remarks(plan: &Plan, end: End, score: &Score, trials: &[ScoredTrial], vo
             p_text(two_sided(often, n))
         ));
     }
-    if plan.protocol.question != Question::Preference && n > 0 && lower_tail(count, n, GUESSING) <= ALPHA / 2.0 {
+    // It stands in the sentence of such a test of equivalence.
+    let is_told = plan.protocol.question == Question::Equivalence && end == End::Complete && !plan.is_aa;
+    let is_told = is_told && lower_tail(count, n, GUESSING) <= MIXED_ALPHA;
+    if plan.protocol.question != Question::Preference
+        && !plan.is_aa
+        && !is_told
+        && n > 0
+        && lower_tail(count, n, GUESSING) <= ALPHA / 2.0
+    {
         remarks.push(format!(
             "So few right answers are rare for somebody who guesses ({}): you may have heard something and mixed up the answers.",
             p_text(lower_tail(count, n, GUESSING))
         ));
     }
-    let is_open = end == End::Complete && score.finding == Finding::Undecided;
+    let is_open = end == End::Complete && score.finding == Finding::Undecided && !plan.is_aa;
     if is_open && plan.protocol.question == Question::Difference {
         let missed = 1.0 - ends(&plan.protocol, TOLD_SHARE).shown;
         remarks.push(format!("Such a test misses a listener who is right in 70 % of trials in {} of cases.", percent(missed)));
@@ -328,9 +469,6 @@ fn self_remarks(plan: &Plan, end: End, score: &Score, trials: &[ScoredTrial], vo
     }
     if voids > 0 {
         remarks.push(format!("Void and repeated: {voids} {}.", if voids == 1 { "trial" } else { "trials" }));
-    }
-    if resumes > 0 {
-        remarks.push(format!("The session was left and resumed {resumes} {}.", if resumes == 1 { "time" } else { "times" }));
     }
     remarks
 }
@@ -366,22 +504,27 @@ fn figures(plan: &Plan, score: &Score, trials: &[ScoredTrial]) -> Vec<(String, S
         format!("{} to {}", decimals(lower_bound(count, n, ALPHA / 2.0), 3), decimals(upper_bound(count, n, ALPHA / 2.0), 3));
     let is_preference = plan.protocol.question == Question::Preference;
     add(if is_preference { "Choices of A" } else { "Right answers" }, format!("{count} of {n}"));
-    if let Some(value) = score.statistic {
+    if let Some(value) = score.statistic.filter(|_| !plan.is_aa) {
         match (plan.protocol.question, plan.protocol.rule) {
             (Question::Difference, Rule::Sprt) => add("Log of the likelihood ratio", format!("{value:.3}")),
             (Question::Difference, Rule::EValue) => add("e-value", format!("{value:.3}")),
-            (Question::Difference, Rule::Fixed) => add("p, one-sided, exact", decimals(value, 4)),
-            (Question::Equivalence, _) => add("p of equivalence, exact", decimals(value, 4)),
-            (Question::Preference, _) => add("p, two-sided, exact", decimals(value, 4)),
+            (Question::Difference, Rule::Fixed) => add("p, one-sided, exact", p_figure(value)),
+            (Question::Equivalence, _) => add("p of equivalence, exact", p_figure(value)),
+            (Question::Preference, _) => add("p, two-sided, exact", p_figure(value)),
         }
     }
     if is_preference {
         add("Share of choices of A, 95 % interval", format!("{} ({interval})", decimals(share, 3)));
     } else {
-        add("Share of right answers p_c, 95 % interval", format!("{} ({interval})", decimals(share, 3)));
-        add("Share heard p_d", decimals((2.0 * share - 1.0).max(0.0), 3));
+        // A stop by the answers bends the coverage of an interval a little.
+        let as_if = if plan.protocol.rule == Rule::Fixed { "" } else { ", as if the number of trials had been fixed" };
+        add(&format!("Share of right answers p_c, 95 % interval{as_if}"), format!("{} ({interval})", decimals(share, 3)));
+        if !plan.is_aa {
+            add("Share heard p_d", decimals((2.0 * share - 1.0).max(0.0), 3));
+        }
     }
     match plan.protocol.form {
+        _ if plan.is_aa => {}
         Form::Abx => add("d' (differencing model)", d_prime_text(abx_d_prime(share))),
         Form::SameDifferent => {
             let differs = |trial: &&ScoredTrial| trial.mapping.bits()[1] == 1;

@@ -1,12 +1,16 @@
 //! A protocol: which question, form, rule and number of trials go together, and what such a test can show.
 
+use std::ops::RangeInclusive;
+
 use super::statistics::{
-    ALPHA, CONFIDENCE, E_SHOWN, SPRT_P1, ends, equivalence_trials, fewest_preferred, fewest_right, most_right,
+    ALPHA, CONFIDENCE, E_SHOWN, SPRT_P1, ends, equivalence_trials, equivalent_right, fewest_preferred, fewest_right,
 };
 use crate::view::{Form, Protocol, Question, Rule};
 
 /// Most trials of a test.
 pub const MOST_TRIALS: u32 = 500;
+/// Largest margin of a test of equivalence: a listener who is right more often hears a difference in most trials.
+pub const LARGEST_MARGIN: f64 = 0.8;
 /// Fewest trials of a test that is more than indicative.
 pub const FEWEST_SOUND_TRIALS: u32 = 10;
 /// Shares of right answers for which the power is told.
@@ -54,7 +58,7 @@ pub enum ProtocolError {
         found: &'static str,
     },
     /// The margin is no share between guessing and 1.
-    #[error("margin {found}; expected a share of right answers above 0.5 and below 1")]
+    #[error("margin {found}; expected a share of right answers above 0.5 and up to {LARGEST_MARGIN}")]
     Margin {
         /// The margin.
         found: f64,
@@ -79,12 +83,13 @@ pub fn validate(protocol: &Protocol) -> Result<(), ProtocolError> {
         return Err(ProtocolError::Rule { found: rule_name(rule) });
     }
     // A record holds the margin of every test, and JSON no NaN.
-    if !margin.is_finite() || question == Question::Equivalence && !(margin > 0.5 && margin < 1.0) {
+    if !margin.is_finite() || question == Question::Equivalence && !(margin > 0.5 && margin <= LARGEST_MARGIN) {
         return Err(ProtocolError::Margin { found: margin });
     }
     let can_show = |trials: u32| match question {
         Question::Difference => ends(&Protocol { trials, ..*protocol }, 1.0).shown > 0.0,
-        Question::Equivalence => most_right(trials, margin).is_some(),
+        // A score of 0 alone would show a listener who mixes up the answers, not one who hears nothing.
+        Question::Equivalence => equivalent_right(trials, margin).is_some_and(|counts| *counts.end() > 0),
         Question::Preference => fewest_preferred(trials).is_some(),
     };
     if !can_show(trials) {
@@ -129,10 +134,12 @@ pub fn rule_name(rule: Rule) -> &'static str {
     }
 }
 
-/// A share as percent: `45 %`; below 10 with a decimal: `3.8 %`. Never 100 unless it is all.
+/// A share as percent: `45 %`; below 10 with a decimal: `3.8 %`. Never 0 unless it is none, never 100 unless it is all.
 pub(super) fn percent(share: f64) -> String {
     let value = 100.0 * share;
-    if value < 9.95 && value > 0.0 {
+    if value > 0.0 && value < 0.05 {
+        "less than 0.1 %".into()
+    } else if value < 9.95 && value > 0.0 {
         format!("{value:.1} %")
     } else if share < 1.0 && value > 99.4 {
         "more than 99 %".into()
@@ -141,9 +148,15 @@ pub(super) fn percent(share: f64) -> String {
     }
 }
 
+/// A share as a number of percent with one decimal, if it needs it: `70`, `50.5`.
+fn decimal_percent(share: f64) -> String {
+    let text = format!("{:.1}", 100.0 * share);
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
+
 /// Shares in one line: `17, 45, 80 and 98 %`.
 fn percents(shares: impl IntoIterator<Item = f64>) -> String {
-    let texts: Vec<String> = shares.into_iter().map(|share| format!("{:.0}", (100.0 * share).min(100.0))).collect();
+    let texts: Vec<String> = shares.into_iter().map(|share| percent(share).trim_end_matches(" %").to_owned()).collect();
     match texts.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last} %", rest.join(", ")),
         _ => texts.concat() + " %",
@@ -190,25 +203,28 @@ pub fn power_lines(protocol: &Protocol) -> Vec<String> {
         }
         (Question::Difference, Rule::EValue) => {
             lines.push(format!(
-                "The test ends as soon as the e-value is {E_SHOWN:.0}, after {n} trials at the latest; you may stop or go on at \
-                 any time without harm. Somebody who hears nothing is called a hearer in {} of tests.",
+                "The test ends as soon as the e-value is {E_SHOWN:.0}, after {n} trials at the latest; you may stop at \
+                 any time without harm, and e is told. Somebody who hears nothing is called a hearer in {} of tests.",
                 percent(shown(0.5))
             ));
             lines.push(format!("{} is found in {} of tests.", found(), percents(TOLD_SHARES.map(shown))));
             lines.push(price(protocol));
         }
         (Question::Equivalence, _) => {
-            let most = most_right(n, protocol.margin).unwrap_or(0);
-            let margin = percent(protocol.margin);
+            let (fewest, most) = equivalent_right(n, protocol.margin).map_or((0, 0), RangeInclusive::into_inner);
             lines.push(format!(
-                "At most {most} right of {n} show, with {} confidence, that you are right in less than {margin} of trials.",
-                percent(CONFIDENCE)
+                "{fewest} to {most} right of {n} show, with {} confidence, that you are right in less than {} % of trials, if you \
+                 heard the control.",
+                percent(CONFIDENCE),
+                decimal_percent(protocol.margin)
             ));
             lines.push(format!("Somebody who hears nothing shows it in {} of tests.", percent(shown(0.5))));
             lines.push(match equivalence_trials(protocol.margin, EQUIVALENCE_POWER, EQUIVALENCE_SEARCH) {
-                Some(needed) => format!("To show it in 90 % of tests, somebody who hears nothing needs {needed} trials."),
+                Some(needed) => format!("To show it in about 90 % of tests, somebody who hears nothing needs {needed} trials."),
                 None => {
-                    format!("To show it in 90 % of tests, somebody who hears nothing needs over {EQUIVALENCE_SEARCH} trials.")
+                    format!(
+                        "To show it in about 90 % of tests, somebody who hears nothing needs over {EQUIVALENCE_SEARCH} trials."
+                    )
                 }
             });
         }
@@ -283,12 +299,12 @@ mod tests {
             "4 trials: no score of so few shows a difference; expected 5 or more"
         );
         assert!(error(fixed(Question::Preference, Form::Preference, 5)).ends_with("expected 6 or more"));
-        assert!(error(fixed(Question::Equivalence, Form::Abx, 2)).ends_with("expected 3 or more"));
+        assert!(error(fixed(Question::Equivalence, Form::Abx, 3)).ends_with("expected 5 or more"));
         let sprt = Protocol { rule: Rule::Sprt, ..fixed(Question::Difference, Form::Abx, 7) };
         assert!(error(sprt).ends_with("expected 8 or more"), "{}", error(sprt));
         let e_value = Protocol { rule: Rule::EValue, ..fixed(Question::Difference, Form::Abx, 6) };
         assert!(error(e_value).ends_with("expected 7 or more"), "{}", error(e_value));
-        for margin in [0.5, 1.0, f64::NAN] {
+        for margin in [0.5, 0.81, 1.0, f64::NAN] {
             assert!(error(Protocol { margin, ..fixed(Question::Equivalence, Form::Abx, 50) }).starts_with("margin "));
         }
         for protocol in [Protocol::QUICK, fixed(Question::Preference, Form::Preference, 16)] {

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::blinding::{Blinding, part_name};
+use super::blinding::{Blinding, Mapping, part_name};
 use super::outcome::{Outcome, ScoredTrial};
 use super::protocol::form_name;
 use super::statistics::{Decision, decide};
@@ -99,11 +99,26 @@ pub enum Entry {
         /// The reason.
         reason: String,
     },
-    /// The session was left and goes on.
-    Resume {
-        /// Bytes of a half-written last line that was cut off.
-        cut_bytes: u64,
-    },
+    /// The session was left and goes on. From here on, mappings follow from a new secret.
+    Resume(Resumption),
+}
+
+/// The circumstances under which a session that was left goes on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Resumption {
+    /// The commitment to the new secret: SHA-256 of its seed, its nonce and the hash of the line before, as hexadecimal digits in
+    /// ASCII. In hexadecimal digits.
+    pub commitment: String,
+    /// Bytes of a half-written last line that was cut off.
+    pub cut_bytes: u64,
+    /// Name and version of the program.
+    pub program: String,
+    /// Where the test goes on: a host, a device.
+    pub venue: String,
+    /// Channels of the stream.
+    pub channels: usize,
+    /// Longest block of the stream in frames.
+    pub max_frames: usize,
 }
 
 /// The result of the positive control.
@@ -141,12 +156,36 @@ pub struct Plan {
     pub control: ControlTrial,
     /// Both sides are bit for bit the same: the test shows bias only.
     pub is_aa: bool,
+    /// Tests of the same sides that were taken before.
+    pub earlier: Earlier,
+}
+
+/// Tests of the same sides that stood in the folder of sessions when a test began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Earlier {
+    /// Tests that ended by their rule.
+    pub complete: u32,
+    /// Tests that were aborted.
+    pub aborted: u32,
+    /// Tests that were left, and run in other windows.
+    pub left: u32,
+    /// Hash of the last line of the newest one's log.
+    pub newest: Option<String>,
+}
+
+impl Earlier {
+    /// Number of tests. [any thread]
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.complete + self.aborted + self.left
+    }
 }
 
 /// An answer to a trial of the test with its confidence.
 #[derive(Clone, Debug)]
 struct Answered {
     record: AnswerRecord,
+    mapping: Mapping,
     confidence: Option<u8>,
 }
 
@@ -154,7 +193,8 @@ struct Answered {
 #[derive(Clone)]
 pub struct Session {
     plan: Plan,
-    blinding: Blinding,
+    /// The secret of the start and that of each resumption, and the one of the next if it is drawn.
+    blindings: Vec<Blinding>,
     part: TestPart,
     /// The step that the test waits for; None when it has ended by its rule.
     step: Option<TestStep>,
@@ -170,8 +210,9 @@ pub struct Session {
     answers: Vec<Answered>,
     /// Right answers of the test.
     right: u32,
-    /// Parts and numbers of all trials of control and test that were answered or void.
-    trials: Vec<(TestPart, u32)>,
+    /// Parts, numbers and mappings of all trials of control and test that were answered.
+    mappings: Vec<(TestPart, u32, Mapping)>,
+    /// Trials of control and test that were void. What they played is told nowhere.
     voids: u32,
     resumes: u32,
 }
@@ -195,7 +236,7 @@ impl Session {
         };
         Self {
             plan,
-            blinding,
+            blindings: vec![blinding],
             part,
             step: Some(TestStep::Introduction),
             trial: 1,
@@ -205,7 +246,7 @@ impl Session {
             control,
             answers: Vec::new(),
             right: 0,
-            trials: Vec::new(),
+            mappings: Vec::new(),
             voids: 0,
             resumes: 0,
         }
@@ -217,10 +258,21 @@ impl Session {
         &self.plan
     }
 
-    /// The secret, which is for the log's last line only. [any thread]
+    /// The secrets that were used so far, which are for the log's last line only. [any thread]
     #[must_use]
-    pub(super) fn blinding(&self) -> &Blinding {
-        &self.blinding
+    pub(super) fn blindings(&self) -> &[Blinding] {
+        &self.blindings[..=self.resumes as usize]
+    }
+
+    /// Takes the secret of the next resumption, in the place of one that was not used. [control thread: allocates]
+    pub(super) fn draw(&mut self, blinding: Blinding) {
+        self.blindings.truncate(self.resumes as usize + 1);
+        self.blindings.push(blinding);
+    }
+
+    /// The mapping of the present trial.
+    fn mapping(&self) -> Mapping {
+        self.blindings[self.resumes as usize].mapping(self.part, self.trial)
     }
 
     /// The part that runs. [any thread]
@@ -282,7 +334,7 @@ impl Session {
         if self.step != Some(TestStep::Answer) {
             return None;
         }
-        let side = self.blinding.mapping(self.part, self.trial).side(self.form(), button)?;
+        let side = self.mapping().side(self.form(), button)?;
         Some(if self.part == TestPart::Control { 2 * side } else { side })
     }
 
@@ -316,7 +368,8 @@ impl Session {
                 self.step == Some(TestStep::Confidence) && (1..=MOST_CONFIDENT).contains(confidence)
             }
             Entry::Void { part, trial, .. } => self.step == Some(TestStep::Answer) && is_present(*part, *trial),
-            Entry::Resume { .. } => true,
+            // Its secret is drawn before it is written.
+            Entry::Resume(_) => self.blindings.len() > self.resumes as usize + 1,
         };
         if fits { Ok(()) } else { Err(OutOfPlace { found: entry_name(entry), expected: self.expected() }) }
     }
@@ -354,11 +407,10 @@ impl Session {
             Entry::Void { .. } => {
                 if self.part != TestPart::Training {
                     self.voids += 1;
-                    self.trials.push((self.part, self.trial));
                 }
                 self.trial += 1;
             }
-            Entry::Resume { .. } => self.resumes += 1,
+            Entry::Resume(_) => self.resumes += 1,
         }
         Ok(())
     }
@@ -372,9 +424,10 @@ impl Session {
     /// Takes in the answer of a trial.
     fn take_answer(&mut self, record: &AnswerRecord) {
         // A preference has no right answer; it is asked for in the test only.
-        let right = self.blinding.mapping(self.part, self.trial).is_right(self.form(), record.answer).unwrap_or(false);
+        let mapping = self.mapping();
+        let right = mapping.is_right(self.form(), record.answer).unwrap_or(false);
         if self.part != TestPart::Training {
-            self.trials.push((self.part, self.trial));
+            self.mappings.push((self.part, self.trial, mapping));
         }
         match self.part {
             TestPart::Training => {
@@ -391,7 +444,7 @@ impl Session {
             }
             TestPart::Test => {
                 self.right += u32::from(right);
-                self.answers.push(Answered { record: record.clone(), confidence: None });
+                self.answers.push(Answered { record: record.clone(), mapping, confidence: None });
                 self.step = Some(TestStep::Confidence);
             }
         }
@@ -429,16 +482,23 @@ impl Session {
     /// The answered trials with their mappings.
     fn scored(&self) -> Vec<ScoredTrial> {
         let form = self.plan.protocol.form;
-        let scored = |answered: &Answered| {
-            let mapping = self.blinding.mapping(TestPart::Test, answered.record.trial);
-            ScoredTrial { form, mapping, record: answered.record.clone(), confidence: answered.confidence }
+        let scored = |answered: &Answered| ScoredTrial {
+            form,
+            mapping: answered.mapping,
+            record: answered.record.clone(),
+            confidence: answered.confidence,
         };
         self.answers.iter().map(scored).collect()
     }
 
-    /// Parts, numbers and mappings of all trials of control and test that were answered or void, for the log's last line.
+    /// Parts, numbers and mappings of all trials of control and test that were answered, for the log's last line.
     pub(super) fn mappings(&self) -> Vec<(TestPart, u32, [u8; 2])> {
-        self.trials.iter().map(|(part, trial)| (*part, *trial, self.blinding.mapping(*part, *trial).bits())).collect()
+        self.mappings.iter().map(|(part, trial, mapping)| (*part, *trial, mapping.bits())).collect()
+    }
+
+    /// Trials of control and test that were answered or void.
+    pub(super) fn trials(&self) -> u32 {
+        self.mappings.len() as u32 + self.voids
     }
 
     /// The result. It opens the score, so it is for the end only. [control thread: allocates]
@@ -513,6 +573,6 @@ fn entry_name(entry: &Entry) -> String {
         }
         Entry::Confidence { confidence } => format!("the confidence {confidence}"),
         Entry::Void { part, trial, .. } => format!("the void {} {trial}", part_name(*part)),
-        Entry::Resume { .. } => "a resumption".into(),
+        Entry::Resume(_) => "a resumption".into(),
     }
 }

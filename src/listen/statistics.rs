@@ -8,11 +8,15 @@
 //! C. D. Creelman, *Detection Theory* (2nd edition, 2005), chapter 9; M. J. Hautus, Behavior Research Methods 27 (1995).
 
 use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
+use std::ops::RangeInclusive;
 
 use crate::view::{Protocol, Question, Rule};
 
 /// Largest p at which a difference or a preference counts as shown.
 pub const ALPHA: f64 = 0.05;
+/// Probability of so few right answers for a guesser, at which or below it a test of equivalence shows nothing: the listener may
+/// hear a difference and mix up the answers.
+pub const MIXED_ALPHA: f64 = 0.01;
 /// Confidence of all bounds and intervals.
 pub const CONFIDENCE: f64 = 1.0 - ALPHA;
 /// Share of right answers of a listener who hears nothing.
@@ -144,6 +148,16 @@ pub fn most_right(n: u32, margin: f64) -> Option<u32> {
     most
 }
 
+/// The numbers of right answers of `n` that show that a listener does not tell two sides apart beyond `margin`: at most
+/// [`most_right`], but fewer than show a difference ([`fewest_right`]), and more than those that are rare for a guesser
+/// ([`MIXED_ALPHA`]). None if there are none.
+#[must_use]
+pub fn equivalent_right(n: u32, margin: f64) -> Option<RangeInclusive<u32>> {
+    let fewest = (0..=n).find(|k| lower_tail(*k, n, GUESSING) > MIXED_ALPHA)?;
+    let most = most_right(n, margin)?.min(fewest_right(n, ALPHA).map_or(n, |difference| difference.saturating_sub(1)));
+    (fewest <= most).then_some(fewest..=most)
+}
+
 /// Fewest trials in which a listener who guesses shows with probability `power` that p_c is below `margin`; None if more than
 /// `most` are needed. [control thread: takes its time]
 #[must_use]
@@ -232,7 +246,12 @@ pub fn ends(protocol: &Protocol, p_c: f64) -> Ends {
         (Question::Preference, _) => {
             fixed(fewest_preferred(n).map_or(0.0, |k| upper_tail(k, n, p_c) + lower_tail(n - k, n, p_c)))
         }
-        (Question::Equivalence, _) => fixed(most_right(n, protocol.margin).map_or(0.0, |k| lower_tail(k, n, p_c))),
+        (Question::Equivalence, _) => {
+            let counts = equivalent_right(n, protocol.margin);
+            let shown =
+                counts.map_or(0.0, |counts| binomial(n, p_c)[*counts.start() as usize..=*counts.end() as usize].iter().sum());
+            fixed(f64::min(shown, 1.0))
+        }
         (Question::Difference, Rule::Fixed) => fixed(fewest_right(n, ALPHA).map_or(0.0, |k| upper_tail(k, n, p_c))),
         (Question::Difference, Rule::Sprt | Rule::EValue) => sequential_ends(protocol, p_c),
     }

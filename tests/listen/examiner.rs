@@ -8,8 +8,8 @@ use isotherm::audio::{Audio, Random, generate};
 use isotherm::dsp::ProcessSpec;
 use isotherm::effect::Effect;
 use isotherm::listen::{
-    Answer, Button, Change, ControlTrial, Examiner, Form, LOG, Player, Protocol, Question, Rule, SideChoice, SoundSource,
-    TestPart, TestSetup, TestStep, Venue, VenueError, verify,
+    Answer, Blinding, Button, Change, ControlTrial, Examiner, Form, LOG, Player, Protocol, Question, Rule, SideChoice,
+    SoundSource, TestPart, TestSetup, TestStep, Venue, VenueError, line_hash, verify,
 };
 use isotherm::view::{GateView, ListenAction, ListenStage, ListenView, ResultView, TestView};
 use tempfile::TempDir;
@@ -268,13 +268,90 @@ fn a_test_on_live_sound_is_taken_by_ear_and_a_trial_of_other_loudness_is_flagged
         room.examiner.act(ListenAction::Confidence(4));
     }
     let result = room.result();
-    assert!(result.sentences[0].starts_with("5 of 5: you heard a difference"), "{:?}", result.sentences);
-    assert_eq!(result.sentences[1], "Without the flagged trial: 4 of 4 (p = .062).");
+    let without = "The result hangs on trials with faults. Without the flagged trial: 4 of 4, no difference is shown (p = .062).";
+    assert_eq!(result.sentences[0], without);
+    assert!(result.sentences[1].starts_with("5 of 5: you heard a difference"), "{:?}", result.sentences);
     let checked = verify(&result.folder, Some(&result.receipt)).unwrap();
     assert!(checked.passed(), "{:?}", checked.checks);
     let table = std::fs::read_to_string(result.folder.join("trials.csv")).unwrap();
     let loudness: Vec<bool> = table.lines().skip(1).map(|line| !line.ends_with(',')).collect();
     assert_eq!(loudness, [false, false, true, false, false], "{table}");
+}
+
+#[test]
+fn a_test_whose_table_cannot_be_written_ends_all_the_same_and_is_finished_later() {
+    let mut room = Room::new(PLAIN);
+    room.start(TestSetup { control: ControlTrial::None, ..setup(QUICKEST) });
+    room.examiner.act(ListenAction::EndTraining);
+    room.examiner.act(ListenAction::Continue);
+    let folder = room.examiner.session().unwrap().to_path_buf();
+    // A folder stands in the way.
+    std::fs::create_dir(folder.join(".trials.csv.part")).unwrap();
+    room.examiner.act(ListenAction::Abort);
+    assert!(room.examiner.view().error.unwrap().contains("trials.csv"));
+    let log = std::fs::read(folder.join(LOG)).unwrap();
+    for action in [ListenAction::Press(Button::First), ListenAction::Answer(Answer::First), ListenAction::Confidence(1)] {
+        room.examiner.act(action);
+    }
+    assert_eq!(std::fs::read(folder.join(LOG)).unwrap(), log, "nothing follows the last line");
+    assert!(room.result().sentences[0].starts_with("Aborted after 0 of 5"));
+    assert!(room.venue.0.lock().unwrap().player.is_none());
+    // It is offered again, and then whole.
+    std::fs::remove_dir(folder.join(".trials.csv.part")).unwrap();
+    room.examiner.act(ListenAction::Done);
+    assert_eq!(room.examiner.view().unfinished.as_deref(), Some(folder.as_path()));
+    room.examiner.act(ListenAction::Resume(folder.clone()));
+    assert!(room.result().sentences[0].starts_with("Aborted after 0 of 5"));
+    let checked = verify(&folder, None).unwrap();
+    assert!(checked.passed(), "{:?}", checked.checks);
+}
+
+#[test]
+fn figures_of_the_first_line_that_do_not_follow_from_the_sound_do_not_verify() {
+    let mut room = Room::new(PLAIN);
+    room.start(TestSetup { control: ControlTrial::None, ..setup(QUICKEST) });
+    let folder = room.examiner.session().unwrap().to_path_buf();
+    let seed = std::fs::read_to_string(folder.join("seed")).unwrap();
+    let digits: Vec<&str> = seed.split_whitespace().collect();
+    let blinding = Blinding::opened(digits[0], digits[1]).unwrap();
+    room.take(|heard, _| heard);
+    let log = std::fs::read_to_string(folder.join(LOG)).unwrap();
+    // Somebody with the seed makes the whole log anew: a commitment, and right hashes.
+    let forge = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut previous = "0".repeat(64);
+        let mut commitment = String::new();
+        let mut text = String::new();
+        for (number, line) in log.lines().enumerate() {
+            let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+            value["previous"] = previous.into();
+            match number {
+                0 => change(&mut value),
+                1 => value["commitment"] = commitment.clone().into(),
+                _ => {}
+            }
+            let line = value.to_string();
+            if number == 0 {
+                commitment = blinding.commitment(line.as_bytes());
+            }
+            previous = line_hash(line.as_bytes());
+            text += &(line + "\n");
+        }
+        std::fs::write(folder.join(LOG), text).unwrap();
+        verify(&folder, None).unwrap()
+    };
+    assert!(forge(&|_| ()).passed());
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut serde_json::Value));
+    let changes: [Change; 6] = [
+        ("esr_db", &|line| line["esr_db"] = (line["esr_db"].as_f64().unwrap() - 1.0).into()),
+        ("sample_rate", &|line| line["sample_rate"] = 44_100.0.into()),
+        ("range", &|line| line["setup"]["range"][0] = 0.0.into()),
+        ("gates", &|line| line["matching"]["gates"][0]["text"] = "fair".into()),
+        ("is_aa", &|line| line["is_aa"] = true.into()),
+        ("files", &|line| line["files"] = serde_json::json!({})),
+    ];
+    for (name, change) in changes {
+        assert!(!forge(change).passed(), "{name}");
+    }
 }
 
 /// The shortest test.
@@ -427,7 +504,7 @@ fn a_trial_is_void_if_settings_or_the_stream_change_and_flagged_after_drop_outs(
     room.take(|heard, _| heard);
     let result = room.result();
     assert!(
-        result.sentences.iter().any(|text| text == "Without the flagged trial: 4 of 4 (p = .062)."),
+        result.sentences[0].ends_with("Without the flagged trial: 4 of 4, no difference is shown (p = .062)."),
         "{:?}",
         result.sentences
     );
@@ -456,9 +533,24 @@ fn another_sample_rate_leaves_the_test_and_the_first_one_resumes_it() {
     let left = view.unfinished.unwrap();
     room.examiner.act(ListenAction::Resume(left.clone()));
     assert!(room.examiner.view().error.unwrap().contains("expected the same rate"));
-    room.venue.0.lock().unwrap().spec = spec;
+    // Neither is it resumed in another width, nor with another side.
+    room.venue.0.lock().unwrap().spec = Ok(ProcessSpec { sample_rate: RATE as f32, channels: 1, max_frames: BLOCK });
     room.examiner.act(ListenAction::Resume(left.clone()));
+    assert!(room.examiner.view().error.unwrap().contains("the session has 2 channels, and the sound now 1"));
+    room.venue.0.lock().unwrap().spec = spec;
+    let side = std::fs::read_to_string(left.join("b.json")).unwrap();
+    std::fs::write(left.join("b.json"), side.replace("bits", "bitz")).unwrap();
+    room.examiner.act(ListenAction::Resume(left.clone()));
+    assert!(room.examiner.view().error.unwrap().contains("'b.json' is not the file that the test began with"));
+    std::fs::write(left.join("b.json"), side).unwrap();
+    assert_eq!(room.examiner.session(), None);
+    room.examiner.act(ListenAction::Resume(left.clone()));
+    assert_eq!(room.examiner.session(), Some(left.as_path()));
     room.wait();
+    assert_eq!(room.examiner.session(), Some(left.as_path()));
+    let log = std::fs::read_to_string(left.join(LOG)).unwrap();
+    let resumed = log.lines().find(|line| line.contains("\"kind\":\"resume\"")).unwrap();
+    assert!(resumed.contains("\"venue\":\"a fake venue\"") && resumed.contains("\"channels\":2"), "{resumed}");
     assert_eq!((room.test().number, room.test().note.as_deref()), (3, Some("The session goes on where it was left.")));
     room.take(|heard, _| heard);
     let result = room.result();
@@ -555,20 +647,27 @@ fn a_test_does_not_start_without_a_sound_a_stream_or_a_protocol_and_says_why() {
 fn what_is_shown_does_not_differ_between_mappings() {
     let mut views = std::collections::BTreeSet::new();
     let mut room = Room::new(PLAIN);
-    for _ in 0..8 {
-        room.start(TestSetup { control: ControlTrial::None, ..setup(short(Question::Difference, Form::Abx, 5)) });
-        room.examiner.act(ListenAction::EndTraining);
-        room.examiner.act(ListenAction::Continue);
+    room.start(TestSetup { control: ControlTrial::None, ..setup(short(Question::Difference, Form::Abx, 5)) });
+    room.examiner.act(ListenAction::EndTraining);
+    room.examiner.act(ListenAction::Continue);
+    let mut before = 0.0;
+    for number in 0..16 {
+        // The same trial again, with another mapping.
+        room.venue.0.lock().unwrap().generation += 1;
+        room.examiner.tick();
         room.listen(Button::First);
         let mut view = room.examiner.view();
+        assert!(matches!(&view.stage, ListenStage::Running(test) if test.note.is_some()));
         if let ListenStage::Running(test) = &mut view.stage {
-            // Hashes of this session.
-            test.commitment.clear();
+            // The hash of the last line.
             test.receipt.clear();
         }
+        // The loop runs on by what was heard, whatever that was.
+        let position = view.position.take().unwrap() * f64::from(RATE);
+        let moved = (position - before).rem_euclid(LOOP_SECONDS * f64::from(RATE));
+        assert!(number == 0 || (moved - 16.0 * BLOCK as f64).abs() < 1e-3, "{moved}");
+        before = position;
         views.insert(format!("{view:?}"));
-        room.examiner.act(ListenAction::Abort);
-        room.examiner.act(ListenAction::Done);
     }
     assert_eq!(views.len(), 1, "{views:#?}");
 }

@@ -108,11 +108,15 @@ fn an_effect_and_its_twin_pass_the_gates() {
 fn a_lag_that_changes_with_level_is_no_drift_of_a_clock_and_is_matched_as_a_whole() {
     // Within two seconds of a decaying guitar, the phase of the saturator changes by almost a sample.
     let sound = guitar();
-    for range in [[0.0, 2.0], [0.5, 1.5], [0.0, 4.0], [2.0, 7.0]] {
-        for settings in ["drive=24", "drive=12 tone=2000", "drive=24 bias=0.5 slope=12"] {
-            let found = prepare(&sound, range, effect(&format!("saturator {settings}")), SideChoice::Dry);
-            assert!(found.passed(), "{range:?}, {settings}: {:#?}", found.matching.gates);
-        }
+    let cases = [
+        ([0.0, 2.0], "drive=24"),
+        ([0.5, 1.5], "drive=12 tone=2000"),
+        ([0.0, 4.0], "drive=24 bias=0.5 slope=12"),
+        ([2.0, 4.0], "drive=24"),
+    ];
+    for (range, settings) in cases {
+        let found = prepare(&sound, range, effect(&format!("saturator {settings}")), SideChoice::Dry);
+        assert!(found.passed(), "{range:?}, {settings}: {:#?}", found.matching.gates);
     }
 }
 

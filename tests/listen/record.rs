@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use isotherm::audio::Random;
 use isotherm::listen::{
-    Blinding, Button, Configuration, ControlTrial, Entry, Flag, FolderError, Form, LOG, LOG_VERSION, LogFile, Protocol, Question,
-    Reopened, Rule, SEED, Session, SessionFolder, Switch, TABLE, TestPart, TestSetup, TestStep, Verification, line_hash,
-    unfinished, verify_log,
+    Blinding, Button, Configuration, ControlTrial, Earlier, Entry, Flag, FolderError, Form, LOG, LOG_VERSION, LogFile, Protocol,
+    Question, Reopened, Resumption, Rule, SEED, Session, SessionFolder, Switch, TABLE, TestPart, TestSetup, TestStep,
+    Verification, line_hash, unfinished, verify_log,
 };
 use tempfile::TempDir;
 
@@ -30,7 +30,8 @@ fn configuration(protocol: Protocol, control: ControlTrial) -> Configuration {
         max_frames: 512,
         is_aa: false,
         esr_db: Some(-41.25),
-        matching: serde_json::Value::Null,
+        earlier: Earlier::default(),
+        matching: serde_json::json!({ "identical": false }),
         files: std::collections::BTreeMap::new(),
     }
 }
@@ -41,9 +42,12 @@ fn create(parent: &Path, protocol: Protocol, control: ControlTrial) -> (SessionF
     let configuration = configuration(protocol, control);
     let folder = SessionFolder::create(parent, configuration.clone(), &blinding, |folder| {
         std::fs::write(folder.join("a.json"), "{}")?;
+        std::fs::write(folder.join("b.json"), "{}")?;
         std::fs::write(folder.join("loop.wav"), "sound")
     });
-    (folder.unwrap(), Session::new(configuration.plan(), blinding))
+    let folder = folder.unwrap();
+    let session = Session::new(folder.configuration().plan(), blinding);
+    (folder, session)
 }
 
 /// The next entry of a listener who is right with a probability.
@@ -155,7 +159,7 @@ fn while_a_test_runs_its_log_has_answers_and_never_mappings_or_the_seed() {
     let parent = TempDir::new().unwrap();
     let (mut folder, mut session) = create(parent.path(), Protocol::QUICK, ControlTrial::None);
     let secret = std::fs::read_to_string(folder.path().join(SEED)).unwrap();
-    let seed = secret.lines().next().unwrap();
+    let seed = secret.split_whitespace().next().unwrap();
     let mut random = Random::new(2);
     while let Some(entry) = next_entry(&session, &mut random, 0.8) {
         folder.enter(&mut session, entry).unwrap();
@@ -203,18 +207,21 @@ fn a_session_that_is_left_at_any_byte_of_its_log_is_resumed_and_verifies() {
         match SessionFolder::open(&left) {
             Ok(Reopened { mut folder, mut session, cut_bytes }) => {
                 assert_eq!(cut_bytes, (cut - whole_lines) as u64);
-                folder.enter(&mut session, Entry::Resume { cut_bytes }).unwrap();
+                // Only if the last line was there; then the table is written and the seed deleted, and the result can be shown.
+                if folder.is_closed() {
+                    assert_eq!(cut, log.len());
+                    assert!(verify_log(&left, None).unwrap().passed() && !left.join(SEED).exists());
+                    assert_eq!((session.step(), session.outcome().score.trials), (None, 6));
+                    assert!(matches!(SessionFolder::open(&left), Err(FolderError::Ended(_))));
+                    continue;
+                }
+                folder.resume(&mut session, Resumption { cut_bytes, ..Resumption::default() }).unwrap();
                 let receipt = finish(&mut folder, &mut session, &mut Random::new(4));
                 let checked = verify_log(&left, Some(&receipt)).unwrap();
                 assert!(checked.passed(), "{cut}: {:?}", faults(&checked));
-                assert!(checked.remarks.contains(&"The session was left and resumed 1 time.".into()), "{:?}", checked.remarks);
+                assert!(checked.sentences.iter().any(|text| text.contains("left and resumed 1 time")), "{:?}", checked.sentences);
                 // Nothing that was on the disk is lost.
                 assert!(std::fs::read(left.join(LOG)).unwrap().starts_with(&log[..*whole_lines]));
-            }
-            // Only if the last line was there; then the table is written and the seed deleted.
-            Err(FolderError::Ended(_)) => {
-                assert_eq!(cut, log.len());
-                assert!(verify_log(&left, None).unwrap().passed() && !left.join(SEED).exists());
             }
             Err(error) => panic!("{cut}: {error}"),
         }
@@ -279,15 +286,15 @@ fn a_program_that_is_killed_loses_nothing() {
         let Reopened { mut folder, mut session, cut_bytes } = SessionFolder::open(&left[0]).unwrap();
         let log = std::fs::read_to_string(left[0].join(LOG)).unwrap();
         assert_eq!(log.lines().count(), 2 + lines);
-        folder.enter(&mut session, Entry::Resume { cut_bytes }).unwrap();
+        folder.resume(&mut session, Resumption { cut_bytes, ..Resumption::default() }).unwrap();
         // Left once more, right after it went on.
         drop((folder, session));
         let Reopened { mut folder, mut session, cut_bytes } = SessionFolder::open(&left[0]).unwrap();
-        folder.enter(&mut session, Entry::Resume { cut_bytes }).unwrap();
+        folder.resume(&mut session, Resumption { cut_bytes, ..Resumption::default() }).unwrap();
         let receipt = finish(&mut folder, &mut session, &mut Random::new(6));
         let checked = verify_log(&left[0], Some(&receipt)).unwrap();
         assert!(checked.passed(), "{:?}", faults(&checked));
-        assert!(checked.remarks.contains(&"The session was left and resumed 2 times.".into()), "{:?}", checked.remarks);
+        assert!(checked.sentences.iter().any(|text| text.contains("left and resumed 2 times")), "{:?}", checked.sentences);
         assert_eq!(unfinished(parent.path()), Vec::<PathBuf>::new());
     }
 }
@@ -407,6 +414,9 @@ fn a_table_that_could_not_be_written_is_written_later_and_the_last_line_once() {
         folder.enter(&mut session, entry).unwrap();
     }
     assert!(folder.close(&session).is_err() && path.join(SEED).exists());
+    // The seed is open in the last line, so nothing follows it.
+    assert!(folder.is_closed());
+    assert!(matches!(folder.enter(&mut session, Entry::Continue), Err(FolderError::Closed(_))));
     std::fs::remove_dir(path.join(TABLE)).unwrap();
     let receipt = folder.close(&session).unwrap();
     let checked = verify_log(&path, Some(&receipt)).unwrap();
@@ -558,4 +568,209 @@ fn a_seed_of_another_session_or_none_is_refused() {
     assert!(matches!(SessionFolder::open(&second), Err(FolderError::Seed { .. })));
     std::fs::remove_file(second.join(SEED)).unwrap();
     assert!(matches!(SessionFolder::open(&second), Err(FolderError::NoSeed(_))));
+}
+
+/// Runs the second implementation on a session.
+fn python(folder: &Path, receipt: Option<&str>, optimized: bool) -> Result<String, String> {
+    let python = std::env::var_os("ISOTHERM_PYTHON").expect("ISOTHERM_PYTHON is not set: run `cargo xtask test`");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/verify_session.py");
+    let options: &[&str] = if optimized { &["-O"] } else { &[] };
+    let done = Command::new(&python).args(options).arg(script).arg(folder).args(receipt).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if done.status.success() { Ok(text(&done.stdout)) } else { Err(text(&done.stderr)) }
+}
+
+/// The lines of a log with right hashes and commitment, as somebody writes them who has the seed and forges a log.
+fn rehashed(lines: &[String]) -> String {
+    let read = |line: &String| -> serde_json::Value { serde_json::from_str(line).unwrap() };
+    let opened = &read(lines.last().unwrap())["seeds"][0];
+    let blinding = Blinding::opened(opened["seed"].as_str().unwrap(), opened["nonce"].as_str().unwrap()).unwrap();
+    let (mut previous, mut commitment) = ("0".repeat(64), String::new());
+    let mut text = String::new();
+    for (number, line) in (1..).zip(lines) {
+        let mut value = read(line);
+        value["previous"] = previous.into();
+        value["line"] = number.into();
+        if number == 2 {
+            value["commitment"] = commitment.clone().into();
+        }
+        let line = value.to_string();
+        if number == 1 {
+            commitment = blinding.commitment(line.as_bytes());
+        }
+        previous = line_hash(line.as_bytes());
+        text += &(line + "\n");
+    }
+    text
+}
+
+#[test]
+fn a_copy_of_a_session_that_was_left_has_other_mappings_than_the_original() {
+    let parent = TempDir::new().unwrap();
+    let protocol = fixed(Question::Difference, Form::Abx, 64);
+    let (mut folder, mut session) = create(parent.path(), protocol, ControlTrial::None);
+    for entry in [Entry::EndTraining, Entry::Continue] {
+        folder.enter(&mut session, entry).unwrap();
+    }
+    let path = folder.path().to_path_buf();
+    drop((folder, session));
+    let other = parent.path().join("a copy");
+    copy(&path, &other);
+    let mappings = |path: &Path| {
+        let Reopened { mut folder, mut session, cut_bytes } = SessionFolder::open(path).unwrap();
+        let first = folder.commitment().to_owned();
+        folder.resume(&mut session, Resumption { cut_bytes, ..Resumption::default() }).unwrap();
+        assert_ne!(folder.commitment(), first);
+        let receipt = finish(&mut folder, &mut session, &mut Random::new(11));
+        assert!(verify_log(path, Some(&receipt)).unwrap().passed());
+        assert!(python(path, Some(&receipt), false).unwrap().ends_with("; anchored"));
+        let log = std::fs::read_to_string(path.join(LOG)).unwrap();
+        let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+        assert_eq!(last["seeds"].as_array().unwrap().len(), 2);
+        last["mappings"].as_array().unwrap().iter().map(|mapping| mapping["bits"].clone()).collect::<Vec<_>>()
+    };
+    let (copied, original) = (mappings(&other), mappings(&path));
+    let same = copied.iter().zip(&original).filter(|(a, b)| a == b).count();
+    // A quarter of 64 are the same by chance: 40 or more in one of 1e10 runs.
+    assert!(copied.len() == 64 && same < 40, "{same} of {}", copied.len());
+}
+
+#[test]
+fn what_a_void_trial_played_is_told_nowhere() {
+    let parent = TempDir::new().unwrap();
+    let (folder, _) = whole(parent.path(), Protocol::QUICK);
+    let log = std::fs::read_to_string(folder.join(LOG)).unwrap();
+    let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    let test = |mapping: &&serde_json::Value| mapping["part"] == "test" && mapping["trial"] == 3;
+    assert_eq!(last["mappings"].as_array().unwrap().iter().filter(test).count(), 0);
+    assert_eq!(last["trials"].as_u64().unwrap(), last["mappings"].as_array().unwrap().len() as u64 + 1);
+    let table = std::fs::read_to_string(folder.join(TABLE)).unwrap();
+    assert!(table.lines().any(|row| row.starts_with("test,3,") && row.ends_with(",1,,,,,,,,,,")), "{table}");
+}
+
+#[test]
+fn a_session_whose_files_are_others_is_not_resumed() {
+    let parent = TempDir::new().unwrap();
+    let (folder, _) = create(parent.path(), Protocol::QUICK, ControlTrial::None);
+    let path = folder.path().to_path_buf();
+    drop(folder);
+    for name in ["a.json", "b.json", "loop.wav"] {
+        let bytes = std::fs::read(path.join(name)).unwrap();
+        std::fs::write(path.join(name), "other").unwrap();
+        let error = SessionFolder::open(&path).unwrap().folder.check_files().unwrap_err().to_string();
+        assert!(error.contains(&format!("'{name}' is not the file that the test began with")), "{error}");
+        std::fs::write(path.join(name), bytes).unwrap();
+    }
+    assert!(SessionFolder::open(&path).unwrap().folder.check_files().is_ok());
+}
+
+#[test]
+fn a_session_that_is_broken_is_not_offered_and_hides_no_other() {
+    let parent = TempDir::new().unwrap();
+    let left: Vec<PathBuf> =
+        (0..4).map(|_| create(parent.path(), Protocol::QUICK, ControlTrial::None).0.path().to_path_buf()).collect();
+    assert_eq!(unfinished(parent.path()).len(), 4);
+    std::fs::write(left[1].join(LOG), "").unwrap();
+    let log = std::fs::read_to_string(left[2].join(LOG)).unwrap();
+    std::fs::write(left[2].join(LOG), log.replacen("\"version\":1", "\"version\":2", 1)).unwrap();
+    let log = std::fs::read_to_string(left[3].join(LOG)).unwrap();
+    std::fs::write(left[3].join(LOG), log.replacen("Zoë", "Zoe", 1)).unwrap();
+    assert_eq!(unfinished(parent.path()), vec![left[0].clone()]);
+}
+
+#[test]
+fn a_forged_record_is_refused_by_both_implementations() {
+    let parent = TempDir::new().unwrap();
+    let (folder, receipt) = whole(parent.path(), Protocol { trials: 10, ..Protocol::QUICK });
+    let log = std::fs::read_to_string(folder.join(LOG)).unwrap();
+    let lines: Vec<String> = log.lines().map(String::from).collect();
+    let last = lines.len() - 1;
+    let place = |words: &str| lines.iter().position(|line| line.contains(words)).unwrap();
+    let (fifth, tenth) = (place("\"part\":\"test\",\"trial\":5"), place("\"part\":\"test\",\"trial\":11"));
+    let changed = |place: usize, from: &str, to: &str| {
+        let mut forged = lines.clone();
+        assert!(forged[place].contains(from), "{from} in {}", forged[place]);
+        forged[place] = forged[place].replacen(from, to, 1);
+        forged
+    };
+    let mut forgeries: Vec<(&str, Vec<String>)> = vec![
+        ("an answer given twice", [&lines[..=fifth + 1], &lines[fifth..]].concat()),
+        ("nine answers called complete", [&lines[..tenth], &lines[tenth + 2..]].concat()),
+        ("an aborted test", changed(last, "\"end\":\"complete\"", "\"end\":\"aborted\"")),
+        ("a control", changed(last, "\"control\":\"", "\"control\":\"no-")),
+        ("flagged", changed(last, "\"flagged\":1", "\"flagged\":0")),
+        ("alpha", changed(0, "\"alpha\":0.05", "\"alpha\":0.5")),
+        ("is_aa", changed(0, "\"is_aa\":false", "\"is_aa\":true")),
+        ("version", changed(0, "\"version\":1", "\"version\":0")),
+    ];
+    let finding =
+        if log.contains("\"finding\":\"difference\"") { ["difference", "undecided"] } else { ["undecided", "difference"] };
+    let finding = finding.map(|word| format!("\"finding\":\"{word}\""));
+    forgeries.push(("finding", changed(last, &finding[0], &finding[1])));
+    let mut copied = lines.clone();
+    copied[fifth] = copied[fifth - 2].clone();
+    forgeries.push(("trial 5 as a copy of 4", copied));
+    std::fs::write(folder.join(LOG), rehashed(&lines)).unwrap();
+    assert!(verify_log(&folder, None).unwrap().passed() && python(&folder, None, true).is_ok());
+    for (name, forged) in forgeries {
+        std::fs::write(folder.join(LOG), rehashed(&forged)).unwrap();
+        assert!(!verify_log(&folder, None).is_ok_and(|checked| checked.passed()), "{name}");
+        for optimized in [false, true] {
+            assert!(python(&folder, None, optimized).is_err(), "{name}");
+        }
+    }
+    // A carriage return is a change, too.
+    std::fs::write(folder.join(LOG), log.replacen('\n', "\r\n", 1)).unwrap();
+    assert!(!verify_log(&folder, None).unwrap().passed() && python(&folder, None, false).is_err());
+    std::fs::write(folder.join(LOG), &log).unwrap();
+    // Receipts in capitals, and of an earlier line, are taken as they are here.
+    assert!(python(&folder, Some(&receipt.to_uppercase()), false).unwrap().ends_with("; anchored"));
+    let early = line_hash(lines[5].as_bytes());
+    assert!(python(&folder, Some(&early), false).unwrap().ends_with(&format!("anchored up to line 6 of {}", lines.len())));
+    let table = std::fs::read_to_string(folder.join(TABLE)).unwrap();
+    std::fs::write(folder.join(TABLE), table.replacen(",A,", ",B,", 1)).unwrap();
+    assert!(python(&folder, None, false).unwrap_err().contains("trials.csv was changed"));
+}
+
+#[test]
+fn the_commitment_anchors_the_first_line() {
+    let parent = TempDir::new().unwrap();
+    let (mut folder, mut session) = create(parent.path(), Protocol::QUICK, ControlTrial::None);
+    let commitment = folder.commitment().to_owned();
+    finish(&mut folder, &mut session, &mut Random::new(12));
+    let checked = verify_log(folder.path(), Some(&commitment)).unwrap();
+    assert!(checked.passed(), "{:?}", faults(&checked));
+    assert_eq!(checked.anchored_line, Some(1));
+    assert!(checked.anchor.starts_with("anchored up to line 1 of "), "{}", checked.anchor);
+}
+
+#[test]
+fn a_test_that_is_repeated_says_how_many_came_before() {
+    let parent = TempDir::new().unwrap();
+    let protocol = fixed(Question::Difference, Form::Abx, 10);
+    let (_, first) = whole(parent.path(), protocol);
+    // One that was left, one that was aborted, and one of other sides.
+    drop(create(parent.path(), protocol, ControlTrial::None));
+    let (mut aborted, session) = create(parent.path(), protocol, ControlTrial::None);
+    let newest = aborted.close(&session).unwrap();
+    assert_ne!(first, newest);
+    let blinding = Blinding::new().unwrap();
+    let elsewhere = SessionFolder::create(parent.path(), configuration(protocol, ControlTrial::None), &blinding, |folder| {
+        ["a.json", "b.json", "loop.wav"].iter().try_for_each(|name| std::fs::write(folder.join(name), "[]"))
+    });
+    assert_eq!(elsewhere.unwrap().configuration().earlier, Earlier::default());
+    let (mut folder, mut session) = create(parent.path(), protocol, ControlTrial::None);
+    let expected = Earlier { complete: 1, aborted: 1, left: 1, newest: Some(newest) };
+    assert_eq!(folder.configuration().earlier, expected);
+    let mut random = Random::new(13);
+    while let Some(entry) = next_entry(&session, &mut random, 1.0) {
+        folder.enter(&mut session, entry).unwrap();
+    }
+    folder.close(&session).unwrap();
+    let checked = verify_log(folder.path(), None).unwrap();
+    assert!(checked.passed());
+    // 1 - (1 - 2^-10)^4.
+    let words = "Tests of the same sides before this one in its folder: 3 (1 complete, 1 aborted, 1 left); by chance the best of 4 is \
+                 as good with p = .0039.";
+    assert!(checked.sentences.iter().any(|text| text == words), "{:?}", checked.sentences);
 }

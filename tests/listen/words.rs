@@ -2,14 +2,19 @@
 
 use isotherm::audio::Random;
 use isotherm::listen::{
-    ControlTrial, Entry, Finding, Flag, Form, Outcome, Plan, Protocol, Question, Rule, Session, TestPart, TestStep,
+    ControlTrial, Earlier, Entry, Finding, Flag, Form, Outcome, Plan, Protocol, Question, Rule, Session, TestPart, TestStep,
 };
 
 use crate::simulated::{blinding, fixed, other, right_answer};
 
 /// The outcome of a test whose trials are right (prefer A) or not, as told; the control is heard.
 fn outcome(protocol: Protocol, rights: &[bool], flagged: &[usize]) -> Outcome {
-    let plan = Plan { protocol, control: ControlTrial::LowPass, is_aa: false };
+    let plan = Plan { protocol, control: ControlTrial::LowPass, is_aa: false, earlier: Earlier::default() };
+    outcome_of(plan, rights, flagged, true, 0)
+}
+
+/// The outcome of a plan; the control is heard or not, and some trials are void.
+fn outcome_of(plan: Plan, rights: &[bool], flagged: &[usize], hears_control: bool, mut voids: u32) -> Outcome {
     let mut session = Session::new(plan, blinding(&mut Random::new(1)));
     while let Some(step) = session.step() {
         let index = session.counted() as usize;
@@ -17,6 +22,10 @@ fn outcome(protocol: Protocol, rights: &[bool], flagged: &[usize]) -> Outcome {
             _ if session.part() == TestPart::Training => Entry::EndTraining,
             TestStep::Introduction | TestStep::Pause | TestStep::Feedback { .. } => Entry::Continue,
             TestStep::Confidence => Entry::Confidence { confidence: 2 },
+            TestStep::Answer if voids > 0 => {
+                voids -= 1;
+                session.void("a setting was changed from outside")
+            }
             TestStep::Answer => {
                 let is_test = session.part() == TestPart::Test;
                 // A test that has more trials than it is told ends as aborted.
@@ -24,7 +33,8 @@ fn outcome(protocol: Protocol, rights: &[bool], flagged: &[usize]) -> Outcome {
                     return session.outcome();
                 }
                 let right = right_answer(&session);
-                let answer = if !is_test || rights[index] { right } else { other(right) };
+                let is_right = if is_test { rights[index] } else { hears_control };
+                let answer = if is_right { right } else { other(right) };
                 let flags = if is_test && flagged.contains(&index) { vec![Flag::DropOuts { blocks: 1 }] } else { Vec::new() };
                 session.answered(answer, 2.0, Vec::new(), flags)
             }
@@ -70,7 +80,11 @@ fn a_difference_that_was_not_shown_is_told_with_its_bound() {
     let found = of(Question::Difference, Form::Abx, 11, 16);
     assert!(found.sentences[0].starts_with("11 of 16: no difference was shown; with 95 % confidence"), "{:?}", found.sentences);
     let found = of(Question::Difference, Form::Abx, 2, 16);
-    assert_eq!(found.sentences[0], "2 of 16: no difference was shown; there were fewer right answers than guessing explains.");
+    assert_eq!(
+        found.sentences[0],
+        "2 of 16: no difference was shown; with 95 % confidence you are right in less than 35 % of trials, which is no more than \
+         guessing gives."
+    );
     assert!(found.remarks.iter().any(|text| text.contains("mixed up the answers")), "{:?}", found.remarks);
 }
 
@@ -90,18 +104,89 @@ fn equivalence_is_a_statement_with_a_margin() {
     assert_eq!(found.score.finding, Finding::Same);
     assert_eq!(
         found.sentences,
-        ["29 of 50: the same to you, up to the margin: with 95 % confidence you are right in less than 70 % of trials \
-          (upper bound of p_c .699, margin .700; p = .048)."]
+        [
+            "29 of 50: you did not tell them apart beyond the margin: with 95 % confidence you are right in less than 70 % of trials \
+          (upper bound of p_c .699, margin .700; p = .048)."
+        ]
     );
     let found = of(Question::Equivalence, Form::Abx, 30, 50);
     assert_eq!(found.score.finding, Finding::Undecided);
-    assert!(found.sentences[0].starts_with("30 of 50: it was not shown that they are the same to you; at most 29 right would"));
+    assert_eq!(
+        found.sentences[0],
+        "30 of 50: it was not shown that you do not tell them apart beyond the margin; 17 to 29 right would have shown it. With 95 % \
+         confidence you are right in less than 72 % of trials."
+    );
     let found = of(Question::Equivalence, Form::Abx, 45, 50);
+    assert_eq!(found.score.finding, Finding::Difference);
     assert!(
-        found.sentences[0].contains("So many right answers are rare for somebody who hears nothing"),
+        found.sentences[0].starts_with("45 of 50: you heard a difference (p < .0001); with 95 % confidence"),
         "{:?}",
         found.sentences
     );
+    // A bound of 1 is none.
+    let found = of(Question::Equivalence, Form::Abx, 16, 16);
+    assert_eq!(found.sentences[0], "16 of 16: you heard a difference (p < .0001).");
+}
+
+#[test]
+fn who_mixes_up_the_answers_or_hears_a_difference_is_not_told_that_they_are_the_same() {
+    let margin = |margin: f64, right: usize, n: u32| {
+        outcome(Protocol { margin, ..fixed(Question::Equivalence, Form::Abx, n) }, &score(right, n as usize), &[])
+    };
+    for (right, n) in [(0, 16), (1, 16), (0, 33), (9, 33)] {
+        let found = margin(0.75, right, n);
+        assert_eq!(found.score.finding, Finding::Undecided);
+        assert!(found.sentences[0].contains("mixed up the answers"), "{:?}", found.sentences);
+    }
+    assert_eq!(margin(0.75, 10, 33).score.finding, Finding::Same);
+    let found = margin(0.75, 66, 100);
+    assert_eq!(found.score.finding, Finding::Difference);
+    assert_eq!(
+        found.sentences[0],
+        "66 of 100: you heard a difference (p = .00089); with 95 % confidence you are right in less than 74 % of trials."
+    );
+}
+
+#[test]
+fn nothing_is_the_same_without_a_control_that_was_heard() {
+    let protocol = Protocol { margin: 0.75, ..fixed(Question::Equivalence, Form::Abx, 33) };
+    let plan = |control| Plan { protocol, control, is_aa: false, earlier: Earlier::default() };
+    for (control, hears) in [(ControlTrial::None, true), (ControlTrial::LowPass, false)] {
+        let found = outcome_of(plan(control), &score(16, 33), &[], hears, 0);
+        assert_eq!(found.score.finding, Finding::Undecided);
+        assert!(found.sentences[0].ends_with("this does not show that they are the same."), "{:?}", found.sentences);
+    }
+    assert_eq!(outcome_of(plan(ControlTrial::LowPass), &score(16, 33), &[], true, 0).score.finding, Finding::Same);
+}
+
+#[test]
+fn a_test_of_equal_sides_shows_no_difference_and_no_preference() {
+    let forms = [
+        (Question::Difference, Form::Abx, 14, " right"),
+        (Question::Preference, Form::Preference, 15, " for A"),
+        (Question::Equivalence, Form::SameDifferent, 8, " right"),
+    ];
+    for (question, form, right, words) in forms {
+        let plan =
+            Plan { protocol: fixed(question, form, 16), control: ControlTrial::None, is_aa: true, earlier: Earlier::default() };
+        let found = outcome_of(plan, &score(right, 16), &[], true, 0);
+        assert_eq!(found.score.finding, Finding::Undecided);
+        assert_eq!(found.sentences[0], format!("{right} of 16{words}, by chance or habit: there was nothing to hear."));
+        let text = [found.sentences, found.remarks].concat().join(" ");
+        assert!(!text.contains("p =") && !text.contains("p_d") && !text.contains("Sensitivity"), "{text}");
+        assert!(!found.figures.iter().any(|(name, _)| name.contains("d'") || name.contains("p_d") || name.starts_with("p,")));
+    }
+}
+
+#[test]
+fn many_void_trials_stand_beside_the_result() {
+    let plan = |control| Plan { protocol: Protocol::QUICK, control, is_aa: false, earlier: Earlier::default() };
+    let found = outcome_of(plan(ControlTrial::None), &score(14, 16), &[], true, 9);
+    assert_eq!(
+        found.sentences[1],
+        "9 of 25 trials of control and test were void or left, and repeated: all shares are of the trials that were not."
+    );
+    assert_eq!(outcome_of(plan(ControlTrial::None), &score(14, 16), &[], true, 3).sentences.len(), 1);
 }
 
 #[test]
@@ -111,7 +196,7 @@ fn a_preference_names_the_side_or_the_interval() {
     assert_eq!(preference(3), "13 of 16 for B: you prefer B (p = .021, two-sided).");
     assert_eq!(
         preference(9),
-        "9 of 16 for A: no preference was shown; with 95 % confidence you choose A in 30 % to 80 % of trials."
+        "9 of 16 for A: no preference was shown; with 95 % confidence you choose A in 29 % to 81 % of trials."
     );
 }
 
@@ -142,16 +227,31 @@ fn sequential_rules_end_in_three_ways() {
 
 #[test]
 fn few_trials_flagged_trials_and_an_abort_are_named() {
+    // A rule that ends early is no small test.
+    let early = outcome(Protocol { rule: Rule::Sprt, trials: 60, ..Protocol::QUICK }, &[true; 8], &[]);
+    assert!(early.score.trials == 8 && !early.sentences.concat().contains("indicative"), "{:?}", early.sentences);
     let few = of(Question::Difference, Form::Abx, 8, 8);
     assert!(few.sentences.contains(&"With fewer than 10 trials this is indicative only.".into()), "{:?}", few.sentences);
     let flagged = outcome(Protocol::QUICK, &score(14, 16), &[0, 15]);
-    assert_eq!(flagged.sentences[1], "Without the 2 flagged trials: 13 of 14 (p = .00092).");
+    assert_eq!(flagged.sentences[1], "Without the 2 flagged trials: 13 of 14, you heard a difference (p = .00092).");
+    // A result that hangs on them says so first.
+    let hangs = outcome(Protocol::QUICK, &score(12, 16), &[13, 14, 15]);
+    assert_eq!(
+        hangs.sentences[0],
+        "The result hangs on trials with faults. Without the 3 flagged trials: 9 of 13, no difference is shown (p = .13)."
+    );
     let aborted = outcome(Protocol::QUICK, &score(6, 7), &[]);
     assert_eq!(
         aborted.sentences[0],
         "Aborted after 7 of 16 trials, 6 right: undecided. A test that is stopped at will has no p; it counts as aborted."
     );
     assert_eq!(aborted.score.statistic, None);
+    // An e-value holds at any time.
+    let e_value = outcome(Protocol { rule: Rule::EValue, trials: 30, ..Protocol::QUICK }, &[true; 5], &[]);
+    assert_eq!(
+        e_value.sentences[0],
+        "Aborted after 5 of at most 30 trials, 5 right: undecided (e = 10.50, which holds at any time). It counts as aborted."
+    );
     let texts = [few, flagged, aborted].map(|outcome| [outcome.sentences, outcome.remarks].concat().join(" "));
     assert!(texts.iter().all(|text| !text.contains("p > ")), "{texts:?}");
 }

@@ -168,6 +168,15 @@ fn a_test_of_16_trials_is_taken_by_keys_in_a_terminal_and_its_record_is_verified
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let key: Value = serde_json::from_slice(&std::fs::read(out.join("key.json")).unwrap()).unwrap();
     assert_eq!(key["files"].as_object().unwrap().len(), 2);
+    // Commitment and receipt are shown while the test runs.
+    assert!(screen.contains("commitment: ") && screen.matches("[receipt ").count() > 16, "{screen}");
+    // A side that was changed has other sounds.
+    let side = Path::new(&session).join("a.json");
+    let text = std::fs::read_to_string(&side).unwrap();
+    std::fs::write(&side, format!("{text}\n")).unwrap();
+    let out = folder.path().join("others");
+    let error = run_failing(&["listen", "render", &session, "--out", out.to_str().unwrap()], 1);
+    assert!(error.contains("a.json was changed"), "{error}");
 }
 
 #[test]
@@ -185,6 +194,16 @@ fn a_test_that_was_interrupted_goes_on_where_it_was() {
     let screen = terminal.screen();
     let line = screen.lines().find(|line| line.contains("to go on: isotherm listen run '")).unwrap_or_else(|| panic!("{screen}"));
     let session = line.split('\'').nth(1).unwrap().to_owned();
+    assert!(line.contains("receipt: "), "{line}");
+    // A test that does not start has nothing to go on with, though an older session was left.
+    let mut refused = arguments(sound.to_str().unwrap(), sessions.to_str().unwrap());
+    let side = refused.iter().position(|argument| *argument == "--b").unwrap() + 1;
+    refused[side] = "saturator drive=24.0";
+    let mut equal = Terminal::start(&refused);
+    assert!(equal.listen(|| true, |_| false));
+    assert_eq!(equal.child.wait().unwrap().code(), Some(1));
+    let shown = equal.screen();
+    assert!(shown.contains("the test does not start") && !shown.contains("to go on"), "{shown}");
     let mut answers = 0;
     let mut terminal = Terminal::start(&["listen", "run", &session, "--host", "file"]);
     let ended = terminal.listen(

@@ -20,6 +20,8 @@ struct Pad {
     chosen: Option<Answer>,
     /// True while the listener is asked whether to abort.
     asks_abort: bool,
+    /// The receipt that was shown last, which is another one after each step; empty before the test.
+    receipt: String,
     /// The lines that were shown last: heading and status.
     shown: (String, String),
 }
@@ -32,12 +34,12 @@ pub fn take(examiner: &mut Examiner) -> Result<(), Failure> {
     loop {
         if interrupted.load(std::sync::atomic::Ordering::Relaxed) {
             pad.end();
-            return Err(Failure::Failed("interrupted; every answer so far is on the disk".into()));
+            return Err(Failure::Failed(pad.left("interrupted")));
         }
         let key = keys.next(TICK);
         if key == Some(Key::End) {
             pad.end();
-            return Err(Failure::Failed("the input has ended; every answer so far is on the disk".into()));
+            return Err(Failure::Failed(pad.left("the input has ended")));
         }
         let view = examiner.view();
         if let Some(key) = key
@@ -47,9 +49,7 @@ pub fn take(examiner: &mut Examiner) -> Result<(), Failure> {
         }
         examiner.tick();
         let view = examiner.view();
-        if let Some(error) = &view.error {
-            pad.show("", error);
-        }
+        let error = view.error.as_deref();
         match &view.stage {
             // A test that cannot start goes back to the setup, with its reason.
             ListenStage::Setup => {
@@ -65,13 +65,15 @@ pub fn take(examiner: &mut Examiner) -> Result<(), Failure> {
                 return Err(Failure::Failed(format!("the test does not start: {reason}")));
             }
             ListenStage::Running(test) => {
+                pad.turn(test);
                 let (heading, status) = pad.lines(test);
-                pad.show(&heading, &status);
+                // An error stands in the place of the status until the next key.
+                pad.show(&heading, error.unwrap_or(&status));
             }
             ListenStage::Ended(result) => {
                 pad.end();
                 print_result(result);
-                return Ok(());
+                return error.map_or(Ok(()), |error| Err(Failure::Failed(error.into())));
             }
         }
     }
@@ -87,6 +89,25 @@ fn answers(form: Form) -> [(Answer, &'static str); 2] {
 }
 
 impl Pad {
+    /// Forgets the choice at each new trial, also in the place of one that was void, and shows what is to be noted.
+    fn turn(&mut self, test: &TestView) {
+        if self.receipt.is_empty() {
+            self.line(&format!("commitment: {}", test.commitment));
+        }
+        if self.receipt != test.receipt {
+            self.chosen = None;
+            self.receipt.clone_from(&test.receipt);
+        }
+    }
+
+    /// Words on a test that is left.
+    fn left(&self, reason: &str) -> String {
+        if self.receipt.is_empty() {
+            return format!("{reason}; no test ran");
+        }
+        format!("{reason}; every answer so far is on the disk; receipt: {}", self.receipt)
+    }
+
     /// The action of a key; `None` if it has none here.
     fn action(&mut self, stage: &ListenStage, key: Key) -> Option<ListenAction> {
         let test = match stage {
@@ -106,10 +127,7 @@ impl Pad {
             (_, Key::Char('e')) if test.part == TestPart::Training => Some(ListenAction::EndTraining),
             (TestStep::Introduction | TestStep::Pause | TestStep::Feedback { .. }, Key::Enter) => Some(ListenAction::Continue),
             (TestStep::Answer, key) => self.answer_action(test, key),
-            (TestStep::Confidence, Key::Char(digit @ '1'..='4')) => {
-                self.chosen = None;
-                Some(ListenAction::Confidence(digit as u8 - b'0'))
-            }
+            (TestStep::Confidence, Key::Char(digit @ '1'..='4')) => Some(ListenAction::Confidence(digit as u8 - b'0')),
             _ => None,
         }
     }
@@ -144,7 +162,8 @@ impl Pad {
         };
         let of = test.of.map_or_else(String::new, |of| format!(" of {of}"));
         let note = test.note.as_ref().map_or_else(String::new, |note| format!(" {note}"));
-        let heading = format!("{part}, trial {}{of}. {}{note}", test.number, test.instruction);
+        let receipt = &test.receipt;
+        let heading = format!("{part}, trial {}{of}. {}{note} [receipt {receipt}]", test.number, test.instruction);
         if self.asks_abort {
             return (heading, "Abort the test? y: yes; any other key: no".into());
         }
@@ -185,6 +204,12 @@ impl Pad {
         self.shown = (heading.into(), status.into());
     }
 
+    /// Writes a line that stays.
+    fn line(&mut self, text: &str) {
+        let _ = write!(std::io::stderr(), "\r\x1b[K{text}\n");
+        self.shown.1.clear();
+    }
+
     /// Leaves the line of the status.
     fn end(&mut self) {
         let _ = write!(std::io::stderr(), "\r\x1b[K");
@@ -197,4 +222,38 @@ fn print_result(result: &ResultView) {
     result.remarks.iter().for_each(print_line);
     print_line(format_args!("session: {}", result.folder.display()));
     print_line(format_args!("receipt: {}", result.receipt));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_choice_is_for_one_trial_only() {
+        let mut test = TestView {
+            part: TestPart::Control,
+            form: Form::Abx,
+            step: TestStep::Answer,
+            number: 1,
+            of: Some(5),
+            playing: None,
+            answer: None,
+            instruction: "Listen.".into(),
+            note: None,
+            commitment: "c0".into(),
+            receipt: "01".into(),
+        };
+        let mut pad = Pad::default();
+        let enter = |pad: &mut Pad, test: &TestView| pad.action(&ListenStage::Running(test.clone()), Key::Enter);
+        for (number, receipt) in [(2, "02"), (1, "03"), (1, "04")] {
+            pad.turn(&test);
+            assert_eq!(enter(&mut pad, &test), None);
+            assert_eq!(pad.action(&ListenStage::Running(test.clone()), Key::Right), None);
+            pad.turn(&test);
+            assert_eq!(enter(&mut pad, &test), Some(ListenAction::Answer(Answer::Second)));
+            // The next trial, the next part, and a trial in the place of one that was void.
+            (test.number, test.receipt) = (number, receipt.into());
+        }
+        assert!(pad.lines(&test).0.ends_with("[receipt 04]") && pad.left("interrupted").ends_with("receipt: 03"));
+    }
 }
