@@ -18,7 +18,8 @@ use crate::device::{Host, OpenRequest};
 use crate::effect::Effect;
 use crate::listen::{
     Change, ControlTrial, Examiner, Form, LOOP, Prepared, Protocol, Question, ResolvedSide, Rule, SideChoice, SoundSource,
-    TestSetup, default_folder, power_lines, prepare_stimuli, resolve_sides, unfinished, validate, verify, verify_log,
+    TestSetup, default_folder, power_lines, prepare_again, prepare_stimuli, resolve_sides, unfinished, validate, verify,
+    verify_log,
 };
 use crate::view::ListenAction;
 use deck::DeckVenue;
@@ -311,7 +312,11 @@ fn prepare_session(session: &Path) -> Result<Prepared, Failure> {
     let configuration =
         log.configuration().ok_or_else(|| Failure::Failed(format!("{}: the log has no first line", session.display())))?;
     let control = configuration.setup.control;
-    prepare_stimuli(&sound, [0.0, sound.seconds()], &sides, control, &|_| (), &AtomicBool::new(false)).map_err(Failure::failed)
+    let place = ["lead", "frames"].map(|key| configuration.matching[key].as_u64().and_then(|frame| usize::try_from(frame).ok()));
+    let [Some(lead), Some(frames)] = place else {
+        return Err(Failure::Failed(format!("{}: the log's first line does not say where the loop is", session.display())));
+    };
+    prepare_again(&sound, [lead, frames], &sides, control, &|_| (), &AtomicBool::new(false)).map_err(Failure::failed)
 }
 
 fn run_render(matches: &ArgMatches) -> Result<(), Failure> {
