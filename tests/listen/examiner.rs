@@ -259,7 +259,7 @@ fn short(question: Question, form: Form, trials: u32) -> Protocol {
 
 #[test]
 fn a_test_on_live_sound_is_taken_by_ear_and_a_trial_of_other_loudness_is_flagged() {
-    let mut room = Room::new(["clipper", "saturator drive=24"]);
+    let mut room = Room::new(["clipper", "saturator drive=12"]);
     room.venue.0.lock().unwrap().input = noise(0.5, 4 * RATE as usize);
     let sides = [SideChoice::Dry, SideChoice::Slot(1)];
     let setup = TestSetup { sides, source: SoundSource::Live, control: ControlTrial::None, ..setup(QUICKEST) };
