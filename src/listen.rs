@@ -52,8 +52,8 @@ pub use examiner::Examiner;
 pub use folder::{FolderError, LOG, LOOP, Reopened, SEED, SessionFolder, TABLE, default_folder, unfinished};
 #[cfg(feature = "listen")]
 pub use gates::{
-    CONTROL_LIMIT_DB, Gate, GateFacts, GateId, GateOutcome, LOBE_LIMIT, LOUDNESS_LIMIT_LU, LoudnessMethod, PEAK_LIMIT_DBTP,
-    TIME_LIMIT_FRAMES, check_gates, control_gate, noise_floor_db,
+    CONTROL_LIMIT_DB, GAIN_LIMIT_DB, Gate, GateFacts, GateId, GateOutcome, LIVE_GAIN_LIMIT_DB, LOBE_LIMIT, LOUDNESS_LIMIT_LU,
+    LoudnessMethod, PEAK_LIMIT_DBTP, TIME_LIMIT_FRAMES, check_gates, control_gate, gain_gate, noise_floor_db,
 };
 #[cfg(feature = "listen")]
 pub use live::{LIVE_LIMIT_LU, LiveTest, TrialMeter, prepare_live};
@@ -61,8 +61,8 @@ pub use live::{LIVE_LIMIT_LU, LiveTest, TrialMeter, prepare_live};
 pub use log::{Closing, Configuration, LOG_VERSION, LogError, LogFile, MappingRecord, OpenedSeed, line_hash};
 #[cfg(feature = "listen")]
 pub use matching::{
-    CONTROL_GAIN_DB, CONTROL_LOW_PASS_HZ, DelaySource, LOOP_SECONDS, MatchError, Matching, Prepared, cut_loop, prepare_stimuli,
-    samples_sha256,
+    CONTROL_GAIN_DB, CONTROL_LOW_PASS_HZ, DelaySource, LOOP_SECONDS, MatchError, Matching, Prepared, cut_loop, prepare_again,
+    prepare_stimuli, samples_sha256,
 };
 #[cfg(feature = "listen")]
 pub use outcome::{Finding, Outcome, Score};

@@ -3,6 +3,8 @@
 
 mod editor;
 mod geometry;
+#[cfg(test)]
+mod listen_tests;
 mod params;
 #[cfg(test)]
 mod twin_tests;
@@ -21,8 +23,8 @@ use params::HostParameters;
 
 /// The plug-in: one instance, and its parameters as the host sees them.
 pub struct Isotherm {
-    /// Held to be dropped with the plug-in, which ends its threads even if the host keeps the parameters alive.
-    _instance: Instance,
+    /// Dropped with the plug-in, which ends its threads even if the host keeps the parameters alive.
+    instance: Instance,
     parameters: Arc<HostParameters>,
     processor: InstanceProcessor,
     /// The latency in frames that the host knows or was asked to read.
@@ -34,7 +36,7 @@ impl Default for Isotherm {
         let (instance, processor) = Instance::with_takes();
         #[cfg(test)]
         twin_tests::LAST_INSTANCE.set(Arc::downgrade(instance.shared()));
-        Self { parameters: Arc::new(HostParameters::new(&instance)), _instance: instance, processor, reported_latency: 0 }
+        Self { parameters: Arc::new(HostParameters::new(&instance)), instance, processor, reported_latency: 0 }
     }
 }
 
@@ -104,7 +106,8 @@ impl Plugin for Isotherm {
             }
             self.reported_latency = latency;
         }
-        ProcessStatus::Normal
+        // A host that lets a plug-in sleep in silence would let a listening test fall silent, too: all tests begin in silence.
+        if self.instance.listening_tests().link().is_open() { ProcessStatus::KeepAlive } else { ProcessStatus::Normal }
     }
 }
 

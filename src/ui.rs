@@ -123,6 +123,8 @@ pub struct Editor {
     twin_size: usize,
     take_panel: TakePanel,
     listen_panel: ListenPanel,
+    /// True if the panel of listening tests was open in the last frame, perhaps behind another panel.
+    listens: bool,
     /// Time of the last frame, in seconds of the window.
     last_frame: f64,
     /// True if nothing moved in the last frame, which therefore requested no further frame.
@@ -149,6 +151,7 @@ impl Editor {
             twin_size: 0,
             take_panel: TakePanel::default(),
             listen_panel: ListenPanel::default(),
+            listens: false,
             last_frame: 0.0,
             is_at_rest: false,
         }
@@ -210,6 +213,7 @@ impl Editor {
         self.last_frame = now;
         self.gestures.begin_frame(ui);
 
+        self.listens = view.listen.is_open;
         let is_test = view.listen.is_blind();
         let hidden = !is_test && is_hidden(controls, view);
         if hidden || is_test {
@@ -272,9 +276,10 @@ impl Editor {
         self.browser = None;
         self.take_panel.close();
         // The panel's memory is kept only while it is in use. A test that runs is left, and can be resumed.
-        if self.listen_panel.is_shown() {
+        if self.listens {
             controls.listen(ListenAction::Close);
         }
+        self.listens = false;
         self.listen_panel.hide();
         self.last_frame = 0.0;
     }

@@ -19,7 +19,8 @@ use crate::device::{Host, OpenRequest};
 use crate::effect::Effect;
 use crate::listen::{
     Change, ControlTrial, Examiner, Form, LOOP, Matching, Prepared, Protocol, Question, ResolvedSide, Rule, SideChoice,
-    SoundSource, TestSetup, default_folder, power_lines, prepare_stimuli, resolve_sides, validate, verify, verify_log,
+    SoundSource, TestSetup, default_folder, power_lines, prepare_again, prepare_stimuli, resolve_sides, validate, verify,
+    verify_log,
 };
 use crate::view::ListenAction;
 use deck::DeckVenue;
@@ -319,10 +320,10 @@ fn prepare_session(session: &Path) -> Result<Prepared, Failure> {
     let load = |name| ResolvedSide::load(session, name).map_err(Failure::failed);
     let sides = [load("a")?, load("b")?];
     let control = configuration.setup.control;
-    let cancel = AtomicBool::new(false);
-    let prepared = prepare_stimuli(&sound, [0.0, sound.seconds()], &sides, control, &|_| (), &cancel).map_err(Failure::failed)?;
     let recorded: Matching = serde_json::from_value(configuration.matching.clone())
         .map_err(|error| failed(&format!("line 1 holds no matching: {error}")))?;
+    let place = [recorded.lead, recorded.frames];
+    let prepared = prepare_again(&sound, place, &sides, control, &|_| (), &AtomicBool::new(false)).map_err(Failure::failed)?;
     match recorded.difference(&prepared.matching) {
         None => Ok(prepared),
         Some(difference) => {

@@ -189,10 +189,12 @@ impl SharedInstance {
     /// Runs the jobs that were asked for, given as bits. [builder thread]
     fn run_jobs(&self, jobs: u8) {
         let mut target = self.build_target();
-        if jobs & jobs::FREE_SLOTS != 0
-            && let Some(sender) = &mut target.sender
-        {
-            sender.free();
+        if jobs & jobs::FREE_SLOTS != 0 {
+            if let Some(sender) = &mut target.sender {
+                sender.free();
+            }
+            // What a test played or kept is freed although its panel may be closed by now.
+            self.tests.link().maintain();
         }
         if jobs & jobs::TOSS_COIN != 0 {
             self.blind.toss();

@@ -8,7 +8,7 @@ use super::SharedInstance;
 use super::builder::{BuildTarget, jobs};
 use super::listen::TestInsert;
 use super::models::ModelSlot;
-use super::parameters::{BLIND, RECORD};
+use super::parameters::{BLIND, BYPASS, RECORD};
 use super::takes::TakeWriter;
 use crate::dsp::{Block, ProcessSpec, Settings};
 use crate::graph::Swap;
@@ -215,7 +215,10 @@ impl Engine {
     /// Plays the sound of a listening test in place of the output, while one runs; never into an offline render. [audio thread]
     fn play_test(&mut self, block: &mut Block<'_>, started: Instant) {
         if let Some(tests) = self.tests.as_mut().filter(|_| !self.offline) {
-            tests.play(block, started);
+            let bypassed = self.shared.parameters.is_on(BYPASS);
+            if tests.play(block, started, bypassed) {
+                self.shared.requests.post(jobs::FREE_SLOTS);
+            }
         }
     }
 }

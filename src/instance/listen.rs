@@ -82,10 +82,12 @@ impl ListeningTests {
             let (actions, received) = mpsc::channel();
             let (thread_shared, view) = (shared.clone(), self.view.clone());
             *lock(&view) = ListenView { is_open: true, ..ListenView::default() };
+            self.link.set_open(true);
             let run = move || run_examiner(&thread_shared, &received, &view);
             match std::thread::Builder::new().name("isotherm-examiner".into()).spawn(run) {
                 Ok(thread) => *running = Some(ExaminerThread { actions, thread }),
                 Err(error) => {
+                    self.link.set_open(false);
                     let mut view = lock(&self.view);
                     view.error = Some(format!("no thread for listening tests: {error}"));
                 }
@@ -136,6 +138,8 @@ fn run_examiner(shared: &Arc<SharedInstance>, actions: &mpsc::Receiver<ListenAct
     let _ = link.install(None);
     *lock(&capture) = KeptInput::default();
     link.keep_input(None);
+    link.set_open(false);
+    // The builder thread frees what the audio thread sends back from now on.
     link.maintain();
     *lock(view) = match examined {
         Ok(()) => ListenView::default(),

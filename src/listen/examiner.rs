@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use super::blinding::Blinding;
 use super::folder::{FolderError, LOOP, Reopened, SessionFolder, unfinished};
+use super::gates::{LIVE_GAIN_LIMIT_DB, gain_gate};
 use super::live::{LIVE_LIMIT_LU, TrialMeter, prepare_live};
 use super::log::{Configuration, LOG_VERSION};
-use super::matching::{LOOP_SECONDS, Prepared};
+use super::matching::{LOOP_SECONDS, MatchError, Prepared};
 use super::player::{Player, PlayerControl, Stimuli};
 use super::preparation::{Job, Preparation, Ready};
 use super::protocol::{power_curve, power_lines, validate};
@@ -19,14 +20,17 @@ use super::venue::Venue;
 use crate::audio::Audio;
 use crate::audio::wav::{WavFormat, read, write};
 use crate::dsp::ProcessSpec;
+use crate::effect::Effect;
 use crate::render::render;
 use crate::view::{
-    Answer, Button, GateView, ListenAction, ListenStage, ListenView, ResultView, SoundSource, TestPart, TestSetup, TestStep,
-    TestView, Waveform,
+    Answer, Button, GateView, ListenAction, ListenStage, ListenView, ResultView, SideChoice, SoundSource, TestPart, TestSetup,
+    TestStep, TestView, Waveform,
 };
 
 /// Parts of a sound that a [`Waveform`] has.
 const COLUMNS: usize = 800;
+/// Ticks for which a test waits after a setting has moved, or after the effects of live sound have begun anew: about a second.
+const HOLD_TICKS: u32 = 20;
 /// Longest loop in seconds that a new sound is given.
 const DEFAULT_SECONDS: f64 = 10.0;
 
@@ -83,7 +87,11 @@ struct Running {
     nan_resets: u64,
     /// Reason why the present trial is void, until that is written.
     pending_void: Option<String>,
-    /// Drop-outs of the venue when the trial began.
+    /// The slots as they were looked at last.
+    slots: [Effect; 2],
+    /// Ticks for which nothing can be heard or answered yet, and the reason.
+    hold: Option<(u32, &'static str)>,
+    /// Drop-outs of the venue, and of the sides' models on live sound, when the trial began.
     drop_outs: u64,
     /// The trial's start.
     start: Instant,
@@ -295,6 +303,7 @@ impl Examiner {
         let sound = self.sound.clone().ok_or(NO_SOUND)?;
         let spec = self.venue.spec().map_err(|error| error.to_string())?;
         check_rate(&sound, spec)?;
+        let sound = of_width(sound, spec.channels)?;
         let frames = self.setup.range.map(|seconds| (seconds * f64::from(sound.sample_rate())).round() as usize);
         let part = sound.slice(frames[0]..frames[1].min(sound.frames())).map_err(|error| error.to_string())?;
         let heard = render(&self.venue.slots()[0], &part).map_err(|error| error.to_string())?;
@@ -322,6 +331,10 @@ impl Examiner {
         validate(&self.setup.protocol).map_err(|error| error.to_string())?;
         self.stop_preview()?;
         let spec = self.venue.spec().map_err(|error| error.to_string())?;
+        let is_file = |choice: &SideChoice| matches!(choice, SideChoice::File(_));
+        if let (SoundSource::Live, Some(side)) = (self.setup.source, self.setup.sides.iter().position(is_file)) {
+            return Err(MatchError::LiveFile { side: ["A", "B"][side] }.to_string());
+        }
         let (sound, range) = match self.setup.source {
             SoundSource::Loop => (self.sound.clone().ok_or(NO_SOUND)?, self.setup.range),
             // The sides are matched on the last of what came in.
@@ -332,6 +345,8 @@ impl Examiner {
             }
         };
         check_rate(&sound, spec)?;
+        // What is matched is what will be heard.
+        let sound = of_width(sound, spec.channels)?;
         let job = Job::New {
             sound,
             range,
@@ -365,6 +380,11 @@ impl Examiner {
             gates
                 .push(GateView { passed: false, text: "a setting, a model or the stream changed meanwhile; start again".into() });
         }
+        if setup.source == SoundSource::Live {
+            gates.extend(
+                Some(gain_gate(matching.gain_db, LIVE_GAIN_LIMIT_DB)).filter(|gate| !gate.passed()).as_ref().map(GateView::from),
+            );
+        }
         if gates.iter().any(|gate| !gate.passed) {
             self.stage = Stage::Refused(gates);
             return Ok(());
@@ -384,10 +404,12 @@ impl Examiner {
             earlier: Earlier::default(),
             setup,
         };
+        // What cannot be played makes no session.
+        let heard = hear(&ready.prepared, configuration.setup.source, spec)?;
         let blinding = Blinding::new().map_err(|error| error.to_string())?;
         let prepared = &ready.prepared;
         let write_sound = |folder: &Path| {
-            write(folder.join(LOOP), &prepared.loop_sound, WavFormat::Float32).map_err(std::io::Error::other)?;
+            write(folder.join(LOOP), &prepared.around, WavFormat::Float32).map_err(std::io::Error::other)?;
             for (side, name) in prepared.sides.iter().zip(["a", "b"]) {
                 side.save(folder, name).map_err(std::io::Error::other)?;
             }
@@ -396,15 +418,27 @@ impl Examiner {
         let folder = SessionFolder::create(&self.sessions, configuration, &blinding, write_sound);
         let folder = folder.map_err(|error| error.to_string())?;
         let session = Session::new(folder.configuration().plan(), blinding);
-        self.run(folder, session, ready, spec)
+        self.run(folder, session, ready, spec, heard)
     }
 
     /// Lets a test run.
-    fn run(&mut self, folder: SessionFolder, session: Session, ready: Ready, spec: ProcessSpec) -> Result<(), String> {
-        let source = folder.configuration().setup.source;
-        let Heard { control, player, meter } = hear(&ready.prepared, source, spec)?;
+    fn run(
+        &mut self,
+        folder: SessionFolder,
+        session: Session,
+        ready: Ready,
+        spec: ProcessSpec,
+        Heard { control, player, meter }: Heard,
+    ) -> Result<(), String> {
+        let late_ms = 1e3 * player.latency() as f64 / f64::from(spec.sample_rate);
+        let mut notes = ready.prepared.matching.notes.clone();
+        if meter.is_some() {
+            notes.push(format!("In this test the sound is {late_ms:.1} ms later, on both sides; between trials it is silent."));
+        }
+        let note = Some(notes.join(" ")).filter(|note| !note.is_empty());
         self.venue.install(Some(player)).map_err(|error| error.to_string())?;
         let nan_resets = nan_resets(&ready.prepared);
+        let drop_outs = self.venue.drop_outs() + if meter.is_some() { underruns(&ready.prepared) } else { 0 };
         self.stage = Stage::Running(Box::new(Running {
             folder,
             session,
@@ -416,12 +450,14 @@ impl Examiner {
             generation: self.venue.generation(),
             nan_resets,
             pending_void: None,
-            drop_outs: self.venue.drop_outs(),
+            slots: self.venue.slots(),
+            hold: None,
+            drop_outs,
             start: Instant::now(),
             switches: Vec::new(),
             playing: None,
             before: None,
-            note: None,
+            note,
             measures: ready.measures,
         }));
         self.unfinished = None;
@@ -466,6 +502,7 @@ impl Examiner {
         let Reopened { mut folder, mut session, cut_bytes } = reopened;
         let spec = self.venue.spec().map_err(|error| error.to_string())?;
         let text = |error: FolderError| error.to_string();
+        let heard = hear(&ready.prepared, folder.configuration().setup.source, spec)?;
         // The files were read since they were looked at.
         folder.check_files().map_err(text)?;
         let resumption = Resumption {
@@ -482,7 +519,7 @@ impl Examiner {
             folder.enter(&mut session, void).map_err(text)?;
         }
         self.set_setup_of(&folder);
-        self.run(folder, session, ready, spec)?;
+        self.run(folder, session, ready, spec, heard)?;
         if let Stage::Running(running) = &mut self.stage {
             running.note = Some(match cut_bytes {
                 0 => "The session goes on where it was left.".into(),
@@ -561,6 +598,12 @@ impl Examiner {
     /// Does what a listener asks for in a running test.
     fn act_in_test(&mut self, action: &ListenAction) -> Result<(), String> {
         let Stage::Running(running) = &mut self.stage else { return Ok(()) };
+        if matches!(action, ListenAction::Press(_) | ListenAction::SwitchBack | ListenAction::Answer(_))
+            && let Some(reason) = running.waits_for()
+        {
+            running.note = Some(reason.into());
+            return Ok(());
+        }
         let entry = match action {
             ListenAction::Press(button) => {
                 running.press(*button);
@@ -621,6 +664,14 @@ impl Examiner {
                 ));
                 return;
             }
+            Ok(spec) if running.prepared.matching.channels > spec.channels.max(1) => {
+                let width = running.prepared.matching.channels;
+                self.leave(format!(
+                    "the stream has {} channels now, and the test {width}, so the test was left; it can be resumed with as many",
+                    spec.channels
+                ));
+                return;
+            }
             Ok(spec) if spec != running.spec || running.is_gone => {
                 let reason = (!running.is_gone).then(|| "the stream's block size or width changed".into());
                 let source = running.folder.configuration().setup.source;
@@ -629,19 +680,31 @@ impl Examiner {
                         // It is tried again at the next tick if the stream does not take it.
                         if self.venue.install(Some(player)).is_ok() {
                             (running.control, running.meter) = (control, meter);
-                            (running.spec, running.is_gone, running.playing) = (spec, false, None);
+                            (running.spec, running.is_gone) = (spec, false);
+                            // Effects on live sound begin in silence; each needs its own time to forget that.
+                            running.hold = running.meter.as_ref().map(|_| (HOLD_TICKS, WARMING_UP));
+                            running.begin_trial(self.venue.drop_outs());
                         }
                     }
                     Err(error) => self.error = Some(error),
                 }
                 reason
             }
-            Ok(_) if generation != running.generation => Some("a setting was changed from outside".into()),
+            Ok(_) if generation != running.generation && running.has_moved(self.venue.slots()) => {
+                let is_first = running.hold.is_none() && !running.switches.is_empty();
+                running.hold = Some((HOLD_TICKS, SETTINGS_MOVE));
+                // What moves on and on makes one trial void, and none that nobody has listened to yet.
+                is_first.then(|| "a setting was changed from outside".into())
+            }
             // A loop was rendered before the test, so nothing of it can fail.
             Ok(_) if running.meter.is_some() && nan_resets(&running.prepared) != running.nan_resets => {
                 Some("a model gave NaN or infinity".into())
             }
-            Ok(_) => None,
+            Ok(_) if running.is_clipping() => Some("a side would clip; play softer".into()),
+            Ok(_) => {
+                running.wait(self.venue.drop_outs());
+                None
+            }
         };
         running.generation = generation;
         running.nan_resets = nan_resets(&running.prepared);
@@ -666,6 +729,32 @@ impl Examiner {
 const NO_INPUT: &str = "no input is kept yet; play something first";
 /// The error of a test without a sound.
 const NO_SOUND: &str = "no sound yet; take the last 30 s of the input, or open a file";
+
+/// The reason for a wait while settings move.
+const SETTINGS_MOVE: &str =
+    "A setting of a slot moves. Stop the automation: the test goes on when nothing has moved for a second.";
+/// The reason for a wait after the effects have begun anew.
+const WARMING_UP: &str = "Both sides are warming up. The test goes on in a second.";
+/// The reason for a wait without a stream.
+const NO_SOUND_NOW: &str = "No sound comes. The test goes on when the sound is back.";
+
+/// Times that the models of both sides were late, so that dry sound was heard.
+fn underruns(prepared: &Prepared) -> u64 {
+    let late = |side: &ResolvedSide| match &side.source {
+        SideSource::Effect(effect) => effect.active_model().map_or(0, |model| model.underruns()),
+        SideSource::File { .. } | SideSource::Dry => 0,
+    };
+    prepared.sides.iter().map(late).sum()
+}
+
+/// A sound of the width that a stream plays: a wider one is mixed down for one channel, and mono is heard in all channels.
+fn of_width(sound: Arc<Audio>, channels: usize) -> Result<Arc<Audio>, String> {
+    match sound.channels() {
+        width if width <= channels.max(1) => Ok(sound),
+        _ if channels == 1 => Ok(Arc::new(sound.mix_down())),
+        width => Err(format!("the sound has {width} channels and the stream {channels}; expected as many, or mono")),
+    }
+}
 
 /// Times that the models of both sides gave NaN or infinity and were reset.
 fn nan_resets(prepared: &Prepared) -> u64 {
@@ -715,6 +804,10 @@ impl Running {
     fn press(&mut self, button: Button) {
         let Some(path) = self.session.path(button) else { return };
         self.control.play(Some(path));
+        // What came in before anybody listened does not count.
+        if let Some(meter) = self.meter.as_mut().filter(|_| self.switches.is_empty()) {
+            meter.begin();
+        }
         self.switches.push(Switch { button, at: self.start.elapsed().as_secs_f64() });
         if self.playing != Some(button) {
             self.before = self.playing.or(self.before);
@@ -728,16 +821,51 @@ impl Running {
         self.press(self.before.filter(|before| Some(*before) != self.playing).unwrap_or(other));
     }
 
+    /// The reason for which nothing can be heard or answered now.
+    fn waits_for(&self) -> Option<&'static str> {
+        if self.is_gone { Some(NO_SOUND_NOW) } else { self.hold.map(|(_, reason)| reason) }
+    }
+
+    /// True if a side went beyond full scale on live sound since the first press of the trial.
+    fn is_clipping(&self) -> bool {
+        !self.switches.is_empty() && self.meter.as_ref().is_some_and(TrialMeter::is_clipping)
+    }
+
+    /// Waits for a tick less; the trial begins at the end of the wait.
+    fn wait(&mut self, drop_outs: u64) {
+        let Some((ticks, reason)) = self.hold else { return };
+        self.hold = (ticks > 1).then_some((ticks - 1, reason));
+        if self.hold.is_none() {
+            if self.note.as_deref() == Some(reason) {
+                self.note = None;
+            }
+            self.begin_trial(drop_outs);
+        }
+    }
+
+    /// True if a slot that is a side of the test is another one than before.
+    fn has_moved(&mut self, slots: [Effect; 2]) -> bool {
+        let before = std::mem::replace(&mut self.slots, slots);
+        let sides = &self.folder.configuration().setup.sides;
+        (0..2).any(|slot| sides.contains(&SideChoice::Slot(slot)) && before[slot] != self.slots[slot])
+    }
+
     /// The entry for an answer; None if nothing was listened to.
     fn answer(&mut self, answer: Answer, drop_outs: u64) -> Option<Entry> {
         if self.session.step() == Some(TestStep::Answer) && self.switches.is_empty() {
             self.note = Some("Listen first: press one of the buttons.".into());
             return None;
         }
-        let blocks = drop_outs.saturating_sub(self.drop_outs);
+        let difference_lu = self.meter.as_mut().map(TrialMeter::difference_lu);
+        if self.session.step() == Some(TestStep::Answer) && difference_lu == Some(None) {
+            self.note = Some("Listen first: there was no sound, or less than 0.4 s of it.".into());
+            return None;
+        }
+        let blocks = (drop_outs + self.live_underruns()).saturating_sub(self.drop_outs);
         let mut flags = if blocks > 0 { vec![Flag::DropOuts { blocks }] } else { Vec::new() };
-        if let Some(meter) = &mut self.meter
-            && let Some(difference_lu) = meter.difference_lu().filter(|difference| difference.abs() > LIVE_LIMIT_LU)
+        // A difference that is no number is none that is small.
+        if let Some(difference_lu) =
+            difference_lu.flatten().filter(|difference| difference.is_nan() || difference.abs() > LIVE_LIMIT_LU)
         {
             flags.push(Flag::Loudness { difference_lu });
         }
@@ -753,7 +881,7 @@ impl Running {
         if let Some(meter) = &mut self.meter {
             meter.begin();
         }
-        self.drop_outs = drop_outs;
+        self.drop_outs = drop_outs + self.live_underruns();
         self.start = Instant::now();
     }
 
@@ -763,6 +891,11 @@ impl Running {
         self.void(&reason, drop_outs)?;
         self.pending_void = None;
         Ok(())
+    }
+
+    /// Times that a model was late on live sound; a loop was rendered before the test.
+    fn live_underruns(&self) -> u64 {
+        if self.meter.is_some() { underruns(&self.prepared) } else { 0 }
     }
 
     /// Makes the present trial void, if one runs.

@@ -10,6 +10,10 @@ use crate::view::{Change, GateView};
 pub const LOUDNESS_LIMIT_LU: f64 = 0.1;
 /// Largest difference in time, in frames.
 pub const TIME_LIMIT_FRAMES: f64 = 0.1;
+/// Largest gain of a match, in dB, on a loop.
+pub const GAIN_LIMIT_DB: f64 = 24.0;
+/// Largest gain of a match, in dB, on live sound, which may become louder than what was matched.
+pub const LIVE_GAIN_LIMIT_DB: f64 = 12.0;
 /// Highest true peak in dBTP.
 pub const PEAK_LIMIT_DBTP: f64 = -1.0;
 /// Largest second lobe of the correlation, as a share of the first, at which a lag is unambiguous.
@@ -20,8 +24,17 @@ pub const CONTROL_LIMIT_DB: f64 = -40.0;
 pub const GATED_SECONDS: f64 = 3.0;
 /// Magnitude of the correlation coefficient from which two sounds have a polarity to compare.
 const POLAR_CORRELATION: f64 = 0.1;
-/// Standard errors from which a drift is no chance.
-const SURE_DRIFT: f64 = 3.0;
+/// Length of the parts of a loop, in seconds, whose lags are compared, and the most of them.
+const PART_SECONDS: f64 = 0.5;
+const MOST_PARTS: usize = 8;
+/// Frames by which the lag of parts may differ because the phase of an effect changes with level.
+const PHASE_FRAMES: f64 = 1.0;
+/// Magnitude of the correlation coefficient from which the lag of a part, and the polarity of a channel, is sure.
+const SURE_CORRELATION: f64 = 0.5;
+/// Decibels by which parts fit better with lags of their own if B moves in time.
+const MOVED_DB: f64 = 6.0;
+/// Frames at the ends of a part that a fractional delay does not fill.
+const EDGE_FRAMES: usize = 256;
 
 /// A thing that is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +44,8 @@ pub enum GateId {
     Format,
     /// All samples finite, and no model that gave NaN.
     Finite,
+    /// A gain of the match that cannot hurt.
+    Gain,
     /// Both sides equally loud.
     Loudness,
     /// Both sides at the same time.
@@ -97,6 +112,8 @@ pub struct GateFacts {
     pub nan_resets: [u64; 2],
     /// Sample rate of the loop in Hz.
     pub sample_rate: u32,
+    /// Gain of the match in dB.
+    pub gain_db: f64,
 }
 
 impl Gate {
@@ -154,7 +171,15 @@ impl GateFacts {
     /// The facts of two effects without a fault. [any thread]
     #[must_use]
     pub fn plain(method: LoudnessMethod, sample_rate: u32) -> Self {
-        Self { method, changes: [None, None], has_file: false, noise_floor_db: [None; 2], nan_resets: [0; 2], sample_rate }
+        Self {
+            method,
+            changes: [None, None],
+            has_file: false,
+            noise_floor_db: [None; 2],
+            nan_resets: [0; 2],
+            sample_rate,
+            gain_db: 0.0,
+        }
     }
 }
 
@@ -166,6 +191,7 @@ pub fn check_gates(sides: [&Audio; 2], facts: &GateFacts) -> Vec<Gate> {
     if sides.iter().any(|side| side.check_finite().is_err()) || !gates[0].passed() {
         return gates;
     }
+    gates.push(gain_gate(facts.gain_db, GAIN_LIMIT_DB));
     gates.push(loudness_gate(sides, facts));
     gates.extend(time_gates(sides, facts));
     gates.push(peak_gate(sides));
@@ -212,6 +238,14 @@ fn more(difference: f64, amount: &str, adjective: &str) -> String {
     }
 }
 
+/// Checks the gain that makes both sides equally loud: what one side plays much louder than it was is a danger to ears, and its noise
+/// tells it. [any thread]
+#[must_use]
+pub fn gain_gate(gain_db: f64, limit_db: f64) -> Gate {
+    let text = format!("Gain: the match needs {gain_db:+.1} dB; limit {limit_db} dB");
+    Gate::new(GateId::Gain, gain_db.abs() <= limit_db, gain_db, limit_db, text)
+}
+
 fn loudness_gate(sides: [&Audio; 2], facts: &GateFacts) -> Gate {
     let [a, b] = sides.map(|side| facts.method.measure(side));
     let (Some(a), Some(b)) = (a, b) else {
@@ -231,6 +265,7 @@ fn loudness_gate(sides: [&Audio; 2], facts: &GateFacts) -> Gate {
 fn time_gates(sides: [&Audio; 2], facts: &GateFacts) -> [Gate; 2] {
     let is_exempt = facts.changes.iter().flatten().any(|change| matches!(change, Change::DelayFrames(_)));
     let found = align_synchronous(sides[0], sides[1]);
+    let moving = if facts.has_file { moving_lag(sides) } else { None };
     let without_lag = |reason: String| {
         let passed = !(facts.has_file && matches!(found, Err(AlignError::NothingInCommon { .. })));
         let instead = match (passed, facts.has_file) {
@@ -250,14 +285,21 @@ fn time_gates(sides: [&Audio; 2], facts: &GateFacts) -> [Gate; 2] {
             let delay = found.delay_frames;
             let words = more(delay, &format!("{:.2} samples", delay.abs()), "later");
             let text = format!(
-                "Time: {words} (known to {:.2} samples){}; limit {TIME_LIMIT_FRAMES} sample",
+                "Time: {words} (known to {:.2} samples); limit {TIME_LIMIT_FRAMES} sample",
                 found.delay_uncertainty_frames,
-                drift_words(found, facts)
             );
             Gate::new(GateId::Time, delay.abs() <= TIME_LIMIT_FRAMES, delay, TIME_LIMIT_FRAMES, text)
         }
     };
     let time = if is_exempt { time.exempt() } else { time };
+    // A change of the delay is one number: what moves within the loop is never exempt.
+    let time = moving.map_or(time, |[least, most]| {
+        let text = format!(
+            "Time: B is {least:.2} to {most:.2} samples later in parts of the loop, as if another clock recorded it or sound were \
+             lost; expected one lag within {TIME_LIMIT_FRAMES} sample"
+        );
+        Gate::new(GateId::Time, false, most - least, TIME_LIMIT_FRAMES, text)
+    });
     let (inverted, correlation) = match &found {
         Ok(found) if !found.ambiguous => (found.inverted, found.correlation),
         _ => {
@@ -265,7 +307,16 @@ fn time_gates(sides: [&Audio; 2], facts: &GateFacts) -> [Gate; 2] {
             (correlation < 0.0, correlation.abs())
         }
     };
-    let polarity = if correlation < POLAR_CORRELATION {
+    // A channel of its own may be turned: then both sounds are neither equal nor inverted.
+    let turned = (0..sides[0].channels()).filter(|_| !inverted && sides[0].channels() > 1).find_map(|channel| {
+        let [a, b] = sides.map(|side| side.extract(channel));
+        let correlation = self::correlation([&a.ok()?, &b.ok()?]);
+        (correlation < -SURE_CORRELATION).then_some((channel + 1, correlation))
+    });
+    let polarity = if let Some((channel, correlation)) = turned {
+        let text = format!("Polarity: B is inverted in channel {channel} alone (correlation {correlation:.2}); expected equal");
+        Gate::new(GateId::Polarity, false, correlation, None, text)
+    } else if correlation < POLAR_CORRELATION {
         let text = format!("Polarity: none to compare: the correlation of A and B is {correlation:.2}");
         Gate::new(GateId::Polarity, true, correlation, POLAR_CORRELATION, text)
     } else {
@@ -275,14 +326,40 @@ fn time_gates(sides: [&Audio; 2], facts: &GateFacts) -> [Gate; 2] {
     [time, polarity]
 }
 
-/// Words on a drift of a file, which may have been recorded on another clock; renders have one clock.
-fn drift_words(found: &Alignment, facts: &GateFacts) -> String {
-    match (found.drift_ppm, found.drift_uncertainty_ppm) {
-        (Some(ppm), Some(error)) if facts.has_file && ppm.abs() > SURE_DRIFT * error => {
-            format!(", in the mean; the lag changes by {ppm:.1} ppm of the time, as if the clocks differed")
+/// The smallest and the largest lag of B in parts of the loop, if B moves in time: by more than an effect's phase does, or so that
+/// the parts fit better by [`MOVED_DB`] where each is moved by its own lag. `None` if it stays where it is.
+fn moving_lag(sides: [&Audio; 2]) -> Option<[f64; 2]> {
+    let frames = sides[0].frames();
+    let parts = (frames / ((PART_SECONDS * f64::from(sides[0].sample_rate())) as usize).max(1)).clamp(2, MOST_PARTS);
+    let mut lags: Vec<f64> = Vec::new();
+    // Energies that no lag, and each part's own lag, leave of the parts, in shares of each part.
+    let (mut without, mut with) = (0.0, 0.0);
+    for part in 0..parts {
+        let range = part * frames / parts..(part + 1) * frames / parts;
+        let [a, b] = sides.map(|side| side.slice(range.clone()).expect("the parts lie in the loop"));
+        let Ok(found) = align_synchronous(&a, &b) else { continue };
+        if found.ambiguous
+            || found.correlation < SURE_CORRELATION
+            || found.delay_frames.abs() > frames as f64 / parts as f64 / 4.0
+        {
+            continue;
         }
-        _ => String::new(),
+        let moved = Alignment { delay_frames: found.delay_frames, ..Alignment::NONE }.apply(&b, b.frames());
+        // The ends of what was moved are not there.
+        let inner = |sound: &Audio| {
+            let edge = (found.delay_frames.abs().ceil() as usize + EDGE_FRAMES).min(sound.frames() / 4);
+            sound.slice(edge..sound.frames() - edge).expect("the edges are half of the part at most")
+        };
+        let rest = |b: &Audio| 1.0 - correlation([&inner(&a), &inner(b)]).powi(2);
+        without += rest(&b);
+        with += rest(&moved);
+        lags.push(found.delay_frames);
     }
+    let [least, most] = [lags.iter().copied().reduce(f64::min)?, lags.iter().copied().reduce(f64::max)?];
+    let spread = most - least;
+    let fits_better = 10.0 * (without / with.max(f64::MIN_POSITIVE)).log10() > MOVED_DB;
+    let moves = spread > PHASE_FRAMES || (spread > 2.0 * TIME_LIMIT_FRAMES && fits_better);
+    moves.then_some([least, most])
 }
 
 /// The correlation coefficient of two sounds of one shape as they lie, without their DC; 0 if one is constant.

@@ -7,6 +7,7 @@ use super::matching::{CONTROL_GAIN_DB, CONTROL_LOW_PASS_HZ, CONTROL_TRANSITION_H
 use super::player::{MAX_PATHS, Player, PlayerControl, add};
 use super::side::{ResolvedSide, SideSource};
 use crate::compare::low_pass_taps;
+use crate::dsp::filter::DcBlocker;
 use crate::dsp::{Block, Chunk, Delay, MAX_CHANNELS, ProcessSpec, Processor, db_to_gain};
 use crate::graph::{QueueReader, QueueWriter, SUB_BLOCK, queue};
 use crate::measure::LoudnessMeter;
@@ -16,6 +17,10 @@ use crate::view::{Change, ControlTrial};
 
 /// Difference in loudness, in LU, beyond which a trial on live sound is flagged.
 pub const LIVE_LIMIT_LU: f64 = 0.3;
+/// Peak of a side beyond which a trial on live sound is void, as a device would clip it: full scale.
+const CLIPPING_PEAK: f32 = 1.0;
+/// Corner of the high-pass of all paths in hertz: it takes DC away, of which a dip would make a thump.
+const HIGH_PASS_HZ: f64 = 5.0;
 /// Sound in seconds that may wait for the meter.
 const METER_SECONDS: f32 = 2.0;
 /// Frames that the meter reads at a time.
@@ -42,6 +47,7 @@ struct Fir {
 /// A path: an effect, or nothing, then what makes it as late as the other paths.
 struct LivePath {
     channels: Vec<LiveChannel>,
+    high_pass: DcBlocker,
     gain: f32,
 }
 
@@ -49,7 +55,7 @@ struct LivePath {
 struct LiveChannel {
     /// The whole frames of the delay.
     delay: Delay,
-    /// The rest of the delay, or the low-pass of the control as well.
+    /// The rest of the delay, if there is one, or the low-pass of the control as well.
     filters: Vec<Fir>,
 }
 
@@ -70,6 +76,8 @@ pub struct LivePaths {
 pub struct TrialMeter {
     queue: QueueReader,
     meters: Option<[LoudnessMeter; 2]>,
+    /// Largest magnitude of the trial on either side.
+    peak: f32,
     block: Vec<Vec<f32>>,
     /// Difference in LU, B over A, that the test is about.
     expected: f64,
@@ -120,12 +128,17 @@ pub fn prepare_live(sides: &[ResolvedSide; 2], matching: &Matching, spec: Proces
         ControlTrial::Louder | ControlTrial::None => Vec::new(),
     };
     let low_pass_latency = low_pass.len() / 2;
-    let latency = late[0].max(late[1]).ceil().max(0.0) as usize + low_pass_latency + REACH;
+    // Without a part of a frame there is nothing to interpolate, and what plays live is heard earlier.
+    let reach = if late.iter().any(|frames| frames.fract() != 0.0) { REACH } else { 0 };
+    let latency = late[0].max(late[1]).ceil().max(0.0) as usize + low_pass_latency + reach;
     let path = |side: usize, filter: &[f32], more_db: f64| {
         let filter_latency = filter.len() / 2;
-        let wait = latency as f64 - late[side] - filter_latency as f64 - REACH as f64;
+        let wait = latency as f64 - late[side] - filter_latency as f64 - reach as f64;
         let whole = wait.ceil();
-        let mut filters = vec![taps(whole - wait).to_vec()];
+        let mut filters = Vec::new();
+        if reach > 0 {
+            filters.push(taps(whole - wait).to_vec());
+        }
         if !filter.is_empty() {
             filters.push(filter.to_vec());
         }
@@ -135,6 +148,7 @@ pub fn prepare_live(sides: &[ResolvedSide; 2], matching: &Matching, spec: Proces
         };
         LivePath {
             channels: (0..spec.channels).map(|_| channel()).collect(),
+            high_pass: DcBlocker::new(spec.sample_rate, spec.channels, HIGH_PASS_HZ, true),
             gain: signs[side] * db_to_gain((gains_db[side] + more_db) as f32),
         }
     };
@@ -155,6 +169,7 @@ pub fn prepare_live(sides: &[ResolvedSide; 2], matching: &Matching, spec: Proces
     };
     let meter = TrialMeter {
         queue: reader,
+        peak: 0.0,
         meters: meters().zip(meters()).map(|(a, b)| [a, b]),
         block: vec![vec![0.0; METER_FRAMES]; 2 * spec.channels],
         expected: expected(1) - expected(0),
@@ -194,7 +209,12 @@ impl LivePaths {
             let Some(bank) = banks.next() else { break };
             for (channel, to) in bank.iter_mut().enumerate() {
                 match block.get(channel) {
-                    Some(from) => to[..n].copy_from_slice(&from[at..at + n]),
+                    // A NaN would be heard on all paths, as long as a filter remembers it.
+                    Some(from) => {
+                        for (y, x) in to.iter_mut().zip(&from[at..at + n]) {
+                            *y = if x.is_finite() { *x } else { 0.0 };
+                        }
+                    }
                     None => to[..n].fill(0.0),
                 }
             }
@@ -206,6 +226,7 @@ impl LivePaths {
         // The control is made of side A.
         self.outputs.copy_within(..channels, 2 * channels);
         for (path, bank) in self.paths.iter_mut().zip(self.outputs.chunks_exact_mut(channels)) {
+            path.high_pass.process(bank, n);
             for (channel, samples) in path.channels.iter_mut().zip(bank) {
                 let samples = &mut samples[..n];
                 channel.delay.process(samples);
@@ -237,6 +258,8 @@ impl TrialMeter {
             if n == 0 {
                 return;
             }
+            let samples = self.block.iter().flat_map(|channel| &channel[..n]);
+            self.peak = samples.fold(self.peak, |peak, x| peak.max(x.abs()));
             let views: Vec<&[f32]> = self.block.iter().map(|channel| &channel[..n]).collect();
             if let Some([a, b]) = &mut self.meters {
                 let (first, second) = views.split_at(views.len() / 2);
@@ -250,6 +273,7 @@ impl TrialMeter {
     pub fn begin(&mut self) {
         self.poll();
         self.lost = self.queue.overflow();
+        self.peak = 0.0;
         self.meters.iter_mut().flatten().for_each(LoudnessMeter::reset);
     }
 
@@ -262,10 +286,16 @@ impl TrialMeter {
         Some(b.integrated_lufs()? - a.integrated_lufs()? - self.expected)
     }
 
+    /// True if a side went beyond full scale in this trial, as far as it was polled.
+    #[must_use]
+    pub fn is_clipping(&self) -> bool {
+        self.peak > CLIPPING_PEAK
+    }
+
     /// True if the trial is to be flagged: its loudness differs by more than [`LIVE_LIMIT_LU`].
     #[must_use]
     pub fn is_flagged(&mut self) -> bool {
-        self.difference_lu().is_some_and(|difference| difference.abs() > LIVE_LIMIT_LU)
+        self.difference_lu().is_some_and(|difference| difference.is_nan() || difference.abs() > LIVE_LIMIT_LU)
     }
 
     /// Frames of the trial that were not measured, because [`Self::poll`] came too late.

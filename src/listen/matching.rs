@@ -1,4 +1,4 @@
-//! Matching: both sides are rendered over the loop in its steady state, B is moved, turned and scaled to A, the positive control is
+//! Matching: both sides are rendered on the loop and the sound around it, B is moved, turned and scaled to A, the positive control is
 //! made, and the gates are measured on what will be played.
 
 use std::cell::Cell;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::gates::{Gate, GateFacts, LoudnessMethod, PEAK_LIMIT_DBTP, check_gates, control_gate, correlation, noise_floor_db};
 use super::player::Stimuli;
 use super::side::{ResolvedSide, SideSource};
-use crate::audio::{Audio, AudioError, Fade};
+use crate::audio::{Audio, AudioError, Fade, gain_to_db};
 use crate::compare::{low_pass_at, low_pass_half, sha256};
 use crate::effect::Effect;
 use crate::graph::DIP_SECONDS;
@@ -26,9 +26,10 @@ pub const CONTROL_LOW_PASS_HZ: f64 = 3_500.0;
 pub(super) const CONTROL_TRANSITION_HZ: f64 = 500.0;
 /// Gain of a positive control in dB.
 pub const CONTROL_GAIN_DB: f32 = 3.0;
-/// Sound of the loop that an effect hears before the loop, in seconds, so that its state is that of a loop that goes round.
+/// Sound that an effect hears before what is used of its output, in seconds: its state is that of the sound, not of a start.
 const PRE_ROLL_SECONDS: f64 = 5.0;
-/// Sound before and after the loop that is rendered, in seconds: room for delays.
+/// Sound before and after the loop that is rendered, in seconds: room for delays that matching finds. A delay as a change has its
+/// own room.
 const MARGIN_SECONDS: f64 = 0.5;
 /// Frames that a fractional delay reads on each side, with some to spare.
 const INTERPOLATION_FRAMES: usize = 256;
@@ -44,6 +45,10 @@ const PEAK_ROOM_DB: f64 = 0.1;
 const FULL_SCALE: f32 = 32_767.0 / 32_768.0;
 /// Samples in a row at full scale that are a clipped peak.
 const CLIPPED_RUN: usize = 3;
+/// Loudness in LUFS below which a line warns of the volume.
+const QUIET_LUFS: f64 = -45.0;
+/// Level of a side's DC, in dB re the side, from which a line says that it is taken away: less is not heard in a fade.
+const HEARD_DC_DB: f64 = -50.0;
 /// Largest difference of a gain, in dB, and of a delay, in frames, when a match is computed again.
 const AGREEMENT: f64 = 0.01;
 
@@ -135,6 +140,8 @@ pub struct Matching {
     pub channels: usize,
     /// Frames of the loop.
     pub frames: usize,
+    /// Frames of the recorded sound, `loop.wav`, before the loop: the effects hear what is around the loop, too.
+    pub lead: usize,
     /// SHA-256 of the loop's samples as little-endian floats, channel after channel.
     pub loop_sha256: String,
     /// The measure of loudness.
@@ -155,6 +162,9 @@ pub struct Matching {
     pub control: ControlTrial,
     /// Gain of all paths in dB, so that none clips; 0 or less.
     pub attenuation_db: f64,
+    /// Mean of side A and B over the loop, of the channel with the larger one; 1 is full scale. It is taken away, as each dip and each
+    /// turn of the loop would make a thump of it that nobody hears in the sound itself.
+    pub dc: [f64; 2],
     /// True if both sides are equal bit for bit as they are played: there is nothing to hear.
     pub identical: bool,
     /// The gates.
@@ -174,6 +184,9 @@ pub struct Prepared {
     pub matching: Matching,
     /// The loop as it was cut from the sound.
     pub loop_sound: Audio,
+    /// The loop with the sound around it that the effects hear: [`Matching::lead`] frames before it, and some after it. It is what a
+    /// session keeps.
+    pub around: Audio,
     /// The sides; a file is cut to the loop, with some sound around it.
     pub sides: [ResolvedSide; 2],
 }
@@ -197,9 +210,9 @@ impl Matching {
         if self.loop_sha256 != again.loop_sha256 {
             return differ("hash of the loop", &self.loop_sha256, &again.loop_sha256);
         }
-        let format = |m: &Self| (m.sample_rate, m.channels, m.frames);
+        let format = |m: &Self| (m.sample_rate, m.channels, m.frames, m.lead);
         if format(self) != format(again) {
-            return differ("sample rate, channels, frames", &format(self), &format(again));
+            return differ("sample rate, channels, frames, lead", &format(self), &format(again));
         }
         let numbers = [
             ("gain in dB", self.gain_db, again.gain_db),
@@ -335,12 +348,50 @@ pub fn prepare_stimuli(
 ) -> Result<Prepared, MatchError> {
     let (start, loop_sound) = cut_loop(sound, range)?;
     let frames = loop_sound.frames();
+    let [pre_roll, margin] = surroundings(sound.sample_rate(), sides);
+    let first = start.saturating_sub(pre_roll + margin);
+    let last = (start + frames + margin).min(sound.frames());
+    let around = sound.slice(first..last).expect("the positions are limited to the sound");
     let sides = [0, 1].map(|side| sides[side].for_loop(start, frames));
-    let rendered = render_sides(&loop_sound, &sides, progress, cancel)?;
+    prepare(around, start - first, loop_sound, sides, control, progress, cancel)
+}
+
+/// Prepares the test of a session again: `around` is its recorded sound, `lead` and `frames` say where the loop is in it, as in
+/// [`Matching`], and `sides` are those that the session keeps. [control thread: takes its time]
+///
+/// # Errors
+/// [`MatchError`].
+pub fn prepare_again(
+    around: &Audio,
+    [lead, frames]: [usize; 2],
+    sides: &[ResolvedSide; 2],
+    control: ControlTrial,
+    progress: &dyn Fn(f32),
+    cancel: &AtomicBool,
+) -> Result<Prepared, MatchError> {
+    let rate = f64::from(around.sample_rate());
+    let (_, loop_sound) = cut_loop(around, [lead, lead.saturating_add(frames)].map(|frame| frame as f64 / rate))?;
+    prepare(around.clone(), lead, loop_sound, sides.clone(), control, progress, cancel)
+}
+
+/// Prepares a test on a loop that begins `lead` frames after the first of the sound `around` it; `sides` are cut to the loop.
+fn prepare(
+    around: Audio,
+    lead: usize,
+    loop_sound: Audio,
+    sides: [ResolvedSide; 2],
+    control: ControlTrial,
+    progress: &dyn Fn(f32),
+    cancel: &AtomicBool,
+) -> Result<Prepared, MatchError> {
+    let sound = &loop_sound;
+    let frames = loop_sound.frames();
+    around.check_finite().map_err(MatchError::NotFinite)?;
+    let rendered = render_sides(&around, [lead, frames], &sides, progress, cancel)?;
     let work = Work { progress, cancel, done: Cell::new(0), all: 0 };
     work.step(0.0)?;
 
-    // A file has sound around the loop that an effect's render repeats: the file is the one that moves.
+    // A file has more sound around the loop than a render: the file is the one that moves.
     let matched = if rendered[0].is_file && !rendered[1].is_file { 0 } else { 1 };
     let mut notes = Vec::new();
     let found = find_delay(&rendered, matched, frames, &mut notes);
@@ -349,7 +400,7 @@ pub fn prepare_stimuli(
     // A change after matching is not part of the match.
     let plain = |side: usize, gain_db: f64| {
         let (delay, inverted) = if side == matched { (found.delay, found.inverted) } else { (0.0, false) };
-        faded(&rendered[side].place(delay, inverted, gain_db, frames), rendered[side].is_file)
+        faded(rendered[side].place(delay, inverted, gain_db, frames)).0
     };
     let reference = plain(1 - matched, 0.0);
     let method = LoudnessMethod::of([&reference, &plain(matched, 0.0)]);
@@ -374,7 +425,17 @@ pub fn prepare_stimuli(
         }
         rendered[side].place(delay - around as f64, inverted, gain, frames + 2 * around)
     };
-    let mut paths = [0, 1].map(|side| faded(&place(side, 0), rendered[side].is_file)).to_vec();
+    let [(a, dc_a), (b, dc_b)] = [0, 1].map(|side| faded(place(side, 0)));
+    let dc = [dc_a, dc_b];
+    let mut paths = vec![a, b];
+    for ((path, dc), name) in paths.iter().zip(dc).zip(["A", "B"]) {
+        let level_db = gain_to_db(dc.abs() / path.rms());
+        if level_db > HEARD_DC_DB {
+            notes.push(format!(
+                "The DC of side {name}, {level_db:.0} dB of it, is taken away: each switch would make a thump of it."
+            ));
+        }
+    }
     match control {
         ControlTrial::None => {}
         ControlTrial::Louder => {
@@ -387,7 +448,7 @@ pub fn prepare_stimuli(
             let cutoff = CONTROL_LOW_PASS_HZ + CONTROL_TRANSITION_HZ / 2.0;
             let wide = low_pass_at(&place(0, around), cutoff, CONTROL_TRANSITION_HZ).map_err(MatchError::Control)?;
             let inner = wide.slice(around..around + frames).expect("the sound is that much wider on both sides");
-            paths.push(faded(&inner, rendered[0].is_file));
+            paths.push(faded(inner).0);
         }
     }
     work.step(0.7)?;
@@ -401,6 +462,9 @@ pub fn prepare_stimuli(
             -attenuation_db
         ));
     }
+    if let Some(lufs) = method.measure(&paths[0]).filter(|lufs| *lufs < QUIET_LUFS) {
+        notes.push(format!("The loop is quiet ({lufs:.0} LUFS): who turns the volume up for it should turn it down again."));
+    }
     let facts = GateFacts {
         method,
         changes: changes.clone(),
@@ -408,6 +472,7 @@ pub fn prepare_stimuli(
         noise_floor_db: [0, 1].map(|side| rendered[side].noise_floor_db),
         nan_resets: [0, 1].map(|side| rendered[side].nan_resets),
         sample_rate: sound.sample_rate(),
+        gain_db,
     };
     let mut gates = check_gates([&paths[0], &paths[1]], &facts);
     if let Some(control) = paths.get(2) {
@@ -418,6 +483,7 @@ pub fn prepare_stimuli(
         sample_rate: sound.sample_rate(),
         channels: sound.channels(),
         frames,
+        lead,
         loop_sha256: samples_sha256(&loop_sound),
         loudness: method,
         matched_side: matched,
@@ -428,12 +494,13 @@ pub fn prepare_stimuli(
         changes,
         control,
         attenuation_db,
+        dc,
         identical: paths[0] == paths[1],
         gates,
         notes,
         stimuli_sha256: paths.iter().map(samples_sha256).collect(),
     };
-    Ok(Prepared { stimuli: Arc::new(Stimuli { paths }), matching, loop_sound, sides })
+    Ok(Prepared { stimuli: Arc::new(Stimuli { paths }), matching, loop_sound, around, sides })
 }
 
 /// SHA-256 of a sound's samples as little-endian floats, channel after channel, in hexadecimal. [control thread]
@@ -443,15 +510,18 @@ pub fn samples_sha256(sound: &Audio) -> String {
     sha256(&bytes)
 }
 
-/// Fades both ends over the time of a dip's half; twice for a file, since an effect hears a loop that is faded already.
-fn faded(sound: &Audio, twice: bool) -> Audio {
-    let frames = fade_frames(sound);
-    let mut sound = sound.clone();
-    for _ in 0..if twice { 2 } else { 1 } {
-        let fades = [sound.fade_in(frames, Fade::RaisedCosine), sound.fade_out(frames, Fade::RaisedCosine)];
-        debug_assert!(fades.iter().all(Result::is_ok), "a loop is longer than its fades");
+/// Takes the mean of each channel away and fades both ends over the time of a dip's half. Gives the largest mean, too.
+fn faded(mut sound: Audio) -> (Audio, f64) {
+    let frames = fade_frames(&sound);
+    let mut largest = 0.0f64;
+    for channel in sound.iter_mut() {
+        let mean = channel.iter().map(|x| f64::from(*x)).sum::<f64>() / channel.len().max(1) as f64;
+        channel.iter_mut().for_each(|x| *x = (f64::from(*x) - mean) as f32);
+        largest = if mean.abs() > largest.abs() { mean } else { largest };
     }
-    sound
+    let fades = [sound.fade_in(frames, Fade::RaisedCosine), sound.fade_out(frames, Fade::RaisedCosine)];
+    debug_assert!(fades.iter().all(Result::is_ok), "a loop is longer than its fades");
+    (sound, largest)
 }
 
 fn fade_frames(sound: &Audio) -> usize {
@@ -470,7 +540,7 @@ struct Delay {
 fn find_delay(rendered: &[Rendered; 2], matched: usize, frames: usize, notes: &mut Vec<String>) -> Delay {
     let reference = rendered[1 - matched].place(0.0, false, 0.0, frames);
     let moved = &rendered[matched];
-    // A file is searched with the sound around the loop; a render repeats the loop there, which would be ambiguous.
+    // A file may be late by anything, and is searched with the sound around the loop; a render is late by little.
     let (searched, lead) =
         if moved.is_file { (moved.audio.clone(), moved.lead) } else { (moved.place(0.0, false, 0.0, frames), 0) };
     let by_latency = |delay: f64, reason: String, notes: &mut Vec<String>| {
@@ -513,18 +583,37 @@ impl Rendered {
     }
 }
 
-/// Renders both sides, each twice.
+/// Frames that the effects hear before what is used of their output, and frames around the loop that are used.
+fn surroundings(sample_rate: u32, sides: &[ResolvedSide; 2]) -> [usize; 2] {
+    let rate = f64::from(sample_rate);
+    let later = |side: &ResolvedSide| match side.change {
+        Some(Change::DelayFrames(frames)) => f64::from(frames).abs().ceil() as usize,
+        _ => 0,
+    };
+    let margin = (MARGIN_SECONDS * rate) as usize + sides.iter().map(later).max().unwrap_or(0) + INTERPOLATION_FRAMES;
+    [(PRE_ROLL_SECONDS * rate) as usize, margin]
+}
+
+/// Renders both sides, each twice, on the loop in the sound `around` it, whose silence before its first and after its last frame is
+/// heard, too.
 fn render_sides(
-    loop_sound: &Audio,
+    around: &Audio,
+    [loop_start, frames]: [usize; 2],
     sides: &[ResolvedSide; 2],
     progress: &dyn Fn(f32),
     cancel: &AtomicBool,
 ) -> Result<[Rendered; 2], MatchError> {
-    let rate = f64::from(loop_sound.sample_rate());
-    let frames = loop_sound.frames();
-    let [pre_roll, margin] = [PRE_ROLL_SECONDS, MARGIN_SECONDS].map(|seconds| (seconds * rate) as usize + INTERPOLATION_FRAMES);
-    let input = faded(loop_sound, false);
-    let around = repeat(&input, pre_roll + margin, frames + margin);
+    let [pre_roll, margin] = surroundings(around.sample_rate(), sides);
+    let mut input = Audio::silence(around.sample_rate(), around.channels(), pre_roll + margin + frames + margin);
+    // Frames of silence before the sound; negative where there is more sound than is heard.
+    let before = (pre_roll + margin) as isize - loop_start as isize;
+    let [to, from] = [before.max(0) as usize, (-before).max(0) as usize];
+    for (to_channel, from_channel) in input.iter_mut().zip(around.iter()) {
+        for (y, x) in to_channel[to..].iter_mut().zip(&from_channel[from..]) {
+            *y = *x;
+        }
+    }
+    let around = input;
     let effects = sides.iter().filter(|side| matches!(side.source, SideSource::Effect(_))).count() as u64;
     let work = Work { progress, cancel, done: Cell::new(0), all: 2 * effects * around.frames() as u64 };
     let render_side = |index: usize| -> Result<Rendered, MatchError> {
@@ -560,17 +649,4 @@ fn render_once(effect: &Effect, sound: &Audio, side: &'static str, work: &Work<'
         Renderer::for_sound(effect, sound).map_err(failed)?.render(sound, |frames| work.rendered(frames)).map_err(failed)?;
     work.done.set(work.done.get() + sound.frames() as u64);
     Ok(out)
-}
-
-/// A loop that goes round: `before` frames that lead to its beginning, and `after` frames from it on.
-fn repeat(sound: &Audio, before: usize, after: usize) -> Audio {
-    let frames = sound.frames();
-    let first = (frames - before % frames) % frames;
-    let mut out = Audio::silence(sound.sample_rate(), sound.channels(), before + after);
-    for (to, from) in out.iter_mut().zip(sound.iter()) {
-        for (y, x) in to.iter_mut().zip(from.iter().cycle().skip(first)) {
-            *y = *x;
-        }
-    }
-    out
 }

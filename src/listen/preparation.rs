@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use super::folder::LOOP;
 use super::log::Configuration;
-use super::matching::{Matching, Prepared, prepare_stimuli};
+use super::matching::{Matching, Prepared, prepare_again, prepare_stimuli};
 use super::side::{ResolvedSide, resolve_sides};
 use super::side_measures::{esr_db, side_measures};
 use crate::audio::Audio;
@@ -128,7 +128,7 @@ fn prepare(job: Job, shared: &Shared) -> Result<Box<Ready>, String> {
     };
     let esr_db = esr_db(&prepared.stimuli);
     // A test that does not start needs no figures.
-    let measures = if prepared.passed() { side_measures(&prepared.stimuli, &prepared.sides) } else { Vec::new() };
+    let measures = if prepared.passed() { side_measures(&prepared.stimuli, &prepared.sides, &shared.cancel) } else { Vec::new() };
     shared.share.store(1f32.to_bits(), Ordering::Relaxed);
     Ok(Box::new(Ready { prepared, esr_db, measures }))
 }
@@ -147,8 +147,9 @@ pub(super) fn prepare_saved(
     let sound = read(folder.join(LOOP)).map_err(|error| text(&error))?;
     let load = |name| ResolvedSide::load(folder, name).map_err(|error| text(&error));
     let sides = [load("a")?, load("b")?];
-    let range = [0.0, sound.seconds()];
-    prepare_stimuli(&sound, range, &sides, configuration.setup.control, progress, cancel).map_err(|error| text(&error))
+    let recorded = recorded_matching(configuration)?;
+    let place = [recorded.lead, recorded.frames];
+    prepare_again(&sound, place, &sides, configuration.setup.control, progress, cancel).map_err(|error| text(&error))
 }
 
 /// The matching of a session's first line.

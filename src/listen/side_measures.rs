@@ -1,5 +1,7 @@
 //! The measures of the two sides of a test on its sound, which stand beside the result.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rayon::prelude::*;
 
 use super::player::Stimuli;
@@ -27,16 +29,18 @@ pub(super) fn esr_db(stimuli: &Stimuli) -> Option<f64> {
     Some(10.0 * esr.log10()).filter(|db| db.is_finite())
 }
 
-/// Names and figures of the measures of both sides: their difference on the loop, as it is played, and each effect alone. [control
-/// thread: takes its time]
+/// Names and figures of the measures of both sides: their difference on the loop, as it is played, and each effect alone;
+/// those that are found until it is to `cancel`. [control thread: takes its time]
 #[must_use]
-pub(super) fn side_measures(stimuli: &Stimuli, sides: &[ResolvedSide; 2]) -> Vec<(String, String)> {
+pub(super) fn side_measures(stimuli: &Stimuli, sides: &[ResolvedSide; 2], cancel: &AtomicBool) -> Vec<(String, String)> {
+    let is_cancelled = || cancel.load(Ordering::Relaxed);
     let [a, b, ..] = stimuli.paths.as_slice() else { return Vec::new() };
     let mut found: Vec<(String, String)> = Vec::new();
     if let Ok(comparison) = Comparison::new(a, b) {
         let rows: Vec<&Measure> =
             MEASURES.iter().copied().filter(|row| matches!(row.function, MeasureFn::Comparison(_))).collect();
-        let figures: Vec<Option<f64>> = rows.par_iter().map(|row| row.compare(&comparison)).collect();
+        let figures: Vec<Option<f64>> =
+            rows.par_iter().map(|row| if is_cancelled() { None } else { row.compare(&comparison) }).collect();
         for (row, figure) in rows.iter().zip(figures) {
             if let Some(figure) = figure.filter(|figure| figure.is_finite()) {
                 found.push((row.name.into(), row.text(figure)));
@@ -52,6 +56,9 @@ pub(super) fn side_measures(stimuli: &Stimuli, sides: &[ResolvedSide; 2]) -> Vec
     let effects: Vec<(&str, &Effect)> =
         ["A", "B"].into_iter().zip(sides).filter_map(|(name, side)| Some((name, effect(side)?))).collect();
     for (name, effect) in &effects {
+        if is_cancelled() {
+            return found;
+        }
         let Ok(tone) = tone_response(effect, a.sample_rate(), TONE.0, TONE.1) else { continue };
         for row in [&THD, &ALIASING] {
             if let MeasureFn::Tone(run) = row.function {
@@ -68,7 +75,7 @@ pub(super) fn side_measures(stimuli: &Stimuli, sides: &[ResolvedSide; 2]) -> Vec
     };
     let alone: Vec<Effect> = effects.iter().map(|(_, effect)| (*effect).clone()).collect();
     let real_time = MEASURES.iter().find(|row| row.id == REAL_TIME);
-    if let (Ok(tables), Some(row)) = (measure_interleaved(&alone, &spec, |_| true), real_time) {
+    if let (Ok(tables), Some(row)) = (measure_interleaved(&alone, &spec, |_| !is_cancelled()), real_time) {
         for ((name, _), table) in effects.iter().zip(&tables) {
             if let Some(figure) = table.rows.first().and_then(|costs| row.cost(costs)) {
                 add(&mut found, row, name, figure);

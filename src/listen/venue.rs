@@ -11,6 +11,9 @@ pub enum VenueError {
     /// No sound runs, so that neither the sample rate nor the width is known.
     #[error("no sound runs yet; start the host's engine or a device first")]
     NoStream,
+    /// The host bypasses the plug-in, so that no test is heard.
+    #[error("the plug-in is bypassed; switch it on again")]
+    Bypassed,
     /// The player could not be sent to the audio thread.
     #[error("the audio thread does not take the sound: it has stopped")]
     Stopped,
@@ -23,7 +26,7 @@ pub trait Venue {
     /// Sample rate and width of the stream, which a test must not see change: a trial during which it does is void.
     ///
     /// # Errors
-    /// [`VenueError::NoStream`].
+    /// [`VenueError::NoStream`], [`VenueError::Bypassed`].
     fn spec(&self) -> Result<ProcessSpec, VenueError>;
     /// The effects in slot A and slot B as they are now.
     fn slots(&self) -> [Effect; 2];

@@ -45,12 +45,14 @@ pub struct EditorApp {
     notifier: RepaintNotifier,
     /// The host's side and the watch for changes; None before the window is built.
     open: Option<(GuiContext, ViewWatch<WindowContents>)>,
+    /// True if the panel of listening tests was open in the last frame.
+    listens: bool,
 }
 
 impl EditorApp {
     /// An app for a window that is not built yet. [control thread]
     pub fn new(parameters: Arc<HostParameters>, panels: Arc<Mutex<EditorPanels>>, notifier: RepaintNotifier) -> Self {
-        Self { parameters, panels, notifier, open: None }
+        Self { parameters, panels, notifier, open: None, listens: false }
     }
 }
 
@@ -98,6 +100,12 @@ impl NiceEguiApp for EditorApp {
     fn ui(&mut self, ui: &mut egui::Ui, _: &mut Frame) {
         let Some((context, watch)) = &self.open else { return };
         let contents = watch.frame();
+        let listens = contents.view.listen.is_open;
+        if listens && !std::mem::replace(&mut self.listens, listens) {
+            // The host may let the plug-in sleep, as it does in silence; a test plays in silence.
+            context.request_process();
+        }
+        self.listens = listens;
         let mut panels = self.panels.lock().unwrap_or_else(PoisonError::into_inner);
         with_controls(&self.parameters, context, |controls| panels.0.show(ui, controls, &contents.view));
     }

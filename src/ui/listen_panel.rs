@@ -71,11 +71,6 @@ pub(super) struct ListenPanel {
 }
 
 impl ListenPanel {
-    /// True if the panel was shown in the last frame.
-    pub fn is_shown(&self) -> bool {
-        self.was_shown
-    }
-
     /// Forgets all that is under way: the panel is not shown.
     pub fn hide(&mut self) {
         *self = Self { has_no_host: self.has_no_host, ..Self::default() };

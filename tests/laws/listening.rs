@@ -9,7 +9,7 @@ use isotherm::audio::Audio;
 use isotherm::audio::generate::guitar;
 use isotherm::dsp::ProcessSpec;
 use isotherm::instance::{Instance, InstanceProcessor, InstanceState};
-use isotherm::listen::{Player, PlayerControl, Stimuli};
+use isotherm::listen::{Player, PlayerControl, Stimuli, VenueError};
 use isotherm::view::{
     Button, Change, ControlTrial, ListenAction, ListenStage, ListenView, SideChoice, SoundSource, TestPart, TestSetup, TestStep,
 };
@@ -344,6 +344,20 @@ fn a_setting_that_is_changed_in_a_trial_makes_it_void_and_the_output_comes_back_
     assert!(apart < 1e-4, "{apart}");
 }
 
+/// A period of an endless sound behind the first-order high-pass at 5 Hz that all paths of live sound have.
+fn high_passed_period(period: &[f32]) -> Vec<f32> {
+    let w = (std::f64::consts::PI * 5.0 / f64::from(SPEC.sample_rate)).tan();
+    let (gain, pole) = (1.0 / (1.0 + w), (1.0 - w) / (1.0 + w));
+    let (mut before, mut y) = (0.0, 0.0);
+    let mut out = Vec::new();
+    for x in period.iter().chain(period) {
+        y = gain * (f64::from(*x) - before) + pole * y;
+        before = f64::from(*x);
+        out.push(y as f32);
+    }
+    out.split_off(period.len())
+}
+
 #[test]
 fn a_test_on_live_sound_plays_the_input_and_not_what_the_slots_made_of_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -354,9 +368,10 @@ fn a_test_on_live_sound_plays_the_input_and_not_what_the_slots_made_of_it() {
     let heard = [Button::First, Button::Second].map(|button| hear(&mut host, button, 48_000));
     let stage = host.instance.view().listen.stage;
     assert!(matches!(&stage, ListenStage::Running(test) if test.playing == Some(Button::Second)), "{stage:?}");
-    let input = host.input.channel(0);
+    let input = high_passed_period(host.input.channel(0));
     let gains = heard.map(|(start, heard)| {
         // Side A is the input itself, side B the input with a gain; both are late by a whole number of frames.
+        let (heard, input) = (&heard[..], &input[..]);
         let pairs = |late: usize| (0..heard.len()).map(move |n| (n, (start + n - late) % input.len()));
         let fit = |late: usize| {
             let sum = |term: &dyn Fn(f64, f64) -> f64| -> f64 {
@@ -371,4 +386,100 @@ fn a_test_on_live_sound_plays_the_input_and_not_what_the_slots_made_of_it() {
     });
     let apart_db = 20.0 * (gains[0] / gains[1]).log10();
     assert!((apart_db.abs() - 1.0).abs() < 1e-3, "{apart_db} dB");
+}
+
+#[test]
+fn a_player_that_was_given_back_is_freed_without_a_panel() {
+    let mut host = Host::new();
+    let link = host.instance.listening_tests().link().clone();
+    let (stimuli, _, player) = player();
+    host.run(256);
+    link.install(Some(player)).unwrap();
+    (0..8).for_each(|_| drop(host.run(256)));
+    assert_eq!(Arc::strong_count(&stimuli), 2);
+    link.install(None).unwrap();
+    let begun = Instant::now();
+    while Arc::strong_count(&stimuli) > 1 {
+        assert!(begun.elapsed() < TIMEOUT, "the stimuli are still in memory");
+        host.run(256);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_player_that_could_not_be_taken_back_is_not_heard_when_the_stream_goes_on() {
+    let (mut with, mut without) = (Host::new(), Host::new());
+    let link = with.instance.listening_tests().link().clone();
+    with.run(256);
+    without.run(256);
+    // The stream stands still, until no more players can be sent.
+    let control = loop {
+        let (_, control, player) = player();
+        control.play(Some(0));
+        if link.install(Some(player)).is_err() {
+            break control;
+        }
+    };
+    assert!(link.install(None).is_err(), "the audio thread takes nothing");
+    for _ in 0..40 {
+        with.run(256);
+        without.run(256);
+        control.play(Some(0));
+    }
+    for _ in 0..20 {
+        assert_eq!(with.run(256).0, without.run(256).0);
+    }
+    // The next one is heard.
+    let (_, control, player) = player();
+    link.install(Some(player)).unwrap();
+    control.play(Some(0));
+    (0..8).for_each(|_| drop((with.run(256), without.run(256))));
+    assert_ne!(with.run(256).0, without.run(256).0);
+}
+
+#[test]
+fn the_bypass_takes_the_output_from_a_test_through_a_dip_and_gives_it_back() {
+    let (mut with, mut without) = (Host::new(), Host::new());
+    let bypass = isotherm::instance::parameters::descriptors().iter().position(|d| d.id == "bypass").unwrap();
+    let (stimuli, control, player) = player();
+    let link = with.instance.listening_tests().link().clone();
+    with.run(256);
+    without.run(256);
+    link.install(Some(player)).unwrap();
+    control.play(Some(0));
+    (0..20).for_each(|_| drop((with.run(256), without.run(256))));
+    assert!(link.spec().is_ok());
+    for host in [&with, &without] {
+        host.instance.parameters().set(bypass, 1.0);
+    }
+    (0..40).for_each(|_| drop((with.run(256), without.run(256))));
+    for _ in 0..20 {
+        assert_eq!(with.run(256).0, without.run(256).0, "what comes without a test");
+    }
+    assert_eq!(link.spec(), Err(VenueError::Bypassed));
+    with.instance.parameters().set(bypass, 0.0);
+    let mut heard: Vec<f32> = Vec::new();
+    for _ in 0..100 {
+        heard.extend(&with.run(256).0[0]);
+    }
+    let path = stimuli.paths[0].channel(0);
+    let end = &heard[heard.len() - 64..];
+    assert!((0..path.len()).any(|at| (0..64).all(|n| end[n] == path[(at + n) % path.len()])), "the test goes on");
+    assert!(link.spec().is_ok());
+}
+
+#[test]
+fn an_open_panel_keeps_the_plug_in_awake() {
+    let mut host = Host::new();
+    let link = host.instance.listening_tests().link().clone();
+    assert!(!link.is_open());
+    host.listen(ListenAction::Open);
+    assert!(link.is_open(), "at once, so that the next block tells the host");
+    host.run_until("the panel", |view| view.is_open && view.kept_seconds > 0.0);
+    host.listen(ListenAction::Close);
+    let begun = Instant::now();
+    while link.is_open() {
+        assert!(begun.elapsed() < TIMEOUT, "still awake");
+        host.run(256);
+    }
 }

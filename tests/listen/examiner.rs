@@ -177,6 +177,20 @@ impl Room {
         self.venue.hear()
     }
 
+    /// Puts another effect into a slot.
+    fn set_slot(&mut self, slot: usize, text: &str) {
+        let mut inner = self.venue.0.lock().unwrap();
+        inner.slots[slot] = text.parse().unwrap();
+        inner.generation += 1;
+    }
+
+    /// The first line of the log of the only session.
+    fn configuration(&self) -> serde_json::Value {
+        let session = std::fs::read_dir(self.sessions.path().join("listening")).unwrap().next().unwrap().unwrap();
+        let log = std::fs::read_to_string(session.path().join("log.jsonl")).unwrap();
+        serde_json::from_str(log.lines().next().unwrap()).unwrap()
+    }
+
     /// The answer of somebody who hears everything: which of two sounds is nearer to what the buttons play. The loop runs on, so
     /// brightness and level are compared, not samples.
     fn hear(&mut self) -> Answer {
@@ -245,7 +259,7 @@ fn short(question: Question, form: Form, trials: u32) -> Protocol {
 
 #[test]
 fn a_test_on_live_sound_is_taken_by_ear_and_a_trial_of_other_loudness_is_flagged() {
-    let mut room = Room::new(["clipper", "saturator drive=24"]);
+    let mut room = Room::new(["clipper", "saturator drive=12"]);
     room.venue.0.lock().unwrap().input = noise(0.5, 4 * RATE as usize);
     let sides = [SideChoice::Dry, SideChoice::Slot(1)];
     let setup = TestSetup { sides, source: SoundSource::Live, control: ControlTrial::None, ..setup(QUICKEST) };
@@ -254,8 +268,8 @@ fn a_test_on_live_sound_is_taken_by_ear_and_a_trial_of_other_loudness_is_flagged
     room.examiner.act(ListenAction::EndTraining);
     room.examiner.act(ListenAction::Continue);
     for trial in 1..=5 {
-        // A saturator makes loud passages no louder.
-        let level = if trial == 3 { 2.0 } else { 0.5 };
+        // A saturator makes quiet passages louder.
+        let level = if trial == 3 { 0.1 } else { 0.5 };
         let mut energies = Vec::new();
         for button in [Button::First, Button::Second, Button::X] {
             room.examiner.act(ListenAction::Press(button));
@@ -486,16 +500,38 @@ fn a_trial_is_void_if_settings_or_the_stream_change_and_flagged_after_drop_outs(
     room.examiner.act(ListenAction::EndTraining);
     room.examiner.act(ListenAction::Continue);
     room.listen(Button::First);
-    room.venue.0.lock().unwrap().generation += 1;
+    room.set_slot(0, "clipper threshold=-20");
     room.examiner.tick();
     let test = room.test();
     let note = "This trial does not count and is repeated: a setting was changed from outside.";
     assert_eq!((test.note.as_deref(), test.playing, test.number), (Some(note), None, 1));
+    // Nothing can be heard or answered until nothing has moved for a second, and what moves on makes no other trial void.
+    for moved in 1..=40 {
+        room.set_slot(0, &format!("clipper threshold=-{moved}"));
+        room.examiner.tick();
+        room.examiner.act(ListenAction::Press(Button::First));
+        room.examiner.act(ListenAction::Answer(Answer::First));
+        assert_eq!((room.test().playing, room.test().step), (None, TestStep::Answer));
+        assert!(room.test().note.unwrap().starts_with("A setting of a slot moves."));
+    }
+    for _ in 0..20 {
+        room.examiner.tick();
+    }
+    assert_eq!(room.test().note, None);
+    // A setting that moves before anybody has listened, or in a slot that is no side, makes none void either.
+    room.set_slot(0, "clipper threshold=-3");
+    (0..21).for_each(|_| room.examiner.tick());
+    room.listen(Button::First);
     // The device goes and comes again with other blocks.
     room.venue.0.lock().unwrap().spec = Err(VenueError::NoStream);
     room.examiner.tick();
     room.examiner.tick();
     assert!(room.test().note.unwrap().contains("the sound went"), "{:?}", room.test());
+    for action in [ListenAction::Press(Button::First), ListenAction::SwitchBack, ListenAction::Answer(Answer::First)] {
+        room.examiner.act(action);
+        assert_eq!((room.test().playing, room.test().step), (None, TestStep::Answer), "there is no sound");
+        assert!(room.test().note.unwrap().starts_with("No sound comes."));
+    }
     room.venue.0.lock().unwrap().player = None;
     room.venue.0.lock().unwrap().spec = Ok(ProcessSpec { sample_rate: RATE as f32, channels: 2, max_frames: 2 * BLOCK });
     room.examiner.tick();
@@ -511,6 +547,42 @@ fn a_trial_is_void_if_settings_or_the_stream_change_and_flagged_after_drop_outs(
     assert!(result.remarks.contains(&"Void and repeated: 2 trials.".into()), "{:?}", result.remarks);
     assert!(result.remarks.iter().any(|text| text.starts_with("Flagged for drop-outs")), "{:?}", result.remarks);
     assert!(verify(&result.folder, Some(&result.receipt)).unwrap().passed());
+}
+
+#[test]
+fn a_wide_sound_is_matched_as_a_mono_stream_plays_it_and_refused_where_it_is_not_played_whole() {
+    let mut room = Room::new(PLAIN);
+    let stream = |channels: usize| Ok(ProcessSpec { sample_rate: RATE as f32, channels, max_frames: BLOCK });
+    let mut wide = generate::guitar(RATE, 2, 1).unwrap().slice(..4 * RATE as usize).unwrap();
+    wide.channel_mut(1).iter_mut().for_each(|x| *x *= -0.5);
+    room.venue.0.lock().unwrap().input = wide.clone();
+    room.examiner.act(ListenAction::Capture);
+    room.venue.0.lock().unwrap().spec = stream(1);
+    let plain = TestSetup { control: ControlTrial::None, ..setup(short(Question::Difference, Form::Abx, 5)) };
+    room.start(plain.clone());
+    let configuration = room.configuration();
+    assert_eq!(configuration["matching"]["channels"], 1);
+    room.examiner.act(ListenAction::Abort);
+    room.examiner.act(ListenAction::Done);
+    room.venue.0.lock().unwrap().spec = stream(2);
+    let six = Audio::from_channels(RATE, &[wide.channel(0); 6]).unwrap();
+    room.venue.0.lock().unwrap().input = six;
+    room.examiner.act(ListenAction::Capture);
+    room.examiner.act(ListenAction::Set(plain));
+    room.examiner.act(ListenAction::Start);
+    let error = room.examiner.view().error;
+    assert_eq!(error.as_deref(), Some("the sound has 6 channels and the stream 2; expected as many, or mono"));
+}
+
+#[test]
+fn a_live_test_with_a_file_leaves_no_session() {
+    let mut room = Room::new(PLAIN);
+    let sides = [SideChoice::Dry, SideChoice::File("wet.wav".into())];
+    room.examiner.act(ListenAction::Set(TestSetup { sides, source: SoundSource::Live, ..setup(QUICKEST) }));
+    room.examiner.act(ListenAction::Start);
+    let view = room.examiner.view();
+    assert_eq!(view.error.as_deref(), Some("side B is a file, which cannot play live; expected an effect or dry"));
+    assert_eq!((view.stage, view.unfinished), (ListenStage::Setup, None));
 }
 
 #[test]

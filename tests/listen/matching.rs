@@ -9,7 +9,7 @@ use isotherm::audio::{Audio, db_to_gain, gain_to_db, generate};
 use isotherm::effect::Effect;
 use isotherm::listen::{
     Change, ControlTrial, DelaySource, Gate, GateFacts, GateId, GateOutcome, LoudnessMethod, MatchError, Prepared, ResolvedSide,
-    SideChoice, check_gates, noise_floor_db, prepare_stimuli, resolve_sides,
+    SideChoice, check_gates, noise_floor_db, prepare_again, prepare_stimuli, resolve_sides,
 };
 use isotherm::measure::{Alignment, loudness};
 use isotherm::render::render;
@@ -304,23 +304,102 @@ fn everything_is_played_softer_if_a_path_would_clip_and_the_record_says_so() {
 }
 
 #[test]
-fn the_beginning_of_the_loop_is_what_follows_its_end() {
-    // A tone filter and a DC blocker remember what came before.
+fn a_file_of_an_effects_own_render_does_not_differ_from_the_effect_at_the_ends_of_the_loop() {
+    let folder = tempfile::tempdir().unwrap();
     let sound = guitar();
-    let found = prepare(&sound, [0.5, 2.5], effect("saturator drive=24 bias=0.5"), SideChoice::Dry);
-    let mut lap = found.loop_sound.clone();
-    lap.fade_in(240, isotherm::audio::Fade::RaisedCosine).unwrap();
-    lap.fade_out(240, isotherm::audio::Fade::RaisedCosine).unwrap();
-    let laps = Audio::concatenate(&[&lap, &lap, &lap, &lap, &lap]).unwrap();
-    let wet = render(&"saturator drive=24 bias=0.5".parse().unwrap(), &laps).unwrap();
-    let frames = lap.frames();
-    let attenuation = db_to_gain(found.matching.attenuation_db);
-    let expected = wet.slice(3 * frames + 240..4 * frames - 240).unwrap().multiply(attenuation).unwrap();
-    let found = found.stimuli.paths[0].slice(240..frames - 240).unwrap();
-    assert!(null_db(&expected, &found) < -90.0, "{}", null_db(&expected, &found));
-    // After silence it is not the same.
-    let first = wet.slice(240..frames - 240).unwrap().multiply(attenuation).unwrap();
-    assert!(null_db(&expected, &first) > -90.0, "{}", null_db(&expected, &first));
+    let text = "saturator drive=24 bias=0.3";
+    let wet = render(&text.parse().unwrap(), &sound).unwrap();
+    for (range, limit_db) in [([2.37, 5.11], -80.0), ([0.0, 3.0], -80.0)] {
+        let found = prepare(&sound, range, effect(text), file(folder.path(), &wet));
+        assert!(found.passed() || found.matching.identical, "{:#?}", found.matching.gates);
+        let [a, b] = [&found.stimuli.paths[0], &found.stimuli.paths[1]];
+        let frames = a.frames();
+        for part in [0..2_400, 2_400..frames - 960, frames - 960..frames] {
+            let difference = a.slice(part.clone()).unwrap().subtract(&b.slice(part.clone()).unwrap()).unwrap();
+            let level = gain_to_db(difference.rms() / a.rms());
+            assert!(level < limit_db, "{range:?}, frames {part:?}: {level} dB");
+        }
+    }
+}
+
+#[test]
+fn effects_hear_the_sound_around_the_loop() {
+    let sound = guitar();
+    let text = "saturator drive=24 bias=0.5";
+    let found = prepare(&sound, [1.5, 3.5], effect(text), SideChoice::Dry);
+    let wet = render(&text.parse().unwrap(), &sound).unwrap().slice(72_000..168_000).unwrap();
+    let wet = wet.multiply(db_to_gain(found.matching.attenuation_db)).unwrap();
+    let inner = 240..wet.frames() - 240;
+    let null = null_db(&wet.slice(inner.clone()).unwrap(), &found.stimuli.paths[0].slice(inner).unwrap());
+    assert!(null < -60.0, "{null}");
+    assert_eq!(found.matching.lead, 72_000);
+    assert_eq!(found.around.slice(72_000..168_000).unwrap(), found.loop_sound);
+}
+
+#[test]
+fn the_dc_of_a_side_is_taken_away_before_a_dip_can_make_a_thump_of_it() {
+    let sound = guitar();
+    let side = |switch: &str| effect(&format!("saturator drive=12 bias=0.5 dc-blocker={switch}"));
+    let found = prepare(&sound, [0.5, 4.5], side("off"), side("on"));
+    assert!(found.passed(), "{:#?}", found.matching.gates);
+    let [dc, none] = found.matching.dc;
+    assert!(dc.abs() > 0.05 && none.abs() < 0.01, "{:?}", found.matching.dc);
+    assert!(found.matching.notes.iter().any(|note| note.starts_with("The DC of side A, ")), "{:?}", found.matching.notes);
+    for path in &found.stimuli.paths {
+        let level = gain_to_db(path.dc().abs() / path.rms());
+        assert!(level < -60.0, "{level} dB");
+    }
+}
+
+#[test]
+fn a_file_that_moves_in_time_is_refused_and_one_with_another_phase_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let sound = guitar();
+    let half = sound.frames() / 2;
+    let drift = |ppm: f64| {
+        let way = Alignment { drift_ppm: Some(-ppm), is_drifting: true, ..Alignment::NONE };
+        way.apply(&sound, sound.frames())
+    };
+    let jump = |frames: f64| {
+        let parts = [sound.slice(..half).unwrap(), later(&sound, frames).slice(half..).unwrap()];
+        Audio::concatenate(&[&parts[0], &parts[1]]).unwrap()
+    };
+    for wet in [drift(5.0), drift(100.0), jump(1.0), jump(5.0), jump(30.0)] {
+        let found = prepare(&sound, [0.5, 6.5], SideChoice::Dry, file(folder.path(), &wet));
+        let time = gate(&found.matching.gates, GateId::Time);
+        assert!(!time.passed() && time.text.contains("in parts of the loop"), "{time:?}");
+    }
+    for text in ["saturator drive=24", "saturator drive=12 tone=2000", "saturator drive=24 bias=0.5 slope=12", "clipper"] {
+        let wet = later(&render(&text.parse().unwrap(), &sound).unwrap(), 12.4);
+        for range in [[0.5, 6.5], [0.5, 2.5]] {
+            let found = prepare(&sound, range, SideChoice::Dry, file(folder.path(), &wet));
+            assert!(found.passed(), "{text}, {range:?}: {:#?}", found.matching.gates);
+        }
+    }
+}
+
+#[test]
+fn a_side_with_one_inverted_channel_is_refused_with_the_channel() {
+    let folder = tempfile::tempdir().unwrap();
+    let sound = generate::guitar(RATE, 2, 1).unwrap().multiply(0.5).unwrap();
+    let mut wet = sound.clone();
+    wet.channel_mut(1).iter_mut().for_each(|x| *x *= -0.5);
+    let found = prepare(&sound, [0.5, 4.5], SideChoice::Dry, file(folder.path(), &wet));
+    let polarity = gate(&found.matching.gates, GateId::Polarity);
+    assert!(!polarity.passed() && polarity.text.contains("inverted in channel 2 alone"), "{polarity:?}");
+}
+
+#[test]
+fn a_match_that_needs_a_large_gain_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let sound = guitar();
+    for (gain_db, passes) in [(-23.0, true), (-25.0, false)] {
+        let wet = sound.multiply(db_to_gain(gain_db)).unwrap();
+        let found = prepare(&sound, [0.5, 4.5], SideChoice::Dry, file(folder.path(), &wet));
+        let gain = gate(&found.matching.gates, GateId::Gain);
+        assert_eq!(gain.passed(), passes, "{gain:?}");
+        assert_eq!(gain.text, format!("Gain: the match needs {:+.1} dB; limit 24 dB", -gain_db));
+    }
 }
 
 #[test]
@@ -402,7 +481,7 @@ fn a_match_is_computed_again_from_a_sessions_folder_and_a_changed_figure_is_name
     let wet = later(&sound, 30.4).multiply(0.7).unwrap();
     let both = sides(effect(&format!("neural model={}", model.display())), file(folder.path(), &wet), &sound);
     let first = prepare_with(&sound, [1.0, 4.5], &both, ControlTrial::LowPass).unwrap();
-    write(session.join("loop.wav"), &first.loop_sound, WavFormat::Float32).unwrap();
+    write(session.join("loop.wav"), &first.around, WavFormat::Float32).unwrap();
     first.sides[0].save(&session, "a").unwrap();
     first.sides[1].save(&session, "b").unwrap();
     // The session needs nothing outside of its folder.
@@ -410,8 +489,9 @@ fn a_match_is_computed_again_from_a_sessions_folder_and_a_changed_figure_is_name
     std::fs::remove_file(folder.path().join("wet.wav")).unwrap();
     let loop_sound = isotherm::audio::wav::read(session.join("loop.wav")).unwrap();
     let loaded = ["a", "b"].map(|name| ResolvedSide::load(&session, name).unwrap());
-    let range = [0.0, loop_sound.seconds()];
-    let again = prepare_with(&loop_sound, range, &loaded, ControlTrial::LowPass).unwrap();
+    let place = [first.matching.lead, first.matching.frames];
+    let low_pass = ControlTrial::LowPass;
+    let again = prepare_again(&loop_sound, place, &loaded, low_pass, &|_| (), &AtomicBool::new(false)).unwrap();
     assert_eq!(first.matching.difference(&again.matching), None);
     assert_eq!(first.matching.stimuli_sha256, again.matching.stimuli_sha256);
     // The record survives as JSON.
@@ -423,7 +503,7 @@ fn a_match_is_computed_again_from_a_sessions_folder_and_a_changed_figure_is_name
     changed.gain_db = f64::NAN;
     assert!(changed.difference(&again.matching).is_some());
     let mut changed = first.matching.clone();
-    changed.gates[2].outcome = GateOutcome::Failed;
+    changed.gates[3].outcome = GateOutcome::Failed;
     assert!(changed.difference(&again.matching).unwrap().starts_with("gates: "));
     let mut changed = first.matching;
     changed.loop_sha256.replace_range(..1, "x");

@@ -1,14 +1,15 @@
 //! The audio thread's end of listening tests: keeps the input while the panel is open, and plays a test's sound in place of the
 //! output. The slots run on as ever, so load and latency stay the same.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use arrayvec::ArrayVec;
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use crate::dsp::{Block, ProcessSpec};
-use crate::graph::{Swap, SwapSender};
+use crate::dsp::{Block, MAX_CHANNELS, ProcessSpec};
+use crate::graph::{Dip, Swap, SwapSender};
 use crate::listen::{CaptureWriter, Player, VenueError};
 
 /// Captures that fit in the ring of each direction.
@@ -19,8 +20,16 @@ const STOPPED_AFTER: Duration = Duration::from_secs(1);
 /// gathers blocks.
 const LATE_AFTER: Duration = Duration::from_millis(250);
 
+/// Least sound over which the time of blocks is added up before it is compared with their sound: hosts cut blocks to a few frames,
+/// and networks work in chunks of their own, so that one short block pays for several.
+const LOAD_WINDOW: Duration = Duration::from_millis(10);
+
 /// The player that a test has put in place of the output; None for the output itself.
-pub struct Guest(Option<Box<Player>>);
+pub struct Guest {
+    /// Guests are numbered in the order in which they are sent.
+    number: u64,
+    player: Option<Box<Player>>,
+}
 
 /// The audio thread's end.
 pub struct TestInsert {
@@ -34,10 +43,18 @@ pub struct TestInsert {
     /// Captures on their way back to be freed.
     old_captures: Producer<CaptureWriter>,
     capture: Option<CaptureWriter>,
+    /// True if a capture was sent back that nobody was told of yet.
+    has_old_capture: bool,
     /// The input of the block that runs, for players of live sound: a buffer of the longest block for each channel.
     input: Vec<Vec<f32>>,
     /// The time at which the last block began, and the duration of its sound.
     last_block: Option<(Instant, Duration)>,
+    /// Time that blocks took, and their sound, since both were compared last.
+    load: [Duration; 2],
+    /// The dip with which the bypass takes the output from a guest and gives it back.
+    bypass_dip: Dip,
+    /// True while the bypass has taken the output.
+    is_bypassed: bool,
 }
 
 /// The control threads' end of the [`TestInsert`] that runs.
@@ -57,6 +74,12 @@ pub struct TestLink {
     epoch: Instant,
     /// Time of the last block in milliseconds since `epoch`, plus 1; 0 before the first block.
     last_block: AtomicU64,
+    /// True while the panel is open, so that the host must not let the plug-in sleep.
+    is_open: AtomicBool,
+    /// True if the last block was bypassed.
+    is_bypassed: AtomicBool,
+    /// Number of the last guest that must not be heard, since it could not be replaced.
+    disowned: AtomicU64,
     /// Blocks that came too late, or whose processing took longer than their sound.
     drop_outs: AtomicU64,
     /// Drop-outs that the owner of the instance counts, such as those of its device.
@@ -69,6 +92,8 @@ struct LinkEnd {
     end: Option<ControlEnd>,
     /// Count of ends so far.
     count: u64,
+    /// Count of guests so far.
+    guests: u64,
     /// The player that was installed when its stream ended, with that stream's rate and width. The next stream like it goes on
     /// with it.
     parked: Option<(ProcessSpec, Box<Player>)>,
@@ -80,6 +105,9 @@ impl Default for TestLink {
             end: Mutex::default(),
             epoch: Instant::now(),
             last_block: AtomicU64::new(0),
+            is_open: AtomicBool::new(false),
+            is_bypassed: AtomicBool::new(false),
+            disowned: AtomicU64::new(0),
             drop_outs: AtomicU64::new(0),
             device_drop_outs: AtomicU64::new(0),
         }
@@ -99,18 +127,32 @@ impl TestLink {
     /// Rate, width and longest block of the stream that runs. [control thread]
     ///
     /// # Errors
-    /// [`VenueError::NoStream`] if no block came lately.
+    /// [`VenueError::NoStream`] if no block came lately, [`VenueError::Bypassed`].
     pub fn spec(&self) -> Result<ProcessSpec, VenueError> {
         let last = self.last_block.load(Ordering::Relaxed);
         let now = self.epoch.elapsed().as_millis() as u64 + 1;
         let is_running = last > 0 && now.saturating_sub(last) < STOPPED_AFTER.as_millis() as u64;
         let spec = self.lock().end.as_ref().map(|end| end.spec);
-        spec.filter(|_| is_running).ok_or(VenueError::NoStream)
+        match spec.filter(|_| is_running) {
+            None => Err(VenueError::NoStream),
+            Some(_) if self.is_bypassed.load(Ordering::Relaxed) => Err(VenueError::Bypassed),
+            Some(spec) => Ok(spec),
+        }
     }
 
     /// Rate, width and longest block of the stream, also while it stands still. [control thread]
     pub fn prepared_spec(&self) -> Option<ProcessSpec> {
         self.lock().end.as_ref().map(|end| end.spec)
+    }
+
+    /// Tells that the panel of listening tests is open or closed. [control thread]
+    pub fn set_open(&self, is_open: bool) {
+        self.is_open.store(is_open, Ordering::Relaxed);
+    }
+
+    /// True while the panel of listening tests is open: a test may begin to play in silence, so blocks have to come. [any thread]
+    pub fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
     }
 
     /// Blocks that were lost so far, on whichever side. [any thread]
@@ -130,8 +172,18 @@ impl TestLink {
     pub fn install(&self, player: Option<Box<Player>>) -> Result<(), VenueError> {
         let mut link = self.lock();
         link.parked = None;
+        link.guests += 1;
+        let number = link.guests;
+        let gives_back = player.is_none();
         match (&mut link.end, player) {
-            (Some(end), player) => end.players.send(Box::new(Guest(player))).map_err(|_| VenueError::Stopped),
+            (Some(end), player) => {
+                let sent = end.players.send(Box::new(Guest { number, player }));
+                if sent.is_err() && gives_back {
+                    // Whichever guest is there when blocks come again is not heard.
+                    self.disowned.store(number, Ordering::Relaxed);
+                }
+                sent.map_err(|_| VenueError::Stopped)
+            }
             // Without a stream there is no output to give back.
             (None, None) => Ok(()),
             (None, Some(_)) => Err(VenueError::NoStream),
@@ -154,13 +206,14 @@ impl TestLink {
     /// Frees what the audio thread has sent back, and gives a parked player to a stream like its own. [control thread]
     pub fn maintain(&self) {
         let mut link = self.lock();
-        let LinkEnd { end, parked, .. } = &mut *link;
+        let LinkEnd { end, parked, guests, .. } = &mut *link;
         let Some(end) = end else { return };
         end.players.free();
         while end.old_captures.pop().is_ok() {}
         if let Some((_, player)) = parked.take_if(|(spec, _)| is_alike(*spec, end.spec)) {
             // The ring of a new stream has room.
-            let _ = end.players.send(Box::new(Guest(Some(player))));
+            *guests += 1;
+            let _ = end.players.send(Box::new(Guest { number: *guests, player: Some(player) }));
         }
     }
 }
@@ -173,7 +226,9 @@ impl TestInsert {
         let (to_free, old_captures) = RingBuffer::new(2 * RING_CAPACITY + 2);
         let mut locked = link.lock();
         let parked = locked.parked.take_if(|(of, _)| is_alike(*of, spec)).map(|(_, player)| player);
-        let (swap, players) = Swap::new(Box::new(Guest(parked)), spec.sample_rate);
+        locked.guests += 1;
+        let guest = Guest { number: locked.guests, player: parked };
+        let (swap, players) = Swap::new(Box::new(guest), spec.sample_rate);
         locked.count += 1;
         let number = locked.count;
         locked.end = Some(ControlEnd { number, spec, players, captures, old_captures });
@@ -186,8 +241,12 @@ impl TestInsert {
             incoming_captures,
             old_captures: to_free,
             capture: None,
+            has_old_capture: false,
             input: vec![vec![0.0; spec.max_frames]; spec.channels],
             last_block: None,
+            load: [Duration::ZERO; 2],
+            bypass_dip: Dip::new(spec.sample_rate),
+            is_bypassed: false,
         }
     }
 
@@ -215,7 +274,9 @@ impl TestInsert {
         while self.old_captures.slots() > 0
             && let Ok(next) = self.incoming_captures.pop()
         {
-            if let Some(old) = std::mem::replace(&mut self.capture, next)
+            let old = std::mem::replace(&mut self.capture, next);
+            self.has_old_capture |= old.is_some();
+            if let Some(old) = old
                 && let Err(rtrb::PushError::Full(old)) = self.old_captures.push(old)
             {
                 // Never reached, as there was room. It is leaked, as the audio thread must not free it.
@@ -228,19 +289,53 @@ impl TestInsert {
     }
 
     /// Plays the test's sound in place of the output, if a player is there, and watches the time. `started`: the time at which the
-    /// block began. It is called after the slots ran and takes were written. [audio thread]
-    pub fn play(&mut self, block: &mut Block<'_>, started: Instant) {
+    /// block began. While the plug-in is `bypassed`, the output is what it is without a test. It is called after the slots ran and
+    /// takes were written. Returns true if something is on its way back to be freed. [audio thread]
+    pub fn play(&mut self, block: &mut Block<'_>, started: Instant, bypassed: bool) -> bool {
         let frames = block.first().map_or(0, |channel| channel.len());
         if frames == 0 {
-            return;
+            return false;
         }
-        let (input, mut at) = (&self.input, 0);
+        self.link.is_bypassed.store(bypassed, Ordering::Relaxed);
+        let mut replaced = false;
+        let mut at = 0;
+        while at < frames {
+            if bypassed != self.is_bypassed && !self.bypass_dip.is_under_way() {
+                // Without a guest, the slots' own bypass is all that is heard.
+                if self.swap.current().player.is_some() {
+                    self.bypass_dip.begin();
+                } else {
+                    self.is_bypassed = bypassed;
+                }
+            }
+            let n = self.bypass_dip.span(frames - at);
+            let mut part: ArrayVec<&mut [f32], MAX_CHANNELS> = block.iter_mut().map(|channel| &mut channel[at..at + n]).collect();
+            replaced |= self.play_part(&mut part, at);
+            for channel in &mut part {
+                self.bypass_dip.apply(channel);
+            }
+            if self.bypass_dip.advance(n) {
+                self.is_bypassed = bypassed;
+            }
+            at += n;
+        }
+        self.watch_time(frames, started);
+        let is_returning = replaced || self.has_old_capture;
+        self.has_old_capture = false;
+        is_returning
+    }
+
+    /// Plays the guest in place of a part of a block that begins at frame `start` of it. Returns true if the guest was replaced.
+    fn play_part(&mut self, block: &mut Block<'_>, start: usize) -> bool {
+        let (input, mut at) = (&self.input, start);
+        let disowned = self.link.disowned.load(Ordering::Relaxed);
+        let is_bypassed = self.is_bypassed;
         self.swap.run(
             block,
             |_| 0,
             |guest, part| {
                 let part_frames = part.first().map_or(0, |channel| channel.len());
-                if let Some(player) = &mut guest.0 {
+                if let Some(player) = guest.player.as_mut().filter(|_| !is_bypassed && guest.number > disowned) {
                     // A player of live sound plays the input, not what the slots made of it.
                     for (channel, kept) in part.iter_mut().zip(input) {
                         match kept.get(at..at + part_frames) {
@@ -252,12 +347,24 @@ impl TestInsert {
                 }
                 at += part_frames;
             },
-        );
-        let duration = Duration::from_secs_f32(frames as f32 / self.spec.sample_rate.max(1.0));
+        )
+    }
+
+    /// Counts a block that came too late, and blocks that took longer than their sound.
+    fn watch_time(&mut self, frames: usize, started: Instant) {
+        let rate = self.spec.sample_rate.max(1.0);
+        let duration = Duration::from_secs_f32(frames as f32 / rate);
         let before = self.last_block.replace((started, duration));
         let is_late = before.is_some_and(|(at, sound)| started.saturating_duration_since(at) > sound + LATE_AFTER);
-        if is_late || started.elapsed() > duration {
+        self.load[0] += started.elapsed();
+        self.load[1] += duration;
+        let window = LOAD_WINDOW.max(Duration::from_secs_f32(self.spec.max_frames as f32 / rate));
+        let is_full = self.load[1] >= window;
+        if is_late || is_full && self.load[0] > self.load[1] {
             self.link.drop_outs.fetch_add(1, Ordering::Relaxed);
+        }
+        if is_full {
+            self.load = [Duration::ZERO; 2];
         }
         let now = started.saturating_duration_since(self.link.epoch).as_millis() as u64 + 1;
         self.link.last_block.store(now, Ordering::Relaxed);
@@ -268,13 +375,14 @@ impl Drop for TestInsert {
     /// Parks the player for the next stream. The stream has ended, so this is no audio thread.
     fn drop(&mut self) {
         self.swap.replace_now();
-        let player = self.swap.current().0.take();
+        let guest = self.swap.current();
+        let is_owned = guest.number > self.link.disowned.load(Ordering::Relaxed);
+        let player = guest.player.take().filter(|_| is_owned);
         let mut link = self.link.lock();
+        // An end that another one has replaced has nothing to say.
         if link.end.as_ref().is_some_and(|end| end.number == self.number) {
             link.end = None;
-        }
-        if let Some(player) = player {
-            link.parked = Some((self.spec, player));
+            link.parked = player.map(|player| (self.spec, player));
         }
     }
 }

@@ -9,8 +9,12 @@ use crate::view::{Answer, Button, Form, ListenAction, TestPart, TestStep, TestVi
 
 /// The levels of confidence, from 1.
 pub(super) const CONFIDENCES: [&str; 4] = ["a guess", "unsure", "rather sure", "certain"];
-/// Height of the buttons that play.
-const PLAY_HEIGHT: f32 = 96.0;
+/// Least and largest height of the buttons that play.
+const PLAY_HEIGHTS: [f32; 2] = [32.0, 96.0];
+/// Height of the other rows above the foot, with their gaps.
+const OTHER_ROWS: f32 = 34.0 + 46.0 + ROW_HEIGHT + 24.0 + ANSWER_HEIGHT + 20.0 + 6.0 * GAP;
+/// Height of the line above the lowest row: the note, or the keys of hosts.
+const FOOT_LINE: f32 = 62.0;
 /// Height of the buttons that answer.
 const ANSWER_HEIGHT: f32 = 60.0;
 /// Width of the question before an abort.
@@ -95,14 +99,15 @@ impl ListenPanel {
             ui.painter().rect_filled(bar, 2, theme::SUNKEN);
             ui.painter().rect_filled(bar.with_max_x(bar.left() + done.clamp(0.0, 1.0) * bar.width()), 2, theme::NEUTRAL);
         }
-        let foot = rect.bottom() - ROW_HEIGHT;
+        let foot = rect.bottom() - ROW_HEIGHT - FOOT_LINE;
+        let play_height = (foot - rect.top() - OTHER_ROWS).clamp(PLAY_HEIGHTS[0], PLAY_HEIGHTS[1]);
         let mut next = |height: f32| {
             top += height + GAP;
             Rect::from_min_size(pos2(rect.left(), top - height - GAP), vec2(rect.width(), height))
         };
         draw_line(ui, next(46.0), "Instruction", &test.instruction, &[16.0, 14.0, 12.0], theme::TEXT);
         if can_listen(test) {
-            self.draw_play_buttons(ui, next(PLAY_HEIGHT), test, actions);
+            self.draw_play_buttons(ui, next(play_height), test, actions);
             let row = next(ROW_HEIGHT);
             let spec = ButtonSpec { label: "Switch back", text: "Switch back and forth (Space)", ..ButtonSpec::default() };
             let button = Rect::from_center_size(row.center(), vec2(240.0, ROW_HEIGHT));
@@ -137,10 +142,8 @@ impl ListenPanel {
             }
             TestStep::Pause | TestStep::Introduction => draw_continue(ui, next(ANSWER_HEIGHT), "Go on (Enter)", actions),
         }
-        if let Some(note) = error.or(test.note.as_deref()) {
-            draw_line(ui, next(40.0), "Note", note, &[13.0, 12.0, 11.0], theme::YELLOW);
-        }
-        self.draw_foot(ui, Rect::from_min_max(pos2(rect.left(), foot - 62.0), rect.max), test, actions);
+        let note = error.or(test.note.as_deref());
+        self.draw_foot(ui, Rect::from_min_max(pos2(rect.left(), foot), rect.max), test, note, actions);
         self.ask_before_abort(ui, actions);
     }
 
@@ -184,12 +187,14 @@ impl ListenPanel {
         clicked
     }
 
-    /// Draws the end of the training, the abort, the keys of hosts, the commitment and the receipt.
-    fn draw_foot(&mut self, ui: &Ui, rect: Rect, test: &TestView, actions: &mut Vec<ListenAction>) {
+    /// Draws the end of the training, the abort, the commitment and the receipt; above them the note, or the keys of hosts.
+    fn draw_foot(&mut self, ui: &Ui, rect: Rect, test: &TestView, note: Option<&str>, actions: &mut Vec<ListenAction>) {
         let (upper, lower) = rect.split_top_bottom_at_y(rect.bottom() - ROW_HEIGHT);
         let keys = upper.with_max_y(upper.bottom() - GAP);
         let has_focus = ui.input(|i| i.focused);
-        if !self.has_no_host || !has_focus {
+        if let Some(note) = note {
+            draw_line(ui, keys, "Note", note, &[13.0, 12.0, 11.0], theme::YELLOW);
+        } else if !self.has_no_host || !has_focus {
             let color = if has_focus { theme::MUTED } else { theme::YELLOW };
             let text = if self.has_no_host { PROGRAM_KEYS } else { HOST_KEYS };
             draw_line(ui, keys, "Keys of the host", text, &[11.0], color);

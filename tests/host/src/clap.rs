@@ -130,6 +130,8 @@ struct ActiveProcessor {
     configuration: PluginAudioConfiguration,
     /// Frames since activation.
     steady_time: u64,
+    /// The plug-in's answer to the last block.
+    status: ProcessStatus,
 }
 
 impl ClapInstance {
@@ -450,7 +452,8 @@ impl ClapInstance {
             max_frames,
             reason: e.to_string(),
         })?;
-        self.audio = Some(ActiveProcessor { processor: processor.into(), configuration, steady_time: 0 });
+        self.audio =
+            Some(ActiveProcessor { processor: processor.into(), configuration, steady_time: 0, status: ProcessStatus::Continue });
         Ok(())
     }
 
@@ -595,6 +598,22 @@ impl ClapInstance {
         Ok(output)
     }
 
+    /// True if a host may let the plug-in sleep after the last block, as soon as its output is silent.
+    ///
+    /// # Panics
+    /// While inactive.
+    #[must_use]
+    pub fn may_sleep(&self) -> bool {
+        let audio = self.audio.as_ref().expect("the plug-in is active");
+        audio.status != ProcessStatus::Continue
+    }
+
+    /// True if the plug-in asked for blocks since it was loaded.
+    #[must_use]
+    pub fn process_requested(&self) -> bool {
+        self.requests.process.load(Ordering::SeqCst)
+    }
+
     /// Time that the plug-in took for the last rendering, without the host's own work.
     #[must_use]
     pub fn process_time(&self) -> Duration {
@@ -659,7 +678,7 @@ fn play(
             Some(&transport),
         );
         time += begin.elapsed();
-        result.map_err(|e| error(block, e.to_string()))?;
+        audio.status = result.map_err(|e| error(block, e.to_string()))?;
         audio.steady_time += block.len() as u64;
     }
     Ok((output, time))

@@ -41,6 +41,8 @@ pub fn beside_audio_thread<R: Send>(work: impl FnOnce() -> R + Send, meanwhile: 
 pub struct PluginRequests {
     /// A restart is asked for.
     pub restart: AtomicBool,
+    /// Blocks are asked for.
+    pub process: AtomicBool,
     /// A call on the main thread is asked for.
     pub callback: AtomicBool,
     /// A flush of parameter events is asked for.
@@ -91,8 +93,10 @@ impl SharedHandler<'_> for Shared {
         self.requests.restart.store(true, Ordering::SeqCst);
     }
 
-    /// Does nothing: the test decides when sound runs.
-    fn request_process(&self) {}
+    /// Only notes it: the test decides when sound runs.
+    fn request_process(&self) {
+        self.requests.process.store(true, Ordering::SeqCst);
+    }
 
     fn request_callback(&self) {
         self.requests.callback.store(true, Ordering::SeqCst);

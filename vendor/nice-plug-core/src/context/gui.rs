@@ -92,6 +92,11 @@ impl GuiContext {
     pub fn request_restart(&self) {
         self.inner.request_restart();
     }
+
+    /// Ask the host to process again if it let the plugin sleep. Does nothing where hosts have no such request.
+    pub fn request_process(&self) {
+        self.inner.request_process();
+    }
 }
 
 /// Callbacks the plugin can make when the user interacts with its GUI such as updating parameter
@@ -147,6 +152,9 @@ pub trait GuiContextInner: Send + Sync + 'static {
 
     /// Request the plugin to be restarted.
     fn request_restart(&self);
+
+    /// Ask the host to process again if it let the plugin sleep.
+    fn request_process(&self) {}
 }
 
 /// An way to run background tasks from the plugin's GUI, equivalent to the

@@ -1676,6 +1676,10 @@ impl<P: ClapPlugin> Wrapper<P> {
         success
     }
 
+    pub fn request_process(&self) {
+        unsafe_clap_call! { &*self.host_callback=>request_process(&*self.host_callback) };
+    }
+
     pub fn request_restart(&self) {
         unsafe_clap_call! { &*self.host_callback=>request_restart(&*self.host_callback) };
     }
