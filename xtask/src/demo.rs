@@ -13,6 +13,12 @@ use crate::{Outcome, root, shown, tools, unknown};
 /// The model that is played if no `--model` is given.
 const MODEL: &str = "assets/models/saturator-24db-lstm16.nam";
 
+/// The way to the first listening test.
+const FIRST_TEST: &str = "\nThe numbers are there; now judge by ear, without knowing which is which (docs/listening.md).
+In a DAW: `cargo xtask install`, load Isotherm, and press *Listening test*. In a terminal:
+  cargo run --release -- generate guitar riff.wav
+  cargo run --release -- listen run --a 'saturator drive=24' --b 'neural model=assets/models/saturator-24db-lstm16.nam' --sound riff.wav";
+
 /// CPU seconds of each step, measured on a virtualised Xeon.
 const PLUGIN_SECONDS: f64 = 320.0;
 const TOOLS_SECONDS: f64 = 15.0;
@@ -51,7 +57,9 @@ pub fn task(options: &[String]) -> Outcome {
     println!("Built in {}.", duration(begin.elapsed().as_secs_f64()));
     step(4, &format!("Play through {}, and compare a twin with its original: about {}", shown(&plugin), duration(PLAY_SECONDS)));
     let files = [&plugin, &options.model, out].into_iter().chain(&options.input).map(|path| path.as_os_str());
-    tools::call([OsStr::new("demo")].into_iter().chain(files))
+    tools::call([OsStr::new("demo")].into_iter().chain(files))?;
+    println!("{FIRST_TEST}");
+    Ok(())
 }
 
 fn step(number: usize, text: &str) {
