@@ -30,7 +30,7 @@ const RULER_MEASURES: [&str; 9] = [
     "log_spectral_distance_db",
 ];
 /// The columns of the table of all sounds, those that decide first.
-const OVERVIEW_MEASURES: [&str; 9] = [
+const OVERVIEW_MEASURES: [&str; 7] = [
     "nmr_db",
     "nmr_worst_band_db",
     "disturbed_frames",
@@ -38,8 +38,6 @@ const OVERVIEW_MEASURES: [&str; 9] = [
     "third_octave_error_db",
     "null_db",
     "esr_a_weighted_db",
-    "mr_stft_48k",
-    "log_spectral_distance_db",
 ];
 /// The columns of the tables of cost; the others are folded up.
 const COST_MEASURES: [&str; 5] = ["ns_per_sample", "p99_us", "max_us", "misses", "buffer_bytes"];
