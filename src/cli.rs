@@ -402,6 +402,16 @@ fn parse_number(name: &str, text: &str, min: f64, max: f64) -> Result<f64, Failu
 mod tests {
     use super::*;
 
+    /// The words of a call, as a shell splits it; white space between single quotation marks belongs to a word.
+    fn words(call: &str) -> Vec<String> {
+        let mut is_quoted = false;
+        let is_space = |c: char| {
+            is_quoted ^= c == '\'';
+            c == ' ' && !is_quoted
+        };
+        call.split(is_space).filter(|word| !word.is_empty()).map(|word| word.replace('\'', "")).collect()
+    }
+
     /// Checks that the command's examples, and those of its subcommands, are calls that the parser accepts.
     fn check_examples(command: &Command, path: &str) {
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
@@ -409,7 +419,7 @@ mod tests {
         assert!(!calls.is_empty(), "{path}: no examples");
         for call in calls {
             // Redirection (`> FILE`) belongs to the shell: the parser gets the words before it.
-            let words = call.split(" > ").next().unwrap_or(call).split_whitespace();
+            let words = words(call.split(" > ").next().unwrap_or(call));
             match super::command().try_get_matches_from(words) {
                 Ok(_) => {}
                 Err(error) => assert_eq!(error.kind(), ErrorKind::DisplayHelp, "{call}: {error}"),
