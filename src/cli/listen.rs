@@ -274,7 +274,7 @@ fn run_test(matches: &ArgMatches) -> Result<(), Failure> {
         None => {
             let protocol = parse_protocol(matches)?;
             let Request { sound, audio, sides, range, control } = parse_request(matches)?;
-            // What cannot be a test is said before a device is opened.
+            // A setup that cannot be a test is refused before a device is opened.
             crate::listen::cut_loop(&audio, range).map_err(Failure::failed)?;
             resolve_sides(&sides, &no_slots(), &audio).map_err(Failure::failed)?;
             let listener = text(matches, "listener").to_owned();

@@ -238,7 +238,7 @@ fn compare_sound(
     let (a, b) = rayon::join(|| request.a.output(&sound, sounds), || request.b.output(&sound, sounds));
     let (of_a, of_b) = (a?, b?);
     let (a, b) = (&of_a.audio, &of_b.audio);
-    // Where B is read as it is, both are read from their first frames on.
+    // Both are read from their first frames on if B is read as it is.
     let are_whole = of_a.first_frame() == 0 && of_b.first_frame() == 0;
     go_on()?;
     let mut report = SoundReport {

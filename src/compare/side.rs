@@ -209,7 +209,7 @@ impl Side {
     /// Reads a side as [`Self::from_str`] does; the path after `file:` may be one that is not UTF-8. [control thread: opens models]
     ///
     /// # Errors
-    /// Those of [`Self::from_str`], and [`SideError::NotUtf8`].
+    /// The errors of [`Self::from_str`], and [`SideError::NotUtf8`].
     pub fn from_os_text(text: &OsStr) -> Result<Self, SideError> {
         if let Some(text) = text.to_str() {
             return text.parse();

@@ -905,7 +905,7 @@ mod tests {
     fn the_verdict_tells_what_was_corrected() {
         let correction = |all: &[Evidence]| Verdict::of(all).correction();
         assert_eq!(correction(&[evidence()]), None);
-        // What an effect that is not A has of its own is not told.
+        // An effect that is not A has a noise of its own, which is not told.
         assert_eq!(correction(&[with(|e| (e.gain_db, e.delay_frames, e.dc) = (0.02, 0.03, 1e-5))]), None);
         let changed = with(|e| (e.is_inverted, e.gain_db, e.delay_frames) = (true, -6.02, 480.0));
         let sentence = "Before that B was turned over (polarity), made 6.0 dB louder and moved 480 frames earlier.";

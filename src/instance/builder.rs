@@ -193,7 +193,7 @@ impl SharedInstance {
             if let Some(sender) = &mut target.sender {
                 sender.free();
             }
-            // What a test played or kept is freed although its panel may be closed by now.
+            // The sounds that a test played or kept are freed although its panel may be closed by now.
             self.tests.link().maintain();
         }
         if jobs & jobs::TOSS_COIN != 0 {

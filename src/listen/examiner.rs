@@ -345,7 +345,7 @@ impl Examiner {
             }
         };
         check_rate(&sound, spec)?;
-        // What is matched is what will be heard.
+        // The sound that is matched is the one that will be heard.
         let sound = of_width(sound, spec.channels)?;
         let job = Job::New {
             sound,
@@ -404,7 +404,7 @@ impl Examiner {
             earlier: Earlier::default(),
             setup,
         };
-        // What cannot be played makes no session.
+        // A sound that cannot be played makes no session.
         let heard = hear(&ready.prepared, configuration.setup.source, spec)?;
         let blinding = Blinding::new().map_err(|error| error.to_string())?;
         let prepared = &ready.prepared;
@@ -693,7 +693,7 @@ impl Examiner {
             Ok(_) if generation != running.generation && running.has_moved(self.venue.slots()) => {
                 let is_first = running.hold.is_none() && !running.switches.is_empty();
                 running.hold = Some((HOLD_TICKS, SETTINGS_MOVE));
-                // What moves on and on makes one trial void, and none that nobody has listened to yet.
+                // A setting that moves on and on makes one trial void, and none that nobody has listened to yet.
                 is_first.then(|| "a setting was changed from outside".into())
             }
             // A loop was rendered before the test, so nothing of it can fail.
@@ -804,7 +804,7 @@ impl Running {
     fn press(&mut self, button: Button) {
         let Some(path) = self.session.path(button) else { return };
         self.control.play(Some(path));
-        // What came in before anybody listened does not count.
+        // Sound that came in before anybody listened does not count.
         if let Some(meter) = self.meter.as_mut().filter(|_| self.switches.is_empty()) {
             meter.begin();
         }

@@ -309,7 +309,7 @@ impl SessionFolder {
     /// the commitment to it. `resumption` has the circumstances; its commitment is replaced. [control thread: does I/O]
     ///
     /// # Errors
-    /// As [`Self::enter`]; [`FolderError::Random`].
+    /// The errors of [`Self::enter`]; [`FolderError::Random`].
     pub fn resume(&mut self, session: &mut Session, resumption: Resumption) -> Result<(), FolderError> {
         let blinding = Blinding::new().map_err(FolderError::Random)?;
         let commitment = blinding.commitment(self.log.receipt().as_bytes());

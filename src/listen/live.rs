@@ -236,7 +236,7 @@ impl LivePaths {
         }
         let views: ArrayVec<&[f32], { 2 * MAX_CHANNELS }> =
             self.outputs[..2 * channels].iter().map(|channel| &channel[..n]).collect();
-        // What does not fit is counted as lost by the queue.
+        // Frames that do not fit are counted as lost by the queue.
         self.meter.write(&views);
         for (index, to) in block.iter_mut().enumerate() {
             let to = &mut to[at..at + n];

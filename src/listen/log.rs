@@ -57,7 +57,7 @@ pub struct Configuration {
     pub version: u64,
     /// Name and version of the program.
     pub program: String,
-    /// Where the test is taken: a host, a device.
+    /// The place where the test is taken: a host, a device.
     pub venue: String,
     /// Question, form, rule, number of trials, sides, sound, control, listener.
     pub setup: TestSetup,

@@ -559,7 +559,7 @@ fn find_delay(rendered: &[Rendered; 2], matched: usize, frames: usize, notes: &m
         }
         Ok(found) => {
             let mut delay = found.delay_frames - lead as f64;
-            // What a first measure leaves is measured again.
+            // The rest that a first measure leaves is measured again.
             for _ in 1..ROUNDS {
                 let Ok(rest) = align_synchronous(&reference, &moved.place(delay, false, 0.0, frames)) else { break };
                 if rest.ambiguous || rest.delay_frames.abs() < WHOLE_FRAMES || rest.delay_frames.abs() > 1.0 {

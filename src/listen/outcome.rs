@@ -139,7 +139,7 @@ impl Outcome {
         let mut sentences = vec![sentence(plan, end, &score)];
         if end == End::Complete && flagged > 0 {
             let (sentence, agrees) = without_flagged(plan, &score);
-            // What does not hold without them comes first.
+            // A result that does not hold without them comes first.
             sentences.insert(usize::from(agrees), sentence);
         }
         if resumes > 0 {

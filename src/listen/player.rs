@@ -25,7 +25,7 @@ pub struct Stimuli {
     pub paths: Vec<Audio>,
 }
 
-/// What the control thread and the audio thread share of a player.
+/// The part of a player that the control thread and the audio thread share.
 #[derive(Debug, Default)]
 struct Shared {
     /// The path that is asked for plus 1, or 0 for silence, in the low [`PATH_BITS`] bits; above them the count of presses.

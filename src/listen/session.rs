@@ -113,7 +113,7 @@ pub struct Resumption {
     pub cut_bytes: u64,
     /// Name and version of the program.
     pub program: String,
-    /// Where the test goes on: a host, a device.
+    /// The place where the test goes on: a host, a device.
     pub venue: String,
     /// Channels of the stream.
     pub channels: usize,

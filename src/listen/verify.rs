@@ -74,7 +74,7 @@ impl Verification {
 /// the hash of a line, as the listener noted it. [control thread: does I/O and takes its time]
 ///
 /// # Errors
-/// As [`verify_log`].
+/// The errors of [`verify_log`].
 pub fn verify(folder: &Path, receipt: Option<&str>) -> Result<Verification, FolderError> {
     let mut found = verify_log(folder, receipt)?;
     // A sound that was changed is named already, and has other gains.

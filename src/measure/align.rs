@@ -159,7 +159,7 @@ pub fn align(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
 /// no drift is looked for. [control thread: allocates, takes its time]
 ///
 /// # Errors
-/// Those of [`align`].
+/// The errors of [`align`].
 pub fn align_synchronous(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
     align_clocks(reference, test, Clocks::One)
 }
@@ -235,7 +235,7 @@ fn align_clocks(reference: &Audio, test: &Audio, clocks: Clocks) -> Result<Align
 /// Polarity, gain and DC of a test that is not moved: an [`Alignment`] without a delay. [control thread: allocates]
 ///
 /// # Errors
-/// As those of [`align`], except that the sounds may have nothing in common.
+/// The errors of [`align`], except that the sounds may have nothing in common.
 pub fn align_levels(reference: &Audio, test: &Audio) -> Result<Alignment, AlignError> {
     check(reference, test)?;
     let shared = 0..reference.frames().min(test.frames());
@@ -660,7 +660,7 @@ mod tests {
 
     #[test]
     fn a_delay_that_depends_on_frequency_is_no_drift() {
-        // Where a sweep goes with time, a delay that goes with frequency does, too.
+        // A delay that goes with frequency goes with time in a sweep.
         let sweep = generate::sweep(48_000, 20.0, 20_000.0, 0.5, 4 * 48_000).unwrap();
         let mut dull = sweep.clone();
         let mut y = 0.0;
@@ -679,7 +679,7 @@ mod tests {
     #[test]
     fn a_high_pass_in_the_bass_does_not_move_the_treble() {
         let guitar = generate::guitar(48_000, 1, 1).unwrap();
-        // What is left is early by 1 frame at 195 Hz, and by 0.017 frames at 1.5 kHz.
+        // The rest is early by 1 frame at 195 Hz, and by 0.017 frames at 1.5 kHz.
         let found = align_synchronous(&guitar, &high_passed(&guitar, 5.0)).unwrap();
         assert!(found.delay_frames.abs() < 0.05, "{found:?}");
         let late = delayed(&high_passed(&guitar, 5.0), 12.4);

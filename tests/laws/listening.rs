@@ -269,7 +269,7 @@ fn hear(host: &mut Host, button: Button, frames: usize) -> (usize, Vec<f32>) {
 /// State, latency, panel and parameters' generation: all of an instance that something outside can see.
 type Visible = (InstanceState, usize, ListenView, u32);
 
-/// What a host, a screen and a listener can know of an instance during a test.
+/// Everything that a host, a screen and a listener can know of an instance during a test.
 fn visible(host: &Host) -> Visible {
     let mut view = host.instance.view().listen;
     let ListenStage::Running(test) = &mut view.stage else { panic!("{view:?}") };

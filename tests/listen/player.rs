@@ -24,7 +24,7 @@ fn play(player: &mut Player, width: usize, blocks: &[usize], mut press: impl FnM
     let mut out = vec![Vec::new(); width];
     for frames in blocks {
         press(out[0].len());
-        // What was in the block before leaves no trace.
+        // The block's contents before leave no trace.
         let mut block = vec![vec![9.0f32; *frames]; width];
         let mut slices: Vec<&mut [f32]> = block.iter_mut().map(Vec::as_mut_slice).collect();
         player.process(&mut slices);

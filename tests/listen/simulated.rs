@@ -182,7 +182,7 @@ fn a_listener_at_the_margin_is_called_the_same_in_no_more_than_five_percent() {
     let guessing = listener(0.5);
     assert_rate(guessing, ends(&protocol, 0.5).shown, "guessing");
     assert!(guessing > SESSIONS * 85 / 100, "{guessing}");
-    // Who hears it and mixes up the answers is not told that they are the same.
+    // A listener who hears it and mixes up the answers is not told that they are the same.
     assert_eq!(listener(0.1), 0);
     assert!(ends(&protocol, 0.1).shown < 1e-4);
 }

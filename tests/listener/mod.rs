@@ -85,7 +85,7 @@ impl Points {
     }
 }
 
-/// What the listener is asked.
+/// The question that the listener is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Answer { training: bool },

@@ -13,7 +13,7 @@ use crate::view::{Answer, Button, Form, ListenAction, ListenStage, ResultView, T
 /// Time between two looks at the test: 20 a second.
 const TICK: Duration = Duration::from_millis(50);
 
-/// What the terminal remembers of the listener's keys.
+/// The listener's keys, as the terminal remembers them.
 #[derive(Default)]
 struct Pad {
     /// The answer that the arrows have chosen.

@@ -198,7 +198,7 @@ struct Work<'a> {
     /// The moved test with the frames around the segment, and its slopes.
     moved: Vec<f32>,
     slopes: Vec<f32>,
-    /// The same of the reference.
+    /// Samples of the reference likewise.
     still: Vec<f32>,
     reference_slopes: Vec<f32>,
 }

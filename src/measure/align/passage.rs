@@ -38,7 +38,7 @@ pub struct Passage {
 /// [control thread: allocates, takes its time]
 ///
 /// # Errors
-/// Those of `read`.
+/// The errors of `read`.
 pub fn find_passage<E>(
     sound: &Audio,
     frames: usize,

@@ -305,7 +305,7 @@ fn line_of_lobes(blocks: &[Block], whole: f64) -> Line {
     Line { delay: delay - drift * middle, drift }
 }
 
-/// What the correlations of two sounds show.
+/// The delays that the correlations of two sounds show.
 struct Correlations {
     /// The highest lobe of the whitened sounds, and of the sounds as they are.
     lobe: Lobe,
