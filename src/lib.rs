@@ -30,6 +30,7 @@ pub mod ui;
 pub mod compare;
 #[cfg(feature = "desk")]
 pub mod desk;
+#[cfg(feature = "listen")]
 pub mod listen;
 #[cfg(feature = "measure")]
 pub mod measure;

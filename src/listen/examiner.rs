@@ -365,7 +365,7 @@ impl Examiner {
     fn begin(&mut self, setup: TestSetup, spec: ProcessSpec, generation: u64, ready: Ready) -> Result<(), String> {
         let matching = &ready.prepared.matching;
         let is_aa = matching.identical;
-        // The same side, chosen twice, is meant: a test of the test.
+        // A side that is chosen twice is meant: a test of the test.
         let wants_aa = setup.sides[0] == setup.sides[1];
         let mut gates: Vec<GateView> = matching.gates.iter().map(GateView::from).collect();
         let has_changed = self.venue.spec().map_err(|error| error.to_string())? != spec || self.venue.generation() != generation;

@@ -28,7 +28,7 @@ const PENDING_SECONDS: f64 = 1.0;
 const HOST_KEYS: &str = "Click here if the keys do nothing. If the host keeps them: in REAPER choose \"Send all keyboard input to \
                          plug-in\" in the menu of the FX window; in Ardour and Mixbus press the keyboard button above the plug-in.";
 
-/// The same in a program of its own.
+/// Words for keys that do nothing, in a program of its own.
 const PROGRAM_KEYS: &str = "Click here: the keys go to another window now.";
 
 impl ListenView {

@@ -19,11 +19,11 @@ use isotherm_host::{ClapInstance, nice_state};
 use isotherm_support::display::{is_on_display_at_home, output};
 use serde_json::json;
 use x11rb::connection::Connection as _;
-use x11rb::protocol::xproto::{ConnectionExt as _, CreateWindowAux, ImageFormat, WindowClass};
+use x11rb::protocol::xproto::{ConnectionExt as _, CreateWindowAux, WindowClass};
 use x11rb::rust_connection::RustConnection;
 
 use crate::editor_windows::clap_entry;
-use crate::listener::{Listener, Place, Points};
+use crate::listener::{Listener, Place, Points, pixel};
 use crate::panels::Panels;
 
 /// Time that the whole test may take, on a machine that is busy with other things.
@@ -113,9 +113,7 @@ impl Place for PluginPlace {
     }
 
     fn color(&mut self, at: Pos2) -> [u8; 3] {
-        let (x, y) = (at.x.round() as i16, at.y.round() as i16);
-        let image = self.connection.get_image(ImageFormat::Z_PIXMAP, self.window, x, y, 1, 1, !0).unwrap().reply().unwrap();
-        [image.data[2], image.data[1], image.data[0]]
+        pixel(&self.connection, self.window, at)
     }
 
     fn hear(&mut self, frames: usize) -> (u64, Vec<f32>) {

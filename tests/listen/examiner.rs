@@ -725,7 +725,7 @@ fn what_is_shown_does_not_differ_between_mappings() {
     room.listen(Button::First);
     let (mut before, mut last_line) = (0.0, room.test().receipt);
     for number in 0..16 {
-        // The same trial again, with another mapping, as a setting was changed, and nothing moved for a second.
+        // A changed setting, and then a second in which nothing moves, repeats the trial with another mapping.
         room.set_slot(0, &format!("clipper threshold=-{}", number + 1));
         (0..21).for_each(|_| room.examiner.tick());
         room.listen(Button::First);

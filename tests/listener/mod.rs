@@ -8,6 +8,7 @@ use egui::{Pos2, Rect, Vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use isotherm::view::{Button, Form, ListenStage, ListenView, TestPart, TestStep, TestView};
+use x11rb::protocol::xproto::{ConnectionExt, ImageFormat};
 
 type Color = [u8; 3];
 /// The theme's colour of a button that can be pressed.
@@ -29,6 +30,13 @@ pub trait Place {
     fn pass(&mut self, time: Duration);
     /// Saves a picture of the window for people.
     fn save_picture(&mut self, name: &str);
+}
+
+/// The colour of a pixel of a window.
+pub fn pixel(connection: &impl ConnectionExt, window: u32, at: Pos2) -> Color {
+    let (x, y) = (at.x.round() as i16, at.y.round() as i16);
+    let image = connection.get_image(ImageFormat::Z_PIXMAP, window, x, y, 1, 1, !0).unwrap().reply().unwrap();
+    [image.data[2], image.data[1], image.data[0]]
 }
 
 /// Points of the window by which the listener sees what it is asked.

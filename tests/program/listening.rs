@@ -19,10 +19,9 @@ use isotherm::ui::{PROGRAM_SIZE as SIZE, Program, ProgramView};
 use isotherm::view::{InstanceView, ListenView};
 use isotherm_support::display::{ChildProcess, VirtualDisplay, output, wait_for};
 use serde_json::json;
-use x11rb::protocol::xproto::{ConnectionExt as _, ImageFormat};
 use x11rb::rust_connection::RustConnection;
 
-use crate::listener::{Listener, Place, Points};
+use crate::listener::{Listener, Place, Points, pixel};
 
 /// Time that the whole test may take, on a machine that is busy with other things.
 const TIMEOUT: Duration = Duration::from_secs(500);
@@ -128,9 +127,7 @@ impl Place for AppPlace {
     }
 
     fn color(&mut self, at: Pos2) -> [u8; 3] {
-        let (x, y) = (at.x.round() as i16, at.y.round() as i16);
-        let image = self.connection.get_image(ImageFormat::Z_PIXMAP, self.window, x, y, 1, 1, !0).unwrap().reply().unwrap();
-        [image.data[2], image.data[1], image.data[0]]
+        pixel(&self.connection, self.window, at)
     }
 
     fn hear(&mut self, frames: usize) -> (u64, Vec<f32>) {

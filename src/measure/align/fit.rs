@@ -58,7 +58,7 @@ pub(super) struct Fit {
     pub correlation: f64,
     /// Error at the best gain and offset, against the reference, in dB, -90 or more.
     pub null_db: f64,
-    /// The same at the line from which the fit began.
+    /// Error in dB, as in `null_db`, at the line from which the fit began.
     start_null_db: f64,
 }
 

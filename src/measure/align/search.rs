@@ -49,7 +49,7 @@ const CANDIDATE_SHARE: f32 = 0.7;
 const PLAIN_SHARE: f32 = 0.9;
 /// Candidates of one correlation at most: the highest.
 const MOST_CANDIDATES: usize = 8;
-/// The same for the lobes around which a drift is looked for: it has made them flat.
+/// Height and number of the lobes around which a drift is looked for, which has made them flat.
 const SMEARED_SHARE: f32 = 0.3;
 const MOST_SMEARED: usize = 32;
 /// Frames by which the ends of the sound lie off the middle on the lines that are tried around a lobe. The blocks of a larger drift

@@ -73,10 +73,8 @@ fn press(harness: &mut Harness<'_, EditorWindow>, key: Key) -> Vec<ListenAction>
     drain_actions(harness)
 }
 
-/// Clicks a control, and takes over the setup that this sends, as an owner does.
-fn click_and_follow(harness: &mut Harness<'_, EditorWindow>, name: &str) -> Vec<ListenAction> {
-    harness.get_by_label(name).click();
-    harness.run_steps(4);
+/// Takes over the setup that the panel sends, as an owner does. Returns all that it sent.
+fn follow(harness: &mut Harness<'_, EditorWindow>) -> Vec<ListenAction> {
     let actions = drain_actions(harness);
     for action in &actions {
         if let ListenAction::Set(setup) = action {
@@ -85,6 +83,13 @@ fn click_and_follow(harness: &mut Harness<'_, EditorWindow>, name: &str) -> Vec<
     }
     harness.run_steps(3);
     actions
+}
+
+/// Clicks a control and takes over the setup.
+fn click_and_follow(harness: &mut Harness<'_, EditorWindow>, name: &str) -> Vec<ListenAction> {
+    harness.get_by_label(name).click();
+    harness.run_steps(4);
+    follow(harness)
 }
 
 /// Replaces the text of a field, leaves it with Enter and takes over the setup.
@@ -96,14 +101,7 @@ fn type_and_follow(harness: &mut Harness<'_, EditorWindow>, name: &str, text: &s
     harness.run_steps(2);
     harness.key_press(Key::Enter);
     harness.run_steps(4);
-    let actions = drain_actions(harness);
-    for action in &actions {
-        if let ListenAction::Set(setup) = action {
-            harness.state_mut().view.listen.setup = setup.clone();
-        }
-    }
-    harness.run_steps(3);
-    actions
+    follow(harness)
 }
 
 fn set(change: impl FnOnce(&mut TestSetup)) -> Vec<ListenAction> {

@@ -156,10 +156,10 @@ pub fn is_on_display(
     is_on_display_at_home(module, test, screen, timeout, None, set_up)
 }
 
-/// As [`is_on_display`], in a process whose user's home folder is `home`.
+/// Runs a test on a display as [`is_on_display`] does, in a process whose user's home folder is `home`.
 ///
 /// # Panics
-/// As [`is_on_display`].
+/// In the cases of [`is_on_display`].
 pub fn is_on_display_at_home(
     module: &str,
     test: &str,
