@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::blinding::Blinding;
 use super::folder::{FolderError, LOOP, Reopened, SessionFolder, unfinished};
 use super::gates::{LIVE_GAIN_LIMIT_DB, gain_gate};
-use super::live::{LIVE_LIMIT_LU, TrialMeter, prepare_live};
+use super::live::{TrialMeter, prepare_live};
 use super::log::{Configuration, LOG_VERSION};
 use super::matching::{LOOP_SECONDS, MatchError, Prepared};
 use super::player::{Player, PlayerControl, Stimuli};
@@ -629,6 +629,9 @@ impl Examiner {
         if running.session.check(&entry).is_err() {
             return Ok(());
         }
+        if matches!(entry, Entry::Answer(_)) && running.is_clipping() && running.pending_void.is_none() {
+            running.pending_void = Some(WOULD_CLIP.into());
+        }
         // A trial that is void must not be answered, though that could not be written yet.
         if matches!(entry, Entry::Answer(_)) && running.pending_void.is_some() {
             return running.write_void(self.venue.drop_outs());
@@ -700,7 +703,7 @@ impl Examiner {
             Ok(_) if running.meter.is_some() && nan_resets(&running.prepared) != running.nan_resets => {
                 Some("a model gave NaN or infinity".into())
             }
-            Ok(_) if running.is_clipping() => Some("a side would clip; play softer".into()),
+            Ok(_) if running.is_clipping() => Some(WOULD_CLIP.into()),
             Ok(_) => {
                 running.wait(self.venue.drop_outs());
                 None
@@ -733,6 +736,8 @@ const NO_SOUND: &str = "no sound yet; take the last 30 s of the input, or open a
 /// The reason for a wait while settings move.
 const SETTINGS_MOVE: &str =
     "A setting of a slot moves. Stop the automation: the test goes on when nothing has moved for a second.";
+/// The reason for a void trial in which a side went beyond full scale.
+const WOULD_CLIP: &str = "a side would clip; play softer";
 /// The reason for a wait after the effects have begun anew.
 const WARMING_UP: &str = "Both sides are warming up. The test goes on in a second.";
 /// The reason for a wait without a stream.
@@ -863,12 +868,7 @@ impl Running {
         }
         let blocks = (drop_outs + self.live_underruns()).saturating_sub(self.drop_outs);
         let mut flags = if blocks > 0 { vec![Flag::DropOuts { blocks }] } else { Vec::new() };
-        // A difference that is no number is none that is small.
-        if let Some(difference_lu) =
-            difference_lu.flatten().filter(|difference| difference.is_nan() || difference.abs() > LIVE_LIMIT_LU)
-        {
-            flags.push(Flag::Loudness { difference_lu });
-        }
+        flags.extend(self.meter.iter_mut().flat_map(TrialMeter::flags));
         let seconds = self.start.elapsed().as_secs_f64();
         Some(self.session.answered(answer, seconds, self.switches.clone(), flags))
     }

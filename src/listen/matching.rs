@@ -116,6 +116,14 @@ pub enum MatchError {
         /// A or B.
         side: &'static str,
     },
+    /// The loudness of live sound cannot be measured trial by trial.
+    #[error("the loudness of live sound cannot be measured at {sample_rate} Hz in {channels} channels; take a loop")]
+    NoMeter {
+        /// Sample rate of the stream in Hz.
+        sample_rate: f64,
+        /// Channels of the stream.
+        channels: usize,
+    },
     /// The preparation was cancelled.
     #[error("called off")]
     Cancelled,

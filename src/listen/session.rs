@@ -46,6 +46,16 @@ pub enum Flag {
         /// Side B less side A in LU.
         difference_lu: f64,
     },
+    /// On live sound, a side had a true peak beyond -1 dBTP.
+    Peak {
+        /// The higher true peak of both sides in dBTP.
+        true_peak_dbtp: f64,
+    },
+    /// On live sound, loudness and peaks were not measured all the time.
+    NotMeasured {
+        /// Frames that the meter lost.
+        lost_frames: u64,
+    },
 }
 
 /// An answer to a trial, and how it came about.
