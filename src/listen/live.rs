@@ -4,7 +4,7 @@
 use arrayvec::ArrayVec;
 
 use super::gates::PEAK_LIMIT_DBTP;
-use super::matching::{CONTROL_GAIN_DB, CONTROL_LOW_PASS_HZ, CONTROL_TRANSITION_HZ, MatchError, Matching};
+use super::matching::{CONTROL_GAIN_DB, CONTROL_LOW_PASS_HZ, CONTROL_TRANSITION_HZ, HIGH_PASS_HZ, MatchError, Matching};
 use super::player::{MAX_PATHS, Player, PlayerControl, add};
 use super::session::Flag;
 use super::side::{ResolvedSide, SideSource};
@@ -22,8 +22,6 @@ use crate::view::{Change, ControlTrial};
 pub const LIVE_LIMIT_LU: f64 = 0.3;
 /// Peak of a side beyond which a trial on live sound is void, as a device would clip it: full scale.
 const CLIPPING_PEAK: f32 = 1.0;
-/// Corner of the high-pass of all paths in hertz: it takes DC away, of which a dip would make a thump.
-const HIGH_PASS_HZ: f64 = 5.0;
 /// Sound in seconds that may wait for the meter.
 const METER_SECONDS: f32 = 2.0;
 /// Frames that the meter reads at a time.
@@ -79,8 +77,10 @@ pub struct LivePaths {
 pub struct TrialMeter {
     queue: QueueReader,
     meters: [LoudnessMeter; 2],
-    /// Largest magnitude of the trial on either side.
-    peak: f32,
+    /// Largest magnitude of the trial on each side.
+    peaks: [f32; 2],
+    /// Gain of the positive control over side A.
+    control_gain: f32,
     block: Vec<Vec<f32>>,
     /// Difference in LU, B over A, that the test is about.
     expected: f64,
@@ -174,7 +174,8 @@ pub fn prepare_live(sides: &[ResolvedSide; 2], matching: &Matching, spec: Proces
     };
     let meter = TrialMeter {
         queue: reader,
-        peak: 0.0,
+        peaks: [0.0; 2],
+        control_gain: if matching.control == ControlTrial::Louder { db_to_gain(CONTROL_GAIN_DB) } else { 1.0 },
         meters,
         block: vec![vec![0.0; METER_FRAMES]; 2 * spec.channels],
         expected: expected(1) - expected(0),
@@ -263,8 +264,9 @@ impl TrialMeter {
             if n == 0 {
                 return;
             }
-            let samples = self.block.iter().flat_map(|channel| &channel[..n]);
-            self.peak = samples.fold(self.peak, |peak, x| peak.max(x.abs()));
+            for (peak, side) in self.peaks.iter_mut().zip(self.block.chunks_exact(self.block.len() / 2)) {
+                *peak = side.iter().flat_map(|channel| &channel[..n]).fold(*peak, |peak, x| peak.max(x.abs()));
+            }
             let views: Vec<&[f32]> = self.block.iter().map(|channel| &channel[..n]).collect();
             for (meter, side) in self.meters.iter_mut().zip(views.chunks_exact(views.len() / 2)) {
                 meter.add(side);
@@ -276,7 +278,7 @@ impl TrialMeter {
     pub fn begin(&mut self) {
         self.poll();
         self.lost = self.queue.overflow();
-        self.peak = 0.0;
+        self.peaks = [0.0; 2];
         self.meters.iter_mut().for_each(LoudnessMeter::reset);
     }
 
@@ -289,10 +291,12 @@ impl TrialMeter {
         Some(b.integrated_lufs()? - a.integrated_lufs()? - self.expected)
     }
 
-    /// True if a side went beyond full scale in this trial, as far as it was polled.
+    /// True if a side went beyond full scale in this trial, as far as it was polled; `with_control`: or the positive control did.
     #[must_use]
-    pub fn is_clipping(&self) -> bool {
-        self.peak > CLIPPING_PEAK
+    pub fn is_clipping(&self, with_control: bool) -> bool {
+        let [a, b] = self.peaks;
+        let control = if with_control { a * self.control_gain } else { 0.0 };
+        a.max(b).max(control) > CLIPPING_PEAK
     }
 
     /// Faults of the trial so far, for which it is to be flagged: a loudness that differs by more than [`LIVE_LIMIT_LU`], a true peak
@@ -306,7 +310,7 @@ impl TrialMeter {
         if let Some(difference_lu) = self.difference_lu().filter(is_unequal) {
             flags.push(Flag::Loudness { difference_lu });
         }
-        let peak = self.meters.iter().map(LoudnessMeter::true_peak).fold(f64::from(self.peak), f64::max);
+        let peak = self.meters.iter().map(LoudnessMeter::true_peak).fold(f64::from(self.peaks[0].max(self.peaks[1])), f64::max);
         let true_peak_dbtp = gain_to_db(peak);
         if true_peak_dbtp > PEAK_LIMIT_DBTP {
             flags.push(Flag::Peak { true_peak_dbtp });

@@ -12,6 +12,8 @@ use isotherm::measure::{align, loudness};
 use isotherm::render::render;
 use isotherm_support::counting::allocations;
 
+use crate::high_pass;
+
 const RATE: u32 = 48_000;
 const SPEC: ProcessSpec = ProcessSpec { sample_rate: RATE as f32, channels: 1, max_frames: 512 };
 
@@ -31,19 +33,6 @@ fn matched(a: &str, b: SideChoice, control: ControlTrial) -> ([ResolvedSide; 2],
     let prepared = prepare_stimuli(&sound, [0.5, 4.5], &sides, control, &|_| (), &AtomicBool::new(false)).unwrap();
     assert!(prepared.passed(), "{:#?}", prepared.matching.gates);
     (sides, prepared.matching)
-}
-
-/// A first-order high-pass at 5 Hz by the bilinear transform, as all paths have it.
-fn high_pass(samples: &mut [f32]) {
-    let w = (std::f64::consts::PI * 5.0 / f64::from(RATE)).tan();
-    let (gain, pole) = (1.0 / (1.0 + w), (1.0 - w) / (1.0 + w));
-    let (mut before, mut y) = (0.0, 0.0);
-    for x in samples {
-        let now = f64::from(*x);
-        y = gain * (now - before) + pole * y;
-        before = now;
-        *x = y as f32;
-    }
 }
 
 /// Plays a sound through a path of a player that plays nothing else.
@@ -71,7 +60,7 @@ fn all_paths_of_live_sound_are_late_by_the_latency_and_match() {
     let latency = outputs[0].0;
     assert!(outputs.iter().all(|(found, _)| *found == latency));
     let wet = render(&"saturator drive=18".parse().unwrap(), &sound).unwrap();
-    // All paths have the same high-pass at 5 Hz, which turns the phase of low notes.
+    // All paths have the same high-pass, which turns the phase of low notes.
     let mut wet = wet;
     high_pass(wet.channel_mut(0));
     let wet = wet.slice(PART).unwrap().multiply(10f64.powf(matching.attenuation_db / 20.0)).unwrap();
@@ -166,16 +155,24 @@ fn what_needs_no_part_of_a_frame_and_no_low_pass_is_not_late() {
 }
 
 #[test]
-fn a_side_that_would_clip_is_noticed() {
-    let (sides, matching) = matched("saturator drive=12", SideChoice::Dry, ControlTrial::None);
+fn a_side_or_a_control_that_would_clip_is_noticed() {
+    let (sides, matching) = matched("saturator drive=12", SideChoice::Dry, ControlTrial::Louder);
     let mut test = prepare_live(&sides, &matching, SPEC).unwrap();
     play(&mut test, 0, &guitar(), 512);
-    assert!(!test.meter.is_clipping());
+    assert!(!test.meter.is_clipping(true));
     let loud = guitar().multiply(100.0).unwrap();
     play(&mut test, 0, &loud, 512);
-    assert!(test.meter.is_clipping());
+    assert!(test.meter.is_clipping(false));
     test.meter.begin();
-    assert!(!test.meter.is_clipping(), "a new trial has heard nothing");
+    assert!(!test.meter.is_clipping(true), "a new trial has heard nothing");
+    // The control is 3 dB louder than side A.
+    let (sides, matching) = matched("clipper", SideChoice::Effect("saturator drive=12".into()), ControlTrial::Louder);
+    let mut test = prepare_live(&sides, &matching, SPEC).unwrap();
+    let out = play(&mut test, 0, &guitar(), 512);
+    let level = Matching { attenuation_db: matching.attenuation_db - 2.0 - gain_to_db(out.peak()), ..matching };
+    let mut test = prepare_live(&sides, &level, SPEC).unwrap();
+    play(&mut test, 2, &guitar(), 512);
+    assert_eq!((test.meter.is_clipping(false), test.meter.is_clipping(true)), (false, true));
 }
 
 #[test]
@@ -227,7 +224,7 @@ fn live_sound_without_a_meter_for_its_rate_is_refused() {
     let slots: [Effect; 2] = ["saturator", "clipper"].map(|text| text.parse().unwrap());
     let sides = resolve_sides(&[SideChoice::Dry, SideChoice::Dry], &slots, &guitar()).unwrap();
     let refusal = prepare_live(&sides, &matching, ProcessSpec { sample_rate: 5e6, ..SPEC }).err().unwrap().to_string();
-    assert_eq!(refusal, "the loudness of live sound cannot be measured at 5000000 Hz in 1 channels; take a loop");
+    assert_eq!(refusal, "the loudness of live sound cannot be measured at 5000000 Hz and a width of 1; take a loop");
     // A rate that nothing else has is none of those.
     let plain = Matching { gain_db: 0.0, ..matching };
     let mut test = prepare_live(&sides, &plain, ProcessSpec { sample_rate: 47_999.0, ..SPEC }).unwrap();
