@@ -29,8 +29,8 @@ pub use capture::{CAPTURE_SECONDS, Capture, CaptureWriter};
 pub use examiner::Examiner;
 pub use folder::{FolderError, LOG, LOOP, Reopened, SEED, SessionFolder, TABLE, default_folder, unfinished};
 pub use gates::{
-    CONTROL_LIMIT_DB, GAIN_LIMIT_DB, Gate, GateFacts, GateId, GateOutcome, LIVE_GAIN_LIMIT_DB, LOBE_LIMIT, LOUDNESS_LIMIT_LU,
-    LoudnessMethod, PEAK_LIMIT_DBTP, TIME_LIMIT_FRAMES, check_gates, control_gate, gain_gate, noise_floor_db,
+    CONTROL_LIMIT_DB, GAIN_LIMIT_DB, Gate, GateFacts, GateId, GateOutcome, LIVE_GAIN_LIMIT_DB, LOUDNESS_LIMIT_LU, LoudnessMethod,
+    PEAK_LIMIT_DBTP, TIME_LIMIT_FRAMES, check_gates, control_gate, gain_gate, noise_floor_db,
 };
 pub use live::{LIVE_LIMIT_LU, LiveTest, TrialMeter, prepare_live};
 pub use log::{Closing, Configuration, LOG_VERSION, LogError, LogFile, MappingRecord, OpenedSeed, line_hash};

@@ -47,7 +47,7 @@ mod worst_windows;
 pub use aliasing_curve::{AliasingCurve, aliasing_curve};
 #[cfg(feature = "compare")]
 pub(crate) use align::is_long;
-pub use align::{AlignError, Alignment, Passage, align, align_levels, align_synchronous, find_passage};
+pub use align::{AlignError, Alignment, NearLag, Passage, align, align_levels, align_synchronous, find_passage, nearest_lag};
 pub use characteristics::{Characteristics, WORKING_LEVEL_DBFS, characterise};
 pub use difference::{ErrorToSignal, esr, latency, null_db};
 pub use harmonics::{HarmonicSweep, HarmonicsOverLevel, ORDERS, harmonic_sweep, harmonics_over_level};

@@ -7,13 +7,13 @@ use std::time::Instant;
 use super::blinding::Blinding;
 use super::folder::{FolderError, LOOP, Reopened, SessionFolder, unfinished};
 use super::gates::{LIVE_GAIN_LIMIT_DB, gain_gate};
-use super::live::{LIVE_LIMIT_LU, TrialMeter, prepare_live};
+use super::live::{TrialMeter, prepare_live};
 use super::log::{Configuration, LOG_VERSION};
 use super::matching::{LOOP_SECONDS, MatchError, Prepared};
 use super::player::{Player, PlayerControl, Stimuli};
 use super::preparation::{Job, Preparation, Ready};
 use super::protocol::{power_curve, power_lines, validate};
-use super::session::{Earlier, Entry, Flag, Resumption, Session, Switch};
+use super::session::{AnswerRecord, Earlier, Entry, Flag, Resumption, Session, Switch};
 use super::side::{ResolvedSide, SideSource};
 use super::statistics::ALPHA;
 use super::venue::Venue;
@@ -80,8 +80,12 @@ struct Running {
     meter: Option<TrialMeter>,
     /// The stream when the player was made.
     spec: ProcessSpec,
-    /// True while the venue has no stream.
+    /// True while the venue has no stream, or does not take a player.
     is_gone: bool,
+    /// Ticks until a player is made again for a stream that did not take the last one.
+    retry: u32,
+    /// True if the session was left before: its sides come from its folder, and not from the slots.
+    is_resumed: bool,
     generation: u64,
     /// On live sound: times that a model of the sides gave NaN or infinity and was reset.
     nan_resets: u64,
@@ -430,6 +434,9 @@ impl Examiner {
         spec: ProcessSpec,
         Heard { control, player, meter }: Heard,
     ) -> Result<(), String> {
+        let is_resumed = session.resumes() > 0;
+        // Effects on live sound begin in silence; each needs its own time to forget that.
+        let warm_up = meter.as_ref().map(|_| (HOLD_TICKS, WARMING_UP));
         let late_ms = 1e3 * player.latency() as f64 / f64::from(spec.sample_rate);
         let mut notes = ready.prepared.matching.notes.clone();
         if meter.is_some() {
@@ -447,11 +454,13 @@ impl Examiner {
             meter,
             spec,
             is_gone: false,
+            retry: 0,
+            is_resumed,
             generation: self.venue.generation(),
             nan_resets,
             pending_void: None,
             slots: self.venue.slots(),
-            hold: None,
+            hold: warm_up,
             drop_outs,
             start: Instant::now(),
             switches: Vec::new(),
@@ -479,18 +488,7 @@ impl Examiner {
         reopened.folder.check_files().map_err(|error| error.to_string())?;
         let configuration = reopened.folder.configuration();
         let spec = self.venue.spec().map_err(|error| error.to_string())?;
-        if f64::from(spec.sample_rate) != configuration.sample_rate {
-            return Err(format!(
-                "the session has {} Hz, and the sound now {} Hz; expected the same rate",
-                configuration.sample_rate, spec.sample_rate
-            ));
-        }
-        if spec.channels != configuration.channels {
-            return Err(format!(
-                "the session has {} channels, and the sound now {}; expected as many",
-                configuration.channels, spec.channels
-            ));
-        }
+        check_stream(configuration, spec)?;
         let job = Job::Saved(path.into(), Box::new(configuration.clone()));
         let preparation = Preparation::start(job).map_err(|error| error.to_string())?;
         self.stage = Stage::Preparing { preparation, purpose: Purpose::Resume(Box::new(reopened)) };
@@ -501,6 +499,8 @@ impl Examiner {
     fn go_on(&mut self, reopened: Reopened, ready: Ready) -> Result<(), String> {
         let Reopened { mut folder, mut session, cut_bytes } = reopened;
         let spec = self.venue.spec().map_err(|error| error.to_string())?;
+        // The stream may be another one than when the preparation began.
+        check_stream(folder.configuration(), spec)?;
         let text = |error: FolderError| error.to_string();
         let heard = hear(&ready.prepared, folder.configuration().setup.source, spec)?;
         // The files were read since they were looked at.
@@ -629,14 +629,19 @@ impl Examiner {
         if running.session.check(&entry).is_err() {
             return Ok(());
         }
+        if matches!(entry, Entry::Answer(_)) && running.is_clipping() && running.pending_void.is_none() {
+            running.pending_void = Some(WOULD_CLIP.into());
+        }
         // A trial that is void must not be answered, though that could not be written yet.
         if matches!(entry, Entry::Answer(_)) && running.pending_void.is_some() {
             return running.write_void(self.venue.drop_outs());
         }
         running.control.play(None);
         running.playing = None;
-        running.folder.enter(&mut running.session, entry).map_err(|error| error.to_string())?;
-        running.note = None;
+        running.folder.enter(&mut running.session, entry.clone()).map_err(|error| error.to_string())?;
+        // All paths run alike, so lost sound tells nothing of what was played.
+        let has_lost = |record: &AnswerRecord| record.flags.iter().any(|flag| matches!(flag, Flag::DropOuts { .. }));
+        running.note = matches!(&entry, Entry::Answer(record) if has_lost(record)).then(|| SOUND_LOST.into());
         if running.session.step() == Some(TestStep::Answer) {
             running.begin_trial(self.venue.drop_outs());
         }
@@ -672,18 +677,23 @@ impl Examiner {
                 ));
                 return;
             }
+            Ok(_) if running.retry > 0 => {
+                running.retry -= 1;
+                None
+            }
             Ok(spec) if spec != running.spec || running.is_gone => {
                 let reason = (!running.is_gone).then(|| "the stream's block size or width changed".into());
                 let source = running.folder.configuration().setup.source;
                 match hear(&running.prepared, source, spec) {
                     Ok(Heard { control, player, meter }) => {
-                        // It is tried again at the next tick if the stream does not take it.
+                        // It is tried again later if the stream does not take it.
                         if self.venue.install(Some(player)).is_ok() {
                             (running.control, running.meter) = (control, meter);
                             (running.spec, running.is_gone) = (spec, false);
-                            // Effects on live sound begin in silence; each needs its own time to forget that.
                             running.hold = running.meter.as_ref().map(|_| (HOLD_TICKS, WARMING_UP));
                             running.begin_trial(self.venue.drop_outs());
+                        } else {
+                            (running.is_gone, running.retry) = (true, HOLD_TICKS);
                         }
                     }
                     Err(error) => self.error = Some(error),
@@ -700,7 +710,7 @@ impl Examiner {
             Ok(_) if running.meter.is_some() && nan_resets(&running.prepared) != running.nan_resets => {
                 Some("a model gave NaN or infinity".into())
             }
-            Ok(_) if running.is_clipping() => Some("a side would clip; play softer".into()),
+            Ok(_) if running.is_clipping() => Some(WOULD_CLIP.into()),
             Ok(_) => {
                 running.wait(self.venue.drop_outs());
                 None
@@ -733,6 +743,10 @@ const NO_SOUND: &str = "no sound yet; take the last 30 s of the input, or open a
 /// The reason for a wait while settings move.
 const SETTINGS_MOVE: &str =
     "A setting of a slot moves. Stop the automation: the test goes on when nothing has moved for a second.";
+/// The note on a trial with drop-outs.
+const SOUND_LOST: &str = "Sound was lost in this trial, so it is flagged. Close other programs, or take longer blocks.";
+/// The reason for a void trial in which a side went beyond full scale.
+const WOULD_CLIP: &str = "a side would clip; play softer";
 /// The reason for a wait after the effects have begun anew.
 const WARMING_UP: &str = "Both sides are warming up. The test goes on in a second.";
 /// The reason for a wait without a stream.
@@ -787,6 +801,23 @@ fn hear(prepared: &Prepared, source: SoundSource, spec: ProcessSpec) -> Result<H
     }
 }
 
+/// Checks that a stream has the rate and the width of a session.
+fn check_stream(configuration: &Configuration, spec: ProcessSpec) -> Result<(), String> {
+    if f64::from(spec.sample_rate) != configuration.sample_rate {
+        return Err(format!(
+            "the session has {} Hz, and the sound now {} Hz; expected the same rate",
+            configuration.sample_rate, spec.sample_rate
+        ));
+    }
+    if spec.channels != configuration.channels {
+        return Err(format!(
+            "the session has {} channels, and the sound now {}; expected as many",
+            configuration.channels, spec.channels
+        ));
+    }
+    Ok(())
+}
+
 /// Checks that a sound has the stream's sample rate.
 fn check_rate(sound: &Audio, spec: ProcessSpec) -> Result<(), String> {
     if f64::from(sound.sample_rate()) == f64::from(spec.sample_rate) {
@@ -828,7 +859,8 @@ impl Running {
 
     /// True if a side went beyond full scale on live sound since the first press of the trial.
     fn is_clipping(&self) -> bool {
-        !self.switches.is_empty() && self.meter.as_ref().is_some_and(TrialMeter::is_clipping)
+        let with_control = self.session.part() == TestPart::Control;
+        !self.switches.is_empty() && self.meter.as_ref().is_some_and(|meter| meter.is_clipping(with_control))
     }
 
     /// Waits for a tick less; the trial begins at the end of the wait.
@@ -847,7 +879,7 @@ impl Running {
     fn has_moved(&mut self, slots: [Effect; 2]) -> bool {
         let before = std::mem::replace(&mut self.slots, slots);
         let sides = &self.folder.configuration().setup.sides;
-        (0..2).any(|slot| sides.contains(&SideChoice::Slot(slot)) && before[slot] != self.slots[slot])
+        !self.is_resumed && (0..2).any(|slot| sides.contains(&SideChoice::Slot(slot)) && before[slot] != self.slots[slot])
     }
 
     /// The entry for an answer; None if nothing was listened to.
@@ -863,12 +895,7 @@ impl Running {
         }
         let blocks = (drop_outs + self.live_underruns()).saturating_sub(self.drop_outs);
         let mut flags = if blocks > 0 { vec![Flag::DropOuts { blocks }] } else { Vec::new() };
-        // A difference that is no number is none that is small.
-        if let Some(difference_lu) =
-            difference_lu.flatten().filter(|difference| difference.is_nan() || difference.abs() > LIVE_LIMIT_LU)
-        {
-            flags.push(Flag::Loudness { difference_lu });
-        }
+        flags.extend(self.meter.iter_mut().flat_map(TrialMeter::flags));
         let seconds = self.start.elapsed().as_secs_f64();
         Some(self.session.answered(answer, seconds, self.switches.clone(), flags))
     }

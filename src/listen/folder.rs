@@ -575,7 +575,8 @@ pub(super) fn table(plan: &Plan, blindings: &[Blinding], entries: &[(String, Ent
     let mut blindings = blindings.iter();
     let Some(mut blinding) = blindings.next() else { return String::new() };
     let mut csv = String::from(
-        "part,trial,time,void,button_1,second_bit,answer,right,preferred,confidence,seconds,presses,drop_outs,loudness_difference_lu\n",
+        "part,trial,time,void,button_1,second_bit,answer,right,preferred,confidence,seconds,presses,drop_outs,\
+         loudness_difference_lu,true_peak_dbtp,lost_frames\n",
     );
     let side = |side: usize| if side == 0 { "A" } else { "B" };
     for (index, (time, entry)) in entries.iter().enumerate() {
@@ -602,16 +603,18 @@ pub(super) fn table(plan: &Plan, blindings: &[Blinding], entries: &[(String, Ent
                     .flatten()
                     .filter(|_| record.part == TestPart::Test)
                     .map_or(String::new(), |confidence| confidence.to_string());
-                let (mut drop_outs, mut loudness) = (0, String::new());
+                let (mut drop_outs, mut lost, mut loudness, mut peak) = (0, 0, String::new(), String::new());
                 for flag in &record.flags {
                     match flag {
                         Flag::DropOuts { blocks } => drop_outs = *blocks,
                         Flag::Loudness { difference_lu } => loudness = format!("{difference_lu:.2}"),
+                        Flag::Peak { true_peak_dbtp } => peak = format!("{true_peak_dbtp:.2}"),
+                        Flag::NotMeasured { lost_frames } => lost = *lost_frames,
                     }
                 }
                 let _ = writeln!(
                     csv,
-                    "{},{},{time},0,{},{second},{answer},{right},{preferred},{confidence},{:.3},{},{drop_outs},{loudness}",
+                    "{},{},{time},0,{},{second},{answer},{right},{preferred},{confidence},{:.3},{},{drop_outs},{loudness},{peak},{lost}",
                     part_name(record.part),
                     record.trial,
                     side(usize::from(swapped)),
@@ -620,7 +623,7 @@ pub(super) fn table(plan: &Plan, blindings: &[Blinding], entries: &[(String, Ent
                 );
             }
             Entry::Void { part, trial, .. } if *part != TestPart::Training => {
-                let _ = writeln!(csv, "{},{trial},{time},1,,,,,,,,,,", part_name(*part));
+                let _ = writeln!(csv, "{},{trial},{time},1,,,,,,,,,,,,", part_name(*part));
             }
             Entry::Resume(_) => blinding = blindings.next().unwrap_or(blinding),
             _ => {}

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::audio::{Audio, gain_to_db};
-use crate::measure::{AlignError, Alignment, align_synchronous, integrated_loudness, loudness, ungated_loudness};
+use crate::measure::{
+    AlignError, Alignment, NearLag, align_synchronous, integrated_loudness, loudness, nearest_lag, ungated_loudness,
+};
 use crate::view::{Change, GateView};
 
 /// Largest difference in loudness, in LU.
@@ -16,8 +18,6 @@ pub const GAIN_LIMIT_DB: f64 = 24.0;
 pub const LIVE_GAIN_LIMIT_DB: f64 = 12.0;
 /// Highest true peak in dBTP.
 pub const PEAK_LIMIT_DBTP: f64 = -1.0;
-/// Largest second lobe of the correlation, as a share of the first, at which a lag is unambiguous.
-pub const LOBE_LIMIT: f64 = 1.0 / 1.1;
 /// Least level in dB, re side A, of what a positive control changes: less might be masked.
 pub const CONTROL_LIMIT_DB: f64 = -40.0;
 /// Shortest loop in seconds whose loudness is gated as in BS.1770: blocks of 400 ms need some company.
@@ -27,10 +27,16 @@ const POLAR_CORRELATION: f64 = 0.1;
 /// Length of the parts of a loop, in seconds, whose lags are compared, and the most of them.
 const PART_SECONDS: f64 = 0.5;
 const MOST_PARTS: usize = 8;
-/// Frames by which the lag of parts may differ because the phase of an effect changes with level.
-const PHASE_FRAMES: f64 = 1.0;
-/// Magnitude of the correlation coefficient from which the lag of a part, and the polarity of a channel, is sure.
-const SURE_CORRELATION: f64 = 0.5;
+/// Frames by which the lag of parts may differ because the phase of an effect changes with level, if lags of their own fit no better.
+const PHASE_FRAMES: f64 = 2.0;
+/// Magnitude of the correlation coefficient from which a lag among several is sure, and the lag of a part, the polarity of a
+/// channel, and a polarity at a lag that was not measured.
+pub(super) const SURE_CORRELATION: f64 = 0.5;
+/// Lags to either side, in frames, among which the one is gated that a file has, if several fit.
+const NEAR_FRAMES: usize = 1000;
+/// The words for a lag that is one of several.
+pub(super) const AMBIGUOUS: &str =
+    "the lag is ambiguous: others fit nearly as well, or the sound has too few frequencies to tell";
 /// Decibels by which parts fit better with lags of their own if B moves in time.
 const MOVED_DB: f64 = 6.0;
 /// Frames at the ends of a part that a fractional delay does not fill.
@@ -206,7 +212,10 @@ fn format_gate(sides: [&Audio; 2], facts: &GateFacts) -> Gate {
         let text = format!("Sample rate: A has {} Hz, B {} Hz; expected the loop's {rate} Hz", rates[0], rates[1]);
         return Gate::new(GateId::Format, false, None, None, text);
     }
-    let shape = |side: &Audio| format!("{} channels, {} frames", side.channels(), side.frames());
+    let shape = |side: &Audio| {
+        let channels = if side.channels() == 1 { "channel" } else { "channels" };
+        format!("{} {channels}, {} frames", side.channels(), side.frames())
+    };
     let passed = sides[0].shape() == sides[1].shape();
     let text = if passed {
         format!("Sample rate: {rate} Hz on both sides; {}", shape(sides[0]))
@@ -242,7 +251,9 @@ fn more(difference: f64, amount: &str, adjective: &str) -> String {
 /// tells it. [any thread]
 #[must_use]
 pub fn gain_gate(gain_db: f64, limit_db: f64) -> Gate {
-    let text = format!("Gain: the match needs {gain_db:+.1} dB; limit {limit_db} dB");
+    // Adding 0 makes -0 a plain 0.
+    let shown = (10.0 * gain_db).round() / 10.0 + 0.0;
+    let text = format!("Gain: the match needs {shown:+.1} dB; limit {limit_db} dB");
     Gate::new(GateId::Gain, gain_db.abs() <= limit_db, gain_db, limit_db, text)
 }
 
@@ -266,29 +277,32 @@ fn time_gates(sides: [&Audio; 2], facts: &GateFacts) -> [Gate; 2] {
     let is_exempt = facts.changes.iter().flatten().any(|change| matches!(change, Change::DelayFrames(_)));
     let found = align_synchronous(sides[0], sides[1]);
     let moving = if facts.has_file { moving_lag(sides) } else { None };
-    let without_lag = |reason: String| {
-        let passed = !(facts.has_file && matches!(found, Err(AlignError::NothingInCommon { .. })));
-        let instead = match (passed, facts.has_file) {
-            (false, _) => "expected the same sound on both sides",
-            (true, false) => "the latency that the effects report is used",
-            (true, true) => "a file reports no latency: it is taken as it lies",
-        };
-        Gate::new(GateId::Time, passed, None, TIME_LIMIT_FRAMES, format!("Time: {reason}; {instead}"))
+    // A file reports no latency, so the lag that is next to none is gated where several fit.
+    let near = match &found {
+        Ok(found) if !found.ambiguous => None,
+        Err(AlignError::NothingInCommon { .. }) => None,
+        _ if facts.has_file => nearest_lag(sides[0], sides[1], 0, NEAR_FRAMES).filter(is_sure),
+        _ => None,
     };
-    let time = match &found {
-        Err(error) => without_lag(format!("the lag cannot be measured ({error})")),
-        Ok(found) if found.ambiguous => without_lag(format!(
-            "the lag is ambiguous (second lobe {:.2} of the first; limit {LOBE_LIMIT:.2})",
-            found.second_lobe
-        )),
-        Ok(found) => {
-            let delay = found.delay_frames;
-            let words = more(delay, &format!("{:.2} samples", delay.abs()), "later");
-            let text = format!(
-                "Time: {words} (known to {:.2} samples); limit {TIME_LIMIT_FRAMES} sample",
-                found.delay_uncertainty_frames,
-            );
-            Gate::new(GateId::Time, delay.abs() <= TIME_LIMIT_FRAMES, delay, TIME_LIMIT_FRAMES, text)
+    let lag_gate = |delay: f64, more_words: &str| {
+        let words = more(delay, &format!("{:.2} samples", delay.abs()), "later");
+        let text = format!("Time: {words} ({more_words}); limit {TIME_LIMIT_FRAMES} sample");
+        Gate::new(GateId::Time, delay.abs() <= TIME_LIMIT_FRAMES, delay, TIME_LIMIT_FRAMES, text)
+    };
+    let without_lag = |reason: &str| {
+        let instead = match (facts.has_file, &found) {
+            (true, Err(AlignError::NothingInCommon { .. })) => "expected the same sound on both sides",
+            (true, _) => "a file reports no latency; expected one that can be aligned",
+            (false, _) => "the latency that the effects report is used",
+        };
+        Gate::new(GateId::Time, !facts.has_file, None, TIME_LIMIT_FRAMES, format!("Time: {reason}; {instead}"))
+    };
+    let time = match (&found, near) {
+        (_, Some(near)) => lag_gate(near.delay_frames, "the nearest of several lags that fit"),
+        (Err(error), None) => without_lag(&format!("the lag cannot be measured ({error})")),
+        (Ok(found), None) if found.ambiguous => without_lag(AMBIGUOUS),
+        (Ok(found), None) => {
+            lag_gate(found.delay_frames, &format!("known to {:.2} samples", found.delay_uncertainty_frames.max(0.01)))
         }
     };
     let time = if is_exempt { time.exempt() } else { time };
@@ -300,11 +314,13 @@ fn time_gates(sides: [&Audio; 2], facts: &GateFacts) -> [Gate; 2] {
         );
         Gate::new(GateId::Time, false, most - least, TIME_LIMIT_FRAMES, text)
     });
-    let (inverted, correlation) = match &found {
-        Ok(found) if !found.ambiguous => (found.inverted, found.correlation),
+    // At a lag that was not measured, a weak correlation says nothing of the polarity.
+    let (inverted, correlation, least) = match (&found, near) {
+        (_, Some(near)) => (near.correlation < 0.0, near.correlation.abs(), SURE_CORRELATION),
+        (Ok(found), None) if !found.ambiguous => (found.inverted, found.correlation, POLAR_CORRELATION),
         _ => {
             let correlation = correlation(sides);
-            (correlation < 0.0, correlation.abs())
+            (correlation < 0.0, correlation.abs(), SURE_CORRELATION)
         }
     };
     // A channel of its own may be turned: then both sounds are neither equal nor inverted.
@@ -316,14 +332,19 @@ fn time_gates(sides: [&Audio; 2], facts: &GateFacts) -> [Gate; 2] {
     let polarity = if let Some((channel, correlation)) = turned {
         let text = format!("Polarity: B is inverted in channel {channel} alone (correlation {correlation:.2}); expected equal");
         Gate::new(GateId::Polarity, false, correlation, None, text)
-    } else if correlation < POLAR_CORRELATION {
+    } else if correlation < least {
         let text = format!("Polarity: none to compare: the correlation of A and B is {correlation:.2}");
-        Gate::new(GateId::Polarity, true, correlation, POLAR_CORRELATION, text)
+        Gate::new(GateId::Polarity, true, correlation, least, text)
     } else {
         let words = if inverted { "B is inverted" } else { "equal" };
         Gate::new(GateId::Polarity, !inverted, correlation, None, format!("Polarity: {words} (correlation {correlation:.2})"))
     };
     [time, polarity]
+}
+
+/// True if a lag among several is one at which both sounds are alike.
+pub(super) fn is_sure(lag: &NearLag) -> bool {
+    lag.correlation.abs() >= SURE_CORRELATION
 }
 
 /// The smallest and the largest lag of B in parts of the loop, if B moves in time: by more than an effect's phase does, or so that

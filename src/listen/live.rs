@@ -3,9 +3,12 @@
 
 use arrayvec::ArrayVec;
 
-use super::matching::{CONTROL_GAIN_DB, CONTROL_LOW_PASS_HZ, CONTROL_TRANSITION_HZ, MatchError, Matching};
+use super::gates::PEAK_LIMIT_DBTP;
+use super::matching::{CONTROL_GAIN_DB, CONTROL_LOW_PASS_HZ, CONTROL_TRANSITION_HZ, HIGH_PASS_HZ, MatchError, Matching};
 use super::player::{MAX_PATHS, Player, PlayerControl, add};
+use super::session::Flag;
 use super::side::{ResolvedSide, SideSource};
+use crate::audio::gain_to_db;
 use crate::compare::low_pass_taps;
 use crate::dsp::filter::DcBlocker;
 use crate::dsp::{Block, Chunk, Delay, MAX_CHANNELS, ProcessSpec, Processor, db_to_gain};
@@ -19,8 +22,6 @@ use crate::view::{Change, ControlTrial};
 pub const LIVE_LIMIT_LU: f64 = 0.3;
 /// Peak of a side beyond which a trial on live sound is void, as a device would clip it: full scale.
 const CLIPPING_PEAK: f32 = 1.0;
-/// Corner of the high-pass of all paths in hertz: it takes DC away, of which a dip would make a thump.
-const HIGH_PASS_HZ: f64 = 5.0;
 /// Sound in seconds that may wait for the meter.
 const METER_SECONDS: f32 = 2.0;
 /// Frames that the meter reads at a time.
@@ -75,9 +76,11 @@ pub struct LivePaths {
 /// The control thread's meter of the loudness of both sides, trial by trial. All methods: [control thread]
 pub struct TrialMeter {
     queue: QueueReader,
-    meters: Option<[LoudnessMeter; 2]>,
-    /// Largest magnitude of the trial on either side.
-    peak: f32,
+    meters: [LoudnessMeter; 2],
+    /// Largest magnitude of the trial on each side.
+    peaks: [f32; 2],
+    /// Gain of the positive control over side A.
+    control_gain: f32,
     block: Vec<Vec<f32>>,
     /// Difference in LU, B over A, that the test is about.
     expected: f64,
@@ -89,9 +92,12 @@ pub struct TrialMeter {
 /// and the same for all paths. [control thread: allocates]
 ///
 /// # Errors
-/// [`MatchError::LiveFile`], [`MatchError::Render`] if an effect cannot be prepared, [`MatchError::Control`].
+/// [`MatchError::LiveFile`], [`MatchError::Render`] if an effect cannot be prepared, [`MatchError::Control`], [`MatchError::NoMeter`].
 pub fn prepare_live(sides: &[ResolvedSide; 2], matching: &Matching, spec: ProcessSpec) -> Result<LiveTest, MatchError> {
     let sub_block = ProcessSpec { max_frames: SUB_BLOCK, ..spec };
+    let meter = || LoudnessMeter::new(spec.sample_rate as u32, spec.channels);
+    let no_meter = MatchError::NoMeter { sample_rate: f64::from(spec.sample_rate), channels: spec.channels };
+    let meters: [LoudnessMeter; 2] = meter().zip(meter()).map(|(a, b)| [a, b]).ok_or(no_meter)?;
     let mut effects = [None, None];
     // Frames by which each side is late before anything delays it.
     let mut late = [0.0; 2];
@@ -162,15 +168,15 @@ pub fn prepare_live(sides: &[ResolvedSide; 2], matching: &Matching, spec: Proces
     let outputs = vec![[0.0; SUB_BLOCK]; MAX_PATHS * spec.channels];
     let live = LivePaths { effects, paths, outputs, channels: spec.channels, latency, meter };
     let (control, player) = Player::of_live(Box::new(live), spec.sample_rate);
-    let meters = || LoudnessMeter::new(spec.sample_rate as u32, spec.channels);
     let expected = |side: usize| match &sides[side].change {
         Some(Change::GainDb(gain_db)) => f64::from(*gain_db),
         _ => 0.0,
     };
     let meter = TrialMeter {
         queue: reader,
-        peak: 0.0,
-        meters: meters().zip(meters()).map(|(a, b)| [a, b]),
+        peaks: [0.0; 2],
+        control_gain: if matching.control == ControlTrial::Louder { db_to_gain(CONTROL_GAIN_DB) } else { 1.0 },
+        meters,
         block: vec![vec![0.0; METER_FRAMES]; 2 * spec.channels],
         expected: expected(1) - expected(0),
         lost: 0,
@@ -258,13 +264,12 @@ impl TrialMeter {
             if n == 0 {
                 return;
             }
-            let samples = self.block.iter().flat_map(|channel| &channel[..n]);
-            self.peak = samples.fold(self.peak, |peak, x| peak.max(x.abs()));
+            for (peak, side) in self.peaks.iter_mut().zip(self.block.chunks_exact(self.block.len() / 2)) {
+                *peak = side.iter().flat_map(|channel| &channel[..n]).fold(*peak, |peak, x| peak.max(x.abs()));
+            }
             let views: Vec<&[f32]> = self.block.iter().map(|channel| &channel[..n]).collect();
-            if let Some([a, b]) = &mut self.meters {
-                let (first, second) = views.split_at(views.len() / 2);
-                a.add(first);
-                b.add(second);
+            for (meter, side) in self.meters.iter_mut().zip(views.chunks_exact(views.len() / 2)) {
+                meter.add(side);
             }
         }
     }
@@ -273,8 +278,8 @@ impl TrialMeter {
     pub fn begin(&mut self) {
         self.poll();
         self.lost = self.queue.overflow();
-        self.peak = 0.0;
-        self.meters.iter_mut().flatten().for_each(LoudnessMeter::reset);
+        self.peaks = [0.0; 2];
+        self.meters.iter_mut().for_each(LoudnessMeter::reset);
     }
 
     /// Difference in loudness of the trial so far in LU, B over A, without a gain that the test is about; `None` if there was no
@@ -282,25 +287,38 @@ impl TrialMeter {
     #[must_use]
     pub fn difference_lu(&mut self) -> Option<f64> {
         self.poll();
-        let [a, b] = self.meters.as_ref()?;
+        let [a, b] = &self.meters;
         Some(b.integrated_lufs()? - a.integrated_lufs()? - self.expected)
     }
 
-    /// True if a side went beyond full scale in this trial, as far as it was polled.
+    /// True if a side went beyond full scale in this trial, as far as it was polled; `with_control`: or the positive control did.
     #[must_use]
-    pub fn is_clipping(&self) -> bool {
-        self.peak > CLIPPING_PEAK
+    pub fn is_clipping(&self, with_control: bool) -> bool {
+        let [a, b] = self.peaks;
+        let control = if with_control { a * self.control_gain } else { 0.0 };
+        a.max(b).max(control) > CLIPPING_PEAK
     }
 
-    /// True if the trial is to be flagged: its loudness differs by more than [`LIVE_LIMIT_LU`].
+    /// Faults of the trial so far, for which it is to be flagged: a loudness that differs by more than [`LIVE_LIMIT_LU`], a true peak
+    /// beyond [`PEAK_LIMIT_DBTP`] on either side whatever was played, and frames that were not measured, because
+    /// [`Self::poll`] came too late.
     #[must_use]
-    pub fn is_flagged(&mut self) -> bool {
-        self.difference_lu().is_some_and(|difference| difference.is_nan() || difference.abs() > LIVE_LIMIT_LU)
-    }
-
-    /// Frames of the trial that were not measured, because [`Self::poll`] came too late.
-    #[must_use]
-    pub fn lost_frames(&self) -> u64 {
-        self.queue.overflow() - self.lost
+    pub fn flags(&mut self) -> Vec<Flag> {
+        let mut flags = Vec::new();
+        // A difference that is no number is none that is small.
+        let is_unequal = |difference: &f64| difference.is_nan() || difference.abs() > LIVE_LIMIT_LU;
+        if let Some(difference_lu) = self.difference_lu().filter(is_unequal) {
+            flags.push(Flag::Loudness { difference_lu });
+        }
+        let peak = self.meters.iter().map(LoudnessMeter::true_peak).fold(f64::from(self.peaks[0].max(self.peaks[1])), f64::max);
+        let true_peak_dbtp = gain_to_db(peak);
+        if true_peak_dbtp > PEAK_LIMIT_DBTP {
+            flags.push(Flag::Peak { true_peak_dbtp });
+        }
+        let lost_frames = self.queue.overflow() - self.lost;
+        if lost_frames > 0 {
+            flags.push(Flag::NotMeasured { lost_frames });
+        }
+        flags
     }
 }

@@ -7,14 +7,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::gates::{Gate, GateFacts, LoudnessMethod, PEAK_LIMIT_DBTP, check_gates, control_gate, correlation, noise_floor_db};
+use super::gates::{
+    AMBIGUOUS, Gate, GateFacts, LoudnessMethod, PEAK_LIMIT_DBTP, SURE_CORRELATION, check_gates, control_gate, correlation,
+    is_sure, noise_floor_db,
+};
 use super::player::Stimuli;
 use super::side::{ResolvedSide, SideSource};
 use crate::audio::{Audio, AudioError, Fade, gain_to_db};
 use crate::compare::{low_pass_at, low_pass_half, sha256};
+use crate::dsp::filter::DcBlocker;
+use crate::dsp::{CHUNK, Chunk};
 use crate::effect::Effect;
 use crate::graph::DIP_SECONDS;
-use crate::measure::{AlignError, Alignment, align_synchronous, loudness};
+use crate::measure::{AlignError, Alignment, align_synchronous, loudness, nearest_lag};
 use crate::render::{RenderError, Renderer};
 use crate::view::{Change, ControlTrial};
 
@@ -26,6 +31,11 @@ pub const CONTROL_LOW_PASS_HZ: f64 = 3_500.0;
 pub(super) const CONTROL_TRANSITION_HZ: f64 = 500.0;
 /// Gain of a positive control in dB.
 pub const CONTROL_GAIN_DB: f32 = 3.0;
+/// Corner of the first-order high-pass of all paths in hertz, also on live sound. A dip makes a thump of DC, also of DC that follows
+/// the level; behind this filter it lies as far below the sound as that of an effect with a DC blocker of its own.
+pub(super) const HIGH_PASS_HZ: f64 = 10.0;
+/// Lags to either side in seconds among which the nearest is taken if several fit.
+const NEAR_SECONDS: f64 = 0.5;
 /// Sound that an effect hears before what is used of its output, in seconds: its state is that of the sound, not of a start.
 const PRE_ROLL_SECONDS: f64 = 5.0;
 /// Sound before and after the loop that is rendered, in seconds: room for delays that matching finds. A delay as a change has its
@@ -35,6 +45,8 @@ const MARGIN_SECONDS: f64 = 0.5;
 const INTERPOLATION_FRAMES: usize = 256;
 /// Frames from which a delay is no whole number: a tenth of what the gate allows.
 const WHOLE_FRAMES: f64 = 0.01;
+/// Lags to either side, in frames, among which the rest of such a lag is measured.
+const REST_FRAMES: usize = 512;
 /// Rounds in which delay and gain are measured again and mended.
 const ROUNDS: usize = 3;
 /// Difference in loudness that is not mended, in LU.
@@ -66,7 +78,7 @@ pub enum MatchError {
         seconds: f64,
     },
     /// The loop is too short or too long.
-    #[error("the loop is {found:.2} s long; expected {} to {} s", LOOP_SECONDS[0], LOOP_SECONDS[1])]
+    #[error("the loop is {found:.4} s long; expected {} to {} s", LOOP_SECONDS[0], LOOP_SECONDS[1])]
     Length {
         /// Seconds that were found.
         found: f64,
@@ -116,6 +128,14 @@ pub enum MatchError {
         /// A or B.
         side: &'static str,
     },
+    /// The loudness of live sound cannot be measured trial by trial.
+    #[error("the loudness of live sound cannot be measured at {sample_rate} Hz and a width of {channels}; take a loop")]
+    NoMeter {
+        /// Sample rate of the stream in Hz.
+        sample_rate: f64,
+        /// Channels of the stream.
+        channels: usize,
+    },
     /// The preparation was cancelled.
     #[error("called off")]
     Cancelled,
@@ -127,6 +147,8 @@ pub enum MatchError {
 pub enum DelaySource {
     /// The correlation of both sides.
     Measured,
+    /// Of several lags of a file that fit equally well, the one that is nearest to none: the sound repeats itself.
+    Nearest,
     /// The latency that the effects report, which rendering has taken away: the correlation is ambiguous.
     Reported,
 }
@@ -162,8 +184,9 @@ pub struct Matching {
     pub control: ControlTrial,
     /// Gain of all paths in dB, so that none clips; 0 or less.
     pub attenuation_db: f64,
-    /// Mean of side A and B over the loop, of the channel with the larger one; 1 is full scale. It is taken away, as each dip and each
-    /// turn of the loop would make a thump of it that nobody hears in the sound itself.
+    /// Mean of side A and B over the loop before the match, of the channel with the larger one; 1 is full scale. A high-pass takes it
+    /// away, and DC that follows the level: each dip and each turn of the loop would make a thump of it that nobody hears in the
+    /// sound itself.
     pub dc: [f64; 2],
     /// True if both sides are equal bit for bit as they are played: there is nothing to hear.
     pub identical: bool,
@@ -246,6 +269,8 @@ struct Rendered {
     noise_floor_db: Option<f64>,
     nan_resets: u64,
     is_file: bool,
+    /// Mean over the loop before the high-pass, of the channel with the larger one, and its level in dB re the side.
+    dc: (f64, f64),
 }
 
 /// Progress and cancelling, by the frames of all renders.
@@ -400,7 +425,7 @@ fn prepare(
     // A change after matching is not part of the match.
     let plain = |side: usize, gain_db: f64| {
         let (delay, inverted) = if side == matched { (found.delay, found.inverted) } else { (0.0, false) };
-        faded(rendered[side].place(delay, inverted, gain_db, frames)).0
+        faded(rendered[side].place(delay, inverted, gain_db, frames))
     };
     let reference = plain(1 - matched, 0.0);
     let method = LoudnessMethod::of([&reference, &plain(matched, 0.0)]);
@@ -425,11 +450,9 @@ fn prepare(
         }
         rendered[side].place(delay - around as f64, inverted, gain, frames + 2 * around)
     };
-    let [(a, dc_a), (b, dc_b)] = [0, 1].map(|side| faded(place(side, 0)));
-    let dc = [dc_a, dc_b];
-    let mut paths = vec![a, b];
-    for ((path, dc), name) in paths.iter().zip(dc).zip(["A", "B"]) {
-        let level_db = gain_to_db(dc.abs() / path.rms());
+    let mut paths: Vec<Audio> = [0, 1].map(|side| faded(place(side, 0))).into();
+    for (side, name) in rendered.iter().zip(["A", "B"]) {
+        let (_, level_db) = side.dc;
         if level_db > HEARD_DC_DB {
             notes.push(format!(
                 "The DC of side {name}, {level_db:.0} dB of it, is taken away: each switch would make a thump of it."
@@ -448,7 +471,7 @@ fn prepare(
             let cutoff = CONTROL_LOW_PASS_HZ + CONTROL_TRANSITION_HZ / 2.0;
             let wide = low_pass_at(&place(0, around), cutoff, CONTROL_TRANSITION_HZ).map_err(MatchError::Control)?;
             let inner = wide.slice(around..around + frames).expect("the sound is that much wider on both sides");
-            paths.push(faded(inner).0);
+            paths.push(faded(inner));
         }
     }
     work.step(0.7)?;
@@ -494,7 +517,7 @@ fn prepare(
         changes,
         control,
         attenuation_db,
-        dc,
+        dc: [0, 1].map(|side| rendered[side].dc.0),
         identical: paths[0] == paths[1],
         gates,
         notes,
@@ -510,18 +533,32 @@ pub fn samples_sha256(sound: &Audio) -> String {
     sha256(&bytes)
 }
 
-/// Takes the mean of each channel away and fades both ends over the time of a dip's half. Gives the largest mean, too.
-fn faded(mut sound: Audio) -> (Audio, f64) {
-    let frames = fade_frames(&sound);
-    let mut largest = 0.0f64;
+/// The mean of a channel.
+fn mean(channel: &[f32]) -> f64 {
+    channel.iter().map(|x| f64::from(*x)).sum::<f64>() / channel.len().max(1) as f64
+}
+
+/// Filters a sound with the high-pass of all paths, as if its first sample had come in for ever.
+fn high_pass(sound: &mut Audio) {
+    let rate = sound.sample_rate() as f32;
     for channel in sound.iter_mut() {
-        let mean = channel.iter().map(|x| f64::from(*x)).sum::<f64>() / channel.len().max(1) as f64;
-        channel.iter_mut().for_each(|x| *x = (f64::from(*x) - mean) as f32);
-        largest = if mean.abs() > largest.abs() { mean } else { largest };
+        let mut filter = DcBlocker::new(rate, 1, HIGH_PASS_HZ, true);
+        filter.settle_at(channel.first().copied().unwrap_or(0.0));
+        let mut chunk: [Chunk; 1] = [[0.0; CHUNK]];
+        for part in channel.chunks_mut(CHUNK) {
+            chunk[0][..part.len()].copy_from_slice(part);
+            filter.process(&mut chunk, part.len());
+            part.copy_from_slice(&chunk[0][..part.len()]);
+        }
     }
+}
+
+/// Fades both ends of a sound over the time of a dip's half.
+fn faded(mut sound: Audio) -> Audio {
+    let frames = fade_frames(&sound);
     let fades = [sound.fade_in(frames, Fade::RaisedCosine), sound.fade_out(frames, Fade::RaisedCosine)];
     debug_assert!(fades.iter().all(Result::is_ok), "a loop is longer than its fades");
-    (sound, largest)
+    sound
 }
 
 fn fade_frames(sound: &Audio) -> usize {
@@ -543,20 +580,31 @@ fn find_delay(rendered: &[Rendered; 2], matched: usize, frames: usize, notes: &m
     // A file may be late by anything, and is searched with the sound around the loop; a render is late by little.
     let (searched, lead) =
         if moved.is_file { (moved.audio.clone(), moved.lead) } else { (moved.place(0.0, false, 0.0, frames), 0) };
-    let by_latency = |delay: f64, reason: String, notes: &mut Vec<String>| {
-        let placed = moved.place(delay, false, 0.0, frames);
+    let by_latency = |reason: String, notes: &mut Vec<String>| {
+        let correlation = correlation([&reference, &moved.place(0.0, false, 0.0, frames)]);
         let instead = if moved.is_file { "the file is taken as it lies" } else { "the latency that the effects report is used" };
-        notes.push(format!("The lag of the sides is {reason}; {instead}."));
-        Delay { delay, source: DelaySource::Reported, inverted: correlation([&reference, &placed]) < 0.0 }
+        notes.push(format!("{}; {instead}.", capital(&reason)));
+        // At a lag that was not measured, a weak correlation says nothing of the polarity.
+        Delay { delay: 0.0, source: DelaySource::Reported, inverted: correlation <= -SURE_CORRELATION }
     };
-    match align_synchronous(&reference, &searched) {
-        Err(AlignError::NothingInCommon { correlation }) => {
-            by_latency(0.0, format!("not measurable, because they have nothing in common (correlation {correlation:.2})"), notes)
-        }
-        Err(error) => by_latency(0.0, format!("not measurable ({error})"), notes),
-        Ok(found) if found.ambiguous => {
-            by_latency(0.0, format!("ambiguous (second lobe {:.2} of the first)", found.second_lobe), notes)
-        }
+    let found = align_synchronous(&reference, &searched);
+    let is_clear = found.as_ref().is_ok_and(|found| !found.ambiguous);
+    let has_nothing = matches!(found, Err(AlignError::NothingInCommon { .. }));
+    if moved.is_file
+        && !is_clear
+        && !has_nothing
+        && let Some(near) = nearest_delay(&reference, moved, frames)
+    {
+        notes.push(format!("{}; the file is moved by the nearest of them.", capital(AMBIGUOUS)));
+        return near;
+    }
+    match found {
+        Err(AlignError::NothingInCommon { correlation }) => by_latency(
+            format!("the lag of the sides is not measurable, because they have nothing in common (correlation {correlation:.2})"),
+            notes,
+        ),
+        Err(error) => by_latency(format!("the lag of the sides is not measurable ({error})"), notes),
+        Ok(found) if found.ambiguous => by_latency(AMBIGUOUS.into(), notes),
         Ok(found) => {
             let mut delay = found.delay_frames - lead as f64;
             // The rest that a first measure leaves is measured again.
@@ -573,6 +621,31 @@ fn find_delay(rendered: &[Rendered; 2], matched: usize, frames: usize, notes: &m
             Delay { delay, source: DelaySource::Measured, inverted: found.inverted }
         }
     }
+}
+
+/// The lag of a file that is nearest to none, if several fit equally well; `None` if none is sure.
+fn nearest_delay(reference: &Audio, moved: &Rendered, frames: usize) -> Option<Delay> {
+    let reach = (NEAR_SECONDS * f64::from(reference.sample_rate())) as usize;
+    let near = nearest_lag(reference, &moved.audio, moved.lead, reach).filter(is_sure)?;
+    let mut delay = near.delay_frames;
+    // The rest that a first measure leaves is measured again.
+    for _ in 1..ROUNDS {
+        let rest = nearest_lag(reference, &moved.place(delay, false, 0.0, frames), 0, REST_FRAMES)?;
+        if rest.delay_frames.abs() < WHOLE_FRAMES || rest.delay_frames.abs() > 1.0 {
+            break;
+        }
+        delay += rest.delay_frames;
+    }
+    if (delay - delay.round()).abs() < WHOLE_FRAMES {
+        delay = delay.round() + 0.0;
+    }
+    Some(Delay { delay, source: DelaySource::Nearest, inverted: near.correlation < 0.0 })
+}
+
+/// A sentence with a capital.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 impl Rendered {
@@ -618,23 +691,30 @@ fn render_sides(
     let work = Work { progress, cancel, done: Cell::new(0), all: 2 * effects * around.frames() as u64 };
     let render_side = |index: usize| -> Result<Rendered, MatchError> {
         let side = ["A", "B"][index];
-        let cut = |sound: &Audio| sound.slice(pre_roll..).expect("the pre-roll is a part of the sound");
-        let (audio, lead, noise_floor_db, nan_resets) = match &sides[index].source {
-            SideSource::Dry => (cut(&around), margin, None, 0),
-            SideSource::File { audio, lead, .. } => (Audio::clone(audio), *lead, None, 0),
+        // The sound, and the frame of it at which the loop begins; what is before the `lead` frames before that is not used.
+        let (whole, start, lead, noise_floor_db, nan_resets) = match &sides[index].source {
+            SideSource::Dry => (around.clone(), pre_roll + margin, margin, None, 0),
+            SideSource::File { audio, lead, .. } => (Audio::clone(audio), *lead, *lead, None, 0),
             SideSource::Effect(effect) => {
                 let resets = || effect.active_model().map_or(0, |model| model.nan_resets());
                 let before = resets();
                 let first = render_once(effect, &around, side, &work)?;
                 let second = render_once(effect, &around, side, &work)?;
-                (cut(&first), margin, noise_floor_db(&first, &second), resets() - before)
+                let floor = noise_floor_db(&first, &second);
+                (first, pre_roll + margin, margin, floor, resets() - before)
             }
         };
-        audio.check_finite().map_err(|source| MatchError::SideNotFinite { side, source })?;
+        whole.check_finite().map_err(|source| MatchError::SideNotFinite { side, source })?;
+        let played = whole.slice(start.min(whole.frames())..(start + frames).min(whole.frames())).expect("the ends are limited");
+        let dc = played.iter().map(mean).fold(0.0f64, |largest, mean| if mean.abs() > largest.abs() { mean } else { largest });
+        let dc = (dc, gain_to_db(dc.abs() / played.rms()));
+        let mut whole = whole;
+        high_pass(&mut whole);
+        let audio = whole.slice(start - lead..).expect("the lead is a part of the sound");
         if audio.peak() == 0.0 {
             return Err(MatchError::SilentSide { side });
         }
-        Ok(Rendered { audio, lead, noise_floor_db, nan_resets, is_file: sides[index].is_file() })
+        Ok(Rendered { audio, lead, noise_floor_db, nan_resets, is_file: sides[index].is_file(), dc })
     };
     Ok([render_side(0)?, render_side(1)?])
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blinding::Mapping;
 use super::protocol::{FEWEST_SOUND_TRIALS, percent};
-use super::session::{AnswerRecord, CONTROL_ROUNDS, CONTROL_TRIALS, ControlResult, End, Plan};
+use super::session::{AnswerRecord, CONTROL_ROUNDS, CONTROL_TRIALS, ControlResult, End, Flag, Plan};
 use super::statistics::{
     ALPHA, CONFIDENCE, Decision, E_SHOWN, GUESSING, MIXED_ALPHA, SPRT_P1, abx_d_prime, decide, e_value, ends, equivalent_right,
     lower_bound, lower_tail, most_right, same_different, sprt_bounds, sprt_ratio, two_sided, upper_bound, upper_tail,
@@ -465,12 +465,27 @@ fn self_remarks(plan: &Plan, end: End, score: &Score, trials: &[ScoredTrial], vo
         remarks.push("The positive control was heard in the second round only.".into());
     }
     if score.flagged > 0 {
-        remarks.push(format!("Flagged for drop-outs or unequal loudness: {} of {n} trials.", score.flagged));
+        remarks.push(flagged_remark(trials));
     }
     if voids > 0 {
         remarks.push(format!("Void and repeated: {voids} {}.", if voids == 1 { "trial" } else { "trials" }));
     }
     remarks
+}
+
+/// The faults of flagged trials, and the number of trials of each.
+fn flagged_remark(trials: &[ScoredTrial]) -> String {
+    let count = |is_it: &dyn Fn(&Flag) -> bool| trials.iter().filter(|trial| trial.record.flags.iter().any(is_it)).count();
+    let faults = [
+        ("drop-outs", count(&|flag| matches!(flag, Flag::DropOuts { .. }))),
+        ("unequal loudness", count(&|flag| matches!(flag, Flag::Loudness { .. }))),
+        ("peaks beyond -1 dBTP", count(&|flag| matches!(flag, Flag::Peak { .. }))),
+        ("sound that was not measured", count(&|flag| matches!(flag, Flag::NotMeasured { .. }))),
+    ];
+    let faults: Vec<String> =
+        faults.into_iter().filter(|(_, trials)| *trials > 0).map(|(name, trials)| format!("{name} ({trials})")).collect();
+    let flagged = trials.iter().filter(|trial| !trial.record.flags.is_empty()).count();
+    format!("Flagged trials: {flagged} of {}, for {}.", trials.len(), faults.join(", "))
 }
 
 /// The number of answers of the first kind, and the names of both kinds.

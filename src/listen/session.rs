@@ -46,6 +46,16 @@ pub enum Flag {
         /// Side B less side A in LU.
         difference_lu: f64,
     },
+    /// On live sound, a side had a true peak beyond -1 dBTP.
+    Peak {
+        /// The higher true peak of both sides in dBTP.
+        true_peak_dbtp: f64,
+    },
+    /// On live sound, loudness and peaks were not measured all the time.
+    NotMeasured {
+        /// Frames that the meter lost.
+        lost_frames: u64,
+    },
 }
 
 /// An answer to a trial, and how it came about.
@@ -327,6 +337,12 @@ impl Session {
         self.control
     }
 
+    /// Times that the session was left and resumed. [any thread]
+    #[must_use]
+    pub fn resumes(&self) -> u32 {
+        self.resumes
+    }
+
     /// The path of the stimuli that a button plays in the present trial: 0 is side A, 1 side B, 2 the positive control. None if no
     /// trial runs or the form has no such button. Only what plays may learn it. [control thread]
     #[must_use]
@@ -542,7 +558,11 @@ impl Session {
                     ControlResult::Failed => "You did not hear the control, so the result will say that sensitivity was not proven. ",
                     ControlResult::None | ControlResult::Open => "",
                 };
-                format!("{before}Now the test. You see no score until the end. Take your time, and guess if you are not sure.")
+                let how = match self.plan.protocol.question {
+                    Question::Preference => "Take your time, and say what you like better; every answer is right.",
+                    _ => "You see no score until the end. Take your time, and guess if you are not sure.",
+                };
+                format!("{before}Now the test. {how}")
             }
             (Some(TestStep::Answer), _) => match form {
                 Form::Abx => "Listen to A, B and X as often as you like. Is X the same as A, or as B?".into(),

@@ -43,7 +43,7 @@ pub(super) fn side_measures(stimuli: &Stimuli, sides: &[ResolvedSide; 2], cancel
             rows.par_iter().map(|row| if is_cancelled() { None } else { row.compare(&comparison) }).collect();
         for (row, figure) in rows.iter().zip(figures) {
             if let Some(figure) = figure.filter(|figure| figure.is_finite()) {
-                found.push((row.name.into(), row.text(figure)));
+                found.push((row.name.into(), with_unit(row, figure)));
             }
         }
     }
@@ -85,10 +85,15 @@ pub(super) fn side_measures(stimuli: &Stimuli, sides: &[ResolvedSide; 2], cancel
     found
 }
 
+/// A figure with its unit.
+fn with_unit(row: &Measure, figure: f64) -> String {
+    format!("{} {}", row.text(figure), row.unit.symbol()).trim_end().into()
+}
+
 /// Adds a figure of a side.
 fn add(found: &mut Vec<(String, String)>, row: &Measure, name: &str, figure: f64) {
     if figure.is_finite() {
-        found.push((format!("{} of {name}", row.name), row.text(figure)));
+        found.push((format!("{} of {name}", row.name), with_unit(row, figure)));
     }
 }
 

@@ -14,6 +14,9 @@ pub enum VenueError {
     /// The host bypasses the plug-in, so that no test is heard.
     #[error("the plug-in is bypassed; switch it on again")]
     Bypassed,
+    /// The device plays nothing, so that nobody would hear a test.
+    #[error("nothing is heard: the device has no outputs; set its outputs, such as 1,2")]
+    Unheard,
     /// The player could not be sent to the audio thread.
     #[error("the audio thread does not take the sound: it has stopped")]
     Stopped,
@@ -26,7 +29,7 @@ pub trait Venue {
     /// Sample rate and width of the stream, which a test must not see change: a trial during which it does is void.
     ///
     /// # Errors
-    /// [`VenueError::NoStream`], [`VenueError::Bypassed`].
+    /// [`VenueError::NoStream`], [`VenueError::Bypassed`], [`VenueError::Unheard`].
     fn spec(&self) -> Result<ProcessSpec, VenueError>;
     /// The effects in slot A and slot B as they are now.
     fn slots(&self) -> [Effect; 2];

@@ -7,6 +7,7 @@
 //! *Level*: the gain that gives both the same loudness.
 
 mod fit;
+mod near;
 mod passage;
 mod search;
 
@@ -17,6 +18,7 @@ use super::loudness::integrated_loudness;
 use super::sinc::{Interpolator, REACH};
 use crate::audio::{Audio, AudioError, db_to_gain, gain_to_db};
 use fit::{Fit, Line, ShortFit};
+pub use near::{NearLag, nearest_lag};
 pub use passage::{Passage, find_passage};
 use search::Search;
 

@@ -21,13 +21,8 @@ pub struct Loudness {
 #[must_use]
 pub fn loudness(sound: &Audio) -> Loudness {
     let meter = run(sound, Mode::I | Mode::TRUE_PEAK);
-    let peak = meter.as_ref().and_then(|meter| {
-        (0..sound.channels() as u32)
-            .map(|channel| meter.true_peak(channel).ok())
-            .try_fold(0.0, |most, peak| Some(f64::max(most, peak?)))
-    });
     // The filter of the meter overshoots, but does not always meet the samples themselves.
-    let peak = peak.unwrap_or(0.0).max(sound.peak());
+    let peak = meter.as_ref().map_or(0.0, true_peak).max(sound.peak());
     Loudness {
         integrated_lufs: meter.and_then(|meter| integrated(&meter)),
         true_peak_dbtp: gain_to_db(peak).max(SILENCE_DB.into()),
@@ -52,7 +47,7 @@ pub fn ungated_loudness(sound: &Audio) -> Option<f64> {
     meter.loudness_window(milliseconds).ok().filter(|lufs| lufs.is_finite())
 }
 
-/// A meter of integrated loudness that hears a sound block by block.
+/// A meter of integrated loudness and true peak that hears a sound block by block.
 #[cfg(feature = "listen")]
 pub(crate) struct LoudnessMeter(EbuR128);
 
@@ -60,7 +55,7 @@ pub(crate) struct LoudnessMeter(EbuR128);
 impl LoudnessMeter {
     /// A meter; `None` at a sample rate or number of channels that it does not have. [control thread: allocates]
     pub(crate) fn new(sample_rate: u32, channels: usize) -> Option<Self> {
-        EbuR128::new(u32::try_from(channels).ok()?, sample_rate, Mode::I).ok().map(Self)
+        EbuR128::new(u32::try_from(channels).ok()?, sample_rate, Mode::I | Mode::TRUE_PEAK).ok().map(Self)
     }
 
     /// Hears a block, a slice per channel. [control thread: allocates]
@@ -74,6 +69,11 @@ impl LoudnessMeter {
         integrated(&self.0)
     }
 
+    /// True peak of what was heard since the beginning or the last [`Self::reset`], over all channels; 1 is full scale.
+    pub(crate) fn true_peak(&self) -> f64 {
+        true_peak(&self.0)
+    }
+
     /// Forgets what was heard.
     pub(crate) fn reset(&mut self) {
         self.0.reset();
@@ -85,6 +85,12 @@ fn run(sound: &Audio, mode: Mode) -> Option<EbuR128> {
     let mut meter = EbuR128::new(u32::try_from(sound.channels()).ok()?, sound.sample_rate(), mode).ok()?;
     meter.add_frames_planar_f32(&sound.slices()).ok()?;
     Some(meter)
+}
+
+/// The true peak of what a meter has heard, over all channels; 1 is full scale.
+fn true_peak(meter: &EbuR128) -> f64 {
+    let peaks = (0..meter.channels()).map(|channel| meter.true_peak(channel).unwrap_or(0.0));
+    peaks.fold(0.0, f64::max)
 }
 
 /// The loudness of what a meter has heard, if there is one.

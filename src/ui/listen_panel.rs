@@ -9,6 +9,8 @@ mod running;
 mod setup;
 mod waveform;
 
+use std::path::PathBuf;
+
 use egui::{Event, EventFilter, Id, Key, Modifiers, Rect, RichText, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use super::widgets::{self, ButtonSpec, TextEntry};
@@ -58,12 +60,12 @@ pub(super) struct ListenPanel {
     selected: Option<usize>,
     /// Part, number and step of the trial at the last frame.
     last_question: Option<(u8, u32, TestStep)>,
+    /// The session that was left for which the question is asked that precedes its closing.
+    asks_to_close: Option<PathBuf>,
     /// True while the question is asked that precedes an abort.
     asks_to_abort: bool,
     /// Number of the next frames in which the panel takes the focus.
     focus_frames: u8,
-    /// True if the panel was shown in the last frame.
-    was_shown: bool,
     /// True if a test ran in the last frame.
     was_running: bool,
     /// The receipt that was copied last.
@@ -85,9 +87,9 @@ impl ListenPanel {
         let root = Id::unique("isotherm listening test");
         let response = ui.interact(rect, root, Sense::focusable_noninteractive());
         response.widget_info(|| WidgetInfo::labeled(Role::Group, true, "Listening test"));
-        let is_new =
-            !std::mem::replace(&mut self.was_shown, true) || std::mem::replace(&mut self.was_running, is_running) != is_running;
-        if is_new {
+        // A panel that opens leaves the keys where they are: a host's Space starts the sound that a loop is taken from. A test that
+        // starts or ends takes them.
+        if std::mem::replace(&mut self.was_running, is_running) != is_running {
             self.asks_to_abort = false;
             self.focus_frames = 1;
         }
@@ -101,7 +103,7 @@ impl ListenPanel {
             ui.memory_mut(|m| m.set_focus_lock_filter(root, filter));
         }
         if !self.asks_to_abort {
-            let keys = take_keys(ui, rect, response.has_focus());
+            let keys = take_keys(ui, rect, response.has_focus(), |key| has_key(key, view));
             match &view.stage {
                 ListenStage::Running(test) => self.press_test_keys(&keys, test, &mut actions),
                 ListenStage::Setup => self.press_setup_keys(&keys, view, &mut actions),
@@ -118,7 +120,7 @@ impl ListenPanel {
             ListenStage::Preparing { text, share } => draw_progress(ui, inside, text, *share, &mut actions),
             ListenStage::Refused { gates } => result::draw_refusal(ui, inside, gates, view.error.as_deref(), &mut actions),
             ListenStage::Running(test) => self.draw_test(ui, inside, test, view.error.as_deref(), &mut actions),
-            ListenStage::Ended(result) => self.draw_result(ui, inside, result, &mut actions),
+            ListenStage::Ended(result) => self.draw_result(ui, inside, result, view.error.as_deref(), &mut actions),
         }
         // A press anywhere in the panel gives it the keys, unless a widget in it has taken them.
         let pressed = ui.input(|i| {
@@ -152,7 +154,7 @@ impl ListenPanel {
                 continue;
             }
             match key {
-                Key::Space | Key::S if running::can_listen(test) => actions.push(ListenAction::SwitchBack),
+                Key::Space | Key::S if running::plays(test) => actions.push(ListenAction::SwitchBack),
                 Key::ArrowLeft | Key::ArrowUp if choices > 0 => {
                     self.selected = Some(self.selected.map_or(0, |at| at.saturating_sub(1)));
                 }
@@ -210,10 +212,35 @@ fn choices(test: &TestView) -> usize {
     }
 }
 
-/// The keys that were pressed in this frame, without repetitions by holding, taken from egui. Unless the panel, which fills `rect`,
-/// or a widget in it has the focus, there are none: they are the host's. The widget keeps space, enter and arrows; a text field
-/// keeps all.
-fn take_keys(ui: &Ui, rect: Rect, has_focus: bool) -> Vec<Key> {
+/// True if a key does something in a stage of the panel. All keys of a test are its own in all of its steps: none of them may start
+/// a host's transport because it came too early.
+fn has_key(key: Key, view: &ListenView) -> bool {
+    match &view.stage {
+        ListenStage::Setup => match key {
+            Key::Space => view.sound.is_some(),
+            key => matches!(key, Key::L | Key::Enter),
+        },
+        ListenStage::Preparing { .. } => key == Key::Escape,
+        ListenStage::Refused { .. } | ListenStage::Ended(_) => key == Key::Enter,
+        ListenStage::Running(test) => match key {
+            Key::E => running::is_training(test),
+            Key::A | Key::B | Key::X | Key::S | Key::Space | Key::Enter | Key::Escape => true,
+            Key::Num1 | Key::Num2 | Key::Num3 | Key::Num4 => true,
+            key => matches!(key, Key::ArrowLeft | Key::ArrowRight | Key::ArrowUp | Key::ArrowDown),
+        },
+    }
+}
+
+/// The key that was pressed: a digit by its place, where the window tells it, as on French keyboards digits need Shift; any other key
+/// by its letter.
+fn pressed_key(key: Key, place: Option<Key>) -> Key {
+    place.filter(|place| matches!(place, Key::Num1 | Key::Num2 | Key::Num3 | Key::Num4)).unwrap_or(key)
+}
+
+/// The keys that were pressed in this frame and that are `wanted`, without repetitions by holding, taken from egui. Unless the panel,
+/// which fills `rect`, or a widget in it has the focus, there are none: they are the host's. The widget keeps space, enter and arrows;
+/// a text field keeps all.
+fn take_keys(ui: &Ui, rect: Rect, has_focus: bool, wanted: impl Fn(Key) -> bool) -> Vec<Key> {
     let focused = ui.memory(|m| m.focused()).and_then(|id| ui.ctx().read_response(id));
     let is_inside = has_focus || focused.is_some_and(|widget| rect.contains_rect(widget.rect));
     if !is_inside || ui.ctx().text_edit_focused() {
@@ -225,13 +252,13 @@ fn take_keys(ui: &Ui, rect: Rect, has_focus: bool) -> Vec<Key> {
     ui.input_mut(|i| {
         let mut taken = Vec::new();
         i.events.retain(|event| match event {
-            Event::Key { key, pressed: true, repeat, modifiers, .. }
-                if (has_focus || !belongs_to_widget(*key)) && *key != Key::Tab && is_plain(*modifiers) =>
-            {
-                if !*repeat {
-                    taken.push(*key);
+            Event::Key { key, physical_key, pressed: true, repeat, modifiers } => {
+                let key = pressed_key(*key, *physical_key);
+                let is_taken = (has_focus || !belongs_to_widget(key)) && is_plain(*modifiers) && wanted(key);
+                if is_taken && !*repeat {
+                    taken.push(key);
                 }
-                false
+                !is_taken
             }
             _ => true,
         });

@@ -344,9 +344,9 @@ fn a_setting_that_is_changed_in_a_trial_makes_it_void_and_the_output_comes_back_
     assert!(apart < 1e-4, "{apart}");
 }
 
-/// A period of an endless sound behind the first-order high-pass at 5 Hz that all paths of live sound have.
+/// A period of an endless sound behind the first-order high-pass at 10 Hz that all paths of live sound have.
 fn high_passed_period(period: &[f32]) -> Vec<f32> {
-    let w = (std::f64::consts::PI * 5.0 / f64::from(SPEC.sample_rate)).tan();
+    let w = (std::f64::consts::PI * 10.0 / f64::from(SPEC.sample_rate)).tan();
     let (gain, pole) = (1.0 / (1.0 + w), (1.0 - w) / (1.0 + w));
     let (mut before, mut y) = (0.0, 0.0);
     let mut out = Vec::new();
@@ -364,6 +364,12 @@ fn a_test_on_live_sound_plays_the_input_and_not_what_the_slots_made_of_it() {
     let mut host = Host::new();
     host.instance.listening_tests().set_folder(folder.path().into());
     start_test_of(&mut host, SideChoice::Dry, SoundSource::Live);
+    // Both sides warm up for a second.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(2) {
+        host.run(256);
+        std::thread::sleep(Duration::from_millis(2));
+    }
     // Both are heard before either is looked at: while no block runs, the sound is gone, which makes a trial void.
     let heard = [Button::First, Button::Second].map(|button| hear(&mut host, button, 48_000));
     let stage = host.instance.view().listen.stage;
@@ -482,4 +488,28 @@ fn an_open_panel_keeps_the_plug_in_awake() {
         assert!(begun.elapsed() < TIMEOUT, "still awake");
         host.run(256);
     }
+}
+
+#[test]
+fn drop_outs_of_a_device_that_is_opened_anew_add_to_those_before() {
+    let instance = Instance::default();
+    let link = instance.listening_tests().link().clone();
+    let counts = [0, 3, 3, 5, 0, 0, 2, 4, 1];
+    let sums = [0, 3, 3, 5, 5, 5, 7, 9, 10];
+    for (count, sum) in counts.into_iter().zip(sums) {
+        link.set_device_drop_outs(count);
+        assert_eq!(link.drop_outs(), sum, "{count}");
+    }
+}
+
+#[test]
+fn a_test_is_refused_where_nobody_hears_it() {
+    let mut host = Host::new();
+    host.run(256);
+    let link = host.instance.listening_tests().link();
+    assert!(link.spec().is_ok());
+    link.set_heard(false);
+    assert_eq!(link.spec(), Err(VenueError::Unheard));
+    link.set_heard(true);
+    assert!(link.spec().is_ok());
 }

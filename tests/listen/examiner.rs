@@ -26,6 +26,9 @@ struct Inner {
     slots: [Effect; 2],
     generation: u64,
     drop_outs: u64,
+    /// The count of players that were offered, and true if none is taken.
+    offers: u32,
+    refuses: bool,
     keeps: bool,
     input: Audio,
 }
@@ -42,6 +45,8 @@ impl FakeVenue {
             slots: slots.map(|text| text.parse().unwrap()),
             generation: 0,
             drop_outs: 0,
+            offers: 0,
+            refuses: false,
             keeps: false,
             input: generate::guitar(RATE, 2, 1).unwrap().slice(..4 * RATE as usize).unwrap(),
         })))
@@ -110,7 +115,12 @@ impl Venue for FakeVenue {
     }
 
     fn install(&mut self, player: Option<Box<Player>>) -> Result<(), VenueError> {
-        self.0.lock().unwrap().player = player;
+        let mut inner = self.0.lock().unwrap();
+        inner.offers += u32::from(player.is_some());
+        if player.is_some() && inner.refuses {
+            return Err(VenueError::Stopped);
+        }
+        inner.player = player;
         Ok(())
     }
 
@@ -258,7 +268,7 @@ fn short(question: Question, form: Form, trials: u32) -> Protocol {
 }
 
 #[test]
-fn a_test_on_live_sound_is_taken_by_ear_and_a_trial_of_other_loudness_is_flagged() {
+fn a_test_on_live_sound_is_taken_by_ear_and_trials_with_faults_are_flagged() {
     let mut room = Room::new(["clipper", "saturator drive=12"]);
     room.venue.0.lock().unwrap().input = noise(0.5, 4 * RATE as usize);
     let sides = [SideChoice::Dry, SideChoice::Slot(1)];
@@ -267,14 +277,25 @@ fn a_test_on_live_sound_is_taken_by_ear_and_a_trial_of_other_loudness_is_flagged
     assert!(matches!(view.stage, ListenStage::Running(_)), "{view:?}");
     room.examiner.act(ListenAction::EndTraining);
     room.examiner.act(ListenAction::Continue);
+    // Effects that begin in silence warm up before anything is heard.
+    room.examiner.act(ListenAction::Press(Button::First));
+    assert_eq!((room.test().playing, room.test().note.is_some_and(|note| note.contains("warming up"))), (None, true));
+    (0..20).for_each(|_| room.examiner.tick());
     for trial in 1..=5 {
-        // A saturator makes quiet passages louder.
-        let level = if trial == 3 { 0.1 } else { 0.5 };
+        // A saturator makes quiet passages louder, and loud ones softer than dry sound, which gets high peaks.
+        let level = match trial {
+            3 => 0.1,
+            5 => 0.95,
+            _ => 0.5,
+        };
         let mut energies = Vec::new();
         for button in [Button::First, Button::Second, Button::X] {
             room.examiner.act(ListenAction::Press(button));
             energies.push(room.venue.hear_live(level));
-            room.examiner.tick();
+            // Nobody measures the fourth trial while it plays.
+            if trial != 4 {
+                room.examiner.tick();
+            }
         }
         assert_eq!(room.examiner.view().position, None);
         let is_first = (energies[2] - energies[0]).abs() < (energies[2] - energies[1]).abs();
@@ -282,14 +303,22 @@ fn a_test_on_live_sound_is_taken_by_ear_and_a_trial_of_other_loudness_is_flagged
         room.examiner.act(ListenAction::Confidence(4));
     }
     let result = room.result();
-    let without = "The result hangs on trials with faults. Without the flagged trial: 4 of 4, no difference is shown (p = .062).";
+    let without =
+        "The result hangs on trials with faults. Without the 3 flagged trials: 2 of 2, no difference is shown (p = .25).";
     assert_eq!(result.sentences[0], without);
     assert!(result.sentences[1].starts_with("5 of 5: you heard a difference"), "{:?}", result.sentences);
+    let flagged = "Flagged trials: 3 of 5, for unequal loudness (2), peaks beyond -1 dBTP (1), sound that was not measured (1).";
+    assert!(result.remarks.iter().any(|remark| remark == flagged), "{:?}", result.remarks);
     let checked = verify(&result.folder, Some(&result.receipt)).unwrap();
     assert!(checked.passed(), "{:?}", checked.checks);
     let table = std::fs::read_to_string(result.folder.join("trials.csv")).unwrap();
-    let loudness: Vec<bool> = table.lines().skip(1).map(|line| !line.ends_with(',')).collect();
-    assert_eq!(loudness, [false, false, true, false, false], "{table}");
+    // The last columns: loudness_difference_lu, true_peak_dbtp, lost_frames.
+    let has = |column: usize| -> Vec<bool> {
+        table.lines().skip(1).map(|line| !matches!(line.rsplit(',').nth(column), Some("" | "0"))).collect()
+    };
+    assert_eq!(has(2), [false, false, true, false, true], "{table}");
+    assert_eq!(has(1), [false, false, false, false, true], "{table}");
+    assert_eq!(has(0), [false, false, false, true, false], "{table}");
 }
 
 #[test]
@@ -394,6 +423,10 @@ fn who_hears_passes_every_form_and_the_record_verifies() {
         assert!(!result.sentences.iter().chain(&result.remarks).any(|text| text.contains("Sensitivity")), "{result:?}");
         for name in ["Error to signal", "Integrated loudness of A", "Real-time factor of B"] {
             assert!(result.measures.iter().any(|(found, _)| found.starts_with(name)), "{name}: {:?}", result.measures);
+        }
+        for (start, unit) in [("Noise-to-mask ratio", " dB"), ("Total harmonic distortion of B", " %")] {
+            let (name, figure) = result.measures.iter().find(|(name, _)| name.starts_with(start)).unwrap();
+            assert!(figure.ends_with(unit), "{name}: {figure}");
         }
         let checked = verify(&result.folder, Some(&result.receipt)).unwrap();
         assert!(checked.passed() && checked.anchor.starts_with("anchored: "), "{:?}", checked.checks);
@@ -537,6 +570,11 @@ fn a_trial_is_void_if_settings_or_the_stream_change_and_flagged_after_drop_outs(
     room.examiner.tick();
     room.listen(Button::X);
     room.venue.0.lock().unwrap().drop_outs += 3;
+    let heard = room.hear();
+    room.examiner.act(ListenAction::Answer(heard));
+    assert!(room.test().note.unwrap().starts_with("Sound was lost in this trial"));
+    room.examiner.act(ListenAction::Confidence(1));
+    assert_eq!(room.test().note, None);
     room.take(|heard, _| heard);
     let result = room.result();
     assert!(
@@ -545,8 +583,34 @@ fn a_trial_is_void_if_settings_or_the_stream_change_and_flagged_after_drop_outs(
         result.sentences
     );
     assert!(result.remarks.contains(&"Void and repeated: 2 trials.".into()), "{:?}", result.remarks);
-    assert!(result.remarks.iter().any(|text| text.starts_with("Flagged for drop-outs")), "{:?}", result.remarks);
+    assert!(result.remarks.iter().any(|text| text == "Flagged trials: 1 of 5, for drop-outs (1)."), "{:?}", result.remarks);
     assert!(verify(&result.folder, Some(&result.receipt)).unwrap().passed());
+}
+
+#[test]
+fn a_stream_that_takes_no_player_makes_one_trial_void_and_is_asked_once_a_second() {
+    let mut room = Room::new(PLAIN);
+    room.start(TestSetup { control: ControlTrial::None, ..setup(QUICKEST) });
+    room.examiner.act(ListenAction::EndTraining);
+    room.examiner.act(ListenAction::Continue);
+    room.listen(Button::First);
+    let before = {
+        let mut inner = room.venue.0.lock().unwrap();
+        inner.refuses = true;
+        inner.spec = Ok(ProcessSpec { sample_rate: RATE as f32, channels: 2, max_frames: 2 * BLOCK });
+        inner.offers
+    };
+    for _ in 0..63 {
+        room.examiner.tick();
+        room.examiner.act(ListenAction::Press(Button::First));
+        assert_eq!(room.test().playing, None, "nothing can be heard");
+    }
+    assert_eq!(room.venue.0.lock().unwrap().offers - before, 3);
+    room.venue.0.lock().unwrap().refuses = false;
+    (0..21).for_each(|_| room.examiner.tick());
+    room.take(|heard, _| heard);
+    let result = room.result();
+    assert!(result.remarks.contains(&"Void and repeated: 1 trial.".into()), "{:?}", result.remarks);
 }
 
 #[test]
@@ -572,6 +636,22 @@ fn a_wide_sound_is_matched_as_a_mono_stream_plays_it_and_refused_where_it_is_not
     room.examiner.act(ListenAction::Start);
     let error = room.examiner.view().error;
     assert_eq!(error.as_deref(), Some("the sound has 6 channels and the stream 2; expected as many, or mono"));
+}
+
+#[test]
+fn a_match_on_live_sound_may_need_half_the_gain_of_one_on_a_loop() {
+    let mut room = Room::new(["clipper", "saturator drive=0 output=-15"]);
+    room.venue.0.lock().unwrap().input = noise(0.5, 4 * RATE as usize);
+    let sides = [SideChoice::Dry, SideChoice::Slot(1)];
+    let plain = TestSetup { sides, control: ControlTrial::None, ..setup(QUICKEST) };
+    let view = room.start(TestSetup { source: SoundSource::Live, ..plain.clone() });
+    let ListenStage::Refused { gates } = view.stage else { panic!("{view:?}") };
+    let failed: Vec<GateView> = gates.into_iter().filter(|gate| !gate.passed).collect();
+    assert!(matches!(&failed[..], [gate] if gate.text.ends_with(" dB; limit 12 dB")), "{failed:?}");
+    room.examiner.act(ListenAction::Done);
+    room.examiner.act(ListenAction::Capture);
+    let view = room.start(plain);
+    assert!(matches!(view.stage, ListenStage::Running(_)), "{view:?}");
 }
 
 #[test]
@@ -618,12 +698,23 @@ fn another_sample_rate_leaves_the_test_and_the_first_one_resumes_it() {
     assert_eq!(room.examiner.session(), None);
     room.examiner.act(ListenAction::Resume(left.clone()));
     assert_eq!(room.examiner.session(), Some(left.as_path()));
+    // The stream is another one when the sides are ready.
+    let mono = ProcessSpec { sample_rate: RATE as f32, channels: 1, max_frames: BLOCK };
+    let spec = std::mem::replace(&mut room.venue.0.lock().unwrap().spec, Ok(mono));
+    assert!(room.wait().error.unwrap().contains("the session has 2 channels, and the sound now 1"));
+    room.venue.0.lock().unwrap().spec = spec;
+    room.examiner.act(ListenAction::Resume(left.clone()));
     room.wait();
     assert_eq!(room.examiner.session(), Some(left.as_path()));
     let log = std::fs::read_to_string(left.join(LOG)).unwrap();
     let resumed = log.lines().find(|line| line.contains("\"kind\":\"resume\"")).unwrap();
     assert!(resumed.contains("\"venue\":\"a fake venue\"") && resumed.contains("\"channels\":2"), "{resumed}");
     assert_eq!((room.test().number, room.test().note.as_deref()), (3, Some("The session goes on where it was left.")));
+    // Its sides come from its folder, so a slot that moves changes none.
+    room.listen(Button::First);
+    room.set_slot(0, "clipper threshold=-30");
+    room.examiner.tick();
+    assert_eq!(room.test().playing, Some(Button::First));
     room.take(|heard, _| heard);
     let result = room.result();
     assert!(result.sentences[0].starts_with("5 of 5"), "{:?}", result.sentences);

@@ -6,11 +6,13 @@ use isotherm::audio::{Audio, gain_to_db, generate};
 use isotherm::dsp::ProcessSpec;
 use isotherm::effect::Effect;
 use isotherm::listen::{
-    Change, ControlTrial, LiveTest, Matching, ResolvedSide, SideChoice, prepare_live, prepare_stimuli, resolve_sides,
+    Change, ControlTrial, Flag, LiveTest, Matching, ResolvedSide, SideChoice, prepare_live, prepare_stimuli, resolve_sides,
 };
-use isotherm::measure::align;
+use isotherm::measure::{align, loudness};
 use isotherm::render::render;
 use isotherm_support::counting::allocations;
+
+use crate::high_pass;
 
 const RATE: u32 = 48_000;
 const SPEC: ProcessSpec = ProcessSpec { sample_rate: RATE as f32, channels: 1, max_frames: 512 };
@@ -31,19 +33,6 @@ fn matched(a: &str, b: SideChoice, control: ControlTrial) -> ([ResolvedSide; 2],
     let prepared = prepare_stimuli(&sound, [0.5, 4.5], &sides, control, &|_| (), &AtomicBool::new(false)).unwrap();
     assert!(prepared.passed(), "{:#?}", prepared.matching.gates);
     (sides, prepared.matching)
-}
-
-/// A first-order high-pass at 5 Hz by the bilinear transform, as all paths have it.
-fn high_pass(samples: &mut [f32]) {
-    let w = (std::f64::consts::PI * 5.0 / f64::from(RATE)).tan();
-    let (gain, pole) = (1.0 / (1.0 + w), (1.0 - w) / (1.0 + w));
-    let (mut before, mut y) = (0.0, 0.0);
-    for x in samples {
-        let now = f64::from(*x);
-        y = gain * (now - before) + pole * y;
-        before = now;
-        *x = y as f32;
-    }
 }
 
 /// Plays a sound through a path of a player that plays nothing else.
@@ -71,7 +60,7 @@ fn all_paths_of_live_sound_are_late_by_the_latency_and_match() {
     let latency = outputs[0].0;
     assert!(outputs.iter().all(|(found, _)| *found == latency));
     let wet = render(&"saturator drive=18".parse().unwrap(), &sound).unwrap();
-    // All paths have the same high-pass at 5 Hz, which turns the phase of low notes.
+    // All paths have the same high-pass, which turns the phase of low notes.
     let mut wet = wet;
     high_pass(wet.channel_mut(0));
     let wet = wet.slice(PART).unwrap().multiply(10f64.powf(matching.attenuation_db / 20.0)).unwrap();
@@ -119,14 +108,15 @@ fn the_meter_tells_the_loudness_of_a_trial_whatever_path_plays_and_flags_a_diffe
     let sound = guitar().slice(PART).unwrap();
     play(&mut test, 0, &sound, 512);
     let same = test.meter.difference_lu().unwrap();
-    assert!(same.abs() < 0.3 && !test.meter.is_flagged(), "{same}");
+    assert!(same.abs() < 0.3, "{same}");
+    assert_eq!(test.meter.flags(), []);
     // A saturator makes quiet sound louder than loud sound.
     test.meter.begin();
     assert_eq!(test.meter.difference_lu(), None, "a new trial has heard nothing");
     play(&mut test, 1, &sound.multiply(0.05).unwrap(), 512);
     let quiet = test.meter.difference_lu().unwrap();
-    assert!(quiet < -1.0 && test.meter.is_flagged(), "{quiet}");
-    assert_eq!(test.meter.lost_frames(), 0);
+    assert!(quiet < -1.0, "{quiet}");
+    assert_eq!(test.meter.flags(), [Flag::Loudness { difference_lu: quiet }]);
     // A gain that the test is about is not flagged.
     let change = SideChoice::Changed(Change::GainDb(1.0));
     let (sides, matching) = matched("saturator drive=24", change, ControlTrial::None);
@@ -165,16 +155,81 @@ fn what_needs_no_part_of_a_frame_and_no_low_pass_is_not_late() {
 }
 
 #[test]
-fn a_side_that_would_clip_is_noticed() {
-    let (sides, matching) = matched("saturator drive=12", SideChoice::Dry, ControlTrial::None);
+fn a_side_or_a_control_that_would_clip_is_noticed() {
+    let (sides, matching) = matched("saturator drive=12", SideChoice::Dry, ControlTrial::Louder);
     let mut test = prepare_live(&sides, &matching, SPEC).unwrap();
     play(&mut test, 0, &guitar(), 512);
-    assert!(!test.meter.is_clipping());
+    assert!(!test.meter.is_clipping(true));
     let loud = guitar().multiply(100.0).unwrap();
     play(&mut test, 0, &loud, 512);
-    assert!(test.meter.is_clipping());
+    assert!(test.meter.is_clipping(false));
     test.meter.begin();
-    assert!(!test.meter.is_clipping(), "a new trial has heard nothing");
+    assert!(!test.meter.is_clipping(true), "a new trial has heard nothing");
+    // The control is 3 dB louder than side A.
+    let (sides, matching) = matched("clipper", SideChoice::Effect("saturator drive=12".into()), ControlTrial::Louder);
+    let mut test = prepare_live(&sides, &matching, SPEC).unwrap();
+    let out = play(&mut test, 0, &guitar(), 512);
+    let level = Matching { attenuation_db: matching.attenuation_db - 2.0 - gain_to_db(out.peak()), ..matching };
+    let mut test = prepare_live(&sides, &level, SPEC).unwrap();
+    play(&mut test, 2, &guitar(), 512);
+    assert_eq!((test.meter.is_clipping(false), test.meter.is_clipping(true)), (false, true));
+}
+
+#[test]
+fn a_true_peak_beyond_the_limit_of_the_gate_is_flagged_on_whichever_side() {
+    for a in ["saturator drive=12", "clipper"] {
+        let (sides, matching) = matched(a, SideChoice::Effect("saturator drive=6".into()), ControlTrial::None);
+        let peaks = [0, 1].map(|path| {
+            let mut test = prepare_live(&sides, &matching, SPEC).unwrap();
+            loudness(&play(&mut test, path, &guitar(), 512)).true_peak_dbtp
+        });
+        let highest = peaks[0].max(peaks[1]);
+        assert!((peaks[0] - peaks[1]).abs() > 0.5, "one side is the higher: {peaks:?}");
+        for (wanted, is_flagged) in [(-1.5, false), (-0.5, true)] {
+            let louder = Matching { attenuation_db: matching.attenuation_db + wanted - highest, ..matching.clone() };
+            let mut test = prepare_live(&sides, &louder, SPEC).unwrap();
+            // Side A plays, whichever has the peak.
+            play(&mut test, 0, &guitar(), 512);
+            let found = test.meter.flags().into_iter().find_map(|flag| match flag {
+                Flag::Peak { true_peak_dbtp } => Some(true_peak_dbtp),
+                _ => None,
+            });
+            assert_eq!(found.is_some(), is_flagged, "{wanted}: {found:?}");
+            assert!(found.is_none_or(|peak| (peak - wanted).abs() < 0.1), "{wanted}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn frames_that_the_meter_lost_are_flagged_in_their_trial() {
+    let (sides, matching) = matched("saturator drive=12", SideChoice::Dry, ControlTrial::None);
+    let mut test = prepare_live(&sides, &matching, SPEC).unwrap();
+    let sound = guitar();
+    assert!(sound.frames() > 3 * RATE as usize);
+    test.control.play(Some(0));
+    // Nobody polls: two seconds fit.
+    for block in sound.clone().channel_mut(0).chunks_mut(512) {
+        test.player.process(&mut [block]);
+    }
+    let lost_frames = (sound.frames() - 2 * RATE as usize) as u64;
+    assert!(test.meter.flags().contains(&Flag::NotMeasured { lost_frames }), "{:?}", test.meter.flags());
+    test.meter.begin();
+    play(&mut test, 1, &sound, 512);
+    assert!(!test.meter.flags().iter().any(|flag| matches!(flag, Flag::NotMeasured { .. })));
+}
+
+#[test]
+fn live_sound_without_a_meter_for_its_rate_is_refused() {
+    let (_, matching) = matched("clipper", SideChoice::Dry, ControlTrial::None);
+    let slots: [Effect; 2] = ["saturator", "clipper"].map(|text| text.parse().unwrap());
+    let sides = resolve_sides(&[SideChoice::Dry, SideChoice::Dry], &slots, &guitar()).unwrap();
+    let refusal = prepare_live(&sides, &matching, ProcessSpec { sample_rate: 5e6, ..SPEC }).err().unwrap().to_string();
+    assert_eq!(refusal, "the loudness of live sound cannot be measured at 5000000 Hz and a width of 1; take a loop");
+    // A rate that nothing else has is none of those.
+    let plain = Matching { gain_db: 0.0, ..matching };
+    let mut test = prepare_live(&sides, &plain, ProcessSpec { sample_rate: 47_999.0, ..SPEC }).unwrap();
+    play(&mut test, 0, &guitar(), 512);
+    assert_eq!(test.meter.difference_lu(), Some(0.0));
 }
 
 #[test]

@@ -14,6 +14,8 @@ use isotherm::listen::{
 use isotherm::measure::{Alignment, loudness};
 use isotherm::render::render;
 
+use crate::high_pass;
+
 const RATE: u32 = 48_000;
 
 /// A phrase of a guitar with a peak of -6 dBFS.
@@ -230,8 +232,8 @@ fn a_loop_that_cannot_be_used_is_refused_in_one_line() {
     };
     let long = Audio::silence(RATE, 1, 40 * RATE as usize);
     assert_eq!(refusal(&long, [0.0, 5.0]), "the loop is silent; expected a sound");
-    assert_eq!(refusal(&sound, [1.0, 1.4]), "the loop is 0.40 s long; expected 0.5 to 30 s");
-    assert_eq!(refusal(&long, [0.0, 31.0]), "the loop is 31.00 s long; expected 0.5 to 30 s");
+    assert_eq!(refusal(&sound, [1.0, 1.4]), "the loop is 0.4000 s long; expected 0.5 to 30 s");
+    assert_eq!(refusal(&long, [0.0, 31.0]), "the loop is 31.0000 s long; expected 0.5 to 30 s");
     assert_eq!(refusal(&long, [35.0, 41.0]), "the loop is 35.00 s to 41.00 s; the sound has 40.00 s");
     assert!(refusal(&sound, [3.0, 1.0]).starts_with("the loop is 3.00 s to 1.00 s"));
     assert!(refusal(&sound, [f64::NAN, 1.0]).starts_with("the loop is NaN s to"));
@@ -327,7 +329,9 @@ fn effects_hear_the_sound_around_the_loop() {
     let sound = guitar();
     let text = "saturator drive=24 bias=0.5";
     let found = prepare(&sound, [1.5, 3.5], effect(text), SideChoice::Dry);
-    let wet = render(&text.parse().unwrap(), &sound).unwrap().slice(72_000..168_000).unwrap();
+    let mut wet = render(&text.parse().unwrap(), &sound).unwrap();
+    high_pass(wet.channel_mut(0));
+    let wet = wet.slice(72_000..168_000).unwrap();
     let wet = wet.multiply(db_to_gain(found.matching.attenuation_db)).unwrap();
     let inner = 240..wet.frames() - 240;
     let null = null_db(&wet.slice(inner.clone()).unwrap(), &found.stimuli.paths[0].slice(inner).unwrap());
@@ -337,7 +341,7 @@ fn effects_hear_the_sound_around_the_loop() {
 }
 
 #[test]
-fn the_dc_of_a_side_is_taken_away_before_a_dip_can_make_a_thump_of_it() {
+fn the_dc_of_a_side_is_told() {
     let sound = guitar();
     let side = |switch: &str| effect(&format!("saturator drive=12 bias=0.5 dc-blocker={switch}"));
     let found = prepare(&sound, [0.5, 4.5], side("off"), side("on"));
@@ -345,10 +349,111 @@ fn the_dc_of_a_side_is_taken_away_before_a_dip_can_make_a_thump_of_it() {
     let [dc, none] = found.matching.dc;
     assert!(dc.abs() > 0.05 && none.abs() < 0.01, "{:?}", found.matching.dc);
     assert!(found.matching.notes.iter().any(|note| note.starts_with("The DC of side A, ")), "{:?}", found.matching.notes);
+}
+
+#[test]
+fn a_dip_makes_no_thump_of_dc_that_follows_the_level() {
+    // Hits that decay: an asymmetric curve has a DC that rises with each of them and falls after it. In 20 ms both tones have whole
+    // periods.
+    let hit = |n: usize| {
+        let t = n as f64 / f64::from(RATE);
+        let tone = |hz: f64| (std::f64::consts::TAU * hz * t).sin();
+        (0.33 * (-t / 0.06).exp() * (tone(200.0) + 0.5 * tone(1_200.0))) as f32
+    };
+    let samples: Vec<f32> = (0..6 * RATE as usize).map(|n| hit(n % (RATE as usize / 2))).collect();
+    let sound = Audio::from_mono(RATE, &samples).unwrap();
+    let side = |switch: &str| effect(&format!("saturator drive=12 bias=0.5 dc-blocker={switch}"));
+    let found = prepare(&sound, [1.0, 4.0], side("off"), side("on"));
+    assert!(found.passed(), "{:#?}", found.matching.gates);
+    // The slow part of 20 ms, re what is heard in them, in dB.
+    let worst = |path: &[f32]| {
+        let parts = path[4_800..path.len() - 4_800].chunks_exact(960).map(|part| {
+            let mean = part.iter().map(|x| f64::from(*x)).sum::<f64>() / part.len() as f64;
+            let rest = part.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / part.len() as f64;
+            10.0 * (mean * mean / (rest + 1e-12)).log10()
+        });
+        parts.fold(f64::MIN, f64::max)
+    };
+    let wet = render(&"saturator drive=12 bias=0.5 dc-blocker=off".parse().unwrap(), &sound).unwrap();
+    let mut wet = wet.slice(48_000..192_000).unwrap();
+    let mean = wet.dc() as f32;
+    wet.channel_mut(0).iter_mut().for_each(|x| *x -= mean);
+    assert!(worst(wet.channel(0)) > 20.0, "without its mean, the slow part is the loudest: {}", worst(wet.channel(0)));
     for path in &found.stimuli.paths {
-        let level = gain_to_db(path.dc().abs() / path.rms());
-        assert!(level < -60.0, "{level} dB");
+        assert!(worst(path.channel(0)) < -10.0, "{} dB", worst(path.channel(0)));
     }
+}
+
+#[test]
+fn a_dip_makes_no_thump_in_pauses() {
+    // Hits with digital silence between them: what an asymmetric hit leaves behind it, on either side.
+    let hit = |n: usize| {
+        let t = n as f64 / f64::from(RATE);
+        let tone = (std::f64::consts::TAU * 180.0 * t).sin();
+        if n < 9_600 { (0.6 * (-t / 0.03).exp() * tone) as f32 } else { 0.0 }
+    };
+    let samples: Vec<f32> = (0..6 * RATE as usize).map(|n| hit(n % (RATE as usize / 2))).collect();
+    let sound = Audio::from_mono(RATE, &samples).unwrap();
+    for text in ["saturator drive=12 bias=0.5", "saturator drive=12 bias=0.5 dc-blocker=off"] {
+        let found = prepare(&sound, [1.0, 4.0], SideChoice::Dry, effect(text));
+        for (path, name) in found.stimuli.paths.iter().zip(["A", "B"]) {
+            let left =
+                path.channel(0).chunks_exact(24_000).map(|part| part[21_600..].iter().fold(0.0_f32, |peak, x| peak.max(x.abs())));
+            let level = gain_to_db(f64::from(left.fold(0.0, f32::max)) / path.rms());
+            assert!(level < -80.0, "{name} of {text}: {level} dB");
+        }
+    }
+}
+
+#[test]
+fn a_file_of_a_sound_that_repeats_itself_is_moved_to_the_nearest_lag_that_fits() {
+    let folder = tempfile::tempdir().unwrap();
+    let bar = generate::drums(RATE, 1, 1).unwrap().slice(..RATE as usize).unwrap().multiply(0.4).unwrap();
+    let beat = bar.slice(..6_000).unwrap();
+    let repeat = |part: &Audio, times: usize| Audio::concatenate(&vec![part; times]).unwrap();
+    let bass = [(110.0, 0.4), (220.0, 0.1)].map(|(hz, level)| generate::sine(RATE, hz, level, 6 * RATE as usize).unwrap());
+    let mut both = bass[0].clone();
+    both.add_in_place(&bass[1]).unwrap();
+    // A period of the bass is 436.36 frames, so a file that is 480 frames late is as one that is 43.64 frames late.
+    let period = f64::from(RATE) / 110.0;
+    let sounds = [(repeat(&bar, 6), 480.0), (repeat(&beat, 48), 480.0), (both, 480.0 - period)];
+    for (n, (sound, expected)) in sounds.into_iter().enumerate() {
+        for sign in [1.0, -1.0] {
+            let wet = later(&sound, 480.0).multiply(sign).unwrap();
+            let found = prepare(&sound, [1.0, 5.0], SideChoice::Dry, file(folder.path(), &wet));
+            let matching = &found.matching;
+            assert!(matching.gates.iter().all(Gate::passed), "{n}, {sign}: {:#?}", matching.gates);
+            let [a, b] = [&found.stimuli.paths[0], &found.stimuli.paths[1]];
+            assert!(null_db(a, b) < -40.0, "{n}, {sign}: {} dB, {matching:?}", null_db(a, b));
+            if sign > 0.0 {
+                assert!((matching.delay_frames - expected).abs() < 0.1 && !matching.inverted, "{n}: {matching:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_whose_lag_is_unknown_is_refused_and_not_turned() {
+    let sound = repeated_beat();
+    let facts = GateFacts { has_file: true, ..GateFacts::plain(LoudnessMethod::Integrated, RATE) };
+    for frames in [480.0, 0.3] {
+        let gates = check_gates([&sound, &later(&sound, frames)], &facts);
+        let time = gate(&gates, GateId::Time);
+        assert!(!time.passed() && time.text.ends_with("(the nearest of several lags that fit); limit 0.1 sample"), "{time:?}");
+        assert!((time.figure.unwrap() - frames).abs() < 0.05, "{time:?}");
+        assert!(gate(&gates, GateId::Polarity).passed(), "{gates:#?}");
+    }
+    // A tone of another frequency fits at no lag.
+    let [a, b] = [400.0, 407.0].map(|hz| generate::sine(RATE, hz, 0.3, 4 * RATE as usize).unwrap());
+    let gates = check_gates([&a, &b], &facts);
+    let time = gate(&gates, GateId::Time);
+    assert!(!time.passed() && time.text.contains("expected"), "{time:?}");
+}
+
+/// A beat of an eighth of a second, again and again.
+fn repeated_beat() -> Audio {
+    let beat = generate::drums(RATE, 1, 1).unwrap().slice(..6_000).unwrap().multiply(0.4).unwrap();
+    Audio::concatenate(&vec![&beat; 32]).unwrap()
 }
 
 #[test]

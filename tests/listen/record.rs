@@ -645,7 +645,7 @@ fn what_a_void_trial_played_is_told_nowhere() {
     assert_eq!(last["mappings"].as_array().unwrap().iter().filter(test).count(), 0);
     assert_eq!(last["trials"].as_u64().unwrap(), last["mappings"].as_array().unwrap().len() as u64 + 1);
     let table = std::fs::read_to_string(folder.join(TABLE)).unwrap();
-    assert!(table.lines().any(|row| row.starts_with("test,3,") && row.ends_with(",1,,,,,,,,,,")), "{table}");
+    assert!(table.lines().any(|row| row.starts_with("test,3,") && row.ends_with(",1,,,,,,,,,,,,")), "{table}");
 }
 
 #[test]

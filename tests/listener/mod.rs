@@ -1,13 +1,17 @@
 //! A scripted listener, who takes a whole listening test in a real window by keys alone. It sees some pixels of the window and hears
 //! what is played, and knows nothing else: it finds X by comparing what it heard.
 
+mod running_view;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use egui::accesskit::Role;
 use egui::{Pos2, Rect, Vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
-use isotherm::view::{Button, Form, ListenStage, ListenView, TestPart, TestStep, TestView};
+use isotherm::view::{Button, ListenView, TestPart, TestStep};
+use running_view::running_test;
 use x11rb::protocol::xproto::{ConnectionExt, ImageFormat};
 
 type Color = [u8; 3];
@@ -46,30 +50,14 @@ pub struct Points {
     play: [Pos2; 3],
     /// On the first answer, and on the first level of confidence.
     answer: Pos2,
-    /// Between the first two levels of confidence, where an answer is if answers are asked for.
-    between_levels: Pos2,
+    /// On the button that goes on after feedback.
+    feedback: Pos2,
+    /// On the title of the setup, which is no button: a click there gives the panel the keys.
+    pub title: Pos2,
     /// On the button that goes on after an introduction or in a pause.
     go_on: Pos2,
     /// On the button that ends the training.
     end_training: Pos2,
-}
-
-/// The view of a running test.
-pub fn running(part: TestPart, step: TestStep) -> ListenView {
-    let test = TestView {
-        part,
-        form: Form::Abx,
-        step,
-        number: 1,
-        of: (part != TestPart::Training).then_some(16),
-        playing: None,
-        answer: None,
-        instruction: String::new(),
-        note: None,
-        commitment: String::new(),
-        receipt: String::new(),
-    };
-    ListenView { is_open: true, stage: ListenStage::Running(test), ..ListenView::default() }
 }
 
 impl Points {
@@ -77,19 +65,21 @@ impl Points {
     pub fn find<S>(harness: &mut Harness<'_, S>, mut show: impl FnMut(&mut S, ListenView)) -> Self {
         let corner = |rect: Rect| rect.left_top() + Vec2::splat(9.0);
         let mut at = |part, step, harness: &mut Harness<'_, S>| {
-            show(harness.state_mut(), running(part, step));
+            show(harness.state_mut(), running_test(part, step));
             harness.run_steps(4);
         };
         at(TestPart::Training, TestStep::Answer, harness);
         let play = ["Play A", "Play B", "Play X"].map(|name| corner(harness.get_by_label(name).rect()));
         let answer = corner(harness.get_by_label("X is A").rect());
         let end_training = corner(harness.get_by_label("End training").rect());
-        at(TestPart::Test, TestStep::Confidence, harness);
-        let second = harness.get_by_label("2: unsure").rect();
-        let between_levels = second.left_center() - Vec2::new(3.0, 0.0);
+        at(TestPart::Training, TestStep::Feedback { right: true }, harness);
+        let feedback = corner(harness.get_by_label("Go on").rect());
         at(TestPart::Test, TestStep::Introduction, harness);
         let go_on = corner(harness.get_by_label("Go on").rect());
-        Self { play, answer, between_levels, go_on, end_training }
+        show(harness.state_mut(), ListenView { is_open: true, ..ListenView::default() });
+        harness.run_steps(4);
+        let title = harness.get_by_role_and_label(Role::Heading, "Listening test").rect().center();
+        Self { play, answer, feedback, title, go_on, end_training }
     }
 }
 
@@ -124,14 +114,15 @@ impl<P: Place> Listener<P> {
 
     fn asked(&mut self) -> Asked {
         let points = self.points;
+        // The buttons that play are off when a trial is answered.
         if points.play.iter().all(|at| self.is_button(*at)) {
-            if !self.is_button(points.answer) {
-                return Asked::Feedback;
-            }
-            if is_near(self.place.color(points.between_levels), CARD) {
-                return Asked::Confidence;
-            }
             return Asked::Answer { training: self.is_button(points.end_training) };
+        }
+        if self.is_button(points.answer) {
+            return Asked::Confidence;
+        }
+        if self.is_button(points.feedback) {
+            return Asked::Feedback;
         }
         if self.is_button(points.go_on) { Asked::GoOn } else { Asked::Nothing }
     }

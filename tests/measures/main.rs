@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod effects;
+mod lags;
 mod python;
 
 use std::ffi::OsString;

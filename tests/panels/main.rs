@@ -2,6 +2,9 @@
 #![cfg(feature = "ui")]
 #![allow(clippy::unwrap_used)]
 
+#[path = "../listener/running_view.rs"]
+mod running_view;
+
 mod editor;
 mod program;
 mod takes;

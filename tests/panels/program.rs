@@ -12,9 +12,11 @@ use isotherm::ui::{
     UnfinishedTakeView,
 };
 use isotherm::view::{
-    BlindView, ChannelLevel, Control, Controls, Form, InstanceView, ListenAction, ListenStage, ListenView, Slot, TakeAction,
-    TakeView, TestPart, TestStep, TestView, TwinRequest, TwinView,
+    BlindView, ChannelLevel, Control, Controls, InstanceView, ListenAction, Slot, TakeAction, TakeView, TestPart, TestStep,
+    TwinRequest, TwinView,
 };
+
+use crate::running_view::running_test;
 
 /// Never called, as the panels make no sound.
 fn prepare(_: ProcessSpec, _: &Settings) -> Result<Box<dyn Processor>, PrepareError> {
@@ -976,31 +978,13 @@ fn frames_come_quickly_only_while_something_moves() {
     assert_eq!(delay(&harness), idle);
 }
 
-/// The view of a listening test that runs.
-fn listening() -> ListenView {
-    let test = TestView {
-        part: TestPart::Test,
-        form: Form::Abx,
-        step: TestStep::Answer,
-        number: 1,
-        of: Some(16),
-        playing: None,
-        answer: None,
-        instruction: String::new(),
-        note: None,
-        commitment: String::new(),
-        receipt: String::new(),
-    };
-    ListenView { is_open: true, stage: ListenStage::Running(test), ..ListenView::default() }
-}
-
 #[test]
 fn a_listening_test_hides_everything_but_the_band_of_a_take_and_of_a_device_that_is_gone() {
     let mut harness = window(view_at_stage(DeviceStage::Running, 2));
     for name in ["Stop", "Arm all", "More of the log", "Listen A", "Bypass", "Standby", "Takes"] {
         harness.get_by_label(name);
     }
-    harness.state_mut().instance.listen = listening();
+    harness.state_mut().instance.listen = running_test(TestPart::Test, TestStep::Answer);
     harness.run_steps(4);
     for name in ["Stop", "Arm all", "More of the log", "Listen A", "Bypass", "Standby", "Takes"] {
         assert!(harness.query_by_label(name).is_none(), "{name}");

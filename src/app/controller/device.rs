@@ -136,6 +136,10 @@ impl ControllerThread {
         let (monitor_sink, queue) = sink.unzip();
         let monitor = Monitor::new(MonitorSlots(insert), routing.clone(), &granted, queue);
         self.instance.listening_tests().set_venue(&format!("isotherm app {}, {granted}", env!("CARGO_PKG_VERSION")));
+        // The counts of this device begin at 0.
+        let link = self.instance.listening_tests().link();
+        link.set_device_drop_outs(0);
+        link.set_heard(self.settings.device.outputs.is_some() || self.monitor_file.is_some());
         let session = prepared.start(capture, Some(monitor)).map_err(|e| e.to_string())?;
         lock(&self.published).meter = Some(meter);
         Ok(RunningDevice {

@@ -76,14 +76,17 @@ pub struct TestLink {
     last_block: AtomicU64,
     /// True while the panel is open, so that the host must not let the plug-in sleep.
     is_open: AtomicBool,
+    /// True if the owner of the instance sends its output nowhere.
+    is_unheard: AtomicBool,
     /// True if the last block was bypassed.
     is_bypassed: AtomicBool,
     /// Number of the last guest that must not be heard, since it could not be replaced.
     disowned: AtomicU64,
     /// Blocks that came too late, or whose processing took longer than their sound.
     drop_outs: AtomicU64,
-    /// Drop-outs that the owner of the instance counts, such as those of its device.
+    /// Drop-outs that the owner of the instance has counted on all of its devices so far, and on the present one.
     device_drop_outs: AtomicU64,
+    present_drop_outs: AtomicU64,
 }
 
 /// The control threads' end, and the player of a stream that has ended.
@@ -106,10 +109,12 @@ impl Default for TestLink {
             epoch: Instant::now(),
             last_block: AtomicU64::new(0),
             is_open: AtomicBool::new(false),
+            is_unheard: AtomicBool::new(false),
             is_bypassed: AtomicBool::new(false),
             disowned: AtomicU64::new(0),
             drop_outs: AtomicU64::new(0),
             device_drop_outs: AtomicU64::new(0),
+            present_drop_outs: AtomicU64::new(0),
         }
     }
 }
@@ -127,7 +132,7 @@ impl TestLink {
     /// Rate, width and longest block of the stream that runs. [control thread]
     ///
     /// # Errors
-    /// [`VenueError::NoStream`] if no block came lately, [`VenueError::Bypassed`].
+    /// [`VenueError::NoStream`] if no block came lately, [`VenueError::Unheard`], [`VenueError::Bypassed`].
     pub fn spec(&self) -> Result<ProcessSpec, VenueError> {
         let last = self.last_block.load(Ordering::Relaxed);
         let now = self.epoch.elapsed().as_millis() as u64 + 1;
@@ -135,6 +140,7 @@ impl TestLink {
         let spec = self.lock().end.as_ref().map(|end| end.spec);
         match spec.filter(|_| is_running) {
             None => Err(VenueError::NoStream),
+            Some(_) if self.is_unheard.load(Ordering::Relaxed) => Err(VenueError::Unheard),
             Some(_) if self.is_bypassed.load(Ordering::Relaxed) => Err(VenueError::Bypassed),
             Some(spec) => Ok(spec),
         }
@@ -160,9 +166,17 @@ impl TestLink {
         self.drop_outs.load(Ordering::Relaxed) + self.device_drop_outs.load(Ordering::Relaxed)
     }
 
-    /// Takes over the drop-outs that the owner of the instance has counted. [any thread]
+    /// Takes over the drop-outs that the owner of the instance has counted on its device. A count that falls is that of a device that
+    /// was opened anew, whose drop-outs add to those before. [control thread: the owner's]
     pub fn set_device_drop_outs(&self, count: u64) {
-        self.device_drop_outs.store(count, Ordering::Relaxed);
+        let before = self.present_drop_outs.swap(count, Ordering::Relaxed);
+        let more = count.checked_sub(before).unwrap_or(count);
+        self.device_drop_outs.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// Tells that the output goes somewhere, or nowhere, such as to a device without outputs. A plug-in's goes to its host. [any thread]
+    pub fn set_heard(&self, is_heard: bool) {
+        self.is_unheard.store(!is_heard, Ordering::Relaxed);
     }
 
     /// Sends a player to the audio thread, or None to give the output back. [control thread]

@@ -404,15 +404,30 @@ impl Correlator {
         }
     }
 
+    /// Frames of the spectra: by this factor a correlation is higher than the sum of products.
+    pub fn size(&self) -> usize {
+        self.input.len()
+    }
+
     /// Makes the cross-spectrum of the block of the reference from frame `start` on and the frames of the test that can
-    /// be its own at a delay from `first` on.
+    /// be its own at a delay from `first` on. Both fade where they are cut.
     pub fn set_block(&mut self, reference: &Audio, test: &Audio, start: usize, first: isize) {
+        self.set_faded(reference, test, start, first, self.block / FADE_SHARE);
+    }
+
+    /// Makes the cross-spectrum of a whole reference, which is a block, and the frames of the test that can be its own at a delay
+    /// from `first` on. Nothing fades.
+    pub fn set_whole(&mut self, reference: &Audio, test: &Audio, first: isize) {
+        self.set_faded(reference, test, 0, first, 0);
+    }
+
+    fn set_faded(&mut self, reference: &Audio, test: &Audio, start: usize, first: isize, fade: usize) {
         self.cross.fill(Complex::default());
         for (reference, test) in reference.iter().zip(test.iter()) {
-            load(reference, start as isize, self.block, self.block / FADE_SHARE, &mut self.input);
+            load(reference, start as isize, self.block, fade, &mut self.input);
             self.forward.process_with_scratch(&mut self.input, &mut self.left, &mut self.scratch).expect("lengths of the plan");
             let count = self.block + self.delays - 1;
-            load(test, start as isize + first, count, self.block / FADE_SHARE, &mut self.input);
+            load(test, start as isize + first, count, fade, &mut self.input);
             self.forward.process_with_scratch(&mut self.input, &mut self.right, &mut self.scratch).expect("lengths of the plan");
             for ((cross, left), right) in self.cross.iter_mut().zip(&self.left).zip(&self.right) {
                 *cross += left.conj() * right;

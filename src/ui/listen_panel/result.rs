@@ -51,12 +51,23 @@ fn draw_gate(ui: &mut Ui, number: usize, gate: &GateView) {
 }
 
 impl ListenPanel {
-    /// Draws the result of a test.
-    pub(super) fn draw_result(&mut self, ui: &mut Ui, rect: Rect, result: &ResultView, actions: &mut Vec<ListenAction>) {
+    /// Draws the result of a test, and what went wrong at its end.
+    pub(super) fn draw_result(
+        &mut self,
+        ui: &mut Ui,
+        rect: Rect,
+        result: &ResultView,
+        error: Option<&str>,
+        actions: &mut Vec<ListenAction>,
+    ) {
         draw_title(ui, rect, "Result");
         let (body, foot) = rect.split_top_bottom_at_y(rect.bottom() - ROW_HEIGHT - GAP);
         let mut ui_column = column(ui, body.with_min_y(rect.top() + TITLE_HEIGHT), "listening result");
-        ScrollArea::vertical().auto_shrink(false).show(&mut ui_column, |ui| {
+        // Each session's result begins at its top.
+        ScrollArea::vertical().id_salt(&result.receipt).auto_shrink(false).show(&mut ui_column, |ui| {
+            if let Some(error) = error {
+                add_text(ui, error, 14.0, theme::ALARM);
+            }
             for sentence in &result.sentences {
                 add_text(ui, sentence, 22.0, theme::TEXT);
             }
@@ -64,7 +75,6 @@ impl ListenPanel {
                 add_text(ui, remark, 14.0, theme::YELLOW);
             }
             add_figures(ui, "Figures", &result.figures);
-            add_figures(ui, "Measures of the same two sides on the same sound", &result.measures);
             ui.add_space(GAP);
             add_text(ui, "Record", 15.0, theme::TEXT);
             self.add_copied(ui, "Folder", &result.folder.display().to_string());
@@ -75,6 +85,7 @@ impl ListenPanel {
                 12.0,
                 theme::MUTED,
             );
+            add_figures(ui, "Measures of the same two sides on the same sound", &result.measures);
         });
         draw_done(ui, foot, "Done (Enter)", actions);
     }

@@ -11,6 +11,8 @@ use crate::view::{Answer, Button, Form, ListenAction, TestPart, TestStep, TestVi
 pub(super) const CONFIDENCES: [&str; 4] = ["a guess", "unsure", "rather sure", "certain"];
 /// Least and largest height of the buttons that play.
 const PLAY_HEIGHTS: [f32; 2] = [32.0, 96.0];
+/// Height of a line of text as a multiple of its font's size, with some space.
+const LINE_HEIGHT: f32 = 1.25;
 /// Height of the other rows above the foot, with their gaps.
 const OTHER_ROWS: f32 = 34.0 + 46.0 + ROW_HEIGHT + 24.0 + ANSWER_HEIGHT + 20.0 + 6.0 * GAP;
 /// Height of the line above the lowest row: the note, or the keys of hosts.
@@ -42,24 +44,23 @@ pub(super) fn can_listen(test: &TestView) -> bool {
     matches!(test.step, TestStep::Answer | TestStep::Confidence | TestStep::Feedback { .. })
 }
 
+/// True if the buttons that play do so: until a trial is answered.
+pub(super) fn plays(test: &TestView) -> bool {
+    test.step == TestStep::Answer
+}
+
 /// True if the test can be started from its training.
 pub(super) fn is_training(test: &TestView) -> bool {
     test.part == TestPart::Training
 }
 
-/// The button that a key presses. While the confidence is asked for, the digits are its answers.
+/// The button that a key presses.
 pub(super) fn button_of_key(key: Key, test: &TestView) -> Option<Button> {
-    if !can_listen(test) {
-        return None;
-    }
-    let digits = test.step != TestStep::Confidence;
     match key {
-        Key::A => Some(Button::First),
-        Key::B => Some(Button::Second),
-        Key::X if test.form == Form::Abx => Some(Button::X),
-        Key::Num1 if digits => Some(Button::First),
-        Key::Num2 if digits => Some(Button::Second),
-        Key::Num3 if digits && test.form == Form::Abx => Some(Button::X),
+        _ if !plays(test) => None,
+        Key::A | Key::Num1 => Some(Button::First),
+        Key::B | Key::Num2 => Some(Button::Second),
+        Key::X | Key::Num3 if test.form == Form::Abx => Some(Button::X),
         _ => None,
     }
 }
@@ -105,11 +106,20 @@ impl ListenPanel {
             top += height + GAP;
             Rect::from_min_size(pos2(rect.left(), top - height - GAP), vec2(rect.width(), height))
         };
-        draw_line(ui, next(46.0), "Instruction", &test.instruction, &[16.0, 14.0, 12.0], theme::TEXT);
+        let instruction = next(46.0);
+        // Feedback says all in a word of its own.
+        if !matches!(test.step, TestStep::Feedback { .. }) {
+            draw_line(ui, instruction, "Instruction", &test.instruction, &[16.0, 14.0, 12.0], theme::TEXT);
+        }
         if can_listen(test) {
             self.draw_play_buttons(ui, next(play_height), test, actions);
             let row = next(ROW_HEIGHT);
-            let spec = ButtonSpec { label: "Switch back", text: "Switch back and forth (Space)", ..ButtonSpec::default() };
+            let spec = ButtonSpec {
+                label: "Switch back",
+                text: "Switch back and forth (Space)",
+                enabled: plays(test),
+                ..ButtonSpec::default()
+            };
             let button = Rect::from_center_size(row.center(), vec2(240.0, ROW_HEIGHT));
             if widgets::button(ui, button, Id::unique("isotherm listening back"), &spec).clicked() {
                 actions.push(ListenAction::SwitchBack);
@@ -118,12 +128,12 @@ impl ListenPanel {
         let question = next(24.0);
         match test.step {
             TestStep::Answer => {
-                draw_line(ui, question, "Question", question_text(test.form), &[15.0, 13.0], theme::TEXT);
+                // The instruction asks the question.
+                draw_line(ui, question, "Keys", "Arrows choose, Enter answers", &[12.0, 11.0], theme::MUTED);
                 let texts = answers(test.form).map(|(_, text)| text.to_owned());
                 if let Some(at) = self.draw_choices(ui, next(ANSWER_HEIGHT), &texts) {
                     actions.push(ListenAction::Answer(answers(test.form)[at].0));
                 }
-                draw_line(ui, next(20.0), "Keys", "Arrows choose, Enter answers", &[12.0, 11.0], theme::MUTED);
             }
             TestStep::Confidence => {
                 let given = answers(test.form).into_iter().find(|(answer, _)| Some(*answer) == test.answer);
@@ -158,9 +168,11 @@ impl ListenPanel {
                 label: &label,
                 text,
                 second_line: keys,
-                font_size: 40.0,
+                // Both lines have room in a low button.
+                font_size: ((0.5 * row.height() + 3.0) / LINE_HEIGHT).clamp(12.0, 40.0),
                 down: Some(test.playing == Some(*button)),
                 accent: theme::NEUTRAL,
+                enabled: plays(test),
                 ..ButtonSpec::default()
             };
             if widgets::button(ui, rect, Id::unique(("isotherm listening play", *button)), &spec).clicked() {
@@ -260,15 +272,6 @@ impl ListenPanel {
             self.focus_frames = 3;
         }
         ui.ctx().request_repaint_after(FRAME_INTERVAL);
-    }
-}
-
-/// The question of a form.
-const fn question_text(form: Form) -> &'static str {
-    match form {
-        Form::Abx => "Is X the same as A, or as B?",
-        Form::Preference => "Which do you prefer?",
-        Form::SameDifferent => "Do 1 and 2 sound the same, or different?",
     }
 }
 

@@ -22,7 +22,7 @@ const FOOT_HEIGHT: f32 = 64.0;
 /// The questions, with a second line each.
 const QUESTIONS: [(Question, &str, &str); 3] = [
     (Question::Difference, "Is there a difference?", "Do you hear one at all?"),
-    (Question::Equivalence, "Are they the same?", "Up to a margin that you choose"),
+    (Question::Equivalence, "Are they the same?", "Up to a chosen margin"),
     (Question::Preference, "Which do you prefer?", "Every answer is right"),
 ];
 /// The margins of an equivalence that are offered: shares of right answers.
@@ -166,7 +166,7 @@ impl ListenPanel {
     }
 
     /// Adds the offer to go on with a session that was left.
-    fn add_unfinished(&self, ui: &mut Ui, view: &ListenView, actions: &mut Vec<ListenAction>) {
+    fn add_unfinished(&mut self, ui: &mut Ui, view: &ListenView, actions: &mut Vec<ListenAction>) {
         let Some(folder) = &view.unfinished else { return };
         let row = named_row(ui, "Left");
         let buttons = row.with_min_x(row.right() - 236.0);
@@ -178,9 +178,25 @@ impl ListenPanel {
             actions.push(ListenAction::Resume(folder.clone()));
         }
         let close = close.with_min_x(close.left() + GAP);
-        let spec = ButtonSpec { label: "Close test as aborted", text: "Close as aborted", ..ButtonSpec::default() };
-        if widgets::button(ui, close, Id::unique("isotherm listening close aborted"), &spec).clicked() {
-            actions.push(ListenAction::CloseAborted(folder.clone()));
+        // The score is opened, and nobody can go on: a second click says that this is meant.
+        let asks = self.asks_to_close.as_ref() == Some(folder);
+        let spec = if asks {
+            ButtonSpec {
+                label: "Close for good",
+                text: "Close for good?",
+                down: Some(true),
+                accent: theme::ALARM,
+                ..ButtonSpec::default()
+            }
+        } else {
+            ButtonSpec { label: "Close test as aborted", text: "Close as aborted", ..ButtonSpec::default() }
+        };
+        let button = widgets::button(ui, close, Id::unique("isotherm listening close aborted"), &spec);
+        if button.clicked() {
+            self.asks_to_close = (!asks).then(|| folder.clone());
+            if asks {
+                actions.push(ListenAction::CloseAborted(folder.clone()));
+            }
         }
     }
 

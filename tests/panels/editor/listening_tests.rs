@@ -258,6 +258,7 @@ fn the_ends_of_the_loop_move_by_mouse_and_by_keys() {
 #[test]
 fn keys_capture_preview_and_start() {
     let mut harness = setup_window();
+    give_keys(&mut harness);
     assert_eq!(press(&mut harness, Key::L), [ListenAction::Capture]);
     assert_eq!(press(&mut harness, Key::Space), [ListenAction::Preview(true)]);
     harness.state_mut().view.listen.position = Some(1.5);
@@ -404,7 +405,7 @@ fn keys_are_the_hosts_unless_the_panel_has_the_focus() {
         assert_eq!(press(&mut harness, key), [], "{key:?}");
     }
     // A press beside the buttons gives them back.
-    harness.get_by_label("Question").click();
+    harness.get_by_label("Instruction").click();
     harness.run_steps(3);
     assert!(harness.ctx.egui_wants_keyboard_input());
     assert_eq!(press(&mut harness, Key::Space), [ListenAction::SwitchBack]);
@@ -417,6 +418,145 @@ fn keys_are_the_hosts_unless_the_panel_has_the_focus() {
     harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
     harness.run_steps(3);
     assert_eq!(drain_actions(&mut harness), []);
+}
+
+#[test]
+fn a_panel_that_opens_leaves_the_keys_to_the_host_until_it_is_clicked_or_a_test_starts() {
+    let mut harness = window_of(SIZE, TestControls::default(), open_view());
+    harness.run_steps(4);
+    assert!(!harness.ctx.egui_wants_keyboard_input(), "egui gives the keys to the host");
+    for key in [Key::Space, Key::L, Key::Enter] {
+        assert_eq!(press(&mut harness, key), [], "{key:?}");
+    }
+    give_keys(&mut harness);
+    harness.run_steps(3);
+    assert_eq!(press(&mut harness, Key::L), [ListenAction::Capture]);
+    let mut harness = window_of(SIZE, TestControls::default(), open_view());
+    harness.run_steps(4);
+    harness.state_mut().view = view_of_test(trial(TestStep::Answer));
+    harness.run_steps(4);
+    assert_eq!(press(&mut harness, Key::Space), [ListenAction::SwitchBack]);
+}
+
+/// Clicks into the panel, beside its buttons, which gives it the keys.
+fn give_keys(harness: &mut Harness<'_, EditorWindow>) {
+    harness.get_by_role_and_label(Role::Heading, "Listening test").click();
+    harness.run_steps(3);
+}
+
+/// The keys that the panel left to others in a frame in which they were pressed.
+fn left_keys(harness: &mut Harness<'_, EditorWindow>, keys: &[Key]) -> Vec<Key> {
+    keys.iter()
+        .copied()
+        .filter(|key| {
+            harness.key_down(*key);
+            harness.step();
+            let is_left =
+                harness.ctx.input(|i| i.events.iter().any(|event| matches!(event, Event::Key { key: k, .. } if k == key)));
+            harness.key_up(*key);
+            harness.run_steps(2);
+            is_left
+        })
+        .collect()
+}
+
+#[test]
+fn the_panel_takes_only_keys_that_it_has() {
+    // Escape asks a question, which keeps the keys, so it comes last.
+    let all = [Key::A, Key::L, Key::Q, Key::Space, Key::Enter, Key::F1, Key::ArrowUp, Key::Num4, Key::Escape];
+    let mut view = open_view();
+    view.listen.sound = None;
+    let mut harness = window_of(SIZE, TestControls::default(), view);
+    harness.run_steps(3);
+    give_keys(&mut harness);
+    harness.run_steps(3);
+    let left = left_keys(&mut harness, &all);
+    assert_eq!(left, [Key::A, Key::Q, Key::Space, Key::F1, Key::ArrowUp, Key::Num4, Key::Escape]);
+    let mut harness = test_window(trial(TestStep::Confidence));
+    assert_eq!(left_keys(&mut harness, &all), [Key::L, Key::Q, Key::F1]);
+}
+
+#[test]
+fn a_digit_is_the_key_at_its_place_where_the_window_tells_it() {
+    let mut harness = test_window(trial(TestStep::Confidence));
+    // The key of the digit 2 on a French keyboard has another sign without Shift.
+    for pressed in [true, false] {
+        let modifiers = Modifiers::NONE;
+        let physical_key = Some(Key::Num2);
+        harness.event(Event::Key { key: Key::Quote, physical_key, pressed, repeat: false, modifiers });
+    }
+    harness.run_steps(3);
+    assert_eq!(drain_actions(&mut harness), [ListenAction::Confidence(2)]);
+    // Letters are by their sign: A is where Q is on an English one.
+    let mut harness = test_window(trial(TestStep::Answer));
+    for pressed in [true, false] {
+        let physical_key = Some(Key::Q);
+        harness.event(Event::Key { key: Key::A, physical_key, pressed, repeat: false, modifiers: Modifiers::NONE });
+    }
+    harness.run_steps(3);
+    assert_eq!(drain_actions(&mut harness), [ListenAction::Press(Button::First)]);
+}
+
+#[test]
+fn buttons_that_play_are_off_when_the_trial_is_answered() {
+    for step in [TestStep::Confidence, TestStep::Feedback { right: true }] {
+        let mut harness = test_window(trial(step));
+        for name in ["Play A", "Play B", "Play X", "Switch back"] {
+            assert!(harness.get_by_label(name).accesskit_node().is_disabled(), "{name}, {step:?}");
+            harness.get_by_label(name).click();
+            harness.run_steps(2);
+            assert_eq!(drain_actions(&mut harness), [], "{name}, {step:?}");
+        }
+        for key in [Key::A, Key::B, Key::X, Key::Space, Key::S] {
+            assert_eq!(press(&mut harness, key), [], "{key:?}, {step:?}");
+        }
+    }
+    let harness = test_window(trial(TestStep::Answer));
+    assert!(!harness.get_by_label("Play A").accesskit_node().is_disabled());
+    assert!(harness.query_by_label("Question").is_none(), "the instruction asks it");
+}
+
+#[test]
+fn a_result_begins_with_its_sentence_however_far_the_last_one_was_scrolled() {
+    let mut view = open_view();
+    let result = |number: usize| ResultView {
+        sentences: vec![format!("Finding {number}.")],
+        figures: (0..60).map(|n| (format!("figure {n}"), n.to_string())).collect(),
+        measures: Vec::new(),
+        remarks: Vec::new(),
+        folder: "/tmp/listening/1".into(),
+        receipt: format!("{number}").repeat(64),
+    };
+    view.listen.stage = ListenStage::Ended(result(1));
+    let mut harness = window_of(SIZE, TestControls::default(), view);
+    harness.run_steps(3);
+    let top = harness.get_by_label("Finding 1.").rect().top();
+    harness.get_by_label("figure 59").scroll_to_me();
+    harness.run_steps(30);
+    assert!(harness.query_by_label("Finding 1.").is_none_or(|node| node.rect().top() < top - 50.0));
+    harness.state_mut().view.listen.stage = ListenStage::Setup;
+    harness.run_steps(5);
+    harness.state_mut().view.listen.stage = ListenStage::Ended(result(2));
+    harness.run_steps(5);
+    assert_eq!(harness.get_by_label("Finding 2.").rect().top(), top);
+}
+
+#[test]
+fn what_went_wrong_at_the_end_stands_in_the_result() {
+    let mut view = open_view();
+    let result = ResultView {
+        sentences: vec!["14 of 16: you heard a difference.".into()],
+        figures: Vec::new(),
+        measures: Vec::new(),
+        remarks: Vec::new(),
+        folder: "/tmp/listening/1".into(),
+        receipt: "5eed".repeat(16),
+    };
+    view.listen.stage = ListenStage::Ended(result);
+    view.listen.error = Some("cannot write trials.csv: the disk is full".into());
+    let mut harness = window_of(SIZE, TestControls::default(), view);
+    harness.run_steps(3);
+    harness.get_by_label("cannot write trials.csv: the disk is full");
 }
 
 #[test]
@@ -521,7 +661,9 @@ fn a_session_that_was_left_can_be_resumed_or_closed() {
     view.listen.unfinished = Some("/tmp/listening/2".into());
     let mut harness = window_of(SIZE, TestControls::default(), view);
     assert_eq!(click_and_follow(&mut harness, "Resume test"), [ListenAction::Resume("/tmp/listening/2".into())]);
-    assert_eq!(click_and_follow(&mut harness, "Close test as aborted"), [ListenAction::CloseAborted("/tmp/listening/2".into())]);
+    assert_eq!(click_and_follow(&mut harness, "Close test as aborted"), [], "it cannot be undone");
+    assert_eq!(click_and_follow(&mut harness, "Close for good"), [ListenAction::CloseAborted("/tmp/listening/2".into())]);
+    harness.get_by_label("Close test as aborted");
 }
 
 #[test]
@@ -538,6 +680,13 @@ fn nothing_of_a_running_test_overlaps_or_leaves_the_window() {
                 assert!(inside.contains_rect(*rect), "{name} at {rect:?} leaves {inside:?}, {step:?}");
             }
             assert_no_overlap(&all);
+            // Neither do the lines between the buttons.
+            for name in ["Instruction", "Keys", "Question", "Feedback", "Note", "Keys of the host", "Commitment and receipt"] {
+                let Some(line) = harness.query_by_label(name).map(|node| node.rect()) else { continue };
+                assert!(inside.contains_rect(line), "{name} at {line:?} leaves {inside:?}, {step:?}");
+                let covered: Vec<_> = all.iter().filter(|(_, rect)| rect.shrink(0.5).intersects(line)).collect();
+                assert!(covered.is_empty(), "{name} at {line:?} covers {covered:?}, {step:?}");
+            }
         }
     }
 }
@@ -565,7 +714,10 @@ fn nothing_of_the_setup_overlaps() {
 
 #[test]
 fn a_window_that_is_closed_closes_the_panel() {
-    for (view, closed) in [(open_view(), vec![ListenAction::Close]), (silent_view(2), vec![])] {
+    // A blind comparison may lie over it.
+    let covered = InstanceView { blind: BlindView::Hidden, ..open_view() };
+    let close = vec![ListenAction::Close];
+    for (view, closed) in [(open_view(), close.clone()), (covered, close), (silent_view(2), vec![])] {
         let mut harness = window_of(SIZE, TestControls::default(), view);
         harness.run_steps(3);
         let EditorWindow { editor, controls, .. } = harness.state_mut();
