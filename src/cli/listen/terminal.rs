@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::keys::{Key, Keys};
+use super::keys::{Key, Keys, TerminalSettings};
 use super::mark;
-use crate::cli::record::interrupt_flag;
+use crate::cli::record::interrupt_flag_with;
 use crate::cli::{Failure, print_line};
 use crate::listen::Examiner;
 use crate::view::{Answer, Button, Form, ListenAction, ListenStage, ResultView, TestPart, TestStep, TestView};
@@ -28,8 +28,10 @@ struct Pad {
 
 /// Takes the test that an examiner prepares or runs, to its end.
 pub fn take(examiner: &mut Examiner) -> Result<(), Failure> {
-    let interrupted = interrupt_flag();
-    let keys = Keys::start();
+    let settings = TerminalSettings::read();
+    let before = settings.clone();
+    let interrupted = interrupt_flag_with(move || before.restore());
+    let keys = Keys::start(settings);
     let mut pad = Pad::default();
     loop {
         if interrupted.load(std::sync::atomic::Ordering::Relaxed) {
