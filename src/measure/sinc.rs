@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use multiversion::multiversion;
 
-// Most of what tests compute, and small: that package is optimised while one develops.
+// Convolution lies in the package that is optimised while one develops, as tests spend most of their time in it.
 pub(crate) use isotherm_kernels::convolution::convolve;
 
 /// Taps of the sinc. Half of them lie before the position that is asked for.
