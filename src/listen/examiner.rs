@@ -164,6 +164,7 @@ impl Examiner {
         if let Err(error) = done {
             self.error = Some(error);
         }
+        self.leave_lost();
     }
 
     /// Notices what happens by itself: the end of a preparation, changes of the stream or of settings.
@@ -172,6 +173,7 @@ impl Examiner {
             Stage::Preparing { preparation, .. } => preparation.poll(),
             Stage::Running(_) => {
                 self.watch();
+                self.leave_lost();
                 return;
             }
             _ => None,
@@ -714,6 +716,17 @@ impl Examiner {
         }
     }
 
+    /// Leaves the running test if its log is gone, so that nothing can be written any more; the error stays.
+    fn leave_lost(&mut self) {
+        if !matches!(&self.stage, Stage::Running(running) if running.folder.is_lost()) {
+            return;
+        }
+        self.stage = Stage::Setup;
+        // The output is given back if there is still one.
+        let _ = self.venue.install(None);
+        self.look_for_unfinished();
+    }
+
     /// Leaves the running test, which can be resumed.
     fn leave(&mut self, reason: String) {
         let Stage::Running(running) = &mut self.stage else { return };
@@ -937,7 +950,7 @@ impl Running {
 }
 
 /// Name and version of this program.
-fn program() -> String {
+pub(super) fn program() -> String {
     format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
 }
 
