@@ -3,6 +3,7 @@
 use isotherm::audio::Random;
 use isotherm::listen::{
     ControlTrial, Earlier, Entry, Finding, Flag, Form, Outcome, Plan, Protocol, Question, Rule, Session, TestPart, TestStep,
+    power_lines,
 };
 
 use crate::simulated::{blinding, fixed, other, right_answer};
@@ -254,4 +255,15 @@ fn few_trials_flagged_trials_and_an_abort_are_named() {
     );
     let texts = [few, flagged, aborted].map(|outcome| [outcome.sentences, outcome.remarks].concat().join(" "));
     assert!(texts.iter().all(|text| !text.contains("p > ")), "{texts:?}");
+}
+
+#[test]
+fn a_power_that_is_not_certain_and_an_interval_of_a_sequential_test_are_not_called_more_than_they_are() {
+    let lines = power_lines(&Protocol { trials: 100, ..Protocol::QUICK });
+    assert!(lines[1].contains("more than 99") && !lines[1].contains("100 %"), "{}", lines[1]);
+    for (rule, is_told) in [(Rule::Fixed, false), (Rule::Sprt, true), (Rule::EValue, true)] {
+        let found = outcome(Protocol { rule, trials: 16, ..Protocol::QUICK }, &[true; 16], &[]);
+        let (name, _) = found.figures.iter().find(|(name, _)| name.starts_with("Share of right answers p_c")).unwrap();
+        assert_eq!(name.ends_with(", as if the number of trials had been fixed"), is_told, "{name}");
+    }
 }
