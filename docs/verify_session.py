@@ -135,7 +135,9 @@ def main(folder, receipt=None):
     need(last["mappings"] == mappings and last["trials"] == len(rows), "the mappings are not those of the seeds")
     need(last["end"] == ("complete" if found else "aborted"), f"by its rule the test is not {last['end']}")
     # An e-value holds at any time, a p does not.
-    value = statistic(plan, k, n) if n and (found or plan["rule"] == "e-value") else None
+    is_e_value = n and plan["rule"] == "e-value"
+    value = statistic(plan, k, n) if n and (found or is_e_value) else None
+    found = finding(plan, k, n, control) if is_e_value else found
     found = "undecided" if first["is_aa"] or not found else found
     sound = [answer["counts"] for answer in answers if not answer["flags"]]
     expected = {"trials": n, "count": k, "flagged": n - len(sound), "count_unflagged": sum(sound)}

@@ -267,3 +267,38 @@ fn a_power_that_is_not_certain_and_an_interval_of_a_sequential_test_are_not_call
         assert_eq!(name.ends_with(", as if the number of trials had been fixed"), is_told, "{name}");
     }
 }
+
+#[test]
+fn a_test_most_of_whose_trials_had_faults_shows_nothing_and_says_so_first() {
+    for (flagged, is_told) in [(8, false), (9, true), (16, true)] {
+        let found = outcome(Protocol::QUICK, &score(14, 16), &(0..flagged).collect::<Vec<_>>());
+        let told = format!("This test shows nothing: {flagged} of 16 trials had faults.");
+        assert_eq!(found.sentences[0] == told, is_told, "{:?}", found.sentences);
+    }
+    let all = outcome(Protocol::QUICK, &score(14, 16), &(0..16).collect::<Vec<_>>());
+    assert!(all.sentences[1].starts_with("The result hangs on trials with faults. Without"), "{:?}", all.sentences);
+}
+
+#[test]
+fn an_e_value_holds_after_an_abort_too() {
+    let protocol = Protocol { rule: Rule::EValue, trials: 30, ..Protocol::QUICK };
+    let mut session = Session::new(
+        Plan { protocol, control: ControlTrial::None, is_aa: false, earlier: Earlier::default() },
+        blinding(&mut Random::new(1)),
+    );
+    session.apply(&Entry::EndTraining).unwrap();
+    session.apply(&Entry::Continue).unwrap();
+    // The rule ends the test after the confidence; it is aborted before.
+    loop {
+        let answer = session.answered(right_answer(&session), 1.0, Vec::new(), Vec::new());
+        session.apply(&answer).unwrap();
+        let outcome = session.outcome();
+        if outcome.score.statistic.unwrap() >= 20.0 {
+            assert_eq!(outcome.score.finding, Finding::Difference);
+            assert!(outcome.sentences[0].contains("7 right: you heard a difference (e = "), "{:?}", outcome.sentences);
+            break;
+        }
+        assert_eq!(outcome.score.finding, Finding::Undecided);
+        session.apply(&Entry::Confidence { confidence: 3 }).unwrap();
+    }
+}
