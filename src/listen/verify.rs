@@ -97,10 +97,10 @@ pub fn verify(folder: &Path, receipt: Option<&str>) -> Result<Verification, Fold
                 return Ok(Some(format!("a gate failed, so this test cannot have started ({text})")));
             }
             let prepared = prepare_saved(folder, &configuration, &|_| {}, &AtomicBool::new(false))?;
-            // The figures within may differ in their last digit between machines.
+            // Figures, which are compared as numbers, and words on them may differ in their last digit between machines.
             let words = |matching: &super::matching::Matching| -> Vec<String> {
-                let is_word = |letter: &char| !letter.is_ascii_digit() && !matches!(letter, '.' | '-');
-                matching.gates.iter().map(|gate| gate.text.chars().filter(is_word).collect()).collect()
+                let name = |text: &str| text.split_once(':').map_or("", |(name, _)| name).to_owned();
+                matching.gates.iter().map(|gate| name(&gate.text)).collect()
             };
             Ok(recorded
                 .difference(&prepared.matching)
@@ -323,7 +323,8 @@ fn follow(found: &mut Verification, folder: &Path, raw: &[&[u8]], lines: &[Line]
         found.check(false, "line 1 is no configuration");
         return;
     };
-    check_files(found, folder, configuration);
+    let is_closed = matches!(lines.last(), Some(Line { body: Body::Close(_), .. }));
+    check_files(found, folder, configuration, is_closed);
     check_configuration(found, configuration);
     found.subject = subject(folder, configuration);
     found.configuration = Some(configuration.clone());
@@ -383,7 +384,7 @@ fn follow(found: &mut Verification, folder: &Path, raw: &[&[u8]], lines: &[Line]
 }
 
 /// Checks the files against their hashes in the first line.
-fn check_files(found: &mut Verification, folder: &Path, configuration: &Configuration) {
+fn check_files(found: &mut Verification, folder: &Path, configuration: &Configuration, is_closed: bool) {
     let mut count = 0;
     for (name, hash) in &configuration.files {
         // A name with a path in it would lead out of the folder.
@@ -403,7 +404,8 @@ fn check_files(found: &mut Verification, folder: &Path, configuration: &Configur
     if let Some(name) = missing {
         found.check(false, format!("line 1 has no hash of {name}"));
     }
-    let known = |name: &str| configuration.files.contains_key(name) || name == LOG || name == TABLE;
+    // The seed is there until the last line opens it.
+    let known = |name: &str| configuration.files.contains_key(name) || name == LOG || name == TABLE || name == SEED && !is_closed;
     let entries: Vec<std::fs::DirEntry> =
         std::fs::read_dir(folder).map(|entries| entries.flatten().collect()).unwrap_or_default();
     let names = entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned());

@@ -310,6 +310,8 @@ fn a_session_that_is_left_can_be_closed_as_aborted_and_then_has_no_p() {
     }
     let path = folder.path().to_path_buf();
     drop(folder);
+    let remarks = verify_log(&path, None).unwrap().remarks;
+    assert!(remarks.is_empty(), "its seed is where it belongs: {remarks:?}");
     let Reopened { mut folder, session, .. } = SessionFolder::open(&path).unwrap();
     folder.close(&session).unwrap();
     let checked = verify_log(&path, None).unwrap();
