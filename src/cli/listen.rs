@@ -20,9 +20,9 @@ use crate::compare::sha256;
 use crate::device::{Host, OpenRequest};
 use crate::effect::Effect;
 use crate::listen::{
-    Change, ControlTrial, Examiner, Form, LOOP, Matching, Prepared, Protocol, Question, ResolvedSide, Rule, SideChoice,
-    SoundSource, TestSetup, default_folder, power_lines, prepare_again, prepare_stimuli, resolve_sides, validate, verify,
-    verify_log,
+    Change, ControlTrial, Examiner, FolderError, Form, LOG, LOOP, Matching, Prepared, Protocol, Question, ResolvedSide, Rule,
+    SideChoice, SoundSource, TestSetup, default_folder, power_lines, prepare_again, prepare_stimuli, resolve_sides, validate,
+    verify, verify_log,
 };
 use crate::view::ListenAction;
 use deck::DeckVenue;
@@ -55,6 +55,7 @@ pub fn command() -> Command {
                 .after_help(examples(&[
                     "isotherm listen run --a 'saturator drive=24' --b 'neural model=twin.nam' --sound riff.wav --from 2 --to 8",
                     "isotherm listen run --a 'saturator drive=24' --b other:oversampling=2x --sound riff.wav --trials 30",
+                    "isotherm listen run --a file:amp.wav --b file:twin.wav --control louder",
                     "isotherm listen run Sessions/2026-11-28",
                 ])),
         )
@@ -119,7 +120,8 @@ fn setup_arguments() -> Vec<Arg> {
             .value_parser(value_parser!(OsString)),
         option("b", "SIDE", "As --a; other:gain_db=0.5 and other:delay_frames=1 change the other side after matching")
             .value_parser(value_parser!(OsString)),
-        option("sound", "FILE.wav", "The sound; the loop is a part of it").value_parser(value_parser!(PathBuf)),
+        option("sound", "FILE.wav", "The sound; the loop is a part of it. May be left out if both sides are files")
+            .value_parser(value_parser!(PathBuf)),
         option("from", "SECONDS", "Start of the loop").default_value("0"),
         option("to", "SECONDS", "End of the loop; without it the end of the sound, at most 30 s later"),
         option("control", "CONTROL", "The positive control, which proves that differences can be heard")
@@ -187,10 +189,19 @@ fn parse_protocol(matches: &ArgMatches) -> Result<Protocol, Failure> {
     Ok(protocol)
 }
 
+/// True if a flag was written.
+fn is_given(matches: &ArgMatches, flag: &Arg) -> bool {
+    matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
 /// Refuses flags with a session that has already what they say.
 fn refuse_flags(matches: &ArgMatches, flags: &[Arg]) -> Result<(), Failure> {
-    let is_given = |flag: &&Arg| matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine);
-    match flags.iter().find(is_given) {
+    match flags.iter().find(|flag| is_given(matches, flag)) {
         Some(flag) => Err(Failure::Usage(format!(
             "--{}: the plan of a saved session cannot be changed; expected SESSION without it, or a new test without SESSION",
             flag.get_id()
@@ -252,8 +263,12 @@ struct Request {
 fn parse_request(matches: &ArgMatches) -> Result<Request, Failure> {
     let side = |flag: &str| parse_side(flag, matches.get_one::<OsString>(flag).map_or(OsStr::new(""), OsString::as_os_str));
     let sides = [side("a")?, side("b")?];
-    let sound =
-        matches.get_one::<PathBuf>("sound").ok_or_else(|| Failure::Usage("--sound: no sound; expected FILE.wav".into()))?;
+    let sound = match (matches.get_one::<PathBuf>("sound"), &sides) {
+        (Some(sound), _) => sound,
+        // Nothing is rendered, so the sound before both files is not needed.
+        (None, [SideChoice::File(a), SideChoice::File(_)]) => a,
+        (None, _) => return Err(Failure::Usage("--sound: no sound; expected FILE.wav".into())),
+    };
     let audio = super::input::read_wav(sound).map_err(Failure::failed)?;
     let longest = crate::listen::LOOP_SECONDS[1];
     let from = parse_number("from", text(matches, "from"), 0.0, 1e6)?;
@@ -306,6 +321,9 @@ fn run_test(matches: &ArgMatches) -> Result<(), Failure> {
         Some(session) => {
             let kept = [option("sessions", "", ""), option("listener", "", "")];
             refuse_flags(matches, &[setup_arguments(), protocol_arguments(), kept.into()].concat())?;
+            if !session.join(LOG).is_file() {
+                return Err(Failure::failed(FolderError::NotASession(session.clone())));
+            }
             let path = session.join(LOOP);
             let sound = super::input::read_wav(&path).map_err(Failure::failed)?;
             let parent = session.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -336,10 +354,14 @@ fn run_test(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let done = terminal::take(&mut examiner);
     // The test that runs, and no other one that was left.
-    let left = examiner.session().map(Path::to_path_buf);
+    let left = examiner.session().or(examiner.left()).map(Path::to_path_buf);
     done.map_err(|failure| match (failure, left) {
         (Failure::Failed(line), Some(left)) => {
-            Failure::Failed(format!("{line}; to go on: isotherm listen run '{}'", left.display()))
+            let device = device_arguments().into_iter().filter(|flag| is_given(matches, flag));
+            let device = device.map(|flag| flag.get_id().to_string()).filter(|name| name != "sessions" && name != "listener");
+            let device = device.map(|name| format!(" --{name} {}", quoted(text(matches, &name))));
+            let device: String = device.collect();
+            Failure::Failed(format!("{line}; to go on: isotherm listen run {}{device}", quoted(&left.to_string_lossy())))
         }
         (failure, _) => failure,
     })

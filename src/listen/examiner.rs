@@ -49,6 +49,8 @@ pub struct Examiner {
     /// The player of a preview.
     preview: Option<(PlayerControl, u32)>,
     unfinished: Option<PathBuf>,
+    /// The session that was left last because the stream changed.
+    left: Option<PathBuf>,
     stage: Stage,
     error: Option<String>,
 }
@@ -119,6 +121,7 @@ impl Examiner {
             waveform: None,
             preview: None,
             unfinished: None,
+            left: None,
             stage: Stage::Setup,
             error: None,
         }
@@ -200,6 +203,12 @@ impl Examiner {
             Stage::Preparing { purpose: Purpose::Resume(reopened), .. } => Some(reopened.folder.path()),
             _ => None,
         }
+    }
+
+    /// The session that was left last because the stream changed, and can be resumed.
+    #[must_use]
+    pub fn left(&self) -> Option<&Path> {
+        self.left.as_deref()
     }
 
     /// The state of the panel.
@@ -436,6 +445,9 @@ impl Examiner {
         let mut notes = ready.prepared.matching.notes.clone();
         if meter.is_some() {
             notes.push(format!("In this test the sound is {late_ms:.1} ms later, on both sides; between trials it is silent."));
+        }
+        if ready.prepared.matching.identical {
+            notes.push("A and B are the same, bit for bit: there is nothing to hear, and the test shows your habits.".into());
         }
         let note = Some(notes.join(" ")).filter(|note| !note.is_empty());
         self.venue.install(Some(player)).map_err(|error| error.to_string())?;
@@ -731,6 +743,7 @@ impl Examiner {
     fn leave(&mut self, reason: String) {
         let Stage::Running(running) = &mut self.stage else { return };
         self.error = Some(running.void(&reason, 0).err().unwrap_or(reason));
+        self.left = Some(running.folder.path().into());
         self.stage = Stage::Setup;
         // The output is given back if there is still one.
         let _ = self.venue.install(None);

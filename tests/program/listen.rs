@@ -83,7 +83,7 @@ impl Terminal {
             }
             if status.contains("how sure?") {
                 self.press("2");
-            } else if status.contains("e: end the training") {
+            } else if status.contains("e: end training") {
                 self.press("e");
             } else if status.contains("enter: go on") {
                 self.press("\r");
@@ -194,7 +194,8 @@ fn a_test_that_was_interrupted_goes_on_where_it_was() {
     let screen = terminal.screen();
     let line = screen.lines().find(|line| line.contains("to go on: isotherm listen run '")).unwrap_or_else(|| panic!("{screen}"));
     let session = line.split('\'').nth(1).unwrap().to_owned();
-    assert!(line.contains("receipt: "), "{line}");
+    assert!(line.contains("receipt: ") && line.trim_end().ends_with("' --host 'file'"), "{line}");
+    assert!(screen.contains("12 right of 16 show a difference") && screen.contains("keys: a b x play"), "{screen}");
     // A test that does not start has nothing to go on with, though an older session was left.
     let mut refused = arguments(sound.to_str().unwrap(), sessions.to_str().unwrap());
     let side = refused.iter().position(|argument| *argument == "--b").unwrap() + 1;
@@ -253,6 +254,7 @@ fn the_plan_of_a_saved_session_is_not_changed_by_a_flag() {
             format!("isotherm: {}: the plan of a saved session cannot be changed; expected SESSION without it", flag[0]);
         assert!(line.starts_with(&expected), "{line}");
     }
+    assert!(run_failing(&["listen", "run", "no-session"], 1).contains("no-session: no session of a listening test"));
     assert!(run_failing(&["listen", "render", "session", "--to", "3", "--out", "x"], 2).contains("--to: the plan of a saved"));
 }
 
