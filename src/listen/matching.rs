@@ -7,9 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::gates::{
-    Gate, GateFacts, GateId, LoudnessMethod, PEAK_LIMIT_DBTP, check_gates, control_gate, correlation, noise_floor_db,
-};
+use super::gates::{Gate, GateFacts, LoudnessMethod, PEAK_LIMIT_DBTP, check_gates, control_gate, correlation, noise_floor_db};
 use super::player::Stimuli;
 use super::side::{ResolvedSide, SideSource};
 use crate::audio::{Audio, AudioError, Fade, gain_to_db};
@@ -240,7 +238,7 @@ impl Matching {
         }
         for (logged, found) in self.gates.iter().zip(&again.gates) {
             // A level of what is next to nothing differs between machines.
-            let is_level = matches!(logged.id, GateId::Deterministic | GateId::Control);
+            let is_level = matches!(logged.id, super::gates::GateId::Deterministic | super::gates::GateId::Control);
             let agree = |a: Option<f64>, b: Option<f64>| match (a, b) {
                 (Some(a), Some(b)) => (a - b).abs() <= AGREEMENT || is_level,
                 (a, b) => a == b,
