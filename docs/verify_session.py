@@ -76,6 +76,12 @@ def main(folder, receipt=None):
     need(not {"configuration", "commitment", "close"} & set(kinds[2:-1]), "a line stands in the wrong place")
     first, last = lines[0], lines[-1]
     need(first["version"] == 1, f"version {first['version']}; expected 1")
+    plan = first["setup"]["protocol"]
+    difference, preference = plan["question"] == "difference", plan["question"] == "preference"
+    fits = (difference or plan["rule"] == "fixed") and preference == (plan["form"] == "preference")
+    fits = fits and 5 <= plan["trials"] <= 500 and (difference or preference or 0.5 < plan["margin"] <= 0.8)
+    gates = first["matching"].get("gates", [])
+    need(fits and all(gate["outcome"] != "failed" for gate in gates), "no such test can start")
     need({"loop.wav", "a.json", "b.json"} <= set(first["files"]), "line 1 does not name the sound and both sides")
     for name, expected in first["files"].items():
         need(sha256((folder / name).read_bytes()) == expected, f"{name} was changed")
@@ -89,7 +95,6 @@ def main(folder, receipt=None):
     for (commitment, data), (seed, nonce) in zip(commitments, seeds):
         need(sha256(seed + nonce + data) == commitment, "a commitment is not to this seed and configuration")
 
-    protocol, preference = first["setup"]["protocol"], first["setup"]["protocol"]["question"] == "preference"
     numbers, mappings, rows, rounds, answers = {}, [], [], [], []
     control = "none" if first["setup"]["control"] == "none" else "open"
     secret, n, k, found = 0, 0, 0, None
@@ -99,7 +104,7 @@ def main(folder, receipt=None):
         if line["kind"] == "confidence":
             need(answers and "confidence" not in answers[-1], f"{place}: a confidence without an answer")
             answers[-1]["confidence"] = line["confidence"]
-            found = finding(protocol, k, n, control)
+            found = finding(plan, k, n, control)
         if line["kind"] not in ("answer", "void") or part == "training":
             continue
         numbers[part] = numbers.get(part, 0) + 1
@@ -130,7 +135,9 @@ def main(folder, receipt=None):
     need(last["mappings"] == mappings and last["trials"] == len(rows), "the mappings are not those of the seeds")
     need(last["end"] == ("complete" if found else "aborted"), f"by its rule the test is not {last['end']}")
     # An e-value holds at any time, a p does not.
-    value = statistic(protocol, k, n) if n and (found or protocol["rule"] == "e-value") else None
+    is_e_value = n and plan["rule"] == "e-value"
+    value = statistic(plan, k, n) if n and (found or is_e_value) else None
+    found = finding(plan, k, n, control) if is_e_value else found
     found = "undecided" if first["is_aa"] or not found else found
     sound = [answer["counts"] for answer in answers if not answer["flags"]]
     expected = {"trials": n, "count": k, "flagged": n - len(sound), "count_unflagged": sum(sound)}
@@ -145,10 +152,14 @@ def main(folder, receipt=None):
     columns = [header.index(name) for name in "part trial void button_1 second_bit answer right preferred".split()]
     need([[row[column] for column in columns] for row in table] == rows, "trials.csv was changed")
     anchor = "not anchored"
-    if receipt:
+    if receipt is not None:
         receipt = receipt.strip().lower()
-        need(receipt in hashes[1:], "the receipt is the hash of no line")
-        line = hashes.index(receipt)
+        need(len(receipt) >= 16 and not set(receipt) - set("0123456789abcdef"), "no receipt; expected 16 digits or more")
+        # A commitment binds the lines before it.
+        anchors = list(enumerate(hashes))[1:] + [(line["line"] - 1, line.get("commitment", "")) for line in lines]
+        found = [line for line, anchor in anchors if anchor.startswith(receipt)]
+        need(found, "the receipt is the hash of no line")
+        line = found[0]
         anchor = "anchored" if line == len(lines) else f"anchored up to line {line} of {len(lines)}"
     print(f"{k} of {n}, statistic {value}: as the log says; {anchor}")
 

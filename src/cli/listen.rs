@@ -4,27 +4,31 @@ mod deck;
 mod keys;
 mod terminal;
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::json;
 
-use super::{Failure, examples, parse_integer, parse_number, path_text, print_line};
+use super::{Failure, examples, parse_integer, parse_number, print_line};
 use crate::audio::wav::{WavFormat, write};
 use crate::audio::{Audio, Random};
 use crate::compare::sha256;
 use crate::device::{Host, OpenRequest};
 use crate::effect::Effect;
 use crate::listen::{
-    Change, ControlTrial, Examiner, Form, LOOP, Matching, Prepared, Protocol, Question, ResolvedSide, Rule, SideChoice,
-    SoundSource, TestSetup, default_folder, power_lines, prepare_again, prepare_stimuli, resolve_sides, validate, verify,
-    verify_log,
+    Change, ControlTrial, Examiner, FolderError, Form, LOG, LOOP, Matching, Prepared, Protocol, Question, ResolvedSide, Rule,
+    SideChoice, SoundSource, TestSetup, default_folder, power_lines, prepare_again, prepare_stimuli, resolve_sides, validate,
+    verify, verify_log,
 };
 use crate::view::ListenAction;
 use deck::DeckVenue;
 
+/// The text before the path of a file.
+const FILE: &str = "file:";
 /// The text before a change of the other side.
 const OTHER: &str = "other:";
 /// Names of the changes of the other side that are no settings.
@@ -43,8 +47,7 @@ pub fn command() -> Command {
                     Arg::new("session")
                         .value_name("SESSION")
                         .value_parser(value_parser!(PathBuf))
-                        .help("Folder of a session that was left")
-                        .conflicts_with_all(["a", "b", "sound"]),
+                        .help("Folder of a session that was left"),
                 )
                 .args(setup_arguments())
                 .args(protocol_arguments())
@@ -52,19 +55,14 @@ pub fn command() -> Command {
                 .after_help(examples(&[
                     "isotherm listen run --a 'saturator drive=24' --b 'neural model=twin.nam' --sound riff.wav --from 2 --to 8",
                     "isotherm listen run --a 'saturator drive=24' --b other:oversampling=2x --sound riff.wav --trials 30",
+                    "isotherm listen run --a file:amp.wav --b file:twin.wav --control louder",
                     "isotherm listen run Sessions/2026-11-28",
                 ])),
         )
         .subcommand(
             Command::new("render")
                 .about("Writes the matched sounds of a test, under names that tell nothing, and a key file for other tools")
-                .arg(
-                    Arg::new("session")
-                        .value_name("SESSION")
-                        .value_parser(value_parser!(PathBuf))
-                        .help("Folder of a session")
-                        .conflicts_with_all(["a", "b", "sound"]),
-                )
+                .arg(Arg::new("session").value_name("SESSION").value_parser(value_parser!(PathBuf)).help("Folder of a session"))
                 .args(setup_arguments())
                 .arg(
                     Arg::new("out")
@@ -80,7 +78,12 @@ pub fn command() -> Command {
             Command::new("verify")
                 .about("Recomputes a session from its record: hashes, mappings, answers, p, gains and gates")
                 .arg(Arg::new("session").required(true).value_name("SESSION").value_parser(value_parser!(PathBuf)))
-                .arg(Arg::new("receipt").long("receipt").value_name("HASH").help("The receipt that the listener was shown"))
+                .arg(
+                    Arg::new("receipt")
+                        .long("receipt")
+                        .value_name("HASH")
+                        .help("The receipt that the listener was shown, or its first 16 digits or more"),
+                )
                 .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("The report as JSON"))
                 .after_help(examples(&["isotherm listen verify Sessions/2026-11-28"])),
         )
@@ -113,9 +116,12 @@ fn option(name: &'static str, value: &'static str, help: &'static str) -> Arg {
 /// The flags of sides and sound.
 fn setup_arguments() -> Vec<Arg> {
     vec![
-        option("a", "SIDE", "An effect as text, dry, file:PATH, or other:SETTING=VALUE (the other side with one change)"),
-        option("b", "SIDE", "As --a; other:gain_db=0.5 and other:delay_frames=1 change the other side after matching"),
-        option("sound", "FILE.wav", "The sound; the loop is a part of it").value_parser(value_parser!(PathBuf)),
+        option("a", "SIDE", "An effect as text, dry, file:PATH, or other:SETTING=VALUE (the other side with one change)")
+            .value_parser(value_parser!(OsString)),
+        option("b", "SIDE", "As --a; other:gain_db=0.5 and other:delay_frames=1 change the other side after matching")
+            .value_parser(value_parser!(OsString)),
+        option("sound", "FILE.wav", "The sound; the loop is a part of it. May be left out if both sides are files")
+            .value_parser(value_parser!(PathBuf)),
         option("from", "SECONDS", "Start of the loop").default_value("0"),
         option("to", "SECONDS", "End of the loop; without it the end of the sound, at most 30 s later"),
         option("control", "CONTROL", "The positive control, which proves that differences can be heard")
@@ -183,16 +189,53 @@ fn parse_protocol(matches: &ArgMatches) -> Result<Protocol, Failure> {
     Ok(protocol)
 }
 
+/// True if a flag was written.
+fn is_given(matches: &ArgMatches, flag: &Arg) -> bool {
+    matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine)
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// Refuses flags with a session that has already what they say.
+fn refuse_flags(matches: &ArgMatches, flags: &[Arg]) -> Result<(), Failure> {
+    match flags.iter().find(|flag| is_given(matches, flag)) {
+        Some(flag) => Err(Failure::Usage(format!(
+            "--{}: the plan of a saved session cannot be changed; expected SESSION without it, or a new test without SESSION",
+            flag.get_id()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The path after `file:`, whatever bytes it has.
+fn file_path(text: &OsStr) -> Option<PathBuf> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        text.as_bytes().strip_prefix(FILE.as_bytes()).map(|bytes| OsStr::from_bytes(bytes).into())
+    }
+    #[cfg(not(unix))]
+    {
+        text.to_str()?.strip_prefix(FILE).map(Into::into)
+    }
+}
+
 /// Reads a side as a user writes it.
-fn parse_side(flag: &str, text: &str) -> Result<SideChoice, Failure> {
-    let text = text.trim();
+fn parse_side(flag: &str, text: &OsStr) -> Result<SideChoice, Failure> {
+    let Some(text) = text.to_str().map(str::trim) else {
+        let not_text = || Failure::Usage(format!("--{flag}: '{}' is not UTF-8; only a path may be anything", text.display()));
+        return file_path(text).map(SideChoice::File).ok_or_else(not_text);
+    };
     if text.is_empty() {
         return Err(Failure::Usage(format!("--{flag}: no side; expected an effect, dry, file:PATH or other:SETTING=VALUE")));
     }
     if text == "dry" {
         return Ok(SideChoice::Dry);
     }
-    if let Some(path) = text.strip_prefix("file:") {
+    if let Some(path) = text.strip_prefix(FILE) {
         return Ok(SideChoice::File(path.into()));
     }
     let Some(change) = text.strip_prefix(OTHER) else { return Ok(SideChoice::Effect(text.into())) };
@@ -218,9 +261,14 @@ struct Request {
 }
 
 fn parse_request(matches: &ArgMatches) -> Result<Request, Failure> {
-    let sides = [parse_side("a", text(matches, "a"))?, parse_side("b", text(matches, "b"))?];
-    let sound =
-        matches.get_one::<PathBuf>("sound").ok_or_else(|| Failure::Usage("--sound: no sound; expected FILE.wav".into()))?;
+    let side = |flag: &str| parse_side(flag, matches.get_one::<OsString>(flag).map_or(OsStr::new(""), OsString::as_os_str));
+    let sides = [side("a")?, side("b")?];
+    let sound = match (matches.get_one::<PathBuf>("sound"), &sides) {
+        (Some(sound), _) => sound,
+        // Nothing is rendered, so the sound before both files is not needed.
+        (None, [SideChoice::File(a), SideChoice::File(_)]) => a,
+        (None, _) => return Err(Failure::Usage("--sound: no sound; expected FILE.wav".into())),
+    };
     let audio = super::input::read_wav(sound).map_err(Failure::failed)?;
     let longest = crate::listen::LOOP_SECONDS[1];
     let from = parse_number("from", text(matches, "from"), 0.0, 1e6)?;
@@ -249,7 +297,13 @@ fn parse_device(matches: &ArgMatches, sound: &Path, sample_rate: u32) -> Result<
     let host = matches.get_one::<String>("host").and_then(|id| Host::find(id)).unwrap_or(Host::ALL[0]);
     let device = match (matches.get_one::<String>("device"), host) {
         (Some(name), _) => name.clone(),
-        (None, Host::File) => path_text(sound),
+        // Names of devices are text.
+        (None, Host::File) => sound.to_str().map(str::to_owned).ok_or_else(|| {
+            let sound = sound.display();
+            Failure::Usage(format!(
+                "--device: none, and the name of the sound, '{sound}', is not UTF-8; expected another WAV file"
+            ))
+        })?,
         #[cfg(target_os = "linux")]
         (None, Host::Jack) => "system".into(),
         (None, _) => "default".into(),
@@ -265,6 +319,11 @@ fn parse_device(matches: &ArgMatches, sound: &Path, sample_rate: u32) -> Result<
 fn run_test(matches: &ArgMatches) -> Result<(), Failure> {
     let (sessions, actions, request) = match matches.get_one::<PathBuf>("session") {
         Some(session) => {
+            let kept = [option("sessions", "", ""), option("listener", "", "")];
+            refuse_flags(matches, &[setup_arguments(), protocol_arguments(), kept.into()].concat())?;
+            if !session.join(LOG).is_file() {
+                return Err(Failure::failed(FolderError::NotASession(session.clone())));
+            }
             let path = session.join(LOOP);
             let sound = super::input::read_wav(&path).map_err(Failure::failed)?;
             let parent = session.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -295,10 +354,14 @@ fn run_test(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let done = terminal::take(&mut examiner);
     // The test that runs, and no other one that was left.
-    let left = examiner.session().map(Path::to_path_buf);
+    let left = examiner.session().or(examiner.left()).map(Path::to_path_buf);
     done.map_err(|failure| match (failure, left) {
         (Failure::Failed(line), Some(left)) => {
-            Failure::Failed(format!("{line}; to go on: isotherm listen run '{}'", left.display()))
+            let device = device_arguments().into_iter().filter(|flag| is_given(matches, flag));
+            let device = device.map(|flag| flag.get_id().to_string()).filter(|name| name != "sessions" && name != "listener");
+            let device = device.map(|name| format!(" --{name} {}", quoted(text(matches, &name))));
+            let device: String = device.collect();
+            Failure::Failed(format!("{line}; to go on: isotherm listen run {}{device}", quoted(&left.to_string_lossy())))
         }
         (failure, _) => failure,
     })
@@ -335,7 +398,10 @@ fn prepare_session(session: &Path) -> Result<Prepared, Failure> {
 
 fn run_render(matches: &ArgMatches) -> Result<(), Failure> {
     let prepared = match matches.get_one::<PathBuf>("session") {
-        Some(session) => prepare_session(session)?,
+        Some(session) => {
+            refuse_flags(matches, &setup_arguments())?;
+            prepare_session(session)?
+        }
         None => {
             let Request { audio, sides, range, control, .. } = parse_request(matches)?;
             let sides = resolve_sides(&sides, &no_slots(), &audio).map_err(Failure::failed)?;
@@ -388,6 +454,7 @@ fn run_verify(matches: &ArgMatches) -> Result<(), Failure> {
     if matches.get_flag("json") {
         print_line(serde_json::to_string(&found).map_err(Failure::failed)?);
     } else {
+        Some(&found.subject).filter(|subject| !subject.is_empty()).into_iter().for_each(print_line);
         found.checks.iter().for_each(|check| print_line(format_args!("{} {}", mark(check.passed), check.text)));
         print_line(&found.anchor);
         found.sentences.iter().for_each(print_line);
@@ -406,7 +473,7 @@ mod tests {
 
     #[test]
     fn a_side_is_read_as_a_user_writes_it() {
-        let read = |text: &str| parse_side("a", text).unwrap();
+        let read = |text: &str| parse_side("a", text.as_ref()).unwrap();
         assert_eq!(read("dry"), SideChoice::Dry);
         assert_eq!(read(" saturator drive=24 "), SideChoice::Effect("saturator drive=24".into()));
         assert_eq!(read("file:wet.wav"), SideChoice::File("wet.wav".into()));
@@ -414,7 +481,7 @@ mod tests {
         assert_eq!(read("other:gain-db=0.5"), SideChoice::Changed(Change::GainDb(0.5)));
         assert_eq!(read("other:delay_frames=1"), SideChoice::Changed(Change::DelayFrames(1.0)));
         for text in ["", "other:gain_db=x"] {
-            assert!(matches!(parse_side("a", text), Err(Failure::Usage(line)) if line.starts_with("--a: ")));
+            assert!(matches!(parse_side("a", text.as_ref()), Err(Failure::Usage(line)) if line.starts_with("--a: ")));
         }
     }
 }

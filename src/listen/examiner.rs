@@ -49,6 +49,8 @@ pub struct Examiner {
     /// The player of a preview.
     preview: Option<(PlayerControl, u32)>,
     unfinished: Option<PathBuf>,
+    /// The session that was left last because the stream changed.
+    left: Option<PathBuf>,
     stage: Stage,
     error: Option<String>,
 }
@@ -123,6 +125,7 @@ impl Examiner {
             waveform: None,
             preview: None,
             unfinished: None,
+            left: None,
             stage: Stage::Setup,
             error: None,
         }
@@ -168,6 +171,7 @@ impl Examiner {
         if let Err(error) = done {
             self.error = Some(error);
         }
+        self.leave_lost();
     }
 
     /// Notices what happens by itself: the end of a preparation, changes of the stream or of settings.
@@ -176,6 +180,7 @@ impl Examiner {
             Stage::Preparing { preparation, .. } => preparation.poll(),
             Stage::Running(_) => {
                 self.watch();
+                self.leave_lost();
                 return;
             }
             _ => None,
@@ -202,6 +207,12 @@ impl Examiner {
             Stage::Preparing { purpose: Purpose::Resume(reopened), .. } => Some(reopened.folder.path()),
             _ => None,
         }
+    }
+
+    /// The session that was left last because the stream changed, and can be resumed.
+    #[must_use]
+    pub fn left(&self) -> Option<&Path> {
+        self.left.as_deref()
     }
 
     /// The state of the panel.
@@ -441,6 +452,9 @@ impl Examiner {
         let mut notes = ready.prepared.matching.notes.clone();
         if meter.is_some() {
             notes.push(format!("In this test the sound is {late_ms:.1} ms later, on both sides; between trials it is silent."));
+        }
+        if ready.prepared.matching.identical {
+            notes.push("A and B are the same, bit for bit: there is nothing to hear, and the test shows your habits.".into());
         }
         let note = Some(notes.join(" ")).filter(|note| !note.is_empty());
         self.venue.install(Some(player)).map_err(|error| error.to_string())?;
@@ -724,10 +738,22 @@ impl Examiner {
         }
     }
 
+    /// Leaves the running test if its log is gone, so that nothing can be written any more; the error stays.
+    fn leave_lost(&mut self) {
+        if !matches!(&self.stage, Stage::Running(running) if running.folder.is_lost()) {
+            return;
+        }
+        self.stage = Stage::Setup;
+        // The output is given back if there is still one.
+        let _ = self.venue.install(None);
+        self.look_for_unfinished();
+    }
+
     /// Leaves the running test, which can be resumed.
     fn leave(&mut self, reason: String) {
         let Stage::Running(running) = &mut self.stage else { return };
         self.error = Some(running.void(&reason, 0).err().unwrap_or(reason));
+        self.left = Some(running.folder.path().into());
         self.stage = Stage::Setup;
         // The output is given back if there is still one.
         let _ = self.venue.install(None);
@@ -964,7 +990,7 @@ impl Running {
 }
 
 /// Name and version of this program.
-fn program() -> String {
+pub(super) fn program() -> String {
     format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
 }
 

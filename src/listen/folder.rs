@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::blinding::{Blinding, BlindingError, part_name, sha256};
 use super::log::{
@@ -24,6 +25,10 @@ pub const SEED: &str = "seed";
 pub const TABLE: &str = "trials.csv";
 /// Name of the folder in the user's home folder in which sessions are made.
 const DEFAULT_FOLDER: &str = "Isotherm Listening";
+/// Time for which the lock of a session is waited for that is to go on. [`unfinished`] holds it while it reads a log.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Time between two tries.
+const RETRY: Duration = Duration::from_millis(5);
 
 /// The reason why a session's folder cannot be made, opened or written.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +54,17 @@ pub enum FolderError {
     /// There is no log.
     #[error("{}: no session of a listening test; expected a folder with {LOG}", .0.display())]
     NotASession(PathBuf),
+    /// The file system has no locks.
+    #[error(
+        "{}: cannot be locked ({source}), so two programs could run one session; expected a folder on a disk with locks, as a \
+         local one", path.display()
+    )]
+    NoLock {
+        /// The file that is locked.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
     /// Another program runs it.
     #[error("{}: another window or program runs this session; expected one that is left", .0.display())]
     InUse(PathBuf),
@@ -125,6 +141,8 @@ pub struct SessionFolder {
     entries: Vec<(String, Entry)>,
     /// The last line is written.
     is_closed: bool,
+    /// The log is gone.
+    is_lost: bool,
     /// The locked seed.
     lock: File,
 }
@@ -164,16 +182,25 @@ impl SessionFolder {
             let file = OpenOptions::new().write(true).create_new(true).open(&part);
             let file = file.map_err(failed(&path, "make the log"))?;
             configuration.earlier = earlier(parent, &path, &configuration.files);
-            let mut log = LogWriter::new(&path.join(LOG), Box::new(file), 0, 0, NO_HASH.into());
+            let mut log = LogWriter::new(&part, Box::new(file), 0, 0, NO_HASH.into());
             let log_failed = |source| FolderError::Log { path: path.clone(), source };
             let first = log.append(&Body::Configuration(Box::new(configuration.clone()))).map_err(log_failed)?.0;
             let commitment = blinding.commitment(&first);
             log.append(&Body::Commitment(commitment.clone())).map_err(log_failed)?;
-            fs::rename(&part, path.join(LOG)).map_err(failed(&path, "name the log"))?;
+            log.rename(&path.join(LOG)).map_err(failed(&path, "name the log"))?;
             for folder in [path.as_path(), parent] {
                 sync_folder(folder).map_err(failed(folder, "write the folder"))?;
             }
-            Ok(Self { path: path.clone(), configuration, commitment, log, entries: Vec::new(), is_closed: false, lock })
+            Ok(Self {
+                path: path.clone(),
+                configuration,
+                commitment,
+                log,
+                entries: Vec::new(),
+                is_closed: false,
+                is_lost: false,
+                lock,
+            })
         };
         fill().inspect_err(|_| {
             // The folder was made here, so nothing else is in it.
@@ -189,7 +216,7 @@ impl SessionFolder {
     pub fn open(path: &Path) -> Result<Reopened, FolderError> {
         let log_path = path.join(LOG);
         let seed_path = path.join(SEED);
-        let Left { lock, lines, first, secrets, length, cut_bytes } = read_left(path)?;
+        let Left { lock, lines, first, secrets, length, cut_bytes } = read_left(path, PATIENCE)?;
         let log_failed = |source| FolderError::Log { path: path.into(), source };
         let Some(Line { body: Body::Configuration(configuration), .. }) = lines.first() else {
             return Err(log_failed(LogError::Line { line: 1, reason: "no configuration".into() }));
@@ -226,7 +253,7 @@ impl SessionFolder {
             write_table(path, session.plan(), session.blindings(), &entries)?;
             fs::remove_file(&seed_path).map_err(failed(&seed_path, "delete it"))?;
         }
-        let folder = Self { path: path.into(), configuration, commitment, log, entries, is_closed, lock };
+        let folder = Self { path: path.into(), configuration, commitment, log, entries, is_closed, is_lost: false, lock };
         Ok(Reopened { folder, session, cut_bytes })
     }
 
@@ -267,6 +294,12 @@ impl SessionFolder {
         &self.commitment
     }
 
+    /// True if the log was deleted, moved or changed by another program, so that nothing can follow. [any thread]
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
     /// Hash of the log's last line in hexadecimal digits. [any thread]
     #[must_use]
     pub fn receipt(&self) -> &str {
@@ -295,14 +328,22 @@ impl SessionFolder {
         let line = self.entries.len() as u64 + 3;
         let out = |source| FolderError::OutOfPlace { path: self.path.clone(), line, source };
         session.check(&entry).map_err(out)?;
-        let (_, time) = self
-            .log
-            .append(&Body::Entry(entry.clone()))
-            .map_err(|source| FolderError::Log { path: self.path.clone(), source })?;
+        let time = self.append(&Body::Entry(entry.clone()))?;
         let applied = session.apply(&entry);
         debug_assert!(applied.is_ok(), "the entry was checked");
         self.entries.push((time, entry));
         Ok(())
+    }
+
+    /// Writes a line; returns its time.
+    fn append(&mut self, body: &Body) -> Result<String, FolderError> {
+        match self.log.append(body) {
+            Ok((_, time)) => Ok(time),
+            Err(source) => {
+                self.is_lost = matches!(source, LogError::Lost { .. });
+                Err(FolderError::Log { path: self.path.clone(), source })
+            }
+        }
     }
 
     /// Lets a session that was left go on: draws a new secret, so that a copy of the folder tells nothing of what comes, and writes
@@ -335,7 +376,7 @@ impl SessionFolder {
         // The steps after the last line are tried again if one failed; the line is not written again.
         if !self.is_closed {
             let body = Body::Close(Box::new(closing(session)));
-            self.log.append(&body).map_err(|source| FolderError::Log { path: self.path.clone(), source })?;
+            self.append(&body)?;
             self.is_closed = true;
         }
         write_table(&self.path, session.plan(), session.blindings(), &self.entries)?;
@@ -362,7 +403,7 @@ pub(super) fn closing(session: &Session) -> Closing {
 #[must_use]
 pub fn unfinished(parent: &Path) -> Vec<PathBuf> {
     // One that is broken can neither go on nor be closed.
-    let is_left = |path: &PathBuf| path.join(SEED).is_file() && read_left(path).is_ok();
+    let is_left = |path: &PathBuf| path.join(SEED).is_file() && read_left(path, Duration::ZERO).is_ok();
     let mut found: Vec<PathBuf> = fs::read_dir(parent)
         .map(|entries| entries.flatten().map(|entry| entry.path()).filter(is_left).collect())
         .unwrap_or_default();
@@ -408,14 +449,25 @@ fn create_seed(path: &Path, blinding: &Blinding) -> Result<File, FolderError> {
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let write = || {
-        let mut file = options.open(path)?;
-        write_secret(&mut file, blinding)?;
-        // A file system without locks has none here either.
-        let _ = file.try_lock();
-        Ok(file)
-    };
-    write().map_err(failed(path, "write the seed"))
+    let mut file = options.open(path).map_err(failed(path, "write the seed"))?;
+    lock(path, Duration::ZERO, || file.try_lock())?;
+    write_secret(&mut file, blinding).map_err(failed(path, "write the seed"))?;
+    Ok(file)
+}
+
+/// Locks the file with the seed at `path`. Another program that looks for sessions that were left has its lock for a moment, so it is
+/// tried for the time `patience`.
+fn lock(path: &Path, patience: Duration, mut try_lock: impl FnMut() -> Result<(), TryLockError>) -> Result<(), FolderError> {
+    let begun = Instant::now();
+    loop {
+        match try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < patience => std::thread::sleep(RETRY),
+            Err(TryLockError::WouldBlock) => return Err(FolderError::InUse(path.parent().unwrap_or(path).into())),
+            // Without a lock, two programs could write one log.
+            Err(TryLockError::Error(source)) => return Err(FolderError::NoLock { path: path.into(), source }),
+        }
+    }
 }
 
 /// Writes seed and nonce, and waits until they are on the disk.
@@ -458,7 +510,7 @@ fn is_closed(lines: &[Line]) -> bool {
 }
 
 /// Reads and locks a session that was left, and changes nothing.
-fn read_left(path: &Path) -> Result<Left, FolderError> {
+fn read_left(path: &Path, patience: Duration) -> Result<Left, FolderError> {
     let log_path = path.join(LOG);
     let seed_path = path.join(SEED);
     let bytes = match fs::read(&log_path) {
@@ -479,9 +531,7 @@ fn read_left(path: &Path) -> Result<Left, FolderError> {
         }
         Err(error) => return Err(failed(&seed_path, "open it")(error)),
     };
-    if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-        return Err(FolderError::InUse(path.into()));
-    }
+    self::lock(&seed_path, patience, || lock.try_lock())?;
     // Read again under the lock.
     let bytes = fs::read(&log_path).map_err(failed(&log_path, "read it"))?;
     let (raw, rest) = split(&bytes);
@@ -508,13 +558,32 @@ fn read_left(path: &Path) -> Result<Left, FolderError> {
     Ok(Left { lock, lines, first, secrets, length: bytes.len() as u64 - cut_bytes, cut_bytes })
 }
 
-/// The tests of the same sides in a folder of sessions, but for the one in `own`. The sides are the same if all files are, but for
-/// the loop.
-fn earlier(parent: &Path, own: &Path, files: &BTreeMap<String, String>) -> Earlier {
-    let sides = |files: &BTreeMap<String, String>| -> BTreeMap<String, String> {
-        files.iter().filter(|(name, _)| *name != LOOP).map(|(name, hash)| (name.clone(), hash.clone())).collect()
+/// Both sides of a session, in no order: all that is played, whatever it is called. `files` has the hashes of the folder's files.
+fn sides(folder: &Path, files: &BTreeMap<String, String>) -> Vec<String> {
+    let side = |name: &str| {
+        let bytes = fs::read(folder.join(name)).ok()?;
+        let mut value: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+        for key in ["text", "name", "lead"] {
+            value.as_object_mut()?.remove(key);
+        }
+        for pointer in ["/file", "/effect/model"] {
+            if let Some(named) = value.pointer_mut(pointer)
+                && let Some(hash) = named.as_str().and_then(|name| files.get(name))
+            {
+                *named = hash.clone().into();
+            }
+        }
+        Some(value.to_string())
     };
-    let wanted = sides(files);
+    let hash = |name: &str| files.get(name).cloned().unwrap_or_default();
+    let mut sides = ["a.json", "b.json"].map(|name| side(name).unwrap_or_else(|| hash(name)));
+    sides.sort();
+    sides.into()
+}
+
+/// The tests of the same sides in a folder of sessions, but for the one in `own`, whichever is A.
+fn earlier(parent: &Path, own: &Path, files: &BTreeMap<String, String>) -> Earlier {
+    let wanted = sides(own, files);
     let mut found = Earlier::default();
     let mut newest = String::new();
     let others: Vec<PathBuf> =
@@ -524,7 +593,7 @@ fn earlier(parent: &Path, own: &Path, files: &BTreeMap<String, String>) -> Earli
         let raw = split(&bytes).0;
         let (Some(first), Some(last)) = (raw.first(), raw.last()) else { continue };
         let Ok(Line { body: Body::Configuration(configuration), time, .. }) = parse(first, 1) else { continue };
-        if sides(&configuration.files) != wanted {
+        if sides(path, &configuration.files) != wanted {
             continue;
         }
         match parse(last, raw.len() as u64).map(|line| line.body) {
@@ -630,4 +699,27 @@ pub(super) fn table(plan: &Plan, blindings: &[Blinding], entries: &[(String, Ent
         }
     }
     csv
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_run_by_nobody_where_nothing_can_be_locked() {
+        let path = Path::new("session").join(SEED);
+        let unsupported = || Err(TryLockError::Error(io::ErrorKind::Unsupported.into()));
+        let error = lock(&path, Duration::ZERO, unsupported).unwrap_err();
+        assert!(matches!(error, FolderError::NoLock { .. }));
+        assert!(error.to_string().contains("cannot be locked (unsupported), so two programs could run one session"), "{error}");
+        // A lock that is held for a moment is waited for.
+        let mut tries = 0;
+        let for_a_moment = || {
+            tries += 1;
+            if tries < 3 { Err(TryLockError::WouldBlock) } else { Ok(()) }
+        };
+        assert!(lock(&path, Duration::MAX, for_a_moment).is_ok());
+        let held = lock(&path, Duration::ZERO, || Err(TryLockError::WouldBlock)).unwrap_err();
+        assert!(matches!(held, FolderError::InUse(folder) if folder == Path::new("session")));
+    }
 }

@@ -1,6 +1,6 @@
 //! The log of a session: JSON lines, each with the hash of the one before, each on the disk before the test goes on.
 
-use std::fs::File;
+use std::fs::{File, Metadata, metadata};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -45,7 +45,13 @@ pub enum LogError {
         /// The reason.
         source: io::Error,
     },
-    /// A value has no JSON, as a path that is no Unicode.
+    /// The file is not the one that the last line was written to.
+    #[error("{found} by another program; this test cannot go on")]
+    Lost {
+        /// Words on the file as it is now.
+        found: String,
+    },
+    /// A value has no JSON.
     #[error("no JSON: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -278,6 +284,21 @@ pub struct LogWriter {
     hash: String,
     /// There may be something after the whole lines.
     is_torn: bool,
+    /// The file itself, whatever its name, where the system tells.
+    identity: Option<[u64; 2]>,
+}
+
+/// The file itself: device and inode.
+#[cfg(unix)]
+fn identity(metadata: &Metadata) -> Option<[u64; 2]> {
+    use std::os::unix::fs::MetadataExt;
+    Some([metadata.dev(), metadata.ino()])
+}
+
+/// The file itself, which this system does not tell.
+#[cfg(not(unix))]
+fn identity(_: &Metadata) -> Option<[u64; 2]> {
+    None
 }
 
 impl std::fmt::Debug for LogWriter {
@@ -287,10 +308,43 @@ impl std::fmt::Debug for LogWriter {
 }
 
 impl LogWriter {
-    /// A writer behind `lines` whole lines of `length` bytes, the last of which has the hash `hash`.
+    /// A writer behind `lines` whole lines of `length` bytes, the last of which has the hash `hash`. `file` is the one at `path`.
     #[must_use]
     pub fn new(path: &Path, file: Box<dyn LogFile>, length: u64, lines: u64, hash: String) -> Self {
-        Self { path: path.into(), file, length, lines, hash, is_torn: true }
+        let identity = metadata(path).ok().as_ref().and_then(identity);
+        Self { path: path.into(), file, length, lines, hash, is_torn: true, identity }
+    }
+
+    /// Gives the file its lasting name.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub(super) fn rename(&mut self, path: &Path) -> io::Result<()> {
+        std::fs::rename(&self.path, path)?;
+        self.path = path.into();
+        Ok(())
+    }
+
+    /// Checks that the file is there, and as long as this writer left it: what is written behind the end of a shorter one would
+    /// stand after a hole.
+    fn check(&self) -> Result<(), LogError> {
+        let lost = |found: String| LogError::Lost { found };
+        let file = match metadata(&self.path) {
+            Ok(file) => file,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Err(lost("the log was deleted or moved".into()));
+            }
+            Err(source) => return Err(LogError::Write { path: self.path.clone(), source }),
+        };
+        if identity(&file) != self.identity {
+            return Err(lost("another file was put in the place of the log".into()));
+        }
+        // What follows the whole lines may be the half of a line that could not be written.
+        if file.len() < self.length || file.len() > self.length && !self.is_torn {
+            let how = if file.len() < self.length { "shortened" } else { "lengthened" };
+            return Err(lost(format!("the log was {how} from {} to {} bytes", self.length, file.len())));
+        }
+        Ok(())
     }
 
     /// Hash of the last line: the receipt.
@@ -304,12 +358,13 @@ impl LogWriter {
     ///
     /// # Errors
     /// [`LogError::Write`], [`LogError::Json`]; then the log is as before: what was written of the line is cut off, at once or
-    /// before the next line.
+    /// before the next line. [`LogError::Lost`]; then nothing is written.
     pub fn append(&mut self, body: &Body) -> Result<(Vec<u8>, String), LogError> {
         let time = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
         let mut bytes = line_text(self.lines + 1, &self.hash, &time, body)?.into_bytes();
         let hash = sha256(&bytes);
         bytes.push(b'\n');
+        self.check()?;
         let mut write = || -> io::Result<()> {
             if self.is_torn {
                 self.file.cut(self.length)?;

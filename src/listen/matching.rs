@@ -63,6 +63,8 @@ const QUIET_LUFS: f64 = -45.0;
 const HEARD_DC_DB: f64 = -50.0;
 /// Largest difference of a gain, in dB, and of a delay, in frames, when a match is computed again.
 const AGREEMENT: f64 = 0.01;
+/// Largest difference of a mean, re full scale, then: that of 24 bits.
+const DC_AGREEMENT: f64 = 1e-7;
 
 /// The reason why a test cannot be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -256,6 +258,21 @@ impl Matching {
         let outcomes = |m: &Self| m.gates.iter().map(|gate| (gate.id, gate.outcome)).collect::<Vec<_>>();
         if outcomes(self) != outcomes(again) {
             return differ("gates", &outcomes(self), &outcomes(again));
+        }
+        for (logged, found) in self.gates.iter().zip(&again.gates) {
+            // A level of what is next to nothing differs between machines.
+            let is_level = matches!(logged.id, super::gates::GateId::Deterministic | super::gates::GateId::Control);
+            let agree = |a: Option<f64>, b: Option<f64>| match (a, b) {
+                (Some(a), Some(b)) => (a - b).abs() <= AGREEMENT || is_level,
+                (a, b) => a == b,
+            };
+            if logged.limit != found.limit || !agree(logged.figure, found.figure) {
+                return differ("gate", &(logged.id, logged.figure, logged.limit), &(found.id, found.figure, found.limit));
+            }
+        }
+        let is_near = |(a, b): (&f64, &f64)| (a - b).abs() <= DC_AGREEMENT;
+        if !self.dc.iter().zip(&again.dc).all(is_near) {
+            return differ("DC", &self.dc, &again.dc);
         }
         None
     }

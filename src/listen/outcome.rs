@@ -133,7 +133,9 @@ impl Outcome {
         let count_unflagged = unflagged.iter().filter(|trial| trial.counts()).count() as u32;
         let has_statistic = n > 0 && (end == End::Complete || plan.protocol.rule == Rule::EValue);
         let statistic = has_statistic.then(|| statistic(plan, count, n));
-        let finding = if end == End::Complete { finding(plan, control, count, n) } else { Finding::Undecided };
+        // An e-value holds at any time.
+        let counts = end == End::Complete || plan.protocol.rule == Rule::EValue && n > 0;
+        let finding = if counts { finding(plan, control, count, n) } else { Finding::Undecided };
         let flagged = n - unflagged.len() as u32;
         let score = Score { trials: n, count, flagged, count_unflagged, statistic, finding, control };
         let mut sentences = vec![sentence(plan, end, &score)];
@@ -141,6 +143,9 @@ impl Outcome {
             let (sentence, agrees) = without_flagged(plan, &score);
             // A result that does not hold without them comes first.
             sentences.insert(usize::from(agrees), sentence);
+        }
+        if 2 * flagged > n {
+            sentences.insert(0, format!("This test shows nothing: {flagged} of {n} trials had faults."));
         }
         if resumes > 0 {
             let times = if resumes == 1 { "time" } else { "times" };
@@ -261,10 +266,13 @@ fn sentence(plan: &Plan, end: End, score: &Score) -> String {
         let what = if protocol.question == Question::Preference { "choices of A" } else { "right" };
         let of = protocol.trials;
         return match score.statistic.filter(|_| !plan.is_aa) {
-            Some(e) => format!(
-                "Aborted after {n} of at most {of} trials, {count} {what}: undecided (e = {e:.2}, which holds at any time). It counts \
-                 as aborted."
-            ),
+            Some(e) => {
+                let found = if score.finding == Finding::Difference { "you heard a difference" } else { "undecided" };
+                format!(
+                    "Aborted after {n} of at most {of} trials, {count} {what}: {found} (e = {e:.2}, which holds at any time). It \
+                     counts as aborted."
+                )
+            }
             None => format!(
                 "Aborted after {n} of {of} trials, {count} {what}: undecided. A test that is stopped at will has no p; it counts as \
                  aborted."
@@ -397,7 +405,7 @@ fn without_flagged(plan: &Plan, score: &Score) -> (String, bool) {
     let (n, count) = (score.trials - score.flagged, score.count_unflagged);
     let trials = if score.flagged == 1 { "the flagged trial".into() } else { format!("the {} flagged trials", score.flagged) };
     if n == 0 {
-        return (format!("Without {trials} nothing is left."), false);
+        return (format!("The result hangs on trials with faults. Without {trials} nothing is left."), false);
     }
     let value = statistic(plan, count, n);
     let value = match (plan.protocol.question, plan.protocol.rule) {
@@ -444,7 +452,7 @@ fn self_remarks(plan: &Plan, end: End, score: &Score, trials: &[ScoredTrial], vo
     }
     // It stands in the sentence of such a test of equivalence.
     let is_told = plan.protocol.question == Question::Equivalence && end == End::Complete && !plan.is_aa;
-    let is_told = is_told && lower_tail(count, n, GUESSING) <= MIXED_ALPHA;
+    let is_told = is_told && (lower_tail(count, n, GUESSING) <= MIXED_ALPHA || score.finding == Finding::Same);
     if plan.protocol.question != Question::Preference
         && !plan.is_aa
         && !is_told

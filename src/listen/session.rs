@@ -43,7 +43,8 @@ pub enum Flag {
     },
     /// On live sound, the sides differed in loudness by more than 0.3 LU.
     Loudness {
-        /// Side B less side A in LU.
+        /// Side B less side A in LU; NaN, which JSON has as null, if it is no number.
+        #[serde(deserialize_with = "number_or_nan")]
         difference_lu: f64,
     },
     /// On live sound, a side had a true peak beyond -1 dBTP.
@@ -56,6 +57,11 @@ pub enum Flag {
         /// Frames that the meter lost.
         lost_frames: u64,
     },
+}
+
+/// Reads a number; null is the NaN that JSON cannot have.
+fn number_or_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Option::<f64>::deserialize(deserializer).map(|number| number.unwrap_or(f64::NAN))
 }
 
 /// An answer to a trial, and how it came about.

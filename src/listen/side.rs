@@ -17,6 +17,8 @@ use crate::view::{Change, SideChoice, Slot};
 
 /// Sound of a file before and after the loop that is kept, in seconds: the delays that an alignment looks for.
 pub(super) const FILE_MARGIN_SECONDS: f64 = 1.5;
+/// Text before that of an effect in a slot.
+const SLOT_NAMES: [&str; 2] = ["slot A: ", "slot B: "];
 /// Largest gain of a [`Change`] in dB.
 const MOST_GAIN_DB: f32 = 24.0;
 /// Largest delay of a [`Change`] in frames.
@@ -137,8 +139,8 @@ pub fn resolve_sides(choices: &[SideChoice; 2], slots: &[Effect; 2], sound: &Aud
             SideChoice::Changed(_) => return Ok(None),
             SideChoice::Slot(slot) => {
                 let effect = slots.get(*slot).ok_or(SideError::Slot { found: *slot })?;
-                let name = if *slot == Slot::A as usize { "slot A" } else { "slot B" };
-                (SideSource::Effect(effect.clone()), format!("{name}: {}", effect_text(effect)))
+                let name = SLOT_NAMES[usize::from(*slot != Slot::A as usize)];
+                (SideSource::Effect(effect.clone()), format!("{name}{}", effect_text(effect)))
             }
             SideChoice::Dry => (SideSource::Dry, "dry".into()),
             SideChoice::Effect(text) => {
@@ -309,6 +311,45 @@ impl ResolvedSide {
             other => return Err(wrong(format!("kind '{other}'"), "effect, file or dry")),
         };
         Ok(Self { source, change, text: text("text", "the side in words")? })
+    }
+
+    /// True if this side of a session, with its text, can be the one that was chosen; `other` is the other side. A model's file is not
+    /// looked for: its bytes are in the session.
+    pub(super) fn fits(&self, choice: &SideChoice, other: &Self, other_name: &str) -> bool {
+        let is_text = |before: &str, effect: &Effect| {
+            let text = self.text.strip_prefix(before);
+            text.is_some_and(|text| {
+                text == effect_text(effect) || effect.model.is_some() && text.split(' ').next() == Some(effect.algorithm().id)
+            })
+        };
+        if let SideChoice::Changed(change) = choice {
+            let is_model = other.has_model() || matches!(change, Change::Setting(text) if text.starts_with("model="));
+            return is_model || other.changed(change, other_name).is_ok_and(|side| side == *self);
+        }
+        if self.change.is_some() {
+            return false;
+        }
+        match (choice, &self.source) {
+            (SideChoice::Slot(0), SideSource::Effect(effect)) => is_text(SLOT_NAMES[0], effect),
+            (SideChoice::Slot(1), SideSource::Effect(effect)) => is_text(SLOT_NAMES[1], effect),
+            (SideChoice::Dry, SideSource::Dry) => self.text == "dry",
+            (SideChoice::Effect(text), SideSource::Effect(effect)) if effect.model.is_some() => {
+                is_text("", effect) && text.trim().split(' ').next() == Some(effect.algorithm().id)
+            }
+            (SideChoice::Effect(text), SideSource::Effect(effect)) => {
+                is_text("", effect) && text.parse::<Effect>().is_ok_and(|wanted| wanted == *effect)
+            }
+            (SideChoice::File(path), SideSource::File { name, .. }) => {
+                self.text == format!("file:{}", path.display())
+                    && path.file_name().is_some_and(|found| found.to_string_lossy() == name.as_str())
+            }
+            _ => false,
+        }
+    }
+
+    /// True if the side is an effect with a model.
+    fn has_model(&self) -> bool {
+        matches!(&self.source, SideSource::Effect(effect) if effect.model.is_some())
     }
 
     /// The reported latency of the side has been taken away when it is rendered; a file reports none.

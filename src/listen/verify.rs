@@ -6,15 +6,25 @@ use std::sync::atomic::AtomicBool;
 use serde::Serialize;
 
 use super::blinding::{Blinding, sha256};
+use super::examiner::program;
 use super::folder::{FolderError, LOG, LOOP, SEED, TABLE, closing, table};
+use super::gates::{LIVE_GAIN_LIMIT_DB, gain_gate};
 use super::log::{Body, Closing, Configuration, LOG_VERSION, Line, LogError, NO_HASH, parse, split};
 use super::preparation::{prepare_saved, recorded_matching};
+use super::protocol::{form_name, question_name, rule_name, validate};
 use super::session::{Entry, Session};
+use super::side::ResolvedSide;
 use super::side_measures::esr_db;
 use super::statistics::ALPHA;
+use crate::view::SoundSource;
 
 /// Largest error of a recomputed statistic, as a share of it or of 1, whichever is larger.
 const STATISTIC_TOLERANCE: f64 = 1e-9;
+
+/// Names of the sides.
+const SIDE_NAMES: [&str; 2] = ["A", "B"];
+/// Fewest digits of a receipt: 64 bits, which nobody meets by chance or work. A window shows as many.
+const RECEIPT_DIGITS: usize = 16;
 
 /// Largest difference of a recomputed error of the sides in dB.
 const ESR_TOLERANCE_DB: f64 = 0.01;
@@ -41,6 +51,8 @@ pub struct Verification {
     pub anchored_line: Option<u64>,
     /// A line on the receipt: that the log is anchored, up to which line, or that it is not.
     pub anchor: String,
+    /// Both sides and the plan in words; empty if the log has no first line.
+    pub subject: String,
     /// The result in words; empty if the log cannot be followed to its end.
     pub sentences: Vec<String>,
     /// Remarks on the result.
@@ -81,27 +93,59 @@ pub fn verify(folder: &Path, receipt: Option<&str>) -> Result<Verification, Fold
     let configuration = found.configuration.take().filter(|_| found.passed());
     if let Some(configuration) = configuration {
         let again = recorded_matching(&configuration).and_then(|recorded| {
+            if let Some(text) = failed_gate(&configuration, &recorded) {
+                return Ok(Some(format!("a gate failed, so this test cannot have started ({text})")));
+            }
             let prepared = prepare_saved(folder, &configuration, &|_| {}, &AtomicBool::new(false))?;
-            // The figures within may differ in their last digit between machines.
+            // Figures, which are compared as numbers, and words on them may differ in their last digit between machines.
             let words = |matching: &super::matching::Matching| -> Vec<String> {
-                let is_word = |letter: &char| !letter.is_ascii_digit() && !matches!(letter, '.' | '-');
-                matching.gates.iter().map(|gate| gate.text.chars().filter(is_word).collect()).collect()
+                let name = |text: &str| text.split_once(':').map_or("", |(name, _)| name).to_owned();
+                matching.gates.iter().map(|gate| name(&gate.text)).collect()
             };
             Ok(recorded
                 .difference(&prepared.matching)
                 .or_else(|| esr_difference(configuration.esr_db, esr_db(&prepared.stimuli)))
                 .or_else(|| (words(&recorded) != words(&prepared.matching)).then(|| "the gates have other texts".into()))
-                .or_else(|| sound_difference(&configuration, &recorded)))
+                .or_else(|| sound_difference(&configuration, &recorded))
+                .or_else(|| side_difference(&configuration, &prepared.sides)))
         });
         match again {
             Ok(None) => found.check(true, "gain, delay, polarity, gates and error follow from the sound and the sides"),
             // Another version may compute another sound.
-            Ok(Some(difference)) => found
-                .check(false, format!("the sides are not matched as {} says in the log: {difference}", configuration.program)),
-            Err(error) => found.check(false, format!("the sides cannot be matched again: {error}")),
+            Ok(Some(difference)) => {
+                let text = format!("the sides are not matched as {} says in the log: {difference}", configuration.program);
+                found.check(false, text + &other_version(&configuration))
+            }
+            Err(error) => {
+                found.check(false, format!("the sides cannot be matched again: {error}") + &other_version(&configuration))
+            }
         };
     }
     Ok(found)
+}
+
+/// Words if another version than this one wrote the log, which may be the reason of a difference.
+fn other_version(configuration: &Configuration) -> String {
+    if configuration.program == program() {
+        return String::new();
+    }
+    format!("; this is {}, which may compute another sound: verify the session with {}", program(), configuration.program)
+}
+
+/// The line of a gate that did not let the test start.
+fn failed_gate(configuration: &Configuration, recorded: &super::matching::Matching) -> Option<String> {
+    let live = (configuration.setup.source == SoundSource::Live).then(|| gain_gate(recorded.gain_db, LIVE_GAIN_LIMIT_DB));
+    recorded.gates.iter().chain(&live).find(|gate| !gate.passed()).map(|gate| gate.text.clone())
+}
+
+/// A line if a side of the session is not the one that line 1 names.
+fn side_difference(configuration: &Configuration, sides: &[ResolvedSide; 2]) -> Option<String> {
+    let side = (0..2).find(|side| {
+        let other = 1 - side;
+        !sides[*side].fits(&configuration.setup.sides[*side], &sides[other], SIDE_NAMES[other])
+    })?;
+    let name = SIDE_NAMES[side];
+    Some(format!("side {name} is '{}', and line 1 names {:?}", sides[side].text, configuration.setup.sides[side]))
 }
 
 /// A line if two errors of the sides differ by more than [`ESR_TOLERANCE_DB`].
@@ -146,6 +190,7 @@ pub fn verify_log(folder: &Path, receipt: Option<&str>) -> Result<Verification, 
         receipt: raw.last().map_or_else(|| NO_HASH.into(), |line| sha256(line)),
         anchored_line: None,
         anchor: String::new(),
+        subject: String::new(),
         sentences: Vec::new(),
         remarks: Vec::new(),
         configuration: None,
@@ -191,14 +236,26 @@ fn anchor(found: &mut Verification, raw: &[&[u8]], receipt: Option<&str>) {
         return;
     };
     let receipt = receipt.trim().to_lowercase();
-    found.anchored_line = (1..).zip(raw).find(|(_, line)| sha256(line) == receipt).map(|(number, _)| number);
+    let is_long = (RECEIPT_DIGITS..=NO_HASH.len()).contains(&receipt.len());
+    if !is_long || !receipt.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        found.anchor = format!(
+            "no receipt: '{receipt}'; expected the first {RECEIPT_DIGITS} to {} hexadecimal digits of one",
+            NO_HASH.len()
+        );
+        let text = found.anchor.clone();
+        found.check(false, text);
+        return;
+    }
+    let receipt = receipt.as_str();
+    found.anchored_line = (1..).zip(raw).find(|(_, line)| sha256(line).starts_with(receipt)).map(|(number, _)| number);
     // A commitment binds the lines before it, and stands in its own.
     let commitment = |line: &[u8], place: u64| match parse(line, place).ok()?.body {
         Body::Commitment(commitment) => Some(commitment),
         Body::Entry(Entry::Resume(resumption)) => Some(resumption.commitment),
         _ => None,
     };
-    let committed = (1..).zip(raw).find(|(number, line)| commitment(line, *number).is_some_and(|found| found == receipt));
+    let committed =
+        (1..).zip(raw).find(|(number, line)| commitment(line, *number).is_some_and(|found| found.starts_with(receipt)));
     if let (None, Some((number, _))) = (found.anchored_line, committed) {
         found.anchored_line = Some(number - 1);
         found.anchor = format!(
@@ -266,8 +323,10 @@ fn follow(found: &mut Verification, folder: &Path, raw: &[&[u8]], lines: &[Line]
         found.check(false, "line 1 is no configuration");
         return;
     };
-    check_files(found, folder, configuration);
+    let is_closed = matches!(lines.last(), Some(Line { body: Body::Close(_), .. }));
+    check_files(found, folder, configuration, is_closed);
     check_configuration(found, configuration);
+    found.subject = subject(folder, configuration);
     found.configuration = Some(configuration.clone());
     let Some(Line { body: Body::Commitment(commitment), .. }) = lines.get(1) else {
         found.check(false, "line 2 is no commitment: the session was left before it began, or its end was cut off");
@@ -325,7 +384,7 @@ fn follow(found: &mut Verification, folder: &Path, raw: &[&[u8]], lines: &[Line]
 }
 
 /// Checks the files against their hashes in the first line.
-fn check_files(found: &mut Verification, folder: &Path, configuration: &Configuration) {
+fn check_files(found: &mut Verification, folder: &Path, configuration: &Configuration, is_closed: bool) {
     let mut count = 0;
     for (name, hash) in &configuration.files {
         // A name with a path in it would lead out of the folder.
@@ -345,7 +404,8 @@ fn check_files(found: &mut Verification, folder: &Path, configuration: &Configur
     if let Some(name) = missing {
         found.check(false, format!("line 1 has no hash of {name}"));
     }
-    let known = |name: &str| configuration.files.contains_key(name) || name == LOG || name == TABLE;
+    // The seed is there until the last line opens it.
+    let known = |name: &str| configuration.files.contains_key(name) || name == LOG || name == TABLE || name == SEED && !is_closed;
     let entries: Vec<std::fs::DirEntry> =
         std::fs::read_dir(folder).map(|entries| entries.flatten().collect()).unwrap_or_default();
     let names = entries.iter().map(|entry| entry.file_name().to_string_lossy().into_owned());
@@ -382,7 +442,28 @@ fn check_commitments(found: &mut Verification, first: &[u8], commitment: &str, l
     }
 }
 
-/// Checks what the first line says twice.
+/// Both sides and the plan of a session in words.
+fn subject(folder: &Path, configuration: &Configuration) -> String {
+    let text = |name: &str| {
+        let bytes = std::fs::read(folder.join(name)).ok();
+        let value: Option<serde_json::Value> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        value.and_then(|value| value["text"].as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    let setup = &configuration.setup;
+    let sound = if setup.source == SoundSource::Live { "live sound, matched on" } else { "a loop of" };
+    format!(
+        "A: {}; B: {}; {} {}, {}, {} trials; {sound} {:.2} s",
+        text("a.json"),
+        text("b.json"),
+        question_name(setup.protocol.question),
+        form_name(setup.protocol.form),
+        rule_name(setup.protocol.rule),
+        setup.protocol.trials,
+        setup.range[1] - setup.range[0]
+    )
+}
+
+/// Checks what the first line says twice, and that such a test can start.
 fn check_configuration(found: &mut Verification, configuration: &Configuration) {
     let identical = configuration.matching.get("identical").and_then(serde_json::Value::as_bool);
     let faults = [
@@ -394,6 +475,9 @@ fn check_configuration(found: &mut Verification, configuration: &Configuration) 
         ),
         (configuration.is_aa && configuration.esr_db.is_some(), "sides that are the same have no 'esr_db'".into()),
     ];
+    if let Err(error) = validate(&configuration.setup.protocol) {
+        found.check(false, format!("line 1: {error}"));
+    }
     for (_, text) in faults.into_iter().filter(|(is_fault, _)| *is_fault) {
         found.check(false, format!("line 1: {text}"));
     }

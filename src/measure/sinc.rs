@@ -4,6 +4,9 @@ use std::f64::consts::PI;
 
 use multiversion::multiversion;
 
+// Convolution lies in the package that is optimised while one develops, as tests spend most of their time in it.
+pub(crate) use isotherm_kernels::convolution::convolve;
+
 /// Taps of the sinc. Half of them lie before the position that is asked for.
 pub(crate) const TAPS: usize = 256;
 /// Frames that a position needs on each side.
@@ -54,30 +57,6 @@ fn differentiator() -> [f32; SLOPE_TAPS] {
         let later = i as f64 - SLOPE_REACH as f64;
         if later == 0.0 { 0.0 } else { (-(PI * later).cos() / later * kaiser(later / SLOPE_REACH as f64)) as f32 }
     })
-}
-
-/// Sets each output to the sum of the products of the taps with as many inputs from its own on. `x` has all of these inputs.
-#[multiversion(targets("x86_64+avx2"))]
-pub(crate) fn convolve(x: &[f32], taps: &[f32], out: &mut [f32]) {
-    /// Outputs that are summed side by side.
-    const LANES: usize = 32;
-    let mut chunks = out.chunks_exact_mut(LANES);
-    let mut at = 0;
-    for out in &mut chunks {
-        let x = &x[at..at + LANES + taps.len() - 1];
-        let mut sums = [0.0f32; LANES];
-        for (i, tap) in taps.iter().enumerate() {
-            for (sum, x) in sums.iter_mut().zip(&x[i..i + LANES]) {
-                *sum += tap * x;
-            }
-        }
-        out.copy_from_slice(&sums);
-        at += LANES;
-    }
-    for out in chunks.into_remainder() {
-        *out = taps.iter().zip(&x[at..at + taps.len()]).map(|(tap, x)| tap * x).sum();
-        at += 1;
-    }
 }
 
 /// Sum of the products of `x` with taps that are interpolated between those of two phases.

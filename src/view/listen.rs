@@ -69,6 +69,12 @@ pub enum Change {
     DelayFrames(f32),
 }
 
+/// Writes a path as text.
+#[cfg(feature = "listen")]
+fn path_as_text<S: serde::Serializer>(path: &std::path::Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}
+
 /// One of the two sides of a test.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "listen", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
@@ -79,8 +85,9 @@ pub enum SideChoice {
     Dry,
     /// An effect, as its text: `saturator drive=24`.
     Effect(String),
-    /// A WAV file that was processed elsewhere, for a loop from a file.
-    File(PathBuf),
+    /// A WAV file that was processed elsewhere, for a loop from a file. In the record, which is UTF-8, what of the path is not
+    /// becomes U+FFFD; the file itself is a part of the record.
+    File(#[cfg_attr(feature = "listen", serde(serialize_with = "path_as_text"))] PathBuf),
     /// The other side with one thing changed.
     Changed(Change),
 }

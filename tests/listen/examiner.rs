@@ -350,6 +350,24 @@ fn a_test_whose_table_cannot_be_written_ends_all_the_same_and_is_finished_later(
 }
 
 #[test]
+fn a_test_whose_folder_is_deleted_is_left_at_the_next_answer_and_says_so() {
+    let mut room = Room::new(PLAIN);
+    room.start(TestSetup { control: ControlTrial::None, ..setup(QUICKEST) });
+    room.examiner.act(ListenAction::EndTraining);
+    room.examiner.act(ListenAction::Continue);
+    room.listen(Button::First);
+    std::fs::remove_dir_all(room.examiner.session().unwrap()).unwrap();
+    room.examiner.tick();
+    assert_eq!(room.test().step, TestStep::Answer);
+    room.examiner.act(ListenAction::Answer(Answer::First));
+    let view = room.examiner.view();
+    assert_eq!((&view.stage, &view.unfinished), (&ListenStage::Setup, &None));
+    let error = view.error.unwrap();
+    assert!(error.ends_with("the log was deleted or moved by another program; this test cannot go on"), "{error}");
+    assert!(room.venue.0.lock().unwrap().player.is_none(), "the output is given back");
+}
+
+#[test]
 fn figures_of_the_first_line_that_do_not_follow_from_the_sound_do_not_verify() {
     let mut room = Room::new(PLAIN);
     room.start(TestSetup { control: ControlTrial::None, ..setup(QUICKEST) });
@@ -382,9 +400,18 @@ fn figures_of_the_first_line_that_do_not_follow_from_the_sound_do_not_verify() {
         std::fs::write(folder.join(LOG), text).unwrap();
         verify(&folder, None).unwrap()
     };
-    assert!(forge(&|_| ()).passed());
+    let honest = forge(&|_| ());
+    assert!(honest.passed());
+    let subject = "A: slot A: clipper; B: slot B: bitcrusher bits=5; is there a difference? ABX, fixed number of trials, 5 trials; a \
+                   loop of 0.50 s";
+    assert_eq!(honest.subject, subject);
     type Change<'a> = (&'a str, &'a dyn Fn(&mut serde_json::Value));
-    let changes: [Change; 6] = [
+    let changes: [Change; 11] = [
+        ("side", &|line| line["setup"]["sides"][0] = serde_json::json!({ "effect": "saturator drive=24" })),
+        ("side", &|line| line["setup"]["sides"][1] = serde_json::json!({ "file": "/x/hardware.wav" })),
+        ("outcome", &|line| line["matching"]["gates"][0]["outcome"] = "failed".into()),
+        ("limit", &|line| line["matching"]["gates"][3]["limit"] = 99.0.into()),
+        ("dc", &|line| line["matching"]["dc"][0] = 9.0.into()),
         ("esr_db", &|line| line["esr_db"] = (line["esr_db"].as_f64().unwrap() - 1.0).into()),
         ("sample_rate", &|line| line["sample_rate"] = 44_100.0.into()),
         ("range", &|line| line["setup"]["range"][0] = 0.0.into()),
@@ -395,6 +422,14 @@ fn figures_of_the_first_line_that_do_not_follow_from_the_sound_do_not_verify() {
     for (name, change) in changes {
         assert!(!forge(change).passed(), "{name}");
     }
+    // A version whose sound differs names both versions.
+    let other = forge(&|line| {
+        line["program"] = "isotherm 99".into();
+        line["matching"]["gain_db"] = (line["matching"]["gain_db"].as_f64().unwrap() + 1.0).into();
+    });
+    let fault = other.checks.iter().find(|check| !check.passed).unwrap();
+    assert!(fault.text.starts_with("the sides are not matched as isotherm 99 says in the log: gain"), "{}", fault.text);
+    assert!(fault.text.ends_with("which may compute another sound: verify the session with isotherm 99"), "{}", fault.text);
 }
 
 /// The shortest test.

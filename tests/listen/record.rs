@@ -310,6 +310,8 @@ fn a_session_that_is_left_can_be_closed_as_aborted_and_then_has_no_p() {
     }
     let path = folder.path().to_path_buf();
     drop(folder);
+    let remarks = verify_log(&path, None).unwrap().remarks;
+    assert!(remarks.is_empty(), "its seed is where it belongs: {remarks:?}");
     let Reopened { mut folder, session, .. } = SessionFolder::open(&path).unwrap();
     folder.close(&session).unwrap();
     let checked = verify_log(&path, None).unwrap();
@@ -400,6 +402,61 @@ fn an_answer_that_finds_the_disk_full_is_refused_aloud_and_can_be_given_again() 
     let receipt = folder.close(&session).unwrap();
     let checked = verify_log(&path, Some(&receipt)).unwrap();
     assert!(checked.passed(), "{:?}", faults(&checked));
+}
+
+#[test]
+fn a_log_that_another_program_takes_away_or_changes_ends_the_test_aloud_and_gets_no_hole() {
+    let change = |folder: &Path, length: fn(u64) -> u64| {
+        let file = std::fs::OpenOptions::new().write(true).open(folder.join(LOG)).unwrap();
+        file.set_len(length(file.metadata().unwrap().len())).unwrap();
+    };
+    type Fault<'a> = (&'a str, &'a dyn Fn(&Path));
+    let faults: [Fault; 5] = [
+        ("the log was deleted or moved", &|folder| std::fs::remove_dir_all(folder).unwrap()),
+        ("the log was deleted or moved", &|folder| std::fs::rename(folder, folder.with_extension("moved")).unwrap()),
+        ("the log was shortened from", &|folder| change(folder, |length| length - 100)),
+        ("the log was lengthened from", &|folder| change(folder, |length| length + 1)),
+        ("another file was put in the place of the log", &|folder| {
+            std::fs::copy(folder.join(LOG), folder.join("other")).unwrap();
+            std::fs::rename(folder.join("other"), folder.join(LOG)).unwrap();
+        }),
+    ];
+    for (words, fault) in faults {
+        let parent = TempDir::new().unwrap();
+        let (mut folder, mut session) = create(parent.path(), Protocol::QUICK, ControlTrial::None);
+        let mut random = Random::new(14);
+        for _ in 0..6 {
+            let entry = next_entry(&session, &mut random, 0.8).unwrap();
+            folder.enter(&mut session, entry).unwrap();
+        }
+        fault(folder.path());
+        let log = std::fs::read(folder.path().join(LOG)).ok();
+        let before = (session.trial(), session.step());
+        let entry = next_entry(&session, &mut random, 0.8).unwrap();
+        let error = folder.enter(&mut session, entry).unwrap_err().to_string();
+        assert!(error.contains(words) && error.ends_with("this test cannot go on"), "{error}");
+        assert!(folder.is_lost() && folder.close(&session).is_err());
+        assert_eq!((session.trial(), session.step()), before);
+        assert_eq!(std::fs::read(folder.path().join(LOG)).ok(), log, "{words}");
+    }
+}
+
+#[test]
+fn a_flag_whose_figure_is_no_number_is_read_again() {
+    let parent = TempDir::new().unwrap();
+    let (mut folder, mut session) = create(parent.path(), Protocol::QUICK, ControlTrial::None);
+    for entry in [Entry::EndTraining, Entry::Continue] {
+        folder.enter(&mut session, entry).unwrap();
+    }
+    let flags = vec![Flag::Loudness { difference_lu: f64::NAN }, Flag::DropOuts { blocks: 1 }];
+    let entry = session.answered(right_answer(&session), 1.0, Vec::new(), flags);
+    folder.enter(&mut session, entry).unwrap();
+    let path = folder.path().to_path_buf();
+    drop(folder);
+    let Reopened { mut folder, session, .. } = SessionFolder::open(&path).unwrap();
+    assert_eq!(session.step(), Some(TestStep::Confidence));
+    folder.close(&session).unwrap();
+    assert!(verify_log(&path, None).unwrap().passed());
 }
 
 #[test]
@@ -552,8 +609,18 @@ fn a_receipt_from_within_the_test_anchors_the_lines_up_to_it() {
     assert!(checked.passed());
     assert_eq!(checked.anchored_line, Some(12));
     assert!(checked.anchor.starts_with("anchored up to line 12 of "), "{}", checked.anchor);
-    let wrong = verify_log(folder.path(), Some("12ab")).unwrap();
-    assert!(!wrong.passed());
+    // The first digits do, as a window shows them; fewer would be met by chance.
+    let checked = verify_log(folder.path(), Some(&early[..16])).unwrap();
+    assert!(checked.passed() && checked.anchored_line == Some(12), "{}", checked.anchor);
+    assert!(python(folder.path(), Some(&early[..16]), false).unwrap().contains("; anchored up to line 12 of "));
+    for wrong in ["12ab", &early[..15], "no hexadecimal digits", ""] {
+        let found = verify_log(folder.path(), Some(wrong)).unwrap();
+        assert!(!found.passed() && found.anchor.starts_with("no receipt: "), "{}", found.anchor);
+        assert!(python(folder.path(), Some(wrong), false).unwrap_err().contains("no receipt"));
+    }
+    let other = format!("{}{}", if early.starts_with('0') { "1" } else { "0" }, &early[1..]);
+    let found = verify_log(folder.path(), Some(&other)).unwrap();
+    assert!(!found.passed() && found.anchor.starts_with("the receipt is the hash of no line"), "{}", found.anchor);
 }
 
 #[test]
@@ -733,6 +800,34 @@ fn a_forged_record_is_refused_by_both_implementations() {
 }
 
 #[test]
+fn a_record_whose_end_is_cut_off_or_whose_seed_is_left_is_called_what_it_is() {
+    let parent = TempDir::new().unwrap();
+    let (folder, _) = whole(parent.path(), Protocol::QUICK);
+    let log = std::fs::read(folder.join(LOG)).unwrap();
+    std::fs::write(folder.join(LOG), &log[..log.len() - 1]).unwrap();
+    let found = faults(&verify_log(&folder, None).unwrap()).join("; ");
+    assert!(found.contains("or its end was cut off; the session has no seed, so it cannot be resumed"), "{found}");
+    std::fs::write(folder.join(LOG), &log).unwrap();
+    std::fs::write(folder.join(SEED), "left").unwrap();
+    let checked = verify_log(&folder, None).unwrap();
+    let remark = "'seed' is no part of the record: the seed, which should have been deleted.";
+    assert!(checked.passed() && checked.remarks.iter().any(|text| text == remark), "{:?}", checked.remarks);
+}
+
+#[test]
+fn a_test_that_could_not_have_started_does_not_verify() {
+    let parent = TempDir::new().unwrap();
+    let protocol = fixed(Question::Equivalence, Form::Abx, 20);
+    assert!(verify_log(&whole(parent.path(), protocol).0, None).unwrap().passed());
+    for protocol in [Protocol { margin: 0.99, ..protocol }, Protocol { rule: Rule::Sprt, trials: 501, ..Protocol::QUICK }] {
+        let (folder, _) = whole(parent.path(), protocol);
+        let checked = verify_log(&folder, None).unwrap();
+        assert!(faults(&checked).iter().any(|text| text.starts_with("line 1: ") && text.contains("; expected ")), "{checked:?}");
+        assert!(python(&folder, None, false).unwrap_err().contains("no such test"));
+    }
+}
+
+#[test]
 fn the_commitment_anchors_the_first_line() {
     let parent = TempDir::new().unwrap();
     let (mut folder, mut session) = create(parent.path(), Protocol::QUICK, ControlTrial::None);
@@ -741,7 +836,32 @@ fn the_commitment_anchors_the_first_line() {
     let checked = verify_log(folder.path(), Some(&commitment)).unwrap();
     assert!(checked.passed(), "{:?}", faults(&checked));
     assert_eq!(checked.anchored_line, Some(1));
+    assert!(python(folder.path(), Some(&commitment), false).unwrap().contains("; anchored up to line 1 of "));
     assert!(checked.anchor.starts_with("anchored up to line 1 of "), "{}", checked.anchor);
+}
+
+#[test]
+fn a_test_counts_for_the_next_one_whichever_side_was_a_and_whatever_it_was_called() {
+    let parent = TempDir::new().unwrap();
+    let take = |names: [&str; 2], text: &str, model: &str| {
+        let configuration = configuration(Protocol::QUICK, ControlTrial::None);
+        let folder = SessionFolder::create(parent.path(), configuration, &Blinding::new().unwrap(), |folder| {
+            let [dry, neural] = names;
+            std::fs::write(folder.join(format!("{dry}.json")), r#"{"text":"dry","change":null,"kind":"dry"}"#)?;
+            let file = format!("{neural}-model.nam");
+            std::fs::write(folder.join(&file), model)?;
+            let side = serde_json::json!({
+                "text": text, "change": null, "kind": "effect", "effect": { "algorithm": "neural", "model": file },
+            });
+            std::fs::write(folder.join(format!("{neural}.json")), side.to_string())?;
+            std::fs::write(folder.join("loop.wav"), text)
+        });
+        folder.unwrap().configuration().earlier.count()
+    };
+    assert_eq!(take(["a", "b"], "neural model=amp.nam", "bytes"), 0);
+    assert_eq!(take(["b", "a"], "slot A: neural model=/home/amp.nam", "bytes"), 1);
+    assert_eq!(take(["a", "b"], "neural model=amp.nam", "other bytes"), 0);
+    assert_eq!(take(["a", "b"], "neural model=amp.nam", "bytes"), 2);
 }
 
 #[test]

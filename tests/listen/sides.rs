@@ -112,3 +112,12 @@ fn a_file_of_a_session_that_holds_no_side_is_named() {
         refusal(&format!(r#"{{"kind": "file", "file": {outside:?}, "name": "x", "lead": 0, "text": "x", "change": null}}"#));
     assert!(text.contains(&session.path().display().to_string()), "{text}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_whose_name_is_not_utf_8_has_a_place_in_the_record() {
+    use std::os::unix::ffi::OsStrExt;
+    let odd = SideChoice::File(std::ffi::OsStr::from_bytes(b"r\xfe.wav").into());
+    let text = serde_json::to_string(&odd).unwrap();
+    assert_eq!(serde_json::from_str::<SideChoice>(&text).unwrap(), SideChoice::File("r\u{fffd}.wav".into()));
+}

@@ -3,6 +3,7 @@
 use isotherm::audio::Random;
 use isotherm::listen::{
     ControlTrial, Earlier, Entry, Finding, Flag, Form, Outcome, Plan, Protocol, Question, Rule, Session, TestPart, TestStep,
+    power_lines,
 };
 
 use crate::simulated::{blinding, fixed, other, right_answer};
@@ -254,4 +255,50 @@ fn few_trials_flagged_trials_and_an_abort_are_named() {
     );
     let texts = [few, flagged, aborted].map(|outcome| [outcome.sentences, outcome.remarks].concat().join(" "));
     assert!(texts.iter().all(|text| !text.contains("p > ")), "{texts:?}");
+}
+
+#[test]
+fn a_power_that_is_not_certain_and_an_interval_of_a_sequential_test_are_not_called_more_than_they_are() {
+    let lines = power_lines(&Protocol { trials: 100, ..Protocol::QUICK });
+    assert!(lines[1].contains("more than 99") && !lines[1].contains("100 %"), "{}", lines[1]);
+    for (rule, is_told) in [(Rule::Fixed, false), (Rule::Sprt, true), (Rule::EValue, true)] {
+        let found = outcome(Protocol { rule, trials: 16, ..Protocol::QUICK }, &[true; 16], &[]);
+        let (name, _) = found.figures.iter().find(|(name, _)| name.starts_with("Share of right answers p_c")).unwrap();
+        assert_eq!(name.ends_with(", as if the number of trials had been fixed"), is_told, "{name}");
+    }
+}
+
+#[test]
+fn a_test_most_of_whose_trials_had_faults_shows_nothing_and_says_so_first() {
+    for (flagged, is_told) in [(8, false), (9, true), (16, true)] {
+        let found = outcome(Protocol::QUICK, &score(14, 16), &(0..flagged).collect::<Vec<_>>());
+        let told = format!("This test shows nothing: {flagged} of 16 trials had faults.");
+        assert_eq!(found.sentences[0] == told, is_told, "{:?}", found.sentences);
+    }
+    let all = outcome(Protocol::QUICK, &score(14, 16), &(0..16).collect::<Vec<_>>());
+    assert!(all.sentences[1].starts_with("The result hangs on trials with faults. Without"), "{:?}", all.sentences);
+}
+
+#[test]
+fn an_e_value_holds_after_an_abort_too() {
+    let protocol = Protocol { rule: Rule::EValue, trials: 30, ..Protocol::QUICK };
+    let mut session = Session::new(
+        Plan { protocol, control: ControlTrial::None, is_aa: false, earlier: Earlier::default() },
+        blinding(&mut Random::new(1)),
+    );
+    session.apply(&Entry::EndTraining).unwrap();
+    session.apply(&Entry::Continue).unwrap();
+    // The rule ends the test after the confidence; it is aborted before.
+    loop {
+        let answer = session.answered(right_answer(&session), 1.0, Vec::new(), Vec::new());
+        session.apply(&answer).unwrap();
+        let outcome = session.outcome();
+        if outcome.score.statistic.unwrap() >= 20.0 {
+            assert_eq!(outcome.score.finding, Finding::Difference);
+            assert!(outcome.sentences[0].contains("7 right: you heard a difference (e = "), "{:?}", outcome.sentences);
+            break;
+        }
+        assert_eq!(outcome.score.finding, Finding::Undecided);
+        session.apply(&Entry::Confidence { confidence: 3 }).unwrap();
+    }
 }

@@ -14,6 +14,11 @@ use isotherm::view::{Button, ListenView, TestPart, TestStep};
 use running_view::running_test;
 use x11rb::protocol::xproto::{ConnectionExt, ImageFormat};
 
+/// Frames of a part of the loop by which a side is found.
+const PART_FRAMES: usize = 24_000;
+/// Energy of a difference, as a share of that of the sound, below which two sounds are the same.
+const SAME: f64 = 1e-9;
+
 type Color = [u8; 3];
 /// The theme's colour of a button that can be pressed.
 const RAISED: Color = [0x2a, 0x2e, 0x35];
@@ -164,33 +169,34 @@ impl<P: Place> Listener<P> {
         self.place.hear(frames)
     }
 
-    /// Listens to A, B and X. Returns true if X is A. `period`: frames of the loop.
-    fn find_x(&mut self, period: usize) -> bool {
-        // Long enough for a note to begin in it: at the end of one there may be nothing to hear.
-        let frames = period.min(96_000);
-        let a = self.hear(Button::First, frames);
-        let b = self.hear(Button::Second, frames);
-        let (start, x) = self.hear(Button::X, period);
-        let difference = |(from, heard): &(u64, Vec<f32>)| -> f64 {
-            // The loop goes on at the same place whichever button is pressed. X was heard later.
-            let first = (period as u64 - (start - from) % period as u64) as usize;
-            let pairs = heard.iter().enumerate().map(|(n, y)| (f64::from(*y), f64::from(x[(first + n) % period])));
-            let energy = heard.iter().map(|y| f64::from(*y).powi(2)).sum::<f64>();
-            pairs.map(|(y, x)| (y - x).powi(2)).sum::<f64>() / energy.max(1e-12)
-        };
-        let (to_a, to_b) = (difference(&a), difference(&b));
-        let is_clear = to_a.min(to_b) < 1e-9 && to_a.max(to_b) > 1e-8;
-        assert!(is_clear, "X is neither, or both: {to_a:e} from A, {to_b:e} from B");
-        to_a < to_b
+    /// Listens to a whole loop of button A and of button B, as a listener learns what both sides sound like. `period`: frames of the
+    /// loop.
+    fn learn(&mut self, period: usize) -> [Vec<f32>; 2] {
+        [Button::First, Button::Second].map(|button| self.hear(button, period).1)
+    }
+
+    /// The one of both sides that a button plays, found in a part of the loop in which they differ.
+    fn find_side(&mut self, sides: &[Vec<f32>; 2], button: Button) -> usize {
+        loop {
+            let (_, heard) = self.hear(button, PART_FRAMES);
+            let found: Vec<usize> = (0..2).filter(|side| is_part(&heard, &sides[*side])).collect();
+            match found[..] {
+                [side] => return side,
+                [] => panic!("{button:?} plays neither side"),
+                // Nothing is to be heard there: between two notes.
+                _ => assert!(Instant::now() < self.deadline, "both sides are the same"),
+            }
+        }
     }
 
     /// Takes the test that starts: answers rightly in the control, and in the test as `script` says. Ends with the session's folder.
     pub fn take_test(&mut self, script: &[bool], controls: usize) -> PathBuf {
         self.wait_for("the test to start", |listener| listener.session().is_some() && listener.asked() != Asked::Nothing);
         let folder = self.session().expect("there is a session");
-        let period = frames_of(&folder.join("loop.wav"));
+        let period = loop_frames(&folder.join("log.jsonl"));
         let mut answers = 0;
         let mut pictures = 0;
+        let mut sides = [Vec::new(), Vec::new()];
         while !self.has_ended() {
             assert!(Instant::now() < self.deadline, "the test takes too long: {answers} answers");
             let asked = self.asked();
@@ -198,7 +204,11 @@ impl<P: Place> Listener<P> {
                 Asked::GoOn | Asked::Feedback => self.place.press("Return"),
                 Asked::Answer { training: true } => self.place.press("e"),
                 Asked::Answer { training: false } => {
-                    let is_a = self.find_x(period);
+                    // The control has a side of its own.
+                    if answers == 0 || answers == controls {
+                        sides = self.learn(period);
+                    }
+                    let is_a = self.find_side(&sides, Button::First) == self.find_side(&sides, Button::X);
                     let right = answers < controls || script[answers - controls];
                     answers += 1;
                     self.place.press(if is_a == right { "Left" } else { "Right" });
@@ -227,7 +237,22 @@ impl<P: Place> Listener<P> {
     }
 }
 
-/// Frames of a WAV file.
-fn frames_of(path: &Path) -> usize {
-    isotherm::audio::wav::read(path).map(|sound| sound.frames()).expect("the loop is a WAV file")
+/// True if a sound is a part of a loop, which may begin anywhere in it, sample by sample.
+fn is_part(heard: &[f32], whole: &[f32]) -> bool {
+    let energy = heard.iter().map(|y| f64::from(*y).powi(2)).sum::<f64>().max(1e-12);
+    (0..whole.len()).any(|first| {
+        let of_loop = whole[first..].iter().chain(whole.iter().cycle());
+        let mut difference = 0.0;
+        heard.iter().zip(of_loop).all(|(y, x)| {
+            difference += f64::from(y - x).powi(2);
+            difference < SAME * energy
+        })
+    })
+}
+
+/// Frames of the loop of a session, by the first line of its log.
+fn loop_frames(log: &Path) -> usize {
+    let log = std::fs::read_to_string(log).unwrap();
+    let configuration: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    configuration["matching"]["frames"].as_u64().unwrap() as usize
 }

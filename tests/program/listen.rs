@@ -12,7 +12,7 @@ use isotherm::audio::{Audio, generate};
 use nix::pty::openpty;
 use serde_json::Value;
 
-use crate::run::{isotherm, run_failing};
+use crate::run::{failure_line, isotherm, run_failing};
 
 /// Longest time that a test by keys may take, on a machine that is busy with other things.
 const TIMEOUT: Duration = Duration::from_secs(240);
@@ -83,7 +83,7 @@ impl Terminal {
             }
             if status.contains("how sure?") {
                 self.press("2");
-            } else if status.contains("e: end the training") {
+            } else if status.contains("e: end training") {
                 self.press("e");
             } else if status.contains("enter: go on") {
                 self.press("\r");
@@ -194,7 +194,8 @@ fn a_test_that_was_interrupted_goes_on_where_it_was() {
     let screen = terminal.screen();
     let line = screen.lines().find(|line| line.contains("to go on: isotherm listen run '")).unwrap_or_else(|| panic!("{screen}"));
     let session = line.split('\'').nth(1).unwrap().to_owned();
-    assert!(line.contains("receipt: "), "{line}");
+    assert!(line.contains("receipt: ") && line.trim_end().ends_with("' --host 'file'"), "{line}");
+    assert!(screen.contains("12 right of 16 show a difference") && screen.contains("keys: a b x play"), "{screen}");
     // A test that does not start has nothing to go on with, though an older session was left.
     let mut refused = arguments(sound.to_str().unwrap(), sessions.to_str().unwrap());
     let side = refused.iter().position(|argument| *argument == "--b").unwrap() + 1;
@@ -217,6 +218,84 @@ fn a_test_that_was_interrupted_goes_on_where_it_was() {
     assert!(ended && terminal.child.wait().unwrap().success(), "{screen}");
     assert_eq!(answers, 13, "three answers were on the disk: {screen}");
     verified(&session, &after(&screen, "receipt: "));
+}
+
+#[test]
+fn a_test_that_is_told_to_end_gives_the_terminal_back_and_can_go_on() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::sys::termios::{LocalFlags, tcgetattr};
+    use nix::unistd::Pid;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (sound, sessions) = (sound(folder.path()), folder.path().join("sessions"));
+    let shown = LocalFlags::ICANON | LocalFlags::ECHO;
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let mut terminal = Terminal::start(&arguments(sound.to_str().unwrap(), sessions.to_str().unwrap()));
+        assert!(!terminal.listen(|| true, |heading| heading.contains("trial 1")), "{}", terminal.screen());
+        assert_eq!(tcgetattr(&terminal.keys).unwrap().local_flags & shown, LocalFlags::empty());
+        // Ctrl-\ and Ctrl-Z end or stop nothing.
+        terminal.keys.write_all(b"\x1c\x1a").unwrap();
+        kill(Pid::from_raw(terminal.child.id() as i32), signal).unwrap();
+        assert_eq!(terminal.child.wait().unwrap().code(), Some(1), "{signal}");
+        assert_eq!(tcgetattr(&terminal.keys).unwrap().local_flags & shown, shown, "{signal}");
+        let begun = Instant::now();
+        while !terminal.screen().contains("to go on: isotherm listen run '") {
+            assert!(begun.elapsed() < TIMEOUT, "{}", terminal.screen());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn the_plan_of_a_saved_session_is_not_changed_by_a_flag() {
+    for flag in [["--trials", "99"], ["--a", "dry"], ["--control", "none"], ["--listener", "Zoe"], ["--from", "0"]] {
+        let line = run_failing(&["listen", "run", "session", flag[0], flag[1]], 2);
+        let expected =
+            format!("isotherm: {}: the plan of a saved session cannot be changed; expected SESSION without it", flag[0]);
+        assert!(line.starts_with(&expected), "{line}");
+    }
+    assert!(run_failing(&["listen", "run", "no-session"], 1).contains("no-session: no session of a listening test"));
+    assert!(run_failing(&["listen", "render", "session", "--to", "3", "--out", "x"], 2).contains("--to: the plan of a saved"));
+}
+
+#[cfg(unix)]
+#[test]
+fn names_that_are_not_utf_8_are_opened_or_refused_in_one_line() {
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let folder = tempfile::tempdir().unwrap();
+    let odd = folder.path().join(OsStr::from_bytes(b"r\xfe.wav"));
+    std::fs::copy(sound(folder.path()), &odd).unwrap();
+    let side = OsString::from_vec([b"file:", odd.as_os_str().as_bytes()].concat());
+    let start = |name: &str| -> Vec<OsString> {
+        let words: [&OsStr; 8] = [
+            "listen".as_ref(),
+            name.as_ref(),
+            "--a".as_ref(),
+            &side,
+            "--b".as_ref(),
+            "saturator drive=24".as_ref(),
+            "--sound".as_ref(),
+            odd.as_ref(),
+        ];
+        words.map(OsStr::to_owned).into()
+    };
+    let call = |name: &str, more: &[&OsStr]| {
+        let arguments: Vec<OsString> = start(name).into_iter().chain(more.iter().map(|word| (*word).to_owned())).collect();
+        isotherm(&arguments)
+    };
+    let out = folder.path().join(OsStr::from_bytes(b"out\xfe"));
+    let done = call("render", &["--out".as_ref(), out.as_ref()]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(out.join("key.json").exists());
+    // The sound would be the name of the device, too, and names of devices are text.
+    let line = failure_line(call("run", &["--host".as_ref(), "file".as_ref()]), &[], 2);
+    assert!(line.contains("--device: none, and the name of the sound") && line.contains("is not UTF-8"), "{line}");
+    let line = failure_line(call("run", &["--listener".as_ref(), OsStr::from_bytes(b"\xfe")]), &[], 2);
+    assert!(line.contains("not UTF-8 where a text is expected"), "{line}");
+    let line =
+        failure_line(call("run", &["--control".as_ref(), "none".as_ref(), "--b".as_ref(), OsStr::from_bytes(b"\xfe")]), &[], 2);
+    assert!(line.contains("--b"), "{line}");
 }
 
 #[test]

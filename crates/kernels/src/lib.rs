@@ -1,10 +1,11 @@
-//! The native engine: SIMD kernels, activation functions, networks and their states. It has no features and no dependencies, so
+//! The native engine: SIMD kernels, activation functions, networks and their states; convolution. It has no features and no dependencies, so
 //! that it is compiled once for each profile, whatever features the main package is built with.
 //!
 //! A loader fills a [`description`] (plain data). [`engine::build`] packs it for this machine into an [`engine::Network`].
 //! An [`engine::NetworkState`] is what one processor keeps from frame to frame for its channels.
 
 pub mod activation;
+pub mod convolution;
 pub mod description;
 pub mod engine;
 mod network;

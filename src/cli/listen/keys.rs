@@ -19,24 +19,54 @@ pub enum Key {
 pub struct Keys {
     receiver: Receiver<Key>,
     /// Settings of the terminal as they were before.
+    before: TerminalSettings,
+}
+
+/// Settings of the terminal at standard input, if there is one.
+#[derive(Clone)]
+pub struct TerminalSettings {
     #[cfg(unix)]
-    before: Option<nix::sys::termios::Termios>,
+    termios: Option<nix::sys::termios::Termios>,
+}
+
+impl TerminalSettings {
+    /// The settings as they are.
+    pub fn read() -> Self {
+        Self {
+            #[cfg(unix)]
+            termios: nix::sys::termios::tcgetattr(std::io::stdin()).ok(),
+        }
+    }
+
+    /// Lets the terminal give each key at once and show none. Ctrl-C stays what it is; the keys that end or stop a program at once,
+    /// so that it cannot give the terminal back, do nothing.
+    fn set_for_keys(&self) {
+        #[cfg(unix)]
+        if let Some(mut settings) = self.termios.clone() {
+            use nix::libc::_POSIX_VDISABLE;
+            use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, tcsetattr};
+            settings.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
+            for key in [SpecialCharacterIndices::VQUIT, SpecialCharacterIndices::VSUSP] {
+                settings.control_chars[key as usize] = _POSIX_VDISABLE;
+            }
+            // Without it, keys come line by line, which is only less convenient.
+            let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &settings);
+        }
+    }
+
+    /// Gives the terminal these settings back.
+    pub fn restore(&self) {
+        #[cfg(unix)]
+        if let Some(settings) = &self.termios {
+            let _ = nix::sys::termios::tcsetattr(std::io::stdin(), nix::sys::termios::SetArg::TCSANOW, settings);
+        }
+    }
 }
 
 impl Keys {
-    /// Starts to read. A terminal then gives each key at once and shows none, until this is dropped. Ctrl-C stays what it is.
-    pub fn start() -> Self {
-        #[cfg(unix)]
-        let before = {
-            use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
-            let before = tcgetattr(std::io::stdin()).ok();
-            if let Some(mut settings) = before.clone() {
-                settings.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
-                // Without it, keys come line by line, which is only less convenient.
-                let _ = tcsetattr(std::io::stdin(), SetArg::TCSANOW, &settings);
-            }
-            before
-        };
+    /// Starts to read. A terminal then gives each key at once and shows none, until this is dropped and it has the settings `before`.
+    pub fn start(before: TerminalSettings) -> Self {
+        before.set_for_keys();
         let (sender, receiver) = channel();
         std::thread::spawn(move || {
             let mut reader = KeyReader::default();
@@ -48,11 +78,7 @@ impl Keys {
             }
             let _ = sender.send(Key::End);
         });
-        Self {
-            receiver,
-            #[cfg(unix)]
-            before,
-        }
+        Self { receiver, before }
     }
 
     /// The next key, if one is pressed within the time.
@@ -61,12 +87,9 @@ impl Keys {
     }
 }
 
-#[cfg(unix)]
 impl Drop for Keys {
     fn drop(&mut self) {
-        if let Some(before) = &self.before {
-            let _ = nix::sys::termios::tcsetattr(std::io::stdin(), nix::sys::termios::SetArg::TCSANOW, before);
-        }
+        self.before.restore();
     }
 }
 

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::keys::{Key, Keys};
+use super::keys::{Key, Keys, TerminalSettings};
 use super::mark;
-use crate::cli::record::interrupt_flag;
+use crate::cli::record::interrupt_flag_with;
 use crate::cli::{Failure, print_line};
 use crate::listen::Examiner;
 use crate::view::{Answer, Button, Form, ListenAction, ListenStage, ResultView, TestPart, TestStep, TestView};
@@ -18,6 +18,8 @@ const TICK: Duration = Duration::from_millis(50);
 struct Pad {
     /// The answer that the arrows have chosen.
     chosen: Option<Answer>,
+    /// True after an answer was given without a choice, until the next key.
+    lacks_choice: bool,
     /// True while the listener is asked whether to abort.
     asks_abort: bool,
     /// The receipt that was shown last, which is another one after each step; empty before the test.
@@ -26,10 +28,18 @@ struct Pad {
     shown: (String, String),
 }
 
+/// Digits of a receipt that are shown while a test runs; they do for `verify`.
+const RECEIPT_DIGITS: usize = 16;
+/// The keys of a test.
+const KEYS: &str =
+    "keys: a b x play; space goes back; left and right choose; enter answers; 1 to 4 tell how sure you are; q aborts";
+
 /// Takes the test that an examiner prepares or runs, to its end.
 pub fn take(examiner: &mut Examiner) -> Result<(), Failure> {
-    let interrupted = interrupt_flag();
-    let keys = Keys::start();
+    let settings = TerminalSettings::read();
+    let before = settings.clone();
+    let interrupted = interrupt_flag_with(move || before.restore());
+    let keys = Keys::start(settings);
     let mut pad = Pad::default();
     loop {
         if interrupted.load(std::sync::atomic::Ordering::Relaxed) {
@@ -65,6 +75,11 @@ pub fn take(examiner: &mut Examiner) -> Result<(), Failure> {
                 return Err(Failure::Failed(format!("the test does not start: {reason}")));
             }
             ListenStage::Running(test) => {
+                if pad.receipt.is_empty() {
+                    view.power.iter().for_each(|line| pad.line(line));
+                    examiner.session().into_iter().for_each(|folder| pad.line(&format!("session: {}", folder.display())));
+                    pad.line(KEYS);
+                }
                 pad.turn(test);
                 let (heading, status) = pad.lines(test);
                 // An error stands in the place of the status until the next key.
@@ -115,6 +130,7 @@ impl Pad {
             ListenStage::Preparing { .. } if key == Key::Char('q') => return Some(ListenAction::Abort),
             _ => return None,
         };
+        self.lacks_choice = false;
         if self.asks_abort {
             self.asks_abort = false;
             return (key == Key::Char('y')).then_some(ListenAction::Abort);
@@ -148,7 +164,10 @@ impl Pad {
                 self.chosen = Some(answers[1].0);
                 None
             }
-            Key::Enter => self.chosen.map(ListenAction::Answer),
+            Key::Enter => {
+                self.lacks_choice = self.chosen.is_none();
+                self.chosen.map(ListenAction::Answer)
+            }
             Key::Char(_) | Key::End => None,
         }
     }
@@ -162,12 +181,13 @@ impl Pad {
         };
         let of = test.of.map_or_else(String::new, |of| format!(" of {of}"));
         let note = test.note.as_ref().map_or_else(String::new, |note| format!(" {note}"));
-        let receipt = &test.receipt;
+        let receipt = test.receipt.get(..RECEIPT_DIGITS).unwrap_or(&test.receipt);
         let heading = format!("{part}, trial {}{of}. {}{note} [receipt {receipt}]", test.number, test.instruction);
         if self.asks_abort {
             return (heading, "Abort the test? y: yes; any other key: no".into());
         }
         let status = match test.step {
+            TestStep::Answer if self.lacks_choice => "choose an answer first: left or right".into(),
             TestStep::Answer => {
                 let names: &[(Button, &str)] = match test.form {
                     Form::Abx => &[(Button::First, "A"), (Button::Second, "B"), (Button::X, "X")],
@@ -176,17 +196,19 @@ impl Pad {
                 let playing = names.iter().find(|(button, _)| Some(*button) == test.playing).map_or("-", |(_, name)| *name);
                 let chosen = answers(test.form).into_iter().find(|(answer, _)| Some(*answer) == self.chosen);
                 let keys: Vec<&str> = names.iter().map(|(_, name)| *name).collect();
+                // Within the 80 columns of a narrow terminal, as a longer line cannot be written over.
                 format!(
-                    "plays {playing}; answer: {} | {}: play, space: back, left/right: choose, enter: answer, q: abort",
+                    "plays {playing}; answer: {} | {} space <- -> enter{}",
                     chosen.map_or("-", |(_, words)| words),
-                    keys.join(" ").to_lowercase()
+                    keys.join(" ").to_lowercase(),
+                    if test.part == TestPart::Training { "" } else { ", q: abort" }
                 )
             }
             TestStep::Confidence => "how sure? 1 (a guess) 2 3 4 (certain)".into(),
             TestStep::Feedback { right } => format!("{}; enter: go on", if right { "right" } else { "wrong" }),
             TestStep::Pause | TestStep::Introduction => "enter: go on".into(),
         };
-        let training = if test.part == TestPart::Training { ", e: end the training" } else { "" };
+        let training = if test.part == TestPart::Training { ", e: end training" } else { "" };
         (heading, format!("{status}{training}"))
     }
 
@@ -248,11 +270,21 @@ mod tests {
         for (number, receipt) in [(2, "02"), (1, "03"), (1, "04")] {
             pad.turn(&test);
             assert_eq!(enter(&mut pad, &test), None);
+            assert_eq!(pad.lines(&test).1, "choose an answer first: left or right");
             assert_eq!(pad.action(&ListenStage::Running(test.clone()), Key::Right), None);
             pad.turn(&test);
             assert_eq!(enter(&mut pad, &test), Some(ListenAction::Answer(Answer::Second)));
             // The next trial, the next part, and a trial in the place of one that was void.
             (test.number, test.receipt) = (number, receipt.into());
+        }
+        for form in [Form::Abx, Form::Preference, Form::SameDifferent] {
+            for part in [TestPart::Training, TestPart::Test] {
+                for (answer, _) in answers(form) {
+                    pad.chosen = Some(answer);
+                    let status = pad.lines(&TestView { part, form, ..test.clone() }).1;
+                    assert!(status.len() < 80, "{status}");
+                }
+            }
         }
         assert!(pad.lines(&test).0.ends_with("[receipt 04]") && pad.left("interrupted").ends_with("receipt: 03"));
     }
