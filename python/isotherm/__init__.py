@@ -1,0 +1,1 @@
+"""Audio with its sample rate, effects and measures. See the documentation in docs/python.md."""
