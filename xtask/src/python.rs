@@ -1,0 +1,126 @@
+//! Python: environments with fixed versions of packages, and the tests and benchmarks of the Python package in them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::bundle::{Build, native_library};
+use crate::process::{command_line, output, run, run_with_lines};
+use crate::test::Count;
+use crate::wheel::stage;
+use crate::{Outcome, root, shown};
+
+/// The folder, relative to the target folder, in which the package lies as a wheel installs it.
+const STAGED: &str = "python";
+
+/// The oldest Python that the package supports, as `pyproject.toml` says.
+const OLDEST: (u32, u32) = (3, 11);
+
+/// Python packages, beside those of all tests, that the tests of the Python package need.
+pub const TEST_PACKAGES: [&str; 7] = [
+    "hypothesis==6.170.17",
+    "matplotlib==3.11.2",
+    "mypy==2.4.1",
+    "pandas==3.1.1",
+    "pyright[nodejs]==1.1.414",
+    "pytest==9.2.0",
+    "tqdm==4.67.1",
+];
+
+/// Python packages, beside those of the tests, that the benchmarks need: the programs that users would write without this
+/// package.
+const BENCH_PACKAGES: [&str; 2] = ["numba==0.68.1", "pytest-benchmark==5.3.1"];
+
+/// Returns the Python of an environment with exactly these packages; makes it if it is not there or has others.
+///
+/// # Errors
+/// If there is no Python, or a package cannot be installed.
+pub fn environment(target: &Path, name: &str, packages: &[&str]) -> Outcome<PathBuf> {
+    let folder = target.join(name);
+    let python = program(&folder);
+    let made_with = folder.join("made-with");
+    let wanted = packages.join("\n");
+    if python.exists() && fs::read_to_string(&made_with).is_ok_and(|found| found == wanted) {
+        return Ok(python);
+    }
+    println!("making {}", shown(&folder));
+    let python = fresh(&folder)?;
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages))?;
+    fs::write(made_with, wanted)?;
+    Ok(python)
+}
+
+/// Makes an environment without packages, whatever was there, and returns its Python.
+///
+/// # Errors
+/// If there is no Python, or it has no `venv`.
+pub fn fresh(folder: &Path) -> Outcome<PathBuf> {
+    run(Command::new(system()).args(["-m", "venv", "--clear"]).arg(folder))
+        .map_err(|e| format!("{e}; `cargo xtask setup` installs what it needs"))?;
+    Ok(program(folder))
+}
+
+fn system() -> &'static str {
+    if cfg!(windows) { "python" } else { "python3" }
+}
+
+fn program(environment: &Path) -> PathBuf {
+    environment.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" })
+}
+
+/// Returns an error if this Python is too old for the package.
+fn check_version(python: &Path) -> Outcome {
+    let said = output(Command::new(python).args(["-c", "import sys; print(*sys.version_info[:2])"]))?;
+    let mut numbers = said.split_whitespace().filter_map(|number| number.parse::<u32>().ok());
+    let found = numbers.next().zip(numbers.next()).ok_or("Python tells no version")?;
+    if found >= OLDEST {
+        return Ok(());
+    }
+    Err(format!("Python {}.{} is too old for the package; expected {}.{} or later", found.0, found.1, OLDEST.0, OLDEST.1).into())
+}
+
+/// Runs the tests of the Python package with this native library in this environment, and adds their numbers to `count`.
+/// Returns false if one failed.
+///
+/// # Errors
+/// If they cannot be run.
+pub fn test(python: &Path, library: &Path, target: &Path, variables: &[(&str, PathBuf)], count: &mut Count) -> Outcome<bool> {
+    check_version(python)?;
+    let staged = target.join(STAGED);
+    stage(library, &staged)?;
+    let mut pytest = Command::new(python);
+    pytest.args(["-m", "pytest", "-p", "no:cacheprovider", "-q", "-rs", "python/tests"]).current_dir(root());
+    pytest.env("PYTHONPATH", &staged).env("PYTHONDONTWRITEBYTECODE", "1").env("ISOTHERM_STAGED", &staged);
+    pytest.envs(variables.iter().map(|(name, value)| (name, value)));
+    let mut told = false;
+    let status = run_with_lines(&mut pytest, |text| {
+        println!("{text}");
+        told |= count.add_pytest(text);
+    })?;
+    if !status.success() || !told {
+        eprintln!("error: Python tests: `{}` failed ({status})", command_line(&pytest));
+    }
+    Ok(status.success() && told)
+}
+
+/// Runs the benchmarks of the Python package, which print tables for `docs/performance.md`, with a library for use.
+///
+/// # Errors
+/// If it does not build, or a benchmark fails.
+pub fn bench(target: &Path, packages: &[&str]) -> Outcome {
+    let library = native_library(Build::Release, target)?;
+    let python = environment(target, "venv-bench", &[packages, &TEST_PACKAGES, &BENCH_PACKAGES].concat())?;
+    check_version(&python)?;
+    let staged = target.join("python-release");
+    stage(&library, &staged)?;
+    let folder = root().join("python/benches");
+    let entries = fs::read_dir(&folder).map_err(|e| format!("{}: {e}", shown(&folder)))?;
+    let names = entries.flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> =
+        names.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("bench_"))).collect();
+    files.sort();
+    for file in files {
+        run(Command::new(&python).arg(&file).env("PYTHONPATH", &staged).current_dir(root()))?;
+    }
+    Ok(())
+}
