@@ -90,7 +90,7 @@ fn is_supported(python: &Path) -> Outcome<bool> {
 /// If they cannot be run.
 pub fn test(python: &Path, library: &Path, target: &Path, variables: &[(&str, PathBuf)], count: &mut Count) -> Outcome<bool> {
     if !is_supported(python)? {
-        count.ignored += 1;
+        count.add_left_out();
         return Ok(true);
     }
     let staged = target.join(STAGED);

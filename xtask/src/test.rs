@@ -57,6 +57,11 @@ impl Count {
         }
     }
 
+    /// Adds tests that are left out here, as one.
+    pub fn add_left_out(&mut self) {
+        self.ignored += 1;
+    }
+
     /// Adds the numbers of a line such as `3 passed, 1 skipped in 0.52s`, with which pytest ends. Returns false if it is another
     /// line.
     pub fn add_pytest(&mut self, line: &str) -> bool {
