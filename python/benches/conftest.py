@@ -93,7 +93,7 @@ def _order(times: tuple[float, float, float], rival_name: str) -> tuple[float, s
 def duration(value: float) -> str:
     """Seconds as text with a unit."""
     for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
-        if value >= factor:
+        if abs(value) >= factor:
             return f"{value / factor:.3g} {unit}"
     return f"{value / 1e-9:.0f} ns"
 
@@ -103,9 +103,11 @@ def pytest_terminal_summary(terminalreporter, config) -> None:
     rows = config.stash.get(ROWS, [])
     for table in dict.fromkeys(row.table for row in rows):
         terminalreporter.write_line(f"\n{table}\n")
-        terminalreporter.write_line("| case | Isotherm | against | time | ratio |")
-        terminalreporter.write_line("|---|---|---|---|---|")
+        terminalreporter.write_line("| case | Isotherm | against | time | difference | ratio |")
+        terminalreporter.write_line("|---|---|---|---|---|---|")
         for row in rows:
             if row.table == table:
-                cells = [row.case, duration(row.ours), row.rival_name, duration(row.rival), f"{row.ratio:.2f}"]
+                times = [row.ours, row.rival, row.ours - row.rival]
+                ours, rival, difference = map(duration, times)
+                cells = [row.case, ours, row.rival_name, rival, difference, f"{row.ratio:.2f}"]
                 terminalreporter.write_line("| " + " | ".join(cells) + " |")
