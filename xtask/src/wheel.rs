@@ -48,7 +48,49 @@ pub fn wheel(is_dev: bool, target: &Path) -> Outcome<PathBuf> {
     }
     let begin = SystemTime::now();
     run(&mut command)?;
-    newest(&folder, begin)
+    let wheel = newest(&folder, begin)?;
+    if !is_dev {
+        let unpacked = target.join("wheel-unpacked");
+        remove(&unpacked)?;
+        run(Command::new(&python).args(["-m", "zipfile", "--extract"]).arg(&wheel).arg(&unpacked))?;
+        check_paths(&unpacked, &[root(), &cargo_home()?])?;
+        remove(&unpacked)?;
+    }
+    Ok(wheel)
+}
+
+/// Returns an error if a file in the folder names one of these paths of this machine.
+fn check_paths(folder: &Path, paths: &[&Path]) -> Outcome {
+    for entry in fs::read_dir(folder).map_err(|e| format!("{}: {e}", shown(folder)))? {
+        let file = entry?.path();
+        if file.is_dir() {
+            check_paths(&file, paths)?;
+            continue;
+        }
+        let bytes = fs::read(&file).map_err(|e| format!("{}: {e}", shown(&file)))?;
+        let names = |path: &&&Path| {
+            let path = path.as_os_str().as_encoded_bytes();
+            bytes.windows(path.len()).any(|window| window == path)
+        };
+        if let Some(path) = paths.iter().find(names) {
+            return Err(format!("{} in the wheel names {}", shown(&file), path.display()).into());
+        }
+    }
+    Ok(())
+}
+
+/// Removes a folder if it is there.
+fn remove(folder: &Path) -> Outcome {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(format!("{}: {e}", shown(folder)).into()),
+        _ => Ok(()),
+    }
+}
+
+/// Returns cargo's folder of this user.
+fn cargo_home() -> Outcome<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    Ok(home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))).ok_or("this user has no home folder")?)
 }
 
 /// Returns the compiler's flags of this user, and those that shorten the paths of sources in messages.
@@ -59,9 +101,7 @@ fn flags() -> Outcome<String> {
         _ => Vec::new(),
     };
     flags.retain(|flag| !flag.is_empty());
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))).ok_or("this user has no home folder")?;
-    for (path, name) in [(home.join("registry").join("src"), "registry"), (root().to_owned(), "isotherm")] {
+    for (path, name) in [(cargo_home()?.join("registry").join("src"), "registry"), (root().to_owned(), "isotherm")] {
         flags.push(format!("--remap-path-prefix={}={name}", path.display()));
     }
     Ok(flags.join("\x1f"))
@@ -83,9 +123,7 @@ fn newest(folder: &Path, begin: SystemTime) -> Outcome<PathBuf> {
 /// # Errors
 /// If a file cannot be read or written.
 pub fn stage(library: &Path, folder: &Path) -> Outcome {
-    if folder.exists() {
-        fs::remove_dir_all(folder).map_err(|e| format!("{}: {e}", shown(folder)))?;
-    }
+    remove(folder)?;
     for package in PACKAGES {
         copy_package(&root().join("python").join(package), &folder.join(package))?;
     }
@@ -156,6 +194,17 @@ mod tests {
         assert!(newest(&folder, later).unwrap_err().to_string().ends_with("no wheel was written"));
         assert_eq!(newest(&folder, SystemTime::now()).unwrap(), folder.join("old.whl"));
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_wheel_that_names_this_machine_is_refused() {
+        let folder = std::env::temp_dir().join(format!("isotherm-paths-{}", std::process::id()));
+        fs::create_dir_all(folder.join("inner")).unwrap();
+        fs::write(folder.join("inner/library"), "\u{0}isotherm/src/lib.rs\u{0}").unwrap();
+        assert!(check_paths(&folder, &[root()]).is_ok());
+        fs::write(folder.join("inner/library"), format!("\u{0}{}/src/lib.rs\u{0}", root().display())).unwrap();
+        assert!(check_paths(&folder, &[root()]).unwrap_err().to_string().contains("in the wheel names"));
+        remove(&folder).unwrap();
     }
 
     #[test]
