@@ -198,7 +198,7 @@ pub fn resample<'py>(
         let resampler = Resampler::new(from, to, quality).map_err(audio_error)?;
         let length = resampler.frames(frames);
         let mut out: Vec<f64> = Vec::new();
-        let total = length.checked_mul(channels).unwrap_or(usize::MAX);
+        let total = length.saturating_mul(channels);
         out.try_reserve_exact(total).map_err(|error| pyo3::exceptions::PyMemoryError::new_err(error.to_string()))?;
         out.resize(total, 0.0);
         let mut watch = SignalWatch::new();
