@@ -1,7 +1,7 @@
 """Pictures of sounds and effects with matplotlib: `pip install isotherm[plot]`.
 
-Each function draws on the axes `ax`, or on new ones, and returns them, so that `ax.figure.savefig("a.png")` follows, or another call
-with the same `ax` to draw beside the first. More keyword arguments go to `Axes.plot`: `linestyle="--"`, `color="C3"`.
+Each function draws on the axes `ax`, or on new ones, and returns them, so that another call with the same `ax` draws beside the first.
+matplotlib's `pyplot.show()` and `pyplot.savefig("a.png")` do the rest. More keyword arguments go to `Axes.plot`: `linestyle="--"`, `color="C3"`.
 """
 
 from __future__ import annotations

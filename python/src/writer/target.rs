@@ -16,6 +16,9 @@ const WAVE_BYTES: u64 = u32::MAX as u64 - 36;
 /// save no call to it worth its copy. Measured with blocks of 256 and 1024 frames and buffers of 8192 bytes.
 const DIRECT_PART: usize = 5;
 
+/// Shortest block that goes past a file's buffer, however short that is.
+const DIRECT_BYTES: usize = 1024;
+
 /// Types of the standard library that the writer knows.
 struct Types {
     buffered_writer: Py<PyType>,
@@ -78,15 +81,33 @@ pub struct Target<'py> {
 /// Class `wave.Wave_write`, if the program has imported it: else no object is one.
 fn wave_write(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyType>>> {
     static WAVE_WRITE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    if WAVE_WRITE.get(py).is_none() {
-        let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?;
-        if !modules.contains(intern!(py, "wave"))? {
-            return Ok(None);
-        }
-        let class = modules.get_item(intern!(py, "wave"))?.getattr(intern!(py, "Wave_write"))?.cast_into::<PyType>()?;
-        let _ = WAVE_WRITE.set(py, class.unbind());
+    if let Some(class) = WAVE_WRITE.get(py) {
+        return Ok(Some(class.bind(py)));
     }
-    Ok(WAVE_WRITE.get(py).map(|class| class.bind(py)))
+    // SAFETY: the name is alive; the result is a new reference, or null with or without an exception.
+    let module = unsafe { Bound::from_owned_ptr_or_opt(py, ffi::PyImport_GetModule(intern!(py, "wave").as_ptr())) };
+    let Some(module) = module else {
+        return PyErr::take(py).map_or(Ok(None), Err);
+    };
+    let class = module.getattr(intern!(py, "Wave_write"))?.cast_into::<PyType>()?;
+    Ok(Some(WAVE_WRITE.get_or_init(py, || class.unbind()).bind(py)))
+}
+
+/// An attribute, or `default` if the object has none. Python's own `getattr` makes no exception on the way.
+fn attribute<'py>(
+    object: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+    default: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    static GETATTR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = object.py();
+    let getattr = GETATTR.get_or_try_init(py, || py.import("builtins")?.getattr("getattr").map(Bound::unbind))?;
+    // SAFETY: all are alive, the null pointer ends the arguments, and the result is a new reference or null with an exception.
+    unsafe {
+        let none: *mut ffi::PyObject = std::ptr::null_mut();
+        let result = ffi::PyObject_CallFunctionObjArgs(getattr.as_ptr(), object.as_ptr(), name.as_ptr(), default.as_ptr(), none);
+        Bound::from_owned_ptr_or_err(py, result)
+    }
 }
 
 /// Calls `object.name(argument)`, without a tuple for the argument.
@@ -101,6 +122,12 @@ fn call<'py>(
         let result = ffi::PyObject_CallMethodObjArgs(object.as_ptr(), name.as_ptr(), argument.as_ptr(), none);
         Bound::from_owned_ptr_or_err(object.py(), result)
     }
+}
+
+/// True if the class of the object is this one or a subclass; without the questions of an abstract class.
+fn is_instance(object: &Bound<'_, PyAny>, class: &Bound<'_, PyType>) -> bool {
+    // SAFETY: both are alive, and `class` is a type.
+    unsafe { ffi::PyObject_TypeCheck(object.as_ptr(), class.as_type_ptr()) != 0 }
 }
 
 /// A `bytes` object with these bytes, or `MemoryError`.
@@ -133,9 +160,7 @@ impl<'py> Target<'py> {
             Kind::Raw
         } else if class.is(&types.bytes_io) || class.is(&types.buffered_random) {
             Kind::Borrowing
-        } else if let Some(wave_write) = wave_write(py)?
-            && object.is_instance(wave_write)?
-        {
+        } else if wave_write(py)?.is_some_and(|wave_write| is_instance(&object, wave_write)) {
             Kind::Wave
         } else {
             Kind::Other
@@ -155,13 +180,18 @@ impl<'py> Target<'py> {
     fn check_open(&self, types: &Types) -> PyResult<()> {
         let py = self.object.py();
         let place = self.place;
-        if self.object.getattr_opt(intern!(py, "closed"))?.is_some_and(|closed| closed.is(PyBool::new(py, true))) {
+        let none = py.None().into_bound(py);
+        let closed = if self.kind == Kind::Other {
+            attribute(&self.object, intern!(py, "closed"), &none)?
+        } else {
+            self.object.getattr(intern!(py, "closed"))?
+        };
+        if closed.is(PyBool::new(py, true)) {
             return Err(PyValueError::new_err(format!("file_objects[{place}] is closed")));
         }
-        let maybe_readonly = matches!(self.kind, Kind::Raw | Kind::Other);
-        if maybe_readonly && self.object.hasattr(intern!(py, "writable"))? {
-            let writable = self.object.call_method0(intern!(py, "writable"))?;
-            if writable.is(PyBool::new(py, false)) {
+        if matches!(self.kind, Kind::Raw | Kind::Other) {
+            let writable = attribute(&self.object, intern!(py, "writable"), &none)?;
+            if !writable.is_none() && writable.call0()?.is(PyBool::new(py, false)) {
                 let message = format!("file_objects[{place}] is not open for writing");
                 return Err(PyErr::from_type(types.unsupported.bind(py).clone(), message));
             }
@@ -171,13 +201,18 @@ impl<'py> Target<'py> {
 
     fn check_other(&self, types: &Types) -> PyResult<()> {
         let py = self.object.py();
-        let (place, class) = (self.place, self.object.get_type().name()?);
-        let has_write = self.object.getattr_opt(intern!(py, "write"))?.is_some_and(|write| write.is_callable());
-        if !has_write {
+        let place = self.place;
+        let none = py.None().into_bound(py);
+        if !attribute(&self.object, intern!(py, "write"), &none)?.is_callable() {
+            let class = self.object.get_type().name()?;
             return Err(PyTypeError::new_err(format!("file_objects[{place}] is {class}, which has no method write")));
         }
-        let has_encoding = self.object.getattr_opt(intern!(py, "encoding"))?.is_some_and(|e| e.is_instance_of::<PyString>());
-        if has_encoding || self.object.is_instance(types.text_io_base.bind(py))? {
+        // Every text file has an encoding, if only None; the object itself stands for there being none.
+        let encoding = attribute(&self.object, intern!(py, "encoding"), &self.object)?;
+        let is_text = encoding.is_instance_of::<PyString>()
+            || !encoding.is(&self.object) && self.object.is_instance(types.text_io_base.bind(py))?;
+        if is_text {
+            let class = self.object.get_type().name()?;
             return Err(PyTypeError::new_err(format!(
                 "file_objects[{place}] is {class}, a text file; the writer needs binary files, as open(path, 'wb') gives them"
             )));
@@ -188,13 +223,9 @@ impl<'py> Target<'py> {
     fn check_wave(&self, frames: usize) -> PyResult<()> {
         let py = self.object.py();
         let place = self.place;
-        let file = self.object.getattr_opt(intern!(py, "_file"))?;
-        let is_closed = match &file {
-            Some(file) if file.is_none() => true,
-            Some(file) => file.getattr_opt(intern!(py, "closed"))?.is_some_and(|closed| closed.is(PyBool::new(py, true))),
-            None => false,
-        };
-        if is_closed {
+        // `close` leaves no file behind; the object itself stands for there being no such attribute.
+        let file = attribute(&self.object, intern!(py, "_file"), &self.object)?;
+        if file.is_none() || attribute(&file, intern!(py, "closed"), &self.object)?.is(PyBool::new(py, true)) {
             return Err(PyValueError::new_err(format!("file_objects[{place}] is closed")));
         }
         let get = |name: &Bound<'py, PyString>| -> PyResult<u64> {
@@ -237,8 +268,9 @@ impl<'py> Target<'py> {
         let py = self.object.py();
         let types = Types::get(py)?;
         let raw = match self.kind {
+            // A file without a buffer of its own.
             Kind::Raw => self.object.clone(),
-            Kind::Buffered => {
+            Kind::Buffered if len >= DIRECT_BYTES => {
                 let size: usize = self.object.call_method0(intern!(py, "__sizeof__"))?.extract()?;
                 let raw = self.object.getattr(intern!(py, "raw"))?;
                 if !raw.get_type().is(&types.file_io) || len * DIRECT_PART < size.saturating_sub(types.buffered_writer_bytes) {
