@@ -34,7 +34,6 @@ _WINDOW = 8192
 #: Frames of a window of the live spectrum, and windows a second.
 _LIVE_WINDOW = 4096
 _LIVE_RATE = 25.0
-_LIVE_LABELS = ("DSP", "network", "difference")
 
 
 def _axes(ax: Axes | None) -> Axes:
@@ -209,7 +208,10 @@ def live_spectrum(
     hop = max(round(rate / _LIVE_RATE), 1)
     total = -(-sound.samples.shape[1] // hop)
     frequencies = np.fft.rfftfreq(_LIVE_WINDOW, 1.0 / rate)[1:]
-    lines = [axes.plot(frequencies, np.full(len(frequencies), floor_db), linewidth=0.8, label=name)[0] for name in _LIVE_LABELS]
+    # The network's line is dashed, so that the DSP's is seen below it.
+    silence = np.full(len(frequencies), floor_db)
+    styles = zip(("DSP", "network", "difference"), ("-", "--", "-"), strict=True)
+    lines = [axes.plot(frequencies, silence, label=name, linestyle=style, **_THIN)[0] for name, style in styles]
     _frequency_axis(axes, rate)
     axes.set_ylim(floor_db, 10.0)
     axes.set_ylabel("Level [dBFS]")
