@@ -69,4 +69,4 @@ def player(audio: AudioSamples) -> str:
         else:
             parts.append(f"<span>no player: longer than {PLAYER_SECONDS:.0f} s</span>")
         parts.append(picture(values, max(1.0, peak)))
-    return f'<div>{"<br>".join([*parts, f"<span>{text}</span>"])}</div>'
+    return f"<div>{'<br>'.join([*parts, f'<span>{text}</span>'])}</div>"

@@ -36,7 +36,7 @@ _TYPES_TEXT = "uint8, int16, int32, float32 or float64"
 #: Full scale: the number that stands for 1. Samples of 8 bits are unsigned, and 128 is silence.
 _FULL_SCALE = {"u8": 2.0**7, "i16": 2.0**15, "i32": 2.0**31}
 _U8_SILENCE = 128.0
-#: The most channels; more are refused, because they are frames then (see ``frames_first``). The native class has the same limit.
+#: The most channels; more are refused, because they are frames then (see ``frames_first``). The native class has it, too.
 MAX_CHANNELS = 1024
 #: The highest sample rate in Hz: what 32 bits hold, as in a WAV file.
 MAX_RATE = 2**32 - 1
@@ -93,21 +93,27 @@ def checked_frames(duration_secs: float, sample_rate: int) -> int:
     return round(frames)
 
 
-def _checked_array(data: object, copy: bool) -> npt.NDArray[Any]:
-    """``data`` as an array of samples in native byte order: copied, or the same memory."""
+def _checked_samples(data: object) -> npt.NDArray[Any]:
+    """``data`` itself if it is an array of samples, in any byte order."""
     if isinstance(data, SampleBuffer):
         raise TypeError("expected a numpy.ndarray, found audio, which has its sample rate already: copy() or resample() it")
     if not isinstance(data, np.ndarray) or isinstance(data, (np.ma.MaskedArray, np.matrix)):
         found = type(data).__name__
         raise TypeError(f"expected a numpy.ndarray, found {found}: numpy.asarray(data, dtype=numpy.float32) makes one")
-    native = data.dtype.newbyteorder("=")
-    if native not in _NAMES:
+    if data.dtype.newbyteorder("=") not in _NAMES:
         raise TypeError(f"expected samples of {_TYPES_TEXT}, found {data.dtype}: convert with .astype(numpy.float32)")
-    if copy:
-        return np.array(data, dtype=native, order="C")
-    if not data.dtype.isnative:
-        raise ValueError(f"expected samples in native byte order to share their memory, found {data.dtype.str}: copy=True converts")
     return data.view(np.ndarray)
+
+
+def _taken(array: npt.NDArray[Any], copy: bool) -> npt.NDArray[Any]:
+    """The samples in native byte order: copied, or the same memory."""
+    if copy:
+        return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+    if not array.dtype.isnative:
+        raise ValueError(
+            f"expected samples in native byte order to share their memory, found {array.dtype.str}: copy=True converts"
+        )
+    return array
 
 
 def _checked_channels(channels: int, shape: tuple[int, ...], frames_first: bool) -> None:
@@ -142,14 +148,14 @@ def _restore(cls: type[AudioSamples], data: npt.NDArray[Any], sample_rate: int) 
 class AudioSamples(SampleBuffer):
     """Audio of one or more channels with its sample rate.
 
-    ``AudioSamples(array, sample_rate)`` takes (frames,) or (channels, frames); ``new_mono`` and ``new_multi`` take just one of both.
+    ``AudioSamples(array, sample_rate)`` takes (frames,) or (channels, frames); ``new_mono`` and ``new_multi`` just one of both.
     The types of samples are uint8, int16, int32, float32 and float64, and they are kept. ``len`` is the number of frames.
 
-    Operators take a number; an array of (frames,), for every channel; of (channels, frames); of (channels, 1), one number for each
-    channel; or audio of the same shape and rate. Nothing else is broadcast. The numbers are taken as they are (1 is full scale for
-    floats, 32768 for int16), and the result has NumPy's type for them. A zero in a divisor raises ``ZeroDivisionError``, before
-    anything is changed. ``==`` is a bool: rate, type, shape and all samples are the same; ``<``, ``<=``, ``>`` and ``>=`` give an
-    array of bools.
+    Operators take a number; an array of (frames,), for every channel; of (channels, frames); of (channels, 1), one number for
+    each channel; or audio of the same shape and rate. Nothing else is broadcast. The numbers are taken as they are (1 is full
+    scale for floats, 32768 for int16), and the result has NumPy's type for them. A zero in a divisor raises
+    ``ZeroDivisionError``, before anything is changed. ``==`` is a bool: rate, type, shape and all samples are the same; ``<``,
+    ``<=``, ``>`` and ``>=`` give an array of bools.
 
     NumPy's functions take audio. A result of the audio's shape, of a type that audio has, is audio; any other is an array or a
     number. ``numpy.concatenate`` joins in time unless an axis is given.
@@ -173,34 +179,32 @@ class AudioSamples(SampleBuffer):
     def new_mono(cls, data: npt.NDArray[Any], sample_rate: SupportsIndex, *, copy: bool = True) -> Self:
         """Audio of one channel from an array of (frames,), or of (1, frames). It copies, unless ``copy=False``."""
         rate = checked_rate(sample_rate)
-        array = _checked_array(data, copy)
+        array = _checked_samples(data)
         if array.ndim == 2 and array.shape[0] == 1:
             array = array[0]
         if array.ndim != 1:
-            hint = ": for several channels, new_multi (with frames_first=True for soundfile's layout)" if array.ndim == 2 else ""
+            hint = ": for more channels, new_multi (with frames_first=True for soundfile's layout)" if array.ndim == 2 else ""
             raise ValueError(f"expected an array of (frames,), found {array.shape}{hint}")
-        return cls._wrap(array, rate)
+        return cls._wrap(_taken(array, copy), rate)
 
     @classmethod
     def new_multi(
         cls, data: npt.NDArray[Any], sample_rate: SupportsIndex, *, frames_first: bool = False, copy: bool = True
     ) -> Self:
-        """Audio from an array of (channels, frames); with ``frames_first=True`` of (frames, channels), as soundfile.read gives it.
+        """Audio from an array of (channels, frames).
 
-        It copies, unless ``copy=False``. One channel becomes an array of (frames,).
+        With ``frames_first=True`` from (frames, channels), as soundfile.read gives it. It copies, unless ``copy=False``. One
+        channel becomes an array of (frames,).
         """
         rate = checked_rate(sample_rate)
-        array = _checked_array(data, copy=False) if not copy and isinstance(data, np.ndarray) else data
-        if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
-            _checked_array(array, copy=False)
+        array = _checked_samples(data)
         if array.ndim != 2:
             layout = "(frames, channels)" if frames_first else "(channels, frames)"
             hint = ": for one channel, new_mono" if array.ndim == 1 else ""
             raise ValueError(f"expected an array of {layout}, found {array.shape}{hint}")
         planar = array.T if frames_first else array
         _checked_channels(planar.shape[0], array.shape, frames_first)
-        if copy:
-            planar = _checked_array(planar, copy=True)
+        planar = _taken(planar, copy)
         return cls._wrap(planar[0] if planar.shape[0] == 1 else planar, rate)
 
     @classmethod
@@ -473,8 +477,10 @@ class AudioSamples(SampleBuffer):
             if not value.is_integer():
                 raise TypeError(f"expected whole numbers for samples of {dtype}, found {value}: convert with as_f32()")
             value = int(value)
-        if isinstance(value, (np.ndarray, np.generic, complex)) and not np.can_cast(np.asarray(value).dtype, dtype, "same_kind"):
-            raise TypeError(f"expected numbers that fit samples of {dtype}, found {np.asarray(value).dtype}: convert them first")
+        if isinstance(value, (np.ndarray, np.generic, complex)):
+            found = np.asarray(value).dtype
+            if not np.can_cast(found, dtype, "same_kind"):
+                raise TypeError(f"expected numbers that fit samples of {dtype}, found {found}: convert them first")
         self._data[index] = value
 
     def __iter__(self) -> Iterator[Self]:
@@ -535,7 +541,7 @@ class AudioSamples(SampleBuffer):
         return values
 
     def _converted(self, name: str) -> Self:
-        """The samples as another type, with 1 as full scale: rounded to the nearest (halves to the even one) and limited; NaN is 0."""
+        """The samples as another type, with 1 as full scale: rounded to the nearest (halves to even) and limited; NaN is 0."""
         if name == self.dtype:
             return self.copy()
         values = self._values()
@@ -644,7 +650,7 @@ class AudioSamples(SampleBuffer):
         return self.zero_crossings() / self.num_channels / self.duration_seconds if len(self) else 0.0
 
     def rfft(self, n: int | None = None) -> npt.NDArray[np.complex128]:
-        """The spectrum of each channel by ``numpy.fft.rfft`` of ``n`` frames (all of them without ``n``): (bins,) or (channels, bins)."""
+        """The spectrum of each channel, (bins,) or (channels, bins): ``numpy.fft.rfft`` of ``n`` frames, or of all."""
         return np.fft.rfft(self._data.astype(np.float64, copy=False), n)
 
     # Changes in place. Integers are rounded and limited.
@@ -712,7 +718,7 @@ class AudioSamples(SampleBuffer):
         self._normalize_level(target_db, np.max)
 
     def normalize_rms(self, target_db: float) -> None:
-        """Brings the RMS to ``target_db`` dB of full scale, in place, with one gain for all channels; a full-scale sine has -3.01 dB."""
+        """Brings the RMS to ``target_db`` dB of full scale, in place, with one gain for all; a full-scale sine has -3.01 dB."""
         self._normalize_level(target_db, lambda values: np.sqrt(np.mean(np.square(values))))
 
     def _normalize_level(self, target_db: float, level: Callable[[Any], Any]) -> None:
@@ -751,7 +757,7 @@ class AudioSamples(SampleBuffer):
         part._store((part._data - _U8_SILENCE) * gain + _U8_SILENCE if self.dtype == "u8" else part._data * gain)
 
     def window(self, window: Window = "hann") -> None:
-        """Multiplies each channel by a window over all frames, in place. It is periodic: 'hann' is scipy's ``hann(n, sym=False)``."""
+        """Multiplies each channel by a window over all frames, in place; periodic, as scipy's ``get_window``."""
         if window not in _WINDOW_TERMS:
             raise ValueError(f"expected one of {', '.join(_WINDOW_TERMS)}, found {window!r}")
         phase = 2.0 * np.pi * np.arange(len(self)) / max(len(self), 1)

@@ -1,7 +1,7 @@
 """Test signals. All have one channel and float64 samples; ``amplitude`` 1 is full scale, durations are in seconds.
 
-The waves are the ideal ones at each frame: square and saw alias, as in NumPy and SciPy. For measures, ``band_limited`` gives sums of
-harmonics without aliasing. ``guitar``, ``drums`` and ``speech`` are the pieces that ``compare`` uses by default.
+The waves are the ideal ones at each frame: square and saw alias, as in NumPy and SciPy. For measures, ``band_limited`` gives
+sums of harmonics without aliasing. ``guitar``, ``drums`` and ``speech`` are the pieces that ``compare`` uses by default.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def cosine_wave(
 def square_wave(
     frequency: float, duration_secs: float, sample_rate: SupportsIndex = DEFAULT_RATE, amplitude: float = 1.0
 ) -> AudioSamples:
-    """A square wave, ``amplitude`` in the first half of a period, as ``scipy.signal.square``; it aliases (see ``band_limited``)."""
+    """A square wave, ``amplitude`` in the first half of a period, as ``scipy.signal.square``; it aliases."""
     periods, rate = _periods(frequency, duration_secs, sample_rate)
     return _audio(np.where(periods % 1.0 < 0.5, 1.0, -1.0) * _number("amplitude", amplitude), rate)
 
@@ -71,7 +71,7 @@ def square_wave(
 def sawtooth_wave(
     frequency: float, duration_secs: float, sample_rate: SupportsIndex = DEFAULT_RATE, amplitude: float = 1.0
 ) -> AudioSamples:
-    """A wave that rises from -``amplitude`` to ``amplitude``, as ``scipy.signal.sawtooth``; it aliases (see ``band_limited``)."""
+    """A wave that rises from -``amplitude`` to ``amplitude``, as ``scipy.signal.sawtooth``; it aliases."""
     periods, rate = _periods(frequency, duration_secs, sample_rate)
     return _audio((2.0 * (periods % 1.0) - 1.0) * _number("amplitude", amplitude), rate)
 
@@ -92,7 +92,7 @@ def chirp(
     amplitude: float = 1.0,
     method: Literal["linear", "exponential"] = "linear",
 ) -> AudioSamples:
-    """A sine whose frequency goes from ``f0`` to ``f1`` Hz: by equal steps in equal times, or by equal ratios ('exponential')."""
+    """A sine whose frequency goes from ``f0`` to ``f1`` Hz: in equal steps, or in equal ratios ('exponential')."""
     rate = checked_rate(sample_rate)
     f0, f1, height = _number("f0", f0, 0.0), _number("f1", f1, 0.0), _number("amplitude", amplitude)
     frames = checked_frames(duration_secs, rate)

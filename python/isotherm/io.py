@@ -1,8 +1,8 @@
 """WAV files: read in their own type of samples, written completely or not at all.
 
-Read are integers of 8 to 32 bits, floats of 32 and 64 bits, A-law and mu-law; RIFF, RF64 and RIFX; also files whose header a crash
-left wrong. 24 bits become int32, scaled to its full scale; 8 bits are uint8, 128 is silence. Written are 16, 24 and 32 bits and
-32-bit floats. A file has at least one frame.
+Read are integers of 8 to 32 bits, floats of 32 and 64 bits, A-law and mu-law; RIFF, RF64 and RIFX; also files whose header a
+crash left wrong. 24 bits become int32, scaled to its full scale; 8 bits are uint8, 128 is silence. Written are 16, 24 and 32
+bits and 32-bit floats. A file has at least one frame.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ __all__ = ["Info", "read", "read_with_info", "save"]
 File: TypeAlias = "str | os.PathLike[str] | IO[bytes]"
 Subtype = Literal["i16", "i24", "i32", "f32"]
 
-#: The subtype in which each type of samples is written: the narrowest that holds its samples, but float64 becomes 32-bit float, as
-#: no player reads 64 bits, and 8 bits become 16 without a change.
+#: The subtype in which each type of samples is written: the narrowest that holds its samples, but float64 becomes 32-bit float,
+#: as the core writes no 64 bits, and 8 bits become 16 without a change.
 _SUBTYPES: dict[str, Subtype] = {"u8": "i16", "i16": "i16", "i32": "i32", "f32": "f32", "f64": "f32"}
 
 
@@ -65,7 +65,7 @@ def _name(file: object) -> str:
 def read_with_info(file: File) -> tuple[AudioSamples, Info]:
     """Reads a WAV file, or a binary file object from where it is: the audio, and what the file is.
 
-    Raises ``OSError`` if the file cannot be read, ``ValueError`` if it is no WAV file with sound, ``TypeError`` for other objects.
+    Raises ``OSError`` if the file cannot be read, ``ValueError`` if it is no WAV file with sound, ``TypeError`` for others.
     """
     if isinstance(file, (str, os.PathLike)):
         samples, found = _native.read_wav(file)
@@ -89,17 +89,19 @@ def save(file: File, audio: AudioSamples, *, subtype: Subtype | None = None) -> 
     """Writes audio as a WAV file, to a path or to a binary file object.
 
     ``subtype`` is 'i16', 'i24', 'i32' or 'f32'; without it, the type of the audio decides: int16 as 16 bits, int32 as 32 bits,
-    floats as 32-bit floats (float64 is rounded), uint8 as 16 bits. A file at a path is written under another name and renamed when
-    it is complete, so a failure leaves no half file and keeps an older one. Samples beyond full scale are limited in a file of
-    integers, and NaN and infinities become 0; a ``UserWarning`` says how many.
+    floats as 32-bit floats (float64 is rounded), uint8 as 16 bits. A file at a path is written under another name and renamed
+    when it is complete, so a failure leaves no half file and keeps an older one. Samples beyond full scale are limited in a
+    file of integers, and NaN and infinities become 0; a ``UserWarning`` says how many.
 
-    Raises ``OSError`` if it cannot be written, ``ValueError`` for empty audio and for more than a WAV file can have, ``TypeError``
-    for what is no audio.
+    Raises ``OSError`` if it cannot be written, ``ValueError`` for empty audio and for more than a WAV file can have,
+    ``TypeError`` for what is no audio.
     """
     if not isinstance(audio, AudioSamples):
         if isinstance(file, AudioSamples):
             raise TypeError("expected save(file, audio), found the audio first")
-        raise TypeError(f"expected audio, found {type(audio).__name__}: AudioSamples(array, sample_rate) makes some of an array")
+        raise TypeError(
+            f"expected audio, found {type(audio).__name__}: AudioSamples(array, sample_rate) makes some of an array"
+        )
     chosen = subtype if subtype is not None else _SUBTYPES[audio.dtype]
     if isinstance(file, (str, os.PathLike)):
         _write(file, audio, chosen)

@@ -95,7 +95,9 @@ def test_frames_by_channels_are_refused_with_advice() -> None:
             AudioSamples(np.zeros(shape, np.float32), RATE)
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int64, np.float16, np.longdouble, np.complex64, bool, object, "U1", "M8[s]"])
+@pytest.mark.parametrize(
+    "dtype", [np.int8, np.uint16, np.int64, np.float16, np.longdouble, np.complex64, bool, object, "U1", "M8[s]"]
+)
 def test_other_types_of_samples_are_refused_by_name(dtype: Any) -> None:
     data = np.zeros(4, dtype)
     for make in (AudioSamples, AudioSamples.new_mono):
@@ -122,10 +124,21 @@ def test_whole_rates_in_hz_are_taken(rate: Any) -> None:
     assert AudioSamples(ramp(3), rate).sample_rate == int(rate)
 
 
-@pytest.mark.parametrize("rate,error", [
-    (0, ValueError), (-1, ValueError), (2**32, ValueError), (44_100.5, ValueError), (float("nan"), ValueError),
-    (float("inf"), ValueError), (True, TypeError), ("48000", TypeError), (None, TypeError), (1j, TypeError),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "rate,error",
+    [
+        (0, ValueError),
+        (-1, ValueError),
+        (2**32, ValueError),
+        (44_100.5, ValueError),
+        (float("nan"), ValueError),
+        (float("inf"), ValueError),
+        (True, TypeError),
+        ("48000", TypeError),
+        (None, TypeError),
+        (1j, TypeError),
+    ],
+)
 def test_other_rates_are_refused_with_what_was_found(rate: Any, error: type[Exception]) -> None:
     for make in (AudioSamples, AudioSamples.new_mono):
         with pytest.raises(error, match=re.escape(str(rate))):
@@ -138,7 +151,13 @@ def test_the_native_base_checks_for_itself() -> None:
 
     good = ramp(3)
     assert type(Bare._wrap(good, RATE)) is Bare
-    wrong: list[Any] = [[1.0], None, np.zeros((1, 3), np.float32), np.zeros((2, 2, 2), np.float32), np.zeros((0, 3), np.float32)]
+    wrong: list[Any] = [
+        [1.0],
+        None,
+        np.zeros((1, 3), np.float32),
+        np.zeros((2, 2, 2), np.float32),
+        np.zeros((0, 3), np.float32),
+    ]
     wrong += [np.zeros(3, ">f4"), np.zeros(3, np.int64), np.zeros((1025, 1), np.float32), good.view(np.memmap)]
     for data in wrong:
         with pytest.raises((TypeError, ValueError)):
@@ -204,10 +223,17 @@ def test_read_only_memory_stays_read_only_and_is_not_changed() -> None:
     assert not shared.to_numpy().flags.writeable and not shared[1:3].to_numpy().flags.writeable
     assert memoryview(shared).readonly
     changes: list[Callable[[AudioSamples], object]] = [
-        lambda a: a.__iadd__(1.0), lambda a: a.__itruediv__(2.0), lambda a: a.__setitem__(slice(None), 0.0), lambda a: a.scale(2.0),
-        lambda a: a.clip(0.0, 1.0), lambda a: a.normalize(), lambda a: a.reverse_in_place(), lambda a: a.fade_in(1 / RATE),
-        lambda a: a.remove_dc_offset(), lambda a: np.negative(a, out=a),
-    ]  # fmt: skip
+        lambda a: a.__iadd__(1.0),
+        lambda a: a.__itruediv__(2.0),
+        lambda a: a.__setitem__(slice(None), 0.0),
+        lambda a: a.scale(2.0),
+        lambda a: a.clip(0.0, 1.0),
+        lambda a: a.normalize(),
+        lambda a: a.reverse_in_place(),
+        lambda a: a.fade_in(1 / RATE),
+        lambda a: a.remove_dc_offset(),
+        lambda a: np.negative(a, out=a),
+    ]
     for change in changes:
         with pytest.raises(ValueError, match="read-only"):
             change(shared)
@@ -252,11 +278,26 @@ def test_only_views_are_views() -> None:
     audio = stereo(12)
     views = [audio[2:5], audio[:, 1:3], audio[1, 2:4], audio.channel(1), audio[::-1], audio[...], *audio]
     copies = [
-        audio.copy(), audio + 0.0, -audio, audio.reverse(), audio.trim(0.0, 4 / RATE), audio.as_f32(), audio.to_stereo(),
-        audio.to_mono(), audio.pad(0.0, 0.0), audio.resample(RATE), audio.resample(24_000), np.copy(audio), copy.copy(audio),
-        copy.deepcopy(audio), pickle.loads(pickle.dumps(audio)), audio[[1, 2]], audio[np.arange(12) > 3],
-        AudioSamples.from_channels(list(audio)), audio.cast_as_f32(),
-    ]  # fmt: skip
+        audio.copy(),
+        audio + 0.0,
+        -audio,
+        audio.reverse(),
+        audio.trim(0.0, 4 / RATE),
+        audio.as_f32(),
+        audio.to_stereo(),
+        audio.to_mono(),
+        audio.pad(0.0, 0.0),
+        audio.resample(RATE),
+        audio.resample(24_000),
+        np.copy(audio),
+        copy.copy(audio),
+        copy.deepcopy(audio),
+        pickle.loads(pickle.dumps(audio)),
+        audio[[1, 2]],
+        audio[np.arange(12) > 3],
+        AudioSamples.from_channels(list(audio)),
+        audio.cast_as_f32(),
+    ]
     for view in views:
         assert isinstance(view, AudioSamples) and np.shares_memory(view.to_numpy(), audio.to_numpy())
     for made in copies:
@@ -401,9 +442,16 @@ def test_wrong_shapes_get_advice() -> None:
 def test_audio_of_another_rate_is_refused_with_both_rates() -> None:
     a, b = mono(), AudioSamples(ramp(6), 44_100)
     attempts: list[Callable[[], object]] = [
-        lambda: a + b, lambda: a.__imul__(b), lambda: np.add(a, b), lambda: np.concatenate([a, b]), lambda: np.where([True] * 6, a, b),
-        lambda: a < b, lambda: a.__setitem__(slice(None), b), lambda: AudioSamples.from_channels([a, b]), lambda: np.add(1.0, a, out=b),
-    ]  # fmt: skip
+        lambda: a + b,
+        lambda: a.__imul__(b),
+        lambda: np.add(a, b),
+        lambda: np.concatenate([a, b]),
+        lambda: np.where([True] * 6, a, b),
+        lambda: a < b,
+        lambda: a.__setitem__(slice(None), b),
+        lambda: AudioSamples.from_channels([a, b]),
+        lambda: np.add(1.0, a, out=b),
+    ]
     for attempt in attempts:
         with pytest.raises(ValueError, match=says("48000 Hz and 44100 Hz")):
             attempt()
@@ -452,11 +500,19 @@ def test_division_by_zero_says_where_before_anything_changes(operator: str, dtyp
     frames, rows, gains = ramp(300, dtype=dtype), ramp(2, 300, dtype=dtype), ramp(2, 1, dtype=dtype)
     frames[[171, 200]], rows[1, 257], gains[1] = 0, 0, 0
     divisors: list[tuple[Any, str]] = [
-        (0, "the scalar"), (dtype(0), "the scalar"), (np.array(0, dtype), "the scalar"), (frames, "frame 171"),
-        (rows, "channel 1, frame 257"), (np.asfortranarray(rows), "channel 1, frame 257"), (gains, "channel 1"),
-        (AudioSamples(rows, RATE), "channel 1, frame 257"), (rows.astype(np.int64), "channel 1, frame 257"),
-        (frames.astype(np.float64)[::-1][::-1], "frame 171"), (frames.astype(">f8"), "frame 171"), (frames.astype(bool), "frame 171"),
-    ]  # fmt: skip
+        (0, "the scalar"),
+        (dtype(0), "the scalar"),
+        (np.array(0, dtype), "the scalar"),
+        (frames, "frame 171"),
+        (rows, "channel 1, frame 257"),
+        (np.asfortranarray(rows), "channel 1, frame 257"),
+        (gains, "channel 1"),
+        (AudioSamples(rows, RATE), "channel 1, frame 257"),
+        (rows.astype(np.int64), "channel 1, frame 257"),
+        (frames.astype(np.float64)[::-1][::-1], "frame 171"),
+        (frames.astype(">f8"), "frame 171"),
+        (frames.astype(bool), "frame 171"),
+    ]
     for divisor, place in divisors:
         with pytest.raises(ZeroDivisionError, match=f"division by zero at.*{place}$"):
             apply(audio, operator, divisor)
@@ -500,7 +556,9 @@ def test_a_number_divided_by_audio_is_not_implemented_but_an_array_is() -> None:
 def test_signs_and_powers() -> None:
     audio = stereo() - 5.0
     assert np.array_equal((-audio).to_numpy(), -audio.to_numpy()) and np.array_equal((+audio).to_numpy(), audio.to_numpy())
-    assert np.array_equal(abs(audio).to_numpy(), np.abs(audio.to_numpy())) and not np.shares_memory((+audio).to_numpy(), audio.to_numpy())
+    assert np.array_equal(abs(audio).to_numpy(), np.abs(audio.to_numpy())) and not np.shares_memory(
+        (+audio).to_numpy(), audio.to_numpy()
+    )
     assert np.array_equal((2.0**audio).to_numpy(), 2.0 ** audio.to_numpy())
     with pytest.raises(TypeError, match="modulus"):
         pow(audio, 2, 3)
@@ -528,13 +586,19 @@ def test_equality_is_a_bool_of_rate_type_shape_and_samples() -> None:
 
 def test_order_is_element_wise() -> None:
     audio = stereo()
-    for found, expected in [(audio < 5, ramp(2, 6) < 5), (audio <= ramp(6), ramp(2, 6) <= ramp(6)), (audio > audio, np.zeros((2, 6), bool)),
-                            (audio >= 5.0, ramp(2, 6) >= 5.0), (5 < audio, ramp(2, 6) > 5), (ramp(6) >= audio, ramp(6) >= ramp(2, 6))]:  # fmt: skip
+    for found, expected in [
+        (audio < 5, ramp(2, 6) < 5),
+        (audio <= ramp(6), ramp(2, 6) <= ramp(6)),
+        (audio > audio, np.zeros((2, 6), bool)),
+        (audio >= 5.0, ramp(2, 6) >= 5.0),
+        (5 < audio, ramp(2, 6) > 5),
+        (ramp(6) >= audio, ramp(6) >= ramp(2, 6)),
+    ]:
         assert type(found) is np.ndarray and found.dtype == bool and np.array_equal(found, expected)
     with pytest.raises(TypeError):
-        audio < "text"
+        _ = audio < "text"
     with pytest.raises(ValueError, match=says("2 x 6", "(2,)")):
-        audio < np.ones(2)
+        _ = audio < np.ones(2)
 
 
 # NumPy's functions.
@@ -543,13 +607,27 @@ def test_order_is_element_wise() -> None:
 def test_functions_give_audio_where_the_result_is_audio() -> None:
     for audio in (mono(), stereo()):
         data = audio.to_numpy()
-        for function in (np.tanh, np.abs, np.sqrt, np.cumsum if audio.is_mono() else np.exp, np.copy, np.zeros_like, np.square, np.flip):
+        for function in (
+            np.tanh,
+            np.abs,
+            np.sqrt,
+            np.cumsum if audio.is_mono() else np.exp,
+            np.copy,
+            np.zeros_like,
+            np.square,
+            np.flip,
+        ):
             found = function(audio)  # type: ignore[operator]
             assert isinstance(found, AudioSamples) and found.sample_rate == RATE
             assert np.array_equal(found.to_numpy(), function(data))  # type: ignore[operator]
-        for made, expected in [(np.clip(audio, 2.0, 4.0), np.clip(data, 2.0, 4.0)), (np.maximum(audio, 3.0), np.maximum(data, 3.0)),
-                               (np.roll(audio, 1, axis=-1), np.roll(data, 1, axis=-1)), (np.where(data > 3, audio, 0.0), np.where(data > 3, data, 0.0)),
-                               (np.add.accumulate(audio, axis=-1), np.add.accumulate(data, axis=-1)), (np.float64(2.0) * audio, 2.0 * data)]:  # fmt: skip
+        for made, expected in [
+            (np.clip(audio, 2.0, 4.0), np.clip(data, 2.0, 4.0)),
+            (np.maximum(audio, 3.0), np.maximum(data, 3.0)),
+            (np.roll(audio, 1, axis=-1), np.roll(data, 1, axis=-1)),
+            (np.where(data > 3, audio, 0.0), np.where(data > 3, data, 0.0)),
+            (np.add.accumulate(audio, axis=-1), np.add.accumulate(data, axis=-1)),
+            (np.float64(2.0) * audio, 2.0 * data),
+        ]:
             assert isinstance(made, AudioSamples) and np.array_equal(made.to_numpy(), expected)
 
 
@@ -557,12 +635,18 @@ def test_functions_give_arrays_and_numbers_where_the_result_is_no_audio() -> Non
     audio = stereo()
     data = audio.to_numpy()
     for found, expected in [
-        (np.sum(audio), data.sum()), (np.mean(audio, axis=0), data.mean(axis=0)), (np.max(audio, axis=-1), data.max(axis=-1)),
-        (np.isnan(audio), np.isnan(data)), (np.argsort(audio, axis=-1), np.argsort(data, axis=-1)),
-        (np.fft.rfft(audio), np.fft.rfft(data)), (np.add.reduce(audio), np.add.reduce(data)), (np.shape(audio), data.shape),
-        (np.percentile(audio, 50), np.percentile(data, 50)), (np.dot(audio, data.T), np.dot(data, data.T)),
+        (np.sum(audio), data.sum()),
+        (np.mean(audio, axis=0), data.mean(axis=0)),
+        (np.max(audio, axis=-1), data.max(axis=-1)),
+        (np.isnan(audio), np.isnan(data)),
+        (np.argsort(audio, axis=-1), np.argsort(data, axis=-1)),
+        (np.fft.rfft(audio), np.fft.rfft(data)),
+        (np.add.reduce(audio), np.add.reduce(data)),
+        (np.shape(audio), data.shape),
+        (np.percentile(audio, 50), np.percentile(data, 50)),
+        (np.dot(audio, data.T), np.dot(data, data.T)),
         (np.int64(3) * audio.cast_as_i16(), 3 * data.astype(np.int64)),
-    ]:  # fmt: skip
+    ]:
         assert not isinstance(found, AudioSamples)
         assert np.array_equal(found, expected)
     parts = np.frexp(audio)
@@ -622,8 +706,24 @@ def test_more_functions_than_these_do_not_break_on_audio() -> None:
 # Frames and channels.
 
 
-@pytest.mark.parametrize("key", [slice(None), slice(2, 5), slice(-3, None), slice(None, None, -1), slice(None, None, 2), slice(4, 2),
-                                 slice(100, 200), slice(-1000, 3), [0, -1], [], np.array([5, 0, 0]), np.arange(6) > 2, ...])  # fmt: skip
+@pytest.mark.parametrize(
+    "key",
+    [
+        slice(None),
+        slice(2, 5),
+        slice(-3, None),
+        slice(None, None, -1),
+        slice(None, None, 2),
+        slice(4, 2),
+        slice(100, 200),
+        slice(-1000, 3),
+        [0, -1],
+        [],
+        np.array([5, 0, 0]),
+        np.arange(6) > 2,
+        ...,
+    ],
+)
 def test_slices_lists_and_masks_of_frames_are_audio(key: Any) -> None:
     for audio in (mono(), stereo()):
         part = audio[key]
@@ -644,10 +744,19 @@ def test_single_frames_are_numbers_of_each_channel() -> None:
 
 def test_channels_come_first_in_a_pair_of_indices() -> None:
     audio, data = AudioSamples(ramp(3, 6), RATE), ramp(3, 6)
-    for key in [(0, slice(1, 3)), (slice(None), slice(2)), (slice(1, None), slice(None, None, 2)), ([2, 0], slice(None)), (-1, [0, 3]), (..., slice(1)),
-                (np.array([True, False, True]), slice(None))]:  # fmt: skip
+    for key in [
+        (0, slice(1, 3)),
+        (slice(None), slice(2)),
+        (slice(1, None), slice(None, None, 2)),
+        ([2, 0], slice(None)),
+        (-1, [0, 3]),
+        (..., slice(1)),
+        (np.array([True, False, True]), slice(None)),
+    ]:
         part = audio[key]
-        assert isinstance(part, AudioSamples) and np.array_equal(part.to_numpy(), data[tuple(slice(None) if k is ... else k for k in key)])
+        assert isinstance(part, AudioSamples) and np.array_equal(
+            part.to_numpy(), data[tuple(slice(None) if k is ... else k for k in key)]
+        )
     assert audio[0:1, :].is_mono() and audio[[1], 1:3].shape == (2,)
     assert audio[1, 2] == data[1, 2] and type(audio[:, 1]) is np.ndarray and type(audio[[0, 1], [2, 3]]) is np.ndarray
     assert mono()[0, 1:3] == mono()[1:3] == mono()[:, 1:3] and mono()[-1, 2] == mono()[2]
@@ -673,10 +782,18 @@ def test_other_keys_are_index_errors(key: Any) -> None:
 def test_assignment_writes_frames_channels_and_masks() -> None:
     audio, data = stereo(), ramp(2, 6)
     steps: list[tuple[Any, Any, Any]] = [
-        (slice(1, 3), (..., slice(1, 3)), 0.5), (slice(-2, None), (..., slice(-2, None)), ramp(2)), (slice(2), (..., slice(2)), ramp(2, 2)),
-        (slice(0, 3), (..., slice(0, 3)), ramp(2, 1)), (0, (..., 0), ramp(2)), (-1, (..., -1), 9), ((0, slice(None)), (0,), ramp(6)),
-        ([1, 4], (..., [1, 4]), 3.0), (np.arange(6) == 2, (..., np.arange(6) == 2), -1.0), ((1, 2), (1, 2), 8.0), (..., ..., np.float64(0.25)),
-    ]  # fmt: skip
+        (slice(1, 3), (..., slice(1, 3)), 0.5),
+        (slice(-2, None), (..., slice(-2, None)), ramp(2)),
+        (slice(2), (..., slice(2)), ramp(2, 2)),
+        (slice(0, 3), (..., slice(0, 3)), ramp(2, 1)),
+        (0, (..., 0), ramp(2)),
+        (-1, (..., -1), 9),
+        ((0, slice(None)), (0,), ramp(6)),
+        ([1, 4], (..., [1, 4]), 3.0),
+        (np.arange(6) == 2, (..., np.arange(6) == 2), -1.0),
+        ((1, 2), (1, 2), 8.0),
+        (..., ..., np.float64(0.25)),
+    ]
     for key, index, value in steps:
         audio[key] = value
         data[index] = value
@@ -698,10 +815,21 @@ def test_a_fade_of_the_last_frames_is_one_line() -> None:
     assert np.array_equal(audio.to_numpy(), expected)
 
 
-@pytest.mark.parametrize("value,error", [
-    (np.ones(5), ValueError), (np.ones((2, 5)), ValueError), (np.ones((1, 3)), ValueError), (np.ones(2), ValueError), ([1.0] * 3, TypeError),
-    ("text", TypeError), (None, TypeError), (1j, TypeError), (np.ones(3, complex), TypeError), (np.array(["a"] * 3), TypeError),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "value,error",
+    [
+        (np.ones(5), ValueError),
+        (np.ones((2, 5)), ValueError),
+        (np.ones((1, 3)), ValueError),
+        (np.ones(2), ValueError),
+        ([1.0] * 3, TypeError),
+        ("text", TypeError),
+        (None, TypeError),
+        (1j, TypeError),
+        (np.ones(3, complex), TypeError),
+        (np.array(["a"] * 3), TypeError),
+    ],
+)
 def test_wrong_values_are_not_assigned(value: Any, error: type[Exception]) -> None:
     audio = stereo()
     with pytest.raises(error):
@@ -711,7 +839,12 @@ def test_wrong_values_are_not_assigned(value: Any, error: type[Exception]) -> No
 
 def test_integers_are_not_cut_off_in_assignments() -> None:
     audio = mono(dtype=np.int16)
-    for value, error in [(0.5, TypeError), (np.ones(6, np.float32), TypeError), (40_000, OverflowError), (float("nan"), TypeError)]:
+    for value, error in [
+        (0.5, TypeError),
+        (np.ones(6, np.float32), TypeError),
+        (40_000, OverflowError),
+        (float("nan"), TypeError),
+    ]:
         with pytest.raises(error):
             audio[:] = value
     audio[0] = 3.0
@@ -740,7 +873,13 @@ def test_iteration_and_channels_are_views_by_channel() -> None:
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 def test_a_pickle_is_the_same_audio(protocol: int) -> None:
-    for audio in (mono(), stereo(dtype=np.int16), stereo()[::-2], mono(0), AudioSamples(ramp(4, 2), 8000, frames_first=True, copy=False)):
+    for audio in (
+        mono(),
+        stereo(dtype=np.int16),
+        stereo()[::-2],
+        mono(0),
+        AudioSamples(ramp(4, 2), 8000, frames_first=True, copy=False),
+    ):
         back = pickle.loads(pickle.dumps(audio, protocol))
         assert type(back) is AudioSamples and back == audio and back.to_numpy().flags.writeable
 
@@ -751,8 +890,21 @@ class Named(AudioSamples):
 
 def test_derived_classes_stay_what_they_are() -> None:
     audio = Named(ramp(2, 6), RATE)
-    for made in (audio * 2.0, audio[1:], -audio, np.tanh(audio), audio.copy(), pickle.loads(pickle.dumps(audio)), audio.resample(24_000), audio.as_i16(),
-                 2.0 * audio, np.concatenate([audio, audio]), next(iter(audio)), audio.to_mono(), copy.deepcopy(audio)):  # fmt: skip
+    for made in (
+        audio * 2.0,
+        audio[1:],
+        -audio,
+        np.tanh(audio),
+        audio.copy(),
+        pickle.loads(pickle.dumps(audio)),
+        audio.resample(24_000),
+        audio.as_i16(),
+        2.0 * audio,
+        np.concatenate([audio, audio]),
+        next(iter(audio)),
+        audio.to_mono(),
+        copy.deepcopy(audio),
+    ):
         assert type(made) is Named
 
 
@@ -780,7 +932,9 @@ def test_np_asarray_shares_and_np_array_copies() -> None:
     assert np.shares_memory(np.asarray(audio), audio.to_numpy()) and np.asarray(audio).dtype == np.float32
     assert not np.shares_memory(np.array(audio), audio.to_numpy())
     assert np.asarray(audio, dtype=np.float64).dtype == np.float64
-    assert np.shares_memory(audio.__array__(), audio.to_numpy()) and not np.shares_memory(audio.__array__(copy=True), audio.to_numpy())
+    assert np.shares_memory(audio.__array__(), audio.to_numpy()) and not np.shares_memory(
+        audio.__array__(copy=True), audio.to_numpy()
+    )
     assert audio.__array__(np.float64).dtype == np.float64
     with pytest.raises(ValueError):
         audio.__array__(np.float64, copy=False)
@@ -808,7 +962,10 @@ def test_scipy_and_soundfile_take_audio(tmp_path: Path) -> None:
 
 def test_repr_tells_channels_frames_type_rate_and_duration() -> None:
     assert repr(mono()) == "AudioSamples(1 channel x 6 frames, f32, 48000 Hz, 0.000 s)"
-    assert repr(AudioSamples(np.zeros((2, 24_000), np.int16), RATE)) == "AudioSamples(2 channels x 24000 frames, i16, 48000 Hz, 0.500 s)"
+    assert (
+        repr(AudioSamples(np.zeros((2, 24_000), np.int16), RATE))
+        == "AudioSamples(2 channels x 24000 frames, i16, 48000 Hz, 0.500 s)"
+    )
 
 
 def test_notebooks_get_a_player_of_the_sound_and_a_picture(tmp_path: Path) -> None:
@@ -826,7 +983,13 @@ def test_notebooks_get_a_player_of_the_sound_and_a_picture(tmp_path: Path) -> No
     assert [item.tag.split("}")[1] for item in svg] == ["line", "polygon", "line", "polygon"]
     assert "2 channels x 5000 frames" in page
     strange = np.array([np.nan, np.inf, -np.inf, 1e30], np.float32)
-    for odd in (mono(0), mono(1), AudioSamples(strange, 1), AudioSamples(np.full(9, 255, np.uint8), 8000), AudioSamples(np.zeros((20, 3)), RATE)):
+    for odd in (
+        mono(0),
+        mono(1),
+        AudioSamples(strange, 1),
+        AudioSamples(np.full(9, 255, np.uint8), 8000),
+        AudioSamples(np.zeros((20, 3)), RATE),
+    ):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             page = odd._repr_html_()
@@ -945,7 +1108,13 @@ def test_fades_and_windows_are_those_of_the_core() -> None:
         ones.fade_in(0.5, "steep")  # type: ignore[arg-type]
     from scipy.signal import get_window
 
-    for name, other in [("hann", "hann"), ("hamming", "hamming"), ("blackman", "blackman"), ("blackman-harris", "blackmanharris"), ("rectangle", "boxcar")]:
+    for name, other in [
+        ("hann", "hann"),
+        ("hamming", "hamming"),
+        ("blackman", "blackman"),
+        ("blackman-harris", "blackmanharris"),
+        ("rectangle", "boxcar"),
+    ]:
         audio = AudioSamples(np.ones(64), RATE)
         audio.window(name)  # type: ignore[arg-type]
         assert np.allclose(audio.to_numpy(), get_window(other, 64), atol=1e-9)
@@ -1001,7 +1170,9 @@ def test_resampled_tones_have_no_delay_and_the_right_length(quality: ResamplingQ
 def test_resampling_keeps_type_and_channels(dtype: Any) -> None:
     tone = generation.sine_wave(200.0, 0.2, 8_000, 0.9)
     audio = AudioSamples.from_channels([tone, tone.reverse()])
-    audio = {"u1": audio.as_u8, "i2": audio.as_i16, "i4": audio.as_i32, "f4": audio.as_f32, "f8": audio.as_f64}[np.dtype(dtype).str[1:]]()
+    audio = {"u1": audio.as_u8, "i2": audio.as_i16, "i4": audio.as_i32, "f4": audio.as_f32, "f8": audio.as_f64}[
+        np.dtype(dtype).str[1:]
+    ]()
     for quality in ResamplingQuality:
         found = audio.resample(16_000, quality)
         assert found.numpy_dtype == dtype and found.shape == (2, 3200)
@@ -1027,18 +1198,61 @@ def test_empty_audio_works_everywhere(dtype: Any) -> None:
     for shape in [(0,), (2, 0)]:
         audio = AudioSamples(np.zeros(shape, dtype), RATE)
         assert len(audio) == 0 and audio.duration_seconds == 0.0 and not audio.size
-        for made in (audio + 1, audio * audio, audio / audio, -audio, audio[:], audio[5:], audio.copy(), np.abs(audio), audio.reverse(), audio.trim(0.0, 0.0),
-                     audio.resample(44_100), audio.resample(44_100, "fast"), audio.as_f64(), audio.as_i16(), audio.cast_as_i16(), audio.to_mono(), audio.to_stereo(),
-                     np.concatenate([audio, audio]), pickle.loads(pickle.dumps(audio)), audio.pad(), copy.deepcopy(audio)):  # fmt: skip
+        for made in (
+            audio + 1,
+            audio * audio,
+            audio / audio,
+            -audio,
+            audio[:],
+            audio[5:],
+            audio.copy(),
+            np.abs(audio),
+            audio.reverse(),
+            audio.trim(0.0, 0.0),
+            audio.resample(44_100),
+            audio.resample(44_100, "fast"),
+            audio.as_f64(),
+            audio.as_i16(),
+            audio.cast_as_i16(),
+            audio.to_mono(),
+            audio.to_stereo(),
+            np.concatenate([audio, audio]),
+            pickle.loads(pickle.dumps(audio)),
+            audio.pad(),
+            copy.deepcopy(audio),
+        ):
             assert isinstance(made, AudioSamples) and len(made) == 0
-        levels = (audio.peak(), audio.rms(), audio.mean(), audio.min(), audio.max(), audio.std_dev(), audio.variance(), audio.zero_crossing_rate())
+        levels = (
+            audio.peak(),
+            audio.rms(),
+            audio.mean(),
+            audio.min(),
+            audio.max(),
+            audio.std_dev(),
+            audio.variance(),
+            audio.zero_crossing_rate(),
+        )
         assert levels == (0.0,) * 8 and audio.zero_crossings() == 0
-        for change in (lambda a: a.scale(2.0), lambda a: a.clip(0, 1), lambda a: a.remove_dc_offset(), lambda a: a.normalize(), lambda a: a.reverse_in_place(),
-                       lambda a: a.fade_in(0.0), lambda a: a.fade_out(0.0), lambda a: a.window(), lambda a: a.gain_db(-6.0)):  # fmt: skip
+        for change in (
+            lambda a: a.scale(2.0),
+            lambda a: a.clip(0, 1),
+            lambda a: a.remove_dc_offset(),
+            lambda a: a.normalize(),
+            lambda a: a.reverse_in_place(),
+            lambda a: a.fade_in(0.0),
+            lambda a: a.fade_out(0.0),
+            lambda a: a.window(),
+            lambda a: a.gain_db(-6.0),
+        ):
             change(audio)
         audio += 1
         audio[:] = 0
-        assert memoryview(audio).shape == shape and audio == audio.copy() and "0 frames" in repr(audio) and "0 frames" in audio._repr_html_()
+        assert (
+            memoryview(audio).shape == shape
+            and audio == audio.copy()
+            and "0 frames" in repr(audio)
+            and "0 frames" in audio._repr_html_()
+        )
         assert np.sum(audio) == 0 and audio.pad(1 / RATE, 1 / RATE).frames == 2
         with pytest.raises(IndexError):
             audio[0]
@@ -1127,7 +1341,13 @@ def test_generators_are_seeded_and_checked() -> None:
     for name in ("sine_wave", "cosine_wave", "square_wave", "sawtooth_wave", "triangle_wave"):
         wave = getattr(generation, name)(100.0, 0.1, 8_000, 0.5)
         assert wave.dtype == "f64" and len(wave) == 800 and abs(wave.peak() - 0.5) < 0.02
-        for wrong in [(-1.0, 0.1, 8_000), (100.0, -0.1, 8_000), (100.0, 0.1, 0), (float("nan"), 0.1, 8_000), (100.0, float("inf"), 8_000)]:
+        for wrong in [
+            (-1.0, 0.1, 8_000),
+            (100.0, -0.1, 8_000),
+            (100.0, 0.1, 0),
+            (float("nan"), 0.1, 8_000),
+            (100.0, float("inf"), 8_000),
+        ]:
             with pytest.raises(ValueError):
                 getattr(generation, name)(*wrong)
     assert len(generation.silence(0.0)) == 0 and generation.impulse(0.1, 100, 0.5, 0.05)[5] == 0.5
@@ -1171,11 +1391,23 @@ def test_an_exponential_chirp_is_the_cores_sweep() -> None:
 # Files.
 
 
-@pytest.mark.parametrize("subtype,dtype", [
-    ("PCM_U8", "u8"), ("PCM_16", "i16"), ("PCM_24", "i32"), ("PCM_32", "i32"), ("FLOAT", "f32"), ("DOUBLE", "f64"), ("ALAW", "i16"), ("ULAW", "i16"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "subtype,dtype",
+    [
+        ("PCM_U8", "u8"),
+        ("PCM_16", "i16"),
+        ("PCM_24", "i32"),
+        ("PCM_32", "i32"),
+        ("FLOAT", "f32"),
+        ("DOUBLE", "f64"),
+        ("ALAW", "i16"),
+        ("ULAW", "i16"),
+    ],
+)
 @pytest.mark.parametrize("channels", [1, 2, 3])
-def test_files_are_read_in_their_own_type_as_soundfile_reads_them(tmp_path: Path, subtype: str, dtype: str, channels: int) -> None:
+def test_files_are_read_in_their_own_type_as_soundfile_reads_them(
+    tmp_path: Path, subtype: str, dtype: str, channels: int
+) -> None:
     path = tmp_path / "a.wav"
     noise = np.random.default_rng(1).uniform(-0.9, 0.9, (40_000, channels))
     soundfile.write(path, noise, RATE, subtype=subtype)
@@ -1252,7 +1484,11 @@ def test_a_failing_write_leaves_no_half_file_and_keeps_the_old_one(tmp_path: Pat
     path = tmp_path / "a.wav"
     io.save(path, mono())
     before = path.read_bytes()
-    for attempt in (lambda: io.save(path, mono(0)), lambda: io.save(path, mono(), subtype="i12"), lambda: io.save(path, AudioSamples(ramp(300, 2), 2**32 - 1))):  # type: ignore[arg-type]
+    for attempt in (
+        lambda: io.save(path, mono(0)),
+        lambda: io.save(path, mono(), subtype="i12"),
+        lambda: io.save(path, AudioSamples(ramp(300, 2), 2**32 - 1)),
+    ):  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="expected"):
             attempt()
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["a.wav"]

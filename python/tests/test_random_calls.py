@@ -15,21 +15,63 @@ RATE = 48_000
 DTYPES = ["u1", "i2", "i4", "f4", "f8"]
 OTHERS = [*DTYPES, "i8", "u4", "i1", "?", "f2", "c8", ">f4", ">i2"]
 BINARY: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "//": operator.floordiv, "%": operator.mod, "**": operator.pow,
-}  # fmt: skip
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+}
 IN_PLACE: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.iadd, "-": operator.isub, "*": operator.imul, "/": operator.itruediv, "//": operator.ifloordiv, "%": operator.imod,
+    "+": operator.iadd,
+    "-": operator.isub,
+    "*": operator.imul,
+    "/": operator.itruediv,
+    "//": operator.ifloordiv,
+    "%": operator.imod,
     "**": operator.ipow,
-}  # fmt: skip
+}
 DIVISIONS = ("/", "//", "%")
 COMPARISONS: list[Callable[[Any, Any], Any]] = [operator.lt, operator.le, operator.gt, operator.ge]
 #: Functions of one array, and those that make one number or an array of it.
-FUNCTIONS: list[Callable[..., Any]] = [np.tanh, np.abs, np.square, np.negative, np.positive, np.floor, np.isnan, np.exp2, np.sign, np.conjugate]
-REDUCTIONS: list[Callable[..., Any]] = [np.sum, np.mean, np.ptp, np.cumsum, np.sort, np.argsort, np.median, np.std, np.flip, np.diff]
+FUNCTIONS: list[Callable[..., Any]] = [
+    np.tanh,
+    np.abs,
+    np.square,
+    np.negative,
+    np.positive,
+    np.floor,
+    np.isnan,
+    np.exp2,
+    np.sign,
+    np.conjugate,
+]
+REDUCTIONS: list[Callable[..., Any]] = [
+    np.sum,
+    np.mean,
+    np.ptp,
+    np.cumsum,
+    np.sort,
+    np.argsort,
+    np.median,
+    np.std,
+    np.flip,
+    np.diff,
+]
 
 numbers = st.sampled_from([0, 1, 2, -1, 3, 100, 0.0, -0.0, 0.5, -1.5, 1e30, math.inf, math.nan])
 #: What arrays repeat: with zeros and without.
-FLOATS = [[0.5], [0.0], [1.0, -2.5, 3.0], [0.25, 0.0, -1.0, 7.0], [math.nan, 1.0], [math.inf, -math.inf, 0.5, -0.0], [1e30, -1e-30], [2.0, 3.0]]
+FLOATS = [
+    [0.5],
+    [0.0],
+    [1.0, -2.5, 3.0],
+    [0.25, 0.0, -1.0, 7.0],
+    [math.nan, 1.0],
+    [math.inf, -math.inf, 0.5, -0.0],
+    [1e30, -1e-30],
+    [2.0, 3.0],
+]
 SIGNED = [[1], [0], [1, -2, 3], [3, 0, -1], [100, -100, 7, 5, 2], [2, 1]]
 UNSIGNED = [[1], [0], [1, 2, 3], [3, 0, 1], [100, 200, 7, 5, 2]]
 
@@ -102,7 +144,7 @@ def others(draw: st.DrawFn, data: Any) -> Any:
     dtype = draw(st.sampled_from(OTHERS))
     if kind == "scalar":
         return array_of(draw, (), dtype)[()]
-    channels, frames = (data.shape if data.ndim == 2 else (1, *data.shape))
+    channels, frames = data.shape if data.ndim == 2 else (1, *data.shape)
     shape: Any = {"frames": (frames,), "all": (channels, frames), "gains": (channels, 1)}.get(kind)
     if kind == "any":
         shape = tuple(draw(st.lists(st.integers(0, 3), max_size=3)))
@@ -114,10 +156,14 @@ def others(draw: st.DrawFn, data: Any) -> Any:
 def keys(draw: st.DrawFn, frames: int) -> Any:
     """An index of frames, right or out of range."""
     ends = st.none() | st.integers(-7, 7)
-    return draw(st.one_of(
-        st.builds(slice, ends, ends, st.sampled_from([None, None, 1, 2, -1, -2])), st.integers(-7, 7), st.sampled_from([[], [0], [1, -1], [2, 0, 2], [5], [-6]]),
-        st.sampled_from([1, 2, 3]).map(lambda step: np.arange(frames) % step == 0),
-    ))  # fmt: skip
+    return draw(
+        st.one_of(
+            st.builds(slice, ends, ends, st.sampled_from([None, None, 1, 2, -1, -2])),
+            st.integers(-7, 7),
+            st.sampled_from([[], [0], [1, -1], [2, 0, 2], [5], [-6]]),
+            st.sampled_from([1, 2, 3]).map(lambda step: np.arange(frames) % step == 0),
+        )
+    )
 
 
 def arithmetic(draw: st.DrawFn, data: Any) -> None:
@@ -134,7 +180,9 @@ def arithmetic(draw: st.DrawFn, data: Any) -> None:
     else:
         swap = way == "right"
         found = outcome(lambda: BINARY[symbol](other, audio) if swap else BINARY[symbol](audio, other))
-        expected = outcome(lambda: BINARY[symbol](aligned(data, array), data) if swap else BINARY[symbol](data, aligned(data, array)))
+        expected = outcome(
+            lambda: BINARY[symbol](aligned(data, array), data) if swap else BINARY[symbol](data, aligned(data, array))
+        )
     if symbol in ("//", "%") and np.iscomplexobj(array):
         # Neither has it; which of two reasons is told does not matter.
         assert isinstance(found, (TypeError, ZeroDivisionError, ValueError))
@@ -146,11 +194,20 @@ def arithmetic(draw: st.DrawFn, data: Any) -> None:
         expected = TypeError("not implemented")
     elif symbol in DIVISIONS and np.size(divisor) and not np.all(divisor):
         expected = ZeroDivisionError("zero")
-    elif way == "left" and isinstance(expected, np.ndarray) and expected.dtype.str not in [np.dtype(dtype).str for dtype in DTYPES]:
+    elif (
+        way == "left"
+        and isinstance(expected, np.ndarray)
+        and expected.dtype.str not in [np.dtype(dtype).str for dtype in DTYPES]
+    ):
         expected = TypeError("type")
     if way == "right" and isinstance(expected, TypeError) and isinstance(other, (int, float)) and isinstance(found, TypeError):
         return
-    if way == "right" and isinstance(other, (int, float)) and isinstance(expected, np.ndarray) and expected.dtype.str[1:] not in DTYPES:
+    if (
+        way == "right"
+        and isinstance(other, (int, float))
+        and isinstance(expected, np.ndarray)
+        and expected.dtype.str[1:] not in DTYPES
+    ):
         expected = TypeError("type")
     like_numpy(found, expected, data.shape)
     if way == "in place" and not isinstance(found, Exception):
@@ -184,7 +241,10 @@ def comparisons(draw: st.DrawFn, data: Any) -> None:
 def reading(draw: st.DrawFn, data: Any) -> None:
     key = keys(draw, data.shape[-1])
     index = np.array(key, int) if isinstance(key, list) else key
-    found, expected = outcome(lambda: AudioSamples(data, RATE)[key]), outcome(lambda: data[..., index] if data.ndim == 2 else data[index])
+    found, expected = (
+        outcome(lambda: AudioSamples(data, RATE)[key]),
+        outcome(lambda: data[..., index] if data.ndim == 2 else data[index]),
+    )
     if isinstance(found, AudioSamples):
         assert not isinstance(key, int)
         found = found.to_numpy()
@@ -224,13 +284,23 @@ def levels(draw: st.DrawFn, data: Any) -> None:
 def copying(draw: st.DrawFn, data: Any) -> None:
     audio = AudioSamples(data, RATE)
     back = pickle.loads(pickle.dumps(audio, draw(st.integers(2, 5))))
-    for made in (back, audio.copy(), AudioSamples.from_channels(list(audio)), audio.reverse().reverse(), audio.trim(0.0, audio.duration_seconds)):
+    for made in (
+        back,
+        audio.copy(),
+        AudioSamples.from_channels(list(audio)),
+        audio.reverse().reverse(),
+        audio.trim(0.0, audio.duration_seconds),
+    ):
         assert made.sample_rate == RATE and made.dtype == audio.dtype
         assert np.array_equal(made.to_numpy(), data, equal_nan=data.dtype.kind == "f")
     for name in ("u8", "i16", "i32", "f32", "f64"):
         converted = getattr(audio, f"as_{name}")()
         assert converted.dtype == name and converted.shape == audio.shape
-        if np.isfinite(data.astype(np.float64)).all() and data.dtype.kind != "f" and converted.numpy_dtype.itemsize > data.dtype.itemsize:
+        if (
+            np.isfinite(data.astype(np.float64)).all()
+            and data.dtype.kind != "f"
+            and converted.numpy_dtype.itemsize > data.dtype.itemsize
+        ):
             assert np.array_equal(getattr(converted, f"as_{audio.dtype}")().to_numpy(), data)
 
 
