@@ -281,8 +281,9 @@ fn write(
 ///
 /// Notes
 /// -----
-/// Everything but `WriteError` is raised before the first byte. When the call returns, the file objects have all bytes. A file
-/// that `open` has buffered may hold the last of them (8192 bytes by default) until it is flushed or closed.
+/// Everything but `WriteError` is raised before the first byte. Files are written in their order; of a long array, each gets a
+/// part of the frames in turn. When the call returns, the file objects have all bytes. A file that `open` has buffered may hold the
+/// last of them (8192 bytes by default) until it is flushed or closed. Long blocks go past its buffer, after what it held.
 ///
 /// The interpreter is free for other threads while 16384 samples or more are converted, and while they are written to files of
 /// the operating system.
@@ -319,7 +320,7 @@ pub fn convert_multichannel_24bit(
 ) -> PyResult<usize> {
     let source = Source::new(audio_data, false)?;
     let channels = channels(channel_indices, &source)?;
-    let needed = channels.len() * source.frames * BYTES;
+    let needed = source.frames.saturating_mul(channels.len() * BYTES);
     let found = out.len();
     if found < needed {
         return Err(PyValueError::new_err(format!("out must have at least {needed} bytes, found {found}")));

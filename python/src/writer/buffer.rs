@@ -47,6 +47,10 @@ impl OutputBuffer {
             ffi::PyBuffer_FillInfo(view, slf.as_ptr(), from.cast(), len.cast_signed(), 1, flags)
         };
         if filled != 0 {
+            if !view.is_null() {
+                // SAFETY: Python's rule for a view that was refused.
+                unsafe { (*view).obj = std::ptr::null_mut() };
+            }
             return Err(PyErr::fetch(slf.py()));
         }
         this.views.fetch_add(1, Ordering::Relaxed);
