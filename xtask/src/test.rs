@@ -179,7 +179,11 @@ fn full(long: bool) -> Outcome {
     }
     run_tests(&mut tests, begin, |count| {
         let target = target_dir()?;
-        step("Python tests", || python::test(&python, native, &target, &python_variables(&target)?, count))
+        let mut variables = python_variables(&target)?;
+        // The tests before built it.
+        let program = target.join("debug").join(format!("isotherm{}", std::env::consts::EXE_SUFFIX));
+        variables.push(("ISOTHERM_PROGRAM", program));
+        step("Python tests", || python::test(&python, native, &target, &variables, count))
     })
 }
 
