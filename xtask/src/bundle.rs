@@ -211,13 +211,12 @@ fn build_plugin(build: Build, target: &Path) -> Outcome<(PathBuf, Option<PathBuf
     Ok((plugin, native))
 }
 
-/// Builds the native library of the Python package alone, and returns it.
+/// Builds the native library of the Python package alone, in the development profile, and returns it.
 ///
 /// # Errors
 /// If it does not build.
-pub fn native_library(build: Build, target: &Path) -> Outcome<PathBuf> {
-    let profile: &[&str] = if build == Build::Release { &["--release"] } else { &[] };
-    let [library] = build_libraries(build, &[profile, &["--package", PYTHON_PACKAGE]].concat(), target, [PYTHON])?;
+pub fn native_library(target: &Path) -> Outcome<PathBuf> {
+    let [library] = build_libraries(Build::Dev, &["--package", PYTHON_PACKAGE], target, [PYTHON])?;
     Ok(library.ok_or("cargo named no library of the Python package")?)
 }
 

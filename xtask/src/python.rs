@@ -4,10 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::bundle::{Build, native_library};
 use crate::process::{command_line, output, run, run_with_lines};
 use crate::test::Count;
-use crate::wheel::stage;
+use crate::wheel::{stage, wheel};
 use crate::{Outcome, root, shown};
 
 /// The folder, relative to the target folder, in which the package lies as a wheel installs it.
@@ -110,24 +109,23 @@ pub fn test(python: &Path, library: &Path, target: &Path, variables: &[(&str, Pa
     Ok(status.success() && told)
 }
 
-/// Runs the benchmarks of the Python package, which print tables for `docs/performance.md`, with a library for use.
+/// Runs the benchmarks of the Python package, which print tables for `docs/performance.md`, with the wheel that users get.
 ///
 /// # Errors
 /// If it does not build, or a benchmark fails.
 pub fn bench(target: &Path, packages: &[&str]) -> Outcome {
-    let library = native_library(Build::Release, target)?;
     let python = environment(target, "venv-bench", &[packages, &TEST_PACKAGES, &BENCH_PACKAGES].concat())?;
     if !is_supported(&python)? {
         return Ok(());
     }
-    let staged = target.join("python-release");
-    stage(&library, &staged)?;
-    let variables = [("PYTHONPATH", staged.as_os_str()), ("PYTHONDONTWRITEBYTECODE", "1".as_ref())];
+    let wheel = wheel(false, target)?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--force-reinstall"];
+    run(Command::new(&python).args(pip).arg(&wheel))?;
     let mut pytest = Command::new(&python);
     pytest.args(["-m", "pytest", "-p", "no:cacheprovider", "-q", "-o", "python_files=bench_*.py", "python/benches"]);
-    run(pytest.args(["--benchmark-columns=median", "--benchmark-sort=fullname"]).envs(variables).current_dir(root()))?;
+    run(pytest.args(["--benchmark-columns=median", "--benchmark-sort=fullname"]).current_dir(root()))?;
     for script in BENCH_SCRIPTS {
-        run(Command::new(&python).arg(script).envs(variables).current_dir(root()))?;
+        run(Command::new(&python).arg(script).current_dir(root()))?;
     }
     Ok(())
 }

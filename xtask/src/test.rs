@@ -120,7 +120,7 @@ fn quick() -> Outcome {
 fn only_python() -> Outcome {
     let begin = Instant::now();
     let target = target_dir()?;
-    let library = step("native library", || native_library(Build::Dev, &target))?;
+    let library = step("native library", || native_library(&target))?;
     let python = step("Python environment", || test_environment(&target))?;
     let mut count = Count::default();
     let passed = step("Python tests", || python::test(&python, &library, &target, &python_variables(&target)?, &mut count))?;
