@@ -283,7 +283,8 @@ fn write(
 /// -----
 /// Everything but `WriteError` is raised before the first byte. Files are written in their order; of a long array, each gets a
 /// part of the frames in turn. When the call returns, the file objects have all bytes. A file that `open` has buffered may hold the
-/// last of them (8192 bytes by default) until it is flushed or closed. Long blocks go past its buffer, after what it held.
+/// last of them, as many as its buffer has (4096 or more), until it is flushed or closed. Long blocks go past its buffer, after what
+/// it held.
 ///
 /// The interpreter is free for other threads while 16384 samples or more are converted, and while they are written to files of
 /// the operating system.

@@ -12,11 +12,10 @@ use pyo3::types::{PyBool, PyInt, PyString, PyType};
 /// Largest number of bytes of samples in a file of `wave`: its sizes are 32-bit numbers, and the header counts 36 bytes more.
 const WAVE_BYTES: u64 = u32::MAX as u64 - 36;
 
-/// A block of at least this part of a file's own buffer goes past the buffer, straight to the operating system: the buffer would
-/// save no call to it worth its copy. Measured with blocks of 256 and 1024 frames and buffers of 8192 bytes.
+/// A block of at least this part of a file's own buffer, and of at least so many bytes, goes past the buffer, straight to the
+/// operating system: the buffer would save no call to it that is worth the copy. Measured with blocks of 256 and 1024 frames and
+/// buffers of 4096 bytes, as `open` makes them on most file systems.
 const DIRECT_PART: usize = 5;
-
-/// Shortest block that goes past a file's buffer, however short that is.
 const DIRECT_BYTES: usize = 1024;
 
 /// Types of the standard library that the writer knows.
