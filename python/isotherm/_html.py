@@ -20,8 +20,8 @@ WIDTH, HEIGHT = 480, 48
 #: The most channels with a picture of their own.
 PICTURES = 8
 COLOR = "#4477aa"
-#: The highest sample of 16 bits.
-HIGHEST = 1.0 - 2.0**-15
+#: The highest sample rate in Hz that a page has a player for: what the Web Audio standard asks of browsers, twice.
+HIGHEST_RATE = 192_000
 
 
 def _outline(channel: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -60,13 +60,15 @@ def player(audio: AudioSamples) -> str:
         values: npt.NDArray[Any] = np.atleast_2d(audio._values())
         finite = np.abs(values[np.isfinite(values)])
         peak = float(finite.max()) if finite.size else 0.0
-        if audio.duration_seconds <= PLAYER_SECONDS:
+        if audio.duration_seconds > PLAYER_SECONDS:
+            parts.append(f"<span>no player: longer than {PLAYER_SECONDS:.0f} s</span>")
+        elif audio.sample_rate > HIGHEST_RATE:
+            parts.append(f"<span>no player: above {HIGHEST_RATE} Hz</span>")
+        else:
             buffer = io.BytesIO()
             sound = np.nan_to_num(values[:2], nan=0.0, posinf=1.0, neginf=-1.0)
-            files.save(buffer, type(audio)(np.clip(sound, -1.0, HIGHEST), audio.sample_rate), subtype="i16")
+            files.save(buffer, type(audio)(np.clip(sound, -1.0, 1.0), audio.sample_rate), subtype="i16")
             data = base64.b64encode(buffer.getvalue()).decode("ascii")
             parts.append(f'<audio controls src="data:audio/wav;base64,{data}"></audio>')
-        else:
-            parts.append(f"<span>no player: longer than {PLAYER_SECONDS:.0f} s</span>")
         parts.append(picture(values, max(1.0, peak)))
     return f"<div>{'<br>'.join([*parts, f'<span>{text}</span>'])}</div>"

@@ -43,6 +43,25 @@ MAX_RATE = 2**32 - 1
 #: Division: the functions whose second operand must not be zero.
 _DIVISIONS = frozenset((np.divide, np.floor_divide, np.remainder, np.fmod, np.divmod))
 
+#: Functions whose results are no channels of frames, also when they have as many rows and columns.
+_OTHER_AXES = frozenset(
+    (
+        np.transpose,
+        np.swapaxes,
+        np.moveaxis,
+        np.rollaxis,
+        np.rot90,
+        np.dot,
+        np.inner,
+        np.outer,
+        np.kron,
+        np.tensordot,
+        np.corrcoef,
+    )
+    + (np.cov, np.convolve, np.correlate, np.einsum, np.triu, np.tril, np.resize, np.reshape)
+)
+_OTHER_MODULES = frozenset(("numpy.fft", "numpy.linalg"))
+
 Fade = Literal["linear", "raised-cosine", "equal-power"]
 Window = Literal["rectangle", "hann", "hamming", "blackman", "blackman-harris"]
 Normalization = Literal["minmax", "zscore", "mean"]
@@ -158,7 +177,7 @@ class AudioSamples(SampleBuffer):
     ``<=``, ``>`` and ``>=`` give an array of bools.
 
     NumPy's functions take audio. A result of the audio's shape, of a type that audio has, is audio; any other is an array or a
-    number. ``numpy.concatenate`` joins in time unless an axis is given.
+    number, as is that of functions that move axes. ``numpy.concatenate`` joins in time unless an axis is given.
 
     ``audio[a:b]`` are frames, as a view; ``audio[channel, a:b]`` those of a channel. Iteration is by channel.
     """
@@ -319,12 +338,10 @@ class AudioSamples(SampleBuffer):
         """What is no float, int, audio or ``numpy.ndarray`` as an operand, for the native operators."""
         if isinstance(other, (np.number, np.bool_, int, float, complex)):
             return other
-        if isinstance(other, (str, bytes, bytearray, list, tuple)):
+        if isinstance(other, (str, bytes, bytearray, list, tuple, np.ma.MaskedArray, np.matrix)):
             # Python would join bytes with anything that has memory.
             raise TypeError(f"expected a number, a numpy.ndarray or audio, found {type(other).__name__}")
-        if isinstance(other, np.ndarray) and not isinstance(other, (np.ma.MaskedArray, np.matrix)):
-            return other.view(np.ndarray)
-        return NotImplemented
+        return other.view(np.ndarray) if isinstance(other, np.ndarray) else NotImplemented
 
     def _like(self, result: Any) -> Any:
         """Audio for an array of the audio's shape and of a type that audio has; everything else as it is."""
@@ -363,6 +380,8 @@ class AudioSamples(SampleBuffer):
         out = kwargs.get("out")
         if isinstance(out, AudioSamples):
             return out
+        if func in _OTHER_AXES or func.__module__ in _OTHER_MODULES:
+            return result
         if type(result) in (list, tuple):
             return type(result)(first._like(item) for item in result)
         return first._like(result)
@@ -485,6 +504,13 @@ class AudioSamples(SampleBuffer):
 
     def __iter__(self) -> Iterator[Self]:
         return (self.channel(index) for index in range(self.num_channels))
+
+    def __reversed__(self) -> Iterator[Self]:
+        return (self.channel(index) for index in reversed(range(self.num_channels)))
+
+    def __contains__(self, value: object) -> bool:
+        operand = self._checked(value)
+        return operand is not NotImplemented and bool(np.any(self._data == operand))
 
     def channel(self, index: int) -> Self:
         """Channel ``index``, counted from 0, as a view."""
@@ -778,7 +804,7 @@ class AudioSamples(SampleBuffer):
             raise ValueError(f"expected 'fast', 'medium' or 'high', found {quality!r}") from None
         if target == self.sample_rate or not len(self):
             return self._wrap(self._data.copy(), target)
-        planar = np.atleast_2d(self._data.astype(np.float64))
+        planar = np.atleast_2d(self._data.astype(np.float64, order="C"))
         if self.dtype == "u8":
             planar -= _U8_SILENCE
         if quality is ResamplingQuality.fast:

@@ -7,6 +7,8 @@ bits and 32-bit floats. A file has at least one frame.
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import tempfile
 import warnings
@@ -90,8 +92,9 @@ def save(file: File, audio: AudioSamples, *, subtype: Subtype | None = None) -> 
 
     ``subtype`` is 'i16', 'i24', 'i32' or 'f32'; without it, the type of the audio decides: int16 as 16 bits, int32 as 32 bits,
     floats as 32-bit floats (float64 is rounded), uint8 as 16 bits. A file at a path is written under another name and renamed
-    when it is complete, so a failure leaves no half file and keeps an older one. Samples beyond full scale are limited in a
-    file of integers, and NaN and infinities become 0; a ``UserWarning`` says how many.
+    when it is complete, so a failure leaves no half file and keeps an older one; a link stays, and its target is replaced.
+    Devices and pipes are written to. Samples beyond full scale are limited in a file of integers, and NaN and infinities become
+    0; a ``UserWarning`` says how many.
 
     Raises ``OSError`` if it cannot be written, ``ValueError`` for empty audio and for more than a WAV file can have,
     ``TypeError`` for what is no audio.
@@ -103,23 +106,56 @@ def save(file: File, audio: AudioSamples, *, subtype: Subtype | None = None) -> 
             f"expected audio, found {type(audio).__name__}: AudioSamples(array, sample_rate) makes some of an array"
         )
     chosen = subtype if subtype is not None else _SUBTYPES[audio.dtype]
+    if chosen not in ("i16", "i24", "i32", "f32"):
+        raise ValueError(f"expected a subtype of 'i16', 'i24', 'i32' or 'f32', found {subtype!r}")
     if isinstance(file, (str, os.PathLike)):
-        _write(file, audio, chosen)
+        # The target of a link is replaced, not the link.
+        path = os.path.realpath(os.fspath(file))
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "wb") as device:
+                limited, replaced = _write_into(device, audio, chosen)
+        else:
+            limited, replaced = _write(path, audio, chosen)
     elif hasattr(file, "write"):
-        # Through a file, as the sizes in the header are known at the end only.
-        with tempfile.TemporaryDirectory(prefix="isotherm-") as folder:
-            path = os.path.join(folder, "audio.wav")
-            _write(path, audio, chosen)
-            with open(path, "rb") as written:
-                file.write(written.read())
+        limited, replaced = _write_into(file, audio, chosen)
     else:
         raise TypeError(f"expected a path or a binary file object, found {type(file).__name__}")
+    _warn(audio, limited, replaced)
 
 
-def _write(path: str | os.PathLike[str], audio: AudioSamples, subtype: str) -> None:
+def _write(path: str, audio: AudioSamples, subtype: str) -> tuple[int, int]:
+    """Writes a file; returns the counts of samples that were limited and replaced."""
     samples = np.atleast_2d((audio.as_i16() if audio.dtype == "u8" else audio)._data)
-    limited, replaced = _native.write_wav(path, np.ascontiguousarray(samples), audio.sample_rate, subtype)
-    if limited:
-        warnings.warn(f"{os.fspath(path)}: {limited} samples were beyond full scale and are limited to it", stacklevel=3)
+    return _native.write_wav(path, np.require(samples, requirements=["C", "A"]), audio.sample_rate, subtype)
+
+
+def _write_into(file: IO[bytes], audio: AudioSamples, subtype: str) -> tuple[int, int]:
+    """Writes to a file object, by way of a file, as the sizes in the header are known at the end only."""
+    with tempfile.TemporaryDirectory(prefix="isotherm-") as folder:
+        path = os.path.join(folder, "audio.wav")
+        counts = _write(path, audio, subtype)
+        with open(path, "rb") as written:
+            rest = memoryview(written.read())
+    while rest:
+        # Raw files may take a part only; other objects may return anything.
+        taken: object = file.write(rest)
+        if taken is None and isinstance(file, io.RawIOBase):
+            raise BlockingIOError(errno.EAGAIN, "the file takes nothing now, and does not wait", _name(file))
+        if not isinstance(taken, int) or isinstance(taken, bool):
+            break
+        if taken <= 0:
+            raise OSError(errno.EIO, f"the file took {taken} of {len(rest)} bytes", _name(file))
+        rest = rest[taken:]
+    return counts
+
+
+def _warn(audio: AudioSamples, limited: int, replaced: int) -> None:
+    """Tells of samples that the file cannot have."""
     if replaced:
-        warnings.warn(f"{os.fspath(path)}: {replaced} samples were NaN or infinite and are 0", stacklevel=3)
+        were = "sample was NaN or infinite and is 0" if replaced == 1 else "samples were NaN or infinite and are 0"
+        warnings.warn(f"{replaced} {were} in the file", stacklevel=3)
+    # Full scale itself is limited to the highest number, too; that is no news.
+    beyond = int(np.count_nonzero(np.abs(audio._data) > 1.0)) if limited and audio.numpy_dtype.kind == "f" else 0
+    if beyond:
+        were = "sample was beyond full scale and is" if beyond == 1 else "samples were beyond full scale and are"
+        warnings.warn(f"{beyond} {were} limited to it in the file", stacklevel=3)

@@ -1,12 +1,12 @@
 //! WAV files, other sample rates and the core's generators, for arrays of (channels, frames).
 
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 use std::path::PathBuf;
 
 use isotherm::audio::wav::{Encoding, NonFinitePolicy, Reader, WavFormat, Writer};
 use isotherm::audio::{Audio, AudioError, Resampler, Resampling, Sample, WavError, generate};
-use numpy::{Element, PyArray2, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
+use numpy::{Element, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyMemoryError, PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -24,12 +24,33 @@ fn wav_error(error: WavError) -> PyErr {
             Some(code) => {
                 let reason = source.to_string();
                 let reason = reason.strip_suffix(&format!(" (os error {code})")).unwrap_or(&reason);
-                PyOSError::new_err((code, format!("cannot {action}: {reason}"), path))
+                PyOSError::new_err((code, format!("cannot {action}: {reason}"), path.into_os_string()))
             }
+            // A path that no system call takes, as with a NUL in it.
+            None if source.kind() == ErrorKind::InvalidInput => PyValueError::new_err(format!("cannot {action}: {source}")),
             None => PyOSError::new_err(format!("{}: cannot {action}: {source}", path.display())),
         },
         other => PyValueError::new_err(other.to_string()),
     }
+}
+
+/// An empty vector with room for `count` elements; a `MemoryError` if there is none, where Rust's own functions would end the
+/// process.
+fn with_room<T>(count: usize) -> PyResult<Vec<T>> {
+    let mut made = Vec::new();
+    made.try_reserve_exact(count).map_err(|error| PyMemoryError::new_err(format!("{count} samples: {error}")))?;
+    Ok(made)
+}
+
+/// A copy of the samples of an array, which other threads may change meanwhile.
+fn copied<T: Element + Copy>(array: &Bound<'_, PyArrayDyn<T>>) -> PyResult<Vec<T>> {
+    if !array.is_c_contiguous() || !array.is_aligned() {
+        return Err(PyTypeError::new_err("expected an aligned and C-contiguous array"));
+    }
+    let mut samples = with_room(array.len())?;
+    // SAFETY: the interpreter stays attached while the slice lives.
+    samples.extend_from_slice(unsafe { array.as_slice()? });
+    Ok(samples)
 }
 
 /// A `ValueError` with the text of an error of the core.
@@ -51,14 +72,19 @@ fn all_frames<S: Sample>(reader: &mut Reader) -> PyResult<Vec<S>> {
     loop {
         let before = sound[0].len();
         for channel in &mut sound {
-            channel.try_reserve(BLOCK_FRAMES).map_err(|error| pyo3::exceptions::PyMemoryError::new_err(error.to_string()))?;
+            channel.try_reserve(BLOCK_FRAMES).map_err(|error| PyMemoryError::new_err(error.to_string()))?;
             channel.resize(before + BLOCK_FRAMES, S::ZERO);
         }
         let mut block: Vec<&mut [S]> = sound.iter_mut().map(|channel| &mut channel[before..]).collect();
         let read = reader.read_block(&mut block).map_err(wav_error)?;
         sound.iter_mut().for_each(|channel| channel.truncate(before + read));
         if read < BLOCK_FRAMES {
-            return if channels == 1 { Ok(sound.swap_remove(0)) } else { Ok(sound.concat()) };
+            if channels == 1 {
+                return Ok(sound.swap_remove(0));
+            }
+            let mut all = with_room(channels * sound[0].len())?;
+            sound.iter().for_each(|channel| all.extend_from_slice(channel));
+            return Ok(all);
         }
         watch.look()?;
     }
@@ -164,8 +190,7 @@ pub fn write_wav(
     macro_rules! of_type {
         ($($type:ty)*) => {$(
             if let Ok(samples) = samples.cast::<PyArrayDyn<$type>>() {
-                // A copy, as other threads may change the array meanwhile.
-                let samples = samples.to_vec()?;
+                let samples = copied(samples)?;
                 return py.detach(move || {
                     let long = (channels * format.bytes()) as u64 * frames as u64 > LONG_BYTES;
                     let create = if long { Writer::create_long } else { Writer::create };
@@ -186,20 +211,19 @@ pub fn write_wav(
 #[pyfunction]
 pub fn resample<'py>(
     py: Python<'py>,
-    sound: &Bound<'py, PyArray2<f64>>,
+    sound: &Bound<'py, PyArrayDyn<f64>>,
     from: u32,
     to: u32,
     high: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let &[channels, frames] = sound.shape() else { return Err(PyTypeError::new_err("expected an array of (channels, frames)")) };
-    let sound = sound.to_vec()?;
+    let sound = copied(sound)?;
     let resampled = py.detach(move || {
         let quality = if high { Resampling::High } else { Resampling::Medium };
         let resampler = Resampler::new(from, to, quality).map_err(audio_error)?;
         let length = resampler.frames(frames);
-        let mut out: Vec<f64> = Vec::new();
         let total = length.saturating_mul(channels);
-        out.try_reserve_exact(total).map_err(|error| pyo3::exceptions::PyMemoryError::new_err(error.to_string()))?;
+        let mut out: Vec<f64> = with_room(total)?;
         out.resize(total, 0.0);
         let mut watch = SignalWatch::new();
         for (sound, out) in sound.chunks_exact(frames.max(1)).zip(out.chunks_exact_mut(length.max(1))) {
@@ -232,6 +256,8 @@ pub fn generated<'py>(
     channels: usize,
     seed: u64,
 ) -> PyResult<Bound<'py, PyAny>> {
+    // The generators take at most 16 bytes for a frame, and would end the process if they did not get them.
+    drop(with_room::<[f64; 2]>(frames)?);
     let made: Result<Audio<f32>, AudioError> = py
         .detach(|| match name {
             "sine" => Some(generate::sine(sample_rate, hz, amplitude, frames)),

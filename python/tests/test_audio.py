@@ -487,9 +487,12 @@ def test_arrays_of_objects_and_texts_are_type_errors() -> None:
     assert audio == mono()
 
 
-def test_masked_arrays_are_no_operands() -> None:
-    with pytest.raises(TypeError):
-        mono() + np.ma.masked_array(ramp(6), [False] * 6)
+def test_masked_arrays_and_matrices_are_no_operands() -> None:
+    for other in (np.ma.masked_array(ramp(6), [False] * 6), ramp(1, 6).view(np.matrix)):
+        with pytest.raises(TypeError, match=f"found {type(other).__name__}"):
+            mono() + other
+        with pytest.raises(TypeError):
+            other + mono()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -653,6 +656,22 @@ def test_functions_give_arrays_and_numbers_where_the_result_is_no_audio() -> Non
     assert isinstance(parts[0], AudioSamples) and isinstance(np.modf(audio), tuple)
 
 
+def test_functions_that_move_axes_give_arrays() -> None:
+    square = AudioSamples(ramp(3, 3), RATE)
+    for moved in (
+        np.transpose(square),
+        np.swapaxes(square, 0, 1),
+        np.moveaxis(square, 0, 1),
+        np.rot90(square),
+        np.dot(square, square.to_numpy()),
+        np.cov(square),
+        np.corrcoef(square),
+        np.linalg.pinv(square),
+        np.fft.fftshift(square),
+    ):
+        assert type(moved) is np.ndarray and moved.shape == (3, 3)
+
+
 def test_matrices_mix_channels() -> None:
     swap = np.array([[0.0, 1.0], [1.0, 0.0]], np.float32)
     mixed = swap @ stereo()  # type: ignore[operator]
@@ -805,6 +824,13 @@ def test_assignment_writes_frames_channels_and_masks() -> None:
     audio[3:] = audio[:3]
     audio[1:] = audio[:-1]
     assert np.array_equal(audio.to_numpy()[:, 1:4], ramp(2, 3))
+
+
+def test_contents_are_samples() -> None:
+    assert 3.0 in mono() and 99.0 not in mono() and np.float32(3.0) in stereo() and "text" not in [mono()]
+    assert [channel[0] for channel in reversed(stereo())] == [8.0, 2.0]
+    with pytest.raises(TypeError):
+        _ = "text" in mono()
 
 
 def test_a_fade_of_the_last_frames_is_one_line() -> None:
@@ -983,6 +1009,7 @@ def test_notebooks_get_a_player_of_the_sound_and_a_picture(tmp_path: Path) -> No
     assert [item.tag.split("}")[1] for item in svg] == ["line", "polygon", "line", "polygon"]
     assert "2 channels x 5000 frames" in page
     strange = np.array([np.nan, np.inf, -np.inf, 1e30], np.float32)
+    assert "no player" in AudioSamples(ramp(9), 2**31)._repr_html_()
     for odd in (
         mono(0),
         mono(1),
@@ -1180,6 +1207,17 @@ def test_resampling_keeps_type_and_channels(dtype: Any) -> None:
         assert np.allclose(inner, generation.sine_wave(200.0, 0.2, 16_000, 0.9).to_numpy()[800:2400], atol=0.03)
 
 
+@pytest.mark.parametrize("quality", list(ResamplingQuality))
+def test_resampling_reads_any_layout_of_memory(quality: ResamplingQuality) -> None:
+    data = np.random.default_rng(5).uniform(-1.0, 1.0, (64, 3))
+    expected = AudioSamples.new_multi(data, RATE, frames_first=True).resample(32_000, quality)
+    record = np.zeros((64, 3), np.dtype([("a", "u1"), ("b", "f8")]))
+    record["b"] = data
+    for layout in (data, record["b"], np.asfortranarray(data)):
+        found = AudioSamples.new_multi(layout, RATE, frames_first=True, copy=False).resample(32_000, quality)
+        assert found == expected
+
+
 def test_resampling_names_qualities_and_rates() -> None:
     assert mono().resample(24_000, "medium") == mono().resample(24_000, ResamplingQuality.medium)
     assert mono().resample(RATE) == mono() and mono(0).resample(96_000, "high").sample_rate == 96_000
@@ -1329,6 +1367,15 @@ def test_huge_shapes_are_refused_and_huge_views_are_taken() -> None:
         mono().pad(1e12)
     with pytest.raises((MemoryError, ValueError, OverflowError)):
         generation.silence(1e300)
+    for generate in (
+        lambda: generation.pink_noise(1e12),
+        lambda: generation.band_limited("saw", 100.0, 1e12),
+        lambda: generation.chirp(100.0, 1000.0, 1e12, method="exponential"),
+        lambda: generation.sine_wave(100.0, 1e12),
+        lambda: mono(10).resample(2**32 - 1).resample(2**32 - 1) and AudioSamples(np.zeros(2**20), 1).resample(2**32 - 1),
+    ):
+        with pytest.raises(MemoryError):
+            generate()
 
 
 # Generators.
@@ -1455,11 +1502,71 @@ def test_saved_files_come_back_exactly(tmp_path: Path) -> None:
 
 def test_limited_and_replaced_samples_are_told(tmp_path: Path) -> None:
     audio = AudioSamples(np.array([2.0, -3.0, np.nan, 0.5], np.float32), RATE)
-    with pytest.warns(UserWarning, match="2 samples were beyond full scale"):
+    with pytest.warns(UserWarning, match="^2 samples were beyond full scale"):
         io.save(tmp_path / "a.wav", audio[:2], subtype="i16")
-    with pytest.warns(UserWarning, match="1 samples were NaN"):
+    with pytest.warns(UserWarning, match="^1 sample was NaN"):
         io.save(tmp_path / "b.wav", audio)
     assert io.read(tmp_path / "b.wav").to_numpy().tolist() == [2.0, -3.0, 0.0, 0.5]
+    with pytest.warns(UserWarning, match="^1 sample was NaN"):
+        io.save(tmp_path / "b.wav", AudioSamples(np.array([1e300, 0.5]), RATE))
+
+
+@pytest.mark.parametrize("subtype", ["i16", "i24", "i32", "f32"])
+def test_full_scale_is_saved_without_a_warning(tmp_path: Path, subtype: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        io.save(tmp_path / "a.wav", generation.square_wave(100.0, 0.1), subtype=subtype)
+        io.save(tmp_path / "a.wav", AudioSamples(np.array([2**31 - 1], np.int32), RATE), subtype=subtype)
+
+
+class Part:
+    """A file that takes 10 bytes at a time."""
+
+    def __init__(self, result: Any = None) -> None:
+        self.data = b""
+        self.result = result
+
+    def write(self, data: Any) -> Any:
+        self.data += bytes(data[:10])
+        return min(len(data), 10) if self.result is None else self.result
+
+
+def test_files_that_take_a_part_get_the_rest(tmp_path: Path) -> None:
+    import io as memory
+
+    part, whole = Part(), memory.BytesIO()
+    io.save(part, mono(100))  # type: ignore[arg-type]
+    io.save(whole, mono(100))
+    assert part.data == whole.getvalue()
+    with pytest.raises(OSError, match="took 0 of"):
+        io.save(Part(0), mono(100))  # type: ignore[arg-type]
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with os.fdopen(read, "rb"), os.fdopen(write, "wb", buffering=0) as pipe, pytest.raises(BlockingIOError):
+        io.save(pipe, mono(1_000_000))
+
+
+def test_links_stay_and_devices_are_written_to(tmp_path: Path) -> None:
+    target, link = tmp_path / "folder" / "target.wav", tmp_path / "link.wav"
+    target.parent.mkdir()
+    link.symlink_to(target)
+    for audio in (mono(), stereo()):
+        io.save(link, audio)
+        assert link.is_symlink() and io.read(target) == audio
+    io.save(os.devnull, mono())
+    assert not Path(os.devnull).is_file()
+    if Path("/dev/full").exists():
+        with pytest.raises(OSError, match="No space left"):
+            io.save("/dev/full", mono())
+        assert not Path("/dev/full").is_file()
+
+
+def test_misaligned_and_strided_audio_is_saved_right(tmp_path: Path) -> None:
+    odd = np.frombuffer(bytes(1) + ramp(9).tobytes(), np.uint8)[1:].view("f4")
+    assert not odd.flags.aligned
+    for array in (odd, ramp(18)[::2]):
+        io.save(tmp_path / "a.wav", AudioSamples(array, RATE, copy=False))
+        assert np.array_equal(io.read(tmp_path / "a.wav").to_numpy(), array)
 
 
 def test_nan_in_a_file_is_read_as_it_is(tmp_path: Path) -> None:
@@ -1471,13 +1578,17 @@ def test_files_that_cannot_be_read_or_written_are_os_errors_with_the_path(tmp_pa
     missing = tmp_path / "missing.wav"
     with pytest.raises(FileNotFoundError) as error:
         io.read(missing)
-    assert str(error.value.filename) == str(missing)
-    with pytest.raises(OSError):
-        io.read(tmp_path)
-    with pytest.raises(OSError, match="none"):
+    assert error.value.filename == str(missing)
+    with pytest.raises(FileNotFoundError):
+        io.read("")
+    for attempt in (lambda: io.read(tmp_path), lambda: io.save(tmp_path, mono())):
+        with pytest.raises(IsADirectoryError):
+            attempt()
+    with pytest.raises(FileNotFoundError, match="none"):
         io.save(tmp_path / "none" / "a.wav", mono())
-    with pytest.raises(OSError, match="NUL"):
-        io.save("a\0b.wav", mono())
+    for wrong in (lambda: io.save("a\0b.wav", mono()), lambda: io.read("a\0b.wav")):
+        with pytest.raises(ValueError):
+            wrong()
 
 
 def test_a_failing_write_leaves_no_half_file_and_keeps_the_old_one(tmp_path: Path) -> None:
