@@ -478,7 +478,7 @@ class AudioSamples(SampleBuffer):
         return self._wrap(part, self.sample_rate)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        index, _ = self._index(key)
+        index, audio = self._index(key)
         target = self._data[index]
         if isinstance(value, AudioSamples):
             if value.sample_rate != self.sample_rate:
@@ -489,7 +489,12 @@ class AudioSamples(SampleBuffer):
             if operand is NotImplemented:
                 raise TypeError(f"expected a number, an array or audio, found {type(value).__name__}")
         shape = np.shape(value)
-        if shape not in ((), target.shape, target.shape[-1:], (*target.shape[:-1], 1)):
+        allowed = [(), target.shape]
+        if audio and target.ndim == 2:
+            allowed += [target.shape[1:], (target.shape[0], 1)]
+        elif audio:
+            allowed += [(1, *target.shape), (1, 1)]
+        if shape not in allowed:
             raise ValueError(f"expected an array of {target.shape}, or one that fits every channel, found {shape}")
         dtype = self._data.dtype
         if isinstance(value, float) and dtype.kind != "f":
