@@ -64,12 +64,13 @@ def _class(row: dict[str, Any]) -> list[str]:
         lines.append('        """Facts of the model: path, name, knobs ...; None without."""')
     changes = [f"        {p['id']}: {_given(p)} = ...," for p in row["parameters"]]
     if row["plays_model"]:
-        changes.append("        **knobs: float | str,")
+        changes.insert(0, "        model: str | os.PathLike[str] | bytes | None = ...,")
+        changes += ["        model_rate: float | None = ...,", "        **knobs: float | str,"]
     # Keywords of its own are no mistake here: the base class takes any.
     ignore = "" if row["plays_model"] else "  # type: ignore[override]"
     lines += [f"    def replace({ignore}", "        self,", "        *,", *changes, "    ) -> Self:"]
     lines.append('        """The same effect with other settings."""')
-    curves = [f"        {p['id']}: {_given(p)}{' | Curve' if p['ramped'] else ''} = ...," for p in row["parameters"]]
+    curves = [f"        {p['id']}: {_given(p)}{' | Curve' if p['ramped'] and p['kind'] != 'choice' else ''} = ...," for p in row["parameters"]]
     if row["plays_model"]:
         curves.append("        **knobs: float | str,")
     for audio, rate, result in (

@@ -19,6 +19,8 @@ _DTYPES = "float32, float64, int16, int32 or uint8"
 MAX_CHANNELS: int = max_channels()
 #: Highest sample rate of a sound in Hz, which is kept in 32 bits.
 MOST_RATE = 4_294_967_295
+#: Longest block in frames that is timed, as on the command line.
+MOST_BLOCK = 1 << 20
 
 
 class Planar(NamedTuple):
@@ -52,6 +54,13 @@ def found(value: object) -> str:
     return type(value).__name__
 
 
+def plain(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """The array, if it is no subclass that gives its numbers another meaning, as a mask does; TypeError otherwise."""
+    if isinstance(array, (np.ma.MaskedArray, np.matrix)):
+        raise TypeError(f"{name}: found {found(array)}; expected a plain numpy.ndarray, as numpy.asarray gives it")
+    return array
+
+
 def check_rate(sample_rate: object) -> float:
     """A sample rate in Hz as a number.
 
@@ -65,12 +74,12 @@ def check_rate(sample_rate: object) -> float:
     return rate
 
 
-def count(value: object, name: str, least: int = 1) -> int:
-    """A whole number of `least` or more; TypeError or ValueError that names what was found."""
+def count(value: object, name: str, least: int, most: int) -> int:
+    """A whole number from `least` to `most`; TypeError or ValueError that names what was found."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: found {found(value)}; expected a whole number")
-    if value < least:
-        raise ValueError(f"{name}: found {value}; expected {least} or more")
+    if not least <= value <= most:
+        raise ValueError(f"{name}: found {value}; expected {least} to {most}")
     return int(value)
 
 
@@ -109,7 +118,7 @@ def planar(
     else:
         if not isinstance(sound, np.ndarray):
             raise TypeError(f"{name}: found {found(sound)}; expected AudioSamples, or a NumPy array and its sample rate")
-        array = sound
+        array = plain(sound, name)
         if sample_rate is None:
             if rate_needed:
                 raise TypeError(f"{name}: an array has no sample rate; expected sample_rate=..., or AudioSamples")
@@ -129,7 +138,8 @@ def planar(
         raise ValueError(f"{name}: found shape {array.shape}, 0 channels; expected 1 to {MAX_CHANNELS}")
     kind = array.dtype.kind + str(array.dtype.itemsize)
     if kind == "f4" or kind == "f8":
-        samples = np.ascontiguousarray(rows, dtype=np.float32)
+        # Aligned, too: a field of a packed record is not.
+        samples = np.require(rows, np.float32, ["C", "A"])
     elif kind in _FULL_SCALE:
         scale = _FULL_SCALE[kind]
         shifted = rows.astype(np.float64) - (scale if kind == "u1" else 0.0)

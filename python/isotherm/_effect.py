@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _native as core
-from ._arrays import MOST_RATE, Planar, Sound, check_rate, count, found, planar
+from ._arrays import MAX_CHANNELS, MOST_RATE, Planar, Sound, check_rate, count, found, plain, planar
 from ._native import SampleBuffer
 from ._onnx import prepare
 
 #: Audio of any class, which a call gives back.
 Audio = TypeVar("Audio", bound=SampleBuffer)
+_Class = TypeVar("_Class", bound="Effect")
 #: Row of the registry: id, name, description, plays_model, parameters.
 Row = dict[str, Any]
 
@@ -38,7 +39,7 @@ class EffectState:
     def __init__(self, effect: _Processing, sample_rate: float, channels: int = 1) -> None:
         self._effect = effect
         self._sample_rate = check_rate(sample_rate)
-        self._channels = count(channels, "channels")
+        self._channels = count(channels, "channels", 1, MAX_CHANNELS)
         self._native = core.StreamState(effect._natives(), self._sample_rate, self._channels)
 
     @property
@@ -86,12 +87,19 @@ class EffectState:
         return self._run(self._effect, block, frames_first)
 
     def _run(self, effect: _Processing, block: Any, frames_first: bool) -> Any:
+        if type(block) is np.ndarray and not frames_first:
+            wet = self._native.process(effect._natives(), block)
+            if wet is not None:
+                self._effect = effect
+                return wet
         rate = None if isinstance(block, SampleBuffer) else self._sample_rate
         sound = planar(block, rate, frames_first=frames_first, name="block")
         if sound.sample_rate != self._sample_rate:
             raise ValueError(f"block: found {sound.sample_rate:.0f} Hz; expected {self._sample_rate:.0f} Hz, as the state has")
+        wet = self._native.process(effect._natives(), sound.samples)
+        assert wet is not None, "planar samples need no conversion"
         self._effect = effect
-        return sound.back(self._native.process(effect._natives(), sound.samples))
+        return sound.back(wet)
 
     def __repr__(self) -> str:
         return f"<EffectState of {self._effect!r}, {self._sample_rate:g} Hz, {self._channels} channels, latency {self.latency}>"
@@ -122,7 +130,7 @@ class _Processing:
 
     def latency(self, sample_rate: float, channels: int = 1) -> int:
         """Frames by which the output of a stream lags its input at a sample rate in Hz. Calling the effect removes it."""
-        return core.latency(self._natives(), check_rate(sample_rate), count(channels, "channels"))
+        return core.latency(self._natives(), check_rate(sample_rate), count(channels, "channels", 1, MAX_CHANNELS))
 
     def start(self, sample_rate: float, channels: int = 1) -> EffectState:
         """The state before the first frame of a stream of (channels, frames) blocks.
@@ -178,6 +186,8 @@ class Effect(_Processing):
 
         Raises ValueError that names the word and what was expected.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"text: found {found(text)}; expected an effect as on the command line")
         prepare()
         return of_native(core.Effect.parse(text))
 
@@ -196,7 +206,11 @@ class Effect(_Processing):
 
     def replace(self, **settings: Any) -> Self:
         """The same effect with other settings."""
-        return cast(Self, of_native(self._native.with_settings(self._checked(settings))))
+        self._checked(settings)
+        if "model" in settings and self._row["plays_model"]:
+            made = type(self)(**{**self.settings, **settings})
+            return made
+        return _with(type(self), self._native.with_settings(settings))
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -250,12 +264,16 @@ class Effect(_Processing):
                 value = value.to_numpy()
             if isinstance(value, np.ndarray) and value.ndim > 0:
                 if name not in rows:
-                    raise TypeError(unknown(type(self).__name__, name, list(rows)))
+                    knobs = "; as an array, a knob of the model is knob_1 and so on, 0 to 1" if self._row["plays_model"] else ""
+                    raise TypeError(unknown(type(self).__name__, name, list(rows)) + knobs)
+                if self._row["parameters"][rows[name]]["kind"] == "choice":
+                    raise TypeError(f"{name}: found an array; expected one value, because it is a choice")
+                plain(value, name)
                 if value.ndim != 1:
                     raise ValueError(f"{name}: found an array of shape {value.shape}; expected (frames,)")
                 if value.dtype.kind not in "biuf":
                     raise TypeError(f"{name}: found an array of dtype {value.dtype}; expected numbers")
-                curves.append((rows[name], np.ascontiguousarray(value, dtype=np.float64)))
+                curves.append((rows[name], np.require(value, np.float64, ["C", "A"])))
             else:
                 fixed[name] = value
         effect = self.replace(**fixed) if fixed else self
@@ -290,7 +308,7 @@ class Effect(_Processing):
         return f"{type(self).__name__}({', '.join(words)})"
 
     def __reduce__(self) -> Any:
-        return _restore, self._native.state()
+        return _restore, (type(self), *self._native.state())
 
     def __copy__(self) -> Self:
         return self
@@ -391,21 +409,26 @@ def unknown(owner: str, name: str, names: list[str]) -> str:
 
 def nearest(name: str, names: list[str]) -> str:
     """The end of a message that tells the nearest name, if one is near."""
-    near = difflib.get_close_matches(name, names, 1)
+    near = difflib.get_close_matches(name, names, 1, 0.7)
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def of_native(native: core.Effect) -> Effect:
     """The effect of its algorithm's class."""
-    effect = object.__new__(_CLASSES[native.algorithm])
+    return _with(_CLASSES[native.algorithm], native)
+
+
+def _with(made_class: type[_Class], native: core.Effect) -> _Class:
+    """The effect of a class."""
+    effect = object.__new__(made_class)
     effect._native = native
     return effect
 
 
-def _restore(*state: Any) -> Effect:
+def _restore(made_class: type[Effect], *state: Any) -> Effect:
     """Makes an effect that was pickled."""
     prepare()
-    return of_native(core.Effect.restore(*state))
+    return _with(made_class, core.Effect.restore(*state))
 
 
 _UNITS = {"dB": "in dB", "dBu": "in dBu", "Hz": "in Hz", "%": "in %", "bit": "in bits"}
@@ -415,7 +438,7 @@ def _line(row: Row) -> str:
     """A parameter in the class's docstring."""
     default = row["default"]
     shown = "off" if row.get("off_at_max") and default == row["max"] else _word(default)
-    kind = "a number or array" if row["kind"] == "number" and row["ramped"] else "an array too" if row["ramped"] else "one value"
+    kind = "one value" if row["kind"] == "choice" or not row["ramped"] else "a value or an array"
     return f"    {row['id']}: {row['doc']}. {row['expected']} [{shown}]; {kind}."
 
 
@@ -441,6 +464,13 @@ def _reader(index: int, doc: str) -> property:
     return property(lambda self: self._native.value(index), doc=doc)
 
 
+def _first(effect: Any, native: core.Effect) -> core.Effect:
+    """The native effect of one that has none yet; TypeError if it is made already."""
+    if hasattr(effect, "_native"):
+        raise TypeError("an effect never changes; expected effect.replace(...)")
+    return native
+
+
 def make_class(row: Row) -> type[Effect]:
     """The class of an algorithm of the registry."""
     names = [parameter["id"] for parameter in row["parameters"]]
@@ -450,16 +480,18 @@ def make_class(row: Row) -> type[Effect]:
 
     def with_model(self: Any, model: Any, *, model_rate: float | None = None, **settings: Any) -> None:
         prepare()
+        own = {name: value for name, value in settings.items() if name in names}
+        made = _first(self, core.Effect.make(row["id"], own, model, model_rate))
+        knobs = {name: value for name, value in settings.items() if name not in names}
         try:
-            self._native = core.Effect.make(row["id"], settings, model, model_rate)
-        except TypeError as error:
-            # The core knows the model's knobs, and has named them.
-            strange = [name for name in settings if name not in names]
-            tip = nearest(strange[0], names) if strange else ""
-            raise TypeError(f"{error}{tip}") from None
+            self._native = made.with_settings(knobs)
+        except TypeError:
+            facts = made.model()
+            of_model = f"; knobs of its model: {', '.join(facts['knobs'])}" if facts and facts["knobs"] else ""
+            raise TypeError(unknown(class_name(row), next(iter(knobs)), names) + of_model) from None
 
     def without_model(self: Any, **settings: Any) -> None:
-        self._native = core.Effect.make(row["id"], self._checked(settings))
+        self._native = _first(self, core.Effect.make(row["id"], self._checked(settings)))
 
     made: Any = without_model
     if row["plays_model"]:
@@ -467,7 +499,7 @@ def make_class(row: Row) -> type[Effect]:
         parameters.insert(0, inspect.Parameter("model", inspect.Parameter.POSITIONAL_OR_KEYWORD))
         parameters.append(inspect.Parameter("model_rate", keyword, default=None))
         parameters.append(inspect.Parameter("knobs", inspect.Parameter.VAR_KEYWORD))
-    made.__name__, made.__qualname__ = "__init__", f"{class_name(row)}.__init__"
+    made.__name__, made.__qualname__, made.__module__ = "__init__", f"{class_name(row)}.__init__", "isotherm.effects"
     made.__signature__ = inspect.Signature([first, *parameters])
     body: dict[str, Any] = {
         "__doc__": docstring(row),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from . import _native as core
-from ._arrays import Sound, check_rate, count, found, pair, planar, whole_rate
+from ._arrays import MAX_CHANNELS, MOST_BLOCK, Sound, check_rate, count, found, pair, planar, whole_rate
 from ._effect import Effect
 
 #: Row of the registry: id, name, heading, unit, definition, better, kind, needs.
@@ -157,7 +157,7 @@ def _cost(row: Row) -> Callable[..., float]:
     def measure(
         effect: Effect, sample_rate: float = EFFECT_RATE, *, channels: int = 1, block: int = 64, seconds: float = 1.0
     ) -> float:
-        frames, lanes = count(block, "block"), count(channels, "channels")
+        frames, lanes = count(block, "block", 1, MOST_BLOCK), count(channels, "channels", 1, MAX_CHANNELS)
         effects, rate = [_one_effect(effect)._native], check_rate(sample_rate)
         rows = core.bench(effects, rate, lanes, [(frames, frames)], float(seconds), _MOST_BLOCKS, 0, None)
         return cast(float, rows[0][row["id"]])

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from . import _native as core
-from ._arrays import check_rate, count, found, planar, whole_rate
+from ._arrays import MAX_CHANNELS, MOST_BLOCK, check_rate, count, found, planar, whole_rate
 from ._effect import Chain, Effect
 from ._native import SampleBuffer
 from ._onnx import prepare
@@ -28,6 +28,11 @@ Sound: TypeAlias = "str | os.PathLike[str] | SampleBuffer | tuple[Any, float]"
 Limits: TypeAlias = "Iterable[str] | Mapping[str, float | tuple[float, float]]"
 #: True and False show and hide a bar; None shows one if `tqdm` is there and somebody can see it; a function gets the share done.
 Progress: TypeAlias = "bool | None | Callable[[float], object]"
+
+
+#: Most blocks of a figure, each of which needs 16 bytes, and most threads of a load.
+_MOST_BLOCKS = 10_000_000
+_MOST_THREADS = 1024
 
 
 class Comparison(dict[str, Any]):
@@ -118,6 +123,8 @@ def bench(
     `blocks`: sizes in frames; a pair is a random size for each block. `seconds`: time for each number of channels, at most.
     `max_blocks`: blocks of each figure, at most. `load`: threads that keep other cores busy meanwhile.
     """
+    if isinstance(effects, Chain):
+        raise TypeError("found a chain; expected effects: each is timed alone, and the times of a chain's effects add up")
     listed = [effects] if isinstance(effects, (Effect, str)) else list(effects)
     made: list[Effect] = []
     for index, effect in enumerate(listed):
@@ -130,11 +137,12 @@ def bench(
     if not made:
         raise ValueError("no effects; expected one or more")
     counts = [channels] if isinstance(channels, (int, np.integer)) else list(channels)
-    counts = [count(lanes, "channels") for lanes in counts]
+    counts = [count(lanes, "channels", 1, MAX_CHANNELS) for lanes in counts]
     sizes = [blocks] if isinstance(blocks, (int, np.integer)) else list(blocks)
     pairs = [size if isinstance(size, tuple) else (size, size) for size in sizes]
-    pairs = [(count(least, "blocks"), count(most, "blocks")) for least, most in pairs]
-    most_blocks, threads, rate = count(max_blocks, "max_blocks"), count(load, "load", 0), check_rate(sample_rate)
+    pairs = [(count(least, "blocks", 1, MOST_BLOCK), count(most, "blocks", 1, MOST_BLOCK)) for least, most in pairs]
+    most_blocks = count(max_blocks, "max_blocks", 1, _MOST_BLOCKS)
+    threads, rate = count(load, "load", 0, _MOST_THREADS), check_rate(sample_rate)
     if not pairs or not counts:
         raise ValueError("no sizes of blocks or numbers of channels; expected one or more")
     if not (math.isfinite(seconds) and seconds >= 0):

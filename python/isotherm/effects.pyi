@@ -22,14 +22,14 @@ class Saturator(Effect):
     """Tube-like soft clipping with drive, asymmetry and a low-pass against fizz.
 
     Parameters, with range, [default] and whether a call takes an array for them:
-        drive: Gain into the curve: more harmonics, more compression. -12 to 48 dB [12]; a number or array.
-        bias: Shifts the working point: even harmonics, as from a single-ended stage. -1 to 1 [0]; a number or array.
-        tone: Low-pass behind the curve, against fizz; at low sample rates it stays under Nyquist. 200 to 20000 Hz or off [4000]; a number or array.
+        drive: Gain into the curve: more harmonics, more compression. -12 to 48 dB [12]; a value or an array.
+        bias: Shifts the working point: even harmonics, as from a single-ended stage. -1 to 1 [0]; a value or an array.
+        tone: Low-pass behind the curve, against fizz; at low sample rates it stays under Nyquist. 200 to 20000 Hz or off [4000]; a value or an array.
         slope: Steepness of the tone filter. 6 or 12 [6]; one value.
-        output: Level of the result. -48 to 24 dB [0]; a number or array.
-        mix: Dry at 0, saturated at 100; both stay in phase. 0 to 100 % [100]; a number or array.
-        compensation: Turns the level down as drive turns it up: a tone at -18 dBFS keeps its level. on or off [on]; an array too.
-        dc_blocker: High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset. on or off [on]; an array too.
+        output: Level of the result. -48 to 24 dB [0]; a value or an array.
+        mix: Dry at 0, saturated at 100; both stay in phase. 0 to 100 % [100]; a value or an array.
+        compensation: Turns the level down as drive turns it up: a tone at -18 dBFS keeps its level. on or off [on]; a value or an array.
+        dc_blocker: High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset. on or off [on]; a value or an array.
         oversampling: Runs the curve at a higher rate: less aliasing, more latency and work. 1, 2, 4 or 8 [8]; one value.
         antialiasing: First-order antiderivative: less aliasing yet, at 1x at the price of the highest treble. off or first [off]; one value.
     """
@@ -133,15 +133,15 @@ class Bitcrusher(Effect):
     """Coarser numbers and a lower sample rate, as from early samplers.
 
     Parameters, with range, [default] and whether a call takes an array for them:
-        bits: Word length, also between whole numbers: fewer bits, coarser steps. 1 to 24 bit [8]; a number or array.
-        rate: Sample rate of the crushed sound, also between fractions of the host's: lower is darker and more metallic. 100 to 96000 Hz or off [off]; a number or array.
+        bits: Word length, also between whole numbers: fewer bits, coarser steps. 1 to 24 bit [8]; a value or an array.
+        rate: Sample rate of the crushed sound, also between fractions of the host's: lower is darker and more metallic. 100 to 96000 Hz or off [off]; a value or an array.
         quantiser: Mid-tread has a step at zero and gates quiet sound, mid-rise has none and lets it buzz. mid-tread or mid-rise [mid-tread]; one value.
         dither: Noise before the quantiser: distortion becomes hiss. none, rpdf or tpdf [none]; one value.
-        jitter: Uneven sampling instants at a lowered rate: grit. 0 to 100 % [0]; a number or array.
-        pre_filter: Low-pass (12 dB per octave) before the crusher: less aliasing. 200 to 20000 Hz or off [off]; a number or array.
-        post_filter: Low-pass (12 dB per octave) behind the crusher: rounder steps. 200 to 20000 Hz or off [off]; a number or array.
-        output: Level of the result. -48 to 24 dB [0]; a number or array.
-        mix: Dry at 0, crushed at 100. 0 to 100 % [100]; a number or array.
+        jitter: Uneven sampling instants at a lowered rate: grit. 0 to 100 % [0]; a value or an array.
+        pre_filter: Low-pass (12 dB per octave) before the crusher: less aliasing. 200 to 20000 Hz or off [off]; a value or an array.
+        post_filter: Low-pass (12 dB per octave) behind the crusher: rounder steps. 200 to 20000 Hz or off [off]; a value or an array.
+        output: Level of the result. -48 to 24 dB [0]; a value or an array.
+        mix: Dry at 0, crushed at 100. 0 to 100 % [100]; a value or an array.
     """
     def __init__(
         self,
@@ -236,10 +236,10 @@ class Clipper(Effect):
     """Cuts peaks off at a threshold, hard or with a cubic knee.
 
     Parameters, with range, [default] and whether a call takes an array for them:
-        threshold: The level that no peak passes. -48 to 0 dB [-6]; a number or array.
+        threshold: The level that no peak passes. -48 to 0 dB [-6]; a value or an array.
         shape: Hard leaves all below the threshold alone; cubic bends towards it. hard or cubic [cubic]; one value.
-        output: Level of the result. -48 to 24 dB [0]; a number or array.
-        mix: Dry at 0, clipped at 100; both stay in phase. 0 to 100 % [100]; a number or array.
+        output: Level of the result. -48 to 24 dB [0]; a value or an array.
+        mix: Dry at 0, clipped at 100; both stay in phase. 0 to 100 % [100]; a value or an array.
         oversampling: Runs the curve at a higher rate: less aliasing, more latency and work, and peaks may pass by a little. 1, 2, 4 or 8 [8]; one value.
     """
     def __init__(
@@ -309,20 +309,20 @@ class Neural(Effect):
     Parameters, with range, [default] and whether a call takes an array for them:
         model: path of a model's file, its bytes, or None, with which the sound passes.
         model_rate: sample rate in Hz of a model whose file has none.
-        input: Gain into the model: more drive. -24 to 24 dB [0]; a number or array.
-        output: Level of the result. -48 to 24 dB [0]; a number or array.
-        mix: Dry at 0, the model at 100. 0 to 100 % [100]; a number or array.
-        output_mode: Level of the model: its own, -18 dB loudness for all, or that of the device; its own if it does not say. raw, normalised or calibrated [normalised]; an array too.
-        calibrate_input: Drives the model as the device was driven, where it says its level. on or off [off]; an array too.
-        interface_level: Level of the audio interface's full scale, for both calibrations. -10 to 30 dBu [12]; a number or array.
+        input: Gain into the model: more drive. -24 to 24 dB [0]; a value or an array.
+        output: Level of the result. -48 to 24 dB [0]; a value or an array.
+        mix: Dry at 0, the model at 100. 0 to 100 % [100]; a value or an array.
+        output_mode: Level of the model: its own, -18 dB loudness for all, or that of the device; its own if it does not say. raw, normalised or calibrated [normalised]; one value.
+        calibrate_input: Drives the model as the device was driven, where it says its level. on or off [off]; a value or an array.
+        interface_level: Level of the audio interface's full scale, for both calibrations. -10 to 30 dBu [12]; a value or an array.
         size: Which of a slimmable model's networks: closer to the device, more work. 0 to 1 [1]; one value.
         precision: Exact computes tanh and its like by the standard library: for comparisons, many times slower. fast or exact [fast]; one value.
         align: Undoes the model's measured delay and polarity: in phase with what it is compared with. on or off [off]; one value.
-        knob_1: A control that the model was trained with; nothing where it has none. 0 to 1 [0.5]; a number or array.
-        knob_2: A control that the model was trained with; nothing where it has none. 0 to 1 [0.5]; a number or array.
-        knob_3: A control that the model was trained with; nothing where it has none. 0 to 1 [0.5]; a number or array.
-        knob_4: A control that the model was trained with; nothing where it has none. 0 to 1 [0.5]; a number or array.
-        dc_blocker: High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset. on or off [off]; an array too.
+        knob_1: A control that the model was trained with; nothing where it has none. 0 to 1 [0.5]; a value or an array.
+        knob_2: A control that the model was trained with; nothing where it has none. 0 to 1 [0.5]; a value or an array.
+        knob_3: A control that the model was trained with; nothing where it has none. 0 to 1 [0.5]; a value or an array.
+        knob_4: A control that the model was trained with; nothing where it has none. 0 to 1 [0.5]; a value or an array.
+        dc_blocker: High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset. on or off [off]; a value or an array.
         A knob of the model can also be set by its own name in its own unit.
     """
     def __init__(
@@ -394,6 +394,7 @@ class Neural(Effect):
     def replace(
         self,
         *,
+        model: str | os.PathLike[str] | bytes | None = ...,
         input: float | str = ...,
         output: float | str = ...,
         mix: float | str = ...,
@@ -408,6 +409,7 @@ class Neural(Effect):
         knob_3: float | str = ...,
         knob_4: float | str = ...,
         dc_blocker: bool = ...,
+        model_rate: float | None = ...,
         **knobs: float | str,
     ) -> Self:
         """The same effect with other settings."""
@@ -421,7 +423,7 @@ class Neural(Effect):
         input: float | str | Curve = ...,
         output: float | str | Curve = ...,
         mix: float | str | Curve = ...,
-        output_mode: Literal["raw", "normalised", "calibrated"] | str | Curve = ...,
+        output_mode: Literal["raw", "normalised", "calibrated"] | str = ...,
         calibrate_input: bool | Curve = ...,
         interface_level: float | str | Curve = ...,
         size: float | str = ...,
@@ -444,7 +446,7 @@ class Neural(Effect):
         input: float | str | Curve = ...,
         output: float | str | Curve = ...,
         mix: float | str | Curve = ...,
-        output_mode: Literal["raw", "normalised", "calibrated"] | str | Curve = ...,
+        output_mode: Literal["raw", "normalised", "calibrated"] | str = ...,
         calibrate_input: bool | Curve = ...,
         interface_level: float | str | Curve = ...,
         size: float | str = ...,

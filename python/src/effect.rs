@@ -381,19 +381,25 @@ pub fn render_as_it_is<'py>(
     sound: &Bound<'py, PyAny>,
     sample_rate: f32,
 ) -> PyResult<Option<Bound<'py, PyArrayDyn<f32>>>> {
-    let Ok(sound) = sound.extract::<PyReadonlyArrayDyn<'py, f32>>() else { return Ok(None) };
-    let (channels, frames) = match *sound.shape() {
-        [frames] => (1, frames),
-        [channels, frames] if (1..=MAX_CHANNELS).contains(&channels) => (channels, frames),
-        _ => return Ok(None),
-    };
-    // A slice is also given of samples in Fortran order.
-    let (true, Ok(from)) = (sound.is_c_contiguous(), sound.as_slice()) else { return Ok(None) };
+    let Some((sound, channels, frames)) = as_it_is(sound) else { return Ok(None) };
+    let from = sound.as_slice()?;
     let wet = PyArrayDyn::<f32>::zeros(py, sound.shape(), false);
     // SAFETY: the array was made here, and nobody else has it yet.
     let to = unsafe { wet.as_slice_mut()? };
     render_samples(py, &effects_of(&effects), (from, to), (channels, frames), sample_rate, Vec::new())?;
     Ok(Some(wet))
+}
+
+/// An array that needs no conversion, (frames,) or (channels, frames) of 32-bit floats in C order, with channels and frames.
+fn as_it_is<'py>(sound: &Bound<'py, PyAny>) -> Option<(PyReadonlyArrayDyn<'py, f32>, usize, usize)> {
+    let sound = sound.extract::<PyReadonlyArrayDyn<'py, f32>>().ok()?;
+    let (channels, frames) = match *sound.shape() {
+        [frames] => (1, frames),
+        [channels, frames] if (1..=MAX_CHANNELS).contains(&channels) => (channels, frames),
+        _ => return None,
+    };
+    // A slice is also given of samples in Fortran order, and none of misaligned ones.
+    (sound.is_c_contiguous() && sound.as_slice().is_ok()).then_some((sound, channels, frames))
 }
 
 /// Renders samples, channel after channel, into as many others.
@@ -471,14 +477,15 @@ impl StreamState {
         Ok(Self { states: Mutex::new(states), channels })
     }
 
-    /// Processes the next block, (channels, frames), and moves the state on.
+    /// Processes the next block, (frames,) or (channels, frames), and moves the state on; `None`, and nothing done, if it is not of
+    /// 32-bit floats in C order, so that it must be converted first.
     fn process<'py>(
         &self,
         py: Python<'py>,
         effects: Vec<PyRef<'py, NativeEffect>>,
-        block: PyReadonlyArray2<'py, f32>,
-    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let (channels, frames) = (block.shape()[0], block.shape()[1]);
+        block: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyArrayDyn<f32>>>> {
+        let Some((block, channels, frames)) = as_it_is(block) else { return Ok(None) };
         if channels != self.channels {
             let expected = self.channels;
             return Err(PyValueError::new_err(format!(
@@ -486,13 +493,8 @@ impl StreamState {
             )));
         }
         let effects = effects_of(&effects);
-        if !block.is_c_contiguous() {
-            return Err(PyValueError::new_err(
-                "found samples in another order; expected a C-contiguous (channels, frames) array",
-            ));
-        }
         let dry = block.as_slice()?;
-        let wet = PyArray2::<f32>::zeros(py, [channels, frames], false);
+        let wet = PyArrayDyn::<f32>::zeros(py, block.shape(), false);
         // SAFETY: the array was made here, and nobody else has it yet.
         let samples = unsafe { wet.as_slice_mut()? };
         let mut states = self.lock(py);
@@ -518,7 +520,7 @@ impl StreamState {
             }
             Ok(())
         })?;
-        Ok(wet)
+        Ok(Some(wet))
     }
 
     /// A copy that goes on from the same position.

@@ -104,7 +104,9 @@ def test_a_value_that_is_not_one_is_a_value_error_that_names_it_and_the_range(ca
         (lambda: Saturator(24), []),  # type: ignore[call-arg, misc]
         (lambda: Neural(), []),  # type: ignore[call-arg]
         (lambda: Neural(3), ["model", "int"]),
-        (lambda: Neural(LSTM, gain=3), ["gain", "expected input"]),
+        (lambda: Neural(LSTM, gain=3), ["gain", "expected input", "output_mode"]),
+        (lambda: Neural(KNOB, inptu=3), ["inptu", "did you mean 'input'", "knobs of its model: Drive"]),
+        (lambda: Saturator().__init__(drive=3), ["never changes"]),  # type: ignore[misc]
         (lambda: Effect(), ["Effect.parse"]),
         (lambda: Chain([Saturator(), "clipper"]), ["effect 1", "str"]),
     ],
@@ -177,6 +179,32 @@ def test_models_are_read_from_bytes_and_equal_by_their_bytes() -> None:
     assert facts is not None and facts["path"] == LSTM and facts["sample_rate"] == 48_000 and Neural(None).model is None
 
 
+def test_a_model_can_be_replaced_as_it_is_given() -> None:
+    effect = Neural(LSTM, input=3)
+    for model in (KNOB, str(KNOB), KNOB.read_bytes()):
+        assert effect.replace(model=model, mix=50) == Neural(KNOB, input=3, mix=50)
+    assert effect.replace(model=None) == Neural(None, input=3)
+    with pytest.raises(FileNotFoundError):
+        effect.replace(model="/nowhere/amp.nam")
+
+
+class Louder(Saturator):
+    """A class of a user's own."""
+
+
+def test_a_subclass_keeps_its_class() -> None:
+    effect = Louder(drive=30)
+    assert type(effect.replace(drive=3)) is Louder and type(pickle.loads(pickle.dumps(effect))) is Louder
+    assert effect == Saturator(drive=30)
+
+
+def test_a_knob_as_an_array_is_named_by_its_number() -> None:
+    sound = noise(500)
+    with pytest.raises(TypeError, match="knob_1"):
+        Neural(KNOB)(sound, RATE, drive=np.full(500, 18.0))
+    np.testing.assert_array_equal(Neural(KNOB)(sound, RATE, knob_1=np.full(500, 0.5)), Neural(KNOB, drive=18)(sound, RATE))
+
+
 def test_a_knob_of_a_model_is_set_by_its_own_name_and_unit() -> None:
     assert Neural(KNOB, drive=18).knob_1 == pytest.approx(0.5)
     assert Neural(KNOB, drive=18) == Neural(KNOB, knob_1=0.5)
@@ -208,7 +236,9 @@ def test_memory_layout_changes_no_sample_and_the_input_stays_as_it_is(effect: Ef
     locked.flags.writeable = False
     strange = np.zeros((2, 2000), ">f4")
     strange[...] = sound
-    for other in (wide[:, ::2], sound.T.copy().T, np.asfortranarray(sound), locked, sound[::-1][::-1], strange, sound[:, ::-1][:, ::-1]):
+    packed = np.frombuffer(b"x" + sound.tobytes(), np.uint8)[1:].view(np.float32).reshape(2, 2000)
+    assert not packed.flags.aligned
+    for other in (packed, wide[:, ::2], sound.T.copy().T, np.asfortranarray(sound), locked, sound[::-1][::-1], strange, sound[:, ::-1][:, ::-1]):
         assert (effect(other, RATE) == wet).all()
     assert (sound == before).all()
     first = effect(np.ascontiguousarray(sound.T), RATE, frames_first=True)
@@ -274,7 +304,11 @@ def test_integers_are_read_with_their_range_as_full_scale() -> None:
         (lambda: Saturator()(noise(), RATE, drive=99), ValueError, ["99", "-12 to 48 dB"]),
         (lambda: Saturator().start(0), ValueError, ["0 Hz"]),
         (lambda: Saturator().start(RATE, 0), ValueError, ["channels", "0"]),
-        (lambda: Saturator().start(RATE, 1000), ValueError, ["1000 channels"]),
+        (lambda: Saturator().start(RATE, 1000), ValueError, ["channels", "1000", "1 to 128"]),
+        (lambda: Saturator().start(RATE, 2**70), ValueError, ["channels", "1 to 128"]),
+        (lambda: Saturator().latency(RATE, 2**70), ValueError, ["channels", "1 to 128"]),
+        (lambda: Saturator()(np.ma.array(noise()), RATE), TypeError, ["MaskedArray"]),
+        (lambda: Effect.parse(5), TypeError, ["text", "int"]),
         (lambda: Saturator().start(RATE, 1.5), TypeError, ["channels", "float"]),
         (lambda: Saturator().process(noise(10, 2), Saturator().start(RATE)), ValueError, ["2 channels", "expected 1"]),
         (lambda: Saturator().process(noise(), None), TypeError, ["NoneType", "EffectState"]),
@@ -348,7 +382,8 @@ def test_curves_and_values_may_be_mixed_and_be_of_any_dtype() -> None:
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        ({"oversampling": np.zeros(100)}, TypeError, ["oversampling", "new processor"]),
+        ({"oversampling": np.zeros(100)}, TypeError, ["oversampling", "one value"]),
+        ({"drive": np.ma.zeros(100)}, TypeError, ["drive", "MaskedArray"]),
         ({"drive": np.zeros(99)}, ValueError, ["drive", "99", "100"]),
         ({"drive": np.zeros((2, 100))}, ValueError, ["drive", "(2, 100)"]),
         ({"drive": np.r_[np.zeros(50), np.full(50, 50.0)]}, ValueError, ["drive", "frame 50", "-12 to 48 dB"]),
@@ -424,6 +459,18 @@ def test_a_state_that_cannot_be_copied_says_so_and_moves_on_in_place() -> None:
     latency = state.latency
     stream = np.concatenate([state.process(block) for block in np.split(sound, [1, 500, 3000])])
     np.testing.assert_array_equal(stream[latency:], effect(sound, 44_100)[: 6000 - latency])
+
+
+@pytest.mark.skipif(not os.environ.get("ORT_DYLIB_PATH"), reason="ORT_DYLIB_PATH names no ONNX Runtime")
+def test_a_model_in_onnx_runtime_streams_as_it_renders() -> None:
+    effect = Neural(MODELS.parents[1] / "tests" / "onnx" / "lstm8.onnx")
+    sound = noise(6000)
+    whole, state = effect(sound, RATE), effect.start(RATE)
+    stream = np.concatenate([state.process(block) for block in np.split(sound, [1, 500, 3000])])
+    np.testing.assert_array_equal(stream[state.latency :], whole[: 6000 - state.latency])
+    with pytest.raises(RuntimeError, match="ONNX Runtime"):
+        effect.process(sound, state)
+    assert pickle.loads(pickle.dumps(effect)) == effect
 
 
 # Chains.
@@ -551,7 +598,7 @@ print("not interrupted")
         ),
         ("", "isotherm.compare('saturator', 'clipper')"),
         ("", "isotherm.bench(['saturator', 'clipper'], seconds=30)"),
-        ("x = np.random.default_rng(1).uniform(-1, 1, 48000 * 300)", "isotherm.nmr(x, x * 0.5, 48000)"),
+        ("x = np.random.default_rng(1).uniform(-1, 1, 48000 * 300).astype('f4'); y = x * 0.5", "isotherm.nmr(x, y, 48000)"),
     ],
     ids=["render", "stream", "compare", "bench", "measure"],
 )

@@ -6,6 +6,8 @@ import json
 import os
 import pickle
 import subprocess
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,7 @@ def test_figures_of_cost_are_numbers_above_zero() -> None:
             ["44100 Hz", "48000 Hz"],
         ),
         (lambda: isotherm.lufs(noise()), TypeError, ["sample_rate"]),
+        (lambda: isotherm.lufs(np.ma.array(noise()), RATE), TypeError, ["MaskedArray"]),
         (lambda: isotherm.lufs(noise(), 44_100.5), ValueError, ["44100.5", "whole number"]),
         (lambda: isotherm.lufs(noise(10, 1000), RATE), ValueError, ["1000 channels"]),
         (lambda: isotherm.thd(Chain([Saturator()])), TypeError, ["Chain", "one effect"]),
@@ -290,6 +293,34 @@ def test_progress_is_told_and_an_error_of_the_function_ends_the_work(sound: Audi
         isotherm.compare("saturator", "clipper", sound, cost_seconds=5, progress=fail)
 
 
+def test_a_bar_of_tqdm_shows_the_share_that_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Bar:
+        n = 0.0
+
+        def __init__(self, **settings: Any) -> None:
+            bars.append(self)
+
+        def __enter__(self) -> Bar:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self.is_closed = True
+
+        def update(self, by: float) -> None:
+            assert by >= 0
+            self.n += by
+
+    bars: list[Any] = []
+    module = types.ModuleType("tqdm.auto")
+    module.tqdm = Bar  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tqdm.auto", module)
+    monkeypatch.setitem(sys.modules, "tqdm", types.ModuleType("tqdm"))
+    isotherm.bench("clipper", blocks=64, seconds=0.2, progress=True)
+    assert bars[0].n == pytest.approx(100) and bars[0].is_closed
+    isotherm.bench("clipper", blocks=64, seconds=0.05, progress=False)
+    assert len(bars) == 1
+
+
 def test_the_figures_are_those_of_the_program(comparison: isotherm.Comparison, sound: AudioSamples, tmp_path: Path) -> None:
     program = os.environ.get("ISOTHERM_PROGRAM")
     if not program or not Path(program).exists():
@@ -323,6 +354,12 @@ def test_bench_gives_flat_rows_for_a_data_frame() -> None:
     ("call", "error", "words"),
     [
         (lambda: isotherm.bench([]), ValueError, ["no effects"]),
+        (lambda: isotherm.bench(Chain([Saturator()])), TypeError, ["chain"]),
+        (lambda: isotherm.bench("saturator", blocks=2**40), ValueError, ["blocks", "1 to 1048576"]),
+        (lambda: isotherm.bench("saturator", blocks=2**70), ValueError, ["blocks"]),
+        (lambda: isotherm.bench("saturator", load=300_000), ValueError, ["load", "0 to 1024"]),
+        (lambda: isotherm.bench("saturator", max_blocks=10**12), ValueError, ["max_blocks"]),
+        (lambda: isotherm.bench("saturator", channels=1000), ValueError, ["channels", "1 to 128"]),
         (lambda: isotherm.bench([3]), TypeError, ["effect 0", "int"]),
         (lambda: isotherm.bench("saturatr"), ValueError, ["saturatr"]),
         (lambda: isotherm.bench("saturator", blocks=0), ValueError, ["blocks", "0"]),
