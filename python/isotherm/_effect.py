@@ -341,6 +341,8 @@ class Chain(_Processing):
     @staticmethod
     def parse(text: str) -> Chain:
         """Reads what `str(chain)` writes: effects with ` | ` between them."""
+        if not isinstance(text, str):
+            raise TypeError(f"text: found {found(text)}; expected effects as on the command line, with ' | ' between them")
         return Chain([Effect.parse(part) for part in text.split(" | ")] if text.strip() else [])
 
     @staticmethod

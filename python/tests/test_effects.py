@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import pickle
+import random
 import signal
 import subprocess
 import sys
@@ -649,6 +650,53 @@ def test_audio_gives_audio_of_its_rate() -> None:
         Saturator()(audio, 48_000)
     Saturator()(audio, drive=isotherm.AudioSamples.new_mono(np.zeros(2000), 44_100))
     del state
+
+
+# Odd calls.
+
+
+def test_an_odd_call_is_a_value_type_or_os_error_and_nothing_worse() -> None:
+    ones = np.ones(1000)
+    values: list[Any] = [
+        *(None, 0, 1, -1, 2**70, 1e300, float("nan"), float("inf"), "x", "", b"x", [], [1], (), {}, True, object(), RATE),
+        *(np.zeros(0), np.zeros(3, "f4"), np.zeros((2, 3)), np.zeros((3, 2), "i2"), np.array(1.0), np.zeros((0, 0), "f4")),
+        *(np.zeros((1, 1, 1)), np.float32(3), np.array(["a"]), np.array([object()]), np.datetime64("2020"), np.ma.zeros(3)),
+        *(Saturator(), Chain([]), isotherm.AudioSamples.new_mono(np.zeros(10), RATE), Saturator().start(RATE)),
+    ]
+    calls: list[Any] = [
+        lambda a, b: Saturator()(a, b),
+        lambda a, b: Saturator(drive=a, oversampling=b),
+        lambda a, b: Saturator()(ones, RATE, drive=a, mix=b),
+        lambda a, b: Saturator().start(a, b),
+        lambda a, b: Saturator().latency(a, b),
+        lambda a, b: Saturator().process(a, b),
+        lambda a, b: Saturator().start(RATE).process(a, frames_first=b),
+        lambda a, b: Effect.parse(a),
+        lambda a, b: Effect.from_json(a),
+        lambda a, b: Neural(a, model_rate=b),
+        lambda a, b: Neural(LSTM).replace(model=a, size=b),
+        lambda a, b: Chain(a)(ones, b),
+        lambda a, b: Chain.parse(a),
+        lambda a, b: Chain.from_json(a),
+        lambda a, b: isotherm.esr(a, b),
+        lambda a, b: isotherm.nmr(a, b, RATE),
+        lambda a, b: isotherm.lufs(a, b),
+        lambda a, b: isotherm.align(a, b, RATE),
+        lambda a, b: isotherm.thd(a, b),
+        lambda a, b: isotherm.thd(Clipper(), hz=a, amplitude=b),
+        lambda a, b: isotherm.compare(a, "dry", 0 if b is None else b),  # None is the built-in material, which takes a minute
+        lambda a, b: isotherm.compare("dry", a, (ones, RATE), limits=b),
+        lambda a, b: isotherm.bench(a, blocks=b, seconds=0.01),
+        lambda a, b: isotherm.bench("clipper", blocks=64, seconds=0.01, max_blocks=a, load=b if b != 1 else 0),
+    ]
+    choose = random.Random(1)
+    for call in calls:
+        for _ in range(60):
+            a, b = choose.choice(values), choose.choice(values)
+            try:
+                call(a, b)
+            except (ValueError, TypeError, OSError) as error:
+                assert str(error), (a, b)
 
 
 # The plug-in.
