@@ -104,9 +104,16 @@ def checked_rate(sample_rate: object) -> int:
     return rate
 
 
+def checked_number(name: str, value: object) -> float:
+    """A number as a float; ``TypeError`` for what is none, also for text."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: expected a number, found {type(value).__name__}")
+    return float(value)
+
+
 def checked_frames(duration_secs: float, sample_rate: int) -> int:
     """The frames of a duration in seconds, 0 or more, rounded to the nearest."""
-    frames = float(duration_secs) * sample_rate
+    frames = checked_number("duration in seconds", duration_secs) * sample_rate
     if not (0.0 <= frames < 2.0**62):
         raise ValueError(f"expected a duration of 0 seconds or more, found {duration_secs!r}")
     return round(frames)
@@ -693,7 +700,7 @@ class AudioSamples(SampleBuffer):
 
     def scale(self, factor: float) -> None:
         """Multiplies all samples by a factor, in place."""
-        factor = float(factor)
+        factor = checked_number("factor", factor)
         if self._data.dtype.kind == "f":
             np.multiply(self._data, factor, out=self._data)
         else:
@@ -701,11 +708,11 @@ class AudioSamples(SampleBuffer):
 
     def gain_db(self, gain_db: float) -> None:
         """Changes the level by decibels, in place; minus infinity silences."""
-        self.scale(10.0 ** (float(gain_db) / 20.0))
+        self.scale(10.0 ** (checked_number("gain_db", gain_db) / 20.0))
 
     def clip(self, low: float, high: float) -> None:
         """Limits all samples to ``low`` to ``high``, in place."""
-        low, high = float(low), float(high)
+        low, high = checked_number("low", low), checked_number("high", high)
         if not low <= high:
             raise ValueError(f"expected low <= high, found {low} and {high}")
         if self._data.dtype.kind == "f":
@@ -729,7 +736,7 @@ class AudioSamples(SampleBuffer):
         """
         if method not in ("minmax", "zscore", "mean"):
             raise ValueError(f"expected 'minmax', 'zscore' or 'mean', found {method!r}")
-        low, high = float(low), float(high)
+        low, high = checked_number("low", low), checked_number("high", high)
         if not low <= high or not math.isfinite(high - low):
             raise ValueError(f"expected low <= high, found {low} and {high}")
         if not self.size:
@@ -757,7 +764,7 @@ class AudioSamples(SampleBuffer):
         found = float(level(values)) if self.size else 0.0
         if not math.isfinite(found):
             raise ValueError("expected finite samples, found NaN or infinity")
-        gain = 10.0 ** (float(target_db) / 20.0) / found if found else math.inf
+        gain = 10.0 ** (checked_number("target_db", target_db) / 20.0) / found if found else math.inf
         if not math.isfinite(gain):
             raise ValueError(f"expected a level above zero to normalize to {target_db} dB, found {found}")
         if self.dtype == "u8":

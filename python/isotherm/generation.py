@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _native
-from .audio import AudioSamples, checked_frames, checked_rate
+from .audio import AudioSamples, checked_frames, checked_number, checked_rate
 
 __all__ = [
     "band_limited", "chirp", "cosine_wave", "drums", "guitar", "impulse", "pink_noise", "sawtooth_wave", "silence", "sine_wave",
@@ -26,7 +26,7 @@ DEFAULT_RATE = 44_100
 
 def _number(name: str, value: float, low: float = -math.inf) -> float:
     """A finite number of at least ``low``."""
-    number = float(value)
+    number = checked_number(name, value)
     if not math.isfinite(number) or number < low:
         limit = "" if low == -math.inf else f" of {low:g} or more"
         raise ValueError(f"{name}: expected a finite number{limit}, found {value!r}")
@@ -140,7 +140,9 @@ def pink_noise(
     """Noise of -3 dB per octave from 20 Hz on, with the RMS ``rms`` on average; the same ``seed`` gives the same samples."""
     rate = checked_rate(sample_rate)
     chosen = _seed(seed) if seed is not None else int(np.random.default_rng().integers(2**63))
-    samples = _native.generated("pink", rate, frames=checked_frames(duration_secs, rate), amplitude=float(rms), seed=chosen)
+    samples = _native.generated(
+        "pink", rate, frames=checked_frames(duration_secs, rate), amplitude=_number("rms", rms), seed=chosen
+    )
     return _audio(samples[0].astype(np.float64), rate)
 
 
@@ -157,7 +159,9 @@ def band_limited(
         raise ValueError(f"expected 'sine', 'square', 'saw' or 'triangle', found {shape!r}")
     rate = checked_rate(sample_rate)
     frames = checked_frames(duration_secs, rate)
-    samples = _native.generated(shape, rate, frames=frames, hz=float(frequency), amplitude=float(amplitude))
+    samples = _native.generated(
+        shape, rate, frames=frames, hz=_number("frequency", frequency), amplitude=_number("amplitude", amplitude)
+    )
     return _audio(samples[0].astype(np.float64), rate)
 
 

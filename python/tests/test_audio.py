@@ -1393,6 +1393,30 @@ def test_huge_shapes_are_refused_and_huge_views_are_taken() -> None:
 # Generators.
 
 
+def test_text_and_arrays_are_no_numbers() -> None:
+    audio = stereo()
+    attempts: list[Callable[[Any], object]] = [
+        audio.scale,
+        audio.gain_db,
+        audio.normalize_peak,
+        audio.fade_in,
+        audio.pad,
+        lambda x: audio.clip(x, 1.0),
+        lambda x: audio.normalize(0.0, x),
+        lambda x: audio.trim(x, 1.0),
+        lambda x: generation.sine_wave(x, 1.0),
+        lambda x: generation.sine_wave(440.0, x),
+        lambda x: generation.sine_wave(440.0, 0.1, 8_000, x),
+        lambda x: generation.band_limited("saw", x, 0.1),
+        lambda x: generation.pink_noise(0.1, 8_000, x),
+    ]
+    for attempt in attempts:
+        for wrong in ("1.0", None, np.ones(1), [1.0], True):
+            with pytest.raises(TypeError, match="expected a number, found"):
+                attempt(wrong)
+    assert audio == stereo()
+
+
 def test_generators_are_seeded_and_checked() -> None:
     for noise in (generation.white_noise, generation.pink_noise):
         assert noise(0.01, seed=3) == noise(0.01, seed=3) != noise(0.01, seed=4)
