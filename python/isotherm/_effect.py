@@ -246,7 +246,7 @@ class Effect(_Processing):
         Further keywords are parameters for this call: one value, or an array with a value for each frame. The parameter then moves
         with the sound. Values are read at their frame and are followed by the plug-in's glide of 20 ms: a step becomes a ramp of
         20 ms that begins at its frame; a curve that moves in every frame is followed like by a one-pole low-pass of 20 ms. The
-        first value counts at once. Parameters that need a new processor (oversampling ...) take no array.
+        first value counts at once. Choices, and parameters that need a new processor (oversampling ...), take no array.
         """
         if not automation and not frames_first:
             return self._render_any(audio, sample_rate)
