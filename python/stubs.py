@@ -130,16 +130,24 @@ def measures_stub() -> str:
         "",
         _NOTE,
         "",
+        "from collections.abc import Callable",
+        "from typing import Any, Protocol",
+        "",
         "from ._arrays import Sound",
         "from ._effect import Effect",
         "from ._measure import Alignment as Alignment",
         "from ._measure import align as align",
         "from ._measure import characteristics as characteristics",
-        "from ._measure import measures as measures",
     ]
+    names: list[str] = []
     for row in ROWS:
         for name in names_of(row):
+            names.append(name)
             lines += ["", f"def {name}({_SIGNATURES[row['kind']]}) -> float:", *_text(_dedent(measure_docstring(row)), "    ")]
+    lines += ["", "class _Measures(Protocol):", "    def __call__(self) -> list[dict[str, Any]]: ..."]
+    lines += [f"    {name}: Callable[..., float]" for name in names]
+    lines += ["", "# The table of all measures: a function that has this module's other names, too, because it has the module's name."]
+    lines.append("measures: _Measures")
     return "\n".join(lines) + "\n"
 
 

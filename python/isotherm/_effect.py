@@ -320,6 +320,9 @@ class Effect(_Processing):
 class Chain(_Processing):
     """Effects in a row: each gets the output of the one before. Used like an effect; latencies add up.
 
+    `Chain([a, b])(x)` streams through both at once, as a host does. `b(a(x))` differs for about a latency at the beginning and
+    the end, because there `b` does not hear what the filters of `a` give before the first and after the last frame.
+
     A chain is a sequence: `len(chain)`, `chain[0]`, iteration. It takes no parameters: automate one of its effects.
     """
 

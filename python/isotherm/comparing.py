@@ -203,9 +203,15 @@ def _texts(limits: Limits) -> list[str]:
     """The limits as on the command line."""
     if isinstance(limits, str):
         return [limits]
+    if not isinstance(limits, Iterable):
+        raise TypeError(f"limits: found {found(limits)}; expected texts such as 'esr=1e-4', or a dict")
     if isinstance(limits, Mapping):
         return [f"{name}={limit[0]}..{limit[1]}" if isinstance(limit, tuple) else f"{name}={limit}" for name, limit in limits.items()]
-    return list(limits)
+    listed = list(limits)
+    for limit in listed:
+        if not isinstance(limit, str):
+            raise TypeError(f"limits: found {found(limit)}; expected texts such as 'esr=1e-4', or a dict")
+    return listed
 
 
 def _part_of(tell: Callable[[float], object] | None, run: int, runs: int) -> Callable[[float], object] | None:
@@ -220,6 +226,7 @@ def _telling(progress: Progress, name: str) -> Any:
     """The function that gets the share that is done, if it is shown."""
     if callable(progress):
         yield progress
+        progress(1.0)
         return
     if progress is None:
         progress = sys.stderr.isatty() or "ipykernel" in sys.modules

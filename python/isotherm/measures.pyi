@@ -2,12 +2,14 @@
 
 # Made by python/stubs.py from the core's registries. Do not edit.
 
+from collections.abc import Callable
+from typing import Any, Protocol
+
 from ._arrays import Sound
 from ._effect import Effect
 from ._measure import Alignment as Alignment
 from ._measure import align as align
 from ._measure import characteristics as characteristics
-from ._measure import measures as measures
 
 def esr(a: Sound, b: Sound, sample_rate: float | None = None, *, frames_first: bool = False) -> float:
     """Error to signal, a number; less is better. Energy of the difference divided by the energy of the reference, all channels together: sum (y - z)^2 / sum y^2 (Wright et al., DAFx-19), without pre-emphasis.
@@ -396,3 +398,70 @@ def buffer_bytes(effect: Effect, sample_rate: float = 48000, *, channels: int = 
 
     `effect` is timed here and now for at most `seconds`, with blocks of `block` frames of noise. NaN if there is no figure.
     """
+
+class _Measures(Protocol):
+    def __call__(self) -> list[dict[str, Any]]: ...
+    esr: Callable[..., float]
+    null_db: Callable[..., float]
+    null: Callable[..., float]
+    mr_stft: Callable[..., float]
+    mrstft: Callable[..., float]
+    esr_pre_emphasis: Callable[..., float]
+    esr_pre_emphasis_db: Callable[..., float]
+    esr_a_weighted: Callable[..., float]
+    esr_a_weighted_db: Callable[..., float]
+    mr_stft_48k: Callable[..., float]
+    log_spectral_distance_db: Callable[..., float]
+    log_spectral_distance: Callable[..., float]
+    third_octave_error_db: Callable[..., float]
+    third_octave_error: Callable[..., float]
+    nmr_db: Callable[..., float]
+    nmr: Callable[..., float]
+    nmr_worst_band_db: Callable[..., float]
+    nmr_worst_band: Callable[..., float]
+    disturbed_frames: Callable[..., float]
+    disturbed: Callable[..., float]
+    worst_window_db: Callable[..., float]
+    worst_window: Callable[..., float]
+    peak_dbfs: Callable[..., float]
+    peak: Callable[..., float]
+    rms_dbfs: Callable[..., float]
+    rms: Callable[..., float]
+    dc: Callable[..., float]
+    lufs: Callable[..., float]
+    true_peak_dbtp: Callable[..., float]
+    true_peak: Callable[..., float]
+    thd: Callable[..., float]
+    thd_noise: Callable[..., float]
+    aliasing_db: Callable[..., float]
+    aliasing: Callable[..., float]
+    impulse_frames: Callable[..., float]
+    impulse: Callable[..., float]
+    imd_smpte: Callable[..., float]
+    imd_ccif: Callable[..., float]
+    hysteresis: Callable[..., float]
+    aliasing_worst_db: Callable[..., float]
+    aliasing_worst: Callable[..., float]
+    idle_noise_dbfs: Callable[..., float]
+    idle_noise: Callable[..., float]
+    idle_dc: Callable[..., float]
+    latency_error_frames: Callable[..., float]
+    latency_error: Callable[..., float]
+    ns_per_sample: Callable[..., float]
+    rtf: Callable[..., float]
+    samples_per_second: Callable[..., float]
+    first_us: Callable[..., float]
+    mean_us: Callable[..., float]
+    deviation_us: Callable[..., float]
+    p50_us: Callable[..., float]
+    p95_us: Callable[..., float]
+    p99_us: Callable[..., float]
+    p99_9_us: Callable[..., float]
+    max_us: Callable[..., float]
+    jitter_us: Callable[..., float]
+    misses: Callable[..., float]
+    max_load: Callable[..., float]
+    buffer_bytes: Callable[..., float]
+
+# The table of all measures: a function that has this module's other names, too, because it has the module's name.
+measures: _Measures

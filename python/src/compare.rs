@@ -1,6 +1,6 @@
 //! Comparisons for Python: `isotherm::compare`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -42,7 +42,8 @@ fn side_of(py: Python<'_>, name: &str, side: &Bound<'_, PyAny>) -> PyResult<Side
     }
     if let Ok(text) = side.cast::<PyString>() {
         let text = text.to_str()?.to_owned();
-        return py.detach(|| text.parse::<Side>()).map_err(|error| PyValueError::new_err(format!("{name}: {error}")));
+        let side = py.detach(|| text.parse::<Side>()).map_err(|error| PyValueError::new_err(format!("{name}: {error}")));
+        return there(side?);
     }
     if let Ok(given) = side.extract::<GivenSound<'_>>() {
         return sound_of(&given).map(Side::Sound);
@@ -50,13 +51,29 @@ fn side_of(py: Python<'_>, name: &str, side: &Bound<'_, PyAny>) -> PyResult<Side
     let path: PathBuf = side.extract().map_err(|_| {
         PyTypeError::new_err(format!("{name}: expected an effect, a text such as 'dry', a path, AudioSamples or (array, rate)"))
     })?;
-    Ok(Side::File(path))
+    there(Side::File(path))
+}
+
+/// The side, if it is no file that is missing.
+fn there(side: Side) -> PyResult<Side> {
+    match &side {
+        Side::File(path) if !path.exists() => Err(missing(path)),
+        _ => Ok(side),
+    }
+}
+
+/// The `FileNotFoundError` for a path.
+fn missing(path: &Path) -> PyErr {
+    /// Number of this error in C (`ENOENT`), from which Python makes the exception of its kind.
+    const NOT_FOUND: i32 = 2;
+    PyOSError::new_err((NOT_FOUND, "no such file or folder", path.display().to_string()))
 }
 
 /// The sources of sounds, each a path or a sound in memory, in their order.
 fn sources_of(sounds: &[Bound<'_, PyAny>]) -> PyResult<Vec<SoundSource>> {
     let sound_error = |error: SoundError| match error {
-        SoundError::Missing(_) | SoundError::Folder { .. } => PyOSError::new_err(error.to_string()),
+        SoundError::Missing(path) => missing(&path),
+        SoundError::Folder { .. } => PyOSError::new_err(error.to_string()),
         error => PyValueError::new_err(error.to_string()),
     };
     let mut sources = Vec::new();

@@ -1,6 +1,7 @@
 //! Effects, their states, and rendering: `isotherm::effect` and `isotherm::render` for Python. `python/isotherm/_effect.py` makes
 //! the classes that users see from them.
 
+use std::cell::RefCell;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -313,8 +314,17 @@ fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> PyResult<T> + Send) 
     py.detach(|| catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(of_panic(panic.as_ref()))))
 }
 
+/// Frames of a curve between two looks at the clock.
+const LOOK_FRAMES: usize = 1 << 16;
+
 /// Changes of one parameter, by its values at each frame.
-fn points(effect: &Effect, index: usize, values: &[f64], frames: usize) -> PyResult<Vec<AutomationPoint>> {
+fn points(
+    effect: &Effect,
+    index: usize,
+    values: &[f64],
+    frames: usize,
+    signals: &mut SignalWatch,
+) -> PyResult<Vec<AutomationPoint>> {
     let Some(parameter) = effect.algorithm().parameters.get(index) else { return Err(PyKeyError::new_err(index)) };
     let id = parameter.id;
     if parameter.change == ChangeMode::Structural {
@@ -329,6 +339,9 @@ fn points(effect: &Effect, index: usize, values: &[f64], frames: usize) -> PyRes
     let mut points = Vec::new();
     let mut last = None;
     for (frame, value) in values.iter().enumerate() {
+        if frame.is_multiple_of(LOOK_FRAMES) {
+            signals.look()?;
+        }
         #[expect(clippy::cast_possible_truncation, reason = "settings are of 32 bits")]
         let value = *value as f32;
         if !(min..=max).contains(&value) {
@@ -359,11 +372,17 @@ pub fn render<'py>(
         return Err(PyValueError::new_err("found samples in another order; expected a C-contiguous (channels, frames) array"));
     }
     let effects = effects_of(&effects);
-    let mut changes = Vec::new();
-    for (index, values) in automation.into_iter().flatten() {
-        let first = effects.first().ok_or_else(|| PyValueError::new_err("no effect to automate"))?;
-        changes.extend(points(first, index, values.as_slice()?, frames)?);
-    }
+    let automation = automation.unwrap_or_default();
+    let curves = automation.iter().map(|(index, values)| Ok((*index, values.as_slice()?)));
+    let curves: Vec<(usize, &[f64])> = curves.collect::<PyResult<_>>()?;
+    let changes = detached(py, || {
+        let (mut signals, mut changes) = (SignalWatch::new(), Vec::new());
+        for (index, values) in curves {
+            let first = effects.first().ok_or_else(|| PyValueError::new_err("no effect to automate"))?;
+            changes.extend(points(first, index, values, frames, &mut signals)?);
+        }
+        Ok(changes)
+    })?;
     let wet = PyArray2::<f32>::zeros(py, [channels, frames], false);
     let from = sound.as_slice()?;
     // SAFETY: the array was made here, and nobody else has it yet.
@@ -415,10 +434,10 @@ fn render_samples(
         let renderer = Renderer::chain(effects, spec(sample_rate, channels))
             .map_err(|error| PyValueError::new_err(error.to_string()))?
             .with_automation(changes);
-        let mut signals = SignalWatch::new();
+        let signals = RefCell::new(SignalWatch::new());
         let (mut read, mut written) = (0, 0);
         let source = |buffers: &mut [Vec<f32>]| {
-            signals.look()?;
+            signals.borrow_mut().look()?;
             let n = buffers.first().map_or(0, Vec::len).min(frames - read);
             for (channel, buffer) in buffers.iter_mut().enumerate() {
                 let start = channel * frames + read;
@@ -428,6 +447,7 @@ fn render_samples(
             Ok::<usize, PyErr>(n)
         };
         let sink = |blocks: &[&[f32]]| {
+            signals.borrow_mut().look()?;
             let n = blocks.first().map_or(0, |block| block.len());
             for (channel, block) in blocks.iter().enumerate() {
                 let start = channel * frames + written;

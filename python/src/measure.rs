@@ -23,15 +23,18 @@ use crate::work;
 /// # Errors
 /// `ValueError` without channels, or with more than effects take, or at 0 Hz.
 pub fn audio_of(samples: &PyReadonlyArray2<'_, f32>, sample_rate: u32) -> PyResult<Audio> {
-    let channels = samples.shape()[0];
+    let (channels, highest) = (samples.shape()[0], *SAMPLE_RATES.end());
+    if sample_rate > highest {
+        return Err(PyValueError::new_err(format!("sample rate is {sample_rate} Hz; expected at most {highest}")));
+    }
     if !(1..=MAX_CHANNELS).contains(&channels) {
         return Err(PyValueError::new_err(format!("{channels} channels; expected 1 to {MAX_CHANNELS}")));
     }
     let frames = samples.shape()[1];
     let audio = match samples.as_slice() {
-        // Much faster than sample after sample.
+        // Much faster than sample after sample, and other threads go on.
         Ok(planar) if samples.is_c_contiguous() && frames > 0 => {
-            Audio::from_channels(sample_rate, &planar.chunks(frames).collect::<Vec<_>>())
+            samples.py().detach(|| Audio::from_channels(sample_rate, &planar.chunks(frames).collect::<Vec<_>>()))
         }
         _ => Audio::from_channels_by_frames(sample_rate, samples.as_array()),
     };
