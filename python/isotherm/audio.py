@@ -38,6 +38,8 @@ _FULL_SCALE = {"u8": 2.0**7, "i16": 2.0**15, "i32": 2.0**31}
 _U8_SILENCE = 128.0
 #: The most channels; more are refused, because they are frames then (see ``frames_first``). The native class has it, too.
 MAX_CHANNELS = 1024
+#: Frames that ``resample`` interpolates at a time.
+_PART_FRAMES = 2**16
 #: The highest sample rate in Hz: what 32 bits hold, as in a WAV file.
 MAX_RATE = 2**32 - 1
 #: Division: the functions whose second operand must not be zero.
@@ -93,6 +95,8 @@ Quality = ResamplingQuality | Literal["fast", "medium", "high"]
 
 def checked_rate(sample_rate: object) -> int:
     """The sample rate in Hz as an int: a whole number from 1 to 2^32 - 1."""
+    if isinstance(sample_rate, np.floating):
+        sample_rate = float(sample_rate)
     if isinstance(sample_rate, float) and sample_rate.is_integer():
         sample_rate = int(sample_rate)
     if isinstance(sample_rate, (bool, np.bool_)) or not isinstance(sample_rate, SupportsIndex):
@@ -512,6 +516,11 @@ class AudioSamples(SampleBuffer):
             found = np.asarray(value).dtype
             if not np.can_cast(found, dtype, "same_kind"):
                 raise TypeError(f"expected numbers that fit samples of {dtype}, found {found}: convert them first")
+            if dtype.kind != "f" and not np.can_cast(found, dtype) and np.size(value):
+                low, high = int(np.min(value)), int(np.max(value))
+                limits = np.iinfo(dtype)
+                if low < limits.min or high > limits.max:
+                    raise OverflowError(f"expected numbers from {limits.min} to {limits.max}, found {low} to {high}")
         self._data[index] = value
 
     def __iter__(self) -> Iterator[Self]:
@@ -701,6 +710,8 @@ class AudioSamples(SampleBuffer):
     def scale(self, factor: float) -> None:
         """Multiplies all samples by a factor, in place."""
         factor = checked_number("factor", factor)
+        if not math.isfinite(factor):
+            raise ValueError(f"factor: expected a finite number, found {factor}")
         if self._data.dtype.kind == "f":
             np.multiply(self._data, factor, out=self._data)
         else:
@@ -708,7 +719,7 @@ class AudioSamples(SampleBuffer):
 
     def gain_db(self, gain_db: float) -> None:
         """Changes the level by decibels, in place; minus infinity silences."""
-        self.scale(10.0 ** (checked_number("gain_db", gain_db) / 20.0))
+        self.scale(_gain("gain_db", gain_db))
 
     def clip(self, low: float, high: float) -> None:
         """Limits all samples to ``low`` to ``high``, in place."""
@@ -764,7 +775,7 @@ class AudioSamples(SampleBuffer):
         found = float(level(values)) if self.size else 0.0
         if not math.isfinite(found):
             raise ValueError("expected finite samples, found NaN or infinity")
-        gain = 10.0 ** (checked_number("target_db", target_db) / 20.0) / found if found else math.inf
+        gain = _gain("target_db", target_db) / found if found else math.inf
         if not math.isfinite(gain):
             raise ValueError(f"expected a level above zero to normalize to {target_db} dB, found {found}")
         if self.dtype == "u8":
@@ -820,15 +831,35 @@ class AudioSamples(SampleBuffer):
         if self.dtype == "u8":
             planar -= _U8_SILENCE
         if quality is ResamplingQuality.fast:
-            frames = -(-len(self) * target // self.sample_rate)
-            at, given = np.arange(frames) * (self.sample_rate / target), np.arange(len(self))
-            out = np.stack([np.interp(at, given, channel) for channel in planar])
+            out = _interpolated(planar, self.sample_rate, target)
         else:
             out = _native.resample(planar, self.sample_rate, target, quality is ResamplingQuality.high)
         if self.dtype == "u8":
             out += _U8_SILENCE
         resampled = self._rounded(out[0] if self.is_mono() else out)
         return self._wrap(resampled._data, target)
+
+
+def _interpolated(planar: npt.NDArray[np.float64], sample_rate: int, target: int) -> npt.NDArray[np.float64]:
+    """Resamples (channels, frames) along straight lines."""
+    frames = -(-planar.shape[1] * target // sample_rate)
+    out = np.empty((planar.shape[0], frames))
+    given = np.arange(planar.shape[1], dtype=np.float64)
+    # In parts, so that Ctrl-C need not wait for all.
+    for start in range(0, frames, _PART_FRAMES):
+        at = np.arange(start, min(start + _PART_FRAMES, frames)) * (sample_rate / target)
+        for channel, to in zip(planar, out, strict=True):
+            to[start : start + _PART_FRAMES] = np.interp(at, given, channel)
+    return out
+
+
+def _gain(name: str, level_db: float) -> float:
+    """The factor for a number of decibels; 0 for minus infinity."""
+    number = checked_number(name, level_db)
+    # Beyond is no sound that float64 holds.
+    if not number <= 6000.0:
+        raise ValueError(f"{name}: expected at most 6000 dB, found {number}")
+    return float(10.0 ** (number / 20.0))
 
 
 def _is_index(key: object) -> bool:

@@ -7,6 +7,7 @@ sums of harmonics without aliasing. ``guitar``, ``drums`` and ``speech`` are the
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any, Literal, SupportsIndex
 
 import numpy as np
@@ -130,7 +131,7 @@ def white_noise(
     """Independent samples, uniform from -``amplitude`` to below ``amplitude``; the same ``seed`` gives the same samples."""
     rate = checked_rate(sample_rate)
     height = _number("amplitude", amplitude, 0.0)
-    noise = np.random.default_rng(seed).random(checked_frames(duration_secs, rate))
+    noise = np.random.default_rng(None if seed is None else _seed(seed)).random(checked_frames(duration_secs, rate))
     return _audio((2.0 * noise - 1.0) * height, rate)
 
 
@@ -166,15 +167,23 @@ def band_limited(
 
 
 def _seed(seed: int) -> int:
-    """A seed of the core's random numbers."""
-    if not 0 <= seed < 2**64:
-        raise ValueError(f"expected a seed of 0 to 2^64 - 1, found {seed}")
-    return int(seed)
+    """A seed of random numbers."""
+    number = _whole("seed", seed)
+    if not 0 <= number < 2**64:
+        raise ValueError(f"seed: expected 0 to 2^64 - 1, found {number}")
+    return number
+
+
+def _whole(name: str, value: object) -> int:
+    """A whole number; ``TypeError`` for what is none."""
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise TypeError(f"{name}: expected a whole number, found {value!r}")
+    return operator.index(value)
 
 
 def _piece(name: str, sample_rate: SupportsIndex, channels: int, seed: int) -> AudioSamples:
     rate = checked_rate(sample_rate)
-    if not 1 <= channels <= 2:
+    if not 1 <= _whole("channels", channels) <= 2:
         raise ValueError(f"expected 1 or 2 channels, found {channels}")
     samples = _native.generated(name, rate, channels=channels, seed=_seed(seed))
     return AudioSamples.new_multi(samples, rate, copy=False)

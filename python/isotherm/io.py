@@ -69,7 +69,11 @@ def read_with_info(file: File) -> tuple[AudioSamples, Info]:
 
     Raises ``OSError`` if the file cannot be read, ``ValueError`` if it is no WAV file with sound, ``TypeError`` for others.
     """
-    if isinstance(file, (str, os.PathLike)):
+    if isinstance(file, (str, os.PathLike)) and os.path.exists(file) and not os.path.isfile(file):
+        # Python's own reading ends with Ctrl-C, also where a pipe gives nothing.
+        with open(file, "rb") as device:
+            samples, found = _native.read_wav_bytes(device.read(), os.fspath(file))
+    elif isinstance(file, (str, os.PathLike)):
         samples, found = _native.read_wav(file)
     elif hasattr(file, "read"):
         data = file.read()

@@ -4,16 +4,18 @@ use std::io::{Cursor, ErrorKind};
 use std::path::PathBuf;
 
 use isotherm::audio::wav::{Encoding, NonFinitePolicy, Reader, WavFormat, Writer};
-use isotherm::audio::{Audio, AudioError, Resampler, Resampling, Sample, WavError, generate};
+use isotherm::audio::{AudioError, Resampler, Resampling, Sample, WavError, generate};
 use numpy::{Element, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyMemoryError, PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::work::SignalWatch;
+use crate::work::{self, SignalWatch};
 
 /// Frames between two looks at Python's signals.
 const BLOCK_FRAMES: usize = 16_384;
+/// Products of samples and taps between two looks at the wish to end: a few milliseconds.
+const BLOCK_PRODUCTS: usize = 1 << 22;
 /// Bytes of sound from which a file gets room for 64-bit sizes: 4 GiB, less room for any header.
 const LONG_BYTES: u64 = (1 << 32) - (1 << 16);
 
@@ -218,22 +220,24 @@ pub fn resample<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let &[channels, frames] = sound.shape() else { return Err(PyTypeError::new_err("expected an array of (channels, frames)")) };
     let sound = copied(sound)?;
-    let resampled = py.detach(move || {
+    let resampled = work::run(py, None, move |progress| {
         let quality = if high { Resampling::High } else { Resampling::Medium };
         let resampler = Resampler::new(from, to, quality).map_err(audio_error)?;
         let length = resampler.frames(frames);
-        let total = length.saturating_mul(channels);
-        let mut out: Vec<f64> = with_room(total)?;
-        out.resize(total, 0.0);
-        let mut watch = SignalWatch::new();
+        let mut out: Vec<f64> = with_room(length.saturating_mul(channels))?;
+        out.resize(length * channels, 0.0);
+        let products_of_frame = 256 * (from as usize).div_ceil(to as usize);
+        let block_frames = (BLOCK_PRODUCTS / products_of_frame).max(1);
         for (sound, out) in sound.chunks_exact(frames.max(1)).zip(out.chunks_exact_mut(length.max(1))) {
-            for (index, block) in out.chunks_mut(BLOCK_FRAMES).enumerate() {
-                resampler.read(sound, index * BLOCK_FRAMES, block);
-                watch.look()?;
+            for (index, block) in out.chunks_mut(block_frames).enumerate() {
+                if !progress.goes_on() {
+                    return Ok(Vec::new());
+                }
+                resampler.read(sound, index * block_frames, block);
             }
         }
         Ok::<_, PyErr>(out)
-    })?;
+    })??;
     planar(py, channels, resampled)
 }
 
@@ -258,20 +262,20 @@ pub fn generated<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     // The generators take at most 16 bytes for a frame, and would end the process if they did not get them.
     drop(with_room::<[f64; 2]>(frames)?);
-    let made: Result<Audio<f32>, AudioError> = py
-        .detach(|| match name {
-            "sine" => Some(generate::sine(sample_rate, hz, amplitude, frames)),
-            "square" => Some(generate::square(sample_rate, hz, amplitude, frames)),
-            "saw" => Some(generate::saw(sample_rate, hz, amplitude, frames)),
-            "triangle" => Some(generate::triangle(sample_rate, hz, amplitude, frames)),
-            "pink" => Some(generate::pink(sample_rate, amplitude, frames, seed)),
-            "sweep" => Some(generate::sweep(sample_rate, hz, to_hz, amplitude, frames)),
-            "guitar" => Some(generate::guitar(sample_rate, channels, seed)),
-            "drums" => Some(generate::drums(sample_rate, channels, seed)),
-            "speech" => Some(generate::speech(sample_rate, seed)),
-            _ => None,
-        })
-        .ok_or_else(|| PyValueError::new_err(format!("no generator of the name '{name}'")))?;
+    let wanted = name.to_owned();
+    let made = work::run(py, None, move |_| match wanted.as_str() {
+        "sine" => Some(generate::sine(sample_rate, hz, amplitude, frames)),
+        "square" => Some(generate::square(sample_rate, hz, amplitude, frames)),
+        "saw" => Some(generate::saw(sample_rate, hz, amplitude, frames)),
+        "triangle" => Some(generate::triangle(sample_rate, hz, amplitude, frames)),
+        "pink" => Some(generate::pink(sample_rate, amplitude, frames, seed)),
+        "sweep" => Some(generate::sweep(sample_rate, hz, to_hz, amplitude, frames)),
+        "guitar" => Some(generate::guitar(sample_rate, channels, seed)),
+        "drums" => Some(generate::drums(sample_rate, channels, seed)),
+        "speech" => Some(generate::speech(sample_rate, seed)),
+        _ => None,
+    })?;
+    let made = made.ok_or_else(|| PyValueError::new_err(format!("no generator of the name '{name}'")))?;
     let audio = made.map_err(audio_error)?;
     planar(py, audio.channels(), audio.as_planar().to_vec())
 }

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -119,7 +120,7 @@ def test_masked_arrays_and_audio_itself_are_refused() -> None:
             AudioSamples.new_multi(data, RATE)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("rate", [1, 44_100, 2**32 - 1, np.int64(8000), 48_000.0])
+@pytest.mark.parametrize("rate", [1, 44_100, 2**32 - 1, np.int64(8000), 48_000.0, np.float32(44_100)])
 def test_whole_rates_in_hz_are_taken(rate: Any) -> None:
     assert AudioSamples(ramp(3), rate).sample_rate == int(rate)
 
@@ -885,6 +886,9 @@ def test_integers_are_not_cut_off_in_assignments() -> None:
     ]:
         with pytest.raises(error):
             audio[:] = value
+    for value in (np.full(6, 99_999, np.int32), np.int64(-40_000), np.full(6, -32_769)):
+        with pytest.raises(OverflowError, match="-32768 to 32767"):
+            audio[:] = value
     audio[0] = 3.0
     audio[1] = np.int64(4)
     assert audio == mono(dtype=np.int16) + np.array([1, 1, 0, 0, 0, 0], np.int16)
@@ -989,10 +993,10 @@ def test_dlpack_shares_memory() -> None:
 
 
 def test_scipy_and_soundfile_take_audio(tmp_path: Path) -> None:
-    from scipy import signal
+    from scipy.signal import lfilter
 
     audio = stereo(64)
-    assert np.allclose(signal.lfilter([0.5], [1.0], audio), audio.to_numpy() * 0.5)
+    assert np.allclose(lfilter([0.5], [1.0], audio), audio.to_numpy() * 0.5)
     soundfile.write(tmp_path / "a.wav", np.asarray(audio).T / 200.0, audio.sample_rate, subtype="FLOAT")
     data, rate = soundfile.read(tmp_path / "a.wav", dtype="float32")
     assert np.allclose(AudioSamples.new_multi(data, rate, frames_first=True).to_numpy(), audio.to_numpy() / 200.0)
@@ -1417,6 +1421,26 @@ def test_text_and_arrays_are_no_numbers() -> None:
     assert audio == stereo()
 
 
+def test_gains_are_finite() -> None:
+    audio = stereo()
+    for change in (audio.scale, audio.gain_db):
+        for wrong in (float("nan"), float("inf")):
+            with pytest.raises(ValueError, match=str(wrong)):
+                change(wrong)
+    with pytest.raises(ValueError, match="6000 dB"):
+        audio.gain_db(1e9)
+    assert audio == stereo()
+
+
+@pytest.mark.parametrize("seed", [1.5, "a", -1, 2**64, True, [1]])
+def test_other_seeds_are_refused_by_what_was_found(seed: Any) -> None:
+    for generate in (generation.white_noise, generation.pink_noise):
+        with pytest.raises((TypeError, ValueError), match="seed: expected"):
+            generate(0.1, seed=seed)
+    with pytest.raises((TypeError, ValueError), match="seed: expected"):
+        generation.speech(8_000, seed=seed)
+
+
 def test_generators_are_seeded_and_checked() -> None:
     for noise in (generation.white_noise, generation.pink_noise):
         assert noise(0.01, seed=3) == noise(0.01, seed=3) != noise(0.01, seed=4)
@@ -1639,6 +1663,33 @@ def test_a_failing_write_leaves_no_half_file_and_keeps_the_old_one(tmp_path: Pat
         with pytest.raises(ValueError, match="expected"):
             attempt()
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["a.wav"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name on this system")
+def test_pipes_with_a_name_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=io.save, args=(path, stereo(1000)))
+    writer.start()
+    assert io.read(path) == stereo(1000)
+    writer.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name on this system")
+def test_waiting_for_a_pipe_ends_with_a_signal(tmp_path: Path) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            io.read(path)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_what_is_no_wav_file_is_a_value_error(tmp_path: Path) -> None:
