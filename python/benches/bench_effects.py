@@ -81,7 +81,7 @@ def test_call_in_a_stream(request, benchmark, name, block):
     state = effect.start(RATE, 1)
     benchmark.group = CALLS
     benchmark(state.process, noise)
-    call = benchmark.stats.stats.median
     (row,) = aus.bench(effect, blocks=block, seconds=1, progress=False)
+    call = benchmark.stats.stats.median
     core = row["ns_per_sample"] * block * 1e-9
     request.config.stash.setdefault(ROWS, []).append(Row(CALLS, f"{name}, block of {block}", call, "the core", core, call / core))

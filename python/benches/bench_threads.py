@@ -28,4 +28,5 @@ def test_two_threads(compare, name):
             lambda: list(pool.map(lambda sound: effect(sound, RATE), sounds)),
             "one thread",
             lambda: [effect(sound, RATE) for sound in sounds],
+            threads=True,
         )

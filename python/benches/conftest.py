@@ -1,7 +1,8 @@
 """Benchmarks by turns: each case is timed against a rival in the same run, and their table is printed at the end.
 
 ``cargo xtask bench --python`` runs them. A ratio is the median over pairs of runs, one of each side directly after the other and in
-random order, so that a slow moment of the machine meets both.
+random order, so that a slow moment of the machine meets both. Times are processor time, so that they hold beside other work; threads
+take time by the clock.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ PAIRS = 41
 RUN_SECONDS = 2e-3
 
 Work = Callable[[], object]
+Clock = Callable[[], float]
 
 
 @dataclass
@@ -37,34 +39,34 @@ class Row:
 ROWS = pytest.StashKey[list[Row]]()
 
 
-def repeats(work: Work) -> int:
+def repeats(work: Work, clock: Clock) -> int:
     """Calls that fill one run."""
-    begin = time.perf_counter()
+    begin = clock()
     calls = 0
-    while time.perf_counter() - begin < RUN_SECONDS:
+    while clock() - begin < RUN_SECONDS:
         work()
         calls += 1
     return max(calls, 1)
 
 
-def seconds(work: Work, calls: int) -> float:
+def seconds(work: Work, calls: int, clock: Clock) -> float:
     """The time of one call, over some."""
-    begin = time.perf_counter()
+    begin = clock()
     for _ in range(calls):
         work()
-    return (time.perf_counter() - begin) / calls
+    return (clock() - begin) / calls
 
 
-def by_turns(ours: Work, rival: Work) -> tuple[float, float, float]:
+def by_turns(ours: Work, rival: Work, clock: Clock) -> tuple[float, float, float]:
     """Median seconds of a call of both, and the median ratio of pairs."""
     works = (ours, rival)
-    calls = [repeats(work) for work in works]
+    calls = [repeats(work, clock) for work in works]
     pairs = []
     order = random.Random(1)
     for _ in range(PAIRS):
         pair = [0.0, 0.0]
         for side in order.sample((0, 1), 2):
-            pair[side] = seconds(works[side], calls[side])
+            pair[side] = seconds(works[side], calls[side], clock)
         pairs.append(pair)
     medians = [statistics.median(pair[side] for pair in pairs) for side in (0, 1)]
     return medians[0], medians[1], statistics.median(mine / other for mine, other in pairs)
@@ -74,12 +76,13 @@ def by_turns(ours: Work, rival: Work) -> tuple[float, float, float]:
 def compare(benchmark, request) -> Iterator[Callable[[str, str, Work, str, Work], Row]]:
     """Times ``ours`` against ``rival`` and keeps a line of the table; ``pytest-benchmark`` also records ``ours``."""
 
-    def run(table: str, case: str, ours: Work, rival_name: str, rival: Work) -> Row:
-        row = Row(table, case, *_order(by_turns(ours, rival), rival_name))
+    def run(table: str, case: str, ours: Work, rival_name: str, rival: Work, *, threads: bool = False) -> Row:
+        clock = time.perf_counter if threads else time.thread_time
+        row = Row(table, case, *_order(by_turns(ours, rival, clock), rival_name))
         request.config.stash.setdefault(ROWS, []).append(row)
         benchmark.extra_info.update(case=case, rival=rival_name, ratio=row.ratio)
         benchmark.group = table
-        benchmark.pedantic(ours, rounds=5, iterations=repeats(ours))
+        benchmark.pedantic(ours, rounds=5, iterations=repeats(ours, time.perf_counter))
         return row
 
     yield run
