@@ -6,7 +6,9 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::thread::ThreadId;
+use std::time::Duration;
 
 use isotherm::algorithm::REGISTRY;
 use isotherm::dsp::{ChangeMode, MAX_CHANNELS, Parameter, ParameterKind, ProcessSpec, Scale, choice_id};
@@ -470,11 +472,15 @@ pub fn latency(py: Python<'_>, effects: Vec<PyRef<'_, NativeEffect>>, sample_rat
     })
 }
 
+/// Time between two tries for a state with which another thread works.
+const RETRY: Duration = Duration::from_millis(1);
+
 /// The state of effects in a row between two blocks of a stream.
 #[pyclass(frozen, module = "isotherm._native")]
 pub struct StreamState {
     /// A state for each effect. One thread at a time works with it.
     states: Mutex<Vec<EffectState>>,
+    worker: Mutex<Option<ThreadId>>,
     channels: usize,
 }
 
@@ -494,7 +500,7 @@ impl StreamState {
         let effects = effects_of(&effects);
         let states =
             detached(py, || effects.iter().map(|effect| start_one(effect, sample_rate, channels)).collect::<PyResult<Vec<_>>>())?;
-        Ok(Self { states: Mutex::new(states), channels })
+        Ok(Self { states: Mutex::new(states), worker: Mutex::default(), channels })
     }
 
     /// Processes the next block, (frames,) or (channels, frames), and moves the state on; `None`, and nothing done, if it is not of
@@ -517,14 +523,15 @@ impl StreamState {
         let wet = PyArrayDyn::<f32>::zeros(py, block.shape(), false);
         // SAFETY: the array was made here, and nobody else has it yet.
         let samples = unsafe { wet.as_slice_mut()? };
-        let mut states = self.lock(py);
+        let mut states = self.lock(py)?;
         if states.len() != effects.len() {
             let (found, expected) = (effects.len(), states.len());
             return Err(PyValueError::new_err(format!("found {found} effects; expected {expected}, as the state has")));
         }
         let states = &mut *states;
         // Ctrl-C is looked for between parts, and what is left of the block is then not processed: the state is of no use any more.
-        detached(py, || {
+        *self.worker() = Some(std::thread::current().id());
+        let done = detached(py, || {
             let mut signals = SignalWatch::new();
             for from in (0..frames).step_by(BLOCK_FRAMES) {
                 signals.look()?;
@@ -539,13 +546,15 @@ impl StreamState {
                 }
             }
             Ok(())
-        })?;
+        });
+        *self.worker() = None;
+        done?;
         Ok(Some(wet))
     }
 
     /// A copy that goes on from the same position.
     fn duplicate(&self, py: Python<'_>) -> PyResult<Self> {
-        let states = self.lock(py);
+        let states = self.lock(py)?;
         let copies: Option<Vec<EffectState>> = states.iter().map(EffectState::duplicate).collect();
         let copies = copies.ok_or_else(|| {
             PyRuntimeError::new_err(
@@ -553,35 +562,44 @@ impl StreamState {
                  Runtime; expected state.process(block), which moves the state on in place",
             )
         })?;
-        Ok(Self { states: Mutex::new(copies), channels: self.channels })
+        Ok(Self { states: Mutex::new(copies), worker: Mutex::default(), channels: self.channels })
     }
 
     /// Goes back to the state before the first frame.
-    fn reset(&self, py: Python<'_>) {
-        self.lock(py).iter_mut().for_each(EffectState::reset);
+    fn reset(&self, py: Python<'_>) -> PyResult<()> {
+        self.lock(py)?.iter_mut().for_each(EffectState::reset);
+        Ok(())
     }
 
     /// Frames by which the output lags the input.
-    fn latency(&self, py: Python<'_>) -> usize {
-        self.lock(py).iter().map(EffectState::latency).sum()
+    fn latency(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.lock(py)?.iter().map(EffectState::latency).sum())
     }
 }
 
 impl StreamState {
     /// The states, once no other thread works with them; Python runs on meanwhile.
-    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Vec<EffectState>> {
-        if let Ok(states) = self.states.try_lock() {
-            return states;
-        }
-        // A guard cannot be sent to the thread without Python's lock, so this one waits until the lock was free for a moment.
+    ///
+    /// # Errors
+    /// The exception of a signal's handler, and `RuntimeError` in a handler that runs while its own thread works with the states.
+    fn lock(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, Vec<EffectState>>> {
         loop {
-            py.detach(|| drop(self.states.lock().unwrap_or_else(PoisonError::into_inner)));
             match self.states.try_lock() {
-                Ok(states) => return states,
-                Err(std::sync::TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(std::sync::TryLockError::WouldBlock) => {}
+                Ok(states) => return Ok(states),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => {}
             }
+            if *self.worker() == Some(std::thread::current().id()) {
+                return Err(PyRuntimeError::new_err("the state is in use: a signal's handler has interrupted its process"));
+            }
+            py.check_signals()?;
+            py.detach(|| std::thread::sleep(RETRY));
         }
+    }
+
+    /// The thread that processes with the states, during which handlers of signals may run on it.
+    fn worker(&self) -> MutexGuard<'_, Option<ThreadId>> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -632,6 +632,29 @@ def test_effects_and_measures_work_in_a_forked_process() -> None:
     assert os.waitstatus_to_exitcode(status) == 0
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals of POSIX")
+def test_a_handler_that_interrupts_a_state_gets_an_error_for_it_and_no_deadlock() -> None:
+    effect = Saturator()
+    state, block = effect.start(RATE), np.tile(noise(48_000), 100)
+    errors: list[str] = []
+
+    def handler(number: int, frame: object) -> None:
+        try:
+            state.process(block[:64])
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        while not errors:
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
+            state.process(block)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert "in use" in errors[0]
+
+
 # Audio.
 
 
