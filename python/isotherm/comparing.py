@@ -120,8 +120,8 @@ def bench(
     `blocks` (how many were timed), `latency_frames`, `weights_bytes`, and a figure for each measure of cost, NaN where there were
     too few blocks for it (see `isotherm.measures()`).
 
-    `blocks`: sizes in frames; a pair is a random size for each block. `seconds`: time for each number of channels, at most.
-    `max_blocks`: blocks of each figure, at most. `load`: threads that keep other cores busy meanwhile.
+    `blocks`: sizes in frames; a pair is a random size for each block. `seconds`: time for each number of channels, except
+    that 100 blocks of each effect and size are always timed. `max_blocks`: blocks of each figure, at most. `load`: threads that keep other cores busy meanwhile.
     """
     if isinstance(effects, Chain):
         raise TypeError("found a chain; expected effects: each is timed alone, and the times of a chain's effects add up")
