@@ -39,6 +39,8 @@ _LIVE_RATE = 25.0
 def _axes(ax: Axes | None) -> Axes:
     """These axes, or new ones."""
     if ax is not None:
+        if not hasattr(ax, "plot"):
+            raise TypeError(f"ax: found {type(ax).__name__}; expected matplotlib's axes")
         return ax
     try:
         import matplotlib.pyplot as plt
@@ -52,6 +54,13 @@ def _sound(audio: Sound, sample_rate: float | None, frames_first: bool) -> Plana
     sound = planar(audio, sample_rate, frames_first=frames_first)
     if sound.samples.shape[1] == 0:
         raise ValueError(f"audio: found shape {sound.samples.shape}, no frames; expected at least one")
+    return sound
+
+
+def _finite(sound: Planar) -> Planar:
+    """The sound, if it has a spectrum."""
+    if not np.isfinite(sound.samples).all():
+        raise ValueError("audio: found NaN or infinite samples; expected numbers, of which alone there is a spectrum")
     return sound
 
 
@@ -129,7 +138,7 @@ def spectrum(
 
     A sine of amplitude 1 shows 0 dBFS. `floor_db`: the lower end of the picture.
     """
-    sound = _sound(audio, sample_rate, frames_first)
+    sound = _finite(_sound(audio, sample_rate, frames_first))
     axes = _axes(ax)
     window = min(_WINDOW, sound.samples.shape[1])
     frequencies = np.fft.rfftfreq(window, 1.0 / sound.sample_rate)
@@ -144,6 +153,8 @@ def spectrum(
 
 def _measured(effect: Measured, sample_rate: float) -> Mapping[str, Any]:
     if isinstance(effect, Mapping):
+        if "transfer" not in effect or "response" not in effect:
+            raise ValueError(f"effect: found a mapping with {sorted(effect)}; expected what characteristics(effect) gives")
         return effect
     if not isinstance(effect, Effect):
         raise TypeError(f"effect: found {type(effect).__name__}; expected an effect, or what characteristics(effect) gives")
@@ -197,7 +208,10 @@ def live_spectrum(
     The latency of both is removed. Keep the result as long as it shall run; `animation.save("spectrum.gif")` stores it, and
     `IPython.display.HTML(animation.to_jshtml())` shows it in a notebook. Several channels are drawn as their mean.
     """
-    sound = _sound(audio, sample_rate, frames_first)
+    for name, effect in (("dsp", dsp), ("network", network)):
+        if not isinstance(effect, (Effect, Chain)):
+            raise TypeError(f"{name}: found {type(effect).__name__}; expected an effect")
+    sound = _finite(_sound(audio, sample_rate, frames_first))
     rate = sound.sample_rate
     axes = _axes(ax)
     from matplotlib.animation import FuncAnimation

@@ -59,11 +59,13 @@ fn channels(channel_indices: &Bound<'_, PyAny>, source: &Source) -> PyResult<Vec
         match item.extract::<usize>() {
             Ok(channel) if channel < source.channels => channels.push(channel),
             _ => {
+                let there = match source.channels {
+                    0 => "no channels".to_owned(),
+                    n => format!("the channels 0 to {}", n - 1),
+                };
                 return Err(PyValueError::new_err(format!(
-                    "channel_indices[{place}] is {item}, but audio_data has the channels 0 to {} (shape ({}, {}): frames, channels)",
-                    source.channels.cast_signed() - 1,
-                    source.frames,
-                    source.channels
+                    "channel_indices[{place}] is {item}, but audio_data has {there} (shape ({}, {}): frames, channels)",
+                    source.frames, source.channels
                 )));
             }
         }
@@ -83,6 +85,8 @@ fn convert(py: Python<'_>, source: &Source, channels: &[usize], first: usize, fr
 /// A block of bytes on its way straight to an open file of the operating system.
 #[cfg(unix)]
 struct DirectBlock {
+    /// Number among the files that are written together, and in `file_objects`.
+    index: usize,
     place: usize,
     descriptor: std::os::fd::RawFd,
     start: usize,
@@ -148,16 +152,17 @@ fn write_chunk<'py>(buffer: &Bound<'py, OutputBuffer>, targets: &mut [Target<'py
             }
             let result = write_blocks(py, buffer.get(), len, blocks);
             for block in blocks.drain(..) {
-                targets[block.place].accepted += block.done;
+                targets[block.index].accepted += block.done;
             }
             result
         };
-        for place in 0..targets.len() {
-            match targets[place].descriptor(len) {
-                Ok(Some(descriptor)) => blocks.push(DirectBlock { place, descriptor, start: place * len, done: 0 }),
+        for index in 0..targets.len() {
+            let place = targets[index].place;
+            match targets[index].descriptor(len) {
+                Ok(Some(descriptor)) => blocks.push(DirectBlock { index, place, descriptor, start: index * len, done: 0 }),
                 Ok(None) => {
                     flush(&mut blocks, targets)?;
-                    targets[place].write(buffer, place * len, len).map_err(|cause| Failure { place: Some(place), cause })?;
+                    targets[index].write(buffer, index * len, len).map_err(|cause| Failure { place: Some(place), cause })?;
                 }
                 Err(cause) => {
                     flush(&mut blocks, targets)?;
@@ -169,8 +174,9 @@ fn write_chunk<'py>(buffer: &Bound<'py, OutputBuffer>, targets: &mut [Target<'py
     }
     #[cfg(not(unix))]
     {
-        for (place, target) in targets.iter_mut().enumerate() {
-            target.write(buffer, place * len, len).map_err(|cause| Failure { place: Some(place), cause })?;
+        for (index, target) in targets.iter_mut().enumerate() {
+            let place = Some(target.place);
+            target.write(buffer, index * len, len).map_err(|cause| Failure { place, cause })?;
         }
         Ok(())
     }
@@ -232,18 +238,23 @@ fn write(
     if source.frames == 0 || channels.is_empty() {
         return Ok(source.frames);
     }
-    let bytes_per_frame = channels.len() * BYTES;
+    // A file that is there twice gets the whole block of one channel before that of the next.
+    let mut objects: Vec<_> = files.iter().map(|file| file.as_ptr()).collect();
+    objects.sort_unstable();
+    let together = if objects.windows(2).any(|pair| pair[0] == pair[1]) { 1 } else { channels.len() };
+    let bytes_per_frame = together * BYTES;
     let chunk = source.frames.min((CHUNK_BYTES / bytes_per_frame).max(1).next_multiple_of(TILE));
     let buffer = OutputBuffer::take(py, chunk * bytes_per_frame)?;
-    let mut result = Ok(());
-    for first in (0..source.frames).step_by(chunk) {
-        let frames = chunk.min(source.frames - first);
-        buffer.get().fill(frames * bytes_per_frame, |out| convert(py, &source, &channels, first, frames, out));
-        result = write_chunk(&buffer, &mut targets, frames * BYTES).and_then(|()| check_signals(py));
-        if result.is_err() {
-            break;
-        }
-    }
+    let chunks = (0..source.frames).step_by(chunk).map(|first| (first, chunk.min(source.frames - first)));
+    let mut parts = channels.chunks(together).zip(targets.chunks_mut(together));
+    let result = parts.try_for_each(|(channels, targets)| {
+        chunks.clone().try_for_each(|(first, frames)| {
+            let bytes = frames * channels.len() * BYTES;
+            buffer.get().fill(bytes, |out| convert(py, &source, channels, first, frames, out));
+            write_chunk(&buffer, targets, frames * BYTES)?;
+            check_signals(py)
+        })
+    });
     OutputBuffer::give_back(buffer);
     result.map_err(|failure| exception(py, failure, &channels, &targets))?;
     Ok(source.frames)
@@ -263,7 +274,8 @@ fn write(
 ///     Channels to write, 0 to channels - 1. Negative numbers are refused.
 /// file_objects : sequence of files, one for each channel index
 ///     Binary files and any object with `write` get the samples alone: no header is written. `wave.Wave_write` objects with 1
-///     channel and a sample width of 3 get a header, which is true when they are closed.
+///     channel and a sample width of 3 get a header, which is true when they are closed. A file that is there twice gets the
+///     block of one channel after that of the other.
 ///
 /// Returns
 /// -------

@@ -142,6 +142,10 @@ def test_equal_effects_have_no_difference(tmp_path: Path) -> None:
         (lambda: plot.waveform(np.zeros(10)), TypeError),
         (lambda: plot.waveform([0.0, 1.0], RATE), TypeError),  # type: ignore[arg-type]
         (lambda: plot.transfer_curve("saturator"), TypeError),  # type: ignore[arg-type]
+        (lambda: plot.transfer_curve({}), ValueError),
+        (lambda: plot.waveform(np.zeros(5), RATE, ax=5), TypeError),  # type: ignore[arg-type]
+        (lambda: plot.spectrum(np.full(5, np.nan), RATE), ValueError),
+        (lambda: plot.live_spectrum("dry", aus.Clipper(), np.zeros(9), RATE), TypeError),  # type: ignore[arg-type]
         (lambda: plot.live_spectrum(aus.Clipper(), aus.Clipper(), np.zeros(0), RATE), ValueError),
     ],
 )

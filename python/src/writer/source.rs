@@ -5,6 +5,7 @@ use isotherm::audio::{I24, Sample, WavFormat};
 use isotherm::record::pcm::{Converter, WordFormat};
 use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 
 /// Bytes of a sample in a file.
@@ -63,6 +64,13 @@ impl Source {
                 "audio_data must be a NumPy array of shape (frames, channels), found {found}{hint}"
             )));
         };
+        // A masked array, whose samples below the mask are not meant.
+        let is_plain = audio_data.get_type().is(&audio_data.py().get_type::<PyUntypedArray>());
+        if !is_plain && audio_data.hasattr(intern!(audio_data.py(), "mask"))? {
+            return Err(PyTypeError::new_err(
+                "audio_data must be a NumPy array without a mask, found a masked array; .filled(0) makes one",
+            ));
+        }
         let dtype = array.dtype();
         let kind = match (dtype.kind(), dtype.itemsize(), integers) {
             (b'f', 4, false) => Kind::Float32,

@@ -68,11 +68,12 @@ enum Kind {
     Other,
 }
 
-/// A file object with its place in `file_objects`.
+/// A file object.
 pub struct Target<'py> {
     object: Bound<'py, PyAny>,
     kind: Kind,
-    place: usize,
+    /// Place in `file_objects`.
+    pub place: usize,
     /// Bytes of this call that it has accepted.
     pub accepted: usize,
 }
