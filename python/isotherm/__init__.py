@@ -1,5 +1,6 @@
 """Audio with its sample rate, effects and measures. See the documentation in docs/python.md."""
 
+from . import effects as effects
 from . import generation as generation
 from . import io as io
 from ._native import __version__ as __version__
@@ -29,3 +30,26 @@ from .measures import true_peak as true_peak
 
 # Plots; matplotlib is imported when one is drawn.
 from . import plot as plot
+
+# What `from isotherm import *` brings: no modules, whose names users have for their own.
+__all__ = [
+    "Alignment",
+    "AudioSamples",
+    "Comparison",
+    "ResamplingQuality",
+    "align",
+    "aliasing",
+    "bench",
+    "characteristics",
+    "compare",
+    "esr",
+    "lufs",
+    "measures",
+    "mrstft",
+    "nmr",
+    "null_db",
+    "thd",
+    "true_peak",
+]
+__all__ += effects.__all__
+__all__ += generation.__all__

@@ -42,3 +42,13 @@ def test_users_get_the_types() -> None:
         assert (Path(package.__file__).parent / "py.typed").exists()
     assert isotherm.__file__ is not None
     assert (Path(isotherm.__file__).parent / "_native.pyi").exists()
+
+
+def test_a_star_brings_all_public_names_and_no_modules() -> None:
+    import types
+
+    import isotherm
+
+    public = {name for name, value in vars(isotherm).items() if name[0] != "_" and not isinstance(value, types.ModuleType)}
+    assert set(isotherm.__all__) == public
+    assert len(isotherm.__all__) == len(public)
