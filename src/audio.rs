@@ -2,8 +2,8 @@
 //!
 //! [`Audio`] holds planar samples of `i16`, [`I24`], `i32`, `f32` or `f64`, channels x frames, together with
 //! their sample rate. Samples of every type are read on one scale, where 1 is full scale; [`Sample`] has the conversion rule.
-//! The module also has element-wise arithmetic ([`Operand`]), edits ([`Fade`], [`Window`]), levels ([`Levels`]), random numbers
-//! ([`Random`]), test signals and music ([`generate`]) and WAV files ([`wav`]).
+//! The module also has element-wise arithmetic ([`Operand`]), edits ([`Fade`], [`Window`]), levels ([`Levels`]), other rates
+//! ([`Resampler`]), random numbers ([`Random`]), test signals and music ([`generate`]) and WAV files ([`wav`]).
 //!
 //! ```
 //! use isotherm::audio::{Audio, Fade, generate};
@@ -35,6 +35,7 @@ mod error;
 pub mod generate;
 mod levels;
 mod random;
+mod resample;
 mod sample;
 pub mod wav;
 
@@ -44,5 +45,8 @@ pub use edit::{Fade, Window};
 pub use error::{AudioError, Shape, WavError, ZeroPosition};
 pub use levels::{Levels, db_to_gain, gain_to_db};
 pub use random::Random;
+#[cfg(feature = "measure")]
+pub(crate) use resample::kaiser;
+pub use resample::{Resampler, Resampling};
 pub use sample::{I24, Sample};
 pub use wav::{NonFinitePolicy, WavFormat};

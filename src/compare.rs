@@ -51,7 +51,7 @@ pub use report::{
 pub use ruler::{LOW_PASS_HZ, RANDOM_DB, Ruler, RulerRow, low_pass};
 #[cfg(feature = "listen")]
 pub(crate) use ruler::{low_pass_at, low_pass_half, low_pass_taps};
-pub use run::{CompareError, DETAILED_SOUNDS, Finished, Request, Watch, compare};
+pub use run::{CompareError, DETAILED_SOUNDS, Finished, IMPULSE_FRAMES, Request, TONE, Watch, compare};
 pub use side::{FileFacts, ModelFacts, Output, Side, SideError, SideFacts, SideKind};
 #[cfg(feature = "listen")]
 pub(crate) use sound::sha256;

@@ -200,12 +200,15 @@ impl Effect {
         }
     }
 
-    /// Makes the state for a stream that [`Self::process`] processes block by block. [control thread: allocates]
+    /// Makes the state for a stream that [`Self::process`] processes block by block, offline: a block may take longer than its
+    /// sound, and no sample is late. [control thread: allocates]
     ///
     /// # Errors
     /// As [`Self::prepare`].
     pub fn state(&self, spec: ProcessSpec) -> Result<EffectState, PrepareError> {
-        Ok(EffectState { processor: self.prepare(spec)?, running: self.snapshot(), spec })
+        let mut processor = self.prepare(spec)?;
+        processor.set_offline(true);
+        Ok(EffectState { processor, running: self.snapshot(), spec })
     }
 
     /// Processes the next block of a stream in place. The block may be longer than the state's `max_frames`.

@@ -62,12 +62,12 @@ pub use response::{LatencyCheck, LinearResponse, latency_check, linear_response}
 pub use spectrum::{SEGMENT_FRAMES, SILENCE_DB, spectrum};
 pub use stft::multi_resolution_stft;
 pub use third_octave::{BandError, audible_bands, third_octaves};
-pub use tone::{PRIME_FRAMES, Tone, ToneFigures, aliasing, coherent_tone, thd, thd_noise, tone_response};
+pub use tone::{PRIME_FRAMES, Tone, ToneFigures, aliasing, coherent_tone, highest_tone_hz, thd, thd_noise, tone_response};
 pub use transfer::{TransferCurve, TransferPoint, transfer_curve};
 pub use worst_windows::{WINDOW_SECONDS, WorstWindow, worst_windows};
 
 /// The lowest and the highest sample rate at which an effect is measured, in hertz.
-const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 8_000..=768_000;
+pub const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 8_000..=768_000;
 
 /// A failure to measure an effect.
 #[derive(Debug, thiserror::Error)]

@@ -48,10 +48,10 @@ pub struct AutomationPoint {
     pub value: f32,
 }
 
-/// An offline renderer of one sound through an effect. [control thread]
+/// An offline renderer of one sound through an effect, or through several in a row. [control thread]
 pub struct Renderer {
     plan: Plan,
-    /// The node of the effect.
+    /// The node of the first effect; that of the input if there is none.
     effect: Bus,
     /// Frames of a block.
     block: usize,
@@ -76,15 +76,31 @@ impl Renderer {
     /// # Errors
     /// [`RenderError::Prepare`] if the effect cannot be prepared for `spec`.
     pub fn new(effect: &Effect, spec: ProcessSpec) -> Result<Self, RenderError> {
-        let failed = |source| RenderError::Prepare { algorithm: effect.algorithm().id, source };
-        let processor = effect.prepare(spec).map_err(failed)?;
+        Self::chain(std::slice::from_ref(effect), spec)
+    }
+
+    /// Prepares effects in a row, each of which gets the output of the one before; without any the sound passes. Automation is
+    /// that of the first one.
+    ///
+    /// # Errors
+    /// [`RenderError::Prepare`] for the first effect that cannot be prepared for `spec`; if there is none, and `spec` is out of
+    /// range, the algorithm's name in it is `chain`.
+    pub fn chain(effects: &[Effect], spec: ProcessSpec) -> Result<Self, RenderError> {
+        let failed = |algorithm| move |source| RenderError::Prepare { algorithm, source };
+        let last = effects.last().map_or("chain", |effect| effect.algorithm().id);
+        spec.check().map_err(failed(last))?;
         let mut builder = Builder::new(spec.sample_rate);
         let input = builder.input(spec.channels);
-        let bus = builder.process(input, processor);
+        let (mut bus, mut first) = (input, None);
+        for effect in effects {
+            bus = builder.process(bus, effect.prepare(spec).map_err(failed(effect.algorithm().id))?);
+            first = first.or(Some(bus));
+        }
         builder.output(bus);
-        let mut plan = builder.compile().map_err(|error| failed(PrepareError::Other(error.to_string())))?;
+        let mut plan = builder.compile().map_err(|error| failed(last)(PrepareError::Other(error.to_string())))?;
         plan.set_offline(true);
-        Ok(Self { plan, effect: bus, block: spec.max_frames, channels: spec.channels, points: Vec::new(), frames: 0 })
+        let effect = first.unwrap_or(input);
+        Ok(Self { plan, effect, block: spec.max_frames, channels: spec.channels, points: Vec::new(), frames: 0 })
     }
 
     /// Prepares an effect for the sample rate and the channels of a sound, with blocks of [`BLOCK_FRAMES`].

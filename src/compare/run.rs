@@ -32,9 +32,9 @@ pub const DETAILED_SOUNDS: usize = 3;
 /// Error to signal without alignment, below which two sounds have something in common: that of an unrelated sound is 1 or more.
 const RELATED_ESR: f64 = 0.5;
 /// Frequency in hertz and amplitude (-6 dBFS) of the tone for measures of a tone.
-const TONE: (f32, f32) = (1000.0, 0.5);
+pub const TONE: (f32, f32) = (1000.0, 0.5);
 /// Frames of the impulse's response for measures of an impulse.
-const IMPULSE_FRAMES: usize = 8192;
+pub const IMPULSE_FRAMES: usize = 8192;
 /// Frames from which a measured delay is held against none.
 const LEAST_DELAY_FRAMES: f64 = 0.5;
 /// Fewest frames that both sides must have at the same time: those that can be aligned.
@@ -275,11 +275,12 @@ fn compare_sound(
     let (raw_a, raw_b) = (cut(of_a.unaligned(), 0..shared), cut(of_b.unaligned(), 0..shared));
     let raw = Comparison::new(&raw_a, &raw_b).expect("both sides have the sound's format");
     // Equal sounds need no alignment, and a measured delay would only add its uncertainty.
-    // Only a file can come from another clock.
-    let has_file = matches!(request.a, Side::File(_)) || matches!(request.b, Side::File(_));
+    // Only what was processed elsewhere can come from another clock.
+    let is_foreign = |side: &Side| matches!(side, Side::File(_) | Side::Sound(_));
+    let has_foreign = is_foreign(&request.a) || is_foreign(&request.b);
     let alignment = if are_whole && a == b {
         Ok(Alignment::NONE)
-    } else if has_file {
+    } else if has_foreign {
         align(a, b)
     } else {
         align_synchronous(a, b)

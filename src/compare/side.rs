@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -31,6 +32,8 @@ pub enum Side {
     /// A WAV file: the sound after processing elsewhere, of the same length or longer, with any delay. For several sounds it is a
     /// folder that has a file of the same name for each of them.
     File(PathBuf),
+    /// A sound in memory, which was processed elsewhere as a file was.
+    Sound(Arc<Sound>),
     /// The sound itself.
     Dry,
 }
@@ -98,6 +101,14 @@ pub enum SideError {
     /// The effect cannot be prepared for the sound.
     #[error(transparent)]
     Render(#[from] RenderError),
+    /// The side is one sound in memory, and there are several sounds.
+    #[error("{name}: one sound of a side for {sounds} sounds; expected one sound to compare on")]
+    OneSound {
+        /// Name of the side's sound.
+        name: String,
+        /// Number of sounds.
+        sounds: usize,
+    },
     /// The side is one file, and there are several sounds.
     #[error("{}: one file for {sounds} sounds; expected a folder with a file of the same name for each sound", path.display())]
     OneFile {
@@ -109,7 +120,7 @@ pub enum SideError {
     /// The file has another sample rate than the sound.
     #[error("{}: {found} Hz; expected {expected} Hz, the sample rate of {sound}", path.display())]
     OtherRate {
-        /// The file.
+        /// The file, or the name of a sound in memory.
         path: PathBuf,
         /// Name of the sound.
         sound: String,
@@ -121,7 +132,7 @@ pub enum SideError {
     /// The file has another number of channels than the sound.
     #[error("{}: {}; expected {}, as {sound} has", path.display(), channels_text(*found), channels_text(*expected))]
     OtherChannels {
-        /// The file.
+        /// The file, or the name of a sound in memory.
         path: PathBuf,
         /// Name of the sound.
         sound: String,
@@ -133,7 +144,7 @@ pub enum SideError {
     /// The file is much shorter than the sound.
     #[error("{}: {found:.2} s long; expected {expected:.2} s or more, {:.0} % of {sound}", path.display(), 100.0 * MIN_LENGTH)]
     TooShort {
-        /// The file.
+        /// The file, or the name of a sound in memory.
         path: PathBuf,
         /// Name of the sound.
         sound: String,
@@ -194,12 +205,13 @@ fn is_sound_name(text: &str) -> bool {
     extension.is_some_and(|extension| extension.eq_ignore_ascii_case("wav")) && !text.contains('=')
 }
 
-/// The text that [`Side::from_str`] reads; for an effect whose model is in no file, its algorithm.
+/// The text that [`Side::from_str`] reads; for an effect whose model is in no file, its algorithm; for a sound in memory, its name.
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Effect(effect) => f.write_str(&effect.to_text().unwrap_or_else(|_| effect.algorithm().id.into())),
             Self::File(path) => write!(f, "{FILE_PREFIX}{}", path.display()),
+            Self::Sound(sound) => f.write_str(&sound.name),
             Self::Dry => f.write_str(DRY),
         }
     }
@@ -240,6 +252,8 @@ impl Side {
         let output = match self {
             Self::Effect(effect) => Output::whole(render(effect, &sound.audio)?),
             Self::File(path) => read_file(&self.file_for(path, sound, sounds)?, sound)?,
+            Self::Sound(side) if sounds > 1 => return Err(SideError::OneSound { name: side.name.clone(), sounds }),
+            Self::Sound(side) => whole(side.audio.clone(), Path::new(&side.name), sound)?,
             Self::Dry => Output::whole(sound.audio.clone()),
         };
         self.check(&output.audio, &sound.name)?;
@@ -291,6 +305,7 @@ impl Side {
                 (SideKind::Effect, Some(effect.settings.to_json()), model, None)
             }
             Self::File(path) => (SideKind::File, None, None, Some(FileFacts::of(path))),
+            Self::Sound(_) => (SideKind::Sound, None, None, None),
             Self::Dry => (SideKind::Dry, None, None, None),
         };
         SideFacts { kind, text: self.to_string(), settings, model, file }
@@ -300,23 +315,35 @@ impl Side {
 /// Reads the file of a side, or the part of a long one in which the sound is, and checks that it fits the sound.
 fn read_file(path: &Path, sound: &Sound) -> Result<Output, SideError> {
     let mut reader = Reader::open(path)?;
-    let (path, name) = (path.to_path_buf(), sound.name.clone());
+    check_format((reader.sample_rate(), reader.channels()), path, sound)?;
     let expected = &sound.audio;
-    if reader.sample_rate() != expected.sample_rate() {
-        return Err(SideError::OtherRate { path, sound: name, found: reader.sample_rate(), expected: expected.sample_rate() });
-    }
-    if reader.channels() != expected.channels() {
-        return Err(SideError::OtherChannels { path, sound: name, found: reader.channels(), expected: expected.channels() });
-    }
     // The length of a stream is not known, and its place cannot be changed.
     let frames = usize::try_from(reader.frames()).unwrap_or(usize::MAX);
     if frames < usize::MAX && is_long(frames, expected) {
         return read_part(&mut reader, frames, expected);
     }
-    let audio = reader.read_to_end()?;
-    if (audio.frames() as f64) < MIN_LENGTH * expected.frames() as f64 {
-        let expected = MIN_LENGTH * expected.seconds();
-        return Err(SideError::TooShort { path, sound: name, found: audio.seconds(), expected });
+    whole(reader.read_to_end()?, path, sound)
+}
+
+/// Checks that a side's sample rate and channels are those of the sound.
+fn check_format((rate, channels): (u32, usize), path: &Path, sound: &Sound) -> Result<(), SideError> {
+    let (path, name) = (path.to_path_buf(), sound.name.clone());
+    let expected = &sound.audio;
+    if rate != expected.sample_rate() {
+        return Err(SideError::OtherRate { path, sound: name, found: rate, expected: expected.sample_rate() });
+    }
+    if channels != expected.channels() {
+        return Err(SideError::OtherChannels { path, sound: name, found: channels, expected: expected.channels() });
+    }
+    Ok(())
+}
+
+/// The whole of a side's sound, which must fit the sound that is compared on. `path`: its file, or its name.
+fn whole(audio: Audio, path: &Path, sound: &Sound) -> Result<Output, SideError> {
+    check_format((audio.sample_rate(), audio.channels()), path, sound)?;
+    if (audio.frames() as f64) < MIN_LENGTH * sound.audio.frames() as f64 {
+        let expected = MIN_LENGTH * sound.audio.seconds();
+        return Err(SideError::TooShort { path: path.into(), sound: sound.name.clone(), found: audio.seconds(), expected });
     }
     Ok(Output::whole(audio))
 }
@@ -346,6 +373,8 @@ pub enum SideKind {
     Effect,
     /// [`Side::File`].
     File,
+    /// [`Side::Sound`].
+    Sound,
     /// [`Side::Dry`].
     Dry,
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -46,6 +47,8 @@ pub enum SoundSource {
     File(PathBuf),
     /// A generated sound with its peak level in dBFS.
     BuiltIn(BuiltIn, f64),
+    /// A sound in memory.
+    Given(Arc<Sound>),
 }
 
 /// A sound to compare on.
@@ -172,6 +175,7 @@ impl SoundSource {
         match self {
             Self::File(path) => path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
             Self::BuiltIn(kind, level) => format!("{} {level} dBFS", kind.name()),
+            Self::Given(sound) => sound.name.clone(),
         }
     }
 
@@ -187,6 +191,7 @@ impl SoundSource {
                 audio.normalise_peak(*level)?;
                 audio
             }
+            Self::Given(sound) => return Ok(Sound::clone(sound)),
         };
         let path = if let Self::File(path) = self { Some(path.clone()) } else { None };
         Ok(Sound { path, ..Sound::new(self.name(), audio)? })

@@ -4,6 +4,8 @@ use std::f64::consts::PI;
 
 use multiversion::multiversion;
 
+use crate::audio::kaiser;
+
 // Convolution lies in the package that is optimised while one develops, as tests spend most of their time in it.
 pub(crate) use isotherm_kernels::convolution::convolve;
 
@@ -22,31 +24,12 @@ pub(super) const SLOPE_REACH: usize = SLOPE_TAPS / 2;
 /// linearly, with an error below (pi / 1024)^2 / 8 = -118 dB.
 const PHASES: usize = 1024;
 
-/// Modified Bessel function of the first kind and order 0, by its power series.
-fn bessel_i0(x: f64) -> f64 {
-    let quarter = x * x / 4.0;
-    let (mut term, mut sum) = (1.0, 1.0);
-    for k in 1..100 {
-        term *= quarter / f64::from(k * k);
-        sum += term;
-        if term < 1e-17 * sum {
-            break;
-        }
-    }
-    sum
-}
-
-/// The value of the Kaiser window at `x`, -1 to 1; 0 outside.
-fn kaiser(x: f64) -> f64 {
-    if x.abs() < 1.0 { bessel_i0(KAISER_BETA * (1.0 - x * x).sqrt()) / bessel_i0(KAISER_BETA) } else { 0.0 }
-}
-
 /// The taps for a position that lies `fraction` (0 to 1) after frame [`REACH`] - 1 of the [`TAPS`] frames.
 pub(crate) fn taps(fraction: f64) -> [f32; TAPS] {
     std::array::from_fn(|i| {
         let x = (i as f64 - (REACH - 1) as f64) - fraction;
         let sinc = if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) };
-        (sinc * kaiser(x / REACH as f64)) as f32
+        (sinc * kaiser(x / REACH as f64, KAISER_BETA)) as f32
     })
 }
 
@@ -55,7 +38,7 @@ pub(crate) fn taps(fraction: f64) -> [f32; TAPS] {
 fn differentiator() -> [f32; SLOPE_TAPS] {
     std::array::from_fn(|i| {
         let later = i as f64 - SLOPE_REACH as f64;
-        if later == 0.0 { 0.0 } else { (-(PI * later).cos() / later * kaiser(later / SLOPE_REACH as f64)) as f32 }
+        if later == 0.0 { 0.0 } else { (-(PI * later).cos() / later * kaiser(later / SLOPE_REACH as f64, KAISER_BETA)) as f32 }
     })
 }
 

@@ -106,8 +106,9 @@ fn bin(frames: usize, sample_rate: f32, hz: f32) -> usize {
     ((f64::from(hz) * frames as f64 / f64::from(sample_rate)).round() as usize).max(1)
 }
 
-/// The highest frequency of a tone of which figures are told, in hertz.
-pub(super) fn highest_tone_hz(sample_rate: u32) -> f64 {
+/// The highest frequency of a tone of which figures are told, in hertz. [any thread]
+#[must_use]
+pub fn highest_tone_hz(sample_rate: u32) -> f64 {
     HIGHEST_SHARE * f64::from(sample_rate)
 }
 

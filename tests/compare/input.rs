@@ -1,10 +1,11 @@
 //! Sides and sounds that cannot be compared, and those that need a remark.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use isotherm::audio::wav::{WavFormat, write};
 use isotherm::audio::{Audio, generate};
-use isotherm::compare::{BuiltIn, CompareError, Limit, Request, SoundSource, compare};
+use isotherm::compare::{BuiltIn, CompareError, Limit, Request, Side, Sound, SoundSource, compare};
 
 use super::{finish, request};
 
@@ -314,4 +315,26 @@ fn an_uncertain_delay_is_said_to_be_uncertain() {
     let error = report.sounds[0].alignment.as_ref().unwrap().delay_uncertainty_frames;
     let is_said = report.warnings.iter().any(|warning| warning.contains("the delay is uncertain, by"));
     assert!(error > 0.1 && is_said, "{error}: {:?}", report.warnings);
+}
+
+#[test]
+fn sounds_in_memory_give_the_figures_of_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dry, wet) = (noise(1), noise(1).slice(100..).unwrap());
+    let given = |name: &str, audio: &Audio| Arc::new(Sound::new(name.into(), audio.clone()).unwrap());
+    let (dry_file, wet_file) = (file(folder.path(), "dry.wav", &dry), file(folder.path(), "wet.wav", &wet));
+    let files = finish("dry", &format!("file:{}", wet_file.display()), vec![SoundSource::File(dry_file)]).report;
+    let sounds = vec![SoundSource::Given(given("dry", &dry))];
+    let request = Request { b: Side::Sound(given("wet", &wet)), ..request("dry", "dry", sounds) };
+    let memory = compare(&request, &|_| true).unwrap().report;
+    let (of_file, of_memory) = (&files.sounds[0], &memory.sounds[0]);
+    assert_eq!((&of_file.aligned, &of_file.alignment), (&of_memory.aligned, &of_memory.alignment));
+    assert_eq!((&of_file.name, &of_file.sha256), (&of_memory.name, &of_memory.sha256));
+    assert_eq!((of_memory.path.as_ref(), memory.b.text.as_str(), files.verdict.id), (None, "wet", memory.verdict.id));
+    let refused = |side: &Audio, sounds: Vec<SoundSource>| {
+        compare(&Request { b: Side::Sound(given("wet", side)), sounds, ..request.clone() }, &|_| true).unwrap_err().to_string()
+    };
+    let two = vec![request.sounds[0].clone(), SoundSource::Given(given("other", &noise(2)))];
+    assert!(refused(&wet, two).contains("wet: one sound of a side for 2 sounds"));
+    assert!(refused(&wet.slice(..RATE as usize).unwrap(), request.sounds.clone()).contains("wet: 1.00 s long"));
 }

@@ -86,3 +86,20 @@ fn a_render_can_be_cancelled_and_refuses_too_many_channels() {
     // A sound without frames does not panic.
     assert_eq!(render(&effect, &Audio::silence(48_000, 2, 0)).unwrap().frames(), 0);
 }
+
+#[test]
+fn effects_in_a_row_render_as_one_after_the_other_and_without_any_the_sound_passes() {
+    let sound = generate::guitar(48_000, 2, 1).unwrap().slice(0..20_000).unwrap();
+    let effects = [-12.0, -20.0].map(|threshold| Effect::from_id("clipper").unwrap().with("threshold", threshold));
+    let spec = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 512 };
+    let chain = Renderer::chain(&effects, spec).unwrap();
+    let latencies = effects.each_ref().map(|effect| Renderer::new(effect, spec).unwrap().latency());
+    assert_eq!(chain.latency(), latencies.iter().sum());
+    let wet = chain.render(&sound, |_| true).unwrap();
+    let after_another = render(&effects[1], &render(&effects[0], &sound).unwrap()).unwrap();
+    // In a row, the second effect also hears what the first one's filters give before the first and after the last frame.
+    let inside = latencies[1]..20_000 - latencies[1];
+    assert!(wet.slice(inside.clone()).unwrap() == after_another.slice(inside).unwrap());
+    assert!(Renderer::chain(&[], spec).unwrap().render(&sound, |_| true).unwrap() == sound);
+    assert!(Renderer::chain(&[], ProcessSpec { channels: 0, ..spec }).is_err());
+}

@@ -4,11 +4,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::process::{cargo, json_strings, run, run_with_lines, target_dir};
+use crate::process::{cargo, command_line, json_strings, run, run_with_lines, target_dir};
 use crate::{Outcome, only_flag, onnxruntime, root, shown};
 
 /// The package whose library is the plug-in.
 const PACKAGE: &str = "isotherm-plugin";
+
+/// The name of the plug-in's library.
+const PLUGIN: &str = "isotherm_plugin";
+
+/// The package whose library is the native part of the Python package.
+const PYTHON_PACKAGE: &str = "isotherm-python";
+
+/// The name of that library.
+const PYTHON: &str = "isotherm_native";
 
 /// The file that says how the bundles are named.
 const NAMES: &str = "bundler.toml";
@@ -66,6 +75,8 @@ pub struct Bundles {
     pub vst3: PathBuf,
     /// The folder that belongs beside the CLAP where that is a single file.
     pub beside_clap: Option<PathBuf>,
+    /// The native library of the Python package, if it was built along.
+    pub native: Option<PathBuf>,
 }
 
 pub fn task(options: &[String]) -> Outcome {
@@ -84,12 +95,12 @@ pub fn bundle(build: Build) -> Outcome<Bundles> {
     let target = target_dir()?;
     let folder = target.join(build.bundle_folder());
     remove(&folder)?;
-    let library = build_library(build, &target)?;
+    let (library, native) = build_plugin(build, &target)?;
     let runtime = onnxruntime::get(&target);
     let name = bundle_name()?;
     let clap = assemble(&library, &folder, &format!("{name}.clap"), Form::of_clap())?;
     let vst3 = assemble(&library, &folder, &format!("{name}.vst3"), Form::Bundle)?;
-    let mut bundles = Bundles { beside_clap: None, clap, vst3 };
+    let mut bundles = Bundles { beside_clap: None, clap, vst3, native };
     match runtime {
         Ok(runtime) => {
             for path in [&bundles.clap, &bundles.vst3] {
@@ -189,33 +200,59 @@ fn module_folder(bundle: &Path) -> Outcome<PathBuf> {
     Ok(module.parent().ok_or("a bundle is in no folder")?.to_owned())
 }
 
-/// Returns the file that cargo says is the plug-in's library.
+/// Builds the plug-in's library, and with the tests that of the Python package. Returns both.
 ///
 /// # Errors
 /// If it does not build, lacks the functions that hosts call, or links the standalone window.
-fn build_library(build: Build, target: &Path) -> Outcome<PathBuf> {
-    // A cdylib has no hash in its name: one with other features (`cargo build --workspace`) lies at the same path, and cargo
-    // would take it for this one. So the library is linked again; its packages are not rebuilt.
-    let name = format!("{}{}{}", std::env::consts::DLL_PREFIX, PACKAGE.replace('-', "_"), std::env::consts::DLL_SUFFIX);
-    for folder in ["", "deps"] {
-        remove_file(&target.join(build.profile_folder()).join(folder).join(&name))?;
-    }
-    let mut command = cargo(["build", "--message-format", "json-render-diagnostics"]);
-    command.args(build.options());
-    let mut library = None;
-    let status = run_with_lines(&mut command, |line| library = library_of(line).or(library.take()))?;
-    let library = library.filter(|_| status.success()).ok_or_else(|| format!("the plug-in does not build ({status})"))?;
-    check(&library, build)?;
-    Ok(library)
+fn build_plugin(build: Build, target: &Path) -> Outcome<(PathBuf, Option<PathBuf>)> {
+    let [plugin, native] = build_libraries(build, build.options(), target, [PLUGIN, PYTHON])?;
+    let plugin = plugin.ok_or("cargo named no library of the plug-in")?;
+    check(&plugin, build)?;
+    Ok((plugin, native))
 }
 
-/// Returns the path of the plug-in's library if this line of cargo's JSON output announces it.
-fn library_of(message: &str) -> Option<PathBuf> {
+/// Builds the native library of the Python package alone, in the development profile, and returns it.
+///
+/// # Errors
+/// If it does not build.
+pub fn native_library(target: &Path) -> Outcome<PathBuf> {
+    let [library] = build_libraries(Build::Dev, &["--package", PYTHON_PACKAGE], target, [PYTHON])?;
+    Ok(library.ok_or("cargo named no library of the Python package")?)
+}
+
+/// Builds and returns the files that cargo says are the libraries of these names.
+fn build_libraries<const N: usize>(
+    build: Build,
+    options: &[&str],
+    target: &Path,
+    names: [&str; N],
+) -> Outcome<[Option<PathBuf>; N]> {
+    // A cdylib has no hash in its name: one with other features (`cargo build --workspace`) lies at the same path, and cargo
+    // would take it for this one. So the library is linked again; its packages are not rebuilt.
+    for name in names {
+        let file = format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+        for folder in ["", "deps"] {
+            remove_file(&target.join(build.profile_folder()).join(folder).join(&file))?;
+        }
+    }
+    let mut command = cargo(["build", "--message-format", "json-render-diagnostics"]);
+    command.args(options);
+    let mut libraries = names.map(|_| None);
+    let status = run_with_lines(&mut command, |line| {
+        for (library, name) in libraries.iter_mut().zip(names) {
+            *library = library_of(line, name).or(library.take());
+        }
+    })?;
+    if status.success() { Ok(libraries) } else { Err(format!("`{}` failed ({status})", command_line(&command)).into()) }
+}
+
+/// Returns the path of the shared library `name` if this line of cargo's JSON output announces it.
+fn library_of(message: &str, name: &str) -> Option<PathBuf> {
     let strings = json_strings(message);
-    let is_plugin = strings.starts_with(&["reason".into(), "compiler-artifact".into()])
-        && strings.windows(2).any(|pair| pair[0] == "name" && pair[1] == PACKAGE.replace('-', "_"))
+    let is_it = strings.starts_with(&["reason".into(), "compiler-artifact".into()])
+        && strings.windows(2).any(|pair| pair[0] == "name" && pair[1] == name)
         && strings.iter().any(|text| text == "cdylib");
-    let mut files = strings.into_iter().filter(|_| is_plugin).map(PathBuf::from);
+    let mut files = strings.into_iter().filter(|_| is_it).map(PathBuf::from);
     files.find(|file| file.extension().is_some_and(|e| e == std::env::consts::DLL_EXTENSION))
 }
 
@@ -310,9 +347,9 @@ mod tests {
                 r#"{{"reason":"compiler-artifact","target":{{"kind":["{kind}"],"crate_types":["{kind}"],"name":"{name}","src_path":"/s/lib.rs"}},"filenames":["/t/lib{name}.rlib","{file}"]}}"#
             )
         };
-        assert!(library_of(&message("isotherm_plugin", "cdylib")).is_some_and(|file| file.starts_with("/t")));
-        assert_eq!(library_of(&message("isotherm_plugin", "lib")), None);
-        assert_eq!(library_of(&message("other", "cdylib")), None);
-        assert_eq!(library_of("no json"), None);
+        assert!(library_of(&message("isotherm_plugin", "cdylib"), PLUGIN).is_some_and(|file| file.starts_with("/t")));
+        assert_eq!(library_of(&message("isotherm_plugin", "lib"), PLUGIN), None);
+        assert_eq!(library_of(&message("isotherm_native", "cdylib"), PLUGIN), None);
+        assert_eq!(library_of("no json", PLUGIN), None);
     }
 }

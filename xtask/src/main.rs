@@ -5,10 +5,12 @@ mod demo;
 mod install;
 mod onnxruntime;
 mod process;
+mod python;
 mod setup;
 mod stage;
 mod test;
 mod tools;
+mod wheel;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -51,9 +53,16 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "test",
-        options: "[--quick | --long]",
-        about: "Set up, then run everything that continuous integration runs; --quick: a choice for the inner loop; --long: more",
+        options: "[--quick | --python | --long]",
+        about: "Set up, then run everything that continuous integration runs; --quick: a choice for the inner loop; --python: the \
+                Python package; --long: more",
         run: test::task,
+    },
+    Task {
+        name: "wheel",
+        options: "[--dev]",
+        about: "Build the Python package into target/wheels, for Python 3.11 and later",
+        run: wheel::task,
     },
     Task {
         name: "stage",
@@ -67,7 +76,12 @@ const TASKS: &[Task] = &[
         about: "Train the models that ship (or only the named ones) and write the page about them",
         run: tools::train_models,
     },
-    Task { name: "bench", options: "", about: "Run all benchmarks", run: test::bench },
+    Task {
+        name: "bench",
+        options: "[--python]",
+        about: "Run all benchmarks; --python: those of the Python package",
+        run: test::bench,
+    },
     Task {
         name: "docs",
         options: "",
