@@ -94,7 +94,7 @@ fn effects_in_a_row_render_as_one_after_the_other_and_without_any_the_sound_pass
     let spec = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 512 };
     let chain = Renderer::chain(&effects, spec).unwrap();
     let latencies = effects.each_ref().map(|effect| Renderer::new(effect, spec).unwrap().latency());
-    assert_eq!(chain.latency(), latencies.iter().sum());
+    assert_eq!(chain.latency(), latencies.iter().sum::<usize>());
     let wet = chain.render(&sound, |_| true).unwrap();
     let after_another = render(&effects[1], &render(&effects[0], &sound).unwrap()).unwrap();
     // In a row, the second effect also hears what the first one's filters give before the first and after the last frame.

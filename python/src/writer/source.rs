@@ -65,7 +65,7 @@ impl Source {
             )));
         };
         // A masked array, whose samples below the mask are not meant.
-        let is_plain = audio_data.get_type().is(&audio_data.py().get_type::<PyUntypedArray>());
+        let is_plain = audio_data.get_type().is(audio_data.py().get_type::<PyUntypedArray>());
         if !is_plain && audio_data.hasattr(intern!(audio_data.py(), "mask"))? {
             return Err(PyTypeError::new_err(
                 "audio_data must be a NumPy array without a mask, found a masked array; .filled(0) makes one",
