@@ -24,8 +24,6 @@ type Color = [u8; 3];
 const RAISED: Color = [0x2a, 0x2e, 0x35];
 /// The theme's colour of a button that is down.
 const NEUTRAL: Color = [0xc9, 0xce, 0xd6];
-/// The theme's colour of the ground of the panel.
-const CARD: Color = [0x1c, 0x1f, 0x24];
 
 /// The window, the keyboard and the sound of the place where the test is taken.
 pub trait Place {
