@@ -19,9 +19,9 @@ def frames(request) -> int:
 
 @pytest.fixture(params=list(TYPES))
 def sounds(request, frames):
-    """Audio and an array with equal samples; the audio has memory of its own, as the array has."""
+    """Audio and the array whose memory it shares: the place of an operand in the memory would change the time."""
     array = np.random.default_rng(1).uniform(0.5, 1.0, frames).astype(TYPES[request.param])
-    return f"{request.param}, {frames} frames", aus.AudioSamples.new_mono(array, RATE), array.copy()
+    return f"{request.param}, {frames} frames", aus.AudioSamples.new_mono(array, RATE, copy=False), array
 
 
 OPERATIONS = {
