@@ -606,8 +606,8 @@ print("not interrupted")
 def test_ctrl_c_ends_long_work_soon(setup: str, call: str) -> None:
     script = INTERRUPTED.format(setup=setup, call=call)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
-    # The limit of a busy machine; on an idle one it is within 0.1 s.
-    assert done.returncode == 0 and float(done.stdout) < 1.0, done.stdout + done.stderr
+    # It ends before the work would: a machine that is not busy takes 0.1 s.
+    assert done.returncode == 0 and float(done.stdout) < 5.0, done.stdout + done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
