@@ -40,7 +40,7 @@ pub use matching::{
 };
 pub use outcome::{Finding, Outcome, Score};
 pub use player::{MAX_PATHS, Player, PlayerControl, Stimuli};
-pub use protocol::{ProtocolError, power_curve, power_lines, validate};
+pub use protocol::{ProtocolError, power_curve, power_lines, usual_trials, validate};
 pub use session::{
     AnswerRecord, CONTROL_TRIALS, ControlResult, Earlier, End, Entry, Flag, OutOfPlace, PAUSE_AFTER, Plan, Resumption, Session,
     Switch,

@@ -21,8 +21,8 @@ use crate::device::{Host, OpenRequest};
 use crate::effect::Effect;
 use crate::listen::{
     Change, ControlTrial, Examiner, FolderError, Form, LOG, LOOP, Matching, Prepared, Protocol, Question, ResolvedSide, Rule,
-    SideChoice, SoundSource, TestSetup, default_folder, power_lines, prepare_again, prepare_stimuli, resolve_sides, validate,
-    verify, verify_log,
+    SideChoice, SoundSource, TestSetup, default_folder, power_lines, prepare_again, prepare_stimuli, resolve_sides, usual_trials,
+    validate, verify, verify_log,
 };
 use crate::view::ListenAction;
 use deck::DeckVenue;
@@ -142,7 +142,12 @@ fn protocol_arguments() -> Vec<Arg> {
             "same-different",
         ]),
         option("rule", "RULE", "When the test ends").value_parser(["fixed", "sprt", "e-value"]).default_value("fixed"),
-        option("trials", "COUNT", "Number of trials; the most if the rule is sequential").default_value("16"),
+        option(
+            "trials",
+            "COUNT",
+            "Number of trials; the most if the rule is sequential. Without it 16; for equivalence as many as somebody who hears \
+             nothing needs in nine of ten tests, which is 53 for a margin of 0.7",
+        ),
         option("margin", "SHARE", "Equivalence: share of right answers below which the sides count as the same")
             .default_value("0.7"),
     ]
@@ -182,8 +187,11 @@ fn parse_protocol(matches: &ArgMatches) -> Result<Protocol, Failure> {
         "e-value" => Rule::EValue,
         _ => Rule::Fixed,
     };
-    let trials = parse_integer("trials", text(matches, "trials"), 1, 10_000)? as u32;
     let margin = parse_number("margin", text(matches, "margin"), 0.5, 1.0)?;
+    let trials = match text(matches, "trials") {
+        "" => usual_trials(question, margin),
+        given => parse_integer("trials", given, 1, 10_000)? as u32,
+    };
     let protocol = Protocol { question, form, rule, trials, margin };
     validate(&protocol).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(protocol)
@@ -344,6 +352,9 @@ fn run_test(matches: &ArgMatches) -> Result<(), Failure> {
             (sessions, actions, request)
         }
     };
+    if request.host == Host::File {
+        print_line("The host 'file' plays nothing: nobody hears this test.");
+    }
     let venue = DeckVenue::open(&request).map_err(Failure::failed)?;
     let mut examiner = Examiner::new(Box::new(venue), sessions);
     for action in actions {

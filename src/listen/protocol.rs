@@ -163,6 +163,17 @@ fn percents(shares: impl IntoIterator<Item = f64>) -> String {
     }
 }
 
+/// Trials of a protocol for which nobody has chosen a number: 16, or for equivalence as many as somebody who hears nothing needs to
+/// show it in nine of ten tests. [any thread]
+#[must_use]
+pub fn usual_trials(question: Question, margin: f64) -> u32 {
+    let needed = match question {
+        Question::Equivalence => equivalence_trials(margin, EQUIVALENCE_POWER, EQUIVALENCE_SEARCH),
+        Question::Difference | Question::Preference => None,
+    };
+    needed.unwrap_or(Protocol::QUICK.trials)
+}
+
 /// Lines on what a test with this protocol can show, told before it: the score that it needs, how often it finds listeners, and
 /// what a sequential rule costs. If the protocol is none, the line says why. [control thread: takes its time]
 #[must_use]

@@ -168,6 +168,7 @@ fn a_test_of_16_trials_is_taken_by_keys_in_a_terminal_and_its_record_is_verified
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let key: Value = serde_json::from_slice(&std::fs::read(out.join("key.json")).unwrap()).unwrap();
     assert_eq!(key["files"].as_object().unwrap().len(), 2);
+    assert!(screen.contains("The host 'file' plays nothing"), "{screen}");
     // Commitment and receipt are shown while the test runs.
     assert!(screen.contains("commitment: ") && screen.matches("[receipt ").count() > 16, "{screen}");
     // A side that was changed has other sounds.
@@ -355,4 +356,11 @@ fn the_power_of_a_protocol_is_told_in_words() {
     assert!(done.status.success() && text.contains("16"), "{text}");
     let other = isotherm(&["listen", "power", "--rule", "sprt", "--trials", "60"]);
     assert_ne!(String::from_utf8(other.stdout).unwrap(), text);
+    // Equivalence has the number of trials that it needs.
+    for (margin, trials) in [("0.7", "53"), ("0.75", "33"), ("0.6", "214")] {
+        let power = |more: &[&str]| {
+            isotherm(&[&["listen", "power", "--question", "equivalence", "--margin", margin][..], more].concat()).stdout
+        };
+        assert_eq!(power(&[]), power(&["--trials", trials]), "{margin}");
+    }
 }
