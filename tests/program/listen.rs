@@ -342,7 +342,7 @@ fn a_test_that_cannot_be_taken_is_refused_in_one_line_before_a_device_is_opened(
     };
     assert!(run(&["--a", "dry"], 2).contains("--b: no side"));
     assert!(run(&["--a", "saturatr", "--b", "dry"], 1).contains("saturatr"));
-    assert!(run(&["--a", "dry", "--b", "clipper", "--to", "0.3"], 1).contains("0.300 s long; expected 0.5 to 30 s"));
+    assert!(run(&["--a", "dry", "--b", "clipper", "--to", "0.3"], 1).contains("0.3000 s long; expected 0.5 to 30 s"));
     assert!(run(&["--a", "dry", "--b", "clipper", "--to", "x"], 2).contains("--to: 'x'"));
     assert!(run(&["--a", "dry", "--b", "clipper", "--trials", "0"], 2).contains("--trials"));
     assert!(run_failing(&["listen", "run", "--a", "dry", "--b", "clipper"], 2).contains("--sound: no sound"));
