@@ -78,10 +78,19 @@ struct FrameAccount {
     gaps: Vec<(u64, u64)>,
     /// Positions at which the frame numbers jump without a listed gap, and the jump.
     unexplained: Vec<(usize, i64)>,
+    /// Positions at which silence begins that is no listed gap, and its length.
+    silent: Vec<(usize, usize)>,
+}
+
+/// Checks the frame number of every frame of every stem of a take, in which there is no silence but that of listed gaps.
+fn account(take: &Path) -> FrameAccount {
+    let account = account_with_silence(take);
+    assert_eq!(account.silent, [], "{account:?}");
+    account
 }
 
 /// Checks the frame number of every frame of every stem of a take.
-fn account(take: &Path) -> FrameAccount {
+fn account_with_silence(take: &Path) -> FrameAccount {
     let verified = verify(take).unwrap();
     assert_eq!(verified.problems, Vec::<String>::new());
     let manifest = verified.manifest;
@@ -104,9 +113,12 @@ fn account(take: &Path) -> FrameAccount {
             let Some(x) = found.get(at) else { break };
             let number = i64::from(*x >> 5) - 1;
             if (*x & 31) as usize != channel || number < 0 {
-                // Only silence after a gap is allowed: that of the cycle in which the ports are connected again.
-                assert!(missing > 0 && *x == 0, "channel {channel}, frame {at}: {x} of {:?}", manifest.gaps);
+                assert_eq!(*x, 0, "channel {channel}, frame {at} of {:?}", manifest.gaps);
                 let silent = found[at..].iter().take_while(|x| **x == 0).count();
+                // Silence after a gap is allowed: that of the cycle in which the ports are connected again.
+                if missing == 0 {
+                    of_channel.silent.push((at, silent));
+                }
                 at += silent;
                 last = None;
                 continue;
