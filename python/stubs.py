@@ -69,7 +69,7 @@ def _class(row: dict[str, Any]) -> list[str]:
     # Keywords of its own are no mistake here: the base class takes any.
     ignore = "" if row["plays_model"] else "  # type: ignore[override]"
     lines += [f"    def replace({ignore}", "        self,", "        *,", *changes, "    ) -> Self:"]
-    lines.append('        """The same effect with other settings."""')
+    lines.append('        """This effect with other settings."""')
     curves = [f"        {p['id']}: {_given(p)}{' | Curve' if p['ramped'] and p['kind'] != 'choice' else ''} = ...," for p in row["parameters"]]
     if row["plays_model"]:
         curves.append("        **knobs: float | str,")

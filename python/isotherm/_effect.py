@@ -205,7 +205,7 @@ class Effect(_Processing):
         return self._native.to_json()
 
     def replace(self, **settings: Any) -> Self:
-        """The same effect with other settings."""
+        """This effect with other settings."""
         self._checked(settings)
         if "model" in settings and self._row["plays_model"]:
             made = type(self)(**{**self.settings, **settings})

@@ -91,7 +91,7 @@ class Saturator(Effect):
         oversampling: Literal[1, 2, 4, 8] | str = ...,
         antialiasing: Literal["off", "first"] | str = ...,
     ) -> Self:
-        """The same effect with other settings."""
+        """This effect with other settings."""
     @overload  # type: ignore[override]
     def __call__(
         self,
@@ -196,7 +196,7 @@ class Bitcrusher(Effect):
         output: float | str = ...,
         mix: float | str = ...,
     ) -> Self:
-        """The same effect with other settings."""
+        """This effect with other settings."""
     @overload  # type: ignore[override]
     def __call__(
         self,
@@ -275,7 +275,7 @@ class Clipper(Effect):
         mix: float | str = ...,
         oversampling: Literal[1, 2, 4, 8] | str = ...,
     ) -> Self:
-        """The same effect with other settings."""
+        """This effect with other settings."""
     @overload  # type: ignore[override]
     def __call__(
         self,
@@ -412,7 +412,7 @@ class Neural(Effect):
         model_rate: float | None = ...,
         **knobs: float | str,
     ) -> Self:
-        """The same effect with other settings."""
+        """This effect with other settings."""
     @overload
     def __call__(
         self,

@@ -68,7 +68,7 @@ fn value_text(parameter: &Parameter, value: &Bound<'_, PyAny>) -> PyResult<Strin
         };
     }
     let number: f64 = value.extract().map_err(|_| wrong())?;
-    // Of a text, the whole number at the beginning counts as a choice: '8x' is 8. A number is a choice as a whole.
+    // The whole number at the beginning of a text counts as a choice: '8x' is 8. A number is a choice as a whole.
     if matches!(parameter.kind, ParameterKind::Choice { .. }) && number.fract() != 0.0 {
         let (id, expected) = (parameter.id, parameter.expected());
         return Err(PyValueError::new_err(format!("{id}: '{number}' is none of its values; expected {expected}")));
@@ -148,7 +148,7 @@ impl NativeEffect {
         Self::new(effect).with_settings(settings)
     }
 
-    /// The same effect with other settings.
+    /// This effect with other settings.
     fn with_settings(&self, settings: &Bound<'_, PyDict>) -> PyResult<Self> {
         let mut effect = self.effect.clone();
         for (name, value) in settings.iter() {

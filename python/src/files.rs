@@ -143,7 +143,7 @@ pub fn read_wav(py: Python<'_>, path: PathBuf) -> PyResult<(Bound<'_, PyAny>, Bo
 /// Reads a WAV file from its bytes; `name` stands for its path in messages.
 ///
 /// # Errors
-/// Those of [`read_wav`].
+/// Errors are those of [`read_wav`].
 #[pyfunction]
 pub fn read_wav_bytes(py: Python<'_>, bytes: Vec<u8>, name: String) -> PyResult<(Bound<'_, PyAny>, Bound<'_, PyDict>)> {
     read(py, move || Reader::stream(Cursor::new(bytes), name))

@@ -122,7 +122,7 @@ impl OutputBuffer {
     }
 }
 
-/// How often a buffer of the writer was allocated since the module was loaded.
+/// Number of times that a buffer of the writer was allocated since the module was loaded.
 #[pyfunction]
 pub fn writer_allocations() -> u64 {
     ALLOCATIONS.load(Ordering::Relaxed)

@@ -1,4 +1,4 @@
-//! What the writer writes to: files, objects with `write`, and files of the standard library's `wave`.
+//! Targets of the writer: files, objects with `write`, and files of the standard library's `wave`.
 
 use super::buffer::OutputBuffer;
 use super::source::BYTES;
@@ -262,7 +262,7 @@ impl<'py> Target<'py> {
     /// written before.
     ///
     /// # Errors
-    /// Those of writing what the buffer held.
+    /// Errors of writing what the buffer held.
     #[cfg(unix)]
     pub fn descriptor(&self, len: usize) -> PyResult<Option<std::os::fd::RawFd>> {
         let py = self.object.py();
