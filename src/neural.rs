@@ -15,6 +15,7 @@ mod chain;
 mod format;
 #[cfg(feature = "models")]
 pub mod formats;
+mod interleave;
 #[cfg(feature = "models")]
 mod json;
 #[cfg(feature = "models")]
@@ -37,7 +38,7 @@ pub use alignment::Alignment;
 pub use isotherm_kernels::{activation, description, engine, simd};
 pub use model::{Model, ModelError, ModelId, ModelInfo, ModelSize, ParsedModel, TestVector};
 pub use processor::{
-    ALGORITHM, CALIBRATE_INPUT, INTERFACE_LEVEL, NeuralProcessor, OutputMode, SIZE, knob_parameters, output_modes,
+    ALGORITHM, CALIBRATE_INPUT, INTERFACE_LEVEL, NeuralProcessor, OVERSAMPLING, OutputMode, SIZE, knob_parameters, output_modes,
 };
 #[cfg(feature = "models")]
 pub use read::MAX_FILE_BYTES;

@@ -147,6 +147,14 @@ impl Oversampler {
             }
             return;
         }
+        shape(self.upsample(samples));
+        self.downsample(samples);
+    }
+
+    /// Upsamples `samples` (at most [`CHUNK`]) and returns them at the higher rate, to be changed in place before
+    /// [`Self::downsample`] takes them. For what processes several channels at once; else see [`Self::process`]. [audio thread]
+    #[inline]
+    pub fn upsample(&mut self, samples: &[f32]) -> &mut [f32] {
         let [a, b] = &mut self.work;
         let mut n = samples.len();
         a[..n].copy_from_slice(samples);
@@ -155,7 +163,14 @@ impl Oversampler {
             std::mem::swap(a, b);
             n *= 2;
         }
-        shape(&mut a[..n]);
+        &mut a[..n]
+    }
+
+    /// Downsamples what [`Self::upsample`] returned into `samples`, which are as many as were upsampled. [audio thread]
+    #[inline]
+    pub fn downsample(&mut self, samples: &mut [f32]) {
+        let [a, b] = &mut self.work;
+        let mut n = samples.len() * self.factor;
         if let Some(half_sample) = &mut self.half_sample {
             half_sample.process(&mut a[..n]);
         }

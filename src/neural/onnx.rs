@@ -220,6 +220,10 @@ impl Network for OnnxNetwork {
         Ok(Box::new(state))
     }
 
+    fn can_oversample(&self) -> bool {
+        false
+    }
+
     fn bytes(&self) -> usize {
         self.file.len() + self.settled_states.iter().map(|state| size_of_val(state.as_slice())).sum::<usize>()
     }

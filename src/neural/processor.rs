@@ -1,8 +1,8 @@
 //! [`NeuralProcessor`]: the algorithm that plays a neural model.
 //!
 //! Without a model only the input gain, the mix and the output gain act. With a model the sound goes through the input gain,
-//! the resampler to the model's rate, the network, the resampler back to the host's rate, the aligner and the DC blocker if they
-//! are on, and the gain of the output mode. Output of the network that is NaN or infinite becomes silence, and the network is
+//! the filter or resampler to the network's rate (the model's, times the oversampling), the network, the filter or resampler back
+//! to the host's rate, the aligner and the DC blocker if they are on, and the gain of the output mode. Output of the network that is NaN or infinite becomes silence, and the network is
 //! reset.
 //!
 //! Before the first frame everything is settled, as if silence had come in for ever: the network at the values of the knobs at
@@ -14,15 +14,18 @@ use multiversion::multiversion;
 
 use super::activation::Precision;
 use super::alignment::Aligner;
-use super::chain::{GuardedNetwork, ModelChain};
+use super::chain::{GuardedNetwork, ModelChain, RateChange};
+use super::description::Architecture;
 use super::engine::{KNOB_MIDDLE, KNOBS, StateSpec};
+use super::interleave::Interleaver;
 use super::model::{Model, ModelSize};
 use super::resampler_pair::ResamplerPair;
 use crate::dsp::dry_wet::DryWet;
 use crate::dsp::filter::DcBlocker;
+use crate::dsp::oversample::Oversampler;
 use crate::dsp::{
-    Algorithm, Block, CHUNK, ChangeMode, Chunk, Parameter, ParameterIndex, PrepareError, ProcessSpec, Processor, Ramp, Settings,
-    Unit, db_to_gain,
+    Algorithm, Block, CHUNK, ChangeMode, Chunk, MAX_CHANNELS, Parameter, ParameterIndex, PrepareError, ProcessSpec, Processor,
+    Ramp, Settings, Unit, db_to_gain,
 };
 
 /// The row in the registry of algorithms.
@@ -50,6 +53,8 @@ const PRECISION: ParameterIndex = Parameter::index_of(&PARAMETERS, "precision");
 const ALIGN: ParameterIndex = Parameter::index_of(&PARAMETERS, "align");
 const KNOB_1: ParameterIndex = Parameter::index_of(&PARAMETERS, "knob_1");
 const DC_BLOCKER: ParameterIndex = Parameter::index_of(&PARAMETERS, "dc_blocker");
+/// Index of the parameter *Oversampling*.
+pub const OVERSAMPLING: ParameterIndex = Parameter::index_of(&PARAMETERS, "oversampling");
 
 /// The indices of the parameters that are knobs of a model, in the order of its knobs. [any thread]
 pub fn knob_parameters() -> impl Iterator<Item = ParameterIndex> {
@@ -65,7 +70,7 @@ const fn knob(id: &'static str, name: &'static str) -> Parameter {
     Parameter::number(id, name, (0.0, 1.0), KNOB_MIDDLE, Unit::None, doc)
 }
 
-static PARAMETERS: [Parameter; 14] = [
+static PARAMETERS: [Parameter; 15] = [
     Parameter::number("input", "Input", (-24.0, 24.0), 0.0, Unit::Decibel, "Gain into the model: more drive"),
     Parameter::output(),
     Parameter::mix("Dry at 0, the model at 100"),
@@ -123,6 +128,13 @@ static PARAMETERS: [Parameter; 14] = [
         "DC blocker",
         false,
         "High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset",
+    ),
+    Parameter::choice(
+        "oversampling",
+        "Oversampling",
+        &["1x", "2x", "4x"],
+        0,
+        "Runs the model at a multiple of its rate: less aliasing, more latency and work",
     ),
 ];
 
@@ -269,25 +281,36 @@ impl NeuralProcessor {
         let model_rate = model.info().sample_rate;
         self.levels = ModelLevels::new(&model, &model.sizes()[size]);
         let precision = if self.settings.get(PRECISION) >= 1.0 { Precision::Exact } else { Precision::Fast };
+        let factor = self.oversampling(spec, &model, size)?;
+        let network_rate = model_rate * factor as f32;
         // An internal block of the resamplers may end in any block of the host.
         let ratio = f64::from(model_rate) / f64::from(spec.sample_rate);
         let max_frames = if ratio == 1.0 { spec.max_frames } else { ((spec.max_frames + CHUNK) as f64 * ratio).ceil() as usize };
         let knobs = std::array::from_fn(|k| self.settings.get(KNOB_1 + k));
-        let state_spec = StateSpec { precision, max_frames, knobs, ..StateSpec::new(spec.channels) };
+        let state_spec = StateSpec { precision, max_frames, knobs, ..StateSpec::new(spec.channels * factor) };
         let state = model.network(size).clone().state(state_spec).map_err(|error| PrepareError::Other(error.to_string()))?;
         let knobs = model.knob_count(size);
         if knobs > KNOBS {
             return Err(PrepareError::Other(format!("the model has {knobs} controls; expected at most {KNOBS}")));
         }
         let latency = state.latency() + model.info().late_frames;
-        self.latency = latency;
-        let resamplers = if model_rate == spec.sample_rate {
-            None
+        let (host_rate, channels) = (spec.sample_rate, spec.channels);
+        // An interleaver whose blocks may end within a group is late by a group less one frame.
+        let late_frames = latency * factor + Interleaver::latency(factor, true);
+        let (rate_change, network_frames, any_length) = if host_rate == network_rate {
+            self.latency = late_frames;
+            (RateChange::None, CHUNK, true)
+        } else if host_rate == model_rate {
+            let oversamplers: Vec<_> = (0..channels).map(|_| Oversampler::new(factor, false)).collect();
+            self.latency = latency + oversamplers[0].latency();
+            (RateChange::HalfBands(oversamplers), CHUNK * factor, false)
         } else {
-            let resamplers = ResamplerPair::new(spec.sample_rate, model_rate, spec.channels, latency)?;
+            let resamplers = ResamplerPair::new(host_rate, network_rate, channels, late_frames)?;
             self.latency = resamplers.latency();
-            Some(resamplers)
+            let frames = resamplers.max_network_frames();
+            (RateChange::Resamplers(resamplers), frames, true)
         };
+        let interleaver = (factor > 1).then(|| Interleaver::new(factor, channels, network_frames, any_length));
         let mut aligner = None;
         if self.settings.get(ALIGN) >= 0.5 {
             let alignment = model.alignment(size).map_err(|error| PrepareError::Other(error.to_string()))?;
@@ -296,11 +319,35 @@ impl NeuralProcessor {
             self.latency += latency;
             aligner = new;
         }
-        let internal_frames = resamplers.as_ref().map_or(CHUNK, ResamplerPair::max_model_frames);
-        let network = GuardedNetwork::new(model, state, knobs, model_rate, spec.channels, internal_frames);
-        let dc_blocker = DcBlocker::new(spec.sample_rate, spec.channels, DC_BLOCKER_HZ, false);
-        self.chain = Some(ModelChain::new(network, resamplers, aligner, dc_blocker));
+        let max_frames = network_frames.div_ceil(factor);
+        let network = GuardedNetwork::new(model, state, knobs, model_rate, (channels, factor), max_frames);
+        let dc_blocker = DcBlocker::new(host_rate, channels, DC_BLOCKER_HZ, false);
+        let (block_position, silence_output) = (0, 0.0);
+        self.chain = Some(ModelChain { network, rate_change, interleaver, aligner, dc_blocker, block_position, silence_output });
         Ok(())
+    }
+
+    /// The factor by which the network is oversampled: 1, 2 or 4. It is 1 for a linear network, whatever is set.
+    ///
+    /// # Errors
+    /// If the network cannot be oversampled, or needs more than [`MAX_CHANNELS`] states for it.
+    fn oversampling(&self, spec: ProcessSpec, model: &Model, size: usize) -> Result<usize, PrepareError> {
+        let factor = 1 << self.settings.get(OVERSAMPLING) as u32;
+        if factor == 1 || model.sizes()[size].architecture.as_ref().is_some_and(Architecture::is_linear) {
+            return Ok(1);
+        }
+        if !model.network(size).can_oversample() {
+            return Err(PrepareError::Other(format!("oversampling {factor}x of a model that ONNX Runtime runs; expected 1x")));
+        }
+        let states = spec.channels * factor;
+        if states > MAX_CHANNELS {
+            let limit = MAX_CHANNELS / factor;
+            return Err(PrepareError::Other(format!(
+                "oversampling {factor}x of {} channels, {states} states of the model; expected at most {limit} channels at {factor}x",
+                spec.channels
+            )));
+        }
+        Ok(factor)
     }
 }
 

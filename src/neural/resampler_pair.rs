@@ -1,4 +1,4 @@
-//! [`ResamplerPair`]: runs a model at another rate than the host's. Two sinc resamplers (rubato) go to the model's rate and
+//! [`ResamplerPair`]: runs a network at another rate than the host's. Two sinc resamplers (rubato) go to the network's rate and
 //! back, with a latency that is a whole number of frames.
 //!
 //! The host's frames are collected in internal blocks of a fixed length, counted from `reset`, so that the output does not
@@ -33,7 +33,7 @@ mod without {
             match *self {}
         }
 
-        pub fn max_model_frames(&self) -> usize {
+        pub fn max_network_frames(&self) -> usize {
             match *self {}
         }
 
@@ -75,8 +75,8 @@ mod sinc {
     const MAX_PHASES: u64 = 1024;
     /// Phases in the table for all other ratios. A cubic interpolates between them, with an error below -150 dB.
     const CUBIC_PHASES: usize = 256;
-    /// The largest ratio between both rates: that of 192 kHz and 8 kHz.
-    const MAX_RATIO: f64 = 24.0;
+    /// The largest ratio between both rates: that of a model of 192 kHz, oversampled four times, and 8 kHz.
+    const MAX_RATIO: f64 = 96.0;
     /// Factor by which the resampling ratio of [`ResamplerPair::prime`] may differ from the usual one.
     const MAX_SKEW: f64 = 2.0;
 
@@ -199,7 +199,7 @@ mod sinc {
         }
 
         /// Largest number of frames that an internal block can have at the model's rate. [any thread]
-        pub fn max_model_frames(&self) -> usize {
+        pub fn max_network_frames(&self) -> usize {
             self.to_model.output_frames_max()
         }
 
@@ -391,7 +391,7 @@ mod tests {
                 let mut wet = [[0.5; CHUNK]];
                 resamplers.process(&mut wet, 0, resamplers.block_frames(), |block| longest = longest.max(block[0].len()));
             }
-            assert!(longest <= resamplers.max_model_frames(), "{host} / {model}");
+            assert!(longest <= resamplers.max_network_frames(), "{host} / {model}");
         }
     }
 

@@ -104,9 +104,14 @@ fn is_stable(effect: &Effect) -> bool {
     test_model(effect).is_none_or(|model| model.stable)
 }
 
-/// True if the effect plays a model that is made for another sample rate.
+/// True if the effect plays a model for which the sound is resampled to another rate. Oversampled models need no resampler at
+/// their own rate, nor at the multiple of it at which they run.
 fn is_resampled(effect: &Effect, rate: f32) -> bool {
-    test_model(effect).is_some_and(|test| test.model.info().sample_rate != rate)
+    let oversampling = effect.settings.iter().find(|(p, _)| p.id == "oversampling").map_or(1.0, |(_, value)| value.exp2());
+    test_model(effect).is_some_and(|test| {
+        let own = test.model.info().sample_rate;
+        rate != own && rate != own * oversampling
+    })
 }
 
 /// Largest allowed difference of samples at the end of a sound that should be constant there. A recurrent network may end in a

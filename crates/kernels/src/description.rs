@@ -256,6 +256,18 @@ impl Architecture {
     }
 }
 
+impl Architecture {
+    /// True if the output is a convolution of the input plus a constant: such a network makes no new frequencies. [any thread]
+    #[must_use]
+    pub fn is_linear(&self) -> bool {
+        match self {
+            Self::Sequence(s) => s.layers.iter().all(|layer| matches!(layer, Layer::Conv1d(_, Activation::Identity))),
+            Self::WaveNet(_) => false,
+            Self::Series(parts) => parts.iter().all(Self::is_linear),
+        }
+    }
+}
+
 impl Conv1d {
     /// Frames that it reads before the newest one: (taps - 1) dilation. [any thread]
     #[must_use]

@@ -82,6 +82,11 @@ pub trait Network: Send + Sync {
     /// # Errors
     /// If the network cannot run on this machine. The networks of this package always can.
     fn state(self: Arc<Self>, spec: StateSpec) -> Result<Box<dyn NetworkState>, EngineError>;
+    /// True if the network can run at N times its rate as a state of N times as many channels, each of which gets every Nth
+    /// frame. [any thread]
+    fn can_oversample(&self) -> bool {
+        true
+    }
     /// Bytes on the heap. [any thread]
     fn bytes(&self) -> usize;
 }
