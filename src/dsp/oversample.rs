@@ -9,6 +9,9 @@ use super::CHUNK;
 
 /// Stop-band attenuation for which the filters are designed, in dB; tests prove 100.
 const ATTENUATION_DB: f64 = 110.0;
+/// Stop-band attenuation of [`Oversampler::precise`], in dB. The pass band of a half-band filter ripples as much as its stop band,
+/// and the ripples of the four passes of 4x add up to a change of the sound that is below -100 dB.
+const PRECISE_ATTENUATION_DB: f64 = 116.0;
 /// End of the pass band as a share of the base rate (21 kHz at 48 kHz); only frequencies above it alias.
 const PASS_BAND: f64 = 0.4375;
 /// Largest oversampling factor.
@@ -25,9 +28,9 @@ fn bessel_i0(x: f64) -> f64 {
     sum
 }
 
-/// The Kaiser window at `t` in -1..1 for [`ATTENUATION_DB`].
-fn kaiser(t: f64) -> f64 {
-    let beta = 0.1102 * (ATTENUATION_DB - 8.7);
+/// The Kaiser window at `t` in -1..1 for an attenuation in dB.
+fn kaiser(t: f64, attenuation_db: f64) -> f64 {
+    let beta = 0.1102 * (attenuation_db - 8.7);
     bessel_i0(beta * (1.0 - t * t).max(0.0).sqrt()) / bessel_i0(beta)
 }
 
@@ -36,19 +39,20 @@ fn sinc(x: f64) -> f64 {
     if x == 0.0 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) }
 }
 
-/// Number of taps by Kaiser's formula for a transition band of `width`, a share of the filter's sample rate.
-fn kaiser_taps(width: f64) -> f64 {
-    (ATTENUATION_DB - 7.95) / (14.36 * width) + 1.0
+/// Number of taps by Kaiser's formula for a transition band of `width`, a share of the filter's sample rate, and an attenuation in
+/// dB.
+fn kaiser_taps(width: f64, attenuation_db: f64) -> f64 {
+    (attenuation_db - 7.95) / (14.36 * width) + 1.0
 }
 
 /// The even taps 2j, j = 0..m, of a half-band filter of 4m - 1 taps with unity gain at DC. The other even taps mirror them, the
-/// middle tap is ½, all other odd taps are 0.
-fn half_band(m: usize) -> Vec<f32> {
+/// middle tap is ½, all other odd taps are 0. The window is that for an attenuation in dB.
+fn half_band(m: usize, attenuation_db: f64) -> Vec<f32> {
     let middle = (2 * m - 1) as f64;
     let raw: Vec<f64> = (0..m)
         .map(|j| {
             let t = 2.0 * j as f64 - middle;
-            0.5 * sinc(t / 2.0) * kaiser(t / (middle + 1.0))
+            0.5 * sinc(t / 2.0) * kaiser(t / (middle + 1.0), attenuation_db)
         })
         .collect();
     let sum: f64 = raw.iter().sum();
@@ -96,15 +100,30 @@ impl Oversampler {
     /// If `factor` is another number.
     #[must_use]
     pub fn new(factor: usize, delays_half: bool) -> Self {
+        Self::with_attenuation(factor, delays_half, ATTENUATION_DB)
+    }
+
+    /// An oversampler whose filters change the pass band by less than -100 dB in all, for functions that are compared with
+    /// themselves at 1x. Else as [`Self::new`], for a function that does not delay by half a sample. [control thread: allocates]
+    ///
+    /// # Panics
+    /// If `factor` is not 1, 2, 4 or 8.
+    #[must_use]
+    pub fn precise(factor: usize) -> Self {
+        Self::with_attenuation(factor, false, PRECISE_ATTENUATION_DB)
+    }
+
+    fn with_attenuation(factor: usize, delays_half: bool, attenuation_db: f64) -> Self {
         assert!(matches!(factor, 1 | 2 | 4 | 8), "oversampling by {factor}; expected 1, 2, 4 or 8");
         let stages: Vec<HalfBandStage> = (1..=factor.ilog2())
             .map(|k| {
                 // At 2^k times the base rate: pass band up to PASS_BAND, stop band from half this rate minus PASS_BAND.
                 let rate = f64::from(1 << k);
-                let m = ((kaiser_taps((0.5 * rate - 2.0 * PASS_BAND) / rate) + 1.0) / 4.0).ceil().max(2.0) as usize;
+                let m =
+                    ((kaiser_taps((0.5 * rate - 2.0 * PASS_BAND) / rate, attenuation_db) + 1.0) / 4.0).ceil().max(2.0) as usize;
                 let n = CHUNK << (k - 1);
                 let [up, even, odd] = [2 * m - 1 + n, 2 * m - 1 + n, m + n].map(|length| vec![0.0; length]);
-                HalfBandStage { taps: half_band(m), up, even, odd }
+                HalfBandStage { taps: half_band(m, attenuation_db), up, even, odd }
             })
             .collect();
         let half_sample = delays_half.then(|| HalfSampleDelay::new(factor));
@@ -277,11 +296,11 @@ impl HalfSampleDelay {
     fn new(factor: usize) -> Self {
         // Transition band from the end of the pass band to its first image.
         let width = (factor as f64 - 2.0 * PASS_BAND) / factor as f64;
-        let m = (kaiser_taps(width) / 2.0).ceil().max(2.0) as usize;
+        let m = (kaiser_taps(width, ATTENUATION_DB) / 2.0).ceil().max(2.0) as usize;
         let raw: Vec<f64> = (0..m)
             .map(|j| {
                 let t = j as f64 - m as f64 + 0.5;
-                sinc(t) * kaiser(t / m as f64)
+                sinc(t) * kaiser(t / m as f64, ATTENUATION_DB)
             })
             .collect();
         let sum: f64 = raw.iter().sum();

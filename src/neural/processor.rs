@@ -301,7 +301,7 @@ impl NeuralProcessor {
             self.latency = late_frames;
             (RateChange::None, CHUNK, true)
         } else if host_rate == model_rate {
-            let oversamplers: Vec<_> = (0..channels).map(|_| Oversampler::new(factor, false)).collect();
+            let oversamplers: Vec<_> = (0..channels).map(|_| Oversampler::precise(factor)).collect();
             self.latency = latency + oversamplers[0].latency();
             (RateChange::HalfBands(oversamplers), CHUNK * factor, false)
         } else {
