@@ -38,7 +38,7 @@ pub enum Listen {
 /// ```
 /// use isotherm::{dsp::ProcessSpec, effect::Effect, slots::{Listen, Slots}};
 ///
-/// let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 960 };
+/// let spec = ProcessSpec::new(48_000.0, 1, 960);
 /// let effects = [Effect::from_id("saturator")?, Effect::from_id("clipper")?.with("threshold", -20.0)];
 /// let mut slots = Slots::compile(spec, &effects, Listen::Slot(0), None)?;
 /// let mut sound = [0.5f32; 960];
@@ -171,11 +171,6 @@ impl Slots {
     pub fn set_listen(&mut self, listen: Listen) {
         self.listen = listen;
         self.plan.select(self.switch, branch(listen, self.slots.len()));
-    }
-
-    /// Switches offline processing on or off; see [`Processor::set_offline`](crate::dsp::Processor::set_offline). [audio thread]
-    pub fn set_offline(&mut self, offline: bool) {
-        self.plan.set_offline(offline);
     }
 
     /// Returns to the state right after `compile`; values that were set stay. [audio thread]

@@ -177,7 +177,7 @@ mod tests {
     fn at_1x_no_sample_exceeds_the_threshold_and_hard_leaves_samples_below_it_unchanged() {
         for shape in [0.0, 1.0] {
             let settings = Settings::new(&ALGORITHM).with("shape", shape).with("oversampling", 0.0).with("threshold", -6.0);
-            let mut clipper = Clipper::new(ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 4001 }, &settings);
+            let mut clipper = Clipper::new(ProcessSpec::new(48_000.0, 1, 4001), &settings);
             let x: Vec<f32> = (0..4001).map(|i| (i - 2000) as f32 / 1000.0).collect();
             let mut y = x.clone();
             clipper.process(&mut [&mut y]);

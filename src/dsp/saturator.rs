@@ -398,7 +398,7 @@ mod tests {
     #[test]
     fn the_compensation_table_covers_the_range_of_drive_and_interpolates_accurately() {
         assert_eq!(PARAMETERS[DRIVE].range(), (-12.0, -12.0 + DRIVE_RANGE_DB as f32));
-        let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 1 };
+        let spec = ProcessSpec::new(48_000.0, 1, 1);
         let saturator = Saturator::new(spec, &Settings::new(&ALGORITHM));
         for i in 0..=600 {
             let db = -12.0 + i as f32 * 0.1;

@@ -149,7 +149,7 @@ impl Drop for BuilderThread {
 /// thread that reads models or makes slots, for as long as that takes.
 #[derive(Default)]
 pub struct BuildTarget {
-    /// Rate, channels and block size; None before the first `prepare`.
+    /// The stream: rate, channels, block size and time; None before the first `prepare`.
     pub spec: Option<ProcessSpec>,
     /// The way to the audio thread; None before the first `prepare`.
     pub sender: Option<SwapSender<Slots>>,
@@ -169,8 +169,7 @@ impl SharedInstance {
         loop {
             let (effects, listen) = (self.requested_effects(), self.requested_listen());
             let error = match Slots::compile(spec, &effects, listen, Some(&self.meters)) {
-                Ok(mut slots) => {
-                    slots.set_offline(self.offline.load(Ordering::Relaxed));
+                Ok(slots) => {
                     self.models.iter().for_each(ModelSlot::accept);
                     return Some(Box::new(slots));
                 }

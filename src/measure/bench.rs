@@ -314,10 +314,8 @@ struct Cell {
 impl Cell {
     /// Prepares the effect, measures its first block and warms it up.
     fn new(effect: &Effect, spec: &BenchSpec, size: BlockSize, noise: &[f32]) -> Result<Self, PrepareError> {
-        let process_spec = ProcessSpec { sample_rate: spec.sample_rate, channels: spec.channels, max_frames: size.max };
-        let mut processor = effect.prepare(process_spec)?;
-        // A processor that works on another thread is waited for, so that its time counts.
-        processor.set_offline(true);
+        // Offline, a processor that works on another thread is waited for, so that its time counts.
+        let processor = effect.prepare(ProcessSpec::new(spec.sample_rate, spec.channels, size.max).offline())?;
         let mut cell = Self {
             processor,
             size,
@@ -473,7 +471,7 @@ mod tests {
         assert_eq!(tables.len(), effects.len());
         for (table, effect) in tables.iter().zip(&effects) {
             assert_eq!(table.rows.iter().map(|row| row.block).collect::<Vec<_>>(), spec.blocks);
-            let processor = effect.prepare(ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 64 }).unwrap();
+            let processor = effect.prepare(ProcessSpec::new(48_000.0, 2, 64)).unwrap();
             assert_eq!(table.latency_frames, processor.latency());
             for costs in &table.rows {
                 assert_eq!((costs.blocks, costs.times.len()), (MIN_BLOCKS, MIN_BLOCKS));

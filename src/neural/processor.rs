@@ -274,7 +274,8 @@ impl NeuralProcessor {
         let max_frames = if ratio == 1.0 { spec.max_frames } else { ((spec.max_frames + CHUNK) as f64 * ratio).ceil() as usize };
         let knobs = std::array::from_fn(|k| self.settings.get(KNOB_1 + k));
         let state_spec = StateSpec { precision, max_frames, knobs, ..StateSpec::new(spec.channels) };
-        let state = model.network(size).clone().state(state_spec).map_err(|error| PrepareError::Other(error.to_string()))?;
+        let mut state = model.network(size).clone().state(state_spec).map_err(|error| PrepareError::Other(error.to_string()))?;
+        state.set_offline(spec.offline);
         let knobs = model.knob_count(size);
         if knobs > KNOBS {
             return Err(PrepareError::Other(format!("the model has {knobs} controls; expected at most {KNOBS}")));
@@ -409,12 +410,6 @@ impl Processor for NeuralProcessor {
         true
     }
 
-    fn set_offline(&mut self, offline: bool) {
-        if let Some(chain) = &mut self.chain {
-            chain.network.state.set_offline(offline);
-        }
-    }
-
     fn duplicate(&self) -> Option<Box<dyn Processor>> {
         let chain = match &self.chain {
             Some(chain) => Some(chain.duplicate()?),
@@ -511,7 +506,7 @@ mod tests {
     }
 
     fn prepared(effect: &Effect, rate: f32) -> Box<dyn Processor> {
-        effect.prepare(ProcessSpec { sample_rate: rate, channels: 1, max_frames: 4096 }).unwrap()
+        effect.prepare(ProcessSpec::new(rate, 1, 4096)).unwrap()
     }
 
     #[test]
@@ -564,7 +559,6 @@ mod tests {
 
     #[test]
     fn an_offline_render_reaches_the_network_state() {
-        use crate::slots::{Listen, Slots};
         use std::sync::atomic::{AtomicBool, Ordering};
         struct OfflineFlag(Arc<AtomicBool>);
         impl Network for OfflineFlag {
@@ -593,11 +587,10 @@ mod tests {
         }
         let is_offline = Arc::new(AtomicBool::new(false));
         let model = Model::from_network(info(), Arc::new(OfflineFlag(is_offline.clone())), Vec::new());
-        let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 64 };
-        let mut slots = Slots::compile(spec, &[effect(&model)], Listen::Slot(0), None).unwrap();
-        for offline in [true, false] {
-            slots.set_offline(offline);
-            assert_eq!(is_offline.load(Ordering::Relaxed), offline);
+        let spec = ProcessSpec::new(48_000.0, 1, 64);
+        for spec in [spec.offline(), spec] {
+            effect(&model).prepare(spec).unwrap();
+            assert_eq!(is_offline.load(Ordering::Relaxed), spec.offline);
         }
     }
 
@@ -702,7 +695,7 @@ mod tests {
                 let residue = |align: f32| {
                     let both = [Effect::new(&ALGORITHM), effect(&other).with("align", align)];
                     let [a, b] = [0, 1].map(|slot| {
-                        let spec = ProcessSpec { sample_rate: rate, channels: 1, max_frames: 8192 };
+                        let spec = ProcessSpec::new(rate, 1, 8192);
                         let mut slots = Slots::compile(spec, &both, Listen::Slot(slot), None).unwrap();
                         let mut y = x.clone();
                         slots.process(&mut [&mut y]);

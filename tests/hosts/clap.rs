@@ -43,7 +43,7 @@ fn effects(settings: &[Settings]) -> Vec<Effect> {
 
 /// The output of the library's slots for settings, of which slot `listen` is let through, and their latency.
 fn library_output(rate: f32, settings: &[Settings], listen: usize, input: &[Vec<f32>]) -> (Vec<Vec<f32>>, usize) {
-    let spec = ProcessSpec { sample_rate: rate, channels: input.len(), max_frames: 4096 };
+    let spec = ProcessSpec::new(rate, input.len(), 4096);
     let mut slots = Slots::compile(spec, &effects(settings), Listen::Slot(listen), None).unwrap();
     let mut output = input.to_vec();
     let mut views: Vec<&mut [f32]> = output.iter_mut().map(Vec::as_mut_slice).collect();
@@ -169,7 +169,7 @@ fn an_event_inside_a_block_takes_effect_at_its_frame() {
     let drive = settings(&plugin, "a").get(0);
     assert!((drive - 30.0).abs() < 1e-3);
 
-    let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 4096 };
+    let spec = ProcessSpec::new(48_000.0, 1, 4096);
     let mut slots = Slots::compile(spec, &effects(&before), Listen::Slot(0), None).unwrap();
     let mut expected = input.clone();
     let (early, late) = expected[0].split_at_mut(1124);

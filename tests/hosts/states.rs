@@ -40,7 +40,7 @@ fn expected(state: &[u8], models: &[Option<&str>; 2], input: &[Vec<f32>]) -> Vec
         let model = models[usize::from(slot == "b")].map(|name| Model::open(&folder().join(name)).unwrap());
         Effect { settings, model }
     });
-    let spec = ProcessSpec { sample_rate: RATE as f32, channels: input.len(), max_frames: FRAMES };
+    let spec = ProcessSpec::new(RATE as f32, input.len(), FRAMES);
     let mut slots = Slots::compile(spec, &effects, Listen::Slot(values["listen"] as usize), None).unwrap();
     let mut output = input.to_vec();
     let mut views: Vec<&mut [f32]> = output.iter_mut().map(Vec::as_mut_slice).collect();

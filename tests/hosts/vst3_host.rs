@@ -458,7 +458,7 @@ mod window {
         for (index, parameter) in row.parameters.iter().enumerate() {
             settings.set(index, state[&format!("a_{}_{}", row.id, parameter.id)]);
         }
-        let spec = ProcessSpec { sample_rate: RATE as f32, channels: 2, max_frames: FRAMES };
+        let spec = ProcessSpec::new(RATE as f32, 2, FRAMES);
         let mut slots = Slots::compile(spec, &[settings.into(), Effect::new(REGISTRY[1])], Listen::Slot(0), None).unwrap();
         let mut output = Vec::new();
         for _ in 0..200 {

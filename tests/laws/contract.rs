@@ -132,7 +132,7 @@ fn name(effect: &Effect) -> String {
 
 /// A processor for blocks of at most 4096 frames.
 fn prepared(effect: &Effect, sample_rate: f32, channels: usize) -> Box<dyn Processor> {
-    effect.prepare(ProcessSpec { sample_rate, channels, max_frames: 4096 }).unwrap()
+    effect.prepare(ProcessSpec::new(sample_rate, channels, 4096)).unwrap()
 }
 
 /// Processes frames `from..to` of a sound in one block, in place.
@@ -352,7 +352,7 @@ fn empty_blocks_do_not_panic_and_specs_out_of_range_are_refused() {
         let mut processor = prepared(&base, 48_000.0, 2);
         processor.process(&mut [&mut [], &mut []]);
         processor.process(&mut []);
-        let good = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 64 };
+        let good = ProcessSpec::new(48_000.0, 2, 64);
         let bad = [
             ProcessSpec { channels: 0, ..good },
             ProcessSpec { channels: MAX_CHANNELS + 1, ..good },
@@ -613,7 +613,7 @@ fn no_denormal_number_comes_out_of_slots_in_bypass_in_a_dip_or_at_a_tap() {
             let base = all[random.below(all.len())].clone();
             random.effect(&base)
         });
-        let spec = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 512 };
+        let spec = ProcessSpec::new(48_000.0, 2, 512);
         let slots = Slots::compile(spec, &effect, Listen::Bypass, None).unwrap();
         let (mut swap, mut sender) = Swap::new(Box::new(slots), spec.sample_rate);
         for block in 0..40 {
