@@ -4,7 +4,7 @@ use multiversion::multiversion;
 
 use super::approximate::limit;
 use super::dry_wet::DryWet;
-use super::oversample::Oversampler;
+use super::oversample::{Factors, Oversampler};
 use super::parameter::{Parameter, ParameterIndex, Unit};
 use super::{Algorithm, Block, CHUNK, Chunk, ProcessSpec, Processor, Ramp, Settings, db_to_gain};
 
@@ -23,8 +23,9 @@ const SHAPE: ParameterIndex = Parameter::index_of(&PARAMETERS, "shape");
 const OUTPUT: ParameterIndex = Parameter::index_of(&PARAMETERS, "output");
 const MIX: ParameterIndex = Parameter::index_of(&PARAMETERS, "mix");
 const OVERSAMPLING: ParameterIndex = Parameter::index_of(&PARAMETERS, "oversampling");
+const RENDER_OVERSAMPLING: ParameterIndex = Parameter::index_of(&PARAMETERS, "render_oversampling");
 
-static PARAMETERS: [Parameter; 5] = [
+static PARAMETERS: [Parameter; 6] = [
     Parameter::number("threshold", "Threshold", (-48.0, 0.0), -6.0, Unit::Decibel, "The level that no peak passes"),
     Parameter::choice(
         "shape",
@@ -42,6 +43,7 @@ static PARAMETERS: [Parameter; 5] = [
         3,
         "Runs the curve at a higher rate: less aliasing, more latency and work, and peaks may pass by a little",
     ),
+    Parameter::render_oversampling(&["As set", "1x", "2x", "4x", "8x"]),
 ];
 
 /// The processor of [`ALGORITHM`].
@@ -64,8 +66,8 @@ pub struct Clipper {
 impl Clipper {
     fn new(spec: ProcessSpec, settings: &Settings) -> Self {
         let (rate, channels) = (spec.sample_rate, spec.channels);
-        let factor = 1 << settings.get(OVERSAMPLING) as u32;
-        let oversamplers: Vec<_> = (0..channels).map(|_| Oversampler::new(factor, false)).collect();
+        let factors = Factors::new(settings.get(OVERSAMPLING), settings.get(RENDER_OVERSAMPLING), &spec);
+        let oversamplers = vec![Oversampler::of_factors(factors, false); channels];
         Self {
             at_start: true,
             cubic: settings.get(SHAPE) >= 1.0,

@@ -8,6 +8,7 @@ use arrayvec::ArrayVec;
 use serde::Serialize;
 
 use crate::audio::Random;
+use crate::dsp::oversample::exchange_factors;
 use crate::dsp::{MAX_CHANNELS, PrepareError, ProcessSpec, Processor};
 use crate::effect::Effect;
 
@@ -314,7 +315,9 @@ struct Cell {
 impl Cell {
     /// Prepares the effect, measures its first block and warms it up.
     fn new(effect: &Effect, spec: &BenchSpec, size: BlockSize, noise: &[f32]) -> Result<Self, PrepareError> {
-        // Offline, a processor that works on another thread is waited for, so that its time counts.
+        // Offline, a processor that works on another thread is waited for, so that its time counts. The quality is that of real
+        // time.
+        let effect = Effect { settings: exchange_factors(effect.settings), model: effect.model.clone() };
         let processor = effect.prepare(ProcessSpec::new(spec.sample_rate, spec.channels, size.max).offline())?;
         let mut cell = Self {
             processor,
