@@ -5,7 +5,7 @@
 
 use multiversion::multiversion;
 
-use super::CHUNK;
+use super::{CHUNK, Delay, ProcessSpec, Settings};
 
 /// Stop-band attenuation for which the filters are designed, in dB; tests prove 100.
 const ATTENUATION_DB: f64 = 110.0;
@@ -16,6 +16,72 @@ const PRECISE_ATTENUATION_DB: f64 = 116.0;
 const PASS_BAND: f64 = 0.4375;
 /// Largest oversampling factor.
 pub const MAX_FACTOR: usize = 8;
+
+/// The oversampling factors of a processor that may render offline at another one than in real time: that at which it runs, and
+/// that of the other time. Its latency is the larger of both, so that a bounce and the live sound have the same.
+///
+/// # Examples
+/// ```
+/// use isotherm::dsp::{ProcessSpec, oversample::Factors};
+///
+/// // Of settings, the values are indices: 1x in real time, and 4x (behind "As set") in a render.
+/// let (live, render) = [ProcessSpec::new(48_000.0, 1, 64), ProcessSpec::new(48_000.0, 1, 64).offline()]
+///     .map(|spec| Factors::new(0.0, 3.0, &spec))
+///     .into();
+/// assert_eq!((live.running(), render.running()), (1, 4));
+/// // If twice the rate meant ten frames more, the live sound would wait for twenty.
+/// let latency = |factor: usize| 10 * factor.ilog2() as usize;
+/// assert_eq!((live.padding(latency), render.padding(latency)), (20, 0));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Factors {
+    running: usize,
+    other: usize,
+}
+
+impl Factors {
+    /// Factors for values of the parameters `oversampling` (0 is 1x, 1 is 2x ...) and
+    /// [`render_oversampling`](super::Parameter::render_oversampling) (0 is as set, 1 is 1x ...). [any thread]
+    #[must_use]
+    pub fn new(oversampling: f32, render_oversampling: f32, spec: &ProcessSpec) -> Self {
+        let live = 1 << oversampling as u32;
+        let render = if render_oversampling < 1.0 { live } else { 1 << (render_oversampling as u32 - 1) };
+        if spec.offline { Self { running: render, other: live } } else { Self { running: live, other: render } }
+    }
+
+    /// The factor at which the processor runs. [any thread]
+    #[must_use]
+    pub fn running(self) -> usize {
+        self.running
+    }
+
+    /// The factor of the other time: offline if the processor runs in real time, and the reverse. [any thread]
+    #[must_use]
+    pub fn other(self) -> usize {
+        self.other
+    }
+
+    /// Frames by which the wet path has to be delayed, if `latency` is that of a factor in frames. [any thread but the audio
+    /// thread: calls `latency`]
+    #[must_use]
+    pub fn padding(self, latency: impl Fn(usize) -> usize) -> usize {
+        if self.running == self.other { 0 } else { latency(self.other).saturating_sub(latency(self.running)) }
+    }
+}
+
+/// The settings that sound offline as these do in real time, with the same latency: `oversampling` and `render_oversampling`
+/// exchanged. [any thread]
+#[must_use]
+pub fn exchange_factors(mut settings: Settings) -> Settings {
+    if let (Some(live), Some(render)) = (settings.index("oversampling"), settings.index("render_oversampling")) {
+        let values = (settings.get(live), settings.get(render));
+        if values.1 >= 1.0 {
+            settings.set(live, values.1 - 1.0);
+            settings.set(render, values.0 + 1.0);
+        }
+    }
+    settings
+}
 
 /// Modified Bessel function of the first kind, order 0, by its power series.
 fn bessel_i0(x: f64) -> f64 {
@@ -85,8 +151,9 @@ pub struct Oversampler {
     stages: Vec<HalfBandStage>,
     /// Rounds the function's delay up to whole samples, if the function delays by half a sample.
     half_sample: Option<HalfSampleDelay>,
-    /// Delay at the highest rate that makes the total a whole number of frames at the base rate.
-    padding: super::Delay,
+    /// Delay at the highest rate that makes the total a whole number of frames at the base rate, and as long as that of the
+    /// other one of [`Factors`].
+    padding: Delay,
     latency: usize,
     /// Buffers for a chunk at the highest rate: each stage reads one and writes the other.
     work: [Vec<f32>; 2],
@@ -132,9 +199,20 @@ impl Oversampler {
             delay += 2 * stage.delay() * (factor >> k);
         }
         let latency = delay.div_ceil(factor);
-        let padding = super::Delay::new(latency * factor - delay);
+        let padding = Delay::new(latency * factor - delay);
         let n = CHUNK * factor;
         Self { factor, stages, half_sample, padding, latency, work: [vec![0.0; n], vec![0.0; n]] }
+    }
+
+    /// An oversampler of the running one of `factors`, with the larger latency of both. `delays_half` is as in [`Self::new`].
+    /// [control thread: allocates]
+    #[must_use]
+    pub fn of_factors(factors: Factors, delays_half: bool) -> Self {
+        let mut new = Self::new(factors.running(), delays_half);
+        let frames = factors.padding(|factor| Self::new(factor, delays_half).latency);
+        new.padding = Delay::new(new.padding.frames() + frames * new.factor);
+        new.latency += frames;
+        new
     }
 
     /// Frames at the base rate by which the output lags the input, the function's half sample included. [any thread]
@@ -164,6 +242,7 @@ impl Oversampler {
             if let Some(half_sample) = &mut self.half_sample {
                 half_sample.process(samples);
             }
+            self.padding.process(samples);
             return;
         }
         shape(self.upsample(samples));
@@ -379,6 +458,25 @@ mod tests {
             let late = os.latency();
             for i in 500..1500 {
                 assert!((y[i + late] - x[i]).abs() < 1e-4, "factor {factor}: {} for {}", y[i + late], x[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_oversampler_of_two_factors_is_that_of_the_running_one_with_the_larger_latency() {
+        let x: Vec<f32> = (0..700).map(|i| (i as f32 * 0.61).sin()).collect();
+        let play = |mut os: Oversampler| {
+            let mut y = x.clone();
+            y.chunks_mut(CHUNK).for_each(|part| os.process(part, |samples| samples.iter_mut().for_each(|x| *x = x.tanh())));
+            y
+        };
+        for delays_half in [false, true] {
+            for (running, other) in (0..4).flat_map(|i| (0..4).map(move |k| (1 << i, 1 << k))) {
+                let [alone, of_other] = [running, other].map(|factor| Oversampler::new(factor, delays_half));
+                let both = Oversampler::of_factors(Factors { running, other }, delays_half);
+                assert_eq!(both.latency(), alone.latency().max(of_other.latency()), "{running}x, {other}x");
+                let later = both.latency() - alone.latency();
+                assert_eq!(play(both)[later..], play(alone)[..700 - later], "{running}x, {other}x");
             }
         }
     }

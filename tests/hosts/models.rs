@@ -74,7 +74,7 @@ fn settings(plugin: &ClapInstance, slot: &str) -> Settings {
 
 /// The output of the library's slots for effects, of which the first is let through.
 fn run(effects: &[Effect], input: &[Vec<f32>]) -> Vec<Vec<f32>> {
-    let spec = ProcessSpec { sample_rate: 48_000.0, channels: input.len(), max_frames: 4096 };
+    let spec = ProcessSpec::new(48_000.0, input.len(), 4096);
     let mut slots = Slots::compile(spec, effects, Listen::Slot(0), None).unwrap();
     let mut output = input.to_vec();
     let mut views: Vec<&mut [f32]> = output.iter_mut().map(Vec::as_mut_slice).collect();
