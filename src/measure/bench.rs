@@ -467,6 +467,16 @@ mod tests {
     }
 
     #[test]
+    fn the_figures_are_those_of_real_time_also_if_renders_have_an_oversampling_of_their_own() {
+        let live = "saturator oversampling=1x render_oversampling=8x".parse::<Effect>().unwrap();
+        let table = &measure_interleaved(std::slice::from_ref(&live), &short(&[BlockSize::fixed(64)]), |_| true).unwrap()[0];
+        let [live, offline] = [ProcessSpec::new(48_000.0, 2, 64), ProcessSpec::new(48_000.0, 2, 64).offline()]
+            .map(|spec| live.prepare(spec).unwrap());
+        assert_ne!(live.bytes(), offline.bytes());
+        assert_eq!((table.rows[0].bytes, table.latency_frames), (live.bytes(), live.latency()));
+    }
+
+    #[test]
     fn every_effect_has_a_row_for_each_size_whose_figures_are_in_order_and_agree() {
         let effects: Vec<Effect> = REGISTRY.iter().map(|row| Effect::new(row)).collect();
         let spec = short(&[BlockSize::fixed(64), BlockSize::fixed(63), BlockSize { min: 1, max: 100 }]);

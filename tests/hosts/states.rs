@@ -35,7 +35,10 @@ fn expected(state: &[u8], models: &[Option<&str>; 2], input: &[Vec<f32>]) -> Vec
         let row = REGISTRY[values[&format!("{slot}_algorithm")] as usize];
         let mut settings = Settings::new(row);
         for (index, parameter) in row.parameters.iter().enumerate() {
-            settings.set(index, values[&format!("{slot}_{}_{}", row.id, parameter.id)]);
+            // A parameter that is younger than the state has its default.
+            if let Some(value) = values.get(&format!("{slot}_{}_{}", row.id, parameter.id)) {
+                settings.set(index, *value);
+            }
         }
         let model = models[usize::from(slot == "b")].map(|name| Model::open(&folder().join(name)).unwrap());
         Effect { settings, model }

@@ -35,6 +35,22 @@ fn a_render_equals_the_output_of_slots_without_their_latency() {
 }
 
 #[test]
+fn a_render_at_its_own_oversampling_equals_one_at_that_oversampling() {
+    let sound = generate::guitar(48_000, 2, 1).unwrap().slice(0..10_000).unwrap();
+    for id in ["saturator", "clipper"] {
+        let set = |value: f32| Effect::from_id(id).unwrap().with("oversampling", value);
+        let alone = [0.0, 1.0, 2.0, 3.0].map(|value| render(&set(value), &sound).unwrap());
+        assert!(alone[0] != alone[3]);
+        for (live, other) in (0..4).flat_map(|live| (0..4).map(move |other| (live, other))) {
+            let effect = set(live as f32).with("render_oversampling", other as f32 + 1.0);
+            assert!(render(&effect, &sound).unwrap() == alone[other], "{id}: {other} while {live} is set");
+            let latency = |effect: &Effect| Renderer::for_sound(effect, &sound).unwrap().latency();
+            assert_eq!(latency(&effect), latency(&set(live.max(other) as f32)), "{id}: {other} while {live} is set");
+        }
+    }
+}
+
+#[test]
 fn block_sizes_change_no_sample() {
     let sound = generate::drums(48_000, 1, 1).unwrap().slice(0..10_000).unwrap();
     for effect in effects(48_000.0) {
