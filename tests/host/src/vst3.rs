@@ -321,7 +321,7 @@ pub struct Vst3Instance {
     channels: usize,
     is_active: bool,
     /// The standard's mode of the next activation: real time or offline.
-    process_mode: ProcessModes,
+    process_mode: i32,
 }
 
 /// Path of the library in a bundle, by the rules of VST3 for this system.
@@ -398,7 +398,7 @@ impl Vst3Instance {
             parameters,
             channels: 2,
             is_active: false,
-            process_mode: ProcessModes_::kRealtime,
+            process_mode: ProcessModes_::kRealtime as i32,
         })
     }
 
@@ -489,7 +489,7 @@ impl Vst3Instance {
     /// While active.
     pub fn set_offline(&mut self, offline: bool) {
         assert!(!self.is_active, "the standard lets the mode change only while the plug-in is inactive");
-        self.process_mode = if offline { ProcessModes_::kOffline } else { ProcessModes_::kRealtime };
+        self.process_mode = (if offline { ProcessModes_::kOffline } else { ProcessModes_::kRealtime }) as i32;
     }
 
     /// Latency of the plug-in in frames.
@@ -514,7 +514,7 @@ impl Vst3Instance {
         };
         let error = |reason: &str| HostError::Activate { sample_rate, max_frames: max_frames as u32, reason: reason.into() };
         let mut setup = ProcessSetup {
-            processMode: self.process_mode as i32,
+            processMode: self.process_mode,
             symbolicSampleSize: SymbolicSampleSizes_::kSample32 as i32,
             maxSamplesPerBlock: max_frames as i32,
             sampleRate: sample_rate,
@@ -591,7 +591,7 @@ impl Vst3Instance {
             };
             let (mut inputs, mut outputs) = (bus(&mut from), bus(&mut to));
             let mut data = ProcessData {
-                processMode: process_mode as i32,
+                processMode: process_mode,
                 symbolicSampleSize: SymbolicSampleSizes_::kSample32 as i32,
                 numSamples: frames as i32,
                 numInputs: 1,
