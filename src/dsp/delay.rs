@@ -30,6 +30,12 @@ impl Delay {
         self.position = 0;
     }
 
+    /// Fills the delay with a constant, as if it had come in for ever. [audio thread]
+    pub fn settle_at(&mut self, value: f32) {
+        self.line.fill(value);
+        self.position = 0;
+    }
+
     /// Delays a block of any length, in place. [audio thread]
     pub fn process(&mut self, samples: &mut [f32]) {
         if self.line.is_empty() {

@@ -74,6 +74,7 @@ impl ModelChain {
         if let Some(interleaver) = &mut self.interleaver {
             interleaver.settle(self.silence_output);
         }
+        self.padding.iter_mut().for_each(|padding| padding.settle_at(self.silence_output));
         self.dc_blocker.settle_at(self.silence_output);
     }
 
@@ -82,7 +83,7 @@ impl ModelChain {
         self.block_position += frames;
         let done = self.frames_left() == 0;
         let (network, interleaver, silence_output) = (&mut self.network, &mut self.interleaver, self.silence_output);
-        let filters = !matches!(self.rate_change, RateChange::None) || !self.padding.is_empty() || self.aligner.is_some();
+        let filters = !matches!(self.rate_change, RateChange::None) || self.aligner.is_some();
         // The filters before and after the network begin with zeros. Those after it process the difference from the output for
         // silence, so that they begin settled, too.
         let subtracts_silence = silence_output != 0.0 && filters;
@@ -126,14 +127,14 @@ impl ModelChain {
         if done {
             self.block_position = 0;
         }
-        for (wet, padding) in wet.iter_mut().zip(&mut self.padding) {
-            padding.process(&mut wet[..frames]);
-        }
         if let Some(aligner) = &mut self.aligner {
             aligner.process(wet, frames);
         }
         if subtracts_silence {
             wet.iter_mut().for_each(|c| shift(&mut c[..frames], silence_output));
+        }
+        for (wet, padding) in wet.iter_mut().zip(&mut self.padding) {
+            padding.process(&mut wet[..frames]);
         }
         self.dc_blocker.process(wet, frames);
     }
@@ -147,7 +148,6 @@ impl ModelChain {
             RateChange::HalfBands(oversamplers) => oversamplers.iter_mut().for_each(Oversampler::reset),
             RateChange::Resamplers(resamplers) => resamplers.reset(),
         }
-        self.padding.iter_mut().for_each(Delay::reset);
         if let Some(aligner) = &mut self.aligner {
             aligner.reset();
         }

@@ -24,8 +24,8 @@ use crate::dsp::dry_wet::DryWet;
 use crate::dsp::filter::DcBlocker;
 use crate::dsp::oversample::{Factors, Oversampler};
 use crate::dsp::{
-    Algorithm, Block, CHUNK, ChangeMode, Chunk, Delay, MAX_CHANNELS, Parameter, ParameterIndex, PrepareError, ProcessSpec, Processor,
-    Ramp, Settings, Unit, db_to_gain,
+    Algorithm, Block, CHUNK, ChangeMode, Chunk, Delay, MAX_CHANNELS, Parameter, ParameterIndex, PrepareError, ProcessSpec,
+    Processor, Ramp, Settings, Unit, db_to_gain,
 };
 
 /// The row in the registry of algorithms.

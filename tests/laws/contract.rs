@@ -115,16 +115,20 @@ fn is_resampled(effect: &Effect, rate: f32) -> bool {
     })
 }
 
+/// True if the effect plays a recurrent network.
+fn is_recurrent(effect: &Effect) -> bool {
+    test_model(effect).is_some_and(|test| {
+        test.model.sizes().iter().filter_map(|s| s.architecture.as_ref()).any(|a| a.receptive_field().is_none())
+    })
+}
+
 /// Largest allowed difference of samples at the end of a sound that should be constant there. A recurrent network may end in a
 /// cycle of the last bits of its state, whose size is proportional to the loudest sample. The phases of a resampler's sinc filter
 /// differ in gain, within -90 dB, so a constant has a ripple, also if its offset is removed afterwards.
 fn allowed_ripple(effect: &Effect, rate: f32, sound: &[f32]) -> f32 {
-    let is_recurrent = test_model(effect).is_some_and(|test| {
-        test.model.sizes().iter().filter_map(|s| s.architecture.as_ref()).any(|a| a.receptive_field().is_none())
-    });
     let blocks_dc = effect.settings.iter().any(|(p, v)| p.id == "dc_blocker" && v > 0.0);
     let (all, end) = (peak(sound), peak(&sound[sound.len() - 1000..]));
-    match (is_resampled(effect, rate), is_recurrent) {
+    match (is_resampled(effect, rate), is_recurrent(effect)) {
         (true, _) => 3e-5 * if blocks_dc { all } else { end },
         (false, true) => 4.0 * f32::EPSILON * all,
         (false, false) => 0.0,
@@ -502,13 +506,15 @@ fn silence_gives_a_constant_from_the_first_frame_on_at_any_settings() {
             turn += 1;
             let mut processor = prepared(&effect, rate, 2);
             let silence = vec![vec![0.0; (0.1 * rate) as usize + 4 * processor.latency()]; 2];
-            // The peak without the DC blocker, to which rounding errors are proportional.
+            // The peak without the DC blocker, to which rounding errors are proportional. Those inside a recurrent network are
+            // proportional to what it can give, also where its output for silence happens to be nearly zero.
             let raw = |effect: &Effect| {
                 let mut raw = effect.clone();
                 if let Some(index) = raw.settings.index("dc_blocker") {
                     raw.settings.set(index, 0.0);
                 }
-                peak(&rendered(&mut *prepared(&raw, rate, 1), &vec![vec![0.0; 500]])[0])
+                let input = if is_recurrent(effect) { Random::new(1).noise(1, 500, 1.0) } else { vec![vec![0.0; 500]] };
+                peak(&rendered(&mut *prepared(&raw, rate, 1), &input)[0])
             };
             let out = rendered(&mut *processor, &silence);
             let what = format!("{} at {rate} Hz, {effect:?}", name(&effect));
@@ -886,7 +892,7 @@ fn at_render_oversampling(effect: &Effect) -> Effect {
 
 #[test]
 fn a_render_at_its_own_oversampling_has_the_latency_of_real_time_which_is_the_larger_of_both() {
-    cases(0x4e4d, 20, |effect, rate, channels, random, what| {
+    cases(0x4e4d, 6, |effect, rate, channels, random, what| {
         if effect.settings.index("render_oversampling").is_none() {
             return;
         }
@@ -897,11 +903,21 @@ fn a_render_at_its_own_oversampling_has_the_latency_of_real_time_which_is_the_la
         for (spec, alone) in [spec, spec.offline()].into_iter().zip(&alone) {
             let mut processor = effect.prepare(spec).unwrap();
             assert_eq!(processor.latency(), larger, "{what}");
-            // The sound of the oversampling that runs, for the same input later.
             let mut alone = prepared(alone, rate, channels);
             let late = larger - alone.latency();
-            let later: Sound = input.iter().map(|samples| [&vec![0.0; late][..], &samples[..1500 - late]].concat()).collect();
-            assert_same(&rendered(&mut *alone, &later), &rendered(&mut *processor, &input), what);
+            let found = rendered(&mut *processor, &input);
+            let later = |sound: &Sound| -> Sound {
+                sound.iter().map(|samples| [&vec![0.0; late][..], &samples[..1500 - late]].concat()).collect()
+            };
+            if effect.active_model().is_none() {
+                // The sound of the oversampling that runs, for the same input later.
+                assert_same(&rendered(&mut *alone, &later(&input)), &found, what);
+                continue;
+            }
+            // A model's sound of the oversampling that runs, later: its internal blocks begin at the same frame of the input.
+            let expected = later(&rendered(&mut *alone, &input));
+            let begun: Sound = found.iter().map(|samples| [&vec![0.0; late][..], &samples[late..]].concat()).collect();
+            assert_same(&expected, &begun, what);
         }
     });
 }

@@ -152,3 +152,43 @@ fn a_monitor_insert_allocates_nothing_while_everything_changes() {
     }
     assert_eq!(counted, 0);
 }
+
+#[cfg(feature = "models")]
+#[test]
+fn a_model_that_cannot_be_oversampled_as_set_plays_at_1x_keeps_its_slot_and_says_why() {
+    // Four times 64 channels are more states than the engine has.
+    const MANY: ProcessSpec = ProcessSpec::new(48_000.0, 64, 64);
+    let instance = Instance::default();
+    let neural = REGISTRY.iter().position(|row| row.id == "neural").unwrap();
+    let oversampling = REGISTRY[neural].parameters.iter().position(|p| p.id == "oversampling").unwrap();
+    set(&instance, Control::Algorithm(Slot::A), neural as f32);
+    set(&instance, Control::Parameter { slot: Slot::A, algorithm: neural, index: oversampling }, 2.0);
+    let path = std::path::Path::new("assets/models/saturator-24db-lstm8.nam");
+    instance.with_controls(&|_| (), |controls: &dyn Controls| controls.open_model(Slot::A, path));
+    let mut insert = instance.monitor_insert(MANY).unwrap();
+    let mut render = || {
+        let mut sound = vec![[0.1; 64]; 64];
+        let mut block: Vec<&mut [f32]> = sound.iter_mut().map(|c| &mut c[..]).collect();
+        insert.process(&mut block);
+        sound[63][63]
+    };
+    assert!((render() - 0.1).abs() > 1e-3, "the model plays");
+    let model = || instance.view().models[0].clone();
+    let error = model().error.unwrap();
+    assert!(error.starts_with("plays at 1x: oversampling 4x of 64 channels, 256 states") && !error.contains('\n'), "{error}");
+    assert!(model().model.is_some());
+    // No block asks for other slots again and again.
+    let latency = instance.latency_frames();
+    for _ in 0..20 {
+        render();
+    }
+    assert_eq!(instance.latency_frames(), latency);
+    // At 1x there is nothing to say.
+    set(&instance, Control::Parameter { slot: Slot::A, algorithm: neural, index: oversampling }, 0.0);
+    let begun = Instant::now();
+    while model().error.is_some() {
+        assert!(begun.elapsed() < TIMEOUT, "still: {:?}", model().error);
+        render();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

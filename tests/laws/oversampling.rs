@@ -15,7 +15,7 @@ fn noise(seed: u64, frames: usize) -> Vec<f32> {
 }
 
 fn prepared(effect: &Effect, sample_rate: f32, channels: usize) -> Box<dyn Processor> {
-    effect.prepare(ProcessSpec { sample_rate, channels, max_frames: 8192 }).unwrap()
+    effect.prepare(ProcessSpec::new(sample_rate, channels, 8192)).unwrap()
 }
 
 fn mono(processor: &mut dyn Processor, samples: &[f32]) -> Vec<f32> {
@@ -140,7 +140,7 @@ fn oversampling_of_more_channels_than_the_engine_has_states_is_one_line_that_nam
     for (setting, factor) in SETTINGS {
         let most = MAX_CHANNELS / factor;
         let oversampled = effect.with("oversampling", setting);
-        let spec = |channels: usize| ProcessSpec { sample_rate: 48_000.0, channels, max_frames: 64 };
+        let spec = |channels: usize| ProcessSpec::new(48_000.0, channels, 64);
         assert!(oversampled.prepare(spec(most)).is_ok());
         let error = oversampled.prepare(spec(MAX_CHANNELS)).err().unwrap().to_string();
         let expected = format!(

@@ -12,7 +12,7 @@ pub fn play(architecture: Architecture, rate: f32, audio: &[f32], phases: usize)
     let sizes = vec![ModelSize::new(1.0, Some(architecture))];
     let model = Model::new(ParsedModel { info, sizes, test_vector: None }, Vec::new());
     let effect = Effect::from_id("neural").unwrap().with("output_mode", 0.0).with("oversampling", phases.ilog2() as f32);
-    let spec = ProcessSpec { sample_rate: rate * phases as f32, channels: 1, max_frames: 64 };
+    let spec = ProcessSpec::new(rate * phases as f32, 1, 64);
     let mut processor = effect.with_model(model).prepare(spec).unwrap();
     let latency = processor.latency();
     assert_eq!(latency, phases - 1);
