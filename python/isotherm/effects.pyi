@@ -31,6 +31,7 @@ class Saturator(Effect):
         compensation: Turns the level down as drive turns it up: a tone at -18 dBFS keeps its level. on or off [on]; a value or an array.
         dc_blocker: High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset. on or off [on]; a value or an array.
         oversampling: Runs the curve at a higher rate: less aliasing, more latency and work. 1, 2, 4 or 8 [8]; one value.
+        render_oversampling: Oversampling of a bounce or a render; the latency is always the larger of both. as-set, 1, 2, 4 or 8 [as-set]; one value.
         antialiasing: First-order antiderivative: less aliasing yet, at 1x at the price of the highest treble. off or first [off]; one value.
     """
     def __init__(
@@ -45,6 +46,7 @@ class Saturator(Effect):
         compensation: bool = True,
         dc_blocker: bool = True,
         oversampling: Literal[1, 2, 4, 8] | str = 8,
+        render_oversampling: Literal["as-set", 1, 2, 4, 8] | str = "as-set",
         antialiasing: Literal["off", "first"] | str = "off",
     ) -> None: ...
     @property
@@ -75,6 +77,9 @@ class Saturator(Effect):
     def oversampling(self) -> Literal[1, 2, 4, 8]:
         """Runs the curve at a higher rate: less aliasing, more latency and work. 1, 2, 4 or 8."""
     @property
+    def render_oversampling(self) -> Literal["as-set", 1, 2, 4, 8]:
+        """Oversampling of a bounce or a render; the latency is always the larger of both. as-set, 1, 2, 4 or 8."""
+    @property
     def antialiasing(self) -> Literal["off", "first"]:
         """First-order antiderivative: less aliasing yet, at 1x at the price of the highest treble. off or first."""
     def replace(  # type: ignore[override]
@@ -89,6 +94,7 @@ class Saturator(Effect):
         compensation: bool = ...,
         dc_blocker: bool = ...,
         oversampling: Literal[1, 2, 4, 8] | str = ...,
+        render_oversampling: Literal["as-set", 1, 2, 4, 8] | str = ...,
         antialiasing: Literal["off", "first"] | str = ...,
     ) -> Self:
         """This effect with other settings."""
@@ -108,6 +114,7 @@ class Saturator(Effect):
         compensation: bool | Curve = ...,
         dc_blocker: bool | Curve = ...,
         oversampling: Literal[1, 2, 4, 8] | str = ...,
+        render_oversampling: Literal["as-set", 1, 2, 4, 8] | str = ...,
         antialiasing: Literal["off", "first"] | str = ...,
     ) -> Audio: ...
     @overload
@@ -126,6 +133,7 @@ class Saturator(Effect):
         compensation: bool | Curve = ...,
         dc_blocker: bool | Curve = ...,
         oversampling: Literal[1, 2, 4, 8] | str = ...,
+        render_oversampling: Literal["as-set", 1, 2, 4, 8] | str = ...,
         antialiasing: Literal["off", "first"] | str = ...,
     ) -> NDArray[Any]: ...
 
@@ -241,6 +249,7 @@ class Clipper(Effect):
         output: Level of the result. -48 to 24 dB [0]; a value or an array.
         mix: Dry at 0, clipped at 100; both stay in phase. 0 to 100 % [100]; a value or an array.
         oversampling: Runs the curve at a higher rate: less aliasing, more latency and work, and peaks may pass by a little. 1, 2, 4 or 8 [8]; one value.
+        render_oversampling: Oversampling of a bounce or a render; the latency is always the larger of both. as-set, 1, 2, 4 or 8 [as-set]; one value.
     """
     def __init__(
         self,
@@ -250,6 +259,7 @@ class Clipper(Effect):
         output: float | str = 0.0,
         mix: float | str = 100.0,
         oversampling: Literal[1, 2, 4, 8] | str = 8,
+        render_oversampling: Literal["as-set", 1, 2, 4, 8] | str = "as-set",
     ) -> None: ...
     @property
     def threshold(self) -> float:
@@ -266,6 +276,9 @@ class Clipper(Effect):
     @property
     def oversampling(self) -> Literal[1, 2, 4, 8]:
         """Runs the curve at a higher rate: less aliasing, more latency and work, and peaks may pass by a little. 1, 2, 4 or 8."""
+    @property
+    def render_oversampling(self) -> Literal["as-set", 1, 2, 4, 8]:
+        """Oversampling of a bounce or a render; the latency is always the larger of both. as-set, 1, 2, 4 or 8."""
     def replace(  # type: ignore[override]
         self,
         *,
@@ -274,6 +287,7 @@ class Clipper(Effect):
         output: float | str = ...,
         mix: float | str = ...,
         oversampling: Literal[1, 2, 4, 8] | str = ...,
+        render_oversampling: Literal["as-set", 1, 2, 4, 8] | str = ...,
     ) -> Self:
         """This effect with other settings."""
     @overload  # type: ignore[override]
@@ -288,6 +302,7 @@ class Clipper(Effect):
         output: float | str | Curve = ...,
         mix: float | str | Curve = ...,
         oversampling: Literal[1, 2, 4, 8] | str = ...,
+        render_oversampling: Literal["as-set", 1, 2, 4, 8] | str = ...,
     ) -> Audio: ...
     @overload
     def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -301,6 +316,7 @@ class Clipper(Effect):
         output: float | str | Curve = ...,
         mix: float | str | Curve = ...,
         oversampling: Literal[1, 2, 4, 8] | str = ...,
+        render_oversampling: Literal["as-set", 1, 2, 4, 8] | str = ...,
     ) -> NDArray[Any]: ...
 
 class Neural(Effect):

@@ -21,8 +21,9 @@ use crate::dsp::{Parameter, ParameterKind};
 pub(super) const ROW_HEIGHT: f32 = 28.0;
 /// Share of a row's width that the name takes.
 const NAME_SHARE: f32 = 0.34;
-/// Smallest width of the name: that of a long one ("Oversampling") with the mark of structural parameters.
-const MIN_NAME_WIDTH: f32 = 92.0;
+/// Smallest width of the name: that of a long one ("Render oversampling") in the smallest font, with the mark of structural
+/// parameters.
+const MIN_NAME_WIDTH: f32 = 113.0;
 /// Space at each side of the text in a segment of a choice.
 const SEGMENT_PADDING: f32 = 5.0;
 

@@ -153,11 +153,10 @@ impl Controls for TestControls {
         if let Some(value) = self.every_value {
             return value;
         }
-        let default = match control {
+        self.values.borrow().get(&control).copied().unwrap_or_else(|| match control {
             Control::Parameter { algorithm, index, .. } => REGISTRY[algorithm].parameters[index].default(),
             _ => 0.0,
-        };
-        self.values.borrow().get(&control).copied().unwrap_or(default)
+        })
     }
     fn begin(&self, control: Control) {
         self.calls.borrow_mut().push(ControlCall::Begin(control));
