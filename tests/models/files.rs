@@ -5,6 +5,7 @@ mod damage;
 mod keras;
 mod metadata;
 mod nam;
+mod oversample;
 mod peers;
 mod proteus;
 mod refused;
