@@ -6,6 +6,7 @@ mod keras;
 mod metadata;
 mod nam;
 mod oversample;
+mod oversampling;
 mod peers;
 mod proteus;
 mod refused;
