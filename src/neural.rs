@@ -37,6 +37,8 @@ mod resampler_pair;
 pub use alignment::Alignment;
 pub use isotherm_kernels::{activation, description, engine, simd};
 pub use model::{Model, ModelError, ModelId, ModelInfo, ModelSize, ParsedModel, TestVector};
+#[cfg(feature = "models")]
+pub use nam::OversampleError;
 pub use processor::{
     ALGORITHM, CALIBRATE_INPUT, INTERFACE_LEVEL, NeuralProcessor, OVERSAMPLING, OutputMode, RENDER_OVERSAMPLING, SIZE,
     check_oversampling, knob_parameters, output_modes, uses_oversampling,

@@ -1,4 +1,7 @@
-//! `isotherm model`: shows a model file's metadata and costs, and verifies the model against what the file states.
+//! `isotherm model`: shows a model file's metadata and costs, verifies the model against what the file states, and exports it at
+//! a multiple of its rate.
+
+mod oversample;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -57,13 +60,19 @@ pub fn command() -> Command {
                     "isotherm model verify amp.nam --loudness-input loudness_input.wav",
                 ])),
         )
-        .after_help(examples(&["isotherm model inspect amp.nam", "isotherm model verify amp.nam"]))
+        .subcommand(oversample::command(file()))
+        .after_help(examples(&[
+            "isotherm model inspect amp.nam",
+            "isotherm model verify amp.nam",
+            "isotherm model oversample amp.nam --factor 2 amp-2x.nam",
+        ]))
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     match matches.subcommand() {
         Some(("inspect", m)) => inspect(m),
         Some(("verify", m)) => verify(m),
+        Some(("oversample", m)) => oversample::run(m),
         _ => Err(Failure::Usage("no such command".into())),
     }
 }

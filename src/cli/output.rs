@@ -24,13 +24,20 @@ pub fn check(path: &Path, force: bool) -> Result<(), Failure> {
 /// Writes a whole file under a hidden name and renames it, so that it is complete if it is there. After a failure nothing is
 /// left.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write_checked(path, bytes, |_| Ok(()))
+}
+
+/// Writes a whole file as [`write`], and renames it only if `check`, which gets its hidden name, finds nothing wrong with it.
+pub fn write_checked(path: &Path, bytes: &[u8], check: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<(), Failure> {
     let partial = partial_name(path)?;
-    let written = fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, path));
-    written.map_err(|error| {
+    let written = fs::write(&partial, bytes).map_err(|error| failure(path, &error));
+    let renamed =
+        written.and_then(|()| check(&partial)).and_then(|()| fs::rename(&partial, path).map_err(|error| failure(path, &error)));
+    if renamed.is_err() {
         // It may not be there.
         let _ = fs::remove_file(&partial);
-        failure(path, &error)
-    })
+    }
+    renamed
 }
 
 /// True if both paths lead to the same file, also to one that is not there yet.

@@ -4,11 +4,15 @@
 
 mod activation;
 mod array;
+mod oversample;
 mod sequence;
 mod slimmable;
 mod submodel;
+mod text;
 mod wavenet;
 mod weights;
+
+pub use oversample::OversampleError;
 
 use super::budget::Budget;
 use super::format::{Content, ModelFormat};

@@ -5,6 +5,8 @@ mod damage;
 mod keras;
 mod metadata;
 mod nam;
+mod oversample;
+mod oversampling;
 mod peers;
 mod proteus;
 mod refused;

@@ -343,3 +343,105 @@ fn inspect_shows_the_constant_on_silence_and_the_dc_blocker_removes_it() {
         }
     }
 }
+
+/// The names of all files of a folder, also hidden ones.
+fn names(folder: &TestFolder) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(folder.0.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn oversample_writes_a_model_that_renders_as_the_original_with_oversampling() {
+    let folder = TestFolder::new();
+    let file = folder.write("amp.nam", &rectifier(0.5));
+    let out = text(&folder.path("amp-4x.nam"));
+    let said = run_ok(&["model", "oversample", &file, "--factor", "4", &out]);
+    // 49 frames of receptive field and 1024 more, four times.
+    let expected = format!("{out}: 4x, 192000 Hz; 4292 frames of noise come out as from {file} at 4x, bit for bit\n");
+    assert_eq!(said, expected);
+    assert_eq!(names(&folder), ["amp-4x.nam", "amp.nam"]);
+    let written: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
+    let mut model = rectifier(0.5);
+    model["config"]["layers"][0]["dilations"][0] = json!(4 * 48);
+    model["sample_rate"] = json!(192_000);
+    model["metadata"]["oversampled"] = json!(format!("4x by Isotherm {}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(written, model);
+    assert!(run_ok(&["model", "verify", &out]).contains("weights       9, all used"));
+
+    let sound: Vec<f32> = (0..9000).map(|i| (i as f32 * 0.37).sin() * 0.9).collect();
+    let wav = text(&folder.path("in.wav"));
+    write(&wav, &Audio::from_channels(192_000, &[&sound]).unwrap(), WavFormat::Float32).unwrap();
+    let [plain, oversampled] = [(&out, "1x"), (&file, "4x")].map(|(model, oversampling)| {
+        let to = text(&folder.path("out.wav"));
+        let call = ["render", &wav, &to, "--algorithm", "neural", "--model", model, "--oversampling", oversampling];
+        run_ok(&[&call[..], &["--format", "32f", "--force"]].concat());
+        read(&to).unwrap().channel(0).to_vec()
+    });
+    assert!(plain == oversampled && plain.iter().any(|y| *y > 0.1));
+}
+
+#[test]
+fn oversample_says_that_older_players_do_not_know_the_dilation_of_a_head() {
+    let folder = TestFolder::new();
+    let mut model = rectifier(0.5);
+    let array = model["config"]["layers"][0].as_object_mut().unwrap();
+    array.remove("head_size");
+    array.insert("head".into(), json!({"out_channels": 1, "kernel_size": 2, "bias": false}));
+    model["weights"].as_array_mut().unwrap().insert(7, json!(0.25));
+    let (file, out) = (folder.write("amp.nam", &model), text(&folder.path("out.nam")));
+    let said = run_ok(&["model", "oversample", &file, "--factor", "2", &out]);
+    assert!(said.ends_with("NeuralAmpModelerCore knows from 0.5.5 on: older players ignore it and sound wrong\n"), "{said}");
+}
+
+#[test]
+fn oversample_refuses_what_it_cannot_do_in_one_line_and_leaves_every_file_as_it_was() {
+    let folder = TestFolder::new();
+    let file = folder.write("amp.nam", &rectifier(0.5));
+    let lstm = json!({
+        "version": "0.5.4", "architecture": "LSTM", "config": {"num_layers": 1, "input_size": 1, "hidden_size": 1},
+        "weights": vec![0.5; 4 * 2 + 4 + 2 + 2],
+    });
+    let lstm = folder.write("lstm.nam", &lstm);
+    let keras = folder.write("keras.json", &recurrent());
+    // The bias of the convolution makes every sample infinite.
+    let mut infinite = infinite();
+    infinite["weights"][3] = json!(1e30);
+    let infinite = folder.write("infinite.nam", &infinite);
+    let there = folder.write("there.nam", &json!("keep me"));
+    let before = names(&folder);
+    let bytes = |path: &str| std::fs::read(path).unwrap();
+    let (original, kept) = (bytes(&file), bytes(&there));
+    let out = text(&folder.path("out.nam"));
+    for (from, factor, to, more, code, expected) in [
+        (&lstm, "2", &out, None, 1, "lstm.nam: architecture: 'LSTM'; expected WaveNet, ConvNet or Linear"),
+        (&keras, "2", &out, None, 1, "keras.json: a model in Keras JSON; expected .nam"),
+        (&file, "32", &out, None, 1, "amp.nam: a sample rate of 1536000 Hz at 32x; expected at most 768000"),
+        (&infinite, "2", &out, None, 1, "infinite.nam: gives NaN or infinite numbers from the first frame on"),
+        (&infinite, "2", &there, Some("--force"), 1, "infinite.nam: gives NaN or infinite numbers from the first frame on"),
+        (&file, "2", &there, None, 1, "there.nam: exists already; expected a new name, or --force"),
+        (&file, "2", &file, Some("--force"), 2, "amp.nam: the model itself; expected another name"),
+        (&file, "2", &text(&folder.path("./../")), None, 2, "expected a name that ends in .nam"),
+        (&file, "2", &text(&folder.path("none/out.nam")), None, 1, "none/out.nam: cannot be written"),
+        (&file, "3", &out, None, 2, "--factor: 3; expected a power of two"),
+        (&file, "1", &out, None, 2, "--factor: '1' is no number from 2 to 1024"),
+        (&file, "two", &out, None, 2, "--factor: 'two' is no number from 2 to 1024"),
+    ] {
+        let call = ["model", "oversample", from, "--factor", factor, to];
+        let line = run_failing(&[&call[..], more.as_slice()].concat(), code);
+        assert!(line.contains(expected), "{line}\nexpected {expected}");
+        assert_eq!((names(&folder), bytes(&file), bytes(&there)), (before.clone(), original.clone(), kept.clone()), "{expected}");
+    }
+    #[cfg(unix)]
+    {
+        let link = text(&folder.path("link.nam"));
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let line = run_failing(&["model", "oversample", &file, "--factor", "2", &link, "--force"], 2);
+        assert!(line.contains("link.nam: the model itself") && bytes(&file) == original, "{line}");
+    }
+    run_failing(&["model", "oversample", &file, &out], 2);
+    run_ok(&["model", "oversample", &file, "--factor", "2", &there, "--force"]);
+    assert_ne!(bytes(&there), kept);
+    assert_eq!(bytes(&file), original);
+}

@@ -74,4 +74,34 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn a_damaged_nam_file_that_is_read_is_exported_with_longer_dilations_or_refused_in_one_line(
+        which in any::<usize>(),
+        changes in prop::collection::vec(damage(), 1..3),
+        n in prop::sample::select(vec![2, 4]),
+    ) {
+        thread_local!(static SEEDS: Vec<String> = seeds());
+        let mut text = SEEDS.with(|seeds| seeds[which % 6].clone()).into_bytes();
+        changes.iter().for_each(|c| apply(&mut text, c));
+        let Ok(parsed) = ParsedModel::read(&text) else { return Ok(()) };
+        let architectures: Vec<Architecture> = parsed.sizes.into_iter().filter_map(|s| s.architecture).collect();
+        let original = Model::read(text).expect("read once, read again");
+        match original.oversampled(n) {
+            Ok(exported) => {
+                for (old, new) in architectures.iter().zip(exported.sizes()) {
+                    prop_assert!(new.architecture == oversample::with_longer_dilations(old, n));
+                }
+                // Larger ones would take seconds.
+                let work = |a: &Architecture| a.receptive_field().unwrap_or(0) * parsed.info.parameters;
+                if architectures.iter().all(|a| work(a) < 1_000_000) {
+                    prop_assert!(original.check_oversampled(&exported, n).is_ok());
+                }
+            }
+            Err(error) => {
+                let line = error.to_string();
+                prop_assert!(!line.is_empty() && !line.contains(['\n', '\r']) && line.len() < 500, "{}", line);
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The folder with the files and renders, if it is there.
-fn peer_folder() -> Option<PathBuf> {
+pub fn peer_folder() -> Option<PathBuf> {
     let shared = std::env::var_os("ISOTHERM_SHARED").map(PathBuf::from);
     let folder = shared.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared")).join("peer-models");
     if folder.is_dir() {
