@@ -419,6 +419,18 @@ def test_a_stream_cut_anywhere_is_the_whole_sound_later_by_the_latency(effect: E
         np.testing.assert_array_equal(np.concatenate([moving.process(b) for b in np.split(sound, cuts, axis=1)], axis=1), stream)
 
 
+@pytest.mark.parametrize("kind", [Saturator, Clipper])
+def test_a_render_and_a_stream_have_the_oversampling_of_renders_and_the_larger_latency(kind: type[Saturator | Clipper]) -> None:
+    sound = noise()
+    live, eight = kind(oversampling=1, render_oversampling=8), kind(oversampling=8)
+    assert live.render_oversampling == 8 and eight.render_oversampling == "as-set"
+    assert (kind(oversampling=1)(sound, RATE) != eight(sound, RATE)).any()
+    np.testing.assert_array_equal(live(sound, RATE), eight(sound, RATE))
+    (streamed, state), (expected, of_eight) = (effect.process(sound, effect.start(RATE)) for effect in (live, eight))
+    np.testing.assert_array_equal(streamed, expected)
+    assert state.latency == of_eight.latency == kind(oversampling=8, render_oversampling=1).start(RATE).latency
+
+
 @each
 def test_an_old_state_can_be_used_again(effect: Effect) -> None:
     first, second = noise(700, seed=1), noise(700, seed=2)
