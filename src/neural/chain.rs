@@ -28,7 +28,7 @@ pub(super) enum RateChange {
     /// The network runs at a multiple of the host's rate: half-band filters, one oversampler for each channel.
     HalfBands(Vec<Oversampler>),
     /// Any other ratio.
-    Resamplers(ResamplerPair),
+    Resamplers(Box<ResamplerPair>),
 }
 
 /// The wet path: the way to the network's rate, the network, the way back, the aligner, the DC blocker.

@@ -363,7 +363,7 @@ impl NetworkPath {
         } else {
             let resamplers = ResamplerPair::new(host_rate, network_rate, spec.channels, network_latency)?;
             let (block_frames, latency) = (resamplers.max_network_frames(), resamplers.latency());
-            Self { rate_change: RateChange::Resamplers(resamplers), block_frames, any_length: true, latency }
+            Self { rate_change: RateChange::Resamplers(Box::new(resamplers)), block_frames, any_length: true, latency }
         })
     }
 }
