@@ -70,7 +70,7 @@ fn bench_clients(criterion: &mut Criterion) {
         drop(capture);
         drop(recorder.close());
 
-        let spec = ProcessSpec { sample_rate: RATE as f32, channels: 1, max_frames: FRAMES };
+        let spec = ProcessSpec::new(RATE as f32, 1, FRAMES);
         let saturator = Settings::new(algorithm::find("saturator").expect("it is registered"));
         let slots = Slots::compile(spec, &[saturator.into()], Listen::Slot(0), None).expect("a slot");
         let mut monitor = Monitor::new(slots.into_plan(), MonitorRouting::one_to_one(&[0]), &granted, None);

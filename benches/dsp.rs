@@ -52,7 +52,7 @@ fn algorithms(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(BLOCK as u64));
     group.sample_size(20).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
     for (name, settings) in cases {
-        let mut processor = settings.prepare(ProcessSpec { sample_rate: SAMPLE_RATE, channels: 1, max_frames: BLOCK }).unwrap();
+        let mut processor = settings.prepare(ProcessSpec::new(SAMPLE_RATE, 1, BLOCK)).unwrap();
         let input = noise();
         group.bench_function(name, |bencher| {
             bencher.iter_batched_ref(

@@ -36,7 +36,7 @@ fn plans(criterion: &mut Criterion) {
     });
 
     // The plug-in's plan with a constant input. After the first 1000 blocks (5 s) the processors of both slots sleep.
-    let spec = ProcessSpec { sample_rate: 48_000.0, channels: CHANNELS, max_frames: FRAMES };
+    let spec = ProcessSpec::new(48_000.0, CHANNELS, FRAMES);
     let effects = [Effect::new(REGISTRY[0]), Effect::new(REGISTRY[1])];
     for (name, meters) in [("both slots at rest", None), ("both slots at rest, with meters", Some(Meters::new(CHANNELS)))] {
         let mut slots = Slots::compile(spec, &effects, Listen::Slot(0), meters.as_ref()).unwrap();

@@ -26,7 +26,7 @@ pub use isotherm_kernels::{Block, CHUNK, MAX_CHANNELS};
 /// The work buffer of one channel: algorithms process at most [`CHUNK`] frames at a time.
 pub type Chunk = [f32; CHUNK];
 
-/// The sample rate, channels and block size that a processor is prepared for.
+/// The sample rate, channels and block size that a processor is prepared for, and its time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ProcessSpec {
     /// In hertz: 1 or more, finite.
@@ -35,6 +35,9 @@ pub struct ProcessSpec {
     pub channels: usize,
     /// The longest block that `process` will get, in frames: 1 or more.
     pub max_frames: usize,
+    /// True if blocks may take longer than their sound: a render or a bounce. A processor may then wait for another thread, and
+    /// its settings may ask for another quality. Its latency is the same.
+    pub offline: bool,
 }
 
 /// An error while a processor is prepared.
@@ -74,6 +77,18 @@ pub enum PrepareError {
 }
 
 impl ProcessSpec {
+    /// A spec for real time, of a sample rate in hertz, a number of channels and the longest block in frames. [any thread]
+    #[must_use]
+    pub const fn new(sample_rate: f32, channels: usize, max_frames: usize) -> Self {
+        Self { sample_rate, channels, max_frames, offline: false }
+    }
+
+    /// Returns this spec for processing offline; see [`Self::offline`](#structfield.offline). [any thread]
+    #[must_use]
+    pub const fn offline(self) -> Self {
+        Self { offline: true, ..self }
+    }
+
     /// Checks that all values are in range. [any thread]
     ///
     /// # Errors
@@ -115,7 +130,7 @@ pub fn gain_to_db(gain: f32) -> f32 {
 /// use isotherm::{algorithm, dsp::{ProcessSpec, Settings}};
 ///
 /// let settings = Settings::new(algorithm::find("clipper").expect("a row of the registry")).with("shape", 0.0);
-/// let spec = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 64 };
+/// let spec = ProcessSpec::new(48_000.0, 2, 64);
 /// let mut clipper = settings.prepare(spec)?;
 /// let output = settings.index("output").expect("a parameter of the clipper");
 ///
@@ -192,12 +207,6 @@ pub trait Processor: Send {
     fn skip(&mut self, frames: usize) -> bool {
         let _ = frames;
         false
-    }
-
-    /// Switches offline processing on or off. Offline, `process` may block and take longer than real time. Changes no sample
-    /// unless some would be late in real time. [audio thread]
-    fn set_offline(&mut self, offline: bool) {
-        let _ = offline;
     }
 
     /// Returns a copy in the same state, which continues exactly as this one would; `None` if the state cannot be copied, for

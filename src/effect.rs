@@ -29,7 +29,7 @@ use crate::neural::{Model, ModelId, NeuralProcessor};
 /// use isotherm::effect::Effect;
 ///
 /// let effect: Effect = "saturator drive=24 oversampling=4x".parse()?;
-/// let mut processor = effect.prepare(ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 512 })?;
+/// let mut processor = effect.prepare(ProcessSpec::new(48_000.0, 2, 512))?;
 ///
 /// // A block of a 440 Hz sine: one slice for each channel, processed in place.
 /// let sine: Vec<f32> = (0..512).map(|i| 0.5 * (std::f32::consts::TAU * 440.0 / 48_000.0 * i as f32).sin()).collect();
@@ -206,9 +206,8 @@ impl Effect {
     /// # Errors
     /// As [`Self::prepare`].
     pub fn state(&self, spec: ProcessSpec) -> Result<EffectState, PrepareError> {
-        let mut processor = self.prepare(spec)?;
-        processor.set_offline(true);
-        Ok(EffectState { processor, running: self.snapshot(), spec })
+        let spec = spec.offline();
+        Ok(EffectState { processor: self.prepare(spec)?, running: self.snapshot(), spec })
     }
 
     /// Processes the next block of a stream in place. The block may be longer than the state's `max_frames`.

@@ -52,8 +52,6 @@ pub struct SharedInstance {
     pub(crate) training: twin::Training,
     /// True once the instance is dropped: no thread is started any more.
     is_closed: AtomicBool,
-    /// True while the host renders offline: the audio thread may wait then, so that a change takes effect in the next block.
-    offline: AtomicBool,
     /// Number of channels that run.
     channels: AtomicUsize,
     /// Latency of the slots in frames.
@@ -81,7 +79,6 @@ impl SharedInstance {
             builder: Mutex::default(),
             training: twin::Training::default(),
             is_closed: AtomicBool::new(false),
-            offline: AtomicBool::new(false),
             channels: AtomicUsize::new(2),
             latency: AtomicUsize::new(0),
             sample_rate: AtomicU32::new(0),
@@ -221,7 +218,7 @@ impl Instance {
     #[must_use]
     pub fn monitor_insert(&self, spec: ProcessSpec) -> Option<MonitorInsert> {
         let mut engine = Engine::new(self.shared.clone());
-        engine.prepare(spec, false)?;
+        engine.prepare(spec)?;
         Some(MonitorInsert(engine))
     }
 

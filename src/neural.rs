@@ -38,7 +38,8 @@ pub use alignment::Alignment;
 pub use isotherm_kernels::{activation, description, engine, simd};
 pub use model::{Model, ModelError, ModelId, ModelInfo, ModelSize, ParsedModel, TestVector};
 pub use processor::{
-    ALGORITHM, CALIBRATE_INPUT, INTERFACE_LEVEL, NeuralProcessor, OVERSAMPLING, OutputMode, SIZE, knob_parameters, output_modes,
+    ALGORITHM, CALIBRATE_INPUT, INTERFACE_LEVEL, NeuralProcessor, OVERSAMPLING, OutputMode, RENDER_OVERSAMPLING, SIZE,
+    check_oversampling, knob_parameters, output_modes, uses_oversampling,
 };
 #[cfg(feature = "models")]
 pub use read::MAX_FILE_BYTES;

@@ -77,9 +77,9 @@ impl Plugin for Isotherm {
     fn activate(&mut self, layout: &AudioIOLayout, config: &BufferConfig, context: &mut impl ActivateContext<Self>) -> bool {
         let channels = layout.main_output_channels.map_or(0, |n| n.get() as usize);
         let max_frames = (config.max_buffer_size as usize).max(1);
-        let spec = ProcessSpec { sample_rate: config.sample_rate, channels, max_frames };
         let offline = config.process_mode == ProcessMode::Offline;
-        let Some(latency) = self.processor.prepare(spec, offline) else { return false };
+        let spec = ProcessSpec { offline, ..ProcessSpec::new(config.sample_rate, channels, max_frames) };
+        let Some(latency) = self.processor.prepare(spec) else { return false };
         self.reported_latency = latency;
         context.set_latency_samples(latency as u32);
         true

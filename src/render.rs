@@ -71,7 +71,7 @@ pub fn render(effect: &Effect, sound: &Audio) -> Result<Audio, RenderError> {
 }
 
 impl Renderer {
-    /// Prepares an effect; `spec.max_frames` is the length of the blocks that [`Self::run`] reads.
+    /// Prepares an effect to run offline; `spec.max_frames` is the length of the blocks that [`Self::run`] reads.
     ///
     /// # Errors
     /// [`RenderError::Prepare`] if the effect cannot be prepared for `spec`.
@@ -88,6 +88,7 @@ impl Renderer {
     pub fn chain(effects: &[Effect], spec: ProcessSpec) -> Result<Self, RenderError> {
         let failed = |algorithm| move |source| RenderError::Prepare { algorithm, source };
         let last = effects.last().map_or("chain", |effect| effect.algorithm().id);
+        let spec = spec.offline();
         spec.check().map_err(failed(last))?;
         let mut builder = Builder::new(spec.sample_rate);
         let input = builder.input(spec.channels);
@@ -97,8 +98,7 @@ impl Renderer {
             first = first.or(Some(bus));
         }
         builder.output(bus);
-        let mut plan = builder.compile().map_err(|error| failed(last)(PrepareError::Other(error.to_string())))?;
-        plan.set_offline(true);
+        let plan = builder.compile().map_err(|error| failed(last)(PrepareError::Other(error.to_string())))?;
         let effect = first.unwrap_or(input);
         Ok(Self { plan, effect, block: spec.max_frames, channels: spec.channels, points: Vec::new(), frames: 0 })
     }
@@ -109,7 +109,7 @@ impl Renderer {
     /// [`RenderError::Prepare`] if the effect cannot be prepared for them.
     pub fn for_sound(effect: &Effect, sound: &Audio) -> Result<Self, RenderError> {
         let (sample_rate, channels) = (sound.sample_rate() as f32, sound.channels());
-        Self::new(effect, ProcessSpec { sample_rate, channels, max_frames: BLOCK_FRAMES })
+        Self::new(effect, ProcessSpec::new(sample_rate, channels, BLOCK_FRAMES))
     }
 
     /// Returns the renderer with automation, points in any order. If several points have the same parameter and frame, the last

@@ -38,7 +38,7 @@ pub enum Listen {
 /// ```
 /// use isotherm::{dsp::ProcessSpec, effect::Effect, slots::{Listen, Slots}};
 ///
-/// let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 960 };
+/// let spec = ProcessSpec::new(48_000.0, 1, 960);
 /// let effects = [Effect::from_id("saturator")?, Effect::from_id("clipper")?.with("threshold", -20.0)];
 /// let mut slots = Slots::compile(spec, &effects, Listen::Slot(0), None)?;
 /// let mut sound = [0.5f32; 960];
@@ -134,6 +134,15 @@ impl Slots {
         &self.slots[slot].1
     }
 
+    /// Counts the effect of a slot as one with other structural values, which its processor could not be made with: those that
+    /// [`Self::snapshot`] tells from now on. [control thread]
+    ///
+    /// # Panics
+    /// If there is no such slot.
+    pub fn count_as(&mut self, slot: usize, snapshot: EffectSnapshot) {
+        self.slots[slot].1 = snapshot;
+    }
+
     /// Sets a ramped parameter of a slot to a plain value. A structural one is left alone: it needs other slots. [audio thread]
     ///
     /// # Panics
@@ -171,11 +180,6 @@ impl Slots {
     pub fn set_listen(&mut self, listen: Listen) {
         self.listen = listen;
         self.plan.select(self.switch, branch(listen, self.slots.len()));
-    }
-
-    /// Switches offline processing on or off; see [`Processor::set_offline`](crate::dsp::Processor::set_offline). [audio thread]
-    pub fn set_offline(&mut self, offline: bool) {
-        self.plan.set_offline(offline);
     }
 
     /// Returns to the state right after `compile`; values that were set stay. [audio thread]

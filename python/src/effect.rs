@@ -308,7 +308,7 @@ pub fn effects_of(effects: &[PyRef<'_, NativeEffect>]) -> Vec<Effect> {
 
 /// The sound's extent as a processor takes it.
 fn spec(sample_rate: f32, channels: usize) -> ProcessSpec {
-    ProcessSpec { sample_rate, channels, max_frames: BLOCK_FRAMES }
+    ProcessSpec::new(sample_rate, channels, BLOCK_FRAMES)
 }
 
 /// Runs work without Python's lock; a panic is a `RuntimeError`.

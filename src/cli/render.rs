@@ -190,7 +190,7 @@ fn render(
 ) -> Result<RenderReport, Failure> {
     let RenderFiles { source, mut reader, from_stream, to, format } = files;
     let (rate, channels) = (source.sample_rate(), source.channels());
-    let spec = ProcessSpec { sample_rate: rate as f32, channels, max_frames: block };
+    let spec = ProcessSpec::new(rate as f32, channels, block);
     let renderer = Renderer::new(effect, spec).map_err(Failure::failed)?;
     let latency = renderer.latency();
     let is_long = from_stream || source.frames().saturating_mul((channels * format.bytes()) as u64) >= LONG_BYTES;

@@ -211,16 +211,20 @@ fn name_of(id: &str) -> &'static str {
     }
 }
 
-/// The effect with half of its oversampling, or the reason why there is none.
+/// The effect with half of the oversampling that it renders with, or the reason why there is none.
 fn half_oversampling(effect: &Effect) -> Result<Effect, String> {
     let id = effect.algorithm().id;
-    let index = effect.settings.index("oversampling").ok_or_else(|| format!("{id} has no oversampling"))?;
-    let value = effect.settings.get(index);
-    if value < 1.0 {
+    let value = |parameter: &str| effect.settings.index(parameter).map(|index| effect.settings.get(index));
+    let set = value("oversampling").ok_or_else(|| format!("{id} has no oversampling"))?;
+    // The values are powers of two, in order; those of renders begin behind "As set".
+    let (parameter, value, one) = match value("render_oversampling") {
+        Some(render) if render >= 1.0 => ("render_oversampling", render, 1.0),
+        _ => ("oversampling", set, 0.0),
+    };
+    if value <= one {
         return Err(format!("{id} runs without oversampling here, so it cannot be halved"));
     }
-    // The values are powers of two, in order.
-    Ok(effect.with("oversampling", value - 1.0))
+    Ok(effect.with(parameter, value - 1.0))
 }
 
 /// Taps of the low-pass on each side of its middle.
@@ -326,10 +330,18 @@ mod tests {
     }
 
     #[test]
+    fn the_oversampling_that_is_halved_is_that_of_the_render() {
+        let halved = |text: &str| half_oversampling(&text.parse().unwrap()).unwrap().to_text().unwrap();
+        assert_eq!(halved("clipper oversampling=4x"), "clipper oversampling=2x");
+        assert_eq!(halved("clipper oversampling=1x render_oversampling=4x"), "clipper oversampling=1x render_oversampling=2x");
+    }
+
+    #[test]
     fn a_row_that_cannot_apply_says_why() {
         let reason = |text: &str| ruler(text).row("oversampling").unwrap().reason.clone().unwrap();
         assert_eq!(reason("bitcrusher"), "bitcrusher has no oversampling");
         assert_eq!(reason("saturator oversampling=1x"), "saturator runs without oversampling here, so it cannot be halved");
+        assert_eq!(reason("clipper render_oversampling=1x"), "clipper runs without oversampling here, so it cannot be halved");
         assert_eq!(reason("dry"), "side A is no effect, so it cannot be run again");
         let low = Audio::from_mono(8_000, &[0.5; 100]).unwrap();
         assert_eq!(low_pass(&low, LOW_PASS_HZ).unwrap_err(), "a sound of 8000 Hz has nothing above 7000 Hz");

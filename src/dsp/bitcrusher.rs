@@ -393,7 +393,7 @@ mod tests {
     use super::*;
 
     fn crush(x: &[f32], settings: Settings) -> Vec<f32> {
-        let mut crusher = Bitcrusher::new(ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: x.len() }, &settings);
+        let mut crusher = Bitcrusher::new(ProcessSpec::new(48_000.0, 1, x.len()), &settings);
         let mut y = x.to_vec();
         crusher.process(&mut [&mut y]);
         y

@@ -4,7 +4,7 @@ use multiversion::multiversion;
 
 use super::approximate::limit;
 use super::dry_wet::DryWet;
-use super::oversample::Oversampler;
+use super::oversample::{Factors, Oversampler};
 use super::parameter::{Parameter, ParameterIndex, Unit};
 use super::{Algorithm, Block, CHUNK, Chunk, ProcessSpec, Processor, Ramp, Settings, db_to_gain};
 
@@ -23,8 +23,9 @@ const SHAPE: ParameterIndex = Parameter::index_of(&PARAMETERS, "shape");
 const OUTPUT: ParameterIndex = Parameter::index_of(&PARAMETERS, "output");
 const MIX: ParameterIndex = Parameter::index_of(&PARAMETERS, "mix");
 const OVERSAMPLING: ParameterIndex = Parameter::index_of(&PARAMETERS, "oversampling");
+const RENDER_OVERSAMPLING: ParameterIndex = Parameter::index_of(&PARAMETERS, "render_oversampling");
 
-static PARAMETERS: [Parameter; 5] = [
+static PARAMETERS: [Parameter; 6] = [
     Parameter::number("threshold", "Threshold", (-48.0, 0.0), -6.0, Unit::Decibel, "The level that no peak passes"),
     Parameter::choice(
         "shape",
@@ -42,6 +43,7 @@ static PARAMETERS: [Parameter; 5] = [
         3,
         "Runs the curve at a higher rate: less aliasing, more latency and work, and peaks may pass by a little",
     ),
+    Parameter::render_oversampling(&["As set", "1x", "2x", "4x", "8x"]),
 ];
 
 /// The processor of [`ALGORITHM`].
@@ -64,8 +66,8 @@ pub struct Clipper {
 impl Clipper {
     fn new(spec: ProcessSpec, settings: &Settings) -> Self {
         let (rate, channels) = (spec.sample_rate, spec.channels);
-        let factor = 1 << settings.get(OVERSAMPLING) as u32;
-        let oversamplers: Vec<_> = (0..channels).map(|_| Oversampler::new(factor, false)).collect();
+        let factors = Factors::new(settings.get(OVERSAMPLING), settings.get(RENDER_OVERSAMPLING), &spec);
+        let oversamplers = vec![Oversampler::of_factors(factors, false); channels];
         Self {
             at_start: true,
             cubic: settings.get(SHAPE) >= 1.0,
@@ -177,7 +179,7 @@ mod tests {
     fn at_1x_no_sample_exceeds_the_threshold_and_hard_leaves_samples_below_it_unchanged() {
         for shape in [0.0, 1.0] {
             let settings = Settings::new(&ALGORITHM).with("shape", shape).with("oversampling", 0.0).with("threshold", -6.0);
-            let mut clipper = Clipper::new(ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 4001 }, &settings);
+            let mut clipper = Clipper::new(ProcessSpec::new(48_000.0, 1, 4001), &settings);
             let x: Vec<f32> = (0..4001).map(|i| (i - 2000) as f32 / 1000.0).collect();
             let mut y = x.clone();
             clipper.process(&mut [&mut y]);

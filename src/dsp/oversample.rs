@@ -5,14 +5,83 @@
 
 use multiversion::multiversion;
 
-use super::CHUNK;
+use super::{CHUNK, Delay, ProcessSpec, Settings};
 
 /// Stop-band attenuation for which the filters are designed, in dB; tests prove 100.
 const ATTENUATION_DB: f64 = 110.0;
+/// Stop-band attenuation of [`Oversampler::precise`], in dB. The pass band of a half-band filter ripples as much as its stop band,
+/// and the ripples of the four passes of 4x add up to a change of the sound that is below -100 dB.
+const PRECISE_ATTENUATION_DB: f64 = 116.0;
 /// End of the pass band as a share of the base rate (21 kHz at 48 kHz); only frequencies above it alias.
 const PASS_BAND: f64 = 0.4375;
 /// Largest oversampling factor.
 pub const MAX_FACTOR: usize = 8;
+
+/// The oversampling factors of a processor that may render offline at another one than in real time: that at which it runs, and
+/// that of the other time. Its latency is the larger of both, so that a bounce and the live sound have the same.
+///
+/// # Examples
+/// ```
+/// use isotherm::dsp::{ProcessSpec, oversample::Factors};
+///
+/// // Of settings, the values are indices: 1x in real time, and 4x (behind "As set") in a render.
+/// let (live, render) = [ProcessSpec::new(48_000.0, 1, 64), ProcessSpec::new(48_000.0, 1, 64).offline()]
+///     .map(|spec| Factors::new(0.0, 3.0, &spec))
+///     .into();
+/// assert_eq!((live.running(), render.running()), (1, 4));
+/// // If twice the rate meant ten frames more, the live sound would wait for twenty.
+/// let latency = |factor: usize| 10 * factor.ilog2() as usize;
+/// assert_eq!((live.padding(latency), render.padding(latency)), (20, 0));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Factors {
+    running: usize,
+    other: usize,
+}
+
+impl Factors {
+    /// Factors for values of the parameters `oversampling` (0 is 1x, 1 is 2x ...) and
+    /// [`render_oversampling`](super::Parameter::render_oversampling) (0 is as set, 1 is 1x ...). [any thread]
+    #[must_use]
+    pub fn new(oversampling: f32, render_oversampling: f32, spec: &ProcessSpec) -> Self {
+        let live = 1 << oversampling as u32;
+        let render = if render_oversampling < 1.0 { live } else { 1 << (render_oversampling as u32 - 1) };
+        if spec.offline { Self { running: render, other: live } } else { Self { running: live, other: render } }
+    }
+
+    /// The factor at which the processor runs. [any thread]
+    #[must_use]
+    pub fn running(self) -> usize {
+        self.running
+    }
+
+    /// The factor of the other time: offline if the processor runs in real time, and the reverse. [any thread]
+    #[must_use]
+    pub fn other(self) -> usize {
+        self.other
+    }
+
+    /// Frames by which the wet path has to be delayed, if `latency` is that of a factor in frames. [any thread but the audio
+    /// thread: calls `latency`]
+    #[must_use]
+    pub fn padding(self, latency: impl Fn(usize) -> usize) -> usize {
+        if self.running == self.other { 0 } else { latency(self.other).saturating_sub(latency(self.running)) }
+    }
+}
+
+/// The settings that sound offline as these do in real time, with the same latency: `oversampling` and `render_oversampling`
+/// exchanged. [any thread]
+#[must_use]
+pub fn exchange_factors(mut settings: Settings) -> Settings {
+    if let (Some(live), Some(render)) = (settings.index("oversampling"), settings.index("render_oversampling")) {
+        let values = (settings.get(live), settings.get(render));
+        if values.1 >= 1.0 {
+            settings.set(live, values.1 - 1.0);
+            settings.set(render, values.0 + 1.0);
+        }
+    }
+    settings
+}
 
 /// Modified Bessel function of the first kind, order 0, by its power series.
 fn bessel_i0(x: f64) -> f64 {
@@ -25,9 +94,9 @@ fn bessel_i0(x: f64) -> f64 {
     sum
 }
 
-/// The Kaiser window at `t` in -1..1 for [`ATTENUATION_DB`].
-fn kaiser(t: f64) -> f64 {
-    let beta = 0.1102 * (ATTENUATION_DB - 8.7);
+/// The Kaiser window at `t` in -1..1 for an attenuation in dB.
+fn kaiser(t: f64, attenuation_db: f64) -> f64 {
+    let beta = 0.1102 * (attenuation_db - 8.7);
     bessel_i0(beta * (1.0 - t * t).max(0.0).sqrt()) / bessel_i0(beta)
 }
 
@@ -36,19 +105,20 @@ fn sinc(x: f64) -> f64 {
     if x == 0.0 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) }
 }
 
-/// Number of taps by Kaiser's formula for a transition band of `width`, a share of the filter's sample rate.
-fn kaiser_taps(width: f64) -> f64 {
-    (ATTENUATION_DB - 7.95) / (14.36 * width) + 1.0
+/// Number of taps by Kaiser's formula for a transition band of `width`, a share of the filter's sample rate, and an attenuation in
+/// dB.
+fn kaiser_taps(width: f64, attenuation_db: f64) -> f64 {
+    (attenuation_db - 7.95) / (14.36 * width) + 1.0
 }
 
 /// The even taps 2j, j = 0..m, of a half-band filter of 4m - 1 taps with unity gain at DC. The other even taps mirror them, the
-/// middle tap is ½, all other odd taps are 0.
-fn half_band(m: usize) -> Vec<f32> {
+/// middle tap is ½, all other odd taps are 0. The window is that for an attenuation in dB.
+fn half_band(m: usize, attenuation_db: f64) -> Vec<f32> {
     let middle = (2 * m - 1) as f64;
     let raw: Vec<f64> = (0..m)
         .map(|j| {
             let t = 2.0 * j as f64 - middle;
-            0.5 * sinc(t / 2.0) * kaiser(t / (middle + 1.0))
+            0.5 * sinc(t / 2.0) * kaiser(t / (middle + 1.0), attenuation_db)
         })
         .collect();
     let sum: f64 = raw.iter().sum();
@@ -81,8 +151,9 @@ pub struct Oversampler {
     stages: Vec<HalfBandStage>,
     /// Rounds the function's delay up to whole samples, if the function delays by half a sample.
     half_sample: Option<HalfSampleDelay>,
-    /// Delay at the highest rate that makes the total a whole number of frames at the base rate.
-    padding: super::Delay,
+    /// Delay at the highest rate that makes the total a whole number of frames at the base rate, and as long as that of the
+    /// other one of [`Factors`].
+    padding: Delay,
     latency: usize,
     /// Buffers for a chunk at the highest rate: each stage reads one and writes the other.
     work: [Vec<f32>; 2],
@@ -96,15 +167,30 @@ impl Oversampler {
     /// If `factor` is another number.
     #[must_use]
     pub fn new(factor: usize, delays_half: bool) -> Self {
+        Self::with_attenuation(factor, delays_half, ATTENUATION_DB)
+    }
+
+    /// An oversampler whose filters change the pass band by less than -100 dB in all, for functions that are compared with
+    /// themselves at 1x. Else as [`Self::new`], for a function that does not delay by half a sample. [control thread: allocates]
+    ///
+    /// # Panics
+    /// If `factor` is not 1, 2, 4 or 8.
+    #[must_use]
+    pub fn precise(factor: usize) -> Self {
+        Self::with_attenuation(factor, false, PRECISE_ATTENUATION_DB)
+    }
+
+    fn with_attenuation(factor: usize, delays_half: bool, attenuation_db: f64) -> Self {
         assert!(matches!(factor, 1 | 2 | 4 | 8), "oversampling by {factor}; expected 1, 2, 4 or 8");
         let stages: Vec<HalfBandStage> = (1..=factor.ilog2())
             .map(|k| {
                 // At 2^k times the base rate: pass band up to PASS_BAND, stop band from half this rate minus PASS_BAND.
                 let rate = f64::from(1 << k);
-                let m = ((kaiser_taps((0.5 * rate - 2.0 * PASS_BAND) / rate) + 1.0) / 4.0).ceil().max(2.0) as usize;
+                let m =
+                    ((kaiser_taps((0.5 * rate - 2.0 * PASS_BAND) / rate, attenuation_db) + 1.0) / 4.0).ceil().max(2.0) as usize;
                 let n = CHUNK << (k - 1);
                 let [up, even, odd] = [2 * m - 1 + n, 2 * m - 1 + n, m + n].map(|length| vec![0.0; length]);
-                HalfBandStage { taps: half_band(m), up, even, odd }
+                HalfBandStage { taps: half_band(m, attenuation_db), up, even, odd }
             })
             .collect();
         let half_sample = delays_half.then(|| HalfSampleDelay::new(factor));
@@ -113,9 +199,20 @@ impl Oversampler {
             delay += 2 * stage.delay() * (factor >> k);
         }
         let latency = delay.div_ceil(factor);
-        let padding = super::Delay::new(latency * factor - delay);
+        let padding = Delay::new(latency * factor - delay);
         let n = CHUNK * factor;
         Self { factor, stages, half_sample, padding, latency, work: [vec![0.0; n], vec![0.0; n]] }
+    }
+
+    /// An oversampler of the running one of `factors`, with the larger latency of both. `delays_half` is as in [`Self::new`].
+    /// [control thread: allocates]
+    #[must_use]
+    pub fn of_factors(factors: Factors, delays_half: bool) -> Self {
+        let mut new = Self::new(factors.running(), delays_half);
+        let frames = factors.padding(|factor| Self::new(factor, delays_half).latency);
+        new.padding = Delay::new(new.padding.frames() + frames * new.factor);
+        new.latency += frames;
+        new
     }
 
     /// Frames at the base rate by which the output lags the input, the function's half sample included. [any thread]
@@ -145,6 +242,7 @@ impl Oversampler {
             if let Some(half_sample) = &mut self.half_sample {
                 half_sample.process(samples);
             }
+            self.padding.process(samples);
             return;
         }
         shape(self.upsample(samples));
@@ -277,11 +375,11 @@ impl HalfSampleDelay {
     fn new(factor: usize) -> Self {
         // Transition band from the end of the pass band to its first image.
         let width = (factor as f64 - 2.0 * PASS_BAND) / factor as f64;
-        let m = (kaiser_taps(width) / 2.0).ceil().max(2.0) as usize;
+        let m = (kaiser_taps(width, ATTENUATION_DB) / 2.0).ceil().max(2.0) as usize;
         let raw: Vec<f64> = (0..m)
             .map(|j| {
                 let t = j as f64 - m as f64 + 0.5;
-                sinc(t) * kaiser(t / m as f64)
+                sinc(t) * kaiser(t / m as f64, ATTENUATION_DB)
             })
             .collect();
         let sum: f64 = raw.iter().sum();
@@ -360,6 +458,25 @@ mod tests {
             let late = os.latency();
             for i in 500..1500 {
                 assert!((y[i + late] - x[i]).abs() < 1e-4, "factor {factor}: {} for {}", y[i + late], x[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_oversampler_of_two_factors_is_that_of_the_running_one_with_the_larger_latency() {
+        let x: Vec<f32> = (0..700).map(|i| (i as f32 * 0.61).sin()).collect();
+        let play = |mut os: Oversampler| {
+            let mut y = x.clone();
+            y.chunks_mut(CHUNK).for_each(|part| os.process(part, |samples| samples.iter_mut().for_each(|x| *x = x.tanh())));
+            y
+        };
+        for delays_half in [false, true] {
+            for (running, other) in (0..4).flat_map(|i| (0..4).map(move |k| (1 << i, 1 << k))) {
+                let [alone, of_other] = [running, other].map(|factor| Oversampler::new(factor, delays_half));
+                let both = Oversampler::of_factors(Factors { running, other }, delays_half);
+                assert_eq!(both.latency(), alone.latency().max(of_other.latency()), "{running}x, {other}x");
+                let later = both.latency() - alone.latency();
+                assert_eq!(play(both)[later..], play(alone)[..700 - later], "{running}x, {other}x");
             }
         }
     }

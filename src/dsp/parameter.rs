@@ -200,6 +200,14 @@ impl Parameter {
         Self::number("mix", "Mix", (0.0, 100.0), 100.0, Unit::Percent, doc)
     }
 
+    /// The oversampling of offline renders, a parameter of every algorithm with `oversampling`. `names` are "As set" and the names
+    /// of that one; [`Factors`](super::oversample::Factors) reads both. [any thread]
+    #[must_use]
+    pub const fn render_oversampling(names: &'static [&'static str]) -> Self {
+        let doc = "Oversampling of a bounce or a render; the latency is always the larger of both";
+        Self::choice("render_oversampling", "Render oversampling", names, 0, doc)
+    }
+
     /// Returns this parameter, a number, with a logarithmic scale; its range must be above 0. [any thread]
     #[must_use]
     pub const fn logarithmic(mut self) -> Self {

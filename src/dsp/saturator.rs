@@ -5,7 +5,7 @@ use multiversion::multiversion;
 use super::approximate::{mean_tanh, tanh};
 use super::dry_wet::{DryWet, flush_tiny, sanitise};
 use super::filter::{DcBlocker, LowPass, Slope};
-use super::oversample::Oversampler;
+use super::oversample::{Factors, Oversampler};
 use super::parameter::{ChangeMode, Parameter, ParameterIndex, Unit};
 use super::{Algorithm, Block, CHUNK, Chunk, ProcessSpec, Processor, Ramp, Settings, db_to_gain, gain_to_db};
 
@@ -28,9 +28,10 @@ const MIX: ParameterIndex = Parameter::index_of(&PARAMETERS, "mix");
 const COMPENSATION: ParameterIndex = Parameter::index_of(&PARAMETERS, "compensation");
 const DC_BLOCKER: ParameterIndex = Parameter::index_of(&PARAMETERS, "dc_blocker");
 const OVERSAMPLING: ParameterIndex = Parameter::index_of(&PARAMETERS, "oversampling");
+const RENDER_OVERSAMPLING: ParameterIndex = Parameter::index_of(&PARAMETERS, "render_oversampling");
 const ANTIALIASING: ParameterIndex = Parameter::index_of(&PARAMETERS, "antialiasing");
 
-static PARAMETERS: [Parameter; 10] = [
+static PARAMETERS: [Parameter; 11] = [
     Parameter::number(
         "drive",
         "Drive",
@@ -79,6 +80,7 @@ static PARAMETERS: [Parameter; 10] = [
         3,
         "Runs the curve at a higher rate: less aliasing, more latency and work",
     ),
+    Parameter::render_oversampling(&["As set", "1x", "2x", "4x", "8x"]),
     Parameter::choice(
         "antialiasing",
         "Antialiasing",
@@ -153,8 +155,8 @@ impl Saturator {
     fn new(spec: ProcessSpec, settings: &Settings) -> Self {
         let (rate, channels) = (spec.sample_rate, spec.channels);
         let antialiasing = settings.get(ANTIALIASING) >= 1.0;
-        let factor = 1 << settings.get(OVERSAMPLING) as u32;
-        let oversamplers: Vec<_> = (0..channels).map(|_| Oversampler::new(factor, antialiasing)).collect();
+        let factors = Factors::new(settings.get(OVERSAMPLING), settings.get(RENDER_OVERSAMPLING), &spec);
+        let oversamplers = vec![Oversampler::of_factors(factors, antialiasing); channels];
         let slope = if settings.get(SLOPE) >= 1.0 { Slope::Twelve } else { Slope::Six };
         let mut new = Self {
             settings: *settings,
@@ -398,7 +400,7 @@ mod tests {
     #[test]
     fn the_compensation_table_covers_the_range_of_drive_and_interpolates_accurately() {
         assert_eq!(PARAMETERS[DRIVE].range(), (-12.0, -12.0 + DRIVE_RANGE_DB as f32));
-        let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 1 };
+        let spec = ProcessSpec::new(48_000.0, 1, 1);
         let saturator = Saturator::new(spec, &Settings::new(&ALGORITHM));
         for i in 0..=600 {
             let db = -12.0 + i as f32 * 0.1;

@@ -45,11 +45,6 @@ impl AutoSleep {
         self.wake();
     }
 
-    /// Switches offline processing on or off ([`Processor::set_offline`]).
-    pub fn set_offline(&mut self, offline: bool) {
-        self.processor.set_offline(offline);
-    }
-
     fn wake(&mut self) {
         (self.constant_in, self.constant_out) = (0, 0);
     }

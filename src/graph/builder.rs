@@ -112,7 +112,7 @@ struct Node {
 /// ```
 /// use isotherm::{algorithm, dsp::{ProcessSpec, Settings}, graph::Builder};
 ///
-/// let spec = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 512 };
+/// let spec = ProcessSpec::new(48_000.0, 2, 512);
 /// let clipper = Settings::new(algorithm::find("clipper")?).prepare(spec)?;
 ///
 /// let mut builder = Builder::new(spec.sample_rate);

@@ -247,16 +247,6 @@ impl Plan {
         }
     }
 
-    /// Switches offline processing of all processors on or off; see
-    /// [`Processor::set_offline`](crate::dsp::Processor::set_offline). [audio thread]
-    pub fn set_offline(&mut self, offline: bool) {
-        for step in &mut self.steps {
-            if let NodeKind::Process(processor) = &mut step.kind {
-                processor.set_offline(offline);
-            }
-        }
-    }
-
     /// Returns all nodes to the state right after `compile`; values that were set stay. [audio thread]
     pub fn reset(&mut self) {
         for step in &mut self.steps {

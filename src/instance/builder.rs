@@ -14,6 +14,7 @@ use super::models::ModelSlot;
 use crate::dsp::ProcessSpec;
 use crate::effect::{Effect, EffectSnapshot};
 use crate::graph::SwapSender;
+use crate::neural::check_oversampling;
 use crate::slots::Slots;
 
 /// The jobs of the builder thread, as bits.
@@ -155,7 +156,7 @@ impl Drop for BuilderThread {
 /// thread that reads models or makes slots, for as long as that takes.
 #[derive(Default)]
 pub struct BuildTarget {
-    /// Rate, channels and block size; None before the first `prepare`.
+    /// The stream: rate, channels, block size and time; None before the first `prepare`.
     pub spec: Option<ProcessSpec>,
     /// The way to the audio thread; None before the first `prepare`.
     pub sender: Option<SwapSender<Slots>>,
@@ -168,16 +169,30 @@ fn same_structure(a: &[EffectSnapshot; 2], b: &[EffectSnapshot; 2]) -> bool {
     a.iter().zip(b).all(|(a, b)| a.same_structure(b))
 }
 
+/// The reason why the model of an effect cannot be oversampled as it is set, in one line.
+fn oversampling_limit(effect: &Effect, channels: usize) -> Option<String> {
+    let model = effect.active_model()?;
+    check_oversampling(&effect.settings, model, channels).err().map(|error| error.to_string())
+}
+
 impl SharedInstance {
     /// Slots for the values that are set now. A model that cannot run at `spec` is left out, and its slot shows why. None if
     /// slots cannot be built at all; the log says why. [control thread or builder thread]
     pub(super) fn build_slots(&self, spec: ProcessSpec) -> Option<Box<Slots>> {
         loop {
-            let (effects, listen) = (self.requested_effects(), self.requested_listen());
+            let (wanted, listen) = (self.requested_effects(), self.requested_listen());
+            // A model that cannot be oversampled as it is set plays at its own rate, and its slot shows why.
+            let limits = wanted.each_ref().map(|effect| oversampling_limit(effect, spec.channels));
+            let effects: [Effect; 2] = std::array::from_fn(|slot| match limits[slot] {
+                Some(_) => wanted[slot].with("oversampling", 0.0).with("render_oversampling", 0.0),
+                None => wanted[slot].clone(),
+            });
             let error = match Slots::compile(spec, &effects, listen, Some(&self.meters)) {
                 Ok(mut slots) => {
-                    slots.set_offline(self.offline.load(Ordering::Relaxed));
-                    self.models.iter().for_each(ModelSlot::accept);
+                    for (slot, limit) in limits.into_iter().enumerate() {
+                        slots.count_as(slot, wanted[slot].snapshot());
+                        self.models[slot].accept(limit);
+                    }
                     return Some(Box::new(slots));
                 }
                 Err(error) => error,

@@ -26,7 +26,7 @@ pub struct Engine {
     swap: Option<Swap<Slots>>,
     /// True until a frame has run since `prepare` or `reset`: until then other slots take over at once, without a dip.
     at_start: bool,
-    /// True while the host renders offline, so that blocks may wait.
+    /// True while the host renders offline: the audio thread may wait then, so that a change takes effect in the next block.
     offline: bool,
     /// The settings that were read last.
     settings: [Settings; 2],
@@ -59,12 +59,11 @@ impl Engine {
     }
 
     /// Makes slots for the values that are set, models included, and starts the builder thread. Returns their latency in
-    /// frames, or None if slots cannot be made; the log says why. `offline` lets the audio thread wait. [control thread, while
-    /// no block runs]
-    pub fn prepare(&mut self, spec: ProcessSpec, offline: bool) -> Option<usize> {
+    /// frames, or None if slots cannot be made; the log says why. If `spec` is offline, the audio thread may wait. [control
+    /// thread, while no block runs]
+    pub fn prepare(&mut self, spec: ProcessSpec) -> Option<usize> {
         let shared = &self.shared;
-        self.offline = offline;
-        shared.offline.store(offline, Ordering::Relaxed);
+        self.offline = spec.offline;
         if let Err(error) = shared.open_builder() {
             tracing::error!("no thread to make slots on: {error}");
             return None;
@@ -83,10 +82,12 @@ impl Engine {
         // A recorder that is on standby already is opened here, so that it misses no frame.
         shared.takes.update_recorder(target.spec, shared.is_on_standby());
         drop(target);
-        if !self.tests.as_mut().is_some_and(|tests| tests.fits(spec)) {
+        // Tests play in real time only. A bounce between two trials is no other stream for them.
+        let real_time = ProcessSpec { offline: false, ..spec };
+        if !self.tests.as_mut().is_some_and(|tests| tests.fits(real_time)) {
             // The old end parks its player before the new one looks for it.
             drop(self.tests.take());
-            self.tests = Some(TestInsert::new(shared.tests.link(), spec));
+            self.tests = Some(TestInsert::new(shared.tests.link(), real_time));
         }
         shared.channels.store(spec.channels, Ordering::Relaxed);
         shared.sample_rate.store(spec.sample_rate.to_bits(), Ordering::Relaxed);
@@ -254,10 +255,10 @@ impl InstanceProcessor {
     }
 
     /// Makes slots for the values that are set, models included, and starts the builder thread. Returns their latency in
-    /// frames, or None if slots cannot be made; the log says why. `offline` lets the audio thread wait. [control thread, while
-    /// no block runs]
-    pub fn prepare(&mut self, spec: ProcessSpec, offline: bool) -> Option<usize> {
-        self.engine.prepare(spec, offline)
+    /// frames, or None if slots cannot be made; the log says why. If `spec` is offline, the audio thread may wait. [control
+    /// thread, while no block runs]
+    pub fn prepare(&mut self, spec: ProcessSpec) -> Option<usize> {
+        self.engine.prepare(spec)
     }
 
     /// Clears the memory of past sound; the values of the parameters stay. [audio thread]

@@ -99,6 +99,8 @@ struct SlotStatus {
     state_text: StateText,
     /// The reason why the last request failed, in one line.
     error: Option<String>,
+    /// The reason why the model plays without the oversampling that is set, in one line.
+    limit: Option<String>,
     /// True if `error` says that slots rejected `loaded`.
     is_rejected: bool,
     /// The file that was tried last; steps start from it.
@@ -116,6 +118,7 @@ impl Default for SlotStatus {
             fallback: None,
             state_text: StateText::Text(NO_MODEL.into()),
             error: None,
+            limit: None,
             is_rejected: false,
             last_path: None,
             folder: None,
@@ -197,7 +200,7 @@ impl ModelSlot {
             model: status.loaded.as_ref().map(|l| l.facts.clone()),
             uses_without_model: facts::uses_without_model(),
             loading: !status.is_idle(),
-            error: status.error.clone().or(playback_error),
+            error: status.error.clone().or(playback_error).or_else(|| status.limit.clone()),
             can_step: status.last_path.is_some(),
             folder: status.folder.clone(),
             extensions: formats::extensions(),
@@ -343,10 +346,11 @@ impl ModelSlot {
         drop(skipped);
     }
 
-    /// Notes that slots run with the model that was loaded; the previous one is freed. [builder thread, or a control thread
-    /// before there is sound]
-    pub fn accept(&self) {
+    /// Notes that slots run with the model that was loaded; the previous one is freed. `limit` is the reason if they run it
+    /// without the oversampling that is set. [builder thread, or a control thread before there is sound]
+    pub fn accept(&self, limit: Option<String>) {
         let mut status = self.status();
+        status.limit = limit.map(|reason| format!("plays at 1x: {reason}"));
         let id = status.loaded.as_ref().map_or(0, |l| l.model.id().0.get());
         // A model that slots rejected at another rate runs at this one.
         if id != 0 && id == self.id.load(Ordering::Acquire) && std::mem::take(&mut status.is_rejected) {

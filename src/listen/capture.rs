@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    const SPEC: ProcessSpec = ProcessSpec { sample_rate: 8000.0, channels: 2, max_frames: 64 };
+    const SPEC: ProcessSpec = ProcessSpec::new(8000.0, 2, 64);
 
     fn write(writer: &mut CaptureWriter, from: usize, frames: usize) {
         let mut left: Vec<f32> = (from..from + frames).map(|n| n as f32).collect();

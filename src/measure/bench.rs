@@ -8,6 +8,7 @@ use arrayvec::ArrayVec;
 use serde::Serialize;
 
 use crate::audio::Random;
+use crate::dsp::oversample::exchange_factors;
 use crate::dsp::{MAX_CHANNELS, PrepareError, ProcessSpec, Processor};
 use crate::effect::Effect;
 
@@ -314,10 +315,10 @@ struct Cell {
 impl Cell {
     /// Prepares the effect, measures its first block and warms it up.
     fn new(effect: &Effect, spec: &BenchSpec, size: BlockSize, noise: &[f32]) -> Result<Self, PrepareError> {
-        let process_spec = ProcessSpec { sample_rate: spec.sample_rate, channels: spec.channels, max_frames: size.max };
-        let mut processor = effect.prepare(process_spec)?;
-        // A processor that works on another thread is waited for, so that its time counts.
-        processor.set_offline(true);
+        // Offline, a processor that works on another thread is waited for, so that its time counts. The quality is that of real
+        // time.
+        let effect = Effect { settings: exchange_factors(effect.settings), model: effect.model.clone() };
+        let processor = effect.prepare(ProcessSpec::new(spec.sample_rate, spec.channels, size.max).offline())?;
         let mut cell = Self {
             processor,
             size,
@@ -466,6 +467,16 @@ mod tests {
     }
 
     #[test]
+    fn the_figures_are_those_of_real_time_also_if_renders_have_an_oversampling_of_their_own() {
+        let live = "saturator oversampling=1x render_oversampling=8x".parse::<Effect>().unwrap();
+        let table = &measure_interleaved(std::slice::from_ref(&live), &short(&[BlockSize::fixed(64)]), |_| true).unwrap()[0];
+        let [live, offline] = [ProcessSpec::new(48_000.0, 2, 64), ProcessSpec::new(48_000.0, 2, 64).offline()]
+            .map(|spec| live.prepare(spec).unwrap());
+        assert_ne!(live.bytes(), offline.bytes());
+        assert_eq!((table.rows[0].bytes, table.latency_frames), (live.bytes(), live.latency()));
+    }
+
+    #[test]
     fn every_effect_has_a_row_for_each_size_whose_figures_are_in_order_and_agree() {
         let effects: Vec<Effect> = REGISTRY.iter().map(|row| Effect::new(row)).collect();
         let spec = short(&[BlockSize::fixed(64), BlockSize::fixed(63), BlockSize { min: 1, max: 100 }]);
@@ -473,7 +484,7 @@ mod tests {
         assert_eq!(tables.len(), effects.len());
         for (table, effect) in tables.iter().zip(&effects) {
             assert_eq!(table.rows.iter().map(|row| row.block).collect::<Vec<_>>(), spec.blocks);
-            let processor = effect.prepare(ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 64 }).unwrap();
+            let processor = effect.prepare(ProcessSpec::new(48_000.0, 2, 64)).unwrap();
             assert_eq!(table.latency_frames, processor.latency());
             for costs in &table.rows {
                 assert_eq!((costs.blocks, costs.times.len()), (MIN_BLOCKS, MIN_BLOCKS));

@@ -9,7 +9,7 @@ use super::tone::{audible_aliasing, bin_hz, highest_tone_hz, tone_responses};
 use super::{Characteristics, MeasureError, PRIME_FRAMES, check_rate};
 use crate::audio::gain_to_db;
 use crate::effect::Effect;
-use crate::neural::{ALGORITHM, Model, OVERSAMPLING, SIZE};
+use crate::neural::{ALGORITHM, Model, OVERSAMPLING, RENDER_OVERSAMPLING, SIZE, uses_oversampling};
 
 /// The sines in hertz: one whose aliases of low order are above the band of hearing, and one whose aliases are within it.
 pub const MODEL_TONES_HZ: [f64; 2] = [1245.0, 5000.0];
@@ -31,7 +31,7 @@ pub struct ModelAliasing {
 
 /// Aliasing to signal ([`aliasing`](super::aliasing)) for one sine. `None` where the output is silent, NaN or infinite, or the sine
 /// would be above 0.45 of the sample rate; at 2x and 4x also for a model that oversampling does not change or that cannot be
-/// oversampled ([`Model::can_oversample`]).
+/// oversampled ([`uses_oversampling`]).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ToneAliasing {
     /// Exact frequency of the sine in hertz.
@@ -64,14 +64,17 @@ impl ModelAliasing {
         check_rate(sample_rate)?;
         let Some(model) = effect.active_model() else { return Ok(None) };
         let size = model.size_index(effect.settings.get(SIZE));
-        let can_oversample = model.can_oversample(size);
+        let can_oversample = uses_oversampling(model, size);
         // Each sine is a channel, so that both are rendered at once.
         let is_low_enough = |hz: &&f64| **hz <= highest_tone_hz(sample_rate);
         let near_hz: Vec<f32> = MODEL_TONES_HZ.iter().filter(is_low_enough).map(|hz| *hz as f32).collect();
         let mut figures = [[None; 3]; 2];
         for (index, _) in OVERSAMPLING_FACTORS.iter().enumerate().filter(|(index, _)| *index == 0 || can_oversample) {
             let model = model.with_own_counters();
-            let oversampled = effect.with(ALGORITHM.parameters[OVERSAMPLING].id, index as f32).with_model(model.clone());
+            let mut oversampled = effect.clone().with_model(model.clone());
+            oversampled.settings.set(OVERSAMPLING, index as f32);
+            // A measurement is a render, which otherwise has an oversampling of its own.
+            oversampled.settings.set(RENDER_OVERSAMPLING, 0.0);
             let tones = tone_responses(&oversampled, sample_rate, &near_hz, AMPLITUDE, &watch)?;
             if model.nan_resets() == 0 {
                 figures.iter_mut().zip(&tones).for_each(|(figures, tone)| figures[index] = audible_aliasing(tone));
@@ -236,6 +239,7 @@ mod tests {
         };
         let model = of_layers(RATE, vec![Layer::Gru(gru)]);
         let effect = Effect::new(&ALGORITHM).with_model(model).with("input", 12.0).with("mix", 80.0).with("oversampling", 2.0);
+        let rendered_otherwise = effect.with("render_oversampling", 1.0);
         let found = ModelAliasing::of_effect(&effect, RATE, || true).unwrap().unwrap();
         for (tone, near_hz) in found.tones.iter().zip(MODEL_TONES_HZ) {
             for (index, figure) in tone.figures().into_iter().enumerate() {
@@ -245,6 +249,7 @@ mod tests {
                 assert!((tone.hz - alone.hz).abs() < 1e-6);
             }
         }
+        assert_eq!(ModelAliasing::of_effect(&rendered_otherwise, RATE, || true).unwrap().unwrap(), found);
         let tone = tone_response(&effect, RATE, 1245.0, AMPLITUDE).unwrap();
         assert!(thd(&tone) > 0.01, "a tone that is not distorted has no aliases");
     }

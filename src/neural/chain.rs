@@ -19,7 +19,7 @@ use super::resampler_pair::ResamplerPair;
 use crate::dsp::dry_wet::{MAX_MAGNITUDE, flush_tiny};
 use crate::dsp::filter::DcBlocker;
 use crate::dsp::oversample::Oversampler;
-use crate::dsp::{Block, CHUNK, Chunk, MAX_CHANNELS, Ramp};
+use crate::dsp::{Block, CHUNK, Chunk, Delay, MAX_CHANNELS, Ramp};
 
 /// The way from the host's rate to the network's and back.
 pub(super) enum RateChange {
@@ -37,6 +37,9 @@ pub(super) struct ModelChain {
     pub rate_change: RateChange,
     /// `None` if the network runs at the model's own rate.
     pub interleaver: Option<Interleaver>,
+    /// For each channel, the delay that makes the latency as long as at the oversampling of the other time, live or rendered;
+    /// empty if it is as long.
+    pub padding: Vec<Delay>,
     /// `None` if alignment is off or the model's delay is a whole number of frames.
     pub aligner: Option<Aligner>,
     pub dc_blocker: DcBlocker,
@@ -79,7 +82,7 @@ impl ModelChain {
         self.block_position += frames;
         let done = self.frames_left() == 0;
         let (network, interleaver, silence_output) = (&mut self.network, &mut self.interleaver, self.silence_output);
-        let filters = !matches!(self.rate_change, RateChange::None) || self.aligner.is_some();
+        let filters = !matches!(self.rate_change, RateChange::None) || !self.padding.is_empty() || self.aligner.is_some();
         // The filters before and after the network begin with zeros. Those after it process the difference from the output for
         // silence, so that they begin settled, too.
         let subtracts_silence = silence_output != 0.0 && filters;
@@ -123,6 +126,9 @@ impl ModelChain {
         if done {
             self.block_position = 0;
         }
+        for (wet, padding) in wet.iter_mut().zip(&mut self.padding) {
+            padding.process(&mut wet[..frames]);
+        }
         if let Some(aligner) = &mut self.aligner {
             aligner.process(wet, frames);
         }
@@ -141,6 +147,7 @@ impl ModelChain {
             RateChange::HalfBands(oversamplers) => oversamplers.iter_mut().for_each(Oversampler::reset),
             RateChange::Resamplers(resamplers) => resamplers.reset(),
         }
+        self.padding.iter_mut().for_each(Delay::reset);
         if let Some(aligner) = &mut self.aligner {
             aligner.reset();
         }
@@ -177,6 +184,7 @@ impl ModelChain {
             network: self.network.duplicate()?,
             rate_change,
             interleaver: self.interleaver.clone(),
+            padding: self.padding.clone(),
             aligner: self.aligner.clone(),
             dc_blocker: self.dc_blocker.clone(),
             block_position: self.block_position,
@@ -194,6 +202,7 @@ impl ModelChain {
         self.network.bytes()
             + rate_change
             + self.interleaver.as_ref().map_or(0, Interleaver::bytes)
+            + self.padding.iter().map(|delay| delay.bytes() + size_of::<Delay>()).sum::<usize>()
             + self.dc_blocker.bytes()
             + self.aligner.as_ref().map_or(0, Aligner::bytes)
     }

@@ -356,17 +356,6 @@ impl Model {
         if size + 1 == sizes.len() { 1.0 } else { size.checked_sub(1).map_or(0.0, |before| sizes[before].below) }
     }
 
-    /// True if oversampling changes the size with this index: not one that ONNX Runtime runs, which cannot be oversampled, and not
-    /// a linear one, which makes no new frequencies. [any thread]
-    ///
-    /// # Panics
-    /// If there is no such size.
-    #[must_use]
-    pub fn can_oversample(&self, size: usize) -> bool {
-        let is_linear = self.sizes()[size].architecture.as_ref().is_some_and(Architecture::is_linear);
-        !is_linear && self.networks[size].can_oversample()
-    }
-
     /// The same model with its own id and counters, for a measurement that a user does not hear. The networks are shared; the
     /// file's bytes are left out. [control thread]
     #[cfg(feature = "measure")]

@@ -22,10 +22,10 @@ use super::model::{Model, ModelSize};
 use super::resampler_pair::ResamplerPair;
 use crate::dsp::dry_wet::DryWet;
 use crate::dsp::filter::DcBlocker;
-use crate::dsp::oversample::Oversampler;
+use crate::dsp::oversample::{Factors, Oversampler};
 use crate::dsp::{
-    Algorithm, Block, CHUNK, ChangeMode, Chunk, MAX_CHANNELS, Parameter, ParameterIndex, PrepareError, ProcessSpec, Processor,
-    Ramp, Settings, Unit, db_to_gain,
+    Algorithm, Block, CHUNK, ChangeMode, Chunk, Delay, MAX_CHANNELS, Parameter, ParameterIndex, PrepareError, ProcessSpec,
+    Processor, Ramp, Settings, Unit, db_to_gain,
 };
 
 /// The row in the registry of algorithms.
@@ -55,6 +55,8 @@ const KNOB_1: ParameterIndex = Parameter::index_of(&PARAMETERS, "knob_1");
 const DC_BLOCKER: ParameterIndex = Parameter::index_of(&PARAMETERS, "dc_blocker");
 /// Index of the parameter *Oversampling*.
 pub const OVERSAMPLING: ParameterIndex = Parameter::index_of(&PARAMETERS, "oversampling");
+/// Index of the parameter *Render oversampling*.
+pub const RENDER_OVERSAMPLING: ParameterIndex = Parameter::index_of(&PARAMETERS, "render_oversampling");
 
 /// The indices of the parameters that are knobs of a model, in the order of its knobs. [any thread]
 pub fn knob_parameters() -> impl Iterator<Item = ParameterIndex> {
@@ -70,7 +72,7 @@ const fn knob(id: &'static str, name: &'static str) -> Parameter {
     Parameter::number(id, name, (0.0, 1.0), KNOB_MIDDLE, Unit::None, doc)
 }
 
-static PARAMETERS: [Parameter; 15] = [
+static PARAMETERS: [Parameter; 16] = [
     Parameter::number("input", "Input", (-24.0, 24.0), 0.0, Unit::Decibel, "Gain into the model: more drive"),
     Parameter::output(),
     Parameter::mix("Dry at 0, the model at 100"),
@@ -136,6 +138,7 @@ static PARAMETERS: [Parameter; 15] = [
         0,
         "Runs the model at a multiple of its rate: less aliasing, more latency and work",
     ),
+    Parameter::render_oversampling(&["As set", "1x", "2x", "4x"]),
 ];
 
 /// The rule for the gain after a model; the values of the parameter `output_mode`.
@@ -277,78 +280,129 @@ impl NeuralProcessor {
 
     /// Makes the chain for a model, and sets levels, polarity and latency.
     fn load(&mut self, spec: ProcessSpec, model: Arc<Model>) -> Result<(), PrepareError> {
+        check_oversampling(&self.settings, &model, spec.channels)?;
         let size = model.size_index(self.settings.get(SIZE));
-        let model_rate = model.info().sample_rate;
+        let (host_rate, model_rate, channels) = (spec.sample_rate, model.info().sample_rate, spec.channels);
         self.levels = ModelLevels::new(&model, &model.sizes()[size]);
         let precision = if self.settings.get(PRECISION) >= 1.0 { Precision::Exact } else { Precision::Fast };
-        let factor = self.oversampling(spec, &model, size)?;
-        let network_rate = model_rate * factor as f32;
+        let factors = if is_linear(&model, size) {
+            Factors::new(0.0, 0.0, &spec)
+        } else {
+            Factors::new(self.settings.get(OVERSAMPLING), self.settings.get(RENDER_OVERSAMPLING), &spec)
+        };
+        let factor = factors.running();
         // An internal block of the resamplers may end in any block of the host.
-        let ratio = f64::from(model_rate) / f64::from(spec.sample_rate);
+        let ratio = f64::from(model_rate) / f64::from(host_rate);
         let max_frames = if ratio == 1.0 { spec.max_frames } else { ((spec.max_frames + CHUNK) as f64 * ratio).ceil() as usize };
         let knobs = std::array::from_fn(|k| self.settings.get(KNOB_1 + k));
-        let state_spec = StateSpec { precision, max_frames, knobs, ..StateSpec::new(spec.channels * factor) };
-        let state = model.network(size).clone().state(state_spec).map_err(|error| PrepareError::Other(error.to_string()))?;
+        let state_spec = StateSpec { precision, max_frames, knobs, ..StateSpec::new(channels * factor) };
+        let mut state = model.network(size).clone().state(state_spec).map_err(|error| PrepareError::Other(error.to_string()))?;
+        state.set_offline(spec.offline);
         let knobs = model.knob_count(size);
         if knobs > KNOBS {
             return Err(PrepareError::Other(format!("the model has {knobs} controls; expected at most {KNOBS}")));
         }
-        let latency = state.latency() + model.info().late_frames;
-        let (host_rate, channels) = (spec.sample_rate, spec.channels);
-        // An interleaver whose blocks may end within a group is late by a group less one frame.
-        let late_frames = latency * factor + Interleaver::latency(factor, true);
-        let (rate_change, network_frames, any_length) = if host_rate == network_rate {
-            self.latency = late_frames;
-            (RateChange::None, CHUNK, true)
-        } else if host_rate == model_rate {
-            let oversamplers: Vec<_> = (0..channels).map(|_| Oversampler::new(factor, false)).collect();
-            self.latency = latency + oversamplers[0].latency();
-            (RateChange::HalfBands(oversamplers), CHUNK * factor, false)
-        } else {
-            let resamplers = ResamplerPair::new(host_rate, network_rate, channels, late_frames)?;
-            self.latency = resamplers.latency();
-            let frames = resamplers.max_network_frames();
-            (RateChange::Resamplers(resamplers), frames, true)
-        };
-        let interleaver = (factor > 1).then(|| Interleaver::new(factor, channels, network_frames, any_length));
+        let late_frames = state.latency() + model.info().late_frames;
+        let network_path = NetworkPath::new(spec, model_rate, factor, late_frames)?;
+        self.latency = network_path.latency;
+        let mut padding = Vec::new();
+        if factors.other() != factor {
+            let other_latency = NetworkPath::new(spec, model_rate, factors.other(), late_frames)?.latency;
+            if other_latency > self.latency {
+                padding = vec![Delay::new(other_latency - self.latency); channels];
+                self.latency = other_latency;
+            }
+        }
         let mut aligner = None;
         if self.settings.get(ALIGN) >= 0.5 {
             let alignment = model.alignment(size).map_err(|error| PrepareError::Other(error.to_string()))?;
             self.polarity = if alignment.inverted { -1.0 } else { 1.0 };
-            let (new, latency) = Aligner::new(alignment.delay_frames * spec.sample_rate / model_rate, spec.channels);
+            let (new, latency) = Aligner::new(alignment.delay_frames * host_rate / model_rate, channels);
             self.latency += latency;
             aligner = new;
         }
-        let max_frames = network_frames.div_ceil(factor);
-        let network = GuardedNetwork::new(model, state, knobs, model_rate, (channels, factor), max_frames);
-        let dc_blocker = DcBlocker::new(host_rate, channels, DC_BLOCKER_HZ, false);
-        let (block_position, silence_output) = (0, 0.0);
-        self.chain = Some(ModelChain { network, rate_change, interleaver, aligner, dc_blocker, block_position, silence_output });
+        let NetworkPath { rate_change, block_frames, any_length, .. } = network_path;
+        self.chain = Some(ModelChain {
+            network: GuardedNetwork::new(model, state, knobs, model_rate, (channels, factor), block_frames.div_ceil(factor)),
+            rate_change,
+            interleaver: (factor > 1).then(|| Interleaver::new(factor, channels, block_frames, any_length)),
+            padding,
+            aligner,
+            dc_blocker: DcBlocker::new(host_rate, channels, DC_BLOCKER_HZ, false),
+            block_position: 0,
+            silence_output: 0.0,
+        });
         Ok(())
     }
+}
 
-    /// The factor by which the network is oversampled: 1, 2 or 4. It is 1 for a linear network, whatever is set.
-    ///
-    /// # Errors
-    /// If the network cannot be oversampled, or needs more than [`MAX_CHANNELS`] states for it.
-    fn oversampling(&self, spec: ProcessSpec, model: &Model, size: usize) -> Result<usize, PrepareError> {
-        let factor = 1 << self.settings.get(OVERSAMPLING) as u32;
-        if factor == 1 || model.sizes()[size].architecture.as_ref().is_some_and(Architecture::is_linear) {
-            return Ok(1);
-        }
-        if !model.network(size).can_oversample() {
-            return Err(PrepareError::Other(format!("oversampling {factor}x of a model that ONNX Runtime runs; expected 1x")));
-        }
-        let states = spec.channels * factor;
-        if states > MAX_CHANNELS {
-            let limit = MAX_CHANNELS / factor;
-            return Err(PrepareError::Other(format!(
-                "oversampling {factor}x of {} channels, {states} states of the model; expected at most {limit} channels at {factor}x",
-                spec.channels
-            )));
-        }
-        Ok(factor)
+/// The way to a network's rate and back.
+struct NetworkPath {
+    rate_change: RateChange,
+    /// Largest number of frames of a block at the network's rate.
+    block_frames: usize,
+    /// True if such a block may be of any length, and not of whole groups only.
+    any_length: bool,
+    /// Frames of delay at the host's rate, with those of the network.
+    latency: usize,
+}
+
+impl NetworkPath {
+    /// Makes the way to `factor` times a model's rate. `late_frames` is the latency of the network, in frames at the model's rate.
+    fn new(spec: ProcessSpec, model_rate: f32, factor: usize, late_frames: usize) -> Result<Self, PrepareError> {
+        let (host_rate, network_rate) = (spec.sample_rate, model_rate * factor as f32);
+        // An interleaver whose blocks may end within a group is late by a group less one frame.
+        let network_latency = late_frames * factor + Interleaver::latency(factor, true);
+        Ok(if host_rate == network_rate {
+            Self { rate_change: RateChange::None, block_frames: CHUNK, any_length: true, latency: network_latency }
+        } else if host_rate == model_rate {
+            let oversamplers = vec![Oversampler::precise(factor); spec.channels];
+            let latency = late_frames + oversamplers[0].latency();
+            let rate_change = RateChange::HalfBands(oversamplers);
+            Self { rate_change, block_frames: CHUNK * factor, any_length: false, latency }
+        } else {
+            let resamplers = ResamplerPair::new(host_rate, network_rate, spec.channels, network_latency)?;
+            let (block_frames, latency) = (resamplers.max_network_frames(), resamplers.latency());
+            Self { rate_change: RateChange::Resamplers(resamplers), block_frames, any_length: true, latency }
+        })
     }
+}
+
+/// True if a size of a model is linear, so that it has no aliasing and is never oversampled.
+fn is_linear(model: &Model, size: usize) -> bool {
+    model.sizes()[size].architecture.as_ref().is_some_and(Architecture::is_linear)
+}
+
+/// True if *Oversampling* changes what a size of a model plays. [any thread]
+///
+/// # Panics
+/// If there is no such size.
+#[must_use]
+pub fn uses_oversampling(model: &Model, size: usize) -> bool {
+    model.network(size).can_oversample() && !is_linear(model, size)
+}
+
+/// Checks that a model can be oversampled as `settings`, of [`ALGORITHM`], ask for, in real time and in renders. [any thread]
+///
+/// # Errors
+/// If ONNX Runtime runs the model, or there would be more than [`MAX_CHANNELS`] states of it.
+pub fn check_oversampling(settings: &Settings, model: &Model, channels: usize) -> Result<(), PrepareError> {
+    let live = Factors::new(settings.get(OVERSAMPLING), settings.get(RENDER_OVERSAMPLING), &ProcessSpec::new(1.0, 1, 1));
+    let factor = live.running().max(live.other());
+    let size = model.size_index(settings.get(SIZE));
+    if factor == 1 || is_linear(model, size) {
+        return Ok(());
+    }
+    if !model.network(size).can_oversample() {
+        return Err(PrepareError::Other(format!("oversampling {factor}x of a model that ONNX Runtime runs; expected 1x")));
+    }
+    let states = channels * factor;
+    if states > MAX_CHANNELS {
+        let limit = MAX_CHANNELS / factor;
+        let found = format!("oversampling {factor}x of {channels} channels, {states} states of the model");
+        return Err(PrepareError::Other(format!("{found}; expected at most {limit} channels")));
+    }
+    Ok(())
 }
 
 /// Multiplies the first `frames` samples of all channels by a gain.
@@ -456,12 +510,6 @@ impl Processor for NeuralProcessor {
         true
     }
 
-    fn set_offline(&mut self, offline: bool) {
-        if let Some(chain) = &mut self.chain {
-            chain.network.state.set_offline(offline);
-        }
-    }
-
     fn duplicate(&self) -> Option<Box<dyn Processor>> {
         let chain = match &self.chain {
             Some(chain) => Some(chain.duplicate()?),
@@ -558,7 +606,7 @@ mod tests {
     }
 
     fn prepared(effect: &Effect, rate: f32) -> Box<dyn Processor> {
-        effect.prepare(ProcessSpec { sample_rate: rate, channels: 1, max_frames: 4096 }).unwrap()
+        effect.prepare(ProcessSpec::new(rate, 1, 4096)).unwrap()
     }
 
     #[test]
@@ -611,7 +659,6 @@ mod tests {
 
     #[test]
     fn an_offline_render_reaches_the_network_state() {
-        use crate::slots::{Listen, Slots};
         use std::sync::atomic::{AtomicBool, Ordering};
         struct OfflineFlag(Arc<AtomicBool>);
         impl Network for OfflineFlag {
@@ -640,11 +687,10 @@ mod tests {
         }
         let is_offline = Arc::new(AtomicBool::new(false));
         let model = Model::from_network(info(), Arc::new(OfflineFlag(is_offline.clone())), Vec::new());
-        let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 64 };
-        let mut slots = Slots::compile(spec, &[effect(&model)], Listen::Slot(0), None).unwrap();
-        for offline in [true, false] {
-            slots.set_offline(offline);
-            assert_eq!(is_offline.load(Ordering::Relaxed), offline);
+        let spec = ProcessSpec::new(48_000.0, 1, 64);
+        for spec in [spec.offline(), spec] {
+            effect(&model).prepare(spec).unwrap();
+            assert_eq!(is_offline.load(Ordering::Relaxed), spec.offline);
         }
     }
 
@@ -749,7 +795,7 @@ mod tests {
                 let residue = |align: f32| {
                     let both = [Effect::new(&ALGORITHM), effect(&other).with("align", align)];
                     let [a, b] = [0, 1].map(|slot| {
-                        let spec = ProcessSpec { sample_rate: rate, channels: 1, max_frames: 8192 };
+                        let spec = ProcessSpec::new(rate, 1, 8192);
                         let mut slots = Slots::compile(spec, &both, Listen::Slot(slot), None).unwrap();
                         let mut y = x.clone();
                         slots.process(&mut [&mut y]);

@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn in_one_block_the_last_value_of_window_and_host_plays_and_both_show_it() {
-        const SPEC: ProcessSpec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 512 };
+        const SPEC: ProcessSpec = ProcessSpec::new(48_000.0, 1, 512);
         let (instance, parameters) = parameters();
         let window = Arc::new(Window { parameters: parameters.clone(), sent: Mutex::default() });
         let context = GuiContext::new(window.clone());

@@ -66,7 +66,7 @@ fn granted(format: SampleFormat) -> GrantedConfig {
 
 /// Returns slots with a saturator.
 fn slots(width: usize) -> Slots {
-    let spec = ProcessSpec { sample_rate: RATE as f32, channels: width, max_frames: 256 };
+    let spec = ProcessSpec::new(RATE as f32, width, 256);
     let saturator = Settings::new(algorithm::find("saturator").unwrap());
     Slots::compile(spec, &[saturator.into()], Listen::Slot(0), None).unwrap()
 }

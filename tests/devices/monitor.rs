@@ -109,7 +109,7 @@ fn record_and_monitor(server: &mut Server, algorithm: &str) -> Option<(u32, Vec<
 
 /// Returns slots with one algorithm for one channel.
 fn slots(algorithm: &str, frames: usize) -> Slots {
-    let spec = ProcessSpec { sample_rate: RATE as f32, channels: 1, max_frames: frames };
+    let spec = ProcessSpec::new(RATE as f32, 1, frames);
     Slots::compile(spec, &[Effect::from_id(algorithm).unwrap()], Listen::Slot(0), None).unwrap()
 }
 

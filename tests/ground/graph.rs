@@ -327,7 +327,7 @@ impl Processor for CountingProcessor {
 
 #[test]
 fn auto_sleep_changes_no_sample() {
-    let spec = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 64 };
+    let spec = ProcessSpec::new(48_000.0, 2, 64);
     for row in REGISTRY {
         let mut settings = Settings::new(row);
         if row.id == "bitcrusher" {

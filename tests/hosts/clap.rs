@@ -43,7 +43,7 @@ fn effects(settings: &[Settings]) -> Vec<Effect> {
 
 /// The output of the library's slots for settings, of which slot `listen` is let through, and their latency.
 fn library_output(rate: f32, settings: &[Settings], listen: usize, input: &[Vec<f32>]) -> (Vec<Vec<f32>>, usize) {
-    let spec = ProcessSpec { sample_rate: rate, channels: input.len(), max_frames: 4096 };
+    let spec = ProcessSpec::new(rate, input.len(), 4096);
     let mut slots = Slots::compile(spec, &effects(settings), Listen::Slot(listen), None).unwrap();
     let mut output = input.to_vec();
     let mut views: Vec<&mut [f32]> = output.iter_mut().map(Vec::as_mut_slice).collect();
@@ -61,6 +61,7 @@ fn set_everything(plugin: &mut ClapInstance, slot: &str, row: &isotherm::dsp::Al
             "bits" => 5.5,
             "rate" => 17_000.0,
             "oversampling" => 2.0,
+            "render_oversampling" => 1.0,
             _ => parameter.clamp(min + 0.6 * (max - min)),
         };
         plugin.set_text(&format!("{slot} {} {}", row.name, parameter.name), &parameter.text(value)).unwrap();
@@ -124,13 +125,18 @@ fn the_plugin_gives_the_samples_of_isotherm_render_at_every_rate_and_cut_into_an
     let folder = tempfile::tempdir().unwrap();
     let (from, to) = (folder.path().join("in.wav"), folder.path().join("out.wav"));
     // `models.rs` has this test with models, without which the neural algorithm has nothing to render.
-    for row in REGISTRY.iter().filter(|row| !row.plays_model) {
+    for (row, is_bounce) in REGISTRY.iter().filter(|row| !row.plays_model).flat_map(|row| [(row, false), (row, true)]) {
         for (rate, blocks) in [(48_000u32, vec![512]), (44_100, vec![1, 17, 64, 333, 512]), (96_000, vec![4096])] {
             let input = sound(2, 20_000);
             write(&from, &Audio::from_channels(rate, &[&input[0], &input[1]]).unwrap(), WavFormat::Float32).unwrap();
             let mut plugin = load();
             plugin.select_layout(2).unwrap();
             set_everything(&mut plugin, "A", row);
+            if is_bounce {
+                plugin.set_offline(true).unwrap();
+            } else if row.parameters.iter().any(|p| p.id == "render_oversampling") {
+                plugin.set_text(&format!("A {} Render oversampling", row.name), "As set").unwrap();
+            }
             plugin.activate(f64::from(rate), *blocks.iter().max().unwrap() as u32).unwrap();
             let latency = plugin.latency() as usize;
             let flushed: Vec<Vec<f32>> = input.iter().map(|c| c.iter().copied().chain(vec![0.0; latency]).collect()).collect();
@@ -169,7 +175,7 @@ fn an_event_inside_a_block_takes_effect_at_its_frame() {
     let drive = settings(&plugin, "a").get(0);
     assert!((drive - 30.0).abs() < 1e-3);
 
-    let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 4096 };
+    let spec = ProcessSpec::new(48_000.0, 1, 4096);
     let mut slots = Slots::compile(spec, &effects(&before), Listen::Slot(0), None).unwrap();
     let mut expected = input.clone();
     let (early, late) = expected[0].split_at_mut(1124);
@@ -232,6 +238,46 @@ fn a_structural_change_while_running_dips_and_its_latency_follows_the_formats_ru
     let (expected, latency) = library_output(48_000.0, &[settings(&plugin, "a"), settings(&plugin, "b")], 0, &input);
     assert_eq!(plugin.latency() as usize, latency);
     assert!(plugin.render(&input, [256], &[]).unwrap() == expected);
+}
+
+#[test]
+fn a_bounce_has_the_oversampling_of_renders_and_the_latency_of_real_time() {
+    let input = sound(2, 5000);
+    for name in ["Saturator", "Clipper"] {
+        let prepared = |set: &str, render: &str, offline: bool| {
+            let mut plugin = load();
+            plugin.select_layout(2).unwrap();
+            plugin.set_text("A Algorithm", name).unwrap();
+            plugin.set_text(&format!("A {name} Oversampling"), set).unwrap();
+            plugin.set_text(&format!("A {name} Render oversampling"), render).unwrap();
+            plugin.set_offline(offline).unwrap();
+            plugin.activate(48_000.0, 512).unwrap();
+            plugin
+        };
+        let play = |plugin: &mut ClapInstance| (plugin.latency() as usize, plugin.render(&input, [512], &[]).unwrap());
+        let played = |set: &str, render: &str, offline: bool| play(&mut prepared(set, render, offline));
+        let [one, two, eight] = ["1x", "2x", "8x"].map(|set| played(set, "As set", false));
+        assert!(one.0 < two.0 && two.0 < eight.0 && one.1 != two.1, "{name}");
+        for render in ["As set", "2x"] {
+            assert!([false, true].iter().all(|offline| played("2x", render, *offline) == two), "{name}: render at {render}");
+        }
+        // The sound of a lower oversampling with the latency of a higher one.
+        let later = |(latency, sound): &(usize, Vec<Vec<f32>>), new: usize| {
+            let late = new - latency;
+            (new, sound.iter().map(|c| [&vec![0.0; late][..], &c[..c.len() - late]].concat()).collect::<Vec<_>>())
+        };
+        assert!(played("1x", "8x", true) == eight, "{name}");
+        assert!(played("1x", "8x", false) == later(&one, eight.0), "{name}");
+        assert!(played("8x", "1x", true) == later(&one, eight.0), "{name}");
+        assert!(played("8x", "1x", false) == eight, "{name}");
+        // An instance that runs becomes offline, and runs on in real time after the bounce.
+        let mut plugin = prepared("1x", "8x", false);
+        for (offline, expected) in [(false, later(&one, eight.0)), (true, eight.clone()), (false, later(&one, eight.0))] {
+            plugin.set_offline(offline).unwrap();
+            plugin.reset();
+            assert!(play(&mut plugin) == expected, "{name}, offline: {offline}");
+        }
+    }
 }
 
 #[test]

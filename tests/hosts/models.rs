@@ -12,7 +12,7 @@ use isotherm::dsp::{ProcessSpec, Settings};
 use isotherm::effect::Effect;
 use isotherm::neural::Model;
 use isotherm::slots::{Listen, Slots};
-use isotherm_host::{ClapInstance, nice_state};
+use isotherm_host::{ClapInstance, ParameterEvent, nice_state};
 use serde_json::json;
 
 fn load(variable: &str) -> ClapInstance {
@@ -74,7 +74,7 @@ fn settings(plugin: &ClapInstance, slot: &str) -> Settings {
 
 /// The output of the library's slots for effects, of which the first is let through.
 fn run(effects: &[Effect], input: &[Vec<f32>]) -> Vec<Vec<f32>> {
-    let spec = ProcessSpec { sample_rate: 48_000.0, channels: input.len(), max_frames: 4096 };
+    let spec = ProcessSpec::new(48_000.0, input.len(), 4096);
     let mut slots = Slots::compile(spec, effects, Listen::Slot(0), None).unwrap();
     let mut output = input.to_vec();
     let mut views: Vec<&mut [f32]> = output.iter_mut().map(Vec::as_mut_slice).collect();
@@ -292,5 +292,76 @@ fn the_plugin_gives_the_samples_of_isotherm_render_also_at_another_rate() {
         for (c, channel) in output.iter().enumerate() {
             assert!(rendered.channel(c) == &channel[latency..], "at {rate}, channel {c}");
         }
+    }
+}
+
+#[test]
+fn a_model_changes_its_oversampling_while_it_plays_with_a_dip_and_the_new_latency() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = lstm(folder.path(), "amp.nam", 5);
+    let model = Model::open(&file).unwrap();
+    let mut plugin = load("ISOTHERM_CLAP");
+    let state = state(&mut plugin, &path_field(&file), "null");
+    plugin.load_state(&state).unwrap();
+    plugin.activate(48_000.0, 256).unwrap();
+    // A sine of whole periods has no steps, even when it is repeated.
+    let sine: Vec<f32> = (0..48_000).map(|i| 0.5 * (std::f32::consts::TAU * (i % 480) as f32 / 480.0).sin()).collect();
+    let input = vec![sine.clone(), sine];
+    let largest_step = |sound: &[f32]| sound.windows(2).map(|w| (w[1] - w[0]).abs()).fold(0.0, f32::max);
+    let steady = largest_step(&plugin.render(&input, [256], &[]).unwrap()[0]);
+    let id = plugin.parameter("A Neural model Oversampling").id;
+    for setting in [2.0, 1.0, 2.0, 0.0] {
+        let before = plugin.latency();
+        let mut output = Vec::new();
+        let mut events = vec![ParameterEvent { frame: 100, id, value: setting }];
+        for _ in 0..500 {
+            output.extend(plugin.render(&input, [256], &events).unwrap().remove(0));
+            events.clear();
+            plugin.run_main_thread_callbacks();
+            if plugin.restart_requested() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert!(plugin.restart_requested(), "the host is asked to restart for setting {setting}");
+        // The dip takes 5 ms from the loudest sample to silence: 1/240 a frame, on top of the sine's own steps.
+        let step = largest_step(&output);
+        assert!(step < 1.5 * steady + 0.01, "a step of {step}, {steady} before, setting {setting}");
+        assert_eq!(plugin.latency(), before, "constant while active");
+        plugin.grant_requests().unwrap();
+        let expected = library_output(&plugin, "a", Some(&model), &input);
+        plugin.reset();
+        assert!(plugin.render(&input, [256], &[]).unwrap() == expected, "setting {setting}");
+        assert_eq!(plugin.latency() > 0, setting > 0.0, "setting {setting}");
+    }
+}
+
+#[test]
+fn an_oversampled_model_comes_back_with_the_state_and_has_its_own_oversampling_in_a_bounce() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = lstm(folder.path(), "amp.nam", 6);
+    let input = sound(6000);
+    let played = |set: &str, render: &str, offline: bool| {
+        let mut one = load("ISOTHERM_CLAP");
+        let state = state(&mut one, &path_field(&file), "null");
+        one.load_state(&state).unwrap();
+        one.set_text("A Neural model Oversampling", set).unwrap();
+        one.set_text("A Neural model Render oversampling", render).unwrap();
+        let saved = one.save().unwrap();
+        let mut two = load("ISOTHERM_CLAP");
+        two.load_state(&saved).unwrap();
+        two.set_offline(offline).unwrap();
+        two.activate(48_000.0, 256).unwrap();
+        (two.latency() as usize, two.render(&input, [256], &[]).unwrap())
+    };
+    let [one, four] = ["1x", "4x"].map(|set| played(set, "As set", false));
+    assert!(one.0 == 0 && four.0 > 0 && one.1 != four.1);
+    assert!(played("4x", "As set", true) == four && played("4x", "4x", true) == four, "a bounce as set is the live sound");
+    assert!(played("1x", "4x", true) == four);
+    // Live, the sound of 1x has the latency of 4x.
+    let (latency, late) = played("1x", "4x", false);
+    assert_eq!(latency, four.0);
+    for (late, one) in late.iter().zip(&one.1) {
+        assert!(late[latency..] == one[..one.len() - latency]);
     }
 }

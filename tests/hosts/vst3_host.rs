@@ -188,6 +188,37 @@ fn a_host_that_sets_a_value_between_two_steps_is_told_to_read_values_again() {
 }
 
 #[test]
+fn a_bounce_has_the_oversampling_of_renders_and_the_latency_of_real_time() {
+    for name in ["Saturator", "Clipper"] {
+        let mut plugin = load(ForwardedEdits::All);
+        let mut play = |set: &str, render: &str, offline: bool| {
+            let (set_title, render_title) = (format!("A {name} Oversampling"), format!("A {name} Render oversampling"));
+            for (title, text) in [("A Algorithm", name), (&*set_title, set), (&*render_title, render)] {
+                let id = plugin.id(title);
+                plugin.set_normalized(id, plugin.value_of_text(id, text).unwrap());
+            }
+            // One instance, as in a host: the mode of one activation says nothing about the next one.
+            plugin.set_offline(offline);
+            plugin.activate(RATE, FRAMES, 2).unwrap();
+            let played = (plugin.latency(), plugin.process(&sound(), &[]));
+            plugin.deactivate();
+            played
+        };
+        let [one, two, eight] = ["1x", "2x", "8x"].map(|set| play(set, "As set", false));
+        assert!(one.0 < two.0 && two.0 < eight.0 && one.1 != two.1, "{name}");
+        for render in ["As set", "2x"] {
+            assert!([false, true].iter().all(|offline| play("2x", render, *offline) == two), "{name}: render at {render}");
+        }
+        let late = eight.0 - one.0;
+        let late_one: Vec<Vec<f32>> = one.1.iter().map(|c| [&vec![0.0; late][..], &c[..FRAMES - late]].concat()).collect();
+        for _ in 0..2 {
+            assert!(play("1x", "8x", true) == eight, "{name}");
+            assert!(play("1x", "8x", false) == (eight.0, late_one.clone()), "{name}");
+        }
+    }
+}
+
+#[test]
 fn each_number_is_shown_with_its_unit_once_and_a_choice_without() {
     let plugin = load(ForwardedEdits::All);
     let clap = ClapInstance::load(&path("ISOTHERM_CLAP")).unwrap();
@@ -458,7 +489,7 @@ mod window {
         for (index, parameter) in row.parameters.iter().enumerate() {
             settings.set(index, state[&format!("a_{}_{}", row.id, parameter.id)]);
         }
-        let spec = ProcessSpec { sample_rate: RATE as f32, channels: 2, max_frames: FRAMES };
+        let spec = ProcessSpec::new(RATE as f32, 2, FRAMES);
         let mut slots = Slots::compile(spec, &[settings.into(), Effect::new(REGISTRY[1])], Listen::Slot(0), None).unwrap();
         let mut output = Vec::new();
         for _ in 0..200 {

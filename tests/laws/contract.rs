@@ -8,6 +8,7 @@ mod measured;
 
 use crate::test_models::{TEST_MODELS, plays, test_model};
 use isotherm::algorithm::REGISTRY;
+use isotherm::dsp::oversample::exchange_factors;
 use isotherm::dsp::{Algorithm, ChangeMode, MAX_CHANNELS, ParameterKind, ProcessSpec, Processor, Unit, db_to_gain};
 use isotherm::effect::Effect;
 use isotherm::graph::{Swap, TapReceiver};
@@ -137,7 +138,7 @@ fn name(effect: &Effect) -> String {
 
 /// A processor for blocks of at most 4096 frames.
 fn prepared(effect: &Effect, sample_rate: f32, channels: usize) -> Box<dyn Processor> {
-    effect.prepare(ProcessSpec { sample_rate, channels, max_frames: 4096 }).unwrap()
+    effect.prepare(ProcessSpec::new(sample_rate, channels, 4096)).unwrap()
 }
 
 /// Processes frames `from..to` of a sound in one block, in place.
@@ -357,7 +358,7 @@ fn empty_blocks_do_not_panic_and_specs_out_of_range_are_refused() {
         let mut processor = prepared(&base, 48_000.0, 2);
         processor.process(&mut [&mut [], &mut []]);
         processor.process(&mut []);
-        let good = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 64 };
+        let good = ProcessSpec::new(48_000.0, 2, 64);
         let bad = [
             ProcessSpec { channels: 0, ..good },
             ProcessSpec { channels: MAX_CHANNELS + 1, ..good },
@@ -618,7 +619,7 @@ fn no_denormal_number_comes_out_of_slots_in_bypass_in_a_dip_or_at_a_tap() {
             let base = all[random.below(all.len())].clone();
             random.effect(&base)
         });
-        let spec = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 512 };
+        let spec = ProcessSpec::new(48_000.0, 2, 512);
         let slots = Slots::compile(spec, &effect, Listen::Bypass, None).unwrap();
         let (mut swap, mut sender) = Swap::new(Box::new(slots), spec.sample_rate);
         for block in 0..40 {
@@ -791,8 +792,9 @@ fn structures(effect: &Effect) -> Vec<Effect> {
     let mut all = vec![effect.clone()];
     for (index, p) in row.parameters.iter().enumerate() {
         // Left out: dither (noise) and the quantiser (mid-rise has no zero), with which latency cannot be measured, and size and
-        // precision, because the test models have one size and compute exactly.
-        if p.change == ChangeMode::Structural && !matches!(p.id, "dither" | "quantiser" | "size" | "precision") {
+        // precision, because the test models have one size and compute exactly. `renderings` has the oversampling of renders.
+        let left_out = ["dither", "quantiser", "size", "precision", "render_oversampling"].contains(&p.id);
+        if p.change == ChangeMode::Structural && !left_out {
             all = all
                 .iter()
                 .flat_map(|s| {
@@ -806,6 +808,19 @@ fn structures(effect: &Effect) -> Vec<Effect> {
         }
     }
     all
+}
+
+/// The effect with each oversampling of offline renders, in real time and offline; an effect without it as it is.
+fn renderings(effect: &Effect) -> Vec<(Effect, bool)> {
+    let Some(index) = effect.settings.index("render_oversampling") else { return vec![(effect.clone(), false)] };
+    let count = effect.algorithm().parameters[index].range().1 as usize + 1;
+    let with = |value: usize| effect.with("render_oversampling", value as f32);
+    (0..count).map(with).flat_map(|effect| [(effect.clone(), false), (effect, true)]).collect()
+}
+
+/// A processor for one channel at 48 kHz, in real time or offline.
+fn prepared_for(effect: &Effect, offline: bool) -> Box<dyn Processor> {
+    effect.prepare(ProcessSpec { offline, ..ProcessSpec::new(48_000.0, 1, 4096) }).unwrap()
 }
 
 /// Amplitude and phase of one frequency (`w`, in radians per frame) in the samples, measured with a Hann window.
@@ -824,12 +839,13 @@ fn component(samples: &[f32], w: f64) -> (f64, f64) {
 #[test]
 fn wet_and_dry_stay_in_phase_for_every_structure() {
     let rate = 48_000.0;
-    for effect in linear_bases().filter(|base| plays(base, rate)).flat_map(|base| structures(&linear(&base))) {
+    let effects = linear_bases().filter(|base| plays(base, rate)).flat_map(|base| structures(&linear(&base)));
+    for (effect, offline) in effects.flat_map(|effect| renderings(&effect)) {
         for hz in [100.0, 1000.0, 5000.0, 12_000.0, 18_000.0] {
             let x = sine(hz, rate, 0.02, 6000);
             let w = std::f64::consts::TAU * hz / f64::from(rate);
             let part = |mix: f32| {
-                let mut processor = prepared(&effect.with("mix", mix), rate, 1);
+                let mut processor = prepared_for(&effect.with("mix", mix), offline);
                 let y = mono(&mut *processor, &x);
                 (component(&y[2000..], w), processor.latency())
             };
@@ -851,13 +867,72 @@ fn wet_and_dry_stay_in_phase_for_every_structure() {
 
 #[test]
 fn the_dry_path_is_the_input_late_by_the_latency() {
-    for effect in bases_at_48_khz().flat_map(|base| structures(&base)) {
-        let mut processor = prepared(&effect.with("mix", 0.0), 48_000.0, 1);
+    let effects = bases_at_48_khz().flat_map(|base| structures(&base));
+    for (effect, offline) in effects.flat_map(|effect| renderings(&effect)) {
+        let mut processor = prepared_for(&effect.with("mix", 0.0), offline);
         let input = Random::new(3).noise(1, 1000, 1.0).remove(0);
         let out = mono(&mut *processor, &input);
         let late = processor.latency();
         assert_eq!(out[late..], input[..1000 - late], "{effect:?}");
     }
+}
+
+/// The effect with the oversampling that an offline render uses as the only one.
+fn at_render_oversampling(effect: &Effect) -> Effect {
+    let render = effect.settings.get(effect.settings.index("render_oversampling").unwrap());
+    let alone = effect.with("render_oversampling", 0.0);
+    if render < 1.0 { alone } else { alone.with("oversampling", render - 1.0) }
+}
+
+#[test]
+fn a_render_at_its_own_oversampling_has_the_latency_of_real_time_which_is_the_larger_of_both() {
+    cases(0x4e4d, 20, |effect, rate, channels, random, what| {
+        if effect.settings.index("render_oversampling").is_none() {
+            return;
+        }
+        let spec = ProcessSpec::new(rate, channels, 4096);
+        let alone = [effect.with("render_oversampling", 0.0), at_render_oversampling(effect)];
+        let larger = alone.each_ref().map(|effect| prepared(effect, rate, channels).latency()).into_iter().max().unwrap();
+        let input = random.noise(channels, 1500, 1.0);
+        for (spec, alone) in [spec, spec.offline()].into_iter().zip(&alone) {
+            let mut processor = effect.prepare(spec).unwrap();
+            assert_eq!(processor.latency(), larger, "{what}");
+            // The sound of the oversampling that runs, for the same input later.
+            let mut alone = prepared(alone, rate, channels);
+            let late = larger - alone.latency();
+            let later: Sound = input.iter().map(|samples| [&vec![0.0; late][..], &samples[..1500 - late]].concat()).collect();
+            assert_same(&rendered(&mut *alone, &later), &rendered(&mut *processor, &input), what);
+        }
+    });
+}
+
+#[test]
+fn an_offline_render_as_set_or_at_the_oversampling_of_real_time_changes_no_sample() {
+    cases(0x0ff1, 6, |effect, rate, channels, random, what| {
+        let input = random.noise(channels, 3000, 1.0);
+        let offline = |effect: &Effect| {
+            let mut processor = effect.prepare(ProcessSpec::new(rate, channels, 4096).offline()).unwrap();
+            (processor.latency(), rendered(&mut *processor, &input))
+        };
+        let live = |effect: &Effect| {
+            let mut processor = prepared(effect, rate, channels);
+            (processor.latency(), rendered(&mut *processor, &input))
+        };
+        let mut same = vec![effect.clone()];
+        if let Some(set) = effect.settings.index("oversampling").map(|index| effect.settings.get(index)) {
+            same = [0.0, set + 1.0].map(|render| effect.with("render_oversampling", render)).to_vec();
+            assert_eq!(live(&same[0]).0, live(&same[1]).0, "{what}");
+            // Benchmarks run offline what is heard in real time.
+            let exchanged = Effect { settings: exchange_factors(effect.settings), model: effect.model.clone() };
+            assert!(offline(&exchanged) == live(effect), "{what}");
+        }
+        for effect in &same {
+            let (latency, expected) = live(effect);
+            let (found_latency, found) = offline(effect);
+            assert_eq!(found_latency, latency, "{what}");
+            assert_same(&expected, &found, what);
+        }
+    });
 }
 
 /// The largest magnitude.

@@ -103,7 +103,7 @@ fn streamed(effects: &[(usize, Effect)], cuts: &[usize], sound: &[f32], spec: Pr
 
 #[test]
 fn a_stream_does_not_depend_on_its_blocks_and_follows_values() {
-    let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 256 };
+    let spec = ProcessSpec::new(48_000.0, 1, 256);
     let sound = generate::pink(48_000, 0.5, 9000, 3).unwrap().channel(0).to_vec();
     for base in REGISTRY
         .iter()
@@ -123,7 +123,7 @@ fn a_stream_does_not_depend_on_its_blocks_and_follows_values() {
 
 #[test]
 fn a_duplicated_state_continues_like_the_original() {
-    let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames: 256 };
+    let spec = ProcessSpec::new(48_000.0, 1, 256);
     let sound = generate::pink(48_000, 0.5, 4000, 3).unwrap().channel(0).to_vec();
     let effect = Effect::from_id("saturator").unwrap().with("drive", 20.0);
     let mut state = effect.state(spec).unwrap();

@@ -64,7 +64,7 @@ fn render(&(name, id, text, changes): &Recipe) -> Vec<f32> {
         let (id, value) = word.split_once('=').expect("id=value");
         settings.parse(id, value).unwrap_or_else(|e| panic!("{name}: {e}"));
     }
-    let mut processor = settings.prepare(ProcessSpec { sample_rate: SAMPLE_RATE, channels: 2, max_frames: FRAMES }).unwrap();
+    let mut processor = settings.prepare(ProcessSpec::new(SAMPLE_RATE, 2, FRAMES)).unwrap();
     let [mut a, mut b] = input();
     let mut at = 0;
     for (frame, id, text) in changes.iter().chain([&(FRAMES, "", "")]) {

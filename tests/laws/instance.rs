@@ -11,7 +11,7 @@ use isotherm::slots::{Listen, Slots};
 use isotherm::view::{Control, Controls, Slot, TakeAction};
 use isotherm_support::counting::allocations;
 
-const SPEC: ProcessSpec = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 256 };
+const SPEC: ProcessSpec = ProcessSpec::new(48_000.0, 2, 256);
 /// Time in which the builder thread must make slots, also on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -15,7 +15,7 @@ use isotherm::view::{
 };
 use isotherm_support::counting::allocations;
 
-const SPEC: ProcessSpec = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 256 };
+const SPEC: ProcessSpec = ProcessSpec::new(48_000.0, 2, 256);
 /// Time in which another thread must have done its work, also on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -44,7 +44,7 @@ struct Host {
 impl Host {
     fn new() -> Self {
         let (instance, mut processor) = Instance::with_takes();
-        processor.prepare(SPEC, false).unwrap();
+        processor.prepare(SPEC).unwrap();
         Self { instance, processor, at: 0, input: guitar(48_000, 2, 7).unwrap() }
     }
 
@@ -173,14 +173,14 @@ fn an_offline_render_never_has_the_sound_of_a_test() {
     with.instance.listening_tests().link().install(Some(player)).unwrap();
     control.play(Some(0));
     for host in [&mut with, &mut without] {
-        host.processor.prepare(SPEC, true).unwrap();
+        host.processor.prepare(SPEC.offline()).unwrap();
     }
     for _ in 0..40 {
         assert_eq!(with.run(256).0, without.run(256).0);
     }
     // In real time again, the test goes on.
     for host in [&mut with, &mut without] {
-        host.processor.prepare(SPEC, false).unwrap();
+        host.processor.prepare(SPEC).unwrap();
     }
     let differ = (0..40).filter(|_| with.run(256).0 != without.run(256).0).count();
     assert!(differ > 30, "{differ} of 40 blocks");

@@ -10,6 +10,7 @@ mod golden;
 mod instance;
 #[cfg(feature = "instance")]
 mod listening;
+mod oversampling;
 mod realtime;
 mod render;
 mod test_models;

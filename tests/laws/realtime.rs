@@ -11,7 +11,7 @@ fn the_counter_counts() {
     assert_eq!(allocations(|| ()), 0);
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![1_u8; 64]))), 2);
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![0_u8; 64]))), 2);
-    let spec = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 64 };
+    let spec = ProcessSpec::new(48_000.0, 2, 64);
     assert!(allocations(|| drop(Effect::new(REGISTRY[0]).prepare(spec).unwrap())) > 0, "prepare allocates");
 }
 
@@ -55,7 +55,7 @@ fn the_audio_threads_methods_allocate_and_free_nothing() {
         for effect in all {
             for sample_rate in [8000.0, 48_000.0, 192_000.0].into_iter().filter(|rate| plays(&effect, *rate)) {
                 let mut buffers = [0.5, f32::NAN].map(|x| vec![x; 4096]);
-                let mut processor = effect.prepare(ProcessSpec { sample_rate, channels: 2, max_frames: 4096 }).unwrap();
+                let mut processor = effect.prepare(ProcessSpec::new(sample_rate, 2, 4096)).unwrap();
                 let counts = count_allocations(&mut *processor, &effect, &mut buffers);
                 assert_eq!(counts, [0; 4], "set, process, skip, reset at {sample_rate} Hz; {effect:?}");
             }

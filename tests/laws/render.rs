@@ -22,7 +22,7 @@ fn a_render_equals_the_output_of_slots_without_their_latency() {
     for effect in effects(44_100.0) {
         let wet = render(&effect, &sound).unwrap();
         assert_eq!((wet.frames(), wet.channels(), wet.sample_rate()), (20_001, 2, 44_100));
-        let spec = ProcessSpec { sample_rate: 44_100.0, channels: 2, max_frames: 4096 };
+        let spec = ProcessSpec::new(44_100.0, 2, 4096);
         let mut slots = Slots::compile(spec, std::slice::from_ref(&effect), Listen::Slot(0), None).unwrap();
         let latency = slots.latency();
         let mut long: Vec<Vec<f32>> = sound.iter().map(|c| [c, &vec![0.0; latency]].concat()).collect();
@@ -35,12 +35,28 @@ fn a_render_equals_the_output_of_slots_without_their_latency() {
 }
 
 #[test]
+fn a_render_at_its_own_oversampling_equals_one_at_that_oversampling() {
+    let sound = generate::guitar(48_000, 2, 1).unwrap().slice(0..10_000).unwrap();
+    for id in ["saturator", "clipper"] {
+        let set = |value: f32| Effect::from_id(id).unwrap().with("oversampling", value);
+        let alone = [0.0, 1.0, 2.0, 3.0].map(|value| render(&set(value), &sound).unwrap());
+        assert!(alone[0] != alone[3]);
+        for (live, other) in (0..4).flat_map(|live| (0..4).map(move |other| (live, other))) {
+            let effect = set(live as f32).with("render_oversampling", other as f32 + 1.0);
+            assert!(render(&effect, &sound).unwrap() == alone[other], "{id}: {other} while {live} is set");
+            let latency = |effect: &Effect| Renderer::for_sound(effect, &sound).unwrap().latency();
+            assert_eq!(latency(&effect), latency(&set(live.max(other) as f32)), "{id}: {other} while {live} is set");
+        }
+    }
+}
+
+#[test]
 fn block_sizes_change_no_sample() {
     let sound = generate::drums(48_000, 1, 1).unwrap().slice(0..10_000).unwrap();
     for effect in effects(48_000.0) {
         let whole = render(&effect, &sound).unwrap();
         for max_frames in [1, 63, 1000, 20_000] {
-            let spec = ProcessSpec { sample_rate: 48_000.0, channels: 1, max_frames };
+            let spec = ProcessSpec::new(48_000.0, 1, max_frames);
             let again = Renderer::new(&effect, spec).unwrap().render(&sound, |_| true).unwrap();
             assert!(again == whole, "{} frames, {}", max_frames, effect.algorithm().id);
         }
@@ -91,7 +107,7 @@ fn a_render_can_be_cancelled_and_refuses_too_many_channels() {
 fn effects_in_a_row_render_as_one_after_the_other_and_without_any_the_sound_passes() {
     let sound = generate::guitar(48_000, 2, 1).unwrap().slice(0..20_000).unwrap();
     let effects = [-12.0, -20.0].map(|threshold| Effect::from_id("clipper").unwrap().with("threshold", threshold));
-    let spec = ProcessSpec { sample_rate: 48_000.0, channels: 2, max_frames: 512 };
+    let spec = ProcessSpec::new(48_000.0, 2, 512);
     let chain = Renderer::chain(&effects, spec).unwrap();
     let latencies = effects.each_ref().map(|effect| Renderer::new(effect, spec).unwrap().latency());
     assert_eq!(chain.latency(), latencies.iter().sum::<usize>());

@@ -108,6 +108,17 @@ impl TestFunction for LowPassTanh {
     }
 }
 
+/// A one-pole low-pass.
+#[derive(Clone, Copy, Default)]
+struct OnePole(f32);
+
+impl TestFunction for OnePole {
+    fn next(&mut self, x: f32, _: &[&[f32]], _: usize) -> f32 {
+        self.0 += 0.3 * (x - self.0);
+        self.0
+    }
+}
+
 /// An unstable filter: its state grows without limit.
 #[derive(Clone, Copy, Default)]
 struct Unstable(f32);
@@ -240,6 +251,25 @@ pub static TEST_MODELS: LazyLock<Vec<TestModel>> = LazyLock::new(|| {
         TestModel { stable: false, ..TestModel::new("unstable", Unstable(0.0), 48_000.0, &[]) },
     ]
 });
+
+/// A linear model with a memory, of a kind that is not known to be linear: it is oversampled.
+pub fn one_pole(sample_rate: f32) -> TestModel {
+    TestModel::new("one-pole", OnePole::default(), sample_rate, &[])
+}
+
+/// A model without memory: y = tanh(`drive` x).
+pub fn shaper(drive: f32, sample_rate: f32) -> TestModel {
+    let dense =
+        |weight: f32| Conv1d { inputs: 1, outputs: 1, taps: 1, dilation: 1, groups: 1, weights: vec![weight], bias: None };
+    let layers = [(drive, Activation::Tanh), (1.0, Activation::Identity)];
+    let layers = layers.map(|(weight, activation)| Layer::Conv1d(dense(weight), activation)).to_vec();
+    TestModel::real("tanh", sequence(layers), sample_rate)
+}
+
+/// A model with an impulse response in the network's place, as files of Neural Amp Modeler's *Linear* have it.
+pub fn impulse_response(sample_rate: f32) -> TestModel {
+    TestModel::real("linear", sequence(vec![Layer::Conv1d(conv(1, 1, 30, 1, true), Activation::Identity)]), sample_rate)
+}
 
 /// The test model that an effect plays, if it plays one.
 pub fn test_model(effect: &Effect) -> Option<&'static TestModel> {

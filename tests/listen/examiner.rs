@@ -41,7 +41,7 @@ impl FakeVenue {
     fn new(slots: [&str; 2]) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             player: None,
-            spec: Ok(ProcessSpec { sample_rate: RATE as f32, channels: 2, max_frames: BLOCK }),
+            spec: Ok(ProcessSpec::new(RATE as f32, 2, BLOCK)),
             slots: slots.map(|text| text.parse().unwrap()),
             generation: 0,
             drop_outs: 0,
@@ -601,7 +601,7 @@ fn a_trial_is_void_if_settings_or_the_stream_change_and_flagged_after_drop_outs(
         assert!(room.test().note.unwrap().starts_with("No sound comes."));
     }
     room.venue.0.lock().unwrap().player = None;
-    room.venue.0.lock().unwrap().spec = Ok(ProcessSpec { sample_rate: RATE as f32, channels: 2, max_frames: 2 * BLOCK });
+    room.venue.0.lock().unwrap().spec = Ok(ProcessSpec::new(RATE as f32, 2, 2 * BLOCK));
     room.examiner.tick();
     room.listen(Button::X);
     room.venue.0.lock().unwrap().drop_outs += 3;
@@ -632,7 +632,7 @@ fn a_stream_that_takes_no_player_makes_one_trial_void_and_is_asked_once_a_second
     let before = {
         let mut inner = room.venue.0.lock().unwrap();
         inner.refuses = true;
-        inner.spec = Ok(ProcessSpec { sample_rate: RATE as f32, channels: 2, max_frames: 2 * BLOCK });
+        inner.spec = Ok(ProcessSpec::new(RATE as f32, 2, 2 * BLOCK));
         inner.offers
     };
     for _ in 0..63 {
@@ -651,7 +651,7 @@ fn a_stream_that_takes_no_player_makes_one_trial_void_and_is_asked_once_a_second
 #[test]
 fn a_wide_sound_is_matched_as_a_mono_stream_plays_it_and_refused_where_it_is_not_played_whole() {
     let mut room = Room::new(PLAIN);
-    let stream = |channels: usize| Ok(ProcessSpec { sample_rate: RATE as f32, channels, max_frames: BLOCK });
+    let stream = |channels: usize| Ok(ProcessSpec::new(RATE as f32, channels, BLOCK));
     let mut wide = generate::guitar(RATE, 2, 1).unwrap().slice(..4 * RATE as usize).unwrap();
     wide.channel_mut(1).iter_mut().for_each(|x| *x *= -0.5);
     room.venue.0.lock().unwrap().input = wide.clone();
@@ -712,7 +712,7 @@ fn another_sample_rate_leaves_the_test_and_the_first_one_resumes_it() {
         room.examiner.act(ListenAction::Confidence(2));
     }
     let spec = room.venue.0.lock().unwrap().spec.clone();
-    room.venue.0.lock().unwrap().spec = Ok(ProcessSpec { sample_rate: 44_100.0, channels: 2, max_frames: BLOCK });
+    room.venue.0.lock().unwrap().spec = Ok(ProcessSpec::new(44_100.0, 2, BLOCK));
     room.examiner.tick();
     let view = room.examiner.view();
     assert_eq!(view.stage, ListenStage::Setup);
@@ -721,7 +721,7 @@ fn another_sample_rate_leaves_the_test_and_the_first_one_resumes_it() {
     room.examiner.act(ListenAction::Resume(left.clone()));
     assert!(room.examiner.view().error.unwrap().contains("expected the same rate"));
     // Neither is it resumed in another width, nor with another side.
-    room.venue.0.lock().unwrap().spec = Ok(ProcessSpec { sample_rate: RATE as f32, channels: 1, max_frames: BLOCK });
+    room.venue.0.lock().unwrap().spec = Ok(ProcessSpec::new(RATE as f32, 1, BLOCK));
     room.examiner.act(ListenAction::Resume(left.clone()));
     assert!(room.examiner.view().error.unwrap().contains("the session has 2 channels, and the sound now 1"));
     room.venue.0.lock().unwrap().spec = spec;
@@ -734,7 +734,7 @@ fn another_sample_rate_leaves_the_test_and_the_first_one_resumes_it() {
     room.examiner.act(ListenAction::Resume(left.clone()));
     assert_eq!(room.examiner.session(), Some(left.as_path()));
     // The stream is another one when the sides are ready.
-    let mono = ProcessSpec { sample_rate: RATE as f32, channels: 1, max_frames: BLOCK };
+    let mono = ProcessSpec::new(RATE as f32, 1, BLOCK);
     let spec = std::mem::replace(&mut room.venue.0.lock().unwrap().spec, Ok(mono));
     assert!(room.wait().error.unwrap().contains("the session has 2 channels, and the sound now 1"));
     room.venue.0.lock().unwrap().spec = spec;

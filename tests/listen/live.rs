@@ -15,7 +15,7 @@ use isotherm_support::counting::allocations;
 use crate::high_pass;
 
 const RATE: u32 = 48_000;
-const SPEC: ProcessSpec = ProcessSpec { sample_rate: RATE as f32, channels: 1, max_frames: 512 };
+const SPEC: ProcessSpec = ProcessSpec::new(RATE as f32, 1, 512);
 
 /// The frames of [`guitar`] on which sides are matched.
 const PART: std::ops::Range<usize> = 24_000..216_000;

@@ -6,6 +6,7 @@
 mod files;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod oversampled;
 mod realtime;
 mod sequence;
 mod series;

@@ -600,8 +600,7 @@ fn through_the_algorithm(name: &str, sample_rate: f32, max_frames: usize, x: &[f
     let model = Model::read(file(name)).unwrap();
     // Output mode 0 is Raw.
     let effect = Effect::new(&ALGORITHM).with("output_mode", 0.0).with("align", 0.0).with_model(model);
-    let mut processor = effect.prepare(ProcessSpec { sample_rate, channels: 1, max_frames }).unwrap();
-    processor.set_offline(true);
+    let mut processor = effect.prepare(ProcessSpec::new(sample_rate, 1, max_frames).offline()).unwrap();
     let latency = processor.latency();
     assert!(latency >= max_frames, "{latency}");
     let mut y = [x, &vec![0.0; latency]].concat();

@@ -6,6 +6,8 @@ use isotherm::neural::description::{Activation, Architecture, Conv1d, Gru, Layer
 use isotherm::neural::engine::{NetworkState, StateSpec, build};
 use isotherm::neural::simd::SimdLevel;
 
+use crate::oversampled::play;
+
 /// A source of random layers and signals.
 struct Random(isotherm::audio::Random);
 
@@ -127,8 +129,8 @@ fn dot(weights: &[f32], row: usize, x: &[f64]) -> f64 {
     weights[row * x.len()..][..x.len()].iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum()
 }
 
-/// The output of a layer for a whole signal, `[frames][features]`.
-fn layer(layer: &Layer, signal: &[Vec<f64>]) -> Vec<Vec<f64>> {
+/// The output of a layer for a whole signal, `[frames][features]`, at `phases` times the layer's own rate: each phase has a state.
+fn layer(layer: &Layer, signal: &[Vec<f64>], phases: usize) -> Vec<Vec<f64>> {
     match layer {
         Layer::Conv1d(c, activation) => {
             let (inputs, outputs) = (c.inputs / c.groups, c.outputs / c.groups);
@@ -136,7 +138,7 @@ fn layer(layer: &Layer, signal: &[Vec<f64>]) -> Vec<Vec<f64>> {
                 let mut sum = c.bias.as_ref().map_or(0.0, |b| f64::from(b[o]));
                 for i in 0..inputs {
                     for k in 0..c.taps {
-                        let back = (c.taps - 1 - k) * c.dilation;
+                        let back = (c.taps - 1 - k) * c.dilation * phases;
                         if t >= back {
                             sum +=
                                 f64::from(c.weights[(o * inputs + i) * c.taps + k]) * signal[t - back][o / outputs * inputs + i];
@@ -148,23 +150,25 @@ fn layer(layer: &Layer, signal: &[Vec<f64>]) -> Vec<Vec<f64>> {
             (0..signal.len()).map(|t| (0..c.outputs).map(|o| output(t, o)).collect()).collect()
         }
         Layer::Lstm(l) => {
-            let (mut h, mut c) = (to_f64(&l.h0), to_f64(&l.c0));
+            let mut states = vec![(to_f64(&l.h0), to_f64(&l.c0)); phases];
             let mut all = Vec::new();
-            for x in signal {
+            for (t, x) in signal.iter().enumerate() {
+                let (h, c) = states[t % phases].clone();
                 let sum = |row| f64::from(l.bias[row]) + dot(&l.input_weights, row, x) + dot(&l.hidden_weights, row, &h);
                 let next = |u: usize| {
                     let c = sigmoid(sum(l.hidden + u)) * c[u] + sigmoid(sum(u)) * sum(2 * l.hidden + u).tanh();
                     (sigmoid(sum(3 * l.hidden + u)) * c.tanh(), c)
                 };
-                (h, c) = (0..l.hidden).map(next).unzip();
-                all.push(h.clone());
+                states[t % phases] = (0..l.hidden).map(next).unzip();
+                all.push(states[t % phases].0.clone());
             }
             all
         }
         Layer::Gru(g) => {
-            let mut h = to_f64(&g.h0);
+            let mut states = vec![to_f64(&g.h0); phases];
             let mut all = Vec::new();
-            for x in signal {
+            for (t, x) in signal.iter().enumerate() {
+                let h = states[t % phases].clone();
                 let input = |row| f64::from(g.input_bias[row]) + dot(&g.input_weights, row, x);
                 let state = |row| f64::from(g.hidden_bias[row]) + dot(&g.hidden_weights, row, &h);
                 let next = |u: usize| {
@@ -173,8 +177,8 @@ fn layer(layer: &Layer, signal: &[Vec<f64>]) -> Vec<Vec<f64>> {
                     let n = (input(2 * g.hidden + u) + r * state(2 * g.hidden + u)).tanh();
                     (1.0 - z) * n + z * h[u]
                 };
-                h = (0..g.hidden).map(next).collect();
-                all.push(h.clone());
+                states[t % phases] = (0..g.hidden).map(next).collect();
+                all.push(states[t % phases].clone());
             }
             all
         }
@@ -183,13 +187,18 @@ fn layer(layer: &Layer, signal: &[Vec<f64>]) -> Vec<Vec<f64>> {
 
 /// The output of a network for one channel, after `silent_frames` frames of silence with the knobs in the middle.
 fn reference(s: &Sequence, audio: &[f32], knobs: &[Vec<f32>], silent_frames: usize) -> Vec<f64> {
+    oversampled_reference(s, audio, knobs, silent_frames, 1)
+}
+
+/// [`reference`] for audio and silence at `phases` times the network's rate.
+fn oversampled_reference(s: &Sequence, audio: &[f32], knobs: &[Vec<f32>], silent_frames: usize, phases: usize) -> Vec<f64> {
     let scaled = |t: usize| f64::from(s.input_gain) * f64::from(audio[t]);
     let quiet = [0.0].into_iter().chain(vec![0.5; s.inputs() - 1]).collect();
     let silence = std::iter::repeat_n(quiet, silent_frames);
     let frames = (0..audio.len()).map(|t| [scaled(t)].into_iter().chain(knobs.iter().map(|k| f64::from(k[t]))).collect());
     let mut signal: Vec<Vec<f64>> = silence.chain(frames).collect();
     for l in &s.layers {
-        signal = layer(l, &signal);
+        signal = layer(l, &signal, phases);
     }
     let skip = if s.skip { 1.0 } else { 0.0 };
     signal[silent_frames..].iter().enumerate().map(|(t, y)| f64::from(s.output_gain) * (y[0] + skip * scaled(t))).collect()
@@ -319,6 +328,25 @@ fn every_network_equals_the_reference_at_every_level_and_precision() {
                     out[0].iter().zip(&expected).map(|(y, e)| (f64::from(*y) - e).abs() / e.abs().max(1.0)).fold(0.0, f64::max);
                 assert!(error < MAX_ERROR, "{name} {level:?} {precision:?}: {error:e}");
             }
+        }
+    }
+}
+
+#[test]
+fn every_oversampled_network_equals_the_reference_with_a_state_for_each_phase() {
+    let r = &mut Random::new(7);
+    for (name, s) in networks() {
+        let architecture = Architecture::Sequence(s.clone());
+        if architecture.is_linear() {
+            continue;
+        }
+        let audio = signals(r, 1, 0.8).remove(0);
+        let knobs = vec![vec![0.5; FRAMES]; s.inputs() - 1];
+        for phases in [2, 4] {
+            let expected = oversampled_reference(&s, &audio, &knobs, settle_frames(&s) * phases, phases);
+            let out = play(architecture.clone(), RATE, &audio, phases);
+            let error = out.iter().zip(&expected).map(|(y, e)| (f64::from(*y) - e).abs() / e.abs().max(1.0)).fold(0.0, f64::max);
+            assert!(error < MAX_ERROR, "{name} at {phases}x: {error:e}");
         }
     }
 }

@@ -10,6 +10,8 @@ use isotherm::neural::description::{
 use isotherm::neural::engine::{self, Network, NetworkState, StateSpec};
 use isotherm::neural::simd::SimdLevel;
 
+use crate::oversampled::play;
+
 const PRECISIONS: [Precision; 2] = [Precision::Fast, Precision::Exact];
 
 // ---- the reference ----
@@ -474,6 +476,45 @@ fn random_descriptions_of_any_kind_equal_the_reference() {
         }
     }
     println!("worst error {worst:e}");
+}
+
+/// The network with all dilations multiplied.
+fn spread(net: &WaveNet, factor: usize) -> WaveNet {
+    let spread_conv = |conv: &mut Conv1d| conv.dilation *= factor;
+    let mut net = net.clone();
+    net.condition = net.condition.map(|condition| {
+        Box::new(match *condition {
+            ConditionModel::WaveNet(inner) => ConditionModel::WaveNet(spread(&inner, factor)),
+            ConditionModel::Sequence(mut sequence) => {
+                for layer in &mut sequence.layers {
+                    let Layer::Conv1d(conv, _) = layer else { unreachable!("a condition model is made of convolutions") };
+                    spread_conv(conv);
+                }
+                ConditionModel::Sequence(sequence)
+            }
+        })
+    });
+    for array in &mut net.arrays {
+        array.layers.iter_mut().for_each(|layer| spread_conv(&mut layer.conv));
+        spread_conv(&mut array.head);
+    }
+    net.post.iter_mut().for_each(|(_, conv)| spread_conv(conv));
+    net
+}
+
+#[test]
+fn oversampled_networks_equal_the_reference_with_longer_dilations() {
+    for seed in 0..40 {
+        let mut random = Random::new(seed);
+        let net = random.any_wavenet(1, 2);
+        let audio = random.audio(300);
+        for phases in [2, 4] {
+            let expected = expected(&spread(&net, phases), &audio);
+            let found = play(Architecture::WaveNet(Box::new(net.clone())), 48_000.0, &audio, phases);
+            let error = error(&found, &expected);
+            assert!(error < 5e-6, "seed {seed} at {phases}x: error {error:e}\n{net:?}");
+        }
+    }
 }
 
 #[test]

@@ -73,6 +73,7 @@ static TUBE: Algorithm = Algorithm {
         knob("output", "Output", -24.0, 24.0, 0.0, Unit::Decibel),
         knob("sag", "Sag", 0.0, 100.0, 0.0, Unit::Percent),
         choice("oversampling", "Oversampling", &["1x", "2x", "4x", "8x"], 2),
+        choice("render_oversampling", "Render oversampling", &["As set", "1x", "2x", "4x", "8x"], 0),
         choice("curve", "Curve", CURVES, 0),
         toggle("dc_blocker", "DC blocker", true),
         toggle("auto_gain", "Auto gain", false),
@@ -227,7 +228,17 @@ fn silent_view(channels: usize) -> InstanceView {
 
 /// The editor in a window of `size`; the harness adds 8 px on each side.
 fn window_of(size: (u32, u32), controls: TestControls, view: InstanceView) -> Harness<'static, EditorWindow> {
-    let state = EditorWindow { editor: Editor::new(&REGISTRY), controls, view };
+    window_over(&REGISTRY, size, controls, view)
+}
+
+/// The editor over a registry, in a window of `size`.
+fn window_over(
+    registry: &'static [&'static Algorithm],
+    size: (u32, u32),
+    controls: TestControls,
+    view: InstanceView,
+) -> Harness<'static, EditorWindow> {
+    let state = EditorWindow { editor: Editor::new(registry), controls, view };
     let mut harness = Harness::builder()
         .with_size(vec2(size.0 as f32, size.1 as f32) + Vec2::splat(16.0))
         .with_step_dt(1.0 / 60.0)

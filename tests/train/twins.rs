@@ -148,7 +148,7 @@ fn a_model_file_keeps_the_knob_and_the_algorithm_neural_turns_it() {
         let SoundPair { dry, .. } = &material.held_out[0];
         // The knob is at 0.25, and goes to 1 at a frame within a block.
         let effect = Effect::from_id("neural").unwrap().with("output_mode", 0.0).with("knob_1", 0.25).with_model(model.clone());
-        let mut slot = effect.prepare(ProcessSpec { sample_rate: RATE as f32, channels: 1, max_frames: 4096 }).unwrap();
+        let mut slot = effect.prepare(ProcessSpec::new(RATE as f32, 1, 4096)).unwrap();
         let mut out = dry[..4000].to_vec();
         slot.process(&mut [&mut out[..1000]]);
         slot.set(effect.settings.index("knob_1").unwrap(), 1.0);

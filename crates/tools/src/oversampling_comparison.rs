@@ -6,7 +6,7 @@ use isotherm::audio::generate;
 use isotherm::audio::wav::{self, WavFormat};
 use isotherm::compare::{Side, SoundSource};
 use isotherm::effect::Effect;
-use isotherm::neural::Model;
+use isotherm::neural::{Model, uses_oversampling};
 
 use crate::{TaskResult, page};
 
@@ -31,7 +31,7 @@ const SWEEP_AMPLITUDE: f64 = 0.9;
 /// If the model or the sound cannot be read, or the report cannot be written.
 pub fn write_page(model: &Path, out: &Path, sound: &Path) -> TaskResult<Option<PathBuf>> {
     let model = Model::open(model)?;
-    if !model.can_oversample(model.sizes().len() - 1) {
+    if !uses_oversampling(&model, model.sizes().len() - 1) {
         return Ok(None);
     }
     let sweep = out.join(SWEEP);

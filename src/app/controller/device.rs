@@ -110,8 +110,7 @@ impl ControllerThread {
         let channels = granted.channels;
         let meter = Meter::new(channels);
         let (capture, feed) = Capture::with_feed(&meter, &granted);
-        let spec =
-            ProcessSpec { sample_rate: granted.sample_rate as f32, channels: MONITOR_SIDES, max_frames: granted.period_frames };
+        let spec = ProcessSpec::new(granted.sample_rate as f32, MONITOR_SIDES, granted.period_frames);
         let insert = self.instance.monitor_insert(spec).ok_or_else(|| format!("no slots for {granted}"))?;
         // Each device has strip settings of its own.
         let device = format!("{} {}", host.id(), device);

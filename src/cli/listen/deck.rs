@@ -67,7 +67,7 @@ impl Venue for DeckVenue {
             return Err(VenueError::NoStream);
         }
         let granted = self.stream.granted();
-        Ok(ProcessSpec { sample_rate: granted.sample_rate as f32, channels: self.outputs, max_frames: granted.period_frames })
+        Ok(ProcessSpec::new(granted.sample_rate as f32, self.outputs, granted.period_frames))
     }
 
     fn slots(&self) -> [Effect; 2] {

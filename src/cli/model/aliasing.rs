@@ -12,7 +12,7 @@ use crate::dsp::ProcessSpec;
 use crate::effect::Effect;
 use crate::measure::bench::{BenchSpec, BlockSize, measure_interleaved};
 use crate::measure::{MODEL_TONES_HZ, ModelAliasing, OVERSAMPLING_FACTORS, ToneAliasing};
-use crate::neural::Model;
+use crate::neural::{Model, uses_oversampling};
 
 /// Frames of a block, as a host may use.
 const BLOCK: usize = 64;
@@ -66,7 +66,7 @@ fn measure(path: &Path, model: Arc<Model>) -> Result<Measured, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", path.display()));
     let size = model.sizes().len() - 1;
     let aliasing = ModelAliasing::of_model(&model, size, || true).map_err(|error| failed(&error))?;
-    let count = if model.can_oversample(size) { OVERSAMPLING_FACTORS.len() } else { 1 };
+    let count = if uses_oversampling(&model, size) { OVERSAMPLING_FACTORS.len() } else { 1 };
     let effect = Effect::from_id("neural").map_err(Failure::failed)?.with_model(model.clone());
     let effects: Vec<Effect> = (0..count).map(|index| effect.with("oversampling", index as f32)).collect();
     let sample_rate = model.info().sample_rate;
@@ -74,7 +74,7 @@ fn measure(path: &Path, model: Arc<Model>) -> Result<Measured, Failure> {
     let tables = measure_interleaved(&effects, &spec, |_| true).map_err(|error| failed(&error))?;
     let mut costs = Vec::new();
     for ((effect, table), factor) in effects.iter().zip(tables).zip(OVERSAMPLING_FACTORS) {
-        let spec = ProcessSpec { sample_rate, channels: 1, max_frames: BLOCK };
+        let spec = ProcessSpec::new(sample_rate, 1, BLOCK);
         let latency_frames = effect.prepare(spec).map_err(|error| failed(&error))?.latency();
         let ns_per_sample = table.rows.first().map_or(f64::NAN, |costs| costs.ns_per_sample);
         costs.push(OversamplingCost { factor, ns_per_sample, latency_frames });

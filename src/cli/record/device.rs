@@ -136,7 +136,7 @@ fn make_monitor(request: &MonitorRequest, granted: &GrantedConfig) -> Result<(Mo
         return Err(Failure::Failed(format!("{device}: asked for channel {channel}, the device gave {channels}")));
     }
     let width = request.channels.len();
-    let spec = ProcessSpec { sample_rate: granted.sample_rate as f32, channels: width, max_frames: granted.period_frames };
+    let spec = ProcessSpec::new(granted.sample_rate as f32, width, granted.period_frames);
     let slots = Slots::compile(spec, std::slice::from_ref(&request.effect), Listen::Slot(0), None).map_err(Failure::failed)?;
     let create =
         |path: &Path| FileSink::create(path, granted.sample_rate, width, crate::audio::WavFormat::Int24, FILE_QUEUE_FRAMES);

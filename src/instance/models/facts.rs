@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use crate::dsp::CHUNK;
 use crate::measure::{MODEL_TONES_HZ, MeasureError, ModelAliasing, ToneAliasing};
 use crate::neural::engine::StateSpec;
-use crate::neural::{ALGORITHM, CALIBRATE_INPUT, INTERFACE_LEVEL, Model, ModelInfo, SIZE, knob_parameters};
+use crate::neural::{
+    ALGORITHM, CALIBRATE_INPUT, INTERFACE_LEVEL, Model, ModelInfo, OVERSAMPLING, RENDER_OVERSAMPLING, SIZE, knob_parameters,
+    uses_oversampling,
+};
 use crate::render::RenderError;
 use crate::view::{ModelAliasingFacts, ModelDelay, ModelFacts, ParameterUse};
 
@@ -68,7 +71,7 @@ pub(crate) fn aliasing(model: &Arc<Model>, go_on: &dyn Fn() -> bool) -> Option<V
 }
 
 /// The use of each parameter of the algorithm that plays models: a knob for each of the model's knobs, a size if it has several,
-/// calibration if it has levels in dBu.
+/// calibration if it has levels in dBu, oversampling if it can alias and ONNX Runtime does not run it.
 fn parameter_uses(model: &Model) -> Vec<ParameterUse> {
     let knobs = (0..model.sizes().len()).map(|size| model.knob_count(size)).max().unwrap_or(0);
     let mut uses = uses_without_model();
@@ -81,6 +84,10 @@ fn parameter_uses(model: &Model) -> Vec<ParameterUse> {
     }
     if model.sizes().len() > 1 {
         uses[SIZE] = ParameterUse::Used;
+    }
+    if (0..model.sizes().len()).any(|size| uses_oversampling(model, size)) {
+        uses[OVERSAMPLING] = ParameterUse::Used;
+        uses[RENDER_OVERSAMPLING] = ParameterUse::Used;
     }
     // The levels of a device that the model does not know cannot be calibrated to.
     let (info, sizes) = (model.info(), model.sizes());
@@ -95,11 +102,11 @@ fn parameter_uses(model: &Model) -> Vec<ParameterUse> {
     uses
 }
 
-/// The use of each parameter of that algorithm while there is no model, which has no knobs, sizes and levels.
+/// The use of each parameter of that algorithm while there is no model, which has no knobs, sizes, levels and rate.
 pub(crate) fn uses_without_model() -> Vec<ParameterUse> {
     let mut uses = vec![ParameterUse::Used; ALGORITHM.parameters.len()];
     knob_parameters()
-        .chain([SIZE, CALIBRATE_INPUT, INTERFACE_LEVEL])
+        .chain([SIZE, CALIBRATE_INPUT, INTERFACE_LEVEL, OVERSAMPLING, RENDER_OVERSAMPLING])
         .for_each(|parameter| uses[parameter] = ParameterUse::Unused);
     uses
 }

@@ -87,7 +87,7 @@ fn a_model_that_slots_reject_gives_way_to_the_one_that_ran_before() {
     let [one, two] = [0.5, 0.25].map(|gain| write_model(folder.path(), &format!("{gain}.nam"), gain));
     let slot = ModelSlot::default();
     run_request(&slot, ModelRequest::Open(one));
-    slot.accept();
+    slot.accept(None);
     let (id, state_text) = (slot.id(), slot.state_text());
     run_request(&slot, ModelRequest::Open(two.clone()));
     slot.reject("not here".into());
@@ -127,7 +127,7 @@ fn a_model_plays_and_is_saved_before_it_is_measured_and_encoded() {
         let slot = ModelSlot::default();
         slot.request(ModelRequest::Open(path.clone()));
         slot.run_requests();
-        slot.accept();
+        slot.accept(None);
         assert!(slot.id().is_some() && slot.model().is_some());
         let facts = slot.view().model.unwrap();
         assert!(facts.name == "gain 0.5" && facts.cost_ns.is_none() && facts.delay.is_none());

@@ -41,7 +41,7 @@ fn stems_are_dry_while_one_channel_is_monitored_through_the_saturator() {
         assert!(found.iter().enumerate().all(|(i, x)| *x == code(channel, i)), "stem {stem}");
     }
     // The expected output: the file's channel 2 through the same slots, offline.
-    let spec = ProcessSpec { sample_rate: RATE as f32, channels: 1, max_frames: 512 };
+    let spec = ProcessSpec::new(RATE as f32, 1, 512);
     let mut saturator = Settings::new(algorithm::find("saturator").unwrap());
     saturator.set(saturator.index("drive").unwrap(), 18.0);
     let mut slots = Slots::compile(spec, &[saturator.into()], Listen::Slot(0), None).unwrap();

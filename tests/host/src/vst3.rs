@@ -320,6 +320,8 @@ pub struct Vst3Instance {
     parameters: Vec<Vst3Parameter>,
     channels: usize,
     is_active: bool,
+    /// The standard's mode of the next activation: real time or offline.
+    process_mode: i32,
 }
 
 /// Path of the library in a bundle, by the rules of VST3 for this system.
@@ -385,8 +387,19 @@ impl Vst3Instance {
             unsafe { controller.setComponentHandler(handler.as_ptr()) };
         }
         let (view, _handler) = (None, handler);
-        let (channels, is_active) = (2, false);
-        Ok(Self { view, frame, processor, controller, component, _handler, notifications, parameters, channels, is_active })
+        Ok(Self {
+            view,
+            frame,
+            processor,
+            controller,
+            component,
+            _handler,
+            notifications,
+            parameters,
+            channels: 2,
+            is_active: false,
+            process_mode: ProcessModes_::kRealtime as i32,
+        })
     }
 
     /// All parameters, in the plug-in's order.
@@ -470,6 +483,22 @@ impl Vst3Instance {
         if result == kResultOk { Ok(()) } else { Err(error) }
     }
 
+    /// Chooses if blocks are for an offline render, where the plug-in may take its time, from the next activation on.
+    ///
+    /// # Panics
+    /// While active.
+    pub fn set_offline(&mut self, offline: bool) {
+        assert!(!self.is_active, "the standard lets the mode change only while the plug-in is inactive");
+        self.process_mode = (if offline { ProcessModes_::kOffline } else { ProcessModes_::kRealtime }) as i32;
+    }
+
+    /// Latency of the plug-in in frames.
+    #[must_use]
+    pub fn latency(&self) -> usize {
+        // SAFETY: a call without pointers.
+        unsafe { self.processor.getLatencySamples() as usize }
+    }
+
     /// Activates the plug-in: afterwards blocks of up to `max_frames` frames may be processed, but need not.
     ///
     /// # Errors
@@ -485,7 +514,7 @@ impl Vst3Instance {
         };
         let error = |reason: &str| HostError::Activate { sample_rate, max_frames: max_frames as u32, reason: reason.into() };
         let mut setup = ProcessSetup {
-            processMode: ProcessModes_::kRealtime as i32,
+            processMode: self.process_mode,
             symbolicSampleSize: SymbolicSampleSizes_::kSample32 as i32,
             maxSamplesPerBlock: max_frames as i32,
             sampleRate: sample_rate,
@@ -550,7 +579,7 @@ impl Vst3Instance {
         let changes = changes.to_com_ptr::<IParameterChanges>();
         let mut input = input.to_vec();
         let mut output = vec![vec![0.0; frames]; self.channels];
-        let processor = &self.processor;
+        let (processor, process_mode) = (&self.processor, self.process_mode);
         let controller = ControllerAccess(&self.controller);
         let block = || {
             let mut from: Vec<*mut f32> = input.iter_mut().map(|c| c.as_mut_ptr()).collect();
@@ -562,7 +591,7 @@ impl Vst3Instance {
             };
             let (mut inputs, mut outputs) = (bus(&mut from), bus(&mut to));
             let mut data = ProcessData {
-                processMode: ProcessModes_::kRealtime as i32,
+                processMode: process_mode,
                 symbolicSampleSize: SymbolicSampleSizes_::kSample32 as i32,
                 numSamples: frames as i32,
                 numInputs: 1,

@@ -4,12 +4,16 @@ use super::*;
 
 #[test]
 fn at_its_own_size_nothing_overlaps_and_everything_is_inside_the_window() {
-    for algorithm in 0..REGISTRY.len() {
+    let all = |registry: &'static [&'static Algorithm]| (0..registry.len()).map(move |algorithm| (registry, algorithm));
+    for (registry, algorithm) in all(&REGISTRY).chain(all(isotherm::algorithm::REGISTRY)) {
         let controls = TestControls::default();
         for slot in Slot::ALL {
-            controls.values.borrow_mut().insert(Control::Algorithm(slot), algorithm as f32);
+            let mut values = controls.values.borrow_mut();
+            values.insert(Control::Algorithm(slot), algorithm as f32);
+            let parameters = registry[algorithm].parameters.iter().enumerate();
+            values.extend(parameters.map(|(index, p)| (Control::Parameter { slot, algorithm, index }, p.default())));
         }
-        let harness = window_of(SIZE, controls, silent_view(2));
+        let harness = window_over(registry, SIZE, controls, silent_view(2));
         let inside = Rect::from_min_size(pos2(8.0, 8.0), vec2(SIZE.0 as f32, SIZE.1 as f32));
         let all = inputs(&harness);
         assert!(all.len() >= 9);
