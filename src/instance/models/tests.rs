@@ -148,7 +148,7 @@ fn aliasing_is_measured_last_and_again_if_other_work_came_first() {
     let slot = ModelSlot::default();
     slot.request(ModelRequest::Open(write_model(folder.path(), "1.nam", 0.5)));
     slot.run_requests();
-    slot.accept();
+    slot.accept(None);
     let facts = || slot.view().model.unwrap();
     // Cost and delay, the text for the state, then the aliasing, which gives way.
     for _ in 0..4 {
