@@ -11,9 +11,9 @@ use crate::audio::gain_to_db;
 use crate::effect::Effect;
 use crate::neural::{ALGORITHM, Model, OVERSAMPLING, RENDER_OVERSAMPLING, SIZE, uses_oversampling};
 
-/// The sines in hertz: one whose aliases of low order are above the band of hearing, and one whose aliases are within it.
+/// The sines in hertz: a high note, of which only high harmonics fold, and a tone of the treble, of which the fifth does at 48 kHz.
 pub const MODEL_TONES_HZ: [f64; 2] = [1245.0, 5000.0];
-/// Amplitude of the sines, -0.92 dBFS: a loud passage that does not clip.
+/// Amplitude of the sines, -0.92 dBFS: that of a loud passage.
 const AMPLITUDE: f32 = 0.9;
 /// The factors, in the order of the values of the parameter *Oversampling*.
 pub const OVERSAMPLING_FACTORS: [usize; 3] = [1, 2, 4];
@@ -135,48 +135,48 @@ pub static ROWS: [Measure; 6] = [
         "model_aliasing_1245hz_1x_db",
         "Aliasing of the model at 1245 Hz, 1x",
         "Model 1245 Hz 1x dB",
-        "Aliasing to signal of the model that an effect plays, without oversampling, for a sine near 1245 Hz at \
-         -0.92 dBFS (amplitude 0.9); blank without a model.",
+        "Aliasing to signal of the model that an effect plays, without oversampling, \
+         for a sine near 1245 Hz at -0.92 dBFS (amplitude 0.9); blank without a model.",
         |figures| figure(figures, 0, 0),
     ),
     row(
         "model_aliasing_1245hz_2x_db",
         "Aliasing of the model at 1245 Hz, 2x",
         "Model 1245 Hz 2x dB",
-        "Aliasing to signal of the model that an effect plays, oversampled twice whatever the effect says, for a sine near 1245 Hz at \
-         -0.92 dBFS (amplitude 0.9); blank without a model, and for one that is linear or cannot be oversampled.",
+        "Aliasing to signal of the model that an effect plays, oversampled twice whatever the effect says, \
+         for a sine near 1245 Hz at -0.92 dBFS (amplitude 0.9); blank without a model, and for one that is linear or cannot be oversampled.",
         |figures| figure(figures, 0, 1),
     ),
     row(
         "model_aliasing_1245hz_4x_db",
         "Aliasing of the model at 1245 Hz, 4x",
         "Model 1245 Hz 4x dB",
-        "Aliasing to signal of the model that an effect plays, oversampled four times whatever the effect says, for a sine near 1245 Hz at \
-         -0.92 dBFS (amplitude 0.9); blank without a model, and for one that is linear or cannot be oversampled.",
+        "Aliasing to signal of the model that an effect plays, oversampled four times whatever the effect says, \
+         for a sine near 1245 Hz at -0.92 dBFS (amplitude 0.9); blank without a model, and for one that is linear or cannot be oversampled.",
         |figures| figure(figures, 0, 2),
     ),
     row(
         "model_aliasing_5khz_1x_db",
         "Aliasing of the model at 5 kHz, 1x",
         "Model 5 kHz 1x dB",
-        "Aliasing to signal of the model that an effect plays, without oversampling, for a sine near 5 kHz at \
-         -0.92 dBFS (amplitude 0.9); blank without a model.",
+        "Aliasing to signal of the model that an effect plays, without oversampling, \
+         for a sine near 5 kHz at -0.92 dBFS (amplitude 0.9); blank without a model.",
         |figures| figure(figures, 1, 0),
     ),
     row(
         "model_aliasing_5khz_2x_db",
         "Aliasing of the model at 5 kHz, 2x",
         "Model 5 kHz 2x dB",
-        "Aliasing to signal of the model that an effect plays, oversampled twice whatever the effect says, for a sine near 5 kHz at \
-         -0.92 dBFS (amplitude 0.9); blank without a model, and for one that is linear or cannot be oversampled.",
+        "Aliasing to signal of the model that an effect plays, oversampled twice whatever the effect says, \
+         for a sine near 5 kHz at -0.92 dBFS (amplitude 0.9); blank without a model, and for one that is linear or cannot be oversampled.",
         |figures| figure(figures, 1, 1),
     ),
     row(
         "model_aliasing_5khz_4x_db",
         "Aliasing of the model at 5 kHz, 4x",
         "Model 5 kHz 4x dB",
-        "Aliasing to signal of the model that an effect plays, oversampled four times whatever the effect says, for a sine near 5 kHz at \
-         -0.92 dBFS (amplitude 0.9); blank without a model, and for one that is linear or cannot be oversampled.",
+        "Aliasing to signal of the model that an effect plays, oversampled four times whatever the effect says, \
+         for a sine near 5 kHz at -0.92 dBFS (amplitude 0.9); blank without a model, and for one that is linear or cannot be oversampled.",
         |figures| figure(figures, 1, 2),
     ),
 ];

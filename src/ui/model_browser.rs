@@ -88,28 +88,22 @@ fn fact_lines(facts: &ModelFacts) -> Vec<String> {
     add("Error to signal", facts.esr.map(|esr| format!("{esr:.4}")));
     add("Cost", facts.cost_ns.map(|ns| format!("{ns:.0} ns a sample and channel")));
     add("Delay", facts.delay.map(delay_text));
-    lines
-        .extend(facts.aliasing.iter().filter_map(|tone| aliasing_text(tone, &["", "2x ", "4x "])).map(|text| capitalised(&text)));
+    lines.extend(facts.aliasing.iter().filter_map(|tone| aliasing_text("Aliasing", tone, &["", "at 2x ", "at 4x "])));
     lines
 }
 
-/// Returns a text with its first letter as a capital.
-fn capitalised(text: &str) -> String {
-    text.char_indices().map(|(at, letter)| if at == 0 { letter.to_ascii_uppercase() } else { letter }).collect()
-}
-
-/// Returns the aliasing of a model for a sine, at as many oversamplings as there are `names`; nothing if it is not known at 1x.
-fn aliasing_text(tone: &ModelAliasingFacts, names: &[&str]) -> Option<String> {
-    /// The level in dB below which the half-band filters of the oversampling are, and no alias is told from their ripple.
+/// Returns the aliasing of a model for a sine, after `word`, with a prefix for each oversampling that is told; nothing if it is not
+/// known at 1x.
+fn aliasing_text(word: &str, tone: &ModelAliasingFacts, prefixes: &[&str]) -> Option<String> {
+    /// The level in dB of the half-band filters' stop band, below which a figure tells nothing of the model.
     const FLOOR_DB: f32 = -100.0;
     tone.aliasing_db[0]?;
     let hz = if tone.hz >= 2000.0 { format!("{} kHz", tone.hz / 1000.0) } else { format!("{} Hz", tone.hz) };
-    let figures = names.iter().zip(tone.aliasing_db).filter_map(|(name, db)| {
-        let db = db.filter(|db| !db.is_nan())?;
-        let at = if name.is_empty() { String::new() } else { format!("at {name}") };
-        Some(if db < FLOOR_DB { format!("{at}below {FLOOR_DB:.0} dB") } else { format!("{at}{db:.0} dB") })
+    let figures = prefixes.iter().zip(tone.aliasing_db).filter_map(|(prefix, db)| {
+        let db = db?;
+        Some(if db < FLOOR_DB { format!("{prefix}below {FLOOR_DB:.0} dB") } else { format!("{prefix}{db:.0} dB") })
     });
-    Some(format!("aliasing at {hz}: {}", figures.collect::<Vec<_>>().join("; ")))
+    Some(format!("{word} at {hz}: {}", figures.collect::<Vec<_>>().join("; ")))
 }
 
 /// Returns a model's delay and polarity with all figures.
@@ -267,7 +261,7 @@ pub(super) fn draw_bar(
             }
             draw_status(ui, below, (slot, "model facts"), &summary(facts, channels), &[12.0, 11.0], theme::MUTED, &tip);
             // The highest sine: the one that aliases most, and that the ear hears first.
-            let text = facts.aliasing.last().and_then(|tone| aliasing_text(tone, &["", "2x "]));
+            let text = facts.aliasing.last().and_then(|tone| aliasing_text("aliasing", tone, &["", "at 2x "]));
             let left = line.left_top() + vec2(8.0, LINE_HEIGHT + 4.0 + FACTS_HEIGHT);
             let rect = Rect::from_min_size(left, vec2(line.width() - 16.0, ALIASING_HEIGHT));
             if let Some(text) = text {
