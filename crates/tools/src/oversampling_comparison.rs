@@ -44,3 +44,29 @@ pub fn write_page(model: &Path, out: &Path, sound: &Path) -> TaskResult<Option<P
     let sounds = SoundSource::of_paths(&[sweep, sound.into()])?;
     page::write(&out.join("oversampling"), a, b, sounds, &paths).map(Some)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use isotherm::measure::ModelAliasing;
+
+    #[test]
+    fn the_model_of_the_demo_folds_something_that_oversampling_takes_away() {
+        let model = Model::open(&crate::root().join("assets/models/saturator-24db-lstm16.nam")).unwrap();
+        let found = ModelAliasing::of_model(&model, 0, || true).unwrap().tones[1];
+        assert!(found.at_1x_db.unwrap() - found.at_4x_db.unwrap() > 20.0, "{found:?}");
+    }
+
+    #[test]
+    fn a_model_that_cannot_alias_has_no_page() {
+        let folder = std::env::temp_dir().join(format!("isotherm-oversampling-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let model = folder.join("linear.nam");
+        let config = serde_json::json!({ "receptive_field": 1, "bias": false });
+        let file = serde_json::json!({ "version": "0.5.4", "architecture": "Linear", "config": config, "weights": [0.5] });
+        std::fs::write(&model, file.to_string()).unwrap();
+        assert!(write_page(&model, &folder, Path::new("none.wav")).unwrap().is_none());
+        assert!(!folder.join("oversampling").exists() && !folder.join(SWEEP).exists());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
