@@ -14,7 +14,7 @@ pub use listen::{
     Answer, Button, Change, ControlTrial, Form, GateView, ListenAction, ListenStage, ListenView, Protocol, Question, ResultView,
     Rule, SideChoice, SoundSource, TestPart, TestSetup, TestStep, TestView, Waveform,
 };
-pub use model::{FolderView, ModelDelay, ModelFacts, ModelView, ParameterUse};
+pub use model::{FolderView, ModelAliasingFacts, ModelDelay, ModelFacts, ModelView, ParameterUse};
 pub use take::{StemView, TakeAction, TakeLight, TakeSetup, TakeStart, TakeView};
 pub use twin::{TWIN_SIZES, TwinRequest, TwinSize, TwinStage, TwinView};
 

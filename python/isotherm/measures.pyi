@@ -279,6 +279,78 @@ def aliasing_worst(effect: Effect, sample_rate: float = 48000) -> float:
     `effect` is measured at `sample_rate` in Hz, 8000 to 768000. NaN if there is no figure.
     """
 
+def model_aliasing_1245hz_1x_db(effect: Effect, sample_rate: float = 48000) -> float:
+    """Aliasing of the model at 1245 Hz, 1x, in dB; less is better. Aliasing to signal of the model that an effect plays, without oversampling, for a sine near 1245 Hz at -0.92 dBFS (amplitude 0.9); blank without a model.
+
+    `effect` is measured at `sample_rate` in Hz, 8000 to 768000. NaN if there is no figure.
+    """
+
+def model_aliasing_1245hz_1x(effect: Effect, sample_rate: float = 48000) -> float:
+    """Aliasing of the model at 1245 Hz, 1x, in dB; less is better. Aliasing to signal of the model that an effect plays, without oversampling, for a sine near 1245 Hz at -0.92 dBFS (amplitude 0.9); blank without a model.
+
+    `effect` is measured at `sample_rate` in Hz, 8000 to 768000. NaN if there is no figure.
+    """
+
+def model_aliasing_1245hz_2x_db(effect: Effect, sample_rate: float = 48000) -> float:
+    """Aliasing of the model at 1245 Hz, 2x, in dB; less is better. Aliasing to signal of the model that an effect plays, oversampled twice whatever the effect says, for a sine near 1245 Hz at -0.92 dBFS (amplitude 0.9); blank without a model, and for one that is linear or cannot be oversampled.
+
+    `effect` is measured at `sample_rate` in Hz, 8000 to 768000. NaN if there is no figure.
+    """
+
+def model_aliasing_1245hz_2x(effect: Effect, sample_rate: float = 48000) -> float:
+    """Aliasing of the model at 1245 Hz, 2x, in dB; less is better. Aliasing to signal of the model that an effect plays, oversampled twice whatever the effect says, for a sine near 1245 Hz at -0.92 dBFS (amplitude 0.9); blank without a model, and for one that is linear or cannot be oversampled.
+
+    `effect` is measured at `sample_rate` in Hz, 8000 to 768000. NaN if there is no figure.
+    """
+
+def model_aliasing_1245hz_4x_db(effect: Effect, sample_rate: float = 48000) -> float:
+    """Aliasing of the model at 1245 Hz, 4x, in dB; less is better. Aliasing to signal of the model that an effect plays, oversampled four times whatever the effect says, for a sine near 1245 Hz at -0.92 dBFS (amplitude 0.9); blank without a model, and for one that is linear or cannot be oversampled.
+
+    `effect` is measured at `sample_rate` in Hz, 8000 to 768000. NaN if there is no figure.
+    """
+
+def model_aliasing_1245hz_4x(effect: Effect, sample_rate: float = 48000) -> float:
+    """Aliasing of the model at 1245 Hz, 4x, in dB; less is better. Aliasing to signal of the model that an effect plays, oversampled four times whatever the effect says, for a sine near 1245 Hz at -0.92 dBFS (amplitude 0.9); blank without a model, and for one that is linear or cannot be oversampled.
+
+    `effect` is measured at `sample_rate` in Hz, 8000 to 768000. NaN if there is no figure.
+    """
+
+def model_aliasing_5khz_1x_db(effect: Effect, sample_rate: float = 48000) -> float:
+    """Aliasing of the model at 5 kHz, 1x, in dB; less is better. Aliasing to signal of the model that an effect plays, without oversampling, for a sine near 5 kHz at -0.92 dBFS (amplitude 0.9); blank without a model.
+
+    `effect` is measured at `sample_rate` in Hz, 8000 to 768000. NaN if there is no figure.
+    """
+
+def model_aliasing_5khz_1x(effect: Effect, sample_rate: float = 48000) -> float:
+    """Aliasing of the model at 5 kHz, 1x, in dB; less is better. Aliasing to signal of the model that an effect plays, without oversampling, for a sine near 5 kHz at -0.92 dBFS (amplitude 0.9); blank without a model.
+
+    `effect` is measured at `sample_rate` in Hz, 8000 to 768000. NaN if there is no figure.
+    """
+
+def model_aliasing_5khz_2x_db(effect: Effect, sample_rate: float = 48000) -> float:
+    """Aliasing of the model at 5 kHz, 2x, in dB; less is better. Aliasing to signal of the model that an effect plays, oversampled twice whatever the effect says, for a sine near 5 kHz at -0.92 dBFS (amplitude 0.9); blank without a model, and for one that is linear or cannot be oversampled.
+
+    `effect` is measured at `sample_rate` in Hz, 8000 to 768000. NaN if there is no figure.
+    """
+
+def model_aliasing_5khz_2x(effect: Effect, sample_rate: float = 48000) -> float:
+    """Aliasing of the model at 5 kHz, 2x, in dB; less is better. Aliasing to signal of the model that an effect plays, oversampled twice whatever the effect says, for a sine near 5 kHz at -0.92 dBFS (amplitude 0.9); blank without a model, and for one that is linear or cannot be oversampled.
+
+    `effect` is measured at `sample_rate` in Hz, 8000 to 768000. NaN if there is no figure.
+    """
+
+def model_aliasing_5khz_4x_db(effect: Effect, sample_rate: float = 48000) -> float:
+    """Aliasing of the model at 5 kHz, 4x, in dB; less is better. Aliasing to signal of the model that an effect plays, oversampled four times whatever the effect says, for a sine near 5 kHz at -0.92 dBFS (amplitude 0.9); blank without a model, and for one that is linear or cannot be oversampled.
+
+    `effect` is measured at `sample_rate` in Hz, 8000 to 768000. NaN if there is no figure.
+    """
+
+def model_aliasing_5khz_4x(effect: Effect, sample_rate: float = 48000) -> float:
+    """Aliasing of the model at 5 kHz, 4x, in dB; less is better. Aliasing to signal of the model that an effect plays, oversampled four times whatever the effect says, for a sine near 5 kHz at -0.92 dBFS (amplitude 0.9); blank without a model, and for one that is linear or cannot be oversampled.
+
+    `effect` is measured at `sample_rate` in Hz, 8000 to 768000. NaN if there is no figure.
+    """
+
 def idle_noise_dbfs(effect: Effect, sample_rate: float = 48000) -> float:
     """Noise for silence, in dBFS; less is better. RMS of what an effect gives for silence, without its mean, in dB of a full-scale square wave; blank if it is constant.
 
@@ -442,6 +514,18 @@ class _Measures(Protocol):
     hysteresis: Callable[..., float]
     aliasing_worst_db: Callable[..., float]
     aliasing_worst: Callable[..., float]
+    model_aliasing_1245hz_1x_db: Callable[..., float]
+    model_aliasing_1245hz_1x: Callable[..., float]
+    model_aliasing_1245hz_2x_db: Callable[..., float]
+    model_aliasing_1245hz_2x: Callable[..., float]
+    model_aliasing_1245hz_4x_db: Callable[..., float]
+    model_aliasing_1245hz_4x: Callable[..., float]
+    model_aliasing_5khz_1x_db: Callable[..., float]
+    model_aliasing_5khz_1x: Callable[..., float]
+    model_aliasing_5khz_2x_db: Callable[..., float]
+    model_aliasing_5khz_2x: Callable[..., float]
+    model_aliasing_5khz_4x_db: Callable[..., float]
+    model_aliasing_5khz_4x: Callable[..., float]
     idle_noise_dbfs: Callable[..., float]
     idle_noise: Callable[..., float]
     idle_dc: Callable[..., float]

@@ -1,6 +1,7 @@
-//! `isotherm model`: shows a model file's metadata and costs, verifies the model against what the file states, and exports it at
-//! a multiple of its rate.
+//! `isotherm model`: shows a model file's metadata, costs and aliasing, verifies the model against what the file states, and
+//! exports it at a multiple of its rate.
 
+mod aliasing;
 mod oversample;
 
 use std::io::Write;
@@ -16,6 +17,7 @@ use super::{Failure, examples, parse_number, path_text, print_line};
 use crate::audio::Random;
 use crate::dsp::{Settings, gain_to_db};
 use crate::effect::Effect;
+use crate::measure::ModelAliasing;
 use crate::neural::engine::{self, KNOB_MIDDLE, Network, NetworkState, StateSpec};
 use crate::neural::{Model, TestVector, formats};
 
@@ -60,10 +62,12 @@ pub fn command() -> Command {
                     "isotherm model verify amp.nam --loudness-input loudness_input.wav",
                 ])),
         )
+        .subcommand(aliasing::command().arg(rate_argument()).arg(json()))
         .subcommand(oversample::command(file()))
         .after_help(examples(&[
             "isotherm model inspect amp.nam",
             "isotherm model verify amp.nam",
+            "isotherm model aliasing *.nam",
             "isotherm model oversample amp.nam --factor 2 amp-2x.nam",
         ]))
 }
@@ -72,6 +76,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     match matches.subcommand() {
         Some(("inspect", m)) => inspect(m),
         Some(("verify", m)) => verify(m),
+        Some(("aliasing", m)) => aliasing::run(m),
         Some(("oversample", m)) => oversample::run(m),
         _ => Err(Failure::Usage("no such command".into())),
     }
@@ -252,12 +257,14 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
         let constant = constant_on_silence(model.network(index), model.knob_count(index), info.sample_rate)?;
         let receptive_field = size.architecture.as_ref().and_then(|a| a.receptive_field());
         let recurrent = size.architecture.is_some() && receptive_field.is_none();
-        sizes.push((size, cost, alignment, receptive_field, recurrent, constant));
+        // At an unusual sample rate there are no figures, and all else is shown.
+        let aliasing = ModelAliasing::of_model(&model, index, || true).ok();
+        sizes.push((size, cost, alignment, receptive_field, recurrent, constant, aliasing));
     }
     if matches.get_flag("json") {
         let sizes: Vec<Value> = sizes
             .iter()
-            .map(|(size, cost, alignment, receptive_field, recurrent, constant)| {
+            .map(|(size, cost, alignment, receptive_field, recurrent, constant, aliasing)| {
                 json!({
                     "below": size.below, "loudness_db": size.loudness_db, "recurrent": recurrent,
                     "receptive_field_frames": receptive_field,
@@ -266,7 +273,7 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
                     "weights_bytes": cost.weights_bytes, "state_bytes_per_channel": cost.state_bytes,
                     "ns_per_sample": cost.ns_per_sample, "delay_frames": alignment.delay_frames, "inverted": alignment.inverted,
                     "delay_ambiguous": alignment.ambiguous, "dc_on_silence": constant.is_finite().then_some(constant),
-                    "dc_on_silence_dbfs": level_db(*constant),
+                    "dc_on_silence_dbfs": level_db(*constant), "aliasing": aliasing,
                 })
             })
             .collect();
@@ -290,7 +297,7 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
     for line in &info.ignored {
         print_line(format_args!("  {:<14}{line}", "ignored"));
     }
-    for (i, (size, cost, alignment, receptive_field, recurrent, constant)) in sizes.iter().enumerate() {
+    for (i, (size, cost, alignment, receptive_field, recurrent, constant, aliasing)) in sizes.iter().enumerate() {
         if sizes.len() > 1 {
             let until = if i + 1 < sizes.len() { format!("below {}", size.below) } else { "above".into() };
             print_line(format_args!("  size {} of {}, for sizes {until}", i + 1, sizes.len()));
@@ -315,6 +322,9 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
             None => "silence".into(),
         };
         print_line(format_args!("  {:<14}{on_silence}", "on silence"));
+        for tone in aliasing.iter().flat_map(|aliasing| &aliasing.tones) {
+            print_line(format_args!("  {:<14}{}", "aliasing", aliasing::line(tone)));
+        }
         print_line(format_args!("  {:<14}{} bytes, and {} a channel", "memory", cost.weights_bytes, cost.state_bytes));
         print_line(format_args!(
             "  {:<14}{:.0} ns a sample here, {:.1} % of a core",

@@ -92,6 +92,12 @@ impl BuilderRequests {
         self.models_requested() != self.models_done.load(Ordering::Acquire)
     }
 
+    /// True if jobs are asked for that a user waits for, or the thread has to end. [builder thread]
+    fn has_urgent_jobs(&self) -> bool {
+        const URGENT: u8 = jobs::BUILD_SLOTS | jobs::TOSS_COIN | jobs::LOAD_MODELS | jobs::OPEN_OR_CLOSE_RECORDER;
+        self.jobs.load(Ordering::Acquire) & URGENT != 0 || self.stop.load(Ordering::Acquire)
+    }
+
     /// Asks for `jobs`, bits of [`jobs`](mod@jobs), and wakes the thread; does not wait. [any thread, the audio thread too]
     pub fn post(&self, jobs: u8) {
         self.jobs.fetch_or(jobs, Ordering::Release);
@@ -233,7 +239,8 @@ impl SharedInstance {
         }
         drop(target);
         // One measurement or encoding at a time: jobs that are asked for meanwhile go first.
-        if jobs & jobs::MEASURE_AND_ENCODE_MODELS != 0 && self.models.iter().any(ModelSlot::do_deferred_work) {
+        let go_on = || !self.requests.has_urgent_jobs();
+        if jobs & jobs::MEASURE_AND_ENCODE_MODELS != 0 && self.models.iter().any(|model| model.do_deferred_work(&go_on)) {
             self.requests.post(jobs::MEASURE_AND_ENCODE_MODELS);
         }
     }

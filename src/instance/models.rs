@@ -45,8 +45,10 @@ pub enum ModelRequest {
 struct LoadedModel {
     model: Arc<Model>,
     facts: Arc<ModelFacts>,
-    /// True once `facts` hold the measurements, or these failed.
+    /// True once `facts` hold cost and delay, or their measurement failed.
     measured: bool,
+    /// True once `facts` hold the aliasing, or its measurement failed.
+    aliasing_measured: bool,
 }
 
 /// The text of a slot's model for the state.
@@ -411,9 +413,10 @@ impl ModelSlot {
         self.status().folder = Some(Arc::new(view));
     }
 
-    /// Does one piece of the work that was left until the model plays: measures it, or encodes it for the state. Returns true if
-    /// there may be more. [builder thread]
-    pub fn do_deferred_work(&self) -> bool {
+    /// Does one piece of the work that was left until the model plays: measures its cost and delay, encodes it for the state, or
+    /// measures its aliasing, which may take a second and is begun anew later if `go_on` returns false. Returns true if there may be
+    /// more. [builder thread]
+    pub fn do_deferred_work(&self, go_on: &dyn Fn() -> bool) -> bool {
         let status = self.status();
         let unmeasured = status.loaded.clone().filter(|loaded| !loaded.measured);
         let needs_encoding = matches!(status.state_text, StateText::Model(..));
@@ -432,8 +435,18 @@ impl ModelSlot {
         }
         if needs_encoding {
             drop(self.state_text());
+            return true;
         }
-        needs_encoding
+        let loaded = self.status().loaded.clone();
+        let Some(model) = loaded.filter(|loaded| !loaded.aliasing_measured).map(|loaded| loaded.model) else { return false };
+        let measured = catch_unwind(AssertUnwindSafe(|| facts::aliasing(&model, go_on)));
+        let Some(aliasing) = measured.unwrap_or_else(|_| Some(Vec::new())) else { return true };
+        let mut status = self.status();
+        if let Some(loaded) = status.loaded.as_mut().filter(|loaded| Arc::ptr_eq(&loaded.model, &model)) {
+            loaded.aliasing_measured = true;
+            loaded.facts = Arc::new(ModelFacts { aliasing, ..ModelFacts::clone(&loaded.facts) });
+        }
+        true
     }
 }
 
@@ -449,7 +462,7 @@ fn catch_panic(read: impl FnOnce() -> Result<LoadedModel, String>) -> Result<Loa
 fn prepare_model(model: Arc<Model>, path: Option<PathBuf>) -> Result<LoadedModel, String> {
     facts::check(&model)?;
     let facts = Arc::new(facts::from_file(&model, path));
-    Ok(LoadedModel { model, facts, measured: false })
+    Ok(LoadedModel { model, facts, measured: false, aliasing_measured: false })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::response::SmallSignal;
 use super::{
     AliasingCurve, HarmonicSweep, HarmonicsOverLevel, Idle, Intermodulation, LatencyCheck, LinearResponse, MeasureError,
-    TransferCurve, aliasing_curve, harmonic_sweep, harmonics_over_level, idle, intermodulation, transfer_curve,
+    ModelAliasing, TransferCurve, aliasing_curve, harmonic_sweep, harmonics_over_level, idle, intermodulation, transfer_curve,
 };
 use crate::effect::Effect;
 
@@ -33,6 +33,8 @@ pub struct Characteristics {
     pub transfer: TransferCurve,
     /// Aliasing against frequency and against level, with THD and THD+N of the same tones.
     pub aliasing: AliasingCurve,
+    /// Aliasing of the model at each oversampling; `None` if the effect plays none.
+    pub model_aliasing: Option<ModelAliasing>,
     /// Noise and DC for silence.
     pub idle: Idle,
 }
@@ -52,6 +54,7 @@ pub fn characterise(effect: &Effect, sample_rate: u32) -> Result<Characteristics
         intermodulation: intermodulation(effect, sample_rate)?,
         transfer: transfer_curve(effect, sample_rate)?,
         aliasing: aliasing_curve(effect, sample_rate)?,
+        model_aliasing: ModelAliasing::of_effect(effect, sample_rate, || true)?,
         idle: idle(effect, sample_rate)?,
     })
 }

@@ -21,8 +21,8 @@ pub use super::stft::{MR_STFT, MR_STFT_48K};
 pub use super::third_octave::THIRD_OCTAVE_ERROR;
 pub use super::worst_windows::WORST_WINDOW;
 use super::{
-    Characteristics, ErrorToSignal, Tone, aliasing, aliasing_curve, idle, intermodulation, latency, response, thd, thd_noise,
-    transfer,
+    Characteristics, ErrorToSignal, Tone, aliasing, aliasing_curve, idle, intermodulation, latency, model_aliasing, response,
+    thd, thd_noise, transfer,
 };
 use crate::audio::{Audio, AudioError};
 
@@ -287,6 +287,12 @@ pub static MEASURES: &[&Measure] = &[
     &intermodulation::CCIF,
     &transfer::ROW,
     &aliasing_curve::ROW,
+    &model_aliasing::ROWS[0],
+    &model_aliasing::ROWS[1],
+    &model_aliasing::ROWS[2],
+    &model_aliasing::ROWS[3],
+    &model_aliasing::ROWS[4],
+    &model_aliasing::ROWS[5],
     &idle::NOISE,
     &idle::DC,
     &response::ROW,

@@ -8,7 +8,7 @@ use super::spectrum::{bin_powers, decibels};
 use super::{MeasureError, check_rate};
 use crate::audio::{Audio, db_to_gain};
 use crate::effect::Effect;
-use crate::render::render;
+use crate::render::Renderer;
 
 /// The band of hearing, in hertz.
 pub(super) const AUDIBLE_HZ: (f64, f64) = (20.0, 20_000.0);
@@ -67,7 +67,7 @@ impl ToneFigures {
         // A sine of amplitude 1 has power ½.
         let orders_db = (1..=ORDERS).map(|order| powers.get(order * first).map(|power| decibels(2.0 * power).into()));
         Ok(Self {
-            hz: first as f64 * f64::from(sample_rate) / tone.samples.len() as f64,
+            hz: bin_hz(tone.samples.len(), tone.sample_rate, tone.hz),
             level_dbfs,
             orders_db: orders_db.collect(),
             thd_percent: 100.0 * thd_of(&powers, first),
@@ -92,13 +92,34 @@ pub fn coherent_tone(sample_rate: f32, near_hz: f32, amplitude: f32, frames: usi
 /// # Errors
 /// If the effect cannot be prepared for this sample rate.
 pub fn tone_response(effect: &Effect, sample_rate: u32, near_hz: f32, amplitude: f32) -> Result<Tone, MeasureError> {
-    let tone = coherent_tone(sample_rate as f32, near_hz, amplitude, PRIME_FRAMES);
+    let mut tones = tone_responses(effect, sample_rate, &[near_hz], amplitude, || true)?;
+    Ok(tones.pop().expect("a tone for each frequency"))
+}
+
+/// The outputs of an effect whose channels are independent for one sine each, all rendered at once, as [`tone_response`]. Before
+/// each block `watch` returns false to cancel.
+pub(super) fn tone_responses(
+    effect: &Effect,
+    sample_rate: u32,
+    near_hz: &[f32],
+    amplitude: f32,
+    watch: impl Fn() -> bool,
+) -> Result<Vec<Tone>, MeasureError> {
+    let tones: Vec<Tone> = near_hz.iter().map(|hz| coherent_tone(sample_rate as f32, *hz, amplitude, PRIME_FRAMES)).collect();
     let settle = (SETTLE_SECONDS * sample_rate as f32) as usize;
     // The last repetition is dropped, too: there, a filter with latency already sees the silence after the end.
     let times = settle.div_ceil(PRIME_FRAMES) + 2;
-    let wet = render(effect, &Audio::from_mono(sample_rate, &tone.samples.repeat(times))?)?;
+    let dry: Vec<Vec<f32>> = tones.iter().map(|tone| tone.samples.repeat(times)).collect();
+    let dry = Audio::from_channels(sample_rate, &dry.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+    let wet = Renderer::for_sound(effect, &dry)?.render(&dry, |_| watch())?;
     let last = wet.frames() - 2 * PRIME_FRAMES..wet.frames() - PRIME_FRAMES;
-    Ok(Tone { samples: wet.channel(0)[last].to_vec(), ..tone })
+    let outputs = tones.into_iter().zip(wet.iter());
+    Ok(outputs.map(|(tone, wet)| Tone { samples: wet[last.clone()].to_vec(), ..tone }).collect())
+}
+
+/// Frequency in hertz of the centre of the bin that is nearest to `hz`.
+pub(super) fn bin_hz(frames: usize, sample_rate: f32, hz: f32) -> f64 {
+    bin(frames, sample_rate, hz) as f64 * f64::from(sample_rate) / frames as f64
 }
 
 /// The bin whose centre is nearest to `hz`, at least 1.
@@ -175,6 +196,13 @@ pub fn aliasing(tone: &Tone) -> f32 {
     assert!(is_prime(count), "{count} samples; expected a prime number of them");
     let (powers, first) = audible_bins(tone);
     aliasing_of(&powers, first, bottom_bin(count, tone.sample_rate))
+}
+
+/// [`aliasing`] of a tone of [`PRIME_FRAMES`] frames; `None` if none of its harmonics, from 20 Hz to 20 kHz, is there.
+pub(super) fn audible_aliasing(tone: &Tone) -> Option<f64> {
+    let (powers, first) = audible_bins(tone);
+    let has_harmonics = powers.iter().skip(first).step_by(first).any(|power| *power > 0.0);
+    has_harmonics.then(|| aliasing_of(&powers, first, bottom_bin(tone.samples.len(), tone.sample_rate)).into())
 }
 
 fn aliasing_of(powers: &[f64], first: usize, bottom: usize) -> f32 {

@@ -345,6 +345,25 @@ impl Model {
         sizes.iter().position(|s| value < s.below).unwrap_or(sizes.len() - 1)
     }
 
+    /// The lowest value of the parameter *Size* (0 to 1) for which the size with this index is used; 1 for the last one. [any
+    /// thread]
+    ///
+    /// # Panics
+    /// If there is no such size.
+    #[must_use]
+    pub fn value_of_size(&self, size: usize) -> f32 {
+        let sizes = self.sizes();
+        if size + 1 == sizes.len() { 1.0 } else { size.checked_sub(1).map_or(0.0, |before| sizes[before].below) }
+    }
+
+    /// The same model with its own id and counters, for a measurement that a user does not hear. The networks are shared; the
+    /// file's bytes are left out. [control thread]
+    #[cfg(feature = "measure")]
+    #[must_use]
+    pub(crate) fn with_own_counters(&self) -> Arc<Self> {
+        Self::assemble(self.parsed.clone(), self.networks.clone(), Vec::new())
+    }
+
     /// Number of knobs (inputs after the audio) of the size with this index. [any thread]
     ///
     /// # Panics

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use egui::{Align2, Id, Key, Rect, Role, ScrollArea, Sense, Stroke, StrokeKind, TextEdit, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 
 use super::{gestures::Gestures, slot_card::CardView, theme, widgets, widgets::ButtonSpec};
-use crate::view::{Controls, FolderView, ModelDelay, ModelFacts, ModelView, Slot};
+use crate::view::{Controls, FolderView, ModelAliasingFacts, ModelDelay, ModelFacts, ModelView, Slot};
 
-/// Height of the bar: two lines and the space below them.
-pub(super) const BAR_HEIGHT: f32 = 58.0;
+/// Height of the bar without a model: two lines and the space below them.
+const BAR_HEIGHT: f32 = 58.0;
+/// Height of the line with a model's aliasing.
+const ALIASING_HEIGHT: f32 = 16.0;
 /// Smallest height of the browser: its head and some rows of its list.
 pub(super) const BROWSER_HEIGHT: f32 = 300.0;
 /// Height of the bar's first line, the browser's head and its text field.
@@ -67,6 +69,11 @@ pub(super) fn load_dropped_file(gestures: &mut Gestures, controls: &dyn Controls
     send_action(gestures, controls, slot, &ModelAction::Open(path));
 }
 
+/// Returns the height of the bar: with a model it has a line more.
+pub(super) fn bar_height(view: &ModelView) -> f32 {
+    if view.model.is_some() { BAR_HEIGHT + ALIASING_HEIGHT } else { BAR_HEIGHT }
+}
+
 /// Returns all known facts about a model, a line for each.
 fn fact_lines(facts: &ModelFacts) -> Vec<String> {
     let mut lines = vec![facts.name.clone()];
@@ -81,7 +88,22 @@ fn fact_lines(facts: &ModelFacts) -> Vec<String> {
     add("Error to signal", facts.esr.map(|esr| format!("{esr:.4}")));
     add("Cost", facts.cost_ns.map(|ns| format!("{ns:.0} ns a sample and channel")));
     add("Delay", facts.delay.map(delay_text));
+    lines.extend(facts.aliasing.iter().filter_map(|tone| aliasing_text("Aliasing", tone, &["", "at 2x ", "at 4x "])));
     lines
+}
+
+/// Returns the aliasing of a model for a sine, after `word`, with a prefix for each oversampling that is told; nothing if it is not
+/// known at 1x.
+fn aliasing_text(word: &str, tone: &ModelAliasingFacts, prefixes: &[&str]) -> Option<String> {
+    /// The level in dB of the half-band filters' stop band, below which a figure tells nothing of the model.
+    const FLOOR_DB: f32 = -100.0;
+    tone.aliasing_db[0]?;
+    let hz = if tone.hz >= 2000.0 { format!("{} kHz", tone.hz / 1000.0) } else { format!("{} Hz", tone.hz) };
+    let figures = prefixes.iter().zip(tone.aliasing_db).filter_map(|(prefix, db)| {
+        let db = db?;
+        Some(if db < FLOOR_DB { format!("{prefix}below {FLOOR_DB:.0} dB") } else { format!("{prefix}{db:.0} dB") })
+    });
+    Some(format!("{word} at {hz}: {}", figures.collect::<Vec<_>>().join("; ")))
 }
 
 /// Returns a model's delay and polarity with all figures.
@@ -211,7 +233,7 @@ pub(super) fn draw_bar(
     let below = Rect::from_min_size(line.left_bottom() + vec2(0.0, 4.0), vec2(rect.width(), FACTS_HEIGHT));
     let below = below.shrink2(vec2(8.0, 0.0));
     // An error has the space below, too: room for two lines.
-    let error_rect = below.with_min_y(line.bottom() + 2.0).with_max_y(rect.bottom());
+    let error_rect = below.with_min_y(line.bottom() + 2.0).with_max_y(rect.top() + BAR_HEIGHT);
     match (&view.error, view.loading, facts) {
         (Some(error), ..) => {
             draw_status(
@@ -238,6 +260,13 @@ pub(super) fn draw_bar(
                 }
             }
             draw_status(ui, below, (slot, "model facts"), &summary(facts, channels), &[12.0, 11.0], theme::MUTED, &tip);
+            // The highest sine: the one that aliases most, and that the ear hears first.
+            let text = facts.aliasing.last().and_then(|tone| aliasing_text("aliasing", tone, &["", "at 2x "]));
+            let left = line.left_top() + vec2(8.0, LINE_HEIGHT + 4.0 + FACTS_HEIGHT);
+            let rect = Rect::from_min_size(left, vec2(line.width() - 16.0, ALIASING_HEIGHT));
+            if let Some(text) = text {
+                draw_status(ui, rect, (slot, "model aliasing"), &text, &[12.0, 11.0, 10.0], theme::MUTED, &tip);
+            }
         }
         (None, false, None) => {}
     }

@@ -48,7 +48,7 @@ fn columns(width: f32) -> usize {
 
 /// Returns the height that a card of this width needs for an algorithm's parameters, or for the browser of its models.
 pub(super) fn height(algorithm: &Algorithm, model: &ModelView, width: f32, is_browsing: bool) -> f32 {
-    let bar = if algorithm.plays_model { model_browser::BAR_HEIGHT } else { 0.0 };
+    let bar = if algorithm.plays_model { model_browser::bar_height(model) } else { 0.0 };
     if algorithm.plays_model && is_browsing {
         return 3.0 * PADDING + HEAD_HEIGHT + bar + model_browser::BROWSER_HEIGHT;
     }
@@ -109,7 +109,7 @@ pub(super) fn show(
     let cell = vec2(inside.width() / columns as f32, knob::HEIGHT);
     let mut top = inside.top() + HEAD_HEIGHT + PADDING;
     if algorithm.plays_model {
-        let bar = Rect::from_min_size(pos2(inside.left(), top), vec2(inside.width(), model_browser::BAR_HEIGHT));
+        let bar = Rect::from_min_size(pos2(inside.left(), top), vec2(inside.width(), model_browser::bar_height(view.model)));
         // A browser that a click opens in this frame is drawn in the next frame. Drawn at once, its text field would lose
         // the focus again, because egui would take the same click for one outside of the field.
         let is_browsing = browser.as_ref().is_some_and(|b| b.slot == view.slot);

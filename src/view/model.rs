@@ -49,6 +49,8 @@ pub struct ModelFacts {
     pub cost_ns: Option<f32>,
     /// Measured delay and polarity; None until they are measured.
     pub delay: Option<ModelDelay>,
+    /// Measured aliasing for each of some sines, in the order of their frequencies; empty until it is measured.
+    pub aliasing: Vec<ModelAliasingFacts>,
     /// The use that the model makes of each parameter of the algorithm that plays it, in their order. A parameter that is missing is
     /// used.
     pub parameter_uses: Vec<ParameterUse>,
@@ -63,6 +65,15 @@ pub struct ModelDelay {
     pub inverted: bool,
     /// True if the measurement is not sure.
     pub ambiguous: bool,
+}
+
+/// The measured aliasing of a model for a sine at -0.92 dBFS.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ModelAliasingFacts {
+    /// Frequency of the sine in hertz.
+    pub hz: f32,
+    /// Aliasing to signal in dB of the model as it is, oversampled twice and four times; None where there is no figure.
+    pub aliasing_db: [Option<f32>; 3],
 }
 
 /// The use that a model makes of a parameter of the algorithm that plays it.

@@ -21,8 +21,8 @@ use isotherm::dsp::{
 };
 use isotherm::ui::{Editor, MIN_SIZE, SIZE};
 use isotherm::view::{
-    BlindView, ChannelLevel, Control, Controls, FolderView, InstanceView, ListenAction, ModelDelay, ModelFacts, ModelView,
-    ParameterUse, Slot, TakeAction, TwinRequest, TwinStage, TwinView,
+    BlindView, ChannelLevel, Control, Controls, FolderView, InstanceView, ListenAction, ModelAliasingFacts, ModelDelay,
+    ModelFacts, ModelView, ParameterUse, Slot, TakeAction, TwinRequest, TwinStage, TwinView,
 };
 
 /// A parameter with a knob.

@@ -84,6 +84,63 @@ fn inspect_shows_metadata_and_cost() {
     }
 }
 
+/// Returns a NAM file with an impulse response of one tap.
+fn linear() -> Value {
+    json!({
+        "version": "0.5.4", "architecture": "Linear", "config": {"receptive_field": 1, "bias": false}, "weights": [0.5],
+        "sample_rate": 48000,
+    })
+}
+
+#[test]
+fn inspect_tells_the_aliasing_at_each_oversampling_that_a_model_has() {
+    let folder = TestFolder::new();
+    let (file, plain) = (folder.write("amp.nam", &rectifier(0.5)), folder.write("linear.nam", &linear()));
+    let shown: Value = serde_json::from_str(&run_ok(&["model", "inspect", &file, "--json"])).unwrap();
+    let aliasing = &shown["sizes"][0]["aliasing"];
+    assert_eq!((&aliasing["sample_rate"], aliasing["tones"].as_array().unwrap().len()), (&json!(48_000), 2));
+    let lines = run_ok(&["model", "inspect", &file]);
+    for tone in aliasing["tones"].as_array().unwrap() {
+        let figure = |key: &str| tone[key].as_f64().unwrap();
+        let (plain, twice, four_times) = (figure("at_1x_db"), figure("at_2x_db"), figure("at_4x_db"));
+        // Harmonics of half a sine fall by 12 dB an octave.
+        assert!(twice < plain - 6.0 && four_times < twice - 6.0, "{tone}");
+        let line =
+            format!("  aliasing      {:.0} Hz: {plain:.1} dB; at 2x {twice:.1} dB, at 4x {four_times:.1} dB\n", figure("hz"));
+        assert!(lines.contains(&line), "{line} in {lines}");
+    }
+    let lines = run_ok(&["model", "inspect", &plain]);
+    assert!(lines.contains(" Hz: below -100 dB\n") && !lines.contains("at 2x"), "{lines}");
+}
+
+#[test]
+fn aliasing_prints_a_row_for_each_model_with_its_costs() {
+    let folder = TestFolder::new();
+    let (file, plain) = (folder.write("amp.nam", &rectifier(0.5)), folder.write("linear.nam", &linear()));
+    let text = run_ok(&["model", "aliasing", &file, &plain]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "| model | 1245 Hz, 1x | 2x | 4x | 5 kHz, 1x | 2x | 4x | cost, 1x | 2x | 4x |");
+    assert_eq!(lines[1], format!("|---|{}", "---:|".repeat(9)));
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let (amp, linear) = (cells(lines[2]), cells(lines[3]));
+    assert_eq!((lines.len(), amp.len(), linear.len(), amp[0].as_str(), linear[0].as_str()), (4, 10, 10, "amp.nam", "linear.nam"));
+    assert_eq!(linear[1..7], ["< -100", "", "", "< -100", "", ""]);
+    assert_eq!(linear[8..], ["", ""]);
+    let shown: Value = serde_json::from_str(&run_ok(&["model", "aliasing", &file, &plain, "--json"])).unwrap();
+    let keys = ["at_1x_db", "at_2x_db", "at_4x_db"];
+    let figures = [0, 1].into_iter().flat_map(|tone| keys.map(|key| (tone, key)));
+    for (cell, (tone, key)) in amp[1..7].iter().zip(figures) {
+        assert_eq!(*cell, format!("{:.1}", shown[0]["aliasing"]["tones"][tone][key].as_f64().unwrap()), "{tone} {key}");
+    }
+    let oversamplings = |model: usize| shown[model]["oversamplings"].as_array().unwrap();
+    assert_eq!((oversamplings(0).len(), oversamplings(1).len()), (3, 1));
+    for (found, factor) in oversamplings(0).iter().zip([1, 2, 4]) {
+        assert_eq!(found["factor"], factor);
+        assert_eq!(found["latency_frames"] == 0, factor == 1, "{found}");
+        assert!(found["ns_per_sample"].as_f64().unwrap() > 0.0 && found["relative_cost"].as_f64().unwrap() > 0.0, "{found}");
+    }
+}
+
 #[test]
 fn inspect_names_what_it_left_out_of_a_file() {
     let folder = TestFolder::new();
@@ -244,7 +301,7 @@ fn errors_are_one_line_and_an_exit_code() {
     let broken = folder.write("broken.nam", &broken);
     let (from, to) = (text(&folder.path("in.wav")), text(&folder.path("out.wav")));
     write(&from, &Audio::from_channels(48_000, &[&[0.5f32; 100]]).unwrap(), WavFormat::Float32).unwrap();
-    for command in ["inspect", "verify"] {
+    for command in ["inspect", "verify", "aliasing"] {
         assert!(run_failing(&["model", command, &missing], 1).contains("none.nam: "));
         let line = run_failing(&["model", command, &broken], 1);
         assert!(line.contains("broken.nam: config.layers[0].dilations[0]: 0; expected a whole number from 1 to"), "{line}");

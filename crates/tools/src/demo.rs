@@ -1,5 +1,5 @@
 //! The demo: plays sounds through every algorithm of the bundled plug-in, and writes sounds, pictures and tables of the results,
-//! and a page that compares a twin with its reference.
+//! a page that compares a twin with its reference, and one that compares a model with itself oversampled.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::setting::{self, Measurement, Setting};
 use crate::sound::{self, Sound};
 use crate::table::{self, TableRow};
 use crate::twin_comparison::TwinComparison;
-use crate::{TaskResult, display_path, picture};
+use crate::{TaskResult, display_path, oversampling_comparison, picture};
 
 /// Plays `input`, or generated sounds, through the CLAP plug-in `plugin`, and writes sounds, pictures and tables to the folder
 /// `out`. `model` is the model file for the algorithm that runs one.
@@ -69,6 +69,13 @@ pub fn play(plugin: &Path, model: &Path, out: &Path, input: Option<&Path>) -> Ta
     if let Some(twin) = &twin {
         println!("\nComparing the twin with its reference on {} ...", input.map_or("the built-in material".into(), display_path));
         let page = twin.write_page(out, input)?;
+        println!("The page of this comparison: {}", display_path(&page));
+    }
+    println!("\nComparing the model with itself at four times its rate ...");
+    let first = sounds.first().map(|sound| out.join(format!("{}.wav", sound.name)));
+    let played = input.map(Path::to_owned).or(first).ok_or("no sound")?;
+    if let Some(page) = oversampling_comparison::write_page(model, out, &played)? {
+        println!("{}", oversampling_comparison::LISTEN_FOR);
         println!("The page of this comparison: {}", display_path(&page));
     }
     Ok(())

@@ -3,6 +3,8 @@
 
 mod demo;
 mod models;
+mod oversampling_comparison;
+mod page;
 mod picture;
 mod png;
 mod reference;

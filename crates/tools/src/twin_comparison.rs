@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use isotherm::algorithm::find;
 use isotherm::audio::Audio;
-use isotherm::compare::{self, Request, Side, SoundSource};
+use isotherm::compare::{Side, SoundSource};
 use isotherm::dsp::{Parameter, Settings};
 use isotherm::effect::Effect;
 use isotherm::measure::measures::{ESR, NULL};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::setting::Setting;
 use crate::sound::Sound;
-use crate::{TaskResult, models, picture};
+use crate::{TaskResult, models, page, picture};
 
 /// Sample rate at which the time of algorithm and model is measured, in hertz.
 const RATE: f32 = 48_000.0;
@@ -22,9 +22,6 @@ const RATE: f32 = 48_000.0;
 const BLOCK: usize = 64;
 /// Number of blocks of algorithm and model that are timed, interleaved.
 const TIMED_BLOCKS: usize = 5000;
-
-/// Seconds for measuring time in the page.
-const COST_SECONDS: f64 = 10.0;
 
 /// A model's reference, the algorithm that it is the twin of, with the time of both.
 pub struct TwinComparison {
@@ -115,15 +112,7 @@ impl TwinComparison {
         };
         let (a, b) = (Side::Effect(self.reference.into()), Side::Effect(self.twin.clone()));
         let input = input.map_or_else(String::new, |path| format!("'{}' ", path.display()));
-        let command = format!("isotherm compare {input}--a '{a}' --b '{b}' --cost-seconds {COST_SECONDS}");
-        let request = Request { a, b, sounds, cost_seconds: COST_SECONDS, limits: Vec::new(), command };
-        let finished = compare::compare(&request, &|_| true)?;
-        let verdict = &finished.report.verdict;
-        println!("{}. {} {}", verdict.title, verdict.sentences[0], verdict.sentences[1]);
-        println!("Each sound alone: {}.", finished.report.tally());
-        let folder = out.join("report");
-        compare::write(&finished, &folder, true, &|| true)?;
-        Ok(folder.join("index.html"))
+        page::write(&out.join("report"), a, b, sounds, &input)
     }
 
     /// The results as text: a line for each sound, under a header.

@@ -1,15 +1,18 @@
 //! Facts about a model for the panels: from its file, and measured on this machine.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::dsp::CHUNK;
+use crate::measure::{MODEL_TONES_HZ, MeasureError, ModelAliasing, ToneAliasing};
 use crate::neural::engine::StateSpec;
 use crate::neural::{
     ALGORITHM, CALIBRATE_INPUT, INTERFACE_LEVEL, Model, ModelInfo, OVERSAMPLING, RENDER_OVERSAMPLING, SIZE, knob_parameters,
     uses_oversampling,
 };
-use crate::view::{ModelDelay, ModelFacts, ParameterUse};
+use crate::render::RenderError;
+use crate::view::{ModelAliasingFacts, ModelDelay, ModelFacts, ParameterUse};
 
 /// Smallest number of frames in one measurement of the cost.
 const COST_FRAMES: usize = 1024;
@@ -35,6 +38,7 @@ pub(crate) fn from_file(model: &Model, path: Option<PathBuf>) -> ModelFacts {
         esr: info.esr,
         cost_ns: None,
         delay: None,
+        aliasing: Vec::new(),
         parameter_uses: parameter_uses(model),
     }
 }
@@ -49,6 +53,21 @@ pub(crate) fn with_measurements(model: &Model, facts: &ModelFacts) -> Result<Mod
     let alignment = model.alignment(size)?;
     let delay = ModelDelay { frames: alignment.delay_frames, inverted: alignment.inverted, ambiguous: alignment.ambiguous };
     Ok(ModelFacts { cost_ns: Some(cost_ns), delay: Some(delay), ..facts.clone() })
+}
+
+/// The aliasing of a model at each oversampling; empty if it cannot be measured, as at an unusual sample rate. None if `go_on`,
+/// which is asked every few milliseconds, returned false.
+pub(crate) fn aliasing(model: &Arc<Model>, go_on: &dyn Fn() -> bool) -> Option<Vec<ModelAliasingFacts>> {
+    let aliasing = match ModelAliasing::of_model(model, largest(model), go_on) {
+        Err(MeasureError::Render(RenderError::Cancelled)) => return None,
+        aliasing => aliasing.ok(),
+    };
+    let tones = aliasing.iter().flat_map(|aliasing| aliasing.tones.iter().zip(MODEL_TONES_HZ));
+    let facts = |(tone, hz): (&ToneAliasing, f64)| ModelAliasingFacts {
+        hz: hz as f32,
+        aliasing_db: tone.figures().map(|figure| figure.map(|db| db as f32)),
+    };
+    Some(tones.map(facts).collect())
 }
 
 /// The use of each parameter of the algorithm that plays models: a knob for each of the model's knobs, a size if it has several,

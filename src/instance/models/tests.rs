@@ -23,7 +23,7 @@ fn run_request(slot: &ModelSlot, request: ModelRequest) -> ModelView {
     assert!(slot.view().loading);
     slot.run_requests();
     assert!(!slot.view().loading);
-    while slot.do_deferred_work() {}
+    while slot.do_deferred_work(&|| true) {}
     slot.view()
 }
 
@@ -134,11 +134,35 @@ fn a_model_plays_and_is_saved_before_it_is_measured_and_encoded() {
         assert!(!saved_before || *slot.state_text() == *text);
         assert!(matches!(slot.status().state_text, StateText::Text(_)) == saved_before);
         let id = slot.id();
-        while slot.do_deferred_work() {}
+        while slot.do_deferred_work(&|| true) {}
         let facts = slot.view().model.unwrap();
         assert!(facts.cost_ns.is_some_and(|ns| ns > 0.0) && facts.delay.is_some(), "{facts:?}");
         assert!(matches!(slot.status().state_text, StateText::Text(_)));
         assert_eq!((slot.id(), &*slot.state_text()), (id, text.as_str()));
+    }
+}
+
+#[test]
+fn aliasing_is_measured_last_and_again_if_other_work_came_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let slot = ModelSlot::default();
+    slot.request(ModelRequest::Open(write_model(folder.path(), "1.nam", 0.5)));
+    slot.run_requests();
+    slot.accept(None);
+    let facts = || slot.view().model.unwrap();
+    // Cost and delay, the text for the state, then the aliasing, which gives way.
+    for _ in 0..4 {
+        assert!(slot.do_deferred_work(&|| false), "the aliasing is still to be measured");
+    }
+    assert!(facts().cost_ns.is_some() && facts().aliasing.is_empty());
+    assert!(matches!(slot.status().state_text, StateText::Text(_)));
+    assert!(slot.do_deferred_work(&|| true));
+    assert!(!slot.do_deferred_work(&|| true));
+    let [low, high] = facts().aliasing[..] else { panic!("{:?}", facts().aliasing) };
+    assert_eq!((low.hz, high.hz), (1245.0, 5000.0));
+    // An impulse response makes no new frequencies, so there is nothing to oversample.
+    for found in [low, high] {
+        assert!(found.aliasing_db[0].unwrap() < -100.0 && found.aliasing_db[1..] == [None; 2], "{found:?}");
     }
 }
 

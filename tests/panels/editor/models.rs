@@ -17,6 +17,10 @@ fn facts() -> ModelFacts {
         esr: Some(0.0123),
         cost_ns: Some(381.6),
         delay: Some(ModelDelay { frames: 2.5, inverted: true, ambiguous: false }),
+        aliasing: vec![
+            ModelAliasingFacts { hz: 1245.0, aliasing_db: [Some(-33.4), Some(-60.2), Some(-104.0)] },
+            ModelAliasingFacts { hz: 5000.0, aliasing_db: [Some(-19.8), Some(-33.1), Some(-45.0)] },
+        ],
         parameter_uses: vec![],
     }
 }
@@ -75,6 +79,8 @@ fn a_models_bar_shows_the_facts_that_are_known_and_no_others() {
         "0.0123",
         "2.50 samples, polarity inverted",
         "382 ns a sample and channel",
+        "Aliasing at 1245 Hz: -33 dB; at 2x -60 dB; at 4x below -100 dB",
+        "Aliasing at 5 kHz: -20 dB; at 2x -33 dB; at 4x -45 dB",
     ] {
         assert!(words.contains(word), "no '{word}' in {words}");
     }
@@ -84,8 +90,60 @@ fn a_models_bar_shows_the_facts_that_are_known_and_no_others() {
     harness.run_steps(90);
     let words = accessible_texts(&harness).join("\n");
     assert!(words.contains("44.1 kHz (not given)"), "{words}");
-    for word in ["Author", "Gear", "Loudness", "Error to signal", "Cost", "Delay", "File"] {
+    for word in ["Author", "Gear", "Loudness", "Error to signal", "Cost", "Delay", "File", "liasing"] {
         assert!(!words.contains(word), "{word} in {words}");
+    }
+}
+
+/// The line of the bar that tells the aliasing, if there is one.
+fn aliasing_line(harness: &Harness<'_, EditorWindow>) -> Option<String> {
+    harness.query_by_label("B model aliasing").and_then(|line| line.value())
+}
+
+#[test]
+fn a_models_aliasing_is_told_below_its_facts_as_far_as_it_is_known() {
+    let (figure, none) = (Some(-19.8), None);
+    for (aliasing_db, expected) in [
+        ([figure, Some(-33.1), Some(-45.0)], Some("aliasing at 5 kHz: -20 dB; at 2x -33 dB")),
+        ([figure, none, none], Some("aliasing at 5 kHz: -20 dB")),
+        ([Some(-131.0), none, none], Some("aliasing at 5 kHz: below -100 dB")),
+        ([none, none, none], None),
+    ] {
+        let aliasing = vec![ModelAliasingFacts { hz: 5000.0, aliasing_db }];
+        let facts = ModelFacts { aliasing, ..facts() };
+        let harness = model_window(ModelView { model: Some(Arc::new(facts)), ..with_model() });
+        assert_eq!(aliasing_line(&harness).as_deref(), expected);
+    }
+}
+
+#[test]
+fn a_card_does_not_move_when_its_models_aliasing_is_known() {
+    let mut harness = model_window(with_model());
+    let top = |harness: &Harness<'_, EditorWindow>| harness.get_by_label("B Input").rect().top();
+    let before = top(&harness);
+    let unmeasured = ModelFacts { aliasing: Vec::new(), ..facts() };
+    harness.state_mut().view.models[1] = ModelView { model: Some(Arc::new(unmeasured)), ..with_model() };
+    harness.run();
+    assert_eq!((aliasing_line(&harness), top(&harness)), (None, before));
+}
+
+#[test]
+fn a_models_aliasing_is_readable_in_whole_in_a_narrow_window() {
+    for size in [(640, 480), (700, 480)] {
+        let controls = TestControls::default();
+        controls.values.borrow_mut().insert(Control::Algorithm(Slot::B), 3.0);
+        let models = [ModelView::default(), with_model()];
+        let harness = window_of(size, controls, InstanceView { models, ..silent_view(2) });
+        let card = harness.get_by_label("B model aliasing").rect();
+        let drawn = harness.output().shapes.iter().find_map(|shape| match &shape.shape {
+            egui::Shape::Text(text) if text.galley.text().starts_with("aliasing") => Some(text),
+            _ => None,
+        });
+        let text = drawn.expect("the line is drawn");
+        assert!(!text.galley.elided && text.galley.rows.len() == 1, "{size:?}");
+        assert!(card.contains_rect(text.visual_bounding_rect()), "{size:?}: {card:?}, {:?}", text.visual_bounding_rect());
+        let below = harness.get_by_label("B Input").rect();
+        assert!(card.bottom() <= below.top() && card.right() <= size.0 as f32, "{size:?}: {card:?}, {below:?}");
     }
 }
 
