@@ -203,7 +203,7 @@ impl NetworkState for WaveNetState {
                 constant.follow(audio, network.receptive_field);
                 let input = &mut scratch[variant.input.offset..][..CHUNK];
                 input[..frames].copy_from_slice(audio);
-                input[frames..].fill(0.0);
+                input[frames..frames.next_multiple_of(spec.level.lanes())].fill(0.0);
                 variant.run_chunk(*spec, &mut rings[channel * layout.state_floats..], scratch, positions, frames, false);
                 audio.copy_from_slice(&scratch[variant.output.offset..][..frames]);
             }

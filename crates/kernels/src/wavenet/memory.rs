@@ -212,35 +212,45 @@ impl StepMemory<'_> {
         }
     }
 
-    /// Finishes a chunk of `frames` that was written to a ring: copies the frames that are stored twice, so that all can be read.
-    /// With `settle`, instead fills every row with the chunk's first frame, as if that frame had come in for ever. Does nothing
-    /// for scratch memory.
+    /// Finishes a chunk of `frames` that was written to a ring, see [`HistoryPtr::commit`]. Does nothing for scratch memory.
     ///
     /// # Safety
     /// `frames` is at most [`CHUNK`], and the memory was sized by the layout.
     #[inline(always)]
     pub unsafe fn commit<S: Simd>(&self, s: S, operand: Operand, frames: usize, settle: bool) {
         let Operand::Ring(index) = operand else { return };
-        let ring = &self.rings[index];
-        let from = self.positions[index];
+        // SAFETY: the caller promises what `# Safety` asks for.
+        unsafe { self.history(operand).commit(s, self.rings[index].rows, frames, settle) };
+    }
+}
+
+impl HistoryPtr {
+    /// Finishes a chunk of `frames` that was written to this ring: copies the frames that are stored twice, so that all can be
+    /// read. With `settle`, instead fills every row with the chunk's first frame, as if that frame had come in for ever.
+    ///
+    /// # Safety
+    /// This is a ring of `rows` rows that may be written, and `frames` is at most [`CHUNK`].
+    #[inline(always)]
+    pub unsafe fn commit<S: Simd>(&self, s: S, rows: usize, frames: usize, settle: bool) {
+        let from = self.position;
         // SAFETY: the caller promises the memory and at most `CHUNK` frames. Rows have `frames + OVERLAP` floats, so whole
         // vectors of a chunk that begins in the first `CHUNK` frames also fit after the end.
         unsafe {
-            let row = |row: usize| self.state.add(ring.offset + row * ring.stride);
+            let row = |row: usize| self.ring.cast_mut().add(row * self.stride);
             if settle {
-                for row in (0..ring.rows).map(row) {
-                    std::slice::from_raw_parts_mut(row, ring.stride).fill(*row.add(from));
+                for row in (0..rows).map(row) {
+                    std::slice::from_raw_parts_mut(row, self.stride).fill(*row.add(from));
                 }
                 return;
             }
             if from < CHUNK {
-                for row in (0..ring.rows).map(row) {
-                    copy(s, row.add(from), row.add(ring.frames + from), frames);
+                for row in (0..rows).map(row) {
+                    copy(s, row.add(from), row.add(self.frames + from), frames);
                 }
             }
-            if from + frames > ring.frames {
-                for row in (0..ring.rows).map(row) {
-                    copy(s, row.add(ring.frames), row, from + frames - ring.frames);
+            if from + frames > self.frames {
+                for row in (0..rows).map(row) {
+                    copy(s, row.add(self.frames), row, from + frames - self.frames);
                 }
             }
         }

@@ -202,23 +202,30 @@ impl<const WIDE: bool, const C: usize, const O: usize, const T: usize, F: Activa
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self(stack, ChunkContext { memory, weights, frames, settle }, _) = self;
+        let Self(stack, context, _) = self;
+        let ChunkContext { weights, frames, settle, .. } = *context;
+        // A copy, which the compiler can keep in registers: no row that is written can overlap it.
+        let memory = *context.memory;
         // At levels that have other tiles this is always true, so the compiler drops the code below.
         if WIDE != (S::LEVEL == SimdLevel::Avx512) {
             unreachable!("tiles for {:?}", S::LEVEL);
         }
         let vectors = frames.div_ceil(S::LANES);
+        let (condition, head) = (memory.chunk(stack.condition), memory.chunk(stack.head));
         for plain in &stack.layers {
             // SAFETY: the caller of `run` promises what `StackFn` asks for.
             unsafe {
-                memory.commit(s, plain.from, *frames, *settle);
+                let from = memory.history(plain.from);
+                if let Operand::Ring(_) = plain.from {
+                    from.commit(s, C, frames, settle);
+                }
                 let layer = LayerPointers {
                     plain,
                     condition_rows: stack.shape.condition_rows,
                     weights: weights.add(plain.offset),
-                    from: memory.history(plain.from),
-                    condition: memory.chunk(stack.condition),
-                    head: memory.chunk(stack.head),
+                    from,
+                    condition,
+                    head,
                     to: plain.to.map(|to| memory.chunk(to)),
                 };
                 let mut v = 0;
@@ -266,7 +273,7 @@ impl LayerPointers<'_> {
         // SAFETY: the caller promises rows and weights; the weights are read in the order in which they were packed.
         unsafe {
             let mut w = self.weights;
-            for output in (0..C).step_by(O) {
+            for output in (0..C / O).map(|tile| tile * O) {
                 let mut sums = load_biases::<S, O, T>(s, w);
                 w = w.add(O);
                 w = accumulate(s, &mut sums, w, condition.at.add(frame), condition.stride, self.condition_rows);
@@ -283,7 +290,7 @@ impl LayerPointers<'_> {
                 }
             }
             let Some(to) = self.to else { return };
-            for output in (0..C).step_by(O) {
+            for output in (0..C / O).map(|tile| tile * O) {
                 let mut sums = load_biases::<S, O, T>(s, w);
                 w = w.add(O);
                 for (o, sums) in sums.iter_mut().enumerate() {

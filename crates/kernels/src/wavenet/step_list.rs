@@ -63,8 +63,8 @@ impl StepList {
         let mut step_list = Self::default();
         let input = step_list.layout.scratch(1);
         let y = step_list.wavenet(net, Signal { operand: Operand::Scratch(input), rows: 1 }, stack_level);
-        let output = step_list.layout.scratch(1);
-        step_list.scale(y, Signal { operand: Operand::Scratch(output), rows: 1 }, 1.0);
+        assert_eq!(y.rows, 1, "outputs of a WaveNet");
+        let Operand::Scratch(output) = y.operand else { unreachable!("an output that is history") };
         (step_list, input, output)
     }
 
