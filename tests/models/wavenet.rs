@@ -637,23 +637,42 @@ fn blocks_of_any_size_give_the_same_samples() {
     }
 }
 
+/// Asserts that each of some channels gives the bits that it gives alone.
+#[track_caller]
+fn assert_each_equals_one_alone(what: &str, net: &WaveNet, inputs: &[Vec<f32>]) {
+    for level in SimdLevel::available() {
+        let mut together = inputs.to_vec();
+        let mut all = state(net, inputs.len(), Precision::Fast, level);
+        for start in (0..inputs[0].len()).step_by(100) {
+            let mut block: Vec<&mut [f32]> = together.iter_mut().map(|x| &mut x[start..start + 100]).collect();
+            all.process(&mut block, &[]);
+        }
+        for (input, found) in inputs.iter().zip(&together) {
+            let alone = run(&mut *state(net, 1, Precision::Fast, level), input, &[100]);
+            assert!(bits(found) == bits(&alone), "{what}, {level:?}");
+        }
+    }
+}
+
 #[test]
 fn a_channel_does_not_depend_on_the_others() {
     for (number, net) in sample_networks().iter().enumerate() {
         let mut random = Random::new(number as u64);
         let inputs: Vec<Vec<f32>> = (0..5).map(|_| random.audio(700)).collect();
-        for level in SimdLevel::available() {
-            let mut together = inputs.clone();
-            let mut all = state(net, inputs.len(), Precision::Fast, level);
-            for start in (0..700).step_by(100) {
-                let mut block: Vec<&mut [f32]> = together.iter_mut().map(|x| &mut x[start..start + 100]).collect();
-                all.process(&mut block, &[]);
-            }
-            for (input, found) in inputs.iter().zip(&together) {
-                let alone = run(&mut *state(net, 1, Precision::Fast, level), input, &[100]);
-                assert!(bits(found) == bits(&alone), "net {number}, {level:?}");
-            }
-        }
+        assert_each_equals_one_alone(&format!("net {number}"), net, &inputs);
+    }
+}
+
+#[test]
+fn a_channel_does_not_depend_on_the_others_when_the_state_is_larger_than_the_cache() {
+    let mut random = Random::new(10);
+    let standard = random.plain_wavenet(&[(16, &POWERS), (8, &POWERS)], 3, &Activation::Tanh);
+    let odd = random.plain_wavenet(&[(8, &[1, 17, 41, 239])], 6, &Activation::LeakyRelu(vec![0.01]));
+    for (what, net, channels) in [("standard", standard, 32), ("odd dilations", odd, 128)] {
+        let bytes = state(&net, channels, Precision::Fast, SimdLevel::Avx512).bytes();
+        assert!(bytes > 9 << 20, "{what}: {bytes} bytes");
+        let inputs: Vec<Vec<f32>> = (0..channels).map(|_| random.audio(700)).collect();
+        assert_each_equals_one_alone(what, &net, &inputs);
     }
 }
 

@@ -13,7 +13,7 @@ mod step_list;
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
-use self::memory::{LineBuffer, Ring, ScratchArea, StepMemory};
+use self::memory::{LineBuffer, PREFETCH_FROM, Ring, ScratchArea, StepMemory};
 use self::plain::ChunkContext;
 use self::step_list::{Step, StepList};
 use super::activation::{Exact, Fast, Precision, StaticPrecision};
@@ -131,7 +131,7 @@ impl WaveNetState {
         let mut scratch = LineBuffer::new(layout.scratch);
         let positions = vec![0; layout.rings.len()];
         scratch.as_mut_slice()[variant.input.offset] = spec.silence;
-        variant.run_chunk(spec, rings.as_mut_slice(), scratch.as_mut_slice(), &positions, 1, true);
+        variant.run_chunk(spec, rings.as_mut_slice(), scratch.as_mut_slice(), None, &positions, 1, true);
         let row = |ring: &Ring, row: usize| rings.as_slice()[ring.offset + row * ring.stride];
         let settled_rows = layout.rings.iter().flat_map(|ring| (0..ring.rows).map(move |r| row(ring, r))).collect();
         let settled_output = scratch.as_slice()[variant.output.offset];
@@ -144,13 +144,15 @@ impl WaveNetState {
 
 impl PackedVariant {
     /// Runs a chunk of one channel: reads its `frames` frames at [`Self::input`] in the scratch memory, writes those at
-    /// [`Self::output`], and updates the channel's rings. `positions` are the frames at which the chunk begins in the rings. With
-    /// `settle` there must be one frame, and the rings become as if it had come in for ever.
+    /// [`Self::output`], and updates the channel's rings. `next_state` is that of [`StepMemory`]. `positions` are the frames at
+    /// which the chunk begins in the rings. With `settle` there must be one frame, and the rings become as if it had come in for
+    /// ever.
     fn run_chunk(
         &self,
         spec: StateSpec,
         state: &mut [f32],
         scratch: &mut [f32],
+        next_state: Option<*const f32>,
         positions: &[usize],
         frames: usize,
         settle: bool,
@@ -158,7 +160,7 @@ impl PackedVariant {
         let layout = &self.step_list.layout;
         assert!(state.len() >= layout.state_floats && scratch.len() >= layout.scratch && frames <= CHUNK);
         let rings = &layout.rings;
-        let memory = StepMemory { rings, positions, state: state.as_mut_ptr(), scratch: scratch.as_mut_ptr() };
+        let memory = StepMemory { rings, positions, state: state.as_mut_ptr(), next_state, scratch: scratch.as_mut_ptr() };
         let context = ChunkContext { memory: &memory, weights: self.weights.as_slice().as_ptr(), frames, settle };
         let steps = self.step_list.steps.as_slice();
         match spec.precision {
@@ -194,6 +196,7 @@ impl NetworkState for WaveNetState {
         let variant = network.variant(spec.precision, spec.level);
         let layout = &variant.step_list.layout;
         let (rings, scratch) = (rings.as_mut_slice(), scratch.as_mut_slice());
+        let prefetch = size_of_val(rings) >= PREFETCH_FROM;
         let total = block.first().map_or(0, |channel| channel.len());
         let mut start = 0;
         while start < total {
@@ -203,8 +206,11 @@ impl NetworkState for WaveNetState {
                 constant.follow(audio, network.receptive_field);
                 let input = &mut scratch[variant.input.offset..][..CHUNK];
                 input[..frames].copy_from_slice(audio);
-                input[frames..].fill(0.0);
-                variant.run_chunk(*spec, &mut rings[channel * layout.state_floats..], scratch, positions, frames, false);
+                input[frames..frames.next_multiple_of(spec.level.lanes())].fill(0.0);
+                let next = (channel + 1) % spec.channels;
+                let next_state = prefetch.then(|| rings[next * layout.state_floats..].as_ptr());
+                let state = &mut rings[channel * layout.state_floats..];
+                variant.run_chunk(*spec, state, scratch, next_state, positions, frames, false);
                 audio.copy_from_slice(&scratch[variant.output.offset..][..frames]);
             }
             for (position, ring) in positions.iter_mut().zip(&layout.rings) {

@@ -2,6 +2,8 @@
 //!
 //! A *row* is one feature channel: its frames follow each other in memory.
 
+use std::ops::Range;
+
 use crate::CHUNK;
 use crate::simd::Simd;
 
@@ -63,6 +65,10 @@ impl FlattenLines for [CacheLine] {
     }
 }
 
+/// Bytes of the rings of all channels from which on rows are fetched ahead, see [`StepMemory::prefetch`]: where it began to pay on
+/// an AMD EPYC with 1 MiB of second-level cache. Fetches of lines that are in the cache cost time and save none.
+pub const PREFETCH_FROM: usize = 2_000_000;
+
 /// Smallest number of frames that a ring has room for. Frames are copied where a ring wraps around; long rings make that rare.
 const MIN_RING_FRAMES: usize = 256;
 
@@ -82,6 +88,23 @@ pub struct Ring {
     pub stride: usize,
     /// Position of the first row in the channel's state.
     pub offset: usize,
+}
+
+/// The rows that a layer will read and write. They are fetched into the cache while the layer before it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Upcoming {
+    /// Rows of the input and of the output.
+    pub rows: usize,
+    /// The input.
+    pub from: Operand,
+    /// Frames before the chunk that the convolution of the input reaches.
+    pub reach: usize,
+    /// Frames from one tap of the convolution to the next.
+    pub dilation: usize,
+    /// The output, if it is read.
+    pub to: Option<Operand>,
+    /// True if the layer belongs to the next channel's chunk.
+    pub next_channel: bool,
 }
 
 /// The place of some rows of a chunk in the scratch memory, [`CHUNK`] floats each.
@@ -135,6 +158,40 @@ impl Layout {
     }
 }
 
+impl Ring {
+    /// Fetches `frames` frames of some rows, starting at frame `first`, into the cache.
+    #[inline(always)]
+    fn prefetch(&self, state: *const f32, rows: Range<usize>, first: usize, frames: usize) {
+        let lines = (first % LINE_FLOATS + frames.min(self.stride - first)).div_ceil(LINE_FLOATS);
+        for row in rows {
+            let at = state.wrapping_add(self.offset + row * self.stride + first);
+            let mut line = 0;
+            while line + 4 <= lines {
+                for next in 0..4 {
+                    prefetch(at.wrapping_add((line + next) * LINE_FLOATS));
+                }
+                line += 4;
+            }
+            while line < lines {
+                prefetch(at.wrapping_add(line * LINE_FLOATS));
+                line += 1;
+            }
+        }
+    }
+}
+
+/// Fetches the line at an address, which need not be valid, into the second-level cache. Does nothing on processors other than x86-64.
+#[inline(always)]
+fn prefetch(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the instruction is part of every x86-64, changes nothing but the cache and never faults.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 impl Operand {
     /// Returns the rows of scratch memory, starting at row `row`.
     ///
@@ -157,6 +214,8 @@ pub struct StepMemory<'a> {
     pub positions: &'a [usize],
     /// The state of one channel.
     pub state: *mut f32,
+    /// The state of the channel whose chunk is next, if rows are to be fetched into the cache ahead of time.
+    pub next_state: Option<*const f32>,
     pub scratch: *mut f32,
 }
 
@@ -212,35 +271,67 @@ impl StepMemory<'_> {
         }
     }
 
-    /// Finishes a chunk of `frames` that was written to a ring: copies the frames that are stored twice, so that all can be read.
-    /// With `settle`, instead fills every row with the chunk's first frame, as if that frame had come in for ever. Does nothing
-    /// for scratch memory.
+    /// Fetches part of the rows of a coming layer into the second-level cache, those of `rows`: the past frames that its taps
+    /// read, and the lines of the output, which have to be in the cache, too, before they can be written. Does nothing without
+    /// [`Self::next_state`]. It is not inlined, since each kernel calls it twice.
+    #[inline(never)]
+    pub fn prefetch(&self, upcoming: &Upcoming, rows: Range<usize>, frames: usize) {
+        let Some(next_state) = self.next_state else { return };
+        let state = if upcoming.next_channel { next_state } else { self.state.cast_const() };
+        if let Operand::Ring(index) = upcoming.from {
+            let (ring, position, reach) = (&self.rings[index], self.positions[index], upcoming.reach);
+            // The frames of the newest tap are those that the layer before is about to write. Taps that overlap are one span.
+            // An input that is a ring reaches back, so the step is not 0.
+            let (length, step) = if upcoming.dilation < frames { (reach, reach) } else { (frames, upcoming.dilation) };
+            for back in (step..=reach).step_by(step) {
+                let first = if position >= back { position - back } else { position + ring.frames - back };
+                ring.prefetch(state, rows.clone(), first, length);
+            }
+        }
+        if let Some(Operand::Ring(index)) = upcoming.to {
+            self.rings[index].prefetch(state, rows, self.positions[index], frames);
+        }
+    }
+
+    /// Finishes a chunk of `frames` that was written to a ring, see [`HistoryPtr::commit`]. Does nothing for scratch memory.
     ///
     /// # Safety
     /// `frames` is at most [`CHUNK`], and the memory was sized by the layout.
     #[inline(always)]
     pub unsafe fn commit<S: Simd>(&self, s: S, operand: Operand, frames: usize, settle: bool) {
         let Operand::Ring(index) = operand else { return };
-        let ring = &self.rings[index];
-        let from = self.positions[index];
+        // SAFETY: the caller promises what `# Safety` asks for.
+        unsafe { self.history(operand).commit(s, self.rings[index].rows, frames, settle) };
+    }
+}
+
+impl HistoryPtr {
+    /// Finishes a chunk of `frames` that was written to this ring: copies the frames that are stored twice, so that all can be
+    /// read. With `settle`, instead fills every row with the chunk's first frame, as if that frame had come in for ever.
+    ///
+    /// # Safety
+    /// This is a ring of `rows` rows that may be written, and `frames` is at most [`CHUNK`].
+    #[inline(always)]
+    pub unsafe fn commit<S: Simd>(&self, s: S, rows: usize, frames: usize, settle: bool) {
+        let from = self.position;
         // SAFETY: the caller promises the memory and at most `CHUNK` frames. Rows have `frames + OVERLAP` floats, so whole
         // vectors of a chunk that begins in the first `CHUNK` frames also fit after the end.
         unsafe {
-            let row = |row: usize| self.state.add(ring.offset + row * ring.stride);
+            let row = |row: usize| self.ring.cast_mut().add(row * self.stride);
             if settle {
-                for row in (0..ring.rows).map(row) {
-                    std::slice::from_raw_parts_mut(row, ring.stride).fill(*row.add(from));
+                for row in (0..rows).map(row) {
+                    std::slice::from_raw_parts_mut(row, self.stride).fill(*row.add(from));
                 }
                 return;
             }
             if from < CHUNK {
-                for row in (0..ring.rows).map(row) {
-                    copy(s, row.add(from), row.add(ring.frames + from), frames);
+                for row in (0..rows).map(row) {
+                    copy(s, row.add(from), row.add(self.frames + from), frames);
                 }
             }
-            if from + frames > ring.frames {
-                for row in (0..ring.rows).map(row) {
-                    copy(s, row.add(ring.frames), row, from + frames - ring.frames);
+            if from + frames > self.frames {
+                for row in (0..rows).map(row) {
+                    copy(s, row.add(self.frames), row, from + frames - self.frames);
                 }
             }
         }

@@ -3,9 +3,11 @@
 //! activation, head accumulator, 1x1 convolution.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use super::convolution::{TapPositions, accumulate, check_shape, load_biases, pack_biases, pack_outputs};
-use super::memory::{ChunkPtr, HistoryPtr, Operand, StepMemory};
+use super::memory::{ChunkPtr, HistoryPtr, Operand, StepMemory, Upcoming};
+use crate::CHUNK;
 use crate::activation;
 use crate::description::{Activation, Conv1d, Gating, WaveNetLayer};
 use crate::simd::{Kernel, Simd, SimdLevel};
@@ -54,6 +56,8 @@ pub struct PlainLayer {
     pub from: Operand,
     /// The next layer's input, if it is read.
     pub to: Option<Operand>,
+    /// The plain layer that runs next, perhaps in another stack.
+    pub upcoming: Option<Upcoming>,
 }
 
 /// A function that runs a stack over a chunk.
@@ -99,6 +103,20 @@ fn stack_fn(level: SimdLevel, channels: usize, activation: PlainActivation) -> O
 }
 
 impl PlainLayer {
+    /// Returns what is fetched ahead of this layer, which has `rows` channels.
+    pub fn as_upcoming(&self, rows: usize) -> Upcoming {
+        let Self { from, taps, dilation, to, .. } = *self;
+        Upcoming { rows, from, reach: (taps - 1) * dilation, dilation, to, next_channel: false }
+    }
+
+    /// Fetches the rows of the upcoming layer that `part` chooses of their number, if rows are to be fetched.
+    #[inline(always)]
+    fn prefetch(&self, memory: &StepMemory, frames: usize, part: impl FnOnce(usize) -> Range<usize>) {
+        if let (Some(upcoming), Some(_)) = (&self.upcoming, memory.next_state) {
+            memory.prefetch(upcoming, part(upcoming.rows), frames);
+        }
+    }
+
     /// Packs a layer, appending its weights to `packed`. Returns it with its shape and the function for such stacks, or `None` if
     /// the layer is not plain.
     ///
@@ -145,7 +163,7 @@ impl PlainLayer {
             pack_biases(layer1x1, output..output + tile, packed);
             pack_outputs(layer1x1, output..output + tile, packed);
         }
-        let plain = Self { taps: conv.taps, dilation: conv.dilation, slope, offset, from, to };
+        let plain = Self { taps: conv.taps, dilation: conv.dilation, slope, offset, from, to, upcoming: None };
         Some((plain, StackShape { channels, condition_rows: mixin.inputs, activation }, run))
     }
 }
@@ -202,30 +220,41 @@ impl<const WIDE: bool, const C: usize, const O: usize, const T: usize, F: Activa
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self(stack, ChunkContext { memory, weights, frames, settle }, _) = self;
+        let Self(stack, context, _) = self;
+        let ChunkContext { weights, frames, settle, .. } = *context;
+        // A copy, which the compiler can keep in registers: no row that is written can overlap it.
+        let memory = *context.memory;
         // At levels that have other tiles this is always true, so the compiler drops the code below.
         if WIDE != (S::LEVEL == SimdLevel::Avx512) {
             unreachable!("tiles for {:?}", S::LEVEL);
         }
         let vectors = frames.div_ceil(S::LANES);
+        // The rows of `rows` that are fetched ahead before vector `v` of a whole chunk.
+        let share = |rows: usize, v: usize| rows * v * S::LANES / CHUNK;
+        let (condition, head) = (memory.chunk(stack.condition), memory.chunk(stack.head));
         for plain in &stack.layers {
             // SAFETY: the caller of `run` promises what `StackFn` asks for.
             unsafe {
-                memory.commit(s, plain.from, *frames, *settle);
+                let from = memory.history(plain.from);
+                if let Operand::Ring(_) = plain.from {
+                    from.commit(s, C, frames, settle);
+                }
                 let layer = LayerPointers {
                     plain,
                     condition_rows: stack.shape.condition_rows,
                     weights: weights.add(plain.offset),
-                    from: memory.history(plain.from),
-                    condition: memory.chunk(stack.condition),
-                    head: memory.chunk(stack.head),
+                    from,
+                    condition,
+                    head,
                     to: plain.to.map(|to| memory.chunk(to)),
                 };
                 let mut v = 0;
                 while v + T <= vectors {
+                    plain.prefetch(&memory, frames, |rows| share(rows, v)..share(rows, v + T));
                     layer.tile::<S, C, O, T, F>(s, v * S::LANES);
                     v += T;
                 }
+                plain.prefetch(&memory, frames, |rows| share(rows, v)..rows);
                 if T > 2 {
                     while v + 2 <= vectors {
                         layer.tile::<S, C, O, 2, F>(s, v * S::LANES);
@@ -266,7 +295,7 @@ impl LayerPointers<'_> {
         // SAFETY: the caller promises rows and weights; the weights are read in the order in which they were packed.
         unsafe {
             let mut w = self.weights;
-            for output in (0..C).step_by(O) {
+            for output in (0..C / O).map(|tile| tile * O) {
                 let mut sums = load_biases::<S, O, T>(s, w);
                 w = w.add(O);
                 w = accumulate(s, &mut sums, w, condition.at.add(frame), condition.stride, self.condition_rows);
@@ -283,7 +312,7 @@ impl LayerPointers<'_> {
                 }
             }
             let Some(to) = self.to else { return };
-            for output in (0..C).step_by(O) {
+            for output in (0..C / O).map(|tile| tile * O) {
                 let mut sums = load_biases::<S, O, T>(s, w);
                 w = w.add(O);
                 for (o, sums) in sums.iter_mut().enumerate() {

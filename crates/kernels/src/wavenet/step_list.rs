@@ -2,7 +2,7 @@
 //! once, when the list is made.
 
 use super::convolution::{PackedConvolution, check_shape};
-use super::memory::{ChunkPtr, Layout, Operand, ScratchArea};
+use super::memory::{ChunkPtr, Layout, Operand, ScratchArea, Upcoming};
 use super::plain::{ChunkContext, PlainLayer, PlainStack};
 use crate::activation::{StaticPrecision, activate};
 use crate::description::{Activation, ConditionModel, Conv1d, Gating, Layer, LayerArray, Sequence, WaveNet, WaveNetLayer};
@@ -63,9 +63,25 @@ impl StepList {
         let mut step_list = Self::default();
         let input = step_list.layout.scratch(1);
         let y = step_list.wavenet(net, Signal { operand: Operand::Scratch(input), rows: 1 }, stack_level);
-        let output = step_list.layout.scratch(1);
-        step_list.scale(y, Signal { operand: Operand::Scratch(output), rows: 1 }, 1.0);
+        assert_eq!(y.rows, 1, "outputs of a WaveNet");
+        let Operand::Scratch(output) = y.operand else { unreachable!("an output that is history") };
+        step_list.link_plain_layers();
         (step_list, input, output)
+    }
+
+    /// Tells each plain layer which one runs next: after the last one, the next channel's first.
+    fn link_plain_layers(&mut self) {
+        let mut layers = Vec::new();
+        for step in &mut self.steps {
+            if let Step::Stack(stack) = step {
+                let rows = stack.shape.channels;
+                layers.extend(stack.layers.iter_mut().map(|layer| (layer.as_upcoming(rows), layer)));
+            }
+        }
+        let mut next = layers.first().map(|(first, _)| Upcoming { next_channel: true, ..*first });
+        for (this, layer) in layers.into_iter().rev() {
+            layer.upcoming = next.replace(this);
+        }
     }
 
     /// Adds rows of scratch memory.
