@@ -318,7 +318,9 @@ impl<C: Cell, A: StaticPrecision> Kernel for RecurrentKernel<'_, C, A> {
             match run.state.width {
                 1 => match run.layer.hidden {
                     8 => run_units_in_lanes::<S, C, A, 8>(s, run, lane_groups),
-                    16 => run_units_in_lanes::<S, C, A, 16>(s, run, lane_groups),
+                    // The two parts of an LSTM's sums do not fit into the registers of AVX2 at once. A compiler that knows all 16
+                    // steps computes them together and keeps some in memory from step to step.
+                    16 if C::RECURRENT_SUMS < 4 => run_units_in_lanes::<S, C, A, 16>(s, run, lane_groups),
                     20 => run_units_in_lanes::<S, C, A, 20>(s, run, lane_groups),
                     32 => run_units_in_lanes::<S, C, A, 32>(s, run, lane_groups),
                     40 => run_units_in_lanes::<S, C, A, 40>(s, run, lane_groups),
