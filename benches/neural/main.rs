@@ -30,7 +30,7 @@ fn all(criterion: &mut Criterion) {
     let models = models::all();
     models::write(&models, &Path::new(env!("CARGO_TARGET_TMPDIR")).join("models")).unwrap();
     for (level, name) in [(SimdLevel::Avx2, "AVX2"), (SimdLevel::Avx512, "default")] {
-        for (channels, blocks) in [(1, &[16, 64, 256][..]), (32, &[64])] {
+        for (channels, blocks) in [(1, &[16, 64, 256][..]), (2, &[64]), (4, &[64]), (8, &[64]), (32, &[64])] {
             let mut group = criterion.benchmark_group(format!("neural/{name}, {channels} channels"));
             group.sample_size(20).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_millis(500));
             for model in &models {
