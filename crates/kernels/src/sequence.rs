@@ -295,7 +295,7 @@ fn channel_groups(packed: &PackedSequence, spec: StateSpec) -> Vec<ChannelGroup>
         let left = spec.channels - first;
         let (level, width, channels) = if best == SimdLevel::Avx512 && left > 24 {
             (best, 32, left.min(32))
-        } else if left >= MIN_CHANNELS_IN_LANES {
+        } else if left >= MIN_CHANNELS_IN_LANES && !(best == SimdLevel::Avx2 && units == UNITS_ONE_BY_ONE) {
             (best, 16, left.min(16))
         } else {
             (level_for_units(best, units), 1, left)
@@ -310,6 +310,9 @@ fn channel_groups(packed: &PackedSequence, spec: StateSpec) -> Vec<ChannelGroup>
 /// there are at least nine to fifteen channels, depending on the units.) Fewer channels are run one by one, frame by frame: all
 /// of them in turn, so that the work on one channel fills the time in which another waits for its last frame's result.
 const MIN_CHANNELS_IN_LANES: usize = 12;
+/// Number of units with which channels are always run one by one with AVX2. Two whole vectors of units keep their sums in
+/// registers, so that even sixteen channels side by side are slower (measured for 8 to 16, 20, 32 and 40 units).
+const UNITS_ONE_BY_ONE: usize = 16;
 
 /// Returns the level that is faster for channels that are run one by one, with units in the lanes: few units would leave half of
 /// the widest vectors empty.
