@@ -219,7 +219,7 @@ fn with_key(file: &Value, key: &str) -> Value {
 fn play(model: &std::sync::Arc<Model>, oversampling: f32, size: f32, rate: f32, input: &[f32]) -> (Vec<f32>, usize) {
     let effect = Effect::new(&ALGORITHM).with_model(model.clone()).with("size", size).with("output_mode", 0.0);
     let effect = effect.with("oversampling", oversampling);
-    let mut processor = effect.prepare(ProcessSpec { sample_rate: rate, channels: 1, max_frames: 512 }).unwrap();
+    let mut processor = effect.prepare(ProcessSpec::new(rate, 1, 512)).unwrap();
     let mut output = input.to_vec();
     output.chunks_mut(77).for_each(|part| processor.process(&mut [part]));
     (output, processor.latency())

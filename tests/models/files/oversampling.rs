@@ -65,7 +65,7 @@ fn architecture(model: &Model) -> &Architecture {
 /// A processor for two channels that plays the largest network of a model at `factor` times its rate.
 fn processor(model: &Arc<Model>, factor: usize, host_rate: f32) -> Box<dyn Processor> {
     let effect = Effect::new(&ALGORITHM).with_model(model.clone()).with("oversampling", factor.ilog2() as f32);
-    effect.prepare(ProcessSpec { sample_rate: host_rate, channels: 2, max_frames: 256 }).unwrap()
+    effect.prepare(ProcessSpec::new(host_rate, 2, 256)).unwrap()
 }
 
 /// Noise with a silence in it, and noise upon a constant.
