@@ -52,7 +52,8 @@ const DEFAULT_MINUTES: &str = "1";
 const MAX_MINUTES: f64 = 10_000.0;
 
 /// Help of `--loss`.
-const LOSS_HELP: &str = "What training minimises: octaves (each by the signal's own level) or emphasis (of the treble, by 0.85)";
+const LOSS_HELP: &str =
+    "What training minimises: emphasis (of the treble, by 0.85) or octaves (also each by the signal's own level)";
 
 pub fn command() -> Command {
     let option = |name: &'static str, long: &'static str, value: &'static str, help: &'static str| {
@@ -113,7 +114,7 @@ pub fn command() -> Command {
             )
             .default_value("0"),
         )
-        .arg(option("loss", "loss", "NAME", LOSS_HELP).default_value("octaves"))
+        .arg(option("loss", "loss", "NAME", LOSS_HELP).default_value("emphasis"))
         .arg(option(
             "frames",
             "frames",

@@ -18,7 +18,7 @@ pub struct Loss {
 
 impl Default for Loss {
     fn default() -> Self {
-        Self::OCTAVES
+        Self::EMPHASIS
     }
 }
 
@@ -31,7 +31,7 @@ pub struct LossError {
 }
 
 /// The names that [`Loss::parse`] takes, for messages and help.
-pub const LOSS_NAMES: &str = "octaves or emphasis";
+pub const LOSS_NAMES: &str = "emphasis or octaves";
 
 impl Loss {
     /// Pre-emphasis and nothing more against the weight of the bass.

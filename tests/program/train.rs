@@ -53,7 +53,7 @@ fn a_training_writes_models_and_a_card() {
     }
     assert_eq!(card["esr_by_sound"].as_array().unwrap().len(), 11);
     assert_eq!(card["esr_by_level"].as_array().unwrap().len(), 4);
-    assert_eq!(card["training"]["loss"]["octaves"], 1.0);
+    assert_eq!(card["training"]["loss"]["octaves"], 0.0);
     let octaves = card["octaves_by_sound"].as_array().unwrap();
     let first = octaves[0]["octaves"].as_array().unwrap();
     let middles: Vec<f64> = first.iter().map(|octave| octave["hz"].as_f64().unwrap().round()).collect();
@@ -84,14 +84,14 @@ fn loss_and_batches_are_those_of_the_flags_and_others_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("twin");
     let with = |more: &[&'static str]| [short_training(text(&out), "5").as_slice(), more].concat();
-    let flags = ["--loss", "emphasis", "--frames", "64", "--sequences", "16", "--json"];
+    let flags = ["--loss", "octaves", "--frames", "64", "--sequences", "16", "--json"];
     let card: Value = serde_json::from_slice(&run_ok(&with(&flags)).stdout).unwrap();
     let training = &card["training"];
     assert_eq!((&training["frames"], &training["sequences"]), (&64.into(), &16.into()));
-    assert_eq!(training["loss"]["octaves"], 0.0);
+    assert_eq!(training["loss"]["octaves"], 1.0);
     std::fs::remove_dir_all(&out).unwrap();
     for (flags, part) in [
-        (["--loss", "loud"], "--loss: 'loud' is no loss; expected octaves or emphasis"),
+        (["--loss", "loud"], "--loss: 'loud' is no loss; expected emphasis or octaves"),
         (["--frames", "0"], "--frames: '0' is no number from 16 to 16384"),
         (["--sequences", "2000"], "--sequences: '2000' is no number from 1 to 1024"),
     ] {
