@@ -63,7 +63,7 @@ pub use noise_to_mask::{MaskBand, NoiseToMask, noise_to_mask};
 pub use response::{LatencyCheck, LinearResponse, latency_check, linear_response};
 pub use spectrum::{SEGMENT_FRAMES, SILENCE_DB, spectrum};
 pub use stft::multi_resolution_stft;
-pub use third_octave::{BandError, audible_bands, third_octaves};
+pub use third_octave::{BandError, audible_bands, octaves, third_octaves};
 pub use tone::{PRIME_FRAMES, Tone, ToneFigures, aliasing, coherent_tone, highest_tone_hz, thd, thd_noise, tone_response};
 pub use transfer::{TransferCurve, TransferPoint, transfer_curve};
 pub use worst_windows::{WINDOW_SECONDS, WorstWindow, worst_windows};

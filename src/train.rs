@@ -18,6 +18,7 @@ pub mod export;
 mod lane_products;
 pub mod loss;
 pub mod material;
+pub mod octave_term;
 pub mod optimiser;
 mod recorded_pair;
 pub mod recurrent;
@@ -29,6 +30,7 @@ pub mod wavenet;
 
 pub use condition::{Condition, ConditionError, KnobDescription};
 pub use design::{DESIGN_NAMES, Design, DesignError};
+pub use loss::{LOSS_NAMES, Loss, LossError};
 pub use material::{Material, MaterialError, SoundPair, Target};
 pub use recorded_pair::{MIN_PAIR_SECONDS, PairError, PairReport};
 pub use recurrent::CellKind;

@@ -18,12 +18,13 @@ use super::{
     print_line, with_parameter_flags,
 };
 use crate::algorithm::REGISTRY;
+use crate::measure::audible_bands;
 use crate::train::checkpoint::CheckpointError;
 use crate::train::clock::busy_remark;
 use crate::train::export::{self, ModelMetadata};
-use crate::train::trainer::mr_stft;
+use crate::train::trainer::{mr_stft, octave_errors};
 use crate::train::{
-    CellKind, Condition, DESIGN_NAMES, Design, EarlyStopping, Material, PairReport, TIME_CEILING, Target, TrainedNetwork,
+    CellKind, Condition, DESIGN_NAMES, Design, EarlyStopping, Loss, Material, PairReport, TIME_CEILING, Target, TrainedNetwork,
     Trainer, TrainingConfig, TrainingEnd, TrainingLoop, checkpoint,
 };
 
@@ -37,6 +38,10 @@ const CURVE: &str = "curve.png";
 const TWIN: &str = "twin";
 /// Largest number of frames for `--look-ahead`: about as long as the filters of an oversampler ring.
 const MAX_LOOK_AHEAD: usize = 64;
+/// Smallest and largest number for `--frames`.
+const SEQUENCE_FRAMES: (usize, usize) = (16, 16_384);
+/// Smallest and largest number for `--sequences`.
+const SEQUENCES: (usize, usize) = (1, 1024);
 /// The heading of the flags that say what is learnt, in the help text.
 const SOURCE_HEADING: &str = "What to learn (--target, or --dry with --wet)";
 /// Seconds of training between two checkpoints.
@@ -45,6 +50,10 @@ const CHECKPOINT_SECONDS: f64 = 10.0;
 const DEFAULT_MINUTES: &str = "1";
 /// The longest training in minutes that `--minutes` and `--max-minutes` take.
 const MAX_MINUTES: f64 = 10_000.0;
+
+/// Help of `--loss`.
+const LOSS_HELP: &str =
+    "What training minimises: emphasis (of the treble, by 0.85) or octaves (also each by the signal's own level)";
 
 pub fn command() -> Command {
     let option = |name: &'static str, long: &'static str, value: &'static str, help: &'static str| {
@@ -105,6 +114,19 @@ pub fn command() -> Command {
             )
             .default_value("0"),
         )
+        .arg(option("loss", "loss", "NAME", LOSS_HELP).default_value("emphasis"))
+        .arg(option(
+            "frames",
+            "frames",
+            "N",
+            "Frames of each sequence of a batch, 16 to 16384 [256, with --slow 512; tcn and wavenet by their reach]",
+        ))
+        .arg(option(
+            "sequences",
+            "sequences",
+            "N",
+            "Sequences of a batch, 1 to 1024; for lstm and gru a multiple of 16 [32; tcn and wavenet 16]",
+        ))
         .arg(option("seed", "seed", "N", "Seed of weights and material").default_value("1"))
         .arg(option("material", "material", "SECONDS", "How much is generated for --target, 20 to 600").default_value("180"))
         .arg(
@@ -204,6 +226,12 @@ fn config(matches: &ArgMatches, conditioned: bool) -> Result<TrainingConfig, Fai
         }
     }
     let mut config = TrainingConfig::new(design, 1);
+    config.loss = Loss::parse(text("loss").unwrap_or("")).map_err(|e| Failure::Usage(format!("--loss: {e}")))?;
+    let number =
+        |name: &str, (fewest, most), default| text(name).map_or(Ok(default), |value| parse_integer(name, value, fewest, most));
+    let sequences = number("sequences", SEQUENCES, config.sequences)?;
+    let frames = number("frames", SEQUENCE_FRAMES, config.frames)?;
+    config = config.with_batch(sequences, frames);
     config.steps = match text("steps") {
         Some(steps) => parse_integer("steps", steps, 1, 1 << 40)? as u64,
         None => config.steps_in(60.0 * minutes(matches)?),
@@ -427,13 +455,18 @@ fn card_json(trained: &TrainedNetwork, source: &Value) -> Value {
             "seed": config.seed, "threads": config.threads,
             "look_ahead_frames": config.look_ahead, "sequences": config.sequences, "frames": config.frames,
             "learning_rates": [config.learning_rates.0, config.learning_rates.1],
-            "loss": { "emphasis": config.loss.emphasis, "plain": config.loss.plain, "dc": config.loss.dc },
+            "loss": {
+                "emphasis": config.loss.emphasis, "plain": config.loss.plain, "dc": config.loss.dc, "octaves": config.loss.octaves,
+            },
         },
         "esr": evaluation.esr, "esr_pre_emphasis_0.85": evaluation.esr_emphasised,
         "mr_stft": mr_stft(&trained.architecture, material),
         "esr_by_level": evaluation.levels.iter().map(|(top, esr)| json!({ "up_to_dbfs": top, "esr": esr })).collect::<Vec<_>>(),
         "esr_by_sound": evaluation.sounds.iter().map(|(name, raw, emphasised)| {
             json!({ "sound": name, "esr": raw, "esr_pre_emphasis_0.85": emphasised })
+        }).collect::<Vec<_>>(),
+        "octaves_by_sound": octave_errors(&trained.architecture, material).iter().map(|(name, octaves)| {
+            json!({ "sound": name, "octaves": octaves })
         }).collect::<Vec<_>>(),
         "esr_by_place": evaluation.knob_positions.iter().map(|(place, esr)| json!({
             "value": material.knob.as_ref().map(|knob| knob.from + place * (knob.to - knob.from)), "knob": place, "esr": esr,
@@ -444,6 +477,35 @@ fn card_json(trained: &TrainedNetwork, source: &Value) -> Value {
             json!({ "seconds": point.seconds, "steps": point.steps, "esr": point.esr })
         }).collect::<Vec<_>>(),
     })
+}
+
+/// Returns the nominal middle frequency (IEC 61260-1) of the octave whose exact middle is `hz`.
+fn octave_name(hz: f64) -> &'static str {
+    const NAMES: [&str; 10] = ["31.5", "63", "125", "250", "500", "1000", "2000", "4000", "8000", "16000"];
+    let index = (hz / 1000.0).log2().round() as i64 + 5;
+    usize::try_from(index).ok().and_then(|index| NAMES.get(index).copied()).unwrap_or("")
+}
+
+/// Returns the card's table of the error in each octave as Markdown: in dB of the signal there, or `faint`.
+fn octave_table(card: &Value) -> String {
+    let mut out = String::new();
+    for sound in card["octaves_by_sound"].as_array().into_iter().flatten() {
+        let octaves: Vec<&Value> = sound["octaves"].as_array().into_iter().flatten().collect();
+        let number = |octave: &Value, key: &str| octave[key].as_f64();
+        if out.is_empty() {
+            let names: Vec<&str> = octaves.iter().map(|o| octave_name(number(o, "hz").unwrap_or(0.0))).collect();
+            let _ =
+                writeln!(out, "\n| error in dB, by octave (Hz) | {} |\n|---|{}", names.join(" | "), "---|".repeat(names.len()));
+        }
+        let levels: Vec<(f64, f64)> =
+            octaves.iter().map(|o| (number(o, "hz").unwrap_or(0.0), number(o, "signal_db").unwrap_or(0.0))).collect();
+        let cells = octaves.iter().zip(audible_bands(&levels)).map(|(octave, is_audible)| match number(octave, "error_db") {
+            Some(db) if is_audible => format!("{db:.0}"),
+            _ => "faint".into(),
+        });
+        let _ = writeln!(out, "| {} | {} |", sound["sound"].as_str().unwrap_or(""), cells.collect::<Vec<_>>().join(" | "));
+    }
+    out
 }
 
 /// Returns the command that trains the same twin again.
@@ -543,6 +605,7 @@ fn markdown(card: &Value) -> String {
         let (raw, emphasised) = (figure(&sound["esr"]), figure(&sound["esr_pre_emphasis_0.85"]));
         let _ = writeln!(out, "| {} | {raw} | {emphasised} |", sound["sound"].as_str().unwrap_or(""));
     }
+    out += &octave_table(card);
     let _ = writeln!(out, "\n![ESR over seconds]({CURVE})\n\n| seconds | steps | ESR |\n|---|---|---|");
     for point in card["curve"].as_array().into_iter().flatten() {
         let _ =

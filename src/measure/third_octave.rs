@@ -17,6 +17,8 @@ pub struct BandError {
 
 /// Bands, counted from the one of 1 kHz: those whose middles are 20 Hz and 20 kHz.
 const BANDS: std::ops::RangeInclusive<i32> = -17..=13;
+/// Octaves, counted from the one of 1 kHz: those whose middles are 31.5 Hz and 16 kHz.
+const OCTAVES: std::ops::RangeInclusive<i32> = -5..=4;
 /// Level in dB below the loudest band, both A-weighted, from which on a band is faint and does not count: about the distance from
 /// loud music to a third octave of the noise of a quiet room.
 const FAINT_DB: f64 = -70.0;
@@ -26,12 +28,24 @@ const FAINT_DB: f64 = -70.0;
 /// [control thread: allocates]
 #[must_use]
 pub fn third_octaves(comparison: &Comparison<'_>) -> Vec<BandError> {
+    band_errors(comparison, BANDS.map(|n| 1000.0 * 10f64.powf(f64::from(n) / 10.0)), 10f64.powf(0.05))
+}
+
+/// The error of each octave from 31.5 Hz to 16 kHz (IEC 61260-1, base 10) whose upper edge is below half the sample rate.
+/// [control thread: allocates]
+#[must_use]
+pub fn octaves(comparison: &Comparison<'_>) -> Vec<BandError> {
+    band_errors(comparison, OCTAVES.map(|n| 1000.0 * 10f64.powf(0.3 * f64::from(n))), 10f64.powf(0.15))
+}
+
+/// The errors of bands of these middles in hertz, each of which reaches from its middle divided by `half_width` to its middle
+/// times `half_width`.
+fn band_errors(comparison: &Comparison<'_>, middles: impl Iterator<Item = f64>, half_width: f64) -> Vec<BandError> {
     let spectrum = comparison.error_spectrum();
     let nyquist = f64::from(comparison.sample_rate()) / 2.0;
     let samples = (comparison.frames() * comparison.channel_count()) as f64;
-    let middles = BANDS.map(|n| 1000.0 * 10f64.powf(f64::from(n) / 10.0));
     middles
-        .map(|hz| (hz, hz * 10f64.powf(-0.05), hz * 10f64.powf(0.05)))
+        .map(|hz| (hz, hz / half_width, hz * half_width))
         .filter(|(_, _, high)| *high < nyquist)
         .map(|(hz, low, high)| {
             let (signal, error) = spectrum.band(low, high);
@@ -101,6 +115,26 @@ mod tests {
             assert!((band(4000.0).error_db.unwrap() - expected).abs() < 0.01, "{:?}", band(4000.0));
             assert!(band(250.0).error_db.unwrap() < -100.0, "{:?}", band(250.0));
             assert!((THIRD_OCTAVE_ERROR.compare(&comparison).unwrap() - expected).abs() < 0.01);
+        }
+    }
+
+    #[test]
+    fn an_octave_has_the_energy_of_its_three_thirds() {
+        for (rate, count) in [(44_100, 9), (48_000, 10), (96_000, 10)] {
+            let reference = generate::white(rate, 0.5, 100_000, 1).unwrap();
+            let test = reference.add(&generate::pink(rate, 0.01, 100_000, 2).unwrap()).unwrap();
+            let comparison = Comparison::new(&reference, &test).unwrap();
+            let (octaves, thirds) = (octaves(&comparison), third_octaves(&comparison));
+            assert_eq!(octaves.len(), count, "{rate}");
+            let power = |db: f64| 10f64.powf(db / 10.0);
+            for octave in &octaves {
+                let own: Vec<_> = thirds.iter().filter(|third| (third.hz / octave.hz).log2().abs() < 0.4).collect();
+                let signal: f64 = own.iter().map(|third| power(third.signal_db)).sum();
+                let error: f64 = own.iter().map(|third| power(third.signal_db + third.error_db.unwrap())).sum();
+                assert_eq!(own.len(), 3, "{}", octave.hz);
+                assert!((10.0 * signal.log10() - octave.signal_db).abs() < 0.01, "{octave:?}");
+                assert!((10.0 * (error / signal).log10() - octave.error_db.unwrap()).abs() < 0.01, "{octave:?}");
+            }
         }
     }
 

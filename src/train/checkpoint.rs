@@ -9,7 +9,7 @@ use super::training_loop::{CurvePoint, LoopState};
 use crate::audio::Random;
 
 /// The first bytes of every checkpoint; the number is the version of the format.
-const MAGIC: &[u8] = b"isotherm training 3\n";
+const MAGIC: &[u8] = b"isotherm training 4\n";
 /// The first bytes of a checkpoint of any version.
 const ANY_VERSION: &[u8] = b"isotherm training ";
 

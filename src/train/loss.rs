@@ -1,8 +1,9 @@
-//! The loss that training minimises: error to signal with pre-emphasis, error to signal without, and the constant offset of the
-//! error.
+//! The loss that training minimises: error to signal with pre-emphasis, error to signal without, the constant offset of the
+//! error, and the error to signal of each octave.
 
 /// Coefficients of the loss's parts. With e = target - output, the loss is the energy of the pre-emphasised e divided by that of
-/// the pre-emphasised target, plus `plain` and `dc` times the other two parts, both divided by the energy of the target.
+/// the pre-emphasised target, plus `plain` and `dc` times the next two parts, both divided by the energy of the target, plus
+/// `octaves` times the mean of the octaves' errors to signal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Loss {
     /// Coefficient c of the pre-emphasis e(t) - c e(t - 1), 0 to 1 (Wright et al., DAFx-19, with 0.95; NAM and GuitarML 0.85).
@@ -11,11 +12,43 @@ pub struct Loss {
     pub plain: f32,
     /// Weight of the squared mean of each sequence's error, multiplied by its number of frames.
     pub dc: f32,
+    /// Weight of the octaves' mean error to signal ([`OctaveTerm`](super::octave_term::OctaveTerm)); 0: it is not computed.
+    pub octaves: f32,
 }
 
 impl Default for Loss {
     fn default() -> Self {
-        Self { emphasis: 0.85, plain: 1.0, dc: 0.1 }
+        Self::EMPHASIS
+    }
+}
+
+/// A name that is none of [`LOSS_NAMES`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{found}' is no loss; expected {LOSS_NAMES}")]
+pub struct LossError {
+    /// The name.
+    pub found: String,
+}
+
+/// The names that [`Loss::parse`] takes, for messages and help.
+pub const LOSS_NAMES: &str = "emphasis or octaves";
+
+impl Loss {
+    /// Pre-emphasis and nothing more against the weight of the bass.
+    pub const EMPHASIS: Self = Self { emphasis: 0.85, plain: 1.0, dc: 0.1, octaves: 0.0 };
+    /// [`Self::EMPHASIS`], and each octave by the signal's own level in it.
+    pub const OCTAVES: Self = Self { octaves: 1.0, ..Self::EMPHASIS };
+
+    /// The loss of a name of [`LOSS_NAMES`]. [any thread]
+    ///
+    /// # Errors
+    /// If there is no such name.
+    pub fn parse(name: &str) -> Result<Self, LossError> {
+        match name {
+            "octaves" => Ok(Self::OCTAVES),
+            "emphasis" => Ok(Self::EMPHASIS),
+            _ => Err(LossError { found: name.to_owned() }),
+        }
     }
 }
 

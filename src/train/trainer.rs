@@ -9,11 +9,12 @@ use super::Design;
 use super::clock::{Clock, ClockReading, SystemClock, WorkTime};
 use super::loss::{Loss, Segment};
 use super::material::{KeepGoing, Material, SoundPair};
+use super::octave_term::OctaveTerm;
 use super::optimiser::{Optimiser, OptimiserState, cosine};
 use super::{recurrent, wavenet};
-use crate::audio::Random;
+use crate::audio::{Audio, Random};
 use crate::dsp::gain_to_db;
-use crate::measure::{self, ErrorToSignal};
+use crate::measure::{self, BandError, Comparison, ErrorToSignal};
 use crate::neural::description::Architecture;
 use crate::neural::engine::{self, StateSpec};
 use crate::neural::simd::SimdLevel;
@@ -117,9 +118,22 @@ impl TrainingConfig {
             frames,
             look_ahead: 0,
         };
-        let (first, max_distance) = EVALUATION_SECONDS;
-        config.evaluation_steps = (config.steps_in(first), config.steps_in(max_distance));
+        config.set_evaluation_steps();
         config
+    }
+
+    /// The configuration with other batches: `sequences` of `frames` frames. [any thread]
+    #[must_use]
+    pub fn with_batch(mut self, sequences: usize, frames: usize) -> Self {
+        (self.sequences, self.frames) = (sequences, frames);
+        self.set_evaluation_steps();
+        self
+    }
+
+    /// Sets the steps between evaluations, which follow from the time of a step.
+    fn set_evaluation_steps(&mut self) {
+        let (first, max_distance) = EVALUATION_SECONDS;
+        self.evaluation_steps = (self.steps_in(first), self.steps_in(max_distance));
     }
 
     /// The number of steps that take about `seconds` on an idle machine of two cores; at least 1. It does not depend on the
@@ -171,6 +185,8 @@ pub struct Trainer {
     parts: Vec<BatchPart>,
     /// A convolutional network has one for each thread. Empty for a recurrent network, whose parts have tapes of their own.
     tapes: Vec<wavenet::Tape>,
+    /// The loss's part for the octaves; `None` if its weight is 0.
+    octave_term: Option<OctaveTerm>,
     /// Recurrent networks divide the material into one span for each sequence. Frames of the spans that are done in this epoch.
     position: usize,
     /// Frame of the material at which the first span begins; drawn anew for each epoch.
@@ -315,12 +331,31 @@ impl Trainer {
                 (0..config.sequences).map(|_| part(PartKind::Convolutional { input: vec![0.0; frames] }, frames)).collect()
             }
         };
+        let octaves = config.loss.octaves;
+        let octave_term = (octaves > 0.0).then(|| {
+            let frames = parts[0].target.len() / parts[0].lanes() - first_frame(&config.design);
+            OctaveTerm::new(octaves, frames, material.sample_rate)
+        });
         // The optimiser (SOAP) works on matrices of weights.
         let optimiser = Optimiser::new(weights, config.design.matrices());
         // A position beyond the end, so that the first step begins an epoch.
         let position = usize::MAX / 2;
         let (offset, steps, seconds, work_time) = (0, 0, 0.0, WorkTime::default());
-        Ok(Self { config, material, optimiser, random, parts, tapes, position, offset, steps, seconds, work_time, clock })
+        Ok(Self {
+            config,
+            material,
+            optimiser,
+            random,
+            parts,
+            tapes,
+            octave_term,
+            position,
+            offset,
+            steps,
+            seconds,
+            work_time,
+            clock,
+        })
     }
 
     /// The configuration that [`Self::new`] was given. [any thread]
@@ -385,13 +420,14 @@ impl Trainer {
     pub fn step(&mut self) -> f64 {
         let start = self.clock.read();
         self.fill_batch();
-        // A convolutional network has no past where a sequence begins, so the first frames, as many as its reach, do not count.
-        let first_frame = match &self.config.design {
-            Design::Recurrent(_) => 0,
-            Design::Convolutional(shape) => shape.reach(),
-        };
+        let first_frame = first_frame(&self.config.design);
         let loss = self.config.loss;
-        let target_energy = loss.energy(self.parts.iter().map(|part| (part.target.as_slice(), part.lanes(), first_frame)));
+        let targets = || self.parts.iter().map(|part| (part.target.as_slice(), part.lanes(), first_frame));
+        let target_energy = loss.energy(targets());
+        let octaves = self.octave_term.as_ref().map(|term| (term, term.energy(targets())));
+        let octave_loss = |segment: &Segment<'_>, gradient: &mut [f32]| {
+            octaves.as_ref().map_or(0.0, |(term, energy)| term.add_gradient(energy, segment, gradient))
+        };
         let weights = &self.optimiser.state.weights;
         let work = |parts: &mut [BatchPart], thread_tape: Option<&mut wavenet::Tape>| {
             let mut thread_tape = thread_tape;
@@ -404,6 +440,7 @@ impl Trainer {
                         tape.forward(weights, input);
                         let segment = Segment { target, output: tape.output(), lanes, first_frame };
                         *part_loss = loss.gradient(&target_energy, &segment, last_errors, output_gradient);
+                        *part_loss += octave_loss(&segment, output_gradient);
                         tape.backward(weights, input, output_gradient, gradient);
                         tape.carry_state();
                     }
@@ -412,6 +449,7 @@ impl Trainer {
                         tape.forward(weights, input);
                         let segment = Segment { target, output: tape.output(), lanes, first_frame };
                         *part_loss = loss.gradient(&target_energy, &segment, &mut [0.0], output_gradient);
+                        *part_loss += octave_loss(&segment, output_gradient);
                         tape.backward(weights, output_gradient, gradient);
                     }
                 }
@@ -563,6 +601,15 @@ impl Trainer {
     }
 }
 
+/// The first frame of a sequence that has a loss. A convolutional network has no past where a sequence begins, so the first
+/// frames, as many as its reach, do not count.
+fn first_frame(design: &Design) -> usize {
+    match design {
+        Design::Recurrent(_) => 0,
+        Design::Convolutional(shape) => shape.reach(),
+    }
+}
+
 /// The material with its wet sounds delayed by `frames`.
 fn delayed(material: &Material, frames: usize) -> Material {
     let mut delayed = material.clone();
@@ -657,6 +704,23 @@ pub fn mr_stft(architecture: &Architecture, material: &Material) -> f64 {
         measure::multi_resolution_stft(&pair.wet, &play_with_knob(architecture, material.sample_rate, &pair.dry, &pair.knob))
     };
     material.held_out.iter().map(distance).sum::<f64>() / material.held_out.len().max(1) as f64
+}
+
+/// Error of a network in each octave of each held-out sound: its name, and the octaves of [`measure::octaves`].
+/// [control thread: takes its time]
+///
+/// # Panics
+/// If the description is not valid.
+#[must_use]
+pub fn octave_errors(architecture: &Architecture, material: &Material) -> Vec<(String, Vec<BandError>)> {
+    let rate = material.sample_rate;
+    let errors = |pair: &SoundPair| {
+        let sound = |samples: &[f32]| Audio::from_mono(rate, samples).expect("the rate of a sound, and one channel");
+        let (wet, out) = (sound(&pair.wet), sound(&play_with_knob(architecture, rate, &pair.dry, &pair.knob)));
+        let comparison = Comparison::new(&wet, &out).expect("two sounds of one shape");
+        (pair.name.clone(), measure::octaves(&comparison))
+    };
+    material.held_out.iter().map(errors).collect()
 }
 
 /// [`evaluate`]; `None` as soon as `keep_going` returns false.

@@ -53,12 +53,22 @@ fn a_training_writes_models_and_a_card() {
     }
     assert_eq!(card["esr_by_sound"].as_array().unwrap().len(), 11);
     assert_eq!(card["esr_by_level"].as_array().unwrap().len(), 4);
+    assert_eq!(card["training"]["loss"]["octaves"], 0.0);
+    let octaves = card["octaves_by_sound"].as_array().unwrap();
+    let first = octaves[0]["octaves"].as_array().unwrap();
+    let middles: Vec<f64> = first.iter().map(|octave| octave["hz"].as_f64().unwrap().round()).collect();
+    assert_eq!((octaves.len(), &octaves[0]["sound"]), (11, &"other passages".into()));
+    assert_eq!(middles, [32.0, 63.0, 126.0, 251.0, 501.0, 1000.0, 1995.0]);
+    for octave in first {
+        assert!(octave["error_db"].is_f64() && octave["signal_db"].as_f64().unwrap() < 0.0, "{octave}");
+    }
     let file = std::fs::read(out.join("card.json")).unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&file).unwrap(), card);
     let curve = std::fs::read(out.join("curve.png")).unwrap();
     assert!(curve.starts_with(b"\x89PNG\r\n\x1a\n") && curve[12..24] == *b"IHDR\0\0\x02\x80\0\0\x01\x90");
     let page = std::fs::read_to_string(out.join("card.md")).unwrap();
     assert!(page.starts_with("# Twin: lstm-4\n") && page.contains("| guitar, peak -1 dBFS |"), "{page}");
+    assert!(page.contains("\n| error in dB, by octave (Hz) | 31.5 | 63 | 125 | 250 | 500 | 1000 | 2000 |\n"), "{page}");
     let mut names: Vec<String> = out.read_dir().unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["card.json", "card.md", "checkpoint.bin", "curve.png", "twin.json", "twin.nam", "twin.onnx"]);
@@ -66,6 +76,27 @@ fn a_training_writes_models_and_a_card() {
         let inspect = ["model", "inspect", text(&out.join(name))].map(str::to_owned);
         let done = Command::new(env!("CARGO_BIN_EXE_isotherm")).args(inspect).output().unwrap();
         assert!(done.status.success(), "{name}");
+    }
+}
+
+#[test]
+fn loss_and_batches_are_those_of_the_flags_and_others_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("twin");
+    let with = |more: &[&'static str]| [short_training(text(&out), "5").as_slice(), more].concat();
+    let flags = ["--loss", "octaves", "--frames", "64", "--sequences", "16", "--json"];
+    let card: Value = serde_json::from_slice(&run_ok(&with(&flags)).stdout).unwrap();
+    let training = &card["training"];
+    assert_eq!((&training["frames"], &training["sequences"]), (&64.into(), &16.into()));
+    assert_eq!(training["loss"]["octaves"], 1.0);
+    std::fs::remove_dir_all(&out).unwrap();
+    for (flags, part) in [
+        (["--loss", "loud"], "--loss: 'loud' is no loss; expected emphasis or octaves"),
+        (["--frames", "0"], "--frames: '0' is no number from 16 to 16384"),
+        (["--sequences", "2000"], "--sequences: '2000' is no number from 1 to 1024"),
+    ] {
+        let line = run_failing(&with(&flags), 2);
+        assert!(line.contains(part), "{line}");
     }
 }
 

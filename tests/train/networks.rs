@@ -14,7 +14,7 @@ use isotherm::render::render;
 use isotherm::train::export::{self, ModelMetadata};
 use isotherm::train::loss::{Loss, Segment};
 use isotherm::train::recurrent::{self, CellKind, Recurrent};
-use isotherm::train::trainer::play;
+use isotherm::train::trainer::{octave_errors, play};
 use isotherm::train::wavenet::{self, Convolutional};
 use isotherm::train::{
     Design, EarlyStopping, Material, PairError, PairReport, SoundPair, Target, Trainer, TrainingConfig, train_twin,
@@ -158,7 +158,7 @@ fn check(name: &str, weights: &[f32], gradient: &[f32], loss: impl Fn(&[f32]) ->
     assert!(worst < 2e-5 * largest.max(1.0), "{name}: {worst:e} of {largest:e}");
 }
 
-const LOSS: Loss = Loss { emphasis: 0.85, plain: 0.3, dc: 0.7 };
+const LOSS: Loss = Loss { emphasis: 0.85, plain: 0.3, dc: 0.7, octaves: 0.0 };
 
 #[test]
 fn recurrent_gradients_agree_with_plain_code() {
@@ -274,14 +274,55 @@ fn networks_can_learn_a_short_clip_by_heart() {
 #[test]
 fn the_same_seed_gives_the_same_weights_on_any_number_of_threads() {
     for name in ["lstm-4", "gru-3", "tcn-3x3"] {
-        let weights =
-            |threads, seed| trained(TrainingConfig { threads, seed, ..short_config(name, 20) }).averaged_weights().to_vec();
+        let weights = |threads, seed| {
+            trained(TrainingConfig { threads, seed, loss: Loss::OCTAVES, ..short_config(name, 20) }).averaged_weights().to_vec()
+        };
         let one = weights(1, 5);
         assert_eq!(one, weights(1, 5), "{name}");
         assert_eq!(one, weights(2, 5), "{name}");
         assert_eq!(one, weights(3, 5), "{name}");
         assert_ne!(one, weights(1, 6), "{name}");
     }
+}
+
+/// Two seconds at 8 kHz of a loud low tone and faint noise; the effect is y = tanh(3 x), low-passed.
+fn faint_treble() -> Arc<Material> {
+    let mut random = Random::new(2);
+    let dry: Vec<f32> = (0..16_000).map(|t| 0.4 * (0.07 * t as f32).sin() + random.within(-0.02, 0.02)).collect();
+    let mut low_passed = 0.0;
+    let low_pass = |x: &f32| {
+        low_passed += 0.4 * ((3.0 * x).tanh() - low_passed);
+        low_passed
+    };
+    let wet = dry.iter().map(low_pass).collect();
+    let pair = SoundPair { name: "faint".into(), dry, wet, knob: Vec::new() };
+    Arc::new(Material { sample_rate: 8000, held_out: vec![pair.clone()], train: pair, knob: None, origin: "a test".into() })
+}
+
+#[test]
+fn a_twin_that_learns_by_octaves_is_better_in_the_treble() {
+    for seed in [1, 2, 3] {
+        let treble = |loss| {
+            let config = TrainingConfig { loss, seed, frames: 128, ..short_config("lstm-4", 400) };
+            let mut trainer = Trainer::new(config, faint_treble()).unwrap();
+            while trainer.progress() < 1.0 {
+                trainer.step();
+            }
+            let octaves = octave_errors(&trainer.architecture(), trainer.material()).remove(0).1;
+            let top = octaves.last().unwrap();
+            assert!((top.hz / 1995.3 - 1.0).abs() < 1e-4, "{top:?}");
+            top.error_db.unwrap()
+        };
+        let (octaves, emphasis) = (treble(Loss::OCTAVES), treble(Loss::EMPHASIS));
+        assert!(octaves < emphasis - 2.0, "seed {seed}: {octaves} and {emphasis} dB");
+    }
+}
+
+#[test]
+fn a_loss_has_a_name() {
+    assert_eq!(Loss::parse("octaves"), Ok(Loss::OCTAVES));
+    assert_eq!(Loss::parse("emphasis"), Ok(Loss::EMPHASIS));
+    assert_eq!(Loss::parse("loud").unwrap_err().to_string(), "'loud' is no loss; expected emphasis or octaves");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use isotherm::measure::audible_bands;
 use serde_json::Value;
 
 use crate::{TaskResult, display_path, root};
@@ -37,37 +38,37 @@ const SHIPPED_MODELS: [ShippedModel; 6] = [
         name: "saturator-lstm8",
         extension: "nam",
         target: "the saturator, all at its default",
-        arguments: "--target saturator --network lstm-8 --slow --look-ahead 6 --steps 40000",
+        arguments: "--target saturator --network lstm-8 --look-ahead 4 --loss emphasis --steps 100000",
     },
     ShippedModel {
         name: "saturator-lstm16",
         extension: "nam",
         target: "the saturator, all at its default",
-        arguments: "--target saturator --network lstm-16 --slow --look-ahead 6 --steps 60000",
+        arguments: "--target saturator --network lstm-16 --look-ahead 4 --loss emphasis --steps 100000",
     },
     ShippedModel {
         name: "saturator-24db-lstm8",
         extension: "nam",
         target: "the saturator, drive 24 dB, all else at its default",
-        arguments: "--target saturator --drive 24 --network lstm-8 --slow --look-ahead 6 --steps 40000",
+        arguments: "--target saturator --drive 24 --network lstm-8 --look-ahead 4 --loss emphasis --steps 100000",
     },
     ShippedModel {
         name: "saturator-24db-lstm16",
         extension: "nam",
         target: "the saturator, drive 24 dB, all else at its default",
-        arguments: "--target saturator --drive 24 --network lstm-16 --slow --look-ahead 6 --steps 60000",
+        arguments: "--target saturator --drive 24 --network lstm-16 --look-ahead 4 --loss emphasis --steps 100000",
     },
     ShippedModel {
         name: "saturator-drive-lstm16",
         extension: "json",
         target: "the saturator, knob 1 is its drive from 0 to 36 dB, all else at its default",
-        arguments: "--target saturator --condition drive=0..36 --network lstm-16 --slow --look-ahead 6 --steps 60000",
+        arguments: "--target saturator --condition drive=0..36 --network lstm-16 --slow --look-ahead 6 --loss emphasis --steps 60000",
     },
     ShippedModel {
         name: "triode-lstm16",
         extension: "nam",
         target: "a 12AX7 stage, 2 V for full scale",
-        arguments: "--target triode --volts 2 --network lstm-16 --slow --look-ahead 6 --steps 60000",
+        arguments: "--target triode --volts 2 --network lstm-16 --slow --look-ahead 6 --loss emphasis --steps 60000",
     },
 ];
 
@@ -158,12 +159,7 @@ fn readme() -> TaskResult<String> {
     for row in &SHIPPED_MODELS {
         let card = row.card()?;
         let number = |value: &Value| value.as_f64().map_or_else(|| "none".into(), esr);
-        let recorded = card["esr_by_sound"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter(|sound| sound["sound"].as_str().is_some_and(|name| RECORDINGS.iter().any(|path| name.starts_with(path))));
-        let worst = recorded.filter_map(|sound| sound["esr"].as_f64()).reduce(f64::max);
+        let worst = recordings(&card["esr_by_sound"]).filter_map(|sound| sound["esr"].as_f64()).reduce(f64::max);
         writeln!(
             page,
             "| [`{0}.{1}`]({0}.card.md) | {2} | {3} | {4} | {5} | {6:.0} |",
@@ -177,6 +173,15 @@ fn readme() -> TaskResult<String> {
         )?;
     }
     page.push_str(
+        "\nThe largest error of the recordings in each octave (middle frequency in Hz), in dB of the sound there. An octave that \
+         is faint in a recording\ndoes not count; -: faint in all, or not on the card.\n\n| model | 31.5 | 63 | 125 | 250 | 500 | 1000 | 2000 | 4000 | 8000 | 16000 |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for row in &SHIPPED_MODELS {
+        let cells = worst_octaves(&row.card()?).map(|db| db.map_or_else(|| "-".into(), |db| format!("{db:.0}")));
+        writeln!(page, "| {} | {} |", row.name, cells.join(" | "))?;
+    }
+    page.push_str(
         "\n48 kHz. Trained on generated sound at -70 to 0 dBFS. Held out: the same kinds of sound from other seeds, \
          a generated guitar and drums at\n\
          several levels, and the recordings, which no training saw. ns/sample: the native engine, one channel, \
@@ -188,6 +193,31 @@ fn readme() -> TaskResult<String> {
     }
     page.push_str("```\n");
     Ok(page)
+}
+
+/// Octaves of a card.
+const OCTAVES: usize = 10;
+
+/// The largest error of a card's recordings in each octave in dB; `None` where all recordings are faint.
+fn worst_octaves(card: &Value) -> [Option<f64>; OCTAVES] {
+    let mut worst = [None; OCTAVES];
+    for sound in recordings(&card["octaves_by_sound"]) {
+        let number = |octave: &Value, key: &str| octave[key].as_f64().unwrap_or(f64::NAN);
+        let octaves: Vec<&Value> = sound["octaves"].as_array().into_iter().flatten().collect();
+        let levels: Vec<(f64, f64)> = octaves.iter().map(|octave| (number(octave, "hz"), number(octave, "signal_db"))).collect();
+        for ((worst, octave), is_audible) in worst.iter_mut().zip(octaves).zip(audible_bands(&levels)) {
+            let error = octave["error_db"].as_f64().filter(|_| is_audible);
+            *worst = error.map_or(*worst, |error| Some(worst.unwrap_or(f64::NEG_INFINITY).max(error)));
+        }
+    }
+    worst
+}
+
+/// The rows of a card's list of sounds that are of recordings.
+fn recordings(sounds: &Value) -> impl Iterator<Item = &Value> {
+    let is_recording =
+        |sound: &&Value| sound["sound"].as_str().is_some_and(|name| RECORDINGS.iter().any(|path| name.starts_with(path)));
+    sounds.as_array().into_iter().flatten().filter(is_recording)
 }
 
 /// An error to signal as a ratio and in dB.
