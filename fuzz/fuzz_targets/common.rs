@@ -58,7 +58,7 @@ fn assert_one_line(line: &str) {
 /// blocks of other lengths.
 fn play(model: &Arc<Model>, size: f32, oversampling: f32) {
     let effect = Effect::new(&ALGORITHM).with_model(model.clone()).with("size", size).with("oversampling", oversampling);
-    let spec = ProcessSpec { sample_rate: model.info().sample_rate, channels: 2, max_frames: 70 };
+    let spec = ProcessSpec::new(model.info().sample_rate, 2, 70);
     let mut processor = effect.prepare(spec).expect("the native engine runs here");
     let mut run = |cuts: &[usize]| {
         processor.reset();
