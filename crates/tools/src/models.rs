@@ -56,7 +56,7 @@ const SHIPPED_MODELS: [ShippedModel; 6] = [
         name: "saturator-24db-lstm16",
         extension: "nam",
         target: "the saturator, drive 24 dB, all else at its default",
-        arguments: "--target saturator --drive 24 --network lstm-16 --look-ahead 4 --loss emphasis --steps 100000",
+        arguments: "--target saturator --drive 24 --network lstm-16 --look-ahead 4 --frames 128 --loss octaves --steps 100000",
     },
     ShippedModel {
         name: "saturator-drive-lstm16",
