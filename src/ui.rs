@@ -40,7 +40,7 @@ pub use view_watch::{ViewWatch, WatchedView};
 
 /// Width and height in logical pixels that the editor's layout is made for: two slot cards with four columns of knobs each, and
 /// the whole card of a model without scrolling, between the recorder's bar and the twin's bar.
-pub const SIZE: (u32, u32) = (900, 690);
+pub const SIZE: (u32, u32) = (900, 726);
 /// Width and height in logical pixels below which the whole window scrolls instead of only the slot cards.
 pub const MIN_SIZE: (u32, u32) = (640, 462);
 /// Largest useful width and height in logical pixels.

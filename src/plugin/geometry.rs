@@ -59,7 +59,7 @@ impl WindowGeometry {
         self.set(|state| state.open = None);
     }
 
-    /// The text for the state: width and height in logical pixels, such as `900x690`.
+    /// The text for the state: width and height in logical pixels, such as `900x726`.
     pub fn state_text(&self) -> String {
         let (width, height) = self.state().logical;
         format!("{width}x{height}")
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_saved_size_is_restored_and_a_broken_one_changes_nothing() {
         let window = WindowGeometry::default();
-        assert_eq!(window.state_text(), "900x690");
+        assert_eq!(window.state_text(), "900x726");
         window.restore("1200x800");
         assert_eq!(window.state_text(), "1200x800");
         for broken in ["", "x", "12", "-1x800", "1200x", "axb", "1e3x1e3", "99999999999999x1"] {

@@ -45,7 +45,7 @@ impl OctaveTerm {
     /// [control thread: allocates]
     #[must_use]
     pub fn new(weight: f32, frames: usize, sample_rate: u32) -> Self {
-        let length = frames.min(MAX_WINDOW).max(2) & !1;
+        let length = frames.clamp(2, MAX_WINDOW) & !1;
         let mut planner = RealFftPlanner::new();
         let sine = |i: usize| (std::f64::consts::PI * (i as f64 + 0.5) / length as f64).sin();
         let bin_hz = f64::from(sample_rate) / length as f64;

@@ -131,7 +131,7 @@ impl WaveNetState {
         let mut scratch = LineBuffer::new(layout.scratch);
         let positions = vec![0; layout.rings.len()];
         scratch.as_mut_slice()[variant.input.offset] = spec.silence;
-        variant.run_chunk(spec, rings.as_mut_slice(), scratch.as_mut_slice(), None, &positions, 1, true);
+        variant.run_chunk(spec, (rings.as_mut_slice(), None), scratch.as_mut_slice(), &positions, 1, true);
         let row = |ring: &Ring, row: usize| rings.as_slice()[ring.offset + row * ring.stride];
         let settled_rows = layout.rings.iter().flat_map(|ring| (0..ring.rows).map(move |r| row(ring, r))).collect();
         let settled_output = scratch.as_slice()[variant.output.offset];
@@ -150,9 +150,8 @@ impl PackedVariant {
     fn run_chunk(
         &self,
         spec: StateSpec,
-        state: &mut [f32],
+        (state, next_state): (&mut [f32], Option<*const f32>),
         scratch: &mut [f32],
-        next_state: Option<*const f32>,
         positions: &[usize],
         frames: usize,
         settle: bool,
@@ -210,7 +209,7 @@ impl NetworkState for WaveNetState {
                 let next = (channel + 1) % spec.channels;
                 let next_state = prefetch.then(|| rings[next * layout.state_floats..].as_ptr());
                 let state = &mut rings[channel * layout.state_floats..];
-                variant.run_chunk(*spec, state, scratch, next_state, positions, frames, false);
+                variant.run_chunk(*spec, (state, next_state), scratch, positions, frames, false);
                 audio.copy_from_slice(&scratch[variant.output.offset..][..frames]);
             }
             for (position, ring) in positions.iter_mut().zip(&layout.rings) {
