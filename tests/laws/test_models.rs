@@ -258,6 +258,7 @@ pub fn one_pole(sample_rate: f32) -> TestModel {
 }
 
 /// A model without memory: y = tanh(`drive` x).
+#[cfg(feature = "measure")]
 pub fn shaper(drive: f32, sample_rate: f32) -> TestModel {
     let dense =
         |weight: f32| Conv1d { inputs: 1, outputs: 1, taps: 1, dilation: 1, groups: 1, weights: vec![weight], bias: None };
