@@ -339,6 +339,8 @@ class Neural(Effect):
         knob_3: A control that the model was trained with; nothing where it has none. 0 to 1 [0.5]; a value or an array.
         knob_4: A control that the model was trained with; nothing where it has none. 0 to 1 [0.5]; a value or an array.
         dc_blocker: High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset. on or off [off]; a value or an array.
+        oversampling: Runs the model at a multiple of its rate: less aliasing, more latency and work. 1, 2 or 4 [1]; one value.
+        render_oversampling: Oversampling of a bounce or a render; the latency is always the larger of both. as-set, 1, 2 or 4 [as-set]; one value.
         A knob of the model can also be set by its own name in its own unit.
     """
     def __init__(
@@ -359,6 +361,8 @@ class Neural(Effect):
         knob_3: float | str = 0.5,
         knob_4: float | str = 0.5,
         dc_blocker: bool = False,
+        oversampling: Literal[1, 2, 4] | str = 1,
+        render_oversampling: Literal["as-set", 1, 2, 4] | str = "as-set",
         model_rate: float | None = None,
         **knobs: float | str,
     ) -> None: ...
@@ -405,6 +409,12 @@ class Neural(Effect):
     def dc_blocker(self) -> bool:
         """High-pass (5 Hz behind a model, 10 Hz in the saturator) against a constant offset. on or off."""
     @property
+    def oversampling(self) -> Literal[1, 2, 4]:
+        """Runs the model at a multiple of its rate: less aliasing, more latency and work. 1, 2 or 4."""
+    @property
+    def render_oversampling(self) -> Literal["as-set", 1, 2, 4]:
+        """Oversampling of a bounce or a render; the latency is always the larger of both. as-set, 1, 2 or 4."""
+    @property
     def model(self) -> dict[str, Any] | None:
         """Facts of the model: path, name, knobs ...; None without."""
     def replace(
@@ -425,6 +435,8 @@ class Neural(Effect):
         knob_3: float | str = ...,
         knob_4: float | str = ...,
         dc_blocker: bool = ...,
+        oversampling: Literal[1, 2, 4] | str = ...,
+        render_oversampling: Literal["as-set", 1, 2, 4] | str = ...,
         model_rate: float | None = ...,
         **knobs: float | str,
     ) -> Self:
@@ -450,6 +462,8 @@ class Neural(Effect):
         knob_3: float | str | Curve = ...,
         knob_4: float | str | Curve = ...,
         dc_blocker: bool | Curve = ...,
+        oversampling: Literal[1, 2, 4] | str = ...,
+        render_oversampling: Literal["as-set", 1, 2, 4] | str = ...,
         **knobs: float | str,
     ) -> Audio: ...
     @overload
@@ -473,5 +487,7 @@ class Neural(Effect):
         knob_3: float | str | Curve = ...,
         knob_4: float | str | Curve = ...,
         dc_blocker: bool | Curve = ...,
+        oversampling: Literal[1, 2, 4] | str = ...,
+        render_oversampling: Literal["as-set", 1, 2, 4] | str = ...,
         **knobs: float | str,
     ) -> NDArray[Any]: ...

@@ -13,7 +13,16 @@ fn at_its_own_size_nothing_overlaps_and_everything_is_inside_the_window() {
             let parameters = registry[algorithm].parameters.iter().enumerate();
             values.extend(parameters.map(|(index, p)| (Control::Parameter { slot, algorithm, index }, p.default())));
         }
-        let harness = window_over(registry, SIZE, controls, silent_view(2));
+        // A slot shows what it has a use for: as with a model that has no controls, no sizes and no levels in dBu.
+        let uses = |p: &Parameter| match p.id {
+            "size" | "calibrate_input" | "interface_level" | "knob_1" | "knob_2" | "knob_3" | "knob_4" => ParameterUse::Unused,
+            _ => ParameterUse::Used,
+        };
+        let mut view = silent_view(2);
+        for model in &mut view.models {
+            model.uses_without_model = registry[algorithm].parameters.iter().map(uses).collect();
+        }
+        let harness = window_over(registry, SIZE, controls, view);
         let inside = Rect::from_min_size(pos2(8.0, 8.0), vec2(SIZE.0 as f32, SIZE.1 as f32));
         let all = inputs(&harness);
         assert!(all.len() >= 9);
