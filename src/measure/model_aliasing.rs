@@ -92,7 +92,7 @@ impl ModelAliasing {
     /// [`Self::of_effect`]. [control thread: allocates, takes its time]
     ///
     /// # Errors
-    /// As [`Self::of_effect`].
+    /// Errors are those of [`Self::of_effect`].
     ///
     /// # Panics
     /// If there is no such size.

@@ -356,7 +356,7 @@ impl Model {
         if size + 1 == sizes.len() { 1.0 } else { size.checked_sub(1).map_or(0.0, |before| sizes[before].below) }
     }
 
-    /// The same model with its own id and counters, for a measurement that a user does not hear. The networks are shared; the
+    /// A copy of this model with its own id and counters, for a measurement that a user does not hear. The networks are shared; the
     /// file's bytes are left out. [control thread]
     #[cfg(feature = "measure")]
     #[must_use]

@@ -50,7 +50,7 @@ fn an_oversampled_model_equals_plain_models_on_each_phase_bit_for_bit() {
 /// Largest difference of a sound that does not fold, in dB of the sound: the ripple of the half-band filters.
 const RIPPLE_DB: f64 = -100.0;
 
-/// The same where the host's rate is another one: the resampler's ripple in the pass band.
+/// Largest difference where the host's rate is another one: the resampler's ripple in the pass band.
 const RESAMPLER_RIPPLE_DB: f64 = -85.0;
 
 /// The difference in dB of `a`, from `from` on, and `b`, which is `late` frames later.
@@ -84,7 +84,7 @@ fn oversampling_changes_no_octave_up_to_18_khz_of_a_sound_that_does_not_fold() {
                 } else {
                     difference_db(&found, &expected, 3000, a - b)
                 };
-                // Where the rates differ, the sinc of the resampler has its own ripple, and another one at another rate.
+                // The sinc of a resampler has its own ripple, and another one at another rate.
                 let ripple = if model_rate == host_rate { RIPPLE_DB } else { RESAMPLER_RIPPLE_DB };
                 assert!(difference < ripple, "{difference:.1} dB: {what}");
             }

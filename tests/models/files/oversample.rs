@@ -88,7 +88,7 @@ fn files() -> Vec<(&'static str, Value)> {
         {"max_value": 1.0, "model": with_rate(&slim)},
     ]);
     let container = nam("SlimmableContainer", json!({ "submodels": submodels }), &[]);
-    // Of these the head of the arrays has several taps, and the condition is a model.
+    // The head of their arrays has several taps, and their condition is a model.
     let wavenets = (0..).map(|seed| random_wavenet(&mut RandomModels::new(seed), 1, 0));
     let exported = wavenets.filter(|(wavenet, _)| wavenet.condition.is_some() && wavenet.post.iter().all(|(_, c)| c.taps == 1));
     let (_, options) = exported.into_iter().find(|(w, _)| w.arrays.iter().any(|a| a.head.taps > 1)).expect("one");
