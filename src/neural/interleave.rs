@@ -114,8 +114,9 @@ impl Interleaver {
         }
     }
 
-    /// Goes on as after `frames` more frames like the last one (at the network's rate, if blocks have any length). Only valid if input and output have been constant for a group or
-    /// more, and more such frames change nothing in the network. [audio thread]
+    /// Goes on as after `frames` more frames like the last one (at the network's rate, if blocks have any length). Only valid if
+    /// input and output have been constant for a group or more, and more such frames change nothing in the network. [audio
+    /// thread]
     pub fn skip(&mut self, frames: usize) {
         if !self.any_length {
             return;
