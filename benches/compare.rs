@@ -9,6 +9,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use isotherm::audio::wav::{WavFormat, write};
 use isotherm::audio::{Audio, generate};
 use isotherm::compare::{Request, SoundSource, compare, write as write_report};
+use isotherm::measure::bench::BenchSpec;
 
 /// Seconds of the long sound, and of each sound of the folder.
 const LONG_SECONDS: usize = 60;
@@ -41,7 +42,9 @@ fn comparisons(criterion: &mut Criterion) {
             a: "saturator drive=24".parse().unwrap(),
             b: twin.parse().unwrap(),
             sounds,
+            blocks: BenchSpec::default().blocks,
             cost_seconds: 0.0,
+            in_detail: true,
             limits: Vec::new(),
             command: String::new(),
         };

@@ -9,12 +9,15 @@
 //!
 //! ```
 //! use isotherm::compare::{BuiltIn, Request, SoundSource, compare};
+//! use isotherm::measure::bench::BenchSpec;
 //!
 //! let request = Request {
 //!     a: "clipper".parse()?,
 //!     b: "clipper".parse()?,
-//!     sounds: vec![SoundSource::BuiltIn(BuiltIn::Noise, -3.0)],
+//!     sounds: vec![SoundSource::BuiltIn(BuiltIn::Noise, -3.0, 1)],
+//!     blocks: BenchSpec::default().blocks,
 //!     cost_seconds: 0.0,
+//!     in_detail: true,
 //!     limits: Vec::new(),
 //!     command: String::new(),
 //! };
@@ -27,7 +30,7 @@ mod cost;
 mod excerpt;
 mod figures;
 mod folder;
-mod page;
+pub(crate) mod page;
 pub(crate) mod picture;
 mod plot;
 mod report;
@@ -45,6 +48,8 @@ pub use folder::{FolderError, ReportFolder};
 pub use page::{PageError, page};
 pub use picture::{PictureError, png};
 pub use plot::{Axis, Dash, Plot, Series};
+#[cfg(feature = "study")]
+pub(crate) use report::csv_field;
 pub use report::{
     Alone, Band, Machine, Refused, Report, SCHEMA, SCHEMA_VERSION, Settings, SidePair, SoundReport, Trap, TrapFigure, WorstFigure,
 };
@@ -55,6 +60,8 @@ pub use run::{CompareError, DETAILED_SOUNDS, Finished, IMPULSE_FRAMES, Request, 
 pub use side::{FileFacts, ModelFacts, Output, Side, SideError, SideFacts, SideKind};
 #[cfg(feature = "listen")]
 pub(crate) use sound::sha256;
+#[cfg(feature = "study")]
+pub(crate) use sound::sha256_of_file;
 pub use sound::{BuiltIn, Sound, SoundError, SoundSource};
 pub use verdict::{Deciding, Distance, Evidence, SCALE, Step, VERDICTS, Verdict, VerdictRow};
 

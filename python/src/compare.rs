@@ -8,6 +8,7 @@ use isotherm::compare::{
     CompareError, Finished, FolderError, Limit, Request, Side, Sound, SoundError, SoundSource, WriteError, compare, write,
 };
 use isotherm::measure::MeasureFn;
+use isotherm::measure::bench::BenchSpec;
 use numpy::PyReadonlyArray2;
 use pyo3::exceptions::{PyFileExistsError, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -135,7 +136,16 @@ pub fn compare_sides<'py>(
         }
         sounds = SoundSource::built_in();
     }
-    let request = Request { a, b, sounds, cost_seconds, limits: parsed, command: String::new() };
+    let request = Request {
+        a,
+        b,
+        sounds,
+        blocks: BenchSpec::default().blocks,
+        cost_seconds,
+        in_detail: true,
+        limits: parsed,
+        command: String::new(),
+    };
     let finished = work::run(py, tell, move |progress| compare(&request, &|share| progress.tell(share)))?;
     let finished = finished.map_err(|error| match error {
         CompareError::Cancelled => PyRuntimeError::new_err(error.to_string()),

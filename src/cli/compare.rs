@@ -16,6 +16,7 @@ use crate::compare::{
     CompareError, Finished, Limit, LimitError, LimitResult, ReportFolder, Request, SCALE, Side, SideError, SoundSource,
     WriteError, compare, write,
 };
+use crate::measure::bench::BenchSpec;
 use crate::measure::{MEASURES, MeasureFn};
 
 /// The folder of the report if none is named.
@@ -105,7 +106,16 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if let Some(out) = &out {
         ReportFolder::check(out, force).map_err(Failure::failed)?;
     }
-    let request = Request { a, b, sounds, cost_seconds, limits, command: command_line() };
+    let request = Request {
+        a,
+        b,
+        sounds,
+        blocks: BenchSpec::default().blocks,
+        cost_seconds,
+        in_detail: true,
+        limits,
+        command: command_line(),
+    };
 
     let finished = work(request, out.clone(), force)?;
     if json {
@@ -261,9 +271,13 @@ fn print_summary(finished: &Finished) {
 pub(super) fn command_line() -> String {
     let words = std::env::args_os().enumerate().map(|(index, word)| {
         let word = word.to_string_lossy().into_owned();
-        let word = if index == 0 { "isotherm".into() } else { word };
-        let is_plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_=./:,+%@".contains(c));
-        if is_plain { word } else { format!("'{}'", word.replace('\'', "'\\''")) }
+        if index == 0 { "isotherm".into() } else { shell_word(&word) }
     });
     words.collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell reads it: in quotation marks where it needs them.
+pub(super) fn shell_word(word: &str) -> String {
+    let is_plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_=./:,+%@".contains(c));
+    if is_plain { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

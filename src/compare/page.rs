@@ -14,7 +14,7 @@ use crate::measure::{MEASURES, Measure, MeasureFn, SILENCE_DB, Unit};
 
 /// The template, its style and its script.
 const TEMPLATE: &str = include_str!("page/page.html");
-const STYLE: &str = include_str!("page/style.css");
+pub(crate) const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/script.js");
 
 /// The columns of the ruler, those that decide first: on a narrow page the others are out of sight.

@@ -18,9 +18,11 @@ const LEGEND_COLUMNS: usize = 4;
 const LEGEND_LEFT: i32 = 90;
 const LEGEND_SAMPLE: i32 = 36;
 const LEGEND_GAP: i32 = 10;
-const FONT: &str = "sans-serif";
-const TEXT: RGBColor = RGBColor(32, 34, 38);
-const GRID: RGBColor = RGBColor(222, 224, 228);
+/// The name under which the font is registered.
+pub(crate) const FONT: &str = "sans-serif";
+/// Colours of text and grid.
+pub(crate) const TEXT: RGBColor = RGBColor(32, 34, 38);
+pub(crate) const GRID: RGBColor = RGBColor(222, 224, 228);
 /// Widths of the lines of a first and of a second figure, in pixels.
 const WIDTHS: [u32; 2] = [3, 1];
 /// Steps of a decade on a logarithmic axis.
@@ -66,7 +68,7 @@ fn dash(dash: Dash) -> Option<(i32, i32)> {
 }
 
 /// Makes the font known to plotters, once.
-fn use_font() {
+pub(crate) fn use_font() {
     static ONCE: Once = Once::new();
     // Fails only if the font is not valid; then text is left out.
     ONCE.call_once(|| drop(register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT)));
@@ -142,13 +144,18 @@ pub fn png(plot: &Plot) -> Result<Vec<u8>, PictureError> {
     let size = (SIZE.0, SIZE.1 + LEGEND_LINE * (lines + 1));
     let mut pixels = vec![255; size.0 as usize * size.1 as usize * 3];
     draw(plot, &mut pixels, size).map_err(|error| failed(error.to_string()))?;
+    encode(&pixels, size).map_err(|error| failed(error.to_string()))
+}
+
+/// Codes pixels, three bytes each, as a PNG file in memory.
+pub(crate) fn encode(pixels: &[u8], size: (u32, u32)) -> Result<Vec<u8>, png::EncodingError> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, size.0, size.1);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    let mut writer = encoder.write_header().map_err(|error| failed(error.to_string()))?;
-    writer.write_image_data(&pixels).map_err(|error| failed(error.to_string()))?;
-    writer.finish().map_err(|error| failed(error.to_string()))?;
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(pixels)?;
+    writer.finish()?;
     Ok(file)
 }
 

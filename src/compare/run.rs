@@ -17,7 +17,7 @@ use super::side::{Side, SideError};
 use super::sound::{SoundError, SoundSource};
 use super::verdict::{Evidence, Verdict};
 use crate::audio::{Audio, generate};
-use crate::measure::bench::{BenchError, BenchSpec, CostTable, measure_interleaved};
+use crate::measure::bench::{BenchError, BenchSpec, BlockSize, CostTable, measure_interleaved};
 use crate::measure::measures::ESR;
 use crate::measure::{
     AlignError, Alignment, Comparison, MEASURES, Measure, MeasureError, MeasureFn, Preference, WINDOW_SECONDS, align,
@@ -56,8 +56,13 @@ pub struct Request {
     pub b: Side,
     /// The sounds; one or more.
     pub sounds: Vec<SoundSource>,
+    /// Sizes of the blocks whose time is measured.
+    pub blocks: Vec<BlockSize>,
     /// Seconds for measuring time; 0 for none.
     pub cost_seconds: f64,
+    /// True if players and the figures of each side alone are wanted; false for the difference, the verdict and the time alone, which
+    /// takes a fraction of the time.
+    pub in_detail: bool,
     /// Limits for measures.
     pub limits: Vec<Limit>,
     /// The command line, for the report.
@@ -193,7 +198,7 @@ pub fn compare(request: &Request, watch: Watch<'_>) -> Result<Finished, CompareE
     if !at(RULER_WORK) {
         return Err(CompareError::Cancelled);
     }
-    let (alone, warnings) = measure_alone(request, sample_rate);
+    let (alone, warnings) = if request.in_detail { measure_alone(request, sample_rate) } else { Default::default() };
     let costs = measure_costs(request, sample_rate, |share| at(RULER_WORK + ALONE_WORK + share * cost_work))?;
     let parts = Parts { sounds, rulers, refused, alone, costs, sample_rate, warnings };
     Ok(Finished { report: assemble(request, parts), players })
@@ -226,11 +231,11 @@ fn complete(request: &Request, compared: &mut [(usize, Compared)], watch: Watch<
     })
 }
 
-/// Compares both sides on a sound; `in_detail` with a ruler and a player. `go_on` is called after each stage but the last.
+/// Compares both sides on a sound; `has_ruler`: with a ruler, and with a player if the request is in detail. `go_on` is called after each stage but the last.
 fn compare_sound(
     request: &Request,
     source: &SoundSource,
-    in_detail: bool,
+    has_ruler: bool,
     go_on: &dyn Fn() -> Result<(), CompareError>,
 ) -> Result<Compared, CompareError> {
     let sound = source.load()?;
@@ -332,12 +337,12 @@ fn compare_sound(
     report.alignment = Some(alignment.of_whole(of_a.passage.as_ref(), of_b.passage.as_ref()));
     go_on()?;
     let (mut ruler, mut player) = (None, None);
-    if in_detail {
+    if has_ruler {
         let input = RulerInput { side: &request.a, sound: &sound, sounds, a: &aligned_a, b: &aligned_b, offset };
         ruler = Some(Ruler::measure(&input)?);
         let heard_input = input_beside(&request.a, a, &sound.audio).map(|input| cut(&input, first..first + aligned_a.frames()));
         let heard = Heard { input: heard_input.as_ref(), a: &aligned_a, b: &aligned_b, offset };
-        player = Some(Player::new(&sound.name, &heard, &report.worst_windows));
+        player = request.in_detail.then(|| Player::new(&sound.name, &heard, &report.worst_windows));
     }
     Ok(Compared { report, ruler, player })
 }
@@ -417,7 +422,8 @@ fn measure_costs(
     if request.cost_seconds <= 0.0 || effects.is_empty() {
         return Ok(SidePair::default());
     }
-    let spec = BenchSpec { sample_rate: sample_rate as f32, seconds: request.cost_seconds, ..BenchSpec::default() };
+    let (blocks, seconds) = (request.blocks.clone(), request.cost_seconds);
+    let spec = BenchSpec { sample_rate: sample_rate as f32, blocks, seconds, ..BenchSpec::default() };
     let tables = measure_interleaved(&effects, &spec, &mut watch);
     if matches!(tables, Err(BenchError::Cancelled)) {
         return Err(CompareError::Cancelled);

@@ -20,7 +20,7 @@ const LEVELS_DB: [f64; 3] = [-3.0, -20.0, -40.0];
 const TEST_SECONDS: f64 = 5.0;
 /// The sweep's range in hertz: the band of hearing.
 const SWEEP_HZ: (f64, f64) = (20.0, 20_000.0);
-/// Seed of the built-in material.
+/// Seed of the built-in material, and of sounds whose names have none.
 const SEED: u64 = 1;
 /// RMS level of the noise before its peak is set.
 const NOISE_RMS: f64 = 0.1;
@@ -45,8 +45,8 @@ pub enum BuiltIn {
 pub enum SoundSource {
     /// A WAV file.
     File(PathBuf),
-    /// A generated sound with its peak level in dBFS.
-    BuiltIn(BuiltIn, f64),
+    /// A generated sound with its peak level in dBFS and the seed that it is generated from.
+    BuiltIn(BuiltIn, f64, u64),
     /// A sound in memory.
     Given(Arc<Sound>),
 }
@@ -119,15 +119,21 @@ impl BuiltIn {
         }
     }
 
+    /// True if another seed gives another sound: all but the sweep. [any thread]
+    #[must_use]
+    pub const fn is_random(self) -> bool {
+        !matches!(self, Self::Sweep)
+    }
+
     /// The sound at its generator's own level, mono.
-    fn generate(self) -> Result<Audio, AudioError> {
+    fn generate(self, seed: u64) -> Result<Audio, AudioError> {
         let frames = (TEST_SECONDS * f64::from(RATE)) as usize;
         match self {
-            Self::Guitar => generate::guitar(RATE, 1, SEED),
-            Self::Drums => generate::drums(RATE, 1, SEED),
-            Self::Speech => generate::speech(RATE, SEED),
+            Self::Guitar => generate::guitar(RATE, 1, seed),
+            Self::Drums => generate::drums(RATE, 1, seed),
+            Self::Speech => generate::speech(RATE, seed),
             Self::Sweep => generate::sweep(RATE, SWEEP_HZ.0, SWEEP_HZ.1, 1.0, frames),
-            Self::Noise => generate::pink(RATE, NOISE_RMS, frames, SEED),
+            Self::Noise => generate::pink(RATE, NOISE_RMS, frames, seed),
         }
     }
 }
@@ -136,13 +142,13 @@ impl SoundSource {
     /// The built-in material: each kind at -3, -20 and -40 dBFS, mono, at 48 kHz. [control thread: allocates]
     #[must_use]
     pub fn built_in() -> Vec<Self> {
-        LEVELS_DB.iter().flat_map(|level| BuiltIn::ALL.map(|kind| Self::BuiltIn(kind, *level))).collect()
+        LEVELS_DB.iter().flat_map(|level| BuiltIn::ALL.map(|kind| Self::BuiltIn(kind, *level, SEED))).collect()
     }
 
     /// True for a built-in sweep or noise: a test signal shows what music masks. [any thread]
     #[must_use]
     pub const fn is_test_signal(&self) -> bool {
-        matches!(self, Self::BuiltIn(BuiltIn::Sweep | BuiltIn::Noise, _))
+        matches!(self, Self::BuiltIn(BuiltIn::Sweep | BuiltIn::Noise, ..))
     }
 
     /// The sources that paths name: each file, and the `.wav` files of each folder in the order of their names.
@@ -174,7 +180,8 @@ impl SoundSource {
     pub fn name(&self) -> String {
         match self {
             Self::File(path) => path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned()),
-            Self::BuiltIn(kind, level) => format!("{} {level} dBFS", kind.name()),
+            Self::BuiltIn(kind, level, SEED) => format!("{} {level} dBFS", kind.name()),
+            Self::BuiltIn(kind, level, seed) => format!("{} {level} dBFS, seed {seed}", kind.name()),
             Self::Given(sound) => sound.name.clone(),
         }
     }
@@ -186,8 +193,8 @@ impl SoundSource {
     pub fn load(&self) -> Result<Sound, SoundError> {
         let audio = match self {
             Self::File(path) => read(path)?,
-            Self::BuiltIn(kind, level) => {
-                let mut audio = kind.generate()?;
+            Self::BuiltIn(kind, level, seed) => {
+                let mut audio = kind.generate(*seed)?;
                 audio.normalise_peak(*level)?;
                 audio
             }
@@ -246,7 +253,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 }
 
 /// SHA-256 of a file in hexadecimal. No more than [`HASH_BYTES`] of it are in memory.
-pub(super) fn sha256_of_file(path: &Path) -> std::io::Result<String> {
+pub(crate) fn sha256_of_file(path: &Path) -> std::io::Result<String> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();
     let mut bytes = vec![0; HASH_BYTES];
@@ -278,7 +285,7 @@ mod tests {
         let sources = SoundSource::built_in();
         assert_eq!(sources.len(), BuiltIn::ALL.len() * LEVELS_DB.len());
         for source in &sources {
-            let SoundSource::BuiltIn(_, level) = source else { panic!("{source:?}") };
+            let SoundSource::BuiltIn(_, level, _) = source else { panic!("{source:?}") };
             let sound = source.load().unwrap();
             assert!((sound.audio.levels().peak_db() - level).abs() < 0.01, "{}", sound.name);
         }

@@ -71,7 +71,7 @@ fn differences(path: &str, stored: &Value, found: &Value, out: &mut Vec<String>)
 
 #[test]
 fn the_twin_of_the_saturator_has_its_stored_report() {
-    let sounds = [BuiltIn::Guitar, BuiltIn::Drums].map(|kind| SoundSource::BuiltIn(kind, -3.0)).to_vec();
+    let sounds = [BuiltIn::Guitar, BuiltIn::Drums].map(|kind| SoundSource::BuiltIn(kind, -3.0, 1)).to_vec();
     let twin = format!("neural model={}", model("saturator-24db-lstm16.nam"));
     let report = finish("saturator drive=24", &twin, sounds).report;
     let found = pruned(serde_json::from_str(&report.to_json().unwrap()).unwrap());

@@ -191,7 +191,7 @@ fn a_limit_of_a_measure_that_only_describes_holds_for_the_figures_of_b_and_one_w
     assert_eq!(report.limits.iter().map(|limit| limit.passed).collect::<Vec<_>>(), [false, true, false, true, true, false]);
     // No time was measured.
     assert_eq!((figure(5), report.limits[5].line().as_str()), (None, "rtf: no figure; expected 1 or less"));
-    let dry_b = super::request("saturator", "dry", vec![SoundSource::BuiltIn(BuiltIn::Noise, -3.0)]);
+    let dry_b = super::request("saturator", "dry", vec![SoundSource::BuiltIn(BuiltIn::Noise, -3.0, 1)]);
     let limits = Limit::parse("thd=100").unwrap();
     let report = compare(&Request { limits, ..dry_b }, &|_| true).unwrap().report;
     assert_eq!((report.limits[0].found, report.limits[0].passed), (None, false));
@@ -267,7 +267,7 @@ fn each_sound_names_the_file_of_a_side_with_its_hash() {
 #[test]
 fn the_progress_moves_within_a_sound() {
     let seen = std::sync::Mutex::new(Vec::new());
-    let sounds = vec![SoundSource::BuiltIn(BuiltIn::Noise, -3.0)];
+    let sounds = vec![SoundSource::BuiltIn(BuiltIn::Noise, -3.0, 1)];
     let watch = |share: f64| {
         seen.lock().unwrap().push(share);
         true
@@ -282,13 +282,13 @@ fn the_progress_moves_within_a_sound() {
 
 #[test]
 fn a_comparison_that_is_cancelled_ends_as_such() {
-    let sounds = vec![SoundSource::BuiltIn(BuiltIn::Noise, -3.0)];
+    let sounds = vec![SoundSource::BuiltIn(BuiltIn::Noise, -3.0, 1)];
     assert!(matches!(compare(&request("dry", "saturator", sounds), &|_| false), Err(CompareError::Cancelled)));
 }
 
 #[test]
 fn effects_do_not_drift_apart() {
-    let sweep = vec![SoundSource::BuiltIn(BuiltIn::Sweep, -3.0)];
+    let sweep = vec![SoundSource::BuiltIn(BuiltIn::Sweep, -3.0, 1)];
     let report = finish("saturator drive=24", "dry", sweep).report;
     let alignment = report.sounds[0].alignment.as_ref().unwrap();
     assert_eq!((alignment.is_drifting, alignment.drift_ppm), (false, None), "{alignment:?}");

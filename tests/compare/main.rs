@@ -5,9 +5,11 @@
 mod golden;
 mod input;
 mod page;
+
 mod verdicts;
 
 use isotherm::compare::{Finished, Request, SoundSource, compare};
+use isotherm::measure::bench::BenchSpec;
 
 /// A comparison without time, of two sides as a user writes them.
 pub fn request(a: &str, b: &str, sounds: Vec<SoundSource>) -> Request {
@@ -15,7 +17,9 @@ pub fn request(a: &str, b: &str, sounds: Vec<SoundSource>) -> Request {
         a: a.parse().unwrap(),
         b: b.parse().unwrap(),
         sounds,
+        blocks: BenchSpec::default().blocks,
         cost_seconds: 0.0,
+        in_detail: true,
         limits: Vec::new(),
         command: String::new(),
     }

@@ -37,7 +37,7 @@ fn the_page_works_in_a_browser_without_the_network_and_the_report_obeys_its_sche
     };
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("report");
-    let sounds = [BuiltIn::Guitar, BuiltIn::Drums].map(|kind| SoundSource::BuiltIn(kind, -3.0)).to_vec();
+    let sounds = [BuiltIn::Guitar, BuiltIn::Drums].map(|kind| SoundSource::BuiltIn(kind, -3.0, 1)).to_vec();
     let twin = format!("neural model={}", model("saturator-24db-lstm8.nam"));
     let request =
         Request { cost_seconds: 0.1, limits: Limit::parse("esr=1").unwrap(), ..request("saturator drive=24", &twin, sounds) };
@@ -138,7 +138,7 @@ fn players_and_windows_work_by_keys(seen: &Value) {
 fn a_report_names_every_file_and_the_table_has_a_row_for_each_figure() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("report");
-    let request = request("saturator", "clipper", vec![SoundSource::BuiltIn(BuiltIn::Noise, -20.0)]);
+    let request = request("saturator", "clipper", vec![SoundSource::BuiltIn(BuiltIn::Noise, -20.0, 1)]);
     let finished = compare(&Request { cost_seconds: 0.1, ..request }, &|_| true).unwrap();
     write(&finished, &folder, false, &|| true).unwrap();
     let mut names: Vec<String> =

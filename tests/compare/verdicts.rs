@@ -21,12 +21,12 @@ const AT: usize = 2 * RATE as usize;
 
 /// The usual sounds of the stored comparisons.
 fn sounds() -> Vec<SoundSource> {
-    vec![SoundSource::BuiltIn(BuiltIn::Guitar, -3.0), SoundSource::BuiltIn(BuiltIn::Drums, -3.0)]
+    vec![SoundSource::BuiltIn(BuiltIn::Guitar, -3.0, 1), SoundSource::BuiltIn(BuiltIn::Drums, -3.0, 1)]
 }
 
 /// Sounds by their name in a stored comparison; those that are not built in are written to the folder.
 fn sounds_of(name: &str, folder: &Path) -> Vec<SoundSource> {
-    let guitar = |level| vec![SoundSource::BuiltIn(BuiltIn::Guitar, level)];
+    let guitar = |level| vec![SoundSource::BuiltIn(BuiltIn::Guitar, level, 1)];
     let file = |audio: &Audio| {
         let path = folder.join(format!("{name}.wav"));
         write(&path, audio, WavFormat::Float32).unwrap();
@@ -37,7 +37,7 @@ fn sounds_of(name: &str, folder: &Path) -> Vec<SoundSource> {
         "guitar" => guitar(-3.0),
         "guitar -20" => guitar(-20.0),
         "guitar -40" => guitar(-40.0),
-        "guitar and sweep" => [BuiltIn::Guitar, BuiltIn::Sweep].map(|kind| SoundSource::BuiltIn(kind, -3.0)).to_vec(),
+        "guitar and sweep" => [BuiltIn::Guitar, BuiltIn::Sweep].map(|kind| SoundSource::BuiltIn(kind, -3.0, 1)).to_vec(),
         // A sound of which a short fault is a small part.
         "long" => {
             let parts = [generate::guitar(RATE, 1, 1).unwrap(), generate::drums(RATE, 1, 1).unwrap()];

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use isotherm::compare::{self, Request, Side, SoundSource};
+use isotherm::measure::bench::BenchSpec;
 
 use crate::TaskResult;
 
@@ -16,7 +17,16 @@ const COST_SECONDS: f64 = 10.0;
 /// If a sound cannot be read, or the report cannot be written.
 pub fn write(folder: &Path, a: Side, b: Side, sounds: Vec<SoundSource>, paths: &str) -> TaskResult<PathBuf> {
     let command = format!("isotherm compare {paths}--a '{a}' --b '{b}' --cost-seconds {COST_SECONDS}");
-    let request = Request { a, b, sounds, cost_seconds: COST_SECONDS, limits: Vec::new(), command };
+    let request = Request {
+        a,
+        b,
+        sounds,
+        blocks: BenchSpec::default().blocks,
+        cost_seconds: COST_SECONDS,
+        in_detail: true,
+        limits: Vec::new(),
+        command,
+    };
     let finished = compare::compare(&request, &|_| true)?;
     let verdict = &finished.report.verdict;
     println!("{}. {} {}", verdict.title, verdict.sentences[0], verdict.sentences[1]);
