@@ -19,6 +19,7 @@ mod output;
 mod record;
 mod recover;
 mod render;
+mod study;
 mod train;
 mod verify;
 
@@ -44,7 +45,7 @@ pub enum Failure {
     Usage(String),
     /// The work could not be done: exit code 1.
     Failed(String),
-    /// The work is done, but something of a recording is missing: exit code 3.
+    /// The work is done, but something of it is missing, as frames of a recording or rows of a table: exit code 3.
     Lost(String),
     /// The work is done, but limits were exceeded, a line for each: exit code 4.
     Limits(Vec<String>),
@@ -114,6 +115,7 @@ fn command() -> Command {
         .subcommand(circuit::command())
         .subcommand(bench::command())
         .subcommand(compare::command())
+        .subcommand(study::command())
         .subcommand(listen::command())
         .subcommand(model::command())
         .subcommand(devices::command())
@@ -165,6 +167,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(("circuit", m)) => circuit::run(m),
         Some(("bench", m)) => bench::run(m),
         Some(("compare", m)) => compare::run(m),
+        Some(("study", m)) => study::run(m),
         Some(("listen", m)) => listen::run(m),
         Some(("model", m)) => model::run(m),
         Some(("devices", m)) => devices::run(m),

@@ -26,6 +26,9 @@ pub mod instance;
 #[cfg(feature = "ui")]
 pub mod ui;
 
+#[cfg(feature = "study")]
+pub mod study;
+
 #[cfg(feature = "compare")]
 pub mod compare;
 #[cfg(feature = "desk")]

@@ -166,6 +166,19 @@ pub fn command() -> Command {
 }
 
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let card = run_as(matches, &command_line())?;
+    if matches.get_flag("json") {
+        print_line(&card);
+    } else {
+        for line in summary_lines(&card) {
+            print_line(line);
+        }
+    }
+    Ok(())
+}
+
+/// Trains, writes the twin's files, and returns its card. `command` is the command line that trains the same twin again.
+pub(super) fn run_as(matches: &ArgMatches, command: &str) -> Result<Value, Failure> {
     let (target, condition) = target(matches)?.unzip();
     let condition = condition.flatten();
     let config = config(matches, condition.is_some())?;
@@ -188,16 +201,9 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         }
     }
     let trained = train(training, &folder, &training_id)?;
-    let card = card_json(&trained, &source);
+    let card = card_json(&trained, &source, command);
     write_files(&trained, &folder, &card)?;
-    if matches.get_flag("json") {
-        print_line(&card);
-    } else {
-        for line in summary_lines(&card) {
-            print_line(line);
-        }
-    }
-    Ok(())
+    Ok(card)
 }
 
 /// Returns the first parts of both texts that differ, each up to the next comma or bracket.
@@ -440,7 +446,7 @@ fn train(mut training: TrainingLoop, folder: &OutputFolder, training_id: &str) -
 
 /// Returns the card: network, material, training, errors, cost and curve. `card.json` contains it unchanged; `card.md` is made of
 /// it.
-fn card_json(trained: &TrainedNetwork, source: &Value) -> Value {
+fn card_json(trained: &TrainedNetwork, source: &Value, command: &str) -> Value {
     let TrainedNetwork { config, material, evaluation, .. } = trained;
     let seconds = |frames: usize| frames as f64 / f64::from(material.sample_rate);
     json!({
@@ -471,7 +477,7 @@ fn card_json(trained: &TrainedNetwork, source: &Value) -> Value {
         "esr_by_place": evaluation.knob_positions.iter().map(|(place, esr)| json!({
             "value": material.knob.as_ref().map(|knob| knob.from + place * (knob.to - knob.from)), "knob": place, "esr": esr,
         })).collect::<Vec<_>>(),
-        "command": command_line(),
+        "command": command,
         "ns_per_sample": evaluation.ns_per_sample,
         "curve": trained.curve.iter().map(|point| {
             json!({ "seconds": point.seconds, "steps": point.steps, "esr": point.esr })
