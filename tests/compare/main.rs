@@ -5,6 +5,7 @@
 mod golden;
 mod input;
 mod page;
+mod twins;
 
 mod verdicts;
 
