@@ -6,7 +6,7 @@
 /** Half of a dip in seconds: each press fades out, changes the path and fades in, also for the button that plays already. */
 const DIP_SECONDS = 0.005;
 /** Time between a press and its dip, which the browser may have computed already. */
-const LEAD_SECONDS = 0.01;
+const LEAD_SECONDS = 0.02;
 /** Lag of the sound behind the clock, in seconds, from which sound counts as lost. */
 const LOST_SECONDS = 0.25;
 /** Frames that a browser computes at a time. */
@@ -76,25 +76,42 @@ class Player {
   /** Plays a sound, or nothing, through a dip. A press during a fade-out takes the place of the one before; one during a fade-in waits
       for its end. From silence, the loop plays from its beginning. */
   play(name) {
-    const now = Math.ceil((this.context.currentTime + LEAD_SECONDS) * this.rate);
-    if (!this.dip || now > this.dip.bottom) {
-      const begin = Math.max(now, this.dip ? this.dip.end : 0);
-      this.dip = { bottom: begin + this.half, end: begin + 2 * this.half + 1 };
-      this.output.gain.setValueCurveAtTime(this.down, begin / this.rate, this.half / this.rate);
-      this.output.gain.setValueCurveAtTime(this.up, (this.dip.bottom + 1) / this.rate, this.half / this.rate);
-    }
-    const at = this.dip.bottom / this.rate;
-    if (name !== null && !this.paths) this.paths = this.start(at);
+    const starts = name !== null && !this.paths;
+    if (starts) this.paths = this.connect();
+    const bottom = this.bottom() / this.rate;
     for (const [path, { gain, source }] of this.paths || []) {
-      gain.gain.cancelScheduledValues(at);
-      gain.gain.setValueAtTime(path === name ? 1 : 0, at);
-      if (name === null) source.stop(at + 1 / this.rate);
+      gain.gain.cancelScheduledValues(bottom);
+      gain.gain.setValueAtTime(path === name ? 1 : 0, bottom);
+      if (starts) source.start(bottom);
+      if (name === null) source.stop(bottom + 1 / this.rate);
     }
     if (name === null) this.paths = null;
   }
 
-  /** Starts all sounds at a time, silent. */
-  start(at) {
+  /** The frame in the middle of a dip: of the one whose fade-out is to come or under way, else of a new one. */
+  bottom() {
+    for (let tries = 1; ; tries++) {
+      const now = Math.ceil((this.context.currentTime + LEAD_SECONDS) * this.rate);
+      if (this.dip && now <= this.dip.bottom) return this.dip.bottom;
+      const begin = Math.max(now, this.dip ? this.dip.end : 0);
+      const bottom = begin + this.half;
+      const gain = this.output.gain;
+      try {
+        gain.setValueCurveAtTime(this.down, begin / this.rate, this.half / this.rate);
+        gain.setValueCurveAtTime(this.up, (bottom + 1) / this.rate, this.half / this.rate);
+      } catch (error) {
+        // The page was held up for so long that the fades lie in the past, where a browser moves them to now: they come later.
+        gain.cancelScheduledValues(begin / this.rate);
+        if (tries === 10) throw error;
+        continue;
+      }
+      this.dip = { bottom, end: begin + 2 * this.half + 1 };
+      return bottom;
+    }
+  }
+
+  /** Makes a path for each sound, silent and not started. */
+  connect() {
     const paths = new Map();
     for (const [name, buffer] of this.buffers) {
       const source = this.context.createBufferSource(), gain = this.context.createGain();
@@ -103,7 +120,6 @@ class Player {
       gain.gain.value = 0;
       source.connect(gain).connect(this.output);
       source.onended = () => gain.disconnect();
-      source.start(at);
       paths.set(name, { gain, source });
     }
     return paths;
@@ -231,6 +247,7 @@ async function wake() {
 async function enter() {
   if (busy) return;
   busy = true;
+  paint();
   say("");
   try {
     if (!token) throw new Error("This link is not complete. Open the link that you were given, in full.");
@@ -268,23 +285,19 @@ async function act(action) {
 async function settle(asked) {
   busy = true;
   paint();
-  let next = null, words = "";
+  let words = "";
   try {
-    next = await asked();
+    await show(await asked());
   } catch (error) {
     words = error.message;
     if (error.code === "other-visit") {
-      if (player) player.play(null);
+      player.play(null);
       only("again");
-    } else if (["out-of-turn", "sound-check", "no-sound"].includes(error.code)) {
+    } else {
       pending = null;
-      next = await ask("state").catch(() => null);
+      // The page is behind: it shows the step that the test is at, and the line on the one that was refused.
+      if (["out-of-turn", "sound-check"].includes(error.code)) await ask("state").then(show).catch(() => {});
     }
-  }
-  try {
-    if (next) await show(next);
-  } catch (error) {
-    words = error.message;
   }
   busy = false;
   say(words);
@@ -297,8 +310,20 @@ function only(section) {
   document.documentElement.dataset.shows = section;
 }
 
-/** Shows what the server says. */
+/** Shows what the server says. A sound whose way here broke off is asked for anew, with the state. */
 async function show(next) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await draw(next);
+    } catch (error) {
+      if (error.code !== "no-sound" || tries === 3) throw error;
+      next = await ask("state");
+    }
+  }
+}
+
+/** Shows a state. */
+async function draw(next) {
   view = next;
   trial = null;
   say("");

@@ -18,6 +18,8 @@ mod listening;
 mod model;
 mod record;
 mod run;
+#[cfg(unix)]
+mod serve;
 mod train;
 mod wav;
 #[cfg(all(feature = "standalone", target_os = "linux"))]
