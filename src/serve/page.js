@@ -292,6 +292,7 @@ async function settle(asked) {
     words = error.message;
     if (error.code === "other-visit") {
       player.play(null);
+      $("heading").textContent = "This page no longer counts";
       only("again");
     } else {
       pending = null;

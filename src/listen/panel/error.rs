@@ -72,7 +72,7 @@ pub enum Refusal {
     )]
     Bound,
     /// The visit is not the newest one, or there is none.
-    #[error("the test goes on in another window, or the server was started again; press 'Go on here'")]
+    #[error("the test goes on in another window, or the server was started again; go on here, or close this page")]
     OtherVisit,
     /// The request cannot be understood.
     #[error("{0}")]
