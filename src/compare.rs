@@ -45,7 +45,7 @@ use std::path::Path;
 pub use excerpt::{Player, Region, Track};
 pub use figures::{Figures, Limit, LimitError, LimitResult, MeasureFacts};
 pub use folder::{FolderError, ReportFolder};
-pub use page::{PageError, page};
+pub use page::{BASE_STYLE, PageError, page};
 pub use picture::{PictureError, png};
 pub use plot::{Axis, Dash, Plot, Series};
 #[cfg(feature = "study")]

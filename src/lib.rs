@@ -23,6 +23,8 @@ pub mod plugin;
 
 #[cfg(feature = "instance")]
 pub mod instance;
+#[cfg(feature = "serve")]
+pub mod serve;
 #[cfg(feature = "ui")]
 pub mod ui;
 

@@ -6,6 +6,7 @@
 mod blind_switch;
 mod blinding;
 mod capture;
+mod course;
 mod examiner;
 mod folder;
 mod gates;
@@ -13,6 +14,7 @@ mod live;
 mod log;
 mod matching;
 mod outcome;
+mod panel;
 mod player;
 mod preparation;
 mod protocol;
@@ -39,6 +41,10 @@ pub use matching::{
     prepare_stimuli, samples_sha256,
 };
 pub use outcome::{Finding, Outcome, Score};
+pub use panel::{
+    ButtonSound, LINKS, MOST_LISTENERS, MOST_PRESSES, PANEL, Panel, PanelAction, PanelError, PanelLink, PanelResult, PanelSound,
+    PanelStage, PanelStep, PanelTest, PanelView, Refusal, SOUNDS,
+};
 pub use player::{MAX_PATHS, Player, PlayerControl, Stimuli};
 pub use protocol::{ProtocolError, power_curve, power_lines, usual_trials, validate};
 pub use session::{

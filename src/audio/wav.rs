@@ -40,7 +40,7 @@ mod writer;
 pub use mend::{MendReport, mend};
 pub use pieces::numbered_pieces;
 pub use reader::{NonFinitePolicy, Reader, is_sound_file, read, read_exact, read_with};
-pub use writer::{WriteSummary, Writer, write};
+pub use writer::{WriteSummary, Writer, file_header, write};
 
 use super::WavError;
 use super::sample::Sample;

@@ -2,6 +2,7 @@
 
 mod deck;
 mod keys;
+mod serve;
 mod terminal;
 
 use std::ffi::{OsStr, OsString};
@@ -59,6 +60,7 @@ pub fn command() -> Command {
                     "isotherm listen run Sessions/2026-11-28",
                 ])),
         )
+        .subcommand(serve::command())
         .subcommand(
             Command::new("render")
                 .about("Writes the matched sounds of a test, under names that tell nothing, and a key file for other tools")
@@ -99,6 +101,7 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
     match matches.subcommand() {
         Some(("run", m)) => run_test(m),
+        Some(("serve", m)) => serve::run(m),
         Some(("render", m)) => run_render(m),
         Some(("verify", m)) => run_verify(m),
         Some(("power", m)) => {

@@ -12,7 +12,9 @@ use super::verdict::{SCALE, VERDICTS, decibels};
 use crate::measure::bench::CostTable;
 use crate::measure::{MEASURES, Measure, MeasureFn, SILENCE_DB, Unit};
 
-/// The template, its style and its script.
+/// Colours, type and focus, which all pages of Isotherm share.
+pub const BASE_STYLE: &str = include_str!("page/base.css");
+/// The template, its style after [`BASE_STYLE`], and its script.
 const TEMPLATE: &str = include_str!("page/page.html");
 pub(crate) const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/script.js");
@@ -195,7 +197,7 @@ pub fn page(report: &Report, players: &[Player], plots: &[Plot]) -> Result<Strin
         costs => cost_rows,
         ratio => report.cost_sentence(),
         tally => report.tally(),
-        style => Value::from_safe_string(STYLE.into()),
+        style => Value::from_safe_string([BASE_STYLE, STYLE].concat()),
         script => Value::from_safe_string(SCRIPT.into()),
         plots_json => Value::from_safe_string(script_json(&plots_by_id)),
         players_json => Value::from_safe_string(script_json(&players)),

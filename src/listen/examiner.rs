@@ -5,20 +5,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::blinding::Blinding;
-use super::folder::{FolderError, LOOP, Reopened, SessionFolder, unfinished};
+use super::course::{configuration_of, gate_views, result_view, resume_session, test_view, write_sounds};
+use super::folder::{FolderError, Reopened, SessionFolder, unfinished};
 use super::gates::{LIVE_GAIN_LIMIT_DB, gain_gate};
 use super::live::{TrialMeter, prepare_live};
-use super::log::{Configuration, LOG_VERSION};
+use super::log::Configuration;
 use super::matching::{LOOP_SECONDS, MatchError, Prepared};
 use super::player::{Player, PlayerControl, Stimuli};
 use super::preparation::{Job, Preparation, Ready};
 use super::protocol::{power_curve, power_lines, validate};
-use super::session::{AnswerRecord, Earlier, Entry, Flag, Resumption, Session, Switch};
+use super::session::{AnswerRecord, Entry, Flag, Session, Switch};
 use super::side::{ResolvedSide, SideSource};
-use super::statistics::ALPHA;
 use super::venue::Venue;
 use crate::audio::Audio;
-use crate::audio::wav::{WavFormat, read, write};
+use crate::audio::wav::read;
 use crate::dsp::ProcessSpec;
 use crate::effect::Effect;
 use crate::render::render;
@@ -378,58 +378,29 @@ impl Examiner {
 
     /// Begins a test that is prepared, or refuses it.
     fn begin(&mut self, setup: TestSetup, spec: ProcessSpec, generation: u64, ready: Ready) -> Result<(), String> {
-        let matching = &ready.prepared.matching;
-        let is_aa = matching.identical;
-        // A side that is chosen twice is meant: a test of the test.
-        let wants_aa = setup.sides[0] == setup.sides[1];
-        let mut gates: Vec<GateView> = matching.gates.iter().map(GateView::from).collect();
+        let mut gates = gate_views(&setup, &ready.prepared.matching);
         let has_changed = self.venue.spec().map_err(|error| error.to_string())? != spec || self.venue.generation() != generation;
-        if is_aa && !wants_aa {
-            gates.push(GateView {
-                passed: false,
-                text: "A and B are the same, bit for bit; to see your own habits (an A/A test), choose the same side twice"
-                    .into(),
-            });
-        }
         if has_changed {
             gates
                 .push(GateView { passed: false, text: "a setting, a model or the stream changed meanwhile; start again".into() });
         }
         if setup.source == SoundSource::Live {
             gates.extend(
-                Some(gain_gate(matching.gain_db, LIVE_GAIN_LIMIT_DB)).filter(|gate| !gate.passed()).as_ref().map(GateView::from),
+                Some(gain_gate(ready.prepared.matching.gain_db, LIVE_GAIN_LIMIT_DB))
+                    .filter(|gate| !gate.passed())
+                    .as_ref()
+                    .map(GateView::from),
             );
         }
         if gates.iter().any(|gate| !gate.passed) {
             self.stage = Stage::Refused(gates);
             return Ok(());
         }
-        let configuration = Configuration {
-            version: LOG_VERSION,
-            program: program(),
-            venue: self.venue.name(),
-            alpha: ALPHA,
-            sample_rate: f64::from(spec.sample_rate),
-            channels: spec.channels,
-            max_frames: spec.max_frames,
-            is_aa,
-            esr_db: ready.esr_db,
-            matching: serde_json::to_value(matching).map_err(|error| error.to_string())?,
-            files: std::collections::BTreeMap::new(),
-            earlier: Earlier::default(),
-            setup,
-        };
+        let configuration = configuration_of(setup, &ready.prepared.matching, ready.esr_db, self.venue.name(), spec)?;
         // A sound that cannot be played makes no session.
         let heard = hear(&ready.prepared, configuration.setup.source, spec)?;
         let blinding = Blinding::new().map_err(|error| error.to_string())?;
-        let prepared = &ready.prepared;
-        let write_sound = |folder: &Path| {
-            write(folder.join(LOOP), &prepared.around, WavFormat::Float32).map_err(std::io::Error::other)?;
-            for (side, name) in prepared.sides.iter().zip(["a", "b"]) {
-                side.save(folder, name).map_err(std::io::Error::other)?;
-            }
-            Ok(())
-        };
+        let write_sound = |folder: &Path| write_sounds(&ready.prepared, folder);
         let folder = SessionFolder::create(&self.sessions, configuration, &blinding, write_sound);
         let folder = folder.map_err(|error| error.to_string())?;
         let session = Session::new(folder.configuration().plan(), blinding);
@@ -519,19 +490,7 @@ impl Examiner {
         let heard = hear(&ready.prepared, folder.configuration().setup.source, spec)?;
         // The files were read since they were looked at.
         folder.check_files().map_err(text)?;
-        let resumption = Resumption {
-            commitment: String::new(),
-            cut_bytes,
-            program: program(),
-            venue: self.venue.name(),
-            channels: spec.channels,
-            max_frames: spec.max_frames,
-        };
-        folder.resume(&mut session, resumption).map_err(text)?;
-        if session.step() == Some(TestStep::Answer) {
-            let void = session.void("the session was left during this trial");
-            folder.enter(&mut session, void).map_err(text)?;
-        }
+        resume_session(&mut folder, &mut session, cut_bytes, self.venue.name(), spec).map_err(text)?;
         self.set_setup_of(&folder);
         self.run(folder, session, ready, spec, heard)?;
         if let Stage::Running(running) = &mut self.stage {
@@ -965,50 +924,7 @@ impl Running {
 
     /// The test as the listener may see it.
     fn view(&self) -> TestView {
-        let session = &self.session;
-        let is_closing = session.step().is_none();
-        // An answered trial of the test is still the present one while its confidence is asked for.
-        let number = session.counted() + u32::from(session.part() != TestPart::Training || !is_feedback(session.step()));
-        TestView {
-            part: session.part(),
-            form: session.form(),
-            step: session.step().unwrap_or(TestStep::Pause),
-            number: session.of().map_or(number, |of| number.min(of)),
-            of: session.of(),
-            playing: self.playing,
-            answer: session.answer(),
-            instruction: if is_closing {
-                "The result could not be written. Make room on the disk and go on.".into()
-            } else {
-                session.instruction()
-            },
-            note: self.note.clone(),
-            commitment: self.folder.commitment().into(),
-            receipt: self.folder.receipt().into(),
-        }
-    }
-}
-
-/// Name and version of this program.
-pub(super) fn program() -> String {
-    format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
-}
-
-/// True while feedback is given.
-fn is_feedback(step: Option<TestStep>) -> bool {
-    matches!(step, Some(TestStep::Feedback { .. }))
-}
-
-/// The result of a session that is closed.
-fn result_view(folder: &SessionFolder, session: &Session, measures: Vec<(String, String)>) -> ResultView {
-    let outcome = session.outcome();
-    ResultView {
-        sentences: outcome.sentences,
-        figures: outcome.figures,
-        measures,
-        remarks: outcome.remarks,
-        folder: folder.path().into(),
-        receipt: folder.receipt().into(),
+        test_view(&self.folder, &self.session, self.playing, self.note.clone())
     }
 }
 

@@ -120,7 +120,7 @@ pub enum FolderError {
 }
 
 /// An error of the file system.
-fn failed<'a>(path: &'a Path, action: &'static str) -> impl FnOnce(io::Error) -> FolderError + 'a {
+pub(super) fn failed<'a>(path: &'a Path, action: &'static str) -> impl FnOnce(io::Error) -> FolderError + 'a {
     move |source| FolderError::Io { path: path.into(), action, source }
 }
 
@@ -167,32 +167,59 @@ impl SessionFolder {
     /// [`FolderError`]; then there is no folder.
     pub fn create(
         parent: &Path,
-        mut configuration: Configuration,
+        configuration: Configuration,
         blinding: &Blinding,
         write: impl FnOnce(&Path) -> io::Result<()>,
     ) -> Result<Self, FolderError> {
         fs::create_dir_all(parent).map_err(failed(parent, "make the folder"))?;
         let path = new_folder(parent)?;
+        let count_earlier = |files: &BTreeMap<String, String>| earlier(parent, &path, files);
+        Self::fill(&path, configuration, blinding, write, count_earlier)
+    }
+
+    /// Makes a new session's folder at `path`, where nothing may be, as [`Self::create`] does. Other sessions beside it are those of
+    /// other listeners and do not count as earlier tests. [control thread: does I/O]
+    ///
+    /// # Errors
+    /// [`FolderError`]; then there is no folder, unless it was there before.
+    pub(super) fn create_at(
+        path: &Path,
+        configuration: Configuration,
+        blinding: &Blinding,
+        write: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> Result<Self, FolderError> {
+        fs::create_dir(path).map_err(failed(path, "make the folder"))?;
+        Self::fill(path, configuration, blinding, write, |_| Earlier::default())
+    }
+
+    /// Fills the new folder of a session; if that fails, the folder is removed.
+    fn fill(
+        path: &Path,
+        mut configuration: Configuration,
+        blinding: &Blinding,
+        write: impl FnOnce(&Path) -> io::Result<()>,
+        count_earlier: impl FnOnce(&BTreeMap<String, String>) -> Earlier,
+    ) -> Result<Self, FolderError> {
         let fill = || {
-            write(&path).map_err(failed(&path, "write the sound and the sides"))?;
-            configuration.files = hashes(&path)?;
+            write(path).map_err(failed(path, "write the sound and the sides"))?;
+            configuration.files = hashes(path)?;
             let lock = create_seed(&path.join(SEED), blinding)?;
             // A session without its first two lines is none, so they are written under another name.
             let part = path.join(format!(".{LOG}.part"));
             let file = OpenOptions::new().write(true).create_new(true).open(&part);
-            let file = file.map_err(failed(&path, "make the log"))?;
-            configuration.earlier = earlier(parent, &path, &configuration.files);
+            let file = file.map_err(failed(path, "make the log"))?;
+            configuration.earlier = count_earlier(&configuration.files);
             let mut log = LogWriter::new(&part, Box::new(file), 0, 0, NO_HASH.into());
-            let log_failed = |source| FolderError::Log { path: path.clone(), source };
+            let log_failed = |source| FolderError::Log { path: path.into(), source };
             let first = log.append(&Body::Configuration(Box::new(configuration.clone()))).map_err(log_failed)?.0;
             let commitment = blinding.commitment(&first);
             log.append(&Body::Commitment(commitment.clone())).map_err(log_failed)?;
-            log.rename(&path.join(LOG)).map_err(failed(&path, "name the log"))?;
-            for folder in [path.as_path(), parent] {
+            log.rename(&path.join(LOG)).map_err(failed(path, "name the log"))?;
+            for folder in std::iter::once(path).chain(path.parent()) {
                 sync_folder(folder).map_err(failed(folder, "write the folder"))?;
             }
             Ok(Self {
-                path: path.clone(),
+                path: path.into(),
                 configuration,
                 commitment,
                 log,
@@ -204,7 +231,7 @@ impl SessionFolder {
         };
         fill().inspect_err(|_| {
             // The folder was made here, so nothing else is in it.
-            let _ = fs::remove_dir_all(&path);
+            let _ = fs::remove_dir_all(path);
         })
     }
 
@@ -427,7 +454,7 @@ fn new_folder(parent: &Path) -> Result<PathBuf, FolderError> {
 }
 
 /// The hashes of all files of a folder, by name, which are waited for until they are on the disk.
-fn hashes(folder: &Path) -> Result<BTreeMap<String, String>, FolderError> {
+pub(super) fn hashes(folder: &Path) -> Result<BTreeMap<String, String>, FolderError> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).map_err(failed(folder, "read it"))? {
         let path = entry.map_err(failed(folder, "read it"))?.path();
@@ -439,7 +466,7 @@ fn hashes(folder: &Path) -> Result<BTreeMap<String, String>, FolderError> {
 }
 
 /// Waits until a folder's entries are on the disk, where the system can.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 

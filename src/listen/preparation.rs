@@ -112,25 +112,33 @@ impl Drop for Preparation {
 /// Prepares a test.
 fn prepare(job: Job, shared: &Shared) -> Result<Box<Ready>, String> {
     let progress = |share: f32| shared.share.store((share * MATCHING_SHARE).to_bits(), Ordering::Relaxed);
-    let prepared = match job {
-        Job::New { sound, range, choices, slots, control } => {
-            let sides = resolve_sides(&choices, &slots, &sound).map_err(|error| error.to_string())?;
-            prepare_stimuli(&sound, range, &sides, control, &progress, &shared.cancel).map_err(|error| error.to_string())?
-        }
-        Job::Saved(folder, configuration) => {
-            let prepared = prepare_saved(&folder, &configuration, &progress, &shared.cancel)?;
-            let recorded = recorded_matching(&configuration)?;
-            if let Some(difference) = recorded.difference(&prepared.matching) {
-                return Err(format!("the sides are no longer what they were: {difference}"));
-            }
-            prepared
-        }
-    };
+    let prepared = prepare_sounds(job, &progress, &shared.cancel)?;
     let esr_db = esr_db(&prepared.stimuli);
     // A test that does not start needs no figures.
     let measures = if prepared.passed() { side_measures(&prepared.stimuli, &prepared.sides, &shared.cancel) } else { Vec::new() };
     shared.share.store(1f32.to_bits(), Ordering::Relaxed);
     Ok(Box::new(Ready { prepared, esr_db, measures }))
+}
+
+/// Renders and matches the sides of a new test; those of a saved one must match as they did. [control thread: takes its time]
+///
+/// # Errors
+/// A line on what is missing or wrong.
+pub(super) fn prepare_sounds(job: Job, progress: &dyn Fn(f32), cancel: &AtomicBool) -> Result<Prepared, String> {
+    match job {
+        Job::New { sound, range, choices, slots, control } => {
+            let sides = resolve_sides(&choices, &slots, &sound).map_err(|error| error.to_string())?;
+            prepare_stimuli(&sound, range, &sides, control, progress, cancel).map_err(|error| error.to_string())
+        }
+        Job::Saved(folder, configuration) => {
+            let prepared = prepare_saved(&folder, &configuration, progress, cancel)?;
+            let recorded = recorded_matching(&configuration)?;
+            match recorded.difference(&prepared.matching) {
+                Some(difference) => Err(format!("the sides are no longer what they were: {difference}")),
+                None => Ok(prepared),
+            }
+        }
+    }
 }
 
 /// Prepares the stimuli of a session from its folder.

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use serde::Serialize;
 
 use super::blinding::{Blinding, sha256};
-use super::examiner::program;
+use super::course::program;
 use super::folder::{FolderError, LOG, LOOP, SEED, TABLE, closing, table};
 use super::gates::{LIVE_GAIN_LIMIT_DB, gain_gate};
 use super::log::{Body, Closing, Configuration, LOG_VERSION, Line, LogError, NO_HASH, parse, split};

@@ -7,6 +7,10 @@ mod live;
 mod matching;
 mod player;
 mod record;
+#[cfg(feature = "serve")]
+mod serve;
+#[cfg(feature = "serve")]
+mod serve_page;
 mod sides;
 mod simulated;
 mod statistics;

@@ -19,6 +19,8 @@ mod model;
 mod record;
 mod run;
 #[cfg(unix)]
+mod serve;
+#[cfg(unix)]
 mod study;
 mod train;
 mod wav;

@@ -25,8 +25,8 @@ const PYTHON_PACKAGES: [&str; 9] = [
 ];
 
 /// Features of the library. The code and the tests of each compile with that feature alone.
-const LAYERS: [&str; 12] =
-    ["measure", "models", "compare", "listen", "onnx", "record", "device", "desk", "train", "study", "ui", "instance"];
+const LAYERS: [&str; 13] =
+    ["measure", "models", "compare", "listen", "serve", "onnx", "record", "device", "desk", "train", "study", "ui", "instance"];
 
 /// Python packages that export models to ONNX, for the long tests. On Linux they bring CUDA along: 5 GB.
 const TORCH_PACKAGES: [&str; 3] = ["torch==2.15.0", "onnx==1.23.2", "onnxscript==0.7.2"];

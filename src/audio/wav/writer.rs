@@ -313,6 +313,25 @@ fn header(target: &Path, sample_rate: u32, channels: usize, format: WavFormat, h
     Ok(header)
 }
 
+/// All bytes before the samples of a file of `frames` frames, for a writer that has neither a file nor all samples at once. The
+/// samples follow interleaved and little-endian, and after an odd number of bytes a pad byte, 0. [control thread: allocates]
+///
+/// # Errors
+/// [`WavError::Channels`], [`WavError::Rate`]; [`WavError::Io`] if the file would be larger than 4 GiB.
+pub fn file_header(sample_rate: u32, channels: usize, format: WavFormat, frames: usize) -> Result<Vec<u8>, WavError> {
+    let name = Path::new("a sound in memory");
+    let mut header = header(name, sample_rate, channels, format, false)?;
+    let data_bytes = frames.saturating_mul(channels * format.bytes());
+    let file_bytes = data_bytes.saturating_add(data_bytes % 2).saturating_add(header.len() - 8);
+    let (Ok(file_size), Ok(data_size)) = (u32::try_from(file_bytes), u32::try_from(data_bytes)) else {
+        return Err(WavError::io("write", name, io::ErrorKind::FileTooLarge.into()));
+    };
+    let data_size_at = header.len() - 4;
+    header[4..8].copy_from_slice(&file_size.to_le_bytes());
+    header[data_size_at..].copy_from_slice(&data_size.to_le_bytes());
+    Ok(header)
+}
+
 /// The number of channels as a header has it, if a header can hold it and the sample rate.
 fn checked_channels(target: &Path, sample_rate: u32, channels: usize, format: WavFormat) -> Result<u16, WavError> {
     let max_channels = usize::from(u16::MAX) / format.bytes();
