@@ -27,7 +27,7 @@ mod cost;
 mod excerpt;
 mod figures;
 mod folder;
-mod page;
+pub(crate) mod page;
 pub(crate) mod picture;
 mod plot;
 mod report;
@@ -41,10 +41,12 @@ use std::path::Path;
 
 pub use excerpt::{Player, Region, Track};
 pub use figures::{Figures, Limit, LimitError, LimitResult, MeasureFacts};
-pub use folder::{FolderError, ReportFolder};
+pub use folder::{COMPARISON, FolderError, ReportFolder, ReportKind};
 pub use page::{PageError, page};
 pub use picture::{PictureError, png};
 pub use plot::{Axis, Dash, Plot, Series};
+#[cfg(feature = "listen")]
+pub(crate) use report::csv_field;
 pub use report::{
     Alone, Band, Machine, Refused, Report, SCHEMA, SCHEMA_VERSION, Settings, SidePair, SoundReport, Trap, TrapFigure, WorstFigure,
 };
@@ -86,7 +88,7 @@ pub enum WriteError {
 /// [`WriteError`]; then there is no folder, or the earlier report.
 pub fn write(finished: &Finished, target: &Path, force: bool, watch: &dyn Fn() -> bool) -> Result<(), WriteError> {
     let go_on = || if watch() { Ok(()) } else { Err(WriteError::Cancelled) };
-    let folder = ReportFolder::create(target, force)?;
+    let folder = ReportFolder::create(&COMPARISON, target, force)?;
     let plots = Plot::all(&finished.report);
     folder.write("index.html", page(&finished.report, &finished.players, &plots)?.as_bytes())?;
     folder.write("report.json", finished.report.to_json()?.as_bytes())?;

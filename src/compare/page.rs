@@ -12,10 +12,11 @@ use super::verdict::{SCALE, VERDICTS, decibels};
 use crate::measure::bench::CostTable;
 use crate::measure::{MEASURES, Measure, MeasureFn, SILENCE_DB, Unit};
 
-/// The template, its style and its script.
-const TEMPLATE: &str = include_str!("page/page.html");
-const STYLE: &str = include_str!("page/style.css");
-const SCRIPT: &str = include_str!("page/script.js");
+/// The template: the pieces that all pages have, and the page.
+const TEMPLATE: &str = concat!(include_str!("page/pieces.html"), include_str!("page/page.html"));
+/// Style and script of all pages.
+pub(crate) const STYLE: &str = include_str!("page/style.css");
+pub(crate) const SCRIPT: &str = include_str!("page/script.js");
 
 /// The columns of the ruler, those that decide first: on a narrow page the others are out of sight.
 const RULER_MEASURES: [&str; 9] = [
@@ -142,8 +143,18 @@ fn cost_rows(table: Option<&CostTable>) -> Vec<Value> {
 }
 
 /// Text for a `script` element: no `<`, so that nothing in it ends the element.
-fn script_json(value: &impl serde::Serialize) -> String {
+pub(crate) fn script_json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".into()).replace('<', "\\u003c")
+}
+
+/// The environment of a page's template.
+pub(crate) fn environment<'a>() -> Environment<'a> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    // A side without figures is none, and so is all that is asked of it.
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    environment.set_trim_blocks(true);
+    environment
 }
 
 /// Makes `index.html`. [control thread: allocates]
@@ -151,11 +162,7 @@ fn script_json(value: &impl serde::Serialize) -> String {
 /// # Errors
 /// [`PageError`], which only a fault of the template gives.
 pub fn page(report: &Report, players: &[Player], plots: &[Plot]) -> Result<String, PageError> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    // A side without figures is none, and so is all that is asked of it.
-    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
-    environment.set_trim_blocks(true);
+    let mut environment = environment();
     environment.add_function("figure", |id: String, value: Value| figure(&id, &value));
     environment.add_function("name", |id: String| row(&id).map_or(id, |row| row.name.to_owned()));
     environment.add_function("heading", |id: String| heading(&id));

@@ -384,7 +384,7 @@ impl Report {
 
 /// A name as a field of a CSV file (RFC 4180): in quotation marks if it holds a comma, a quotation mark or a line break. Before a
 /// first character with which spreadsheets begin a formula comes an apostrophe (OWASP, CSV injection).
-fn csv_field(name: &str) -> String {
+pub(crate) fn csv_field(name: &str) -> String {
     let is_formula = name.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let text = format!("{}{name}", if is_formula { "'" } else { "" });
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
