@@ -5,11 +5,14 @@
 mod examiner;
 mod live;
 mod matching;
+mod panels;
 mod player;
 mod record;
 mod sides;
 mod simulated;
 mod statistics;
+mod summary;
+mod webmushra;
 mod words;
 
 use isotherm_support::counting::CountingAllocator;
