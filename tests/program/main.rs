@@ -18,6 +18,7 @@ mod listening;
 mod model;
 mod record;
 mod run;
+mod summary;
 mod train;
 mod wav;
 #[cfg(all(feature = "standalone", target_os = "linux"))]
