@@ -44,11 +44,11 @@ use std::path::Path;
 
 pub use excerpt::{Player, Region, Track};
 pub use figures::{Figures, Limit, LimitError, LimitResult, MeasureFacts};
-pub use folder::{FolderError, ReportFolder};
+pub use folder::{COMPARISON, FolderError, ReportFolder, ReportKind};
 pub use page::{BASE_STYLE, PageError, page};
 pub use picture::{PictureError, png};
 pub use plot::{Axis, Dash, Plot, Series};
-#[cfg(feature = "study")]
+#[cfg(any(feature = "listen", feature = "study"))]
 pub(crate) use report::csv_field;
 pub use report::{
     Alone, Band, Machine, Refused, Report, SCHEMA, SCHEMA_VERSION, Settings, SidePair, SoundReport, Trap, TrapFigure, WorstFigure,
@@ -93,7 +93,7 @@ pub enum WriteError {
 /// [`WriteError`]; then there is no folder, or the earlier report.
 pub fn write(finished: &Finished, target: &Path, force: bool, watch: &dyn Fn() -> bool) -> Result<(), WriteError> {
     let go_on = || if watch() { Ok(()) } else { Err(WriteError::Cancelled) };
-    let folder = ReportFolder::create(target, force)?;
+    let folder = ReportFolder::create(&COMPARISON, target, force)?;
     let plots = Plot::all(&finished.report);
     folder.write("index.html", page(&finished.report, &finished.players, &plots)?.as_bytes())?;
     folder.write("report.json", finished.report.to_json()?.as_bytes())?;

@@ -22,8 +22,10 @@ mod session;
 mod side;
 mod side_measures;
 pub mod statistics;
+pub mod summary;
 mod venue;
 mod verify;
+mod webmushra;
 
 pub use blind_switch::BlindSwitch;
 pub use blinding::{Blinding, BlindingError, Mapping};
@@ -54,6 +56,10 @@ pub use session::{
 pub use side::{ResolvedSide, SideError, SideSource, resolve_sides};
 pub use venue::{Venue, VenueError};
 pub use verify::{Check, Verification, verify, verify_log};
+pub use webmushra::{
+    CAVEAT, Choice, EXPORT, Export, IMPORT, Import, ImportedAnswer, ImportedListener, SourceFile, WebmushraError, export,
+    write_unnamed,
+};
 
 pub use crate::view::{
     Answer, Button, Change, ControlTrial, Form, Protocol, Question, Rule, SideChoice, SoundSource, TestPart, TestSetup, TestStep,

@@ -27,6 +27,8 @@ pub use sound::{SoundText, SoundTextError};
 pub use table::{BlockCost, Row, SCHEMA, SCHEMA_VERSION, Status, Table, TwinFacts};
 pub use twin::{TrainingArguments, Twinned, TwinnedError};
 
+use crate::compare::PictureError;
+
 /// The reason why the table of a study cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
@@ -37,8 +39,8 @@ pub enum CollectError {
     #[error("the page cannot be made: {0}")]
     Page(#[from] minijinja::Error),
     /// A picture cannot be drawn.
-    #[error("the picture of the frontier cannot be drawn: {0}")]
-    Picture(String),
+    #[error(transparent)]
+    Picture(#[from] PictureError),
     /// `study.json` cannot be made.
     #[error("study.json cannot be made: {0}")]
     Json(#[from] serde_json::Error),
@@ -54,8 +56,7 @@ pub fn collect(folder: &StudyFolder) -> Result<Table, CollectError> {
     folder.write("study.json", table.to_json()?.as_bytes())?;
     folder.write("table.csv", table.to_csv().as_bytes())?;
     for (index, frontier) in table.frontiers.iter().enumerate() {
-        let picture = picture::png(frontier).map_err(|error| CollectError::Picture(error.to_string()))?;
-        folder.write(&format!("frontier-{}.png", index + 1), &picture)?;
+        folder.write(&format!("frontier-{}.png", index + 1), &picture::png(frontier)?)?;
     }
     folder.write("index.html", page::page(&table)?.as_bytes())?;
     Ok(table)

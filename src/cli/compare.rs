@@ -13,8 +13,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Failure, did_you_mean, effect_tip, examples, parse_number, print_line};
 use crate::compare::{
-    CompareError, Finished, Limit, LimitError, LimitResult, ReportFolder, Request, SCALE, Side, SideError, SoundSource,
-    WriteError, compare, write,
+    COMPARISON, CompareError, Finished, Limit, LimitError, LimitResult, ReportFolder, Request, SCALE, Side, SideError,
+    SoundSource, WriteError, compare, write,
 };
 use crate::measure::bench::BenchSpec;
 use crate::measure::{MEASURES, MeasureFn};
@@ -104,7 +104,7 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         SoundSource::of_paths(&paths).map_err(Failure::failed)?
     };
     if let Some(out) = &out {
-        ReportFolder::check(out, force).map_err(Failure::failed)?;
+        ReportFolder::check(&COMPARISON, out, force).map_err(Failure::failed)?;
     }
     let request = Request {
         a,

@@ -1,8 +1,10 @@
-//! `isotherm listen`: blind listening tests in a terminal, their sounds for other tools, and the check of their records.
+//! `isotherm listen`: blind listening tests in a terminal, their sounds for other tools, the check of their records, and what the
+//! tests of several listeners show.
 
 mod deck;
 mod keys;
 mod serve;
+mod summary;
 mod terminal;
 
 use std::ffi::{OsStr, OsString};
@@ -12,18 +14,17 @@ use std::sync::atomic::AtomicBool;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Failure, examples, parse_integer, parse_number, print_line};
-use crate::audio::wav::{WavFormat, write};
-use crate::audio::{Audio, Random};
+use crate::audio::Audio;
 use crate::compare::sha256;
 use crate::device::{Host, OpenRequest};
 use crate::effect::Effect;
 use crate::listen::{
-    Change, ControlTrial, Examiner, FolderError, Form, LOG, LOOP, Matching, Prepared, Protocol, Question, ResolvedSide, Rule,
-    SideChoice, SoundSource, TestSetup, default_folder, power_lines, prepare_again, prepare_stimuli, resolve_sides, usual_trials,
-    validate, verify, verify_log,
+    Change, Configuration, ControlTrial, Examiner, FolderError, Form, LOG, LOOP, Matching, Prepared, Protocol, Question,
+    ResolvedSide, Rule, SideChoice, SoundSource, TestSetup, default_folder, power_lines, prepare_again, prepare_stimuli,
+    resolve_sides, usual_trials, validate, verify, verify_log, write_unnamed,
 };
 use crate::view::ListenAction;
 use deck::DeckVenue;
@@ -38,7 +39,7 @@ const DELAY: &str = "delay_frames";
 
 pub fn command() -> Command {
     Command::new("listen")
-        .about("Blind listening tests: take one, write its sounds for other tools, check its record")
+        .about("Blind listening tests: take one, write its sounds for other tools, check its record, summarise several")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
@@ -95,6 +96,7 @@ pub fn command() -> Command {
                 .args(protocol_arguments())
                 .after_help(examples(&["isotherm listen power --trials 16", "isotherm listen power --rule sprt --trials 60"])),
         )
+        .subcommands(summary::commands())
         .after_help(examples(&["isotherm listen power --trials 16", "isotherm help listen run"]))
 }
 
@@ -104,6 +106,9 @@ pub fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("serve", m)) => serve::run(m),
         Some(("render", m)) => run_render(m),
         Some(("verify", m)) => run_verify(m),
+        Some(("summary", m)) => summary::run_summary(m),
+        Some(("export", m)) => summary::run_export(m),
+        Some(("import", m)) => summary::run_import(m),
         Some(("power", m)) => {
             power_lines(&parse_protocol(m)?).iter().for_each(print_line);
             Ok(())
@@ -381,8 +386,8 @@ fn run_test(matches: &ArgMatches) -> Result<(), Failure> {
     })
 }
 
-/// Renders and matches the sides of a session again.
-fn prepare_session(session: &Path) -> Result<Prepared, Failure> {
+/// Renders and matches the sides of a session again. Returns the first line of its log, too.
+fn prepare_session(session: &Path) -> Result<(Prepared, Configuration), Failure> {
     let log = verify_log(session, None).map_err(Failure::failed)?;
     let failed = |line: &str| Failure::Failed(format!("{}: {line}", session.display()));
     let configuration = log.configuration().ok_or_else(|| failed("the log has no first line"))?;
@@ -402,7 +407,7 @@ fn prepare_session(session: &Path) -> Result<Prepared, Failure> {
     let place = [recorded.lead, recorded.frames];
     let prepared = prepare_again(&sound, place, &sides, control, &|_| (), &AtomicBool::new(false)).map_err(Failure::failed)?;
     match recorded.difference(&prepared.matching) {
-        None => Ok(prepared),
+        None => Ok((prepared, configuration.clone())),
         Some(difference) => {
             let program = &configuration.program;
             Err(failed(&format!("the sounds are not those of the test, which {program} prepared: {difference}")))
@@ -414,7 +419,7 @@ fn run_render(matches: &ArgMatches) -> Result<(), Failure> {
     let prepared = match matches.get_one::<PathBuf>("session") {
         Some(session) => {
             refuse_flags(matches, &setup_arguments())?;
-            prepare_session(session)?
+            prepare_session(session)?.0
         }
         None => {
             let Request { audio, sides, range, control, .. } = parse_request(matches)?;
@@ -427,21 +432,10 @@ fn run_render(matches: &ArgMatches) -> Result<(), Failure> {
         return Err(Failure::Failed(format!("{}: exists already; expected a new name", out.display())));
     }
     let failed = |error: std::io::Error| Failure::Failed(format!("{}: {error}", out.display()));
-    fs::create_dir_all(&out).map_err(failed)?;
-    let mut seed = [0; 8];
-    getrandom::fill(&mut seed).map_err(|error| Failure::Failed(format!("the system gives no random numbers: {error}")))?;
-    let mut random = Random::new(u64::from_le_bytes(seed));
-    let paths = &prepared.stimuli.paths;
-    let mut order: Vec<usize> = (0..paths.len()).collect();
-    for last in (1..order.len()).rev() {
-        order.swap(last, random.below(last + 1));
-    }
-    let mut files = serde_json::Map::new();
-    for (number, path) in order.iter().enumerate() {
-        let name = format!("{}.wav", number + 1);
-        write(out.join(&name), &paths[*path], WavFormat::Float32).map_err(Failure::failed)?;
-        files.insert(name, json!(["A", "B", "control"][*path]));
-    }
+    let paths: Vec<&Audio> = prepared.stimuli.paths.iter().collect();
+    let names = write_unnamed(&paths, &out).map_err(Failure::failed)?;
+    let files: serde_json::Map<String, Value> =
+        names.into_iter().zip(["A", "B", "control"]).map(|(name, path)| (name, path.into())).collect();
     let texts: Vec<&str> = prepared.sides.iter().map(|side| side.text.as_str()).collect();
     let key = json!({ "files": files, "a": texts[0], "b": texts[1], "passed": prepared.passed(), "matching": prepared.matching });
     let key = serde_json::to_string_pretty(&key).map_err(Failure::failed)?;

@@ -15,7 +15,7 @@ pub enum FolderError {
     #[error("{}: exists already; expected a new name, or --force to replace the report in it", .0.display())]
     Exists(PathBuf),
     /// The folder holds something else than a report, so it is not replaced.
-    #[error("{}: holds no report of an earlier comparison, so it is not replaced; expected a new name", .0.display())]
+    #[error("{}: holds no earlier report of this kind, so it is not replaced; expected a new name", .0.display())]
     NotAReport(PathBuf),
     /// The folder holds a report and something that no report has, which would be lost.
     #[error("{}: holds {found}, which is no part of a report, so it is not replaced; expected a new name", path.display())]
@@ -43,7 +43,21 @@ pub enum FolderError {
     },
 }
 
-/// The file by which the folder of a report is recognised: its `schema` is [`SCHEMA`].
+/// A kind of report, by which its folder is known as one that may be replaced.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportKind {
+    /// Name of the JSON file that each folder of the kind has.
+    pub mark: &'static str,
+    /// The `schema` in that file.
+    pub schema: &'static str,
+    /// True if a report of the kind may have a file of this name.
+    pub is_file: fn(&str) -> bool,
+}
+
+/// The report of a comparison.
+pub const COMPARISON: ReportKind = ReportKind { mark: MARK, schema: SCHEMA, is_file: is_of_report };
+
+/// The file by which the folder of a comparison is recognised.
 const MARK: &str = "report.json";
 /// The other files of a report, but for the pictures of plots.
 const PAGE: &str = "index.html";
@@ -67,8 +81,8 @@ impl ReportFolder {
     ///
     /// # Errors
     /// Every [`FolderError`].
-    pub fn check(target: &Path, force: bool) -> Result<(), FolderError> {
-        Self::check_target(target, force)?;
+    pub fn check(kind: &ReportKind, target: &Path, force: bool) -> Result<(), FolderError> {
+        Self::check_target(kind, target, force)?;
         // The last one of a relative path is empty, which is the working folder.
         let nearest = parent(target).ancestors().find(|above| above.exists()).unwrap_or(Path::new(""));
         let probe = nearest.join(hidden_name(target));
@@ -77,14 +91,14 @@ impl ReportFolder {
     }
 
     /// Checks that what is at `target` may be replaced.
-    fn check_target(target: &Path, force: bool) -> Result<(), FolderError> {
+    fn check_target(kind: &ReportKind, target: &Path, force: bool) -> Result<(), FolderError> {
         if target.file_name().is_none() {
             return Err(FolderError::NoName(target.into()));
         }
         match target.symlink_metadata() {
             Err(_) => Ok(()),
             Ok(_) if !force => Err(FolderError::Exists(target.into())),
-            Ok(metadata) if metadata.is_dir() => check_replaceable(target),
+            Ok(metadata) if metadata.is_dir() => check_replaceable(kind, target),
             Ok(metadata) if metadata.is_symlink() => Err(FolderError::Link(target.into())),
             Ok(_) => Err(FolderError::NotAReport(target.into())),
         }
@@ -94,8 +108,8 @@ impl ReportFolder {
     ///
     /// # Errors
     /// Every [`FolderError`].
-    pub fn create(target: &Path, force: bool) -> Result<Self, FolderError> {
-        Self::check_target(target, force)?;
+    pub fn create(kind: &ReportKind, target: &Path, force: bool) -> Result<Self, FolderError> {
+        Self::check_target(kind, target, force)?;
         let parent = parent(target);
         let failed = |path: &Path| {
             let path = path.to_path_buf();
@@ -164,8 +178,8 @@ fn hidden_name(target: &Path) -> String {
     format!(".isotherm-{name}-{}-{number}.part", std::process::id())
 }
 
-/// Checks that a folder is empty, or a report and nothing else.
-fn check_replaceable(folder: &Path) -> Result<(), FolderError> {
+/// Checks that a folder is empty, or a report of a kind and nothing else.
+fn check_replaceable(kind: &ReportKind, folder: &Path) -> Result<(), FolderError> {
     let failed = |source| FolderError::Io { path: folder.into(), action: "list", source };
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
@@ -176,19 +190,19 @@ fn check_replaceable(folder: &Path) -> Result<(), FolderError> {
     if names.is_empty() {
         return Ok(());
     }
-    if !is_mark(&folder.join(MARK)) {
+    if !is_mark(kind, folder) {
         return Err(FolderError::NotAReport(folder.into()));
     }
-    match names.into_iter().find(|(name, is_file)| !is_file || !is_of_report(name)) {
+    match names.into_iter().find(|(name, is_file)| !is_file || !(kind.is_file)(name)) {
         None => Ok(()),
         Some((found, _)) => Err(FolderError::HoldsMore { path: folder.into(), found }),
     }
 }
 
-/// True if a file is the `report.json` of a comparison.
-fn is_mark(path: &Path) -> bool {
-    let json = fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
-    json.is_some_and(|json| json["schema"] == SCHEMA)
+/// True if a folder has the file that marks a report of a kind.
+fn is_mark(kind: &ReportKind, folder: &Path) -> bool {
+    let json = fs::read(folder.join(kind.mark)).ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+    json.is_some_and(|json| json["schema"] == kind.schema)
 }
 
 /// True if a report has a file of this name.
@@ -211,12 +225,12 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("deep/report");
         let entries = || fs::read_dir(home.path().join("deep")).map_or(0, Iterator::count);
-        let folder = ReportFolder::create(&target, false).unwrap();
+        let folder = ReportFolder::create(&COMPARISON, &target, false).unwrap();
         folder.write(MARK, b"1").unwrap();
         assert!(!target.exists());
         drop(folder);
         assert_eq!(entries(), 0);
-        let folder = ReportFolder::create(&target, false).unwrap();
+        let folder = ReportFolder::create(&COMPARISON, &target, false).unwrap();
         folder.write(MARK, b"1").unwrap();
         folder.finish().unwrap();
         assert_eq!((fs::read(target.join(MARK)).unwrap(), entries()), (b"1".to_vec(), 1));
@@ -226,11 +240,14 @@ mod tests {
     fn a_folder_that_cannot_be_made_is_told_before_and_a_check_leaves_nothing() {
         let home = tempfile::tempdir().unwrap();
         let entries = || fs::read_dir(home.path()).unwrap().count();
-        assert!(ReportFolder::check(&home.path().join("deep/er/report"), false).is_ok());
+        assert!(ReportFolder::check(&COMPARISON, &home.path().join("deep/er/report"), false).is_ok());
         assert_eq!(entries(), 0);
         fs::write(home.path().join("file"), "x").unwrap();
         for inside in ["file/report", "file/deep/report"] {
-            assert!(matches!(ReportFolder::check(&home.path().join(inside), false), Err(FolderError::Io { .. })), "{inside}");
+            assert!(
+                matches!(ReportFolder::check(&COMPARISON, &home.path().join(inside), false), Err(FolderError::Io { .. })),
+                "{inside}"
+            );
         }
         assert_eq!(entries(), 1);
     }
@@ -243,8 +260,8 @@ mod tests {
         fs::create_dir(&target).unwrap();
         fs::write(target.join(MARK), OLD).unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        assert!(matches!(ReportFolder::check(&link, true), Err(FolderError::Link(_))));
-        assert!(ReportFolder::check(&target, true).is_ok());
+        assert!(matches!(ReportFolder::check(&COMPARISON, &link, true), Err(FolderError::Link(_))));
+        assert!(ReportFolder::check(&COMPARISON, &target, true).is_ok());
     }
 
     #[test]
@@ -254,17 +271,17 @@ mod tests {
         fs::create_dir(&target).unwrap();
         fs::write(target.join(MARK), OLD).unwrap();
         fs::write(target.join("mask-2.png"), "old").unwrap();
-        assert!(matches!(ReportFolder::create(&target, false), Err(FolderError::Exists(_))));
-        let folder = ReportFolder::create(&target, true).unwrap();
+        assert!(matches!(ReportFolder::create(&COMPARISON, &target, false), Err(FolderError::Exists(_))));
+        let folder = ReportFolder::create(&COMPARISON, &target, true).unwrap();
         folder.write(MARK, b"new").unwrap();
         folder.finish().unwrap();
         assert_eq!((fs::read(target.join(MARK)).unwrap(), target.join("mask-2.png").exists()), (b"new".to_vec(), false));
         let other = home.path().join("music");
         fs::create_dir(&other).unwrap();
         fs::write(other.join("song.wav"), "x").unwrap();
-        assert!(matches!(ReportFolder::create(&other, true), Err(FolderError::NotAReport(_))));
-        assert!(matches!(ReportFolder::check(&other.join("song.wav"), true), Err(FolderError::NotAReport(_))));
-        assert!(matches!(ReportFolder::check(Path::new("/"), true), Err(FolderError::NoName(_))));
+        assert!(matches!(ReportFolder::create(&COMPARISON, &other, true), Err(FolderError::NotAReport(_))));
+        assert!(matches!(ReportFolder::check(&COMPARISON, &other.join("song.wav"), true), Err(FolderError::NotAReport(_))));
+        assert!(matches!(ReportFolder::check(&COMPARISON, Path::new("/"), true), Err(FolderError::NoName(_))));
     }
 
     #[test]
@@ -276,7 +293,7 @@ mod tests {
             if let Some(name) = more {
                 fs::write(folder.path().join(name), "x").unwrap();
             }
-            ReportFolder::check(folder.path(), true)
+            ReportFolder::check(&COMPARISON, folder.path(), true)
         };
         assert!(check(OLD, None).is_ok());
         for name in [PAGE, TABLE, "cost.png", "magnitude.png", "octaves-0.png"] {
@@ -291,21 +308,24 @@ mod tests {
         let target = home.path().join("report");
         fs::create_dir_all(target.join("index.html")).unwrap();
         fs::write(target.join(MARK), OLD).unwrap();
-        assert!(matches!(ReportFolder::check(&target, true), Err(FolderError::HoldsMore { .. })), "a folder is no file");
+        assert!(
+            matches!(ReportFolder::check(&COMPARISON, &target, true), Err(FolderError::HoldsMore { .. })),
+            "a folder is no file"
+        );
     }
 
     #[test]
     fn two_reports_beside_each_other_do_not_meet_and_a_failure_leaves_no_hidden_folder() {
         let home = tempfile::tempdir().unwrap();
         let target = home.path().join("report");
-        let one = ReportFolder::create(&target, false).unwrap();
-        let other = ReportFolder::create(&home.path().join("other"), false).unwrap();
+        let one = ReportFolder::create(&COMPARISON, &target, false).unwrap();
+        let other = ReportFolder::create(&COMPARISON, &home.path().join("other"), false).unwrap();
         other.write(MARK, OLD.as_bytes()).unwrap();
         other.finish().unwrap();
         one.write(MARK, OLD.as_bytes()).unwrap();
         one.finish().unwrap();
         // The place to which the earlier report is moved is taken, so it cannot be moved.
-        let folder = ReportFolder::create(&target, true).unwrap();
+        let folder = ReportFolder::create(&COMPARISON, &target, true).unwrap();
         let old = folder.part.clone().unwrap().with_extension("old");
         fs::create_dir_all(old.join("taken")).unwrap();
         assert!(matches!(folder.finish(), Err(FolderError::Io { .. })));

@@ -12,12 +12,13 @@ use super::verdict::{SCALE, VERDICTS, decibels};
 use crate::measure::bench::CostTable;
 use crate::measure::{MEASURES, Measure, MeasureFn, SILENCE_DB, Unit};
 
+/// The template: the pieces that all pages have, and the page.
+const TEMPLATE: &str = concat!(include_str!("page/pieces.html"), include_str!("page/page.html"));
 /// Colours, type and focus, which all pages of Isotherm share.
 pub const BASE_STYLE: &str = include_str!("page/base.css");
-/// The template, its style after [`BASE_STYLE`], and its script.
-const TEMPLATE: &str = include_str!("page/page.html");
-pub(crate) const STYLE: &str = include_str!("page/style.css");
-const SCRIPT: &str = include_str!("page/script.js");
+/// Style, with [`BASE_STYLE`], and script of all pages of figures.
+pub(crate) const STYLE: &str = concat!(include_str!("page/base.css"), include_str!("page/style.css"));
+pub(crate) const SCRIPT: &str = include_str!("page/script.js");
 
 /// The columns of the ruler, those that decide first: on a narrow page the others are out of sight.
 const RULER_MEASURES: [&str; 9] = [
@@ -144,8 +145,18 @@ fn cost_rows(table: Option<&CostTable>) -> Vec<Value> {
 }
 
 /// Text for a `script` element: no `<`, so that nothing in it ends the element.
-fn script_json(value: &impl serde::Serialize) -> String {
+pub(crate) fn script_json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".into()).replace('<', "\\u003c")
+}
+
+/// The environment of a page's template.
+pub(crate) fn environment<'a>() -> Environment<'a> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    // A side without figures is none, and so is all that is asked of it.
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    environment.set_trim_blocks(true);
+    environment
 }
 
 /// Makes `index.html`. [control thread: allocates]
@@ -153,11 +164,7 @@ fn script_json(value: &impl serde::Serialize) -> String {
 /// # Errors
 /// [`PageError`], which only a fault of the template gives.
 pub fn page(report: &Report, players: &[Player], plots: &[Plot]) -> Result<String, PageError> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    // A side without figures is none, and so is all that is asked of it.
-    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
-    environment.set_trim_blocks(true);
+    let mut environment = environment();
     environment.add_function("figure", |id: String, value: Value| figure(&id, &value));
     environment.add_function("name", |id: String| row(&id).map_or(id, |row| row.name.to_owned()));
     environment.add_function("heading", |id: String| heading(&id));
@@ -197,7 +204,7 @@ pub fn page(report: &Report, players: &[Player], plots: &[Plot]) -> Result<Strin
         costs => cost_rows,
         ratio => report.cost_sentence(),
         tally => report.tally(),
-        style => Value::from_safe_string([BASE_STYLE, STYLE].concat()),
+        style => Value::from_safe_string(STYLE.into()),
         script => Value::from_safe_string(SCRIPT.into()),
         plots_json => Value::from_safe_string(script_json(&plots_by_id)),
         players_json => Value::from_safe_string(script_json(&players)),

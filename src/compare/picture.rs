@@ -40,8 +40,15 @@ pub struct PictureError {
     reason: String,
 }
 
+impl PictureError {
+    /// The picture of a plot that cannot be drawn.
+    pub(crate) fn new(plot: &str, reason: impl std::fmt::Display) -> Self {
+        Self { plot: plot.into(), reason: reason.to_string() }
+    }
+}
+
 /// The colour of a curve, as in the light theme of the page.
-fn colour(name: &str) -> RGBColor {
+pub(crate) fn colour(name: &str) -> RGBColor {
     match name {
         "a" => RGBColor(20, 87, 184),
         "b" => RGBColor(176, 74, 0),
@@ -138,24 +145,31 @@ fn round(value: f64) -> f64 {
 /// # Errors
 /// [`PictureError`].
 pub fn png(plot: &Plot) -> Result<Vec<u8>, PictureError> {
-    let failed = |reason: String| PictureError { plot: plot.id.clone(), reason };
     use_font();
     let lines = plot.series.len().div_ceil(LEGEND_COLUMNS) as u32;
     let size = (SIZE.0, SIZE.1 + LEGEND_LINE * (lines + 1));
-    let mut pixels = vec![255; size.0 as usize * size.1 as usize * 3];
-    draw(plot, &mut pixels, size).map_err(|error| failed(error.to_string()))?;
-    encode(&pixels, size).map_err(|error| failed(error.to_string()))
+    png_of(&plot.id, size, |pixels| draw(plot, pixels, size))
 }
 
-/// Codes pixels, three bytes each, as a PNG file in memory.
-pub(crate) fn encode(pixels: &[u8], size: (u32, u32)) -> Result<Vec<u8>, png::EncodingError> {
+/// A PNG file in memory of what `draw` draws into 24-bit pixels. [control thread: takes its time]
+///
+/// # Errors
+/// [`PictureError`].
+pub(crate) fn png_of(
+    plot: &str,
+    size: (u32, u32),
+    draw: impl FnOnce(&mut [u8]) -> Result<(), Box<dyn std::error::Error>>,
+) -> Result<Vec<u8>, PictureError> {
+    let mut pixels = vec![255; size.0 as usize * size.1 as usize * 3];
+    draw(&mut pixels).map_err(|error| PictureError::new(plot, error))?;
+    let failed = |error: png::EncodingError| PictureError::new(plot, error);
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, size.0, size.1);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(pixels)?;
-    writer.finish()?;
+    let mut writer = encoder.write_header().map_err(failed)?;
+    writer.write_image_data(&pixels).map_err(failed)?;
+    writer.finish().map_err(failed)?;
     Ok(file)
 }
 

@@ -9,7 +9,7 @@ use super::statistics::{
     ALPHA, CONFIDENCE, Decision, E_SHOWN, GUESSING, MIXED_ALPHA, SPRT_P1, abx_d_prime, decide, e_value, ends, equivalent_right,
     lower_bound, lower_tail, most_right, same_different, sprt_bounds, sprt_ratio, two_sided, upper_bound, upper_tail,
 };
-use crate::view::{Answer, Form, Question, Rule};
+use crate::view::{Answer, Form, Protocol, Question, Rule};
 
 /// Probability below which it is remarked that a listener chose one place so often.
 const PLACE_ALPHA: f64 = 0.01;
@@ -115,12 +115,12 @@ pub(super) fn p_text(p: f64) -> String {
 }
 
 /// A share as a whole percentage that it is certainly below.
-fn below(share: f64) -> String {
+pub(super) fn below(share: f64) -> String {
     format!("{:.0} %", (100.0 * share - 1e-9).ceil().clamp(1.0, 100.0))
 }
 
 /// A p as a figure with four decimals; a smaller one as a bound, as none is 0.
-fn p_figure(p: f64) -> String {
+pub(super) fn p_figure(p: f64) -> String {
     if p < 1e-4 { "below .0001".into() } else { decimals(p, 4) }
 }
 
@@ -132,7 +132,7 @@ impl Outcome {
         let unflagged: Vec<&ScoredTrial> = trials.iter().filter(|trial| trial.record.flags.is_empty()).collect();
         let count_unflagged = unflagged.iter().filter(|trial| trial.counts()).count() as u32;
         let has_statistic = n > 0 && (end == End::Complete || plan.protocol.rule == Rule::EValue);
-        let statistic = has_statistic.then(|| statistic(plan, count, n));
+        let statistic = has_statistic.then(|| statistic(&plan.protocol, count, n));
         // An e-value holds at any time.
         let counts = end == End::Complete || plan.protocol.rule == Rule::EValue && n > 0;
         let finding = if counts { finding(plan, control, count, n) } else { Finding::Undecided };
@@ -192,10 +192,10 @@ impl Outcome {
 }
 
 /// The statistic of a rule.
-fn statistic(plan: &Plan, count: u32, n: u32) -> f64 {
-    match (plan.protocol.question, plan.protocol.rule) {
+pub(super) fn statistic(protocol: &Protocol, count: u32, n: u32) -> f64 {
+    match (protocol.question, protocol.rule) {
         (Question::Preference, _) => two_sided(count, n),
-        (Question::Equivalence, _) => lower_tail(count, n, plan.protocol.margin),
+        (Question::Equivalence, _) => lower_tail(count, n, protocol.margin),
         (Question::Difference, Rule::Fixed) => upper_tail(count, n, GUESSING),
         (Question::Difference, Rule::Sprt) => sprt_ratio(count, n),
         (Question::Difference, Rule::EValue) => e_value(count, n),
@@ -203,16 +203,20 @@ fn statistic(plan: &Plan, count: u32, n: u32) -> f64 {
 }
 
 /// True if the listener heard the positive control.
-fn is_proven(control: ControlResult) -> bool {
+pub(super) fn is_proven(control: ControlResult) -> bool {
     matches!(control, ControlResult::Passed | ControlResult::PassedRetry)
 }
 
 /// Finding of a complete test.
 fn finding(plan: &Plan, control: ControlResult, count: u32, n: u32) -> Finding {
-    let protocol = &plan.protocol;
+    finding_of(&plan.protocol, plan.is_aa, control, count, n)
+}
+
+/// Finding of a complete test with `count` of `n`; `is_aa`: both sides are bit for bit the same.
+pub(super) fn finding_of(protocol: &Protocol, is_aa: bool, control: ControlResult, count: u32, n: u32) -> Finding {
     match (protocol.question, protocol.rule) {
         // There is nothing to find.
-        _ if plan.is_aa => Finding::Undecided,
+        _ if is_aa => Finding::Undecided,
         (Question::Preference, _) if two_sided(count, n) > ALPHA => Finding::Undecided,
         (Question::Preference, _) if 2 * count > n => Finding::PrefersA,
         (Question::Preference, _) => Finding::PrefersB,
@@ -349,7 +353,7 @@ fn sentence(plan: &Plan, end: End, score: &Score) -> String {
 }
 
 /// A share as a whole percentage that it is certainly above.
-fn above(share: f64) -> String {
+pub(super) fn above(share: f64) -> String {
     format!("{:.0} %", (100.0 * share + 1e-9).floor().clamp(0.0, 99.0))
 }
 
@@ -407,7 +411,7 @@ fn without_flagged(plan: &Plan, score: &Score) -> (String, bool) {
     if n == 0 {
         return (format!("The result hangs on trials with faults. Without {trials} nothing is left."), false);
     }
-    let value = statistic(plan, count, n);
+    let value = statistic(&plan.protocol, count, n);
     let value = match (plan.protocol.question, plan.protocol.rule) {
         (Question::Difference, Rule::Sprt) => format!("log of the likelihood ratio {value:.2}"),
         (Question::Difference, Rule::EValue) => format!("e = {value:.2}"),

@@ -5,7 +5,8 @@
 //! of trials in which the difference is heard. All functions: [any thread], but for those that say otherwise.
 //!
 //! Sources: A. Wald, *Sequential Analysis* (1947); C. J. Clopper and E. S. Pearson, Biometrika 26 (1934); N. A. Macmillan and
-//! C. D. Creelman, *Detection Theory* (2nd edition, 2005), chapter 9; M. J. Hautus, Behavior Research Methods 27 (1995).
+//! C. D. Creelman, *Detection Theory* (2nd edition, 2005), chapter 9; M. J. Hautus, Behavior Research Methods 27 (1995). Those of
+//! several listeners are named where they stand.
 
 use std::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 use std::ops::RangeInclusive;
@@ -260,6 +261,21 @@ pub fn ends(protocol: &Protocol, p_c: f64) -> Ends {
 /// The ends of a sequential rule.
 fn sequential_ends(protocol: &Protocol, p_c: f64) -> Ends {
     let mut ends = Ends { shown: 0.0, rejected: 0.0, undecided: 0.0, mean_trials: 0.0 };
+    for_each_end(protocol, p_c, |decision, _, n, probability| {
+        let end = match decision {
+            Decision::Shown => &mut ends.shown,
+            Decision::Rejected => &mut ends.rejected,
+            Decision::LastTrial | Decision::GoOn => &mut ends.undecided,
+        };
+        *end += probability;
+        ends.mean_trials += probability * f64::from(n);
+    });
+    ends
+}
+
+/// Calls `end` with every way in which a test can end, for a listener of a certain p_c: the decision, right answers, trials, and
+/// the probability of that end.
+fn for_each_end(protocol: &Protocol, p_c: f64, mut end: impl FnMut(Decision, u32, u32, f64)) {
     // Probability of having come so far with so many right answers.
     let mut running = vec![1.0];
     // Fewest right answers that show a difference: with each trial as many as before, or one more.
@@ -274,22 +290,73 @@ fn sequential_ends(protocol: &Protocol, p_c: f64) -> Ends {
             fewest += 1;
         }
         for (right, probability) in (0..).zip(next.iter_mut()) {
-            let end = if right >= fewest {
-                &mut ends.shown
+            let decision = if right >= fewest {
+                Decision::Shown
             } else if protocol.rule == Rule::Sprt && sprt_ratio(right, n) <= sprt_bounds()[0] {
-                &mut ends.rejected
+                Decision::Rejected
             } else if n == protocol.trials {
-                &mut ends.undecided
+                Decision::LastTrial
             } else {
                 continue;
             };
-            *end += *probability;
-            ends.mean_trials += *probability * f64::from(n);
+            end(decision, right, n, *probability);
             *probability = 0.0;
         }
         running = next;
     }
-    ends
+}
+
+/// The one-sided p of a test of the question for a difference that ended by its rule: the probability that a guesser's test ends as
+/// far, or farther, in the *stagewise order*. In it, ends that show a difference come first, the earlier the farther; then those at
+/// the last trial, the more right answers the farther; then those that reject p_c = [`SPRT_P1`], the later the farther (Fairbanks
+/// and Madsen, Biometrika 69, 1982; Jennison and Turnbull, *Group Sequential Methods*, 2000, section 8.4). For a fixed number of
+/// trials it is [`upper_tail`]. A test that goes on has none: 1. [control thread: takes its time]
+#[must_use]
+pub fn stagewise_p(protocol: &Protocol, right: u32, n: u32) -> f64 {
+    let place = |decision: Decision, right: u32, n: u32| match decision {
+        Decision::Shown => Some((2, protocol.trials.saturating_sub(n), right)),
+        Decision::LastTrial => Some((1, right, 0)),
+        Decision::Rejected => Some((0, n, right)),
+        Decision::GoOn => None,
+    };
+    let Some(found) = place(decide(protocol, right, n), right, n) else { return 1.0 };
+    let mut p = 0.0;
+    for_each_end(protocol, GUESSING, |decision, right, n, probability| {
+        if place(decision, right, n).is_some_and(|other| other >= found) {
+            p += probability;
+        }
+    });
+    p.min(1.0)
+}
+
+/// The natural logarithm of a listener's e-value against guessing; None for a fixed number of trials. A likelihood ratio is an
+/// e-value, whenever the test ends, so that of Wald's test is one, too. The e-values of independent listeners multiply (Vovk and
+/// Wang, Annals of Statistics 49, 2021): the logarithms add.
+#[must_use]
+pub fn ln_e(rule: Rule, right: u32, n: u32) -> Option<f64> {
+    match rule {
+        Rule::Fixed => None,
+        Rule::Sprt => Some(sprt_ratio(right, n)),
+        Rule::EValue => Some(e_value(right, n).ln()),
+    }
+}
+
+/// The p of several tests, adjusted by Holm's method (Scandinavian Journal of Statistics 6, 1979): those that are at most alpha
+/// contain a wrong one with a probability of alpha at most, whatever the tests have to do with each other. The i-th smallest, from
+/// 0, is multiplied by `tests` - i, and is no less than the one before. `tests`: the number of all tests, of which some may have no
+/// p, which then counts as 1; at least as many as there are p. [control thread: allocates]
+#[must_use]
+pub fn holm(p: &[f64], tests: usize) -> Vec<f64> {
+    let tests = tests.max(p.len());
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|a, b| p[*a].total_cmp(&p[*b]));
+    let mut adjusted = vec![1.0; p.len()];
+    let mut least: f64 = 0.0;
+    for (place, index) in order.into_iter().enumerate() {
+        least = least.max((p[index] * (tests - place) as f64).min(1.0));
+        adjusted[index] = least;
+    }
+    adjusted
 }
 
 /// Distribution function of the standard normal distribution.

@@ -60,6 +60,12 @@ pub struct Verification {
     /// The first line of the log.
     #[serde(skip)]
     configuration: Option<Box<Configuration>>,
+    /// Time of the first line, and the commitment in the second; empty without them.
+    #[serde(skip)]
+    begun: [String; 2],
+    /// The last line of the log.
+    #[serde(skip)]
+    closing: Option<Box<Closing>>,
 }
 
 impl Verification {
@@ -73,6 +79,18 @@ impl Verification {
     #[must_use]
     pub fn configuration(&self) -> Option<&Configuration> {
         self.configuration.as_deref()
+    }
+
+    /// The last line of the log; `None` if the test was left. Its result is right if everything [passed](Self::passed). [any thread]
+    #[must_use]
+    pub fn closing(&self) -> Option<&Closing> {
+        self.closing.as_deref()
+    }
+
+    /// Time of the log's first line, and the commitment in the second, which tells sessions apart; empty without them. [any thread]
+    #[must_use]
+    pub fn begun(&self) -> [&str; 2] {
+        [&self.begun[0], &self.begun[1]]
     }
 
     /// Adds a check.
@@ -89,39 +107,58 @@ impl Verification {
 /// The errors of [`verify_log`].
 pub fn verify(folder: &Path, receipt: Option<&str>) -> Result<Verification, FolderError> {
     let mut found = verify_log(folder, receipt)?;
-    // A sound that was changed is named already, and has other gains.
-    let configuration = found.configuration.take().filter(|_| found.passed());
-    if let Some(configuration) = configuration {
-        let again = recorded_matching(&configuration).and_then(|recorded| {
-            if let Some(text) = failed_gate(&configuration, &recorded) {
-                return Ok(Some(format!("a gate failed, so this test cannot have started ({text})")));
-            }
-            let prepared = prepare_saved(folder, &configuration, &|_| {}, &AtomicBool::new(false))?;
-            // Figures, which are compared as numbers, and words on them may differ in their last digit between machines.
-            let words = |matching: &super::matching::Matching| -> Vec<String> {
-                let name = |text: &str| text.split_once(':').map_or("", |(name, _)| name).to_owned();
-                matching.gates.iter().map(|gate| name(&gate.text)).collect()
-            };
-            Ok(recorded
-                .difference(&prepared.matching)
-                .or_else(|| esr_difference(configuration.esr_db, esr_db(&prepared.stimuli)))
-                .or_else(|| (words(&recorded) != words(&prepared.matching)).then(|| "the gates have other texts".into()))
-                .or_else(|| sound_difference(&configuration, &recorded))
-                .or_else(|| side_difference(&configuration, &prepared.sides)))
-        });
-        match again {
-            Ok(None) => found.check(true, "gain, delay, polarity, gates and error follow from the sound and the sides"),
-            // Another version may compute another sound.
-            Ok(Some(difference)) => {
-                let text = format!("the sides are not matched as {} says in the log: {difference}", configuration.program);
-                found.check(false, text + &other_version(&configuration))
-            }
-            Err(error) => {
-                found.check(false, format!("the sides cannot be matched again: {error}") + &other_version(&configuration))
-            }
-        };
-    }
+    check_sound(&mut found);
     Ok(found)
+}
+
+/// Checks the sound of a session whose log, files and result passed.
+pub(super) fn check_sound(found: &mut Verification) {
+    // A sound that was changed is named already, and has other gains.
+    let Some(configuration) = found.configuration.clone().filter(|_| found.passed()) else { return };
+    let again = recorded_matching(&configuration).and_then(|recorded| {
+        if let Some(text) = failed_gate(&configuration, &recorded) {
+            return Ok(Some(format!("a gate failed, so this test cannot have started ({text})")));
+        }
+        let prepared = prepare_saved(&found.folder, &configuration, &|_| {}, &AtomicBool::new(false))?;
+        // Figures, which are compared as numbers, and words on them may differ in their last digit between machines.
+        let words = |matching: &super::matching::Matching| -> Vec<String> {
+            let name = |text: &str| text.split_once(':').map_or("", |(name, _)| name).to_owned();
+            matching.gates.iter().map(|gate| name(&gate.text)).collect()
+        };
+        Ok(recorded
+            .difference(&prepared.matching)
+            .or_else(|| esr_difference(configuration.esr_db, esr_db(&prepared.stimuli)))
+            .or_else(|| (words(&recorded) != words(&prepared.matching)).then(|| "the gates have other texts".into()))
+            .or_else(|| sound_difference(&configuration, &recorded))
+            .or_else(|| side_difference(&configuration, &prepared.sides)))
+    });
+    match again {
+        Ok(None) => found.check(true, "gain, delay, polarity, gates and error follow from the sound and the sides"),
+        // Another version may compute another sound.
+        Ok(Some(difference)) => {
+            let text = format!("the sides are not matched as {} says in the log: {difference}", configuration.program);
+            found.check(false, text + &other_version(&configuration))
+        }
+        Err(error) => found.check(false, format!("the sides cannot be matched again: {error}") + &other_version(&configuration)),
+    };
+}
+
+/// Everything that [`check_sound`] looks at, in one text: sessions that have the same, and whose files passed, have the same result.
+pub(super) fn sound_key(configuration: &Configuration) -> String {
+    let Configuration { program, setup, sample_rate, is_aa, esr_db, matching, files, .. } = configuration;
+    serde_json::json!([
+        program,
+        setup.sides,
+        setup.source,
+        setup.range,
+        setup.control,
+        sample_rate,
+        is_aa,
+        esr_db,
+        matching,
+        files
+    ])
+    .to_string()
 }
 
 /// Words if another version than this one wrote the log, which may be the reason of a difference.
@@ -194,6 +231,8 @@ pub fn verify_log(folder: &Path, receipt: Option<&str>) -> Result<Verification, 
         sentences: Vec::new(),
         remarks: Vec::new(),
         configuration: None,
+        begun: Default::default(),
+        closing: None,
     };
     anchor(&mut found, &raw, receipt);
     match read(&raw) {
@@ -328,10 +367,12 @@ fn follow(found: &mut Verification, folder: &Path, raw: &[&[u8]], lines: &[Line]
     check_configuration(found, configuration);
     found.subject = subject(folder, configuration);
     found.configuration = Some(configuration.clone());
+    found.begun[0].clone_from(&lines[0].time);
     let Some(Line { body: Body::Commitment(commitment), .. }) = lines.get(1) else {
         found.check(false, "line 2 is no commitment: the session was left before it began, or its end was cut off");
         return;
     };
+    found.begun[1].clone_from(commitment);
     let closed = match lines.last() {
         Some(Line { body: Body::Close(closed), .. }) => closed,
         _ => {
@@ -342,6 +383,7 @@ fn follow(found: &mut Verification, folder: &Path, raw: &[&[u8]], lines: &[Line]
             return;
         }
     };
+    found.closing = Some(closed.clone());
     let opened: Result<Vec<Blinding>, _> =
         closed.seeds.iter().map(|opened| Blinding::opened(&opened.seed, &opened.nonce)).collect();
     let Ok(blindings) = opened else {
@@ -442,19 +484,22 @@ fn check_commitments(found: &mut Verification, first: &[u8], commitment: &str, l
     }
 }
 
-/// Both sides and the plan of a session in words.
-fn subject(folder: &Path, configuration: &Configuration) -> String {
-    let text = |name: &str| {
+/// Both sides of a session in words; empty where a side cannot be read.
+pub(super) fn side_texts(folder: &Path) -> [String; 2] {
+    ["a.json", "b.json"].map(|name| {
         let bytes = std::fs::read(folder.join(name)).ok();
         let value: Option<serde_json::Value> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         value.and_then(|value| value["text"].as_str().map(str::to_owned)).unwrap_or_default()
-    };
+    })
+}
+
+/// Both sides and the plan of a session in words.
+fn subject(folder: &Path, configuration: &Configuration) -> String {
+    let [a, b] = side_texts(folder);
     let setup = &configuration.setup;
     let sound = if setup.source == SoundSource::Live { "live sound, matched on" } else { "a loop of" };
     format!(
-        "A: {}; B: {}; {} {}, {}, {} trials; {sound} {:.2} s",
-        text("a.json"),
-        text("b.json"),
+        "A: {a}; B: {b}; {} {}, {}, {} trials; {sound} {:.2} s",
         question_name(setup.protocol.question),
         form_name(setup.protocol.form),
         rule_name(setup.protocol.rule),

@@ -1,11 +1,11 @@
 //! The page of a study: one HTML file with the frontiers and the table, which its columns sort.
 
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use minijinja::{Value, context};
 
 use super::picture;
 use super::table::{BlockCost, Row, Status, Table};
 use crate::compare::VERDICTS;
-use crate::compare::page::STYLE;
+use crate::compare::page::{STYLE, environment};
 use crate::measure::{MEASURES, Measure};
 
 /// The template, its own style and its script.
@@ -62,10 +62,7 @@ fn row(row: &Row, blocks: &[usize]) -> Value {
 /// # Errors
 /// Only a fault of the template, or of a picture.
 pub fn page(table: &Table) -> Result<String, minijinja::Error> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
-    environment.set_trim_blocks(true);
+    let mut environment = environment();
     environment.add_template("page", TEMPLATE)?;
     let blocks = table.blocks();
     let pictures: Result<Vec<Value>, minijinja::Error> = table

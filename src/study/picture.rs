@@ -6,7 +6,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::frontier::{AUDIBLE_NMR_DB, EffectFrontier, Point};
-use crate::compare::picture::{self, FONT, GRID, PositionAxis, TEXT};
+use crate::compare::PictureError;
+use crate::compare::picture::{FONT, GRID, PositionAxis, TEXT, png_of, use_font};
 
 /// Width of a picture, and height of each of its two plots, in pixels.
 const SIZE: (u32, u32) = (1100, 520);
@@ -47,11 +48,9 @@ type DrawError = Box<dyn std::error::Error>;
 ///
 /// # Errors
 /// If the picture cannot be drawn or coded.
-pub fn png(frontier: &EffectFrontier) -> Result<Vec<u8>, DrawError> {
+pub fn png(frontier: &EffectFrontier) -> Result<Vec<u8>, PictureError> {
     let size = (SIZE.0, SIZE.1 * PLOTS.len() as u32);
-    let mut pixels = vec![255; size.0 as usize * size.1 as usize * 3];
-    draw(BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area(), frontier)?;
-    Ok(picture::encode(&pixels, size)?)
+    png_of(&frontier.effect, size, |pixels| draw(BitMapBackend::with_buffer(pixels, size).into_drawing_area(), frontier))
 }
 
 /// Draws a frontier as an SVG element, whose colours are those of the page. [control thread: takes its time]
@@ -76,7 +75,7 @@ fn draw<DB: DrawingBackend>(area: DrawingArea<DB, Shift>, frontier: &EffectFront
 where
     DB::ErrorType: 'static,
 {
-    picture::use_font();
+    use_font();
     area.fill(&WHITE)?;
     for (area, plot) in area.split_evenly((PLOTS.len(), 1)).iter().zip(PLOTS) {
         draw_plot(area, frontier, plot)?;

@@ -5,6 +5,7 @@
 mod examiner;
 mod live;
 mod matching;
+mod panels;
 mod player;
 mod record;
 #[cfg(feature = "serve")]
@@ -14,6 +15,8 @@ mod serve_page;
 mod sides;
 mod simulated;
 mod statistics;
+mod summary;
+mod webmushra;
 mod words;
 
 use isotherm_support::counting::CountingAllocator;

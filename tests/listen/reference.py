@@ -1,5 +1,7 @@
 """The statistics of listening tests by SciPy, for statistics.rs: reads a list of jobs in JSON, writes a list of numbers in JSON."""
 
+import functools
+import itertools
 import json
 import sys
 
@@ -62,6 +64,7 @@ def ends(rule, cap, p):
     return [shown, rejected, undecided, mean]
 
 
+@functools.cache
 def e_beta(k, n):
     """The e-value by the incomplete beta function."""
     return float(2 * np.exp(n * np.log(2) + stats.beta.logsf(0.5, k + 1, n - k + 1) + log_beta(k + 1, n - k + 1)))
@@ -71,6 +74,55 @@ def log_beta(a, b):
     from scipy.special import betaln
 
     return betaln(a, b)
+
+
+def holm(p, tests):
+    """By closed testing: the Bonferroni test of every set of hypotheses that holds one. Those without a p have 1."""
+    p = p + [1.0] * (tests - len(p))
+    sets = [[i for i in range(tests) if bits >> i & 1] for bits in range(1, 2**tests)]
+    bonferroni = [min(1.0, len(chosen) * min(p[i] for i in chosen)) for chosen in sets]
+    return [max(b for chosen, b in zip(sets, bonferroni) if i in chosen) for i in range(tests)]
+
+
+def stagewise(rule, cap, right, n):
+    """By all sequences of answers of a guesser, each of 2^cap: those that end as far, or farther."""
+    low, high = np.log(0.1 / 0.95), np.log(0.9 / 0.05)
+
+    def end(answers):
+        k = 0
+        for m, answer in enumerate(answers, 1):
+            k += answer
+            ratio = k * np.log(1.5) + (m - k) * np.log(0.5)
+            if (rule == "sprt" and ratio >= high) or (rule == "e-value" and k > m / 2 and e_beta(k, m) >= 20):
+                return "shown", k, m
+            if rule == "sprt" and ratio <= low:
+                return "rejected", k, m
+        return "cap", k, cap
+
+    def is_as_far(one, other):
+        order = ["rejected", "cap", "shown"]
+        if one[0] != other[0]:
+            return order.index(one[0]) > order.index(other[0])
+        if one[0] == "shown":
+            return one[2] < other[2] or (one[2] == other[2] and one[1] >= other[1])
+        if one[0] == "cap":
+            return one[1] >= other[1]
+        return one[2] > other[2] or (one[2] == other[2] and one[1] >= other[1])
+
+    ends = [end(answers) for answers in itertools.product([0, 1], repeat=cap)]
+    found = next(e for e in ends if e[1:] == (right, n))
+    return sum(is_as_far(e, found) for e in ends) / 2**cap
+
+
+def pooled(counts, margin):
+    """All answers together: p of more than guessing, two-sided p, p at the margin, interval, upper bound, product of e-values."""
+    k, n = (sum(column) for column in zip(*counts))
+    both = stats.binomtest(k, n).proportion_ci(0.95, "exact")
+    upper = stats.binomtest(k, n, alternative="less").proportion_ci(0.95, "exact").high
+    more = stats.binomtest(k, n, alternative="greater").pvalue
+    less = stats.binomtest(k, n, margin, alternative="less").pvalue
+    e = float(np.sum([np.log(e_beta(k, n)) for k, n in counts]))
+    return [more, stats.binomtest(k, n).pvalue, less, both.low, both.high, upper, e]
 
 
 JOBS = {
@@ -85,6 +137,9 @@ JOBS = {
     "same_different": same_different,
     "fixed_power": lambda n, p: float(stats.binom.sf(fewest_right(n, 0.05) - 1, n, p)),
     "ends": ends,
+    "holm": holm,
+    "stagewise": stagewise,
+    "pooled": pooled,
 }
 
 print(json.dumps([JOBS[name](*arguments) for name, *arguments in json.load(sys.stdin)]))

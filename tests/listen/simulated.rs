@@ -54,7 +54,7 @@ pub fn other(answer: Answer) -> Answer {
 }
 
 /// Takes a session to its end; training is left at once.
-fn take(session: &mut Session, answer: &mut dyn FnMut(&Session) -> Answer) -> Outcome {
+pub fn take(session: &mut Session, answer: &mut dyn FnMut(&Session) -> Answer) -> Outcome {
     while let Some(step) = session.step() {
         let entry = match step {
             _ if session.part() == TestPart::Training => Entry::EndTraining,
@@ -71,7 +71,7 @@ fn take(session: &mut Session, answer: &mut dyn FnMut(&Session) -> Answer) -> Ou
 }
 
 /// A listener who is right with a probability that may depend on the trial.
-fn hearing(random: &mut Random, share: impl Fn(u32) -> f64) -> impl FnMut(&Session) -> Answer {
+pub fn hearing(random: &mut Random, share: impl Fn(u32) -> f64) -> impl FnMut(&Session) -> Answer {
     move |session| {
         let right = right_answer(session);
         if f64::from(random.within(0.0, 1.0)) < share(session.counted()) { right } else { other(right) }

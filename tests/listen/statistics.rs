@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const TOLERANCE: f64 = 1e-9;
 
 /// Runs the script with a list of jobs in JSON, and returns its answers.
-fn run_script(jobs: &[Value]) -> Vec<Value> {
+pub fn run_script(jobs: &[Value]) -> Vec<Value> {
     let python = std::env::var_os("ISOTHERM_PYTHON").expect("ISOTHERM_PYTHON is not set: run `cargo xtask test`");
     let mut python = Command::new(python)
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/listen/reference.py"))
@@ -30,7 +30,7 @@ fn run_script(jobs: &[Value]) -> Vec<Value> {
 }
 
 /// A protocol of ABX.
-fn abx(rule: Rule, trials: u32) -> Protocol {
+pub fn abx(rule: Rule, trials: u32) -> Protocol {
     Protocol { rule, trials, ..Protocol::QUICK }
 }
 
@@ -100,7 +100,7 @@ fn every_statistic_agrees_with_scipy() {
 }
 
 /// True if a figure rounds to the one that is printed with so many places.
-fn rounds_to(found: f64, printed: f64, places: i32) -> bool {
+pub fn rounds_to(found: f64, printed: f64, places: i32) -> bool {
     (found - printed).abs() <= 0.500_001 * 10f64.powi(-places)
 }
 

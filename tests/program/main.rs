@@ -22,6 +22,7 @@ mod run;
 mod serve;
 #[cfg(unix)]
 mod study;
+mod summary;
 mod train;
 mod wav;
 #[cfg(all(feature = "standalone", target_os = "linux"))]

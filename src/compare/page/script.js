@@ -260,14 +260,14 @@
   window.addEventListener("resize", onWidth);
   document.addEventListener("toggle", markWide, true);
 
-  // Details of one sound at a time.
+  // Details of one sound at a time, on a page that has some.
   const choice = document.getElementById("sound");
   const showSound = () => {
     document.querySelectorAll(".sound").forEach((part) => { part.hidden = part.dataset.sound !== choice.value; });
     drawPlots();
     onWidth();
   };
-  choice.addEventListener("change", showSound);
+  choice?.addEventListener("change", showSound);
   showSound();
 
   // On paper: all sounds, and what is folded up.
