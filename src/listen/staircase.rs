@@ -193,8 +193,12 @@ pub fn threshold(levels_db: &[f64], answers: impl IntoIterator<Item = (usize, bo
     } else {
         Place::Within
     };
-    let threshold =
-        Threshold { esr_db: on_ladder(median), lower_db: on_ladder(quantile(TAIL)), upper_db: on_ladder(quantile(1.0 - TAIL)) };
+    // An end of the interval on the other side of the ladder says no more than that end of the ladder.
+    let threshold = Threshold {
+        esr_db: on_ladder(median),
+        lower_db: on_ladder(quantile(TAIL).min(highest)),
+        upper_db: on_ladder(quantile(1.0 - TAIL).max(lowest)),
+    };
     Some((threshold, place))
 }
 

@@ -9,6 +9,9 @@ mod player;
 mod record;
 mod sides;
 mod simulated;
+mod staircase;
+mod staircase_ladder;
+mod staircase_record;
 mod statistics;
 mod words;
 

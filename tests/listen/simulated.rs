@@ -54,7 +54,7 @@ pub fn other(answer: Answer) -> Answer {
 }
 
 /// Takes a session to its end; training is left at once.
-fn take(session: &mut Session, answer: &mut dyn FnMut(&Session) -> Answer) -> Outcome {
+pub fn take(session: &mut Session, answer: &mut dyn FnMut(&Session) -> Answer) -> Outcome {
     while let Some(step) = session.step() {
         let entry = match step {
             _ if session.part() == TestPart::Training => Entry::EndTraining,

@@ -156,10 +156,11 @@ impl ListenPanel {
             self.add_protocol(ui, &mut setup.protocol);
             self.add_side(ui, 0, &mut setup, view);
             // The last rung of a measured ladder is side B.
-            if setup.rungs.is_empty() {
+            let asks_threshold = setup.protocol.question == Question::Threshold;
+            if !asks_threshold || setup.rungs.is_empty() {
                 self.add_side(ui, 1, &mut setup, view);
             }
-            if setup.protocol.question == Question::Threshold {
+            if asks_threshold {
                 self.add_rungs(ui, &mut setup);
             }
             self.add_sound(ui, &mut setup, view, actions);
@@ -234,7 +235,8 @@ impl ListenPanel {
             {
                 protocol.rule = rules[n];
                 protocol.trials = match protocol.rule {
-                    Rule::Fixed => Protocol::QUICK.trials,
+                    // A staircase is no rule of this question.
+                    Rule::Fixed | Rule::Staircase { .. } => Protocol::QUICK.trials,
                     Rule::Sprt => 60,
                     Rule::EValue => 30,
                 };
