@@ -62,6 +62,52 @@ def finding(protocol, k, n, control):
     return "undecided"
 
 
+def track(plan, levels, rights):
+    """Rungs of the answered trials of a staircase, its reversals, and whether it has ended."""
+    rung, rungs, reversals, floor = len(levels) - 1, [], [], 0
+    for place, right in enumerate(rights):
+        rungs.append(rung)
+        if place and right != rights[place - 1]:
+            reversals.append(place + 1)
+        floor = floor + 1 if right and rung == 0 else 0
+        turns = len(reversals)
+        step = 1 if len(levels) < 40 or turns >= 3 else 2 if turns else 4
+        rung = max(0, rung - step) if right else min(len(levels) - 1, rung + 3 * step)
+    ends = len(reversals) >= plan["rule"]["staircase"]["reversals"] or len(rungs) >= plan["trials"] or floor >= 10
+    return rungs, reversals, ends
+
+
+def threshold(levels, rungs, rights):
+    """Median and interval of the likelihood of all thresholds in steps of 0.2 dB, averaged over nine spreads."""
+    counts = {}
+    for rung, right in zip(rungs, rights):
+        counts.setdefault(levels[rung], [0, 0])[right] += 1
+    points = math.floor((levels[-1] - levels[0] + 12) / 0.2 + 0.5) + 1
+    places = [levels[0] - 6 + 0.2 * point for point in range(points)]
+    shift = math.log(0.25 / 0.23)
+
+    def log_likelihood(place, spread):
+        total = 0
+        for level, (wrong, right) in counts.items():
+            share = 0.5 + 0.48 / (1 + math.exp(-(level - place) / spread - shift))
+            total += right * math.log(share) + wrong * math.log(1 - share)
+        return total
+
+    logs = [[log_likelihood(place, spread) for spread in (0.5, 0.7, 1, 1.4, 2, 2.8, 4, 5.6, 8)] for place in places]
+    most = max(map(max, logs))
+    weights = [sum(math.exp(log - most) for log in row) for row in logs]
+
+    def quantile(share):
+        below, wanted = 0, share * sum(weights)
+        for place, weight in zip(places, weights):
+            if below + weight >= wanted:
+                return place + 0.2 * ((wanted - below) / weight - 0.5)
+            below += weight
+        return places[-1] + 0.2
+
+    return quantile(0.5), quantile(0.0175), quantile(0.9825)
+
+
 def main(folder, receipt=None):
     folder = pathlib.Path(folder)
     raw = (folder / "log.jsonl").read_bytes().split(b"\n")
@@ -78,8 +124,16 @@ def main(folder, receipt=None):
     need(first["version"] == 1, f"version {first['version']}; expected 1")
     plan = first["setup"]["protocol"]
     difference, preference = plan["question"] == "difference", plan["question"] == "preference"
-    fits = (difference or plan["rule"] == "fixed") and preference == (plan["form"] == "preference")
-    fits = fits and 5 <= plan["trials"] <= 500 and (difference or preference or 0.5 < plan["margin"] <= 0.8)
+    asks_threshold = plan["question"] == "threshold"
+    levels = [rung["esr_db"] for rung in first["matching"].get("rungs", [])]
+    need(asks_threshold == (type(plan["rule"]) is dict) == bool(levels), "no such test can start")
+    if asks_threshold:
+        reversals = plan["rule"]["staircase"]["reversals"]
+        need(16 <= reversals <= 60 and plan["trials"] >= 6 * reversals, "no such test can start")
+        rises = all(after - before >= 0.1 for before, after in zip(levels, levels[1:]))
+        need(len(levels) >= 6 and rises, "the rungs are no ladder")
+    fits = (difference or asks_threshold or plan["rule"] == "fixed") and preference == (plan["form"] == "preference")
+    fits = fits and 5 <= plan["trials"] <= 500 and (difference or preference or asks_threshold or 0.5 < plan["margin"] <= 0.8)
     gates = first["matching"].get("gates", [])
     need(fits and all(gate["outcome"] != "failed" for gate in gates), "no such test can start")
     need({"loop.wav", "a.json", "b.json"} <= set(first["files"]), "line 1 does not name the sound and both sides")
@@ -95,7 +149,7 @@ def main(folder, receipt=None):
     for (commitment, data), (seed, nonce) in zip(commitments, seeds):
         need(sha256(seed + nonce + data) == commitment, "a commitment is not to this seed and configuration")
 
-    numbers, mappings, rows, rounds, answers = {}, [], [], [], []
+    numbers, mappings, rows, rounds, answers, rights = {}, [], [], [], [], []
     control = "none" if first["setup"]["control"] == "none" else "open"
     secret, n, k, found = 0, 0, 0, None
     for line in lines[2:-1]:
@@ -104,7 +158,11 @@ def main(folder, receipt=None):
         if line["kind"] == "confidence":
             need(answers and "confidence" not in answers[-1], f"{place}: a confidence without an answer")
             answers[-1]["confidence"] = line["confidence"]
-            found = finding(plan, k, n, control)
+            rights = [answer["counts"] for answer in answers]
+            if asks_threshold:
+                found = "ended" if track(plan, levels, rights)[2] else None
+            else:
+                found = finding(plan, k, n, control)
         if line["kind"] not in ("answer", "void") or part == "training":
             continue
         numbers[part] = numbers.get(part, 0) + 1
@@ -136,13 +194,27 @@ def main(folder, receipt=None):
     need(last["end"] == ("complete" if found else "aborted"), f"by its rule the test is not {last['end']}")
     # An e-value holds at any time, a p does not.
     is_e_value = n and plan["rule"] == "e-value"
-    value = statistic(plan, k, n) if n and (found or is_e_value) else None
+    value = statistic(plan, k, n) if n and (found or is_e_value) and not asks_threshold else None
     found = finding(plan, k, n, control) if is_e_value else found
     found = "undecided" if first["is_aa"] or not found else found
     sound = [answer["counts"] for answer in answers if not answer["flags"]]
     expected = {"trials": n, "count": k, "flagged": n - len(sound), "count_unflagged": sum(sound)}
+    result, course = dict(last["result"]), last.get("track")
+    if asks_threshold:
+        rungs, reversals, _ = track(plan, levels, rights)
+        need(course == {"rungs": rungs, "reversals": reversals}, "the levels do not follow from the answers")
+        if found == "ended":
+            values = threshold(levels, rungs, rights)
+            found = "heard" if values[0] < levels[0] else "unheard" if values[0] > levels[-1] else "threshold"
+            values = values[0], min(values[1], levels[-1]), max(values[2], levels[0])
+            on_ladder = [value if levels[0] <= value <= levels[-1] else None for value in values]
+            is_said = result.pop("threshold")
+            for name, value_db in zip(("esr_db", "lower_db", "upper_db"), on_ladder):
+                both = (is_said[name], value_db)
+                same = both == (None, None) or None not in both and abs(both[0] - both[1]) <= 0.01
+                need(same, f"{name} of the threshold is {value_db}, not {is_said[name]}")
+    need(asks_threshold or course is None, "a course of a staircase in another test")
     expected |= {"finding": found, "control": control}
-    result = dict(last["result"])
     said = result.pop("statistic")
     same = value is said is None or None not in (value, said) and math.isclose(value, said, rel_tol=1e-9, abs_tol=1e-9)
     need(same, f"the statistic is {value}, not {said}")
@@ -161,7 +233,8 @@ def main(folder, receipt=None):
         need(found, "the receipt is the hash of no line")
         line = found[0]
         anchor = "anchored" if line == len(lines) else f"anchored up to line {line} of {len(lines)}"
-    print(f"{k} of {n}, statistic {value}: as the log says; {anchor}")
+    said = f"threshold {last['result'].get('threshold')}" if asks_threshold else f"statistic {value}"
+    print(f"{k} of {n}, {said}: as the log says; {anchor}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ mod course;
 mod examiner;
 mod folder;
 mod gates;
+mod ladder;
 mod live;
 mod log;
 mod matching;
@@ -21,8 +22,11 @@ mod protocol;
 mod session;
 mod side;
 mod side_measures;
+pub mod staircase;
 pub mod statistics;
 pub mod summary;
+mod table;
+mod threshold;
 mod venue;
 mod verify;
 mod webmushra;
@@ -36,24 +40,26 @@ pub use gates::{
     CONTROL_LIMIT_DB, GAIN_LIMIT_DB, Gate, GateFacts, GateId, GateOutcome, LIVE_GAIN_LIMIT_DB, LOUDNESS_LIMIT_LU, LoudnessMethod,
     PEAK_LIMIT_DBTP, TIME_LIMIT_FRAMES, check_gates, control_gate, gain_gate, noise_floor_db,
 };
+pub use ladder::{FEWEST_RUNGS, LadderKind, MOST_MEASURED_RUNGS, Rung, RungSide, check_ladder};
 pub use live::{LIVE_LIMIT_LU, LiveTest, TrialMeter, prepare_live};
 pub use log::{Closing, Configuration, LOG_VERSION, LogError, LogFile, MappingRecord, OpenedSeed, line_hash};
 pub use matching::{
-    CONTROL_GAIN_DB, CONTROL_LOW_PASS_HZ, DelaySource, LOOP_SECONDS, MatchError, Matching, Prepared, cut_loop, prepare_again,
-    prepare_stimuli, samples_sha256,
+    CONTROL_GAIN_DB, CONTROL_LOW_PASS_HZ, DelaySource, Extras, LOOP_SECONDS, MatchError, Matching, Prepared, cut_loop,
+    prepare_again, prepare_stimuli, samples_sha256,
 };
 pub use outcome::{Finding, Outcome, Score};
 pub use panel::{
     ButtonSound, LINKS, MOST_LISTENERS, MOST_PRESSES, PANEL, Panel, PanelAction, PanelError, PanelLink, PanelResult, PanelSound,
     PanelStage, PanelStep, PanelTest, PanelView, Refusal, SOUNDS,
 };
-pub use player::{MAX_PATHS, Player, PlayerControl, Stimuli};
-pub use protocol::{ProtocolError, power_curve, power_lines, usual_trials, validate};
+pub use player::{FIRST_RUNG, MAX_PATHS, Player, PlayerControl, Stimuli};
+pub use preparation::prepare_saved;
+pub use protocol::{ProtocolError, REVERSALS, power_curve, power_lines, usual_trials, validate};
 pub use session::{
     AnswerRecord, CONTROL_TRIALS, ControlResult, Earlier, End, Entry, Flag, OutOfPlace, PAUSE_AFTER, Plan, Resumption, Session,
     Switch,
 };
-pub use side::{ResolvedSide, SideError, SideSource, resolve_sides};
+pub use side::{ResolvedSide, SideError, SideSource, resolve_ladder, resolve_sides};
 pub use venue::{Venue, VenueError};
 pub use verify::{Check, Verification, verify, verify_log};
 pub use webmushra::{

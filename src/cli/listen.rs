@@ -22,9 +22,9 @@ use crate::compare::sha256;
 use crate::device::{Host, OpenRequest};
 use crate::effect::Effect;
 use crate::listen::{
-    Change, Configuration, ControlTrial, Examiner, FolderError, Form, LOG, LOOP, Matching, Prepared, Protocol, Question,
-    ResolvedSide, Rule, SideChoice, SoundSource, TestSetup, default_folder, power_lines, prepare_again, prepare_stimuli,
-    resolve_sides, usual_trials, validate, verify, verify_log, write_unnamed,
+    Change, Configuration, ControlTrial, Examiner, FEWEST_RUNGS, FolderError, Form, LOG, LOOP, MOST_MEASURED_RUNGS, MatchError,
+    Matching, Prepared, Protocol, Question, Rule, SideChoice, SoundSource, TestSetup, default_folder, power_lines, prepare_saved,
+    prepare_stimuli, resolve_ladder, resolve_sides, usual_trials, validate, verify, verify_log, write_unnamed,
 };
 use crate::view::ListenAction;
 use deck::DeckVenue;
@@ -52,12 +52,14 @@ pub fn command() -> Command {
                         .help("Folder of a session that was left"),
                 )
                 .args(setup_arguments())
+                .arg(rung_argument())
                 .args(protocol_arguments())
                 .args(device_arguments())
                 .after_help(examples(&[
                     "isotherm listen run --a 'saturator drive=24' --b 'neural model=twin.nam' --sound riff.wav --from 2 --to 8",
                     "isotherm listen run --a 'saturator drive=24' --b other:oversampling=2x --sound riff.wav --trials 30",
                     "isotherm listen run --a file:amp.wav --b file:twin.wav --control louder",
+                    "isotherm listen run --question threshold --a 'saturator drive=24' --b clipper --sound riff.wav",
                     "isotherm listen run Sessions/2026-11-28",
                 ])),
         )
@@ -94,7 +96,11 @@ pub fn command() -> Command {
             Command::new("power")
                 .about("Tells in words what a test can show, before it is taken")
                 .args(protocol_arguments())
-                .after_help(examples(&["isotherm listen power --trials 16", "isotherm listen power --rule sprt --trials 60"])),
+                .after_help(examples(&[
+                    "isotherm listen power --trials 16",
+                    "isotherm listen power --rule sprt --trials 60",
+                    "isotherm listen power --question threshold --reversals 24",
+                ])),
         )
         .subcommands(summary::commands())
         .after_help(examples(&["isotherm listen power --trials 16", "isotherm help listen run"]))
@@ -138,23 +144,37 @@ fn setup_arguments() -> Vec<Arg> {
     ]
 }
 
+/// The flag of the rungs of a measured ladder.
+fn rung_argument() -> Arg {
+    option(
+        "rung",
+        "SIDE",
+        "Threshold: a rung of a measured ladder, as --a; six or more, the smallest error first, instead of --b",
+    )
+    .action(ArgAction::Append)
+    .value_parser(value_parser!(OsString))
+}
+
 /// The flags of a protocol.
 fn protocol_arguments() -> Vec<Arg> {
     vec![
         option("question", "QUESTION", "The question")
-            .value_parser(["difference", "equivalence", "preference"])
+            .value_parser(["difference", "equivalence", "preference", "threshold"])
             .default_value("difference"),
         option("form", "FORM", "Form of a trial; without it, the one of the question").value_parser([
             "abx",
             "preference",
             "same-different",
         ]),
-        option("rule", "RULE", "When the test ends").value_parser(["fixed", "sprt", "e-value"]).default_value("fixed"),
+        option("rule", "RULE", "When the test ends; that of a threshold is staircase, without --rule too")
+            .value_parser(["fixed", "sprt", "e-value", "staircase"])
+            .default_value("fixed"),
+        option("reversals", "COUNT", "Threshold: number of reversals that end the staircase").default_value("16"),
         option(
             "trials",
             "COUNT",
             "Number of trials; the most if the rule is sequential. Without it 16; for equivalence as many as somebody who hears \
-             nothing needs in nine of ten tests, which is 53 for a margin of 0.7",
+             nothing needs in nine of ten tests, which is 53 for a margin of 0.7; for a threshold six for each reversal",
         ),
         option("margin", "SHARE", "Equivalence: share of right answers below which the sides count as the same")
             .default_value("0.7"),
@@ -182,8 +202,15 @@ fn parse_protocol(matches: &ArgMatches) -> Result<Protocol, Failure> {
     let question = match text(matches, "question") {
         "equivalence" => Question::Equivalence,
         "preference" => Question::Preference,
+        "threshold" => Question::Threshold,
         _ => Question::Difference,
     };
+    let is_given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
+    if question != Question::Threshold && is_given("reversals") {
+        let text = "--reversals: only a staircase has them; expected --question threshold, or no --reversals";
+        return Err(Failure::Usage(text.into()));
+    }
+    let staircase = Protocol::staircase(parse_integer("reversals", text(matches, "reversals"), 1, 1000)? as u32);
     let form = match text(matches, "form") {
         "preference" => Form::Preference,
         "same-different" => Form::SameDifferent,
@@ -193,10 +220,13 @@ fn parse_protocol(matches: &ArgMatches) -> Result<Protocol, Failure> {
     let rule = match text(matches, "rule") {
         "sprt" => Rule::Sprt,
         "e-value" => Rule::EValue,
+        "staircase" => staircase.rule,
+        _ if question == Question::Threshold && !is_given("rule") => staircase.rule,
         _ => Rule::Fixed,
     };
     let margin = parse_number("margin", text(matches, "margin"), 0.5, 1.0)?;
     let trials = match text(matches, "trials") {
+        "" if question == Question::Threshold => staircase.trials,
         "" => usual_trials(question, margin),
         given => parse_integer("trials", given, 1, 10_000)? as u32,
     };
@@ -272,13 +302,26 @@ struct Request {
     sound: PathBuf,
     audio: Audio,
     sides: [SideChoice; 2],
+    /// The rungs of a measured ladder, the last of which is side B.
+    rungs: Vec<SideChoice>,
     range: [f64; 2],
     control: ControlTrial,
 }
 
 fn parse_request(matches: &ArgMatches) -> Result<Request, Failure> {
     let side = |flag: &str| parse_side(flag, matches.get_one::<OsString>(flag).map_or(OsStr::new(""), OsString::as_os_str));
-    let sides = [side("a")?, side("b")?];
+    // The command that renders has no rungs.
+    let rungs = matches.try_get_many::<OsString>("rung").ok().flatten().into_iter().flatten();
+    let rungs: Vec<SideChoice> = rungs.map(|text| parse_side("rung", text)).collect::<Result<_, _>>()?;
+    let b = match rungs.last() {
+        Some(_) if matches.value_source("b").is_some() => {
+            let text = "--b: the last --rung is side B; expected --rung without --b, or --b without --rung";
+            return Err(Failure::Usage(text.into()));
+        }
+        Some(largest) => largest.clone(),
+        None => side("b")?,
+    };
+    let sides = [side("a")?, b];
     let sound = match (matches.get_one::<PathBuf>("sound"), &sides) {
         (Some(sound), _) => sound,
         // Nothing is rendered, so the sound before both files is not needed.
@@ -292,7 +335,8 @@ fn parse_request(matches: &ArgMatches) -> Result<Request, Failure> {
         "" => audio.seconds().min(from + longest),
         text => parse_number("to", text, 0.0, 1e6)?,
     };
-    Ok(Request { sound: sound.clone(), audio, sides, range: [from, to], control: parse_control(text(matches, "control")) })
+    let control = parse_control(text(matches, "control"));
+    Ok(Request { sound: sound.clone(), audio, sides, rungs, range: [from, to], control })
 }
 
 fn parse_control(name: &str) -> ControlTrial {
@@ -336,7 +380,7 @@ fn run_test(matches: &ArgMatches) -> Result<(), Failure> {
     let (sessions, actions, request) = match matches.get_one::<PathBuf>("session") {
         Some(session) => {
             let kept = [option("sessions", "", ""), option("listener", "", "")];
-            refuse_flags(matches, &[setup_arguments(), protocol_arguments(), kept.into()].concat())?;
+            refuse_flags(matches, &[setup_arguments(), vec![rung_argument()], protocol_arguments(), kept.into()].concat())?;
             if !session.join(LOG).is_file() {
                 return Err(Failure::failed(FolderError::NotASession(session.clone())));
             }
@@ -348,12 +392,14 @@ fn run_test(matches: &ArgMatches) -> Result<(), Failure> {
         }
         None => {
             let protocol = parse_protocol(matches)?;
-            let Request { sound, audio, sides, range, control } = parse_request(matches)?;
+            let Request { sound, audio, sides, rungs, range, control } = parse_request(matches)?;
             // A setup that cannot be a test is refused before a device is opened.
             crate::listen::cut_loop(&audio, range).map_err(Failure::failed)?;
             resolve_sides(&sides, &no_slots(), &audio).map_err(Failure::failed)?;
+            check_rungs(&protocol, &rungs)?;
+            resolve_ladder(&sides[0], &rungs, &no_slots(), &audio).map_err(Failure::failed)?;
             let listener = text(matches, "listener").to_owned();
-            let setup = TestSetup { protocol, sides, source: SoundSource::Loop, range, control, listener };
+            let setup = TestSetup { protocol, sides, source: SoundSource::Loop, range, control, listener, rungs };
             let sessions = matches.get_one::<PathBuf>("sessions").cloned().unwrap_or_else(default_folder);
             let request = parse_device(matches, &sound, audio.sample_rate())?;
             let actions = vec![ListenAction::Open, ListenAction::OpenSound(sound), ListenAction::Set(setup), ListenAction::Start];
@@ -398,14 +444,9 @@ fn prepare_session(session: &Path) -> Result<(Prepared, Configuration), Failure>
             return Err(failed(&format!("{name} was changed, so the sounds are not those of the test")));
         }
     }
-    let sound = crate::audio::wav::read(session.join(LOOP)).map_err(Failure::failed)?;
-    let load = |name| ResolvedSide::load(session, name).map_err(Failure::failed);
-    let sides = [load("a")?, load("b")?];
-    let control = configuration.setup.control;
     let recorded: Matching = serde_json::from_value(configuration.matching.clone())
         .map_err(|error| failed(&format!("line 1 holds no matching: {error}")))?;
-    let place = [recorded.lead, recorded.frames];
-    let prepared = prepare_again(&sound, place, &sides, control, &|_| (), &AtomicBool::new(false)).map_err(Failure::failed)?;
+    let prepared = prepare_saved(session, configuration, &|_| (), &AtomicBool::new(false)).map_err(|line| failed(&line))?;
     match recorded.difference(&prepared.matching) {
         None => Ok((prepared, configuration.clone())),
         Some(difference) => {
@@ -434,8 +475,8 @@ fn run_render(matches: &ArgMatches) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Failed(format!("{}: {error}", out.display()));
     let paths: Vec<&Audio> = prepared.stimuli.paths.iter().collect();
     let names = write_unnamed(&paths, &out).map_err(Failure::failed)?;
-    let files: serde_json::Map<String, Value> =
-        names.into_iter().zip(["A", "B", "control"]).map(|(name, path)| (name, path.into())).collect();
+    let path_of = |(path, name): (usize, String)| (name, path_name(path, prepared.matching.control).into());
+    let files: serde_json::Map<String, Value> = names.into_iter().enumerate().map(path_of).collect();
     let texts: Vec<&str> = prepared.sides.iter().map(|side| side.text.as_str()).collect();
     let key = json!({ "files": files, "a": texts[0], "b": texts[1], "passed": prepared.passed(), "matching": prepared.matching });
     let key = serde_json::to_string_pretty(&key).map_err(Failure::failed)?;
@@ -449,6 +490,32 @@ fn run_render(matches: &ArgMatches) -> Result<(), Failure> {
     let refused: Vec<String> =
         prepared.matching.gates.iter().filter(|gate| !gate.passed()).map(|gate| gate.text.clone()).collect();
     if refused.is_empty() { Ok(()) } else { Err(Failure::Limits(refused)) }
+}
+
+/// Name of a path of a test.
+fn path_name(path: usize, control: ControlTrial) -> String {
+    match (path, control) {
+        (0, _) => "A".into(),
+        (1, _) => "B".into(),
+        (path, ControlTrial::None) => format!("rung {}", path - 1),
+        (2, _) => "control".into(),
+        (path, _) => format!("rung {}", path - 2),
+    }
+}
+
+/// Refuses too few rungs of a measured ladder, and rungs for another question.
+fn check_rungs(protocol: &Protocol, rungs: &[SideChoice]) -> Result<(), Failure> {
+    let found = rungs.len();
+    if found == 0 {
+        return Ok(());
+    }
+    if protocol.question != Question::Threshold {
+        return Err(Failure::Usage("--rung: a threshold alone has rungs; expected --question threshold, or no --rung".into()));
+    }
+    if !(FEWEST_RUNGS..=MOST_MEASURED_RUNGS).contains(&found) {
+        return Err(Failure::Usage(format!("--rung: {}", MatchError::Rungs { found })));
+    }
+    Ok(())
 }
 
 /// The mark before a line of a gate or a check.

@@ -8,6 +8,7 @@ use super::folder::{FolderError, LOOP, SessionFolder};
 use super::log::{Configuration, LOG_VERSION};
 use super::matching::{Matching, Prepared};
 use super::session::{Earlier, Resumption, Session};
+use super::side::rung_file;
 use super::statistics::ALPHA;
 use crate::audio::wav::{WavFormat, write};
 use crate::dsp::ProcessSpec;
@@ -57,11 +58,14 @@ pub(super) fn configuration_of(
     })
 }
 
-/// Writes the loop and both sides into a folder.
+/// Writes the loop, both sides and the rungs between them into a folder.
 pub(super) fn write_sounds(prepared: &Prepared, folder: &Path) -> io::Result<()> {
     write(folder.join(LOOP), &prepared.around, WavFormat::Float32).map_err(io::Error::other)?;
     for (side, name) in prepared.sides.iter().zip(["a", "b"]) {
         side.save(folder, name).map_err(io::Error::other)?;
+    }
+    for (number, rung) in (1..).zip(&prepared.rungs) {
+        rung.save(folder, &rung_file(number)).map_err(io::Error::other)?;
     }
     Ok(())
 }

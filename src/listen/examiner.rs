@@ -1,31 +1,24 @@
 //! The examiner: runs a test in a venue, driven by the listener's actions, and owns the session.
 
+mod running;
+mod start;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::blinding::Blinding;
-use super::course::{configuration_of, gate_views, result_view, resume_session, test_view, write_sounds};
-use super::folder::{FolderError, Reopened, SessionFolder, unfinished};
-use super::gates::{LIVE_GAIN_LIMIT_DB, gain_gate};
-use super::live::{TrialMeter, prepare_live};
-use super::log::Configuration;
-use super::matching::{LOOP_SECONDS, MatchError, Prepared};
+use super::course::result_view;
+use super::folder::{Reopened, SessionFolder, unfinished};
 use super::player::{Player, PlayerControl, Stimuli};
-use super::preparation::{Job, Preparation, Ready};
-use super::protocol::{power_curve, power_lines, validate};
-use super::session::{AnswerRecord, Entry, Flag, Session, Switch};
-use super::side::{ResolvedSide, SideSource};
+use super::preparation::Preparation;
+use super::protocol::{power_curve, power_lines};
+use super::session::{AnswerRecord, Entry, Flag, Session};
 use super::venue::Venue;
 use crate::audio::Audio;
 use crate::audio::wav::read;
 use crate::dsp::ProcessSpec;
-use crate::effect::Effect;
 use crate::render::render;
-use crate::view::{
-    Answer, Button, GateView, ListenAction, ListenStage, ListenView, ResultView, SideChoice, SoundSource, TestPart, TestSetup,
-    TestStep, TestView, Waveform,
-};
+use crate::view::{GateView, ListenAction, ListenStage, ListenView, ResultView, TestSetup, TestStep, Waveform};
+use running::{Heard, Running, SETTINGS_MOVE, SOUND_LOST, WARMING_UP, WOULD_CLIP, hear, nan_resets};
 
 /// Parts of a sound that a [`Waveform`] has.
 const COLUMNS: usize = 800;
@@ -70,43 +63,6 @@ enum Purpose {
     New { setup: Box<TestSetup>, spec: ProcessSpec, generation: u64 },
     /// A session that was left.
     Resume(Box<Reopened>),
-}
-
-/// A test that runs.
-struct Running {
-    folder: SessionFolder,
-    session: Session,
-    prepared: Prepared,
-    control: PlayerControl,
-    /// On live sound: the loudness of both sides in this trial.
-    meter: Option<TrialMeter>,
-    /// The stream when the player was made.
-    spec: ProcessSpec,
-    /// True while the venue has no stream, or does not take a player.
-    is_gone: bool,
-    /// Ticks until a player is made again for a stream that did not take the last one.
-    retry: u32,
-    /// True if the session was left before: its sides come from its folder, and not from the slots.
-    is_resumed: bool,
-    generation: u64,
-    /// On live sound: times that a model of the sides gave NaN or infinity and was reset.
-    nan_resets: u64,
-    /// Reason why the present trial is void, until that is written.
-    pending_void: Option<String>,
-    /// The slots as they were looked at last.
-    slots: [Effect; 2],
-    /// Ticks for which nothing can be heard or answered yet, and the reason.
-    hold: Option<(u32, &'static str)>,
-    /// Drop-outs of the venue, and of the sides' models on live sound, when the trial began.
-    drop_outs: u64,
-    /// The trial's start.
-    start: Instant,
-    switches: Vec<Switch>,
-    playing: Option<Button>,
-    /// The button that played before the last press.
-    before: Option<Button>,
-    note: Option<String>,
-    measures: Vec<(String, String)>,
 }
 
 impl Examiner {
@@ -323,7 +279,7 @@ impl Examiner {
         let part = sound.slice(frames[0]..frames[1].min(sound.frames())).map_err(|error| error.to_string())?;
         let heard = render(&self.venue.slots()[0], &part).map_err(|error| error.to_string())?;
         let rate = heard.sample_rate();
-        let (control, player) = Player::of_loop(Arc::new(Stimuli { paths: vec![heard] }), spec.channels);
+        let (control, player) = Player::of_loop(Arc::new(Stimuli { paths: vec![heard], ..Stimuli::default() }), spec.channels);
         self.venue.install(Some(Box::new(player))).map_err(|error| error.to_string())?;
         control.play(Some(0));
         self.preview = Some((control, rate));
@@ -336,178 +292,6 @@ impl Examiner {
             Some(_) => self.venue.install(None).map_err(|error| error.to_string()),
             None => Ok(()),
         }
-    }
-
-    /// Prepares a new test.
-    fn start(&mut self) -> Result<(), String> {
-        if !matches!(self.stage, Stage::Setup) {
-            return Ok(());
-        }
-        validate(&self.setup.protocol).map_err(|error| error.to_string())?;
-        self.stop_preview()?;
-        let spec = self.venue.spec().map_err(|error| error.to_string())?;
-        let is_file = |choice: &SideChoice| matches!(choice, SideChoice::File(_));
-        if let (SoundSource::Live, Some(side)) = (self.setup.source, self.setup.sides.iter().position(is_file)) {
-            return Err(MatchError::LiveFile { side: ["A", "B"][side] }.to_string());
-        }
-        let (sound, range) = match self.setup.source {
-            SoundSource::Loop => (self.sound.clone().ok_or(NO_SOUND)?, self.setup.range),
-            // The sides are matched on the last of what came in.
-            SoundSource::Live => {
-                let sound = self.venue.captured().filter(|sound| sound.frames() > 0).ok_or(NO_INPUT)?;
-                let seconds = sound.seconds();
-                (Arc::new(sound), [(seconds - LOOP_SECONDS[1]).max(0.0), seconds])
-            }
-        };
-        check_rate(&sound, spec)?;
-        // The sound that is matched is the one that will be heard.
-        let sound = of_width(sound, spec.channels)?;
-        let job = Job::New {
-            sound,
-            range,
-            choices: self.setup.sides.clone(),
-            slots: Box::new(self.venue.slots()),
-            control: self.setup.control,
-        };
-        let setup = Box::new(TestSetup { range, ..self.setup.clone() });
-        let purpose = Purpose::New { setup, spec, generation: self.venue.generation() };
-        let preparation = Preparation::start(job).map_err(|error| error.to_string())?;
-        self.stage = Stage::Preparing { preparation, purpose };
-        Ok(())
-    }
-
-    /// Begins a test that is prepared, or refuses it.
-    fn begin(&mut self, setup: TestSetup, spec: ProcessSpec, generation: u64, ready: Ready) -> Result<(), String> {
-        let mut gates = gate_views(&setup, &ready.prepared.matching);
-        let has_changed = self.venue.spec().map_err(|error| error.to_string())? != spec || self.venue.generation() != generation;
-        if has_changed {
-            gates
-                .push(GateView { passed: false, text: "a setting, a model or the stream changed meanwhile; start again".into() });
-        }
-        if setup.source == SoundSource::Live {
-            gates.extend(
-                Some(gain_gate(ready.prepared.matching.gain_db, LIVE_GAIN_LIMIT_DB))
-                    .filter(|gate| !gate.passed())
-                    .as_ref()
-                    .map(GateView::from),
-            );
-        }
-        if gates.iter().any(|gate| !gate.passed) {
-            self.stage = Stage::Refused(gates);
-            return Ok(());
-        }
-        let configuration = configuration_of(setup, &ready.prepared.matching, ready.esr_db, self.venue.name(), spec)?;
-        // A sound that cannot be played makes no session.
-        let heard = hear(&ready.prepared, configuration.setup.source, spec)?;
-        let blinding = Blinding::new().map_err(|error| error.to_string())?;
-        let write_sound = |folder: &Path| write_sounds(&ready.prepared, folder);
-        let folder = SessionFolder::create(&self.sessions, configuration, &blinding, write_sound);
-        let folder = folder.map_err(|error| error.to_string())?;
-        let session = Session::new(folder.configuration().plan(), blinding);
-        self.run(folder, session, ready, spec, heard)
-    }
-
-    /// Lets a test run.
-    fn run(
-        &mut self,
-        folder: SessionFolder,
-        session: Session,
-        ready: Ready,
-        spec: ProcessSpec,
-        Heard { control, player, meter }: Heard,
-    ) -> Result<(), String> {
-        let is_resumed = session.resumes() > 0;
-        // Effects on live sound begin in silence; each needs its own time to forget that.
-        let warm_up = meter.as_ref().map(|_| (HOLD_TICKS, WARMING_UP));
-        let late_ms = 1e3 * player.latency() as f64 / f64::from(spec.sample_rate);
-        let mut notes = ready.prepared.matching.notes.clone();
-        if meter.is_some() {
-            notes.push(format!("In this test the sound is {late_ms:.1} ms later, on both sides; between trials it is silent."));
-        }
-        if ready.prepared.matching.identical {
-            notes.push("A and B are the same, bit for bit: there is nothing to hear, and the test shows your habits.".into());
-        }
-        let note = Some(notes.join(" ")).filter(|note| !note.is_empty());
-        self.venue.install(Some(player)).map_err(|error| error.to_string())?;
-        let nan_resets = nan_resets(&ready.prepared);
-        let drop_outs = self.venue.drop_outs() + if meter.is_some() { underruns(&ready.prepared) } else { 0 };
-        self.stage = Stage::Running(Box::new(Running {
-            folder,
-            session,
-            prepared: ready.prepared,
-            control,
-            meter,
-            spec,
-            is_gone: false,
-            retry: 0,
-            is_resumed,
-            generation: self.venue.generation(),
-            nan_resets,
-            pending_void: None,
-            slots: self.venue.slots(),
-            hold: warm_up,
-            drop_outs,
-            start: Instant::now(),
-            switches: Vec::new(),
-            playing: None,
-            before: None,
-            note,
-            measures: ready.measures,
-        }));
-        self.unfinished = None;
-        Ok(())
-    }
-
-    /// Prepares a session that was left.
-    fn resume(&mut self, path: &Path) -> Result<(), String> {
-        if !matches!(self.stage, Stage::Setup) {
-            return Ok(());
-        }
-        self.stop_preview()?;
-        let reopened = SessionFolder::open(path).map_err(|error| error.to_string())?;
-        if reopened.folder.is_closed() {
-            // The program went after the last line, before the result was shown.
-            self.stage = Stage::Ended(result_view(&reopened.folder, &reopened.session, Vec::new()));
-            return Ok(());
-        }
-        reopened.folder.check_files().map_err(|error| error.to_string())?;
-        let configuration = reopened.folder.configuration();
-        let spec = self.venue.spec().map_err(|error| error.to_string())?;
-        check_stream(configuration, spec)?;
-        let job = Job::Saved(path.into(), Box::new(configuration.clone()));
-        let preparation = Preparation::start(job).map_err(|error| error.to_string())?;
-        self.stage = Stage::Preparing { preparation, purpose: Purpose::Resume(Box::new(reopened)) };
-        Ok(())
-    }
-
-    /// Goes on with a session that was left.
-    fn go_on(&mut self, reopened: Reopened, ready: Ready) -> Result<(), String> {
-        let Reopened { mut folder, mut session, cut_bytes } = reopened;
-        let spec = self.venue.spec().map_err(|error| error.to_string())?;
-        // The stream may be another one than when the preparation began.
-        check_stream(folder.configuration(), spec)?;
-        let text = |error: FolderError| error.to_string();
-        let heard = hear(&ready.prepared, folder.configuration().setup.source, spec)?;
-        // The files were read since they were looked at.
-        folder.check_files().map_err(text)?;
-        resume_session(&mut folder, &mut session, cut_bytes, self.venue.name(), spec).map_err(text)?;
-        self.set_setup_of(&folder);
-        self.run(folder, session, ready, spec, heard)?;
-        if let Stage::Running(running) = &mut self.stage {
-            running.note = Some(match cut_bytes {
-                0 => "The session goes on where it was left.".into(),
-                bytes => format!("The session goes on; {bytes} bytes of a half-written last line were cut off."),
-            });
-            if running.session.step().is_none() {
-                return self.end();
-            }
-        }
-        Ok(())
-    }
-
-    /// Shows the setup of a session that goes on.
-    fn set_setup_of(&mut self, folder: &SessionFolder) {
-        self.set(folder.configuration().setup.clone());
     }
 
     /// Closes a session that was left.
@@ -725,27 +509,6 @@ const NO_INPUT: &str = "no input is kept yet; play something first";
 /// The error of a test without a sound.
 const NO_SOUND: &str = "no sound yet; take the last 30 s of the input, or open a file";
 
-/// The reason for a wait while settings move.
-const SETTINGS_MOVE: &str =
-    "A setting of a slot moves. Stop the automation: the test goes on when nothing has moved for a second.";
-/// The note on a trial with drop-outs.
-const SOUND_LOST: &str = "Sound was lost in this trial, so it is flagged. Close other programs, or take longer blocks.";
-/// The reason for a void trial in which a side went beyond full scale.
-const WOULD_CLIP: &str = "a side would clip; play softer";
-/// The reason for a wait after the effects have begun anew.
-const WARMING_UP: &str = "Both sides are warming up. The test goes on in a second.";
-/// The reason for a wait without a stream.
-const NO_SOUND_NOW: &str = "No sound comes. The test goes on when the sound is back.";
-
-/// Times that the models of both sides were late, so that dry sound was heard.
-fn underruns(prepared: &Prepared) -> u64 {
-    let late = |side: &ResolvedSide| match &side.source {
-        SideSource::Effect(effect) => effect.active_model().map_or(0, |model| model.underruns()),
-        SideSource::File { .. } | SideSource::Dry => 0,
-    };
-    prepared.sides.iter().map(late).sum()
-}
-
 /// A sound of the width that a stream plays: a wider one is mixed down for one channel, and mono is heard in all channels.
 fn of_width(sound: Arc<Audio>, channels: usize) -> Result<Arc<Audio>, String> {
     match sound.channels() {
@@ -753,54 +516,6 @@ fn of_width(sound: Arc<Audio>, channels: usize) -> Result<Arc<Audio>, String> {
         _ if channels == 1 => Ok(Arc::new(sound.mix_down())),
         width => Err(format!("the sound has {width} channels and the stream {channels}; expected as many, or mono")),
     }
-}
-
-/// Times that the models of both sides gave NaN or infinity and were reset.
-fn nan_resets(prepared: &Prepared) -> u64 {
-    let resets = |side: &ResolvedSide| match &side.source {
-        SideSource::Effect(effect) => effect.active_model().map_or(0, |model| model.nan_resets()),
-        SideSource::File { .. } | SideSource::Dry => 0,
-    };
-    prepared.sides.iter().map(resets).sum()
-}
-
-/// Both ends of a player, and the meter.
-struct Heard {
-    control: PlayerControl,
-    player: Box<Player>,
-    /// On live sound.
-    meter: Option<TrialMeter>,
-}
-
-/// A player for a test that is prepared.
-fn hear(prepared: &Prepared, source: SoundSource, spec: ProcessSpec) -> Result<Heard, String> {
-    match source {
-        SoundSource::Loop => {
-            let (control, player) = Player::of_loop(prepared.stimuli.clone(), spec.channels);
-            Ok(Heard { control, player: Box::new(player), meter: None })
-        }
-        SoundSource::Live => {
-            let live = prepare_live(&prepared.sides, &prepared.matching, spec).map_err(|error| error.to_string())?;
-            Ok(Heard { control: live.control, player: Box::new(live.player), meter: Some(live.meter) })
-        }
-    }
-}
-
-/// Checks that a stream has the rate and the width of a session.
-fn check_stream(configuration: &Configuration, spec: ProcessSpec) -> Result<(), String> {
-    if f64::from(spec.sample_rate) != configuration.sample_rate {
-        return Err(format!(
-            "the session has {} Hz, and the sound now {} Hz; expected the same rate",
-            configuration.sample_rate, spec.sample_rate
-        ));
-    }
-    if spec.channels != configuration.channels {
-        return Err(format!(
-            "the session has {} channels, and the sound now {}; expected as many",
-            configuration.channels, spec.channels
-        ));
-    }
-    Ok(())
 }
 
 /// Checks that a sound has the stream's sample rate.
@@ -815,118 +530,6 @@ fn check_rate(sound: &Audio, spec: ProcessSpec) -> Result<(), String> {
     ))
 }
 
-impl Running {
-    /// Plays what is behind a button.
-    fn press(&mut self, button: Button) {
-        let Some(path) = self.session.path(button) else { return };
-        self.control.play(Some(path));
-        // Sound that came in before anybody listened does not count.
-        if let Some(meter) = self.meter.as_mut().filter(|_| self.switches.is_empty()) {
-            meter.begin();
-        }
-        self.switches.push(Switch { button, at: self.start.elapsed().as_secs_f64() });
-        if self.playing != Some(button) {
-            self.before = self.playing.or(self.before);
-        }
-        self.playing = Some(button);
-    }
-
-    /// Plays what was played before the last press; at first, the other one of the first two buttons.
-    fn switch_back(&mut self) {
-        let other = if self.playing == Some(Button::First) { Button::Second } else { Button::First };
-        self.press(self.before.filter(|before| Some(*before) != self.playing).unwrap_or(other));
-    }
-
-    /// The reason for which nothing can be heard or answered now.
-    fn waits_for(&self) -> Option<&'static str> {
-        if self.is_gone { Some(NO_SOUND_NOW) } else { self.hold.map(|(_, reason)| reason) }
-    }
-
-    /// True if a side went beyond full scale on live sound since the first press of the trial.
-    fn is_clipping(&self) -> bool {
-        let with_control = self.session.part() == TestPart::Control;
-        !self.switches.is_empty() && self.meter.as_ref().is_some_and(|meter| meter.is_clipping(with_control))
-    }
-
-    /// Waits for a tick less; the trial begins at the end of the wait.
-    fn wait(&mut self, drop_outs: u64) {
-        let Some((ticks, reason)) = self.hold else { return };
-        self.hold = (ticks > 1).then_some((ticks - 1, reason));
-        if self.hold.is_none() {
-            if self.note.as_deref() == Some(reason) {
-                self.note = None;
-            }
-            self.begin_trial(drop_outs);
-        }
-    }
-
-    /// True if a slot that is a side of the test is another one than before.
-    fn has_moved(&mut self, slots: [Effect; 2]) -> bool {
-        let before = std::mem::replace(&mut self.slots, slots);
-        let sides = &self.folder.configuration().setup.sides;
-        !self.is_resumed && (0..2).any(|slot| sides.contains(&SideChoice::Slot(slot)) && before[slot] != self.slots[slot])
-    }
-
-    /// The entry for an answer; None if nothing was listened to.
-    fn answer(&mut self, answer: Answer, drop_outs: u64) -> Option<Entry> {
-        if self.session.step() == Some(TestStep::Answer) && self.switches.is_empty() {
-            self.note = Some("Listen first: press one of the buttons.".into());
-            return None;
-        }
-        let difference_lu = self.meter.as_mut().map(TrialMeter::difference_lu);
-        if self.session.step() == Some(TestStep::Answer) && difference_lu == Some(None) {
-            self.note = Some("Listen first: there was no sound, or less than 0.4 s of it.".into());
-            return None;
-        }
-        let blocks = (drop_outs + self.live_underruns()).saturating_sub(self.drop_outs);
-        let mut flags = if blocks > 0 { vec![Flag::DropOuts { blocks }] } else { Vec::new() };
-        flags.extend(self.meter.iter_mut().flat_map(TrialMeter::flags));
-        let seconds = self.start.elapsed().as_secs_f64();
-        Some(self.session.answered(answer, seconds, self.switches.clone(), flags))
-    }
-
-    /// Begins a trial.
-    fn begin_trial(&mut self, drop_outs: u64) {
-        self.control.play(None);
-        (self.playing, self.before) = (None, None);
-        self.switches.clear();
-        if let Some(meter) = &mut self.meter {
-            meter.begin();
-        }
-        self.drop_outs = drop_outs + self.live_underruns();
-        self.start = Instant::now();
-    }
-
-    /// Writes that the present trial is void, if it is so. It is tried again until it is on the disk.
-    fn write_void(&mut self, drop_outs: u64) -> Result<(), String> {
-        let Some(reason) = self.pending_void.clone() else { return Ok(()) };
-        self.void(&reason, drop_outs)?;
-        self.pending_void = None;
-        Ok(())
-    }
-
-    /// Times that a model was late on live sound; a loop was rendered before the test.
-    fn live_underruns(&self) -> u64 {
-        if self.meter.is_some() { underruns(&self.prepared) } else { 0 }
-    }
-
-    /// Makes the present trial void, if one runs.
-    fn void(&mut self, reason: &str, drop_outs: u64) -> Result<(), String> {
-        if self.session.step() != Some(TestStep::Answer) {
-            return Ok(());
-        }
-        let entry = self.session.void(reason);
-        self.folder.enter(&mut self.session, entry).map_err(|error| error.to_string())?;
-        self.begin_trial(drop_outs);
-        self.note = Some(format!("This trial does not count and is repeated: {reason}."));
-        Ok(())
-    }
-
-    /// The test as the listener may see it.
-    fn view(&self) -> TestView {
-        test_view(&self.folder, &self.session, self.playing, self.note.clone())
-    }
-}
 
 /// The picture of a sound.
 fn waveform(sound: &Audio, name: String) -> Waveform {

@@ -1,18 +1,17 @@
 //! The folder of a session: the loop, both sides, the log, the seed while the test runs, and the table of trials after it.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::blinding::{Blinding, BlindingError, part_name, sha256};
+use super::blinding::{Blinding, BlindingError, sha256};
 use super::log::{
     Body, Closing, Configuration, Line, LogError, LogFile, LogWriter, MappingRecord, NO_HASH, OpenedSeed, parse, split,
 };
-use super::session::{Earlier, End, Entry, Flag, OutOfPlace, Plan, Resumption, Session};
-use crate::view::{Answer, Form, TestPart};
+use super::session::{Earlier, End, Entry, OutOfPlace, Resumption, Session};
+use super::table::table;
 
 /// Name of the log.
 pub const LOG: &str = "log.jsonl";
@@ -277,7 +276,7 @@ impl SessionFolder {
         }
         let configuration = (**configuration).clone();
         if is_closed {
-            write_table(path, session.plan(), session.blindings(), &entries)?;
+            write_table(path, &session, &entries)?;
             fs::remove_file(&seed_path).map_err(failed(&seed_path, "delete it"))?;
         }
         let folder = Self { path: path.into(), configuration, commitment, log, entries, is_closed, is_lost: false, lock };
@@ -406,7 +405,7 @@ impl SessionFolder {
             self.append(&body)?;
             self.is_closed = true;
         }
-        write_table(&self.path, session.plan(), session.blindings(), &self.entries)?;
+        write_table(&self.path, session, &self.entries)?;
         let seed = self.path.join(SEED);
         fs::remove_file(&seed).map_err(failed(&seed, "delete it"))?;
         Ok(self.log.receipt().into())
@@ -423,7 +422,8 @@ pub(super) fn closing(session: &Session) -> Closing {
     let mappings: Vec<MappingRecord> =
         session.mappings().into_iter().map(|(part, trial, bits)| MappingRecord { part, trial, bits }).collect();
     let end = if session.step().is_none() { End::Complete } else { End::Aborted };
-    Closing { end, seeds, trials: session.trials(), mappings, result: session.outcome().score }
+    let track = session.track().cloned();
+    Closing { end, seeds, trials: session.trials(), mappings, result: session.outcome().score, track }
 }
 
 /// The sessions in a folder that were left and are not run by another program, the newest first. [control thread: does I/O]
@@ -653,79 +653,16 @@ fn check_chain(path: &Path, lines: &[Line]) -> Result<(), FolderError> {
 }
 
 /// Writes the table of trials under another name, and renames it.
-fn write_table(folder: &Path, plan: &Plan, blindings: &[Blinding], entries: &[(String, Entry)]) -> Result<(), FolderError> {
+fn write_table(folder: &Path, session: &Session, entries: &[(String, Entry)]) -> Result<(), FolderError> {
     let path = folder.join(TABLE);
     let part = folder.join(format!(".{TABLE}.part"));
     let write = || {
         let mut file = File::create(&part)?;
-        file.write_all(table(plan, blindings, entries).as_bytes())?;
+        file.write_all(table(session, entries).as_bytes())?;
         file.sync_all()?;
         fs::rename(&part, &path)
     };
     write().map_err(failed(&path, "write it"))
-}
-
-/// The table of trials as CSV: a row for each trial of control and test that was answered or void. `blindings`: the secret of the
-/// start and of each resumption. What a void trial played is not told: in a copy of the folder the trial may still run.
-pub(super) fn table(plan: &Plan, blindings: &[Blinding], entries: &[(String, Entry)]) -> String {
-    let mut blindings = blindings.iter();
-    let Some(mut blinding) = blindings.next() else { return String::new() };
-    let mut csv = String::from(
-        "part,trial,time,void,button_1,second_bit,answer,right,preferred,confidence,seconds,presses,drop_outs,\
-         loudness_difference_lu,true_peak_dbtp,lost_frames\n",
-    );
-    let side = |side: usize| if side == 0 { "A" } else { "B" };
-    for (index, (time, entry)) in entries.iter().enumerate() {
-        match entry {
-            Entry::Answer(record) if record.part != TestPart::Training => {
-                let form = if record.part == TestPart::Control { Form::Abx } else { plan.protocol.form };
-                let mapping = blinding.mapping(record.part, record.trial);
-                let [swapped, second] = mapping.bits();
-                let answer = match record.answer {
-                    Answer::First => "first",
-                    Answer::Second => "second",
-                    Answer::Same => "same",
-                    Answer::Different => "different",
-                };
-                let right = mapping.is_right(form, record.answer).map_or("", |right| if right { "1" } else { "0" });
-                let preferred = mapping.preferred(form, record.answer).map_or("", side);
-                let confidence = entries[index + 1..]
-                    .iter()
-                    .find_map(|(_, later)| match later {
-                        Entry::Confidence { confidence } => Some(Some(*confidence)),
-                        Entry::Answer(_) | Entry::Void { .. } => Some(None),
-                        _ => None,
-                    })
-                    .flatten()
-                    .filter(|_| record.part == TestPart::Test)
-                    .map_or(String::new(), |confidence| confidence.to_string());
-                let (mut drop_outs, mut lost, mut loudness, mut peak) = (0, 0, String::new(), String::new());
-                for flag in &record.flags {
-                    match flag {
-                        Flag::DropOuts { blocks } => drop_outs = *blocks,
-                        Flag::Loudness { difference_lu } => loudness = format!("{difference_lu:.2}"),
-                        Flag::Peak { true_peak_dbtp } => peak = format!("{true_peak_dbtp:.2}"),
-                        Flag::NotMeasured { lost_frames } => lost = *lost_frames,
-                    }
-                }
-                let _ = writeln!(
-                    csv,
-                    "{},{},{time},0,{},{second},{answer},{right},{preferred},{confidence},{:.3},{},{drop_outs},{loudness},{peak},{lost}",
-                    part_name(record.part),
-                    record.trial,
-                    side(usize::from(swapped)),
-                    record.seconds,
-                    record.switches.len()
-                );
-            }
-            Entry::Void { part, trial, .. } if *part != TestPart::Training => {
-                let _ = writeln!(csv, "{},{trial},{time},1,,,,,,,,,,,,", part_name(*part));
-            }
-            Entry::Resume(_) => blinding = blindings.next().unwrap_or(blinding),
-            _ => {}
-        }
-    }
-    csv
 }
 
 #[cfg(test)]

@@ -64,6 +64,8 @@ pub enum GateId {
     Deterministic,
     /// A positive control that can be heard.
     Control,
+    /// A ladder of errors on which a threshold can be looked for.
+    Ladder,
 }
 
 /// The outcome of a gate.
@@ -124,7 +126,13 @@ pub struct GateFacts {
 
 impl Gate {
     /// A gate that passes if `passed`.
-    fn new(id: GateId, passed: bool, figure: impl Into<Option<f64>>, limit: impl Into<Option<f64>>, text: String) -> Self {
+    pub(super) fn new(
+        id: GateId,
+        passed: bool,
+        figure: impl Into<Option<f64>>,
+        limit: impl Into<Option<f64>>,
+        text: String,
+    ) -> Self {
         let outcome = if passed { GateOutcome::Passed } else { GateOutcome::Failed };
         Self { id, outcome, figure: figure.into(), limit: limit.into(), text }
     }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::blinding::sha256;
 use super::outcome::Score;
 use super::session::{Earlier, End, Entry, Plan};
+use super::staircase::Track;
 use crate::view::{TestPart, TestSetup};
 
 /// Version of the format.
@@ -91,7 +92,10 @@ impl Configuration {
     /// Subject of the session. [any thread]
     #[must_use]
     pub fn plan(&self) -> Plan {
-        Plan { protocol: self.setup.protocol, control: self.setup.control, is_aa: self.is_aa, earlier: self.earlier.clone() }
+        // Rungs that cannot be read are none, and no threshold is found on them: `verify` names them.
+        let ladder = serde_json::from_value(self.matching["rungs"].clone()).unwrap_or_default();
+        let Self { setup, is_aa, earlier, .. } = self;
+        Plan { protocol: setup.protocol, control: setup.control, is_aa: *is_aa, earlier: earlier.clone(), ladder }
     }
 }
 
@@ -128,6 +132,9 @@ pub struct Closing {
     pub mappings: Vec<MappingRecord>,
     /// The result.
     pub result: Score,
+    /// The course of a staircase, which would tell the score before the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub track: Option<Track>,
 }
 
 /// Content of a line, besides its number, time and the hash of the line before.

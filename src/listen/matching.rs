@@ -1,27 +1,33 @@
 //! Matching: both sides are rendered on the loop and the sound around it, B is moved, turned and scaled to A, the positive control is
 //! made, and the gates are measured on what will be played.
 
+mod cut;
+mod render;
+
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
 use super::gates::{
     AMBIGUOUS, Gate, GateFacts, LoudnessMethod, PEAK_LIMIT_DBTP, SURE_CORRELATION, check_gates, control_gate, correlation,
-    is_sure, noise_floor_db,
+    is_sure,
+};
+use super::ladder::{
+    FEWEST_RUNGS, LadderKind, MOST_MEASURED_RUNGS, Rung, RungSide, error_mixes, measure as measure_rungs, measured_mixes,
+    peak_bound,
 };
 use super::player::Stimuli;
-use super::side::{ResolvedSide, SideSource};
-use crate::audio::{Audio, AudioError, Fade, gain_to_db};
+use super::side::ResolvedSide;
+use crate::audio::{Audio, AudioError, Fade};
 use crate::compare::{low_pass_at, low_pass_half, sha256};
-use crate::dsp::filter::DcBlocker;
-use crate::dsp::{CHUNK, Chunk};
-use crate::effect::Effect;
 use crate::graph::DIP_SECONDS;
-use crate::measure::{AlignError, Alignment, align_synchronous, loudness, nearest_lag};
-use crate::render::{RenderError, Renderer};
+use crate::measure::{AlignError, align_synchronous, loudness, nearest_lag};
+use crate::render::RenderError;
 use crate::view::{Change, ControlTrial};
+pub use cut::cut_loop;
+use render::{Rendered, SIDE_NAMES, Work, render_sides, surroundings};
 
 /// Shortest and longest loop in seconds.
 pub const LOOP_SECONDS: [f64; 2] = [0.5, 30.0];
@@ -36,13 +42,6 @@ pub const CONTROL_GAIN_DB: f32 = 3.0;
 pub(super) const HIGH_PASS_HZ: f64 = 10.0;
 /// Lags to either side in seconds among which the nearest is taken if several fit.
 const NEAR_SECONDS: f64 = 0.5;
-/// Sound that an effect hears before what is used of its output, in seconds: its state is that of the sound, not of a start.
-const PRE_ROLL_SECONDS: f64 = 5.0;
-/// Sound before and after the loop that is rendered, in seconds: room for delays that matching finds. A delay as a change has its
-/// own room.
-const MARGIN_SECONDS: f64 = 0.5;
-/// Frames that a fractional delay reads on each side, with some to spare.
-const INTERPOLATION_FRAMES: usize = 256;
 /// Frames from which a delay is no whole number: a tenth of what the gate allows.
 const WHOLE_FRAMES: f64 = 0.01;
 /// Lags to either side, in frames, among which the rest of such a lag is measured.
@@ -53,10 +52,6 @@ const ROUNDS: usize = 3;
 const LOUDNESS_TOLERANCE_LU: f64 = 0.001;
 /// Room in dB that an attenuation leaves below the limit of the peaks.
 const PEAK_ROOM_DB: f64 = 0.1;
-/// The largest value of a 16-bit file.
-const FULL_SCALE: f32 = 32_767.0 / 32_768.0;
-/// Samples in a row at full scale that are a clipped peak.
-const CLIPPED_RUN: usize = 3;
 /// Loudness in LUFS below which a line warns of the volume.
 const QUIET_LUFS: f64 = -45.0;
 /// Level of a side's DC, in dB re the side, from which a line says that it is taken away: less is not heard in a fade.
@@ -130,6 +125,18 @@ pub enum MatchError {
         /// A or B.
         side: &'static str,
     },
+    /// Side A of a measured ladder is a file.
+    #[error("side A is a file, to which rungs cannot be matched; expected an effect or dry")]
+    LadderFile,
+    /// The number of rungs of a measured ladder.
+    #[error("{found} rungs; expected {FEWEST_RUNGS} to {MOST_MEASURED_RUNGS}, or none for the error of B itself")]
+    Rungs {
+        /// The number of rungs.
+        found: usize,
+    },
+    /// A threshold on live sound.
+    #[error("a threshold is measured on a loop, whose errors are known; expected a loop, and not live sound")]
+    LiveLadder,
     /// The loudness of live sound cannot be measured trial by trial.
     #[error("the loudness of live sound cannot be measured at {sample_rate} Hz and a width of {channels}; take a loop")]
     NoMeter {
@@ -198,6 +205,9 @@ pub struct Matching {
     pub notes: Vec<String>,
     /// SHA-256 of the samples of each path, as of the loop.
     pub stimuli_sha256: Vec<String>,
+    /// The rungs of the ladder, from the smallest error to the largest; empty without one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rungs: Vec<Rung>,
 }
 
 /// A test that is ready to run, if it [passed](Self::passed).
@@ -214,6 +224,8 @@ pub struct Prepared {
     pub around: Audio,
     /// The sides; a file is cut to the loop, with some sound around it.
     pub sides: [ResolvedSide; 2],
+    /// The rungs of a measured ladder but for the last, which is side B; cut like the sides.
+    pub rungs: Vec<ResolvedSide>,
 }
 
 impl Prepared {
@@ -274,105 +286,23 @@ impl Matching {
         if !self.dc.iter().zip(&again.dc).all(is_near) {
             return differ("DC", &self.dc, &again.dc);
         }
-        None
+        super::ladder::difference(&self.rungs, &again.rungs)
     }
 }
 
-/// A side over the loop, with sound around it.
-struct Rendered {
-    audio: Audio,
-    /// Frames before the loop.
-    lead: usize,
-    noise_floor_db: Option<f64>,
-    nan_resets: u64,
-    is_file: bool,
-    /// Mean over the loop before the high-pass, of the channel with the larger one, and its level in dB re the side.
-    dc: (f64, f64),
+/// Everything that a test plays besides its two sides.
+#[derive(Clone, Debug)]
+pub struct Extras {
+    /// The positive control.
+    pub control: ControlTrial,
+    /// The ladder.
+    pub ladder: LadderKind,
 }
 
-/// Progress and cancelling, by the frames of all renders.
-struct Work<'a> {
-    progress: &'a dyn Fn(f32),
-    cancel: &'a AtomicBool,
-    done: Cell<u64>,
-    all: u64,
-}
-
-/// Share of the preparation that is rendering.
-const RENDER_SHARE: f32 = 0.8;
-
-impl Work<'_> {
-    /// Tells the share that is done, `more` frames after the renders that are.
-    fn rendered(&self, more: u64) -> bool {
-        (self.progress)(RENDER_SHARE * (self.done.get() + more) as f32 / self.all.max(1) as f32);
-        !self.cancel.load(Ordering::Relaxed)
+impl From<ControlTrial> for Extras {
+    fn from(control: ControlTrial) -> Self {
+        Self { control, ladder: LadderKind::None }
     }
-
-    /// Tells the share that is done after the renders.
-    fn step(&self, share: f32) -> Result<(), MatchError> {
-        (self.progress)(RENDER_SHARE + (1.0 - RENDER_SHARE) * share);
-        if self.cancel.load(Ordering::Relaxed) { Err(MatchError::Cancelled) } else { Ok(()) }
-    }
-}
-
-/// Cuts the loop from a sound and checks it. [control thread]
-///
-/// # Errors
-/// [`MatchError::Range`], [`MatchError::Length`], [`MatchError::Silent`], [`MatchError::Clipped`], [`MatchError::NotFinite`].
-pub fn cut_loop(sound: &Audio, range: [f64; 2]) -> Result<(usize, Audio), MatchError> {
-    let rate = f64::from(sound.sample_rate());
-    let [start, end] = range;
-    let outside = MatchError::Range { start, end, seconds: sound.seconds() };
-    if !(start.is_finite() && end.is_finite() && start >= 0.0 && start < end) {
-        return Err(outside);
-    }
-    let [first, last] = range.map(|seconds| (seconds * rate).round() as usize);
-    if last > sound.frames() || first >= last {
-        return Err(outside);
-    }
-    let found = (last - first) as f64 / rate;
-    if !(LOOP_SECONDS[0]..=LOOP_SECONDS[1]).contains(&found) {
-        return Err(MatchError::Length { found });
-    }
-    let cut = sound.slice(first..last).map_err(|_| outside)?;
-    cut.check_finite().map_err(MatchError::NotFinite)?;
-    if cut.peak() == 0.0 {
-        return Err(MatchError::Silent);
-    }
-    let runs: Vec<usize> = cut.iter().flat_map(clipped_runs).collect();
-    if let Some(first) = runs.iter().min() {
-        return Err(MatchError::Clipped { runs: runs.len(), seconds: *first as f64 / rate });
-    }
-    Ok((first, cut))
-}
-
-/// First frames of the runs of [`CLIPPED_RUN`] or more samples at full scale with one sign.
-fn clipped_runs(channel: &[f32]) -> Vec<usize> {
-    let side = |x: f32| {
-        if x >= FULL_SCALE {
-            1
-        } else if x <= -FULL_SCALE {
-            -1
-        } else {
-            0
-        }
-    };
-    let mut runs = Vec::new();
-    let mut length = 0;
-    for (frame, x) in channel.iter().enumerate() {
-        let follows = frame > 0 && side(channel[frame - 1]) == side(*x);
-        length = if side(*x) == 0 {
-            0
-        } else if follows {
-            length + 1
-        } else {
-            1
-        };
-        if length == CLIPPED_RUN {
-            runs.push(frame + 1 - CLIPPED_RUN);
-        }
-    }
-    runs
 }
 
 /// Prepares a test on a loop: the range, in seconds, of a sound. Progress goes from 0 to 1. A test may be prepared and still not
@@ -384,18 +314,22 @@ pub fn prepare_stimuli(
     sound: &Audio,
     range: [f64; 2],
     sides: &[ResolvedSide; 2],
-    control: ControlTrial,
+    extras: impl Into<Extras>,
     progress: &dyn Fn(f32),
     cancel: &AtomicBool,
 ) -> Result<Prepared, MatchError> {
     let (start, loop_sound) = cut_loop(sound, range)?;
     let frames = loop_sound.frames();
-    let [pre_roll, margin] = surroundings(sound.sample_rate(), sides);
+    let mut extras = extras.into();
+    let [pre_roll, margin] = surroundings(sound.sample_rate(), sides.iter().chain(extras.ladder.measured()));
     let first = start.saturating_sub(pre_roll + margin);
     let last = (start + frames + margin).min(sound.frames());
     let around = sound.slice(first..last).expect("the positions are limited to the sound");
     let sides = [0, 1].map(|side| sides[side].for_loop(start, frames));
-    prepare(around, start - first, loop_sound, sides, control, progress, cancel)
+    if let LadderKind::Measured(rungs) = &mut extras.ladder {
+        rungs.iter_mut().for_each(|rung| *rung = rung.for_loop(start, frames));
+    }
+    prepare(around, start - first, loop_sound, sides, extras, progress, cancel)
 }
 
 /// Prepares the test of a session again: `around` is its recorded sound, `lead` and `frames` say where the loop is in it, as in
@@ -407,68 +341,107 @@ pub fn prepare_again(
     around: &Audio,
     [lead, frames]: [usize; 2],
     sides: &[ResolvedSide; 2],
-    control: ControlTrial,
+    extras: impl Into<Extras>,
     progress: &dyn Fn(f32),
     cancel: &AtomicBool,
 ) -> Result<Prepared, MatchError> {
     let rate = f64::from(around.sample_rate());
     let (_, loop_sound) = cut_loop(around, [lead, lead.saturating_add(frames)].map(|frame| frame as f64 / rate))?;
-    prepare(around.clone(), lead, loop_sound, sides.clone(), control, progress, cancel)
+    prepare(around.clone(), lead, loop_sound, sides.clone(), extras.into(), progress, cancel)
 }
 
-/// Prepares a test on a loop that begins `lead` frames after the first of the sound `around` it; `sides` are cut to the loop.
+/// The way in which a side is moved, turned and scaled, before a change.
+#[derive(Clone, Copy)]
+struct Way {
+    /// Frames by which it is played earlier.
+    delay: f64,
+    inverted: bool,
+    gain_db: f64,
+}
+
+impl Way {
+    /// Nothing is done.
+    const NONE: Self = Self { delay: 0.0, inverted: false, gain_db: 0.0 };
+}
+
+/// A side that is matched to another one.
+struct Matched {
+    way: Way,
+    source: DelaySource,
+    method: LoudnessMethod,
+}
+
+/// Matches a side to a reference in time, polarity and loudness.
+fn match_side(reference: &Rendered, moved: &Rendered, frames: usize, notes: &mut Vec<String>) -> Matched {
+    let Delay { delay, source, inverted } = find_delay(reference, moved, frames, notes);
+    let plain = |gain_db: f64| faded(moved.place(delay, inverted, gain_db, frames));
+    let reference = faded(reference.place(0.0, false, 0.0, frames));
+    let method = LoudnessMethod::of([&reference, &plain(0.0)]);
+    let mut gain_db = 0.0;
+    for _ in 0..ROUNDS {
+        let (Some(wanted), Some(is)) = (method.measure(&reference), method.measure(&plain(gain_db))) else { break };
+        gain_db += wanted - is;
+        if (wanted - is).abs() < LOUDNESS_TOLERANCE_LU {
+            break;
+        }
+    }
+    Matched { way: Way { delay, inverted, gain_db }, source, method }
+}
+
+/// Prepares a test on a loop that begins `lead` frames after the first of the sound `around` it; `sides` and rungs are cut to the
+/// loop.
 fn prepare(
     around: Audio,
     lead: usize,
     loop_sound: Audio,
     sides: [ResolvedSide; 2],
-    control: ControlTrial,
+    Extras { control, ladder }: Extras,
     progress: &dyn Fn(f32),
     cancel: &AtomicBool,
 ) -> Result<Prepared, MatchError> {
     let sound = &loop_sound;
     let frames = loop_sound.frames();
     around.check_finite().map_err(MatchError::NotFinite)?;
-    let rendered = render_sides(&around, [lead, frames], &sides, progress, cancel)?;
+    if let LadderKind::Measured(rungs) = &ladder {
+        // The last rung is side B.
+        let found = rungs.len() + 1;
+        if !(FEWEST_RUNGS..=MOST_MEASURED_RUNGS).contains(&found) {
+            return Err(MatchError::Rungs { found });
+        }
+        if sides[0].is_file() {
+            return Err(MatchError::LadderFile);
+        }
+    }
+    let all: Vec<&ResolvedSide> = sides.iter().chain(ladder.measured()).collect();
+    let rendered = render_sides(&around, [lead, frames], &all, progress, cancel)?;
     let work = Work { progress, cancel, done: Cell::new(0), all: 0 };
     work.step(0.0)?;
 
     // A file has more sound around the loop than a render: the file is the one that moves.
     let matched = if rendered[0].is_file && !rendered[1].is_file { 0 } else { 1 };
     let mut notes = Vec::new();
-    let found = find_delay(&rendered, matched, frames, &mut notes);
-    work.step(0.3)?;
+    let Matched { way, source, method } = match_side(&rendered[1 - matched], &rendered[matched], frames, &mut notes);
+    let mut ways = vec![Way::NONE; all.len()];
+    ways[matched] = way;
+    let mut methods = vec![method; all.len()];
+    for rung in 2..all.len() {
+        let found = match_side(&rendered[0], &rendered[rung], frames, &mut notes);
+        (ways[rung], methods[rung]) = (found.way, found.method);
+    }
+    work.step(0.4)?;
 
     // A change after matching is not part of the match.
-    let plain = |side: usize, gain_db: f64| {
-        let (delay, inverted) = if side == matched { (found.delay, found.inverted) } else { (0.0, false) };
-        faded(rendered[side].place(delay, inverted, gain_db, frames))
-    };
-    let reference = plain(1 - matched, 0.0);
-    let method = LoudnessMethod::of([&reference, &plain(matched, 0.0)]);
-    let mut gain_db = 0.0;
-    for _ in 0..ROUNDS {
-        let (Some(wanted), Some(is)) = (method.measure(&reference), method.measure(&plain(matched, gain_db))) else { break };
-        gain_db += wanted - is;
-        if (wanted - is).abs() < LOUDNESS_TOLERANCE_LU {
-            break;
-        }
-    }
-    work.step(0.5)?;
-
-    let changes = [0, 1].map(|side| sides[side].change.clone());
     let place = |side: usize, around: usize| {
-        let (mut delay, inverted, mut gain) =
-            if side == matched { (found.delay, found.inverted, gain_db) } else { (0.0, false, 0.0) };
-        match &changes[side] {
-            Some(Change::GainDb(more)) => gain += f64::from(*more),
+        let Way { mut delay, inverted, mut gain_db } = ways[side];
+        match &all[side].change {
+            Some(Change::GainDb(more)) => gain_db += f64::from(*more),
             Some(Change::DelayFrames(later)) => delay -= f64::from(*later),
             Some(Change::Setting(_)) | None => {}
         }
-        rendered[side].place(delay - around as f64, inverted, gain, frames + 2 * around)
+        rendered[side].place(delay - around as f64, inverted, gain_db, frames + 2 * around)
     };
     let mut paths: Vec<Audio> = [0, 1].map(|side| faded(place(side, 0))).into();
-    for (side, name) in rendered.iter().zip(["A", "B"]) {
+    for (side, name) in rendered.iter().zip(SIDE_NAMES) {
         let (_, level_db) = side.dc;
         if level_db > HEARD_DC_DB {
             notes.push(format!(
@@ -491,32 +464,59 @@ fn prepare(
             paths.push(faded(inner));
         }
     }
-    work.step(0.7)?;
+    let first_rung = paths.len();
+    paths.extend((2..all.len()).map(|rung| faded(place(rung, 0))));
+    work.step(0.5)?;
 
-    let peak = paths.iter().map(|path| loudness(path).true_peak_dbtp).fold(f64::MIN, f64::max);
+    // A difference in level that is tested is not taken away from the rungs either.
+    let levels = !all.iter().any(|side| matches!(side.change, Some(Change::GainDb(_))));
+    let mixes = match &ladder {
+        LadderKind::None => Vec::new(),
+        LadderKind::Error => error_mixes(&paths, method, levels, cancel),
+        LadderKind::Measured(_) => {
+            let rung_side = |side: usize| {
+                let Way { delay, inverted, gain_db } = ways[side];
+                (RungSide { text: all[side].text.clone(), delay_frames: delay, inverted }, gain_db)
+            };
+            measured_mixes((2..all.len()).chain([1]).map(rung_side).collect(), first_rung)
+        }
+    };
+    let peak = paths.iter().map(|path| loudness(path).true_peak_dbtp).chain(peak_bound(&paths, &mixes)).fold(f64::MIN, f64::max);
     let attenuation_db = if peak > PEAK_LIMIT_DBTP { PEAK_LIMIT_DBTP - PEAK_ROOM_DB - peak } else { 0.0 };
     if attenuation_db < 0.0 {
         paths.iter_mut().for_each(|path| path.gain_db(attenuation_db));
+        let loudest = if mixes.is_empty() { "path" } else { "path or rung" };
         notes.push(format!(
-            "Everything is played {:.1} dB softer, because the loudest path would have a peak of {peak:.1} dBTP.",
+            "Everything is played {:.1} dB softer, because the loudest {loudest} would have a peak of {peak:.1} dBTP.",
             -attenuation_db
         ));
     }
     if let Some(lufs) = method.measure(&paths[0]).filter(|lufs| *lufs < QUIET_LUFS) {
         notes.push(format!("The loop is quiet ({lufs:.0} LUFS): who turns the volume up for it should turn it down again."));
     }
-    let facts = GateFacts {
-        method,
-        changes: changes.clone(),
-        has_file: rendered.iter().any(|side| side.is_file),
-        noise_floor_db: [0, 1].map(|side| rendered[side].noise_floor_db),
-        nan_resets: [0, 1].map(|side| rendered[side].nan_resets),
+    let facts = |side: usize, matched: usize| GateFacts {
+        method: methods[side],
+        changes: [0, side].map(|side| all[side].change.clone()),
+        has_file: [0, side].iter().any(|side| rendered[*side].is_file),
+        noise_floor_db: [0, side].map(|side| rendered[side].noise_floor_db),
+        nan_resets: [0, side].map(|side| rendered[side].nan_resets),
         sample_rate: sound.sample_rate(),
-        gain_db,
+        gain_db: ways[matched].gain_db,
     };
-    let mut gates = check_gates([&paths[0], &paths[1]], &facts);
-    if let Some(control) = paths.get(2) {
-        gates.push(control_gate(&paths[0], control));
+    let mut gates = check_gates([&paths[0], &paths[1]], &facts(1, matched));
+    if control != ControlTrial::None {
+        gates.push(control_gate(&paths[0], &paths[2]));
+    }
+    for (rung, path) in (2..all.len()).zip(&paths[first_rung..]) {
+        let failed = check_gates([&paths[0], path], &facts(rung, rung)).into_iter().filter(|gate| !gate.passed());
+        gates.extend(failed.map(|gate| Gate { text: format!("Rung {}, as B: {}", rung - 1, gate.text), ..gate }));
+    }
+    work.step(0.6)?;
+    let mut rungs = Vec::new();
+    if !matches!(ladder, LadderKind::None) && gates.iter().all(Gate::passed) {
+        let (measured, gate) = measure_rungs(&paths, &mixes, method, levels, cancel);
+        rungs = measured;
+        gates.push(gate);
     }
     work.step(1.0)?;
     let matching = Matching {
@@ -527,11 +527,11 @@ fn prepare(
         loop_sha256: samples_sha256(&loop_sound),
         loudness: method,
         matched_side: matched,
-        gain_db,
-        delay_frames: found.delay,
-        delay_source: found.source,
-        inverted: found.inverted,
-        changes,
+        gain_db: way.gain_db,
+        delay_frames: way.delay,
+        delay_source: source,
+        inverted: way.inverted,
+        changes: [0, 1].map(|side| sides[side].change.clone()),
         control,
         attenuation_db,
         dc: [0, 1].map(|side| rendered[side].dc.0),
@@ -539,8 +539,11 @@ fn prepare(
         gates,
         notes,
         stimuli_sha256: paths.iter().map(samples_sha256).collect(),
+        rungs,
     };
-    Ok(Prepared { stimuli: Arc::new(Stimuli { paths }), matching, loop_sound, around, sides })
+    let stimuli = Stimuli { paths, rungs: mixes.into_iter().map(|mix| mix.gains).collect() };
+    let rungs = ladder.measured().to_vec();
+    Ok(Prepared { stimuli: Arc::new(stimuli), matching, loop_sound, around, sides, rungs })
 }
 
 /// SHA-256 of a sound's samples as little-endian floats, channel after channel, in hexadecimal. [control thread]
@@ -548,26 +551,6 @@ fn prepare(
 pub fn samples_sha256(sound: &Audio) -> String {
     let bytes: Vec<u8> = sound.as_planar().iter().flat_map(|sample| sample.to_le_bytes()).collect();
     sha256(&bytes)
-}
-
-/// The mean of a channel.
-fn mean(channel: &[f32]) -> f64 {
-    channel.iter().map(|x| f64::from(*x)).sum::<f64>() / channel.len().max(1) as f64
-}
-
-/// Filters a sound with the high-pass of all paths, as if its first sample had come in for ever.
-fn high_pass(sound: &mut Audio) {
-    let rate = sound.sample_rate() as f32;
-    for channel in sound.iter_mut() {
-        let mut filter = DcBlocker::new(rate, 1, HIGH_PASS_HZ, true);
-        filter.settle_at(channel.first().copied().unwrap_or(0.0));
-        let mut chunk: [Chunk; 1] = [[0.0; CHUNK]];
-        for part in channel.chunks_mut(CHUNK) {
-            chunk[0][..part.len()].copy_from_slice(part);
-            filter.process(&mut chunk, part.len());
-            part.copy_from_slice(&chunk[0][..part.len()]);
-        }
-    }
 }
 
 /// Fades both ends of a sound over the time of a dip's half.
@@ -590,10 +573,9 @@ struct Delay {
     inverted: bool,
 }
 
-/// Measures how the matched side lies to the other one.
-fn find_delay(rendered: &[Rendered; 2], matched: usize, frames: usize, notes: &mut Vec<String>) -> Delay {
-    let reference = rendered[1 - matched].place(0.0, false, 0.0, frames);
-    let moved = &rendered[matched];
+/// Measures how a side that is moved lies to its reference.
+fn find_delay(reference: &Rendered, moved: &Rendered, frames: usize, notes: &mut Vec<String>) -> Delay {
+    let reference = reference.place(0.0, false, 0.0, frames);
     // A file may be late by anything, and is searched with the sound around the loop; a render is late by little.
     let (searched, lead) =
         if moved.is_file { (moved.audio.clone(), moved.lead) } else { (moved.place(0.0, false, 0.0, frames), 0) };
@@ -663,87 +645,4 @@ fn nearest_delay(reference: &Audio, moved: &Rendered, frames: usize) -> Option<D
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-impl Rendered {
-    /// `frames` frames of the loop, `delay` frames earlier than they were rendered, turned and with a gain.
-    fn place(&self, delay: f64, inverted: bool, gain_db: f64, frames: usize) -> Audio {
-        let way = Alignment { delay_frames: self.lead as f64 + delay, inverted, gain_db: -gain_db, ..Alignment::NONE };
-        way.apply(&self.audio, frames)
-    }
-}
-
-/// Frames that the effects hear before what is used of their output, and frames around the loop that are used.
-fn surroundings(sample_rate: u32, sides: &[ResolvedSide; 2]) -> [usize; 2] {
-    let rate = f64::from(sample_rate);
-    let later = |side: &ResolvedSide| match side.change {
-        Some(Change::DelayFrames(frames)) => f64::from(frames).abs().ceil() as usize,
-        _ => 0,
-    };
-    let margin = (MARGIN_SECONDS * rate) as usize + sides.iter().map(later).max().unwrap_or(0) + INTERPOLATION_FRAMES;
-    [(PRE_ROLL_SECONDS * rate) as usize, margin]
-}
-
-/// Renders both sides, each twice, on the loop in the sound `around` it, whose silence before its first and after its last frame is
-/// heard, too.
-fn render_sides(
-    around: &Audio,
-    [loop_start, frames]: [usize; 2],
-    sides: &[ResolvedSide; 2],
-    progress: &dyn Fn(f32),
-    cancel: &AtomicBool,
-) -> Result<[Rendered; 2], MatchError> {
-    let [pre_roll, margin] = surroundings(around.sample_rate(), sides);
-    let mut input = Audio::silence(around.sample_rate(), around.channels(), pre_roll + margin + frames + margin);
-    // Frames of silence before the sound; negative where there is more sound than is heard.
-    let before = (pre_roll + margin) as isize - loop_start as isize;
-    let [to, from] = [before.max(0) as usize, (-before).max(0) as usize];
-    for (to_channel, from_channel) in input.iter_mut().zip(around.iter()) {
-        for (y, x) in to_channel[to..].iter_mut().zip(&from_channel[from..]) {
-            *y = *x;
-        }
-    }
-    let around = input;
-    let effects = sides.iter().filter(|side| matches!(side.source, SideSource::Effect(_))).count() as u64;
-    let work = Work { progress, cancel, done: Cell::new(0), all: 2 * effects * around.frames() as u64 };
-    let render_side = |index: usize| -> Result<Rendered, MatchError> {
-        let side = ["A", "B"][index];
-        // The sound, and the frame of it at which the loop begins; what is before the `lead` frames before that is not used.
-        let (whole, start, lead, noise_floor_db, nan_resets) = match &sides[index].source {
-            SideSource::Dry => (around.clone(), pre_roll + margin, margin, None, 0),
-            SideSource::File { audio, lead, .. } => (Audio::clone(audio), *lead, *lead, None, 0),
-            SideSource::Effect(effect) => {
-                let resets = || effect.active_model().map_or(0, |model| model.nan_resets());
-                let before = resets();
-                let first = render_once(effect, &around, side, &work)?;
-                let second = render_once(effect, &around, side, &work)?;
-                let floor = noise_floor_db(&first, &second);
-                (first, pre_roll + margin, margin, floor, resets() - before)
-            }
-        };
-        whole.check_finite().map_err(|source| MatchError::SideNotFinite { side, source })?;
-        let played = whole.slice(start.min(whole.frames())..(start + frames).min(whole.frames())).expect("the ends are limited");
-        let dc = played.iter().map(mean).fold(0.0f64, |largest, mean| if mean.abs() > largest.abs() { mean } else { largest });
-        let dc = (dc, gain_to_db(dc.abs() / played.rms()));
-        let mut whole = whole;
-        high_pass(&mut whole);
-        let audio = whole.slice(start - lead..).expect("the lead is a part of the sound");
-        if audio.peak() == 0.0 {
-            return Err(MatchError::SilentSide { side });
-        }
-        Ok(Rendered { audio, lead, noise_floor_db, nan_resets, is_file: sides[index].is_file(), dc })
-    };
-    Ok([render_side(0)?, render_side(1)?])
-}
-
-/// One render of a sound through an effect, with its latency taken away.
-fn render_once(effect: &Effect, sound: &Audio, side: &'static str, work: &Work<'_>) -> Result<Audio, MatchError> {
-    let failed = |source| match source {
-        RenderError::Cancelled => MatchError::Cancelled,
-        source => MatchError::Render { side, source },
-    };
-    let out =
-        Renderer::for_sound(effect, sound).map_err(failed)?.render(sound, |frames| work.rendered(frames)).map_err(failed)?;
-    work.done.set(work.done.get() + sound.frames() as u64);
-    Ok(out)
 }

@@ -5,10 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::blinding::Mapping;
 use super::protocol::{FEWEST_SOUND_TRIALS, percent};
 use super::session::{AnswerRecord, CONTROL_ROUNDS, CONTROL_TRIALS, ControlResult, End, Flag, Plan};
+use super::staircase::{Threshold, Track};
 use super::statistics::{
     ALPHA, CONFIDENCE, Decision, E_SHOWN, GUESSING, MIXED_ALPHA, SPRT_P1, abx_d_prime, decide, e_value, ends, equivalent_right,
     lower_bound, lower_tail, most_right, same_different, sprt_bounds, sprt_ratio, two_sided, upper_bound, upper_tail,
 };
+use super::threshold;
 use crate::view::{Answer, Form, Protocol, Question, Rule};
 
 /// Probability below which it is remarked that a listener chose one place so often.
@@ -29,6 +31,8 @@ pub struct ScoredTrial {
     pub record: AnswerRecord,
     /// The confidence in it, from 1 to 4.
     pub confidence: Option<u8>,
+    /// The rung of a staircase, from 0.
+    pub rung: Option<usize>,
 }
 
 impl ScoredTrial {
@@ -58,6 +62,12 @@ pub enum Finding {
     PrefersA,
     /// The listener prefers side B.
     PrefersB,
+    /// The threshold lies on the ladder.
+    Threshold,
+    /// Even the smallest error of the ladder is heard.
+    Heard,
+    /// Even the largest error of the ladder is not heard.
+    Unheard,
     /// Nothing is shown.
     Undecided,
 }
@@ -74,13 +84,16 @@ pub struct Score {
     /// Counts among the trials that are not flagged.
     pub count_unflagged: u32,
     /// Difference and fixed number: the one-sided p. Equivalence: the p of a share of right answers at the margin. Preference: the
-    /// two-sided p. Wald's test: the log of the likelihood ratio. E-value: e, which holds at any time. After an abort None but for
-    /// e, because a test that is stopped at will has no p.
+    /// two-sided p. Wald's test: the log of the likelihood ratio. E-value: e, which holds at any time. None of a staircase. After an
+    /// abort None but for e, because a test that is stopped at will has no p.
     pub statistic: Option<f64>,
     /// Finding of the test.
     pub finding: Finding,
     /// The positive control.
     pub control: ControlResult,
+    /// The threshold; of a staircase that has ended by its rule only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<Threshold>,
 }
 
 /// The result of a test.
@@ -126,23 +139,39 @@ pub(super) fn p_figure(p: f64) -> String {
 
 impl Outcome {
     /// The result of a session's trials.
-    pub(super) fn new(plan: &Plan, end: End, trials: &[ScoredTrial], control: ControlResult, voids: u32, resumes: u32) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        end: End,
+        trials: &[ScoredTrial],
+        track: Option<&Track>,
+        control: ControlResult,
+        voids: u32,
+        resumes: u32,
+    ) -> Self {
+        let is_threshold = plan.protocol.question == Question::Threshold;
         let n = trials.len() as u32;
         let count = trials.iter().filter(|trial| trial.counts()).count() as u32;
         let unflagged: Vec<&ScoredTrial> = trials.iter().filter(|trial| trial.record.flags.is_empty()).collect();
         let count_unflagged = unflagged.iter().filter(|trial| trial.counts()).count() as u32;
-        let has_statistic = n > 0 && (end == End::Complete || plan.protocol.rule == Rule::EValue);
+        let has_statistic = n > 0 && !is_threshold && (end == End::Complete || plan.protocol.rule == Rule::EValue);
         let statistic = has_statistic.then(|| statistic(&plan.protocol, count, n));
         // An e-value holds at any time.
         let counts = end == End::Complete || plan.protocol.rule == Rule::EValue && n > 0;
-        let finding = if counts { finding(plan, control, count, n) } else { Finding::Undecided };
+        let found = if is_threshold && counts { threshold::find(plan, trials) } else { None };
+        let finding = match found {
+            Some((_, finding)) => finding,
+            None if counts && !is_threshold => finding(plan, control, count, n),
+            None => Finding::Undecided,
+        };
         let flagged = n - unflagged.len() as u32;
-        let score = Score { trials: n, count, flagged, count_unflagged, statistic, finding, control };
-        let mut sentences = vec![sentence(plan, end, &score)];
+        let threshold = found.map(|(threshold, _)| threshold);
+        let score = Score { trials: n, count, flagged, count_unflagged, statistic, finding, control, threshold };
+        let mut sentences =
+            if is_threshold { threshold::sentences(plan, end, &score) } else { vec![sentence(plan, end, &score)] };
         if end == End::Complete && flagged > 0 {
-            let (sentence, agrees) = without_flagged(plan, &score);
+            let (sentence, agrees) = without_flagged(plan, &score, &unflagged);
             // A result that does not hold without them comes first.
-            sentences.insert(usize::from(agrees), sentence);
+            sentences.insert(if agrees { sentences.len() } else { 0 }, sentence);
         }
         if 2 * flagged > n {
             sentences.insert(0, format!("This test shows nothing: {flagged} of {n} trials had faults."));
@@ -171,7 +200,12 @@ impl Outcome {
             ControlResult::Open => Some("Sensitivity was not proven: the positive control was not finished."),
         };
         // Hearing a difference proves sensitivity, too; a result without one means nothing if nothing else proved it.
-        let proves = matches!(finding, Finding::Difference | Finding::PrefersA | Finding::PrefersB);
+        let proves = match finding {
+            Finding::Difference | Finding::PrefersA | Finding::PrefersB | Finding::Heard => true,
+            // Larger errors than those of the interval were heard.
+            Finding::Threshold => threshold.is_some_and(|threshold| threshold.upper_db.is_some()),
+            _ => false,
+        };
         match sensitivity {
             // There is nothing to hear.
             _ if plan.is_aa => {}
@@ -186,7 +220,7 @@ impl Outcome {
             sentences.push("A and B are the same, bit for bit: this test shows habits and chance, nothing else.".into());
         }
         remarks.extend(self_remarks(plan, end, &score, trials, voids));
-        let figures = figures(plan, &score, trials);
+        let figures = figures(plan, &score, trials, track);
         Self { score, sentences, figures, remarks }
     }
 }
@@ -196,7 +230,9 @@ pub(super) fn statistic(protocol: &Protocol, count: u32, n: u32) -> f64 {
     match (protocol.question, protocol.rule) {
         (Question::Preference, _) => two_sided(count, n),
         (Question::Equivalence, _) => lower_tail(count, n, protocol.margin),
-        (Question::Difference, Rule::Fixed) => upper_tail(count, n, GUESSING),
+        (Question::Difference, Rule::Fixed) | (Question::Threshold, _) | (_, Rule::Staircase { .. }) => {
+            upper_tail(count, n, GUESSING)
+        }
         (Question::Difference, Rule::Sprt) => sprt_ratio(count, n),
         (Question::Difference, Rule::EValue) => e_value(count, n),
     }
@@ -217,6 +253,8 @@ pub(super) fn finding_of(protocol: &Protocol, is_aa: bool, control: ControlResul
     match (protocol.question, protocol.rule) {
         // There is nothing to find.
         _ if is_aa => Finding::Undecided,
+        // A share of right answers does not tell a threshold.
+        (Question::Threshold, _) => Finding::Undecided,
         (Question::Preference, _) if two_sided(count, n) > ALPHA => Finding::Undecided,
         (Question::Preference, _) if 2 * count > n => Finding::PrefersA,
         (Question::Preference, _) => Finding::PrefersB,
@@ -285,6 +323,7 @@ fn sentence(plan: &Plan, end: End, score: &Score) -> String {
     }
     let p = score.statistic.unwrap_or(1.0);
     match (protocol.question, protocol.rule, score.finding) {
+        (Question::Threshold, ..) | (_, Rule::Staircase { .. }, _) => format!("{count} of {n} right."),
         (Question::Difference, Rule::Fixed, Finding::Difference) => {
             format!("{count} of {n}: you heard a difference ({}).", p_text(p))
         }
@@ -405,11 +444,17 @@ fn earlier_sentence(plan: &Plan, score: &Score) -> Option<String> {
 }
 
 /// The result without the flagged trials; true if it is the same.
-fn without_flagged(plan: &Plan, score: &Score) -> (String, bool) {
+fn without_flagged(plan: &Plan, score: &Score, unflagged: &[&ScoredTrial]) -> (String, bool) {
     let (n, count) = (score.trials - score.flagged, score.count_unflagged);
     let trials = if score.flagged == 1 { "the flagged trial".into() } else { format!("the {} flagged trials", score.flagged) };
     if n == 0 {
         return (format!("The result hangs on trials with faults. Without {trials} nothing is left."), false);
+    }
+    if plan.protocol.question == Question::Threshold {
+        let (words, agrees) = threshold::without_flagged(plan, score, unflagged.iter().copied())
+            .unwrap_or_else(|| ("no threshold was found".into(), false));
+        let but = if agrees { "" } else { "The result hangs on trials with faults. " };
+        return (format!("{but}Without {trials}: {words}."), agrees);
     }
     let value = statistic(&plan.protocol, count, n);
     let value = match (plan.protocol.question, plan.protocol.rule) {
@@ -432,6 +477,7 @@ fn without_flagged(plan: &Plan, score: &Score) -> (String, bool) {
         Finding::Same => "not told apart beyond the margin",
         Finding::PrefersA => "you prefer A",
         Finding::PrefersB => "you prefer B",
+        Finding::Threshold | Finding::Heard | Finding::Unheard => "a threshold",
         Finding::Undecided if plan.protocol.question == Question::Preference => "no preference is shown",
         Finding::Undecided if plan.protocol.question == Question::Equivalence => "nothing is shown",
         Finding::Undecided => "no difference is shown",
@@ -519,9 +565,10 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 /// Names and figures of a result.
-fn figures(plan: &Plan, score: &Score, trials: &[ScoredTrial]) -> Vec<(String, String)> {
+fn figures(plan: &Plan, score: &Score, trials: &[ScoredTrial], track: Option<&Track>) -> Vec<(String, String)> {
     let (n, count) = (score.trials, score.count);
-    let mut figures: Vec<(String, String)> = Vec::new();
+    let is_threshold = plan.protocol.question == Question::Threshold;
+    let mut figures = if is_threshold && n > 0 { threshold::figures(plan, score, track) } else { Vec::new() };
     let mut add = |name: &str, figure: String| figures.push((name.into(), figure));
     if n == 0 {
         return figures;
@@ -535,6 +582,7 @@ fn figures(plan: &Plan, score: &Score, trials: &[ScoredTrial]) -> Vec<(String, S
         match (plan.protocol.question, plan.protocol.rule) {
             (Question::Difference, Rule::Sprt) => add("Log of the likelihood ratio", format!("{value:.3}")),
             (Question::Difference, Rule::EValue) => add("e-value", format!("{value:.3}")),
+            (Question::Threshold, _) | (_, Rule::Staircase { .. }) => {}
             (Question::Difference, Rule::Fixed) => add("p, one-sided, exact", p_figure(value)),
             (Question::Equivalence, _) => add("p of equivalence, exact", p_figure(value)),
             (Question::Preference, _) => add("p, two-sided, exact", p_figure(value)),
@@ -542,7 +590,7 @@ fn figures(plan: &Plan, score: &Score, trials: &[ScoredTrial]) -> Vec<(String, S
     }
     if is_preference {
         add("Share of choices of A, 95 % interval", format!("{} ({interval})", decimals(share, 3)));
-    } else {
+    } else if !is_threshold {
         // A stop by the answers bends the coverage of an interval a little.
         let as_if = if plan.protocol.rule == Rule::Fixed { "" } else { ", as if the number of trials had been fixed" };
         add(&format!("Share of right answers p_c, 95 % interval{as_if}"), format!("{} ({interval})", decimals(share, 3)));
@@ -551,7 +599,8 @@ fn figures(plan: &Plan, score: &Score, trials: &[ScoredTrial]) -> Vec<(String, S
         }
     }
     match plan.protocol.form {
-        _ if plan.is_aa => {}
+        // On a staircase, the share is of many errors.
+        _ if plan.is_aa || is_threshold => {}
         Form::Abx => add("d' (differencing model)", d_prime_text(abx_d_prime(share))),
         Form::SameDifferent => {
             let differs = |trial: &&ScoredTrial| trial.mapping.bits()[1] == 1;

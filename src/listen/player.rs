@@ -1,28 +1,33 @@
 //! The player of a test: plays one of several paths at the same place of a loop, or of the sound that comes in, and dips at each
 //! press.
 //!
-//! All paths are read for every frame, in the same order, and all but one are multiplied by 0. So a block takes the same time and
+//! All paths are read for every frame, in the same order, and all but one are multiplied by 0; in a mix of two, all but two. So a block takes the same time and
 //! touches the same memory whichever path plays, also in silence.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use super::ladder::MOST_MEASURED_RUNGS;
 use super::live::LivePaths;
 use crate::audio::Audio;
 use crate::dsp::Block;
 use crate::graph::{Dip, SUB_BLOCK};
 
-/// Most paths of a player: side A, side B and the positive control.
-pub const MAX_PATHS: usize = 3;
+/// Most paths of a player: side A, side B, the positive control, and the other rungs of a measured ladder.
+pub const MAX_PATHS: usize = 2 + MOST_MEASURED_RUNGS;
+/// The number by which the first rung of a ladder is asked for, in the place of a path; the others follow.
+pub const FIRST_RUNG: usize = MAX_PATHS;
 /// Bits of [`Shared::wanted`] that hold the path; those above count the presses.
 const PATH_BITS: u32 = 8;
 
 /// The sounds of a test that is played from a loop: matched, equally long, and faded at their ends.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stimuli {
-    /// Path 0 is side A, path 1 is side B, path 2 the positive control (if there is one). All have the same sample rate, channels
+    /// Path 0 is side A, path 1 is side B, then the positive control (if there is one), then other rungs of a measured ladder. All have the same sample rate, channels
     /// and frames, and are finite.
     pub paths: Vec<Audio>,
+    /// The gain of each path in each rung of a ladder, from the smallest error to the largest.
+    pub rungs: Vec<[f32; MAX_PATHS]>,
 }
 
 /// The part of a player that the control thread and the audio thread share.
@@ -45,7 +50,7 @@ pub struct Player {
     shared: Arc<Shared>,
     source: Source,
     dip: Dip,
-    /// The path that plays; `None` for silence.
+    /// The path or rung that plays; `None` for silence.
     playing: Option<usize>,
     /// Value of [`Shared::wanted`] at the last bottom of a dip.
     done: u64,
@@ -110,7 +115,7 @@ impl Player {
                 self.dip.begin();
             }
             let n = self.dip.span((frames - at).min(SUB_BLOCK));
-            let gains = std::array::from_fn(|path| if self.playing == Some(path) { 1.0 } else { 0.0 });
+            let gains = self.source.gains(self.playing);
             match &mut self.source {
                 Source::Loop(paths) => paths.read(block, at, n, &gains, self.playing.is_some()),
                 Source::Live(paths) => paths.process(block, at, n, &gains),
@@ -130,6 +135,17 @@ impl Player {
         if let Source::Loop(paths) = &self.source {
             self.shared.position.store(paths.position, Ordering::Relaxed);
         }
+    }
+}
+
+impl Source {
+    /// The gains of all paths for what plays: one path alone, or the mix of a rung. [audio thread]
+    fn gains(&self, playing: Option<usize>) -> [f32; MAX_PATHS] {
+        let mix = match (self, playing) {
+            (Self::Loop(paths), Some(number)) => number.checked_sub(FIRST_RUNG).and_then(|rung| paths.stimuli.rungs.get(rung)),
+            _ => None,
+        };
+        mix.copied().unwrap_or_else(|| std::array::from_fn(|path| if playing == Some(path) { 1.0 } else { 0.0 }))
     }
 }
 
@@ -175,11 +191,11 @@ pub(super) fn add(from: &[f32], gain: f32, to: &mut [f32]) {
 }
 
 impl PlayerControl {
-    /// Plays a path, through a dip of 5 ms down and 5 ms up, also if it plays already; None for silence, as for a path that is not
-    /// there. From silence, the loop plays from its beginning. A press during a fade-out takes the place of the one before; a
+    /// Plays a path, or the rung of a ladder by its number from [`FIRST_RUNG`] on, through a dip of 5 ms down and 5 ms up, also if it
+    /// plays already; None for silence, as for a path that is not there. From silence, the loop plays from its beginning. A press during a fade-out takes the place of the one before; a
     /// press during a fade-in takes effect when that ends. [any thread]
     pub fn play(&self, path: Option<usize>) {
-        let path = path.filter(|path| *path < MAX_PATHS).map_or(0, |path| path as u64 + 1);
+        let path = path.map(|path| path as u64 + 1).filter(|path| *path < 1 << PATH_BITS).unwrap_or(0);
         let press = |wanted: u64| Some((((wanted >> PATH_BITS) + 1) << PATH_BITS) | path);
         // The closure gives a value always, so the update cannot fail.
         let _ = self.shared.wanted.fetch_update(Ordering::AcqRel, Ordering::Acquire, press);

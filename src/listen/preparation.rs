@@ -8,14 +8,15 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread::JoinHandle;
 
 use super::folder::LOOP;
+use super::ladder::LadderKind;
 use super::log::Configuration;
-use super::matching::{Matching, Prepared, prepare_again, prepare_stimuli};
-use super::side::{ResolvedSide, resolve_sides};
+use super::matching::{Extras, Matching, Prepared, prepare_again, prepare_stimuli};
+use super::side::{ResolvedSide, resolve_ladder, resolve_sides, rung_file};
 use super::side_measures::{esr_db, side_measures};
 use crate::audio::Audio;
 use crate::audio::wav::read;
 use crate::effect::Effect;
-use crate::view::{ControlTrial, SideChoice};
+use crate::view::{ControlTrial, Question, SideChoice};
 
 /// Share of the work that rendering and matching is; the rest is measuring both sides.
 const MATCHING_SHARE: f32 = 0.8;
@@ -35,10 +36,15 @@ pub(super) enum Job {
         slots: Box<[Effect; 2]>,
         /// The positive control.
         control: ControlTrial,
+        /// The ladder on which a threshold is looked for; None for another question.
+        ladder: Option<LadderChoice>,
     },
     /// A session that was left.
     Saved(PathBuf, Box<Configuration>),
 }
+
+/// The rungs of a ladder as they are chosen, from the smallest error to the largest; none for the error of side B.
+pub(super) type LadderChoice = Vec<SideChoice>;
 
 /// Everything that a test needs.
 #[derive(Debug)]
@@ -126,9 +132,14 @@ fn prepare(job: Job, shared: &Shared) -> Result<Box<Ready>, String> {
 /// A line on what is missing or wrong.
 pub(super) fn prepare_sounds(job: Job, progress: &dyn Fn(f32), cancel: &AtomicBool) -> Result<Prepared, String> {
     match job {
-        Job::New { sound, range, choices, slots, control } => {
+        Job::New { sound, range, choices, slots, control, ladder } => {
             let sides = resolve_sides(&choices, &slots, &sound).map_err(|error| error.to_string())?;
-            prepare_stimuli(&sound, range, &sides, control, progress, cancel).map_err(|error| error.to_string())
+            let ladder = match &ladder {
+                None => LadderKind::None,
+                Some(rungs) => resolve_ladder(&choices[0], rungs, &slots, &sound).map_err(|error| error.to_string())?,
+            };
+            let extras = Extras { control, ladder };
+            prepare_stimuli(&sound, range, &sides, extras, progress, cancel).map_err(|error| error.to_string())
         }
         Job::Saved(folder, configuration) => {
             let prepared = prepare_saved(&folder, &configuration, progress, cancel)?;
@@ -141,11 +152,11 @@ pub(super) fn prepare_sounds(job: Job, progress: &dyn Fn(f32), cancel: &AtomicBo
     }
 }
 
-/// Prepares the stimuli of a session from its folder.
+/// Prepares the stimuli of a session from its folder. [control thread: does I/O and takes its time]
 ///
 /// # Errors
 /// A line on what is missing or wrong.
-pub(super) fn prepare_saved(
+pub fn prepare_saved(
     folder: &std::path::Path,
     configuration: &Configuration,
     progress: &dyn Fn(f32),
@@ -153,11 +164,22 @@ pub(super) fn prepare_saved(
 ) -> Result<Prepared, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let sound = read(folder.join(LOOP)).map_err(|error| text(&error))?;
-    let load = |name| ResolvedSide::load(folder, name).map_err(|error| text(&error));
+    let load = |name: &str| ResolvedSide::load(folder, name).map_err(|error| text(&error));
     let sides = [load("a")?, load("b")?];
+    let setup = &configuration.setup;
+    let ladder = match (setup.protocol.question, setup.rungs.len()) {
+        (Question::Threshold, 0) => LadderKind::Error,
+        // The last rung is side B.
+        (Question::Threshold, rungs) => {
+            let rungs: Result<_, String> = (1..rungs).map(|rung| load(&rung_file(rung))).collect();
+            LadderKind::Measured(rungs?)
+        }
+        _ => LadderKind::None,
+    };
     let recorded = recorded_matching(configuration)?;
     let place = [recorded.lead, recorded.frames];
-    prepare_again(&sound, place, &sides, configuration.setup.control, progress, cancel).map_err(|error| text(&error))
+    let extras = Extras { control: setup.control, ladder };
+    prepare_again(&sound, place, &sides, extras, progress, cancel).map_err(|error| text(&error))
 }
 
 /// The matching of a session's first line.

@@ -11,6 +11,8 @@ use crate::view::{Form, Protocol, Question, Rule};
 pub const MOST_TRIALS: u32 = 500;
 /// Largest margin of a test of equivalence: a listener who is right more often hears a difference in most trials.
 pub const LARGEST_MARGIN: f64 = 0.8;
+/// Fewest and most reversals of a staircase: what is stated of its bias and its interval holds from the first number on.
+pub const REVERSALS: RangeInclusive<u32> = 16..=60;
 /// Fewest trials of a test that is more than indicative.
 pub const FEWEST_SOUND_TRIALS: u32 = 10;
 /// Shares of right answers for which the power is told.
@@ -57,6 +59,31 @@ pub enum ProtocolError {
         /// The rule.
         found: &'static str,
     },
+    /// A staircase that does not ask for a threshold, or another rule that does.
+    #[error(
+        "the rule {found} does not answer the question {question}; expected the rule staircase for a threshold, and no staircase \
+         for any other question"
+    )]
+    Staircase {
+        /// The question.
+        question: &'static str,
+        /// The rule.
+        found: &'static str,
+    },
+    /// Too few reversals of a staircase, or too many.
+    #[error("{found} reversals; expected {} to {}", REVERSALS.start(), REVERSALS.end())]
+    Reversals {
+        /// The number of reversals.
+        found: u32,
+    },
+    /// A staircase that may end before its reversals.
+    #[error("at most {found} trials for {reversals} reversals; expected {} or more", Protocol::TRIALS_PER_REVERSAL * reversals)]
+    Cap {
+        /// The most trials.
+        found: u32,
+        /// The number of reversals.
+        reversals: u32,
+    },
     /// The margin is no share between guessing and 1.
     #[error("margin {found}; expected a share of right answers above 0.5 and up to {LARGEST_MARGIN}")]
     Margin {
@@ -79,7 +106,18 @@ pub fn validate(protocol: &Protocol) -> Result<(), ProtocolError> {
         let expected = if question == Question::Preference { "preference" } else { "ABX or same-different" };
         return Err(ProtocolError::Form { question: question_name(question), found: form_name(form), expected });
     }
-    if question != Question::Difference && rule != Rule::Fixed {
+    if (question == Question::Threshold) != matches!(rule, Rule::Staircase { .. }) {
+        return Err(ProtocolError::Staircase { question: question_name(question), found: rule_name(rule) });
+    }
+    if let Rule::Staircase { reversals } = rule {
+        if !REVERSALS.contains(&reversals) {
+            return Err(ProtocolError::Reversals { found: reversals });
+        }
+        if trials < Protocol::TRIALS_PER_REVERSAL * reversals {
+            return Err(ProtocolError::Cap { found: trials, reversals });
+        }
+    }
+    if !matches!(question, Question::Difference | Question::Threshold) && rule != Rule::Fixed {
         return Err(ProtocolError::Rule { found: rule_name(rule) });
     }
     // A record holds the margin of every test, and JSON no NaN.
@@ -91,12 +129,14 @@ pub fn validate(protocol: &Protocol) -> Result<(), ProtocolError> {
         // A score of 0 alone would show a listener who mixes up the answers, not one who hears nothing.
         Question::Equivalence => equivalent_right(trials, margin).is_some_and(|counts| *counts.end() > 0),
         Question::Preference => fewest_preferred(trials).is_some(),
+        Question::Threshold => true,
     };
     if !can_show(trials) {
         let shown = match question {
             Question::Difference => "a difference",
             Question::Equivalence => "that the sides are the same up to this margin",
             Question::Preference => "a preference",
+            Question::Threshold => "a threshold",
         };
         let fewest = (trials..=MOST_TRIALS).find(|n| can_show(*n)).unwrap_or(MOST_TRIALS);
         return Err(ProtocolError::TooFew { found: trials, shown, fewest });
@@ -111,6 +151,7 @@ pub fn question_name(question: Question) -> &'static str {
         Question::Difference => "is there a difference?",
         Question::Equivalence => "are they the same?",
         Question::Preference => "which do you prefer?",
+        Question::Threshold => "how small an error is heard?",
     }
 }
 
@@ -131,6 +172,7 @@ pub fn rule_name(rule: Rule) -> &'static str {
         Rule::Fixed => "fixed number of trials",
         Rule::Sprt => "sequential probability ratio test",
         Rule::EValue => "e-value",
+        Rule::Staircase { .. } => "staircase",
     }
 }
 
@@ -169,13 +211,14 @@ fn percents(shares: impl IntoIterator<Item = f64>) -> String {
 pub fn usual_trials(question: Question, margin: f64) -> u32 {
     let needed = match question {
         Question::Equivalence => equivalence_trials(margin, EQUIVALENCE_POWER, EQUIVALENCE_SEARCH),
+        Question::Threshold => Some(Protocol::staircase(*REVERSALS.start()).trials),
         Question::Difference | Question::Preference => None,
     };
     needed.unwrap_or(Protocol::QUICK.trials)
 }
 
 /// Lines on what a test with this protocol can show, told before it: the score that it needs, how often it finds listeners, and
-/// what a sequential rule costs. If the protocol is none, the line says why. [control thread: takes its time]
+/// what a sequential rule costs; of a staircase, how long it takes. If the protocol is none, the line says why. [control thread: takes its time]
 #[must_use]
 pub fn power_lines(protocol: &Protocol) -> Vec<String> {
     if let Err(error) = validate(protocol) {
@@ -186,6 +229,7 @@ pub fn power_lines(protocol: &Protocol) -> Vec<String> {
     let found = || format!("A listener who is right in {} of trials", percents(TOLD_SHARES));
     let mut lines = Vec::new();
     match (protocol.question, protocol.rule) {
+        (Question::Threshold, _) | (_, Rule::Staircase { .. }) => lines.extend(staircase_lines(protocol)),
         (Question::Difference, Rule::Fixed) => {
             let needed = fewest_right(n, ALPHA).unwrap_or(n);
             lines.push(format!(
@@ -259,6 +303,23 @@ pub fn power_lines(protocol: &Protocol) -> Vec<String> {
     lines
 }
 
+/// Lines on what a staircase finds.
+fn staircase_lines(protocol: &Protocol) -> Vec<String> {
+    let Rule::Staircase { reversals } = protocol.rule else { return Vec::new() };
+    // Simulated listeners need 2.5 to 3.2 trials for a reversal: tests/listen/staircase.rs.
+    vec![
+        format!(
+            "After a right answer the error of B becomes smaller, after a wrong one larger. The test ends after {reversals} \
+             reversals, which takes about {} trials, {} at the most.",
+            3 * reversals,
+            protocol.trials
+        ),
+        "It finds the largest error that you do not hear: where you are right in 75 % of trials, so that you hear it in half of \
+         them. The result names it with an interval of 95 %."
+            .into(),
+    ]
+}
+
 /// The price of a sequential rule: its power beside that of a fixed number of as many trials.
 fn price(protocol: &Protocol) -> String {
     let fixed = Protocol { rule: Rule::Fixed, ..*protocol };
@@ -272,10 +333,10 @@ fn price(protocol: &Protocol) -> String {
 }
 
 /// Probability with which a test with this protocol shows what it is for: pairs of p_c (for a preference: the share of choices of one side),
-/// from 0.5 to 1, and probability. Empty if the protocol is none. [control thread: takes its time]
+/// from 0.5 to 1, and probability. Empty if the protocol is none, and for a threshold. [control thread: takes its time]
 #[must_use]
 pub fn power_curve(protocol: &Protocol) -> Vec<(f64, f64)> {
-    if validate(protocol).is_err() {
+    if validate(protocol).is_err() || protocol.question == Question::Threshold {
         return Vec::new();
     }
     let share = |point: u32| 0.5 + 0.5 * f64::from(point) / f64::from(CURVE_POINTS - 1);
@@ -321,6 +382,30 @@ mod tests {
         for protocol in [Protocol::QUICK, fixed(Question::Preference, Form::Preference, 16)] {
             assert_eq!(validate(&protocol), Ok(()));
         }
+    }
+
+    #[test]
+    fn a_staircase_answers_the_question_for_a_threshold_alone() {
+        let error = |protocol: Protocol| validate(&protocol).unwrap_err().to_string();
+        let staircase = |reversals, trials| Protocol { trials, ..Protocol::staircase(reversals) };
+        assert_eq!(validate(&Protocol::staircase(16)), Ok(()));
+        assert_eq!(validate(&Protocol { form: Form::SameDifferent, ..staircase(24, 144) }), Ok(()));
+        assert!(error(Protocol { rule: Rule::Fixed, ..Protocol::staircase(16) }).starts_with(
+            "the rule fixed number of trials does not answer the question how small an error is heard?; expected the rule staircase"
+        ));
+        assert!(
+            error(Protocol { question: Question::Difference, ..Protocol::staircase(16) })
+                .starts_with("the rule staircase does not")
+        );
+        assert!(
+            error(Protocol { form: Form::Preference, ..Protocol::staircase(16) }).starts_with("the form preference does not")
+        );
+        assert_eq!(error(staircase(15, 96)), "15 reversals; expected 16 to 60");
+        assert_eq!(error(staircase(61, 400)), "61 reversals; expected 16 to 60");
+        assert_eq!(error(staircase(16, 95)), "at most 95 trials for 16 reversals; expected 96 or more");
+        let lines = power_lines(&staircase(24, 200));
+        assert!(lines[0].ends_with("after 24 reversals, which takes about 72 trials, 200 at the most."), "{lines:?}");
+        assert!(power_curve(&Protocol::staircase(16)).is_empty());
     }
 
     #[test]

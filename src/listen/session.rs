@@ -9,10 +9,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::blinding::{Blinding, Mapping, part_name};
+use super::ladder::Rung;
 use super::outcome::{Outcome, ScoredTrial};
+use super::player::FIRST_RUNG;
 use super::protocol::form_name;
+use super::staircase::{Staircase, Track};
 use super::statistics::{Decision, decide};
-use crate::view::{Answer, Button, ControlTrial, Form, Protocol, Question, TestPart, TestStep};
+use crate::view::{Answer, Button, ControlTrial, Form, Protocol, Question, Rule, TestPart, TestStep};
 
 /// Trials of the test after which a pause is offered.
 pub const PAUSE_AFTER: u32 = 15;
@@ -174,6 +177,8 @@ pub struct Plan {
     pub is_aa: bool,
     /// Tests of the same sides that were taken before.
     pub earlier: Earlier,
+    /// The rungs of the ladder of a staircase, from the smallest error to the largest; else empty.
+    pub ladder: Vec<Rung>,
 }
 
 /// Tests of the same sides that stood in the folder of sessions when a test began.
@@ -203,6 +208,8 @@ struct Answered {
     record: AnswerRecord,
     mapping: Mapping,
     confidence: Option<u8>,
+    /// The rung of a staircase, from 0.
+    rung: Option<usize>,
 }
 
 /// The state of a test. The score stays hidden until [`Self::outcome`].
@@ -226,6 +233,8 @@ pub struct Session {
     answers: Vec<Answered>,
     /// Right answers of the test.
     right: u32,
+    /// The staircase that answers a question for a threshold.
+    staircase: Option<Staircase>,
     /// Parts, numbers and mappings of all trials of control and test that were answered.
     mappings: Vec<(TestPart, u32, Mapping)>,
     /// Trials of control and test that were void. What they played is told nowhere.
@@ -250,7 +259,12 @@ impl Session {
             (Question::Preference, _) => TestPart::Control,
             _ => TestPart::Training,
         };
+        let staircase = match plan.protocol.rule {
+            Rule::Staircase { reversals } => Some(Staircase::new(plan.ladder.len(), reversals, plan.protocol.trials)),
+            Rule::Fixed | Rule::Sprt | Rule::EValue => None,
+        };
         Self {
+            staircase,
             plan,
             blindings: vec![blinding],
             part,
@@ -349,15 +363,26 @@ impl Session {
         self.resumes
     }
 
-    /// The path of the stimuli that a button plays in the present trial: 0 is side A, 1 side B, 2 the positive control. None if no
-    /// trial runs or the form has no such button. Only what plays may learn it. [control thread]
+    /// The path of the stimuli that a button plays in the present trial: 0 is side A, 1 side B, 2 the positive control, from
+    /// [`FIRST_RUNG`] on a rung of the ladder. None if no trial runs or the form has no such button. Only what plays may learn it. [control thread]
     #[must_use]
     pub fn path(&self, button: Button) -> Option<usize> {
         if self.step != Some(TestStep::Answer) {
             return None;
         }
         let side = self.mapping().side(self.form(), button)?;
-        Some(if self.part == TestPart::Control { 2 * side } else { side })
+        Some(match (self.part, &self.staircase) {
+            (TestPart::Control, _) => 2 * side,
+            // The training has the error that the test begins with.
+            (TestPart::Training, Some(_)) if side == 1 => FIRST_RUNG + self.plan.ladder.len().saturating_sub(1),
+            (TestPart::Test, Some(staircase)) if side == 1 => FIRST_RUNG + staircase.rung(),
+            _ => side,
+        })
+    }
+
+    /// The course of the staircase up to now, which tells the score; None of other rules.
+    pub(super) fn track(&self) -> Option<&Track> {
+        self.staircase.as_ref().map(Staircase::track)
     }
 
     /// The entry for an answer to the present trial. [control thread: allocates]
@@ -466,7 +491,11 @@ impl Session {
             }
             TestPart::Test => {
                 self.right += u32::from(right);
-                self.answers.push(Answered { record: record.clone(), mapping, confidence: None });
+                let rung = self.staircase.as_ref().map(Staircase::rung);
+                if let Some(staircase) = &mut self.staircase {
+                    staircase.answer(right);
+                }
+                self.answers.push(Answered { record: record.clone(), mapping, confidence: None, rung });
                 self.step = Some(TestStep::Confidence);
             }
         }
@@ -494,7 +523,12 @@ impl Session {
     fn end_trial(&mut self) {
         self.counted += 1;
         self.trial += 1;
-        self.step = match decide(&self.plan.protocol, self.right, self.counted) {
+        let decision = match &self.staircase {
+            Some(staircase) if staircase.is_over() => Decision::LastTrial,
+            Some(_) => Decision::GoOn,
+            None => decide(&self.plan.protocol, self.right, self.counted),
+        };
+        self.step = match decision {
             Decision::GoOn if self.counted.is_multiple_of(PAUSE_AFTER) => Some(TestStep::Pause),
             Decision::GoOn => Some(TestStep::Answer),
             _ => None,
@@ -509,6 +543,7 @@ impl Session {
             mapping: answered.mapping,
             record: answered.record.clone(),
             confidence: answered.confidence,
+            rung: answered.rung,
         };
         self.answers.iter().map(scored).collect()
     }
@@ -527,7 +562,7 @@ impl Session {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         let end = if self.step.is_none() { End::Complete } else { End::Aborted };
-        Outcome::new(&self.plan, end, &self.scored(), self.control, self.voids, self.resumes)
+        Outcome::new(&self.plan, end, &self.scored(), self.track(), self.control, self.voids, self.resumes)
     }
 
     /// A few words on what the session waits for.
@@ -565,6 +600,10 @@ impl Session {
                     ControlResult::None | ControlResult::Open => "",
                 };
                 let how = match self.plan.protocol.question {
+                    Question::Threshold => {
+                        "The difference becomes smaller while you hear it, so it is hard most of the time: guess if you are not \
+                         sure. You see no score until the end."
+                    }
                     Question::Preference => "Take your time, and say what you like better; every answer is right.",
                     _ => "You see no score until the end. Take your time, and guess if you are not sure.",
                 };

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::ladder::LadderKind;
 use crate::audio::wav::{WavFormat, read_with, write};
 use crate::audio::{Audio, NonFinitePolicy, WavError};
 use crate::compare::{Side, SideError as FileSideError, Sound, SoundError};
@@ -170,6 +171,22 @@ pub fn resolve_sides(choices: &[SideChoice; 2], slots: &[Effect; 2], sound: &Aud
         }
         _ => Err(SideError::BothChanged),
     }
+}
+
+/// The ladder for side A, `a`: that of B's own error if there are no `rungs`, else those below the last one, which is side B. The rest
+/// is as for [`resolve_sides`]. [control thread: reads files]
+///
+/// # Errors
+/// [`SideError`].
+pub fn resolve_ladder(a: &SideChoice, rungs: &[SideChoice], slots: &[Effect; 2], sound: &Audio) -> Result<LadderKind, SideError> {
+    let Some((_, below)) = rungs.split_last() else { return Ok(LadderKind::Error) };
+    let resolve = |rung: &SideChoice| resolve_sides(&[a.clone(), rung.clone()], slots, sound).map(|[_, rung]| rung);
+    below.iter().map(resolve).collect::<Result<_, _>>().map(LadderKind::Measured)
+}
+
+/// Name of the files that keep a rung of a measured ladder below side B, from 1.
+pub(super) fn rung_file(rung: usize) -> String {
+    format!("rung-{rung}")
 }
 
 /// An effect as text; its algorithm if its model is in no file.

@@ -218,7 +218,7 @@ pub fn decide(protocol: &Protocol, right: u32, n: u32) -> Decision {
 /// True if a sequential rule ends with a difference after `right` of `n` trials.
 fn is_shown(rule: Rule, right: u32, n: u32) -> bool {
     match rule {
-        Rule::Fixed => false,
+        Rule::Fixed | Rule::Staircase { .. } => false,
         Rule::Sprt => sprt_ratio(right, n) >= sprt_bounds()[1],
         Rule::EValue => n > 0 && e_value(right, n) >= E_SHOWN,
     }
@@ -253,6 +253,8 @@ pub fn ends(protocol: &Protocol, p_c: f64) -> Ends {
                 counts.map_or(0.0, |counts| binomial(n, p_c)[*counts.start() as usize..=*counts.end() as usize].iter().sum());
             fixed(f64::min(shown, 1.0))
         }
+        // A staircase estimates, and the share of its right answers shows nothing.
+        (Question::Threshold, _) | (_, Rule::Staircase { .. }) => fixed(0.0),
         (Question::Difference, Rule::Fixed) => fixed(fewest_right(n, ALPHA).map_or(0.0, |k| upper_tail(k, n, p_c))),
         (Question::Difference, Rule::Sprt | Rule::EValue) => sequential_ends(protocol, p_c),
     }

@@ -356,7 +356,7 @@ impl Summary {
         let mut summary = Self {
             schema: SUMMARY_SCHEMA,
             schema_version: SUMMARY_SCHEMA_VERSION,
-            program: super::examiner::program(),
+            program: super::course::program(),
             date: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
             folder: folder.into(),
             subject: words::subject(&test),

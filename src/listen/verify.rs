@@ -7,19 +7,26 @@ use serde::Serialize;
 
 use super::blinding::{Blinding, sha256};
 use super::course::program;
-use super::folder::{FolderError, LOG, LOOP, SEED, TABLE, closing, table};
+use super::folder::{FolderError, LOG, LOOP, SEED, TABLE, closing};
 use super::gates::{LIVE_GAIN_LIMIT_DB, gain_gate};
+use super::ladder::{Rung, check_ladder};
 use super::log::{Body, Closing, Configuration, LOG_VERSION, Line, LogError, NO_HASH, parse, split};
+use super::matching::Prepared;
 use super::preparation::{prepare_saved, recorded_matching};
 use super::protocol::{form_name, question_name, rule_name, validate};
 use super::session::{Entry, Session};
-use super::side::ResolvedSide;
+use super::side::rung_file;
 use super::side_measures::esr_db;
+use super::staircase::Threshold;
 use super::statistics::ALPHA;
-use crate::view::SoundSource;
+use super::table::table;
+use crate::view::{Question, SoundSource};
 
 /// Largest error of a recomputed statistic, as a share of it or of 1, whichever is larger.
 const STATISTIC_TOLERANCE: f64 = 1e-9;
+
+/// Largest difference of a recomputed threshold in dB: machines may differ in the last digit of a logarithm.
+const THRESHOLD_TOLERANCE_DB: f64 = 0.01;
 
 /// Names of the sides.
 const SIDE_NAMES: [&str; 2] = ["A", "B"];
@@ -130,7 +137,7 @@ pub(super) fn check_sound(found: &mut Verification) {
             .or_else(|| esr_difference(configuration.esr_db, esr_db(&prepared.stimuli)))
             .or_else(|| (words(&recorded) != words(&prepared.matching)).then(|| "the gates have other texts".into()))
             .or_else(|| sound_difference(&configuration, &recorded))
-            .or_else(|| side_difference(&configuration, &prepared.sides)))
+            .or_else(|| side_difference(&configuration, &prepared)))
     });
     match again {
         Ok(None) => found.check(true, "gain, delay, polarity, gates and error follow from the sound and the sides"),
@@ -149,6 +156,7 @@ pub(super) fn sound_key(configuration: &Configuration) -> String {
     serde_json::json!([
         program,
         setup.sides,
+        setup.rungs,
         setup.source,
         setup.range,
         setup.control,
@@ -176,7 +184,11 @@ fn failed_gate(configuration: &Configuration, recorded: &super::matching::Matchi
 }
 
 /// A line if a side of the session is not the one that line 1 names.
-fn side_difference(configuration: &Configuration, sides: &[ResolvedSide; 2]) -> Option<String> {
+fn side_difference(configuration: &Configuration, Prepared { sides, rungs, .. }: &Prepared) -> Option<String> {
+    let mut chosen = (1..).zip(rungs.iter().zip(&configuration.setup.rungs));
+    if let Some((number, (rung, choice))) = chosen.find(|(_, (rung, choice))| !rung.fits(choice, &sides[0], SIDE_NAMES[0])) {
+        return Some(format!("rung {number} is '{}', and line 1 names {choice:?}", rung.text));
+    }
     let side = (0..2).find(|side| {
         let other = 1 - side;
         !sides[*side].fits(&configuration.setup.sides[*side], &sides[other], SIDE_NAMES[other])
@@ -414,7 +426,7 @@ fn follow(found: &mut Verification, folder: &Path, raw: &[&[u8]], lines: &[Line]
         entries.push((line.time.clone(), entry.clone()));
     }
     check_closing(found, closed, &closing(&session));
-    let expected = table(&configuration.plan(), &blindings, &entries);
+    let expected = table(&session, &entries);
     let is_same = std::fs::read(folder.join(TABLE)).is_ok_and(|bytes| bytes == expected.as_bytes());
     found.check(
         is_same,
@@ -441,7 +453,7 @@ fn check_files(found: &mut Verification, folder: &Path, configuration: &Configur
             }
         }
     }
-    let needed = needed_files(folder);
+    let needed = needed_files(folder, configuration);
     let missing = needed.iter().find(|name| !configuration.files.contains_key(*name));
     if let Some(name) = missing {
         found.check(false, format!("line 1 has no hash of {name}"));
@@ -523,16 +535,42 @@ fn check_configuration(found: &mut Verification, configuration: &Configuration) 
     if let Err(error) = validate(&configuration.setup.protocol) {
         found.check(false, format!("line 1: {error}"));
     }
+    if let Err(error) = check_rungs(configuration) {
+        found.check(false, format!("line 1: {error}"));
+    }
     for (_, text) in faults.into_iter().filter(|(is_fault, _)| *is_fault) {
         found.check(false, format!("line 1: {text}"));
     }
 }
 
-/// Names of the files that a session must have: the loop, both sides, and what these name.
-fn needed_files(folder: &Path) -> Vec<String> {
+/// Checks that a threshold has a ladder on a loop, and another question none.
+fn check_rungs(configuration: &Configuration) -> Result<(), String> {
+    let setup = &configuration.setup;
+    let rungs: Vec<Rung> = match configuration.matching.get("rungs") {
+        Some(rungs) => serde_json::from_value(rungs.clone()).map_err(|error| format!("'rungs' cannot be read: {error}"))?,
+        None => Vec::new(),
+    };
+    if setup.protocol.question != Question::Threshold {
+        return if rungs.is_empty() && setup.rungs.is_empty() { Ok(()) } else { Err("rungs without a staircase".into()) };
+    }
+    if setup.source != SoundSource::Loop {
+        return Err("a threshold is measured on a loop".into());
+    }
+    check_ladder(&rungs)?;
+    let is_measured = !setup.rungs.is_empty();
+    let is_whole = !is_measured || rungs.len() == setup.rungs.len() && setup.rungs.last() == Some(&setup.sides[1]);
+    if !is_whole || rungs.iter().any(|rung| rung.side.is_some() != is_measured) {
+        return Err("'rungs' are not those of 'setup', or side B is not the last of them".into());
+    }
+    Ok(())
+}
+
+/// Names of the files that a session must have: the loop, both sides, the rungs of a measured ladder, and what these name.
+fn needed_files(folder: &Path, configuration: &Configuration) -> Vec<String> {
     let mut needed = vec![LOOP.to_owned()];
-    for side in ["a.json", "b.json"] {
-        needed.push(side.into());
+    let rungs = (1..configuration.setup.rungs.len()).map(|rung| format!("{}.json", rung_file(rung)));
+    for side in ["a.json".to_owned(), "b.json".into()].into_iter().chain(rungs) {
+        needed.push(side.clone());
         let value = std::fs::read(folder.join(side)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let value: serde_json::Value = value.unwrap_or_default();
         let named = [&value["file"], &value["effect"]["model"]];
@@ -573,12 +611,52 @@ fn check_closing(found: &mut Verification, closed: &Closing, expected: &Closing)
         (Some(a), Some(b)) => (a - b).abs() <= STATISTIC_TOLERANCE * b.abs().max(1.0),
         (a, b) => a.is_none() && b.is_none(),
     };
-    let without = |score: &super::outcome::Score| super::outcome::Score { statistic: None, ..*score };
+    let without = |score: &super::outcome::Score| super::outcome::Score { statistic: None, threshold: None, ..*score };
+    if closed.track.is_some() || expected.track.is_some() {
+        let reversals = expected.track.as_ref().map_or(0, |track| track.reversals.len());
+        check(
+            closed.track == expected.track,
+            format!("levels and {reversals} reversals of the staircase follow from the answers"),
+            track_difference(closed, expected),
+        );
+    }
+    let is_near = is_near && is_near_threshold(closed.result.threshold, expected.result.threshold);
     check(
         is_near && without(&closed.result) == without(&expected.result),
         "the result follows from answers and mappings".into(),
         format!("the closing line has the result {:?}; the answers give {:?}", closed.result, expected.result),
     );
+}
+
+/// True if two thresholds are the same, up to the distance of the values among which they are looked for.
+fn is_near_threshold(found: Option<Threshold>, expected: Option<Threshold>) -> bool {
+    let near = |a: Option<f64>, b: Option<f64>| match (a, b) {
+        (Some(a), Some(b)) => (a - b).abs() <= THRESHOLD_TOLERANCE_DB,
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    match (found, expected) {
+        (Some(a), Some(b)) => near(a.esr_db, b.esr_db) && near(a.lower_db, b.lower_db) && near(a.upper_db, b.upper_db),
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
+
+/// A line on the first thing in which the course of a staircase is not the one of the answers.
+fn track_difference(closed: &Closing, expected: &Closing) -> String {
+    let (Some(found), Some(expected)) = (&closed.track, &expected.track) else {
+        return "the closing line has no course of a staircase, or one of no staircase".into();
+    };
+    let differs = |(_, (found, expected)): &(u32, (&u32, &u32))| found != expected;
+    if let Some((trial, (found, expected))) = (1..).zip(found.rungs.iter().zip(&expected.rungs)).find(differs) {
+        return format!(
+            "trial {trial} of the staircase had rung {}, as the closing line says; its answers give rung {}",
+            found + 1,
+            expected + 1
+        );
+    }
+    if found.rungs.len() != expected.rungs.len() {
+        return format!("the closing line has {} levels; the log has {} answers", found.rungs.len(), expected.rungs.len());
+    }
+    format!("the closing line has reversals at {:?}; the answers give {:?}", found.reversals, expected.reversals)
 }
 
 /// The way in which a test ended, in a word.

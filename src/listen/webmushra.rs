@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::blinding::sha256;
-use super::examiner::program;
+use super::course::program;
 use super::matching::Prepared;
 use super::outcome::{Score, finding_of, statistic};
 use super::protocol::{form_name, rule_name};

@@ -15,6 +15,8 @@ pub enum Question {
     Equivalence,
     /// The side that the listener prefers.
     Preference,
+    /// The largest error of side B, re side A, that the listener does not hear.
+    Threshold,
 }
 
 /// The form of a trial.
@@ -39,6 +41,12 @@ pub enum Rule {
     Sprt,
     /// An e-value of 20 or more, with a cap.
     EValue,
+    /// A weighted up-down staircase, with a cap: after a right answer the error becomes smaller by a step, after a wrong one larger by
+    /// three. The rule of [`Question::Threshold`].
+    Staircase {
+        /// Number of reversals that end it: the times that the error turns from smaller to larger or back.
+        reversals: u32,
+    },
 }
 
 /// Everything about a test that is fixed before the first trial.
@@ -130,6 +138,10 @@ pub struct TestSetup {
     pub control: ControlTrial,
     /// Name of the listener for the record; may be empty.
     pub listener: String,
+    /// [`Question::Threshold`]: the rungs of a measured ladder, from the smallest error re side A to the largest, which is side B too.
+    /// Empty for the ladder of B's own error, A + k (B - A).
+    #[cfg_attr(feature = "listen", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub rungs: Vec<SideChoice>,
 }
 
 /// A button that a listener can press to hear something. [`Button::X`] is of the form ABX only.
@@ -354,6 +366,15 @@ impl ListenView {
 impl Protocol {
     /// 16 trials of ABX: the quick test for a difference.
     pub const QUICK: Self = Self { question: Question::Difference, form: Form::Abx, rule: Rule::Fixed, trials: 16, margin: 0.7 };
+    /// Trials of a staircase for each of its reversals, at the most: hardly any listener takes half as many.
+    pub const TRIALS_PER_REVERSAL: u32 = 6;
+
+    /// A staircase of ABX trials that ends after so many reversals; 16 are the quick test for a threshold.
+    #[must_use]
+    pub const fn staircase(reversals: u32) -> Self {
+        let trials = Self::TRIALS_PER_REVERSAL * reversals;
+        Self { question: Question::Threshold, rule: Rule::Staircase { reversals }, trials, ..Self::QUICK }
+    }
 }
 
 impl Default for TestSetup {
@@ -365,6 +386,7 @@ impl Default for TestSetup {
             range: [0.0, 10.0],
             control: ControlTrial::LowPass,
             listener: String::new(),
+            rungs: Vec::new(),
         }
     }
 }

@@ -27,7 +27,7 @@ fn player() -> (Arc<Stimuli>, PlayerControl, Box<Player>) {
             (0..2).map(|c| loud.channel(c)[12_000..36_000].iter().map(|x| gain * x).collect()).collect();
         Audio::from_channels(48_000, &[&channels[0], &channels[1]]).unwrap()
     };
-    let stimuli = Arc::new(Stimuli { paths: vec![path(1.0), path(-0.5)] });
+    let stimuli = Arc::new(Stimuli { paths: vec![path(1.0), path(-0.5)], ..Stimuli::default() });
     let (control, player) = Player::of_loop(stimuli.clone(), SPEC.channels);
     (stimuli, control, Box::new(player))
 }

@@ -130,14 +130,14 @@ impl Venue for FakeVenue {
 }
 
 /// An examiner in a venue, with a folder for its sessions.
-struct Room {
+pub struct Room {
     venue: FakeVenue,
-    examiner: Examiner,
-    sessions: TempDir,
+    pub examiner: Examiner,
+    pub sessions: TempDir,
 }
 
 impl Room {
-    fn new(slots: [&str; 2]) -> Self {
+    pub fn new(slots: [&str; 2]) -> Self {
         let (venue, sessions) = (FakeVenue::new(slots), TempDir::new().unwrap());
         let mut examiner = Examiner::new(Box::new(venue.clone()), sessions.path().join("listening"));
         examiner.act(ListenAction::Open);
@@ -147,7 +147,7 @@ impl Room {
     }
 
     /// Asks for a test and waits until it runs or is refused.
-    fn start(&mut self, setup: TestSetup) -> ListenView {
+    pub fn start(&mut self, setup: TestSetup) -> ListenView {
         self.examiner.act(ListenAction::Set(setup));
         self.examiner.act(ListenAction::Start);
         self.wait()
@@ -165,7 +165,7 @@ impl Room {
     }
 
     /// The running test.
-    fn test(&self) -> TestView {
+    pub fn test(&self) -> TestView {
         match self.examiner.view().stage {
             ListenStage::Running(test) => test,
             stage => panic!("{stage:?}: {:?}", self.examiner.view().error),
@@ -173,11 +173,20 @@ impl Room {
     }
 
     /// The result.
-    fn result(&self) -> ResultView {
+    pub fn result(&self) -> ResultView {
         match self.examiner.view().stage {
             ListenStage::Ended(result) => result,
             stage => panic!("{stage:?}: {:?}", self.examiner.view().error),
         }
+    }
+
+    /// Leaves the running test as a program does that ends, and resumes it in another one.
+    pub fn leave_and_resume(&mut self) {
+        let folder = self.examiner.session().expect("a test runs").to_path_buf();
+        self.examiner = Examiner::new(Box::new(self.venue.clone()), self.sessions.path().join("listening"));
+        self.examiner.act(ListenAction::Open);
+        self.examiner.act(ListenAction::Resume(folder));
+        self.wait();
     }
 
     /// Presses a button and listens from the same place of the loop each time.
@@ -195,7 +204,7 @@ impl Room {
     }
 
     /// The first line of the log of the only session.
-    fn configuration(&self) -> serde_json::Value {
+    pub fn configuration(&self) -> serde_json::Value {
         let session = std::fs::read_dir(self.sessions.path().join("listening")).unwrap().next().unwrap().unwrap();
         let log = std::fs::read_to_string(session.path().join("log.jsonl")).unwrap();
         serde_json::from_str(log.lines().next().unwrap()).unwrap()
@@ -221,7 +230,7 @@ impl Room {
     }
 
     /// A figure of what a button plays over a whole loop: energy of its differences, which is that of its highs.
-    fn timbre(&mut self, button: Button) -> f64 {
+    pub fn timbre(&mut self, button: Button) -> f64 {
         let mut heard = self.listen(button);
         let frames = (LOOP_SECONDS * f64::from(RATE)) as usize;
         while heard.len() < frames {
@@ -258,7 +267,7 @@ impl Room {
 const LOOP_SECONDS: f64 = 0.5;
 
 /// A short test of slot A against slot B.
-fn setup(protocol: Protocol) -> TestSetup {
+pub fn setup(protocol: Protocol) -> TestSetup {
     TestSetup { protocol, range: [1.0, 1.0 + LOOP_SECONDS], control: ControlTrial::LowPass, ..TestSetup::default() }
 }
 

@@ -16,7 +16,7 @@ const CLICK_DB: f64 = -80.0;
 /// Three sounds of one length that have nothing in common.
 fn stimuli(frames: usize) -> Arc<Stimuli> {
     let paths = [1, 2, 3].map(|seed| generate::white(RATE, 0.5, frames, seed).unwrap());
-    Arc::new(Stimuli { paths: paths.into() })
+    Arc::new(Stimuli { paths: paths.into(), ..Stimuli::default() })
 }
 
 /// Plays blocks of the given lengths; before each, `press` may press.
@@ -111,7 +111,7 @@ fn a_click_of_70_db_below_the_signal_would_be_seen() {
 fn switching_between_opposite_tones_leaves_nothing_above_the_tones_band() {
     // A full-scale tone against its inverse: the hardest switch. A 61-tap high-pass at 6 kHz (Blackman, -74 dB at 3 kHz).
     let tone = generate::sine(RATE, 100.0, 1.0, 48_000).unwrap();
-    let sounds = Arc::new(Stimuli { paths: vec![tone.clone(), tone.multiply(-1.0).unwrap()] });
+    let sounds = Arc::new(Stimuli { paths: vec![tone.clone(), tone.multiply(-1.0).unwrap()], ..Stimuli::default() });
     let taps: Vec<f64> = (0..61)
         .map(|n| {
             let x = f64::from(n - 30);
@@ -145,7 +145,7 @@ fn switching_between_opposite_tones_leaves_nothing_above_the_tones_band() {
 
 #[test]
 fn a_press_of_the_side_that_plays_dips_as_any_other() {
-    let sounds = Arc::new(Stimuli { paths: vec![Audio::from_mono(RATE, &[0.5; 4_000]).unwrap(); 3] });
+    let sounds = Arc::new(Stimuli { paths: vec![Audio::from_mono(RATE, &[0.5; 4_000]).unwrap(); 3], ..Stimuli::default() });
     let after = |path: usize| {
         let (control, mut player) = Player::of_loop(sounds.clone(), 1);
         control.play(Some(0));
@@ -216,7 +216,7 @@ fn the_player_is_silent_until_a_path_is_asked_for_and_after_none_is() {
     play(&mut player, 2, &[FADE], |_| ());
     assert_eq!(play(&mut player, 2, &[1_000], |_| ()), vec![vec![0.0; 1_000]; 2]);
     assert_eq!(control.position(), 0, "the next test begins at the loop's beginning");
-    let (_, mut empty) = Player::of_loop(Arc::new(Stimuli { paths: Vec::new() }), 1);
+    let (_, mut empty) = Player::of_loop(Arc::new(Stimuli { paths: Vec::new(), ..Stimuli::default() }), 1);
     assert_eq!(play(&mut empty, 1, &[100], |_| ()), vec![vec![0.0; 100]]);
 }
 
@@ -226,7 +226,8 @@ fn a_loop_of_another_width_is_duplicated_mixed_down_or_padded_with_silence() {
     let other = generate::white(RATE, 0.5, 1_000, 2).unwrap();
     let stereo = Audio::from_channels(RATE, &[mono.channel(0), other.channel(0)]).unwrap();
     let steady = |sound: &Audio, width: usize| {
-        let (control, mut player) = Player::of_loop(Arc::new(Stimuli { paths: vec![sound.clone(); 2] }), width);
+        let (control, mut player) =
+            Player::of_loop(Arc::new(Stimuli { paths: vec![sound.clone(); 2], ..Stimuli::default() }), width);
         control.play(Some(1));
         play(&mut player, width, &[2 * FADE], |_| ());
         play(&mut player, width, &[300], |_| ())

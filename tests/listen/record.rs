@@ -31,13 +31,16 @@ fn configuration(protocol: Protocol, control: ControlTrial) -> Configuration {
         is_aa: false,
         esr_db: Some(-41.25),
         earlier: Earlier::default(),
-        matching: serde_json::json!({ "identical": false }),
+        matching: match protocol.question {
+            Question::Threshold => serde_json::json!({ "identical": false, "rungs": crate::staircase::ladder() }),
+            _ => serde_json::json!({ "identical": false }),
+        },
         files: std::collections::BTreeMap::new(),
     }
 }
 
 /// A new session in a folder of its own.
-fn create(parent: &Path, protocol: Protocol, control: ControlTrial) -> (SessionFolder, Session) {
+pub fn create(parent: &Path, protocol: Protocol, control: ControlTrial) -> (SessionFolder, Session) {
     let blinding = Blinding::new().unwrap();
     let configuration = configuration(protocol, control);
     let folder = SessionFolder::create(parent, configuration.clone(), &blinding, |folder| {
@@ -51,7 +54,7 @@ fn create(parent: &Path, protocol: Protocol, control: ControlTrial) -> (SessionF
 }
 
 /// The next entry of a listener who is right with a probability.
-fn next_entry(session: &Session, random: &mut Random, share: f64) -> Option<Entry> {
+pub fn next_entry(session: &Session, random: &mut Random, share: f64) -> Option<Entry> {
     let entry = match session.step()? {
         TestStep::Introduction | TestStep::Pause => Entry::Continue,
         TestStep::Feedback { .. } if session.trial() == 2 => Entry::EndTraining,
@@ -70,7 +73,7 @@ fn next_entry(session: &Session, random: &mut Random, share: f64) -> Option<Entr
 }
 
 /// Takes a session to its end and closes it; returns the receipt.
-fn finish(folder: &mut SessionFolder, session: &mut Session, random: &mut Random) -> String {
+pub fn finish(folder: &mut SessionFolder, session: &mut Session, random: &mut Random) -> String {
     while let Some(entry) = next_entry(session, random, 0.8) {
         folder.enter(session, entry).unwrap();
     }
@@ -85,7 +88,7 @@ fn whole(parent: &Path, protocol: Protocol) -> (PathBuf, String) {
 }
 
 /// Copies the files of a session.
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
@@ -94,12 +97,12 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// The faults that a check found.
-fn faults(verification: &Verification) -> Vec<&str> {
+pub fn faults(verification: &Verification) -> Vec<&str> {
     verification.checks.iter().filter(|check| !check.passed).map(|check| check.text.as_str()).collect()
 }
 
 /// The protocols of all questions and rules.
-fn protocols() -> [Protocol; 6] {
+fn protocols() -> [Protocol; 7] {
     [
         Protocol::QUICK,
         fixed(Question::Difference, Form::SameDifferent, 12),
@@ -107,6 +110,7 @@ fn protocols() -> [Protocol; 6] {
         fixed(Question::Preference, Form::Preference, 16),
         Protocol { rule: Rule::Sprt, trials: 40, ..Protocol::QUICK },
         Protocol { rule: Rule::EValue, trials: 18, ..Protocol::QUICK },
+        Protocol::staircase(16),
     ]
 }
 
@@ -638,7 +642,7 @@ fn a_seed_of_another_session_or_none_is_refused() {
 }
 
 /// Runs the second implementation on a session.
-fn python(folder: &Path, receipt: Option<&str>, optimized: bool) -> Result<String, String> {
+pub fn python(folder: &Path, receipt: Option<&str>, optimized: bool) -> Result<String, String> {
     let python = std::env::var_os("ISOTHERM_PYTHON").expect("ISOTHERM_PYTHON is not set: run `cargo xtask test`");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/verify_session.py");
     let options: &[&str] = if optimized { &["-O"] } else { &[] };
@@ -648,7 +652,7 @@ fn python(folder: &Path, receipt: Option<&str>, optimized: bool) -> Result<Strin
 }
 
 /// The lines of a log with right hashes and commitment, as somebody writes them who has the seed and forges a log.
-fn rehashed(lines: &[String]) -> String {
+pub fn rehashed(lines: &[String]) -> String {
     let read = |line: &String| -> serde_json::Value { serde_json::from_str(line).unwrap() };
     let opened = &read(lines.last().unwrap())["seeds"][0];
     let blinding = Blinding::opened(opened["seed"].as_str().unwrap(), opened["nonce"].as_str().unwrap()).unwrap();

@@ -27,7 +27,7 @@ pub fn fixed(question: Question, form: Form, trials: u32) -> Protocol {
 /// A plan; with a positive control only where nothing is shown without one.
 fn plan(protocol: Protocol) -> Plan {
     let control = if protocol.question == Question::Equivalence { ControlTrial::LowPass } else { ControlTrial::None };
-    Plan { protocol, control, is_aa: false, earlier: Earlier::default() }
+    Plan { protocol, control, is_aa: false, earlier: Earlier::default(), ladder: Vec::new() }
 }
 
 /// The answer that somebody who hears everything gives to the present trial; for a preference: who likes side A.
@@ -236,8 +236,13 @@ fn the_positive_control_is_passed_as_often_as_is_stated() {
         let mut hearing = hearing(&mut coin, |_| share);
         let mut counts = [0u32; 3];
         for _ in 0..SESSIONS {
-            let plan =
-                Plan { protocol: Protocol::QUICK, control: ControlTrial::LowPass, is_aa: false, earlier: Earlier::default() };
+            let plan = Plan {
+                protocol: Protocol::QUICK,
+                control: ControlTrial::LowPass,
+                is_aa: false,
+                earlier: Earlier::default(),
+                ladder: Vec::new(),
+            };
             let mut session = Session::new(plan, blinding(random));
             let outcome = take(&mut session, &mut hearing);
             let unproven =

@@ -10,7 +10,7 @@ use crate::simulated::{blinding, fixed, other, right_answer};
 
 /// The outcome of a test whose trials are right (prefer A) or not, as told; the control is heard.
 fn outcome(protocol: Protocol, rights: &[bool], flagged: &[usize]) -> Outcome {
-    let plan = Plan { protocol, control: ControlTrial::LowPass, is_aa: false, earlier: Earlier::default() };
+    let plan = Plan { protocol, control: ControlTrial::LowPass, is_aa: false, earlier: Earlier::default(), ladder: Vec::new() };
     outcome_of(plan, rights, flagged, true, 0)
 }
 
@@ -151,7 +151,7 @@ fn who_mixes_up_the_answers_or_hears_a_difference_is_not_told_that_they_are_the_
 #[test]
 fn nothing_is_the_same_without_a_control_that_was_heard() {
     let protocol = Protocol { margin: 0.75, ..fixed(Question::Equivalence, Form::Abx, 33) };
-    let plan = |control| Plan { protocol, control, is_aa: false, earlier: Earlier::default() };
+    let plan = |control| Plan { protocol, control, is_aa: false, earlier: Earlier::default(), ladder: Vec::new() };
     for (control, hears) in [(ControlTrial::None, true), (ControlTrial::LowPass, false)] {
         let found = outcome_of(plan(control), &score(16, 33), &[], hears, 0);
         assert_eq!(found.score.finding, Finding::Undecided);
@@ -168,8 +168,13 @@ fn a_test_of_equal_sides_shows_no_difference_and_no_preference() {
         (Question::Equivalence, Form::SameDifferent, 8, " right"),
     ];
     for (question, form, right, words) in forms {
-        let plan =
-            Plan { protocol: fixed(question, form, 16), control: ControlTrial::None, is_aa: true, earlier: Earlier::default() };
+        let plan = Plan {
+            protocol: fixed(question, form, 16),
+            control: ControlTrial::None,
+            is_aa: true,
+            earlier: Earlier::default(),
+            ladder: Vec::new(),
+        };
         let found = outcome_of(plan, &score(right, 16), &[], true, 0);
         assert_eq!(found.score.finding, Finding::Undecided);
         assert_eq!(found.sentences[0], format!("{right} of 16{words}, by chance or habit: there was nothing to hear."));
@@ -181,7 +186,8 @@ fn a_test_of_equal_sides_shows_no_difference_and_no_preference() {
 
 #[test]
 fn many_void_trials_stand_beside_the_result() {
-    let plan = |control| Plan { protocol: Protocol::QUICK, control, is_aa: false, earlier: Earlier::default() };
+    let plan =
+        |control| Plan { protocol: Protocol::QUICK, control, is_aa: false, earlier: Earlier::default(), ladder: Vec::new() };
     let found = outcome_of(plan(ControlTrial::None), &score(14, 16), &[], true, 9);
     assert_eq!(
         found.sentences[1],
@@ -283,7 +289,7 @@ fn a_test_most_of_whose_trials_had_faults_shows_nothing_and_says_so_first() {
 fn an_e_value_holds_after_an_abort_too() {
     let protocol = Protocol { rule: Rule::EValue, trials: 30, ..Protocol::QUICK };
     let mut session = Session::new(
-        Plan { protocol, control: ControlTrial::None, is_aa: false, earlier: Earlier::default() },
+        Plan { protocol, control: ControlTrial::None, is_aa: false, earlier: Earlier::default(), ladder: Vec::new() },
         blinding(&mut Random::new(1)),
     );
     session.apply(&Entry::EndTraining).unwrap();

@@ -181,6 +181,75 @@ fn a_test_of_16_trials_is_taken_by_keys_in_a_terminal_and_its_record_is_verified
 }
 
 #[test]
+fn a_staircase_is_taken_by_keys_in_a_terminal_and_its_record_is_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sound, sessions) = (sound(folder.path()), folder.path().join("sessions"));
+    let mut arguments = arguments(sound.to_str().unwrap(), sessions.to_str().unwrap());
+    let trials = arguments.iter().position(|argument| *argument == "--trials").unwrap();
+    arguments.splice(trials..trials + 2, ["--question", "threshold", "--reversals", "16"]);
+    let mut terminal = Terminal::start(&arguments);
+    // Somebody who answers without listening.
+    let mut answers = 0;
+    let ended = terminal.listen(
+        || {
+            answers += 1;
+            answers % 2 == 0
+        },
+        |_| false,
+    );
+    let screen = terminal.screen();
+    assert!(ended && terminal.child.wait().unwrap().success(), "{screen}");
+    assert!((17..=96).contains(&answers), "{answers}: {screen}");
+    assert!(screen.contains("The test ends after 16 reversals, which takes about 48 trials, 96 at the most."), "{screen}");
+    let (session, receipt) = (after(&screen, "session: "), after(&screen, "receipt: "));
+    let report = verified(&session, &receipt);
+    let sentence = report["sentences"][0].as_str().unwrap();
+    assert!(sentence.contains("error") && sentence.contains("on this loop"), "{report}");
+    assert!(screen.contains(sentence) && screen.contains("  Reversals: 16 of 16"), "{screen}");
+    let words = "levels and 16 reversals of the staircase follow from the answers";
+    assert!(report["checks"].as_array().unwrap().iter().any(|check| check["text"] == words), "{report}");
+    // Its sounds are A and B; the errors between them are mixed from both.
+    let out = folder.path().join("stimuli");
+    let done = isotherm(&["listen", "render", &session, "--out", out.to_str().unwrap()]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let key: Value = serde_json::from_slice(&std::fs::read(out.join("key.json")).unwrap()).unwrap();
+    assert_eq!(key["files"].as_object().unwrap().len(), 2);
+    assert!(key["matching"]["rungs"].as_array().unwrap().len() > 60);
+}
+
+#[test]
+fn a_ladder_that_is_none_is_refused_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sound, sessions) = (sound(folder.path()), folder.path().join("sessions"));
+    let refused = |question: &str, more: &[&str], code: i32| {
+        let start = ["listen", "run", "--question", question, "--a", "saturator drive=24", "--sound", sound.to_str().unwrap()];
+        let rest = ["--to", "2", "--host", "file", "--sessions", sessions.to_str().unwrap()];
+        run_failing(&[&start[..], more, &rest[..]].concat(), code)
+    };
+    let rungs = |drives: &[&'static str]| -> Vec<&'static str> { drives.iter().flat_map(|drive| ["--rung", *drive]).collect() };
+    let five = rungs(&["saturator drive=25"; 5]);
+    assert!(refused("threshold", &five, 2).contains("--rung: 5 rungs; expected 6 to 16"));
+    assert!(refused("threshold", &[&five[..], &["--b", "dry"]].concat(), 2).contains("--b: the last --rung is side B"));
+    assert!(refused("difference", &five, 2).contains("--rung: a threshold alone has rungs"));
+    assert!(refused("difference", &["--b", "dry", "--reversals", "16"], 2).contains("--reversals: only a staircase has them"));
+    assert!(refused("threshold", &["--b", "dry", "--reversals", "8"], 2).contains("8 reversals; expected 16 to 60"));
+    assert!(refused("threshold", &["--b", "dry", "--rule", "sprt"], 2).contains("does not answer the question"));
+    assert!(refused("difference", &["--b", "dry", "--rule", "staircase"], 2).contains("does not answer the question"));
+    assert!(!sessions.exists(), "nothing was begun");
+    // Rungs in another order than their errors are measured first, and then refused.
+    let order = ["24.5", "25", "28", "26", "29", "31"].map(|drive| format!("saturator drive={drive}"));
+    let order: Vec<&str> = order.iter().flat_map(|rung| ["--rung", rung]).collect();
+    let start = ["listen", "run", "--question", "threshold", "--a", "saturator drive=24", "--sound", sound.to_str().unwrap()];
+    let rest = ["--to", "2", "--control", "none", "--host", "file", "--sessions", sessions.to_str().unwrap()];
+    let mut terminal = Terminal::start(&[&start[..], &order[..], &rest[..]].concat());
+    assert!(terminal.listen(|| true, |_| false));
+    assert_eq!(terminal.child.wait().unwrap().code(), Some(1));
+    std::thread::sleep(ECHO);
+    let screen = terminal.screen();
+    assert!(screen.contains("Ladder: the errors do not rise: rung 3 (saturator drive=28) has "), "{screen}");
+}
+
+#[test]
 fn a_test_that_was_interrupted_goes_on_where_it_was() {
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;

@@ -20,11 +20,16 @@ const WAVE_HEIGHT: f32 = 72.0;
 /// Height of the row with the button that starts the test, and the line above it.
 const FOOT_HEIGHT: f32 = 64.0;
 /// The questions, with a second line each.
-const QUESTIONS: [(Question, &str, &str); 3] = [
+const QUESTIONS: [(Question, &str, &str); 4] = [
     (Question::Difference, "Is there a difference?", "Do you hear one at all?"),
     (Question::Equivalence, "Are they the same?", "Up to a chosen margin"),
     (Question::Preference, "Which do you prefer?", "Every answer is right"),
+    (Question::Threshold, "How small an error?", "The largest that you do not hear"),
 ];
+/// The numbers of reversals that are offered.
+const REVERSALS: [u32; 3] = [16, 24, 32];
+/// The mark between two rungs in their text.
+const RUNG_MARK: char = ';';
 /// The margins of an equivalence that are offered: shares of right answers.
 const MARGINS: [f64; 4] = [0.75, 0.7, 0.65, 0.6];
 /// The most trials of a test.
@@ -39,6 +44,8 @@ const CHANGES: [&str; 3] = ["A setting", "Gain in dB", "Delay in samples"];
 pub(super) enum SetupField {
     /// Number of trials.
     Trials,
+    /// The rungs of a measured ladder.
+    Rungs,
     /// Text, file or change of a side.
     Side(usize),
     /// The file of the loop's sound.
@@ -61,6 +68,7 @@ fn first_protocol(question: Question) -> Protocol {
         Question::Difference => Protocol::QUICK,
         Question::Equivalence => Protocol { question, trials: 53, ..Protocol::QUICK },
         Question::Preference => Protocol { question, form: Form::Preference, ..Protocol::QUICK },
+        Question::Threshold => Protocol::staircase(REVERSALS[0]),
     }
 }
 
@@ -146,8 +154,14 @@ impl ListenPanel {
             add_question(ui, &mut setup.protocol);
             add_power(ui, view);
             self.add_protocol(ui, &mut setup.protocol);
-            for side in 0..2 {
-                self.add_side(ui, side, &mut setup, view);
+            self.add_side(ui, 0, &mut setup, view);
+            // The last rung of a measured ladder is side B.
+            let asks_threshold = setup.protocol.question == Question::Threshold;
+            if !asks_threshold || setup.rungs.is_empty() {
+                self.add_side(ui, 1, &mut setup, view);
+            }
+            if asks_threshold {
+                self.add_rungs(ui, &mut setup);
             }
             self.add_sound(ui, &mut setup, view, actions);
             self.add_control(ui, &mut setup);
@@ -221,11 +235,21 @@ impl ListenPanel {
             {
                 protocol.rule = rules[n];
                 protocol.trials = match protocol.rule {
-                    Rule::Fixed => Protocol::QUICK.trials,
+                    // A staircase is no rule of this question.
+                    Rule::Fixed | Rule::Staircase { .. } => Protocol::QUICK.trials,
                     Rule::Sprt => 60,
                     Rule::EValue => 30,
                 };
             }
+        }
+        if let Rule::Staircase { reversals } = protocol.rule {
+            let row = named_row(ui, "Reversals");
+            let texts: Vec<String> = REVERSALS.iter().map(u32::to_string).collect();
+            let chosen = REVERSALS.iter().position(|n| *n == reversals);
+            if let (Some(n), _) = draw_radios(ui, row, "Reversals", 44.0, &texts, chosen) {
+                *protocol = Protocol { form: protocol.form, ..Protocol::staircase(REVERSALS[n]) };
+            }
+            return;
         }
         let row = named_row(ui, if protocol.rule == Rule::Fixed { "Trials" } else { "At most" });
         let offered = offered_trials(protocol);
@@ -303,6 +327,21 @@ impl ListenPanel {
                 }
             }
             SideChoice::Changed(change) => self.draw_change(ui, rest, side, change),
+        }
+    }
+
+    /// Adds the rungs of a measured ladder.
+    fn add_rungs(&mut self, ui: &mut Ui, setup: &mut TestSetup) {
+        let row = named_row(ui, "Ladder");
+        let value = rungs_text(&setup.rungs);
+        let spec = TextFieldSpec {
+            label: "Rungs",
+            value: &value,
+            hint: "the error of B in steps of 1 dB; or six or more effects, the smallest error first: bitcrusher bits=14; ...",
+            ..TextFieldSpec::default()
+        };
+        if let Some(text) = self.text_entry.draw_field(ui, row, SetupField::Rungs, &spec) {
+            setup.rungs = rungs_of_text(&text);
         }
     }
 
@@ -412,12 +451,29 @@ impl ListenPanel {
     }
 }
 
+/// The rungs of a measured ladder as text.
+fn rungs_text(rungs: &[SideChoice]) -> String {
+    let text = |rung: &SideChoice| match rung {
+        SideChoice::Effect(text) => text.clone(),
+        SideChoice::Dry => "dry".into(),
+        // No other rung can be written here.
+        SideChoice::Slot(_) | SideChoice::File(_) | SideChoice::Changed(_) => String::new(),
+    };
+    rungs.iter().map(text).collect::<Vec<_>>().join("; ")
+}
+
+/// The rungs that a text names.
+fn rungs_of_text(text: &str) -> Vec<SideChoice> {
+    let texts = text.split(RUNG_MARK).map(str::trim).filter(|text| !text.is_empty());
+    texts.map(|text| if text == "dry" { SideChoice::Dry } else { SideChoice::Effect(text.into()) }).collect()
+}
+
 /// The number that a text is; None if it is none.
 fn number(text: String) -> Option<f64> {
     crate::dsp::parse_number(&text).filter(|number| number.is_finite())
 }
 
-/// Adds the three questions.
+/// Adds the questions.
 fn add_question(ui: &mut Ui, protocol: &mut Protocol) {
     let (row, _) = ui.allocate_exact_size(vec2(ui.available_width() - 14.0, QUESTION_HEIGHT), Sense::hover());
     let width = (row.width() + GAP) / QUESTIONS.len() as f32 - GAP;
@@ -447,7 +503,9 @@ fn add_power(ui: &mut Ui, view: &ListenView) {
         .iter()
         .map(|line| ui.painter().layout(line.clone(), theme::font(12.0), theme::TEXT, 0.6 * width - GAP))
         .collect();
-    let height = texts.iter().map(|galley| galley.size().y + 3.0).sum::<f32>().max(CURVE_HEIGHT);
+    // A staircase has no curve.
+    let least = if view.power_curve.is_empty() { 0.0 } else { CURVE_HEIGHT };
+    let height = texts.iter().map(|galley| galley.size().y + 3.0).sum::<f32>().max(least);
     let (row, _) = ui.allocate_exact_size(vec2(width, height), Sense::hover());
     let (left, right) = row.split_left_right_at_fraction(0.6);
     let mut top = left.top();
@@ -457,6 +515,9 @@ fn add_power(ui: &mut Ui, view: &ListenView) {
         ui.painter().galley(line_rect.min, galley, theme::TEXT);
         let response = ui.interact(line_rect, Id::unique(("isotherm listening power", line)), Sense::hover());
         response.widget_info(|| egui::WidgetInfo::labeled(Role::Label, true, line));
+    }
+    if view.power_curve.is_empty() {
+        return;
     }
     let axis = if view.setup.protocol.question == Question::Preference { "% for one side" } else { "% right answers" };
     power::draw_curve(ui, right.with_max_y(right.top() + CURVE_HEIGHT), &view.power_curve, axis);

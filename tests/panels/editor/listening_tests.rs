@@ -168,6 +168,48 @@ fn the_question_comes_first_and_shows_what_the_test_can_show() {
 }
 
 #[test]
+fn a_threshold_has_a_staircase_and_a_ladder_in_the_place_of_trials_and_a_curve() {
+    let mut harness = setup_window();
+    // An owner tells other lines for another question, and a staircase has no curve.
+    harness.state_mut().view.listen.power = vec!["The test ends after 16 reversals.".into()];
+    harness.state_mut().view.listen.power_curve.clear();
+    harness.run_steps(3);
+    let protocol = Protocol::staircase(16);
+    assert_eq!(click_and_follow(&mut harness, "How small an error?"), set(|setup| setup.protocol = protocol));
+    assert!(is_down(&harness, "How small an error?") && is_down(&harness, "Reversals: 16"));
+    harness.get_by_label("The test ends after 16 reversals.");
+    for absent in [
+        "How often this test finds a listener",
+        "Number of trials",
+        "Trials: 16",
+        "Ends: After n trials",
+        "Margin: below 70 % right",
+    ] {
+        assert!(harness.query_by_label(absent).is_none(), "{absent}");
+    }
+    let form = Protocol { form: Form::SameDifferent, ..protocol };
+    assert_eq!(click_and_follow(&mut harness, "Form: Same or different?"), set(|setup| setup.protocol = form));
+    let long = Protocol { form: Form::SameDifferent, ..Protocol::staircase(24) };
+    assert_eq!(click_and_follow(&mut harness, "Reversals: 24"), set(|setup| setup.protocol = long));
+    // Measured rungs, the last of which is side B.
+    let effect = |bits: u32| SideChoice::Effect(format!("bitcrusher bits={bits}"));
+    let rungs: Vec<SideChoice> = (6..12).rev().map(effect).collect();
+    let text =
+        "bitcrusher bits=11; bitcrusher bits=10;bitcrusher bits=9 ; bitcrusher bits=8; bitcrusher bits=7; bitcrusher bits=6;";
+    let ladder = |setup: &mut TestSetup| {
+        setup.protocol = long;
+        setup.rungs.clone_from(&rungs);
+    };
+    assert!(harness.query_by_label("Side B").is_some());
+    assert_eq!(type_and_follow(&mut harness, "Rungs", text), set(ladder));
+    assert!(harness.query_by_label("Side B").is_none(), "the last rung is side B");
+    // Another question asks for its number of trials again.
+    let plain = |setup: &mut TestSetup| setup.rungs.clone_from(&rungs);
+    assert_eq!(click_and_follow(&mut harness, "Is there a difference?"), set(plain));
+    assert!(harness.query_by_label("Side B").is_some() && harness.query_by_label("Number of trials").is_some());
+}
+
+#[test]
 fn each_side_is_a_slot_the_input_an_effect_a_file_or_the_other_side_with_a_change() {
     let mut harness = setup_window();
     let choose = |harness: &mut Harness<'_, EditorWindow>, side: &str, choice: &str| {
