@@ -6,13 +6,13 @@ use std::path::Path;
 
 use super::folder::{FolderError, LOOP, SessionFolder};
 use super::log::{Configuration, LOG_VERSION};
-use super::matching::{Matching, Prepared};
+use super::matching::{MatchError, Matching, Prepared};
 use super::session::{Earlier, Resumption, Session};
 use super::side::rung_file;
 use super::statistics::ALPHA;
 use crate::audio::wav::{WavFormat, write};
 use crate::dsp::ProcessSpec;
-use crate::view::{Button, GateView, ResultView, TestPart, TestSetup, TestStep, TestView};
+use crate::view::{Button, GateView, Question, ResultView, SideChoice, SoundSource, TestPart, TestSetup, TestStep, TestView};
 
 /// Name and version of this program.
 pub(super) fn program() -> String {
@@ -56,6 +56,21 @@ pub(super) fn configuration_of(
         earlier: Earlier::default(),
         setup,
     })
+}
+
+/// The setup as it is tested, and the named rungs of its ladder if it asks for a threshold: the largest of them is side B. Without
+/// named rungs the ladder is the error of B.
+///
+/// # Errors
+/// A line if a threshold is asked for on live sound.
+pub(super) fn with_ladder(mut setup: TestSetup) -> Result<(TestSetup, Option<Vec<SideChoice>>), String> {
+    match (setup.protocol.question, setup.rungs.last()) {
+        (Question::Threshold, _) if setup.source == SoundSource::Live => return Err(MatchError::LiveLadder.to_string()),
+        (Question::Threshold, Some(largest)) => setup.sides[1] = largest.clone(),
+        _ => setup.rungs.clear(),
+    }
+    let ladder = (setup.protocol.question == Question::Threshold).then(|| setup.rungs.clone());
+    Ok((setup, ladder))
 }
 
 /// Writes the loop, both sides and the rungs between them into a folder.

@@ -11,7 +11,7 @@ use super::folder::{Reopened, SessionFolder, unfinished};
 use super::player::{Player, PlayerControl, Stimuli};
 use super::preparation::Preparation;
 use super::protocol::{power_curve, power_lines};
-use super::session::{AnswerRecord, Entry, Flag, Session};
+use super::session::{AnswerRecord, Entry, Flag};
 use super::venue::Venue;
 use crate::audio::Audio;
 use crate::audio::wav::read;
@@ -529,7 +529,6 @@ fn check_rate(sound: &Audio, spec: ProcessSpec) -> Result<(), String> {
         spec.sample_rate
     ))
 }
-
 
 /// The picture of a sound.
 fn waveform(sound: &Audio, name: String) -> Waveform {

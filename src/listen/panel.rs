@@ -23,7 +23,7 @@ pub use sound::PanelSound;
 pub use view::{ButtonSound, PanelAction, PanelResult, PanelStage, PanelStep, PanelTest, PanelView};
 
 use super::blinding::{Blinding, sha256};
-use super::course::{configuration_of, gate_views, resume_session, write_sounds};
+use super::course::{configuration_of, gate_views, resume_session, with_ladder, write_sounds};
 use super::folder::{FolderError, LOG, Reopened, SessionFolder, failed, hashes};
 use super::log::Configuration;
 use super::matching::Prepared;
@@ -106,13 +106,16 @@ impl Panel {
             return Err(PanelError::NotEmpty(path.into()));
         }
         validate(&setup.protocol).map_err(|error| failure(&error.to_string()))?;
-        if setup.source == SoundSource::Live || setup.sides.iter().any(|side| matches!(side, SideChoice::Slot(_))) {
+        if setup.source == SoundSource::Live
+            || setup.sides.iter().chain(&setup.rungs).any(|side| matches!(side, SideChoice::Slot(_)))
+        {
             return Err(failure("a panel has neither slots nor live sound; expected effects, files or dry, and a loop"));
         }
         let spec = ProcessSpec::new(sound.sample_rate() as f32, sound.channels(), BROWSER_FRAMES);
         // No side is a slot.
         let slots = Box::new([0, 1].map(|_| Effect::new(crate::algorithm::REGISTRY[0])));
-        let job = Job::New { sound, range: setup.range, choices: setup.sides.clone(), slots, control: setup.control };
+        let (setup, ladder) = with_ladder(setup).map_err(PanelError::Preparation)?;
+        let job = Job::New { sound, range: setup.range, choices: setup.sides.clone(), slots, control: setup.control, ladder };
         let prepared = prepare_sounds(job, &|_| (), &AtomicBool::new(false)).map_err(PanelError::Preparation)?;
         let gates = gate_views(&setup, &prepared.matching);
         if gates.iter().any(|gate| !gate.passed) {
@@ -363,7 +366,9 @@ impl Panel {
         let mut seed = [0; 8];
         files::fill(&mut seed).map_err(Refusal::not_written)?;
         let (stimuli, path) = match sound {
-            SoundId::Pulses(count) => (Arc::new(Stimuli { paths: vec![sound::pulses(&self.stimuli.paths[0], count)] }), 0),
+            SoundId::Pulses(count) => {
+                (Arc::new(Stimuli { paths: vec![sound::pulses(&self.stimuli.paths[0], count)], rungs: Vec::new() }), 0)
+            }
             SoundId::Path(path) => (self.stimuli.clone(), path),
         };
         PanelSound::new(stimuli, path, u64::from_le_bytes(seed)).map_err(Refusal::not_written)

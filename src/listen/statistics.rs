@@ -331,13 +331,13 @@ pub fn stagewise_p(protocol: &Protocol, right: u32, n: u32) -> f64 {
     p.min(1.0)
 }
 
-/// The natural logarithm of a listener's e-value against guessing; None for a fixed number of trials. A likelihood ratio is an
+/// The natural logarithm of a listener's e-value against guessing; None for a fixed number of trials and for a staircase. A likelihood ratio is an
 /// e-value, whenever the test ends, so that of Wald's test is one, too. The e-values of independent listeners multiply (Vovk and
 /// Wang, Annals of Statistics 49, 2021): the logarithms add.
 #[must_use]
 pub fn ln_e(rule: Rule, right: u32, n: u32) -> Option<f64> {
     match rule {
-        Rule::Fixed => None,
+        Rule::Fixed | Rule::Staircase { .. } => None,
         Rule::Sprt => Some(sprt_ratio(right, n)),
         Rule::EValue => Some(e_value(right, n).ln()),
     }

@@ -495,7 +495,7 @@ impl<'a> Tally<'a> {
         let (n, count) = (score.trials, score.count);
         let p = (end == End::Complete).then(|| match (test.protocol.question, test.protocol.rule) {
             (Question::Preference, _) => two_sided(count, n),
-            (_, Rule::Fixed) => upper_tail(count, n, GUESSING),
+            (_, Rule::Fixed | Rule::Staircase { .. }) => upper_tail(count, n, GUESSING),
             (_, Rule::Sprt | Rule::EValue) => stagewise_p(&test.protocol, count, n),
         });
         let is_proven = is_proven(score.control);
@@ -512,7 +512,7 @@ impl<'a> Tally<'a> {
         let p = match (test.protocol.question, test.protocol.rule) {
             (Question::Preference, _) => Some(two_sided(count, n)),
             (_, Rule::Fixed) => Some(upper_tail(count, n, GUESSING)),
-            (_, Rule::Sprt | Rule::EValue) => None,
+            (_, Rule::Sprt | Rule::EValue | Rule::Staircase { .. }) => None,
         };
         let is_proven = is_proven(score.control);
         let finding = super::outcome::finding_of(&test.protocol, test.is_aa, score.control, count, n);
@@ -570,11 +570,13 @@ fn pool<'a, 'b: 'a>(test: &TestIdentity, tallies: impl Iterator<Item = &'a Tally
     let question = test.protocol.question;
     let p = (test.protocol.rule == Rule::Fixed).then(|| match question {
         Question::Preference => two_sided(k, n),
-        Question::Difference | Question::Equivalence => upper_tail(k, n, GUESSING),
+        Question::Difference | Question::Equivalence | Question::Threshold => upper_tail(k, n, GUESSING),
     });
     let is_shown = p.map_or_else(|| product.is_some_and(|ln_e| ln_e >= E_SHOWN.ln()), |p| p <= ALPHA);
     let finding = match question {
         _ if test.is_aa || !is_shown => Finding::Undecided,
+        // Thresholds are not counted together.
+        Question::Threshold => Finding::Undecided,
         Question::Preference if 2 * k > n => Finding::PrefersA,
         Question::Preference => Finding::PrefersB,
         Question::Difference | Question::Equivalence => Finding::Difference,

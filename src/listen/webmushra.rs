@@ -512,6 +512,7 @@ impl Import {
             statistic: Some(statistic(protocol, count, trials)),
             finding: finding_of(protocol, self.test.is_aa, control, count, trials),
             control,
+            threshold: None,
         })
     }
 }

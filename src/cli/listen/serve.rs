@@ -8,7 +8,10 @@ use axum::http::Uri;
 use axum::http::uri::Scheme;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::{Request, option, parse_protocol, parse_request, protocol_arguments, refuse_flags, setup_arguments, text};
+use super::{
+    Request, check_rungs, option, parse_protocol, parse_request, protocol_arguments, refuse_flags, rung_argument,
+    setup_arguments, text,
+};
 use crate::cli::record::interrupt_flag;
 use crate::cli::{Failure, examples, parse_integer, print_line};
 use crate::listen::{LOG, MOST_LISTENERS, PANEL, Panel, PanelError, SoundSource, TestSetup, power_lines};
@@ -28,6 +31,7 @@ pub fn command() -> Command {
                 .help("A new folder for the panel, which gets a session for each listener; or that of a panel that was left"),
         )
         .args(setup_arguments())
+        .arg(rung_argument())
         .args(protocol_arguments())
         .arg(listeners_argument())
         .arg(option("port", "PORT", "The port; 0 takes any that is free").default_value(PORT))
@@ -79,7 +83,7 @@ fn parse_url(url: &str) -> Result<(String, String), Failure> {
 /// Opens the panel of a folder, or makes one there.
 fn open_panel(matches: &ArgMatches, path: &Path) -> Result<Panel, Failure> {
     if path.join(PANEL).is_file() {
-        refuse_flags(matches, &[setup_arguments(), protocol_arguments(), vec![listeners_argument()]].concat())?;
+        refuse_flags(matches, &[setup_arguments(), protocol_arguments(), vec![rung_argument(), listeners_argument()]].concat())?;
         return Panel::open(path).map_err(Failure::failed);
     }
     if path.join(LOG).is_file() {
@@ -90,8 +94,9 @@ fn open_panel(matches: &ArgMatches, path: &Path) -> Result<Panel, Failure> {
     }
     let listeners = parse_integer("listeners", text(matches, "listeners"), 1, MOST_LISTENERS)?;
     let protocol = parse_protocol(matches)?;
-    let Request { audio, sides, range, control, .. } = parse_request(matches)?;
-    let setup = TestSetup { protocol, sides, source: SoundSource::Loop, range, control, listener: String::new() };
+    let Request { audio, sides, rungs, range, control, .. } = parse_request(matches)?;
+    check_rungs(&protocol, &rungs)?;
+    let setup = TestSetup { protocol, sides, source: SoundSource::Loop, range, control, listener: String::new(), rungs };
     Panel::create(path, setup, Arc::new(audio), listeners).map_err(|error| {
         if let PanelError::Gates(gates) = &error {
             gates.iter().for_each(|gate| print_line(format_args!("{} {}", super::mark(gate.passed), gate.text)));

@@ -216,8 +216,3 @@ pub(super) fn hear(prepared: &Prepared, source: SoundSource, spec: ProcessSpec) 
         }
     }
 }
-
-/// True while feedback is given.
-fn is_feedback(step: Option<TestStep>) -> bool {
-    matches!(step, Some(TestStep::Feedback { .. }))
-}

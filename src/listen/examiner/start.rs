@@ -8,7 +8,7 @@ use super::running::{Heard, Running, WARMING_UP, hear, nan_resets, underruns};
 use super::{Examiner, HOLD_TICKS, NO_INPUT, NO_SOUND, Purpose, Stage, check_rate, of_width};
 use crate::dsp::ProcessSpec;
 use crate::listen::blinding::Blinding;
-use crate::listen::course::{configuration_of, gate_views, result_view, resume_session, write_sounds};
+use crate::listen::course::{configuration_of, gate_views, result_view, resume_session, with_ladder, write_sounds};
 use crate::listen::folder::{FolderError, Reopened, SessionFolder};
 use crate::listen::gates::{LIVE_GAIN_LIMIT_DB, gain_gate};
 use crate::listen::log::Configuration;
@@ -16,7 +16,7 @@ use crate::listen::matching::{LOOP_SECONDS, MatchError};
 use crate::listen::preparation::{Job, Preparation, Ready};
 use crate::listen::protocol::validate;
 use crate::listen::session::Session;
-use crate::view::{GateView, Question, SideChoice, SoundSource, TestSetup};
+use crate::view::{GateView, SideChoice, SoundSource, TestSetup};
 
 impl Examiner {
     /// Prepares a new test.
@@ -27,12 +27,7 @@ impl Examiner {
         validate(&self.setup.protocol).map_err(|error| error.to_string())?;
         self.stop_preview()?;
         let spec = self.venue.spec().map_err(|error| error.to_string())?;
-        let mut setup = self.setup.clone();
-        match (setup.protocol.question, setup.rungs.last()) {
-            (Question::Threshold, _) if setup.source == SoundSource::Live => return Err(MatchError::LiveLadder.to_string()),
-            (Question::Threshold, Some(largest)) => setup.sides[1] = largest.clone(),
-            _ => setup.rungs.clear(),
-        }
+        let (setup, ladder) = with_ladder(self.setup.clone())?;
         let is_file = |choice: &SideChoice| matches!(choice, SideChoice::File(_));
         if let (SoundSource::Live, Some(side)) = (self.setup.source, self.setup.sides.iter().position(is_file)) {
             return Err(MatchError::LiveFile { side: ["A", "B"][side] }.to_string());
@@ -55,7 +50,7 @@ impl Examiner {
             choices: setup.sides.clone(),
             slots: Box::new(self.venue.slots()),
             control: setup.control,
-            ladder: (setup.protocol.question == Question::Threshold).then(|| setup.rungs.clone()),
+            ladder,
         };
         let setup = Box::new(TestSetup { range, ..setup });
         let purpose = Purpose::New { setup, spec, generation: self.venue.generation() };

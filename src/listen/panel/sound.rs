@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::audio::wav::{WavFormat, file_header};
 use crate::audio::{Audio, Random, WavError};
-use crate::listen::player::{MAX_PATHS, Stimuli};
+use crate::listen::player::{FIRST_RUNG, MAX_PATHS, Stimuli};
 
 /// Frames that are made at a time.
 const PIECE_FRAMES: usize = 4096;
@@ -39,14 +39,15 @@ pub struct PanelSound {
 }
 
 impl PanelSound {
-    /// The file of one of the paths of stimuli; `seed` is that of its dither. [control thread: allocates]
+    /// The file of one of the paths or rungs of stimuli, by its number; `seed` is that of its dither. [control thread: allocates]
     pub(super) fn new(stimuli: Arc<Stimuli>, path: usize, seed: u64) -> Result<Self, WavError> {
         let frames = stimuli.paths.iter().map(Audio::frames).min().unwrap_or(0);
         let (rate, channels) = stimuli.paths.first().map_or((1, 1), |path| (path.sample_rate(), path.channels()));
         let header = file_header(rate, channels, WavFormat::Int24, frames)?;
         let data_bytes = frames * channels * WavFormat::Int24.bytes();
         let bytes = (header.len() + data_bytes + data_bytes % 2) as u64;
-        let gains = std::array::from_fn(|index| if index == path { 1.0 } else { 0.0 });
+        let rung = path.checked_sub(FIRST_RUNG).and_then(|rung| stimuli.rungs.get(rung)).copied();
+        let gains = rung.unwrap_or_else(|| std::array::from_fn(|index| if index == path { 1.0 } else { 0.0 }));
         Ok(Self { stimuli, gains, random: Random::new(seed), header: Some(header), frame: 0, frames, bytes })
     }
 
@@ -131,7 +132,7 @@ mod tests {
         for channel in tone.iter_mut() {
             channel.iter_mut().enumerate().for_each(|(frame, sample)| *sample = (frame as f32 * 0.05).sin() * 0.5);
         }
-        Arc::new(Stimuli { paths: vec![tone, Audio::silence(48_000, channels, frames)] })
+        Arc::new(Stimuli { paths: vec![tone, Audio::silence(48_000, channels, frames)], rungs: Vec::new() })
     }
 
     #[test]

@@ -9,10 +9,11 @@ use rayon::prelude::*;
 use super::{Entry, Origin, Standing, TestIdentity};
 use crate::listen::folder::{FolderError, LOG};
 use crate::listen::log::LogError;
+use crate::listen::outcome::Score;
 use crate::listen::session::End;
 use crate::listen::verify::{Verification, check_sound, side_texts, sound_key, verify_log};
 use crate::listen::webmushra::{IMPORT, Import, ImportedListener};
-use crate::view::{Rule, SoundSource};
+use crate::view::{Question, Rule, SoundSource};
 
 /// Reasons that an error names, if nothing counts.
 const MOST_REASONS: usize = 3;
@@ -246,7 +247,20 @@ fn found(
         entry.reason = "a test on live sound: each listener heard another sound".into();
         entry.result = None;
     }
+    if test.protocol.question == Question::Threshold {
+        entry.standing = Standing::Other;
+        let found = entry.result.take().map_or_else(String::new, |(_, score)| threshold_text(&score));
+        entry.reason = format!("a threshold, which is a listener's own and is not counted with others{found}");
+    }
     Found { entry, test: Some(test), begun }
+}
+
+/// The threshold of a staircase in words; empty if its place is beyond the ladder.
+fn threshold_text(score: &Score) -> String {
+    let Some(threshold) = &score.threshold else { return String::new() };
+    let end = |db: Option<f64>, beyond: &str| db.map_or_else(|| beyond.to_owned(), |db| format!("{db:.1}"));
+    let (low, high) = (end(threshold.lower_db, "below the ladder"), end(threshold.upper_db, "above the ladder"));
+    threshold.esr_db.map_or_else(String::new, |db| format!("; {db:.1} dB of error to signal ({low} to {high})"))
 }
 
 /// The listeners of an import.

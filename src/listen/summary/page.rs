@@ -46,7 +46,7 @@ fn finding(finding: Finding) -> &'static str {
         Finding::Same => "within the margin",
         Finding::PrefersA => "prefers A",
         Finding::PrefersB => "prefers B",
-        Finding::Undecided => "undecided",
+        Finding::Threshold | Finding::Heard | Finding::Unheard | Finding::Undecided => "undecided",
     }
 }
 

@@ -196,7 +196,7 @@ fn together(summary: &Summary) -> String {
             )
         }
         (Question::Equivalence, _) => format!("{start} right ({p}): {}.", no_equivalence(summary)),
-        (Question::Difference, _) => {
+        (Question::Difference | Question::Threshold, _) => {
             let bound = if pooled.upper_bound < 1.0 {
                 format!(
                     "; with {} confidence less than {} of answers are right, in the mean of these listeners. A single listener may \
@@ -288,7 +288,9 @@ fn without_flagged(summary: &Summary, other: &Evaluation) -> Option<String> {
             Finding::Same => "all answers together are not beyond the margin",
             Finding::PrefersA => "all answers together prefer A",
             Finding::PrefersB => "all answers together prefer B",
-            Finding::Undecided | Finding::Rejected => "all answers together show nothing",
+            Finding::Undecided | Finding::Rejected | Finding::Threshold | Finding::Heard | Finding::Unheard => {
+                "all answers together show nothing"
+            }
         };
         format!("The result hangs on trials with faults: {result}, {found}; of single listeners it is shown for {shown}.")
     })
