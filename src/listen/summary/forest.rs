@@ -21,6 +21,8 @@ const BOTTOM: i32 = 92;
 const MOST_ROWS: usize = 200;
 /// Longest name in characters.
 const LONGEST_NAME: usize = 28;
+/// Fewest listeners whose counts are drawn beside what guessing gives.
+const FEWEST_COUNTS: usize = 8;
 /// Shares that are marked.
 const MARKS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
 
@@ -124,12 +126,12 @@ fn draw(
 }
 
 /// The plot of the number of listeners with each count, beside what guessing gives; None if listeners had different numbers of trials,
-/// or there is only one.
+/// or there are few.
 pub(super) fn counts(summary: &Summary) -> Option<Plot> {
     let protocol = &summary.test.protocol;
     let counts: Vec<(u32, u32)> = summary.listeners().map(|(_, figures)| (figures.count, figures.trials)).collect();
     let n = counts.first()?.1;
-    if protocol.rule != Rule::Fixed || counts.len() < 2 || counts.iter().any(|(_, trials)| *trials != n) {
+    if protocol.rule != Rule::Fixed || counts.len() < FEWEST_COUNTS || counts.iter().any(|(_, trials)| *trials != n) {
         return None;
     }
     let mut listeners = vec![0u32; n as usize + 1];

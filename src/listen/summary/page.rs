@@ -111,6 +111,7 @@ pub(super) fn page(summary: &Summary, counts: Option<&Plot>) -> Result<String, P
             p => optional_p(pooled.p), e => optional_e(pooled.ln_e), finding => finding(pooled.finding), listeners => pooled.listeners,
             equivalence_p => optional_p(pooled.equivalence_p), upper => decimals(pooled.upper_bound, 3),
         },
+        has_flagged => summary.listeners().any(|(_, figures)| figures.flagged > 0),
         is_preference => protocol.question == Question::Preference,
         is_equivalence => protocol.question == Question::Equivalence,
         is_sequential => protocol.rule != Rule::Fixed,
