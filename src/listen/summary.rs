@@ -253,7 +253,7 @@ pub struct Pooled {
 pub struct Evaluation {
     /// All answers together.
     pub pooled: Pooled,
-    /// Those of the listeners who heard the positive control, by which equivalence is shown; None if nobody did.
+    /// The answers of the listeners who heard the positive control, by which equivalence is shown; None if nobody did.
     pub proven: Option<Pooled>,
     /// Names of the listeners who hear a difference, or have a preference, by Holm's method.
     pub shown: Vec<String>,

@@ -419,7 +419,7 @@ impl Import {
             files.push(file);
             for (listener, answer) in read_table(path, &bytes, export)? {
                 match listeners.iter_mut().find(|found| found.listener == listener) {
-                    // The same sheet, sent twice: nobody is equally long on a page again, to the millisecond.
+                    // A sheet that was sent twice: nobody is equally long on a page again, to the millisecond.
                     Some(found) if answer.seconds.is_some() && found.answers.contains(&answer) => {}
                     Some(found) => found.answers.push(answer),
                     None => listeners.push(ImportedListener { listener, answers: vec![answer] }),

@@ -113,7 +113,7 @@ fn the_p_of_a_sequential_test_is_that_of_all_sequences_of_answers() {
     // A fixed number of trials: the tail. A test that goes on has no p.
     assert!((stagewise_p(&abx(Rule::Fixed, 16), 12, 16) / upper_tail(12, 16, 0.5) - 1.0).abs() < 1e-12);
     assert_eq!(stagewise_p(&abx(Rule::Sprt, 60), 3, 5), 1.0);
-    // It is small exactly for the ends that show a difference, and the sum of these.
+    // The earliest end with a difference is the farthest: its p is its own probability.
     let sprt = abx(Rule::Sprt, 60);
     assert!(stagewise_p(&sprt, 8, 8) <= 0.5f64.powi(8) + 1e-15);
     // The likelihood ratio of Wald's test is its e-value.
@@ -262,7 +262,7 @@ fn sequential_panels_keep_their_errors_and_find_hearers() {
             let summary = panel(protocol, 4, &|_, _| 0.75, &|_, _| false, &mut random).unwrap();
             hits += u32::from(summary.result.pooled.finding == Finding::Difference);
         }
-        // Of half as many panels: counted twice, so that the bound is that of the same rate.
+        // Guessers are found in 5 % of panels at most, by either way.
         for (found, name) in [(shown, "Holm"), (product, "product of e-values")] {
             assert!(upper_tail(found, PANELS / 2, 0.05) > CHANCE, "{rule:?}, {name}: {found}");
         }
