@@ -252,7 +252,7 @@ impl Panel {
             return Err(Refusal::Bound);
         }
         if matches!(listener.progress, Progress::Closed) {
-            (listener.progress, listener.last) = self.open_session(index, browser)?;
+            (listener.progress, listener.last) = self.open_session(index, browser, is_bound)?;
         }
         // The session is on the disk before the link is bound to it, so no link is bound to nothing.
         if !is_bound {
@@ -273,13 +273,17 @@ impl Panel {
         Ok((id, self.view_of(index, &mut listener)?))
     }
 
-    /// Makes the session of a listener, or lets it go on. Returns its progress and the last step that was taken.
-    fn open_session(&self, index: usize, browser: &str) -> Result<(Progress, Option<(String, Entry)>), Refusal> {
+    /// Makes the session of a listener, or lets it go on; that of a link that is bound must be there. Returns its progress and the last
+    /// step that was taken.
+    fn open_session(&self, index: usize, browser: &str, is_bound: bool) -> Result<(Progress, Option<(String, Entry)>), Refusal> {
         let path = files::session_folder(&self.path, index + 1);
         let browser: String = browser.chars().filter(|c| !c.is_control()).take(NAME_CHARS).collect();
         let venue = if browser.is_empty() { VENUE.into() } else { format!("{VENUE}, {browser}") };
         if path.join(LOG).is_file() {
             return self.reopen_session(&path, venue);
+        }
+        if is_bound {
+            return Err(Refusal::Lost { detail: format!("{}: the session is gone", path.display()) });
         }
         // Without a log, nothing was played: the program went while it made the folder.
         if path.exists() {

@@ -698,4 +698,12 @@ fn a_folder_that_was_half_made_and_a_log_that_is_lost_trouble_one_listener_alone
     assert_eq!(second.enter().status, 200);
     second.check();
     assert_eq!(second.act(&json!({ "kind": "continue" })).status, 200);
+    // A session that is gone is not begun anew.
+    let path = server.path.clone();
+    drop(server);
+    std::fs::remove_dir_all(path.join("listener-01")).unwrap();
+    let server = Running::start(Panel::open(&path).unwrap());
+    let gone = Listener::new(server.address, &server.tokens[0], 1).enter();
+    assert_eq!((gone.status, gone.code().as_str()), (410, "lost"));
+    assert!(server.faults.lock().unwrap()[0].ends_with("listener-01: the session is gone"));
 }
