@@ -25,8 +25,8 @@ pub const FLOOR_TRIALS: u32 = 10;
 
 /// Share of wrong answers that are slips, whatever is heard, in the psychometric function.
 const LAPSES: f64 = 0.02;
-/// Spreads of the psychometric function in dB, all equally likely: from one that rises within 2 dB to one that takes 35 dB from 60 to
-/// 90 % of its height.
+/// Spreads of the psychometric function in dB, all equally likely: from one that rises from 20 to 80 % of its height within 1.4 dB to
+/// one that takes 22 dB.
 const SPREADS_DB: [f64; 9] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0];
 /// Distance of neighbouring thresholds for which the likelihood is computed, in dB.
 const GRID_DB: f64 = 0.2;
