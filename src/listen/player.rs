@@ -30,6 +30,14 @@ pub struct Stimuli {
     pub rungs: Vec<[f32; MAX_PATHS]>,
 }
 
+impl Stimuli {
+    /// The gains of all paths for a path alone, or from [`FIRST_RUNG`] on for the mix of a rung. [audio thread]
+    pub(super) fn gains(&self, number: usize) -> [f32; MAX_PATHS] {
+        let mix = number.checked_sub(FIRST_RUNG).and_then(|rung| self.rungs.get(rung));
+        mix.copied().unwrap_or_else(|| std::array::from_fn(|path| if number == path { 1.0 } else { 0.0 }))
+    }
+}
+
 /// The part of a player that the control thread and the audio thread share.
 #[derive(Debug, Default)]
 struct Shared {
@@ -141,11 +149,10 @@ impl Player {
 impl Source {
     /// The gains of all paths for what plays: one path alone, or the mix of a rung. [audio thread]
     fn gains(&self, playing: Option<usize>) -> [f32; MAX_PATHS] {
-        let mix = match (self, playing) {
-            (Self::Loop(paths), Some(number)) => number.checked_sub(FIRST_RUNG).and_then(|rung| paths.stimuli.rungs.get(rung)),
-            _ => None,
-        };
-        mix.copied().unwrap_or_else(|| std::array::from_fn(|path| if playing == Some(path) { 1.0 } else { 0.0 }))
+        match (self, playing) {
+            (Self::Loop(paths), Some(number)) => paths.stimuli.gains(number),
+            _ => std::array::from_fn(|path| if playing == Some(path) { 1.0 } else { 0.0 }),
+        }
     }
 }
 

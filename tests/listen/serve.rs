@@ -29,7 +29,7 @@ pub fn setup() -> TestSetup {
         source: SoundSource::Loop,
         range: [0.5, 1.25],
         control: ControlTrial::LowPass,
-        listener: String::new(),
+        ..TestSetup::default()
     }
 }
 
@@ -706,4 +706,38 @@ fn a_folder_that_was_half_made_and_a_log_that_is_lost_trouble_one_listener_alone
     let gone = Listener::new(server.address, &server.tokens[0], 1).enter();
     assert_eq!((gone.status, gone.code().as_str()), (410, "lost"));
     assert!(server.faults.lock().unwrap()[0].ends_with("listener-01: the session is gone"));
+}
+
+#[test]
+fn a_threshold_is_taken_on_a_staircase_whose_level_is_told_in_the_end_alone() {
+    let home = TempDir::new().unwrap();
+    let sound = generate::guitar(RATE, 2, 1).unwrap().slice(..2 * RATE as usize).unwrap();
+    let setup = TestSetup { protocol: Protocol::staircase(16), ..setup() };
+    let server = Running::start(Panel::create(&home.path().join("panel"), setup, Arc::new(sound), 1).unwrap());
+    let mut listener = Listener::new(server.address, &server.tokens[0], 1);
+    listener.enter();
+    listener.check();
+    // Right and wrong by turns in the test: each answer turns the staircase.
+    let mut answers = 0;
+    while listener.view["stage"] != "ended" {
+        let mut action = listener.action(true);
+        if listener.view["part"] == "test" && listener.view["step"] == "answer" {
+            answers += 1;
+            if answers % 2 == 0 {
+                action["answer"] = if action["answer"] == "first" { "second" } else { "first" }.into();
+            }
+        }
+        let reply = listener.act(&action);
+        assert_eq!(reply.status, 200, "{}", reply.line());
+    }
+    assert!((16..30).contains(&answers), "{answers}");
+    let receipt = listener.view["receipt"].as_str().unwrap().to_owned();
+    for text in &listener.seen {
+        for word in ["rung", "reversal", "level", "threshold", "staircase"] {
+            assert!(!text.contains(word), "'{word}' in: {text}");
+        }
+    }
+    let checked = verify(&server.session(0), Some(&receipt)).unwrap();
+    assert!(checked.passed(), "{:?}", checked.checks.iter().filter(|check| !check.passed).collect::<Vec<_>>());
+    assert!(!listener.view["sentences"].as_array().unwrap().is_empty());
 }

@@ -43,6 +43,7 @@ pub fn command() -> Command {
         .arg(option("url", "URL", "The address by which browsers reach it, if it is another one, such as that of an HTTPS proxy"))
         .after_help(examples(&[
             "isotherm listen serve panel --a 'saturator drive=24' --b 'neural model=twin.nam' --sound riff.wav --to 8 --listeners 6",
+            "isotherm listen serve panel --a 'saturator drive=24' --b dry --sound riff.wav --question threshold --listeners 6",
             "isotherm listen serve panel",
             "isotherm listen serve panel --bind 192.168.1.20 --port 8000",
             "isotherm listen serve panel --url https://lab.example",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::audio::wav::{WavFormat, file_header};
 use crate::audio::{Audio, Random, WavError};
-use crate::listen::player::{FIRST_RUNG, MAX_PATHS, Stimuli};
+use crate::listen::player::{MAX_PATHS, Stimuli};
 
 /// Frames that are made at a time.
 const PIECE_FRAMES: usize = 4096;
@@ -46,8 +46,7 @@ impl PanelSound {
         let header = file_header(rate, channels, WavFormat::Int24, frames)?;
         let data_bytes = frames * channels * WavFormat::Int24.bytes();
         let bytes = (header.len() + data_bytes + data_bytes % 2) as u64;
-        let rung = path.checked_sub(FIRST_RUNG).and_then(|rung| stimuli.rungs.get(rung)).copied();
-        let gains = rung.unwrap_or_else(|| std::array::from_fn(|index| if index == path { 1.0 } else { 0.0 }));
+        let gains = stimuli.gains(path);
         Ok(Self { stimuli, gains, random: Random::new(seed), header: Some(header), frame: 0, frames, bytes })
     }
 
