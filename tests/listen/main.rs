@@ -12,6 +12,8 @@ mod record;
 mod serve;
 #[cfg(feature = "serve")]
 mod serve_page;
+#[cfg(feature = "serve")]
+mod served;
 mod sides;
 mod simulated;
 mod staircase;
