@@ -53,7 +53,7 @@ pub fn score(protocol: Protocol, count: u32, trials: u32, flagged: [u32; 2], con
         _ => Finding::Undecided,
     };
     let [flagged, count_flagged] = flagged;
-    Score { trials, count, flagged, count_unflagged: count - count_flagged, statistic: None, finding, control }
+    Score { trials, count, flagged, count_unflagged: count - count_flagged, statistic: None, finding, control, threshold: None }
 }
 
 /// A summary of listeners with a fixed number of trials who have these counts.
@@ -163,7 +163,7 @@ fn panel(
     let mut coin = Random::new(u64::from(random.within(0.0, 1e9) as u32));
     let mut rows = Vec::new();
     for number in 0..listeners {
-        let plan = Plan { protocol, control: test.control, is_aa: false, earlier: Earlier::default() };
+        let plan = Plan { protocol, control: test.control, is_aa: false, earlier: Earlier::default(), ladder: Vec::new() };
         let mut session = Session::new(plan, blinding(random));
         let (mut right, mut left) = (0, false);
         let outcome: Outcome = {
@@ -417,8 +417,13 @@ fn a_simulated_listener_has_the_share_that_is_asked_for() {
     let mut random = Random::new(172);
     let right: u32 = (0..400)
         .map(|_| {
-            let plan =
-                Plan { protocol: abx(Rule::Fixed, 16), control: ControlTrial::None, is_aa: false, earlier: Earlier::default() };
+            let plan = Plan {
+                protocol: abx(Rule::Fixed, 16),
+                control: ControlTrial::None,
+                is_aa: false,
+                earlier: Earlier::default(),
+                ladder: Vec::new(),
+            };
             take(&mut Session::new(plan, blinding(&mut random)), &mut listener).score.count
         })
         .sum();

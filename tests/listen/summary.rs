@@ -63,6 +63,7 @@ pub fn configuration(prepared: &Prepared, protocol: Protocol, listener: &str) ->
             range: RANGE,
             control: ControlTrial::LowPass,
             listener: listener.into(),
+            rungs: Vec::new(),
         },
         alpha: 0.05,
         sample_rate: f64::from(RATE),
