@@ -145,8 +145,9 @@ fn share_right(level_db: f64, threshold_db: f64, spread_db: f64) -> f64 {
 }
 
 /// The threshold that answers give, and its place: the median of the likelihood of all thresholds from 6 dB below the smallest of
-/// the `levels_db` to 6 dB above the largest, averaged over [`SPREADS_DB`], and an interval of 95 %. `levels_db`: the errors of the
-/// rungs, rising. `answers`: rung and rightness. None without answers, or without levels. [control thread: takes its time]
+/// the `levels_db` to 6 dB above the largest, averaged over nine spreads from 0.5 to 8 dB, and an interval of 95 %. `levels_db`: the
+/// errors of the rungs, rising. `answers`: rung and rightness. None without answers, or without levels. [control thread: takes its
+/// time]
 #[must_use]
 pub fn threshold(levels_db: &[f64], answers: impl IntoIterator<Item = (usize, bool)>) -> Option<(Threshold, Place)> {
     let (lowest, highest) = (*levels_db.first()?, *levels_db.last()?);
