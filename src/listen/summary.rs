@@ -145,13 +145,13 @@ pub enum Origin {
 pub enum Standing {
     /// Its answers count.
     Counted,
-    /// It was aborted, left, or it failed its verification: of this test it counts as begun, in Holm's method only.
+    /// A session that was aborted, was left, or failed its verification: of this test it counts as begun, in Holm's method only.
     Begun,
     /// Its listener's answers count already, from an earlier session.
     Repeated,
-    /// It is a copy of another session, or the same one with another end.
+    /// A copy of another session, or one session with two ends.
     Copy,
-    /// It is of another test, or of another version, or cannot be read.
+    /// A session of another test or another version, or one that cannot be read.
     Other,
 }
 

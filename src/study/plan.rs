@@ -212,7 +212,7 @@ pub enum PlanError {
         name: String,
         /// The names of the first cell's effect, model, sound and seed.
         first: String,
-        /// Those of the second cell.
+        /// Names of the second cell's effect, model, sound and seed.
         second: String,
     },
     /// The name of a cell is too long.

@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn effects_and_the_circuit_are_read_from_the_text_that_they_write_and_models_are_refused() {
-        for text in ["saturator drive=24", "bitcrusher bits=8", "triode volts=2", "triode volts=0.5"] {
+        for text in ["saturator drive=24", "bitcrusher bits=6", "triode volts=2", "triode volts=0.5"] {
             assert_eq!(text.parse::<Twinned>().unwrap().to_string(), text);
         }
         let error = |text: &str| text.parse::<Twinned>().unwrap_err().to_string();

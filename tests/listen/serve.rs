@@ -430,7 +430,7 @@ fn a_step_is_taken_once_and_in_its_turn() {
     }
     assert_eq!(lines(&session), 3);
 
-    // The same post again, as after an acknowledgement that was lost: one entry.
+    // A post that comes again, as after an acknowledgement that was lost, makes one entry.
     let answer = answer_of("first", 2.0);
     let step = json!({ "after": receipt, "action": answer });
     for _ in 0..3 {

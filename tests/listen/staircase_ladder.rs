@@ -199,7 +199,7 @@ fn too_few_or_too_many_rungs_and_errors_that_do_not_rise_are_refused() {
     let error =
         prepare(SideChoice::File(path), SideChoice::Dry, &drives(&[24.5, 25.0, 26.0, 28.0, 30.0, 31.0]), ControlTrial::None);
     assert!(matches!(error, Err(MatchError::LadderFile)));
-    // The same sides have no error.
+    // Equal sides have no error.
     let found = prepare(effect(A), effect(A), &[], ControlTrial::None).unwrap();
     assert!(!found.passed());
     let text = &gate(&found, GateId::Ladder).text;

@@ -201,7 +201,7 @@ fn a_log_whose_levels_do_not_follow_from_its_answers_is_refused_by_both_implemen
     forged[place] = forged[place].replacen(&format!("\"answer\":\"{from}\""), &format!("\"answer\":\"{to}\""), 1);
     std::fs::write(folder.join(LOG), rehashed(&forged)).unwrap();
     assert!(!verify_log(&folder, None).unwrap().passed() && python(&folder, None, false).is_err());
-    // As it was, it passes.
+    // A log that nobody changed passes.
     std::fs::write(folder.join(LOG), rehashed(&original)).unwrap();
     assert!(verify_log(&folder, None).unwrap().passed());
 }

@@ -350,7 +350,7 @@ fn sort_out(test: &TestIdentity, found: &mut [Found]) {
         let original = found[kept].entry.session.clone();
         for index in copies {
             if is_forked && found[index].entry.standing == Standing::Counted {
-                // It began, and what it would have shown is not known.
+                // A session that began counts in Holm's number, though nobody knows what it would have shown.
                 let reason =
                     format!("one of several ends of one session, as '{original}': answers were taken back, so none counts");
                 let standing = if index == kept { Standing::Begun } else { Standing::Copy };
