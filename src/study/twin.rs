@@ -19,7 +19,7 @@ const VOLTS: f64 = 2.0;
 /// The volts that the circuit takes.
 const VOLTS_RANGE: (f64, f64) = (0.001, 100.0);
 /// Noise on which the circuit's time is measured: rate in hertz, RMS level, frames, and runs, of which the median counts.
-const CIRCUIT_NOISE: (u32, f64, usize, usize) = (48_000, 0.1, 24_000, 5);
+const CIRCUIT_NOISE: (u32, f64, usize, usize) = (48_000, 0.1, 9600, 5);
 
 /// An effect without a model, or a circuit, of which twins are trained. Its text is that of an effect, or `triode volts=V`.
 #[derive(Clone, Debug, PartialEq)]
