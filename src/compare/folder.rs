@@ -15,7 +15,7 @@ pub enum FolderError {
     #[error("{}: exists already; expected a new name, or --force to replace the report in it", .0.display())]
     Exists(PathBuf),
     /// The folder holds something else than a report, so it is not replaced.
-    #[error("{}: holds no earlier report of this kind, so it is not replaced; expected a new name", .0.display())]
+    #[error("{}: holds no report of this kind, so it is not replaced; expected a new name", .0.display())]
     NotAReport(PathBuf),
     /// The folder holds a report and something that no report has, which would be lost.
     #[error("{}: holds {found}, which is no part of a report, so it is not replaced; expected a new name", path.display())]

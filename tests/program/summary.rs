@@ -75,7 +75,7 @@ fn a_test_goes_to_webmushra_and_comes_back_as_a_summary_with_a_page() {
         assert!(line.contains(words), "{line}");
     };
     refused(&["listen", "summary", &text(&panel), "--out", &text(&page)], 1, "exists already");
-    refused(&["listen", "summary", &text(&panel), "--out", &text(&lab), "--force"], 1, "holds no earlier report of this kind");
+    refused(&["listen", "summary", &text(&panel), "--out", &text(&lab), "--force"], 1, "holds no report of this kind");
     refused(&["listen", "summary", &text(&path("none"))], 1, "cannot be listed");
     refused(&["listen", "summary", &text(&lab)], 1, "no sessions in it");
     refused(&["listen", "summary", &text(&panel), "--json", "--csv"], 2, "--csv");
