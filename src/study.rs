@@ -21,7 +21,7 @@ use std::io::Write as _;
 
 pub use cell::{CellError, CellResult, run_cell};
 pub use folder::{StudyFolder, StudyFolderError};
-pub use frontier::{AUDIBLE_NMR_DB, EffectFrontier, Point};
+pub use frontier::{AUDIBLE_NMR_DB, EffectFrontier, Point, ratio_text};
 pub use plan::{BLOCKS, Budget, COST_SECONDS, Cell, FRONTIER_NETWORKS, Frontier, PLAN_VERSION, Plan, PlanError, Work};
 pub use sound::{SoundText, SoundTextError};
 pub use table::{BlockCost, Row, SCHEMA, SCHEMA_VERSION, Status, Table, TwinFacts};

@@ -19,7 +19,7 @@ use super::{
 use crate::compare::SideError;
 use crate::study::{
     Budget, COST_SECONDS, Cell, CellResult, FRONTIER_NETWORKS, Frontier, Plan, PlanError, Status, StudyFolder, Table,
-    TrainingArguments, TwinnedError, collect, run_cell,
+    TrainingArguments, TwinnedError, collect, ratio_text, run_cell,
 };
 
 /// The folder of a frontier if none is named.
@@ -366,12 +366,12 @@ fn summarise(table: &Table, folder: &Path) -> Result<(), Failure> {
         print_line(format_args!("{}:", frontier.effect));
         for point in &frontier.points {
             print_line(format_args!(
-                "  {:<20} NMR {:>6.1} dB  error {:>6.1} dB  {:>8.1} ns  {:>6.2} times the effect{}",
+                "  {:<20} NMR {:>6.1} dB  error {:>6.1} dB  {:>8.1} ns  {:>6} times the effect{}",
                 point.model,
                 point.nmr_db,
                 point.error_db,
                 point.ns,
-                point.ratio,
+                ratio_text(point.ratio),
                 if point.is_on_frontier { "  frontier" } else { "" }
             ));
         }

@@ -123,15 +123,21 @@ impl Point {
     }
 }
 
-/// A ratio in words, with two digits.
+/// A ratio with two digits or more: `95`, `3.3`, `0.61`, `0.0027`. [any thread but the audio thread: allocates]
+#[must_use]
+pub fn ratio_text(ratio: f64) -> String {
+    let decimals = match ratio {
+        ratio if ratio >= 10.0 => 0,
+        ratio if ratio >= 1.0 => 1,
+        ratio if ratio > 0.0 => (-ratio.log10()).floor() as usize + 2,
+        _ => 2,
+    };
+    format!("{ratio:.decimals$}")
+}
+
+/// A ratio of times in words.
 fn times(ratio: f64) -> String {
-    if ratio >= 10.0 {
-        format!("{ratio:.0} times")
-    } else if ratio >= 1.0 {
-        format!("{ratio:.1} times")
-    } else {
-        format!("{ratio:.2} times")
-    }
+    format!("{} times", ratio_text(ratio))
 }
 
 /// The sentences for points from the cheapest to the most expensive.
@@ -235,6 +241,13 @@ mod tests {
         assert_eq!((frontier.points.len(), &frontier.left_out[..]), (1, &["small".to_owned()][..]));
         assert!(frontier.sentences[0].starts_with("No model has a noise-to-mask ratio below -10 dB"), "{:?}", frontier.sentences);
         assert_eq!(frontier.sentences[1], "Cheaper than the effect: large. None of them is below -10 dB.");
+    }
+
+    #[test]
+    fn a_ratio_has_two_digits_however_small_it_is() {
+        for (ratio, text) in [(94.48, "94"), (3.25, "3.2"), (1.0, "1.0"), (0.61, "0.61"), (0.1, "0.10"), (0.002_74, "0.0027")] {
+            assert_eq!(ratio_text(ratio), text);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use minijinja::{Value, context};
 
+use super::frontier::ratio_text;
 use super::picture;
 use super::table::{BlockCost, Row, Status, Table};
 use crate::compare::VERDICTS;
@@ -63,6 +64,7 @@ fn row(row: &Row, blocks: &[usize]) -> Value {
 /// Only a fault of the template, or of a picture.
 pub fn page(table: &Table) -> Result<String, minijinja::Error> {
     let mut environment = environment();
+    environment.add_function("ratio", ratio_text);
     environment.add_template("page", TEMPLATE)?;
     let blocks = table.blocks();
     let pictures: Result<Vec<Value>, minijinja::Error> = table
