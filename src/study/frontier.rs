@@ -129,7 +129,7 @@ pub fn ratio_text(ratio: f64) -> String {
     let decimals = match ratio {
         ratio if ratio >= 10.0 => 0,
         ratio if ratio >= 1.0 => 1,
-        ratio if ratio > 0.0 => (-ratio.log10()).floor() as usize + 2,
+        ratio if ratio > 0.0 => (-ratio.log10()).ceil() as usize + 1,
         _ => 2,
     };
     format!("{ratio:.decimals$}")
