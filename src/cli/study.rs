@@ -36,7 +36,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const MAX_JOBS: usize = 256;
 /// The file of a training that can go on.
 const CHECKPOINT: &str = "checkpoint.bin";
-/// The file that a finished training leaves last but one, without which there is no twin.
+/// The file that a training writes last.
 const CARD: &str = "card.md";
 /// True after Ctrl-C.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -219,7 +219,6 @@ fn reason(written: &[u8], status: std::process::ExitStatus) -> String {
 fn study(matches: &ArgMatches) -> Result<(), Failure> {
     let jobs = matches.get_one::<String>("jobs").map_or(Ok(1), |text| parse_integer("jobs", text, 1, MAX_JOBS))?;
     let (folder, shown) = make_folder(matches)?;
-    let _lock = folder.lock().map_err(Failure::failed)?;
     // Fails only if the process has a handler already, as in another program that calls this one; then that handler stays.
     let _ = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::SeqCst));
     let open: Vec<&Cell> = folder.plan.cells.iter().filter(|cell| !folder.is_done(cell)).collect();

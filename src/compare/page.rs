@@ -33,7 +33,7 @@ const RULER_MEASURES: [&str; 9] = [
     "log_spectral_distance_db",
 ];
 /// The columns of the table of all sounds, those that decide first.
-const OVERVIEW_MEASURES: [&str; 7] = [
+pub(crate) const OVERVIEW_MEASURES: [&str; 7] = [
     "nmr_db",
     "nmr_worst_band_db",
     "disturbed_frames",
@@ -56,7 +56,7 @@ fn ids(is_wanted: fn(&MeasureFn) -> bool) -> Vec<&'static str> {
 }
 
 /// The row of a measure.
-fn row(id: &str) -> Option<&'static Measure> {
+pub(crate) fn row(id: &str) -> Option<&'static Measure> {
     MEASURES.iter().copied().find(|row| row.id == id)
 }
 

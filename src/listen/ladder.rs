@@ -216,7 +216,7 @@ pub(super) fn measured_mixes(sides: Vec<(RungSide, f64)>, first: usize) -> Vec<M
     sides.into_iter().enumerate().map(mix).collect()
 }
 
-/// What a player plays with these gains of its paths.
+/// The sound of a mix, as a player plays it: the sum of the paths with these gains.
 fn mixed(paths: &[Audio], gains: &[f32; MAX_PATHS]) -> Audio {
     let mut sound = Audio::silence(paths[0].sample_rate(), paths[0].channels(), paths[0].frames());
     for (path, gain) in paths.iter().zip(gains).filter(|(_, gain)| **gain != 0.0) {

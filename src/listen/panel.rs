@@ -342,7 +342,7 @@ impl Panel {
         if is_newest { Ok((index, listener)) } else { Err(Refusal::OtherVisit) }
     }
 
-    /// What the page of a visit shows. Each call gives the sounds new ids, and those before can no longer be fetched.
+    /// The view that the page of a visit shows. Each call gives the sounds new ids, and those before can no longer be fetched.
     ///
     /// # Errors
     /// [`Refusal`].

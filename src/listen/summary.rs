@@ -155,7 +155,7 @@ pub enum Standing {
     Other,
 }
 
-/// What is known of a session before anything is computed from several.
+/// A session before anything is computed from several: its place, standing and result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// Path of its folder below the folder of the summary; for an imported listener that of the import.
@@ -244,7 +244,7 @@ pub struct Pooled {
     pub equivalence_p: Option<f64>,
     /// The natural logarithm of the product of all e-values; None if the number of trials is fixed.
     pub ln_e: Option<f64>,
-    /// What these answers show.
+    /// The finding of these answers together.
     pub finding: Finding,
 }
 

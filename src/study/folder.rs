@@ -16,6 +16,8 @@ const PLAN: &str = "plan.json";
 const CELLS: &str = "cells";
 /// The folder of the twins.
 const TWINS: &str = "twins";
+/// The file whose lock keeps a second process from the study.
+const LOCK: &str = ".lock";
 /// Bytes of the hash that tells the twins of different trainings apart.
 const HASH_BYTES: usize = 4;
 
@@ -26,6 +28,8 @@ pub struct StudyFolder {
     pub path: PathBuf,
     /// The plan.
     pub plan: Plan,
+    /// The lock of the process that made the study's folder.
+    _lock: Option<File>,
 }
 
 /// The reason why a study's folder cannot be used.
@@ -61,7 +65,7 @@ pub enum StudyFolderError {
         /// The version.
         found: u64,
     },
-    /// Another process runs the study.
+    /// Another process makes or runs the study.
     #[error("{}: another process runs this study; expected it to end first", .0.display())]
     Busy(PathBuf),
     /// The plan has no such cell.
@@ -84,23 +88,33 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> StudyFolderError {
 
 impl StudyFolder {
     /// Makes the folder for a plan, or takes one that has a study: results that are there count for the cells that are the same in
-    /// both plans. [control thread: does I/O]
+    /// both plans. No other process can make or run the study as long as the result lives. After a failure the folder is as it was.
+    /// [control thread: does I/O]
     ///
     /// # Errors
-    /// [`StudyFolderError::Io`], [`StudyFolderError::NotAStudy`].
+    /// [`StudyFolderError::Io`], [`StudyFolderError::NotAStudy`], [`StudyFolderError::Busy`].
     pub fn create(path: &Path, plan: Plan) -> Result<Self, StudyFolderError> {
-        if path.exists() && !path.join(PLAN).is_file() {
-            let is_empty = path.is_dir() && path.read_dir().map_err(failed(path))?.next().is_none();
-            if !is_empty {
-                return Err(StudyFolderError::NotAStudy(path.into()));
-            }
+        let is_study = path.join(PLAN).is_file();
+        if path.exists() && !is_study && !(path.is_dir() && is_begun(path).map_err(failed(path))?) {
+            return Err(StudyFolderError::NotAStudy(path.into()));
         }
         fs::create_dir_all(path.join(CELLS)).map_err(failed(path))?;
-        let path = path.canonicalize().map_err(failed(path))?;
-        let text = serde_json::to_string_pretty(&plan)
-            .map_err(|error| StudyFolderError::BadPlan { path: path.join(PLAN), reason: error.to_string() })?;
-        write_whole(&path.join(PLAN), text.as_bytes()).map_err(failed(&path.join(PLAN)))?;
-        Ok(Self { path, plan })
+        Self::write_plan(path, plan).inspect_err(|error| {
+            if !is_study && !matches!(error, StudyFolderError::Busy(_)) {
+                // A folder that holds something else stays.
+                let _ = fs::remove_file(path.join(LOCK));
+                let _ = fs::remove_dir(path.join(CELLS)).and_then(|()| fs::remove_dir(path));
+            }
+        })
+    }
+
+    /// Locks the folder and writes the plan into it.
+    fn write_plan(path: &Path, plan: Plan) -> Result<Self, StudyFolderError> {
+        let lock = lock(path)?;
+        let file = path.join(PLAN);
+        let text = serde_json::to_string_pretty(&plan).map_err(io::Error::from).map_err(failed(&file))?;
+        write_whole(&file, text.as_bytes()).map_err(failed(&file))?;
+        Ok(Self { path: path.canonicalize().map_err(failed(path))?, plan, _lock: Some(lock) })
     }
 
     /// Opens the folder of a study. [control thread: does I/O]
@@ -122,7 +136,7 @@ impl StudyFolder {
             None => return Err(StudyFolderError::BadPlan { path: file, reason: "no version".into() }),
         }
         let plan = serde_json::from_value(value).map_err(bad)?;
-        Ok(Self { path: path.canonicalize().map_err(failed(path))?, plan })
+        Ok(Self { path: path.canonicalize().map_err(failed(path))?, plan, _lock: None })
     }
 
     /// The cell of a name. [any thread]
@@ -199,18 +213,26 @@ impl StudyFolder {
         file.lock().map_err(failed(&path))?;
         Ok(file)
     }
+}
 
-    /// Keeps other processes from running the study as long as the result lives. [control thread]
-    ///
-    /// # Errors
-    /// [`StudyFolderError::Busy`], [`StudyFolderError::Io`].
-    pub fn lock(&self) -> Result<File, StudyFolderError> {
-        let path = self.path.join(".lock");
-        let file = File::create(&path).map_err(failed(&path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(fs::TryLockError::WouldBlock) => Err(StudyFolderError::Busy(self.path.clone())),
-            Err(fs::TryLockError::Error(source)) => Err(failed(&path)(source)),
+/// True if a folder holds nothing, or only what a process leaves that ended before it wrote the plan.
+fn is_begun(path: &Path) -> io::Result<bool> {
+    for entry in path.read_dir()? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name != CELLS && name != LOCK && !name.starts_with(&format!(".{PLAN}-")) {
+            return Ok(false);
         }
+    }
+    Ok(true)
+}
+
+/// Keeps other processes from making or running a study as long as the result lives.
+fn lock(path: &Path) -> Result<File, StudyFolderError> {
+    let place = path.join(LOCK);
+    let file = File::create(&place).map_err(failed(&place))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(StudyFolderError::Busy(path.into())),
+        Err(fs::TryLockError::Error(source)) => Err(failed(&place)(source)),
     }
 }

@@ -6,29 +6,12 @@ use super::frontier::ratio_text;
 use super::picture;
 use super::table::{BlockCost, Row, Status, Table};
 use crate::compare::VERDICTS;
-use crate::compare::page::{STYLE, environment};
-use crate::measure::{MEASURES, Measure};
+use crate::compare::page::{OVERVIEW_MEASURES, STYLE, environment, row as measure};
 
 /// The template, its own style and its script.
 const TEMPLATE: &str = include_str!("page/page.html");
 const OWN_STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/script.js");
-
-/// The measures that have a column, those that decide first. `table.csv` has them all.
-const MEASURES_SHOWN: [&str; 7] = [
-    "nmr_db",
-    "nmr_worst_band_db",
-    "disturbed_frames",
-    "worst_window_db",
-    "third_octave_error_db",
-    "null_db",
-    "esr_a_weighted_db",
-];
-
-/// The row of a measure.
-fn measure(id: &str) -> Option<&'static Measure> {
-    MEASURES.iter().copied().find(|row| row.id == id)
-}
 
 /// A cell of the table: its text, and what it is sorted by.
 fn figure(text: String, sorted_by: Option<f64>) -> Value {
@@ -38,7 +21,7 @@ fn figure(text: String, sorted_by: Option<f64>) -> Value {
 /// A row for the template.
 fn row(row: &Row, blocks: &[usize]) -> Value {
     let mut figures: Vec<Value> = Vec::new();
-    for id in MEASURES_SHOWN {
+    for id in OVERVIEW_MEASURES {
         let found = row.figure(id);
         let text = found.zip(measure(id)).map_or_else(String::new, |(found, measure)| measure.text(found));
         figures.push(figure(text, found));
@@ -81,7 +64,7 @@ pub fn page(table: &Table) -> Result<String, minijinja::Error> {
         table, blocks, has_seeds,
         frontiers => pictures?,
         rows => table.rows.iter().map(|one| row(one, &blocks)).collect::<Vec<_>>(),
-        headings => MEASURES_SHOWN.iter().filter_map(|id| measure(id)).map(|row| context! { id => row.id, heading => row.heading })
+        headings => OVERVIEW_MEASURES.iter().filter_map(|id| measure(id)).map(|row| context! { id => row.id, heading => row.heading })
             .collect::<Vec<_>>(),
         done => table.count(Status::Done), failed => table.count(Status::Failed), missing => table.count(Status::Missing),
         style => Value::from_safe_string(STYLE.into()),

@@ -1,8 +1,8 @@
 //! `isotherm study`: the table, what resumes, cells as processes of their own, frontiers, and calls that cannot be done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -178,16 +178,20 @@ fn a_cell_that_fails_or_is_killed_is_a_row_that_says_why_and_the_rest_goes_on() 
     assert_eq!(table(Path::new(&out))["rows"][0]["status"], "done");
 }
 
+/// Starts a study of one cell, which takes ten minutes. Returns its process, its arguments and its folder.
+fn long_study(home: &Path) -> (Child, [String; 4], PathBuf) {
+    let text = "cost_seconds = 600\n[effects]\na = \"saturator\"\n[models]\nb = \"clipper\"\n[sounds]\nnoise = \"noise.wav\"\n";
+    let out = home.join("out");
+    let arguments = ["study".into(), study(home, text), "--out".into(), out.display().to_string()];
+    let program = env!("CARGO_BIN_EXE_isotherm");
+    let child = Command::new(program).args(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    (child, arguments, out)
+}
+
 #[test]
 fn a_process_that_is_killed_is_a_row_with_the_signal() {
     let home = tempfile::tempdir().unwrap();
-    // The comparison takes long enough to be found and killed.
-    let text = "cost_seconds = 600\n[effects]\na = \"saturator\"\n[models]\nb = \"clipper\"\n[sounds]\nnoise = \"noise.wav\"\n";
-    let file = study(home.path(), text);
-    let out = home.path().join("out");
-    let arguments = ["study", &file, "--out", &out.display().to_string()];
-    let child = Command::new(env!("CARGO_BIN_EXE_isotherm")).args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-    let child = child.unwrap();
+    let (child, _, out) = long_study(home.path());
     let start = Instant::now();
     let cell = loop {
         assert!(start.elapsed() < Duration::from_secs(60), "no process of a cell");
@@ -208,20 +212,24 @@ fn a_process_that_is_killed_is_a_row_with_the_signal() {
 #[test]
 fn ctrl_c_ends_the_study_and_its_cell_with_a_line_that_says_how_to_go_on() {
     let home = tempfile::tempdir().unwrap();
-    let text = "cost_seconds = 600\n[effects]\na = \"saturator\"\n[models]\nb = \"clipper\"\n[sounds]\nnoise = \"noise.wav\"\n";
-    let file = study(home.path(), text);
-    let out = home.path().join("out");
-    let arguments = ["study", &file, "--out", &out.display().to_string()];
-    let child = Command::new(env!("CARGO_BIN_EXE_isotherm")).args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-    let child = child.unwrap();
+    let (child, arguments, out) = long_study(home.path());
     let start = Instant::now();
     while !out.join("cells/.a.b.noise.lock").is_file() {
         assert!(start.elapsed() < Duration::from_secs(60), "no cell");
         std::thread::sleep(Duration::from_millis(5));
     }
+    // A second process is refused before it writes anything, also with another plan.
+    let plan = std::fs::read_to_string(out.join("plan.json")).unwrap();
+    let other = STUDY.replace("MODEL", "clipper");
+    std::fs::write(&arguments[1], other).unwrap();
+    for call in [&["study"][..], &["study", "plan"]] {
+        let call: Vec<&str> = call.iter().copied().chain(arguments[1..].iter().map(String::as_str)).collect();
+        assert!(run_failing(&call, 1).contains("another process runs this study; expected it to end first"));
+    }
+    assert_eq!(std::fs::read_to_string(out.join("plan.json")).unwrap(), plan);
     let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-    let line = failure_line(child.wait_with_output().unwrap(), &arguments, 1);
+    let line = failure_line(child.wait_with_output().unwrap(), &arguments.each_ref().map(String::as_str), 1);
     assert!(line.ends_with("interrupted: 0 of 1 cells are done; the same command goes on\n"), "{line}");
     assert!(!out.join("study.json").exists() && !out.join("cells/a.b.noise.json").exists());
 }
@@ -294,6 +302,41 @@ fn a_study_that_cannot_be_done_is_one_line_and_leaves_nothing() {
     assert!(run_failing(&["study", "--frontier", "neural model=none"], 1).contains("plays a model"));
     assert!(run_failing(&["study", "--frontier", "saturator", "--networks", "lstm-0"], 1).contains("'lstm-0' is no network"));
     assert!(run_failing(&["study"], 2).contains("FILE"));
+}
+
+/// Runs a command on a disk that takes no more than 1 KiB of a file, and returns its line.
+fn on_a_full_disk(arguments: &[&str]) -> String {
+    let shell = "ulimit -f 1; trap '' XFSZ; exec \"$0\" \"$@\"";
+    let call = Command::new("bash").args(["-c", shell, env!("CARGO_BIN_EXE_isotherm")]).args(arguments).output().unwrap();
+    failure_line(call, arguments, 1)
+}
+
+#[test]
+fn a_full_disk_is_one_line_and_leaves_what_was_there() {
+    let home = tempfile::tempdir().unwrap();
+    let file = study(home.path(), STUDY);
+    let out = home.path().join("out");
+    let out_text = out.display().to_string();
+    let line = on_a_full_disk(&["study", &file, "--out", &out_text]);
+    assert!(line.contains("plan.json: File too large"), "{line}");
+    assert!(!out.exists());
+    // A process that was killed before it wrote the plan leaves no obstacle.
+    std::fs::create_dir_all(out.join("cells")).unwrap();
+    std::fs::write(out.join(".lock"), "").unwrap();
+    lines(&["study", "plan", &file, "--out", &out_text]);
+    let names = || {
+        let names = [out.clone(), out.join("cells")].into_iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+        names.map(|entry| entry.unwrap().file_name()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(isotherm(&["study", "collect", &out_text]).status.code(), Some(3));
+    let (before, left) = (tables(&out), names());
+    let line = on_a_full_disk(&["study", "collect", &out_text]);
+    assert!(line.contains("study.json: File too large"), "{line}");
+    let line = on_a_full_disk(&["study", "cell", &out_text, "warm.near.noise"]);
+    assert!(line.contains("warm.near.noise.json: File too large"), "{line}");
+    assert_eq!(tables(&out), before);
+    let lock = std::ffi::OsString::from(".warm.near.noise.lock");
+    assert_eq!(names().into_iter().filter(|name| *name != lock).collect::<BTreeSet<_>>(), left);
 }
 
 #[test]

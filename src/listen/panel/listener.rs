@@ -23,7 +23,7 @@ pub(super) struct Listener {
     pub last: Option<(String, Entry)>,
 }
 
-/// How far a listener is.
+/// The progress of a listener: before, in or after the session.
 #[derive(Debug)]
 pub(super) enum Progress {
     /// Nothing of the session is open: it is to be made, or to go on.

@@ -1,4 +1,4 @@
-//! What a page posts and shows.
+//! The messages of a panel: the steps that a page posts, and the views that it shows.
 
 use serde::{Deserialize, Serialize};
 
